@@ -1,0 +1,85 @@
+"""Every error that Heartfly raises on purpose, as one tree.
+
+Named for what is wrong; attributes are for machines, the sentence is for people.
+HTTP status codes are not here: api/problems.py maps these to answers.
+"""
+
+from __future__ import annotations
+
+
+class HeartflyError(Exception):
+    """Something is wrong that we expected could be."""
+
+
+class InvalidValueError(HeartflyError):
+    """A value from outside breaks a rule. `field` is its path, such as `schedule.expression`."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}" if field else message)
+        self.field = field
+        self.message = message
+
+
+class NotFoundError(HeartflyError):
+    """Nothing of that name exists for the one who asks. Another tenant's things read the same."""
+
+
+class ConflictError(HeartflyError):
+    """The request contradicts what is stored, such as a name that is taken or a resume of a running check."""
+
+
+class AmbiguousSlugError(ConflictError):
+    """Two checks share the slug, so a ping cannot tell which one it is for."""
+
+
+class UnauthenticatedError(HeartflyError):
+    """No key, or one that is unknown, expired or revoked."""
+
+
+class ForbiddenError(HeartflyError):
+    """The key is good but lacks the scope."""
+
+
+class OverloadedError(HeartflyError):
+    """We cannot take this now; nothing was stored. `retry_after` is in seconds."""
+
+    def __init__(self, message: str, *, retry_after: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class StoreError(HeartflyError):
+    """The database cannot be used: away, full, damaged, or set up so that it would lose data."""
+
+
+class SettingsError(HeartflyError):
+    """The configuration is wrong. The message names the path of the field."""
+
+
+class DeliveryError(HeartflyError):
+    """A notification did not arrive. `permanent`: trying again cannot help.
+
+    `code` is the receiver's status (HTTP or SMTP) if it gave one, `reply` the start of what it said,
+    `retry_after` its own wish in seconds, `ambiguous` whether it may have arrived all the same.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        permanent: bool = False,
+        ambiguous: bool = False,
+        code: int | None = None,
+        reply: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.ambiguous = ambiguous
+        self.code = code
+        self.reply = reply
+        self.retry_after = retry_after
+
+
+class ForbiddenAddressError(HeartflyError):
+    """An outgoing request would reach an address that Heartfly may not talk to."""
