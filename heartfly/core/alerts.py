@@ -1,0 +1,92 @@
+"""An alert: the decision that people should know, with every fact that its wording needs.
+
+Facts are frozen when the decision is made, in the transaction that made it: a message sent an hour
+later still tells what was true then. Who words it, and who carries it, is decided in notify/.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckFacts:
+    """The check as it was when the alert was decided. Never holds the secret ping address."""
+
+    uuid: str
+    name: str
+    slug: str
+    tags: tuple[str, ...] = ()
+    description: str = ""
+    schedule: str
+    """In words and symbols, such as `every 5 minutes` or `30 2 * * * (Europe/Berlin)`."""
+    grace_s: float
+    n_pings: int = 0
+    last_ping_at: datetime | None = None
+    last_kind: PingKind | None = None
+    last_duration_s: float | None = None
+    expected_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """The run that the alert is about, or the last one before the silence."""
+
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    outcome: RunOutcome | None = None
+    exit_status: int | None = None
+    duration_s: float | None = None
+    rid: str | None = None
+    metrics: dict[str, str] = field(default_factory=dict)
+    body_tail: str = ""
+    """The end of what the job said: at most 10,000 characters, undecodable bytes replaced."""
+    body_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnverifiedSlot:
+    """One slot that fell into a blind interval, for the digest."""
+
+    check_uuid: str
+    check_name: str
+    expected_at: datetime
+    closes_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelFacts:
+    uuid: str
+    name: str
+    kind: str
+    error: str = ""
+    n_failed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """`key` names the decision for ever: `flip:<check>:<n>`, `late:<check>:<slot>`, and so on."""
+
+    key: str
+    kind: AlertKind
+    project_slug: str
+    project_name: str
+    at: datetime
+    """When it became true: the deadline for a missed slot, the receipt for a signal."""
+    decided_at: datetime
+    reason: Reason | None = None
+    from_status: Status | None = None
+    to_status: Status | None = None
+    check: CheckFacts | None = None
+    run: RunFacts | None = None
+    down_since: datetime | None = None
+    """For `check.up`: when the span that ends began."""
+    blind_from: datetime | None = None
+    blind_to: datetime | None = None
+    slots: tuple[UnverifiedSlot, ...] = ()
+    channel: ChannelFacts | None = None
+    explain: str = ""
+    """One or two sentences: why this check has this status."""

@@ -1,0 +1,64 @@
+"""The words that are stored and shown: statuses, kinds, reasons, outcomes.
+
+One word a thing, the same in the database, the API, the pages and the docs.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """What a check is. *late*, *running* and *unverified* are shown, never stored."""
+
+    NEW = "new"
+    UP = "up"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    PAUSED = "paused"
+
+
+class PingKind(StrEnum):
+    SUCCESS = "success"
+    START = "start"
+    FAIL = "fail"
+    LOG = "log"
+    IGNORED = "ignored"
+
+
+class Reason(StrEnum):
+    """Why a check changed its status."""
+
+    SUCCESS = "success"
+    FAIL = "fail"
+    EXIT_STATUS = "exit_status"
+    GATE = "gate"
+    MISSED = "missed"
+    MISSED_TWICE_UNVERIFIED = "missed_twice_unverified"
+    HUNG = "hung"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    RETRACTED = "retracted"
+
+
+class RunOutcome(StrEnum):
+    OK = "ok"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+    HUNG = "hung"
+    MISSED = "missed"
+    UNVERIFIED = "unverified"
+    SUPERSEDED = "superseded"
+
+
+class AlertKind(StrEnum):
+    """What people are told of; the value is also the webhook's event type."""
+
+    DOWN = "check.down"
+    UP = "check.up"
+    LATE = "check.late"
+    DEGRADED = "check.degraded"
+    UNVERIFIED = "check.unverified"
+    SCHEDULE_ERROR = "check.schedule_error"
+    CHANNEL_FAILING = "channel.failing"
+    TEST = "test"
