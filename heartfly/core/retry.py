@@ -1,0 +1,32 @@
+"""When a delivery that failed is tried again, and when we give up.
+
+Quick at first, for a receiver that restarts; patient later, for one that is away overnight: ten tries
+in about 28 hours. Who tries, and what a failure is, is decided in notify/.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+DELAYS_S = (0, 5, 30, 120, 600, 1_800, 7_200, 18_000, 36_000, 36_000)
+"""The wait before attempt 1, 2, 3, and so on."""
+
+MAX_ATTEMPTS = len(DELAYS_S)
+JITTER = 0.1
+RETRY_AFTER_CAP_S = 3_600.0
+
+
+def retry_at(
+    attempt: int, *, failed_at: datetime, permanent: bool, retry_after_s: float | None, jitter: float
+) -> datetime | None:
+    """Return when the attempt after `attempt` (counted from 1) is due, or None: give up.
+
+    `jitter` is a random number in [0, 1) that spreads retries by 10 % to either side. The receiver's own
+    wish is followed when it asks for longer, up to an hour: beyond that it would hold back an alarm.
+    """
+    if permanent or attempt >= MAX_ATTEMPTS:
+        return None
+    delay_s = DELAYS_S[attempt] * (1 - JITTER + 2 * JITTER * jitter)
+    if retry_after_s is not None:
+        delay_s = max(delay_s, min(retry_after_s, RETRY_AFTER_CAP_S))
+    return failed_at + timedelta(seconds=delay_s)
