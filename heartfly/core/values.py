@@ -1,0 +1,173 @@
+"""What the life of a check is made of: rules, runs, signals, flips, and the check itself.
+
+Values only. What each signal and each silence makes of them is decided in core/check.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from heartfly.core.gates import Gate
+from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
+
+NextAfter = Callable[[datetime, datetime], datetime | None]
+"""(instant, anchor) → the first expected time strictly after the instant; None: never again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What people decide about a check. `max_run` None: a started run has the grace to finish."""
+
+    next_after: NextAfter
+    grace: timedelta
+    max_run: timedelta | None = None
+    gates: tuple[Gate, ...] = ()
+    sticky: bool = False
+    wants_late: bool = False
+    """Somebody hears of lateness: then the check is looked at when its slot opens, too."""
+
+    @property
+    def run_limit(self) -> timedelta:
+        return self.grace if self.max_run is None else self.max_run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """`outcome` None: it is open. A missed or unverified slot is a run with `slot_at` and no start."""
+
+    id: int
+    rid: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    slot_at: datetime | None = None
+    outcome: RunOutcome | None = None
+    exit_status: int | None = None
+    duration: timedelta | None = None
+    ping_n: int | None = None
+
+
+Order = tuple[datetime, int, int]
+"""(received_at, node, sequence within the node)."""
+
+
+def came_before(one: Order, other: Order) -> bool:
+    """Which of two signals came first: within a node by its sequence, which no clock step can turn round."""
+    if one[1] == other[1]:
+        return one[2] < other[2]
+    return one < other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """One ping, its kind already decided by filters and methods. `id` names the run that it may open."""
+
+    id: int
+    kind: PingKind
+    order: Order
+    rid: str | None = None
+    exit_status: int | None = None
+    metrics: Mapping[str, Decimal] = field(default_factory=dict)
+
+    @property
+    def at(self) -> datetime:
+        return self.order[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blind:
+    """Time in which Heartfly itself could not hear, [from_at, to_at]."""
+
+    id: int
+    from_at: datetime
+    to_at: datetime
+
+    def touches(self, from_at: datetime, to_at: datetime) -> bool:
+        return self.from_at <= to_at and from_at <= self.to_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What a signal that comes out of order must know of history; see `needs_past`."""
+
+    status_at: Status | None = None
+    """The status at the signal's time. None: unknown, older than what is kept."""
+    rid_ended: bool = False
+    newer_anonymous_end: bool = False
+    hung_run: Run | None = None
+    """The run whose hanging made the check down, if that is why it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    rules: Rules
+    status: Status
+    status_since: datetime
+    status_reason: Reason | None = None
+    rev: int = 0
+    flip_no: int = 0
+    n_pings: int = 0
+    last_ping_at: datetime | None = None
+    last_kind: PingKind | None = None
+    last_duration: timedelta | None = None
+    last_end: Order | None = None
+    """The newest success or fail that was applied; ends older than it take the late rules."""
+    last_end_kind: PingKind | None = None
+    anchor_at: datetime | None = None
+    """Slots are counted from here: the last success or fail, or the last edit of the schedule."""
+    expected_at: datetime | None = None
+    goes_down_at: datetime | None = None
+    wake_at: datetime | None = None
+    late_told_at: datetime | None = None
+    unverified_in_row: int = 0
+    schedule_error_at: datetime | None = None
+    schedule_error: str | None = None
+    open_runs: tuple[Run, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flip:
+    """`at`: when it was true. `tell`: None when nobody is told of it."""
+
+    flip_no: int
+    at: datetime
+    from_status: Status
+    to_status: Status
+    reason: Reason
+    run: Run | None = None
+    tell: AlertKind | None = None
+    retracts_flip_no: int | None = None
+    broken_gates: tuple[Gate, ...] = ()
+    down_since: datetime | None = None
+    """For a flip that ends a down span: when it began."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unverified:
+    """A slot or run that a blind interval touched: no flip, one digest."""
+
+    run: Run
+    from_at: datetime
+    to_at: datetime
+    blind: Blind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What came of one signal, silence or command: the new check, and what must be written with it."""
+
+    check: Check
+    kind: PingKind | None = None
+    """How the signal is stored; `ignored` under a sticky pause."""
+    run: Run | None = None
+    """The run that the signal belongs to."""
+    runs: tuple[Run, ...] = ()
+    """Every run that is new or changed."""
+    flips: tuple[Flip, ...] = ()
+    unverified: tuple[Unverified, ...] = ()
+    late_since: datetime | None = None
+    """Somebody who hears of lateness is told: the slot opened at this instant and nothing came."""
+    schedule_error: str | None = None
+    """The rules raised, for the first time: the owner is told."""

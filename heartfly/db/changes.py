@@ -1,0 +1,43 @@
+"""What a transaction changed, told to whoever waits for it once the commit has returned.
+
+The watcher sleeps until the next deadline and the dispatcher until something is in the outbox;
+a write that brings either nearer says so here. Nothing is told before the commit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+
+@dataclass(slots=True)
+class Changes:
+    wake_at: datetime | None = None
+    """The nearest instant at which some written check must be looked at again."""
+    outbox: bool = False
+    """Notifications were written."""
+
+    def wake(self, at: datetime | None) -> None:
+        if at is not None and (self.wake_at is None or at < self.wake_at):
+            self.wake_at = at
+
+    def add(self, other: Changes) -> None:
+        self.wake(other.wake_at)
+        self.outbox = self.outbox or other.outbox
+
+    def __bool__(self) -> bool:
+        return self.outbox or self.wake_at is not None
+
+
+@dataclass(slots=True)
+class Tx:
+    """One open write transaction. Commands take it and never commit it themselves."""
+
+    conn: Connection
+    changes: Changes = field(default_factory=Changes)
+
+    @property
+    def on_postgres(self) -> bool:
+        return self.conn.dialect.name == "postgresql"

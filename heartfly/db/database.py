@@ -1,0 +1,122 @@
+"""The two ways in: `read()` for queries, `write()` for commands. Rooms use nothing else.
+
+Writes are queued to the group commit by priority; reads go to connections that cannot write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from heartfly.clock import Clock
+from heartfly.db import postgres, sqlite
+from heartfly.db.changes import Changes, Tx
+from heartfly.db.group_commit import GroupCommitter, Handler, Priority, WriteSession, each_alone
+from heartfly.errors import StoreError
+
+Result = TypeVar("Result")
+
+
+class Database:
+    """`url` empty: SQLite in `data_dir`. `node_id` is this process's row in `nodes`."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        data_dir: Path,
+        clock: Clock,
+        node_id: int = 1,
+        capacity: int = 10_000,
+        on_fatal: Callable[[StoreError], None] = lambda _: None,
+    ) -> None:
+        self.on_postgres = bool(url)
+        self.node_id = node_id
+        self._clock = clock
+        self._capacity = capacity
+        self._on_fatal = on_fatal
+        self._listeners: list[Callable[[Changes], None]] = []
+        self._path = data_dir / "heartfly.db"
+        self._data_dir = data_dir
+        self._url = url
+        self._lock: IO[str] | None = None
+        self._lanes: list[GroupCommitter] = []
+        self._reading: AsyncEngine | None = None
+        self.engine: Engine = self._writing_engine()
+
+    def _writing_engine(self) -> Engine:
+        if self.on_postgres:
+            return postgres.writing_engine(self._url)
+        self._lock = sqlite.lock(self._data_dir)
+        return sqlite.writing_engine(self._path)
+
+    def listen(self, listener: Callable[[Changes], None]) -> None:
+        """Hear, in the event loop, what each committed transaction changed."""
+        self._listeners.append(listener)
+
+    def start(self) -> None:
+        """Call in the event loop. The schema must be there."""
+        self._reading = postgres.reading_engine(self._url) if self.on_postgres else sqlite.reading_engine(self._path)
+        # On PostgreSQL a second connection, so that a slow edit never holds up a ping.
+        for lane in range(2 if self.on_postgres else 1):
+            committer = GroupCommitter(
+                lambda lane=lane: self._session(lane),  # type: ignore[misc]
+                clock=self._clock,
+                capacity=self._capacity,
+                on_commit=self._tell,
+                on_fatal=self._on_fatal,
+            )
+            committer.start()
+            self._lanes.append(committer)
+
+    def _session(self, lane: int) -> WriteSession:
+        if self.on_postgres:
+            return postgres.PostgresSession(self.engine, node_id=self.node_id, lane=lane)
+        return sqlite.SqliteSession(self.engine)
+
+    def _tell(self, changes: Changes) -> None:
+        for listener in self._listeners:
+            listener(changes)
+
+    async def stop(self) -> None:
+        for lane in self._lanes:
+            await lane.stop()
+        self._lanes.clear()
+        if self._reading is not None:
+            await self._reading.dispose()
+        self.close()
+
+    def close(self) -> None:
+        self.engine.dispose()
+        if self._lock is not None:
+            self._lock.close()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        if self._reading is None:
+            raise StoreError("the database was not started")
+        async with self._reading.connect() as connection:
+            yield connection
+
+    async def write(self, command: Callable[[Tx], Result], *, priority: Priority = Priority.EDITS) -> Result:
+        """Run the command in a transaction shared with whatever else waits; return after the commit."""
+        result: Result = await self.submit(each_alone, command, priority=priority)
+        return result
+
+    async def submit(self, handler: Handler, item: Any, *, priority: Priority) -> Any:
+        lane = self._lanes[0 if priority <= Priority.JUDGING or len(self._lanes) == 1 else 1]
+        return await lane.submit(handler, item, priority=priority)
+
+    @property
+    def broken(self) -> StoreError | None:
+        return next((lane.broken for lane in self._lanes if lane.broken is not None), None)
+
+    def transaction(self, work: Callable[[Tx], Result]) -> Result:
+        """One synchronous write, for commands that run without a server and for simulations."""
+        with self.engine.connect() as connection, connection.begin():
+            return work(Tx(connection))

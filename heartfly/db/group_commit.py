@@ -1,0 +1,272 @@
+"""Many callers, one transaction. Nobody is told "saved" before the commit has returned.
+
+One thread owns the one writing connection. It takes whatever arrived while the last commit was on
+the disk, in order of priority, and commits it together; an idle server commits at once, for there
+is no fixed delay. A handler's failure rolls the batch back and each item is tried again alone, so
+that a poisoned one fails by itself. The queue is bounded: full means "not now", never a silent loss.
+What the items mean is not decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import groupby
+from typing import Any, Protocol, TypeVar
+
+from heartfly.clock import Clock
+from heartfly.db.changes import Changes, Tx
+from heartfly.errors import HeartflyError, OverloadedError, StoreError
+from heartfly.logs import logger
+
+log = logger("heartfly.writer")
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Priority(IntEnum):
+    PINGS = 0
+    JUDGING = 1
+    EDITS = 2
+    BULK = 3
+
+
+class Handler(Protocol):
+    """Applies items to the open transaction; one result (or exception, for that item alone) each, in order."""
+
+    def __call__(self, tx: Tx, items: Sequence[Any], /) -> Sequence[Any]: ...
+
+
+class WriteSession(Protocol):
+    """The writing connection, and what its database's failures mean."""
+
+    def attempt(self, work: Callable[[Tx], Result]) -> Result:
+        """Run `work` in one transaction and commit it. An unknown commit is settled before this returns."""
+        ...
+
+    def explain(self, error: Exception) -> StoreError | OverloadedError | None:
+        """What a caller should hear if the database itself failed; None if the item is to blame."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class FatalStoreError(StoreError):
+    """The database can no longer be trusted (a failed flush, a damaged page): the process must end."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    handler: Handler
+    item: Any
+    future: asyncio.Future[Any]
+    expires: float  # monotonic seconds
+
+
+class GroupCommitter:
+    """`submit` waits for the commit; at most `capacity` items wait at a time, at most `timeout_s` each."""
+
+    def __init__(
+        self,
+        open_session: Callable[[], WriteSession],
+        *,
+        clock: Clock,
+        capacity: int = 10_000,
+        max_batch: int = 512,
+        timeout_s: float = 10.0,
+        on_commit: Callable[[Changes], None] = lambda _: None,
+        on_fatal: Callable[[StoreError], None] = lambda _: None,
+    ) -> None:
+        self._open_session = open_session
+        self._clock = clock
+        self._capacity = capacity
+        self._max_batch = max_batch
+        self._timeout_s = timeout_s
+        self._on_commit = on_commit
+        self._on_fatal = on_fatal
+        self._queues: tuple[deque[_Entry], ...] = tuple(deque() for _ in Priority)
+        self._waiting: deque[_Entry] = deque()
+        self._ready = threading.Condition()
+        self._n_queued = 0
+        self._stopping = False
+        self._session: WriteSession | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._thread: threading.Thread | None = None
+        self.broken: StoreError | None = None
+
+    def start(self) -> None:
+        """Call in the event loop that will submit."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._work_until_stopped, name="heartfly-writer", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Commit what is queued, then end the thread and close its connection."""
+        with self._ready:
+            self._stopping = True
+            self._ready.notify()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+
+    async def submit(self, handler: Handler, item: Any, *, priority: Priority) -> Any:
+        """Return the handler's result for this item, after the commit that holds it.
+
+        OverloadedError: not stored, try later. StoreError: the database is unusable.
+        """
+        future: asyncio.Future[Any] = self._loop.create_future()
+        entry = _Entry(handler, item, future, self._clock.monotonic() + self._timeout_s)
+        with self._ready:
+            if self.broken is not None:
+                raise self.broken
+            if self._stopping:
+                raise OverloadedError("Heartfly is stopping")
+            if self._n_queued >= self._capacity:
+                raise OverloadedError("too many writes are waiting", retry_after=2)
+            self._queues[priority].append(entry)
+            self._n_queued += 1
+            self._ready.notify()
+        self._waiting.append(entry)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(self._timeout_s, self._sweep)
+        return await future
+
+    @property
+    def n_queued(self) -> int:
+        return self._n_queued
+
+    # --- in the event loop
+
+    def _sweep(self) -> None:
+        """Fail the waits that took too long. All limits are equal, so the oldest stands first."""
+        now = self._clock.monotonic()
+        while self._waiting and (self._waiting[0].future.done() or self._waiting[0].expires <= now):
+            future = self._waiting.popleft().future
+            if not future.done():
+                future.set_exception(OverloadedError("the database did not answer in time"))
+        self._sweeper = (
+            self._loop.call_later(max(0.0, self._waiting[0].expires - now), self._sweep) if self._waiting else None
+        )
+
+    def _resolve(self, entries: Sequence[_Entry], results: Sequence[Any], changes: Changes) -> None:
+        if changes:
+            self._on_commit(changes)
+        for entry, result in zip(entries, results, strict=True):
+            if entry.future.done():
+                continue
+            if isinstance(result, Exception):
+                entry.future.set_exception(result)
+            else:
+                entry.future.set_result(result)
+        while self._waiting and self._waiting[0].future.done():
+            self._waiting.popleft()
+
+    # --- in the writer thread
+
+    def _work_until_stopped(self) -> None:
+        while (entries := self._take()) is not None:
+            changes = Changes()
+            try:
+                results = self._write(entries, changes)
+            except FatalStoreError as error:
+                results = [error] * len(entries)
+                self._break(error)
+            except Exception as error:  # noqa: BLE001 - told to every caller of the batch and to the log; the thread lives
+                log.error("writer", error=repr(error), n=len(entries))
+                results = [StoreError("the write failed for a reason of our own; nothing was stored")] * len(entries)
+                self._close_session()
+            self._loop.call_soon_threadsafe(self._resolve, entries, results, changes)
+        self._close_session()
+
+    def _take(self) -> list[_Entry] | None:
+        """The next batch, highest priority first; None when stopped and empty."""
+        with self._ready:
+            while not self._n_queued:
+                if self._stopping:
+                    return None
+                self._ready.wait()
+            batch: list[_Entry] = []
+            now = self._clock.monotonic()
+            for queue in self._queues:
+                while queue and len(batch) < self._max_batch:
+                    entry = queue.popleft()
+                    self._n_queued -= 1
+                    # Its caller has been told "not stored" (or went away): it must not be stored now.
+                    if entry.expires > now and not entry.future.done():
+                        batch.append(entry)
+            return batch
+
+    def _write(self, entries: list[_Entry], changes: Changes) -> list[Any]:
+        if not entries:
+            return []
+        if self.broken is not None:
+            return [self.broken] * len(entries)
+        try:
+            return self._together(entries, changes)
+        except FatalStoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - told to its caller, or tried again one by one
+            if isinstance(error, StoreError | OverloadedError):
+                return [error] * len(entries)
+            if len(entries) == 1:
+                return [error]
+            log.warning("batch", error=repr(error), n=len(entries), next="one by one")
+        return [self._alone(entry, changes) for entry in entries]
+
+    def _together(self, entries: list[_Entry], changes: Changes) -> list[Any]:
+        if self._session is None:
+            self._session = self._open_session()
+        session = self._session
+
+        def work(tx: Tx) -> tuple[list[Any], Changes]:
+            results: list[Any] = []
+            for handler, group in groupby(entries, key=lambda entry: entry.handler):
+                results += handler(tx, [entry.item for entry in group])
+            return results, tx.changes
+
+        try:
+            results, written = session.attempt(work)
+        except FatalStoreError:
+            raise
+        except Exception as error:
+            if (told := session.explain(error)) is not None:
+                raise told from error
+            raise
+        changes.add(written)
+        return results
+
+    def _alone(self, entry: _Entry, changes: Changes) -> Any:
+        try:
+            return self._together([entry], changes)[0]
+        except FatalStoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - this caller is told, its neighbours are not touched
+            return error
+
+    def _break(self, error: StoreError) -> None:
+        self.broken = error
+        self._loop.call_soon_threadsafe(self._on_fatal, error)
+
+    def _close_session(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            session.close()
+
+
+def each_alone(tx: Tx, commands: Sequence[Callable[[Tx], Any]]) -> list[Any]:
+    """Handler for commands of any kind: each in a savepoint, so that a refused one undoes only itself."""
+    results: list[Any] = []
+    for command in commands:
+        try:
+            with tx.conn.begin_nested():
+                results.append(command(tx))
+        except HeartflyError as error:
+            results.append(error)
+    return results

@@ -1,0 +1,39 @@
+"""The tables, a file for each aggregate. `pid` (project) comes first in every key, so that no query
+can forget its tenant and a distributed PostgreSQL can shard by it.
+
+alembic/versions/ must make exactly these; a test compares them on both databases.
+"""
+
+from heartfly.db.models.accounts import api_keys, members, projects, users
+from heartfly.db.models.base import metadata
+from heartfly.db.models.checks import check_channels, check_versions, checks, flips, run_metrics, runs
+from heartfly.db.models.ground import addresses, blind_intervals, instance, leases, node_batches, nodes
+from heartfly.db.models.notify import alerts, attempts, channels, deliveries, notifications
+from heartfly.db.models.pings import ping_bodies, pings
+
+__all__ = [
+    "addresses",
+    "alerts",
+    "api_keys",
+    "attempts",
+    "blind_intervals",
+    "channels",
+    "check_channels",
+    "check_versions",
+    "checks",
+    "deliveries",
+    "flips",
+    "instance",
+    "leases",
+    "members",
+    "metadata",
+    "node_batches",
+    "nodes",
+    "notifications",
+    "ping_bodies",
+    "pings",
+    "projects",
+    "run_metrics",
+    "runs",
+    "users",
+]

@@ -1,0 +1,63 @@
+"""People, projects and keys."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Table, Text, UniqueConstraint
+
+from heartfly.db.models.base import key, metadata, pid
+from heartfly.db.types import Bytes, Json, UtcInstant
+
+users = Table(
+    "users",
+    metadata,
+    key("id"),
+    Column("email", Text, nullable=False),
+    Column("email_norm", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("created_at", UtcInstant, nullable=False),
+    UniqueConstraint("email_norm"),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    key("id"),
+    Column("uuid", Text, nullable=False),
+    Column("slug", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("ping_key_hash", Text, nullable=False),
+    Column("ping_key_enc", Bytes, nullable=False),
+    Column("old_ping_key_hash", Text),
+    Column("old_until", UtcInstant),
+    Column("created_at", UtcInstant, nullable=False),
+    UniqueConstraint("uuid"),
+    UniqueConstraint("slug"),
+    UniqueConstraint("ping_key_hash"),
+    UniqueConstraint("old_ping_key_hash"),
+)
+
+members = Table(
+    "members",
+    metadata,
+    pid(),
+    key("user_id"),
+    Column("role", Text, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    pid(),
+    key("id"),
+    Column("hash", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("scopes", Json, nullable=False),
+    Column("created_at", UtcInstant, nullable=False),
+    Column("expires_at", UtcInstant),
+    Column("used_at", UtcInstant),
+    Column("revoked_at", UtcInstant),
+    UniqueConstraint("hash"),
+)

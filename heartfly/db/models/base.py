@@ -1,0 +1,23 @@
+"""What all tables share: the metadata with its naming convention, and the id column."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, MetaData
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def pid() -> Column[int]:
+    """The project that owns the row."""
+    return Column("pid", BigInteger, primary_key=True, autoincrement=False)
+
+
+def key(name: str) -> Column[int]:
+    return Column(name, BigInteger, primary_key=True, autoincrement=False)

@@ -1,0 +1,156 @@
+"""Checks, their runs and flips. Columns that decide are set by core/check.py alone."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, UniqueConstraint, text
+
+from heartfly.db.models.base import key, metadata, pid
+from heartfly.db.types import ExactDecimal, Json, UtcInstant
+
+checks = Table(
+    "checks",
+    metadata,
+    pid(),
+    key("id"),
+    Column("uuid", Text, nullable=False),
+    Column("ping_uuid", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("slug", Text, nullable=False),
+    Column("slug_key", Text),  # null only for duplicates made through a foreign API
+    Column("tags", Json, nullable=False),
+    Column("description", Text, nullable=False),
+    # rules
+    Column("kind", Text, nullable=False),
+    Column("expression", Text, nullable=False),
+    Column("period_s", BigInteger, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("dialect", Text, nullable=False),
+    Column("grace_s", BigInteger, nullable=False),
+    Column("max_run_s", BigInteger),
+    Column("methods", Text, nullable=False),
+    Column("filters", Text, nullable=False),  # JSON, "" when there is none: parsed once, see checks/rows.py
+    Column("gates", Text, nullable=False),  # the same
+    Column("sticky", Boolean, nullable=False),
+    Column("wants_late", Boolean, nullable=False),
+    # life
+    Column("status", Text, nullable=False),
+    Column("status_since", UtcInstant, nullable=False),
+    Column("status_reason", Text),
+    Column("rev", BigInteger, nullable=False),
+    Column("flip_no", BigInteger, nullable=False),
+    Column("n_pings", BigInteger, nullable=False),
+    Column("n_open_runs", Integer, nullable=False),
+    Column("last_ping_at", UtcInstant),
+    Column("last_kind", Text),
+    Column("last_duration_us", BigInteger),
+    Column("last_end_at", UtcInstant),
+    Column("last_end_node", BigInteger, nullable=False),
+    Column("last_end_seq", BigInteger, nullable=False),
+    Column("last_end_kind", Text),
+    Column("anchor_at", UtcInstant),
+    Column("expected_at", UtcInstant),
+    Column("goes_down_at", UtcInstant),
+    Column("wake_at", UtcInstant),
+    Column("late_told_at", UtcInstant),
+    Column("unverified_in_row", Integer, nullable=False),
+    Column("schedule_error_at", UtcInstant),
+    Column("schedule_error", Text),
+    Column("created_at", UtcInstant, nullable=False),
+    Column("updated_at", UtcInstant, nullable=False),
+    UniqueConstraint("uuid"),
+    UniqueConstraint("pid", "slug_key"),
+    Index(
+        "ix_checks_wake_at",
+        "wake_at",
+        sqlite_where=text("wake_at IS NOT NULL"),
+        postgresql_where=text("wake_at IS NOT NULL"),
+    ),
+    Index(None, "pid", "status"),
+    Index(None, "pid", "slug"),
+    sqlite_with_rowid=False,
+)
+
+check_versions = Table(
+    "check_versions",
+    metadata,
+    pid(),
+    key("check_id"),
+    Column("from_at", UtcInstant, primary_key=True),
+    Column("config", Json, nullable=False),
+    Column("actor", Text, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    pid(),
+    key("check_id"),
+    key("id"),
+    Column("rid", Text),
+    Column("started_at", UtcInstant),
+    Column("ended_at", UtcInstant),
+    Column("slot_at", UtcInstant),
+    Column("at", UtcInstant, nullable=False),  # started, ended or slot: the order in which runs are listed
+    Column("outcome", Text),
+    Column("exit_status", Integer),
+    Column("duration_us", BigInteger),
+    Column("ping_n", BigInteger),
+    Index(
+        "uq_runs_open_rid",
+        "pid",
+        "check_id",
+        "rid",
+        unique=True,
+        sqlite_where=text("outcome IS NULL AND rid IS NOT NULL"),
+        postgresql_where=text("outcome IS NULL AND rid IS NOT NULL"),
+    ),
+    Index(
+        "uq_runs_open_anonymous",
+        "pid",
+        "check_id",
+        unique=True,
+        sqlite_where=text("outcome IS NULL AND rid IS NULL"),
+        postgresql_where=text("outcome IS NULL AND rid IS NULL"),
+    ),
+    Index(None, "pid", "check_id", "at"),
+    sqlite_with_rowid=False,
+)
+
+run_metrics = Table(
+    "run_metrics",
+    metadata,
+    pid(),
+    key("check_id"),
+    Column("name", Text, primary_key=True),
+    key("run_id"),
+    Column("at", UtcInstant, nullable=False),
+    Column("value", ExactDecimal, nullable=False),
+    Index(None, "pid", "check_id", "run_id"),
+)
+
+flips = Table(
+    "flips",
+    metadata,
+    pid(),
+    key("check_id"),
+    key("flip_no"),
+    Column("at", UtcInstant, nullable=False),
+    Column("decided_at", UtcInstant, nullable=False),
+    Column("from_status", Text, nullable=False),
+    Column("to_status", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("run_id", BigInteger),
+    Column("retracts_flip_no", BigInteger),
+    Index(None, "pid", "at"),
+    sqlite_with_rowid=False,
+)
+
+check_channels = Table(
+    "check_channels",
+    metadata,
+    pid(),
+    key("check_id"),
+    key("channel_id"),
+    Column("events", Json),  # null: the channel's own choice
+    Index(None, "pid", "channel_id"),
+)

@@ -1,0 +1,165 @@
+"""PostgreSQL through psycopg 3: the same commands, with row locks and bounded waits.
+
+Refuses a server that would lose acknowledged rows. A commit whose answer was lost is settled by the
+batch number that each batch writes with its work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from heartfly.db.changes import Tx
+from heartfly.db.models import node_batches
+from heartfly.errors import OverloadedError, StoreError
+
+Result = TypeVar("Result")
+
+_OPTIONS = (
+    "-c timezone=UTC -c lock_timeout=2000 -c statement_timeout=15000"
+    " -c idle_in_transaction_session_timeout=30000 -c tcp_user_timeout=5000"
+)
+_TRY_AGAIN = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock not available
+
+
+def writing_engine(url: str) -> Engine:
+    return create_engine(
+        url,
+        poolclass=NullPool,
+        isolation_level="READ COMMITTED",
+        connect_args={"options": _OPTIONS, "connect_timeout": 3, "prepare_threshold": 2},
+    )
+
+
+def reading_engine(url: str) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=4,
+        max_overflow=4,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        connect_args={"options": _OPTIONS + " -c default_transaction_read_only=on", "connect_timeout": 3},
+    )
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def one_state(connection: Connection) -> None:
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    return engine
+
+
+def refuse_forgetful(connection: Connection) -> None:
+    """StoreError unless a commit on this server means "on the disk"."""
+    for name in ("fsync", "synchronous_commit"):
+        value = connection.exec_driver_sql(f"SHOW {name}").scalar()
+        if value == "off":
+            raise StoreError(f"PostgreSQL runs with {name}=off: it would lose acknowledged pings; set it to on")
+
+
+class PostgresSession:
+    """`lane` numbers this process's writing connections; (node, lane) owns a row of batch numbers."""
+
+    def __init__(self, engine: Engine, *, node_id: int, lane: int) -> None:
+        self._engine = engine
+        self._node_id = node_id
+        self._lane = lane
+        self._connection: Connection | None = None
+        self._batch = 0
+
+    def attempt(self, work: Callable[[Tx], Result]) -> Result:
+        try:
+            return self._once(work)
+        except DBAPIError as error:
+            if not (error.connection_invalidated or _sqlstate(error) in _TRY_AGAIN):
+                raise
+        # A lost connection or a lock conflict: nothing was stored, so the whole batch may run again, once.
+        return self._once(work)
+
+    def _once(self, work: Callable[[Tx], Result]) -> Result:
+        connection = self._open()
+        self._batch += 1
+        committing = False
+        try:
+            transaction = connection.begin()
+            try:
+                result = work(Tx(connection))
+                connection.execute(
+                    sa.update(node_batches)
+                    .where(node_batches.c.node_id == self._node_id, node_batches.c.lane == self._lane)
+                    .values(last_batch=self._batch)
+                )
+                committing = True
+                transaction.commit()
+            except BaseException:
+                if transaction.is_active:
+                    transaction.rollback()
+                raise
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            self.close()
+            if committing and self._committed():
+                return result
+            raise
+        return result
+
+    def _committed(self) -> bool:
+        """Whether the batch whose commit went unanswered is in the database."""
+        connection = self._open(keep_number=True)
+        last = self._last(connection)
+        connection.rollback()
+        return last == self._batch
+
+    def _last(self, connection: Connection) -> int:
+        query = sa.select(node_batches.c.last_batch).where(
+            node_batches.c.node_id == self._node_id, node_batches.c.lane == self._lane
+        )
+        number: int = connection.execute(query).scalar_one()
+        return number
+
+    def _open(self, *, keep_number: bool = False) -> Connection:
+        if self._connection is None:
+            connection = self._engine.connect()
+            try:
+                with connection.begin():
+                    refuse_forgetful(connection)
+                    connection.execute(
+                        insert(node_batches)
+                        .values(node_id=self._node_id, lane=self._lane, last_batch=0)
+                        .on_conflict_do_nothing()
+                    )
+                    last = self._last(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+            if not keep_number:
+                self._batch = last
+        return self._connection
+
+    def explain(self, error: Exception) -> StoreError | OverloadedError | None:
+        if isinstance(error, DBAPIError):
+            state = _sqlstate(error)
+            if error.connection_invalidated or state is None or state[:2] in {"08", "57"} or state in _TRY_AGAIN:
+                return OverloadedError("the database is away; nothing was stored")
+            if state[:2] == "53":
+                return OverloadedError("the database has no room; nothing was stored", retry_after=30)
+        return None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.invalidate()
+            connection.close()
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    return state

@@ -1,0 +1,128 @@
+"""Column types that mean the same on SQLite and PostgreSQL, to the last digit.
+
+Instants are aware UTC datetimes (integer microseconds on SQLite, timestamptz on PostgreSQL); a naive
+one is a bug and is refused. Decimals never pass through a float.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from sqlalchemy import BigInteger, Dialect, LargeBinary, Numeric, Text
+from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
+from sqlalchemy.types import TypeDecorator, TypeEngine
+from typing_extensions import override
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(at: datetime) -> int:
+    """Whole microseconds since 1970, exact (a float of seconds would not be)."""
+    return (at - EPOCH) // _MICROSECOND
+
+
+def instant(value: int) -> datetime:
+    return EPOCH + timedelta(microseconds=value)
+
+
+class UtcInstant(TypeDecorator[datetime]):
+    impl = BigInteger
+    cache_ok = True
+
+    @override
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(TIMESTAMP(timezone=True))
+        return dialect.type_descriptor(BigInteger())
+
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant must know its time zone")
+        return value if dialect.name == "postgresql" else (value - EPOCH) // _MICROSECOND
+
+    @override
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if dialect.name == "postgresql":
+            at: datetime = value.astimezone(UTC)
+            return at
+        return EPOCH + timedelta(microseconds=value)
+
+
+class ExactDecimal(TypeDecorator[Decimal]):
+    """Exact decimals with up to 18 places: canonical text on SQLite, NUMERIC(38, 18) on PostgreSQL.
+
+    SQLite has no decimal: its NUMERIC is a float, which damages the ninth digit. Sums over this
+    column are made in Python on SQLite.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    @override
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(Numeric(38, 18))
+        return dialect.type_descriptor(Text())
+
+    @override
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        if value is None or dialect.name == "postgresql":
+            return value
+        return canonical(value)
+
+    @override
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(canonical(Decimal(value)))
+
+
+def canonical(value: Decimal) -> str:
+    """The one spelling of a number: no exponent, no trailing zeros, no negative zero."""
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in {"-0", ""} else text
+
+
+class Json(TypeDecorator[Any]):
+    """A small JSON document: text on SQLite, jsonb on PostgreSQL. Numbers in it are not for sums."""
+
+    impl = Text
+    cache_ok = True
+
+    @override
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(JSONB())
+        return dialect.type_descriptor(Text())
+
+    @override
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        if value is None or dialect.name == "postgresql":
+            return value
+        return msgspec.json.encode(value).decode()
+
+    @override
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        if value is None or dialect.name == "postgresql":
+            return value
+        return msgspec.json.decode(value)
+
+
+class Bytes(TypeDecorator[bytes]):
+    """Bytes as they came. psycopg hands out bytes already; sqlite3 too."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    @override
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(BYTEA() if dialect.name == "postgresql" else LargeBinary())
