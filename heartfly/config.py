@@ -1,0 +1,321 @@
+"""Settings: what a TOML file and then the environment say, checked once, at the door.
+
+Every setting, its unit and its default stand here; config.example.toml is this file's twin and
+docs/configuration.md its explanation (tests hold the three together). Nothing here reads the
+environment or looks for a file by itself: the caller hands both in. What a setting *does* is
+decided where it is used.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import msgspec
+from msgspec.structs import FieldInfo, fields, force_setattr
+from typing_extensions import override
+
+from heartfly.errors import SettingsError
+
+Network = IPv4Network | IPv6Network
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]  # the upper bound also refuses inf and nan
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+EVERYWHERE: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+SQLITE_FILE = "heartfly.db"
+
+_ENV_NAME = re.compile(r"HEARTFLY_([A-Z0-9]+)__([A-Z0-9_]+)")
+_MASK = "***"
+
+
+def _networks(field: str, texts: tuple[str, ...]) -> Iterator[Network]:
+    for i, text in enumerate(texts):
+        try:
+            yield ip_network(text)
+        except ValueError as error:
+            raise ValueError(f"{field}[{i}]: {error}") from error
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One table of the file. What `masked` names never shows in a repr, so neither in a traceback."""
+
+    masked: ClassVar[frozenset[str]] = frozenset()
+
+    @override
+    def __repr__(self) -> str:
+        shown = (f"{name}={self._shown(name)!r}" for name in self.__struct_fields__)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _shown(self, name: str) -> object:
+        value = getattr(self, name)
+        return _MASK if value and name in self.masked else value
+
+
+class Server(Section, frozen=True):
+    """The listening socket, and what the outside calls it."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
+    base_url: str = ""
+    """Without a slash at the end. Empty: made of host and port; read it through `public_url`."""
+    trusted_proxies: tuple[str, ...] = ()
+    receive_deadline_s: Seconds = 10.0
+    max_connections: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """0: 80 % of the file descriptors that this process may open."""
+    drain_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 5.0
+    finish_s: Seconds = 15.0
+
+    def __post_init__(self) -> None:
+        list(_networks("trusted_proxies", self.trusted_proxies))
+        if not self.base_url:
+            return
+        url = urlsplit(self.base_url)
+        extra = url.query or url.fragment or url.username
+        if url.scheme not in {"http", "https"} or not url.hostname or extra:
+            raise ValueError("base_url: Expected http(s)://host[:port][/path] and nothing more")
+        force_setattr(self, "base_url", self.base_url.rstrip("/"))
+
+    @property
+    def proxy_networks(self) -> tuple[Network, ...]:
+        return tuple(_networks("trusted_proxies", self.trusted_proxies))
+
+    @property
+    def public_url(self) -> str:
+        """What every link and ping address begins with."""
+        if self.base_url:
+            return self.base_url
+        # An address that means "all interfaces" is none that a browser or curl could be sent to.
+        host = "localhost" if self.host in {"", "0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+class Database(Section, frozen=True):
+    url: str = ""
+    """Empty: SQLite in the data directory; read it through `Settings.database_url`."""
+
+    def __post_init__(self) -> None:
+        url = self.url
+        scheme, _, rest = url.partition("://")
+        if scheme in {"postgresql", "postgres"}:
+            # SQLAlchemy's default driver for the bare name changed in 2.1: we always name ours.
+            force_setattr(self, "url", f"postgresql+psycopg://{rest}")
+        elif scheme == "sqlite" and (rest[:1] != "/" or rest in {"/", "/:memory:"} or "mode=memory" in rest):
+            raise ValueError("url: Expected sqlite:///FILE, as memory would lose acknowledged pings")
+        elif url and scheme not in {"sqlite", "postgresql+psycopg"}:
+            raise ValueError("url: Expected postgresql://… or sqlite:///FILE")
+
+    @override
+    def _shown(self, name: str) -> object:
+        return re.sub(r"(://[^:/]*):.*@", rf"\1:{_MASK}@", self.url.partition("?")[0])
+
+    @property
+    def passwords(self) -> tuple[str, ...]:
+        """Whatever in the URL is a password, each as it stands there and decoded."""
+        before, _, query = self.url.partition("?")
+        user_info, at, _ = before.partition("://")[2].rpartition("@")
+        found = {user_info.partition(":")[2] if at else "", *parse_qs(query).get("password", ())}
+        return tuple(sorted({text for raw in found for text in (raw, unquote(raw)) if text}))
+
+
+class Data(Section, frozen=True):
+    dir: Path = Path("heartfly-data")
+
+
+class Mail(Section, frozen=True):
+    masked = frozenset({"password"})
+
+    host: str = ""
+    """Empty: no mail is sent; links that would be mailed are shown to copy instead."""
+    port: Port = 587
+    username: str = ""
+    password: str = ""
+    security: Literal["none", "starttls", "tls"] = "starttls"
+    from_address: str = ""
+    from_name: str = "Heartfly"
+    timeout_s: Seconds = 20.0
+
+    def __post_init__(self) -> None:
+        if self.host and "@" not in self.from_address:
+            raise ValueError("from_address: Expected an address, as mail.host is set")
+        if self.password and not self.username:
+            raise ValueError("username: Expected a name, as mail.password is set")
+        if any(c in self.from_address + self.from_name for c in "\r\n\0"):
+            raise ValueError("from_name: Expected one line")
+
+
+class Outgoing(Section, frozen=True):
+    """Where webhooks, chat messages and their like may go."""
+
+    allow_private: bool | tuple[str, ...] = False
+    allowed_ports: tuple[Port, ...] = (80, 443)
+    deadline_s: Seconds = 15.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.allow_private, bool):
+            list(_networks("allow_private", self.allow_private))
+
+    @property
+    def private_networks(self) -> tuple[Network, ...]:
+        """The networks that are open although not public: none, all, or those listed."""
+        if isinstance(self.allow_private, bool):
+            return EVERYWHERE if self.allow_private else ()
+        return tuple(_networks("allow_private", self.allow_private))
+
+
+class Log(Section, frozen=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+    """`auto`: for people on a terminal, JSON everywhere else."""
+
+
+class Pings(Section, frozen=True):
+    max_body_bytes: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 100_000
+    rate_per_minute: Count = 1200
+    """For each check. Above it signals still count, but an unchanged status stores no row."""
+    queue: Count = 10_000
+    keep_per_check: Count = 1000
+
+
+class Alerts(Section, frozen=True):
+    """Storms on people's channels (email, chat); a webhook always gets every event."""
+
+    storm_window_s: Seconds = 60.0
+    storm_threshold: Count = 10
+
+
+class Monitor(Section, frozen=True):
+    beat_s: Annotated[float, msgspec.Meta(gt=0, le=2)] = 1.0
+    blind_after_s: Seconds = 2.0
+    hold_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 2.0
+
+    def __post_init__(self) -> None:
+        if self.blind_after_s <= self.beat_s:
+            raise ValueError("blind_after_s: Expected more than monitor.beat_s, or every beat would be a gap")
+
+
+class Settings(Section, frozen=True):
+    server: Server = Server()
+    database: Database = Database()
+    data: Data = Data()
+    mail: Mail = Mail()
+    outgoing: Outgoing = Outgoing()
+    log: Log = Log()
+    pings: Pings = Pings()
+    alerts: Alerts = Alerts()
+    monitor: Monitor = Monitor()
+
+    @property
+    def database_url(self) -> str:
+        return self.database.url or f"sqlite:///{self.data.dir.absolute() / SQLITE_FILE}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values that must never be written anywhere, for the log's redaction."""
+        return tuple(s for s in (self.mail.password, *self.database.passwords) if s)
+
+
+def load(path: Path | None, env: Mapping[str, str]) -> Settings:
+    """Return the defaults, overlaid by the file, overlaid by `HEARTFLY_SECTION__KEY` variables.
+
+    What comes last wins, so a command line's flags are variables added to a copy of `env`.
+    Other variables are ignored. Raises SettingsError, which names the path: `server.port: …`.
+    """
+    raw = {} if path is None else _read(path)
+    set_by: dict[str, str] = {}
+    for name, section, key, value in _overrides(env):
+        table = raw.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise SettingsError(f"{section}: Expected a table, as in [{section}]")
+        table[key] = value
+        set_by[f"{section}.{key}"] = name
+    try:
+        return msgspec.convert(raw, Settings, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise _explained(error, set_by) from error
+
+
+def sections() -> Iterator[tuple[str, tuple[FieldInfo, ...]]]:
+    """Every section with its settings, in the order of the file."""
+    for section in fields(Settings):
+        yield section.name, fields(section.type)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def _overrides(env: Mapping[str, str]) -> Iterator[tuple[str, str, str, object]]:
+    known = {f"HEARTFLY_{s}__{f.name}".upper(): (s, f) for s, table in sections() for f in table}
+    for name, text in env.items():
+        if not _ENV_NAME.fullmatch(name):
+            continue
+        if name not in known:
+            raise SettingsError(f"{name}: There is no such setting{_near(name, known)}")
+        section, field = known[name]
+        try:
+            yield name, section, field.name, _from_text(text, field)
+        except msgspec.ValidationError as error:
+            raise _explained(error, {}, at=f"{section}.{field.name}", name=name) from error
+
+
+def _from_text(text: str, field: FieldInfo) -> object:
+    """A variable is text: lists are written with commas, and numbers and truth values are read from words."""
+    value: object = text
+    word = text.lower() in {"true", "false", "1", "0"}
+    if isinstance(field.default, tuple) or (isinstance(field.default, bool) and not word):
+        value = _listed(text)
+    converted = msgspec.convert(value, field.type, strict=False, dec_hook=_decode)
+    # Back to what a file could hold, as the whole is checked once more, with its neighbours.
+    return msgspec.to_builtins(converted, enc_hook=str)
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _explained(
+    error: msgspec.ValidationError, set_by: Mapping[str, str], *, at: str = "", name: str = ""
+) -> SettingsError:
+    """`Expected `int` <= 65535 - at `$.server.port`` becomes `server.port: Expected int <= 65535`."""
+    message, _, where = (
+        str(error)
+        .replace("`", "")
+        .replace("Expected object", "Expected a table")
+        .replace("float", "number")
+        .partition(" - at $")
+    )
+    path = at + where if at else where.removeprefix(".")
+    unknown = re.fullmatch(r"Object contains unknown field (.+)", message)
+    nested = re.fullmatch(r"([a-z_]+(?:\[\d+\])?): (.+)", message)
+    if unknown:
+        key = unknown[1]
+        here = {s: [f.name for f in table] for s, table in sections()}
+        message = f"There is no such setting{_near(key, here.get(path, here))}"
+        path = f"{path}.{key}" if path else key
+    elif nested:
+        path, message = f"{path}.{nested[1]}" if path else nested[1], nested[2]
+    name = name or set_by.get(path.partition("[")[0], "")
+    return SettingsError(f"{path}: {message}" + (f" (set by {name})" if name else ""))
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _decode(kind: type[Any], value: Any) -> Any:
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value)
+    raise ValueError(f"Expected {kind.__name__.lower()}, got {value!r}")

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import re
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from heartfly import config
+from heartfly.config import Database, Mail, Server, Settings, load
+from heartfly.errors import SettingsError
+from tests import canaries
+
+BAD_BASE_URL = "server.base_url: Expected http(s)://host[:port][/path] and nothing more"
+IN_MEMORY = "database.url: Expected sqlite:///FILE, as memory would lose acknowledged pings"
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def from_file(tmp_path: Path, toml: str, **env: str) -> Settings:
+    path = tmp_path / "config.toml"
+    path.write_text(toml, encoding="utf-8")
+    return load(path, env)
+
+
+def refusal(tmp_path: Path, toml: str, **env: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        from_file(tmp_path, toml, **env)
+    return str(caught.value)
+
+
+def test_the_example_file_says_exactly_the_defaults() -> None:
+    assert Settings() == load(ROOT / "config.example.toml", {})
+
+
+def test_the_example_file_names_every_setting_with_a_comment_above_it() -> None:
+    text = (ROOT / "config.example.toml").read_text(encoding="utf-8")
+    told = re.findall(r"^\[(\w+)\]$|(?:^#.*\n)+^(\w+) = ", text, re.MULTILINE)
+
+    expected = [part for name, table in config.sections() for part in (name, *(f.name for f in table))]
+    assert expected == [section or key for section, key in told]
+
+
+def test_without_a_file_and_variables_the_defaults_hold() -> None:
+    assert Settings() == load(None, {})
+
+
+def test_a_variable_wins_over_the_file_which_wins_over_the_default(tmp_path: Path) -> None:
+    toml = '[server]\nport = 9001\nhost = "::1"'
+
+    settings = from_file(tmp_path, toml, HEARTFLY_SERVER__PORT="9002")
+
+    assert Server(port=9002, host="::1") == settings.server
+
+
+@pytest.mark.parametrize(
+    "name", ["HEARTFLY_REQUIRE_ALL", "HEARTFLY", "PATH", "heartfly_server__port", "XHEARTFLY_A__B"]
+)
+def test_variables_of_another_form_are_none_of_our_business(name: str) -> None:
+    assert Settings() == load(None, {name: "nonsense"})
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ("[server]\nport = 99999", "server.port: Expected int <= 65535"),
+        ('[server]\nport = "8000"', "server.port: Expected int, got str"),
+        ("[server]\nprot = 1", "server.prot: There is no such setting; did you mean port?"),
+        ("[sever]\nport = 1", "sever: There is no such setting; did you mean server?"),
+        ("[zzz]\nport = 1", "zzz: There is no such setting"),
+        ("server = 1", "server: Expected a table, got int"),
+        (
+            '[server]\ntrusted_proxies = ["::1", "10.0.0.1/8"]',
+            "server.trusted_proxies[1]: 10.0.0.1/8 has host bits set",
+        ),
+        ('[server]\nbase_url = "example.org"', BAD_BASE_URL),
+        ('[server]\nbase_url = "https://a/?b"', BAD_BASE_URL),
+        ('[server]\nbase_url = "https://a:b@c"', BAD_BASE_URL),
+        ('[database]\nurl = "mysql://h/d"', "database.url: Expected postgresql://… or sqlite:///FILE"),
+        (
+            '[database]\nurl = "sqlite:///:memory:"',
+            IN_MEMORY,
+        ),
+        ('[database]\nurl = "sqlite://"', IN_MEMORY),
+        ("[data]\ndir = 3", "data.dir: Expected path, got 3"),
+        ('[data]\ndir = ""', "data.dir: Expected path, got ''"),
+        ('[mail]\nhost = "mx"', "mail.from_address: Expected an address, as mail.host is set"),
+        ('[mail]\npassword = "x"', "mail.username: Expected a name, as mail.password is set"),
+        ('[mail]\nfrom_name = "a\\nBcc: b"', "mail.from_name: Expected one line"),
+        ('[mail]\nsecurity = "ssl"', "mail.security: Invalid enum value 'ssl'"),
+        ("[mail]\ntimeout_s = nan", "mail.timeout_s: Expected number > 0.0"),
+        ("[mail]\ntimeout_s = inf", "mail.timeout_s: Expected number <= 86400.0"),
+        ('[outgoing]\nallow_private = "yes"', "outgoing.allow_private: Expected bool | array, got str"),
+        ("[outgoing]\nallowed_ports = [80, 0]", "outgoing.allowed_ports[1]: Expected int >= 1"),
+        (
+            "[monitor]\nblind_after_s = 1",
+            "monitor.blind_after_s: Expected more than monitor.beat_s, or every beat would be a gap",
+        ),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_path(tmp_path: Path, toml: str, message: str) -> None:
+    assert message == refusal(tmp_path, toml)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("HEARTFLY_SERVER__PORT", "99999", "server.port: Expected int <= 65535 (set by HEARTFLY_SERVER__PORT)"),
+        ("HEARTFLY_SERVER__PORT", "web", "server.port: Expected int, got str (set by HEARTFLY_SERVER__PORT)"),
+        (
+            "HEARTFLY_SERVER__PROT",
+            "1",
+            "HEARTFLY_SERVER__PROT: There is no such setting; did you mean HEARTFLY_SERVER__PORT?",
+        ),
+        ("HEARTFLY_QQ__X__Y", "1", "HEARTFLY_QQ__X__Y: There is no such setting"),
+        (
+            "HEARTFLY_OUTGOING__ALLOW_PRIVATE",
+            "maybe",
+            "outgoing.allow_private[0]: 'maybe' does not appear to be an IPv4 or IPv6 network (set by {name})",
+        ),
+        (
+            "HEARTFLY_OUTGOING__ALLOWED_PORTS",
+            "80,x",
+            "outgoing.allowed_ports[1]: Expected int, got str (set by HEARTFLY_OUTGOING__ALLOWED_PORTS)",
+        ),
+        ("HEARTFLY_DATA__DIR", "", "data.dir: Expected path, got '' (set by HEARTFLY_DATA__DIR)"),
+        (
+            "HEARTFLY_DATABASE__URL",
+            "mysql://h/d",
+            "database.url: Expected postgresql://… or sqlite:///FILE (set by HEARTFLY_DATABASE__URL)",
+        ),
+    ],
+)
+def test_a_bad_variable_is_refused_with_its_name(name: str, text: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(None, {name: text})
+
+    assert message.format(name=name) == str(caught.value)
+
+
+def test_a_variable_for_a_section_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "server = 1", HEARTFLY_SERVER__PORT="1")
+
+    assert "server: Expected a table, as in [server]" == message
+
+
+def test_a_file_that_is_missing_or_no_toml_is_refused_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.toml: No such file"):
+        load(tmp_path / "nowhere.toml", {})
+    assert "config.toml: " in refusal(tmp_path, "server = [")
+    (tmp_path / "latin.toml").write_bytes(b'x = "\xff"')
+    with pytest.raises(SettingsError, match=r"latin\.toml: .*utf-8"):
+        load(tmp_path / "latin.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("true", config.EVERYWHERE),
+        ("1", config.EVERYWHERE),
+        ("false", ()),
+        ("FALSE", ()),
+        ("0", ()),
+        ("127.0.0.1", (ip_network("127.0.0.1"),)),
+        ("10.0.0.0/8, fd00::/8", (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))),
+    ],
+)
+def test_private_networks_are_opened_by_a_word_or_a_list(text: str, expected: tuple[config.Network, ...]) -> None:
+    settings = load(None, {"HEARTFLY_OUTGOING__ALLOW_PRIVATE": text})
+
+    assert expected == settings.outgoing.private_networks
+
+
+def test_lists_in_variables_are_written_with_commas() -> None:
+    settings = load(
+        None,
+        {"HEARTFLY_OUTGOING__ALLOWED_PORTS": "80, 8443,", "HEARTFLY_SERVER__TRUSTED_PROXIES": "::1,10.0.0.0/8"},
+    )
+
+    assert (80, 8443) == settings.outgoing.allowed_ports
+    assert (ip_network("::1"), ip_network("10.0.0.0/8")) == settings.server.proxy_networks
+
+
+@pytest.mark.parametrize(
+    ("server", "expected"),
+    [
+        (Server(), "http://127.0.0.1:8000"),
+        (Server(host="::1", port=80), "http://[::1]:80"),
+        (Server(host="0.0.0.0"), "http://localhost:8000"),
+        (Server(host="::"), "http://localhost:8000"),
+        (Server(base_url="https://beat.example.org/fly/"), "https://beat.example.org/fly"),
+    ],
+)
+def test_links_begin_with_the_base_url_or_what_stands_for_it(server: Server, expected: str) -> None:
+    assert expected == server.public_url
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("postgresql://u@h/d", "postgresql+psycopg://u@h/d"),
+        ("postgres://u@h/d", "postgresql+psycopg://u@h/d"),
+        ("postgresql+psycopg://u@h/d", "postgresql+psycopg://u@h/d"),
+        ("sqlite:////var/lib/x.db", "sqlite:////var/lib/x.db"),
+    ],
+)
+def test_the_driver_of_a_database_is_always_named(given: str, expected: str) -> None:
+    assert expected == load(None, {"HEARTFLY_DATABASE__URL": given}).database_url
+
+
+def test_without_a_url_the_database_is_a_file_in_the_data_directory(tmp_path: Path) -> None:
+    settings = load(None, {"HEARTFLY_DATA__DIR": str(tmp_path)})
+
+    assert f"sqlite:///{tmp_path}/heartfly.db" == settings.database_url
+
+
+def test_no_secret_shows_in_a_repr() -> None:
+    url = "postgresql://hf:canary%40database%2Fpw@db:5432/heartfly?password=canary%40database%2Fpw"
+    settings = Settings(
+        database=Database(url=url),
+        mail=Mail(host="mx", from_address="a@b", username="u", password=canaries.MAIL_PASSWORD),
+    )
+
+    shown = repr(settings)
+    canaries.assert_none_in(shown)
+    assert "database=Database(url='postgresql+psycopg://hf:***@db:5432/heartfly')" in shown
+    assert "password='***'" in shown
+    assert {canaries.MAIL_PASSWORD, canaries.DATABASE_PASSWORD, "canary%40database%2Fpw"} == set(settings.secrets)
+
+
+def test_settings_without_secrets_have_none_to_hide() -> None:
+    assert () == Settings().secrets
+    assert () == Settings(database=Database(url="postgresql://u@h/d")).secrets
