@@ -1,6 +1,6 @@
 """One line for each unit of work, with every fact on it and no secret in it.
 
-All logging ends here: `line()` for the canonical lines (ping, request, delivery, job), `log` for
+All logging ends here: `line()` for the canonical lines (ping, request, delivery, job), `logger()` for
 warnings and errors, and whatever libraries say through the standard library. Each goes through the
 same redaction and becomes one line of JSON, or of plain text on a terminal. What is worth a line is
 decided by those who write one.
@@ -85,6 +85,11 @@ def configure(
 def line(event: str, /, *, level: str = "info", **fields: object) -> None:
     """Write the canonical line of one unit of work: at its end, once, with all its facts."""
     _sink.write(event, level, fields)
+
+
+def logger(source: str) -> FilteringBoundLogger:
+    """For what is wrong: `log = logger("heartfly.writer")`, `log.warning("batch", n=3)`, `log.exception("…")`."""
+    return cast("FilteringBoundLogger", structlog.wrap_logger(None, source=source))
 
 
 def _wire(level: int) -> None:
@@ -291,6 +296,3 @@ class _FromStandardLibrary(logging.Handler):
 
 
 _wire(logging.INFO)  # before configure(), lines go to stderr, without a time
-
-log = cast("FilteringBoundLogger", structlog.wrap_logger(None))
-"""For what is wrong: `log.warning("channel_failing", channel=…)`, `log.exception("…")` in a handler."""

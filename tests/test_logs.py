@@ -93,7 +93,7 @@ def test_lines_below_the_level_are_not_written() -> None:
     logs.configure(Log(level="warning"), stream, now=lambda: NOW)
 
     logs.line("ping", n=1)
-    logs.log.info("quiet")
+    logs.logger("heartfly.x").info("quiet")
     logging.getLogger("x").info("quiet")
     logs.line("delivery", level="warning", n=2)
 
@@ -180,13 +180,13 @@ def test_no_canary_leaves_by_any_road(form: str) -> None:
     assert 9 <= len(canaries.found_in(told))
 
     logs.line(told, path=told, nested={told: [told, {"x": told}]}, failure=ValueError(told), body=told.encode())
-    logs.log.warning(told, what=told)
+    logs.logger("heartfly.x").warning(told, what=told)
     logging.getLogger("httpx").warning("HTTP Request: %s", told)
     logging.getLogger("httpx").info("HTTP Request: POST %s", canaries.WEBHOOK_URL)
     try:
         fail(RuntimeError(told))
     except RuntimeError:
-        logs.log.exception("it broke", at_path=told)
+        logs.logger("heartfly.x").exception("it broke", at_path=told)
         logging.getLogger("uvicorn.error").exception(told)
 
     written = stream.getvalue()
@@ -267,11 +267,11 @@ def test_a_terminal_gets_a_line_for_people_and_a_traceback_below_it(terminal: io
     try:
         fail(KeyError("a\nb"))
     except KeyError:
-        logs.log.exception("it broke")
+        logs.logger("heartfly.x").exception("it broke")
 
     first, second, *trace = terminal.getvalue().splitlines()
     assert '01:00:00.000 info    ping check="nightly é" agent="" n=3 path=/x\\n/y metrics={"rows":1}' == first
-    assert "01:00:00.000 error   it broke" == second
+    assert "01:00:00.000 error   it broke source=heartfly.x" == second
     assert "    | Traceback (most recent call last):" == trace[0]
     assert "    | KeyError: 'a\\nb'" == trace[-1]
 
@@ -315,7 +315,7 @@ def test_chatty_libraries_are_heard_only_when_something_is_wrong(out: io.StringI
 
 def test_the_context_of_a_request_is_on_its_warnings(out: io.StringIO) -> None:
     with structlog.contextvars.bound_contextvars(request="r1"):
-        logs.log.warning("slow")
+        logs.logger("heartfly.x").warning("slow")
 
     assert "r1" == only_line(out)["request"]
 
