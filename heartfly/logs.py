@@ -88,7 +88,10 @@ def line(event: str, /, *, level: str = "info", **fields: object) -> None:
 
 
 def logger(source: str) -> FilteringBoundLogger:
-    """For what is wrong: `log = logger("heartfly.writer")`, `log.warning("batch", n=3)`, `log.exception("…")`."""
+    """For what is wrong, with the name of who speaks.
+
+    `log = logger("heartfly.writer")`, then `log.warning("batch_failed", n=3)` or `log.exception("…")`.
+    """
     return cast("FilteringBoundLogger", structlog.wrap_logger(None, source=source))
 
 

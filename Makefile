@@ -1,0 +1,51 @@
+# Every task has one door here. `make` lists them.
+
+BIN := $(if $(wildcard .venv/bin/python),.venv/bin/,)
+
+.DEFAULT_GOAL := help
+.PHONY: help check lint types contracts test test-all serve migration bench simulate faults lock docs
+
+help: ## list what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-11s %s\n", $$1, $$2 }'
+
+check: lint types contracts ## everything that must be green before a commit, in a minute
+	$(BIN)pytest -q -m "not slow and not postgres and not browser and not e2e"
+
+lint: ## style and formatting
+	$(BIN)ruff check .
+	$(BIN)ruff format --check .
+
+types: ## mypy --strict, tests too
+	$(BIN)mypy
+
+contracts: ## who may import whom
+	$(BIN)lint-imports
+
+test: ## all tests but those that take minutes
+	$(BIN)pytest -m "not slow"
+
+test-all: ## all tests; one that cannot run here is a failure
+	HEARTFLY_REQUIRE_ALL=1 $(BIN)pytest
+
+serve: ## run the server in this directory
+	$(BIN)heartfly serve
+
+migration: ## write a new migration: make migration m="what changes"
+	@test -n "$(m)" || { echo 'say what changes: make migration m="..."' >&2; exit 2; }
+	$(BIN)python -m alembic -c alembic/alembic.ini revision --autogenerate -m "$(m)"
+
+bench: ## measure pings, alerts and start-up, as ratios to a bare prototype in the same run
+	$(BIN)python -m bench
+
+simulate: ## replay seeded months of checks, outages and clock steps: make simulate [seeds=10]
+	$(BIN)python -m bench.simulate --seeds $(or $(seeds),10)
+
+faults: ## kill, stop and starve the real server, then audit what it promised
+	HEARTFLY_REQUIRE_ALL=1 $(BIN)pytest -m slow tests/faults
+
+lock: ## resolve requirements.lock anew: hashes for every platform, no addresses
+	$(BIN)uv pip compile --universal --generate-hashes --python-version 3.11 --extra postgres --no-emit-index-url \
+	  --custom-compile-command "make lock" --upgrade -q -o requirements.lock pyproject.toml
+
+docs: ## hold the docs against the code: settings, commands, links
+	$(BIN)pytest -q tests/test_docs.py tests/test_config.py
