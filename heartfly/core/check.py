@@ -6,7 +6,8 @@ in ARCHITECTURE.md; the words are defined in docs/glossary.md.
 
     slot k   [e_k, e_k + grace]; e_k = last success or fail + k periods, or the k-th fire after it
     deadline expected_at + grace, inclusive: the first instant at which silence is an alarm;
-             a run that was started goes down at started_at + max_run
+             a run that was started goes down at started_at + max_run, and one with a max_run of
+             its own holds its slot open (docs/decisions/0012-a-run-under-way-holds-its-slot.md)
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from datetime import datetime, timedelta
 
 from heartfly.core import gates as gate_rules
 from heartfly.core.gates import Gate, Level
-from heartfly.core.values import Blind, Check, Flip, Past, Rules, Run, Signal, Step, Unverified, came_before
+from heartfly.core.values import Blind, Check, Flip, Past, Rules, Run, Signal, Step, Unverified, began_after, came_before
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
 
 MAX_OPEN_RUNS = 100
@@ -26,6 +27,9 @@ MAX_OPEN_RUNS = 100
 SCHEDULE_RETRY = timedelta(hours=1)
 
 _WATCHED = (Status.UP, Status.DEGRADED)
+_COMMANDS = (Reason.PAUSED, Reason.RESUMED)
+_OUTCOMES = {Status.UP: RunOutcome.OK, Status.DEGRADED: RunOutcome.DEGRADED, Status.DOWN: RunOutcome.FAILED}
+_SILENCE = (Reason.MISSED, Reason.MISSED_TWICE_UNVERIFIED, Reason.HUNG)
 
 # --- signals ---------------------------------------------------------------------------------------
 
@@ -34,18 +38,33 @@ def needs_past(check: Check, signal: Signal) -> bool:
     """Whether `after_ping` must be given a `Past` for this signal: something newer was applied or decided."""
     if signal.kind is PingKind.LOG or signal.kind is PingKind.IGNORED:
         return False
-    before_alarm = check.status_reason is Reason.HUNG and signal.at <= check.status_since
-    return _is_late(check, signal) or (check.status is Status.DOWN and before_alarm)
+    return _is_late(check, signal) or (check.status_reason is Reason.HUNG and _before_alarm(check, signal))
 
 
 def _is_late(check: Check, signal: Signal) -> bool:
     return check.last_end is not None and came_before(signal.order, check.last_end)
 
 
+def _before_command(check: Check, signal: Signal) -> bool:
+    """Sent before somebody paused or resumed the check: it says nothing about what came after."""
+    return check.status_reason in _COMMANDS and signal.at < check.status_since and not _set_back(check, signal)
+
+
+def _before_alarm(check: Check, signal: Signal) -> bool:
+    """Sent before the silence that is the present alarm was over: it is no recovery."""
+    silent = check.status is Status.DOWN and check.status_reason in _SILENCE
+    return silent and signal.at <= check.status_since and not _set_back(check, signal)
+
+
+def _set_back(check: Check, signal: Signal) -> bool:
+    """The wall clock was set back since the last end, so its times cannot be compared with ours."""
+    return check.last_end is not None and signal.at < check.last_end[0] and not _is_late(check, signal)
+
+
 def after_ping(check: Check, signal: Signal, *, past: Past | None = None) -> Step:
     """Apply one signal. A signal that lands before the silence is judged wins, whatever the deadline was."""
     kind = signal.kind
-    if check.status is Status.PAUSED and check.rules.sticky:
+    if _only_resume_helps(check):
         kind = PingKind.IGNORED
     check = replace(check, n_pings=check.n_pings + 1)
     if kind is PingKind.SUCCESS or kind is PingKind.FAIL:
@@ -54,68 +73,58 @@ def after_ping(check: Check, signal: Signal, *, past: Past | None = None) -> Ste
         step = _start(check, signal, past)
     else:
         return Step(check=replace(check, rev=check.rev + 1), kind=kind)
-    return replace(step, kind=kind, check=_heard(step.check, signal, kind))
-
-
-def _heard(check: Check, signal: Signal, kind: PingKind) -> Check:
-    if _is_late(check, signal):
-        return check
-    return replace(check, last_ping_at=signal.at, last_kind=kind)
+    if _is_late(check, signal) or _before_command(check, signal) or any(began_after(r, signal) for r in check.open_runs):
+        return replace(step, kind=kind)
+    return replace(step, kind=kind, check=replace(step.check, last_ping_at=signal.at, last_kind=kind))
 
 
 def _start(check: Check, signal: Signal, past: Past | None) -> Step:
-    late = _is_late(check, signal)
-    if late and past is not None and (past.rid_ended if signal.rid else past.newer_anonymous_end):
+    known = next((run for run in check.open_runs if run.rid == signal.rid is not None), None)
+    if known is not None:
+        # The same start again: the answer to the first one was lost on the way.
+        return _armed(Step(check=check, run=known), signal.at)
+    if _is_late(check, signal) and past is not None and (past.rid_ended or past.newer_anonymous_end):
         # It ended before we heard that it began: an open run now would only hang.
         return _armed(Step(check=check), signal.at)
-    if any(run.rid == signal.rid for run in check.open_runs) and signal.rid is not None:
-        # The same start again: the answer to the first one was lost on the way.
-        return _armed(Step(check=check), signal.at)
-    opened = Run(id=signal.id, rid=signal.rid, started_at=signal.at, ping_n=check.n_pings)
-    if signal.rid is None and any(run.rid is None and _started(run) > signal.at for run in check.open_runs):
-        # A newer start is open already: this one was superseded before we heard of it.
+    opened = Run(id=signal.id, rid=signal.rid, started_at=signal.at, order=signal.order, ping_n=check.n_pings)
+    rivals = [run for run in check.open_runs if run.rid is None] if signal.rid is None else []
+    if _before_command(check, signal) or any(began_after(run, signal) for run in rivals):
+        # Superseded before we heard of it: by a newer start, or by the pause.
         opened = _closed(opened, RunOutcome.SUPERSEDED, signal.at)
         return _armed(Step(check=check, run=opened, runs=(opened,)), signal.at)
-    changed: list[Run] = []
-    runs = list(check.open_runs)
-    if signal.rid is None:
-        changed += [_closed(run, RunOutcome.SUPERSEDED, signal.at) for run in runs if run.rid is None]
-        runs = [run for run in runs if run.rid is not None]
-    elif len(runs) >= MAX_OPEN_RUNS:
-        changed.append(_closed(runs.pop(0), RunOutcome.SUPERSEDED, signal.at))
-    runs.append(opened)
-    return _armed(Step(check=replace(check, open_runs=tuple(runs)), run=opened, runs=(*changed, opened)), signal.at)
+    others = [run for run in check.open_runs if run not in rivals]
+    if len(others) >= MAX_OPEN_RUNS:
+        rivals.append(min(others, key=_started))
+        others.remove(rivals[-1])
+    closed = [_closed(run, RunOutcome.SUPERSEDED, signal.at) for run in rivals]
+    step = Step(check=replace(check, open_runs=(*others, opened)), run=opened, runs=(*closed, opened))
+    return _armed(step, signal.at)
 
 
 def _end(check: Check, signal: Signal, past: Past | None) -> Step:
     broken = gate_rules.broken(check.rules.gates, signal.metrics) if signal.kind is PingKind.SUCCESS else ()
-    level = gate_rules.worst(broken)
-    run, open_runs = _ended_run(check, signal, level, past)
-    check = replace(check, open_runs=open_runs)
-    step = Step(check=check, run=run, runs=(run,))
-    if _explains_the_silence(check, signal, level, past):
-        return _retract(step, signal, run)
+    to_status, reason = _verdict(signal, gate_rules.worst(broken))
+    run, open_runs = _ended_run(check, signal, to_status, past)
+    step = Step(check=replace(check, open_runs=open_runs), run=run, runs=(run,))
     if _is_late(check, signal):
-        return _late_end(step, signal, past or Past(), run)
-    if signal.at < check.status_since and check.status_reason in {Reason.PAUSED, Reason.RESUMED}:
-        # Sent before somebody paused or resumed the check: it says nothing about what came after.
+        return _late_end(step, signal, past or Past(), run=run, reason=reason)
+    if _before_command(check, signal):
         return _armed(step, signal.at)
-    to_status, reason = _verdict(signal, level)
-    check = replace(
-        check,
+    ended = replace(
+        step.check,
         last_duration=run.duration,
         last_end=signal.order,
         last_end_kind=signal.kind,
         anchor_at=signal.at,
-        expected_at=None,
         unverified_in_row=0,
     )
-    step = replace(step, check=check)
-    if to_status is not check.status:
-        # A signal's time can lie before the flip that it answers only by the width of a batch.
-        at = max(signal.at, check.status_since)
-        step = _flip(step, to_status, reason, at=at, run=run, broken=broken)
-    return _armed(step, signal.at)
+    step = replace(step, check=ended)
+    if to_status is check.status:
+        return _armed(step, signal.at, after=signal.at)
+    if _before_alarm(check, signal):
+        return _retracted(step, signal, past or Past(), to_status=to_status, run=run, broken=broken)
+    step = _flip(step, to_status, reason, at=signal.at, run=run, broken=broken)
+    return _armed(step, signal.at, after=signal.at)
 
 
 def _verdict(signal: Signal, level: Level | None) -> tuple[Status, Reason]:
@@ -128,112 +137,90 @@ def _verdict(signal: Signal, level: Level | None) -> tuple[Status, Reason]:
     return Status.UP, Reason.SUCCESS
 
 
-def _ended_run(check: Check, signal: Signal, level: Level | None, past: Past | None) -> tuple[Run, tuple[Run, ...]]:
+def _ended_run(check: Check, signal: Signal, to_status: Status, past: Past | None) -> tuple[Run, tuple[Run, ...]]:
     """Close the run that this end belongs to, or record one that had no start.
 
     With a run id: that run. Without: the newest that was open when the signal came.
     """
-    mine = [
-        run
-        for run in check.open_runs
-        if (run.rid == signal.rid if signal.rid is not None else _started(run) <= signal.at)
-    ]
-    if signal.kind is PingKind.FAIL or level is Level.FAIL:
-        outcome = RunOutcome.FAILED
+    if signal.rid is not None:
+        mine = [run for run in check.open_runs if run.rid == signal.rid]
     else:
-        outcome = RunOutcome.DEGRADED if level is Level.WARN else RunOutcome.OK
-    slot_at = check.expected_at if check.status in _WATCHED else None
+        mine = [run for run in check.open_runs if not began_after(run, signal)]
     if mine:
         run = max(mine, key=_started)
     elif past is not None and past.hung_run is not None and past.hung_run.rid == signal.rid:
         run = past.hung_run
     else:
-        run = Run(id=signal.id, rid=signal.rid, ping_n=check.n_pings)
+        run = Run(id=signal.id, rid=signal.rid)
     open_runs = tuple(other for other in check.open_runs if other is not run)
-    duration = signal.at - run.started_at if run.started_at is not None else None
-    run = replace(
+    watched = check.status in _WATCHED and not _is_late(check, signal)
+    ended = replace(
         run,
         ended_at=signal.at,
-        outcome=outcome,
+        outcome=_OUTCOMES[to_status],
         exit_status=signal.exit_status,
-        duration=duration,
-        slot_at=slot_at,
+        # A clock that was set back meanwhile leaves the duration unknown.
+        duration=signal.at - run.started_at if run.started_at is not None and run.started_at <= signal.at else None,
+        slot_at=check.expected_at if watched else None,
         ping_n=check.n_pings,
     )
-    return run, open_runs
+    return ended, open_runs
 
 
 # --- signals that come out of order ------------------------------------------------------------------
 
 
-def _explains_the_silence(check: Check, signal: Signal, level: Level | None, past: Past | None) -> bool:
-    """A success from before the alarm, which would not have been raised had we known of it in time."""
-    if (
-        check.status is not Status.DOWN
-        or signal.kind is not PingKind.SUCCESS
-        or level is not None
-        or signal.at > check.status_since
-        or _is_late(check, signal)
-    ):
-        return False
-    if check.status_reason is Reason.HUNG:
-        return past is not None and past.hung_run is not None and past.hung_run.rid == signal.rid
-    if check.status_reason not in {Reason.MISSED, Reason.MISSED_TWICE_UNVERIFIED}:
-        return False
-    expected = check.rules.next_after(signal.at, signal.at)
-    return expected is None or expected + check.rules.grace > check.status_since
-
-
-def _retract(step: Step, signal: Signal, run: Run) -> Step:
-    check = replace(
-        step.check,
-        last_duration=run.duration,
-        last_end=signal.order,
-        last_end_kind=signal.kind,
-        anchor_at=signal.at,
-        expected_at=None,
-        unverified_in_row=0,
-    )
-    retracted = check.flip_no
-    step = _flip(replace(step, check=check), Status.UP, Reason.RETRACTED, at=check.status_since, run=run)
-    last = replace(step.flips[-1], retracts_flip_no=retracted)
-    return _armed(replace(step, flips=(*step.flips[:-1], last)), signal.at)
-
-
-def _late_end(step: Step, signal: Signal, past: Past, run: Run) -> Step:
-    """An end older than one that was applied: it is recorded; only a fail that nobody heard of is told."""
+def _retracted(
+    step: Step, signal: Signal, past: Past, *, to_status: Status, run: Run, broken: tuple[Gate, ...]
+) -> Step:
+    """A success from before the alarm. If none had been raised had we known of it in time, the alarm is taken back."""
     check = step.check
-    unheard = (
-        signal.kind is PingKind.FAIL
-        and check.last_end_kind is PingKind.SUCCESS
-        and check.status in _WATCHED
-        and past.status_at in _WATCHED
-    )
-    if unheard:
-        assert check.last_end is not None
-        assert past.status_at is not None
-        reason = Reason.EXIT_STATUS if signal.exit_status else Reason.FAIL
-        was = past.status_at
-        down = Flip(
-            flip_no=check.flip_no + 1,
-            at=signal.at,
-            from_status=was,
-            to_status=Status.DOWN,
-            reason=reason,
-            run=run,
-        )
-        up = Flip(
-            flip_no=check.flip_no + 2,
-            at=check.last_end[0],
-            from_status=Status.DOWN,
-            to_status=check.status,
-            reason=Reason.SUCCESS,
-            run=run,
-            tell=AlertKind.UP,  # one message tells of both
-            down_since=signal.at,
-        )
-        step = replace(step, check=replace(check, flip_no=check.flip_no + 2), flips=(*step.flips, down, up))
+    if check.status_reason is Reason.HUNG and (past.hung_run is None or past.hung_run.id != run.id):
+        return _armed(step, signal.at)
+    after = signal.at
+    # Of two slots that we could not hear the first one was, so: then the second is the first in a row.
+    for unverified in range(2 if check.status_reason is Reason.MISSED_TWICE_UNVERIFIED else 1):
+        expected, _ = _next_expected(check, after)
+        closes = _slot_closes_at(replace(check, status=to_status, expected_at=expected))
+        if expected is None or closes is None or closes > check.status_since:
+            check = replace(check, unverified_in_row=unverified)
+            reason = Reason.RETRACTED if to_status is Status.UP else Reason.GATE
+            step = _flip(replace(step, check=check), to_status, reason, at=check.status_since, run=run, broken=broken)
+            flip = replace(step.flips[-1], retracts_flip_no=check.flip_no)
+            return _armed(replace(step, flips=(flip,)), signal.at, after=after)
+        after = expected
     return _armed(step, signal.at)
+
+
+def _late_end(step: Step, signal: Signal, past: Past, *, run: Run, reason: Reason) -> Step:
+    """An end older than one that was applied: it is recorded; only a failure that nobody heard of is told."""
+    check = step.check
+    ignored = past.status_at is Status.PAUSED and check.rules.sticky
+    known = past.status_at in {None, Status.DOWN} or ignored
+    if run.outcome is not RunOutcome.FAILED or known or check.status not in _WATCHED or check.last_end is None:
+        return _armed(step, signal.at)
+    ended_at = max(check.last_end[0], signal.at)
+    down = Flip(
+        flip_no=check.flip_no + 1,
+        at=signal.at,
+        from_status=check.status,
+        to_status=Status.DOWN,
+        reason=reason,
+        run=run,
+    )
+    up = Flip(
+        flip_no=check.flip_no + 2,
+        at=ended_at,
+        from_status=Status.DOWN,
+        to_status=check.status,
+        reason=Reason.SUCCESS if check.status is Status.UP else Reason.GATE,
+        run=run,
+        tell=AlertKind.UP,  # one message tells of both
+        down_since=signal.at,
+    )
+    since = max(ended_at, check.status_since)
+    check = replace(check, flip_no=up.flip_no, status_since=since, status_reason=up.reason)
+    return _armed(replace(step, check=check, flips=(down, up)), signal.at)
 
 
 # --- silence -----------------------------------------------------------------------------------------
@@ -244,16 +231,20 @@ def after_silence(
 ) -> Step:
     """Judge everything that fell due up to `through`, the instant up to which every signal was heard."""
     step = _armed(Step(check=check), now)
-    while step.schedule_error is None and (due := _due(step.check, through)) is not None:
-        step = due(step, blind, new_id)
+    while (due := _due(step.check, through)) is not None:
+        step = due(step, blind, new_id, now)
     return step
 
 
-def _due(check: Check, through: datetime) -> Callable[[Step, Sequence[Blind], Callable[[], int]], Step] | None:
-    """What must be judged next, earliest first; at the same instant a run before a slot."""
-    limit = check.rules.run_limit
-    runs = [run.started_at + limit for run in check.open_runs if run.started_at is not None]
-    hangs_at = min(runs, default=None)
+_Judge = Callable[[Step, Sequence[Blind], Callable[[], int], datetime], Step]
+
+
+def _due(check: Check, through: datetime) -> _Judge | None:
+    """What must be judged next, earliest first; at the same instant a run before a slot.
+
+    That a slot is late is not told any more when it has closed, too.
+    """
+    hangs_at = min((_ends_by(check, run) for run in check.open_runs), default=None)
     misses_at = _slot_closes_at(check)
     if hangs_at is not None and hangs_at <= through and (misses_at is None or hangs_at <= misses_at):
         return _hung
@@ -270,62 +261,84 @@ def _late_at(check: Check) -> datetime | None:
     return check.expected_at if check.late_told_at != check.expected_at else None
 
 
-def _late(step: Step, blind: Sequence[Blind], _new_id: Callable[[], int]) -> Step:
+def _late(step: Step, blind: Sequence[Blind], _new_id: Callable[[], int], now: datetime) -> Step:
     opened = step.check.expected_at
     assert opened is not None
-    deaf = any(b.touches(opened, opened + step.check.rules.grace) for b in blind)
+    deaf = _touching(blind, opened, opened + step.check.rules.grace)
     check = replace(step.check, late_told_at=opened)
-    return _armed(replace(step, check=check, late_since=None if deaf else opened), opened)
+    return _armed(replace(step, check=check, late_since=opened if deaf is None else None), now)
 
 
-def _missed(step: Step, blind: Sequence[Blind], new_id: Callable[[], int]) -> Step:
-    check = step.check
-    opened, closed = check.expected_at, _slot_closes_at(check)
+def _missed(step: Step, blind: Sequence[Blind], new_id: Callable[[], int], now: datetime) -> Step:
+    opened, closes = step.check.expected_at, _slot_closes_at(step.check)
     assert opened is not None
-    assert closed is not None
-    touching = next((b for b in blind if b.touches(opened, closed)), None)
-    if touching is None or check.unverified_in_row >= 1:
-        run = Run(id=new_id(), slot_at=opened, outcome=RunOutcome.MISSED)
-        reason = Reason.MISSED if touching is None else Reason.MISSED_TWICE_UNVERIFIED
-        step = replace(step, runs=(*step.runs, run))
-        return _armed(_flip(step, Status.DOWN, reason, at=closed, run=run), closed)
-    run = Run(id=new_id(), slot_at=opened, outcome=RunOutcome.UNVERIFIED)
-    step = replace(
-        step,
-        runs=(*step.runs, run),
-        unverified=(*step.unverified, Unverified(run=run, from_at=opened, to_at=closed, blind=touching)),
-    )
-    # The next slot is the first that opens when we could hear again; those in between are excused with this one.
-    last_deaf = max(touching.to_at - timedelta(microseconds=1), opened)
-    return _armed(
-        replace(step, check=replace(check, unverified_in_row=check.unverified_in_row + 1, expected_at=None)),
-        closed,
-        after=last_deaf,
-    )
+    assert closes is not None
+    run = Run(id=new_id(), slot_at=opened)
+    deaf = _touching(blind, opened, closes)
+    if deaf is not None:
+        return _unverified_slot(step, run, Unverified(run=run, from_at=opened, to_at=closes, blind=deaf), now)
+    run = _closed(run, RunOutcome.MISSED, None)
+    step = _flip(replace(step, runs=(*step.runs, run)), Status.DOWN, Reason.MISSED, at=closes, run=run)
+    return _armed(step, now)
 
 
-def _hung(step: Step, blind: Sequence[Blind], _new_id: Callable[[], int]) -> Step:
+def _unverified_slot(step: Step, run: Run, found: Unverified, now: datetime) -> Step:
+    """Nothing came, but it may be we who did not hear it: excused once, not twice in a row."""
     check = step.check
-    limit = check.rules.run_limit
-    run = min((run for run in check.open_runs if run.started_at is not None), key=_started)
-    ends = _started(run) + limit
+    if check.unverified_in_row >= 1:
+        run = _closed(run, RunOutcome.MISSED if run.started_at is None else RunOutcome.UNVERIFIED, None)
+        step = replace(step, runs=(*step.runs, run))
+        step = _flip(step, Status.DOWN, Reason.MISSED_TWICE_UNVERIFIED, at=found.to_at, run=run)
+        return _armed(step, now)
+    run = _closed(run, RunOutcome.UNVERIFIED, None)
+    step = replace(step, runs=(*step.runs, run), unverified=(*step.unverified, replace(found, run=run)))
+    check = replace(check, unverified_in_row=check.unverified_in_row + 1)
+    # The next slot is the first that opens when we could hear again; those in between are excused with this one.
+    after = max(found.blind.to_at - timedelta(microseconds=1), found.from_at)
+    return _armed(replace(step, check=check), now, after=after)
+
+
+def _hung(step: Step, blind: Sequence[Blind], _new_id: Callable[[], int], now: datetime) -> Step:
+    check = step.check
+    run = min(check.open_runs, key=_started)
+    started, ends = _started(run), _ends_by(check, run)
     check = replace(check, open_runs=tuple(other for other in check.open_runs if other is not run))
-    touching = next((b for b in blind if b.touches(_started(run), ends)), None)
-    if touching is not None:
-        run = _closed(run, RunOutcome.UNVERIFIED, None)
-        found = Unverified(run=run, from_at=_started(run), to_at=ends, blind=touching)
-        step = replace(step, check=check, runs=(*step.runs, run), unverified=(*step.unverified, found))
-        return _armed(step, ends)
-    run = _closed(run, RunOutcome.HUNG, None)
-    step = replace(step, check=check, runs=(*step.runs, run))
-    if check.status is not Status.DOWN:
-        step = _flip(step, Status.DOWN, Reason.HUNG, at=max(ends, check.status_since), run=run)
-    return _armed(step, ends)
+    step = replace(step, check=check)
+    deaf = _touching(blind, started, ends)
+    if deaf is None:
+        run = _closed(run, RunOutcome.HUNG, None)
+        step = replace(step, runs=(*step.runs, run))
+        if check.status is not Status.DOWN and not _only_resume_helps(check):
+            step = _flip(step, Status.DOWN, Reason.HUNG, at=ends, run=run)
+        return _armed(step, now)
+    found = Unverified(run=run, from_at=started, to_at=ends, blind=deaf)
+    closes = _slot_closes_at(check)
+    if check.expected_at is not None and closes is not None and closes <= ends:
+        # This run alone held its slot open. That its end was not heard excuses both, as one.
+        run = replace(run, slot_at=check.expected_at)
+        found = replace(found, run=run, from_at=check.expected_at)
+        return _unverified_slot(step, run, found, now)
+    run = _closed(run, RunOutcome.UNVERIFIED, None)
+    found = replace(found, run=run)
+    return _armed(replace(step, runs=(*step.runs, run), unverified=(*step.unverified, found)), now)
+
+
+def _touching(blind: Sequence[Blind], from_at: datetime, to_at: datetime) -> Blind | None:
+    """Of the blind intervals that touch this span, the one that lasted longest into it."""
+    return max((b for b in blind if b.touches(from_at, to_at)), key=lambda b: b.to_at, default=None)
 
 
 def _started(run: Run) -> datetime:
     assert run.started_at is not None
     return run.started_at
+
+
+def _ends_by(check: Check, run: Run) -> datetime:
+    return _started(run) + check.rules.run_limit
+
+
+def _only_resume_helps(check: Check) -> bool:
+    return check.status is Status.PAUSED and check.rules.sticky
 
 
 # --- commands ----------------------------------------------------------------------------------------
@@ -336,7 +349,7 @@ def pause(check: Check, at: datetime) -> Step:
     if check.status is Status.PAUSED:
         return Step(check=check)
     closed = tuple(_closed(run, RunOutcome.SUPERSEDED, at) for run in check.open_runs)
-    step = Step(check=replace(check, open_runs=(), expected_at=None), runs=closed)
+    step = Step(check=replace(check, open_runs=()), runs=closed)
     return _armed(_flip(step, Status.PAUSED, Reason.PAUSED, at=at), at)
 
 
@@ -359,9 +372,14 @@ def resume(check: Check, at: datetime) -> Step | None:
 
 
 def edited(check: Check, rules: Rules, at: datetime) -> Step:
-    """New rules count from the edit on: the first slot is the first of the new schedule after it. Never flips."""
-    check = replace(check, rules=rules, expected_at=None, schedule_error_at=None, schedule_error=None)
-    return _armed(Step(check=check), at, after=at)
+    """New rules count from the edit on: the first slot is the first of the new schedule after it. Never flips.
+
+    Rules that leave schedule and grace as they were leave the slot as it was: nobody can put off a deadline by
+    saving the same thing again.
+    """
+    same = rules.next_after == check.rules.next_after and rules.grace == check.rules.grace
+    step = Step(check=replace(check, rules=rules))
+    return _armed(step, at) if same else _armed(step, at, after=at)
 
 
 # --- what all of them end with ----------------------------------------------------------------------
@@ -377,6 +395,7 @@ def _flip(
     broken: tuple[Gate, ...] = (),
 ) -> Step:
     check = step.check
+    at = max(at, check.status_since)  # history never runs backwards, whatever the wall clock did
     flip = Flip(
         flip_no=check.flip_no + 1,
         at=at,
@@ -414,67 +433,57 @@ def _tell(from_status: Status, to_status: Status) -> AlertKind | None:
 def _armed(step: Step, at: datetime, *, after: datetime | None = None) -> Step:
     """Set the deadlines that follow from the check as it is now, and count the revision.
 
-    `after`: the next expected time lies after this instant; by default after the anchor. Rules that raise leave the
-    status alone; they are tried again in an hour.
+    `after`: the slot is to be the first that opens after this instant; None: it stays as it is. Rules that raise leave
+    the status alone; they are tried again in an hour.
     """
     check = step.check
-    error: str | None = None
-    expected = check.expected_at
     if check.status not in _WATCHED:
-        expected = None
-    elif expected is None and check.anchor_at is not None:
-        if check.schedule_error_at is not None:
-            after = at  # what fell due while the rules were broken is nobody's fault
-        try:
-            expected = check.rules.next_after(after or check.anchor_at, check.anchor_at)
-        except Exception as raised:  # noqa: BLE001 - shown on the check and told to its owner
-            error = str(raised) or type(raised).__name__
-    if error is not None:
-        told_before = check.schedule_error_at is not None
-        check = replace(check, expected_at=None, schedule_error_at=check.schedule_error_at or at, schedule_error=error)
-        check = replace(check, goes_down_at=_goes_down_at(check), wake_at=at + SCHEDULE_RETRY, rev=check.rev + 1)
-        return replace(step, check=check, schedule_error=None if told_before else error)
-    check = replace(check, expected_at=expected, schedule_error_at=None, schedule_error=None)
+        check = replace(check, expected_at=None)
+    elif after is not None or check.schedule_error_at is not None:
+        # What fell due while the rules were broken is nobody's fault, so they count from now on.
+        expected, error = _next_expected(check, after if after is not None else at)
+        if error is not None and check.schedule_error_at is None:
+            step = replace(step, schedule_error=error)
+        error_at = None if error is None else check.schedule_error_at or at
+        check = replace(check, expected_at=expected, schedule_error_at=error_at, schedule_error=error)
     goes_down_at = _goes_down_at(check)
-    return replace(
-        step,
-        check=replace(check, goes_down_at=goes_down_at, wake_at=_wake_at(check, goes_down_at), rev=check.rev + 1),
-    )
+    retry_at = at + SCHEDULE_RETRY if check.schedule_error_at is not None and check.status in _WATCHED else None
+    wake_at = _earliest(goes_down_at, *(_ends_by(check, run) for run in check.open_runs), _late_at(check), retry_at)
+    return replace(step, check=replace(check, goes_down_at=goes_down_at, wake_at=wake_at, rev=check.rev + 1))
+
+
+def _next_expected(check: Check, after: datetime) -> tuple[datetime | None, str | None]:
+    """The first expected time after this instant, or what the rules raised instead."""
+    try:
+        return check.rules.next_after(after, check.anchor_at or after), None
+    except Exception as raised:  # noqa: BLE001 - shown on the check and told to its owner
+        return None, str(raised) or type(raised).__name__
 
 
 def _slot_closes_at(check: Check) -> datetime | None:
     """The deadline of the current slot.
 
     A run that is under way and has a limit of its own (`max_run`) holds the slot open up to that limit: the job is
-    known to be alive, and how long it may take has been said.
+    known to be alive, and how long it may take has been said. It began by the end of the grace, or it follows one that
+    did: starts that supersede one another for ever hold nothing open beyond that.
     """
     if check.status not in _WATCHED or check.expected_at is None:
         return None
     closes = check.expected_at + check.rules.grace
-    if check.rules.max_run is not None:
-        for run in check.open_runs:
-            closes = max(closes, _started(run) + check.rules.max_run)
-    return closes
+    if check.rules.max_run is None or not check.open_runs:
+        return closes
+    return max(closes, min(closes + check.rules.max_run, max(_ends_by(check, run) for run in check.open_runs)))
 
 
 def _goes_down_at(check: Check) -> datetime | None:
     """The first instant (UTC, inclusive) at which silence is an alarm; None: never, as things stand."""
-    if check.status is Status.DOWN:
+    if check.status is Status.DOWN or _only_resume_helps(check):
         return None
-    limit = check.rules.run_limit
-    candidates = [_started(run) + limit for run in check.open_runs]
-    if (closes := _slot_closes_at(check)) is not None:
-        candidates.append(closes)
-    return min(candidates, default=None)
+    return _earliest(_slot_closes_at(check), *(_ends_by(check, run) for run in check.open_runs))
 
 
-def _wake_at(check: Check, goes_down_at: datetime | None) -> datetime | None:
-    candidates = [_started(run) + check.rules.run_limit for run in check.open_runs]
-    if goes_down_at is not None:
-        candidates.append(goes_down_at)
-    if (late_at := _late_at(check)) is not None:
-        candidates.append(late_at)
-    return min(candidates, default=None)
+def _earliest(*instants: datetime | None) -> datetime | None:
+    return min((instant for instant in instants if instant is not None), default=None)
 
 
 def _closed(run: Run, outcome: RunOutcome, at: datetime | None) -> Run:
