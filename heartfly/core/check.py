@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 
 from heartfly.core import gates as gate_rules
 from heartfly.core.gates import Gate, Level
-from heartfly.core.values import Blind, Check, Flip, Past, Rules, Run, Signal, Step, Unverified, began_after, came_before
+from heartfly.core.values import Blind, Check, Flip, Past, Rules, Run, Signal, Step, Unverified, came_before
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
 
 MAX_OPEN_RUNS = 100
@@ -27,6 +27,7 @@ MAX_OPEN_RUNS = 100
 SCHEDULE_RETRY = timedelta(hours=1)
 
 _WATCHED = (Status.UP, Status.DEGRADED)
+_TOLD_OF = (Status.NEW, Status.UP, Status.DEGRADED)
 _COMMANDS = (Reason.PAUSED, Reason.RESUMED)
 _OUTCOMES = {Status.UP: RunOutcome.OK, Status.DEGRADED: RunOutcome.DEGRADED, Status.DOWN: RunOutcome.FAILED}
 _SILENCE = (Reason.MISSED, Reason.MISSED_TWICE_UNVERIFIED, Reason.HUNG)
@@ -73,13 +74,18 @@ def after_ping(check: Check, signal: Signal, *, past: Past | None = None) -> Ste
         step = _start(check, signal, past)
     else:
         return Step(check=replace(check, rev=check.rev + 1), kind=kind)
-    if _is_late(check, signal) or _before_command(check, signal) or any(began_after(r, signal) for r in check.open_runs):
-        return replace(step, kind=kind)
-    return replace(step, kind=kind, check=replace(step.check, last_ping_at=signal.at, last_kind=kind))
+    step = replace(step, kind=kind)
+    if _is_late(check, signal) or _before_command(check, signal) or _before_a_start(check, signal):
+        return step
+    return replace(step, check=replace(step.check, last_ping_at=signal.at, last_kind=kind))
+
+
+def _before_a_start(check: Check, signal: Signal) -> bool:
+    return any(run.began_after(signal) for run in check.open_runs)
 
 
 def _start(check: Check, signal: Signal, past: Past | None) -> Step:
-    known = next((run for run in check.open_runs if run.rid == signal.rid is not None), None)
+    known = next((run for run in check.open_runs if signal.rid is not None and run.rid == signal.rid), None)
     if known is not None:
         # The same start again: the answer to the first one was lost on the way.
         return _armed(Step(check=check, run=known), signal.at)
@@ -88,7 +94,7 @@ def _start(check: Check, signal: Signal, past: Past | None) -> Step:
         return _armed(Step(check=check), signal.at)
     opened = Run(id=signal.id, rid=signal.rid, started_at=signal.at, order=signal.order, ping_n=check.n_pings)
     rivals = [run for run in check.open_runs if run.rid is None] if signal.rid is None else []
-    if _before_command(check, signal) or any(began_after(run, signal) for run in rivals):
+    if _before_command(check, signal) or any(run.began_after(signal) for run in rivals):
         # Superseded before we heard of it: by a newer start, or by the pause.
         opened = _closed(opened, RunOutcome.SUPERSEDED, signal.at)
         return _armed(Step(check=check, run=opened, runs=(opened,)), signal.at)
@@ -145,10 +151,10 @@ def _ended_run(check: Check, signal: Signal, to_status: Status, past: Past | Non
     if signal.rid is not None:
         mine = [run for run in check.open_runs if run.rid == signal.rid]
     else:
-        mine = [run for run in check.open_runs if not began_after(run, signal)]
+        mine = [run for run in check.open_runs if not run.began_after(signal)]
     if mine:
         run = max(mine, key=_started)
-    elif past is not None and past.hung_run is not None and past.hung_run.rid == signal.rid:
+    elif past is not None and past.hung_run is not None and _was_its_end(past.hung_run, signal):
         run = past.hung_run
     else:
         run = Run(id=signal.id, rid=signal.rid)
@@ -167,6 +173,10 @@ def _ended_run(check: Check, signal: Signal, to_status: Status, past: Past | Non
     return ended, open_runs
 
 
+def _was_its_end(hung: Run, signal: Signal) -> bool:
+    return hung.rid == signal.rid and (signal.rid is not None or not hung.began_after(signal))
+
+
 # --- signals that come out of order ------------------------------------------------------------------
 
 
@@ -182,12 +192,13 @@ def _retracted(
     for unverified in range(2 if check.status_reason is Reason.MISSED_TWICE_UNVERIFIED else 1):
         expected, _ = _next_expected(check, after)
         closes = _slot_closes_at(replace(check, status=to_status, expected_at=expected))
-        if expected is None or closes is None or closes > check.status_since:
+        if closes is None or closes > check.status_since:
             check = replace(check, unverified_in_row=unverified)
             reason = Reason.RETRACTED if to_status is Status.UP else Reason.GATE
             step = _flip(replace(step, check=check), to_status, reason, at=check.status_since, run=run, broken=broken)
             flip = replace(step.flips[-1], retracts_flip_no=check.flip_no)
             return _armed(replace(step, flips=(flip,)), signal.at, after=after)
+        assert expected is not None
         after = expected
     return _armed(step, signal.at)
 
@@ -195,10 +206,10 @@ def _retracted(
 def _late_end(step: Step, signal: Signal, past: Past, *, run: Run, reason: Reason) -> Step:
     """An end older than one that was applied: it is recorded; only a failure that nobody heard of is told."""
     check = step.check
-    ignored = past.status_at is Status.PAUSED and check.rules.sticky
-    known = past.status_at in {None, Status.DOWN} or ignored
-    if run.outcome is not RunOutcome.FAILED or known or check.status not in _WATCHED or check.last_end is None:
+    unheard = past.status_at in _TOLD_OF and check.status in _WATCHED
+    if run.outcome is not RunOutcome.FAILED or not unheard:
         return _armed(step, signal.at)
+    assert check.last_end is not None
     ended_at = max(check.last_end[0], signal.at)
     down = Flip(
         flip_no=check.flip_no + 1,
@@ -294,7 +305,7 @@ def _unverified_slot(step: Step, run: Run, found: Unverified, now: datetime) -> 
     step = replace(step, runs=(*step.runs, run), unverified=(*step.unverified, replace(found, run=run)))
     check = replace(check, unverified_in_row=check.unverified_in_row + 1)
     # The next slot is the first that opens when we could hear again; those in between are excused with this one.
-    after = max(found.blind.to_at - timedelta(microseconds=1), found.from_at)
+    after = max(found.blind.to_at - timedelta(microseconds=1), found.to_at - check.rules.grace)
     return _armed(replace(step, check=check), now, after=after)
 
 
@@ -377,9 +388,10 @@ def edited(check: Check, rules: Rules, at: datetime) -> Step:
     Rules that leave schedule and grace as they were leave the slot as it was: nobody can put off a deadline by
     saving the same thing again.
     """
-    same = rules.next_after == check.rules.next_after and rules.grace == check.rules.grace
-    step = Step(check=replace(check, rules=rules))
-    return _armed(step, at) if same else _armed(step, at, after=at)
+    if rules.next_after == check.rules.next_after and rules.grace == check.rules.grace:
+        return _armed(Step(check=replace(check, rules=rules)), at)
+    check = replace(check, rules=rules, schedule_error_at=None, schedule_error=None)
+    return _armed(Step(check=check), at, after=at)
 
 
 # --- what all of them end with ----------------------------------------------------------------------
@@ -407,14 +419,7 @@ def _flip(
         broken_gates=broken,
         down_since=check.status_since if check.status is Status.DOWN else None,
     )
-    changed = replace(
-        check,
-        status=to_status,
-        status_since=at,
-        status_reason=reason,
-        flip_no=flip.flip_no,
-        expected_at=check.expected_at if to_status in _WATCHED else None,
-    )
+    changed = replace(check, status=to_status, status_since=at, status_reason=reason, flip_no=flip.flip_no)
     return replace(step, check=changed, flips=(*step.flips, flip))
 
 

@@ -41,6 +41,8 @@ class Run:
     id: int
     rid: str | None = None
     started_at: datetime | None = None
+    order: Order | None = None
+    """Of its start. None: not known any more, then its time decides what came before it."""
     ended_at: datetime | None = None
     slot_at: datetime | None = None
     outcome: RunOutcome | None = None
@@ -48,9 +50,15 @@ class Run:
     duration: timedelta | None = None
     ping_n: int | None = None
 
+    def began_after(self, signal: Signal) -> bool:
+        """Whether the signal was sent before the run began, so that it cannot be its end."""
+        if self.order is not None:
+            return came_before(signal.order, self.order)
+        return self.started_at is not None and self.started_at > signal.at
+
 
 Order = tuple[datetime, int, int]
-"""(received_at, node, sequence within the node)."""
+"""(received_at, node, sequence within the node). A node is one life of a process: its sequence never starts again."""
 
 
 def came_before(one: Order, other: Order) -> bool:
@@ -116,7 +124,7 @@ class Check:
     """The newest success or fail that was applied; ends older than it take the late rules."""
     last_end_kind: PingKind | None = None
     anchor_at: datetime | None = None
-    """Slots are counted from here: the last success or fail, or the last edit of the schedule."""
+    """Slots are counted from here: the last success or fail."""
     expected_at: datetime | None = None
     goes_down_at: datetime | None = None
     wake_at: datetime | None = None
