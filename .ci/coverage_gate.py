@@ -29,9 +29,15 @@ def gaps(report: dict[str, Any]) -> list[str]:
     found = [f"{name}: never loaded by any test" for name in wanted if name not in measured]
     for name, facts in sorted(measured.items()):
         if any(fnmatch(name, pattern) for pattern in WHOLE) and facts["summary"]["percent_covered"] < 100:
+            lines = [str(n) for n in facts["missing_lines"]]
             branches = [f"{a}->{b}" for a, b in facts.get("missing_branches", [])]
-            found.append(f"{name}: lines {facts['missing_lines']}, branches {branches} not taken")
+            found.append(f"{name}: not taken: lines {_short(lines)}; branches {_short(branches)}")
     return found
+
+
+def _short(places: list[str], shown: int = 12) -> str:
+    more = f" and {len(places) - shown} more" if len(places) > shown else ""
+    return (" ".join(places[:shown]) or "none") + more
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,8 +59,8 @@ def test_every_variable_named_in_the_docs_exists() -> None:
 
 
 def test_every_command_is_listed_and_no_other() -> None:
-    cli = importlib.import_module("heartfly.cli")
-    root = next((v for v in vars(cli).values() if isinstance(v, click.Group)), None)
+    cli = importlib.import_module("heartfly.cli") if importlib.util.find_spec("heartfly.cli") else None
+    root = next((v for v in vars(cli or object).values() if isinstance(v, click.Group)), None)
     if root is None:
         pytest.skip("there is no command line yet")
 

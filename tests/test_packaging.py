@@ -111,7 +111,7 @@ def test_ci_is_a_script_that_bash_understands() -> None:
     ("covered", "told"),
     [
         (100.0, []),
-        (99.9, ["heartfly/core/check.py: lines [7], branches ['7->9'] not taken"]),
+        (99.9, ["heartfly/core/check.py: not taken: lines 7; branches 7->9"]),
     ],
 )
 def test_the_coverage_gate_opens_only_for_whole_files(tmp_path: Path, covered: float, told: list[str]) -> None:
