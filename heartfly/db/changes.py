@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
 
 
 @dataclass(slots=True)
@@ -41,3 +42,7 @@ class Tx:
     @property
     def on_postgres(self) -> bool:
         return self.conn.dialect.name == "postgresql"
+
+    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """An insert that knows `on_conflict_…`, which both databases spell alike but SQLAlchemy keeps apart."""
+        return postgresql.insert(table) if self.on_postgres else sqlite.insert(table)

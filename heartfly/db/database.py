@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 
 class Database:
-    """`url` empty: SQLite in `data_dir`. `node_id` is this process's row in `nodes`."""
+    """`url` empty or `sqlite:///FILE`: SQLite, by default in `data_dir`. `node_id` is this process's row in `nodes`."""
 
     def __init__(
         self,
@@ -35,14 +35,14 @@ class Database:
         capacity: int = 10_000,
         on_fatal: Callable[[StoreError], None] = lambda _: None,
     ) -> None:
-        self.on_postgres = bool(url)
+        self.on_postgres = url.startswith("postgresql")
         self.node_id = node_id
         self._clock = clock
         self._capacity = capacity
         self._on_fatal = on_fatal
         self._listeners: list[Callable[[Changes], None]] = []
-        self._path = data_dir / "heartfly.db"
-        self._data_dir = data_dir
+        # The lock lies beside the file: two servers on one file are two writers, whatever they call their directory.
+        self._path = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else data_dir / "heartfly.db"
         self._url = url
         self._lock: IO[str] | None = None
         self._lanes: list[GroupCommitter] = []
@@ -52,7 +52,7 @@ class Database:
     def _writing_engine(self) -> Engine:
         if self.on_postgres:
             return postgres.writing_engine(self._url)
-        self._lock = sqlite.lock(self._data_dir)
+        self._lock = sqlite.lock(self._path.parent)
         return sqlite.writing_engine(self._path)
 
     def listen(self, listener: Callable[[Changes], None]) -> None:

@@ -178,8 +178,8 @@ class GroupCommitter:
             except FatalStoreError as error:
                 results = [error] * len(entries)
                 self._break(error)
-            except Exception as error:  # noqa: BLE001 - told to every caller of the batch and to the log; the thread lives
-                log.error("writer", error=repr(error), n=len(entries))
+            except Exception as error:
+                log.exception("writer", n=len(entries), error=repr(error))
                 results = [StoreError("the write failed for a reason of our own; nothing was stored")] * len(entries)
                 self._close_session()
             self._loop.call_soon_threadsafe(self._resolve, entries, results, changes)

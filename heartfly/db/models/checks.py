@@ -112,6 +112,13 @@ runs = Table(
         sqlite_where=text("outcome IS NULL AND rid IS NULL"),
         postgresql_where=text("outcome IS NULL AND rid IS NULL"),
     ),
+    Index(
+        "ix_runs_open",
+        "pid",
+        "check_id",
+        sqlite_where=text("outcome IS NULL"),
+        postgresql_where=text("outcome IS NULL"),
+    ),
     Index(None, "pid", "check_id", "at"),
     sqlite_with_rowid=False,
 )

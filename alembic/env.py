@@ -1,0 +1,23 @@
+"""Runs the migrations on the connection that heartfly/db/migrate.py hands over; never opens one itself."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from heartfly.db.models import metadata
+
+
+def run() -> None:
+    connection = context.config.attributes["connection"]
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=True,
+        transaction_per_migration=True,
+        compare_type=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+run()

@@ -1,0 +1,5 @@
+"""`python -m heartfly` is `heartfly`."""
+
+from heartfly.cli import main
+
+main()

@@ -1,0 +1,101 @@
+"""Projects and their first people. Each function is one transaction's work."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from heartfly.accounts.keys import Scope, make_key
+from heartfly.core import text
+from heartfly.core.zones import zone as known_zone
+from heartfly.db.changes import Tx
+from heartfly.db.ids import IdSource
+from heartfly.db.models import members, projects, users
+from heartfly.errors import ConflictError, InvalidValueError
+from heartfly.sealing import Sealer, digest, new_ping_key
+
+RESERVED = frozenset(
+    {
+        *("p", "setup", "sign-in", "status", "docs", "system", "account", "static", "v1", "api", "ping", "badge", "b"),
+        *("projects", "metronome", "openmeter", "otlp", "segment", "lago", "stripe", "orb", "channels"),
+        *("healthz", "readyz", "metrics"),
+    }
+)
+"""First segments of our own addresses: a project of that name would be shadowed by them."""
+
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class NewProject:
+    pid: int
+    slug: str
+    ping_key: str
+    api_key: str
+    read_key: str
+
+
+def create_project(
+    tx: Tx, *, slug: str, name: str, zone: str, sealer: Sealer, at: datetime, ids: IdSource
+) -> NewProject:
+    """A project with its ping key, an API key and a read-only one. ConflictError: the slug is taken."""
+    slug = text.slug(slug, field="project", most=30)
+    if slug in RESERVED:
+        raise InvalidValueError("project", f"{slug} is a word of Heartfly's own addresses")
+    if tx.conn.execute(sa.select(projects.c.id).where(projects.c.slug == slug)).first():
+        raise ConflictError(f"there is a project {slug} already")
+    pid, ping_key = ids.next(at), new_ping_key()
+    tx.conn.execute(
+        sa.insert(projects).values(
+            id=pid,
+            uuid=str(uuid.uuid4()),
+            slug=slug,
+            name=text.one_line(name, field="name", most=100, least=1),
+            zone=known_zone(zone).key,
+            ping_key_hash=digest(ping_key),
+            ping_key_enc=sealer.seal(ping_key.encode()),
+            created_at=at,
+        )
+    )
+    both = frozenset({Scope.READ, Scope.WRITE})
+    return NewProject(
+        pid=pid,
+        slug=slug,
+        ping_key=ping_key,
+        api_key=make_key(tx, pid, name="first key", scopes=both, at=at, ids=ids),
+        read_key=make_key(tx, pid, name="first read-only key", scopes=frozenset({Scope.READ}), at=at, ids=ids),
+    )
+
+
+def create_first_user(tx: Tx, *, email: str, password_hash: str, at: datetime, ids: IdSource) -> int:
+    """The first administrator. ConflictError when there are users: then a member must invite."""
+    if tx.conn.execute(sa.select(users.c.id).limit(1)).first():
+        raise ConflictError("there are users already; an administrator can invite more")
+    if not _EMAIL.fullmatch(email) or len(email) > 254:
+        raise InvalidValueError("email", "must be an address such as ada@example.com")
+    user_id = ids.next(at)
+    tx.conn.execute(
+        sa.insert(users).values(
+            id=user_id, email=email, email_norm=email.lower(), password_hash=password_hash, zone="UTC", created_at=at
+        )
+    )
+    return user_id
+
+
+def adopt_projects(tx: Tx, user_id: int) -> None:
+    """Make the user owner of every project that has no members: the one that the first start made, and a new one."""
+    owned = sa.select(members.c.pid)
+    for pid in tx.conn.execute(sa.select(projects.c.id).where(projects.c.id.not_in(owned))).scalars().all():
+        tx.conn.execute(sa.insert(members).values(pid=pid, user_id=user_id, role="owner"))
+
+
+def is_empty(tx: Tx) -> bool:
+    """Nobody has used this database: no user and no project."""
+    return not (
+        tx.conn.execute(sa.select(users.c.id).limit(1)).first()
+        or tx.conn.execute(sa.select(projects.c.id).limit(1)).first()
+    )

@@ -1,0 +1,210 @@
+"""The ping door: a small raw ASGI handler, before the framework's routing.
+
+Forms (each also at the root, where the first segment is a UUID or a ping key):
+
+    /ping/<uuid>[/start|fail|log|<exit status>]
+    /ping/<ping key>/<slug>[/start|fail|log|<exit status>]     ?create=1
+
+Answers are those of Healthchecks, whose clients rely on them; a body is never refused, it is cut.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from heartfly.core import metrics as figures
+from heartfly.core.words import PingKind
+from heartfly.errors import InvalidValueError, OverloadedError, StoreError
+from heartfly.pings.ingest import Ingest
+from heartfly.pings.request import BySlug, ByUuid, PingOutcome, PingRequest
+from heartfly.sealing import digest
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+ClientAddress = Callable[[Scope], tuple[str, str]]
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+_PING_KEY = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
+_SLUG = re.compile(r"[a-z0-9_-]{1,100}", re.ASCII)
+_ACTIONS = {"": PingKind.SUCCESS, "start": PingKind.START, "fail": PingKind.FAIL, "log": PingKind.LOG}
+_METHODS = {"GET", "HEAD", "POST"}
+
+
+class _RefusedError(Exception):
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a path asks for."""
+
+    target: ByUuid | BySlug
+    kind: PingKind
+    exit_status: int | None
+
+
+def is_ping(path: str) -> bool:
+    """Whether a path belongs to this door: under /ping/, or at the root with a UUID or a ping key first."""
+    if path.startswith("/ping/"):
+        return True
+    first = path[1:].partition("/")[0]
+    return len(first) in {22, 36} and bool(_UUID.fullmatch(first) or _PING_KEY.fullmatch(first))
+
+
+class PingDoor:
+    def __init__(self, ingest: Ingest, *, max_body: int, client_address: ClientAddress) -> None:
+        self._ingest = ingest
+        self._max_body = max_body
+        self._client_address = client_address
+        self._limit = str(max_body).encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = scope["method"]
+        if method not in _METHODS:
+            await self._preflight(method, send)
+            return
+        seq, received_at = self._ingest.arrived()
+        try:
+            address = _parse(scope["path"], scope["query_string"])
+            body, size = (b"", 0) if method == "GET" and not _has_body(scope) else await self._body(receive)
+            query = parse_qs(scope["query_string"].decode("latin-1")) if scope["query_string"] else {}
+            remote, scheme = self._client_address(scope)
+            request = PingRequest(
+                target=address.target,
+                kind=address.kind,
+                received_at=received_at,
+                seq=seq,
+                exit_status=address.exit_status,
+                rid=_rid(query),
+                method=method,
+                scheme=scheme,
+                remote=remote,
+                agent=_agent(scope),
+                body=body,
+                body_size=size,
+                metrics=figures.of_query(query["metric"]) if "metric" in query else {},
+            )
+            result = await self._ingest.submit(request)
+        except _RefusedError as refused:
+            await _answer(send, refused.status, refused.text.encode())
+        except InvalidValueError as error:
+            await _answer(send, 400, str(error).encode())
+        except OverloadedError as error:
+            await _answer(send, 503, b"try again later", [(b"retry-after", str(error.retry_after).encode())])
+        except StoreError:
+            await _answer(send, 503, b"try again later", [(b"retry-after", b"30")])
+        else:
+            await self._tell(result.outcome, send)
+        finally:
+            self._ingest.gone(seq)
+
+    async def _tell(self, outcome: PingOutcome, send: Send) -> None:
+        # A new list for each answer: whoever handles it later may add to it in place.
+        headers = [
+            (b"ping-body-limit", self._limit),
+            (b"access-control-allow-origin", b"*"),
+            (b"cache-control", b"no-store"),
+        ]
+        match outcome:
+            case PingOutcome.OK:
+                await _answer(send, 200, b"OK", headers)
+            case PingOutcome.LIMITED:
+                await _answer(send, 200, b"OK (rate-limited)", headers)
+            case PingOutcome.CREATED:
+                await _answer(send, 201, b"Created", headers)
+            case PingOutcome.NOT_FOUND:
+                await _answer(send, 404, b"not found")
+            case PingOutcome.AMBIGUOUS:
+                await _answer(send, 409, b"ambiguous slug")
+
+    async def _preflight(self, method: str, send: Send) -> None:
+        """A browser asks whether it may ping; that is no ping."""
+        allow = [(b"allow", b"GET, HEAD, POST, OPTIONS")]
+        if method == "OPTIONS":
+            cors = [
+                (b"access-control-allow-origin", b"*"),
+                (b"access-control-allow-methods", b"GET, HEAD, POST"),
+                (b"access-control-allow-headers", b"*"),
+                (b"access-control-max-age", b"86400"),
+            ]
+            await _answer(send, 204, b"", [*allow, *cors])
+        else:
+            await _answer(send, 405, b"method not allowed", allow)
+
+    async def _body(self, receive: Receive) -> tuple[bytes, int]:
+        """The first bytes of the body, and how many there were. What is over the limit is read and dropped."""
+        parts: list[bytes] = []
+        size = kept = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _RefusedError(400, "the body did not arrive")
+            chunk: bytes = message.get("body", b"")
+            size += len(chunk)
+            if chunk and kept < self._max_body:
+                parts.append(chunk[: self._max_body - kept])
+                kept += len(parts[-1])
+            if not message.get("more_body"):
+                return b"".join(parts), size
+
+
+def _parse(path: str, query: bytes) -> Address:
+    parts = path.removeprefix("/ping").strip("/").split("/")
+    if _UUID.fullmatch(parts[0]):
+        target: ByUuid | BySlug = ByUuid(parts[0].lower())
+        rest = parts[1:]
+    elif _PING_KEY.fullmatch(parts[0]) and len(parts) > 1:
+        if not _SLUG.fullmatch(parts[1]):
+            raise _RefusedError(400, "invalid url format")
+        create = b"create=1" in query.split(b"&")
+        target = BySlug(digest(parts[0]), parts[1], create)
+        rest = parts[2:]
+    else:
+        raise _RefusedError(404, "not found")
+    if len(rest) > 1:
+        raise _RefusedError(404, "not found")
+    action = rest[0] if rest else ""
+    if action in _ACTIONS:
+        return Address(target, _ACTIONS[action], None)
+    if action.isascii() and action.isdigit():
+        if len(action) > 3 or int(action) > 255:
+            raise _RefusedError(400, "invalid url format")
+        status = int(action)
+        return Address(target, PingKind.FAIL if status else PingKind.SUCCESS, status)
+    raise _RefusedError(404, "not found")
+
+
+def _rid(query: dict[str, list[str]]) -> str | None:
+    if "rid" not in query:
+        return None
+    rid = query["rid"][0]
+    if not _UUID.fullmatch(rid):
+        raise _RefusedError(400, "invalid uuid format")
+    return rid.lower()
+
+
+def _has_body(scope: Scope) -> bool:
+    return any(name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
+
+
+def _agent(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"user-agent":
+            text: str = value[:200].decode("latin-1").replace("\x00", "")
+            return text
+    return ""
+
+
+async def _answer(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+    length = [] if status == 204 else [(b"content-length", str(len(body)).encode())]
+    kind = [(b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff")]
+    await send({"type": "http.response.start", "status": status, "headers": [*kind, *length, *(headers or [])]})
+    await send({"type": "http.response.body", "body": body})

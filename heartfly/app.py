@@ -1,0 +1,226 @@
+"""The composition root: settings in, a running Heartfly out. Lists what runs in the background.
+
+Everything is wired here and nowhere else; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from heartfly import __version__
+from heartfly.accounts import commands as accounts
+from heartfly.accounts.commands import NewProject
+from heartfly.api.front import Front
+from heartfly.api.health import Facts, Health
+from heartfly.api.ping import PingDoor
+from heartfly.api.state import ApiState
+from heartfly.clock import Clock, SystemClock
+from heartfly.config import Settings
+from heartfly.db.changes import Tx
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.db.migrate import upgrade
+from heartfly.errors import StoreError
+from heartfly.logs import logger
+from heartfly.monitor.blind import Beat, Hearing
+from heartfly.monitor.judge import Judge
+from heartfly.monitor.leader import Leader
+from heartfly.monitor.watch import Watcher
+from heartfly.net.http import OutgoingHttp
+from heartfly.notify.channels.base import ChannelContext, MailSettings
+from heartfly.notify.dispatch import Dispatcher
+from heartfly.pings.apply import PingApplier
+from heartfly.pings.ingest import Ingest
+from heartfly.pings.rate import RateLimiter
+from heartfly.sealing import Sealer, load_or_create
+from heartfly.server.forwarded import client_address
+
+log = logger("heartfly")
+
+
+@dataclass(slots=True)
+class Ground:
+    """What commands that run without a server need: the database, open and migrated, and the keys."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    sealer: Sealer
+    ids: IdSource
+    node_id: int
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def open_ground(
+    settings: Settings, *, clock: Clock | None = None, on_fatal: Callable[[StoreError], None] = lambda _: None
+) -> Ground:
+    """Open the database and bring its schema up to date. StoreError: in use, damaged, or newer than this program."""
+    clock = clock or SystemClock()
+    data_dir = settings.data.dir
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    node_id = secrets.randbelow(1 << 62)
+    database = Database(
+        url=settings.database_url,
+        data_dir=data_dir,
+        clock=clock,
+        node_id=node_id,
+        capacity=settings.pings.queue,
+        on_fatal=on_fatal,
+    )
+    try:
+        upgrade(database.engine)
+        sealer = load_or_create(data_dir / "secret.key")
+    except BaseException:
+        database.close()
+        raise
+    return Ground(settings, clock, database, sealer, IdSource(node_id), node_id)
+
+
+def greet(ground: Ground) -> NewProject | None:
+    """On an empty database: make the first project, so that the first ping needs no set-up. None otherwise."""
+
+    def work(tx: Tx) -> NewProject | None:
+        if not accounts.is_empty(tx):
+            return None
+        return accounts.create_project(
+            tx, slug="main", name="Main", zone="UTC", sealer=ground.sealer, at=ground.clock.now(), ids=ground.ids
+        )
+
+    made = ground.database.transaction(work)
+    if made is not None:
+        key_file = ground.settings.data.dir / "cli-key"
+        descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as handle:
+            handle.write(made.api_key + "\n")
+    return made
+
+
+class App:
+    """A node of Heartfly: one event loop, its writer threads, and the services listed in `run`."""
+
+    def __init__(self, ground: Ground) -> None:
+        settings = ground.settings
+        self.ground = ground
+        self.base_url = settings.server.public_url
+        self.stop = asyncio.Event()
+        clock, database, ids = ground.clock, ground.database, ground.ids
+        applier = PingApplier(
+            ids=ids,
+            node_id=ground.node_id,
+            rate=RateLimiter(per_minute=settings.pings.rate_per_minute),
+            keep_per_check=settings.pings.keep_per_check,
+        )
+        self.ingest = Ingest(database, applier, clock)
+        hearing = Hearing(
+            beat=timedelta(seconds=settings.monitor.beat_s),
+            blind_after=timedelta(seconds=settings.monitor.blind_after_s),
+            hold=timedelta(seconds=settings.monitor.hold_s),
+        )
+        beat = Beat(
+            node_id=ground.node_id,
+            ids=ids,
+            hearing=hearing,
+            version=__version__,
+            oldest_under_way=self.ingest.oldest_under_way,
+        )
+        self.watcher = Watcher(
+            database,
+            beat=beat,
+            judge=Judge(ids=ids),
+            leader=Leader(node_id=ground.node_id, clock=clock),
+            clock=clock,
+            hearing=hearing,
+        )
+        self.http = OutgoingHttp(
+            allow=settings.outgoing.private_networks,
+            own_hosts=own_hosts(self.base_url),
+            allowed_ports=settings.outgoing.allowed_ports,
+            total_deadline_s=settings.outgoing.deadline_s,
+            user_agent=f"Heartfly/{__version__}",
+        )
+        self.dispatcher = Dispatcher(
+            database,
+            context=ChannelContext(http=self.http, mail=mail_settings(settings)),
+            sealer=ground.sealer,
+            clock=clock,
+            ids=ids,
+            settings=settings.alerts,
+            base_url=self.base_url,
+            node_id=ground.node_id,
+        )
+        trusted = settings.server.proxy_networks
+        self.state = ApiState(
+            database=database,
+            clock=clock,
+            ids=ids,
+            sealer=ground.sealer,
+            settings=settings,
+            base_url=self.base_url,
+        )
+        self.front = Front(
+            self.state,
+            health=Health(self.facts, clock),
+            ping=PingDoor(
+                self.ingest,
+                max_body=settings.pings.max_body_bytes,
+                client_address=lambda scope: client_address(scope, trusted),
+            ),
+        )
+
+    def facts(self) -> Facts:
+        """What readiness is judged by."""
+        looked = self.watcher.last_beat
+        return Facts(
+            last_write_at=self.watcher.last_beat_at,
+            watermark=looked.watermark if looked is not None else None,
+            broken=self.ground.database.broken,
+        )
+
+    async def start(self) -> None:
+        """Open for reads and writes, and say that we hear. Call before anything listens."""
+        self.ground.database.start()
+        self.ground.database.listen(self.watcher.heard)
+        await self.watcher.join()
+
+    def background(self) -> Sequence[Awaitable[Any]]:
+        """Everything that runs beside the doors."""
+        return (self.watcher.run(self.stop), self.dispatcher.run(self.stop))
+
+    async def finish(self) -> None:
+        """Leave: the last beat, what is queued, and every connection."""
+        await self.watcher.leave()
+        await self.http.aclose()
+        await self.ground.database.stop()
+
+
+def own_hosts(base_url: str) -> frozenset[str]:
+    """Our own address, which no channel may call: an alert that pings its own check would never end."""
+    url = urlsplit(base_url)
+    host = url.hostname or ""
+    port = url.port or (443 if url.scheme == "https" else 80)
+    return frozenset({f"{host}:{port}"})
+
+
+def mail_settings(settings: Settings) -> MailSettings | None:
+    mail = settings.mail
+    if not mail.host:
+        return None
+    return MailSettings(
+        host=mail.host,
+        port=mail.port,
+        username=mail.username,
+        password=mail.password,
+        security=mail.security,
+        from_address=mail.from_address,
+        from_name=mail.from_name,
+        timeout_s=mail.timeout_s,
+    )

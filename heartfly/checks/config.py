@@ -1,0 +1,210 @@
+"""What people may say about a check, and the rules that it must keep. Shared by every door that makes or edits one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from heartfly.core import schedule as schedules
+from heartfly.core import text
+from heartfly.core.filters import Filters
+from heartfly.core.gates import Gate, Level, Op
+from heartfly.core.metrics import NAME, quantity
+from heartfly.core.schedule import Dialect, Kind
+from heartfly.errors import InvalidValueError
+
+YEAR_S = 365 * 86400
+
+
+class ScheduleIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=False):
+    """`period` in seconds for kind `period`; `expression` and `zone` for `cron` and `oncalendar`."""
+
+    kind: str
+    period: int | None = None
+    expression: str | None = None
+    zone: str = "UTC"
+    dialect: str = "cron"
+
+
+class GateIn(msgspec.Struct, forbid_unknown_fields=True):
+    metric: str
+    op: str
+    value: str | int
+    level: str = "fail"
+
+
+class FiltersIn(msgspec.Struct, forbid_unknown_fields=True):
+    start: list[str] = []
+    success: list[str] = []
+    failure: list[str] = []
+    default_fail: bool = False
+
+
+class CheckIn(msgspec.Struct, forbid_unknown_fields=True):
+    """A check as it is asked for. Left out: the default on creation, unchanged on an edit. Durations in seconds."""
+
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    slug: str | msgspec.UnsetType = msgspec.UNSET
+    tags: list[str] | msgspec.UnsetType = msgspec.UNSET
+    description: str | msgspec.UnsetType = msgspec.UNSET
+    schedule: ScheduleIn | msgspec.UnsetType = msgspec.UNSET
+    grace: int | msgspec.UnsetType = msgspec.UNSET
+    max_run: int | msgspec.UnsetType | None = msgspec.UNSET
+    methods: str | msgspec.UnsetType = msgspec.UNSET
+    filters: FiltersIn | msgspec.UnsetType = msgspec.UNSET
+    gates: list[GateIn] | msgspec.UnsetType = msgspec.UNSET
+    sticky: bool | msgspec.UnsetType = msgspec.UNSET
+    channels: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """UUIDs of channels, or `["*"]` for all of the project; all when left out on creation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckConfig:
+    """What is stored of it, every rule kept."""
+
+    name: str = ""
+    slug: str = ""
+    tags: tuple[str, ...] = ()
+    description: str = ""
+    kind: str = Kind.PERIOD.value
+    period_s: int = 86400
+    expression: str = ""
+    zone: str = "UTC"
+    dialect: str = Dialect.CRON.value
+    grace_s: int = 3600
+    max_run_s: int | None = None
+    methods: str = ""
+    filters: str = ""
+    gates: str = ""
+    sticky: bool = False
+
+    @property
+    def timing(self) -> tuple[Any, ...]:
+        """What re-arms the check when it changes."""
+        return (self.kind, self.period_s, self.expression, self.zone, self.dialect, self.grace_s, self.max_run_s)
+
+
+COLUMNS = tuple(CheckConfig.__dataclass_fields__)
+
+
+def of_row(row: Mapping[str, Any]) -> CheckConfig:
+    values = {name: row[name] for name in COLUMNS}
+    return CheckConfig(**(values | {"tags": tuple(values["tags"])}))
+
+
+def merged(base: CheckConfig, asked: CheckIn) -> CheckConfig:
+    """The configuration with what was asked for. InvalidValueError names the first field that breaks a rule."""
+    changes: dict[str, Any] = {}
+    if isinstance(asked.name, str):
+        changes["name"] = text.one_line(asked.name, field="name", most=100, least=1)
+    if isinstance(asked.slug, str):
+        changes["slug"] = text.slug(asked.slug, field="slug")
+    if isinstance(asked.tags, list):
+        changes["tags"] = _tags(asked.tags)
+    if isinstance(asked.description, str):
+        changes["description"] = text.many_lines(asked.description, field="description", most=10_000)
+    if isinstance(asked.schedule, ScheduleIn):
+        changes |= _schedule(asked.schedule)
+    if isinstance(asked.grace, int):
+        changes["grace_s"] = _seconds(asked.grace, field="grace", least=1)
+    if asked.max_run is not msgspec.UNSET:
+        assert not isinstance(asked.max_run, msgspec.UnsetType)
+        changes["max_run_s"] = None if asked.max_run is None else _seconds(asked.max_run, field="max_run", least=1)
+    if isinstance(asked.methods, str):
+        if asked.methods not in {"", "POST"}:
+            raise InvalidValueError("methods", "must be empty (any) or POST")
+        changes["methods"] = asked.methods
+    if isinstance(asked.filters, FiltersIn):
+        changes["filters"] = _filters(asked.filters)
+    if isinstance(asked.gates, list):
+        changes["gates"] = _gates(asked.gates)
+    if isinstance(asked.sticky, bool):
+        changes["sticky"] = asked.sticky
+    return replace(base, **changes)
+
+
+def _seconds(value: int, *, field: str, least: int) -> int:
+    if not least <= value <= YEAR_S:
+        raise InvalidValueError(field, f"must be {least} to {YEAR_S} seconds")
+    return value
+
+
+def _tags(tags: list[str]) -> tuple[str, ...]:
+    if len(tags) > 50:
+        raise InvalidValueError("tags", "must be at most 50")
+    cleaned = [text.one_line(tag, field=f"tags[{i}]", most=50, least=1) for i, tag in enumerate(tags)]
+    return tuple(dict.fromkeys(cleaned))
+
+
+def _schedule(asked: ScheduleIn) -> dict[str, Any]:
+    try:
+        kind = Kind(asked.kind)
+    except ValueError:
+        raise InvalidValueError("schedule.kind", "must be period, cron or oncalendar") from None
+    try:
+        dialect = Dialect(asked.dialect)
+    except ValueError:
+        raise InvalidValueError("schedule.dialect", "must be cron, systemd or kubernetes") from None
+    if kind is Kind.PERIOD:
+        if asked.period is None:
+            raise InvalidValueError("schedule.period", "is required for this kind")
+        # Bounded before it becomes a timedelta, which would overflow.
+        _seconds(asked.period, field="schedule.period", least=5)
+    elif not asked.expression:
+        raise InvalidValueError("schedule.expression", "is required for this kind")
+    schedule = schedules.parse(
+        kind,
+        period=None if asked.period is None or kind is not Kind.PERIOD else timedelta(seconds=asked.period),
+        expression=asked.expression,
+        zone=asked.zone,
+        dialect=dialect,
+    )
+    zone = getattr(schedule, "zone", "UTC")
+    return {
+        "kind": kind.value,
+        "period_s": asked.period if kind is Kind.PERIOD and asked.period is not None else 0,
+        "expression": "" if kind is Kind.PERIOD else (asked.expression or "").strip(),
+        "zone": zone,
+        "dialect": dialect.value,
+    }
+
+
+def _filters(asked: FiltersIn) -> str:
+    for name in ("start", "success", "failure"):
+        words: list[str] = getattr(asked, name)
+        if len(words) > 20:
+            raise InvalidValueError(f"filters.{name}", "must be at most 20 keywords")
+        for i, word in enumerate(words):
+            text.one_line(word, field=f"filters.{name}[{i}]", most=200, least=1)
+    filters = Filters(
+        start=tuple(asked.start),
+        success=tuple(asked.success),
+        failure=tuple(asked.failure),
+        default_fail=asked.default_fail,
+    )
+    return msgspec.json.encode(filters).decode() if filters else ""
+
+
+def _gates(asked: list[GateIn]) -> str:
+    if len(asked) > 20:
+        raise InvalidValueError("gates", "must be at most 20")
+    gates = [_gate(gate, f"gates[{i}]") for i, gate in enumerate(asked)]
+    return msgspec.json.encode(gates).decode() if gates else ""
+
+
+def _gate(asked: GateIn, field: str) -> Gate:
+    if not NAME.fullmatch(asked.metric):
+        raise InvalidValueError(f"{field}.metric", "must be a name such as rows_out")
+    value = quantity(str(asked.value))
+    if value is None:
+        raise InvalidValueError(f"{field}.value", "must be an exact decimal such as 10 or 0.5")
+    try:
+        op, level = Op(asked.op), Level(asked.level)
+    except ValueError:
+        raise InvalidValueError(field, "op must be one of > >= < <= == !=, level warn or fail") from None
+    return Gate(asked.metric, op, Decimal(value), level)

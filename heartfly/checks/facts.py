@@ -1,0 +1,55 @@
+"""The facts of a check and of a run, frozen into the alert that tells of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from heartfly.checks.wording import schedule_words
+from heartfly.core.alerts import CheckFacts, RunFacts
+from heartfly.core.values import Check, Run
+
+TAIL_CHARS = 10_000
+
+
+@dataclass(slots=True)
+class Said:
+    """What the job said with the signal that led to a step."""
+
+    body: bytes = b""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check_facts(row: Any, check: Check, *, expected_at: datetime | None) -> CheckFacts:
+    """`expected_at`: when the signal was expected that this is about."""
+    return CheckFacts(
+        uuid=row.uuid,
+        name=row.name,
+        slug=row.slug,
+        tags=tuple(row.tags),
+        description=row.description,
+        schedule=schedule_words(row),
+        grace_s=row.grace_s,
+        n_pings=check.n_pings,
+        last_ping_at=check.last_ping_at,
+        last_kind=check.last_kind,
+        last_duration_s=None if check.last_duration is None else check.last_duration.total_seconds(),
+        expected_at=expected_at,
+    )
+
+
+def run_facts(run: Run, said: Said | None) -> RunFacts:
+    text = said.body.decode("utf-8", "replace") if said is not None else ""
+    return RunFacts(
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        outcome=run.outcome,
+        exit_status=run.exit_status,
+        duration_s=None if run.duration is None else run.duration.total_seconds(),
+        rid=run.rid,
+        metrics={name: str(value) for name, value in said.metrics.items()} if said is not None else {},
+        body_tail=text[-TAIL_CHARS:].replace("\x00", "\N{REPLACEMENT CHARACTER}"),
+        body_cut=len(text) > TAIL_CHARS,
+    )

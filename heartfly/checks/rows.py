@@ -1,0 +1,288 @@
+"""From a row of `checks` to the value that core/check.py judges, and back.
+
+The only place that knows both. Nothing is decided here. Rows are locked as they are read, in the
+order of their ids, so that two transactions can never wait for one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache, partial
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import Row, Select
+
+from heartfly.core import schedule as schedules
+from heartfly.core.gates import Gate
+from heartfly.core.schedule import Dialect, Kind, Schedule
+from heartfly.core.values import Check, NextAfter, Rules, Run
+from heartfly.core.words import PingKind, Reason, RunOutcome, Status
+from heartfly.db.changes import Tx
+from heartfly.db.models import checks, runs
+from heartfly.errors import InvalidValueError
+
+_STATUS = {word.value: word for word in Status}
+_REASON = {word.value: word for word in Reason}
+_KIND = {word.value: word for word in PingKind}
+_OUTCOME = {word.value: word for word in RunOutcome}
+
+
+@dataclass(slots=True)
+class Stored:
+    """A check as it was read, and as it is now; `save` writes what differs."""
+
+    row: Row[Any]
+    check: Check
+
+    @property
+    def pid(self) -> int:
+        pid: int = self.row.pid
+        return pid
+
+    @property
+    def id(self) -> int:
+        check_id: int = self.row.id
+        return check_id
+
+
+def select_locked(*columns: Any) -> Select[Any]:
+    """A select of whole checks that locks them, in id order; more columns may stand before."""
+    return sa.select(*columns, checks).order_by(checks.c.id).with_for_update(key_share=True, of=checks)
+
+
+def one(tx: Tx, pid: int, check_id: int) -> Stored | None:
+    found = load(tx, select_locked().where(checks.c.pid == pid, checks.c.id == check_id))
+    return found[0] if found else None
+
+
+def load(tx: Tx, query: Select[Any]) -> list[Stored]:
+    """Run a query made by `select_locked`; open runs come along."""
+    return stored(tx, tx.conn.execute(query).all())
+
+
+def stored(tx: Tx, rows: Sequence[Row[Any]]) -> list[Stored]:
+    open_runs = _open_runs(tx, [row for row in rows if row.n_open_runs])
+    return [Stored(row, check_of(row, open_runs.get(row.id, ()))) for row in rows]
+
+
+def _open_runs(tx: Tx, rows: Collection[Row[Any]]) -> dict[int, tuple[Run, ...]]:
+    if not rows:
+        return {}
+    query = (
+        sa.select(runs)
+        .where(
+            runs.c.pid.in_({row.pid for row in rows}),
+            runs.c.check_id.in_({row.id for row in rows}),
+            runs.c.outcome.is_(None),
+        )
+        .order_by(runs.c.check_id, runs.c.started_at)
+    )
+    found: dict[int, list[Run]] = {}
+    for row in tx.conn.execute(query):
+        found.setdefault(row.check_id, []).append(run_of(row))
+    return {check_id: tuple(open_runs) for check_id, open_runs in found.items()}
+
+
+def run_of(row: Row[Any]) -> Run:
+    return Run(
+        id=row.id,
+        rid=row.rid,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        slot_at=row.slot_at,
+        outcome=_OUTCOME[row.outcome] if row.outcome else None,
+        exit_status=row.exit_status,
+        duration=None if row.duration_us is None else timedelta(microseconds=row.duration_us),
+        ping_n=row.ping_n,
+    )
+
+
+def check_of(row: Row[Any], open_runs: tuple[Run, ...] = ()) -> Check:
+    return Check(
+        rules=rules_of(row),
+        status=_STATUS[row.status],
+        status_since=row.status_since,
+        status_reason=_REASON[row.status_reason] if row.status_reason else None,
+        rev=row.rev,
+        flip_no=row.flip_no,
+        n_pings=row.n_pings,
+        last_ping_at=row.last_ping_at,
+        last_kind=_KIND[row.last_kind] if row.last_kind else None,
+        last_duration=None if row.last_duration_us is None else timedelta(microseconds=row.last_duration_us),
+        last_end=None if row.last_end_at is None else (row.last_end_at, row.last_end_node, row.last_end_seq),
+        last_end_kind=_KIND[row.last_end_kind] if row.last_end_kind else None,
+        anchor_at=row.anchor_at,
+        expected_at=row.expected_at,
+        goes_down_at=row.goes_down_at,
+        wake_at=row.wake_at,
+        late_told_at=row.late_told_at,
+        unverified_in_row=row.unverified_in_row,
+        schedule_error_at=row.schedule_error_at,
+        schedule_error=row.schedule_error,
+        open_runs=open_runs,
+    )
+
+
+def life_of(check: Check) -> dict[str, Any]:
+    """The columns that core/check.py decides, by name."""
+    return {
+        "status": check.status.value,
+        "status_since": check.status_since,
+        "status_reason": check.status_reason.value if check.status_reason else None,
+        "rev": check.rev,
+        "flip_no": check.flip_no,
+        "n_pings": check.n_pings,
+        "n_open_runs": len(check.open_runs),
+        "last_ping_at": check.last_ping_at,
+        "last_kind": check.last_kind.value if check.last_kind else None,
+        "last_duration_us": _us(check.last_duration),
+        "last_end_at": check.last_end[0] if check.last_end else None,
+        "last_end_node": check.last_end[1] if check.last_end else 0,
+        "last_end_seq": check.last_end[2] if check.last_end else 0,
+        "last_end_kind": check.last_end_kind.value if check.last_end_kind else None,
+        "anchor_at": check.anchor_at,
+        "expected_at": check.expected_at,
+        "goes_down_at": check.goes_down_at,
+        "wake_at": check.wake_at,
+        "late_told_at": check.late_told_at,
+        "unverified_in_row": check.unverified_in_row,
+        "schedule_error_at": check.schedule_error_at,
+        "schedule_error": check.schedule_error,
+    }
+
+
+_LIFE = (
+    "status",
+    "status_since",
+    "status_reason",
+    "rev",
+    "flip_no",
+    "n_pings",
+    "n_open_runs",
+    "last_ping_at",
+    "last_kind",
+    "last_duration_us",
+    "last_end_at",
+    "last_end_node",
+    "last_end_seq",
+    "last_end_kind",
+    "anchor_at",
+    "expected_at",
+    "goes_down_at",
+    "wake_at",
+    "late_told_at",
+    "unverified_in_row",
+    "schedule_error_at",
+    "schedule_error",
+)
+
+_UPDATE = (
+    sa.update(checks)
+    .where(checks.c.pid == sa.bindparam("b_pid"), checks.c.id == sa.bindparam("b_id"))
+    .values({name: sa.bindparam(name) for name in _LIFE})
+)
+
+
+def save(tx: Tx, changed: Iterable[Stored]) -> None:
+    """Write the life of each check, and say when the nearest must be looked at again."""
+    values = []
+    for one_check in changed:
+        values.append(life_of(one_check.check) | {"b_pid": one_check.pid, "b_id": one_check.id})
+        tx.changes.wake(one_check.check.wake_at)
+    if values:
+        tx.conn.execute(_UPDATE, values)
+
+
+def save_runs(tx: Tx, found: Sequence[tuple[Stored, Run]]) -> None:
+    """Insert or replace runs, in order: a superseded one is closed before the next one opens."""
+    if not found:
+        return
+    insert = tx.insert(runs)
+    changed = {
+        name: insert.excluded[name]
+        for name in ("started_at", "ended_at", "slot_at", "outcome", "exit_status", "duration_us", "ping_n")
+    }
+    statement = insert.on_conflict_do_update(index_elements=["pid", "check_id", "id"], set_=changed)
+    tx.conn.execute(statement, [_run_values(one_check, run) for one_check, run in found])
+
+
+def _run_values(one_check: Stored, run: Run) -> dict[str, Any]:
+    return {
+        "pid": one_check.pid,
+        "check_id": one_check.id,
+        "id": run.id,
+        "rid": run.rid,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "slot_at": run.slot_at,
+        "at": run.started_at or run.ended_at or run.slot_at,
+        "outcome": run.outcome.value if run.outcome else None,
+        "exit_status": run.exit_status,
+        "duration_us": _us(run.duration),
+        "ping_n": run.ping_n,
+    }
+
+
+def _us(duration: timedelta | None) -> int | None:
+    return None if duration is None else duration // timedelta(microseconds=1)
+
+
+# --- rules -------------------------------------------------------------------------------------------
+
+
+Timing = tuple[str, int, str, str, str]
+"""(kind, period_s, expression, zone, dialect), as stored."""
+
+
+def rules_of(row: Row[Any]) -> Rules:
+    timing = (row.kind, row.period_s, row.expression, row.zone, row.dialect)
+    return _rules(timing, row.grace_s, row.max_run_s, row.gates, sticky=row.sticky, wants_late=row.wants_late)
+
+
+@lru_cache(maxsize=16_384)
+def _rules(
+    timing: Timing,
+    grace_s: int,
+    max_run_s: int | None,
+    gates: str,
+    *,
+    sticky: bool,
+    wants_late: bool,
+) -> Rules:
+    return Rules(
+        next_after=_next_after(timing),
+        grace=timedelta(seconds=grace_s),
+        max_run=None if max_run_s is None else timedelta(seconds=max_run_s),
+        gates=tuple(msgspec.json.decode(gates, type=list[Gate])) if gates else (),
+        sticky=sticky,
+        wants_late=wants_late,
+    )
+
+
+@lru_cache(maxsize=16_384)
+def schedule_of(timing: Timing) -> Schedule:
+    kind, period_s, expression, zone, dialect = timing
+    return schedules.parse(
+        Kind(kind),
+        period=timedelta(seconds=period_s),
+        expression=expression,
+        zone=zone,
+        dialect=Dialect(dialect),
+    )
+
+
+def _next_after(timing: Timing) -> NextAfter:
+    try:
+        schedule = schedule_of(timing)
+    except (InvalidValueError, ValueError) as error:
+        # It was good when it was stored: a zone may have left the tz database. The check shows a schedule error.
+        return partial(_raise, str(error))
+    return lambda instant, anchor: schedules.next_after(schedule, instant, anchor=anchor)
+
+
+def _raise(message: str, _instant: datetime, _anchor: datetime) -> datetime | None:
+    raise ValueError(message)

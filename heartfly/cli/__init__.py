@@ -1,0 +1,49 @@
+"""The command line. Commands are imported when called: `heartfly checks list` must not wait for a web server."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import cast
+
+import rich_click as click
+from typing_extensions import override
+
+from heartfly import __version__
+from heartfly.errors import HeartflyError
+
+_COMMANDS: Mapping[str, str] = {
+    "serve": "heartfly.cli.serve:serve",
+    "init": "heartfly.cli.init:init",
+    "migrate": "heartfly.cli.migrate:migrate",
+    "check-config": "heartfly.cli.check_config:check_config",
+    "checks": "heartfly.cli.checks:checks_group",
+    "channels": "heartfly.cli.channels:channels_group",
+    "next": "heartfly.cli.next:next_command",
+}
+
+
+class _Lazy(click.RichGroup):
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        return cast("click.Command", getattr(importlib.import_module(module), name))
+
+    @override
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except HeartflyError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="heartfly")
+def main() -> None:
+    """Tells you when a scheduled job goes silent, fails, hangs, or runs and produces wrong data."""

@@ -1,0 +1,139 @@
+"""`heartfly serve`: everything in one process, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import rich_click as click
+
+from heartfly import __version__
+from heartfly.accounts.commands import NewProject
+from heartfly.app import App, Ground, greet, open_ground
+from heartfly.cli.options import CONFIG, DATA, settings_from
+from heartfly.clock import SystemClock
+from heartfly.config import Settings
+from heartfly.errors import StoreError
+from heartfly.logs import configure, logger
+from heartfly.server.limits import ServerLimits
+from heartfly.server.run import serve as serve_http
+from heartfly.server.sockets import open_sockets
+
+log = logger("heartfly")
+
+
+@click.command()
+@CONFIG
+@click.option("--host", help="The address to listen on. [127.0.0.1]")
+@click.option("--port", type=int, help="The port to listen on; 0 for any that is free. [8000]")
+@DATA
+@click.option("--fd", type=int, help="Listen on this inherited socket instead.")
+def serve(config: Path | None, host: str | None, port: int | None, data: Path | None, fd: int | None) -> None:
+    """Run Heartfly. Without a config everything lives in ./heartfly-data (database, secret key)."""
+    settings = settings_from(config, SERVER__HOST=host, SERVER__PORT=port, DATA__DIR=data)
+    configure(settings.log, sys.stderr, now=SystemClock().now, secrets=settings.secrets)
+    _raise_file_limit()
+    sockets = open_sockets(settings.server.host, settings.server.port, fd=fd)
+    settings = _with_port(settings, sockets)
+    sys.exit(_run(settings, sockets))
+
+
+def _run(settings: Settings, sockets: list[socket.socket]) -> int:
+    fatal: list[StoreError] = []
+    apps: list[App] = []
+
+    def on_fatal(error: StoreError) -> None:
+        # A database that cannot be trusted must not be written again: end, and let the supervisor start us anew.
+        fatal.append(error)
+        log.error("store", error=str(error))
+        for app in apps:
+            app.stop.set()
+
+    ground = open_ground(settings, on_fatal=on_fatal)
+    new = greet(ground)
+    try:
+        import uvloop  # noqa: PLC0415 - a faster loop where there is one
+    except ImportError:
+        factory = None
+    else:
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(_serve(ground, sockets, apps, new))
+    return 1 if fatal else 0
+
+
+async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], new: NewProject | None) -> None:
+    settings = ground.settings.server
+    app = App(ground)
+    apps.append(app)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, app.stop.set)
+    await app.start()
+    limits = ServerLimits(
+        receive_deadline_s=settings.receive_deadline_s,
+        max_connections=settings.max_connections or None,
+        drain_s=settings.drain_s,
+        finish_s=settings.finish_s,
+    )
+    tasks = [asyncio.ensure_future(service) for service in app.background()]
+    for task in tasks:
+        task.add_done_callback(lambda done: _ended(app, done))
+    try:
+        await serve_http(
+            app.front,
+            sockets=sockets,
+            limits=limits,
+            stop=app.stop,
+            on_listening=lambda: _say_hello(app, new),
+        )
+    finally:
+        app.stop.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await app.finish()
+
+
+def _ended(app: App, task: asyncio.Future[None]) -> None:
+    """A service of the background that ended before it was told to takes the process with it: silence is our worst."""
+    if not app.stop.is_set():
+        error = task.exception() if not task.cancelled() else None
+        log.error("background", error=repr(error))
+        app.stop.set()
+
+
+def _say_hello(app: App, new: NewProject | None) -> None:
+    base = app.base_url
+    click.echo(f"Heartfly {__version__} listens on {base}  (data in {app.ground.settings.data.dir})")
+    if new is not None:
+        click.echo(
+            "\nYour first ping, from any job:\n\n"
+            f"    curl -fsS -m 10 --retry 5 '{base}/ping/{new.ping_key}/my-job?create=1'\n\n"
+            "What to do next, in another terminal:\n\n"
+            "    heartfly checks list                                  see the job that just reported\n"
+            "    heartfly checks create 'Nightly backup' --cron '30 2 * * *' --zone Europe/Berlin --grace 10m\n"
+            "    heartfly channels create webhook --name ops --url https://example.com/hook\n\n"
+            f"The API key is in {app.ground.settings.data.dir / 'cli-key'}; the commands above find it there.\n"
+            "Stop with Ctrl-C.\n"
+        )
+
+
+def _with_port(settings: Settings, sockets: list[socket.socket]) -> Settings:
+    """With `--port 0` or an inherited socket, links must name the port that we got."""
+    if sockets[0].family == socket.AF_UNIX:
+        return settings
+    import msgspec  # noqa: PLC0415 - only here
+
+    port = sockets[0].getsockname()[1]
+    return msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, port=port))
+
+
+def _raise_file_limit() -> None:
+    """Each connection is a file; the soft limit is often 1024 where far more is allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,69 @@
+"""Why a check has this status: facts first, in a sentence or two that read well at 3 a.m."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from heartfly.core.values import Blind, Check, Flip
+from heartfly.core.words import Reason
+
+
+def explain(flip: Flip, before: Check, *, schedule: str) -> str:
+    """Why this flip happened. `before`: the check as it was; `schedule`: in words."""
+    run = flip.run
+    match flip.reason:
+        case Reason.MISSED | Reason.MISSED_TWICE_UNVERIFIED:
+            slot = run.slot_at if run is not None and run.slot_at is not None else flip.at
+            sentence = (
+                f"A success was expected at {utc(slot)} ({schedule}) and none came by {utc(flip.at)}, "
+                f"the end of the grace of {span(before.rules.grace)}."
+            )
+            if flip.reason is Reason.MISSED_TWICE_UNVERIFIED:
+                sentence += " Heartfly could not hear for part of this slot and of the one before; two in a row count."
+            return sentence + _last_heard(before)
+        case Reason.HUNG:
+            started = utc(run.started_at) if run is not None and run.started_at is not None else "an unknown time"
+            return f"The run that started at {started} did not end within {span(before.rules.run_limit)}."
+        case Reason.EXIT_STATUS:
+            status = run.exit_status if run is not None else None
+            return f"The job ended with exit status {status}."
+        case Reason.FAIL:
+            return "The job reported a failure."
+        case Reason.GATE:
+            broken = ", ".join(f"{gate.metric} {gate.op} {gate.value}" for gate in flip.broken_gates)
+            return f"The job reported success, but its figures break: {broken}."
+        case Reason.RETRACTED:
+            return f"A success from before {utc(flip.at)} reached Heartfly late: the alarm was not true."
+        case Reason.SUCCESS:
+            if flip.down_since is not None:
+                return f"A success came at {utc(flip.at)}, {span(flip.at - flip.down_since)} after it went down."
+            return f"A success came at {utc(flip.at)}."
+        case Reason.PAUSED:
+            return "Somebody paused the check."
+        case Reason.RESUMED:
+            return "Somebody resumed the check: it waits for its next success."
+
+
+def explain_blind(blind: Blind) -> str:
+    return f"Heartfly itself could not hear from {utc(blind.from_at)} to {utc(blind.to_at)}."
+
+
+def _last_heard(check: Check) -> str:
+    if check.last_ping_at is None or check.last_kind is None:
+        return ""
+    return f" The last signal was a {check.last_kind.value} at {utc(check.last_ping_at)}."
+
+
+def utc(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def span(duration: timedelta) -> str:
+    """A duration in its two largest units: `2 h 5 min`, `45 s`."""
+    seconds = max(0, round(duration.total_seconds()))
+    parts = []
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        n, seconds = divmod(seconds, size)
+        if n:
+            parts.append(f"{n} {unit}")
+    return " ".join(parts[:2]) or "0 s"

@@ -1,0 +1,141 @@
+"""Were *we* deaf? Beats each second; turns gaps in them into blind intervals; knows up to when all was heard.
+
+A slot that fell into time in which Heartfly could not hear is not the job's fault. A gap counts from
+the last beat to this one, by the wall clock, which shows alike that the process was dead, stalled or
+asleep with its machine, or that the clock was put forward. The gap is written before anything past it
+may be judged: both happen in the writer's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from heartfly.db.changes import Tx
+from heartfly.db.ids import IdSource
+from heartfly.db.models import blind_intervals, nodes
+from heartfly.logs import logger
+
+log = logger("heartfly.monitor")
+
+KEPT = timedelta(days=400)
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """How well this node hears: how often it says so, and which gap counts as deafness."""
+
+    beat: timedelta = timedelta(seconds=1)
+    blind_after: timedelta = timedelta(seconds=2)
+    hold: timedelta = timedelta(seconds=2)
+    """A signal under way holds judging back for so long at most; later it is a late signal."""
+    fence_after: timedelta = timedelta(seconds=10)
+    """A node silent for so long is taken for dead; what it heard since its last beat is unknown."""
+
+
+class Beat:
+    """Liveness of this node. `beat` is called each second by the watcher's loop, through the writer."""
+
+    def __init__(
+        self,
+        *,
+        node_id: int,
+        ids: IdSource,
+        hearing: Hearing,
+        version: str,
+        oldest_under_way: Callable[[], datetime | None] = lambda: None,
+    ) -> None:
+        self.node_id = node_id
+        self._ids = ids
+        self._hearing = hearing
+        self._version = version
+        self._oldest_under_way = oldest_under_way
+
+    def join(self, tx: Tx, *, now: datetime) -> None:
+        """Register this process. Since the last beat of all others nobody heard, if none of them lives."""
+        living = self._living(tx, now)
+        if not living:
+            last = tx.conn.execute(sa.select(sa.func.max(nodes.c.beat_at))).scalar()
+            if last is not None:
+                self._deaf(tx, last, now, "Heartfly was not running")
+            tx.conn.execute(sa.update(nodes).where(nodes.c.left_at.is_(None)).values(left_at=now))
+        tx.conn.execute(
+            sa.insert(nodes).values(
+                id=self.node_id,
+                started_at=now,
+                beat_at=now,
+                heard_through=now,
+                roles=["serve", "judge", "send"],
+                version=self._version,
+            )
+        )
+
+    def _living(self, tx: Tx, now: datetime) -> list[int]:
+        if not tx.on_postgres:
+            # One process owns the file: whoever is still listed did not leave, he died.
+            return []
+        query = sa.select(nodes.c.id).where(
+            nodes.c.left_at.is_(None), nodes.c.fenced_at.is_(None), nodes.c.beat_at > now - self._hearing.fence_after
+        )
+        return list(tx.conn.execute(query).scalars())
+
+    def beat(self, tx: Tx, *, now: datetime) -> datetime:
+        """Say that we hear. Returns the watermark: everything received up to it is in the database.
+
+        Gaps of this node and the fencing of silent ones are written in the same transaction, so that nothing can be
+        judged between a gap and its record.
+        """
+        mine = tx.conn.execute(sa.select(nodes).where(nodes.c.id == self.node_id)).one()
+        if now - mine.beat_at > self._hearing.blind_after:
+            cause = "Heartfly was stalled, or the clock was put forward"
+            self._deaf(tx, mine.beat_at, now, cause)
+        heard_through = self._heard_through(now)
+        tx.conn.execute(
+            sa.update(nodes)
+            .where(nodes.c.id == self.node_id)
+            .values(beat_at=now, heard_through=heard_through, fenced_at=None)
+        )
+        return min([heard_through, *self._others(tx, now)])
+
+    def _heard_through(self, now: datetime) -> datetime:
+        oldest = self._oldest_under_way()
+        if oldest is None:
+            return now
+        # Just before the oldest signal: it may be the one that the deadline waits for.
+        return min(now, max(oldest - timedelta(microseconds=1), now - self._hearing.hold))
+
+    def _others(self, tx: Tx, now: datetime) -> list[datetime]:
+        """How far the other nodes that serve have heard; those silent too long are fenced and their span is blind."""
+        if not tx.on_postgres:
+            return []
+        query = sa.select(nodes).where(
+            nodes.c.id != self.node_id, nodes.c.left_at.is_(None), nodes.c.fenced_at.is_(None)
+        )
+        heard = []
+        for row in tx.conn.execute(query).all():
+            if now - row.beat_at > self._hearing.fence_after:
+                self._deaf(tx, row.beat_at, now, "A node of Heartfly died", node_id=row.id)
+                tx.conn.execute(sa.update(nodes).where(nodes.c.id == row.id).values(fenced_at=now))
+            else:
+                heard.append(row.heard_through)
+        return heard
+
+    def leave(self, tx: Tx, *, now: datetime) -> None:
+        """A clean end. With other nodes serving it leaves no gap; alone, the gap begins at this last beat."""
+        tx.conn.execute(
+            sa.update(nodes).where(nodes.c.id == self.node_id).values(left_at=now, beat_at=now, heard_through=now)
+        )
+
+    def _deaf(self, tx: Tx, from_at: datetime, to_at: datetime, cause: str, *, node_id: int | None = None) -> None:
+        if to_at - from_at <= self._hearing.blind_after:
+            return
+        tx.conn.execute(
+            sa.insert(blind_intervals).values(
+                id=self._ids.next(to_at), node_id=node_id or self.node_id, from_at=from_at, to_at=to_at, cause=cause
+            )
+        )
+        tx.conn.execute(sa.delete(blind_intervals).where(blind_intervals.c.to_at < to_at - KEPT))
+        log.warning("blind", from_at=from_at, to_at=to_at, cause=cause)

@@ -1,0 +1,106 @@
+"""Judges what fell due: a batch of checks in one transaction, with the flips and alerts that follow.
+
+The handler that the watcher submits. What silence makes of a check is decided in core/check.py; up to
+which instant may be judged, in monitor/watch.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from heartfly.checks.flips import Taken, record
+from heartfly.checks.rows import Stored, load, select_locked
+from heartfly.core.check import SCHEDULE_RETRY, after_silence
+from heartfly.core.values import Blind, Check, Step
+from heartfly.db.changes import Tx
+from heartfly.db.ids import IdSource
+from heartfly.db.models import blind_intervals, checks
+from heartfly.logs import logger
+
+BATCH = 500
+
+log = logger("heartfly.monitor")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """`full`: the batch was, so more may be due. `flips`: how many statuses changed."""
+
+    n: int
+    flips: int
+    full: bool
+
+
+class Judge:
+    def __init__(self, *, ids: IdSource, batch: int = BATCH) -> None:
+        self._ids = ids
+        self._batch = batch
+
+    def judge(self, tx: Tx, *, through: datetime, now: datetime) -> Judged:
+        """Judge the checks that are due at `through`, the most overdue first; none past it."""
+        query = (
+            select_locked()
+            .where(checks.c.wake_at <= through)
+            .order_by(None)
+            .order_by(checks.c.wake_at, checks.c.id)
+            .limit(self._batch)
+        )
+        if tx.on_postgres:
+            query = self._in_id_order(through)
+        due = load(tx, query)
+        blind = blind_since(tx, _oldest(due)) if due else []
+        taken = [one for one in (self._one(stored, blind, through, now) for stored in due) if one is not None]
+        record(tx, taken, ids=self._ids, now=now)
+        return Judged(len(due), sum(len(one.step.flips) for one in taken), len(due) >= self._batch)
+
+    def _in_id_order(self, through: datetime) -> sa.Select[tuple[object, ...]]:
+        """Choose by urgency, then lock in id order, as every writer does; skip none."""
+        urgent = (
+            sa.select(checks.c.id)
+            .where(checks.c.wake_at <= through)
+            .order_by(checks.c.wake_at)
+            .limit(self._batch)
+            .scalar_subquery()
+        )
+        return select_locked().where(checks.c.id.in_(urgent), checks.c.wake_at <= through)
+
+    def _one(self, stored: Stored, blind: Sequence[Blind], through: datetime, now: datetime) -> Taken | None:
+        before = stored.check
+        try:
+            step = after_silence(before, through=through, blind=blind, new_id=lambda: self._ids.next(now), now=now)
+        except Exception as error:
+            log.exception("check", check=stored.row.uuid, error=repr(error))
+            step = _raised(before, error, now)
+        stored.check = step.check
+        return Taken(stored, before, step)
+
+
+def _raised(check: Check, error: Exception, now: datetime) -> Step:
+    """The status stays as it is, the owner is told, and the check is looked at again in an hour."""
+    text = str(error) or type(error).__name__
+    first = check.schedule_error_at is None
+    check = replace(
+        check,
+        schedule_error=text,
+        schedule_error_at=check.schedule_error_at or now,
+        wake_at=now + SCHEDULE_RETRY,
+        rev=check.rev + 1,
+    )
+    return Step(check=check, schedule_error=text if first else None)
+
+
+def _oldest(due: Sequence[Stored]) -> datetime:
+    """The beginning of the earliest slot or run that may be judged."""
+    starts = [one.check.expected_at for one in due if one.check.expected_at is not None]
+    starts += [run.started_at for one in due for run in one.check.open_runs if run.started_at is not None]
+    starts += [one.check.wake_at for one in due if one.check.wake_at is not None]
+    return min(starts)
+
+
+def blind_since(tx: Tx, since: datetime) -> list[Blind]:
+    query = sa.select(blind_intervals).where(blind_intervals.c.to_at >= since).order_by(blind_intervals.c.from_at)
+    return [Blind(id=row.id, from_at=row.from_at, to_at=row.to_at) for row in tx.conn.execute(query)]

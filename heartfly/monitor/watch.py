@@ -1,0 +1,136 @@
+"""The watcher: sleeps until the next deadline, wakes early when a nearer one is written, judges what is due.
+
+    each second  beat: say that we hear, record gaps, renew the lease, learn the watermark
+    when due     judge everything up to the watermark, in batches, each one transaction
+
+Never past the watermark: min(now, slowest living node, oldest signal under way). The watermark is read
+before due checks are selected, so a signal that is in the database by then is always seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from heartfly.clock import Clock
+from heartfly.db.changes import Changes, Tx
+from heartfly.db.database import Database
+from heartfly.db.group_commit import Priority
+from heartfly.db.models import checks
+from heartfly.errors import HeartflyError
+from heartfly.logs import line, logger
+from heartfly.monitor.blind import Beat, Hearing
+from heartfly.monitor.judge import Judge, Judged
+from heartfly.monitor.leader import Leader
+
+log = logger("heartfly.monitor")
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What one beat learned."""
+
+    watermark: datetime
+    leads: bool
+    next_wake_at: datetime | None
+
+
+class Watcher:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        beat: Beat,
+        judge: Judge,
+        leader: Leader,
+        clock: Clock,
+        hearing: Hearing,
+    ) -> None:
+        self._database = database
+        self._beat = beat
+        self._judge = judge
+        self._leader = leader
+        self._clock = clock
+        self._hearing = hearing
+        self._nearer = asyncio.Event()
+        self._next_wake_at: datetime | None = None
+        self.last_beat: Looked | None = None
+        self.last_beat_at: datetime | None = None
+
+    def heard(self, changes: Changes) -> None:
+        """A committed write set a deadline; wake up if it is nearer than the one we sleep for."""
+        at = changes.wake_at
+        if at is not None and (self._next_wake_at is None or at < self._next_wake_at):
+            self._next_wake_at = at
+            self._nearer.set()
+
+    async def join(self) -> None:
+        """Register this node; what nobody heard since the last beat becomes a blind interval."""
+        await self._database.write(lambda tx: self._beat.join(tx, now=self._clock.now()), priority=Priority.JUDGING)
+
+    async def leave(self) -> None:
+        def work(tx: Tx) -> None:
+            self._leader.resign(tx)
+            self._beat.leave(tx, now=self._clock.now())
+
+        await self._database.write(work, priority=Priority.JUDGING)
+
+    async def round(self) -> Looked:
+        """One beat, and all that is due by it. Returns what the beat learned, with the next deadline."""
+        looked = await self._database.write(self._look, priority=Priority.JUDGING)
+        self.last_beat, self.last_beat_at = looked, self._clock.now()
+        if looked.leads and looked.next_wake_at is not None and looked.next_wake_at <= looked.watermark:
+            await self._judge_through(looked.watermark)
+            looked = await self._database.write(self._look, priority=Priority.JUDGING)
+        return looked
+
+    def _look(self, tx: Tx) -> Looked:
+        now = self._clock.now()
+        watermark = self._beat.beat(tx, now=now)
+        leads = self._leader.campaign(tx)
+        next_wake_at = tx.conn.execute(sa.select(sa.func.min(checks.c.wake_at))).scalar()
+        return Looked(watermark, leads, next_wake_at)
+
+    async def _judge_through(self, watermark: datetime) -> None:
+        full = True
+        while full:
+            judged = await self._database.write(lambda tx: self._judge_batch(tx, watermark), priority=Priority.JUDGING)
+            full = judged.full
+            if judged.n:
+                line("judge", n=judged.n, flips=judged.flips, through=watermark)
+
+    def _judge_batch(self, tx: Tx, watermark: datetime) -> Judged:
+        if not self._leader.leads(tx):
+            return Judged(0, 0, full=False)
+        return self._judge.judge(tx, through=watermark, now=self._clock.now())
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Beat and judge until stopped. A failure is logged and the next beat tries again."""
+        while not stop.is_set():
+            self._nearer.clear()
+            try:
+                looked = await self.round()
+                self._next_wake_at = looked.next_wake_at
+            except HeartflyError as error:
+                log.warning("beat", error=str(error))
+                self._next_wake_at = None
+            await self._sleep(stop)
+
+    async def _sleep(self, stop: asyncio.Event) -> None:
+        """Until the next beat or the next deadline, whichever is nearer; a nearer write or the end cuts it short."""
+        now = self._clock.now()
+        until = now + self._hearing.beat
+        if self._next_wake_at is not None:
+            # Due but held back (a signal under way): look again soon, not in a tight loop.
+            until = min(until, max(self._next_wake_at, now + timedelta(milliseconds=20)))
+        waits = [asyncio.ensure_future(wait) for wait in (stop.wait(), self._nearer.wait())]
+        sleep = asyncio.ensure_future(self._clock.sleep((until - now).total_seconds()))
+        try:
+            await asyncio.wait([*waits, sleep], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (*waits, sleep):
+                task.cancel()
+            await asyncio.gather(*waits, sleep, return_exceptions=True)

@@ -1,0 +1,270 @@
+"""A batch of pings in one transaction: find the checks, fold each one's pings in order, write what came of it.
+
+The handler that the group commit calls. What a ping does to a check is decided in core/check.py;
+who is told, in checks/flips.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from heartfly.checks.create import auto_provision
+from heartfly.checks.facts import Said
+from heartfly.checks.flips import Taken, record
+from heartfly.checks.rows import Stored, select_locked, stored
+from heartfly.core import metrics as figures
+from heartfly.core.check import after_ping, needs_past
+from heartfly.core.filters import Filters, resolve
+from heartfly.core.values import Signal, Step
+from heartfly.core.words import PingKind
+from heartfly.db.changes import Tx
+from heartfly.db.ids import IdSource
+from heartfly.db.models import addresses, checks, ping_bodies, pings, projects, run_metrics
+from heartfly.pings.past import past_of
+from heartfly.pings.rate import RateLimiter
+from heartfly.pings.request import BySlug, ByUuid, PingOutcome, PingRequest, PingResult
+
+PRUNE_EVERY = 100
+
+
+@dataclass(slots=True)
+class _Written:
+    """Rows gathered while the batch is folded, written at its end."""
+
+    pings: list[dict[str, Any]] = field(default_factory=list)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    prune: list[dict[str, Any]] = field(default_factory=list)
+
+
+class PingApplier:
+    def __init__(self, *, ids: IdSource, node_id: int, rate: RateLimiter, keep_per_check: int) -> None:
+        self._ids = ids
+        self._node_id = node_id
+        self._rate = rate
+        self._keep = keep_per_check
+
+    def apply(self, tx: Tx, items: Sequence[PingRequest]) -> list[PingResult]:
+        """One result for each ping, in order. They are folded in the order in which they were received."""
+        found = self._find(tx, items)
+        results: list[PingResult | None] = [None] * len(items)
+        taken: list[Taken] = []
+        written = _Written()
+        for index in sorted(range(len(items)), key=lambda i: (items[i].received_at, items[i].seq)):
+            request = items[index]
+            check = found.get(request.target)
+            if isinstance(check, PingResult):
+                results[index] = check
+            else:
+                results[index] = self._fold(tx, check, request, taken, written)
+        if taken:
+            record(tx, taken, ids=self._ids, now=max(item.received_at for item in items))
+        _write(tx, written)
+        return [result or PingResult(PingOutcome.NOT_FOUND) for result in results]
+
+    # --- one ping
+
+    def _fold(
+        self, tx: Tx, check: _Target | None, request: PingRequest, taken: list[Taken], written: _Written
+    ) -> PingResult:
+        if check is None or (check.until is not None and request.received_at >= check.until):
+            return PingResult(PingOutcome.NOT_FOUND)
+        row = check.stored.row
+        kind = resolve(
+            request.kind,
+            exit_status=request.exit_status,
+            method=request.method,
+            body=request.body,
+            methods=row.methods,
+            filters=_filters(row.filters),
+        )
+        ends = kind is PingKind.SUCCESS or kind is PingKind.FAIL
+        metrics = {**figures.of_body(request.body), **request.metrics} if ends else {}
+        signal = Signal(
+            id=self._ids.next(request.received_at),
+            kind=kind,
+            order=(request.received_at, self._node_id, request.seq),
+            rid=request.rid,
+            exit_status=request.exit_status if ends else None,
+            metrics=metrics,
+        )
+        before = check.stored.check
+        past = past_of(tx, check.stored, signal, taken) if needs_past(before, signal) else None
+        step = after_ping(before, signal, past=past)
+        check.stored.check = step.check
+        taken.append(Taken(check.stored, before, step, Said(request.body, metrics)))
+        allowed = self._rate.allows(check.stored.id, request.received_at)
+        if allowed or step.flips:
+            self._keep_rows(check.stored, request, step, signal, written)
+        created, check.created = check.created, False
+        return PingResult(
+            PingOutcome.CREATED if created else PingOutcome.OK if allowed else PingOutcome.LIMITED,
+            check_uuid=row.uuid,
+            kind=step.kind,
+            flipped_to=step.flips[-1].to_status.value if step.flips else "",
+        )
+
+    def _keep_rows(self, check: Stored, request: PingRequest, step: Step, signal: Signal, written: _Written) -> None:
+        key = {"pid": check.pid, "check_id": check.id, "n": step.check.n_pings}
+        run = step.run
+        written.pings.append(
+            key
+            | {
+                "received_at": request.received_at,
+                "client_at": request.client_at,
+                "node_id": self._node_id,
+                "seq": request.seq,
+                "kind": (step.kind or signal.kind).value,
+                "exit_status": request.exit_status,
+                "rid": request.rid,
+                "run_id": run.id if run is not None else None,
+                "method": request.method,
+                "scheme": request.scheme,
+                "remote": request.remote,
+                "agent": request.agent,
+                "body_size": request.body_size,
+            }
+        )
+        if request.body:
+            written.bodies.append(key | {"body": request.body})
+        if run is not None:
+            written.metrics += [
+                {
+                    "pid": check.pid,
+                    "check_id": check.id,
+                    "name": name,
+                    "run_id": run.id,
+                    "at": request.received_at,
+                    "value": value,
+                }
+                for name, value in signal.metrics.items()
+            ]
+        n = step.check.n_pings
+        if n % PRUNE_EVERY == 0 and n > self._keep:
+            written.prune.append({"b_pid": check.pid, "b_check_id": check.id, "b_n": n - self._keep})
+
+    # --- which checks are meant
+
+    def _find(self, tx: Tx, items: Sequence[PingRequest]) -> dict[ByUuid | BySlug, _Target | PingResult]:
+        found: dict[ByUuid | BySlug, _Target | PingResult] = {}
+        by_id: dict[int, Stored] = {}
+        uuids = {item.target for item in items if isinstance(item.target, ByUuid)}
+        if uuids:
+            self._find_uuids(tx, uuids, found, by_id)
+        slugs = {item.target: item for item in items if isinstance(item.target, BySlug)}
+        if slugs:
+            self._find_slugs(tx, slugs, found, by_id)
+        return found
+
+    def _find_uuids(
+        self,
+        tx: Tx,
+        targets: Iterable[ByUuid],
+        found: dict[ByUuid | BySlug, _Target | PingResult],
+        by_id: dict[int, Stored],
+    ) -> None:
+        query = (
+            select_locked(addresses.c.key, addresses.c.until.label("address_until"))
+            .join_from(addresses, checks, sa.and_(checks.c.pid == addresses.c.pid, checks.c.id == addresses.c.check_id))
+            .where(addresses.c.key.in_([target.ping_uuid for target in targets]))
+        )
+        rows = tx.conn.execute(query).all()
+        for row, one in zip(rows, stored(tx, rows), strict=True):
+            # Two addresses of one check (an old URL and its successor) must share one value.
+            found[ByUuid(row.key)] = _Target(by_id.setdefault(one.id, one), until=row.address_until)
+
+    def _find_slugs(
+        self,
+        tx: Tx,
+        targets: dict[BySlug, PingRequest],
+        found: dict[ByUuid | BySlug, _Target | PingResult],
+        by_id: dict[int, Stored],
+    ) -> None:
+        pids = _projects(tx, targets.items())
+        wanted = {(pids[target.ping_key_hash], target.slug) for target in targets if target.ping_key_hash in pids}
+        if not wanted:
+            return
+        query = select_locked().where(
+            checks.c.pid.in_({pid for pid, _ in wanted}), checks.c.slug.in_({slug for _, slug in wanted})
+        )
+        named: dict[tuple[int, str], list[Stored]] = {}
+        for one in stored(tx, tx.conn.execute(query).all()):
+            named.setdefault((one.pid, one.row.slug), []).append(one)
+        for target, request in targets.items():
+            pid = pids.get(target.ping_key_hash)
+            if pid is None:
+                continue
+            matches = named.get((pid, target.slug), [])
+            if len(matches) > 1:
+                found[target] = PingResult(PingOutcome.AMBIGUOUS)
+            elif matches:
+                found[target] = _Target(by_id.setdefault(matches[0].id, matches[0]))
+            elif target.create:
+                made = auto_provision(tx, pid, target.slug, at=request.received_at, ids=self._ids)
+                # The same slug without create=1 in this batch finds it from now on.
+                named[pid, target.slug] = [made]
+                found[target] = _Target(by_id.setdefault(made.id, made), created=True)
+
+
+@dataclass(slots=True)
+class _Target:
+    stored: Stored
+    created: bool = False
+    until: datetime | None = None
+
+
+def _projects(tx: Tx, targets: Iterable[tuple[BySlug, PingRequest]]) -> dict[str, int]:
+    """Ping key hash → project. An old key counts until its overlap ends."""
+    received = {target.ping_key_hash: request.received_at for target, request in targets}
+    query = sa.select(
+        projects.c.id, projects.c.ping_key_hash, projects.c.old_ping_key_hash, projects.c.old_until
+    ).where(sa.or_(projects.c.ping_key_hash.in_(received), projects.c.old_ping_key_hash.in_(received)))
+    found: dict[str, int] = {}
+    for row in tx.conn.execute(query):
+        if row.ping_key_hash in received:
+            found[row.ping_key_hash] = row.id
+        old = row.old_ping_key_hash
+        if old in received and row.old_until is not None and received[old] < row.old_until:
+            found.setdefault(old, row.id)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _filters(text: str) -> Filters | None:
+    return msgspec.json.decode(text, type=Filters) if text else None
+
+
+_PRUNE_PINGS = sa.delete(pings).where(
+    pings.c.pid == sa.bindparam("b_pid"),
+    pings.c.check_id == sa.bindparam("b_check_id"),
+    pings.c.n <= sa.bindparam("b_n"),
+)
+_PRUNE_BODIES = sa.delete(ping_bodies).where(
+    ping_bodies.c.pid == sa.bindparam("b_pid"),
+    ping_bodies.c.check_id == sa.bindparam("b_check_id"),
+    ping_bodies.c.n <= sa.bindparam("b_n"),
+)
+
+
+def _write(tx: Tx, written: _Written) -> None:
+    if written.pings:
+        tx.conn.execute(sa.insert(pings), written.pings)
+    if written.bodies:
+        tx.conn.execute(sa.insert(ping_bodies), written.bodies)
+    if written.metrics:
+        insert = tx.insert(run_metrics)
+        statement = insert.on_conflict_do_update(
+            index_elements=["pid", "check_id", "name", "run_id"],
+            set_={"at": insert.excluded.at, "value": insert.excluded.value},
+        )
+        tx.conn.execute(statement, written.metrics)
+    if written.prune:
+        tx.conn.execute(_PRUNE_PINGS, written.prune)
+        tx.conn.execute(_PRUNE_BODIES, written.prune)

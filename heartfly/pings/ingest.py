@@ -1,0 +1,53 @@
+"""From a door to the group commit: each ping gets its place in the order, waits for the commit, leaves a log line."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import datetime
+
+from heartfly.clock import Clock
+from heartfly.db.database import Database
+from heartfly.db.group_commit import Priority
+from heartfly.logs import line
+from heartfly.pings.apply import PingApplier
+from heartfly.pings.request import PingOutcome, PingRequest, PingResult
+
+
+class Ingest:
+    """Also knows which signals are under way: the monitor must not judge past the oldest of them."""
+
+    def __init__(self, database: Database, applier: PingApplier, clock: Clock) -> None:
+        self._database = database
+        self._applier = applier
+        self._clock = clock
+        self._seq = itertools.count(1)
+        self._under_way: dict[int, datetime] = {}
+
+    def arrived(self) -> tuple[int, datetime]:
+        """A signal is at the door: its sequence number and its time of receipt. Pair with `gone`."""
+        seq, now = next(self._seq), self._clock.now()
+        self._under_way[seq] = now
+        return seq, now
+
+    def gone(self, seq: int) -> None:
+        self._under_way.pop(seq, None)
+
+    def oldest_under_way(self) -> datetime | None:
+        """When the oldest signal came that is not committed yet; insertion order is order of arrival."""
+        return next(iter(self._under_way.values()), None)
+
+    async def submit(self, request: PingRequest) -> PingResult:
+        """Return after the commit that holds the ping. OverloadedError or StoreError: it was not stored."""
+        result: PingResult = await self._database.submit(self._applier.apply, request, priority=Priority.PINGS)
+        known = result.outcome is not PingOutcome.NOT_FOUND
+        line(
+            "ping",
+            outcome=result.outcome.value,
+            check=result.check_uuid if known else None,
+            kind=result.kind.value if result.kind else None,
+            flip=result.flipped_to or None,
+            method=request.method,
+            body=request.body_size,
+            took_ms=round((self._clock.now() - request.received_at).total_seconds() * 1000, 1),
+        )
+        return result

@@ -1,0 +1,79 @@
+"""What history says to a signal that came out of order. Asked only for those, so it may cost queries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from heartfly.checks.flips import Taken
+from heartfly.checks.rows import Stored, run_of
+from heartfly.core.values import Past, Run, Signal
+from heartfly.core.words import Reason, Status
+from heartfly.db.changes import Tx
+from heartfly.db.models import flips, runs
+
+
+def past_of(tx: Tx, check: Stored, signal: Signal, taken: Sequence[Taken]) -> Past:
+    """`taken`: steps of this batch, which are not in the database yet."""
+    mine = [one for one in taken if one.stored is check]
+    recent = [run for one in mine for run in one.step.runs]
+    return Past(
+        status_at=_status_at(tx, check, signal, mine),
+        rid_ended=_rid_ended(tx, check, signal, recent),
+        newer_anonymous_end=_newer_anonymous_end(tx, check, signal, recent),
+        hung_run=_hung_run(tx, check),
+    )
+
+
+def _status_at(tx: Tx, check: Stored, signal: Signal, mine: Sequence[Taken]) -> Status | None:
+    for one in reversed(mine):
+        for flip in reversed(one.step.flips):
+            if flip.at <= signal.at:
+                return flip.to_status
+    query = (
+        sa.select(flips.c.to_status)
+        .where(flips.c.pid == check.pid, flips.c.check_id == check.id, flips.c.at <= signal.at)
+        .order_by(flips.c.flip_no.desc())
+        .limit(1)
+    )
+    found = tx.conn.execute(query).scalar_one_or_none()
+    return Status(found) if found is not None else None
+
+
+def _rid_ended(tx: Tx, check: Stored, signal: Signal, recent: Sequence[Run]) -> bool:
+    if signal.rid is None:
+        return False
+    if any(run.rid == signal.rid and run.ended_at is not None for run in recent):
+        return True
+    query = sa.select(sa.literal(1)).where(
+        runs.c.pid == check.pid, runs.c.check_id == check.id, runs.c.rid == signal.rid, runs.c.ended_at.is_not(None)
+    )
+    return tx.conn.execute(query.limit(1)).first() is not None
+
+
+def _newer_anonymous_end(tx: Tx, check: Stored, signal: Signal, recent: Sequence[Run]) -> bool:
+    if any(run.rid is None and run.ended_at is not None and run.ended_at >= signal.at for run in recent):
+        return True
+    query = sa.select(sa.literal(1)).where(
+        runs.c.pid == check.pid,
+        runs.c.check_id == check.id,
+        runs.c.rid.is_(None),
+        runs.c.ended_at >= signal.at,
+    )
+    return tx.conn.execute(query.limit(1)).first() is not None
+
+
+def _hung_run(tx: Tx, check: Stored) -> Run | None:
+    if check.check.status_reason is not Reason.HUNG:
+        return None
+    query = (
+        sa.select(runs)
+        .join(
+            flips,
+            sa.and_(flips.c.pid == runs.c.pid, flips.c.check_id == runs.c.check_id, flips.c.run_id == runs.c.id),
+        )
+        .where(flips.c.pid == check.pid, flips.c.check_id == check.id, flips.c.flip_no == check.check.flip_no)
+    )
+    row = tx.conn.execute(query).first()
+    return run_of(row) if row is not None else None

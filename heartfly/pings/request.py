@@ -1,0 +1,66 @@
+"""One signal as it came through a door: what was asked, when it was received, and what came with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from heartfly.core.words import PingKind
+
+
+@dataclass(frozen=True, slots=True)
+class ByUuid:
+    """The secret of a ping URL, lower-case with dashes."""
+
+    ping_uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class BySlug:
+    """A project's ping key, hashed at the door, and a check's slug in it. `create`: make it if there is none."""
+
+    ping_key_hash: str
+    slug: str
+    create: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PingRequest:
+    """`received_at` is stamped at the door, before the body was read; `seq` counts within this process."""
+
+    target: ByUuid | BySlug
+    kind: PingKind
+    received_at: datetime
+    seq: int
+    exit_status: int | None = None
+    rid: str | None = None
+    method: str = "GET"
+    scheme: str = "http"
+    remote: str = ""
+    agent: str = ""
+    body: bytes = b""
+    """The first part, as bytes; `body_size` is what was sent."""
+    body_size: int = 0
+    metrics: Mapping[str, Decimal] = field(default_factory=dict)
+    client_at: datetime | None = None
+
+
+class PingOutcome(StrEnum):
+    OK = "ok"
+    CREATED = "created"
+    LIMITED = "limited"  # over the rate: applied, but an unchanged status left no row
+    NOT_FOUND = "not_found"
+    AMBIGUOUS = "ambiguous"
+
+
+@dataclass(frozen=True, slots=True)
+class PingResult:
+    """What became of it. Names and ids are for the log line; they are no secrets."""
+
+    outcome: PingOutcome
+    check_uuid: str = ""
+    kind: PingKind | None = None
+    flipped_to: str = ""

@@ -1,0 +1,71 @@
+"""Secrets at rest: sealed with keys that do not live in the database.
+
+One key file beside the data; a new key may stand before an old one, so that keys can be changed
+without losing what the old one sealed. Keys made for high entropy secrets are stored as plain hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import string
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from heartfly.errors import StoreError
+
+_LETTERS = string.ascii_letters + string.digits
+
+
+class Sealer:
+    """Seals with the first key, opens with any."""
+
+    def __init__(self, keys: list[bytes]) -> None:
+        self._fernet = MultiFernet([Fernet(key) for key in keys])
+
+    def seal(self, secret: bytes) -> bytes:
+        return self._fernet.encrypt(secret)
+
+    def open(self, sealed: bytes) -> bytes:
+        """StoreError: sealed with a key that is not in the file."""
+        try:
+            return self._fernet.decrypt(sealed)
+        except InvalidToken as error:
+            raise StoreError(
+                "a stored secret cannot be opened: the secret.key file is not the one it was made with"
+            ) from error
+
+
+def load_or_create(path: Path) -> Sealer:
+    """Read the key file (a key a line, newest first), or make one that only its owner can read."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        keys = path.read_bytes().split()
+        if not keys:
+            raise StoreError(f"{path} is empty") from None
+        return Sealer(keys)
+    key = Fernet.generate_key()
+    with os.fdopen(descriptor, "wb") as handle:
+        handle.write(key + b"\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+    return Sealer([key])
+
+
+def digest(secret: str) -> str:
+    """How a random secret of 128 bits and more is stored and looked up."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def new_ping_key() -> str:
+    """22 letters and digits: 131 bits, never mistaken for a UUID or a longer key."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(22))
+
+
+def new_api_key() -> str:
+    """`hf_` and 43 letters and digits, the last six of them a checksum that secret scanners can verify."""
+    body = "".join(secrets.choice(_LETTERS) for _ in range(37))
+    return f"hf_{body}{hashlib.sha256(body.encode()).hexdigest()[:6]}"

