@@ -171,19 +171,28 @@ class GroupCommitter:
     # --- in the writer thread
 
     def _work_until_stopped(self) -> None:
-        while (entries := self._take()) is not None:
-            changes = Changes()
+        working = True
+        while working:
             try:
-                results = self._write(entries, changes)
-            except FatalStoreError as error:
-                results = [error] * len(entries)
-                self._break(error)
-            except Exception as error:
-                log.exception("writer", n=len(entries), error=repr(error))
-                results = [StoreError("the write failed for a reason of our own; nothing was stored")] * len(entries)
-                self._close_session()
-            self._loop.call_soon_threadsafe(self._resolve, entries, results, changes)
+                working = self._cycle()
+            except Exception:
+                # A fault of our own. Whoever waits hears "not stored" when his time is up; the writer itself lives on.
+                log.exception("writer")
         self._close_session()
+
+    def _cycle(self) -> bool:
+        """Take a batch, commit it, tell its callers. False when there is nothing left to do."""
+        entries = self._take()
+        if entries is None:
+            return False
+        changes = Changes()
+        try:
+            results = self._write(entries, changes)
+        except FatalStoreError as error:
+            results = [error] * len(entries)
+            self._break(error)
+        self._loop.call_soon_threadsafe(self._resolve, entries, results, changes)
+        return True
 
     def _take(self) -> list[_Entry] | None:
         """The next batch, highest priority first; None when stopped and empty."""
@@ -192,8 +201,8 @@ class GroupCommitter:
                 if self._stopping:
                     return None
                 self._ready.wait()
-            batch: list[_Entry] = []
             now = self._clock.monotonic()
+            batch: list[_Entry] = []
             for queue in self._queues:
                 while queue and len(batch) < self._max_batch:
                     entry = queue.popleft()
@@ -229,6 +238,8 @@ class GroupCommitter:
             results: list[Any] = []
             for handler, group in groupby(entries, key=lambda entry: entry.handler):
                 results += handler(tx, [entry.item for entry in group])
+            if len(results) != len(entries):
+                raise RuntimeError(f"{len(entries)} items were applied, but {len(results)} answers came of it")
             return results, tx.changes
 
         try:

@@ -100,24 +100,32 @@ def reading_engine(path: Path) -> AsyncEngine:
 
 class SqliteSession:
     def __init__(self, engine: Engine) -> None:
-        self._connection = engine.connect()
+        self._engine = engine
+        self._connection: Connection | None = None
 
     def attempt(self, work: Callable[[Tx], Result]) -> Result:
+        if self._connection is None:
+            self._connection = self._engine.connect()
         with self._connection.begin():
             return work(Tx(self._connection))
 
     def explain(self, error: Exception) -> StoreError | OverloadedError | None:
-        original = error.orig if isinstance(error, DBAPIError) else error
-        code = getattr(original, "sqlite_errorcode", 0) & 0xFF
-        if code == _FULL:
-            return OverloadedError("the disk is full; nothing was stored", retry_after=30)
-        if code in {_IOERR, _CORRUPT, _NOTADB}:
-            # After a failed flush the kernel may have dropped the pages: what is on the disk is unknown.
-            return FatalStoreError(f"the database cannot be trusted any more: {original}")
+        cause: BaseException | None = error
+        while cause is not None:
+            original = cause.orig if isinstance(cause, DBAPIError) else cause
+            code = getattr(original, "sqlite_errorcode", 0) & 0xFF
+            if code == _FULL:
+                return OverloadedError("the disk is full; nothing was stored", retry_after=30)
+            if code in {_IOERR, _CORRUPT, _NOTADB}:
+                # After a failed flush the kernel may have dropped the pages: what is on the disk is unknown.
+                return FatalStoreError(f"the database cannot be trusted any more: {original}")
+            # SQLite rolls the whole transaction back when the disk is full; undoing the savepoint then fails in turn.
+            cause = cause.__context__
         return None
 
     def close(self) -> None:
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
 
 
 def check_integrity(connection: Connection) -> None:

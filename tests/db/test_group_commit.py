@@ -1,0 +1,336 @@
+"""Many callers, one transaction: what each of them is told, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from typing_extensions import override
+
+from heartfly.clock import SystemClock
+from heartfly.db.changes import Changes, Tx
+from heartfly.db.database import Database
+from heartfly.db.group_commit import FatalStoreError, GroupCommitter, Priority, each_alone
+from heartfly.db.migrate import upgrade
+from heartfly.db.models import instance
+from heartfly.errors import ConflictError, OverloadedError, StoreError
+
+pytestmark = pytest.mark.anyio
+
+
+def store(number: int) -> Callable[[Tx], int]:
+    def command(tx: Tx) -> int:
+        tx.conn.execute(sa.insert(instance).values(id=number, uuid="x", epoch=0))
+        return number
+
+    return command
+
+
+async def stored(db: Database) -> list[int]:
+    async with db.read() as read:
+        return list((await read.execute(sa.select(instance.c.id).order_by(instance.c.id))).scalars())
+
+
+class Gate:
+    """A handler that waits in the writer thread until it is opened, so that others queue up behind it."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.open = threading.Event()
+
+    def __call__(self, _tx: Tx, items: Sequence[Any]) -> list[Any]:
+        self.entered.set()
+        assert self.open.wait(20)
+        return list(items)
+
+    async def hold(self, db: Database, item: object = None) -> asyncio.Task[Any]:
+        task = asyncio.ensure_future(db.submit(self, item, priority=Priority.EDITS))
+        await asyncio.to_thread(self.entered.wait, 20)
+        return task
+
+
+async def test_what_waits_during_a_commit_is_committed_together(db: Database) -> None:
+    gate, sizes = Gate(), []
+
+    def count(tx: Tx, items: Sequence[int]) -> list[int]:
+        sizes.append(len(items))
+        return list(items)
+
+    held = await gate.hold(db)
+    others = [asyncio.ensure_future(db.submit(count, n, priority=Priority.EDITS)) for n in range(50)]
+    await asyncio.sleep(0)  # noqa: TID251 - lets the tasks reach the queue; no time passes
+    gate.open.set()
+
+    assert list(range(50)) == await asyncio.gather(*others)
+    assert [50] == sizes
+    await held
+
+
+async def test_a_result_is_told_after_its_commit(db: Database) -> None:
+    assert 7 == await db.write(store(7))
+
+    assert [7] == await stored(db)
+
+
+async def test_a_refused_command_undoes_only_itself(db: Database) -> None:
+    gate = Gate()
+
+    def refused(tx: Tx) -> None:
+        store(2)(tx)
+        raise ConflictError("no")
+
+    held = await gate.hold(db)
+    tasks = [asyncio.ensure_future(db.write(c)) for c in (store(1), refused, store(3))]
+    await asyncio.sleep(0)  # noqa: TID251 - lets the tasks reach the queue; no time passes
+    gate.open.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    await held
+
+    assert [1, 3] == [r for r in results if isinstance(r, int)]
+    assert isinstance(results[1], ConflictError)
+    assert [1, 3] == await stored(db)
+
+
+async def test_a_poisoned_command_fails_alone(db: Database) -> None:
+    gate = Gate()
+    held = await gate.hold(db)
+    # The second insert of 1 breaks the primary key: an error of the database, not a refusal of ours.
+    tasks = [asyncio.ensure_future(db.write(store(n))) for n in (1, 1, 2)]
+    await asyncio.sleep(0)  # noqa: TID251 - lets the tasks reach the queue; no time passes
+    gate.open.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    await held
+
+    assert 1 == results[0]
+    assert isinstance(results[1], sa.exc.IntegrityError)
+    assert 2 == results[2]
+    assert [1, 2] == await stored(db)
+
+
+async def test_pings_go_before_edits_and_edits_before_bulk(db: Database) -> None:
+    gate, order = Gate(), []
+
+    def note(tx: Tx, items: Sequence[str]) -> list[None]:
+        order.extend(items)
+        return [None] * len(items)
+
+    lane = db._lanes[0]  # on PostgreSQL edits have a lane of their own; here one queue is meant
+    held = asyncio.ensure_future(lane.submit(gate, None, priority=Priority.EDITS))
+    await asyncio.to_thread(gate.entered.wait, 20)
+    tasks = [
+        asyncio.ensure_future(lane.submit(note, p.name, priority=p))
+        for p in (Priority.BULK, Priority.EDITS, Priority.JUDGING, Priority.PINGS)
+    ]
+    await asyncio.sleep(0)  # noqa: TID251 - lets the tasks reach the queue; no time passes
+    gate.open.set()
+    await asyncio.gather(held, *tasks)
+
+    assert ["PINGS", "JUDGING", "EDITS", "BULK"] == order
+
+
+async def test_listeners_hear_of_changes_after_the_commit(db: Database) -> None:
+    heard: list[Changes] = []
+    db.listen(heard.append)
+
+    def enqueue(tx: Tx) -> None:
+        tx.changes.outbox = True
+
+    await db.write(enqueue)
+    await db.write(store(1))
+
+    assert [Changes(outbox=True)] == heard
+
+
+# --- limits: a committer with a small queue and a short patience ---------------------------------------
+
+
+@pytest.fixture
+async def small(tmp_path: Path) -> AsyncIterator[Callable[..., GroupCommitter]]:
+    made: list[GroupCommitter] = []
+    database = Database(url="", data_dir=tmp_path, clock=SystemClock())
+    upgrade(database.engine)
+
+    def make(**limits: Any) -> GroupCommitter:
+        committer = GroupCommitter(lambda: database._session(0), **{"clock": SystemClock(), **limits})
+        committer.start()
+        made.append(committer)
+        return committer
+
+    yield make
+    for committer in made:
+        await committer.stop()
+    database.close()
+
+
+async def test_a_full_queue_refuses_at_once(small: Callable[..., GroupCommitter]) -> None:
+    gate = Gate()
+    committer = small(capacity=1)
+    first = asyncio.ensure_future(committer.submit(gate, None, priority=Priority.PINGS))
+    await asyncio.to_thread(gate.entered.wait, 20)
+    second = asyncio.ensure_future(committer.submit(gate, None, priority=Priority.PINGS))
+    await asyncio.sleep(0)  # noqa: TID251 - lets the task reach the queue; no time passes
+
+    assert 1 == committer.n_queued
+    with pytest.raises(OverloadedError):
+        await committer.submit(gate, None, priority=Priority.PINGS)
+    gate.open.set()
+    await asyncio.gather(first, second)
+
+
+async def test_a_wait_ends_at_its_limit_and_what_still_queued_is_not_stored(
+    small: Callable[..., GroupCommitter],
+) -> None:
+    gate, ran = Gate(), []
+
+    def note(tx: Tx, items: Sequence[int]) -> list[int]:
+        ran.extend(items)
+        return list(items)
+
+    committer = small(timeout_s=0.1)
+    under_way = asyncio.ensure_future(committer.submit(gate, None, priority=Priority.PINGS))
+    await asyncio.to_thread(gate.entered.wait, 20)
+    queued = asyncio.ensure_future(committer.submit(note, 1, priority=Priority.PINGS))
+    results = await asyncio.gather(under_way, queued, return_exceptions=True)
+    gate.open.set()
+    later = committer.submit(note, 2, priority=Priority.PINGS)
+
+    assert [OverloadedError, OverloadedError] == [type(result) for result in results]
+    assert 2 == await later
+    assert [2] == ran
+
+
+async def test_the_limit_is_watched_for_each_wait(small: Callable[..., GroupCommitter]) -> None:
+    committer = small(timeout_s=0.2)
+    assert [1] == [await committer.submit(lambda _tx, items: items, 1, priority=Priority.PINGS)]
+    gate = Gate()
+    first = asyncio.ensure_future(committer.submit(gate, None, priority=Priority.PINGS))
+    await asyncio.to_thread(gate.entered.wait, 20)
+
+    with pytest.raises(OverloadedError):
+        await first
+    second = asyncio.ensure_future(committer.submit(gate, None, priority=Priority.PINGS))
+    with pytest.raises(OverloadedError):
+        await second
+    gate.open.set()
+
+
+async def test_stopping_commits_what_is_queued_and_takes_no_more(small: Callable[..., GroupCommitter]) -> None:
+    gate = Gate()
+    committer = small()
+    first = asyncio.ensure_future(committer.submit(gate, 1, priority=Priority.PINGS))
+    await asyncio.to_thread(gate.entered.wait, 20)
+    second = asyncio.ensure_future(committer.submit(gate, 2, priority=Priority.PINGS))
+    await asyncio.sleep(0)  # noqa: TID251 - lets the task reach the queue; no time passes
+    stopping = asyncio.ensure_future(committer.stop())
+    await asyncio.sleep(0)  # noqa: TID251 - lets the stop begin
+    gate.open.set()
+
+    assert [1, 2, None] == await asyncio.gather(first, second, stopping)
+    with pytest.raises(OverloadedError):
+        await committer.submit(gate, 3, priority=Priority.PINGS)
+
+
+async def test_a_handler_that_forgets_an_item_stores_nothing(small: Callable[..., GroupCommitter]) -> None:
+    committer = small()
+
+    with pytest.raises(RuntimeError, match="1 items were applied, but 0 answers"):
+        await committer.submit(lambda _tx, _items: [], 1, priority=Priority.PINGS)
+
+
+class Stumbling(SystemClock):
+    """Fails once in the writer's own thread: a fault that no item and no database is to blame for."""
+
+    stumbles = 1
+
+    @override
+    def monotonic(self) -> float:
+        if threading.current_thread().name == "heartfly-writer" and self.stumbles:
+            self.stumbles -= 1
+            raise RuntimeError("stumbled")
+        return super().monotonic()
+
+
+async def test_the_writer_outlives_a_fault_of_our_own(small: Callable[..., GroupCommitter]) -> None:
+    clock = Stumbling()
+    committer = small(clock=clock)
+
+    assert 2 == await committer.submit(lambda _tx, items: items, 2, priority=Priority.PINGS)
+    assert 0 == clock.stumbles
+
+
+async def test_a_caller_who_went_away_is_passed_over(small: Callable[..., GroupCommitter]) -> None:
+    gate, ran = Gate(), []
+
+    def note(tx: Tx, items: Sequence[int]) -> list[int]:
+        ran.extend(items)
+        return list(items)
+
+    committer = small()
+    first = asyncio.ensure_future(committer.submit(gate, 1, priority=Priority.PINGS))
+    await asyncio.to_thread(gate.entered.wait, 20)
+    gone = asyncio.ensure_future(committer.submit(note, 2, priority=Priority.PINGS))
+    await asyncio.sleep(0)  # noqa: TID251 - lets the task reach the queue; no time passes
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
+    gate.open.set()
+    await first
+    assert 3 == await committer.submit(note, 3, priority=Priority.PINGS)
+
+    assert [3] == ran
+
+
+async def test_a_store_that_cannot_be_trusted_ends_everything(small: Callable[..., GroupCommitter]) -> None:
+    fatal: list[StoreError] = []
+    gate = Gate()
+
+    def corrupt(tx: Tx, items: Sequence[object]) -> list[object]:
+        gate(tx, items)
+        raise FatalStoreError("the flush failed")
+
+    committer = small(on_fatal=fatal.append)
+    first = asyncio.ensure_future(committer.submit(corrupt, None, priority=Priority.PINGS))
+    await asyncio.to_thread(gate.entered.wait, 20)
+    second = asyncio.ensure_future(committer.submit(gate, None, priority=Priority.PINGS))
+    await asyncio.sleep(0)  # noqa: TID251 - lets the task reach the queue; no time passes
+    gate.open.set()
+    results = await asyncio.gather(first, second, return_exceptions=True)
+
+    assert [FatalStoreError, FatalStoreError] == [type(result) for result in results]
+    assert 1 == len(fatal)
+    with pytest.raises(FatalStoreError):
+        await committer.submit(gate, None, priority=Priority.PINGS)
+
+
+async def test_a_fatal_error_found_while_items_are_tried_alone_is_fatal(small: Callable[..., GroupCommitter]) -> None:
+    gate = Gate()
+    calls: list[int] = []
+
+    def later_corrupt(tx: Tx, items: Sequence[object]) -> list[object]:
+        calls.append(len(items))
+        if len(items) > 1:
+            raise ValueError("the batch is poisoned")
+        raise FatalStoreError("the flush failed")
+
+    committer = small()
+    held = asyncio.ensure_future(committer.submit(gate, None, priority=Priority.PINGS))
+    await asyncio.to_thread(gate.entered.wait, 20)
+    tasks = [asyncio.ensure_future(committer.submit(later_corrupt, n, priority=Priority.PINGS)) for n in (1, 2)]
+    await asyncio.sleep(0)  # noqa: TID251 - lets the tasks reach the queue; no time passes
+    gate.open.set()
+    results = await asyncio.gather(held, *tasks, return_exceptions=True)
+
+    assert [FatalStoreError, FatalStoreError] == [type(result) for result in results[1:]]
+    assert [2, 1] == calls
+
+
+async def test_each_alone_keeps_the_order_of_its_commands(db: Database) -> None:
+    results = await db.submit(
+        lambda tx, items: [each_alone(tx, items[0])], [store(1), store(2)], priority=Priority.EDITS
+    )
+
+    assert [1, 2] == results

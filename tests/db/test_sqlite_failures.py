@@ -1,0 +1,120 @@
+"""What a full disk, a damaged file and a second server mean to those who write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.clock import SystemClock
+from heartfly.db import sqlite
+from heartfly.db.changes import Tx
+from heartfly.db.database import Database
+from heartfly.db.group_commit import FatalStoreError
+from heartfly.db.migrate import upgrade
+from heartfly.db.models import pings
+from heartfly.errors import OverloadedError, StoreError
+
+pytestmark = pytest.mark.anyio
+
+
+def fill(tx: Tx) -> None:
+    tx.conn.exec_driver_sql("CREATE TABLE IF NOT EXISTS filler (x BLOB)")
+    for _ in range(200):
+        tx.conn.exec_driver_sql("INSERT INTO filler VALUES (randomblob(4000))")
+
+
+async def test_a_full_disk_refuses_and_recovers_without_a_restart(tmp_path: Path) -> None:
+    database = Database(url="", data_dir=tmp_path, clock=SystemClock())
+    upgrade(database.engine)
+    database.start()
+
+    def limit(pages: int) -> None:
+        with database.engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+
+    def used(tx: Tx) -> int:
+        return int(tx.conn.exec_driver_sql("PRAGMA page_count").scalar_one())
+
+    # SQLite itself says "database or disk is full" at this number of pages, as it does when the disk is.
+    limit(await database.write(used) + 10)
+    with pytest.raises(OverloadedError, match="disk is full"):
+        await database.write(fill)
+    limit(1_000_000)
+    await database.write(fill)
+    await database.stop()
+
+
+async def test_a_damaged_file_is_fatal(tmp_path: Path) -> None:
+    database = Database(url="", data_dir=tmp_path, clock=SystemClock())
+    upgrade(database.engine)
+    database.transaction(fill)
+    database.close()
+    file = tmp_path / "heartfly.db"
+    content = bytearray(file.read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    file.write_bytes(bytes(content))
+    fatal: list[StoreError] = []
+    database = Database(url="", data_dir=tmp_path, clock=SystemClock(), on_fatal=fatal.append)
+    database.start()
+
+    with pytest.raises(FatalStoreError):
+        await database.write(lambda tx: tx.conn.execute(sa.select(pings)).all())
+    assert 1 == len(fatal)
+    assert database.broken is fatal[0]
+    await database.stop()
+
+
+async def test_a_damaged_page_is_found_on_start(tmp_path: Path) -> None:
+    database = Database(url="", data_dir=tmp_path, clock=SystemClock())
+    upgrade(database.engine)
+    database.transaction(lambda tx: sqlite.check_integrity(tx.conn))
+    database.transaction(fill)
+    database.close()
+    file = tmp_path / "heartfly.db"
+    content = bytearray(file.read_bytes())
+    content[-8192:-4096] = b"\xff" * 4096
+    file.write_bytes(bytes(content))
+    database = Database(url="", data_dir=tmp_path, clock=SystemClock())
+
+    with pytest.raises(StoreError, match="damaged"):
+        database.transaction(lambda tx: sqlite.check_integrity(tx.conn))
+    database.close()
+
+
+async def test_a_second_server_on_the_same_file_is_refused(tmp_path: Path) -> None:
+    first = Database(url="", data_dir=tmp_path, clock=SystemClock())
+
+    with pytest.raises(StoreError, match="another Heartfly"):
+        Database(url=f"sqlite:///{tmp_path}/heartfly.db", data_dir=tmp_path / "elsewhere", clock=SystemClock())
+    first.close()
+    Database(url="", data_dir=tmp_path, clock=SystemClock()).close()
+
+
+async def test_readers_cannot_write(tmp_path: Path) -> None:
+    database = Database(url="", data_dir=tmp_path, clock=SystemClock())
+    upgrade(database.engine)
+    database.start()
+    async with database.read() as read:
+        with pytest.raises(sa.exc.OperationalError, match="readonly"):
+            await read.execute(sa.delete(pings))
+    await database.stop()
+
+
+async def test_the_file_is_written_with_full_durability(tmp_path: Path) -> None:
+    database = Database(url="", data_dir=tmp_path, clock=SystemClock())
+    with database.engine.connect() as connection:
+        full, wal = 2, "wal"
+        assert full == connection.exec_driver_sql("PRAGMA synchronous").scalar()
+        assert wal == connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+    database.close()
+
+
+async def test_reading_before_the_start_is_an_error(tmp_path: Path) -> None:
+    database = Database(url="", data_dir=tmp_path, clock=SystemClock())
+
+    with pytest.raises(StoreError):
+        async with database.read():
+            pass
+    database.close()
