@@ -232,8 +232,7 @@ _sink = _Sink()
 
 def _as_json(values: Mapping[str, object]) -> str:
     # ASCII only: U+2028, NEL, bidi marks and lone surrogates are line ends, tricks or errors to some reader.
-    # JSON itself allows DEL as it is.
-    return _encode(values).replace("\x7f", "\\u007f") + "\n"
+    return _encode(values) + "\n"
 
 
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode

@@ -81,6 +81,7 @@ def test_variables_of_another_form_are_none_of_our_business(name: str) -> None:
             IN_MEMORY,
         ),
         ('[database]\nurl = "sqlite://"', IN_MEMORY),
+        ('[database]\nurl = "sqlite:///file:x?mode=memory&uri=true"', IN_MEMORY),
         ("[data]\ndir = 3", "data.dir: Expected path, got 3"),
         ('[data]\ndir = ""', "data.dir: Expected path, got ''"),
         ('[mail]\nhost = "mx"', "mail.from_address: Expected an address, as mail.host is set"),
@@ -214,7 +215,7 @@ def test_without_a_url_the_database_is_a_file_in_the_data_directory(tmp_path: Pa
 
 
 def test_no_secret_shows_in_a_repr() -> None:
-    url = "postgresql://hf:canary%40database%2Fpw@db:5432/heartfly?password=canary%40database%2Fpw"
+    url = "postgresql://hf:canary%40database%2Fpw@db:5432/heartfly?password=an%20other"
     settings = Settings(
         database=Database(url=url),
         mail=Mail(host="mx", from_address="a@b", username="u", password=canaries.MAIL_PASSWORD),
@@ -224,7 +225,9 @@ def test_no_secret_shows_in_a_repr() -> None:
     canaries.assert_none_in(shown)
     assert "database=Database(url='postgresql+psycopg://hf:***@db:5432/heartfly')" in shown
     assert "password='***'" in shown
-    assert {canaries.MAIL_PASSWORD, canaries.DATABASE_PASSWORD, "canary%40database%2Fpw"} == set(settings.secrets)
+    assert {canaries.MAIL_PASSWORD, canaries.DATABASE_PASSWORD, "canary%40database%2Fpw", "an other"} == set(
+        settings.secrets
+    )
 
 
 def test_settings_without_secrets_have_none_to_hide() -> None:

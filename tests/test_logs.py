@@ -282,8 +282,13 @@ def test_auto_means_json_unless_somebody_is_watching() -> None:
         def isatty(self) -> bool:
             return True
 
-    for stream, first in ((io.StringIO(), "{"), (Terminal(), "0")):
-        logs.configure(Log(), stream, now=lambda: NOW)
+    for settings, stream, first in (
+        (Log(), io.StringIO(), "{"),
+        (Log(), Terminal(), "0"),
+        (Log(format="json"), Terminal(), "{"),
+        (Log(format="console"), io.StringIO(), "0"),
+    ):
+        logs.configure(settings, stream, now=lambda: NOW)
         logs.line("x")
         assert first == stream.getvalue()[0]
 
@@ -344,19 +349,36 @@ def test_a_full_disk_stops_no_caller_and_the_loss_is_told() -> None:
     assert [("log_lines_lost", 2), ("ping", 3), ("ping", 4)] == [(t["event"], t["n"]) for t in told]
 
 
-def test_lines_of_many_threads_never_mix(out: io.StringIO) -> None:
-    def speak(i: int) -> None:
-        for n in range(200):
-            logs.line("ping", thread=i, n=n, padding="x" * 300)
+class SlowInTheMiddle(io.StringIO):
+    """The first to write stops half way, until somebody else has written or a moment is over."""
 
-    threads = [threading.Thread(target=speak, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    def __init__(self) -> None:
+        super().__init__()
+        self.half_way = threading.Event()
+        self.overtaken = threading.Event()
 
-    seen = {(t["thread"], t["n"]) for t in map(json.loads, out.getvalue().splitlines())}
-    assert {(i, n) for i in range(4) for n in range(200)} == seen
+    @override
+    def write(self, text: str, /) -> int:
+        super().write(text[:9])
+        if self.half_way.is_set():
+            self.overtaken.set()
+        else:
+            self.half_way.set()
+            self.overtaken.wait(0.1)
+        return 9 + super().write(text[9:])
+
+
+def test_lines_of_two_threads_never_mix() -> None:
+    stream = SlowInTheMiddle()
+    logs.configure(Log(), stream, now=lambda: NOW)
+    other = threading.Thread(target=logs.line, args=("ping",), kwargs={"n": 1})
+
+    other.start()
+    assert stream.half_way.wait(10)
+    logs.line("ping", n=2)
+    other.join(10)
+
+    assert [1, 2] == [json.loads(text)["n"] for text in stream.getvalue().splitlines()]
 
 
 def test_before_it_is_configured_a_line_goes_to_stderr_without_a_time(
