@@ -1,0 +1,116 @@
+"""The rows under the sentence: what a reader looks up next, in the order of asking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import islice
+
+from heartfly.core.alerts import Alert, CheckFacts, RunFacts
+from heartfly.core.words import AlertKind, Reason, RunOutcome, Status
+from heartfly.notify import words
+from heartfly.notify.sentences import is_about_its_run, project, shown
+
+MAX_METRICS = 15
+VALUE_LIMIT = 300
+
+_OUTCOMES = {
+    RunOutcome.OK: "succeeded",
+    RunOutcome.DEGRADED: "succeeded, with a warning",
+    RunOutcome.FAILED: "failed",
+    RunOutcome.HUNG: "did not finish",
+    RunOutcome.MISSED: "did not report",
+    RunOutcome.UNVERIFIED: "unverified: we could not hear",
+    RunOutcome.SUPERSEDED: "replaced by a newer start",
+}
+
+
+def facts(alert: Alert) -> tuple[tuple[str, str], ...]:
+    """Return label and value of each row that has something to say."""
+    rows = [_when(alert)]
+    if alert.run is not None:
+        rows += _run(alert.run, alert)
+    if alert.check is not None:
+        rows += _check(alert.check, alert)
+    if alert.channel is not None:
+        rows.append(("Channel", f"{shown(alert.channel.name)} ({alert.channel.kind})"))
+        rows.append(("Failed messages", str(alert.channel.n_failed)))
+    rows.append(("Project", project(alert)))
+    return tuple((label, value) for label, value in rows if value)
+
+
+def tail_title(alert: Alert) -> str:
+    return "Output of this run" if is_about_its_run(alert) else "Output of the last run"
+
+
+def _when(alert: Alert) -> tuple[str, str]:
+    at = words.full_instant(alert.at, seen_at=alert.decided_at)
+    match alert.kind:
+        case AlertKind.DOWN:
+            return "Down since", at
+        case AlertKind.UP if alert.down_since is not None:
+            span = words.full_span(alert.down_since, alert.at, seen_at=alert.decided_at)
+            return _span_label(alert), f"{span} ({words.duration(alert.at - alert.down_since)})"
+        case AlertKind.LATE:
+            return "Late since", at
+        case _:
+            return "When", at
+
+
+def _span_label(alert: Alert) -> str:
+    if alert.reason is Reason.RETRACTED:
+        return "Shown as down"
+    return "Was degraded" if alert.from_status is Status.DEGRADED else "Was down"
+
+
+def _run(run: RunFacts, alert: Alert) -> Iterator[tuple[str, str]]:
+    if not is_about_its_run(alert):
+        # One row, lest its exit status be taken for that of the run that is missing.
+        yield "Last run", _summary(run, alert)
+        return
+    yield "This run", ", ".join(_outcome(run, alert))
+    if run.exit_status is not None:
+        yield "Exit status", str(run.exit_status)
+    if run.duration_s is not None:
+        yield "Duration", words.duration(timedelta(seconds=run.duration_s))
+    if run.rid:
+        yield "Run ID", shown(run.rid)
+    for name, value in islice(run.metrics.items(), MAX_METRICS):
+        yield shown(name, limit=60) or "(no name)", shown(value, limit=VALUE_LIMIT)
+    if len(run.metrics) > MAX_METRICS:
+        yield "More values", f"{len(run.metrics) - MAX_METRICS} on the page of the check"
+
+
+def _outcome(run: RunFacts, alert: Alert) -> list[str]:
+    outcome = _OUTCOMES[run.outcome] if run.outcome is not None else ""
+    at = run.ended_at or run.started_at
+    when = words.full_instant(at, seen_at=alert.decided_at) if at is not None else ""
+    return [part for part in (outcome, when) if part]
+
+
+def _summary(run: RunFacts, alert: Alert) -> str:
+    parts = _outcome(run, alert)
+    if run.duration_s is not None:
+        parts.append(f"took {words.duration(timedelta(seconds=run.duration_s))}")
+    if run.exit_status:
+        parts.append(f"exit status {run.exit_status}")
+    parts += [f"{name}={value}" for name, value in islice(run.metrics.items(), MAX_METRICS)]
+    return shown(", ".join(parts), limit=VALUE_LIMIT)
+
+
+def _check(check: CheckFacts, alert: Alert) -> Iterator[tuple[str, str]]:
+    yield "Schedule", shown(check.schedule, limit=VALUE_LIMIT)
+    yield "Grace", words.duration(timedelta(seconds=check.grace_s))
+    yield "Last signal", _last_signal(check, alert)
+    yield "Description", shown(check.description, limit=500)
+    yield "Tags", shown(" ".join(check.tags), limit=VALUE_LIMIT)
+
+
+def _last_signal(check: CheckFacts, alert: Alert) -> str:
+    if check.last_ping_at is None:
+        return "none yet"
+    kind = f"{check.last_kind}, " if check.last_kind is not None else ""
+    at = words.full_instant(check.last_ping_at, seen_at=alert.decided_at)
+    age = alert.decided_at - check.last_ping_at
+    ago = f" ({words.rough_duration(age)} earlier)" if age >= timedelta(seconds=1) else ""
+    return f"{kind}{at}{ago}"

@@ -1,0 +1,226 @@
+"""An alert, or several, in words: made once here, worn by each channel as it likes.
+
+Decided here: title, sentence, links, and how a storm or a stale pair becomes one message.
+Not here: limits and escaping of a channel; what each kind says is in sentences.py.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import datetime
+from urllib.parse import quote
+
+from heartfly.core.alerts import Alert
+from heartfly.core.words import AlertKind
+from heartfly.notify import sentences, words
+from heartfly.notify.facts import facts, tail_title
+from heartfly.notify.presentable import presentable
+from heartfly.notify.sentences import Tone
+from heartfly.notify.text import one_line
+
+SLUG_LIMIT = 100
+DUPLICATE_NOTE = "You may have had this message already: the first try to send it was cut off."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What a channel is asked to carry: one alert; or several, in order, as one message."""
+
+    id: str
+    """The same for each attempt: webhook-id and Message-ID, by which receivers know a repeat."""
+    attempt: int
+    possible_duplicate: bool
+    alerts: tuple[Alert, ...]
+    base_url: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One of several things that a message tells of."""
+
+    label: str
+    name: str
+    text: str
+    link: str
+    tone: Tone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    title: str
+    """The subject line: label, name, and for an end how long it was."""
+    label: str
+    sentence: str
+    tone: Tone
+    link: str
+    link_text: str
+    project: str
+    why: tuple[str, ...] = ()
+    """Further sentences, a paragraph each."""
+    facts: tuple[tuple[str, str], ...] = ()
+    tail: str = ""
+    tail_title: str = ""
+    tail_cut: bool = False
+    lines: tuple[Line, ...] = ()
+    note: str = ""
+
+
+def word(delivery: Delivery) -> Message:
+    base_url = delivery.base_url
+    groups: dict[str, list[Alert]] = {}
+    for alert in delivery.alerts:
+        groups.setdefault(_subject_key(alert), []).append(presentable(alert, base_url=base_url))
+    if len(groups) > 1:
+        message = _storm(list(groups.values()), base_url)
+    elif len(delivery.alerts) > 1:
+        message = _merged(next(iter(groups.values())), base_url)
+    else:
+        message = _one(next(iter(groups.values()))[0], base_url)
+    return replace(message, note=DUPLICATE_NOTE) if delivery.possible_duplicate else message
+
+
+def link_to(alert: Alert, base_url: str) -> str:
+    """Return the page about the alert's subject. Only ever built on the configured address."""
+    if alert.channel is not None:
+        return f"{project_link(alert, base_url)}/channels/{quote(alert.channel.uuid, safe='')}"
+    if alert.check is not None:
+        slug = alert.check.slug if len(alert.check.slug) <= SLUG_LIMIT else ""
+        return f"{project_link(alert, base_url)}/checks/{quote(slug or alert.check.uuid, safe='')}"
+    return f"{project_link(alert, base_url)}/checks"
+
+
+def project_link(alert: Alert, base_url: str) -> str:
+    return f"{base_url.rstrip('/')}/p/{quote(alert.project_slug, safe='')}"
+
+
+def _one(alert: Alert, base_url: str) -> Message:
+    return Message(
+        title=sentences.title(alert),
+        label=sentences.label(alert),
+        sentence=sentences.sentence(alert),
+        tone=sentences.tone(alert),
+        link=link_to(alert, base_url),
+        link_text=_link_text(alert),
+        project=sentences.project(alert),
+        why=_why(alert),
+        facts=facts(alert),
+        tail=alert.run.body_tail if alert.run is not None else "",
+        tail_title=tail_title(alert),
+        tail_cut=alert.run is not None and alert.run.body_cut,
+        lines=_slots(alert, base_url),
+    )
+
+
+def _merged(alerts: list[Alert], base_url: str) -> Message:
+    """Several changes of one check that waited together: the last counts, none is left out."""
+    last = alerts[-1]
+    # What the job said when it failed tells more than what it said when it was well again.
+    telling = next((alert for alert in alerts if alert.kind is AlertKind.DOWN and _has_tail(alert)), last)
+    message = replace(
+        _one(last, base_url),
+        why=tuple(dict.fromkeys(why for alert in alerts for why in _why(alert))),
+        tail=telling.run.body_tail if telling.run is not None else "",
+        tail_title=tail_title(last) if telling is last else "Output of the run that failed",
+        tail_cut=telling.run is not None and telling.run.body_cut,
+        lines=tuple(_line([alert], base_url) for alert in alerts),
+    )
+    name = sentences.subject(last)
+    if not _is_down_then_up(alerts):
+        changes = words.count(len(alerts), "change")
+        return replace(message, sentence=f"{changes} since the last message. Now: {message.sentence}")
+    gone = words.rough_duration(last.at - alerts[0].at)
+    return replace(message, title=f"UP: {name} (was down {gone})", sentence=f"{name} {_grouped(alerts)}.")
+
+
+def _storm(groups: list[list[Alert]], base_url: str) -> Message:
+    """Many subjects in a short time: one message that names every one of them, the worst first."""
+    groups = sorted(groups, key=lambda group: _WORST_FIRST.index(sentences.tone(group[-1])))
+    alerts = [alert for group in groups for alert in group]
+    labels = Counter(sentences.label(group[-1]) for group in groups)
+    worst = groups[0][-1]
+    return Message(
+        title=_storm_title(labels, project=sentences.project(worst)),
+        label=sentences.label(worst) if len(labels) == 1 else "CHANGES",
+        sentence=_storm_sentence(labels, alerts),
+        tone=sentences.tone(worst),
+        link=f"{project_link(worst, base_url)}/checks",
+        link_text="Open the checks",
+        project=sentences.project(worst),
+        why=("They may have one cause.",) if labels["DOWN"] > 1 else (),
+        lines=tuple(_line(group, base_url) for group in groups),
+    )
+
+
+_WORST_FIRST = (Tone.DOWN, Tone.DEGRADED, Tone.NOTICE, Tone.UP)
+_STORM_VERBS = {"DOWN": "went down", "UP": "came up again"}
+
+
+def _storm_title(labels: Counter[str], *, project: str) -> str:
+    if len(labels) == 1:
+        return f"{next(iter(labels))}: {words.count(labels.total(), 'check')} in {project}"
+    return f"{', '.join(f'{number} {label}' for label, number in labels.items())} in {project}"
+
+
+def _storm_sentence(labels: Counter[str], alerts: list[Alert]) -> str:
+    seen_at = max(alert.decided_at for alert in alerts)
+    first, last = min(alert.at for alert in alerts), max(alert.at for alert in alerts)
+    instant = words.instant(first, seen_at=seen_at)
+    when = f"at {instant}" if first == last else f"within {words.span(first, last, seen_at=seen_at)}"
+    verb = _STORM_VERBS.get(next(iter(labels)), "changed") if len(labels) == 1 else "changed"
+    return f"{words.count(labels.total(), 'check')} {verb} {when}."
+
+
+def _line(group: list[Alert], base_url: str) -> Line:
+    last = group[-1]
+    return Line(
+        label=sentences.label(last),
+        name=sentences.subject(last),
+        text=sentences.clause(last) if len(group) == 1 else _grouped(group),
+        link=link_to(last, base_url),
+        tone=sentences.tone(last),
+    )
+
+
+def _grouped(alerts: list[Alert]) -> str:
+    """Return the clause for several changes of one check."""
+    if _is_down_then_up(alerts):
+        return f"was down for {words.rough_duration(alerts[-1].at - alerts[0].at)} (now up)"
+    return f"{sentences.clause(alerts[-1])} ({words.count(len(alerts), 'change')})"
+
+
+def _is_down_then_up(alerts: list[Alert]) -> bool:
+    return [alert.kind for alert in alerts] == [AlertKind.DOWN, AlertKind.UP]
+
+
+def _slots(alert: Alert, base_url: str) -> tuple[Line, ...]:
+    return tuple(
+        Line(
+            label="UNVERIFIED",
+            name=sentences.shown(slot.check_name) or slot.check_uuid,
+            text=f"expected at {words.instant(slot.expected_at, seen_at=alert.decided_at)}",
+            link=f"{project_link(alert, base_url)}/checks/{quote(slot.check_uuid, safe='')}",
+            tone=Tone.NOTICE,
+        )
+        for slot in alert.slots
+    )
+
+
+def _why(alert: Alert) -> tuple[str, ...]:
+    paragraphs = (one_line(alert.explain, limit=500), sentences.advice(alert))
+    return tuple(text for text in paragraphs if text)
+
+
+def _has_tail(alert: Alert) -> bool:
+    return alert.run is not None and bool(alert.run.body_tail)
+
+
+def _link_text(alert: Alert) -> str:
+    if alert.channel is not None:
+        return "Open the channel"
+    return "Open the check" if alert.check is not None else "Open the checks"
+
+
+def _subject_key(alert: Alert) -> str:
+    return alert.check.uuid if alert.check is not None else alert.key

@@ -1,0 +1,66 @@
+"""An alert as it may leave the house: nothing that cannot be encoded, and no ping address in it.
+
+A ping address is a secret: whoever has it can fake a signal, and mail scanners open every link they
+see. Jobs print it (`set -x`, `curl -v`), and people paste it into descriptions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+from urllib.parse import urlsplit
+
+from heartfly.core.alerts import Alert, ChannelFacts, CheckFacts, RunFacts
+from heartfly.notify.text import cut, from_whole_line, many_lines, tail, whole, without_ping_addresses
+
+TAIL_LIMIT = 10_000
+MAX_ITEMS = 200
+
+
+def presentable(alert: Alert, *, base_url: str) -> Alert:
+    host = urlsplit(base_url).netloc
+
+    def safe(text: str, limit: int = 1_000) -> str:
+        # Cut first: a name may be a megabyte.
+        return without_ping_addresses(whole(cut(text, limit)), host=host)
+
+    def safe_check(check: CheckFacts) -> CheckFacts:
+        return replace(
+            check,
+            uuid=whole(check.uuid),
+            name=safe(check.name),
+            slug=whole(check.slug),
+            tags=tuple(safe(tag) for tag in check.tags[:MAX_ITEMS]),
+            description=safe(check.description, 10_000),
+            schedule=safe(check.schedule, 10_000),
+        )
+
+    def safe_body(run: RunFacts) -> str:
+        body = many_lines(run.body_tail[-4 * TAIL_LIMIT :])
+        # A line that was cut may begin in the middle of a ping address, past what makes it known as one.
+        return without_ping_addresses(from_whole_line(body) if run.body_cut else body, host=host)
+
+    def safe_run(run: RunFacts) -> RunFacts:
+        return replace(
+            run,
+            rid=None if run.rid is None else safe(run.rid),
+            metrics={safe(name): safe(value) for name, value in islice(run.metrics.items(), MAX_ITEMS)},
+            body_tail=tail(safe_body(run), limit=TAIL_LIMIT),
+            body_cut=run.body_cut or len(run.body_tail) > TAIL_LIMIT,
+        )
+
+    def safe_channel(channel: ChannelFacts) -> ChannelFacts:
+        return replace(channel, uuid=whole(channel.uuid), name=safe(channel.name), error=safe(channel.error))
+
+    return replace(
+        alert,
+        project_slug=whole(alert.project_slug),
+        project_name=safe(alert.project_name),
+        explain=safe(alert.explain),
+        check=None if alert.check is None else safe_check(alert.check),
+        run=None if alert.run is None else safe_run(alert.run),
+        channel=None if alert.channel is None else safe_channel(alert.channel),
+        slots=tuple(
+            replace(slot, check_uuid=whole(slot.check_uuid), check_name=safe(slot.check_name)) for slot in alert.slots
+        ),
+    )

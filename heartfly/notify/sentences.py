@@ -1,0 +1,231 @@
+"""What each kind of alert says: its label, its tone, and the clause that follows the name.
+
+Every sentence is written for one who is woken by it: what happened first, then when, in UTC.
+Facts, layout and the folding of several alerts are message.py's.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import assert_never
+
+from heartfly.core.alerts import Alert
+from heartfly.core.words import AlertKind, Reason, Status
+from heartfly.notify import words
+from heartfly.notify.text import isolated, one_line
+
+NAME_LIMIT = 100
+
+
+class Tone(StrEnum):
+    """How a message looks. The words say the same: colour is never the only sign."""
+
+    DOWN = "down"
+    UP = "up"
+    DEGRADED = "degraded"
+    NOTICE = "notice"
+
+
+_LABELS = {
+    AlertKind.DOWN: ("DOWN", Tone.DOWN),
+    AlertKind.UP: ("UP", Tone.UP),
+    AlertKind.LATE: ("LATE", Tone.DEGRADED),
+    AlertKind.DEGRADED: ("DEGRADED", Tone.DEGRADED),
+    AlertKind.UNVERIFIED: ("UNVERIFIED", Tone.NOTICE),
+    AlertKind.SCHEDULE_ERROR: ("SCHEDULE ERROR", Tone.DEGRADED),
+    AlertKind.CHANNEL_FAILING: ("CHANNEL FAILING", Tone.DEGRADED),
+    AlertKind.TEST: ("TEST", Tone.NOTICE),
+}
+
+
+def label(alert: Alert) -> str:
+    return _LABELS[alert.kind][0]
+
+
+def tone(alert: Alert) -> Tone:
+    return _LABELS[alert.kind][1]
+
+
+def shown(name: str, *, limit: int = NAME_LIMIT) -> str:
+    """Return a name as it may stand inside a sentence; empty if nothing of it can be shown."""
+    return isolated(one_line(name, limit=limit))
+
+
+def subject(alert: Alert) -> str:
+    """Return what the alert is about, as its readers call it."""
+    if alert.check is not None:
+        check = alert.check
+        return shown(check.name) or shown(check.slug) or check.uuid
+    if alert.channel is not None:
+        return shown(alert.channel.name) or alert.channel.kind
+    return project(alert)
+
+
+def project(alert: Alert) -> str:
+    return shown(alert.project_name) or alert.project_slug
+
+
+def title(alert: Alert) -> str:
+    match alert.kind:
+        case AlertKind.UP:
+            return f"UP: {subject(alert)}{_how_long(alert)}"
+        case AlertKind.UNVERIFIED:
+            return f"UNVERIFIED: {words.count(len(alert.slots), 'run')} in {project(alert)}"
+        case AlertKind.TEST:
+            return f"TEST: alerts of {project(alert)} reach you here"
+        case _:
+            return f"{label(alert)}: {subject(alert)}"
+
+
+def sentence(alert: Alert) -> str:
+    match alert.kind:
+        case AlertKind.TEST:
+            return f"This is only a test. Alerts of the project {project(alert)} will reach you here."
+        case AlertKind.UNVERIFIED:
+            runs = words.count(len(alert.slots), "run")
+            return f"We could not see {_blind(alert) or 'for a while'}; {runs} unverified."
+        case AlertKind.CHANNEL_FAILING:
+            return f"Messages to {subject(alert)} {clause(alert)}."
+        case _:
+            return f"{subject(alert)} {clause(alert)}."
+
+
+def clause(alert: Alert) -> str:
+    """Return the predicate: what stands between the subject and the full stop."""
+    match alert.kind:
+        case AlertKind.DOWN:
+            return _down(alert)
+        case AlertKind.UP:
+            return _up(alert)
+        case AlertKind.LATE:
+            return _late(alert)
+        case AlertKind.DEGRADED:
+            return f"ran{_at(alert.at, alert)}, but its result breaks a rule (a warning: it is not down)"
+        case AlertKind.SCHEDULE_ERROR:
+            return "cannot be watched: its schedule raises an error. We try again every hour"
+        case AlertKind.CHANNEL_FAILING:
+            return _failing(alert)
+        case AlertKind.UNVERIFIED:
+            return f"has {words.count(len(alert.slots), 'unverified run')}"
+        case AlertKind.TEST:
+            return "sends a test"
+        case _:
+            assert_never(alert.kind)
+
+
+def advice(alert: Alert) -> str:
+    """Return what the reader should know or do beyond the sentence, or nothing."""
+    match alert.kind, alert.reason:
+        case AlertKind.UNVERIFIED, _:
+            return (
+                "Heartfly itself could not hear, so nothing is known to be wrong. "
+                "Each check is judged at its next run; a second silence in a row is an alarm."
+            )
+        case AlertKind.SCHEDULE_ERROR, _:
+            return "Until that works, silence of this check raises no alarm. Please look at its schedule."
+        case AlertKind.CHANNEL_FAILING, _:
+            return "You get this on another channel. Whoever reads the failing one does not hear of alarms."
+        case AlertKind.UP, Reason.RETRACTED:
+            return "Please ignore the alarm before this one."
+        case AlertKind.DOWN, Reason.MISSED_TWICE_UNVERIFIED:
+            blind = _blind(alert)
+            heard = f"We could not hear {blind}, which" if blind else "We could not hear for a while, which"
+            return f"{heard} excuses one silent run, not two."
+        case _:
+            return ""
+
+
+def is_about_its_run(alert: Alert) -> bool:
+    """Tell whether `run` is what the alert is about; after silence it is the run before."""
+    return alert.kind is not AlertKind.LATE and alert.reason not in _SILENCE
+
+
+_SILENCE = frozenset({Reason.MISSED, Reason.MISSED_TWICE_UNVERIFIED})
+
+
+def _down(alert: Alert) -> str:
+    match alert.reason:
+        case Reason.MISSED:
+            return f"did not report{_deadline(alert)}"
+        case Reason.MISSED_TWICE_UNVERIFIED:
+            return f"did not report, for the second time in a row{_deadline(alert)}"
+        case Reason.HUNG:
+            return _hung(alert)
+        case Reason.FAIL:
+            return f"reported a failure{_at(alert.at, alert)}"
+        case Reason.EXIT_STATUS:
+            status = alert.run.exit_status if alert.run is not None else None
+            shown_status = "" if status is None else f" with exit status {status}"
+            return f"failed{shown_status}{_at(alert.at, alert)}"
+        case Reason.GATE:
+            return f"finished{_at(alert.at, alert)}, but its result breaks a rule that must hold"
+        case _:
+            return f"is down since {_instant(alert.at, alert)}"
+
+
+def _deadline(alert: Alert) -> str:
+    check = alert.check
+    if check is None or check.expected_at is None:
+        return f" by {_instant(alert.at, alert)}"
+    grace = words.duration(timedelta(seconds=check.grace_s))
+    expected = _instant(check.expected_at, alert)
+    return f": expected at {expected}, its grace of {grace} ended at {_instant(alert.at, alert)}"
+
+
+def _hung(alert: Alert) -> str:
+    started_at = alert.run.started_at if alert.run is not None else None
+    if started_at is None:
+        return f"has not finished within its time limit, which ended at {_instant(alert.at, alert)}"
+    limit = words.duration(alert.at - started_at)
+    return f"started at {_instant(started_at, alert)} and has not finished within its limit of {limit}"
+
+
+def _up(alert: Alert) -> str:
+    if alert.reason is Reason.RETRACTED:
+        return "was not down after all: its success signal reached us late"
+    reported = f"it reported success{_at(alert.at, alert)}"
+    if alert.from_status is Status.DEGRADED:
+        return f"is in order again: {reported}"
+    if alert.down_since is None:
+        return f"is up again: {reported}"
+    return f"is up again after {words.rough_duration(alert.at - alert.down_since)}: {reported}"
+
+
+def _how_long(alert: Alert) -> str:
+    if alert.reason is Reason.RETRACTED:
+        return " (it was not down after all)"
+    if alert.down_since is None:
+        return ""
+    was = "degraded" if alert.from_status is Status.DEGRADED else "down"
+    return f" (was {was} {words.rough_duration(alert.at - alert.down_since)})"
+
+
+def _late(alert: Alert) -> str:
+    check = alert.check
+    if check is None or check.expected_at is None:
+        return f"is late since {_instant(alert.at, alert)}"
+    deadline = check.expected_at + timedelta(seconds=check.grace_s)
+    return (
+        f"is late: expected at {_instant(check.expected_at, alert)}, "
+        f"it goes down at {_instant(deadline, alert)} if it stays silent"
+    )
+
+
+def _failing(alert: Alert) -> str:
+    error = one_line(alert.channel.error, limit=300).rstrip(".") if alert.channel is not None else ""
+    return f"do not arrive{': ' + error if error else ''}"
+
+
+def _blind(alert: Alert) -> str:
+    if alert.blind_from is None or alert.blind_to is None:
+        return ""
+    return words.span(alert.blind_from, alert.blind_to, seen_at=alert.decided_at)
+
+
+def _instant(at: datetime, alert: Alert) -> str:
+    return words.instant(at, seen_at=alert.decided_at)
+
+
+def _at(at: datetime, alert: Alert) -> str:
+    return f" at {_instant(at, alert)}"

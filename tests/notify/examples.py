@@ -1,0 +1,239 @@
+"""An alert of each kind, as a real night would make it. The same ones are read by people in snapshots."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from heartfly.core.alerts import Alert, ChannelFacts, CheckFacts, RunFacts, UnverifiedSlot
+from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
+from heartfly.notify.message import Delivery
+
+BASE_URL = "https://heartfly.example.com"
+DELIVERY_ID = "0b6f3c52-6a0f-4d53-9d8e-2f6f0f6a9b11"
+
+
+def at(text: str) -> datetime:
+    """`03:10` or `03:10:05` on the night of Monday, 2 March 2026."""
+    return datetime.fromisoformat(f"2026-03-02T{text}").replace(tzinfo=UTC)
+
+
+def delivery(*alerts: Alert, attempt: int = 1, possible_duplicate: bool = False, base_url: str = BASE_URL) -> Delivery:
+    return Delivery(
+        id=DELIVERY_ID,
+        attempt=attempt,
+        possible_duplicate=possible_duplicate,
+        alerts=alerts,
+        base_url=base_url,
+        created_at=alerts[-1].decided_at,
+    )
+
+
+CHECK = CheckFacts(
+    uuid="5b1d1f39-4e6e-4b8e-9f0d-0c6a7d6f1a01",
+    name="nightly-backup",
+    slug="nightly-backup",
+    tags=("prod", "db"),
+    description="Dumps the billing database to the other region. Runbook: wiki/backup.",
+    schedule="30 2 * * * (Europe/Berlin)",
+    grace_s=2_400,
+    n_pings=812,
+    last_ping_at=at("02:31:07") - timedelta(days=1),
+    last_kind=PingKind.SUCCESS,
+    last_duration_s=247.0,
+    expected_at=at("02:30"),
+)
+GOOD_RUN = RunFacts(
+    started_at=at("02:27") - timedelta(days=1),
+    ended_at=at("02:31:07") - timedelta(days=1),
+    outcome=RunOutcome.OK,
+    exit_status=0,
+    duration_s=247.0,
+    metrics={"rows": "18230", "bytes": "731905112"},
+    body_tail="dumped 18230 rows\nuploaded 731905112 bytes\n",
+)
+FAILED_RUN = RunFacts(
+    started_at=at("02:30:02"),
+    ended_at=at("02:41:17"),
+    outcome=RunOutcome.FAILED,
+    exit_status=7,
+    duration_s=675.0,
+    rid="run-0302",
+    metrics={"rows": "0"},
+    body_tail=(
+        "+ pg_dump billing\n"
+        'pg_dump: error: connection to server at "db-2" failed: FATAL: the database system is shutting down\n'
+        "+ curl -fsS https://heartfly.example.com/ping/9c0e4c35-8a51-4a52-8d6e-9a0b7f1c2d3e/7\n"
+    ),
+)
+
+MISSED = Alert(
+    key="flip:1:8",
+    kind=AlertKind.DOWN,
+    project_slug="acme",
+    project_name="Acme billing",
+    at=at("03:10"),
+    decided_at=at("03:10"),
+    reason=Reason.MISSED,
+    from_status=Status.UP,
+    to_status=Status.DOWN,
+    check=CHECK,
+    run=GOOD_RUN,
+    explain="The last success came on Sun 1 Mar at 02:31:07 UTC; nothing was heard since.",
+)
+EXIT_STATUS = replace(
+    MISSED,
+    at=at("02:41:17"),
+    decided_at=at("02:41:17"),
+    reason=Reason.EXIT_STATUS,
+    run=FAILED_RUN,
+    check=replace(CHECK, last_ping_at=at("02:41:17"), last_kind=PingKind.FAIL, last_duration_s=675.0),
+    explain="",
+)
+FAIL = replace(EXIT_STATUS, reason=Reason.FAIL, run=replace(FAILED_RUN, exit_status=None))
+HUNG = replace(
+    MISSED,
+    at=at("03:30:02"),
+    decided_at=at("03:30:02"),
+    reason=Reason.HUNG,
+    run=RunFacts(started_at=at("02:30:02"), outcome=RunOutcome.HUNG),
+    check=replace(CHECK, last_ping_at=at("02:30:02"), last_kind=PingKind.START),
+    explain="",
+)
+GATE = replace(
+    EXIT_STATUS,
+    reason=Reason.GATE,
+    run=replace(FAILED_RUN, exit_status=0, body_tail="dumped 0 rows\n"),
+    explain="The rule “rows at least 10000” does not hold: rows was 0.",
+)
+MISSED_TWICE = replace(
+    MISSED,
+    reason=Reason.MISSED_TWICE_UNVERIFIED,
+    blind_from=at("02:50"),
+    blind_to=at("03:20"),
+    at=at("03:25"),
+    decided_at=at("03:25"),
+    explain="",
+)
+UP = Alert(
+    key="flip:1:9",
+    kind=AlertKind.UP,
+    project_slug="acme",
+    project_name="Acme billing",
+    at=at("03:40:31"),
+    decided_at=at("03:40:31"),
+    reason=Reason.SUCCESS,
+    from_status=Status.DOWN,
+    to_status=Status.UP,
+    check=replace(CHECK, last_ping_at=at("03:40:31"), last_duration_s=251.0, n_pings=814),
+    run=RunFacts(
+        started_at=at("03:36:20"),
+        ended_at=at("03:40:31"),
+        outcome=RunOutcome.OK,
+        exit_status=0,
+        duration_s=251.0,
+        metrics={"rows": "18231"},
+        body_tail="dumped 18231 rows\n",
+    ),
+    down_since=at("03:10"),
+)
+UP_AFTER_EXIT_STATUS = replace(UP, down_since=EXIT_STATUS.at)
+RETRACTED = replace(UP, reason=Reason.RETRACTED)
+RECOVERED = replace(UP, from_status=Status.DEGRADED, down_since=at("02:41:17"))
+LATE = replace(
+    MISSED, key="late:1:1", kind=AlertKind.LATE, at=at("02:30"), decided_at=at("02:30"), reason=None, explain=""
+)
+DEGRADED = replace(
+    GATE,
+    kind=AlertKind.DEGRADED,
+    to_status=Status.DEGRADED,
+    run=replace(FAILED_RUN, exit_status=0, outcome=RunOutcome.DEGRADED, body_tail="dumped 9120 rows\n"),
+    explain="The rule “rows within 20 % of the last 7 runs” does not hold: rows was 9120, 18230 is usual.",
+)
+UNVERIFIED = Alert(
+    key="unverified:acme:1",
+    kind=AlertKind.UNVERIFIED,
+    project_slug="acme",
+    project_name="Acme billing",
+    at=at("03:20"),
+    decided_at=at("03:21"),
+    blind_from=at("02:50"),
+    blind_to=at("03:20"),
+    slots=tuple(
+        UnverifiedSlot(
+            check_uuid=f"5b1d1f39-4e6e-4b8e-9f0d-0c6a7d6f1a{n:02}",
+            check_name=f"invoice-run-{n}",
+            expected_at=at(f"02:{48 + n}"),
+            closes_at=at(f"03:{n:02}"),
+        )
+        for n in range(1, 4)
+    ),
+)
+SCHEDULE_ERROR = replace(
+    MISSED,
+    key="schedule:1:1",
+    kind=AlertKind.SCHEDULE_ERROR,
+    at=at("02:31:08"),
+    decided_at=at("02:31:08"),
+    reason=None,
+    to_status=Status.UP,
+    run=None,
+    check=replace(CHECK, schedule="30 2 * * * (Europe/Atlantis)"),
+    explain="The time zone Europe/Atlantis is not known.",
+)
+CHANNEL_FAILING = Alert(
+    key="channel:3:1",
+    kind=AlertKind.CHANNEL_FAILING,
+    project_slug="acme",
+    project_name="Acme billing",
+    at=at("03:10:02"),
+    decided_at=at("03:10:02"),
+    channel=ChannelFacts(
+        uuid="aa11d0a2-1f0b-4c5e-8a53-6a1f77f3c0de",
+        name="#ops on Slack",
+        kind="slack",
+        error="the receiver answered 404: no_service",
+        n_failed=1,
+    ),
+)
+TEST = Alert(
+    key="test:3:1",
+    kind=AlertKind.TEST,
+    project_slug="acme",
+    project_name="Acme billing",
+    at=at("10:00"),
+    decided_at=at("10:00"),
+)
+
+ALL = {
+    "missed": MISSED,
+    "exit_status": EXIT_STATUS,
+    "fail": FAIL,
+    "hung": HUNG,
+    "gate": GATE,
+    "missed_twice": MISSED_TWICE,
+    "up": UP,
+    "retracted": RETRACTED,
+    "recovered": RECOVERED,
+    "late": LATE,
+    "degraded": DEGRADED,
+    "unverified": UNVERIFIED,
+    "schedule_error": SCHEDULE_ERROR,
+    "channel_failing": CHANNEL_FAILING,
+    "test": TEST,
+}
+
+
+def of_other_check(alert: Alert, number: int, name: str) -> Alert:
+    check = replace(CHECK, uuid=f"5b1d1f39-4e6e-4b8e-9f0d-0c6a7d6f1b{number:02}", name=name, slug=name)
+    return replace(alert, key=f"flip:{number + 10}:1", check=check)
+
+
+STORM = (
+    EXIT_STATUS,
+    of_other_check(MISSED, 1, "invoices"),
+    of_other_check(MISSED, 2, "usage-aggregation"),
+    of_other_check(MISSED, 3, "vat-report"),
+    of_other_check(UP, 3, "vat-report"),
+    of_other_check(UP, 4, "mail-queue"),
+)
