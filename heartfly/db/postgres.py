@@ -33,6 +33,7 @@ def writing_engine(url: str) -> Engine:
     return create_engine(
         url,
         poolclass=NullPool,
+        hide_parameters=True,  # a parameter may be a secret, and an error may be logged
         isolation_level="READ COMMITTED",
         connect_args={"options": _OPTIONS, "connect_timeout": 3, "prepare_threshold": 2},
     )
@@ -45,6 +46,7 @@ def reading_engine(url: str) -> AsyncEngine:
         max_overflow=4,
         pool_timeout=5,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={"options": _OPTIONS + " -c default_transaction_read_only=on", "connect_timeout": 3},
     )
 

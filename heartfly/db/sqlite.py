@@ -51,6 +51,7 @@ def writing_engine(path: Path | None) -> Engine:
     engine = create_engine(
         f"sqlite+pysqlite:///{path}" if path else "sqlite+pysqlite://",
         poolclass=StaticPool,
+        hide_parameters=True,  # a parameter may be a secret, and an error may be logged
         connect_args={"check_same_thread": False, "cached_statements": 256},
     )
 
@@ -79,7 +80,11 @@ def writing_engine(path: Path | None) -> Engine:
 def reading_engine(path: Path) -> AsyncEngine:
     """Read-only connections, a few at a time; each query sees one consistent state."""
     engine = create_async_engine(
-        f"sqlite+aiosqlite:///file:{path}?mode=ro&uri=true", pool_size=4, max_overflow=4, pool_timeout=5
+        f"sqlite+aiosqlite:///file:{path}?mode=ro&uri=true",
+        pool_size=4,
+        max_overflow=4,
+        pool_timeout=5,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine.sync_engine, "connect")

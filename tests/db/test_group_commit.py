@@ -55,7 +55,8 @@ class Gate:
 
 
 async def test_what_waits_during_a_commit_is_committed_together(db: Database) -> None:
-    gate, sizes = Gate(), []
+    gate = Gate()
+    sizes: list[int] = []
 
     def count(tx: Tx, items: Sequence[int]) -> list[int]:
         sizes.append(len(items))
@@ -113,7 +114,8 @@ async def test_a_poisoned_command_fails_alone(db: Database) -> None:
 
 
 async def test_pings_go_before_edits_and_edits_before_bulk(db: Database) -> None:
-    gate, order = Gate(), []
+    gate = Gate()
+    order: list[str] = []
 
     def note(tx: Tx, items: Sequence[str]) -> list[None]:
         order.extend(items)
@@ -185,7 +187,8 @@ async def test_a_full_queue_refuses_at_once(small: Callable[..., GroupCommitter]
 async def test_a_wait_ends_at_its_limit_and_what_still_queued_is_not_stored(
     small: Callable[..., GroupCommitter],
 ) -> None:
-    gate, ran = Gate(), []
+    gate = Gate()
+    ran: list[int] = []
 
     def note(tx: Tx, items: Sequence[int]) -> list[int]:
         ran.extend(items)
@@ -230,7 +233,8 @@ async def test_stopping_commits_what_is_queued_and_takes_no_more(small: Callable
     await asyncio.sleep(0)  # noqa: TID251 - lets the stop begin
     gate.open.set()
 
-    assert [1, 2, None] == await asyncio.gather(first, second, stopping)
+    assert [1, 2] == [await first, await second]
+    await stopping
     with pytest.raises(OverloadedError):
         await committer.submit(gate, 3, priority=Priority.PINGS)
 
@@ -264,7 +268,8 @@ async def test_the_writer_outlives_a_fault_of_our_own(small: Callable[..., Group
 
 
 async def test_a_caller_who_went_away_is_passed_over(small: Callable[..., GroupCommitter]) -> None:
-    gate, ran = Gate(), []
+    gate = Gate()
+    ran: list[int] = []
 
     def note(tx: Tx, items: Sequence[int]) -> list[int]:
         ran.extend(items)

@@ -1,0 +1,453 @@
+"""What the watcher makes of silence: when it judges, up to where, and what it does not hold against a job."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.core.words import PingKind
+from heartfly.db.changes import Changes
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.db.models import alerts, blind_intervals, channels, check_channels, checks, nodes, notifications
+from heartfly.errors import OverloadedError
+from heartfly.monitor.blind import Beat, Hearing
+from heartfly.monitor.judge import Judge
+from heartfly.monitor.leader import Leader
+from heartfly.monitor.watch import Watcher
+from tests.sim_clock import SimClock
+from tests.world import World, make_world
+
+pytestmark = pytest.mark.anyio
+
+T0 = datetime(2026, 3, 2, 10, tzinfo=UTC)
+SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+EVENTS = ["check.down", "check.up", "check.degraded", "check.unverified", "check.schedule_error"]
+
+
+class Tower:
+    """A watcher over a world, on a clock that the test moves. It beats often enough not to be deaf."""
+
+    def __init__(self, world: World, clock: SimClock, *, node_id: int = 1, batch: int = 500) -> None:
+        self.world = world
+        self.clock = clock
+        self.under_way: datetime | None = None
+        hearing = Hearing(beat=10 * MINUTE, blind_after=15 * MINUTE)
+        self.beat = Beat(
+            node_id=node_id,
+            ids=world.ids,
+            hearing=hearing,
+            version="test",
+            oldest_under_way=lambda: self.under_way,
+        )
+        self.leader = Leader(node_id=node_id, clock=clock)
+        self.watcher = Watcher(
+            world.db,
+            beat=self.beat,
+            judge=Judge(ids=world.ids, batch=batch),
+            leader=self.leader,
+            clock=clock,
+            hearing=hearing,
+        )
+
+    async def go(self, to: datetime) -> None:
+        """Let time pass, with beats, up to an instant, and look there."""
+        while self.clock.now() < to:
+            self.clock.move_to(min(to, self.clock.now() + 10 * MINUTE))
+            await self.watcher.round()
+
+    async def sleep_through(self, to: datetime) -> None:
+        """Nobody beats meanwhile."""
+        self.clock.move_to(to)
+        await self.watcher.round()
+
+
+@pytest.fixture
+async def world(db: Database, ids: IdSource) -> World:
+    return await make_world(db, ids, T0)
+
+
+@pytest.fixture
+async def tower(world: World) -> AsyncIterator[Tower]:
+    tower = Tower(world, SimClock(T0))
+    await tower.watcher.join()
+    return tower
+
+
+async def channel(world: World, check: Any, *, events: list[str] | None = None) -> None:
+    """Somebody who listens; nothing is sent in these tests."""
+    channel_id = world.ids.next(T0)
+
+    def work(tx: Any) -> None:
+        tx.conn.execute(
+            sa.insert(channels).values(
+                pid=check.pid, id=channel_id, uuid=f"u{channel_id}", kind="webhook", name=f"n{channel_id}",
+                config_enc=b"", events=events or EVENTS, created_at=T0, rev=1,
+            )
+        )  # fmt: skip
+        tx.conn.execute(
+            sa.insert(check_channels).values(pid=check.pid, check_id=check.id, channel_id=channel_id, events=None)
+        )
+        if events and "check.late" in events:
+            tx.conn.execute(sa.update(checks).where(checks.c.id == check.id).values(wants_late=True))
+
+    await world.db.write(work)
+
+
+async def told(world: World) -> list[tuple[str, dict[str, Any]]]:
+    async with world.db.read() as read:
+        found = await read.execute(sa.select(alerts.c.kind, alerts.c.payload).order_by(alerts.c.id))
+        return [(row.kind, row.payload) for row in found]
+
+
+async def blind(world: World) -> list[tuple[datetime, datetime]]:
+    async with world.db.read() as read:
+        found = await read.execute(sa.select(blind_intervals.c.from_at, blind_intervals.c.to_at))
+        return [(row.from_at, row.to_at) for row in found]
+
+
+async def test_a_missed_slot_is_down_at_its_deadline_and_not_before(world: World, tower: Tower) -> None:
+    check = await world.check(T0)
+    await world.ping(check, T0)
+    deadline = T0 + HOUR + 10 * MINUTE
+
+    await tower.go(deadline - timedelta(microseconds=1))
+    assert "up" == (await world.row(check)).status
+    await tower.go(deadline)
+
+    flip = (await world.flips(check))[-1]
+    assert ("down", "missed", deadline, deadline) == (flip.to_status, flip.reason, flip.at, flip.decided_at)
+    assert ["ok", "missed"] == [run.outcome for run in await world.runs(check)]
+
+
+async def test_a_ping_that_is_in_the_database_wins(world: World, tower: Tower) -> None:
+    check = await world.check(T0)
+    await world.ping(check, T0)
+    await tower.go(T0 + HOUR)
+    await world.ping(check, T0 + HOUR + 10 * MINUTE)  # at the deadline itself
+
+    await tower.go(T0 + HOUR + 11 * MINUTE)
+
+    assert "up" == (await world.row(check)).status
+
+
+async def test_nothing_is_judged_past_a_signal_under_way(world: World, tower: Tower) -> None:
+    check = await world.check(T0, every=10 * SECOND, grace=SECOND)
+    await world.ping(check, T0)
+    deadline = T0 + 11 * SECOND
+    tower.under_way = deadline - SECOND
+
+    await tower.go(deadline)
+    assert "up" == (await world.row(check)).status
+    # It has held the watermark for its two seconds: what commits later is a late signal.
+    await tower.go(deadline + 2 * SECOND)
+    assert "down" == (await world.row(check)).status
+
+
+async def test_a_slot_that_fell_into_our_own_outage_is_unverified_not_down(world: World, tower: Tower) -> None:
+    check = await world.check(T0)
+    await channel(world, check)
+    await world.ping(check, T0)
+    await tower.go(T0 + 30 * MINUTE)
+
+    await tower.sleep_through(T0 + 2 * HOUR)
+
+    assert [(T0 + 30 * MINUTE, T0 + 2 * HOUR)] == await blind(world)
+    row = await world.row(check)
+    assert ("up", 1, T0 + 2 * HOUR) == (row.status, row.unverified_in_row, row.expected_at)
+    ((kind, digest),) = await told(world)
+    assert ("check.unverified", [check.uuid]) == (kind, [slot["check_uuid"] for slot in digest["slots"]])
+
+
+async def test_the_second_unverified_slot_in_a_row_is_down(world: World, tower: Tower) -> None:
+    check = await world.check(T0)
+    await world.ping(check, T0)
+    await tower.sleep_through(T0 + 2 * HOUR)
+    await tower.sleep_through(T0 + 4 * HOUR)
+
+    assert "missed_twice_unverified" == (await world.flips(check))[-1].reason
+
+
+async def test_a_digest_names_every_slot_that_an_interval_touches_once(world: World, tower: Tower) -> None:
+    first = await world.check(T0, name="first")
+    second = await world.check(T0, name="second", grace=3 * HOUR)
+    for check in (first, second):
+        await channel(world, check)
+        await world.ping(check, T0)
+
+    await tower.sleep_through(T0 + 2 * HOUR)
+    await tower.go(T0 + 4 * HOUR + MINUTE)
+
+    digests = [payload for kind, payload in await told(world) if kind == "check.unverified"]
+    assert [["first", "second"]] == [[slot["check_name"] for slot in digest["slots"]] for digest in digests]
+
+
+async def test_a_restart_is_blind_since_the_last_beat(world: World, tower: Tower) -> None:
+    await tower.go(T0 + 10 * MINUTE)
+    await tower.watcher.leave()
+    later = SimClock(T0 + HOUR)
+
+    await Tower(world, later, node_id=2).watcher.join()
+
+    if world.db.on_postgres:  # the node that left is not waited for; a gap with nobody serving is blind all the same
+        assert [(T0 + 10 * MINUTE, T0 + HOUR)] == await blind(world)
+    assert [(T0 + 10 * MINUTE, T0 + HOUR)] == await blind(world)
+
+
+async def test_a_quick_restart_is_not_blind(world: World, tower: Tower) -> None:
+    await tower.go(T0 + 10 * MINUTE)
+
+    await Tower(world, SimClock(T0 + 20 * MINUTE), node_id=2).watcher.join()
+
+    assert [] == await blind(world)
+
+
+async def test_a_clock_put_forward_raises_no_alarm(world: World, tower: Tower) -> None:
+    check = await world.check(T0)
+    await world.ping(check, T0)
+    await tower.go(T0 + 30 * MINUTE)
+
+    tower.clock.step_wall(HOUR)
+    await tower.watcher.round()
+
+    assert "up" == (await world.row(check)).status
+
+
+async def test_a_clock_put_back_raises_no_alarm_and_pings_still_count(world: World, tower: Tower) -> None:
+    check = await world.check(T0, every=MINUTE, grace=20 * MINUTE)
+    await world.ping(check, T0)
+    tower.clock.step_wall(-HOUR)
+    await world.ping(check, T0 - HOUR + MINUTE)
+
+    await tower.go(T0 - HOUR + 21 * MINUTE)
+    assert "up" == (await world.row(check)).status
+    await tower.go(T0 - HOUR + 22 * MINUTE)
+    assert "down" == (await world.row(check)).status
+
+
+async def test_more_checks_than_a_batch_are_all_judged(world: World) -> None:
+    tower = Tower(world, SimClock(T0), batch=2)
+    await tower.watcher.join()
+    made = [await world.check(T0) for _ in range(5)]
+    for check in made:
+        await world.ping(check, T0)
+
+    await tower.go(T0 + 2 * HOUR)
+
+    assert ["down"] * 5 == [(await world.row(check)).status for check in made]
+
+
+async def test_a_run_that_hangs_is_down_at_its_limit(world: World, tower: Tower) -> None:
+    check = await world.check(T0, max_run=5 * MINUTE)
+    await world.ping(check, T0, PingKind.START)
+
+    await tower.go(T0 + 5 * MINUTE)
+
+    flip = (await world.flips(check))[-1]
+    assert ("hung", T0 + 5 * MINUTE) == (flip.reason, flip.at)
+
+
+async def test_a_late_success_proves_a_hung_alarm_wrong(world: World, tower: Tower) -> None:
+    check = await world.check(T0, max_run=5 * MINUTE)
+    await channel(world, check)
+    await world.ping(check, T0, PingKind.START)
+    await tower.go(T0 + 5 * MINUTE)
+
+    await world.ping(check, T0 + 4 * MINUTE)
+
+    flip = (await world.flips(check))[-1]
+    assert ("up", "retracted", 1) == (flip.to_status, flip.reason, flip.retracts_flip_no)
+    assert ["ok"] == [run.outcome for run in await world.runs(check)]
+    assert ["check.down", "check.up"] == [kind for kind, _ in await told(world)]
+
+
+async def test_who_hears_of_lateness_is_told_when_the_slot_opens(world: World, tower: Tower) -> None:
+    check = await world.check(T0)
+    await channel(world, check, events=["check.late"])
+    await world.ping(check, T0)
+
+    await tower.go(T0 + HOUR)
+    await tower.go(T0 + HOUR + 5 * MINUTE)
+
+    assert ["check.late"] == [kind for kind, _ in await told(world)]
+    assert "up" == (await world.row(check)).status
+
+
+async def test_a_schedule_that_cannot_be_worked_out_keeps_the_status_and_tells_the_owner(
+    world: World, tower: Tower
+) -> None:
+    check = await world.check(T0)
+    await channel(world, check)
+    await world.ping(check, T0)
+    await world.db.write(
+        lambda tx: tx.conn.execute(
+            sa.update(checks).values(kind="cron", expression="0 0 * * *", zone="Atlantis/Deep", wake_at=T0 + MINUTE)
+        )
+    )
+    await world.ping(check, T0 + MINUTE)
+
+    row = await world.row(check)
+    assert ("up", T0 + MINUTE) == (row.status, row.schedule_error_at)
+    assert ["check.schedule_error"] == [kind for kind, _ in await told(world)]
+
+
+async def test_one_check_whose_judging_raises_does_not_stop_the_others(
+    world: World, tower: Tower, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = await world.check(T0), await world.check(T0)
+    await channel(world, bad)
+    for check in (bad, good):
+        await world.ping(check, T0)
+    # A grace beyond what an instant can hold: the arithmetic itself fails.
+    await world.db.write(
+        lambda tx: tx.conn.execute(sa.update(checks).where(checks.c.id == bad.id).values(grace_s=4 * 10**11))
+    )
+    await tower.go(T0 + 2 * HOUR)
+
+    row = await world.row(bad)
+    assert ("up", True) == (row.status, row.schedule_error is not None)
+    assert "down" == (await world.row(good)).status
+    assert ["check.schedule_error"] == [kind for kind, _ in await told(world)]
+    await tower.go(T0 + 4 * HOUR)
+    assert ["check.schedule_error"] == [kind for kind, _ in await told(world)]
+
+
+async def test_nobody_listening_means_no_notification(world: World, tower: Tower) -> None:
+    check = await world.check(T0)
+    await world.ping(check, T0)
+
+    await tower.go(T0 + 2 * HOUR)
+
+    async with world.db.read() as read:
+        assert 0 == (await read.execute(sa.select(sa.func.count()).select_from(notifications))).scalar()
+
+
+def heard_since(tower: Tower, at: datetime) -> bool:
+    return tower.watcher.last_beat_at is not None and tower.watcher.last_beat_at >= at
+
+
+# --- the live loop ------------------------------------------------------------------------------------
+
+
+async def test_the_watcher_wakes_for_a_nearer_deadline_and_stops_when_told(world: World, tower: Tower) -> None:
+    world.db.listen(tower.watcher.heard)
+    stop = asyncio.Event()
+    running = asyncio.ensure_future(tower.watcher.run(stop))
+    check = await world.check(T0)
+    await world.ping(check, T0)
+    async with asyncio.timeout(20):
+        while tower.watcher._next_wake_at is None:
+            await world.db.write(lambda _tx: None)
+        while (await world.row(check)).status != "down":
+            tower.clock.move_to(tower.clock.now() + 5 * MINUTE)
+            while not heard_since(tower, tower.clock.now() - 10 * MINUTE):
+                await world.db.write(lambda _tx: None)
+    stop.set()
+    await running
+
+    assert "down" == (await world.row(check)).status
+
+
+async def test_a_farther_deadline_wakes_nobody(world: World, tower: Tower) -> None:
+    tower.watcher.heard(Changes(wake_at=T0 + MINUTE))
+    tower.watcher._nearer.clear()
+
+    tower.watcher.heard(Changes(wake_at=T0 + HOUR))
+    tower.watcher.heard(Changes(outbox=True))
+
+    assert not tower.watcher._nearer.is_set()
+
+
+async def test_the_loop_outlives_a_database_that_refuses(world: World, tower: Tower) -> None:
+    refused = 0
+    write = world.db.write
+
+    async def refuse_once(*args: Any, **kwargs: Any) -> Any:
+        nonlocal refused
+        if not refused:
+            refused += 1
+            raise OverloadedError("away")
+        return await write(*args, **kwargs)
+
+    world.db.write = refuse_once  # type: ignore[method-assign]
+    stop = asyncio.Event()
+    running = asyncio.ensure_future(tower.watcher.run(stop))
+    async with asyncio.timeout(20):
+        while tower.watcher.last_beat is None:
+            tower.clock.move_to(tower.clock.now() + MINUTE)
+            await write(lambda _tx: None)
+    stop.set()
+    await running
+
+    assert 1 == refused
+
+
+# --- several nodes --------------------------------------------------------------------------------------
+
+
+async def test_only_the_leader_judges_and_another_takes_over_when_its_lease_is_gone(world: World, tower: Tower) -> None:
+    if not world.db.on_postgres:
+        assert tower.leader.epoch is None
+        await tower.watcher.round()
+        assert 1 == tower.leader.epoch
+        return
+    other = Tower(world, SimClock(T0), node_id=2)
+    await other.watcher.join()
+    assert (await tower.watcher.round()).leads
+    assert not (await other.watcher.round()).leads
+
+    await tower.watcher.leave()
+    assert (await other.watcher.round()).leads
+
+
+async def test_a_leader_who_slept_through_his_lease_judges_nothing(world: World, tower: Tower) -> None:
+    if not world.db.on_postgres:
+        return
+    await tower.watcher.round()
+    # Half the lease has passed on our own clock without a renewal: another may lead by now.
+    tower.clock.move_to(T0 + 5 * SECOND)
+
+    assert not await world.db.write(tower.leader.leads)
+
+
+async def test_a_leader_who_lost_the_lease_unnoticed_is_fenced_by_its_epoch(world: World, tower: Tower) -> None:
+    if not world.db.on_postgres:
+        return
+    await tower.watcher.round()
+    await world.db.write(lambda tx: tx.conn.exec_driver_sql("UPDATE leases SET epoch = epoch + 1, node_id = 99"))
+
+    assert not await world.db.write(tower.leader.leads)
+    assert 0 == (await world.db.write(lambda tx: tower.watcher._judge_batch(tx, T0 + 9 * HOUR))).n
+
+
+async def test_the_slowest_node_holds_the_watermark_until_it_is_fenced(world: World, tower: Tower) -> None:
+    if not world.db.on_postgres:
+        return
+    other = Tower(world, SimClock(T0), node_id=2)
+    await other.watcher.join()
+    tower.clock.move_to(T0 + 5 * SECOND)
+    assert (await tower.watcher.round()).watermark == T0
+    tower.clock.move_to(T0 + 16 * MINUTE)
+
+    assert (await tower.watcher.round()).watermark == T0 + 16 * MINUTE
+    async with world.db.read() as read:
+        fenced = (await read.execute(sa.select(nodes.c.id).where(nodes.c.fenced_at.is_not(None)))).scalars().all()
+    assert [2] == list(fenced)
+    assert (T0, T0 + 16 * MINUTE) in await blind(world)
+
+
+async def test_a_clean_leave_while_others_serve_leaves_no_gap(world: World, tower: Tower) -> None:
+    if not world.db.on_postgres:
+        return
+    other = Tower(world, SimClock(T0), node_id=2)
+    await other.watcher.join()
+    await other.watcher.leave()
+    await tower.go(T0 + HOUR)
+    await Tower(world, SimClock(T0 + HOUR), node_id=3).watcher.join()
+
+    assert [] == await blind(world)
