@@ -16,7 +16,6 @@ from heartfly.notify.message import Line, Message
 from heartfly.notify.sentences import Tone
 from heartfly.notify.text import cut
 
-MAX_LINES = 100
 TAIL_BYTES = 20_000
 LINES_BYTES = 70_000
 VALUE_LIMIT = 500
@@ -79,20 +78,21 @@ def _fitting_facts(message: Message, *, share: int) -> list[tuple[str, str]]:
 
 def _fitting_lines(message: Message, size: Callable[[bytes], int], *, room: int) -> tuple[tuple[Line, ...], int]:
     """Return the lines that fit, and how many more there are."""
-    for n_fitting, line in enumerate(message.lines[:MAX_LINES]):
+    for n_fitting, line in enumerate(message.lines):
         room -= size(f"{line.name}{line.text}{line.link}".encode()) + _ROW_MARKUP_BYTES
         if room < 0:
-            return message.lines[:n_fitting], len(message.lines) - n_fitting
-    return message.lines[:MAX_LINES], max(0, len(message.lines) - MAX_LINES)
+            return message.lines[:n_fitting], message.n_more + len(message.lines) - n_fitting
+    return message.lines, message.n_more
 
 
 def _fitting_tail(message: Message, size: Callable[[bytes], int], *, room: int) -> tuple[str, bool]:
     """Return the end of the output that fits, and whether something stood before it."""
-    for n_kept, char in enumerate(reversed(message.tail)):
-        room -= size(char.encode())
-        if room < 0:
-            return message.tail[len(message.tail) - n_kept :], True
-    return message.tail, message.tail_cut
+    if size(message.tail.encode()) <= room:
+        return message.tail, message.tail_cut
+    n_kept = 0
+    while (room := room - size(message.tail[-n_kept - 1].encode())) >= 0:
+        n_kept += 1
+    return message.tail[len(message.tail) - n_kept :], True
 
 
 def _escaped_length(text: bytes) -> int:

@@ -130,8 +130,8 @@ def event(delivery: Delivery) -> EventOut:
     )
 
 
-def event_json(delivery: Delivery) -> bytes:
-    return msgspec.json.encode(event(delivery))
+def encoded(event: EventOut) -> bytes:
+    return msgspec.json.encode(event)
 
 
 def _check(check: CheckFacts, alert: Alert) -> CheckOut:

@@ -20,6 +20,8 @@ from heartfly.notify.sentences import Tone
 from heartfly.notify.text import one_line
 
 SLUG_LIMIT = 100
+MOST_NAMED = 100
+"""A message names so many subjects; what is beyond them is counted."""
 DUPLICATE_NOTE = "You may have had this message already: the first try to send it was cut off."
 
 
@@ -64,6 +66,8 @@ class Message:
     tail_title: str = ""
     tail_cut: bool = False
     lines: tuple[Line, ...] = ()
+    n_more: int = 0
+    """How many there are beyond the lines."""
     note: str = ""
 
 
@@ -71,13 +75,13 @@ def word(delivery: Delivery) -> Message:
     base_url = delivery.base_url
     groups: dict[str, list[Alert]] = {}
     for alert in delivery.alerts:
-        groups.setdefault(_subject_key(alert), []).append(presentable(alert, base_url=base_url))
+        groups.setdefault(_subject_key(alert), []).append(alert)
     if len(groups) > 1:
         message = _storm(list(groups.values()), base_url)
     elif len(delivery.alerts) > 1:
-        message = _merged(next(iter(groups.values())), base_url)
+        message = _merged([presentable(alert, base_url=base_url) for alert in delivery.alerts], base_url)
     else:
-        message = _one(next(iter(groups.values()))[0], base_url)
+        message = _one(presentable(delivery.alerts[0], base_url=base_url), base_url)
     return replace(message, note=DUPLICATE_NOTE) if delivery.possible_duplicate else message
 
 
@@ -110,6 +114,7 @@ def _one(alert: Alert, base_url: str) -> Message:
         tail_title=tail_title(alert),
         tail_cut=alert.run is not None and alert.run.body_cut,
         lines=_slots(alert, base_url),
+        n_more=max(0, len(alert.slots) - MOST_NAMED),
     )
 
 
@@ -124,7 +129,8 @@ def _merged(alerts: list[Alert], base_url: str) -> Message:
         tail=telling.run.body_tail if telling.run is not None else "",
         tail_title=tail_title(last) if telling is last else "Output of the run that failed",
         tail_cut=telling.run is not None and telling.run.body_cut,
-        lines=tuple(_line([alert], base_url) for alert in alerts),
+        # Of a check that flapped for hours the latest changes.
+        lines=tuple(_line([alert], base_url) for alert in alerts[-MOST_NAMED:]),
     )
     name = sentences.subject(last)
     if not _is_down_then_up(alerts):
@@ -139,7 +145,9 @@ def _storm(groups: list[list[Alert]], base_url: str) -> Message:
     groups = sorted(groups, key=lambda group: _WORST_FIRST.index(sentences.tone(group[-1])))
     alerts = [alert for group in groups for alert in group]
     labels = Counter(sentences.label(group[-1]) for group in groups)
-    worst = groups[0][-1]
+    # Ten thousand alerts may come as one message: only those that it names are worth the work.
+    named = [[presentable(alert, base_url=base_url) for alert in group] for group in groups[:MOST_NAMED]]
+    worst = named[0][-1]
     return Message(
         title=_storm_title(labels, project=sentences.project(worst)),
         label=sentences.label(worst) if len(labels) == 1 else "CHANGES",
@@ -149,7 +157,8 @@ def _storm(groups: list[list[Alert]], base_url: str) -> Message:
         link_text="Open the checks",
         project=sentences.project(worst),
         why=("They may have one cause.",) if labels["DOWN"] > 1 else (),
-        lines=tuple(_line(group, base_url) for group in groups),
+        lines=tuple(_line(group, base_url) for group in named),
+        n_more=len(groups) - len(named),
     )
 
 
@@ -203,7 +212,7 @@ def _slots(alert: Alert, base_url: str) -> tuple[Line, ...]:
             link=f"{project_link(alert, base_url)}/checks/{quote(slot.check_uuid, safe='')}",
             tone=Tone.NOTICE,
         )
-        for slot in alert.slots
+        for slot in alert.slots[:MOST_NAMED]
     )
 
 

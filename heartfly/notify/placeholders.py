@@ -11,9 +11,10 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC
+from functools import cached_property
 from urllib.parse import quote, quote_plus
 
-from heartfly.notify.event import EventOut, event_json
+from heartfly.notify.event import EventOut, encoded, event
 from heartfly.notify.message import Delivery
 from heartfly.notify.text import one_line
 
@@ -42,14 +43,26 @@ _ADDRESS_LIMIT = 2_000
 
 
 class Values:
-    """What the placeholders stand for in one delivery."""
+    """What the placeholders stand for in one delivery. Made when asked for: most requests have none."""
 
-    def __init__(self, delivery: Delivery, event: EventOut) -> None:
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+
+    @cached_property
+    def event(self) -> EventOut:
+        return event(self._delivery)
+
+    @cached_property
+    def event_json(self) -> bytes:
+        return encoded(self.event)
+
+    @cached_property
+    def texts(self) -> Mapping[str, str]:
+        event = self.event
         check, run = event.check, event.run
         tags = check.tags if check is not None else ()
         exit_status = run.exit_status if run is not None else None
-        self.json = event_json(delivery).decode()
-        self.texts: Mapping[str, str] = {
+        return {
             "NAME": check.name if check is not None else event.project.name,
             "STATUS": event.type.rpartition(".")[2],
             "KIND": event.type,
@@ -147,7 +160,7 @@ def _json_value(match: re.Match[str], values: Values, *, inside: bool) -> str:
 
 
 def _text(match: re.Match[str], values: Values) -> str | None:
-    return values.json if match["name"] is None else values.texts.get(match["name"])
+    return values.event_json.decode() if match["name"] is None else values.texts.get(match["name"])
 
 
 def _as_json(text: str) -> str:

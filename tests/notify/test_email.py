@@ -316,6 +316,14 @@ def test_a_longer_list_counts_those_that_it_does_not_name() -> None:
     assert "+900 more" in part(mail, "html")
 
 
+def test_a_storm_of_thousands_is_one_mail_that_counts_them() -> None:
+    storm = [examples.of_other_check(examples.MISSED, n, f"job-{n}") for n in range(3_000)]
+    mail = received(delivery(*storm))
+    assert mail["Subject"] == "DOWN: 3000 checks in Acme billing"
+    assert "+2900 more" in part(mail, "plain")
+    assert "+2900 more" in part(mail, "html")
+
+
 def test_output_that_does_not_fit_is_cut_at_its_beginning_and_says_so() -> None:
     alert = replace(examples.FAIL, run=RunFacts(body_tail="&" * 9_990 + "the end"))
     page = part(received(delivery(alert)), "html")

@@ -14,7 +14,7 @@ from inline_snapshot import snapshot
 
 from heartfly.core.alerts import Alert
 from heartfly.core.words import AlertKind
-from heartfly.notify.event import EventOut, event_json
+from heartfly.notify.event import EventOut, encoded, event
 from tests.notify import examples
 from tests.notify.examples import delivery
 
@@ -22,7 +22,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "webhooks.md"
 
 
 def sent(*alerts: Alert, **more: Any) -> dict[str, Any]:
-    body = json.loads(event_json(delivery(*alerts, **more)))
+    body = json.loads(encoded(event(delivery(*alerts, **more))))
     assert isinstance(body, dict)
     return body
 

@@ -286,6 +286,15 @@ def test_a_storm_names_every_check_the_worst_first() -> None:
     assert message.link == "https://heartfly.example.com/p/acme/checks"
 
 
+def test_the_worst_of_a_large_storm_are_those_that_are_named() -> None:
+    ups = [examples.of_other_check(examples.UP, n, f"up-{n}") for n in range(120)]
+    downs = [examples.of_other_check(examples.MISSED, n, f"down-{n}") for n in range(200, 205)]
+    message = told(*ups, *downs)
+    assert message.title == "5 DOWN, 120 UP in Acme billing"
+    assert [line.name for line in message.lines[:6]] == [*(f"down-{n}" for n in range(200, 205)), "up-0"]
+    assert (len(message.lines), message.n_more) == (100, 25)
+
+
 def test_a_storm_of_one_kind_says_it_in_its_title() -> None:
     message = told(*(examples.of_other_check(examples.MISSED, n, f"job-{n}") for n in range(12)))
     assert message.title == "DOWN: 12 checks in Acme billing"

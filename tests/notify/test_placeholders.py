@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartfly.core.alerts import Alert, RunFacts
-from heartfly.notify.event import event
 from heartfly.notify.placeholders import NAMES, PLACEHOLDER, Values, in_address, in_body, in_header
 from tests.notify import examples
 from tests.notify.examples import CHECK, delivery
@@ -24,8 +23,7 @@ ANY_TEXT = st.text(st.characters(), max_size=80)
 
 
 def values(alert: Alert = examples.EXIT_STATUS) -> Values:
-    made = delivery(alert)
-    return Values(made, event(made))
+    return Values(delivery(alert))
 
 
 def named(name: str, *, body: str = "") -> Values:

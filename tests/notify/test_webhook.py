@@ -13,7 +13,7 @@ from heartfly.clock import SystemClock
 from heartfly.errors import DeliveryError, InvalidValueError
 from heartfly.notify.channels.base import ChannelContext
 from heartfly.notify.channels.webhook import WebhookChannel
-from heartfly.notify.event import event_json
+from heartfly.notify.event import encoded, event
 from heartfly.notify.signature import new_secret
 from tests.notify import examples
 from tests.notify.examples import CHECK, delivery
@@ -38,7 +38,7 @@ async def test_an_event_is_posted_as_json(receiver: HttpReceiver, context: Chann
     assert request.headers["content-type"] == "application/json"
     assert request.headers["webhook-id"] == examples.DELIVERY_ID
     assert request.headers["webhook-timestamp"] == str(int(NOW.timestamp()))
-    assert request.body == event_json(delivery(examples.EXIT_STATUS))
+    assert request.body == encoded(event(delivery(examples.EXIT_STATUS)))
 
 
 @pytest.mark.anyio

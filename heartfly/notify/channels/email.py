@@ -25,8 +25,8 @@ from heartfly.core.alerts import Alert
 from heartfly.core.words import AlertKind
 from heartfly.errors import DeliveryError, InvalidValueError
 from heartfly.notify.channels.base import Channel, ChannelContext, MailSettings, Receipt, refuse_unknown, text_of
-from heartfly.notify.email_parts import MAX_LINES, html_part, text_part
-from heartfly.notify.message import Delivery, Message, word
+from heartfly.notify.email_parts import html_part, text_part
+from heartfly.notify.message import MOST_NAMED, Delivery, Message, word
 from heartfly.notify.text import one_line
 
 _UNFOLDED = frozenset({"message-id", "references", "in-reply-to", "list-unsubscribe"})
@@ -54,7 +54,7 @@ _POLICY = _Policy(linesep="\r\n", cte_type="7bit")
 class EmailChannel(Channel):
     kind: ClassVar[str] = "email"
     folds_storms: ClassVar[bool] = True
-    fold_limit: ClassVar[int] = MAX_LINES
+    fold_limit: ClassVar[int] = MOST_NAMED
     concurrency: ClassVar[int] = 4
 
     @override

@@ -122,8 +122,8 @@ def fitted(text: str, limit: int, *, from_end: bool = False) -> str:
 def _text(message: Message) -> str:
     """What notifications show, and all that receivers without Block Kit do."""
     parts = [message.sentence, *(f"{line.label}: {line.name} {line.text}" for line in message.lines[:MAX_LINES])]
-    if len(message.lines) > MAX_LINES:
-        parts.append(f"+{len(message.lines) - MAX_LINES} more")
+    if n_more := _n_more(message):
+        parts.append(f"+{n_more} more")
     head = fitted(_calling_nobody(message.title), HEADER_LIMIT)
     body = fitted(_calling_nobody("\n".join(parts)), TEXT_LIMIT)
     return f"*{head}*\n{body}\n<{message.link}|{message.link_text}>"
@@ -136,11 +136,15 @@ def _paragraphs(message: Message) -> Iterable[dict[str, object]]:
 
 def _lines(message: Message) -> Iterable[dict[str, object]]:
     shown = [_line(line) for line in message.lines[:MAX_LINES]]
-    if len(message.lines) > MAX_LINES:
-        shown.append(f"<{message.link}|+{len(message.lines) - MAX_LINES} more>")
+    if n_more := _n_more(message):
+        shown.append(f"<{message.link}|+{n_more} more>")
     per_section = SECTION_LIMIT // (LINE_LIMIT + 1)
     for start in range(0, len(shown), per_section):
         yield {"type": "section", "text": _markup("\n".join(shown[start : start + per_section]))}
+
+
+def _n_more(message: Message) -> int:
+    return message.n_more + max(0, len(message.lines) - MAX_LINES)
 
 
 def _line(line: Line) -> str:

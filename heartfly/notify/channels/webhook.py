@@ -26,7 +26,6 @@ from heartfly.notify.channels.base import (
     text_of,
     url_secrets,
 )
-from heartfly.notify.event import event, event_json
 from heartfly.notify.message import Delivery
 from heartfly.notify.placeholders import Values, in_address, in_body, in_header
 from heartfly.notify.signature import is_secret, signed_headers
@@ -86,9 +85,9 @@ class WebhookChannel(Channel):
     async def send(self, delivery: Delivery, config: Mapping[str, Any], context: ChannelContext) -> Receipt:
         request = dict(config) | dict(config.get(_direction(delivery), {}))
         method = request.get("method", "POST")
-        values = Values(delivery, event(delivery))
+        values = Values(delivery)
         headers = {name: in_header(value, values) for name, value in request.get("headers", {}).items()}
-        body = _body(delivery, request, headers, values) if method != "GET" else b""
+        body = _body(request, headers, values) if method != "GET" else b""
         headers |= signed_headers(
             delivery.id, sent_at=context.clock.now(), body=body, secrets=config.get("secrets", ())
         )
@@ -106,14 +105,14 @@ def _direction(delivery: Delivery) -> str:
             return ""
 
 
-def _body(delivery: Delivery, request: Mapping[str, Any], headers: dict[str, str], values: Values) -> bytes:
+def _body(request: Mapping[str, Any], headers: dict[str, str], values: Values) -> bytes:
     """Return the body, and name its type in `headers` unless the owner did."""
     template = request.get("body")
     given = next((value for name, value in headers.items() if name.lower() == "content-type"), None)
     if template is None:
         if given is None:
             headers["Content-Type"] = "application/json"
-        return event_json(delivery)
+        return values.event_json
     content_type = given or _type_of(template)
     if given is None:
         headers["Content-Type"] = content_type
