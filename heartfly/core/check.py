@@ -13,12 +13,23 @@ in ARCHITECTURE.md; the words are defined in docs/glossary.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from heartfly.core import gates as gate_rules
 from heartfly.core.gates import Gate, Level
-from heartfly.core.values import Blind, Check, Flip, Past, Rules, Run, Signal, Step, Unverified, came_before
+from heartfly.core.values import (
+    Blind,
+    Check,
+    Flip,
+    Past,
+    Rules,
+    Run,
+    Signal,
+    Step,
+    Unverified,
+    came_before,
+    replace,
+)
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
 
 MAX_OPEN_RUNS = 100
@@ -39,7 +50,7 @@ def needs_past(check: Check, signal: Signal) -> bool:
     """Whether `after_ping` must be given a `Past` for this signal: something newer was applied or decided."""
     if signal.kind is PingKind.LOG or signal.kind is PingKind.IGNORED:
         return False
-    return _is_late(check, signal) or (check.status_reason is Reason.HUNG and _before_alarm(check, signal))
+    return _is_late(check, signal) or _before_alarm(check, signal)
 
 
 def _is_late(check: Check, signal: Signal) -> bool:
@@ -100,7 +111,7 @@ def _start(check: Check, signal: Signal, past: Past | None) -> Step:
         return _armed(Step(check=check, run=opened, runs=(opened,)), signal.at)
     others = [run for run in check.open_runs if run not in rivals]
     if len(others) >= MAX_OPEN_RUNS:
-        rivals.append(min(others, key=_started))
+        rivals.append(min(others, key=_age))
         others.remove(rivals[-1])
     closed = [_closed(run, RunOutcome.SUPERSEDED, signal.at) for run in rivals]
     step = Step(check=replace(check, open_runs=(*others, opened)), run=opened, runs=(*closed, opened))
@@ -153,7 +164,7 @@ def _ended_run(check: Check, signal: Signal, to_status: Status, past: Past | Non
     else:
         mine = [run for run in check.open_runs if not run.began_after(signal)]
     if mine:
-        run = max(mine, key=_started)
+        run = max(mine, key=_age)
     elif past is not None and past.hung_run is not None and _was_its_end(past.hung_run, signal):
         run = past.hung_run
     else:
@@ -185,22 +196,22 @@ def _retracted(
 ) -> Step:
     """A success from before the alarm. If none had been raised had we known of it in time, the alarm is taken back."""
     check = step.check
-    if check.status_reason is Reason.HUNG and (past.hung_run is None or past.hung_run.id != run.id):
+    another = past.hung_run is None or past.hung_run.id != run.id
+    expected, _ = _next_expected(check, signal.at)
+    closes = _slot_closes_at(replace(check, status=to_status, expected_at=expected))
+    after, unverified = signal.at, 0
+    if check.status_reason is Reason.MISSED_TWICE_UNVERIFIED and closes == check.status_since and expected is not None:
+        # Of the two slots that we could not hear the first is settled, so the second is the first in a row.
+        after, unverified = expected, 1
+    elif closes is not None and closes <= check.status_since:
         return _armed(step, signal.at)
-    after = signal.at
-    # Of two slots that we could not hear the first one was, so: then the second is the first in a row.
-    for unverified in range(2 if check.status_reason is Reason.MISSED_TWICE_UNVERIFIED else 1):
-        expected, _ = _next_expected(check, after)
-        closes = _slot_closes_at(replace(check, status=to_status, expected_at=expected))
-        if closes is None or closes > check.status_since:
-            check = replace(check, unverified_in_row=unverified)
-            reason = Reason.RETRACTED if to_status is Status.UP else Reason.GATE
-            step = _flip(replace(step, check=check), to_status, reason, at=check.status_since, run=run, broken=broken)
-            flip = replace(step.flips[-1], retracts_flip_no=check.flip_no)
-            return _armed(replace(step, flips=(flip,)), signal.at, after=after)
-        assert expected is not None
-        after = expected
-    return _armed(step, signal.at)
+    if past.hung_since or (check.status_reason is Reason.HUNG and another):
+        return _armed(step, signal.at)
+    step = replace(step, check=replace(check, unverified_in_row=unverified))
+    reason = Reason.RETRACTED if to_status is Status.UP else Reason.GATE
+    step = _flip(step, to_status, reason, at=check.status_since, run=run, broken=broken)
+    flip = replace(step.flips[-1], retracts_flip_no=check.flip_no)
+    return _armed(replace(step, flips=(flip,)), signal.at, after=after)
 
 
 def _late_end(step: Step, signal: Signal, past: Past, *, run: Run, reason: Reason) -> Step:
@@ -311,7 +322,7 @@ def _unverified_slot(step: Step, run: Run, found: Unverified, now: datetime) -> 
 
 def _hung(step: Step, blind: Sequence[Blind], _new_id: Callable[[], int], now: datetime) -> Step:
     check = step.check
-    run = min(check.open_runs, key=_started)
+    run = min(check.open_runs, key=_age)
     started, ends = _started(run), _ends_by(check, run)
     check = replace(check, open_runs=tuple(other for other in check.open_runs if other is not run))
     step = replace(step, check=check)
@@ -342,6 +353,10 @@ def _touching(blind: Sequence[Blind], from_at: datetime, to_at: datetime) -> Bli
 def _started(run: Run) -> datetime:
     assert run.started_at is not None
     return run.started_at
+
+
+def _age(run: Run) -> tuple[datetime, int]:
+    return _started(run), run.id
 
 
 def _ends_by(check: Check, run: Run) -> datetime:

@@ -9,9 +9,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from heartfly.core.gates import Gate
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
+
+if TYPE_CHECKING:
+    from dataclasses import replace as replace  # noqa: PLC0414 - exported
+else:
+    Value = TypeVar("Value")
+
+    def replace(value: Value, **changes: Any) -> Value:
+        """`dataclasses.replace` for values without slots, at a tenth of its cost.
+
+        A ping changes its check a dozen times; running the constructor of 25 frozen fields each time took a third of
+        all that a ping costs. Checked by mypy as the original is.
+        """
+        changed = object.__new__(type(value))
+        changed.__dict__.update(value.__dict__, **changes)
+        return changed
+
 
 NextAfter = Callable[[datetime, datetime], datetime | None]
 """(instant, anchor) → the first expected time strictly after the instant; None: never again."""
@@ -34,7 +51,7 @@ class Rules:
         return self.grace if self.max_run is None else self.max_run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: see replace()
 class Run:
     """`outcome` None: it is open. A missed or unverified slot is a run with `slot_at` and no start."""
 
@@ -106,9 +123,11 @@ class Past:
     newer_anonymous_end: bool = False
     hung_run: Run | None = None
     """The run whose hanging made the check down, if that is why it is."""
+    hung_since: bool = False
+    """Another run hung after the check went down: taking that alarm back would hide this one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: see replace()
 class Check:
     rules: Rules
     status: Status
@@ -135,7 +154,7 @@ class Check:
     open_runs: tuple[Run, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: see replace()
 class Flip:
     """`at`: when it was true. `tell`: None when nobody is told of it."""
 
@@ -152,7 +171,7 @@ class Flip:
     """For a flip that ends a down span: when it began."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: see replace()
 class Unverified:
     """A slot or run that a blind interval touched: no flip, one digest."""
 
@@ -162,7 +181,7 @@ class Unverified:
     blind: Blind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: see replace()
 class Step:
     """What came of one signal, silence or command: the new check, and what must be written with it."""
 
