@@ -1,0 +1,59 @@
+"""How much a client may ask of a connection: time, bytes, headers, and how many connections there are.
+
+Only the figures and what follows from the machine; connection.py holds clients to them and run.py
+shuts down by them. Limits on the meaning of a request (body sizes, rates) are the application's.
+"""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLimits:
+    """All times are in seconds."""
+
+    receive_deadline_s: float = 10.0
+    """From the first byte of a request, or from the accept, to its last byte. Absolute: dripping gains nothing."""
+
+    max_header_bytes: int = 16_384
+    """Request line and header fields; also what may come between two pieces of a chunked body."""
+
+    max_headers: int = 100
+    max_connections: int | None = None
+    """None: 80 % of the open files that the process may have, so that the rest is left for the database."""
+
+    max_pipelined: int = 100
+    """Requests of one connection that wait for an answer; beyond it the rest is not read."""
+
+    keep_alive_s: float = 30.0
+    send_stall_s: float = 30.0
+    """How long a client may leave our answer unread before it is cut off."""
+
+    linger_s: float = 1.0
+    """How long we go on reading what a refused client still sends, so that it can read why."""
+
+    drain_s: float = 5.0
+    """After stop: how long we still accept, while every answer says `Connection: close`."""
+
+    last_request_s: float = 1.0
+    """After that: for a client accepted at the last moment, whose request is on its way."""
+
+    finish_s: float = 15.0
+    """After that: for what is under way, the last moment included."""
+
+    leave_s: float = 1.0
+    """After that: for an application to leave when it hears `http.disconnect`, and again when cancelled."""
+
+    def connection_cap(self) -> int:
+        if self.max_connections is not None:
+            return self.max_connections
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return 50_000 if soft == resource.RLIM_INFINITY else max(16, soft * 8 // 10)
+
+    @property
+    def sweep_s(self) -> float:
+        """How often deadlines are looked at: fine enough that one is at most 5 % late."""
+        shortest = min(self.receive_deadline_s, self.keep_alive_s, self.send_stall_s, self.linger_s)
+        return min(0.5, max(0.005, shortest / 20))

@@ -1,0 +1,145 @@
+"""Serve an ASGI application inside the caller's event loop until it says stop, then drain.
+
+Stop has three steps, so that nobody who connects meanwhile is hurt:
+1. for `drain_s` still accept, but every answer says `Connection: close`: clients move on, and the next
+   process (on an inherited socket) or the load balancer takes over;
+2. close the listeners and let what is under way finish, at most `finish_s`;
+3. cancel the rest; who has heard nothing yet gets a 503.
+Signals and the application's own life are the caller's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from email.utils import format_datetime
+
+from uvicorn._types import ASGI3Application
+
+from heartfly.clock import Clock, SystemClock
+from heartfly.logs import logger
+from heartfly.server.lifetime import Shared
+from heartfly.server.limits import ServerLimits
+from heartfly.server.protocol import Connection
+
+_log = logger(__name__)
+
+
+async def serve(
+    app: ASGI3Application,
+    *,
+    sockets: Sequence[socket.socket],
+    limits: ServerLimits,
+    stop: asyncio.Event,
+    on_listening: Callable[[], None] | None = None,
+    clock: Clock | None = None,
+) -> None:
+    """Return when `stop` was set and the last connection is closed. Takes over `sockets` and closes them.
+
+    A response that never ends, such as a live page, is for the application to end when stop is set;
+    otherwise it is cut off after drain_s + finish_s.
+    """
+    shared = Shared(app, limits)
+    clock = clock or SystemClock()
+    sweeper = _Sweeper(shared, clock)
+    listeners: list[asyncio.Server] = []
+    try:
+        for each in sockets:
+            listeners.append(await _listen(each, shared))  # noqa: PERF401 - those that opened are closed if one fails
+        if on_listening is not None:
+            on_listening()
+        await stop.wait()
+        await _drain(shared, clock)
+        _close(listeners, sockets)
+        await _finish(shared)
+    finally:
+        _close(listeners, sockets)
+        await _cut(shared)
+        sweeper.stop()
+
+
+class _Sweeper:
+    """Looks at every connection's deadline, and renews what all answers have in common: the date."""
+
+    def __init__(self, shared: Shared, clock: Clock) -> None:
+        self._shared = shared
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self.sweep()
+
+    def sweep(self) -> None:
+        shared = self._shared
+        self._next = self._loop.call_later(shared.limits.sweep_s, self.sweep)
+        shared.date = format_datetime(self._clock.now(), usegmt=True).encode()
+        shared.default_headers = [(b"date", shared.date)]
+        now = self._loop.time()
+        for connection in (*shared.connections, *shared.turned_away):
+            connection.sweep(now)
+        if shared.n_turned_away:
+            _log.warning("connections turned away", count=shared.n_turned_away, cap=shared.cap)
+            shared.n_turned_away = 0
+
+    def stop(self) -> None:
+        self._next.cancel()
+
+
+async def _listen(each: socket.socket, shared: Shared) -> asyncio.Server:
+    def connection() -> Connection:
+        return Connection(shared)
+
+    if each.family == socket.AF_UNIX:
+        return await shared.loop.create_unix_server(connection, sock=each)
+    return await shared.loop.create_server(connection, sock=each)
+
+
+async def _drain(shared: Shared, clock: Clock) -> None:
+    shared.draining = True
+    for connection in tuple(shared.connections):
+        connection.announce_close()
+    await clock.sleep(shared.limits.drain_s)
+
+
+async def _finish(shared: Shared) -> None:
+    for connection in tuple(shared.connections):
+        connection.hurry(shared.limits.last_request_s)
+    if not await _all_gone(shared, shared.limits.finish_s):
+        _log.warning("requests cut off", connections=len(shared.connections), tasks=len(shared.tasks))
+
+
+async def _cut(shared: Shared) -> None:
+    """Leave nothing behind: no connection, no task."""
+    for connection in (*shared.connections, *shared.turned_away):
+        connection.cut()
+    if not await _all_gone(shared, shared.limits.leave_s):
+        for task in tuple(shared.tasks):
+            task.cancel()
+        for connection in (*shared.connections, *shared.turned_away):
+            connection.transport.abort()
+        if not await _all_gone(shared, shared.limits.leave_s):
+            _log.error("requests ignore their cancellation", tasks=len(shared.tasks))
+
+
+async def _all_gone(shared: Shared, within_s: float) -> bool:
+    gone = shared.loop.create_task(_wait_for_all(shared))
+    try:
+        done, _ = await asyncio.wait({gone}, timeout=within_s)
+    finally:
+        gone.cancel()
+    return bool(done)
+
+
+async def _wait_for_all(shared: Shared) -> None:
+    """Wait for connections and tasks: a client may leave while what it asked for is still being written."""
+    while shared.connections or shared.turned_away:
+        shared.emptied.clear()
+        await shared.emptied.wait()
+    while shared.tasks:
+        await asyncio.wait(shared.tasks)
+
+
+def _close(listeners: Sequence[asyncio.Server], sockets: Sequence[socket.socket]) -> None:
+    for listener in listeners:
+        listener.close()
+    for each in sockets:
+        each.close()

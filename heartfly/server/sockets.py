@@ -1,0 +1,103 @@
+"""Where we listen: an inherited socket (`--fd`, or systemd's socket activation), or one opened here.
+
+An inherited socket outlives the process, so that a restart refuses nobody: the next process takes
+over the queue of connections. Opened sockets listen already when they are handed back.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import MutableMapping
+
+from heartfly.errors import SettingsError
+
+_BACKLOG = 2048
+_FIRST_PASSED_FD = 3  # sd_listen_fds(3)
+
+
+def open_sockets(
+    host: str, port: int, *, fd: int | None, environ: MutableMapping[str, str] | None = None
+) -> list[socket.socket]:
+    """Return listening sockets: `fd` if given, else those passed by systemd, else host and port.
+
+    Port 0 lets the system choose one, the same for every address of the host. The variables of socket
+    activation are taken out of `environ`, for they are not meant for our children. Raise `SettingsError`.
+    """
+    environ = os.environ if environ is None else environ
+    passed = _passed_fds(environ)
+    if fd is not None:
+        return [_inherit(fd)]
+    if passed:
+        return [_inherit(number) for number in passed]
+    return _bind(host, port)
+
+
+def _passed_fds(environ: MutableMapping[str, str]) -> range:
+    count, pid = environ.get("LISTEN_FDS", ""), environ.get("LISTEN_PID", "")
+    if not count.isdecimal() or pid != str(os.getpid()):
+        return range(0)  # none, or meant for a parent of ours
+    for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):
+        environ.pop(name, None)
+    return range(_FIRST_PASSED_FD, _FIRST_PASSED_FD + int(count))
+
+
+def _inherit(fd: int) -> socket.socket:
+    try:
+        found = socket.socket(fileno=fd)
+    except OSError as error:
+        raise SettingsError(f"server.fd: file descriptor {fd} is no socket: {error.strerror}") from error
+    if found.type != socket.SOCK_STREAM or not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        found.detach()  # not ours to close
+        raise SettingsError(f"server.fd: file descriptor {fd} is not a listening stream socket")
+    found.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    found.set_inheritable(False)
+    return found
+
+
+def _bind(host: str, port: int) -> list[socket.socket]:
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise SettingsError(f"server.host: {host!r} is not an address of this machine: {error.strerror}") from error
+    opened: list[socket.socket] = []
+    refused: OSError | None = None
+    for family, kind, protocol, _, address in dict.fromkeys(found):
+        chosen = opened[0].getsockname()[1] if opened else port
+        try:
+            opened.append(_listen(family, kind, protocol, (address[0], chosen, *address[2:])))
+        except OSError as error:
+            refused = error
+            if error.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+                break  # such as: taken. Half of what was asked for would be a trap
+    if refused is not None and (not opened or refused.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}):
+        for each in opened:
+            each.close()
+        raise SettingsError(_sentence(host, port, refused)) from refused
+    return opened
+
+
+def _listen(
+    family: socket.AddressFamily, kind: socket.SocketKind, protocol: int, address: tuple[object, ...]
+) -> socket.socket:
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # 0.0.0.0 has a socket of its own
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    return listener
+
+
+def _sentence(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"server.port: {port} on {host or 'all addresses'} is taken by another program"
+    if error.errno == errno.EACCES:
+        return f"server.port: this user may not listen on {port}; ports from 1024 on are free for all"
+    return f"server.host: cannot listen on {host or 'all addresses'}, port {port}: {error.strerror}"
