@@ -1,0 +1,127 @@
+"""Pools are few, small, reused while warm, and closed when idle."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from heartfly.net.pools import POOL_SIZE, HostPools
+
+pytestmark = pytest.mark.anyio
+
+
+class Pool:
+    """Stands where a connection pool would: says when it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = asyncio.Event()
+
+    async def aclose(self) -> None:
+        self.closed.set()
+
+
+def pools(*, per_host: int = 30, idle_s: float = 60.0) -> HostPools[Pool]:
+    return HostPools(Pool, per_host=per_host, idle_s=idle_s)
+
+
+async def test_no_pool_has_more_users_than_connections() -> None:
+    them = pools()
+    async with AsyncExitStack() as stack:
+        leased = [await stack.enter_async_context(them.lease("a")) for _ in range(2 * POOL_SIZE + 1)]
+        assert {"a": 3} == them.open_pools()
+
+    assert [POOL_SIZE, POOL_SIZE, 1] == [leased.count(pool) for pool in dict.fromkeys(leased)]
+    await them.aclose()
+
+
+async def test_hosts_have_pools_of_their_own() -> None:
+    them = pools()
+    async with them.lease("a") as first, them.lease("b") as second:
+        assert first is not second
+
+    assert {"a": 1, "b": 1} == them.open_pools()
+    await them.aclose()
+
+
+async def test_a_warm_pool_is_used_again() -> None:
+    them = pools()
+    async with them.lease("a") as first:
+        pass
+    async with them.lease("a") as second:
+        assert first is second
+
+    await them.aclose()
+
+
+async def test_those_who_wait_for_a_host_are_served_in_order() -> None:
+    them, served = pools(per_host=1), list[int]()
+
+    async def use(number: int) -> None:
+        async with them.lease("a"):
+            served.append(number)
+
+    async with them.lease("a"):
+        waiting = [asyncio.create_task(use(number)) for number in range(5)]
+    await asyncio.gather(*waiting)
+
+    assert [0, 1, 2, 3, 4] == served
+    await them.aclose()
+
+
+async def test_an_idle_pool_is_closed_and_its_host_forgotten() -> None:
+    them = pools(idle_s=0.01)
+    async with them.lease("a") as pool:
+        pass
+    async with asyncio.timeout(5):
+        await pool.closed.wait()
+
+    assert {} == them.open_pools()
+
+
+async def test_a_pool_in_use_outlives_the_idle_time() -> None:
+    them = pools(idle_s=0.01)
+    async with them.lease("a") as pool:
+        pass
+    async with them.lease("a") as again, them.lease("b") as other:
+        assert again is pool
+        async with them.lease("c") as third:
+            pass
+        async with asyncio.timeout(5):
+            await third.closed.wait()  # so the idle time of the first has passed as well
+
+        assert (False, False) == (pool.closed.is_set(), other.closed.is_set())
+
+    await them.aclose()
+    assert (True, True) == (pool.closed.is_set(), other.closed.is_set())
+
+
+async def test_idle_pools_of_a_busy_host_are_closed() -> None:
+    them = pools(idle_s=0.01)
+    async with AsyncExitStack() as stack:
+        kept = [await stack.enter_async_context(them.lease("a")) for _ in range(POOL_SIZE)]
+        async with them.lease("a") as extra:
+            pass
+        async with asyncio.timeout(5):
+            await extra.closed.wait()
+
+        assert {"a": 1} == them.open_pools()
+        assert not kept[0].closed.is_set()
+
+    await them.aclose()
+
+
+async def test_a_host_whose_pool_was_closed_under_a_waiter_is_kept() -> None:
+    them = pools(per_host=1)
+    async with them.lease("a") as first:
+        waiting = asyncio.create_task(them.lease("a").__aenter__())
+        while not them._hosts["a"].users == 2:  # noqa: SIM201 - reads as the state that is waited for
+            await asyncio.wait([waiting], timeout=0.001)
+        await them.aclose()
+        assert first.closed.is_set()
+
+    second = await waiting
+    assert second is not first
+    assert {"a": 1} == them.open_pools()
+    await them.aclose()
