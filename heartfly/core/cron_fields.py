@@ -61,10 +61,11 @@ class Field:
         return {value for item in text.split(",") for value in self.values(item)}
 
     def plain(self, text: str) -> str:
-        """Return the list as written, but with items that name one value, or all, written as such."""
-        if self.listed(self.union(text)) == "*":
-            return "*"
-        return ",".join(str(values[0]) if len(values := self.values(item)) == 1 else item for item in text.split(","))
+        """Return the list in its plainest form, for words: ranges stay, but no range or step of one value."""
+        listed, items = self.listed(self.union(text)), text.split(",")
+        if listed == "*" or ("*" in text and len(items) > 1):
+            return listed
+        return ",".join(str(values[0]) if len(values := self.values(item)) == 1 else item for item in items)
 
     def listed(self, values: set[int]) -> str:
         everything = values.issuperset(range(self.low, self.high + 1))

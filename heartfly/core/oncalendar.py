@@ -8,7 +8,6 @@ in time. Several lines are several timetables, of which the earliest counts.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -52,25 +51,21 @@ class Line:
 
 
 def read(expression: str, default_zone: str) -> tuple[Line, ...]:
-    """Read one line or several, each with its own zone or the default one. Raises InvalidValueError."""
-    lines = tuple(_lines(expression, default_zone))
-    if not lines:
-        raise InvalidValueError("schedule.expression", "it is empty")
-    return lines
+    """Read one line or several, each with its own zone or the default one. Raises InvalidValueError.
+
+    Lines are tidy: none is empty, and single spaces stand between the words.
+    """
+    return tuple(_line(text, default_zone) for text in expression.splitlines())
 
 
-def _lines(expression: str, default_zone: str) -> Iterator[Line]:
-    for raw in expression.splitlines():
-        text = " ".join(raw.split())
-        if not text:
-            continue
-        head, _, last = text.rpartition(" ")
-        own_zone = bool(head) and is_zone(last)
-        place = zone(last if own_zone else default_zone)
-        yield Line(text, place, _read_line(head if own_zone else text, text))
+def _line(text: str, default_zone: str) -> Line:
+    head, _, last = text.rpartition(" ")
+    own_zone = bool(head) and is_zone(last)
+    place = zone(last if own_zone else default_zone)
+    return Line(text, place, _times(head if own_zone else text, text))
 
 
-def _read_line(times: str, text: str) -> BaseIterator:
+def _times(times: str, text: str) -> BaseIterator:
     try:
         return BaseIterator(times, _BEFORE_ALL)
     except OnCalendarError as error:

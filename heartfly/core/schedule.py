@@ -27,6 +27,7 @@ MAX_EXPRESSION = 256
 HORIZON = timedelta(days=8 * 365 + 2)
 """Eight years: the longest that a yearly job can wait, from the 29th of February 2096 to that of 2104."""
 _REFERENCE = datetime(2026, 1, 1)  # noqa: DTZ001 - a wall time
+_LAYOUT = dict.fromkeys(map(ord, "\t\r\n"), " ")
 _REMEMBERED = 4096
 """Schedules whose reading and latest answer are kept: about 5 kB each."""
 
@@ -195,11 +196,11 @@ def _checked_text(expression: str | None, *, several_lines: bool) -> str:
         raise InvalidValueError("schedule.expression", "an expression is needed")
     if len(expression) > MAX_EXPRESSION:
         raise InvalidValueError("schedule.expression", f"it is longer than {MAX_EXPRESSION} characters")
-    lines = [" ".join(line.split()) for line in expression.splitlines()] if several_lines else [expression]
-    text = "\n".join(line for line in lines if line) if several_lines else " ".join(expression.split())
-    if not text.isascii() or not text.replace("\n", "").isprintable():
+    if not (expression.isascii() and expression.translate(_LAYOUT).isprintable()):
         raise InvalidValueError("schedule.expression", "it may hold only plain ASCII characters")
-    return text
+    lines = expression.splitlines() if several_lines else [expression]
+    tidy = (" ".join(line.split()) for line in lines)
+    return "\n".join(line for line in tidy if line)
 
 
 def _known(dialect: Dialect | str) -> Dialect:
