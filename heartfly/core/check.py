@@ -17,19 +17,7 @@ from datetime import datetime, timedelta
 
 from heartfly.core import gates as gate_rules
 from heartfly.core.gates import Gate, Level
-from heartfly.core.values import (
-    Blind,
-    Check,
-    Flip,
-    Past,
-    Rules,
-    Run,
-    Signal,
-    Step,
-    Unverified,
-    came_before,
-    replace,
-)
+from heartfly.core.values import Blind, Check, Flip, Past, Rules, Run, Signal, Step, Unverified, replace
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
 
 MAX_OPEN_RUNS = 100
@@ -50,11 +38,7 @@ def needs_past(check: Check, signal: Signal) -> bool:
     """Whether `after_ping` must be given a `Past` for this signal: something newer was applied or decided."""
     if signal.kind is PingKind.LOG or signal.kind is PingKind.IGNORED:
         return False
-    return _is_late(check, signal) or _before_alarm(check, signal)
-
-
-def _is_late(check: Check, signal: Signal) -> bool:
-    return check.last_end is not None and came_before(signal.order, check.last_end)
+    return signal.is_before(check.last_end) or _before_alarm(check, signal)
 
 
 def _before_command(check: Check, signal: Signal) -> bool:
@@ -70,7 +54,7 @@ def _before_alarm(check: Check, signal: Signal) -> bool:
 
 def _set_back(check: Check, signal: Signal) -> bool:
     """The wall clock was set back since the last end, so its times cannot be compared with ours."""
-    return check.last_end is not None and signal.at < check.last_end[0] and not _is_late(check, signal)
+    return check.last_end is not None and signal.at < check.last_end[0] and not signal.is_before(check.last_end)
 
 
 def after_ping(check: Check, signal: Signal, *, past: Past | None = None) -> Step:
@@ -86,7 +70,7 @@ def after_ping(check: Check, signal: Signal, *, past: Past | None = None) -> Ste
     else:
         return Step(check=replace(check, rev=check.rev + 1), kind=kind)
     step = replace(step, kind=kind)
-    if _is_late(check, signal) or _before_command(check, signal) or _before_a_start(check, signal):
+    if signal.is_before(check.last_end) or _before_command(check, signal) or _before_a_start(check, signal):
         return step
     return replace(step, check=replace(step.check, last_ping_at=signal.at, last_kind=kind))
 
@@ -100,7 +84,7 @@ def _start(check: Check, signal: Signal, past: Past | None) -> Step:
     if known is not None:
         # The same start again: the answer to the first one was lost on the way.
         return _armed(Step(check=check, run=known), signal.at)
-    if _is_late(check, signal) and past is not None and (past.rid_ended or past.newer_anonymous_end):
+    if signal.is_before(check.last_end) and past is not None and (past.rid_ended or past.newer_anonymous_end):
         # It ended before we heard that it began: an open run now would only hang.
         return _armed(Step(check=check), signal.at)
     opened = Run(id=signal.id, rid=signal.rid, started_at=signal.at, order=signal.order, ping_n=check.n_pings)
@@ -123,7 +107,7 @@ def _end(check: Check, signal: Signal, past: Past | None) -> Step:
     to_status, reason = _verdict(signal, gate_rules.worst(broken))
     run, open_runs = _ended_run(check, signal, to_status, past)
     step = Step(check=replace(check, open_runs=open_runs), run=run, runs=(run,))
-    if _is_late(check, signal):
+    if signal.is_before(check.last_end):
         return _late_end(step, signal, past or Past(), run=run, reason=reason)
     if _before_command(check, signal):
         return _armed(step, signal.at)
@@ -170,7 +154,7 @@ def _ended_run(check: Check, signal: Signal, to_status: Status, past: Past | Non
     else:
         run = Run(id=signal.id, rid=signal.rid)
     open_runs = tuple(other for other in check.open_runs if other is not run)
-    watched = check.status in _WATCHED and not _is_late(check, signal)
+    watched = check.status in _WATCHED and not signal.is_before(check.last_end)
     ended = replace(
         run,
         ended_at=signal.at,

@@ -70,7 +70,7 @@ class Run:
     def began_after(self, signal: Signal) -> bool:
         """Whether the signal was sent before the run began, so that it cannot be its end."""
         if self.order is not None:
-            return came_before(signal.order, self.order)
+            return signal.is_before(self.order)
         return self.started_at is not None and self.started_at > signal.at
 
 
@@ -99,6 +99,9 @@ class Signal:
     @property
     def at(self) -> datetime:
         return self.order[0]
+
+    def is_before(self, other: Order | None) -> bool:
+        return other is not None and came_before(self.order, other)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

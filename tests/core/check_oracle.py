@@ -1,0 +1,200 @@
+"""The life of a check told a second time, as simply as can be: a list of all that happened, replayed from the start.
+
+Shares no code with heartfly/core/check.py. Instants and durations are whole microseconds. Slow on purpose: each
+question replays everything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+SECOND = 1_000_000
+
+
+@dataclass(frozen=True)
+class Rules:
+    period: int
+    calendar: bool
+    """Every `period` by the clock, not by the last end."""
+    grace: int
+    max_run: int | None = None
+    sticky: bool = False
+
+    @property
+    def limit(self) -> int:
+        return self.grace if self.max_run is None else self.max_run
+
+    def next_after(self, instant: int, anchor: int) -> int:
+        fire = 0 if self.calendar else anchor + self.period
+        while fire <= instant:
+            fire += self.period
+        return fire
+
+
+@dataclass(frozen=True)
+class Event:
+    """`what`: success, warn, broken, fail, start, log, judge, pause, resume, edit."""
+
+    what: str
+    at: int
+    rid: str | None = None
+    rules: Rules | None = None
+    blind: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass
+class Life:
+    rules: Rules
+    status: str = "new"
+    since: int = 0
+    flips: list[tuple[str, str, int, str]] = field(default_factory=list)
+    runs: dict[tuple[str | None, int], int] = field(default_factory=dict)
+    """(rid, serial) of each open run, and its start."""
+    ends: int | None = None
+    slot: int | None = None
+    unverified: int = 0
+    n_unverified: int = 0
+
+    # --- questions
+
+    def closes(self) -> int | None:
+        if self.status not in {"up", "degraded"} or self.slot is None:
+            return None
+        last = self.slot + self.rules.grace
+        if self.rules.max_run is None:
+            return last
+        held = [began + self.rules.max_run for began in self.runs.values()]
+        return max([last, *(min(until, last + self.rules.max_run) for until in held)])
+
+    def goes_down(self) -> int | None:
+        if self.status == "down" or (self.status == "paused" and self.rules.sticky):
+            return None
+        return min([*self._limits(), *self._slot()], default=None)
+
+    def wakes(self) -> int | None:
+        return min([*self._limits(), *self._slot()], default=None)
+
+    def _limits(self) -> list[int]:
+        return [began + self.rules.limit for began in self.runs.values()]
+
+    def _slot(self) -> list[int]:
+        closes = self.closes()
+        return [] if closes is None else [closes]
+
+    # --- what happens
+
+    def flip(self, to: str, at: int, reason: str) -> None:
+        if to != self.status:
+            self.since = max(at, self.since)
+            self.flips.append((self.status, to, self.since, reason))
+            self.status = to
+
+    def end(self, event: Event) -> None:
+        mine = [key for key in self.runs if event.rid in {None, key[0]}]
+        if mine:
+            del self.runs[max(mine, key=lambda key: (self.runs[key], key[1]))]
+        to, reason = {
+            "success": ("up", "success"),
+            "warn": ("degraded", "gate"),
+            "broken": ("down", "gate"),
+            "fail": ("down", "fail"),
+        }[event.what]
+        self.ends, self.unverified = event.at, 0
+        self.flip(to, event.at, reason)
+        self.slot = self.rules.next_after(event.at, event.at)
+
+    def start(self, event: Event, serial: int) -> None:
+        if event.rid is not None and any(key[0] == event.rid for key in self.runs):
+            return
+        if event.rid is None:
+            self.runs = {key: began for key, began in self.runs.items() if key[0] is not None}
+        self.runs[event.rid, serial] = event.at
+
+    def judge(self, through: int, blind: tuple[tuple[int, int], ...]) -> None:
+        while True:
+            hang = min(((began + self.rules.limit, 0, key[1]) for key, began in self.runs.items()), default=None)
+            closes = self.closes()
+            slot = None if closes is None else (closes, 1)
+            if hang is not None and hang[0] <= through and (slot is None or hang[:2] < slot):
+                self._hang(hang[0], next(key for key in self.runs if key[1] == hang[2]), blind)
+            elif slot is not None and slot[0] <= through:
+                self._miss(slot[0], blind)
+            else:
+                return
+
+    def _hang(self, at: int, key: tuple[str | None, int], blind: tuple[tuple[int, int], ...]) -> None:
+        began = self.runs.pop(key)
+        deaf = [to for from_, to in blind if from_ <= at and to >= began]
+        if not deaf:
+            if not (self.status == "paused" and self.rules.sticky) and self.status != "down":
+                self.flip("down", at, "hung")
+            return
+        closes = self.closes()
+        if closes is not None and closes <= at:
+            self._excuse(at, max(deaf))
+        else:
+            self.n_unverified += 1
+
+    def _miss(self, at: int, blind: tuple[tuple[int, int], ...]) -> None:
+        assert self.slot is not None
+        deaf = [to for from_, to in blind if from_ <= at and to >= self.slot]
+        if deaf:
+            self._excuse(at, max(deaf))
+        else:
+            self.flip("down", at, "missed")
+
+    def _excuse(self, at: int, heard_from: int) -> None:
+        if self.unverified:
+            self.flip("down", at, "missed_twice_unverified")
+            return
+        self.unverified = 1
+        self.n_unverified += 1
+        assert self.ends is not None
+        fire = self.rules.next_after(self.ends, self.ends)
+        while fire < heard_from or fire + self.rules.grace <= at:
+            fire = self.rules.next_after(fire, self.ends)
+        self.slot = fire
+
+    def happens(self, event: Event, serial: int) -> None:
+        sticky = self.status == "paused" and self.rules.sticky
+        match event.what:
+            case "success" | "warn" | "broken" | "fail" if not sticky:
+                self.end(event)
+            case "start" if not sticky:
+                self.start(event, serial)
+            case "judge":
+                self.judge(event.at, event.blind)
+            case "pause":
+                if self.status != "paused":
+                    self.runs.clear()
+                self.flip("paused", event.at, "paused")
+            case "resume" if self.status == "paused":
+                self.ends = None
+                self.unverified = 0
+                self.flip("new", event.at, "resumed")
+            case "edit":
+                assert event.rules is not None
+                self.rules = event.rules
+                if self.ends is not None:
+                    self.slot = self.rules.next_after(event.at, self.ends)
+            case _:
+                pass
+
+
+def replay(rules: Rules, log: list[Event]) -> Life:
+    """As it was told: silence is judged when somebody judged it."""
+    life = Life(rules)
+    for serial, event in enumerate(log):
+        life.happens(event, serial)
+    return life
+
+
+def truth(rules: Rules, log: list[Event], through: int, blind: tuple[tuple[int, int], ...]) -> Life:
+    """As it was: in the order of the times, and silence judged at every instant."""
+    life = Life(rules)
+    for serial, event in enumerate(sorted(log, key=lambda event: event.at)):
+        if event.what != "judge":
+            life.judge(event.at - 1, blind)
+            life.happens(event, serial)
+    life.judge(through, blind)
+    return life

@@ -1,0 +1,349 @@
+"""Any life at all: core/check.py against a second telling of it, over sequences that nobody thought of.
+
+The machines jump onto the edges on purpose (the deadline, a microsecond before it, the limit of a run, both ends of a
+blind interval): chance alone does not find them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from heartfly.core.check import after_ping, after_silence, edited, needs_past, pause, resume
+from heartfly.core.gates import Gate, Level, Op
+from heartfly.core.values import Blind, Check, Flip, Past, Rules, Run, Signal, Step
+from heartfly.core.words import PingKind, RunOutcome, Status
+from tests.core import check_oracle as oracle
+from tests.core.check_oracle import SECOND, Event, Life
+from tests.factories import START, TICK, every
+
+MINUTE = 60 * SECOND
+GATES = (Gate("rows", Op.GT, Decimal(0), Level.WARN), Gate("bytes", Op.GT, Decimal(0), Level.FAIL))
+KINDS = {"fail": PingKind.FAIL, "start": PingKind.START, "log": PingKind.LOG}
+FIGURES = {"success": (1, 1), "warn": (0, 1), "broken": (1, 0)}
+ENDS = ("success", "fail", "warn", "broken")
+
+
+def instant(us: int) -> datetime:
+    return START + us * TICK
+
+
+def us(at: datetime) -> int:
+    return (at - START) // TICK
+
+
+def core_rules(rules: oracle.Rules) -> Rules:
+    def by_the_clock(after: datetime, _anchor: datetime) -> datetime:
+        return instant(rules.next_after(us(after), 0))
+
+    return Rules(
+        next_after=by_the_clock if rules.calendar else every(rules.period * TICK),
+        grace=rules.grace * TICK,
+        max_run=None if rules.max_run is None else rules.max_run * TICK,
+        gates=GATES,
+        sticky=rules.sticky,
+    )
+
+
+some_rules = st.builds(
+    oracle.Rules,
+    period=st.sampled_from([5 * MINUTE, 60 * MINUTE]),
+    calendar=st.booleans(),
+    grace=st.sampled_from([MINUTE, 10 * MINUTE]),
+    max_run=st.sampled_from([None, None, MINUTE, 30 * MINUTE]),
+    sticky=st.sampled_from([False, False, True]),
+)
+steps = st.sampled_from([0, 1, SECOND, 40 * SECOND, MINUTE, 5 * MINUTE, 29 * MINUTE, 60 * MINUTE])
+offsets = st.sampled_from([-1, 0, 1])
+rids = st.sampled_from([None, None, "a", "b"])
+
+
+class Lives(RuleBasedStateMachine):
+    """What both machines do: one check in core/check.py, and the list of all that happened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0
+        self.log: list[Event] = []
+        self.blind: list[tuple[int, int]] = []
+        self.flips: list[Flip] = []
+        self.runs: dict[int, Run] = {}
+        self.seq = itertools.count(1)
+        self.ids = itertools.count(1)
+        self.n_unverified = 0
+
+    @initialize(rules=some_rules)
+    def created(self, rules: oracle.Rules) -> None:
+        self.first_rules = rules
+        self.check = Check(rules=core_rules(rules), status=Status.NEW, status_since=START)
+
+    def took(self, step: Step) -> None:
+        assert step.check.rev > self.check.rev or step.check == self.check
+        self.check = step.check
+        self.flips += step.flips
+        self.n_unverified += len(step.unverified)
+        self.runs |= {run.id: run for run in step.runs}
+
+    def deaf(self) -> list[Blind]:
+        return [Blind(id=n, from_at=instant(a), to_at=instant(b)) for n, (a, b) in enumerate(self.blind)]
+
+    def silence(self, check: Check, through: int) -> Step:
+        ids = itertools.count(10**9)
+        return after_silence(
+            check, through=instant(through), blind=self.deaf(), new_id=lambda: next(ids), now=instant(through)
+        )
+
+    def signal(self, what: str, at: int, rid: str | None, seq: int) -> Signal:
+        rows, size = FIGURES.get(what, (1, 1))
+        return Signal(
+            id=next(self.ids),
+            kind=KINDS.get(what, PingKind.SUCCESS),
+            order=(instant(at), 1, seq),
+            rid=rid,
+            metrics={"rows": Decimal(rows), "bytes": Decimal(size)},
+        )
+
+    def edges(self) -> list[int]:
+        """Instants at which something may change, not yet passed."""
+        check, limit = self.check, self.check.rules.run_limit
+        found = [check.goes_down_at, check.wake_at, check.expected_at]
+        found += [run.started_at + limit for run in check.open_runs if run.started_at]
+        return sorted({us(at) for at in found if at is not None and us(at) > self.now})
+
+    def judged(self) -> None:
+        self.log.append(Event("judge", self.now, blind=tuple(self.blind)))
+        self.took(self.silence(self.check, self.now))
+
+    # --- time
+
+    @rule(step=steps)
+    def time_passes(self, step: int) -> None:
+        self.now += step
+
+    @precondition(lambda self: self.edges())
+    @rule(data=st.data(), offset=offsets)
+    def time_jumps_to_an_edge(self, data: st.DataObject, offset: int) -> None:
+        self.now = max(self.now, data.draw(st.sampled_from(self.edges())) + offset)
+
+    @rule(step=steps)
+    def we_are_deaf(self, step: int) -> None:
+        self.deaf_up_to(self.now + 1 + step)
+
+    @precondition(lambda self: self.edges())
+    @rule(data=st.data(), offset=offsets)
+    def we_are_deaf_up_to_an_edge(self, data: st.DataObject, offset: int) -> None:
+        self.deaf_up_to(data.draw(st.sampled_from(self.edges())) + offset)
+
+    def deaf_up_to(self, to: int) -> None:
+        """From the next instant on: what was judged already had been heard."""
+        began, self.now = self.now + 1, max(self.now + 1, to)
+        self.blind.append((began, self.now))
+
+    # --- what always holds
+
+    @invariant()
+    def flips_make_a_chain(self) -> None:
+        status = Status.NEW
+        for number, flip in enumerate(self.flips, start=1):
+            assert (number, status) == (flip.flip_no, flip.from_status)
+            assert flip.to_status is not status
+            status = flip.to_status
+        assert (self.check.status, self.check.flip_no) == (status, len(self.flips))
+
+    @invariant()
+    def deadlines_fit_together(self) -> None:
+        check = self.check
+        down, wake = check.goes_down_at, check.wake_at
+        if check.status is Status.DOWN:
+            assert down is None
+        if down is not None:
+            assert wake is not None
+            assert wake <= down
+            hears_all = replace(self.check, unverified_in_row=0)
+            ids = itertools.count()
+            before, after = (
+                after_silence(hears_all, through=at, blind=(), new_id=lambda: next(ids), now=at)
+                for at in (down - TICK, down)
+            )
+            assert not before.flips
+            assert Status.DOWN is after.check.status
+        assert len({run.rid for run in check.open_runs}) == len(check.open_runs)
+
+    @invariant()
+    def judging_is_the_same_in_one_go_in_two_and_twice(self) -> None:
+        later = self.now + 3 * 60 * MINUTE
+        whole = self.silence(self.check, later)
+        for between in [self.now, *self.edges(), later]:
+            if between <= later:
+                first = self.silence(self.check, between)
+                second = self.silence(first.check, later)
+                assert replace(whole.check, rev=0) == replace(second.check, rev=0)
+                assert [(f.at, f.reason) for f in whole.flips] == [(f.at, f.reason) for f in first.flips + second.flips]
+                assert len(whole.unverified) == len(first.unverified + second.unverified)
+
+
+class InOrder(Lives):
+    """Every signal is applied as it comes: the two tellings must agree in every detail."""
+
+    @rule(what=st.sampled_from([*ENDS, "success", "start", "start", "log"]), rid=rids)
+    def pinged(self, what: str, rid: str | None) -> None:
+        self.log.append(Event(what, self.now, rid=rid))
+        signal = self.signal(what, self.now, rid, next(self.seq))
+        assert not needs_past(self.check, signal) or self.check.status is Status.DOWN
+        if self.check.status is Status.DOWN and self.check.status_since == signal.at:
+            # At the very instant of an alarm that was decided already; the other machine knows what to do.
+            self.now += 1
+            self.log[-1] = replace(self.log[-1], at=self.now)
+            signal = self.signal(what, self.now, rid, next(self.seq))
+        self.took(after_ping(self.check, signal))
+
+    @rule()
+    def silence_is_judged(self) -> None:
+        self.judged()
+
+    @rule()
+    def paused(self) -> None:
+        self.log.append(Event("pause", self.now))
+        self.took(pause(self.check, instant(self.now)))
+
+    @rule()
+    def resumed(self) -> None:
+        self.log.append(Event("resume", self.now))
+        step = resume(self.check, instant(self.now))
+        assert (self.check.status is Status.PAUSED) == (step is not None)
+        if step is not None:
+            self.took(step)
+
+    @rule(rules=some_rules)
+    def rules_were_edited(self, rules: oracle.Rules) -> None:
+        self.log.append(Event("edit", self.now, rules=rules))
+        step = edited(self.check, core_rules(rules), instant(self.now))
+        assert not step.flips
+        self.took(step)
+
+    @invariant()
+    def both_tellings_agree(self) -> None:
+        life = oracle.replay(self.first_rules, self.log)
+        check = self.check
+        assert life.flips == [(f.from_status.value, f.to_status.value, us(f.at), f.reason.value) for f in self.flips]
+        assert sorted(life.runs.values()) == sorted(us(run.started_at) for run in check.open_runs if run.started_at)
+        assert (life.goes_down(), life.wakes()) == (_us(check.goes_down_at), _us(check.wake_at))
+        assert (life.unverified, life.n_unverified) == (check.unverified_in_row, self.n_unverified)
+        if check.status in {Status.UP, Status.DEGRADED}:
+            assert life.slot == _us(check.expected_at)
+
+
+class OutOfOrder(Lives):
+    """Some signals arrive late, whatever was decided meanwhile. In the end the check is as if they had not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[tuple[Event, int]] = []
+        self.held_a_start = False
+
+    @rule(what=st.sampled_from(["success", "success", "fail", "warn", "start"]), late=st.booleans())
+    def pinged(self, what: str, late: bool) -> None:  # noqa: FBT001 - hypothesis passes it by name
+        self.now += 1  # at one instant, only the order of arrival could tell
+        event, seq = Event(what, self.now), next(self.seq)
+        self.log.append(event)
+        if late:
+            self.held.append((event, seq))
+            self.held_a_start |= what == "start" and self.first_rules.max_run is not None
+        else:
+            # A start holds a slot that nobody has judged yet, even one that has closed: here somebody is never late.
+            self.took(self.silence(self.check, self.now - 1))
+            self.arrives(event, seq)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def one_arrives_late(self, data: st.DataObject) -> None:
+        self.arrives(*self.held.pop(data.draw(st.integers(0, len(self.held) - 1))))
+
+    @rule()
+    def silence_is_judged(self) -> None:
+        self.judged()
+
+    def arrives(self, event: Event, seq: int) -> None:
+        signal = self.signal(event.what, event.at, event.rid, seq)
+        past = self.past_of(signal) if needs_past(self.check, signal) else None
+        self.took(after_ping(self.check, signal, past=past))
+
+    def past_of(self, signal: Signal) -> Past:
+        """What the database would say."""
+        at, check = signal.at, self.check
+        before = [flip.to_status for flip in self.flips if flip.at <= at]
+        hung = [run for run in self.runs.values() if run.outcome is RunOutcome.HUNG]
+        mine = [flip.run for flip in self.flips[-1:] if flip.run is not None and check.status is Status.DOWN]
+        ids = {run.id for run in mine}
+        return Past(
+            status_at=before[-1] if before else Status.NEW,
+            newer_anonymous_end=any(run.ended_at is not None and run.ended_at >= at for run in self.ended()),
+            hung_run=next((run for run in hung if run.id in ids), None),
+            hung_since=any(
+                run.id not in ids
+                and run.started_at is not None
+                and run.started_at + check.rules.run_limit >= check.status_since
+                for run in hung
+            ),
+        )
+
+    def ended(self) -> list[Run]:
+        return [run for run in self.runs.values() if run.outcome is not RunOutcome.SUPERSEDED]
+
+    @invariant()
+    def what_arrived_is_told_as_if_it_had_come_in_order(self) -> None:
+        """Where some of it is known too late for that, an alarm may stand that would not, but none may be missing."""
+        life = self.truth()
+        now = self.silence(self.check, self.now).check
+        assert Status(life.status) is now.status or (now.status is Status.DOWN and self.doubtful)
+
+    def truth(self) -> Life:
+        held = {id(event) for event, _ in self.held}
+        return oracle.truth(
+            self.first_rules, [event for event in self.log if id(event) not in held], self.now, tuple(self.blind)
+        )
+
+    @property
+    def doubtful(self) -> bool:
+        """What was excused in between is not weighed again, and no start takes an alarm back."""
+        return self.n_unverified > 0 or self.held_a_start
+
+
+def _us(at: datetime | None) -> int | None:
+    return None if at is None else us(at)
+
+
+SMALL = settings(
+    max_examples=300, stateful_step_count=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+LARGE = settings(
+    max_examples=4_000, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+)
+
+
+def test_any_life_in_order_is_told_the_same_way_twice() -> None:
+    run_state_machine_as_test(InOrder, settings=SMALL)
+
+
+def test_any_life_out_of_order_ends_as_it_would_in_order() -> None:
+    run_state_machine_as_test(OutOfOrder, settings=SMALL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", [InOrder, OutOfOrder])
+def test_very_many_lives(machine: type[Lives]) -> None:
+    run_state_machine_as_test(machine, settings=LARGE)
