@@ -137,13 +137,14 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(
     assert mailbox.envelopes == []
 
 
-async def test_a_server_that_offers_no_starttls_gets_nothing(context: ChannelContext) -> None:
+@pytest.mark.parametrize("username", ["", "heartfly"])
+async def test_a_server_that_offers_no_starttls_gets_nothing(context: ChannelContext, username: str) -> None:
     """As when somebody on the way strips the offer: never fall back to plain text."""
-    async with SmtpScript() as script:
-        failed = await failure(context, mail_settings(script.port, security="starttls", username="heartfly"))
+    async with SmtpScript(ehlo="250-mx\r\n250 AUTH PLAIN", auth="235 welcome") as script:
+        failed = await failure(context, mail_settings(script.port, security="starttls", username=username))
     assert "STARTTLS" in str(failed)
     assert (failed.permanent, failed.ambiguous) == (False, False)
-    assert [command.split()[0] for command in script.commands] == ["EHLO"]
+    assert script.commands == ["EHLO heartfly.example.com"]
 
 
 async def test_a_server_that_takes_back_its_offer_gets_nothing(context: ChannelContext) -> None:

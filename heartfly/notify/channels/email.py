@@ -165,7 +165,6 @@ async def _submit(content: bytes, *, to: str, settings: MailSettings, helo: str)
             await client.rcpt(to)
             under_way = True
             accepted = await client.data(content)
-            under_way = False
         await _leave(client)
     except aiosmtplib.SMTPResponseException as error:
         raise _refused(error, settings.host, under_way=under_way) from error
