@@ -1,13 +1,14 @@
 """The outbox: alerts and who shall hear them, written in the transaction that decided them.
 
 Nothing is sent here. An alert that no channel listens to leaves no row; the flip is its history.
+Ids of alerts are the order in which each channel hears of a source, so they grow within it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -29,6 +30,11 @@ DEFAULT_EVENTS = (
 )
 """What a channel hears unless it was told otherwise. Lateness is asked for."""
 
+# Spelled out in the statement: an index over pending rows alone is not used when the word is a parameter.
+PENDING: sa.ColumnElement[str] = sa.literal_column("'pending'")
+
+_MILLISECOND = timedelta(milliseconds=1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -46,17 +52,14 @@ class Entry:
 
 def enqueue(tx: Tx, entries: Sequence[Entry], *, ids: IdSource, now: datetime) -> None:
     """Write alerts and one notification for each channel that hears them. An alert whose key exists is not repeated."""
-    entries = _new(tx, entries)
-    listeners = _listeners(tx, entries)
+    heard = _heard(tx, _new(tx, entries))
+    if not heard:
+        return
+    newest = _newest(tx, heard)
     alert_rows: list[dict[str, Any]] = []
     notification_rows: list[dict[str, Any]] = []
-    for entry in entries:
-        hearing = set(entry.channel_ids)
-        for check_id in entry.check_ids:
-            hearing |= {channel for channel, kinds in listeners.get(check_id, ()) if entry.alert.kind.value in kinds}
-        if not hearing:
-            continue
-        alert_id = ids.next(now)
+    for entry, hearing in heard:
+        alert_id = _id_after(newest.get(entry.source, 0), ids, now)
         alert_rows.append(_alert_row(entry, alert_id))
         notification_rows += [
             {
@@ -69,10 +72,9 @@ def enqueue(tx: Tx, entries: Sequence[Entry], *, ids: IdSource, now: datetime) -
             }
             for channel_id in sorted(hearing)
         ]
-    if alert_rows:
-        tx.conn.execute(sa.insert(alerts), alert_rows)
-        tx.conn.execute(sa.insert(notifications), notification_rows)
-        tx.changes.outbox = True
+    tx.conn.execute(sa.insert(alerts), alert_rows)
+    tx.conn.execute(sa.insert(notifications), notification_rows)
+    tx.changes.outbox = True
 
 
 def hears(tx: Tx, entries: Iterable[Entry]) -> bool:
@@ -108,6 +110,19 @@ def _new(tx: Tx, entries: Sequence[Entry]) -> list[Entry]:
     return fresh
 
 
+def _heard(tx: Tx, entries: Sequence[Entry]) -> list[tuple[Entry, set[int]]]:
+    """Each entry that some channel hears, with these channels."""
+    listeners = _listeners(tx, entries)
+    heard = []
+    for entry in entries:
+        hearing = set(entry.channel_ids)
+        for check_id in entry.check_ids:
+            hearing |= {channel for channel, kinds in listeners.get(check_id, ()) if entry.alert.kind.value in kinds}
+        if hearing:
+            heard.append((entry, hearing))
+    return heard
+
+
 def _listeners(tx: Tx, entries: Sequence[Entry]) -> dict[int, list[tuple[int, frozenset[str]]]]:
     """Each check id with its channels with the kinds of alert that each hears."""
     check_ids = {check_id for entry in entries for check_id in entry.check_ids}
@@ -127,3 +142,26 @@ def _listeners(tx: Tx, entries: Sequence[Entry]) -> dict[int, list[tuple[int, fr
         kinds = frozenset(row.own if row.events is None else row.events)
         found.setdefault(row.check_id, []).append((row.id, kinds))
     return found
+
+
+def _newest(tx: Tx, heard: Sequence[tuple[Entry, set[int]]]) -> dict[str, int]:
+    """Each source that still has something undelivered, with its newest alert."""
+    query = (
+        sa.select(notifications.c.source, sa.func.max(notifications.c.alert_id).label("alert_id"))
+        .where(
+            notifications.c.state == PENDING,
+            notifications.c.channel_id.in_({channel for _, hearing in heard for channel in hearing}),
+            notifications.c.source.in_({entry.source for entry, _ in heard}),
+        )
+        .group_by(notifications.c.source)
+    )
+    return {row.source: row.alert_id for row in tx.conn.execute(query)}
+
+
+def _id_after(newest: int, ids: IdSource, now: datetime) -> int:
+    """An id past what the source has undelivered, whose id may come from a node (or a time) with a faster clock."""
+    alert_id = ids.next(now)
+    if alert_id > newest:
+        return alert_id
+    ahead = (newest >> 22) - (IdSource(0).next(now) >> 22) + 1
+    return ids.next(now + ahead * _MILLISECOND)

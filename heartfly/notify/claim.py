@@ -1,0 +1,87 @@
+"""Takes work from the outbox: leases deliveries to this process, many channels in one transaction.
+
+A lease is what a crash between sending and recording leaves behind: when it ends, the delivery is sent
+again under the same id, as a possible duplicate. Tries that are due go first (again.py), then whatever no
+delivery carries yet (pack.py). Sending is dispatch.py's, the outcome record.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from heartfly.config import Alerts
+from heartfly.db.changes import Tx
+from heartfly.db.ids import IdSource
+from heartfly.db.models import channels, deliveries, notifications
+from heartfly.notify import again, pack
+from heartfly.notify.outbox import PENDING
+from heartfly.notify.work import Ask, ChannelRow, Claimed
+
+
+@dataclass(slots=True)
+class Claims:
+    work: list[Claimed] = field(default_factory=list)
+    holds: dict[int, datetime] = field(default_factory=dict)
+    """Channels in a storm, with the instant at which their next message may go out."""
+    passed_by: bool = False
+    """Another node was busy with a channel, so there may be more to take in a moment."""
+
+
+def claim(tx: Tx, asks: Sequence[Ask], *, now: datetime, node_id: int, rules: Alerts, ids: IdSource) -> Claims:
+    """Lease what each asking channel may send now, at most its `room`."""
+    claims = Claims()
+    rows = _channels(tx, asks)
+    for ask in asks:
+        channel = rows.get(ask.channel_id)
+        if channel is None:
+            if _exists(tx, ask):
+                claims.passed_by = True
+            else:
+                abandon(tx, ask.pid, ask.channel_id, at=now)
+            continue
+        due = again.take(tx, ask, channel, now=now, node_id=node_id, ids=ids)
+        fresh = pack.take(tx, ask, channel, room=ask.room - len(due), now=now, node_id=node_id, rules=rules)
+        claims.work += [*due, *fresh.work]
+        if fresh.hold_until is not None:
+            claims.holds[ask.channel_id] = fresh.hold_until
+    return claims
+
+
+def take_over(tx: Tx, *, now: datetime, node_id: int) -> None:
+    """End the leases of all other processes: only where there can be no other, on SQLite."""
+    tx.conn.execute(
+        sa.update(deliveries)
+        .where(deliveries.c.state == PENDING, deliveries.c.lease_until.is_not(None), deliveries.c.node_id != node_id)
+        .values(next_at=now)
+    )
+
+
+def abandon(tx: Tx, pid: int, channel_id: int, *, at: datetime) -> None:
+    """Give up whatever is undelivered on a channel that is gone. Nobody is told: its owner deleted it."""
+    for table in (deliveries, notifications):
+        tx.conn.execute(
+            sa.update(table)
+            .where(table.c.pid == pid, table.c.channel_id == channel_id, table.c.state == PENDING)
+            .values({"state": "failed", "done_at": at})
+        )
+
+
+def _channels(tx: Tx, asks: Sequence[Ask]) -> dict[int, ChannelRow]:
+    """The channels, locked where there are other nodes: of two that claim from one channel, one passes it by."""
+    query = (
+        sa.select(channels.c.id, channels.c.uuid, channels.c.kind, channels.c.config_enc, channels.c.rev)
+        .where(channels.c.pid.in_({ask.pid for ask in asks}), channels.c.id.in_({ask.channel_id for ask in asks}))
+        .order_by(channels.c.id)
+    )
+    if tx.on_postgres:
+        query = query.with_for_update(key_share=True, skip_locked=True)
+    return {row["id"]: ChannelRow(**row) for row in tx.conn.execute(query).mappings()}
+
+
+def _exists(tx: Tx, ask: Ask) -> bool:
+    query = sa.select(channels.c.id).where(channels.c.pid == ask.pid, channels.c.id == ask.channel_id)
+    return tx.conn.execute(query).first() is not None

@@ -1,0 +1,94 @@
+"""A lane for each channel: how much it may send now, so that a dead or slow one never delays another.
+
+A lane begins with a few sends at a time, grows to what its channel allows while they arrive, and shrinks
+to one while nobody answers. In memory only: after a restart each lane finds its width again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from heartfly.core.retry import RETRY_AFTER_CAP_S
+from heartfly.notify.channels.base import Channel
+from heartfly.notify.record import Outcome
+from heartfly.notify.work import Ask
+
+FIRST_WIDTH = 4
+MAX_IN_FLIGHT = 200
+"""Sends at a time over all lanes; beyond it each lane still has one."""
+_LONGEST_HOLD = timedelta(seconds=RETRY_AFTER_CAP_S)
+
+
+@dataclass(slots=True)
+class Lane:
+    """`channel` None: of a kind that this version does not know."""
+
+    pid: int
+    channel_id: int
+    channel: Channel | None
+    width: int = 1
+    ready_at: datetime | None = None
+    in_hand: set[str] = field(default_factory=set)
+    """Deliveries claimed and not yet recorded."""
+
+    def __post_init__(self) -> None:
+        self.width = min(FIRST_WIDTH, self._widest)
+
+    @property
+    def _widest(self) -> int:
+        return self.channel.concurrency if self.channel is not None else 1
+
+    @property
+    def spacing(self) -> timedelta:
+        return timedelta(seconds=self.channel.min_interval_s if self.channel is not None else 0)
+
+    def waits_until(self, now: datetime) -> datetime | None:
+        """When it may send again, or None: now. A wait beyond any real one is the work of a clock that stepped back."""
+        if self.ready_at is None or not now < self.ready_at <= now + _LONGEST_HOLD:
+            return None
+        return self.ready_at
+
+    def room(self, headroom: int) -> int:
+        """How many more sends may begin; a lane with a pace begins one at a time."""
+        free = self.width - len(self.in_hand)
+        if self.spacing:
+            free = min(free, 1)
+        return min(free, max(headroom, 0 if self.in_hand else 1))
+
+    def ask(self, room: int) -> Ask:
+        channel = self.channel
+        return Ask(
+            pid=self.pid,
+            channel_id=self.channel_id,
+            room=room,
+            folds=channel is not None and channel.folds_storms,
+            most_named=channel.fold_limit if channel is not None else 1,
+            spacing=self.spacing,
+            in_hand=frozenset(self.in_hand),
+        )
+
+    def took(self, delivery_id: str, now: datetime) -> None:
+        self.in_hand.add(delivery_id)
+        if self.spacing:
+            self.hold(now + self.spacing)
+
+    def hold(self, until: datetime) -> None:
+        self.ready_at = until if self.ready_at is None else max(self.ready_at, until)
+
+    def learn(self, outcome: Outcome) -> None:
+        """Widen while the receiver answers, narrow when it does not; wait as long as it asks for."""
+        failure = outcome.failure
+        if failure is None or outcome.code is not None:
+            self.width = min(2 * self.width, self._widest)
+        else:
+            self.width = 1
+        if failure is not None and failure.wish_s is not None:
+            self.hold(outcome.ended_at + min(timedelta(seconds=failure.wish_s), _LONGEST_HOLD))
+
+    def put_down(self, delivery_id: str) -> None:
+        self.in_hand.discard(delivery_id)
+
+    @property
+    def is_half_empty(self) -> bool:
+        return 2 * len(self.in_hand) <= self.width

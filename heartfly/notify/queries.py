@@ -1,0 +1,234 @@
+"""Reads about channels and what they carried, each bound to one project. Lists are read by key, newest first.
+
+Secrets stay sealed: what leaves here of a configuration is what its channel calls public.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.core.alerts import Alert
+from heartfly.db.models import alerts, attempts, channels, check_channels, deliveries, notifications
+from heartfly.errors import NotFoundError, StoreError
+from heartfly.notify.channels import CHANNELS
+from heartfly.notify.contents import decoded, without_output
+from heartfly.sealing import Sealer
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelView:
+    """`config` None: it was sealed with a key that is not here any more, or its kind is of a newer version."""
+
+    id: int
+    uuid: str
+    kind: str
+    name: str
+    config: dict[str, Any] | None
+    events: tuple[str, ...]
+    created_at: datetime
+    failing_since: datetime | None
+    last_error: str | None
+    n_checks: int
+    rev: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptView:
+    attempt: int
+    started_at: datetime
+    ended_at: datetime | None
+    """None: the sender stopped before it could say."""
+    code: int | None
+    reply: str | None
+    error: str | None
+    retry_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryView:
+    """`retry_at`: when it is tried next; None also while a try is under way."""
+
+    id: str
+    state: str
+    retry_at: datetime | None
+    possible_duplicate: bool
+    created_at: datetime
+    done_at: datetime | None
+    attempts: tuple[AttemptView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationView:
+    """One channel's copy of an alert. `alert` lacks the job's output; the channel may have been deleted since."""
+
+    alert_id: int
+    channel_id: int
+    channel_uuid: str | None
+    channel_name: str | None
+    alert: Alert
+    state: str
+    created_at: datetime
+    done_at: datetime | None
+    delivery: DeliveryView | None
+    """None: no delivery carries it yet."""
+
+
+def uuid_of(text: str) -> str:
+    """A public id as it is stored. NotFoundError for what cannot be one: a NUL would offend the database."""
+    lower = text.lower()
+    if not _UUID.fullmatch(lower):
+        raise NotFoundError("there is no such channel")
+    return lower
+
+
+async def list_channels(read: AsyncConnection, pid: int, sealer: Sealer) -> list[ChannelView]:
+    """All channels of the project, in the order in which they were made."""
+    return await _channels(read, pid, sealer, sa.true())
+
+
+async def one_channel(read: AsyncConnection, pid: int, channel_uuid: str, sealer: Sealer) -> ChannelView:
+    """NotFoundError, for one of another project too."""
+    found = await _channels(read, pid, sealer, channels.c.uuid == uuid_of(channel_uuid))
+    if not found:
+        raise NotFoundError("there is no such channel")
+    return found[0]
+
+
+async def list_notifications(
+    read: AsyncConnection,
+    pid: int,
+    *,
+    channel_uuid: str | None = None,
+    state: str | None = None,
+    before: tuple[int, int] | None = None,
+    limit: int,
+) -> list[NotificationView]:
+    """Newest first; `before`: those behind this one, given as its alert_id and channel_id."""
+    wanted = []
+    if channel_uuid is not None:
+        wanted.append(channels.c.uuid == uuid_of(channel_uuid))
+    if state is not None:
+        wanted.append(notifications.c.state == state)
+    if before is not None:
+        alert_id, channel_id = before
+        same = sa.and_(notifications.c.alert_id == alert_id, notifications.c.channel_id < channel_id)
+        wanted.append(sa.or_(notifications.c.alert_id < alert_id, same))
+    return await _notifications(read, pid, sa.and_(sa.true(), *wanted), limit)
+
+
+async def notification_of(read: AsyncConnection, pid: int, alert_key: str) -> NotificationView | None:
+    """What became of an alert for one channel, such as a test. None: there is no alert of that key."""
+    found = await _notifications(read, pid, alerts.c.key == alert_key, 1)
+    return found[0] if found else None
+
+
+async def _channels(
+    read: AsyncConnection, pid: int, sealer: Sealer, wanted: sa.ColumnElement[bool]
+) -> list[ChannelView]:
+    of_channel = (check_channels.c.pid == channels.c.pid, check_channels.c.channel_id == channels.c.id)
+    n_checks = sa.select(sa.func.count()).select_from(check_channels).where(*of_channel).scalar_subquery()
+    query = sa.select(channels, n_checks.label("n_checks")).where(channels.c.pid == pid, wanted)
+    return [
+        ChannelView(
+            id=row.id,
+            uuid=row.uuid,
+            kind=row.kind,
+            name=row.name,
+            config=_public(row, sealer),
+            events=tuple(row.events),
+            created_at=row.created_at,
+            failing_since=row.failing_since,
+            last_error=row.last_error,
+            n_checks=row.n_checks,
+            rev=row.rev,
+        )
+        for row in await read.execute(query.order_by(channels.c.id))
+    ]
+
+
+def _public(row: Any, sealer: Sealer) -> dict[str, Any] | None:
+    channel = CHANNELS.get(row.kind)
+    if channel is None:
+        return None
+    try:
+        return channel.public_config(msgspec.json.decode(sealer.open(row.config_enc)))
+    except StoreError:
+        return None
+
+
+async def _notifications(
+    read: AsyncConnection, pid: int, wanted: sa.ColumnElement[bool], limit: int
+) -> list[NotificationView]:
+    of_alert = sa.and_(alerts.c.pid == notifications.c.pid, alerts.c.id == notifications.c.alert_id)
+    to_channel = sa.and_(channels.c.pid == notifications.c.pid, channels.c.id == notifications.c.channel_id)
+    payload = without_output(on_postgres=read.dialect.name == "postgresql")
+    query = (
+        sa.select(notifications, channels.c.uuid, channels.c.name, payload.label("payload"))
+        .join(alerts, of_alert)
+        .outerjoin(channels, to_channel)
+        .where(notifications.c.pid == pid, wanted)
+        .order_by(notifications.c.alert_id.desc(), notifications.c.channel_id.desc())
+        .limit(limit)
+    )
+    rows = (await read.execute(query)).all()
+    carriers = await _deliveries(read, {row.delivery_id for row in rows if row.delivery_id is not None})
+    return [
+        NotificationView(
+            alert_id=row.alert_id,
+            channel_id=row.channel_id,
+            channel_uuid=row.uuid,
+            channel_name=row.name,
+            alert=decoded([row.payload])[0],
+            state=row.state,
+            created_at=row.created_at,
+            done_at=row.done_at,
+            delivery=carriers.get(row.delivery_id),
+        )
+        for row in rows
+    ]
+
+
+async def _deliveries(read: AsyncConnection, delivery_ids: Collection[str]) -> dict[str, DeliveryView]:
+    if not delivery_ids:
+        return {}
+    tries = await _attempts(read, delivery_ids)
+    query = sa.select(deliveries).where(deliveries.c.id.in_(delivery_ids))
+    return {
+        row.id: DeliveryView(
+            id=row.id,
+            state=row.state,
+            retry_at=row.next_at if row.state == "pending" and row.lease_until is None else None,
+            possible_duplicate=row.possible_duplicate,
+            created_at=row.created_at,
+            done_at=row.done_at,
+            attempts=tuple(tries.get(row.id, ())),
+        )
+        for row in await read.execute(query)
+    }
+
+
+async def _attempts(read: AsyncConnection, delivery_ids: Collection[str]) -> dict[str, Sequence[AttemptView]]:
+    query = sa.select(attempts).where(attempts.c.delivery_id.in_(delivery_ids)).order_by(attempts.c.attempt)
+    found: dict[str, list[AttemptView]] = {}
+    for row in await read.execute(query):
+        view = AttemptView(
+            attempt=row.attempt,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            code=row.code,
+            reply=row.reply,
+            error=row.error,
+            retry_at=row.retry_at,
+        )
+        found.setdefault(row.delivery_id, []).append(view)
+    return dict(found)

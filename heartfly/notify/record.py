@@ -1,0 +1,133 @@
+"""Records how tries ended: the attempt, the delivery and its notifications, in one transaction.
+
+Fenced: whoever's lease was taken over changes nothing, for somebody else sends the delivery now. When to
+try again is core/retry.py's, whom to tell of a failure failing.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from heartfly.core.retry import retry_at
+from heartfly.db.changes import Tx
+from heartfly.db.ids import IdSource
+from heartfly.db.models import attempts, deliveries, notifications
+from heartfly.notify.failing import GivenUp, give_up, works_again
+from heartfly.notify.outbox import PENDING
+from heartfly.notify.work import Claimed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """`ambiguous`: it may have arrived all the same. `wish_s`: the receiver's own Retry-After."""
+
+    error: str
+    permanent: bool = False
+    ambiguous: bool = False
+    wish_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one try ended. `is_test`: whoever asked for it waits for the answer, so there is no other try."""
+
+    claimed: Claimed
+    started_at: datetime
+    ended_at: datetime
+    code: int | None = None
+    reply: str = ""
+    failure: Failure | None = None
+    is_test: bool = False
+    jitter: float = 0.5
+
+    @property
+    def retry_at(self) -> datetime | None:
+        if self.failure is None:
+            return None
+        return retry_at(
+            self.claimed.attempt,
+            failed_at=self.ended_at,
+            permanent=self.failure.permanent or self.is_test,
+            retry_after_s=self.failure.wish_s,
+            jitter=self.jitter,
+        )
+
+
+def record(tx: Tx, outcomes: Sequence[Outcome], *, node_id: int, ids: IdSource) -> list[bool]:
+    """Tell of each outcome whether it counted; False: its lease had been taken over, or the channel is gone."""
+    held = _held(tx, outcomes, node_id)
+    counting = [one for one in outcomes if held.get(one.claimed.id) == one.claimed.attempt]
+    if counting:
+        tx.conn.execute(sa.insert(attempts), [_attempt_row(one) for one in counting])
+        _arrived(tx, [one for one in counting if one.failure is None])
+        _try_again(tx, [one for one in counting if one.retry_at is not None])
+        give_up(tx, list(_given_up(counting)), ids=ids)
+    return [held.get(one.claimed.id) == one.claimed.attempt for one in outcomes]
+
+
+def _held(tx: Tx, outcomes: Sequence[Outcome], node_id: int) -> dict[str, int]:
+    """The deliveries that this node still has a lease on, with the attempt that it is for."""
+    query = (
+        sa.select(deliveries.c.id, deliveries.c.attempt)
+        .where(
+            deliveries.c.id.in_([one.claimed.id for one in outcomes]),
+            deliveries.c.state == PENDING,
+            deliveries.c.node_id == node_id,
+        )
+        .order_by(deliveries.c.id)
+    )
+    if tx.on_postgres:
+        query = query.with_for_update()
+    return {row.id: row.attempt for row in tx.conn.execute(query)}
+
+
+def _attempt_row(one: Outcome) -> dict[str, Any]:
+    return {
+        "delivery_id": one.claimed.id,
+        "attempt": one.claimed.attempt,
+        "pid": one.claimed.pid,
+        "started_at": one.started_at,
+        "ended_at": one.ended_at,
+        "code": one.code,
+        "reply": one.reply or None,
+        "error": one.failure.error if one.failure is not None else None,
+        "retry_at": one.retry_at,
+    }
+
+
+def _arrived(tx: Tx, arrived: Sequence[Outcome]) -> None:
+    if not arrived:
+        return
+    by_id = deliveries.c.id == sa.bindparam("of")
+    ended = {"state": "sent", "done_at": sa.bindparam("at")}
+    free = {"next_at": None, "lease_until": None, "node_id": None}
+    values = [{"of": one.claimed.id, "at": one.ended_at} for one in arrived]
+    tx.conn.execute(sa.update(deliveries).where(by_id).values(ended | free), values)
+    carried = (notifications.c.delivery_id == sa.bindparam("of"), notifications.c.state == PENDING)
+    tx.conn.execute(sa.update(notifications).where(*carried).values(ended), values)
+    works_again(tx, {(one.claimed.pid, one.claimed.channel.id) for one in arrived})
+
+
+def _try_again(tx: Tx, failed: Sequence[Outcome]) -> None:
+    for one in failed:
+        waiting = {"next_at": one.retry_at, "lease_until": None, "node_id": None}
+        doubt = {"possible_duplicate": True} if one.failure is not None and one.failure.ambiguous else {}
+        tx.conn.execute(sa.update(deliveries).where(deliveries.c.id == one.claimed.id).values(waiting | doubt))
+
+
+def _given_up(outcomes: Iterable[Outcome]) -> Iterable[GivenUp]:
+    for one in outcomes:
+        if one.failure is not None and one.retry_at is None:
+            yield GivenUp(
+                delivery_id=one.claimed.id,
+                pid=one.claimed.pid,
+                channel_id=one.claimed.channel.id,
+                error=one.failure.error,
+                at=one.ended_at,
+                quiet=one.is_test,
+            )
