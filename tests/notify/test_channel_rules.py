@@ -43,12 +43,12 @@ def test_slack_is_sent_one_message_a_second() -> None:
     assert CHANNELS["slack"].min_interval_s == 1.0
 
 
-@pytest.mark.parametrize("channel", CHANNELS.values(), ids=str)
+@pytest.mark.parametrize("channel", CHANNELS.values(), ids=list(CHANNELS))
 def test_a_good_configuration_is_stored_as_given(channel: Channel) -> None:
     assert channel.parse_config(CONFIGS[channel.kind]) == CONFIGS[channel.kind]
 
 
-@pytest.mark.parametrize("channel", CHANNELS.values(), ids=str)
+@pytest.mark.parametrize("channel", CHANNELS.values(), ids=list(CHANNELS))
 def test_what_is_shown_of_a_configuration_holds_no_secret(channel: Channel) -> None:
     shown = repr(channel.public_config(CONFIGS[channel.kind]))
     assert "canary" not in shown
@@ -56,7 +56,7 @@ def test_what_is_shown_of_a_configuration_holds_no_secret(channel: Channel) -> N
     assert not any(secret in shown for secret in channel.secrets(CONFIGS[channel.kind]))
 
 
-@pytest.mark.parametrize("channel", CHANNELS.values(), ids=str)
+@pytest.mark.parametrize("channel", CHANNELS.values(), ids=list(CHANNELS))
 def test_the_secrets_of_a_configuration_are_known_for_masking(channel: Channel) -> None:
     text = repr(CONFIGS[channel.kind])
     for secret in sorted(channel.secrets(CONFIGS[channel.kind]), key=len, reverse=True):
@@ -65,14 +65,14 @@ def test_the_secrets_of_a_configuration_are_known_for_masking(channel: Channel) 
     assert SECRET not in text
 
 
-@pytest.mark.parametrize("channel", CHANNELS.values(), ids=str)
+@pytest.mark.parametrize("channel", CHANNELS.values(), ids=list(CHANNELS))
 def test_an_unknown_field_is_refused_by_its_path(channel: Channel) -> None:
     with pytest.raises(InvalidValueError) as refusal:
         channel.parse_config(CONFIGS[channel.kind] | {"colour": "red"})
     assert refusal.value.field == "config.colour"
 
 
-@pytest.mark.parametrize("channel", CHANNELS.values(), ids=str)
+@pytest.mark.parametrize("channel", CHANNELS.values(), ids=list(CHANNELS))
 def test_a_configuration_needs_its_address(channel: Channel) -> None:
     with pytest.raises(InvalidValueError) as refusal:
         channel.parse_config({})
