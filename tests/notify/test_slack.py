@@ -353,8 +353,8 @@ async def test_a_hook_that_is_gone_is_not_tried_again(
     assert failure.value.permanent
 
 
-@pytest.mark.parametrize("url", ["http://hooks.slack.com/x", "https://u:p@hooks.slack.com/x", "slack", "", None, 7])
-def test_an_address_that_is_no_https_url_is_refused(url: object) -> None:
+@pytest.mark.parametrize("url", ["ftp://hooks.slack.com/x", "https://u:p@hooks.slack.com/x", "slack", "", None, 7])
+def test_an_address_that_is_no_http_url_is_refused(url: object) -> None:
     with pytest.raises(InvalidValueError) as refusal:
         SLACK.parse_config({"url": url})
     assert refusal.value.field == "config.url"

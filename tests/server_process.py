@@ -1,0 +1,134 @@
+"""The real server as a subprocess, and a small HTTP client for talking to it. Bounded in time everywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+START_LIMIT_S = 30.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """`heartfly serve` in a directory of its own. Settings are given as variables."""
+
+    folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    port: int = 0
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = {f"HEARTFLY_{name}": value for name, value in self.settings.items()}
+        return os.environ | {"HEARTFLY_OUTGOING__ALLOW_PRIVATE": "true", "HEARTFLY_SERVER__DRAIN_S": "0"} | own
+
+    def command(self, *arguments: str, given: str = "") -> str:
+        """Run `heartfly …` here and return what it printed; a failure shows what it said."""
+        done = subprocess.run(
+            [sys.executable, "-m", "heartfly", *arguments],
+            cwd=self.folder,
+            env=self.environment | {"HEARTFLY_URL": self.url},
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert 0 == done.returncode, done.stdout + done.stderr
+        return done.stdout
+
+    def init(self) -> dict[str, str]:
+        said = self.command(
+            "init", "--email", "ada@example.com", "--password-stdin", "--project", "acme", "--json",
+            given="correct horse battery\n",
+        )  # fmt: skip
+        keys: dict[str, str] = json.loads(said)
+        return keys
+
+    def start(self) -> float:
+        """Start it and return the seconds until it answered."""
+        self.port = self.port or free_port()
+        log = (self.folder / "server.log").open("ab")
+        begun = time.perf_counter()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "heartfly", "serve", "--port", str(self.port)],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=log,
+            stderr=log,
+        )
+        log.close()
+        while time.perf_counter() < begun + START_LIMIT_S:
+            assert self.process.poll() is None, (self.folder / "server.log").read_text()[-3000:]
+            try:
+                with urllib.request.urlopen(f"{self.url}/healthz", timeout=1):
+                    return time.perf_counter() - begun
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                # Not yet; waiting for the child to exit is the one wait that both cannot miss its death and ends.
+                try:
+                    self.process.wait(0.02)
+                except subprocess.TimeoutExpired:
+                    continue
+        raise AssertionError("the server did not start:\n" + (self.folder / "server.log").read_text()[-3000:])
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(20)
+
+    def stop(self) -> int:
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(40)
+
+    def api(self, method: str, path: str, key: str, body: object = None) -> Any:
+        request = urllib.request.Request(
+            f"{self.url}{path}",
+            method=method,
+            headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+            data=None if body is None else json.dumps(body).encode(),
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=20) as reply:
+                said = reply.read()
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from error
+        return json.loads(said) if said else None
+
+
+async def get(port: int, path: str) -> int:
+    """One request on a connection of its own, as cron with curl makes it. 0: no answer came."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return 0
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        answer = await asyncio.wait_for(reader.read(), 15)
+        return int(answer[9:12]) if answer.startswith(b"HTTP/1.") else 0
+    except (OSError, ValueError, TimeoutError):
+        return 0
+    finally:
+        writer.close()
