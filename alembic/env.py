@@ -14,6 +14,8 @@ def run() -> None:
         target_metadata=metadata,
         render_as_batch=True,
         transaction_per_migration=True,
+        # SQLite can undo DDL as well, now that transactions are begun by us and not by its driver.
+        transactional_ddl=True,
         compare_type=True,
     )
     with context.begin_transaction():

@@ -168,7 +168,7 @@ class App:
         )
         self.front = Front(
             self.state,
-            health=Health(self.facts, clock),
+            health=Health(self.facts),
             ping=PingDoor(
                 self.ingest,
                 max_body=settings.pings.max_body_bytes,
@@ -180,9 +180,11 @@ class App:
         """What readiness is judged by."""
         looked = self.watcher.last_beat
         return Facts(
-            last_write_at=self.watcher.last_beat_at,
+            now=self.ground.clock.now(),
+            last_beat_at=self.watcher.last_beat_at,
             watermark=looked.watermark if looked is not None else None,
             broken=self.ground.database.broken,
+            stopping=self.stop.is_set(),
         )
 
     async def start(self) -> None:

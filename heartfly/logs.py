@@ -53,7 +53,7 @@ _SLACK_TOKEN = re.compile(r"xox[a-z]-[A-Za-z0-9-]+")
 _AUTHORIZATION = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]+", re.IGNORECASE)
 # Loggers of libraries that say too much: httpx and httpcore name every URL, secrets included; uvicorn's
 # access log would repeat our request line; apscheduler tells each wake-up.
-_QUIET = ("httpx", "httpcore", "uvicorn.access", "apscheduler", "asyncio", "aiosqlite")
+_QUIET = ("alembic", "httpx", "httpcore", "uvicorn.access", "apscheduler", "asyncio", "aiosqlite")
 
 
 class LogSettings(Protocol):

@@ -1,0 +1,84 @@
+"""Migrations make exactly the tables that the code uses, and a run that was killed can be run again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from heartfly.clock import SystemClock
+from heartfly.db.database import Database
+from heartfly.db.migrate import HEAD, alembic_config, current, upgrade
+from heartfly.db.models import metadata
+from heartfly.errors import StoreError
+
+
+@pytest.fixture
+def empty(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Iterator[Database]:
+    """A database without a schema."""
+    database = Database(url=database_url, data_dir=tmp_path, clock=SystemClock())
+    if database.on_postgres:
+        with database.engine.begin() as connection:
+            connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+            connection.exec_driver_sql("CREATE SCHEMA public")
+    yield database
+    database.close()
+
+
+def differences(database: Database) -> list[object]:
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return list(compare_metadata(context, metadata))
+
+
+def test_migrations_make_what_the_models_say(empty: Database) -> None:
+    assert upgrade(empty.engine)
+
+    assert [] == differences(empty)
+    assert not upgrade(empty.engine)
+
+
+def test_the_head_that_the_code_knows_is_the_newest_migration(empty: Database) -> None:
+    with empty.engine.connect() as connection:
+        assert HEAD == ScriptDirectory.from_config(alembic_config(connection)).get_current_head()
+        assert current(connection) is None
+
+
+class Killed(BaseException):
+    """The process is gone: nothing after this statement runs, nothing is committed."""
+
+
+@pytest.mark.parametrize("at", [1, 2, 13, 29, 40])
+def test_a_migration_killed_at_any_statement_can_be_run_again(empty: Database, at: int) -> None:
+    count = 0
+
+    def kill(conn: sa.Connection, *_: object) -> None:
+        nonlocal count
+        count += 1
+        if count == at + 3:  # the first few look for the version table
+            raise Killed
+
+    sa.event.listen(empty.engine, "before_cursor_execute", kill)
+    with pytest.raises(Killed):
+        upgrade(empty.engine)
+    sa.event.remove(empty.engine, "before_cursor_execute", kill)
+    empty.engine.dispose()
+
+    with empty.engine.connect() as connection:
+        assert set() == set(sa.inspect(connection).get_table_names()) - {"alembic_version"}
+    upgrade(empty.engine)
+    assert [] == differences(empty)
+
+
+def test_a_database_of_a_newer_version_is_left_alone(empty: Database) -> None:
+    upgrade(empty.engine)
+    with empty.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+
+    with pytest.raises(StoreError, match="newer"):
+        upgrade(empty.engine)
