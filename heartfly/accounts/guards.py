@@ -1,0 +1,79 @@
+"""Who asks, and may they? The bearer key of a request becomes a Caller, once, before anything is read of it.
+
+The only file of this room that knows the web framework. Without a word to the contrary a handler that
+reads needs the scope `read`, and every other one `write`: nobody can forget to say so.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+
+from heartfly.accounts.keys import Caller, Scope, caller_of
+from heartfly.clock import Clock
+from heartfly.db.database import Database
+from heartfly.errors import ForbiddenError, OverloadedError, UnauthenticatedError
+
+Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_LONGEST_KEY = 200
+
+
+class TooManyRequestsError(OverloadedError):
+    """The key asks too often; others are served."""
+
+
+def bearer(database: Database, clock: Clock, *, per_minute: int) -> Guard:
+    """A guard that leaves the Caller in `scope["auth"]`, or raises what is wrong."""
+    pace = Pace(per_minute)
+
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        secret = _secret(connection.headers.get("authorization", ""))
+        async with database.read() as read:
+            caller = await caller_of(read, secret, now=clock.now())
+        connection.scope["auth"] = caller
+        pace.demand(caller, clock.monotonic())
+        _demand(caller, Scope.READ if connection.scope.get("method") in _READING else Scope.WRITE)
+
+    return guard
+
+
+def _secret(header: str) -> str:
+    scheme, _, secret = header.partition(" ")
+    secret = secret.strip()
+    if scheme.lower() != "bearer" or not secret or len(secret) > _LONGEST_KEY or not secret.isascii():
+        raise UnauthenticatedError("an API key is needed: Authorization: Bearer hf_…")
+    return secret
+
+
+def _demand(caller: Caller, scope: Scope) -> None:
+    if scope not in caller.scopes:
+        raise ForbiddenError(f"this key lacks the scope {scope}")
+
+
+class Pace:
+    """How often each key may ask: a bucket that holds a minute's worth, in this process's memory."""
+
+    def __init__(self, per_minute: int, *, remembered: int = 10_000) -> None:
+        self._per_minute = per_minute
+        self._remembered = remembered
+        self._buckets: OrderedDict[tuple[int, str], tuple[float, float]] = OrderedDict()
+
+    def demand(self, caller: Caller, now: float) -> None:
+        """`now`: monotonic seconds. TooManyRequestsError when the bucket is empty."""
+        key = (caller.pid, caller.actor)
+        left, last = self._buckets.pop(key, (float(self._per_minute), now))
+        left = min(float(self._per_minute), left + (now - last) * self._per_minute / 60)
+        self._buckets[key] = (left - 1 if left >= 1 else left, now)
+        if len(self._buckets) > self._remembered:
+            self._buckets.popitem(last=False)
+        if left < 1:
+            raise TooManyRequestsError(
+                f"more than {self._per_minute} requests a minute",
+                retry_after=max(1, round((1 - left) * 60 / self._per_minute)),
+            )

@@ -1,0 +1,90 @@
+"""`/healthz`: the process answers. `/readyz`: it also hears, writes and judges, so it may be sent traffic.
+
+Raw ASGI, like the ping door: a probe must not depend on the framework, nor on a key. Says why not,
+in words, and never anything that only the owner may know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from heartfly.errors import StoreError
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+BEAT_WITHIN = timedelta(seconds=5)
+LAG_WITHIN = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known at one moment. `last_beat_at`: the last write of the watcher that was committed."""
+
+    now: datetime
+    last_beat_at: datetime | None
+    watermark: datetime | None
+    broken: StoreError | None
+    stopping: bool = False
+
+
+def reasons(facts: Facts) -> list[str]:
+    """Why no traffic should come here; empty when it may."""
+    found = []
+    if facts.stopping:
+        found.append("Heartfly is stopping")
+    if facts.broken is not None:
+        found.append("the database cannot be written any more")
+    if facts.last_beat_at is None or facts.watermark is None:
+        found.append("nothing has been written since the start")
+        return found
+    if facts.now - facts.last_beat_at > BEAT_WITHIN:
+        found.append(f"the last write was {_seconds(facts.now - facts.last_beat_at)} ago")
+    if facts.now - facts.watermark >= LAG_WITHIN:
+        found.append(f"silence is judged only up to {_seconds(facts.now - facts.watermark)} ago")
+    return found
+
+
+def _seconds(span: timedelta) -> str:
+    return f"{span.total_seconds():.0f} s"
+
+
+class Health:
+    def __init__(self, facts: Callable[[], Facts]) -> None:
+        self._facts = facts
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        if scope["method"] not in {"GET", "HEAD"}:
+            await _answer(send, 405, {"status": "method not allowed"}, with_body=True)
+            return
+        with_body = scope["method"] == "GET"
+        if scope["path"] == "/healthz":
+            await _answer(send, 200, {"status": "ok"}, with_body=with_body)
+            return
+        facts = self._facts()
+        why_not = reasons(facts)
+        lag = None if facts.watermark is None else max(0.0, (facts.now - facts.watermark).total_seconds())
+        told = {"status": "not ready" if why_not else "ready", "reasons": why_not, "watermark_lag_s": lag}
+        await _answer(send, 503 if why_not else 200, told, with_body=with_body)
+
+
+async def _answer(send: Send, status: int, told: dict[str, Any], *, with_body: bool) -> None:
+    body = msgspec.json.encode(told)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    if status == 503:
+        headers.append((b"retry-after", b"5"))
+    if status == 405:
+        headers.append((b"allow", b"GET, HEAD"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body if with_body else b""})

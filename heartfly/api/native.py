@@ -1,0 +1,163 @@
+"""The native API under `/v1/`, as one ASGI application: its routes, and what holds for all of them.
+
+A key for everything but the schema, problem documents for every error, bodies up to 1 MiB, no caching,
+one log line a request. What a route does stands in v1/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import msgspec
+from litestar import Litestar, MediaType, Response, Router, get
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
+
+from heartfly import __version__
+from heartfly.accounts.guards import bearer
+from heartfly.api import problems
+from heartfly.api.ping import Receive, Scope, Send
+from heartfly.api.request import ApiRequest
+from heartfly.api.state import ApiState
+from heartfly.api.v1 import channels, checks, flips, notifications, pings, runs, wire, wire_channels
+from heartfly.clock import Clock
+from heartfly.errors import HeartflyError
+from heartfly.logs import line
+
+MAX_BODY = 1024 * 1024
+REQUESTS_PER_MINUTE = 600
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_HANDLERS = (
+    checks.list_checks,
+    checks.create_check,
+    checks.read_check,
+    checks.edit_check,
+    checks.delete_check,
+    checks.pause_check,
+    checks.resume_check,
+    checks.next_times,
+    pings.list_pings,
+    pings.ping_body,
+    flips.list_flips,
+    runs.list_runs,
+    channels.list_channels,
+    channels.create_channel,
+    channels.read_channel,
+    channels.edit_channel,
+    channels.delete_channel,
+    channels.send_test,
+    notifications.list_notifications,
+)
+
+_HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"cache-control": b"no-store",
+    b"referrer-policy": b"no-referrer",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def native_api(state: ApiState, *, requests_per_minute: int = REQUESTS_PER_MINUTE) -> NativeApi:
+    """`requests_per_minute`: of one key; more are answered with 429."""
+    framework = Litestar(
+        route_handlers=[
+            Router(
+                "/v1",
+                route_handlers=list(_HANDLERS),
+                guards=[bearer(state.database, state.clock, per_minute=requests_per_minute)],
+                security=[{"key": []}],
+            ),
+            schema,
+        ],
+        state=State({"api": state}),
+        request_class=ApiRequest,
+        request_max_body_size=MAX_BODY,
+        exception_handlers={HeartflyError: problems.answer, HTTPException: problems.answer, Exception: problems.answer},
+        openapi_config=_openapi(),
+        logging_config=None,
+        debug=False,
+    )
+    return NativeApi(framework, state.clock)
+
+
+@get("/v1/openapi.json", include_in_schema=False, media_type=MediaType.JSON)
+async def schema(request: ApiRequest) -> Response[dict[str, Any]]:
+    """OpenAPI 3.1. No key is needed: it says nothing about anybody."""
+    document = request.app.openapi_schema.to_schema()
+    # The framework's own shapes lack what is refused (unknown fields) and what is explained (docstrings).
+    _, shapes = msgspec.json.schema_components(
+        (*wire.SHAPES, *wire_channels.SHAPES), ref_template="#/components/schemas/{name}"
+    )
+    document["components"]["schemas"] = document["components"]["schemas"] | shapes
+    return Response(document)
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Heartfly",
+        version=__version__,
+        description="Checks, their pings, runs and flips, and the channels that alerts go to.",
+        components=Components(
+            security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description="An API key: hf_…")}
+        ),
+        operation_id_creator=lambda handler, _method, _path: handler.handler_name,
+        render_plugins=[],
+    )
+
+
+class NativeApi:
+    """Around the framework: headers that every answer has, answers to HEAD, and the canonical line."""
+
+    def __init__(self, framework: Litestar, clock: Clock) -> None:
+        self.framework = framework
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = _Exchange(scope, send, started=self._clock.monotonic())
+        # The framework spells the same ASGI shapes as typed dictionaries.
+        application = cast("Application", self.framework)
+        try:
+            await application(exchange.scope, receive, exchange.send)
+        finally:
+            exchange.tell(ended=self._clock.monotonic())
+
+
+class _Exchange:
+    """One request and its answer, as the log will tell of them: no query, no id, of the key its first letters."""
+
+    def __init__(self, scope: Scope, send: Send, *, started: float) -> None:
+        self._is_head = scope["method"] == "HEAD"
+        self.scope = {**scope, "method": "GET"} if self._is_head else scope
+        self._method = scope["method"]
+        self._send = send
+        self._started = started
+        self._status = 0
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            # A list of its own for each answer: what is appended to a shared one is sent to the next caller.
+            given = list(message["headers"])
+            names = {name.lower() for name, _ in given}
+            given += [(name, value) for name, value in _HEADERS.items() if name not in names]
+            message = {**message, "headers": given}
+        elif self._is_head and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await self._send(message)
+
+    def tell(self, *, ended: float) -> None:
+        caller = self.scope.get("auth")
+        line(
+            "request",
+            method=self._method,
+            route=self.scope.get("path_template", ""),
+            status=self._status,
+            took_ms=round((ended - self._started) * 1000, 3),
+            key=caller.actor.removeprefix("key:hf_") if caller else "",
+            project=caller.project_slug if caller else "",
+        )

@@ -1,0 +1,55 @@
+"""Keyset paging: a cursor names the last row of a page, so that rows that come or go shift nothing.
+
+To callers a cursor is opaque. It says which list it belongs to; one of another list is refused.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from typing import Annotated, TypeVar
+
+from litestar.params import QueryParameter
+
+from heartfly.errors import InvalidValueError
+
+Limit = Annotated[int, QueryParameter(ge=1, le=500, description="How many at most; 100 if not said.")]
+Cursor = Annotated[str | None, QueryParameter(description="`next` of the page before; left out for the first page.")]
+
+DEFAULT_LIMIT = 100
+_LARGEST = 2**63 - 1
+
+Row = TypeVar("Row")
+
+
+def cursor_of(of: str, *numbers: int) -> str:
+    """Name a place in the list `of`, by the numbers that it is sorted by."""
+    text = ",".join((of, *map(str, numbers)))
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def place(text: str | None, of: str, n: int) -> tuple[int, ...] | None:
+    """The `n` numbers of a cursor of this list; None: from the start. Raises InvalidValueError."""
+    if text is None:
+        return None
+    try:
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+        name, *numbers = urlsafe_b64decode(padded).decode("ascii").split(",")
+        found = tuple(int(number) for number in numbers if len(number) < 20)
+    except (ValueError, binascii.Error):
+        raise _not_ours() from None
+    if name != of or len(found) != n or not all(-_LARGEST <= number <= _LARGEST for number in found):
+        raise _not_ours()
+    return found
+
+
+def _not_ours() -> InvalidValueError:
+    return InvalidValueError("cursor", "must be the `next` of a page of this list")
+
+
+def cut(rows: Sequence[Row], limit: int, name: Callable[[Row], str]) -> tuple[Sequence[Row], str | None]:
+    """Of `limit` + 1 rows asked for: the page, and the cursor of the next one if there is more."""
+    if len(rows) <= limit:
+        return rows, None
+    return rows[:limit], name(rows[limit - 1])

@@ -1,0 +1,60 @@
+"""A request of the native API: whose it is, what it may use, and its body, decoded by our own rules."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from litestar import Request
+from litestar.datastructures import State
+from litestar.params import HeaderParameter
+from typing_extensions import override
+
+from heartfly.accounts.keys import Caller, Scope
+from heartfly.api.body import decode
+from heartfly.api.state import ApiState
+from heartfly.errors import InvalidValueError
+
+_ETAG = re.compile(r'\s*"(\d{1,18})"\s*', re.ASCII)
+
+IfMatch = Annotated[
+    str | None,
+    HeaderParameter(name="If-Match", description="The ETag of the check as you read it; 412 if it has changed since."),
+]
+
+
+class ApiRequest(Request[None, Caller, State]):
+    @property
+    def api(self) -> ApiState:
+        state: ApiState = self.scope["litestar_app"].state.api
+        return state
+
+    @property
+    def caller(self) -> Caller:
+        caller: Caller = self.scope["auth"]
+        return caller
+
+    @property
+    def may_write(self) -> bool:
+        return Scope.WRITE in self.caller.scopes
+
+    @override
+    async def json(self) -> Any:
+        """The body as the handler's `data` is annotated. The framework's own decoder answers 500 to hostile input."""
+        field = self.route_handler.parsed_data_field
+        assert field is not None
+        return decode(await self.body(), field.annotation)
+
+
+def etag(rev: int) -> str:
+    return f'"{rev}"'
+
+
+def rev_of(if_match: str | None) -> int | None:
+    """The revision that the caller saw; None: any will do."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    known = _ETAG.fullmatch(if_match)
+    if known is None:
+        raise InvalidValueError("If-Match", 'must be an ETag as it was given, such as "17"')
+    return int(known[1])

@@ -1,0 +1,118 @@
+"""Channels: list, add, read, edit, delete, and send a test through one."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+from litestar import Response, delete, get, patch, post
+from litestar.params import FromPath, JSONBody
+
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
+from heartfly.api.problems import told_as
+from heartfly.api.request import ApiRequest
+from heartfly.api.v1.wire_channels import (
+    ChannelEdit,
+    ChannelIn,
+    ChannelOut,
+    ChannelPage,
+    NotificationOut,
+    channel_out,
+    notification_out,
+)
+from heartfly.checks import hearing
+from heartfly.notify import commands, queries
+
+T = TypeVar("T")
+
+
+@get("/channels", summary="List channels", responses=told_as(422), tags=["channels"])
+async def list_channels(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> ChannelPage:
+    after = place(cursor, "channels", 1)
+    async with request.api.database.read() as read:
+        views = await queries.list_channels(read, request.caller.pid, request.api.sealer)
+    rest = [view for view in views if after is None or view.id > after[0]]
+    page, following = cut(rest[: limit + 1], limit, lambda view: cursor_of("channels", view.id))
+    return ChannelPage([channel_out(view) for view in page], following)
+
+
+@post("/channels", summary="Add a channel", responses=told_as(409, 422), tags=["channels"])
+async def create_channel(request: ApiRequest, data: JSONBody[ChannelIn]) -> Response[ChannelOut]:
+    """The secret of a webhook is in this answer and in no other."""
+    api, pid, at = request.api, request.caller.pid, request.api.clock.now()
+    uuid, secret = await api.database.write(
+        lambda tx: hearing.add_channel(
+            tx,
+            pid,
+            kind=data.kind,
+            name=data.name,
+            config=data.config,
+            events=_given(data.events),
+            check_uuids=_given(data.checks),
+            at=at,
+            ids=api.ids,
+            sealer=api.sealer,
+        )
+    )
+    location = f"{api.base_url}/v1/channels/{uuid}"
+    return Response(await _told(request, uuid, secret=secret), status_code=201, headers={"Location": location})
+
+
+@get("/channels/{channel_id:str}", summary="Read a channel", responses=told_as(404), tags=["channels"])
+async def read_channel(request: ApiRequest, channel_id: FromPath[str]) -> ChannelOut:
+    return await _told(request, channel_id)
+
+
+@patch("/channels/{channel_id:str}", summary="Edit a channel", responses=told_as(404, 409, 422), tags=["channels"])
+async def edit_channel(request: ApiRequest, channel_id: FromPath[str], data: JSONBody[ChannelEdit]) -> ChannelOut:
+    """With a new configuration, what waits to be tried again is tried at once."""
+    api, pid, at = request.api, request.caller.pid, request.api.clock.now()
+    await api.database.write(
+        lambda tx: hearing.edit_channel(
+            tx,
+            pid,
+            channel_id,
+            name=_given(data.name),
+            config=_given(data.config),
+            events=_given(data.events),
+            check_uuids=_given(data.checks),
+            at=at,
+            ids=api.ids,
+            sealer=api.sealer,
+        )
+    )
+    return await _told(request, channel_id)
+
+
+@delete("/channels/{channel_id:str}", summary="Delete a channel", responses=told_as(404), tags=["channels"])
+async def delete_channel(request: ApiRequest, channel_id: FromPath[str]) -> None:
+    """What it has not delivered yet is given up."""
+    api, pid, at = request.api, request.caller.pid, request.api.clock.now()
+    await api.database.write(lambda tx: hearing.remove_channel(tx, pid, channel_id, at=at, ids=api.ids))
+
+
+@post(
+    "/channels/{channel_id:str}/test",
+    summary="Send a test",
+    responses=told_as(404),
+    tags=["channels"],
+    status_code=202,
+)
+async def send_test(request: ApiRequest, channel_id: FromPath[str]) -> NotificationOut:
+    """It is on its way; what became of it is told by `GET /v1/notifications`."""
+    api, pid, at = request.api, request.caller.pid, request.api.clock.now()
+    key = await api.database.write(lambda tx: commands.send_test(tx, pid, channel_id, at=at, ids=api.ids))
+    async with api.database.read() as read:
+        view = await queries.notification_of(read, pid, key)
+    assert view is not None
+    return notification_out(view)
+
+
+async def _told(request: ApiRequest, channel_id: str, *, secret: str | None = None) -> ChannelOut:
+    async with request.api.database.read() as read:
+        view = await queries.one_channel(read, request.caller.pid, channel_id, request.api.sealer)
+    return channel_out(view, secret=secret)
+
+
+def _given(value: T | msgspec.UnsetType) -> T | None:
+    return None if isinstance(value, msgspec.UnsetType) else value

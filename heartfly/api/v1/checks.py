@@ -1,0 +1,167 @@
+"""Checks: list, create, read, edit, pause, resume, delete, and when they are expected next."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from litestar import Response, delete, get, patch, post
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
+from heartfly.api.problems import told_as
+from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
+from heartfly.api.v1.wire import CheckOut, CheckPage, NextOut, check_out
+from heartfly.checks import commands, history, queries
+from heartfly.checks.config import CheckIn
+from heartfly.checks.queries import Wanted
+from heartfly.checks.rows import schedule_of
+from heartfly.core import schedule as schedules
+from heartfly.core import text
+from heartfly.core.describe import describe, notices
+from heartfly.core.words import Status
+from heartfly.errors import ConflictError
+
+_A_YEAR = timedelta(days=366)
+
+
+@get("/checks", summary="List checks", responses=told_as(422), tags=["checks"])
+async def list_checks(  # noqa: PLR0917 - the framework passes by name
+    request: ApiRequest,
+    status: Annotated[list[Status] | None, QueryParameter(description="Of any of these.")] = None,
+    tag: Annotated[list[str] | None, QueryParameter(description="With all of these tags.")] = None,
+    q: Annotated[str, QueryParameter(description="With this text in name, slug or a tag.")] = "",
+    slug: FromQuery[str] = "",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> CheckPage:
+    wanted = Wanted(
+        statuses=status or (),
+        tags=[text.one_line(one, field="tag", most=50) for one in tag or ()][:50],
+        text=text.one_line(q, field="q", most=200),
+        slug=text.one_line(slug, field="slug", most=100),
+    )
+    after = place(cursor, "checks", 1)
+    api, pid = request.api, request.caller.pid
+    async with api.database.read() as read:
+        rows = await queries.find_many(read, pid, wanted, after=after[0] if after else None, limit=limit + 1)
+        page, following = cut(rows, limit, lambda row: cursor_of("checks", row.id))
+        channels = await queries.channels_of(read, pid, [row.id for row in page])
+    now = api.clock.now()
+    return CheckPage(
+        [
+            check_out(row, channels[row.id], base_url=api.base_url, now=now, with_secret=request.may_write)
+            for row in page
+        ],
+        following,
+    )
+
+
+@post("/checks", summary="Create a check", responses=told_as(409, 422), tags=["checks"])
+async def create_check(
+    request: ApiRequest,
+    data: JSONBody[CheckIn],
+    upsert: Annotated[
+        Literal["slug"] | None, QueryParameter(description="Edit the check that has this slug, if there is one: 200.")
+    ] = None,
+) -> Response[CheckOut]:
+    api, caller, at = request.api, request.caller, request.api.clock.now()
+    if upsert is None:
+        uuid, is_new = (
+            await api.database.write(
+                lambda tx: commands.create(tx, caller.pid, data, at=at, ids=api.ids, actor=caller.actor)
+            ),
+            True,
+        )
+    else:
+        uuid, is_new = await api.database.write(
+            lambda tx: commands.create_or_edit(tx, caller.pid, data, at=at, ids=api.ids, actor=caller.actor)
+        )
+    answer = await _told(request, uuid, status=201 if is_new else 200)
+    answer.headers["Location"] = f"{api.base_url}/v1/checks/{uuid}"
+    return answer
+
+
+@get("/checks/{check_id:str}", summary="Read a check", responses=told_as(404), tags=["checks"])
+async def read_check(request: ApiRequest, check_id: FromPath[str]) -> Response[CheckOut]:
+    return await _told(request, check_id)
+
+
+@patch("/checks/{check_id:str}", summary="Edit a check", responses=told_as(404, 409, 412, 422), tags=["checks"])
+async def edit_check(
+    request: ApiRequest, check_id: FromPath[str], data: JSONBody[CheckIn], if_match: IfMatch = None
+) -> Response[CheckOut]:
+    """What is left out stays as it is. A new schedule or grace counts from now on."""
+    api, caller, at, rev = request.api, request.caller, request.api.clock.now(), rev_of(if_match)
+    await api.database.write(
+        lambda tx: commands.edit(tx, caller.pid, check_id, data, at=at, ids=api.ids, actor=caller.actor, rev=rev)
+    )
+    return await _told(request, check_id)
+
+
+@delete(
+    "/checks/{check_id:str}",
+    summary="Delete a check",
+    responses=told_as(404, 412, 422),
+    tags=["checks"],
+    status_code=204,
+)
+async def delete_check(request: ApiRequest, check_id: FromPath[str], if_match: IfMatch = None) -> None:
+    """With its whole history. Nobody is told."""
+    api, pid, rev = request.api, request.caller.pid, rev_of(if_match)
+    gone = await api.database.write(lambda tx: commands.delete(tx, pid, check_id, rev=rev))
+    await history.remove(api.database, pid, gone)
+
+
+@post(
+    "/checks/{check_id:str}/pause",
+    summary="Pause a check",
+    responses=told_as(404, 412, 422),
+    tags=["checks"],
+    status_code=200,
+)
+async def pause_check(request: ApiRequest, check_id: FromPath[str], if_match: IfMatch = None) -> Response[CheckOut]:
+    """Nothing is expected until it is resumed, or, unless it is `sticky`, until the next success or fail."""
+    api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
+    await api.database.write(lambda tx: commands.pause(tx, pid, check_id, at=at, ids=api.ids, rev=rev))
+    return await _told(request, check_id)
+
+
+@post(
+    "/checks/{check_id:str}/resume",
+    summary="Resume a check",
+    responses=told_as(404, 409, 412, 422),
+    tags=["checks"],
+    status_code=200,
+)
+async def resume_check(request: ApiRequest, check_id: FromPath[str], if_match: IfMatch = None) -> Response[CheckOut]:
+    """The check is new again: nothing is expected until its next success."""
+    api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
+    await api.database.write(lambda tx: commands.resume(tx, pid, check_id, at=at, ids=api.ids, rev=rev))
+    return await _told(request, check_id)
+
+
+@get("/checks/{check_id:str}/next", summary="When it is expected", responses=told_as(404, 409, 422), tags=["checks"])
+async def next_times(
+    request: ApiRequest, check_id: FromPath[str], count: Annotated[int, QueryParameter(ge=1, le=100)] = 5
+) -> NextOut:
+    """The next times of its schedule, counted from its last success or fail."""
+    api = request.api
+    async with api.database.read() as read:
+        row = await queries.find(read, request.caller.pid, check_id)
+    now = api.clock.now()
+    try:
+        schedule = schedule_of((row.kind, row.period_s, row.expression, row.zone, row.dialect))
+        times = schedules.upcoming(schedule, now, count, anchor=row.anchor_at or now)
+    except ValueError as error:
+        raise ConflictError(f"its next times cannot be worked out: {error}") from error
+    return NextOut(times, describe(schedule), notices(schedule, now, min(times[-1:] or [now + _A_YEAR])))
+
+
+async def _told(request: ApiRequest, check_id: str, *, status: int = 200) -> Response[CheckOut]:
+    api, pid = request.api, request.caller.pid
+    async with api.database.read() as read:
+        row = await queries.find(read, pid, check_id)
+        channels = await queries.channels_of(read, pid, [row.id])
+    body = check_out(row, channels[row.id], base_url=api.base_url, now=api.clock.now(), with_secret=request.may_write)
+    return Response(body, status_code=status, headers={"ETag": etag(row.rev)})

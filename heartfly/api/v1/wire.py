@@ -1,0 +1,247 @@
+"""The shapes of checks and their history, and how rows become them. Field lists are explicit, in both directions.
+
+Durations are seconds, instants RFC 3339 in UTC, figures exact decimals as text, and internal ids text
+(they do not fit a JavaScript number). A check as it is read can be sent back as it is asked for, field
+by field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Annotated, Any
+
+import msgspec
+from sqlalchemy import Row
+
+from heartfly.checks.config import CheckIn, FiltersIn, GateIn, ScheduleIn
+from heartfly.checks.rows import Timing, schedule_of
+from heartfly.checks.wording import schedule_words
+from heartfly.core.describe import describe
+from heartfly.core.words import PingKind, Reason, RunOutcome, Status
+from heartfly.errors import InvalidValueError
+
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class CheckOut(msgspec.Struct, kw_only=True):
+    """A check. `ping_url` is its secret: null for a key that may only read."""
+
+    id: str
+    name: str
+    slug: str
+    tags: list[str]
+    description: str
+    status: Status
+    status_since: Instant
+    status_reason: Reason | None
+    running: bool
+    """A run is under way."""
+    late: bool
+    """Up or degraded, and its signal is overdue within the grace."""
+    schedule: ScheduleIn
+    schedule_text: str
+    schedule_error: str | None
+    """Why the next expected time cannot be worked out; null when it can."""
+    grace: int
+    max_run: int | None
+    """How long a started run may take; null: the grace."""
+    methods: str
+    filters: FiltersIn
+    gates: list[GateIn]
+    sticky: bool
+    channels: list[str]
+    ping_url: str | None
+    n_pings: int
+    last_ping_at: Instant | None
+    last_ping_kind: PingKind | None
+    last_duration: float | None
+    next_expected_at: Instant | None
+    goes_down_at: Instant | None
+    """The first instant at which silence is an alarm; null: never, as things stand."""
+    created_at: Instant
+    updated_at: Instant
+
+
+class CheckPage(msgspec.Struct):
+    items: list[CheckOut]
+    next: str | None
+
+
+def check_out(row: Row[Any], channels: Sequence[str], *, base_url: str, now: datetime, with_secret: bool) -> CheckOut:
+    running = row.n_open_runs > 0
+    watched = row.status in {Status.UP, Status.DEGRADED}
+    return CheckOut(
+        id=row.uuid,
+        name=row.name,
+        slug=row.slug,
+        tags=list(row.tags),
+        description=row.description,
+        status=Status(row.status),
+        status_since=row.status_since,
+        status_reason=Reason(row.status_reason) if row.status_reason else None,
+        running=running,
+        # A run under way is not lateness: the rule of core/check.py.
+        late=watched and not running and row.expected_at is not None and row.expected_at <= now,
+        schedule=_schedule(row),
+        schedule_text=_schedule_text((row.kind, row.period_s, row.expression, row.zone, row.dialect))
+        or schedule_words(row),
+        schedule_error=row.schedule_error,
+        grace=row.grace_s,
+        max_run=row.max_run_s,
+        methods=row.methods,
+        filters=msgspec.json.decode(row.filters, type=FiltersIn) if row.filters else FiltersIn(),
+        gates=msgspec.json.decode(row.gates, type=list[GateIn]) if row.gates else [],
+        sticky=row.sticky,
+        channels=list(channels),
+        ping_url=f"{base_url}/ping/{row.ping_uuid}" if with_secret else None,
+        n_pings=row.n_pings,
+        last_ping_at=row.last_ping_at,
+        last_ping_kind=PingKind(row.last_kind) if row.last_kind else None,
+        last_duration=_seconds(row.last_duration_us),
+        next_expected_at=row.expected_at,
+        goes_down_at=row.goes_down_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _schedule(row: Row[Any]) -> ScheduleIn:
+    if row.kind == "period":
+        return ScheduleIn(kind=row.kind, period=row.period_s, zone=row.zone, dialect=row.dialect)
+    return ScheduleIn(kind=row.kind, expression=row.expression, zone=row.zone, dialect=row.dialect)
+
+
+@lru_cache(maxsize=4096)
+def _schedule_text(timing: Timing) -> str:
+    """In plain English; empty when the schedule, once good, can no longer be read (a zone that was removed)."""
+    try:
+        return describe(schedule_of(timing))
+    except (InvalidValueError, ValueError):
+        return ""
+
+
+def _seconds(microseconds: int | None) -> float | None:
+    return None if microseconds is None else microseconds / 1_000_000
+
+
+class NextOut(msgspec.Struct):
+    """The next times at which the check is expected, and what clock changes do to them."""
+
+    items: list[Instant]
+    schedule_text: str
+    notices: list[str]
+
+
+class PingOut(msgspec.Struct, kw_only=True):
+    """One signal. `duration`: of the run that it ended. `body_size`: as sent; what is kept may be shorter."""
+
+    n: int
+    kind: PingKind
+    received_at: Instant
+    exit_status: int | None
+    rid: str | None
+    run_id: str | None
+    duration: float | None
+    method: str
+    scheme: str
+    remote: str
+    agent: str
+    body_size: int
+    body_url: str | None
+
+
+class PingPage(msgspec.Struct):
+    items: list[PingOut]
+    next: str | None
+
+
+def ping_out(row: Row[Any], *, check_url: str) -> PingOut:
+    ended = row.kind in {PingKind.SUCCESS, PingKind.FAIL}
+    return PingOut(
+        n=row.n,
+        kind=PingKind(row.kind),
+        received_at=row.received_at,
+        exit_status=row.exit_status,
+        rid=row.rid,
+        run_id=None if row.run_id is None else str(row.run_id),
+        duration=_seconds(row.duration_us) if ended else None,
+        method=row.method,
+        scheme=row.scheme,
+        remote=row.remote,
+        agent=row.agent,
+        body_size=row.body_size,
+        body_url=f"{check_url}/pings/{row.n}/body" if row.has_body else None,
+    )
+
+
+class FlipOut(msgspec.Struct, kw_only=True):
+    """One change of status. `at`: when it was true; `decided_at`: when Heartfly knew."""
+
+    n: int
+    at: Instant
+    decided_at: Instant
+    from_status: Status
+    to_status: Status
+    reason: Reason
+    run_id: str | None
+    retracts: int | None
+    """The `n` of the flip that this one takes back: it was not true."""
+
+
+class FlipPage(msgspec.Struct):
+    items: list[FlipOut]
+    next: str | None
+
+
+def flip_out(row: Row[Any]) -> FlipOut:
+    return FlipOut(
+        n=row.flip_no,
+        at=row.at,
+        decided_at=row.decided_at,
+        from_status=Status(row.from_status),
+        to_status=Status(row.to_status),
+        reason=Reason(row.reason),
+        run_id=None if row.run_id is None else str(row.run_id),
+        retracts=row.retracts_flip_no,
+    )
+
+
+class RunOut(msgspec.Struct, kw_only=True):
+    """A start and its end. `outcome` null: under way. One that was missed has only its `slot_at`."""
+
+    id: str
+    rid: str | None
+    outcome: RunOutcome | None
+    started_at: Instant | None
+    ended_at: Instant | None
+    slot_at: Instant | None
+    duration: float | None
+    exit_status: int | None
+    ping_n: int | None
+    metrics: dict[str, str]
+
+
+class RunPage(msgspec.Struct):
+    items: list[RunOut]
+    next: str | None
+
+
+def run_out(row: Row[Any], metrics: Mapping[str, str]) -> RunOut:
+    return RunOut(
+        id=str(row.id),
+        rid=row.rid,
+        outcome=RunOutcome(row.outcome) if row.outcome else None,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        slot_at=row.slot_at,
+        duration=_seconds(row.duration_us),
+        exit_status=row.exit_status,
+        ping_n=row.ping_n,
+        metrics=dict(metrics),
+    )
+
+
+SHAPES = (CheckIn, CheckPage, NextOut, PingPage, FlipPage, RunPage)
+"""Everything here that goes in or out, for the schema; what these are made of comes along."""

@@ -1,0 +1,162 @@
+"""The shapes of channels and notifications. What of a configuration may be seen is decided by its channel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from heartfly.api.v1.wire import Instant
+from heartfly.core.words import Reason
+from heartfly.notify.queries import ChannelView, DeliveryView, NotificationView
+
+
+class ChannelIn(msgspec.Struct, forbid_unknown_fields=True):
+    """`config`: `to` for email; `url` for slack; `url`, `method`, `headers`, `body`, `secrets`, … for webhook."""
+
+    kind: str
+    name: str
+    config: dict[str, Any]
+    events: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """What it hears; everything but lateness when left out."""
+    checks: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Ids of checks, or `["*"]` for all that there are now, as when left out."""
+
+
+class ChannelEdit(msgspec.Struct, forbid_unknown_fields=True):
+    """What is left out stays. A `config` replaces the old one whole, but for a webhook's `secrets`."""
+
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    config: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    events: list[str] | msgspec.UnsetType = msgspec.UNSET
+    checks: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class ChannelOut(msgspec.Struct, kw_only=True):
+    """A channel. Whatever in its configuration is a secret is masked; null: it cannot be opened any more."""
+
+    id: str
+    kind: str
+    name: str
+    config: dict[str, Any] | None
+    events: list[str]
+    n_checks: int
+    created_at: Instant
+    failing_since: Instant | None
+    last_error: str | None
+    secret: str | None = None
+    """Of a webhook, in the answer to its creation only: what its signatures are made with."""
+
+
+class ChannelPage(msgspec.Struct):
+    items: list[ChannelOut]
+    next: str | None
+
+
+def channel_out(view: ChannelView, *, secret: str | None = None) -> ChannelOut:
+    return ChannelOut(
+        id=view.uuid,
+        kind=view.kind,
+        name=view.name,
+        config=view.config,
+        events=list(view.events),
+        n_checks=view.n_checks,
+        created_at=view.created_at,
+        failing_since=view.failing_since,
+        last_error=view.last_error,
+        secret=secret,
+    )
+
+
+class AttemptOut(msgspec.Struct, kw_only=True):
+    """One try. `ended_at` null: under way, or cut off."""
+
+    n: int
+    started_at: Instant
+    ended_at: Instant | None
+    code: int | None
+    reply: str | None
+    error: str | None
+    retry_at: Instant | None
+
+
+class DeliveryOut(msgspec.Struct, kw_only=True):
+    """What carries the notification: `id` is a webhook's `webhook-id`. One mail may carry many notifications."""
+
+    id: str
+    state: str
+    retry_at: Instant | None
+    possible_duplicate: bool
+    created_at: Instant
+    done_at: Instant | None
+    attempts: list[AttemptOut]
+
+
+class NotificationOut(msgspec.Struct, kw_only=True):
+    """One channel's copy of an alert. `channel` null: it was deleted."""
+
+    id: str
+    event: str
+    state: str
+    channel: str | None
+    channel_name: str | None
+    check: str | None
+    check_name: str | None
+    at: Instant
+    decided_at: Instant
+    reason: Reason | None
+    explain: str
+    created_at: Instant
+    done_at: Instant | None
+    delivery: DeliveryOut | None
+
+
+class NotificationPage(msgspec.Struct):
+    items: list[NotificationOut]
+    next: str | None
+
+
+def notification_out(view: NotificationView) -> NotificationOut:
+    alert = view.alert
+    return NotificationOut(
+        id=f"{view.alert_id}-{view.channel_id}",
+        event=alert.kind.value,
+        state=view.state,
+        channel=view.channel_uuid,
+        channel_name=view.channel_name,
+        check=alert.check.uuid if alert.check else None,
+        check_name=alert.check.name if alert.check else None,
+        at=alert.at,
+        decided_at=alert.decided_at,
+        reason=alert.reason,
+        explain=alert.explain,
+        created_at=view.created_at,
+        done_at=view.done_at,
+        delivery=_delivery_out(view.delivery) if view.delivery else None,
+    )
+
+
+def _delivery_out(view: DeliveryView) -> DeliveryOut:
+    return DeliveryOut(
+        id=view.id,
+        state=view.state,
+        retry_at=view.retry_at,
+        possible_duplicate=view.possible_duplicate,
+        created_at=view.created_at,
+        done_at=view.done_at,
+        attempts=[
+            AttemptOut(
+                n=one.attempt,
+                started_at=one.started_at,
+                ended_at=one.ended_at,
+                code=one.code,
+                reply=one.reply,
+                error=one.error,
+                retry_at=one.retry_at,
+            )
+            for one in view.attempts
+        ],
+    )
+
+
+SHAPES = (ChannelIn, ChannelEdit, ChannelPage, NotificationPage)

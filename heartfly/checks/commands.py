@@ -1,0 +1,262 @@
+"""What people do to checks: create, edit, pause, resume, delete. Each function is one transaction's work.
+
+What a command makes of a check's life is decided in core/check.py, and what follows from it is
+written by flips.py. A command finds the check by its public id within the caller's project, so that
+another project's check reads exactly as one that does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from itertools import count
+
+import msgspec
+import sqlalchemy as sa
+
+from heartfly.checks.config import CheckConfig, CheckIn, ScheduleIn, merged, of_row
+from heartfly.checks.create import assign_channels, insert_check, record_version
+from heartfly.checks.flips import Taken, record
+from heartfly.checks.queries import UUID, uuid_of
+from heartfly.checks.rows import Stored, load, one, select_locked
+from heartfly.core import check as life
+from heartfly.core import schedule as schedules
+from heartfly.core import text
+from heartfly.core.schedule import Dialect, Kind
+from heartfly.core.values import Step
+from heartfly.db.changes import Tx
+from heartfly.db.ids import IdSource
+from heartfly.db.models import addresses, channels, check_channels, checks
+from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
+
+ALL_CHANNELS = "*"
+_MOST_CHANNELS = 200
+_SLUG_ROOT = 90
+"""Of a slug's 100 characters: the rest is for the number that makes it unique."""
+
+
+class SlugTakenError(ConflictError):
+    """Another check of the project has the slug that was asked for."""
+
+    field = "slug"
+
+
+class ChangedMeanwhileError(ConflictError):
+    """The check is not any more what the caller saw when he decided (`If-Match`)."""
+
+
+def create(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, actor: str) -> str:
+    """A new check; returns its public id. Without a slug one is made of the name, and made unique."""
+    config = _named(merged(CheckConfig(), asked))
+    _demand_fire(config, at)
+    channel_ids = _channel_ids(tx, pid, asked.channels)
+    if config.slug:
+        made = _insert(tx, pid, config, actor=actor, at=at, ids=ids)
+    else:
+        made = _insert_with_free_slug(tx, pid, config, actor=actor, at=at, ids=ids)
+    assign_channels(tx, pid, made.id, channel_ids)
+    uuid: str = made.row.uuid
+    return uuid
+
+
+def create_or_edit(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, actor: str) -> tuple[str, bool]:
+    """The check with the slug asked for, as asked; made if there is none. Returns its id and whether it is new."""
+    if not isinstance(asked.slug, str):
+        raise InvalidValueError("slug", "is required with ?upsert=slug")
+    slug = text.slug(asked.slug, field="slug")
+    query = sa.select(checks.c.uuid).where(checks.c.pid == pid, checks.c.slug == slug).order_by(checks.c.id).limit(2)
+    found: Sequence[str] = tx.conn.execute(query).scalars().all()
+    if len(found) > 1:
+        raise SlugTakenError(f"two checks have the slug {slug}: name the one that you mean by its id")
+    if not found:
+        return create(tx, pid, asked, at=at, ids=ids, actor=actor), True
+    edit(tx, pid, found[0], asked, at=at, ids=ids, actor=actor)
+    return found[0], False
+
+
+def edit(
+    tx: Tx, pid: int, uuid: str, asked: CheckIn, *, at: datetime, ids: IdSource, actor: str, rev: int | None = None
+) -> None:
+    """Change what was asked for. A new schedule or grace counts from now on; nothing else moves the deadline."""
+    found = _locked(tx, pid, uuid, rev)
+    config = merged(_config(found), asked)
+    if isinstance(asked.schedule, ScheduleIn):
+        _demand_fire(config, at)
+    differs = config != _config(found)
+    if differs:
+        _write_config(tx, found, config, at=at)
+        record_version(tx, pid, found.id, config, actor=actor, at=at)
+    if asked.channels is not msgspec.UNSET:
+        assign_channels(tx, pid, found.id, _channel_ids(tx, pid, asked.channels))
+    elif not differs:
+        return
+    _live_by(tx, found, ids=ids, at=at)
+
+
+def pause(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, rev: int | None = None) -> None:
+    """Nothing is expected any more; runs under way are superseded. Pausing a paused check changes nothing."""
+    found = _locked(tx, pid, uuid, rev)
+    step = life.pause(found.check, at)
+    if step.flips:
+        _record(tx, found, step, ids=ids, at=at)
+
+
+def resume(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, rev: int | None = None) -> None:
+    """New again. ConflictError when the check is not paused."""
+    found = _locked(tx, pid, uuid, rev)
+    step = life.resume(found.check, at)
+    if step is None:
+        raise ConflictError("the check is not paused")
+    _record(tx, found, step, ids=ids, at=at)
+
+
+def delete(tx: Tx, pid: int, uuid: str, *, rev: int | None = None) -> int:
+    """The check is gone at once, with its address and its channels. Returns the id that its history still bears.
+
+    The address stays as a mark that history is left to remove (see history.py), also across a crash.
+    """
+    found = _locked(tx, pid, uuid, rev)
+    of_check = (addresses.c.pid == pid, addresses.c.check_id == found.id)
+    tx.conn.execute(sa.update(addresses).where(*of_check).values(kind="gone"))
+    for table in (check_channels, checks):
+        column = table.c.id if table is checks else table.c.check_id
+        tx.conn.execute(sa.delete(table).where(table.c.pid == pid, column == found.id))
+    return found.id
+
+
+# --- what they have in common ------------------------------------------------------------------------
+
+
+def _locked(tx: Tx, pid: int, uuid: str, rev: int | None) -> Stored:
+    found = load(tx, select_locked().where(checks.c.pid == pid, checks.c.uuid == uuid_of(uuid)))
+    if not found:
+        raise NotFoundError("there is no such check")
+    if rev is not None and found[0].check.rev != rev:
+        raise ChangedMeanwhileError("the check has changed since you read it")
+    return found[0]
+
+
+def _config(stored: Stored) -> CheckConfig:
+    return of_row(stored.row._asdict())
+
+
+def _record(tx: Tx, stored: Stored, step: Step, *, ids: IdSource, at: datetime) -> None:
+    before, stored.check = stored.check, step.check
+    record(tx, [Taken(stored, before, step)], ids=ids, now=at)
+
+
+def _live_by(tx: Tx, old: Stored, *, ids: IdSource, at: datetime) -> None:
+    """Let the rules judge the life so far under the row as it is now."""
+    new = one(tx, old.pid, old.id)
+    assert new is not None
+    fresh = new.check.rules
+    if _when(_config(old)) == _when(_config(new)):
+        # A schedule that stayed is the same value: else an edit of anything would put off the deadline.
+        fresh = replace(fresh, next_after=old.check.rules.next_after)
+    # Assigning channels may have counted a revision of its own, which is therefore read again.
+    new.check = replace(old.check, rev=new.check.rev)
+    _record(tx, new, life.edited(new.check, fresh, at), ids=ids, at=at)
+
+
+def _when(config: CheckConfig) -> tuple[str, int, str, str, str]:
+    return (config.kind, config.period_s, config.expression, config.zone, config.dialect)
+
+
+def _demand_fire(config: CheckConfig, at: datetime) -> None:
+    """A one-time date that has passed is no schedule to ask for, though one that was stored may be read."""
+    if config.kind != Kind.PERIOD:
+        schedules.parse(
+            Kind(config.kind),
+            expression=config.expression,
+            zone=config.zone,
+            dialect=Dialect(config.dialect),
+            after=at,
+        )
+
+
+# --- names -------------------------------------------------------------------------------------------
+
+
+def _named(config: CheckConfig) -> CheckConfig:
+    if not (config.name or config.slug):
+        raise InvalidValueError("name", "is required")
+    return config if config.name else replace(config, name=config.slug)
+
+
+def _insert(tx: Tx, pid: int, config: CheckConfig, *, actor: str, at: datetime, ids: IdSource) -> Stored:
+    """SlugTakenError, also when another node takes the slug at this very moment."""
+    if config.slug in _taken(tx, pid, config.slug):
+        raise SlugTakenError(f"there is a check with the slug {config.slug} already")
+    try:
+        with tx.conn.begin_nested():
+            return insert_check(tx, pid, config, actor=actor, at=at, ids=ids, slug_key=config.slug)
+    except sa.exc.IntegrityError as error:
+        raise SlugTakenError(f"there is a check with the slug {config.slug} already") from error
+
+
+def _insert_with_free_slug(tx: Tx, pid: int, config: CheckConfig, *, actor: str, at: datetime, ids: IdSource) -> Stored:
+    base = text.slugify(config.name) or "check"
+    for _ in range(3):
+        slug = _free(base, _taken(tx, pid, base))
+        try:
+            return _insert(tx, pid, replace(config, slug=slug), actor=actor, at=at, ids=ids)
+        except SlugTakenError:
+            continue  # by another node, since we looked
+    raise SlugTakenError(f"no slug like {base} is free; ask for one")
+
+
+def _taken(tx: Tx, pid: int, base: str) -> set[str]:
+    """Slugs of the project that begin like this one, cut so that a number has room."""
+    query = sa.select(checks.c.slug).where(
+        checks.c.pid == pid, checks.c.slug.startswith(base[:_SLUG_ROOT], autoescape=True)
+    )
+    return set(tx.conn.execute(query).scalars())
+
+
+def _free(base: str, taken: set[str]) -> str:
+    """`backup`, or else `backup-2`, `backup-3` and so on."""
+    if base not in taken:
+        return base
+    return next(slug for n in count(2) if (slug := f"{base[:_SLUG_ROOT]}-{n}") not in taken)
+
+
+def _set_slug(tx: Tx, stored: Stored, slug: str) -> dict[str, str]:
+    """The columns of a new slug; unchanged, a duplicate that a foreign API made stays one."""
+    if slug == stored.row.slug:
+        return {}
+    if slug in _taken(tx, stored.pid, slug):
+        raise SlugTakenError(f"there is a check with the slug {slug} already")
+    return {"slug": slug, "slug_key": slug}
+
+
+def _write_config(tx: Tx, stored: Stored, config: CheckConfig, *, at: datetime) -> None:
+    columns = asdict(config) | {"tags": list(config.tags), "updated_at": at}
+    columns |= _set_slug(tx, stored, columns.pop("slug"))
+    update = sa.update(checks).where(checks.c.pid == stored.pid, checks.c.id == stored.id).values(columns)
+    try:
+        with tx.conn.begin_nested():
+            tx.conn.execute(update)
+    except sa.exc.IntegrityError as error:
+        raise SlugTakenError(f"there is a check with the slug {config.slug} already") from error
+
+
+# --- channels ----------------------------------------------------------------------------------------
+
+
+def _channel_ids(tx: Tx, pid: int, asked: list[str] | msgspec.UnsetType) -> set[int] | None:
+    """None: all of the project."""
+    if isinstance(asked, msgspec.UnsetType) or asked == [ALL_CHANNELS]:
+        return None
+    if len(asked) > _MOST_CHANNELS:
+        raise InvalidValueError("channels", f"must be at most {_MOST_CHANNELS}")
+    wanted = [uuid.lower() for uuid in asked]
+    for i, uuid in enumerate(wanted):
+        if not UUID.fullmatch(uuid):
+            raise InvalidValueError(f"channels[{i}]", 'must be the id of a channel; all of them are ["*"]')
+    query = sa.select(channels.c.uuid, channels.c.id).where(channels.c.pid == pid, channels.c.uuid.in_(wanted))
+    known = {row.uuid: row.id for row in tx.conn.execute(query)}
+    for i, uuid in enumerate(wanted):
+        if uuid not in known:
+            raise InvalidValueError(f"channels[{i}]", "there is no such channel")
+    return set(known.values())

@@ -1,0 +1,188 @@
+"""Who hears of which checks: channels are added, edited and removed here, on behalf of the checks.
+
+What a channel is, and what of its configuration is a secret, is decided in notify/. Here is what
+follows for checks: one of which somebody hears that it is late must be looked at earlier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from heartfly.checks.create import refresh_wants_late
+from heartfly.checks.flips import Taken, record
+from heartfly.checks.queries import uuid_of
+from heartfly.checks.rows import load, select_locked
+from heartfly.core import check as life
+from heartfly.core.words import AlertKind
+from heartfly.db.changes import Tx
+from heartfly.db.ids import IdSource
+from heartfly.db.models import channels, checks
+from heartfly.errors import InvalidValueError, NotFoundError, StoreError
+from heartfly.notify import commands
+from heartfly.notify.channels import CHANNELS
+from heartfly.notify.channels.base import MASK
+from heartfly.notify.commands import Assign
+from heartfly.notify.signature import new_secret
+from heartfly.sealing import Sealer
+
+ALL_CHECKS = "*"
+_SLICE = 500
+
+
+def add_channel(
+    tx: Tx,
+    pid: int,
+    *,
+    kind: str,
+    name: str,
+    config: Mapping[str, Any],
+    events: Sequence[str] | None,
+    check_uuids: Sequence[str] | None,
+    at: datetime,
+    ids: IdSource,
+    sealer: Sealer,
+) -> tuple[str, str | None]:
+    """A new channel. Returns its public id, and the secret that was made for it: the only time that it is seen."""
+    assign = _assign(tx, pid, check_uuids)
+    secret = new_secret() if kind == "webhook" and "secrets" not in config else None
+    made = commands.create_channel(
+        tx,
+        pid,
+        kind=kind,
+        name=name,
+        config=dict(config) if secret is None else {**config, "secrets": [secret]},
+        events=events,
+        assign="all" if assign is None else assign,
+        at=at,
+        ids=ids,
+        sealer=sealer,
+    )
+    if events is not None and AlertKind.LATE in events:
+        _look_earlier(tx, pid, made.check_ids, at=at, ids=ids)
+    return made.uuid, secret
+
+
+def edit_channel(
+    tx: Tx,
+    pid: int,
+    uuid: str,
+    *,
+    name: str | None,
+    config: Mapping[str, Any] | None,
+    events: Sequence[str] | None,
+    check_uuids: Sequence[str] | None,
+    at: datetime,
+    ids: IdSource,
+    sealer: Sealer,
+) -> None:
+    """Change what is given. A configuration is replaced whole, but for the signing secrets of a webhook."""
+    row = _row(tx, pid, uuid)
+    if config is not None:
+        config = _completed(row, config, sealer)
+    assign = _assign(tx, pid, check_uuids)
+    changed = commands.edit_channel(
+        tx, pid, uuid, name=name, config=config, events=events, assign=assign, at=at, sealer=sealer
+    )
+    if AlertKind.LATE in row.events or (events is not None and AlertKind.LATE in events):
+        _look_earlier(tx, pid, changed.check_ids, at=at, ids=ids)
+
+
+def remove_channel(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource) -> None:
+    row = _row(tx, pid, uuid)
+    changed = commands.delete_channel(tx, pid, uuid, at=at)
+    if AlertKind.LATE in row.events:
+        _look_earlier(tx, pid, changed.check_ids, at=at, ids=ids)
+
+
+def _row(tx: Tx, pid: int, uuid: str) -> Any:
+    query = sa.select(channels).where(channels.c.pid == pid, channels.c.uuid == _channel_uuid(uuid))
+    row = tx.conn.execute(query).first()
+    if row is None:
+        raise NotFoundError("there is no such channel")
+    return row
+
+
+def _channel_uuid(text: str) -> str:
+    try:
+        return uuid_of(text)
+    except NotFoundError:
+        raise NotFoundError("there is no such channel") from None
+
+
+def _assign(tx: Tx, pid: int, check_uuids: Sequence[str] | None) -> Assign | None:
+    if check_uuids is None:
+        return None
+    if list(check_uuids) == [ALL_CHECKS]:
+        return "all"
+    wanted = [uuid.lower() for uuid in check_uuids]
+    known: dict[str, int] = {}
+    for some in _slices(wanted):
+        plain = [uuid for uuid in some if "\x00" not in uuid]
+        query = sa.select(checks.c.uuid, checks.c.id).where(checks.c.pid == pid, checks.c.uuid.in_(plain))
+        known |= {row.uuid: row.id for row in tx.conn.execute(query)}
+    for i, uuid in enumerate(wanted):
+        if uuid not in known:
+            raise InvalidValueError(f"checks[{i}]", 'there is no such check; all of them are ["*"]')
+    return frozenset(known.values())
+
+
+# --- configurations ----------------------------------------------------------------------------------
+
+
+def _completed(row: Any, config: Mapping[str, Any], sealer: Sealer) -> Mapping[str, Any]:
+    """With the secrets that are kept. What was masked when it was read must not be stored as it was shown."""
+    channel = CHANNELS.get(row.kind)
+    if channel is None:
+        return config
+    try:
+        stored = msgspec.json.decode(sealer.open(row.config_enc))
+    except StoreError:
+        # Its key is lost, and with it every secret: a new configuration is the way out.
+        return config
+    shown = dict(_leaves(channel.public_config(stored)))
+    for path, value in _leaves(config):
+        if isinstance(value, str) and MASK in value and shown.get(path) == value:
+            raise InvalidValueError(path, "is masked: send it whole, or leave the configuration out")
+    if "secrets" in stored and "secrets" not in config:
+        return {**config, "secrets": stored["secrets"]}
+    return config
+
+
+def _leaves(value: Any, path: str = "config") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{path}.{name}")
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}[{i}]")
+    else:
+        yield path, value
+
+
+# --- lateness ----------------------------------------------------------------------------------------
+
+
+def _look_earlier(tx: Tx, pid: int, check_ids: Iterable[int], *, at: datetime, ids: IdSource) -> None:
+    """Arm anew the checks of which somebody begins, or ceases, to hear that they are late."""
+    for some in _slices(sorted(check_ids)):
+        query = sa.select(checks.c.id, checks.c.wants_late).where(checks.c.pid == pid, checks.c.id.in_(some))
+        before = {row.id: row.wants_late for row in tx.conn.execute(query)}
+        refresh_wants_late(tx, pid, set(some))
+        taken = []
+        for one in load(tx, select_locked().where(checks.c.pid == pid, checks.c.id.in_(some))):
+            if one.row.wants_late != before[one.id]:
+                step = life.edited(one.check, one.check.rules, at)
+                taken.append(Taken(one, one.check, step))
+                one.check = step.check
+        if taken:
+            record(tx, taken, ids=ids, now=at)
+
+
+def _slices(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """A statement takes only so many values."""
+    return (values[start : start + _SLICE] for start in range(0, len(values), _SLICE))

@@ -1,0 +1,179 @@
+"""Reads about checks, each bound to one project. Lists are read by key, never by offset.
+
+Nothing is decided here; what of it people may see is the wire's (api/v1/wire.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Row, Select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.core.words import Status
+from heartfly.db.models import channels, check_channels, checks, flips, ping_bodies, pings, run_metrics, runs
+from heartfly.errors import NotFoundError
+
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which checks are listed: of any of the statuses, with all of the tags, with `text` in name, slug or tags."""
+
+    statuses: Collection[Status] = ()
+    tags: Sequence[str] = ()
+    text: str = ""
+    slug: str = ""
+
+
+def uuid_of(text: str) -> str:
+    """A public id as it is stored. NotFoundError for what cannot be one: a NUL would offend the database."""
+    uuid = text.lower()
+    if not UUID.fullmatch(uuid):
+        raise NotFoundError("there is no such check")
+    return uuid
+
+
+async def find(read: AsyncConnection, pid: int, uuid: str) -> Row[Any]:
+    """The row of a check. NotFoundError, for one of another project too."""
+    query = sa.select(checks).where(checks.c.pid == pid, checks.c.uuid == uuid_of(uuid))
+    row = (await read.execute(query)).first()
+    if row is None:
+        raise NotFoundError("there is no such check")
+    return row
+
+
+async def find_many(
+    read: AsyncConnection, pid: int, wanted: Wanted, *, after: int | None, limit: int
+) -> Sequence[Row[Any]]:
+    """Checks in the order in which they were made, after the one with this id."""
+    query = sa.select(checks).where(checks.c.pid == pid).order_by(checks.c.id).limit(limit)
+    if after is not None:
+        query = query.where(checks.c.id > after)
+    if wanted.statuses:
+        query = query.where(checks.c.status.in_([status.value for status in wanted.statuses]))
+    if wanted.slug:
+        query = query.where(checks.c.slug == wanted.slug)
+    for tag in wanted.tags:
+        query = query.where(_has_tag(read, tag))
+    if wanted.text:
+        query = query.where(_holds(wanted.text))
+    return (await read.execute(query)).all()
+
+
+def _has_tag(read: AsyncConnection, tag: str) -> sa.ColumnElement[bool]:
+    function = "jsonb_array_elements_text" if read.dialect.name == "postgresql" else "json_each"
+    each = getattr(sa.func, function)(checks.c.tags).table_valued("value", name="tag")
+    return sa.exists(sa.select(sa.literal(1)).select_from(each).where(each.c.value == tag))
+
+
+def _holds(text: str) -> sa.ColumnElement[bool]:
+    """Case counts for nothing, in ASCII at least: SQLite knows no other letters."""
+    columns = (checks.c.name, checks.c.slug, sa.cast(checks.c.tags, sa.Text))
+    return sa.or_(*(column.icontains(text, autoescape=True) for column in columns))
+
+
+async def channels_of(read: AsyncConnection, pid: int, check_ids: Collection[int]) -> dict[int, list[str]]:
+    """Each check's channels by public id, in the order in which they were made."""
+    joined = sa.and_(channels.c.pid == check_channels.c.pid, channels.c.id == check_channels.c.channel_id)
+    query = (
+        sa.select(check_channels.c.check_id, channels.c.uuid)
+        .join(channels, joined)
+        .where(check_channels.c.pid == pid, check_channels.c.check_id.in_(check_ids))
+        .order_by(check_channels.c.check_id, channels.c.id)
+    )
+    found: dict[int, list[str]] = {check_id: [] for check_id in check_ids}
+    for row in await read.execute(query):
+        found[row.check_id].append(row.uuid)
+    return found
+
+
+# --- history, newest first ---------------------------------------------------------------------------
+
+
+async def pings_of(
+    read: AsyncConnection, pid: int, check_id: int, *, before: int | None, limit: int
+) -> Sequence[Row[Any]]:
+    """Pings with the duration of the run that each belongs to, and whether something of the body was kept."""
+    run = sa.and_(runs.c.pid == pings.c.pid, runs.c.check_id == pings.c.check_id, runs.c.id == pings.c.run_id)
+    body = sa.and_(
+        ping_bodies.c.pid == pings.c.pid, ping_bodies.c.check_id == pings.c.check_id, ping_bodies.c.n == pings.c.n
+    )
+    query = (
+        sa.select(pings, runs.c.duration_us, ping_bodies.c.n.is_not(None).label("has_body"))
+        .outerjoin(runs, run)
+        .outerjoin(ping_bodies, body)
+    )
+    return await _newest(read, query, pings, "n", pid=pid, check_id=check_id, before=before, limit=limit)
+
+
+async def ping_body(read: AsyncConnection, pid: int, check_id: int, n: int) -> bytes:
+    query = sa.select(ping_bodies.c.body).where(
+        ping_bodies.c.pid == pid, ping_bodies.c.check_id == check_id, ping_bodies.c.n == n
+    )
+    body: bytes | None = (await read.execute(query)).scalar()
+    if body is None:
+        raise NotFoundError("there is no such ping, or it had no body")
+    return body
+
+
+async def flips_of(
+    read: AsyncConnection, pid: int, check_id: int, *, before: int | None, limit: int
+) -> Sequence[Row[Any]]:
+    return await _newest(
+        read, sa.select(flips), flips, "flip_no", pid=pid, check_id=check_id, before=before, limit=limit
+    )
+
+
+async def _newest(
+    read: AsyncConnection,
+    query: Select[Any],
+    table: sa.Table,
+    number: str,
+    *,
+    pid: int,
+    check_id: int,
+    before: int | None,
+    limit: int,
+) -> Sequence[Row[Any]]:
+    column = table.c[number]
+    query = query.where(table.c.pid == pid, table.c.check_id == check_id)
+    if before is not None:
+        query = query.where(column < before)
+    found: Sequence[Row[Any]] = (await read.execute(query.order_by(column.desc()).limit(limit))).all()
+    return found
+
+
+async def runs_of(
+    read: AsyncConnection, pid: int, check_id: int, *, before: tuple[datetime, int] | None, limit: int
+) -> Sequence[Row[Any]]:
+    query = sa.select(runs).where(runs.c.pid == pid, runs.c.check_id == check_id)
+    if before is not None:
+        at, run_id = before
+        query = query.where(sa.or_(runs.c.at < at, sa.and_(runs.c.at == at, runs.c.id < run_id)))
+    return (await read.execute(query.order_by(runs.c.at.desc(), runs.c.id.desc()).limit(limit))).all()
+
+
+async def metrics_of(
+    read: AsyncConnection, pid: int, check_id: int, run_ids: Collection[int]
+) -> dict[int, dict[str, str]]:
+    """Each run's figures: exact decimals, as text."""
+    query = (
+        sa.select(run_metrics.c.run_id, run_metrics.c.name, run_metrics.c.value)
+        .where(
+            run_metrics.c.pid == pid,
+            run_metrics.c.check_id == check_id,
+            run_metrics.c.run_id.in_(run_ids),
+        )
+        .order_by(run_metrics.c.run_id, run_metrics.c.name)
+    )
+    found: dict[int, dict[str, str]] = {run_id: {} for run_id in run_ids}
+    for row in await read.execute(query):
+        found[row.run_id][row.name] = f"{row.value:f}"
+    return found

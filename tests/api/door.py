@@ -1,0 +1,106 @@
+"""A caller of the native API: raw ASGI, so that any bytes can be sent and every byte of the answer is seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from heartfly.api.native import NativeApi
+from heartfly.api.state import ApiState
+from heartfly.clock import Clock
+from heartfly.config import Settings
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from tests.world import SEALER, World
+
+BASE_URL = "http://beat.example.org"
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def fields(self) -> list[str]:
+        """Of a problem: which fields are wrong."""
+        return [error["field"] for error in self.json["errors"]]
+
+
+@dataclass(frozen=True)
+class Door:
+    """One caller with one key."""
+
+    api: NativeApi
+    key: str
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        asked: Any = None,
+        *,
+        body: bytes | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> Reply:
+        """`path` may have a query. `asked` is sent as JSON, `body` as it is."""
+        raw = body if body is not None else b"" if asked is None else json.dumps(asked).encode()
+        given = [(b"host", b"beat.example.org"), *((name.encode(), value.encode("latin-1")) for name, value in headers)]
+        if self.key:
+            given.append((b"authorization", f"Bearer {self.key}".encode()))
+        url = urlsplit(path)
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": url.path,
+            "raw_path": url.path.encode(),
+            "root_path": "",
+            "query_string": url.query.encode("utf-8", "surrogateescape"),
+            "headers": given,
+            "server": ("127.0.0.1", 8000),
+            "client": ("127.0.0.1", 40000),
+        }
+        # In pieces, as a network brings it.
+        pieces = [raw[:10], raw[10:]]
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            if not pieces:
+                return {"type": "http.disconnect"}
+            return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        await self.api(scope, receive, send)
+        head, *rest = sent
+        names = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in head["headers"]}
+        return Reply(head["status"], names, b"".join(message.get("body", b"") for message in rest))
+
+
+def state_of(db: Database, clock: Clock, ids: IdSource) -> ApiState:
+    return ApiState(db, clock, ids, SEALER, Settings(), BASE_URL)
+
+
+@dataclass(frozen=True)
+class House:
+    """A project behind its API, with a key of each kind."""
+
+    world: World
+    full: Door
+    read: Door
+
+    @property
+    def nobody(self) -> Door:
+        return Door(self.full.api, "")
