@@ -6,6 +6,8 @@ that came out to `assert_none_in`. They are random in nothing, so a find names w
 
 from __future__ import annotations
 
+import re
+
 PING_UUID = "c0ffee00-dead-4bee-8fed-0123456789ab"
 PING_KEY = "cAnArY0pInG1kEy2aBcDeF"
 API_KEY = "hf_cAnArY3aPi4kEy5qWeRtYuIoP6aSdFgH"
@@ -32,9 +34,25 @@ _TELLTALE = {
 }
 
 
+# What the suite makes at random cannot be listed, but it has a shape.
+_SHAPES = {
+    "an API key": re.compile(r"\bhf_[A-Za-z0-9]{43}\b"),
+    "a webhook secret": re.compile(r"\bwhsec_[A-Za-z0-9+/=]{20,}"),
+    "a ping address": re.compile(
+        r"/(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|ping/[A-Za-z0-9]{22})\b", re.IGNORECASE
+    ),
+    "a URL's query": re.compile(r"https?://[^\s\"']*\?[^\s\"']"),
+}
+
+
 def found_in(text: str) -> list[str]:
     """Return the names of the secrets that the text gives away."""
     return [name for name, secret in _TELLTALE.items() if secret in text]
+
+
+def shapes_in(text: str) -> list[str]:
+    """Return what looks like a secret in lines of a log, whoever made it."""
+    return found_in(text) + [name for name, shape in _SHAPES.items() if shape.search(text)]
 
 
 def assert_none_in(text: str) -> None:

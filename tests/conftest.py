@@ -22,6 +22,7 @@ from heartfly.clock import SystemClock
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.migrate import upgrade
+from tests import canaries
 
 REQUIRE_ALL = os.environ.get("HEARTFLY_REQUIRE_ALL") == "1"
 _ADDRESS = "HEARTFLY_TEST_POSTGRES"
@@ -59,9 +60,13 @@ def _start_postgres(config: pytest.Config | None) -> str | None:
 
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """With HEARTFLY_REQUIRE_ALL=1 nothing may be skipped."""
+    """Two rules for every test: no secret in any log line, and with HEARTFLY_REQUIRE_ALL=1 no skip."""
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
+    logged = "\n".join(line for line in report.capstderr.splitlines() if '"event":' in line)
+    if report.passed and (leaked := canaries.shapes_in(logged)):
+        report.outcome = "failed"
+        report.longrepr = f"log lines of this test hold {', '.join(leaked)}:\n{logged}"
     if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped, but HEARTFLY_REQUIRE_ALL=1: {report.longrepr}"

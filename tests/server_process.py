@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import canaries
+
 START_LIMIT_S = 30.0
 
 
@@ -101,7 +103,9 @@ class Server:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(40)
+        status = self.process.wait(40)
+        assert [] == canaries.shapes_in((self.folder / "server.log").read_text())
+        return status
 
     def api(self, method: str, path: str, key: str, body: object = None) -> Any:
         request = urllib.request.Request(

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs
 from heartfly.core import metrics as figures
 from heartfly.core.words import PingKind
 from heartfly.errors import InvalidValueError, OverloadedError, StoreError
+from heartfly.logs import logger
 from heartfly.pings.ingest import Ingest
 from heartfly.pings.request import BySlug, ByUuid, PingOutcome, PingRequest
 from heartfly.sealing import digest
@@ -27,6 +28,8 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 ClientAddress = Callable[[Scope], tuple[str, str]]
+
+log = logger("heartfly.ping")
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _PING_KEY = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
@@ -101,6 +104,9 @@ class PingDoor:
             await _answer(send, 503, b"try again later", [(b"retry-after", str(error.retry_after).encode())])
         except StoreError:
             await _answer(send, 503, b"try again later", [(b"retry-after", b"30")])
+        except Exception as error:  # the log is told; the client hears that nothing was stored, and tries again
+            log.exception("ping", error=repr(error))
+            await _answer(send, 500, b"nothing was stored")
         else:
             await self._tell(result.outcome, send)
         finally:
