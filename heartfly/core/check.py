@@ -70,13 +70,10 @@ def after_ping(check: Check, signal: Signal, *, past: Past | None = None) -> Ste
     else:
         return Step(check=replace(check, rev=check.rev + 1), kind=kind)
     step = replace(step, kind=kind)
-    if signal.is_before(check.last_end) or _before_command(check, signal) or _before_a_start(check, signal):
+    older = any(run.began_after(signal) for run in check.open_runs)
+    if older or signal.is_before(check.last_end) or _before_command(check, signal):
         return step
     return replace(step, check=replace(step.check, last_ping_at=signal.at, last_kind=kind))
-
-
-def _before_a_start(check: Check, signal: Signal) -> bool:
-    return any(run.began_after(signal) for run in check.open_runs)
 
 
 def _start(check: Check, signal: Signal, past: Past | None) -> Step:
@@ -87,8 +84,10 @@ def _start(check: Check, signal: Signal, past: Past | None) -> Step:
     if signal.is_before(check.last_end) and past is not None and (past.rid_ended or past.newer_anonymous_end):
         # It ended before we heard that it began: an open run now would only hang.
         return _armed(Step(check=check), signal.at)
-    opened = Run(id=signal.id, rid=signal.rid, started_at=signal.at, order=signal.order, ping_n=check.n_pings)
     rivals = [run for run in check.open_runs if run.rid is None] if signal.rid is None else []
+    slot_at = check.expected_at if any(_holds_slot(check, run) for run in rivals) else None
+    opened = Run(id=signal.id, rid=signal.rid, started_at=signal.at, order=signal.order, slot_at=slot_at)
+    opened = replace(opened, ping_n=check.n_pings)
     if _before_command(check, signal) or any(run.began_after(signal) for run in rivals):
         # Superseded before we heard of it: by a newer start, or by the pause.
         opened = _closed(opened, RunOutcome.SUPERSEDED, signal.at)
@@ -467,16 +466,22 @@ def _next_expected(check: Check, after: datetime) -> tuple[datetime | None, str 
 def _slot_closes_at(check: Check) -> datetime | None:
     """The deadline of the current slot.
 
-    A run that is under way and has a limit of its own (`max_run`) holds the slot open up to that limit: the job is
-    known to be alive, and how long it may take has been said. It began by the end of the grace, or it follows one that
-    did: starts that supersede one another for ever hold nothing open beyond that.
+    A run under way with a limit of its own (`max_run`) holds the slot open up to that limit: the job is known to be
+    alive, and how long it may take has been said. Starts that supersede one another hold it for one `max_run`, not
+    for ever.
     """
     if check.status not in _WATCHED or check.expected_at is None:
         return None
     closes = check.expected_at + check.rules.grace
-    if check.rules.max_run is None or not check.open_runs:
-        return closes
-    return max(closes, min(closes + check.rules.max_run, max(_ends_by(check, run) for run in check.open_runs)))
+    held = max((_ends_by(check, run) for run in check.open_runs if _holds_slot(check, run)), default=closes)
+    return max(closes, min(held, closes + check.rules.run_limit))
+
+
+def _holds_slot(check: Check, run: Run) -> bool:
+    """It began by the end of the grace, or follows without an end in between on one that did."""
+    if check.rules.max_run is None or check.expected_at is None:
+        return False
+    return _started(run) <= check.expected_at + check.rules.grace or run.slot_at == check.expected_at
 
 
 def _goes_down_at(check: Check) -> datetime | None:

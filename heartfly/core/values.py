@@ -53,7 +53,10 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True)  # without slots: see replace()
 class Run:
-    """`outcome` None: it is open. A missed or unverified slot is a run with `slot_at` and no start."""
+    """`outcome` None: it is open. A missed or unverified slot is a run with `slot_at` and no start.
+
+    An open run has a `slot_at` if it superseded one that held this slot open.
+    """
 
     id: int
     rid: str | None = None

@@ -50,6 +50,8 @@ class Life:
     flips: list[tuple[str, str, int, str]] = field(default_factory=list)
     runs: dict[tuple[str | None, int], int] = field(default_factory=dict)
     """(rid, serial) of each open run, and its start."""
+    chains: dict[tuple[str | None, int], int] = field(default_factory=dict)
+    """The start of the first in the row of runs that superseded one another, of which this open run is the last."""
     ends: int | None = None
     slot: int | None = None
     unverified: int = 0
@@ -63,7 +65,7 @@ class Life:
         last = self.slot + self.rules.grace
         if self.rules.max_run is None:
             return last
-        held = [began + self.rules.max_run for began in self.runs.values()]
+        held = [began + self.rules.max_run for key, began in self.runs.items() if self.chains[key] <= last]
         return max([last, *(min(until, last + self.rules.max_run) for until in held)])
 
     def goes_down(self) -> int | None:
@@ -106,7 +108,10 @@ class Life:
     def start(self, event: Event, serial: int) -> None:
         if event.rid is not None and any(key[0] == event.rid for key in self.runs):
             return
+        self.chains[event.rid, serial] = event.at
         if event.rid is None:
+            before = [self.chains[key] for key in self.runs if key[0] is None]
+            self.chains[event.rid, serial] = min([event.at, *before])
             self.runs = {key: began for key, began in self.runs.items() if key[0] is not None}
         self.runs[event.rid, serial] = event.at
 

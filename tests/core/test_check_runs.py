@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from heartfly.core.check import MAX_OPEN_RUNS, after_ping
+from heartfly.core.check import MAX_OPEN_RUNS, after_ping, edited
 from heartfly.core.values import Check, Rules
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from tests.factories import (
@@ -287,6 +287,35 @@ def test_a_start_that_was_sent_again_holds_no_longer_than_a_run_that_began_at_th
     step = judge(check, at(minutes=95))
     assert [(Status.DOWN, Reason.MISSED, at(minutes=95))] == changes(step)
     assert at(minutes=97) == step.check.wake_at
+
+
+@pytest.mark.parametrize(
+    ("when", "deadline"), [(at(minutes=65), at(minutes=95)), (at(minutes=65) + TICK, at(minutes=65))]
+)
+def test_a_start_after_the_grace_holds_nothing_though_nobody_has_judged_the_slot_yet(
+    when: datetime, deadline: datetime
+) -> None:
+    check = start(make_check(rules=LONG), when).check
+
+    assert deadline == check.goes_down_at
+
+
+def test_a_run_that_began_after_the_grace_goes_on_though_its_slot_was_missed() -> None:
+    check = start(make_check(rules=LONG), at(minutes=66)).check
+
+    step = judge(check, at(minutes=66))
+
+    assert [(Status.DOWN, Reason.MISSED, at(minutes=65))] == changes(step)
+    assert at(minutes=96) == step.check.wake_at
+
+
+def test_a_run_that_was_given_up_holds_no_other_slot_than_its_own() -> None:
+    check = start(make_check(rules=LONG), at(minutes=64)).check
+    check = start(check, at(minutes=67)).check
+    check = edited(check, make_rules(max_run=HALF_HOUR, period=timedelta(minutes=7)), at(minutes=68)).check
+
+    assert at(minutes=70) == check.expected_at
+    assert at(minutes=97) == check.goes_down_at
 
 
 def test_a_held_slot_that_we_could_not_hear_to_its_end_is_one_unverified_run() -> None:
