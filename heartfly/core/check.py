@@ -26,6 +26,7 @@ MAX_OPEN_RUNS = 100
 SCHEDULE_RETRY = timedelta(hours=1)
 
 _WATCHED = (Status.UP, Status.DEGRADED)
+_TELLS = {Status.DOWN: AlertKind.DOWN, Status.DEGRADED: AlertKind.DEGRADED, Status.UP: AlertKind.UP}
 _TOLD_OF = (Status.NEW, Status.UP, Status.DEGRADED)
 _COMMANDS = (Reason.PAUSED, Reason.RESUMED)
 _OUTCOMES = {Status.UP: RunOutcome.OK, Status.DEGRADED: RunOutcome.DEGRADED, Status.DOWN: RunOutcome.FAILED}
@@ -422,15 +423,9 @@ def _flip(
 
 
 def _tell(from_status: Status, to_status: Status) -> AlertKind | None:
-    match to_status:
-        case Status.DOWN:
-            return AlertKind.DOWN
-        case Status.DEGRADED:
-            return AlertKind.DEGRADED
-        case Status.UP:
-            return AlertKind.UP if from_status in {Status.DOWN, Status.DEGRADED} else None
-        case Status.NEW | Status.PAUSED:
-            return None
+    if to_status is Status.UP and from_status not in {Status.DOWN, Status.DEGRADED}:
+        return None
+    return _TELLS.get(to_status)
 
 
 def _armed(step: Step, at: datetime, *, after: datetime | None = None) -> Step:
