@@ -144,7 +144,7 @@ def _channels(server: Server, key: str, chat: str, hook: str) -> str:
     ):
         server.api("POST", "/v1/channels", key, {"kind": kind, "name": name, "config": config})
     made = server.api("POST", "/v1/channels", key, {"kind": "webhook", "name": "hook", "config": {"url": hook}})
-    secret: str = made["config"]["secrets"][0]
+    secret: str = made["secret"]
     return secret
 
 
