@@ -153,8 +153,6 @@ class Lifetime(asyncio.Protocol):
         current = self.cycle if self.head_done else None
         older = self._older_exchange()
         if older is not None:
-            if current is not None:
-                self.pipeline.remove(current)
             older.keep_alive = False
             self.phase, self.due_at = DEAF, inf
             return
