@@ -27,7 +27,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.migrate import upgrade
-from heartfly.errors import StoreError
+from heartfly.errors import HeartflyError, StoreError
 from heartfly.logs import logger
 from heartfly.monitor.blind import Beat, Hearing
 from heartfly.monitor.judge import Judge
@@ -199,7 +199,11 @@ class App:
 
     async def finish(self) -> None:
         """Leave: the last beat, what is queued, and every connection."""
-        await self.watcher.leave()
+        try:
+            await self.watcher.leave()
+        except HeartflyError as error:
+            # A database that is away cannot be told; our silence since the last beat will be blind time.
+            log.warning("leave", error=str(error))
         await self.http.aclose()
         await self.ground.database.stop()
 

@@ -25,11 +25,12 @@ from heartfly.db.changes import Tx
 @CONFIG
 @DATA
 def init(
+    *,
     email: str,
-    password_stdin: bool,  # noqa: FBT001 - a click flag
+    password_stdin: bool,
     project: str,
     zone: str,
-    as_json: bool,  # noqa: FBT001 - a click flag
+    as_json: bool,
     config: Path | None,
     data: Path | None,
 ) -> None:

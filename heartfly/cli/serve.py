@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import rich_click as click
 
@@ -22,6 +23,9 @@ from heartfly.logs import configure, logger
 from heartfly.server.limits import ServerLimits
 from heartfly.server.run import serve as serve_http
 from heartfly.server.sockets import open_sockets
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 log = logger("heartfly")
 
@@ -85,7 +89,7 @@ async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], 
         task.add_done_callback(lambda done: _ended(app, done))
     try:
         await serve_http(
-            app.front,
+            cast("ASGI3Application", app.front),
             sockets=sockets,
             limits=limits,
             stop=app.stop,

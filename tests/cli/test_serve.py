@@ -1,0 +1,142 @@
+"""`heartfly serve` and its neighbours as a person meets them: the first start, the keys, the end."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.server_process import Server
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    made = Server(tmp_path)
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.kill()
+
+
+def heartfly(folder: Path, *arguments: str, given: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "heartfly", *arguments],
+        cwd=folder,
+        env=os.environ | variables,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_first_start_prints_a_ping_address_that_works(server: Server) -> None:
+    server.start()
+    said = (server.folder / "server.log").read_text()
+    address = re.search(r"http://127\.0\.0\.1:\d+/ping/\w{22}/my-job\?create=1", said)
+
+    assert address is not None, said
+    with urllib.request.urlopen(address.group()) as reply:
+        assert 201 == reply.status
+    key = server.folder / "heartfly-data" / "cli-key"
+    assert 0o600 == stat.S_IMODE(key.stat().st_mode)
+    (check,) = server.api("GET", "/v1/checks", key.read_text().strip())["items"]
+    assert ("my-job", "up") == (check["slug"], check["status"])
+    server.kill()  # the first greeting is for the terminal, not for a log: it may show the address
+
+
+def test_what_init_made_is_what_serve_serves(server: Server) -> None:
+    keys = server.init()
+    server.start()
+
+    assert {"project", "api_key", "read_key", "ping_key"} == set(keys)
+    with urllib.request.urlopen(f"{server.url}/ping/{keys['ping_key']}/job?create=1") as reply:
+        assert 201 == reply.status
+    assert 1 == len(server.api("GET", "/v1/checks", keys["read_key"])["items"])
+    assert "/ping/" not in (server.folder / "server.log").read_text()
+    assert 0 == server.stop()
+
+
+def test_a_second_init_is_refused(server: Server) -> None:
+    server.init()
+
+    again = heartfly(
+        server.folder, "init", "--email", "b@example.com", "--password-stdin", "--project", "two", given="x" * 12
+    )
+    assert 1 == again.returncode
+    assert "there are users already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "names"),
+    [
+        (["--email", "nobody", "--project", "one"], "x" * 12, "email"),
+        (["--email", "a@example.com", "--project", "One Two"], "x" * 12, "project"),
+        (["--email", "a@example.com", "--project", "v1"], "x" * 12, "project"),
+        (["--email", "a@example.com", "--project", "one", "--zone", "Mars/Base"], "x" * 12, "zone"),
+        (["--email", "a@example.com", "--project", "one"], "short", "password"),
+    ],
+)
+def test_init_names_what_is_wrong(tmp_path: Path, arguments: list[str], given: str, names: str) -> None:
+    done = heartfly(tmp_path, "init", "--password-stdin", *arguments, given=given)
+
+    assert 1 == done.returncode
+    assert names in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_second_server_in_the_same_place_says_why_not(server: Server) -> None:
+    server.start()
+
+    second = heartfly(server.folder, "serve", "--port", "0")
+    assert 1 == second.returncode
+    assert "another Heartfly is using" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_sigterm_ends_it_cleanly_and_the_next_start_is_not_blind(server: Server) -> None:
+    keys = server.init()
+    server.start()
+    assert server.process is not None
+    server.process.send_signal(signal.SIGTERM)
+
+    assert 0 == server.process.wait(30)
+    assert 0.0 < server.start()
+    assert [] == server.api("GET", "/v1/checks", keys["api_key"])["items"]
+
+
+def test_the_schema_can_be_made_before_anything_serves(tmp_path: Path) -> None:
+    first, second = heartfly(tmp_path, "migrate"), heartfly(tmp_path, "migrate")
+
+    assert (0, 0) == (first.returncode, second.returncode)
+    assert "version 0001" in first.stdout
+
+
+def test_the_configuration_can_be_checked_without_serving(tmp_path: Path) -> None:
+    good = heartfly(tmp_path, "check-config", HEARTFLY_MAIL__HOST="mx", HEARTFLY_MAIL__FROM_ADDRESS="a@example.com",
+                    HEARTFLY_MAIL__USERNAME="u", HEARTFLY_MAIL__PASSWORD="hunter2hunter2")  # fmt: skip
+    bad = heartfly(tmp_path, "check-config", HEARTFLY_SERVER__PORT="70000")
+    unknown = heartfly(tmp_path, "check-config", HEARTFLY_SERVER__PROT="80")
+
+    assert 0 == good.returncode
+    assert "hunter2" not in good.stdout
+    assert (1, True) == (bad.returncode, "server.port" in bad.stderr)
+    assert (1, True) == (unknown.returncode, "HEARTFLY_SERVER__PROT" in unknown.stderr)
+
+
+def test_help_lists_every_command(tmp_path: Path) -> None:
+    said = heartfly(tmp_path, "--help").stdout
+
+    assert [] == [
+        name for name in ("serve", "init", "migrate", "check-config", "checks", "channels", "next") if name not in said
+    ]
