@@ -18,11 +18,12 @@ from heartfly.checks.flips import Taken, record
 from heartfly.checks.queries import uuid_of
 from heartfly.checks.rows import load, select_locked
 from heartfly.core import check as life
+from heartfly.core import text
 from heartfly.core.words import AlertKind
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import channels, checks
-from heartfly.errors import InvalidValueError, NotFoundError, StoreError
+from heartfly.errors import ConflictError, InvalidValueError, NotFoundError, StoreError
 from heartfly.notify import commands
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.channels.base import MASK
@@ -32,6 +33,12 @@ from heartfly.sealing import Sealer
 
 ALL_CHECKS = "*"
 _SLICE = 500
+
+
+class NameTakenError(ConflictError):
+    """Another channel of the project has the name that was asked for."""
+
+    field = "name"
 
 
 def add_channel(
@@ -48,6 +55,7 @@ def add_channel(
     sealer: Sealer,
 ) -> tuple[str, str | None]:
     """A new channel. Returns its public id, and the secret that was made for it: the only time that it is seen."""
+    _demand_free(tx, pid, name)
     assign = _assign(tx, pid, check_uuids)
     secret = new_secret() if kind == "webhook" and "secrets" not in config else None
     made = commands.create_channel(
@@ -82,6 +90,8 @@ def edit_channel(
 ) -> None:
     """Change what is given. A configuration is replaced whole, but for the signing secrets of a webhook."""
     row = _row(tx, pid, uuid)
+    if name is not None:
+        _demand_free(tx, pid, name, but=row.id)
     if config is not None:
         config = _completed(row, config, sealer)
     assign = _assign(tx, pid, check_uuids)
@@ -107,9 +117,17 @@ def _row(tx: Tx, pid: int, uuid: str) -> Any:
     return row
 
 
-def _channel_uuid(text: str) -> str:
+def _demand_free(tx: Tx, pid: int, name: str, *, but: int | None = None) -> None:
+    name = text.one_line(name, field="name", most=100, least=1)
+    query = sa.select(channels.c.id).where(channels.c.pid == pid, channels.c.name == name)
+    taken = tx.conn.execute(query).scalar()
+    if taken is not None and taken != but:
+        raise NameTakenError(f"there is a channel {name} already")
+
+
+def _channel_uuid(given: str) -> str:
     try:
-        return uuid_of(text)
+        return uuid_of(given)
     except NotFoundError:
         raise NotFoundError("there is no such channel") from None
 

@@ -1,0 +1,319 @@
+"""Channels and notifications over the native API, on both databases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from heartfly.checks import queries
+from heartfly.core.words import PingKind
+from heartfly.db.models import channels, notifications
+from tests.api.conftest import START
+from tests.api.door import BASE_URL, House
+from tests.sim_clock import SimClock
+from tests.world import SEALER
+
+pytestmark = pytest.mark.anyio
+
+MINUTE = timedelta(minutes=1)
+HOOK = "https://hooks.example.com/T0/canary"
+LATE = ["check.down", "check.late"]
+
+
+async def added(house: House, **asked: Any) -> Any:
+    reply = await house.full(
+        "POST", "/v1/channels", {"kind": "webhook", "name": "ops", "config": {"url": HOOK}} | asked
+    )
+    assert 201 == reply.status, reply.json
+    return reply.json
+
+
+async def config_of(house: House, channel: Any) -> Any:
+    async with house.world.db.read() as read:
+        sealed = (await read.execute(sa.select(channels.c.config_enc).where(channels.c.uuid == channel["id"]))).scalar()
+    assert sealed is not None
+    return msgspec.json.decode(SEALER.open(sealed))
+
+
+async def test_a_webhook_gets_a_secret_that_is_shown_once(house: House) -> None:
+    reply = await house.full("POST", "/v1/channels", {"kind": "webhook", "name": "ops", "config": {"url": HOOK}})
+
+    made = reply.json
+    again = (await house.full("GET", f"/v1/channels/{made['id']}")).json
+    assert f"{BASE_URL}/v1/channels/{made['id']}" == reply.headers["location"]
+    assert made["secret"].startswith("whsec_")
+    assert {"url": HOOK, "secrets": [made["secret"]]} == await config_of(house, made)
+    assert made | {"secret": None} == again
+    assert {
+        "id": made["id"],
+        "kind": "webhook",
+        "name": "ops",
+        "config": {"url": "https://hooks.example.com/…", "secrets": ["whsec_…"]},
+        "events": again["events"],
+        "n_checks": 0,
+        "created_at": "2026-03-02T10:00:00Z",
+        "failing_since": None,
+        "last_error": None,
+        "secret": None,
+    } == again
+    assert "check.down" in again["events"]
+    assert "check.late" not in again["events"]
+
+
+async def test_no_answer_but_the_first_holds_a_secret(house: House) -> None:
+    headers = {"Authorization": "Bearer canary"}
+    made = await added(house, config={"url": HOOK, "headers": headers})
+    slack = await added(house, kind="slack", name="chat")
+
+    answers = [
+        await house.full("GET", "/v1/channels"),
+        await house.read("GET", f"/v1/channels/{made['id']}"),
+        await house.full("PATCH", f"/v1/channels/{made['id']}", {"name": "other"}),
+        await house.full("POST", f"/v1/channels/{slack['id']}/test"),
+        await house.full("GET", "/v1/notifications"),
+    ]
+
+    assert slack["secret"] is None
+    for reply in answers:
+        assert b"canary" not in reply.body
+        assert made["secret"].encode() not in reply.body
+
+
+@pytest.mark.parametrize("kind", ["email", "slack", "webhook"])
+async def test_a_channel_of_each_kind_can_be_added_and_read(house: House, kind: str) -> None:
+    config = {"to": "ops@example.com"} if kind == "email" else {"url": HOOK}
+
+    made = await added(house, kind=kind, config=config)
+
+    assert [made | {"secret": None}] == (await house.read("GET", "/v1/channels")).json["items"]
+
+
+async def test_what_a_channel_cannot_be_is_refused_with_the_path_of_its_field(house: House) -> None:
+    broken: list[tuple[dict[str, Any], str]] = [
+        ({"kind": "pigeon"}, "kind"),
+        ({"kind": 5}, "kind"),
+        ({"name": ""}, "name"),
+        ({"name": "a\x00b"}, "name"),
+        ({"config": {}}, "config.url"),
+        ({"config": {"url": "file:///etc/passwd"}}, "config.url"),
+        ({"config": {"url": 5}}, "config.url"),
+        ({"config": {"url": HOOK, "timeout": 5}}, "config.timeout"),
+        ({"config": {"url": HOOK, "secrets": ["short"]}}, "config.secrets"),
+        ({"kind": "email", "config": {"to": "nobody"}}, "config.to"),
+        ({"events": ["check.sideways"]}, "events[0]"),
+        ({"checks": ["nonsense"]}, "checks[0]"),
+        ({"checks": ["\x00"]}, "checks[0]"),
+        ({"pace": 1}, "pace"),
+    ]
+    sound = {"kind": "webhook", "name": "ops", "config": {"url": HOOK}}
+
+    heard = [(await house.full("POST", "/v1/channels", sound | asked)) for asked, _ in broken]
+
+    assert [(422, [field]) for _, field in broken] == [(reply.status, reply.fields) for reply in heard]
+    assert [] == (await house.full("GET", "/v1/channels")).json["items"]
+
+
+async def test_a_name_can_be_used_once(house: House) -> None:
+    await added(house)
+    other = await added(house, name="other")
+
+    again = await house.full("POST", "/v1/channels", {"kind": "slack", "name": "ops", "config": {"url": HOOK}})
+    renamed = await house.full("PATCH", f"/v1/channels/{other['id']}", {"name": "ops"})
+    same = await house.full("PATCH", f"/v1/channels/{other['id']}", {"name": "other"})
+
+    assert (409, ["name"]) == (again.status, again.fields)
+    assert (409, ["name"]) == (renamed.status, renamed.fields)
+    assert 200 == same.status
+
+
+async def test_a_new_configuration_keeps_the_secrets_and_replaces_the_rest(house: House) -> None:
+    made = await added(house, config={"url": HOOK, "method": "PUT"})
+    path = f"/v1/channels/{made['id']}"
+
+    await house.full("PATCH", path, {"config": {"url": HOOK + "/new"}})
+    kept = await config_of(house, made)
+    await house.full("PATCH", path, {"config": {"url": HOOK, "secrets": []}})
+
+    assert {"url": HOOK + "/new", "secrets": [made["secret"]]} == kept
+    assert [] == (await config_of(house, made)).get("secrets", [])
+
+
+async def test_what_was_masked_when_it_was_read_is_not_stored_as_it_was_shown(house: House) -> None:
+    made = await added(house, config={"url": HOOK, "headers": {"X-Token": "canary"}})
+    path, before = f"/v1/channels/{made['id']}", await config_of(house, made)
+
+    shown = (await house.full("GET", path)).json["config"]
+    whole = await house.full("PATCH", path, {"config": shown})
+    header = await house.full("PATCH", path, {"config": {"url": HOOK, "headers": shown["headers"]}})
+
+    assert (422, ["config.url"]) == (whole.status, whole.fields)
+    assert (422, ["config.headers.X-Token"]) == (header.status, header.fields)
+    assert before == await config_of(house, made)
+
+
+async def test_a_channel_hears_the_checks_that_it_is_given(house: House) -> None:
+    one, two = await house.world.check(START), await house.world.check(START)
+    everything = await added(house)
+    only_one = await added(house, name="one", checks=[one.uuid])
+    nothing = await added(house, name="none", checks=[])
+
+    async def heard(check: Any) -> list[str]:
+        return list((await house.full("GET", f"/v1/checks/{check.uuid}")).json["channels"])
+
+    assert [everything["id"], only_one["id"]] == await heard(one)
+    assert [everything["id"]] == await heard(two)
+    assert (2, 1, 0) == (everything["n_checks"], only_one["n_checks"], nothing["n_checks"])
+
+    moved = await house.full("PATCH", f"/v1/channels/{only_one['id']}", {"checks": [two.uuid]})
+    all_of_them = await house.full("PATCH", f"/v1/channels/{nothing['id']}", {"checks": ["*"]})
+
+    assert (200, 2) == (moved.status, all_of_them.json["n_checks"])
+    assert [everything["id"], nothing["id"]] == await heard(one)
+    assert [everything["id"], only_one["id"], nothing["id"]] == await heard(two)
+
+
+async def test_a_check_can_choose_its_channels(house: House) -> None:
+    first, second = await added(house), await added(house, name="second")
+    asked = {"name": "job", "channels": [second["id"].upper()]}
+
+    check = (await house.full("POST", "/v1/checks", asked)).json
+    every = (await house.full("PATCH", f"/v1/checks/{check['id']}", {"channels": ["*"]})).json
+    none = (await house.full("PATCH", f"/v1/checks/{check['id']}", {"channels": []})).json
+
+    assert [second["id"]] == check["channels"]
+    assert [first["id"], second["id"]] == every["channels"]
+    assert [] == none["channels"]
+
+
+async def test_a_check_is_looked_at_when_it_is_late_as_long_as_somebody_hears_of_it(house: House) -> None:
+    check = await house.world.check(START)
+    await house.world.ping(check, START)
+
+    async def wakes_at() -> timedelta:
+        row = await house.world.row(check)
+        assert row.goes_down_at == START + 70 * MINUTE
+        woken: timedelta = row.wake_at - START
+        return woken
+
+    woken = [await wakes_at()]
+    channel = await added(house, events=LATE)
+    woken.append(await wakes_at())
+    await house.full("PATCH", f"/v1/channels/{channel['id']}", {"events": ["check.down"]})
+    woken.append(await wakes_at())
+    await house.full("PATCH", f"/v1/channels/{channel['id']}", {"events": LATE})
+    woken.append(await wakes_at())
+    await house.full("PATCH", f"/v1/checks/{check.uuid}", {"channels": []})
+    woken.append(await wakes_at())
+    await house.full("PATCH", f"/v1/checks/{check.uuid}", {"channels": ["*"]})
+    woken.append(await wakes_at())
+    await house.full("DELETE", f"/v1/channels/{channel['id']}")
+    woken.append(await wakes_at())
+
+    assert [70, 60, 70, 60, 70, 60, 70] == [span / MINUTE for span in woken]
+
+
+async def test_a_deleted_channel_is_gone_from_its_checks(house: House) -> None:
+    check = await house.world.check(START)
+    channel = await added(house)
+
+    gone = await house.full("DELETE", f"/v1/channels/{channel['id']}")
+    again = await house.full("DELETE", f"/v1/channels/{channel['id']}")
+
+    assert (204, 404) == (gone.status, again.status)
+    assert [] == (await house.full("GET", f"/v1/checks/{check.uuid}")).json["channels"]
+
+
+async def test_channels_are_paged(house: House) -> None:
+    for n in range(3):
+        await added(house, name=f"channel {n}")
+
+    first = (await house.full("GET", "/v1/channels?limit=2")).json
+    second = (await house.full("GET", f"/v1/channels?limit=2&cursor={first['next']}")).json
+
+    assert ["channel 0", "channel 1"] == [channel["name"] for channel in first["items"]]
+    assert (["channel 2"], None) == ([channel["name"] for channel in second["items"]], second["next"])
+
+
+# --- notifications -----------------------------------------------------------------------------------
+
+
+async def test_a_test_is_accepted_and_listed_among_the_notifications(house: House) -> None:
+    channel = await added(house)
+
+    sent = await house.full("POST", f"/v1/channels/{channel['id']}/test")
+
+    listed = (await house.read("GET", f"/v1/notifications?channel={channel['id']}")).json
+    assert 202 == sent.status
+    assert {"items": [sent.json], "next": None} == listed
+    assert ("test", "pending", channel["id"], "ops", None) == (
+        sent.json["event"],
+        sent.json["state"],
+        sent.json["channel"],
+        sent.json["channel_name"],
+        sent.json["check"],
+    )
+
+
+async def test_notifications_say_what_was_told_about_which_check(house: House, clock: SimClock) -> None:
+    one, two = await house.world.check(START), await house.world.check(START, name="two")
+    channel, other = await added(house), await added(house, name="other", checks=[two.uuid])
+    await house.world.ping(one, START, PingKind.FAIL, exit_status=3, body=b"the output is not listed")
+    await house.world.ping(two, START + MINUTE, PingKind.FAIL)
+    await house.world.ping(two, START + 2 * MINUTE)
+
+    async def listed(query: str) -> list[tuple[str, str, str]]:
+        items = (await house.read("GET", f"/v1/notifications?{query}")).json["items"]
+        return [(item["event"], item["check_name"], item["channel_name"]) for item in items]
+
+    everything = await listed("")
+    assert [("check.up", "two", "other"), ("check.up", "two", "ops")] == everything[:2]
+    assert 5 == len(everything)
+    assert [("check.down", one.name, "ops")] == await listed(f"check={one.uuid}")
+    assert everything[:4] == await listed(f"check={two.uuid}")
+    assert [everything[0], everything[2]] == await listed(f"channel={other['id']}")
+    assert [everything[1]] == await listed(f"check={two.uuid}&channel={channel['id']}&limit=1")
+    assert [] == await listed("state=sent")
+    first = (await house.read("GET", f"/v1/notifications?check={one.uuid}")).json["items"][0]
+    assert ("exit_status", "The job ended with exit status 3.", None) == (
+        first["reason"],
+        first["explain"],
+        first["delivery"],
+    )
+
+
+async def test_notifications_are_paged_by_key_also_those_about_one_check(house: House) -> None:
+    check, noise = await house.world.check(START), await house.world.check(START)
+    await added(house)
+    for n in range(4):
+        kind = PingKind.FAIL if n % 2 == 0 else PingKind.SUCCESS
+        for one in (check, noise):
+            await house.world.ping(one, START + n * MINUTE, kind)
+
+    for narrowed, n_expected in (("", 8), (f"&check={check.uuid}", 4)):
+        whole = (await house.read("GET", f"/v1/notifications?limit=500{narrowed}")).json["items"]
+        seen, cursor = [], ""
+        for _ in range(20):
+            page = (await house.read("GET", f"/v1/notifications?limit=3{narrowed}{cursor}")).json
+            seen += page["items"]
+            if page["next"] is None:
+                break
+            cursor = f"&cursor={page['next']}"
+        assert (n_expected, whole) == (len(whole), seen)
+
+
+async def test_notifications_about_nothing_known_are_refused(house: House) -> None:
+    missing = "3f0f8f9e-6a1c-4a55-8d4c-111111111111"
+
+    heard = {
+        query: (await house.read("GET", f"/v1/notifications?{query}")).status
+        for query in (f"check={missing}", f"channel={missing}", "check=x", "channel=%00", "state=lost", "cursor=x")
+    }
+
+    assert [404, 404, 404, 404, 422, 422] == list(heard.values())
+    async with house.world.db.read() as read:
+        assert [] == (await read.execute(sa.select(notifications))).all()
+        assert [] == list(await queries.find_many(read, house.world.project.pid, queries.Wanted(), after=None, limit=1))

@@ -1,0 +1,66 @@
+"""A key that asks too often waits; others do not. Overload is told, with the time after which to try again."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from heartfly.api.native import native_api
+from heartfly.db.changes import Tx
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.db.migrate import upgrade
+from tests.api.conftest import START
+from tests.api.door import Door, House, state_of
+from tests.sim_clock import SimClock
+from tests.world import make_world
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_key_may_ask_so_often_a_minute_and_others_are_not_held_back(
+    house: House, db: Database, ids: IdSource, clock: SimClock
+) -> None:
+    api = native_api(state_of(db, clock, ids), requests_per_minute=3)
+    full, read = Door(api, house.full.key), Door(api, house.read.key)
+
+    heard = [(await full("GET", "/v1/checks")) for _ in range(4)]
+    other = await read("GET", "/v1/checks")
+    clock.move_to(START + timedelta(seconds=19))
+    early = await full("GET", "/v1/checks")
+    clock.move_to(START + timedelta(seconds=20))
+    later = [(await full("GET", "/v1/checks")).status for _ in range(2)]
+
+    assert [200, 200, 200, 429] == [reply.status for reply in heard]
+    assert ("20", "urn:heartfly:problem:too-many-requests") == (heard[3].headers["retry-after"], heard[3].json["type"])
+    assert (200, 429, [200, 429]) == (other.status, early.status, later)
+
+
+async def test_when_too_many_writes_wait_the_next_is_told_when_to_try_again(tmp_path: Path, clock: SimClock) -> None:
+    db, ids = Database(url="", data_dir=tmp_path, clock=clock, capacity=1), IdSource(1)
+    upgrade(db.engine)
+    db.start()
+    world = await make_world(db, ids, START)
+    full = Door(native_api(state_of(db, clock, ids)), world.project.api_key)
+    busy, enough = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(_: Tx) -> None:
+        loop.call_soon_threadsafe(busy.set)
+        enough.wait(10)
+
+    under_way = asyncio.create_task(db.write(slow))
+    await busy.wait()
+    waiting = asyncio.create_task(db.write(lambda _: "done"))  # the one that the queue has room for
+    refused = await full("POST", "/v1/checks", {"name": "refused"})
+    enough.set()
+
+    assert ("urn:heartfly:problem:overloaded", "2") == (refused.json["type"], refused.headers["retry-after"])
+    assert "done" == await waiting
+    await under_way
+    assert [] == (await full("GET", "/v1/checks")).json["items"]
+    await db.stop()

@@ -1,0 +1,234 @@
+"""Every route of the native API, asked by everybody: whose it is, who may read, who may write, and who may not.
+
+The routes come from the application itself. One that is missing in the table below fails the test.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from litestar.routes import HTTPRoute
+
+from heartfly.accounts.keys import Scope, make_key
+from heartfly.api.native import NativeApi
+from heartfly.db.models import api_keys, channels, check_channels, checks
+from tests.api.conftest import START
+from tests.api.door import Door, House, Reply
+from tests.sim_clock import SimClock
+
+pytestmark = pytest.mark.anyio
+
+HOOK = {"kind": "webhook", "config": {"url": "https://hooks.example.com/x"}}
+MISSING = "3f0f8f9e-6a1c-4a55-8d4c-111111111111"
+
+# Route: what is sent, and what the owner hears. What holds for a thing is asked for with another's, and with none.
+ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
+    ("GET", "/v1/checks"): (None, 200),
+    ("POST", "/v1/checks"): ({"name": "new"}, 201),
+    ("GET", "/v1/checks/{check_id}"): (None, 200),
+    ("PATCH", "/v1/checks/{check_id}"): ({"name": "changed"}, 200),
+    ("POST", "/v1/checks/{check_id}/pause"): (None, 200),
+    ("POST", "/v1/checks/{check_id}/resume"): (None, 200),  # the row above paused it
+    ("GET", "/v1/checks/{check_id}/next"): (None, 200),
+    ("GET", "/v1/checks/{check_id}/pings"): (None, 200),
+    ("GET", "/v1/checks/{check_id}/pings/{n}/body"): (None, 200),
+    ("GET", "/v1/checks/{check_id}/flips"): (None, 200),
+    ("GET", "/v1/checks/{check_id}/runs"): (None, 200),
+    ("DELETE", "/v1/checks/{check_id}"): (None, 204),
+    ("GET", "/v1/channels"): (None, 200),
+    ("POST", "/v1/channels"): (HOOK | {"name": "new"}, 201),
+    ("GET", "/v1/channels/{channel_id}"): (None, 200),
+    ("PATCH", "/v1/channels/{channel_id}"): ({"name": "changed"}, 200),
+    ("POST", "/v1/channels/{channel_id}/test"): (None, 202),
+    ("DELETE", "/v1/channels/{channel_id}"): (None, 204),
+    ("GET", "/v1/notifications"): (None, 200),
+}
+PUBLIC = {("GET", "/v1/openapi.json")}
+
+
+def routes_of(api: NativeApi) -> set[tuple[str, str]]:
+    return {
+        (method, route.path_format)
+        for route in api.framework.routes
+        if isinstance(route, HTTPRoute)
+        for method in route.methods
+        if method != "OPTIONS"
+    }
+
+
+async def furnished(house: House) -> dict[str, str]:
+    """A check with a ping that said something, and a channel; the ids that stand in paths."""
+    world = house.world
+    check = await world.check(START)
+    await world.ping(check, START, body=b"canary")
+    made = await house.full("POST", "/v1/channels", HOOK | {"name": "ops"})
+    return {"{check_id}": check.uuid, "{channel_id}": made.json["id"], "{n}": "1"}
+
+
+def filled(path: str, ids: dict[str, str]) -> str:
+    for name, value in ids.items():
+        path = path.replace(name, value)
+    return path
+
+
+async def all_rows(house: House) -> list[Any]:
+    async with house.world.db.read() as read:
+        return [
+            [tuple(row) for row in await read.execute(sa.select(table).where(table.c.pid == house.world.project.pid))]
+            for table in (checks, channels, check_channels)
+        ]
+
+
+async def test_every_route_has_its_row(api: NativeApi) -> None:
+    assert set(ROUTES) | PUBLIC == routes_of(api)
+
+
+async def test_the_owner_is_served(house: House) -> None:
+    ids = await furnished(house)
+
+    heard = {
+        (method, path): (await house.full(method, filled(path, ids), asked)).status
+        for (method, path), (asked, _) in ROUTES.items()
+    }
+
+    assert {route: status for route, (_, status) in ROUTES.items()} == heard
+
+
+async def test_another_project_reads_exactly_as_nothing_at_all(house: House, neighbour: House) -> None:
+    theirs = await furnished(neighbour)
+    before = await all_rows(neighbour)
+    nothing = theirs | {"{check_id}": MISSING, "{channel_id}": MISSING}
+
+    for (method, path), (asked, _) in ROUTES.items():
+        if "{" in path:
+            foreign = await house.full(method, filled(path, theirs), asked)
+            missing = await house.full(method, filled(path, nothing), asked)
+            assert (404, missing.body, missing.headers) == (foreign.status, foreign.body, foreign.headers), path
+
+    listed = [await house.full("GET", path) for method, path in ROUTES if method == "GET" and "{" not in path]
+    assert [b'{"items":[],"next":null}'] * 3 == [reply.body for reply in listed]
+    about = [f"check={theirs['{check_id}']}", f"channel={theirs['{channel_id}']}"]
+    assert [404, 404] == [(await house.full("GET", f"/v1/notifications?{query}")).status for query in about]
+    assert before == await all_rows(neighbour)
+
+
+async def test_what_is_another_projects_cannot_be_used_in_ones_own(house: House, neighbour: House) -> None:
+    mine, theirs = await furnished(house), await furnished(neighbour)
+    before = await all_rows(neighbour)
+    check, channel = filled("/v1/checks/{check_id}", mine), filled("/v1/channels/{channel_id}", mine)
+
+    heard = [
+        await house.full("POST", "/v1/checks", {"name": "x", "channels": [theirs["{channel_id}"]]}),
+        await house.full("PATCH", check, {"channels": [theirs["{channel_id}"]]}),
+        await house.full("POST", "/v1/channels", HOOK | {"name": "x", "checks": [theirs["{check_id}"]]}),
+        await house.full("PATCH", channel, {"checks": [theirs["{check_id}"]]}),
+    ]
+
+    assert [["channels[0]"], ["channels[0]"], ["checks[0]"], ["checks[0]"]] == [reply.fields for reply in heard]
+    assert before == await all_rows(neighbour)
+
+
+async def _refused(house: House, door: Door, *, only_writes: bool = False) -> list[Reply]:
+    ids = await furnished(house)
+    before = await all_rows(house)
+    heard = [
+        await door(method, filled(path, ids), asked)
+        for (method, path), (asked, _) in ROUTES.items()
+        if not only_writes or method != "GET"
+    ]
+    assert before == await all_rows(house)
+    for reply in heard:
+        assert b"canary" not in reply.body
+        assert ids["{check_id}"].encode() not in reply.body
+    return heard
+
+
+async def test_who_has_no_key_hears_only_that_he_needs_one(house: House) -> None:
+    heard = await _refused(house, house.nobody)
+
+    assert {(401, "Bearer", "application/problem+json")} == {
+        (reply.status, reply.headers["www-authenticate"], reply.headers["content-type"]) for reply in heard
+    }
+
+
+async def _another(house: House, *, expires_at: datetime | None = None) -> str:
+    """A further key that may do everything."""
+    return await house.world.db.write(
+        lambda tx: make_key(
+            tx,
+            house.world.project.pid,
+            name="another",
+            scopes=frozenset(Scope),
+            at=START,
+            ids=house.world.ids,
+            expires_at=expires_at,
+        )
+    )
+
+
+async def _expired(house: House, clock: SimClock) -> str:
+    end = clock.now() + timedelta(hours=1)
+    key = await _another(house, expires_at=end)
+    assert 200 == (await Door(house.full.api, key)("GET", "/v1/checks")).status
+    clock.move_to(end)
+    return key
+
+
+async def test_a_key_that_has_expired_is_as_good_as_none(house: House, clock: SimClock) -> None:
+    heard = await _refused(house, Door(house.full.api, await _expired(house, clock)))
+
+    assert {401} == {reply.status for reply in heard}
+
+
+async def test_a_key_that_was_revoked_is_as_good_as_one_that_never_was(house: House, clock: SimClock) -> None:
+    revoked = Door(house.full.api, await _another(house))
+    assert 200 == (await revoked("GET", "/v1/checks")).status
+    revoke = sa.update(api_keys).where(api_keys.c.prefix == revoked.key[:10]).values(revoked_at=clock.now())
+    await house.world.db.write(lambda tx: tx.conn.execute(revoke))
+
+    heard = await _refused(house, revoked)
+
+    unknown = await Door(house.full.api, "hf_unknown")("GET", "/v1/checks")
+    assert {(401, unknown.body)} == {(reply.status, reply.body) for reply in heard}
+
+
+async def test_a_key_that_may_only_read_changes_nothing(house: House) -> None:
+    heard = await _refused(house, house.read, only_writes=True)
+
+    assert {(403, "this key lacks the scope write")} == {(reply.status, reply.json["detail"]) for reply in heard}
+
+
+async def test_a_key_that_may_only_read_reads_everything(house: House) -> None:
+    ids = await furnished(house)
+
+    heard = [(await house.read(method, filled(path, ids))).status for method, path in ROUTES if method == "GET"]
+
+    assert {200} == set(heard)
+
+
+async def test_what_is_no_key_is_refused(api: NativeApi) -> None:
+    headers = (
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic aGY6aGY=",
+        "Bearer hf_unknown",
+        "Bearer " + "x" * 5000,
+        "Bearer \xe9",
+        "Bearer a\x00b",
+        "hf_unknown",
+        "Bearer null",
+    )
+
+    heard = [await Door(api, "")("GET", "/v1/checks", headers=[("Authorization", header)]) for header in headers]
+
+    assert {(401, "urn:heartfly:problem:unauthenticated")} == {(reply.status, reply.json["type"]) for reply in heard}
+
+
+async def test_a_key_is_read_in_any_spelling_of_bearer(house: House) -> None:
+    reply = await house.nobody("GET", "/v1/checks", headers=[("Authorization", f"bearer  {house.full.key} ")])
+
+    assert 200 == reply.status
