@@ -93,7 +93,7 @@ async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], 
             sockets=sockets,
             limits=limits,
             stop=app.stop,
-            on_listening=lambda: _say_hello(app, new),
+            on_listening=lambda: _listening(app, new),
         )
     finally:
         app.stop.set()
@@ -107,6 +107,11 @@ def _ended(app: App, task: asyncio.Future[None]) -> None:
         error = task.exception() if not task.cancelled() else None
         log.error("background", error=repr(error))
         app.stop.set()
+
+
+def _listening(app: App, new: NewProject | None) -> None:
+    app.front.load()
+    _say_hello(app, new)
 
 
 def _say_hello(app: App, new: NewProject | None) -> None:
