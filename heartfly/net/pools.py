@@ -85,7 +85,7 @@ class HostPools(Generic[T]):
 
     def _give_back(self, name: str, host: _Host[T], pool: _Pool[T]) -> None:
         pool.busy -= 1
-        if not pool.busy:
+        if not pool.busy and pool in host.pools:  # else it was closed while in use
             loop = asyncio.get_running_loop()
             pool.closing = loop.call_later(self._idle_s, self._close, name, host, pool)
 

@@ -125,7 +125,6 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._news = asyncio.Event()  # something arrived, or nothing will arrive any more
         self._ended = False
         self._error: Exception | None = None
-        self._lost = asyncio.Event()
 
     # --- for httpcore
 
@@ -169,12 +168,15 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     @override
     async def aclose(self) -> None:
-        """Drop the connection. Without a goodbye: a receiver that never returns it would hold us for long."""
+        """Drop the connection, without a goodbye: a receiver that never returns it would hold us for long.
+
+        It is gone one turn of the loop later. That is not waited for: uvloop never tells the end of a
+        connection whose opening was cancelled.
+        """
         if self._transport is None:
             self._sock.close()
-            return
-        self._transport.abort()
-        await self._lost.wait()
+        else:
+            self._transport.abort()
 
     @override
     def get_extra_info(self, info: str) -> Any:
@@ -204,19 +206,12 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._ended = True
         self._error = exc
         self._news.set()
-        self._lost.set()
 
     # --- inside
 
     async def _open(self, tls: ssl.SSLContext | None, name: str | None) -> None:
         loop = asyncio.get_running_loop()
-        try:
-            await loop.create_connection(lambda: self, sock=self._sock, ssl=tls, server_hostname=name)
-        except BaseException:
-            # The loop closes what it made, but uvloop does not always tell us so when we were cancelled.
-            self._ended = True
-            self._lost.set()
-            raise
+        await loop.create_connection(lambda: self, sock=self._sock, ssl=tls, server_hostname=name)
 
     async def _flush(self) -> None:
         if self._transport is None:

@@ -111,6 +111,14 @@ async def test_a_body_of_the_largest_size_is_whole() -> None:
     assert (MAX_BODY_BYTES, False) == (len(got.body), got.cut)
 
 
+@pytest.mark.parametrize("excess", [1, 30_000, 200_000])
+async def test_a_larger_body_is_cut(excess: int) -> None:
+    async with ToxicServer(reply(200, b"x" * (MAX_BODY_BYTES + excess))) as server, outgoing() as http:
+        got = await get(http, server.url())
+
+    assert (b"x" * MAX_BODY_BYTES, True) == (got.body, got.cut)
+
+
 async def test_an_interim_reply_is_skipped() -> None:
     interim = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
     async with ToxicServer(raw(interim)) as server, outgoing() as http:
@@ -298,17 +306,25 @@ async def test_the_kernels_idea_of_the_address_counts_too() -> None:
     assert (True, []) == (failed.permanent, server.requests)
 
 
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "heartfly.example", "HEARTFLY.example.", "alias.example", "[::ffff:127.0.0.1]"]
-)
-async def test_our_own_address_is_refused_by_name_and_by_socket(host: str) -> None:
-    names = Names(alias_example=["127.0.0.1"], heartfly_example=["127.0.0.1"])
+@pytest.mark.parametrize("host", ["heartfly.example", "HEARTFLY.example."])
+async def test_our_own_name_is_refused(host: str) -> None:
     async with ToxicServer(reply()) as ourselves:
-        own = {"heartfly.example", f"127.0.0.1:{ourselves.port}"}
+        names = Names(heartfly_example=["127.0.0.1"])
+        async with outgoing(resolver=names, own_hosts={"heartfly.example"}) as http:
+            failed = await failure(http, ourselves.url(host=host))
+
+    assert "heartfly.example: that is Heartfly itself" == str(failed)
+    assert (True, 0) == (failed.permanent, ourselves.connections)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::ffff:127.0.0.1]", "alias.example"])
+async def test_our_own_socket_is_refused_by_every_name(host: str) -> None:
+    async with ToxicServer(reply()) as ourselves:
+        own, names = {f"127.0.0.1:{ourselves.port}"}, Names(alias_example=["127.0.0.1"])
         async with outgoing(resolver=names, own_hosts=own) as http:
             failed = await failure(http, ourselves.url(host=host))
 
-    assert "that is Heartfly itself" in str(failed)
+    assert str(failed).endswith(": that is Heartfly itself")
     assert (True, 0) == (failed.permanent, ourselves.connections)
 
 
@@ -361,6 +377,16 @@ async def test_a_refused_connection_may_be_tried_again() -> None:
 
     assert "127.0.0.1: the connection was refused" == str(failed)
     assert (False, False) == (failed.ambiguous, failed.permanent)
+
+
+async def test_a_request_that_was_sent_says_nothing_about_the_next() -> None:
+    async with ToxicServer(reply()) as server, outgoing(connections_per_host=1, total_deadline_s=0.2) as http:
+        await get(http, server.url())
+        async with http._pools.lease("127.0.0.1"):
+            failed = await failure(http, server.url())
+
+    assert "127.0.0.1: the request could not be sent within 0.2 s" == str(failed)
+    assert not failed.ambiguous
 
 
 async def test_an_address_without_a_route_may_be_tried_again() -> None:

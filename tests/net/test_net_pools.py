@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
@@ -110,6 +111,24 @@ async def test_idle_pools_of_a_busy_host_are_closed() -> None:
         assert not kept[0].closed.is_set()
 
     await them.aclose()
+
+
+async def test_after_closing_no_idle_time_ends_any_more() -> None:
+    complaints = list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+    them, others = pools(idle_s=0.01), pools(idle_s=0.01)
+    async with them.lease("a") as idle:
+        pass
+    async with them.lease("b") as in_use:
+        await them.aclose()
+        assert (True, True) == (idle.closed.is_set(), in_use.closed.is_set())
+    async with others.lease("c") as later:
+        pass
+    async with asyncio.timeout(5):
+        await later.closed.wait()
+
+    assert [] == complaints
+    assert {} == them.open_pools()
 
 
 async def test_a_host_whose_pool_was_closed_under_a_waiter_is_kept() -> None:

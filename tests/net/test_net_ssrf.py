@@ -199,12 +199,12 @@ async def test_of_mixed_answers_only_the_public_ones_are_used(trap: Trap) -> Non
     forbidden = trap.addresses()
     async with ToxicServer(reply_and_close, host=PUBLIC, port=trap.port) as public:
         for address in forbidden:
-            for answers in ([address, PUBLIC], [PUBLIC, address], [address, PUBLIC, "127.0.0.1", "::1"]):
+            for answers in ([address, PUBLIC, "127.0.0.1"], [PUBLIC, address, "::1"]):
                 async with outgoing(trap, Answers(answers), allow=[PUBLIC]) as http:
                     got = await http.request("GET", f"http://hooks.example:{trap.port}/", headers={})
                     assert 200 == got.status
 
-        assert 3 * len(forbidden) == public.connections
+        assert 2 * len(forbidden) == public.connections
     assert 0 == trap.n_connections
 
 
