@@ -1,0 +1,86 @@
+"""`python -m bench`: which measurements there are, and their sizes. What each does stands in its own module."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+
+import uvloop
+
+from bench import alerts, idle, pings, report, startup
+from bench.load import CLOCK
+from bench.report import Figure
+from bench.served import Stores, stores
+
+Measure = Callable[[Stores, argparse.Namespace], Awaitable[Sequence[Figure]]]
+
+
+async def _pings(made: Stores, given: argparse.Namespace) -> list[Figure]:
+    return await pings.measure(made, n_checks=1000, rounds=given.rounds, seconds=given.seconds)
+
+
+async def _alerts(made: Stores, given: argparse.Namespace) -> list[Figure]:
+    n_due = min(1000, given.checks // 10)
+    found: list[Figure] = []
+    for delay_s, n_hooks in ((0.0, 1), (0.1, 1), (0.1, 100)):
+        found += await alerts.measure(
+            made, n_checks=given.checks, n_due=n_due, groups=min(given.rounds, 3), delay_s=delay_s, n_hooks=n_hooks
+        )
+    return found
+
+
+async def _storm(made: Stores, given: argparse.Namespace) -> list[Figure]:
+    tries = min(given.rounds, 2)
+    found = await alerts.storm(made, n_checks=given.checks, tries=tries, with_hook=False)
+    return found + await alerts.storm(made, n_checks=given.checks, tries=1, with_hook=True)
+
+
+async def _startup(made: Stores, given: argparse.Namespace) -> list[Figure]:
+    return await startup.measure(made, n_checks=given.checks, tries=given.rounds)
+
+
+async def _idle(made: Stores, given: argparse.Namespace) -> list[Figure]:
+    return await idle.measure(made, n_checks=given.checks, seconds=given.idle_seconds)
+
+
+MEASURES: dict[str, Measure] = {
+    "pings": _pings,
+    "alerts": _alerts,
+    "storm": _storm,
+    "startup": _startup,
+    "idle": _idle,
+}
+
+
+async def _run(given: argparse.Namespace) -> list[Figure]:
+    found: list[Figure] = []
+    for name in MEASURES if given.what == "all" else [given.what]:
+        with stores(given.database) as made:
+            some = await MEASURES[name](made, given)
+        for one in some:
+            met = {True: "met", False: "NOT MET", None: ""}[one.met]
+            print(f"{one.name}: {one.value:.4g} {one.unit} {met} {one.note}", file=sys.stderr, flush=True)
+        found += some
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Heartfly on this machine.")
+    parser.add_argument("what", nargs="?", default="all", choices=[*MEASURES, "all"])
+    parser.add_argument("--database", default="sqlite", choices=["sqlite", "postgres"])
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--rounds", type=int, default=5, help="tries of each figure; the quietest counts")
+    parser.add_argument("--seconds", type=float, default=4, help="length of each round of pings")
+    parser.add_argument("--idle-seconds", type=float, default=30)
+    parser.add_argument("--checks", type=int, default=100_000, help="checks for all but the pings")
+    given = parser.parse_args()
+    about = report.surroundings(CLOCK.now(), given.database)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        found = runner.run(_run(given))
+    print(report.as_json(found, about) if given.json else report.table(found, about))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Alerts: a thousand of many checks fall due at one moment. And the storm: all of them do.
+
+Several groups fall due one after another in one run; the quietest one counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bench import load
+from bench.load import CLOCK, Answers
+from bench.procstat import Meter, Used, megabytes
+from bench.report import Figure
+from bench.seed import Seeded, make_due, seed
+from bench.served import Served, Store, Stores, heartfly
+from bench.sink import Sink, sink
+from heartfly.db.models import blind_intervals, flips
+from heartfly.db.postgres import reading_engine as reading_postgres
+from heartfly.db.sqlite import reading_engine as reading_sqlite
+
+PINGS_PER_S = 60
+_LIMIT_S = 60.0
+_START_S = 12.0
+"""From the writing of deadlines to the first of them: the server starts meanwhile, and then rests a little."""
+_APART_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Lateness in seconds after the deadline."""
+
+    n: int
+    first_s: float
+    median_s: float
+    last_s: float
+    pings: Answers
+    used: Used
+
+
+async def measure(
+    made: Stores, *, n_checks: int, n_due: int, groups: int, delay_s: float = 0.0, n_hooks: int = 1
+) -> list[Figure]:
+    store = made.fresh()
+    with sink(delay_s=delay_s) as receiver:
+        seeded = seed(store, n_checks, hooks=[f"{receiver.url}/{i}" for i in range(n_hooks)])
+        first = _soon()
+        instants = [first + timedelta(seconds=_APART_S * i) for i in range(groups)]
+        make_due(store, seeded, [(n_due, at) for at in instants])
+        async with heartfly(store, seeded.paths[-1]) as served:
+            told = [
+                await _told(served, receiver, seeded.paths[groups * n_due :], at, n_due=n_due, before=i * n_due)
+                for i, at in enumerate(instants)
+            ]
+            used_mb = megabytes([served.pid])
+        deaf = await _deaf(store)
+        distinct = len(receiver.arrivals().ids)
+    return [
+        *_figures(told, n_due=n_due, delay_s=delay_s, n_hooks=n_hooks),
+        Figure(name="alerts: sent more or less than once", value=abs(distinct - groups * n_due), at_most=0),
+        Figure(name="alerts: times we thought ourselves deaf", value=deaf, at_most=0),
+        Figure(name="memory after the alerts", value=used_mb, unit="MB", at_most=150),
+    ]
+
+
+def _figures(told: Sequence[Told], *, n_due: int, delay_s: float, n_hooks: int) -> list[Figure]:
+    quiet = min(told, key=lambda one: one.used.others)
+    receiver = f"receiver of {1000 * delay_s:.0f} ms" if delay_s else "receiver at once"
+    name = f"alerts: {n_due:,} due, {n_hooks} webhook{'s' if n_hooks > 1 else ''}, {receiver}"
+    others = quiet.used.others
+    spent = 1000 * (quiet.used.cpu_s + quiet.used.extra_cpu_s) / n_due
+    return [
+        Figure(name=f"{name}: first", value=quiet.first_s, unit="s", at_most=0.5, others=others),
+        Figure(
+            name=f"{name}: last",
+            value=quiet.last_s,
+            unit="s",
+            at_most=5 if delay_s else 2,
+            others=others,
+            note=f"median {quiet.median_s:.2f}, {spent:.2f} ms CPU each, with the pings",
+        ),
+        Figure(
+            name=f"{name}: p99 of pings meanwhile",
+            value=quiet.pings.p99_ms,
+            unit="ms",
+            at_most=25,
+            others=others,
+            note=f"p50 {quiet.pings.p50_ms:.1f}, max {quiet.pings.max_ms:.1f}",
+        ),
+    ]
+
+
+async def _told(
+    served: Served, receiver: Sink, paths: Sequence[str], due_at: datetime, *, n_due: int, before: int
+) -> Told:
+    await CLOCK.sleep((due_at - CLOCK.now()).total_seconds() - 0.5)
+    meter = Meter(served.pid, served.extra)
+    pinging = asyncio.create_task(load.open_loop(served.port, paths, per_s=PINGS_PER_S, seconds=5.0))
+    await _until(lambda: len(receiver.arrivals().at) >= before + n_due)
+    latencies = await pinging
+    used = meter.read()
+    late = sorted(at - due_at.timestamp() for at in receiver.arrivals().at[before : before + n_due])
+    return Told(len(late), late[0], late[len(late) // 2], late[-1], latencies.answers(5.0), used)
+
+
+# --- the storm
+
+
+async def storm(made: Stores, *, n_checks: int, tries: int, with_hook: bool) -> list[Figure]:
+    found = [await _storm(made, n_checks, with_hook=with_hook) for _ in range(tries)]
+    took_s, used, deaf = min(found, key=lambda one: one[1].others)
+    what = "each with a webhook" if with_hook else "no channels"
+    note = f"{1e6 * (used.cpu_s + used.extra_cpu_s) / n_checks:.0f} us CPU each"
+    return [
+        Figure(
+            name=f"storm: {n_checks:,} due in one second, {what}: all flips",
+            value=took_s,
+            unit="s",
+            at_most=5,
+            others=used.others,
+            note=note,
+        ),
+        Figure(name="storm: times we thought ourselves deaf", value=deaf, at_most=0),
+    ]
+
+
+async def _storm(made: Stores, n_checks: int, *, with_hook: bool) -> tuple[float, Used, int]:
+    store = made.fresh()
+    with sink() as receiver:
+        seeded = seed(store, n_checks + 1, hooks=[receiver.url] if with_hook else ())
+        due_at = _soon(extra_s=n_checks / 10_000)
+        make_due(store, seeded, _spread(n_checks, due_at))
+        async with heartfly(store, seeded.paths[-1]) as served:
+            took_s, used = await _flipped(store, served, seeded, due_at)
+        return took_s, used, await _deaf(store)
+
+
+def _spread(n_checks: int, due_at: datetime) -> list[tuple[int, datetime]]:
+    """A hundred instants of one second: deadlines are not all the same one."""
+    each = max(1, n_checks // 100)
+    return [
+        (min(each, n_checks - start), due_at + timedelta(seconds=start / n_checks))
+        for start in range(0, n_checks, each)
+    ]
+
+
+async def _flipped(store: Store, served: Served, seeded: Seeded, due_at: datetime) -> tuple[float, Used]:
+    """Seconds from the end of the second in which they fell due to the last flip, as the flips themselves tell it."""
+    wanted = len(seeded.check_ids) - 1
+    await CLOCK.sleep((due_at - CLOCK.now()).total_seconds())
+    meter = Meter(served.pid, served.extra)
+    engine = _reading(store)
+
+    async def count() -> int:
+        async with engine.connect() as connection:
+            return int((await connection.execute(sa.select(sa.func.count()).select_from(flips))).scalar_one())
+
+    begun = CLOCK.monotonic()
+    while await count() < wanted and CLOCK.monotonic() < begun + _LIMIT_S:
+        await CLOCK.sleep(0.05)
+    took_s = (CLOCK.now() - due_at).total_seconds()
+    used = meter.read()
+    n = await count()
+    await engine.dispose()
+    if n < wanted:
+        raise RuntimeError(f"{n} of {wanted} checks were told of after {_LIMIT_S} s")
+    return took_s, used
+
+
+async def _deaf(store: Store) -> int:
+    engine = _reading(store)
+    async with engine.connect() as connection:
+        found = (await connection.execute(sa.select(sa.func.count()).select_from(blind_intervals))).scalar_one()
+    await engine.dispose()
+    return int(found)
+
+
+def _reading(store: Store) -> AsyncEngine:
+    return reading_postgres(store.url) if store.url else reading_sqlite(store.folder / "heartfly.db")
+
+
+def _soon(extra_s: float = 0.0) -> datetime:
+    return (CLOCK.now() + timedelta(seconds=_START_S + extra_s)).replace(microsecond=0)
+
+
+async def _until(done: Callable[[], bool]) -> None:
+    begun = CLOCK.monotonic()
+    while CLOCK.monotonic() < begun + _LIMIT_S:
+        if await asyncio.to_thread(done):
+            return
+        await CLOCK.sleep(0.1)
+    raise RuntimeError(f"not done after {_LIMIT_S} s")
