@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import blind_intervals, nodes
+from heartfly.db.models import blind_intervals, checks, nodes
 from heartfly.logs import logger
 
 log = logger("heartfly.monitor")
@@ -55,13 +55,9 @@ class Beat:
         self._oldest_under_way = oldest_under_way
 
     def join(self, tx: Tx, *, now: datetime) -> None:
-        """Register this process. Since the last beat of all others nobody heard, if none of them lives."""
-        living = self._living(tx, now)
-        if not living:
-            last = tx.conn.execute(sa.select(sa.func.max(nodes.c.beat_at))).scalar()
-            if last is not None:
-                self._deaf(tx, last, now, "Heartfly was not running")
-            tx.conn.execute(sa.update(nodes).where(nodes.c.left_at.is_(None)).values(left_at=now))
+        """Register this process. Since the last one ended nobody heard, if no other lives."""
+        if not self._living(tx, now):
+            self._nobody_heard(tx, now)
         tx.conn.execute(
             sa.insert(nodes).values(
                 id=self.node_id,
@@ -81,6 +77,24 @@ class Beat:
             nodes.c.left_at.is_(None), nodes.c.fenced_at.is_(None), nodes.c.beat_at > now - self._hearing.fence_after
         )
         return list(tx.conn.execute(query).scalars())
+
+    def _nobody_heard(self, tx: Tx, now: datetime) -> None:
+        """Every start ends a deafness, however short: whoever pinged meanwhile, or was under way, may never try again.
+
+        It began where all was heard, which is before the last beat if a signal was under way then. A life that was
+        accounted for once is not looked at again: after a clock that was set back, its times may lie ahead of ours.
+        """
+        last_life = nodes.c.fenced_at.is_(None)
+        heard = tx.conn.execute(sa.select(sa.func.max(nodes.c.heard_through)).where(last_life)).scalar()
+        if heard is None:
+            return
+        if heard < now:
+            self._record(tx, heard, now, "Heartfly was not running")
+        tx.conn.execute(
+            sa.update(nodes).where(last_life).values(left_at=sa.func.coalesce(nodes.c.left_at, now), fenced_at=now)
+        )
+        # Whatever an earlier life heard came before anything that this one will, also if the clock was set back.
+        tx.conn.execute(sa.update(checks).where(checks.c.last_end_at > now).values(last_end_at=now))
 
     def beat(self, tx: Tx, *, now: datetime) -> datetime:
         """Say that we hear. Returns the watermark: everything received up to it is in the database.
@@ -117,7 +131,7 @@ class Beat:
         heard = []
         for row in tx.conn.execute(query).all():
             if now - row.beat_at > self._hearing.fence_after:
-                self._deaf(tx, row.beat_at, now, "A node of Heartfly died", node_id=row.id)
+                self._deaf(tx, row.heard_through, now, "A node of Heartfly died", node_id=row.id)
                 tx.conn.execute(sa.update(nodes).where(nodes.c.id == row.id).values(fenced_at=now))
             else:
                 heard.append(row.heard_through)
@@ -130,8 +144,10 @@ class Beat:
         )
 
     def _deaf(self, tx: Tx, from_at: datetime, to_at: datetime, cause: str, *, node_id: int | None = None) -> None:
-        if to_at - from_at <= self._hearing.blind_after:
-            return
+        if to_at - from_at > self._hearing.blind_after:
+            self._record(tx, from_at, to_at, cause, node_id=node_id)
+
+    def _record(self, tx: Tx, from_at: datetime, to_at: datetime, cause: str, *, node_id: int | None = None) -> None:
         tx.conn.execute(
             sa.insert(blind_intervals).values(
                 id=self._ids.next(to_at), node_id=node_id or self.node_id, from_at=from_at, to_at=to_at, cause=cause

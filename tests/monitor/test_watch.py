@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,8 @@ from heartfly.monitor.blind import Beat, Hearing
 from heartfly.monitor.judge import Judge
 from heartfly.monitor.leader import Leader
 from heartfly.monitor.watch import Watcher
+from heartfly.pings.apply import PingApplier
+from heartfly.pings.rate import RateLimiter
 from tests.sim_clock import SimClock
 from tests.world import World, make_world
 
@@ -200,12 +203,57 @@ async def test_a_restart_is_blind_since_the_last_beat(world: World, tower: Tower
     assert [(T0 + 10 * MINUTE, T0 + HOUR)] == await blind(world)
 
 
-async def test_a_quick_restart_is_not_blind(world: World, tower: Tower) -> None:
+async def test_a_quick_restart_is_blind_too(world: World, tower: Tower) -> None:
+    """Who pinged in that moment may never try again."""
     await tower.go(T0 + 10 * MINUTE)
+    await tower.watcher.leave()
 
-    await Tower(world, SimClock(T0 + 20 * MINUTE), node_id=2).watcher.join()
+    await Tower(world, SimClock(T0 + 10 * MINUTE + SECOND), node_id=2).watcher.join()
 
-    assert [] == await blind(world)
+    assert [(T0 + 10 * MINUTE, T0 + 10 * MINUTE + SECOND)] == await blind(world)
+
+
+async def test_what_was_under_way_when_we_died_was_not_heard(world: World, tower: Tower) -> None:
+    """A ping that came in time, and was lost with us, raises no alarm."""
+    check = await world.check(T0, every=MINUTE, grace=SECOND)
+    await world.ping(check, T0)
+    received = T0 + MINUTE
+    tower.under_way = received
+    await tower.go(received + timedelta(seconds=1.5))
+
+    second = Tower(world, SimClock(received + 5 * SECOND), node_id=2)
+    await second.watcher.join()
+    await second.go(received + 6 * SECOND)
+
+    assert "up" == (await world.row(check)).status
+
+
+async def test_a_life_before_a_clock_was_set_back_does_not_hide_a_later_deafness(world: World, tower: Tower) -> None:
+    await tower.go(T0 + HOUR)
+    await tower.watcher.leave()
+    second = Tower(world, SimClock(T0), node_id=2)  # the clock was set back meanwhile
+    await second.watcher.join()
+    await second.go(T0 + 10 * MINUTE)
+    await second.watcher.leave()
+
+    await Tower(world, SimClock(T0 + 20 * MINUTE), node_id=3).watcher.join()
+
+    assert [(T0 + 10 * MINUTE, T0 + 20 * MINUTE)] == await blind(world)
+
+
+async def test_a_signal_after_a_start_is_newer_than_all_before_it_whatever_the_clock_says(
+    world: World, tower: Tower
+) -> None:
+    check = await world.check(T0)
+    await world.ping(check, T0 + HOUR)
+    await tower.go(T0 + HOUR)
+    await tower.watcher.leave()
+    await Tower(world, SimClock(T0), node_id=2).watcher.join()  # the clock was set back meanwhile
+    applier = PingApplier(ids=world.ids, node_id=2, rate=RateLimiter(per_minute=1200), keep_per_check=200)
+
+    await replace(world, applier=applier).ping(check, T0 + MINUTE, PingKind.FAIL)
+
+    assert "down" == (await world.row(check)).status
 
 
 async def test_a_clock_put_forward_raises_no_alarm(world: World, tower: Tower) -> None:
