@@ -1,0 +1,134 @@
+"""`heartfly channels …`: list, create and test channels of a running server."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from typing import Any
+
+import rich_click as click
+from click.exceptions import Exit
+
+from heartfly.cli.checks import channel_id, find
+from heartfly.cli.client import Client, connected, part
+from heartfly.cli.output import AS_JSON, counted, print_json, print_table, when
+from heartfly.clock import Clock, SystemClock
+
+_WAIT_S = 30.0
+_LOOK_EVERY_S = 0.2
+
+
+@click.group("channels")
+def channels_group() -> None:
+    """Channels: the ways to reach people."""
+
+
+@channels_group.command("list")
+@AS_JSON
+@connected()
+def list_channels(*, as_json: bool, api: Client) -> None:
+    """List channels and whether they work."""
+    found = list(api.listed("/v1/channels"))
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        click.echo("There are no channels yet: alerts reach nobody. `heartfly channels create --help` adds one.")
+        return
+    print_table(
+        ("NAME", "KIND", "TO", "CHECKS", "STATE"),
+        [
+            (channel["name"], channel["kind"], _receiver(channel), str(channel["n_checks"]), _state(channel))
+            for channel in found
+        ],
+    )
+
+
+def _receiver(channel: Any) -> str:
+    config = channel["config"] or {}
+    return str(config.get("to") or config.get("url") or "-")
+
+
+def _state(channel: Any) -> str:
+    if channel["failing_since"] is None:
+        return "ok"
+    return f"failing since {when(channel['failing_since'])}: {channel['last_error'] or 'no reason known'}"
+
+
+@channels_group.command("create")
+@click.argument("kind", type=click.Choice(["email", "slack", "webhook"]))
+@click.option("--name", required=True, help="What it is called, such as ops.")
+@click.option("--to", help="The address, for email.")
+@click.option("--url", "address", help="Where to send, for slack and webhook.")
+@click.option("--method", type=click.Choice(["POST", "PUT", "GET"]), help="For webhook.  [POST]")
+@click.option("--event", "events", multiple=True, help="What it hears; may be repeated.  [all but check.late]")
+@click.option("--check", "checks", multiple=True, help="Only for this check, by slug or id.  [every check]")
+@AS_JSON
+@connected("--server")
+def create(
+    *, kind: str, name: str, as_json: bool, checks: tuple[str, ...], events: tuple[str, ...], api: Client, **rest: Any
+) -> None:
+    """Add a channel. It hears of every check there is, unless --check says which."""
+    asked: dict[str, Any] = {"kind": kind, "name": name, "config": _config(kind, **rest)}
+    if events:
+        asked["events"] = list(events)
+    if checks:
+        asked["checks"] = [find(api, check)["id"] for check in checks]
+    made = api.call("POST", "/v1/channels", asked)
+    if as_json:
+        print_json(made)
+        return
+    click.echo(f"{made['name']} ({kind}) hears of {counted(made['n_checks'], 'check')}.")
+    click.echo(f"\nTry it:\n\n    heartfly channels test {shlex.quote(name)}")
+    if made["secret"]:
+        click.echo(f"\nIts signing secret, shown only now:\n\n    {made['secret']}")
+
+
+def _config(kind: str, *, to: str | None, address: str | None, method: str | None) -> dict[str, Any]:
+    wanted = {"email": {"--to": to}, "slack": {"--url": address}, "webhook": {"--url": address}}[kind]
+    strange = {"--to": to, "--url": address, "--method": method if kind != "webhook" else None}
+    for option, value in wanted.items():
+        if value is None:
+            raise click.UsageError(f"{kind} needs {option}.")
+    for option, value in strange.items():
+        if value is not None and option not in wanted:
+            raise click.UsageError(f"{option} is not for {kind}.")
+    given = {"to": to, "url": address, "method": method}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+@channels_group.command("test")
+@click.argument("channel")
+@AS_JSON
+@connected()
+def test(*, channel: str, as_json: bool, api: Client) -> None:
+    """Send a test message through a channel, by its name or id, and wait for its end. Exit 1: it failed."""
+    found = channel_id(api, channel)
+    sent = api.call("POST", f"/v1/channels/{part(found)}/test")
+    told = asyncio.run(_ended(api, found, sent, SystemClock()))
+    if as_json:
+        print_json(told)
+    else:
+        click.echo(_outcome(told))
+    if told["state"] != "sent":
+        raise Exit(1)
+
+
+async def _ended(api: Client, channel: str, sent: Any, clock: Clock) -> Any:
+    """The notification when it is done, or as it is when we stop waiting."""
+    give_up_at = clock.monotonic() + _WAIT_S
+    told = sent
+    while told["state"] == "pending" and clock.monotonic() < give_up_at:
+        await clock.sleep(_LOOK_EVERY_S)
+        newest = api.call("GET", "/v1/notifications", channel=channel, limit=50)["items"]
+        told = next((one for one in newest if one["id"] == sent["id"]), told)
+    return told
+
+
+def _outcome(told: Any) -> str:
+    attempts = (told["delivery"] or {}).get("attempts") or []
+    last = attempts[-1] if attempts else None
+    if told["state"] == "sent":
+        return f"{told['channel_name']} took it" + (f" ({last['code']})." if last and last["code"] else ".")
+    why = (last or {}).get("error") or "it is still waiting; `heartfly channels list` shows what is wrong"
+    return f"{told['channel_name']} did not take it: {why}"

@@ -1,0 +1,253 @@
+"""`heartfly checks …`: list, create, show, pause, resume and delete checks of a running server."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import rich_click as click
+
+from heartfly.cli.client import Client, Refused, connected, part
+from heartfly.cli.output import (
+    AS_JSON,
+    DURATION,
+    counted,
+    print_facts,
+    print_json,
+    print_table,
+    seconds,
+    status,
+    when,
+)
+
+_SHOWN = 5
+_FIELDS_OF_CRON = 5
+
+
+@click.group("checks")
+def checks_group() -> None:
+    """Checks: the jobs that we expect to hear from."""
+
+
+@checks_group.command("list")
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice(["new", "up", "degraded", "down", "paused"]),
+    help="Only those; may be repeated.",
+)
+@click.option("--tag", "tags", multiple=True, help="Only those with this tag; repeated: with all of them.")
+@click.option("--search", "q", help="Only those with this text in name, slug or a tag.")
+@AS_JSON
+@connected()
+def list_checks(*, statuses: tuple[str, ...], tags: tuple[str, ...], q: str | None, as_json: bool, api: Client) -> None:
+    """List checks with their status."""
+    found = list(api.listed("/v1/checks", status=statuses, tag=tags, q=q))
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        click.echo("There are no checks yet." if not (statuses or tags or q) else "No check is like that.")
+        return
+    print_table(
+        ("STATUS", "NAME", "SLUG", "SCHEDULE", "LAST PING", "GOES DOWN"),
+        [
+            (
+                status(check),
+                check["name"],
+                check["slug"],
+                _schedule(check),
+                when(check["last_ping_at"]),
+                when(check["goes_down_at"]),
+            )
+            for check in found
+        ],
+    )
+
+
+@checks_group.command("create")
+@click.argument("name")
+@click.option("--period", type=DURATION, help="How far apart its pings are: 90s, 10m, 2h, 1d.")
+@click.option("--cron", help='A cron expression: "30 2 * * *".')
+@click.option("--oncalendar", help='A systemd calendar: "Mon..Fri 02:30".')
+@click.option("--zone", help="The time zone of a calendar.  [UTC]")
+@click.option("--dialect", type=click.Choice(["cron", "systemd", "kubernetes"]), help="Whose cron it is.  [cron]")
+@click.option("--grace", type=DURATION, help="How late is still fine.  [1h]")
+@click.option("--max-run", type=DURATION, help="How long a started run may take.  [the grace]")
+@click.option("--slug", help="Its name in ping addresses.  [made of NAME]")
+@click.option("--tag", "tags", multiple=True, help="May be repeated.")
+@click.option("--description")
+@click.option("--channel", "channels", multiple=True, help="Who hears of it, by name or id.  [every channel]")
+@AS_JSON
+@connected()
+def create(*, name: str, as_json: bool, channels: tuple[str, ...], api: Client, **rest: Any) -> None:
+    """Make a check and print the address that its job shall ping.
+
+    Without a schedule its pings are expected daily.
+    """
+    asked = {"name": name} | _asked(**rest)
+    if channels:
+        asked["channels"] = [channel_id(api, channel) for channel in channels]
+    made = api.call("POST", "/v1/checks", asked)
+    if as_json:
+        print_json(made)
+        return
+    click.echo(f"{made['name']}: expected {_schedule(made)}, grace {seconds(made['grace'])}.\n")
+    click.echo(_howto(made))
+
+
+def _asked(
+    *,
+    period: int | None,
+    cron: str | None,
+    oncalendar: str | None,
+    zone: str | None,
+    dialect: str | None,
+    tags: tuple[str, ...],
+    **plain: Any,
+) -> dict[str, Any]:
+    kinds = {"period": period, "cron": cron, "oncalendar": oncalendar}
+    given = {kind: value for kind, value in kinds.items() if value is not None}
+    if len(given) > 1:
+        raise click.UsageError(f"Only one of {', '.join(f'--{kind}' for kind in given)}.")
+    calendar = {name: value for name, value in (("zone", zone), ("dialect", dialect)) if value is not None}
+    asked = {name: value for name, value in plain.items() if value is not None}
+    for kind, value in given.items():
+        asked["schedule"] = {"kind": kind, "period" if kind == "period" else "expression": value} | calendar
+    if calendar and not (cron or oncalendar):
+        raise click.UsageError(f"--{next(iter(calendar))} goes with --cron or --oncalendar.")
+    return asked | ({"tags": list(tags)} if tags else {})
+
+
+@checks_group.command("show")
+@click.argument("check")
+@AS_JSON
+@connected()
+def show(*, check: str, as_json: bool, api: Client) -> None:
+    """Show one check, by its slug or id: how to ping it, its last runs and flips."""
+    found = find(api, check)
+    path = f"/v1/checks/{part(found['id'])}"
+    runs = api.call("GET", f"{path}/runs", limit=_SHOWN)["items"]
+    flips = api.call("GET", f"{path}/flips", limit=_SHOWN)["items"]
+    if as_json:
+        print_json(found | {"runs": runs, "flips": flips})
+        return
+    print_facts(_facts(found))
+    click.echo(f"\n{_howto(found)}")
+    if runs:
+        click.echo("\nLast runs")
+        print_table(
+            ("OUTCOME", "WHEN", "DURATION", "FIGURES"),
+            [
+                (
+                    run["outcome"] or "running",
+                    when(run["started_at"] or run["ended_at"] or run["slot_at"]),
+                    seconds(run["duration"]),
+                    ", ".join(f"{metric}={value}" for metric, value in run["metrics"].items()),
+                )
+                for run in runs
+            ],
+        )
+    if flips:
+        click.echo("\nLast flips")
+        print_table(
+            ("FROM", "TO", "REASON", "WHEN"),
+            [(flip["from_status"], flip["to_status"], flip["reason"], when(flip["at"])) for flip in flips],
+        )
+
+
+def _facts(check: Any) -> list[tuple[str, Any]]:
+    facts = [
+        ("name", check["name"]),
+        ("slug", check["slug"]),
+        ("id", check["id"]),
+        ("status", status(check)),
+        ("since", when(check["status_since"])),
+        ("schedule", _schedule(check)),
+        ("grace", seconds(check["grace"])),
+        ("max run", seconds(check["max_run"]) if check["max_run"] is not None else "the grace"),
+        ("last ping", when(check["last_ping_at"])),
+        ("expected", when(check["next_expected_at"])),
+        ("goes down", when(check["goes_down_at"])),
+        ("tags", ", ".join(check["tags"]) or "-"),
+        ("channels", str(len(check["channels"]))),
+    ]
+    if check["schedule_error"]:
+        facts.append(("schedule error", check["schedule_error"]))
+    return facts + ([("description", check["description"])] if check["description"] else [])
+
+
+def _schedule(check: Any) -> str:
+    text: str = check["schedule_text"]
+    return text[:1].lower() + text[1:] if text.startswith(("At ", "Every ")) else text
+
+
+def _howto(check: Any) -> str:
+    """The line to paste. A key that may only read does not know the address."""
+    if check["ping_url"] is None:
+        return "This key may only read, so it does not see the address to ping."
+    curl = f"curl -fsS -m 10 --retry 5 -o /dev/null {shlex.quote(check['ping_url'])}"
+    schedule = check["schedule"]
+    expression = schedule["expression"] or ""
+    is_crontab = schedule["kind"] == "cron" and len(expression.split()) == _FIELDS_OF_CRON
+    if is_crontab or (schedule["kind"] == "cron" and expression.startswith("@")):
+        return f"In its crontab:\n\n    {expression} /path/to/job && {curl}"
+    return f"After its job:\n\n    /path/to/job && {curl}"
+
+
+def _command(name: str, verb: str, done: str) -> None:
+    @checks_group.command(name, help=f"{verb} a check, by its slug or id.")
+    @click.argument("check")
+    @AS_JSON
+    @connected()
+    def command(*, check: str, as_json: bool, api: Client) -> None:
+        found = find(api, check)
+        told = api.call("POST", f"/v1/checks/{part(found['id'])}/{name}")
+        print_json(told) if as_json else click.echo(f"{told['name']} {done}")
+
+
+_command("pause", "Pause", "is paused: nothing is expected of it, nobody is told.")
+_command("resume", "Resume", "is new again: it waits for its next ping.")
+
+
+@checks_group.command("delete")
+@click.argument("check")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@connected()
+def delete(*, check: str, yes: bool, api: Client) -> None:
+    """Delete a check with its whole history, by its slug or id."""
+    found = find(api, check)
+    if not yes:
+        click.confirm(f"Delete {found['name']} with its history of {counted(found['n_pings'], 'ping')}?", abort=True)
+    api.call("DELETE", f"/v1/checks/{part(found['id'])}")
+    click.echo(f"{found['name']} is deleted.")
+
+
+# --- names -------------------------------------------------------------------------------------------
+
+
+def find(api: Client, name: str) -> Any:
+    """The check of that slug or id."""
+    by_slug = api.call("GET", "/v1/checks", slug=name, limit=2)["items"] if len(name) <= 100 else []
+    if len(by_slug) > 1:
+        raise click.UsageError(f"Two checks have the slug {name}; name one by its id.")
+    if by_slug:
+        return by_slug[0]
+    try:
+        return api.call("GET", f"/v1/checks/{part(name)}")
+    except Refused as refused:
+        if refused.status != 404:
+            raise
+        raise click.ClickException(
+            f"There is no check with the slug or id {name}; `heartfly checks list` shows them."
+        ) from None
+
+
+def channel_id(api: Client, name: str) -> str:
+    """The id of the channel of that name or id."""
+    for channel in api.listed("/v1/channels"):
+        if name in {channel["name"], channel["id"]}:
+            found: str = channel["id"]
+            return found
+    raise click.ClickException(f"There is no channel {name}; `heartfly channels list` shows them.")

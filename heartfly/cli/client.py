@@ -1,0 +1,166 @@
+"""How commands reach a running server: its address, a key, one request, and plain words when that fails.
+
+The standard library's HTTP, one connection a request, no proxies and no redirects: it is our own API.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import rich_click as click
+
+from heartfly import __version__
+from heartfly.cli.options import CONFIG, DATA, settings_from
+from heartfly.config import Settings
+
+KEY_FILE = "cli-key"
+_TIMEOUT_S = 20.0
+
+
+class Unreachable(click.ClickException):
+    """The server does not answer, or answers what is not Heartfly's."""
+
+
+class Refused(click.ClickException):
+    """The server said no. `status` and `problem` are its words for machines."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        super().__init__(_sentence(status, problem))
+        self.status = status
+        self.problem = problem
+
+
+def _sentence(status: int, problem: Mapping[str, Any]) -> str:
+    errors = problem.get("errors") or []
+    if status == 401:
+        return (
+            "The server does not know this key. Give one with --key or HEARTFLY_API_KEY (`heartfly init` makes them)."
+        )
+    if errors:
+        return "\n".join(f"{error['field']}: {error['message']}" for error in errors)
+    detail = str(problem.get("detail") or f"the server answered {status}")
+    return detail[:1].upper() + detail[1:] + "."
+
+
+@dataclass(frozen=True)
+class Client:
+    url: str
+    key: str
+
+    def call(self, method: str, path: str, asked: Any = None, **query: Any) -> Any:
+        """Return the JSON of the answer; None where there is none. Unreachable or Refused."""
+        target = path + (f"?{urlencode(given, doseq=True)}" if (given := _given(query)) else "")
+        status, body = self._exchange(method, target, None if asked is None else json.dumps(asked).encode())
+        try:
+            answer = json.loads(body) if body else None
+        except ValueError:
+            raise Unreachable(f"What answers at {self.url} is not Heartfly ({status}).") from None
+        if status >= 400:
+            raise Refused(status, answer if isinstance(answer, dict) else {})
+        return answer
+
+    def listed(self, path: str, **query: Any) -> Iterator[Any]:
+        """All items of a list, page by page."""
+        page = self.call("GET", path, limit=500, **query)
+        yield from page["items"]
+        while page["next"] is not None:
+            page = self.call("GET", path, limit=500, cursor=page["next"], **query)
+            yield from page["items"]
+
+    def _exchange(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
+        base = urlsplit(self.url)
+        headers = {"Authorization": f"Bearer {self.key}", "User-Agent": f"heartfly-cli/{__version__}"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            connection = _connection(base.scheme, base.hostname or "", base.port)
+            try:
+                connection.request(method, base.path.rstrip("/") + target, body=body, headers=headers)
+                response = connection.getresponse()
+                return response.status, response.read()
+            finally:
+                connection.close()
+        except ConnectionRefusedError:
+            raise Unreachable(
+                f"Nothing answers at {self.url}. Start it with `heartfly serve`, or say where it is with --url."
+            ) from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Unreachable(f"{self.url} cannot be reached: {error}") from None
+
+
+def _given(query: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in query.items() if value is not None and value != ()}
+
+
+def _connection(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+    if scheme == "https":
+        return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=ssl.create_default_context())
+    return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+
+
+def part(text: str) -> str:
+    """A piece of a path: nothing in it reads as more of one."""
+    return quote(text, safe="")
+
+
+# --- options -----------------------------------------------------------------------------------------
+
+
+def connected(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that say which server, and as whom; it gets `api`, a Client.
+
+    `names` of the first option, for a command whose own --url means something else.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_client(
+            *, server: str | None, key: str | None, config: Path | None, data: Path | None, **rest: Any
+        ) -> None:
+            settings = settings_from(config, DATA__DIR=data)
+            api = Client(_checked(server or settings.server.public_url), key or _key_of(settings))
+            command(api=api, **rest)
+
+        for option in (
+            DATA,
+            CONFIG,
+            click.option("--key", envvar="HEARTFLY_API_KEY", help="An API key.  [the data directory's cli-key]"),
+            click.option(
+                *(names or ("--url", "--server")),
+                "server",
+                envvar="HEARTFLY_URL",
+                help="Where the server is.  [what the configuration says]",
+            ),
+        ):
+            with_client = option(with_client)
+        return with_client
+
+    return decorate
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise click.UsageError(f"--url must be http(s)://host[:port], not {url}")
+    return url.rstrip("/")
+
+
+def _key_of(settings: Settings) -> str:
+    path = settings.data.dir / KEY_FILE
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        raise click.UsageError(
+            f"No API key: there is none in {path}. `heartfly serve` makes one when it first starts; say with --data "
+            "where it keeps its data, or give a key with --key or HEARTFLY_API_KEY."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"The API key in {path} cannot be read: {error}") from None

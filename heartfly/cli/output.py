@@ -1,0 +1,111 @@
+"""How commands show things: tables and short words for people, JSON as the API gives it for machines."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from typing_extensions import override
+
+from heartfly.clock import SystemClock
+from heartfly.core.explain import span
+
+_COLOURS = {"up": "green", "degraded": "yellow", "down": "bold red", "late": "yellow", "paused": "dim", "new": "dim"}
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_PARTS = re.compile(r"(\d{1,12})\s*(s|m|h|d|w)", re.IGNORECASE | re.ASCII)
+
+
+class Duration(click.ParamType[int, int]):
+    """`90s`, `10m`, `2h`, `1d`, `1h30m`, or plain seconds; as seconds."""
+
+    name = "duration"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text = str(value).strip()
+        if text.isascii() and text.isdigit() and len(text) <= 12:
+            return int(text)
+        parts = _PARTS.findall(text)
+        if not parts or _PARTS.sub("", text).strip():
+            self.fail(f"{value!r} is not a duration such as 90s, 10m, 2h or 1d", param, ctx)
+        return sum(int(number) * _UNITS[unit.lower()] for number, unit in parts)
+
+
+DURATION = Duration()
+
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print what the API says, for machines.")
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
+    """On a terminal fitted to its width; into a pipe whole, however wide."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=10_000)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(_plain(cell)) for cell in row))
+    console.print(table)
+
+
+def _plain(text: str) -> str:
+    """What a job or a stranger named must not steer the terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def print_facts(facts: Sequence[tuple[str, str | Text]]) -> None:
+    width = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        shown = value.plain if isinstance(value, Text) else value
+        first, *more = _plain_lines(shown)
+        click.echo(f"{name:<{width}}  {first}")
+        for line in more:
+            click.echo(f"{'':<{width}}  {line}")
+
+
+def _plain_lines(text: str) -> list[str]:
+    return [_plain(line) for line in text.splitlines()] or [""]
+
+
+def status(check: Any) -> Text:
+    """The status, with what is shown beside it."""
+    beside = [word for word in ("late", "running") if check[word]]
+    word = "late" if check["late"] else check["status"]
+    return Text(" ".join([check["status"], *(f"({one})" for one in beside)]), style=_COLOURS.get(word, ""))
+
+
+def when(instant: str | None, *, now: datetime | None = None) -> str:
+    """How long ago, or in how long; `-` for never."""
+    if instant is None:
+        return "-"
+    now = now or SystemClock().now()
+    passed = now - datetime.fromisoformat(instant).astimezone(UTC)
+    if abs(passed) < timedelta(seconds=1):
+        return "now"
+    return f"{span(passed)} ago" if passed > timedelta(0) else f"in {span(-passed)}"
+
+
+def seconds(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3g} s" if 0 < value < 10 else span(timedelta(seconds=value))
+
+
+def counted(n: int, what: str) -> str:
+    """`1 check`, `2 checks`."""
+    return f"{n} {what}{'' if n == 1 else 's'}"

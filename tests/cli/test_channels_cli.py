@@ -1,0 +1,155 @@
+"""`heartfly channels …` against a real server and a real receiver."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from typing_extensions import override
+
+from heartfly.cli import main
+from tests.server_process import Server
+
+pytestmark = pytest.mark.e2e
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[ThreadingHTTPServer]:
+    """Takes what is posted to /ok, and refuses all else for good."""
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200 if self.path == "/ok" else 410)
+            self.end_headers()
+
+        @override
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, receiver: ThreadingHTTPServer) -> Iterator[Server]:
+    settings = {"OUTGOING__ALLOWED_PORTS": str(receiver.server_port)}
+    made = Server(tmp_path_factory.mktemp("served"), settings)
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def run(server: Server) -> Run:
+    data = str(server.folder / "heartfly-data")
+
+    def run(*arguments: str) -> Result:
+        env = {"HEARTFLY_URL": server.url, "HEARTFLY_DATA__DIR": data, "COLUMNS": "200"}
+        return CliRunner().invoke(main, list(arguments), env=env, prog_name="heartfly")
+
+    return run
+
+
+def ok(result: Result) -> str:
+    assert 0 == result.exit_code, result.output
+    return result.output
+
+
+@pytest.fixture
+def hook(receiver: ThreadingHTTPServer) -> str:
+    return f"http://127.0.0.1:{receiver.server_port}"
+
+
+def test_a_webhook_is_made_with_a_secret_and_its_test_arrives(run: Run, hook: str) -> None:
+    assert "alerts reach nobody" in ok(run("channels", "list"))
+
+    made = ok(run("channels", "create", "webhook", "--name", "ops", "--url", f"{hook}/ok"))
+    tested = ok(run("channels", "test", "ops"))
+
+    assert re.search(r"^    whsec_\S+$", made, re.MULTILINE)
+    assert "ops took it (200)." in tested
+
+
+def test_a_test_that_fails_says_why_and_exits_with_one(run: Run, hook: str) -> None:
+    ok(run("channels", "create", "webhook", "--name", "gone", "--url", f"{hook}/gone"))
+
+    tested = run("channels", "test", "gone")
+    machine = run("channels", "test", "gone", "--json")
+
+    assert (1, True) == (tested.exit_code, "gone did not take it: the receiver answered 410" in tested.output)
+    assert (1, "failed") == (machine.exit_code, json.loads(machine.output)["state"])
+
+
+def test_channels_are_listed_with_what_they_are_and_no_secret(run: Run, hook: str) -> None:
+    ok(run("channels", "create", "email", "--name", "mail", "--to", "ada@example.com"))
+    made = json.loads(ok(run("channels", "create", "webhook", "--name", "masked", "--url", f"{hook}/canary", "--json")))
+
+    table, machine = ok(run("channels", "list")), ok(run("channels", "list", "--json"))
+
+    assert re.search(r"^mail +email +ada@example.com +\d+ +ok", table, re.MULTILINE)
+    assert re.search(rf"^masked +webhook +{re.escape(hook)}/… ", table, re.MULTILINE)
+    for said in (table, machine):
+        assert "canary" not in said
+        assert made["secret"] not in said
+    assert {"mail", "masked"} <= {channel["name"] for channel in json.loads(machine)}
+
+
+def test_a_channel_can_be_for_some_checks_and_some_events(run: Run, hook: str) -> None:
+    ok(run("checks", "create", "one"))
+    ok(run("checks", "create", "two"))
+
+    made = json.loads(
+        ok(
+            run(
+                "channels", "create", "slack", "--name", "few", "--url", "https://hooks.example.com/x",
+                "--check", "one", "--event", "check.late", "--json",
+            )
+        )
+    )  # fmt: skip
+    check = json.loads(ok(run("checks", "create", "three", "--channel", "few", "--json")))
+
+    assert (1, ["check.late"]) == (made["n_checks"], made["events"])
+    assert [made["id"]] == check["channels"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["create", "email", "--name", "x"], 2, "email needs --to"),
+        (["create", "slack", "--name", "x", "--to", "a@example.com"], 2, "slack needs --url"),
+        (
+            ["create", "email", "--name", "x", "--to", "a@example.com", "--url", "https://x"],
+            2,
+            "--url is not for email",
+        ),
+        (
+            ["create", "slack", "--name", "x", "--url", "https://x.example", "--method", "PUT"],
+            2,
+            "--method is not for slack",
+        ),
+        (["create", "email", "--name", "x", "--to", "nobody"], 1, "config.to"),
+        (["create", "webhook", "--name", "x", "--url", "file:///etc/passwd"], 1, "config.url"),
+        (["create", "pigeon", "--name", "x"], 2, "pigeon"),
+        (["create", "slack", "--name", "x", "--url", "https://x.example", "--check", "nope"], 1, "There is no check"),
+        (["test", "nowhere"], 1, "There is no channel nowhere"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_words(run: Run, arguments: list[str], status: int, words: str) -> None:
+    result = run("channels", *arguments)
+
+    assert (status, True) == (result.exit_code, words in result.output), result.output
+    assert "Traceback" not in result.output

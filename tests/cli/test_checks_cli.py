@@ -1,0 +1,220 @@
+"""`heartfly checks …` against a real server: what people type, what they are shown, how scripts read it."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from heartfly.cli import main
+from heartfly.cli.output import DURATION, seconds, when
+from tests.server_process import Server, free_port
+
+pytestmark = pytest.mark.e2e
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    made = Server(tmp_path_factory.mktemp("served"))
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def run(server: Server) -> Run:
+    data = str(server.folder / "heartfly-data")
+
+    def run(*arguments: str, **options: Any) -> Result:
+        env = {"HEARTFLY_URL": server.url, "HEARTFLY_DATA__DIR": data, "COLUMNS": "200"} | options.pop("env", {})
+        return CliRunner().invoke(main, list(arguments), env=env, prog_name="heartfly", **options)
+
+    return run
+
+
+def ok(result: Result) -> str:
+    assert 0 == result.exit_code, result.output
+    return result.output
+
+
+def test_a_new_check_is_shown_with_the_line_for_its_crontab(run: Run) -> None:
+    said = ok(
+        run("checks", "create", "Nightly backup", "--cron", "30 2 * * *", "--zone", "Europe/Berlin", "--grace", "10m")
+    )
+
+    line = re.search(
+        r"^    (30 2 \* \* \* /path/to/job && curl -fsS -m 10 --retry 5 -o /dev/null (\S+))$", said, re.MULTILINE
+    )
+    assert "Nightly backup: expected at 02:30 (Europe/Berlin), grace 10 min." in said
+    assert line is not None, said
+    with urllib.request.urlopen(line[2]) as reply:
+        assert b"OK" == reply.read()
+    assert line[1] in ok(run("checks", "show", "nightly-backup"))
+
+
+def test_every_option_reaches_the_check(run: Run) -> None:
+    made = json.loads(
+        ok(
+            run(
+                "checks", "create", "Everything", "--period", "1h30m", "--grace", "90", "--max-run", "2m",
+                "--slug", "all", "--tag", "a", "--tag", "b", "--description", "why", "--json",
+            )
+        )
+    )  # fmt: skip
+
+    assert ("period", 5400, 90, 120, "all", ["a", "b"], "why") == (
+        made["schedule"]["kind"],
+        made["schedule"]["period"],
+        made["grace"],
+        made["max_run"],
+        made["slug"],
+        made["tags"],
+        made["description"],
+    )
+
+
+def test_calendars_of_systemd_are_checks_too(run: Run) -> None:
+    said = ok(run("checks", "create", "Weekdays", "--oncalendar", "Mon..Fri 02:30", "--zone", "UTC"))
+
+    assert "Mon..Fri 02:30" in said
+    assert "\n    /path/to/job && curl " in said
+
+
+def test_lists_are_for_people_and_for_machines(run: Run) -> None:
+    ok(run("checks", "create", "listed", "--period", "1h", "--tag", "only-this"))
+
+    table = ok(run("checks", "list", "--tag", "only-this"))
+    machine = json.loads(ok(run("checks", "list", "--tag", "only-this", "--status", "new", "--json")))
+
+    assert ["STATUS", "NAME", "SLUG", "SCHEDULE"] == table.splitlines()[0].split()[:4]
+    assert re.search(r"^new +listed +listed +every hour +- +-", table, re.MULTILINE)
+    assert ["listed"] == [check["slug"] for check in machine]
+    assert "No check is like that." in ok(run("checks", "list", "--search", "not-there"))
+
+
+def test_a_check_is_shown_with_its_last_runs_and_flips(run: Run) -> None:
+    made = json.loads(ok(run("checks", "create", "shown", "--period", "1h", "--json")))
+    for action, body in (("/start", b""), ("", b"rows=12"), ("/3", b"")):
+        urllib.request.urlopen(made["ping_url"] + action, data=body).close()
+
+    said = ok(run("checks", "show", "shown"))
+    machine = json.loads(ok(run("checks", "show", made["id"], "--json")))
+
+    assert re.search(r"^status +down$", said, re.MULTILINE)
+    assert re.search(r"^ok .* rows=12 *$", said, re.MULTILINE)
+    assert re.search(r"^up +down +exit_status", said, re.MULTILINE)
+    assert (["failed", "ok"], ["down", "up"]) == (
+        [run["outcome"] for run in machine["runs"]],
+        [flip["to_status"] for flip in machine["flips"]],
+    )
+
+
+def test_a_check_is_paused_resumed_and_deleted_by_its_slug_or_id(run: Run) -> None:
+    made = json.loads(ok(run("checks", "create", "short life", "--json")))
+
+    assert "is paused" in ok(run("checks", "pause", "short-life"))
+    assert "new" == json.loads(ok(run("checks", "resume", made["id"], "--json")))["status"]
+    again = run("checks", "resume", "short-life")
+    unsure = run("checks", "delete", "short-life", input="n\n")
+    assert "short-life" in ok(run("checks", "list"))
+    sure = run("checks", "delete", "short-life", input="y\n")
+    gone = run("checks", "delete", "short-life", "--yes")
+
+    assert (1, True) == (again.exit_code, "The check is not paused." in again.output)
+    assert (1, 0, 1) == (unsure.exit_code, sure.exit_code, gone.exit_code)
+    assert "There is no check with the slug or id short-life" in gone.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["create", "x", "--cron", "61 * * * *"], 1, "schedule.expression: minute: '61' is not between 0 and 59"),
+        (["create", "x", "--cron", "* * * * *", "--zone", "Mars"], 1, "schedule.zone"),
+        (["create", "x", "--period", "1h", "--cron", "* * * * *"], 2, "Only one of --period, --cron"),
+        (["create", "x", "--zone", "UTC"], 2, "--zone goes with --cron or --oncalendar"),
+        (["create", "x", "--grace", "soon"], 2, "'soon' is not a duration such as 90s, 10m, 2h or 1d"),
+        (["create", "x", "--channel", "nowhere"], 1, "There is no channel nowhere"),
+        (["create", "a\nb"], 1, "name: must be one line"),
+        (["create"], 2, "Missing argument 'NAME'"),
+        (["show", "../channels"], 1, "There is no check with the slug or id ../channels"),
+        (["show", "no/../where?x#y"], 1, "There is no check"),
+        (["list", "--status", "sideways"], 2, "sideways"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_words(run: Run, arguments: list[str], status: int, words: str) -> None:
+    result = run("checks", *arguments)
+
+    assert (status, True) == (result.exit_code, words in result.output), result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_server_that_does_not_run_is_named_with_how_to_start_it(run: Run) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+
+    result = run("checks", "list", "--url", url)
+
+    assert 1 == result.exit_code
+    assert f"Nothing answers at {url}. Start it with `heartfly serve`" in result.output
+
+
+def test_a_key_that_is_wrong_or_missing_is_asked_for(run: Run, tmp_path: Path) -> None:
+    wrong = run("checks", "list", "--key", "hf_wrong")
+    nowhere = run("checks", "list", env={"HEARTFLY_DATA__DIR": str(tmp_path)})
+    by_variable = run("checks", "list", env={"HEARTFLY_DATA__DIR": str(tmp_path), "HEARTFLY_API_KEY": "hf_wrong"})
+
+    assert (1, 2, 1) == (wrong.exit_code, nowhere.exit_code, by_variable.exit_code)
+    assert "does not know this key" in wrong.output
+    assert str(tmp_path / "cli-key") in nowhere.output
+    assert "hf_wrong" not in wrong.output + by_variable.output
+
+
+def test_what_is_no_heartfly_is_said(run: Run, server: Server) -> None:
+    strange = run("checks", "list", "--url", f"{server.url}/ping")
+    nonsense = run("checks", "list", "--url", "localhost:8000")
+
+    assert (1, True) == (strange.exit_code, "is not Heartfly" in strange.output), strange.output
+    assert (2, True) == (nonsense.exit_code, "--url must be http" in nonsense.output)
+
+
+def test_names_cannot_steer_the_terminal(run: Run) -> None:
+    made = json.loads(ok(run("checks", "create", "bidi \u202e name", "--slug", "bidi", "--json")))
+
+    assert "bidi \u202e name" == made["name"]
+    assert "\u202e" not in ok(run("checks", "list")) + ok(run("checks", "show", "bidi"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("10m", 600),
+        ("2h", 7200),
+        ("1d", 86400),
+        ("1w", 604800),
+        ("1h30m", 5400),
+        ("1H 5 s", 3605),
+    ],
+)
+def test_durations_are_written_as_people_do(text: str, expected: int) -> None:
+    assert expected == DURATION.convert(text, None, None)
+
+
+def test_times_are_told_from_now() -> None:
+    now = datetime(2026, 3, 2, 10, tzinfo=UTC)
+    told = [
+        when(instant, now=now)
+        for instant in (None, "2026-03-02T10:00:00.5Z", "2026-03-02T09:00:00Z", "2026-03-03T10:05:00Z")
+    ]
+
+    assert ["-", "now", "1 h ago", "in 1 d 5 min"] == told
+    assert ["-", "0.25 s", "2 min 5 s", "0 s"] == [seconds(value) for value in (None, 0.25, 125.4, 0)]
