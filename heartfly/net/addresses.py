@@ -2,7 +2,7 @@
 
 Our own copy of the IANA special-purpose registries, because `ipaddress` differs between
 Python versions (of 36 forbidden addresses `is_private` misses 16 on 3.11.7, 12 on 3.13.0).
-It judges the address of a socket, never the text of a URL; wire.py brings it that address.
+It judges the address of a socket, never the text of a URL; connect.py brings it that address.
 """
 
 from __future__ import annotations

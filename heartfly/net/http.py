@@ -16,13 +16,14 @@ import httpx  # noqa: TID251 - this is the module that the ban points to
 
 from heartfly.errors import ForbiddenAddressError, InvalidValueError
 from heartfly.net.addresses import Network
+from heartfly.net.connect import GuardedBackend
 from heartfly.net.failures import RequestFailed
 from heartfly.net.headers import check_headers, outgoing_headers
 from heartfly.net.pools import POOL_SIZE, HostPools
 from heartfly.net.resolver import Resolve, SystemResolver
 from heartfly.net.rules import DEFAULT_PORTS, Rules
 from heartfly.net.urls import Target, check_url, parse_target
-from heartfly.net.wire import MAX_HEAD_BYTES, GuardedBackend, Wire, request_sent
+from heartfly.net.wire import MAX_HEAD_BYTES, Wire, request_sent
 
 __all__ = ["OutgoingHttp", "Reply", "RequestFailed", "check_headers", "check_url"]
 

@@ -1,7 +1,7 @@
 """What the operator's settings make of the address rules: networks opened, ports, our own hosts.
 
 Asked twice: by urls.py when someone sets up a channel, for a friendly early answer, and
-by wire.py for the socket, which is the answer that counts.
+by connect.py for the socket, which is the answer that counts.
 """
 
 from __future__ import annotations

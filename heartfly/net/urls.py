@@ -1,7 +1,7 @@
 """Which URLs may be asked for: the syntax, before anything is resolved.
 
 One parser (httpx's) reads a URL both here and when the request is sent, so that the host
-that was judged is the host that is asked. Where it leads is judged by the socket, in wire.py.
+that was judged is the host that is asked. Where it leads is judged by the socket, in connect.py.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Connects a socket to an address that was checked, and moves bytes over it for httpcore.
+"""One connection: moves bytes between a socket and httpcore, with TLS or without, and bounds what is read.
 
-The name is resolved once, each address is judged, and the socket goes to that very address:
-nothing between the check and the connection can change it (DNS rebinding). TLS still
-verifies the name. Time limits over a whole request are http.py's.
+The socket comes connected from connect.py, to an address that was checked. Time limits over a
+whole request are http.py's.
 """
 
 from __future__ import annotations
@@ -11,23 +10,17 @@ import asyncio
 import select
 import socket
 import ssl
-from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
-from ipaddress import ip_address
 from typing import Any, cast
 
 import httpcore
 from typing_extensions import override
 
-from heartfly.errors import ForbiddenAddressError
 from heartfly.net.failures import RequestFailed
-from heartfly.net.resolver import Resolve
-from heartfly.net.rules import Rules
 
 request_sent: ContextVar[bool] = ContextVar("request_sent")
 """Whether any byte of the current request has left; httpcore does all its work in the task that asks."""
 
-_MAX_ADDRESSES = 4
 _INBOX_LIMIT = 64 * 1024
 _LUMP = 16 * 1024
 
@@ -36,80 +29,6 @@ _LUMP = 16 * 1024
 # (measured: 4.9 s of CPU in 5 s), for these never end the wait for the real one.
 MAX_HEAD_BYTES = 32 * 1024
 _MAX_REST_BYTES = 128 * 1024
-
-
-class GuardedBackend(httpcore.AsyncNetworkBackend):
-    """Has no way to a unix socket: httpcore's base class refuses these."""
-
-    def __init__(
-        self, rules: Rules, resolve: Resolve, *, lookup_limit_s: float = 3.0, connect_limit_s: float = 4.0
-    ) -> None:
-        """Each address has its own limit: one that swallows packets must leave time for the next."""
-        self._rules = rules
-        self._resolve = resolve
-        self._lookup_limit_s = lookup_limit_s
-        self._connect_limit_s = connect_limit_s
-
-    @override
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> Wire:
-        ips = await self._allowed_addresses(host, port)
-        trouble: Exception | None = None
-        for ip in ips[:_MAX_ADDRESSES]:
-            try:
-                return Wire(await self._connect(host, ip, port), host=host)
-            except OSError as error:
-                trouble = error
-        raise RequestFailed(f"{host}: {_connect_words(trouble)}") from trouble
-
-    async def _allowed_addresses(self, host: str, port: int) -> Sequence[str]:
-        """Return the answers that may be used. The others are dropped, for a name with one stale record works."""
-        answers = await self._look_up(host, port)
-        refusals = {ip: self._rules.refusal(ip, port) for ip in answers}
-        allowed = [ip for ip, refusal in refusals.items() if refusal is None]
-        if not allowed:
-            raise ForbiddenAddressError(f"{host}: {next(iter(refusals.values()))}")
-        return allowed
-
-    async def _look_up(self, host: str, port: int) -> Sequence[str]:
-        if _is_address(host):
-            return [host]
-        try:
-            async with asyncio.timeout(self._lookup_limit_s):
-                answers = await self._resolve(host, port)
-        except TimeoutError as error:
-            message = f"{host}: the name servers did not answer within {self._lookup_limit_s:g} s"
-            raise RequestFailed(message) from error
-        except OSError as error:
-            raise RequestFailed(f"{host}: the name could not be resolved") from error
-        if not answers:
-            raise RequestFailed(f"{host}: the name has no address")
-        return answers
-
-    async def _connect(self, host: str, ip: str, port: int) -> socket.socket:
-        family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        try:
-            sock.setblocking(False)  # noqa: FBT003 - the socket module's signature
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            async with asyncio.timeout(self._connect_limit_s):
-                await asyncio.get_running_loop().sock_connect(sock, (ip, port))
-            # Where the kernel really went: it takes 0.0.0.0, for one, to mean 127.0.0.1.
-            self._judge(host, sock.getpeername()[0], port)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
-    def _judge(self, host: str, ip: str, port: int) -> None:
-        if refusal := self._rules.refusal(ip, port):
-            raise ForbiddenAddressError(f"{host}: {refusal}")
 
 
 class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
@@ -247,22 +166,6 @@ class Wire(asyncio.Protocol, httpcore.AsyncNetworkStream):
         poll = select.poll()
         poll.register(self._sock.fileno(), select.POLLIN)
         return bool(poll.poll(0))
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _connect_words(error: Exception | None) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return "the connection was refused"
-    if isinstance(error, TimeoutError):
-        return "no connection within the time limit"
-    return f"no connection ({getattr(error, 'strerror', None) or 'no reason given'})"
 
 
 def _tls_words(error: OSError) -> str:

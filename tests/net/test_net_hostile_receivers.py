@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from heartfly.net.http import MAX_BODY_BYTES, Reply, RequestFailed
-from tests.net.test_net_http import failure, get, outgoing
+from tests.net.sender import failure, get, outgoing
 from tests.net.toxic_server import (
     Exchange,
     Script,

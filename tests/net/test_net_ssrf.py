@@ -20,11 +20,11 @@ import pytest
 
 from heartfly.errors import ForbiddenAddressError, InvalidValueError
 from heartfly.net.addresses import parse_allow_private
+from heartfly.net.connect import GuardedBackend
 from heartfly.net.http import OutgoingHttp, RequestFailed
 from heartfly.net.rules import Rules
-from heartfly.net.wire import GuardedBackend
+from tests.net.sender import NO_AUTHORITIES
 from tests.net.ssrf_corpus import Case, cases
-from tests.net.test_net_http import NO_AUTHORITIES
 from tests.net.toxic_server import Exchange, ToxicServer, hang_up, raw, reply_and_close
 
 pytestmark = pytest.mark.anyio

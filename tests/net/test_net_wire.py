@@ -11,10 +11,11 @@ import httpcore
 import pytest
 import trustme
 
+from heartfly.net.connect import GuardedBackend
 from heartfly.net.http import RequestFailed
 from heartfly.net.rules import Rules
-from heartfly.net.wire import MAX_HEAD_BYTES, GuardedBackend, Wire
-from tests.net.test_net_http import Names, client_side, get, outgoing, server_side
+from heartfly.net.wire import MAX_HEAD_BYTES, Wire
+from tests.net.sender import Names, client_side, get, outgoing, server_side
 from tests.net.toxic_server import Script, ToxicServer, flood, n_open_files, raw, reply
 
 pytestmark = pytest.mark.anyio
