@@ -1,0 +1,110 @@
+"""Two that ask at once, on two connections: one gets what he asked for, the other hears why not."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.accounts.commands import create_project
+from heartfly.checks import commands
+from heartfly.checks.config import CheckIn
+from heartfly.clock import SystemClock
+from heartfly.db.changes import Tx
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.db.models import checks
+from tests.world import SEALER
+
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
+
+AT = datetime(2026, 3, 2, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def nodes(postgres_url: str, tmp_path: Path) -> Iterator[tuple[Database, Database]]:
+    """Two processes' databases. On SQLite there is one writer, so nothing can race."""
+    one, two = (Database(url=postgres_url, data_dir=tmp_path, clock=SystemClock(), node_id=n) for n in (1, 2))
+    yield one, two
+    one.close()
+    two.close()
+
+
+def at_once(nodes: tuple[Database, Database], command: Callable[[Tx, IdSource], Any]) -> list[Any]:
+    """Both do their work before either commits. Exceptions are results."""
+    worked = threading.Event()
+
+    def first(tx: Tx) -> Any:
+        done = command(tx, IdSource(1))
+        worked.set()
+        give_up_at = time.perf_counter() + 1.5  # the other one does so after 2 s
+        while not tx.conn.execute(sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one():
+            assert time.perf_counter() < give_up_at, "nobody waits for us"
+        return done
+
+    def run(database: Database, work: Callable[[Tx], Any]) -> Any:
+        try:
+            return database.transaction(work)
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            return error
+
+    with ThreadPoolExecutor(2) as threads:
+        one = threads.submit(run, nodes[0], first)
+        assert worked.wait(10)
+        two = threads.submit(run, nodes[1], lambda tx: command(tx, IdSource(2)))
+        return [one.result(20), two.result(20)]
+
+
+@pytest.fixture
+def pid(nodes: tuple[Database, Database]) -> int:
+    made = nodes[0].transaction(
+        lambda tx: create_project(tx, slug="main", name="Main", zone="UTC", sealer=SEALER, at=AT, ids=IdSource(3))
+    )
+    return made.pid
+
+
+def slugs(database: Database) -> list[str]:
+    return sorted(database.transaction(lambda tx: tx.conn.execute(sa.select(checks.c.slug)).scalars().all()))
+
+
+def test_a_slug_that_is_asked_for_twice_is_given_once(nodes: tuple[Database, Database], pid: int) -> None:
+    asked = CheckIn(name="job", slug="job")
+
+    done = at_once(nodes, lambda tx, ids: commands.create(tx, pid, asked, at=AT, ids=ids, actor="test"))
+
+    assert isinstance(done[0], str)
+    assert isinstance(done[1], commands.SlugTakenError)
+    assert ["job"] == slugs(nodes[0])
+
+
+def test_slugs_that_are_made_at_once_differ(nodes: tuple[Database, Database], pid: int) -> None:
+    asked = CheckIn(name="job")
+
+    done = at_once(nodes, lambda tx, ids: commands.create(tx, pid, asked, at=AT, ids=ids, actor="test"))
+
+    assert [str, str] == [type(one) for one in done], done
+    assert ["job", "job-2"] == slugs(nodes[0])
+
+
+def test_a_slug_that_two_checks_move_to_at_once_is_given_once(nodes: tuple[Database, Database], pid: int) -> None:
+    uuids = iter(
+        nodes[0].transaction(
+            lambda tx: [
+                commands.create(tx, pid, CheckIn(name=name), at=AT, ids=IdSource(4), actor="test") for name in "ab"
+            ]
+        )
+    )
+    asked = CheckIn(slug="same")
+
+    done = at_once(nodes, lambda tx, ids: commands.edit(tx, pid, next(uuids), asked, at=AT, ids=ids, actor="test"))
+
+    assert done[0] is None
+    assert isinstance(done[1], commands.SlugTakenError)
+    assert ["b", "same"] == slugs(nodes[0])
