@@ -191,6 +191,39 @@ async def test_a_digest_names_every_slot_that_an_interval_touches_once(world: Wo
     assert [["first", "second"]] == [[slot["check_name"] for slot in digest["slots"]] for digest in digests]
 
 
+async def test_a_digest_names_the_runs_under_way_too(world: World, tower: Tower) -> None:
+    """They are judged long after the slots, when nobody would write about that interval any more."""
+    slot = await world.check(T0, name="slot")
+    run = await world.check(T0, name="run", every=24 * HOUR, max_run=8 * HOUR)
+    for check in (slot, run):
+        await channel(world, check)
+        await world.ping(check, T0)
+    await world.ping(run, T0 + 10 * MINUTE, PingKind.START)
+
+    await tower.sleep_through(T0 + 2 * HOUR)
+    await tower.go(T0 + 9 * HOUR)
+
+    digests = [payload for kind, payload in await told(world) if kind == "check.unverified"]
+    assert [["run", "slot"]] == [[one["check_name"] for one in digest["slots"]] for digest in digests]
+    assert ["ok", "unverified"] == sorted(str(one.outcome) for one in await world.runs(run))
+
+
+async def test_what_a_digest_could_not_foresee_has_one_of_its_own(world: World, tower: Tower) -> None:
+    first = await world.check(T0, name="first")
+    second = await world.check(T0, name="second", max_run=8 * HOUR)
+    for check in (first, second):
+        await channel(world, check)
+    await world.ping(first, T0)
+    late = world.request(second, T0 + 10 * MINUTE, PingKind.START)  # on its way all the time
+
+    await tower.sleep_through(T0 + 2 * HOUR)
+    await world.pings([late])
+    await tower.go(T0 + 9 * HOUR)
+
+    digests = [payload for kind, payload in await told(world) if kind == "check.unverified"]
+    assert [["first"], ["second"]] == [[one["check_name"] for one in digest["slots"]] for digest in digests]
+
+
 async def test_a_restart_is_blind_since_the_last_beat(world: World, tower: Tower) -> None:
     await tower.go(T0 + 10 * MINUTE)
     await tower.watcher.leave()
