@@ -121,7 +121,8 @@ class App:
         )
         self.ingest = Ingest(database, applier, clock)
         hearing = Hearing(
-            beat=timedelta(seconds=settings.monitor.beat_s),
+            # The leader judges no further than the slowest node has said that it heard, so nodes say it more often.
+            beat=timedelta(seconds=settings.monitor.beat_s / (4 if database.on_postgres else 1)),
             blind_after=timedelta(seconds=settings.monitor.blind_after_s),
             hold=timedelta(seconds=settings.monitor.hold_s),
         )

@@ -48,7 +48,7 @@ class ChangedMeanwhileError(ConflictError):
 
 def create(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, actor: str) -> str:
     """A new check; returns its public id. Without a slug one is made of the name, and made unique."""
-    config = _named(merged(CheckConfig(), asked))
+    config = _named(merged(CheckConfig(), asked, at=at))
     _demand_fire(config, at)
     channel_ids = _channel_ids(tx, pid, asked.channels)
     if config.slug:
@@ -80,7 +80,7 @@ def edit(
 ) -> None:
     """Change what was asked for. A new schedule or grace counts from now on; nothing else moves the deadline."""
     found = _locked(tx, pid, uuid, rev)
-    config = merged(_config(found), asked)
+    config = merged(_config(found), asked, at=at)
     if isinstance(asked.schedule, ScheduleIn):
         _demand_fire(config, at)
     differs = config != _config(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -97,8 +97,11 @@ def of_row(row: Mapping[str, Any]) -> CheckConfig:
     return CheckConfig(**(values | {"tags": tuple(values["tags"])}))
 
 
-def merged(base: CheckConfig, asked: CheckIn) -> CheckConfig:
-    """The configuration with what was asked for. InvalidValueError names the first field that breaks a rule."""
+def merged(base: CheckConfig, asked: CheckIn, *, at: datetime) -> CheckConfig:
+    """The configuration with what was asked for. InvalidValueError names the first field that breaks a rule.
+
+    `at`: now; a new schedule must fire within eight years of it.
+    """
     changes: dict[str, Any] = {}
     if isinstance(asked.name, str):
         changes["name"] = text.one_line(asked.name, field="name", most=100, least=1)
@@ -109,7 +112,7 @@ def merged(base: CheckConfig, asked: CheckIn) -> CheckConfig:
     if isinstance(asked.description, str):
         changes["description"] = text.many_lines(asked.description, field="description", most=10_000)
     if isinstance(asked.schedule, ScheduleIn):
-        changes |= _schedule(asked.schedule)
+        changes |= _schedule(asked.schedule, at)
     if isinstance(asked.grace, int):
         changes["grace_s"] = _seconds(asked.grace, field="grace", least=1)
     if asked.max_run is not msgspec.UNSET:
@@ -141,7 +144,7 @@ def _tags(tags: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cleaned))
 
 
-def _schedule(asked: ScheduleIn) -> dict[str, Any]:
+def _schedule(asked: ScheduleIn, at: datetime) -> dict[str, Any]:
     try:
         kind = Kind(asked.kind)
     except ValueError:
@@ -163,6 +166,7 @@ def _schedule(asked: ScheduleIn) -> dict[str, Any]:
         expression=asked.expression,
         zone=asked.zone,
         dialect=dialect,
+        after=at,
     )
     zone = getattr(schedule, "zone", "UTC")
     return {

@@ -184,7 +184,8 @@ class Robfig:
     def round_down(self, **parts: int) -> None:
         if not self.added:
             self.added = True
-            self.at = _go_date(self.local.replace(second=0, **parts), self.zone)
+            rounded = self.local.replace(second=0, **parts)  # type: ignore[arg-type] # the parts of a time, by name
+            self.at = _go_date(rounded, self.zone)
 
     def months(self) -> bool:
         while self.local.month not in self.spec.months:
