@@ -22,10 +22,10 @@ contracts: ## who may import whom
 	$(BIN)lint-imports
 
 test: ## all tests but those that take minutes
-	$(BIN)pytest -m "not slow"
+	$(BIN)pytest
 
 test-all: ## all tests; one that cannot run here is a failure
-	HEARTFLY_REQUIRE_ALL=1 $(BIN)pytest
+	HEARTFLY_REQUIRE_ALL=1 $(BIN)pytest -m "slow or not slow"
 
 serve: ## run the server in this directory
 	$(BIN)heartfly serve
@@ -41,7 +41,7 @@ simulate: ## replay seeded months of checks, outages and clock steps: make simul
 	$(BIN)python -m bench.simulate --seeds $(or $(seeds),10)
 
 faults: ## kill, stop and starve the real server, then audit what it promised
-	HEARTFLY_REQUIRE_ALL=1 $(BIN)pytest -m slow tests/faults
+	HEARTFLY_KILLS=200 HEARTFLY_REQUIRE_ALL=1 $(BIN)pytest -s -m "slow or not slow" tests/faults
 
 lock: ## resolve requirements.lock anew: hashes for every platform, no addresses
 	$(BIN)uv pip compile --universal --generate-hashes --python-version 3.11 --extra postgres --no-emit-index-url \

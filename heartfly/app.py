@@ -143,7 +143,7 @@ class App:
         )
         self.http = OutgoingHttp(
             allow=settings.outgoing.private_networks,
-            own_hosts=own_hosts(self.base_url),
+            own_hosts=own_hosts(self.base_url, settings.server.host, settings.server.port),
             allowed_ports=settings.outgoing.allowed_ports,
             total_deadline_s=settings.outgoing.deadline_s,
             user_agent=f"Heartfly/{__version__}",
@@ -209,12 +209,11 @@ class App:
         await self.ground.database.stop()
 
 
-def own_hosts(base_url: str) -> frozenset[str]:
-    """Our own address, which no channel may call: an alert that pings its own check would never end."""
+def own_hosts(base_url: str, host: str, port: int) -> frozenset[str]:
+    """Our own addresses, which no channel may call: an alert that pings its own check would never end."""
     url = urlsplit(base_url)
-    host = url.hostname or ""
-    port = url.port or (443 if url.scheme == "https" else 80)
-    return frozenset({f"{host}:{port}"})
+    public = f"{url.hostname or ''}:{url.port or (443 if url.scheme == 'https' else 80)}"
+    return frozenset({public.lower(), f"{host}:{port}".lower(), f"127.0.0.1:{port}", f"[::1]:{port}"})
 
 
 def mail_settings(settings: Settings) -> MailSettings | None:

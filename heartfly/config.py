@@ -22,13 +22,13 @@ from msgspec.structs import FieldInfo, fields, force_setattr
 from typing_extensions import override
 
 from heartfly.errors import SettingsError
+from heartfly.net.addresses import parse_allow_private
 
 Network = IPv4Network | IPv6Network
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]  # the upper bound also refuses inf and nan
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
-EVERYWHERE: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 SQLITE_FILE = "heartfly.db"
 
 _ENV_NAME = re.compile(r"HEARTFLY_([A-Z0-9]+)__([A-Z0-9_]+)")
@@ -164,9 +164,8 @@ class Outgoing(Section, frozen=True):
     @property
     def private_networks(self) -> tuple[Network, ...]:
         """The networks that are open although not public: none, all, or those listed."""
-        if isinstance(self.allow_private, bool):
-            return EVERYWHERE if self.allow_private else ()
-        return tuple(_networks("allow_private", self.allow_private))
+        allowed = self.allow_private if isinstance(self.allow_private, bool) else list(self.allow_private)
+        return parse_allow_private(allowed)
 
 
 class Log(Section, frozen=True):

@@ -9,6 +9,7 @@ import pytest
 from heartfly import config
 from heartfly.config import Database, Mail, Server, Settings, load
 from heartfly.errors import SettingsError
+from heartfly.net.addresses import parse_allow_private
 from tests import canaries
 
 BAD_BASE_URL = "server.base_url: Expected http(s)://host[:port][/path] and nothing more"
@@ -156,8 +157,8 @@ def test_a_file_that_is_missing_or_no_toml_is_refused_with_its_name(tmp_path: Pa
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("true", config.EVERYWHERE),
-        ("1", config.EVERYWHERE),
+        ("true", parse_allow_private(value=True)),
+        ("1", parse_allow_private(value=True)),
         ("false", ()),
         ("FALSE", ()),
         ("0", ()),
