@@ -22,7 +22,7 @@ from heartfly.notify.work import LEASE, Ask, ChannelRow, Claimed
 LOST = "the sender stopped before it could say how this try ended"
 
 
-def take(tx: Tx, ask: Ask, channel: ChannelRow, *, now: datetime, node_id: int, ids: IdSource) -> list[Claimed]:
+def take_again(tx: Tx, ask: Ask, channel: ChannelRow, *, now: datetime, node_id: int, ids: IdSource) -> list[Claimed]:
     query = (
         sa.select(deliveries)
         .where(
@@ -42,18 +42,20 @@ def take(tx: Tx, ask: Ask, channel: ChannelRow, *, now: datetime, node_id: int, 
     for one in taken:
         if ask.folds and not one.possible_duplicate:
             _join_followers(tx, ask, one.id)
+    if taken:
+        leased = {"lease_until": now + LEASE, "next_at": now + LEASE, "node_id": node_id}
         tx.conn.execute(
-            sa.update(deliveries)
-            .where(deliveries.c.id == one.id)
-            .values(
-                attempt=one.attempt,
-                possible_duplicate=one.possible_duplicate,
-                lease_until=now + LEASE,
-                next_at=now + LEASE,
-                node_id=node_id,
-            )
+            _LEASE.values(leased),
+            [{"of": one.id, "attempt": one.attempt, "possible_duplicate": one.possible_duplicate} for one in taken],
         )
     return taken
+
+
+_LEASE = (
+    sa.update(deliveries)
+    .where(deliveries.c.id == sa.bindparam("of"))
+    .values(attempt=sa.bindparam("attempt"), possible_duplicate=sa.bindparam("possible_duplicate"))
+)
 
 
 def _claimed(row: Any, channel: ChannelRow) -> Claimed:
@@ -95,7 +97,16 @@ def _join_followers(tx: Tx, ask: Ask, delivery_id: str) -> None:
     One that may have arrived must not: under the same id its receiver could take it for the first one.
     """
     carried = notifications.alias()
-    sources = sa.select(carried.c.source).where(carried.c.delivery_id == delivery_id)
+    of_its_source = (
+        sa.select(sa.func.min(carried.c.alert_id))
+        .where(
+            carried.c.channel_id == notifications.c.channel_id,
+            carried.c.source == notifications.c.source,
+            carried.c.state == PENDING,
+            carried.c.delivery_id == delivery_id,
+        )
+        .scalar_subquery()
+    )
     tx.conn.execute(
         sa.update(notifications)
         .where(
@@ -103,7 +114,7 @@ def _join_followers(tx: Tx, ask: Ask, delivery_id: str) -> None:
             notifications.c.channel_id == ask.channel_id,
             notifications.c.state == PENDING,
             notifications.c.delivery_id.is_(None),
-            notifications.c.source.in_(sources),
+            of_its_source.is_not(None),
         )
         .values(delivery_id=delivery_id)
     )

@@ -17,16 +17,22 @@ from heartfly.config import Alerts
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import channels, deliveries, notifications
-from heartfly.notify import again, pack
+from heartfly.notify.again import take_again
+from heartfly.notify.contents import small
 from heartfly.notify.outbox import PENDING
+from heartfly.notify.pack import Packed, pack, store
 from heartfly.notify.work import Ask, ChannelRow, Claimed
 
 
 @dataclass(slots=True)
 class Claims:
     work: list[Claimed] = field(default_factory=list)
+    payloads: dict[str, list[str]] = field(default_factory=dict)
+    """What they carry, unless it is much (see contents.py)."""
     holds: dict[int, datetime] = field(default_factory=dict)
     """Channels in a storm, with the instant at which their next message may go out."""
+    more: bool = False
+    """Something was put into the outbox meanwhile, such as the news of a channel that fails."""
     passed_by: bool = False
     """Another node was busy with a channel, so there may be more to take in a moment."""
 
@@ -35,6 +41,7 @@ def claim(tx: Tx, asks: Sequence[Ask], *, now: datetime, node_id: int, rules: Al
     """Lease what each asking channel may send now, at most its `room`."""
     claims = Claims()
     rows = _channels(tx, asks)
+    fresh: list[Packed] = []
     for ask in asks:
         channel = rows.get(ask.channel_id)
         if channel is None:
@@ -43,11 +50,21 @@ def claim(tx: Tx, asks: Sequence[Ask], *, now: datetime, node_id: int, rules: Al
             else:
                 abandon(tx, ask.pid, ask.channel_id, at=now)
             continue
-        due = again.take(tx, ask, channel, now=now, node_id=node_id, ids=ids)
-        fresh = pack.take(tx, ask, channel, room=ask.room - len(due), now=now, node_id=node_id, rules=rules)
-        claims.work += [*due, *fresh.work]
-        if fresh.hold_until is not None:
-            claims.holds[ask.channel_id] = fresh.hold_until
+        room = ask.room
+        if ask.due:
+            again = take_again(tx, ask, channel, now=now, node_id=node_id, ids=ids)
+            claims.work += again
+            room -= len(again)
+        if ask.fresh and room > 0:
+            packed = pack(tx, ask, channel, room=room, now=now, node_id=node_id, rules=rules)
+            claims.work += packed.work
+            fresh.append(packed)
+            if packed.hold_until is not None:
+                claims.holds[ask.channel_id] = packed.hold_until
+    store(tx, fresh)
+    claims.more = tx.changes.outbox
+    if claims.work:
+        claims.payloads = small(tx, [one.id for one in claims.work])
     return claims
 
 

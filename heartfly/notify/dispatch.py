@@ -7,10 +7,10 @@ delays no other. What is taken is decided in claim.py, when to try again in core
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from heartfly.clock import Clock
 from heartfly.config import Alerts
@@ -18,14 +18,14 @@ from heartfly.db.changes import Changes, Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.db.ids import IdSource
-from heartfly.errors import OverloadedError, StoreError
 from heartfly.logs import line, logger
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.channels.base import Channel, ChannelContext
 from heartfly.notify.claim import Claims, claim, take_over
-from heartfly.notify.contents import payloads
+from heartfly.notify.contents import large
 from heartfly.notify.lanes import MAX_IN_FLIGHT, Lane
-from heartfly.notify.record import Outcome, record
+from heartfly.notify.record import Outcome
+from heartfly.notify.recorder import Recorder
 from heartfly.notify.sending import Sender
 from heartfly.notify.waiting import Waiting, waiting
 from heartfly.notify.work import Ask, Claimed
@@ -36,10 +36,10 @@ POLL = timedelta(seconds=5)
 AGAIN_SOON = timedelta(milliseconds=100)
 CHANNELS_AT_ONCE = 50
 """Channels in one claim, so that its transaction stays short."""
+_STARTED_TOGETHER = 8
+"""Sends begun without a break. To word one takes most of a millisecond, and pings come through the same loop."""
 _GATHER_S = 0.03
 """A busy lane is refilled when some of its sends have ended, not after each one."""
-_LANDING_S = 15.0
-_RECORD_WAITS_S = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 T = TypeVar("T")
 Now = Callable[[], datetime]
@@ -67,6 +67,7 @@ class Dispatcher:
         base_url: str,
         node_id: int,
         kinds: Mapping[str, Channel] = CHANNELS,
+        landing_s: float = 15.0,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -74,9 +75,12 @@ class Dispatcher:
         self._rules = settings
         self._node_id = node_id
         self._kinds = kinds
+        self._landing_s = landing_s
         self._sender = Sender(kinds=kinds, context=context, sealer=sealer, base_url=base_url)
+        self._recorder = Recorder(database, clock=clock, ids=ids, node_id=node_id)
         self._lanes: dict[int, Lane] = {}
         self._flights: set[asyncio.Task[None]] = set()
+        self._n_flying = 0
         self._wake = asyncio.Event()
         self._last_asked = 0
         self._took_over = False
@@ -84,7 +88,7 @@ class Dispatcher:
     async def round(self, now: datetime) -> datetime | None:
         """Do all that is due now, to its end; return when the next thing is due."""
         while (passed := await self._pass(lambda: now)).started:
-            await asyncio.gather(*self._flights)
+            await self._landed_all()
         return passed.next_at
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -124,11 +128,17 @@ class Dispatcher:
 
     async def _land(self) -> None:
         """What does not end in time is left to its lease: it will be sent again, as a possible duplicate."""
-        if self._flights:
-            _, late = await asyncio.wait(self._flights, timeout=_LANDING_S)
-            for flight in late:
+        try:
+            async with asyncio.timeout(self._landing_s):
+                await self._landed_all()
+        except TimeoutError:
+            for flight in self._flights:
                 flight.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await self._landed_all()
+
+    async def _landed_all(self) -> None:
+        while self._flights:
+            await asyncio.wait(self._flights)
 
     # --- one pass: look, claim, let fly
 
@@ -145,7 +155,7 @@ class Dispatcher:
                 lambda tx: claim(tx, asks, now=at, node_id=self._node_id, rules=self._rules, ids=self._ids)
             )
             self._let_fly(claims, at, now)
-        more = len(asks) == CHANNELS_AT_ONCE
+        more = claims.more or len(asks) == CHANNELS_AT_ONCE
         if more:
             self._wake.set()
         next_at = at + AGAIN_SOON if claims.passed_by else self._next_at(found, at)
@@ -162,14 +172,15 @@ class Dispatcher:
     def _asks(self, found: Sequence[Waiting], now: datetime) -> list[Ask]:
         """Ask for each lane that has something to send and room for it, in turns."""
         self._lay_lanes(found, now)
-        headroom = MAX_IN_FLIGHT - sum(len(lane.in_hand) for lane in self._lanes.values())
+        headroom = MAX_IN_FLIGHT - self._n_flying
         asks: list[Ask] = []
         for one in _in_turns(found, after=self._last_asked):
             lane = self._lanes[one.channel_id]
             room = lane.room(headroom)
-            if not one.is_due(now) or room <= 0 or lane.waits_until(now) is not None:
+            due = one.is_due(now)
+            if not (due or one.fresh) or room <= 0 or lane.waits_until(now) is not None:
                 continue
-            asks.append(lane.ask(room))
+            asks.append(lane.ask(room, due=due, fresh=one.fresh))
             headroom -= room
             self._last_asked = one.channel_id
             if len(asks) == CHANNELS_AT_ONCE:
@@ -191,7 +202,7 @@ class Dispatcher:
         instants: list[datetime] = []
         for one in found:
             ready_at = self._lanes[one.channel_id].waits_until(now)
-            if ready_at is not None and one.is_due(now):
+            if ready_at is not None and (one.fresh or one.is_due(now)):
                 instants.append(ready_at)
             if one.due_at is not None and one.due_at > now:
                 instants.append(max(one.due_at, ready_at or now))
@@ -203,22 +214,35 @@ class Dispatcher:
         for claimed in claims.work:
             self._lanes[claimed.channel.id].took(claimed.id, at)
         if claims.work:
-            flight = asyncio.create_task(self._fly(claims.work, now))
-            self._flights.add(flight)
-            flight.add_done_callback(self._flights.discard)
+            self._n_flying += len(claims.work)
+            self._spawn(self._fly(claims, now))
 
     # --- in flight
 
-    async def _fly(self, work: Sequence[Claimed], now: Now) -> None:
-        loaded = await self._load(work)
-        await asyncio.gather(*(self._deliver(one, loaded.get(one.id, []), now) for one in work))
+    def _spawn(self, flight: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(flight)
+        self._flights.add(task)
+        task.add_done_callback(self._ended)
 
-    async def _load(self, work: Sequence[Claimed]) -> dict[str, list[str]]:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._flights.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("dispatch", error=repr(error), exc_info=error)
+
+    async def _fly(self, claims: Claims, now: Now) -> None:
+        rest = [one.id for one in claims.work if one.id not in claims.payloads]
+        payloads = claims.payloads | (await self._load(rest) if rest else {})
+        for n, one in enumerate(claims.work, start=1):
+            self._spawn(self._deliver(one, payloads.get(one.id, []), now))
+            if n % _STARTED_TOGETHER == 0:
+                await self._clock.sleep(0)
+
+    async def _load(self, delivery_ids: Sequence[str]) -> dict[str, list[str]]:
         try:
             async with self._database.read() as conn:
-                return await payloads(conn, {one.id for one in work})
+                return await large(conn, delivery_ids)
         except Exception as error:  # each of them becomes a failed try
-            log.exception("dispatch", error=repr(error), n=len(work))
+            log.exception("dispatch", error=repr(error), n=len(delivery_ids))
             return {}
 
     async def _deliver(self, claimed: Claimed, payloads: Sequence[str], now: Now) -> None:
@@ -226,37 +250,28 @@ class Dispatcher:
         began = self._clock.monotonic()
         try:
             outcome = await self._sender.send(claimed, payloads, now=now)
-            took_ms = round((self._clock.monotonic() - began) * 1000, 1)
-            lane.learn(outcome)
-            counted = await self._record(outcome)
+        finally:
+            self._landed(lane)
+        took_ms = round((self._clock.monotonic() - began) * 1000, 1)
+        lane.learn(outcome)
+        try:
+            counted = await self._recorder.record(outcome, last=not self._n_flying)
             _log(outcome, counted=counted, took_ms=took_ms)
         finally:
-            lane.put_down(claimed.id)
-            self._refill(lane)
+            lane.in_hand.discard(claimed.id)
+            self._look_soon(lane)
 
-    def _refill(self, lane: Lane) -> None:
+    def _landed(self, lane: Lane) -> None:
+        lane.n_flying -= 1
+        self._n_flying -= 1
+        self._look_soon(lane)
+
+    def _look_soon(self, lane: Lane) -> None:
+        """A lane that runs empty is filled at once, a busy one when some more of its sends have ended."""
         if lane.is_half_empty:
             self._wake.set()
         else:
             asyncio.get_running_loop().call_later(_GATHER_S, self._wake.set)
-
-    async def _record(self, outcome: Outcome) -> bool:
-        """Insist for a while, for what is not recorded is sent again when its lease ends."""
-        for wait_s in _RECORD_WAITS_S:
-            try:
-                counted: bool = await self._database.submit(self._record_all, outcome, priority=Priority.EDITS)
-            except (OverloadedError, StoreError) as error:
-                log.warning("delivery_unrecorded", delivery=outcome.claimed.id, error=str(error))
-                await self._clock.sleep(wait_s)
-            except Exception as error:  # the end of its lease decides
-                log.exception("delivery_unrecorded", delivery=outcome.claimed.id, error=repr(error))
-                return False
-            else:
-                return counted
-        return False
-
-    def _record_all(self, tx: Tx, outcomes: Sequence[Outcome]) -> list[bool]:
-        return record(tx, outcomes, node_id=self._node_id, ids=self._ids)
 
 
 def _in_turns(found: Sequence[Waiting], *, after: int) -> Iterable[Waiting]:

@@ -29,6 +29,7 @@ class Lane:
     channel: Channel | None
     width: int = 1
     ready_at: datetime | None = None
+    n_flying: int = 0
     in_hand: set[str] = field(default_factory=set)
     """Deliveries claimed and not yet recorded."""
 
@@ -51,17 +52,19 @@ class Lane:
 
     def room(self, headroom: int) -> int:
         """How many more sends may begin; a lane with a pace begins one at a time."""
-        free = self.width - len(self.in_hand)
+        free = self.width - self.n_flying
         if self.spacing:
             free = min(free, 1)
-        return min(free, max(headroom, 0 if self.in_hand else 1))
+        return min(free, max(headroom, 0 if self.n_flying else 1))
 
-    def ask(self, room: int) -> Ask:
+    def ask(self, room: int, *, due: bool, fresh: bool) -> Ask:
         channel = self.channel
         return Ask(
             pid=self.pid,
             channel_id=self.channel_id,
             room=room,
+            due=due,
+            fresh=fresh,
             folds=channel is not None and channel.folds_storms,
             most_named=channel.fold_limit if channel is not None else 1,
             spacing=self.spacing,
@@ -70,6 +73,7 @@ class Lane:
 
     def took(self, delivery_id: str, now: datetime) -> None:
         self.in_hand.add(delivery_id)
+        self.n_flying += 1
         if self.spacing:
             self.hold(now + self.spacing)
 
@@ -86,9 +90,6 @@ class Lane:
         if failure is not None and failure.wish_s is not None:
             self.hold(outcome.ended_at + min(timedelta(seconds=failure.wish_s), _LONGEST_HOLD))
 
-    def put_down(self, delivery_id: str) -> None:
-        self.in_hand.discard(delivery_id)
-
     @property
     def is_half_empty(self) -> bool:
-        return 2 * len(self.in_hand) <= self.width
+        return 2 * self.n_flying <= self.width

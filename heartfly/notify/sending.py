@@ -40,6 +40,8 @@ class _Known:
 
     secrets: set[str] = field(default_factory=set)
     is_test: bool = False
+    began: bool = False
+    """The channel was asked, so the message may be out."""
 
     def shown(self, text: str) -> str:
         """The text as it may be stored and logged."""
@@ -82,7 +84,7 @@ class Sender:
                 wish_s=error.retry_after,
             )
         except Exception as error:  # noqa: BLE001 - told to the log and, in the end, to the channel's owner
-            failure = Failure(error=known.shown(f"{type(error).__name__}: {error}"), ambiguous=True)
+            failure = Failure(error=known.shown(f"{type(error).__name__}: {error}"), ambiguous=known.began)
             # Without the exception itself, whose text may hold a secret of the channel.
             where = "".join(traceback.format_tb(error.__traceback__, limit=-4))
             log.error("channel", channel=claimed.channel.uuid, error=failure.error, where=where)  # noqa: TRY400 - as said
@@ -113,6 +115,7 @@ class Sender:
             base_url=self._base_url,
             created_at=claimed.created_at,
         )
+        known.began = True
         return await channel.send(delivery, config, self._context)
 
     def _config(self, row: ChannelRow) -> dict[str, Any]:

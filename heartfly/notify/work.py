@@ -16,6 +16,10 @@ class Ask:
     pid: int
     channel_id: int
     room: int
+    due: bool
+    """It has deliveries that must be looked at again."""
+    fresh: bool
+    """It has notifications that no delivery carries yet."""
     folds: bool
     """It reaches people: what one source has waiting is one message, and a storm is folded."""
     most_named: int = 1

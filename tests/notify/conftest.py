@@ -7,9 +7,13 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
 from heartfly.net.addresses import parse_allow_private
 from heartfly.net.http import OutgoingHttp
 from heartfly.notify.channels.base import ChannelContext, MailSettings
+from tests.notify.examples import at
+from tests.notify.post_office import PostOffice
 from tests.notify.receivers import HttpReceiver, StillClock
 
 
@@ -43,3 +47,11 @@ def mail_settings(port: int, *, security: str = "none", username: str = "", time
         from_name="Heartfly",
         timeout_s=timeout_s,
     )
+
+
+@pytest.fixture
+async def post(db: Database, ids: IdSource, context: ChannelContext) -> PostOffice:
+    """A project with an outbox, on each database."""
+    office = PostOffice(db, ids, context, at("03:00"))
+    await office.open()
+    return office

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.core.words import AlertKind
+from heartfly.db.ids import IdSource
+from heartfly.db.models import alerts, check_channels
+from heartfly.notify.commands import Changed
+from heartfly.notify.outbox import DEFAULT_EVENTS, Entry, enqueue, hears
+from tests.notify.examples import at
+from tests.notify.post_office import PostOffice, an_alert
+
+pytestmark = pytest.mark.anyio
+
+HOOK = "https://hooks.example.com/x"
+
+
+async def assign(post: PostOffice, check_id: int, channel: Changed, events: Sequence[str] | None = None) -> None:
+    row = {"pid": post.pid, "check_id": check_id, "channel_id": channel.channel_id, "events": events}
+    await post.db.write(lambda tx: tx.conn.execute(sa.insert(check_channels).values(row)) and None)
+
+
+def about(post: PostOffice, check_id: int, kind: AlertKind, key: str) -> Entry:
+    source = f"check:{check_id}"
+    return Entry(pid=post.pid, source=source, alert=an_alert(source, kind, key, post.at), check_ids=(check_id,))
+
+
+async def put(post: PostOffice, *entries: Entry, ids: IdSource | None = None) -> None:
+    await post.db.write(lambda tx: enqueue(tx, entries, ids=ids or post.ids, now=post.at))
+
+
+async def test_each_channel_of_the_check_hears_of_it(post: PostOffice) -> None:
+    one, other, unrelated = [await post.webhook(HOOK) for _ in range(3)]
+    await assign(post, 7, one)
+    await assign(post, 7, other)
+    await assign(post, 8, unrelated)
+
+    await put(post, about(post, 7, AlertKind.DOWN, "flip:7:1"))
+
+    rows = await post.notifications()
+    assert [one.channel_id, other.channel_id] == [row.channel_id for row in rows]
+    assert {("check:7", "pending", None, post.at)} == {
+        (row.source, row.state, row.delivery_id, row.created_at) for row in rows
+    }
+
+
+async def test_lateness_is_heard_only_where_it_was_asked_for(post: PostOffice) -> None:
+    quiet, late, by_check = [await post.webhook(HOOK, events=events) for events in (None, ["check.late"], [])]
+    await assign(post, 7, quiet)
+    await assign(post, 7, late)
+    await assign(post, 7, by_check, events=["check.late"])
+
+    await put(post, about(post, 7, AlertKind.LATE, "late:7:1"))
+
+    assert AlertKind.LATE not in DEFAULT_EVENTS
+    assert [late.channel_id, by_check.channel_id] == [row.channel_id for row in await post.notifications()]
+
+
+async def test_an_alert_that_nobody_hears_leaves_no_row(post: PostOffice) -> None:
+    await assign(post, 7, await post.webhook(HOOK, events=["check.up"]))
+
+    await put(post, about(post, 7, AlertKind.DOWN, "flip:7:1"), about(post, 9, AlertKind.DOWN, "flip:9:1"))
+
+    assert [] == await post.alert_rows(AlertKind.DOWN)
+
+
+async def test_no_entries_are_nothing_to_do(post: PostOffice) -> None:
+    await put(post)
+
+    assert [] == await post.notifications()
+
+
+async def test_a_key_is_told_once_however_often_it_is_decided(post: PostOffice) -> None:
+    await assign(post, 7, await post.webhook(HOOK))
+    entry = about(post, 7, AlertKind.DOWN, "flip:7:1")
+
+    await put(post, entry, entry)
+    await put(post, entry)
+
+    assert 1 == len(await post.notifications())
+
+
+async def test_the_same_key_in_two_projects_is_two_alerts(post: PostOffice) -> None:
+    first = await post.webhook(HOOK)
+    await post.alert([first.channel_id])
+    first_project = post.pid
+    await post.open()
+    second = await post.webhook(HOOK)
+    key = (await post.alert_rows(AlertKind.DOWN))[0].key
+
+    entry = Entry(
+        pid=post.pid,
+        source="check:1",
+        alert=an_alert("check:1", AlertKind.DOWN, key, post.at),
+        channel_ids=(second.channel_id,),
+    )
+    await put(post, entry)
+
+    assert {first_project, post.pid} == {row.pid for row in await post.alert_rows(AlertKind.DOWN)}
+
+
+async def test_facts_are_stored_whole(post: PostOffice) -> None:
+    channel = await post.webhook(HOOK)
+    key = await post.alert([channel.channel_id], at=at("02:00"))
+
+    (row,) = await post.alert_rows(AlertKind.DOWN)
+
+    assert (key, "check:1", at("02:00"), at("02:00")) == (row.key, row.source, row.at, row.decided_at)
+    assert "nightly" in row.payload["check"]["description"] or row.payload["check"]["name"] == "check:1"
+    assert 2400 == row.payload["check"]["grace_s"]
+
+
+async def test_whether_anybody_hears_of_a_check_is_known_beforehand(post: PostOffice) -> None:
+    await assign(post, 7, await post.webhook(HOOK))
+
+    def ask(check_id: int) -> Entry:
+        return about(post, check_id, AlertKind.DOWN, "k")
+
+    assert await post.db.write(lambda tx: hears(tx, [ask(7)]))
+    assert not await post.db.write(lambda tx: hears(tx, [ask(8)]))
+    assert not await post.db.write(lambda tx: hears(tx, []))
+
+
+async def test_a_slower_clock_does_not_put_the_end_before_the_beginning(post: PostOffice) -> None:
+    """The down was decided by a node whose clock is ahead, the up by one whose clock is right."""
+    channel = await post.webhook(HOOK)
+    await assign(post, 7, channel)
+    ahead, right = IdSource(2), IdSource(3)
+    down, up = about(post, 7, AlertKind.DOWN, "flip:7:1"), about(post, 7, AlertKind.UP, "flip:7:2")
+
+    await post.db.write(lambda tx: enqueue(tx, [down], ids=ahead, now=post.at + timedelta(minutes=3)))
+    await put(post, up, ids=right)
+
+    order = sa.select(alerts.c.key).order_by(alerts.c.id)
+    async with post.db.read() as read:
+        assert ["flip:7:1", "flip:7:2"] == list((await read.execute(order)).scalars())
+
+
+async def test_other_sources_are_not_moved_by_a_clock_that_is_ahead(post: PostOffice) -> None:
+    channel = await post.webhook(HOOK)
+    await post.alert([channel.channel_id], "check:1", at=post.at + timedelta(minutes=3))
+    slow = IdSource(3)
+    key_source = about(post, 7, AlertKind.DOWN, "flip:7:1")
+    await assign(post, 7, channel)
+
+    await put(post, key_source, ids=slow)
+
+    assert ["check:7", "check:1"] == [row.source for row in await post.notifications()]
