@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 import sqlalchemy as sa
+from cryptography.fernet import Fernet
 
+from heartfly.api.native import native_api
+from heartfly.api.v1 import notifications as api_notifications
 from heartfly.checks import queries
 from heartfly.core.words import PingKind
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
 from heartfly.db.models import channels, notifications
+from heartfly.sealing import Sealer
 from tests.api.conftest import START
-from tests.api.door import BASE_URL, House
+from tests.api.door import BASE_URL, Door, House, state_of
 from tests.sim_clock import SimClock
 from tests.world import SEALER
 
@@ -317,3 +324,40 @@ async def test_notifications_about_nothing_known_are_refused(house: House) -> No
     async with house.world.db.read() as read:
         assert [] == (await read.execute(sa.select(notifications))).all()
         assert [] == list(await queries.find_many(read, house.world.project.pid, queries.Wanted(), after=None, limit=1))
+
+
+async def test_a_page_about_one_check_may_be_short_but_nothing_is_missed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_notifications, "_SLICE", 2)
+    monkeypatch.setattr(api_notifications, "_SLICES", 1)
+    check, noise = await house.world.check(START), await house.world.check(START)
+    await added(house)
+    await house.world.ping(check, START, PingKind.FAIL)
+    for n in range(5):
+        await house.world.ping(noise, START + n * MINUTE, [PingKind.FAIL, PingKind.SUCCESS][n % 2])
+
+    path, pages = f"/v1/notifications?check={check.uuid}", []
+    cursor = ""
+    for _ in range(5):
+        page = (await house.read("GET", path + cursor)).json
+        pages.append([item["check"] for item in page["items"]])
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+
+    assert [[], [], [check.uuid], []] == pages
+
+
+async def test_a_channel_whose_key_was_lost_is_shown_without_its_configuration_and_can_be_given_a_new_one(
+    house: House, db: Database, ids: IdSource, clock: SimClock
+) -> None:
+    made = await added(house)
+    another = replace(state_of(db, clock, ids), sealer=Sealer([Fernet.generate_key()]))
+    door, path = Door(native_api(another), house.full.key), f"/v1/channels/{made['id']}"
+
+    shown = await door("GET", path)
+    mended = await door("PATCH", path, {"config": {"url": HOOK}})
+
+    assert (200, None) == (shown.status, shown.json["config"])
+    assert (200, {"url": "https://hooks.example.com/…"}) == (mended.status, mended.json["config"])

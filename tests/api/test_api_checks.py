@@ -16,6 +16,7 @@ from heartfly.db.models import (
     addresses,
     check_channels,
     check_versions,
+    checks,
     flips,
     ping_bodies,
     pings,
@@ -139,9 +140,9 @@ async def test_a_slug_that_is_asked_for_twice_is_a_conflict_that_names_it(house:
 
 
 async def test_two_that_ask_for_one_name_at_once_get_two_slugs(house: House) -> None:
-    checks = await asyncio.gather(*(made(house, name="twin") for _ in range(8)))
+    twins = await asyncio.gather(*(made(house, name="twin") for _ in range(8)))
 
-    assert {"twin", *(f"twin-{n}" for n in range(2, 9))} == {check["slug"] for check in checks}
+    assert {"twin", *(f"twin-{n}" for n in range(2, 9))} == {check["slug"] for check in twins}
 
 
 async def test_upsert_makes_a_check_once_and_edits_it_from_then_on(house: House) -> None:
@@ -383,10 +384,10 @@ async def test_late_and_running_are_shown_beside_the_status(house: House, clock:
 
 
 async def test_the_list_is_paged_by_key_and_misses_nothing_when_rows_go(house: House) -> None:
-    checks = [await made(house, name=f"job {n}") for n in range(5)]
+    jobs = [await made(house, name=f"job {n}") for n in range(5)]
 
     first = (await house.full("GET", "/v1/checks?limit=2")).json
-    await house.full("DELETE", f"/v1/checks/{checks[1]['id']}")
+    await house.full("DELETE", f"/v1/checks/{jobs[1]['id']}")
     second = (await house.full("GET", f"/v1/checks?limit=2&cursor={first['next']}")).json
     third = (await house.full("GET", f"/v1/checks?limit=2&cursor={second['next']}")).json
 
@@ -438,3 +439,21 @@ async def test_the_next_times_are_those_of_the_schedule_with_what_clocks_do_to_t
         "2026-03-29: 02:30 does not exist in Europe/Berlin; cron runs the job at 03:00, right after the gap"
     ] == times["notices"]
     assert ["2026-03-02T11:00:00Z", "2026-03-02T12:00:00Z"] == by_period["items"]
+
+
+async def test_a_zone_that_left_the_world_spoils_no_more_than_its_schedule(house: House) -> None:
+    check = await made(house, schedule=NIGHTLY)
+    lost = sa.update(checks).where(checks.c.uuid == check["id"]).values(zone="Europe/Atlantis")
+    await house.world.db.write(lambda tx: tx.conn.execute(lost))
+    path = f"/v1/checks/{check['id']}"
+
+    read, listed = await house.full("GET", path), await house.full("GET", "/v1/checks")
+    following = await house.full("GET", f"{path}/next")
+    renamed = await house.full("PATCH", path, {"name": "still editable"})
+    mended = await house.full("PATCH", path, {"schedule": NIGHTLY})
+
+    assert "30 2 * * * (Europe/Atlantis)" == read.json["schedule_text"]
+    assert [read.json] == listed.json["items"]
+    assert (409, True) == (following.status, "Europe/Atlantis" in following.json["detail"])
+    assert (200, "still editable") == (renamed.status, renamed.json["name"])
+    assert (200, "At 02:30 (Europe/Berlin)") == (mended.status, mended.json["schedule_text"])

@@ -7,8 +7,11 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from heartfly.accounts.guards import Pace, TooManyRequestsError
+from heartfly.accounts.keys import Caller
 from heartfly.api.native import native_api
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
@@ -64,3 +67,41 @@ async def test_when_too_many_writes_wait_the_next_is_told_when_to_try_again(tmp_
     await under_way
     assert [] == (await full("GET", "/v1/checks")).json["items"]
     await db.stop()
+
+
+@pytest.mark.postgres
+async def test_a_database_that_is_away_is_told_as_such_and_heard_again_when_it_is_back(
+    postgres_server: str, postgres_url: str, tmp_path: Path, clock: SimClock
+) -> None:
+    db, ids = Database(url=postgres_url, data_dir=tmp_path, clock=clock), IdSource(1)
+    db.start()
+    world = await make_world(db, ids, START)
+    full = Door(native_api(state_of(db, clock, ids)), world.project.api_key)
+    name = postgres_url.rpartition("/")[2].partition("?")[0]
+
+    def allow(answer: str) -> None:
+        with psycopg.connect(postgres_server, autocommit=True) as server:
+            server.execute(f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS {answer}'.encode())
+            server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+
+    allow("false")
+    away = [await full("GET", "/v1/checks"), await full("POST", "/v1/checks", {"name": "x"})]
+    allow("true")
+    back = await full("POST", "/v1/checks", {"name": "x"})
+    await db.stop()
+
+    assert [(503, "5", "urn:heartfly:problem:overloaded")] * 2 == [
+        (reply.status, reply.headers["retry-after"], reply.json["type"]) for reply in away
+    ]
+    assert 201 == back.status
+
+
+async def test_of_many_keys_only_the_latest_are_remembered() -> None:
+    pace = Pace(1, remembered=2)
+    callers = [Caller(1, "main", frozenset(), f"key:{n}") for n in range(3)]
+    for caller in callers:
+        pace.demand(caller, 0.0)
+
+    with pytest.raises(TooManyRequestsError):
+        pace.demand(callers[2], 0.0)
+    pace.demand(callers[0], 0.0)

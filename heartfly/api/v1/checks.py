@@ -20,7 +20,7 @@ from heartfly.core import schedule as schedules
 from heartfly.core import text
 from heartfly.core.describe import describe, notices
 from heartfly.core.words import Status
-from heartfly.errors import ConflictError
+from heartfly.errors import ConflictError, InvalidValueError
 
 _A_YEAR = timedelta(days=366)
 
@@ -153,7 +153,7 @@ async def next_times(
     try:
         schedule = schedule_of((row.kind, row.period_s, row.expression, row.zone, row.dialect))
         times = schedules.upcoming(schedule, now, count, anchor=row.anchor_at or now)
-    except ValueError as error:
+    except (InvalidValueError, ValueError) as error:
         raise ConflictError(f"its next times cannot be worked out: {error}") from error
     return NextOut(times, describe(schedule), notices(schedule, now, min(times[-1:] or [now + _A_YEAR])))
 
