@@ -218,6 +218,18 @@ async def test_a_reader_of_a_stream_that_leaves_is_noticed_at_once() -> None:
             await site.seen.disconnected.wait()
 
 
+async def test_a_reader_that_leaves_is_noticed_even_with_another_request_waiting_behind() -> None:
+    async with running_site() as site:
+        client = await site.connect()
+        await client.send(GET % b"/stream" + GET % b"/next")
+        await client.until(b": hello\n\n")
+        client.hang_up()
+
+        async with asyncio.timeout(LIMIT_S):
+            await site.seen.disconnected.wait()
+        assert ["GET /stream"] == site.seen.requests
+
+
 @pytest.mark.parametrize("manner", ["politely", "rudely"])
 async def test_fifty_clients_that_leave_in_the_middle_of_a_body_do_no_harm(manner: str) -> None:
     async with running_site() as site:
