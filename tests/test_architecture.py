@@ -15,7 +15,9 @@ MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "__pycache__" not in p.part
 LINES = 400
 
 # Each with its reason; a file that no longer needs to be here fails the test below.
-EXCUSED: dict[str, str] = {}
+EXCUSED: dict[str, str] = {
+    "heartfly/core/check.py": "everything that can change a status stands in one file",
+}
 
 FORBIDDEN = {
     "utils",
