@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy import Row, Select
+from sqlalchemy import Insert, Row, Select
 
 from heartfly.core import schedule as schedules
 from heartfly.core.gates import Gate
@@ -23,6 +23,7 @@ from heartfly.core.values import Check, NextAfter, Rules, Run
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from heartfly.db.changes import Tx
 from heartfly.db.models import checks, runs
+from heartfly.db.prepared import Prepared
 from heartfly.errors import InvalidValueError
 
 _STATUS = {word.value: word for word in Status}
@@ -35,18 +36,11 @@ _OUTCOME = {word.value: word for word in RunOutcome}
 class Stored:
     """A check as it was read, and as it is now; `save` writes what differs."""
 
-    row: Row[Any]
+    row: Any
+    """A row of `checks`, its columns by name."""
     check: Check
-
-    @property
-    def pid(self) -> int:
-        pid: int = self.row.pid
-        return pid
-
-    @property
-    def id(self) -> int:
-        check_id: int = self.row.id
-        return check_id
+    pid: int
+    id: int
 
 
 def select_locked(*columns: Any) -> Select[Any]:
@@ -64,12 +58,12 @@ def load(tx: Tx, query: Select[Any]) -> list[Stored]:
     return stored(tx, tx.conn.execute(query).all())
 
 
-def stored(tx: Tx, rows: Sequence[Row[Any]]) -> list[Stored]:
+def stored(tx: Tx, rows: Sequence[Any]) -> list[Stored]:
     open_runs = _open_runs(tx, [row for row in rows if row.n_open_runs])
-    return [Stored(row, check_of(row, open_runs.get(row.id, ()))) for row in rows]
+    return [Stored(row, check_of(row, open_runs.get(row.id, ())), row.pid, row.id) for row in rows]
 
 
-def _open_runs(tx: Tx, rows: Collection[Row[Any]]) -> dict[int, tuple[Run, ...]]:
+def _open_runs(tx: Tx, rows: Collection[Any]) -> dict[int, tuple[Run, ...]]:
     if not rows:
         return {}
     query = (
@@ -180,34 +174,41 @@ _LIFE = (
     "schedule_error",
 )
 
-_UPDATE = (
-    sa.update(checks)
-    .where(checks.c.pid == sa.bindparam("b_pid"), checks.c.id == sa.bindparam("b_id"))
-    .values({name: sa.bindparam(name) for name in _LIFE})
+_UPDATE = Prepared(
+    lambda _: (
+        sa.update(checks)
+        .where(checks.c.pid == sa.bindparam("b_pid"), checks.c.id == sa.bindparam("b_id"))
+        .values({name: sa.bindparam(name) for name in _LIFE})
+    )
 )
+
+
+def _upsert_runs(tx: Tx) -> Insert:
+    insert = tx.insert(runs)
+    changed = {
+        name: insert.excluded[name]
+        for name in ("started_at", "ended_at", "slot_at", "outcome", "exit_status", "duration_us", "ping_n")
+    }
+    return insert.on_conflict_do_update(index_elements=["pid", "check_id", "id"], set_=changed)
+
+
+_SAVE_RUNS = Prepared(_upsert_runs)
 
 
 def save(tx: Tx, changed: Iterable[Stored]) -> None:
     """Write the life of each check, and say when the nearest must be looked at again."""
     values = []
     for one_check in changed:
-        values.append(life_of(one_check.check) | {"b_pid": one_check.pid, "b_id": one_check.id})
+        life = life_of(one_check.check)
+        life["b_pid"], life["b_id"] = one_check.pid, one_check.id
+        values.append(life)
         tx.changes.wake(one_check.check.wake_at)
-    if values:
-        tx.conn.execute(_UPDATE, values)
+    _UPDATE.run(tx, values)
 
 
 def save_runs(tx: Tx, found: Sequence[tuple[Stored, Run]]) -> None:
     """Insert or replace runs, in order: a superseded one is closed before the next one opens."""
-    if not found:
-        return
-    insert = tx.insert(runs)
-    changed = {
-        name: insert.excluded[name]
-        for name in ("started_at", "ended_at", "slot_at", "outcome", "exit_status", "duration_us", "ping_n")
-    }
-    statement = insert.on_conflict_do_update(index_elements=["pid", "check_id", "id"], set_=changed)
-    tx.conn.execute(statement, [_run_values(one_check, run) for one_check, run in found])
+    _SAVE_RUNS.run(tx, [_run_values(one_check, run) for one_check, run in found])
 
 
 def _run_values(one_check: Stored, run: Run) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from heartfly.core.words import PingKind
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, checks, ping_bodies, pings, projects, run_metrics
+from heartfly.db.prepared import Prepared, among
 from heartfly.pings.past import past_of
 from heartfly.pings.rate import RateLimiter
 from heartfly.pings.request import BySlug, ByUuid, PingOutcome, PingRequest, PingResult
@@ -170,12 +171,7 @@ class PingApplier:
         found: dict[ByUuid | BySlug, _Target | PingResult],
         by_id: dict[int, Stored],
     ) -> None:
-        query = (
-            select_locked(addresses.c.key, addresses.c.until.label("address_until"))
-            .join_from(addresses, checks, sa.and_(checks.c.pid == addresses.c.pid, checks.c.id == addresses.c.check_id))
-            .where(addresses.c.key.in_([target.ping_uuid for target in targets]))
-        )
-        rows = tx.conn.execute(query).all()
+        rows = _CHECKS_AT.rows(tx, keys=[target.ping_uuid for target in targets])
         for row, one in zip(rows, stored(tx, rows), strict=True):
             # Two addresses of one check (an old URL and its successor) must share one value.
             found[ByUuid(row.key)] = _Target(by_id.setdefault(one.id, one), until=row.address_until)
@@ -241,6 +237,15 @@ def _filters(text: str) -> Filters | None:
     return msgspec.json.decode(text, type=Filters) if text else None
 
 
+_CHECKS_AT = Prepared(
+    lambda tx: (
+        select_locked(addresses.c.key, addresses.c.until.label("address_until"))
+        .join_from(addresses, checks, sa.and_(checks.c.pid == addresses.c.pid, checks.c.id == addresses.c.check_id))
+        .where(among(tx, addresses.c.key, "keys"))
+    )
+)
+_INSERT_PINGS = Prepared(lambda _: sa.insert(pings))
+_INSERT_BODIES = Prepared(lambda _: sa.insert(ping_bodies))
 _PRUNE_PINGS = sa.delete(pings).where(
     pings.c.pid == sa.bindparam("b_pid"),
     pings.c.check_id == sa.bindparam("b_check_id"),
@@ -254,10 +259,8 @@ _PRUNE_BODIES = sa.delete(ping_bodies).where(
 
 
 def _write(tx: Tx, written: _Written) -> None:
-    if written.pings:
-        tx.conn.execute(sa.insert(pings), written.pings)
-    if written.bodies:
-        tx.conn.execute(sa.insert(ping_bodies), written.bodies)
+    _INSERT_PINGS.run(tx, written.pings)
+    _INSERT_BODIES.run(tx, written.bodies)
     if written.metrics:
         insert = tx.insert(run_metrics)
         statement = insert.on_conflict_do_update(

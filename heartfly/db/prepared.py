@@ -1,0 +1,118 @@
+"""Statements that run thousands of times a second: compiled once, their values converted here.
+
+SQLAlchemy looks at a statement anew each time, and at each row for each column: for a ping that is five
+times what the database does. Here it writes the SQL, names the types and wraps what the driver raises; what
+runs each time is only the conversion of those values whose types need one.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import ARRAY, Dialect, Text
+from sqlalchemy.types import TypeEngine
+
+from heartfly.db.changes import Tx
+from heartfly.db.types import Json
+
+Convert = Callable[[Any], Any]
+Statement = sa.Select[Any] | sa.Insert | sa.Update | sa.Delete
+
+
+class Prepared:
+    """`make` is asked once for each kind of database. An insert takes a value for each column of its table."""
+
+    def __init__(self, make: Callable[[Tx], Statement]) -> None:
+        self._make = make
+        self._plans: dict[str, _Plan] = {}
+
+    def run(self, tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run it once for each row of parameters, in order."""
+        if rows:
+            plan = self._plan(tx)
+            tx.conn.exec_driver_sql(plan.sql, plan.parameters(rows))
+
+    def rows(self, tx: Tx, **values: Any) -> list[Any]:
+        """What a select finds, as named tuples."""
+        plan = self._plan(tx)
+        parameters = plan.parameters([values])[0] if plan.names else None
+        return plan.converted(tx.conn.exec_driver_sql(plan.sql, parameters).all())
+
+    def _plan(self, tx: Tx) -> _Plan:
+        dialect = tx.conn.dialect
+        plan = self._plans.get(dialect.name)
+        if plan is None:
+            plan = self._plans[dialect.name] = _plan(self._make(tx), dialect)
+        return plan
+
+
+def among(tx: Tx, column: sa.ColumnElement[str], name: str) -> sa.ColumnElement[bool]:
+    """`column IN (…)` for a list of texts of any length as one parameter, so that it is one and the same statement."""
+    if tx.on_postgres:
+        return column == sa.any_(sa.bindparam(name, type_=ARRAY(Text)))
+    listed = sa.func.json_each(sa.bindparam(name, type_=Json())).table_valued("value")
+    return column.in_(sa.select(listed.c.value))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """`positional`: the driver wants tuples, else dictionaries. Conversions stand with their places; most have none."""
+
+    sql: str
+    names: tuple[str, ...]
+    positional: bool
+    binds: tuple[tuple[int, Convert], ...]
+    row: Callable[[Sequence[Any]], Any]
+    results: tuple[tuple[int, Convert], ...]
+
+    def parameters(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        names, binds = self.names, self.binds
+        found: list[Any] = []
+        for row in rows:
+            values = [row[name] for name in names]
+            for place, convert in binds:
+                values[place] = convert(values[place])
+            found.append(tuple(values) if self.positional else dict(zip(names, values, strict=True)))
+        return found
+
+    def converted(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
+        make, results = self.row, self.results
+        found = []
+        for row in rows:
+            values = list(row)
+            for place, convert in results:
+                values[place] = convert(values[place])
+            found.append(make(values))
+        return found
+
+
+def _plan(statement: Statement, dialect: Dialect) -> _Plan:
+    columns = [column.key for column in statement.table.columns] if isinstance(statement, sa.Insert) else None
+    compiled = statement.compile(dialect=dialect, column_keys=columns)
+    if any(not bind.required for bind in compiled.binds.values()):
+        raise ValueError("a prepared statement has no values of its own: write them as text, or name them")
+    order = getattr(compiled, "positiontup", None)
+    names = tuple(compiled.binds if order is None else order)
+    selected = list(statement.selected_columns) if isinstance(statement, sa.Select) else []
+    row = namedtuple("Row", [column.key for column in selected])  # type: ignore[misc]  # noqa: PYI024 - a query's columns
+    return _Plan(
+        sql=str(compiled),
+        names=names,
+        positional=order is not None,
+        binds=_places(_own(compiled.binds[name].type, dialect).bind_processor(dialect) for name in names),
+        row=row._make,
+        results=_places(_own(column.type, dialect).result_processor(dialect, None) for column in selected),
+    )
+
+
+def _own(type_: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:
+    """The type as this database has it."""
+    return type_.dialect_impl(dialect)
+
+
+def _places(converts: Iterable[Convert | None]) -> tuple[tuple[int, Convert], ...]:
+    return tuple((place, convert) for place, convert in enumerate(converts) if convert is not None)

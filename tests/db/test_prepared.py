@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import make_url
+
+from heartfly.db.changes import Tx
+from heartfly.db.database import Database
+from heartfly.db.models import addresses, blind_intervals
+from heartfly.db.prepared import Prepared, among
+from heartfly.db.types import UtcInstant
+
+AT = datetime(2026, 11, 1, 1, 30, 0, 123_456, tzinfo=UTC)
+
+pytestmark = pytest.mark.anyio
+
+INSERT = Prepared(lambda _: sa.insert(blind_intervals))
+BY_ID = Prepared(lambda _: sa.select(blind_intervals).where(blind_intervals.c.id == sa.bindparam("of")))
+BY_KEY = Prepared(lambda tx: sa.select(addresses.c.key).where(among(tx, addresses.c.key, "keys")).order_by("key"))
+MOVE = Prepared(
+    lambda _: (
+        sa.update(blind_intervals).where(blind_intervals.c.id == sa.bindparam("of")).values(to_at=sa.bindparam("until"))
+    )
+)
+
+
+def interval(number: int, from_at: datetime = AT) -> dict[str, Any]:
+    return {"id": number, "node_id": 7, "from_at": from_at, "to_at": from_at + timedelta(seconds=3), "cause": "100 %?"}
+
+
+async def test_values_come_back_as_they_went_in(db: Database) -> None:
+    def work(tx: Tx) -> list[Any]:
+        INSERT.run(tx, [interval(1), interval(2)])
+        return BY_ID.rows(tx, of=2)
+
+    (row,) = await db.write(work)
+
+    assert interval(2) == row._asdict()
+    assert UTC is row.from_at.tzinfo
+
+
+async def test_they_are_those_that_sqlalchemy_reads(db: Database) -> None:
+    def work(tx: Tx) -> list[dict[str, Any]]:
+        INSERT.run(tx, [interval(1)])
+        return [dict(row) for row in tx.conn.execute(sa.select(blind_intervals)).mappings()]
+
+    assert [interval(1)] == await db.write(work)
+
+
+async def test_an_instant_of_another_zone_is_the_same_instant(db: Database) -> None:
+    def work(tx: Tx) -> datetime:
+        INSERT.run(tx, [interval(1, AT.astimezone(timezone(timedelta(hours=-3))))])
+        at: datetime = BY_ID.rows(tx, of=1)[0].from_at
+        return at
+
+    assert AT == await db.write(work)
+
+
+async def test_each_row_is_written_in_order_and_none_is_none(db: Database) -> None:
+    def work(tx: Tx) -> datetime:
+        INSERT.run(tx, [])
+        INSERT.run(tx, [interval(1)])
+        MOVE.run(tx, [{"of": 1, "until": AT + timedelta(hours=n)} for n in range(3)])
+        until: datetime = BY_ID.rows(tx, of=1)[0].to_at
+        return until
+
+    assert AT + timedelta(hours=2) == await db.write(work)
+
+
+@pytest.mark.parametrize("n", [0, 1, 700])
+async def test_one_statement_looks_for_any_number_of_keys(db: Database, n: int) -> None:
+    keys = sorted(f"key {number} \N{SNOWMAN} '" for number in range(n))
+
+    def work(tx: Tx) -> list[str]:
+        values = {"kind": "uuid", "pid": 1, "check_id": 1}
+        tx.conn.execute(sa.insert(addresses), [{"key": key, **values} for key in [*keys, "another"]])
+        return [row.key for row in BY_KEY.rows(tx, keys=keys)]
+
+    assert keys == await db.write(work)
+
+
+async def test_a_failure_is_raised_as_sqlalchemy_raises_it(db: Database) -> None:
+    with pytest.raises(sa.exc.IntegrityError):
+        await db.write(lambda tx: INSERT.run(tx, [interval(1), interval(1)]))
+
+
+async def test_a_value_in_the_statement_itself_is_refused(db: Database) -> None:
+    hidden = Prepared(lambda _: sa.select(blind_intervals).where(blind_intervals.c.id == 5))
+
+    with pytest.raises(ValueError, match="no values of its own"):
+        await db.write(hidden.rows)
+
+
+async def test_a_value_that_is_missing_is_an_error(db: Database) -> None:
+    with pytest.raises(KeyError, match="cause"):
+        await db.write(lambda tx: INSERT.run(tx, [{k: v for k, v in interval(1).items() if k != "cause"}]))
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_an_instant_without_a_zone_is_refused(dialect: str) -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        UtcInstant().bind_processor(make_url(f"{dialect}://").get_dialect()())(AT.replace(tzinfo=None))
