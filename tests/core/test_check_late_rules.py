@@ -305,6 +305,13 @@ def test_a_failure_that_nobody_heard_of_is_two_flips_told_as_one_message() -> No
     )
 
 
+def test_a_late_failure_leaves_the_slot_alone() -> None:
+    rules = make_rules(next_after=fires(*(at(minutes=n) for n in range(5, 100, 10))))
+    check = success(make_check(rules=rules), at(minutes=30)).check
+
+    assert at(minutes=35) == fail(check, at(minutes=20), past=WAS_UP).check.expected_at
+
+
 def test_a_late_failure_gives_its_exit_status_as_the_reason() -> None:
     step = ping(newer_success(), PingKind.FAIL, at(minutes=20), exit_status=3, past=WAS_UP)
 

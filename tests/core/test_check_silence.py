@@ -313,3 +313,4 @@ def test_what_says_nothing_about_the_job_is_counted_only(kind: PingKind) -> None
 
     assert replace(before, n_pings=before.n_pings + 1, rev=before.rev + 1) == step.check
     assert kind is step.kind
+    assert DEADLINE == ping(before, kind, at(minutes=62)).check.goes_down_at
