@@ -248,6 +248,7 @@ class Dispatcher:
     async def _deliver(self, claimed: Claimed, payloads: Sequence[str], now: Now) -> None:
         lane = self._lanes[claimed.channel.id]
         began = self._clock.monotonic()
+        lane.begins(now())
         try:
             outcome = await self._sender.send(claimed, payloads, now=now)
         finally:

@@ -1,4 +1,4 @@
-"""Which alerts become one message on a people's channel; pure.
+"""When alerts become one message on a people's channel; pure.
 
 A few alerts are a message for each source, at once. Many in a short time are a storm: the first ones at
 once, then, every half window, all that gathered as one message. Machines (webhooks) get every event and
@@ -7,13 +7,20 @@ never come here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from itertools import chain
 
 MAX_MESSAGES = 3
 """A fold is cut into at most so many messages, to name each check. A larger one is one message that links the rest."""
+
+
+class Fold(Enum):
+    APART = "a message for each source"
+    TOGETHER = "one message, or a few"
+    LATER = "nothing yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,36 +31,20 @@ class Recent:
     last_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """Messages to send now, each a list of alert ids in order; or none until `hold_until`.
-
-    `folded`: they are one storm, so all of them are taken now, even if they go out one after the other.
-    """
-
-    messages: Sequence[Sequence[int]] = ()
-    folded: bool = False
-    hold_until: datetime | None = None
-
-
-def plan(
-    waiting: Mapping[str, Sequence[int]],
-    recent: Recent,
-    *,
-    now: datetime,
-    window: timedelta,
-    threshold: int,
-    most_named: int,
-) -> Plan:
-    """`waiting`: each source with its alerts, in order. What one source has waiting is always one message."""
-    n_waiting = sum(map(len, waiting.values()))
+def fold(n_waiting: int, recent: Recent, *, now: datetime, window: timedelta, threshold: int) -> Fold:
     if recent.n_alerts + n_waiting <= threshold:
-        return Plan(messages=tuple(waiting.values()))
-    if recent.n_alerts > threshold and recent.last_at is not None and now < recent.last_at + window / 2:
-        return Plan(hold_until=recent.last_at + window / 2)
-    return Plan(messages=_folded(list(waiting.values()), most_named), folded=True)
+        return Fold.APART
+    if recent.n_alerts <= threshold or recent.last_at is None or recent.last_at + window / 2 <= now:
+        return Fold.TOGETHER
+    return Fold.LATER
 
 
-def _folded(sources: Sequence[Sequence[int]], most_named: int) -> list[list[int]]:
-    size = most_named if len(sources) <= MAX_MESSAGES * most_named else len(sources)
-    return [sorted(chain.from_iterable(sources[i : i + size])) for i in range(0, len(sources), size)]
+def can_name_all(n_sources: int, *, most_named: int) -> bool:
+    return n_sources <= MAX_MESSAGES * most_named
+
+
+def cut(sources: Sequence[Sequence[int]], *, most_named: int) -> list[list[int]]:
+    """Messages of at most `most_named` sources each, with their alerts in order."""
+    return [
+        sorted(chain.from_iterable(sources[start : start + most_named])) for start in range(0, len(sources), most_named)
+    ]

@@ -74,6 +74,10 @@ class Lane:
     def took(self, delivery_id: str, now: datetime) -> None:
         self.in_hand.add(delivery_id)
         self.n_flying += 1
+        self.begins(now)
+
+    def begins(self, now: datetime) -> None:
+        """A message goes out: the next one keeps its distance."""
         if self.spacing:
             self.hold(now + self.spacing)
 

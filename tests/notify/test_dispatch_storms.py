@@ -179,6 +179,27 @@ async def test_a_storm_that_does_not_arrive_is_tried_again_whole(post: PostOffic
     assert 2 == len(people.tried)
 
 
+async def test_a_storm_too_large_to_name_all_is_one_message_of_all_that_was_free(post: PostOffice) -> None:
+    async def stuck_at_first(delivery: Delivery) -> None:
+        if delivery.alerts[0].key == stuck and delivery.attempt == 1:
+            raise DeliveryError("no")
+
+    channel, people = await post.scripted(), mail(answer=stuck_at_first, fold_limit=10)
+    dispatcher = post.dispatcher(people)
+    stuck = await post.alert([channel.channel_id], "check:7")
+    await dispatcher.round(NOW)
+    for kind in (AlertKind.DOWN, AlertKind.UP):
+        await post.alerts([channel.channel_id], checks(40), kind, at=NOW)
+
+    await dispatcher.round(NOW)
+
+    assert [2 * 39] == sizes(people)
+    assert stuck not in {alert.key for alert in people.sent[0].alerts}
+    for source in ("check:0", "check:39"):
+        kinds = [alert.kind for alert in people.sent[0].alerts if alert.check and alert.check.name == source]
+        assert [AlertKind.DOWN, AlertKind.UP] == kinds
+
+
 async def test_a_large_message_is_read_without_the_output_of_the_jobs(post: PostOffice) -> None:
     channel, people = await post.scripted(), mail(fold_limit=400)
     await post.alerts([channel.channel_id], checks(400))
