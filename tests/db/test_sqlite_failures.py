@@ -118,3 +118,13 @@ async def test_reading_before_the_start_is_an_error(tmp_path: Path) -> None:
         async with database.read():
             pass
     database.close()
+
+
+async def test_the_writer_of_a_running_server_writes_with_full_durability(tmp_path: Path) -> None:
+    database = Database(url="", data_dir=tmp_path, clock=SystemClock())
+    upgrade(database.engine)
+    database.start()
+
+    full = 2
+    assert full == await database.write(lambda tx: tx.conn.exec_driver_sql("PRAGMA synchronous").scalar())
+    await database.stop()
