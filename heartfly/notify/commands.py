@@ -66,7 +66,7 @@ def create_channel(
     fixed = {"pid": pid, "id": channel_id, "uuid": channel_uuid, "kind": kind, "created_at": at, "rev": 1}
     # Not looked up first: on another node somebody may take the name at this very moment.
     insert = tx.insert(channels).values(values | fixed).on_conflict_do_nothing(index_elements=["pid", "name"])
-    if not tx.conn.execute(insert).rowcount:
+    if tx.conn.execute(insert.returning(channels.c.id)).first() is None:
         raise _name_is_taken(values["name"])
     return Changed(channel_id=channel_id, uuid=channel_uuid, check_ids=_assign(tx, pid, channel_id, assign))
 
@@ -159,6 +159,8 @@ def _sealed(kind: str, config: Mapping[str, Any], sealer: Sealer) -> bytes:
     channel = CHANNELS.get(kind)
     if channel is None:
         raise InvalidValueError("kind", f"must be one of {', '.join(CHANNELS)}")
+    if not isinstance(config, Mapping):
+        raise InvalidValueError("config", "must be an object")
     return sealer.seal(msgspec.json.encode(channel.parse_config(config)))
 
 
