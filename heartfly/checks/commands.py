@@ -15,15 +15,13 @@ from itertools import count
 import msgspec
 import sqlalchemy as sa
 
-from heartfly.checks.config import CheckConfig, CheckIn, ScheduleIn, merged, of_row
+from heartfly.checks.config import CheckConfig, CheckIn, merged, of_row
 from heartfly.checks.create import assign_channels, insert_check, record_version
 from heartfly.checks.flips import Taken, record
 from heartfly.checks.queries import UUID, uuid_of
 from heartfly.checks.rows import Stored, load, one, select_locked
 from heartfly.core import check as life
-from heartfly.core import schedule as schedules
 from heartfly.core import text
-from heartfly.core.schedule import Dialect, Kind
 from heartfly.core.values import Step
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
@@ -49,7 +47,6 @@ class ChangedMeanwhileError(ConflictError):
 def create(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, actor: str) -> str:
     """A new check; returns its public id. Without a slug one is made of the name, and made unique."""
     config = _named(merged(CheckConfig(), asked, at=at))
-    _demand_fire(config, at)
     channel_ids = _channel_ids(tx, pid, asked.channels)
     if config.slug:
         made = _insert(tx, pid, config, actor=actor, at=at, ids=ids)
@@ -81,8 +78,6 @@ def edit(
     """Change what was asked for. A new schedule or grace counts from now on; nothing else moves the deadline."""
     found = _locked(tx, pid, uuid, rev)
     config = merged(_config(found), asked, at=at)
-    if isinstance(asked.schedule, ScheduleIn):
-        _demand_fire(config, at)
     differs = config != _config(found)
     if differs:
         _write_config(tx, found, config, at=at)
@@ -161,18 +156,6 @@ def _live_by(tx: Tx, old: Stored, *, ids: IdSource, at: datetime) -> None:
 
 def _when(config: CheckConfig) -> tuple[str, int, str, str, str]:
     return (config.kind, config.period_s, config.expression, config.zone, config.dialect)
-
-
-def _demand_fire(config: CheckConfig, at: datetime) -> None:
-    """A one-time date that has passed is no schedule to ask for, though one that was stored may be read."""
-    if config.kind != Kind.PERIOD:
-        schedules.parse(
-            Kind(config.kind),
-            expression=config.expression,
-            zone=config.zone,
-            dialect=Dialect(config.dialect),
-            after=at,
-        )
 
 
 # --- names -------------------------------------------------------------------------------------------

@@ -146,7 +146,8 @@ def test_a_check_is_paused_resumed_and_deleted_by_its_slug_or_id(run: Run) -> No
         (["create", "a\nb"], 1, "name: must be one line"),
         (["create"], 2, "Missing argument 'NAME'"),
         (["show", "../channels"], 1, "There is no check with the slug or id ../channels"),
-        (["show", "no/../where?x#y"], 1, "There is no check"),
+        (["show", "no/../where?x#y"], 1, "There is no check with the slug or id no/../where?x#y"),
+        (["show", "two words"], 1, "There is no check with the slug or id two words"),
         (["list", "--status", "sideways"], 2, "sideways"),
     ],
 )
