@@ -18,12 +18,14 @@ from heartfly.checks.rows import Stored, save, save_runs
 from heartfly.checks.wording import schedule_words
 from heartfly.core.alerts import Alert, UnverifiedSlot
 from heartfly.core.explain import explain, explain_blind
+from heartfly.core.schedule import Kind
 from heartfly.core.values import Blind, Check, Flip, Step, Unverified
 from heartfly.core.words import AlertKind
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import alerts, checks, flips, projects, runs
-from heartfly.notify.outbox import Entry, enqueue
+from heartfly.db.prepared import Prepared
+from heartfly.notify.outbox import Entry, enqueue, heard_of
 
 
 @dataclass(slots=True)
@@ -40,12 +42,13 @@ def record(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetime) -> N
     """Write the checks, runs, flips and alerts of these steps, in the order they were taken."""
     save(tx, {one.stored.id: one.stored for one in taken}.values())
     save_runs(tx, [(one.stored, run) for one in taken for run in one.step.runs])
-    rows = [_flip_row(one.stored, flip, now) for one in taken for flip in one.step.flips]
-    if rows:
-        tx.conn.execute(sa.insert(flips), rows)
+    _INSERT_FLIPS.run(tx, [_flip_row(one.stored, flip, now) for one in taken for flip in one.step.flips])
     telling = [one for one in taken if _tells(one.step)]
     if telling:
         _tell(tx, telling, ids=ids, now=now)
+
+
+_INSERT_FLIPS = Prepared(lambda _: sa.insert(flips))
 
 
 def _tells(step: Step) -> bool:
@@ -73,12 +76,14 @@ def _flip_row(stored: Stored, flip: Flip, now: datetime) -> dict[str, Any]:
 
 
 def _tell(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetime) -> None:
-    query = sa.select(projects.c.id, projects.c.slug, projects.c.name).where(
-        projects.c.id.in_({one.stored.pid for one in taken})
-    )
+    pids = {one.stored.pid for one in taken}
+    query = sa.select(projects.c.id, projects.c.slug, projects.c.name).where(projects.c.id.in_(pids))
     names = {row.id: (row.slug, row.name) for row in tx.conn.execute(query)}
+    heard = heard_of(tx, pids, {one.stored.id for one in taken})
     entries: list[Entry] = []
     for one in taken:
+        if one.stored.id not in heard:
+            continue
         common = _Common(one, *names.get(one.stored.pid, ("", "")), now=now)
         entries += [common.flipped(flip) for flip in one.step.flips if flip.tell is not None]
         if one.step.late_since is not None:
@@ -213,7 +218,7 @@ def _still_open(tx: Tx, pid: int, blind: Blind, excused: set[int]) -> dict[_Name
         .where(
             checks.c.pid == pid,
             checks.c.status.in_(["up", "degraded"]),
-            checks.c.expected_at <= blind.to_at,
+            _counts_from(tx) <= blind.to_at,
             checks.c.goes_down_at >= blind.from_at,
         )
         .limit(_MOST_NAMED)
@@ -236,6 +241,18 @@ def _still_open(tx: Tx, pid: int, blind: Blind, excused: set[int]) -> dict[_Name
         if ends_by >= blind.from_at:
             slots[row.uuid, row.started_at] = (row.id, _slot(row, row.started_at, ends_by))
     return slots
+
+
+def _counts_from(tx: Tx) -> sa.ColumnElement[Any]:
+    """The instant from which a success counts for a slot: a job without a calendar may come early, by the grace."""
+    if tx.on_postgres:
+        early: sa.ColumnElement[Any] = checks.c.expected_at - checks.c.grace_s * sa.literal_column(
+            "interval '1 second'"
+        )
+    else:
+        micros = sa.type_coerce(checks.c.expected_at, sa.BigInteger()) - checks.c.grace_s * 1_000_000
+        early = sa.type_coerce(micros, checks.c.expected_at.type)
+    return sa.case((checks.c.kind == Kind.PERIOD.value, early), else_=checks.c.expected_at)
 
 
 def _slot(row: Any, expected_at: datetime, closes_at: datetime) -> UnverifiedSlot:

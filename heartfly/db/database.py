@@ -5,6 +5,7 @@ Writes are queued to the group commit by priority; reads go to connections that 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,9 +18,12 @@ from heartfly.clock import Clock
 from heartfly.db import postgres, sqlite
 from heartfly.db.changes import Changes, Tx
 from heartfly.db.group_commit import GroupCommitter, Handler, Priority, WriteSession, each_alone
-from heartfly.errors import StoreError
+from heartfly.errors import OverloadedError, StoreError
 
 Result = TypeVar("Result")
+
+READ_LIMIT_S = 5.0
+"""A read that takes longer is given up; on PostgreSQL the server ends it too, after its statement_timeout."""
 
 
 class Database:
@@ -101,7 +105,11 @@ class Database:
         if self._reading is None:
             raise StoreError("the database was not started")
         async with self._reading.connect() as connection:
-            yield connection
+            try:
+                async with asyncio.timeout(READ_LIMIT_S):
+                    yield connection
+            except TimeoutError as error:
+                raise OverloadedError("the question takes too long to answer") from error
 
     async def write(self, command: Callable[[Tx], Result], *, priority: Priority = Priority.EDITS) -> Result:
         """Run the command in a transaction shared with whatever else waits; return after the commit."""

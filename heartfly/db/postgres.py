@@ -18,6 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from heartfly.db.changes import Tx
 from heartfly.db.models import node_batches
+from heartfly.db.types import to_json
 from heartfly.errors import OverloadedError, StoreError
 
 Result = TypeVar("Result")
@@ -33,6 +34,7 @@ def writing_engine(url: str) -> Engine:
     return create_engine(
         url,
         poolclass=NullPool,
+        json_serializer=to_json,
         hide_parameters=True,  # a parameter may be a secret, and an error may be logged
         isolation_level="READ COMMITTED",
         connect_args={"options": _OPTIONS, "connect_timeout": 3, "prepare_threshold": 2},

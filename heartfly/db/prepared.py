@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ARRAY, Dialect, Text
+from sqlalchemy import ARRAY, Dialect
 from sqlalchemy.types import TypeEngine
 
 from heartfly.db.changes import Tx
@@ -40,7 +40,8 @@ class Prepared:
         """What a select finds, as named tuples."""
         plan = self._plan(tx)
         parameters = plan.parameters([values])[0] if plan.names else None
-        return plan.converted(tx.conn.exec_driver_sql(plan.sql, parameters).all())
+        with tx.conn.exec_driver_sql(plan.sql, parameters) as result:
+            return plan.converted(result.cursor.fetchall())  # SQLAlchemy's own rows would be made for nothing
 
     def _plan(self, tx: Tx) -> _Plan:
         dialect = tx.conn.dialect
@@ -50,21 +51,25 @@ class Prepared:
         return plan
 
 
-def among(tx: Tx, column: sa.ColumnElement[str], name: str) -> sa.ColumnElement[bool]:
-    """`column IN (…)` for a list of texts of any length as one parameter, so that it is one and the same statement."""
+def among(tx: Tx, column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:
+    """`column IN (…)` for a list of any length as one parameter, so that it is one and the same statement."""
     if tx.on_postgres:
-        return column == sa.any_(sa.bindparam(name, type_=ARRAY(Text)))
+        return column == sa.any_(sa.bindparam(name, type_=ARRAY(column.type)))
     listed = sa.func.json_each(sa.bindparam(name, type_=Json())).table_valued("value")
     return column.in_(sa.select(listed.c.value))
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """`positional`: the driver wants tuples, else dictionaries. Conversions stand with their places; most have none."""
+    """`positional`: the driver wants tuples, else dictionaries. `own`: values that the statement itself holds.
+
+    Conversions stand with their places; most have none.
+    """
 
     sql: str
     names: tuple[str, ...]
     positional: bool
+    own: Mapping[str, Any]
     binds: tuple[tuple[int, Convert], ...]
     row: Callable[[Sequence[Any]], Any]
     results: tuple[tuple[int, Convert], ...]
@@ -72,7 +77,7 @@ class _Plan:
     def parameters(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         names, binds = self.names, self.binds
         found: list[Any] = []
-        for row in rows:
+        for row in [{**self.own, **row} for row in rows] if self.own else rows:
             values = [row[name] for name in names]
             for place, convert in binds:
                 values[place] = convert(values[place])
@@ -93,16 +98,15 @@ class _Plan:
 def _plan(statement: Statement, dialect: Dialect) -> _Plan:
     columns = [column.key for column in statement.table.columns] if isinstance(statement, sa.Insert) else None
     compiled = statement.compile(dialect=dialect, column_keys=columns)
-    if any(not bind.required for bind in compiled.binds.values()):
-        raise ValueError("a prepared statement has no values of its own: write them as text, or name them")
     order = getattr(compiled, "positiontup", None)
-    names = tuple(compiled.binds if order is None else order)
+    names = tuple(compiled.params if order is None else order)
     selected = list(statement.selected_columns) if isinstance(statement, sa.Select) else []
     row = namedtuple("Row", [column.key for column in selected])  # type: ignore[misc]  # noqa: PYI024 - a query's columns
     return _Plan(
         sql=str(compiled),
         names=names,
         positional=order is not None,
+        own={name: compiled.params[name] for name in names if not compiled.binds[name].required},
         binds=_places(_own(compiled.binds[name].type, dialect).bind_processor(dialect) for name in names),
         row=row._make,
         results=_places(_own(column.type, dialect).result_processor(dialect, None) for column in selected),

@@ -108,7 +108,10 @@ def canonical(value: Decimal) -> str:
 
 
 class Json(TypeDecorator[Any]):
-    """A small JSON document: text on SQLite, jsonb on PostgreSQL. Numbers in it are not for sums."""
+    """A small JSON document: text on SQLite, jsonb on PostgreSQL. Numbers in it are not for sums.
+
+    Values and dataclasses go in, values come out.
+    """
 
     impl = Text
     cache_ok = True
@@ -123,13 +126,17 @@ class Json(TypeDecorator[Any]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         if value is None or dialect.name == "postgresql":
             return value
-        return msgspec.json.encode(value).decode()
+        return to_json(value)
 
     @override
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         if value is None or dialect.name == "postgresql":
             return value
         return msgspec.json.decode(value)
+
+
+def to_json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 class Bytes(TypeDecorator[bytes]):

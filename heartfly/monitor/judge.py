@@ -13,12 +13,14 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from heartfly.checks.flips import Taken, record
-from heartfly.checks.rows import Stored, load, select_locked
+from heartfly.checks.rows import Stored, select_locked, stored
 from heartfly.core.check import SCHEDULE_RETRY, after_silence
 from heartfly.core.values import Blind, Check, Step
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import blind_intervals, checks
+from heartfly.db.prepared import Prepared
+from heartfly.db.types import UtcInstant
 from heartfly.logs import logger
 
 BATCH = 500
@@ -42,31 +44,11 @@ class Judge:
 
     def judge(self, tx: Tx, *, through: datetime, now: datetime) -> Judged:
         """Judge the checks that are due at `through`, the most overdue first; none past it."""
-        query = (
-            select_locked()
-            .where(checks.c.wake_at <= through)
-            .order_by(None)
-            .order_by(checks.c.wake_at, checks.c.id)
-            .limit(self._batch)
-        )
-        if tx.on_postgres:
-            query = self._in_id_order(through)
-        due = load(tx, query)
+        due = stored(tx, _DUE.rows(tx, through=through, most=self._batch))
         blind = blind_since(tx, _oldest(due)) if due else []
-        taken = [one for one in (self._one(stored, blind, through, now) for stored in due) if one is not None]
+        taken = [one for one in (self._one(check, blind, through, now) for check in due) if one is not None]
         record(tx, taken, ids=self._ids, now=now)
         return Judged(len(due), sum(len(one.step.flips) for one in taken), len(due) >= self._batch)
-
-    def _in_id_order(self, through: datetime) -> sa.Select[tuple[object, ...]]:
-        """Choose by urgency, then lock in id order, as every writer does; skip none."""
-        urgent = (
-            sa.select(checks.c.id)
-            .where(checks.c.wake_at <= through)
-            .order_by(checks.c.wake_at)
-            .limit(self._batch)
-            .scalar_subquery()
-        )
-        return select_locked().where(checks.c.id.in_(urgent), checks.c.wake_at <= through)
 
     def _one(self, stored: Stored, blind: Sequence[Blind], through: datetime, now: datetime) -> Taken | None:
         before = stored.check
@@ -77,6 +59,19 @@ class Judge:
             step = _raised(before, error, now)
         stored.check = step.check
         return Taken(stored, before, step)
+
+
+def _due(tx: Tx) -> sa.Select[tuple[object, ...]]:
+    due = checks.c.wake_at <= sa.bindparam("through", type_=UtcInstant)
+    most: sa.BindParameter[int] = sa.bindparam("most", type_=sa.Integer)
+    if not tx.on_postgres:
+        return select_locked().where(due).order_by(None).order_by(checks.c.wake_at, checks.c.id).limit(most)
+    # Choose by urgency, then lock in id order, as every writer does; skip none.
+    urgent = sa.select(checks.c.id).where(due).order_by(checks.c.wake_at).limit(most).scalar_subquery()
+    return select_locked().where(checks.c.id.in_(urgent), due)
+
+
+_DUE = Prepared(_due)
 
 
 def _raised(check: Check, error: Exception, now: datetime) -> Step:
@@ -94,8 +89,10 @@ def _raised(check: Check, error: Exception, now: datetime) -> Step:
 
 
 def _oldest(due: Sequence[Stored]) -> datetime:
-    """The beginning of the earliest slot or run that may be judged."""
+    """Nothing before this counts for a slot or run that may be judged."""
     starts = [one.check.expected_at for one in due if one.check.expected_at is not None]
+    # A job without a calendar may have come early for its slot, though not before its last end.
+    starts += [one.check.anchor_at for one in due if one.check.anchor_at is not None]
     starts += [run.started_at for one in due for run in one.check.open_runs if run.started_at is not None]
     starts += [one.check.wake_at for one in due if one.check.wake_at is not None]
     return min(starts)

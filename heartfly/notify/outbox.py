@@ -6,12 +6,11 @@ Ids of alerts are the order in which each channel hears of a source, so they gro
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from heartfly.core.alerts import Alert
@@ -19,6 +18,7 @@ from heartfly.core.words import AlertKind
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import alerts, channels, check_channels, notifications
+from heartfly.db.prepared import Prepared, among
 
 DEFAULT_EVENTS = (
     AlertKind.DOWN,
@@ -68,18 +68,20 @@ def enqueue(tx: Tx, entries: Sequence[Entry], *, ids: IdSource, now: datetime) -
                 "channel_id": channel_id,
                 "source": entry.source,
                 "state": "pending",
+                "delivery_id": None,
                 "created_at": now,
+                "done_at": None,
             }
             for channel_id in sorted(hearing)
         ]
-    tx.conn.execute(sa.insert(alerts), alert_rows)
-    tx.conn.execute(sa.insert(notifications), notification_rows)
+    _INSERT_ALERTS.run(tx, alert_rows)
+    _INSERT_NOTIFICATIONS.run(tx, notification_rows)
     tx.changes.outbox = True
 
 
-def hears(tx: Tx, entries: Iterable[Entry]) -> bool:
-    """Whether anybody listens to any of these checks at all: facts for nobody need not be gathered."""
-    return bool(_listeners(tx, list(entries)))
+def heard_of(tx: Tx, pids: Collection[int], check_ids: Collection[int]) -> set[int]:
+    """Those of the checks that anybody listens to at all: facts for nobody need not be gathered."""
+    return set(_listeners(tx, pids, check_ids))
 
 
 def _alert_row(entry: Entry, alert_id: int) -> dict[str, Any]:
@@ -91,17 +93,15 @@ def _alert_row(entry: Entry, alert_id: int) -> dict[str, Any]:
         "source": entry.source,
         "at": entry.alert.at,
         "decided_at": entry.alert.decided_at,
-        "payload": msgspec.to_builtins(entry.alert),
+        "payload": entry.alert,
     }
 
 
 def _new(tx: Tx, entries: Sequence[Entry]) -> list[Entry]:
-    keys = {entry.alert.key for entry in entries}
-    pids = {entry.pid for entry in entries}
-    if not keys:
+    if not entries:
         return []
-    query = sa.select(alerts.c.pid, alerts.c.key).where(alerts.c.pid.in_(pids), alerts.c.key.in_(keys))
-    known = {(row.pid, row.key) for row in tx.conn.execute(query)}
+    keys, pids = {entry.alert.key for entry in entries}, {entry.pid for entry in entries}
+    known = {(row.pid, row.key) for row in _KNOWN.rows(tx, pids=list(pids), keys=list(keys))}
     fresh: list[Entry] = []
     for entry in entries:
         if (entry.pid, entry.alert.key) not in known:
@@ -112,7 +112,8 @@ def _new(tx: Tx, entries: Sequence[Entry]) -> list[Entry]:
 
 def _heard(tx: Tx, entries: Sequence[Entry]) -> list[tuple[Entry, set[int]]]:
     """Each entry that some channel hears, with these channels."""
-    listeners = _listeners(tx, entries)
+    check_ids = {check_id for entry in entries for check_id in entry.check_ids}
+    listeners = _listeners(tx, {entry.pid for entry in entries}, check_ids)
     heard = []
     for entry in entries:
         hearing = set(entry.channel_ids)
@@ -123,39 +124,51 @@ def _heard(tx: Tx, entries: Sequence[Entry]) -> list[tuple[Entry, set[int]]]:
     return heard
 
 
-def _listeners(tx: Tx, entries: Sequence[Entry]) -> dict[int, list[tuple[int, frozenset[str]]]]:
+def _listeners(
+    tx: Tx, pids: Collection[int], check_ids: Collection[int]
+) -> dict[int, list[tuple[int, frozenset[str]]]]:
     """Each check id with its channels with the kinds of alert that each hears."""
-    check_ids = {check_id for entry in entries for check_id in entry.check_ids}
-    if not check_ids:
-        return {}
-    joined = sa.and_(channels.c.pid == check_channels.c.pid, channels.c.id == check_channels.c.channel_id)
-    query = (
-        sa.select(check_channels.c.check_id, channels.c.id, check_channels.c.events, channels.c.events.label("own"))
-        .join(channels, joined)
-        .where(
-            check_channels.c.pid.in_({entry.pid for entry in entries}),
-            check_channels.c.check_id.in_(check_ids),
-        )
-    )
     found: dict[int, list[tuple[int, frozenset[str]]]] = {}
-    for row in tx.conn.execute(query):
-        kinds = frozenset(row.own if row.events is None else row.events)
-        found.setdefault(row.check_id, []).append((row.id, kinds))
+    if check_ids:
+        for row in _LISTENERS.rows(tx, pids=list(pids), check_ids=list(check_ids)):
+            kinds = frozenset(row.own if row.events is None else row.events)
+            found.setdefault(row.check_id, []).append((row.id, kinds))
     return found
 
 
 def _newest(tx: Tx, heard: Sequence[tuple[Entry, set[int]]]) -> dict[str, int]:
     """Each source that still has something undelivered, with its newest alert."""
-    query = (
+    channel_ids = {channel for _, hearing in heard for channel in hearing}
+    sources = {entry.source for entry, _ in heard}
+    rows = _NEWEST.rows(tx, channel_ids=list(channel_ids), sources=list(sources))
+    return {row.source: row.alert_id for row in rows}
+
+
+_INSERT_ALERTS = Prepared(lambda _: sa.insert(alerts))
+_INSERT_NOTIFICATIONS = Prepared(lambda _: sa.insert(notifications))
+_KNOWN = Prepared(
+    lambda tx: sa.select(alerts.c.pid, alerts.c.key).where(
+        among(tx, alerts.c.pid, "pids"), among(tx, alerts.c.key, "keys")
+    )
+)
+_LISTENERS = Prepared(
+    lambda tx: (
+        sa.select(check_channels.c.check_id, channels.c.id, check_channels.c.events, channels.c.events.label("own"))
+        .join(channels, sa.and_(channels.c.pid == check_channels.c.pid, channels.c.id == check_channels.c.channel_id))
+        .where(among(tx, check_channels.c.pid, "pids"), among(tx, check_channels.c.check_id, "check_ids"))
+    )
+)
+_NEWEST = Prepared(
+    lambda tx: (
         sa.select(notifications.c.source, sa.func.max(notifications.c.alert_id).label("alert_id"))
         .where(
             notifications.c.state == PENDING,
-            notifications.c.channel_id.in_({channel for _, hearing in heard for channel in hearing}),
-            notifications.c.source.in_({entry.source for entry, _ in heard}),
+            among(tx, notifications.c.channel_id, "channel_ids"),
+            among(tx, notifications.c.source, "sources"),
         )
         .group_by(notifications.c.source)
     )
-    return {row.source: row.alert_id for row in tx.conn.execute(query)}
+)
 
 
 def _id_after(newest: int, ids: IdSource, now: datetime) -> int:

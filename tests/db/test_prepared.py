@@ -87,11 +87,21 @@ async def test_a_failure_is_raised_as_sqlalchemy_raises_it(db: Database) -> None
         await db.write(lambda tx: INSERT.run(tx, [interval(1), interval(1)]))
 
 
-async def test_a_value_in_the_statement_itself_is_refused(db: Database) -> None:
-    hidden = Prepared(lambda _: sa.select(blind_intervals).where(blind_intervals.c.id == 5))
+async def test_a_statement_may_hold_values_of_its_own(db: Database) -> None:
+    first = Prepared(
+        lambda _: (
+            sa.select(blind_intervals.c.id)
+            .where(blind_intervals.c.cause == "100 %?", blind_intervals.c.id > sa.bindparam("after"))
+            .order_by(blind_intervals.c.id)
+            .limit(sa.bindparam("most", type_=sa.Integer))
+        )
+    )
 
-    with pytest.raises(ValueError, match="no values of its own"):
-        await db.write(hidden.rows)
+    def work(tx: Tx) -> list[int]:
+        INSERT.run(tx, [interval(number) for number in range(5)])
+        return [row.id for row in first.rows(tx, after=0, most=2)]
+
+    assert [1, 2] == await db.write(work)
 
 
 async def test_a_value_that_is_missing_is_an_error(db: Database) -> None:
