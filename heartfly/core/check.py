@@ -280,7 +280,7 @@ def _missed(step: Step, blind: Sequence[Blind], new_id: Callable[[], int], now: 
     assert opened is not None
     assert closes is not None
     run = Run(id=new_id(), slot_at=opened)
-    deaf = _touching(blind, opened, closes)
+    deaf = _touching(blind, _may_come_from(step.check, opened), closes)
     if deaf is not None:
         return _unverified_slot(step, run, Unverified(run=run, from_at=opened, to_at=closes, blind=deaf), now)
     run = _closed(run, RunOutcome.MISSED, None)
@@ -298,8 +298,9 @@ def _unverified_slot(step: Step, run: Run, found: Unverified, now: datetime) -> 
         return _armed(step, now)
     run = _closed(run, RunOutcome.UNVERIFIED, None)
     step = replace(step, runs=(*step.runs, run), unverified=(*step.unverified, replace(found, run=run)))
-    check = replace(check, unverified_in_row=check.unverified_in_row + 1)
     # The next slot is the first that opens when we could hear again; those in between are excused with this one.
+    # A period counts from there, for a success may have come in the last moment that we could not hear.
+    check = replace(check, unverified_in_row=check.unverified_in_row + 1, anchor_at=found.blind.to_at)
     after = max(found.blind.to_at - timedelta(microseconds=1), found.to_at - check.rules.grace)
     return _armed(replace(step, check=check), now, after=after)
 
@@ -327,6 +328,19 @@ def _hung(step: Step, blind: Sequence[Blind], _new_id: Callable[[], int], now: d
     run = _closed(run, RunOutcome.UNVERIFIED, None)
     found = replace(found, run=run)
     return _armed(replace(step, runs=(*step.runs, run), unverified=(*step.unverified, found)), now)
+
+
+def _may_come_from(check: Check, opened: datetime) -> datetime:
+    """The first instant from which a success counts for this slot.
+
+    A calendar says when its slot opens. A job that runs every so often may come early, as it may come late: by the
+    grace. One that came early while we could not hear would have put the slot off.
+    """
+    early = opened - check.rules.grace
+    if check.anchor_at is not None:
+        early = max(early, check.anchor_at + timedelta(microseconds=1))
+    puts_off, _ = _next_expected(replace(check, anchor_at=early), early)
+    return early if puts_off is not None and puts_off > opened else opened
 
 
 def _touching(blind: Sequence[Blind], from_at: datetime, to_at: datetime) -> Blind | None:

@@ -53,6 +53,7 @@ class Life:
     chains: dict[tuple[str | None, int], int] = field(default_factory=dict)
     """The start of the first in the row of runs that superseded one another, of which this open run is the last."""
     ends: int | None = None
+    """The last end, or a later instant at which there may have been one."""
     slot: int | None = None
     unverified: int = 0
     n_unverified: int = 0
@@ -142,11 +143,18 @@ class Life:
 
     def _miss(self, at: int, blind: tuple[tuple[int, int], ...]) -> None:
         assert self.slot is not None
-        deaf = [to for from_, to in blind if from_ <= at and to >= self.slot]
+        deaf = [to for from_, to in blind if from_ <= at and to >= self._counts_from()]
         if deaf:
             self._excuse(at, max(deaf))
         else:
             self.flip("down", at, "missed")
+
+    def _counts_from(self) -> int:
+        """A job without a calendar may come early, by the grace: that would have put the slot off."""
+        assert self.slot is not None
+        assert self.ends is not None
+        early = max(self.slot - self.rules.grace, self.ends + 1)
+        return early if not self.rules.calendar and self.rules.next_after(early, early) > self.slot else self.slot
 
     def _excuse(self, at: int, heard_from: int) -> None:
         if self.unverified:
@@ -154,8 +162,9 @@ class Life:
             return
         self.unverified = 1
         self.n_unverified += 1
-        assert self.ends is not None
-        fire = self.rules.next_after(self.ends, self.ends)
+        # It may have ended in the last moment that could not be heard.
+        self.ends = heard_from
+        fire = self.rules.next_after(self.ends - 1, self.ends)
         while fire < heard_from or fire + self.rules.grace <= at:
             fire = self.rules.next_after(fire, self.ends)
         self.slot = fire

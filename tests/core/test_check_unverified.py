@@ -27,6 +27,7 @@ from tests.factories import (
     told,
 )
 
+HOURLY = make_rules(next_after=fires(*(at(hours=n) for n in range(1, 12))))
 OPENS, CLOSES = at(hours=1), at(hours=1) + GRACE
 INSIDE = make_blind(at(minutes=61), at(minutes=62))
 
@@ -48,14 +49,14 @@ INSIDE = make_blind(at(minutes=61), at(minutes=62))
 def test_one_instant_of_a_slot_that_we_could_not_hear_excuses_it(
     from_at: datetime, to_at: datetime, *, touches: bool
 ) -> None:
-    step = judge(make_check(), CLOSES, [make_blind(from_at, to_at)])
+    step = judge(make_check(rules=HOURLY), CLOSES, [make_blind(from_at, to_at)])
 
     assert [RunOutcome.UNVERIFIED if touches else RunOutcome.MISSED] == outcomes(step)
     assert touches == (step.check.status is Status.UP)
 
 
 def test_an_unverified_slot_is_listed_with_what_we_could_not_hear() -> None:
-    step = judge(make_check(), CLOSES, [make_blind(at(), at(minutes=1)), INSIDE])
+    step = judge(make_check(rules=HOURLY), CLOSES, [make_blind(at(), at(minutes=1)), INSIDE])
 
     assert ["unverified"] == told(step)
     found = step.unverified[0]
@@ -75,7 +76,7 @@ def test_an_unverified_slot_is_listed_with_what_we_could_not_hear() -> None:
     ],
 )
 def test_the_next_slot_is_the_first_that_opens_when_we_could_hear_again(ends: datetime, expected: datetime) -> None:
-    step = judge(make_check(), CLOSES, [make_blind(at(minutes=59), ends)])
+    step = judge(make_check(rules=HOURLY), CLOSES, [make_blind(at(minutes=59), ends)])
 
     assert expected == step.check.expected_at
 
@@ -83,23 +84,53 @@ def test_the_next_slot_is_the_first_that_opens_when_we_could_hear_again(ends: da
 def test_of_several_deaf_spans_in_a_slot_the_last_one_says_from_when_we_could_hear() -> None:
     blind = [INSIDE, make_blind(at(minutes=64), at(hours=3, minutes=1)), make_blind(OPENS, OPENS)]
 
-    assert at(hours=4) == judge(make_check(), CLOSES, blind).check.expected_at
+    assert at(hours=4) == judge(make_check(rules=HOURLY), CLOSES, blind).check.expected_at
 
 
-def test_a_period_keeps_its_rhythm_through_an_unverified_slot() -> None:
-    check = judge(make_check(rules=make_rules(period=timedelta(minutes=7))), at(minutes=12), [INSIDE]).check
+EVERY_HOUR = make_rules(period=HOUR)
 
-    assert Status.DOWN is check.status, "the blind interval is not in this slot"
-    check = judge(
-        make_check(rules=make_rules(period=timedelta(minutes=7))),
-        at(minutes=12),
-        [make_blind(at(minutes=8), at(minutes=30))],
-    ).check
-    assert at(minutes=35) == check.expected_at
+
+@pytest.mark.parametrize(
+    ("grace", "from_at", "to_at", "excused"),
+    [
+        (GRACE, at(), at(minutes=55) - TICK, False),
+        (GRACE, at(), at(minutes=55), True),
+        (GRACE, at(minutes=56), at(minutes=57), True),
+        (GRACE, CLOSES + TICK, at(hours=9), False),
+        (2 * HOUR, at(), at(), False),  # nothing came between an end and itself
+        (2 * HOUR, at(), at() + TICK, True),
+    ],
+)
+def test_a_job_without_a_calendar_may_have_come_early_by_the_grace(
+    grace: timedelta, from_at: datetime, to_at: datetime, *, excused: bool
+) -> None:
+    """Heard, that success would have put the slot off."""
+    check = make_check(rules=make_rules(period=HOUR, grace=grace))
+
+    step = judge(check, OPENS + grace, [make_blind(from_at, to_at)])
+
+    assert [RunOutcome.UNVERIFIED if excused else RunOutcome.MISSED] == outcomes(step)
+
+
+@pytest.mark.parametrize("to_at", [at(minutes=57), at(minutes=61), at(hours=4), at(hours=4, minutes=13)])
+def test_a_period_counts_from_the_last_moment_in_which_a_success_may_have_come_unheard(to_at: datetime) -> None:
+    """A job that sleeps between its runs has lost its rhythm by then."""
+    check = judge(make_check(rules=EVERY_HOUR), CLOSES, [make_blind(at(minutes=56), to_at)]).check
+
+    assert to_at + HOUR == check.expected_at
+    assert (Status.DOWN, Reason.MISSED) == changes(judge(check, to_at + HOUR + GRACE))[0][:2]
+
+
+def test_a_period_shorter_than_its_grace_counts_on_until_a_slot_is_open() -> None:
+    check = make_check(rules=make_rules(period=timedelta(minutes=5), grace=timedelta(minutes=20)))
+
+    step = judge(check, at(minutes=25), [make_blind(at(minutes=1), at(minutes=2))])
+
+    assert at(minutes=7) == step.check.expected_at
 
 
 def test_silence_after_an_unverified_slot_is_an_alarm_as_any_other() -> None:
-    check = judge(make_check(), CLOSES, [INSIDE]).check
+    check = judge(make_check(rules=HOURLY), CLOSES, [INSIDE]).check
 
     step = judge(check, at(hours=2) + GRACE, [INSIDE])
 
@@ -112,7 +143,7 @@ def both_slots() -> list[Blind]:
 
 
 def test_nothing_is_excused_twice_in_a_row() -> None:
-    check = judge(make_check(), CLOSES, both_slots()).check
+    check = judge(make_check(rules=HOURLY), CLOSES, both_slots()).check
 
     step = judge(check, at(hours=2) + GRACE, both_slots())
 
@@ -122,7 +153,7 @@ def test_nothing_is_excused_twice_in_a_row() -> None:
 
 
 def test_two_slots_that_are_judged_in_one_go_are_judged_one_after_the_other() -> None:
-    step = judge(make_check(), at(hours=2) + GRACE, both_slots())
+    step = judge(make_check(rules=HOURLY), at(hours=2) + GRACE, both_slots())
 
     assert [RunOutcome.UNVERIFIED, RunOutcome.MISSED] == outcomes(step)
     assert ["check.down", "unverified"] == told(step)
@@ -130,7 +161,7 @@ def test_two_slots_that_are_judged_in_one_go_are_judged_one_after_the_other() ->
 
 @pytest.mark.parametrize("kind", [success, fail])
 def test_any_end_that_is_heard_starts_the_count_again(kind: type[object]) -> None:
-    check = judge(make_check(), CLOSES, [INSIDE]).check
+    check = judge(make_check(rules=HOURLY), CLOSES, [INSIDE]).check
 
     check = kind(check, at(minutes=90)).check  # type: ignore[call-arg,attr-defined]
 
@@ -138,13 +169,13 @@ def test_any_end_that_is_heard_starts_the_count_again(kind: type[object]) -> Non
 
 
 def test_a_start_does_not_start_the_count_again() -> None:
-    check = judge(make_check(), CLOSES, [INSIDE]).check
+    check = judge(make_check(rules=HOURLY), CLOSES, [INSIDE]).check
 
     assert 1 == start(check, at(minutes=90)).check.unverified_in_row
 
 
 def test_a_success_in_the_unverified_slot_that_comes_late_is_a_success_in_time() -> None:
-    check = judge(make_check(), CLOSES, [INSIDE]).check
+    check = judge(make_check(rules=EVERY_HOUR), CLOSES, [INSIDE]).check
 
     step = success(check, at(minutes=62))
 
@@ -159,7 +190,7 @@ def test_an_outage_of_ours_that_lasts_many_slots_raises_no_alarm() -> None:
     step = judge(check, at(hours=9, minutes=5), blind)
 
     assert [RunOutcome.UNVERIFIED] == outcomes(step)
-    assert at(hours=9, minutes=6) == step.check.goes_down_at
+    assert at(hours=9, minutes=1) + GRACE + timedelta(minutes=1) == step.check.goes_down_at
 
 
 def test_a_one_time_slot_that_we_could_not_hear_is_not_expected_again() -> None:
@@ -197,7 +228,7 @@ def test_a_run_that_we_could_not_hear_all_the_time_does_not_hang(
 
 def test_an_unverified_run_is_listed_and_its_slot_judged_for_itself() -> None:
     blind = make_blind(at(minutes=58), at(minutes=58))
-    check = start(make_check(), at(minutes=58)).check
+    check = start(make_check(rules=HOURLY), at(minutes=58)).check
 
     step = judge(check, CLOSES, [blind])
 
@@ -206,7 +237,7 @@ def test_an_unverified_run_is_listed_and_its_slot_judged_for_itself() -> None:
 
 
 def test_a_run_that_began_with_its_slot_is_unverified_together_with_it() -> None:
-    check = start(make_check(), OPENS).check
+    check = start(make_check(rules=HOURLY), OPENS).check
 
     step = judge(check, CLOSES, [INSIDE])
 

@@ -163,9 +163,28 @@ async def test_a_slot_that_fell_into_our_own_outage_is_unverified_not_down(world
 
     assert [(T0 + 30 * MINUTE, T0 + 2 * HOUR)] == await blind(world)
     row = await world.row(check)
-    assert ("up", 1, T0 + 2 * HOUR) == (row.status, row.unverified_in_row, row.expected_at)
+    assert ("up", 1, T0 + 3 * HOUR) == (row.status, row.unverified_in_row, row.expected_at)
     ((kind, digest),) = await told(world)
     assert ("check.unverified", [check.uuid]) == (kind, [slot["check_uuid"] for slot in digest["slots"]])
+
+
+async def test_a_period_that_may_have_been_kept_early_and_unheard_is_unverified_and_named(
+    world: World, tower: Tower
+) -> None:
+    early, calendar = await world.check(T0, name="early"), await world.check(
+        T0, name="calendar", kind="cron", expression="0 * * * *"
+    )  # fmt: skip
+    for check in (early, calendar):
+        await channel(world, check)
+        await world.ping(check, T0)
+    await tower.go(T0 + 35 * MINUTE)
+    await tower.sleep_through(T0 + 51 * MINUTE)  # ten minutes of grace before the hour: 50 past
+
+    await tower.go(T0 + HOUR + 10 * MINUTE)
+
+    assert ["up", "down"] == [(await world.row(check)).status for check in (early, calendar)]
+    digests = [payload for kind, payload in await told(world) if kind == "check.unverified"]
+    assert [["early"]] == [[slot["check_name"] for slot in digest["slots"]] for digest in digests]
 
 
 async def test_the_second_unverified_slot_in_a_row_is_down(world: World, tower: Tower) -> None:
