@@ -36,6 +36,7 @@ class Shared:
         self.turned_away_cap = max(16, self.cap // 10)
         self.connections: set[Lifetime] = set()
         self.turned_away: set[Lifetime] = set()
+        self.n_accepted = 0
         self.n_turned_away = 0
         self.tasks: set[asyncio.Task[None]] = set()
         self.draining = False

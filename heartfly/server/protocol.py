@@ -57,6 +57,7 @@ class Connection(Lifetime):
         self.write, self.is_closing = transport.write, transport.is_closing
         self.flow = FlowControl(transport)
         shared = self.shared
+        shared.n_accepted += 1
         if len(shared.connections) >= shared.cap:
             self._turn_away()
             return

@@ -22,8 +22,13 @@ from heartfly.logs import logger
 from heartfly.server.lifetime import Shared
 from heartfly.server.limits import ServerLimits
 from heartfly.server.protocol import Connection
+from heartfly.server.sockets import BACKLOG
 
 _log = logger(__name__)
+_CLOSED = -1
+_QUIET_TURNS = 5
+_ARRIVE_S = 0.25
+"""The longest wait for a quiet moment: on a listener shared with a successor there may never be one."""
 
 
 async def serve(
@@ -51,10 +56,10 @@ async def serve(
             on_listening()
         await stop.wait()
         await _drain(shared, clock)
-        _close(listeners, sockets)
+        await _close(listeners, sockets, shared)
         await _finish(shared)
     finally:
-        _close(listeners, sockets)
+        await _close(listeners, sockets, shared)
         await _cut(shared)
         sweeper.stop()
 
@@ -88,9 +93,10 @@ async def _listen(each: socket.socket, shared: Shared) -> asyncio.Server:
     def connection() -> Connection:
         return Connection(shared)
 
+    # The event loop calls listen() again, by default with a backlog of 100.
     if each.family == socket.AF_UNIX:
-        return await shared.loop.create_unix_server(connection, sock=each)
-    return await shared.loop.create_server(connection, sock=each)
+        return await shared.loop.create_unix_server(connection, sock=each, backlog=BACKLOG)
+    return await shared.loop.create_server(connection, sock=each, backlog=BACKLOG)
 
 
 async def _drain(shared: Shared, clock: Clock) -> None:
@@ -138,8 +144,30 @@ async def _wait_for_all(shared: Shared) -> None:
         await asyncio.wait(shared.tasks)
 
 
-def _close(listeners: Sequence[asyncio.Server], sockets: Sequence[socket.socket]) -> None:
+async def _close(listeners: Sequence[asyncio.Server], sockets: Sequence[socket.socket], shared: Shared) -> None:
+    """Let in who is in the kernel's queue, accept no more, let in who has been accepted, and only then close."""
+    await _arrivals(shared)
+    for each in sockets:
+        if each.fileno() != _CLOSED:
+            shared.loop.remove_reader(each)  # asyncio's way to accept; uvloop has none, and this does nothing
+    await _arrivals(shared)
     for listener in listeners:
         listener.close()
     for each in sockets:
         each.close()
+
+
+async def _arrivals(shared: Shared) -> None:
+    """Wait until nobody new has come for some turns of the loop.
+
+    uvloop accepts one connection a turn. asyncio takes three turns from the accept to our connection, and
+    drops it if the listener closes within them.
+    """
+    give_up_at = shared.loop.time() + _ARRIVE_S
+    quiet = 0
+    while quiet < _QUIET_TURNS and shared.loop.time() < give_up_at:
+        before = shared.n_accepted
+        turn = shared.loop.create_future()
+        shared.loop.call_soon(turn.set_result, None)
+        await turn
+        quiet = quiet + 1 if before == shared.n_accepted else 0

@@ -13,7 +13,9 @@ from collections.abc import MutableMapping
 
 from heartfly.errors import SettingsError
 
-_BACKLOG = 2048
+BACKLOG = 2048
+"""Connections that the kernel may hold ready for us; beyond it a client waits a second and tries again."""
+
 _FIRST_PASSED_FD = 3  # sd_listen_fds(3)
 
 
@@ -87,7 +89,7 @@ def _listen(
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # 0.0.0.0 has a socket of its own
         listener.bind(address)
-        listener.listen(_BACKLOG)
+        listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 from collections import Counter
 from contextlib import suppress
 from typing import Any, cast
@@ -360,6 +361,14 @@ async def test_five_hundred_idle_connections_do_not_delay_an_honest_client() -> 
             took.append(loop.time() - start)
 
         assert sorted(took)[98] < 0.1
+
+
+async def test_a_thousand_may_knock_while_the_server_is_busy() -> None:
+    async with running_site() as site:
+        # Blocking on purpose: the server cannot accept before all of them are in the kernel's queue.
+        knocking = [socket.create_connection(("127.0.0.1", site.port), timeout=0.8) for _ in range(1000)]
+        for each in knocking:
+            each.close()
 
 
 async def test_a_fault_of_ours_is_not_taken_for_a_fault_of_the_client(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,6 +123,24 @@ async def test_who_was_accepted_at_the_last_moment_may_still_ask() -> None:
         assert (200, "close") == (status, headers["connection"])
 
 
+async def test_who_was_in_the_queue_when_the_listeners_closed_is_answered() -> None:
+    async with running_site(drain_s=0.0, finish_s=9.0, last_request_s=9.0) as site:
+        # Blocking on purpose: all are in the kernel's queue, and the server has not yet been told.
+        waiting = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(20)]
+        turn = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(turn.set_result, None)
+        await turn  # now they are accepted, but not yet known
+        site.stop.set()
+        for each in waiting:
+            each.setblocking(False)  # noqa: FBT003 - the standard library's signature
+            reader, writer = await asyncio.open_connection(sock=each)
+            client = Client(reader, writer)
+            await client.send(CLOSING % 1)
+
+            assert (200, b"0") == (await client.answer())[::2]
+            client.hang_up()
+
+
 async def test_who_never_asks_is_let_go_without_a_word() -> None:
     loop = asyncio.get_running_loop()
     async with running_site(drain_s=0.0, finish_s=60.0) as site:
