@@ -21,6 +21,7 @@ from heartfly.api.front import Front
 from heartfly.api.health import Facts, Health
 from heartfly.api.ping import PingDoor
 from heartfly.api.state import ApiState
+from heartfly.checks.history import remove_leftovers
 from heartfly.clock import Clock, SystemClock
 from heartfly.config import Settings
 from heartfly.db.changes import Tx
@@ -97,11 +98,15 @@ def greet(ground: Ground) -> NewProject | None:
 
     made = ground.database.transaction(work)
     if made is not None:
-        key_file = ground.settings.data.dir / "cli-key"
-        descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as handle:
-            handle.write(made.api_key + "\n")
+        leave_key(ground, made)
     return made
+
+
+def leave_key(ground: Ground, made: NewProject) -> None:
+    """Put the API key where the command line on this machine finds it; only its owner may read it."""
+    descriptor = os.open(ground.settings.data.dir / "cli-key", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as handle:
+        handle.write(made.api_key + "\n")
 
 
 class App:
@@ -193,6 +198,10 @@ class App:
         self.ground.database.start()
         self.ground.database.listen(self.watcher.heard)
         await self.watcher.join()
+
+    async def tidy(self) -> None:
+        """What a crash in the middle of a long delete left behind; no ping waits for it."""
+        await remove_leftovers(self.ground.database)
 
     def background(self) -> Sequence[Awaitable[Any]]:
         """Everything that runs beside the doors."""

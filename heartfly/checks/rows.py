@@ -276,6 +276,7 @@ def schedule_of(timing: Timing) -> Schedule:
     )
 
 
+@lru_cache(maxsize=16_384)
 def _next_after(timing: Timing) -> NextAfter:
     try:
         schedule = schedule_of(timing)

@@ -11,7 +11,7 @@ import rich_click as click
 from heartfly.accounts import commands as accounts
 from heartfly.accounts.commands import NewProject
 from heartfly.accounts.passwords import hashed
-from heartfly.app import open_ground
+from heartfly.app import leave_key, open_ground
 from heartfly.cli.options import CONFIG, DATA, settings_from
 from heartfly.db.changes import Tx
 
@@ -50,6 +50,7 @@ def init(
 
     try:
         made = ground.database.transaction(work)
+        leave_key(ground, made)
     finally:
         ground.close()
     keys = {"project": made.slug, "api_key": made.api_key, "read_key": made.read_key, "ping_key": made.ping_key}

@@ -87,6 +87,7 @@ async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], 
     tasks = [asyncio.ensure_future(service) for service in app.background()]
     for task in tasks:
         task.add_done_callback(lambda done: _ended(app, done))
+    tidying = asyncio.ensure_future(app.tidy())
     try:
         await serve_http(
             cast("ASGI3Application", app.front),
@@ -97,7 +98,7 @@ async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], 
         )
     finally:
         app.stop.set()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, tidying, return_exceptions=True)
         await app.finish()
 
 

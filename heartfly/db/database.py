@@ -5,13 +5,13 @@ Writes are queued to the group commit by priority; reads go to connections that 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from heartfly.clock import Clock
@@ -21,9 +21,6 @@ from heartfly.db.group_commit import GroupCommitter, Handler, Priority, WriteSes
 from heartfly.errors import OverloadedError, StoreError
 
 Result = TypeVar("Result")
-
-READ_LIMIT_S = 5.0
-"""A read that takes longer is given up; on PostgreSQL the server ends it too, after its statement_timeout."""
 
 
 class Database:
@@ -65,7 +62,9 @@ class Database:
 
     def start(self) -> None:
         """Call in the event loop. The schema must be there."""
-        self._reading = postgres.reading_engine(self._url) if self.on_postgres else sqlite.reading_engine(self._path)
+        self._reading = (
+            postgres.reading_engine(self._url) if self.on_postgres else sqlite.reading_engine(self._path, self._clock)
+        )
         # On PostgreSQL a second connection, so that a slow edit never holds up a ping.
         for lane in range(2 if self.on_postgres else 1):
             committer = GroupCommitter(
@@ -104,12 +103,13 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         if self._reading is None:
             raise StoreError("the database was not started")
-        async with self._reading.connect() as connection:
-            try:
-                async with asyncio.timeout(READ_LIMIT_S):
-                    yield connection
-            except TimeoutError as error:
+        try:
+            async with self._reading.connect() as connection:
+                yield connection
+        except OperationalError as error:
+            if "interrupted" in str(error.orig) or "statement timeout" in str(error.orig):
                 raise OverloadedError("the question takes too long to answer") from error
+            raise
 
     async def write(self, command: Callable[[Tx], Result], *, priority: Priority = Priority.EDITS) -> Result:
         """Run the command in a transaction shared with whatever else waits; return after the commit."""

@@ -49,7 +49,10 @@ def reading_engine(url: str) -> AsyncEngine:
         pool_timeout=5,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={"options": _OPTIONS + " -c default_transaction_read_only=on", "connect_timeout": 3},
+        connect_args={
+            "options": _OPTIONS + " -c default_transaction_read_only=on -c statement_timeout=5000",
+            "connect_timeout": 3,
+        },
     )
 
     @event.listens_for(engine.sync_engine, "begin")

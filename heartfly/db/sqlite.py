@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
+from heartfly.clock import Clock
 from heartfly.db.changes import Tx
 from heartfly.db.group_commit import FatalStoreError
 from heartfly.errors import OverloadedError, StoreError
@@ -77,8 +78,12 @@ def writing_engine(path: Path | None) -> Engine:
     return engine
 
 
-def reading_engine(path: Path) -> AsyncEngine:
-    """Read-only connections, a few at a time; each query sees one consistent state."""
+def reading_engine(path: Path, clock: Clock, *, limit_s: float = 5.0) -> AsyncEngine:
+    """Read-only connections, a few at a time; each query sees one consistent state.
+
+    A connection that was handed out longer than `limit_s` ago has its query interrupted: no reader may keep the WAL
+    from being checkpointed, or a page from the next one.
+    """
     engine = create_async_engine(
         f"sqlite+aiosqlite:///file:{path}?mode=ro&uri=true",
         pool_size=4,
@@ -88,8 +93,13 @@ def reading_engine(path: Path) -> AsyncEngine:
     )
 
     @event.listens_for(engine.sync_engine, "connect")
-    def configure(connection: Any, _: object) -> None:
+    def configure(connection: Any, record: Any) -> None:
         cursor = connection.cursor()
+        started = [clock.monotonic()]
+        connection.run_async(
+            lambda real: real.set_progress_handler(lambda: clock.monotonic() - started[0] > limit_s, 10_000)
+        )
+        record.info["started"] = started
         for pragma in (
             "query_only=1",
             "busy_timeout=5000",
@@ -99,6 +109,10 @@ def reading_engine(path: Path) -> AsyncEngine:
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def handed_out(_connection: Any, record: Any, _proxy: Any) -> None:
+        record.info["started"][0] = clock.monotonic()
 
     return engine
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from typing_extensions import override
 
 from heartfly.clock import SystemClock
 from heartfly.db import sqlite
@@ -127,4 +128,23 @@ async def test_the_writer_of_a_running_server_writes_with_full_durability(tmp_pa
 
     full = 2
     assert full == await database.write(lambda tx: tx.conn.exec_driver_sql("PRAGMA synchronous").scalar())
+    await database.stop()
+
+
+async def test_a_question_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
+    class Hasty(SystemClock):
+        @override
+        def monotonic(self) -> float:
+            return super().monotonic() * 100  # five seconds are over after fifty milliseconds
+
+    database = Database(url="", data_dir=tmp_path, clock=Hasty())
+    upgrade(database.engine)
+    database.start()
+    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+
+    with pytest.raises(OverloadedError, match="too long"):
+        async with database.read() as read:
+            await read.exec_driver_sql(endless)
+    async with database.read() as read:
+        assert 1 == (await read.exec_driver_sql("SELECT 1")).scalar()
     await database.stop()
