@@ -80,11 +80,15 @@ class Watcher:
 
     async def round(self) -> Looked:
         """One beat, and all that is due by it. Returns what the beat learned, with the next deadline."""
+        looked = await self._beat_once()
+        if looked.leads and looked.next_wake_at is not None and looked.next_wake_at <= looked.watermark:
+            await self._judge_through(looked)
+            looked = await self._beat_once()
+        return looked
+
+    async def _beat_once(self) -> Looked:
         looked = await self._database.write(self._look, priority=Priority.JUDGING)
         self.last_beat, self.last_beat_at = looked, self._clock.now()
-        if looked.leads and looked.next_wake_at is not None and looked.next_wake_at <= looked.watermark:
-            await self._judge_through(looked.watermark)
-            looked = await self._database.write(self._look, priority=Priority.JUDGING)
         return looked
 
     def _look(self, tx: Tx) -> Looked:
@@ -94,13 +98,20 @@ class Watcher:
         next_wake_at = tx.conn.execute(sa.select(sa.func.min(checks.c.wake_at))).scalar()
         return Looked(watermark, leads, next_wake_at)
 
-    async def _judge_through(self, watermark: datetime) -> None:
-        full = True
+    async def _judge_through(self, looked: Looked) -> None:
+        """Beats go on meanwhile: to judge a storm may take longer than the gap that counts as deafness."""
+        full, beat_at = True, self._clock.now()
         while full:
-            judged = await self._database.write(lambda tx: self._judge_batch(tx, watermark), priority=Priority.JUDGING)
+            watermark = looked.watermark
+            judged = await self._database.write(
+                lambda tx, through=watermark: self._judge_batch(tx, through),  # type: ignore[misc]
+                priority=Priority.JUDGING,
+            )
             full = judged.full
             if judged.n:
                 line("judge", n=judged.n, flips=judged.flips, through=watermark)
+            if full and self._clock.now() - beat_at >= self._hearing.beat:
+                looked, beat_at = await self._beat_once(), self._clock.now()
 
     def _judge_batch(self, tx: Tx, watermark: datetime) -> Judged:
         if not self._leader.leads(tx):

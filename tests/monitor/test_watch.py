@@ -343,6 +343,27 @@ async def test_more_checks_than_a_batch_are_all_judged(world: World) -> None:
     assert ["down"] * 5 == [(await world.row(check)).status for check in made]
 
 
+async def test_a_storm_that_takes_long_to_judge_is_no_deafness(world: World) -> None:
+    clock = SimClock(T0)
+    tower = Tower(world, clock, batch=1, hearing=Hearing())
+    await tower.watcher.join()
+    made = [await world.check(T0, every=20 * SECOND, grace=10 * SECOND) for _ in range(5)]
+    for check in made:
+        await channel(world, check)
+        await world.ping(check, T0)
+    for second in range(1, 30):
+        clock.move_to(T0 + second * SECOND)
+        await tower.watcher.round()
+    world.db.listen(lambda changes: clock.move_to(clock.now() + 0.9 * SECOND) if changes.outbox else None)
+
+    clock.move_to(T0 + 30 * SECOND)
+    await tower.watcher.round()
+
+    assert T0 + 34 * SECOND < clock.now()
+    assert ["down"] * 5 == [(await world.row(check)).status for check in made]
+    assert [] == await blind(world)
+
+
 async def test_a_run_that_hangs_is_down_at_its_limit(world: World, tower: Tower) -> None:
     check = await world.check(T0, max_run=5 * MINUTE)
     await world.ping(check, T0, PingKind.START)
