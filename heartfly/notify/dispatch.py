@@ -26,7 +26,7 @@ from heartfly.notify.contents import large
 from heartfly.notify.lanes import MAX_IN_FLIGHT, Lane
 from heartfly.notify.record import Outcome
 from heartfly.notify.recorder import Recorder
-from heartfly.notify.sending import Sender
+from heartfly.notify.sending import SEND_LIMIT_S, Sender
 from heartfly.notify.waiting import Waiting, waiting
 from heartfly.notify.work import Ask, Claimed
 from heartfly.sealing import Sealer
@@ -38,6 +38,8 @@ CHANNELS_AT_ONCE = 50
 """Channels in one claim, so that its transaction stays short."""
 _STARTED_TOGETHER = 8
 """Sends begun without a break. To word one takes most of a millisecond, and pings come through the same loop."""
+LANES_KEPT = 5_000
+"""So many channels are remembered with what was learned of their receivers."""
 _GATHER_S = 0.03
 """A busy lane is refilled when some of its sends have ended, not after each one."""
 
@@ -188,10 +190,11 @@ class Dispatcher:
         return asks
 
     def _lay_lanes(self, found: Sequence[Waiting], now: datetime) -> None:
-        needed = {one.channel_id for one in found}
-        for channel_id, lane in list(self._lanes.items()):
-            if channel_id not in needed and not lane.in_hand and lane.waits_until(now) is None:
-                del self._lanes[channel_id]
+        if len(self._lanes) > LANES_KEPT:
+            needed = {one.channel_id for one in found}
+            for channel_id, lane in list(self._lanes.items()):
+                if channel_id not in needed and not lane.in_hand and lane.waits_until(now) is None:
+                    del self._lanes[channel_id]
         for one in found:
             if one.channel_id not in self._lanes:
                 channel = self._kinds.get(one.kind or "")
@@ -247,25 +250,38 @@ class Dispatcher:
 
     async def _deliver(self, claimed: Claimed, payloads: Sequence[str], now: Now) -> None:
         lane = self._lanes[claimed.channel.id]
-        began = self._clock.monotonic()
-        lane.begins(now())
         try:
-            outcome = await self._sender.send(claimed, payloads, now=now)
-        finally:
-            self._landed(lane)
-        took_ms = round((self._clock.monotonic() - began) * 1000, 1)
-        lane.learn(outcome)
-        try:
-            counted = await self._recorder.record(outcome, last=not self._n_flying)
-            _log(outcome, counted=counted, took_ms=took_ms)
+            outcome, took_s = await self._send(lane, claimed, payloads, now)
+            if outcome is not None:
+                counted = await self._recorder.record(outcome, last=not self._n_flying)
+                _log(outcome, counted=counted, took_s=took_s)
         finally:
             lane.in_hand.discard(claimed.id)
             self._look_soon(lane)
 
-    def _landed(self, lane: Lane) -> None:
-        lane.n_flying -= 1
-        self._n_flying -= 1
-        self._look_soon(lane)
+    async def _send(
+        self, lane: Lane, claimed: Claimed, payloads: Sequence[str], now: Now
+    ) -> tuple[Outcome | None, float]:
+        """The outcome and how long it took; no outcome if the lease was too old when the turn came."""
+        claimed_s = self._clock.monotonic()
+        try:
+            await lane.turn()
+            try:
+                began_s = self._clock.monotonic()
+                left_s = SEND_LIMIT_S - (began_s - claimed_s)
+                if left_s <= 0:
+                    return None, 0.0
+                lane.begins(now())
+                outcome = await self._sender.send(claimed, payloads, now=now, limit_s=left_s)
+                took_s = self._clock.monotonic() - began_s
+                lane.learn(outcome, took_s=took_s)
+                return outcome, took_s
+            finally:
+                lane.ended()
+        finally:
+            lane.n_flying -= 1
+            self._n_flying -= 1
+            self._look_soon(lane)
 
     def _look_soon(self, lane: Lane) -> None:
         """A lane that runs empty is filled at once, a busy one when some more of its sends have ended."""
@@ -281,7 +297,7 @@ def _in_turns(found: Sequence[Waiting], *, after: int) -> Iterable[Waiting]:
     return [*found[first:], *found[:first]]
 
 
-def _log(outcome: Outcome, *, counted: bool, took_ms: float) -> None:
+def _log(outcome: Outcome, *, counted: bool, took_s: float) -> None:
     claimed, failure = outcome.claimed, outcome.failure
     line(
         "delivery",
@@ -292,7 +308,7 @@ def _log(outcome: Outcome, *, counted: bool, took_ms: float) -> None:
         outcome=_word(outcome) if counted else "not counted",
         code=outcome.code,
         error=failure.error if failure is not None else None,
-        took_ms=took_ms,
+        took_ms=round(took_s * 1000, 1),
     )
 
 

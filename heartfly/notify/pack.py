@@ -156,16 +156,14 @@ def _people_get(tx: Tx, ask: Ask, now: datetime, rules: Alerts) -> _Plan:
     window, threshold = timedelta(seconds=rules.storm_window_s), rules.storm_threshold
     n_alerts, n_sources = tx.conn.execute(_COUNT, _of(ask)).one()
     recent = _recent(tx, ask, since=now - window, now=now, threshold=threshold)
-    match fold(n_alerts, recent, now=now, window=window, threshold=threshold):
-        case Fold.APART:
-            return _Plan(messages=_sources(tx, ask))
-        case Fold.LATER:
-            assert recent.last_at is not None
-            return _Plan(hold_until=recent.last_at + window / 2)
-        case Fold.TOGETHER if can_name_all(n_sources, most_named=ask.most_named):
-            return _Plan(messages=cut(_sources(tx, ask), most_named=ask.most_named), folded=True)
-        case Fold.TOGETHER:
-            return _Plan(messages=[()], folded=True, all_free=True)
+    verdict = fold(n_alerts, recent, now=now, window=window, threshold=threshold)
+    if verdict is Fold.LATER and recent.last_at is not None:
+        return _Plan(hold_until=recent.last_at + window / 2)
+    if verdict is Fold.APART:
+        return _Plan(messages=_sources(tx, ask))
+    if can_name_all(n_sources, most_named=ask.most_named):
+        return _Plan(messages=cut(_sources(tx, ask), most_named=ask.most_named), folded=True)
+    return _Plan(messages=[()], folded=True, all_free=True)
 
 
 def _sources(tx: Tx, ask: Ask) -> list[list[int]]:

@@ -58,21 +58,21 @@ class Sender:
         context: ChannelContext,
         sealer: Sealer,
         base_url: str,
-        limit_s: float = SEND_LIMIT_S,
     ) -> None:
         self._kinds = kinds
         self._context = context
         self._sealer = sealer
         self._base_url = base_url
-        self._limit_s = limit_s
         self._configs: dict[int, tuple[int, dict[str, Any]]] = {}
 
-    async def send(self, claimed: Claimed, payloads: Sequence[str], *, now: Callable[[], datetime]) -> Outcome:
+    async def send(
+        self, claimed: Claimed, payloads: Sequence[str], *, now: Callable[[], datetime], limit_s: float = SEND_LIMIT_S
+    ) -> Outcome:
         """Never raises, but when it is cancelled."""
         known, started_at = _Known(), now()
         code, reply, failure = None, "", None
         try:
-            async with asyncio.timeout(self._limit_s):
+            async with asyncio.timeout(limit_s):
                 receipt = await self._send(claimed, payloads, known)
             code, reply = receipt.code, receipt.reply
         except DeliveryError as error:

@@ -13,6 +13,8 @@ from heartfly.core.words import AlertKind
 from heartfly.db.models import alerts
 from heartfly.errors import DeliveryError
 from heartfly.notify.channels.base import ChannelContext, Receipt
+from heartfly.notify.dispatch import CHANNELS_AT_ONCE, LANES_KEPT
+from heartfly.notify.lanes import Lane
 from heartfly.notify.message import Delivery
 from heartfly.sealing import Sealer
 from tests.notify.conftest import mail_settings
@@ -353,3 +355,28 @@ async def test_alerts_arrive_with_all_their_facts(post: PostOffice) -> None:
         alert.run.body_tail if alert.run else None,
     )
     assert [[key]] == keys(scripted.sent)
+
+
+async def test_of_many_lanes_those_that_matter_are_kept(post: PostOffice) -> None:
+    dispatcher = post.dispatcher()
+    lanes = dispatcher._lanes
+    lanes.update({n: Lane(1, n, None) for n in range(LANES_KEPT)})
+    await dispatcher.round(NOW)
+    assert LANES_KEPT == len(lanes)
+
+    lanes[LANES_KEPT] = Lane(1, LANES_KEPT, None)
+    lanes[1].in_hand.add("a delivery")
+    lanes[2].hold(later(1))
+    await dispatcher.round(NOW)
+
+    assert {1, 2} == set(lanes)
+
+
+async def test_many_channels_are_served_in_several_claims(post: PostOffice) -> None:
+    scripted = ScriptedChannel()
+    channels = [(await post.scripted()).channel_id for _ in range(CHANNELS_AT_ONCE + 3)]
+    await post.alert(channels)
+
+    assert await post.dispatcher(scripted).round(NOW) is None
+
+    assert len(channels) == len(scripted.sent)

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -17,6 +18,7 @@ from heartfly.notify.message import Delivery
 from heartfly.notify.work import LEASE
 from tests.notify.post_office import PostOffice, ScriptedChannel
 from tests.notify.receivers import HttpReceiver
+from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
 
@@ -58,6 +60,13 @@ class Counter(ScriptedChannel):
     async def asked(self, times: int) -> None:
         async with asyncio.timeout(LIMIT_S), self._changed:
             await self._changed.wait_for(lambda: len(self.tried) >= times)
+
+
+async def taken(post: PostOffice, count: int) -> None:
+    """Wait until so many deliveries were claimed."""
+    async with asyncio.timeout(LIMIT_S):
+        while len(await post.deliveries()) < count:
+            await post.db.write(lambda _: None)
 
 
 async def settled(post: PostOffice, state: str, count: int) -> None:
@@ -160,6 +169,28 @@ async def test_a_send_that_does_not_end_is_left_to_its_lease(live: PostOffice) -
     stuck.go_on.set()
     await live.dispatcher(stuck, node_id=2).round(live.at + 2 * LEASE)
     assert [(2, True)] == [(delivery.attempt, delivery.possible_duplicate) for delivery in stuck.sent]
+
+
+async def test_a_lease_that_grew_old_in_the_queue_is_not_used(live: PostOffice) -> None:
+    clock = SimClock(live.at)
+    live.clock = clock
+    slow = Counter(kind="slow", concurrency=1)
+    channel = await live.scripted("slow")
+
+    async with running(live.dispatcher(slow)):
+        await live.alert([channel.channel_id], "check:1")
+        await settled(live, "sent", 1)
+        slow.go_on.clear()
+        await live.alerts([channel.channel_id], ["check:2", "check:3"])
+        await slow.asked(2)
+        await taken(live, 3)
+        clock.move_to(live.at + LEASE - timedelta(seconds=10))
+        slow.go_on.set()
+        await settled(live, "sent", 2)
+
+    assert 2 == len(slow.tried)
+    await live.dispatcher(slow, node_id=2).round(live.at + LEASE)
+    assert [(1, False), (1, False), (2, True)] == [(d.attempt, d.possible_duplicate) for d in slow.sent]
 
 
 async def test_it_goes_on_when_the_database_is_back(live: PostOffice, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from typing_extensions import override
 
 from heartfly.config import Alerts
@@ -210,6 +211,31 @@ async def test_a_large_message_is_read_without_the_output_of_the_jobs(post: Post
     assert 400 == len(delivery.alerts)
     assert {""} == {alert.run.body_tail for alert in delivery.alerts if alert.run is not None}
     assert {"18230"} == {alert.run.metrics["rows"] for alert in delivery.alerts if alert.run is not None}
+
+
+async def test_a_storm_that_cannot_be_read_is_a_failed_try(
+    post: PostOffice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    channel, people = await post.scripted(), mail()
+    await post.alerts([channel.channel_id], checks(40))
+    whole = (await post.alert_rows(AlertKind.DOWN))[0]
+
+    async def overwrite(payload: str) -> None:
+        value = "CAST(:payload AS jsonb)" if post.db.on_postgres else ":payload"
+        update = sa.text(f"UPDATE alerts SET payload = {value} WHERE id = :id")
+        await post.db.write(lambda tx: tx.conn.execute(update, {"payload": payload, "id": whole.id}) and None)
+
+    await overwrite("5" if post.db.on_postgres else "{")
+    dispatcher = post.dispatcher(people)
+    due = await dispatcher.round(NOW)
+
+    assert [] == people.tried
+    assert ["its alerts could not be read from the database"] == [row.error for row in await post.attempts()]
+    assert '"event":"dispatch"' in capsys.readouterr().err
+    assert due is not None
+    await overwrite(json.dumps(whole.payload))
+    await dispatcher.round(due)
+    assert [(40, False)] == [(len(delivery.alerts), delivery.possible_duplicate) for delivery in people.sent]
 
 
 async def test_ten_thousand_checks_down_at_once_are_at_most_five_slack_messages(

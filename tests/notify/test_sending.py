@@ -27,8 +27,8 @@ def now() -> datetime:
 
 
 async def outcome_of(channel: ScriptedChannel, context: ChannelContext, payloads: list[str], **rest: float) -> Outcome:
-    sender = Sender(kinds={channel.kind: channel}, context=context, sealer=SEALER, base_url=BASE_URL, **rest)
-    return await sender.send(CLAIMED, payloads, now=now)
+    sender = Sender(kinds={channel.kind: channel}, context=context, sealer=SEALER, base_url=BASE_URL)
+    return await sender.send(CLAIMED, payloads, now=now, **rest)
 
 
 async def test_a_send_without_end_is_ended_and_may_have_arrived(context: ChannelContext) -> None:
