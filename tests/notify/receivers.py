@@ -69,6 +69,8 @@ class HttpReceiver:
             if answer is not None:
                 writer.write(answer)
                 await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # whoever called was killed before he had said anything, or before he heard the answer
         finally:
             writer.close()
 
