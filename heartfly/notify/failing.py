@@ -96,9 +96,12 @@ def _tell(tx: Tx, one: GivenUp, facts: ChannelFacts, ids: IdSource) -> None:
 
 
 def _who_can_hear(tx: Tx, one: GivenUp) -> list[int]:
-    """The working channels that want such news; if none does, all that work: an alarm that nobody gets is worse."""
+    """The working channels that want such news, so not this one; if none does, all that work.
+
+    To be told unasked is better than an alarm that nobody gets.
+    """
     query = sa.select(channels.c.id, channels.c.events).where(
-        channels.c.pid == one.pid, channels.c.id != one.channel_id, channels.c.failing_since.is_(None)
+        channels.c.pid == one.pid, channels.c.failing_since.is_(None)
     )
     working: Sequence[Any] = tx.conn.execute(query).all()
     wanting = [row.id for row in working if AlertKind.CHANNEL_FAILING.value in row.events]

@@ -110,6 +110,27 @@ async def test_a_refused_message_is_sent_again_under_the_same_id(post: PostOffic
     assert ["sent"] == await post.states()
 
 
+async def test_each_message_is_tried_again_in_its_own_time(post: PostOffice) -> None:
+    async def refuse_first(delivery: Delivery) -> None:
+        if delivery.attempt == 1:
+            raise DeliveryError("the receiver answered 500", code=500)
+
+    scripted = ScriptedChannel(refuse_first)
+    channel = await post.scripted()
+    dispatcher = post.dispatcher(scripted)
+    first = await post.alert([channel.channel_id], "check:1")
+    due = await dispatcher.round(NOW)
+    second = await post.alert([channel.channel_id], "check:2", at=later(4))
+    await dispatcher.round(later(4))
+
+    assert due is not None
+    later_due = await dispatcher.round(due)
+    assert [[first]] == keys(scripted.sent)
+    assert later_due is not None
+    await dispatcher.round(later_due)
+    assert [[first], [second]] == keys(scripted.sent)
+
+
 async def test_a_message_that_may_have_arrived_is_flagged_when_it_is_sent_again(
     post: PostOffice, receiver: HttpReceiver
 ) -> None:

@@ -25,7 +25,7 @@ from heartfly.notify.channels.base import ChannelContext
 from heartfly.notify.claim import Claims, claim
 from heartfly.notify.message import Delivery
 from heartfly.notify.record import Outcome, record
-from heartfly.notify.sending import Sender
+from heartfly.notify.sending import SEND_LIMIT_S, Sender
 from heartfly.notify.work import LEASE, Ask
 from tests.notify.examples import at
 from tests.notify.post_office import BASE_URL, SEALER, PostOffice, ScriptedChannel
@@ -137,6 +137,20 @@ async def test_an_outcome_counts_once(post: PostOffice, receiver: HttpReceiver) 
     assert [True] == await recorded(post, outcomes)
     assert [False] == await recorded(post, outcomes)
     assert 1 == len(await post.attempts())
+
+
+async def test_a_failure_counts_once(post: PostOffice, receiver: HttpReceiver) -> None:
+    receiver.will_answer(500)
+    channel = await post.webhook(receiver.url)
+    await post.alert([channel.channel_id])
+    outcomes = await sent(post, await claimed(post, channel.channel_id))
+
+    assert [True] == await recorded(post, outcomes)
+    assert [False] == await recorded(post, outcomes)
+
+
+def test_a_lease_outlasts_a_send_by_more_than_clocks_differ() -> None:
+    assert timedelta(seconds=SEND_LIMIT_S) + 15 * SECOND <= LEASE <= 60 * SECOND
 
 
 async def test_a_lease_that_ended_but_was_not_taken_over_still_counts(post: PostOffice, receiver: HttpReceiver) -> None:

@@ -90,6 +90,8 @@ async def test_dead_channels_do_not_tell_each_other_in_turns(post: PostOffice) -
     assert [first.uuid, second.uuid] == [channel.uuid for channel in failing if channel is not None]
     assert 2 == len(await post.alert_rows(AlertKind.CHANNEL_FAILING))
     assert (await post.channel_row(third)).failing_since is None
+    heard = [row.channel_id for row in await post.notifications()]
+    assert (1, 1, 2) == tuple(heard.count(channel.channel_id) for channel in (first, second, third))
 
 
 async def test_where_no_other_channel_works_it_is_told_to_the_log(

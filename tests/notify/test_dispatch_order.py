@@ -136,6 +136,7 @@ async def test_a_new_alert_does_not_wait_for_the_retry_of_another_check(post: Po
     dispatcher = post.dispatcher(mail)
     await dispatcher.round(NOW)
 
+    await post.alert([channel.channel_id], kind=AlertKind.UP, at=NOW + SECOND)
     other = await post.alert([channel.channel_id], "check:2", at=NOW + SECOND)
     await dispatcher.round(NOW + SECOND)
 
