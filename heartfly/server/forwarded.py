@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
@@ -28,11 +29,17 @@ def client_address(scope: Mapping[str, Any], trusted: Sequence[Network]) -> tupl
     """
     peer_text = scope["client"][0] if scope.get("client") else ""
     scheme = str(scope.get("scheme", "http"))
-    peer = _address(peer_text)
+    peer = _peer(peer_text)
     shown = str(peer) if peer is not None else peer_text
     if not trusted or not (not peer_text or _is_trusted(peer, trusted)):
         return shown, scheme
     return _client_of(scope, trusted) or shown, _scheme_of(scope) or scheme
+
+
+@lru_cache(maxsize=4096)
+def _peer(text: str) -> Address | None:
+    """As `_address`, for what the kernel says: jobs ping from few places. What clients write is not remembered."""
+    return _address(text)
 
 
 def _client_of(scope: Mapping[str, Any], trusted: Sequence[Network]) -> str | None:
