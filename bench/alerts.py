@@ -181,7 +181,7 @@ async def _deaf(store: Store) -> int:
 
 
 def _reading(store: Store) -> AsyncEngine:
-    return reading_postgres(store.url) if store.url else reading_sqlite(store.folder / "heartfly.db")
+    return reading_postgres(store.url) if store.url else reading_sqlite(store.folder / "heartfly.db", CLOCK)
 
 
 def _soon(extra_s: float = 0.0) -> datetime:
