@@ -7,8 +7,8 @@ order of their ids, so that two transactions can never wait for one another.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from heartfly.core.schedule import Dialect, Kind, Schedule
 from heartfly.core.values import Check, NextAfter, Rules, Run
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from heartfly.db.changes import Tx
-from heartfly.db.models import checks, runs
+from heartfly.db.models import checks, pings, runs
 from heartfly.db.prepared import Prepared
 from heartfly.errors import InvalidValueError
 
@@ -30,6 +30,7 @@ _STATUS = {word.value: word for word in Status}
 _REASON = {word.value: word for word in Reason}
 _KIND = {word.value: word for word in PingKind}
 _OUTCOME = {word.value: word for word in RunOutcome}
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -66,8 +67,10 @@ def stored(tx: Tx, rows: Sequence[Any]) -> list[Stored]:
 def _open_runs(tx: Tx, rows: Collection[Any]) -> dict[int, tuple[Run, ...]]:
     if not rows:
         return {}
+    of_start = sa.and_(pings.c.pid == runs.c.pid, pings.c.check_id == runs.c.check_id, pings.c.n == runs.c.ping_n)
     query = (
-        sa.select(runs)
+        sa.select(runs, pings.c.node_id, pings.c.seq)
+        .join(pings, of_start, isouter=True)
         .where(
             runs.c.pid.in_({row.pid for row in rows}),
             runs.c.check_id.in_({row.id for row in rows}),
@@ -77,7 +80,12 @@ def _open_runs(tx: Tx, rows: Collection[Any]) -> dict[int, tuple[Run, ...]]:
     )
     found: dict[int, list[Run]] = {}
     for row in tx.conn.execute(query):
-        found.setdefault(row.check_id, []).append(run_of(row))
+        run = run_of(row)
+        if row.node_id is not None:
+            # By its place, an end is known to be later also if the clock was set back since. On SQLite, where one
+            # process follows another, whoever hears of a run that another life began comes after it.
+            run = replace(run, order=(row.started_at if tx.on_postgres else _LONG_AGO, row.node_id, row.seq))
+        found.setdefault(row.check_id, []).append(run)
     return {check_id: tuple(open_runs) for check_id, open_runs in found.items()}
 
 

@@ -39,6 +39,8 @@ def needs_past(check: Check, signal: Signal) -> bool:
     """Whether `after_ping` must be given a `Past` for this signal: something newer was applied or decided."""
     if signal.kind is PingKind.LOG or signal.kind is PingKind.IGNORED:
         return False
+    if signal.kind is PingKind.START and signal.rid is not None:
+        return True  # its end may have come before it, or this may be a retry from before that end
     return signal.is_before(check.last_end) or _before_alarm(check, signal)
 
 
@@ -82,7 +84,8 @@ def _start(check: Check, signal: Signal, past: Past | None) -> Step:
     if known is not None:
         # The same start again: the answer to the first one was lost on the way.
         return _armed(Step(check=check, run=known), signal.at)
-    if signal.is_before(check.last_end) and past is not None and (past.rid_ended or past.newer_anonymous_end):
+    late_anonymous = past is not None and past.newer_anonymous_end and signal.is_before(check.last_end)
+    if past is not None and (past.rid_ended or late_anonymous):
         # It ended before we heard that it began: an open run now would only hang.
         return _armed(Step(check=check), signal.at)
     rivals = [run for run in check.open_runs if run.rid is None] if signal.rid is None else []
@@ -334,11 +337,13 @@ def _may_come_from(check: Check, opened: datetime) -> datetime:
     """The first instant from which a success counts for this slot.
 
     A calendar says when its slot opens. A job that runs every so often may come early, as it may come late: by the
-    grace. One that came early while we could not hear would have put the slot off.
+    grace, and at any time after a slot that we could not hear. Coming early while we could not hear, it would have put
+    the slot off.
     """
     early = opened - check.rules.grace
     if check.anchor_at is not None:
-        early = max(early, check.anchor_at + timedelta(microseconds=1))
+        after_anchor = check.anchor_at + timedelta(microseconds=1)
+        early = after_anchor if check.unverified_in_row else max(early, after_anchor)
     puts_off, _ = _next_expected(replace(check, anchor_at=early), early)
     return early if puts_off is not None and puts_off > opened else opened
 

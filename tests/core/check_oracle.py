@@ -150,10 +150,11 @@ class Life:
             self.flip("down", at, "missed")
 
     def _counts_from(self) -> int:
-        """A job without a calendar may come early, by the grace: that would have put the slot off."""
+        """A job without a calendar may come early, which would have put the slot off: by the grace, or, once its last
+        end is not known, at any time."""
         assert self.slot is not None
         assert self.ends is not None
-        early = max(self.slot - self.rules.grace, self.ends + 1)
+        early = self.ends + 1 if self.unverified else max(self.slot - self.rules.grace, self.ends + 1)
         return early if not self.rules.calendar and self.rules.next_after(early, early) > self.slot else self.slot
 
     def _excuse(self, at: int, heard_from: int) -> None:

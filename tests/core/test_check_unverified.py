@@ -121,6 +121,16 @@ def test_a_period_counts_from_the_last_moment_in_which_a_success_may_have_come_u
     assert (Status.DOWN, Reason.MISSED) == changes(judge(check, to_at + HOUR + GRACE))[0][:2]
 
 
+def test_where_the_last_success_is_not_known_the_next_may_have_come_at_any_time() -> None:
+    """The second such slot is an alarm all the same, but says why."""
+    check = judge(make_check(rules=EVERY_HOUR), CLOSES, [make_blind(at(minutes=58), at(minutes=80))]).check
+    assert at(minutes=140) == check.expected_at
+
+    step = judge(check, at(minutes=145), [make_blind(at(minutes=118), at(minutes=119))])
+
+    assert [(Status.DOWN, Reason.MISSED_TWICE_UNVERIFIED, at(minutes=145))] == changes(step)
+
+
 def test_a_period_shorter_than_its_grace_counts_on_until_a_slot_is_open() -> None:
     check = make_check(rules=make_rules(period=timedelta(minutes=5), grace=timedelta(minutes=20)))
 

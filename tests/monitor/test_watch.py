@@ -331,6 +331,24 @@ async def test_a_clock_put_back_raises_no_alarm_and_pings_still_count(world: Wor
     assert "down" == (await world.row(check)).status
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_run_that_ends_after_the_clock_was_put_back_does_not_hang(
+    world: World, tower: Tower, *, restarted: bool
+) -> None:
+    check = await world.check(T0, every=24 * HOUR, max_run=20 * MINUTE)
+    await world.ping(check, T0 - HOUR)
+    await world.ping(check, T0, PingKind.START)
+    tower.clock.step_wall(-10 * MINUTE)
+    if restarted and not world.db.on_postgres:  # where nodes live side by side, only the time could tell
+        world.applier = PingApplier(ids=world.ids, node_id=2, rate=RateLimiter(per_minute=1200), keep_per_check=200)
+    await world.ping(check, T0 - 5 * MINUTE)
+
+    await tower.go(T0 + HOUR)
+
+    assert "up" == (await world.row(check)).status
+    assert ["ok", "ok"] == [run.outcome for run in await world.runs(check)]
+
+
 async def test_more_checks_than_a_batch_are_all_judged(world: World) -> None:
     tower = Tower(world, SimClock(T0), batch=2)
     await tower.watcher.join()
