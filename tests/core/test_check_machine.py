@@ -283,7 +283,7 @@ class OutOfOrder(Lives):
     @rule(what=st.sampled_from(["success", "success", "start", "fail", "warn"]))
     def one_is_held_up(self, what: str) -> None:
         self.held.append(self.sent(what))
-        self.held_a_start |= what == "start" and self.first_rules.max_run is not None
+        self.held_a_start |= what == "start"
 
     @precondition(lambda self: self.edges())
     @rule(data=st.data(), what=st.sampled_from(["success", "success", "warn", "fail"]), starts=st.booleans())
@@ -302,6 +302,7 @@ class OutOfOrder(Lives):
     def one_is_overtaken(self, first: str, second: str) -> None:
         late = self.sent(first)
         self.pings(second)
+        self.held_a_start |= first == "start"
         self.arrives(*late)
 
     @precondition(lambda self: self.held)
