@@ -399,6 +399,14 @@ def test_a_late_start_whose_end_is_not_known_opens_a_run(rid: str | None, past: 
     assert at(minutes=33) == step.check.goes_down_at
 
 
+def test_a_start_whose_id_has_ended_opens_nothing_though_nothing_newer_is_known() -> None:
+    signal = make_signal(PingKind.START, at(minutes=31), rid="a")
+    assert needs_past(newer_success(), signal)
+
+    assert not after_ping(newer_success(), signal, past=Past(rid_ended=True)).check.open_runs
+    assert after_ping(newer_success(), signal, past=Past()).check.open_runs
+
+
 def test_a_start_in_order_opens_a_run_whatever_ended_before() -> None:
     assert start(newer_success(), at(minutes=31), past=Past(newer_anonymous_end=True)).check.open_runs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -210,6 +211,13 @@ def test_a_one_time_slot_that_we_could_not_hear_is_not_expected_again() -> None:
     check = judge(success(start(check, at(hours=2), rid="a").check, at(hours=2), rid="a").check, at(days=9)).check
 
     assert Status.UP is check.status
+
+
+def test_a_check_whose_last_success_was_never_known_is_judged_by_its_slot_alone() -> None:
+    check = replace(make_check(rules=EVERY_HOUR), anchor_at=None)
+
+    assert [RunOutcome.UNVERIFIED] == outcomes(judge(check, CLOSES, [make_blind(at(minutes=55), at(minutes=56))]))
+    assert [RunOutcome.MISSED] == outcomes(judge(check, CLOSES, [make_blind(at(minutes=53), at(minutes=54))]))
 
 
 # --- runs --------------------------------------------------------------------------------------------
