@@ -117,6 +117,8 @@ class App:
         self.ground = ground
         self.base_url = settings.server.public_url
         self.stop = asyncio.Event()
+        self.failed = False
+        """A service of the background ended by itself; the process ends with an error, for its supervisor to see."""
         clock, database, ids = ground.clock, ground.database, ground.ids
         applier = PingApplier(
             ids=ids,

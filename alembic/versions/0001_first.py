@@ -198,7 +198,7 @@ def upgrade() -> None:
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.create_index(
             "ix_deliveries_pending",
-            ["next_at"],
+            ["channel_id", "next_at"],
             unique=False,
             sqlite_where=sa.text("state = 'pending'"),
             postgresql_where=sa.text("state = 'pending'"),
@@ -286,6 +286,13 @@ def upgrade() -> None:
             unique=False,
             sqlite_where=sa.text("state = 'pending'"),
             postgresql_where=sa.text("state = 'pending'"),
+        )
+        batch_op.create_index(
+            "ix_notifications_unclaimed",
+            ["channel_id", "alert_id"],
+            unique=False,
+            sqlite_where=sa.text("state = 'pending' AND delivery_id IS NULL"),
+            postgresql_where=sa.text("state = 'pending' AND delivery_id IS NULL"),
         )
 
     op.create_table(
@@ -432,6 +439,11 @@ def downgrade() -> None:
     op.drop_table("pings")
     op.drop_table("ping_bodies")
     with op.batch_alter_table("notifications", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_notifications_unclaimed",
+            sqlite_where=sa.text("state = 'pending' AND delivery_id IS NULL"),
+            postgresql_where=sa.text("state = 'pending' AND delivery_id IS NULL"),
+        )
         batch_op.drop_index(
             "ix_notifications_pending",
             sqlite_where=sa.text("state = 'pending'"),

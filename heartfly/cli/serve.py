@@ -68,11 +68,12 @@ def _run(settings: Settings, sockets: list[socket.socket]) -> int:
         factory = uvloop.new_event_loop
     _tune_interpreter()
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(_serve(ground, sockets, apps, new))
-    return 1 if fatal else 0
+        whole = runner.run(_serve(ground, sockets, apps, new))
+    return 0 if whole and not fatal else 1
 
 
-async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], new: NewProject | None) -> None:
+async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], new: NewProject | None) -> bool:
+    """Return whether it ended because it was told to."""
     settings = ground.settings.server
     app = App(ground)
     apps.append(app)
@@ -102,6 +103,7 @@ async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], 
         app.stop.set()
         await asyncio.gather(*tasks, tidying, return_exceptions=True)
         await app.finish()
+    return not app.failed
 
 
 def _ended(app: App, task: asyncio.Future[None]) -> None:
@@ -109,6 +111,7 @@ def _ended(app: App, task: asyncio.Future[None]) -> None:
     if not app.stop.is_set():
         error = task.exception() if not task.cancelled() else None
         log.error("background", error=repr(error))
+        app.failed = True
         app.stop.set()
 
 

@@ -10,11 +10,16 @@ import json
 import re
 from collections.abc import Iterable
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from heartfly.errors import InvalidValueError
 
 MAX_METRICS = 50
+MAX_PAIRS = 1000
+"""So many pairs of a body are looked at; the last value of a name among them counts."""
+SCANNED = 32 * 1024
+"""Of a longer body only so many bytes are looked through, half at its beginning and half at its end."""
 QUANTITY = re.compile(r"-?\d{1,20}(\.\d{1,18})?", re.ASCII)
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
@@ -33,10 +38,16 @@ def of_body(body: bytes) -> dict[str, Decimal]:
     """Figures in a body, at most 50; the last value of a name counts."""
     if not body:
         return {}
+    if len(body) > SCANNED:
+        # Figures stand at the beginning or at the end; looking through all of a long output would hold up other jobs.
+        body = body[: SCANNED // 2] + b"\n" + body[-SCANNED // 2 :]
     if body[:1] == b"{" and (found := _of_json(body)) is not None:
         return found
-    pairs = ((name.decode(), Decimal(value.decode())) for name, value in _PAIR.findall(body))
-    return _bounded(pairs)
+    pairs: dict[bytes, bytes] = {}
+    for pair in islice(_PAIR.finditer(body), MAX_PAIRS):
+        if pair[1] in pairs or len(pairs) < MAX_METRICS:
+            pairs[pair[1]] = pair[2]
+    return {name.decode(): Decimal(value.decode()) for name, value in pairs.items()}
 
 
 def of_query(values: Iterable[str]) -> dict[str, Decimal]:
@@ -59,11 +70,12 @@ def _of_json(body: bytes) -> dict[str, Decimal] | None:
         return None
     if not isinstance(document, dict):
         return None
-    return _bounded(
+    pairs = (
         (name, parsed)
         for name, value in document.items()
         if isinstance(value, _Number) and NAME.fullmatch(name) and (parsed := quantity(value)) is not None
     )
+    return dict(islice(pairs, MAX_METRICS))
 
 
 class _Number(str):

@@ -36,6 +36,9 @@ class Priority(IntEnum):
     BULK = 3
 
 
+_TAKEN_ALONG = 8
+
+
 class Handler(Protocol):
     """Applies items to the open transaction; one result (or exception, for that item alone) each, in order."""
 
@@ -203,8 +206,11 @@ class GroupCommitter:
                 self._ready.wait()
             now = self._clock.monotonic()
             batch: list[_Entry] = []
+            room = self._max_batch
             for queue in self._queues:
-                while queue and len(batch) < self._max_batch:
+                # However many pings wait, some of every other kind are taken along: the beat must not starve.
+                room = max(room, len(batch) + _TAKEN_ALONG) if batch else room
+                while queue and len(batch) < room:
                     entry = queue.popleft()
                     self._n_queued -= 1
                     # Its caller has been told "not stored" (or went away): it must not be stored now.
@@ -227,7 +233,14 @@ class GroupCommitter:
             if len(entries) == 1:
                 return [error]
             log.warning("batch", error=repr(error), n=len(entries), next="one by one")
-        return [self._alone(entry, changes) for entry in entries]
+        return [
+            self._alone(entry, changes) if self._is_wanted(entry) else OverloadedError("not stored in time")
+            for entry in entries
+        ]
+
+    def _is_wanted(self, entry: _Entry) -> bool:
+        """Its caller waits still. Who was told "not stored" must find nothing stored."""
+        return entry.expires > self._clock.monotonic() and not entry.future.done()
 
     def _together(self, entries: list[_Entry], changes: Changes) -> list[Any]:
         if self._session is None:

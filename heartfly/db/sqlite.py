@@ -26,7 +26,7 @@ from heartfly.errors import OverloadedError, StoreError
 
 Result = TypeVar("Result")
 
-_IOERR, _CORRUPT, _FULL, _NOTADB = 10, 11, 13, 26
+_BUSY, _LOCKED, _IOERR, _CORRUPT, _FULL, _NOTADB = 5, 6, 10, 11, 13, 26
 
 
 def lock(data_dir: Path) -> IO[str]:
@@ -133,6 +133,8 @@ class SqliteSession:
         while cause is not None:
             original = cause.orig if isinstance(cause, DBAPIError) else cause
             code = getattr(original, "sqlite_errorcode", 0) & 0xFF
+            if code in {_BUSY, _LOCKED}:
+                return OverloadedError("another program holds the database; nothing was stored")
             if code == _FULL:
                 return OverloadedError("the disk is full; nothing was stored", retry_after=30)
             if code in {_IOERR, _CORRUPT, _NOTADB}:

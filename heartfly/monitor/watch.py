@@ -128,6 +128,9 @@ class Watcher:
             except HeartflyError as error:
                 log.warning("beat", error=str(error))
                 self._next_wake_at = None
+            except Exception as error:  # told in the log; whoever watches for silence must not fall silent himself
+                log.exception("beat", error=repr(error))
+                self._next_wake_at = None
             await self._sleep(stop)
 
     async def _sleep(self, stop: asyncio.Event) -> None:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import sqlalchemy as sa
 
 from heartfly.checks.flips import Taken
 from heartfly.checks.rows import Stored, run_of
 from heartfly.core.values import Past, Run, Signal
-from heartfly.core.words import Reason, Status
+from heartfly.core.words import PingKind, Reason, Status
 from heartfly.db.changes import Tx
 from heartfly.db.models import flips, runs
+
+_STALE = timedelta(days=1)
 
 
 def past_of(tx: Tx, check: Stored, signal: Signal, taken: Sequence[Taken]) -> Past:
     """`taken`: steps of this batch, which are not in the database yet."""
     mine = [one for one in taken if one.stored is check]
     recent = [run for one in mine for run in one.step.runs]
-    return Past(
-        status_at=_status_at(tx, check, signal, mine),
-        rid_ended=_rid_ended(tx, check, signal, recent),
-        newer_anonymous_end=_newer_anonymous_end(tx, check, signal, recent),
-        hung_run=_hung_run(tx, check),
-    )
+    if signal.kind is PingKind.START:
+        return Past(
+            rid_ended=_rid_ended(tx, check, signal, recent),
+            newer_anonymous_end=signal.rid is None and _newer_anonymous_end(tx, check, signal, recent),
+        )
+    return Past(status_at=_status_at(tx, check, signal, mine), hung_run=_hung_run(tx, check))
 
 
 def _status_at(tx: Tx, check: Stored, signal: Signal, mine: Sequence[Taken]) -> Status | None:
@@ -49,6 +52,8 @@ def _rid_ended(tx: Tx, check: Stored, signal: Signal, recent: Sequence[Run]) -> 
     query = sa.select(sa.literal(1)).where(
         runs.c.pid == check.pid, runs.c.check_id == check.id, runs.c.rid == signal.rid, runs.c.ended_at.is_not(None)
     )
+    # A job that uses one id for ever is timed all the same: only an end of the last day makes a start stale.
+    query = query.where(runs.c.at >= signal.at - _STALE)
     return tx.conn.execute(query.limit(1)).first() is not None
 
 

@@ -18,9 +18,7 @@ MIDDLE = 0.5
 def wait_s(
     attempt: int, *, permanent: bool = False, retry_after_s: float | None = None, jitter: float = MIDDLE
 ) -> float | None:
-    at = retry_at(
-        attempt, failed_at=FAILED_AT, permanent=permanent, retry_after_s=retry_after_s, jitter=jitter
-    )
+    at = retry_at(attempt, failed_at=FAILED_AT, permanent=permanent, retry_after_s=retry_after_s, jitter=jitter)
     return None if at is None else (at - FAILED_AT).total_seconds()
 
 

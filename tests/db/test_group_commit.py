@@ -339,3 +339,48 @@ async def test_each_alone_keeps_the_order_of_its_commands(db: Database) -> None:
     )
 
     assert [1, 2] == results
+
+
+async def test_however_many_pings_wait_the_judge_is_taken_along(small: Callable[..., GroupCommitter]) -> None:
+    gate = Gate()
+    order: list[str] = []
+
+    def note(_tx: Tx, items: Sequence[str]) -> list[None]:
+        order.extend(items)
+        return [None] * len(items)
+
+    committer = small(max_batch=2)
+    held = asyncio.ensure_future(committer.submit(gate, None, priority=Priority.EDITS))
+    await asyncio.to_thread(gate.entered.wait, 20)
+    waits = [(f"ping {n}", Priority.PINGS) for n in range(4)] + [("beat", Priority.JUDGING)]
+    tasks = [asyncio.ensure_future(committer.submit(note, item, priority=p)) for item, p in waits]
+    await asyncio.sleep(0)  # noqa: TID251 - lets the tasks reach the queue; no time passes
+    gate.open.set()
+    await asyncio.gather(held, *tasks)
+
+    assert ["ping 0", "ping 1", "beat", "ping 2", "ping 3"] == order
+
+
+async def test_who_was_told_not_stored_finds_nothing_stored(small: Callable[..., GroupCommitter]) -> None:
+    gate, poisoned = Gate(), Gate()
+    stored_alone: list[int] = []
+
+    def poison(tx: Tx, items: Sequence[int]) -> list[int]:
+        if len(items) > 1:
+            poisoned(tx, items)
+            raise ValueError("the batch is poisoned")
+        stored_alone.extend(items)
+        return list(items)
+
+    committer = small(timeout_s=0.5)
+    held = asyncio.ensure_future(committer.submit(gate, None, priority=Priority.PINGS))
+    await asyncio.to_thread(gate.entered.wait, 20)
+    tasks = [asyncio.ensure_future(committer.submit(poison, n, priority=Priority.PINGS)) for n in (1, 2)]
+    await asyncio.sleep(0)  # noqa: TID251 - lets the tasks reach the queue; no time passes
+    gate.open.set()
+    results = await asyncio.gather(held, *tasks, return_exceptions=True)
+    poisoned.open.set()
+
+    assert [OverloadedError, OverloadedError] == [type(result) for result in results[1:]]
+    assert 3 == await committer.submit(poison, 3, priority=Priority.PINGS)
+    assert [3] == stored_alone

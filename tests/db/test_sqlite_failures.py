@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -147,4 +148,19 @@ async def test_a_question_that_takes_too_long_is_given_up(tmp_path: Path) -> Non
             await read.exec_driver_sql(endless)
     async with database.read() as read:
         assert 1 == (await read.exec_driver_sql("SELECT 1")).scalar()
+    await database.stop()
+
+
+async def test_another_program_that_holds_the_file_is_waited_for_and_then_told(tmp_path: Path) -> None:
+    database = Database(url="", data_dir=tmp_path, clock=SystemClock())
+    upgrade(database.engine)
+    database.start()
+    other = sqlite3.connect(tmp_path / "heartfly.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(OverloadedError, match="another program"):
+        await database.write(lambda tx: tx.conn.execute(sa.delete(pings)))
+    other.execute("ROLLBACK")
+    other.close()
+    await database.write(lambda tx: tx.conn.execute(sa.delete(pings)))
     await database.stop()

@@ -497,7 +497,8 @@ async def test_a_farther_deadline_wakes_nobody(world: World, tower: Tower) -> No
     assert not tower.watcher._nearer.is_set()
 
 
-async def test_the_loop_outlives_a_database_that_refuses(world: World, tower: Tower) -> None:
+@pytest.mark.parametrize("error", [OverloadedError("away"), RuntimeError("a fault of our own")])
+async def test_the_loop_outlives_whatever_goes_wrong(world: World, tower: Tower, error: Exception) -> None:
     refused = 0
     write = world.db.write
 
@@ -505,7 +506,7 @@ async def test_the_loop_outlives_a_database_that_refuses(world: World, tower: To
         nonlocal refused
         if not refused:
             refused += 1
-            raise OverloadedError("away")
+            raise error
         return await write(*args, **kwargs)
 
     world.db.write = refuse_once  # type: ignore[method-assign]

@@ -230,3 +230,28 @@ async def test_a_start_that_comes_after_its_end_opens_no_run(world: World) -> No
     await world.ping(check, T0 + 3 * MINUTE, PingKind.START, seq=3)
 
     assert 0 == (await world.row(check)).n_open_runs
+
+
+async def test_a_start_that_is_heard_after_the_end_of_its_run_opens_none(world: World) -> None:
+    check = await world.check(T0)
+    await world.ping(check, T0 + MINUTE, rid=RID)
+    await world.ping(check, T0 + 2 * MINUTE, PingKind.START, rid=RID)
+    await world.pings(
+        [
+            world.request(check, T0 + 3 * MINUTE, rid=RID.replace("0001", "0002")),
+            world.request(check, T0 + 3 * MINUTE, PingKind.START, rid=RID.replace("0001", "0002")),
+        ]
+    )
+
+    assert 0 == (await world.row(check)).n_open_runs
+    assert ["ok", "ok"] == [run.outcome for run in await world.runs(check)]
+
+
+async def test_an_id_that_a_job_uses_each_day_times_each_of_its_runs(world: World) -> None:
+    check = await world.check(T0, every=25 * HOUR)
+    for day in range(2):
+        begun = T0 + day * 25 * HOUR
+        await world.ping(check, begun, PingKind.START, rid=RID)
+        await world.ping(check, begun + MINUTE, rid=RID)
+
+    assert [60_000_000, 60_000_000] == [run.duration_us for run in await world.runs(check)]

@@ -58,6 +58,14 @@ notifications = Table(
         sqlite_where=text("state = 'pending'"),
         postgresql_where=text("state = 'pending'"),
     ),
+    # What waits to be packed, oldest first: with a long backlog a claim would otherwise read all of it.
+    Index(
+        "ix_notifications_unclaimed",
+        "channel_id",
+        "alert_id",
+        sqlite_where=text("state = 'pending' AND delivery_id IS NULL"),
+        postgresql_where=text("state = 'pending' AND delivery_id IS NULL"),
+    ),
     Index(None, "delivery_id"),
 )
 
@@ -77,6 +85,7 @@ deliveries = Table(
     Column("done_at", UtcInstant),
     Index(
         "ix_deliveries_pending",
+        "channel_id",
         "next_at",
         sqlite_where=text("state = 'pending'"),
         postgresql_where=text("state = 'pending'"),

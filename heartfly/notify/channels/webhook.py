@@ -40,7 +40,7 @@ _SIGNED_BY_US = re.compile(r"webhook-(id|timestamp|signature)", re.IGNORECASE)
 class WebhookChannel(Channel):
     kind: ClassVar[str] = "webhook"
     folds_storms: ClassVar[bool] = False
-    concurrency: ClassVar[int] = 8
+    concurrency: ClassVar[int] = 30
 
     @override
     def parse_config(self, raw: Mapping[str, Any]) -> dict[str, Any]:
