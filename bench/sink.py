@@ -96,6 +96,7 @@ def sink(*, delay_s: float = 0.0) -> Iterator[Sink]:
     mine, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, delay_s), daemon=True)
     process.start()
+    theirs.close()  # so that a receiver that dies is noticed
     try:
         yield Sink(mine.recv())
     finally:

@@ -11,7 +11,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from heartfly.core.retry import MAX_ATTEMPTS
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import attempts, deliveries, notifications
@@ -20,6 +19,10 @@ from heartfly.notify.outbox import PENDING
 from heartfly.notify.work import LEASE, Ask, ChannelRow, Claimed
 
 LOST = "the sender stopped before it could say how this try ended"
+
+
+MAX_LOST = 50
+"""Tries that may be lost with their sender: with leases of a minute, an hour of crashes under this very delivery."""
 
 
 def take_again(tx: Tx, ask: Ask, channel: ChannelRow, *, now: datetime, node_id: int, ids: IdSource) -> list[Claimed]:
@@ -88,7 +91,7 @@ def _note_lost(tx: Tx, rows: Sequence[Any], now: datetime, ids: IdSource) -> Non
 
 def _is_hopeless(row: Any) -> bool:
     """Lost, and its tries are used up: whatever stops the sender must not do so for ever."""
-    return row.lease_until is not None and row.attempt >= MAX_ATTEMPTS
+    return row.lease_until is not None and row.attempt >= MAX_LOST
 
 
 def _join_followers(tx: Tx, ask: Ask, delivery_id: str) -> None:

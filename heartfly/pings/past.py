@@ -10,11 +10,15 @@ import sqlalchemy as sa
 from heartfly.checks.flips import Taken
 from heartfly.checks.rows import Stored, run_of
 from heartfly.core.values import Past, Run, Signal
-from heartfly.core.words import PingKind, Reason, Status
+from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from heartfly.db.changes import Tx
 from heartfly.db.models import flips, runs
 
-_STALE = timedelta(days=1)
+_STALE = timedelta(minutes=2)
+"""A start that comes so soon after the end of its own run was overtaken by it, or is a retry; later it is a new run
+of a job that uses one id for ever."""
+_LONGEST = timedelta(days=4)
+"""Runs that began longer ago are not looked for: the index is by their beginning."""
 
 
 def past_of(tx: Tx, check: Stored, signal: Signal, taken: Sequence[Taken]) -> Past:
@@ -26,10 +30,14 @@ def past_of(tx: Tx, check: Stored, signal: Signal, taken: Sequence[Taken]) -> Pa
             rid_ended=_rid_ended(tx, check, signal, recent),
             newer_anonymous_end=signal.rid is None and _newer_anonymous_end(tx, check, signal, recent),
         )
-    return Past(status_at=_status_at(tx, check, signal, mine), hung_run=_hung_run(tx, check))
+    return Past(
+        status_at=_status_at(tx, check, signal, mine),
+        hung_run=_hung_run(tx, check),
+        hung_since=_hung_since(tx, check),
+    )
 
 
-def _status_at(tx: Tx, check: Stored, signal: Signal, mine: Sequence[Taken]) -> Status | None:
+def _status_at(tx: Tx, check: Stored, signal: Signal, mine: Sequence[Taken]) -> Status:
     for one in reversed(mine):
         for flip in reversed(one.step.flips):
             if flip.at <= signal.at:
@@ -41,7 +49,7 @@ def _status_at(tx: Tx, check: Stored, signal: Signal, mine: Sequence[Taken]) -> 
         .limit(1)
     )
     found = tx.conn.execute(query).scalar_one_or_none()
-    return Status(found) if found is not None else None
+    return Status(found) if found is not None else Status.NEW
 
 
 def _rid_ended(tx: Tx, check: Stored, signal: Signal, recent: Sequence[Run]) -> bool:
@@ -52,8 +60,7 @@ def _rid_ended(tx: Tx, check: Stored, signal: Signal, recent: Sequence[Run]) -> 
     query = sa.select(sa.literal(1)).where(
         runs.c.pid == check.pid, runs.c.check_id == check.id, runs.c.rid == signal.rid, runs.c.ended_at.is_not(None)
     )
-    # A job that uses one id for ever is timed all the same: only an end of the last day makes a start stale.
-    query = query.where(runs.c.at >= signal.at - _STALE)
+    query = query.where(runs.c.ended_at >= signal.at - _STALE, runs.c.at >= signal.at - _LONGEST)
     return tx.conn.execute(query.limit(1)).first() is not None
 
 
@@ -82,3 +89,20 @@ def _hung_run(tx: Tx, check: Stored) -> Run | None:
     )
     row = tx.conn.execute(query).first()
     return run_of(row) if row is not None else None
+
+
+def _hung_since(tx: Tx, check: Stored) -> bool:
+    """Whether another run than the alarm's own went over its limit while the check was down."""
+    if check.check.status is not Status.DOWN:
+        return False
+    own = sa.select(flips.c.run_id).where(
+        flips.c.pid == check.pid, flips.c.check_id == check.id, flips.c.flip_no == check.check.flip_no
+    )
+    query = sa.select(sa.literal(1)).where(
+        runs.c.pid == check.pid,
+        runs.c.check_id == check.id,
+        runs.c.outcome == RunOutcome.HUNG.value,
+        runs.c.at >= check.check.status_since - check.check.rules.run_limit,
+        runs.c.id.is_distinct_from(own.scalar_subquery()),
+    )
+    return tx.conn.execute(query.limit(1)).first() is not None

@@ -14,12 +14,11 @@ import sqlalchemy as sa
 
 from heartfly.clock import SystemClock
 from heartfly.config import Alerts
-from heartfly.core.retry import MAX_ATTEMPTS
 from heartfly.core.words import AlertKind
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.errors import DeliveryError
-from heartfly.notify.again import LOST
+from heartfly.notify.again import LOST, MAX_LOST
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.channels.base import ChannelContext
 from heartfly.notify.claim import Claims, claim
@@ -181,13 +180,13 @@ async def test_a_message_that_stops_every_sender_is_given_up_and_told_elsewhere(
     poison, other = await post.webhook("https://hooks.example.com/x"), await post.scripted("other")
     await post.alert([poison.channel_id])
     now = NOW
-    for _ in range(MAX_ATTEMPTS):
+    for _ in range(MAX_LOST):
         assert 1 == len((await claimed(post, poison.channel_id, now=now)).work)
         now += LEASE
 
     await post.dispatcher(scripted, node_id=2).round(now)
 
-    assert [LOST] * MAX_ATTEMPTS + [None] == [row.error for row in await post.attempts()]
+    assert [LOST] * MAX_LOST + [None] == [row.error for row in await post.attempts()]
     assert ["failed", "sent"] == await post.states()
     assert [AlertKind.CHANNEL_FAILING] == [alert.kind for delivery in scripted.sent for alert in delivery.alerts]
     assert (now, None) == (
