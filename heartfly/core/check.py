@@ -341,9 +341,8 @@ def _may_come_from(check: Check, opened: datetime) -> datetime:
     the slot off.
     """
     early = opened - check.rules.grace
-    if check.anchor_at is not None:
-        after_anchor = check.anchor_at + timedelta(microseconds=1)
-        early = after_anchor if check.unverified_in_row else max(early, after_anchor)
+    after_anchor = early if check.anchor_at is None else check.anchor_at + timedelta(microseconds=1)
+    early = after_anchor if check.unverified_in_row else max(early, after_anchor)
     puts_off, _ = _next_expected(replace(check, anchor_at=early), early)
     return early if puts_off is not None and puts_off > opened else opened
 

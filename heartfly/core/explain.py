@@ -40,7 +40,7 @@ def explain(flip: Flip, before: Check, *, schedule: str) -> str:
             return f"A success came at {utc(flip.at)}."
         case Reason.PAUSED:
             return "Somebody paused the check."
-        case Reason.RESUMED:
+        case _:  # resumed
             return "Somebody resumed the check: it waits for its next success."
 
 

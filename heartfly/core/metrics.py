@@ -63,12 +63,10 @@ def of_query(values: Iterable[str]) -> dict[str, Decimal]:
 
 
 def _of_json(body: bytes) -> dict[str, Decimal] | None:
-    """Numbers of the top level of a JSON object; None if it is not one."""
+    """Numbers of the top level of a JSON document that begins with a brace, so is an object; None if it is not one."""
     try:
         document = json.loads(body, parse_float=_as_written, parse_int=_as_written, parse_constant=_as_written)
     except (ValueError, RecursionError):
-        return None
-    if not isinstance(document, dict):
         return None
     pairs = (
         (name, parsed)

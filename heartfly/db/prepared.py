@@ -39,8 +39,7 @@ class Prepared:
     def rows(self, tx: Tx, **values: Any) -> list[Any]:
         """What a select finds, as named tuples."""
         plan = self._plan(tx)
-        parameters = plan.parameters([values])[0] if plan.names else None
-        with tx.conn.exec_driver_sql(plan.sql, parameters) as result:
+        with tx.conn.execute(plan.statement, values) as result:
             return plan.converted(result.cursor.fetchall())  # SQLAlchemy's own rows would be made for nothing
 
     def _plan(self, tx: Tx) -> _Plan:
@@ -66,6 +65,7 @@ class _Plan:
     Conversions stand with their places; most have none.
     """
 
+    statement: Any
     sql: str
     names: tuple[str, ...]
     positional: bool
@@ -103,6 +103,7 @@ def _plan(statement: Statement, dialect: Dialect) -> _Plan:
     selected = list(statement.selected_columns) if isinstance(statement, sa.Select) else []
     row = namedtuple("Row", [column.key for column in selected])  # type: ignore[misc]  # noqa: PYI024 - a query's columns
     return _Plan(
+        statement=statement,
         sql=str(compiled),
         names=names,
         positional=order is not None,

@@ -105,7 +105,7 @@ class Beat:
         mine = tx.conn.execute(sa.select(nodes).where(nodes.c.id == self.node_id)).one()
         if now - mine.beat_at > self._hearing.blind_after:
             cause = "Heartfly was stalled, or the clock was put forward"
-            self._deaf(tx, mine.beat_at, now, cause)
+            self._record(tx, mine.beat_at, now, cause)
         heard_through = self._heard_through(now)
         tx.conn.execute(
             sa.update(nodes)
@@ -131,7 +131,7 @@ class Beat:
         heard = []
         for row in tx.conn.execute(query).all():
             if now - row.beat_at > self._hearing.fence_after:
-                self._deaf(tx, row.heard_through, now, "A node of Heartfly died", node_id=row.id)
+                self._record(tx, row.heard_through, now, "A node of Heartfly died", node_id=row.id)
                 tx.conn.execute(sa.update(nodes).where(nodes.c.id == row.id).values(fenced_at=now))
             else:
                 heard.append(row.heard_through)
@@ -142,10 +142,6 @@ class Beat:
         tx.conn.execute(
             sa.update(nodes).where(nodes.c.id == self.node_id).values(left_at=now, beat_at=now, heard_through=now)
         )
-
-    def _deaf(self, tx: Tx, from_at: datetime, to_at: datetime, cause: str, *, node_id: int | None = None) -> None:
-        if to_at - from_at > self._hearing.blind_after:
-            self._record(tx, from_at, to_at, cause, node_id=node_id)
 
     def _record(self, tx: Tx, from_at: datetime, to_at: datetime, cause: str, *, node_id: int | None = None) -> None:
         tx.conn.execute(

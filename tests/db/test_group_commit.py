@@ -15,7 +15,7 @@ from typing_extensions import override
 from heartfly.clock import SystemClock
 from heartfly.db.changes import Changes, Tx
 from heartfly.db.database import Database
-from heartfly.db.group_commit import FatalStoreError, GroupCommitter, Priority, each_alone
+from heartfly.db.group_commit import FatalStoreError, GroupCommitter, Priority, WriteSession, each_alone
 from heartfly.db.migrate import upgrade
 from heartfly.db.models import instance
 from heartfly.errors import ConflictError, OverloadedError, StoreError
@@ -384,3 +384,26 @@ async def test_who_was_told_not_stored_finds_nothing_stored(small: Callable[...,
     assert [OverloadedError, OverloadedError] == [type(result) for result in results[1:]]
     assert 3 == await committer.submit(poison, 3, priority=Priority.PINGS)
     assert [3] == stored_alone
+
+
+async def test_one_that_was_never_started_can_be_stopped() -> None:
+    def never() -> WriteSession:
+        raise AssertionError("nothing is written")
+
+    await GroupCommitter(never, clock=SystemClock()).stop()
+
+
+async def test_who_left_is_not_told_when_the_one_before_him_has_waited_too_long(
+    small: Callable[..., GroupCommitter],
+) -> None:
+    gate = Gate()
+    committer = small(timeout_s=0.2)
+    waits = asyncio.ensure_future(committer.submit(gate, None, priority=Priority.PINGS))
+    await asyncio.to_thread(gate.entered.wait, 20)
+    left = asyncio.ensure_future(committer.submit(gate, None, priority=Priority.PINGS))
+    await asyncio.sleep(0)  # noqa: TID251 - lets the task reach the queue; no time passes
+    left.cancel()
+    results = await asyncio.gather(waits, left, return_exceptions=True)
+    gate.open.set()
+
+    assert [OverloadedError, asyncio.CancelledError] == [type(result) for result in results]

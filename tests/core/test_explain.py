@@ -1,0 +1,70 @@
+"""Why a check has its status, in words that a person reads at 3 a.m."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from heartfly.core.explain import explain, explain_blind, span
+from heartfly.core.gates import Gate, Level, Op
+from heartfly.core.values import Blind, Flip, Run
+from heartfly.core.words import PingKind, Reason, Status
+from tests.factories import make_check
+
+T0 = datetime(2026, 3, 2, 2, 30, tzinfo=UTC)
+RUN = Run(id=1, started_at=T0, slot_at=T0, exit_status=7)
+
+
+def flip(reason: Reason, **rest: object) -> Flip:
+    made = Flip(flip_no=1, at=T0 + timedelta(minutes=10), from_status=Status.UP, to_status=Status.DOWN, reason=reason)
+    return replace(made, **rest)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("told", "part"),
+    [
+        (flip(Reason.MISSED, run=RUN), "A success was expected at 2026-03-02 02:30:00 UTC (daily) and none came by"),
+        (flip(Reason.MISSED), "expected at 2026-03-02 02:40:00 UTC"),
+        (flip(Reason.MISSED_TWICE_UNVERIFIED, run=RUN), "two in a row count"),
+        (flip(Reason.HUNG, run=RUN), "The run that started at 2026-03-02 02:30:00 UTC did not end within"),
+        (flip(Reason.HUNG), "started at an unknown time"),
+        (flip(Reason.EXIT_STATUS, run=RUN), "exit status 7"),
+        (flip(Reason.EXIT_STATUS), "exit status None"),
+        (flip(Reason.FAIL), "reported a failure"),
+        (flip(Reason.GATE, broken_gates=(Gate("rows", Op.GT, Decimal(0), Level.FAIL),)), "break: rows > 0."),
+        (flip(Reason.RETRACTED), "the alarm was not true"),
+        (flip(Reason.SUCCESS, down_since=T0), "10 min after it went down"),
+        (flip(Reason.SUCCESS), "A success came at 2026-03-02 02:40:00 UTC."),
+        (flip(Reason.PAUSED), "paused"),
+        (flip(Reason.RESUMED), "resumed"),
+    ],
+)
+def test_every_reason_is_told_in_a_sentence(told: Flip, part: str) -> None:
+    assert part in explain(told, make_check(), schedule="daily")
+
+
+def test_the_last_signal_is_named_if_there_was_one() -> None:
+    heard = replace(make_check(), last_ping_at=T0, last_kind=PingKind.START)
+    silent = replace(make_check(), last_ping_at=None, last_kind=None)
+
+    assert "The last signal was a start at 2026-03-02 02:30:00 UTC." in explain(
+        flip(Reason.MISSED), heard, schedule="x"
+    )
+    assert "last signal" not in explain(flip(Reason.MISSED), silent, schedule="x")
+
+
+def test_our_own_deafness_is_told_with_its_bounds() -> None:
+    said = explain_blind(Blind(id=1, from_at=T0, to_at=T0 + timedelta(minutes=30)))
+
+    assert "Heartfly itself could not hear from 2026-03-02 02:30:00 UTC to 2026-03-02 03:00:00 UTC." == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (-5, "0 s"), (59, "59 s"), (3665, "1 h 1 min"), (90061, "1 d 1 h"), (120, "2 min")],
+)
+def test_a_span_is_told_in_its_two_largest_units(seconds: int, words: str) -> None:
+    assert words == span(timedelta(seconds=seconds))

@@ -1,0 +1,72 @@
+"""Figures that a job reports: what counts as one, exactly, and what a hostile body may cost."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from heartfly.core.metrics import MAX_METRICS, SCANNED, of_body, of_query, quantity
+from heartfly.errors import InvalidValueError
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (b"", {}),
+        (b"rows=10", {"rows": "10"}),
+        (b"done: rows: 10, cost=0.10; late=-3\n", {"rows": "10", "cost": "0.10", "late": "-3"}),
+        (b"rows=10 rows=11", {"rows": "11"}),
+        (b"took 3s rows=ten rows=1e9 =5 a=1b", {}),
+        (b'{"rows": 12345678901234567890, "cost": 0.1, "name": "x", "deep": {"a": 1}, "ok": true, "big": 1e99}',
+         {"rows": "12345678901234567890", "cost": "0.1"}),
+        (b'{"not json rows=4', {"rows": "4"}),
+        (b"{} rows=4", {"rows": "4"}),
+        (b'{"a": NaN, "b": Infinity, "c": 5}', {"c": "5"}),
+        (b"[1, 2]", {}),
+        (b"\xff\xfe rows=4", {"rows": "4"}),
+    ],
+)  # fmt: skip
+def test_figures_are_read_exactly_and_the_rest_is_left_alone(body: bytes, found: dict[str, str]) -> None:
+    assert {name: Decimal(value) for name, value in found.items()} == of_body(body)
+
+
+def test_a_json_list_holds_no_figures_even_when_it_looks_like_an_object() -> None:
+    assert {} == of_body(b'{"a": 1' + b"}" * 3)
+
+
+def test_no_more_than_fifty_figures_are_kept() -> None:
+    body = b" ".join(b"m%d=%d" % (n, n) for n in range(80))
+    document = b"{" + b",".join(b'"m%d":%d' % (n, n) for n in range(80)) + b"}"
+
+    assert MAX_METRICS == len(of_body(body)) == len(of_body(document))
+    assert MAX_METRICS == len(of_query(f"m{n}:{n}" for n in range(80)))
+
+
+def test_of_a_long_body_the_beginning_and_the_end_are_looked_through() -> None:
+    body = b"first=1 " + b"x" * (3 * SCANNED) + b" middle=2 " + b"x" * (3 * SCANNED) + b" last=3"
+
+    assert {"first": Decimal(1), "last": Decimal(3)} == of_body(body)
+
+
+def test_a_body_that_nests_without_end_is_no_error() -> None:
+    assert {} == of_body(b'{"a":' * 10_000)
+
+
+@pytest.mark.parametrize(
+    "value", ["rows", "rows:", ":1", "rows:ten", "1a:2", "rows:1e9", "r" * 65 + ":1", "rows:" + "9" * 21]
+)
+def test_a_figure_in_the_query_must_be_one(value: str) -> None:
+    with pytest.raises(InvalidValueError) as refused:
+        of_query([value])
+
+    assert "metric" == refused.value.field
+
+
+def test_figures_in_the_query_come_in_two_spellings() -> None:
+    assert {"rows": Decimal(10), "cost": Decimal("0.5")} == of_query(["rows:10", "cost=0.5"])
+
+
+@pytest.mark.parametrize("text", ["1e999999999", "NaN", "", "+1", "1.", ".5", "1" * 21, "0." + "1" * 19, "１"])
+def test_what_is_no_quantity_is_refused_before_any_arithmetic(text: str) -> None:
+    assert quantity(text) is None
