@@ -117,6 +117,8 @@ class App:
         self.ground = ground
         self.base_url = settings.server.public_url
         self.stop = asyncio.Event()
+        self.ended = asyncio.Event()
+        """Set when the last request was answered: until then deadlines are judged, also while draining."""
         self.failed = False
         """A service of the background ended by itself; the process ends with an error, for its supervisor to see."""
         clock, database, ids = ground.clock, ground.database, ground.ids
@@ -207,7 +209,7 @@ class App:
 
     def background(self) -> Sequence[Awaitable[Any]]:
         """Everything that runs beside the doors."""
-        return (self.watcher.run(self.stop), self.dispatcher.run(self.stop))
+        return (self.watcher.run(self.ended), self.dispatcher.run(self.ended))
 
     async def finish(self) -> None:
         """Leave: the last beat, what is queued, and every connection."""

@@ -8,6 +8,7 @@ are skipped loudly; HEARTFLY_REQUIRE_ALL=1 turns every skip into a failure.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import tempfile
 import warnings
@@ -18,6 +19,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from heartfly import logs
 from heartfly.clock import SystemClock
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
@@ -116,6 +118,17 @@ def _execute(server: str, *statements: str) -> None:
     with psycopg.connect(server, autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement.encode())
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """A test may aim the log elsewhere; the next one finds it as it was."""
+    root, sink = logging.getLogger(), logs._sink
+    aim, handlers, level = dict(sink.__dict__), list(root.handlers), root.level
+    yield
+    sink.__dict__.update(aim)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture

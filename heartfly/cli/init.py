@@ -50,7 +50,8 @@ def init(
 
     try:
         made = ground.database.transaction(work)
-        leave_key(ground, made)
+        if not (ground.settings.data.dir / "cli-key").exists():
+            leave_key(ground, made)  # the key of a project that is in use must not be lost
     finally:
         ground.close()
     keys = {"project": made.slug, "api_key": made.api_key, "read_key": made.read_key, "ping_key": made.ping_key}

@@ -101,6 +101,7 @@ async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], 
         )
     finally:
         app.stop.set()
+        app.ended.set()
         await asyncio.gather(*tasks, tidying, return_exceptions=True)
         await app.finish()
     return not app.failed
@@ -108,7 +109,7 @@ async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], 
 
 def _ended(app: App, task: asyncio.Future[None]) -> None:
     """A service of the background that ended before it was told to takes the process with it: silence is our worst."""
-    if not app.stop.is_set():
+    if not app.ended.is_set():
         error = task.exception() if not task.cancelled() else None
         log.error("background", error=repr(error))
         app.failed = True
