@@ -182,13 +182,22 @@ _LIFE = (
     "schedule_error",
 )
 
-_UPDATE = Prepared(
-    lambda _: (
-        sa.update(checks)
-        .where(checks.c.pid == sa.bindparam("b_pid"), checks.c.id == sa.bindparam("b_id"))
-        .values({name: sa.bindparam(name) for name in _LIFE})
+_FLIPPED = frozenset({"status", "status_since", "status_reason", "flip_no"})
+
+
+def _update(names: Iterable[str]) -> Prepared:
+    return Prepared(
+        lambda _: (
+            sa.update(checks)
+            .where(checks.c.pid == sa.bindparam("b_pid"), checks.c.id == sa.bindparam("b_id"))
+            .values({name: sa.bindparam(name) for name in names})
+        )
     )
-)
+
+
+_UPDATE = _update(_LIFE)
+# SQLite writes the entry of an index anew even if its columns get the values that they have: a page for each ping.
+_UPDATE_BUT_STATUS = _update([name for name in _LIFE if name not in _FLIPPED])
 
 
 def _upsert_runs(tx: Tx) -> Insert:
@@ -205,13 +214,16 @@ _SAVE_RUNS = Prepared(_upsert_runs)
 
 def save(tx: Tx, changed: Iterable[Stored]) -> None:
     """Write the life of each check, and say when the nearest must be looked at again."""
-    values = []
+    flipped: list[dict[str, Any]] = []
+    steady: list[dict[str, Any]] = []
     for one_check in changed:
-        life = life_of(one_check.check)
+        row, life = one_check.row, life_of(one_check.check)
         life["b_pid"], life["b_id"] = one_check.pid, one_check.id
-        values.append(life)
+        same = all(life[name] == getattr(row, name) for name in _FLIPPED)
+        (steady if same else flipped).append(life)
         tx.changes.wake(one_check.check.wake_at)
-    _UPDATE.run(tx, values)
+    _UPDATE.run(tx, flipped)
+    _UPDATE_BUT_STATUS.run(tx, steady)
 
 
 def save_runs(tx: Tx, found: Sequence[tuple[Stored, Run]]) -> None:
