@@ -72,6 +72,20 @@ async def test_what_waits_during_a_commit_is_committed_together(db: Database) ->
     await held
 
 
+async def test_an_event_loop_that_is_held_up_does_not_hold_up_the_writer(db: Database) -> None:
+    first, second = Gate(), Gate()
+    second.open.set()
+    held = await first.hold(db)
+    after = asyncio.ensure_future(db.submit(second, None, priority=Priority.EDITS))
+    await asyncio.sleep(0)  # noqa: TID251 - lets the task reach the queue; no time passes
+    first.open.set()
+
+    assert second.entered.wait(20)  # blocks the loop: nobody of the first batch can have been told
+
+    assert not held.done()
+    await asyncio.gather(held, after)
+
+
 async def test_a_result_is_told_after_its_commit(db: Database) -> None:
     assert 7 == await db.write(store(7))
 
