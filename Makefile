@@ -25,7 +25,7 @@ test: ## all tests but those that take minutes
 	$(BIN)pytest
 
 test-all: ## all tests; one that cannot run here is a failure
-	HEARTFLY_REQUIRE_ALL=1 $(BIN)pytest -m "slow or not slow"
+	HEARTFLY_SEARCH=1 HEARTFLY_REQUIRE_ALL=1 $(BIN)pytest -m "slow or not slow"
 
 serve: ## run the server in this directory
 	$(BIN)heartfly serve

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import make_url
 
 from heartfly import logs
@@ -25,6 +26,16 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.migrate import upgrade
 from tests import canaries
+
+# The same examples in each run: what lands is what was tested. `make test-all` and the slow machines look further.
+settings.register_profile(
+    "steady",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],  # a busy machine is no fault
+)
+settings.register_profile("searching", deadline=None)
+settings.load_profile("searching" if os.environ.get("HEARTFLY_SEARCH") else "steady")
 
 REQUIRE_ALL = os.environ.get("HEARTFLY_REQUIRE_ALL") == "1"
 _ADDRESS = "HEARTFLY_TEST_POSTGRES"
