@@ -23,7 +23,7 @@ from heartfly.core.values import Check, NextAfter, Rules, Run
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from heartfly.db.changes import Tx
 from heartfly.db.models import checks, pings, runs
-from heartfly.db.prepared import Prepared
+from heartfly.db.prepared import Prepared, among
 from heartfly.errors import InvalidValueError
 
 _STATUS = {word.value: word for word in Status}
@@ -67,19 +67,8 @@ def stored(tx: Tx, rows: Sequence[Any]) -> list[Stored]:
 def _open_runs(tx: Tx, rows: Collection[Any]) -> dict[int, tuple[Run, ...]]:
     if not rows:
         return {}
-    of_start = sa.and_(pings.c.pid == runs.c.pid, pings.c.check_id == runs.c.check_id, pings.c.n == runs.c.ping_n)
-    query = (
-        sa.select(runs, pings.c.node_id, pings.c.seq)
-        .join(pings, of_start, isouter=True)
-        .where(
-            runs.c.pid.in_({row.pid for row in rows}),
-            runs.c.check_id.in_({row.id for row in rows}),
-            runs.c.outcome.is_(None),
-        )
-        .order_by(runs.c.check_id, runs.c.started_at)
-    )
     found: dict[int, list[Run]] = {}
-    for row in tx.conn.execute(query):
+    for row in _OPEN_RUNS.rows(tx, pids=list({row.pid for row in rows}), ids=list({row.id for row in rows})):
         run = run_of(row)
         if row.node_id is not None:
             # By its place, an end is known to be later also if the clock was set back since. On SQLite, where one
@@ -89,7 +78,20 @@ def _open_runs(tx: Tx, rows: Collection[Any]) -> dict[int, tuple[Run, ...]]:
     return {check_id: tuple(open_runs) for check_id, open_runs in found.items()}
 
 
-def run_of(row: Row[Any]) -> Run:
+def _select_open_runs(tx: Tx) -> Select[Any]:
+    of_start = sa.and_(pings.c.pid == runs.c.pid, pings.c.check_id == runs.c.check_id, pings.c.n == runs.c.ping_n)
+    return (
+        sa.select(runs, pings.c.node_id, pings.c.seq)
+        .join(pings, of_start, isouter=True)
+        .where(among(tx, runs.c.pid, "pids"), among(tx, runs.c.check_id, "ids"), runs.c.outcome.is_(None))
+        .order_by(runs.c.check_id, runs.c.started_at)
+    )
+
+
+_OPEN_RUNS = Prepared(_select_open_runs)
+
+
+def run_of(row: Any) -> Run:
     return Run(
         id=row.id,
         rid=row.rid,

@@ -143,15 +143,15 @@ def _unheard(history: History, job: Job, ends: list[Sent], flip: SeenFlip) -> Se
         if flip.reason == "hung":
             if rid is not None and end.rid == rid.rid and end.at >= rid.at:
                 return end
-        elif _deadline_after(timing, flip.at - (decided - end.at)) > flip.at:
+        elif _deadline_after(timing, history.machine.time.wall_of(end.at)) > flip.at:
             return end
     return None
 
 
 def _strayed(history: History, job: Job, flip: SeenFlip, end: Sent) -> bool:
     """It came earlier than its grace allows: after a run that was too late itself, it went back to its beat."""
-    early = history.real_of[flip.step] - end.at
-    return job.config.kind == "period" and early > 2 * _timing(job, flip.step).grace
+    opened = flip.at - 2 * _timing(job, flip.step).grace
+    return job.config.kind == "period" and history.machine.time.wall_of(end.at) < opened
 
 
 def _set_back(history: History, job: Job, ends: list[Sent], flip: SeenFlip) -> bool:

@@ -8,11 +8,13 @@ which instant silence may be judged and when nobody could hear.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, TypeVar, cast
 
+import sqlalchemy as sa
 from typing_extensions import override
 
 from heartfly.clock import Clock
@@ -21,6 +23,7 @@ from heartfly.db.changes import Changes, Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority, each_alone
 from heartfly.db.ids import IdSource
+from heartfly.db.models import checks
 from heartfly.db.sqlite import SqliteSession
 from heartfly.db.types import instant, micros
 from heartfly.errors import HeartflyError
@@ -32,7 +35,7 @@ from heartfly.pings.apply import PingApplier
 from heartfly.pings.ingest import Ingest
 from heartfly.pings.rate import RateLimiter
 from heartfly.pings.request import ByUuid, PingOutcome, PingRequest, PingResult
-from tests.simulator.ground_truth import MS, SECOND, Job, Sent
+from tests.simulator.ground_truth import MS, NEVER, SECOND, Job, Sent
 
 Result = TypeVar("Result")
 
@@ -43,6 +46,7 @@ PATIENT = 10 * SECOND
 """A request that is not stored by then was answered with 503."""
 MAX_BATCH = 512
 KINDS = {"start": PingKind.START, "log": PingKind.LOG, "fail": PingKind.FAIL}
+_NEXT_WAKE = sa.select(sa.func.min(checks.c.wake_at))
 FIGURES = {"warn": b"rows=0", "broken": b"rows=0", "success": b"rows=7"}
 
 
@@ -52,10 +56,19 @@ class Time(Clock):
     def __init__(self, start: int) -> None:
         self.real = start
         self.offset = 0
+        self._offsets = [(0, 0)]
 
     @property
     def wall(self) -> int:
         return self.real + self.offset
+
+    def set_back_or_forward(self, by: int) -> None:
+        self.offset += by
+        self._offsets.append((self.real, self.offset))
+
+    def wall_of(self, real: int) -> int:
+        """What the clock showed then."""
+        return real + self._offsets[bisect_right(self._offsets, (real, NEVER)) - 1][1]
 
     @override
     def now(self) -> Any:
@@ -272,6 +285,18 @@ class Machine:
         self._arm(looked.next_wake_at)
         return looked
 
+    def must_look(self) -> bool:
+        """Whether what the watcher waits for is still due: a beat since may have told it of a later deadline."""
+        if self.life is None or self.state != "up" or self._frozen is not None:
+            return True
+        wake_at = self.store.apply(lambda tx: tx.conn.execute(_NEXT_WAKE).scalar())
+        if wake_at is not None and micros(wake_at) <= self.time.wall:
+            return True
+        self.round_at = None
+        self.life.watcher._next_wake_at = wake_at
+        self._arm(wake_at)
+        return False
+
     def _arm(self, wake_at: Any) -> None:
         """When to look next: at the deadline, or when what holds it back is over."""
         if wake_at is None or self.state != "up" or self._frozen is not None:
@@ -425,7 +450,7 @@ class Machine:
         self.step += 1
         self.turns.append((self.step, self.judged))
         self.steps.append((self.step, by))
-        self.time.offset += by
+        self.time.set_back_or_forward(by)
         if self.state == "up":
             self.round_at = self.next_beat()
 

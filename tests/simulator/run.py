@@ -118,10 +118,11 @@ class Simulation:
         for visit in visits:
             self._at(visit.at, self._visit, visit)
         self._at(self.end, self._stop_jobs)
+        self._afterwards()
         while self._heap:
             real, _, _, handle, args = heapq.heappop(self._heap)
             self.time.real = max(real, self.time.real)
-            if not self.plan.every_beat:
+            if not self.plan.every_beat or real > self.end:
                 self.machine.pass_time()
             handle(*args)
             self._afterwards()
@@ -142,7 +143,8 @@ class Simulation:
             self._armed = machine.round_at
             self._at(max(machine.round_at, self.time.real), self._round, machine.round_at, urgency=2)
 
-        if self.plan.every_beat and (beat_at := machine.idle_beat) is not None and beat_at != self._beating:
+        beat_at = machine.idle_beat if self.plan.every_beat else None
+        if beat_at is not None and beat_at != self._beating and beat_at <= self.end:
             self._beating = beat_at
             self._at(beat_at, self._beat, beat_at, urgency=3)
 
@@ -153,7 +155,7 @@ class Simulation:
     def _round(self, armed: int) -> None:
         if self._armed == armed:
             self._armed = None
-        if self.machine.round_at == armed:
+        if self.machine.round_at == armed and self.machine.must_look():
             self._look()
 
     def _look(self) -> None:
