@@ -66,7 +66,8 @@ def _due(tx: Tx) -> sa.Select[tuple[object, ...]]:
     due = checks.c.wake_at <= sa.bindparam("through", type_=UtcInstant)
     most: sa.BindParameter[int] = sa.bindparam("most", type_=sa.Integer)
     if not tx.on_postgres:
-        return select_locked().where(due).order_by(None).order_by(checks.c.wake_at, checks.c.pid, checks.c.id).limit(most)
+        by_urgency = (checks.c.wake_at, checks.c.pid, checks.c.id)
+        return select_locked().where(due).order_by(None).order_by(*by_urgency).limit(most)
     # Choose by urgency, then lock in id order, as every writer does; skip none.
     urgent = sa.select(checks.c.id).where(due).order_by(checks.c.wake_at).limit(most).scalar_subquery()
     return select_locked().where(checks.c.id.in_(urgent), due)
