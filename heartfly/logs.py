@@ -32,6 +32,9 @@ GONE = "[redacted]"
 _LONGEST = 8_000
 """Characters of one value. The middle goes: a traceback ends with what matters."""
 
+_SHORT = 40
+"""Characters of a text that is worth remembering."""
+
 # Names whose values are secrets whatever they look like.
 _SECRET_NAME = re.compile(
     r"(^|_)(pass(word|wd|phrase)?|secret|token|auth(orization)?|cookie|signature|credentials?|dsn|query(_string)?"
@@ -149,6 +152,8 @@ class _Sink:
         self._level = logging.INFO
         self._now: Callable[[], datetime] | None = None
         self._secrets: re.Pattern[str] | None = None
+        self._short = lru_cache(maxsize=4096)(self._clean)
+        """Words, names and ids come again and again."""
 
     def aim(
         self,
@@ -163,6 +168,7 @@ class _Sink:
         # The longest first: a secret that begins like another must not leave its tail behind.
         longest_first = sorted((s for s in secrets if s), key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self._short.cache_clear()
 
     def write(self, event: str, level: str, fields: Mapping[str, object]) -> None:
         if _LEVELS.get(level, logging.CRITICAL) < self._level:
@@ -205,6 +211,9 @@ class _Sink:
                 return self._text(str(value))
 
     def _text(self, text: str) -> str:
+        return self._short(text) if len(text) <= _SHORT else self._clean(text)
+
+    def _clean(self, text: str) -> str:
         if self._secrets is not None:
             text = self._secrets.sub(GONE, text)
         text = redact(text)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from heartfly.core.check import after_ping, after_silence, edited
 from heartfly.core.gates import Gate
-from heartfly.core.values import Blind, Check, NextAfter, Past, Rules, Run, Signal, Step
+from heartfly.core.values import Blind, Check, NextAfter, Past, Rules, Run, Signal, Step, replace
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 
 START = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)

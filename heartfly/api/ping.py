@@ -11,7 +11,7 @@ Answers are those of Healthchecks, whose clients rely on them; a body is never r
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -36,6 +36,8 @@ _PING_KEY = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
 _SLUG = re.compile(r"[a-z0-9_-]{1,100}", re.ASCII)
 _ACTIONS = {"": PingKind.SUCCESS, "start": PingKind.START, "fail": PingKind.FAIL, "log": PingKind.LOG}
 _METHODS = {"GET", "HEAD", "POST"}
+_WHOLE = "heartfly.response.whole"
+"""An answer in one message, where the server offers it (server/exchange.py)."""
 
 
 class _RefusedError(Exception):
@@ -54,6 +56,17 @@ class Address:
     exit_status: int | None
 
 
+class _Answer:
+    """What is said so often that it is worded once: as parts, and whole for our own server."""
+
+    def __init__(self, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers
+        fields = b"".join(b"%b: %b\r\n" % field for field in _fields(status, body, headers))
+        self.whole = {"type": _WHOLE, "status": status, "fields": fields, "body": body}
+
+
 def is_ping(path: str) -> bool:
     """Whether a path belongs to this door: under /ping/, or at the root with a UUID or a ping key first."""
     if path.startswith("/ping/"):
@@ -67,7 +80,18 @@ class PingDoor:
         self._ingest = ingest
         self._max_body = max_body
         self._client_address = client_address
-        self._limit = str(max_body).encode()
+        kept = (
+            (b"ping-body-limit", str(max_body).encode()),
+            (b"access-control-allow-origin", b"*"),
+            (b"cache-control", b"no-store"),
+        )
+        self._answers = {
+            PingOutcome.OK: _Answer(200, b"OK", kept),
+            PingOutcome.LIMITED: _Answer(200, b"OK (rate-limited)", kept),
+            PingOutcome.CREATED: _Answer(201, b"Created", kept),
+            PingOutcome.NOT_FOUND: _Answer(404, b"not found"),
+            PingOutcome.AMBIGUOUS: _Answer(409, b"ambiguous slug"),
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
@@ -108,28 +132,16 @@ class PingDoor:
             log.exception("ping", error=repr(error))
             await _answer(send, 500, b"nothing was stored")
         else:
-            await self._tell(result.outcome, send)
+            await self._tell(result.outcome, scope, send)
         finally:
             self._ingest.gone(seq)
 
-    async def _tell(self, outcome: PingOutcome, send: Send) -> None:
-        # A new list for each answer: whoever handles it later may add to it in place.
-        headers = [
-            (b"ping-body-limit", self._limit),
-            (b"access-control-allow-origin", b"*"),
-            (b"cache-control", b"no-store"),
-        ]
-        match outcome:
-            case PingOutcome.OK:
-                await _answer(send, 200, b"OK", headers)
-            case PingOutcome.LIMITED:
-                await _answer(send, 200, b"OK (rate-limited)", headers)
-            case PingOutcome.CREATED:
-                await _answer(send, 201, b"Created", headers)
-            case PingOutcome.NOT_FOUND:
-                await _answer(send, 404, b"not found")
-            case PingOutcome.AMBIGUOUS:
-                await _answer(send, 409, b"ambiguous slug")
+    async def _tell(self, outcome: PingOutcome, scope: Scope, send: Send) -> None:
+        said = self._answers[outcome]
+        if "extensions" in scope and _WHOLE in scope["extensions"]:
+            await send(said.whole)
+        else:
+            await _answer(send, said.status, said.body, said.headers)
 
     async def _preflight(self, method: str, send: Send) -> None:
         """A browser asks whether it may ping; that is no ping."""
@@ -209,8 +221,13 @@ def _agent(scope: Scope) -> str:
     return ""
 
 
-async def _answer(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+def _fields(status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = ()) -> list[tuple[bytes, bytes]]:
+    """A new list each time: whoever handles an answer later may add to it in place."""
     length = [] if status == 204 else [(b"content-length", str(len(body)).encode())]
     kind = [(b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff")]
-    await send({"type": "http.response.start", "status": status, "headers": [*kind, *length, *(headers or [])]})
+    return [*kind, *length, *headers]
+
+
+async def _answer(send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": _fields(status, body, headers)})
     await send({"type": "http.response.body", "body": body})

@@ -7,8 +7,8 @@ another project's check reads exactly as one that does not exist.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from datetime import datetime
 from itertools import count
 
@@ -22,7 +22,7 @@ from heartfly.checks.queries import UUID, uuid_of
 from heartfly.checks.rows import Stored, load, one, select_locked
 from heartfly.core import check as life
 from heartfly.core import text
-from heartfly.core.values import Step
+from heartfly.core.values import Step, replace
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, channels, check_channels, checks
@@ -164,7 +164,7 @@ def _when(config: CheckConfig) -> tuple[str, int, str, str, str]:
 def _named(config: CheckConfig) -> CheckConfig:
     if not (config.name or config.slug):
         raise InvalidValueError("name", "is required")
-    return config if config.name else replace(config, name=config.slug)
+    return config if config.name else dataclasses.replace(config, name=config.slug)
 
 
 def _insert(tx: Tx, pid: int, config: CheckConfig, *, actor: str, at: datetime, ids: IdSource) -> Stored:
@@ -183,7 +183,7 @@ def _insert_with_free_slug(tx: Tx, pid: int, config: CheckConfig, *, actor: str,
     for _ in range(3):
         slug = _free(base, _taken(tx, pid, base))
         try:
-            return _insert(tx, pid, replace(config, slug=slug), actor=actor, at=at, ids=ids)
+            return _insert(tx, pid, dataclasses.replace(config, slug=slug), actor=actor, at=at, ids=ids)
         except SlugTakenError:
             continue  # by another node, since we looked
     raise SlugTakenError(f"no slug like {base} is free; ask for one")
@@ -214,7 +214,7 @@ def _set_slug(tx: Tx, stored: Stored, slug: str) -> dict[str, str]:
 
 
 def _write_config(tx: Tx, stored: Stored, config: CheckConfig, *, at: datetime) -> None:
-    columns = asdict(config) | {"tags": list(config.tags), "updated_at": at}
+    columns = dataclasses.asdict(config) | {"tags": list(config.tags), "updated_at": at}
     columns |= _set_slug(tx, stored, columns.pop("slug"))
     update = sa.update(checks).where(checks.c.pid == stored.pid, checks.c.id == stored.id).values(columns)
     try:

@@ -7,7 +7,7 @@ order of their ids, so that two transactions can never wait for one another.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from typing import Any
@@ -19,7 +19,7 @@ from sqlalchemy import Insert, Row, Select
 from heartfly.core import schedule as schedules
 from heartfly.core.gates import Gate
 from heartfly.core.schedule import Dialect, Kind, Schedule
-from heartfly.core.values import Check, NextAfter, Rules, Run
+from heartfly.core.values import Check, NextAfter, Rules, Run, replace
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from heartfly.db.changes import Tx
 from heartfly.db.models import checks, pings, runs

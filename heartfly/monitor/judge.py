@@ -7,7 +7,7 @@ which instant may be judged, in monitor/watch.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from heartfly.checks.flips import Taken, record
 from heartfly.checks.rows import Stored, select_locked, stored
 from heartfly.core.check import SCHEDULE_RETRY, after_silence
-from heartfly.core.values import Blind, Check, Step
+from heartfly.core.values import Blind, Check, Step, replace
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import blind_intervals, checks

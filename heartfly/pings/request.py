@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+import msgspec
+
 from heartfly.core.words import PingKind
 
 
-@dataclass(frozen=True, slots=True)
-class ByUuid:
+class ByUuid(msgspec.Struct, frozen=True):
     """The secret of a ping URL, lower-case with dashes."""
 
     ping_uuid: str
 
 
-@dataclass(frozen=True, slots=True)
-class BySlug:
+class BySlug(msgspec.Struct, frozen=True):
     """A project's ping key, hashed at the door, and a check's slug in it. `create`: make it if there is none."""
 
     ping_key_hash: str
@@ -27,9 +26,11 @@ class BySlug:
     create: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PingRequest:
-    """`received_at` is stamped at the door, before the body was read; `seq` counts within this process."""
+class PingRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """`received_at` is stamped at the door, before the body was read; `seq` counts within this process.
+
+    Structs, as dataclasses that cannot be changed take ten times as long to make, and each ping makes three.
+    """
 
     target: ByUuid | BySlug
     kind: PingKind
@@ -44,7 +45,7 @@ class PingRequest:
     body: bytes = b""
     """The first part, as bytes; `body_size` is what was sent."""
     body_size: int = 0
-    metrics: Mapping[str, Decimal] = field(default_factory=dict)
+    metrics: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
     client_at: datetime | None = None
 
 
@@ -56,8 +57,7 @@ class PingOutcome(StrEnum):
     AMBIGUOUS = "ambiguous"
 
 
-@dataclass(frozen=True, slots=True)
-class PingResult:
+class PingResult(msgspec.Struct, frozen=True):
     """What became of it. Names and ids are for the log line; they are no secrets."""
 
     outcome: PingOutcome

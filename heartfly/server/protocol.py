@@ -25,13 +25,14 @@ from typing_extensions import override
 from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 
-from heartfly.server.exchange import Exchange, Http10Exchange
+from heartfly.server.exchange import WHOLE, Exchange, Http10Exchange
 from heartfly.server.lifetime import IDLE, LINGERING, RECEIVED, RECEIVING, TURNED_AWAY, Lifetime, Shared
 from heartfly.server.refusals import RefusedRequestError
 from heartfly.server.rules import METHODS, WATCHED, expects_continue, is_plain_host, origin_form
 
 _SLASH = ord("/")
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
+_EXTENSIONS: dict[str, dict[object, object]] = {WHOLE: {}}
 
 
 class Connection(Lifetime):
@@ -243,6 +244,7 @@ class Connection(Lifetime):
             "query_string": query,
             "headers": self.headers,
             "state": {},
+            "extensions": _EXTENSIONS,
         }
 
     def _run(self, exchange: Exchange) -> None:

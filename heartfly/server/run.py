@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from email.utils import format_datetime
 
 from uvicorn._types import ASGI3Application
@@ -71,13 +72,17 @@ class _Sweeper:
         self._shared = shared
         self._clock = clock
         self._loop = asyncio.get_running_loop()
+        self._second: datetime | None = None
         self.sweep()
 
     def sweep(self) -> None:
         shared = self._shared
         self._next = self._loop.call_later(shared.limits.sweep_s, self.sweep)
-        shared.date = format_datetime(self._clock.now(), usegmt=True).encode()
-        shared.default_headers = [(b"date", shared.date)]
+        second = self._clock.now().replace(microsecond=0)
+        if second != self._second:
+            self._second = second
+            shared.date = format_datetime(second, usegmt=True).encode()
+            shared.default_headers = [(b"date", shared.date)]
         now = self._loop.time()
         for connection in (*shared.connections, *shared.turned_away):
             connection.sweep(now)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from heartfly.core.check import edited, pause, resume
+from heartfly.core.values import replace
 from heartfly.core.words import Reason, RunOutcome, Status
 from tests.factories import (
     GRACE,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -10,7 +9,7 @@ import pytest
 
 from heartfly.core.check import after_ping, needs_past, pause, resume
 from heartfly.core.gates import Gate, Level, Op
-from heartfly.core.values import Check, Past, Run, came_before
+from heartfly.core.values import Check, Past, Run, came_before, replace
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
 from tests.factories import (
     GRACE,

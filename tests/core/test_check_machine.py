@@ -7,7 +7,6 @@ blind interval): chance alone does not find them.
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -26,7 +25,7 @@ from typing_extensions import override
 
 from heartfly.core.check import after_ping, after_silence, edited, needs_past, pause, resume
 from heartfly.core.gates import Gate, Level, Op
-from heartfly.core.values import Blind, Check, Flip, Past, Rules, Run, Signal, Step
+from heartfly.core.values import Blind, Check, Flip, Past, Rules, Run, Signal, Step, replace
 from heartfly.core.words import PingKind, RunOutcome, Status
 from tests.core import check_oracle as oracle
 from tests.core.check_oracle import SECOND, Event, Life

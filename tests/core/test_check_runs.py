@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from heartfly.core.check import MAX_OPEN_RUNS, after_ping, edited
-from heartfly.core.values import Check, Rules
+from heartfly.core.values import Check, Rules, replace
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from tests.factories import (
     GRACE,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from heartfly.core.check import SCHEDULE_RETRY, edited
-from heartfly.core.values import Check, NextAfter
+from heartfly.core.values import Check, NextAfter, replace
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from tests.factories import (
     GRACE,

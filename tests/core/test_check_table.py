@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 
 from heartfly.core.check import after_ping, edited, pause, resume
 from heartfly.core.gates import Gate, Level, Op
-from heartfly.core.values import Check, Rules, Step
+from heartfly.core.values import Check, Rules, Step, replace
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
 from tests.factories import (
     GRACE,

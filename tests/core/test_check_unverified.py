@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from heartfly.core.values import Blind
+from heartfly.core.values import Blind, replace
 from heartfly.core.words import Reason, RunOutcome, Status
 from tests.factories import (
     GRACE,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -10,7 +9,7 @@ import pytest
 
 from heartfly.core.explain import explain, explain_blind, span
 from heartfly.core.gates import Gate, Level, Op
-from heartfly.core.values import Blind, Flip, Run
+from heartfly.core.values import Blind, Flip, Run, replace
 from heartfly.core.words import PingKind, Reason, Status
 from tests.factories import make_check
 
