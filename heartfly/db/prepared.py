@@ -1,12 +1,13 @@
 """Statements that run thousands of times a second: compiled once, their values converted here.
 
 SQLAlchemy looks at a statement anew each time, and at each row for each column: for a ping that is five
-times what the database does. Here it writes the SQL, names the types and wraps what the driver raises; what
-runs each time is only the conversion of those values whose types need one.
+times what the database does. Here it writes the SQL, names the types and the errors; what runs each time is
+the conversion of those values whose types need one, and on SQLite the driver itself.
 """
 
 from __future__ import annotations
 
+import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,13 +33,21 @@ class Prepared:
 
     def run(self, tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
         """Run it once for each row of parameters, in order."""
-        if rows:
-            plan = self._plan(tx)
+        if not rows:
+            return
+        plan = self._plan(tx)
+        if plan.positional:
+            with _told_as_ever(tx, plan):
+                _sqlite(tx).executemany(plan.sql, plan.parameters(rows))
+        else:
             tx.conn.exec_driver_sql(plan.sql, plan.parameters(rows))
 
     def rows(self, tx: Tx, **values: Any) -> list[Any]:
         """What a select finds, as named tuples."""
         plan = self._plan(tx)
+        if plan.positional:
+            with _told_as_ever(tx, plan):
+                return plan.converted(_sqlite(tx).execute(plan.sql, plan.parameters([values])[0]).fetchall())
         with tx.conn.execute(plan.statement, values) as result:
             return plan.converted(result.cursor.fetchall())  # SQLAlchemy's own rows would be made for nothing
 
@@ -48,6 +57,31 @@ class Prepared:
         if plan is None:
             plan = self._plans[dialect.name] = _plan(self._make(tx), dialect)
         return plan
+
+
+def _sqlite(tx: Tx) -> sqlite3.Connection:
+    """The driver's connection. PostgreSQL's statements go through SQLAlchemy, which notices a connection that broke."""
+    connection: sqlite3.Connection = tx.conn.connection.driver_connection  # type: ignore[assignment]
+    return connection
+
+
+class _told_as_ever:  # noqa: N801 - reads as a verb
+    """What the driver raises, raised as SQLAlchemy raises it. A class: a generator would cost more than a statement."""
+
+    __slots__ = ("_plan", "_tx")
+
+    def __init__(self, tx: Tx, plan: _Plan) -> None:
+        self._tx = tx
+        self._plan = plan
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise sa.exc.DBAPIError.instance(
+                self._plan.sql, None, error, sqlite3.Error, hide_parameters=True, dialect=self._tx.conn.dialect
+            ) from error
 
 
 def among(tx: Tx, column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:
