@@ -137,6 +137,12 @@ def _is_secret(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 
 
+@lru_cache(maxsize=1024)
+def _secret_among(*names: str) -> frozenset[str]:
+    """Lines of one event have one set of names, so nearly all are known."""
+    return frozenset(name for name in names if _is_secret(name))
+
+
 class _Sink:
     """Where lines go. One lock and one write for each, so that lines of two threads never mix.
 
@@ -178,8 +184,17 @@ class _Sink:
             values["at"] = self._now().isoformat(timespec="microseconds")
         values["level"] = level
         values["event"] = self._text(event)
+        secret = _secret_among(*fields)
         for name, value in fields.items():
-            values[name] = GONE if _is_secret(name) and value else self._value(value)
+            kind = type(value)
+            if name in secret and value:
+                values[name] = GONE
+            elif kind is str:
+                values[name] = self._text(cast("str", value))
+            elif kind is int or value is None or kind is bool:
+                values[name] = value
+            else:
+                values[name] = self._value(value)
         self._put(_as_json(values) if self._as_json else _as_text(values))
 
     def _value(self, value: object) -> object:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
@@ -184,7 +185,12 @@ _LIFE = (
     "schedule_error",
 )
 
-_FLIPPED = frozenset({"status", "status_since", "status_reason", "flip_no"})
+_RARE = (
+    *("status", "status_since", "status_reason", "flip_no", "n_open_runs"),
+    *("late_told_at", "unverified_in_row", "schedule_error_at", "schedule_error"),
+)
+"""What an ordinary success leaves as it is."""
+_rare_before, _rare_after = attrgetter(*_RARE), itemgetter(*_RARE)
 
 
 def _update(names: Iterable[str]) -> Prepared:
@@ -199,7 +205,7 @@ def _update(names: Iterable[str]) -> Prepared:
 
 _UPDATE = _update(_LIFE)
 # SQLite writes the entry of an index anew even if its columns get the values that they have: a page for each ping.
-_UPDATE_BUT_STATUS = _update([name for name in _LIFE if name not in _FLIPPED])
+_UPDATE_STEADY = _update([name for name in _LIFE if name not in _RARE])
 
 
 def _upsert_runs(tx: Tx) -> Insert:
@@ -221,11 +227,10 @@ def save(tx: Tx, changed: Iterable[Stored]) -> None:
     for one_check in changed:
         row, life = one_check.row, life_of(one_check.check)
         life["b_pid"], life["b_id"] = one_check.pid, one_check.id
-        same = all(life[name] == getattr(row, name) for name in _FLIPPED)
-        (steady if same else flipped).append(life)
+        (steady if _rare_after(life) == _rare_before(row) else flipped).append(life)
         tx.changes.wake(one_check.check.wake_at)
     _UPDATE.run(tx, flipped)
-    _UPDATE_BUT_STATUS.run(tx, steady)
+    _UPDATE_STEADY.run(tx, steady)
 
 
 def save_runs(tx: Tx, found: Sequence[tuple[Stored, Run]]) -> None:

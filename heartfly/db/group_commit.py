@@ -101,6 +101,7 @@ class GroupCommitter:
         self._ready = threading.Condition()
         self._told = threading.Event()
         self._n_queued = 0
+        self._resting = False
         self._stopping = False
         self._session: WriteSession | None = None
         self._sweeper: asyncio.TimerHandle | None = None
@@ -140,7 +141,8 @@ class GroupCommitter:
                 raise OverloadedError("too many writes are waiting", retry_after=2)
             self._queues[priority].append(entry)
             self._n_queued += 1
-            self._ready.notify()
+            if self._resting:
+                self._ready.notify()
         self._waiting.append(entry)
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(self._timeout_s, self._sweep)
@@ -213,7 +215,9 @@ class GroupCommitter:
             while not self._n_queued:
                 if self._stopping:
                     return None
+                self._resting = True
                 self._ready.wait()
+                self._resting = False
             now = self._clock.monotonic()
             batch: list[_Entry] = []
             room = self._max_batch

@@ -11,6 +11,7 @@ import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -102,6 +103,7 @@ class _Plan:
     statement: Any
     sql: str
     names: tuple[str, ...]
+    pick: Callable[[Mapping[str, Any]], tuple[Any, ...]]
     positional: bool
     own: Mapping[str, Any]
     binds: tuple[tuple[int, Convert], ...]
@@ -109,13 +111,15 @@ class _Plan:
     results: tuple[tuple[int, Convert], ...]
 
     def parameters(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-        names, binds = self.names, self.binds
+        names, pick, binds = self.names, self.pick, self.binds
         found: list[Any] = []
         for row in [{**self.own, **row} for row in rows] if self.own else rows:
-            values = [row[name] for name in names]
+            values = list(pick(row))
             for place, convert in binds:
-                values[place] = convert(values[place])
-            found.append(tuple(values) if self.positional else dict(zip(names, values, strict=True)))
+                # Most instants of most rows are unknown: asking here costs a tenth of calling.
+                if (value := values[place]) is not None:
+                    values[place] = convert(value)
+            found.append(values if self.positional else dict(zip(names, values, strict=True)))
         return found
 
     def converted(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
@@ -124,7 +128,8 @@ class _Plan:
         for row in rows:
             values = list(row)
             for place, convert in results:
-                values[place] = convert(values[place])
+                if (value := values[place]) is not None:
+                    values[place] = convert(value)
             found.append(make(values))
         return found
 
@@ -140,6 +145,7 @@ def _plan(statement: Statement, dialect: Dialect) -> _Plan:
         statement=statement,
         sql=str(compiled),
         names=names,
+        pick=itemgetter(*names) if len(names) > 1 else lambda row: tuple(row[name] for name in names),
         positional=order is not None,
         own={name: compiled.params[name] for name in names if not compiled.binds[name].required},
         binds=_places(_own(compiled.binds[name].type, dialect).bind_processor(dialect) for name in names),

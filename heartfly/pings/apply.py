@@ -113,11 +113,13 @@ class PingApplier:
         )
 
     def _keep_rows(self, check: Stored, request: PingRequest, step: Step, signal: Signal, written: _Written) -> None:
-        key = {"pid": check.pid, "check_id": check.id, "n": step.check.n_pings}
+        n = step.check.n_pings
         run = step.run
         written.pings.append(
-            key
-            | {
+            {
+                "pid": check.pid,
+                "check_id": check.id,
+                "n": n,
                 "received_at": request.received_at,
                 "client_at": request.client_at,
                 "node_id": self._node_id,
@@ -134,8 +136,8 @@ class PingApplier:
             }
         )
         if request.body:
-            written.bodies.append(key | {"body": request.body})
-        if run is not None:
+            written.bodies.append({"pid": check.pid, "check_id": check.id, "n": n, "body": request.body})
+        if run is not None and signal.metrics:
             written.metrics += [
                 {
                     "pid": check.pid,
@@ -147,7 +149,6 @@ class PingApplier:
                 }
                 for name, value in signal.metrics.items()
             ]
-        n = step.check.n_pings
         if n % PRUNE_EVERY == 0 and n > self._keep:
             written.prune.append({"b_pid": check.pid, "b_check_id": check.id, "b_n": n - self._keep})
 

@@ -29,17 +29,20 @@ def client_address(scope: Mapping[str, Any], trusted: Sequence[Network]) -> tupl
     """
     peer_text = scope["client"][0] if scope.get("client") else ""
     scheme = str(scope.get("scheme", "http"))
-    peer = _peer(peer_text)
-    shown = str(peer) if peer is not None else peer_text
+    peer, shown = _peer(peer_text)
     if not trusted or not (not peer_text or _is_trusted(peer, trusted)):
         return shown, scheme
     return _client_of(scope, trusted) or shown, _scheme_of(scope) or scheme
 
 
 @lru_cache(maxsize=4096)
-def _peer(text: str) -> Address | None:
-    """As `_address`, for what the kernel says: jobs ping from few places. What clients write is not remembered."""
-    return _address(text)
+def _peer(text: str) -> tuple[Address | None, str]:
+    """As `_address`, for what the kernel says, and how it is shown: jobs ping from few places.
+
+    What clients write is not remembered.
+    """
+    peer = _address(text)
+    return peer, str(peer) if peer is not None else text
 
 
 def _client_of(scope: Mapping[str, Any], trusted: Sequence[Network]) -> str | None:
