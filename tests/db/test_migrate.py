@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import runpy
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from alembic.script import ScriptDirectory
 
 from heartfly.clock import SystemClock
 from heartfly.db.database import Database
-from heartfly.db.migrate import HEAD, alembic_config, current, upgrade
+from heartfly.db.migrate import HEAD, alembic_config, current, scripts, upgrade
 from heartfly.db.models import metadata
 from heartfly.errors import StoreError
 
@@ -82,3 +85,17 @@ def test_a_database_of_a_newer_version_is_left_alone(empty: Database) -> None:
 
     with pytest.raises(StoreError, match="newer"):
         upgrade(empty.engine)
+
+
+def test_the_next_migration_is_drafted_under_the_next_number(tmp_path: Path) -> None:
+    folder = tmp_path / "alembic"
+    shutil.copytree(scripts(), folder, ignore=shutil.ignore_patterns("__pycache__"))
+
+    number = runpy.run_path(str(scripts() / "draft.py"))["draft"]("what changes", folder=folder)
+
+    (written,) = folder.glob(f"versions/{number}_*.py")
+    assert int(HEAD) + 1 == int(number)
+    assert "what_changes" in written.name
+    text = written.read_text()
+    assert f"down_revision = '{HEAD}'" in text
+    assert re.search(r"def upgrade\(\) -> None:\n(?: +#.*\n)* +pass", text), "models and migrations agree"
