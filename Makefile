@@ -32,7 +32,7 @@ serve: ## run the server in this directory
 
 migration: ## write a new migration: make migration m="what changes"
 	@test -n "$(m)" || { echo 'say what changes: make migration m="..."' >&2; exit 2; }
-	$(BIN)python -m alembic -c alembic/alembic.ini revision --autogenerate -m "$(m)"
+	$(BIN)python alembic/draft.py "$(m)"
 
 bench: ## measure pings, alerts and start-up, as ratios to a bare prototype in the same run
 	$(BIN)python -m bench

@@ -39,6 +39,7 @@ from heartfly.notify.channels.base import ChannelContext, MailSettings
 from heartfly.notify.dispatch import Dispatcher
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.ingest import Ingest
+from heartfly.pings.prune import Keep
 from heartfly.pings.rate import RateLimiter
 from heartfly.sealing import Sealer, load_or_create
 from heartfly.server.forwarded import client_address
@@ -126,7 +127,11 @@ class App:
             ids=ids,
             node_id=ground.node_id,
             rate=RateLimiter(per_minute=settings.pings.rate_per_minute),
-            keep_per_check=settings.pings.keep_per_check,
+            keep=Keep(
+                pings=settings.pings.keep_per_check,
+                runs=settings.runs.keep_per_check,
+                run_age=timedelta(days=settings.runs.keep_days),
+            ),
         )
         self.ingest = Ingest(database, applier, clock)
         hearing = Hearing(

@@ -182,6 +182,13 @@ class Pings(Section, frozen=True):
     keep_per_check: Count = 1000
 
 
+class Runs(Section, frozen=True):
+    keep_days: Annotated[int, msgspec.Meta(ge=7, le=36_500)] = 90
+    """At least a week: signals that come late ask for what was up to four days before them."""
+    keep_per_check: Annotated[int, msgspec.Meta(ge=1000)] = 150_000
+    """Counted by pings. With a start and an end every five seconds, the shortest period, that is four days."""
+
+
 class Alerts(Section, frozen=True):
     """Storms on people's channels (email, chat); a webhook always gets every event."""
 
@@ -207,6 +214,7 @@ class Settings(Section, frozen=True):
     outgoing: Outgoing = Outgoing()
     log: Log = Log()
     pings: Pings = Pings()
+    runs: Runs = Runs()
     alerts: Alerts = Alerts()
     monitor: Monitor = Monitor()
 

@@ -21,11 +21,13 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import checks, flips, pings, runs
 from heartfly.pings.apply import PingApplier
+from heartfly.pings.prune import Keep
 from heartfly.pings.rate import RateLimiter
 from heartfly.pings.request import BySlug, ByUuid, PingRequest, PingResult
 from heartfly.sealing import Sealer, digest
 
 SEALER = Sealer([Fernet.generate_key()])
+KEEP = Keep(pings=200, runs=1000, run_age=timedelta(days=90))
 
 
 @dataclass
@@ -104,5 +106,5 @@ async def make_world(db: Database, ids: IdSource, at: datetime, *, slug: str = "
     project = await db.write(
         lambda tx: create_project(tx, slug=slug, name=slug.title(), zone="UTC", sealer=SEALER, at=at, ids=ids)
     )
-    applier = PingApplier(ids=ids, node_id=1, rate=RateLimiter(per_minute=per_minute), keep_per_check=200)
+    applier = PingApplier(ids=ids, node_id=1, rate=RateLimiter(per_minute=per_minute), keep=KEEP)
     return World(db, project, ids, applier)

@@ -54,7 +54,7 @@ def create_project(
             id=pid,
             uuid=str(uuid.uuid4()),
             slug=slug,
-            name=text.one_line(name, field="name", most=100, least=1),
+            name=text.name(name, field="name", most=100),
             zone=known_zone(zone).key,
             ping_key_hash=digest(ping_key),
             ping_key_enc=sealer.seal(ping_key.encode()),

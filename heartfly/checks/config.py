@@ -104,7 +104,7 @@ def merged(base: CheckConfig, asked: CheckIn, *, at: datetime) -> CheckConfig:
     """
     changes: dict[str, Any] = {}
     if isinstance(asked.name, str):
-        changes["name"] = text.one_line(asked.name, field="name", most=100, least=1)
+        changes["name"] = text.name(asked.name, field="name", most=100)
     if isinstance(asked.slug, str):
         changes["slug"] = text.slug(asked.slug, field="slug")
     if isinstance(asked.tags, list):
@@ -140,7 +140,7 @@ def _seconds(value: int, *, field: str, least: int) -> int:
 def _tags(tags: list[str]) -> tuple[str, ...]:
     if len(tags) > 50:
         raise InvalidValueError("tags", "must be at most 50")
-    cleaned = [text.one_line(tag, field=f"tags[{i}]", most=50, least=1) for i, tag in enumerate(tags)]
+    cleaned = [text.name(tag, field=f"tags[{i}]", most=50) for i, tag in enumerate(tags)]
     return tuple(dict.fromkeys(cleaned))
 
 

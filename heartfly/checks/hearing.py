@@ -118,7 +118,7 @@ def _row(tx: Tx, pid: int, uuid: str) -> Any:
 
 
 def _demand_free(tx: Tx, pid: int, name: str, *, but: int | None = None) -> None:
-    name = text.one_line(name, field="name", most=100, least=1)
+    name = text.name(name, field="name", most=100)
     query = sa.select(channels.c.id).where(channels.c.pid == pid, channels.c.name == name)
     taken = tx.conn.execute(query).scalar()
     if taken is not None and taken != but:

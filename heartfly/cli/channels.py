@@ -50,9 +50,10 @@ def _receiver(channel: Any) -> str:
 
 
 def _state(channel: Any) -> str:
-    if channel["failing_since"] is None:
-        return "ok"
-    return f"failing since {when(channel['failing_since'])}: {channel['last_error'] or 'no reason known'}"
+    state = str(channel["state"])
+    if state == "ok":
+        return state
+    return f"{state} since {when(channel[f'{state}_since'])}: {channel['last_error'] or 'no reason known'}"
 
 
 @channels_group.command("create")

@@ -1,4 +1,4 @@
-"""When a delivery that failed is tried again, and when we give up.
+"""When a delivery that failed is tried again, when others should hear of it, and when we give up.
 
 Quick at first, for a receiver that restarts; patient later, for one that is away overnight: ten tries
 in about 28 hours. Who tries, and what a failure is, is decided in notify/.
@@ -15,6 +15,10 @@ MAX_ATTEMPTS = len(DELAYS_S)
 JITTER = 0.1
 RETRY_AFTER_CAP_S = 3_600.0
 
+PATIENCE_S = 120.0
+"""A channel that delivers nothing for so long is news. By then the fourth try of a message has failed and the next is
+ten minutes away; a receiver that only restarted is back, and to tell of each restart would be noise."""
+
 
 def retry_at(
     attempt: int, *, failed_at: datetime, permanent: bool, retry_after_s: float | None, jitter: float
@@ -30,3 +34,13 @@ def retry_at(
     if retry_after_s is not None:
         delay_s = max(delay_s, min(retry_after_s, RETRY_AFTER_CAP_S))
     return failed_at + timedelta(seconds=delay_s)
+
+
+def outlasts_patience(*, since: datetime, failed_at: datetime, retry_after_s: float | None) -> bool:
+    """Return whether a channel fails for too long to be kept quiet about, though it is tried again.
+
+    `since`: its first failed try after its last success. The time for which the receiver asks counts at once:
+    in it nothing arrives either.
+    """
+    asked_s = max(0.0, min(retry_after_s or 0.0, RETRY_AFTER_CAP_S))
+    return (failed_at - since).total_seconds() + asked_s >= PATIENCE_S

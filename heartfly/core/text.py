@@ -1,7 +1,8 @@
 """What text from outside may hold: normal form C, no NUL, no control characters, no lone surrogates.
 
 PostgreSQL cannot store NUL, mail cannot carry line breaks in a header, and a name that cannot be
-delivered would silence its own alarm.
+delivered would silence its own alarm. A name that nobody can see, or that reorders the sentence around it,
+would hide it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,31 @@ from heartfly.errors import InvalidValueError
 
 SLUG = re.compile(r"[a-z0-9_-]{1,100}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# They show as nothing and mean nothing within a line, but come along with what is copied from a page.
+_NOTHING = re.compile(r"[\u00ad\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb]")
+_REORDERS = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp", "Mn", "Me"})
+# Letters and symbols that are drawn as a blank (Hangul fillers, the empty Braille pattern, the null notehead), what is
+# set aside for invisible characters to come, and what is no character.
+_BLANK = re.compile(r"[\u115f\u1160\u2065\u2800\u3164\uffa0\ufff0-\ufff8\ufdd0-\ufdef\U0001d159\U000e0000-\U000e0fff]")
+
+
+def name(value: str, *, field: str, most: int) -> str:
+    """One line that shows as something and leaves the text around it alone. Raises InvalidValueError.
+
+    What joins or shapes other characters stays in it: many scripts and emoji are written with that.
+    """
+    value = one_line(_NOTHING.sub("", value), field=field, most=most, least=1)
+    if _REORDERS.search(value):
+        raise InvalidValueError(field, "must not hold characters that reorder the text around them")
+    if not any(_can_be_seen(char) for char in value):
+        raise InvalidValueError(field, "must hold a character that can be seen")
+    return value
+
+
+def _can_be_seen(char: str) -> bool:
+    is_no_character = ord(char) & 0xFFFE == 0xFFFE  # the last two of each plane
+    return not (unicodedata.category(char) in _UNSEEN or _BLANK.match(char) or is_no_character)
 
 
 def one_line(value: str, *, field: str, most: int, least: int = 0) -> str:

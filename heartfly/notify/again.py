@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import attempts, deliveries, notifications
-from heartfly.notify.failing import GivenUp, give_up
+from heartfly.notify.failing import FailedTry, give_up
 from heartfly.notify.outbox import PENDING
 from heartfly.notify.work import LEASE, Ask, ChannelRow, Claimed
 
@@ -82,7 +82,7 @@ def _note_lost(tx: Tx, rows: Sequence[Any], now: datetime, ids: IdSource) -> Non
     ]
     tx.conn.execute(sa.insert(attempts), [one | {"error": LOST} for one in lost])
     given_up = [
-        GivenUp(delivery_id=row.id, pid=row.pid, channel_id=row.channel_id, error=LOST, at=now)
+        FailedTry(delivery_id=row.id, pid=row.pid, channel_id=row.channel_id, error=LOST, at=now)
         for row in rows
         if _is_hopeless(row)
     ]

@@ -148,7 +148,7 @@ def _locked(tx: Tx, pid: int, channel_uuid: str) -> Any:
 
 
 def _name(name: str) -> str:
-    return text.one_line(name, field="name", most=_MOST_NAME, least=1)
+    return text.name(name, field="name", most=_MOST_NAME)
 
 
 def _name_is_taken(name: object) -> ConflictError:

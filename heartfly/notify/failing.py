@@ -1,7 +1,8 @@
-"""What happens when a delivery is given up: its channel is failing, and the project hears of it elsewhere.
+"""What failed tries do to their channel: it is retrying, then failing, and the project hears of it elsewhere.
 
-Told once for each time a channel begins to fail, in the transaction that gives up; its first success ends
-it. Only channels that work are told, so two dead ones never tell each other in turns.
+Retrying from its first failed try on, failing once a message is given up, in order again from its first
+success on. Others are told once in all that: when it lasts (core/retry.py), or at once when a message is
+given up. Only channels that work are told, so two dead ones never tell each other in turns.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from heartfly.core.alerts import Alert, ChannelFacts
+from heartfly.core.retry import outlasts_patience
 from heartfly.core.words import AlertKind
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
@@ -25,19 +27,22 @@ log = logger("heartfly.notify")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GivenUp:
+class FailedTry:
+    """A try that failed, of a delivery that is tried again or given up. `wish_s`: the receiver's own Retry-After."""
+
     delivery_id: str
     pid: int
     channel_id: int
     error: str
     at: datetime
+    wish_s: float | None = None
     quiet: bool = False
     """A test: whoever asked for it is looking, and a working channel may be tested with a wrong address."""
 
 
-def give_up(tx: Tx, lost: Sequence[GivenUp], *, ids: IdSource) -> None:
-    """End these deliveries as failed, and tell the projects' other channels where a channel begins to fail."""
-    failed: dict[int, tuple[GivenUp, int]] = {}
+def give_up(tx: Tx, lost: Sequence[FailedTry], *, ids: IdSource) -> None:
+    """End these deliveries as failed: their channels are failing."""
+    failed: dict[int, tuple[FailedTry, int]] = {}
     for one in lost:
         ended = {"state": "failed", "done_at": one.at}
         free = {"next_at": None, "lease_until": None, "node_id": None}
@@ -50,7 +55,19 @@ def give_up(tx: Tx, lost: Sequence[GivenUp], *, ids: IdSource) -> None:
         if not one.quiet:
             failed[one.channel_id] = (one, n_lost + failed.get(one.channel_id, (one, 0))[1])
     for one, n_lost in failed.values():
-        _begin_to_fail(tx, one, n_lost, ids)
+        row = _note(tx, one, failing_since=sa.func.coalesce(channels.c.failing_since, sa.literal(one.at, _INSTANT)))
+        if row.told_at is None:
+            _tell(tx, one, row, n_lost=n_lost, ids=ids)
+
+
+def stumble(tx: Tx, tried: Sequence[FailedTry], *, ids: IdSource) -> None:
+    """These failed and are tried again: their channels are retrying. Of each channel its latest try counts."""
+    latest = {one.channel_id: one for one in sorted(tried, key=lambda one: one.at)}
+    for one in latest.values():
+        row = _note(tx, one)
+        since = row.retrying_since
+        if row.told_at is None and outlasts_patience(since=since, failed_at=one.at, retry_after_s=one.wish_s):
+            _tell(tx, one, row, n_lost=0, ids=ids)
 
 
 def works_again(tx: Tx, arrived: Collection[tuple[int, int]]) -> None:
@@ -60,26 +77,29 @@ def works_again(tx: Tx, arrived: Collection[tuple[int, int]]) -> None:
         .where(
             channels.c.pid.in_({pid for pid, _ in arrived}),
             channels.c.id.in_({channel_id for _, channel_id in arrived}),
-            channels.c.failing_since.is_not(None),
+            channels.c.retrying_since.is_not(None),
         )
-        .values(failing_since=None, last_error=None)
+        .values(retrying_since=None, failing_since=None, told_at=None, last_error=None)
     )
 
 
-def _begin_to_fail(tx: Tx, one: GivenUp, n_lost: int, ids: IdSource) -> None:
-    this = sa.and_(channels.c.pid == one.pid, channels.c.id == one.channel_id)
-    tx.conn.execute(sa.update(channels).where(this).values(last_error=one.error))
-    begins = sa.update(channels).where(this, channels.c.failing_since.is_(None)).values(failing_since=one.at)
-    if tx.conn.execute(begins).rowcount:
-        row = tx.conn.execute(sa.select(channels.c.uuid, channels.c.name, channels.c.kind).where(this)).one()
-        facts = ChannelFacts(uuid=row.uuid, name=row.name, kind=row.kind, error=one.error, n_failed=n_lost)
-        _tell(tx, one, facts, ids)
+_INSTANT = channels.c.retrying_since.type
 
 
-def _tell(tx: Tx, one: GivenUp, facts: ChannelFacts, ids: IdSource) -> None:
-    hearing = _who_can_hear(tx, one)
+def _note(tx: Tx, one: FailedTry, **more: Any) -> Any:
+    """Write the trouble down where it is seen, and return the channel. Its row is ours until the commit."""
+    since = sa.func.coalesce(channels.c.retrying_since, sa.literal(one.at, _INSTANT))
+    update = sa.update(channels).where(channels.c.pid == one.pid, channels.c.id == one.channel_id)
+    values = {"retrying_since": since, "last_error": one.error} | more
+    c = channels.c
+    return tx.conn.execute(update.values(values).returning(c.uuid, c.name, c.kind, c.retrying_since, c.told_at)).one()
+
+
+def _tell(tx: Tx, one: FailedTry, row: Any, *, n_lost: int, ids: IdSource) -> None:
+    """If nobody can hear it now, the channel's next failed try tells it."""
+    hearing = _who_can_hear(tx, one, lost=n_lost > 0)
     if not hearing:
-        log.warning("channel_failing", channel=facts.uuid, told="nobody: no other channel of the project works")
+        log.warning("channel_failing", channel=row.uuid, told="nobody: no other channel of the project works")
         return
     project = tx.conn.execute(sa.select(projects.c.slug, projects.c.name).where(projects.c.id == one.pid)).one()
     alert = Alert(
@@ -89,20 +109,24 @@ def _tell(tx: Tx, one: GivenUp, facts: ChannelFacts, ids: IdSource) -> None:
         project_name=project.name,
         at=one.at,
         decided_at=one.at,
-        channel=facts,
+        channel=ChannelFacts(uuid=row.uuid, name=row.name, kind=row.kind, error=one.error, n_failed=n_lost),
     )
     entry = Entry(pid=one.pid, source=f"channel:{one.channel_id}", alert=alert, channel_ids=hearing)
     enqueue(tx, [entry], ids=ids, now=one.at)
+    this = sa.and_(channels.c.pid == one.pid, channels.c.id == one.channel_id)
+    tx.conn.execute(sa.update(channels).where(this).values(told_at=one.at))
 
 
-def _who_can_hear(tx: Tx, one: GivenUp) -> list[int]:
+def _who_can_hear(tx: Tx, one: FailedTry, *, lost: bool) -> list[int]:
     """The working channels that want such news, so not this one; if none does, all that work.
 
-    To be told unasked is better than an alarm that nobody gets.
+    To be told unasked is better than an alarm that nobody gets. Where something is `lost` already and none works,
+    those are told that are tried again: there may be no other try here from which to tell it.
     """
-    query = sa.select(channels.c.id, channels.c.events).where(
-        channels.c.pid == one.pid, channels.c.failing_since.is_(None)
+    query = sa.select(channels.c.id, channels.c.events, channels.c.retrying_since).where(
+        channels.c.pid == one.pid, channels.c.failing_since.is_(None), channels.c.id != one.channel_id
     )
-    working: Sequence[Any] = tx.conn.execute(query).all()
+    able: Sequence[Any] = tx.conn.execute(query).all()
+    working = [row for row in able if row.retrying_since is None] or (able if lost else ())
     wanting = [row.id for row in working if AlertKind.CHANNEL_FAILING.value in row.events]
     return wanting or [row.id for row in working]

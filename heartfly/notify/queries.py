@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import sqlalchemy as sa
@@ -36,10 +36,19 @@ class ChannelView:
     config: dict[str, Any] | None
     events: tuple[str, ...]
     created_at: datetime
+    retrying_since: datetime | None
+    """Its first try that failed; None from a success on, as the next two are."""
     failing_since: datetime | None
+    """When a message was given up for the first time."""
     last_error: str | None
     n_checks: int
     rev: int
+
+    @property
+    def state(self) -> Literal["ok", "retrying", "failing"]:
+        if self.failing_since is not None:
+            return "failing"
+        return "ok" if self.retrying_since is None else "retrying"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +156,7 @@ async def _channels(
             config=_public(row, sealer),
             events=tuple(row.events),
             created_at=row.created_at,
+            retrying_since=row.retrying_since,
             failing_since=row.failing_since,
             last_error=row.last_error,
             n_checks=row.n_checks,

@@ -6,7 +6,7 @@ try again is core/retry.py's, whom to tell of a failure failing.py's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from heartfly.core.retry import retry_at
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import attempts, deliveries, notifications
-from heartfly.notify.failing import GivenUp, give_up, works_again
+from heartfly.db.models import attempts, channels, deliveries, notifications
+from heartfly.notify.failing import FailedTry, give_up, stumble, works_again
 from heartfly.notify.outbox import PENDING
 from heartfly.notify.work import Claimed
 
@@ -60,14 +60,26 @@ class Outcome:
 
 def record(tx: Tx, outcomes: Sequence[Outcome], *, node_id: int, ids: IdSource) -> list[bool]:
     """Tell of each outcome whether it counted; False: its lease had been taken over, or the channel is gone."""
+    _lock_failing(tx, outcomes)
     held = _held(tx, outcomes, node_id)
     counting = [one for one in outcomes if held.get(one.claimed.id) == one.claimed.attempt]
     if counting:
         tx.conn.execute(sa.insert(attempts), [_attempt_row(one) for one in counting])
         _arrived(tx, [one for one in counting if one.failure is None])
-        _try_again(tx, [one for one in counting if one.retry_at is not None])
-        give_up(tx, list(_given_up(counting)), ids=ids)
+        failed = [(one, _failed_try(one, one.failure)) for one in counting if one.failure is not None]
+        _try_again(tx, [one for one, _ in failed if one.retry_at is not None])
+        give_up(tx, [its for one, its in failed if one.retry_at is None], ids=ids)
+        stumble(tx, [its for one, its in failed if one.retry_at is not None], ids=ids)
     return [held.get(one.claimed.id) == one.claimed.attempt for one in outcomes]
+
+
+def _lock_failing(tx: Tx, outcomes: Sequence[Outcome]) -> None:
+    """Channels before their deliveries, in the order of ids: so do all who hold both, and none waits in a circle."""
+    failing = {one.claimed.channel.id for one in outcomes if one.failure is not None}
+    if tx.on_postgres and failing:
+        pids = {one.claimed.pid for one in outcomes}
+        query = sa.select(channels.c.id).where(channels.c.pid.in_(pids), channels.c.id.in_(failing))
+        tx.conn.execute(query.order_by(channels.c.id).with_for_update(key_share=True))
 
 
 def _held(tx: Tx, outcomes: Sequence[Outcome], node_id: int) -> dict[str, int]:
@@ -120,14 +132,13 @@ def _try_again(tx: Tx, failed: Sequence[Outcome]) -> None:
         tx.conn.execute(sa.update(deliveries).where(deliveries.c.id == one.claimed.id).values(waiting | doubt))
 
 
-def _given_up(outcomes: Iterable[Outcome]) -> Iterable[GivenUp]:
-    for one in outcomes:
-        if one.failure is not None and one.retry_at is None:
-            yield GivenUp(
-                delivery_id=one.claimed.id,
-                pid=one.claimed.pid,
-                channel_id=one.claimed.channel.id,
-                error=one.failure.error,
-                at=one.ended_at,
-                quiet=one.is_test,
-            )
+def _failed_try(one: Outcome, failure: Failure) -> FailedTry:
+    return FailedTry(
+        delivery_id=one.claimed.id,
+        pid=one.claimed.pid,
+        channel_id=one.claimed.channel.id,
+        error=failure.error,
+        at=one.ended_at,
+        wish_s=failure.wish_s,
+        quiet=one.is_test,
+    )

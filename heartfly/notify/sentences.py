@@ -125,7 +125,7 @@ def advice(alert: Alert) -> str:
         case AlertKind.SCHEDULE_ERROR, _:
             return "Until that works, silence of this check raises no alarm. Please look at its schedule."
         case AlertKind.CHANNEL_FAILING, _:
-            return "You get this on another channel. Whoever reads the failing one does not hear of alarms."
+            return _unheard(alert)
         case AlertKind.UP, Reason.RETRACTED:
             return "Please ignore the alarm before this one."
         case AlertKind.DOWN, Reason.MISSED_TWICE_UNVERIFIED:
@@ -215,6 +215,13 @@ def _late(alert: Alert) -> str:
 def _failing(alert: Alert) -> str:
     error = one_line(alert.channel.error, limit=300).rstrip(".") if alert.channel is not None else ""
     return f"do not arrive{': ' + error if error else ''}"
+
+
+def _unheard(alert: Alert) -> str:
+    here = "You get this on another channel."
+    if alert.channel is not None and not alert.channel.n_failed:
+        return f"{here} We go on trying; until that works, whoever reads the failing one does not hear of alarms."
+    return f"{here} Whoever reads the failing one does not hear of alarms."
 
 
 def _blind(alert: Alert) -> str:

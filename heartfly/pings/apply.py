@@ -29,10 +29,9 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, checks, ping_bodies, pings, projects, run_metrics
 from heartfly.db.prepared import Prepared, among
 from heartfly.pings.past import past_of
+from heartfly.pings.prune import EVERY, Due, Keep, prune
 from heartfly.pings.rate import RateLimiter
 from heartfly.pings.request import BySlug, ByUuid, PingOutcome, PingRequest, PingResult
-
-PRUNE_EVERY = 100
 
 
 @dataclass(slots=True)
@@ -42,15 +41,15 @@ class _Written:
     pings: list[dict[str, Any]] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     metrics: list[dict[str, Any]] = field(default_factory=list)
-    prune: list[dict[str, Any]] = field(default_factory=list)
+    prune: list[Due] = field(default_factory=list)
 
 
 class PingApplier:
-    def __init__(self, *, ids: IdSource, node_id: int, rate: RateLimiter, keep_per_check: int) -> None:
+    def __init__(self, *, ids: IdSource, node_id: int, rate: RateLimiter, keep: Keep) -> None:
         self._ids = ids
         self._node_id = node_id
         self._rate = rate
-        self._keep = keep_per_check
+        self._keep = keep
 
     def apply(self, tx: Tx, items: Sequence[PingRequest]) -> list[PingResult]:
         """One result for each ping, in order. They are folded in the order in which they were received."""
@@ -68,6 +67,8 @@ class PingApplier:
         if taken:
             record(tx, taken, ids=self._ids, now=max(item.received_at for item in items))
         _write(tx, written)
+        if written.prune:
+            prune(tx, written.prune, self._keep)
         return [result or PingResult(PingOutcome.NOT_FOUND) for result in results]
 
     # --- one ping
@@ -149,8 +150,8 @@ class PingApplier:
                 }
                 for name, value in signal.metrics.items()
             ]
-        if n % PRUNE_EVERY == 0 and n > self._keep:
-            written.prune.append({"b_pid": check.pid, "b_check_id": check.id, "b_n": n - self._keep})
+        if n % EVERY == 0 and n > self._keep.pings:
+            written.prune.append(Due(pid=check.pid, check_id=check.id, n_pings=n, at=request.received_at))
 
     # --- which checks are meant
 
@@ -247,16 +248,6 @@ _CHECKS_AT = Prepared(
 )
 _INSERT_PINGS = Prepared(lambda _: sa.insert(pings))
 _INSERT_BODIES = Prepared(lambda _: sa.insert(ping_bodies))
-_PRUNE_PINGS = sa.delete(pings).where(
-    pings.c.pid == sa.bindparam("b_pid"),
-    pings.c.check_id == sa.bindparam("b_check_id"),
-    pings.c.n <= sa.bindparam("b_n"),
-)
-_PRUNE_BODIES = sa.delete(ping_bodies).where(
-    ping_bodies.c.pid == sa.bindparam("b_pid"),
-    ping_bodies.c.check_id == sa.bindparam("b_check_id"),
-    ping_bodies.c.n <= sa.bindparam("b_n"),
-)
 
 
 def _write(tx: Tx, written: _Written) -> None:
@@ -269,6 +260,3 @@ def _write(tx: Tx, written: _Written) -> None:
             set_={"at": insert.excluded.at, "value": insert.excluded.value},
         )
         tx.conn.execute(statement, written.metrics)
-    if written.prune:
-        tx.conn.execute(_PRUNE_PINGS, written.prune)
-        tx.conn.execute(_PRUNE_BODIES, written.prune)

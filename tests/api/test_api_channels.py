@@ -63,6 +63,8 @@ async def test_a_webhook_gets_a_secret_that_is_shown_once(house: House) -> None:
         "events": again["events"],
         "n_checks": 0,
         "created_at": "2026-03-02T10:00:00Z",
+        "state": "ok",
+        "retrying_since": None,
         "failing_since": None,
         "last_error": None,
         "secret": None,
@@ -232,6 +234,21 @@ async def test_a_deleted_channel_is_gone_from_its_checks(house: House) -> None:
 
     assert (204, 404) == (gone.status, again.status)
     assert [] == (await house.full("GET", f"/v1/checks/{check.uuid}")).json["channels"]
+
+
+async def test_a_channel_tells_how_it_does(house: House) -> None:
+    made = await added(house)
+    troubled = sa.update(channels).where(channels.c.uuid == made["id"])
+
+    async def told(**trouble: Any) -> Any:
+        await house.world.db.write(lambda tx: tx.conn.execute(troubled.values(trouble)) and None)
+        one = (await house.full("GET", f"/v1/channels/{made['id']}")).json
+        assert [one] == (await house.full("GET", "/v1/channels")).json["items"]
+        return [one["state"], one["retrying_since"], one["failing_since"], one["last_error"]]
+
+    first, later = "2026-03-02T10:00:00Z", "2026-03-02T10:02:00Z"
+    assert ["retrying", first, None, "no answer"] == await told(retrying_since=START, last_error="no answer")
+    assert ["failing", first, later, "no answer"] == await told(failing_since=START + 2 * MINUTE)
 
 
 async def test_channels_are_paged(house: House) -> None:

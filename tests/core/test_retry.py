@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartfly.core.retry import DELAYS_S, MAX_ATTEMPTS, retry_at
+from heartfly.core.retry import DELAYS_S, JITTER, MAX_ATTEMPTS, PATIENCE_S, outlasts_patience, retry_at
 
 FAILED_AT = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
 MIDDLE = 0.5
@@ -70,3 +70,30 @@ def test_the_next_try_is_never_sooner_than_planned_nor_later_than_planned_or_an_
     assert at is not None
     assert planned * 0.9 - timedelta(microseconds=1) <= at - FAILED_AT
     assert at - FAILED_AT <= max(planned * 1.1, timedelta(hours=1)) + timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("failing_for_s", "asked", "expected"),
+    [
+        (0.0, None, False),
+        (119.999, None, False),
+        (120.0, None, True),
+        (90.0, 29.9, False),
+        (90.0, 30.0, True),
+        (0.0, 3_600.0, True),
+        (119.0, -5.0, False),
+        (120.0, -5.0, True),
+    ],
+)
+def test_two_minutes_without_a_message_are_news_and_a_wait_that_is_asked_for_counts(
+    failing_for_s: float,
+    asked: float | None,
+    expected: bool,  # noqa: FBT001 - a column
+) -> None:
+    failed_at = FAILED_AT + timedelta(seconds=failing_for_s)
+    assert expected == outlasts_patience(since=FAILED_AT, failed_at=failed_at, retry_after_s=asked)
+
+
+def test_it_is_the_fourth_try_of_one_message_that_outlasts_our_patience() -> None:
+    after_s = [sum(DELAYS_S[1:n]) for n in range(1, 5)]
+    assert after_s[2] * (1 + JITTER) < PATIENCE_S <= after_s[3] * (1 - JITTER)

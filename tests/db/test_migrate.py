@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import runpy
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from heartfly.clock import SystemClock
 from heartfly.db.database import Database
-from heartfly.db.migrate import HEAD, alembic_config, current, upgrade
-from heartfly.db.models import metadata
+from heartfly.db.migrate import HEAD, alembic_config, current, scripts, upgrade
+from heartfly.db.models import channels, metadata
 from heartfly.errors import StoreError
 
 
@@ -75,6 +79,47 @@ def test_a_migration_killed_at_any_statement_can_be_run_again(empty: Database, a
     assert [] == differences(empty)
 
 
+def upgrade_to(database: Database, version: str) -> None:
+    with database.engine.connect() as connection:
+        command.upgrade(alembic_config(connection), version)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_a_later_migration_killed_at_any_statement_keeps_what_is_there(empty: Database, at: int) -> None:
+    upgrade_to(empty, "0001")
+    columns = "pid, id, uuid, kind, name, config_enc, events, created_at, failing_since, rev"
+    value = "'2026-03-02 03:00:00+00'" if empty.on_postgres else "1772420400000000"
+    with empty.engine.begin() as connection:
+        for number, since in enumerate([value, "NULL"]):
+            row = f"1, {number}, 'u{number}', 'slack', 'n{number}', '', '[]', {value}, {since}, 1"
+            connection.exec_driver_sql(f"INSERT INTO channels ({columns}) VALUES ({row})")
+    changes = 0
+
+    def kill(conn: sa.Connection, cursor: object, statement: str, *_: object) -> None:
+        nonlocal changes
+        changes += statement.startswith(("ALTER", "UPDATE"))
+        if changes == at:
+            raise Killed
+
+    sa.event.listen(empty.engine, "before_cursor_execute", kill)
+    with pytest.raises(Killed):
+        upgrade(empty.engine)
+    sa.event.remove(empty.engine, "before_cursor_execute", kill)
+    empty.engine.dispose()
+    with empty.engine.connect() as connection:
+        assert "0001" == current(connection)
+
+    upgrade(empty.engine)
+
+    assert [] == differences(empty)
+    with empty.engine.connect() as connection:
+        troubles = sa.select(channels.c.retrying_since, channels.c.failing_since, channels.c.told_at)
+        failing, ok = connection.execute(troubles.order_by(channels.c.id)).all()
+    assert failing.failing_since is not None
+    assert {failing.failing_since} == set(failing)
+    assert (None, None, None) == tuple(ok)
+
+
 def test_a_database_of_a_newer_version_is_left_alone(empty: Database) -> None:
     upgrade(empty.engine)
     with empty.engine.begin() as connection:
@@ -82,3 +127,17 @@ def test_a_database_of_a_newer_version_is_left_alone(empty: Database) -> None:
 
     with pytest.raises(StoreError, match="newer"):
         upgrade(empty.engine)
+
+
+def test_the_next_migration_is_drafted_under_the_next_number(tmp_path: Path) -> None:
+    folder = tmp_path / "alembic"
+    shutil.copytree(scripts(), folder, ignore=shutil.ignore_patterns("__pycache__"))
+
+    number = runpy.run_path(str(scripts() / "draft.py"))["draft"]("what changes", folder=folder)
+
+    (written,) = folder.glob(f"versions/{number}_*.py")
+    assert int(HEAD) + 1 == int(number)
+    assert "what_changes" in written.name
+    text = written.read_text()
+    assert f"down_revision = '{HEAD}'" in text
+    assert re.search(r"def upgrade\(\) -> None:\n(?: +#.*\n)* +pass", text), "models and migrations agree"

@@ -23,7 +23,7 @@ from heartfly.monitor.watch import Watcher
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.rate import RateLimiter
 from tests.sim_clock import SimClock
-from tests.world import World, make_world
+from tests.world import KEEP, World, make_world
 
 pytestmark = pytest.mark.anyio
 
@@ -301,7 +301,7 @@ async def test_a_signal_after_a_start_is_newer_than_all_before_it_whatever_the_c
     await tower.go(T0 + HOUR)
     await tower.watcher.leave()
     await Tower(world, SimClock(T0), node_id=2).watcher.join()  # the clock was set back meanwhile
-    applier = PingApplier(ids=world.ids, node_id=2, rate=RateLimiter(per_minute=1200), keep_per_check=200)
+    applier = PingApplier(ids=world.ids, node_id=2, rate=RateLimiter(per_minute=1200), keep=KEEP)
 
     await replace(world, applier=applier).ping(check, T0 + MINUTE, PingKind.FAIL)
 
@@ -340,7 +340,7 @@ async def test_a_run_that_ends_after_the_clock_was_put_back_does_not_hang(
     await world.ping(check, T0, PingKind.START)
     tower.clock.step_wall(-10 * MINUTE)
     if restarted and not world.db.on_postgres:  # where nodes live side by side, only the time could tell
-        world.applier = PingApplier(ids=world.ids, node_id=2, rate=RateLimiter(per_minute=1200), keep_per_check=200)
+        world.applier = PingApplier(ids=world.ids, node_id=2, rate=RateLimiter(per_minute=1200), keep=KEEP)
     await world.ping(check, T0 - 5 * MINUTE)
 
     await tower.go(T0 + HOUR)

@@ -196,6 +196,13 @@ CHANNEL_FAILING = Alert(
         n_failed=1,
     ),
 )
+CHANNEL_RETRYING = replace(
+    CHANNEL_FAILING,
+    key="channel:3:2",
+    channel=ChannelFacts(
+        uuid="aa11d0a2-1f0b-4c5e-8a53-6a1f77f3c0de", name="#ops on Slack", kind="slack", error="no answer within 15 s"
+    ),
+)
 TEST = Alert(
     key="test:3:1",
     kind=AlertKind.TEST,
@@ -220,6 +227,7 @@ ALL = {
     "unverified": UNVERIFIED,
     "schedule_error": SCHEDULE_ERROR,
     "channel_failing": CHANNEL_FAILING,
+    "channel_retrying": CHANNEL_RETRYING,
     "test": TEST,
 }
 

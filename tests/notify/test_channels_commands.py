@@ -93,6 +93,7 @@ async def test_a_channel_may_hear_nothing_but_tests(post: PostOffice) -> None:
     [
         ("kind", {"kind": "carrier pigeon"}),
         ("name", {"name": " "}),
+        ("name", {"name": "\u200d\u3164"}),
         ("name", {"name": "two\nlines"}),
         ("name", {"name": "x" * 101}),
         ("config.url", {"config": {"url": "ftp://example.com"}}),

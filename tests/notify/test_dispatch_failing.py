@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from heartfly.core.words import AlertKind
 from heartfly.db.models import channels
 from heartfly.errors import DeliveryError
-from heartfly.notify.commands import send_test
+from heartfly.notify.commands import Changed, send_test
 from heartfly.notify.message import Delivery
 from tests.notify.examples import at
 from tests.notify.post_office import PostOffice, ScriptedChannel
@@ -20,10 +20,21 @@ pytestmark = pytest.mark.anyio
 
 NOW = at("03:10")
 SECOND = timedelta(seconds=1)
+Trouble = tuple[datetime | None, datetime | None, datetime | None, str | None]
+NO_TROUBLE: Trouble = (None, None, None, None)
 
 
 async def gone(_: Delivery) -> None:
     raise DeliveryError("the receiver answered 404: no_service", permanent=True, code=404, reply="no_service")
+
+
+async def away(_: Delivery) -> None:
+    raise DeliveryError("the receiver answered 503", code=503)
+
+
+async def trouble(post: PostOffice, channel: Changed) -> Trouble:
+    row = await post.channel_row(channel)
+    return row.retrying_since, row.failing_since, row.told_at, row.last_error
 
 
 def dead(kind: str = "dead") -> ScriptedChannel:
@@ -152,9 +163,6 @@ async def test_many_that_fail_together_are_counted_and_told_once(post: PostOffic
 
 
 async def test_a_test_is_tried_once_and_tells_nobody(post: PostOffice) -> None:
-    async def away(_: Delivery) -> None:
-        raise DeliveryError("no reply")
-
     broken, _ = await post.scripted("away"), await post.scripted()
     well = ScriptedChannel()
     await post.db.write(lambda tx: send_test(tx, post.pid, broken.uuid, at=post.at, ids=post.ids))
@@ -163,16 +171,175 @@ async def test_a_test_is_tried_once_and_tells_nobody(post: PostOffice) -> None:
 
     assert ["failed"] == await post.states()
     assert [] == well.tried
-    assert (await post.channel_row(broken)).failing_since is None
+    assert NO_TROUBLE == await trouble(post, broken)
 
 
 async def test_a_test_that_arrives_ends_the_failure(post: PostOffice) -> None:
     channel = await post.scripted()
-    failing = sa.update(channels).values(failing_since=post.at, last_error="the receiver answered 404")
+    since = dict.fromkeys(("retrying_since", "failing_since", "told_at"), post.at)
+    failing = sa.update(channels).values(last_error="the receiver answered 404", **since)
     await post.db.write(lambda tx: tx.conn.execute(failing) and None)
     await post.db.write(lambda tx: send_test(tx, post.pid, channel.uuid, at=post.at, ids=post.ids))
 
     await post.dispatcher(ScriptedChannel()).round(NOW)
 
-    row = await post.channel_row(channel)
-    assert (None, None) == (row.failing_since, row.last_error)
+    assert NO_TROUBLE == await trouble(post, channel)
+
+
+async def test_from_its_first_failed_try_on_a_channel_is_retrying_until_a_message_arrives(post: PostOffice) -> None:
+    channel, other = await post.scripted("away"), await post.scripted()
+    errors = ["the receiver answered 503", "the receiver answered 502"]
+
+    async def twice(_: Delivery) -> None:
+        if errors:
+            raise DeliveryError(errors.pop(0))
+
+    dispatcher = post.dispatcher(ScriptedChannel(twice, kind="away"), ScriptedChannel())
+    await post.alert([channel.channel_id])
+
+    found = []
+    due: datetime | None = NOW
+    while due is not None:
+        due = await dispatcher.round(due)
+        found.append(await trouble(post, channel))
+
+    assert [
+        (NOW, None, None, "the receiver answered 503"),
+        (NOW, None, None, "the receiver answered 502"),
+        NO_TROUBLE,
+    ] == found
+    assert [] == await post.alert_rows(AlertKind.CHANNEL_FAILING)
+    assert NO_TROUBLE == await trouble(post, other)
+
+
+async def test_one_that_stays_away_is_told_about_once_after_its_fourth_try_and_fails_after_its_last(
+    post: PostOffice,
+) -> None:
+    broken, _ = await post.scripted("away", name="#ops"), await post.scripted()
+    receiver, well = ScriptedChannel(away, kind="away"), ScriptedChannel()
+    dispatcher = post.dispatcher(receiver, well)
+    await post.alert([broken.channel_id])
+
+    told, states = [], []
+    due: datetime | None = NOW
+    while due is not None:
+        now, due = due, await dispatcher.round(due)
+        told.append(len(well.sent))
+        states.append(await trouble(post, broken))
+
+    assert [0, 0, 0, 1, 1, 1, 1, 1, 1, 1] == told[:10]
+    assert 10 == len(receiver.tried)
+    (news,) = well.sent[0].alerts
+    assert news.channel is not None
+    assert ("#ops", "the receiver answered 503", 0) == (news.channel.name, news.channel.error, news.channel.n_failed)
+    assert news.at - NOW <= timedelta(minutes=3)
+    assert {NOW} == {since for since, _, _, _ in states}
+    assert [None] * 3 + [news.at] * 7 == [told_at for _, _, told_at, _ in states]
+    assert [None] * 9 + [now] == [failing_since for _, failing_since, _, _ in states]
+    assert ["failed", "sent"] == await post.states()
+
+
+async def test_a_receiver_that_asks_for_an_hour_is_told_about_at_once(post: PostOffice) -> None:
+    async def busy(_: Delivery) -> None:
+        raise DeliveryError("the receiver answered 429", code=429, retry_after=3600.0)
+
+    broken, _ = await post.scripted("busy"), await post.scripted()
+    well = ScriptedChannel()
+    await post.alert([broken.channel_id])
+
+    await post.dispatcher(ScriptedChannel(busy, kind="busy"), well).round(NOW)
+
+    assert 1 == len(well.sent)
+    assert (NOW, None, NOW, "the receiver answered 429") == await trouble(post, broken)
+
+
+async def test_many_messages_that_fail_in_one_moment_are_no_news_yet(post: PostOffice) -> None:
+    broken, _ = await post.scripted("away"), await post.scripted()
+    well = ScriptedChannel()
+    await post.alerts([broken.channel_id], [f"check:{i}" for i in range(8)])
+
+    await post.dispatcher(ScriptedChannel(away, kind="away"), well).round(NOW)
+
+    assert [] == well.sent
+    assert (NOW, None, None, "the receiver answered 503") == await trouble(post, broken)
+
+
+async def test_a_message_that_fails_among_others_that_arrive_is_no_news_until_it_is_given_up(post: PostOffice) -> None:
+    poison = await post.alert([(await post.scripted("odd")).channel_id], "check:poison")
+    broken, _ = (await post.notifications())[0].channel_id, await post.scripted()
+
+    async def odd(delivery: Delivery) -> None:
+        if delivery.alerts[0].key == poison:
+            await away(delivery)
+
+    well = ScriptedChannel()
+    dispatcher = post.dispatcher(ScriptedChannel(odd, kind="odd"), well)
+    due: datetime | None = NOW
+    told = []
+    while due is not None:
+        now, due = due, await dispatcher.round(due)
+        told.append(len(well.sent))
+        if due is not None:
+            await post.alert([broken], f"check:{len(told)}", at=now)
+            await dispatcher.round(now)
+
+    assert [0] * 9 + [1] == told
+
+
+async def test_when_all_are_away_none_is_told_and_the_first_that_works_again_hears_of_the_rest(
+    post: PostOffice,
+) -> None:
+    network = {"up": False}
+
+    async def cut_off(delivery: Delivery) -> None:
+        if not network["up"]:
+            await away(delivery)
+
+    dead_one, other = await post.scripted("dead"), await post.scripted("well")
+    well = ScriptedChannel(cut_off, kind="well")
+    dispatcher = post.dispatcher(ScriptedChannel(away, kind="dead"), well)
+    await post.alert([dead_one.channel_id, other.channel_id])
+    due: datetime | None = NOW
+    while due is not None and due < NOW + timedelta(minutes=5):
+        due = await dispatcher.round(due)
+    assert 4 <= (await post.deliveries())[0].attempt
+    assert [] == await post.alert_rows(AlertKind.CHANNEL_FAILING)
+
+    network["up"] = True
+    while due is not None and len(well.sent) < 2:
+        due = await dispatcher.round(due + timedelta(minutes=2))
+
+    (first,), (second,) = [delivery.alerts for delivery in well.sent]
+    assert (AlertKind.DOWN, AlertKind.CHANNEL_FAILING) == (first.kind, second.kind)
+    assert second.channel is not None
+    assert dead_one.uuid == second.channel.uuid
+
+
+async def test_a_message_that_is_lost_is_told_on_one_that_is_tried_again_if_none_works(post: PostOffice) -> None:
+    broken, other = await post.scripted("dead"), await post.scripted("away")
+    dispatcher = post.dispatcher(dead(), ScriptedChannel(away, kind="away"))
+    await post.alert([other.channel_id], "check:1")
+    await dispatcher.round(NOW)
+
+    await post.alert([broken.channel_id], "check:2", at=NOW + SECOND)
+    await dispatcher.round(NOW + SECOND)
+
+    (news,) = await post.alert_rows(AlertKind.CHANNEL_FAILING)
+    heard = [row.channel_id for row in await post.notifications() if row.alert_id == news.id]
+    assert [other.channel_id] == heard
+
+
+async def test_news_that_nobody_could_hear_is_told_by_the_next_failure(post: PostOffice) -> None:
+    broken = await post.scripted("dead")
+    well = ScriptedChannel()
+    dispatcher = post.dispatcher(dead(), well)
+    await post.alert([broken.channel_id], "check:1")
+    await dispatcher.round(NOW)
+    assert (NOW, NOW, None, "the receiver answered 404: no_service") == await trouble(post, broken)
+
+    await post.scripted()
+    await post.alert([broken.channel_id], "check:2", at=NOW + SECOND)
+    await dispatcher.round(NOW + SECOND)
+
+    assert 1 == len(well.sent)
+    assert (NOW, NOW, NOW + SECOND, "the receiver answered 404: no_service") == await trouble(post, broken)

@@ -84,6 +84,11 @@ def test_each_kind_has_its_title_and_its_sentence() -> None:
                 "Messages to #ops on Slack do not arrive: the receiver answered 404: no_service.",
                 "You get this on another channel. Whoever reads the failing one does not hear of alarms.",
             ),
+            "channel_retrying": (
+                "CHANNEL FAILING: #ops on Slack",
+                "Messages to #ops on Slack do not arrive: no answer within 15 s.",
+                "You get this on another channel. We go on trying; until that works, whoever reads the failing one does not hear of alarms.",
+            ),
             "test": (
                 "TEST: alerts of Acme billing reach you here",
                 "This is only a test. Alerts of the project Acme billing will reach you here.",

@@ -67,7 +67,29 @@ async def test_a_failing_channel_says_so(post: PostOffice, receiver: HttpReceive
 
     (view,) = await channel_views(post)
 
-    assert (NOW, "the receiver answered 404") == (view.failing_since, view.last_error)
+    assert ("failing", NOW, "the receiver answered 404") == (view.state, view.failing_since, view.last_error)
+
+
+async def test_a_channel_that_is_tried_again_says_so_and_one_that_was_reached_is_ok(
+    post: PostOffice, receiver: HttpReceiver
+) -> None:
+    receiver.will_answer(503)
+    await post.alert([(await post.webhook(receiver.url)).channel_id])
+    dispatcher = post.dispatcher()
+    due = await dispatcher.round(NOW)
+    assert due is not None
+
+    (view,) = await channel_views(post)
+    assert ("retrying", NOW, None, "the receiver answered 503") == (
+        view.state,
+        view.retrying_since,
+        view.failing_since,
+        view.last_error,
+    )
+
+    await dispatcher.round(due)
+    (view,) = await channel_views(post)
+    assert ("ok", None, None, None) == (view.state, view.retrying_since, view.failing_since, view.last_error)
 
 
 async def test_a_configuration_that_cannot_be_opened_or_is_not_known_hides_no_channel(post: PostOffice) -> None:

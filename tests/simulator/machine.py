@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from random import Random
 from typing import Any, TypeVar, cast
 
@@ -33,6 +34,7 @@ from heartfly.monitor.leader import Leader
 from heartfly.monitor.watch import Looked, Watcher
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.ingest import Ingest
+from heartfly.pings.prune import Keep
 from heartfly.pings.rate import RateLimiter
 from heartfly.pings.request import ByUuid, PingOutcome, PingRequest, PingResult
 from tests.simulator.ground_truth import MS, NEVER, SECOND, Job, Sent
@@ -45,6 +47,7 @@ BEAT, DEAF, HOLD = SECOND, 2 * SECOND, 2 * SECOND
 PATIENT = 10 * SECOND
 """A request that is not stored by then was answered with 503."""
 MAX_BATCH = 512
+KEEP_ALL = Keep(pings=1 << 40, runs=1 << 40, run_age=timedelta(days=36_500))
 KINDS = {"start": PingKind.START, "log": PingKind.LOG, "fail": PingKind.FAIL}
 _NEXT_WAKE = sa.select(sa.func.min(checks.c.wake_at))
 FIGURES = {"warn": b"rows=0", "broken": b"rows=0", "success": b"rows=7"}
@@ -249,7 +252,7 @@ class Machine:
             clock=self.time,
             hearing=HEARING,
         )
-        applier = PingApplier(ids=ids, node_id=number, rate=RateLimiter(per_minute=1200), keep_per_check=1 << 40)
+        applier = PingApplier(ids=ids, node_id=number, rate=RateLimiter(per_minute=1200), keep=KEEP_ALL)
         self.life = _Life(number, ingest, applier, watcher, ids)
         self.store.committed = self._committed
         self.state = "up"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -42,8 +42,11 @@ class ChannelOut(msgspec.Struct, kw_only=True):
     events: list[str]
     n_checks: int
     created_at: Instant
+    state: Literal["ok", "retrying", "failing"]
+    retrying_since: Instant | None
     failing_since: Instant | None
     last_error: str | None
+    """All three null while it is ok."""
     secret: str | None = None
     """Of a webhook, in the answer to its creation only: what its signatures are made with."""
 
@@ -62,6 +65,8 @@ def channel_out(view: ChannelView, *, secret: str | None = None) -> ChannelOut:
         events=list(view.events),
         n_checks=view.n_checks,
         created_at=view.created_at,
+        state=view.state,
+        retrying_since=view.retrying_since,
         failing_since=view.failing_since,
         last_error=view.last_error,
         secret=secret,

@@ -18,7 +18,10 @@ channels = Table(
     Column("config_enc", Bytes, nullable=False),
     Column("events", Json, nullable=False),
     Column("created_at", UtcInstant, nullable=False),
-    Column("failing_since", UtcInstant),
+    # Its trouble, null from a success on.
+    Column("retrying_since", UtcInstant),  # the first try that failed
+    Column("failing_since", UtcInstant),  # the first message that was given up
+    Column("told_at", UtcInstant),  # when the project's other channels were told
     Column("last_error", Text),
     Column("rev", BigInteger, nullable=False),
     UniqueConstraint("uuid"),

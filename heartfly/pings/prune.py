@@ -1,0 +1,102 @@
+"""Which pings and runs of a check are kept, so that its history is bounded whatever its pace.
+
+Looked at with every hundredth ping of a check only, and then in a piece that no other ping notices; what a piece
+leaves over, the next one takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from heartfly.db.changes import Tx
+from heartfly.db.models import flips, ping_bodies, pings, run_metrics, runs
+from heartfly.db.prepared import Prepared, among
+
+EVERY = 100
+_PIECE = 2 * EVERY
+"""Runs that are looked at in one go: more than come meanwhile, so that a backlog shrinks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """`pings`: the newest of each check. A run is kept for `run_age`, and longer while its ping is kept; it goes
+    sooner when its check had `runs` pings since.
+    """
+
+    pings: int
+    runs: int
+    run_age: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A check that has had so many pings, the last one at that time."""
+
+    pid: int
+    check_id: int
+    n_pings: int
+    at: datetime
+
+
+def prune(tx: Tx, due: Sequence[Due], keep: Keep) -> None:
+    old = [{"pid": one.pid, "check_id": one.check_id, "n": one.n_pings - keep.pings} for one in due]
+    _PRUNE_PINGS.run(tx, old)
+    _PRUNE_BODIES.run(tx, old)
+    for one in due:
+        gone = list(_gone_runs(tx, one, keep))
+        if gone:
+            mine = [{"pid": one.pid, "check_id": one.check_id, "ids": gone}]
+            _PRUNE_METRICS.run(tx, mine)
+            _PRUNE_RUNS.run(tx, mine)
+
+
+def _gone_runs(tx: Tx, one: Due, keep: Keep) -> Iterator[int]:
+    too_old = one.at - keep.run_age
+    kept_from, most_from = one.n_pings - keep.pings, one.n_pings - max(keep.pings, keep.runs)
+    until = too_old if most_from <= 0 else one.at
+    found = _OLDEST_RUNS.rows(tx, pid=one.pid, check_id=one.check_id, until=until)
+    # A missed slot has no ping: it goes with those that are newer than it.
+    beyond = max((place for place, run in enumerate(found) if run.ping_n and run.ping_n <= most_from), default=-1)
+    for place, run in enumerate(found):
+        aged = run.at < too_old and (run.ping_n or 0) <= kept_from
+        many = place <= beyond and (run.ping_n or 0) <= most_from
+        if aged or many:
+            yield run.id
+
+
+def _of_check(table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
+    return table.c.pid == sa.bindparam("pid"), table.c.check_id == sa.bindparam("check_id")
+
+
+def _oldest_runs(_: Tx) -> sa.Select[Any]:
+    """But for runs under way, and the one by which the check got its status: it is the reason that people are shown,
+    and its end may have been held up. Whatever else past.py asks for is younger than what goes.
+    """
+    own = sa.select(flips.c.run_id).where(*_of_check(flips)).order_by(flips.c.flip_no.desc()).limit(1)
+    return (
+        sa.select(runs.c.id, runs.c.at, runs.c.ping_n)
+        .where(
+            *_of_check(runs),
+            runs.c.at < sa.bindparam("until", type_=runs.c.at.type),
+            runs.c.outcome.is_not(None),
+            runs.c.id.is_distinct_from(own.scalar_subquery()),
+        )
+        .order_by(runs.c.at)
+        .limit(_PIECE)
+    )
+
+
+_OLDEST_RUNS = Prepared(_oldest_runs)
+_PRUNE_PINGS = Prepared(lambda _: sa.delete(pings).where(*_of_check(pings), pings.c.n <= sa.bindparam("n")))
+_PRUNE_BODIES = Prepared(
+    lambda _: sa.delete(ping_bodies).where(*_of_check(ping_bodies), ping_bodies.c.n <= sa.bindparam("n"))
+)
+_PRUNE_RUNS = Prepared(lambda tx: sa.delete(runs).where(*_of_check(runs), among(tx, runs.c.id, "ids")))
+_PRUNE_METRICS = Prepared(
+    lambda tx: sa.delete(run_metrics).where(*_of_check(run_metrics), among(tx, run_metrics.c.run_id, "ids"))
+)
