@@ -27,11 +27,14 @@ class BySlug:
     create: bool = False
 
 
+Target = ByUuid | BySlug
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PingRequest:
     """`received_at` is stamped at the door, before the body was read; `seq` counts within this process."""
 
-    target: ByUuid | BySlug
+    target: Target
     kind: PingKind
     received_at: datetime
     seq: int

@@ -346,7 +346,7 @@ class Simulation:
     def _edict(self, job: Job, what: str, asked: CheckIn | None = None) -> None:
         machine, at = self.machine, self.time.now()
         machine.step += 1
-        judged = machine.judged
+        judged = machine.judged.of(job.index)
 
         def work(tx: Tx) -> None:
             if asked is not None:
