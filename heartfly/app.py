@@ -145,7 +145,7 @@ class App:
             ids=ids,
             hearing=hearing,
             version=__version__,
-            oldest_under_way=self.ingest.oldest_under_way,
+            under_way=self.ingest.under_way,
         )
         self.watcher = Watcher(
             database,

@@ -15,6 +15,8 @@ class SimClock(Clock):
         self._wall = at
         self._passed = 0.0
         self._moved = asyncio.Event()
+        self.n_asleep = 0
+        """How many wait for a later time."""
 
     @override
     def now(self) -> datetime:
@@ -31,9 +33,13 @@ class SimClock(Clock):
     @override
     async def sleep(self, seconds: float) -> None:
         until = self._passed + seconds
-        while self._passed < until:
-            self._moved.clear()
-            await self._moved.wait()
+        self.n_asleep += 1
+        try:
+            while self._passed < until:
+                self._moved.clear()
+                await self._moved.wait()
+        finally:
+            self.n_asleep -= 1
 
     def move_to(self, at: datetime) -> None:
         """Let time pass until then."""

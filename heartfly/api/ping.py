@@ -21,7 +21,7 @@ from heartfly.core.words import PingKind
 from heartfly.errors import InvalidValueError, OverloadedError, StoreError
 from heartfly.logs import logger
 from heartfly.pings.ingest import Ingest
-from heartfly.pings.request import BySlug, ByUuid, PingOutcome, PingRequest
+from heartfly.pings.request import BySlug, ByUuid, PingOutcome, PingRequest, Target
 from heartfly.sealing import digest
 
 Scope = dict[str, Any]
@@ -51,7 +51,7 @@ class _RefusedError(Exception):
 class Address:
     """What a path asks for."""
 
-    target: ByUuid | BySlug
+    target: Target
     kind: PingKind
     exit_status: int | None
 
@@ -98,9 +98,13 @@ class PingDoor:
         if method not in _METHODS:
             await self._preflight(method, send)
             return
-        seq, received_at = self._ingest.arrived()
         try:
             address = _parse(scope["path"], scope["query_string"])
+        except _RefusedError as refused:
+            await _answer(send, refused.status, refused.text.encode())
+            return
+        seq, received_at = self._ingest.arrived(address.target)
+        try:
             body, size = (b"", 0) if method == "GET" and not _has_body(scope) else await self._body(receive)
             query = parse_qs(scope["query_string"].decode("latin-1")) if scope["query_string"] else {}
             remote, scheme = self._client_address(scope)
@@ -177,7 +181,7 @@ class PingDoor:
 def _parse(path: str, query: bytes) -> Address:
     parts = path.removeprefix("/ping").strip("/").split("/")
     if _UUID.fullmatch(parts[0]):
-        target: ByUuid | BySlug = ByUuid(parts[0].lower())
+        target: Target = ByUuid(parts[0].lower())
         rest = parts[1:]
     elif _PING_KEY.fullmatch(parts[0]) and len(parts) > 1:
         if not _SLUG.fullmatch(parts[1]):

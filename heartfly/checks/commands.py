@@ -2,7 +2,8 @@
 
 What a command makes of a check's life is decided in core/check.py, and what follows from it is
 written by flips.py. A command finds the check by its public id within the caller's project, so that
-another project's check reads exactly as one that does not exist.
+another project's check reads exactly as one that does not exist. What moves a deadline is refused while the
+check is due (see turn.py), so that nobody excuses by chance what the monitor was about to tell.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from heartfly.checks.create import assign_channels, insert_check, record_version
 from heartfly.checks.flips import Taken, record
 from heartfly.checks.queries import UUID, uuid_of
 from heartfly.checks.rows import Stored, load, one, select_locked
+from heartfly.checks.turn import refuse_if_due
 from heartfly.core import check as life
 from heartfly.core import text
 from heartfly.core.values import Step, replace
@@ -76,7 +78,7 @@ def edit(
     tx: Tx, pid: int, uuid: str, asked: CheckIn, *, at: datetime, ids: IdSource, actor: str, rev: int | None = None
 ) -> None:
     """Change what was asked for. A new schedule or grace counts from now on; nothing else moves the deadline."""
-    found = _locked(tx, pid, uuid, rev)
+    found = _judged(tx, pid, uuid, rev, at=at)
     config = merged(_config(found), asked, at=at)
     differs = config != _config(found)
     if differs:
@@ -91,7 +93,7 @@ def edit(
 
 def pause(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, rev: int | None = None) -> None:
     """Nothing is expected any more; runs under way are superseded. Pausing a paused check changes nothing."""
-    found = _locked(tx, pid, uuid, rev)
+    found = _judged(tx, pid, uuid, rev, at=at)
     step = life.pause(found.check, at)
     if step.flips:
         _record(tx, found, step, ids=ids, at=at)
@@ -99,7 +101,7 @@ def pause(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, rev: int 
 
 def resume(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, rev: int | None = None) -> None:
     """New again. ConflictError when the check is not paused."""
-    found = _locked(tx, pid, uuid, rev)
+    found = _judged(tx, pid, uuid, rev, at=at)
     step = life.resume(found.check, at)
     if step is None:
         raise ConflictError("the check is not paused")
@@ -109,7 +111,8 @@ def resume(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, rev: int
 def delete(tx: Tx, pid: int, uuid: str, *, rev: int | None = None) -> int:
     """The check is gone at once, with its address and its channels. Returns the id that its history still bears.
 
-    The address stays as a mark that history is left to remove (see history.py), also across a crash.
+    The address stays as a mark that history is left to remove (see history.py), also across a crash. A deadline that
+    is due is not waited for: nobody is told of a check that is gone.
     """
     found = _locked(tx, pid, uuid, rev)
     of_check = (addresses.c.pid == pid, addresses.c.check_id == found.id)
@@ -130,6 +133,13 @@ def _locked(tx: Tx, pid: int, uuid: str, rev: int | None) -> Stored:
     if rev is not None and found[0].check.rev != rev:
         raise ChangedMeanwhileError("the check has changed since you read it")
     return found[0]
+
+
+def _judged(tx: Tx, pid: int, uuid: str, rev: int | None, *, at: datetime) -> Stored:
+    """NotJudgedYetError: something of it is due, and the monitor's turn is first."""
+    found = _locked(tx, pid, uuid, rev)
+    refuse_if_due(found.check, at)
+    return found
 
 
 def _config(stored: Stored) -> CheckConfig:

@@ -343,6 +343,8 @@ def _may_come_from(check: Check, opened: datetime) -> datetime:
     early = opened - check.rules.grace
     after_anchor = early if check.anchor_at is None else check.anchor_at + timedelta(microseconds=1)
     early = after_anchor if check.unverified_in_row else max(early, after_anchor)
+    if early > opened:
+        return opened  # by a calendar, it opened in the last instant that we could not hear
     puts_off, _ = _next_expected(replace(check, anchor_at=early), early)
     return early if puts_off is not None and puts_off > opened else opened
 

@@ -8,7 +8,7 @@ may be judged: both happen in the writer's order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,6 +18,8 @@ from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import blind_intervals, checks, nodes
 from heartfly.logs import logger
+from heartfly.pings.awaited import awaited
+from heartfly.pings.request import Target
 
 log = logger("heartfly.monitor")
 
@@ -31,9 +33,20 @@ class Hearing:
     beat: timedelta = timedelta(seconds=1)
     blind_after: timedelta = timedelta(seconds=2)
     hold: timedelta = timedelta(seconds=2)
-    """A signal under way holds judging back for so long at most; later it is a late signal."""
+    """A signal under way holds back the judging of its check for so long at most; later it is a late signal."""
     fence_after: timedelta = timedelta(seconds=10)
     """A node silent for so long is taken for dead; what it heard since its last beat is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """`through`, the watermark: everything received up to it is in the database, but what `held` names.
+
+    `held`: the ids of checks that are due while a signal for them is under way, and up to when each may be judged.
+    """
+
+    through: datetime
+    held: Mapping[int, datetime]
 
 
 class Beat:
@@ -46,13 +59,13 @@ class Beat:
         ids: IdSource,
         hearing: Hearing,
         version: str,
-        oldest_under_way: Callable[[], datetime | None] = lambda: None,
+        under_way: Callable[[], Mapping[Target, datetime]] = dict,
     ) -> None:
         self.node_id = node_id
         self._ids = ids
         self._hearing = hearing
         self._version = version
-        self._oldest_under_way = oldest_under_way
+        self._under_way = under_way
 
     def join(self, tx: Tx, *, now: datetime) -> None:
         """Register this process. Since the last one ended nobody heard, if no other lives."""
@@ -96,8 +109,8 @@ class Beat:
         # Whatever an earlier life heard came before anything that this one will, also if the clock was set back.
         tx.conn.execute(sa.update(checks).where(checks.c.last_end_at > now).values(last_end_at=now))
 
-    def beat(self, tx: Tx, *, now: datetime) -> datetime:
-        """Say that we hear. Returns the watermark: everything received up to it is in the database.
+    def beat(self, tx: Tx, *, now: datetime) -> Heard:
+        """Say that we hear, and learn what may be judged.
 
         Gaps of this node and the fencing of silent ones are written in the same transaction, so that nothing can be
         judged between a gap and its record.
@@ -106,20 +119,23 @@ class Beat:
         if now - mine.beat_at > self._hearing.blind_after:
             cause = "Heartfly was stalled, or the clock was put forward"
             self._record(tx, mine.beat_at, now, cause)
-        heard_through = self._heard_through(now)
+        # Of another node we know only up to when it heard all: what is under way there holds every check. Here we know
+        # for which one each signal is, so that nobody puts off the alarms of others.
+        through = min([now, *self._others(tx, now)])
+        expected = awaited(tx, self._under_way())
+        limits = {check_id: self._limit(signal.since, now) for check_id, signal in expected.items()}
+        heard_through = min([now, *limits.values()])
         tx.conn.execute(
             sa.update(nodes)
             .where(nodes.c.id == self.node_id)
             .values(beat_at=now, heard_through=heard_through, fenced_at=None)
         )
-        return min([heard_through, *self._others(tx, now)])
+        due = [check_id for check_id, one in expected.items() if one.wake_at is not None and one.wake_at <= now]
+        return Heard(through, {check_id: limits[check_id] for check_id in due})
 
-    def _heard_through(self, now: datetime) -> datetime:
-        oldest = self._oldest_under_way()
-        if oldest is None:
-            return now
-        # Just before the oldest signal: it may be the one that the deadline waits for.
-        return min(now, max(oldest - timedelta(microseconds=1), now - self._hearing.hold))
+    def _limit(self, since: datetime, now: datetime) -> datetime:
+        """Just before the oldest signal under way: it may be the one that the deadline waits for."""
+        return min(now, max(since - timedelta(microseconds=1), now - self._hearing.hold))
 
     def _others(self, tx: Tx, now: datetime) -> list[datetime]:
         """How far the other nodes that serve have heard; those silent too long are fenced and their span is blind."""

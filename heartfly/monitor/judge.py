@@ -6,9 +6,10 @@ which instant may be judged, in monitor/watch.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 import sqlalchemy as sa
 
@@ -43,15 +44,24 @@ class Judge:
         self._ids = ids
         self._batch = batch
 
-    def judge(self, tx: Tx, *, through: datetime, now: datetime) -> Judged:
-        """Judge the checks that are due at `through`, the most overdue first; none past it."""
-        due = stored(tx, _DUE.rows(tx, through=through, most=self._batch))
-        blind = blind_since(tx, _oldest(due)) if due else []
-        taken = [one for one in (self._one(check, blind, through, now) for check in due) if one is not None]
-        record(tx, taken, ids=self._ids, now=now)
-        return Judged(len(due), sum(len(one.step.flips) for one in taken), len(due) >= self._batch)
+    def judge(
+        self, tx: Tx, *, through: datetime, now: datetime, held: Mapping[int, datetime] = MappingProxyType({})
+    ) -> Judged:
+        """Judge the checks that are due at `through`, the most overdue first; none past it.
 
-    def _one(self, stored: Stored, blind: Sequence[Blind], through: datetime, now: datetime) -> Taken | None:
+        `held`: check id → the earlier instant past which that one may not be judged.
+        """
+        most = self._batch + len(held)  # whoever is held must not keep others from their turn
+        found = stored(tx, _DUE.rows(tx, through=through, most=most))
+        ready = [one for one in found if _is_due(one, held.get(one.id, through))]
+        due = ready[: self._batch]
+        blind = blind_since(tx, _oldest(due)) if due else []
+        taken = [self._one(one, blind, min(through, held.get(one.id, through)), now) for one in due]
+        record(tx, taken, ids=self._ids, now=now)
+        full = len(found) >= most or len(ready) > len(due)
+        return Judged(len(due), sum(len(one.step.flips) for one in taken), full)
+
+    def _one(self, stored: Stored, blind: Sequence[Blind], through: datetime, now: datetime) -> Taken:
         before = stored.check
         try:
             step = after_silence(before, through=through, blind=blind, new_id=lambda: self._ids.next(now), now=now)
@@ -60,6 +70,10 @@ class Judge:
             step = _raised(before, error, now)
         stored.check = step.check
         return Taken(stored, before, step)
+
+
+def _is_due(one: Stored, at: datetime) -> bool:
+    return one.check.wake_at is not None and one.check.wake_at <= at
 
 
 def _due(tx: Tx) -> sa.Select[tuple[object, ...]]:

@@ -3,13 +3,15 @@
     each second  beat: say that we hear, record gaps, renew the lease, learn the watermark
     when due     judge everything up to the watermark, in batches, each one transaction
 
-Never past the watermark: min(now, slowest living node, oldest signal under way). The watermark is read
-before due checks are selected, so a signal that is in the database by then is always seen.
+Never past the watermark: min(now, slowest living node), and no check past the oldest signal for it that
+is under way here. Both are read before due checks are selected, so a signal that is in the database by
+then is always seen.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -34,6 +36,8 @@ class Looked:
     """What one beat learned."""
 
     watermark: datetime
+    held: Mapping[int, datetime]
+    """Checks that may be judged less far, by their ids: signals for them are under way."""
     leads: bool
     next_wake_at: datetime | None
 
@@ -93,30 +97,29 @@ class Watcher:
 
     def _look(self, tx: Tx) -> Looked:
         now = self._clock.now()
-        watermark = self._beat.beat(tx, now=now)
+        heard = self._beat.beat(tx, now=now)
         leads = self._leader.campaign(tx)
         next_wake_at = tx.conn.execute(sa.select(sa.func.min(checks.c.wake_at))).scalar()
-        return Looked(watermark, leads, next_wake_at)
+        return Looked(heard.through, heard.held, leads, next_wake_at)
 
     async def _judge_through(self, looked: Looked) -> None:
         """Beats go on meanwhile: to judge a storm may take longer than the gap that counts as deafness."""
         full, beat_at = True, self._clock.now()
         while full:
-            watermark = looked.watermark
             judged = await self._database.write(
-                lambda tx, through=watermark: self._judge_batch(tx, through),  # type: ignore[misc]
+                lambda tx, looked=looked: self._judge_batch(tx, looked),  # type: ignore[misc]
                 priority=Priority.JUDGING,
             )
             full = judged.full
             if judged.n:
-                line("judge", n=judged.n, flips=judged.flips, through=watermark)
+                line("judge", n=judged.n, flips=judged.flips, through=looked.watermark)
             if full and self._clock.now() - beat_at >= self._hearing.beat:
                 looked, beat_at = await self._beat_once(), self._clock.now()
 
-    def _judge_batch(self, tx: Tx, watermark: datetime) -> Judged:
+    def _judge_batch(self, tx: Tx, looked: Looked) -> Judged:
         if not self._leader.leads(tx):
             return Judged(0, 0, full=False)
-        return self._judge.judge(tx, through=watermark, now=self._clock.now())
+        return self._judge.judge(tx, through=looked.watermark, held=looked.held, now=self._clock.now())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Beat and judge until stopped. A failure is logged and the next beat tries again."""

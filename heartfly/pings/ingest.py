@@ -10,31 +10,34 @@ from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.logs import line
 from heartfly.pings.apply import PingApplier
-from heartfly.pings.request import PingOutcome, PingRequest, PingResult
+from heartfly.pings.request import PingOutcome, PingRequest, PingResult, Target
 
 
 class Ingest:
-    """Also knows which signals are under way: the monitor must not judge past the oldest of them."""
+    """Also knows which signals are under way: the monitor must not judge their checks past them."""
 
     def __init__(self, database: Database, applier: PingApplier, clock: Clock) -> None:
         self._database = database
         self._applier = applier
         self._clock = clock
         self._seq = itertools.count(1)
-        self._under_way: dict[int, datetime] = {}
+        self._under_way: dict[int, tuple[Target, datetime]] = {}
 
-    def arrived(self) -> tuple[int, datetime]:
+    def arrived(self, target: Target) -> tuple[int, datetime]:
         """A signal is at the door: its sequence number and its time of receipt. Pair with `gone`."""
         seq, now = next(self._seq), self._clock.now()
-        self._under_way[seq] = now
+        self._under_way[seq] = (target, now)
         return seq, now
 
     def gone(self, seq: int) -> None:
         self._under_way.pop(seq, None)
 
-    def oldest_under_way(self) -> datetime | None:
-        """When the oldest signal came that is not committed yet; insertion order is order of arrival."""
-        return next(iter(self._under_way.values()), None)
+    def under_way(self) -> dict[Target, datetime]:
+        """When the oldest signal to each address came that is not committed yet. For any thread."""
+        found: dict[Target, datetime] = {}
+        for target, at in self._under_way.copy().values():  # a copy: signals come and go meanwhile
+            found[target] = min(at, found.get(target, at))
+        return found
 
     async def submit(self, request: PingRequest) -> PingResult:
         """Return after the commit that holds the ping. OverloadedError or StoreError: it was not stored."""

@@ -26,13 +26,16 @@ class BySlug(msgspec.Struct, frozen=True):
     create: bool = False
 
 
+Target = ByUuid | BySlug
+
+
 class PingRequest(msgspec.Struct, frozen=True, kw_only=True):
     """`received_at` is stamped at the door, before the body was read; `seq` counts within this process.
 
     Structs, as dataclasses that cannot be changed take ten times as long to make, and each ping makes three.
     """
 
-    target: ByUuid | BySlug
+    target: Target
     kind: PingKind
     received_at: datetime
     seq: int

@@ -17,6 +17,7 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import ping_bodies, run_metrics
 from heartfly.errors import OverloadedError, StoreError
 from heartfly.pings.ingest import Ingest
+from heartfly.pings.request import BySlug, ByUuid
 from tests.world import World, make_world
 
 pytestmark = pytest.mark.anyio
@@ -197,7 +198,7 @@ async def test_a_body_that_broke_off_is_no_ping(world: World, client: Client, in
 
     assert 400 == (await client(f"/ping/{check.ping_uuid}", method="POST", body=[]))[0]
     assert [] == await world.pings_of(check)
-    assert ingest.oldest_under_way() is None
+    assert {} == ingest.under_way()
 
 
 @pytest.mark.parametrize(
@@ -222,14 +223,26 @@ async def test_what_was_not_stored_is_never_answered_with_ok(
     assert (status, retry) == (code, headers.get(b"retry-after"))
 
 
-async def test_the_oldest_signal_under_way_is_known_until_it_is_committed(world: World, ingest: Ingest) -> None:
-    first, _ = ingest.arrived()
-    second, at = ingest.arrived()
-    ingest.gone(first)
+async def test_the_oldest_signal_to_each_address_is_known_until_it_is_committed(ingest: Ingest) -> None:
+    one, other = ByUuid("one"), BySlug("key", "other")
+    first, first_at = ingest.arrived(one)
+    second, second_at = ingest.arrived(one)
+    third, third_at = ingest.arrived(other)
 
-    assert at == ingest.oldest_under_way()
+    assert {one: first_at, other: third_at} == ingest.under_way()
+    ingest.gone(first)
+    assert {one: second_at, other: third_at} == ingest.under_way()
     ingest.gone(second)
-    assert ingest.oldest_under_way() is None
+    ingest.gone(third)
+    assert {} == ingest.under_way()
+
+
+@pytest.mark.parametrize("path", ["/ping/nothing", "/ping/c0ffee00-dead-4bee-8fed-0123456789ab/neither"])
+async def test_what_is_no_ping_address_is_never_under_way(client: Client, ingest: Ingest, path: str) -> None:
+    seq = ingest.arrived(ByUuid("one"))[0]
+
+    assert 404 == (await client(path, method="POST", body=[]))[0]
+    assert seq + 1 == ingest.arrived(ByUuid("one"))[0]
 
 
 @pytest.mark.parametrize(

@@ -50,8 +50,8 @@ class Life:
     flips: list[tuple[str, str, int, str]] = field(default_factory=list)
     runs: dict[tuple[str | None, int], int] = field(default_factory=dict)
     """(rid, serial) of each open run, and its start."""
-    chains: dict[tuple[str | None, int], int] = field(default_factory=dict)
-    """The start of the first in the row of runs that superseded one another, of which this open run is the last."""
+    heirs: dict[tuple[str | None, int], int] = field(default_factory=dict)
+    """The slot that a run holds open because one that it superseded did."""
     ends: int | None = None
     """The last end, or a later instant at which there may have been one."""
     slot: int | None = None
@@ -66,8 +66,13 @@ class Life:
         last = self.slot + self.rules.grace
         if self.rules.max_run is None:
             return last
-        held = [began + self.rules.max_run for key, began in self.runs.items() if self.chains[key] <= last]
+        held = [began + self.rules.max_run for key, began in self.runs.items() if self._holds(key)]
         return max([last, *(min(until, last + self.rules.max_run) for until in held)])
+
+    def _holds(self, key: tuple[str | None, int]) -> bool:
+        if self.slot is None or self.rules.max_run is None or self.status not in {"up", "degraded"}:
+            return False
+        return self.runs[key] <= self.slot + self.rules.grace or self.heirs.get(key) == self.slot
 
     def goes_down(self) -> int | None:
         if self.status == "down" or (self.status == "paused" and self.rules.sticky):
@@ -109,10 +114,9 @@ class Life:
     def start(self, event: Event, serial: int) -> None:
         if event.rid is not None and any(key[0] == event.rid for key in self.runs):
             return
-        self.chains[event.rid, serial] = event.at
         if event.rid is None:
-            before = [self.chains[key] for key in self.runs if key[0] is None]
-            self.chains[event.rid, serial] = min([event.at, *before])
+            if self.slot is not None and any(self._holds(key) for key in self.runs if key[0] is None):
+                self.heirs[event.rid, serial] = self.slot
             self.runs = {key: began for key, began in self.runs.items() if key[0] is not None}
         self.runs[event.rid, serial] = event.at
 

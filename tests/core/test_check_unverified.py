@@ -162,6 +162,14 @@ def test_nothing_is_excused_twice_in_a_row() -> None:
     assert ["check.down"] == told(step)
 
 
+def test_a_slot_that_opened_in_the_last_instant_that_we_could_not_hear_is_the_second_of_its_row() -> None:
+    deaf = [make_blind(at(minutes=1), at(hours=2))]
+
+    step = judge(make_check(rules=HOURLY), at(hours=2) + GRACE, deaf)
+
+    assert [(Status.DOWN, Reason.MISSED_TWICE_UNVERIFIED, at(hours=2) + GRACE)] == changes(step)
+
+
 def test_two_slots_that_are_judged_in_one_go_are_judged_one_after_the_other() -> None:
     step = judge(make_check(rules=HOURLY), at(hours=2) + GRACE, both_slots())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,59 +16,17 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import alerts, blind_intervals, channels, check_channels, checks, nodes, notifications
 from heartfly.errors import OverloadedError
-from heartfly.monitor.blind import Beat, Hearing
-from heartfly.monitor.judge import Judge
-from heartfly.monitor.leader import Leader
-from heartfly.monitor.watch import Watcher
+from heartfly.monitor.blind import Hearing
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.rate import RateLimiter
+from heartfly.pings.request import ByUuid
+from tests.monitor.tower import HOUR, MINUTE, SECOND, T0, Tower
 from tests.sim_clock import SimClock
 from tests.world import KEEP, World, make_world
 
 pytestmark = pytest.mark.anyio
 
-T0 = datetime(2026, 3, 2, 10, tzinfo=UTC)
-SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 EVENTS = ["check.down", "check.up", "check.degraded", "check.unverified", "check.schedule_error"]
-
-
-class Tower:
-    """A watcher over a world, on a clock that the test moves. It beats often enough not to be deaf."""
-
-    def __init__(
-        self, world: World, clock: SimClock, *, node_id: int = 1, batch: int = 500, hearing: Hearing | None = None
-    ) -> None:
-        self.world = world
-        self.clock = clock
-        self.under_way: datetime | None = None
-        hearing = hearing or Hearing(beat=10 * MINUTE, blind_after=15 * MINUTE)
-        self.beat = Beat(
-            node_id=node_id,
-            ids=world.ids,
-            hearing=hearing,
-            version="test",
-            oldest_under_way=lambda: self.under_way,
-        )
-        self.leader = Leader(node_id=node_id, clock=clock)
-        self.watcher = Watcher(
-            world.db,
-            beat=self.beat,
-            judge=Judge(ids=world.ids, batch=batch),
-            leader=self.leader,
-            clock=clock,
-            hearing=hearing,
-        )
-
-    async def go(self, to: datetime) -> None:
-        """Let time pass, with beats, up to an instant, and look there."""
-        while self.clock.now() < to:
-            self.clock.move_to(min(to, self.clock.now() + 10 * MINUTE))
-            await self.watcher.round()
-
-    async def sleep_through(self, to: datetime) -> None:
-        """Nobody beats meanwhile."""
-        self.clock.move_to(to)
-        await self.watcher.round()
 
 
 @pytest.fixture
@@ -144,7 +102,7 @@ async def test_nothing_is_judged_past_a_signal_under_way(world: World, tower: To
     check = await world.check(T0, every=10 * SECOND, grace=SECOND)
     await world.ping(check, T0)
     deadline = T0 + 11 * SECOND
-    tower.under_way = deadline - SECOND
+    tower.under_way = {ByUuid(check.ping_uuid): deadline - SECOND}
 
     await tower.go(deadline)
     assert "up" == (await world.row(check)).status
@@ -270,7 +228,7 @@ async def test_what_was_under_way_when_we_died_was_not_heard(world: World, tower
     check = await world.check(T0, every=MINUTE, grace=SECOND)
     await world.ping(check, T0)
     received = T0 + MINUTE
-    tower.under_way = received
+    tower.under_way = {ByUuid(check.ping_uuid): received}
     await tower.go(received + timedelta(seconds=1.5))
 
     second = Tower(world, SimClock(received + 5 * SECOND), node_id=2)
@@ -551,11 +509,13 @@ async def test_a_leader_who_slept_through_his_lease_judges_nothing(world: World,
 async def test_a_leader_who_lost_the_lease_unnoticed_is_fenced_by_its_epoch(world: World, tower: Tower) -> None:
     if not world.db.on_postgres:
         return
-    await tower.watcher.round()
+    check = await world.check(T0)
+    await world.ping(check, T0)
+    looked = replace(await tower.watcher.round(), watermark=T0 + 9 * HOUR)
     await world.db.write(lambda tx: tx.conn.exec_driver_sql("UPDATE leases SET epoch = epoch + 1, node_id = 99"))
 
     assert not await world.db.write(tower.leader.leads)
-    assert 0 == (await world.db.write(lambda tx: tower.watcher._judge_batch(tx, T0 + 9 * HOUR))).n
+    assert 0 == (await world.db.write(lambda tx: tower.watcher._judge_batch(tx, looked))).n
 
 
 async def test_the_slowest_node_holds_the_watermark_until_it_is_fenced(world: World, tower: Tower) -> None:

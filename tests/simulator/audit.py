@@ -76,7 +76,7 @@ def _database(history: History, connection: Connection) -> Iterator[Fault]:
 
 
 def _deadlines(history: History, job: int, check: Check, n_open_runs: int) -> Iterator[Fault]:
-    judged = instant(history.machine.judged)
+    judged = instant(history.machine.judged.of(job))
     limits = [run.started_at + check.rules.run_limit for run in check.open_runs if run.started_at is not None]
     if n_open_runs != len(check.open_runs):
         yield Fault(job, f"{n_open_runs} open runs were counted, there are {len(check.open_runs)}")

@@ -47,6 +47,8 @@ class Visit:
     job: int
     what: str
     back_at: int
+    aimed: bool = False
+    """At the next deadline that is missed, be it another check's."""
 
 
 def plan_faults(random: Random, start: int, end: int, *, per_day: float) -> list[Fault]:
@@ -85,5 +87,6 @@ def plan_visits(random: Random, start: int, end: int, n_jobs: int) -> list[Visit
     for _ in range(int(n_jobs * days * 0.01) + 1):
         at = random.randrange(start, end)
         back_at = at + int(random.choice((MINUTE, HOUR, DAY)) * random.uniform(0.2, 2))
-        visits.append(Visit(at, random.randrange(n_jobs), random.choice(("pause", "pause", "edit")), back_at))
+        what, aimed = random.choice(("pause", "pause", "edit")), random.random() < 0.3
+        visits.append(Visit(at, random.randrange(n_jobs), what, back_at, aimed))
     return visits

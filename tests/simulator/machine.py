@@ -9,7 +9,7 @@ which instant silence may be judged and when nobody could hear.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
@@ -132,6 +132,22 @@ class Blindness:
     to_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Up to which wall time silence was judged; less far for a job of which a request was under way."""
+
+    wall: int
+    held: Mapping[int, int] = field(default_factory=dict)
+
+    def of(self, job: int) -> int:
+        return self.held.get(job, self.wall)
+
+    @property
+    def heard(self) -> int:
+        """Up to when everything was in the database."""
+        return min([self.wall, *self.held.values()])
+
+
 @dataclass(slots=True, eq=False)
 class _Life:
     """One life of the process. What it has in memory dies with it."""
@@ -161,7 +177,7 @@ class Machine:
         self.waiting: list[Sent] = []
         """At the door of a process that stands."""
         self.blind: list[Blindness] = []
-        self.turns: list[tuple[int, int]] = []
+        self.turns: list[tuple[int, Reach]] = []
         """(step, judged): how far judging had come when the clock was set, or when we found that we had been deaf."""
         self.steps: list[tuple[int, int]] = []
         """(step, by) of each setting of the clock."""
@@ -172,7 +188,7 @@ class Machine:
         self.n_batches = 0
         self.round_at: int | None = None
         """Real: when the watcher will look next."""
-        self._frozen: int | None = time.wall
+        self._frozen: Reach | None = Reach(time.wall)
         self._heard = time.wall
         """Wall: the last instant up to which all was heard, as far as anybody wrote down."""
         self._beat_real = time.real
@@ -183,13 +199,17 @@ class Machine:
     # --- up to which instant silence has been judged, told independently
 
     @property
-    def judged(self) -> int:
+    def judged(self) -> Reach:
         return self._frozen if self._frozen is not None else self._may_judge()
 
-    def _may_judge(self) -> int:
-        wall = self.time.wall
-        oldest = next(iter(self.life.under_way.values()), None) if self.life is not None else None
-        return wall if oldest is None else min(wall, max(oldest.wall - 1, wall - HOLD))
+    def _may_judge(self) -> Reach:
+        return self._reach(self.time.wall)
+
+    def _reach(self, wall: int) -> Reach:
+        oldest: dict[int, int] = {}
+        for sent in self.life.under_way.values() if self.life is not None else ():
+            oldest[sent.job] = min(sent.wall, oldest.get(sent.job, sent.wall))
+        return Reach(wall, {job: min(wall, max(at - 1, wall - HOLD)) for job, at in oldest.items()})
 
     def freeze(self) -> None:
         if self._frozen is None:
@@ -205,8 +225,7 @@ class Machine:
         if n:
             self._beat_real += n * BEAT
             wall = self._beat_real + self.time.offset
-            oldest = next(iter(self.life.under_way.values()), None)
-            self._heard = wall if oldest is None else min(wall, max(oldest.wall - 1, wall - HOLD))
+            self._heard = self._reach(wall).heard
             self._beat_wall = wall
             self._beat_dirty = True
 
@@ -243,7 +262,7 @@ class Machine:
         number = self.n_lives
         ids = IdSource(number)
         ingest = Ingest(cast("Database", self.store), cast("PingApplier", None), self.time)
-        beat = Beat(node_id=number, ids=ids, hearing=HEARING, version="sim", oldest_under_way=ingest.oldest_under_way)
+        beat = Beat(node_id=number, ids=ids, hearing=HEARING, version="sim", under_way=ingest.under_way)
         watcher = Watcher(
             cast("Database", self.store),
             beat=beat,
@@ -278,11 +297,11 @@ class Machine:
         self._frozen = None
         may = self._may_judge()
         looked = at_once(self.life.watcher.round())
-        assert instant(may) == looked.watermark, f"judged through {looked.watermark}, but may {instant(may)}"
+        assert instant(may.wall) == looked.watermark, f"judged through {looked.watermark}, but may {instant(may.wall)}"
         self._beaten()
-        self._heard = may
+        self._heard = may.heard
         for sent in self.life.under_way.values():
-            sent.slow = sent.slow or may >= sent.wall
+            sent.slow = sent.slow or may.of(sent.job) >= sent.wall
         self.observe()
         self.life.watcher._next_wake_at = looked.next_wake_at
         self._arm(looked.next_wake_at)
@@ -304,9 +323,12 @@ class Machine:
         """When to look next: at the deadline, or when what holds it back is over."""
         if wake_at is None or self.state != "up" or self._frozen is not None:
             return
-        wake = micros(wake_at)
+        wake, now = micros(wake_at), self.time.now()
         if wake <= self.time.wall:
+            # Held back by a request under way. Others are judged meanwhile.
+            following = self.store.apply(lambda tx: tx.conn.execute(_NEXT_WAKE.where(checks.c.wake_at > now)).scalar())
             wake = max(wake + HOLD, self.time.wall + MS)
+            wake = wake if following is None else min(wake, micros(following))
         self.round_at = wake - self.time.offset
 
     def _committed(self, changes: Changes) -> None:
@@ -386,7 +408,7 @@ class Machine:
             self.waiting.append(sent)
             return True
         self.step += 1
-        seq, stamp = self.life.ingest.arrived()
+        seq, stamp = self.life.ingest.arrived(ByUuid(self.jobs[sent.job].row.ping_uuid))
         sent.arrived, sent.wall, sent.life = self.step, micros(stamp), self.life.number
         self.life.under_way[seq] = sent
         if sent.sent_at <= self.time.real:
@@ -418,7 +440,7 @@ class Machine:
         applier, judged = self.life.applier, self.judged
         for (seq, sent), result in zip(batch, self.store.apply(lambda tx: applier.apply(tx, requests)), strict=True):
             assert result.outcome in {PingOutcome.OK, PingOutcome.LIMITED}, result
-            sent.committed, sent.judged = self.step, judged
+            sent.committed, sent.judged = self.step, judged.of(sent.job)
             self.n_limited += _left_no_row(result)
             self._gone(seq)
         self.n_batches += 1

@@ -133,6 +133,10 @@ class Replay:
         overtaken = overtaken_at != NEVER
         slow = isinstance(item, Sent) and item.slow
         self._judge(commit, min(judged, overtaken_at, wall - 1 if slow else judged))
+        due = self.life.wakes()
+        if isinstance(item, Edict) and self.wide_since is None and due is not None and due <= wall:
+            self._wrong(commit, f"{what} by a person, though something is due since {due}")
+            return
         in_future = wall <= next((flip[2] for flip in reversed(self.life.flips) if flip[3] in BEHIND), 0)
         if isinstance(item, Sent):
             # Between two lives of the process only the clock can say which signal came first.

@@ -9,7 +9,7 @@ import heapq
 import itertools
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from random import Random
@@ -23,6 +23,7 @@ from heartfly.checks import commands
 from heartfly.checks.config import CheckIn, of_row
 from heartfly.checks.create import assign_channels, insert_check
 from heartfly.checks.rows import one
+from heartfly.checks.turn import AGAIN_S, NotJudgedYetError
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import channels, checks, metadata
@@ -105,6 +106,7 @@ class Simulation:
         self._beating: int | None = None
         self._fetch: Callable[[], list[tuple[Any, ...]]] = list
         self._job_of: dict[int, int] = {}
+        self._waiting: list[Visit] = []
 
     # --- the loop
 
@@ -159,6 +161,8 @@ class Simulation:
             self._look()
 
     def _look(self) -> None:
+        if self._waiting:
+            self._visit_what_is_due()
         looked = self.machine.look()
         if looked is not None:
             self._say("look", micros(looked.watermark))
@@ -309,6 +313,9 @@ class Simulation:
 
     def _visit(self, visit: Visit) -> None:
         job = self.jobs[visit.job]
+        if visit.aimed:
+            self._waiting.append(visit)
+            return
         if self.machine.state != "up":
             return
         if visit.what == "pause":
@@ -321,14 +328,25 @@ class Simulation:
             grace = max(1, int(job.timing.grace / SECOND * factor))
             self._edict(job, "edit", CheckIn(grace=grace))
 
+    def _visit_what_is_due(self) -> None:
+        """Somebody turns to a check at its deadline, in the moment before the watcher looks."""
+        query = sa.select(checks.c.id).where(checks.c.wake_at <= self.time.now()).order_by(checks.c.id).limit(1)
+        due = self.machine.store.apply(lambda tx: tx.conn.execute(query).scalar())
+        if due is not None and self.machine.state == "up":
+            self._visit(replace(self._waiting.pop(), job=self._job_of[due], aimed=False))
+
     def _resume(self, job: Job) -> None:
         if self.machine.state == "up":
             self._edict(job, "resume")
 
+    def _edict_again(self, job: Job, what: str, asked: CheckIn | None) -> None:
+        if self.machine.state == "up":
+            self._edict(job, what, asked)
+
     def _edict(self, job: Job, what: str, asked: CheckIn | None = None) -> None:
         machine, at = self.machine, self.time.now()
         machine.step += 1
-        judged = machine.judged
+        judged = machine.judged.of(job.index)
 
         def work(tx: Tx) -> None:
             if asked is not None:
@@ -341,6 +359,10 @@ class Simulation:
             machine.store.apply(work)
         except ConflictError:
             return  # it is not paused any more: a ping came
+        except NotJudgedYetError:
+            self.history.tally["waited for the judge"] += 1
+            self._at(self.time.real + int(AGAIN_S * SECOND), self._edict_again, job, what, asked)
+            return
         if asked is not None:
             fresh = machine.store.apply(lambda tx: one(tx, job.row.pid, job.row.id))
             assert fresh is not None

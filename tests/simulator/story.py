@@ -22,7 +22,9 @@ def tell(history: History, finding: Finding, *, before: int = 12, after: int = 4
         events.append((flip.step, flip.step, text))
     machine = history.machine
     events += [(d.step, d.step, f"{_at(d.from_at)}  deaf until {_at(d.to_at)}") for d in machine.blind]
-    events += [(step, step, f"{_at(judged)}  judged up to here at a turn") for step, judged in machine.turns]
+    events += [
+        (step, step, f"{_at(judged.of(job.index))}  judged up to here at a turn") for step, judged in machine.turns
+    ]
     events.sort()
     near = next((n for n, event in enumerate(events) if event[0] >= finding.step), len(events))
     chosen = events[max(0, near - before) : near + after]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.simulator.audit import Fault, audit
-from tests.simulator.ground_truth import DAY, Sent
+from tests.simulator.ground_truth import DAY, Job, Sent
 from tests.simulator.oracle import Deafness, Finding, Replay
 from tests.simulator.run import History, Plan, Simulation
 from tests.simulator.story import tell
@@ -37,13 +37,15 @@ class Verdict:
         return "\n".join(lines)
 
 
+def _replay(history: History, job: Job, deaf: Deafness) -> Replay:
+    turns = [(step, judged.of(job.index)) for step, judged in history.machine.turns]
+    return Replay(job, history.flips[job.index], deaf, turns, history.start)
+
+
 def judge(history: History) -> Verdict:
     machine = history.machine
     deaf = Deafness([one.step for one in machine.blind], tuple((one.from_at, one.to_at) for one in machine.blind))
-    findings = [
-        Replay(job, history.flips[job.index], deaf, machine.turns, history.start).run(machine.step, machine.judged)
-        for job in history.jobs
-    ]
+    findings = [_replay(history, job, deaf).run(machine.step, machine.judged.of(job.index)) for job in history.jobs]
     verdict = Verdict(history.plan, history.digest)
     faults = list(audit(history))
     wrong = [finding for finding in findings if finding.wrong]

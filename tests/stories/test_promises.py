@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from heartfly.checks import commands
+from heartfly.checks.config import CheckIn
+from heartfly.checks.turn import in_turn
 from heartfly.core.words import PingKind
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
@@ -163,8 +167,6 @@ async def test_a_signal_that_came_in_time_but_late_to_the_database_takes_the_ala
 
 
 async def test_a_paused_check_is_silent_and_a_resumed_one_waits_for_its_first_success(story: Story) -> None:
-    from heartfly.checks import commands  # noqa: PLC0415 - beside its use
-
     backup = await story.check("backup")
     await story.channel("ops")
     await story.ping("10:00", backup)
@@ -178,6 +180,30 @@ async def test_a_paused_check_is_silent_and_a_resumed_one_waits_for_its_first_su
     )
     await story.want("20:00")
     assert "new" == await story.status(backup)
+
+
+async def test_an_edit_at_the_very_deadline_excuses_nothing(story: Story) -> None:
+    backup = await story.check("backup", every="1h", grace="10m")
+    await story.channel("ops")
+    await story.ping("10:00", backup)
+    await story.pass_to(story.at("11:09:59"))
+    story.clock.move_to(story.at("11:10"))  # nobody has looked yet
+    asked, ids = CheckIn(grace=86_400), story.world.ids
+    edited = asyncio.ensure_future(
+        in_turn(
+            story.world.db,
+            story.clock,
+            lambda tx, at: commands.edit(tx, backup.pid, backup.uuid, asked, at=at, ids=ids, actor="test"),
+        )
+    )
+
+    async with asyncio.timeout(60):
+        while not story.clock.n_asleep:
+            await story.world.db.write(lambda _: None)
+    await story.look()
+    await story.want("11:10:01", "check.down backup (missed)")
+    await edited
+    assert 86_400 == (await story.world.row(backup)).grace_s
 
 
 async def test_on_the_autumn_night_a_job_at_half_past_two_is_expected_once(db: Database, ids: IdSource) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from litestar import Response, delete, get, patch, post
@@ -16,10 +16,12 @@ from heartfly.checks import commands, history, queries
 from heartfly.checks.config import CheckIn
 from heartfly.checks.queries import Wanted
 from heartfly.checks.rows import schedule_of
+from heartfly.checks.turn import in_turn
 from heartfly.core import schedule as schedules
 from heartfly.core import text
 from heartfly.core.describe import describe, notices
 from heartfly.core.words import Status
+from heartfly.db.changes import Tx
 from heartfly.errors import ConflictError, InvalidValueError
 
 _A_YEAR = timedelta(days=366)
@@ -65,18 +67,14 @@ async def create_check(
         Literal["slug"] | None, QueryParameter(description="Edit the check that has this slug, if there is one: 200.")
     ] = None,
 ) -> Response[CheckOut]:
-    api, caller, at = request.api, request.caller, request.api.clock.now()
-    if upsert is None:
-        uuid, is_new = (
-            await api.database.write(
-                lambda tx: commands.create(tx, caller.pid, data, at=at, ids=api.ids, actor=caller.actor)
-            ),
-            True,
-        )
-    else:
-        uuid, is_new = await api.database.write(
-            lambda tx: commands.create_or_edit(tx, caller.pid, data, at=at, ids=api.ids, actor=caller.actor)
-        )
+    api, caller = request.api, request.caller
+
+    def command(tx: Tx, at: datetime) -> tuple[str, bool]:
+        if upsert is None:
+            return commands.create(tx, caller.pid, data, at=at, ids=api.ids, actor=caller.actor), True
+        return commands.create_or_edit(tx, caller.pid, data, at=at, ids=api.ids, actor=caller.actor)
+
+    uuid, is_new = await in_turn(api.database, api.clock, command)
     answer = await _told(request, uuid, status=201 if is_new else 200)
     answer.headers["Location"] = f"{api.base_url}/v1/checks/{uuid}"
     return answer
@@ -92,10 +90,12 @@ async def edit_check(
     request: ApiRequest, check_id: FromPath[str], data: JSONBody[CheckIn], if_match: IfMatch = None
 ) -> Response[CheckOut]:
     """What is left out stays as it is. A new schedule or grace counts from now on."""
-    api, caller, at, rev = request.api, request.caller, request.api.clock.now(), rev_of(if_match)
-    await api.database.write(
-        lambda tx: commands.edit(tx, caller.pid, check_id, data, at=at, ids=api.ids, actor=caller.actor, rev=rev)
-    )
+    api, caller, rev = request.api, request.caller, rev_of(if_match)
+
+    def command(tx: Tx, at: datetime) -> None:
+        commands.edit(tx, caller.pid, check_id, data, at=at, ids=api.ids, actor=caller.actor, rev=rev)
+
+    await in_turn(api.database, api.clock, command)
     return await _told(request, check_id)
 
 
@@ -122,8 +122,12 @@ async def delete_check(request: ApiRequest, check_id: FromPath[str], if_match: I
 )
 async def pause_check(request: ApiRequest, check_id: FromPath[str], if_match: IfMatch = None) -> Response[CheckOut]:
     """Nothing is expected until it is resumed, or, unless it is `sticky`, until the next success or fail."""
-    api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
-    await api.database.write(lambda tx: commands.pause(tx, pid, check_id, at=at, ids=api.ids, rev=rev))
+    api, pid, rev = request.api, request.caller.pid, rev_of(if_match)
+
+    def command(tx: Tx, at: datetime) -> None:
+        commands.pause(tx, pid, check_id, at=at, ids=api.ids, rev=rev)
+
+    await in_turn(api.database, api.clock, command)
     return await _told(request, check_id)
 
 
@@ -136,8 +140,12 @@ async def pause_check(request: ApiRequest, check_id: FromPath[str], if_match: If
 )
 async def resume_check(request: ApiRequest, check_id: FromPath[str], if_match: IfMatch = None) -> Response[CheckOut]:
     """The check is new again: nothing is expected until its next success."""
-    api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
-    await api.database.write(lambda tx: commands.resume(tx, pid, check_id, at=at, ids=api.ids, rev=rev))
+    api, pid, rev = request.api, request.caller.pid, rev_of(if_match)
+
+    def command(tx: Tx, at: datetime) -> None:
+        commands.resume(tx, pid, check_id, at=at, ids=api.ids, rev=rev)
+
+    await in_turn(api.database, api.clock, command)
     return await _told(request, check_id)
 
 
