@@ -18,8 +18,11 @@ from bench.served import Store, prototype
 
 pytestmark = pytest.mark.anyio
 
-MOST_CPU = 3.2
-"""What a ping may cost, in pings of the bare prototype. CPU, for throughput swings with whatever else runs beside."""
+MOST_CPU = 3.0
+"""What a ping may cost, in pings of the bare prototype: 2.0 to 2.3 were measured, and as much as 2.8 on a busy machine.
+
+CPU, for throughput swings with whatever else runs beside.
+"""
 
 
 @pytest.mark.e2e
@@ -29,7 +32,7 @@ async def test_a_ping_costs_little_more_than_the_least_that_it_could(tmp_path: P
     async with AsyncExitStack() as stack:
         ours = await start_heartfly(stack, store, 500)
         least = await start_prototype(stack, store, 500)
-        compared = await compare(ours, least, rounds=3, seconds=1)
+        compared = await compare(ours, least, rounds=5, seconds=1)
 
     assert 0 == sum(one.answers.errors for one in (*compared.ours, *compared.base))
     assert compared.cpu <= MOST_CPU, [(a.cpu_ms, b.cpu_ms) for a, b in zip(compared.ours, compared.base, strict=True)]
