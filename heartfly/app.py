@@ -24,6 +24,7 @@ from heartfly.api.state import ApiState
 from heartfly.checks.history import remove_leftovers
 from heartfly.clock import Clock, SystemClock
 from heartfly.config import Settings
+from heartfly.db.afar import Afar
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
@@ -36,6 +37,7 @@ from heartfly.monitor.leader import Leader
 from heartfly.monitor.watch import Watcher
 from heartfly.net.http import OutgoingHttp
 from heartfly.notify.channels.base import ChannelContext, MailSettings
+from heartfly.notify.courier import Courier
 from heartfly.notify.dispatch import Dispatcher
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.ingest import Ingest
@@ -155,23 +157,7 @@ class App:
             clock=clock,
             hearing=hearing,
         )
-        self.http = OutgoingHttp(
-            allow=settings.outgoing.private_networks,
-            own_hosts=own_hosts(self.base_url, settings.server.host, settings.server.port),
-            allowed_ports=settings.outgoing.allowed_ports,
-            total_deadline_s=settings.outgoing.deadline_s,
-            user_agent=f"Heartfly/{__version__}",
-        )
-        self.dispatcher = Dispatcher(
-            database,
-            context=ChannelContext(http=self.http, mail=mail_settings(settings)),
-            sealer=ground.sealer,
-            clock=clock,
-            ids=ids,
-            settings=settings.alerts,
-            base_url=self.base_url,
-            node_id=ground.node_id,
-        )
+        self.courier = Courier(database, make=self._dispatcher, leave=self._hang_up)
         trusted = settings.server.proxy_networks
         self.state = ApiState(
             database=database,
@@ -190,6 +176,30 @@ class App:
                 client_address=lambda scope: client_address(scope, trusted),
             ),
         )
+
+    def _dispatcher(self, database: Afar) -> Dispatcher:
+        """Made in the courier's thread, as are the connections that it keeps."""
+        ground, settings = self.ground, self.ground.settings
+        self._http = OutgoingHttp(
+            allow=settings.outgoing.private_networks,
+            own_hosts=own_hosts(self.base_url, settings.server.host, settings.server.port),
+            allowed_ports=settings.outgoing.allowed_ports,
+            total_deadline_s=settings.outgoing.deadline_s,
+            user_agent=f"Heartfly/{__version__}",
+        )
+        return Dispatcher(
+            database,
+            context=ChannelContext(http=self._http, mail=mail_settings(settings)),
+            sealer=ground.sealer,
+            clock=ground.clock,
+            ids=ground.ids,
+            settings=settings.alerts,
+            base_url=self.base_url,
+            node_id=ground.node_id,
+        )
+
+    async def _hang_up(self) -> None:
+        await self._http.aclose()
 
     def facts(self) -> Facts:
         """What readiness is judged by."""
@@ -213,8 +223,8 @@ class App:
         await remove_leftovers(self.ground.database)
 
     def background(self) -> Sequence[Awaitable[Any]]:
-        """Everything that runs beside the doors."""
-        return (self.watcher.run(self.ended), self.dispatcher.run(self.ended))
+        """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""
+        return (self.watcher.run(self.ended), self.courier.run(self.ended))
 
     async def finish(self) -> None:
         """Leave: the last beat, what is queued, and every connection."""
@@ -223,7 +233,6 @@ class App:
         except HeartflyError as error:
             # A database that is away cannot be told; our silence since the last beat will be blind time.
             log.warning("leave", error=str(error))
-        await self.http.aclose()
         await self.ground.database.stop()
 
 

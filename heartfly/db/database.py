@@ -6,9 +6,9 @@ Writes are queued to the group commit by priority; reads go to connections that 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
@@ -21,6 +21,33 @@ from heartfly.db.group_commit import GroupCommitter, Handler, Priority, WriteSes
 from heartfly.errors import OverloadedError, StoreError
 
 Result = TypeVar("Result")
+
+
+class Access(Protocol):
+    """What rooms may do with the database, from whichever event loop they run in."""
+
+    @property
+    def on_postgres(self) -> bool: ...
+
+    def listen(self, listener: Callable[[Changes], None]) -> None: ...
+
+    def read(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
+
+    async def write(self, command: Callable[[Tx], Result], *, priority: Priority = Priority.EDITS) -> Result: ...
+
+    async def submit(self, handler: Handler, item: Any, *, priority: Priority) -> Any: ...
+
+
+@asynccontextmanager
+async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """OverloadedError: the query took longer than a read may."""
+    try:
+        async with engine.connect() as connection:
+            yield connection
+    except OperationalError as error:
+        if "interrupted" in str(error.orig) or "statement timeout" in str(error.orig):
+            raise OverloadedError("the question takes too long to answer") from error
+        raise
 
 
 class Database:
@@ -60,11 +87,12 @@ class Database:
         """Hear, in the event loop, what each committed transaction changed."""
         self._listeners.append(listener)
 
+    def unlisten(self, listener: Callable[[Changes], None]) -> None:
+        self._listeners.remove(listener)
+
     def start(self) -> None:
         """Call in the event loop. The schema must be there."""
-        self._reading = (
-            postgres.reading_engine(self._url) if self.on_postgres else sqlite.reading_engine(self._path, self._clock)
-        )
+        self._reading = self.reading_engine()
         # On PostgreSQL a second connection, so that a slow edit never holds up a ping.
         for lane in range(2 if self.on_postgres else 1):
             committer = GroupCommitter(
@@ -77,13 +105,19 @@ class Database:
             committer.start()
             self._lanes.append(committer)
 
+    def reading_engine(self) -> AsyncEngine:
+        """Connections that cannot write, for the event loop that uses them first; its owner disposes of them."""
+        if self.on_postgres:
+            return postgres.reading_engine(self._url)
+        return sqlite.reading_engine(self._path, self._clock)
+
     def _session(self, lane: int) -> WriteSession:
         if self.on_postgres:
             return postgres.PostgresSession(self.engine, node_id=self.node_id, lane=lane)
         return sqlite.SqliteSession(self.engine)
 
     def _tell(self, changes: Changes) -> None:
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             listener(changes)
 
     async def stop(self) -> None:
@@ -103,13 +137,8 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         if self._reading is None:
             raise StoreError("the database was not started")
-        try:
-            async with self._reading.connect() as connection:
-                yield connection
-        except OperationalError as error:
-            if "interrupted" in str(error.orig) or "statement timeout" in str(error.orig):
-                raise OverloadedError("the question takes too long to answer") from error
-            raise
+        async with reading(self._reading) as connection:
+            yield connection
 
     async def write(self, command: Callable[[Tx], Result], *, priority: Priority = Priority.EDITS) -> Result:
         """Run the command in a transaction shared with whatever else waits; return after the commit."""

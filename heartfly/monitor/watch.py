@@ -30,6 +30,9 @@ from heartfly.monitor.leader import Leader
 
 log = logger("heartfly.monitor")
 
+NEXT_WAKE = sa.select(sa.func.min(checks.c.wake_at)).where(checks.c.wake_at.is_not(None))
+"""The condition is the index's own: without it SQLite read every check, each second."""
+
 
 @dataclass(frozen=True, slots=True)
 class Looked:
@@ -99,7 +102,7 @@ class Watcher:
         now = self._clock.now()
         heard = self._beat.beat(tx, now=now)
         leads = self._leader.campaign(tx)
-        next_wake_at = tx.conn.execute(sa.select(sa.func.min(checks.c.wake_at))).scalar()
+        next_wake_at = tx.conn.execute(NEXT_WAKE).scalar()
         return Looked(heard.through, heard.held, leads, next_wake_at)
 
     async def _judge_through(self, looked: Looked) -> None:

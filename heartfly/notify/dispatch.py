@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from heartfly.clock import Clock
 from heartfly.config import Alerts
 from heartfly.db.changes import Changes, Tx
-from heartfly.db.database import Database
+from heartfly.db.database import Access
 from heartfly.db.group_commit import Priority
 from heartfly.db.ids import IdSource
 from heartfly.logs import line, logger
@@ -59,7 +59,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        database: Database,
+        database: Access,
         *,
         context: ChannelContext,
         sealer: Sealer,

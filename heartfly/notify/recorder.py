@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from heartfly.clock import Clock
 from heartfly.db.changes import Tx
-from heartfly.db.database import Database
+from heartfly.db.database import Access
 from heartfly.db.group_commit import Priority
 from heartfly.db.ids import IdSource
 from heartfly.errors import OverloadedError, StoreError
@@ -25,7 +25,7 @@ log = logger("heartfly.notify")
 
 
 class Recorder:
-    def __init__(self, database: Database, *, clock: Clock, ids: IdSource, node_id: int) -> None:
+    def __init__(self, database: Access, *, clock: Clock, ids: IdSource, node_id: int) -> None:
         self._database = database
         self._clock = clock
         self._ids = ids
