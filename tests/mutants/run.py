@@ -46,8 +46,7 @@ def red(tree: Path, tests: Sequence[str]) -> Red:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "--show-capture=no", f"--junitxml={report}", *tests],
         cwd=tree,
-        # What is installed is the tree that we stand in, not the copy: the copy must come before it.
-        env=os.environ | {"PYTHONPATH": str(tree), "HEARTFLY_REQUIRE_ALL": "1"},
+        env=_env(tree) | {"HEARTFLY_REQUIRE_ALL": "1"},
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
@@ -60,6 +59,13 @@ def red(tree: Path, tests: Sequence[str]) -> Red:
     if done.returncode and not failed:
         raise LookupError(f"no test failed, but they could not be set up:\n{done.stdout}")
     return Red(sorted(failed), len(cases), done.stdout)
+
+
+def _env(tree: Path) -> dict[str, str]:
+    """What is installed is the tree that we stand in, so the copy must come before it; no copy is measured."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "PYTEST_"))} | {
+        "PYTHONPATH": str(tree)
+    }
 
 
 def _name(case: ET.Element) -> str:
@@ -79,7 +85,7 @@ def whose_code(tree: Path) -> Path:
     asked = subprocess.run(
         [sys.executable, "-c", "import heartfly; print(heartfly.__file__)"],
         cwd=tree,
-        env=os.environ | {"PYTHONPATH": str(tree)},
+        env=_env(tree),
         capture_output=True,
         text=True,
         timeout=60,

@@ -56,9 +56,8 @@ def test_the_few_days_meet_every_kind_of_fault_and_of_silence() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
-def test_no_alarm_is_false_and_none_is_missing_in_a_month_of_a_thousand_checks(seed: int) -> None:
-    verdict = simulate(Plan(seed=seed, n_checks=1000, days=30))
+def test_no_alarm_is_false_and_none_is_missing_in_a_month_of_a_thousand_checks() -> None:
+    verdict = simulate(Plan(seed=1, n_checks=1000, days=30))
 
     assert [] == verdict.wrong, verdict.report(commit="this one")
 
