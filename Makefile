@@ -3,7 +3,7 @@
 BIN := $(if $(wildcard .venv/bin/python),.venv/bin/,)
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint types contracts test test-all serve migration bench simulate faults lock docs
+.PHONY: help check lint types contracts test test-all serve migration bench simulate mutants faults lock docs
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-11s %s\n", $$1, $$2 }'
@@ -39,6 +39,9 @@ bench: ## measure pings, alerts and start-up, as ratios to a bare prototype in t
 
 simulate: ## replay seeded months of checks, outages and clock steps: make simulate [seeds=10]
 	$(BIN)python -m bench.simulate --seeds $(or $(seeds),10)
+
+mutants: ## put in bugs on purpose, one at a time: at least two tests must catch each
+	$(BIN)python -m tests.mutants.run
 
 faults: ## kill, stop and starve the real server, then audit what it promised
 	HEARTFLY_KILLS=200 HEARTFLY_REQUIRE_ALL=1 $(BIN)pytest -s -m "slow or not slow" tests/faults

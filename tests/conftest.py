@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from sqlalchemy import make_url
 
@@ -136,10 +137,14 @@ def _logs_as_before() -> Iterator[None]:
     """A test may aim the log elsewhere; the next one finds it as it was."""
     root, sink = logging.getLogger(), logs._sink
     aim, handlers, level = dict(sink.__dict__), list(root.handlers), root.level
+    quiet, wiring = {name: logging.getLogger(name).level for name in logs._QUIET}, structlog.get_config()
     yield
     sink.__dict__.update(aim)
     root.handlers[:] = handlers
     root.setLevel(level)
+    for name, before in quiet.items():
+        logging.getLogger(name).setLevel(before)
+    structlog.configure(**wiring)
 
 
 @pytest.fixture

@@ -108,3 +108,19 @@ def test_a_slug_that_two_checks_move_to_at_once_is_given_once(nodes: tuple[Datab
     assert done[0] is None
     assert isinstance(done[1], commands.SlugTakenError)
     assert ["b", "same"] == slugs(nodes[0])
+
+
+def test_of_two_edits_of_the_same_reading_the_second_is_refused(nodes: tuple[Database, Database], pid: int) -> None:
+    asked = CheckIn(name="job", slug="job")
+    uuid = nodes[0].transaction(lambda tx: commands.create(tx, pid, asked, at=AT, ids=IdSource(4), actor="test"))
+    rev = nodes[0].transaction(lambda tx: tx.conn.execute(sa.select(checks.c.rev)).scalar_one())
+    graces = iter([60, 120])
+
+    def edit(tx: Tx, ids: IdSource) -> None:
+        commands.edit(tx, pid, uuid, CheckIn(grace=next(graces)), at=AT, ids=ids, actor="test", rev=rev)
+
+    done = at_once(nodes, edit)
+
+    assert done[0] is None
+    assert isinstance(done[1], commands.ChangedMeanwhileError)
+    assert 60 == nodes[0].transaction(lambda tx: tx.conn.execute(sa.select(checks.c.grace_s)).scalar_one())

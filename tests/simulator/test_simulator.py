@@ -1,0 +1,183 @@
+"""Seeded days of jobs, outages and clock steps on the production code, and proof that their judges can say no.
+
+A few small plans run with every test run; `make simulate` and the slow test look at whole months.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.clock import SystemClock
+from heartfly.db.models import alerts, blind_intervals, checks, notifications
+from heartfly.logs import configure
+from tests.simulator.faults import LENGTHS
+from tests.simulator.oracle import SeenFlip
+from tests.simulator.run import History, Plan, Simulation
+from tests.simulator.verdict import Verdict, judge, simulate
+
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS = (1, 2, 3, 4)
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    """A simulated day has as many lines as a real one. conftest.py puts the log back as it was."""
+    configure(SimpleNamespace(level="error", format="json"), sys.stderr, now=SystemClock().now)
+
+
+@lru_cache
+def verdict_of(seed: int) -> Verdict:
+    return simulate(Plan(seed=seed, n_checks=20, days=3, faults_per_day=10))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_alarm_is_false_and_none_is_missing_in_a_few_seeded_days(seed: int) -> None:
+    verdict = verdict_of(seed)
+
+    assert [] == verdict.wrong, verdict.report(commit="this one")
+
+
+def test_the_few_days_meet_every_kind_of_fault_and_of_silence() -> None:
+    met = sum((verdict_of(seed).tally for seed in SEEDS), Counter())
+
+    kinds = set(LENGTHS) - {"loop"}  # which is several crashes
+    assert set() == {*kinds, "flip missed", "flip hung", "flip success", "unverified", "refused"} - set(met)
+
+
+@pytest.mark.slow
+def test_no_alarm_is_false_and_none_is_missing_in_a_month_of_a_thousand_checks() -> None:
+    verdict = simulate(Plan(seed=1, n_checks=1000, days=30))
+
+    assert [] == verdict.wrong, verdict.report(commit="this one")
+
+
+# --- a failure can be had again
+
+
+def log_of(seed: int, *, hash_seed: int) -> str:
+    """The command's own word, from a process that orders its sets in another way."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.simulate", "--seed", str(seed), "--checks", "12", "--days", "1", "--commit", "x"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONHASHSEED": str(hash_seed)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return done.stdout.splitlines()[0]
+
+
+def test_the_same_seed_gives_the_same_log_in_another_process() -> None:
+    assert log_of(5, hash_seed=1) == log_of(5, hash_seed=2)
+
+
+def test_another_seed_gives_another_log() -> None:
+    digests = {simulate(Plan(seed=seed, n_checks=5, days=1)).digest for seed in (5, 6, 7)}
+
+    assert 3 == len(digests)
+
+
+def test_only_beats_that_would_find_nothing_to_do_are_left_out() -> None:
+    plan = Plan(seed=9, n_checks=40, days=0.025, faults_per_day=400)
+    left_out, every = (Simulation(replace(plan, every_beat=each)).run() for each in (False, True))
+
+    assert [told(flips) for flips in left_out.flips.values()] == [told(flips) for flips in every.flips.values()]
+    assert 4 == len(left_out.machine.blind)
+    assert spans(left_out) == spans(every)
+
+
+def told(flips: list[SeenFlip]) -> list[tuple[str, str, int, str]]:
+    return [flip.told for flip in flips]
+
+
+def spans(history: History) -> list[tuple[int, int]]:
+    return [(deaf.from_at, deaf.to_at) for deaf in history.machine.blind]
+
+
+# --- who judges the simulation can say no
+
+
+def an_alarm(history: History) -> tuple[int, SeenFlip]:
+    return next((job, flip) for job, flips in history.flips.items() for flip in flips if flip.to_status == "down")
+
+
+def nobody_was_alarmed(history: History) -> None:
+    job, flip = an_alarm(history)
+    history.flips[job].remove(flip)
+
+
+def somebody_was_alarmed_twice(history: History) -> None:
+    job, flip = an_alarm(history)
+    history.flips[job].insert(flip.flip_no, replace(flip, flip_no=flip.flip_no + 1))
+
+
+def an_alarm_came_a_microsecond_early(history: History) -> None:
+    job, flip = an_alarm(history)
+    history.flips[job][flip.flip_no - 1] = replace(flip, at=flip.at - 1)
+
+
+def a_ping_was_lost(history: History) -> None:
+    _write(history, sa.update(checks).where(checks.c.id == _first(history)).values(n_pings=checks.c.n_pings - 1))
+
+
+def a_deadline_was_lost(history: History) -> None:
+    _write(history, sa.update(checks).where(checks.c.goes_down_at.is_(None)).values(status="up"))
+
+
+def nobody_knew_that_we_were_deaf(history: History) -> None:
+    _write(history, sa.delete(blind_intervals))
+
+
+def a_digest_was_lost(history: History) -> None:
+    _write(history, sa.delete(alerts).where(alerts.c.kind == "check.unverified"))
+
+
+def a_notification_was_lost(history: History) -> None:
+    one = sa.select(sa.func.min(alerts.c.id)).where(alerts.c.kind == "check.down").scalar_subquery()
+    _write(history, sa.delete(notifications).where(notifications.c.alert_id == one, notifications.c.pid.is_not(None)))
+
+
+def _first(history: History) -> int:
+    return int(history.jobs[0].row.id)
+
+
+def _write(history: History, statement: sa.Delete | sa.Update) -> None:
+    """What no part of Heartfly would do: so it stands below its foreign keys."""
+    history.engine.raw_connection().cursor().execute("PRAGMA foreign_keys=OFF")
+    with history.engine.begin() as connection:
+        assert connection.execute(statement).rowcount
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (nobody_was_alarmed, "missing: "),
+        (somebody_was_alarmed_twice, "too many: "),
+        (an_alarm_came_a_microsecond_early, "but it is "),
+        (a_ping_was_lost, "pings were counted"),
+        (a_deadline_was_lost, "nothing will ever make it go down"),
+        (nobody_knew_that_we_were_deaf, "blind intervals differ"),
+        (a_digest_was_lost, "in no digest"),
+        (a_notification_was_lost, "to 2 channels"),
+    ],
+)
+def test_whatever_is_spoiled_afterwards_is_found(spoil: Callable[[History], None], words: str) -> None:
+    history = Simulation(Plan(seed=3, n_checks=12, days=2, faults_per_day=12)).run()
+    assert [] == judge(history).wrong
+
+    spoil(history)
+
+    assert any(words in wrong for wrong in judge(history).wrong)
+    history.engine.dispose()
