@@ -14,6 +14,8 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from sqlalchemy.exc import DatabaseError
+
 from heartfly import __version__
 from heartfly.accounts import commands as accounts
 from heartfly.accounts.commands import NewProject
@@ -81,12 +83,20 @@ def open_ground(
         on_fatal=on_fatal,
     )
     try:
-        upgrade(database.engine)
+        _bring_up_to_date(database)
         sealer = load_or_create(data_dir / "secret.key")
+        database.transaction(lambda tx: accounts.refuse_foreign_key(tx, sealer))
     except BaseException:
         database.close()
         raise
     return Ground(settings, clock, database, sealer, IdSource(node_id), node_id)
+
+
+def _bring_up_to_date(database: Database) -> None:
+    try:
+        upgrade(database.engine)
+    except DatabaseError as error:
+        raise StoreError(f"the database cannot be opened: {error.orig}") from error
 
 
 def greet(ground: Ground) -> NewProject | None:
@@ -148,6 +158,7 @@ class App:
             hearing=hearing,
             version=__version__,
             under_way=self.ingest.under_way,
+            refusals=self.ingest.refusals,
         )
         self.watcher = Watcher(
             database,

@@ -34,7 +34,8 @@ class Sealer:
             return self._fernet.decrypt(sealed)
         except InvalidToken as error:
             raise StoreError(
-                "a stored secret cannot be opened: the secret.key file is not the one it was made with"
+                "a stored secret cannot be opened: the secret.key file is not the one it was made with;"
+                " put that one back beside the database"
             ) from error
 
 
@@ -46,7 +47,10 @@ def load_or_create(path: Path) -> Sealer:
         keys = path.read_bytes().split()
         if not keys:
             raise StoreError(f"{path} is empty") from None
-        return Sealer(keys)
+        try:
+            return Sealer(keys)
+        except ValueError:
+            raise StoreError(f"{path} holds something else than a key a line") from None
     key = Fernet.generate_key()
     with os.fdopen(descriptor, "wb") as handle:
         handle.write(key + b"\n")

@@ -93,6 +93,17 @@ def adopt_projects(tx: Tx, user_id: int) -> None:
         tx.conn.execute(sa.insert(members).values(pid=pid, user_id=user_id, role="owner"))
 
 
+def refuse_foreign_key(tx: Tx, sealer: Sealer) -> None:
+    """StoreError: what this database holds was sealed with another key, so no channel could be reached.
+
+    Every project has a sealed ping key, so one is enough to tell. A key file that was lost, or left behind when the
+    database was moved, is noticed at the start and not by the first alarm that cannot be sent.
+    """
+    sealed = tx.conn.execute(sa.select(projects.c.ping_key_enc).limit(1)).scalar()
+    if sealed is not None:
+        sealer.open(sealed)
+
+
 def is_empty(tx: Tx) -> bool:
     """Nobody has used this database: no user and no project."""
     return not (

@@ -13,13 +13,14 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
 from heartfly.core import metrics as figures
 from heartfly.core.words import PingKind
-from heartfly.errors import InvalidValueError, OverloadedError, StoreError
-from heartfly.logs import logger
+from heartfly.errors import HeartflyError, InvalidValueError, OverloadedError, StoreError
+from heartfly.logs import line, logger
 from heartfly.pings.ingest import Ingest
 from heartfly.pings.request import BySlug, ByUuid, PingOutcome, PingRequest, Target
 from heartfly.sealing import digest
@@ -101,6 +102,7 @@ class PingDoor:
         try:
             address = _parse(scope["path"], scope["query_string"])
         except _RefusedError as refused:
+            _log_refused(refused.status, refused.text, method)
             await _answer(send, refused.status, refused.text.encode())
             return
         seq, received_at = self._ingest.arrived(address.target)
@@ -125,20 +127,30 @@ class PingDoor:
             )
             result = await self._ingest.submit(request)
         except _RefusedError as refused:
+            _log_refused(refused.status, refused.text, method)
             await _answer(send, refused.status, refused.text.encode())
         except InvalidValueError as error:
+            _log_refused(400, str(error), method)
             await _answer(send, 400, str(error).encode())
         except OverloadedError as error:
+            self._come_again(error, method, received_at)
             await _answer(send, 503, b"try again later", [(b"retry-after", str(error.retry_after).encode())])
-        except StoreError:
+        except StoreError as error:
+            self._come_again(error, method, received_at)
             await _answer(send, 503, b"try again later", [(b"retry-after", b"30")])
         except Exception as error:  # the log is told; the client hears that nothing was stored, and tries again
             log.exception("ping", error=repr(error))
+            self._ingest.refused(received_at)
             await _answer(send, 500, b"nothing was stored")
         else:
             await self._tell(result.outcome, scope, send)
         finally:
             self._ingest.gone(seq)
+
+    def _come_again(self, error: HeartflyError, method: str, received_at: datetime) -> None:
+        """It is we who could not store it, so its silence is not the job's."""
+        self._ingest.refused(received_at)
+        _log_refused(503, str(error), method)
 
     async def _tell(self, outcome: PingOutcome, scope: Scope, send: Send) -> None:
         said = self._answers[outcome]
@@ -176,6 +188,10 @@ class PingDoor:
                 kept += len(parts[-1])
             if not message.get("more_body"):
                 return b"".join(parts), size
+
+
+def _log_refused(status: int, why: str, method: str) -> None:
+    line("ping", outcome="refused", code=status, reason=why, method=method)
 
 
 def _parse(path: str, query: bytes) -> Address:

@@ -41,6 +41,10 @@ class _Lazy(click.RichGroup):
             return super().invoke(ctx)
         except HeartflyError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.strerror is None or error.filename is None:
+                raise
+            raise click.ClickException(f"{error.filename}: {error.strerror}") from error
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,7 +1,9 @@
 """What kind of signal a ping is, once the check's own rules have had their say.
 
 The order is that of Healthchecks, whose clients rely on it: an exit status above 0 is a failure, then
-the method rule, then keywords in the body (failure, success, start), which override the URL.
+the method rule, then keywords in the body (failure, success, start), which override the URL. But for one
+thing: there a keyword, or the lack of one, makes a reported failure a success or nothing at all. A failure
+that a job reports by its address stays one: whoever said so meant it.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def resolve(
         kind = PingKind.FAIL
     if methods == "POST" and method != "POST":
         return PingKind.IGNORED
-    if not filters:
+    if not filters or kind is PingKind.FAIL:
         return kind
     text = body.decode("utf-8", "replace")
     for keywords, meant in (

@@ -23,10 +23,14 @@ SCANNED = 32 * 1024
 QUANTITY = re.compile(r"-?\d{1,20}(\.\d{1,18})?", re.ASCII)
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
-# One pass, no nested repetition: linear on any input. A value ends at white space, a comma or a semicolon.
+# One pass, no nested repetition: linear on any input. A value ends at white space, a semicolon, or a comma that no
+# digit follows: `1,231` is a thousand to its writer, and no figure at all is better than a wrong one.
 _PAIR = re.compile(
-    rb"(?:^|(?<=[\s,;]))([A-Za-z_][A-Za-z0-9_.-]{0,63})(?:=|:[ \t]{0,4})(-?\d{1,20}(?:\.\d{1,18})?)(?=[\s,;]|$)"
+    rb"(?:^|(?<=[\s,;]))([A-Za-z_][A-Za-z0-9_.-]{0,63})(?:=|:[ \t]{0,4})(-?\d{1,20}(?:\.\d{1,18})?)(?=[\s;]|,(?!\d)|$)"
 )
+
+
+_SPACE = re.compile(rb"\s")
 
 
 def quantity(text: str) -> Decimal | None:
@@ -34,20 +38,34 @@ def quantity(text: str) -> Decimal | None:
     return Decimal(text) if QUANTITY.fullmatch(text) else None
 
 
-def of_body(body: bytes) -> dict[str, Decimal]:
-    """Figures in a body, at most 50; the last value of a name counts."""
+def of_body(body: bytes, *, cut: bool = False) -> dict[str, Decimal]:
+    """Figures in a body, at most 50; the last value of a name counts. `cut`: what was sent went on after it."""
     if not body:
         return {}
+    if not cut and body[:1] == b"{" and body.rstrip()[-1:] == b"}" and (found := _of_json(body)) is not None:
+        return found
+    if cut:
+        body = _whole_words(body)
     if len(body) > SCANNED:
         # Figures stand at the beginning or at the end; looking through all of a long output would hold up other jobs.
-        body = body[: SCANNED // 2] + b"\n" + body[-SCANNED // 2 :]
-    if body[:1] == b"{" and (found := _of_json(body)) is not None:
-        return found
+        end = body[-SCANNED // 2 :]
+        body = _whole_words(body[: SCANNED // 2]) + b"\n" + _after_first_space(end)
     pairs: dict[bytes, bytes] = {}
     for pair in islice(_PAIR.finditer(body), MAX_PAIRS):
         if pair[1] in pairs or len(pairs) < MAX_METRICS:
             pairs[pair[1]] = pair[2]
     return {name.decode(): Decimal(value.decode()) for name, value in pairs.items()}
+
+
+def _whole_words(head: bytes) -> bytes:
+    """Without the last word, of which a part may be missing: half a number is another number."""
+    return head[: max(head.rfind(space) for space in (b" ", b"\n", b"\t", b"\r")) + 1]
+
+
+def _after_first_space(tail: bytes) -> bytes:
+    """Without the first word: half a name is another name."""
+    found = _SPACE.search(tail)
+    return tail[found.end() :] if found else b""
 
 
 def of_query(values: Iterable[str]) -> dict[str, Decimal]:

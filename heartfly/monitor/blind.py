@@ -2,8 +2,8 @@
 
 A slot that fell into time in which Heartfly could not hear is not the job's fault. A gap counts from
 the last beat to this one, by the wall clock, which shows alike that the process was dead, stalled or
-asleep with its machine, or that the clock was put forward. The gap is written before anything past it
-may be judged: both happen in the writer's order.
+asleep with its machine, or that the clock was put forward. Signals that we refused are a gap, too. Each
+is written before anything past it may be judged: both happen in the writer's order.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import blind_intervals, checks, nodes
 from heartfly.logs import logger
 from heartfly.pings.awaited import awaited
+from heartfly.pings.refusals import Refusals, Refused
 from heartfly.pings.request import Target
 
 log = logger("heartfly.monitor")
 
 KEPT = timedelta(days=400)
+REFUSALS_APART = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Heard:
 
     through: datetime
     held: Mapping[int, datetime]
+    refused: Refused | None = None
+    """What of our own refusals this beat has written down."""
 
 
 class Beat:
@@ -60,12 +64,17 @@ class Beat:
         hearing: Hearing,
         version: str,
         under_way: Callable[[], Mapping[Target, datetime]] = dict,
+        refusals: Refusals | None = None,
     ) -> None:
         self.node_id = node_id
         self._ids = ids
         self._hearing = hearing
         self._version = version
         self._under_way = under_way
+        self._refusals = refusals or Refusals()
+        self._refusing: tuple[int, datetime] | None = None
+        self._written: tuple[int, datetime] | None = None
+        """The interval of refusals that the last commit left, and the one that this transaction would."""
 
     def join(self, tx: Tx, *, now: datetime) -> None:
         """Register this process. Since the last one ended nobody heard, if no other lives."""
@@ -119,6 +128,9 @@ class Beat:
         if now - mine.beat_at > self._hearing.blind_after:
             cause = "Heartfly was stalled, or the clock was put forward"
             self._record(tx, mine.beat_at, now, cause)
+        refused = self._refusals.span()
+        if refused is not None:
+            self._refused(tx, refused)
         # Of another node we know only up to when it heard all: what is under way there holds every check. Here we know
         # for which one each signal is, so that nobody puts off the alarms of others.
         through = min([now, *self._others(tx, now)])
@@ -131,7 +143,23 @@ class Beat:
             .values(beat_at=now, heard_through=heard_through, fenced_at=None)
         )
         due = [check_id for check_id, one in expected.items() if one.wake_at is not None and one.wake_at <= now]
-        return Heard(through, {check_id: limits[check_id] for check_id in due})
+        return Heard(through, {check_id: limits[check_id] for check_id in due}, refused)
+
+    def committed(self, heard: Heard) -> None:
+        """Call when the beat's transaction has been committed."""
+        self._refusals.settled(heard.refused)
+        if heard.refused is not None:
+            self._refusing = self._written
+
+    def _refused(self, tx: Tx, span: Refused) -> None:
+        """Refusals that follow on one another are one interval, and so one digest, however long they go on."""
+        if self._refusing is not None and span.from_at - self._refusing[1] <= REFUSALS_APART:
+            blind_id, until = self._refusing[0], max(span.to_at, self._refusing[1])
+            tx.conn.execute(sa.update(blind_intervals).where(blind_intervals.c.id == blind_id).values(to_at=until))
+        else:
+            blind_id = self._record(tx, span.from_at, span.to_at, "Heartfly refused signals that it could not store")
+            until = span.to_at
+        self._written = (blind_id, until)
 
     def _limit(self, since: datetime, now: datetime) -> datetime:
         """Just before the oldest signal under way: it may be the one that the deadline waits for."""
@@ -159,11 +187,13 @@ class Beat:
             sa.update(nodes).where(nodes.c.id == self.node_id).values(left_at=now, beat_at=now, heard_through=now)
         )
 
-    def _record(self, tx: Tx, from_at: datetime, to_at: datetime, cause: str, *, node_id: int | None = None) -> None:
+    def _record(self, tx: Tx, from_at: datetime, to_at: datetime, cause: str, *, node_id: int | None = None) -> int:
+        blind_id = self._ids.next(to_at)
         tx.conn.execute(
             sa.insert(blind_intervals).values(
-                id=self._ids.next(to_at), node_id=node_id or self.node_id, from_at=from_at, to_at=to_at, cause=cause
+                id=blind_id, node_id=node_id or self.node_id, from_at=from_at, to_at=to_at, cause=cause
             )
         )
         tx.conn.execute(sa.delete(blind_intervals).where(blind_intervals.c.to_at < to_at - KEPT))
         log.warning("blind", from_at=from_at, to_at=to_at, cause=cause)
+        return blind_id

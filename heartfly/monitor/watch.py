@@ -24,7 +24,7 @@ from heartfly.db.group_commit import Priority
 from heartfly.db.models import checks
 from heartfly.errors import HeartflyError
 from heartfly.logs import line, logger
-from heartfly.monitor.blind import Beat, Hearing
+from heartfly.monitor.blind import Beat, Heard, Hearing
 from heartfly.monitor.judge import Judge, Judged
 from heartfly.monitor.leader import Leader
 
@@ -94,16 +94,17 @@ class Watcher:
         return looked
 
     async def _beat_once(self) -> Looked:
-        looked = await self._database.write(self._look, priority=Priority.JUDGING)
+        looked, heard = await self._database.write(self._look, priority=Priority.JUDGING)
+        self._beat.committed(heard)
         self.last_beat, self.last_beat_at = looked, self._clock.now()
         return looked
 
-    def _look(self, tx: Tx) -> Looked:
+    def _look(self, tx: Tx) -> tuple[Looked, Heard]:
         now = self._clock.now()
         heard = self._beat.beat(tx, now=now)
         leads = self._leader.campaign(tx)
         next_wake_at = tx.conn.execute(NEXT_WAKE).scalar()
-        return Looked(heard.through, heard.held, leads, next_wake_at)
+        return Looked(heard.through, heard.held, leads, next_wake_at), heard
 
     async def _judge_through(self, looked: Looked) -> None:
         """Beats go on meanwhile: to judge a storm may take longer than the gap that counts as deafness."""

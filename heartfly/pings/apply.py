@@ -88,7 +88,11 @@ class PingApplier:
             filters=_filters(row.filters),
         )
         ends = kind is PingKind.SUCCESS or kind is PingKind.FAIL
-        metrics = {**figures.of_body(request.body), **request.metrics} if ends else {}
+        metrics = (
+            {**figures.of_body(request.body, cut=request.body_size > len(request.body)), **request.metrics}
+            if ends
+            else {}
+        )
         signal = Signal(
             id=self._ids.next(request.received_at),
             kind=kind,

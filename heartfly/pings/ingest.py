@@ -10,6 +10,7 @@ from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.logs import line
 from heartfly.pings.apply import PingApplier
+from heartfly.pings.refusals import Refusals
 from heartfly.pings.request import PingOutcome, PingRequest, PingResult, Target
 
 
@@ -22,6 +23,7 @@ class Ingest:
         self._clock = clock
         self._seq = itertools.count(1)
         self._under_way: dict[int, tuple[Target, datetime]] = {}
+        self.refusals = Refusals()
 
     def arrived(self, target: Target) -> tuple[int, datetime]:
         """A signal is at the door: its sequence number and its time of receipt. Pair with `gone`."""
@@ -31,6 +33,11 @@ class Ingest:
 
     def gone(self, seq: int) -> None:
         self._under_way.pop(seq, None)
+
+    def refused(self, received_at: datetime | None = None) -> None:
+        """A signal was told to come again, for a reason of ours; None: it was not even read."""
+        now = self._clock.now()
+        self.refusals.note(received_at or now, now)
 
     def under_way(self) -> dict[Target, datetime]:
         """When the oldest signal to each address came that is not committed yet. For any thread."""

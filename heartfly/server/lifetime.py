@@ -38,6 +38,7 @@ class Shared:
         self.turned_away: set[Lifetime] = set()
         self.n_accepted = 0
         self.n_turned_away = 0
+        self.on_turned_away: Callable[[], None] = lambda: None
         self.tasks: set[asyncio.Task[None]] = set()
         self.draining = False
         self.date = b""
@@ -95,6 +96,7 @@ class Lifetime(asyncio.Protocol):
         shared = self.shared
         self.phase = TURNED_AWAY
         shared.n_turned_away += 1
+        shared.on_turned_away()
         if len(shared.turned_away) >= shared.turned_away_cap:
             self.transport.abort()
             return

@@ -39,14 +39,17 @@ async def serve(
     limits: ServerLimits,
     stop: asyncio.Event,
     on_listening: Callable[[], None] | None = None,
+    on_turned_away: Callable[[], None] | None = None,
     clock: Clock | None = None,
 ) -> None:
     """Return when `stop` was set and the last connection is closed. Takes over `sockets` and closes them.
 
     A response that never ends, such as a live page, is for the application to end when stop is set;
-    otherwise it is cut off after drain_s + finish_s.
+    otherwise it is cut off after drain_s + finish_s. `on_turned_away` is called for each connection above the cap.
     """
     shared = Shared(app, limits)
+    if on_turned_away is not None:
+        shared.on_turned_away = on_turned_away
     clock = clock or SystemClock()
     sweeper = _Sweeper(shared, clock)
     listeners: list[asyncio.Server] = []
@@ -83,9 +86,14 @@ class _Sweeper:
             self._second = second
             shared.date = format_datetime(second, usegmt=True).encode()
             shared.default_headers = [(b"date", shared.date)]
+            self._tell_of_turned_away()
         now = self._loop.time()
         for connection in (*shared.connections, *shared.turned_away):
             connection.sweep(now)
+
+    def _tell_of_turned_away(self) -> None:
+        """Once a second at most: whoever floods us shall not flood the log."""
+        shared = self._shared
         if shared.n_turned_away:
             _log.warning("connections turned away", count=shared.n_turned_away, cap=shared.cap)
             shared.n_turned_away = 0

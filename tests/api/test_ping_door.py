@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from heartfly import logs
 from heartfly.api.ping import PingDoor, is_ping
 from heartfly.clock import SystemClock
 from heartfly.db.database import Database
@@ -221,6 +225,23 @@ async def test_what_was_not_stored_is_never_answered_with_ok(
     code, _, headers = await client(f"/ping/{check.ping_uuid}")
 
     assert (status, retry) == (code, headers.get(b"retry-after"))
+    assert ingest.refusals.span() is not None  # the job has done its part: the slot is excused
+
+
+@pytest.mark.parametrize("path", ["/ping/nothing", "{}/256", "{}?rid=x", "{}?metric=rows"])
+async def test_what_the_client_did_wrong_excuses_no_slot_and_leaves_a_line(
+    world: World, ingest: Ingest, client: Client, path: str
+) -> None:
+    written = io.StringIO()
+    logs.configure(SimpleNamespace(level="info", format="json"), written, now=SystemClock().now)
+    check = await world.check(T0)
+
+    code = (await client(path.format(f"/ping/{check.ping_uuid}")))[0]
+
+    assert code in {400, 404}
+    assert ingest.refusals.span() is None
+    [told] = [json.loads(one) for one in written.getvalue().splitlines()]
+    assert ("ping", "refused", code) == (told["event"], told["outcome"], told["code"])
 
 
 async def test_the_oldest_signal_to_each_address_is_known_until_it_is_committed(ingest: Ingest) -> None:

@@ -25,6 +25,8 @@ from heartfly.errors import InvalidValueError
         (b'{"a": NaN, "b": Infinity, "c": 5}', {"c": "5"}),
         (b"[1, 2]", {}),
         (b"\xff\xfe rows=4", {"rows": "4"}),
+        (b"errors=5,231 rows=7", {"rows": "7"}),  # a thousand and more to its writer
+        (b"rows=5,errors=1,", {"rows": "5", "errors": "1"}),
     ],
 )  # fmt: skip
 def test_figures_are_read_exactly_and_the_rest_is_left_alone(body: bytes, found: dict[str, str]) -> None:
@@ -47,6 +49,22 @@ def test_of_a_long_body_the_beginning_and_the_end_are_looked_through() -> None:
     body = b"first=1 " + b"x" * (3 * SCANNED) + b" middle=2 " + b"x" * (3 * SCANNED) + b" last=3"
 
     assert {"first": Decimal(1), "last": Decimal(3)} == of_body(body)
+
+
+def test_half_a_word_at_a_cut_is_no_figure() -> None:
+    half = SCANNED // 2
+    across = b"x" * (half - 8) + b" rows=12345 " + b"x" * SCANNED
+    end = b"good=1 " + b"x" * SCANNED
+    end += b" bad_rows=5" + b" " * (half - len(b"rows=5"))
+
+    assert {} == of_body(across)
+    assert {"good": Decimal(1)} == of_body(end)
+    assert {"first": Decimal(1)} == of_body(b"first=1 rows=12", cut=True)
+    assert {} == of_body(b"rows=12", cut=True)
+
+
+def test_a_long_json_document_is_read_whole() -> None:
+    assert {"rows": Decimal(500)} == of_body(b'{"log": "' + b"x" * (2 * SCANNED) + b'", "rows": 500}\n')
 
 
 def test_a_body_that_nests_without_end_is_no_error() -> None:

@@ -8,6 +8,7 @@ from heartfly.monitor.blind import Beat, Hearing
 from heartfly.monitor.judge import Judge
 from heartfly.monitor.leader import Leader
 from heartfly.monitor.watch import Watcher
+from heartfly.pings.refusals import Refusals
 from heartfly.pings.request import Target
 from tests.sim_clock import SimClock
 from tests.world import World
@@ -25,6 +26,7 @@ class Tower:
         self.world = world
         self.clock = clock
         self.under_way: dict[Target, datetime] = {}
+        self.refusals = Refusals()
         hearing = hearing or Hearing(beat=10 * MINUTE, blind_after=15 * MINUTE)
         self.beat = Beat(
             node_id=node_id,
@@ -32,6 +34,7 @@ class Tower:
             hearing=hearing,
             version="test",
             under_way=lambda: self.under_way,
+            refusals=self.refusals,
         )
         self.leader = Leader(node_id=node_id, clock=clock)
         self.watcher = Watcher(

@@ -76,10 +76,10 @@ async def test_a_run_is_paired_by_its_id_and_its_duration_measured(world: World)
 async def test_a_body_is_kept_as_bytes_and_its_figures_become_metrics(world: World, db: Database) -> None:
     check = await world.check(T0)
 
-    await world.ping(check, T0, body=b"\xff\x00 rows=12 cost: 0.1", body_size=500, metrics={"extra": Decimal(7)})
+    await world.ping(check, T0, body=b"\xff\x00 rows=12 cost: 0.1\nrow", body_size=500, metrics={"extra": Decimal(7)})
 
     async with db.read() as read:
-        assert b"\xff\x00 rows=12 cost: 0.1" == (await read.execute(sa.select(ping_bodies.c.body))).scalar_one()
+        assert b"\xff\x00 rows=12 cost: 0.1\nrow" == (await read.execute(sa.select(ping_bodies.c.body))).scalar_one()
         found = await read.execute(sa.select(run_metrics.c.name, run_metrics.c.value))
         assert {("rows", Decimal(12)), ("cost", Decimal("0.1")), ("extra", Decimal(7))} == {tuple(r) for r in found}
     assert [500] == [ping.body_size for ping in await world.pings_of(check)]
@@ -189,6 +189,20 @@ async def test_keywords_in_the_body_decide_the_kind(world: World) -> None:
     ]
 
     assert [PingKind.SUCCESS, PingKind.FAIL, PingKind.IGNORED] == kinds
+
+
+@pytest.mark.parametrize("body", [b"3 tests done, 1 failed", b"nothing said", b""])
+async def test_no_keyword_softens_a_failure_that_the_job_reports(world: World, body: bytes) -> None:
+    filters = '{"start":["begin"],"success":["done"],"failure":["ERROR"],"default_fail":false}'
+    check = await world.check(T0, filters=filters)
+    await world.ping(check, T0, body=b"done")
+
+    by_status = await world.ping(check, T0 + MINUTE, exit_status=1, body=body)
+    await world.ping(check, T0 + 2 * MINUTE, body=b"done")
+    by_address = await world.ping(check, T0 + 3 * MINUTE, PingKind.FAIL, body=body)
+
+    assert [PingKind.FAIL] * 2 == [by_status.kind, by_address.kind]
+    assert "down" == (await world.row(check)).status
 
 
 async def test_a_check_that_wants_post_ignores_other_methods(world: World) -> None:
