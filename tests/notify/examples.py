@@ -58,7 +58,7 @@ FAILED_RUN = RunFacts(
     outcome=RunOutcome.FAILED,
     exit_status=7,
     duration_s=675.0,
-    rid="run-0302",
+    rid="7f1f2b0e-5d0c-4c3e-9a59-0b1c0302aa01",
     metrics={"rows": "0"},
     body_tail=(
         "+ pg_dump billing\n"

@@ -122,7 +122,7 @@ def test_facts_of_a_failed_run_show_its_figures_one_by_one() -> None:
             ("This run", "failed, Mon 2 Mar, 02:41:17 UTC"),
             ("Exit status", "7"),
             ("Duration", "11 min 15 s"),
-            ("Run ID", "run-0302"),
+            ("Run ID", "7f1f2b0e-5d0c-4c3e-9a59-0b1c0302aa01"),
             ("rows", "0"),
             ("Schedule", "30 2 * * * (Europe/Berlin)"),
             ("Grace", "40 min"),

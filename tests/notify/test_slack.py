@@ -132,7 +132,7 @@ failed, Mon 2 Mar, 02:41:17 UTC\
                                     "type": "mrkdwn",
                                     "text": """\
 *Run ID*
-run-0302\
+7f1f2b0e-5d0c-4c3e-9a59-0b1c0302aa01\
 """,
                                     "verbatim": True,
                                 },
