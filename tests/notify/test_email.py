@@ -174,6 +174,7 @@ def test_each_kind_has_its_subject() -> None:
             "UNVERIFIED: 3 runs in Acme billing",
             "SCHEDULE ERROR: nightly-backup",
             "CHANNEL FAILING: #ops on Slack",
+            "CHANNEL FAILING: #ops on Slack",
             "TEST: alerts of Acme billing reach you here",
         ]
     )
