@@ -9,7 +9,8 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from heartfly.accounts.keys import Scope, make_key
+from heartfly.accounts.keys import PREFIX, Scope, make_key
+from heartfly.audit.record import CLI, Action, Actor, record
 from heartfly.core import text
 from heartfly.core.zones import zone as known_zone
 from heartfly.db.changes import Tx
@@ -40,35 +41,28 @@ class NewProject:
 
 
 def create_project(
-    tx: Tx, *, slug: str, name: str, zone: str, sealer: Sealer, at: datetime, ids: IdSource
+    tx: Tx, *, slug: str, name: str, zone: str, sealer: Sealer, at: datetime, ids: IdSource, actor: Actor = CLI
 ) -> NewProject:
-    """A project with its ping key, an API key and a read-only one. ConflictError: the slug is taken."""
+    """A project with its ping key, an API key that may do everything and a read-only one.
+
+    ConflictError: the slug is taken.
+    """
     slug = text.slug(slug, field="project", most=30)
     if slug in RESERVED:
         raise InvalidValueError("project", f"{slug} is a word of Heartfly's own addresses")
     if tx.conn.execute(sa.select(projects.c.id).where(projects.c.slug == slug)).first():
         raise ConflictError(f"there is a project {slug} already")
-    pid, ping_key = ids.next(at), new_ping_key()
-    tx.conn.execute(
-        sa.insert(projects).values(
-            id=pid,
-            uuid=str(uuid.uuid4()),
-            slug=slug,
-            name=text.name(name, field="name", most=100),
-            zone=known_zone(zone).key,
-            ping_key_hash=digest(ping_key),
-            ping_key_enc=sealer.seal(ping_key.encode()),
-            created_at=at,
-        )
-    )
-    both = frozenset({Scope.READ, Scope.WRITE})
-    return NewProject(
-        pid=pid,
-        slug=slug,
-        ping_key=ping_key,
-        api_key=make_key(tx, pid, name="first key", scopes=both, at=at, ids=ids),
-        read_key=make_key(tx, pid, name="first read-only key", scopes=frozenset({Scope.READ}), at=at, ids=ids),
-    )
+    pid, ping_key, public_id = ids.next(at), new_ping_key(), str(uuid.uuid4())
+    told = {"slug": slug, "name": text.name(name, field="name", most=100), "zone": known_zone(zone).key}
+    secrets = {"ping_key_hash": digest(ping_key), "ping_key_enc": sealer.seal(ping_key.encode())}
+    tx.conn.execute(sa.insert(projects).values(told | secrets | {"id": pid, "uuid": public_id, "created_at": at}))
+    api_key = make_key(tx, pid, name="first key", scopes=frozenset(Scope), at=at, ids=ids).secret
+    read_key = make_key(tx, pid, name="first read-only key", scopes=frozenset({Scope.READ}), at=at, ids=ids).secret
+    record(
+        tx, pid, actor=actor, action=Action.PROJECT_CREATE, of=f"project:{public_id}", before=None,
+        after=told | {"keys": [api_key[:PREFIX], read_key[:PREFIX]]}, at=at, ids=ids,
+    )  # fmt: skip
+    return NewProject(pid=pid, slug=slug, ping_key=ping_key, api_key=api_key, read_key=read_key)
 
 
 def create_first_user(tx: Tx, *, email: str, password_hash: str, at: datetime, ids: IdSource) -> int:
