@@ -1,4 +1,4 @@
-"""Reads about keys, each bound to one project. What of them may be seen is the wire's; hashes never leave here."""
+"""Reads about a project and its keys, each bound to it. What of them may be seen is the wire's to decide."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.db.models import api_keys
+from heartfly.db.models import api_keys, projects
 from heartfly.errors import NotFoundError
 
 _LARGEST = 2**63 - 1
@@ -21,6 +21,10 @@ def key_id_of(text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) < 20 and (number := int(text)) <= _LARGEST:
         return number
     raise NotFoundError("there is no such key")
+
+
+async def project_of(read: AsyncConnection, pid: int) -> Row[Any]:
+    return (await read.execute(sa.select(projects).where(projects.c.id == pid))).one()
 
 
 async def list_keys(

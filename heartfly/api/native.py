@@ -30,6 +30,7 @@ from heartfly.api.v1 import (
     keys,
     notifications,
     pings,
+    project,
     runs,
     wire,
     wire_accounts,
@@ -70,6 +71,9 @@ _HANDLERS = (
     keys.edit_key,
     keys.revoke_key,
     keys.rotate_key,
+    project.read_project,
+    project.edit_project,
+    project.rotate_ping_key,
 )
 
 _HEADERS = {
@@ -114,7 +118,7 @@ def _document() -> bytes:
     told = OpenAPIConfig(
         title="Heartfly",
         version=__version__,
-        description="Checks, their pings, runs and flips, the channels that alerts go to, and a project's keys.",
+        description="Checks, their pings, runs and flips, the channels that alerts go to, the project and its keys.",
         components=Components(
             security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description="An API key: hf_…")}
         ),

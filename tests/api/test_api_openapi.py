@@ -125,6 +125,7 @@ async def test_shapes_that_go_in_refuse_what_they_do_not_know(document: Any) -> 
         "KeyIn",
         "KeyEdit",
         "RotateIn",
+        "ProjectEdit",
     ):
         assert shapes[name]["additionalProperties"] is False
     words = {"title", "description", "type", "properties", "required", "additionalProperties", "items", "enum", "anyOf"}

@@ -51,8 +51,11 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("PATCH", "/v1/keys/{key_id}"): ({"name": "changed"}, 200),
     ("POST", "/v1/keys/{key_id}/rotate"): (None, 200),
     ("DELETE", "/v1/keys/{key_id}"): (None, 204),
+    ("GET", "/v1/project"): (None, 200),
+    ("PATCH", "/v1/project"): ({"name": "changed"}, 200),
+    ("POST", "/v1/project/rotate-ping-key"): (None, 200),
 }
-ADMIN = ("/v1/keys",)
+ADMIN = ("/v1/keys", "/v1/project")
 """What begins so needs the scope `admin`."""
 PUBLIC = {("GET", "/v1/openapi.json")}
 

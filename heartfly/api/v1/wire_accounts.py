@@ -1,4 +1,4 @@
-"""The shapes of keys. The secret of a key is in the answers that make it, and in no other."""
+"""The shapes of a project and its keys. The secret of an API key is in the answers that make it, and in no other."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from sqlalchemy import Row
 
 from heartfly.accounts.keys import OVERLAP_S, Scope
 from heartfly.api.v1.wire import Instant
+from heartfly.errors import StoreError
+from heartfly.sealing import Sealer
 
 
 class KeyIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -75,4 +77,40 @@ def key_out(row: Row[Any], *, now: datetime, secret: str | None = None) -> KeyOu
     )
 
 
-SHAPES = (KeyIn, KeyEdit, RotateIn, KeyPage)
+class ProjectEdit(msgspec.Struct, forbid_unknown_fields=True):
+    """What is left out stays. The slug cannot be changed: addresses are made of it."""
+
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    zone: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class ProjectOut(msgspec.Struct, kw_only=True):
+    """The project of the key that asks. `ping_key` null: it cannot be opened any more; rotate it."""
+
+    id: str
+    slug: str
+    name: str
+    zone: str
+    ping_key: str | None
+    old_ping_key_until: Instant | None
+    """Until when the ping key before the last rotation still works; null: it does not."""
+    created_at: Instant
+
+
+def project_out(row: Row[Any], *, sealer: Sealer, now: datetime) -> ProjectOut:
+    try:
+        ping_key = sealer.open(row.ping_key_enc).decode()
+    except StoreError:
+        ping_key = None
+    return ProjectOut(
+        id=row.uuid,
+        slug=row.slug,
+        name=row.name,
+        zone=row.zone,
+        ping_key=ping_key,
+        old_ping_key_until=row.old_until if row.old_until is not None and row.old_until > now else None,
+        created_at=row.created_at,
+    )
+
+
+SHAPES = (KeyIn, KeyEdit, RotateIn, KeyPage, ProjectEdit, ProjectOut)
