@@ -24,6 +24,7 @@ from heartfly.api.ping import Receive, Scope, Send
 from heartfly.api.request import ApiRequest
 from heartfly.api.state import ApiState
 from heartfly.api.v1 import (
+    audit,
     channels,
     checks,
     flips,
@@ -74,6 +75,7 @@ _HANDLERS = (
     project.read_project,
     project.edit_project,
     project.rotate_ping_key,
+    audit.list_entries,
 )
 
 _HEADERS = {
@@ -118,7 +120,7 @@ def _document() -> bytes:
     told = OpenAPIConfig(
         title="Heartfly",
         version=__version__,
-        description="Checks, their pings, runs and flips, the channels that alerts go to, the project and its keys.",
+        description="Checks and their history, the channels that alerts go to, keys, and who changed what.",
         components=Components(
             security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description="An API key: hf_…")}
         ),
@@ -128,7 +130,7 @@ def _document() -> bytes:
     unserved = Litestar([routes], request_class=ApiRequest, openapi_config=told, logging_config=None)
     document = unserved.openapi_schema.to_schema()
     # The framework's own shapes lack what is refused (unknown fields) and what is explained (docstrings).
-    ours = (*wire.SHAPES, *wire_channels.SHAPES, *wire_accounts.SHAPES)
+    ours = (*wire.SHAPES, *wire_channels.SHAPES, *wire_accounts.SHAPES, *audit.SHAPES)
     _, shapes = msgspec.json.schema_components(ours, ref_template="#/components/schemas/{name}")
     document["components"]["schemas"] = document["components"]["schemas"] | shapes
     return msgspec.json.encode(document)

@@ -54,8 +54,9 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/project"): (None, 200),
     ("PATCH", "/v1/project"): ({"name": "changed"}, 200),
     ("POST", "/v1/project/rotate-ping-key"): (None, 200),
+    ("GET", "/v1/audit"): (None, 200),
 }
-ADMIN = ("/v1/keys", "/v1/project")
+ADMIN = ("/v1/keys", "/v1/project", "/v1/audit")
 """What begins so needs the scope `admin`."""
 PUBLIC = {("GET", "/v1/openapi.json")}
 
