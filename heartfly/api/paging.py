@@ -8,8 +8,10 @@ from __future__ import annotations
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Annotated, TypeVar
 
+import msgspec
 from litestar.params import QueryParameter
 
 from heartfly.errors import InvalidValueError
@@ -46,6 +48,17 @@ def place(text: str | None, of: str, n: int) -> tuple[int, ...] | None:
 
 def _not_ours() -> InvalidValueError:
     return InvalidValueError("cursor", "must be the `next` of a page of this list")
+
+
+def instant_of(text: str | None, *, field: str) -> datetime | None:
+    """A bound in time out of a query. The framework would take one without a zone."""
+    if text is None:
+        return None
+    try:
+        found: datetime = msgspec.convert(text, Annotated[datetime, msgspec.Meta(tz=True)])
+    except msgspec.ValidationError:
+        raise InvalidValueError(field, "must be an instant such as 2026-03-02T01:30:00Z") from None
+    return found
 
 
 def cut(rows: Sequence[Row], limit: int, name: Callable[[Row], str]) -> tuple[Sequence[Row], str | None]:

@@ -115,7 +115,18 @@ async def test_every_operation_says_how_it_fails(document: Any) -> None:
 async def test_shapes_that_go_in_refuse_what_they_do_not_know(document: Any) -> None:
     shapes = document["components"]["schemas"]
 
-    for name in ("CheckIn", "ScheduleIn", "GateIn", "FiltersIn", "ChannelIn", "ChannelEdit"):
+    for name in (
+        "CheckIn",
+        "ScheduleIn",
+        "GateIn",
+        "FiltersIn",
+        "ChannelIn",
+        "ChannelEdit",
+        "KeyIn",
+        "KeyEdit",
+        "RotateIn",
+        "ProjectEdit",
+    ):
         assert shapes[name]["additionalProperties"] is False
     words = {"title", "description", "type", "properties", "required", "additionalProperties", "items", "enum", "anyOf"}
     words |= {"format", "default", "$ref"}
@@ -131,11 +142,12 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     await house.world.ping(check, START, body=b"go rows=5")
     await house.world.ping(check, START, exit_status=1)
 
+    key = (await house.full("POST", "/v1/keys", {"name": "x", "scopes": ["read"]})).json["id"]
     asked = 0
     for method, path, operation in operations(document):
         if method != "GET" or "channel_id" in path or path.endswith("/body"):
             continue
-        reply = await house.full("GET", path.replace("{check_id}", check.uuid))
+        reply = await house.full("GET", path.replace("{check_id}", check.uuid).replace("{key_id}", key))
         schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
         assert fits(reply.json, schema, document), (path, reply.json)
         asked += 1

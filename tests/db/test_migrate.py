@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from heartfly.clock import SystemClock
 from heartfly.db.database import Database
 from heartfly.db.migrate import HEAD, alembic_config, current, scripts, upgrade
-from heartfly.db.models import channels, metadata
+from heartfly.db.models import api_keys, channels, metadata
 from heartfly.errors import StoreError
 
 
@@ -118,6 +118,28 @@ def test_a_later_migration_killed_at_any_statement_keeps_what_is_there(empty: Da
     assert failing.failing_since is not None
     assert {failing.failing_since} == set(failing)
     assert (None, None, None) == tuple(ok)
+
+
+def test_the_oldest_key_of_a_project_that_may_write_gets_to_administer(empty: Database) -> None:
+    upgrade_to(empty, "0002")
+    value = "'2026-03-02 03:00:00+00'" if empty.on_postgres else "1772420400000000"
+    both, read = """'["read","write"]'""", """'["read"]'"""
+    rows = [(1, 1, both, value), (1, 2, read, "NULL"), (1, 3, both, "NULL"), (1, 4, both, "NULL"), (2, 5, both, "NULL")]
+    with empty.engine.begin() as connection:
+        for pid, number, scopes, revoked_at in rows:
+            connection.exec_driver_sql(
+                "INSERT INTO api_keys (pid, id, hash, prefix, name, scopes, created_at, revoked_at) "
+                f"VALUES ({pid}, {number}, 'h{number}', 'hf_', 'k', {scopes}, {value}, {revoked_at})"
+            )
+
+    upgrade(empty.engine)
+
+    with empty.engine.connect() as connection:
+        keys = connection.execute(sa.select(api_keys.c.id, api_keys.c.scopes).order_by(api_keys.c.id)).all()
+    assert [3, 5] == [key.id for key in keys if "admin" in key.scopes]
+    assert [["read", "write"], ["read"], ["admin", "read", "write"], ["read", "write"], ["admin", "read", "write"]] == [
+        key.scopes for key in keys
+    ]
 
 
 def test_a_database_of_a_newer_version_is_left_alone(empty: Database) -> None:

@@ -5,6 +5,7 @@ alembic/versions/ must make exactly these; a test compares them on both database
 """
 
 from heartfly.db.models.accounts import api_keys, members, projects, users
+from heartfly.db.models.audit import audit
 from heartfly.db.models.base import metadata
 from heartfly.db.models.checks import check_channels, check_versions, checks, flips, run_metrics, runs
 from heartfly.db.models.ground import addresses, blind_intervals, instance, leases, node_batches, nodes
@@ -16,6 +17,7 @@ __all__ = [
     "alerts",
     "api_keys",
     "attempts",
+    "audit",
     "blind_intervals",
     "channels",
     "check_channels",
