@@ -29,6 +29,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, channels, check_channels, checks
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
+from heartfly.incidents.commands import end_with_check
 
 ALL_CHANNELS = "*"
 _MOST_CHANNELS = 200
@@ -108,8 +109,10 @@ def resume(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, rev: int
     _record(tx, found, step, ids=ids, at=at)
 
 
-def delete(tx: Tx, pid: int, uuid: str, *, rev: int | None = None) -> int:
+def delete(tx: Tx, pid: int, uuid: str, *, at: datetime, rev: int | None = None) -> int:
     """The check is gone at once, with its address and its channels. Returns the id that its history still bears.
+
+    An open incident is closed; incidents stay, as what was told of them does.
 
     The address stays as a mark that history is left to remove (see history.py), also across a crash. A deadline that
     is due is not waited for: nobody is told of a check that is gone.
@@ -120,6 +123,7 @@ def delete(tx: Tx, pid: int, uuid: str, *, rev: int | None = None) -> int:
     for table in (check_channels, checks):
         column = table.c.id if table is checks else table.c.check_id
         tx.conn.execute(sa.delete(table).where(table.c.pid == pid, column == found.id))
+    end_with_check(tx, pid, found.id, at=at)
     return found.id
 
 

@@ -1,4 +1,4 @@
-"""What follows from steps of core/check.py: flips, runs, and the alerts that tell of them.
+"""What follows from steps of core/check.py: flips, runs, incidents, and the alerts that tell of them.
 
 One transaction holds them all: a status that changed without its outbox rows cannot exist. Used by
 pings, by the monitor and by commands alike.
@@ -6,8 +6,8 @@ pings, by the monitor and by commands alike.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from heartfly.checks.digests import digests
 from heartfly.checks.facts import Said, check_facts, run_facts
 from heartfly.checks.rows import Stored, save, save_runs
 from heartfly.checks.wording import schedule_words
-from heartfly.core.alerts import Alert
+from heartfly.core.alerts import Alert, flip_key
 from heartfly.core.explain import explain
 from heartfly.core.values import Check, Flip, Step
 from heartfly.core.words import AlertKind
@@ -25,6 +25,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import flips, projects
 from heartfly.db.prepared import Prepared
+from heartfly.incidents.spans import FlipKey, Incident, Turn, follow, touches_down
 from heartfly.notify.outbox import Entry, enqueue, heard_of
 
 
@@ -39,13 +40,48 @@ class Taken:
 
 
 def record(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetime) -> None:
-    """Write the checks, runs, flips and alerts of these steps, in the order they were taken."""
+    """Write the checks, runs, flips, incidents and alerts of these steps, in the order they were taken."""
     save(tx, {one.stored.id: one.stored for one in taken}.values())
     save_runs(tx, [(one.stored, run) for one in taken for run in one.step.runs])
-    _INSERT_FLIPS.run(tx, [_flip_row(one.stored, flip, now) for one in taken for flip in one.step.flips])
+    flipped = _Flipped()
+    if any(one.step.flips for one in taken):
+        flipped = _record_flips(tx, taken, ids=ids, now=now)
     telling = [one for one in taken if _tells(one.step)]
     if telling:
-        _tell(tx, telling, ids=ids, now=now)
+        _tell(tx, telling, flipped, ids=ids, now=now)
+
+
+@dataclass(slots=True)
+class _Flipped:
+    """What is known of each flip beside itself: why, in words, and the incident that it opens or closes."""
+
+    why: Mapping[FlipKey, str] = field(default_factory=dict)
+    incidents: Mapping[FlipKey, Incident] = field(default_factory=dict)
+
+
+def _record_flips(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetime) -> _Flipped:
+    found = [(one, flip) for one in taken for flip in one.step.flips]
+    why = {
+        (one.stored.id, flip.flip_no): explain(flip, one.before, schedule=schedule_words(one.stored.row))
+        for one, flip in found
+    }
+    turns = [
+        Turn(
+            pid=one.stored.pid,
+            check_id=one.stored.id,
+            check_uuid=one.stored.row.uuid,
+            check_name=one.stored.row.name,
+            flip=flip,
+            explain=why[one.stored.id, flip.flip_no],
+        )
+        for one, flip in found
+        if touches_down(flip)
+    ]
+    incidents = follow(tx, turns, ids=ids, now=now)
+    _INSERT_FLIPS.run(
+        tx, [_flip_row(one.stored, flip, incidents.get((one.stored.id, flip.flip_no)), now) for one, flip in found]
+    )
+    return _Flipped(why, incidents)
 
 
 _INSERT_FLIPS = Prepared(lambda _: sa.insert(flips))
@@ -60,7 +96,7 @@ def _tells(step: Step) -> bool:
     )
 
 
-def _flip_row(stored: Stored, flip: Flip, now: datetime) -> dict[str, Any]:
+def _flip_row(stored: Stored, flip: Flip, incident: Incident | None, now: datetime) -> dict[str, Any]:
     return {
         "pid": stored.pid,
         "check_id": stored.id,
@@ -72,10 +108,11 @@ def _flip_row(stored: Stored, flip: Flip, now: datetime) -> dict[str, Any]:
         "reason": flip.reason.value,
         "run_id": flip.run.id if flip.run else None,
         "retracts_flip_no": flip.retracts_flip_no,
+        "incident_id": incident.id if incident else None,
     }
 
 
-def _tell(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetime) -> None:
+def _tell(tx: Tx, taken: Sequence[Taken], flipped: _Flipped, *, ids: IdSource, now: datetime) -> None:
     pids = {one.stored.pid for one in taken}
     query = sa.select(projects.c.id, projects.c.slug, projects.c.name).where(projects.c.id.in_(pids))
     names = {row.id: (row.slug, row.name) for row in tx.conn.execute(query)}
@@ -85,7 +122,7 @@ def _tell(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetime) -> No
         if one.stored.id not in heard:
             continue
         common = _Common(one, *names.get(one.stored.pid, ("", "")), now=now)
-        entries += [common.flipped(flip) for flip in one.step.flips if flip.tell is not None]
+        entries += [common.flipped(flip, flipped) for flip in one.step.flips if flip.tell is not None]
         if one.step.late_since is not None:
             entries.append(common.late(one.step.late_since))
         if one.step.schedule_error is not None:
@@ -117,10 +154,12 @@ class _Common:
         )
         return Entry(pid=stored.pid, source=f"check:{stored.id}", alert=alert, check_ids=(stored.id,))
 
-    def flipped(self, flip: Flip) -> Entry:
+    def flipped(self, flip: Flip, flipped: _Flipped) -> Entry:
         assert flip.tell is not None
+        key = (self.taken.stored.id, flip.flip_no)
+        incident = flipped.incidents.get(key)
         return self._entry(
-            f"flip:{self.taken.stored.id}:{flip.flip_no}",
+            flip_key(*key),
             flip.tell,
             flip.at,
             reason=flip.reason,
@@ -128,7 +167,8 @@ class _Common:
             to_status=flip.to_status,
             run=run_facts(flip.run, self.taken.said) if flip.run else None,
             down_since=flip.down_since,
-            explain=explain(flip, self.taken.before, schedule=schedule_words(self.taken.stored.row)),
+            incident=incident.uuid if incident else None,
+            explain=flipped.why[key],
         )
 
     def late(self, since: datetime) -> Entry:

@@ -66,7 +66,7 @@ async def test_what_a_crash_left_is_removed_after_the_start(world: World) -> Non
     async with world.db.read() as read:
         query = sa.select(checks.c.uuid).where(checks.c.id == check_id)
         uuid: str = (await read.execute(query)).scalar_one()
-    await world.db.write(lambda tx: commands.delete(tx, world.project.pid, uuid))
+    await world.db.write(lambda tx: commands.delete(tx, world.project.pid, uuid, at=T0))
     # Here the process dies; the next one begins with what is in the database.
     before = await n_rows(world)
 
