@@ -31,6 +31,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, channels, check_channels, checks
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
+from heartfly.incidents.commands import end_with_check
 
 ALL_CHANNELS = "*"
 _MOST_CHANNELS = 200
@@ -123,6 +124,8 @@ def resume(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, actor: A
 def delete(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, actor: Actor, rev: int | None = None) -> int:
     """The check is gone at once, with its address and its channels. Returns the id that its history still bears.
 
+    An open incident is closed; incidents stay, as what was told of them does.
+
     The address stays as a mark that history is left to remove (see history.py), also across a crash. A deadline that
     is due is not waited for: nobody is told of a check that is gone.
     """
@@ -133,6 +136,7 @@ def delete(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, actor: A
     for table in (check_channels, checks):
         column = table.c.id if table is checks else table.c.check_id
         tx.conn.execute(sa.delete(table).where(table.c.pid == pid, column == found.id))
+    end_with_check(tx, pid, found.id, at=at)
     return found.id
 
 

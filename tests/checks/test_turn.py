@@ -164,7 +164,7 @@ async def test_a_check_is_deleted_at_its_deadline_and_whoever_waits_for_it_hears
     await world.ping(check, T0)
     asked = await waiting(world, clock, edit(world, check))
 
-    await world.db.write(lambda tx: commands.delete(tx, check.pid, check.uuid, at=T0, ids=world.ids, actor=TEST))
+    await world.db.write(lambda tx: commands.delete(tx, check.pid, check.uuid, at=DEADLINE, ids=world.ids, actor=TEST))
 
     assert isinstance(await outcome(world, clock, asked), NotFoundError)
 

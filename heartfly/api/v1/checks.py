@@ -107,7 +107,7 @@ async def edit_check(
     status_code=204,
 )
 async def delete_check(request: ApiRequest, check_id: FromPath[str], if_match: IfMatch = None) -> None:
-    """With its whole history. Nobody is told."""
+    """With its whole history, but for its incidents, the open one of which is closed. Nobody is told."""
     api, pid, rev, at = request.api, request.caller.pid, rev_of(if_match), request.api.clock.now()
     gone = await api.database.write(
         lambda tx: commands.delete(tx, pid, check_id, at=at, ids=api.ids, actor=request.actor, rev=rev)

@@ -9,6 +9,7 @@ from heartfly.db.models.audit import audit
 from heartfly.db.models.base import metadata
 from heartfly.db.models.checks import check_channels, check_versions, checks, flips, run_metrics, runs
 from heartfly.db.models.ground import addresses, blind_intervals, instance, leases, node_batches, nodes
+from heartfly.db.models.incidents import incident_notes, incidents
 from heartfly.db.models.notify import alerts, attempts, channels, deliveries, notifications
 from heartfly.db.models.pings import ping_bodies, pings
 
@@ -25,6 +26,8 @@ __all__ = [
     "checks",
     "deliveries",
     "flips",
+    "incident_notes",
+    "incidents",
     "instance",
     "leases",
     "members",
