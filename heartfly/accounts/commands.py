@@ -1,4 +1,4 @@
-"""Projects, their ping keys, and their first people. Each function is one transaction's work."""
+"""Projects, their ping keys, and their people. Each function is one transaction's work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from heartfly.core.zones import zone as known_zone
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import members, projects, users
-from heartfly.errors import ConflictError, InvalidValueError
+from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
 from heartfly.sealing import Sealer, digest, new_ping_key
 
 RESERVED = frozenset(
@@ -116,15 +116,60 @@ def _held(tx: Tx, pid: int) -> Any:
 def create_first_user(tx: Tx, *, email: str, password_hash: str, at: datetime, ids: IdSource) -> int:
     """The first administrator. ConflictError when there are users: then a member must invite."""
     if tx.conn.execute(sa.select(users.c.id).limit(1)).first():
-        raise ConflictError("there are users already; an administrator can invite more")
+        raise ConflictError("there are users already; `heartfly user create` makes more")
+    return _insert_user(tx, email, password_hash, at=at, ids=ids)
+
+
+def create_user(
+    tx: Tx, *, email: str, password_hash: str, is_admin: bool, actor: Actor, at: datetime, ids: IdSource
+) -> int:
+    """Somebody else who may sign in: as an administrator, owner of every project there is; else in none yet.
+
+    ConflictError: the address is taken, or there is no project, and the first user comes with the first project.
+    """
+    pids = tx.conn.execute(sa.select(projects.c.id).order_by(projects.c.id)).scalars().all()
+    if not pids:
+        raise ConflictError("there is no project yet; `heartfly init` makes the first user with it")
+    user_id = _insert_user(tx, email, password_hash, at=at, ids=ids)
+    for pid in pids if is_admin else ():
+        tx.conn.execute(sa.insert(members).values(pid=pid, user_id=user_id, role="owner"))
+        record(
+            tx, pid, actor=actor, action=Action.MEMBER_ADD, of=f"user:{user_id}",
+            before=None, after={"email": email, "role": "owner"}, at=at, ids=ids,
+        )  # fmt: skip
+    return user_id
+
+
+def reset_password(tx: Tx, *, email: str, password_hash: str, actor: Actor, at: datetime, ids: IdSource) -> None:
+    """NotFoundError: nobody has that address. Each project that he is in is told, but not the password."""
+    query = sa.select(users.c.id, users.c.email).where(users.c.email_norm == email.lower())
+    user = tx.conn.execute(query).first()
+    if user is None:
+        raise NotFoundError(f"there is no user {email[:254]}")
+    tx.conn.execute(sa.update(users).where(users.c.id == user.id).values(password_hash=password_hash))
+    for pid in tx.conn.execute(sa.select(members.c.pid).where(members.c.user_id == user.id)).scalars().all():
+        record(
+            tx, pid, actor=actor, action=Action.MEMBER_RESET_PASSWORD, of=f"user:{user.id}",
+            before={"email": user.email}, after={"email": user.email}, at=at, ids=ids,
+        )  # fmt: skip
+
+
+def _insert_user(tx: Tx, email: str, password_hash: str, *, at: datetime, ids: IdSource) -> int:
     if not _EMAIL.fullmatch(email) or len(email) > 254:
         raise InvalidValueError("email", "must be an address such as ada@example.com")
     user_id = ids.next(at)
-    tx.conn.execute(
-        sa.insert(users).values(
-            id=user_id, email=email, email_norm=email.lower(), password_hash=password_hash, zone="UTC", created_at=at
-        )
-    )
+    values = {
+        "id": user_id,
+        "email": email,
+        "email_norm": email.lower(),
+        "password_hash": password_hash,
+        "zone": "UTC",
+        "created_at": at,
+    }
+    # Not looked up first: on another node somebody may take the address at this very moment.
+    insert = tx.insert(users).values(values).on_conflict_do_nothing(index_elements=["email_norm"])
+    if tx.conn.execute(insert.returning(users.c.id)).first() is None:
+        raise ConflictError(f"there is a user {email} already")
     return user_id
 
 

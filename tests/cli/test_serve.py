@@ -166,6 +166,17 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
 
     assert [] == [
         name
-        for name in ("serve", "init", "migrate", "check-config", "checks", "channels", "keys", "project", "next")
+        for name in (
+            "serve",
+            "init",
+            "migrate",
+            "check-config",
+            "checks",
+            "channels",
+            "keys",
+            "project",
+            "user",
+            "next",
+        )
         if name not in said
     ]

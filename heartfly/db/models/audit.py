@@ -15,7 +15,7 @@ audit = Table(
     Column("at", UtcInstant, nullable=False),
     Column("actor", Text, nullable=False),
     Column("action", Text, nullable=False),
-    Column("object", Text, nullable=False),  # `check:<uuid>`, `channel:<uuid>`, `key:<id>`, `project:<uuid>`
+    Column("object", Text, nullable=False),  # `check:<uuid>`, `key:<id>`, …
     Column("before", Json),
     Column("after", Json),
     Column("ip", Text),
