@@ -23,7 +23,18 @@ from heartfly.api import problems
 from heartfly.api.ping import Receive, Scope, Send
 from heartfly.api.request import ApiRequest
 from heartfly.api.state import ApiState
-from heartfly.api.v1 import channels, checks, flips, notifications, pings, runs, wire, wire_channels
+from heartfly.api.v1 import (
+    channels,
+    checks,
+    flips,
+    incidents,
+    notifications,
+    pings,
+    runs,
+    wire,
+    wire_channels,
+    wire_incidents,
+)
 from heartfly.clock import Clock
 from heartfly.errors import HeartflyError
 from heartfly.logs import line
@@ -53,6 +64,10 @@ _HANDLERS = (
     channels.delete_channel,
     channels.send_test,
     notifications.list_notifications,
+    incidents.list_incidents,
+    incidents.read_incident,
+    incidents.acknowledge_incident,
+    incidents.comment_on_incident,
 )
 
 _HEADERS = {
@@ -97,7 +112,7 @@ def _document() -> bytes:
     told = OpenAPIConfig(
         title="Heartfly",
         version=__version__,
-        description="Checks, their pings, runs and flips, and the channels that alerts go to.",
+        description="Checks, their pings, runs, flips and incidents, and the channels that alerts go to.",
         components=Components(
             security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description="An API key: hf_…")}
         ),
@@ -107,7 +122,7 @@ def _document() -> bytes:
     unserved = Litestar([routes], request_class=ApiRequest, openapi_config=told, logging_config=None)
     document = unserved.openapi_schema.to_schema()
     # The framework's own shapes lack what is refused (unknown fields) and what is explained (docstrings).
-    ours = (*wire.SHAPES, *wire_channels.SHAPES)
+    ours = (*wire.SHAPES, *wire_channels.SHAPES, *wire_incidents.SHAPES)
     _, shapes = msgspec.json.schema_components(ours, ref_template="#/components/schemas/{name}")
     document["components"]["schemas"] = document["components"]["schemas"] | shapes
     return msgspec.json.encode(document)

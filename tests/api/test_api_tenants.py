@@ -14,7 +14,8 @@ from litestar.routes import HTTPRoute
 
 from heartfly.accounts.keys import Scope, make_key
 from heartfly.api.native import NativeApi
-from heartfly.db.models import api_keys, channels, check_channels, checks
+from heartfly.core.words import PingKind
+from heartfly.db.models import api_keys, channels, check_channels, checks, incident_notes, incidents
 from tests.api.conftest import START
 from tests.api.door import Door, House, Reply
 from tests.sim_clock import SimClock
@@ -37,6 +38,10 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/checks/{check_id}/pings/{n}/body"): (None, 200),
     ("GET", "/v1/checks/{check_id}/flips"): (None, 200),
     ("GET", "/v1/checks/{check_id}/runs"): (None, 200),
+    ("GET", "/v1/incidents"): (None, 200),
+    ("GET", "/v1/incidents/{incident_id}"): (None, 200),
+    ("POST", "/v1/incidents/{incident_id}/acknowledge"): (None, 200),
+    ("POST", "/v1/incidents/{incident_id}/comments"): ({"text": "I look at it"}, 201),
     ("DELETE", "/v1/checks/{check_id}"): (None, 204),
     ("GET", "/v1/channels"): (None, 200),
     ("POST", "/v1/channels"): (HOOK | {"name": "new"}, 201),
@@ -60,12 +65,19 @@ def routes_of(api: NativeApi) -> set[tuple[str, str]]:
 
 
 async def furnished(house: House) -> dict[str, str]:
-    """A check with a ping that said something, and a channel; the ids that stand in paths."""
+    """A check with a ping that said something, one that is down, and a channel; the ids that stand in paths."""
     world = house.world
-    check = await world.check(START)
+    check, down = await world.check(START), await world.check(START)
     await world.ping(check, START, body=b"canary")
+    await world.ping(down, START, PingKind.FAIL)
+    (incident,) = (await house.read("GET", "/v1/incidents")).json["items"]
     made = await house.full("POST", "/v1/channels", HOOK | {"name": "ops"})
-    return {"{check_id}": check.uuid, "{channel_id}": made.json["id"], "{n}": "1"}
+    return {
+        "{check_id}": check.uuid,
+        "{incident_id}": incident["id"],
+        "{channel_id}": made.json["id"],
+        "{n}": "1",
+    }
 
 
 def filled(path: str, ids: dict[str, str]) -> str:
@@ -78,7 +90,7 @@ async def all_rows(house: House) -> list[Any]:
     async with house.world.db.read() as read:
         return [
             [tuple(row) for row in await read.execute(sa.select(table).where(table.c.pid == house.world.project.pid))]
-            for table in (checks, channels, check_channels)
+            for table in (checks, channels, check_channels, incidents, incident_notes)
         ]
 
 
@@ -100,7 +112,7 @@ async def test_the_owner_is_served(house: House) -> None:
 async def test_another_project_reads_exactly_as_nothing_at_all(house: House, neighbour: House) -> None:
     theirs = await furnished(neighbour)
     before = await all_rows(neighbour)
-    nothing = theirs | {"{check_id}": MISSING, "{channel_id}": MISSING}
+    nothing = theirs | {"{check_id}": MISSING, "{channel_id}": MISSING, "{incident_id}": MISSING}
 
     for (method, path), (asked, _) in ROUTES.items():
         if "{" in path:
@@ -109,9 +121,10 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
             assert (404, missing.body, missing.headers) == (foreign.status, foreign.body, foreign.headers), path
 
     listed = [await house.full("GET", path) for method, path in ROUTES if method == "GET" and "{" not in path]
-    assert [b'{"items":[],"next":null}'] * 3 == [reply.body for reply in listed]
-    about = [f"check={theirs['{check_id}']}", f"channel={theirs['{channel_id}']}"]
-    assert [404, 404] == [(await house.full("GET", f"/v1/notifications?{query}")).status for query in about]
+    assert [b'{"items":[],"next":null}'] * 4 == [reply.body for reply in listed]
+    about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
+    about.append(f"incidents?check={theirs['{check_id}']}")
+    assert [404] * 3 == [(await house.full("GET", f"/v1/{query}")).status for query in about]
     assert before == await all_rows(neighbour)
 
 
@@ -143,6 +156,7 @@ async def _refused(house: House, door: Door, *, only_writes: bool = False) -> li
     for reply in heard:
         assert b"canary" not in reply.body
         assert ids["{check_id}"].encode() not in reply.body
+        assert ids["{incident_id}"].encode() not in reply.body
     return heard
 
 
