@@ -28,6 +28,7 @@ from heartfly.api.v1 import (
     channels,
     checks,
     flips,
+    incidents,
     keys,
     notifications,
     pings,
@@ -36,6 +37,7 @@ from heartfly.api.v1 import (
     wire,
     wire_accounts,
     wire_channels,
+    wire_incidents,
 )
 from heartfly.clock import Clock
 from heartfly.errors import HeartflyError
@@ -76,6 +78,10 @@ _HANDLERS = (
     project.edit_project,
     project.rotate_ping_key,
     audit.list_entries,
+    incidents.list_incidents,
+    incidents.read_incident,
+    incidents.acknowledge_incident,
+    incidents.comment_on_incident,
 )
 
 _HEADERS = {
@@ -120,7 +126,7 @@ def _document() -> bytes:
     told = OpenAPIConfig(
         title="Heartfly",
         version=__version__,
-        description="Checks and their history, the channels that alerts go to, keys, and who changed what.",
+        description="Checks, their history and incidents, the channels that alerts go to, keys, and who changed what.",
         components=Components(
             security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description="An API key: hf_…")}
         ),
@@ -130,7 +136,7 @@ def _document() -> bytes:
     unserved = Litestar([routes], request_class=ApiRequest, openapi_config=told, logging_config=None)
     document = unserved.openapi_schema.to_schema()
     # The framework's own shapes lack what is refused (unknown fields) and what is explained (docstrings).
-    ours = (*wire.SHAPES, *wire_channels.SHAPES, *wire_accounts.SHAPES, *audit.SHAPES)
+    ours = (*wire.SHAPES, *wire_channels.SHAPES, *wire_incidents.SHAPES, *wire_accounts.SHAPES, *audit.SHAPES)
     _, shapes = msgspec.json.schema_components(ours, ref_template="#/components/schemas/{name}")
     document["components"]["schemas"] = document["components"]["schemas"] | shapes
     return msgspec.json.encode(document)

@@ -14,6 +14,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from litestar.params import QueryParameter
 
+from heartfly.db.types import instant
 from heartfly.errors import InvalidValueError
 
 Limit = Annotated[int, QueryParameter(ge=1, le=500, description="How many at most; 100 if not said.")]
@@ -44,6 +45,15 @@ def place(text: str | None, of: str, n: int) -> tuple[int, ...] | None:
     if name != of or len(found) != n or not all(-_LARGEST <= number <= _LARGEST for number in found):
         raise _not_ours()
     return found
+
+
+def place_in_time(text: str | None, of: str) -> tuple[datetime, int] | None:
+    """The place of a list that is sorted by an instant (its microseconds in the cursor) and a number."""
+    named = place(text, of, 2)
+    try:
+        return None if named is None else (instant(named[0]), named[1])
+    except OverflowError:
+        raise _not_ours() from None
 
 
 def _not_ours() -> InvalidValueError:

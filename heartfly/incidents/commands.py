@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from heartfly.core import text
+from heartfly.core.words import IncidentEnd
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import incident_notes, incidents
@@ -19,8 +20,6 @@ from heartfly.errors import ConflictError, NotFoundError
 from heartfly.incidents.queries import Note, uuid_of
 from heartfly.incidents.spans import OF_CHECK
 
-DELETED = "deleted"
-"""How an incident ended whose check was deleted; otherwise it is the reason of a flip."""
 MOST_NOTES = 200
 _LONGEST_NOTE = 10_000
 
@@ -71,7 +70,7 @@ def end_with_check(tx: Tx, pid: int, check_id: int, *, at: datetime) -> None:
             incidents.c.source_id == check_id,
             incidents.c.closed_at.is_(None),
         )
-        .values(closed_at=not_before_it_opened, ended_by=DELETED)
+        .values(closed_at=not_before_it_opened, ended_by=IncidentEnd.DELETED.value)
     )
 
 

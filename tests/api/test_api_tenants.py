@@ -14,7 +14,8 @@ from litestar.routes import HTTPRoute
 
 from heartfly.accounts.keys import Scope, make_key
 from heartfly.api.native import NativeApi
-from heartfly.db.models import api_keys, channels, check_channels, checks, projects
+from heartfly.core.words import PingKind
+from heartfly.db.models import api_keys, channels, check_channels, checks, incident_notes, incidents, projects
 from tests.api.conftest import START
 from tests.api.door import Door, House, Reply
 from tests.sim_clock import SimClock
@@ -37,6 +38,10 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/checks/{check_id}/pings/{n}/body"): (None, 200),
     ("GET", "/v1/checks/{check_id}/flips"): (None, 200),
     ("GET", "/v1/checks/{check_id}/runs"): (None, 200),
+    ("GET", "/v1/incidents"): (None, 200),
+    ("GET", "/v1/incidents/{incident_id}"): (None, 200),
+    ("POST", "/v1/incidents/{incident_id}/acknowledge"): (None, 200),
+    ("POST", "/v1/incidents/{incident_id}/comments"): ({"text": "I look at it"}, 201),
     ("DELETE", "/v1/checks/{check_id}"): (None, 204),
     ("GET", "/v1/channels"): (None, 200),
     ("POST", "/v1/channels"): (HOOK | {"name": "new"}, 201),
@@ -72,14 +77,17 @@ def routes_of(api: NativeApi) -> set[tuple[str, str]]:
 
 
 async def furnished(house: House) -> dict[str, str]:
-    """A check with a ping that said something, and a channel; the ids that stand in paths."""
+    """A check with a ping that said something, one that is down, and a channel; the ids that stand in paths."""
     world = house.world
-    check = await world.check(START)
+    check, down = await world.check(START), await world.check(START)
     await world.ping(check, START, body=b"canary")
+    await world.ping(down, START, PingKind.FAIL)
+    (incident,) = (await house.read("GET", "/v1/incidents")).json["items"]
     made = await house.full("POST", "/v1/channels", HOOK | {"name": "ops"})
     key = await house.full("POST", "/v1/keys", {"name": "furnished", "scopes": ["read"]})
     return {
         "{check_id}": check.uuid,
+        "{incident_id}": incident["id"],
         "{channel_id}": made.json["id"],
         "{n}": "1",
         "{key_id}": key.json["id"],
@@ -96,7 +104,7 @@ async def all_rows(house: House) -> list[Any]:
     async with house.world.db.read() as read:
         return [
             [tuple(row) for row in await read.execute(sa.select(table).where(table.c.pid == house.world.project.pid))]
-            for table in (checks, channels, check_channels, api_keys)
+            for table in (checks, channels, check_channels, api_keys, incidents, incident_notes)
         ] + [tuple(row) for row in await read.execute(sa.select(projects))]
 
 
@@ -118,7 +126,8 @@ async def test_the_owner_is_served(house: House) -> None:
 async def test_another_project_reads_exactly_as_nothing_at_all(house: House, neighbour: House) -> None:
     theirs = await furnished(neighbour)
     before = await all_rows(neighbour)
-    nothing = theirs | {"{check_id}": MISSING, "{channel_id}": MISSING, "{key_id}": "4711"}
+    nowhere = {"{check_id}": MISSING, "{channel_id}": MISSING, "{incident_id}": MISSING, "{key_id}": "4711"}
+    nothing = theirs | nowhere
 
     for (method, path), (asked, _) in ROUTES.items():
         if "{" in path:
@@ -128,9 +137,10 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
 
     lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(ADMIN)]
     listed = [await house.full("GET", path) for path in lists]
-    assert [b'{"items":[],"next":null}'] * 3 == [reply.body for reply in listed]
-    about = [f"check={theirs['{check_id}']}", f"channel={theirs['{channel_id}']}"]
-    assert [404, 404] == [(await house.full("GET", f"/v1/notifications?{query}")).status for query in about]
+    assert [b'{"items":[],"next":null}'] * 4 == [reply.body for reply in listed]
+    about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
+    about.append(f"incidents?check={theirs['{check_id}']}")
+    assert [404] * 3 == [(await house.full("GET", f"/v1/{query}")).status for query in about]
     for path in ADMIN:
         administered = (await house.full("GET", path)).body
         assert not [secret for secret in theirs.values() if len(secret) > 1 and secret.encode() in administered]
@@ -165,6 +175,7 @@ async def _refused(house: House, door: Door, *, only_writes: bool = False) -> li
     for reply in heard:
         assert b"canary" not in reply.body
         assert ids["{check_id}"].encode() not in reply.body
+        assert ids["{incident_id}"].encode() not in reply.body
     return heard
 
 
