@@ -143,7 +143,8 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     await house.full("POST", "/v1/channels", {"kind": "slack", "name": "x", "config": {"url": "https://h.example/x"}})
     await house.full("PATCH", f"/v1/checks/{check.uuid}", {"channels": ["*"], "filters": {"start": ["go"]}})
     await house.world.ping(check, START, body=b"go rows=5")
-    await house.world.ping(check, START, PingKind.FAIL, exit_status=1)
+    await house.world.ping(check, START, exit_status=1)
+    await house.world.ping(await house.world.check(START), START, PingKind.FAIL)
 
     key = (await house.full("POST", "/v1/keys", {"name": "x", "scopes": ["read"]})).json["id"]
     incident = (await house.full("GET", "/v1/incidents")).json["items"][0]["id"]
