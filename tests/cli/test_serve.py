@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from heartfly.db.migrate import HEAD
 from tests.server_process import Server
 
 pytestmark = pytest.mark.e2e
@@ -119,7 +120,7 @@ def test_the_schema_can_be_made_before_anything_serves(tmp_path: Path) -> None:
     first, second = heartfly(tmp_path, "migrate"), heartfly(tmp_path, "migrate")
 
     assert (0, 0) == (first.returncode, second.returncode)
-    assert "version 0001" in first.stdout
+    assert f"version {HEAD}" in first.stdout
 
 
 def test_the_configuration_can_be_checked_without_serving(tmp_path: Path) -> None:
