@@ -28,6 +28,7 @@ from heartfly.db.afar import Afar
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
+from heartfly.db.instance import identify
 from heartfly.db.migrate import upgrade
 from heartfly.errors import HeartflyError, StoreError
 from heartfly.logs import logger
@@ -82,6 +83,7 @@ def open_ground(
     )
     try:
         upgrade(database.engine)
+        database.transaction(identify)
         sealer = load_or_create(data_dir / "secret.key")
     except BaseException:
         database.close()

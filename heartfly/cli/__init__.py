@@ -20,6 +20,8 @@ _COMMANDS: Mapping[str, str] = {
     "checks": "heartfly.cli.checks:checks_group",
     "channels": "heartfly.cli.channels:channels_group",
     "next": "heartfly.cli.next:next_command",
+    "backup": "heartfly.cli.backup:backup",
+    "restore": "heartfly.cli.restore:restore",
 }
 
 
