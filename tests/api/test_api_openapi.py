@@ -131,7 +131,8 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     await house.full("POST", "/v1/channels", {"kind": "slack", "name": "x", "config": {"url": "https://h.example/x"}})
     await house.full("PATCH", f"/v1/checks/{check.uuid}", {"channels": ["*"], "filters": {"start": ["go"]}})
     await house.world.ping(check, START, body=b"go rows=5")
-    await house.world.ping(check, START, PingKind.FAIL, exit_status=1)
+    await house.world.ping(check, START, exit_status=1)
+    await house.world.ping(await house.world.check(START), START, PingKind.FAIL)
 
     incident = (await house.full("GET", "/v1/incidents")).json["items"][0]["id"]
     await house.full("POST", f"/v1/incidents/{incident}/comments", {"text": "I look at it"})
