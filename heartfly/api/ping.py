@@ -139,8 +139,8 @@ class PingDoor:
             self._come_again(error, method, received_at)
             await _answer(send, 503, b"try again later", [(b"retry-after", b"30")])
         except Exception as error:  # the log is told; the client hears that nothing was stored, and tries again
+            # No blind interval comes of it: a ping that meets a fault of ours must not excuse all other checks.
             log.exception("ping", error=repr(error))
-            self._ingest.refused(received_at)
             await _answer(send, 500, b"nothing was stored")
         else:
             await self._tell(result.outcome, scope, send)

@@ -41,7 +41,7 @@ class Afar:
             self._here.call_soon_threadsafe(listener, changes)
 
         self._heard.append(tell)
-        self._home.call_soon_threadsafe(self._database.listen, tell)
+        self._database.listen(tell)  # at once, from this thread: what commits after this line is heard
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

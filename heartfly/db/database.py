@@ -84,10 +84,11 @@ class Database:
         return sqlite.writing_engine(self._path)
 
     def listen(self, listener: Callable[[Changes], None]) -> None:
-        """Hear, in the event loop, what each committed transaction changed."""
+        """Hear, in the event loop, what each committed transaction changed. May be called in any thread."""
         self._listeners.append(listener)
 
     def unlisten(self, listener: Callable[[Changes], None]) -> None:
+        """Call in the event loop: when this returns, the listener is not called any more."""
         self._listeners.remove(listener)
 
     def start(self) -> None:

@@ -183,6 +183,8 @@ class Beat:
 
     def leave(self, tx: Tx, *, now: datetime) -> None:
         """A clean end. With other nodes serving it leaves no gap; alone, the gap begins at this last beat."""
+        if (refused := self._refusals.span()) is not None:
+            self._refused(tx, refused)
         tx.conn.execute(
             sa.update(nodes).where(nodes.c.id == self.node_id).values(left_at=now, beat_at=now, heard_through=now)
         )

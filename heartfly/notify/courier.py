@@ -32,16 +32,17 @@ class Courier:
     async def run(self, stop: asyncio.Event) -> None:
         """Carry what comes until told to stop; raise what ended the thread before."""
         home = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, thread_name_prefix="heartfly-courier") as threads:
-            working = home.run_in_executor(threads, self._work, home)
-            working.add_done_callback(lambda _: stopping.cancel())
-            stopping = asyncio.ensure_future(stop.wait())
-            try:
-                await asyncio.wait({stopping})
-            finally:
-                stopping.cancel()
-                self._ask_to_stop()
-                await working
+        threads = ThreadPoolExecutor(1, thread_name_prefix="heartfly-courier")
+        working = home.run_in_executor(threads, self._work, home)
+        working.add_done_callback(lambda _: stopping.cancel())
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({stopping})
+        finally:
+            stopping.cancel()
+            self._ask_to_stop()
+            threads.shutdown(wait=False)  # to wait here would stop the loop that the thread's last writes wait for
+            await working
 
     def _ask_to_stop(self) -> None:
         self._stop_asked = True  # first: the thread looks at it when it has made its event
@@ -60,5 +61,7 @@ class Courier:
         try:
             await self._make(database).run(self._stop)
         finally:
-            await self._leave()
-            await database.close()
+            try:
+                await self._leave()
+            finally:
+                await database.close()

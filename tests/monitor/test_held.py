@@ -10,7 +10,6 @@ import pytest
 import sqlalchemy as sa
 
 from heartfly.core.words import PingKind
-from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, nodes, projects
 from heartfly.monitor.blind import Heard, Hearing
@@ -25,18 +24,6 @@ pytestmark = pytest.mark.anyio
 TICK = timedelta(microseconds=1)
 DEADLINE = T0 + 11 * SECOND
 NOBODYS = ByUuid("c0ffee00-dead-4bee-8fed-0123456789ab")
-
-
-@pytest.fixture
-async def world(db: Database, ids: IdSource) -> World:
-    return await make_world(db, ids, T0)
-
-
-@pytest.fixture
-async def tower(world: World) -> Tower:
-    tower = Tower(world, SimClock(T0))
-    await tower.watcher.join()
-    return tower
 
 
 async def due(world: World, **config: Any) -> Any:

@@ -7,27 +7,12 @@ from datetime import datetime
 import pytest
 import sqlalchemy as sa
 
-from heartfly.db.database import Database
-from heartfly.db.ids import IdSource
 from heartfly.db.models import blind_intervals
 from heartfly.pings.refusals import Refusals, Refused
 from tests.monitor.tower import HOUR, MINUTE, SECOND, T0, Tower
-from tests.sim_clock import SimClock
-from tests.world import World, make_world
+from tests.world import World
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def world(db: Database, ids: IdSource) -> World:
-    return await make_world(db, ids, T0)
-
-
-@pytest.fixture
-async def tower(world: World) -> Tower:
-    tower = Tower(world, SimClock(T0))
-    await tower.watcher.join()
-    return tower
 
 
 async def blind(world: World) -> list[tuple[datetime, datetime]]:
@@ -86,6 +71,14 @@ async def test_what_a_failed_beat_could_not_write_the_next_one_writes(world: Wor
 
     assert [(T0, T0 + 2 * SECOND)] == await blind(world)
     assert tower.refusals.span() is None
+
+
+async def test_what_is_refused_after_the_last_beat_is_written_at_the_end(world: World, tower: Tower) -> None:
+    tower.refusals.note(T0, T0 + SECOND)
+
+    await tower.watcher.leave()
+
+    assert [(T0, T0 + SECOND)] == await blind(world)
 
 
 def test_what_is_refused_while_a_beat_commits_is_left_for_the_next() -> None:

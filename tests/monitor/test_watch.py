@@ -12,8 +12,6 @@ import sqlalchemy as sa
 
 from heartfly.core.words import PingKind
 from heartfly.db.changes import Changes
-from heartfly.db.database import Database
-from heartfly.db.ids import IdSource
 from heartfly.db.models import alerts, blind_intervals, channels, check_channels, checks, nodes, notifications
 from heartfly.errors import OverloadedError
 from heartfly.monitor.blind import Hearing
@@ -22,23 +20,11 @@ from heartfly.pings.rate import RateLimiter
 from heartfly.pings.request import ByUuid
 from tests.monitor.tower import HOUR, MINUTE, SECOND, T0, Tower
 from tests.sim_clock import SimClock
-from tests.world import KEEP, World, make_world
+from tests.world import KEEP, World
 
 pytestmark = pytest.mark.anyio
 
 EVENTS = ["check.down", "check.up", "check.degraded", "check.unverified", "check.schedule_error"]
-
-
-@pytest.fixture
-async def world(db: Database, ids: IdSource) -> World:
-    return await make_world(db, ids, T0)
-
-
-@pytest.fixture
-async def tower(world: World) -> Tower:
-    tower = Tower(world, SimClock(T0))
-    await tower.watcher.join()
-    return tower
 
 
 async def channel(world: World, check: Any, *, events: list[str] | None = None) -> None:

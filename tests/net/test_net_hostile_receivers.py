@@ -32,10 +32,10 @@ OK = b"HTTP/1.1 200 OK\r\n"
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        (raw(b"", keep=True), "no reply within 0.2 s"),
-        (drip(OK, b"X-Drip: 1\r\n"), "no reply within 0.2 s"),
-        (drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "no reply within 0.2 s"),
-        (drip(b"H", b""), "no reply within 0.2 s"),
+        (raw(b"", keep=True), "no reply within 1 s"),
+        (drip(OK, b"X-Drip: 1\r\n"), "no reply within 1 s"),
+        (drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "no reply within 1 s"),
+        (drip(b"H", b""), "no reply within 1 s"),
         (flood(OK, b"X-Flood: 1\r\n" * 100), "the reply is not valid HTTP, or its headers are over 32 KiB"),
         (raw(OK + b"X-Long: " + b"x" * 100_000 + b"\r\n\r\n"), "headers are over 32 KiB"),
         (raw(OK + b"X-Long: " + b"x" * 33_000 + b"\r\n\r\n"), "headers are over 32 KiB"),
@@ -56,7 +56,9 @@ OK = b"HTTP/1.1 200 OK\r\n"
     ids=lambda value: "" if isinstance(value, str) else None,
 )
 async def test_no_reply_after_the_request_left_is_ambiguous(script: Script, words: str) -> None:
-    async with ToxicServer(script) as server, outgoing(total_deadline_s=0.2) as http:
+    # A busy machine may take long to carry what was said: only who waits for silence is given a short time.
+    deadline_s = 1.0 if "within" in words else 30.0
+    async with ToxicServer(script) as server, outgoing(total_deadline_s=deadline_s) as http:
         failed = await failure(http, server.url("/s3cr3t"))
 
     assert words in str(failed)
@@ -89,7 +91,7 @@ async def test_a_tls_handshake_that_never_ends_is_given_up_and_nothing_was_sent(
     ids=["endless", "1 GiB", "endless chunks", "tiny chunks", "breaks off", "stalls", "bad chunk"],
 )
 async def test_once_the_head_has_come_the_answer_is_known_and_the_body_is_cut(script: Script, expected: bytes) -> None:
-    async with ToxicServer(script) as server, outgoing(total_deadline_s=0.5) as http:
+    async with ToxicServer(script) as server, outgoing(total_deadline_s=2.0) as http:
         got = await get(http, server.url())
         # The rest is not waited for: the connection is gone.
         await server.wait_until(lambda server: server.open == 0 or len(expected) == 4)
@@ -98,11 +100,11 @@ async def test_once_the_head_has_come_the_answer_is_known_and_the_body_is_cut(sc
 
 
 async def test_a_dripping_body_is_cut_at_the_deadline() -> None:
-    async with ToxicServer(drip(OK + b"\r\n", b".")) as server, outgoing(total_deadline_s=0.2) as http:
+    async with ToxicServer(drip(OK + b"\r\n", b".")) as server, outgoing(total_deadline_s=1.0) as http:
         got = await get(http, server.url())
 
     assert (200, True) == (got.status, got.cut)
-    assert 1 <= len(got.body) <= 10
+    assert 1 <= len(got.body) <= 50
     assert set(b".") == set(got.body)
 
 
@@ -172,7 +174,7 @@ async def test_a_kept_connection_that_closes_as_it_is_used_again_is_ambiguous_an
 
 async def test_a_failed_request_spoils_nothing_for_the_next() -> None:
     script = in_turn(reset, hang_up, raw(b"?\r\n\r\n"), raw(b"", keep=True), reply())
-    async with ToxicServer(script) as server, outgoing(connections_per_host=1, total_deadline_s=0.2) as http:
+    async with ToxicServer(script) as server, outgoing(connections_per_host=1, total_deadline_s=1.0) as http:
         for _ in range(4):
             await failure(http, server.url())
 
