@@ -19,6 +19,7 @@ from sqlalchemy.exc import DatabaseError
 from heartfly import __version__
 from heartfly.accounts import commands as accounts
 from heartfly.accounts.commands import NewProject
+from heartfly.accounts.last_use import LastUse
 from heartfly.api.front import Front
 from heartfly.api.health import Facts, Health
 from heartfly.api.ping import PingDoor
@@ -170,6 +171,7 @@ class App:
         )
         self.courier = Courier(database, make=self._dispatcher, leave=self._hang_up)
         trusted = settings.server.proxy_networks
+        self.last_use = LastUse(database, clock)
         self.state = ApiState(
             database=database,
             clock=clock,
@@ -177,6 +179,8 @@ class App:
             sealer=ground.sealer,
             settings=settings,
             base_url=self.base_url,
+            last_use=self.last_use,
+            client_address=lambda scope: client_address(scope, trusted),
         )
         self.front = Front(
             self.state,
@@ -235,7 +239,7 @@ class App:
 
     def background(self) -> Sequence[Awaitable[Any]]:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""
-        return (self.watcher.run(self.ended), self.courier.run(self.ended))
+        return (self.watcher.run(self.ended), self.courier.run(self.ended), self.last_use.run(self.ended))
 
     async def finish(self) -> None:
         """Leave: the last beat, what is queued, and every connection."""

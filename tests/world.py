@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
 from heartfly.accounts.commands import NewProject, create_project
+from heartfly.audit.record import Actor
 from heartfly.checks.config import CheckConfig
 from heartfly.checks.create import assign_channels, insert_check
 from heartfly.core.words import PingKind
@@ -27,6 +28,7 @@ from heartfly.pings.request import BySlug, ByUuid, PingRequest, PingResult
 from heartfly.sealing import Sealer, digest
 
 SEALER = Sealer([Fernet.generate_key()])
+TEST = Actor("test")
 KEEP = Keep(pings=200, runs=1000, run_age=timedelta(days=90))
 
 

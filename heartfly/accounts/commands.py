@@ -1,4 +1,4 @@
-"""Projects and their first people. Each function is one transaction's work."""
+"""Projects, their ping keys, and their people. Each function is one transaction's work."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import re
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
-from heartfly.accounts.keys import Scope, make_key
+from heartfly.accounts.keys import PREFIX, Scope, make_key, overlap
+from heartfly.audit.record import CLI, Action, Actor, differing, record
 from heartfly.core import text
 from heartfly.core.zones import zone as known_zone
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import members, projects, users
-from heartfly.errors import ConflictError, InvalidValueError
+from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
 from heartfly.sealing import Sealer, digest, new_ping_key
 
 RESERVED = frozenset(
@@ -40,49 +42,134 @@ class NewProject:
 
 
 def create_project(
-    tx: Tx, *, slug: str, name: str, zone: str, sealer: Sealer, at: datetime, ids: IdSource
+    tx: Tx, *, slug: str, name: str, zone: str, sealer: Sealer, at: datetime, ids: IdSource, actor: Actor = CLI
 ) -> NewProject:
-    """A project with its ping key, an API key and a read-only one. ConflictError: the slug is taken."""
+    """A project with its ping key, an API key that may do everything and a read-only one.
+
+    ConflictError: the slug is taken.
+    """
     slug = text.slug(slug, field="project", most=30)
     if slug in RESERVED:
         raise InvalidValueError("project", f"{slug} is a word of Heartfly's own addresses")
     if tx.conn.execute(sa.select(projects.c.id).where(projects.c.slug == slug)).first():
         raise ConflictError(f"there is a project {slug} already")
-    pid, ping_key = ids.next(at), new_ping_key()
-    tx.conn.execute(
-        sa.insert(projects).values(
-            id=pid,
-            uuid=str(uuid.uuid4()),
-            slug=slug,
-            name=text.name(name, field="name", most=100),
-            zone=known_zone(zone).key,
-            ping_key_hash=digest(ping_key),
-            ping_key_enc=sealer.seal(ping_key.encode()),
-            created_at=at,
-        )
-    )
-    both = frozenset({Scope.READ, Scope.WRITE})
-    return NewProject(
-        pid=pid,
-        slug=slug,
-        ping_key=ping_key,
-        api_key=make_key(tx, pid, name="first key", scopes=both, at=at, ids=ids),
-        read_key=make_key(tx, pid, name="first read-only key", scopes=frozenset({Scope.READ}), at=at, ids=ids),
-    )
+    pid, ping_key, public_id = ids.next(at), new_ping_key(), str(uuid.uuid4())
+    told = {"slug": slug, "name": text.name(name, field="name", most=100), "zone": known_zone(zone, field="zone").key}
+    secrets = {"ping_key_hash": digest(ping_key), "ping_key_enc": sealer.seal(ping_key.encode())}
+    tx.conn.execute(sa.insert(projects).values(told | secrets | {"id": pid, "uuid": public_id, "created_at": at}))
+    api_key = make_key(tx, pid, name="first key", scopes=frozenset(Scope), at=at, ids=ids).secret
+    read_key = make_key(tx, pid, name="first read-only key", scopes=frozenset({Scope.READ}), at=at, ids=ids).secret
+    record(
+        tx, pid, actor=actor, action=Action.PROJECT_CREATE, of=f"project:{public_id}", before=None,
+        after=told | {"keys": [api_key[:PREFIX], read_key[:PREFIX]]}, at=at, ids=ids,
+    )  # fmt: skip
+    return NewProject(pid=pid, slug=slug, ping_key=ping_key, api_key=api_key, read_key=read_key)
+
+
+def edit_project(
+    tx: Tx, pid: int, *, name: str | None, zone: str | None, actor: Actor, at: datetime, ids: IdSource
+) -> None:
+    """Change what is given. The slug stays: addresses are made of it."""
+    row = _held(tx, pid)
+    wanted: dict[str, str] = {}
+    if name is not None:
+        wanted["name"] = text.name(name, field="name", most=100)
+    if zone is not None:
+        wanted["zone"] = known_zone(zone, field="zone").key
+    before, after = differing(row._asdict(), wanted)
+    if not after:
+        return
+    tx.conn.execute(sa.update(projects).where(projects.c.id == pid).values(after))
+    record(
+        tx, pid, actor=actor, action=Action.PROJECT_EDIT, of=f"project:{row.uuid}",
+        before=before, after=after, at=at, ids=ids,
+    )  # fmt: skip
+
+
+def rotate_ping_key(
+    tx: Tx, pid: int, *, overlap_s: int, actor: Actor, at: datetime, ids: IdSource, sealer: Sealer
+) -> None:
+    """A new ping key. The one so far works for `overlap_s` more; one before it ends now."""
+    lasting = overlap(overlap_s)
+    row = _held(tx, pid)
+    ping_key = new_ping_key()
+    until = at + lasting if lasting else None
+    values = {
+        "ping_key_hash": digest(ping_key),
+        "ping_key_enc": sealer.seal(ping_key.encode()),
+        "old_ping_key_hash": row.ping_key_hash if lasting else None,
+        "old_until": until,
+    }
+    tx.conn.execute(sa.update(projects).where(projects.c.id == pid).values(values))
+    record(
+        tx, pid, actor=actor, action=Action.PROJECT_ROTATE_PING_KEY, of=f"project:{row.uuid}",
+        before={}, after={"old_ping_key_until": until}, at=at, ids=ids,
+    )  # fmt: skip
+
+
+def _held(tx: Tx, pid: int) -> Any:
+    """The project's row, which no other node changes until this transaction ends."""
+    query = sa.select(projects).where(projects.c.id == pid)
+    return tx.conn.execute(query.with_for_update(key_share=True) if tx.on_postgres else query).one()
 
 
 def create_first_user(tx: Tx, *, email: str, password_hash: str, at: datetime, ids: IdSource) -> int:
     """The first administrator. ConflictError when there are users: then a member must invite."""
     if tx.conn.execute(sa.select(users.c.id).limit(1)).first():
-        raise ConflictError("there are users already; an administrator can invite more")
+        raise ConflictError("there are users already; `heartfly user create` makes more")
+    return _insert_user(tx, email, password_hash, at=at, ids=ids)
+
+
+def create_user(
+    tx: Tx, *, email: str, password_hash: str, is_admin: bool, actor: Actor, at: datetime, ids: IdSource
+) -> int:
+    """Somebody else who may sign in: as an administrator, owner of every project there is; else in none yet.
+
+    ConflictError: the address is taken, or there is no project, and the first user comes with the first project.
+    """
+    pids = tx.conn.execute(sa.select(projects.c.id).order_by(projects.c.id)).scalars().all()
+    if not pids:
+        raise ConflictError("there is no project yet; `heartfly init` makes the first user with it")
+    user_id = _insert_user(tx, email, password_hash, at=at, ids=ids)
+    for pid in pids if is_admin else ():
+        tx.conn.execute(sa.insert(members).values(pid=pid, user_id=user_id, role="owner"))
+        record(
+            tx, pid, actor=actor, action=Action.MEMBER_ADD, of=f"user:{user_id}",
+            before=None, after={"email": email, "role": "owner"}, at=at, ids=ids,
+        )  # fmt: skip
+    return user_id
+
+
+def reset_password(tx: Tx, *, email: str, password_hash: str, actor: Actor, at: datetime, ids: IdSource) -> None:
+    """NotFoundError: nobody has that address. Each project that he is in is told, but not the password."""
+    query = sa.select(users.c.id, users.c.email).where(users.c.email_norm == email.lower())
+    user = tx.conn.execute(query).first()
+    if user is None:
+        raise NotFoundError(f"there is no user {email[:254]}")
+    tx.conn.execute(sa.update(users).where(users.c.id == user.id).values(password_hash=password_hash))
+    for pid in tx.conn.execute(sa.select(members.c.pid).where(members.c.user_id == user.id)).scalars().all():
+        record(
+            tx, pid, actor=actor, action=Action.MEMBER_RESET_PASSWORD, of=f"user:{user.id}",
+            before={"email": user.email}, after={"email": user.email}, at=at, ids=ids,
+        )  # fmt: skip
+
+
+def _insert_user(tx: Tx, email: str, password_hash: str, *, at: datetime, ids: IdSource) -> int:
     if not _EMAIL.fullmatch(email) or len(email) > 254:
         raise InvalidValueError("email", "must be an address such as ada@example.com")
     user_id = ids.next(at)
-    tx.conn.execute(
-        sa.insert(users).values(
-            id=user_id, email=email, email_norm=email.lower(), password_hash=password_hash, zone="UTC", created_at=at
-        )
-    )
+    values = {
+        "id": user_id,
+        "email": email,
+        "email_norm": email.lower(),
+        "password_hash": password_hash,
+        "zone": "UTC",
+        "created_at": at,
+    }
+    # Not looked up first: on another node somebody may take the address at this very moment.
+    insert = tx.insert(users).values(values).on_conflict_do_nothing(index_elements=["email_norm"])
+    if tx.conn.execute(insert.returning(users.c.id)).first() is None:
+        raise ConflictError(f"there is a user {email} already")
     return user_id
 
 

@@ -1,7 +1,7 @@
 """Who asks, and may they? The bearer key of a request becomes a Caller, once, before anything is read of it.
 
 The only file of this room that knows the web framework. Without a word to the contrary a handler that
-reads needs the scope `read`, and every other one `write`: nobody can forget to say so.
+reads needs the scope `read`, and every other one `write`: nobody can forget to say so. `opt=ADMINISTERS` is that word.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
 from heartfly.accounts.keys import Caller, Scope, caller_of
+from heartfly.accounts.last_use import LastUse
 from heartfly.clock import Clock
 from heartfly.db.database import Database
 from heartfly.errors import ForbiddenError, OverloadedError, UnauthenticatedError
 
 Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
 
+ADMINISTERS = {"scope": Scope.ADMIN}
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _LONGEST_KEY = 200
 
@@ -28,17 +30,20 @@ class TooManyRequestsError(OverloadedError):
     """The key asks too often; others are served."""
 
 
-def bearer(database: Database, clock: Clock, *, per_minute: int) -> Guard:
+def bearer(database: Database, clock: Clock, *, last_use: LastUse, per_minute: int) -> Guard:
     """A guard that leaves the Caller in `scope["auth"]`, or raises what is wrong."""
     pace = Pace(per_minute)
 
-    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         secret = _secret(connection.headers.get("authorization", ""))
+        now = clock.now()
         async with database.read() as read:
-            caller = await caller_of(read, secret, now=clock.now())
+            caller = await caller_of(read, secret, now=now)
         connection.scope["auth"] = caller
+        last_use.note(caller, now)
         pace.demand(caller, clock.monotonic())
-        _demand(caller, Scope.READ if connection.scope.get("method") in _READING else Scope.WRITE)
+        usual = Scope.READ if connection.scope.get("method") in _READING else Scope.WRITE
+        _demand(caller, handler.opt.get("scope", usual))
 
     return guard
 
@@ -62,11 +67,11 @@ class Pace:
     def __init__(self, per_minute: int, *, remembered: int = 10_000) -> None:
         self._per_minute = per_minute
         self._remembered = remembered
-        self._buckets: OrderedDict[tuple[int, str], tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[tuple[int, int], tuple[float, float]] = OrderedDict()
 
     def demand(self, caller: Caller, now: float) -> None:
         """`now`: monotonic seconds. TooManyRequestsError when the bucket is empty."""
-        key = (caller.pid, caller.actor)
+        key = (caller.pid, caller.key_id)
         left, last = self._buckets.pop(key, (float(self._per_minute), now))
         left = min(float(self._per_minute), left + (now - last) * self._per_minute / 60)
         self._buckets[key] = (left - 1 if left >= 1 else left, now)

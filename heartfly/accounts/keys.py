@@ -1,9 +1,13 @@
-"""API keys: a random secret shown once, stored as its hash, with scopes and an end."""
+"""API keys: a random secret shown once, stored as its hash, with scopes and an end.
+
+After a rotation the old secret works on for a while, so that its holders can change over. What people do to keys
+stands in key_commands.py.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import sqlalchemy as sa
@@ -12,13 +16,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import api_keys, projects
-from heartfly.errors import UnauthenticatedError
+from heartfly.errors import InvalidValueError, UnauthenticatedError
 from heartfly.sealing import digest, new_api_key
+
+PREFIX = 10
+"""So many of a secret's characters name it where it must not be shown."""
+
+OVERLAP_S = 86_400
+_LONGEST_OVERLAP_S = 30 * 86_400
 
 
 class Scope(StrEnum):
     READ = "read"
     WRITE = "write"
+    ADMIN = "admin"  # keys, the project, and who changed what
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,17 @@ class Caller:
     project_slug: str
     scopes: frozenset[Scope]
     actor: str
+    key_id: int
+    used_at: datetime | None
+    """When the key was used before, as far as that has been written."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """`secret`: the only time that it is seen."""
+
+    id: int
+    secret: str
 
 
 def make_key(
@@ -40,31 +62,43 @@ def make_key(
     at: datetime,
     ids: IdSource,
     expires_at: datetime | None = None,
-) -> str:
-    """Store a new key and return it: the only time that it is seen."""
-    secret = new_api_key()
+) -> NewKey:
+    key_id, secret = ids.next(at), new_api_key()
     tx.conn.execute(
         sa.insert(api_keys).values(
             pid=pid,
-            id=ids.next(at),
+            id=key_id,
             hash=digest(secret),
-            prefix=secret[:10],
+            prefix=secret[:PREFIX],
             name=name,
-            scopes=sorted(scopes),
+            scopes=[scope.value for scope in Scope if scope in scopes],
             created_at=at,
             expires_at=expires_at,
         )
     )
-    return secret
+    return NewKey(key_id, secret)
 
 
 async def caller_of(read: AsyncConnection, secret: str, *, now: datetime) -> Caller:
     """The project and scopes of a key. UnauthenticatedError for one unknown, expired or revoked: all read the same."""
+    hashed = digest(secret)
     query = (
-        sa.select(api_keys.c.pid, api_keys.c.prefix, api_keys.c.scopes, projects.c.slug)
+        sa.select(
+            api_keys.c.pid,
+            api_keys.c.id,
+            api_keys.c.hash,
+            api_keys.c.prefix,
+            api_keys.c.old_prefix,
+            api_keys.c.scopes,
+            api_keys.c.used_at,
+            projects.c.slug,
+        )
         .join(projects, projects.c.id == api_keys.c.pid)
         .where(
-            api_keys.c.hash == digest(secret),
+            sa.or_(
+                api_keys.c.hash == hashed,
+                sa.and_(api_keys.c.old_hash == hashed, api_keys.c.old_until > now),
+            ),
             api_keys.c.revoked_at.is_(None),
             sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now),
         )
@@ -72,4 +106,13 @@ async def caller_of(read: AsyncConnection, secret: str, *, now: datetime) -> Cal
     row = (await read.execute(query)).first()
     if row is None:
         raise UnauthenticatedError("the API key is not known")
-    return Caller(row.pid, row.slug, frozenset(Scope(scope) for scope in row.scopes), f"key:{row.prefix}")
+    prefix = row.prefix if row.hash == hashed else row.old_prefix
+    scopes = frozenset(Scope(scope) for scope in row.scopes)
+    return Caller(row.pid, row.slug, scopes, f"key:{prefix}", row.id, row.used_at)
+
+
+def overlap(seconds: int) -> timedelta:
+    """How long an old secret works on beside the new one. InvalidValueError names the field `overlap`."""
+    if not 0 <= seconds <= _LONGEST_OVERLAP_S:
+        raise InvalidValueError("overlap", f"must be 0 to {_LONGEST_OVERLAP_S} seconds (30 days)")
+    return timedelta(seconds=seconds)

@@ -23,7 +23,22 @@ from heartfly.api import problems
 from heartfly.api.ping import Receive, Scope, Send
 from heartfly.api.request import ApiRequest
 from heartfly.api.state import ApiState
-from heartfly.api.v1 import channels, checks, flips, notifications, pings, runs, wire, wire_channels
+from heartfly.api.v1 import (
+    audit,
+    channels,
+    checks,
+    flips,
+    incidents,
+    keys,
+    notifications,
+    pings,
+    project,
+    runs,
+    wire,
+    wire_accounts,
+    wire_channels,
+    wire_incidents,
+)
 from heartfly.clock import Clock
 from heartfly.errors import HeartflyError
 from heartfly.logs import line
@@ -53,6 +68,20 @@ _HANDLERS = (
     channels.delete_channel,
     channels.send_test,
     notifications.list_notifications,
+    keys.list_keys,
+    keys.create_key,
+    keys.read_key,
+    keys.edit_key,
+    keys.revoke_key,
+    keys.rotate_key,
+    project.read_project,
+    project.edit_project,
+    project.rotate_ping_key,
+    audit.list_entries,
+    incidents.list_incidents,
+    incidents.read_incident,
+    incidents.acknowledge_incident,
+    incidents.comment_on_incident,
 )
 
 _HEADERS = {
@@ -70,7 +99,7 @@ def native_api(state: ApiState, *, requests_per_minute: int = REQUESTS_PER_MINUT
             Router(
                 "/v1",
                 route_handlers=list(_HANDLERS),
-                guards=[bearer(state.database, state.clock, per_minute=requests_per_minute)],
+                guards=[bearer(state.database, state.clock, last_use=state.last_use, per_minute=requests_per_minute)],
             ),
             schema,
         ],
@@ -97,7 +126,7 @@ def _document() -> bytes:
     told = OpenAPIConfig(
         title="Heartfly",
         version=__version__,
-        description="Checks, their pings, runs and flips, and the channels that alerts go to.",
+        description="Checks, their history and incidents, the channels that alerts go to, keys, and who changed what.",
         components=Components(
             security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description="An API key: hf_…")}
         ),
@@ -107,7 +136,7 @@ def _document() -> bytes:
     unserved = Litestar([routes], request_class=ApiRequest, openapi_config=told, logging_config=None)
     document = unserved.openapi_schema.to_schema()
     # The framework's own shapes lack what is refused (unknown fields) and what is explained (docstrings).
-    ours = (*wire.SHAPES, *wire_channels.SHAPES)
+    ours = (*wire.SHAPES, *wire_channels.SHAPES, *wire_incidents.SHAPES, *wire_accounts.SHAPES, *audit.SHAPES)
     _, shapes = msgspec.json.schema_components(ours, ref_template="#/components/schemas/{name}")
     document["components"]["schemas"] = document["components"]["schemas"] | shapes
     return msgspec.json.encode(document)

@@ -8,10 +8,13 @@ from __future__ import annotations
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Annotated, TypeVar
 
+import msgspec
 from litestar.params import QueryParameter
 
+from heartfly.db.types import instant
 from heartfly.errors import InvalidValueError
 
 Limit = Annotated[int, QueryParameter(ge=1, le=500, description="How many at most; 100 if not said.")]
@@ -44,8 +47,28 @@ def place(text: str | None, of: str, n: int) -> tuple[int, ...] | None:
     return found
 
 
+def place_in_time(text: str | None, of: str) -> tuple[datetime, int] | None:
+    """The place of a list that is sorted by an instant (its microseconds in the cursor) and a number."""
+    named = place(text, of, 2)
+    try:
+        return None if named is None else (instant(named[0]), named[1])
+    except OverflowError:
+        raise _not_ours() from None
+
+
 def _not_ours() -> InvalidValueError:
     return InvalidValueError("cursor", "must be the `next` of a page of this list")
+
+
+def instant_of(text: str | None, *, field: str) -> datetime | None:
+    """A bound in time out of a query. The framework would take one without a zone."""
+    if text is None:
+        return None
+    try:
+        found: datetime = msgspec.convert(text, Annotated[datetime, msgspec.Meta(tz=True)])
+    except msgspec.ValidationError:
+        raise InvalidValueError(field, "must be an instant such as 2026-03-02T01:30:00Z") from None
+    return found
 
 
 def cut(rows: Sequence[Row], limit: int, name: Callable[[Row], str]) -> tuple[Sequence[Row], str | None]:

@@ -131,10 +131,16 @@ def _of_ours(error: HeartflyError) -> tuple[Problem, dict[str, str]]:
 def _of_validation(error: ValidationException) -> Problem:
     """What the framework found wrong with a parameter, or that a body is missing."""
     extra = error.extra if isinstance(error.extra, list) else []
-    errors = [FieldError(_clean(str(one.get("key", ""))), told(_clean(str(one.get("message", ""))))) for one in extra]
+    errors = [FieldError(_parameter(one), told(_clean(str(one.get("message", ""))))) for one in extra]
     if any(one.field == "data" for one in errors):
         return make(400, "the body must be a JSON object")
     return make(422, "; ".join(f"{one.field}: {one.message}" for one in errors) or "a parameter is wrong", errors)
+
+
+def _parameter(one: Any) -> str:
+    """As the caller spelled it: the framework keeps the name `state` for itself, and so knows that one by another."""
+    name = _clean(str(one.get("key", "")))
+    return "state" if name == "in_state" else name
 
 
 def _of_framework(error: HTTPException) -> tuple[Problem, dict[str, str]]:

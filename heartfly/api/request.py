@@ -13,6 +13,7 @@ from typing_extensions import override
 from heartfly.accounts.keys import Caller, Scope
 from heartfly.api.body import decode
 from heartfly.api.state import ApiState
+from heartfly.audit.record import Actor
 from heartfly.errors import InvalidValueError
 
 _ETAG = re.compile(r'\s*"(\d{1,18})"\s*', re.ASCII)
@@ -35,6 +36,11 @@ class ApiRequest(Request[None, Caller, State]):
         return caller
 
     @property
+    def actor(self) -> Actor:
+        """Who will have changed what this request changes."""
+        return Actor(self.caller.actor, self.api.client_address(self.scope)[0] or None)
+
+    @property
     def may_write(self) -> bool:
         return Scope.WRITE in self.caller.scopes
 
@@ -43,7 +49,10 @@ class ApiRequest(Request[None, Caller, State]):
         """The body as the handler's `data` is annotated. The framework's own decoder answers 500 to hostile input."""
         field = self.route_handler.parsed_data_field
         assert field is not None
-        return decode(await self.body(), field.annotation)
+        raw = await self.body()
+        if not raw and field.has_default:
+            return field.default
+        return decode(raw, field.annotation)
 
 
 def etag(rev: int) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from heartfly.accounts.last_use import LastUse
 from heartfly.clock import Clock
 from heartfly.config import Settings
 from heartfly.db.database import Database
@@ -20,3 +23,6 @@ class ApiState:
     settings: Settings
     base_url: str
     """What every address that we hand out begins with; without a slash at the end."""
+    last_use: LastUse
+    client_address: Callable[[Mapping[str, Any]], tuple[str, str]]
+    """Of an ASGI scope, who asks: his address, "" if there is none, and the scheme."""

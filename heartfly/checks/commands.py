@@ -16,8 +16,10 @@ from itertools import count
 import msgspec
 import sqlalchemy as sa
 
-from heartfly.checks.config import CheckConfig, CheckIn, merged, of_row
-from heartfly.checks.create import assign_channels, insert_check, record_version
+from heartfly.audit.record import Action, Actor, Facts, differing
+from heartfly.audit.record import record as audit
+from heartfly.checks.config import CheckConfig, CheckIn, as_asked, merged, of_row
+from heartfly.checks.create import assign_channels, heard_by, insert_check, record_version
 from heartfly.checks.flips import Taken, record
 from heartfly.checks.queries import UUID, uuid_of
 from heartfly.checks.rows import Stored, load, one, select_locked
@@ -29,6 +31,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, channels, check_channels, checks
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
+from heartfly.incidents.commands import end_with_check
 
 ALL_CHANNELS = "*"
 _MOST_CHANNELS = 200
@@ -46,20 +49,21 @@ class ChangedMeanwhileError(ConflictError):
     """The check is not any more what the caller saw when he decided (`If-Match`)."""
 
 
-def create(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, actor: str) -> str:
+def create(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, actor: Actor) -> str:
     """A new check; returns its public id. Without a slug one is made of the name, and made unique."""
     config = _named(merged(CheckConfig(), asked, at=at))
     channel_ids = _channel_ids(tx, pid, asked.channels)
     if config.slug:
-        made = _insert(tx, pid, config, actor=actor, at=at, ids=ids)
+        made = _insert(tx, pid, config, actor=actor.name, at=at, ids=ids)
     else:
-        made = _insert_with_free_slug(tx, pid, config, actor=actor, at=at, ids=ids)
+        made = _insert_with_free_slug(tx, pid, config, actor=actor.name, at=at, ids=ids)
     assign_channels(tx, pid, made.id, channel_ids)
+    _audit(tx, made, Action.CHECK_CREATE, None, _told(tx, made), actor=actor, at=at, ids=ids)
     uuid: str = made.row.uuid
     return uuid
 
 
-def create_or_edit(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, actor: str) -> tuple[str, bool]:
+def create_or_edit(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, actor: Actor) -> tuple[str, bool]:
     """The check with the slug asked for, as asked; made if there is none. Returns its id and whether it is new."""
     if not isinstance(asked.slug, str):
         raise InvalidValueError("slug", "is required with ?upsert=slug")
@@ -75,51 +79,64 @@ def create_or_edit(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSou
 
 
 def edit(
-    tx: Tx, pid: int, uuid: str, asked: CheckIn, *, at: datetime, ids: IdSource, actor: str, rev: int | None = None
+    tx: Tx, pid: int, uuid: str, asked: CheckIn, *, at: datetime, ids: IdSource, actor: Actor, rev: int | None = None
 ) -> None:
     """Change what was asked for. A new schedule or grace counts from now on; nothing else moves the deadline."""
     found = _judged(tx, pid, uuid, rev, at=at)
     config = merged(_config(found), asked, at=at)
     differs = config != _config(found)
+    was, wanted = as_asked(_config(found)), as_asked(config)
     if differs:
         _write_config(tx, found, config, at=at)
-        record_version(tx, pid, found.id, config, actor=actor, at=at)
+        record_version(tx, pid, found.id, config, actor=actor.name, at=at)
     if asked.channels is not msgspec.UNSET:
+        was["channels"] = heard_by(tx, pid, found.id)
         assign_channels(tx, pid, found.id, _channel_ids(tx, pid, asked.channels))
+        wanted["channels"] = heard_by(tx, pid, found.id)
     elif not differs:
         return
+    before, after = differing(was, wanted)
+    if after:
+        _audit(tx, found, Action.CHECK_EDIT, before, after, actor=actor, at=at, ids=ids)
     _live_by(tx, found, ids=ids, at=at)
 
 
-def pause(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, rev: int | None = None) -> None:
+def pause(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, actor: Actor, rev: int | None = None) -> None:
     """Nothing is expected any more; runs under way are superseded. Pausing a paused check changes nothing."""
     found = _judged(tx, pid, uuid, rev, at=at)
     step = life.pause(found.check, at)
     if step.flips:
+        before = {"status": found.check.status.value}
         _record(tx, found, step, ids=ids, at=at)
+        _audit(tx, found, Action.CHECK_PAUSE, before, {"status": "paused"}, actor=actor, at=at, ids=ids)
 
 
-def resume(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, rev: int | None = None) -> None:
+def resume(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, actor: Actor, rev: int | None = None) -> None:
     """New again. ConflictError when the check is not paused."""
     found = _judged(tx, pid, uuid, rev, at=at)
     step = life.resume(found.check, at)
     if step is None:
         raise ConflictError("the check is not paused")
     _record(tx, found, step, ids=ids, at=at)
+    _audit(tx, found, Action.CHECK_RESUME, {"status": "paused"}, {"status": "new"}, actor=actor, at=at, ids=ids)
 
 
-def delete(tx: Tx, pid: int, uuid: str, *, rev: int | None = None) -> int:
+def delete(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, actor: Actor, rev: int | None = None) -> int:
     """The check is gone at once, with its address and its channels. Returns the id that its history still bears.
+
+    An open incident is closed; incidents stay, as what was told of them does.
 
     The address stays as a mark that history is left to remove (see history.py), also across a crash. A deadline that
     is due is not waited for: nobody is told of a check that is gone.
     """
     found = _locked(tx, pid, uuid, rev)
+    _audit(tx, found, Action.CHECK_DELETE, _told(tx, found), None, actor=actor, at=at, ids=ids)
     of_check = (addresses.c.pid == pid, addresses.c.check_id == found.id)
     tx.conn.execute(sa.update(addresses).where(*of_check).values(kind="gone"))
     for table in (check_channels, checks):
         column = table.c.id if table is checks else table.c.check_id
         tx.conn.execute(sa.delete(table).where(table.c.pid == pid, column == found.id))
+    end_with_check(tx, pid, found.id, at=at)
     return found.id
 
 
@@ -144,6 +161,25 @@ def _judged(tx: Tx, pid: int, uuid: str, rev: int | None, *, at: datetime) -> St
 
 def _config(stored: Stored) -> CheckConfig:
     return of_row(stored.row._asdict())
+
+
+def _told(tx: Tx, stored: Stored) -> Facts:
+    return as_asked(_config(stored)) | {"channels": heard_by(tx, stored.pid, stored.id)}
+
+
+def _audit(
+    tx: Tx,
+    stored: Stored,
+    action: Action,
+    before: Facts | None,
+    after: Facts | None,
+    *,
+    actor: Actor,
+    at: datetime,
+    ids: IdSource,
+) -> None:
+    of = f"check:{stored.row.uuid}"
+    audit(tx, stored.pid, actor=actor, action=action, of=of, before=before, after=after, at=at, ids=ids)
 
 
 def _record(tx: Tx, stored: Stored, step: Step, *, ids: IdSource, at: datetime) -> None:

@@ -131,6 +131,24 @@ def merged(base: CheckConfig, asked: CheckIn, *, at: datetime) -> CheckConfig:
     return replace(base, **changes)
 
 
+def as_asked(config: CheckConfig) -> dict[str, Any]:
+    """The configuration in the words in which it is asked for: `CheckIn`, field by field, but for the channels."""
+    timing = {"period": config.period_s} if config.kind == Kind.PERIOD else {"expression": config.expression}
+    return {
+        "name": config.name,
+        "slug": config.slug,
+        "tags": list(config.tags),
+        "description": config.description,
+        "schedule": {"kind": config.kind, **timing, "zone": config.zone, "dialect": config.dialect},
+        "grace": config.grace_s,
+        "max_run": config.max_run_s,
+        "methods": config.methods,
+        "filters": msgspec.json.decode(config.filters) if config.filters else None,
+        "gates": msgspec.json.decode(config.gates) if config.gates else [],
+        "sticky": config.sticky,
+    }
+
+
 def _seconds(value: int, *, field: str, least: int) -> int:
     if not least <= value <= YEAR_S:
         raise InvalidValueError(field, f"must be {least} to {YEAR_S} seconds")

@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from heartfly.audit.record import Action, Actor, differing
+from heartfly.audit.record import record as audit
 from heartfly.checks.create import refresh_wants_late
 from heartfly.checks.flips import Taken, record
 from heartfly.checks.queries import uuid_of
@@ -22,7 +24,7 @@ from heartfly.core import text
 from heartfly.core.words import AlertKind
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import channels, checks
+from heartfly.db.models import channels, check_channels, checks
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError, StoreError
 from heartfly.notify import commands
 from heartfly.notify.channels import CHANNELS
@@ -33,6 +35,8 @@ from heartfly.sealing import Sealer
 
 ALL_CHECKS = "*"
 _SLICE = 500
+_MOST_NAMED = 200
+"""Checks that an entry of the audit names; of more it says how many they are."""
 
 
 class NameTakenError(ConflictError):
@@ -50,6 +54,7 @@ def add_channel(
     config: Mapping[str, Any],
     events: Sequence[str] | None,
     check_uuids: Sequence[str] | None,
+    actor: Actor,
     at: datetime,
     ids: IdSource,
     sealer: Sealer,
@@ -72,6 +77,10 @@ def add_channel(
     )
     if events is not None and AlertKind.LATE in events:
         _look_earlier(tx, pid, made.check_ids, at=at, ids=ids)
+    audit(
+        tx, pid, actor=actor, action=Action.CHANNEL_CREATE, of=f"channel:{made.uuid}",
+        before=None, after=_told(tx, _row(tx, pid, made.uuid), sealer), at=at, ids=ids,
+    )  # fmt: skip
     return made.uuid, secret
 
 
@@ -84,12 +93,14 @@ def edit_channel(
     config: Mapping[str, Any] | None,
     events: Sequence[str] | None,
     check_uuids: Sequence[str] | None,
+    actor: Actor,
     at: datetime,
     ids: IdSource,
     sealer: Sealer,
 ) -> None:
     """Change what is given. A configuration is replaced whole, but for the signing secrets of a webhook."""
     row = _row(tx, pid, uuid)
+    was = _told(tx, row, sealer)
     if name is not None:
         _demand_free(tx, pid, name, but=row.id)
     if config is not None:
@@ -100,10 +111,24 @@ def edit_channel(
     )
     if AlertKind.LATE in row.events or (events is not None and AlertKind.LATE in events):
         _look_earlier(tx, pid, changed.check_ids, at=at, ids=ids)
+    is_now = _told(tx, _row(tx, pid, uuid), sealer)
+    before, after = differing(was, is_now)
+    if config is not None:
+        # Also where it looks the same: what is masked may have changed.
+        before["config"], after["config"] = was["config"], is_now["config"]
+    if after:
+        audit(
+            tx, pid, actor=actor, action=Action.CHANNEL_EDIT, of=f"channel:{row.uuid}",
+            before=before, after=after, at=at, ids=ids,
+        )  # fmt: skip
 
 
-def remove_channel(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource) -> None:
+def remove_channel(tx: Tx, pid: int, uuid: str, *, actor: Actor, at: datetime, ids: IdSource, sealer: Sealer) -> None:
     row = _row(tx, pid, uuid)
+    audit(
+        tx, pid, actor=actor, action=Action.CHANNEL_DELETE, of=f"channel:{row.uuid}",
+        before=_told(tx, row, sealer), after=None, at=at, ids=ids,
+    )  # fmt: skip
     changed = commands.delete_channel(tx, pid, uuid, at=at)
     if AlertKind.LATE in row.events:
         _look_earlier(tx, pid, changed.check_ids, at=at, ids=ids)
@@ -115,6 +140,30 @@ def _row(tx: Tx, pid: int, uuid: str) -> Any:
     if row is None:
         raise NotFoundError("there is no such channel")
     return row
+
+
+def _told(tx: Tx, row: Any, sealer: Sealer) -> dict[str, Any]:
+    """What the audit says of a channel: of its configuration what may be seen; None: it cannot be opened."""
+    channel = CHANNELS.get(row.kind)
+    try:
+        config = None if channel is None else channel.public_config(msgspec.json.decode(sealer.open(row.config_enc)))
+    except StoreError:
+        config = None
+    query = (
+        sa.select(checks.c.uuid)
+        .join(check_channels, sa.and_(checks.c.pid == check_channels.c.pid, checks.c.id == check_channels.c.check_id))
+        .where(check_channels.c.pid == row.pid, check_channels.c.channel_id == row.id)
+    )
+    n_checks = tx.conn.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()
+    named = tx.conn.execute(query.order_by(checks.c.id)).scalars().all() if n_checks <= _MOST_NAMED else None
+    return {
+        "kind": row.kind,
+        "name": row.name,
+        "config": config,
+        "events": row.events,
+        "n_checks": n_checks,
+        "checks": None if named is None else list(named),
+    }
 
 
 def _demand_free(tx: Tx, pid: int, name: str, *, but: int | None = None) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.words import Status
-from heartfly.db.models import channels, check_channels, checks, flips, ping_bodies, pings, run_metrics, runs
+from heartfly.db.models import channels, check_channels, checks, flips, incidents, ping_bodies, pings, run_metrics, runs
 from heartfly.errors import NotFoundError
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
@@ -126,9 +126,10 @@ async def ping_body(read: AsyncConnection, pid: int, check_id: int, n: int) -> b
 async def flips_of(
     read: AsyncConnection, pid: int, check_id: int, *, before: int | None, limit: int
 ) -> Sequence[Row[Any]]:
-    return await _newest(
-        read, sa.select(flips), flips, "flip_no", pid=pid, check_id=check_id, before=before, limit=limit
-    )
+    """With the public id of the incident that each opened or closed."""
+    opened_or_closed = sa.and_(incidents.c.pid == flips.c.pid, incidents.c.id == flips.c.incident_id)
+    query = sa.select(flips, incidents.c.uuid.label("incident")).outerjoin(incidents, opened_or_closed)
+    return await _newest(read, query, flips, "flip_no", pid=pid, check_id=check_id, before=before, limit=limit)
 
 
 async def _newest(

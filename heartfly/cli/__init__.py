@@ -19,6 +19,9 @@ _COMMANDS: Mapping[str, str] = {
     "check-config": "heartfly.cli.check_config:check_config",
     "checks": "heartfly.cli.checks:checks_group",
     "channels": "heartfly.cli.channels:channels_group",
+    "keys": "heartfly.cli.keys:keys_group",
+    "project": "heartfly.cli.project:project_group",
+    "user": "heartfly.cli.user:user_group",
     "next": "heartfly.cli.next:next_command",
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import msgspec
@@ -12,13 +11,13 @@ from heartfly.accounts import commands as accounts
 from heartfly.accounts.commands import NewProject
 from heartfly.accounts.passwords import hashed
 from heartfly.app import leave_key, open_ground
-from heartfly.cli.options import CONFIG, DATA, settings_from
+from heartfly.cli.options import CONFIG, DATA, PASSWORD_STDIN, password_from, settings_from
 from heartfly.db.changes import Tx
 
 
 @click.command()
 @click.option("--email", required=True, help="The address of the first administrator.")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input (else you are asked).")
+@PASSWORD_STDIN
 @click.option("--project", required=True, help="The slug of the first project, at most 30 characters.")
 @click.option("--zone", default="UTC", show_default=True, help="The project's time zone.")
 @click.option("--json", "as_json", is_flag=True, help="Print the keys as JSON.")
@@ -35,8 +34,7 @@ def init(
     data: Path | None,
 ) -> None:
     """Make the first administrator, a project and its keys. Refused when there are users."""
-    password = sys.stdin.readline().rstrip("\n") if password_stdin else click.prompt("Password", hide_input=True)
-    password_hash = hashed(password)
+    password_hash = hashed(password_from(stdin=password_stdin))
     ground = open_ground(settings_from(config, DATA__DIR=data))
     now = ground.clock.now()
 

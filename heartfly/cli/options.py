@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,19 @@ CONFIG = click.option(
 DATA = click.option(
     "--data", type=click.Path(file_okay=False, path_type=Path), help="Where everything lives. [./heartfly-data]"
 )
+
+
+PASSWORD_STDIN = click.option(
+    "--password-stdin", is_flag=True, help="Read the password from standard input (else you are asked)."
+)
+
+
+def password_from(*, stdin: bool) -> str:
+    """The first line of standard input, or what is typed at the prompt and not shown."""
+    if stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return asked
 
 
 def settings_from(config: Path | None, **flags: object) -> Settings:

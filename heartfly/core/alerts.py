@@ -66,6 +66,11 @@ class ChannelFacts:
     n_failed: int = 0
 
 
+def flip_key(check_id: int, flip_no: int) -> str:
+    """The key of the alert that tells of a flip."""
+    return f"flip:{check_id}:{flip_no}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """`key` names the decision for ever: `flip:<check>:<n>`, `late:<check>:<slot>`, and so on."""
@@ -88,5 +93,7 @@ class Alert:
     blind_to: datetime | None = None
     slots: tuple[UnverifiedSlot, ...] = ()
     channel: ChannelFacts | None = None
+    incident: str | None = None
+    """The public id of the incident that the change opens or closes."""
     explain: str = ""
     """One or two sentences: why this check has this status."""

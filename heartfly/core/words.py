@@ -41,6 +41,16 @@ class Reason(StrEnum):
     RETRACTED = "retracted"
 
 
+class IncidentEnd(StrEnum):
+    """How an incident ended: by the reason of the flip that closed it, or with its check."""
+
+    SUCCESS = "success"
+    GATE = "gate"
+    PAUSED = "paused"
+    RETRACTED = "retracted"
+    DELETED = "deleted"
+
+
 class RunOutcome(StrEnum):
     OK = "ok"
     DEGRADED = "degraded"

@@ -48,13 +48,11 @@ def _names() -> dict[str, str]:
     return {name.lower(): name for name in available_timezones() if name.lower() not in _NOT_PLACES}
 
 
-def zone(name: str) -> ZoneInfo:
+def zone(name: str, *, field: str = "schedule.zone") -> ZoneInfo:
     """Return the zone of that IANA name in any letter case; its `key` is the canonical name."""
     canonical = _names().get(name.lower())
     if canonical is None:
-        raise InvalidValueError(
-            "schedule.zone", f"{name[:64]!r} is not a time zone; use a name such as Europe/Berlin or UTC"
-        )
+        raise InvalidValueError(field, f"{name[:64]!r} is not a time zone; use a name such as Europe/Berlin or UTC")
     return ZoneInfo(canonical)
 
 

@@ -7,6 +7,7 @@ instants RFC 3339 UTC. The ping address of a check is a secret and is not in it.
 from __future__ import annotations
 
 from datetime import datetime
+from urllib.parse import quote
 
 import msgspec
 
@@ -85,7 +86,7 @@ class EventOut(msgspec.Struct, frozen=True):
     check: CheckOut | None
     run: RunOut | None
     channel: ChannelOut | None
-    incident: None
+    incident: str | None
     reason: str | None
     title: str
     summary: str
@@ -113,7 +114,7 @@ def event(delivery: Delivery) -> EventOut:
         check=None if alert.check is None else _check(alert.check, alert),
         run=None if alert.run is None else _run(alert.run),
         channel=None if alert.channel is None else _channel(alert.channel),
-        incident=None,
+        incident=alert.incident,
         reason=alert.reason,
         title=message.title,
         summary=message.sentence,
@@ -185,6 +186,8 @@ def _links(alert: Alert, base_url: str) -> dict[str, str]:
     links = {"project": f"{project_link(alert, base_url)}/checks"}
     if alert.check is not None:
         links["check"] = link_to(alert, base_url)
+    if alert.incident is not None:
+        links["incident"] = f"{project_link(alert, base_url)}/incidents/{quote(alert.incident, safe='')}"
     if alert.channel is not None:
         links["channel"] = link_to(alert, base_url)
     return links

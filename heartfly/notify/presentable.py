@@ -56,6 +56,7 @@ def presentable(alert: Alert, *, base_url: str) -> Alert:
         alert,
         project_slug=whole(alert.project_slug),
         project_name=safe(alert.project_name),
+        incident=None if alert.incident is None else whole(alert.incident),
         explain=safe(alert.explain),
         check=None if alert.check is None else safe_check(alert.check),
         run=None if alert.run is None else safe_run(alert.run),

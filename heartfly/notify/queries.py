@@ -135,6 +135,13 @@ async def list_notifications(
     return await _notifications(read, pid, sa.and_(sa.true(), *wanted), limit)
 
 
+async def notifications_of(
+    read: AsyncConnection, pid: int, alert_keys: Collection[str], *, limit: int
+) -> list[NotificationView]:
+    """What became of these alerts on every channel, newest first."""
+    return await _notifications(read, pid, alerts.c.key.in_(alert_keys), limit) if alert_keys else []
+
+
 async def notification_of(read: AsyncConnection, pid: int, alert_key: str) -> NotificationView | None:
     """What became of an alert for one channel, such as a test. None: there is no alert of that key."""
     found = await _notifications(read, pid, alerts.c.key == alert_key, 1)

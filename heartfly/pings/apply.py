@@ -209,7 +209,9 @@ class PingApplier:
             elif matches:
                 found[target] = _Target(by_id.setdefault(matches[0].id, matches[0]))
             elif target.create:
-                made = auto_provision(tx, pid, target.slug, at=request.received_at, ids=self._ids)
+                made = auto_provision(
+                    tx, pid, target.slug, remote=request.remote, at=request.received_at, ids=self._ids
+                )
                 # The same slug without create=1 in this batch finds it from now on.
                 named[pid, target.slug] = [made]
                 found[target] = _Target(by_id.setdefault(made.id, made), created=True)

@@ -43,9 +43,11 @@ def awaited(tx: Tx, under_way: Mapping[Target, datetime]) -> dict[int, Awaited]:
     if by_slug:
         keys, slugs = (list(names) for names in zip(*by_slug, strict=True))
         for row in _AT_SLUGS.rows(tx, keys=keys, old_keys=keys, slugs=slugs):
-            for key in (row.ping_key_hash, row.old_ping_key_hash):
-                if (key, row.slug) in by_slug:
-                    _add(found, row.id, by_slug[key, row.slug], row.wake_at)
+            if (by_key := by_slug.get((row.ping_key_hash, row.slug))) is not None:
+                _add(found, row.id, by_key, row.wake_at)
+            by_old_key = by_slug.get((row.old_ping_key_hash, row.slug))
+            if by_old_key is not None and row.old_until is not None and by_old_key < row.old_until:
+                _add(found, row.id, by_old_key, row.wake_at)
     return found
 
 
@@ -64,7 +66,14 @@ _AT_UUIDS = Prepared(
 )
 _AT_SLUGS = Prepared(
     lambda tx: (
-        sa.select(projects.c.ping_key_hash, projects.c.old_ping_key_hash, checks.c.slug, checks.c.id, checks.c.wake_at)
+        sa.select(
+            projects.c.ping_key_hash,
+            projects.c.old_ping_key_hash,
+            projects.c.old_until,
+            checks.c.slug,
+            checks.c.id,
+            checks.c.wake_at,
+        )
         .join_from(projects, checks, checks.c.pid == projects.c.id)
         .where(
             sa.or_(among(tx, projects.c.ping_key_hash, "keys"), among(tx, projects.c.old_ping_key_hash, "old_keys")),

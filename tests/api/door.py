@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from heartfly.accounts.last_use import LastUse
 from heartfly.api.native import NativeApi
 from heartfly.api.state import ApiState
 from heartfly.clock import Clock
 from heartfly.config import Settings
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
+from heartfly.server.forwarded import client_address
 from tests.world import SEALER, World
 
 BASE_URL = "http://beat.example.org"
@@ -90,7 +92,9 @@ class Door:
 
 
 def state_of(db: Database, clock: Clock, ids: IdSource) -> ApiState:
-    return ApiState(db, clock, ids, SEALER, Settings(), BASE_URL)
+    return ApiState(
+        db, clock, ids, SEALER, Settings(), BASE_URL, LastUse(db, clock), lambda scope: client_address(scope, ())
+    )
 
 
 @dataclass(frozen=True)

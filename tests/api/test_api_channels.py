@@ -343,6 +343,10 @@ async def test_notifications_about_nothing_known_are_refused(house: House) -> No
         assert [] == list(await queries.find_many(read, house.world.project.pid, queries.Wanted(), after=None, limit=1))
 
 
+async def test_a_state_that_is_none_is_named_as_it_was_sent(house: House) -> None:
+    assert ["state"] == (await house.read("GET", "/v1/notifications?state=sideways")).fields
+
+
 async def test_a_page_about_one_check_may_be_short_but_nothing_is_missed(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,6 +99,8 @@ async def test_flips_are_listed_with_their_reasons(house: House, check: Any) -> 
         (1, "new", "down", "exit_status", "2026-03-02T10:02:00Z"),
     ] == [(flip["n"], flip["from_status"], flip["to_status"], flip["reason"], flip["at"]) for flip in flips]
     assert [None, None] == [flip["retracts"] for flip in flips]
+    (incident,) = (await house.read("GET", f"/v1/incidents?check={check.uuid}")).json["items"]
+    assert [incident["id"]] * 2 == [flip["incident"] for flip in flips]
 
 
 @pytest.mark.parametrize("what", ["pings", "runs", "flips"])

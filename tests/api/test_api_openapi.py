@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from heartfly.api.problems import TYPES
+from heartfly.core.words import PingKind
 from tests.api.conftest import START
 from tests.api.door import House
 from tests.api.test_api_tenants import PUBLIC, ROUTES
@@ -105,7 +106,8 @@ async def test_every_operation_says_how_it_fails(document: Any) -> None:
     for method, path, operation in operations(document):
         failures = {status: told for status, told in operation["responses"].items() if status >= "400"}
         assert {"400", "401", "403", "429", "500", "503"} <= set(failures), path
-        assert ("404" in failures) == ("{" in path or "notifications" in path), path
+        may_name = ("/v1/notifications", "/v1/incidents")  # a check, as a filter
+        assert ("404" in failures) == ("{" in path or path in may_name), path
         assert {int(status) for status in failures} <= set(TYPES)
         for told in failures.values():
             assert {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}} == told["content"]
@@ -115,7 +117,19 @@ async def test_every_operation_says_how_it_fails(document: Any) -> None:
 async def test_shapes_that_go_in_refuse_what_they_do_not_know(document: Any) -> None:
     shapes = document["components"]["schemas"]
 
-    for name in ("CheckIn", "ScheduleIn", "GateIn", "FiltersIn", "ChannelIn", "ChannelEdit"):
+    for name in (
+        "CheckIn",
+        "ScheduleIn",
+        "GateIn",
+        "FiltersIn",
+        "ChannelIn",
+        "ChannelEdit",
+        "KeyIn",
+        "KeyEdit",
+        "RotateIn",
+        "ProjectEdit",
+        "CommentIn",
+    ):
         assert shapes[name]["additionalProperties"] is False
     words = {"title", "description", "type", "properties", "required", "additionalProperties", "items", "enum", "anyOf"}
     words |= {"format", "default", "$ref"}
@@ -130,12 +144,19 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     await house.full("PATCH", f"/v1/checks/{check.uuid}", {"channels": ["*"], "filters": {"start": ["go"]}})
     await house.world.ping(check, START, body=b"go rows=5")
     await house.world.ping(check, START, exit_status=1)
+    await house.world.ping(await house.world.check(START), START, PingKind.FAIL)
 
+    key = (await house.full("POST", "/v1/keys", {"name": "x", "scopes": ["read"]})).json["id"]
+    incident = (await house.full("GET", "/v1/incidents")).json["items"][0]["id"]
+    await house.full("POST", f"/v1/incidents/{incident}/comments", {"text": "I look at it"})
     asked = 0
     for method, path, operation in operations(document):
         if method != "GET" or "channel_id" in path or path.endswith("/body"):
             continue
-        reply = await house.full("GET", path.replace("{check_id}", check.uuid))
+        ids = {"{check_id}": check.uuid, "{key_id}": key, "{incident_id}": incident}
+        for name, value in ids.items():
+            path = path.replace(name, value)  # noqa: PLW2901 - filled in
+        reply = await house.full("GET", path)
         schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
         assert fits(reply.json, schema, document), (path, reply.json)
         asked += 1
@@ -160,6 +181,14 @@ async def test_the_page_about_the_api_explains_every_field_of_a_check(document: 
     for shape in ("CheckOut", "CheckIn"):
         for name in document["components"]["schemas"][shape]["properties"]:
             assert f"| `{name}` |" in page, name
+
+
+async def test_the_page_about_the_api_explains_every_field_of_an_incident(document: Any) -> None:
+    page = DOCS.read_text(encoding="utf-8")
+    section = page[page.index("## An incident") : page.index("## Pings")]
+
+    for name in document["components"]["schemas"]["WholeIncidentOut"]["properties"]:
+        assert f"`{name}`" in section, name
 
 
 async def test_no_page_is_served_that_would_load_from_elsewhere(house: House) -> None:

@@ -14,7 +14,8 @@ from litestar.routes import HTTPRoute
 
 from heartfly.accounts.keys import Scope, make_key
 from heartfly.api.native import NativeApi
-from heartfly.db.models import api_keys, channels, check_channels, checks
+from heartfly.core.words import PingKind
+from heartfly.db.models import api_keys, channels, check_channels, checks, incident_notes, incidents, projects
 from tests.api.conftest import START
 from tests.api.door import Door, House, Reply
 from tests.sim_clock import SimClock
@@ -37,6 +38,10 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/checks/{check_id}/pings/{n}/body"): (None, 200),
     ("GET", "/v1/checks/{check_id}/flips"): (None, 200),
     ("GET", "/v1/checks/{check_id}/runs"): (None, 200),
+    ("GET", "/v1/incidents"): (None, 200),
+    ("GET", "/v1/incidents/{incident_id}"): (None, 200),
+    ("POST", "/v1/incidents/{incident_id}/acknowledge"): (None, 200),
+    ("POST", "/v1/incidents/{incident_id}/comments"): ({"text": "I look at it"}, 201),
     ("DELETE", "/v1/checks/{check_id}"): (None, 204),
     ("GET", "/v1/channels"): (None, 200),
     ("POST", "/v1/channels"): (HOOK | {"name": "new"}, 201),
@@ -45,7 +50,19 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("POST", "/v1/channels/{channel_id}/test"): (None, 202),
     ("DELETE", "/v1/channels/{channel_id}"): (None, 204),
     ("GET", "/v1/notifications"): (None, 200),
+    ("GET", "/v1/keys"): (None, 200),
+    ("POST", "/v1/keys"): ({"name": "new", "scopes": ["read"]}, 201),
+    ("GET", "/v1/keys/{key_id}"): (None, 200),
+    ("PATCH", "/v1/keys/{key_id}"): ({"name": "changed"}, 200),
+    ("POST", "/v1/keys/{key_id}/rotate"): (None, 200),
+    ("DELETE", "/v1/keys/{key_id}"): (None, 204),
+    ("GET", "/v1/project"): (None, 200),
+    ("PATCH", "/v1/project"): ({"name": "changed"}, 200),
+    ("POST", "/v1/project/rotate-ping-key"): (None, 200),
+    ("GET", "/v1/audit"): (None, 200),
 }
+ADMIN = ("/v1/keys", "/v1/project", "/v1/audit")
+"""What begins so needs the scope `admin`."""
 PUBLIC = {("GET", "/v1/openapi.json")}
 
 
@@ -60,12 +77,21 @@ def routes_of(api: NativeApi) -> set[tuple[str, str]]:
 
 
 async def furnished(house: House) -> dict[str, str]:
-    """A check with a ping that said something, and a channel; the ids that stand in paths."""
+    """A check with a ping that said something, one that is down, and a channel; the ids that stand in paths."""
     world = house.world
-    check = await world.check(START)
+    check, down = await world.check(START), await world.check(START)
     await world.ping(check, START, body=b"canary")
+    await world.ping(down, START, PingKind.FAIL)
+    (incident,) = (await house.read("GET", "/v1/incidents")).json["items"]
     made = await house.full("POST", "/v1/channels", HOOK | {"name": "ops"})
-    return {"{check_id}": check.uuid, "{channel_id}": made.json["id"], "{n}": "1"}
+    key = await house.full("POST", "/v1/keys", {"name": "furnished", "scopes": ["read"]})
+    return {
+        "{check_id}": check.uuid,
+        "{incident_id}": incident["id"],
+        "{channel_id}": made.json["id"],
+        "{n}": "1",
+        "{key_id}": key.json["id"],
+    }
 
 
 def filled(path: str, ids: dict[str, str]) -> str:
@@ -78,8 +104,8 @@ async def all_rows(house: House) -> list[Any]:
     async with house.world.db.read() as read:
         return [
             [tuple(row) for row in await read.execute(sa.select(table).where(table.c.pid == house.world.project.pid))]
-            for table in (checks, channels, check_channels)
-        ]
+            for table in (checks, channels, check_channels, api_keys, incidents, incident_notes)
+        ] + [tuple(row) for row in await read.execute(sa.select(projects))]
 
 
 async def test_every_route_has_its_row(api: NativeApi) -> None:
@@ -100,7 +126,8 @@ async def test_the_owner_is_served(house: House) -> None:
 async def test_another_project_reads_exactly_as_nothing_at_all(house: House, neighbour: House) -> None:
     theirs = await furnished(neighbour)
     before = await all_rows(neighbour)
-    nothing = theirs | {"{check_id}": MISSING, "{channel_id}": MISSING}
+    nowhere = {"{check_id}": MISSING, "{channel_id}": MISSING, "{incident_id}": MISSING, "{key_id}": "4711"}
+    nothing = theirs | nowhere
 
     for (method, path), (asked, _) in ROUTES.items():
         if "{" in path:
@@ -108,10 +135,15 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
             missing = await house.full(method, filled(path, nothing), asked)
             assert (404, missing.body, missing.headers) == (foreign.status, foreign.body, foreign.headers), path
 
-    listed = [await house.full("GET", path) for method, path in ROUTES if method == "GET" and "{" not in path]
-    assert [b'{"items":[],"next":null}'] * 3 == [reply.body for reply in listed]
-    about = [f"check={theirs['{check_id}']}", f"channel={theirs['{channel_id}']}"]
-    assert [404, 404] == [(await house.full("GET", f"/v1/notifications?{query}")).status for query in about]
+    lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(ADMIN)]
+    listed = [await house.full("GET", path) for path in lists]
+    assert [b'{"items":[],"next":null}'] * 4 == [reply.body for reply in listed]
+    about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
+    about.append(f"incidents?check={theirs['{check_id}']}")
+    assert [404] * 3 == [(await house.full("GET", f"/v1/{query}")).status for query in about]
+    for path in ADMIN:
+        administered = (await house.full("GET", path)).body
+        assert not [secret for secret in theirs.values() if len(secret) > 1 and secret.encode() in administered]
     assert before == await all_rows(neighbour)
 
 
@@ -143,6 +175,7 @@ async def _refused(house: House, door: Door, *, only_writes: bool = False) -> li
     for reply in heard:
         assert b"canary" not in reply.body
         assert ids["{check_id}"].encode() not in reply.body
+        assert ids["{incident_id}"].encode() not in reply.body
     return heard
 
 
@@ -157,14 +190,16 @@ async def test_who_has_no_key_hears_only_that_he_needs_one(house: House) -> None
 async def _another(house: House, *, expires_at: datetime | None = None) -> str:
     """A further key that may do everything."""
     return await house.world.db.write(
-        lambda tx: make_key(
-            tx,
-            house.world.project.pid,
-            name="another",
-            scopes=frozenset(Scope),
-            at=START,
-            ids=house.world.ids,
-            expires_at=expires_at,
+        lambda tx: (
+            make_key(
+                tx,
+                house.world.project.pid,
+                name="another",
+                scopes=frozenset(Scope),
+                at=START,
+                ids=house.world.ids,
+                expires_at=expires_at,
+            ).secret
         )
     )
 
@@ -183,11 +218,11 @@ async def test_a_key_that_has_expired_is_as_good_as_none(house: House, clock: Si
     assert {401} == {reply.status for reply in heard}
 
 
-async def test_a_key_that_was_revoked_is_as_good_as_one_that_never_was(house: House, clock: SimClock) -> None:
+async def test_a_key_that_was_revoked_is_as_good_as_one_that_never_was(house: House) -> None:
     revoked = Door(house.full.api, await _another(house))
     assert 200 == (await revoked("GET", "/v1/checks")).status
-    revoke = sa.update(api_keys).where(api_keys.c.prefix == revoked.key[:10]).values(revoked_at=clock.now())
-    await house.world.db.write(lambda tx: tx.conn.execute(revoke))
+    (key,) = [one for one in (await house.full("GET", "/v1/keys")).json["items"] if one["name"] == "another"]
+    assert 204 == (await house.full("DELETE", f"/v1/keys/{key['id']}")).status
 
     heard = await _refused(house, revoked)
 
@@ -198,15 +233,30 @@ async def test_a_key_that_was_revoked_is_as_good_as_one_that_never_was(house: Ho
 async def test_a_key_that_may_only_read_changes_nothing(house: House) -> None:
     heard = await _refused(house, house.read, only_writes=True)
 
-    assert {(403, "this key lacks the scope write")} == {(reply.status, reply.json["detail"]) for reply in heard}
+    assert {403} == {reply.status for reply in heard}
+    assert {"this key lacks the scope write", "this key lacks the scope admin"} == {
+        reply.json["detail"] for reply in heard
+    }
 
 
-async def test_a_key_that_may_only_read_reads_everything(house: House) -> None:
+async def test_a_key_that_may_only_read_reads_everything_but_what_administers(house: House) -> None:
     ids = await furnished(house)
 
-    heard = [(await house.read(method, filled(path, ids))).status for method, path in ROUTES if method == "GET"]
+    heard = {path: (await house.read(method, filled(path, ids))).status for method, path in ROUTES if method == "GET"}
 
-    assert {200} == set(heard)
+    assert {path: 403 if path.startswith(ADMIN) else 200 for path in heard} == heard
+
+
+async def test_who_may_write_but_not_administer_is_refused_what_administers_and_nothing_else(house: House) -> None:
+    ids = await furnished(house)
+    asked = {"name": "writer", "scopes": ["read", "write"]}
+    writer = Door(house.full.api, (await house.full("POST", "/v1/keys", asked)).json["secret"])
+
+    heard = {route: (await writer(route[0], filled(route[1], ids), asked)) for route, (asked, _) in ROUTES.items()}
+
+    lacking = {route for route, reply in heard.items() if reply.status == 403}
+    assert {(method, path) for method, path in ROUTES if path.startswith(ADMIN)} == lacking
+    assert {"this key lacks the scope admin"} == {heard[route].json["detail"] for route in lacking}
 
 
 async def test_what_is_no_key_is_refused(api: NativeApi) -> None:

@@ -21,7 +21,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import checks
-from tests.world import SEALER
+from tests.world import SEALER, TEST
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -77,7 +77,7 @@ def slugs(database: Database) -> list[str]:
 def test_a_slug_that_is_asked_for_twice_is_given_once(nodes: tuple[Database, Database], pid: int) -> None:
     asked = CheckIn(name="job", slug="job")
 
-    done = at_once(nodes, lambda tx, ids: commands.create(tx, pid, asked, at=AT, ids=ids, actor="test"))
+    done = at_once(nodes, lambda tx, ids: commands.create(tx, pid, asked, at=AT, ids=ids, actor=TEST))
 
     assert isinstance(done[0], str)
     assert isinstance(done[1], commands.SlugTakenError)
@@ -87,7 +87,7 @@ def test_a_slug_that_is_asked_for_twice_is_given_once(nodes: tuple[Database, Dat
 def test_slugs_that_are_made_at_once_differ(nodes: tuple[Database, Database], pid: int) -> None:
     asked = CheckIn(name="job")
 
-    done = at_once(nodes, lambda tx, ids: commands.create(tx, pid, asked, at=AT, ids=ids, actor="test"))
+    done = at_once(nodes, lambda tx, ids: commands.create(tx, pid, asked, at=AT, ids=ids, actor=TEST))
 
     assert [str, str] == [type(one) for one in done], done
     assert ["job", "job-2"] == slugs(nodes[0])
@@ -97,13 +97,13 @@ def test_a_slug_that_two_checks_move_to_at_once_is_given_once(nodes: tuple[Datab
     uuids = iter(
         nodes[0].transaction(
             lambda tx: [
-                commands.create(tx, pid, CheckIn(name=name), at=AT, ids=IdSource(4), actor="test") for name in "ab"
+                commands.create(tx, pid, CheckIn(name=name), at=AT, ids=IdSource(4), actor=TEST) for name in "ab"
             ]
         )
     )
     asked = CheckIn(slug="same")
 
-    done = at_once(nodes, lambda tx, ids: commands.edit(tx, pid, next(uuids), asked, at=AT, ids=ids, actor="test"))
+    done = at_once(nodes, lambda tx, ids: commands.edit(tx, pid, next(uuids), asked, at=AT, ids=ids, actor=TEST))
 
     assert done[0] is None
     assert isinstance(done[1], commands.SlugTakenError)
@@ -112,12 +112,12 @@ def test_a_slug_that_two_checks_move_to_at_once_is_given_once(nodes: tuple[Datab
 
 def test_of_two_edits_of_the_same_reading_the_second_is_refused(nodes: tuple[Database, Database], pid: int) -> None:
     asked = CheckIn(name="job", slug="job")
-    uuid = nodes[0].transaction(lambda tx: commands.create(tx, pid, asked, at=AT, ids=IdSource(4), actor="test"))
+    uuid = nodes[0].transaction(lambda tx: commands.create(tx, pid, asked, at=AT, ids=IdSource(4), actor=TEST))
     rev = nodes[0].transaction(lambda tx: tx.conn.execute(sa.select(checks.c.rev)).scalar_one())
     graces = iter([60, 120])
 
     def edit(tx: Tx, ids: IdSource) -> None:
-        commands.edit(tx, pid, uuid, CheckIn(grace=next(graces)), at=AT, ids=ids, actor="test", rev=rev)
+        commands.edit(tx, pid, uuid, CheckIn(grace=next(graces)), at=AT, ids=ids, actor=TEST, rev=rev)
 
     done = at_once(nodes, edit)
 

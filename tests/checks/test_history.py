@@ -13,7 +13,7 @@ from heartfly.core.words import PingKind
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, checks, flips, ping_bodies, pings, run_metrics, runs
-from tests.world import World, make_world
+from tests.world import TEST, World, make_world
 
 pytestmark = pytest.mark.anyio
 
@@ -66,7 +66,7 @@ async def test_what_a_crash_left_is_removed_after_the_start(world: World) -> Non
     async with world.db.read() as read:
         query = sa.select(checks.c.uuid).where(checks.c.id == check_id)
         uuid: str = (await read.execute(query)).scalar_one()
-    await world.db.write(lambda tx: commands.delete(tx, world.project.pid, uuid))
+    await world.db.write(lambda tx: commands.delete(tx, world.project.pid, uuid, at=T0, ids=world.ids, actor=TEST))
     # Here the process dies; the next one begins with what is in the database.
     before = await n_rows(world)
 

@@ -21,7 +21,7 @@ from heartfly.db.models import check_versions, checks
 from heartfly.errors import ConflictError, NotFoundError
 from heartfly.monitor.judge import Judge
 from tests.sim_clock import SimClock
-from tests.world import World, make_world
+from tests.world import TEST, World, make_world
 
 pytestmark = pytest.mark.anyio
 
@@ -44,15 +44,15 @@ async def clock() -> SimClock:
 
 def edit(world: World, check: Any, **asked: Any) -> Command:
     what = CheckIn(**(asked or {"grace": 86_400}))
-    return lambda tx, at: commands.edit(tx, check.pid, check.uuid, what, at=at, ids=world.ids, actor="test")
+    return lambda tx, at: commands.edit(tx, check.pid, check.uuid, what, at=at, ids=world.ids, actor=TEST)
 
 
 def pause(world: World, check: Any) -> Command:
-    return lambda tx, at: commands.pause(tx, check.pid, check.uuid, at=at, ids=world.ids)
+    return lambda tx, at: commands.pause(tx, check.pid, check.uuid, at=at, ids=world.ids, actor=TEST)
 
 
 def resume(world: World, check: Any) -> Command:
-    return lambda tx, at: commands.resume(tx, check.pid, check.uuid, at=at, ids=world.ids)
+    return lambda tx, at: commands.resume(tx, check.pid, check.uuid, at=at, ids=world.ids, actor=TEST)
 
 
 async def judged(world: World, through: datetime) -> None:
@@ -164,7 +164,7 @@ async def test_a_check_is_deleted_at_its_deadline_and_whoever_waits_for_it_hears
     await world.ping(check, T0)
     asked = await waiting(world, clock, edit(world, check))
 
-    await world.db.write(lambda tx: commands.delete(tx, check.pid, check.uuid))
+    await world.db.write(lambda tx: commands.delete(tx, check.pid, check.uuid, at=DEADLINE, ids=world.ids, actor=TEST))
 
     assert isinstance(await outcome(world, clock, asked), NotFoundError)
 

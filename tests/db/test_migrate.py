@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from heartfly.clock import SystemClock
 from heartfly.db.database import Database
 from heartfly.db.migrate import HEAD, alembic_config, current, scripts, upgrade
-from heartfly.db.models import channels, metadata
+from heartfly.db.models import api_keys, channels, checks, flips, incidents, metadata
 from heartfly.errors import StoreError
 
 
@@ -84,6 +84,23 @@ def upgrade_to(database: Database, version: str) -> None:
         command.upgrade(alembic_config(connection), version)
 
 
+def kill_at(database: Database, at: int, *verbs: str) -> None:
+    """Upgrade, and die at the so manyth statement that begins with one of these."""
+    changes = 0
+
+    def kill(conn: sa.Connection, cursor: object, statement: str, *_: object) -> None:
+        nonlocal changes
+        changes += statement.lstrip().startswith(verbs)
+        if changes == at:
+            raise Killed
+
+    sa.event.listen(database.engine, "before_cursor_execute", kill)
+    with pytest.raises(Killed):
+        upgrade(database.engine)
+    sa.event.remove(database.engine, "before_cursor_execute", kill)
+    database.engine.dispose()
+
+
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
 def test_a_later_migration_killed_at_any_statement_keeps_what_is_there(empty: Database, at: int) -> None:
     upgrade_to(empty, "0001")
@@ -93,19 +110,7 @@ def test_a_later_migration_killed_at_any_statement_keeps_what_is_there(empty: Da
         for number, since in enumerate([value, "NULL"]):
             row = f"1, {number}, 'u{number}', 'slack', 'n{number}', '', '[]', {value}, {since}, 1"
             connection.exec_driver_sql(f"INSERT INTO channels ({columns}) VALUES ({row})")
-    changes = 0
-
-    def kill(conn: sa.Connection, cursor: object, statement: str, *_: object) -> None:
-        nonlocal changes
-        changes += statement.startswith(("ALTER", "UPDATE"))
-        if changes == at:
-            raise Killed
-
-    sa.event.listen(empty.engine, "before_cursor_execute", kill)
-    with pytest.raises(Killed):
-        upgrade(empty.engine)
-    sa.event.remove(empty.engine, "before_cursor_execute", kill)
-    empty.engine.dispose()
+    kill_at(empty, at, "ALTER", "UPDATE")
     with empty.engine.connect() as connection:
         assert "0001" == current(connection)
 
@@ -118,6 +123,86 @@ def test_a_later_migration_killed_at_any_statement_keeps_what_is_there(empty: Da
     assert failing.failing_since is not None
     assert {failing.failing_since} == set(failing)
     assert (None, None, None) == tuple(ok)
+
+
+def test_the_oldest_key_of_a_project_that_may_write_gets_to_administer(empty: Database) -> None:
+    upgrade_to(empty, "0002")
+    value = "'2026-03-02 03:00:00+00'" if empty.on_postgres else "1772420400000000"
+    both, read = """'["read","write"]'""", """'["read"]'"""
+    rows = [(1, 1, both, value), (1, 2, read, "NULL"), (1, 3, both, "NULL"), (1, 4, both, "NULL"), (2, 5, both, "NULL")]
+    with empty.engine.begin() as connection:
+        for pid, number, scopes, revoked_at in rows:
+            connection.exec_driver_sql(
+                "INSERT INTO api_keys (pid, id, hash, prefix, name, scopes, created_at, revoked_at) "
+                f"VALUES ({pid}, {number}, 'h{number}', 'hf_', 'k', {scopes}, {value}, {revoked_at})"
+            )
+
+    upgrade(empty.engine)
+
+    with empty.engine.connect() as connection:
+        keys = connection.execute(sa.select(api_keys.c.id, api_keys.c.scopes).order_by(api_keys.c.id)).all()
+    assert [3, 5] == [key.id for key in keys if "admin" in key.scopes]
+    assert [["read", "write"], ["read"], ["admin", "read", "write"], ["read", "write"], ["admin", "read", "write"]] == [
+        key.scopes for key in keys
+    ]
+
+
+@pytest.mark.parametrize("at", [None, *range(1, 12)])
+def test_what_is_down_when_incidents_come_has_one_however_often_the_migration_was_killed(
+    empty: Database, at: int | None
+) -> None:
+    upgrade_to(empty, "0002")
+    since, then = ("'2026-03-02 03:00:00+00'", "'2026-03-01 03:00:00+00'") if empty.on_postgres else ("5000", "4000")
+    false = "false" if empty.on_postgres else "0"
+    columns = (
+        "pid, id, uuid, ping_uuid, name, slug, tags, description, kind, expression, period_s, zone, dialect, grace_s,"
+        " methods, filters, gates, sticky, wants_late, rev, n_pings, n_open_runs, last_end_node, last_end_seq,"
+        " unverified_in_row, created_at, updated_at, status, status_since, status_reason, flip_no"
+    )
+    flip = "pid, check_id, flip_no, at, decided_at, from_status, to_status, reason"
+    with empty.engine.begin() as connection:
+        for number, life in enumerate([f"'down', {since}, 'missed', 3", f"'up', {since}, 'success', 2"], start=7):
+            row = f"1, {number}, 'u{number}', 'p{number}', 'n{number}', 's{number}', '[]', '', 'period', '', 60, 'UTC'"
+            row += f", 'cron', 60, '', '', '', {false}, {false}, 1, 1, 0, 0, 0, 0, {since}, {since}, {life}"
+            connection.exec_driver_sql(f"INSERT INTO checks ({columns}) VALUES ({row})")
+            for flip_no, change in enumerate(["'new', 'down', 'fail'", "'down', 'up', 'success'"], start=1):
+                values = f"1, {number}, {flip_no}, {then}, {then}, {change}"
+                connection.exec_driver_sql(f"INSERT INTO flips ({flip}) VALUES ({values})")
+        values = f"1, 7, 3, {since}, {since}, 'up', 'down', 'missed'"
+        connection.exec_driver_sql(f"INSERT INTO flips ({flip}) VALUES ({values})")
+    if at is not None:
+        kill_at(empty, at, "CREATE", "ALTER", "INSERT", "UPDATE")
+        with empty.engine.connect() as connection:
+            assert "0002" == current(connection)
+
+    upgrade(empty.engine)
+
+    assert [] == differences(empty)
+    with empty.engine.connect() as connection:
+        (one,) = connection.execute(sa.select(incidents)).all()
+        named = sa.select(flips.c.check_id, flips.c.flip_no).where(flips.c.incident_id == one.id)
+        assert [(7, 3)] == [tuple(row) for row in connection.execute(named)]
+        down = connection.execute(sa.select(checks.c.status_since).where(checks.c.id == 7)).scalar_one()
+    assert ("check", 7, "u7", "n7", "missed") == (
+        one.source_kind,
+        one.source_id,
+        one.source_uuid,
+        one.source_name,
+        one.cause,
+    )
+    assert (down, None, None, False) == (one.opened_at, one.closed_at, one.acked_at, one.disproved)
+    assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", one.uuid)
+
+
+def test_incidents_can_be_left_behind_again(empty: Database) -> None:
+    upgrade(empty.engine)
+    with empty.engine.connect() as connection:
+        command.downgrade(alembic_config(connection), "0002")
+        assert "0002" == current(connection)
+        assert not {"incidents", "incident_notes"} & set(sa.inspect(connection).get_table_names())
+
+    assert upgrade(empty.engine)
+    assert [] == differences(empty)
 
 
 def test_a_database_of_a_newer_version_is_left_alone(empty: Database) -> None:

@@ -150,16 +150,19 @@ async def test_an_old_address_holds_as_long_as_it_is_valid(
     assert [status] == await statuses(world, check)
 
 
-async def test_an_old_ping_key_holds_too(world: World, tower: Tower) -> None:
+@pytest.mark.parametrize(("until", "status"), [(DEADLINE, "up"), (DEADLINE - TICK, "down")])
+async def test_an_old_ping_key_holds_until_its_overlap_ends(
+    world: World, tower: Tower, until: datetime, status: str
+) -> None:
     check = await due(world, name="job")
     old = world.by_slug("job")
-    change = sa.update(projects).values(ping_key_hash="new", old_ping_key_hash=old.ping_key_hash)
+    change = sa.update(projects).values(ping_key_hash="new", old_ping_key_hash=old.ping_key_hash, old_until=until)
     await world.db.write(lambda tx: tx.conn.execute(change))
     tower.under_way = {old: DEADLINE - TICK}
 
     await tower.go(DEADLINE)
 
-    assert ["up"] == await statuses(world, check)
+    assert [status] == await statuses(world, check)
 
 
 async def test_a_check_that_is_not_due_is_not_held_but_what_it_waits_for_is_not_heard_yet(

@@ -11,6 +11,7 @@ from heartfly.notify.message import Delivery
 
 BASE_URL = "https://heartfly.example.com"
 DELIVERY_ID = "0b6f3c52-6a0f-4d53-9d8e-2f6f0f6a9b11"
+INCIDENT = "c2a4f1de-7b0a-4f6e-8f3a-1d9b5a7e0c44"
 
 
 def at(text: str) -> datetime:
@@ -79,6 +80,7 @@ MISSED = Alert(
     to_status=Status.DOWN,
     check=CHECK,
     run=GOOD_RUN,
+    incident=INCIDENT,
     explain="The last success came on Sun 1 Mar at 02:31:07 UTC; nothing was heard since.",
 )
 EXIT_STATUS = replace(
@@ -126,6 +128,7 @@ UP = Alert(
     from_status=Status.DOWN,
     to_status=Status.UP,
     check=replace(CHECK, last_ping_at=at("03:40:31"), last_duration_s=251.0, n_pings=814),
+    incident=INCIDENT,
     run=RunFacts(
         started_at=at("03:36:20"),
         ended_at=at("03:40:31"),
@@ -139,14 +142,22 @@ UP = Alert(
 )
 UP_AFTER_EXIT_STATUS = replace(UP, down_since=EXIT_STATUS.at)
 RETRACTED = replace(UP, reason=Reason.RETRACTED)
-RECOVERED = replace(UP, from_status=Status.DEGRADED, down_since=at("02:41:17"))
+RECOVERED = replace(UP, from_status=Status.DEGRADED, down_since=at("02:41:17"), incident=None)
 LATE = replace(
-    MISSED, key="late:1:1", kind=AlertKind.LATE, at=at("02:30"), decided_at=at("02:30"), reason=None, explain=""
+    MISSED,
+    key="late:1:1",
+    kind=AlertKind.LATE,
+    at=at("02:30"),
+    decided_at=at("02:30"),
+    reason=None,
+    incident=None,
+    explain="",
 )
 DEGRADED = replace(
     GATE,
     kind=AlertKind.DEGRADED,
     to_status=Status.DEGRADED,
+    incident=None,
     run=replace(FAILED_RUN, exit_status=0, outcome=RunOutcome.DEGRADED, body_tail="dumped 9120 rows\n"),
     explain="The rule “rows within 20 % of the last 7 runs” does not hold: rows was 9120, 18230 is usual.",
 )
@@ -176,6 +187,7 @@ SCHEDULE_ERROR = replace(
     at=at("02:31:08"),
     decided_at=at("02:31:08"),
     reason=None,
+    incident=None,
     to_status=Status.UP,
     run=None,
     check=replace(CHECK, schedule="30 2 * * * (Europe/Atlantis)"),

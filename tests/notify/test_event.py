@@ -78,7 +78,7 @@ uploaded 731905112 bytes\
                 "body_cut": False,
             },
             "channel": None,
-            "incident": None,
+            "incident": "c2a4f1de-7b0a-4f6e-8f3a-1d9b5a7e0c44",
             "reason": "missed",
             "title": "DOWN: nightly-backup",
             "summary": "nightly-backup did not report: expected at 02:30 UTC, its grace of 40 min ended at 03:10 UTC.",
@@ -92,6 +92,7 @@ uploaded 731905112 bytes\
             "links": {
                 "project": "https://heartfly.example.com/p/acme/checks",
                 "check": "https://heartfly.example.com/p/acme/checks/nightly-backup",
+                "incident": "https://heartfly.example.com/p/acme/incidents/c2a4f1de-7b0a-4f6e-8f3a-1d9b5a7e0c44",
             },
             "attempt": 1,
             "possible_duplicate": False,
@@ -178,6 +179,15 @@ def test_a_change_that_waited_is_told_with_the_one_after_it() -> None:
     assert event["earlier"] == snapshot(
         [{"type": "check.down", "at": "2026-03-02T02:41:17Z", "reason": "exit_status", "explain": ""}]
     )
+
+
+def test_what_opens_an_incident_and_what_closes_it_name_the_same_and_nothing_else_names_one() -> None:
+    named = {name: sent(alert)["incident"] for name, alert in examples.ALL.items()}
+    opens_or_closes = {"missed", "exit_status", "fail", "hung", "gate", "missed_twice", "up", "retracted"}
+
+    assert named == {name: examples.INCIDENT if name in opens_or_closes else None for name in examples.ALL}
+    linked = {name for name, alert in examples.ALL.items() if "incident" in sent(alert)["links"]}
+    assert linked == opens_or_closes
 
 
 def test_a_repeat_says_which_attempt_it_is_and_that_it_may_be_known() -> None:

@@ -42,6 +42,7 @@ def test_each_placeholder_has_its_value() -> None:
         "EXITSTATUS=7",
         "REASON=exit_status",
         "EXPLAIN=",
+        f"INCIDENT={examples.INCIDENT}",
         "TITLE=DOWN: nightly-backup",
         "SUMMARY=nightly-backup failed with exit status 7 at 02:41:17 UTC.",
         "PROJECT=acme",
@@ -53,8 +54,10 @@ def test_each_placeholder_has_its_value() -> None:
 
 
 def test_without_check_and_run_the_values_are_empty_or_the_projects() -> None:
-    text = in_body("$NAME|$SLUG|$TAGS|$EXITSTATUS|$REASON|$BODY|$STATUS", values(examples.TEST), content_type=PLAIN)
-    assert text == "Acme billing|||-1|||test"
+    text = in_body(
+        "$NAME|$SLUG|$TAGS|$EXITSTATUS|$REASON|$INCIDENT|$BODY|$STATUS", values(examples.TEST), content_type=PLAIN
+    )
+    assert text == "Acme billing|||-1||||test"
 
 
 def test_the_whole_event_is_a_placeholder() -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from heartfly.checks.rows import check_of, run_of
 from heartfly.core.values import Check
-from heartfly.db.models import alerts, blind_intervals, checks, flips, notifications, pings, runs
+from heartfly.db.models import alerts, blind_intervals, checks, flips, incidents, notifications, pings, runs
 from heartfly.db.types import instant, micros
 from tests.simulator.ground_truth import SECOND, UNSENT, Edict, Job, Sent, Timing
 from tests.simulator.machine import DEAF
@@ -37,8 +37,8 @@ class Fault:
 
 def audit(history: History) -> list[Fault]:
     with history.engine.connect() as connection:
-        return [*_database(history, connection), *_alarms(history), *_digests(history, connection),
-                *_outbox(history, connection)]  # fmt: skip
+        return [*_database(history, connection), *_incidents(history, connection), *_alarms(history),
+                *_digests(history, connection), *_outbox(history, connection)]  # fmt: skip
 
 
 # --- the database against itself
@@ -98,6 +98,32 @@ def _blindness(history: History, connection: Connection) -> Iterator[Fault]:
     if stored != true:
         differ = sorted(set(stored) ^ set(true))[:3]
         yield Fault(None, f"blind intervals differ: {[(str(instant(a)), str(instant(b))) for a, b in differ]}")
+
+
+# --- incidents against the flips
+
+Span = tuple[object, object, str, str | None, bool]
+"""(opened, closed, cause, how it ended, whether it was disproved)"""
+
+
+def _incidents(history: History, connection: Connection) -> Iterator[Fault]:
+    """Each down span has its own, from the flip that begins it to the flip that ends it, and both name it."""
+    kept: dict[tuple[int, int], Span] = {}
+    for row in connection.execute(sa.select(incidents)):
+        kept[row.source_id, row.id] = (row.opened_at, row.closed_at, row.cause, row.ended_by, row.disproved)
+    history.tally["incidents"] += len(kept)
+    true: dict[tuple[int, int], Span] = {}
+    for row in connection.execute(sa.select(flips).order_by(flips.c.check_id, flips.c.flip_no)):
+        key = (row.check_id, row.incident_id)
+        if row.to_status == "down":
+            true[key] = (row.at, None, row.reason, None, False)
+        elif row.from_status == "down" and key in true:
+            opened_at, _, cause, _, _ = true[key]
+            true[key] = (opened_at, row.at, cause, row.reason, row.retracts_flip_no is not None)
+        elif row.from_status == "down" or row.incident_id is not None:
+            yield Fault(None, f"flip {row.flip_no} of {row.check_id} names the incident {row.incident_id}")
+    for key in kept.keys() ^ true.keys() | {key for key in kept.keys() & true.keys() if kept[key] != true[key]}:
+        yield Fault(None, f"the incident {key} is {kept.get(key)}, its flips say {true.get(key)}")
 
 
 # --- alarms against what the jobs did

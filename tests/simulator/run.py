@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
 from heartfly.accounts.commands import create_project
+from heartfly.audit.record import Actor
 from heartfly.checks import commands
 from heartfly.checks.config import CheckIn, of_row
 from heartfly.checks.create import assign_channels, insert_check
@@ -36,6 +37,7 @@ from tests.simulator.ground_truth import DAY, MS, NEVER, SECOND, Edict, Job, Sen
 from tests.simulator.machine import Machine, Time
 from tests.simulator.oracle import SeenFlip
 
+SIM = Actor("sim")
 N_PROJECTS = 4
 EVENTS = ["check.down", "check.up", "check.degraded", "check.unverified", "check.schedule_error"]
 WATCH_FLIPS = """
@@ -350,10 +352,10 @@ class Simulation:
 
         def work(tx: Tx) -> None:
             if asked is not None:
-                commands.edit(tx, job.row.pid, job.row.uuid, asked, at=at, ids=self._people, actor="sim")
+                commands.edit(tx, job.row.pid, job.row.uuid, asked, at=at, ids=self._people, actor=SIM)
             else:
                 command = commands.pause if what == "pause" else commands.resume
-                command(tx, job.row.pid, job.row.uuid, at=at, ids=self._people)
+                command(tx, job.row.pid, job.row.uuid, at=at, ids=self._people, actor=SIM)
 
         try:
             machine.store.apply(work)

@@ -19,7 +19,7 @@ import pytest
 import sqlalchemy as sa
 
 from heartfly.clock import SystemClock
-from heartfly.db.models import alerts, blind_intervals, checks, notifications
+from heartfly.db.models import alerts, blind_intervals, checks, incidents, notifications
 from heartfly.logs import configure
 from tests.simulator.faults import LENGTHS
 from tests.simulator.oracle import SeenFlip
@@ -149,6 +149,11 @@ def a_notification_was_lost(history: History) -> None:
     _write(history, sa.delete(notifications).where(notifications.c.alert_id == one, notifications.c.pid.is_not(None)))
 
 
+def an_incident_was_lost(history: History) -> None:
+    one = sa.select(sa.func.min(incidents.c.id)).scalar_subquery()
+    _write(history, sa.delete(incidents).where(incidents.c.id == one))
+
+
 def _first(history: History) -> int:
     return int(history.jobs[0].row.id)
 
@@ -171,6 +176,7 @@ def _write(history: History, statement: sa.Delete | sa.Update) -> None:
         (nobody_knew_that_we_were_deaf, "blind intervals differ"),
         (a_digest_was_lost, "in no digest"),
         (a_notification_was_lost, "to 2 channels"),
+        (an_incident_was_lost, "its flips say"),
     ],
 )
 def test_whatever_is_spoiled_afterwards_is_found(spoil: Callable[[History], None], words: str) -> None:

@@ -16,6 +16,7 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from tests.notify.receivers import HttpReceiver
 from tests.stories.story import Story, begin
+from tests.world import TEST
 
 pytestmark = [pytest.mark.anyio, pytest.mark.story]
 
@@ -172,11 +173,15 @@ async def test_a_paused_check_is_silent_and_a_resumed_one_waits_for_its_first_su
     await story.ping("10:00", backup)
     story.clock.move_to(story.at("10:30"))
     await story.world.db.write(
-        lambda tx: commands.pause(tx, story.world.project.pid, backup.uuid, at=story.at("10:30"), ids=story.world.ids)
+        lambda tx: commands.pause(
+            tx, story.world.project.pid, backup.uuid, at=story.at("10:30"), ids=story.world.ids, actor=TEST
+        )
     )
     await story.want("15:00")
     await story.world.db.write(
-        lambda tx: commands.resume(tx, story.world.project.pid, backup.uuid, at=story.at("15:00"), ids=story.world.ids)
+        lambda tx: commands.resume(
+            tx, story.world.project.pid, backup.uuid, at=story.at("15:00"), ids=story.world.ids, actor=TEST
+        )
     )
     await story.want("20:00")
     assert "new" == await story.status(backup)
@@ -193,7 +198,7 @@ async def test_an_edit_at_the_very_deadline_excuses_nothing(story: Story) -> Non
         in_turn(
             story.world.db,
             story.clock,
-            lambda tx, at: commands.edit(tx, backup.pid, backup.uuid, asked, at=at, ids=ids, actor="test"),
+            lambda tx, at: commands.edit(tx, backup.pid, backup.uuid, asked, at=at, ids=ids, actor=TEST),
         )
     )
 

@@ -49,6 +49,7 @@ async def create_channel(request: ApiRequest, data: JSONBody[ChannelIn]) -> Resp
             config=data.config,
             events=_given(data.events),
             check_uuids=_given(data.checks),
+            actor=request.actor,
             at=at,
             ids=api.ids,
             sealer=api.sealer,
@@ -76,6 +77,7 @@ async def edit_channel(request: ApiRequest, channel_id: FromPath[str], data: JSO
             config=_given(data.config),
             events=_given(data.events),
             check_uuids=_given(data.checks),
+            actor=request.actor,
             at=at,
             ids=api.ids,
             sealer=api.sealer,
@@ -88,7 +90,11 @@ async def edit_channel(request: ApiRequest, channel_id: FromPath[str], data: JSO
 async def delete_channel(request: ApiRequest, channel_id: FromPath[str]) -> None:
     """What it has not delivered yet is given up."""
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
-    await api.database.write(lambda tx: hearing.remove_channel(tx, pid, channel_id, at=at, ids=api.ids))
+    await api.database.write(
+        lambda tx: hearing.remove_channel(
+            tx, pid, channel_id, actor=request.actor, at=at, ids=api.ids, sealer=api.sealer
+        )
+    )
 
 
 @post(

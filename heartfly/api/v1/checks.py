@@ -71,8 +71,8 @@ async def create_check(
 
     def command(tx: Tx, at: datetime) -> tuple[str, bool]:
         if upsert is None:
-            return commands.create(tx, caller.pid, data, at=at, ids=api.ids, actor=caller.actor), True
-        return commands.create_or_edit(tx, caller.pid, data, at=at, ids=api.ids, actor=caller.actor)
+            return commands.create(tx, caller.pid, data, at=at, ids=api.ids, actor=request.actor), True
+        return commands.create_or_edit(tx, caller.pid, data, at=at, ids=api.ids, actor=request.actor)
 
     uuid, is_new = await in_turn(api.database, api.clock, command)
     answer = await _told(request, uuid, status=201 if is_new else 200)
@@ -93,7 +93,7 @@ async def edit_check(
     api, caller, rev = request.api, request.caller, rev_of(if_match)
 
     def command(tx: Tx, at: datetime) -> None:
-        commands.edit(tx, caller.pid, check_id, data, at=at, ids=api.ids, actor=caller.actor, rev=rev)
+        commands.edit(tx, caller.pid, check_id, data, at=at, ids=api.ids, actor=request.actor, rev=rev)
 
     await in_turn(api.database, api.clock, command)
     return await _told(request, check_id)
@@ -107,9 +107,11 @@ async def edit_check(
     status_code=204,
 )
 async def delete_check(request: ApiRequest, check_id: FromPath[str], if_match: IfMatch = None) -> None:
-    """With its whole history. Nobody is told."""
-    api, pid, rev = request.api, request.caller.pid, rev_of(if_match)
-    gone = await api.database.write(lambda tx: commands.delete(tx, pid, check_id, rev=rev))
+    """With its whole history, but for its incidents, the open one of which is closed. Nobody is told."""
+    api, pid, rev, at = request.api, request.caller.pid, rev_of(if_match), request.api.clock.now()
+    gone = await api.database.write(
+        lambda tx: commands.delete(tx, pid, check_id, at=at, ids=api.ids, actor=request.actor, rev=rev)
+    )
     await history.remove(api.database, pid, gone)
 
 
@@ -125,7 +127,7 @@ async def pause_check(request: ApiRequest, check_id: FromPath[str], if_match: If
     api, pid, rev = request.api, request.caller.pid, rev_of(if_match)
 
     def command(tx: Tx, at: datetime) -> None:
-        commands.pause(tx, pid, check_id, at=at, ids=api.ids, rev=rev)
+        commands.pause(tx, pid, check_id, at=at, ids=api.ids, actor=request.actor, rev=rev)
 
     await in_turn(api.database, api.clock, command)
     return await _told(request, check_id)
@@ -143,7 +145,7 @@ async def resume_check(request: ApiRequest, check_id: FromPath[str], if_match: I
     api, pid, rev = request.api, request.caller.pid, rev_of(if_match)
 
     def command(tx: Tx, at: datetime) -> None:
-        commands.resume(tx, pid, check_id, at=at, ids=api.ids, rev=rev)
+        commands.resume(tx, pid, check_id, at=at, ids=api.ids, actor=request.actor, rev=rev)
 
     await in_turn(api.database, api.clock, command)
     return await _told(request, check_id)

@@ -21,4 +21,4 @@ async def list_flips(
         check = await queries.find(read, request.caller.pid, check_id)
         rows = await queries.flips_of(read, check.pid, check.id, before=before[0] if before else None, limit=limit + 1)
     page, following = cut(rows, limit, lambda row: cursor_of("flips", row.flip_no))
-    return FlipPage([flip_out(row) for row in page], following)
+    return FlipPage([flip_out(row, incident=row.incident) for row in page], following)

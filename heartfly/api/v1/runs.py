@@ -5,24 +5,19 @@ from __future__ import annotations
 from litestar import get
 from litestar.params import FromPath
 
-from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place_in_time
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
 from heartfly.api.v1.wire import RunPage, run_out
 from heartfly.checks import queries
-from heartfly.db.types import instant, micros
-from heartfly.errors import InvalidValueError
+from heartfly.db.types import micros
 
 
 @get("/checks/{check_id:str}/runs", summary="List runs, newest first", responses=told_as(404, 422), tags=["history"])
 async def list_runs(
     request: ApiRequest, check_id: FromPath[str], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> RunPage:
-    named = place(cursor, "runs", 2)
-    try:
-        before = None if named is None else (instant(named[0]), named[1])
-    except OverflowError:
-        raise InvalidValueError("cursor", "must be the `next` of a page of this list") from None
+    before = place_in_time(cursor, "runs")
     async with request.api.database.read() as read:
         check = await queries.find(read, request.caller.pid, check_id)
         rows = await queries.runs_of(read, check.pid, check.id, before=before, limit=limit + 1)

@@ -188,6 +188,8 @@ class FlipOut(msgspec.Struct, kw_only=True):
     run_id: str | None
     retracts: int | None
     """The `n` of the flip that this one takes back: it was not true."""
+    incident: str | None
+    """Which it opened or closed."""
 
 
 class FlipPage(msgspec.Struct):
@@ -195,7 +197,7 @@ class FlipPage(msgspec.Struct):
     next: str | None
 
 
-def flip_out(row: Row[Any]) -> FlipOut:
+def flip_out(row: Row[Any], *, incident: str | None) -> FlipOut:
     return FlipOut(
         n=row.flip_no,
         at=row.at,
@@ -205,6 +207,7 @@ def flip_out(row: Row[Any]) -> FlipOut:
         reason=Reason(row.reason),
         run_id=None if row.run_id is None else str(row.run_id),
         retracts=row.retracts_flip_no,
+        incident=incident,
     )
 
 

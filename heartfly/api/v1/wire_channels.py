@@ -111,6 +111,7 @@ class NotificationOut(msgspec.Struct, kw_only=True):
     decided_at: Instant
     reason: Reason | None
     explain: str
+    incident: str | None
     created_at: Instant
     done_at: Instant | None
     delivery: DeliveryOut | None
@@ -135,6 +136,7 @@ def notification_out(view: NotificationView) -> NotificationOut:
         decided_at=alert.decided_at,
         reason=alert.reason,
         explain=alert.explain,
+        incident=alert.incident,
         created_at=view.created_at,
         done_at=view.done_at,
         delivery=_delivery_out(view.delivery) if view.delivery else None,

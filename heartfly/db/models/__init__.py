@@ -5,9 +5,11 @@ alembic/versions/ must make exactly these; a test compares them on both database
 """
 
 from heartfly.db.models.accounts import api_keys, members, projects, users
+from heartfly.db.models.audit import audit
 from heartfly.db.models.base import metadata
 from heartfly.db.models.checks import check_channels, check_versions, checks, flips, run_metrics, runs
 from heartfly.db.models.ground import addresses, blind_intervals, instance, leases, node_batches, nodes
+from heartfly.db.models.incidents import incident_notes, incidents
 from heartfly.db.models.notify import alerts, attempts, channels, deliveries, notifications
 from heartfly.db.models.pings import ping_bodies, pings
 
@@ -16,6 +18,7 @@ __all__ = [
     "alerts",
     "api_keys",
     "attempts",
+    "audit",
     "blind_intervals",
     "channels",
     "check_channels",
@@ -23,6 +26,8 @@ __all__ = [
     "checks",
     "deliveries",
     "flips",
+    "incident_notes",
+    "incidents",
     "instance",
     "leases",
     "members",

@@ -59,5 +59,10 @@ api_keys = Table(
     Column("expires_at", UtcInstant),
     Column("used_at", UtcInstant),
     Column("revoked_at", UtcInstant),
+    # The secret before the last rotation, which works until then.
+    Column("old_hash", Text),
+    Column("old_prefix", Text),
+    Column("old_until", UtcInstant),
     UniqueConstraint("hash"),
+    UniqueConstraint("old_hash"),
 )

@@ -148,7 +148,15 @@ flips = Table(
     Column("reason", Text, nullable=False),
     Column("run_id", BigInteger),
     Column("retracts_flip_no", BigInteger),
+    Column("incident_id", BigInteger),  # which it opened or closed
     Index(None, "pid", "at"),
+    Index(
+        "ix_flips_incident",
+        "pid",
+        "incident_id",
+        sqlite_where=text("incident_id IS NOT NULL"),
+        postgresql_where=text("incident_id IS NOT NULL"),
+    ),
     sqlite_with_rowid=False,
 )
 

@@ -1,0 +1,48 @@
+"""Reads about a project and its keys, each bound to it. What of them may be seen is the wire's to decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.db.models import api_keys, projects
+from heartfly.errors import NotFoundError
+
+_LARGEST = 2**63 - 1
+_SHOWN = [column for column in api_keys.c if column.name not in {"hash", "old_hash"}]
+
+
+def key_id_of(text: str) -> int:
+    """A key's public id as it is stored. NotFoundError for what cannot be one."""
+    if text.isascii() and text.isdigit() and len(text) < 20 and (number := int(text)) <= _LARGEST:
+        return number
+    raise NotFoundError("there is no such key")
+
+
+async def project_of(read: AsyncConnection, pid: int) -> Row[Any]:
+    return (await read.execute(sa.select(projects).where(projects.c.id == pid))).one()
+
+
+async def list_keys(
+    read: AsyncConnection, pid: int, *, revoked: bool, after: int | None, limit: int
+) -> Sequence[Row[Any]]:
+    """In the order in which they were made; `revoked`: those that were revoked, too."""
+    query = sa.select(*_SHOWN).where(api_keys.c.pid == pid).order_by(api_keys.c.id).limit(limit)
+    if not revoked:
+        query = query.where(api_keys.c.revoked_at.is_(None))
+    if after is not None:
+        query = query.where(api_keys.c.id > after)
+    return (await read.execute(query)).all()
+
+
+async def one_key(read: AsyncConnection, pid: int, key_id: str) -> Row[Any]:
+    """NotFoundError, for one of another project too."""
+    query = sa.select(*_SHOWN).where(api_keys.c.pid == pid, api_keys.c.id == key_id_of(key_id))
+    row = (await read.execute(query)).first()
+    if row is None:
+        raise NotFoundError("there is no such key")
+    return row

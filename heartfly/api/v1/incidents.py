@@ -1,0 +1,113 @@
+"""Incidents: list, read, acknowledge, comment. They open and close with their checks, never by a request."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from litestar import get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+from sqlalchemy import Row
+
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place_in_time
+from heartfly.api.problems import told_as
+from heartfly.api.request import ApiRequest
+from heartfly.api.v1.wire_incidents import (
+    CommentIn,
+    IncidentOut,
+    IncidentPage,
+    NoteOut,
+    WholeIncidentOut,
+    incident_out,
+    note_out,
+    whole_incident_out,
+)
+from heartfly.checks import queries as checks
+from heartfly.checks.rows import run_of
+from heartfly.core.incident import Incident, facts
+from heartfly.core.words import IncidentEnd
+from heartfly.db.types import micros
+from heartfly.incidents import commands, queries
+
+State = Literal["open", "closed"]
+
+
+@get("/incidents", summary="List incidents, newest first", responses=told_as(404, 422), tags=["incidents"])
+async def list_incidents(
+    request: ApiRequest,
+    in_state: Annotated[State | None, QueryParameter(name="state", description="Only those; all if left out.")] = None,
+    check: Annotated[str | None, QueryParameter(description="Of this check, by id.")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> IncidentPage:
+    before, pid = place_in_time(cursor, "incidents"), request.caller.pid
+    async with request.api.database.read() as read:
+        check_id = None if check is None else (await checks.find(read, pid, check)).id
+        rows = await queries.find_many(
+            read,
+            pid,
+            is_open=None if in_state is None else in_state == "open",
+            check_id=check_id,
+            before=before,
+            limit=limit + 1,
+        )
+    page, following = cut(rows, limit, lambda row: cursor_of("incidents", micros(row.opened_at), row.id))
+    return IncidentPage([incident_out(row) for row in page], following)
+
+
+@get("/incidents/{incident_id:str}", summary="Read an incident", responses=told_as(404), tags=["incidents"])
+async def read_incident(request: ApiRequest, incident_id: FromPath[str]) -> WholeIncidentOut:
+    """With what happened in it, the flips of its check, who was told, and what people said."""
+    pid = request.caller.pid
+    async with request.api.database.read() as read:
+        row = await queries.find(read, pid, incident_id)
+        flips = await queries.flips_of(read, row)
+        run = await queries.run_of(read, flips[0]) if flips else None
+        return whole_incident_out(
+            row,
+            facts=facts(_value(row), run_of(run) if run is not None else None),
+            flips=flips,
+            notifications=await queries.told_of(read, pid, flips),
+            notes=await queries.notes_of(read, pid, row.id),
+        )
+
+
+@post(
+    "/incidents/{incident_id:str}/acknowledge",
+    summary="Acknowledge an incident",
+    responses=told_as(404, 409),
+    tags=["incidents"],
+    status_code=200,
+)
+async def acknowledge_incident(request: ApiRequest, incident_id: FromPath[str]) -> IncidentOut:
+    """Somebody takes care of it. Again: nothing changes. 409 when it was closed before anybody did."""
+    api, caller, at = request.api, request.caller, request.api.clock.now()
+    await api.database.write(lambda tx: commands.acknowledge(tx, caller.pid, incident_id, at=at, actor=caller.actor))
+    async with api.database.read() as read:
+        return incident_out(await queries.find(read, caller.pid, incident_id))
+
+
+@post(
+    "/incidents/{incident_id:str}/comments",
+    summary="Comment on an incident",
+    responses=told_as(404, 409, 422),
+    tags=["incidents"],
+)
+async def comment_on_incident(request: ApiRequest, incident_id: FromPath[str], data: JSONBody[CommentIn]) -> NoteOut:
+    """Open or closed. 409 when it has 200 comments."""
+    api, caller, at = request.api, request.caller, request.api.clock.now()
+    note = await api.database.write(
+        lambda tx: commands.comment(tx, caller.pid, incident_id, data.text, at=at, actor=caller.actor, ids=api.ids)
+    )
+    return note_out(note)
+
+
+def _value(row: Row[Any]) -> Incident:
+    return Incident(
+        opened_at=row.opened_at,
+        explain=row.explain,
+        closed_at=row.closed_at,
+        ended_by=IncidentEnd(row.ended_by) if row.ended_by else None,
+        disproved=row.disproved,
+        acked_at=row.acked_at,
+        acked_by=row.acked_by,
+    )

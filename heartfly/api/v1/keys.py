@@ -1,0 +1,126 @@
+"""API keys: list, create, read, edit, revoke, rotate. All of it needs the scope `admin`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from litestar import Response, delete, get, patch, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from heartfly.accounts import key_commands, queries
+from heartfly.accounts.guards import ADMINISTERS
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
+from heartfly.api.problems import told_as
+from heartfly.api.request import ApiRequest
+from heartfly.api.v1.wire_accounts import KeyEdit, KeyIn, KeyOut, KeyPage, RotateIn, key_out
+
+_UNSAID = RotateIn()
+
+
+@get("/keys", summary="List API keys", responses=told_as(422), tags=["keys"], opt=ADMINISTERS)
+async def list_keys(
+    request: ApiRequest,
+    *,
+    revoked: Annotated[bool, QueryParameter(description="With those that were revoked.")] = False,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> KeyPage:
+    """In the order in which they were made."""
+    after = place(cursor, "keys", 1)
+    async with request.api.database.read() as read:
+        rows = await queries.list_keys(
+            read, request.caller.pid, revoked=revoked, after=after[0] if after else None, limit=limit + 1
+        )
+    page, following = cut(rows, limit, lambda row: cursor_of("keys", row.id))
+    now = request.api.clock.now()
+    return KeyPage([key_out(row, now=now) for row in page], following)
+
+
+@post("/keys", summary="Create an API key", responses=told_as(409, 422), tags=["keys"], opt=ADMINISTERS)
+async def create_key(request: ApiRequest, data: JSONBody[KeyIn]) -> Response[KeyOut]:
+    """The `secret` is in this answer and in no other. No key gets a scope that the one who asks lacks (403)."""
+    api, caller, at = request.api, request.caller, request.api.clock.now()
+    made = await api.database.write(
+        lambda tx: key_commands.create_key(
+            tx,
+            caller.pid,
+            name=data.name,
+            scopes=data.scopes,
+            expires_at=data.expires_at,
+            may_grant=caller.scopes,
+            actor=request.actor,
+            at=at,
+            ids=api.ids,
+        )
+    )
+    told = await _told(request, str(made.id), secret=made.secret)
+    return Response(told, status_code=201, headers={"Location": f"{api.base_url}/v1/keys/{made.id}"})
+
+
+@get("/keys/{key_id:str}", summary="Read an API key", responses=told_as(404), tags=["keys"], opt=ADMINISTERS)
+async def read_key(request: ApiRequest, key_id: FromPath[str]) -> KeyOut:
+    """Of one that was revoked, too."""
+    return await _told(request, key_id)
+
+
+@patch(
+    "/keys/{key_id:str}", summary="Edit an API key", responses=told_as(404, 409, 422), tags=["keys"], opt=ADMINISTERS
+)
+async def edit_key(request: ApiRequest, key_id: FromPath[str], data: JSONBody[KeyEdit]) -> KeyOut:
+    """Its name and its end. What is left out stays."""
+    api, pid, at = request.api, request.caller.pid, request.api.clock.now()
+    given = {"name": data.name, "expires_at": data.expires_at}
+    changes = {name: value for name, value in given.items() if value is not msgspec.UNSET}
+    await api.database.write(
+        lambda tx: key_commands.edit_key(tx, pid, key_id, changes=changes, actor=request.actor, at=at, ids=api.ids)
+    )
+    return await _told(request, key_id)
+
+
+@delete(
+    "/keys/{key_id:str}",
+    summary="Revoke an API key",
+    responses=told_as(404, 409),
+    tags=["keys"],
+    opt=ADMINISTERS,
+    status_code=204,
+)
+async def revoke_key(request: ApiRequest, key_id: FromPath[str]) -> None:
+    """From the answer on it does not work. The project's last key with the scope `admin` cannot be revoked (409)."""
+    api, pid, at = request.api, request.caller.pid, request.api.clock.now()
+    await api.database.write(
+        lambda tx: key_commands.revoke_key(tx, pid, key_id, actor=request.actor, at=at, ids=api.ids)
+    )
+
+
+@post(
+    "/keys/{key_id:str}/rotate",
+    summary="Rotate an API key",
+    responses=told_as(404, 409, 422),
+    tags=["keys"],
+    opt=ADMINISTERS,
+    status_code=200,
+)
+async def rotate_key(request: ApiRequest, key_id: FromPath[str], data: JSONBody[RotateIn] = _UNSAID) -> KeyOut:
+    """A new `secret`, in this answer and in no other. The old one works on for `overlap`, a day if not said."""
+    api, caller, at = request.api, request.caller, request.api.clock.now()
+    secret = await api.database.write(
+        lambda tx: key_commands.rotate_key(
+            tx,
+            caller.pid,
+            key_id,
+            overlap_s=data.overlap,
+            may_grant=caller.scopes,
+            actor=request.actor,
+            at=at,
+            ids=api.ids,
+        )
+    )
+    return await _told(request, key_id, secret=secret)
+
+
+async def _told(request: ApiRequest, key_id: str, *, secret: str | None = None) -> KeyOut:
+    async with request.api.database.read() as read:
+        row = await queries.one_key(read, request.caller.pid, key_id)
+    return key_out(row, now=request.api.clock.now(), secret=secret)

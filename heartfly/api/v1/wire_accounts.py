@@ -1,0 +1,116 @@
+"""The shapes of a project and its keys. The secret of an API key is in the answers that make it, and in no other."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row
+
+from heartfly.accounts.keys import OVERLAP_S, Scope
+from heartfly.api.v1.wire import Instant
+from heartfly.errors import StoreError
+from heartfly.sealing import Sealer
+
+
+class KeyIn(msgspec.Struct, forbid_unknown_fields=True):
+    """`scopes`: of `read`, `write` and `admin`, at most those of the key that asks. `expires_at` null: never."""
+
+    name: str
+    scopes: list[str]
+    expires_at: Instant | None = None
+
+
+class KeyEdit(msgspec.Struct, forbid_unknown_fields=True):
+    """What is left out stays. The scopes of a key cannot be changed: make another one."""
+
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    expires_at: Instant | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class RotateIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`overlap`: for how many seconds the old secret works on, up to 30 days; 0: it ends at once."""
+
+    overlap: int = OVERLAP_S
+
+
+class KeyOut(msgspec.Struct, kw_only=True):
+    """An API key. `prefix` is how its secret begins, and how the audit names it."""
+
+    id: str
+    name: str
+    prefix: str
+    scopes: list[Scope]
+    created_at: Instant
+    expires_at: Instant | None
+    """From then on it does not work; null: never."""
+    used_at: Instant | None
+    """When it was last used, to the minute; null: never."""
+    revoked_at: Instant | None
+    old_prefix: str | None
+    old_until: Instant | None
+    """While the secret before the last rotation still works: how it begins, and until when. Else both null."""
+    secret: str | None = None
+    """In the answers to creation and rotation only: the key itself."""
+
+
+class KeyPage(msgspec.Struct):
+    items: list[KeyOut]
+    next: str | None
+
+
+def key_out(row: Row[Any], *, now: datetime, secret: str | None = None) -> KeyOut:
+    overlaps = row.old_until is not None and row.old_until > now
+    return KeyOut(
+        id=str(row.id),
+        name=row.name,
+        prefix=row.prefix,
+        scopes=[Scope(scope) for scope in row.scopes],
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        used_at=row.used_at,
+        revoked_at=row.revoked_at,
+        old_prefix=row.old_prefix if overlaps else None,
+        old_until=row.old_until if overlaps else None,
+        secret=secret,
+    )
+
+
+class ProjectEdit(msgspec.Struct, forbid_unknown_fields=True):
+    """What is left out stays. The slug cannot be changed: addresses are made of it."""
+
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    zone: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class ProjectOut(msgspec.Struct, kw_only=True):
+    """The project of the key that asks. `ping_key` null: it cannot be opened any more; rotate it."""
+
+    id: str
+    slug: str
+    name: str
+    zone: str
+    ping_key: str | None
+    old_ping_key_until: Instant | None
+    """Until when the ping key before the last rotation still works; null: it does not."""
+    created_at: Instant
+
+
+def project_out(row: Row[Any], *, sealer: Sealer, now: datetime) -> ProjectOut:
+    try:
+        ping_key = sealer.open(row.ping_key_enc).decode()
+    except StoreError:
+        ping_key = None
+    return ProjectOut(
+        id=row.uuid,
+        slug=row.slug,
+        name=row.name,
+        zone=row.zone,
+        ping_key=ping_key,
+        old_ping_key_until=row.old_until if row.old_until is not None and row.old_until > now else None,
+        created_at=row.created_at,
+    )
+
+
+SHAPES = (KeyIn, KeyEdit, RotateIn, KeyPage, ProjectEdit, ProjectOut)

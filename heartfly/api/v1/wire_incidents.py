@@ -1,0 +1,115 @@
+"""The shapes of incidents: what they are, what happened in them, and what people said about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import Row
+
+from heartfly.api.v1.wire import FlipOut, Instant, flip_out
+from heartfly.api.v1.wire_channels import NotificationOut, notification_out
+from heartfly.core.incident import Fact, What
+from heartfly.core.words import IncidentEnd, Reason
+from heartfly.incidents.queries import Note
+from heartfly.notify.queries import NotificationView
+
+
+class IncidentOut(msgspec.Struct, kw_only=True):
+    """A span in which a check is or was down. `check` may have been deleted since."""
+
+    id: str
+    check: str
+    check_name: str
+    state: Literal["open", "closed"]
+    opened_at: Instant
+    closed_at: Instant | None
+    duration: float | None
+    """In seconds; null while it is open."""
+    cause: Reason
+    explain: str
+    ended_by: IncidentEnd | None
+    disproved: bool
+    """The alarm was not true: what was missed had come, and reached Heartfly late."""
+    acknowledged_at: Instant | None
+    acknowledged_by: str | None
+
+
+class IncidentPage(msgspec.Struct):
+    items: list[IncidentOut]
+    next: str | None
+
+
+class FactOut(msgspec.Struct):
+    at: Instant
+    what: What
+    text: str
+
+
+class NoteOut(msgspec.Struct, kw_only=True):
+    """A comment. `by`: whose key it was."""
+
+    id: str
+    at: Instant
+    by: str
+    text: str
+
+
+class WholeIncidentOut(IncidentOut, kw_only=True):
+    """With all that belongs to it: facts, flips and notes oldest first, notifications newest first."""
+
+    facts: list[FactOut]
+    flips: list[FlipOut]
+    notifications: list[NotificationOut]
+    notes: list[NoteOut]
+
+
+class CommentIn(msgspec.Struct, forbid_unknown_fields=True):
+    text: str
+
+
+def incident_out(row: Row[Any]) -> IncidentOut:
+    return IncidentOut(**_fields(row))
+
+
+def whole_incident_out(
+    row: Row[Any],
+    *,
+    facts: Sequence[Fact],
+    flips: Sequence[Row[Any]],
+    notifications: Sequence[NotificationView],
+    notes: Sequence[Note],
+) -> WholeIncidentOut:
+    return WholeIncidentOut(
+        **_fields(row),
+        facts=[FactOut(fact.at, fact.what, fact.text) for fact in facts],
+        flips=[flip_out(flip, incident=row.uuid) for flip in flips],
+        notifications=[notification_out(view) for view in notifications],
+        notes=[note_out(note) for note in notes],
+    )
+
+
+def _fields(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "id": row.uuid,
+        "check": row.source_uuid,
+        "check_name": row.check_name,
+        "state": "open" if row.closed_at is None else "closed",
+        "opened_at": row.opened_at,
+        "closed_at": row.closed_at,
+        "duration": None if row.closed_at is None else (row.closed_at - row.opened_at).total_seconds(),
+        "cause": Reason(row.cause),
+        "explain": row.explain,
+        "ended_by": IncidentEnd(row.ended_by) if row.ended_by else None,
+        "disproved": row.disproved,
+        "acknowledged_at": row.acked_at,
+        "acknowledged_by": row.acked_by,
+    }
+
+
+def note_out(note: Note) -> NoteOut:
+    return NoteOut(id=str(note.id), at=note.at, by=note.actor, text=note.text)
+
+
+SHAPES = (IncidentPage, WholeIncidentOut, CommentIn)

@@ -1,0 +1,53 @@
+"""Reads of the audit, each bound to one project, newest first. Read by key, never by offset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.db.models import audit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which entries are listed. `action` and `object` may be a kind alone, such as `check`; empty: any.
+
+    `from_at` is inclusive, `to_at` is not.
+    """
+
+    actor: str = ""
+    action: str = ""
+    object: str = ""
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+
+
+async def list_entries(
+    read: AsyncConnection, pid: int, wanted: Wanted, *, before: tuple[datetime, int] | None, limit: int
+) -> Sequence[Row[Any]]:
+    """`before`: those behind this one, given as its `at` and id."""
+    query = sa.select(audit).where(audit.c.pid == pid)
+    if wanted.actor:
+        query = query.where(audit.c.actor == wanted.actor)
+    if wanted.action:
+        query = query.where(_is(audit.c.action, wanted.action, "."))
+    if wanted.object:
+        query = query.where(_is(audit.c.object, wanted.object, ":"))
+    if wanted.from_at is not None:
+        query = query.where(audit.c.at >= wanted.from_at)
+    if wanted.to_at is not None:
+        query = query.where(audit.c.at < wanted.to_at)
+    if before is not None:
+        at, entry_id = before
+        query = query.where(audit.c.at <= at, sa.or_(audit.c.at < at, audit.c.id < entry_id))
+    return (await read.execute(query.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit))).all()
+
+
+def _is(column: sa.Column[Any], wanted: str, mark: str) -> sa.ColumnElement[bool]:
+    return column == wanted if mark in wanted else column.startswith(f"{wanted}{mark}", autoescape=True)

@@ -1,0 +1,100 @@
+"""One entry for each change that somebody made, written in the transaction of the change.
+
+An entry is never edited. What was changed is told in the words of the API, before and after; secrets and their
+hashes are left out by the rooms that know them. What the rules make of a check (its flips) is no entry: nobody did it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from heartfly.db.changes import Tx
+from heartfly.db.ids import IdSource
+from heartfly.db.models import audit
+
+Facts = Mapping[str, Any]
+
+
+class Action(StrEnum):
+    CHECK_CREATE = "check.create"
+    CHECK_EDIT = "check.edit"
+    CHECK_PAUSE = "check.pause"
+    CHECK_RESUME = "check.resume"
+    CHECK_DELETE = "check.delete"
+    CHANNEL_CREATE = "channel.create"
+    CHANNEL_EDIT = "channel.edit"
+    CHANNEL_DELETE = "channel.delete"
+    KEY_CREATE = "key.create"
+    KEY_EDIT = "key.edit"
+    KEY_ROTATE = "key.rotate"
+    KEY_REVOKE = "key.revoke"
+    PROJECT_CREATE = "project.create"
+    PROJECT_EDIT = "project.edit"
+    PROJECT_ROTATE_PING_KEY = "project.rotate_ping_key"
+    MEMBER_ADD = "member.add"
+    MEMBER_RESET_PASSWORD = "member.reset_password"  # noqa: S105 - the name of what was done
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who changes something: `key:` and the first letters of an API key, `cli`, or `ping`.
+
+    `ip`: where the request came from; None when there was none.
+    """
+
+    name: str
+    ip: str | None = None
+
+
+CLI = Actor("cli")
+
+
+def record(
+    tx: Tx,
+    pid: int,
+    *,
+    actor: Actor,
+    action: Action,
+    of: str,
+    before: Facts | None,
+    after: Facts | None,
+    at: datetime,
+    ids: IdSource,
+) -> None:
+    """`of`: what was changed, such as `check:<its public id>`. `before` None: it was not there; `after`: it is gone."""
+    tx.conn.execute(
+        sa.insert(audit).values(
+            pid=pid,
+            id=ids.next(at),
+            at=at,
+            actor=actor.name,
+            action=action.value,
+            object=of,
+            before=_storable(before),
+            after=_storable(after),
+            ip=actor.ip or None,
+        )
+    )
+
+
+def differing(before: Facts, after: Facts) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of two states of a thing, the fields that differ. Both empty: nothing was changed."""
+    names = [name for name in after if before.get(name) != after[name]]
+    return {name: before.get(name) for name in names}, {name: after[name] for name in names}
+
+
+def _storable(value: Any) -> Any:
+    """PostgreSQL's JSON cannot hold NUL, which some settings of a channel may."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    if isinstance(value, Mapping):
+        return {_storable(name): _storable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(inner) for inner in value]
+    return value

@@ -1,0 +1,62 @@
+"""Incidents: each down span of a check, and what people said about it. A flip names the incident that it belongs to."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Table, Text, UniqueConstraint, text
+
+from heartfly.db.models.base import key, metadata, pid
+from heartfly.db.types import UtcInstant
+
+incidents = Table(
+    "incidents",
+    metadata,
+    pid(),
+    key("id"),
+    Column("uuid", Text, nullable=False),
+    Column("source_kind", Text, nullable=False),  # what it is of: check
+    Column("source_id", BigInteger, nullable=False),
+    # Frozen as it opens, for the time when the check is gone.
+    Column("source_uuid", Text, nullable=False),
+    Column("source_name", Text, nullable=False),
+    Column("explain", Text, nullable=False),
+    Column("opened_at", UtcInstant, nullable=False),
+    Column("closed_at", UtcInstant),
+    Column("cause", Text, nullable=False),  # the reason of the flip that opened it
+    Column("ended_by", Text),  # the reason of the flip that closed it, or `deleted`; null: not known
+    Column("disproved", Boolean, nullable=False),
+    Column("acked_at", UtcInstant),
+    Column("acked_by", Text),
+    UniqueConstraint("uuid"),
+    Index(
+        "uq_incidents_open",
+        "pid",
+        "source_kind",
+        "source_id",
+        unique=True,
+        sqlite_where=text("closed_at IS NULL"),
+        postgresql_where=text("closed_at IS NULL"),
+    ),
+    # Lists of open ones, of which there are few, must not read past all that were.
+    Index(
+        "ix_incidents_open",
+        "pid",
+        "opened_at",
+        "id",
+        sqlite_where=text("closed_at IS NULL"),
+        postgresql_where=text("closed_at IS NULL"),
+    ),
+    Index(None, "pid", "opened_at", "id"),
+    Index(None, "pid", "source_kind", "source_id", "opened_at"),
+    sqlite_with_rowid=False,
+)
+
+incident_notes = Table(
+    "incident_notes",
+    metadata,
+    pid(),
+    key("incident_id"),
+    key("id"),
+    Column("at", UtcInstant, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("text", Text, nullable=False),
+)

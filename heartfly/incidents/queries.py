@@ -1,0 +1,112 @@
+"""Reads about incidents, each bound to one project. Lists are read by key, newest first.
+
+Of a deleted check its incidents are left, and what was told of them; its flips and runs are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Row, Select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.core.alerts import flip_key
+from heartfly.db.models import checks, flips, incident_notes, incidents, runs
+from heartfly.errors import NotFoundError
+from heartfly.incidents.spans import OF_CHECK
+from heartfly.notify import queries as notifications
+from heartfly.notify.queries import NotificationView
+
+_MOST_NOTIFICATIONS = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    id: int
+    at: datetime
+    actor: str
+    text: str
+
+
+def uuid_of(text: str) -> str:
+    """A public id as it is stored. NotFoundError for what cannot be one: a NUL would offend the database."""
+    try:
+        return notifications.uuid_of(text)
+    except NotFoundError:
+        raise NotFoundError("there is no such incident") from None
+
+
+async def find(read: AsyncConnection, pid: int, uuid: str) -> Row[Any]:
+    """The row of an incident, with the `check_name` of now. NotFoundError, for one of another project too."""
+    row: Row[Any] | None = (await read.execute(_select(pid).where(incidents.c.uuid == uuid_of(uuid)))).first()
+    if row is None:
+        raise NotFoundError("there is no such incident")
+    return row
+
+
+async def find_many(
+    read: AsyncConnection,
+    pid: int,
+    *,
+    is_open: bool | None = None,
+    check_id: int | None = None,
+    before: tuple[datetime, int] | None = None,
+    limit: int,
+) -> Sequence[Row[Any]]:
+    """By the time at which they opened, the newest first; `before`: those behind this place (opened_at, id)."""
+    query = _select(pid)
+    if is_open is not None:
+        query = query.where(incidents.c.closed_at.is_(None) if is_open else incidents.c.closed_at.is_not(None))
+    if check_id is not None:
+        query = query.where(incidents.c.source_kind == OF_CHECK, incidents.c.source_id == check_id)
+    if before is not None:
+        opened_at, incident_id = before
+        same = sa.and_(incidents.c.opened_at == opened_at, incidents.c.id < incident_id)
+        query = query.where(sa.or_(incidents.c.opened_at < opened_at, same))
+    query = query.order_by(incidents.c.opened_at.desc(), incidents.c.id.desc()).limit(limit)
+    found: Sequence[Row[Any]] = (await read.execute(query)).all()
+    return found
+
+
+def _select(pid: int) -> Select[Any]:
+    of_check = sa.and_(
+        checks.c.pid == incidents.c.pid, checks.c.id == incidents.c.source_id, incidents.c.source_kind == OF_CHECK
+    )
+    name = sa.func.coalesce(checks.c.name, incidents.c.source_name).label("check_name")
+    return sa.select(incidents, name).outerjoin(checks, of_check).where(incidents.c.pid == pid)
+
+
+# --- what belongs to one -----------------------------------------------------------------------------
+
+
+async def flips_of(read: AsyncConnection, incident: Row[Any]) -> Sequence[Row[Any]]:
+    """In order: the one that opened it, and the one that closed it if there was one."""
+    query = sa.select(flips).where(
+        flips.c.pid == incident.pid, flips.c.check_id == incident.source_id, flips.c.incident_id == incident.id
+    )
+    return (await read.execute(query.order_by(flips.c.flip_no))).all()
+
+
+async def run_of(read: AsyncConnection, flip: Row[Any]) -> Row[Any] | None:
+    """The run by which a flip came about; None: there was none, or it is not kept any more."""
+    if flip.run_id is None:
+        return None
+    query = sa.select(runs).where(runs.c.pid == flip.pid, runs.c.check_id == flip.check_id, runs.c.id == flip.run_id)
+    return (await read.execute(query)).first()
+
+
+async def told_of(read: AsyncConnection, pid: int, of_flips: Sequence[Row[Any]]) -> list[NotificationView]:
+    """Who was told of these flips, and how each delivery went, newest first."""
+    keys = [flip_key(flip.check_id, flip.flip_no) for flip in of_flips]
+    return await notifications.notifications_of(read, pid, keys, limit=_MOST_NOTIFICATIONS)
+
+
+async def notes_of(read: AsyncConnection, pid: int, incident_id: int) -> list[Note]:
+    """All of them, oldest first; their number is bounded."""
+    query = sa.select(incident_notes).where(incident_notes.c.pid == pid, incident_notes.c.incident_id == incident_id)
+    rows = await read.execute(query.order_by(incident_notes.c.id))
+    return [Note(id=row.id, at=row.at, actor=row.actor, text=row.text) for row in rows]

@@ -1,0 +1,158 @@
+"""Incidents follow on flips: one that begins a down span opens an incident, the one that ends the span closes it.
+
+Called with the flips of a batch, in their transaction and under the locks of their checks. Why a check
+flips is decided in core/check.py. A batch without such a flip costs nothing here: no statement.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from heartfly.core.values import Flip
+from heartfly.core.words import Status
+from heartfly.db.changes import Tx
+from heartfly.db.ids import IdSource
+from heartfly.db.models import checks, incidents
+from heartfly.db.prepared import Prepared, among
+
+OF_CHECK = "check"
+"""The one kind of source that there is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A flip that begins or ends a down span. `explain`: why it began, in a sentence or two."""
+
+    pid: int
+    check_id: int
+    check_uuid: str
+    check_name: str
+    flip: Flip
+    explain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    id: int
+    uuid: str
+
+
+FlipKey = tuple[int, int]
+"""(check_id, flip_no)"""
+
+
+def touches_down(flip: Flip) -> bool:
+    return flip.to_status is Status.DOWN or flip.from_status is Status.DOWN
+
+
+def follow(tx: Tx, turns: Sequence[Turn], *, ids: IdSource, now: datetime) -> Mapping[FlipKey, Incident]:
+    """Open and close what these flips, given in order, begin and end. Tells which incident each belongs to.
+
+    A check that went down before there were incidents may have none to close. One that was left open by a version
+    that knew nothing of them ends where the next begins.
+    """
+    if not turns:
+        return {}
+    current = _open(tx, turns)
+    ended: list[_Span] = []
+    begun: list[_Span] = []
+    found: dict[FlipKey, Incident] = {}
+    for turn in turns:
+        key, span = (turn.check_id, turn.flip.flip_no), current.pop(turn.check_id, None)
+        if span is not None:
+            span.end(turn.flip)
+            if span.turn is None:
+                ended.append(span)
+            if turn.flip.from_status is Status.DOWN:
+                found[key] = span.incident
+        if turn.flip.to_status is Status.DOWN:
+            span = _Span(turn.pid, Incident(ids.next(now), str(uuid.uuid4())), turn.flip.at, turn)
+            current[turn.check_id] = span
+            begun.append(span)
+            found[key] = span.incident
+    _CLOSE.run(tx, [span.closing_row() for span in ended])  # first: of a check only one may be open
+    _INSERT.run(tx, [span.whole_row(span.turn) for span in begun if span.turn is not None])
+    return found
+
+
+@dataclass(slots=True)
+class _Span:
+    """`turn` None: it began in an earlier transaction."""
+
+    pid: int
+    incident: Incident
+    opened_at: datetime
+    turn: Turn | None = None
+    closed_at: datetime | None = None
+    ended_by: str | None = None
+    disproved: bool = False
+
+    def end(self, flip: Flip) -> None:
+        self.closed_at = max(flip.at, self.opened_at)
+        self.ended_by = flip.reason.value if flip.from_status is Status.DOWN else None
+        self.disproved = flip.retracts_flip_no is not None
+
+    def closing_row(self) -> dict[str, Any]:
+        return {
+            "b_pid": self.pid,
+            "b_id": self.incident.id,
+            "closed_at": self.closed_at,
+            "ended_by": self.ended_by,
+            "disproved": self.disproved,
+        }
+
+    def whole_row(self, turn: Turn) -> dict[str, Any]:
+        return {
+            "pid": self.pid,
+            "id": self.incident.id,
+            "uuid": self.incident.uuid,
+            "source_kind": OF_CHECK,
+            "source_id": turn.check_id,
+            "source_uuid": turn.check_uuid,
+            "source_name": turn.check_name,
+            "explain": turn.explain,
+            "opened_at": self.opened_at,
+            "closed_at": self.closed_at,
+            "cause": turn.flip.reason.value,
+            "ended_by": self.ended_by,
+            "disproved": self.disproved,
+            "acked_at": None,
+            "acked_by": None,
+        }
+
+
+def _open(tx: Tx, turns: Sequence[Turn]) -> dict[int, _Span]:
+    rows = _OPEN.rows(tx, pids=list({turn.pid for turn in turns}), ids=list({turn.check_id for turn in turns}))
+    return {row.source_id: _Span(row.pid, Incident(row.id, row.uuid), row.opened_at) for row in rows}
+
+
+def _select_open(tx: Tx) -> sa.Select[Any]:
+    """By way of the checks: from lists alone SQLite would read every incident of their projects."""
+    of_check = sa.and_(
+        incidents.c.pid == checks.c.pid,
+        incidents.c.source_kind == sa.literal_column(f"'{OF_CHECK}'"),
+        incidents.c.source_id == checks.c.id,
+        incidents.c.closed_at.is_(None),
+    )
+    return (
+        sa.select(incidents.c.pid, incidents.c.id, incidents.c.uuid, incidents.c.source_id, incidents.c.opened_at)
+        .join_from(checks, incidents, of_check)
+        .where(among(tx, checks.c.pid, "pids"), among(tx, checks.c.id, "ids"))
+    )
+
+
+_OPEN = Prepared(_select_open)
+_INSERT = Prepared(lambda _: sa.insert(incidents))
+_CLOSE = Prepared(
+    lambda _: (
+        sa.update(incidents)
+        .where(incidents.c.pid == sa.bindparam("b_pid"), incidents.c.id == sa.bindparam("b_id"))
+        .values({name: sa.bindparam(name) for name in ("closed_at", "ended_by", "disproved")})
+    )
+)

@@ -1,0 +1,50 @@
+"""Two nodes that revoke at once leave a project a key that may administer it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.accounts.commands import create_project
+from heartfly.accounts.key_commands import LastAdminKeyError, revoke_key
+from heartfly.accounts.keys import Scope, make_key
+from heartfly.audit.record import CLI
+from heartfly.clock import SystemClock
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.db.models import api_keys
+from tests.checks.test_commands_race import at_once
+from tests.world import SEALER
+
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
+
+AT = datetime(2026, 3, 2, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def nodes(postgres_url: str, tmp_path: Path) -> Iterator[tuple[Database, Database]]:
+    one, two = (Database(url=postgres_url, data_dir=tmp_path, clock=SystemClock(), node_id=n) for n in (1, 2))
+    yield one, two
+    one.close()
+    two.close()
+
+
+def test_of_the_last_two_keys_that_administer_one_stays(nodes: tuple[Database, Database]) -> None:
+    ids, admin = IdSource(3), frozenset({Scope.ADMIN})
+    pid = nodes[0].transaction(
+        lambda tx: create_project(tx, slug="main", name="Main", zone="UTC", sealer=SEALER, at=AT, ids=ids).pid
+    )
+    nodes[0].transaction(lambda tx: make_key(tx, pid, name="second", scopes=admin, at=AT, ids=ids))
+    rows = nodes[0].transaction(
+        lambda tx: tx.conn.execute(sa.select(api_keys.c.id, api_keys.c.scopes).order_by(api_keys.c.id)).all()
+    )
+    both = iter([str(row.id) for row in rows if "admin" in row.scopes])
+
+    done = at_once(nodes, lambda tx, ids: revoke_key(tx, pid, next(both), actor=CLI, at=AT, ids=ids))
+
+    assert done[0] is None
+    assert isinstance(done[1], LastAdminKeyError)
