@@ -37,6 +37,7 @@ from heartfly.api.v1 import (
     wire,
     wire_accounts,
     wire_channels,
+    wire_explain,
     wire_incidents,
 )
 from heartfly.clock import Clock
@@ -57,6 +58,7 @@ _HANDLERS = (
     checks.pause_check,
     checks.resume_check,
     checks.next_times,
+    checks.explain_check,
     pings.list_pings,
     pings.ping_body,
     flips.list_flips,
@@ -136,7 +138,14 @@ def _document() -> bytes:
     unserved = Litestar([routes], request_class=ApiRequest, openapi_config=told, logging_config=None)
     document = unserved.openapi_schema.to_schema()
     # The framework's own shapes lack what is refused (unknown fields) and what is explained (docstrings).
-    ours = (*wire.SHAPES, *wire_channels.SHAPES, *wire_incidents.SHAPES, *wire_accounts.SHAPES, *audit.SHAPES)
+    ours = (
+        *wire.SHAPES,
+        *wire_channels.SHAPES,
+        *wire_explain.SHAPES,
+        *wire_incidents.SHAPES,
+        *wire_accounts.SHAPES,
+        *audit.SHAPES,
+    )
     _, shapes = msgspec.json.schema_components(ours, ref_template="#/components/schemas/{name}")
     document["components"]["schemas"] = document["components"]["schemas"] | shapes
     return msgspec.json.encode(document)

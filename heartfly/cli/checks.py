@@ -12,6 +12,7 @@ from heartfly.cli.output import (
     AS_JSON,
     DURATION,
     counted,
+    plain,
     print_facts,
     print_json,
     print_table,
@@ -176,6 +177,47 @@ def _facts(check: Any) -> list[tuple[str, Any]]:
     if check["schedule_error"]:
         facts.append(("schedule error", check["schedule_error"]))
     return facts + ([("description", check["description"])] if check["description"] else [])
+
+
+@checks_group.command("explain")
+@click.argument("check")
+@AS_JSON
+@connected()
+def explain(*, check: str, as_json: bool, api: Client) -> None:
+    """Say why a check has its status, by its slug or id: what is expected of it, until when, and what we heard."""
+    found = find(api, check)
+    told = api.call("GET", f"/v1/checks/{part(found['id'])}/explain")
+    if as_json:
+        print_json(told)
+        return
+    click.echo(plain(f"{found['name']} is {told['status']}."))
+    for sentence in (*told["sentences"], *told["notices"]):
+        click.echo(plain(f"  {sentence}"))
+    click.echo()
+    print_facts(_reasons(told))
+
+
+def _reasons(told: Any) -> list[tuple[str, str]]:
+    slot, schedule = told["slot"], told["schedule"]
+    facts = [
+        ("schedule", _schedule(told)),
+        ("dialect", schedule["dialect"] if schedule["kind"] == "cron" else "-"),
+        ("grace", seconds(told["grace"])),
+        ("max run", seconds(told["max_run"]) if told["max_run"] is not None else "the grace"),
+        ("slot", f"{slot['expected_at']} to {slot['closes_at']}" if slot else "-"),
+        ("goes down", told["goes_down_at"] or "-"),
+    ]
+    facts += [("run", f"{run['started_at']}, hung at {run['ends_by']}") for run in told["runs"]]
+    facts += [("could not hear", f"{one['from_at']} to {one['to_at']} ({one['touches']})") for one in told["blind"]]
+    facts.append(("unverified", f"{told['unverified_in_row']} in a row"))
+    facts += [("gate", _gate(gate, broken=gate in told["broken_gates"])) for gate in told["gates"]]
+    for name, signal in (("last end", told["last_end"]), ("newest ping", told["newest_ping"])):
+        facts.append((name, f"{signal['kind']} at {signal['at']}" if signal else "-"))
+    return facts + ([("incident", told["incident"])] if told["incident"] else [])
+
+
+def _gate(gate: Any, *, broken: bool) -> str:
+    return f"{gate['metric']} {gate['op']} {gate['value']} ({gate['level']}{', broken' if broken else ''})"
 
 
 def _schedule(check: Any) -> str:

@@ -59,11 +59,11 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str | Text]]) -
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(_plain(cell)) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row))
     console.print(table)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """What a job or a stranger named must not steer the terminal."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
@@ -79,7 +79,7 @@ def print_facts(facts: Sequence[tuple[str, str | Text]]) -> None:
 
 
 def _plain_lines(text: str) -> list[str]:
-    return [_plain(line) for line in text.splitlines()] or [""]
+    return [plain(line) for line in text.splitlines()] or [""]
 
 
 def status(check: Any) -> Text:

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from heartfly.core import gates as gate_rules
 from heartfly.core.gates import Gate, Level
-from heartfly.core.values import Blind, Check, Flip, Past, Rules, Run, Signal, Step, Unverified, replace
+from heartfly.core.values import Blind, Check, Flip, Past, Rules, Run, Signal, Slot, Step, Unverified, replace
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
 
 MAX_OPEN_RUNS = 100
@@ -490,6 +490,19 @@ def _slot_closes_at(check: Check) -> datetime | None:
     closes = check.expected_at + check.rules.grace
     held = max((_ends_by(check, run) for run in check.open_runs if _holds_slot(check, run)), default=closes)
     return max(closes, min(held, closes + check.rules.run_limit))
+
+
+def current_slot(check: Check) -> Slot | None:
+    """For who explains: the slot as it is judged. None: nothing is expected."""
+    closes_at = _slot_closes_at(check)
+    if closes_at is None or check.expected_at is None:
+        return None
+    return Slot(
+        expected_at=check.expected_at,
+        counts_from=_may_come_from(check, check.expected_at),
+        closes_at=closes_at,
+        held_by=tuple(run.id for run in check.open_runs if _holds_slot(check, run)),
+    )
 
 
 def _holds_slot(check: Check, run: Run) -> bool:

@@ -195,6 +195,17 @@ class Flip:
 
 
 @value(frozen=True, kw_only=True)
+class Slot:
+    """The slot that is open, or opens next. Successes from `counts_from` on are for it; at `closes_at` it is missed."""
+
+    expected_at: datetime
+    counts_from: datetime
+    closes_at: datetime
+    held_by: tuple[int, ...] = ()
+    """Ids of the runs under way that may hold it open beyond the grace."""
+
+
+@value(frozen=True, kw_only=True)
 class Unverified:
     """A slot or run that a blind interval touched: no flip, one digest."""
 

@@ -191,6 +191,14 @@ async def test_the_page_about_the_api_explains_every_field_of_an_incident(docume
         assert f"`{name}`" in section, name
 
 
+async def test_the_page_about_the_api_explains_every_field_of_an_explanation(document: Any) -> None:
+    page = DOCS.read_text(encoding="utf-8")
+    section = page[page.index("## An explanation") : page.index("## A channel")]
+
+    for name in document["components"]["schemas"]["ExplainOut"]["properties"]:
+        assert f"`{name}`" in section, name
+
+
 async def test_no_page_is_served_that_would_load_from_elsewhere(house: House) -> None:
     for path in ("/schema", "/schema/swagger", "/schema/redoc", "/docs", "/v1/docs", "/v1"):
         assert 404 == (await house.full("GET", path)).status

@@ -34,6 +34,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("POST", "/v1/checks/{check_id}/pause"): (None, 200),
     ("POST", "/v1/checks/{check_id}/resume"): (None, 200),  # the row above paused it
     ("GET", "/v1/checks/{check_id}/next"): (None, 200),
+    ("GET", "/v1/checks/{check_id}/explain"): (None, 200),
     ("GET", "/v1/checks/{check_id}/pings"): (None, 200),
     ("GET", "/v1/checks/{check_id}/pings/{n}/body"): (None, 200),
     ("GET", "/v1/checks/{check_id}/flips"): (None, 200),

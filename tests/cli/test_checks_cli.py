@@ -118,6 +118,34 @@ def test_a_check_is_shown_with_its_last_runs_and_flips(run: Run) -> None:
     )
 
 
+def test_a_check_explains_itself_to_people_and_to_machines(run: Run) -> None:
+    made = json.loads(ok(run("checks", "create", "why", "--cron", "30 2 * * *", "--zone", "Europe/Berlin", "--json")))
+    for action in ("", "/start", "/3"):
+        urllib.request.urlopen(made["ping_url"] + action, data=b"").close()
+    urllib.request.urlopen(made["ping_url"] + "/start", data=b"").close()
+
+    said = ok(run("checks", "explain", "why"))
+    machine = json.loads(ok(run("checks", "explain", made["id"], "--json")))
+
+    assert said.startswith("why is down.\n  It is down since ")
+    assert "The job ended with exit status 3. It stays down until its next success." in said
+    assert re.search(r"^dialect +cron$", said, re.MULTILINE)
+    assert re.search(r"^slot +-$", said, re.MULTILINE)
+    assert re.search(r"^run +\S+, hung at \S+$", said, re.MULTILINE)
+    assert re.search(rf"^incident +{machine['incident']}$", said, re.MULTILINE)
+    assert ("down", 1) == (machine["status"], len(machine["runs"]))
+
+
+def test_a_check_that_is_new_explains_that(run: Run) -> None:
+    ok(run("checks", "create", "fresh", "--period", "1h"))
+
+    said = ok(run("checks", "explain", "fresh"))
+
+    assert "It is new: nothing is expected until its first success." in said
+    assert re.search(r"^newest ping +-$", said, re.MULTILINE)
+    assert "There is no check with the slug or id nothing" in run("checks", "explain", "nothing").output
+
+
 def test_a_check_is_paused_resumed_and_deleted_by_its_slug_or_id(run: Run) -> None:
     made = json.loads(ok(run("checks", "create", "short life", "--json")))
 

@@ -12,8 +12,10 @@ from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, pl
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
 from heartfly.api.v1.wire import CheckOut, CheckPage, NextOut, check_out
+from heartfly.api.v1.wire_explain import ExplainOut, explain_out
 from heartfly.checks import commands, history, queries
 from heartfly.checks.config import CheckIn
+from heartfly.checks.explained import explained
 from heartfly.checks.queries import Wanted
 from heartfly.checks.rows import schedule_of
 from heartfly.checks.turn import in_turn
@@ -166,6 +168,14 @@ async def next_times(
     except (InvalidValueError, ValueError) as error:
         raise ConflictError(f"its next times cannot be worked out: {error}") from error
     return NextOut(times, describe(schedule), notices(schedule, now, min(times[-1:] or [now + _A_YEAR])))
+
+
+@get("/checks/{check_id:str}/explain", summary="Why it has its status", responses=told_as(404), tags=["checks"])
+async def explain_check(request: ApiRequest, check_id: FromPath[str]) -> ExplainOut:
+    """From its schedule, its slot, its runs and our own deafness: every fact by itself, and the same in sentences."""
+    now = request.api.clock.now()
+    async with request.api.database.read() as read:
+        return explain_out(await explained(read, request.caller.pid, check_id, now=now), now=now)
 
 
 async def _told(request: ApiRequest, check_id: str, *, status: int = 200) -> Response[CheckOut]:

@@ -84,15 +84,14 @@ def check_out(row: Row[Any], channels: Sequence[str], *, base_url: str, now: dat
         running=running,
         # A run under way is not lateness: the rule of core/check.py.
         late=watched and not running and row.expected_at is not None and row.expected_at <= now,
-        schedule=_schedule(row),
-        schedule_text=_schedule_text((row.kind, row.period_s, row.expression, row.zone, row.dialect))
-        or schedule_words(row),
+        schedule=schedule_out(row),
+        schedule_text=schedule_text(row),
         schedule_error=row.schedule_error,
         grace=row.grace_s,
         max_run=row.max_run_s,
         methods=row.methods,
-        filters=msgspec.json.decode(row.filters, type=FiltersIn) if row.filters else FiltersIn(),
-        gates=msgspec.json.decode(row.gates, type=list[GateIn]) if row.gates else [],
+        filters=filters_out(row),
+        gates=gates_out(row),
         sticky=row.sticky,
         channels=list(channels),
         ping_url=f"{base_url}/ping/{row.ping_uuid}" if with_secret else None,
@@ -107,14 +106,26 @@ def check_out(row: Row[Any], channels: Sequence[str], *, base_url: str, now: dat
     )
 
 
-def _schedule(row: Row[Any]) -> ScheduleIn:
+def schedule_out(row: Row[Any]) -> ScheduleIn:
     if row.kind == "period":
         return ScheduleIn(kind=row.kind, period=row.period_s, zone=row.zone, dialect=row.dialect)
     return ScheduleIn(kind=row.kind, expression=row.expression, zone=row.zone, dialect=row.dialect)
 
 
+def filters_out(row: Row[Any]) -> FiltersIn:
+    return msgspec.json.decode(row.filters, type=FiltersIn) if row.filters else FiltersIn()
+
+
+def gates_out(row: Row[Any]) -> list[GateIn]:
+    return msgspec.json.decode(row.gates, type=list[GateIn]) if row.gates else []
+
+
+def schedule_text(row: Row[Any]) -> str:
+    return _described((row.kind, row.period_s, row.expression, row.zone, row.dialect)) or schedule_words(row)
+
+
 @lru_cache(maxsize=4096)
-def _schedule_text(timing: Timing) -> str:
+def _described(timing: Timing) -> str:
     """In plain English; empty when the schedule, once good, can no longer be read (a zone that was removed)."""
     try:
         return describe(schedule_of(timing))

@@ -1,0 +1,135 @@
+"""Everything that explains the status of one check, read together. What it means is worded in core/verdict.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.checks import queries
+from heartfly.checks.rows import check_of, run_of, schedule_of
+from heartfly.checks.wording import schedule_words
+from heartfly.core.describe import notices
+from heartfly.core.schedule import Dialect, Kind
+from heartfly.core.values import Blind, Flip
+from heartfly.core.verdict import LastFlip, Newest, Verdict, asks_since, verdict
+from heartfly.core.words import PingKind, Reason, Status
+from heartfly.db.models import blind_intervals, flips, incidents, pings, run_metrics, runs
+from heartfly.errors import InvalidValueError
+from heartfly.incidents.spans import OF_CHECK
+
+_MOST_INTERVALS = 100
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """`row`: of the check. `causes`: of each blind interval, by its id. `incident`: the open one's public id."""
+
+    row: Row[Any]
+    verdict: Verdict
+    newest: Newest | None
+    causes: Mapping[int, str]
+    incident: str | None
+    notices: list[str]
+    """What clock changes do to its schedule in the day before and the day after it is expected."""
+
+
+async def explained(read: AsyncConnection, pid: int, uuid: str, *, now: datetime) -> Explanation:
+    """NotFoundError, for a check of another project too."""
+    row = await queries.find(read, pid, uuid)
+    open_runs = sa.select(runs).where(runs.c.pid == pid, runs.c.check_id == row.id, runs.c.outcome.is_(None))
+    found = (await read.execute(open_runs.order_by(runs.c.started_at))).all() if row.n_open_runs else []
+    check = check_of(row, tuple(run_of(run) for run in found))
+    incident = await _open_incident(read, row)
+    last = await _last_flip(read, row, said=incident.explain if incident is not None else "")
+    deaf = await _blind(read, asks_since(check, last))
+    newest = await _newest(read, row)
+    return Explanation(
+        row=row,
+        verdict=verdict(
+            check,
+            now=now,
+            schedule=_words(row),
+            last=last,
+            newest=newest,
+            blind=[Blind(id=one.id, from_at=one.from_at, to_at=one.to_at) for one in deaf],
+        ),
+        newest=newest,
+        causes={one.id: one.cause for one in deaf},
+        incident=incident.uuid if incident is not None else None,
+        notices=_notices(row),
+    )
+
+
+def _words(row: Row[Any]) -> str:
+    words = schedule_words(row)
+    is_cron = row.kind == Kind.CRON.value and row.dialect != Dialect.CRON.value
+    return f"{words}, as {row.dialect} runs it" if is_cron else words
+
+
+def _notices(row: Row[Any]) -> list[str]:
+    if row.expected_at is None:
+        return []
+    try:
+        schedule = schedule_of((row.kind, row.period_s, row.expression, row.zone, row.dialect))
+        return notices(schedule, row.expected_at - _DAY, row.expected_at + _DAY)
+    except (InvalidValueError, ValueError):
+        return []  # the check shows a schedule error
+
+
+async def _open_incident(read: AsyncConnection, row: Row[Any]) -> Row[Any] | None:
+    if row.status != Status.DOWN.value:
+        return None
+    query = sa.select(incidents).where(
+        incidents.c.pid == row.pid,
+        incidents.c.source_kind == OF_CHECK,
+        incidents.c.source_id == row.id,
+        incidents.c.closed_at.is_(None),
+    )
+    return (await read.execute(query)).first()
+
+
+async def _last_flip(read: AsyncConnection, row: Row[Any], *, said: str) -> LastFlip | None:
+    of_flip = sa.and_(runs.c.pid == flips.c.pid, runs.c.check_id == flips.c.check_id, runs.c.id == flips.c.run_id)
+    mine = (flips.c.pid == row.pid, flips.c.check_id == row.id, flips.c.flip_no == row.flip_no)
+    flip = (await read.execute(sa.select(flips).where(*mine))).first()
+    if flip is None:
+        return None
+    run = (await read.execute(sa.select(runs).join(flips, of_flip).where(*mine))).first()
+    figures = sa.select(run_metrics.c.name, run_metrics.c.value).where(
+        run_metrics.c.pid == row.pid, run_metrics.c.check_id == row.id, run_metrics.c.run_id == flip.run_id
+    )
+    value = Flip(
+        flip_no=flip.flip_no,
+        at=flip.at,
+        from_status=Status(flip.from_status),
+        to_status=Status(flip.to_status),
+        reason=Reason(flip.reason),
+        run=run_of(run) if run is not None else None,
+    )
+    metrics = {one.name: one.value for one in await read.execute(figures)} if run is not None else {}
+    return LastFlip(flip=value, metrics=metrics, said=said)
+
+
+async def _newest(read: AsyncConnection, row: Row[Any]) -> Newest | None:
+    """None also if it is not kept: above its rate limit a check's pings leave no row."""
+    query = sa.select(pings.c.kind, pings.c.received_at).where(
+        pings.c.pid == row.pid, pings.c.check_id == row.id, pings.c.n == row.n_pings
+    )
+    found = (await read.execute(query)).first()
+    return None if found is None else Newest(PingKind(found.kind), found.received_at)
+
+
+async def _blind(read: AsyncConnection, since: datetime | None) -> list[Row[Any]]:
+    """Oldest first; of very many the latest."""
+    if since is None:
+        return []
+    query = sa.select(blind_intervals).where(blind_intervals.c.to_at >= since)
+    found = (await read.execute(query.order_by(blind_intervals.c.to_at.desc()).limit(_MOST_INTERVALS))).all()
+    return sorted(found, key=lambda one: (one.from_at, one.id))

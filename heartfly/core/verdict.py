@@ -1,0 +1,272 @@
+"""Why a check has the status that it has now: what is expected of it, until when, and what speaks for or against it.
+
+Facts, and a few sentences made of them, from the check as it is stored. Nothing is decided here, but in
+check.py; why one flip happened is worded in explain.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from heartfly.core import gates as gate_rules
+from heartfly.core.check import current_slot
+from heartfly.core.explain import explain, explain_blind, span, utc
+from heartfly.core.gates import Gate, Level
+from heartfly.core.values import Blind, Check, Flip, Run, Slot, replace
+from heartfly.core.words import PingKind, Reason, Status
+
+_MOST_NAMED = 3
+
+
+class Touches(StrEnum):
+    """What of the check a blind interval touches."""
+
+    SLOT = "slot"  # the one that is open, or opens next
+    RUN = "run"  # one that is under way
+    EXCUSED = "excused"  # the slot before, which it excused
+    ALARM = "alarm"  # the slot whose silence is the present alarm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastFlip:
+    """The flip that gave the check its status. `said`: the sentence that was frozen with it; empty: there is none."""
+
+    flip: Flip
+    metrics: Mapping[str, Decimal] = field(default_factory=dict)
+    """Of its run, as far as they are kept."""
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest ping of all, ignored ones too."""
+
+    kind: PingKind
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A run that is open. At `ends_by` it is hung."""
+
+    run: Run
+    started_at: datetime
+    ends_by: datetime
+    holds_slot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    blind: Blind
+    what: Touches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    is_late: bool
+    slot: Slot | None
+    runs: tuple[UnderWay, ...]
+    blind: tuple[Touch, ...]
+    broken_gates: tuple[Gate, ...]
+    """By the figures that gave it its status, of its gates as they are now."""
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    check: Check
+    now: datetime
+    schedule: str
+    slot: Slot | None
+    runs: tuple[UnderWay, ...]
+    blind: tuple[Touch, ...]
+    broken: tuple[Gate, ...]
+    last: LastFlip | None
+
+    def touching(self, what: Touches) -> Iterator[Blind]:
+        return (touch.blind for touch in self.blind if touch.what is what)
+
+
+def asks_since(check: Check, last: LastFlip | None) -> datetime | None:
+    """Blind intervals that ended before this explain nothing. None: none does."""
+    slot = current_slot(check)
+    instants = [] if slot is None else [slot.counts_from]
+    instants += [run.started_at for run in check.open_runs if run.started_at is not None]
+    if check.unverified_in_row and check.anchor_at is not None:
+        instants.append(check.anchor_at)
+    if (alarm := _alarm(check, last)) is not None:
+        instants.append(alarm[0])
+    return min(instants, default=None)
+
+
+def verdict(
+    check: Check,
+    *,
+    now: datetime,
+    schedule: str,
+    last: LastFlip | None = None,
+    newest: Newest | None = None,
+    blind: Sequence[Blind] = (),
+) -> Verdict:
+    """`schedule`: in words. `blind`: the intervals that end at or after `asks_since`."""
+    slot = current_slot(check)
+    runs = tuple(_under_way(check, run, slot) for run in check.open_runs)
+    touches = tuple(Touch(one, what) for one in blind for what in _touched(one, check, slot, runs, last))
+    broken = _broken(check, last)
+    known = _Known(
+        check=check, now=now, schedule=schedule, slot=slot, runs=runs, blind=touches, broken=broken, last=last
+    )
+    parts = (_status(known), *_ignored(newest), *_expectation(known), *_under_way_words(known), *_deafness(known))
+    return Verdict(
+        is_late=slot is not None and slot.expected_at <= now and not runs,
+        slot=slot,
+        runs=runs,
+        blind=touches,
+        broken_gates=broken,
+        sentences=parts,
+    )
+
+
+# --- facts -------------------------------------------------------------------------------------------
+
+
+def _under_way(check: Check, run: Run, slot: Slot | None) -> UnderWay:
+    assert run.started_at is not None
+    holds_slot = slot is not None and run.id in slot.held_by
+    return UnderWay(run, run.started_at, run.started_at + check.rules.run_limit, holds_slot)
+
+
+def _touched(
+    one: Blind, check: Check, slot: Slot | None, runs: Sequence[UnderWay], last: LastFlip | None
+) -> Iterator[Touches]:
+    if slot is not None and one.touches(slot.counts_from, slot.closes_at):
+        yield Touches.SLOT
+    if any(one.touches(run.started_at, run.ends_by) for run in runs):
+        yield Touches.RUN
+    if check.unverified_in_row and one.to_at == check.anchor_at:
+        yield Touches.EXCUSED  # the life of the check counts from its end
+    if (alarm := _alarm(check, last)) is not None and one.touches(*alarm):
+        yield Touches.ALARM
+
+
+def _alarm(check: Check, last: LastFlip | None) -> tuple[datetime, datetime] | None:
+    """The slot that was missed though we could not hear all of it, from the first instant that may have counted."""
+    if check.status_reason is not Reason.MISSED_TWICE_UNVERIFIED or last is None or last.flip.run is None:
+        return None
+    opened = last.flip.run.slot_at or last.flip.at
+    return opened - check.rules.grace, last.flip.at
+
+
+def _broken(check: Check, last: LastFlip | None) -> tuple[Gate, ...]:
+    if check.status_reason is not Reason.GATE or last is None:
+        return ()
+    return gate_rules.broken(check.rules.gates, last.metrics)
+
+
+# --- words -------------------------------------------------------------------------------------------
+
+
+def _status(known: _Known) -> str:
+    check, since = known.check, utc(known.check.status_since)
+    match check.status:
+        case Status.NEW if check.status_reason is Reason.RESUMED:
+            return f"It is new since {since}, when somebody resumed it: nothing is expected until its next success."
+        case Status.NEW:
+            return "It is new: nothing is expected until its first success."
+        case Status.UP if check.status_reason is Reason.RETRACTED:
+            return f"It is up: a success reached Heartfly late and took the alarm of {since} back."
+        case Status.UP:
+            return f"It is up since {since}, when a success came."
+        case Status.DEGRADED:
+            return f"It is degraded since {since}: a success came, but {_figures(known)}."
+        case Status.DOWN:
+            enough = " whose figures hold" if any(gate.level is Level.FAIL for gate in check.rules.gates) else ""
+            return f"It is down since {since}. {_alarm_words(known)} It stays down until its next success{enough}."
+        case _:  # paused
+            ends = (
+                "only a resume ends that" if check.rules.sticky else "a resume ends that, or its next success or fail"
+            )
+            return f"It is paused since {since}: nothing is expected, and {ends}."
+
+
+def _alarm_words(known: _Known) -> str:
+    last = known.last
+    if last is None:
+        return "Why is not known any more."
+    if last.said:
+        return last.said
+    if last.flip.reason is Reason.GATE:
+        return f"A success came, but {_figures(known)}."
+    return explain(last.flip, _as_it_was(known.check, last.flip), schedule=known.schedule)
+
+
+def _as_it_was(check: Check, flip: Flip) -> Check:
+    """With the grace by which the slot was missed: it may have been edited since."""
+    if flip.run is None or flip.run.slot_at is None:
+        return check
+    return replace(check, rules=replace(check.rules, grace=flip.at - flip.run.slot_at))
+
+
+def _figures(known: _Known) -> str:
+    if not known.broken:
+        return "its figures broke a gate that has been changed since, or they are not kept any more"
+    return "its figures break " + ", ".join(f"{gate.metric} {gate.op} {gate.value}" for gate in known.broken)
+
+
+def _ignored(newest: Newest | None) -> Iterator[str]:
+    if newest is not None and newest.kind is PingKind.IGNORED:
+        yield f"Its newest ping, at {utc(newest.at)}, was ignored: by its method, its words, or a pause that is sticky."
+
+
+def _expectation(known: _Known) -> Iterator[str]:
+    check, slot = known.check, known.slot
+    if check.status not in {Status.UP, Status.DEGRADED}:
+        return
+    if check.schedule_error is not None:
+        yield f"When it is expected next cannot be worked out: {check.schedule_error}."
+    if slot is None:
+        if check.schedule_error is None:
+            yield f"Its schedule ({known.schedule}) has no further time, so nothing more is expected."
+        return
+    closes, grace = utc(slot.closes_at), check.rules.grace
+    until = f"in time until {closes}"
+    if slot.closes_at > slot.expected_at + grace:
+        until += ", as a run that is under way may take so long"
+    else:
+        until += f", the end of the grace of {span(grace)}"
+    if known.now >= slot.closes_at:
+        yield f"A success was expected by {closes} ({known.schedule}): that is about to be judged."
+    elif known.now >= slot.expected_at:
+        yield f"A success was expected at {utc(slot.expected_at)} ({known.schedule}) and has not come; it is {until}."
+    else:
+        yield f"A success is expected at {utc(slot.expected_at)} ({known.schedule}), and {until}."
+
+
+def _under_way_words(known: _Known) -> Iterator[str]:
+    for one in known.runs[:_MOST_NAMED]:
+        if known.now >= one.ends_by:
+            yield f"The run that started at {utc(one.started_at)} is over its limit: that is about to be judged."
+        else:
+            yield f"A run is under way since {utc(one.started_at)}; it may take until {utc(one.ends_by)}."
+    if (more := len(known.runs) - _MOST_NAMED) > 0:
+        yield f"{more} more {'is' if more == 1 else 'are'} under way."
+
+
+def _deafness(known: _Known) -> Iterator[str]:
+    excused = known.check.unverified_in_row > 0
+    before = list(known.touching(Touches.EXCUSED))
+    for one in before:
+        yield f"{explain_blind(one)} That excused the slot before."
+    if excused and not before:
+        yield "The slot before was excused, as Heartfly itself could not hear for part of it."
+    for one in known.touching(Touches.SLOT):
+        then = "it is the second in a row, so silence is an alarm" if excused else "silence is unverified, and no alarm"
+        yield f"{explain_blind(one)} That touches the slot: {then}."
+    for one in known.touching(Touches.RUN):
+        yield f"{explain_blind(one)} That touches a run under way, whose end may have come unheard."
+    for one in known.touching(Touches.ALARM):
+        yield f"{explain_blind(one)} That touches the slot that was missed."
