@@ -65,8 +65,9 @@ async def find_many(
         query = query.where(incidents.c.source_kind == OF_CHECK, incidents.c.source_id == check_id)
     if before is not None:
         opened_at, incident_id = before
-        same = sa.and_(incidents.c.opened_at == opened_at, incidents.c.id < incident_id)
-        query = query.where(sa.or_(incidents.c.opened_at < opened_at, same))
+        # The first condition follows from the second, but by it alone the index is entered at the place.
+        behind = sa.or_(incidents.c.opened_at < opened_at, incidents.c.id < incident_id)
+        query = query.where(incidents.c.opened_at <= opened_at, behind)
     query = query.order_by(incidents.c.opened_at.desc(), incidents.c.id.desc()).limit(limit)
     found: Sequence[Row[Any]] = (await read.execute(query)).all()
     return found

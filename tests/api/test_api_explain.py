@@ -220,12 +220,14 @@ async def test_figures_are_explained_by_the_gates_that_they_break(house: House) 
 
 async def test_a_ping_that_was_ignored_is_named(house: House) -> None:
     check = await house.world.check(START, methods="POST")
-    await house.world.ping(check, START, method="GET")
+    await house.world.ping(check, START, method="POST")
+    await house.world.ping(check, START + MINUTE, method="GET")
 
     found = await explain(house, check)
 
-    assert {"kind": "ignored", "at": "2026-03-02T10:00:00Z"} == found["newest_ping"]
-    assert "Its newest ping, at 2026-03-02 10:00:00 UTC, was ignored" in found["explain"]
+    assert {"kind": "success", "at": "2026-03-02T10:00:00Z"} == found["last_end"]
+    assert {"kind": "ignored", "at": "2026-03-02T10:01:00Z"} == found["newest_ping"]
+    assert "Its newest ping, at 2026-03-02 10:01:00 UTC, was ignored" in found["explain"]
 
 
 async def test_a_calendar_is_explained_with_its_dialect_and_the_clock_change_that_it_meets(

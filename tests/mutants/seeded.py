@@ -85,6 +85,16 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="an incident stays open when its check comes up",
+        file="heartfly/incidents/spans.py",
+        edits=(("            if span.turn is None:\n", "            if span.turn is not None:\n"),),
+        tests=(
+            "tests/incidents/test_spans.py::test_a_failure_opens_an_incident_and_a_success_closes_it",
+            "tests/incidents/test_spans.py::test_a_pause_closes_it",
+            "tests/simulator/test_simulator.py::test_no_alarm_is_false_and_none_is_missing_in_a_few_seeded_days[1]",
+        ),
+    ),
+    Mutant(
         name="a lease ends by the wall clock of its node",
         file="heartfly/monitor/leader.py",
         edits=(("now = sa.func.clock_timestamp()", "now = self._clock.now()"),),
