@@ -14,10 +14,10 @@ def explain(flip: Flip, before: Check, *, schedule: str) -> str:
     match flip.reason:
         case Reason.MISSED | Reason.MISSED_TWICE_UNVERIFIED:
             slot = run.slot_at if run is not None and run.slot_at is not None else flip.at
-            sentence = (
-                f"A success was expected at {utc(slot)} ({schedule}) and none came by {utc(flip.at)}, "
-                f"the end of the grace of {span(before.rules.grace)}."
-            )
+            grace = before.rules.grace
+            held = flip.at > slot + grace
+            end = "though a run under way was waited for" if held else f"the end of the grace of {span(grace)}"
+            sentence = f"A success was expected at {utc(slot)} ({schedule}) and none came by {utc(flip.at)}, {end}."
             if flip.reason is Reason.MISSED_TWICE_UNVERIFIED:
                 sentence += " Heartfly could not hear for part of this slot and of the one before; two in a row count."
             return sentence + _last_heard(before)

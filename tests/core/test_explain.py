@@ -67,3 +67,11 @@ def test_our_own_deafness_is_told_with_its_bounds() -> None:
 )
 def test_a_span_is_told_in_its_two_largest_units(seconds: int, words: str) -> None:
     assert words == span(timedelta(seconds=seconds))
+
+
+def test_a_slot_that_a_run_held_open_did_not_end_with_the_grace() -> None:
+    told = flip(Reason.MISSED, run=RUN, at=T0 + timedelta(hours=3))
+
+    sentence = explain(told, make_check(), schedule="daily")
+
+    assert "none came by 2026-03-02 05:30:00 UTC, though a run under way was waited for." in sentence
