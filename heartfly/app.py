@@ -31,6 +31,7 @@ from heartfly.db.afar import Afar
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
+from heartfly.db.instance import identify
 from heartfly.db.migrate import upgrade
 from heartfly.errors import HeartflyError, StoreError
 from heartfly.logs import logger
@@ -85,6 +86,7 @@ def open_ground(
     )
     try:
         _bring_up_to_date(database)
+        database.transaction(identify)
         sealer = load_or_create(data_dir / "secret.key")
         database.transaction(lambda tx: accounts.refuse_foreign_key(tx, sealer))
     except BaseException:

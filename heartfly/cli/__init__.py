@@ -23,6 +23,8 @@ _COMMANDS: Mapping[str, str] = {
     "project": "heartfly.cli.project:project_group",
     "user": "heartfly.cli.user:user_group",
     "next": "heartfly.cli.next:next_command",
+    "backup": "heartfly.cli.backup:backup",
+    "restore": "heartfly.cli.restore:restore",
 }
 
 

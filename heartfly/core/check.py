@@ -303,7 +303,7 @@ def _unverified_slot(step: Step, run: Run, found: Unverified, now: datetime) -> 
     step = replace(step, runs=(*step.runs, run), unverified=(*step.unverified, replace(found, run=run)))
     # The next slot is the first that opens when we could hear again; those in between are excused with this one.
     # A period counts from there, for a success may have come in the last moment that we could not hear.
-    check = replace(check, unverified_in_row=check.unverified_in_row + 1, anchor_at=found.blind.to_at)
+    check = replace(check, unverified_in_row=max(check.unverified_in_row, 0) + 1, anchor_at=found.blind.to_at)
     after = max(found.blind.to_at - timedelta(microseconds=1), found.to_at - check.rules.grace)
     return _armed(replace(step, check=check), now, after=after)
 

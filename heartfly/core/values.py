@@ -172,6 +172,7 @@ class Check:
     wake_at: datetime | None = None
     late_told_at: datetime | None = None
     unverified_in_row: int = 0
+    """Below zero: it was unverified in a backup that was restored, and the next such slot is excused all the same."""
     schedule_error_at: datetime | None = None
     schedule_error: str | None = None
     open_runs: tuple[Run, ...] = ()

@@ -81,6 +81,9 @@ class Database:
         if self.on_postgres:
             return postgres.writing_engine(self._url)
         self._lock = sqlite.lock(self._path.parent)
+        if (self._path.parent / sqlite.UNFINISHED).exists():
+            self._lock.close()
+            raise StoreError(f"a restore into {self._path.parent} did not end: run `heartfly restore --force` again")
         return sqlite.writing_engine(self._path)
 
     def listen(self, listener: Callable[[Changes], None]) -> None:

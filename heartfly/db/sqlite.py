@@ -26,6 +26,9 @@ from heartfly.errors import OverloadedError, StoreError
 
 Result = TypeVar("Result")
 
+UNFINISHED = "restore-unfinished"
+"""A file beside the database while a restore changes files there: what lies there may not belong together."""
+
 _BUSY, _LOCKED, _IOERR, _CORRUPT, _FULL, _NOTADB = 5, 6, 10, 11, 13, 26
 
 

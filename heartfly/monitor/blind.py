@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
+from heartfly.db.instance import identify
 from heartfly.db.models import blind_intervals, checks, nodes
 from heartfly.logs import logger
 from heartfly.pings.awaited import awaited
@@ -26,6 +27,7 @@ log = logger("heartfly.monitor")
 
 KEPT = timedelta(days=400)
 REFUSALS_APART = timedelta(seconds=10)
+RESTORED = "Heartfly was restored from a backup: what came after it is unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,9 @@ class Beat:
         if heard is None:
             return
         if heard < now:
-            self._record(tx, heard, now, "Heartfly was not running")
+            restored_at = identify(tx).restored_at
+            restored = restored_at is not None and restored_at >= heard
+            self._record(tx, heard, now, RESTORED if restored else "Heartfly was not running")
         tx.conn.execute(
             sa.update(nodes).where(last_life).values(left_at=sa.func.coalesce(nodes.c.left_at, now), fenced_at=now)
         )

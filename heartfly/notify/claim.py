@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from heartfly.config import Alerts
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
+from heartfly.db.instance import identify
 from heartfly.db.models import channels, deliveries, notifications
 from heartfly.notify.again import take_again
 from heartfly.notify.contents import small
@@ -37,8 +38,17 @@ class Claims:
     """Another node was busy with a channel, so there may be more to take in a moment."""
 
 
-def claim(tx: Tx, asks: Sequence[Ask], *, now: datetime, node_id: int, rules: Alerts, ids: IdSource) -> Claims:
-    """Lease what each asking channel may send now, at most its `room`."""
+def claim(
+    tx: Tx,
+    asks: Sequence[Ask],
+    *,
+    now: datetime,
+    node_id: int,
+    rules: Alerts,
+    ids: IdSource,
+    repeats_through: int = 0,
+) -> Claims:
+    """Lease what each asking channel may send now, at most its `room`. `repeats_through`: see pack.py."""
     claims = Claims()
     rows = _channels(tx, asks)
     fresh: list[Packed] = []
@@ -56,7 +66,16 @@ def claim(tx: Tx, asks: Sequence[Ask], *, now: datetime, node_id: int, rules: Al
             claims.work += again
             room -= len(again)
         if ask.fresh and room > 0:
-            packed = pack(tx, ask, channel, room=room, now=now, node_id=node_id, rules=rules)
+            packed = pack(
+                tx,
+                ask,
+                channel,
+                room=room,
+                now=now,
+                node_id=node_id,
+                rules=rules,
+                repeats_through=repeats_through,
+            )
             claims.work += packed.work
             fresh.append(packed)
             if packed.hold_until is not None:
@@ -68,8 +87,14 @@ def claim(tx: Tx, asks: Sequence[Ask], *, now: datetime, node_id: int, rules: Al
     return claims
 
 
-def take_over(tx: Tx, *, now: datetime, node_id: int) -> None:
-    """End the leases of all other processes: only where there can be no other, on SQLite."""
+def take_over(tx: Tx, *, now: datetime, node_id: int) -> int:
+    """Where there can be no other process, on SQLite: end the leases of all others. Return what may be a repeat."""
+    if not tx.on_postgres:
+        _end_leases(tx, now, node_id)
+    return identify(tx).repeats_through
+
+
+def _end_leases(tx: Tx, now: datetime, node_id: int) -> None:
     tx.conn.execute(
         sa.update(deliveries)
         .where(deliveries.c.state == PENDING, deliveries.c.lease_until.is_not(None), deliveries.c.node_id != node_id)

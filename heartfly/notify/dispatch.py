@@ -85,7 +85,8 @@ class Dispatcher:
         self._n_flying = 0
         self._wake = asyncio.Event()
         self._last_asked = 0
-        self._took_over = False
+        self._repeats_through: int | None = None
+        """Alerts up to this id may have been told before a restore; None: not looked yet."""
 
     async def round(self, now: datetime) -> datetime | None:
         """Do all that is due now, to its end; return when the next thing is due."""
@@ -145,8 +146,9 @@ class Dispatcher:
     # --- one pass: look, claim, let fly
 
     async def _pass(self, now: Now) -> _Pass:
-        if not self._took_over:
-            await self._take_over(now())
+        if self._repeats_through is None:
+            self._repeats_through = await self._write(lambda tx: take_over(tx, now=now(), node_id=self._node_id))
+        repeats_through = self._repeats_through
         async with self._database.read() as conn:
             found = await waiting(conn)
         at = now()
@@ -154,7 +156,15 @@ class Dispatcher:
         claims = Claims()
         if asks:
             claims = await self._write(
-                lambda tx: claim(tx, asks, now=at, node_id=self._node_id, rules=self._rules, ids=self._ids)
+                lambda tx: claim(
+                    tx,
+                    asks,
+                    now=at,
+                    node_id=self._node_id,
+                    rules=self._rules,
+                    ids=self._ids,
+                    repeats_through=repeats_through,
+                )
             )
             self._let_fly(claims, at, now)
         more = claims.more or len(asks) == CHANNELS_AT_ONCE
@@ -162,11 +172,6 @@ class Dispatcher:
             self._wake.set()
         next_at = at + AGAIN_SOON if claims.passed_by else self._next_at(found, at)
         return _Pass(started=more or bool(claims.work), next_at=next_at)
-
-    async def _take_over(self, now: datetime) -> None:
-        if not self._database.on_postgres:
-            await self._write(lambda tx: take_over(tx, now=now, node_id=self._node_id))
-        self._took_over = True
 
     async def _write(self, command: Callable[[Tx], T]) -> T:
         return await self._database.write(command, priority=Priority.EDITS)

@@ -2,6 +2,9 @@
 
 A webhook gets one for each notification; people get one for what a source has waiting, and in a storm one
 for many sources (folding.py). Within a source no notification is taken while an earlier one is undelivered.
+
+A delivery's id follows from its channel and its first alert: where a restored backup tells something again, it does
+so under the same id. What may be such a repeat says so, and shares no message with news.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from heartfly.db.models import deliveries, notifications
 from heartfly.notify.folding import Fold, Recent, can_name_all, cut, fold
 from heartfly.notify.outbox import PENDING
 from heartfly.notify.work import LEASE, Ask, ChannelRow, Claimed
+
+_ANY = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,30 +47,67 @@ class _Plan:
     messages: Sequence[Sequence[int]] = ()
     folded: bool = False
     all_free: bool = False
-    """One message of all that is free, too much to be listed."""
+    """One message of all that is free, too much to be listed: of it only the first is."""
+    until: int = _ANY
+    """None of them has a larger id."""
     hold_until: datetime | None = None
 
 
-def pack(tx: Tx, ask: Ask, channel: ChannelRow, *, room: int, now: datetime, node_id: int, rules: Alerts) -> Packed:
-    planned = _people_get(tx, ask, now, rules) if ask.folds else _Plan(messages=_machines_get(tx, ask, room))
+def pack(
+    tx: Tx,
+    ask: Ask,
+    channel: ChannelRow,
+    *,
+    room: int,
+    now: datetime,
+    node_id: int,
+    rules: Alerts,
+    repeats_through: int = 0,
+) -> Packed:
+    """`repeats_through`: alerts up to this id may have been told by the copy that a backup was restored of."""
+    if ask.folds:
+        planned = _people_get(tx, ask, now, rules, repeats_through)
+    else:
+        planned = _Plan(messages=_machines_get(tx, ask, room))
     # What is folded was decided together and leaves together; anything else may still change while it waits.
     messages = planned.messages if planned.folded else planned.messages[:room]
-    packed = [(str(uuid.uuid4()), message) for message in messages]
+    packed = [
+        _New(id=delivery_id(ask.channel_id, message[0]), alerts=message, repeats=message[0] <= repeats_through)
+        for message in messages
+    ]
     leased = {"attempt": 1, "next_at": now + LEASE, "lease_until": now + LEASE, "node_id": node_id}
     return Packed(
         rows=[
-            _row(ask, delivery_id, now) | (_later(ask, now, turn=n - room + 1) if n >= room else leased)
-            for n, (delivery_id, _) in enumerate(packed)
+            _row(ask, new, now) | (_later(ask, now, turn=n - room + 1) if n >= room else leased)
+            for n, new in enumerate(packed)
         ],
         carried=[
-            _of(ask) | {"of_alert": alert_id, "by": delivery_id}
-            for delivery_id, message in packed
-            for alert_id in message
+            _of(ask) | {"of_alert": alert_id, "by": new.id}
+            for new in packed
+            for alert_id in new.alerts
+            if not planned.all_free
         ],
-        carries_all=[_of(ask) | {"by": delivery_id} for delivery_id, _ in packed if planned.all_free],
-        work=[_claimed(ask, channel, delivery_id, now) for delivery_id, _ in packed[:room]],
+        carries_all=[_free(ask, planned.until) | {"by": new.id} for new in packed if planned.all_free],
+        work=[_claimed(ask, channel, new, now) for new in packed[:room]],
         hold_until=planned.hold_until,
     )
+
+
+def delivery_id(channel_id: int, alert_id: int) -> str:
+    """Of the delivery that brings this alert to this channel before any other. Both ids are the only ones of their kind
+    in the world, and each pair is packed once.
+    """
+    return str(uuid.uuid5(_DELIVERIES, f"{channel_id}:{alert_id}"))
+
+
+_DELIVERIES = uuid.UUID("c7a8f1de-3c1e-4f0b-9d3a-5a1b1f6e2d47")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _New:
+    id: str
+    alerts: Sequence[int]
+    repeats: bool
 
 
 def store(tx: Tx, all_packed: Sequence[Packed]) -> None:
@@ -82,13 +124,17 @@ def _of(ask: Ask) -> dict[str, Any]:
     return {"of_pid": ask.pid, "of_channel": ask.channel_id}
 
 
-def _row(ask: Ask, delivery_id: str, now: datetime) -> dict[str, Any]:
+def _free(ask: Ask, until: int) -> dict[str, Any]:
+    return _of(ask) | {"until": until}
+
+
+def _row(ask: Ask, new: _New, now: datetime) -> dict[str, Any]:
     return {
-        "id": delivery_id,
+        "id": new.id,
         "pid": ask.pid,
         "channel_id": ask.channel_id,
         "state": "pending",
-        "possible_duplicate": False,
+        "possible_duplicate": new.repeats,
         "created_at": now,
     }
 
@@ -98,8 +144,8 @@ def _later(ask: Ask, now: datetime, *, turn: int) -> dict[str, Any]:
     return {"attempt": 0, "next_at": now + turn * ask.spacing, "lease_until": None, "node_id": None}
 
 
-def _claimed(ask: Ask, channel: ChannelRow, delivery_id: str, now: datetime) -> Claimed:
-    return Claimed(id=delivery_id, pid=ask.pid, channel=channel, attempt=1, possible_duplicate=False, created_at=now)
+def _claimed(ask: Ask, channel: ChannelRow, new: _New, now: datetime) -> Claimed:
+    return Claimed(id=new.id, pid=ask.pid, channel=channel, attempt=1, possible_duplicate=new.repeats, created_at=now)
 
 
 # --- which notifications are free to go
@@ -135,8 +181,16 @@ _under_way = sa.select(_other.c.source).where(
     _other.c.state == PENDING,
     _other.c.delivery_id.is_not(None),
 )
-_ALL_FREE = (*_UNCLAIMED, notifications.c.source.not_in(_under_way))
-_COUNT = sa.select(sa.func.count(), sa.func.count(notifications.c.source.distinct())).where(*_ALL_FREE)
+_ALL_FREE = (
+    *_UNCLAIMED,
+    notifications.c.alert_id <= sa.bindparam("until", type_=sa.BigInteger),
+    notifications.c.source.not_in(_under_way),
+)
+_COUNT = sa.select(
+    sa.func.count().label("n_alerts"),
+    sa.func.count(notifications.c.source.distinct()).label("n_sources"),
+    sa.func.min(notifications.c.alert_id).label("first"),
+).where(*_ALL_FREE)
 _LIST = sa.select(notifications.c.source, notifications.c.alert_id).where(*_ALL_FREE).order_by(notifications.c.alert_id)
 _CARRY = (
     sa.update(notifications)
@@ -151,25 +205,29 @@ def _machines_get(tx: Tx, ask: Ask, room: int) -> list[list[int]]:
     return [[row.alert_id] for row in tx.conn.execute(_HEADS, _of(ask) | {"most": room})]
 
 
-def _people_get(tx: Tx, ask: Ask, now: datetime, rules: Alerts) -> _Plan:
-    """All that waits of each source, unless a delivery is under way for it."""
+def _people_get(tx: Tx, ask: Ask, now: datetime, rules: Alerts, repeats_through: int) -> _Plan:
+    """All that waits of each source, unless a delivery is under way for it. Repeats go first, and by themselves."""
     window, threshold = timedelta(seconds=rules.storm_window_s), rules.storm_threshold
-    n_alerts, n_sources = tx.conn.execute(_COUNT, _of(ask)).one()
+    until = repeats_through
+    found = tx.conn.execute(_COUNT, _free(ask, until)).one() if repeats_through else None
+    if found is None or not found.n_alerts:
+        until = _ANY
+        found = tx.conn.execute(_COUNT, _free(ask, until)).one()
     recent = _recent(tx, ask, since=now - window, now=now, threshold=threshold)
-    verdict = fold(n_alerts, recent, now=now, window=window, threshold=threshold)
+    verdict = fold(found.n_alerts, recent, now=now, window=window, threshold=threshold)
     if verdict is Fold.LATER and recent.last_at is not None:
         return _Plan(hold_until=recent.last_at + window / 2)
     if verdict is Fold.APART:
-        return _Plan(messages=_sources(tx, ask))
-    if can_name_all(n_sources, most_named=ask.most_named):
-        return _Plan(messages=cut(_sources(tx, ask), most_named=ask.most_named), folded=True)
-    return _Plan(messages=[()], folded=True, all_free=True)
+        return _Plan(messages=_sources(tx, ask, until))
+    if can_name_all(found.n_sources, most_named=ask.most_named):
+        return _Plan(messages=cut(_sources(tx, ask, until), most_named=ask.most_named), folded=True)
+    return _Plan(messages=[(found.first,)], folded=True, all_free=True, until=until)
 
 
-def _sources(tx: Tx, ask: Ask) -> list[list[int]]:
+def _sources(tx: Tx, ask: Ask, until: int) -> list[list[int]]:
     """Each source's alerts, in order."""
     found: dict[str, list[int]] = {}
-    for row in tx.conn.execute(_LIST, _of(ask)):
+    for row in tx.conn.execute(_LIST, _free(ask, until)):
         found.setdefault(row.source, []).append(row.alert_id)
     return list(found.values())
 

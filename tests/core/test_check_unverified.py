@@ -279,3 +279,14 @@ def test_two_unverified_runs_are_no_alarm() -> None:
 
     assert Status.NEW is step.check.status
     assert ["unverified", "unverified"] == told(step)
+
+
+def test_a_restore_excuses_one_more_slot_and_then_no_other() -> None:
+    """Unverified in the backup, and -1 since the restore: whether that was in a row nobody knows."""
+    check = make_check(rules=HOURLY, unverified_in_row=-1)
+
+    excused = judge(check, CLOSES, [INSIDE]).check
+    assert (Status.UP, 1) == (excused.status, excused.unverified_in_row)
+    second = judge(excused, CLOSES + HOUR, [make_blind(at(minutes=121), at(minutes=122))])
+
+    assert (Status.DOWN, Reason.MISSED_TWICE_UNVERIFIED) == (second.check.status, second.flips[0].reason)

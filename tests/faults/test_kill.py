@@ -34,13 +34,14 @@ class Load:
 
     port: int
     ping_urls: list[str]
+    kinds: list[str] = field(default_factory=lambda: ["", "", "", "/start", "/fail", "/7"])
     acknowledged: list[str] = field(default_factory=list)
     stopping: bool = False
 
     async def client(self, rng: random.Random) -> None:
         while not self.stopping:
             rid = str(uuid.UUID(int=rng.getrandbits(128), version=4))
-            kind = rng.choice(["", "", "", "/start", "/fail", "/7"])
+            kind = rng.choice(self.kinds)
             status = await get(self.port, f"{rng.choice(self.ping_urls)}{kind}?rid={rid}")
             if status == 200:
                 self.acknowledged.append(rid)

@@ -12,7 +12,11 @@ instance = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("uuid", Text, nullable=False),
-    Column("epoch", BigInteger, nullable=False),  # a restore bumps it: the older copy then refuses to alert
+    Column("epoch", BigInteger, nullable=False),  # each restore begins a new one
+    # Of the last restore, null if there was none.
+    Column("restored_at", UtcInstant),
+    Column("backup_at", UtcInstant),  # up to when the backup knows
+    Column("repeats_through", BigInteger),  # alerts up to this id may have been told after the backup was taken
 )
 
 nodes = Table(

@@ -1,0 +1,78 @@
+"""A copy of a SQLite database while a server writes it: one state, whole, and looked at before anybody relies on it.
+
+Reads through a connection that can neither write nor checkpoint. What a copy is kept in is backup/archive.py's.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from heartfly.errors import StoreError
+
+Progress = Callable[[int, int], None]
+"""Told after each piece: how much is done, of how much."""
+
+_PIECE = 1024
+"""Pages that are copied in one go."""
+
+
+def copy(source: Path, target: Path, *, progress: Progress) -> Mapping[str, int]:
+    """Copy to `target`, a new file; return how many rows each table has.
+
+    The rows are counted in the very transaction that is copied, and again in the copy. StoreError: there is nothing to
+    copy, or it is damaged, and then there is no copy that could be relied on.
+    """
+    if not source.exists():
+        raise StoreError(f"there is no database at {source}")
+    with told_plainly(f"the database {source}"):
+        with closing(_reading(source)) as old, closing(sqlite3.connect(target, isolation_level=None)) as new:
+            old.execute(
+                "BEGIN"
+            )  # held to the end: pieces of a copy without it begin anew with each write of the server
+            counted = rows(old)
+            old.backup(new, pages=_PIECE, progress=lambda _, left, all_: progress(all_ - left, all_))
+            old.execute("ROLLBACK")
+            new.execute("PRAGMA journal_mode=DELETE")  # a file that needs no others beside it
+        found = check(target)
+    if found != counted:
+        wrong = ", ".join(name for name in counted if found.get(name) != counted[name])
+        raise StoreError(f"the copy has not the rows that the database has ({wrong}): do not rely on this disk")
+    return counted
+
+
+def check(path: Path) -> Mapping[str, int]:
+    """Read a whole copy and return the rows of each table. StoreError: it is damaged, or does more than hold rows."""
+    with told_plainly(f"the copy {path.name}"), closing(_reading(path)) as connection:
+        connection.execute("PRAGMA trusted_schema=OFF")
+        query = "SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index') ORDER BY name"
+        if (strange := connection.execute(query).fetchone()) is not None:
+            raise StoreError(f"there is a {strange[0]} in it, {strange[1]}: no Heartfly has made this")
+        (answer,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if answer != "ok":
+            raise StoreError(f"a page of the database is damaged ({answer})")
+        return rows(connection)
+
+
+def rows(connection: sqlite3.Connection) -> dict[str, int]:
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
+    quoted = ((name, name.replace('"', '""')) for (name,) in tables)
+    return {name: connection.execute(f'SELECT count(*) FROM "{safe}"').fetchone()[0] for name, safe in quoted}  # noqa: S608 - a name from the schema, quoted
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    # The path is percent-encoded: a `?` in a directory's name would begin the parameters.
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    for pragma in ("query_only=1", "busy_timeout=5000", "wal_autocheckpoint=0"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+@contextmanager
+def told_plainly(what: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"{what} cannot be read: {error}") from error
