@@ -25,6 +25,7 @@ _COMMANDS: Mapping[str, str] = {
     "next": "heartfly.cli.next:next_command",
     "backup": "heartfly.cli.backup:backup",
     "restore": "heartfly.cli.restore:restore",
+    "doctor": "heartfly.cli.doctor:doctor",
 }
 
 

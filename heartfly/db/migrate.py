@@ -55,15 +55,20 @@ def _upgrade(connection: Connection) -> bool:
     if version == HEAD:
         return False
     from alembic import command  # noqa: PLC0415 - a second of imports, needed only when there is work
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     config = alembic_config(connection)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if version is not None and version not in known:
+    if version is not None and not is_known(version):
         raise StoreError(f"the database has schema {version}, newer than this Heartfly ({HEAD}); upgrade Heartfly")
     command.upgrade(config, HEAD)
     connection.rollback()
     return True
+
+
+def is_known(version: str) -> bool:
+    """Whether this program has a migration of that name: what it has not is newer."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see _upgrade
+
+    return version in {script.revision for script in ScriptDirectory(str(scripts())).walk_revisions()}
 
 
 def alembic_config(connection: Connection) -> Config:

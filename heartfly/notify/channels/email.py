@@ -146,16 +146,7 @@ def _thread(alert: Alert, host: str) -> str | None:
 
 
 async def _submit(content: bytes, *, to: str, settings: MailSettings, helo: str) -> Receipt:
-    client = aiosmtplib.SMTP(
-        hostname=settings.host,
-        port=settings.port,
-        username=settings.username or None,
-        password=settings.password or None,
-        local_hostname=helo,
-        timeout=settings.timeout_s,
-        use_tls=settings.security == "tls",
-        start_tls=settings.security == "starttls",
-    )
+    client = _client(settings, helo)
     under_way = False
     try:
         # One limit over all steps: a tarpit answers each of them just in time.
@@ -173,6 +164,35 @@ async def _submit(content: bytes, *, to: str, settings: MailSettings, helo: str)
     finally:
         client.close()
     return Receipt(code=accepted.code, reply=one_line(accepted.message, limit=500))
+
+
+def _client(settings: MailSettings, helo: str) -> aiosmtplib.SMTP:
+    return aiosmtplib.SMTP(
+        hostname=settings.host,
+        port=settings.port,
+        username=settings.username or None,
+        password=settings.password or None,
+        local_hostname=helo,
+        timeout=settings.timeout_s,
+        use_tls=settings.security == "tls",
+        start_tls=settings.security == "starttls",
+    )
+
+
+async def reach(settings: MailSettings, *, base_url: str) -> None:
+    """Connect, greet, encrypt and log in as for a mail, and leave without one. DeliveryError: a mail would fail so."""
+    client = _client(settings, _helo_name(base_url))
+    try:
+        async with asyncio.timeout(settings.timeout_s):
+            await client.connect()
+            await client.ehlo()
+        await _leave(client)
+    except aiosmtplib.SMTPResponseException as error:
+        raise _refused(error, settings.host, under_way=False) from error
+    except (aiosmtplib.SMTPException, OSError) as error:
+        raise _broken(error, settings, under_way=False) from error
+    finally:
+        client.close()
 
 
 async def _leave(client: aiosmtplib.SMTP) -> None:
