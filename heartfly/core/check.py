@@ -404,10 +404,11 @@ def resume(check: Check, at: datetime) -> Step | None:
 def edited(check: Check, rules: Rules, at: datetime) -> Step:
     """New rules count from the edit on: the first slot is the first of the new schedule after it. Never flips.
 
-    Rules that leave schedule and grace as they were leave the slot as it was: nobody can put off a deadline by
-    saving the same thing again.
+    Rules that leave the schedule as it was leave the slot's beginning as it was: nobody can excuse a job that is
+    late by saving the same thing again, or with another grace. The slot then ends by the grace that it has now; when
+    that end has passed already, the next look at the check finds it missed.
     """
-    if rules.next_after == check.rules.next_after and rules.grace == check.rules.grace:
+    if rules.next_after == check.rules.next_after:
         return _armed(Step(check=replace(check, rules=rules)), at)
     check = replace(check, rules=rules, schedule_error_at=None, schedule_error=None)
     return _armed(Step(check=check), at, after=at)

@@ -30,6 +30,9 @@ class Rules:
             fire += self.period
         return fire
 
+    def expects_as(self, other: Rules) -> bool:
+        return (self.period, self.calendar) == (other.period, other.calendar)
+
 
 @dataclass(frozen=True)
 class Event:
@@ -193,8 +196,8 @@ class Life:
                 self.flip("new", event.at, "resumed")
             case "edit":
                 assert event.rules is not None
-                self.rules = event.rules
-                if self.ends is not None:
+                before, self.rules = self.rules, event.rules
+                if self.ends is not None and not self.rules.expects_as(before):
                     self.slot = self.rules.next_after(event.at, self.ends)
             case _:
                 pass

@@ -150,12 +150,21 @@ def test_saving_the_same_schedule_and_grace_again_puts_no_deadline_off() -> None
         assert (changed, at(hours=1) + GRACE) == (step.check.rules, step.check.goes_down_at)
 
 
-def test_another_grace_alone_counts_from_the_next_slot() -> None:
+def test_another_grace_alone_excuses_no_job_that_is_late() -> None:
     rules = make_rules()
 
     step = edited(make_check(rules=rules), replace(rules, grace=2 * GRACE), at(minutes=61))
 
-    assert at(hours=2) + 2 * GRACE == step.check.goes_down_at
+    assert (at(hours=1), at(hours=1) + 2 * GRACE) == (step.check.expected_at, step.check.goes_down_at)
+
+
+def test_a_shorter_grace_that_is_over_already_is_judged_next_and_does_not_flip_by_itself() -> None:
+    rules = make_rules()
+
+    step = edited(make_check(rules=rules), replace(rules, grace=timedelta(minutes=1)), at(minutes=63))
+
+    assert not step.flips
+    assert [(Status.DOWN, Reason.MISSED, at(minutes=61))] == changes(judge(step.check, at(minutes=63)))
 
 
 def test_another_limit_holds_for_the_run_under_way() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,7 +26,7 @@ from typing_extensions import override
 
 from heartfly.core.check import after_ping, after_silence, edited, needs_past, pause, resume
 from heartfly.core.gates import Gate, Level, Op
-from heartfly.core.values import Blind, Check, Flip, Past, Rules, Run, Signal, Step, replace
+from heartfly.core.values import Blind, Check, Flip, NextAfter, Past, Rules, Run, Signal, Step, replace
 from heartfly.core.words import PingKind, RunOutcome, Status
 from tests.core import check_oracle as oracle
 from tests.core.check_oracle import SECOND, Event, Life
@@ -45,12 +46,17 @@ def us(at: datetime) -> int:
     return (at - START) // TICK
 
 
-def core_rules(rules: oracle.Rules) -> Rules:
+@cache  # an edit that leaves the schedule as it was is known by the very same function
+def expects(period: int, *, calendar: bool) -> NextAfter:
     def by_the_clock(after: datetime, _anchor: datetime) -> datetime:
-        return instant(rules.next_after(us(after), 0))
+        return instant(oracle.Rules(period, calendar, grace=0).next_after(us(after), 0))
 
+    return by_the_clock if calendar else every(period * TICK)
+
+
+def core_rules(rules: oracle.Rules) -> Rules:
     return Rules(
-        next_after=by_the_clock if rules.calendar else every(rules.period * TICK),
+        next_after=expects(rules.period, calendar=rules.calendar),
         grace=rules.grace * TICK,
         max_run=None if rules.max_run is None else rules.max_run * TICK,
         gates=GATES,

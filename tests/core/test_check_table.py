@@ -218,7 +218,7 @@ TABLE = (
         reason=Reason.RESUMED,
     ),
     Row(
-        "schedule, grace or zone edited",
+        "schedule or zone edited",
         "new · | up · | degraded · | down · | paused · | paused ·",
         takes(make_rules(period=HOUR / 2)),
     ),

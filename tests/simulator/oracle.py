@@ -57,6 +57,10 @@ class Rules(check_oracle.Rules):
     def next_after(self, instant: int, anchor: int) -> int:
         return self.timing.next_after(instant, anchor)
 
+    @override
+    def expects_as(self, other: check_oracle.Rules) -> bool:
+        return isinstance(other, Rules) and self.timing.schedule == other.timing.schedule
+
 
 @dataclass(frozen=True)
 class Deafness:
