@@ -144,14 +144,15 @@ def _verdict(signal: Signal, level: Level | None) -> tuple[Status, Reason]:
 def _ended_run(check: Check, signal: Signal, to_status: Status, past: Past | None) -> tuple[Run, tuple[Run, ...]]:
     """Close the run that this end belongs to, or record one that had no start.
 
-    With a run id: that run. Without: the newest that was open when the signal came.
+    With a run id: that run. Without: the run that began without one, if it was open when the signal came, else the
+    newest that was. So of two jobs on one check, only one of which names its runs, the other's end finds its own.
     """
     if signal.rid is not None:
         mine = [run for run in check.open_runs if run.rid == signal.rid]
     else:
         mine = [run for run in check.open_runs if not run.began_after(signal)]
     if mine:
-        run = max(mine, key=_age)
+        run = max(mine, key=lambda run: (run.rid == signal.rid, _age(run)))
     elif past is not None and past.hung_run is not None and _was_its_end(past.hung_run, signal):
         run = past.hung_run
     else:

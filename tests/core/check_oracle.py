@@ -103,7 +103,7 @@ class Life:
     def end(self, event: Event) -> None:
         mine = [key for key in self.runs if event.rid in {None, key[0]}]
         if mine:
-            del self.runs[max(mine, key=lambda key: (self.runs[key], key[1]))]
+            del self.runs[max(mine, key=lambda key: (key[0] == event.rid, self.runs[key], key[1]))]
         to, reason = {
             "success": ("up", "success"),
             "warn": ("degraded", "gate"),

@@ -85,6 +85,17 @@ def test_an_end_without_an_id_closes_the_newest_open_run() -> None:
     assert ["a"] == rids(success(check, at(minutes=3)).check)
 
 
+def test_an_end_without_an_id_closes_the_run_that_began_without_one_before_a_newer_one_with() -> None:
+    check = start(make_check(), at(minutes=1)).check
+    check = start(check, at(minutes=2), rid="b").check
+
+    step = success(check, at(minutes=3))
+
+    assert step.run is not None
+    assert timedelta(minutes=2) == step.run.duration
+    assert ["b"] == rids(step.check)
+
+
 def test_an_end_with_an_unknown_id_leaves_every_open_run_alone() -> None:
     check = start(make_check(), at(minutes=1)).check
 
