@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+from datetime import datetime
 from typing import Any
 
 import rich_click as click
@@ -49,11 +50,11 @@ def _receiver(channel: Any) -> str:
     return str(config.get("to") or config.get("url") or "-")
 
 
-def _state(channel: Any) -> str:
+def _state(channel: Any, *, now: datetime | None = None) -> str:
     state = str(channel["state"])
     if state == "ok":
         return state
-    return f"{state} since {when(channel[f'{state}_since'])}: {channel['last_error'] or 'no reason known'}"
+    return f"{state} since {when(channel[f'{state}_since'], now=now)}: {channel['last_error'] or 'no reason known'}"
 
 
 @channels_group.command("create")

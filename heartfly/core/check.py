@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from heartfly.core import gates as gate_rules
-from heartfly.core.gates import Gate, Level
+from heartfly.core.gates import Broken, Level
 from heartfly.core.values import Blind, Check, Flip, Past, Rules, Run, Signal, Slot, Step, Unverified, replace
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
 
@@ -180,7 +180,7 @@ def _was_its_end(hung: Run, signal: Signal) -> bool:
 
 
 def _retracted(
-    step: Step, signal: Signal, past: Past, *, to_status: Status, run: Run, broken: tuple[Gate, ...]
+    step: Step, signal: Signal, past: Past, *, to_status: Status, run: Run, broken: tuple[Broken, ...]
 ) -> Step:
     """A success from before the alarm. If none had been raised had we known of it in time, the alarm is taken back."""
     check = step.check
@@ -425,7 +425,7 @@ def _flip(
     *,
     at: datetime,
     run: Run | None = None,
-    broken: tuple[Gate, ...] = (),
+    broken: tuple[Broken, ...] = (),
 ) -> Step:
     check = step.check
     at = max(at, check.status_since)  # history never runs backwards, whatever the wall clock did
@@ -437,7 +437,7 @@ def _flip(
         reason=reason,
         run=run,
         tell=_tell(check.status, to_status),
-        broken_gates=broken,
+        broken=broken,
         down_since=check.status_since if check.status is Status.DOWN else None,
     )
     changed = replace(check, status=to_status, status_since=at, status_reason=reason, flip_no=flip.flip_no)

@@ -30,8 +30,7 @@ def explain(flip: Flip, before: Check, *, schedule: str) -> str:
         case Reason.FAIL:
             return "The job reported a failure."
         case Reason.GATE:
-            broken = ", ".join(f"{gate.metric} {gate.op} {gate.value}" for gate in flip.broken_gates)
-            return f"The job reported success, but its figures break: {broken}."
+            return f"The job reported success, but {'; '.join(one.words() for one in flip.broken)}."
         case Reason.RETRACTED:
             return f"A success from before {utc(flip.at)} reached Heartfly late: the alarm was not true."
         case Reason.SUCCESS:

@@ -38,6 +38,18 @@ class Gate:
         return found is not None and _COMPARE[self.op](found, self.value)
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A gate and the figure that broke it; None: none was reported."""
+
+    gate: Gate
+    found: Decimal | None
+
+    def words(self) -> str:
+        found = "was not reported" if self.found is None else f"is {self.found:f}"
+        return f"{self.gate.metric} {found}, expected {self.gate.op} {self.gate.value:f}"
+
+
 _COMPARE = {
     Op.GT: Decimal.__gt__,
     Op.GE: Decimal.__ge__,
@@ -48,12 +60,12 @@ _COMPARE = {
 }
 
 
-def broken(gates: Sequence[Gate], metrics: Mapping[str, Decimal]) -> tuple[Gate, ...]:
-    return tuple(gate for gate in gates if not gate.holds(metrics))
+def broken(gates: Sequence[Gate], metrics: Mapping[str, Decimal]) -> tuple[Broken, ...]:
+    return tuple(Broken(gate, metrics.get(gate.metric)) for gate in gates if not gate.holds(metrics))
 
 
-def worst(gates: Sequence[Gate]) -> Level | None:
+def worst(found: Sequence[Broken]) -> Level | None:
     """The level that counts among broken gates; None when there are none."""
-    if not gates:
+    if not found:
         return None
-    return Level.FAIL if any(gate.level is Level.FAIL for gate in gates) else Level.WARN
+    return Level.FAIL if any(one.gate.level is Level.FAIL for one in found) else Level.WARN

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import defstruct
 
-from heartfly.core.gates import Gate
+from heartfly.core.gates import Broken, Gate
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Flip:
     run: Run | None = None
     tell: AlertKind | None = None
     retracts_flip_no: int | None = None
-    broken_gates: tuple[Gate, ...] = ()
+    broken: tuple[Broken, ...] = ()
     down_since: datetime | None = None
     """For a flip that ends a down span: when it began."""
 

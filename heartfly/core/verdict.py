@@ -164,7 +164,7 @@ def _alarm(check: Check, last: LastFlip | None) -> tuple[datetime, datetime] | N
 def _broken(check: Check, last: LastFlip | None) -> tuple[Gate, ...]:
     if check.status_reason is not Reason.GATE or last is None:
         return ()
-    return gate_rules.broken(check.rules.gates, last.metrics)
+    return tuple(one.gate for one in gate_rules.broken(check.rules.gates, last.metrics))
 
 
 # --- words -------------------------------------------------------------------------------------------

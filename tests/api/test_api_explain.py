@@ -214,7 +214,7 @@ async def test_figures_are_explained_by_the_gates_that_they_break(house: House) 
 
     gate = {"metric": "rows", "op": ">", "value": "0", "level": "fail"}
     assert ([gate], [gate]) == (told["gates"], told["broken_gates"])
-    assert "its figures break: rows > 0. It stays down until its next success whose figures hold." in told["explain"]
+    assert "The job reported success, but rows is 0, expected > 0. It stays down" in told["explain"]
     assert [gate] == forgotten["broken_gates"]  # a figure that is not there breaks its gate
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from heartfly.core.check import after_ping, needs_past, pause, resume
-from heartfly.core.gates import Gate, Level, Op
+from heartfly.core.gates import Broken, Gate, Level, Op
 from heartfly.core.values import Check, Past, Run, came_before, replace
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
 from tests.factories import (
@@ -162,7 +162,9 @@ def test_a_success_below_a_gate_that_warns_takes_the_alarm_back_and_leaves_the_w
     step = after_ping(down, make_signal(PingKind.SUCCESS, at(minutes=61), metrics={"rows": Decimal(0)}))
 
     assert [(Status.DEGRADED, Reason.GATE, CLOSES)] == changes(step)
-    assert [(down.flip_no, (WARN,))] == [(flip.retracts_flip_no, flip.broken_gates) for flip in step.flips]
+    assert [(down.flip_no, (Broken(WARN, Decimal(0)),))] == [
+        (flip.retracts_flip_no, flip.broken) for flip in step.flips
+    ]
     assert ["check.degraded"] == told(step)
 
 

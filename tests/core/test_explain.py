@@ -8,13 +8,16 @@ from decimal import Decimal
 import pytest
 
 from heartfly.core.explain import explain, explain_blind, span
-from heartfly.core.gates import Gate, Level, Op
+from heartfly.core.gates import Broken, Gate, Level, Op
 from heartfly.core.values import Blind, Flip, Run, replace
 from heartfly.core.words import PingKind, Reason, Status
 from tests.factories import make_check
 
 T0 = datetime(2026, 3, 2, 2, 30, tzinfo=UTC)
 RUN = Run(id=1, started_at=T0, slot_at=T0, exit_status=7)
+
+
+EMPTY = Gate("rows", Op.GT, Decimal(0), Level.FAIL)
 
 
 def flip(reason: Reason, **rest: object) -> Flip:
@@ -33,7 +36,8 @@ def flip(reason: Reason, **rest: object) -> Flip:
         (flip(Reason.EXIT_STATUS, run=RUN), "exit status 7"),
         (flip(Reason.EXIT_STATUS), "exit status None"),
         (flip(Reason.FAIL), "reported a failure"),
-        (flip(Reason.GATE, broken_gates=(Gate("rows", Op.GT, Decimal(0), Level.FAIL),)), "break: rows > 0."),
+        (flip(Reason.GATE, broken=(Broken(EMPTY, Decimal(0)),)), "success, but rows is 0, expected > 0."),
+        (flip(Reason.GATE, broken=(Broken(EMPTY, None),)), "success, but rows was not reported, expected > 0."),
         (flip(Reason.RETRACTED), "the alarm was not true"),
         (flip(Reason.SUCCESS, down_since=T0), "10 min after it went down"),
         (flip(Reason.SUCCESS), "A success came at 2026-03-02 02:40:00 UTC."),

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from heartfly.core.gates import Gate, Level, Op, broken, worst
+from heartfly.core.gates import Broken, Gate, Level, Op, broken, worst
 
 
 def gate(op: Op = Op.GT, value: str = "10", level: Level = Level.FAIL, metric: str = "rows") -> Gate:
@@ -41,7 +41,10 @@ def test_zero_is_a_figure() -> None:
 def test_the_broken_gates_are_named_in_their_order() -> None:
     gates = (gate(Op.GT, "10"), gate(Op.GT, "1"), gate(metric="bytes"))
 
-    assert (gates[0], gates[2]) == broken(gates, {"rows": Decimal(5)})
+    found = broken(gates, {"rows": Decimal("5.0")})
+
+    assert (Broken(gates[0], Decimal(5)), Broken(gates[2], None)) == found
+    assert ["rows is 5.0, expected > 10", "bytes was not reported, expected > 10"] == [one.words() for one in found]
 
 
 def test_without_gates_nothing_is_broken() -> None:
@@ -50,6 +53,6 @@ def test_without_gates_nothing_is_broken() -> None:
 
 
 def test_a_gate_that_fails_outweighs_those_that_warn() -> None:
-    warn, fail = gate(level=Level.WARN), gate(level=Level.FAIL)
+    warn, fail = Broken(gate(level=Level.WARN), None), Broken(gate(level=Level.FAIL), None)
 
     assert [Level.WARN, Level.FAIL, Level.FAIL] == [worst([warn]), worst([fail]), worst([warn, fail, warn])]
