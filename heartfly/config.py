@@ -50,8 +50,12 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     @override
     def __repr__(self) -> str:
-        shown = (f"{name}={self._shown(name)!r}" for name in self.__struct_fields__)
+        shown = (f"{name}={value!r}" for name, value in self.shown().items())
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    def shown(self) -> dict[str, object]:
+        """Each setting by its name, masked where it is secret."""
+        return {name: self._shown(name) for name in self.__struct_fields__}
 
     def _shown(self, name: str) -> object:
         value = getattr(self, name)

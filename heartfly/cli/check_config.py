@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import rich_click as click
@@ -14,7 +15,12 @@ from heartfly.config import sections
 @CONFIG
 @DATA
 def check_config(config: Path | None, data: Path | None) -> None:
-    """Check the configuration and print it as it will be used, secrets masked. Exit 1 names what is wrong."""
+    """Check the configuration and print it as a file would say it, secrets masked. Exit 1 names what is wrong."""
     settings = settings_from(config, DATA__DIR=data)
-    for name, _ in sections():
-        click.echo(f"[{name}]  {getattr(settings, name)!r}")
+    tables = (f"[{name}]\n{_toml(getattr(settings, name).shown())}" for name, _ in sections())
+    click.echo("\n\n".join(tables))
+
+
+def _toml(shown: dict[str, object]) -> str:
+    """In the words of the file. Strings, numbers, truths and lists are written alike in JSON and TOML."""
+    return "\n".join(f"{name} = {json.dumps(value, default=str, ensure_ascii=False)}" for name, value in shown.items())

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import rich_click as click
 
 from heartfly.clock import SystemClock
 from heartfly.core.describe import describe, notices
-from heartfly.core.schedule import Cron, Dialect, Kind, OnCalendar, parse, upcoming
+from heartfly.core.schedule import Cron, Dialect, Kind, OnCalendar, parse, timetables, upcoming
 from heartfly.core.zones import zone as find_zone
 from heartfly.errors import InvalidValueError
 
@@ -81,17 +82,24 @@ def _instant(text: str | None, zone: str) -> datetime:
 
 
 def _print_table(schedule: Cron | OnCalendar, fires: list[datetime]) -> None:
-    place = find_zone(schedule.zone)
-    click.echo(f"{schedule.zone:<32}UTC")
+    place = _place(schedule)
+    in_utc = place.key == "UTC"
+    click.echo("UTC" if in_utc else f"{place.key:<32}UTC")
     for fire in fires:
         local = f"{fire.astimezone(place):%a %Y-%m-%d %H:%M:%S %z}"
-        click.echo(f"{local:<32}{fire:%Y-%m-%d %H:%M:%S}")
+        click.echo(local if in_utc else f"{local:<32}{fire:%Y-%m-%d %H:%M:%S}")
+
+
+def _place(schedule: Cron | OnCalendar) -> ZoneInfo:
+    """Where its times are read: the zone that all its lines name, else the one that was asked for."""
+    zones = {table.zone.key for table in timetables(schedule)}
+    return find_zone(zones.pop() if len(zones) == 1 else schedule.zone)
 
 
 def _wire(
     schedule: Cron | OnCalendar, from_at: datetime, fires: list[datetime], warnings: list[str]
 ) -> dict[str, object]:
-    place = find_zone(schedule.zone)
+    place = _place(schedule)
     return {
         "schedule": {
             "kind": str(Kind.CRON if isinstance(schedule, Cron) else Kind.ONCALENDAR),

@@ -27,7 +27,9 @@ def describe(schedule: Schedule) -> str:
     if isinstance(schedule, Period):
         return f"every {_span(schedule.period)}"
     if isinstance(schedule, OnCalendar):
-        return f"OnCalendar {'; '.join(schedule.expression.splitlines())} ({schedule.zone})"
+        lines = "; ".join(schedule.expression.splitlines())
+        asks_for_it = any(table.zone.key == schedule.zone for table in timetables(schedule))
+        return f"OnCalendar {lines} ({schedule.zone})" if asks_for_it else f"OnCalendar {lines}"
     return f"{_cron_words(schedule)} ({schedule.zone})"
 
 

@@ -92,3 +92,16 @@ def test_bad_input_exits_2_and_names_the_field(arguments: list[str], named: str)
     result = run(*arguments)
     assert result.exit_code == 2
     assert named in result.output
+
+
+def test_times_in_utc_have_one_column() -> None:
+    lines = run("30 2 * * *", "--from", FROM, "--count", "1").output.splitlines()
+    assert ["At 02:30 (UTC)", "", "UTC", "Sat 2026-03-28 02:30:00 +0000"] == lines
+
+
+def test_times_are_shown_in_the_zone_that_every_line_names() -> None:
+    one = run("Mon *-*-* 09:00 Europe/Riga", "--from", FROM, "--count", "1").output.splitlines()
+    two = run("Mon *-*-* 09:00 Europe/Riga\n10:00", "--from", FROM, "--count", "1").output.splitlines()
+    assert ["OnCalendar Mon *-*-* 09:00 Europe/Riga", "Europe/Riga                     UTC"] == [one[0], one[2]]
+    assert "Mon 2026-03-30 09:00:00 +0300   2026-03-30 06:00:00" == one[3]
+    assert ["OnCalendar Mon *-*-* 09:00 Europe/Riga; 10:00 (UTC)", "UTC"] == [two[0], two[2]]

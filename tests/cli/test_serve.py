@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
+from heartfly.config import load
 from heartfly.db.migrate import HEAD
 from tests.server_process import Server
 
@@ -157,6 +158,8 @@ def test_the_configuration_can_be_checked_without_serving(tmp_path: Path) -> Non
 
     assert 0 == good.returncode
     assert "hunter2" not in good.stdout
+    (tmp_path / "said.toml").write_text(good.stdout.replace('password = "***"', 'password = "p"'))
+    assert "mx" == load(tmp_path / "said.toml", {}).mail.host  # what it prints is a configuration, every setting known
     assert (1, True) == (bad.returncode, "server.port" in bad.stderr)
     assert (1, True) == (unknown.returncode, "HEARTFLY_SERVER__PROT" in unknown.stderr)
 
