@@ -22,7 +22,7 @@ from heartfly.core.words import PingKind
 from heartfly.errors import HeartflyError, InvalidValueError, OverloadedError, StoreError
 from heartfly.logs import line, logger
 from heartfly.pings.ingest import Ingest
-from heartfly.pings.request import BySlug, ByUuid, PingOutcome, PingRequest, Target
+from heartfly.pings.request import END_BYTES, BySlug, ByUuid, PingOutcome, PingRequest, Target
 from heartfly.sealing import digest
 
 Scope = dict[str, Any]
@@ -39,6 +39,7 @@ _ACTIONS = {"": PingKind.SUCCESS, "start": PingKind.START, "fail": PingKind.FAIL
 _METHODS = {"GET", "HEAD", "POST"}
 _WHOLE = "heartfly.response.whole"
 """An answer in one message, where the server offers it (server/exchange.py)."""
+_NO_BODY = (b"", b"", 0)
 
 
 class _RefusedError(Exception):
@@ -107,7 +108,7 @@ class PingDoor:
             return
         seq, received_at = self._ingest.arrived(address.target)
         try:
-            body, size = (b"", 0) if method == "GET" and not _has_body(scope) else await self._body(receive)
+            body, end, size = _NO_BODY if method == "GET" and not _has_body(scope) else await self._body(receive)
             query = parse_qs(scope["query_string"].decode("latin-1")) if scope["query_string"] else {}
             remote, scheme = self._client_address(scope)
             request = PingRequest(
@@ -122,6 +123,7 @@ class PingDoor:
                 remote=remote,
                 agent=_agent(scope),
                 body=body,
+                body_end=end,
                 body_size=size,
                 metrics=figures.of_query(query["metric"]) if "metric" in query else {},
             )
@@ -173,10 +175,11 @@ class PingDoor:
         else:
             await _answer(send, 405, b"method not allowed", allow)
 
-    async def _body(self, receive: Receive) -> tuple[bytes, int]:
-        """The first bytes of the body, and how many there were. What is over the limit is read and dropped."""
+    async def _body(self, receive: Receive) -> tuple[bytes, bytes, int]:
+        """The first bytes of the body, its last if there were more, and how many there were."""
         parts: list[bytes] = []
         size = kept = 0
+        end = b""
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -186,8 +189,10 @@ class PingDoor:
             if chunk and kept < self._max_body:
                 parts.append(chunk[: self._max_body - kept])
                 kept += len(parts[-1])
+            if size > kept:
+                end = ((end or b"".join(parts)[-END_BYTES:]) + chunk[-(size - kept) :])[-END_BYTES:]
             if not message.get("more_body"):
-                return b"".join(parts), size
+                return b"".join(parts), end, size
 
 
 def _log_refused(status: int, why: str, method: str) -> None:

@@ -19,7 +19,9 @@ class Said:
     """What the job said with the signal that led to a step."""
 
     body: bytes = b""
+    """All of it, or its end."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    cut: bool = False
 
 
 def check_facts(row: Any, check: Check, *, expected_at: datetime | None) -> CheckFacts:
@@ -51,5 +53,5 @@ def run_facts(run: Run, said: Said | None) -> RunFacts:
         rid=run.rid,
         metrics={name: str(value) for name, value in said.metrics.items()} if said is not None else {},
         body_tail=text[-TAIL_CHARS:].replace("\x00", "\N{REPLACEMENT CHARACTER}"),
-        body_cut=len(text) > TAIL_CHARS,
+        body_cut=len(text) > TAIL_CHARS or (said is not None and said.cut),
     )

@@ -38,17 +38,18 @@ def quantity(text: str) -> Decimal | None:
     return Decimal(text) if QUANTITY.fullmatch(text) else None
 
 
-def of_body(body: bytes, *, cut: bool = False) -> dict[str, Decimal]:
-    """Figures in a body, at most 50; the last value of a name counts. `cut`: what was sent went on after it."""
+def of_body(body: bytes, *, end: bytes = b"") -> dict[str, Decimal]:
+    """Figures in a body, at most 50; the last value of a name counts.
+
+    `end`: the last bytes of what was sent, if that went on after `body`.
+    """
     if not body:
         return {}
-    if not cut and body[:1] == b"{" and body.rstrip()[-1:] == b"}" and (found := _of_json(body)) is not None:
+    if not end and body[:1] == b"{" and body.rstrip()[-1:] == b"}" and (found := _of_json(body)) is not None:
         return found
-    if cut:
-        body = _whole_words(body)
-    if len(body) > SCANNED:
+    if end or len(body) > SCANNED:
         # Figures stand at the beginning or at the end; looking through all of a long output would hold up other jobs.
-        end = body[-SCANNED // 2 :]
+        end = (end or body)[-SCANNED // 2 :]
         body = _whole_words(body[: SCANNED // 2]) + b"\n" + _after_first_space(end)
     pairs: dict[bytes, bytes] = {}
     for pair in islice(_PAIR.finditer(body), MAX_PAIRS):

@@ -83,16 +83,12 @@ class PingApplier:
             request.kind,
             exit_status=request.exit_status,
             method=request.method,
-            body=request.body,
+            body=b"\n".join((request.body, request.body_end)) if request.body_end else request.body,
             methods=row.methods,
             filters=_filters(row.filters),
         )
         ends = kind is PingKind.SUCCESS or kind is PingKind.FAIL
-        metrics = (
-            {**figures.of_body(request.body, cut=request.body_size > len(request.body)), **request.metrics}
-            if ends
-            else {}
-        )
+        metrics = {**figures.of_body(request.body, end=request.body_end), **request.metrics} if ends else {}
         signal = Signal(
             id=self._ids.next(request.received_at),
             kind=kind,
@@ -105,7 +101,11 @@ class PingApplier:
         past = past_of(tx, check.stored, signal, taken) if needs_past(before, signal) else None
         step = after_ping(before, signal, past=past)
         check.stored.check = step.check
-        taken.append(Taken(check.stored, before, step, Said(request.body, metrics)))
+        taken.append(
+            Taken(
+                check.stored, before, step, Said(request.body_end or request.body, metrics, cut=bool(request.body_end))
+            )
+        )
         allowed = self._rate.allows(check.stored.id, request.received_at)
         if allowed or step.flips:
             self._keep_rows(check.stored, request, step, signal, written)

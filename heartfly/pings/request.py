@@ -29,6 +29,9 @@ class BySlug(msgspec.Struct, frozen=True):
 Target = ByUuid | BySlug
 
 
+END_BYTES = 16 * 1024
+
+
 class PingRequest(msgspec.Struct, frozen=True, kw_only=True):
     """`received_at` is stamped at the door, before the body was read; `seq` counts within this process.
 
@@ -46,7 +49,9 @@ class PingRequest(msgspec.Struct, frozen=True, kw_only=True):
     remote: str = ""
     agent: str = ""
     body: bytes = b""
-    """The first part, as bytes; `body_size` is what was sent."""
+    """The first part, as bytes, which is kept; `body_size` is what was sent."""
+    body_end: bytes = b""
+    """Of a body that is longer than what is kept: its last END_BYTES, for the alert, figures and keywords."""
     body_size: int = 0
     metrics: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
     client_at: datetime | None = None

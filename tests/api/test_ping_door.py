@@ -18,11 +18,12 @@ from heartfly.api.ping import PingDoor, is_ping
 from heartfly.clock import SystemClock
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import ping_bodies, run_metrics
+from heartfly.db.models import alerts, ping_bodies, run_metrics
 from heartfly.errors import OverloadedError, StoreError
+from heartfly.notify.commands import create_channel
 from heartfly.pings.ingest import Ingest
 from heartfly.pings.request import BySlug, ByUuid
-from tests.world import World, make_world
+from tests.world import SEALER, World, make_world
 
 pytestmark = pytest.mark.anyio
 
@@ -173,6 +174,31 @@ async def test_a_long_body_is_cut_never_refused(world: World, client: Client, db
         kept = (await read.execute(sa.select(ping_bodies.c.body))).scalar_one()
     assert b"".join(chunks)[:1000] == kept
     assert [5_001_200] == [ping.body_size for ping in await world.pings_of(check)]
+
+
+@pytest.mark.parametrize("parts", [1, 7, 4096])
+async def test_the_end_of_a_long_body_is_told_with_its_figures(
+    world: World, client: Client, db: Database, parts: int
+) -> None:
+    check = await world.check(T0)
+    said = b"first=1 " + b"copied a file\n" * 4000 + b"rows=12\nOSError: no space left"
+    size = -(-len(said) // parts)
+    chunks = [said[i : i + size] for i in range(0, len(said), size)]
+    config = {"url": "https://hooks.example.com/x"}
+    await db.write(
+        lambda tx: create_channel(
+            tx, check.pid, kind="webhook", name="ops", config=config, at=T0, ids=world.ids, sealer=SEALER
+        )
+    )
+
+    await client(f"/ping/{check.ping_uuid}/fail", method="POST", body=chunks)
+
+    async with db.read() as read:
+        rows = await read.execute(sa.select(run_metrics.c.name, run_metrics.c.value))
+        found = {row.name: row.value for row in rows}
+        (run,) = [payload["run"] for payload in (await read.execute(sa.select(alerts.c.payload))).scalars()]
+    assert {"first": Decimal(1), "rows": Decimal(12)} == found
+    assert (said[-10_000:].decode(), True) == (run["body_tail"], run["body_cut"])
 
 
 async def test_what_came_with_a_ping_is_kept(world: World, client: Client, db: Database) -> None:

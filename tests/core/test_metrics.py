@@ -59,8 +59,9 @@ def test_half_a_word_at_a_cut_is_no_figure() -> None:
 
     assert {} == of_body(across)
     assert {"good": Decimal(1)} == of_body(end)
-    assert {"first": Decimal(1)} == of_body(b"first=1 rows=12", cut=True)
-    assert {} == of_body(b"rows=12", cut=True)
+    assert {"first": Decimal(1)} == of_body(b"first=1 rows=12", end=b"12345")
+    assert {} == of_body(b"rows=12", end=b"rows=34")
+    assert {"rows": Decimal(34)} == of_body(b"rows=12 ...", end=b"... rows=34")
 
 
 def test_a_long_json_document_is_read_whole() -> None:

@@ -191,6 +191,15 @@ async def test_keywords_in_the_body_decide_the_kind(world: World) -> None:
     assert [PingKind.SUCCESS, PingKind.FAIL, PingKind.IGNORED] == kinds
 
 
+async def test_keywords_count_at_the_end_of_a_long_body_too(world: World) -> None:
+    filters = '{"start":[],"success":["done"],"failure":["ERROR"],"default_fail":false}'
+    check = await world.check(T0, filters=filters)
+
+    result = await world.ping(check, T0, body=b"done ...", body_end=b"... ERROR", body_size=200_000)
+
+    assert PingKind.FAIL == result.kind
+
+
 @pytest.mark.parametrize("body", [b"3 tests done, 1 failed", b"nothing said", b""])
 async def test_no_keyword_softens_a_failure_that_the_job_reports(world: World, body: bytes) -> None:
     filters = '{"start":["begin"],"success":["done"],"failure":["ERROR"],"default_fail":false}'
