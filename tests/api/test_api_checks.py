@@ -256,7 +256,7 @@ async def test_only_a_new_schedule_or_grace_moves_the_deadline(house: House, clo
     longer = (await house.full("PATCH", path, {"grace": 1200})).json["goes_down_at"]
 
     assert {"2026-03-02T11:10:00Z"} == set(same)
-    assert "2026-03-02T12:20:00Z" == longer
+    assert "2026-03-02T11:20:00Z" == longer
 
 
 async def test_a_new_schedule_counts_from_the_edit_on(house: House, clock: SimClock) -> None:

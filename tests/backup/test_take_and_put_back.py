@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 
 from heartfly.accounts.commands import create_project
 from heartfly.app import Ground, open_ground
@@ -20,10 +21,13 @@ from heartfly.backup import archive
 from heartfly.backup.put_back import Restored, put_back
 from heartfly.backup.take import Taken, take
 from heartfly.config import Data, Settings
+from heartfly.db.copies import check
 from heartfly.db.instance import identify
+from heartfly.db.migrate import alembic_config
 from heartfly.db.models import projects
 from heartfly.db.sqlite import UNFINISHED, lock
 from heartfly.errors import StoreError
+from heartfly.sealing import load_or_create
 from tests.sim_clock import SimClock
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
@@ -172,7 +176,7 @@ def test_an_older_backup_is_replaced_and_any_other_file_is_not(old: Path, made: 
 
 def test_a_database_whose_key_is_another_s_is_not_backed_up(old: Path, tmp_path: Path) -> None:
     (old / "secret.key").unlink()
-    ground_in(old).close()  # makes a new key
+    load_or_create(old / "secret.key")
 
     with pytest.raises(StoreError, match=r"secret\.key"):
         taken_of(old, tmp_path / "backup.tar")
@@ -270,11 +274,12 @@ def test_each_restore_begins_an_epoch_and_the_later_one_is_larger(made: Path, tm
 def test_a_backup_of_an_older_schema_is_brought_up_to_date(made: Path, tmp_path: Path) -> None:
     parts = parts_of(made)
     (tmp_path / "old.db").write_bytes(parts["heartfly.db"])
-    with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
-        for column in ("restored_at", "backup_at", "repeats_through"):
-            connection.execute(f"ALTER TABLE instance DROP COLUMN {column}")
-        connection.execute("UPDATE alembic_version SET version_num = '0002'")
-        connection.commit()
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    with engine.connect() as connection:
+        command.downgrade(alembic_config(connection), "0002")
+    engine.dispose()
+    told = json.loads(parts[archive.MANIFEST]) | {"rows": dict(check(tmp_path / "old.db"))}
+    parts[archive.MANIFEST] = json.dumps(told).encode()
     parts["heartfly.db"] = (tmp_path / "old.db").read_bytes()
 
     done = put(repacked(parts, tmp_path / "older.tar"), tmp_path / "new")
