@@ -206,7 +206,7 @@ class App:
         )
         return Dispatcher(
             database,
-            context=ChannelContext(http=self._http, mail=mail_settings(settings)),
+            context=ChannelContext(http=self._http, mail=mail_settings(settings), apprise=settings.apprise.by_name),
             sealer=ground.sealer,
             clock=ground.clock,
             ids=ground.ids,

@@ -172,6 +172,26 @@ class Outgoing(Section, frozen=True):
         return parse_allow_private(allowed)
 
 
+class Apprise(Section, frozen=True):
+    """Addresses of other services, each as `name=address`; channels of the kind apprise choose one by its name."""
+
+    masked = frozenset({"addresses"})
+
+    addresses: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for i, text in enumerate(self.addresses):
+            name, _, address = text.partition("=")
+            if not re.fullmatch(r"[A-Za-z0-9_.-]{1,50}", name, re.ASCII) or "://" not in address:
+                raise ValueError(f"addresses[{i}]: Expected name=scheme://…")
+        if len(self.by_name) < len(self.addresses):
+            raise ValueError("addresses: Expected each name once")
+
+    @property
+    def by_name(self) -> dict[str, str]:
+        return {name: address for name, _, address in (text.partition("=") for text in self.addresses)}
+
+
 class Log(Section, frozen=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "console"] = "auto"
@@ -216,6 +236,7 @@ class Settings(Section, frozen=True):
     data: Data = Data()
     mail: Mail = Mail()
     outgoing: Outgoing = Outgoing()
+    apprise: Apprise = Apprise()
     log: Log = Log()
     pings: Pings = Pings()
     runs: Runs = Runs()
@@ -229,7 +250,8 @@ class Settings(Section, frozen=True):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Values that must never be written anywhere, for the log's redaction."""
-        return tuple(s for s in (self.mail.password, *self.database.passwords) if s)
+        known = (self.mail.password, *self.database.passwords, *self.apprise.by_name.values())
+        return tuple(s for s in known if s)
 
 
 def load(path: Path | None, env: Mapping[str, str]) -> Settings:

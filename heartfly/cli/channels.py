@@ -58,10 +58,11 @@ def _state(channel: Any, *, now: datetime | None = None) -> str:
 
 
 @channels_group.command("create")
-@click.argument("kind", type=click.Choice(["email", "slack", "webhook"]))
+@click.argument("kind", type=click.Choice(["email", "slack", "webhook", "apprise"]))
 @click.option("--name", required=True, help="What it is called, such as ops.")
 @click.option("--to", help="The address, for email.")
 @click.option("--url", "address", help="Where to send, for slack and webhook.")
+@click.option("--address", "named", help="The name of an address in apprise.addresses, for apprise.")
 @click.option("--method", type=click.Choice(["POST", "PUT", "GET"]), help="For webhook.  [POST]")
 @click.option("--event", "events", multiple=True, help="What it hears; may be repeated.  [all but check.late]")
 @click.option("--check", "checks", multiple=True, help="Only for this check, by slug or id.  [every check]")
@@ -86,16 +87,19 @@ def create(
         click.echo(f"\nIts signing secret, shown only now:\n\n    {made['secret']}")
 
 
-def _config(kind: str, *, to: str | None, address: str | None, method: str | None) -> dict[str, Any]:
-    wanted = {"email": {"--to": to}, "slack": {"--url": address}, "webhook": {"--url": address}}[kind]
-    strange = {"--to": to, "--url": address, "--method": method if kind != "webhook" else None}
+_NEEDS = {"email": "--to", "slack": "--url", "webhook": "--url", "apprise": "--address"}
+
+
+def _config(kind: str, *, to: str | None, address: str | None, named: str | None, method: str | None) -> dict[str, Any]:
+    strange = {"--to": to, "--url": address, "--address": named, "--method": method if kind != "webhook" else None}
+    wanted = {_NEEDS[kind]: strange[_NEEDS[kind]]}
     for option, value in wanted.items():
         if value is None:
             raise click.UsageError(f"{kind} needs {option}.")
     for option, value in strange.items():
         if value is not None and option not in wanted:
             raise click.UsageError(f"{option} is not for {kind}.")
-    given = {"to": to, "url": address, "method": method}
+    given = {"to": to, "url": address, "address": named, "method": method}
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -23,11 +23,12 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "secrets": [SECRET],
         "down": {"url": "https://down.example.com/canary", "headers": {"X-Key": "canary"}},
     },
+    "apprise": {"address": "oncall"},
 }
 
 
 def test_each_kind_is_registered_under_its_own_name() -> None:
-    assert list(CHANNELS) == ["email", "slack", "webhook"]
+    assert list(CHANNELS) == ["email", "slack", "webhook", "apprise"]
     assert {name: channel.kind for name, channel in CHANNELS.items()} == {name: name for name in CHANNELS}
 
 
@@ -36,6 +37,7 @@ def test_storms_are_folded_for_people_and_never_for_machines() -> None:
         "email": (True, True),
         "slack": (True, True),
         "webhook": (False, False),
+        "apprise": (True, True),
     }
 
 
@@ -76,7 +78,8 @@ def test_an_unknown_field_is_refused_by_its_path(channel: Channel) -> None:
 def test_a_configuration_needs_its_address(channel: Channel) -> None:
     with pytest.raises(InvalidValueError) as refusal:
         channel.parse_config({})
-    assert refusal.value.field == ("config.to" if channel.kind == "email" else "config.url")
+    named = {"email": "config.to", "apprise": "config.address"}
+    assert refusal.value.field == named.get(channel.kind, "config.url")
 
 
 @pytest.mark.anyio

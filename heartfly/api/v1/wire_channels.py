@@ -12,7 +12,9 @@ from heartfly.notify.queries import ChannelView, DeliveryView, NotificationView
 
 
 class ChannelIn(msgspec.Struct, forbid_unknown_fields=True):
-    """`config`: `to` for email; `url` for slack; `url`, `method`, `headers`, `body`, `secrets`, … for webhook."""
+    """`config`: `to` for email; `url` for slack; `url`, `method`, `headers`, `body`, `secrets`, … for webhook;
+    `address` for apprise, a name from the operator's settings.
+    """
 
     kind: str
     name: str

@@ -39,11 +39,14 @@ class MailSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelContext:
-    """What a channel may use to reach the world. `mail` is None: no mail server is configured."""
+    """What a channel may use to reach the world. `mail` is None: no mail server is configured. `apprise`: addresses by
+    their names.
+    """
 
     http: OutgoingHttp
     mail: MailSettings | None
     clock: Clock = field(default_factory=SystemClock)
+    apprise: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
