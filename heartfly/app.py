@@ -49,6 +49,7 @@ from heartfly.pings.prune import Keep
 from heartfly.pings.rate import RateLimiter
 from heartfly.sealing import Sealer, load_or_create
 from heartfly.server.forwarded import client_address
+from heartfly.vitals.heartbeat import Heartbeat
 
 log = logger("heartfly")
 
@@ -172,6 +173,7 @@ class App:
             hearing=hearing,
         )
         self.courier = Courier(database, make=self._dispatcher, leave=self._hang_up)
+        self.heartbeat = self._heartbeat() if settings.heartbeat.url else None
         trusted = settings.server.proxy_networks
         self.last_use = LastUse(database, clock)
         self.state = ApiState(
@@ -197,13 +199,7 @@ class App:
     def _dispatcher(self, database: Afar) -> Dispatcher:
         """Made in the courier's thread, as are the connections that it keeps."""
         ground, settings = self.ground, self.ground.settings
-        self._http = OutgoingHttp(
-            allow=settings.outgoing.private_networks,
-            own_hosts=own_hosts(self.base_url, settings.server.host, settings.server.port),
-            allowed_ports=settings.outgoing.allowed_ports,
-            total_deadline_s=settings.outgoing.deadline_s,
-            user_agent=f"Heartfly/{__version__}",
-        )
+        self._http = self._outgoing()
         return Dispatcher(
             database,
             context=ChannelContext(http=self._http, mail=mail_settings(settings)),
@@ -213,6 +209,29 @@ class App:
             settings=settings.alerts,
             base_url=self.base_url,
             node_id=ground.node_id,
+        )
+
+    def _outgoing(self) -> OutgoingHttp:
+        """For the event loop that it is made in."""
+        settings = self.ground.settings
+        return OutgoingHttp(
+            allow=settings.outgoing.private_networks,
+            own_hosts=own_hosts(self.base_url, settings.server.host, settings.server.port),
+            allowed_ports=settings.outgoing.allowed_ports,
+            total_deadline_s=settings.outgoing.deadline_s,
+            user_agent=f"Heartfly/{__version__}",
+        )
+
+    def _heartbeat(self) -> Heartbeat:
+        """InvalidValueError: the URL is none that could ever be called."""
+        wanted, http = self.ground.settings.heartbeat, self._outgoing()
+        return Heartbeat(
+            url=http.check_url(wanted.url, field="heartbeat.url"),
+            period=timedelta(seconds=wanted.period_s),
+            database=self.ground.database,
+            watcher=self.watcher,
+            http=http,
+            clock=self.ground.clock,
         )
 
     async def _hang_up(self) -> None:
@@ -241,7 +260,13 @@ class App:
 
     def background(self) -> Sequence[Awaitable[Any]]:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""
-        return (self.watcher.run(self.ended), self.courier.run(self.ended), self.last_use.run(self.ended))
+        heartbeat = () if self.heartbeat is None else (self.heartbeat.run(self.ended),)
+        return (
+            self.watcher.run(self.ended),
+            self.courier.run(self.ended),
+            self.last_use.run(self.ended),
+            *heartbeat,
+        )
 
     async def finish(self) -> None:
         """Leave: the last beat, what is queued, and every connection."""

@@ -206,6 +206,20 @@ class Monitor(Section, frozen=True):
             raise ValueError("blind_after_s: Expected more than monitor.beat_s, or every beat would be a gap")
 
 
+class Heartbeat(Section, frozen=True):
+    """Who is told that Heartfly itself is alive, and raises the alarm when it is not told."""
+
+    masked = frozenset({"url"})
+
+    url: str = ""
+    """Empty: nobody. A secret: whoever knows it can keep the listener quiet."""
+    period_s: Annotated[float, msgspec.Meta(ge=5, le=86_400)] = 60.0
+
+    def __post_init__(self) -> None:
+        if self.url and not self.url.startswith(("http://", "https://")):
+            raise ValueError("url: Expected http://… or https://…")
+
+
 class Settings(Section, frozen=True):
     server: Server = Server()
     database: Database = Database()
@@ -217,6 +231,7 @@ class Settings(Section, frozen=True):
     runs: Runs = Runs()
     alerts: Alerts = Alerts()
     monitor: Monitor = Monitor()
+    heartbeat: Heartbeat = Heartbeat()
 
     @property
     def database_url(self) -> str:
@@ -225,7 +240,7 @@ class Settings(Section, frozen=True):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Values that must never be written anywhere, for the log's redaction."""
-        return tuple(s for s in (self.mail.password, *self.database.passwords) if s)
+        return tuple(s for s in (self.mail.password, *self.database.passwords, self.heartbeat.url) if s)
 
 
 def load(path: Path | None, env: Mapping[str, str]) -> Settings:

@@ -66,6 +66,8 @@ class Watcher:
         self._next_wake_at: datetime | None = None
         self.last_beat: Looked | None = None
         self.last_beat_at: datetime | None = None
+        self.last_round: Looked | None = None
+        """The last beat by which all that was due has been judged as well."""
 
     def heard(self, changes: Changes) -> None:
         """A committed write set a deadline; wake up if it is nearer than the one we sleep for."""
@@ -91,6 +93,7 @@ class Watcher:
         if looked.leads and looked.next_wake_at is not None and looked.next_wake_at <= looked.watermark:
             await self._judge_through(looked)
             looked = await self._beat_once()
+        self.last_round = looked
         return looked
 
     async def _beat_once(self) -> Looked:
