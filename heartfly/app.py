@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ from heartfly.accounts import commands as accounts
 from heartfly.accounts.commands import NewProject
 from heartfly.accounts.last_use import LastUse
 from heartfly.api.front import Front
-from heartfly.api.health import Facts, Health
+from heartfly.api.health import Health
 from heartfly.api.ping import PingDoor
 from heartfly.api.state import ApiState
 from heartfly.checks.history import remove_leftovers
@@ -33,6 +34,7 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.instance import identify
 from heartfly.db.migrate import upgrade
+from heartfly.db.room import room
 from heartfly.errors import HeartflyError, StoreError
 from heartfly.logs import logger
 from heartfly.monitor.blind import Beat, Hearing
@@ -50,6 +52,8 @@ from heartfly.pings.rate import RateLimiter
 from heartfly.sealing import Sealer, load_or_create
 from heartfly.server.forwarded import client_address
 from heartfly.vitals.heartbeat import Heartbeat
+from heartfly.vitals.readiness import Facts
+from heartfly.vitals.surroundings import MB, Surroundings, Thresholds
 
 log = logger("heartfly")
 
@@ -139,6 +143,11 @@ class App:
         self.failed = False
         """A service of the background ended by itself; the process ends with an error, for its supervisor to see."""
         clock, database, ids = ground.clock, ground.database, ground.ids
+        self.surroundings = Surroundings(
+            database,
+            room=None if database.folder is None else partial(room, database.folder),
+            thresholds=Thresholds(low=settings.disk.low_mb * MB, floor=settings.disk.floor_mb * MB),
+        )
         applier = PingApplier(
             ids=ids,
             node_id=ground.node_id,
@@ -148,6 +157,7 @@ class App:
                 runs=settings.runs.keep_per_check,
                 run_age=timedelta(days=settings.runs.keep_days),
             ),
+            keeps_bodies=self.surroundings.keeps_bodies,
         )
         self.ingest = Ingest(database, applier, clock)
         hearing = Hearing(
@@ -239,19 +249,25 @@ class App:
 
     def facts(self) -> Facts:
         """What readiness is judged by."""
-        looked = self.watcher.last_beat
+        looked, database = self.watcher.last_beat, self.ground.database
         return Facts(
             now=self.ground.clock.now(),
             last_beat_at=self.watcher.last_beat_at,
             watermark=looked.watermark if looked is not None else None,
-            broken=self.ground.database.broken,
+            broken=database.broken,
             stopping=self.stop.is_set(),
+            refused_s=database.refused_s,
+            stuck_s=database.stuck_s,
+            room=self.surroundings.room,
+            is_below_floor=self.surroundings.is_below_floor,
+            schema=self.surroundings.schema,
         )
 
     async def start(self) -> None:
         """Open for reads and writes, and say that we hear. Call before anything listens."""
         self.ground.database.start()
         self.ground.database.listen(self.watcher.heard)
+        await self.surroundings.look()
         await self.watcher.join()
 
     async def tidy(self) -> None:
@@ -265,6 +281,7 @@ class App:
             self.watcher.run(self.ended),
             self.courier.run(self.ended),
             self.last_use.run(self.ended),
+            self.surroundings.run(self.ended),
             *heartbeat,
         )
 

@@ -128,6 +128,17 @@ class Data(Section, frozen=True):
     dir: Path = Path("heartfly-data")
 
 
+class Disk(Section, frozen=True):
+    """What happens when the disk of a SQLite database has little room; in MB (10^6 bytes). 0: nothing."""
+
+    low_mb: Annotated[int, msgspec.Meta(ge=0)] = 500
+    floor_mb: Annotated[int, msgspec.Meta(ge=0)] = 100
+
+    def __post_init__(self) -> None:
+        if self.low_mb < self.floor_mb:
+            raise ValueError("low_mb: Expected at least disk.floor_mb, for bodies go first")
+
+
 class Mail(Section, frozen=True):
     masked = frozenset({"password"})
 
@@ -224,6 +235,7 @@ class Settings(Section, frozen=True):
     server: Server = Server()
     database: Database = Database()
     data: Data = Data()
+    disk: Disk = Disk()
     mail: Mail = Mail()
     outgoing: Outgoing = Outgoing()
     log: Log = Log()
