@@ -23,6 +23,7 @@ from heartfly.accounts.commands import NewProject
 from heartfly.accounts.last_use import LastUse
 from heartfly.api.front import Front
 from heartfly.api.health import Health
+from heartfly.api.metrics import MetricsDoor
 from heartfly.api.ping import PingDoor
 from heartfly.api.state import ApiState
 from heartfly.checks.history import remove_leftovers
@@ -36,6 +37,7 @@ from heartfly.db.instance import identify
 from heartfly.db.migrate import upgrade
 from heartfly.db.room import room
 from heartfly.errors import HeartflyError, StoreError
+from heartfly.instruments import Instruments
 from heartfly.logs import logger
 from heartfly.monitor.blind import Beat, Hearing
 from heartfly.monitor.judge import Judge
@@ -51,6 +53,7 @@ from heartfly.pings.prune import Keep
 from heartfly.pings.rate import RateLimiter
 from heartfly.sealing import Sealer, load_or_create
 from heartfly.server.forwarded import client_address
+from heartfly.vitals.gauges import Gauges
 from heartfly.vitals.heartbeat import Heartbeat
 from heartfly.vitals.readiness import Facts
 from heartfly.vitals.surroundings import MB, Surroundings, Thresholds
@@ -68,6 +71,7 @@ class Ground:
     sealer: Sealer
     ids: IdSource
     node_id: int
+    instruments: Instruments
 
     def close(self) -> None:
         self.database.close()
@@ -80,7 +84,7 @@ def open_ground(
     clock = clock or SystemClock()
     data_dir = settings.data.dir
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    node_id = secrets.randbelow(1 << 62)
+    node_id, instruments = secrets.randbelow(1 << 62), Instruments()
     database = Database(
         url=settings.database_url,
         data_dir=data_dir,
@@ -88,6 +92,7 @@ def open_ground(
         node_id=node_id,
         capacity=settings.pings.queue,
         on_fatal=on_fatal,
+        on_batch=instruments.batch,
     )
     try:
         _bring_up_to_date(database)
@@ -97,7 +102,7 @@ def open_ground(
     except BaseException:
         database.close()
         raise
-    return Ground(settings, clock, database, sealer, IdSource(node_id), node_id)
+    return Ground(settings, clock, database, sealer, IdSource(node_id), node_id, instruments)
 
 
 def _bring_up_to_date(database: Database) -> None:
@@ -142,10 +147,10 @@ class App:
         """Set when the last request was answered: until then deadlines are judged, also while draining."""
         self.failed = False
         """A service of the background ended by itself; the process ends with an error, for its supervisor to see."""
-        clock, database, ids = ground.clock, ground.database, ground.ids
+        clock, database, ids, count = ground.clock, ground.database, ground.ids, ground.instruments
         self.surroundings = Surroundings(
             database,
-            room=None if database.folder is None else partial(room, database.folder),
+            room=None if database.path is None else partial(room, database.path.parent),
             thresholds=Thresholds(low=settings.disk.low_mb * MB, floor=settings.disk.floor_mb * MB),
         )
         applier = PingApplier(
@@ -157,9 +162,9 @@ class App:
                 runs=settings.runs.keep_per_check,
                 run_age=timedelta(days=settings.runs.keep_days),
             ),
-            keeps_bodies=self.surroundings.keeps_bodies,
+            keeps_bodies=self._keeps_body,
         )
-        self.ingest = Ingest(database, applier, clock)
+        self.ingest = Ingest(database, applier, clock, timed=count.ping_seconds.observe)
         hearing = Hearing(
             # The leader judges no further than the slowest node has said that it heard, so nodes say it more often.
             beat=timedelta(seconds=settings.monitor.beat_s / (4 if database.on_postgres else 1)),
@@ -173,6 +178,7 @@ class App:
             version=__version__,
             under_way=self.ingest.under_way,
             refusals=self.ingest.refusals,
+            count=count.blind,
         )
         self.watcher = Watcher(
             database,
@@ -195,7 +201,9 @@ class App:
             base_url=self.base_url,
             last_use=self.last_use,
             client_address=lambda scope: client_address(scope, trusted),
+            instruments=count,
         )
+        gauges = Gauges(database=database, watcher=self.watcher, facts=self.facts, started_at=clock.now())
         self.front = Front(
             self.state,
             health=Health(self.facts),
@@ -203,8 +211,23 @@ class App:
                 self.ingest,
                 max_body=settings.pings.max_body_bytes,
                 client_address=lambda scope: client_address(scope, trusted),
+                count=count.pings.add,
+            ),
+            metrics=MetricsDoor(
+                count,
+                gauges=gauges.families,
+                token=settings.metrics.token,
+                allow=settings.metrics.networks,
+                client_address=lambda scope: client_address(scope, trusted),
+                proxied=bool(trusted),
             ),
         )
+
+    def _keeps_body(self) -> bool:
+        if self.surroundings.keeps_bodies():
+            return True
+        self.ground.instruments.bodies_dropped.add()
+        return False
 
     def _dispatcher(self, database: Afar) -> Dispatcher:
         """Made in the courier's thread, as are the connections that it keeps."""
@@ -219,6 +242,7 @@ class App:
             settings=settings.alerts,
             base_url=self.base_url,
             node_id=ground.node_id,
+            count=ground.instruments.delivery,
         )
 
     def _outgoing(self) -> OutgoingHttp:
@@ -242,7 +266,13 @@ class App:
             watcher=self.watcher,
             http=http,
             clock=self.ground.clock,
+            count=self.ground.instruments.heartbeats.add,
         )
+
+    def turned_away(self) -> None:
+        """A connection above the cap was told 503. It may have been a ping."""
+        self.ground.instruments.turned_away.add()
+        self.ingest.refused()
 
     async def _hang_up(self) -> None:
         await self._http.aclose()

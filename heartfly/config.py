@@ -231,6 +231,25 @@ class Heartbeat(Section, frozen=True):
             raise ValueError("url: Expected http://… or https://…")
 
 
+class Metrics(Section, frozen=True):
+    """Who may read `/metrics`."""
+
+    masked = frozenset({"token"})
+
+    token: str = ""
+    """Empty: those in `allow` need none, and nobody else may. Set: all need it."""
+    allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+
+    def __post_init__(self) -> None:
+        list(_networks("allow", self.allow))
+        if self.token and (len(self.token) < 16 or not self.token.isascii() or not self.token.isprintable()):
+            raise ValueError("token: Expected at least 16 characters of ASCII, such as `openssl rand -hex 24` makes")
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        return tuple(_networks("allow", self.allow))
+
+
 class Settings(Section, frozen=True):
     server: Server = Server()
     database: Database = Database()
@@ -244,6 +263,7 @@ class Settings(Section, frozen=True):
     alerts: Alerts = Alerts()
     monitor: Monitor = Monitor()
     heartbeat: Heartbeat = Heartbeat()
+    metrics: Metrics = Metrics()
 
     @property
     def database_url(self) -> str:
@@ -252,7 +272,8 @@ class Settings(Section, frozen=True):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Values that must never be written anywhere, for the log's redaction."""
-        return tuple(s for s in (self.mail.password, *self.database.passwords, self.heartbeat.url) if s)
+        told = (self.mail.password, *self.database.passwords, self.heartbeat.url, self.metrics.token)
+        return tuple(secret for secret in told if secret)
 
 
 def load(path: Path | None, env: Mapping[str, str]) -> Settings:

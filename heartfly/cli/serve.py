@@ -98,7 +98,7 @@ async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], 
             limits=limits,
             stop=app.stop,
             on_listening=lambda: _listening(app, new),
-            on_turned_away=app.ingest.refused,  # it may have been a ping
+            on_turned_away=app.turned_away,
         )
     finally:
         app.stop.set()

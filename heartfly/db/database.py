@@ -89,9 +89,9 @@ class Database:
         return sqlite.writing_engine(self._path)
 
     @property
-    def folder(self) -> Path | None:
-        """Where the file lies; None: it is PostgreSQL's."""
-        return None if self.on_postgres else self._path.parent
+    def path(self) -> Path | None:
+        """The file; None: it is PostgreSQL's."""
+        return None if self.on_postgres else self._path
 
     def listen(self, listener: Callable[[Changes], None]) -> None:
         """Hear, in the event loop, what each committed transaction changed. May be called in any thread."""

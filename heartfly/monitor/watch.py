@@ -79,6 +79,7 @@ class Watcher:
     async def join(self) -> None:
         """Register this node; what nobody heard since the last beat becomes a blind interval."""
         await self._database.write(lambda tx: self._beat.join(tx, now=self._clock.now()), priority=Priority.JUDGING)
+        self._beat.joined()
 
     async def leave(self) -> None:
         def work(tx: Tx) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from tests.monitor.tower import T0, Tower
 from tests.notify.receivers import HttpReceiver
+from tests.server_process import Server
 from tests.sim_clock import SimClock
 from tests.world import World, make_world
 
@@ -30,3 +32,11 @@ async def tower(world: World) -> Tower:
 async def receiver() -> AsyncIterator[HttpReceiver]:
     async with HttpReceiver() as running:
         yield running
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    made = Server(tmp_path)
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.kill()

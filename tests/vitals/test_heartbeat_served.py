@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -14,10 +13,10 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.anyio
-async def test_a_server_in_order_calls_soon_after_its_start(tmp_path: Path) -> None:
+async def test_a_server_in_order_calls_soon_after_its_start(server: Server) -> None:
     async with HttpReceiver() as receiver:
         secret = "/hb/5f0c-canary-heartbeat"
-        server = Server(tmp_path, {"HEARTBEAT__URL": receiver.url + secret, "HEARTBEAT__PERIOD_S": "5"})
+        server.settings |= {"HEARTBEAT__URL": receiver.url + secret, "HEARTBEAT__PERIOD_S": "5"}
         await asyncio.to_thread(server.init)
         await asyncio.to_thread(server.start)
         async with asyncio.timeout(20):
@@ -26,7 +25,7 @@ async def test_a_server_in_order_calls_soon_after_its_start(tmp_path: Path) -> N
         status = await asyncio.to_thread(server.stop)
 
     assert (0, secret) == (status, receiver.requests[0].target)
-    assert "canary" not in (tmp_path / "server.log").read_text()
+    assert "canary" not in (server.folder / "server.log").read_text()
 
 
 @pytest.mark.parametrize(
@@ -37,8 +36,7 @@ async def test_a_server_in_order_calls_soon_after_its_start(tmp_path: Path) -> N
         ("http://127.0.0.1:{port}/ping/x", "heartbeat.url: leads to Heartfly itself"),
     ],
 )
-def test_an_address_that_can_never_be_called_stops_the_start(tmp_path: Path, url: str, says: str) -> None:
-    server = Server(tmp_path, {"HEARTBEAT__PERIOD_S": "5"})
+def test_an_address_that_can_never_be_called_stops_the_start(server: Server, url: str, says: str) -> None:
     server.port = free_port()
     server.settings["HEARTBEAT__URL"] = url.format(port=server.port)
 

@@ -7,8 +7,6 @@ import sqlite3
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,14 +15,6 @@ from tests.server_process import Server
 
 pytestmark = pytest.mark.e2e
 LIMIT_S = 30.0
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    made = Server(tmp_path)
-    yield made
-    if made.process is not None and made.process.poll() is None:
-        made.kill()
 
 
 def ask(server: Server, path: str, body: bytes | None = None) -> tuple[int, Any]:
