@@ -56,9 +56,10 @@ class Counter:
     def add(self, *labels: str, n: float = 1) -> None:
         """`labels`: a value for each name, in order."""
         with self._lock:
-            if labels not in self._values and len(self._values) >= _MOST_SERIES:
-                return
-            self._values[labels] = self._values.get(labels, 0) + n
+            if labels in self._values:
+                self._values[labels] += n
+            elif len(self._values) < _MOST_SERIES:
+                self._values[labels] = n
 
     def family(self) -> Family:
         with self._lock:
@@ -76,32 +77,32 @@ class Histogram:
         self._labels = labels
         self._bounds = bounds
         self._lock = threading.Lock()
-        self._counts: dict[tuple[str, ...], list[int]] = {} if labels else {(): self._empty()}
-        self._sums: dict[tuple[str, ...], float] = {}
+        self._series: dict[tuple[str, ...], list[float]] = {} if labels else {(): self._empty()}
+        """A count for each bucket, not added up, that above the last bound, and the sum."""
 
-    def _empty(self) -> list[int]:
-        return [0] * (len(self._bounds) + 1)
+    def _empty(self) -> list[float]:
+        return [0] * (len(self._bounds) + 2)
 
     def observe(self, value: float, *labels: str) -> None:
         place = bisect_left(self._bounds, value)
         with self._lock:
-            counts = self._counts.get(labels)
-            if counts is None:
-                if len(self._counts) >= _MOST_SERIES:
+            series = self._series.get(labels)
+            if series is None:
+                if len(self._series) >= _MOST_SERIES:
                     return
-                counts = self._counts[labels] = self._empty()
-            counts[place] += 1
-            self._sums[labels] = self._sums.get(labels, 0.0) + value
+                series = self._series[labels] = self._empty()
+            series[place] += 1
+            series[-1] += value
 
     def family(self) -> Family:
         with self._lock:
-            found = [(labels, list(counts), self._sums.get(labels, 0.0)) for labels, counts in self._counts.items()]
-        samples = [sample for labels, counts, total in sorted(found) for sample in self._one(labels, counts, total)]
+            found = sorted((labels, tuple(series)) for labels, series in self._series.items())
+        samples = [sample for labels, series in found for sample in self._one(labels, series[:-1], series[-1])]
         return Family(self.name, "histogram", self._about, samples)
 
-    def _one(self, labels: tuple[str, ...], counts: Sequence[int], total: float) -> Iterator[Sample]:
+    def _one(self, labels: tuple[str, ...], counts: Sequence[float], total: float) -> Iterator[Sample]:
         named = tuple(zip(self._labels, labels, strict=True))
-        so_far = 0
+        so_far = 0.0
         for bound, n in zip((*self._bounds, inf), counts, strict=True):
             so_far += n
             yield Sample(so_far, (*named, ("le", _number(bound))), "_bucket")
