@@ -27,6 +27,8 @@ log = logger("heartfly.monitor")
 
 KEPT = timedelta(days=400)
 REFUSALS_APART = timedelta(seconds=10)
+STALLED = "Heartfly was stalled, or the clock was put forward"
+AWAY = "the database was away"
 RESTORED = "Heartfly was restored from a backup: what came after it is unknown"
 
 
@@ -77,6 +79,7 @@ class Beat:
         self._under_way = under_way
         self._refusals = refusals or Refusals()
         self._count = count
+        self._missed = False
         self._n_recorded = 0
         self._recorded = timedelta()
         """Of the transaction under way."""
@@ -138,8 +141,7 @@ class Beat:
         self._n_recorded, self._recorded = 0, timedelta()
         mine = tx.conn.execute(sa.select(nodes).where(nodes.c.id == self.node_id)).one()
         if now - mine.beat_at > self._hearing.blind_after:
-            cause = "Heartfly was stalled, or the clock was put forward"
-            self._record(tx, mine.beat_at, now, cause)
+            self._record(tx, mine.beat_at, now, AWAY if self._missed else STALLED)
         refused = self._refusals.span()
         if refused is not None:
             self._refused(tx, refused)
@@ -161,8 +163,13 @@ class Beat:
         """Call when the transaction of `join` has been committed."""
         self._count(self._n_recorded, self._recorded.total_seconds())
 
+    def missed(self) -> None:
+        """Call when the database did not take a beat."""
+        self._missed = True
+
     def committed(self, heard: Heard) -> None:
         """Call when the beat's transaction has been committed."""
+        self._missed = False
         self._refusals.settled(heard.refused)
         if heard.refused is not None:
             self._refusing = self._written

@@ -138,6 +138,7 @@ class Watcher:
                 self._next_wake_at = looked.next_wake_at
             except HeartflyError as error:
                 log.warning("beat", error=str(error))
+                self._beat.missed()
                 self._next_wake_at = None
             except Exception as error:  # told in the log; whoever watches for silence must not fall silent himself
                 log.exception("beat", error=repr(error))

@@ -557,3 +557,14 @@ async def test_the_time_before_a_start_is_counted_too(world: World, tower: Tower
     await later.watcher.join()
 
     assert [(1, 120.0)] == told
+
+
+async def test_a_gap_in_which_the_database_took_no_beat_is_told_as_such(world: World, tower: Tower) -> None:
+    await tower.go(T0 + MINUTE)
+    tower.beat.missed()
+    await tower.sleep_through(T0 + HOUR)
+    await tower.sleep_through(T0 + 2 * HOUR)
+
+    async with world.db.read() as read:
+        causes = list((await read.execute(sa.select(blind_intervals.c.cause).order_by(blind_intervals.c.id))).scalars())
+    assert ["the database was away", "Heartfly was stalled, or the clock was put forward"] == causes
