@@ -59,6 +59,9 @@ def key_file(path: Path) -> Finding:
         return error("secret key", f"this user may not read {path}", "Run as its owner, or chown it.")
     if mode & 0o077:
         return error("secret key", f"others may read {path} ({mode:04o})", f"Run chmod 600 {path}")
+    if len(path.read_bytes().split()) > 1:
+        found = f"{path} holds two keys: a change of keys has not ended"
+        return warning("secret key", found, "Stop the server and run `heartfly rotate-key`: it goes on where it was.")
     return ok("secret key", f"only its owner may read {path}")
 
 
