@@ -65,6 +65,19 @@ def key_file(path: Path) -> Finding:
     return ok("secret key", f"only its owner may read {path}")
 
 
+def database_files(path: Path) -> Finding:
+    """Of SQLite: the file and those beside it. Bodies of pings and addresses of people stand in them."""
+    files = [each for end in ("", "-wal", "-shm") if (each := path.with_name(path.name + end)).exists()]
+    open_to_others = [each for each in files if stat.S_IMODE(each.stat().st_mode) & 0o077]
+    if open_to_others:
+        named = " ".join(str(each) for each in open_to_others)
+        modes = ", ".join(f"{each.name} {stat.S_IMODE(each.stat().st_mode):04o}" for each in open_to_others)
+        return warning("database files", f"others may read or write them ({modes})", f"Run chmod 600 {named}")
+    if not files:
+        return ok("database files", f"{path} is not there yet; `heartfly serve` makes it")
+    return ok("database files", f"only its owner may read {path}")
+
+
 def disk(folder: Path, found: Room) -> Finding:
     told = f"{found.free / 1e6:.0f} MB free ({found.share:.0%}) for {folder}"
     if found.share < LEAST_SHARE or found.free < LEAST_BYTES:

@@ -70,6 +70,22 @@ def test_what_init_made_is_what_serve_serves(server: Server) -> None:
     assert 0 == server.stop()
 
 
+def test_what_it_makes_is_its_owners_alone_whatever_the_umask(server: Server) -> None:
+    before = os.umask(0)
+    try:
+        server.init()
+        server.start()
+    finally:
+        os.umask(before)
+    data = server.folder / "heartfly-data"
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in data.iterdir()}
+
+    assert {"heartfly.db", "heartfly.db-wal", "heartfly.db-shm", "lock", "secret.key", "cli-key"} == set(modes)
+    assert {0o600} == set(modes.values()), modes
+    assert 0o700 == stat.S_IMODE(data.stat().st_mode)
+    assert 0 == server.stop()
+
+
 def test_a_second_init_is_refused(server: Server) -> None:
     server.init()
 
