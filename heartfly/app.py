@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +22,8 @@ from heartfly.accounts import commands as accounts
 from heartfly.accounts.commands import NewProject
 from heartfly.accounts.last_use import LastUse
 from heartfly.api.front import Front
-from heartfly.api.health import Facts, Health
+from heartfly.api.health import Health
+from heartfly.api.metrics import MetricsDoor
 from heartfly.api.ping import PingDoor
 from heartfly.api.state import ApiState
 from heartfly.checks.history import remove_leftovers
@@ -33,7 +35,9 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.instance import identify
 from heartfly.db.migrate import upgrade
+from heartfly.db.room import room
 from heartfly.errors import HeartflyError, StoreError
+from heartfly.instruments import Instruments
 from heartfly.logs import logger
 from heartfly.monitor.blind import Beat, Hearing
 from heartfly.monitor.judge import Judge
@@ -49,6 +53,10 @@ from heartfly.pings.prune import Keep
 from heartfly.pings.rate import RateLimiter
 from heartfly.sealing import Sealer, load_or_create
 from heartfly.server.forwarded import client_address
+from heartfly.vitals.gauges import Gauges
+from heartfly.vitals.heartbeat import Heartbeat
+from heartfly.vitals.readiness import Facts
+from heartfly.vitals.surroundings import MB, Surroundings, Thresholds
 
 log = logger("heartfly")
 
@@ -63,6 +71,7 @@ class Ground:
     sealer: Sealer
     ids: IdSource
     node_id: int
+    instruments: Instruments
 
     def close(self) -> None:
         self.database.close()
@@ -75,7 +84,7 @@ def open_ground(
     clock = clock or SystemClock()
     data_dir = settings.data.dir
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    node_id = secrets.randbelow(1 << 62)
+    node_id, instruments = secrets.randbelow(1 << 62), Instruments()
     database = Database(
         url=settings.database_url,
         data_dir=data_dir,
@@ -83,6 +92,7 @@ def open_ground(
         node_id=node_id,
         capacity=settings.pings.queue,
         on_fatal=on_fatal,
+        on_batch=instruments.batch,
     )
     try:
         _bring_up_to_date(database)
@@ -92,7 +102,7 @@ def open_ground(
     except BaseException:
         database.close()
         raise
-    return Ground(settings, clock, database, sealer, IdSource(node_id), node_id)
+    return Ground(settings, clock, database, sealer, IdSource(node_id), node_id, instruments)
 
 
 def _bring_up_to_date(database: Database) -> None:
@@ -137,7 +147,12 @@ class App:
         """Set when the last request was answered: until then deadlines are judged, also while draining."""
         self.failed = False
         """A service of the background ended by itself; the process ends with an error, for its supervisor to see."""
-        clock, database, ids = ground.clock, ground.database, ground.ids
+        clock, database, ids, count = ground.clock, ground.database, ground.ids, ground.instruments
+        self.surroundings = Surroundings(
+            database,
+            room=None if database.path is None else partial(room, database.path.parent),
+            thresholds=Thresholds(low=settings.disk.low_mb * MB, floor=settings.disk.floor_mb * MB),
+        )
         applier = PingApplier(
             ids=ids,
             node_id=ground.node_id,
@@ -147,8 +162,9 @@ class App:
                 runs=settings.runs.keep_per_check,
                 run_age=timedelta(days=settings.runs.keep_days),
             ),
+            keeps_bodies=self._keeps_body,
         )
-        self.ingest = Ingest(database, applier, clock)
+        self.ingest = Ingest(database, applier, clock, timed=count.ping_seconds.observe)
         hearing = Hearing(
             # The leader judges no further than the slowest node has said that it heard, so nodes say it more often.
             beat=timedelta(seconds=settings.monitor.beat_s / (4 if database.on_postgres else 1)),
@@ -162,6 +178,7 @@ class App:
             version=__version__,
             under_way=self.ingest.under_way,
             refusals=self.ingest.refusals,
+            count=count.blind,
         )
         self.watcher = Watcher(
             database,
@@ -172,6 +189,7 @@ class App:
             hearing=hearing,
         )
         self.courier = Courier(database, make=self._dispatcher, leave=self._hang_up)
+        self.heartbeat = self._heartbeat() if settings.heartbeat.url else None
         trusted = settings.server.proxy_networks
         self.last_use = LastUse(database, clock)
         self.state = ApiState(
@@ -183,7 +201,9 @@ class App:
             base_url=self.base_url,
             last_use=self.last_use,
             client_address=lambda scope: client_address(scope, trusted),
+            instruments=count,
         )
+        gauges = Gauges(database=database, watcher=self.watcher, facts=self.facts, started_at=clock.now())
         self.front = Front(
             self.state,
             health=Health(self.facts),
@@ -191,19 +211,28 @@ class App:
                 self.ingest,
                 max_body=settings.pings.max_body_bytes,
                 client_address=lambda scope: client_address(scope, trusted),
+                count=count.pings.add,
+            ),
+            metrics=MetricsDoor(
+                count,
+                gauges=gauges.families,
+                token=settings.metrics.token,
+                allow=settings.metrics.networks,
+                client_address=lambda scope: client_address(scope, trusted),
+                proxied=bool(trusted),
             ),
         )
+
+    def _keeps_body(self) -> bool:
+        if self.surroundings.keeps_bodies():
+            return True
+        self.ground.instruments.bodies_dropped.add()
+        return False
 
     def _dispatcher(self, database: Afar) -> Dispatcher:
         """Made in the courier's thread, as are the connections that it keeps."""
         ground, settings = self.ground, self.ground.settings
-        self._http = OutgoingHttp(
-            allow=settings.outgoing.private_networks,
-            own_hosts=own_hosts(self.base_url, settings.server.host, settings.server.port),
-            allowed_ports=settings.outgoing.allowed_ports,
-            total_deadline_s=settings.outgoing.deadline_s,
-            user_agent=f"Heartfly/{__version__}",
-        )
+        self._http = self._outgoing()
         return Dispatcher(
             database,
             context=ChannelContext(http=self._http, mail=mail_settings(settings), apprise=settings.apprise.by_name),
@@ -213,26 +242,62 @@ class App:
             settings=settings.alerts,
             base_url=self.base_url,
             node_id=ground.node_id,
+            count=ground.instruments.delivery,
         )
+
+    def _outgoing(self) -> OutgoingHttp:
+        """For the event loop that it is made in."""
+        settings = self.ground.settings
+        return OutgoingHttp(
+            allow=settings.outgoing.private_networks,
+            own_hosts=own_hosts(self.base_url, settings.server.host, settings.server.port),
+            allowed_ports=settings.outgoing.allowed_ports,
+            total_deadline_s=settings.outgoing.deadline_s,
+            user_agent=f"Heartfly/{__version__}",
+        )
+
+    def _heartbeat(self) -> Heartbeat:
+        """InvalidValueError: the URL is none that could ever be called."""
+        wanted, http = self.ground.settings.heartbeat, self._outgoing()
+        return Heartbeat(
+            url=http.check_url(wanted.url, field="heartbeat.url"),
+            period=timedelta(seconds=wanted.period_s),
+            database=self.ground.database,
+            watcher=self.watcher,
+            http=http,
+            clock=self.ground.clock,
+            count=self.ground.instruments.heartbeats.add,
+        )
+
+    def turned_away(self) -> None:
+        """A connection above the cap was told 503. It may have been a ping."""
+        self.ground.instruments.turned_away.add()
+        self.ingest.refused()
 
     async def _hang_up(self) -> None:
         await self._http.aclose()
 
     def facts(self) -> Facts:
         """What readiness is judged by."""
-        looked = self.watcher.last_beat
+        looked, database = self.watcher.last_beat, self.ground.database
         return Facts(
             now=self.ground.clock.now(),
             last_beat_at=self.watcher.last_beat_at,
             watermark=looked.watermark if looked is not None else None,
-            broken=self.ground.database.broken,
+            broken=database.broken,
             stopping=self.stop.is_set(),
+            refused_s=database.refused_s,
+            stuck_s=database.stuck_s,
+            room=self.surroundings.room,
+            is_below_floor=self.surroundings.is_below_floor,
+            schema=self.surroundings.schema,
         )
 
     async def start(self) -> None:
         """Open for reads and writes, and say that we hear. Call before anything listens."""
         self.ground.database.start()
         self.ground.database.listen(self.watcher.heard)
+        await self.surroundings.look()
         await self.watcher.join()
 
     async def tidy(self) -> None:
@@ -241,7 +306,14 @@ class App:
 
     def background(self) -> Sequence[Awaitable[Any]]:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""
-        return (self.watcher.run(self.ended), self.courier.run(self.ended), self.last_use.run(self.ended))
+        heartbeat = () if self.heartbeat is None else (self.heartbeat.run(self.ended),)
+        return (
+            self.watcher.run(self.ended),
+            self.courier.run(self.ended),
+            self.last_use.run(self.ended),
+            self.surroundings.run(self.ended),
+            *heartbeat,
+        )
 
     async def finish(self) -> None:
         """Leave: the last beat, what is queued, and every connection."""

@@ -132,6 +132,17 @@ class Data(Section, frozen=True):
     dir: Path = Path("heartfly-data")
 
 
+class Disk(Section, frozen=True):
+    """What happens when the disk of a SQLite database has little room; in MB (10^6 bytes). 0: nothing."""
+
+    low_mb: Annotated[int, msgspec.Meta(ge=0)] = 500
+    floor_mb: Annotated[int, msgspec.Meta(ge=0)] = 100
+
+    def __post_init__(self) -> None:
+        if self.low_mb < self.floor_mb:
+            raise ValueError("low_mb: Expected at least disk.floor_mb, for bodies go first")
+
+
 class Mail(Section, frozen=True):
     masked = frozenset({"password"})
 
@@ -230,10 +241,44 @@ class Monitor(Section, frozen=True):
             raise ValueError("blind_after_s: Expected more than monitor.beat_s, or every beat would be a gap")
 
 
+class Heartbeat(Section, frozen=True):
+    """Who is told that Heartfly itself is alive, and raises the alarm when it is not told."""
+
+    masked = frozenset({"url"})
+
+    url: str = ""
+    """Empty: nobody. A secret: whoever knows it can keep the listener quiet."""
+    period_s: Annotated[float, msgspec.Meta(ge=5, le=86_400)] = 60.0
+
+    def __post_init__(self) -> None:
+        if self.url and not self.url.startswith(("http://", "https://")):
+            raise ValueError("url: Expected http://… or https://…")
+
+
+class Metrics(Section, frozen=True):
+    """Who may read `/metrics`."""
+
+    masked = frozenset({"token"})
+
+    token: str = ""
+    """Empty: those in `allow` need none, and nobody else may. Set: all need it."""
+    allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+
+    def __post_init__(self) -> None:
+        list(_networks("allow", self.allow))
+        if self.token and (len(self.token) < 16 or not self.token.isascii() or not self.token.isprintable()):
+            raise ValueError("token: Expected at least 16 characters of ASCII, such as `openssl rand -hex 24` makes")
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        return tuple(_networks("allow", self.allow))
+
+
 class Settings(Section, frozen=True):
     server: Server = Server()
     database: Database = Database()
     data: Data = Data()
+    disk: Disk = Disk()
     mail: Mail = Mail()
     outgoing: Outgoing = Outgoing()
     apprise: Apprise = Apprise()
@@ -242,6 +287,8 @@ class Settings(Section, frozen=True):
     runs: Runs = Runs()
     alerts: Alerts = Alerts()
     monitor: Monitor = Monitor()
+    heartbeat: Heartbeat = Heartbeat()
+    metrics: Metrics = Metrics()
 
     @property
     def database_url(self) -> str:
@@ -250,8 +297,14 @@ class Settings(Section, frozen=True):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Values that must never be written anywhere, for the log's redaction."""
-        known = (self.mail.password, *self.database.passwords, *self.apprise.by_name.values())
-        return tuple(s for s in known if s)
+        known = (
+            self.mail.password,
+            *self.database.passwords,
+            *self.apprise.by_name.values(),
+            self.heartbeat.url,
+            self.metrics.token,
+        )
+        return tuple(secret for secret in known if secret)
 
 
 def load(path: Path | None, env: Mapping[str, str]) -> Settings:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import secrets
 import string
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -42,21 +43,44 @@ class Sealer:
 def load_or_create(path: Path) -> Sealer:
     """Read the key file (a key a line, newest first), or make one that only its owner can read."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        keys = path.read_bytes().split()
-        if not keys:
-            raise StoreError(f"{path} is empty") from None
-        try:
-            return Sealer(keys)
-        except ValueError:
-            raise StoreError(f"{path} holds something else than a key a line") from None
-    key = Fernet.generate_key()
+        return Sealer(read_keys(path))
+    except FileNotFoundError:
+        keys = [new_key()]
+        write_keys(path, keys)
+        return Sealer(keys)
+
+
+def read_keys(path: Path) -> list[bytes]:
+    """Newest first. Two or more: a change of keys has not ended."""
+    keys = path.read_bytes().split()
+    if not keys:
+        raise StoreError(f"{path} is empty")
+    try:
+        Sealer(keys)
+    except ValueError:
+        raise StoreError(f"{path} holds something else than a key a line") from None
+    return keys
+
+
+def write_keys(path: Path, keys: Sequence[bytes]) -> None:
+    """In the place of those that were there, all at once: whatever happens, one of the two files is whole."""
+    beside = path.with_name(f".{path.name}.new")
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as handle:
-        handle.write(key + b"\n")
+        handle.write(b"".join(key + b"\n" for key in keys))
         handle.flush()
         os.fsync(handle.fileno())
-    return Sealer([key])
+    beside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def new_key() -> bytes:
+    return Fernet.generate_key()
 
 
 def digest(secret: str) -> str:

@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from heartfly.api.health import Health
+from heartfly.api.metrics import MetricsDoor
 from heartfly.api.ping import PingDoor, Receive, Scope, Send, is_ping
 from heartfly.api.state import ApiState
 
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
 
 class Front:
-    def __init__(self, state: ApiState, *, ping: PingDoor, health: Health) -> None:
+    def __init__(self, state: ApiState, *, ping: PingDoor, health: Health, metrics: MetricsDoor) -> None:
         self._state = state
         self._ping = ping
         self._health = health
+        self._metrics = metrics
         self._loading: asyncio.Task[NativeApi] | None = None
 
     def load(self) -> asyncio.Task[NativeApi]:
@@ -42,6 +44,8 @@ class Front:
             await self._ping(scope, receive, send)
         elif path in {"/healthz", "/readyz"}:
             await self._health(scope, receive, send)
+        elif path == "/metrics":
+            await self._metrics(scope, receive, send)
         else:
             native = await asyncio.shield(self.load())
             await native(scope, receive, send)

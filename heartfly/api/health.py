@@ -7,52 +7,15 @@ in words, and never anything that only the owner may know.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from heartfly.errors import StoreError
+from heartfly.vitals.readiness import Facts, reasons
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-
-BEAT_WITHIN = timedelta(seconds=5)
-LAG_WITHIN = timedelta(seconds=10)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What is known at one moment. `last_beat_at`: the last write of the watcher that was committed."""
-
-    now: datetime
-    last_beat_at: datetime | None
-    watermark: datetime | None
-    broken: StoreError | None
-    stopping: bool = False
-
-
-def reasons(facts: Facts) -> list[str]:
-    """Why no traffic should come here; empty when it may."""
-    found = []
-    if facts.stopping:
-        found.append("Heartfly is stopping")
-    if facts.broken is not None:
-        found.append("the database cannot be written any more")
-    if facts.last_beat_at is None or facts.watermark is None:
-        found.append("nothing has been written since the start")
-        return found
-    if facts.now - facts.last_beat_at > BEAT_WITHIN:
-        found.append(f"the last write was {_seconds(facts.now - facts.last_beat_at)} ago")
-    if facts.now - facts.watermark >= LAG_WITHIN:
-        found.append(f"silence is judged only up to {_seconds(facts.now - facts.watermark)} ago")
-    return found
-
-
-def _seconds(span: timedelta) -> str:
-    return f"{span.total_seconds():.0f} s"
 
 
 class Health:

@@ -42,6 +42,7 @@ from heartfly.api.v1 import (
 )
 from heartfly.clock import Clock
 from heartfly.errors import HeartflyError
+from heartfly.instruments import Instruments
 from heartfly.logs import line
 
 MAX_BODY = 1024 * 1024
@@ -86,6 +87,7 @@ _HANDLERS = (
     incidents.comment_on_incident,
 )
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"cache-control": b"no-store",
@@ -113,7 +115,7 @@ def native_api(state: ApiState, *, requests_per_minute: int = REQUESTS_PER_MINUT
         logging_config=None,
         debug=False,
     )
-    return NativeApi(framework, state.clock)
+    return NativeApi(framework, state.clock, state.instruments)
 
 
 @get("/v1/openapi.json", media_type=MediaType.JSON, sync_to_thread=False)
@@ -154,9 +156,10 @@ def _document() -> bytes:
 class NativeApi:
     """Around the framework: headers that every answer has, answers to HEAD, and the canonical line."""
 
-    def __init__(self, framework: Litestar, clock: Clock) -> None:
+    def __init__(self, framework: Litestar, clock: Clock, instruments: Instruments) -> None:
         self.framework = framework
         self._clock = clock
+        self._instruments = instruments
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = _Exchange(scope, send, started=self._clock.monotonic())
@@ -165,7 +168,7 @@ class NativeApi:
         try:
             await application(exchange.scope, receive, exchange.send)
         finally:
-            exchange.tell(ended=self._clock.monotonic())
+            exchange.tell(self._instruments, ended=self._clock.monotonic())
 
 
 class _Exchange:
@@ -191,12 +194,15 @@ class _Exchange:
             message = {**message, "body": b""}
         await self._send(message)
 
-    def tell(self, *, ended: float) -> None:
-        caller = self.scope.get("auth")
+    def tell(self, instruments: Instruments, *, ended: float) -> None:
+        caller, route = self.scope.get("auth"), self.scope.get("path_template", "")
+        # A stranger may write any method; of a path that is none of ours nothing is told.
+        method = self._method if self._method in _METHODS else "other"
+        instruments.request(method, route or "none", self._status, ended - self._started)
         line(
             "request",
             method=self._method,
-            route=self.scope.get("path_template", ""),
+            route=route,
             status=self._status,
             took_ms=round((ended - self._started) * 1000, 3),
             key=caller.actor.removeprefix("key:hf_") if caller else "",

@@ -78,8 +78,17 @@ def is_ping(path: str) -> bool:
 
 
 class PingDoor:
-    def __init__(self, ingest: Ingest, *, max_body: int, client_address: ClientAddress) -> None:
+    def __init__(
+        self,
+        ingest: Ingest,
+        *,
+        max_body: int,
+        client_address: ClientAddress,
+        count: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`count` is told what became of each."""
         self._ingest = ingest
+        self._count = count
         self._max_body = max_body
         self._client_address = client_address
         kept = (
@@ -103,6 +112,7 @@ class PingDoor:
         try:
             address = _parse(scope["path"], scope["query_string"])
         except _RefusedError as refused:
+            self._count("bad_request")
             _log_refused(refused.status, refused.text, method)
             await _answer(send, refused.status, refused.text.encode())
             return
@@ -129,9 +139,11 @@ class PingDoor:
             )
             result = await self._ingest.submit(request)
         except _RefusedError as refused:
+            self._count("bad_request")
             _log_refused(refused.status, refused.text, method)
             await _answer(send, refused.status, refused.text.encode())
         except InvalidValueError as error:
+            self._count("bad_request")
             _log_refused(400, str(error), method)
             await _answer(send, 400, str(error).encode())
         except OverloadedError as error:
@@ -142,15 +154,18 @@ class PingDoor:
             await _answer(send, 503, b"try again later", [(b"retry-after", b"30")])
         except Exception as error:  # the log is told; the client hears that nothing was stored, and tries again
             # No blind interval comes of it: a ping that meets a fault of ours must not excuse all other checks.
+            self._count("failed")
             log.exception("ping", error=repr(error))
             await _answer(send, 500, b"nothing was stored")
         else:
+            self._count(result.outcome.value)
             await self._tell(result.outcome, scope, send)
         finally:
             self._ingest.gone(seq)
 
     def _come_again(self, error: HeartflyError, method: str, received_at: datetime) -> None:
         """It is we who could not store it, so its silence is not the job's."""
+        self._count("refused")
         self._ingest.refused(received_at)
         _log_refused(503, str(error), method)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from heartfly.accounts.last_use import LastUse
@@ -11,6 +11,7 @@ from heartfly.clock import Clock
 from heartfly.config import Settings
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
+from heartfly.instruments import Instruments
 from heartfly.sealing import Sealer
 
 
@@ -26,3 +27,4 @@ class ApiState:
     last_use: LastUse
     client_address: Callable[[Mapping[str, Any]], tuple[str, str]]
     """Of an ASGI scope, who asks: his address, "" if there is none, and the scheme."""
+    instruments: Instruments = field(default_factory=Instruments)

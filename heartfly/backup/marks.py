@@ -7,17 +7,14 @@ what may have been told is told again only as a possible duplicate, under the sa
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import sqlalchemy as sa
 
 from heartfly.db.changes import Tx
-from heartfly.db.instance import Identity, begin_epoch
+from heartfly.db.instance import ALIVE, Identity, begin_epoch
 from heartfly.db.models import checks, deliveries, nodes, notifications
-from heartfly.errors import StoreError
 from heartfly.notify.outbox import PENDING
-
-_ALIVE = timedelta(seconds=10)
 
 
 def mark(tx: Tx, *, at: datetime, backup_at: datetime | None = None) -> Identity:
@@ -26,14 +23,6 @@ def mark(tx: Tx, *, at: datetime, backup_at: datetime | None = None) -> Identity
     _excuse_once_more(tx)
     repeats_through = _flag_repeats(tx)
     return begin_epoch(tx, at=at, backup_at=backup_at or heard or at, repeats_through=repeats_through)
-
-
-def refuse_while_alive(tx: Tx, *, at: datetime) -> None:
-    """StoreError: a node serves this database. What is on its way out knows nothing of a restore."""
-    query = sa.select(sa.func.max(nodes.c.beat_at)).where(nodes.c.left_at.is_(None), nodes.c.fenced_at.is_(None))
-    beat_at = tx.conn.execute(query).scalar()
-    if beat_at is not None and beat_at > at - _ALIVE:
-        raise StoreError("a Heartfly is using the database (it beat less than 10 s ago); stop every node first")
 
 
 def _heard_through(tx: Tx) -> datetime | None:
@@ -46,7 +35,7 @@ def _heard_through(tx: Tx) -> datetime | None:
     newest = tx.conn.execute(sa.select(sa.func.max(nodes.c.heard_through)).where(last_life)).scalar()
     if newest is None:
         return None
-    alive = sa.and_(last_life, nodes.c.left_at.is_(None), nodes.c.beat_at > newest - _ALIVE)
+    alive = sa.and_(last_life, nodes.c.left_at.is_(None), nodes.c.beat_at > newest - ALIVE)
     slowest = tx.conn.execute(sa.select(sa.func.min(nodes.c.heard_through)).where(alive)).scalar()
     due = tx.conn.execute(sa.select(sa.func.min(checks.c.wake_at)).where(checks.c.wake_at.is_not(None))).scalar()
     heard: datetime = min(at for at in (newest, slowest, due) if at is not None)

@@ -8,7 +8,7 @@ from pathlib import Path
 import rich_click as click
 
 from heartfly.app import open_ground
-from heartfly.backup.marks import mark, refuse_while_alive
+from heartfly.backup.marks import mark
 from heartfly.backup.put_back import put_back
 from heartfly.cli.backup import sqlite_file
 from heartfly.cli.options import CONFIG, DATA, settings_from
@@ -16,7 +16,7 @@ from heartfly.cli.output import print_json
 from heartfly.clock import SystemClock
 from heartfly.config import Settings
 from heartfly.db.changes import Tx
-from heartfly.db.instance import Identity
+from heartfly.db.instance import Identity, refuse_while_alive
 
 
 @click.command()

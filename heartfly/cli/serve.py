@@ -20,7 +20,7 @@ from heartfly.cli.options import CONFIG, DATA, settings_from
 from heartfly.clock import SystemClock
 from heartfly.config import Settings
 from heartfly.errors import StoreError
-from heartfly.logs import configure, logger
+from heartfly.logs import configure, line, logger
 from heartfly.server.limits import ServerLimits
 from heartfly.server.run import serve as serve_http
 from heartfly.server.sockets import open_sockets
@@ -75,7 +75,7 @@ def _run(settings: Settings, sockets: list[socket.socket]) -> int:
 async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], new: NewProject | None) -> bool:
     """Return whether it ended because it was told to."""
     settings = ground.settings.server
-    app = App(ground)
+    app, began_s = App(ground), ground.clock.monotonic()
     apps.append(app)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -98,13 +98,14 @@ async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], 
             limits=limits,
             stop=app.stop,
             on_listening=lambda: _listening(app, new),
-            on_turned_away=app.ingest.refused,  # it may have been a ping
+            on_turned_away=app.turned_away,
         )
     finally:
         app.stop.set()
         app.ended.set()
         await asyncio.gather(*tasks, tidying, return_exceptions=True)
         await app.finish()
+        line("stop", version=__version__, ran_s=round(ground.clock.monotonic() - began_s), failed=app.failed)
     return not app.failed
 
 
@@ -119,6 +120,9 @@ def _ended(app: App, task: asyncio.Future[None]) -> None:
 
 def _listening(app: App, new: NewProject | None) -> None:
     app.front.load()
+    database = "postgresql" if app.ground.database.on_postgres else "sqlite"
+    data = str(app.ground.settings.data.dir)
+    line("start", version=__version__, database=database, address=app.base_url, data=data)
     _say_hello(app, new)
 
 

@@ -62,12 +62,14 @@ class Database:
         node_id: int = 1,
         capacity: int = 10_000,
         on_fatal: Callable[[StoreError], None] = lambda _: None,
+        on_batch: Callable[[int, float], None] = lambda _n, _took_s: None,
     ) -> None:
         self.on_postgres = url.startswith("postgresql")
         self.node_id = node_id
         self._clock = clock
         self._capacity = capacity
         self._on_fatal = on_fatal
+        self._on_batch = on_batch
         self._listeners: list[Callable[[Changes], None]] = []
         # The lock lies beside the file: two servers on one file are two writers, whatever they call their directory.
         self._path = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else data_dir / "heartfly.db"
@@ -85,6 +87,11 @@ class Database:
             self._lock.close()
             raise StoreError(f"a restore into {self._path.parent} did not end: run `heartfly restore --force` again")
         return sqlite.writing_engine(self._path)
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None: it is PostgreSQL's."""
+        return None if self.on_postgres else self._path
 
     def listen(self, listener: Callable[[Changes], None]) -> None:
         """Hear, in the event loop, what each committed transaction changed. May be called in any thread."""
@@ -105,6 +112,7 @@ class Database:
                 capacity=self._capacity,
                 on_commit=self._tell,
                 on_fatal=self._on_fatal,
+                on_batch=self._on_batch,
             )
             committer.start()
             self._lanes.append(committer)
@@ -156,6 +164,21 @@ class Database:
     @property
     def broken(self) -> StoreError | None:
         return next((lane.broken for lane in self._lanes if lane.broken is not None), None)
+
+    @property
+    def n_queued(self) -> int:
+        """How many writes wait."""
+        return sum(lane.n_queued for lane in self._lanes)
+
+    @property
+    def stuck_s(self) -> float:
+        """How long a writer has been at the batch in its hands, at most."""
+        return max((lane.stuck_s for lane in self._lanes), default=0.0)
+
+    @property
+    def refused_s(self) -> float | None:
+        """How long ago a write was last refused; None: none was."""
+        return min((s for lane in self._lanes if (s := lane.refused_s) is not None), default=None)
 
     def transaction(self, work: Callable[[Tx], Result]) -> Result:
         """One synchronous write, for commands that run without a server and for simulations."""

@@ -88,7 +88,9 @@ class GroupCommitter:
         timeout_s: float = 10.0,
         on_commit: Callable[[Changes], None] = lambda _: None,
         on_fatal: Callable[[StoreError], None] = lambda _: None,
+        on_batch: Callable[[int, float], None] = lambda _n, _took_s: None,
     ) -> None:
+        """`on_batch` is told in the writer's thread how many items were written together, and how long that took."""
         self._open_session = open_session
         self._clock = clock
         self._capacity = capacity
@@ -96,6 +98,7 @@ class GroupCommitter:
         self._timeout_s = timeout_s
         self._on_commit = on_commit
         self._on_fatal = on_fatal
+        self._on_batch = on_batch
         self._queues: tuple[deque[_Entry], ...] = tuple(deque() for _ in Priority)
         self._waiting: deque[_Entry] = deque()
         self._ready = threading.Condition()
@@ -106,6 +109,8 @@ class GroupCommitter:
         self._session: WriteSession | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._thread: threading.Thread | None = None
+        self._busy_since: float | None = None  # monotonic, as are all below
+        self._refused_at: float | None = None
         self.broken: StoreError | None = None
 
     def start(self) -> None:
@@ -138,6 +143,7 @@ class GroupCommitter:
             if self._stopping:
                 raise OverloadedError("Heartfly is stopping")
             if self._n_queued >= self._capacity:
+                self._refused_at = self._clock.monotonic()
                 raise OverloadedError("too many writes are waiting", retry_after=2)
             self._queues[priority].append(entry)
             self._n_queued += 1
@@ -152,6 +158,18 @@ class GroupCommitter:
     def n_queued(self) -> int:
         return self._n_queued
 
+    @property
+    def stuck_s(self) -> float:
+        """How long the writer has been at the batch in its hands; 0 when it has none."""
+        since = self._busy_since
+        return 0.0 if since is None else self._clock.monotonic() - since
+
+    @property
+    def refused_s(self) -> float | None:
+        """How long ago the database or a full queue last refused somebody; None: nobody was refused."""
+        at = self._refused_at
+        return None if at is None else self._clock.monotonic() - at
+
     # --- in the event loop
 
     def _sweep(self) -> None:
@@ -160,6 +178,7 @@ class GroupCommitter:
         while self._waiting and (self._waiting[0].future.done() or self._waiting[0].expires <= now):
             future = self._waiting.popleft().future
             if not future.done():
+                self._refused_at = now
                 future.set_exception(OverloadedError("the database did not answer in time"))
         self._sweeper = (
             self._loop.call_later(max(0.0, self._waiting[0].expires - now), self._sweep) if self._waiting else None
@@ -197,11 +216,16 @@ class GroupCommitter:
         if entries is None:
             return False
         changes = Changes()
+        began = self._busy_since = self._clock.monotonic()
         try:
             results = self._write(entries, changes)
         except FatalStoreError as error:
             results = [error] * len(entries)
             self._break(error)
+        finally:
+            self._busy_since = None
+        if entries:
+            self._on_batch(len(entries), self._clock.monotonic() - began)
         self._told.clear()
         self._loop.call_soon_threadsafe(self._resolve, entries, results, changes)
         # Without this the writer takes the few items that came during the commit, and both threads fight over the
@@ -243,6 +267,7 @@ class GroupCommitter:
             raise
         except Exception as error:  # noqa: BLE001 - told to its caller, or tried again one by one
             if isinstance(error, StoreError | OverloadedError):
+                self._refused_at = self._clock.monotonic()
                 return [error] * len(entries)
             if len(entries) == 1:
                 return [error]

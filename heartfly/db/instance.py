@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from heartfly.db.changes import Tx
-from heartfly.db.models import instance
+from heartfly.db.models import instance, nodes
+from heartfly.errors import StoreError
+
+ALIVE = timedelta(seconds=10)
+"""Who beat so lately serves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,3 +67,11 @@ def begin_epoch(tx: Tx, *, at: datetime, backup_at: datetime, repeats_through: i
     }
     tx.conn.execute(sa.update(instance).values(values))
     return identify(tx)
+
+
+def refuse_while_alive(tx: Tx, *, at: datetime) -> None:
+    """StoreError: a node serves this database. What is on its way out knows nothing of a restore."""
+    query = sa.select(sa.func.max(nodes.c.beat_at)).where(nodes.c.left_at.is_(None), nodes.c.fenced_at.is_(None))
+    beat_at = tx.conn.execute(query).scalar()
+    if beat_at is not None and beat_at > at - ALIVE:
+        raise StoreError("a Heartfly is using the database (it beat less than 10 s ago); stop every node first")

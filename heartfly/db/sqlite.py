@@ -38,7 +38,7 @@ def lock(data_dir: Path) -> IO[str]:
     StoreError: another Heartfly holds it.
     """
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = (data_dir / "lock").open("a+")
+    handle = os.fdopen(_private(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_APPEND), "a+")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -50,8 +50,16 @@ def lock(data_dir: Path) -> IO[str]:
     return handle
 
 
+def _private(path: Path, flags: int) -> int:
+    """A new file only its owner may read, whatever the umask; one that is there stays as it is."""
+    return os.open(path, flags, 0o600)
+
+
 def writing_engine(path: Path | None) -> Engine:
-    """An engine with one connection. None: in memory, for simulations."""
+    """An engine with one connection. None: in memory, for simulations. A new file is its owner's alone."""
+    if path is not None:
+        # SQLite gives the files beside it (-wal, -shm) the mode of the database itself.
+        os.close(_private(path, os.O_RDWR | os.O_CREAT))
     engine = create_engine(
         f"sqlite+pysqlite:///{path}" if path else "sqlite+pysqlite://",
         poolclass=StaticPool,

@@ -22,6 +22,7 @@ async def examine(settings: Settings, *, mail_settings: MailSettings | None, clo
         *([] if on_postgres else [machine.sqlite_version(sqlite3.sqlite_version_info[:3])]),
         machine.directory(data_dir),
         machine.key_file(data_dir / "secret.key"),
+        *([] if on_postgres else [machine.database_files(Path(url.removeprefix("sqlite:///")))]),
         machine.disk(folder, room(folder)),
         machine.clock(now),
         machine.zones(now),

@@ -59,7 +59,23 @@ def key_file(path: Path) -> Finding:
         return error("secret key", f"this user may not read {path}", "Run as its owner, or chown it.")
     if mode & 0o077:
         return error("secret key", f"others may read {path} ({mode:04o})", f"Run chmod 600 {path}")
+    if len(path.read_bytes().split()) > 1:
+        found = f"{path} holds two keys: a change of keys has not ended"
+        return warning("secret key", found, "Stop the server and run `heartfly rotate-key`: it goes on where it was.")
     return ok("secret key", f"only its owner may read {path}")
+
+
+def database_files(path: Path) -> Finding:
+    """Of SQLite: the file and those beside it. Bodies of pings and addresses of people stand in them."""
+    files = [each for end in ("", "-wal", "-shm") if (each := path.with_name(path.name + end)).exists()]
+    open_to_others = [each for each in files if stat.S_IMODE(each.stat().st_mode) & 0o077]
+    if open_to_others:
+        named = " ".join(str(each) for each in open_to_others)
+        modes = ", ".join(f"{each.name} {stat.S_IMODE(each.stat().st_mode):04o}" for each in open_to_others)
+        return warning("database files", f"others may read or write them ({modes})", f"Run chmod 600 {named}")
+    if not files:
+        return ok("database files", f"{path} is not there yet; `heartfly serve` makes it")
+    return ok("database files", f"only its owner may read {path}")
 
 
 def disk(folder: Path, found: Room) -> Finding:

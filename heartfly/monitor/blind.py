@@ -27,6 +27,8 @@ log = logger("heartfly.monitor")
 
 KEPT = timedelta(days=400)
 REFUSALS_APART = timedelta(seconds=10)
+STALLED = "Heartfly was stalled, or the clock was put forward"
+AWAY = "the database was away"
 RESTORED = "Heartfly was restored from a backup: what came after it is unknown"
 
 
@@ -67,19 +69,27 @@ class Beat:
         version: str,
         under_way: Callable[[], Mapping[Target, datetime]] = dict,
         refusals: Refusals | None = None,
+        count: Callable[[int, float], None] = lambda _n, _seconds: None,
     ) -> None:
+        """`count` is told of blind intervals when they are committed: how many new ones, and how long they are."""
         self.node_id = node_id
         self._ids = ids
         self._hearing = hearing
         self._version = version
         self._under_way = under_way
         self._refusals = refusals or Refusals()
+        self._count = count
+        self._missed = False
+        self._n_recorded = 0
+        self._recorded = timedelta()
+        """Of the transaction under way."""
         self._refusing: tuple[int, datetime] | None = None
         self._written: tuple[int, datetime] | None = None
         """The interval of refusals that the last commit left, and the one that this transaction would."""
 
     def join(self, tx: Tx, *, now: datetime) -> None:
         """Register this process. Since the last one ended nobody heard, if no other lives."""
+        self._n_recorded, self._recorded = 0, timedelta()
         if not self._living(tx, now):
             self._nobody_heard(tx, now)
         tx.conn.execute(
@@ -128,10 +138,10 @@ class Beat:
         Gaps of this node and the fencing of silent ones are written in the same transaction, so that nothing can be
         judged between a gap and its record.
         """
+        self._n_recorded, self._recorded = 0, timedelta()
         mine = tx.conn.execute(sa.select(nodes).where(nodes.c.id == self.node_id)).one()
         if now - mine.beat_at > self._hearing.blind_after:
-            cause = "Heartfly was stalled, or the clock was put forward"
-            self._record(tx, mine.beat_at, now, cause)
+            self._record(tx, mine.beat_at, now, AWAY if self._missed else STALLED)
         refused = self._refusals.span()
         if refused is not None:
             self._refused(tx, refused)
@@ -149,16 +159,28 @@ class Beat:
         due = [check_id for check_id, one in expected.items() if one.wake_at is not None and one.wake_at <= now]
         return Heard(through, {check_id: limits[check_id] for check_id in due}, refused)
 
+    def joined(self) -> None:
+        """Call when the transaction of `join` has been committed."""
+        self._count(self._n_recorded, self._recorded.total_seconds())
+
+    def missed(self) -> None:
+        """Call when the database did not take a beat."""
+        self._missed = True
+
     def committed(self, heard: Heard) -> None:
         """Call when the beat's transaction has been committed."""
+        self._missed = False
         self._refusals.settled(heard.refused)
         if heard.refused is not None:
             self._refusing = self._written
+        if self._recorded:
+            self._count(self._n_recorded, self._recorded.total_seconds())
 
     def _refused(self, tx: Tx, span: Refused) -> None:
         """Refusals that follow on one another are one interval, and so one digest, however long they go on."""
         if self._refusing is not None and span.from_at - self._refusing[1] <= REFUSALS_APART:
             blind_id, until = self._refusing[0], max(span.to_at, self._refusing[1])
+            self._recorded += until - self._refusing[1]
             tx.conn.execute(sa.update(blind_intervals).where(blind_intervals.c.id == blind_id).values(to_at=until))
         else:
             blind_id = self._record(tx, span.from_at, span.to_at, "Heartfly refused signals that it could not store")
@@ -201,5 +223,7 @@ class Beat:
             )
         )
         tx.conn.execute(sa.delete(blind_intervals).where(blind_intervals.c.to_at < to_at - KEPT))
+        self._n_recorded += 1
+        self._recorded += to_at - from_at
         log.warning("blind", from_at=from_at, to_at=to_at, cause=cause)
         return blind_id

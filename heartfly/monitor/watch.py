@@ -66,6 +66,8 @@ class Watcher:
         self._next_wake_at: datetime | None = None
         self.last_beat: Looked | None = None
         self.last_beat_at: datetime | None = None
+        self.last_round: Looked | None = None
+        """The last beat by which all that was due has been judged as well."""
 
     def heard(self, changes: Changes) -> None:
         """A committed write set a deadline; wake up if it is nearer than the one we sleep for."""
@@ -77,6 +79,7 @@ class Watcher:
     async def join(self) -> None:
         """Register this node; what nobody heard since the last beat becomes a blind interval."""
         await self._database.write(lambda tx: self._beat.join(tx, now=self._clock.now()), priority=Priority.JUDGING)
+        self._beat.joined()
 
     async def leave(self) -> None:
         def work(tx: Tx) -> None:
@@ -91,6 +94,7 @@ class Watcher:
         if looked.leads and looked.next_wake_at is not None and looked.next_wake_at <= looked.watermark:
             await self._judge_through(looked)
             looked = await self._beat_once()
+        self.last_round = looked
         return looked
 
     async def _beat_once(self) -> Looked:
@@ -134,6 +138,7 @@ class Watcher:
                 self._next_wake_at = looked.next_wake_at
             except HeartflyError as error:
                 log.warning("beat", error=str(error))
+                self._beat.missed()
                 self._next_wake_at = None
             except Exception as error:  # told in the log; whoever watches for silence must not fall silent himself
                 log.exception("beat", error=repr(error))

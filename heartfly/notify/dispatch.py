@@ -70,7 +70,9 @@ class Dispatcher:
         node_id: int,
         kinds: Mapping[str, Channel] = CHANNELS,
         landing_s: float = 15.0,
+        count: Callable[[str, str, float], None] = lambda _kind, _outcome, _took_s: None,
     ) -> None:
+        """`count` is told of each try: the kind of channel, how it ended, and how long it took."""
         self._database = database
         self._clock = clock
         self._ids = ids
@@ -78,6 +80,7 @@ class Dispatcher:
         self._node_id = node_id
         self._kinds = kinds
         self._landing_s = landing_s
+        self._count = count
         self._sender = Sender(kinds=kinds, context=context, sealer=sealer, base_url=base_url)
         self._recorder = Recorder(database, clock=clock, ids=ids, node_id=node_id)
         self._lanes: dict[int, Lane] = {}
@@ -259,7 +262,9 @@ class Dispatcher:
             outcome, took_s = await self._send(lane, claimed, payloads, now)
             if outcome is not None:
                 counted = await self._recorder.record(outcome, last=not self._n_flying)
-                _log(outcome, counted=counted, took_s=took_s)
+                word = _word(outcome) if counted else "not counted"
+                _log(outcome, word=word, took_s=took_s)
+                self._count(claimed.channel.kind, word.replace(" ", "_"), took_s)
         finally:
             lane.in_hand.discard(claimed.id)
             self._look_soon(lane)
@@ -302,7 +307,7 @@ def _in_turns(found: Sequence[Waiting], *, after: int) -> Iterable[Waiting]:
     return [*found[first:], *found[:first]]
 
 
-def _log(outcome: Outcome, *, counted: bool, took_s: float) -> None:
+def _log(outcome: Outcome, *, word: str, took_s: float) -> None:
     claimed, failure = outcome.claimed, outcome.failure
     line(
         "delivery",
@@ -310,7 +315,7 @@ def _log(outcome: Outcome, *, counted: bool, took_s: float) -> None:
         channel=claimed.channel.uuid,
         kind=claimed.channel.kind,
         attempt=claimed.attempt,
-        outcome=_word(outcome) if counted else "not counted",
+        outcome=word,
         code=outcome.code,
         error=failure.error if failure is not None else None,
         took_ms=round(took_s * 1000, 1),

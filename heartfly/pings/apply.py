@@ -6,7 +6,7 @@ who is told, in checks/flips.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -45,11 +45,21 @@ class _Written:
 
 
 class PingApplier:
-    def __init__(self, *, ids: IdSource, node_id: int, rate: RateLimiter, keep: Keep) -> None:
+    def __init__(
+        self,
+        *,
+        ids: IdSource,
+        node_id: int,
+        rate: RateLimiter,
+        keep: Keep,
+        keeps_bodies: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`keeps_bodies`: False while the disk has little room; the ping and its figures are stored all the same."""
         self._ids = ids
         self._node_id = node_id
         self._rate = rate
         self._keep = keep
+        self._keeps_bodies = keeps_bodies
 
     def apply(self, tx: Tx, items: Sequence[PingRequest]) -> list[PingResult]:
         """One result for each ping, in order. They are folded in the order in which they were received."""
@@ -140,7 +150,7 @@ class PingApplier:
                 "body_size": request.body_size,
             }
         )
-        if request.body:
+        if request.body and self._keeps_bodies():
             written.bodies.append({"pid": check.pid, "check_id": check.id, "n": n, "body": request.body})
         if run is not None and signal.metrics:
             written.metrics += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from datetime import datetime
 
 from heartfly.clock import Clock
@@ -17,8 +18,17 @@ from heartfly.pings.request import PingOutcome, PingRequest, PingResult, Target
 class Ingest:
     """Also knows which signals are under way: the monitor must not judge their checks past them."""
 
-    def __init__(self, database: Database, applier: PingApplier, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        applier: PingApplier,
+        clock: Clock,
+        *,
+        timed: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """`timed` is told of each ping that was stored how many seconds passed since its receipt."""
         self._database = database
+        self._timed = timed
         self._applier = applier
         self._clock = clock
         self._seq = itertools.count(1)
@@ -50,6 +60,8 @@ class Ingest:
         """Return after the commit that holds the ping. OverloadedError or StoreError: it was not stored."""
         result: PingResult = await self._database.submit(self._applier.apply, request, priority=Priority.PINGS)
         known = result.outcome is not PingOutcome.NOT_FOUND
+        took_s = (self._clock.now() - request.received_at).total_seconds()
+        self._timed(took_s)
         line(
             "ping",
             outcome=result.outcome.value,
@@ -58,6 +70,6 @@ class Ingest:
             flip=result.flipped_to or None,
             method=request.method,
             body=request.body_size,
-            took_ms=round((self._clock.now() - request.received_at).total_seconds() * 1000, 1),
+            took_ms=round(took_s * 1000, 1),
         )
         return result

@@ -37,6 +37,9 @@ class ServerLimits:
     drain_s: float = 5.0
     """After stop: how long we still accept, while every answer says `Connection: close`."""
 
+    quiet_s: float = 1.0
+    """But no longer than until nobody was connected, and nobody came, for so long."""
+
     last_request_s: float = 1.0
     """After that: for a client accepted at the last moment, whose request is on its way."""
 

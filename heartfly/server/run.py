@@ -2,7 +2,7 @@
 
 Stop has three steps, so that nobody who connects meanwhile is hurt:
 1. for `drain_s` still accept, but every answer says `Connection: close`: clients move on, and the next
-   process (on an inherited socket) or the load balancer takes over;
+   process (on an inherited socket) or the load balancer takes over; nobody waits for a server that nobody talks to;
 2. close the listeners and let what is under way finish, at most `finish_s`;
 3. cancel the rest; who has heard nothing yet gets a 503.
 Signals and the application's own life are the caller's.
@@ -116,7 +116,13 @@ async def _drain(shared: Shared, clock: Clock) -> None:
     shared.draining = True
     for connection in tuple(shared.connections):
         connection.announce_close()
-    await clock.sleep(shared.limits.drain_s)
+    left_s = shared.limits.drain_s
+    while left_s > 0:
+        before, pause_s = shared.n_accepted, min(left_s, shared.limits.quiet_s)
+        await clock.sleep(pause_s)
+        left_s -= pause_s
+        if shared.n_accepted == before and not shared.connections and not shared.turned_away:
+            return
 
 
 async def _finish(shared: Shared) -> None:

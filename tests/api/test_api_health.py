@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 
-from heartfly.api.health import Facts, Health, reasons
+from heartfly.api.health import Health
+from heartfly.db.migrate import HEAD
+from heartfly.db.room import Room
 from heartfly.errors import StoreError
+from heartfly.vitals.readiness import Facts, Reason, reasons
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
 SOUND = Facts(now=NOW, last_beat_at=NOW, watermark=NOW, broken=None)
 TICK = timedelta(microseconds=1)
+LITTLE = Room(free=99_000_000, total=100_000_000_000)
 
 
 async def ask(facts: Facts, path: str, method: str = "GET") -> tuple[int, dict[bytes, bytes], Any]:
@@ -35,16 +39,40 @@ async def ask(facts: Facts, path: str, method: str = "GET") -> tuple[int, dict[b
     [
         (SOUND, None),
         (replace(SOUND, last_beat_at=NOW - timedelta(seconds=5)), None),
-        (replace(SOUND, last_beat_at=NOW - timedelta(seconds=5) - TICK), "the last write was 5 s ago"),
+        (
+            replace(SOUND, last_beat_at=NOW - timedelta(seconds=5) - TICK),
+            Reason("beat_late", "the last write was 5 s ago"),
+        ),
         (replace(SOUND, watermark=NOW - timedelta(seconds=10) + TICK), None),
-        (replace(SOUND, watermark=NOW - timedelta(seconds=10)), "silence is judged only up to 10 s ago"),
+        (
+            replace(SOUND, watermark=NOW - timedelta(seconds=10)),
+            Reason("watermark_late", "silence is judged only up to 10 s ago"),
+        ),
         (replace(SOUND, watermark=NOW + timedelta(seconds=1)), None),
-        (replace(SOUND, broken=StoreError("disk /dev/sda1 failed")), "the database cannot be written any more"),
-        (replace(SOUND, last_beat_at=None, watermark=None), "nothing has been written since the start"),
-        (replace(SOUND, stopping=True), "Heartfly is stopping"),
+        (
+            replace(SOUND, broken=StoreError("disk /dev/sda1 failed")),
+            Reason("database_broken", "the database cannot be written any more"),
+        ),
+        (
+            replace(SOUND, last_beat_at=None, watermark=None),
+            Reason("not_started", "nothing has been written since the start"),
+        ),
+        (replace(SOUND, stopping=True), Reason("stopping", "Heartfly is stopping")),
+        (replace(SOUND, refused_s=5.0), None),
+        (
+            replace(SOUND, refused_s=4.9),
+            Reason("writes_refused", "a write was refused 4.9 s ago: pings may hear 503"),
+        ),
+        (replace(SOUND, stuck_s=5.0), None),
+        (replace(SOUND, stuck_s=5.1), Reason("writer_stuck", "the writer has been at one batch for 5 s")),
+        (replace(SOUND, room=LITTLE), None),
+        (replace(SOUND, room=LITTLE, is_below_floor=True), Reason("disk_full", "the disk has 99 MB left")),
+        (replace(SOUND, schema=HEAD), None),
+        (replace(SOUND, schema="9999"), None),  # somebody upgrades the nodes one by one
+        (replace(SOUND, schema="0001"), Reason("schema_old", f"the schema is 0001, older than {HEAD}")),
     ],
 )
-def test_each_reason_is_told(facts: Facts, reason: str | None) -> None:
+def test_each_reason_is_told(facts: Facts, reason: Reason | None) -> None:
     assert ([] if reason is None else [reason]) == reasons(facts)
 
 
@@ -57,7 +85,8 @@ async def test_alive_is_not_ready() -> None:
 
     assert (200, {"status": "ok"}) == (alive, told)
     assert (503, b"5") == (ready, headers[b"retry-after"])
-    assert ["the database cannot be written any more", "the last write was 60 s ago"] == why["reasons"]
+    assert {"reason": "database_broken", "detail": "the database cannot be written any more"} == why["reasons"][0]
+    assert ["database_broken", "beat_late"] == [each["reason"] for each in why["reasons"]]
     assert "secret" not in str(why)
 
 

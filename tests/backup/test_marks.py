@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from heartfly.backup.marks import mark, refuse_while_alive
+from heartfly.backup.marks import mark
 from heartfly.core.words import AlertKind
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.instance import Identity, identify
+from heartfly.db.instance import Identity, identify, refuse_while_alive
 from heartfly.db.models import attempts, blind_intervals, checks, deliveries, leases, nodes, notifications
 from heartfly.errors import DeliveryError, StoreError
 from heartfly.monitor.blind import RESTORED

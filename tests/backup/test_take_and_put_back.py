@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import stat
 import tarfile
@@ -396,3 +397,13 @@ def test_a_link_is_no_part(parts: dict[str, bytes], untouched: Path, tmp_path: P
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"nowhere\.tar: No such file"):
         put(tmp_path / "nowhere.tar", tmp_path / "new")
+
+
+def test_a_restored_database_is_its_owners_alone(made: Path, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        put(made, tmp_path / "new")
+    finally:
+        os.umask(before)
+
+    assert 0o600 == stat.S_IMODE((tmp_path / "new" / "heartfly.db").stat().st_mode)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import stat
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +18,15 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
+from heartfly import __version__
 from heartfly.config import load
 from heartfly.db.migrate import HEAD
 from tests.server_process import Server
 
 pytestmark = pytest.mark.e2e
+
+SLACK_S = 1.0
+"""For a machine that does other things beside."""
 
 
 @pytest.fixture
@@ -68,6 +74,22 @@ def test_what_init_made_is_what_serve_serves(server: Server) -> None:
         assert 201 == reply.status
     assert 1 == len(server.api("GET", "/v1/checks", keys["read_key"])["items"])
     assert "/ping/" not in (server.folder / "server.log").read_text()
+    assert 0 == server.stop()
+
+
+def test_what_it_makes_is_its_owners_alone_whatever_the_umask(server: Server) -> None:
+    before = os.umask(0)
+    try:
+        server.init()
+        server.start()
+    finally:
+        os.umask(before)
+    data = server.folder / "heartfly-data"
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in data.iterdir()}
+
+    assert {"heartfly.db", "heartfly.db-wal", "heartfly.db-shm", "lock", "secret.key", "cli-key"} == set(modes)
+    assert {0o600} == set(modes.values()), modes
+    assert 0o700 == stat.S_IMODE(data.stat().st_mode)
     assert 0 == server.stop()
 
 
@@ -141,6 +163,23 @@ def test_sigterm_ends_it_cleanly_and_the_next_start_is_not_blind(server: Server)
     assert 0 == server.process.wait(30)
     assert 0.0 < server.start()
     assert [] == server.api("GET", "/v1/checks", keys["api_key"])["items"]
+
+
+def test_an_idle_server_stops_at_once_and_says_when_it_came_and_went(server: Server) -> None:
+    server.init()
+    server.settings["SERVER__DRAIN_S"] = "5"  # as it comes
+    server.start()
+    assert server.process is not None
+    begun = time.perf_counter()
+    server.process.send_signal(signal.SIGTERM)
+
+    assert 0 == server.process.wait(30)
+    assert time.perf_counter() - begun < 1.5 + SLACK_S
+    told = [json.loads(row) for row in (server.folder / "server.log").read_text().splitlines() if row.startswith("{")]
+    start, stop = (next(each for each in told if each["event"] == name) for name in ("start", "stop"))
+    assert (__version__, "sqlite", server.url) == (start["version"], start["database"], start["address"])
+    assert (__version__, False) == (stop["version"], stop["failed"])
+    assert stop["ran_s"] < 60
 
 
 def test_the_schema_can_be_made_before_anything_serves(tmp_path: Path) -> None:

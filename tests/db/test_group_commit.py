@@ -421,3 +421,64 @@ async def test_who_left_is_not_told_when_the_one_before_him_has_waited_too_long(
     gate.open.set()
 
     assert [OverloadedError, asyncio.CancelledError] == [type(result) for result in results]
+
+
+async def test_each_batch_is_told_with_its_size_and_time(tmp_path: Path) -> None:
+    told: list[tuple[int, float]] = []
+    database = Database(
+        url="", data_dir=tmp_path, clock=SystemClock(), on_batch=lambda n, took_s: told.append((n, took_s))
+    )
+    upgrade(database.engine)
+    database.start()
+    gate = Gate()
+    held = await gate.hold(database)
+    others = [asyncio.ensure_future(database.write(store(n))) for n in range(3)]
+    await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop, so that they are queued
+
+    assert 3 == database.n_queued
+    gate.open.set()
+    await asyncio.gather(held, *others)
+    await database.stop()
+
+    assert [1, 3] == [n for n, _ in told]
+    assert all(took_s > 0 for _, took_s in told)
+
+
+async def test_a_writer_that_hangs_can_be_seen(db: Database) -> None:
+    assert 0.0 == db.stuck_s
+    gate = Gate()
+    held = await gate.hold(db)
+
+    assert db.stuck_s > 0
+    gate.open.set()
+    await held
+    await db.write(store(1))  # the batch before has ended by now
+    assert db.refused_s is None
+
+
+async def test_a_refusal_is_remembered(small: Callable[..., GroupCommitter]) -> None:
+    gate = Gate()
+    committer = small(capacity=1)
+    before = committer.refused_s
+    first = asyncio.ensure_future(committer.submit(gate, None, priority=Priority.PINGS))
+    await asyncio.to_thread(gate.entered.wait, 20)
+    second = asyncio.ensure_future(committer.submit(gate, None, priority=Priority.PINGS))
+    await asyncio.sleep(0)  # noqa: TID251 - one turn of the loop, so that it is queued
+
+    with pytest.raises(OverloadedError):
+        await committer.submit(gate, None, priority=Priority.PINGS)
+    gate.open.set()
+    await asyncio.gather(first, second)
+
+    assert before is None
+    assert 20 > (committer.refused_s or 99)
+
+
+async def test_what_a_command_refuses_by_its_own_rules_is_no_refusal_of_the_database(db: Database) -> None:
+    def refuses(_: Tx) -> None:
+        raise ConflictError("there is one already")
+
+    with pytest.raises(ConflictError):
+        await db.write(refuses)
+
+    assert db.refused_s is None

@@ -60,9 +60,33 @@ def test_who_may_read_the_key(tmp_path: Path, mode: int, level: Level) -> None:
     assert (level is not OK) == (f"chmod 600 {key}" in found.advice)
 
 
+def test_a_change_of_keys_that_did_not_end_is_told_of(tmp_path: Path) -> None:
+    key = tmp_path / "secret.key"
+    key.write_text("one\ntwo\n")
+    key.chmod(0o600)
+
+    found = machine.key_file(key)
+    assert WARNING is found.level
+    assert "heartfly rotate-key" in found.advice
+
+
+@pytest.mark.parametrize(("wide", "level"), [(None, OK), ("", WARNING), ("-wal", WARNING), ("-shm", WARNING)])
+def test_a_database_that_others_may_read(tmp_path: Path, wide: str | None, level: Level) -> None:
+    path = tmp_path / "heartfly.db"
+    for end in ("", "-wal", "-shm"):
+        file = tmp_path / f"heartfly.db{end}"
+        file.touch()
+        file.chmod(0o640 if end == wide else 0o600)
+
+    found = machine.database_files(path)
+    assert level is found.level
+    assert (level is WARNING) == found.advice.endswith(f"heartfly.db{wide or ''}")
+
+
 def test_what_is_not_there_yet_is_no_fault(tmp_path: Path) -> None:
     assert OK is machine.directory(tmp_path / "data").level
     assert OK is machine.key_file(tmp_path / "secret.key").level
+    assert OK is machine.database_files(tmp_path / "heartfly.db").level
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

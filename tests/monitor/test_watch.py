@@ -530,3 +530,41 @@ async def test_a_clean_leave_while_others_serve_leaves_no_gap(world: World, towe
     await Tower(world, SimClock(T0 + HOUR), node_id=3).watcher.join()
 
     assert [] == await blind(world)
+
+
+async def test_blind_time_is_counted_when_it_is_committed(world: World, tower: Tower) -> None:
+    told: list[tuple[int, float]] = []
+    tower.beat._count = lambda n, seconds: told.append((n, seconds))
+    await tower.go(T0 + MINUTE)
+    assert [] == told
+
+    await tower.sleep_through(T0 + HOUR)
+    tower.refusals.note(T0 + HOUR, T0 + HOUR + SECOND)
+    await tower.go(T0 + HOUR + 2 * SECOND)
+    tower.refusals.note(T0 + HOUR + 3 * SECOND, T0 + HOUR + 5 * SECOND)  # the same interval goes on
+    await tower.go(T0 + HOUR + 5 * SECOND)
+
+    assert [(1, 59 * 60.0), (1, 1.0), (0, 4.0)] == told
+
+
+async def test_the_time_before_a_start_is_counted_too(world: World, tower: Tower) -> None:
+    await tower.go(T0 + MINUTE)
+    await tower.watcher.leave()
+    later = Tower(world, SimClock(T0 + 3 * MINUTE), node_id=2)
+    told: list[tuple[int, float]] = []
+    later.beat._count = lambda n, seconds: told.append((n, seconds))
+
+    await later.watcher.join()
+
+    assert [(1, 120.0)] == told
+
+
+async def test_a_gap_in_which_the_database_took_no_beat_is_told_as_such(world: World, tower: Tower) -> None:
+    await tower.go(T0 + MINUTE)
+    tower.beat.missed()
+    await tower.sleep_through(T0 + HOUR)
+    await tower.sleep_through(T0 + 2 * HOUR)
+
+    async with world.db.read() as read:
+        causes = list((await read.execute(sa.select(blind_intervals.c.cause).order_by(blind_intervals.c.id))).scalars())
+    assert ["the database was away", "Heartfly was stalled, or the clock was put forward"] == causes

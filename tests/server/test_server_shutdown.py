@@ -46,6 +46,44 @@ async def test_while_draining_every_answer_asks_to_close_and_new_clients_are_ser
         await site.stopped()
 
 
+async def test_a_server_that_nobody_talks_to_does_not_drain_for_long() -> None:
+    loop = asyncio.get_running_loop()
+    async with running_site(drain_s=30.0, quiet_s=0.2) as site:
+        client = await site.connect()
+        await client.send(CLOSING % 1)
+        await client.rest()
+        start = loop.time()
+        site.stop.set()
+
+        await site.stopped()
+        assert loop.time() - start < 5
+
+
+async def test_who_is_connected_makes_it_drain_on() -> None:
+    async with running_site(drain_s=1.2, quiet_s=0.2) as site:
+        client = await site.connect()
+        await client.send(GET % b"/")
+        await client.answer()
+        site.stop.set()
+        await site.still_serves_after(0.7)  # somebody idles on a connection
+
+        await client.send(GET % b"/")
+        assert 200 == (await client.answer())[0]
+        await site.stopped()
+
+
+async def test_who_has_just_come_makes_it_drain_on() -> None:
+    async with running_site(drain_s=30.0, quiet_s=1.0) as site:
+        site.stop.set()
+        await site.still_serves_after(0.2)
+        client = await site.connect()
+        await client.send(CLOSING % 1)
+        await client.rest()
+
+        await site.still_serves_after(1.0)  # the first second was not a quiet one
+        await site.stopped()
+
+
 async def test_a_body_under_way_when_the_drain_begins_is_taken_and_then_closed() -> None:
     async with running_site(drain_s=0.3) as site:
         client = await site.connect()

@@ -1,0 +1,75 @@
+"""Whether traffic should come here, from facts of one moment: reasons why not, as data with a sentence each.
+
+`reason` is for machines and stays what it is; `detail` is for people. Nothing in either is secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from heartfly.db.migrate import HEAD
+from heartfly.db.room import Room
+from heartfly.errors import StoreError
+
+BEAT_WITHIN = timedelta(seconds=5)
+LAG_WITHIN = timedelta(seconds=10)
+REFUSED_WITHIN_S = 5.0
+STUCK_AFTER_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known at one moment. `last_beat_at`: the last write of the watcher that was committed.
+
+    `refused_s`: how long ago a write was refused, None: none was; `stuck_s`: how long the writer has been at one batch;
+    `schema`: None, not looked yet.
+    """
+
+    now: datetime
+    last_beat_at: datetime | None
+    watermark: datetime | None
+    broken: StoreError | None
+    stopping: bool = False
+    refused_s: float | None = None
+    stuck_s: float = 0.0
+    room: Room | None = None
+    is_below_floor: bool = False
+    schema: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    reason: str
+    detail: str
+
+
+def reasons(facts: Facts) -> list[Reason]:
+    """Why no traffic should come here; empty when it may."""
+    found = []
+    if facts.stopping:
+        found.append(Reason("stopping", "Heartfly is stopping"))
+    if facts.broken is not None:
+        found.append(Reason("database_broken", "the database cannot be written any more"))
+    if facts.refused_s is not None and facts.refused_s < REFUSED_WITHIN_S:
+        found.append(Reason("writes_refused", f"a write was refused {facts.refused_s:.1f} s ago: pings may hear 503"))
+    if facts.stuck_s > STUCK_AFTER_S:
+        found.append(Reason("writer_stuck", f"the writer has been at one batch for {facts.stuck_s:.0f} s"))
+    if facts.is_below_floor and facts.room is not None:
+        found.append(Reason("disk_full", f"the disk has {facts.room.free / 1e6:.0f} MB left"))
+    if facts.schema is not None and facts.schema < HEAD:
+        # A newer one is no reason: while nodes are upgraded one by one the old ones go on with it.
+        found.append(Reason("schema_old", f"the schema is {facts.schema}, older than {HEAD}"))
+    if facts.last_beat_at is None or facts.watermark is None:
+        found.append(Reason("not_started", "nothing has been written since the start"))
+        return found
+    if facts.now - facts.last_beat_at > BEAT_WITHIN:
+        found.append(Reason("beat_late", f"the last write was {_seconds(facts.now - facts.last_beat_at)} ago"))
+    if facts.now - facts.watermark >= LAG_WITHIN:
+        lag = _seconds(facts.now - facts.watermark)
+        found.append(Reason("watermark_late", f"silence is judged only up to {lag} ago"))
+    return found
+
+
+def _seconds(span: timedelta) -> str:
+    return f"{span.total_seconds():.0f} s"

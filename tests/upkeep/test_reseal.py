@@ -1,0 +1,178 @@
+"""A new key for what is sealed: nothing is lost on the way, wherever it is cut off."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.accounts.commands import create_project
+from heartfly.app import Ground, open_ground
+from heartfly.config import Data, Database, Settings
+from heartfly.db.changes import Tx
+from heartfly.db.models import channels, projects
+from heartfly.errors import StoreError
+from heartfly.sealing import Sealer, new_key, read_keys, write_keys
+from heartfly.upkeep.reseal import Rotated, rotate, sealed_columns
+from tests.sim_clock import SimClock
+
+NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
+N_CHANNELS = 250
+"""More than one batch."""
+
+
+class CrashError(Exception):
+    """The process dies here."""
+
+
+def open_(settings: Settings) -> Ground:
+    return open_ground(settings, clock=SimClock(NOW))
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Of a Heartfly that is not running, with some secrets in it."""
+    made = Settings(data=Data(dir=tmp_path / "data"), database=Database(url=database_url))
+    ground = open_(made)
+
+    def work(tx: Tx) -> None:
+        for slug in ("acme", "main"):
+            create_project(tx, slug=slug, name=slug, zone="UTC", sealer=ground.sealer, at=NOW, ids=ground.ids)
+        pid = tx.conn.execute(sa.select(sa.func.min(projects.c.id))).scalar_one()
+        rows = [
+            {
+                "pid": pid, "id": n, "uuid": f"u{n}", "kind": "slack", "name": f"n{n}", "events": [], "created_at": NOW,
+                "config_enc": ground.sealer.seal(b"hook %d" % n), "rev": 1,
+            }
+            for n in range(N_CHANNELS)
+        ]  # fmt: skip
+        tx.conn.execute(sa.insert(channels), rows)
+
+    ground.database.transaction(work)
+    ground.close()
+    return made
+
+
+def key_file(settings: Settings) -> Path:
+    return settings.data.dir / "secret.key"
+
+
+def secrets_of(settings: Settings, sealer: Sealer) -> list[bytes]:
+    """Opened, in the order of their tables."""
+    ground = open_(settings)
+    try:
+        return ground.database.transaction(
+            lambda tx: [
+                sealer.open(sealed)
+                for table, column in sealed_columns()
+                for sealed in tx.conn.execute(sa.select(column).order_by(*table.primary_key.columns)).scalars()
+            ]
+        )
+    finally:
+        ground.close()
+
+
+def rotated(settings: Settings, step: Callable[[str], None] = lambda _: None) -> Rotated:
+    ground = open_(settings)
+    try:
+        return rotate(ground.database, key_file(settings), step=step)
+    finally:
+        ground.close()
+
+
+def test_all_secrets_are_opened_by_the_new_key_and_none_by_the_old(settings: Settings) -> None:
+    (old,) = read_keys(key_file(settings))
+    before = secrets_of(settings, Sealer([old]))
+
+    done = rotated(settings)
+
+    (new,) = read_keys(key_file(settings))
+    assert old != new
+    assert before == secrets_of(settings, Sealer([new]))
+    assert Rotated(n_secrets=N_CHANNELS + 2, n_resealed=N_CHANNELS + 2, resumed=False) == done
+    with pytest.raises(StoreError):
+        secrets_of(settings, Sealer([old]))
+    assert 0o600 == stat.S_IMODE(key_file(settings).stat().st_mode)
+
+
+def steps(settings: Settings) -> Iterator[str]:
+    told: list[str] = []
+    rotated(settings, told.append)
+    yield from told
+
+
+def test_killed_anywhere_a_server_can_start_and_a_second_run_ends_it(settings: Settings) -> None:
+    before = secrets_of(settings, Sealer(read_keys(key_file(settings))))
+    n_steps = len(list(steps(settings)))
+    assert n_steps > 7
+
+    for killed_at in range(n_steps):
+        passed = iter(range(n_steps))
+
+        def die(_: str, passed: Iterator[int] = passed, killed_at: int = killed_at) -> None:
+            if next(passed) == killed_at:
+                raise CrashError
+
+        with pytest.raises(CrashError):
+            rotated(settings, die)
+        left = read_keys(key_file(settings))
+        assert before == secrets_of(settings, Sealer(left)), killed_at  # opens the ground, as a server does
+        done = rotated(settings)
+
+        assert (len(left) > 1) == done.resumed
+        assert 1 == len(read_keys(key_file(settings)))
+        if done.resumed:  # no third key was made
+            assert left[:1] == read_keys(key_file(settings))
+        assert before == secrets_of(settings, Sealer(read_keys(key_file(settings))))
+
+
+def test_what_is_sealed_between_two_runs_is_kept(settings: Settings) -> None:
+    def die(what: str) -> None:
+        if what.startswith("verify"):
+            raise CrashError
+
+    with pytest.raises(CrashError):
+        rotated(settings, die)
+    ground = open_(settings)  # somebody serves in between
+    ground.database.transaction(
+        lambda tx: create_project(tx, slug="new", name="New", zone="UTC", sealer=ground.sealer, at=NOW, ids=ground.ids)
+    )
+    ground.close()
+
+    done = rotated(settings)
+
+    assert Rotated(n_secrets=N_CHANNELS + 3, n_resealed=0, resumed=True) == done
+
+
+def test_a_secret_that_no_key_opens_is_named_and_both_keys_stay(settings: Settings) -> None:
+    stranger = Sealer([new_key()]).seal(b"lost")
+    ground = open_(settings)
+    ground.database.transaction(
+        lambda tx: tx.conn.execute(sa.update(channels).where(channels.c.id == 7).values(config_enc=stranger)) and None
+    )
+    ground.close()
+
+    with pytest.raises(StoreError, match=r"channels \d+/7: a stored secret cannot be opened"):
+        rotated(settings)
+
+    assert 2 == len(read_keys(key_file(settings)))
+
+
+def test_every_sealed_column_is_known() -> None:
+    assert {"projects.ping_key_enc", "channels.config_enc"} <= {f"{t.name}.{c.name}" for t, c in sealed_columns()}
+
+
+def test_a_key_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    keys = [new_key(), new_key()]
+    write_keys(path, keys[:1])
+    (tmp_path / ".secret.key.new").write_bytes(b"half of a k")  # what a killed run left
+
+    write_keys(path, keys)
+
+    assert keys == read_keys(path)
+    assert ["secret.key"] == [each.name for each in tmp_path.iterdir()]
