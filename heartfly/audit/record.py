@@ -30,6 +30,8 @@ class Action(StrEnum):
     CHANNEL_CREATE = "channel.create"
     CHANNEL_EDIT = "channel.edit"
     CHANNEL_DELETE = "channel.delete"
+    DELIVERY_RESEND = "delivery.resend"
+    DELIVERY_RETRY = "delivery.retry"
     KEY_CREATE = "key.create"
     KEY_EDIT = "key.edit"
     KEY_ROTATE = "key.rotate"

@@ -1,9 +1,10 @@
-"""`heartfly channels …`: list, create and test channels of a running server."""
+"""`heartfly channels …`: list, create and test channels of a running server, and send again what they gave up."""
 
 from __future__ import annotations
 
 import asyncio
 import shlex
+from datetime import timedelta
 from typing import Any
 
 import rich_click as click
@@ -11,7 +12,7 @@ from click.exceptions import Exit
 
 from heartfly.cli.checks import channel_id, find
 from heartfly.cli.client import Client, connected, part
-from heartfly.cli.output import AS_JSON, counted, print_json, print_table, when
+from heartfly.cli.output import AS_JSON, DURATION, counted, print_json, print_table, when
 from heartfly.clock import Clock, SystemClock
 
 _WAIT_S = 30.0
@@ -133,3 +134,35 @@ def _outcome(told: Any) -> str:
         return f"{told['channel_name']} took it" + (f" ({last['code']})." if last and last["code"] else ".")
     why = (last or {}).get("error") or "it is still waiting; `heartfly channels list` shows what is wrong"
     return f"{told['channel_name']} did not take it: {why}"
+
+
+@channels_group.command("retry")
+@click.option("--since", required=True, help="How far back: 90m, 12h, 2d; or an instant, 2026-03-02T01:30:00Z.")
+@click.option("--channel", help="Only of this channel, by name or id.  [every channel]")
+@AS_JSON
+@connected()
+def retry(*, since: str, channel: str | None, as_json: bool, api: Client) -> None:
+    """Send again what failed since then. It keeps its id, and says that it may be a repeat."""
+    asked: dict[str, Any] = {"since": _instant(since)}
+    if channel is not None:
+        asked["channel"] = channel_id(api, channel)
+    n, more = 0, True
+    while more:
+        told = api.call("POST", "/v1/deliveries/retry", asked)
+        n += told["n"]
+        # Where none could be taken, somebody else is sending them: to ask on would not end.
+        more = told["more"] and told["n"] > 0
+    if as_json:
+        print_json({"n": n, "since": asked["since"]})
+    elif n:
+        click.echo(f"{counted(n, 'message')} on the way again. `heartfly channels list` shows how the channels do.")
+    else:
+        click.echo("Nothing has failed since then.")
+
+
+def _instant(text: str) -> str:
+    """A span back from now, or an instant as it stands: the server knows which it cannot read."""
+    if not text[:4].isdigit() or "T" not in text:
+        span = timedelta(seconds=DURATION.convert(text, None, None))
+        return (SystemClock().now() - span).isoformat()
+    return text

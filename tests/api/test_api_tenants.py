@@ -15,9 +15,22 @@ from litestar.routes import HTTPRoute
 from heartfly.accounts.keys import Scope, make_key
 from heartfly.api.native import NativeApi
 from heartfly.core.words import PingKind
-from heartfly.db.models import api_keys, channels, check_channels, checks, incident_notes, incidents, projects
+from heartfly.db.models import (
+    alerts,
+    api_keys,
+    attempts,
+    channels,
+    check_channels,
+    checks,
+    deliveries,
+    incident_notes,
+    incidents,
+    notifications,
+    projects,
+)
 from tests.api.conftest import START
 from tests.api.door import Door, House, Reply
+from tests.api.failed import given_up
 from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
@@ -49,8 +62,13 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/channels/{channel_id}"): (None, 200),
     ("PATCH", "/v1/channels/{channel_id}"): ({"name": "changed"}, 200),
     ("POST", "/v1/channels/{channel_id}/test"): (None, 202),
-    ("DELETE", "/v1/channels/{channel_id}"): (None, 204),
     ("GET", "/v1/notifications"): (None, 200),
+    ("GET", "/v1/notifications/{notification_id}"): (None, 200),
+    ("GET", "/v1/deliveries/{delivery_id}"): (None, 200),
+    ("GET", "/v1/deliveries/{delivery_id}/attempts"): (None, 200),
+    ("POST", "/v1/deliveries/{delivery_id}/resend"): (None, 202),
+    ("POST", "/v1/deliveries/retry"): ({"since": "2026-01-01T00:00:00Z"}, 202),
+    ("DELETE", "/v1/channels/{channel_id}"): (None, 204),
     ("GET", "/v1/keys"): (None, 200),
     ("POST", "/v1/keys"): ({"name": "new", "scopes": ["read"]}, 201),
     ("GET", "/v1/keys/{key_id}"): (None, 200),
@@ -64,6 +82,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
 }
 ADMIN = ("/v1/keys", "/v1/project", "/v1/audit")
 """What begins so needs the scope `admin`."""
+OUTBOX = (alerts, notifications, deliveries, attempts)
 PUBLIC = {("GET", "/v1/openapi.json")}
 
 
@@ -85,6 +104,9 @@ async def furnished(house: House) -> dict[str, str]:
     await world.ping(down, START, PingKind.FAIL)
     (incident,) = (await house.read("GET", "/v1/incidents")).json["items"]
     made = await house.full("POST", "/v1/channels", HOOK | {"name": "ops"})
+    test = (await house.full("POST", f"/v1/channels/{made.json['id']}/test")).json["id"]
+    await given_up(house, START)
+    told = (await house.full("GET", f"/v1/notifications/{test}")).json
     key = await house.full("POST", "/v1/keys", {"name": "furnished", "scopes": ["read"]})
     return {
         "{check_id}": check.uuid,
@@ -92,6 +114,8 @@ async def furnished(house: House) -> dict[str, str]:
         "{channel_id}": made.json["id"],
         "{n}": "1",
         "{key_id}": key.json["id"],
+        "{notification_id}": test,
+        "{delivery_id}": told["delivery"]["id"],
     }
 
 
@@ -105,7 +129,7 @@ async def all_rows(house: House) -> list[Any]:
     async with house.world.db.read() as read:
         return [
             [tuple(row) for row in await read.execute(sa.select(table).where(table.c.pid == house.world.project.pid))]
-            for table in (checks, channels, check_channels, api_keys, incidents, incident_notes)
+            for table in (checks, channels, check_channels, api_keys, incidents, incident_notes, *OUTBOX)
         ] + [tuple(row) for row in await read.execute(sa.select(projects))]
 
 
@@ -127,7 +151,8 @@ async def test_the_owner_is_served(house: House) -> None:
 async def test_another_project_reads_exactly_as_nothing_at_all(house: House, neighbour: House) -> None:
     theirs = await furnished(neighbour)
     before = await all_rows(neighbour)
-    nowhere = {"{check_id}": MISSING, "{channel_id}": MISSING, "{incident_id}": MISSING, "{key_id}": "4711"}
+    nowhere = dict.fromkeys(("{check_id}", "{channel_id}", "{incident_id}", "{delivery_id}"), MISSING)
+    nowhere |= {"{key_id}": "4711", "{notification_id}": "47-11"}
     nothing = theirs | nowhere
 
     for (method, path), (asked, _) in ROUTES.items():
@@ -177,6 +202,7 @@ async def _refused(house: House, door: Door, *, only_writes: bool = False) -> li
         assert b"canary" not in reply.body
         assert ids["{check_id}"].encode() not in reply.body
         assert ids["{incident_id}"].encode() not in reply.body
+        assert ids["{delivery_id}"].encode() not in reply.body
     return heard
 
 

@@ -8,7 +8,8 @@ import msgspec
 
 from heartfly.api.v1.wire import Instant
 from heartfly.core.words import Reason
-from heartfly.notify.queries import ChannelView, DeliveryView, NotificationView
+from heartfly.notify.queries import AttemptView, ChannelView, DeliveryView, NotificationView
+from heartfly.notify.resend import MOST_AT_ONCE
 
 
 class ChannelIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -89,9 +90,13 @@ class DeliveryOut(msgspec.Struct, kw_only=True):
     """What carries the notification: `id` is a webhook's `webhook-id`. One mail may carry many notifications."""
 
     id: str
-    state: str
+    channel: str | None
+    """Null: it was deleted."""
+    state: Literal["pending", "sent", "failed"]
     retry_at: Instant | None
+    """When it is tried next; null also while a try is under way."""
     possible_duplicate: bool
+    """Another try may have arrived, or somebody has had it sent again."""
     created_at: Instant
     done_at: Instant | None
     attempts: list[AttemptOut]
@@ -122,6 +127,27 @@ class NotificationPage(msgspec.Struct):
     next: str | None
 
 
+class AttemptPage(msgspec.Struct):
+    items: list[AttemptOut]
+    next: str | None
+
+
+class RetryIn(msgspec.Struct, forbid_unknown_fields=True):
+    """`since`: what was made then or later. `channel`: of this one, by id; of all if left out."""
+
+    since: Instant
+    channel: str | None = None
+    limit: int = MOST_AT_ONCE
+    """How many deliveries at most, 1 to 1000."""
+
+
+class RetriedOut(msgspec.Struct):
+    """`n`: how many deliveries are sent again. `more`: there are others; ask again."""
+
+    n: int
+    more: bool
+
+
 def notification_out(view: NotificationView) -> NotificationOut:
     alert = view.alert
     return NotificationOut(
@@ -139,31 +165,33 @@ def notification_out(view: NotificationView) -> NotificationOut:
         incident=alert.incident,
         created_at=view.created_at,
         done_at=view.done_at,
-        delivery=_delivery_out(view.delivery) if view.delivery else None,
+        delivery=delivery_out(view.delivery) if view.delivery else None,
     )
 
 
-def _delivery_out(view: DeliveryView) -> DeliveryOut:
+def delivery_out(view: DeliveryView) -> DeliveryOut:
     return DeliveryOut(
         id=view.id,
-        state=view.state,
+        channel=view.channel_uuid,
+        state=view.state,  # type: ignore[arg-type] # as the room writes it
         retry_at=view.retry_at,
         possible_duplicate=view.possible_duplicate,
         created_at=view.created_at,
         done_at=view.done_at,
-        attempts=[
-            AttemptOut(
-                n=one.attempt,
-                started_at=one.started_at,
-                ended_at=one.ended_at,
-                code=one.code,
-                reply=one.reply,
-                error=one.error,
-                retry_at=one.retry_at,
-            )
-            for one in view.attempts
-        ],
+        attempts=[attempt_out(one) for one in view.attempts],
     )
 
 
-SHAPES = (ChannelIn, ChannelEdit, ChannelPage, NotificationPage)
+def attempt_out(one: AttemptView) -> AttemptOut:
+    return AttemptOut(
+        n=one.attempt,
+        started_at=one.started_at,
+        ended_at=one.ended_at,
+        code=one.code,
+        reply=one.reply,
+        error=one.error,
+        retry_at=one.retry_at,
+    )
+
+
+SHAPES = (ChannelIn, ChannelEdit, ChannelPage, NotificationPage, AttemptPage, RetryIn, RetriedOut)
