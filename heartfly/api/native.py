@@ -70,6 +70,7 @@ _HANDLERS = (
     channels.edit_channel,
     channels.delete_channel,
     channels.send_test,
+    channels.rotate_secret,
     notifications.list_notifications,
     notifications.read_notification,
     deliveries.read_delivery,

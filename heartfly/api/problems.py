@@ -18,8 +18,8 @@ from sqlalchemy import exc as database_errors
 
 from heartfly.accounts.guards import TooManyRequestsError
 from heartfly.api.body import NotJsonError, told
-from heartfly.checks.commands import ChangedMeanwhileError
 from heartfly.errors import (
+    ChangedMeanwhileError,
     ConflictError,
     ForbiddenError,
     HeartflyError,

@@ -30,7 +30,7 @@ from heartfly.core.values import Step, replace
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, channels, check_channels, checks
-from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
+from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError, NotFoundError
 from heartfly.incidents.commands import end_with_check
 
 ALL_CHANNELS = "*"
@@ -43,10 +43,6 @@ class SlugTakenError(ConflictError):
     """Another check of the project has the slug that was asked for."""
 
     field = "slug"
-
-
-class ChangedMeanwhileError(ConflictError):
-    """The check is not any more what the caller saw when he decided (`If-Match`)."""
 
 
 def create(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, actor: Actor) -> str:

@@ -136,6 +136,23 @@ def _outcome(told: Any) -> str:
     return f"{told['channel_name']} did not take it: {why}"
 
 
+@channels_group.command("rotate-secret")
+@click.argument("channel")
+@click.option("--overlap", type=DURATION, default="24h", show_default=True, help="So long the old one signs, too.")
+@AS_JSON
+@connected()
+def rotate_secret(*, channel: str, overlap: int, as_json: bool, api: Client) -> None:
+    """Make a new signing secret for a webhook, by its name or id. Take it into its receiver before the overlap ends."""
+    found = channel_id(api, channel)
+    made = api.call("POST", f"/v1/channels/{part(found)}/rotate-secret", {"overlap": overlap})
+    if as_json:
+        print_json(made)
+        return
+    click.echo(f"The new signing secret of {made['name']}, shown only now:\n\n    {made['secret']}\n")
+    until = made["old_secret_until"]
+    click.echo(f"The old one signs, too, until {until}." if until else "The old one does not sign any more.")
+
+
 @channels_group.command("retry")
 @click.option("--since", required=True, help="How far back: 90m, 12h, 2d; or an instant, 2026-03-02T01:30:00Z.")
 @click.option("--channel", help="Only of this channel, by name or id.  [every channel]")

@@ -48,6 +48,8 @@ class ChannelView:
     last_error: str | None
     n_checks: int
     rev: int
+    old_secret_until: datetime | None
+    """Until when a webhook is also signed with what the last rotation replaced. It may be past."""
 
     @property
     def state(self) -> Literal["ok", "retrying", "failing"]:
@@ -217,7 +219,6 @@ async def _channels(
             uuid=row.uuid,
             kind=row.kind,
             name=row.name,
-            config=_public(row, sealer),
             events=tuple(row.events),
             created_at=row.created_at,
             retrying_since=row.retrying_since,
@@ -225,19 +226,21 @@ async def _channels(
             last_error=row.last_error,
             n_checks=row.n_checks,
             rev=row.rev,
+            **_public(row, sealer),
         )
         for row in await read.execute(query.order_by(channels.c.id))
     ]
 
 
-def _public(row: Any, sealer: Sealer) -> dict[str, Any] | None:
+def _public(row: Any, sealer: Sealer) -> dict[str, Any]:
     channel = CHANNELS.get(row.kind)
-    if channel is None:
-        return None
     try:
-        return channel.public_config(msgspec.json.decode(sealer.open(row.config_enc)))
+        config = None if channel is None else msgspec.json.decode(sealer.open(row.config_enc))
     except StoreError:
-        return None
+        config = None
+    if channel is None or config is None:
+        return {"config": None, "old_secret_until": None}
+    return {"config": channel.public_config(config), "old_secret_until": channel.old_secret_until(config)}
 
 
 async def _notifications(

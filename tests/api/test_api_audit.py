@@ -261,6 +261,7 @@ async def test_no_change_without_its_entry(house: House) -> None:
         await house.full("DELETE", f"/v1/checks/{made['id']}"),
         await house.full("POST", "/v1/channels", {"kind": "webhook", "name": "other", "config": {"url": HOOK}}),
         await house.full("PATCH", f"/v1/channels/{hook['id']}", {"name": "other"}),
+        await house.full("POST", f"/v1/channels/{hook['id']}/rotate-secret"),
         await house.full("DELETE", f"/v1/channels/{hook['id']}"),
         await house.full("POST", "/v1/keys", {"name": "y", "scopes": ["read"]}),
         await house.full("PATCH", f"/v1/keys/{key}", {"name": "y"}),

@@ -62,6 +62,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/channels/{channel_id}"): (None, 200),
     ("PATCH", "/v1/channels/{channel_id}"): ({"name": "changed"}, 200),
     ("POST", "/v1/channels/{channel_id}/test"): (None, 202),
+    ("POST", "/v1/channels/{channel_id}/rotate-secret"): (None, 200),
     ("GET", "/v1/notifications"): (None, 200),
     ("GET", "/v1/notifications/{notification_id}"): (None, 200),
     ("GET", "/v1/deliveries/{delivery_id}"): (None, 200),

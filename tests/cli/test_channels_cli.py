@@ -127,6 +127,21 @@ def test_a_channel_can_be_for_some_checks_and_some_events(run: Run, hook: str) -
     assert [made["id"]] == check["channels"]
 
 
+def test_a_secret_is_rotated_and_shown_once(run: Run, hook: str) -> None:
+    made = json.loads(ok(run("channels", "create", "webhook", "--name", "signed", "--url", f"{hook}/ok", "--json")))
+
+    told = ok(run("channels", "rotate-secret", "signed"))
+    at_once = ok(run("channels", "rotate-secret", "signed", "--overlap", "0s"))
+    machine = json.loads(ok(run("channels", "rotate-secret", "signed", "--json")))
+
+    assert re.search(r"^    whsec_\S+$", told, re.MULTILINE)
+    assert made["secret"] not in told
+    assert "The old one signs, too, until 20" in told
+    assert "does not sign any more" in at_once
+    assert machine["secret"].startswith("whsec_")
+    assert 1 == run("channels", "rotate-secret", "nowhere").exit_code
+
+
 def test_what_failed_is_sent_again_by_how_long_ago_it_was(run: Run, hook: str) -> None:
     ok(run("channels", "create", "webhook", "--name", "broken", "--url", f"{hook}/gone"))
     ok(run("checks", "create", "lost", "--channel", "broken"))

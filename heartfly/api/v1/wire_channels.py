@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -48,8 +49,10 @@ class ChannelOut(msgspec.Struct, kw_only=True):
     failing_since: Instant | None
     last_error: str | None
     """All three null while it is ok."""
+    old_secret_until: Instant | None
+    """Until when a webhook is also signed with the secrets before the last rotation; null: it is not."""
     secret: str | None = None
-    """Of a webhook, in the answer to its creation only: what its signatures are made with."""
+    """Of a webhook, in the answers to its creation and to a rotation only: what its signatures are made with."""
 
 
 class ChannelPage(msgspec.Struct):
@@ -57,7 +60,8 @@ class ChannelPage(msgspec.Struct):
     next: str | None
 
 
-def channel_out(view: ChannelView, *, secret: str | None = None) -> ChannelOut:
+def channel_out(view: ChannelView, *, now: datetime, secret: str | None = None) -> ChannelOut:
+    until = view.old_secret_until
     return ChannelOut(
         id=view.uuid,
         kind=view.kind,
@@ -70,6 +74,7 @@ def channel_out(view: ChannelView, *, secret: str | None = None) -> ChannelOut:
         retrying_since=view.retrying_since,
         failing_since=view.failing_since,
         last_error=view.last_error,
+        old_secret_until=until if until is not None and until > now else None,
         secret=secret,
     )
 
