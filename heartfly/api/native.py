@@ -58,6 +58,8 @@ _HANDLERS = (
     checks.delete_check,
     checks.pause_check,
     checks.resume_check,
+    checks.copy_check,
+    checks.rotate_ping_url,
     checks.next_times,
     checks.explain_check,
     pings.list_pings,

@@ -125,7 +125,7 @@ def delete(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, actor: A
     The address stays as a mark that history is left to remove (see history.py), also across a crash. A deadline that
     is due is not waited for: nobody is told of a check that is gone.
     """
-    found = _locked(tx, pid, uuid, rev)
+    found = locked(tx, pid, uuid, rev)
     _audit(tx, found, Action.CHECK_DELETE, _told(tx, found), None, actor=actor, at=at, ids=ids)
     of_check = (addresses.c.pid == pid, addresses.c.check_id == found.id)
     tx.conn.execute(sa.update(addresses).where(*of_check).values(kind="gone"))
@@ -139,7 +139,8 @@ def delete(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, actor: A
 # --- what they have in common ------------------------------------------------------------------------
 
 
-def _locked(tx: Tx, pid: int, uuid: str, rev: int | None) -> Stored:
+def locked(tx: Tx, pid: int, uuid: str, rev: int | None) -> Stored:
+    """The check, nobody else's until this transaction ends. NotFoundError, ChangedMeanwhileError: not of this `rev`."""
     found = load(tx, select_locked().where(checks.c.pid == pid, checks.c.uuid == uuid_of(uuid)))
     if not found:
         raise NotFoundError("there is no such check")
@@ -150,7 +151,7 @@ def _locked(tx: Tx, pid: int, uuid: str, rev: int | None) -> Stored:
 
 def _judged(tx: Tx, pid: int, uuid: str, rev: int | None, *, at: datetime) -> Stored:
     """NotJudgedYetError: something of it is due, and the monitor's turn is first."""
-    found = _locked(tx, pid, uuid, rev)
+    found = locked(tx, pid, uuid, rev)
     refuse_if_due(found.check, at)
     return found
 

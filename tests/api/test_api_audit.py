@@ -258,6 +258,8 @@ async def test_no_change_without_its_entry(house: House) -> None:
         await house.full("POST", "/v1/checks", {"name": "other"}),
         await house.full("PATCH", f"/v1/checks/{made['id']}", {"name": "other"}),
         await house.full("POST", f"/v1/checks/{made['id']}/pause"),
+        await house.full("POST", f"/v1/checks/{made['id']}/copy"),
+        await house.full("POST", f"/v1/checks/{made['id']}/rotate-ping-url"),
         await house.full("DELETE", f"/v1/checks/{made['id']}"),
         await house.full("POST", "/v1/channels", {"kind": "webhook", "name": "other", "config": {"url": HOOK}}),
         await house.full("PATCH", f"/v1/channels/{hook['id']}", {"name": "other"}),

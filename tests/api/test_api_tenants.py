@@ -16,6 +16,7 @@ from heartfly.accounts.keys import Scope, make_key
 from heartfly.api.native import NativeApi
 from heartfly.core.words import PingKind
 from heartfly.db.models import (
+    addresses,
     alerts,
     api_keys,
     attempts,
@@ -46,6 +47,8 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("PATCH", "/v1/checks/{check_id}"): ({"name": "changed"}, 200),
     ("POST", "/v1/checks/{check_id}/pause"): (None, 200),
     ("POST", "/v1/checks/{check_id}/resume"): (None, 200),  # the row above paused it
+    ("POST", "/v1/checks/{check_id}/copy"): (None, 201),
+    ("POST", "/v1/checks/{check_id}/rotate-ping-url"): (None, 200),
     ("GET", "/v1/checks/{check_id}/next"): (None, 200),
     ("GET", "/v1/checks/{check_id}/explain"): (None, 200),
     ("GET", "/v1/checks/{check_id}/pings"): (None, 200),
@@ -83,7 +86,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
 }
 ADMIN = ("/v1/keys", "/v1/project", "/v1/audit")
 """What begins so needs the scope `admin`."""
-OUTBOX = (alerts, notifications, deliveries, attempts)
+OUTBOX = (alerts, notifications, deliveries, attempts, addresses)
 PUBLIC = {("GET", "/v1/openapi.json")}
 
 
