@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from heartfly.accounts import revisions
 from heartfly.accounts.keys import PREFIX, Scope, make_key, overlap
 from heartfly.audit.record import CLI, Action, Actor, differing, record
 from heartfly.core import text
@@ -67,10 +68,18 @@ def create_project(
 
 
 def edit_project(
-    tx: Tx, pid: int, *, name: str | None, zone: str | None, actor: Actor, at: datetime, ids: IdSource
+    tx: Tx,
+    pid: int,
+    *,
+    name: str | None,
+    zone: str | None,
+    actor: Actor,
+    at: datetime,
+    ids: IdSource,
+    rev: int | None = None,
 ) -> None:
     """Change what is given. The slug stays: addresses are made of it."""
-    row = _held(tx, pid)
+    row = _held(tx, pid, rev)
     wanted: dict[str, str] = {}
     if name is not None:
         wanted["name"] = text.name(name, field="name", most=100)
@@ -87,11 +96,19 @@ def edit_project(
 
 
 def rotate_ping_key(
-    tx: Tx, pid: int, *, overlap_s: int, actor: Actor, at: datetime, ids: IdSource, sealer: Sealer
+    tx: Tx,
+    pid: int,
+    *,
+    overlap_s: int,
+    actor: Actor,
+    at: datetime,
+    ids: IdSource,
+    sealer: Sealer,
+    rev: int | None = None,
 ) -> None:
     """A new ping key. The one so far works for `overlap_s` more; one before it ends now."""
     lasting = overlap(overlap_s)
-    row = _held(tx, pid)
+    row = _held(tx, pid, rev)
     ping_key = new_ping_key()
     until = at + lasting if lasting else None
     values = {
@@ -107,10 +124,12 @@ def rotate_ping_key(
     )  # fmt: skip
 
 
-def _held(tx: Tx, pid: int) -> Any:
-    """The project's row, which no other node changes until this transaction ends."""
+def _held(tx: Tx, pid: int, rev: int | None) -> Any:
+    """The project's row, which no other node changes until this transaction ends. ChangedMeanwhileError."""
     query = sa.select(projects).where(projects.c.id == pid)
-    return tx.conn.execute(query.with_for_update(key_share=True) if tx.on_postgres else query).one()
+    row = tx.conn.execute(query.with_for_update(key_share=True) if tx.on_postgres else query).one()
+    revisions.demand(revisions.of_project(row), rev, "project")
+    return row
 
 
 def create_first_user(tx: Tx, *, email: str, password_hash: str, at: datetime, ids: IdSource) -> int:
