@@ -6,7 +6,7 @@ one log line a request. What a route does stands in v1/.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import cache
 from typing import Any, cast
 
@@ -19,7 +19,8 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from heartfly import __version__
 from heartfly.accounts.guards import bearer
-from heartfly.api import problems
+from heartfly.api import cors, problems
+from heartfly.api.parameters import known_only
 from heartfly.api.ping import Receive, Scope, Send
 from heartfly.api.request import ApiRequest
 from heartfly.api.state import ApiState
@@ -110,7 +111,10 @@ def native_api(state: ApiState, *, requests_per_minute: int = REQUESTS_PER_MINUT
             Router(
                 "/v1",
                 route_handlers=list(_HANDLERS),
-                guards=[bearer(state.database, state.clock, last_use=state.last_use, per_minute=requests_per_minute)],
+                guards=[
+                    bearer(state.database, state.clock, last_use=state.last_use, per_minute=requests_per_minute),
+                    known_only,
+                ],
             ),
             schema,
         ],
@@ -122,7 +126,7 @@ def native_api(state: ApiState, *, requests_per_minute: int = REQUESTS_PER_MINUT
         logging_config=None,
         debug=False,
     )
-    return NativeApi(framework, state.clock)
+    return NativeApi(framework, state.clock, origins=state.settings.server.cors_origins)
 
 
 @get("/v1/openapi.json", media_type=MediaType.JSON, sync_to_thread=False)
@@ -161,17 +165,24 @@ def _document() -> bytes:
 
 
 class NativeApi:
-    """Around the framework: headers that every answer has, answers to HEAD, and the canonical line."""
+    """Around the framework: headers that every answer has, answers to HEAD and to browsers, and the canonical line."""
 
-    def __init__(self, framework: Litestar, clock: Clock) -> None:
+    def __init__(self, framework: Litestar, clock: Clock, *, origins: Collection[str] = ()) -> None:
         self.framework = framework
         self._clock = clock
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = _Exchange(scope, send, started=self._clock.monotonic())
+        given = dict(scope["headers"])
+        for_browsers = cors.allowed(self._origins, scope["method"], given)
+        exchange = _Exchange(scope, send, started=self._clock.monotonic(), more=for_browsers)
         # The framework spells the same ASGI shapes as typed dictionaries.
         application = cast("Application", self.framework)
         try:
+            if self._origins and cors.is_preflight(scope["method"], given):
+                await exchange.send({"type": "http.response.start", "status": 204, "headers": []})
+                await exchange.send({"type": "http.response.body", "body": b""})
+                return
             await application(exchange.scope, receive, exchange.send)
         finally:
             exchange.tell(ended=self._clock.monotonic())
@@ -180,13 +191,14 @@ class NativeApi:
 class _Exchange:
     """One request and its answer, as the log will tell of them: no query, no id, of the key its first letters."""
 
-    def __init__(self, scope: Scope, send: Send, *, started: float) -> None:
+    def __init__(self, scope: Scope, send: Send, *, started: float, more: Mapping[bytes, bytes]) -> None:
         self._is_head = scope["method"] == "HEAD"
         self.scope = {**scope, "method": "GET"} if self._is_head else scope
         self._method = scope["method"]
         self._send = send
         self._started = started
         self._status = 0
+        self._headers = _HEADERS | dict(more)
 
     async def send(self, message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
@@ -194,7 +206,7 @@ class _Exchange:
             # A list of its own for each answer: what is appended to a shared one is sent to the next caller.
             given = list(message["headers"])
             names = {name.lower() for name, _ in given}
-            given += [(name, value) for name, value in _HEADERS.items() if name not in names]
+            given += [(name, value) for name, value in self._headers.items() if name not in names]
             message = {**message, "headers": given}
         elif self._is_head and message["type"] == "http.response.body":
             message = {**message, "body": b""}
