@@ -33,6 +33,12 @@ RESERVED = frozenset(
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)*", re.ASCII)
 
 
+class ProjectTakenError(ConflictError):
+    """Another project has the slug that was asked for."""
+
+    field = "slug"
+
+
 @dataclass(frozen=True, slots=True)
 class NewProject:
     pid: int
@@ -43,21 +49,32 @@ class NewProject:
 
 
 def create_project(
-    tx: Tx, *, slug: str, name: str, zone: str, sealer: Sealer, at: datetime, ids: IdSource, actor: Actor = CLI
+    tx: Tx,
+    *,
+    slug: str,
+    name: str,
+    zone: str,
+    sealer: Sealer,
+    at: datetime,
+    ids: IdSource,
+    actor: Actor = CLI,
+    field: str = "project",
 ) -> NewProject:
     """A project with its ping key, an API key that may do everything and a read-only one.
 
-    ConflictError: the slug is taken.
+    ProjectTakenError: the slug is. `field`: what whoever asks calls the slug.
     """
-    slug = text.slug(slug, field="project", most=30)
+    slug = text.slug(slug, field=field, most=30)
     if slug in RESERVED:
-        raise InvalidValueError("project", f"{slug} is a word of Heartfly's own addresses")
-    if tx.conn.execute(sa.select(projects.c.id).where(projects.c.slug == slug)).first():
-        raise ConflictError(f"there is a project {slug} already")
+        raise InvalidValueError(field, f"{slug} is a word of Heartfly's own addresses")
     pid, ping_key, public_id = ids.next(at), new_ping_key(), str(uuid.uuid4())
     told = {"slug": slug, "name": text.name(name, field="name", most=100), "zone": known_zone(zone, field="zone").key}
     secrets = {"ping_key_hash": digest(ping_key), "ping_key_enc": sealer.seal(ping_key.encode())}
-    tx.conn.execute(sa.insert(projects).values(told | secrets | {"id": pid, "uuid": public_id, "created_at": at}))
+    # Not looked up first: on another node somebody may take the slug at this very moment.
+    values = told | secrets | {"id": pid, "uuid": public_id, "created_at": at}
+    insert = tx.insert(projects).values(values).on_conflict_do_nothing(index_elements=["slug"])
+    if tx.conn.execute(insert.returning(projects.c.id)).first() is None:
+        raise ProjectTakenError(f"there is a project {slug} already")
     api_key = make_key(tx, pid, name="first key", scopes=frozenset(Scope), at=at, ids=ids).secret
     read_key = make_key(tx, pid, name="first read-only key", scopes=frozenset({Scope.READ}), at=at, ids=ids).secret
     record(

@@ -23,6 +23,10 @@ def of_key(row: Any) -> int:
     return revision(row.name, row.prefix, row.expires_at, row.revoked_at, row.old_until)
 
 
+def of_member(row: Any) -> int:
+    return revision(row.user_id, row.role)
+
+
 def demand(found: int, rev: int | None, what: str) -> None:
     """ChangedMeanwhileError: the caller saw another revision. None: any will do."""
     if rev is not None and found != rev:

@@ -42,6 +42,8 @@ class Action(StrEnum):
     PROJECT_EDIT = "project.edit"
     PROJECT_ROTATE_PING_KEY = "project.rotate_ping_key"
     MEMBER_ADD = "member.add"
+    MEMBER_EDIT = "member.edit"
+    MEMBER_REMOVE = "member.remove"
     MEMBER_RESET_PASSWORD = "member.reset_password"  # noqa: S105 - the name of what was done
 
 

@@ -64,6 +64,18 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
     ],
     ("PATCH", "/v1/keys/{key_id}"): [(r'{"name": "\u0000"}', "name"), ('{"expires_at": 1e400}', "expires_at")],
     ("POST", "/v1/keys/{key_id}/rotate"): [(f'{{"overlap": {GIANT}}}', "overlap")],
+    ("POST", "/v1/projects"): [
+        (r'{"slug": "\u0000"}', "slug"),
+        (r'{"slug": "a", "name": "\u0000"}', "name"),
+        (r'{"slug": "a", "zone": "\u0000"}', "zone"),
+        (f'{{"slug": {GIANT}}}', "slug"),
+    ],
+    ("POST", "/v1/members"): [
+        (r'{"email": "a\u0000@example.com", "role": "viewer"}', "email"),
+        (r'{"email": "a@example.com", "role": "\u0000"}', "role"),
+        (f'{{"email": {GIANT}, "role": "viewer"}}', "email"),
+    ],
+    ("PATCH", "/v1/members/{user_id}"): [(r'{"role": "\u0000"}', "role"), ('{"role": 1e400}', "role")],
     ("PATCH", "/v1/project"): [(r'{"name": "\u0000"}', "name"), (r'{"zone": "\u0000"}', "zone")],
     ("POST", "/v1/project/rotate-ping-key"): [(f'{{"overlap": {GIANT}}}', "overlap")],
 }

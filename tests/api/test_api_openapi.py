@@ -14,7 +14,7 @@ from heartfly.core.words import PingKind
 from tests.api.conftest import START
 from tests.api.door import House
 from tests.api.failed import given_up
-from tests.api.test_api_tenants import PUBLIC, ROUTES
+from tests.api.test_api_tenants import PUBLIC, ROUTES, people
 
 pytestmark = pytest.mark.anyio
 
@@ -131,6 +131,9 @@ async def test_shapes_that_go_in_refuse_what_they_do_not_know(document: Any) -> 
         "ProjectEdit",
         "CommentIn",
         "RetryIn",
+        "MemberIn",
+        "MemberEdit",
+        "ProjectIn",
     ):
         assert shapes[name]["additionalProperties"] is False
     words = {"title", "description", "type", "properties", "required", "additionalProperties", "items", "enum", "anyOf"}
@@ -156,6 +159,8 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     await given_up(house, START)
     delivery = (await house.full("GET", f"/v1/notifications/{told}")).json["delivery"]["id"]
     ids = {"{check_id}": check.uuid, "{key_id}": key, "{incident_id}": incident, "{channel_id}": channel}
+    ada, _ = await people(house)
+    ids["{user_id}"] = (await house.full("POST", "/v1/members", {"email": ada, "role": "owner"})).json["id"]
     ids |= {"{notification_id}": told, "{delivery_id}": delivery}
     asked = 0
     for method, path, operation in operations(document):

@@ -5,6 +5,7 @@ The routes come from the application itself. One that is missing in the table be
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 import sqlalchemy as sa
 from litestar.routes import HTTPRoute
 
+from heartfly.accounts.commands import create_user
 from heartfly.accounts.keys import Scope, make_key
 from heartfly.api.native import NativeApi
 from heartfly.core.words import PingKind
+from heartfly.db.changes import Tx
 from heartfly.db.models import (
     addresses,
     alerts,
@@ -26,13 +29,16 @@ from heartfly.db.models import (
     deliveries,
     incident_notes,
     incidents,
+    members,
     notifications,
     projects,
 )
+from heartfly.errors import ConflictError
 from tests.api.conftest import START
 from tests.api.door import Door, House, Reply
 from tests.api.failed import given_up
 from tests.sim_clock import SimClock
+from tests.world import TEST
 
 pytestmark = pytest.mark.anyio
 
@@ -82,11 +88,18 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/project"): (None, 200),
     ("PATCH", "/v1/project"): ({"name": "changed"}, 200),
     ("POST", "/v1/project/rotate-ping-key"): (None, 200),
+    ("GET", "/v1/projects"): (None, 200),
+    ("POST", "/v1/projects"): ({"slug": "another"}, 201),
+    ("GET", "/v1/members"): (None, 200),
+    ("POST", "/v1/members"): ({"email": "grace@example.com", "role": "viewer"}, 201),
+    ("GET", "/v1/members/{user_id}"): (None, 200),
+    ("PATCH", "/v1/members/{user_id}"): ({"role": "admin"}, 200),
+    ("DELETE", "/v1/members/{user_id}"): (None, 204),
     ("GET", "/v1/audit"): (None, 200),
 }
-ADMIN = ("/v1/keys", "/v1/project", "/v1/audit")
+ADMIN = ("/v1/keys", "/v1/project", "/v1/projects", "/v1/members", "/v1/audit")
 """What begins so needs the scope `admin`."""
-OUTBOX = (alerts, notifications, deliveries, attempts, addresses)
+OUTBOX = (members, alerts, notifications, deliveries, attempts, addresses)
 PUBLIC = {("GET", "/v1/openapi.json")}
 
 
@@ -112,7 +125,10 @@ async def furnished(house: House) -> dict[str, str]:
     await given_up(house, START)
     told = (await house.full("GET", f"/v1/notifications/{test}")).json
     key = await house.full("POST", "/v1/keys", {"name": "furnished", "scopes": ["read"]})
+    ada, _ = await people(house)
+    member = await house.full("POST", "/v1/members", {"email": ada, "role": "member"})
     return {
+        "{user_id}": member.json["id"],
         "{check_id}": check.uuid,
         "{incident_id}": incident["id"],
         "{channel_id}": made.json["id"],
@@ -121,6 +137,21 @@ async def furnished(house: House) -> dict[str, str]:
         "{notification_id}": test,
         "{delivery_id}": told["delivery"]["id"],
     }
+
+
+async def people(house: House) -> tuple[str, str]:
+    """Two who may sign in: one of this project's own, and one for every project to add."""
+    mine, common = f"{house.world.project.slug}@example.com", "grace@example.com"
+    for email in (mine, common):
+
+        def command(tx: Tx, email: str = email) -> None:
+            with suppress(ConflictError):
+                create_user(
+                    tx, email=email, password_hash="x", is_admin=False, actor=TEST, at=START, ids=house.world.ids
+                )
+
+        await house.world.db.write(command)
+    return mine, common
 
 
 def filled(path: str, ids: dict[str, str]) -> str:
@@ -156,7 +187,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     theirs = await furnished(neighbour)
     before = await all_rows(neighbour)
     nowhere = dict.fromkeys(("{check_id}", "{channel_id}", "{incident_id}", "{delivery_id}"), MISSING)
-    nowhere |= {"{key_id}": "4711", "{notification_id}": "47-11"}
+    nowhere |= {"{key_id}": "4711", "{user_id}": "4711", "{notification_id}": "47-11"}
     nothing = theirs | nowhere
 
     for (method, path), (asked, _) in ROUTES.items():

@@ -1,4 +1,4 @@
-"""The project of the key that asks: read, edit, and change its ping key. All of it needs the scope `admin`."""
+"""The project of the key that asks: read, edit, change its ping key; and new ones. It needs the scope `admin`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,22 @@ import msgspec
 from litestar import Response, get, patch, post
 from litestar.params import JSONBody
 
-from heartfly.accounts import commands, queries
+from heartfly.accounts import commands, members, queries
+from heartfly.accounts.commands import NewProject
 from heartfly.accounts.guards import ADMINISTERS
 from heartfly.accounts.revisions import of_project
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
-from heartfly.api.v1.wire_accounts import ProjectEdit, ProjectOut, RotateIn, project_out
+from heartfly.api.v1.wire_accounts import (
+    NewProjectOut,
+    ProjectEdit,
+    ProjectIn,
+    ProjectOut,
+    ProjectPage,
+    RotateIn,
+    project_out,
+)
+from heartfly.db.changes import Tx
 
 _UNSAID = RotateIn()
 
@@ -57,6 +67,40 @@ async def rotate_ping_key(
         )
     )
     return await _told(request)
+
+
+@get("/projects", summary="List projects", responses=told_as(), tags=["project"], opt=ADMINISTERS)
+async def list_projects(request: ApiRequest) -> ProjectPage:
+    """Those that the key may see: its own."""
+    return ProjectPage([(await _told(request)).content], None)
+
+
+@post("/projects", summary="Create a project", responses=told_as(409, 422), tags=["project"], opt=ADMINISTERS)
+async def create_project(request: ApiRequest, data: JSONBody[ProjectIn]) -> NewProjectOut:
+    """Who owns the project of the key owns the new one, too. Its keys are in this answer and in no other."""
+    api, pid, at = request.api, request.caller.pid, request.api.clock.now()
+    name = data.slug if data.name is None else data.name
+
+    def command(tx: Tx) -> NewProject:
+        made = commands.create_project(
+            tx,
+            slug=data.slug,
+            name=name,
+            zone=data.zone,
+            sealer=api.sealer,
+            at=at,
+            ids=api.ids,
+            actor=request.actor,
+            field="slug",
+        )
+        members.copy_owners(tx, pid, made.pid, actor=request.actor, at=at, ids=api.ids)
+        return made
+
+    made = await api.database.write(command)
+    async with api.database.read() as read:
+        row = await queries.project_of(read, made.pid)
+    told = project_out(row, sealer=api.sealer, now=at)
+    return NewProjectOut(project=told, api_key=made.api_key, read_key=made.read_key)
 
 
 async def _told(request: ApiRequest) -> Response[ProjectOut]:
