@@ -32,6 +32,8 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 SQLITE_FILE = "heartfly.db"
 
 _ENV_NAME = re.compile(r"HEARTFLY_([A-Z0-9]+)__([A-Z0-9_]+)")
+# As browsers send it: in small letters, without a path (RFC 6454, 6.2).
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII)
 _MASK = "***"
 
 
@@ -75,9 +77,13 @@ class Server(Section, frozen=True):
     """0: 80 % of the file descriptors that this process may open."""
     drain_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 5.0
     finish_s: Seconds = 15.0
+    cors_origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         list(_networks("trusted_proxies", self.trusted_proxies))
+        for i, origin in enumerate(self.cors_origins):
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"cors_origins[{i}]: Expected http(s)://host[:port], as a browser spells it, or *")
         if not self.base_url:
             return
         url = urlsplit(self.base_url)

@@ -28,6 +28,10 @@ class ConflictError(HeartflyError):
     """The request contradicts what is stored, such as a name that is taken or a resume of a running check."""
 
 
+class ChangedMeanwhileError(ConflictError):
+    """A thing is not any more what the caller saw when he decided (`If-Match`)."""
+
+
 class AmbiguousSlugError(ConflictError):
     """Two checks share the slug, so a ping cannot tell which one it is for."""
 

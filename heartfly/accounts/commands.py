@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from heartfly.accounts import revisions
 from heartfly.accounts.keys import PREFIX, Scope, make_key, overlap
 from heartfly.audit.record import CLI, Action, Actor, differing, record
 from heartfly.core import text
@@ -32,6 +33,12 @@ RESERVED = frozenset(
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)*", re.ASCII)
 
 
+class ProjectTakenError(ConflictError):
+    """Another project has the slug that was asked for."""
+
+    field = "slug"
+
+
 @dataclass(frozen=True, slots=True)
 class NewProject:
     pid: int
@@ -42,21 +49,32 @@ class NewProject:
 
 
 def create_project(
-    tx: Tx, *, slug: str, name: str, zone: str, sealer: Sealer, at: datetime, ids: IdSource, actor: Actor = CLI
+    tx: Tx,
+    *,
+    slug: str,
+    name: str,
+    zone: str,
+    sealer: Sealer,
+    at: datetime,
+    ids: IdSource,
+    actor: Actor = CLI,
+    field: str = "project",
 ) -> NewProject:
     """A project with its ping key, an API key that may do everything and a read-only one.
 
-    ConflictError: the slug is taken.
+    ProjectTakenError: the slug is. `field`: what whoever asks calls the slug.
     """
-    slug = text.slug(slug, field="project", most=30)
+    slug = text.slug(slug, field=field, most=30)
     if slug in RESERVED:
-        raise InvalidValueError("project", f"{slug} is a word of Heartfly's own addresses")
-    if tx.conn.execute(sa.select(projects.c.id).where(projects.c.slug == slug)).first():
-        raise ConflictError(f"there is a project {slug} already")
+        raise InvalidValueError(field, f"{slug} is a word of Heartfly's own addresses")
     pid, ping_key, public_id = ids.next(at), new_ping_key(), str(uuid.uuid4())
     told = {"slug": slug, "name": text.name(name, field="name", most=100), "zone": known_zone(zone, field="zone").key}
     secrets = {"ping_key_hash": digest(ping_key), "ping_key_enc": sealer.seal(ping_key.encode())}
-    tx.conn.execute(sa.insert(projects).values(told | secrets | {"id": pid, "uuid": public_id, "created_at": at}))
+    # Not looked up first: on another node somebody may take the slug at this very moment.
+    values = told | secrets | {"id": pid, "uuid": public_id, "created_at": at}
+    insert = tx.insert(projects).values(values).on_conflict_do_nothing(index_elements=["slug"])
+    if tx.conn.execute(insert.returning(projects.c.id)).first() is None:
+        raise ProjectTakenError(f"there is a project {slug} already")
     api_key = make_key(tx, pid, name="first key", scopes=frozenset(Scope), at=at, ids=ids).secret
     read_key = make_key(tx, pid, name="first read-only key", scopes=frozenset({Scope.READ}), at=at, ids=ids).secret
     record(
@@ -67,10 +85,18 @@ def create_project(
 
 
 def edit_project(
-    tx: Tx, pid: int, *, name: str | None, zone: str | None, actor: Actor, at: datetime, ids: IdSource
+    tx: Tx,
+    pid: int,
+    *,
+    name: str | None,
+    zone: str | None,
+    actor: Actor,
+    at: datetime,
+    ids: IdSource,
+    rev: int | None = None,
 ) -> None:
     """Change what is given. The slug stays: addresses are made of it."""
-    row = _held(tx, pid)
+    row = _held(tx, pid, rev)
     wanted: dict[str, str] = {}
     if name is not None:
         wanted["name"] = text.name(name, field="name", most=100)
@@ -87,11 +113,19 @@ def edit_project(
 
 
 def rotate_ping_key(
-    tx: Tx, pid: int, *, overlap_s: int, actor: Actor, at: datetime, ids: IdSource, sealer: Sealer
+    tx: Tx,
+    pid: int,
+    *,
+    overlap_s: int,
+    actor: Actor,
+    at: datetime,
+    ids: IdSource,
+    sealer: Sealer,
+    rev: int | None = None,
 ) -> None:
     """A new ping key. The one so far works for `overlap_s` more; one before it ends now."""
     lasting = overlap(overlap_s)
-    row = _held(tx, pid)
+    row = _held(tx, pid, rev)
     ping_key = new_ping_key()
     until = at + lasting if lasting else None
     values = {
@@ -107,10 +141,12 @@ def rotate_ping_key(
     )  # fmt: skip
 
 
-def _held(tx: Tx, pid: int) -> Any:
-    """The project's row, which no other node changes until this transaction ends."""
+def _held(tx: Tx, pid: int, rev: int | None) -> Any:
+    """The project's row, which no other node changes until this transaction ends. ChangedMeanwhileError."""
     query = sa.select(projects).where(projects.c.id == pid)
-    return tx.conn.execute(query.with_for_update(key_share=True) if tx.on_postgres else query).one()
+    row = tx.conn.execute(query.with_for_update(key_share=True) if tx.on_postgres else query).one()
+    revisions.demand(revisions.of_project(row), rev, "project")
+    return row
 
 
 def create_first_user(tx: Tx, *, email: str, password_hash: str, at: datetime, ids: IdSource) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from heartfly.accounts import revisions
 from heartfly.accounts.keys import PREFIX, NewKey, Scope, make_key, overlap
 from heartfly.accounts.queries import key_id_of
 from heartfly.audit.record import Action, Actor, differing, record
@@ -59,11 +60,19 @@ def create_key(
 
 
 def edit_key(
-    tx: Tx, pid: int, key_id: str, *, changes: dict[str, Any], actor: Actor, at: datetime, ids: IdSource
+    tx: Tx,
+    pid: int,
+    key_id: str,
+    *,
+    changes: dict[str, Any],
+    actor: Actor,
+    at: datetime,
+    ids: IdSource,
+    rev: int | None = None,
 ) -> None:
     """`changes`: `name`, `expires_at`, or both. LastAdminKeyError: the last key that administers would end sooner."""
     _hold(tx, pid)
-    row = _not_revoked(tx, pid, key_id)
+    row = _not_revoked(tx, pid, key_id, rev)
     values: dict[str, Any] = {}
     if "name" in changes:
         values["name"] = _name(changes["name"])
@@ -88,6 +97,7 @@ def rotate_key(
     actor: Actor,
     at: datetime,
     ids: IdSource,
+    rev: int | None = None,
 ) -> str:
     """A new secret for the key. The one so far works for `overlap_s` more; one before it ends now.
 
@@ -95,7 +105,7 @@ def rotate_key(
     """
     lasting = overlap(overlap_s)
     _hold(tx, pid)
-    row = _not_revoked(tx, pid, key_id)
+    row = _not_revoked(tx, pid, key_id, rev)
     if row.expires_at is not None and row.expires_at <= at:
         raise ConflictError("the key has expired; give it a later end first")
     _demand_grantable(frozenset(map(Scope, row.scopes)), may_grant)
@@ -110,10 +120,12 @@ def rotate_key(
     return secret
 
 
-def revoke_key(tx: Tx, pid: int, key_id: str, *, actor: Actor, at: datetime, ids: IdSource) -> None:
+def revoke_key(
+    tx: Tx, pid: int, key_id: str, *, actor: Actor, at: datetime, ids: IdSource, rev: int | None = None
+) -> None:
     """Neither of its secrets works any more. A key that was revoked stays so. LastAdminKeyError."""
     _hold(tx, pid)
-    row = _row(tx, pid, key_id)
+    row = _row(tx, pid, key_id, rev)
     if row.revoked_at is not None:
         return
     _demand_another_admin(tx, pid, row, at)
@@ -159,16 +171,17 @@ def _live(tx: Tx, pid: int) -> Sequence[Any]:
     return tx.conn.execute(query).all()
 
 
-def _row(tx: Tx, pid: int, key_id: str) -> Any:
+def _row(tx: Tx, pid: int, key_id: str, rev: int | None = None) -> Any:
     query = sa.select(api_keys).where(api_keys.c.pid == pid, api_keys.c.id == key_id_of(key_id))
     row = tx.conn.execute(query).first()
     if row is None:
         raise NotFoundError("there is no such key")
+    revisions.demand(revisions.of_key(row), rev, "key")
     return row
 
 
-def _not_revoked(tx: Tx, pid: int, key_id: str) -> Any:
-    row = _row(tx, pid, key_id)
+def _not_revoked(tx: Tx, pid: int, key_id: str, rev: int | None) -> Any:
+    row = _row(tx, pid, key_id, rev)
     if row.revoked_at is not None:
         raise ConflictError("the key is revoked")
     return row

@@ -16,11 +16,19 @@ _LARGEST = 2**63 - 1
 _SHOWN = [column for column in api_keys.c if column.name not in {"hash", "old_hash"}]
 
 
-def key_id_of(text: str) -> int:
-    """A key's public id as it is stored. NotFoundError for what cannot be one."""
+def number_of(text: str) -> int | None:
+    """A public id that is a number, as it is stored. None for what cannot be one."""
     if text.isascii() and text.isdigit() and len(text) < 20 and (number := int(text)) <= _LARGEST:
         return number
-    raise NotFoundError("there is no such key")
+    return None
+
+
+def key_id_of(text: str) -> int:
+    """A key's public id as it is stored. NotFoundError for what cannot be one."""
+    number = number_of(text)
+    if number is None:
+        raise NotFoundError("there is no such key")
+    return number
 
 
 async def project_of(read: AsyncConnection, pid: int) -> Row[Any]:

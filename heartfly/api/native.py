@@ -6,7 +6,7 @@ one log line a request. What a route does stands in v1/.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import cache
 from typing import Any, cast
 
@@ -19,7 +19,8 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from heartfly import __version__
 from heartfly.accounts.guards import bearer
-from heartfly.api import problems
+from heartfly.api import cors, problems
+from heartfly.api.parameters import known_only
 from heartfly.api.ping import Receive, Scope, Send
 from heartfly.api.request import ApiRequest
 from heartfly.api.state import ApiState
@@ -27,9 +28,11 @@ from heartfly.api.v1 import (
     audit,
     channels,
     checks,
+    deliveries,
     flips,
     incidents,
     keys,
+    members,
     notifications,
     pings,
     project,
@@ -58,6 +61,8 @@ _HANDLERS = (
     checks.delete_check,
     checks.pause_check,
     checks.resume_check,
+    checks.copy_check,
+    checks.rotate_ping_url,
     checks.next_times,
     checks.explain_check,
     pings.list_pings,
@@ -70,7 +75,13 @@ _HANDLERS = (
     channels.edit_channel,
     channels.delete_channel,
     channels.send_test,
+    channels.rotate_secret,
     notifications.list_notifications,
+    notifications.read_notification,
+    deliveries.read_delivery,
+    deliveries.list_attempts,
+    deliveries.resend_delivery,
+    deliveries.retry_deliveries,
     keys.list_keys,
     keys.create_key,
     keys.read_key,
@@ -80,6 +91,13 @@ _HANDLERS = (
     project.read_project,
     project.edit_project,
     project.rotate_ping_key,
+    project.list_projects,
+    project.create_project,
+    members.list_members,
+    members.add_member,
+    members.read_member,
+    members.edit_member,
+    members.remove_member,
     audit.list_entries,
     incidents.list_incidents,
     incidents.read_incident,
@@ -103,7 +121,10 @@ def native_api(state: ApiState, *, requests_per_minute: int = REQUESTS_PER_MINUT
             Router(
                 "/v1",
                 route_handlers=list(_HANDLERS),
-                guards=[bearer(state.database, state.clock, last_use=state.last_use, per_minute=requests_per_minute)],
+                guards=[
+                    bearer(state.database, state.clock, last_use=state.last_use, per_minute=requests_per_minute),
+                    known_only,
+                ],
             ),
             schema,
         ],
@@ -115,7 +136,7 @@ def native_api(state: ApiState, *, requests_per_minute: int = REQUESTS_PER_MINUT
         logging_config=None,
         debug=False,
     )
-    return NativeApi(framework, state.clock, state.instruments)
+    return NativeApi(framework, state.clock, state.instruments, origins=state.settings.server.cors_origins)
 
 
 @get("/v1/openapi.json", media_type=MediaType.JSON, sync_to_thread=False)
@@ -154,18 +175,27 @@ def _document() -> bytes:
 
 
 class NativeApi:
-    """Around the framework: headers that every answer has, answers to HEAD, and the canonical line."""
+    """Around the framework: headers that every answer has, answers to HEAD and to browsers, and the canonical line."""
 
-    def __init__(self, framework: Litestar, clock: Clock, instruments: Instruments) -> None:
+    def __init__(
+        self, framework: Litestar, clock: Clock, instruments: Instruments, *, origins: Collection[str] = ()
+    ) -> None:
         self.framework = framework
         self._clock = clock
         self._instruments = instruments
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = _Exchange(scope, send, started=self._clock.monotonic())
+        given = dict(scope["headers"])
+        for_browsers = cors.allowed(self._origins, scope["method"], given)
+        exchange = _Exchange(scope, send, started=self._clock.monotonic(), more=for_browsers)
         # The framework spells the same ASGI shapes as typed dictionaries.
         application = cast("Application", self.framework)
         try:
+            if self._origins and cors.is_preflight(scope["method"], given):
+                await exchange.send({"type": "http.response.start", "status": 204, "headers": []})
+                await exchange.send({"type": "http.response.body", "body": b""})
+                return
             await application(exchange.scope, receive, exchange.send)
         finally:
             exchange.tell(self._instruments, ended=self._clock.monotonic())
@@ -174,13 +204,14 @@ class NativeApi:
 class _Exchange:
     """One request and its answer, as the log will tell of them: no query, no id, of the key its first letters."""
 
-    def __init__(self, scope: Scope, send: Send, *, started: float) -> None:
+    def __init__(self, scope: Scope, send: Send, *, started: float, more: Mapping[bytes, bytes]) -> None:
         self._is_head = scope["method"] == "HEAD"
         self.scope = {**scope, "method": "GET"} if self._is_head else scope
         self._method = scope["method"]
         self._send = send
         self._started = started
         self._status = 0
+        self._headers = _HEADERS | dict(more)
 
     async def send(self, message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
@@ -188,7 +219,7 @@ class _Exchange:
             # A list of its own for each answer: what is appended to a shared one is sent to the next caller.
             given = list(message["headers"])
             names = {name.lower() for name, _ in given}
-            given += [(name, value) for name, value in _HEADERS.items() if name not in names]
+            given += [(name, value) for name, value in self._headers.items() if name not in names]
             message = {**message, "headers": given}
         elif self._is_head and message["type"] == "http.response.body":
             message = {**message, "body": b""}

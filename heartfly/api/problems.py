@@ -18,8 +18,9 @@ from sqlalchemy import exc as database_errors
 
 from heartfly.accounts.guards import TooManyRequestsError
 from heartfly.api.body import NotJsonError, told
-from heartfly.checks.commands import ChangedMeanwhileError
+from heartfly.api.parameters import UnknownParameterError
 from heartfly.errors import (
+    ChangedMeanwhileError,
     ConflictError,
     ForbiddenError,
     HeartflyError,
@@ -38,6 +39,7 @@ MEDIA_TYPE = "application/problem+json"
 _STATUS: tuple[tuple[type[HeartflyError], int], ...] = (
     # The first that fits counts, so what is more special stands before.
     (NotJsonError, 400),
+    (UnknownParameterError, 400),
     (InvalidValueError, 422),
     (UnauthenticatedError, 401),
     (ForbiddenError, 403),

@@ -20,7 +20,7 @@ _ETAG = re.compile(r'\s*"(\d{1,18})"\s*', re.ASCII)
 
 IfMatch = Annotated[
     str | None,
-    HeaderParameter(name="If-Match", description="The ETag of the check as you read it; 412 if it has changed since."),
+    HeaderParameter(name="If-Match", description="Its ETag as you read it; 412 if it has changed since."),
 ]
 
 

@@ -27,9 +27,13 @@ class Action(StrEnum):
     CHECK_PAUSE = "check.pause"
     CHECK_RESUME = "check.resume"
     CHECK_DELETE = "check.delete"
+    CHECK_ROTATE_PING_URL = "check.rotate_ping_url"
     CHANNEL_CREATE = "channel.create"
     CHANNEL_EDIT = "channel.edit"
     CHANNEL_DELETE = "channel.delete"
+    CHANNEL_ROTATE_SECRET = "channel.rotate_secret"  # noqa: S105 - the name of what was done
+    DELIVERY_RESEND = "delivery.resend"
+    DELIVERY_RETRY = "delivery.retry"
     KEY_CREATE = "key.create"
     KEY_EDIT = "key.edit"
     KEY_ROTATE = "key.rotate"
@@ -38,6 +42,8 @@ class Action(StrEnum):
     PROJECT_EDIT = "project.edit"
     PROJECT_ROTATE_PING_KEY = "project.rotate_ping_key"
     MEMBER_ADD = "member.add"
+    MEMBER_EDIT = "member.edit"
+    MEMBER_REMOVE = "member.remove"
     MEMBER_RESET_PASSWORD = "member.reset_password"  # noqa: S105 - the name of what was done
 
 

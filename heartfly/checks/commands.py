@@ -30,7 +30,7 @@ from heartfly.core.values import Step, replace
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, channels, check_channels, checks
-from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
+from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError, NotFoundError
 from heartfly.incidents.commands import end_with_check
 
 ALL_CHANNELS = "*"
@@ -43,10 +43,6 @@ class SlugTakenError(ConflictError):
     """Another check of the project has the slug that was asked for."""
 
     field = "slug"
-
-
-class ChangedMeanwhileError(ConflictError):
-    """The check is not any more what the caller saw when he decided (`If-Match`)."""
 
 
 def create(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, actor: Actor) -> str:
@@ -129,7 +125,7 @@ def delete(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, actor: A
     The address stays as a mark that history is left to remove (see history.py), also across a crash. A deadline that
     is due is not waited for: nobody is told of a check that is gone.
     """
-    found = _locked(tx, pid, uuid, rev)
+    found = locked(tx, pid, uuid, rev)
     _audit(tx, found, Action.CHECK_DELETE, _told(tx, found), None, actor=actor, at=at, ids=ids)
     of_check = (addresses.c.pid == pid, addresses.c.check_id == found.id)
     tx.conn.execute(sa.update(addresses).where(*of_check).values(kind="gone"))
@@ -143,7 +139,8 @@ def delete(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, actor: A
 # --- what they have in common ------------------------------------------------------------------------
 
 
-def _locked(tx: Tx, pid: int, uuid: str, rev: int | None) -> Stored:
+def locked(tx: Tx, pid: int, uuid: str, rev: int | None) -> Stored:
+    """The check, nobody else's until this transaction ends. NotFoundError, ChangedMeanwhileError: not of this `rev`."""
     found = load(tx, select_locked().where(checks.c.pid == pid, checks.c.uuid == uuid_of(uuid)))
     if not found:
         raise NotFoundError("there is no such check")
@@ -154,7 +151,7 @@ def _locked(tx: Tx, pid: int, uuid: str, rev: int | None) -> Stored:
 
 def _judged(tx: Tx, pid: int, uuid: str, rev: int | None, *, at: datetime) -> Stored:
     """NotJudgedYetError: something of it is due, and the monitor's turn is first."""
-    found = _locked(tx, pid, uuid, rev)
+    found = locked(tx, pid, uuid, rev)
     refuse_if_due(found.check, at)
     return found
 

@@ -45,7 +45,7 @@ class FiltersIn(msgspec.Struct, forbid_unknown_fields=True):
     default_fail: bool = False
 
 
-class CheckIn(msgspec.Struct, forbid_unknown_fields=True):
+class CheckIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A check as it is asked for. Left out: the default on creation, unchanged on an edit. Durations in seconds."""
 
     name: str | msgspec.UnsetType = msgspec.UNSET

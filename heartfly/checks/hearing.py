@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from heartfly.accounts.keys import overlap
 from heartfly.audit.record import Action, Actor, differing
 from heartfly.audit.record import record as audit
 from heartfly.checks.create import refresh_wants_late
@@ -25,10 +26,11 @@ from heartfly.core.words import AlertKind
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import channels, check_channels, checks
-from heartfly.errors import ConflictError, InvalidValueError, NotFoundError, StoreError
+from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError, NotFoundError, StoreError
 from heartfly.notify import commands
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.channels.base import MASK
+from heartfly.notify.channels.webhook import retired, rotated
 from heartfly.notify.commands import Assign
 from heartfly.notify.signature import new_secret
 from heartfly.sealing import Sealer
@@ -97,17 +99,22 @@ def edit_channel(
     at: datetime,
     ids: IdSource,
     sealer: Sealer,
+    rev: int | None = None,
 ) -> None:
-    """Change what is given. A configuration is replaced whole, but for the signing secrets of a webhook."""
-    row = _row(tx, pid, uuid)
+    """Change what is given. A configuration is replaced whole, but for the signing secrets of a webhook.
+
+    ChangedMeanwhileError: it is not of the revision `rev` any more.
+    """
+    row = _row(tx, pid, uuid, rev=rev)
     was = _told(tx, row, sealer)
     if name is not None:
         _demand_free(tx, pid, name, but=row.id)
+    beside: Mapping[str, Any] = {}
     if config is not None:
-        config = _completed(row, config, sealer)
+        config, beside = _completed(row, config, sealer, at)
     assign = _assign(tx, pid, check_uuids)
     changed = commands.edit_channel(
-        tx, pid, uuid, name=name, config=config, events=events, assign=assign, at=at, sealer=sealer
+        tx, pid, uuid, name=name, config=config, events=events, assign=assign, beside=beside, at=at, sealer=sealer
     )
     if AlertKind.LATE in row.events or (events is not None and AlertKind.LATE in events):
         _look_earlier(tx, pid, changed.check_ids, at=at, ids=ids)
@@ -123,8 +130,10 @@ def edit_channel(
         )  # fmt: skip
 
 
-def remove_channel(tx: Tx, pid: int, uuid: str, *, actor: Actor, at: datetime, ids: IdSource, sealer: Sealer) -> None:
-    row = _row(tx, pid, uuid)
+def remove_channel(
+    tx: Tx, pid: int, uuid: str, *, actor: Actor, at: datetime, ids: IdSource, sealer: Sealer, rev: int | None = None
+) -> None:
+    row = _row(tx, pid, uuid, rev=rev)
     audit(
         tx, pid, actor=actor, action=Action.CHANNEL_DELETE, of=f"channel:{row.uuid}",
         before=_told(tx, row, sealer), after=None, at=at, ids=ids,
@@ -134,11 +143,49 @@ def remove_channel(tx: Tx, pid: int, uuid: str, *, actor: Actor, at: datetime, i
         _look_earlier(tx, pid, changed.check_ids, at=at, ids=ids)
 
 
-def _row(tx: Tx, pid: int, uuid: str) -> Any:
+def rotate_secret(
+    tx: Tx,
+    pid: int,
+    uuid: str,
+    *,
+    overlap_s: int,
+    actor: Actor,
+    at: datetime,
+    ids: IdSource,
+    sealer: Sealer,
+    rev: int | None = None,
+) -> str:
+    """A new signing secret for a webhook, which is returned. Those so far sign beside it for `overlap_s` more.
+
+    ConflictError: it is no webhook, or its configuration cannot be opened.
+    """
+    lasting = overlap(overlap_s)
+    row = _row(tx, pid, uuid, rev=rev)
+    if row.kind != "webhook":
+        raise ConflictError("only what a webhook sends is signed")
+    try:
+        config = msgspec.json.decode(sealer.open(row.config_enc))
+    except StoreError as error:
+        raise ConflictError("its configuration cannot be opened any more; give it a new one") from error
+    secret, until = new_secret(), at + lasting if lasting else None
+    sealed = sealer.seal(msgspec.json.encode(rotated(config, secret, until=until)))
+    of_channel = (channels.c.pid == pid, channels.c.id == row.id)
+    tx.conn.execute(sa.update(channels).where(*of_channel).values(config_enc=sealed, rev=row.rev + 1))
+    audit(
+        tx, pid, actor=actor, action=Action.CHANNEL_ROTATE_SECRET, of=f"channel:{row.uuid}",
+        before={}, after={"old_secret_until": until}, at=at, ids=ids,
+    )  # fmt: skip
+    return secret
+
+
+def _row(tx: Tx, pid: int, uuid: str, *, rev: int | None = None) -> Any:
+    """The channel, which no other node changes until this transaction ends."""
     query = sa.select(channels).where(channels.c.pid == pid, channels.c.uuid == _channel_uuid(uuid))
-    row = tx.conn.execute(query).first()
+    row = tx.conn.execute(query.with_for_update(key_share=True) if tx.on_postgres else query).first()
     if row is None:
         raise NotFoundError("there is no such channel")
+    if rev is not None and row.rev != rev:
+        raise ChangedMeanwhileError("the channel has changed since you read it")
     return row
 
 
@@ -201,23 +248,28 @@ def _assign(tx: Tx, pid: int, check_uuids: Sequence[str] | None) -> Assign | Non
 # --- configurations ----------------------------------------------------------------------------------
 
 
-def _completed(row: Any, config: Mapping[str, Any], sealer: Sealer) -> Mapping[str, Any]:
-    """With the secrets that are kept. What was masked when it was read must not be stored as it was shown."""
+def _completed(
+    row: Any, config: Mapping[str, Any], sealer: Sealer, at: datetime
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """With the secrets that are kept, and beside it those that a rotation is retiring.
+
+    What was masked when it was read must not be stored as it was shown.
+    """
     channel = CHANNELS.get(row.kind)
     if channel is None:
-        return config
+        return config, {}
     try:
         stored = msgspec.json.decode(sealer.open(row.config_enc))
     except StoreError:
         # Its key is lost, and with it every secret: a new configuration is the way out.
-        return config
+        return config, {}
     shown = dict(_leaves(channel.public_config(stored)))
     for path, value in _leaves(config):
         if isinstance(value, str) and MASK in value and shown.get(path) == value:
             raise InvalidValueError(path, "is masked: send it whole, or leave the configuration out")
     if "secrets" in stored and "secrets" not in config:
-        return {**config, "secrets": stored["secrets"]}
-    return config
+        return {**config, "secrets": stored["secrets"]}, retired(stored, at)
+    return config, {}
 
 
 def _leaves(value: Any, path: str = "config") -> Iterator[tuple[str, Any]]:

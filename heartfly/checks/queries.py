@@ -157,7 +157,8 @@ async def runs_of(
     query = sa.select(runs).where(runs.c.pid == pid, runs.c.check_id == check_id)
     if before is not None:
         at, run_id = before
-        query = query.where(sa.or_(runs.c.at < at, sa.and_(runs.c.at == at, runs.c.id < run_id)))
+        # The first condition follows from the second, but an index can be entered by it, however old the page is.
+        query = query.where(runs.c.at <= at, sa.or_(runs.c.at < at, runs.c.id < run_id))
     return (await read.execute(query.order_by(runs.c.at.desc(), runs.c.id.desc()).limit(limit))).all()
 
 

@@ -1,10 +1,10 @@
-"""`heartfly channels …`: list, create and test channels of a running server."""
+"""`heartfly channels …`: list, create and test channels of a running server, and send again what they gave up."""
 
 from __future__ import annotations
 
 import asyncio
 import shlex
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import rich_click as click
@@ -12,7 +12,7 @@ from click.exceptions import Exit
 
 from heartfly.cli.checks import channel_id, find
 from heartfly.cli.client import Client, connected, part
-from heartfly.cli.output import AS_JSON, counted, print_json, print_table, when
+from heartfly.cli.output import AS_JSON, DURATION, counted, print_json, print_table, when
 from heartfly.clock import Clock, SystemClock
 
 _WAIT_S = 30.0
@@ -138,3 +138,52 @@ def _outcome(told: Any) -> str:
         return f"{told['channel_name']} took it" + (f" ({last['code']})." if last and last["code"] else ".")
     why = (last or {}).get("error") or "it is still waiting; `heartfly channels list` shows what is wrong"
     return f"{told['channel_name']} did not take it: {why}"
+
+
+@channels_group.command("rotate-secret")
+@click.argument("channel")
+@click.option("--overlap", type=DURATION, default="24h", show_default=True, help="So long the old one signs, too.")
+@AS_JSON
+@connected()
+def rotate_secret(*, channel: str, overlap: int, as_json: bool, api: Client) -> None:
+    """Make a new signing secret for a webhook, by its name or id. Take it into its receiver before the overlap ends."""
+    found = channel_id(api, channel)
+    made = api.call("POST", f"/v1/channels/{part(found)}/rotate-secret", {"overlap": overlap})
+    if as_json:
+        print_json(made)
+        return
+    click.echo(f"The new signing secret of {made['name']}, shown only now:\n\n    {made['secret']}\n")
+    until = made["old_secret_until"]
+    click.echo(f"The old one signs, too, until {until}." if until else "The old one does not sign any more.")
+
+
+@channels_group.command("retry")
+@click.option("--since", required=True, help="How far back: 90m, 12h, 2d; or an instant, 2026-03-02T01:30:00Z.")
+@click.option("--channel", help="Only of this channel, by name or id.  [every channel]")
+@AS_JSON
+@connected()
+def retry(*, since: str, channel: str | None, as_json: bool, api: Client) -> None:
+    """Send again what failed since then. It keeps its id, and says that it may be a repeat."""
+    asked: dict[str, Any] = {"since": _instant(since)}
+    if channel is not None:
+        asked["channel"] = channel_id(api, channel)
+    n, more = 0, True
+    while more:
+        told = api.call("POST", "/v1/deliveries/retry", asked)
+        n += told["n"]
+        # Where none could be taken, somebody else is sending them: to ask on would not end.
+        more = told["more"] and told["n"] > 0
+    if as_json:
+        print_json({"n": n, "since": asked["since"]})
+    elif n:
+        click.echo(f"{counted(n, 'message')} on the way again. `heartfly channels list` shows how the channels do.")
+    else:
+        click.echo("Nothing has failed since then.")
+
+
+def _instant(text: str) -> str:
+    """A span back from now, or an instant as it stands: the server knows which it cannot read."""
+    if not text[:4].isdigit() or "T" not in text:
+        span = timedelta(seconds=DURATION.convert(text, None, None))
+        return (SystemClock().now() - span).isoformat()
+    return text

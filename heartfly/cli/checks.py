@@ -253,6 +253,39 @@ _command("pause", "Pause", "is paused: nothing is expected of it, nobody is told
 _command("resume", "Resume", "is new again: it waits for its next ping.")
 
 
+@checks_group.command("copy")
+@click.argument("check")
+@click.argument("name")
+@AS_JSON
+@connected()
+def copy(*, check: str, name: str, as_json: bool, api: Client) -> None:
+    """Make a check like one, by its slug or id, under another NAME: its schedule, rules and channels."""
+    found = find(api, check)
+    made = api.call("POST", f"/v1/checks/{part(found['id'])}/copy", {"name": name})
+    if as_json:
+        print_json(made)
+        return
+    click.echo(plain(f"{made['name']} is made like {found['name']}, with the slug {made['slug']}."))
+    click.echo(f"\n{_howto(made)}")
+
+
+@checks_group.command("rotate-ping-url")
+@click.argument("check")
+@click.option("--overlap", type=DURATION, default="24h", show_default=True, help="So long the old address works on.")
+@AS_JSON
+@connected()
+def rotate_ping_url(*, check: str, overlap: int, as_json: bool, api: Client) -> None:
+    """Give a check a new address to ping, by its slug or id. Its job must be changed before the overlap ends."""
+    found = find(api, check)
+    made = api.call("POST", f"/v1/checks/{part(found['id'])}/rotate-ping-url", {"overlap": overlap})
+    if as_json:
+        print_json(made)
+        return
+    click.echo(_howto(made))
+    until = made["old_ping_url_until"]
+    click.echo(f"\nThe old address ends {when(until)}." if until else "\nThe old address does not work any more.")
+
+
 @checks_group.command("delete")
 @click.argument("check")
 @click.option("--yes", is_flag=True, help="Do not ask.")

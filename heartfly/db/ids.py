@@ -13,6 +13,12 @@ _BASE = datetime(2024, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
+def first_id(at: datetime) -> int:
+    """No id that was made then or later is smaller; at least 0, and at most what an id can be."""
+    ms = max(0, (at - _BASE) // _MILLISECOND)
+    return min(ms << 22, (1 << 63) - 1)
+
+
 class IdSource:
     def __init__(self, node: int) -> None:
         self._node = (node & 0x3FF) << 12

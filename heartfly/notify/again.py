@@ -20,6 +20,26 @@ from heartfly.notify.work import LEASE, Ask, ChannelRow, Claimed
 
 LOST = "the sender stopped before it could say how this try ended"
 
+# Never true of what was packed (see pack.py), but of what somebody has sent again: of one source several may be.
+_carried, _earlier = notifications.alias(), notifications.alias()
+_waits_its_turn = sa.exists(
+    sa.select(sa.literal(1))
+    .select_from(_carried)
+    .join(
+        _earlier,
+        sa.and_(
+            _earlier.c.channel_id == _carried.c.channel_id,
+            _earlier.c.source == _carried.c.source,
+            _earlier.c.alert_id < _carried.c.alert_id,
+        ),
+    )
+    .where(
+        _carried.c.delivery_id == deliveries.c.id,
+        _carried.c.state == PENDING,
+        _earlier.c.state == PENDING,
+        _earlier.c.delivery_id != deliveries.c.id,
+    )
+)
 
 MAX_LOST = 50
 """Tries that may be lost with their sender: with leases of a minute, an hour of crashes under this very delivery."""
@@ -33,6 +53,7 @@ def take_again(tx: Tx, ask: Ask, channel: ChannelRow, *, now: datetime, node_id:
             deliveries.c.state == PENDING,
             deliveries.c.next_at <= now,
             deliveries.c.id.not_in(ask.in_hand),
+            ~_waits_its_turn,
         )
         .order_by(deliveries.c.next_at)
         .limit(ask.room)
@@ -69,6 +90,7 @@ def _claimed(row: Any, channel: ChannelRow) -> Claimed:
         attempt=row.attempt + 1,
         possible_duplicate=row.possible_duplicate or row.lease_until is not None,
         created_at=row.created_at,
+        attempts_before=row.attempts_before or 0,
     )
 
 
@@ -91,7 +113,7 @@ def _note_lost(tx: Tx, rows: Sequence[Any], now: datetime, ids: IdSource) -> Non
 
 def _is_hopeless(row: Any) -> bool:
     """Lost, and its tries are used up: whatever stops the sender must not do so for ever."""
-    return row.lease_until is not None and row.attempt >= MAX_LOST
+    return row.lease_until is not None and row.attempt - (row.attempts_before or 0) >= MAX_LOST
 
 
 def _join_followers(tx: Tx, ask: Ask, delivery_id: str) -> None:

@@ -80,16 +80,20 @@ def edit_channel(
     config: Mapping[str, Any] | None = None,
     events: Sequence[str] | None = None,
     assign: Assign | None = None,
+    beside: Mapping[str, Any] | None = None,
     at: datetime,
     sealer: Sealer,
 ) -> Changed:
-    """Change what is given. With a new configuration, what waits to be tried again is tried at once."""
+    """Change what is given. With a new configuration, what waits to be tried again is tried at once.
+
+    `beside`: what is stored with the configuration though nobody can ask for it.
+    """
     row = _locked(tx, pid, channel_uuid)
     values: dict[str, Any] = {"rev": row.rev + 1}
     if name is not None:
         values["name"] = _name(name)
     if config is not None:
-        values["config_enc"] = _sealed(row.kind, config, sealer)
+        values["config_enc"] = _sealed(row.kind, config, sealer, beside=beside)
         _try_at_once(tx, pid, row.id, at)
     if events is not None:
         values["events"] = _events(events)
@@ -155,13 +159,13 @@ def _name_is_taken(name: object) -> ConflictError:
     return ConflictError(f"there is a channel {name} already")
 
 
-def _sealed(kind: str, config: Mapping[str, Any], sealer: Sealer) -> bytes:
+def _sealed(kind: str, config: Mapping[str, Any], sealer: Sealer, *, beside: Mapping[str, Any] | None = None) -> bytes:
     channel = CHANNELS.get(kind)
     if channel is None:
         raise InvalidValueError("kind", f"must be one of {', '.join(CHANNELS)}")
     if not isinstance(config, Mapping):
         raise InvalidValueError("config", "must be an object")
-    return sealer.seal(msgspec.json.encode(channel.parse_config(config)))
+    return sealer.seal(msgspec.json.encode({**channel.parse_config(config), **(beside or {})}))
 
 
 def _events(events: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.alerts import Alert
+from heartfly.db.ids import first_id
 from heartfly.db.models import alerts, attempts, channels, check_channels, deliveries, notifications
 from heartfly.errors import NotFoundError, StoreError
 from heartfly.notify.channels import CHANNELS
@@ -23,6 +24,10 @@ from heartfly.notify.contents import decoded, without_output
 from heartfly.sealing import Sealer
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_NUMBER = re.compile(r"\d{1,19}", re.ASCII)
+_LARGEST = 2**63 - 1
+_FAILED: sa.ColumnElement[str] = sa.literal_column("'failed'")
+_named = channels.alias()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,8 @@ class ChannelView:
     last_error: str | None
     n_checks: int
     rev: int
+    old_secret_until: datetime | None
+    """Until when a webhook is also signed with what the last rotation replaced. It may be past."""
 
     @property
     def state(self) -> Literal["ok", "retrying", "failing"]:
@@ -68,6 +75,8 @@ class DeliveryView:
     """`retry_at`: when it is tried next; None also while a try is under way."""
 
     id: str
+    channel_uuid: str | None
+    """None: it was deleted."""
     state: str
     retry_at: datetime | None
     possible_duplicate: bool
@@ -100,6 +109,14 @@ def uuid_of(text: str) -> str:
     return lower
 
 
+def delivery_id_of(text: str) -> str:
+    """A delivery's id as it is stored. NotFoundError for what cannot be one."""
+    lower = text.lower()
+    if not _UUID.fullmatch(lower):
+        raise NotFoundError("there is no such delivery")
+    return lower
+
+
 async def list_channels(read: AsyncConnection, pid: int, sealer: Sealer) -> list[ChannelView]:
     """All channels of the project, in the order in which they were made."""
     return await _channels(read, pid, sealer, sa.true())
@@ -119,20 +136,62 @@ async def list_notifications(
     *,
     channel_uuid: str | None = None,
     state: str | None = None,
+    since: datetime | None = None,
     before: tuple[int, int] | None = None,
     limit: int,
 ) -> list[NotificationView]:
-    """Newest first; `before`: those behind this one, given as its alert_id and channel_id."""
+    """Newest first; `since`: made then or later; `before`: those behind this one, given as its alert_id and channel_id.
+
+    A channel of another project is as good as none, and has no notifications here.
+    """
     wanted = []
     if channel_uuid is not None:
-        wanted.append(channels.c.uuid == uuid_of(channel_uuid))
+        named = sa.select(_named.c.id).where(_named.c.pid == pid, _named.c.uuid == uuid_of(channel_uuid))
+        wanted.append(notifications.c.channel_id == named.scalar_subquery())
     if state is not None:
-        wanted.append(notifications.c.state == state)
+        # Spelled out in the statement: an index over failed rows alone is not used when the word is a parameter.
+        wanted.append(notifications.c.state == (_FAILED if state == "failed" else state))
+    if since is not None:
+        # The ids say it too, to the millisecond: so the walk down the index ends there.
+        wanted += [notifications.c.created_at >= since, notifications.c.alert_id >= first_id(since)]
     if before is not None:
         alert_id, channel_id = before
-        same = sa.and_(notifications.c.alert_id == alert_id, notifications.c.channel_id < channel_id)
-        wanted.append(sa.or_(notifications.c.alert_id < alert_id, same))
+        # The first condition follows from the second, but an index can be entered by it.
+        wanted.append(notifications.c.alert_id <= alert_id)
+        wanted.append(sa.or_(notifications.c.alert_id < alert_id, notifications.c.channel_id < channel_id))
     return await _notifications(read, pid, sa.and_(sa.true(), *wanted), limit)
+
+
+async def one_notification(read: AsyncConnection, pid: int, notification_id: str) -> NotificationView:
+    """By its public id, `<alert>-<channel>`. NotFoundError, for one of another project too."""
+    alert, _, channel = notification_id.partition("-")
+    if _NUMBER.fullmatch(alert) and _NUMBER.fullmatch(channel):
+        numbers = (int(alert), int(channel))
+        if max(numbers) <= _LARGEST:
+            mine = sa.and_(notifications.c.alert_id == numbers[0], notifications.c.channel_id == numbers[1])
+            if found := await _notifications(read, pid, mine, 1):
+                return found[0]
+    raise NotFoundError("there is no such notification")
+
+
+async def one_delivery(read: AsyncConnection, pid: int, delivery_id: str) -> DeliveryView:
+    """With all its attempts. NotFoundError, for one of another project too."""
+    found = await _deliveries(read, {delivery_id_of(delivery_id)}, pid=pid)
+    if not found:
+        raise NotFoundError("there is no such delivery")
+    return next(iter(found.values()))
+
+
+async def attempts_of(
+    read: AsyncConnection, pid: int, delivery_id: str, *, after: int, limit: int
+) -> Sequence[AttemptView]:
+    """The tries of one delivery behind number `after`, in order. NotFoundError, for one of another project too."""
+    mine = sa.and_(deliveries.c.pid == pid, deliveries.c.id == delivery_id_of(delivery_id))
+    known = (await read.execute(sa.select(deliveries.c.id).where(mine))).scalar()
+    if known is None:
+        raise NotFoundError("there is no such delivery")
+    wanted = sa.and_(attempts.c.pid == pid, attempts.c.delivery_id == known, attempts.c.attempt > after)
+    return (await _attempts(read, wanted, limit=limit)).get(known, ())
 
 
 async def notifications_of(
@@ -160,7 +219,6 @@ async def _channels(
             uuid=row.uuid,
             kind=row.kind,
             name=row.name,
-            config=_public(row, sealer),
             events=tuple(row.events),
             created_at=row.created_at,
             retrying_since=row.retrying_since,
@@ -168,19 +226,21 @@ async def _channels(
             last_error=row.last_error,
             n_checks=row.n_checks,
             rev=row.rev,
+            **_public(row, sealer),
         )
         for row in await read.execute(query.order_by(channels.c.id))
     ]
 
 
-def _public(row: Any, sealer: Sealer) -> dict[str, Any] | None:
+def _public(row: Any, sealer: Sealer) -> dict[str, Any]:
     channel = CHANNELS.get(row.kind)
-    if channel is None:
-        return None
     try:
-        return channel.public_config(msgspec.json.decode(sealer.open(row.config_enc)))
+        config = None if channel is None else msgspec.json.decode(sealer.open(row.config_enc))
     except StoreError:
-        return None
+        config = None
+    if channel is None or config is None:
+        return {"config": None, "old_secret_until": None}
+    return {"config": channel.public_config(config), "old_secret_until": channel.old_secret_until(config)}
 
 
 async def _notifications(
@@ -198,7 +258,7 @@ async def _notifications(
         .limit(limit)
     )
     rows = (await read.execute(query)).all()
-    carriers = await _deliveries(read, {row.delivery_id for row in rows if row.delivery_id is not None})
+    carriers = await _deliveries(read, {row.delivery_id for row in rows if row.delivery_id is not None}, pid=pid)
     return [
         NotificationView(
             alert_id=row.alert_id,
@@ -215,14 +275,20 @@ async def _notifications(
     ]
 
 
-async def _deliveries(read: AsyncConnection, delivery_ids: Collection[str]) -> dict[str, DeliveryView]:
+async def _deliveries(read: AsyncConnection, delivery_ids: Collection[str], *, pid: int) -> dict[str, DeliveryView]:
     if not delivery_ids:
         return {}
-    tries = await _attempts(read, delivery_ids)
-    query = sa.select(deliveries).where(deliveries.c.id.in_(delivery_ids))
+    tries = await _attempts(read, sa.and_(attempts.c.pid == pid, attempts.c.delivery_id.in_(delivery_ids)))
+    to_channel = sa.and_(channels.c.pid == deliveries.c.pid, channels.c.id == deliveries.c.channel_id)
+    query = (
+        sa.select(deliveries, channels.c.uuid)
+        .outerjoin(channels, to_channel)
+        .where(deliveries.c.pid == pid, deliveries.c.id.in_(delivery_ids))
+    )
     return {
         row.id: DeliveryView(
             id=row.id,
+            channel_uuid=row.uuid,
             state=row.state,
             retry_at=row.next_at if row.state == "pending" and row.lease_until is None else None,
             possible_duplicate=row.possible_duplicate,
@@ -234,8 +300,10 @@ async def _deliveries(read: AsyncConnection, delivery_ids: Collection[str]) -> d
     }
 
 
-async def _attempts(read: AsyncConnection, delivery_ids: Collection[str]) -> dict[str, Sequence[AttemptView]]:
-    query = sa.select(attempts).where(attempts.c.delivery_id.in_(delivery_ids)).order_by(attempts.c.attempt)
+async def _attempts(
+    read: AsyncConnection, wanted: sa.ColumnElement[bool], *, limit: int | None = None
+) -> dict[str, Sequence[AttemptView]]:
+    query = sa.select(attempts).where(wanted).order_by(attempts.c.delivery_id, attempts.c.attempt).limit(limit)
     found: dict[str, list[AttemptView]] = {}
     for row in await read.execute(query):
         view = AttemptView(

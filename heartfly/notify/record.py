@@ -50,7 +50,7 @@ class Outcome:
         if self.failure is None:
             return None
         return retry_at(
-            self.claimed.attempt,
+            self.claimed.attempt - self.claimed.attempts_before,
             failed_at=self.ended_at,
             permanent=self.failure.permanent or self.is_test,
             retry_after_s=self.failure.wish_s,

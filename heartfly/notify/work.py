@@ -48,3 +48,5 @@ class Claimed:
     attempt: int
     possible_duplicate: bool
     created_at: datetime
+    attempts_before: int = 0
+    """Tries that count no more: since them somebody had it sent again."""

@@ -55,7 +55,10 @@ class Door:
     ) -> Reply:
         """`path` may have a query. `asked` is sent as JSON, `body` as it is."""
         raw = body if body is not None else b"" if asked is None else json.dumps(asked).encode()
-        given = [(b"host", b"beat.example.org"), *((name.encode(), value.encode("latin-1")) for name, value in headers)]
+        given = [
+            (b"host", b"beat.example.org"),
+            *((name.lower().encode(), value.encode("latin-1")) for name, value in headers),
+        ]
         if self.key:
             given.append((b"authorization", f"Bearer {self.key}".encode()))
         url = urlsplit(path)
@@ -91,10 +94,9 @@ class Door:
         return Reply(head["status"], names, b"".join(message.get("body", b"") for message in rest))
 
 
-def state_of(db: Database, clock: Clock, ids: IdSource) -> ApiState:
-    return ApiState(
-        db, clock, ids, SEALER, Settings(), BASE_URL, LastUse(db, clock), lambda scope: client_address(scope, ())
-    )
+def state_of(db: Database, clock: Clock, ids: IdSource, settings: Settings | None = None) -> ApiState:
+    told = settings or Settings()
+    return ApiState(db, clock, ids, SEALER, told, BASE_URL, LastUse(db, clock), lambda scope: client_address(scope, ()))
 
 
 @dataclass(frozen=True)

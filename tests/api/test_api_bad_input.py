@@ -133,10 +133,34 @@ async def test_queries_that_cannot_be_are_refused_by_name(house: House) -> None:
 
 
 async def test_queries_that_are_only_odd_find_nothing(house: House) -> None:
-    odd = ("q=%FF%FE", "tag=%ED%A0%80", "slug=%C0%AF", "q=%F0%9F%90%9B", "unknown=1", "&&&=&", "%", "q='%20OR%201=1--")
+    odd = ("q=%FF%FE", "tag=%ED%A0%80", "slug=%C0%AF", "q=%F0%9F%90%9B", "&&&=&", "=1", "q='%20OR%201=1--")
 
     for query in odd:
         assert (await house.full("GET", f"/v1/checks?{query}")).status in {200, 422}, query
+
+
+async def test_a_parameter_that_is_not_known_is_refused_by_its_name(house: House) -> None:
+    check = (await house.full("POST", "/v1/checks", {"name": "x"})).json
+    asked = {
+        "/v1/checks?stauts=down": "stauts",
+        "/v1/checks?limit=1&Limit=1": "Limit",
+        "/v1/checks?%00": "\x00",
+        "/v1/checks?%": "%",
+        "/v1/checks?" + "x" * 5000 + "=1": "x" * 100,
+        f"/v1/checks/{check['id']}?verbose": "verbose",
+        "/v1/notifications?in_state=failed": "in_state",
+        "/v1/audit?of=check": "of",
+        "/v1/checks?upsert=slug": "upsert",
+    }
+
+    for path, name in asked.items():
+        reply = await house.full("GET", path)
+        assert (400, True, [name]) == (reply.status, is_problem(reply), reply.fields), path
+    posted = await house.full("POST", "/v1/checks?upsert=slug&dry_run=1", {"name": "y", "slug": "y"})
+    assert (400, ["dry_run"]) == (posted.status, posted.fields)
+    assert "known are upsert" in posted.json["detail"]
+    assert 1 == len((await house.full("GET", "/v1/checks")).json["items"])
+    assert 401 == (await house.nobody("GET", "/v1/checks?unknown=1")).status
 
 
 async def test_ids_that_cannot_be_read_as_ids_that_are_not_there(house: House) -> None:

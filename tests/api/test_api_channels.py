@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -67,6 +68,7 @@ async def test_a_webhook_gets_a_secret_that_is_shown_once(house: House) -> None:
         "retrying_since": None,
         "failing_since": None,
         "last_error": None,
+        "old_secret_until": None,
         "secret": None,
     } == again
     assert "check.down" in again["events"]
@@ -162,6 +164,85 @@ async def test_what_was_masked_when_it_was_read_is_not_stored_as_it_was_shown(ho
     assert (422, ["config.url"]) == (whole.status, whole.fields)
     assert (422, ["config.headers.X-Token"]) == (header.status, header.fields)
     assert before == await config_of(house, made)
+
+
+async def test_a_secret_is_rotated_with_an_overlap_in_which_both_sign(house: House, clock: SimClock) -> None:
+    made = await added(house)
+    path = f"/v1/channels/{made['id']}"
+
+    reply = await house.full("POST", f"{path}/rotate-secret", {"overlap": 3600})
+
+    secret, ends = reply.json["secret"], "2026-03-02T11:00:00Z"
+    assert (200, True, ends) == (reply.status, secret.startswith("whsec_"), reply.json["old_secret_until"])
+    assert secret != made["secret"]
+    kept = {"secrets": [secret], "retired": {"secrets": [made["secret"]], "until": "2026-03-02T11:00:00+00:00"}}
+    assert {"url": HOOK} | kept == await config_of(house, made)
+    await house.full("PATCH", path, {"config": {"url": HOOK + "/new"}})
+    assert {"url": HOOK + "/new"} | kept == await config_of(house, made), "an edit keeps both"
+    shown = (await house.full("GET", path)).json
+    assert (["whsec_…"], ends, None) == (shown["config"]["secrets"], shown["old_secret_until"], shown["secret"])
+    (entry,) = (await house.full("GET", "/v1/audit?action=channel.rotate_secret")).json["items"]
+    assert ({}, {"old_secret_until": ends}) == (entry["before"], entry["after"])
+    assert secret not in json.dumps(entry)
+
+    clock.move_to(START + timedelta(hours=1))
+    assert (await house.full("GET", path)).json["old_secret_until"] is None
+    await house.full("PATCH", path, {"config": {"url": HOOK}})
+    assert {"url": HOOK, "secrets": [secret]} == await config_of(house, made)
+
+
+async def test_without_an_overlap_the_old_secret_ends_at_once(house: House) -> None:
+    made = await added(house)
+
+    reply = await house.full("POST", f"/v1/channels/{made['id']}/rotate-secret", {"overlap": 0})
+
+    assert reply.json["old_secret_until"] is None
+    assert {"url": HOOK, "secrets": [reply.json["secret"]]} == await config_of(house, made)
+
+
+async def test_whoever_names_new_secrets_ends_what_was_retired(house: House) -> None:
+    made = await added(house)
+    path, own = f"/v1/channels/{made['id']}", "whsec_" + "A" * 32
+    await house.full("POST", f"{path}/rotate-secret")
+
+    await house.full("PATCH", path, {"config": {"url": HOOK, "secrets": [own]}})
+
+    assert {"url": HOOK, "secrets": [own]} == await config_of(house, made)
+
+
+async def test_only_a_webhook_has_a_secret_to_rotate(house: House) -> None:
+    slack, hook = await added(house, kind="slack", name="chat"), await added(house)
+    wrong = sa.update(channels).where(channels.c.uuid == hook["id"]).values(config_enc=b"sealed elsewhere")
+
+    no_secret = await house.full("POST", f"/v1/channels/{slack['id']}/rotate-secret")
+    too_long = await house.full("POST", f"/v1/channels/{hook['id']}/rotate-secret", {"overlap": 2_592_001})
+    await house.world.db.write(lambda tx: tx.conn.execute(wrong) and None)
+    closed = await house.full("POST", f"/v1/channels/{hook['id']}/rotate-secret")
+
+    assert (409, "only what a webhook sends is signed") == (no_secret.status, no_secret.json["detail"])
+    assert (422, ["overlap"]) == (too_long.status, too_long.fields)
+    assert 409 == closed.status
+
+
+async def test_an_edit_of_what_has_changed_meanwhile_is_refused(house: House) -> None:
+    made = await added(house)
+    path = f"/v1/channels/{made['id']}"
+    seen = (await house.full("GET", path)).headers["etag"]
+    edited = await house.full("PATCH", path, {"name": "mine"}, headers=[("If-Match", seen)])
+    assert (200, True) == (edited.status, seen != edited.headers["etag"])
+
+    stale = [
+        await house.full("PATCH", path, {"name": "yours"}, headers=[("If-Match", seen)]),
+        await house.full("POST", f"{path}/rotate-secret", headers=[("If-Match", seen)]),
+        await house.full("DELETE", path, headers=[("If-Match", seen)]),
+    ]
+    now = (await house.full("GET", path)).headers["etag"]
+    nonsense = await house.full("PATCH", path, {"name": "x"}, headers=[("If-Match", "17")])
+    fresh = await house.full("DELETE", path, headers=[("If-Match", now)])
+
+    assert {(412, "urn:heartfly:problem:changed-meanwhile")} == {(one.status, one.json["type"]) for one in stale}
+    assert (422, ["If-Match"]) == (nonsense.status, nonsense.fields)
+    assert 204 == fresh.status
 
 
 async def test_a_channel_hears_the_checks_that_it_is_given(house: House) -> None:

@@ -94,6 +94,7 @@ async def test_a_new_check_is_told_in_full_with_its_address(house: House) -> Non
         "sticky": False,
         "channels": [],
         "ping_url": f"{BASE_URL}/ping/{row.ping_uuid}",
+        "old_ping_url_until": None,
         "n_pings": 0,
         "last_ping_at": None,
         "last_ping_kind": None,

@@ -13,7 +13,8 @@ from heartfly.api.problems import TYPES
 from heartfly.core.words import PingKind
 from tests.api.conftest import START
 from tests.api.door import House
-from tests.api.test_api_tenants import PUBLIC, ROUTES
+from tests.api.failed import given_up
+from tests.api.test_api_tenants import PUBLIC, ROUTES, people
 
 pytestmark = pytest.mark.anyio
 
@@ -129,6 +130,10 @@ async def test_shapes_that_go_in_refuse_what_they_do_not_know(document: Any) -> 
         "RotateIn",
         "ProjectEdit",
         "CommentIn",
+        "RetryIn",
+        "MemberIn",
+        "MemberEdit",
+        "ProjectIn",
     ):
         assert shapes[name]["additionalProperties"] is False
     words = {"title", "description", "type", "properties", "required", "additionalProperties", "items", "enum", "anyOf"}
@@ -140,7 +145,8 @@ async def test_shapes_that_go_in_refuse_what_they_do_not_know(document: Any) -> 
 
 async def test_answers_are_as_the_schema_says(house: House, document: Any) -> None:
     check = await house.world.check(START)
-    await house.full("POST", "/v1/channels", {"kind": "slack", "name": "x", "config": {"url": "https://h.example/x"}})
+    asked_for = {"kind": "webhook", "name": "x", "config": {"url": "https://h.example/x"}}
+    channel = (await house.full("POST", "/v1/channels", asked_for)).json["id"]
     await house.full("PATCH", f"/v1/checks/{check.uuid}", {"channels": ["*"], "filters": {"start": ["go"]}})
     await house.world.ping(check, START, body=b"go rows=5")
     await house.world.ping(check, START, exit_status=1)
@@ -149,11 +155,17 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     key = (await house.full("POST", "/v1/keys", {"name": "x", "scopes": ["read"]})).json["id"]
     incident = (await house.full("GET", "/v1/incidents")).json["items"][0]["id"]
     await house.full("POST", f"/v1/incidents/{incident}/comments", {"text": "I look at it"})
+    told = (await house.full("POST", f"/v1/channels/{channel}/test")).json["id"]
+    await given_up(house, START)
+    delivery = (await house.full("GET", f"/v1/notifications/{told}")).json["delivery"]["id"]
+    ids = {"{check_id}": check.uuid, "{key_id}": key, "{incident_id}": incident, "{channel_id}": channel}
+    ada, _ = await people(house)
+    ids["{user_id}"] = (await house.full("POST", "/v1/members", {"email": ada, "role": "owner"})).json["id"]
+    ids |= {"{notification_id}": told, "{delivery_id}": delivery}
     asked = 0
     for method, path, operation in operations(document):
-        if method != "GET" or "channel_id" in path or path.endswith("/body"):
+        if method != "GET" or path.endswith("/body"):
             continue
-        ids = {"{check_id}": check.uuid, "{key_id}": key, "{incident_id}": incident}
         for name, value in ids.items():
             path = path.replace(name, value)  # noqa: PLW2901 - filled in
         reply = await house.full("GET", path)

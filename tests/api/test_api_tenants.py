@@ -5,6 +5,7 @@ The routes come from the application itself. One that is missing in the table be
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,13 +13,32 @@ import pytest
 import sqlalchemy as sa
 from litestar.routes import HTTPRoute
 
+from heartfly.accounts.commands import create_user
 from heartfly.accounts.keys import Scope, make_key
 from heartfly.api.native import NativeApi
 from heartfly.core.words import PingKind
-from heartfly.db.models import api_keys, channels, check_channels, checks, incident_notes, incidents, projects
+from heartfly.db.changes import Tx
+from heartfly.db.models import (
+    addresses,
+    alerts,
+    api_keys,
+    attempts,
+    channels,
+    check_channels,
+    checks,
+    deliveries,
+    incident_notes,
+    incidents,
+    members,
+    notifications,
+    projects,
+)
+from heartfly.errors import ConflictError
 from tests.api.conftest import START
 from tests.api.door import Door, House, Reply
+from tests.api.failed import given_up
 from tests.sim_clock import SimClock
+from tests.world import TEST
 
 pytestmark = pytest.mark.anyio
 
@@ -33,6 +53,8 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("PATCH", "/v1/checks/{check_id}"): ({"name": "changed"}, 200),
     ("POST", "/v1/checks/{check_id}/pause"): (None, 200),
     ("POST", "/v1/checks/{check_id}/resume"): (None, 200),  # the row above paused it
+    ("POST", "/v1/checks/{check_id}/copy"): (None, 201),
+    ("POST", "/v1/checks/{check_id}/rotate-ping-url"): (None, 200),
     ("GET", "/v1/checks/{check_id}/next"): (None, 200),
     ("GET", "/v1/checks/{check_id}/explain"): (None, 200),
     ("GET", "/v1/checks/{check_id}/pings"): (None, 200),
@@ -49,8 +71,14 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/channels/{channel_id}"): (None, 200),
     ("PATCH", "/v1/channels/{channel_id}"): ({"name": "changed"}, 200),
     ("POST", "/v1/channels/{channel_id}/test"): (None, 202),
-    ("DELETE", "/v1/channels/{channel_id}"): (None, 204),
+    ("POST", "/v1/channels/{channel_id}/rotate-secret"): (None, 200),
     ("GET", "/v1/notifications"): (None, 200),
+    ("GET", "/v1/notifications/{notification_id}"): (None, 200),
+    ("GET", "/v1/deliveries/{delivery_id}"): (None, 200),
+    ("GET", "/v1/deliveries/{delivery_id}/attempts"): (None, 200),
+    ("POST", "/v1/deliveries/{delivery_id}/resend"): (None, 202),
+    ("POST", "/v1/deliveries/retry"): ({"since": "2026-01-01T00:00:00Z"}, 202),
+    ("DELETE", "/v1/channels/{channel_id}"): (None, 204),
     ("GET", "/v1/keys"): (None, 200),
     ("POST", "/v1/keys"): ({"name": "new", "scopes": ["read"]}, 201),
     ("GET", "/v1/keys/{key_id}"): (None, 200),
@@ -60,10 +88,18 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/project"): (None, 200),
     ("PATCH", "/v1/project"): ({"name": "changed"}, 200),
     ("POST", "/v1/project/rotate-ping-key"): (None, 200),
+    ("GET", "/v1/projects"): (None, 200),
+    ("POST", "/v1/projects"): ({"slug": "another"}, 201),
+    ("GET", "/v1/members"): (None, 200),
+    ("POST", "/v1/members"): ({"email": "grace@example.com", "role": "viewer"}, 201),
+    ("GET", "/v1/members/{user_id}"): (None, 200),
+    ("PATCH", "/v1/members/{user_id}"): ({"role": "admin"}, 200),
+    ("DELETE", "/v1/members/{user_id}"): (None, 204),
     ("GET", "/v1/audit"): (None, 200),
 }
-ADMIN = ("/v1/keys", "/v1/project", "/v1/audit")
+ADMIN = ("/v1/keys", "/v1/project", "/v1/projects", "/v1/members", "/v1/audit")
 """What begins so needs the scope `admin`."""
+OUTBOX = (members, alerts, notifications, deliveries, attempts, addresses)
 PUBLIC = {("GET", "/v1/openapi.json")}
 
 
@@ -85,14 +121,37 @@ async def furnished(house: House) -> dict[str, str]:
     await world.ping(down, START, PingKind.FAIL)
     (incident,) = (await house.read("GET", "/v1/incidents")).json["items"]
     made = await house.full("POST", "/v1/channels", HOOK | {"name": "ops"})
+    test = (await house.full("POST", f"/v1/channels/{made.json['id']}/test")).json["id"]
+    await given_up(house, START)
+    told = (await house.full("GET", f"/v1/notifications/{test}")).json
     key = await house.full("POST", "/v1/keys", {"name": "furnished", "scopes": ["read"]})
+    ada, _ = await people(house)
+    member = await house.full("POST", "/v1/members", {"email": ada, "role": "member"})
     return {
+        "{user_id}": member.json["id"],
         "{check_id}": check.uuid,
         "{incident_id}": incident["id"],
         "{channel_id}": made.json["id"],
         "{n}": "1",
         "{key_id}": key.json["id"],
+        "{notification_id}": test,
+        "{delivery_id}": told["delivery"]["id"],
     }
+
+
+async def people(house: House) -> tuple[str, str]:
+    """Two who may sign in: one of this project's own, and one for every project to add."""
+    mine, common = f"{house.world.project.slug}@example.com", "grace@example.com"
+    for email in (mine, common):
+
+        def command(tx: Tx, email: str = email) -> None:
+            with suppress(ConflictError):
+                create_user(
+                    tx, email=email, password_hash="x", is_admin=False, actor=TEST, at=START, ids=house.world.ids
+                )
+
+        await house.world.db.write(command)
+    return mine, common
 
 
 def filled(path: str, ids: dict[str, str]) -> str:
@@ -105,7 +164,7 @@ async def all_rows(house: House) -> list[Any]:
     async with house.world.db.read() as read:
         return [
             [tuple(row) for row in await read.execute(sa.select(table).where(table.c.pid == house.world.project.pid))]
-            for table in (checks, channels, check_channels, api_keys, incidents, incident_notes)
+            for table in (checks, channels, check_channels, api_keys, incidents, incident_notes, *OUTBOX)
         ] + [tuple(row) for row in await read.execute(sa.select(projects))]
 
 
@@ -127,7 +186,8 @@ async def test_the_owner_is_served(house: House) -> None:
 async def test_another_project_reads_exactly_as_nothing_at_all(house: House, neighbour: House) -> None:
     theirs = await furnished(neighbour)
     before = await all_rows(neighbour)
-    nowhere = {"{check_id}": MISSING, "{channel_id}": MISSING, "{incident_id}": MISSING, "{key_id}": "4711"}
+    nowhere = dict.fromkeys(("{check_id}", "{channel_id}", "{incident_id}", "{delivery_id}"), MISSING)
+    nowhere |= {"{key_id}": "4711", "{user_id}": "4711", "{notification_id}": "47-11"}
     nothing = theirs | nowhere
 
     for (method, path), (asked, _) in ROUTES.items():
@@ -177,6 +237,7 @@ async def _refused(house: House, door: Door, *, only_writes: bool = False) -> li
         assert b"canary" not in reply.body
         assert ids["{check_id}"].encode() not in reply.body
         assert ids["{incident_id}"].encode() not in reply.body
+        assert ids["{delivery_id}"].encode() not in reply.body
     return heard
 
 

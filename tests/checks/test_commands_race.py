@@ -21,6 +21,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import checks
+from heartfly.errors import ChangedMeanwhileError
 from tests.world import SEALER, TEST
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
@@ -122,5 +123,5 @@ def test_of_two_edits_of_the_same_reading_the_second_is_refused(nodes: tuple[Dat
     done = at_once(nodes, edit)
 
     assert done[0] is None
-    assert isinstance(done[1], commands.ChangedMeanwhileError)
+    assert isinstance(done[1], ChangedMeanwhileError)
     assert 60 == nodes[0].transaction(lambda tx: tx.conn.execute(sa.select(checks.c.grace_s)).scalar_one())

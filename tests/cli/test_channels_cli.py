@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -124,6 +125,47 @@ def test_a_channel_can_be_for_some_checks_and_some_events(run: Run, hook: str) -
 
     assert (1, ["check.late"]) == (made["n_checks"], made["events"])
     assert [made["id"]] == check["channels"]
+
+
+def test_a_secret_is_rotated_and_shown_once(run: Run, hook: str) -> None:
+    made = json.loads(ok(run("channels", "create", "webhook", "--name", "signed", "--url", f"{hook}/ok", "--json")))
+
+    told = ok(run("channels", "rotate-secret", "signed"))
+    at_once = ok(run("channels", "rotate-secret", "signed", "--overlap", "0s"))
+    machine = json.loads(ok(run("channels", "rotate-secret", "signed", "--json")))
+
+    assert re.search(r"^    whsec_\S+$", told, re.MULTILINE)
+    assert made["secret"] not in told
+    assert "The old one signs, too, until 20" in told
+    assert "does not sign any more" in at_once
+    assert machine["secret"].startswith("whsec_")
+    assert 1 == run("channels", "rotate-secret", "nowhere").exit_code
+
+
+def test_what_failed_is_sent_again_by_how_long_ago_it_was(run: Run, hook: str) -> None:
+    ok(run("channels", "create", "webhook", "--name", "broken", "--url", f"{hook}/gone"))
+    ok(run("checks", "create", "lost", "--channel", "broken"))
+    check = json.loads(ok(run("checks", "show", "lost", "--json")))
+    urllib.request.urlopen(f"{check['ping_url']}/fail").close()
+    _until_failed(run, "broken")
+
+    nothing = ok(run("channels", "retry", "--since", "0s"))
+    told = ok(run("channels", "retry", "--since", "1h", "--channel", "broken"))
+    again = json.loads(ok(run("channels", "retry", "--since", "2026-01-01T00:00:00Z", "--json")))
+
+    assert "Nothing has failed since then." in nothing
+    assert "1 message on the way again." in told
+    assert "2026-01-01T00:00:00Z" == again["since"]
+    assert "is not a duration" in run("channels", "retry", "--since", "yesterday").output
+
+
+def _until_failed(run: Run, name: str) -> None:
+    """The message was given up: the channel says so as soon as the dispatcher has written it."""
+    for _ in range(600):
+        listed = json.loads(ok(run("channels", "list", "--json")))
+        if any(one["name"] == name and one["state"] == "failing" for one in listed):
+            return
+    raise AssertionError(f"{name} does not fail")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -80,6 +81,34 @@ def test_every_option_reaches_the_check(run: Run) -> None:
         made["tags"],
         made["description"],
     )
+
+
+def test_a_check_is_made_like_another_one(run: Run) -> None:
+    ok(run("checks", "create", "original", "--period", "1h30m", "--tag", "a"))
+
+    said = ok(run("checks", "copy", "original", "The other"))
+    made = json.loads(ok(run("checks", "copy", "original", "A third", "--json")))
+
+    assert "The other is made like original, with the slug the-other." in said
+    assert "/path/to/job && curl " in said
+    assert ("a-third", 5400, ["a"]) == (made["slug"], made["schedule"]["period"], made["tags"])
+
+
+def test_a_check_gets_a_new_address_while_its_job_pings(run: Run) -> None:
+    old = json.loads(ok(run("checks", "create", "moved", "--json")))["ping_url"]
+
+    said = ok(run("checks", "rotate-ping-url", "moved", "--overlap", "1h"))
+    urllib.request.urlopen(old).close()
+    at_once = ok(run("checks", "rotate-ping-url", "moved", "--overlap", "0s"))
+    new = json.loads(ok(run("checks", "show", "moved", "--json")))
+
+    assert old not in said
+    assert "The old address ends in " in said
+    assert new["ping_url"] in at_once
+    assert "does not work any more" in at_once
+    assert 1 == new["n_pings"]
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(old)
 
 
 def test_calendars_of_systemd_are_checks_too(run: Run) -> None:

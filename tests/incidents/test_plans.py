@@ -2,49 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.clock import SystemClock
-from heartfly.db.database import Database
-from heartfly.db.migrate import upgrade
 from heartfly.incidents import queries
+from tests.plans import Ask, plan
 
 pytestmark = pytest.mark.anyio
 
 BEFORE = (datetime(2026, 3, 2, tzinfo=UTC), 7)
 INCIDENT: Any = SimpleNamespace(pid=1, id=2, source_id=3)
-
-Ask = Callable[[AsyncConnection], Awaitable[Any]]
-
-
-async def plan(tmp_path: Path, ask: Ask) -> str:
-    """How SQLite reads what this asks for."""
-    database = Database(url="", data_dir=tmp_path, clock=SystemClock())
-    upgrade(database.engine)
-    database.start()
-    said: list[tuple[str, Any]] = []
-
-    def note(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
-        said.append((statement, parameters))
-
-    try:
-        async with database.read() as read:
-            sa.event.listen(read.sync_connection, "before_cursor_execute", note)
-            await ask(read)
-            sa.event.remove(read.sync_connection, "before_cursor_execute", note)
-            ((statement, parameters),) = said
-            found: Any = await read.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            return "\n".join(row[3] for row in found)
-    finally:
-        await database.stop()
 
 
 @pytest.mark.parametrize(

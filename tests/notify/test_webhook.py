@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ import standardwebhooks
 from heartfly.clock import SystemClock
 from heartfly.errors import DeliveryError, InvalidValueError
 from heartfly.notify.channels.base import ChannelContext
-from heartfly.notify.channels.webhook import WebhookChannel
+from heartfly.notify.channels.webhook import WebhookChannel, rotated
 from heartfly.notify.event import encoded, event
 from heartfly.notify.signature import new_secret
 from tests.notify import examples
@@ -51,6 +53,50 @@ async def test_the_reference_implementation_accepts_what_arrives(
         request = await sent(receiver, now, secrets=secrets, body=body)
         for secret in secrets:
             standardwebhooks.Webhook(secret).verify(request.body, request.headers)
+
+
+@pytest.mark.anyio
+async def test_after_a_rotation_both_secrets_sign_until_the_overlap_ends(
+    receiver: HttpReceiver, context: ChannelContext
+) -> None:
+    old, new = new_secret(), new_secret()
+    config = WEBHOOK.parse_config({"url": receiver.url, "secrets": [old]})
+    clock = SystemClock()
+
+    async def accepting(until: datetime | None) -> list[str]:
+        """Whose holder takes a message for ours, by the reference implementation."""
+        await WEBHOOK.send(delivery(examples.UP), rotated(config, new, until=until), replace(context, clock=clock))
+        request, taken = receiver.requests[-1], []
+        for secret in (old, new):
+            with suppress(standardwebhooks.WebhookVerificationError):
+                standardwebhooks.Webhook(secret).verify(request.body, request.headers)
+                taken.append(secret)
+        return taken
+
+    assert [old, new] == await accepting(clock.now() + timedelta(minutes=1))
+    assert [new] == await accepting(clock.now())
+    assert [new] == await accepting(None)
+
+
+def test_what_a_rotation_retires_is_a_secret_and_cannot_be_asked_for() -> None:
+    old, new = new_secret(), new_secret()
+    config = rotated(WEBHOOK.parse_config({"url": URL, "secrets": [old]}), new, until=NOW)
+
+    assert {old, new} <= WEBHOOK.secrets(config)
+    assert "retired" not in WEBHOOK.public_config(config)
+    assert (NOW, None) == (WEBHOOK.old_secret_until(config), WEBHOOK.old_secret_until({"url": URL}))
+    with pytest.raises(InvalidValueError, match=r"^config\.retired: unknown field"):
+        WEBHOOK.parse_config(config)
+
+
+def test_a_second_rotation_ends_what_the_first_one_retired() -> None:
+    first, second, third = new_secret(), new_secret(), new_secret()
+    once = rotated({"url": URL, "secrets": [first]}, second, until=NOW)
+
+    twice = rotated(once, third, until=NOW)
+
+    assert ([third], [second]) == (twice["secrets"], twice["retired"]["secrets"])
+    assert first not in WEBHOOK.secrets(twice)
 
 
 @pytest.mark.anyio

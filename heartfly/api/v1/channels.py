@@ -1,4 +1,4 @@
-"""Channels: list, add, read, edit, delete, and send a test through one."""
+"""Channels: list, add, read, edit, delete, rotate a secret, and send a test through one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from litestar.params import FromPath, JSONBody
 
 from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
 from heartfly.api.problems import told_as
-from heartfly.api.request import ApiRequest
+from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
+from heartfly.api.v1.wire_accounts import RotateIn
 from heartfly.api.v1.wire_channels import (
     ChannelEdit,
     ChannelIn,
@@ -24,6 +25,7 @@ from heartfly.checks import hearing
 from heartfly.notify import commands, queries
 
 T = TypeVar("T")
+_UNSAID = RotateIn()
 
 
 @get("/channels", summary="List channels", responses=told_as(422), tags=["channels"])
@@ -33,7 +35,8 @@ async def list_channels(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, curso
         views = await queries.list_channels(read, request.caller.pid, request.api.sealer)
     rest = [view for view in views if after is None or view.id > after[0]]
     page, following = cut(rest[: limit + 1], limit, lambda view: cursor_of("channels", view.id))
-    return ChannelPage([channel_out(view) for view in page], following)
+    now = request.api.clock.now()
+    return ChannelPage([channel_out(view, now=now) for view in page], following)
 
 
 @post("/channels", summary="Add a channel", responses=told_as(409, 422), tags=["channels"])
@@ -55,19 +58,22 @@ async def create_channel(request: ApiRequest, data: JSONBody[ChannelIn]) -> Resp
             sealer=api.sealer,
         )
     )
-    location = f"{api.base_url}/v1/channels/{uuid}"
-    return Response(await _told(request, uuid, secret=secret), status_code=201, headers={"Location": location})
+    answer = await _told(request, uuid, secret=secret, status=201)
+    answer.headers["Location"] = f"{api.base_url}/v1/channels/{uuid}"
+    return answer
 
 
 @get("/channels/{channel_id:str}", summary="Read a channel", responses=told_as(404), tags=["channels"])
-async def read_channel(request: ApiRequest, channel_id: FromPath[str]) -> ChannelOut:
+async def read_channel(request: ApiRequest, channel_id: FromPath[str]) -> Response[ChannelOut]:
     return await _told(request, channel_id)
 
 
-@patch("/channels/{channel_id:str}", summary="Edit a channel", responses=told_as(404, 409, 422), tags=["channels"])
-async def edit_channel(request: ApiRequest, channel_id: FromPath[str], data: JSONBody[ChannelEdit]) -> ChannelOut:
+@patch("/channels/{channel_id:str}", summary="Edit a channel", responses=told_as(404, 409, 412, 422), tags=["channels"])
+async def edit_channel(
+    request: ApiRequest, channel_id: FromPath[str], data: JSONBody[ChannelEdit], if_match: IfMatch = None
+) -> Response[ChannelOut]:
     """With a new configuration, what waits to be tried again is tried at once."""
-    api, pid, at = request.api, request.caller.pid, request.api.clock.now()
+    api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
     await api.database.write(
         lambda tx: hearing.edit_channel(
             tx,
@@ -81,20 +87,55 @@ async def edit_channel(request: ApiRequest, channel_id: FromPath[str], data: JSO
             at=at,
             ids=api.ids,
             sealer=api.sealer,
+            rev=rev,
         )
     )
     return await _told(request, channel_id)
 
 
-@delete("/channels/{channel_id:str}", summary="Delete a channel", responses=told_as(404), tags=["channels"])
-async def delete_channel(request: ApiRequest, channel_id: FromPath[str]) -> None:
+@delete(
+    "/channels/{channel_id:str}",
+    summary="Delete a channel",
+    responses=told_as(404, 412, 422),
+    tags=["channels"],
+    status_code=204,
+)
+async def delete_channel(request: ApiRequest, channel_id: FromPath[str], if_match: IfMatch = None) -> None:
     """What it has not delivered yet is given up."""
-    api, pid, at = request.api, request.caller.pid, request.api.clock.now()
+    api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
     await api.database.write(
         lambda tx: hearing.remove_channel(
-            tx, pid, channel_id, actor=request.actor, at=at, ids=api.ids, sealer=api.sealer
+            tx, pid, channel_id, actor=request.actor, at=at, ids=api.ids, sealer=api.sealer, rev=rev
         )
     )
+
+
+@post(
+    "/channels/{channel_id:str}/rotate-secret",
+    summary="Rotate a webhook's secret",
+    responses=told_as(404, 409, 412, 422),
+    tags=["channels"],
+    status_code=200,
+)
+async def rotate_secret(
+    request: ApiRequest, channel_id: FromPath[str], data: JSONBody[RotateIn] = _UNSAID, if_match: IfMatch = None
+) -> Response[ChannelOut]:
+    """A new `secret`, in this answer and in no other. For `overlap` each message is signed with the old one, too."""
+    api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
+    secret = await api.database.write(
+        lambda tx: hearing.rotate_secret(
+            tx,
+            pid,
+            channel_id,
+            overlap_s=data.overlap,
+            actor=request.actor,
+            at=at,
+            ids=api.ids,
+            sealer=api.sealer,
+            rev=rev,
+        )
+    )
+    return await _told(request, channel_id, secret=secret)
 
 
 @post(
@@ -114,10 +155,13 @@ async def send_test(request: ApiRequest, channel_id: FromPath[str]) -> Notificat
     return notification_out(view)
 
 
-async def _told(request: ApiRequest, channel_id: str, *, secret: str | None = None) -> ChannelOut:
+async def _told(
+    request: ApiRequest, channel_id: str, *, secret: str | None = None, status: int = 200
+) -> Response[ChannelOut]:
     async with request.api.database.read() as read:
         view = await queries.one_channel(read, request.caller.pid, channel_id, request.api.sealer)
-    return channel_out(view, secret=secret)
+    told = channel_out(view, now=request.api.clock.now(), secret=secret)
+    return Response(told, status_code=status, headers={"ETag": etag(view.rev)})
 
 
 def _given(value: T | msgspec.UnsetType) -> T | None:

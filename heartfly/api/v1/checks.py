@@ -1,4 +1,4 @@
-"""Checks: list, create, read, edit, pause, resume, delete, and when they are expected next."""
+"""Checks: list, create, copy, read, edit, pause, resume, delete, rotate an address, and when they are expected next."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, pl
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
 from heartfly.api.v1.wire import CheckOut, CheckPage, NextOut, check_out
+from heartfly.api.v1.wire_accounts import RotateIn
 from heartfly.api.v1.wire_explain import ExplainOut, explain_out
-from heartfly.checks import commands, history, queries
+from heartfly.checks import address, commands, history, queries
 from heartfly.checks.config import CheckIn
+from heartfly.checks.copy import copy
 from heartfly.checks.explained import explained
 from heartfly.checks.queries import Wanted
 from heartfly.checks.rows import schedule_of
@@ -27,6 +29,8 @@ from heartfly.db.changes import Tx
 from heartfly.errors import ConflictError, InvalidValueError
 
 _A_YEAR = timedelta(days=366)
+_UNCHANGED = CheckIn()
+_UNSAID = RotateIn()
 
 
 @get("/checks", summary="List checks", responses=told_as(422), tags=["checks"])
@@ -150,6 +154,38 @@ async def resume_check(request: ApiRequest, check_id: FromPath[str], if_match: I
         commands.resume(tx, pid, check_id, at=at, ids=api.ids, actor=request.actor, rev=rev)
 
     await in_turn(api.database, api.clock, command)
+    return await _told(request, check_id)
+
+
+@post("/checks/{check_id:str}/copy", summary="Copy a check", responses=told_as(404, 409, 422), tags=["checks"])
+async def copy_check(
+    request: ApiRequest, check_id: FromPath[str], data: JSONBody[CheckIn] = _UNCHANGED
+) -> Response[CheckOut]:
+    """A new check with its configuration and channels, but for what is sent. It has an address of its own."""
+    api, pid, at = request.api, request.caller.pid, request.api.clock.now()
+    uuid = await api.database.write(lambda tx: copy(tx, pid, check_id, data, at=at, ids=api.ids, actor=request.actor))
+    answer = await _told(request, uuid, status=201)
+    answer.headers["Location"] = f"{api.base_url}/v1/checks/{uuid}"
+    return answer
+
+
+@post(
+    "/checks/{check_id:str}/rotate-ping-url",
+    summary="Rotate its address",
+    responses=told_as(404, 412, 422),
+    tags=["checks"],
+    status_code=200,
+)
+async def rotate_ping_url(
+    request: ApiRequest, check_id: FromPath[str], data: JSONBody[RotateIn] = _UNSAID, if_match: IfMatch = None
+) -> Response[CheckOut]:
+    """A new `ping_url`. The old one works on for `overlap`, a day if not said."""
+    api, pid, rev, at = request.api, request.caller.pid, rev_of(if_match), request.api.clock.now()
+    await api.database.write(
+        lambda tx: address.rotate(
+            tx, pid, check_id, overlap_s=data.overlap, at=at, ids=api.ids, actor=request.actor, rev=rev
+        )
+    )
     return await _told(request, check_id)
 
 

@@ -10,9 +10,10 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from heartfly.accounts import key_commands, queries
 from heartfly.accounts.guards import ADMINISTERS
+from heartfly.accounts.revisions import of_key
 from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
 from heartfly.api.problems import told_as
-from heartfly.api.request import ApiRequest
+from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
 from heartfly.api.v1.wire_accounts import KeyEdit, KeyIn, KeyOut, KeyPage, RotateIn, key_out
 
 _UNSAID = RotateIn()
@@ -54,26 +55,35 @@ async def create_key(request: ApiRequest, data: JSONBody[KeyIn]) -> Response[Key
             ids=api.ids,
         )
     )
-    told = await _told(request, str(made.id), secret=made.secret)
-    return Response(told, status_code=201, headers={"Location": f"{api.base_url}/v1/keys/{made.id}"})
+    answer = await _told(request, str(made.id), secret=made.secret, status=201)
+    answer.headers["Location"] = f"{api.base_url}/v1/keys/{made.id}"
+    return answer
 
 
 @get("/keys/{key_id:str}", summary="Read an API key", responses=told_as(404), tags=["keys"], opt=ADMINISTERS)
-async def read_key(request: ApiRequest, key_id: FromPath[str]) -> KeyOut:
+async def read_key(request: ApiRequest, key_id: FromPath[str]) -> Response[KeyOut]:
     """Of one that was revoked, too."""
     return await _told(request, key_id)
 
 
 @patch(
-    "/keys/{key_id:str}", summary="Edit an API key", responses=told_as(404, 409, 422), tags=["keys"], opt=ADMINISTERS
+    "/keys/{key_id:str}",
+    summary="Edit an API key",
+    responses=told_as(404, 409, 412, 422),
+    tags=["keys"],
+    opt=ADMINISTERS,
 )
-async def edit_key(request: ApiRequest, key_id: FromPath[str], data: JSONBody[KeyEdit]) -> KeyOut:
+async def edit_key(
+    request: ApiRequest, key_id: FromPath[str], data: JSONBody[KeyEdit], if_match: IfMatch = None
+) -> Response[KeyOut]:
     """Its name and its end. What is left out stays."""
-    api, pid, at = request.api, request.caller.pid, request.api.clock.now()
+    api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
     given = {"name": data.name, "expires_at": data.expires_at}
     changes = {name: value for name, value in given.items() if value is not msgspec.UNSET}
     await api.database.write(
-        lambda tx: key_commands.edit_key(tx, pid, key_id, changes=changes, actor=request.actor, at=at, ids=api.ids)
+        lambda tx: key_commands.edit_key(
+            tx, pid, key_id, changes=changes, actor=request.actor, at=at, ids=api.ids, rev=rev
+        )
     )
     return await _told(request, key_id)
 
@@ -81,30 +91,32 @@ async def edit_key(request: ApiRequest, key_id: FromPath[str], data: JSONBody[Ke
 @delete(
     "/keys/{key_id:str}",
     summary="Revoke an API key",
-    responses=told_as(404, 409),
+    responses=told_as(404, 409, 412, 422),
     tags=["keys"],
     opt=ADMINISTERS,
     status_code=204,
 )
-async def revoke_key(request: ApiRequest, key_id: FromPath[str]) -> None:
+async def revoke_key(request: ApiRequest, key_id: FromPath[str], if_match: IfMatch = None) -> None:
     """From the answer on it does not work. The project's last key with the scope `admin` cannot be revoked (409)."""
-    api, pid, at = request.api, request.caller.pid, request.api.clock.now()
+    api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
     await api.database.write(
-        lambda tx: key_commands.revoke_key(tx, pid, key_id, actor=request.actor, at=at, ids=api.ids)
+        lambda tx: key_commands.revoke_key(tx, pid, key_id, actor=request.actor, at=at, ids=api.ids, rev=rev)
     )
 
 
 @post(
     "/keys/{key_id:str}/rotate",
     summary="Rotate an API key",
-    responses=told_as(404, 409, 422),
+    responses=told_as(404, 409, 412, 422),
     tags=["keys"],
     opt=ADMINISTERS,
     status_code=200,
 )
-async def rotate_key(request: ApiRequest, key_id: FromPath[str], data: JSONBody[RotateIn] = _UNSAID) -> KeyOut:
+async def rotate_key(
+    request: ApiRequest, key_id: FromPath[str], data: JSONBody[RotateIn] = _UNSAID, if_match: IfMatch = None
+) -> Response[KeyOut]:
     """A new `secret`, in this answer and in no other. The old one works on for `overlap`, a day if not said."""
-    api, caller, at = request.api, request.caller, request.api.clock.now()
+    api, caller, at, rev = request.api, request.caller, request.api.clock.now(), rev_of(if_match)
     secret = await api.database.write(
         lambda tx: key_commands.rotate_key(
             tx,
@@ -115,12 +127,14 @@ async def rotate_key(request: ApiRequest, key_id: FromPath[str], data: JSONBody[
             actor=request.actor,
             at=at,
             ids=api.ids,
+            rev=rev,
         )
     )
     return await _told(request, key_id, secret=secret)
 
 
-async def _told(request: ApiRequest, key_id: str, *, secret: str | None = None) -> KeyOut:
+async def _told(request: ApiRequest, key_id: str, *, secret: str | None = None, status: int = 200) -> Response[KeyOut]:
     async with request.api.database.read() as read:
         row = await queries.one_key(read, request.caller.pid, key_id)
-    return key_out(row, now=request.api.clock.now(), secret=secret)
+    told = key_out(row, now=request.api.clock.now(), secret=secret)
+    return Response(told, status_code=status, headers={"ETag": etag(of_key(row))})

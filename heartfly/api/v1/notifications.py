@@ -7,12 +7,12 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from litestar import get
-from litestar.params import QueryParameter
+from litestar.params import FromPath, QueryParameter
 
-from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, instant_of, place
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
-from heartfly.api.v1.wire_channels import NotificationPage, notification_out
+from heartfly.api.v1.wire_channels import NotificationOut, NotificationPage, notification_out
 from heartfly.checks import queries as checks
 from heartfly.notify import queries
 from heartfly.notify.queries import NotificationView
@@ -34,21 +34,30 @@ async def list_notifications(  # noqa: PLR0917 - the framework passes by name
         ),
     ] = None,
     in_state: Annotated[State | None, QueryParameter(name="state")] = None,
+    since: Annotated[str | None, QueryParameter(description="Made at this instant (RFC 3339) or later.")] = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> NotificationPage:
     named, pid = place(cursor, "notifications", 2), request.caller.pid
     before = None if named is None else (named[0], named[1])
+    from_at = instant_of(since, field="since")
     async with request.api.database.read() as read:
         if channel is not None:
             await queries.one_channel(read, pid, channel, request.api.sealer)
-        listed = partial(queries.list_notifications, read, pid, channel_uuid=channel, state=in_state)
+        listed = partial(queries.list_notifications, read, pid, channel_uuid=channel, state=in_state, since=from_at)
         if check is None:
             page, following = cut(await listed(before=before, limit=limit + 1), limit, _cursor)
         else:
             uuid: str = (await checks.find(read, pid, check)).uuid
             page, following = await _about(uuid, listed, before, limit)
     return NotificationPage([notification_out(view) for view in page], following)
+
+
+@get("/notifications/{notification_id:str}", summary="Read a notification", responses=told_as(404), tags=["channels"])
+async def read_notification(request: ApiRequest, notification_id: FromPath[str]) -> NotificationOut:
+    """With the delivery that carries it, and each of its attempts."""
+    async with request.api.database.read() as read:
+        return notification_out(await queries.one_notification(read, request.caller.pid, notification_id))
 
 
 async def _about(

@@ -1,34 +1,48 @@
-"""The project of the key that asks: read, edit, and change its ping key. All of it needs the scope `admin`."""
+"""The project of the key that asks: read, edit, change its ping key; and new ones. It needs the scope `admin`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
-from litestar import get, patch, post
+from litestar import Response, get, patch, post
 from litestar.params import JSONBody
 
-from heartfly.accounts import commands, queries
+from heartfly.accounts import commands, members, queries
+from heartfly.accounts.commands import NewProject
 from heartfly.accounts.guards import ADMINISTERS
+from heartfly.accounts.revisions import of_project
 from heartfly.api.problems import told_as
-from heartfly.api.request import ApiRequest
-from heartfly.api.v1.wire_accounts import ProjectEdit, ProjectOut, RotateIn, project_out
+from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
+from heartfly.api.v1.wire_accounts import (
+    NewProjectOut,
+    ProjectEdit,
+    ProjectIn,
+    ProjectOut,
+    ProjectPage,
+    RotateIn,
+    project_out,
+)
+from heartfly.db.changes import Tx
 
 _UNSAID = RotateIn()
 
 
 @get("/project", summary="Read the project", responses=told_as(), tags=["project"], opt=ADMINISTERS)
-async def read_project(request: ApiRequest) -> ProjectOut:
+async def read_project(request: ApiRequest) -> Response[ProjectOut]:
     """With its ping key, which may ping its checks by slug and do nothing else."""
     return await _told(request)
 
 
-@patch("/project", summary="Edit the project", responses=told_as(422), tags=["project"], opt=ADMINISTERS)
-async def edit_project(request: ApiRequest, data: JSONBody[ProjectEdit]) -> ProjectOut:
-    api, pid, at = request.api, request.caller.pid, request.api.clock.now()
+@patch("/project", summary="Edit the project", responses=told_as(412, 422), tags=["project"], opt=ADMINISTERS)
+async def edit_project(
+    request: ApiRequest, data: JSONBody[ProjectEdit], if_match: IfMatch = None
+) -> Response[ProjectOut]:
+    api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
+    name, zone = _given(data.name), _given(data.zone)
     await api.database.write(
         lambda tx: commands.edit_project(
-            tx, pid, name=_given(data.name), zone=_given(data.zone), actor=request.actor, at=at, ids=api.ids
+            tx, pid, name=name, zone=zone, actor=request.actor, at=at, ids=api.ids, rev=rev
         )
     )
     return await _told(request)
@@ -37,26 +51,63 @@ async def edit_project(request: ApiRequest, data: JSONBody[ProjectEdit]) -> Proj
 @post(
     "/project/rotate-ping-key",
     summary="Rotate the ping key",
-    responses=told_as(422),
+    responses=told_as(412, 422),
     tags=["project"],
     opt=ADMINISTERS,
     status_code=200,
 )
-async def rotate_ping_key(request: ApiRequest, data: JSONBody[RotateIn] = _UNSAID) -> ProjectOut:
+async def rotate_ping_key(
+    request: ApiRequest, data: JSONBody[RotateIn] = _UNSAID, if_match: IfMatch = None
+) -> Response[ProjectOut]:
     """A new `ping_key`. The old one works on for `overlap`, a day if not said."""
-    api, pid, at = request.api, request.caller.pid, request.api.clock.now()
+    api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
     await api.database.write(
         lambda tx: commands.rotate_ping_key(
-            tx, pid, overlap_s=data.overlap, actor=request.actor, at=at, ids=api.ids, sealer=api.sealer
+            tx, pid, overlap_s=data.overlap, actor=request.actor, at=at, ids=api.ids, sealer=api.sealer, rev=rev
         )
     )
     return await _told(request)
 
 
-async def _told(request: ApiRequest) -> ProjectOut:
+@get("/projects", summary="List projects", responses=told_as(), tags=["project"], opt=ADMINISTERS)
+async def list_projects(request: ApiRequest) -> ProjectPage:
+    """Those that the key may see: its own."""
+    return ProjectPage([(await _told(request)).content], None)
+
+
+@post("/projects", summary="Create a project", responses=told_as(409, 422), tags=["project"], opt=ADMINISTERS)
+async def create_project(request: ApiRequest, data: JSONBody[ProjectIn]) -> NewProjectOut:
+    """Who owns the project of the key owns the new one, too. Its keys are in this answer and in no other."""
+    api, pid, at = request.api, request.caller.pid, request.api.clock.now()
+    name = data.slug if data.name is None else data.name
+
+    def command(tx: Tx) -> NewProject:
+        made = commands.create_project(
+            tx,
+            slug=data.slug,
+            name=name,
+            zone=data.zone,
+            sealer=api.sealer,
+            at=at,
+            ids=api.ids,
+            actor=request.actor,
+            field="slug",
+        )
+        members.copy_owners(tx, pid, made.pid, actor=request.actor, at=at, ids=api.ids)
+        return made
+
+    made = await api.database.write(command)
+    async with api.database.read() as read:
+        row = await queries.project_of(read, made.pid)
+    told = project_out(row, sealer=api.sealer, now=at)
+    return NewProjectOut(project=told, api_key=made.api_key, read_key=made.read_key)
+
+
+async def _told(request: ApiRequest) -> Response[ProjectOut]:
     async with request.api.database.read() as read:
         row = await queries.project_of(read, request.caller.pid)
-    return project_out(row, sealer=request.api.sealer, now=request.api.clock.now())
+    told = project_out(row, sealer=request.api.sealer, now=request.api.clock.now())
+    return Response(told, headers={"ETag": etag(of_project(row))})
 
 
 def _given(value: Any) -> Any:

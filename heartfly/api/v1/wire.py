@@ -53,6 +53,8 @@ class CheckOut(msgspec.Struct, kw_only=True):
     sticky: bool
     channels: list[str]
     ping_url: str | None
+    old_ping_url_until: Instant | None
+    """Until when the address before the last rotation works; null: it does not."""
     n_pings: int
     last_ping_at: Instant | None
     last_ping_kind: PingKind | None
@@ -95,6 +97,7 @@ def check_out(row: Row[Any], channels: Sequence[str], *, base_url: str, now: dat
         sticky=row.sticky,
         channels=list(channels),
         ping_url=f"{base_url}/ping/{row.ping_uuid}" if with_secret else None,
+        old_ping_url_until=row.old_ping_until if row.old_ping_until is not None and row.old_ping_until > now else None,
         n_pings=row.n_pings,
         last_ping_at=row.last_ping_at,
         last_ping_kind=PingKind(row.last_kind) if row.last_kind else None,

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Row
 
 from heartfly.accounts.keys import OVERLAP_S, Scope
+from heartfly.accounts.members import Role
 from heartfly.api.v1.wire import Instant
 from heartfly.errors import StoreError
 from heartfly.sealing import Sealer
@@ -113,4 +114,56 @@ def project_out(row: Row[Any], *, sealer: Sealer, now: datetime) -> ProjectOut:
     )
 
 
-SHAPES = (KeyIn, KeyEdit, RotateIn, KeyPage, ProjectEdit, ProjectOut)
+class ProjectIn(msgspec.Struct, forbid_unknown_fields=True):
+    """`slug`: 1 to 30 of `a-z 0-9 - _`, which no other project of this server has. `name`: the slug if left out."""
+
+    slug: str
+    name: str | None = None
+    zone: str = "UTC"
+
+
+class NewProjectOut(msgspec.Struct, kw_only=True):
+    """A new project with its keys, in this answer and in no other: one that may do everything, one that may read."""
+
+    project: ProjectOut
+    api_key: str
+    read_key: str
+
+
+class ProjectPage(msgspec.Struct):
+    items: list[ProjectOut]
+    next: str | None
+
+
+class MemberIn(msgspec.Struct, forbid_unknown_fields=True):
+    """`email`: of somebody who is a user. `role`: owner, admin, member or viewer."""
+
+    email: str
+    role: str
+
+
+class MemberEdit(msgspec.Struct, forbid_unknown_fields=True):
+    role: str
+
+
+class MemberOut(msgspec.Struct, kw_only=True):
+    """Somebody who may sign in to the project. `id`: the user's."""
+
+    id: str
+    email: str
+    role: Role
+
+
+class MemberPage(msgspec.Struct):
+    items: list[MemberOut]
+    next: str | None
+
+
+def member_out(row: Row[Any]) -> MemberOut:
+    return MemberOut(id=str(row.user_id), email=row.email, role=Role(row.role))
+
+
+SHAPES = (
+    *(KeyIn, KeyEdit, RotateIn, KeyPage, ProjectEdit, ProjectIn, NewProjectOut, ProjectPage),
+    *(MemberIn, MemberEdit, MemberPage),
+)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 
 from heartfly.api.v1.wire import Instant
 from heartfly.core.words import Reason
-from heartfly.notify.queries import ChannelView, DeliveryView, NotificationView
+from heartfly.notify.queries import AttemptView, ChannelView, DeliveryView, NotificationView
+from heartfly.notify.resend import MOST_AT_ONCE
 
 
 class ChannelIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -49,8 +51,10 @@ class ChannelOut(msgspec.Struct, kw_only=True):
     failing_since: Instant | None
     last_error: str | None
     """All three null while it is ok."""
+    old_secret_until: Instant | None
+    """Until when a webhook is also signed with the secrets before the last rotation; null: it is not."""
     secret: str | None = None
-    """Of a webhook, in the answer to its creation only: what its signatures are made with."""
+    """Of a webhook, in the answers to its creation and to a rotation only: what its signatures are made with."""
 
 
 class ChannelPage(msgspec.Struct):
@@ -58,7 +62,8 @@ class ChannelPage(msgspec.Struct):
     next: str | None
 
 
-def channel_out(view: ChannelView, *, secret: str | None = None) -> ChannelOut:
+def channel_out(view: ChannelView, *, now: datetime, secret: str | None = None) -> ChannelOut:
+    until = view.old_secret_until
     return ChannelOut(
         id=view.uuid,
         kind=view.kind,
@@ -71,6 +76,7 @@ def channel_out(view: ChannelView, *, secret: str | None = None) -> ChannelOut:
         retrying_since=view.retrying_since,
         failing_since=view.failing_since,
         last_error=view.last_error,
+        old_secret_until=until if until is not None and until > now else None,
         secret=secret,
     )
 
@@ -91,9 +97,13 @@ class DeliveryOut(msgspec.Struct, kw_only=True):
     """What carries the notification: `id` is a webhook's `webhook-id`. One mail may carry many notifications."""
 
     id: str
-    state: str
+    channel: str | None
+    """Null: it was deleted."""
+    state: Literal["pending", "sent", "failed"]
     retry_at: Instant | None
+    """When it is tried next; null also while a try is under way."""
     possible_duplicate: bool
+    """Another try may have arrived, or somebody has had it sent again."""
     created_at: Instant
     done_at: Instant | None
     attempts: list[AttemptOut]
@@ -124,6 +134,27 @@ class NotificationPage(msgspec.Struct):
     next: str | None
 
 
+class AttemptPage(msgspec.Struct):
+    items: list[AttemptOut]
+    next: str | None
+
+
+class RetryIn(msgspec.Struct, forbid_unknown_fields=True):
+    """`since`: what was made then or later. `channel`: of this one, by id; of all if left out."""
+
+    since: Instant
+    channel: str | None = None
+    limit: int = MOST_AT_ONCE
+    """How many deliveries at most, 1 to 1000."""
+
+
+class RetriedOut(msgspec.Struct):
+    """`n`: how many deliveries are sent again. `more`: there are others; ask again."""
+
+    n: int
+    more: bool
+
+
 def notification_out(view: NotificationView) -> NotificationOut:
     alert = view.alert
     return NotificationOut(
@@ -141,31 +172,33 @@ def notification_out(view: NotificationView) -> NotificationOut:
         incident=alert.incident,
         created_at=view.created_at,
         done_at=view.done_at,
-        delivery=_delivery_out(view.delivery) if view.delivery else None,
+        delivery=delivery_out(view.delivery) if view.delivery else None,
     )
 
 
-def _delivery_out(view: DeliveryView) -> DeliveryOut:
+def delivery_out(view: DeliveryView) -> DeliveryOut:
     return DeliveryOut(
         id=view.id,
-        state=view.state,
+        channel=view.channel_uuid,
+        state=view.state,  # type: ignore[arg-type] # as the room writes it
         retry_at=view.retry_at,
         possible_duplicate=view.possible_duplicate,
         created_at=view.created_at,
         done_at=view.done_at,
-        attempts=[
-            AttemptOut(
-                n=one.attempt,
-                started_at=one.started_at,
-                ended_at=one.ended_at,
-                code=one.code,
-                reply=one.reply,
-                error=one.error,
-                retry_at=one.retry_at,
-            )
-            for one in view.attempts
-        ],
+        attempts=[attempt_out(one) for one in view.attempts],
     )
 
 
-SHAPES = (ChannelIn, ChannelEdit, ChannelPage, NotificationPage)
+def attempt_out(one: AttemptView) -> AttemptOut:
+    return AttemptOut(
+        n=one.attempt,
+        started_at=one.started_at,
+        ended_at=one.ended_at,
+        code=one.code,
+        reply=one.reply,
+        error=one.error,
+        retry_at=one.retry_at,
+    )
+
+
+SHAPES = (ChannelIn, ChannelEdit, ChannelPage, NotificationPage, AttemptPage, RetryIn, RetriedOut)

@@ -57,6 +57,7 @@ checks = Table(
     Column("schedule_error", Text),
     Column("created_at", UtcInstant, nullable=False),
     Column("updated_at", UtcInstant, nullable=False),
+    Column("old_ping_until", UtcInstant),  # until when the address before the last rotation works
     UniqueConstraint("uuid"),
     UniqueConstraint("pid", "slug_key"),
     Index(

@@ -70,6 +70,16 @@ notifications = Table(
         postgresql_where=text("state = 'pending' AND delivery_id IS NULL"),
     ),
     Index(None, "delivery_id"),
+    # Lists of one channel, and of what failed.
+    Index(None, "pid", "channel_id", "alert_id"),
+    Index(
+        "ix_notifications_failed",
+        "pid",
+        "alert_id",
+        "channel_id",
+        sqlite_where=text("state = 'failed'"),
+        postgresql_where=text("state = 'failed'"),
+    ),
 )
 
 deliveries = Table(
@@ -81,6 +91,7 @@ deliveries = Table(
     Column("state", Text, nullable=False),  # pending, sent, failed, merged
     Column("next_at", UtcInstant),
     Column("attempt", Integer, nullable=False),
+    Column("attempts_before", Integer),  # of these, how many were before somebody had it sent again
     Column("lease_until", UtcInstant),
     Column("node_id", BigInteger),
     Column("possible_duplicate", Boolean, nullable=False),
@@ -94,6 +105,14 @@ deliveries = Table(
         postgresql_where=text("state = 'pending'"),
     ),
     Index(None, "pid", "channel_id", "created_at"),
+    Index(
+        "ix_deliveries_failed",
+        "pid",
+        "channel_id",
+        "created_at",
+        sqlite_where=text("state = 'failed'"),
+        postgresql_where=text("state = 'failed'"),
+    ),
 )
 
 attempts = Table(

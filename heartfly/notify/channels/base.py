@@ -79,6 +79,10 @@ class Channel(ABC):
     def public_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the configuration with its secrets masked."""
 
+    def old_secret_until(self, _config: Mapping[str, Any]) -> datetime | None:
+        """Return the end of what a rotation of its secret replaced, past or to come. None: nothing was."""
+        return None
+
     @abstractmethod
     async def send(self, delivery: Delivery, config: Mapping[str, Any], context: ChannelContext) -> Receipt:
         """Deliver, or raise DeliveryError."""

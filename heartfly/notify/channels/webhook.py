@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, ClassVar
 
 from typing_extensions import override
@@ -32,6 +33,8 @@ from heartfly.notify.signature import is_secret, signed_headers
 
 METHODS = ("POST", "PUT", "GET")
 MAX_SECRETS = 3
+RETIRED = "retired"
+"""Where a stored configuration keeps the secrets that a rotation replaced, with their end. Nobody can ask for it."""
 MAX_HEADERS = 20
 _REQUEST_FIELDS = {"url", "method", "headers", "body"}
 _SIGNED_BY_US = re.compile(r"webhook-(id|timestamp|signature)", re.IGNORECASE)
@@ -72,7 +75,8 @@ class WebhookChannel(Channel):
         requests = _requests(config)
         headers = {value for request in requests for value in request.get("headers", {}).values()}
         urls = {part for request in requests if "url" in request for part in url_secrets(request["url"])}
-        return {*config.get("secrets", ()), *headers, *urls} - {""}
+        olds = config.get(RETIRED, {}).get("secrets", ())
+        return {*config.get("secrets", ()), *olds, *headers, *urls} - {""}
 
     @override
     def public_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,17 +86,42 @@ class WebhookChannel(Channel):
         return public | {d: _masked_request(config[d]) for d in ("down", "up") if d in config}
 
     @override
+    def old_secret_until(self, config: Mapping[str, Any]) -> datetime | None:
+        return _retired_until(config)
+
+    @override
     async def send(self, delivery: Delivery, config: Mapping[str, Any], context: ChannelContext) -> Receipt:
         request = dict(config) | dict(config.get(_direction(delivery), {}))
         method = request.get("method", "POST")
         values = Values(delivery)
         headers = {name: in_header(value, values) for name, value in request.get("headers", {}).items()}
         body = _body(request, headers, values) if method != "GET" else b""
-        headers |= signed_headers(
-            delivery.id, sent_at=context.clock.now(), body=body, secrets=config.get("secrets", ())
-        )
+        now = context.clock.now()
+        secrets = [*config.get("secrets", ()), *retired(config, now).get(RETIRED, {}).get("secrets", ())]
+        headers |= signed_headers(delivery.id, sent_at=now, body=body, secrets=secrets)
         url = in_address(request["url"], values)
         return await exchange(context, method, url, headers=headers, body=body)
+
+
+def rotated(config: Mapping[str, Any], secret: str, *, until: datetime | None) -> dict[str, Any]:
+    """The configuration with a new secret. Those so far sign beside it before `until`; None: not at all.
+
+    Secrets that were retired by an earlier rotation end now.
+    """
+    rest = {name: value for name, value in config.items() if name not in {"secrets", RETIRED}}
+    olds = config.get("secrets", ())
+    ending = {RETIRED: {"secrets": list(olds), "until": until.isoformat()}} if until is not None and olds else {}
+    return {**rest, "secrets": [secret], **ending}
+
+
+def retired(config: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """What an edit that keeps the secrets keeps of a rotation: those that still sign, with their end."""
+    until = _retired_until(config)
+    return {RETIRED: config[RETIRED]} if until is not None and now < until else {}
+
+
+def _retired_until(config: Mapping[str, Any]) -> datetime | None:
+    return datetime.fromisoformat(config[RETIRED]["until"]) if RETIRED in config else None
 
 
 def _direction(delivery: Delivery) -> str:

@@ -1,0 +1,40 @@
+"""Query parameters that a route does not know are refused by name: a filter that is misspelled would find all."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+from litestar.params import QueryParameter
+
+from heartfly.errors import InvalidValueError
+
+_SHOWN = 100
+
+
+class UnknownParameterError(InvalidValueError):
+    """The route has no parameter of that name."""
+
+
+async def known_only(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A guard, behind the one that asks for the key: who has none hears only that."""
+    known = _parameters(handler)
+    query: bytes = connection.scope["query_string"]
+    for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors="replace"):
+        # A stray `&` or `=` has no name, and means nothing.
+        if name and name not in known:
+            told = f"known are {', '.join(sorted(known))}" if known else "this route has none"
+            raise UnknownParameterError(name[:_SHOWN], f"is not a known parameter; {told}")
+
+
+@cache
+def _parameters(handler: BaseRouteHandler) -> frozenset[str]:
+    """As callers spell them."""
+    found = set()
+    for name, field in handler.parsed_fn_signature.parameters.items():
+        if isinstance(field.kwarg_definition, QueryParameter):
+            found.add(field.kwarg_definition.name or name)
+    return frozenset(found)

@@ -1,0 +1,128 @@
+"""Hostile bodies on every route that takes one: a problem of the 4xx kind, which names the field if there is one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from heartfly.api.native import NativeApi
+from tests.api.door import House
+from tests.api.test_api_bad_input import BODIES, is_problem
+from tests.api.test_api_tenants import filled, furnished
+
+pytestmark = pytest.mark.anyio
+
+GIANT = "9" * 5_000
+HOOK = '{"url": "https://hooks.example.com/x"}'
+# What a route is sent, and the field that the refusal must name. NUL stands as JSON spells it.
+FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
+    ("POST", "/v1/checks"): [
+        (r'{"name": "a\u0000"}', "name"),
+        (f'{{"name": "x", "grace": {GIANT}}}', "grace"),
+        (f'{{"name": "x", "grace": -{GIANT}}}', "grace"),
+        (f'{{"name": "x", "schedule": {{"kind": "period", "period": {GIANT}}}}}', "schedule.period"),
+        (r'{"name": "x", "schedule": {"kind": "cron", "expression": "* * * * *", "zone": "\u0000"}}', "schedule.zone"),
+        (r'{"name": "x", "schedule": {"kind": "cron", "expression": "\u0000"}}', "schedule.expression"),
+        (r'{"name": "x", "tags": ["a", "\u0000"]}', "tags[1]"),
+        (r'{"name": "x", "channels": ["\u0000"]}', "channels[0]"),
+        (f'{{"name": "x", "gates": [{{"metric": "a", "op": ">", "value": "{GIANT}"}}]}}', "gates[0].value"),
+        (f'{{"name": "x", "gates": [{{"metric": "a", "op": ">", "value": {GIANT}}}]}}', "gates[0].value"),
+        ('{"name": "x", "gates": [{"metric": "a", "op": ">", "value": "1e999999999"}]}', "gates[0].value"),
+    ],
+    ("PATCH", "/v1/checks/{check_id}"): [
+        (r'{"description": "\u0000"}', "description"),
+        (f'{{"max_run": {GIANT}}}', "max_run"),
+        ('{"max_run": 1e999999999}', "max_run"),
+    ],
+    ("POST", "/v1/checks/{check_id}/copy"): [(r'{"slug": "\u0000"}', "slug"), (f'{{"grace": {GIANT}}}', "grace")],
+    ("POST", "/v1/checks/{check_id}/rotate-ping-url"): [(f'{{"overlap": {GIANT}}}', "overlap")],
+    ("POST", "/v1/incidents/{incident_id}/comments"): [(r'{"text": "\u0000"}', "text"), ('{"text": 1e400}', "text")],
+    ("POST", "/v1/channels"): [
+        (f'{{"kind": "webhook", "name": "\\u0000", "config": {HOOK}}}', "name"),
+        (f'{{"kind": "\\u0000", "name": "x", "config": {HOOK}}}', "kind"),
+        (f'{{"kind": "webhook", "name": "x", "config": {HOOK}, "events": ["\\u0000"]}}', "events[0]"),
+        (f'{{"kind": "webhook", "name": "x", "config": {HOOK}, "checks": ["\\u0000"]}}', "checks[0]"),
+        (r'{"kind": "webhook", "name": "x", "config": {"url": "https://hooks.example.com/\u0000"}}', "config.url"),
+        (f'{{"kind": "webhook", "name": "x", "config": {{"url": {GIANT[:300]}}}}}', "config.url"),
+        (r'{"kind": "email", "name": "x", "config": {"to": "a\u0000@example.com"}}', "config.to"),
+    ],
+    ("PATCH", "/v1/channels/{channel_id}"): [(r'{"name": "\u0000"}', "name"), ('{"checks": [1e400]}', "checks[0]")],
+    ("POST", "/v1/channels/{channel_id}/rotate-secret"): [(f'{{"overlap": {GIANT}}}', "overlap")],
+    ("POST", "/v1/deliveries/retry"): [
+        (r'{"since": "2026-03-02T00:00:00Z\u0000"}', "since"),
+        (f'{{"since": {GIANT}}}', "since"),
+        (f'{{"since": "2026-03-02T00:00:00Z", "limit": {GIANT}}}', "limit"),
+        (r'{"since": "2026-03-02T00:00:00Z", "channel": "\u0000"}', "channel"),
+    ],
+    ("POST", "/v1/keys"): [
+        (r'{"name": "\u0000", "scopes": ["read"]}', "name"),
+        (r'{"name": "x", "scopes": ["\u0000"]}', "scopes[0]"),
+        (f'{{"name": "x", "scopes": ["read"], "expires_at": {GIANT}}}', "expires_at"),
+    ],
+    ("PATCH", "/v1/keys/{key_id}"): [(r'{"name": "\u0000"}', "name"), ('{"expires_at": 1e400}', "expires_at")],
+    ("POST", "/v1/keys/{key_id}/rotate"): [(f'{{"overlap": {GIANT}}}', "overlap")],
+    ("POST", "/v1/projects"): [
+        (r'{"slug": "\u0000"}', "slug"),
+        (r'{"slug": "a", "name": "\u0000"}', "name"),
+        (r'{"slug": "a", "zone": "\u0000"}', "zone"),
+        (f'{{"slug": {GIANT}}}', "slug"),
+    ],
+    ("POST", "/v1/members"): [
+        (r'{"email": "a\u0000@example.com", "role": "viewer"}', "email"),
+        (r'{"email": "a@example.com", "role": "\u0000"}', "role"),
+        (f'{{"email": {GIANT}, "role": "viewer"}}', "email"),
+    ],
+    ("PATCH", "/v1/members/{user_id}"): [(r'{"role": "\u0000"}', "role"), ('{"role": 1e400}', "role")],
+    ("PATCH", "/v1/project"): [(r'{"name": "\u0000"}', "name"), (r'{"zone": "\u0000"}', "zone")],
+    ("POST", "/v1/project/rotate-ping-key"): [(f'{{"overlap": {GIANT}}}', "overlap")],
+}
+"""Every route that takes a body has its row."""
+EVERYWHERE = {name: body for name, (body, status) in BODIES.items() if status in {400, 413} and body.strip()}
+
+
+def taking_bodies(document: Any) -> Iterator[tuple[str, str]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if "requestBody" in operation:
+                yield method.upper(), path
+
+
+async def test_every_route_that_takes_a_body_has_its_row(api: NativeApi, house: House) -> None:
+    document = (await house.nobody("GET", "/v1/openapi.json")).json
+
+    assert set(taking_bodies(document)) == set(FIELDS)
+
+
+@pytest.mark.parametrize(("method", "path"), FIELDS)
+async def test_what_is_no_json_or_too_deep_is_refused_on_every_route(house: House, method: str, path: str) -> None:
+    ids = await furnished(house)
+
+    for name, body in EVERYWHERE.items():
+        reply = await house.full(method, filled(path, ids), body=body)
+        # 422 where a field is found wrong before the end of what is no JSON.
+        assert is_problem(reply), (name, reply.body)
+        assert reply.status in {BODIES[name][1], 422}, (name, reply.body)
+
+
+@pytest.mark.parametrize(("method", "path"), FIELDS)
+async def test_nul_and_giant_numbers_are_refused_with_the_field_named(house: House, method: str, path: str) -> None:
+    ids = await furnished(house)
+
+    for body, field in FIELDS[method, path]:
+        reply = await house.full(method, filled(path, ids), body=body.encode())
+        assert (True, 422, [field]) == (is_problem(reply), reply.status, reply.fields), (body[:100], reply.body)
+        assert len(reply.body) < 2_000, "what is too long is not said back"
+        assert json.loads(reply.body)["detail"].startswith(field)
+
+
+@pytest.mark.parametrize(("method", "path"), FIELDS)
+async def test_an_unknown_field_is_refused_by_its_name(house: House, method: str, path: str) -> None:
+    ids = await furnished(house)
+
+    reply = await house.full(method, filled(path, ids), body=b'{"unknown": 1}')
+
+    assert (True, 422) == (is_problem(reply), reply.status)
+    assert reply.fields == ["unknown"] or reply.json["detail"].endswith("is required")

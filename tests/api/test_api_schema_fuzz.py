@@ -1,0 +1,123 @@
+"""Whatever fits the schema, and much that does not, is answered as the schema says: by the real server, over HTTP.
+
+Schemathesis makes the requests from /v1/openapi.json. `slow` sends many more of them than an ordinary run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.api.test_api_tenants import ROUTES
+from tests.server_process import Server
+
+pytestmark = pytest.mark.e2e
+
+CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
+SINK = "http://127.0.0.1:9/nobody-listens"
+
+
+@dataclass(frozen=True)
+class Site:
+    server: Server
+    schema: Any
+    key: str
+    ids: dict[str, str]
+    """What stands in paths, of things that are there."""
+    session: requests.Session
+
+    def own_key(self, name: str) -> str:
+        """A key of one operation: each may ask 600 times a minute."""
+        made = self.server.api("POST", "/v1/keys", self.key, {"name": name, "scopes": ["read", "write", "admin"]})
+        secret: str = made["secret"]
+        return secret
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    server = Server(tmp_path_factory.mktemp("served"))
+    key = server.init()["api_key"]
+    server.start()
+    try:
+        schema = schemathesis.openapi.from_dict(requests.get(f"{server.url}/v1/openapi.json", timeout=20).json())
+        with requests.Session() as session:
+            yield Site(server, schema, key, _furnished(server, key), session)
+        log = (server.folder / "server.log").read_text()
+        assert "Traceback" not in log, log[-3000:]
+    finally:
+        server.kill()
+
+
+def _furnished(server: Server, key: str) -> dict[str, str]:
+    check = server.api("POST", "/v1/checks", key, {"name": "job"})
+    hook = {"kind": "webhook", "name": "hook", "config": {"url": SINK}}
+    channel = server.api("POST", "/v1/channels", key, hook)["id"]
+    server.api("PATCH", f"/v1/checks/{check['id']}", key, {"channels": [channel]})
+    told = server.api("POST", f"/v1/channels/{channel}/test", key)["id"]
+    requests.post(f"{check['ping_url']}/fail", data=b"rows=5", timeout=20)
+    while (delivery := server.api("GET", f"/v1/notifications/{told}", key)["delivery"]) is None:
+        pass
+    return {
+        "check_id": check["id"],
+        "channel_id": channel,
+        "n": "1",
+        "notification_id": told,
+        "delivery_id": delivery["id"],
+        "incident_id": server.api("GET", "/v1/incidents", key)["items"][0]["id"],
+        "user_id": server.api("GET", "/v1/members", key)["items"][0]["id"],
+        "key_id": server.api("POST", "/v1/keys", key, {"name": "read", "scopes": ["read"]})["id"],
+    }
+
+
+def ask(site: Site, method: str, path: str, *, n: int) -> None:
+    operation = site.schema[path][method]
+    key = site.own_key(f"{method} {path}")
+
+    @settings(max_examples=n, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        case=st.one_of(
+            operation.as_strategy(generation_mode=GenerationMode.POSITIVE),
+            operation.as_strategy(generation_mode=GenerationMode.NEGATIVE),
+        ),
+        is_there=st.booleans(),
+    )
+    def answered(case: Any, *, is_there: bool) -> None:
+        if is_there and case.path_parameters:
+            case.path_parameters = {name: site.ids[name] for name in case.path_parameters}
+        response = case.call(
+            base_url=site.server.url, session=site.session, headers={"Authorization": f"Bearer {key}"}, timeout=20
+        )
+        case.validate_response(response, checks=CHECKS)
+
+    answered()
+
+
+# What deletes comes last, so that the others find something.
+OPERATIONS = sorted(ROUTES, key=lambda route: route[0] == "DELETE")
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_every_answer_is_one_that_the_schema_foresees(site: Site, method: str, path: str) -> None:
+    ask(site, method, path, n=15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_every_answer_is_one_that_the_schema_foresees_however_many_are_asked_for(
+    site: Site, method: str, path: str
+) -> None:
+    ask(site, method, path, n=500)
