@@ -72,6 +72,7 @@ def upgrade() -> None:
         sa.Column("n_failed", sa.Integer(), nullable=False),
         sa.Column("n_missed", sa.Integer(), nullable=False),
         sa.Column("n_unverified", sa.Integer(), nullable=False),
+        sa.Column("flip_no", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("pid", "check_id", "day", name=op.f("pk_check_days")),
         sqlite_with_rowid=False,
     )

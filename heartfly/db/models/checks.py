@@ -139,6 +139,7 @@ check_days = Table(
     Column("n_failed", Integer, nullable=False),
     Column("n_missed", Integer, nullable=False),
     Column("n_unverified", Integer, nullable=False),
+    Column("flip_no", BigInteger, nullable=False),  # the newest flip that was known as it was computed
     sqlite_with_rowid=False,
 )
 
