@@ -13,6 +13,11 @@ _BASE = datetime(2024, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
+def first_id(at: datetime) -> int:
+    """No id that was made before that instant is as large, but for a clock that was set."""
+    return ((at - _BASE) // _MILLISECOND) << 22
+
+
 class IdSource:
     def __init__(self, node: int) -> None:
         self._node = (node & 0x3FF) << 12

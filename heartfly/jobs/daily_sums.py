@@ -215,7 +215,7 @@ def _write(tx: Tx, pid: int, made: Sequence[Mapping[str, Any]]) -> None:
     new = insert.excluded
     # Runs that were pruned since must not be forgotten: signals that come late only ever add to a day.
     fewer = _all_runs(new) < _all_runs(check_days.c)
-    changed = {name: new[name] for name in ("from_at", "to_at", "up_s", "down_s", "blind_s", "flip_no")}
+    changed: dict[str, Any] = {name: new[name] for name in ("from_at", "to_at", "up_s", "down_s", "blind_s", "flip_no")}
     changed |= {name: sa.case((fewer, check_days.c[name]), else_=new[name]) for name in _COUNTS}
     tx.conn.execute(insert.on_conflict_do_update(index_elements=["pid", "check_id", "day"], set_=changed), values)
 
