@@ -27,8 +27,10 @@ from heartfly.api.v1 import (
     audit,
     channels,
     checks,
+    days,
     flips,
     incidents,
+    jobs,
     keys,
     notifications,
     pings,
@@ -63,6 +65,7 @@ _HANDLERS = (
     pings.ping_body,
     flips.list_flips,
     runs.list_runs,
+    days.list_days,
     channels.list_channels,
     channels.create_channel,
     channels.read_channel,
@@ -84,6 +87,9 @@ _HANDLERS = (
     incidents.read_incident,
     incidents.acknowledge_incident,
     incidents.comment_on_incident,
+    jobs.list_jobs,
+    jobs.list_job_runs,
+    jobs.run_job,
 )
 
 _HEADERS = {
@@ -145,6 +151,8 @@ def _document() -> bytes:
         *wire_incidents.SHAPES,
         *wire_accounts.SHAPES,
         *audit.SHAPES,
+        *days.SHAPES,
+        *jobs.SHAPES,
     )
     _, shapes = msgspec.json.schema_components(ours, ref_template="#/components/schemas/{name}")
     document["components"]["schemas"] = document["components"]["schemas"] | shapes

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from heartfly.api.problems import TYPES
 from heartfly.core.words import PingKind
+from heartfly.db.models import jobs
 from tests.api.conftest import START
 from tests.api.door import House
-from tests.api.test_api_tenants import PUBLIC, ROUTES
+from tests.api.test_api_tenants import PUBLIC, ROUTES, a_job
 
 pytestmark = pytest.mark.anyio
 
@@ -149,11 +152,14 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     key = (await house.full("POST", "/v1/keys", {"name": "x", "scopes": ["read"]})).json["id"]
     incident = (await house.full("GET", "/v1/incidents")).json["items"][0]["id"]
     await house.full("POST", f"/v1/incidents/{incident}/comments", {"text": "I look at it"})
+    job = str(uuid.uuid4())
+    await house.world.db.write(lambda tx: tx.conn.execute(sa.insert(jobs).values(a_job(house, job))).rowcount)
+    assert 202 == (await house.full("POST", f"/v1/jobs/{job}/run")).status
     asked = 0
     for method, path, operation in operations(document):
         if method != "GET" or "channel_id" in path or path.endswith("/body"):
             continue
-        ids = {"{check_id}": check.uuid, "{key_id}": key, "{incident_id}": incident}
+        ids = {"{check_id}": check.uuid, "{key_id}": key, "{incident_id}": incident, "{job_id}": job}
         for name, value in ids.items():
             path = path.replace(name, value)  # noqa: PLW2901 - filled in
         reply = await house.full("GET", path)

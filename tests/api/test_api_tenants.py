@@ -5,6 +5,7 @@ The routes come from the application itself. One that is missing in the table be
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,17 @@ from litestar.routes import HTTPRoute
 from heartfly.accounts.keys import Scope, make_key
 from heartfly.api.native import NativeApi
 from heartfly.core.words import PingKind
-from heartfly.db.models import api_keys, channels, check_channels, checks, incident_notes, incidents, projects
+from heartfly.db.models import (
+    api_keys,
+    channels,
+    check_channels,
+    checks,
+    incident_notes,
+    incidents,
+    job_runs,
+    jobs,
+    projects,
+)
 from tests.api.conftest import START
 from tests.api.door import Door, House, Reply
 from tests.sim_clock import SimClock
@@ -39,6 +50,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/checks/{check_id}/pings/{n}/body"): (None, 200),
     ("GET", "/v1/checks/{check_id}/flips"): (None, 200),
     ("GET", "/v1/checks/{check_id}/runs"): (None, 200),
+    ("GET", "/v1/checks/{check_id}/days"): (None, 200),
     ("GET", "/v1/incidents"): (None, 200),
     ("GET", "/v1/incidents/{incident_id}"): (None, 200),
     ("POST", "/v1/incidents/{incident_id}/acknowledge"): (None, 200),
@@ -61,6 +73,9 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("PATCH", "/v1/project"): ({"name": "changed"}, 200),
     ("POST", "/v1/project/rotate-ping-key"): (None, 200),
     ("GET", "/v1/audit"): (None, 200),
+    ("GET", "/v1/jobs"): (None, 200),
+    ("GET", "/v1/jobs/{job_id}/runs"): (None, 200),
+    ("POST", "/v1/jobs/{job_id}/run"): (None, 202),
 }
 ADMIN = ("/v1/keys", "/v1/project", "/v1/audit")
 """What begins so needs the scope `admin`."""
@@ -85,6 +100,8 @@ async def furnished(house: House) -> dict[str, str]:
     await world.ping(down, START, PingKind.FAIL)
     (incident,) = (await house.read("GET", "/v1/incidents")).json["items"]
     made = await house.full("POST", "/v1/channels", HOOK | {"name": "ops"})
+    job = str(uuid.uuid4())
+    await world.db.write(lambda tx: tx.conn.execute(sa.insert(jobs).values(a_job(house, job))).rowcount)
     key = await house.full("POST", "/v1/keys", {"name": "furnished", "scopes": ["read"]})
     return {
         "{check_id}": check.uuid,
@@ -92,7 +109,14 @@ async def furnished(house: House) -> dict[str, str]:
         "{channel_id}": made.json["id"],
         "{n}": "1",
         "{key_id}": key.json["id"],
+        "{job_id}": job,
     }
+
+
+def a_job(house: House, job: str) -> dict[str, Any]:
+    when = {"expression": "0 3 * * *", "zone": "UTC", "next_at": START + timedelta(days=1), "created_at": START}
+    named = {"pid": house.world.project.pid, "id": house.world.ids.next(START), "uuid": job, "kind": "retention"}
+    return named | when
 
 
 def filled(path: str, ids: dict[str, str]) -> str:
@@ -105,7 +129,7 @@ async def all_rows(house: House) -> list[Any]:
     async with house.world.db.read() as read:
         return [
             [tuple(row) for row in await read.execute(sa.select(table).where(table.c.pid == house.world.project.pid))]
-            for table in (checks, channels, check_channels, api_keys, incidents, incident_notes)
+            for table in (checks, channels, check_channels, api_keys, incidents, incident_notes, jobs, job_runs)
         ] + [tuple(row) for row in await read.execute(sa.select(projects))]
 
 
@@ -128,6 +152,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     theirs = await furnished(neighbour)
     before = await all_rows(neighbour)
     nowhere = {"{check_id}": MISSING, "{channel_id}": MISSING, "{incident_id}": MISSING, "{key_id}": "4711"}
+    nowhere["{job_id}"] = MISSING
     nothing = theirs | nowhere
 
     for (method, path), (asked, _) in ROUTES.items():
@@ -138,7 +163,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
 
     lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(ADMIN)]
     listed = [await house.full("GET", path) for path in lists]
-    assert [b'{"items":[],"next":null}'] * 4 == [reply.body for reply in listed]
+    assert [b'{"items":[],"next":null}'] * 5 == [reply.body for reply in listed]
     about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
     about.append(f"incidents?check={theirs['{check_id}']}")
     assert [404] * 3 == [(await house.full("GET", f"/v1/{query}")).status for query in about]
