@@ -97,8 +97,7 @@ class Jobs:
     async def look(self) -> datetime | None:
         """Begin what has come, tell what was not told, and return when the next slot comes."""
         looked = await self._database.write(self._look)
-        for untold in (*looked.starts, *looked.ends):
-            await tell(self._ingest, untold)
+        await self._tell([*looked.starts, *looked.ends])
         for mine in looked.claims:
             running = Running(self._database, mine, self._clock)
             task = asyncio.ensure_future(self._carry(running))
@@ -113,6 +112,14 @@ class Jobs:
         claims = claim(tx, self._kinds, node_id=self._node_id, now=now, ids=self._ids)
         starts = untold_starts(tx, node_id=self._node_id)
         return Looked(claims, starts, untold_ends(tx), next_slot(tx))
+
+    async def _tell(self, untold: Iterable[Untold]) -> None:
+        """What cannot be told now is told by a later look: the work does not wait for it."""
+        for one in untold:
+            try:
+                await tell(self._ingest, one)
+            except HeartflyError as error:
+                log.warning("job", told=one.kind.value, error=str(error))
 
     async def idle(self) -> None:
         """Return when nothing is under way."""
@@ -145,8 +152,7 @@ class Jobs:
         }
         line("job", **(facts | dict(done.figures)))
         if kept:
-            for untold in await self._database.write(untold_ends):
-                await tell(self._ingest, untold)
+            await self._tell(await self._database.write(untold_ends))
 
     async def _work(self, running: Running) -> Done | None:
         try:
@@ -172,6 +178,7 @@ class Jobs:
                 log.warning("job", job=running.claim.kind, error=str(error))
                 continue
             if not kept and work is not None:
+                log.warning("job", job=running.claim.kind, error="another node took it over")
                 running.give_up()
                 work.cancel()
                 return

@@ -20,9 +20,9 @@ from heartfly.jobs.kind import Done, Work
 _OURS = re.compile(r"heartfly-scheduled-\d{8}T\d{6}Z\.tar", re.ASCII)
 
 
-def name_of(slot_at: datetime) -> str:
-    """After its slot: a run that is repeated after a crash replaces its own file."""
-    return f"heartfly-scheduled-{slot_at:%Y%m%dT%H%M%SZ}.tar"
+def name_of(now: datetime) -> str:
+    """Not of its slot: a database that was restored from the file runs that slot again, and must not replace it."""
+    return f"heartfly-scheduled-{now:%Y%m%dT%H%M%SZ}.tar"
 
 
 def backing_up(
@@ -33,7 +33,7 @@ def backing_up(
             made = take(
                 database=database,
                 data_dir=data_dir,
-                target=folder / name_of(work.slot_at),
+                target=folder / name_of(work.now),
                 clock=clock,
                 progress=lambda _done, _of: _refuse_when_stopping(work),
             )

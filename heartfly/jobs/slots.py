@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,6 +26,7 @@ from heartfly.db.models import checks, job_runs, jobs, projects
 from heartfly.jobs.kind import CatchUp, JobKind
 
 _TAG = "heartfly"
+_STEP = timedelta(minutes=1)
 
 
 def list_jobs(tx: Tx, kinds: Iterable[JobKind], *, now: datetime, ids: IdSource) -> None:
@@ -107,10 +108,24 @@ def take_slots(tx: Tx, kinds: Mapping[str, JobKind], *, now: datetime) -> None:
 def _slot(row: Any, catch_up: CatchUp, now: datetime) -> tuple[datetime, datetime | None]:
     schedule = _schedule(row.expression, row.zone)
     slot_at: datetime = row.next_at
+    if catch_up is CatchUp.LAST:
+        slot_at = _newest(schedule, slot_at, now)
+    return slot_at, schedules.next_after(schedule, slot_at)
+
+
+def _newest(schedule: Schedule, slot_at: datetime, now: datetime) -> datetime:
+    """The last slot up to now, of which `slot_at` is one. Looked for from now: there may be thousands in between."""
+    back = _STEP
+    while now - back > slot_at:
+        found = schedules.next_after(schedule, now - back)
+        if found is not None and found <= now:
+            slot_at = found
+            break
+        back *= 2
     following = schedules.next_after(schedule, slot_at)
-    while catch_up is CatchUp.LAST and following is not None and following <= now:
+    while following is not None and following <= now:
         slot_at, following = following, schedules.next_after(schedule, following)
-    return slot_at, following
+    return slot_at
 
 
 def put(tx: Tx, pid: int, job_id: int, slot_at: datetime, *, by_hand: bool = False) -> None:

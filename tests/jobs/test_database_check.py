@@ -154,3 +154,17 @@ async def test_pings_are_stored_while_it_looks(tmp_path: Path) -> None:
     _, faults = await looking
     assert [] == faults
     await database.stop()
+
+
+@pytest.mark.postgres
+async def test_with_amcheck_the_indexes_of_postgresql_are_looked_at(postgres_url: str, tmp_path: Path) -> None:
+    database = Database(url=postgres_url, data_dir=tmp_path, clock=SystemClock())
+    database.start()
+    await database.write(lambda tx: tx.conn.exec_driver_sql("CREATE EXTENSION amcheck").rowcount)
+    world = await make_world(database, IdSource(1), T0)
+    shop = Workshop(world, SimClock(T0), kind_of(checking(None), expression="0 * * * *"))
+    await shop.look()
+
+    assert ("ok", "") == await found(shop)
+    assert (await shop.runs())[-1].figures["looked_at"] > 50
+    await database.stop()

@@ -16,11 +16,12 @@ from heartfly.checks import commands
 from heartfly.checks.config import CheckIn, ScheduleIn
 from heartfly.checks.queries import ping_body
 from heartfly.clock import SystemClock
+from heartfly.core.schedule import Kind, next_after, parse
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import audit, job_runs, jobs, projects
 from heartfly.errors import StoreError
-from heartfly.jobs import claims
+from heartfly.jobs import claims, slots
 from heartfly.jobs.kind import CatchUp, Done, LeaseLostError, Work
 from heartfly.jobs.run import Jobs
 from heartfly.monitor.judge import Judge
@@ -122,6 +123,21 @@ async def test_one_run_makes_up_for_the_slots_of_a_job_that_needs_no_more(world:
 
     assert [NIGHT + 3 * DAY] == [run.slot_at for run in await shop.runs()]
     assert NIGHT + 4 * DAY == (await shop.job()).next_at
+
+
+@pytest.mark.parametrize("expression", ["* * * * *", "7 * * * *", "30 2 * * *", "0 4 * * 0", "0 0 29 2 *"])
+@pytest.mark.parametrize("missed", [timedelta(0), MINUTE, 17 * HOUR, 9 * DAY, 2000 * DAY])
+async def test_the_newest_missed_slot_is_the_last_that_has_come(expression: str, missed: timedelta) -> None:
+    schedule = parse(Kind.CRON, expression=expression, zone="Europe/Berlin")
+    first = next_after(schedule, T0)
+    assert first is not None
+
+    newest = slots._newest(schedule, first, first + missed)
+
+    following = next_after(schedule, newest)
+    assert following is not None
+    assert first <= newest <= first + missed < following
+    assert next_after(schedule, newest - timedelta(microseconds=1)) == newest
 
 
 async def test_an_outcome_stands_together_with_what_was_written_with_it_or_not_at_all(
@@ -291,6 +307,27 @@ async def test_a_node_that_slept_through_its_lease_writes_nothing(nodes: list[Da
     assert (["another node runs this slot"], 2, "ok") == (refused, run.epoch, run.outcome)
     assert "Main" == (await world._one(sa.select(projects.c.name))).name
     assert ["start", "success"] == [ping.kind for ping in await world.pings_of(await second.check())]
+
+
+async def test_work_that_another_node_took_over_is_given_up(world: World, clock: SimClock) -> None:
+    begun = asyncio.Event()
+
+    async def works(_: Work) -> Done:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    shop = Workshop(world, clock, kind_of(works))
+    await shop.look()
+    clock.move_to(NIGHT)
+    await shop.jobs.look()
+    await begun.wait()
+    await world.db.write(lambda tx: tx.conn.execute(sa.update(job_runs).values(epoch=2, node_id=2)).rowcount)
+
+    clock.move_to(NIGHT + claims.LEASE / 4)
+    await asyncio.wait_for(shop.jobs.idle(), 10)
+
+    assert [(None, 2)] == [(run.outcome, run.epoch) for run in await shop.runs()]
 
 
 async def test_a_lease_is_renewed_while_the_work_goes_on(world: World, clock: SimClock) -> None:

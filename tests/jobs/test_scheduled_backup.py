@@ -56,7 +56,7 @@ async def test_each_night_one_is_made_and_the_oldest_goes(ground: Ground, clock:
     for night in range(1, 5):
         await shop.go(T0 + night * DAY)
 
-    made = [run.slot_at for run in await shop.runs()]
+    made = [run.started_at for run in await shop.runs()]
     assert ["ok"] * 4 == [run.outcome for run in await shop.runs()]
     assert {
         "heartfly-20200101T000000Z.tar",
