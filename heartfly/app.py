@@ -38,6 +38,8 @@ from heartfly.db.migrate import upgrade
 from heartfly.db.room import room
 from heartfly.errors import HeartflyError, StoreError
 from heartfly.instruments import Instruments
+from heartfly.jobs.catalogue import catalogue, keep_of
+from heartfly.jobs.run import Jobs
 from heartfly.logs import logger
 from heartfly.monitor.blind import Beat, Hearing
 from heartfly.monitor.judge import Judge
@@ -49,7 +51,6 @@ from heartfly.notify.courier import Courier
 from heartfly.notify.dispatch import Dispatcher
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.ingest import Ingest
-from heartfly.pings.prune import Keep
 from heartfly.pings.rate import RateLimiter
 from heartfly.sealing import Sealer, load_or_create
 from heartfly.server.forwarded import client_address
@@ -157,14 +158,18 @@ class App:
             ids=ids,
             node_id=ground.node_id,
             rate=RateLimiter(per_minute=settings.pings.rate_per_minute),
-            keep=Keep(
-                pings=settings.pings.keep_per_check,
-                runs=settings.runs.keep_per_check,
-                run_age=timedelta(days=settings.runs.keep_days),
-            ),
+            keep=keep_of(settings),
             keeps_bodies=self._keeps_body,
         )
         self.ingest = Ingest(database, applier, clock, timed=count.ping_seconds.observe)
+        self.jobs = Jobs(
+            database,
+            kinds=catalogue(settings, clock),
+            ingest=self.ingest,
+            clock=clock,
+            ids=ids,
+            node_id=ground.node_id,
+        )
         hearing = Hearing(
             # The leader judges no further than the slowest node has said that it heard, so nodes say it more often.
             beat=timedelta(seconds=settings.monitor.beat_s / (4 if database.on_postgres else 1)),
@@ -298,6 +303,7 @@ class App:
         self.ground.database.start()
         self.ground.database.listen(self.watcher.heard)
         await self.surroundings.look()
+        self.ground.database.listen(self.jobs.heard)
         await self.watcher.join()
 
     async def tidy(self) -> None:
@@ -306,14 +312,9 @@ class App:
 
     def background(self) -> Sequence[Awaitable[Any]]:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""
-        heartbeat = () if self.heartbeat is None else (self.heartbeat.run(self.ended),)
-        return (
-            self.watcher.run(self.ended),
-            self.courier.run(self.ended),
-            self.last_use.run(self.ended),
-            self.surroundings.run(self.ended),
-            *heartbeat,
-        )
+        heartbeat = [] if self.heartbeat is None else [self.heartbeat.run(self.ended)]
+        services = (self.watcher, self.courier, self.last_use, self.surroundings, self.jobs)
+        return [*(service.run(self.ended) for service in services), *heartbeat]
 
     async def finish(self) -> None:
         """Leave: the last beat, what is queued, and every connection."""

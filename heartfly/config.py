@@ -21,7 +21,8 @@ import msgspec
 from msgspec.structs import FieldInfo, fields, force_setattr
 from typing_extensions import override
 
-from heartfly.errors import SettingsError
+from heartfly.core.schedule import Kind, parse
+from heartfly.errors import InvalidValueError, SettingsError
 from heartfly.net.addresses import parse_allow_private
 
 Network = IPv4Network | IPv6Network
@@ -221,6 +222,7 @@ class Pings(Section, frozen=True):
     """For each check. Above it signals still count, but an unchanged status stores no row."""
     queue: Count = 10_000
     keep_per_check: Count = 1000
+    keep_bodies_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 30
 
 
 class Runs(Section, frozen=True):
@@ -235,6 +237,25 @@ class Alerts(Section, frozen=True):
 
     storm_window_s: Seconds = 60.0
     storm_threshold: Count = 10
+    keep_days: Annotated[int, msgspec.Meta(ge=7, le=36_500)] = 90
+    """At least a week: a delivery is tried for more than a day, and people look back."""
+
+
+class Backup(Section, frozen=True):
+    """Of a SQLite database, by itself; a PostgreSQL database has tools of its own."""
+
+    schedule: str = "20 2 * * *"
+    """A cron expression, in the zone of the first project. Empty: none is made."""
+    dir: str = ""
+    """Empty: `backups` in the data directory."""
+    keep: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 7
+
+    def __post_init__(self) -> None:
+        if self.schedule:
+            try:
+                parse(Kind.CRON, expression=self.schedule)
+            except InvalidValueError as error:
+                raise ValueError(f"schedule: {error.message}") from error
 
 
 class Monitor(Section, frozen=True):
@@ -295,10 +316,15 @@ class Settings(Section, frozen=True):
     monitor: Monitor = Monitor()
     heartbeat: Heartbeat = Heartbeat()
     metrics: Metrics = Metrics()
+    backup: Backup = Backup()
 
     @property
     def database_url(self) -> str:
         return self.database.url or f"sqlite:///{self.data.dir.absolute() / SQLITE_FILE}"
+
+    @property
+    def backup_dir(self) -> Path:
+        return Path(self.backup.dir) if self.backup.dir else self.data.dir / "backups"
 
     @property
     def secrets(self) -> tuple[str, ...]:

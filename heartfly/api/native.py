@@ -28,9 +28,11 @@ from heartfly.api.v1 import (
     audit,
     channels,
     checks,
+    days,
     deliveries,
     flips,
     incidents,
+    jobs,
     keys,
     members,
     notifications,
@@ -69,6 +71,7 @@ _HANDLERS = (
     pings.ping_body,
     flips.list_flips,
     runs.list_runs,
+    days.list_days,
     channels.list_channels,
     channels.create_channel,
     channels.read_channel,
@@ -103,6 +106,9 @@ _HANDLERS = (
     incidents.read_incident,
     incidents.acknowledge_incident,
     incidents.comment_on_incident,
+    jobs.list_jobs,
+    jobs.list_job_runs,
+    jobs.run_job,
 )
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -168,6 +174,8 @@ def _document() -> bytes:
         *wire_incidents.SHAPES,
         *wire_accounts.SHAPES,
         *audit.SHAPES,
+        *days.SHAPES,
+        *jobs.SHAPES,
     )
     _, shapes = msgspec.json.schema_components(ours, ref_template="#/components/schemas/{name}")
     document["components"]["schemas"] = document["components"]["schemas"] | shapes

@@ -41,6 +41,7 @@ class Action(StrEnum):
     PROJECT_CREATE = "project.create"
     PROJECT_EDIT = "project.edit"
     PROJECT_ROTATE_PING_KEY = "project.rotate_ping_key"
+    JOB_RUN = "job.run"
     MEMBER_ADD = "member.add"
     MEMBER_EDIT = "member.edit"
     MEMBER_REMOVE = "member.remove"
@@ -49,7 +50,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who changes something: `key:` and the first letters of an API key, `cli`, or `ping`.
+    """Who changes something: `key:` and the first letters of an API key, `cli`, `ping`, or `heartfly` itself.
 
     `ip`: where the request came from; None when there was none.
     """
@@ -59,6 +60,8 @@ class Actor:
 
 
 CLI = Actor("cli")
+HEARTFLY = Actor("heartfly")
+"""For what Heartfly does to the checks of its own jobs."""
 
 
 def record(

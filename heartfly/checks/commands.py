@@ -16,7 +16,7 @@ from itertools import count
 import msgspec
 import sqlalchemy as sa
 
-from heartfly.audit.record import Action, Actor, Facts, differing
+from heartfly.audit.record import HEARTFLY, Action, Actor, Facts, differing
 from heartfly.audit.record import record as audit
 from heartfly.checks.config import CheckConfig, CheckIn, as_asked, merged, of_row
 from heartfly.checks.create import assign_channels, heard_by, insert_check, record_version
@@ -43,6 +43,10 @@ class SlugTakenError(ConflictError):
     """Another check of the project has the slug that was asked for."""
 
     field = "slug"
+
+
+class JobsCheckError(ConflictError):
+    """The check is that of a job of Heartfly's own, which would go unwatched, or be watched wrongly."""
 
 
 def create(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, actor: Actor) -> str:
@@ -79,6 +83,8 @@ def edit(
 ) -> None:
     """Change what was asked for. A new schedule or grace counts from now on; nothing else moves the deadline."""
     found = _judged(tx, pid, uuid, rev, at=at)
+    if found.row.job is not None and asked.schedule is not msgspec.UNSET and actor != HEARTFLY:
+        raise JobsCheckError(f"its schedule is that of Heartfly's own job {found.row.job}; the grace may be changed")
     config = merged(_config(found), asked, at=at)
     differs = config != _config(found)
     was, wanted = as_asked(_config(found)), as_asked(config)
@@ -120,12 +126,16 @@ def resume(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, actor: A
 def delete(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, actor: Actor, rev: int | None = None) -> int:
     """The check is gone at once, with its address and its channels. Returns the id that its history still bears.
 
+    JobsCheckError: a job of our own pings it.
+
     An open incident is closed; incidents stay, as what was told of them does.
 
     The address stays as a mark that history is left to remove (see history.py), also across a crash. A deadline that
     is due is not waited for: nobody is told of a check that is gone.
     """
     found = locked(tx, pid, uuid, rev)
+    if found.row.job is not None:
+        raise JobsCheckError(f"it watches Heartfly's own job {found.row.job}, which goes on; pause it instead")
     _audit(tx, found, Action.CHECK_DELETE, _told(tx, found), None, actor=actor, at=at, ids=ids)
     of_check = (addresses.c.pid == pid, addresses.c.check_id == found.id)
     tx.conn.execute(sa.update(addresses).where(*of_check).values(kind="gone"))

@@ -11,12 +11,19 @@ import sqlalchemy as sa
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
-from heartfly.db.models import addresses, check_versions, flips, ping_bodies, pings, run_metrics, runs
+from heartfly.db.models import addresses, check_days, check_versions, flips, ping_bodies, pings, run_metrics, runs
 
 PIECE = 1000
 """Rows in one transaction: a few milliseconds."""
 
-_HISTORY = ((ping_bodies, "n"), (pings, "n"), (run_metrics, "run_id"), (runs, "id"), (flips, "flip_no"))
+_HISTORY = (
+    (ping_bodies, "n"),
+    (pings, "n"),
+    (run_metrics, "run_id"),
+    (runs, "id"),
+    (flips, "flip_no"),
+    (check_days, "day"),
+)
 
 
 async def remove(database: Database, pid: int, check_id: int) -> None:

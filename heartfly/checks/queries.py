@@ -16,7 +16,18 @@ from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.words import Status
-from heartfly.db.models import channels, check_channels, checks, flips, incidents, ping_bodies, pings, run_metrics, runs
+from heartfly.db.models import (
+    channels,
+    check_channels,
+    check_days,
+    checks,
+    flips,
+    incidents,
+    ping_bodies,
+    pings,
+    run_metrics,
+    runs,
+)
 from heartfly.errors import NotFoundError
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
@@ -160,6 +171,18 @@ async def runs_of(
         # The first condition follows from the second, but an index can be entered by it, however old the page is.
         query = query.where(runs.c.at <= at, sa.or_(runs.c.at < at, runs.c.id < run_id))
     return (await read.execute(query.order_by(runs.c.at.desc(), runs.c.id.desc()).limit(limit))).all()
+
+
+async def days_of(
+    read: AsyncConnection, pid: int, check_id: int, *, from_day: str | None, to_day: str | None, limit: int
+) -> Sequence[Row[Any]]:
+    """From the one day on, before the other; the newest first."""
+    query = sa.select(check_days).where(check_days.c.pid == pid, check_days.c.check_id == check_id)
+    if from_day is not None:
+        query = query.where(check_days.c.day >= from_day)
+    if to_day is not None:
+        query = query.where(check_days.c.day < to_day)
+    return (await read.execute(query.order_by(check_days.c.day.desc()).limit(limit))).all()
 
 
 async def metrics_of(

@@ -19,6 +19,8 @@ class Changes:
     """The nearest instant at which some written check must be looked at again."""
     outbox: bool = False
     """Notifications were written."""
+    jobs: bool = False
+    """Somebody asked for a run of a job of ours."""
 
     def wake(self, at: datetime | None) -> None:
         if at is not None and (self.wake_at is None or at < self.wake_at):
@@ -27,9 +29,10 @@ class Changes:
     def add(self, other: Changes) -> None:
         self.wake(other.wake_at)
         self.outbox = self.outbox or other.outbox
+        self.jobs = self.jobs or other.jobs
 
     def __bool__(self) -> bool:
-        return self.outbox or self.wake_at is not None
+        return self.outbox or self.jobs or self.wake_at is not None
 
 
 @dataclass(slots=True)

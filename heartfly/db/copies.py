@@ -17,6 +17,8 @@ Progress = Callable[[int, int], None]
 
 _PIECE = 1024
 """Pages that are copied in one go."""
+_FAULTS = 20
+"""Of one table that are named."""
 
 
 def copy(source: Path, target: Path, *, progress: Progress) -> Mapping[str, int]:
@@ -76,3 +78,20 @@ def told_plainly(what: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise StoreError(f"{what} cannot be read: {error}") from error
+
+
+def damaged_tables(path: Path, *, stop: Callable[[], bool]) -> tuple[int, list[str]]:
+    """Look at every table with its indexes, while a server writes: how many there are, and what is wrong with which.
+
+    Each in a state of its own, so that no long one keeps the WAL from being checkpointed. `stop` is asked in between
+    and within; StoreError: it said so, or the file cannot be read at all.
+    """
+    found: list[str] = []
+    with told_plainly(f"the database {path.name}"), closing(_reading(path)) as connection:
+        connection.set_progress_handler(stop, 10_000)
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
+        for (name,) in names:
+            quoted = name.replace('"', '""')
+            answers = connection.execute(f'PRAGMA integrity_check("{quoted}")').fetchmany(_FAULTS)
+            found += [f"table {name}: {answer}" for (answer,) in answers if answer != "ok"]
+    return len(names), found

@@ -14,7 +14,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def first_id(at: datetime) -> int:
-    """No id that was made then or later is smaller; at least 0, and at most what an id can be."""
+    """No id made then or later is smaller, but for a clock that was set; at least 0, at most what an id can be."""
     ms = max(0, (at - _BASE) // _MILLISECOND)
     return min(ms << 22, (1 << 63) - 1)
 

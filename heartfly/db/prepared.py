@@ -32,16 +32,15 @@ class Prepared:
         self._make = make
         self._plans: dict[str, _Plan] = {}
 
-    def run(self, tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Run it once for each row of parameters, in order."""
+    def run(self, tx: Tx, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Run it once for each row of parameters, in order. Returns how many rows it wrote."""
         if not rows:
-            return
+            return 0
         plan = self._plan(tx)
         if plan.positional:
             with _told_as_ever(tx, plan):
-                _sqlite(tx).executemany(plan.sql, plan.parameters(rows))
-        else:
-            tx.conn.exec_driver_sql(plan.sql, plan.parameters(rows))
+                return _sqlite(tx).executemany(plan.sql, plan.parameters(rows)).rowcount
+        return tx.conn.exec_driver_sql(plan.sql, plan.parameters(rows)).rowcount
 
     def rows(self, tx: Tx, **values: Any) -> list[Any]:
         """What a select finds, as named tuples."""

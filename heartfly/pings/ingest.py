@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from heartfly.clock import Clock
+from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.logs import line
@@ -59,6 +60,24 @@ class Ingest:
     async def submit(self, request: PingRequest) -> PingResult:
         """Return after the commit that holds the ping. OverloadedError or StoreError: it was not stored."""
         result: PingResult = await self._database.submit(self._applier.apply, request, priority=Priority.PINGS)
+        self._tell(request, result)
+        return result
+
+    async def submit_if(self, request: PingRequest, holds: Callable[[Tx], bool]) -> bool:
+        """The ping together with a mark that it was made, in one transaction; whether `holds` let it.
+
+        For pings of our own, which are made of rows: a crash leaves both or neither.
+        """
+
+        def command(tx: Tx) -> PingResult | None:
+            return self._applier.apply(tx, [request])[0] if holds(tx) else None
+
+        result = await self._database.write(command, priority=Priority.PINGS)
+        if result is not None:
+            self._tell(request, result)
+        return result is not None
+
+    def _tell(self, request: PingRequest, result: PingResult) -> None:
         known = result.outcome is not PingOutcome.NOT_FOUND
         took_s = (self._clock.now() - request.received_at).total_seconds()
         self._timed(took_s)
@@ -72,4 +91,3 @@ class Ingest:
             body=request.body_size,
             took_ms=round(took_s * 1000, 1),
         )
-        return result

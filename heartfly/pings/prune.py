@@ -1,7 +1,7 @@
 """Which pings and runs of a check are kept, so that its history is bounded whatever its pace.
 
 Looked at with every hundredth ping of a check only, and then in a piece that no other ping notices; what a piece
-leaves over, the next one takes.
+leaves over, the next one takes. Checks that do not ping any more are looked at by a job (jobs/retention.py).
 """
 
 from __future__ import annotations
@@ -43,16 +43,24 @@ class Due:
     at: datetime
 
 
-def prune(tx: Tx, due: Sequence[Due], keep: Keep) -> None:
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    pings: int
+    bodies: int
+    runs: int
+
+
+def prune(tx: Tx, due: Sequence[Due], keep: Keep) -> Pruned:
+    """Of each check one piece; how many rows went."""
     old = [{"pid": one.pid, "check_id": one.check_id, "n": one.n_pings - keep.pings} for one in due]
-    _PRUNE_PINGS.run(tx, old)
-    _PRUNE_BODIES.run(tx, old)
+    n_pings, n_bodies, n_runs = _PRUNE_PINGS.run(tx, old), _PRUNE_BODIES.run(tx, old), 0
     for one in due:
         gone = list(_gone_runs(tx, one, keep))
         if gone:
             mine = [{"pid": one.pid, "check_id": one.check_id, "ids": gone}]
             _PRUNE_METRICS.run(tx, mine)
-            _PRUNE_RUNS.run(tx, mine)
+            n_runs += _PRUNE_RUNS.run(tx, mine)
+    return Pruned(n_pings, n_bodies, n_runs)
 
 
 def _gone_runs(tx: Tx, one: Due, keep: Keep) -> Iterator[int]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from heartfly.api.problems import TYPES
 from heartfly.core.words import PingKind
+from heartfly.db.models import jobs
 from tests.api.conftest import START
 from tests.api.door import House
 from tests.api.failed import given_up
-from tests.api.test_api_tenants import PUBLIC, ROUTES, people
+from tests.api.test_api_tenants import PUBLIC, ROUTES, a_job, people
 
 pytestmark = pytest.mark.anyio
 
@@ -162,6 +165,10 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     ada, _ = await people(house)
     ids["{user_id}"] = (await house.full("POST", "/v1/members", {"email": ada, "role": "owner"})).json["id"]
     ids |= {"{notification_id}": told, "{delivery_id}": delivery}
+    job = str(uuid.uuid4())
+    await house.world.db.write(lambda tx: tx.conn.execute(sa.insert(jobs).values(a_job(house, job))).rowcount)
+    assert 202 == (await house.full("POST", f"/v1/jobs/{job}/run")).status
+    ids["{job_id}"] = job
     asked = 0
     for method, path, operation in operations(document):
         if method != "GET" or path.endswith("/body"):

@@ -5,6 +5,7 @@ The routes come from the application itself. One that is missing in the table be
 
 from __future__ import annotations
 
+import uuid
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,6 +30,8 @@ from heartfly.db.models import (
     deliveries,
     incident_notes,
     incidents,
+    job_runs,
+    jobs,
     members,
     notifications,
     projects,
@@ -61,6 +64,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/checks/{check_id}/pings/{n}/body"): (None, 200),
     ("GET", "/v1/checks/{check_id}/flips"): (None, 200),
     ("GET", "/v1/checks/{check_id}/runs"): (None, 200),
+    ("GET", "/v1/checks/{check_id}/days"): (None, 200),
     ("GET", "/v1/incidents"): (None, 200),
     ("GET", "/v1/incidents/{incident_id}"): (None, 200),
     ("POST", "/v1/incidents/{incident_id}/acknowledge"): (None, 200),
@@ -96,6 +100,9 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("PATCH", "/v1/members/{user_id}"): ({"role": "admin"}, 200),
     ("DELETE", "/v1/members/{user_id}"): (None, 204),
     ("GET", "/v1/audit"): (None, 200),
+    ("GET", "/v1/jobs"): (None, 200),
+    ("GET", "/v1/jobs/{job_id}/runs"): (None, 200),
+    ("POST", "/v1/jobs/{job_id}/run"): (None, 202),
 }
 ADMIN = ("/v1/keys", "/v1/project", "/v1/projects", "/v1/members", "/v1/audit")
 """What begins so needs the scope `admin`."""
@@ -124,6 +131,8 @@ async def furnished(house: House) -> dict[str, str]:
     test = (await house.full("POST", f"/v1/channels/{made.json['id']}/test")).json["id"]
     await given_up(house, START)
     told = (await house.full("GET", f"/v1/notifications/{test}")).json
+    job = str(uuid.uuid4())
+    await world.db.write(lambda tx: tx.conn.execute(sa.insert(jobs).values(a_job(house, job))).rowcount)
     key = await house.full("POST", "/v1/keys", {"name": "furnished", "scopes": ["read"]})
     ada, _ = await people(house)
     member = await house.full("POST", "/v1/members", {"email": ada, "role": "member"})
@@ -136,6 +145,7 @@ async def furnished(house: House) -> dict[str, str]:
         "{key_id}": key.json["id"],
         "{notification_id}": test,
         "{delivery_id}": told["delivery"]["id"],
+        "{job_id}": job,
     }
 
 
@@ -154,6 +164,12 @@ async def people(house: House) -> tuple[str, str]:
     return mine, common
 
 
+def a_job(house: House, job: str) -> dict[str, Any]:
+    when = {"expression": "0 3 * * *", "zone": "UTC", "next_at": START + timedelta(days=1), "created_at": START}
+    named = {"pid": house.world.project.pid, "id": house.world.ids.next(START), "uuid": job, "kind": "retention"}
+    return named | when
+
+
 def filled(path: str, ids: dict[str, str]) -> str:
     for name, value in ids.items():
         path = path.replace(name, value)
@@ -164,7 +180,17 @@ async def all_rows(house: House) -> list[Any]:
     async with house.world.db.read() as read:
         return [
             [tuple(row) for row in await read.execute(sa.select(table).where(table.c.pid == house.world.project.pid))]
-            for table in (checks, channels, check_channels, api_keys, incidents, incident_notes, *OUTBOX)
+            for table in (
+                checks,
+                channels,
+                check_channels,
+                api_keys,
+                incidents,
+                incident_notes,
+                jobs,
+                job_runs,
+                *OUTBOX,
+            )
         ] + [tuple(row) for row in await read.execute(sa.select(projects))]
 
 
@@ -186,7 +212,7 @@ async def test_the_owner_is_served(house: House) -> None:
 async def test_another_project_reads_exactly_as_nothing_at_all(house: House, neighbour: House) -> None:
     theirs = await furnished(neighbour)
     before = await all_rows(neighbour)
-    nowhere = dict.fromkeys(("{check_id}", "{channel_id}", "{incident_id}", "{delivery_id}"), MISSING)
+    nowhere = dict.fromkeys(("{check_id}", "{channel_id}", "{incident_id}", "{delivery_id}", "{job_id}"), MISSING)
     nowhere |= {"{key_id}": "4711", "{user_id}": "4711", "{notification_id}": "47-11"}
     nothing = theirs | nowhere
 
@@ -198,7 +224,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
 
     lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(ADMIN)]
     listed = [await house.full("GET", path) for path in lists]
-    assert [b'{"items":[],"next":null}'] * 4 == [reply.body for reply in listed]
+    assert [b'{"items":[],"next":null}'] * 5 == [reply.body for reply in listed]
     about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
     about.append(f"incidents?check={theirs['{check_id}']}")
     assert [404] * 3 == [(await house.full("GET", f"/v1/{query}")).status for query in about]

@@ -32,10 +32,10 @@ class EntryOut(msgspec.Struct, kw_only=True):
     id: str
     at: Instant
     actor: str
-    """`key:` and the first letters of an API key, `cli`, or `ping`."""
+    """`key:` and the first letters of an API key, `cli`, `ping`, or `heartfly` itself."""
     action: Action
     object: str
-    """What was changed: `check:`, `channel:`, `delivery:`, `key:`, `project:` or `user:` and its id."""
+    """What was changed: `check:`, `channel:`, `delivery:`, `key:`, `project:`, `job:` or `user:` and its id."""
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     ip: str | None
@@ -56,7 +56,7 @@ async def list_entries(  # noqa: PLR0917 - the framework passes by name
     of: Annotated[
         str, QueryParameter(name="object", description="`check:<id>`, or `check` for all that are checks.")
     ] = "",
-    actor: Annotated[str, QueryParameter(description="By `key:hf_…`, `cli` or `ping`.")] = "",
+    actor: Annotated[str, QueryParameter(description="By `key:hf_…`, `cli`, `ping` or `heartfly`.")] = "",
     from_at: Annotated[str | None, QueryParameter(name="from", description="From this instant on (RFC 3339).")] = None,
     to_at: Annotated[str | None, QueryParameter(name="to", description="Before this instant (RFC 3339).")] = None,
     limit: Limit = DEFAULT_LIMIT,

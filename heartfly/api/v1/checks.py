@@ -108,12 +108,15 @@ async def edit_check(
 @delete(
     "/checks/{check_id:str}",
     summary="Delete a check",
-    responses=told_as(404, 412, 422),
+    responses=told_as(404, 409, 412, 422),
     tags=["checks"],
     status_code=204,
 )
 async def delete_check(request: ApiRequest, check_id: FromPath[str], if_match: IfMatch = None) -> None:
-    """With its whole history, but for its incidents, the open one of which is closed. Nobody is told."""
+    """With its whole history, but for its incidents, the open one of which is closed. Nobody is told.
+
+    409 for the check of one of Heartfly's own jobs.
+    """
     api, pid, rev, at = request.api, request.caller.pid, rev_of(if_match), request.api.clock.now()
     gone = await api.database.write(
         lambda tx: commands.delete(tx, pid, check_id, at=at, ids=api.ids, actor=request.actor, rev=rev)

@@ -51,6 +51,8 @@ class CheckOut(msgspec.Struct, kw_only=True):
     filters: FiltersIn
     gates: list[GateIn]
     sticky: bool
+    job: str | None
+    """The kind of the job of Heartfly's own that it watches: it cannot be deleted or given another schedule."""
     channels: list[str]
     ping_url: str | None
     old_ping_url_until: Instant | None
@@ -95,6 +97,7 @@ def check_out(row: Row[Any], channels: Sequence[str], *, base_url: str, now: dat
         filters=filters_out(row),
         gates=gates_out(row),
         sticky=row.sticky,
+        job=row.job,
         channels=list(channels),
         ping_url=f"{base_url}/ping/{row.ping_uuid}" if with_secret else None,
         old_ping_url_until=row.old_ping_until if row.old_ping_until is not None and row.old_ping_until > now else None,
@@ -124,11 +127,11 @@ def gates_out(row: Row[Any]) -> list[GateIn]:
 
 
 def schedule_text(row: Row[Any]) -> str:
-    return _described((row.kind, row.period_s, row.expression, row.zone, row.dialect)) or schedule_words(row)
+    return schedule_text_of((row.kind, row.period_s, row.expression, row.zone, row.dialect)) or schedule_words(row)
 
 
 @lru_cache(maxsize=4096)
-def _described(timing: Timing) -> str:
+def schedule_text_of(timing: Timing) -> str:
     """In plain English; empty when the schedule, once good, can no longer be read (a zone that was removed)."""
     try:
         return describe(schedule_of(timing))

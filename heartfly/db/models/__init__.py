@@ -7,9 +7,10 @@ alembic/versions/ must make exactly these; a test compares them on both database
 from heartfly.db.models.accounts import api_keys, members, projects, users
 from heartfly.db.models.audit import audit
 from heartfly.db.models.base import metadata
-from heartfly.db.models.checks import check_channels, check_versions, checks, flips, run_metrics, runs
+from heartfly.db.models.checks import check_channels, check_days, check_versions, checks, flips, run_metrics, runs
 from heartfly.db.models.ground import addresses, blind_intervals, instance, leases, node_batches, nodes
 from heartfly.db.models.incidents import incident_notes, incidents
+from heartfly.db.models.jobs import job_runs, jobs
 from heartfly.db.models.notify import alerts, attempts, channels, deliveries, notifications
 from heartfly.db.models.pings import ping_bodies, pings
 
@@ -22,6 +23,7 @@ __all__ = [
     "blind_intervals",
     "channels",
     "check_channels",
+    "check_days",
     "check_versions",
     "checks",
     "deliveries",
@@ -29,6 +31,8 @@ __all__ = [
     "incident_notes",
     "incidents",
     "instance",
+    "job_runs",
+    "jobs",
     "leases",
     "members",
     "metadata",

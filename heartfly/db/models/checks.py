@@ -32,6 +32,7 @@ checks = Table(
     Column("gates", Text, nullable=False),  # the same
     Column("sticky", Boolean, nullable=False),
     Column("wants_late", Boolean, nullable=False),
+    Column("job", Text),  # the kind of the job of ours that pings it; null: somebody else's
     # life
     Column("status", Text, nullable=False),
     Column("status_since", UtcInstant, nullable=False),
@@ -121,6 +122,25 @@ runs = Table(
         postgresql_where=text("outcome IS NULL"),
     ),
     Index(None, "pid", "check_id", "at"),
+    sqlite_with_rowid=False,
+)
+
+check_days = Table(
+    "check_days",
+    metadata,
+    pid(),
+    key("check_id"),
+    Column("day", Text, primary_key=True),  # a date such as 2026-03-02, in the project's zone
+    Column("from_at", UtcInstant, nullable=False),
+    Column("to_at", UtcInstant, nullable=False),
+    Column("up_s", Integer, nullable=False),
+    Column("down_s", Integer, nullable=False),
+    Column("blind_s", Integer, nullable=False),
+    Column("n_ok", Integer, nullable=False),
+    Column("n_failed", Integer, nullable=False),
+    Column("n_missed", Integer, nullable=False),
+    Column("n_unverified", Integer, nullable=False),
+    Column("flip_no", BigInteger, nullable=False),  # the newest flip that was known as it was computed
     sqlite_with_rowid=False,
 )
 

@@ -1,0 +1,90 @@
+"""Which jobs Heartfly has, when each runs, and how long it may take. Times are of the first project's zone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from heartfly.clock import Clock
+from heartfly.config import Settings
+from heartfly.jobs.daily_sums import sum_days
+from heartfly.jobs.database_check import checking
+from heartfly.jobs.kind import JobKind
+from heartfly.jobs.retention import Kept, sweeping
+from heartfly.jobs.scheduled_backup import backing_up
+from heartfly.pings.prune import Keep
+
+_HOUR = timedelta(hours=1)
+
+
+def keep_of(settings: Settings) -> Keep:
+    return Keep(
+        pings=settings.pings.keep_per_check,
+        runs=settings.runs.keep_per_check,
+        run_age=timedelta(days=settings.runs.keep_days),
+    )
+
+
+def catalogue(settings: Settings, clock: Clock) -> Sequence[JobKind]:
+    url = settings.database_url
+    path = None if url.startswith("postgresql") else Path(url.removeprefix("sqlite:///"))
+    kept = Kept(
+        history=keep_of(settings),
+        bodies=timedelta(days=settings.pings.keep_bodies_days),
+        alerts=timedelta(days=settings.alerts.keep_days),
+    )
+    return (
+        JobKind(
+            name="daily-sums",
+            title="Heartfly: daily sums",
+            about="Heartfly's own job. Sums up each day of each check, once it is over where its project is.",
+            expression="11 * * * *",
+            grace=_HOUR,
+            max_run=_HOUR,
+            work=sum_days,
+        ),
+        JobKind(
+            name="retention",
+            title="Heartfly: retention",
+            about="Heartfly's own job. Removes pings, runs, alerts and deliveries that are older than is kept.",
+            expression="40 3 * * *",
+            grace=2 * _HOUR,
+            max_run=6 * _HOUR,
+            work=sweeping(kept),
+        ),
+        JobKind(
+            name="database-check",
+            title="Heartfly: database check",
+            about="Heartfly's own job. Looks whether the database is whole and agrees with itself.",
+            expression="10 4 * * 0",
+            grace=6 * _HOUR,
+            max_run=6 * _HOUR,
+            work=checking(path),
+        ),
+        _backup(settings, path, clock),
+    )
+
+
+def _backup(settings: Settings, path: Path | None, clock: Clock) -> JobKind:
+    off = None
+    if path is None:
+        off = "the database is PostgreSQL's: back it up with pg_dump or pg_basebackup, together with secret.key"
+    elif not settings.backup.schedule:
+        off = "backup.schedule is empty"
+    return JobKind(
+        name="backup",
+        title="Heartfly: backup",
+        about="Heartfly's own job. Backs up the database and its keys into one file, and keeps the newest few.",
+        expression=settings.backup.schedule,
+        grace=2 * _HOUR,
+        max_run=4 * _HOUR,
+        work=backing_up(
+            database=path or Path(),
+            data_dir=settings.data.dir,
+            folder=settings.backup_dir,
+            keep=settings.backup.keep,
+            clock=clock,
+        ),
+        off=off,
+    )

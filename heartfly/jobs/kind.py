@@ -1,0 +1,79 @@
+"""What a job of our own is: when it runs, what it does, and what a run of it says at its end.
+
+Nothing is decided here; the jobs that there are stand in catalogue.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Protocol, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.db.changes import Tx
+from heartfly.errors import HeartflyError
+
+Result = TypeVar("Result")
+
+
+class CatchUp(Enum):
+    """What becomes of slots that passed while nobody was there to run them."""
+
+    EACH = "every one runs, the oldest first"
+    LAST = "the newest runs and makes up for all"
+
+
+class LeaseLostError(HeartflyError):
+    """Another node runs this slot by now: whatever we would write of it is not wanted any more."""
+
+
+class Work(Protocol):
+    """What a run may use. Its slot, not the clock, says what it is about."""
+
+    @property
+    def slot_at(self) -> datetime: ...
+
+    @property
+    def now(self) -> datetime: ...
+
+    @property
+    def on_postgres(self) -> bool: ...
+
+    def stopping(self) -> bool:
+        """Whether to give up: the process ends. For threads, which cannot be cancelled."""
+        ...
+
+    async def write(self, piece: Callable[[Tx], Result]) -> Result:
+        """One short transaction, behind everybody else's. LeaseLostError: nothing was written."""
+        ...
+
+    def read(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """`failure`: why it failed, in words; empty when it did not. `closing`: written together with the outcome."""
+
+    figures: Mapping[str, int] = field(default_factory=dict)
+    failure: str = ""
+    closing: Callable[[Tx], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobKind:
+    """`expression`: a cron expression, in the zone of the project that its check lives in."""
+
+    name: str
+    title: str
+    about: str
+    expression: str
+    grace: timedelta
+    max_run: timedelta
+    work: Callable[[Work], Awaitable[Done]]
+    catch_up: CatchUp = CatchUp.LAST
+    off: str | None = None
+    """Why it does not run here, in words for people; None: it does."""

@@ -1,0 +1,179 @@
+"""The job that removes what is older than is kept: pings, what they said, runs, alerts and how they were delivered.
+
+Days are summed up first, so that no run goes that its day does not know. Everything goes in pieces, each a short
+transaction behind everybody else's. Never removed here: flips, incidents, days, and the audit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from heartfly.db.changes import Tx
+from heartfly.db.ids import first_id
+from heartfly.db.models import (
+    alerts,
+    attempts,
+    blind_intervals,
+    checks,
+    deliveries,
+    job_runs,
+    node_batches,
+    nodes,
+    notifications,
+    ping_bodies,
+    pings,
+    projects,
+)
+from heartfly.jobs.daily_sums import sum_days
+from heartfly.jobs.kind import Done, Work
+from heartfly.monitor.blind import KEPT as BLIND_KEPT
+from heartfly.notify.outbox import PENDING
+from heartfly.pings.prune import Due, Keep, prune
+
+CHECKS = 10
+"""Looked at in one transaction: of each up to 200 runs with their figures go."""
+PIECE = 500
+"""Rows of other tables in one transaction."""
+NODES_KEPT = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """How long what is kept. `history`: of each check."""
+
+    history: Keep
+    bodies: timedelta
+    alerts: timedelta
+
+
+def sweeping(kept: Kept) -> Callable[[Work], Awaitable[Done]]:
+    async def sweep(work: Work) -> Done:
+        await sum_days(work)
+        figures = dict.fromkeys(("pings", "bodies", "runs", "alerts", "deliveries", "others"), 0)
+        async with work.read() as read:
+            pids = (await read.execute(sa.select(projects.c.id).order_by(projects.c.id))).scalars().all()
+        for pid in pids:
+            await _histories(work, pid, kept, figures)
+            await _alerts(work, pid, kept, figures)
+        figures["others"] += await _all(work, lambda tx: _of_ourselves(tx, work, kept))
+        return Done(figures=figures)
+
+    return sweep
+
+
+async def _all(work: Work, piece: Callable[[Tx], int]) -> int:
+    """Until a piece finds nothing any more."""
+    n = 0
+    while removed := await work.write(piece):
+        n += removed
+    return n
+
+
+# --- of checks ---------------------------------------------------------------------------------------
+
+
+async def _histories(work: Work, pid: int, kept: Kept, figures: dict[str, int]) -> None:
+    after = 0
+    while batch := await _next_checks(work, pid, after):
+        after = batch[-1].id
+        due = [Due(pid=pid, check_id=row.id, n_pings=row.n_pings, at=work.now) for row in batch]
+        more = True
+        while more:
+            gone = await work.write(lambda tx, due=due: prune(tx, due, kept.history))  # type: ignore[misc]
+            figures["pings"] += gone.pings
+            figures["bodies"] += gone.bodies
+            figures["runs"] += gone.runs
+            more = gone.runs > 0
+        ids = [row.id for row in batch]
+        figures["bodies"] += await _all(work, lambda tx, ids=ids: _bodies(tx, pid, ids, work, kept))  # type: ignore[misc]
+
+
+async def _next_checks(work: Work, pid: int, after: int) -> Sequence[Any]:
+    query = sa.select(checks.c.id, checks.c.n_pings).where(checks.c.pid == pid, checks.c.id > after)
+    async with work.read() as read:
+        return (await read.execute(query.order_by(checks.c.id).limit(CHECKS))).all()
+
+
+def _bodies(tx: Tx, pid: int, check_ids: Sequence[int], work: Work, kept: Kept) -> int:
+    same = (ping_bodies.c.check_id == pings.c.check_id, ping_bodies.c.n == pings.c.n)
+    query = (
+        sa.select(ping_bodies.c.check_id, ping_bodies.c.n)
+        .join(pings, sa.and_(ping_bodies.c.pid == pings.c.pid, *same))
+        .where(ping_bodies.c.pid == pid, ping_bodies.c.check_id.in_(check_ids))
+        .where(pings.c.received_at < work.now - kept.bodies)
+        .limit(PIECE)
+    )
+    found = tx.conn.execute(query).all()
+    if not found:
+        return 0
+    named = sa.tuple_(ping_bodies.c.check_id, ping_bodies.c.n).in_([tuple(row) for row in found])
+    return tx.conn.execute(sa.delete(ping_bodies).where(ping_bodies.c.pid == pid, named)).rowcount
+
+
+# --- of alerts ---------------------------------------------------------------------------------------
+
+
+async def _alerts(work: Work, pid: int, kept: Kept, figures: dict[str, int]) -> None:
+    """Old ones of which nobody waits to hear any more, with all that carried them. Looked for where nobody writes."""
+    before = work.now - kept.alerts
+    waits = sa.exists().where(
+        notifications.c.pid == alerts.c.pid, notifications.c.alert_id == alerts.c.id, notifications.c.state == PENDING
+    )
+    query = (
+        sa.select(alerts.c.id)
+        .where(alerts.c.pid == pid, alerts.c.id < first_id(before), alerts.c.decided_at < before, ~waits)
+        .order_by(alerts.c.id)
+        .limit(PIECE)
+    )
+    gone: Sequence[int] = [0]
+    while gone:
+        async with work.read() as read:
+            gone = (await read.execute(query)).scalars().all()
+        if gone:
+            figures["deliveries"] += await work.write(lambda tx, gone=gone: _forget(tx, pid, gone))  # type: ignore[misc]
+            figures["alerts"] += len(gone)
+
+
+def _forget(tx: Tx, pid: int, alert_ids: Sequence[int]) -> int:
+    """How many deliveries went: those that carried nothing else."""
+    of_them = (notifications.c.pid == pid, notifications.c.alert_id.in_(alert_ids))
+    query = sa.select(notifications.c.delivery_id).where(*of_them, notifications.c.delivery_id.is_not(None)).distinct()
+    carriers = tx.conn.execute(query).scalars().all()
+    tx.conn.execute(sa.delete(notifications).where(*of_them))
+    tx.conn.execute(sa.delete(alerts).where(alerts.c.pid == pid, alerts.c.id.in_(alert_ids)))
+    busy = sa.exists().where(notifications.c.delivery_id == deliveries.c.id)
+    query = sa.select(deliveries.c.id).where(deliveries.c.pid == pid, deliveries.c.id.in_(carriers), ~busy)
+    empty = tx.conn.execute(query).scalars().all()
+    tx.conn.execute(sa.delete(attempts).where(attempts.c.delivery_id.in_(empty)))
+    return tx.conn.execute(sa.delete(deliveries).where(deliveries.c.pid == pid, deliveries.c.id.in_(empty))).rowcount
+
+
+# --- of ourselves ------------------------------------------------------------------------------------
+
+
+def _of_ourselves(tx: Tx, work: Work, kept: Kept) -> int:
+    """Runs of our jobs, lives of processes that were accounted for, and time in which none of them heard."""
+    runs_of_jobs = (
+        sa.select(job_runs.c.pid, job_runs.c.job_id, job_runs.c.slot_at)
+        .where(job_runs.c.end_pinged_at < work.now - kept.history.run_age)
+        .limit(PIECE)
+    )
+    names = sa.tuple_(job_runs.c.pid, job_runs.c.job_id, job_runs.c.slot_at)
+    n = tx.conn.execute(sa.delete(job_runs).where(names.in_(runs_of_jobs))).rowcount
+    lives = (
+        sa.select(nodes.c.id)
+        .where(nodes.c.fenced_at.is_not(None), nodes.c.beat_at < work.now - NODES_KEPT)
+        .limit(PIECE)
+    )
+    dead = tx.conn.execute(lives).scalars().all()
+    if dead:
+        tx.conn.execute(sa.delete(node_batches).where(node_batches.c.node_id.in_(dead)))
+        n += tx.conn.execute(sa.delete(nodes).where(nodes.c.id.in_(dead))).rowcount
+    gaps = sa.select(blind_intervals.c.id).where(blind_intervals.c.to_at < work.now - BLIND_KEPT).limit(PIECE)
+    n += tx.conn.execute(sa.delete(blind_intervals).where(blind_intervals.c.id.in_(gaps))).rowcount
+    return n

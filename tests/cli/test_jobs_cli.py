@@ -1,0 +1,89 @@
+"""`heartfly jobs …` against a real server: listed, run, and what a run leaves."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from heartfly.cli import main
+from tests.server_process import Server
+
+pytestmark = pytest.mark.e2e
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    made = Server(tmp_path_factory.mktemp("served"))
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def run(server: Server) -> Run:
+    data = str(server.folder / "heartfly-data")
+
+    def run(*arguments: str, **options: Any) -> Result:
+        env = {"HEARTFLY_URL": server.url, "HEARTFLY_DATA__DIR": data, "COLUMNS": "200"}
+        return CliRunner().invoke(main, list(arguments), env=env, prog_name="heartfly", **options)
+
+    return run
+
+
+def ok(result: Result) -> str:
+    assert 0 == result.exit_code, result.output
+    return result.output
+
+
+def test_jobs_are_listed_and_their_checks_come_with_their_first_run(run: Run, server: Server) -> None:
+    assert "no check" in ok(run("checks", "list")).lower()
+    listed = ok(run("jobs", "list"))
+    for kind in ("daily-sums", "retention", "database-check", "backup"):
+        assert re.search(rf"^{kind} ", listed, re.MULTILINE), listed
+
+    said = ok(run("jobs", "run", "backup"))
+
+    assert re.search(r"^backup went well in .*: bytes=\d+, removed=0\.$", said, re.MULTILINE), said
+    assert 1 == len(list((server.folder / "heartfly-data" / "backups").glob("heartfly-scheduled-*.tar")))
+    checks = json.loads(ok(run("checks", "list", "--json")))
+    assert [("backup", "up", 2)] == [(check["job"], check["status"], check["n_pings"]) for check in checks]
+    assert re.search(r"^backup .* ok, .*bytes=\d+", ok(run("jobs", "list")), re.MULTILINE)
+    refused = run("checks", "delete", "heartfly-backup", "--yes")
+    assert (1, True) == (refused.exit_code, "It watches Heartfly's own job backup" in refused.output), refused.output
+
+
+@pytest.mark.parametrize("kind", ["daily-sums", "retention", "database-check"])
+def test_each_job_goes_well_on_a_sound_server(run: Run, kind: str) -> None:
+    ran = json.loads(ok(run("jobs", "run", kind, "--json")))
+
+    assert ("ok", "hand", "") == (ran["outcome"], ran["by"], ran["words"])
+
+
+def test_who_does_not_wait_hears_that_it_goes_on(run: Run) -> None:
+    told = ok(run("jobs", "run", "retention", "--wait", "0"))
+
+    assert "retention goes on" in told
+
+
+def test_a_job_that_fails_is_told_with_exit_1(run: Run, server: Server) -> None:
+    key = server.folder / "heartfly-data" / "secret.key"
+    key.rename(key.with_name("elsewhere"))
+    try:
+        failed = run("jobs", "run", "backup")
+    finally:
+        key.with_name("elsewhere").rename(key)
+
+    assert (1, True) == (failed.exit_code, "backup failed: there is no secret.key" in failed.output), failed.output
+
+
+def test_a_job_that_is_not_there_is_said_in_words(run: Run) -> None:
+    result = run("jobs", "run", "laundry")
+
+    assert (1, True) == (result.exit_code, "There is no job laundry" in result.output)

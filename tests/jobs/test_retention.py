@@ -1,0 +1,192 @@
+"""What is older than is kept goes, in short pieces, and nothing else does."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.core.words import PingKind
+from heartfly.db.changes import Tx
+from heartfly.db.ids import IdSource
+from heartfly.db.models import (
+    alerts,
+    attempts,
+    audit,
+    blind_intervals,
+    check_days,
+    deliveries,
+    flips,
+    job_runs,
+    nodes,
+    notifications,
+    ping_bodies,
+    runs,
+)
+from heartfly.jobs.retention import Kept, sweeping
+from heartfly.pings.prune import Keep
+from tests.jobs.workshop import DAY, HOUR, MINUTE, T0, Workshop, kind_of
+from tests.sim_clock import SimClock
+from tests.world import World
+
+pytestmark = pytest.mark.anyio
+
+KEPT = Kept(history=Keep(pings=20, runs=1000, run_age=90 * DAY), bodies=30 * DAY, alerts=90 * DAY)
+
+
+@pytest.fixture
+async def shop(world: World, clock: SimClock) -> Workshop:
+    shop = Workshop(world, clock, kind_of(sweeping(KEPT), expression="0 * * * *"))
+    await shop.look()
+    return shop
+
+
+async def swept(shop: Workshop, at: Any) -> dict[str, int]:
+    """What the job says that it removed."""
+    await shop.go(at)
+    newest = (await shop.runs())[-1]
+    assert ("ok", "") == (newest.outcome, newest.words)
+    figures: dict[str, int] = newest.figures
+    return {name: n for name, n in figures.items() if n}
+
+
+async def n_rows(world: World, table: sa.Table, *where: Any) -> int:
+    (row,) = await world._all(sa.select(sa.func.count()).select_from(table).where(*where))
+    return int(row[0])
+
+
+async def test_a_check_that_pings_no_more_loses_what_is_old_and_its_days_stay(world: World, shop: Workshop) -> None:
+    check = await world.check(T0, grace=300 * DAY)
+    for hour in range(50):
+        await world.ping(check, T0 + hour * HOUR, body=b"rows=1")
+
+    first = await swept(shop, T0 + 3 * DAY)
+    assert {"pings": 30, "bodies": 30} == first
+    assert (20, 50) == (len(await world.pings_of(check)), len(await world.runs(check)))
+
+    second = await swept(shop, T0 + 100 * DAY)
+    # But for the runs of the pings that are kept, and the one by which it went up.
+    assert 29 == second["runs"]
+    assert 0 == await n_rows(world, ping_bodies, ping_bodies.c.check_id == check.id)
+    assert [1, *range(31, 51)] == [run.ping_n for run in await world.runs(check)]
+    days = await world._all(sa.select(check_days).where(check_days.c.check_id == check.id).order_by(check_days.c.day))
+    assert (50, 100) == (sum(day.n_ok for day in days), len(days))
+    assert 1 == await n_rows(world, flips, flips.c.check_id == check.id)
+
+
+async def test_runs_go_only_when_their_days_know_them(world: World, clock: SimClock) -> None:
+    """The job for the days may have failed for months: retention sums up before it removes."""
+    check = await world.check(T0, grace=300 * DAY)
+    for hour in range(40):
+        await world.ping(check, T0 + hour * HOUR)
+    shop = Workshop(world, clock, kind_of(sweeping(KEPT), expression="0 0 1 7 *"))
+    await shop.look()
+
+    assert 19 == (await swept(shop, T0 + 200 * DAY))["runs"]
+
+    days = await world._all(sa.select(check_days.c.n_ok).where(check_days.c.check_id == check.id))
+    assert 40 == sum(row.n_ok for row in days)
+
+
+async def test_what_pings_said_goes_sooner_than_they_do(world: World, shop: Workshop) -> None:
+    check = await world.check(T0, grace=300 * DAY)
+    for day in range(4):
+        await world.ping(check, T0 + day * DAY, body=b"canary")
+
+    assert {"bodies": 2} == await swept(shop, T0 + 32 * DAY - MINUTE)
+
+    kept = await world._all(sa.select(ping_bodies.c.n).where(ping_bodies.c.check_id == check.id))
+    assert ([3, 4], 4) == (sorted(row.n for row in kept), len(await world.pings_of(check)))
+
+
+async def test_alerts_go_with_whatever_carried_them_but_not_while_somebody_waits(world: World, shop: Workshop) -> None:
+    pid, ids = world.project.pid, IdSource(7)
+
+    def alert(tx: Tx, name: str, at: Any, state: str, delivery: str | None = None) -> None:
+        alert_id = ids.next(at)
+        values = {"kind": "check.down", "source": "check:1", "at": at, "decided_at": at, "payload": {}}
+        tx.conn.execute(sa.insert(alerts).values(values | {"pid": pid, "id": alert_id, "key": name}))
+        carried = {"state": state, "delivery_id": delivery, "created_at": at, "source": "check:1"}
+        tx.conn.execute(sa.insert(notifications).values(carried | {"pid": pid, "alert_id": alert_id, "channel_id": 5}))
+
+    def deliver(tx: Tx, name: str, at: Any, state: str) -> None:
+        values = {"attempt": 1, "possible_duplicate": False, "created_at": at, "state": state, "channel_id": 5}
+        tx.conn.execute(sa.insert(deliveries).values(values | {"pid": pid, "id": name}))
+        tx.conn.execute(sa.insert(attempts).values(pid=pid, delivery_id=name, attempt=1, started_at=at))
+
+    def history(tx: Tx) -> None:
+        deliver(tx, "old", T0, "sent")
+        deliver(tx, "storm", T0, "sent")
+        alert(tx, "old", T0, "sent", "old")
+        alert(tx, "given up", T0, "failed")
+        alert(tx, "first of a storm", T0, "sent", "storm")
+        alert(tx, "last of a storm", T0 + 50 * DAY, "sent", "storm")
+        alert(tx, "waits", T0, "pending")
+
+    await world.db.write(history)
+
+    assert {"alerts": 3, "deliveries": 1} == await swept(shop, T0 + 91 * DAY)
+
+    left = {row.key for row in await world._all(sa.select(alerts.c.key))}
+    assert {"last of a storm", "waits"} == left
+    assert 2 == await n_rows(world, notifications)
+    assert ["storm"] == [row.delivery_id for row in await world._all(sa.select(attempts.c.delivery_id))]
+
+
+async def test_of_ourselves_go_old_lives_gaps_and_runs_of_jobs(world: World, shop: Workshop) -> None:
+    life = {"roles": [], "version": "x", "started_at": T0, "beat_at": T0, "heard_through": T0}
+    gap = {"node_id": 1, "cause": "x", "from_at": T0}
+
+    def past(tx: Tx) -> None:
+        for node_id, fenced_at in ((1, T0), (2, None)):
+            tx.conn.execute(sa.insert(nodes).values(life | {"id": node_id, "fenced_at": fenced_at}))
+        for gap_id, days in ((1, 1), (2, 300)):
+            tx.conn.execute(sa.insert(blind_intervals).values(gap | {"id": gap_id, "to_at": T0 + days * DAY}))
+
+    await world.db.write(past)
+    await swept(shop, T0 + HOUR)
+
+    # The run just now, the life that was accounted for, and the older gap.
+    assert 3 == (await swept(shop, T0 + 402 * DAY))["others"]
+    assert [2] == [row.id for row in await world._all(sa.select(nodes.c.id))]
+    assert 1 == await n_rows(world, job_runs)
+
+
+async def test_the_audit_and_flips_are_never_touched(world: World, shop: Workshop) -> None:
+    check = await world.check(T0, grace=DAY)
+    for day in range(10):
+        await world.ping(check, T0 + day * DAY, PingKind.FAIL if day % 2 else PingKind.SUCCESS)
+    before = (await n_rows(world, flips, flips.c.check_id == check.id), await n_rows(world, audit))
+    assert before[0] == 10
+
+    await swept(shop, T0 + 2000 * DAY)
+
+    # With the check that the job itself has made.
+    assert (10, before[1] + 1) == (
+        await n_rows(world, flips, flips.c.check_id == check.id),
+        await n_rows(world, audit),
+    )
+
+
+async def test_each_piece_is_short(world: World, shop: Workshop) -> None:
+    check = await world.check(T0, grace=300 * DAY)
+    for start in range(0, 600, 50):
+        at = T0 + start * MINUTE
+        await world.pings([world.request(check, at + n * MINUTE) for n in range(50)])
+    most = 0
+    write = world.db.write
+
+    async def watched(command: Any, **rest: Any) -> Any:
+        nonlocal most
+        before = await n_rows(world, runs)
+        result = await write(command, **rest)
+        most = max(most, before - await n_rows(world, runs))
+        return result
+
+    world.db.write = watched  # type: ignore[method-assign]
+    await swept(shop, T0 + 200 * DAY)
+
+    assert 200 == most
+    assert timedelta(days=90) == KEPT.history.run_age
