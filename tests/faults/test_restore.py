@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from heartfly.db.models import blind_intervals, flips, instance, notifications, pings
-from tests.faults.test_kill import Load, _until_drained
+from tests.faults.auditor import Load, until_drained
 from tests.notify.receivers import HttpReceiver
 from tests.server_process import Server
 
@@ -62,7 +62,7 @@ async def test_a_killed_server_is_restored_elsewhere_without_a_false_alarm(tmp_p
         for one in loads:
             one.stopping = True
         await asyncio.gather(*clients)
-        await _until_drained(new, keys["api_key"])
+        await until_drained(new, keys["api_key"])
         assert 0 == await asyncio.to_thread(new.stop)
     since = [rid for one, n in zip(loads, before, strict=True) for rid in one.acknowledged[n:]]
     print(f"acknowledged before {len(known)}, since {len(since)}; serving again after {took:.2f} s")
