@@ -482,3 +482,30 @@ async def test_what_a_command_refuses_by_its_own_rules_is_no_refusal_of_the_data
         await db.write(refuses)
 
     assert db.refused_s is None
+
+
+class Away(WriteSession):
+    """A database that is not there."""
+
+    @override
+    def attempt(self, work: Callable[[Tx], Any]) -> Any:
+        raise ConnectionResetError
+
+    @override
+    def explain(self, error: Exception) -> StoreError | OverloadedError | None:
+        return OverloadedError("the database is away; nothing was stored")
+
+    @override
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+async def test_a_batch_that_the_database_refused_is_remembered() -> None:
+    committer = GroupCommitter(Away, clock=SystemClock())
+    committer.start()
+
+    with pytest.raises(OverloadedError, match="away"):
+        await committer.submit(each_alone, store(1), priority=Priority.EDITS)
+
+    assert 20 > (committer.refused_s or 99)
+    await committer.stop()

@@ -118,4 +118,5 @@ def _is_told(flip: Any) -> bool:
 
 
 def _came_late(down: Any, up: Any) -> bool:
-    return bool((down.to_status, up.from_status) == ("down", "down") and up.run_id == down.run_id is not None)
+    late: bool = (down.to_status, up.from_status) == ("down", "down") and up.run_id == down.run_id is not None
+    return late
