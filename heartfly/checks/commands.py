@@ -54,7 +54,7 @@ def create(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, act
     else:
         made = _insert_with_free_slug(tx, pid, config, actor=actor.name, at=at, ids=ids)
     assign_channels(tx, pid, made.id, channel_ids)
-    _audit(tx, made, Action.CHECK_CREATE, None, _told(tx, made), actor=actor, at=at, ids=ids)
+    _audit(tx, made, Action.CHECK_CREATE, None, told(tx, made), actor=actor, at=at, ids=ids)
     uuid: str = made.row.uuid
     return uuid
 
@@ -126,7 +126,7 @@ def delete(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, actor: A
     is due is not waited for: nobody is told of a check that is gone.
     """
     found = locked(tx, pid, uuid, rev)
-    _audit(tx, found, Action.CHECK_DELETE, _told(tx, found), None, actor=actor, at=at, ids=ids)
+    _audit(tx, found, Action.CHECK_DELETE, told(tx, found), None, actor=actor, at=at, ids=ids)
     of_check = (addresses.c.pid == pid, addresses.c.check_id == found.id)
     tx.conn.execute(sa.update(addresses).where(*of_check).values(kind="gone"))
     for table in (check_channels, checks):
@@ -160,7 +160,8 @@ def _config(stored: Stored) -> CheckConfig:
     return of_row(stored.row._asdict())
 
 
-def _told(tx: Tx, stored: Stored) -> Facts:
+def told(tx: Tx, stored: Stored) -> Facts:
+    """The check as the audit tells of it: in the words in which it is asked for."""
     return as_asked(_config(stored)) | {"channels": heard_by(tx, stored.pid, stored.id)}
 
 
