@@ -64,14 +64,26 @@ def create_or_edit(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSou
     if not isinstance(asked.slug, str):
         raise InvalidValueError("slug", "is required with ?upsert=slug")
     slug = text.slug(asked.slug, field="slug")
+    uuid = _of_slug(tx, pid, slug)
+    if uuid is None:
+        try:
+            return create(tx, pid, asked, at=at, ids=ids, actor=actor), True
+        except SlugTakenError:
+            # By another node, since we looked: whoever asks for a slug gets its check, not an error.
+            uuid = _of_slug(tx, pid, slug)
+            if uuid is None:
+                raise
+    edit(tx, pid, uuid, asked, at=at, ids=ids, actor=actor)
+    return uuid, False
+
+
+def _of_slug(tx: Tx, pid: int, slug: str) -> str | None:
+    """SlugTakenError: two checks have it, which a foreign API allows."""
     query = sa.select(checks.c.uuid).where(checks.c.pid == pid, checks.c.slug == slug).order_by(checks.c.id).limit(2)
     found: Sequence[str] = tx.conn.execute(query).scalars().all()
     if len(found) > 1:
         raise SlugTakenError(f"two checks have the slug {slug}: name the one that you mean by its id")
-    if not found:
-        return create(tx, pid, asked, at=at, ids=ids, actor=actor), True
-    edit(tx, pid, found[0], asked, at=at, ids=ids, actor=actor)
-    return found[0], False
+    return found[0] if found else None
 
 
 def edit(

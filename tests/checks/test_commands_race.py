@@ -90,6 +90,22 @@ def test_a_slug_that_is_asked_for_twice_is_given_once(nodes: tuple[Database, Dat
     assert ["job"] == slugs(nodes[0])
 
 
+def test_of_two_that_make_or_edit_the_check_of_a_slug_one_makes_and_the_other_edits_it(
+    nodes: tuple[Database, Database], pid: int
+) -> None:
+    graces = iter((60, 120))
+
+    def upsert(tx: Tx, ids: IdSource) -> Any:
+        asked = CheckIn(slug="job", grace=next(graces))
+        return commands.create_or_edit(tx, pid, asked, at=AT, ids=ids, actor=TEST)
+
+    made, edited = at_once(nodes, upsert)
+
+    assert ((made[0], True), (made[0], False)) == (made, edited)
+    assert ["job"] == slugs(nodes[0])
+    assert 120 == nodes[0].transaction(lambda tx: tx.conn.execute(sa.select(checks.c.grace_s)).scalar_one())
+
+
 def test_slugs_that_are_made_at_once_differ(nodes: tuple[Database, Database], pid: int) -> None:
     asked = CheckIn(name="job")
 
