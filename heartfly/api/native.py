@@ -65,6 +65,7 @@ _HANDLERS = (
     checks.resume_check,
     checks.copy_check,
     checks.rotate_ping_url,
+    checks.transfer_check,
     checks.next_times,
     checks.explain_check,
     pings.list_pings,

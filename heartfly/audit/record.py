@@ -27,6 +27,7 @@ class Action(StrEnum):
     CHECK_PAUSE = "check.pause"
     CHECK_RESUME = "check.resume"
     CHECK_DELETE = "check.delete"
+    CHECK_TRANSFER = "check.transfer"
     CHECK_ROTATE_PING_URL = "check.rotate_ping_url"
     CHANNEL_CREATE = "channel.create"
     CHANNEL_EDIT = "channel.edit"

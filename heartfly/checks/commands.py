@@ -58,7 +58,7 @@ def create(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, act
     else:
         made = _insert_with_free_slug(tx, pid, config, actor=actor.name, at=at, ids=ids)
     assign_channels(tx, pid, made.id, channel_ids)
-    _audit(tx, made, Action.CHECK_CREATE, None, _told(tx, made), actor=actor, at=at, ids=ids)
+    _audit(tx, made, Action.CHECK_CREATE, None, told(tx, made), actor=actor, at=at, ids=ids)
     uuid: str = made.row.uuid
     return uuid
 
@@ -68,14 +68,26 @@ def create_or_edit(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSou
     if not isinstance(asked.slug, str):
         raise InvalidValueError("slug", "is required with ?upsert=slug")
     slug = text.slug(asked.slug, field="slug")
+    uuid = _of_slug(tx, pid, slug)
+    if uuid is None:
+        try:
+            return create(tx, pid, asked, at=at, ids=ids, actor=actor), True
+        except SlugTakenError:
+            # By another node, since we looked: whoever asks for a slug gets its check, not an error.
+            uuid = _of_slug(tx, pid, slug)
+            if uuid is None:
+                raise
+    edit(tx, pid, uuid, asked, at=at, ids=ids, actor=actor)
+    return uuid, False
+
+
+def _of_slug(tx: Tx, pid: int, slug: str) -> str | None:
+    """SlugTakenError: two checks have it, which a foreign API allows."""
     query = sa.select(checks.c.uuid).where(checks.c.pid == pid, checks.c.slug == slug).order_by(checks.c.id).limit(2)
     found: Sequence[str] = tx.conn.execute(query).scalars().all()
     if len(found) > 1:
         raise SlugTakenError(f"two checks have the slug {slug}: name the one that you mean by its id")
-    if not found:
-        return create(tx, pid, asked, at=at, ids=ids, actor=actor), True
-    edit(tx, pid, found[0], asked, at=at, ids=ids, actor=actor)
-    return found[0], False
+    return found[0] if found else None
 
 
 def edit(
@@ -134,9 +146,8 @@ def delete(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, actor: A
     is due is not waited for: nobody is told of a check that is gone.
     """
     found = locked(tx, pid, uuid, rev)
-    if found.row.job is not None:
-        raise JobsCheckError(f"it watches Heartfly's own job {found.row.job}, which goes on; pause it instead")
-    _audit(tx, found, Action.CHECK_DELETE, _told(tx, found), None, actor=actor, at=at, ids=ids)
+    refuse_jobs_check(found)
+    _audit(tx, found, Action.CHECK_DELETE, told(tx, found), None, actor=actor, at=at, ids=ids)
     of_check = (addresses.c.pid == pid, addresses.c.check_id == found.id)
     tx.conn.execute(sa.update(addresses).where(*of_check).values(kind="gone"))
     for table in (check_channels, checks):
@@ -147,6 +158,11 @@ def delete(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, actor: A
 
 
 # --- what they have in common ------------------------------------------------------------------------
+
+
+def refuse_jobs_check(found: Stored) -> None:
+    if found.row.job is not None:
+        raise JobsCheckError(f"it watches Heartfly's own job {found.row.job}, which goes on; pause it instead")
 
 
 def locked(tx: Tx, pid: int, uuid: str, rev: int | None) -> Stored:
@@ -170,7 +186,8 @@ def _config(stored: Stored) -> CheckConfig:
     return of_row(stored.row._asdict())
 
 
-def _told(tx: Tx, stored: Stored) -> Facts:
+def told(tx: Tx, stored: Stored) -> Facts:
+    """The check as the audit tells of it: in the words in which it is asked for."""
     return as_asked(_config(stored)) | {"channels": heard_by(tx, stored.pid, stored.id)}
 
 

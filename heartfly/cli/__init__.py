@@ -21,6 +21,7 @@ _COMMANDS: Mapping[str, str] = {
     "channels": "heartfly.cli.channels:channels_group",
     "keys": "heartfly.cli.keys:keys_group",
     "project": "heartfly.cli.project:project_group",
+    "members": "heartfly.cli.members:members_group",
     "user": "heartfly.cli.user:user_group",
     "jobs": "heartfly.cli.jobs:jobs_group",
     "next": "heartfly.cli.next:next_command",

@@ -187,7 +187,11 @@ class PingApplier:
         found: dict[ByUuid | BySlug, _Target | PingResult],
         by_id: dict[int, Stored],
     ) -> None:
-        rows = _CHECKS_AT.rows(tx, keys=[target.ping_uuid for target in targets])
+        keys = [target.ping_uuid for target in targets]
+        rows = _CHECKS_AT.rows(tx, keys=keys)
+        if tx.on_postgres and (missing := set(keys) - {row.key for row in rows}):
+            # While we waited for its row, the check may have moved to another project: a new statement sees it there.
+            rows += _CHECKS_AT.rows(tx, keys=sorted(missing))
         for row, one in zip(rows, stored(tx, rows), strict=True):
             # Two addresses of one check (an old URL and its successor) must share one value.
             found[ByUuid(row.key)] = _Target(by_id.setdefault(one.id, one), until=row.address_until)

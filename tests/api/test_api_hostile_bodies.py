@@ -39,6 +39,12 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
     ],
     ("POST", "/v1/checks/{check_id}/copy"): [(r'{"slug": "\u0000"}', "slug"), (f'{{"grace": {GIANT}}}', "grace")],
     ("POST", "/v1/checks/{check_id}/rotate-ping-url"): [(f'{{"overlap": {GIANT}}}', "overlap")],
+    ("POST", "/v1/checks/{check_id}/transfer"): [
+        (r'{"key": "\u0000"}', "key"),
+        (r'{"key": "\ud83d\ude00"}', "key"),
+        (f'{{"key": {GIANT}}}', "key"),
+        ('{"key": "' + "x" * 100_000 + '"}', "key"),
+    ],
     ("POST", "/v1/incidents/{incident_id}/comments"): [(r'{"text": "\u0000"}', "text"), ('{"text": 1e400}', "text")],
     ("POST", "/v1/channels"): [
         (f'{{"kind": "webhook", "name": "\\u0000", "config": {HOOK}}}', "name"),

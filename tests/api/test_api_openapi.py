@@ -134,6 +134,7 @@ async def test_shapes_that_go_in_refuse_what_they_do_not_know(document: Any) -> 
         "ProjectEdit",
         "CommentIn",
         "RetryIn",
+        "TransferIn",
         "MemberIn",
         "MemberEdit",
         "ProjectIn",

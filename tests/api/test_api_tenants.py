@@ -69,6 +69,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/incidents/{incident_id}"): (None, 200),
     ("POST", "/v1/incidents/{incident_id}/acknowledge"): (None, 200),
     ("POST", "/v1/incidents/{incident_id}/comments"): ({"text": "I look at it"}, 201),
+    ("POST", "/v1/checks/{check_id}/transfer"): ({"key": "of no project"}, 422),  # with one: test_api_transfer.py
     ("DELETE", "/v1/checks/{check_id}"): (None, 204),
     ("GET", "/v1/channels"): (None, 200),
     ("POST", "/v1/channels"): (HOOK | {"name": "new"}, 201),

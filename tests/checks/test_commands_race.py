@@ -16,13 +16,18 @@ import sqlalchemy as sa
 from heartfly.accounts.commands import create_project
 from heartfly.checks import commands
 from heartfly.checks.config import CheckIn
+from heartfly.checks.transfer import transfer
 from heartfly.clock import SystemClock
+from heartfly.core.words import PingKind
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import checks
 from heartfly.errors import ChangedMeanwhileError
-from tests.world import SEALER, TEST
+from heartfly.pings.apply import PingApplier
+from heartfly.pings.rate import RateLimiter
+from heartfly.pings.request import ByUuid, PingOutcome, PingRequest
+from tests.world import KEEP, SEALER, TEST
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -85,6 +90,22 @@ def test_a_slug_that_is_asked_for_twice_is_given_once(nodes: tuple[Database, Dat
     assert ["job"] == slugs(nodes[0])
 
 
+def test_of_two_that_make_or_edit_the_check_of_a_slug_one_makes_and_the_other_edits_it(
+    nodes: tuple[Database, Database], pid: int
+) -> None:
+    graces = iter((60, 120))
+
+    def upsert(tx: Tx, ids: IdSource) -> Any:
+        asked = CheckIn(slug="job", grace=next(graces))
+        return commands.create_or_edit(tx, pid, asked, at=AT, ids=ids, actor=TEST)
+
+    made, edited = at_once(nodes, upsert)
+
+    assert ((made[0], True), (made[0], False)) == (made, edited)
+    assert ["job"] == slugs(nodes[0])
+    assert 120 == nodes[0].transaction(lambda tx: tx.conn.execute(sa.select(checks.c.grace_s)).scalar_one())
+
+
 def test_slugs_that_are_made_at_once_differ(nodes: tuple[Database, Database], pid: int) -> None:
     asked = CheckIn(name="job")
 
@@ -125,3 +146,28 @@ def test_of_two_edits_of_the_same_reading_the_second_is_refused(nodes: tuple[Dat
     assert done[0] is None
     assert isinstance(done[1], ChangedMeanwhileError)
     assert 60 == nodes[0].transaction(lambda tx: tx.conn.execute(sa.select(checks.c.grace_s)).scalar_one())
+
+
+def test_a_ping_that_comes_while_its_check_moves_is_heard_in_the_other_project(
+    nodes: tuple[Database, Database], pid: int
+) -> None:
+    ids = IdSource(4)
+    made = nodes[0].transaction(
+        lambda tx: create_project(tx, slug="other", name="Other", zone="UTC", sealer=SEALER, at=AT, ids=ids)
+    )
+    uuid = nodes[0].transaction(lambda tx: commands.create(tx, pid, CheckIn(name="job"), at=AT, ids=ids, actor=TEST))
+    address = nodes[0].transaction(lambda tx: tx.conn.execute(sa.select(checks.c.ping_uuid)).scalar_one())
+    applier = PingApplier(ids=IdSource(5), node_id=2, rate=RateLimiter(per_minute=60), keep=KEEP)
+    ping = PingRequest(target=ByUuid(address), kind=PingKind.SUCCESS, received_at=AT, seq=1)
+    turns = iter(("moves", "pings"))
+
+    def work(tx: Tx, own: IdSource) -> Any:
+        if next(turns) == "pings":
+            return applier.apply(tx, [ping])[0].outcome
+        return transfer(tx, pid, uuid, to_pid=made.pid, slug=None, at=AT, ids=own, actor=TEST, to_actor=TEST)
+
+    _, outcome = at_once(nodes, work)
+
+    assert PingOutcome.OK == outcome
+    where, n_pings = nodes[0].transaction(lambda tx: tx.conn.execute(sa.select(checks.c.pid, checks.c.n_pings)).one())
+    assert (made.pid, 1) == (where, n_pings)

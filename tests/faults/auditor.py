@@ -118,5 +118,5 @@ def _is_told(flip: Any) -> bool:
 
 
 def _came_late(down: Any, up: Any) -> bool:
-    late: bool = (down.to_status, up.from_status) == ("down", "down") and up.run_id == down.run_id is not None
-    return late
+    late = (down.to_status, up.from_status) == ("down", "down") and down.run_id is not None
+    return bool(late and up.run_id == down.run_id)

@@ -1,4 +1,4 @@
-"""Checks: list, create, copy, read, edit, pause, resume, delete, rotate an address, and when they are expected next."""
+"""Checks: list, create, copy, read, edit, pause, resume, delete, transfer, and when they are expected."""
 
 from __future__ import annotations
 
@@ -7,26 +7,30 @@ from typing import Annotated, Literal
 
 from litestar import Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.accounts.keys import Caller, Scope, caller_of
 from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
-from heartfly.api.v1.wire import CheckOut, CheckPage, NextOut, check_out
+from heartfly.api.v1.wire import CheckOut, CheckPage, NextOut, TransferIn, check_out
 from heartfly.api.v1.wire_accounts import RotateIn
 from heartfly.api.v1.wire_explain import ExplainOut, explain_out
+from heartfly.audit.record import Actor
 from heartfly.checks import address, commands, history, queries
 from heartfly.checks.config import CheckIn
 from heartfly.checks.copy import copy
 from heartfly.checks.explained import explained
 from heartfly.checks.queries import Wanted
 from heartfly.checks.rows import schedule_of
+from heartfly.checks.transfer import transfer
 from heartfly.checks.turn import in_turn
 from heartfly.core import schedule as schedules
 from heartfly.core import text
 from heartfly.core.describe import describe, notices
 from heartfly.core.words import Status
 from heartfly.db.changes import Tx
-from heartfly.errors import ConflictError, InvalidValueError
+from heartfly.errors import ConflictError, InvalidValueError, UnauthenticatedError
 
 _A_YEAR = timedelta(days=366)
 _UNCHANGED = CheckIn()
@@ -192,6 +196,53 @@ async def rotate_ping_url(
     return await _told(request, check_id)
 
 
+@post(
+    "/checks/{check_id:str}/transfer",
+    summary="Move it to another project",
+    responses=told_as(404, 409, 412, 422),
+    tags=["checks"],
+    status_code=200,
+)
+async def transfer_check(
+    request: ApiRequest, check_id: FromPath[str], data: JSONBody[TransferIn], if_match: IfMatch = None
+) -> Response[CheckOut]:
+    """With its id, its `ping_url`, rules and status, without its history. 409 while it is down or runs."""
+    api, pid, rev = request.api, request.caller.pid, rev_of(if_match)
+    async with api.database.read() as read:
+        # First of all, so that another project's check reads as none whatever is sent.
+        await queries.find(read, pid, check_id)
+        to = await _receiving(read, data.key, now=api.clock.now())
+
+    def command(tx: Tx, at: datetime) -> int:
+        return transfer(
+            tx,
+            pid,
+            check_id,
+            to_pid=to.pid,
+            slug=data.slug,
+            at=at,
+            ids=api.ids,
+            actor=request.actor,
+            to_actor=Actor(to.actor, request.actor.ip),
+            rev=rev,
+        )
+
+    left = await in_turn(api.database, api.clock, command)
+    await history.remove(api.database, pid, left)
+    return await _told(request, check_id, pid=to.pid)
+
+
+async def _receiving(read: AsyncConnection, secret: str, *, now: datetime) -> Caller:
+    """Who holds the key of a project may put checks into it. One that may not write reads as one that is not known."""
+    try:
+        caller = await caller_of(read, secret, now=now)
+    except (UnauthenticatedError, UnicodeError):
+        caller = None
+    if caller is None or Scope.WRITE not in caller.scopes:
+        raise InvalidValueError("key", "must be an API key of the other project, with the scope write")
+    return caller
+
+
 @get("/checks/{check_id:str}/next", summary="When it is expected", responses=told_as(404, 409, 422), tags=["checks"])
 async def next_times(
     request: ApiRequest, check_id: FromPath[str], count: Annotated[int, QueryParameter(ge=1, le=100)] = 5
@@ -217,8 +268,8 @@ async def explain_check(request: ApiRequest, check_id: FromPath[str]) -> Explain
         return explain_out(await explained(read, request.caller.pid, check_id, now=now), now=now)
 
 
-async def _told(request: ApiRequest, check_id: str, *, status: int = 200) -> Response[CheckOut]:
-    api, pid = request.api, request.caller.pid
+async def _told(request: ApiRequest, check_id: str, *, status: int = 200, pid: int | None = None) -> Response[CheckOut]:
+    api, pid = request.api, request.caller.pid if pid is None else pid
     async with api.database.read() as read:
         row = await queries.find(read, pid, check_id)
         channels = await queries.channels_of(read, pid, [row.id])

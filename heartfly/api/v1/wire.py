@@ -68,6 +68,13 @@ class CheckOut(msgspec.Struct, kw_only=True):
     updated_at: Instant
 
 
+class TransferIn(msgspec.Struct, forbid_unknown_fields=True):
+    """`key`: an API key of the project that it goes to, with the scope `write`. `slug`: another one than it has."""
+
+    key: str
+    slug: str | None = None
+
+
 class CheckPage(msgspec.Struct):
     items: list[CheckOut]
     next: str | None
@@ -263,5 +270,5 @@ def run_out(row: Row[Any], metrics: Mapping[str, str]) -> RunOut:
     )
 
 
-SHAPES = (CheckIn, CheckPage, NextOut, PingPage, FlipPage, RunPage)
+SHAPES = (CheckIn, TransferIn, CheckPage, NextOut, PingPage, FlipPage, RunPage)
 """Everything here that goes in or out, for the schema; what these are made of comes along."""
