@@ -177,3 +177,12 @@ async def test_many_checks_are_summed_up_in_pieces(world: World, summing: Sums) 
     await summing.at(MIDNIGHT + 10 * DAY)
 
     assert {10} == {len(await summing.of(check)) for check in made}
+
+
+async def test_a_day_that_the_zone_skipped_is_not_listed(world: World, summing: Sums) -> None:
+    check = await world.check(datetime(2011, 12, 28, 20, tzinfo=UTC))
+    await world.db.write(lambda tx: tx.conn.execute(sa.update(projects).values(zone="Pacific/Apia")).rowcount)
+
+    await summing.at(MIDNIGHT + DAY)
+
+    assert ["2011-12-28", "2011-12-29", "2011-12-31", "2012-01-01"] == list(await summing.of(check))[:4]

@@ -20,10 +20,11 @@ from heartfly.core.schedule import Kind, next_after, parse
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import audit, job_runs, jobs, projects
-from heartfly.errors import StoreError
+from heartfly.errors import OverloadedError, StoreError
 from heartfly.jobs import claims, slots
+from heartfly.jobs.commands import ask_for_run
 from heartfly.jobs.kind import CatchUp, Done, LeaseLostError, Work
-from heartfly.jobs.run import Jobs
+from heartfly.jobs.run import LOOK_AGAIN, Jobs
 from heartfly.monitor.judge import Judge
 from heartfly.pings.ingest import Ingest
 from tests.jobs.workshop import DAY, HOUR, MINUTE, T0, Workshop, kind_of
@@ -502,3 +503,82 @@ async def test_the_bell_rings_when_a_slot_has_come(world: World) -> None:
     stop.set()
     await asyncio.wait_for(running, 10)
     assert clock.now() < soon + timedelta(seconds=10)
+
+
+async def test_a_run_that_somebody_asks_for_begins_at_once(world: World) -> None:
+    """On the real clock: the next look would come in half a minute."""
+    ran, stop = asyncio.Event(), asyncio.Event()
+
+    async def work(_: Work) -> Done:
+        ran.set()
+        return Done()
+
+    shop = Workshop(world, SystemClock(), kind_of(work))  # type: ignore[arg-type]
+    world.db.listen(shop.jobs.heard)
+    await shop.jobs.look()
+    running = asyncio.ensure_future(shop.jobs.run(stop))
+    uuid, at = (await shop.job()).uuid, shop.clock.now()
+
+    await world.db.write(lambda tx: ask_for_run(tx, world.project.pid, uuid, at=at, ids=world.ids, actor=TEST))
+    await asyncio.wait_for(ran.wait(), 10)
+
+    stop.set()
+    await asyncio.wait_for(running, 10)
+
+
+async def test_a_piece_for_which_the_database_has_no_time_is_tried_again(world: World, clock: SimClock) -> None:
+    tries = []
+
+    def piece(_: Any) -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OverloadedError("not now", retry_after=0)
+        return "written"
+
+    async def work(run: Work) -> Done:
+        assert "written" == await run.write(piece)
+        return Done()
+
+    shop = Workshop(world, clock, kind_of(work))
+    await shop.look()
+    await shop.go(NIGHT)
+
+    assert (3, ["ok"]) == (len(tries), [run.outcome for run in await shop.runs()])
+
+
+async def test_a_database_that_never_has_time_fails_the_run(world: World, clock: SimClock) -> None:
+    def piece(_: Any) -> None:
+        raise OverloadedError("not now", retry_after=0)
+
+    async def work(run: Work) -> Done:
+        await run.write(piece)
+        raise AssertionError
+
+    shop = Workshop(world, clock, kind_of(work))
+    await shop.look()
+    await shop.go(NIGHT)
+
+    assert [("failed", "not now")] == [(run.outcome, run.words) for run in await shop.runs()]
+
+
+async def test_a_look_that_fails_is_followed_by_another(world: World, clock: SimClock) -> None:
+    async def rename(table: str, to: str) -> None:
+        await world.db.write(lambda tx: tx.conn.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {to}").rowcount)
+
+    async def asleep() -> None:
+        while not clock.n_asleep:
+            await world.db.write(lambda _: None)
+
+    shop, stop = Workshop(world, clock, kind_of()), asyncio.Event()
+    await rename("jobs", "away")
+    running = asyncio.ensure_future(shop.jobs.run(stop))
+    await asleep()  # it has looked, and failed
+    await rename("away", "jobs")
+
+    clock.move_to(T0 + LOOK_AGAIN)
+    while not await world._all(sa.select(jobs)):
+        continue
+
+    stop.set()
+    await asyncio.wait_for(running, 10)
+    assert NIGHT == (await shop.job()).next_at
