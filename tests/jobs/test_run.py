@@ -25,6 +25,7 @@ from heartfly.jobs import claims, slots
 from heartfly.jobs.commands import ask_for_run
 from heartfly.jobs.kind import CatchUp, Done, LeaseLostError, Work
 from heartfly.jobs.run import LOOK_AGAIN, Jobs
+from heartfly.jobs.telling import tell, untold_ends
 from heartfly.monitor.judge import Judge
 from heartfly.pings.ingest import Ingest
 from tests.jobs.workshop import DAY, HOUR, MINUTE, T0, Workshop, kind_of
@@ -211,6 +212,20 @@ async def test_an_outcome_that_no_check_heard_of_is_told_after_the_crash_and_onc
     pings = await world.pings_of(await shop.check())
     assert [("success", NIGHT + MINUTE)] == [(ping.kind, ping.received_at) for ping in pings[before:]]
     assert NIGHT == pings[-1].client_at
+
+
+async def test_of_two_that_would_tell_the_same_outcome_one_does(world: World, clock: SimClock) -> None:
+    shop = Workshop(world, clock, kind_of())
+    await shop.look()
+    await shop.go(NIGHT)
+    await world.db.write(lambda tx: tx.conn.execute(sa.update(job_runs).values(end_pinged_at=None)).rowcount)
+    (untold,) = await world.db.write(untold_ends)
+    before = len(await world.pings_of(await shop.check()))
+
+    told = await asyncio.gather(tell(shop.ingest, untold), tell(shop.ingest, untold))
+
+    assert [False, True] == sorted(told)
+    assert before + 1 == len(await world.pings_of(await shop.check()))
 
 
 async def test_what_stopping_interrupts_the_next_start_runs_at_once(world: World, clock: SimClock) -> None:
