@@ -10,12 +10,13 @@ import sqlalchemy as sa
 
 from heartfly.checks import commands, history
 from heartfly.core.words import PingKind
+from heartfly.db.ids import IdSource
 from heartfly.db.models import blind_intervals, check_days, projects, runs
 from heartfly.jobs.daily_sums import sum_days
 from heartfly.monitor.judge import Judge
 from tests.jobs.workshop import DAY, HOUR, MINUTE, Workshop, kind_of
 from tests.sim_clock import SimClock
-from tests.world import TEST, World
+from tests.world import TEST, World, make_world
 
 pytestmark = pytest.mark.anyio
 
@@ -186,3 +187,18 @@ async def test_a_day_that_the_zone_skipped_is_not_listed(world: World, summing: 
     await summing.at(MIDNIGHT + DAY)
 
     assert ["2011-12-28", "2011-12-29", "2011-12-31", "2012-01-01"] == list(await summing.of(check))[:4]
+
+
+async def test_a_project_whose_zone_is_none_any_more_does_not_keep_others_waiting(
+    world: World, summing: Sums, ids: IdSource
+) -> None:
+    await world.db.write(lambda tx: tx.conn.execute(sa.update(projects).values(zone="Europe/Atlantis")).rowcount)
+    other = await make_world(world.db, ids, MIDNIGHT, slug="other")
+    check = await other.check(MIDNIGHT)
+    await summing.shop.look()
+
+    await summing.shop.go(MIDNIGHT + DAY + HOUR)
+
+    (run,) = await summing.shop.runs()
+    assert ("failed", True) == (run.outcome, "project main: " in run.words)
+    assert ["2026-03-02"] == list(await summing.of(check))

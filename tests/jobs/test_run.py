@@ -23,6 +23,7 @@ from heartfly.db.models import audit, job_runs, jobs, projects
 from heartfly.errors import OverloadedError, StoreError
 from heartfly.jobs import claims, slots
 from heartfly.jobs.commands import ask_for_run
+from heartfly.jobs.daily_sums import sum_days
 from heartfly.jobs.kind import CatchUp, Done, LeaseLostError, Work
 from heartfly.jobs.run import LOOK_AGAIN, Jobs
 from heartfly.jobs.telling import tell, untold_ends
@@ -390,6 +391,17 @@ async def test_a_job_runs_by_the_clock_of_its_project_and_follows_it(world: Worl
     check = await shop.check()
     assert NIGHT + DAY - HOUR == (await shop.job()).next_at == check.expected_at
     assert "Europe/Berlin" == check.zone
+
+
+async def test_a_zone_that_is_none_any_more_does_not_end_the_work(world: World, clock: SimClock) -> None:
+    await world.db.write(lambda tx: tx.conn.execute(sa.update(projects).values(zone="Europe/Atlantis")).rowcount)
+    shop = Workshop(world, clock, kind_of(), kind_of(sum_days, name="days"))
+    await shop.look()
+    await shop.go(NIGHT)
+
+    ran = {run.outcome: run.words for run in await shop.runs()}
+    assert {"ok", "failed"} == set(ran)
+    assert ran["failed"].startswith("project main: 'Europe/Atlantis' is not a time zone")
 
 
 async def test_a_job_in_the_autumn_night_runs_once(world: World, clock: SimClock) -> None:
