@@ -28,6 +28,8 @@ from heartfly.jobs.kind import CatchUp, JobKind
 
 _TAG = "heartfly"
 _STEP = timedelta(minutes=1)
+QUIET = timedelta(hours=1)
+"""A new installation has nothing yet that would have to be summed up, removed or kept: its owner looks around first."""
 
 
 def list_jobs(tx: Tx, kinds: Iterable[JobKind], *, now: datetime, ids: IdSource) -> None:
@@ -43,11 +45,12 @@ def list_jobs(tx: Tx, kinds: Iterable[JobKind], *, now: datetime, ids: IdSource)
         row = known.get(kind.name)
         if row is None:
             values = wanted | {"pid": home.id, "id": ids.next(now), "uuid": str(uuid.uuid4()), "kind": kind.name}
-            values |= {"next_at": _first(kind, zone, now), "created_at": now}
+            values |= {"next_at": _first(kind, zone, now + QUIET), "created_at": now}
             tx.conn.execute(tx.insert(jobs).values(values).on_conflict_do_nothing())
             continue
         if any(getattr(row, name) != value for name, value in wanted.items()):
-            wanted["next_at"] = _first(kind, zone, now)
+            missed = kind.off is None and row.next_at is not None and row.next_at <= now
+            wanted["next_at"] = row.next_at if missed else _first(kind, zone, now)
             tx.conn.execute(sa.update(jobs).where(*_is(row)).values(wanted))
             if kind.off is not None:
                 _drop_waiting(tx, row)

@@ -160,7 +160,7 @@ async def test_of_ourselves_go_old_lives_gaps_and_runs_of_jobs(world: World, sho
             tx.conn.execute(sa.insert(blind_intervals).values(gap | {"id": gap_id, "to_at": T0 + days * DAY}))
 
     await world.db.write(past)
-    await swept(shop, T0 + HOUR)
+    await swept(shop, T0 + 2 * HOUR)
 
     # The run just now, the life that was accounted for, and the older gap.
     assert 3 == (await swept(shop, T0 + 402 * DAY))["others"]

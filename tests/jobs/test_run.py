@@ -51,6 +51,16 @@ async def test_before_its_slot_a_job_has_no_check_and_has_not_run(world: World, 
     assert ([], []) == (await shop.runs(), await shop.checks())
 
 
+async def test_a_new_installation_is_left_alone_for_an_hour(world: World, clock: SimClock) -> None:
+    shop = Workshop(world, clock, kind_of(expression="* * * * *"))
+
+    assert T0 + HOUR + MINUTE == await shop.look()
+    await shop.go(T0 + HOUR)
+    assert [] == await shop.runs()
+    await shop.go(T0 + HOUR + MINUTE)
+    assert [T0 + HOUR + MINUTE] == [run.slot_at for run in await shop.runs()]
+
+
 async def test_a_slot_runs_and_its_check_hears_start_and_success_with_the_figures(
     world: World, clock: SimClock
 ) -> None:
@@ -391,6 +401,15 @@ async def test_a_job_runs_by_the_clock_of_its_project_and_follows_it(world: Worl
     check = await shop.check()
     assert NIGHT + DAY - HOUR == (await shop.job()).next_at == check.expected_at
     assert "Europe/Berlin" == check.zone
+
+
+async def test_a_slot_that_was_missed_is_not_lost_with_a_new_schedule(world: World, clock: SimClock) -> None:
+    await Workshop(world, clock, kind_of()).look()
+    shop = Workshop(world, clock, kind_of(expression="0 5 * * *"), node_id=2)
+    await shop.go(NIGHT + HOUR)
+
+    assert [NIGHT] == [run.slot_at for run in await shop.runs()]
+    assert NIGHT + 2 * HOUR == (await shop.job()).next_at
 
 
 async def test_a_zone_that_is_none_any_more_does_not_end_the_work(world: World, clock: SimClock) -> None:
