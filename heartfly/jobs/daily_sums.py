@@ -23,13 +23,14 @@ from heartfly.core.words import RunOutcome, Status
 from heartfly.core.zones import zone as find_zone
 from heartfly.db.changes import Tx
 from heartfly.db.models import blind_intervals, check_days, checks, flips, projects, runs
+from heartfly.errors import InvalidValueError
 from heartfly.jobs.kind import Done, Work
 
 AGAIN = 7
 """Days that are computed once more: a signal may be late by four."""
 CHECKS = 20
 """Looked at in one go: some milliseconds of computing, beside the loop."""
-ROWS = 300
+ROWS = 100
 """Written in one transaction."""
 
 
@@ -37,10 +38,15 @@ async def sum_days(work: Work) -> Done:
     """Every check of every project, up to the newest day that is over where its project is."""
     figures = {"projects": 0, "checks": 0, "days": 0}
     async with work.read() as read:
-        query = sa.select(projects.c.id, projects.c.zone).order_by(projects.c.id)
+        query = sa.select(projects.c.id, projects.c.slug, projects.c.zone).order_by(projects.c.id)
         found = (await read.execute(query)).all()
+    failures: list[str] = []
     for row in found:
-        zone = find_zone(row.zone)
+        try:
+            zone = find_zone(row.zone, field=f"project {row.slug}")
+        except InvalidValueError as error:
+            failures.append(str(error))  # the days of others do not wait for it
+            continue
         last = last_whole(zone, work.now)
         n_checks = 0
         after = 0
@@ -50,7 +56,7 @@ async def sum_days(work: Work) -> Done:
             after = batch[-1].id
         figures["projects"] += bool(n_checks)
         figures["checks"] += n_checks
-    return Done(figures=figures)
+    return Done(figures=figures, failure="; ".join(failures))
 
 
 async def _lacking(work: Work, pid: int, last: Day, after: int) -> Sequence[Any]:

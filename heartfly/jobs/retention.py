@@ -35,7 +35,7 @@ from heartfly.monitor.blind import KEPT as BLIND_KEPT
 from heartfly.notify.outbox import PENDING
 from heartfly.pings.prune import Due, Keep, prune
 
-CHECKS = 10
+CHECKS = 5
 """Looked at in one transaction: of each up to 200 runs with their figures go."""
 PIECE = 500
 """Rows of other tables in one transaction."""
@@ -53,7 +53,9 @@ class Kept:
 
 def sweeping(kept: Kept) -> Callable[[Work], Awaitable[Done]]:
     async def sweep(work: Work) -> Done:
-        await sum_days(work)
+        summed = await sum_days(work)
+        if summed.failure:
+            return Done(failure=f"nothing was removed, as days could not be summed up: {summed.failure}")
         figures = dict.fromkeys(("pings", "bodies", "runs", "alerts", "deliveries", "others"), 0)
         async with work.read() as read:
             pids = (await read.execute(sa.select(projects.c.id).order_by(projects.c.id))).scalars().all()

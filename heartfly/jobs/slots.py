@@ -20,6 +20,7 @@ from heartfly.checks.turn import NotJudgedYetError
 from heartfly.core import schedule as schedules
 from heartfly.core.schedule import Kind, Schedule
 from heartfly.core.words import Status
+from heartfly.core.zones import is_zone
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import checks, job_runs, jobs, projects
@@ -27,6 +28,8 @@ from heartfly.jobs.kind import CatchUp, JobKind
 
 _TAG = "heartfly"
 _STEP = timedelta(minutes=1)
+QUIET = timedelta(hours=1)
+"""A new installation has nothing yet that would have to be summed up, removed or kept: its owner looks around first."""
 
 
 def list_jobs(tx: Tx, kinds: Iterable[JobKind], *, now: datetime, ids: IdSource) -> None:
@@ -34,22 +37,25 @@ def list_jobs(tx: Tx, kinds: Iterable[JobKind], *, now: datetime, ids: IdSource)
     home = tx.conn.execute(sa.select(projects.c.id, projects.c.zone).order_by(projects.c.id).limit(1)).first()
     if home is None:
         return
+    # A zone that has left the tz database must not end the work; what depends on days says so itself.
+    zone = home.zone if is_zone(home.zone) else "UTC"
     known = {row.kind: row for row in tx.conn.execute(sa.select(jobs).where(jobs.c.pid == home.id))}
     for kind in kinds:
-        wanted = {"expression": kind.expression, "zone": home.zone, "off": kind.off}
+        wanted = {"expression": kind.expression, "zone": zone, "off": kind.off}
         row = known.get(kind.name)
         if row is None:
             values = wanted | {"pid": home.id, "id": ids.next(now), "uuid": str(uuid.uuid4()), "kind": kind.name}
-            values |= {"next_at": _first(kind, home.zone, now), "created_at": now}
+            values |= {"next_at": _first(kind, zone, now + QUIET), "created_at": now}
             tx.conn.execute(tx.insert(jobs).values(values).on_conflict_do_nothing())
             continue
         if any(getattr(row, name) != value for name, value in wanted.items()):
-            wanted["next_at"] = _first(kind, home.zone, now)
+            missed = kind.off is None and row.next_at is not None and row.next_at <= now
+            wanted["next_at"] = row.next_at if missed else _first(kind, zone, now)
             tx.conn.execute(sa.update(jobs).where(*_is(row)).values(wanted))
             if kind.off is not None:
                 _drop_waiting(tx, row)
         if (check := _check_of(tx, row)) is not None:
-            _agree(tx, check, kind, home.zone, now=now, ids=ids)
+            _agree(tx, check, kind, zone, now=now, ids=ids)
 
 
 def _first(kind: JobKind, zone: str, now: datetime) -> datetime | None:

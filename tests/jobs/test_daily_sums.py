@@ -10,12 +10,13 @@ import sqlalchemy as sa
 
 from heartfly.checks import commands, history
 from heartfly.core.words import PingKind
+from heartfly.db.ids import IdSource
 from heartfly.db.models import blind_intervals, check_days, projects, runs
 from heartfly.jobs.daily_sums import sum_days
 from heartfly.monitor.judge import Judge
 from tests.jobs.workshop import DAY, HOUR, MINUTE, Workshop, kind_of
 from tests.sim_clock import SimClock
-from tests.world import TEST, World
+from tests.world import TEST, World, make_world
 
 pytestmark = pytest.mark.anyio
 
@@ -33,9 +34,6 @@ class Sums:
 
     async def at(self, instant: datetime) -> dict[str, int]:
         """Run it then; its figures."""
-        if self.clock.now() < instant - MINUTE:
-            self.clock.move_to(instant - MINUTE)
-            await self.shop.look()
         await self.shop.go(instant)
         newest = (await self.shop.runs())[-1]
         assert "ok" == newest.outcome, newest.words
@@ -53,7 +51,9 @@ class Sums:
 
 @pytest.fixture
 async def summing(world: World, clock: SimClock) -> Sums:
-    return Sums(world, clock)
+    summing = Sums(world, clock)
+    await summing.shop.look()
+    return summing
 
 
 async def test_a_day_is_summed_up_when_it_is_over(world: World, summing: Sums) -> None:
@@ -177,3 +177,27 @@ async def test_many_checks_are_summed_up_in_pieces(world: World, summing: Sums) 
     await summing.at(MIDNIGHT + 10 * DAY)
 
     assert {10} == {len(await summing.of(check)) for check in made}
+
+
+async def test_a_day_that_the_zone_skipped_is_not_listed(world: World, summing: Sums) -> None:
+    check = await world.check(datetime(2011, 12, 28, 20, tzinfo=UTC))
+    await world.db.write(lambda tx: tx.conn.execute(sa.update(projects).values(zone="Pacific/Apia")).rowcount)
+
+    await summing.at(MIDNIGHT + DAY)
+
+    assert ["2011-12-28", "2011-12-29", "2011-12-31", "2012-01-01"] == list(await summing.of(check))[:4]
+
+
+async def test_a_project_whose_zone_is_none_any_more_does_not_keep_others_waiting(
+    world: World, summing: Sums, ids: IdSource
+) -> None:
+    await world.db.write(lambda tx: tx.conn.execute(sa.update(projects).values(zone="Europe/Atlantis")).rowcount)
+    other = await make_world(world.db, ids, MIDNIGHT, slug="other")
+    check = await other.check(MIDNIGHT)
+    await summing.shop.look()
+
+    await summing.shop.go(MIDNIGHT + DAY + HOUR)
+
+    (run,) = await summing.shop.runs()
+    assert ("failed", True) == (run.outcome, "project main: " in run.words)
+    assert ["2026-03-02"] == list(await summing.of(check))

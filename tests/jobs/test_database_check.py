@@ -41,7 +41,7 @@ async def shop(world: World, clock: SimClock) -> Workshop:
 
 
 async def found(shop: Workshop) -> tuple[str, str]:
-    await shop.go(shop.clock.now() + HOUR)
+    await shop.go(shop.clock.now() + 2 * HOUR)
     newest = (await shop.runs())[-1]
     return newest.outcome, newest.words
 

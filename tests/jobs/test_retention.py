@@ -23,6 +23,7 @@ from heartfly.db.models import (
     nodes,
     notifications,
     ping_bodies,
+    projects,
     runs,
 )
 from heartfly.jobs.retention import Kept, sweeping
@@ -90,6 +91,19 @@ async def test_runs_go_only_when_their_days_know_them(world: World, clock: SimCl
     assert 40 == sum(row.n_ok for row in days)
 
 
+async def test_while_days_cannot_be_summed_up_nothing_goes(world: World, shop: Workshop) -> None:
+    check = await world.check(T0, grace=300 * DAY)
+    for hour in range(40):
+        await world.ping(check, T0 + hour * HOUR)
+    await world.db.write(lambda tx: tx.conn.execute(sa.update(projects).values(zone="Europe/Atlantis")).rowcount)
+
+    await shop.go(T0 + 200 * DAY)
+
+    newest = (await shop.runs())[-1]
+    assert ("failed", True) == (newest.outcome, newest.words.startswith("nothing was removed"))
+    assert (40, 40) == (len(await world.pings_of(check)), len(await world.runs(check)))
+
+
 async def test_what_pings_said_goes_sooner_than_they_do(world: World, shop: Workshop) -> None:
     check = await world.check(T0, grace=300 * DAY)
     for day in range(4):
@@ -146,7 +160,7 @@ async def test_of_ourselves_go_old_lives_gaps_and_runs_of_jobs(world: World, sho
             tx.conn.execute(sa.insert(blind_intervals).values(gap | {"id": gap_id, "to_at": T0 + days * DAY}))
 
     await world.db.write(past)
-    await swept(shop, T0 + HOUR)
+    await swept(shop, T0 + 2 * HOUR)
 
     # The run just now, the life that was accounted for, and the older gap.
     assert 3 == (await swept(shop, T0 + 402 * DAY))["others"]

@@ -20,10 +20,13 @@ from heartfly.core.schedule import Kind, next_after, parse
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import audit, job_runs, jobs, projects
-from heartfly.errors import StoreError
+from heartfly.errors import OverloadedError, StoreError
 from heartfly.jobs import claims, slots
+from heartfly.jobs.commands import ask_for_run
+from heartfly.jobs.daily_sums import sum_days
 from heartfly.jobs.kind import CatchUp, Done, LeaseLostError, Work
-from heartfly.jobs.run import Jobs
+from heartfly.jobs.run import LOOK_AGAIN, Jobs
+from heartfly.jobs.telling import tell, untold_ends
 from heartfly.monitor.judge import Judge
 from heartfly.pings.ingest import Ingest
 from tests.jobs.workshop import DAY, HOUR, MINUTE, T0, Workshop, kind_of
@@ -46,6 +49,16 @@ async def test_before_its_slot_a_job_has_no_check_and_has_not_run(world: World, 
     await shop.go(NIGHT - MINUTE)
 
     assert ([], []) == (await shop.runs(), await shop.checks())
+
+
+async def test_a_new_installation_is_left_alone_for_an_hour(world: World, clock: SimClock) -> None:
+    shop = Workshop(world, clock, kind_of(expression="* * * * *"))
+
+    assert T0 + HOUR + MINUTE == await shop.look()
+    await shop.go(T0 + HOUR)
+    assert [] == await shop.runs()
+    await shop.go(T0 + HOUR + MINUTE)
+    assert [T0 + HOUR + MINUTE] == [run.slot_at for run in await shop.runs()]
 
 
 async def test_a_slot_runs_and_its_check_hears_start_and_success_with_the_figures(
@@ -212,6 +225,20 @@ async def test_an_outcome_that_no_check_heard_of_is_told_after_the_crash_and_onc
     assert NIGHT == pings[-1].client_at
 
 
+async def test_of_two_that_would_tell_the_same_outcome_one_does(world: World, clock: SimClock) -> None:
+    shop = Workshop(world, clock, kind_of())
+    await shop.look()
+    await shop.go(NIGHT)
+    await world.db.write(lambda tx: tx.conn.execute(sa.update(job_runs).values(end_pinged_at=None)).rowcount)
+    (untold,) = await world.db.write(untold_ends)
+    before = len(await world.pings_of(await shop.check()))
+
+    told = await asyncio.gather(tell(shop.ingest, untold), tell(shop.ingest, untold))
+
+    assert [False, True] == sorted(told)
+    assert before + 1 == len(await world.pings_of(await shop.check()))
+
+
 async def test_what_stopping_interrupts_the_next_start_runs_at_once(world: World, clock: SimClock) -> None:
     begun, stop = asyncio.Event(), asyncio.Event()
 
@@ -376,6 +403,26 @@ async def test_a_job_runs_by_the_clock_of_its_project_and_follows_it(world: Worl
     assert "Europe/Berlin" == check.zone
 
 
+async def test_a_slot_that_was_missed_is_not_lost_with_a_new_schedule(world: World, clock: SimClock) -> None:
+    await Workshop(world, clock, kind_of()).look()
+    shop = Workshop(world, clock, kind_of(expression="0 5 * * *"), node_id=2)
+    await shop.go(NIGHT + HOUR)
+
+    assert [NIGHT] == [run.slot_at for run in await shop.runs()]
+    assert NIGHT + 2 * HOUR == (await shop.job()).next_at
+
+
+async def test_a_zone_that_is_none_any_more_does_not_end_the_work(world: World, clock: SimClock) -> None:
+    await world.db.write(lambda tx: tx.conn.execute(sa.update(projects).values(zone="Europe/Atlantis")).rowcount)
+    shop = Workshop(world, clock, kind_of(), kind_of(sum_days, name="days"))
+    await shop.look()
+    await shop.go(NIGHT)
+
+    ran = {run.outcome: run.words for run in await shop.runs()}
+    assert {"ok", "failed"} == set(ran)
+    assert ran["failed"].startswith("project main: 'Europe/Atlantis' is not a time zone")
+
+
 async def test_a_job_in_the_autumn_night_runs_once(world: World, clock: SimClock) -> None:
     def move(tx: Any) -> None:
         tx.conn.execute(sa.update(projects).values(zone="Europe/Berlin"))
@@ -502,3 +549,82 @@ async def test_the_bell_rings_when_a_slot_has_come(world: World) -> None:
     stop.set()
     await asyncio.wait_for(running, 10)
     assert clock.now() < soon + timedelta(seconds=10)
+
+
+async def test_a_run_that_somebody_asks_for_begins_at_once(world: World) -> None:
+    """On the real clock: the next look would come in half a minute."""
+    ran, stop = asyncio.Event(), asyncio.Event()
+
+    async def work(_: Work) -> Done:
+        ran.set()
+        return Done()
+
+    shop = Workshop(world, SystemClock(), kind_of(work))  # type: ignore[arg-type]
+    world.db.listen(shop.jobs.heard)
+    await shop.jobs.look()
+    running = asyncio.ensure_future(shop.jobs.run(stop))
+    uuid, at = (await shop.job()).uuid, shop.clock.now()
+
+    await world.db.write(lambda tx: ask_for_run(tx, world.project.pid, uuid, at=at, ids=world.ids, actor=TEST))
+    await asyncio.wait_for(ran.wait(), 10)
+
+    stop.set()
+    await asyncio.wait_for(running, 10)
+
+
+async def test_a_piece_for_which_the_database_has_no_time_is_tried_again(world: World, clock: SimClock) -> None:
+    tries = []
+
+    def piece(_: Any) -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OverloadedError("not now", retry_after=0)
+        return "written"
+
+    async def work(run: Work) -> Done:
+        assert "written" == await run.write(piece)
+        return Done()
+
+    shop = Workshop(world, clock, kind_of(work))
+    await shop.look()
+    await shop.go(NIGHT)
+
+    assert (3, ["ok"]) == (len(tries), [run.outcome for run in await shop.runs()])
+
+
+async def test_a_database_that_never_has_time_fails_the_run(world: World, clock: SimClock) -> None:
+    def piece(_: Any) -> None:
+        raise OverloadedError("not now", retry_after=0)
+
+    async def work(run: Work) -> Done:
+        await run.write(piece)
+        raise AssertionError
+
+    shop = Workshop(world, clock, kind_of(work))
+    await shop.look()
+    await shop.go(NIGHT)
+
+    assert [("failed", "not now")] == [(run.outcome, run.words) for run in await shop.runs()]
+
+
+async def test_a_look_that_fails_is_followed_by_another(world: World, clock: SimClock) -> None:
+    async def rename(table: str, to: str) -> None:
+        await world.db.write(lambda tx: tx.conn.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {to}").rowcount)
+
+    async def asleep() -> None:
+        while not clock.n_asleep:
+            await world.db.write(lambda _: None)
+
+    shop, stop = Workshop(world, clock, kind_of()), asyncio.Event()
+    await rename("jobs", "away")
+    running = asyncio.ensure_future(shop.jobs.run(stop))
+    await asleep()  # it has looked, and failed
+    await rename("away", "jobs")
+
+    clock.move_to(T0 + LOOK_AGAIN)
+    while not await world._all(sa.select(jobs)):
+        continue
+
+    stop.set()
+    await asyncio.wait_for(running, 10)
+    assert NIGHT == (await shop.job()).next_at

@@ -11,8 +11,10 @@ from heartfly.app import Ground, greet, open_ground
 from heartfly.backup import archive
 from heartfly.config import Backup, Data, Settings
 from heartfly.config import Database as DatabaseSettings
-from heartfly.errors import SettingsError
+from heartfly.errors import SettingsError, StoreError
 from heartfly.jobs.catalogue import catalogue
+from heartfly.jobs.claims import Claim
+from heartfly.jobs.run import Running
 from heartfly.jobs.scheduled_backup import backing_up, name_of
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.rate import RateLimiter
@@ -85,6 +87,28 @@ async def test_what_cannot_be_written_fails_the_run_in_words_and_removes_nothing
     assert "secret.key" in newest.words
     assert kept == {path.name for path in folder.iterdir()}
     assert "down" == (await shop.check()).status
+
+
+async def test_a_directory_that_cannot_be_is_said_in_words(ground: Ground, clock: SimClock) -> None:
+    shop, folder = shop_of(ground, clock, keep=1)
+    folder.write_bytes(b"a file")
+    await shop.look()
+    await shop.go(T0 + DAY)
+
+    (run,) = await shop.runs()
+    assert ("failed", True) == (run.outcome, f"{folder}: " in run.words), run.words
+
+
+async def test_a_backup_is_given_up_when_the_process_ends(ground: Ground, clock: SimClock) -> None:
+    shop, folder = shop_of(ground, clock, keep=1)
+    (kind,) = shop.jobs._kinds.values()
+    mine = Claim(pid=1, job_id=1, kind=kind.name, slot_at=T0, epoch=1)
+    running = Running(ground.database, mine, clock)
+    running.give_up()
+
+    with pytest.raises(StoreError, match="Heartfly is stopping"):
+        await kind.work(running)
+    assert [] == list(folder.iterdir())
 
 
 def offered(clock: SimClock, **settings: Any) -> str | None:
