@@ -44,7 +44,8 @@ def transfer(
     """Returns the id that its history still bears in the old project, to be removed (see history.py).
 
     `to_actor`: who does it, as the other project knows him. In it every channel hears of the check. ConflictError: it
-    is there already, it is down, a run is under way, or it is that of a job of Heartfly's own; SlugTakenError: the other project has that slug.
+    is there already, it is down, a run is under way, or it is that of a job of Heartfly's own; SlugTakenError: the
+    other project has that slug.
     """
     found = locked(tx, pid, uuid, rev)
     refuse_jobs_check(found)

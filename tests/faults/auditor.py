@@ -118,5 +118,4 @@ def _is_told(flip: Any) -> bool:
 
 
 def _came_late(down: Any, up: Any) -> bool:
-    late = (down.to_status, up.from_status) == ("down", "down") and down.run_id is not None
-    return bool(late and up.run_id == down.run_id)
+    return bool(down.to_status == up.from_status == "down" and down.run_id is not None and down.run_id == up.run_id)
