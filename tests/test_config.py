@@ -8,6 +8,7 @@ import pytest
 
 from heartfly import config
 from heartfly.config import Database, Mail, Server, Settings, load
+from heartfly.config.settings import Network
 from heartfly.errors import SettingsError
 from heartfly.net.addresses import parse_allow_private
 from tests import canaries
@@ -166,7 +167,7 @@ def test_a_file_that_is_missing_or_no_toml_is_refused_with_its_name(tmp_path: Pa
         ("10.0.0.0/8, fd00::/8", (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))),
     ],
 )
-def test_private_networks_are_opened_by_a_word_or_a_list(text: str, expected: tuple[config.Network, ...]) -> None:
+def test_private_networks_are_opened_by_a_word_or_a_list(text: str, expected: tuple[Network, ...]) -> None:
     settings = load(None, {"HEARTFLY_OUTGOING__ALLOW_PRIVATE": text})
 
     assert expected == settings.outgoing.private_networks

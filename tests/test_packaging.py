@@ -167,7 +167,7 @@ def test_the_wheel_carries_the_migrations_and_no_test(tmp_path: Path) -> None:
     held = zipfile.ZipFile(wheel).namelist()
     migrations = {f"heartfly/_alembic/{p.relative_to(ROOT / 'alembic')}" for p in (ROOT / "alembic").rglob("*.py")}
     assert set() == migrations - set(held)
-    assert "heartfly/config.py" in held
+    assert "heartfly/config/settings.py" in held
     assert [] == [name for name in held if name.startswith(("tests/", "alembic/"))]
     assert [] == [name for name in held if name.endswith("_alembic/__init__.py")]
 

@@ -114,7 +114,7 @@ def audit(server: Server, load: Load, receiver: HttpReceiver, seed: int) -> None
 def _is_told(flip: Any) -> bool:
     if flip.from_status == "new":
         return flip.to_status in {"down", "degraded"}
-    return flip.to_status != "new"
+    return bool(flip.to_status != "new")
 
 
 def _came_late(down: Any, up: Any) -> bool:

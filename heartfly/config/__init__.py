@@ -1,0 +1,8 @@
+"""Settings: what can be set is in settings.py, where it comes from in load.py."""
+
+from __future__ import annotations
+
+from heartfly.config.load import load, sections
+from heartfly.config.settings import Alerts, Backup, Data, Database, Log, Mail, Server, Settings
+
+__all__ = ["Alerts", "Backup", "Data", "Database", "Log", "Mail", "Server", "Settings", "load", "sections"]
