@@ -92,6 +92,7 @@ async def test_a_new_check_is_told_in_full_with_its_address(house: House) -> Non
         "filters": {"start": [], "success": [], "failure": [], "default_fail": False},
         "gates": [{"metric": "rows", "op": ">", "value": "0.50", "level": "fail"}],
         "sticky": False,
+        "job": None,
         "channels": [],
         "ping_url": f"{BASE_URL}/ping/{row.ping_uuid}",
         "old_ping_url_until": None,
