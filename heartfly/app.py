@@ -46,7 +46,8 @@ from heartfly.monitor.judge import Judge
 from heartfly.monitor.leader import Leader
 from heartfly.monitor.watch import Watcher
 from heartfly.net.http import OutgoingHttp
-from heartfly.notify.channels.base import ChannelContext, MailSettings
+from heartfly.net.rules import Rules
+from heartfly.notify.channels.base import ChannelContext, MailSettings, Reach
 from heartfly.notify.courier import Courier
 from heartfly.notify.dispatch import Dispatcher
 from heartfly.pings.apply import PingApplier
@@ -207,6 +208,7 @@ class App:
             last_use=self.last_use,
             client_address=lambda scope: client_address(scope, trusted),
             instruments=count,
+            reach=self._reach(),
         )
         gauges = Gauges(database=database, watcher=self.watcher, facts=self.facts, started_at=clock.now())
         self.front = Front(
@@ -260,6 +262,15 @@ class App:
             total_deadline_s=settings.outgoing.deadline_s,
             user_agent=f"Heartfly/{__version__}",
         )
+
+    def _reach(self) -> Reach:
+        settings = self.ground.settings
+        rules = Rules(
+            allow=settings.outgoing.private_networks,
+            ports=settings.outgoing.allowed_ports,
+            own_hosts=own_hosts(self.base_url, settings.server.host, settings.server.port),
+        )
+        return Reach(mail=bool(settings.mail.host), rules=rules, apprise=settings.apprise.by_name)
 
     def _heartbeat(self) -> Heartbeat:
         """InvalidValueError: the URL is none that could ever be called."""

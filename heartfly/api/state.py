@@ -12,6 +12,7 @@ from heartfly.config import Settings
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.instruments import Instruments
+from heartfly.notify.channels.base import Reach
 from heartfly.sealing import Sealer
 
 
@@ -28,3 +29,4 @@ class ApiState:
     client_address: Callable[[Mapping[str, Any]], tuple[str, str]]
     """Of an ASGI scope, who asks: his address, "" if there is none, and the scheme."""
     instruments: Instruments = field(default_factory=Instruments)
+    reach: Reach = field(default_factory=Reach)

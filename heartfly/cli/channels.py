@@ -47,7 +47,7 @@ def list_channels(*, as_json: bool, api: Client) -> None:
 
 def _receiver(channel: Any) -> str:
     config = channel["config"] or {}
-    return str(config.get("to") or config.get("url") or "-")
+    return str(config.get("to") or config.get("url") or config.get("address") or "-")
 
 
 def _state(channel: Any, *, now: datetime | None = None) -> str:
@@ -82,6 +82,8 @@ def create(
         print_json(made)
         return
     click.echo(f"{made['name']} ({kind}) hears of {counted(made['n_checks'], 'check')}.")
+    if made["warning"]:
+        click.echo(f"\nBut {made['warning']}.")
     click.echo(f"\nTry it:\n\n    heartfly channels test {shlex.quote(name)}")
     if made["secret"]:
         click.echo(f"\nIts signing secret, shown only now:\n\n    {made['secret']}")

@@ -69,10 +69,21 @@ async def test_a_webhook_gets_a_secret_that_is_shown_once(house: House) -> None:
         "failing_since": None,
         "last_error": None,
         "old_secret_until": None,
+        "warning": None,
         "secret": None,
     } == again
     assert "check.down" in again["events"]
     assert "check.late" not in again["events"]
+
+
+async def test_a_channel_that_can_reach_nobody_says_so_from_the_start(house: House) -> None:
+    asked = {"kind": "email", "name": "me", "config": {"to": "ada@example.com"}}
+
+    made = (await house.full("POST", "/v1/channels", asked)).json
+    listed = (await house.full("GET", "/v1/channels")).json["items"]
+
+    assert "nothing is sent: no mail server is set (mail.host)" == made["warning"]
+    assert [made["warning"]] == [channel["warning"] for channel in listed]
 
 
 async def test_no_answer_but_the_first_holds_a_secret(house: House) -> None:

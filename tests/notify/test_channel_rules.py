@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from heartfly.errors import DeliveryError, InvalidValueError
+from heartfly.net.addresses import parse_allow_private
+from heartfly.net.rules import Rules
 from heartfly.notify.channels import CHANNELS
-from heartfly.notify.channels.base import Channel, ChannelContext, exchange, retry_after_s
+from heartfly.notify.channels.base import Channel, ChannelContext, Reach, exchange, retry_after_s
 from heartfly.notify.signature import new_secret
 from tests.notify.receivers import NOW, HttpReceiver
 
@@ -39,6 +41,29 @@ def test_storms_are_folded_for_people_and_never_for_machines() -> None:
         "webhook": (False, False),
         "apprise": (True, True),
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "word"),
+    [
+        ("email", {"to": "ops@example.com"}, "mail.host"),
+        ("slack", {"url": "http://10.0.0.5/…"}, "outgoing.allow_private"),
+        ("webhook", {"url": "https://[::1]/…"}, "outgoing.allow_private"),
+        ("webhook", {"url": "https://hooks.example.com:9000/…"}, "port 9000"),
+        ("webhook", {"url": "https://beat.example.com/…"}, "Heartfly itself"),
+        ("apprise", {"address": "oncall"}, "apprise.addresses"),
+    ],
+)
+def test_what_cannot_be_reached_is_known_as_soon_as_it_is_set_up(kind: str, config: Any, word: str) -> None:
+    nothing = Reach(rules=Rules(own_hosts={"beat.example.com"}))
+    everything = Reach(
+        mail=True,
+        rules=Rules(allow=parse_allow_private(True), ports=range(65536)),
+        apprise=["oncall"],  # noqa: FBT003
+    )
+
+    assert word in (CHANNELS[kind].hindrance(config, nothing) or "")
+    assert CHANNELS[kind].hindrance(config, everything) is None
 
 
 def test_slack_is_sent_one_message_a_second() -> None:

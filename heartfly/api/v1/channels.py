@@ -36,7 +36,7 @@ async def list_channels(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, curso
     rest = [view for view in views if after is None or view.id > after[0]]
     page, following = cut(rest[: limit + 1], limit, lambda view: cursor_of("channels", view.id))
     now = request.api.clock.now()
-    return ChannelPage([channel_out(view, now=now) for view in page], following)
+    return ChannelPage([channel_out(view, reach=request.api.reach, now=now) for view in page], following)
 
 
 @post("/channels", summary="Add a channel", responses=told_as(409, 422), tags=["channels"])
@@ -160,7 +160,7 @@ async def _told(
 ) -> Response[ChannelOut]:
     async with request.api.database.read() as read:
         view = await queries.one_channel(read, request.caller.pid, channel_id, request.api.sealer)
-    told = channel_out(view, now=request.api.clock.now(), secret=secret)
+    told = channel_out(view, reach=request.api.reach, now=request.api.clock.now(), secret=secret)
     return Response(told, status_code=status, headers={"ETag": etag(view.rev)})
 
 

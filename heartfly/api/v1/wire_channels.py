@@ -9,6 +9,8 @@ import msgspec
 
 from heartfly.api.v1.wire import Instant
 from heartfly.core.words import Reason
+from heartfly.notify.channels import CHANNELS
+from heartfly.notify.channels.base import Reach
 from heartfly.notify.queries import AttemptView, ChannelView, DeliveryView, NotificationView
 from heartfly.notify.resend import MOST_AT_ONCE
 
@@ -53,6 +55,8 @@ class ChannelOut(msgspec.Struct, kw_only=True):
     """All three null while it is ok."""
     old_secret_until: Instant | None
     """Until when a webhook is also signed with the secrets before the last rotation; null: it is not."""
+    warning: str | None = None
+    """Why nothing can be delivered as the server is set up; null when nothing is known that speaks against it."""
     secret: str | None = None
     """Of a webhook, in the answers to its creation and to a rotation only: what its signatures are made with."""
 
@@ -62,7 +66,7 @@ class ChannelPage(msgspec.Struct):
     next: str | None
 
 
-def channel_out(view: ChannelView, *, now: datetime, secret: str | None = None) -> ChannelOut:
+def channel_out(view: ChannelView, *, reach: Reach, now: datetime, secret: str | None = None) -> ChannelOut:
     until = view.old_secret_until
     return ChannelOut(
         id=view.uuid,
@@ -77,6 +81,7 @@ def channel_out(view: ChannelView, *, now: datetime, secret: str | None = None) 
         failing_since=view.failing_since,
         last_error=view.last_error,
         old_secret_until=until if until is not None and until > now else None,
+        warning=None if view.config is None else CHANNELS[view.kind].hindrance(view.config, reach),
         secret=secret,
     )
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from heartfly.errors import DeliveryError, InvalidValueError
-from heartfly.notify.channels.base import MASK, Channel, ChannelContext, Receipt, refuse_unknown, text_of
+from heartfly.notify.channels.base import MASK, Channel, ChannelContext, Reach, Receipt, refuse_unknown, text_of
 from heartfly.notify.message import Delivery, Message, word
 from heartfly.notify.sentences import Tone
 from heartfly.notify.text import one_line, tail
@@ -53,6 +53,11 @@ class AppriseChannel(Channel):
     @override
     def public_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         return dict(config)
+
+    @override
+    def hindrance(self, config: Mapping[str, Any], reach: Reach) -> str | None:
+        known = config["address"] in reach.apprise
+        return None if known else f"nothing is sent: apprise.addresses has no address named {config['address']}"
 
     @override
     async def send(self, delivery: Delivery, config: Mapping[str, Any], context: ChannelContext) -> Receipt:

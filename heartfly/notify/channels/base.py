@@ -7,7 +7,7 @@ When to send, how often to retry and what is recorded is the dispatcher's.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from heartfly.clock import Clock, SystemClock
 from heartfly.errors import DeliveryError, InvalidValueError
 from heartfly.net.http import OutgoingHttp, RequestFailed
+from heartfly.net.rules import Rules
+from heartfly.net.urls import check_url
 from heartfly.notify.message import Delivery
 from heartfly.notify.text import one_line
 
@@ -47,6 +49,15 @@ class ChannelContext:
     mail: MailSettings | None
     clock: Clock = field(default_factory=SystemClock)
     apprise: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What the operator's settings let channels reach: is there a mail server, which addresses, which of Apprise's."""
+
+    mail: bool = False
+    rules: Rules = field(default_factory=Rules)
+    apprise: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +94,14 @@ class Channel(ABC):
         """Return the end of what a rotation of its secret replaced, past or to come. None: nothing was."""
         return None
 
+    def hindrance(self, config: Mapping[str, Any], reach: Reach) -> str | None:
+        """Why nothing that this configuration names can be reached as the server is set up; None: it may be.
+
+        `config`: as it is shown, secrets masked. The connection decides in the end: what a name leads to is not asked.
+        """
+        del config, reach
+        return None
+
     @abstractmethod
     async def send(self, delivery: Delivery, config: Mapping[str, Any], context: ChannelContext) -> Receipt:
         """Deliver, or raise DeliveryError."""
@@ -114,6 +133,15 @@ def url_secrets(url: str) -> set[str]:
     parts = urlsplit(url)
     rest = url.removeprefix(f"{parts.scheme}://{parts.netloc}")
     return {url, rest} if len(rest) > 1 else {url}
+
+
+def closed_to(config: Mapping[str, Any], reach: Reach) -> str | None:
+    """The `hindrance` of a channel that sends to `url`."""
+    try:
+        check_url(str(config["url"]), field="config.url", rules=reach.rules)
+    except InvalidValueError as error:
+        return f"nothing is delivered: {error}"
+    return None
 
 
 async def exchange(

@@ -24,7 +24,7 @@ from typing_extensions import override
 from heartfly.core.alerts import Alert
 from heartfly.core.words import AlertKind
 from heartfly.errors import DeliveryError, InvalidValueError
-from heartfly.notify.channels.base import Channel, ChannelContext, MailSettings, Receipt, refuse_unknown, text_of
+from heartfly.notify.channels.base import Channel, ChannelContext, MailSettings, Reach, Receipt, refuse_unknown, text_of
 from heartfly.notify.email_parts import html_part, text_part
 from heartfly.notify.message import MOST_NAMED, Delivery, Message, word
 from heartfly.notify.text import one_line
@@ -72,6 +72,10 @@ class EmailChannel(Channel):
     @override
     def public_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         return {"to": config["to"]}
+
+    @override
+    def hindrance(self, config: Mapping[str, Any], reach: Reach) -> str | None:
+        return None if reach.mail else "nothing is sent: no mail server is set (mail.host)"
 
     @override
     async def send(self, delivery: Delivery, config: Mapping[str, Any], context: ChannelContext) -> Receipt:

@@ -17,7 +17,9 @@ from heartfly.net.urls import parse_target
 from heartfly.notify.channels.base import (
     Channel,
     ChannelContext,
+    Reach,
     Receipt,
+    closed_to,
     exchange,
     masked_url,
     refuse_unknown,
@@ -70,6 +72,10 @@ class SlackChannel(Channel):
     @override
     def public_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         return {"url": masked_url(config["url"])}
+
+    @override
+    def hindrance(self, config: Mapping[str, Any], reach: Reach) -> str | None:
+        return closed_to(config, reach)
 
     @override
     async def send(self, delivery: Delivery, config: Mapping[str, Any], context: ChannelContext) -> Receipt:

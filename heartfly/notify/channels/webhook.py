@@ -20,7 +20,9 @@ from heartfly.notify.channels.base import (
     MASK,
     Channel,
     ChannelContext,
+    Reach,
     Receipt,
+    closed_to,
     exchange,
     masked_url,
     refuse_unknown,
@@ -88,6 +90,10 @@ class WebhookChannel(Channel):
     @override
     def old_secret_until(self, config: Mapping[str, Any]) -> datetime | None:
         return _retired_until(config)
+
+    @override
+    def hindrance(self, config: Mapping[str, Any], reach: Reach) -> str | None:
+        return closed_to(config, reach)
 
     @override
     async def send(self, delivery: Delivery, config: Mapping[str, Any], context: ChannelContext) -> Receipt:
