@@ -58,8 +58,8 @@ def test_what_cannot_be_reached_is_known_as_soon_as_it_is_set_up(kind: str, conf
     nothing = Reach(rules=Rules(own_hosts={"beat.example.com"}))
     everything = Reach(
         mail=True,
-        rules=Rules(allow=parse_allow_private(True), ports=range(65536)),
-        apprise=["oncall"],  # noqa: FBT003
+        rules=Rules(allow=parse_allow_private(value=True), ports=range(65536)),
+        apprise=["oncall"],
     )
 
     assert word in (CHANNELS[kind].hindrance(config, nothing) or "")
