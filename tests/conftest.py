@@ -1,8 +1,8 @@
 """What all tests stand on: a started database of each kind, empty but for its schema.
 
 PostgreSQL is a real server out of a wheel, started once by the process that was called (workers get
-its address), one database for each test out of a migrated template. Where it cannot be had its tests
-are skipped loudly; HEARTFLY_REQUIRE_ALL=1 turns every skip into a failure.
+its address), one database for each test: out of a migrated template, or emptied after another test.
+Where it cannot be had its tests are skipped loudly; HEARTFLY_REQUIRE_ALL=1 turns every skip into a failure.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.migrate import upgrade
 from tests import canaries
+from tests.postgres_spares import Spares
 
 # The same examples in each run: what lands is what was tested. `make test-all` and the slow machines look further.
 settings.register_profile(
@@ -107,13 +108,25 @@ def postgres_template(postgres_server: str, worker_id: str) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def postgres_spares(postgres_server: str) -> Iterator[Spares]:
+    spares = Spares(postgres_server)
+    yield spares
+    spares.close()
+
+
 @pytest.fixture
-def postgres_url(postgres_server: str, postgres_template: str, worker_id: str) -> Iterator[str]:
+def postgres_url(
+    postgres_server: str, postgres_template: str, postgres_spares: Spares, worker_id: str
+) -> Iterator[str]:
     """A database of this test's own: postgresql+psycopg://…"""
-    name = f"test_{worker_id}_{next(_numbers)}"
-    _execute(postgres_server, f'CREATE DATABASE "{name}" TEMPLATE "{postgres_template}"')
+    name = postgres_spares.take()
+    if name is None:
+        name = f"test_{worker_id}_{next(_numbers)}"
+        _execute(postgres_server, f'CREATE DATABASE "{name}" TEMPLATE "{postgres_template}"')
     yield _sqlalchemy(postgres_server, name)
-    _execute(postgres_server, f'DROP DATABASE "{name}" WITH (FORCE)')
+    if not postgres_spares.give_back(name, like=postgres_template):
+        _execute(postgres_server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture(scope="session")
