@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -13,6 +12,8 @@ from litestar.params import QueryParameter
 from heartfly.errors import InvalidValueError
 
 _SHOWN = 100
+_KNOWN: dict[Any, frozenset[str]] = {}
+"""By the function of a route, of which there are few; each application has handlers of its own for them."""
 
 
 class UnknownParameterError(InvalidValueError):
@@ -21,7 +22,9 @@ class UnknownParameterError(InvalidValueError):
 
 async def known_only(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """A guard, behind the one that asks for the key: who has none hears only that."""
-    known = _parameters(handler)
+    known = _KNOWN.get(handler.fn)
+    if known is None:
+        known = _KNOWN[handler.fn] = _parameters(handler)
     query: bytes = connection.scope["query_string"]
     for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors="replace"):
         # A stray `&` or `=` has no name, and means nothing.
@@ -30,7 +33,6 @@ async def known_only(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
             raise UnknownParameterError(name[:_SHOWN], f"is not a known parameter; {told}")
 
 
-@cache
 def _parameters(handler: BaseRouteHandler) -> frozenset[str]:
     """As callers spell them."""
     found = set()
