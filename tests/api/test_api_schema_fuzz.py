@@ -71,7 +71,10 @@ def _furnished(server: Server, key: str) -> dict[str, str]:
     requests.post(f"{check['ping_url']}/fail", data=b"rows=5", timeout=20)
     while (delivery := server.api("GET", f"/v1/notifications/{told}", key)["delivery"]) is None:
         pass
+    while not (jobs := server.api("GET", "/v1/jobs", key)["items"]):
+        pass
     return {
+        "job_id": jobs[0]["id"],
         "check_id": check["id"],
         "channel_id": channel,
         "n": "1",
