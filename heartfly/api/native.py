@@ -6,23 +6,24 @@ one log line a request. What a route does stands in v1/.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from typing import Any, cast
 
 import msgspec
 from litestar import Litestar, MediaType, Response, Router, get
-from litestar.datastructures import State
+from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException
+from litestar.handlers.base import BaseRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
 from heartfly import __version__
-from heartfly.accounts.guards import bearer
+from heartfly.accounts.guards import Guard, bearer
 from heartfly.api import cors, problems
 from heartfly.api.parameters import known_only
 from heartfly.api.ping import Receive, Scope, Send
-from heartfly.api.request import ApiRequest
+from heartfly.api.request import GUARD, STATE, ApiRequest
 from heartfly.api.state import ApiState
 from heartfly.api.v1 import (
     audit,
@@ -45,7 +46,6 @@ from heartfly.api.v1 import (
     wire_explain,
     wire_incidents,
 )
-from heartfly.clock import Clock
 from heartfly.errors import HeartflyError
 from heartfly.instruments import Instruments
 from heartfly.logs import line
@@ -123,19 +123,15 @@ _HEADERS = {
 
 def native_api(state: ApiState, *, requests_per_minute: int = REQUESTS_PER_MINUTE) -> NativeApi:
     """`requests_per_minute`: of one key; more are answered with 429."""
-    framework = Litestar(
-        route_handlers=[
-            Router(
-                "/v1",
-                route_handlers=list(_HANDLERS),
-                guards=[
-                    bearer(state.database, state.clock, last_use=state.last_use, per_minute=requests_per_minute),
-                    known_only,
-                ],
-            ),
-            schema,
-        ],
-        state=State({"api": state}),
+    guard = bearer(state.database, state.clock, last_use=state.last_use, per_minute=requests_per_minute)
+    return NativeApi(_framework(), state, guard)
+
+
+@cache
+def _framework() -> Litestar:
+    """The routes, alike for all who serve them: what they work on comes with each request (see request.py)."""
+    return Litestar(
+        route_handlers=[Router("/v1", route_handlers=list(_HANDLERS), guards=[known_by_its_key, known_only]), schema],
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY,
         exception_handlers={HeartflyError: problems.answer, HTTPException: problems.answer, Exception: problems.answer},
@@ -143,7 +139,12 @@ def native_api(state: ApiState, *, requests_per_minute: int = REQUESTS_PER_MINUT
         logging_config=None,
         debug=False,
     )
-    return NativeApi(framework, state.clock, state.instruments, origins=state.settings.server.cors_origins)
+
+
+async def known_by_its_key(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A guard: by what the server that was asked knows of keys."""
+    given: dict[str, Any] = cast("dict[str, Any]", connection.scope)
+    await given[GUARD](connection, handler)
 
 
 @get("/v1/openapi.json", media_type=MediaType.JSON, sync_to_thread=False)
@@ -186,18 +187,17 @@ def _document() -> bytes:
 class NativeApi:
     """Around the framework: headers that every answer has, answers to HEAD and to browsers, and the canonical line."""
 
-    def __init__(
-        self, framework: Litestar, clock: Clock, instruments: Instruments, *, origins: Collection[str] = ()
-    ) -> None:
+    def __init__(self, framework: Litestar, state: ApiState, guard: Guard) -> None:
         self.framework = framework
-        self._clock = clock
-        self._instruments = instruments
-        self._origins = origins
+        self._given: dict[str, Any] = {STATE: state, GUARD: guard}
+        self._clock = state.clock
+        self._instruments = state.instruments
+        self._origins = state.settings.server.cors_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = dict(scope["headers"])
         for_browsers = cors.allowed(self._origins, scope["method"], given)
-        exchange = _Exchange(scope, send, started=self._clock.monotonic(), more=for_browsers)
+        exchange = _Exchange(scope | self._given, send, started=self._clock.monotonic(), more=for_browsers)
         # The framework spells the same ASGI shapes as typed dictionaries.
         application = cast("Application", self.framework)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from litestar import Request
 from litestar.datastructures import State
@@ -18,6 +18,9 @@ from heartfly.errors import InvalidValueError
 
 _ETAG = re.compile(r'\s*"(\d{1,18})"\s*', re.ASCII)
 
+STATE, GUARD = "heartfly.state", "heartfly.guard"
+"""In a request's scope: what its routes work on, and who asks for its key."""
+
 IfMatch = Annotated[
     str | None,
     HeaderParameter(name="If-Match", description="Its ETag as you read it; 412 if it has changed since."),
@@ -27,7 +30,7 @@ IfMatch = Annotated[
 class ApiRequest(Request[None, Caller, State]):
     @property
     def api(self) -> ApiState:
-        state: ApiState = self.scope["litestar_app"].state.api
+        state: ApiState = cast("dict[str, Any]", self.scope)[STATE]
         return state
 
     @property
