@@ -15,8 +15,6 @@ from heartfly.errors import InvalidValueError
 
 MAX_DEPTH = 32
 
-# A string without its end is taken to the end of the text, so that the search stays linear.
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)', re.DOTALL)
 _BRACKETS = bytes.maketrans(b"[]{}", b"()()")
 _OTHERS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
@@ -45,12 +43,17 @@ def decode(raw: bytes, kind: Any) -> Any:
 
 
 def too_deep(raw: bytes) -> bool:
-    """Whether brackets nest deeper than MAX_DEPTH, or do not match. About 5 ms a MiB, whatever stands in it."""
-    brackets = _STRING.sub(b"", raw).translate(_BRACKETS, _OTHERS)
+    """Whether brackets nest deeper than MAX_DEPTH, or do not match. Linear, whatever stands in it: some 10 ms a MiB.
+
+    Without escaped characters every other part between quotes is a text. What is no JSON may be read differently after
+    the first byte that is wrong, where the decoder stops.
+    """
+    outside = b"".join(raw.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    brackets = outside.translate(_BRACKETS, _OTHERS)
     for _ in range(MAX_DEPTH):
-        if not brackets:
-            return False
-        brackets = brackets.replace(b"()", b"")
+        before, brackets = len(brackets), brackets.replace(b"()", b"")
+        if len(brackets) == before:
+            break
     return bool(brackets)
 
 

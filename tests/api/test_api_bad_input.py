@@ -229,6 +229,19 @@ def test_depth_is_counted_outside_of_texts_only(n: int) -> None:
     assert (n > MAX_DEPTH) == too_deep(json.dumps(value).encode())
 
 
+@pytest.mark.parametrize(
+    "piece", [b'"', b'"\\', b"\\", b'\\"', b'"a",', b"[", b"[]{", b'{"', b'"[\\'], ids=lambda piece: piece.decode()
+)
+def test_no_body_takes_long_to_be_looked_at(piece: bytes) -> None:
+    raw = (piece * 1_000_000)[:1_000_000]
+    begun = time.process_time()
+
+    too_deep(raw)
+
+    # A MiB takes some 10 to 50 ms; a search that is quadratic takes an hour.
+    assert 5 > time.process_time() - begun
+
+
 def test_depth_is_counted_like_by_hand() -> None:
     def by_hand(raw: bytes) -> bool:
         depth = deepest = 0
