@@ -108,6 +108,9 @@ async def caller_of(read: AsyncConnection, secret: str, *, now: datetime) -> Cal
         raise UnauthenticatedError("the API key is not known")
     prefix = row.prefix if row.hash == hashed else row.old_prefix
     scopes = frozenset(Scope(scope) for scope in row.scopes)
+    if row.hash != hashed:
+        # Whoever got hold of a secret that is on its way out must not take the key over, or make himself another.
+        scopes -= {Scope.ADMIN}
     return Caller(row.pid, row.slug, scopes, f"key:{prefix}", row.id, row.used_at)
 
 

@@ -145,7 +145,8 @@ def _ended_run(check: Check, signal: Signal, to_status: Status, past: Past | Non
     """Close the run that this end belongs to, or record one that had no start.
 
     With a run id: that run. Without: the run that began without one, if it was open when the signal came, else the
-    newest that was. So of two jobs on one check, only one of which names its runs, the other's end finds its own.
+    newest that was. So of two jobs on one check, only one of which names its runs, the other's end finds its own, if
+    that had a start.
     """
     if signal.rid is not None:
         mine = [run for run in check.open_runs if run.rid == signal.rid]

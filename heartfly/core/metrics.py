@@ -16,8 +16,6 @@ from typing import Any
 from heartfly.errors import InvalidValueError
 
 MAX_METRICS = 50
-MAX_PAIRS = 1000
-"""So many pairs of a body are looked at; the last value of a name among them counts."""
 SCANNED = 32 * 1024
 """Of a longer body only so many bytes are looked through, half at its beginning and half at its end."""
 QUANTITY = re.compile(r"-?\d{1,20}(\.\d{1,18})?", re.ASCII)
@@ -43,8 +41,6 @@ def of_body(body: bytes, *, end: bytes = b"") -> dict[str, Decimal]:
 
     `end`: the last bytes of what was sent, if that went on after `body`.
     """
-    if not body:
-        return {}
     if not end and body[:1] == b"{" and body.rstrip()[-1:] == b"}" and (found := _of_json(body)) is not None:
         return found
     if end or len(body) > SCANNED:
@@ -52,7 +48,7 @@ def of_body(body: bytes, *, end: bytes = b"") -> dict[str, Decimal]:
         end = (end or body)[-SCANNED // 2 :]
         body = _whole_words(body[: SCANNED // 2]) + b"\n" + _after_first_space(end)
     pairs: dict[bytes, bytes] = {}
-    for pair in islice(_PAIR.finditer(body), MAX_PAIRS):
+    for pair in _PAIR.finditer(body):
         if pair[1] in pairs or len(pairs) < MAX_METRICS:
             pairs[pair[1]] = pair[2]
     return {name.decode(): Decimal(value.decode()) for name, value in pairs.items()}

@@ -164,6 +164,20 @@ async def test_a_rotated_key_works_with_both_secrets_until_the_overlap_ends(hous
     assert (None, None, None) == (later["old_prefix"], later["old_until"], later["secret"])
 
 
+async def test_a_secret_on_its_way_out_cannot_take_the_key_over(house: House) -> None:
+    key = await made(house, "boss", "read", "write", "admin")
+    path = f"/v1/keys/{key['id']}/rotate"
+    new = (await house.full("POST", path, {"overlap": 60})).json["secret"]
+
+    old, current = (Door(house.full.api, secret) for secret in (key["secret"], new))
+
+    assert 200 == (await old("GET", "/v1/checks")).status
+    another = {"name": "x", "scopes": ["read"]}
+    refused = [await old("POST", path, {"overlap": 0}), await old("POST", "/v1/keys", another)]
+    assert [403, 403] == [reply.status for reply in refused]
+    assert 200 == (await current("GET", "/v1/keys")).status
+
+
 async def test_an_overlap_is_a_day_if_not_said_and_may_be_none(house: House, clock: SimClock) -> None:
     key = await made(house)
     path = f"/v1/keys/{key['id']}/rotate"

@@ -89,3 +89,9 @@ def test_figures_in_the_query_come_in_two_spellings() -> None:
 @pytest.mark.parametrize("text", ["1e999999999", "NaN", "", "+1", "1.", ".5", "1" * 21, "0." + "1" * 19, "１"])
 def test_what_is_no_quantity_is_refused_before_any_arithmetic(text: str) -> None:
     assert quantity(text) is None
+
+
+def test_the_last_value_counts_however_often_a_name_comes_before_it() -> None:
+    progress = b"\n".join(b"rows=%d" % n for n in range(1, 2000))
+
+    assert {"rows": Decimal(0), "late": Decimal(1)} == of_body(progress + b"\nrows=0\nlate=1")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import threading
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -28,13 +29,14 @@ MAX_LINES = 20
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,50}", re.ASCII)
 _TYPES = {Tone.DOWN: "failure", Tone.UP: "success", Tone.DEGRADED: "warning", Tone.NOTICE: "info"}
 _log = logging.getLogger("apprise")
+_one_at_a_time = threading.Lock()
+"""Why a send failed, Apprise only logs: what it logs meanwhile is the reason, and must be no other channel's."""
 
 
 class AppriseChannel(Channel):
     kind: ClassVar[str] = "apprise"
     folds_storms: ClassVar[bool] = True
     fold_limit: ClassVar[int] = MAX_LINES
-    # Why a send failed, Apprise only logs. One at a time, and what is logged meanwhile is its reason.
     concurrency: ClassVar[int] = 1
     min_interval_s: ClassVar[float] = 1.0
 
@@ -90,6 +92,11 @@ def body(message: Message) -> str:
 
 
 def _notify(url: str, message: Message) -> str | None:
+    with _one_at_a_time:
+        return _sent(url, message)
+
+
+def _sent(url: str, message: Message) -> str | None:
     """Send, and return why it failed; None if it did not."""
     try:
         import apprise  # noqa: PLC0415 - an extra, and half a second of imports
@@ -104,7 +111,7 @@ def _notify(url: str, message: Message) -> str | None:
         sent = sender.notify(title=message.title, body=body(message), notify_type=_TYPES[message.tone])
     finally:
         _log.removeHandler(heard)
-    return None if sent else _without_secrets(one_line(" ".join(heard.lines), limit=300), url)
+    return None if sent else one_line(_without_secrets(" ".join(heard.lines), url), limit=300)
 
 
 class _Heard(logging.Handler):
