@@ -169,6 +169,8 @@ def drip(head: bytes, drop: bytes, *, every_s: float = 0.02) -> Script:
         exchange.writer.write(head)
         while not exchange.server.stopping.is_set():
             await exchange.server.pause(every_s)
+            if exchange.writer.is_closing():  # whoever asked has gone; uvloop says so by no ConnectionError
+                return False
             exchange.writer.write(drop)
             await exchange.writer.drain()
         return False

@@ -58,7 +58,7 @@ def test_while_pings_are_refused_it_is_not_ready_and_then_it_is_again(server: Se
     assert 503 == status
     assert "beat_late" in found
     until(server, set())
-    assert 201 == ask(server, ping)[0]
+    assert ask(server, ping)[0] in {200, 201}  # what was refused after a wait may have been written after all
     assert 0 == server.stop()
 
 
