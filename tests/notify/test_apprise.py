@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 
@@ -50,6 +51,23 @@ async def test_a_refusal_is_told_without_the_key_in_the_address(oncall: ChannelC
     assert (False, True) == (failed.value.permanent, failed.value.ambiguous)
     assert "503" in str(failed.value)
     assert "canary-key-5x" not in str(failed.value)
+
+
+async def test_each_of_two_that_fail_at_once_is_told_its_own_reason(
+    context: ChannelContext, receiver: HttpReceiver
+) -> None:
+    async with HttpReceiver() as other:
+        addresses = {"here": receiver.url, "there": other.url}
+        both = replace(
+            context, apprise={name: url.replace("http://", "json://") + "/x" for name, url in addresses.items()}
+        )
+        receiver.will_answer(503)
+        other.will_answer(404)
+        tries = [APPRISE.send(delivery(examples.EXIT_STATUS), {"address": name}, both) for name in addresses]
+
+        failed = [str(error) for error in await asyncio.gather(*tries, return_exceptions=True)]
+
+    assert [(True, False), (False, True)] == [("503" in words, "404" in words) for words in failed]
 
 
 @pytest.mark.parametrize(
