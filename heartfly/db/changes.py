@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Dialect, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 
@@ -43,8 +43,12 @@ class Tx:
     changes: Changes = field(default_factory=Changes)
 
     @property
+    def dialect(self) -> Dialect:
+        return self.conn.dialect
+
+    @property
     def on_postgres(self) -> bool:
-        return self.conn.dialect.name == "postgresql"
+        return self.dialect.name == "postgresql"
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An insert that knows `on_conflict_…`, which both databases spell alike but SQLAlchemy keeps apart."""

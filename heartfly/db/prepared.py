@@ -16,6 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ARRAY, Dialect
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
 from heartfly.db.changes import Tx
@@ -84,9 +85,11 @@ class _told_as_ever:  # noqa: N801 - reads as a verb
             ) from error
 
 
-def among(tx: Tx, column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:
+def among(
+    where: Tx | sa.Connection | AsyncConnection, column: sa.ColumnElement[Any], name: str
+) -> sa.ColumnElement[bool]:
     """`column IN (…)` for a list of any length as one parameter, so that it is one and the same statement."""
-    if tx.on_postgres:
+    if where.dialect.name == "postgresql":
         return column == sa.any_(sa.bindparam(name, type_=ARRAY(column.type)))
     listed = sa.func.json_each(sa.bindparam(name, type_=Json())).table_valued("value")
     return column.in_(sa.select(listed.c.value))

@@ -21,7 +21,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import channels, deliveries, notifications, projects
 from heartfly.logs import logger
-from heartfly.notify.outbox import PENDING, Entry, enqueue
+from heartfly.notify.outbox import Entry, enqueue
 
 log = logger("heartfly.notify")
 
@@ -48,9 +48,7 @@ def give_up(tx: Tx, lost: Sequence[FailedTry], *, ids: IdSource) -> None:
         free = {"next_at": None, "lease_until": None, "node_id": None}
         tx.conn.execute(sa.update(deliveries).where(deliveries.c.id == one.delivery_id).values(ended | free))
         n_lost = tx.conn.execute(
-            sa.update(notifications)
-            .where(notifications.c.delivery_id == one.delivery_id, notifications.c.state == PENDING)
-            .values(ended)
+            sa.update(notifications).where(notifications.c.delivery_id == one.delivery_id).values(ended)
         ).rowcount
         if not one.quiet:
             failed[one.channel_id] = (one, n_lost + failed.get(one.channel_id, (one, 0))[1])

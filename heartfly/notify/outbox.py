@@ -31,6 +31,9 @@ DEFAULT_EVENTS = (
 """What a channel hears unless it was told otherwise. Lateness is asked for."""
 
 # Spelled out in the statement: an index over pending rows alone is not used when the word is a parameter.
+# Only for a question about all that is pending of a channel. A statement that names deliveries or alerts must not name
+# the state as well: PostgreSQL's statistics are mostly taken when nothing is pending, so it would rather walk that
+# index, and for each id once more; nor may it join, for it compares each with each where it expects one row.
 PENDING: sa.ColumnElement[str] = sa.literal_column("'pending'")
 
 _MILLISECOND = timedelta(milliseconds=1)

@@ -156,9 +156,8 @@ def _claimed(ask: Ask, channel: ChannelRow, new: _New, now: datetime) -> Claimed
 _OF_CHANNEL = (
     notifications.c.pid == sa.bindparam("of_pid"),
     notifications.c.channel_id == sa.bindparam("of_channel"),
-    notifications.c.state == PENDING,
 )
-_UNCLAIMED = (*_OF_CHANNEL, notifications.c.delivery_id.is_(None))
+_UNCLAIMED = (*_OF_CHANNEL, notifications.c.state == PENDING, notifications.c.delivery_id.is_(None))
 _other = notifications.alias()
 _first = (
     sa.select(sa.func.min(_other.c.alert_id))

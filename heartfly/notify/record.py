@@ -18,7 +18,6 @@ from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import attempts, channels, deliveries, notifications
 from heartfly.notify.failing import FailedTry, give_up, stumble, works_again
-from heartfly.notify.outbox import PENDING
 from heartfly.notify.work import Claimed
 
 
@@ -84,18 +83,16 @@ def _lock_failing(tx: Tx, outcomes: Sequence[Outcome]) -> None:
 
 def _held(tx: Tx, outcomes: Sequence[Outcome], node_id: int) -> dict[str, int]:
     """The deliveries that this node still has a lease on, with the attempt that it is for."""
+    # By their ids alone: see PENDING in outbox.py.
     query = (
-        sa.select(deliveries.c.id, deliveries.c.attempt)
-        .where(
-            deliveries.c.id.in_([one.claimed.id for one in outcomes]),
-            deliveries.c.state == PENDING,
-            deliveries.c.node_id == node_id,
-        )
+        sa.select(deliveries.c.id, deliveries.c.attempt, deliveries.c.state, deliveries.c.node_id)
+        .where(deliveries.c.id.in_([one.claimed.id for one in outcomes]))
         .order_by(deliveries.c.id)
     )
     if tx.on_postgres:
         query = query.with_for_update()
-    return {row.id: row.attempt for row in tx.conn.execute(query)}
+    rows = tx.conn.execute(query)
+    return {row.id: row.attempt for row in rows if row.state == "pending" and row.node_id == node_id}
 
 
 def _attempt_row(one: Outcome) -> dict[str, Any]:
@@ -120,8 +117,8 @@ def _arrived(tx: Tx, arrived: Sequence[Outcome]) -> None:
     free = {"next_at": None, "lease_until": None, "node_id": None}
     values = [{"of": one.claimed.id, "at": one.ended_at} for one in arrived]
     tx.conn.execute(sa.update(deliveries).where(by_id).values(ended | free), values)
-    carried = (notifications.c.delivery_id == sa.bindparam("of"), notifications.c.state == PENDING)
-    tx.conn.execute(sa.update(notifications).where(*carried).values(ended), values)
+    carried = notifications.c.delivery_id == sa.bindparam("of")
+    tx.conn.execute(sa.update(notifications).where(carried).values(ended), values)
     works_again(tx, {(one.claimed.pid, one.claimed.channel.id) for one in arrived})
 
 

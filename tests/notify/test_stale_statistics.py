@@ -1,0 +1,115 @@
+"""PostgreSQL plans by statistics, and of an outbox they mostly say: nothing is pending. Then 4,000 alerts come."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.clock import SystemClock
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.errors import DeliveryError
+from heartfly.notify.channels.base import ChannelContext
+from heartfly.notify.message import Delivery
+from tests.notify.examples import at
+from tests.notify.post_office import PostOffice, ScriptedChannel
+
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
+
+NOW = at("03:10")
+N_ALERTS = 4_000
+N_TRIED_TWICE = 100
+TABLES = ("alerts", "notifications", "deliveries", "attempts")
+Prepare = Callable[[PostOffice, list[int]], Awaitable[None]]
+
+
+@pytest.fixture
+async def post_on(
+    postgres_url: str, tmp_path: Path, ids: IdSource, context: ChannelContext
+) -> AsyncIterator[PostOffice]:
+    database = Database(url=postgres_url, data_dir=tmp_path, clock=SystemClock())
+    database.start()
+    office = PostOffice(database, ids, context, at("03:00"))
+    await office.open()
+    yield office
+    await database.stop()
+
+
+async def told_before(post: PostOffice, channel_ids: list[int]) -> None:
+    """Statistics of a table in which there was much, and all of it was sent."""
+    await post.alerts(channel_ids, [f"check:old-{n}" for n in range(1_000)], at=NOW - timedelta(hours=1))
+    await carry_all(post)
+    maintain(post.db, "VACUUM ANALYZE")
+
+
+async def emptied(post: PostOffice, channel_ids: list[int]) -> None:
+    """Statistics of tables in which there is nothing at all, though they have their pages still."""
+    await told_before(post, channel_ids)
+    for table in TABLES:
+        await post.db.write(lambda tx, table=table: tx.conn.execute(sa.text(f"DELETE FROM {table}")) and None)  # type: ignore[misc]
+    maintain(post.db, "VACUUM (TRUNCATE off, ANALYZE)")
+
+
+async def carry_all(post: PostOffice) -> None:
+    dispatcher = post.dispatcher(ScriptedChannel(folds_storms=True, fold_limit=100))
+    due = await dispatcher.round(NOW)
+    while due is not None:
+        due = await dispatcher.round(due)
+
+
+def maintain(database: Database, words: str) -> None:
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(words)
+
+
+def rows_read(database: Database) -> int:
+    """By all connections that have ended. The database counts them, so a busy machine changes nothing."""
+    database.close()
+    with database.engine.connect() as connection:
+        counted = sa.text("SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_user_tables")
+        n_rows = int(connection.execute(counted).scalar_one())
+    database.close()
+    return n_rows
+
+
+@pytest.mark.parametrize("prepare", [told_before, emptied])
+async def test_many_alerts_for_people_are_read_a_few_times_each_whatever_statistics_say(
+    post_on: PostOffice, prepare: Prepare
+) -> None:
+    channel = await post_on.scripted()
+    await prepare(post_on, [channel.channel_id])
+    await post_on.alerts([channel.channel_id], [f"check:{n}" for n in range(N_ALERTS)], at=NOW)
+    before = rows_read(post_on.db)
+
+    await carry_all(post_on)
+
+    assert {"sent"} == set(await post_on.states())
+    await post_on.db.stop()
+    assert rows_read(post_on.db) - before < 40 * N_ALERTS
+
+
+@pytest.mark.parametrize("prepare", [told_before, emptied])
+async def test_many_second_tries_for_a_machine_are_too(post_on: PostOffice, prepare: Prepare) -> None:
+    channel = await post_on.scripted()
+    await prepare(post_on, [channel.channel_id])
+    await post_on.alerts([channel.channel_id], [f"check:{n}" for n in range(N_TRIED_TWICE)], at=NOW)
+    machine = ScriptedChannel(away_at_first, concurrency=N_TRIED_TWICE)
+    dispatcher = post_on.dispatcher(machine)
+    before = rows_read(post_on.db)
+
+    for now in (NOW, NOW + timedelta(hours=1)):
+        await dispatcher.round(now)
+
+    assert 2 * N_TRIED_TWICE == len(machine.tried)
+    assert {"sent"} == set(await post_on.states())
+    await post_on.db.stop()
+    assert rows_read(post_on.db) - before < 20 * N_TRIED_TWICE**2  # where each looks at each of each, 400
+
+
+async def away_at_first(delivery: Delivery) -> None:
+    if delivery.attempt == 1:
+        raise DeliveryError("not now")
