@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -122,8 +123,12 @@ def _beside(target: Path) -> Iterator[Path]:
     """A directory of our own where the backup will be. What killed runs have left beside it goes."""
     folder = target.with_name(f".{target.name}{_PARTIAL}")
     for other in (folder, *target.parent.glob(f".*{_PARTIAL}")):
-        _clear(other)
+        if _is_ours(other):
+            _clear(other)
     folder.mkdir(mode=0o700, exist_ok=True)
+    if not _is_ours(folder):
+        # Where everybody may write, somebody could have laid it there to read along: the keys will be in it.
+        raise StoreError(f"{folder} belongs to somebody else or is open to others: remove it, or choose another place")
     with (folder / _LOCK).open("w") as lock:
         if not _mine(lock.fileno()):
             raise StoreError(f"another backup to {target} is under way")
@@ -131,6 +136,15 @@ def _beside(target: Path) -> Iterator[Path]:
             yield folder
         finally:
             shutil.rmtree(folder)
+
+
+def _is_ours(folder: Path) -> bool:
+    """A directory, no link to one, that nobody else may write to: what lies in it is ours, too."""
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
 
 
 def _clear(folder: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -156,13 +156,37 @@ def test_nothing_is_left_beside_a_backup(made: Path) -> None:
 
 def test_what_a_killed_backup_left_goes_with_the_next_one(old: Path, tmp_path: Path) -> None:
     left = tmp_path / ".yesterday.tar.partial"
-    left.mkdir()
+    left.mkdir(mode=0o700)
     (left / "heartfly-backup.lock").touch()
     (tmp_path / ".mine.partial").mkdir()
 
     taken_of(old, tmp_path / "backup.tar")
 
     assert {".mine.partial", "backup.tar", "old"} == {path.name for path in tmp_path.iterdir()}
+
+
+def laid_by_another(folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o777)
+
+
+def linked_elsewhere(folder: Path) -> None:
+    (folder.parent / "elsewhere").mkdir(mode=0o700)
+    folder.symlink_to(folder.parent / "elsewhere")
+
+
+@pytest.mark.parametrize("lay", [laid_by_another, linked_elsewhere])
+def test_no_backup_is_made_in_a_directory_that_somebody_else_laid_there(
+    old: Path, tmp_path: Path, lay: Callable[[Path], None]
+) -> None:
+    """Where everybody may write, such as /tmp: the copy of the keys would be theirs."""
+    lay(tmp_path / ".backup.tar.partial")
+
+    with pytest.raises(StoreError, match=r"\.backup\.tar\.partial belongs to somebody else or is open to others"):
+        taken_of(old, tmp_path / "backup.tar")
+
+    assert not (tmp_path / "backup.tar").exists()
+    assert [] == list((tmp_path / ".backup.tar.partial").iterdir())
 
 
 def test_an_older_backup_is_replaced_and_any_other_file_is_not(old: Path, made: Path, tmp_path: Path) -> None:
