@@ -39,7 +39,7 @@ async def show(request: PageRequest) -> Response[bytes]:
         told = await explained(read, pid, found.uuid, now=now)
         row = told.row
         channels = await queries.named_channels_of(read, pid, row.id)
-        history_of = {
+        history_of: dict[str, Any] = {
             "runs": await queries.runs_of(read, pid, row.id, before=None, limit=PER_LIST),
             "pings": await queries.pings_of(read, pid, row.id, before=None, limit=PER_LIST),
             "flips": await queries.flips_of(read, pid, row.id, before=None, limit=PER_LIST),

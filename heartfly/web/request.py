@@ -86,8 +86,13 @@ class PageRequest(Request[None, None, State]):
         return cookie.token_in(self.headers.get("cookie", ""), is_https=self.web.is_https)
 
     @property
+    def visitor(self) -> Session | None:
+        """Of a page that is for all: who is signed in, if anybody is."""
+        session: Session | None = self.scope.get("web_session")  # type: ignore[assignment] # our own
+        return session
+
+    @property
     def who(self) -> Session:
-        """Of a page that is for all: None when nobody is signed in."""
         session: Session = self.scope["web_session"]  # type: ignore[typeddict-item] # our own
         return session
 

@@ -48,7 +48,7 @@ async def static_file(request: PageRequest) -> Response[bytes]:
 @get("/sign-in", opt=FOR_ALL)
 async def show(request: PageRequest) -> Response[bytes]:
     wanted = local_path(request.query_params.get("next", "")) or ""
-    if request.who is not None:
+    if request.visitor is not None:
         return _onward(request, wanted)
     async with request.api.database.read() as read:
         is_new = not await has_users(read)

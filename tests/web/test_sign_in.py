@@ -9,7 +9,7 @@ import anyio
 import pytest
 import sqlalchemy as sa
 
-from heartfly.accounts import sign_in
+from heartfly.accounts import passwords, sign_in
 from heartfly.accounts.commands import reset_password
 from heartfly.accounts.sessions import IDLE, LONGEST
 from heartfly.audit.record import CLI
@@ -92,7 +92,7 @@ async def test_an_unknown_address_costs_as_much_hashing_as_a_known_one(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compared: list[str] = []
-    real = sign_in.matches
+    real = passwords.matches
 
     def watched(stored: str, password: str) -> bool:
         compared.append(stored.rpartition("$")[0].rpartition("$")[0])  # the parameters, which are the work
