@@ -18,6 +18,7 @@ class Times:
         self.now = now
         self._zone = _known(zone)
         self.zone = self._zone.key
+        self._ago: dict[datetime, Markup] = {}
         self._today = now.astimezone(self._zone).date()
 
     def when(self, at: datetime) -> Markup:
@@ -28,7 +29,12 @@ class Times:
 
     def ago(self, at: datetime) -> Markup:
         """How far from now it is, such as `41 min ago` or `in 2 h`."""
-        return Markup('<time datetime="{}" title="{}">{}</time>').format(_iso(at), _utc(at), distance(at - self.now))
+        said = self._ago.get(at)
+        if said is None:
+            # Nothing of it comes from outside; a long list asks for thousands, so it is not escaped piece by piece.
+            said = Markup(f'<time datetime="{_iso(at)}" title="{_utc(at)}">{distance(at - self.now)}</time>')  # noqa: S704
+            self._ago[at] = said
+        return said
 
     def both(self, at: datetime) -> Markup:
         return Markup('{} <span class="dim">{}</span>').format(self.when(at), distance(at - self.now))
@@ -81,7 +87,7 @@ def _two(whole: int, size: int, name: str, small: int, small_name: str) -> str:
 
 
 def _iso(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _utc(at: datetime) -> str:
