@@ -67,8 +67,6 @@ def begin(
     if tx.conn.execute(query.with_for_update(key_share=True)).scalar() != password_hash:
         return None
     end_of_token(tx, replaces)
-    over = sa.or_(sessions.c.seen_at <= at - IDLE, sessions.c.created_at <= at - LONGEST)
-    tx.conn.execute(sa.delete(sessions).where(over))
     token = secrets.token_urlsafe(32)
     values = {
         "id": ids.next(at),
@@ -125,6 +123,13 @@ def end_of_token(tx: Tx, token: str) -> None:
     """Whoever holds it is signed out. Of a token that nobody has nothing comes."""
     if len(token) == _TOKEN and token.isascii():
         tx.conn.execute(sa.delete(sessions).where(sessions.c.token_hash == digest(token)))
+
+
+def remove_ended(tx: Tx, *, at: datetime, most: int) -> int:
+    """How many went of those that are over by their age; `most` at a time. What was revoked has no row any more."""
+    over = sa.or_(sessions.c.seen_at <= at - IDLE, sessions.c.created_at <= at - LONGEST)
+    piece = sa.select(sessions.c.id).where(over).limit(most)
+    return tx.conn.execute(sa.delete(sessions).where(sessions.c.id.in_(piece))).rowcount
 
 
 async def memberships_of(read: AsyncConnection, user_id: int) -> list[Membership]:

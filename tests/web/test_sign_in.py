@@ -219,14 +219,6 @@ async def test_a_session_ends_after_thirty_days_however_often_it_is_used(town: T
     assert not await is_in(browser)
 
 
-async def test_old_sessions_are_removed_as_somebody_signs_in(town: Town, clock: SimClock, db: Database) -> None:
-    await town.owner()
-    clock.move_to(clock.now() + IDLE)
-    await town.viewer()
-
-    assert 1 == await n_sessions(db)
-
-
 async def test_a_new_password_ends_every_session_of_its_user(town: Town, db: Database, ids: IdSource) -> None:
     owner, viewer = await town.owner(), await town.viewer()
     new = hash_of("another staple entirely")
