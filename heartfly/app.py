@@ -20,6 +20,7 @@ from sqlalchemy.exc import DatabaseError
 from heartfly import __version__
 from heartfly.accounts import commands as accounts
 from heartfly.accounts.commands import NewProject
+from heartfly.accounts.first_owner import SetupToken, has_users
 from heartfly.accounts.last_use import LastUse
 from heartfly.api.front import Front
 from heartfly.api.health import Health
@@ -59,6 +60,7 @@ from heartfly.vitals.gauges import Gauges
 from heartfly.vitals.heartbeat import Heartbeat
 from heartfly.vitals.readiness import Facts
 from heartfly.vitals.surroundings import MB, Surroundings, Thresholds
+from heartfly.web import FIRST_SEGMENTS
 
 log = logger("heartfly")
 
@@ -210,6 +212,7 @@ class App:
             instruments=count,
             reach=self._reach(),
         )
+        self.setup = SetupToken()
         gauges = Gauges(database=database, watcher=self.watcher, facts=self.facts, started_at=clock.now())
         self.front = Front(
             self.state,
@@ -228,7 +231,20 @@ class App:
                 client_address=lambda scope: client_address(scope, trusted),
                 proxied=bool(trusted),
             ),
+            pages=self._pages,
+            page_paths=FIRST_SEGMENTS,
         )
+
+    def _pages(self) -> Any:
+        from heartfly.web.pages import pages  # noqa: PLC0415 - they need the framework, as the API does
+        from heartfly.web.state import web_state  # noqa: PLC0415 - the same
+
+        return pages(web_state(self.state, self.setup))
+
+    async def is_new(self) -> bool:
+        """Nobody can sign in yet."""
+        async with self.ground.database.read() as read:
+            return not await has_users(read)
 
     def _keeps_body(self) -> bool:
         if self.surroundings.keeps_bodies():

@@ -17,13 +17,28 @@ from heartfly.core import text
 from heartfly.core.zones import zone as known_zone
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import members, projects, users
+from heartfly.db.models import members, projects, sessions, users
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
 from heartfly.sealing import Sealer, digest, new_ping_key
 
 RESERVED = frozenset(
     {
-        *("p", "setup", "sign-in", "status", "docs", "system", "account", "static", "v1", "api", "ping", "badge", "b"),
+        *(
+            "p",
+            "setup",
+            "sign-in",
+            "sign-out",
+            "status",
+            "docs",
+            "system",
+            "account",
+            "static",
+            "v1",
+            "api",
+            "ping",
+            "badge",
+            "b",
+        ),
         *("projects", "metronome", "openmeter", "otlp", "segment", "lago", "stripe", "orb", "channels"),
         *("healthz", "readyz", "metrics"),
     }
@@ -183,6 +198,8 @@ def reset_password(tx: Tx, *, email: str, password_hash: str, actor: Actor, at: 
     if user is None:
         raise NotFoundError(f"there is no user {email[:254]}")
     tx.conn.execute(sa.update(users).where(users.c.id == user.id).values(password_hash=password_hash))
+    # Whoever came in with the old password is out.
+    tx.conn.execute(sa.delete(sessions).where(sessions.c.user_id == user.id))
     for pid in tx.conn.execute(sa.select(members.c.pid).where(members.c.user_id == user.id)).scalars().all():
         record(
             tx, pid, actor=actor, action=Action.MEMBER_RESET_PASSWORD, of=f"user:{user.id}",

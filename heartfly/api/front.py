@@ -1,4 +1,4 @@
-"""The first thing a request meets: pings go straight to their door, the rest to the framework.
+"""The first thing a request meets: pings go straight to their door, the rest to the framework: the API's or the pages'.
 
 A signal must not wait for routing, sessions or validation of pages; measured, the framework's part
 is as much as all else that a ping needs. Nor must it wait for the framework to be imported: that
@@ -8,35 +8,46 @@ happens beside the first pings, and whoever asks the API meanwhile waits for it.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
 from heartfly.api.health import Health
 from heartfly.api.metrics import MetricsDoor
 from heartfly.api.ping import PingDoor, Receive, Scope, Send, is_ping
 from heartfly.api.state import ApiState
 
-if TYPE_CHECKING:
-    from heartfly.api.native import NativeApi
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Front:
-    def __init__(self, state: ApiState, *, ping: PingDoor, health: Health, metrics: MetricsDoor) -> None:
+    def __init__(
+        self,
+        state: ApiState,
+        *,
+        ping: PingDoor,
+        health: Health,
+        metrics: MetricsDoor,
+        pages: Callable[[], Application],
+        page_paths: frozenset[str],
+    ) -> None:
+        """`pages`: makes that application. `page_paths`: the first segments of the paths that are its alone."""
         self._state = state
         self._ping = ping
         self._health = health
         self._metrics = metrics
-        self._loading: asyncio.Task[NativeApi] | None = None
+        self._pages = pages
+        self._page_paths = page_paths
+        self._loading: asyncio.Task[tuple[Application, Application]] | None = None
 
-    def load(self) -> asyncio.Task[NativeApi]:
+    def load(self) -> asyncio.Task[tuple[Application, Application]]:
         """Begin to import the framework, in a thread, once."""
         if self._loading is None:
-            self._loading = asyncio.ensure_future(asyncio.to_thread(self._native))
+            self._loading = asyncio.ensure_future(asyncio.to_thread(self._both))
         return self._loading
 
-    def _native(self) -> NativeApi:
+    def _both(self) -> tuple[Application, Application]:
         from heartfly.api.native import native_api  # noqa: PLC0415 - half a second that no ping shall wait for
 
-        return native_api(self._state)
+        return native_api(self._state), self._pages()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
@@ -47,5 +58,13 @@ class Front:
         elif path == "/metrics":
             await self._metrics(scope, receive, send)
         else:
-            native = await asyncio.shield(self.load())
-            await native(scope, receive, send)
+            native, pages = await asyncio.shield(self.load())
+            await (pages if self._is_page(scope) else native)(scope, receive, send)
+
+    def _is_page(self, scope: Scope) -> bool:
+        """Of a path that nobody has, a browser is told by a page, and a program by a problem document."""
+        first = scope["path"][1:].partition("/")[0]
+        if first in self._page_paths:
+            return True
+        accepted = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+        return first != "v1" and b"text/html" in accepted

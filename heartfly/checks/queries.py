@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.core.text import SLUG
 from heartfly.core.words import Status
 from heartfly.db.models import (
     channels,
@@ -29,19 +30,24 @@ from heartfly.db.models import (
     run_metrics,
     runs,
 )
-from heartfly.errors import NotFoundError
+from heartfly.errors import AmbiguousSlugError, NotFoundError
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which checks are listed: of any of the statuses, with all of the tags, with `text` in name, slug or tags."""
+    """Which checks are listed: of any of the statuses, with all of the tags, with `text` in name, slug or tags.
+
+    `late_at`: only those that are late then; `on_time_at`: only those that are not.
+    """
 
     statuses: Collection[Status] = ()
     tags: Sequence[str] = ()
     text: str = ""
     slug: str = ""
+    late_at: datetime | None = None
+    on_time_at: datetime | None = None
 
 
 def uuid_of(text: str) -> str:
@@ -78,7 +84,48 @@ async def find_many(read: AsyncConnection, pid: int, wanted: Wanted, *, after: i
         query = query.where(_has_tag(read, tag))
     if wanted.text:
         query = query.where(_holds(wanted.text))
+    if wanted.late_at is not None:
+        query = query.where(_is_late(wanted.late_at))
+    if wanted.on_time_at is not None:
+        query = query.where(sa.func.coalesce(_is_late(wanted.on_time_at), sa.false()).is_(sa.false()))
     return [_Found._make(row) for row in await read.execute(query)]
+
+
+async def count_shown(read: AsyncConnection, pid: int, *, now: datetime) -> dict[str, int]:
+    """How many checks have each status as it is shown: one that is late counts as `late`."""
+    shown = sa.case((_is_late(now), "late"), else_=checks.c.status).label("shown")
+    query = sa.select(shown, sa.func.count().label("n")).where(checks.c.pid == pid).group_by(shown)
+    return {row.shown: row.n for row in await read.execute(query)}
+
+
+async def find_addressed(read: AsyncConnection, pid: int, text: str) -> Row[Any]:
+    """The check of a page's address: by its id, or else by its slug. NotFoundError.
+
+    AmbiguousSlugError: two checks have the slug, which a foreign API allows.
+    """
+    if UUID.fullmatch(text.lower()):
+        query = sa.select(checks).where(checks.c.pid == pid, checks.c.uuid == text.lower())
+        row: Row[Any] | None = (await read.execute(query)).first()
+        if row is not None:
+            return row
+    if not SLUG.fullmatch(text):
+        raise NotFoundError("there is no such check")
+    of_slug = sa.select(checks).where(checks.c.pid == pid, checks.c.slug == text).limit(2)
+    found = (await read.execute(of_slug)).all()
+    if not found:
+        raise NotFoundError("there is no such check")
+    if len(found) > 1:
+        raise AmbiguousSlugError(f"two checks have the slug {text}")
+    return found[0]
+
+
+def _is_late(now: datetime) -> sa.ColumnElement[bool]:
+    """The rule of core/check.py: a run under way is not lateness."""
+    return sa.and_(
+        checks.c.status.in_([Status.UP.value, Status.DEGRADED.value]),
+        checks.c.n_open_runs == 0,
+        checks.c.expected_at <= now,
+    )
 
 
 def _has_tag(read: AsyncConnection, tag: str) -> sa.ColumnElement[bool]:
@@ -106,6 +153,18 @@ async def channels_of(read: AsyncConnection, pid: int, check_ids: Collection[int
     for row in await read.execute(query):
         found[row.check_id].append(row.uuid)
     return found
+
+
+async def named_channels_of(read: AsyncConnection, pid: int, check_id: int) -> list[tuple[str, str]]:
+    """Public id and name of each channel of one check, in the order in which they were made."""
+    joined = sa.and_(channels.c.pid == check_channels.c.pid, channels.c.id == check_channels.c.channel_id)
+    query = (
+        sa.select(channels.c.uuid, channels.c.name)
+        .join(check_channels, joined)
+        .where(check_channels.c.pid == pid, check_channels.c.check_id == check_id)
+        .order_by(channels.c.id)
+    )
+    return [(row.uuid, row.name) for row in await read.execute(query)]
 
 
 # --- history, newest first ---------------------------------------------------------------------------

@@ -81,6 +81,7 @@ async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, app.stop.set)
     await app.start()
+    setup = f"{app.base_url}/setup?token={app.setup.secret}" if await app.is_new() else ""
     limits = ServerLimits(
         receive_deadline_s=settings.receive_deadline_s,
         max_connections=settings.max_connections or None,
@@ -97,7 +98,7 @@ async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], 
             sockets=sockets,
             limits=limits,
             stop=app.stop,
-            on_listening=lambda: _listening(app, new),
+            on_listening=lambda: _listening(app, new, setup),
             on_turned_away=app.turned_away,
         )
     finally:
@@ -118,17 +119,19 @@ def _ended(app: App, task: asyncio.Future[None]) -> None:
         app.stop.set()
 
 
-def _listening(app: App, new: NewProject | None) -> None:
+def _listening(app: App, new: NewProject | None, setup: str) -> None:
     app.front.load()
     database = "postgresql" if app.ground.database.on_postgres else "sqlite"
     data = str(app.ground.settings.data.dir)
     line("start", version=__version__, database=database, address=app.base_url, data=data)
-    _say_hello(app, new)
+    _say_hello(app, new, setup)
 
 
-def _say_hello(app: App, new: NewProject | None) -> None:
+def _say_hello(app: App, new: NewProject | None, setup: str) -> None:
     base = app.base_url
     click.echo(f"Heartfly {__version__} listens on {base}  (data in {app.ground.settings.data.dir})")
+    if setup:
+        click.echo(f"\nNobody can sign in yet. Open this once, to become the first administrator:\n\n    {setup}\n")
     if new is not None:
         click.echo(
             "\nYour first ping, from any job:\n\n"

@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from heartfly.accounts.sessions import remove_ended
 from heartfly.db.changes import Tx
 from heartfly.db.ids import first_id
 from heartfly.db.models import (
@@ -159,7 +160,7 @@ def _forget(tx: Tx, pid: int, alert_ids: Sequence[int]) -> int:
 
 
 def _of_ourselves(tx: Tx, work: Work, kept: Kept) -> int:
-    """Runs of our jobs, lives of processes that were accounted for, and time in which none of them heard."""
+    """Runs of our jobs, ended sessions, lives of processes that were accounted for, and time in which none heard."""
     runs_of_jobs = (
         sa.select(job_runs.c.pid, job_runs.c.job_id, job_runs.c.slot_at)
         .where(job_runs.c.end_pinged_at < work.now - kept.history.run_age)
@@ -167,6 +168,7 @@ def _of_ourselves(tx: Tx, work: Work, kept: Kept) -> int:
     )
     names = sa.tuple_(job_runs.c.pid, job_runs.c.job_id, job_runs.c.slot_at)
     n = tx.conn.execute(sa.delete(job_runs).where(names.in_(runs_of_jobs))).rowcount
+    n += remove_ended(tx, at=work.now, most=PIECE)
     lives = (
         sa.select(nodes.c.id)
         .where(nodes.c.fenced_at.is_not(None), nodes.c.beat_at < work.now - NODES_KEPT)

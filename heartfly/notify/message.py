@@ -20,6 +20,8 @@ from heartfly.notify.sentences import Tone
 from heartfly.notify.text import one_line
 
 SLUG_LIMIT = 100
+NEW = "new"
+"""The form for a new check stands at that address: a check of this slug is linked by its id."""
 MOST_NAMED = 100
 """A message names so many subjects; what is beyond them is counted."""
 DUPLICATE_NOTE = "You may have had this message already: the first try to send it was cut off."
@@ -90,7 +92,7 @@ def link_to(alert: Alert, base_url: str) -> str:
     if alert.channel is not None:
         return f"{project_link(alert, base_url)}/channels/{quote(alert.channel.uuid, safe='')}"
     if alert.check is not None:
-        slug = alert.check.slug if len(alert.check.slug) <= SLUG_LIMIT else ""
+        slug = alert.check.slug if len(alert.check.slug) <= SLUG_LIMIT and alert.check.slug != NEW else ""
         return f"{project_link(alert, base_url)}/checks/{quote(slug or alert.check.uuid, safe='')}"
     return f"{project_link(alert, base_url)}/checks"
 

@@ -25,6 +25,7 @@ from heartfly.db.models import (
     ping_bodies,
     projects,
     runs,
+    sessions,
 )
 from heartfly.jobs.retention import Kept, sweeping
 from heartfly.pings.prune import Keep
@@ -166,6 +167,22 @@ async def test_of_ourselves_go_old_lives_gaps_and_runs_of_jobs(world: World, sho
     assert 3 == (await swept(shop, T0 + 402 * DAY))["others"]
     assert [2] == [row.id for row in await world._all(sa.select(nodes.c.id))]
     assert 1 == await n_rows(world, job_runs)
+
+
+async def test_sessions_that_are_over_go_and_one_that_is_used_stays(world: World, shop: Workshop) -> None:
+    at = T0 + 40 * DAY
+    by_ages = {1: (31 * DAY, MINUTE), 2: (2 * DAY, DAY), 3: (29 * DAY, DAY - MINUTE), 4: (MINUTE, MINUTE)}
+
+    def past(tx: Tx) -> None:
+        for n, (made, used) in by_ages.items():
+            values = {"user_id": 1, "token_hash": f"hash {n}", "created_at": at - made, "seen_at": at - used}
+            tx.conn.execute(sa.insert(sessions).values(values | {"id": n, "ip": "192.0.2.7", "agent": "Browser"}))
+
+    await world.db.write(past)
+
+    assert {"others": 2} == await swept(shop, at)
+
+    assert [3, 4] == sorted(row.id for row in await world._all(sa.select(sessions.c.id)))
 
 
 async def test_the_audit_and_flips_are_never_touched(world: World, shop: Workshop) -> None:

@@ -199,6 +199,11 @@ def test_a_slug_too_long_for_a_link_gives_way_to_the_id() -> None:
     assert told(alert).link.endswith(f"/checks/{CHECK.uuid}")
 
 
+def test_a_check_whose_slug_is_the_address_of_a_form_is_linked_by_its_id() -> None:
+    alert = replace(examples.MISSED, check=replace(CHECK, slug="new"))
+    assert told(alert).link.endswith(f"/checks/{CHECK.uuid}")
+
+
 def test_a_ping_address_in_anything_that_people_or_jobs_wrote_is_hidden() -> None:
     secret = "9c0e4c35-8a51-4a52-8d6e-9a0b7f1c2d3e"
     address = f"see https://heartfly.example.com/ping/{secret} for"

@@ -4,7 +4,7 @@ can forget its tenant and a distributed PostgreSQL can shard by it.
 alembic/versions/ must make exactly these; a test compares them on both databases.
 """
 
-from heartfly.db.models.accounts import api_keys, members, projects, users
+from heartfly.db.models.accounts import api_keys, members, projects, sessions, users
 from heartfly.db.models.audit import audit
 from heartfly.db.models.base import metadata
 from heartfly.db.models.checks import check_channels, check_days, check_versions, checks, flips, run_metrics, runs
@@ -44,5 +44,6 @@ __all__ = [
     "projects",
     "run_metrics",
     "runs",
+    "sessions",
     "users",
 ]

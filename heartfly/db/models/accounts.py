@@ -1,8 +1,8 @@
-"""People, projects and keys."""
+"""People and their sessions, projects and keys."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Table, Text, UniqueConstraint
 
 from heartfly.db.models.base import key, metadata, pid
 from heartfly.db.types import Bytes, Json, UtcInstant
@@ -17,6 +17,19 @@ users = Table(
     Column("zone", Text, nullable=False),
     Column("created_at", UtcInstant, nullable=False),
     UniqueConstraint("email_norm"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    key("id"),
+    Column("user_id", BigInteger, nullable=False, index=True),
+    Column("token_hash", Text, nullable=False),
+    Column("created_at", UtcInstant, nullable=False),
+    Column("seen_at", UtcInstant, nullable=False, index=True),
+    Column("ip", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    UniqueConstraint("token_hash"),
 )
 
 projects = Table(

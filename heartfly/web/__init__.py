@@ -1,0 +1,7 @@
+"""The pages that people see: a door like the API, with forms instead of keys. It decides nothing.
+
+Every page works without JavaScript; a form posts, and is answered with a redirect or with itself and what is wrong.
+"""
+
+FIRST_SEGMENTS = frozenset({"", "p", "setup", "sign-in", "sign-out", "account", "static"})
+"""Of the paths that are pages' for whoever asks."""

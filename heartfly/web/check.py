@@ -1,0 +1,143 @@
+"""One check: how it is and why, how to ping it, what came of it, and what can be done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from litestar import MediaType, Response, get, post
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.api.v1.wire import schedule_text
+from heartfly.checks import commands, history, queries
+from heartfly.checks.explained import explained
+from heartfly.checks.turn import in_turn
+from heartfly.db.changes import Tx
+from heartfly.errors import AmbiguousSlugError, NotFoundError
+from heartfly.web.checks import shown_status
+from heartfly.web.request import FOR_WRITERS, PageRequest
+from heartfly.web.sign_in import to
+from heartfly.web.snippets import snippets
+
+PER_LIST = 20
+_LARGEST = 2**63 - 1
+_LONGEST_SHOWN = 100_000
+
+
+@get("/p/{project:str}/checks/{check:str}")
+async def show(request: PageRequest) -> Response[bytes]:
+    """By slug or id. A slug that two checks have leads to both."""
+    api, pid, now = request.api, request.project.pid, request.api.clock.now()
+    async with api.database.read() as read:
+        try:
+            found = await _check(request, read)
+        except AmbiguousSlugError:
+            return to(request, _list_path(request), query=urlencode({"q": request.path_value("check")}))
+        told = await explained(read, pid, found.uuid, now=now)
+        row = told.row
+        channels = await queries.named_channels_of(read, pid, row.id)
+        history_of: dict[str, Any] = {
+            "runs": await queries.runs_of(read, pid, row.id, before=None, limit=PER_LIST),
+            "pings": await queries.pings_of(read, pid, row.id, before=None, limit=PER_LIST),
+            "flips": await queries.flips_of(read, pid, row.id, before=None, limit=PER_LIST),
+        }
+    url = f"{api.base_url}/ping/{row.ping_uuid}" if request.project.may_write else ""
+    return await request.page(
+        "check.html",
+        check=row,
+        shown=shown_status(row, now),
+        told=told,
+        schedule=schedule_text(row),
+        channels=channels,
+        ping_url=url,
+        snippets=snippets(url) if url else [],
+        **history_of,
+    )
+
+
+@post("/p/{project:str}/checks/{check:str}/pause", status_code=200)
+async def pause_check(request: PageRequest) -> Response[bytes]:
+    return await _changed(request, commands.pause)
+
+
+@post("/p/{project:str}/checks/{check:str}/resume", status_code=200)
+async def resume_check(request: PageRequest) -> Response[bytes]:
+    return await _changed(request, commands.resume)
+
+
+@get("/p/{project:str}/checks/{check:str}/delete", opt=FOR_WRITERS)
+async def ask_to_delete(request: PageRequest) -> Response[bytes]:
+    async with request.api.database.read() as read:
+        row = await _check(request, read)
+    return await request.page("delete_check.html", check=row, wrong="")
+
+
+@post("/p/{project:str}/checks/{check:str}/delete", status_code=200)
+async def delete_check(request: PageRequest) -> Response[bytes]:
+    """Its history goes with it, so its name is asked for."""
+    api, pid, actor, form = request.api, request.project.pid, request.actor, await request.sent()
+    async with api.database.read() as read:
+        row = await _check(request, read)
+    if form["name"].strip() != row.name:
+        wrong = "That is not its name; nothing was deleted."
+        return await request.page("delete_check.html", status=422, check=row, wrong=wrong)
+    at = api.clock.now()
+    gone = await api.database.write(lambda tx: commands.delete(tx, pid, row.uuid, at=at, ids=api.ids, actor=actor))
+    await history.remove(api.database, pid, gone)
+    return to(request, _list_path(request))
+
+
+@get("/p/{project:str}/checks/{check:str}/events/{n:str}")
+async def show_ping(request: PageRequest) -> Response[bytes]:
+    """One ping, and what it said, line by line."""
+    pid, n = request.project.pid, _number(request.path_value("n"))
+    async with request.api.database.read() as read:
+        row = await _check(request, read)
+        found = await queries.pings_of(read, pid, row.id, before=n + 1, limit=1)
+        if not found or found[0].n != n:
+            raise NotFoundError("there is no such ping, or it is not kept any more")
+        ping = found[0]
+        body = await queries.ping_body(read, pid, row.id, n) if ping.has_body else b""
+    text = body.decode("utf-8", "replace")[:_LONGEST_SHOWN]
+    return await request.page("ping.html", check=row, ping=ping, lines=text.splitlines(), kept=len(body))
+
+
+@get("/p/{project:str}/checks/{check:str}/events/{n:str}/body", media_type=MediaType.TEXT)
+async def ping_body(request: PageRequest) -> Response[bytes]:
+    """The bytes as they came, cut to what is kept. Never anything that a browser would run."""
+    pid, n = request.project.pid, _number(request.path_value("n"))
+    async with request.api.database.read() as read:
+        row = await _check(request, read)
+        body = await queries.ping_body(read, pid, row.id, n)
+    headers = {"Content-Security-Policy": "default-src 'none'; sandbox", "Content-Disposition": "inline"}
+    return Response(body, media_type=MediaType.TEXT, headers=headers)
+
+
+async def _changed(request: PageRequest, command: Callable[..., None]) -> Response[bytes]:
+    api, pid, actor = request.api, request.project.pid, request.actor
+    async with api.database.read() as read:
+        uuid: str = (await _check(request, read)).uuid
+
+    def work(tx: Tx, at: datetime) -> None:
+        command(tx, pid, uuid, at=at, ids=api.ids, actor=actor)
+
+    await in_turn(api.database, api.clock, work)
+    return to(request, f"{_list_path(request)}/{uuid}")
+
+
+async def _check(request: PageRequest, read: AsyncConnection) -> Row[Any]:
+    return await queries.find_addressed(read, request.project.pid, request.path_value("check"))
+
+
+def _list_path(request: PageRequest) -> str:
+    return f"/p/{request.project.slug}/checks"
+
+
+def _number(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+    if not 0 < number < _LARGEST:
+        raise NotFoundError("there is no such ping, or it is not kept any more")
+    return number

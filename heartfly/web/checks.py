@@ -1,0 +1,166 @@
+"""The list of checks: is anything wrong, and where? Filters stand in the address, so that a view can be sent on.
+
+Up to 1,000 checks are shown whole, the worst first. More come in pages, in the order in which they were made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from litestar import Response, get
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.accounts.queries import project_of
+from heartfly.api.paging import cursor_of, cut, place
+from heartfly.api.v1.wire import schedule_text
+from heartfly.checks import queries
+from heartfly.checks.queries import Wanted
+from heartfly.core import text
+from heartfly.core.words import Status
+from heartfly.errors import InvalidValueError
+from heartfly.web.request import PageRequest
+from heartfly.web.sign_in import to
+from heartfly.web.snippets import first_ping
+
+WHOLE = 1_000
+PAGE = 500
+SHOWN = ("down", "late", "degraded", "new", "up", "paused")
+"""The worst first. `late` is shown, never stored."""
+
+_ORDER = {word: i for i, word in enumerate(SHOWN)}
+_WATCHED = frozenset({Status.UP.value, Status.DEGRADED.value})
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    uuid: str
+    name: str
+    shown: str
+    is_running: bool
+    since: datetime
+    tags: Sequence[str]
+    schedule: str
+    last_ping_at: datetime | None
+    expected_at: datetime | None
+    schedule_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    word: str
+    n: int
+    is_on: bool
+    query: str
+    """What the address becomes by choosing it, or by letting it go."""
+
+
+def shown_status(row: Any, now: datetime) -> str:
+    """A run under way is no lateness: the rule of core/check.py."""
+    late = row.status in _WATCHED and not row.n_open_runs and row.expected_at is not None and row.expected_at <= now
+    return "late" if late else str(row.status)
+
+
+@get("/p/{project:str}")
+async def of_project(request: PageRequest) -> Response[bytes]:
+    return to(request, f"/p/{request.project.slug}/checks")
+
+
+@get("/p/{project:str}/checks")
+async def list_checks(request: PageRequest) -> Response[bytes]:
+    asked, pid, now = request.query_params, request.project.pid, request.api.clock.now()
+    q, tag, status = asked.get("q", "").strip(), asked.get("tag", "").strip(), asked.get("status", "")
+    try:
+        wanted, after = _wanted(q, tag, status, now), place(asked.get("after"), "page", 1)
+    except InvalidValueError as error:
+        blank = _NOTHING | {"wrong": error.message, "q": q[:200], "tag": tag[:50]}
+        return await request.page("checks.html", status=422, **blank)
+    async with request.api.database.read() as read:
+        counts = await queries.count_shown(read, pid, now=now)
+        rows, following = await _rows(read, pid, wanted, after[0] if after else None)
+        ping_key = await _first_ping(request, read) if not counts else ""
+    lines = [_line(row, now) for row in rows]
+    if following is None and after is None:
+        lines.sort(key=lambda line: (_ORDER[line.shown], line.name.casefold(), line.uuid))
+    kept = {name: value for name, value in (("q", q), ("tag", tag), ("status", status)) if value}
+    return await request.page(
+        "checks.html",
+        wrong="",
+        lines=lines,
+        n_all=sum(counts.values()),
+        chips=_chips(counts, kept),
+        n_down=counts.get("down", 0),
+        following=urlencode(kept | {"after": following}) if following else "",
+        is_later=after is not None,
+        ping_key=ping_key,
+        first_ping=first_ping(request.api.base_url, ping_key),
+        q=q,
+        tag=tag,
+        status_word=status,
+        first_query=urlencode(kept),
+    )
+
+
+_NOTHING: dict[str, Any] = {
+    "lines": [], "n_all": 0, "n_down": 0, "following": "", "is_later": False, "ping_key": "", "first_ping": "",
+    "first_query": "", "chips": [], "status_word": "",
+}  # fmt: skip
+
+
+def _wanted(q: str, tag: str, status: str, now: datetime) -> Wanted:
+    if status and status not in _ORDER:
+        raise InvalidValueError("status", f"must be one of {', '.join(SHOWN)}")
+    late = status == "late"
+    return Wanted(
+        statuses=[Status(status)] if status and not late else (),
+        tags=[text.one_line(tag, field="tag", most=50)] if tag else (),
+        text=text.one_line(q, field="q", most=200),
+        late_at=now if late else None,
+        on_time_at=now if status in _WATCHED else None,
+    )
+
+
+async def _rows(read: AsyncConnection, pid: int, wanted: Wanted, after: int | None) -> tuple[Sequence[Any], str | None]:
+    """All of them if they are few; else a page, and the place of the next."""
+    if after is None:
+        rows = await queries.find_many(read, pid, wanted, after=None, limit=WHOLE + 1)
+        if len(rows) <= WHOLE:
+            return rows, None
+        return cut(rows, PAGE, lambda row: cursor_of("page", row.id))
+    rows = await queries.find_many(read, pid, wanted, after=after, limit=PAGE + 1)
+    return cut(rows, PAGE, lambda row: cursor_of("page", row.id))
+
+
+async def _first_ping(request: PageRequest, read: AsyncConnection) -> str:
+    """The project's ping key, for who may write: with it the first ping makes its check."""
+    if not request.project.may_write:
+        return ""
+    row = await project_of(read, request.project.pid)
+    return request.api.sealer.open(row.ping_key_enc).decode()
+
+
+def _line(row: Any, now: datetime) -> Line:
+    return Line(
+        uuid=row.uuid,
+        name=row.name,
+        shown=shown_status(row, now),
+        is_running=row.n_open_runs > 0,
+        since=row.status_since,
+        tags=row.tags,
+        schedule=schedule_text(row),
+        last_ping_at=row.last_ping_at,
+        expected_at=row.expected_at,
+        schedule_error=row.schedule_error,
+    )
+
+
+def _chips(counts: Mapping[str, int], kept: Mapping[str, str]) -> list[Chip]:
+    on, rest = kept.get("status"), {name: value for name, value in kept.items() if name != "status"}
+    return [
+        Chip(word, counts.get(word, 0), word == on, urlencode(rest if word == on else rest | {"status": word}))
+        for word in SHOWN
+        if counts.get(word) or word == on
+    ]

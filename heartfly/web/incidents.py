@@ -1,0 +1,98 @@
+"""Incidents: which there were, what happened in one, who was told, and what people say about it."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from litestar import Response, get, post
+
+from heartfly.api.paging import cursor_of, cut, place_in_time
+from heartfly.checks.rows import run_of
+from heartfly.core.incident import Incident, facts
+from heartfly.core.words import IncidentEnd
+from heartfly.db.types import micros
+from heartfly.errors import ConflictError, InvalidValueError
+from heartfly.incidents import commands, queries
+from heartfly.web.request import PageRequest
+from heartfly.web.sign_in import to
+
+PAGE = 50
+
+
+@get("/p/{project:str}/incidents")
+async def list_incidents(request: PageRequest) -> Response[bytes]:
+    state = request.query_params.get("state", "")
+    is_open = {"open": True, "closed": False}.get(state)
+    before = place_in_time(request.query_params.get("before"), "incidents")
+    async with request.api.database.read() as read:
+        rows = await queries.find_many(read, request.project.pid, is_open=is_open, before=before, limit=PAGE + 1)
+    page, following = cut(rows, PAGE, lambda row: cursor_of("incidents", micros(row.opened_at), row.id))
+    kept = {"state": state} if is_open is not None else {}
+    older = urlencode(kept | {"before": following}) if following else ""
+    return await request.page("incidents.html", incidents=page, state=kept.get("state", ""), older=older)
+
+
+@get("/p/{project:str}/incidents/{incident:str}")
+async def show(request: PageRequest) -> Response[bytes]:
+    return await _told(request)
+
+
+@post("/p/{project:str}/incidents/{incident:str}/acknowledge", status_code=200)
+async def acknowledge(request: PageRequest) -> Response[bytes]:
+    api, pid, uuid, actor = request.api, request.project.pid, request.path_value("incident"), request.actor
+    at = api.clock.now()
+    try:
+        await api.database.write(lambda tx: commands.acknowledge(tx, pid, uuid, at=at, actor=actor.name))
+    except ConflictError:
+        return await _told(request, status=409, wrong="It was closed before anybody acknowledged it.")
+    return _back(request)
+
+
+@post("/p/{project:str}/incidents/{incident:str}/comments", status_code=200)
+async def comment(request: PageRequest) -> Response[bytes]:
+    api, pid, uuid, actor = request.api, request.project.pid, request.path_value("incident"), request.actor
+    at, said = api.clock.now(), (await request.sent())["text"]
+    try:
+        await api.database.write(lambda tx: commands.comment(tx, pid, uuid, said, at=at, actor=actor.name, ids=api.ids))
+    except InvalidValueError as error:
+        return await _told(request, status=422, wrong=f"The comment {error.message}.", said=said)
+    except ConflictError as error:
+        return await _told(request, status=409, wrong=f"{error}.", said=said)
+    return _back(request)
+
+
+async def _told(request: PageRequest, *, status: int = 200, wrong: str = "", said: str = "") -> Response[bytes]:
+    pid = request.project.pid
+    async with request.api.database.read() as read:
+        row = await queries.find(read, pid, request.path_value("incident"))
+        flips = await queries.flips_of(read, row)
+        run = await queries.run_of(read, flips[0]) if flips else None
+        told = await queries.told_of(read, pid, flips)
+        notes = await queries.notes_of(read, pid, row.id)
+    return await request.page(
+        "incident.html",
+        status=status,
+        incident=row,
+        facts=facts(_value(row), run_of(run) if run is not None else None),
+        told=told,
+        notes=notes,
+        wrong=wrong,
+        said=said,
+    )
+
+
+def _back(request: PageRequest) -> Response[bytes]:
+    return to(request, f"/p/{request.project.slug}/incidents/{request.path_value('incident').lower()}")
+
+
+def _value(row: Any) -> Incident:
+    return Incident(
+        opened_at=row.opened_at,
+        explain=row.explain,
+        closed_at=row.closed_at,
+        ended_by=IncidentEnd(row.ended_by) if row.ended_by else None,
+        disproved=row.disproved,
+        acked_at=row.acked_at,
+        acked_by=row.acked_by,
+    )

@@ -1,0 +1,169 @@
+"""All pages as one ASGI application: its routes, and what holds for every one of them.
+
+Headers that keep a browser from running, framing, storing or telling anything; bodies up to 64 KiB; errors that look
+like the house; one log line a request. What a page shows stands in the file that its handler is in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+from urllib.parse import quote
+
+from litestar import Litestar, Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+
+from heartfly.api import problems
+from heartfly.clock import Clock
+from heartfly.errors import HeartflyError
+from heartfly.instruments import Instruments
+from heartfly.logs import line
+from heartfly.web import account, channels, check, checks, incidents, new_check, setup, sign_in
+from heartfly.web.request import HTML, PageRequest, SignInNeededError, guard
+from heartfly.web.state import WebState
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MAX_BODY = 64 * 1024
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"cache-control": b"no-store",
+    # Not `no-referrer`: browsers then hide from us, too, where a form comes from.
+    b"referrer-policy": b"same-origin",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"permissions-policy": b"camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    b"content-security-policy": (
+        b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+        b"frame-ancestors 'none'"
+    ),
+}
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
+
+HANDLERS = (
+    sign_in.home,
+    sign_in.static_file,
+    sign_in.show,
+    sign_in.sign_in,
+    sign_in.sign_out,
+    setup.show,
+    setup.finish,
+    account.security,
+    account.revoke_session,
+    account.revoke_others,
+    checks.of_project,
+    checks.list_checks,
+    new_check.show,
+    new_check.create,
+    check.show,
+    check.pause_check,
+    check.resume_check,
+    check.ask_to_delete,
+    check.delete_check,
+    check.show_ping,
+    check.ping_body,
+    incidents.list_incidents,
+    incidents.show,
+    incidents.acknowledge,
+    incidents.comment,
+    channels.list_channels,
+    channels.show_new,
+    channels.create,
+    channels.show,
+    channels.send_test,
+    channels.ask_to_delete,
+    channels.delete_channel,
+)
+
+
+def pages(state: WebState) -> Pages:
+    def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        return _wrong(state, request, error)
+
+    framework = Litestar(
+        route_handlers=list(HANDLERS),
+        guards=[guard],
+        state=State({"web": state}),
+        request_class=PageRequest,
+        request_max_body_size=MAX_BODY,
+        exception_handlers={HeartflyError: on_error, HTTPException: on_error, Exception: on_error},
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+    )
+    return Pages(framework, state.api.clock, state.api.instruments, is_https=state.is_https)
+
+
+def _wrong(state: WebState, request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The page for any exception; the same mapping as the API's."""
+    if isinstance(error, SignInNeededError):
+        asked = f"?next={quote(error.path, safe='')}" if error.path else ""
+        return Response(b"", status_code=303, headers={"Location": f"{state.root}/sign-in{asked}"}, media_type=HTML)
+    told = problems.answer(request, error)
+    problem = told.content
+    context = {
+        "me": request.scope.get("web_session"),
+        "project": request.scope.get("web_project"),
+        "projects": request.scope.get("web_memberships", []),
+        "form_token": "",
+        "path": "",
+        "problem": problem,
+        "detail": problem.detail[:1].upper() + problem.detail[1:],
+    }
+    headers = {name: value for name, value in told.headers.items() if name.lower() != "www-authenticate"}
+    return Response(
+        state.renderer.now("error.html", context), status_code=problem.status, media_type=HTML, headers=headers
+    )
+
+
+class Pages:
+    """Around the framework: headers that every answer has, answers to HEAD, and the canonical line."""
+
+    def __init__(self, framework: Litestar, clock: Clock, instruments: Instruments, *, is_https: bool) -> None:
+        self.framework = framework
+        self._clock = clock
+        self._instruments = instruments
+        self._headers = _HEADERS | (dict([_HSTS]) if is_https else {})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method, started, status = scope["method"], self._clock.monotonic(), 0
+        is_head = method == "HEAD"
+        asked = {**scope, "method": "GET"} if is_head else dict(scope)
+
+        async def send_on(message: dict[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                # A list of its own for each answer: what is appended to a shared one is sent to the next caller.
+                given = list(message["headers"])
+                names = {name.lower() for name, _ in given}
+                given += [(name, value) for name, value in self._headers.items() if name not in names]
+                message = {**message, "headers": given}
+            elif is_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        # The framework spells the same ASGI shapes as typed dictionaries.
+        application = cast("Application", self.framework)
+        try:
+            await application(asked, receive, send_on)
+        finally:
+            took = self._clock.monotonic() - started
+            session, project, route = asked.get("web_session"), asked.get("web_project"), asked.get("path_template", "")
+            known = method if method in _METHODS else "other"
+            self._instruments.request(known, route or "none", status, took)
+            line(
+                "page",
+                method=method,
+                route=route,
+                status=status,
+                took_ms=round(took * 1000, 3),
+                user=str(session.user_id) if session is not None else "",
+                project=project.slug if project is not None else "",
+            )

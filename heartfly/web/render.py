@@ -1,0 +1,60 @@
+"""Templates to pages. Everything that is put into one is escaped, unless a macro of ours made it.
+
+A page is made in a thread: a long list takes tens of milliseconds, which no ping shall wait for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from heartfly import __version__
+from heartfly.web.files import Files
+
+WORTH_PACKING = 1_000
+
+# What HTML cannot hold at all, or shows as nothing.
+_UNSHOWN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
+
+
+class Renderer:
+    def __init__(self, files: Files, root: str) -> None:
+        self._environment = Environment(
+            loader=PackageLoader("heartfly.web"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.globals |= {"file": files.url, "root": root, "version": __version__}
+        self._environment.filters |= {"segment": segment, "shown": shown}
+
+    async def page(self, template: str, context: Mapping[str, Any], *, pack: bool) -> tuple[bytes, bool]:
+        """The page, and whether it is packed by gzip: if `pack`, and worth it."""
+        return await asyncio.to_thread(self._page, template, context, pack)
+
+    def _page(self, template: str, context: Mapping[str, Any], pack: bool) -> tuple[bytes, bool]:  # noqa: FBT001 - by asyncio
+        made = self.now(template, context)
+        if pack and len(made) > WORTH_PACKING:
+            return gzip.compress(made, 5), True
+        return made, False
+
+    def now(self, template: str, context: Mapping[str, Any]) -> bytes:
+        return self._environment.get_template(template).render(context).encode(errors="replace")
+
+
+def segment(text: str) -> str:
+    """A part of a path of ours."""
+    return quote(text, safe="")
+
+
+def shown(text: str) -> str:
+    """Text from outside, with a sign in the place of each character that no page can show."""
+    return _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -1,0 +1,199 @@
+"""A request for a page: who is signed in, in which project and as what, and the form that was sent.
+
+The guard here runs before every handler: without a word to the contrary a page is for people who are signed in, a page
+of a project for its members, and whatever is sent or only writers need for those who may write. Nobody can forget it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+from litestar import Request, Response
+from litestar.connection import ASGIConnection
+from litestar.datastructures import State
+from litestar.handlers.base import BaseRouteHandler
+
+from heartfly.accounts.sessions import EVERY, Membership, Session, memberships_of, seen, session_of
+from heartfly.api.state import ApiState
+from heartfly.audit.record import Actor
+from heartfly.db.group_commit import Priority
+from heartfly.errors import ForbiddenError, HeartflyError, InvalidValueError, NotFoundError
+from heartfly.logs import logger
+from heartfly.web import cookie, origin
+from heartfly.web.state import WebState
+from heartfly.web.times import Times, lasted
+
+log = logger("heartfly.web")
+
+FOR_ALL = {"for_all": True}
+"""Also for who is not signed in."""
+FOR_WRITERS = {"for_writers": True}
+"""A page that only those need who may change something."""
+OF_ONESELF = {"of_oneself": True}
+"""What is sent changes nothing of a project's."""
+
+HTML = "text/html"
+_MOST_FIELDS = 200
+_FORM = "application/x-www-form-urlencoded"
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class SignInNeededError(HeartflyError):
+    """Nobody is signed in. `path`: where he wanted to go; empty when it was something to send."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("sign in first")
+        self.path = path
+
+
+class Form:
+    """The fields as they were sent, each as text; one that was not sent is empty."""
+
+    def __init__(self, raw: bytes = b"") -> None:
+        try:
+            pairs = parse_qsl(
+                raw.decode("utf-8", "replace"), keep_blank_values=True, errors="replace", max_num_fields=_MOST_FIELDS
+            )
+        except ValueError:
+            raise InvalidValueError("", "the form has too many fields") from None
+        self._values: dict[str, str] = dict(reversed(pairs))
+
+    def __getitem__(self, name: str) -> str:
+        return self._values.get(name, "")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+
+class PageRequest(Request[None, None, State]):
+    @property
+    def web(self) -> WebState:
+        state: WebState = self.scope["litestar_app"].state.web
+        return state
+
+    @property
+    def api(self) -> ApiState:
+        return self.web.api
+
+    @property
+    def place(self) -> str:
+        """Where it comes from, by the peer and the proxies that are trusted."""
+        return self.api.client_address(self.scope)[0]
+
+    @property
+    def token(self) -> str:
+        return cookie.token_in(self.headers.get("cookie", ""), is_https=self.web.is_https)
+
+    @property
+    def visitor(self) -> Session | None:
+        """Of a page that is for all: who is signed in, if anybody is."""
+        session: Session | None = self.scope.get("web_session")  # type: ignore[assignment] # our own
+        return session
+
+    @property
+    def who(self) -> Session:
+        session: Session = self.scope["web_session"]  # type: ignore[typeddict-item] # our own
+        return session
+
+    @property
+    def memberships(self) -> list[Membership]:
+        found: list[Membership] = self.scope.get("web_memberships", [])  # type: ignore[assignment] # our own
+        return found
+
+    @property
+    def project(self) -> Membership:
+        membership: Membership = self.scope["web_project"]  # type: ignore[typeddict-item] # our own
+        return membership
+
+    @property
+    def actor(self) -> Actor:
+        """Who will have changed what this request changes."""
+        return Actor(f"user:{self.who.email}", self.place or None)
+
+    @property
+    def accepts_gzip(self) -> bool:
+        return "gzip" in self.headers.get("accept-encoding", "")
+
+    def path_value(self, name: str) -> str:
+        return str(self.path_params[name])
+
+    async def sent(self) -> Form:
+        if self.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
+            return Form()
+        return Form(await self.body())
+
+    async def page(self, template: str, *, status: int = 200, **context: Any) -> Response[bytes]:
+        """A page of the house, with what every template may ask for."""
+        who = self.scope.get("web_session")
+        known: dict[str, Any] = {
+            "me": who,
+            "project": self.scope.get("web_project"),
+            "projects": self.memberships,
+            "form_token": origin.form_token(self.token) if who is not None else "",
+            "t": Times(self.api.clock.now(), getattr(who, "zone", "UTC")),
+            "lasted": lasted,
+            "path": self.scope["path"],
+            "is_https": self.web.is_https,
+        }
+        made, is_packed = await self.web.renderer.page(template, known | context, pack=self.accepts_gzip)
+        headers = {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if is_packed else {})
+        return Response(made, status_code=status, media_type=HTML, headers=headers)
+
+
+async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Raises what stands between this request and its page; else leaves the session and the project in the scope."""
+    assert isinstance(connection, PageRequest)
+    request, opt = connection, handler.opt
+    is_sent = request.scope["method"] not in _READING
+    if is_sent and not origin.is_ours(request.headers, request.api.base_url):
+        raise ForbiddenError(
+            "this form was not sent from a page of this Heartfly; open the page here, and send it again"
+        )
+    session = await _signed_in(request)
+    request.scope["web_session"] = session  # type: ignore[typeddict-unknown-key]
+    if opt.get("for_all"):
+        return
+    if session is None:
+        raise SignInNeededError("" if is_sent else _asked(request))
+    if is_sent and not origin.is_form_token((await request.sent())["form_token"], request.token):
+        raise ForbiddenError("this form is of another session; open the page again, and send it anew")
+    _demand(request, writes=bool(opt.get("for_writers")) or (is_sent and not opt.get("of_oneself")))
+
+
+async def _signed_in(request: PageRequest) -> Session | None:
+    token = request.token
+    if not token:
+        return None
+    api = request.api
+    now = api.clock.now()
+    async with api.database.read() as read:
+        session = await session_of(read, token, now=now)
+        if session is None:
+            return None
+        request.scope["web_memberships"] = await memberships_of(read, session.user_id)  # type: ignore[typeddict-unknown-key]
+    if now - session.seen_at >= EVERY:
+        try:
+            await api.database.write(lambda tx: seen(tx, session.id, at=now), priority=Priority.BULK)
+        except HeartflyError as error:
+            log.warning("session_seen", error=str(error))  # the page is served all the same
+    return session
+
+
+def _demand(request: PageRequest, *, writes: bool) -> None:
+    slug = request.path_params.get("project")
+    if slug is None:
+        return
+    project = next((one for one in request.memberships if one.slug == slug), None)
+    if project is None:
+        raise NotFoundError("there is nothing at this address")
+    request.scope["web_project"] = project  # type: ignore[typeddict-unknown-key]
+    if writes and not project.may_write:
+        raise ForbiddenError("you may look at this project, but not change it; ask one of its owners")
+
+
+def _asked(request: PageRequest) -> str:
+    query = request.scope["query_string"].decode("latin-1")
+    return (
+        request.web.root + quote(request.scope["path"], safe="/") + (f"?{quote(query, safe='=&%+')}" if query else "")
+    )

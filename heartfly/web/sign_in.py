@@ -1,0 +1,114 @@
+"""Signing in and out, where one lands, and the files that every page is dressed with."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from litestar import Response, get, post
+
+from heartfly.accounts import sessions
+from heartfly.accounts.first_owner import has_users
+from heartfly.accounts.sign_in import TooManyTriesError
+from heartfly.errors import NotFoundError, UnauthenticatedError
+from heartfly.web import cookie
+from heartfly.web.origin import local_path
+from heartfly.web.request import FOR_ALL, HTML, OF_ONESELF, PageRequest
+
+_A_YEAR = "public, max-age=31536000, immutable"
+_NO = "The address and the password do not go together."
+
+
+def to(request: PageRequest, path: str, *, set_cookie: str = "", query: str = "") -> Response[bytes]:
+    """Go on there, by GET. `path`: as the routes have it."""
+    headers = {"Location": request.web.root + path + (f"?{query}" if query else "")}
+    if set_cookie:
+        headers["Set-Cookie"] = set_cookie
+    return Response(b"", status_code=303, headers=headers, media_type=HTML)
+
+
+@get("/")
+async def home(request: PageRequest) -> Response[bytes]:
+    """The first project, or that there is none."""
+    if request.memberships:
+        return to(request, f"/p/{request.memberships[0].slug}/checks")
+    return await request.page("no_project.html")
+
+
+@get("/static/{name:str}", opt=FOR_ALL)
+async def static_file(request: PageRequest) -> Response[bytes]:
+    file = request.web.files.get(request.path_value("name"))
+    if file is None:
+        raise NotFoundError("there is nothing at this address")
+    headers = {"Cache-Control": _A_YEAR, "Vary": "Accept-Encoding"}
+    if request.accepts_gzip:
+        return Response(file.packed, media_type=file.media_type, headers=headers | {"Content-Encoding": "gzip"})
+    return Response(file.content, media_type=file.media_type, headers=headers)
+
+
+@get("/sign-in", opt=FOR_ALL)
+async def show(request: PageRequest) -> Response[bytes]:
+    wanted = local_path(request.query_params.get("next", "")) or ""
+    if request.visitor is not None:
+        return _onward(request, wanted)
+    async with request.api.database.read() as read:
+        is_new = not await has_users(read)
+    return await request.page("sign_in.html", wanted=wanted, email="", wrong="", is_new=is_new)
+
+
+@post("/sign-in", opt=FOR_ALL, status_code=200)
+async def sign_in(request: PageRequest) -> Response[bytes]:
+    web, form = request.web, await request.sent()
+    email, wanted = form["email"][:400], local_path(form["next"]) or ""
+    try:
+        known = await web.sign_in.known(email, form["password"], place=request.place)
+    except UnauthenticatedError:
+        return await _again(request, email, wanted, _NO, status=422)
+    except TooManyTriesError as error:
+        wait = f"Too many tries. Wait {error.retry_after} seconds, then try again."
+        answer = await _again(request, email, wanted, wait, status=429)
+        answer.headers["Retry-After"] = str(error.retry_after)
+        return answer
+    api, agent, had, place = web.api, request.headers.get("user-agent", ""), request.token, request.place
+    now = api.clock.now()
+    token = await api.database.write(
+        lambda tx: sessions.begin(
+            tx,
+            known.user_id,
+            password_hash=known.password_hash,
+            ip=place,
+            agent=_one_line(agent),
+            replaces=had,
+            at=now,
+            ids=api.ids,
+        )
+    )
+    if token is None:
+        return await _again(request, email, wanted, _NO, status=422)
+    answer = _onward(request, wanted)
+    answer.headers["Set-Cookie"] = cookie.setting(token, is_https=web.is_https)
+    return answer
+
+
+@post("/sign-out", opt=OF_ONESELF, status_code=200)
+async def sign_out(request: PageRequest) -> Response[bytes]:
+    token = request.token
+    await request.api.database.write(lambda tx: sessions.end_of_token(tx, token))
+    return to(request, "/sign-in", set_cookie=cookie.removing(is_https=request.web.is_https))
+
+
+async def _again(request: PageRequest, email: str, wanted: str, wrong: str, *, status: int) -> Response[bytes]:
+    return await request.page("sign_in.html", status=status, wanted=wanted, email=email, wrong=wrong, is_new=False)
+
+
+def _onward(request: PageRequest, wanted: str) -> Response[bytes]:
+    if not wanted:
+        return to(request, "/")
+    return Response(b"", status_code=303, headers={"Location": wanted}, media_type=HTML)
+
+
+def _one_line(agent: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in agent)
+
+
+def checks_path(slug: str) -> str:
+    return f"/p/{quote(slug, safe='')}/checks"

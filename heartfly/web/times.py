@@ -1,0 +1,94 @@
+"""Instants and durations as a page shows them: in the reader's zone, with UTC and the distance from now beside."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+
+from heartfly.core.zones import zone as known_zone
+from heartfly.errors import InvalidValueError
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+
+class Times:
+    def __init__(self, now: datetime, zone: str) -> None:
+        self.now = now
+        self._zone = _known(zone)
+        self.zone = self._zone.key
+        self._ago: dict[datetime, Markup] = {}
+        self._today = now.astimezone(self._zone).date()
+
+    def when(self, at: datetime) -> Markup:
+        """The instant, with the date if it is not today."""
+        local = at.astimezone(self._zone)
+        text = f"{local:%H:%M:%S}" if local.date() == self._today else f"{local:%Y-%m-%d %H:%M:%S}"
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(_iso(at), _utc(at), text)
+
+    def ago(self, at: datetime) -> Markup:
+        """How far from now it is, such as `41 min ago` or `in 2 h`."""
+        said = self._ago.get(at)
+        if said is None:
+            # Nothing of it comes from outside; a long list asks for thousands, so it is not escaped piece by piece.
+            said = Markup(f'<time datetime="{_iso(at)}" title="{_utc(at)}">{distance(at - self.now)}</time>')  # noqa: S704
+            self._ago[at] = said
+        return said
+
+    def both(self, at: datetime) -> Markup:
+        return Markup('{} <span class="dim">{}</span>').format(self.when(at), distance(at - self.now))
+
+
+def _known(zone: str) -> ZoneInfo:
+    try:
+        return known_zone(zone, field="zone")
+    except InvalidValueError:
+        return known_zone("UTC", field="zone")  # it was removed from the list since he chose it
+
+
+def distance(delta: timedelta) -> str:
+    seconds = delta.total_seconds()
+    said = rough(abs(seconds))
+    if said == "0 s":
+        return "now"
+    return f"in {said}" if seconds > 0 else f"{said} ago"
+
+
+def rough(seconds: float) -> str:
+    """One unit, two below ten hours and days."""
+    whole = int(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min"
+    if whole < 10 * _HOUR:
+        return _two(whole, _HOUR, "h", _MINUTE, "min")
+    if whole < _DAY:
+        return f"{whole // _HOUR} h"
+    if whole < 10 * _DAY:
+        return _two(whole, _DAY, "d", _HOUR, "h")
+    return f"{whole // _DAY} d"
+
+
+def lasted(microseconds: int | None) -> str:
+    """A run's duration: exact where that is short."""
+    if microseconds is None:
+        return "–"
+    seconds = microseconds / 1_000_000
+    if seconds < 1:
+        return f"{microseconds / 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < _MINUTE else rough(seconds)
+
+
+def _two(whole: int, size: int, name: str, small: int, small_name: str) -> str:
+    rest = whole % size // small
+    return f"{whole // size} {name}" + (f" {rest} {small_name}" if rest else "")
+
+
+def _iso(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _utc(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,95 @@
+"""The pages over a real database of each kind, with two projects and people in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.accounts.commands import create_user
+from heartfly.accounts.first_owner import SetupToken
+from heartfly.accounts.passwords import hashed
+from heartfly.audit.record import CLI
+from heartfly.db.changes import Tx
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.db.models import members
+from heartfly.web.pages import Pages, pages
+from heartfly.web.state import WebState, web_state
+from tests.api.door import state_of
+from tests.sim_clock import SimClock
+from tests.web.browser import Browser
+from tests.world import World, make_world
+
+START = datetime(2026, 3, 2, 10, tzinfo=UTC)
+PASSWORD = "correct horse battery"
+
+
+@cache
+def hash_of(password: str) -> str:
+    return hashed(password)
+
+
+@pytest.fixture
+async def clock() -> SimClock:
+    return SimClock(START)
+
+
+@pytest.fixture
+async def web(db: Database, ids: IdSource, clock: SimClock) -> WebState:
+    return web_state(state_of(db, clock, ids), SetupToken())
+
+
+@pytest.fixture
+async def served(web: WebState) -> Pages:
+    return pages(web)
+
+
+@dataclass(frozen=True)
+class Town:
+    """Two projects, `main` and `next-door`, and people: an owner and a viewer of the first, an owner of the second."""
+
+    world: World
+    next_door: World
+    served: Pages
+    setup: SetupToken
+
+    async def browser(self, email: str, place: str = "192.0.2.7") -> Browser:
+        made = Browser(self.served, place=place)
+        assert 303 == (await made.sign_in(email, PASSWORD)).status
+        return made
+
+    async def owner(self) -> Browser:
+        return await self.browser("owner@example.com")
+
+    async def viewer(self) -> Browser:
+        return await self.browser("viewer@example.com")
+
+    async def stranger(self) -> Browser:
+        return await self.browser("stranger@example.com")
+
+    @property
+    def nobody(self) -> Browser:
+        return Browser(self.served)
+
+
+async def people(db: Database, ids: IdSource, world: World, roles: dict[str, str]) -> None:
+    def work(tx: Tx) -> None:
+        for email, role in roles.items():
+            user_id = create_user(
+                tx, email=email, password_hash=hash_of(PASSWORD), is_admin=False, actor=CLI, at=START, ids=ids
+            )
+            tx.conn.execute(sa.insert(members).values(pid=world.project.pid, user_id=user_id, role=role))
+
+    await db.write(work)
+
+
+@pytest.fixture
+async def town(db: Database, ids: IdSource, served: Pages, web: WebState) -> Town:
+    world, other = await make_world(db, ids, START), await make_world(db, ids, START, slug="next-door")
+    await people(db, ids, world, {"owner@example.com": "owner", "viewer@example.com": "viewer"})
+    await people(db, ids, other, {"stranger@example.com": "owner"})
+    return Town(world, other, served, web.setup)

@@ -1,0 +1,128 @@
+"""The pages in real Chromium, of a real server: set up, a check, a ping by the shown command, and nothing that runs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server_process import Server
+from tests.web.hostile import HOSTILE
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+SIZES = [(1440, "light"), (390, "dark")]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    made = Server(tmp_path)
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.kill()
+
+
+@pytest.fixture
+def chromium() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("no chromium here")
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=path, args=quiet)
+        yield browser
+        browser.close()
+
+
+def watched(page: Any, troubles: list[str]) -> Any:
+    page.on("console", lambda said: troubles.append(f"{page.url}: {said.text}") if said.type == "error" else None)
+    page.on("pageerror", lambda error: troubles.append(f"{page.url}: {error}"))
+
+    def dialog(shown: Any) -> None:
+        troubles.append(f"{page.url}: a dialog")
+        shown.dismiss()
+
+    page.on("dialog", dialog)
+    return page
+
+
+def set_up(server: Server, page: Any) -> None:
+    found = re.search(r"http\S+/setup\?token=\S+", (server.folder / "server.log").read_text())
+    assert found is not None
+    page.goto(found.group())
+    page.fill("#email", "ada@example.com")
+    page.fill("#password", "correct horse battery")
+    page.fill("#again", "correct horse battery")
+    page.click("button.main")
+    page.wait_for_url("**/p/main/checks")
+
+
+def test_from_the_setup_to_a_check_that_is_up_without_any_script(server: Server, chromium: Any) -> None:
+    server.start()
+    troubles: list[str] = []
+    context = chromium.new_context(java_script_enabled=False)
+    page = watched(context.new_page(), troubles)
+    set_up(server, page)
+    first = page.inner_text("pre.code")
+    subprocess.run(["bash", "-c", first], check=True, capture_output=True, timeout=30)
+    page.goto(f"{server.url}/p/main/checks")
+    assert "my-job" in page.inner_text(".row.s-up")
+
+    page.click("text=New check")
+    page.fill("#name", "Nightly backup")
+    page.check('input[value="cron"]')
+    page.fill("#expression", "30 2 * * *")
+    page.click("button.main")
+    page.wait_for_url("**/p/main/checks/*-*")
+    shown = page.inner_text("pre.code >> nth=0")
+    subprocess.run(["bash", "-c", shown], check=True, capture_output=True, timeout=30)
+    script = page.locator("details", has_text="bash").locator("pre").text_content()
+    job = server.folder / "beat.sh"
+    job.write_text(script)
+    done = subprocess.run(
+        ["bash", str(job), "bash", "-c", "echo said; exit 3"], capture_output=True, text=True, check=False
+    )
+    page.reload()
+
+    assert (3, "said\n") == (done.returncode, done.stdout)
+    assert "exit status 3" in page.inner_text(".why")
+    assert [] == troubles
+    server.kill()
+
+
+def test_hostile_texts_do_nothing_and_no_page_is_wider_than_its_window(server: Server, chromium: Any) -> None:
+    server.start()
+    key = (server.folder / "heartfly-data" / "cli-key").read_text().strip()
+    texts, paths = HOSTILE, ["/p/main/checks", "/p/main/incidents", "/p/main/channels", "/account/security"]
+    for i, text in enumerate(texts):
+        tag = text[:50].strip()
+        made = server.api(
+            "POST", "/v1/checks", key, {"name": text, "slug": f"c{i}", "description": text, "tags": [tag]}
+        )
+        told = ["curl", "-fsS", "-A", text, "--data-binary", text, made["ping_url"] + "/fail"]
+        subprocess.run(told, check=True, capture_output=True, timeout=30)
+        paths += [f"/p/main/checks/c{i}", f"/p/main/checks/c{i}/events/1"]
+    for i, incident in enumerate(server.api("GET", "/v1/incidents", key)["items"]):
+        server.api("POST", f"/v1/incidents/{incident['id']}/comments", key, {"text": texts[i]})
+        paths.append(f"/p/main/incidents/{incident['id']}")
+    troubles: list[str] = []
+    context = chromium.new_context()
+    set_up(server, watched(context.new_page(), troubles))
+    cookies = context.storage_state()
+    for width, scheme in SIZES:
+        seen = chromium.new_context(
+            storage_state=cookies, viewport={"width": width, "height": 800}, color_scheme=scheme
+        )
+        page = watched(seen.new_page(), troubles)
+        for path in paths:
+            page.goto(f"{server.url}{path}")
+            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert 0 == wide, (path, width)
+    assert [] == troubles
+    server.kill()

@@ -1,0 +1,159 @@
+"""Every route of the pages, asked by everybody: owner, viewer, the owner of another project, and nobody.
+
+The routes come from the application itself. One that is missing in the table below fails the test.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pytest
+from litestar.routes import HTTPRoute
+
+from heartfly.core.words import PingKind
+from heartfly.web.pages import Pages
+from tests.web.conftest import START, Town
+
+pytestmark = pytest.mark.anyio
+
+TO_SIGN_IN = "sign-in"
+EMAIL = {"name": "new", "value": "ops@example.com"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What each hears. `sent`: the fields of the form."""
+
+    owner: int
+    viewer: int
+    other: int
+    nobody: int | str = TO_SIGN_IN
+    sent: tuple[tuple[str, str], ...] = ()
+
+
+def read() -> Row:
+    return Row(200, 200, 404)
+
+
+def only_writers(owner: int = 200, **sent: str) -> Row:
+    return Row(owner, 403, 404, sent=tuple(sent.items()))
+
+
+# In this order: what a row above changes, the rows below find changed.
+ROUTES: dict[tuple[str, str], Row] = {
+    ("GET", "/"): Row(303, 303, 303),
+    ("GET", "/static/{name}"): Row(404, 404, 404, 404),
+    ("GET", "/sign-in"): Row(303, 303, 303, 200),
+    ("POST", "/sign-in"): Row(422, 422, 422, 422),
+    ("GET", "/setup"): Row(409, 409, 409, 409),
+    ("POST", "/setup"): Row(409, 409, 409, 409),
+    ("GET", "/account/security"): Row(200, 200, 200),
+    ("POST", "/account/security/sessions/{session}/revoke"): Row(404, 404, 404),
+    ("POST", "/account/security/sessions/revoke-others"): Row(303, 303, 303),
+    ("GET", "/p/{project}"): Row(303, 303, 404),
+    ("GET", "/p/{project}/checks"): read(),
+    ("GET", "/p/{project}/checks/new"): only_writers(),
+    ("POST", "/p/{project}/checks/new"): only_writers(303, name="x", every="1", every_unit="hours", grace="1"),
+    ("GET", "/p/{project}/checks/{check}"): read(),
+    ("POST", "/p/{project}/checks/{check}/pause"): only_writers(303),
+    ("POST", "/p/{project}/checks/{check}/resume"): only_writers(303),
+    ("GET", "/p/{project}/checks/{check}/events/{n}"): read(),
+    ("GET", "/p/{project}/checks/{check}/events/{n}/body"): read(),
+    ("GET", "/p/{project}/incidents"): read(),
+    ("GET", "/p/{project}/incidents/{incident}"): read(),
+    ("POST", "/p/{project}/incidents/{incident}/acknowledge"): only_writers(409),  # the pause closed it
+    ("POST", "/p/{project}/incidents/{incident}/comments"): only_writers(303, text="I look at it"),
+    ("GET", "/p/{project}/channels"): read(),
+    ("GET", "/p/{project}/channels/new/{kind}"): only_writers(),
+    ("POST", "/p/{project}/channels/new/{kind}"): only_writers(303, **EMAIL),
+    ("GET", "/p/{project}/channels/{channel}"): read(),
+    ("POST", "/p/{project}/channels/{channel}/test"): only_writers(303),
+    ("GET", "/p/{project}/channels/{channel}/delete"): only_writers(),
+    ("POST", "/p/{project}/channels/{channel}/delete"): only_writers(303),
+    ("GET", "/p/{project}/checks/{check}/delete"): only_writers(),
+    ("POST", "/p/{project}/checks/{check}/delete"): only_writers(303, name="Backup"),
+    ("POST", "/sign-out"): Row(303, 303, 303),
+}
+
+
+def routes_of(served: Pages) -> set[tuple[str, str]]:
+    return {
+        (method, re.sub(r":\w+}", "}", route.path))
+        for route in served.framework.routes
+        if isinstance(route, HTTPRoute)
+        for method in route.methods
+        if method != "OPTIONS"
+    }
+
+
+async def test_every_route_has_its_row(served: Pages) -> None:
+    assert routes_of(served) == set(ROUTES)
+
+
+async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
+    owner, viewer, other = await town.owner(), await town.viewer(), await town.stranger()
+    check = await town.world.check(START, name="Backup", slug="backup")
+    await town.world.ping(check, START, PingKind.FAIL, body=b"said", body_size=4)
+    made = await owner.post("/p/main/channels/new/email", {"name": "Ops", "value": "ops@example.com"})
+    listed = (await owner.get("/p/main/incidents")).body.decode()
+    (incident,) = set(re.findall(r"/p/main/incidents/([0-9a-f-]{36})", listed))
+    values = {
+        "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
+        "channel": made.headers["location"].rpartition("/")[2], "name": "none.css",
+    }  # fmt: skip
+
+    for (method, route), row in ROUTES.items():
+        path = re.sub(r"{(\w+)}", lambda found: values[found[1]], route)
+        sent = dict(row.sent)
+        # The one who may comes last: what he changes, the others must not have.
+        for browser, expected in (
+            (town.nobody, row.nobody),
+            (other, row.other),
+            (viewer, row.viewer),
+            (owner, row.owner),
+        ):
+            reply = await (browser.get(path) if method == "GET" else browser.post(path, sent))
+            if expected == TO_SIGN_IN:
+                assert (303, True) == (reply.status, reply.headers["location"].startswith("/sign-in")), (method, route)
+            else:
+                assert expected == reply.status, (method, route, reply.body.decode()[-600:])
+
+
+async def test_another_projects_things_read_as_none(town: Town) -> None:
+    """Under a project of his own, by ids that exist elsewhere."""
+    other = await town.stranger()
+    check = await town.world.check(START, name="Backup", slug="backup")
+    await town.world.ping(check, START, PingKind.FAIL, body=b"said", body_size=4)
+    owner = await town.owner()
+    made = await owner.post("/p/main/channels/new/email", {"name": "Ops", "value": "ops@example.com"})
+    channel = made.headers["location"].rpartition("/")[2]
+    listed = (await owner.get("/p/main/incidents")).body.decode()
+    (incident,) = set(re.findall(r"/p/main/incidents/([0-9a-f-]{36})", listed))
+    there = "/p/next-door"
+
+    for path in (
+        f"/checks/{check.uuid}", "/checks/backup", f"/checks/{check.uuid}/events/1",
+        f"/checks/{check.uuid}/events/1/body", f"/checks/{check.uuid}/delete",
+        f"/incidents/{incident}", f"/channels/{channel}", f"/channels/{channel}/delete",
+    ):  # fmt: skip
+        assert 404 == (await other.get(there + path)).status, path
+    for path in (
+        f"/checks/{check.uuid}/pause", f"/checks/{check.uuid}/resume", f"/checks/{check.uuid}/delete",
+        f"/incidents/{incident}/acknowledge", f"/incidents/{incident}/comments",
+        f"/channels/{channel}/test", f"/channels/{channel}/delete",
+    ):  # fmt: skip
+        assert 404 == (await other.post(there + path, {"text": "x", "name": "Backup"})).status, path
+    assert "Backup" not in (await other.get(f"{there}/checks")).body.decode()
+    assert "down" == (await town.world.row(check)).status
+
+
+async def test_a_form_of_another_page_or_session_changes_nothing_anywhere(town: Town, served: Pages) -> None:
+    owner = await town.owner()
+    for method, route in sorted(ROUTES):
+        if method != "POST":
+            continue
+        path = re.sub(r"{\w+}", "1", route).replace("/p/1", "/p/main")
+        assert 403 == (await owner.post(path, origin="http://evil.example")).status, route
+        if ROUTES[method, route].nobody == TO_SIGN_IN:
+            assert 403 == (await owner.post(path, token="")).status, route
