@@ -2,20 +2,23 @@
 
 A delivery keeps its id and is flagged as a possible duplicate: what was given up may have arrived all the same.
 It is tried anew as if for the first time, and within a source the earlier one still goes first (again.py).
-What waits or has arrived is left alone, so to ask twice is to ask once.
+What waits or has arrived is left alone, so to ask twice is to ask once. What was overtaken by later news is sent only
+to whoever asks for that very delivery.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.audit.record import Action, Actor, record
 from heartfly.db.changes import Tx
-from heartfly.db.ids import IdSource
+from heartfly.db.ids import IdSource, first_id
 from heartfly.db.models import channels, deliveries, notifications
 from heartfly.errors import ConflictError, NotFoundError
 from heartfly.notify.queries import delivery_id_of
@@ -45,22 +48,81 @@ def resend(tx: Tx, pid: int, delivery_id: str, *, actor: Actor, at: datetime, id
     )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """`found`: deliveries, each with its channel. `n_overtaken`: those passed over, as all they tell is outdated."""
+
+    found: Sequence[tuple[str, int]]
+    n_overtaken: int
+
+
 async def failed_since(
     read: AsyncConnection, pid: int, since: datetime, *, channel_id: int | None, limit: int
-) -> list[tuple[str, int]]:
-    """Failed deliveries that were made since then, oldest first, each with its channel. Tests are not among them."""
-    query = sa.select(deliveries.c.id, deliveries.c.channel_id, deliveries.c.created_at)
+) -> Failed:
+    """Failed deliveries that were made since then, oldest first. Tests are not among them.
+
+    Nor is what was overtaken: its channel has heard later news of each of its sources. To bring it now would say
+    "down" of what is known to be up.
+    """
     if channel_id is None:
-        of_channels = sa.select(channels.c.id).where(channels.c.pid == pid)
-        query = query.where(deliveries.c.channel_id.in_(of_channels))
+        channel_ids = list((await read.execute(sa.select(channels.c.id).where(channels.c.pid == pid))).scalars())
     else:
-        query = query.where(deliveries.c.channel_id == channel_id)
-    is_test = sa.exists(sa.select(sa.literal(1)).where(notifications.c.delivery_id == deliveries.c.id, _IS_TEST))
-    query = query.where(
-        deliveries.c.pid == pid, deliveries.c.state == FAILED, deliveries.c.created_at >= since, ~is_test
+        channel_ids = [channel_id]
+    found: list[tuple[str, int]] = []
+    n_overtaken, newest, after = 0, None, None
+    while len(found) < limit and (rows := await _failed(read, pid, channel_ids, since, after=after)):
+        newest = await _newest_sent(read, pid, channel_ids, since) if newest is None else newest
+        current = await _current(read, pid, rows, newest)
+        found += [(row.id, row.channel_id) for row in rows if row.id in current]
+        n_overtaken += len(rows) - len({row.id for row in rows} & current)
+        after = (rows[-1].created_at, rows[-1].id)
+    return Failed(found[:limit], n_overtaken)
+
+
+async def _newest_sent(
+    read: AsyncConnection, pid: int, channel_ids: Sequence[int], since: datetime
+) -> dict[tuple[int, str], int]:
+    """What each channel heard last of each source since then, as the alert's id."""
+    n = notifications.c
+    query = (
+        sa.select(n.channel_id, n.source, sa.func.max(n.alert_id).label("newest"))
+        .where(n.pid == pid, n.channel_id.in_(channel_ids), n.alert_id >= first_id(since), n.state == "sent")
+        .group_by(n.channel_id, n.source)
     )
-    rows = await read.execute(query.order_by(deliveries.c.created_at, deliveries.c.id).limit(limit))
-    return [(row.id, row.channel_id) for row in rows]
+    return {(row.channel_id, row.source): row.newest for row in await read.execute(query)}
+
+
+async def _failed(
+    read: AsyncConnection,
+    pid: int,
+    channel_ids: Sequence[int],
+    since: datetime,
+    *,
+    after: tuple[datetime, str] | None,
+) -> Sequence[Any]:
+    d = deliveries.c
+    query = sa.select(d.id, d.channel_id, d.created_at)
+    is_test = sa.exists(sa.select(sa.literal(1)).where(notifications.c.delivery_id == d.id, _IS_TEST))
+    query = query.where(d.pid == pid, d.channel_id.in_(channel_ids), d.state == FAILED, d.created_at >= since, ~is_test)
+    if after is not None:
+        made, last = after
+        query = query.where(sa.or_(d.created_at > made, sa.and_(d.created_at == made, d.id > last)))
+    return (await read.execute(query.order_by(d.created_at, d.id).limit(_SLICE))).all()
+
+
+async def _current(
+    read: AsyncConnection, pid: int, rows: Sequence[Any], newest: Mapping[tuple[int, str], int]
+) -> set[str]:
+    """Those of the deliveries that carry an alert of a source of which their channel has heard nothing later."""
+    n = notifications.c
+    carried = sa.select(n.delivery_id, n.channel_id, n.source, n.alert_id).where(
+        n.pid == pid, n.delivery_id.in_([row.id for row in rows])
+    )
+    return {
+        row.delivery_id
+        for row in await read.execute(carried)
+        if row.alert_id > newest.get((row.channel_id, row.source), 0)
+    }
 
 
 def retry(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, ClassVar
@@ -205,5 +205,5 @@ def an_alert(source: str, kind: AlertKind, key: str, at: datetime) -> Alert:
     return replace(examples.MISSED, key=key, kind=kind, at=at, decided_at=at, check=check)
 
 
-def keys(sent: Sequence[Delivery]) -> list[list[str]]:
+def keys(sent: Iterable[Delivery]) -> list[list[str]]:
     return [[alert.key for alert in delivery.alerts] for delivery in sent]

@@ -39,9 +39,9 @@ async def all_again(
     post: PostOffice, *, since: datetime = START, channel_id: int | None = None, limit: int = 1000
 ) -> int:
     async with post.db.read() as read:
-        found = await failed_since(read, post.pid, since, channel_id=channel_id, limit=limit)
+        failed = await failed_since(read, post.pid, since, channel_id=channel_id, limit=limit)
     return await post.db.write(
-        lambda tx: retry(tx, post.pid, found, since=since, of="project:x", actor=ME, at=LATER, ids=post.ids)
+        lambda tx: retry(tx, post.pid, failed.found, since=since, of="project:x", actor=ME, at=LATER, ids=post.ids)
     )
 
 
@@ -212,6 +212,50 @@ async def test_no_more_are_sent_again_than_were_asked_for_and_the_oldest_first(p
     await dispatcher.round(LATER)
 
     assert [[told[0]], [told[1]]] == keys(scripted.sent)
+
+
+async def test_what_later_news_has_overtaken_is_not_sent_again_with_the_rest(post: PostOffice) -> None:
+    """To bring it now would say "down" of what is known to be up. Who asks for that very delivery gets it."""
+    scripted = Refusing()
+    channel, other = await post.scripted(), await post.scripted()
+    dispatcher = post.dispatcher(scripted)
+    await post.alert([channel.channel_id], "check:1", at=NOW)
+    still = await post.alert([channel.channel_id], "check:2", at=NOW)
+    elsewhere = await post.alert([other.channel_id], "check:1", at=NOW)
+    await dispatcher.round(NOW)
+    scripted.takes = True
+    await post.alert([channel.channel_id], "check:1", AlertKind.UP, at=NOW + SECOND)
+    await dispatcher.round(NOW + SECOND)
+    scripted.sent.clear()
+
+    async with post.db.read() as read:
+        failed = await failed_since(read, post.pid, START, channel_id=channel.channel_id, limit=1)
+    assert (1, 1) == (len(failed.found), failed.n_overtaken)
+    await all_again(post, since=NOW)
+    await dispatcher.round(LATER)
+
+    assert [[elsewhere], [still]] == sorted(keys(d for d in scripted.sent if d.alerts[0].kind is AlertKind.DOWN))
+    (left,) = [row for row in await post.deliveries() if row.state == "failed"]
+    await again(post, left.id)
+    await dispatcher.round(LATER)
+    assert {"sent"} == set(await post.states())
+
+
+@pytest.mark.parametrize(("n_up", "n_again"), [(39, 1), (40, 0)])
+async def test_a_message_about_many_is_sent_again_while_any_of_it_is_still_news(
+    post: PostOffice, n_up: int, n_again: int
+) -> None:
+    scripted = Refusing(folds_storms=True, fold_limit=100)
+    channel = await post.scripted()
+    dispatcher = post.dispatcher(scripted)
+    sources = [f"check:{n}" for n in range(40)]
+    await post.alerts([channel.channel_id], sources, at=NOW)
+    await dispatcher.round(NOW)
+    scripted.takes = True
+    await post.alerts([channel.channel_id], sources[:n_up], AlertKind.UP, at=NOW + SECOND)
+    await dispatcher.round(NOW + timedelta(hours=1))
+
+    assert n_again == await all_again(post, since=NOW)
 
 
 async def test_of_one_source_the_earlier_news_still_arrives_first(post: PostOffice) -> None:

@@ -72,7 +72,10 @@ async def resend_delivery(request: ApiRequest, delivery_id: FromPath[str]) -> De
     status_code=202,
 )
 async def retry_deliveries(request: ApiRequest, data: JSONBody[RetryIn]) -> RetriedOut:
-    """What failed and was made `since` then, oldest first, tests excepted. To ask twice sends nothing twice."""
+    """What failed and was made `since` then, oldest first; no tests, nor what later news has overtaken.
+
+    To ask twice sends nothing twice.
+    """
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
     if not 1 <= data.limit <= resend.MOST_AT_ONCE:
         raise InvalidValueError("limit", f"must be 1 to {resend.MOST_AT_ONCE}")
@@ -83,14 +86,14 @@ async def retry_deliveries(request: ApiRequest, data: JSONBody[RetryIn]) -> Retr
     async with api.database.read() as read:
         channel = None if data.channel is None else await _channel(read, request, data.channel)
         of = f"channel:{channel.uuid}" if channel else f"project:{(await accounts.project_of(read, pid)).uuid}"
-        found = await resend.failed_since(
+        failed = await resend.failed_since(
             read, pid, since, channel_id=channel.id if channel else None, limit=data.limit + 1
         )
-    wanted = found[: data.limit]
+    wanted = failed.found[: data.limit]
     n = await api.database.write(
         lambda tx: resend.retry(tx, pid, wanted, since=since, of=of, actor=request.actor, at=at, ids=api.ids)
     )
-    return RetriedOut(n=n, more=len(found) > len(wanted))
+    return RetriedOut(n=n, more=len(failed.found) > len(wanted), n_overtaken=failed.n_overtaken)
 
 
 async def _channel(read: AsyncConnection, request: ApiRequest, channel_id: str) -> queries.ChannelView:

@@ -154,10 +154,14 @@ class RetryIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class RetriedOut(msgspec.Struct):
-    """`n`: how many deliveries are sent again. `more`: there are others; ask again."""
+    """`n`: how many deliveries are sent again. `more`: there are others; ask again.
+
+    `n_overtaken`: how many stay failed, as their channel has heard later news of all that they tell.
+    """
 
     n: int
     more: bool
+    n_overtaken: int
 
 
 def notification_out(view: NotificationView) -> NotificationOut:
