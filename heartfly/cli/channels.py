@@ -175,11 +175,15 @@ def retry(*, since: str, channel: str | None, as_json: bool, api: Client) -> Non
         n += told["n"]
         # Where none could be taken, somebody else is sending them: to ask on would not end.
         more = told["more"] and told["n"] > 0
+    n_overtaken = told["n_overtaken"]
     if as_json:
-        print_json({"n": n, "since": asked["since"]})
-    elif n:
+        print_json({"n": n, "n_overtaken": n_overtaken, "since": asked["since"]})
+        return
+    if n:
         click.echo(f"{counted(n, 'message')} on the way again. `heartfly channels list` shows how the channels do.")
-    else:
+    if n_overtaken:
+        click.echo(f"Left as they are, for later news has arrived: {counted(n_overtaken, 'message')}.")
+    if not (n or n_overtaken):
         click.echo("Nothing has failed since then.")
 
 

@@ -24,12 +24,13 @@ Run = Callable[..., Result]
 
 @pytest.fixture(scope="module")
 def receiver() -> Iterator[ThreadingHTTPServer]:
-    """Takes what is posted to /ok, and refuses all else for good."""
+    """Takes what is posted to /ok, to /good-news only that; refuses all else for good."""
 
     class Hook(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(200 if self.path == "/ok" else 410)
+            body = self.rfile.read(int(self.headers["content-length"]))
+            good = self.path == "/ok" or (self.path == "/good-news" and b"check.up" in body)
+            self.send_response(200 if good else 410)
             self.end_headers()
 
         @override
@@ -147,7 +148,7 @@ def test_what_failed_is_sent_again_by_how_long_ago_it_was(run: Run, hook: str) -
     ok(run("checks", "create", "lost", "--channel", "broken"))
     check = json.loads(ok(run("checks", "show", "lost", "--json")))
     urllib.request.urlopen(f"{check['ping_url']}/fail").close()
-    _until_failed(run, "broken")
+    _until(run, "broken", "failing")
 
     nothing = ok(run("channels", "retry", "--since", "0s"))
     told = ok(run("channels", "retry", "--since", "1h", "--channel", "broken"))
@@ -159,13 +160,27 @@ def test_what_failed_is_sent_again_by_how_long_ago_it_was(run: Run, hook: str) -
     assert "is not a duration" in run("channels", "retry", "--since", "yesterday").output
 
 
-def _until_failed(run: Run, name: str) -> None:
-    """The message was given up: the channel says so as soon as the dispatcher has written it."""
+def test_what_later_news_has_overtaken_stays_and_is_counted(run: Run, hook: str) -> None:
+    ok(run("channels", "create", "webhook", "--name", "mended", "--url", f"{hook}/good-news"))
+    ok(run("checks", "create", "back", "--channel", "mended"))
+    check = json.loads(ok(run("checks", "show", "back", "--json")))
+    urllib.request.urlopen(f"{check['ping_url']}/fail").close()
+    _until(run, "mended", "failing")
+    urllib.request.urlopen(check["ping_url"]).close()
+    _until(run, "mended", "ok")
+
+    told = ok(run("channels", "retry", "--since", "1h", "--channel", "mended"))
+
+    assert "Left as they are, for later news has arrived: 1 message.\n" == told
+
+
+def _until(run: Run, name: str, state: str) -> None:
+    """The channel says how a message ended as soon as the dispatcher has written it."""
     for _ in range(600):
         listed = json.loads(ok(run("channels", "list", "--json")))
-        if any(one["name"] == name and one["state"] == "failing" for one in listed):
+        if any(one["name"] == name and one["state"] == state for one in listed):
             return
-    raise AssertionError(f"{name} does not fail")
+    raise AssertionError(f"{name} does not become {state}")
 
 
 @pytest.mark.parametrize(
