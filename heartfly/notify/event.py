@@ -7,12 +7,11 @@ instants RFC 3339 UTC. The ping address of a check is a secret and is not in it.
 from __future__ import annotations
 
 from datetime import datetime
-from urllib.parse import quote
 
 import msgspec
 
 from heartfly.core.alerts import Alert, ChannelFacts, CheckFacts, RunFacts, UnverifiedSlot
-from heartfly.notify.message import Delivery, link_to, project_link, word
+from heartfly.notify.message import Delivery, incident_link, link_to, project_link, word
 from heartfly.notify.presentable import presentable
 
 
@@ -186,8 +185,8 @@ def _links(alert: Alert, base_url: str) -> dict[str, str]:
     links = {"project": f"{project_link(alert, base_url)}/checks"}
     if alert.check is not None:
         links["check"] = link_to(alert, base_url)
-    if alert.incident is not None:
-        links["incident"] = f"{project_link(alert, base_url)}/incidents/{quote(alert.incident, safe='')}"
+    if incident := incident_link(alert, base_url):
+        links["incident"] = incident
     if alert.channel is not None:
         links["channel"] = link_to(alert, base_url)
     return links

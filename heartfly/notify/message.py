@@ -97,6 +97,13 @@ def link_to(alert: Alert, base_url: str) -> str:
     return f"{project_link(alert, base_url)}/checks"
 
 
+def incident_link(alert: Alert, base_url: str) -> str:
+    """Return the page about what began or ended with the alert, where facts, receipts and comments are; or nothing."""
+    if alert.incident is None:
+        return ""
+    return f"{project_link(alert, base_url)}/incidents/{quote(alert.incident, safe='')}"
+
+
 def project_link(alert: Alert, base_url: str) -> str:
     return f"{base_url.rstrip('/')}/p/{quote(alert.project_slug, safe='')}"
 
@@ -107,7 +114,7 @@ def _one(alert: Alert, base_url: str) -> Message:
         label=sentences.label(alert),
         sentence=sentences.sentence(alert),
         tone=sentences.tone(alert),
-        link=link_to(alert, base_url),
+        link=incident_link(alert, base_url) or link_to(alert, base_url),
         link_text=_link_text(alert),
         project=sentences.project(alert),
         why=_why(alert),
@@ -230,6 +237,8 @@ def _has_tail(alert: Alert) -> bool:
 def _link_text(alert: Alert) -> str:
     if alert.channel is not None:
         return "Open the channel"
+    if alert.incident is not None:
+        return "Open the incident"
     return "Open the check" if alert.check is not None else "Open the checks"
 
 

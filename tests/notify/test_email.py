@@ -72,7 +72,7 @@ DOWN: nightly-backup
 
 nightly-backup failed with exit status 7 at 02:41:17 UTC.
 
-Open the check: https://heartfly.example.com/p/acme/checks/nightly-backup
+Open the incident: https://heartfly.example.com/p/acme/incidents/c2a4f1de-7b0a-4f6e-8f3a-1d9b5a7e0c44
 
 Down since:  Mon 2 Mar, 02:41:17 UTC
 This run:    failed, Mon 2 Mar, 02:41:17 UTC
@@ -131,7 +131,7 @@ You may have had this message already: the first try to send it was cut off.
 * DOWN: nightly-backup failed with exit status 7 at 02:41:17 UTC
 * UP: nightly-backup is up again after 59 min: it reported success at 03:40:31 UTC
 
-Open the check: https://heartfly.example.com/p/acme/checks/nightly-backup
+Open the incident: https://heartfly.example.com/p/acme/incidents/c2a4f1de-7b0a-4f6e-8f3a-1d9b5a7e0c44
 
 Was down:    Mon 2 Mar, 02:41:17–03:40:31 UTC (59 min 14 s)
 This run:    succeeded, Mon 2 Mar, 03:40:31 UTC

@@ -176,7 +176,7 @@ def test_a_check_without_a_name_is_called_by_its_slug() -> None:
 
 
 def test_a_check_without_name_and_slug_is_called_by_its_id_and_linked_by_it() -> None:
-    message = told(replace(examples.MISSED, check=replace(CHECK, name="", slug="")))
+    message = told(replace(examples.MISSED, check=replace(CHECK, name="", slug=""), incident=None))
     assert message.title == f"DOWN: {CHECK.uuid}"
     assert message.link == f"https://heartfly.example.com/p/acme/checks/{CHECK.uuid}"
 
@@ -189,18 +189,28 @@ def test_a_channel_without_a_name_is_called_by_its_kind() -> None:
 
 
 def test_links_lead_to_the_configured_address_whatever_the_slug_holds() -> None:
-    alert = replace(examples.MISSED, check=replace(CHECK, slug="../../evil?x=1#y"))
-    message = word(delivery(alert, base_url="https://hf.example.com/sub/"))
-    assert message.link == "https://hf.example.com/sub/p/acme/checks/..%2F..%2Fevil%3Fx%3D1%23y"
+    alert = replace(examples.MISSED, check=replace(CHECK, slug="../../evil?x=1#y"), incident="../evil?x")
+    about_check = word(delivery(replace(alert, incident=None), base_url="https://hf.example.com/sub/"))
+    about_incident = word(delivery(alert, base_url="https://hf.example.com/sub/"))
+    assert about_check.link == "https://hf.example.com/sub/p/acme/checks/..%2F..%2Fevil%3Fx%3D1%23y"
+    assert about_incident.link == "https://hf.example.com/sub/p/acme/incidents/..%2Fevil%3Fx"
+
+
+def test_what_began_or_ended_with_the_alert_is_linked_and_else_its_check() -> None:
+    assert ("Open the incident", f"/incidents/{examples.MISSED.incident}") == (
+        told(examples.MISSED).link_text,
+        told(examples.MISSED).link.removeprefix("https://heartfly.example.com/p/acme"),
+    )
+    assert "Open the check" == told(replace(examples.MISSED, incident=None)).link_text
 
 
 def test_a_slug_too_long_for_a_link_gives_way_to_the_id() -> None:
-    alert = replace(examples.MISSED, check=replace(CHECK, slug="s" * 101))
+    alert = replace(examples.MISSED, check=replace(CHECK, slug="s" * 101), incident=None)
     assert told(alert).link.endswith(f"/checks/{CHECK.uuid}")
 
 
 def test_a_check_whose_slug_is_the_address_of_a_form_is_linked_by_its_id() -> None:
-    alert = replace(examples.MISSED, check=replace(CHECK, slug="new"))
+    alert = replace(examples.MISSED, check=replace(CHECK, slug="new"), incident=None)
     assert told(alert).link.endswith(f"/checks/{CHECK.uuid}")
 
 

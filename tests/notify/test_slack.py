@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -75,7 +76,7 @@ def test_a_failure_reads_well() -> None:
             "text": """\
 *DOWN: nightly-backup*
 nightly-backup failed with exit status 7 at 02:41:17 UTC.
-<https://heartfly.example.com/p/acme/checks/nightly-backup|Open the check>\
+<https://heartfly.example.com/p/acme/incidents/c2a4f1de-7b0a-4f6e-8f3a-1d9b5a7e0c44|Open the incident>\
 """,
             "blocks": [
                 {"type": "header", "text": {"type": "plain_text", "text": "DOWN: nightly-backup", "emoji": False}}
@@ -217,7 +218,7 @@ pg_dump: error: connection to server at "db-2" failed: FATAL: the database syste
                             "elements": [
                                 {
                                     "type": "mrkdwn",
-                                    "text": "<https://heartfly.example.com/p/acme/checks/nightly-backup|Open the check> · Heartfly, project Acme billing",
+                                    "text": "<https://heartfly.example.com/p/acme/incidents/c2a4f1de-7b0a-4f6e-8f3a-1d9b5a7e0c44|Open the incident> · Heartfly, project Acme billing",
                                     "verbatim": True,
                                 }
                             ],
@@ -286,7 +287,7 @@ def test_text_of_people_and_jobs_is_never_markup(name: str, tail: str) -> None:
         check_limits(one)
         assert "@here" not in one["text"]
         for text in (one["text"], *(text["text"] for text in texts(one))):
-            rest = text.replace("<https://heartfly.example.com/p/acme/checks", "")
+            rest = re.sub("<https://heartfly.example.com/p/acme/(checks|incidents)", "", text)
             assert "<" not in rest
 
 
