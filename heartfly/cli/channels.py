@@ -64,6 +64,9 @@ def _state(channel: Any, *, now: datetime | None = None) -> str:
 @click.option("--url", "address", help="Where to send, for slack and webhook.")
 @click.option("--address", "named", help="The name of an address in apprise.addresses, for apprise.")
 @click.option("--method", type=click.Choice(["POST", "PUT", "GET"]), help="For webhook.  [POST]")
+@click.option(
+    "--digest", type=click.Choice(["daily", "weekly", "both"]), help="Send one, at 7:00. Not for webhook.  [none]"
+)
 @click.option("--event", "events", multiple=True, help="What it hears; may be repeated.  [all but check.late]")
 @click.option("--check", "checks", multiple=True, help="Only for this check, by slug or id.  [every check]")
 @AS_JSON
@@ -92,8 +95,16 @@ def create(
 _NEEDS = {"email": "--to", "slack": "--url", "webhook": "--url", "apprise": "--address"}
 
 
-def _config(kind: str, *, to: str | None, address: str | None, named: str | None, method: str | None) -> dict[str, Any]:
-    strange = {"--to": to, "--url": address, "--address": named, "--method": method if kind != "webhook" else None}
+def _config(
+    kind: str, *, to: str | None, address: str | None, named: str | None, method: str | None, digest: str | None
+) -> dict[str, Any]:
+    strange = {
+        "--to": to,
+        "--url": address,
+        "--address": named,
+        "--method": method if kind != "webhook" else None,
+        "--digest": digest if kind == "webhook" else None,
+    }
     wanted = {_NEEDS[kind]: strange[_NEEDS[kind]]}
     for option, value in wanted.items():
         if value is None:
@@ -101,7 +112,7 @@ def _config(kind: str, *, to: str | None, address: str | None, named: str | None
     for option, value in strange.items():
         if value is not None and option not in wanted:
             raise click.UsageError(f"{option} is not for {kind}.")
-    given = {"to": to, "url": address, "address": named, "method": method}
+    given = {"to": to, "url": address, "address": named, "method": method, "digest": digest}
     return {name: value for name, value in given.items() if value is not None}
 
 

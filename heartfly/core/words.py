@@ -72,3 +72,11 @@ class AlertKind(StrEnum):
     SCHEDULE_ERROR = "check.schedule_error"
     CHANNEL_FAILING = "channel.failing"
     TEST = "test"
+    DIGEST = "digest"
+
+
+class Cadence(StrEnum):
+    """How often a channel gets a digest."""
+
+    DAILY = "daily"
+    WEEKLY = "weekly"

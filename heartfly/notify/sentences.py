@@ -36,6 +36,7 @@ _LABELS = {
     AlertKind.SCHEDULE_ERROR: ("SCHEDULE ERROR", Tone.DEGRADED),
     AlertKind.CHANNEL_FAILING: ("CHANNEL FAILING", Tone.DEGRADED),
     AlertKind.TEST: ("TEST", Tone.NOTICE),
+    AlertKind.DIGEST: ("DIGEST", Tone.NOTICE),
 }
 
 
@@ -110,6 +111,8 @@ def clause(alert: Alert) -> str:
             return f"has {words.count(len(alert.slots), 'unverified run')}"
         case AlertKind.TEST:
             return "sends a test"
+        case AlertKind.DIGEST:
+            return "sends a digest"
         case _:
             assert_never(alert.kind)
 

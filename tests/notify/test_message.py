@@ -112,6 +112,7 @@ def test_the_tone_follows_the_kind() -> None:
         AlertKind.SCHEDULE_ERROR: Tone.DEGRADED,
         AlertKind.CHANNEL_FAILING: Tone.DEGRADED,
         AlertKind.TEST: Tone.NOTICE,
+        AlertKind.DIGEST: Tone.UP,  # of the last example, where all is well
     }
 
 
