@@ -168,6 +168,14 @@ def _until_failed(run: Run, name: str) -> None:
     raise AssertionError(f"{name} does not fail")
 
 
+def test_a_channel_may_choose_a_digest(run: Run) -> None:
+    chosen = ("--to", "lead@example.com", "--digest", "daily", "--json")
+
+    made = json.loads(ok(run("channels", "create", "email", "--name", "each morning", *chosen)))
+
+    assert {"to": "lead@example.com", "digest": "daily"} == made["config"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
@@ -183,6 +191,12 @@ def _until_failed(run: Run, name: str) -> None:
             2,
             "--method is not for slack",
         ),
+        (
+            ["create", "webhook", "--name", "x", "--url", "https://x.example", "--digest", "daily"],
+            2,
+            "--digest is not for webhook",
+        ),
+        (["create", "email", "--name", "x", "--to", "a@example.com", "--digest", "hourly"], 2, "hourly"),
         (["create", "email", "--name", "x", "--to", "nobody"], 1, "config.to"),
         (["create", "webhook", "--name", "x", "--url", "file:///etc/passwd"], 1, "config.url"),
         (["create", "pigeon", "--name", "x"], 2, "pigeon"),

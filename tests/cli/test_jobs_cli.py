@@ -45,7 +45,7 @@ def ok(result: Result) -> str:
 def test_jobs_are_listed_and_their_checks_come_with_their_first_run(run: Run, server: Server) -> None:
     assert "no check" in ok(run("checks", "list")).lower()
     listed = ok(run("jobs", "list"))
-    for kind in ("daily-sums", "retention", "database-check", "backup"):
+    for kind in ("daily-sums", "digest", "retention", "database-check", "backup"):
         assert re.search(rf"^{kind} ", listed, re.MULTILINE), listed
 
     said = ok(run("jobs", "run", "backup"))
@@ -59,7 +59,7 @@ def test_jobs_are_listed_and_their_checks_come_with_their_first_run(run: Run, se
     assert (1, True) == (refused.exit_code, "It watches Heartfly's own job backup" in refused.output), refused.output
 
 
-@pytest.mark.parametrize("kind", ["daily-sums", "retention", "database-check"])
+@pytest.mark.parametrize("kind", ["daily-sums", "digest", "retention", "database-check"])
 def test_each_job_goes_well_on_a_sound_server(run: Run, kind: str) -> None:
     ran = json.loads(ok(run("jobs", "run", kind, "--json")))
 

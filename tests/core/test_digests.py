@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -100,6 +101,6 @@ def test_however_often_it_is_looked_each_day_is_told_once(zone: str, start: date
 
     daily = [period.first for period in found if period.cadence is Cadence.DAILY]
     weekly = [period.first for period in found if period.cadence is Cadence.WEEKLY]
-    assert all(later - earlier == DAY for earlier, later in zip(daily, daily[1:], strict=False))
-    assert all(later - earlier == 7 * DAY for earlier, later in zip(weekly, weekly[1:], strict=False))
+    assert all(later - earlier == DAY for earlier, later in pairwise(daily))
+    assert all(later - earlier == 7 * DAY for earlier, later in pairwise(weekly))
     assert abs(len(daily) - sum(steps) / 24) <= 1.1

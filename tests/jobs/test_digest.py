@@ -11,7 +11,6 @@ import pytest
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
-from heartfly.audit.record import Actor
 from heartfly.checks import commands
 from heartfly.config import Alerts
 from heartfly.core.words import AlertKind, PingKind
@@ -32,7 +31,7 @@ from tests.notify.conftest import mail_settings
 from tests.notify.receivers import HttpReceiver
 from tests.notify.test_email_delivery import Mailbox, server
 from tests.sim_clock import SimClock
-from tests.world import SEALER, World, make_world
+from tests.world import SEALER, TEST, World, make_world
 
 pytestmark = pytest.mark.anyio
 
@@ -196,7 +195,7 @@ async def test_late_degraded_and_silent_checks_are_named_and_those_that_have_the
     await world.check(T0, name="never pinged", every=HOUR)
     await world.check(seven - MINUTE, name="made just now", every=HOUR)
     warned = await world.check(
-        T0, name="warned", every=300 * DAY, gates=[{"metric": "rows", "op": ">", "value": "0", "level": "warn"}]
+        T0, name="warned", every=300 * DAY, gates='[{"metric":"rows","op":">","value":"0","level":"warn"}]'
     )
     await world.ping(warned, T0, body=b"rows=0", body_size=6)
     await digests.chosen("daily")
@@ -275,30 +274,32 @@ async def test_what_went_down_after_midnight_is_told_as_down_now_and_no_part_of_
 
 
 async def test_an_alarm_that_was_not_true_is_none_in_the_digest(world: World, digests: Digests) -> None:
-    check = await world.check(T0, every=HOUR, grace=10 * MINUTE)
+    check = await world.check(T0, every=HOUR, grace=HOUR)
     await world.ping(check, T0)
-    await digests.judge(T0 + 2 * HOUR)
-    await world.ping(check, T0 + 65 * MINUTE, client_at=None)  # came late, and was in time
-    await world.ping(check, T0 + 3 * HOUR)
-    assert [True] == [row.disproved for row in await world._all(sa.select(incidents).limit(1))]
+    await digests.judge(T0 + 3 * HOUR)
+    assert "down" == (await world.row(check)).status
+    await world.ping(check, T0 + HOUR)  # received in time, committed late
     await digests.chosen("daily")
 
-    await digests.at(MONDAY + DAY)
-    await commands_pause(world, check, MONDAY + DAY)
     await digests.at(MONDAY + DAY + SEVEN)
 
     digest = await digests.says()
-    assert (0, (), 1) == (
-        digest["n_down_now"],
-        tuple(one for one in digest["down"] if one["since"]),
-        digest["n_paused"],
-    )
+    assert ([], 0, 1) == (digest["down"], digest["n_down_ever"], digest["n_watched"])
 
 
-async def commands_pause(world: World, check: Any, at: datetime) -> None:
-    await world.db.write(
-        lambda tx: commands.pause(tx, check.pid, check.uuid, at=at, ids=world.ids, actor=Actor("test"))
-    )
+async def test_a_check_that_was_paused_was_watched_until_then(world: World, digests: Digests) -> None:
+    for pinged in (True, False):
+        check = await world.check(T0, every=300 * DAY)
+        if pinged:
+            await world.ping(check, T0)
+        args = {"at": T0 + HOUR, "ids": world.ids, "actor": TEST}
+        await world.db.write(lambda tx, of=check, args=args: commands.pause(tx, of.pid, of.uuid, **args))  # type: ignore[misc]
+    await digests.chosen("daily")
+
+    await digests.at(MONDAY + DAY + SEVEN)
+
+    digest = await digests.says()
+    assert (2, 1, 2) == (digest["n_checks"], digest["n_watched"], digest["n_paused"])
 
 
 async def test_other_projects_are_no_part_of_it(world: World, digests: Digests, ids: IdSource) -> None:

@@ -176,6 +176,8 @@ def test_each_kind_has_its_subject() -> None:
             "CHANNEL FAILING: #ops on Slack",
             "CHANNEL FAILING: #ops on Slack",
             "TEST: alerts of Acme billing reach you here",
+            "DAILY DIGEST: Acme billing, Sun 1 Mar: 2 of 42 checks were down",
+            "WEEKLY DIGEST: Acme billing, Mon 23 Feb – Sun 1 Mar: all 42 checks were up",
         ]
     )
 

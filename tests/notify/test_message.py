@@ -93,6 +93,17 @@ def test_each_kind_has_its_title_and_its_sentence() -> None:
                 "TEST: alerts of Acme billing reach you here",
                 "This is only a test. Alerts of the project Acme billing will reach you here.",
             ),
+            "digest": (
+                "DAILY DIGEST: Acme billing, Sun 1 Mar: 2 of 42 checks were down",
+                "2 of 42 checks were down on Sun 1 Mar, and 1 is down now.",
+                "1 was degraded for a while, 1 is late now, 1 has never pinged.",
+                "Heartfly itself could not hear for 2 min 5 s; 2 runs were unverified.",
+                "1 channel does not deliver: whoever reads it does not hear of alarms.",
+            ),
+            "quiet_digest": (
+                "WEEKLY DIGEST: Acme billing, Mon 23 Feb – Sun 1 Mar: all 42 checks were up",
+                "All 42 checks were up in the week of Mon 23 Feb – Sun 1 Mar.",
+            ),
         }
     )
 
