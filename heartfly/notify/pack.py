@@ -223,15 +223,14 @@ def _people_get(tx: Tx, ask: Ask, now: datetime, rules: Alerts, repeats_through:
     if found is None or not found.n_alerts:
         until = _ANY
         found = tx.conn.execute(_COUNT, _free(ask, until)).one()
-    digests = [[row.alert_id] for row in tx.conn.execute(_DIGESTS, _of(ask))]
     if not found.n_alerts:
-        return _Plan(messages=digests)
+        return _Plan(messages=_digests(tx, ask))
     recent = _recent(tx, ask, since=now - window, now=now, threshold=threshold)
     verdict = fold(found.n_alerts, recent, now=now, window=window, threshold=threshold)
     if verdict is Fold.LATER and recent.last_at is not None:
         return _Plan(hold_until=recent.last_at + window / 2)
     if verdict is Fold.APART:
-        return _Plan(messages=_sources(tx, ask, until) + digests)
+        return _Plan(messages=_sources(tx, ask, until) + _digests(tx, ask))
     if can_name_all(found.n_sources, most_named=ask.most_named):
         return _Plan(messages=cut(_sources(tx, ask, until), most_named=ask.most_named), folded=True)
     return _Plan(messages=[(found.first,)], folded=True, all_free=True, until=until)
@@ -243,6 +242,10 @@ def _sources(tx: Tx, ask: Ask, until: int) -> list[list[int]]:
     for row in tx.conn.execute(_LIST, _free(ask, until)):
         found.setdefault(row.source, []).append(row.alert_id)
     return list(found.values())
+
+
+def _digests(tx: Tx, ask: Ask) -> list[list[int]]:
+    return [[row.alert_id] for row in tx.conn.execute(_DIGESTS, _of(ask))]
 
 
 def _recent(tx: Tx, ask: Ask, *, since: datetime, now: datetime, threshold: int) -> Recent:
