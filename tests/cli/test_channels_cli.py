@@ -6,20 +6,17 @@ import json
 import re
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from typing_extensions import override
 
-from heartfly.cli import main
+from tests.cli.conftest import Run, ok
 from tests.server_process import Server
 
 pytestmark = pytest.mark.e2e
-
-Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
@@ -52,22 +49,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, receiver: ThreadingHTTPServ
     made.start()
     yield made
     made.kill()
-
-
-@pytest.fixture
-def run(server: Server) -> Run:
-    data = str(server.folder / "heartfly-data")
-
-    def run(*arguments: str) -> Result:
-        env = {"HEARTFLY_URL": server.url, "HEARTFLY_DATA__DIR": data, "COLUMNS": "200"}
-        return CliRunner().invoke(main, list(arguments), env=env, prog_name="heartfly")
-
-    return run
-
-
-def ok(result: Result) -> str:
-    assert 0 == result.exit_code, result.output
-    return result.output
 
 
 @pytest.fixture

@@ -6,45 +6,16 @@ import json
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from heartfly.cli import main
 from heartfly.cli.output import DURATION, seconds, when
+from tests.cli.conftest import Run, ok
 from tests.server_process import Server, free_port
 
 pytestmark = pytest.mark.e2e
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    made = Server(tmp_path_factory.mktemp("served"))
-    made.start()
-    yield made
-    made.kill()
-
-
-@pytest.fixture
-def run(server: Server) -> Run:
-    data = str(server.folder / "heartfly-data")
-
-    def run(*arguments: str, **options: Any) -> Result:
-        env = {"HEARTFLY_URL": server.url, "HEARTFLY_DATA__DIR": data, "COLUMNS": "200"} | options.pop("env", {})
-        return CliRunner().invoke(main, list(arguments), env=env, prog_name="heartfly", **options)
-
-    return run
-
-
-def ok(result: Result) -> str:
-    assert 0 == result.exit_code, result.output
-    return result.output
 
 
 def test_a_new_check_is_shown_with_the_line_for_its_crontab(run: Run) -> None:
