@@ -63,13 +63,28 @@ def create(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, act
     return uuid
 
 
-def create_or_edit(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, actor: Actor) -> tuple[str, bool]:
-    """The check with the slug asked for, as asked; made if there is none. Returns its id and whether it is new."""
+def create_or_edit(
+    tx: Tx,
+    pid: int,
+    asked: CheckIn,
+    *,
+    at: datetime,
+    ids: IdSource,
+    actor: Actor,
+    only_edit: bool = False,
+    rev: int | None = None,
+) -> tuple[str, bool]:
+    """The check with the slug asked for, as asked; made if there is none. Returns its id and whether it is new.
+
+    ChangedMeanwhileError: there is none, and the caller would `only_edit`; or it is not of this `rev`.
+    """
     if not isinstance(asked.slug, str):
         raise InvalidValueError("slug", "is required with ?upsert=slug")
     slug = text.slug(asked.slug, field="slug")
     uuid = _of_slug(tx, pid, slug)
     if uuid is None:
+        if only_edit:
+            raise ChangedMeanwhileError(f"there is no check with the slug {slug}")
         try:
             return create(tx, pid, asked, at=at, ids=ids, actor=actor), True
         except SlugTakenError:
@@ -77,7 +92,7 @@ def create_or_edit(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSou
             uuid = _of_slug(tx, pid, slug)
             if uuid is None:
                 raise
-    edit(tx, pid, uuid, asked, at=at, ids=ids, actor=actor)
+    edit(tx, pid, uuid, asked, at=at, ids=ids, actor=actor, rev=rev)
     return uuid, False
 
 
