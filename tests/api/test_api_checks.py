@@ -147,6 +147,18 @@ async def test_two_that_ask_for_one_name_at_once_get_two_slugs(house: House) -> 
     assert {"twin", *(f"twin-{n}" for n in range(2, 9))} == {check["slug"] for check in twins}
 
 
+async def test_of_several_wrong_fields_each_is_named(house: House) -> None:
+    wrong = {"name": "", "grace": 0, "schedule": {"kind": "lunar"}, "tags": ["x"], "methods": "PUT"}
+
+    made = await house.full("POST", "/v1/checks", wrong)
+    check = (await house.full("POST", "/v1/checks", {"name": "job"})).json
+    edited = await house.full("PATCH", f"/v1/checks/{check['id']}", {"max_run": 0, "slug": "A b"})
+
+    assert (422, ["name", "schedule.kind", "grace", "methods"]) == (made.status, made.fields)
+    assert "; ".join(f"{one['field']}: {one['message']}" for one in made.json["errors"]) == made.json["detail"]
+    assert (422, ["slug", "max_run"]) == (edited.status, edited.fields)
+
+
 async def test_upsert_makes_a_check_once_and_edits_it_from_then_on(house: House) -> None:
     asked = {"slug": "backup", "name": "Backup", "schedule": HOURLY}
 
