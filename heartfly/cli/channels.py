@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import rich_click as click
@@ -12,7 +12,7 @@ from click.exceptions import Exit
 
 from heartfly.cli.checks import channel_id, find
 from heartfly.cli.client import Client, connected, part
-from heartfly.cli.output import AS_JSON, DURATION, counted, print_json, print_table, when
+from heartfly.cli.output import AS_JSON, DURATION, counted, print_json, print_table, since_instant, when
 from heartfly.clock import Clock, SystemClock
 
 _WAIT_S = 30.0
@@ -177,7 +177,7 @@ def rotate_secret(*, channel: str, overlap: int, as_json: bool, api: Client) -> 
 @connected()
 def retry(*, since: str, channel: str | None, as_json: bool, api: Client) -> None:
     """Send again what failed since then. It keeps its id, and says that it may be a repeat."""
-    asked: dict[str, Any] = {"since": _instant(since)}
+    asked: dict[str, Any] = {"since": since_instant(since)}
     if channel is not None:
         asked["channel"] = channel_id(api, channel)
     n, more = 0, True
@@ -192,11 +192,3 @@ def retry(*, since: str, channel: str | None, as_json: bool, api: Client) -> Non
         click.echo(f"{counted(n, 'message')} on the way again. `heartfly channels list` shows how the channels do.")
     else:
         click.echo("Nothing has failed since then.")
-
-
-def _instant(text: str) -> str:
-    """A span back from now, or an instant as it stands: the server knows which it cannot read."""
-    if not text[:4].isdigit() or "T" not in text:
-        span = timedelta(seconds=DURATION.convert(text, None, None))
-        return (SystemClock().now() - span).isoformat()
-    return text

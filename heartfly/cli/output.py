@@ -43,6 +43,9 @@ class Duration(click.ParamType[int, int]):
 DURATION = Duration()
 
 
+MOST = click.option(
+    "--limit", "most", type=click.IntRange(1, 100_000), default=50, show_default=True, help="How many at most."
+)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print what the API says, for machines.")
 
 
@@ -98,6 +101,17 @@ def when(instant: str | None, *, now: datetime | None = None) -> str:
     if abs(passed) < timedelta(seconds=1):
         return "now"
     return f"{span(passed)} ago" if passed > timedelta(0) else f"in {span(-passed)}"
+
+
+def since_instant(text: str) -> str:
+    """A span back from now, or an instant as it stands: the server knows which it cannot read."""
+    if not text[:4].isdigit() or "T" not in text:
+        back = timedelta(seconds=DURATION.convert(text, None, None))
+        try:
+            return (SystemClock().now() - back).isoformat()
+        except OverflowError:
+            raise click.BadParameter(f"{text} is longer than time goes back.") from None
+    return text
 
 
 def seconds(value: float | None) -> str:

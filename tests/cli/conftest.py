@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from typing_extensions import override
 
 from heartfly.cli import main
 from tests.server_process import Server
@@ -32,6 +35,43 @@ def run(server: Server) -> Run:
         return CliRunner().invoke(main, list(arguments), env=env, prog_name="heartfly", **options)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[ThreadingHTTPServer]:
+    """Takes what is posted to /ok, and refuses all else for good."""
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200 if self.path == "/ok" else 410)
+            self.end_headers()
+
+        @override
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+@pytest.fixture(scope="module")
+def hooked_server(tmp_path_factory: pytest.TempPathFactory, receiver: ThreadingHTTPServer) -> Iterator[Server]:
+    """A server that may talk to the receiver."""
+    made = Server(tmp_path_factory.mktemp("served"), {"OUTGOING__ALLOWED_PORTS": str(receiver.server_port)})
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def hook(receiver: ThreadingHTTPServer) -> str:
+    return f"http://127.0.0.1:{receiver.server_port}"
 
 
 def ok(result: Result) -> str:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import urllib.request
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
-from typing_extensions import override
 
 from tests.cli.conftest import Run, ok
 from tests.server_process import Server
@@ -20,40 +15,8 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def receiver() -> Iterator[ThreadingHTTPServer]:
-    """Takes what is posted to /ok, and refuses all else for good."""
-
-    class Hook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(200 if self.path == "/ok" else 410)
-            self.end_headers()
-
-        @override
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join(5)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, receiver: ThreadingHTTPServer) -> Iterator[Server]:
-    settings = {"OUTGOING__ALLOWED_PORTS": str(receiver.server_port)}
-    made = Server(tmp_path_factory.mktemp("served"), settings)
-    made.start()
-    yield made
-    made.kill()
-
-
-@pytest.fixture
-def hook(receiver: ThreadingHTTPServer) -> str:
-    return f"http://127.0.0.1:{receiver.server_port}"
+def server(hooked_server: Server) -> Server:
+    return hooked_server
 
 
 def test_a_webhook_is_made_with_a_secret_and_its_test_arrives(run: Run, hook: str) -> None:
