@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -59,6 +59,8 @@ class CheckIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     filters: FiltersIn | msgspec.UnsetType = msgspec.UNSET
     gates: list[GateIn] | msgspec.UnsetType = msgspec.UNSET
     sticky: bool | msgspec.UnsetType = msgspec.UNSET
+    first_ping_by: Annotated[datetime, msgspec.Meta(tz=True)] | msgspec.UnsetType | None = msgspec.UNSET
+    """A check that has not pinged by then goes down; null: it may wait for ever. Not kept once it has pinged."""
     channels: list[str] | msgspec.UnsetType = msgspec.UNSET
     """UUIDs of channels, or `["*"]` for all of the project; all when left out on creation."""
 

@@ -105,13 +105,22 @@ def when(instant: str | None, *, now: datetime | None = None) -> str:
 
 def since_instant(text: str) -> str:
     """A span back from now, or an instant as it stands: the server knows which it cannot read."""
-    if not text[:4].isdigit() or "T" not in text:
-        back = timedelta(seconds=DURATION.convert(text, None, None))
-        try:
-            return (SystemClock().now() - back).isoformat()
-        except OverflowError:
-            raise click.BadParameter(f"{text} is longer than time goes back.") from None
-    return text
+    return _instant(text, -1)
+
+
+def instant_ahead(text: str) -> str:
+    """The same, of a span from now on."""
+    return _instant(text, 1)
+
+
+def _instant(text: str, sign: int) -> str:
+    if text[:4].isdigit() and "T" in text:
+        return text
+    span_s = DURATION.convert(text, None, None)
+    try:
+        return (SystemClock().now() + sign * timedelta(seconds=span_s)).isoformat()
+    except OverflowError:
+        raise click.BadParameter(f"{text} is longer than time is.") from None
 
 
 def seconds(value: float | None) -> str:

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     GATE = "gate"
     MISSED = "missed"
     MISSED_TWICE_UNVERIFIED = "missed_twice_unverified"
+    NO_FIRST_PING = "no_first_ping"
     HUNG = "hung"
     PAUSED = "paused"
     RESUMED = "resumed"

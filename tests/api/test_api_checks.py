@@ -101,6 +101,7 @@ async def test_a_new_check_is_told_in_full_with_its_address(house: House) -> Non
         "last_ping_kind": None,
         "last_duration": None,
         "next_expected_at": None,
+        "first_ping_by": None,
         "goes_down_at": None,
         "created_at": "2026-03-02T10:00:00Z",
         "updated_at": "2026-03-02T10:00:00Z",

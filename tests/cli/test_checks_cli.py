@@ -6,16 +6,33 @@ import json
 import re
 import urllib.error
 import urllib.request
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from heartfly.cli.output import DURATION, seconds, when
+from heartfly.clock import SystemClock
 from tests.cli.conftest import Run, ok
 from tests.server_process import Server, free_port
 
 pytestmark = pytest.mark.e2e
+
+
+def test_a_check_whose_first_ping_is_wanted_says_by_when(run: Run) -> None:
+    said = ok(run("checks", "create", "Wanted", "--first-ping-by", "2h"))
+    check = json.loads(ok(run("checks", "show", "wanted", "--json")))
+    shown = ok(run("checks", "show", "wanted"))
+    why = ok(run("checks", "explain", "wanted"))
+    refused = run("checks", "create", "Late", "--first-ping-by", "2020-01-01T00:00:00Z")
+
+    by = check["first_ping_by"]
+    assert timedelta(hours=1, minutes=58) < datetime.fromisoformat(by) - SystemClock().now() < timedelta(hours=2)
+    assert f"Its first ping is wanted by {by}: without one it goes down." in said
+    assert re.search(rf"^first ping by +{re.escape(by)}$", shown, re.MULTILINE), shown
+    assert "its first ping is wanted by" in why
+    assert (1, True) == (refused.exit_code, "first_ping_by: must lie ahead" in refused.output), refused.output
+    assert "is not a duration" in run("checks", "create", "Late", "--first-ping-by", "soon").output
 
 
 def test_a_new_check_is_shown_with_the_line_for_its_crontab(run: Run) -> None:

@@ -10,7 +10,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from heartfly.core.alerts import Alert, RunFacts
-from heartfly.core.words import AlertKind, Reason, RunOutcome
+from heartfly.core.words import AlertKind, Reason, RunOutcome, Status
 from heartfly.notify.message import DUPLICATE_NOTE, Message, word
 from heartfly.notify.sentences import Tone
 from tests.notify import examples
@@ -392,10 +392,22 @@ def test_a_down_alert_of_yesterday_names_the_day() -> None:
     assert told(alert).sentence == "nightly-backup reported a failure at Mon 2 Mar, 02:41:17 UTC."
 
 
+def test_a_first_ping_that_was_wanted_is_told_without_a_grace() -> None:
+    missing = replace(examples.MISSED_TWICE, from_status=Status.NEW)
+
+    assert "second time in a row by " in told(missing).sentence
+    assert "grace" not in told(missing).sentence
+    assert (
+        "has never reported: its first ping was wanted by "
+        in told(replace(missing, reason=Reason.NO_FIRST_PING)).sentence
+    )
+
+
 def test_each_reason_for_down_has_words_of_its_own() -> None:
     reasons = {
         Reason.MISSED,
         Reason.MISSED_TWICE_UNVERIFIED,
+        Reason.NO_FIRST_PING,
         Reason.HUNG,
         Reason.FAIL,
         Reason.EXIT_STATUS,
