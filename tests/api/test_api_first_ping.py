@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from heartfly.checks import queries
 from heartfly.core.words import PingKind
+from heartfly.db.models import blind_intervals
 from heartfly.monitor.judge import Judge
 from tests.api.conftest import START
 from tests.api.door import House, Reply
@@ -70,6 +72,22 @@ async def test_without_a_ping_by_then_it_goes_down_and_says_why(house: House) ->
     (told,) = (await house.read("GET", f"/v1/notifications?check={check['id']}")).json["items"]
     assert ("check.down", "no_first_ping") == (told["event"], told["reason"])
     assert incident["explain"] in (await house.read("GET", f"{path}/explain")).json["explain"]
+
+
+async def test_what_may_have_come_while_nobody_could_hear_is_no_alarm(house: House) -> None:
+    check = await made(house, grace=600, schedule={"kind": "period", "period": 7200})
+    deaf = {"node_id": 1, "from_at": START + HOUR, "to_at": START + HOUR + timedelta(minutes=5), "cause": "test"}
+    await house.world.db.write(lambda tx: tx.conn.execute(sa.insert(blind_intervals).values(id=1, **deaf)))
+
+    await judged(house, START + 2 * HOUR)
+    excused = (await house.read("GET", f"/v1/checks/{check['id']}")).json
+    why = (await house.read("GET", f"/v1/checks/{check['id']}/explain")).json
+    await judged(house, START + 3 * HOUR + timedelta(minutes=15))
+    down = (await house.read("GET", f"/v1/checks/{check['id']}")).json
+
+    assert ("new", "2026-03-02T13:15:00Z") == (excused["status"], excused["first_ping_by"])
+    assert ("2026-03-02T13:15:00Z", ["excused"]) == (why["slot"]["closes_at"], [one["touches"] for one in why["blind"]])
+    assert ("down", "no_first_ping") == (down["status"], down["status_reason"])
 
 
 async def test_the_first_ping_ends_it(house: House) -> None:
