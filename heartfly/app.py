@@ -167,7 +167,7 @@ class App:
         self.ingest = Ingest(database, applier, clock, timed=count.ping_seconds.observe)
         self.jobs = Jobs(
             database,
-            kinds=catalogue(settings, clock),
+            kinds=catalogue(settings, clock, sealer=ground.sealer, ids=ids),
             ingest=self.ingest,
             clock=clock,
             ids=ids,

@@ -6,18 +6,25 @@ HTTP status codes are not here: api/problems.py maps these to answers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class HeartflyError(Exception):
     """Something is wrong that we expected could be."""
 
 
 class InvalidValueError(HeartflyError):
-    """A value from outside breaks a rule. `field` is its path, such as `schedule.expression`."""
+    """A value from outside breaks a rule. `field` is its path, such as `schedule.expression`.
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}" if field else message)
+    `others`: what else is wrong with what was sent, as far as it was looked at.
+    """
+
+    def __init__(self, field: str, message: str, *, others: Sequence[InvalidValueError] = ()) -> None:
+        said = f"{field}: {message}" if field else message
+        super().__init__("; ".join([said, *(str(other) for other in others)]))
         self.field = field
         self.message = message
+        self.others = tuple(others)
 
 
 class NotFoundError(HeartflyError):

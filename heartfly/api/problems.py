@@ -125,9 +125,16 @@ def _of_ours(error: HeartflyError) -> tuple[Problem, dict[str, str]]:
         headers["Retry-After"] = str(error.retry_after)
     elif isinstance(error, StoreError):
         headers["Retry-After"] = "30"
+    return make(status, _clean(str(error)), _fields(error)), headers
+
+
+def _fields(error: HeartflyError) -> list[FieldError]:
     field = getattr(error, "field", "")
-    message = error.message if isinstance(error, InvalidValueError) else str(error)
-    return make(status, _clean(str(error)), [FieldError(_clean(field), _clean(message))] if field else []), headers
+    if not field:
+        return []
+    if not isinstance(error, InvalidValueError):
+        return [FieldError(_clean(field), _clean(str(error)))]
+    return [FieldError(_clean(one.field), _clean(one.message)) for one in (error, *error.others)]
 
 
 def _of_validation(error: ValidationException) -> Problem:

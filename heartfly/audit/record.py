@@ -43,6 +43,8 @@ class Action(StrEnum):
     PROJECT_EDIT = "project.edit"
     PROJECT_ROTATE_PING_KEY = "project.rotate_ping_key"
     JOB_RUN = "job.run"
+    INCIDENT_ACKNOWLEDGE = "incident.acknowledge"
+    INCIDENT_COMMENT = "incident.comment"
     MEMBER_ADD = "member.add"
     MEMBER_EDIT = "member.edit"
     MEMBER_REMOVE = "member.remove"

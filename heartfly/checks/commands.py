@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from heartfly.audit.record import HEARTFLY, Action, Actor, Facts, differing
 from heartfly.audit.record import record as audit
+from heartfly.checks import first_ping
 from heartfly.checks.config import CheckConfig, CheckIn, as_asked, merged, of_row
 from heartfly.checks.create import assign_channels, heard_by, insert_check, record_version
 from heartfly.checks.flips import Taken, record
@@ -26,6 +27,7 @@ from heartfly.checks.rows import Stored, load, one, select_locked
 from heartfly.checks.turn import refuse_if_due
 from heartfly.core import check as life
 from heartfly.core import text
+from heartfly.core.check import waits_for_first_ping
 from heartfly.core.values import Step, replace
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
@@ -51,25 +53,42 @@ class JobsCheckError(ConflictError):
 
 def create(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, actor: Actor) -> str:
     """A new check; returns its public id. Without a slug one is made of the name, and made unique."""
-    config = _named(merged(CheckConfig(), asked, at=at))
+    config, by = _named(merged(CheckConfig(), asked, at=at)), first_ping.asked_for(asked, at=at)
     channel_ids = _channel_ids(tx, pid, asked.channels)
     if config.slug:
         made = _insert(tx, pid, config, actor=actor.name, at=at, ids=ids)
     else:
         made = _insert_with_free_slug(tx, pid, config, actor=actor.name, at=at, ids=ids)
     assign_channels(tx, pid, made.id, channel_ids)
-    _audit(tx, made, Action.CHECK_CREATE, None, told(tx, made), actor=actor, at=at, ids=ids)
+    first_ping.want(tx, made, by, at=at, ids=ids)
+    wanted: Facts = {} if by is None else {first_ping.FIELD: by}
+    _audit(tx, made, Action.CHECK_CREATE, None, {**told(tx, made), **wanted}, actor=actor, at=at, ids=ids)
     uuid: str = made.row.uuid
     return uuid
 
 
-def create_or_edit(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, actor: Actor) -> tuple[str, bool]:
-    """The check with the slug asked for, as asked; made if there is none. Returns its id and whether it is new."""
+def create_or_edit(
+    tx: Tx,
+    pid: int,
+    asked: CheckIn,
+    *,
+    at: datetime,
+    ids: IdSource,
+    actor: Actor,
+    only_edit: bool = False,
+    rev: int | None = None,
+) -> tuple[str, bool]:
+    """The check with the slug asked for, as asked; made if there is none. Returns its id and whether it is new.
+
+    ChangedMeanwhileError: there is none, and the caller would `only_edit`; or it is not of this `rev`.
+    """
     if not isinstance(asked.slug, str):
         raise InvalidValueError("slug", "is required with ?upsert=slug")
     slug = text.slug(asked.slug, field="slug")
     uuid = _of_slug(tx, pid, slug)
     if uuid is None:
+        if only_edit:
+            raise ChangedMeanwhileError(f"there is no check with the slug {slug}")
         try:
             return create(tx, pid, asked, at=at, ids=ids, actor=actor), True
         except SlugTakenError:
@@ -77,7 +96,10 @@ def create_or_edit(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSou
             uuid = _of_slug(tx, pid, slug)
             if uuid is None:
                 raise
-    edit(tx, pid, uuid, asked, at=at, ids=ids, actor=actor)
+    if not waits_for_first_ping(locked(tx, pid, uuid, rev).check):
+        # The same command runs with every deployment, also long after the first ping.
+        asked = msgspec.structs.replace(asked, first_ping_by=msgspec.UNSET)
+    edit(tx, pid, uuid, asked, at=at, ids=ids, actor=actor, rev=rev)
     return uuid, False
 
 
@@ -100,6 +122,8 @@ def edit(
     config = merged(_config(found), asked, at=at)
     differs = config != _config(found)
     was, wanted = as_asked(_config(found)), as_asked(config)
+    if moves := first_ping.is_changed(found.check, asked):
+        was[first_ping.FIELD], wanted[first_ping.FIELD] = found.check.expected_at, first_ping.asked_for(asked, at=at)
     if differs:
         _write_config(tx, found, config, at=at)
         record_version(tx, pid, found.id, config, actor=actor.name, at=at)
@@ -107,12 +131,14 @@ def edit(
         was["channels"] = heard_by(tx, pid, found.id)
         assign_channels(tx, pid, found.id, _channel_ids(tx, pid, asked.channels))
         wanted["channels"] = heard_by(tx, pid, found.id)
-    elif not differs:
+    elif not (differs or moves):
         return
     before, after = differing(was, wanted)
     if after:
         _audit(tx, found, Action.CHECK_EDIT, before, after, actor=actor, at=at, ids=ids)
     _live_by(tx, found, ids=ids, at=at)
+    if moves:
+        first_ping.want(tx, found, wanted[first_ping.FIELD], at=at, ids=ids)
 
 
 def pause(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, actor: Actor, rev: int | None = None) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -59,6 +59,8 @@ class CheckIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     filters: FiltersIn | msgspec.UnsetType = msgspec.UNSET
     gates: list[GateIn] | msgspec.UnsetType = msgspec.UNSET
     sticky: bool | msgspec.UnsetType = msgspec.UNSET
+    first_ping_by: Annotated[datetime, msgspec.Meta(tz=True)] | msgspec.UnsetType | None = msgspec.UNSET
+    """A check that has not pinged by then goes down; null: it may wait for ever. Not kept once it has pinged."""
     channels: list[str] | msgspec.UnsetType = msgspec.UNSET
     """UUIDs of channels, or `["*"]` for all of the project; all when left out on creation."""
 
@@ -98,36 +100,21 @@ def of_row(row: Mapping[str, Any]) -> CheckConfig:
 
 
 def merged(base: CheckConfig, asked: CheckIn, *, at: datetime) -> CheckConfig:
-    """The configuration with what was asked for. InvalidValueError names the first field that breaks a rule.
+    """The configuration with what was asked for. InvalidValueError names each field that breaks a rule.
 
     `at`: now; a new schedule must fire within eight years of it.
     """
     changes: dict[str, Any] = {}
-    if isinstance(asked.name, str):
-        changes["name"] = text.name(asked.name, field="name", most=100)
-    if isinstance(asked.slug, str):
-        changes["slug"] = text.slug(asked.slug, field="slug")
-    if isinstance(asked.tags, list):
-        changes["tags"] = _tags(asked.tags)
-    if isinstance(asked.description, str):
-        changes["description"] = text.many_lines(asked.description, field="description", most=10_000)
-    if isinstance(asked.schedule, ScheduleIn):
-        changes |= _schedule(asked.schedule, at)
-    if isinstance(asked.grace, int):
-        changes["grace_s"] = _seconds(asked.grace, field="grace", least=1)
-    if asked.max_run is not msgspec.UNSET:
-        assert not isinstance(asked.max_run, msgspec.UnsetType)
-        changes["max_run_s"] = None if asked.max_run is None else _seconds(asked.max_run, field="max_run", least=1)
-    if isinstance(asked.methods, str):
-        if asked.methods not in {"", "POST"}:
-            raise InvalidValueError("methods", "must be empty (any) or POST")
-        changes["methods"] = asked.methods
-    if isinstance(asked.filters, FiltersIn):
-        changes["filters"] = _filters(asked.filters)
-    if isinstance(asked.gates, list):
-        changes["gates"] = _gates(asked.gates)
-    if isinstance(asked.sticky, bool):
-        changes["sticky"] = asked.sticky
+    wrong: list[InvalidValueError] = []
+    for name, read in _READ.items():
+        value = getattr(asked, name)
+        if value is not msgspec.UNSET:
+            try:
+                changes |= read(value, at)
+            except InvalidValueError as error:
+                wrong.append(error)
+    if wrong:
+        raise InvalidValueError(wrong[0].field, wrong[0].message, others=wrong[1:])
     return replace(base, **changes)
 
 
@@ -230,3 +217,25 @@ def _gate(asked: GateIn, field: str) -> Gate:
     except ValueError:
         raise InvalidValueError(field, "op must be one of > >= < <= == !=, level warn or fail") from None
     return Gate(asked.metric, op, Decimal(value), level)
+
+
+def _methods(asked: str) -> str:
+    if asked not in {"", "POST"}:
+        raise InvalidValueError("methods", "must be empty (any) or POST")
+    return asked
+
+
+_READ: Mapping[str, Callable[[Any, datetime], Mapping[str, Any]]] = {
+    "name": lambda value, _: {"name": text.name(value, field="name", most=100)},
+    "slug": lambda value, _: {"slug": text.slug(value, field="slug")},
+    "tags": lambda value, _: {"tags": _tags(value)},
+    "description": lambda value, _: {"description": text.many_lines(value, field="description", most=10_000)},
+    "schedule": _schedule,
+    "grace": lambda value, _: {"grace_s": _seconds(value, field="grace", least=1)},
+    "max_run": lambda value, _: {"max_run_s": None if value is None else _seconds(value, field="max_run", least=1)},
+    "methods": lambda value, _: {"methods": _methods(value)},
+    "filters": lambda value, _: {"filters": _filters(value)},
+    "gates": lambda value, _: {"gates": _gates(value)},
+    "sticky": lambda value, _: {"sticky": value},
+}
+"""Each field of `CheckIn` but the channels: the columns that its value becomes, at an instant."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import rich_click as click
@@ -12,7 +12,7 @@ from click.exceptions import Exit
 
 from heartfly.cli.checks import channel_id, find
 from heartfly.cli.client import Client, connected, part
-from heartfly.cli.output import AS_JSON, DURATION, counted, print_json, print_table, when
+from heartfly.cli.output import AS_JSON, DURATION, counted, print_json, print_table, since_instant, when
 from heartfly.clock import Clock, SystemClock
 
 _WAIT_S = 30.0
@@ -64,6 +64,9 @@ def _state(channel: Any, *, now: datetime | None = None) -> str:
 @click.option("--url", "address", help="Where to send, for slack and webhook.")
 @click.option("--address", "named", help="The name of an address in apprise.addresses, for apprise.")
 @click.option("--method", type=click.Choice(["POST", "PUT", "GET"]), help="For webhook.  [POST]")
+@click.option(
+    "--digest", type=click.Choice(["daily", "weekly", "both"]), help="Send one, at 7:00. Not for webhook.  [none]"
+)
 @click.option("--event", "events", multiple=True, help="What it hears; may be repeated.  [all but check.late]")
 @click.option("--check", "checks", multiple=True, help="Only for this check, by slug or id.  [every check]")
 @AS_JSON
@@ -92,8 +95,16 @@ def create(
 _NEEDS = {"email": "--to", "slack": "--url", "webhook": "--url", "apprise": "--address"}
 
 
-def _config(kind: str, *, to: str | None, address: str | None, named: str | None, method: str | None) -> dict[str, Any]:
-    strange = {"--to": to, "--url": address, "--address": named, "--method": method if kind != "webhook" else None}
+def _config(
+    kind: str, *, to: str | None, address: str | None, named: str | None, method: str | None, digest: str | None
+) -> dict[str, Any]:
+    strange = {
+        "--to": to,
+        "--url": address,
+        "--address": named,
+        "--method": method if kind != "webhook" else None,
+        "--digest": digest if kind == "webhook" else None,
+    }
     wanted = {_NEEDS[kind]: strange[_NEEDS[kind]]}
     for option, value in wanted.items():
         if value is None:
@@ -101,7 +112,7 @@ def _config(kind: str, *, to: str | None, address: str | None, named: str | None
     for option, value in strange.items():
         if value is not None and option not in wanted:
             raise click.UsageError(f"{option} is not for {kind}.")
-    given = {"to": to, "url": address, "address": named, "method": method}
+    given = {"to": to, "url": address, "address": named, "method": method, "digest": digest}
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -166,7 +177,7 @@ def rotate_secret(*, channel: str, overlap: int, as_json: bool, api: Client) -> 
 @connected()
 def retry(*, since: str, channel: str | None, as_json: bool, api: Client) -> None:
     """Send again what failed since then. It keeps its id, and says that it may be a repeat."""
-    asked: dict[str, Any] = {"since": _instant(since)}
+    asked: dict[str, Any] = {"since": since_instant(since)}
     if channel is not None:
         asked["channel"] = channel_id(api, channel)
     n, more = 0, True
@@ -185,11 +196,3 @@ def retry(*, since: str, channel: str | None, as_json: bool, api: Client) -> Non
         click.echo(f"Left as they are, for later news has arrived: {counted(n_overtaken, 'message')}.")
     if not (n or n_overtaken):
         click.echo("Nothing has failed since then.")
-
-
-def _instant(text: str) -> str:
-    """A span back from now, or an instant as it stands: the server knows which it cannot read."""
-    if not text[:4].isdigit() or "T" not in text:
-        span = timedelta(seconds=DURATION.convert(text, None, None))
-        return (SystemClock().now() - span).isoformat()
-    return text

@@ -12,6 +12,7 @@ from heartfly.cli.output import (
     AS_JSON,
     DURATION,
     counted,
+    instant_ahead,
     plain,
     print_facts,
     print_json,
@@ -79,10 +80,13 @@ def list_checks(*, statuses: tuple[str, ...], tags: tuple[str, ...], q: str | No
 @click.option("--slug", help="Its name in ping addresses.  [made of NAME]")
 @click.option("--tag", "tags", multiple=True, help="May be repeated.")
 @click.option("--description")
+@click.option("--first-ping-by", help="If it has not pinged by then, it goes down: 2h, 1d; or an instant.  [never]")
 @click.option("--channel", "channels", multiple=True, help="Who hears of it, by name or id.  [every channel]")
 @AS_JSON
 @connected()
-def create(*, name: str, as_json: bool, channels: tuple[str, ...], api: Client, **rest: Any) -> None:
+def create(
+    *, name: str, as_json: bool, channels: tuple[str, ...], first_ping_by: str | None, api: Client, **rest: Any
+) -> None:
     """Make a check and print the address that its job shall ping.
 
     Without a schedule its pings are expected daily.
@@ -90,12 +94,16 @@ def create(*, name: str, as_json: bool, channels: tuple[str, ...], api: Client, 
     asked = {"name": name} | _asked(**rest)
     if channels:
         asked["channels"] = [channel_id(api, channel) for channel in channels]
+    if first_ping_by is not None:
+        asked["first_ping_by"] = instant_ahead(first_ping_by)
     made = api.call("POST", "/v1/checks", asked)
     if as_json:
         print_json(made)
         return
     click.echo(f"{made['name']}: expected {_schedule(made)}, grace {seconds(made['grace'])}.\n")
     click.echo(_howto(made))
+    if made["first_ping_by"]:
+        click.echo(f"\nIts first ping is wanted by {made['first_ping_by']}: without one it goes down.")
 
 
 def _asked(
@@ -174,6 +182,8 @@ def _facts(check: Any) -> list[tuple[str, Any]]:
         ("tags", ", ".join(check["tags"]) or "-"),
         ("channels", str(len(check["channels"]))),
     ]
+    if check["first_ping_by"]:
+        facts.append(("first ping by", check["first_ping_by"]))
     if check["schedule_error"]:
         facts.append(("schedule error", check["schedule_error"]))
     return facts + ([("description", check["description"])] if check["description"] else [])

@@ -75,6 +75,18 @@ class Client:
             page = self.call("GET", path, limit=500, cursor=page["next"], **query)
             yield from page["items"]
 
+    def first(self, path: str, most: int, **query: Any) -> list[Any]:
+        """The first `most` items of a list; no more is asked for than that."""
+        found: list[Any] = []
+        cursor = None
+        while len(found) < most:
+            page = self.call("GET", path, limit=min(most - len(found), 500), cursor=cursor, **query)
+            found += page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                break
+        return found
+
     def _exchange(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
         base = urlsplit(self.url)
         headers = {"Authorization": f"Bearer {self.key}", "User-Agent": f"heartfly-cli/{__version__}"}

@@ -87,7 +87,7 @@ async def _ended(api: Client, job_id: str, asked: Any, wait: int, clock: Clock) 
     while told["outcome"] is None and clock.monotonic() < give_up_at:
         await clock.sleep(_LOOK_EVERY_S)
         newest = api.call("GET", f"/v1/jobs/{part(job_id)}/runs", limit=20)["items"]
-        told = next((one for one in newest if one["slot_at"] == asked["slot_at"]), told)
+        told = next((one for one in newest if one["id"] == asked["id"]), told)
     return told
 
 

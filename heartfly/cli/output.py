@@ -43,6 +43,9 @@ class Duration(click.ParamType[int, int]):
 DURATION = Duration()
 
 
+MOST = click.option(
+    "--limit", "most", type=click.IntRange(1, 100_000), default=50, show_default=True, help="How many at most."
+)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print what the API says, for machines.")
 
 
@@ -98,6 +101,26 @@ def when(instant: str | None, *, now: datetime | None = None) -> str:
     if abs(passed) < timedelta(seconds=1):
         return "now"
     return f"{span(passed)} ago" if passed > timedelta(0) else f"in {span(-passed)}"
+
+
+def since_instant(text: str) -> str:
+    """A span back from now, or an instant as it stands: the server knows which it cannot read."""
+    return _instant(text, -1)
+
+
+def instant_ahead(text: str) -> str:
+    """The same, of a span from now on."""
+    return _instant(text, 1)
+
+
+def _instant(text: str, sign: int) -> str:
+    if text[:4].isdigit() and "T" in text:
+        return text
+    span_s = DURATION.convert(text, None, None)
+    try:
+        return (SystemClock().now() + sign * timedelta(seconds=span_s)).isoformat()
+    except OverflowError:
+        raise click.BadParameter(f"{text} is longer than time is.") from None
 
 
 def seconds(value: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
+import shlex
 import signal
 import socket
 import sys
@@ -137,12 +138,25 @@ def _say_hello(app: App, new: NewProject | None, setup: str) -> None:
             "\nYour first ping, from any job:\n\n"
             f"    curl -fsS -m 10 --retry 5 '{base}/ping/{new.ping_key}/my-job?create=1'\n\n"
             "What to do next, in another terminal:\n\n"
+            f"{_where(app.ground.settings)}"
             "    heartfly checks list                                  see the job that just reported\n"
             "    heartfly checks create 'Nightly backup' --cron '30 2 * * *' --zone Europe/Berlin --grace 10m\n"
             "    heartfly channels create webhook --name ops --url https://example.com/hook\n\n"
             f"The API key is in {app.ground.settings.data.dir / 'cli-key'}; the commands above find it there.\n"
             "Stop with Ctrl-C.\n"
         )
+
+
+def _where(settings: Settings) -> str:
+    """What that terminal must be told, so that its commands find this server; nothing if they do by themselves."""
+    usual = Settings()
+    said = {
+        "HEARTFLY_URL": (settings.server.public_url, usual.server.public_url),
+        "HEARTFLY_DATA__DIR": (str(settings.data.dir), str(usual.data.dir)),
+    }
+    return "".join(
+        f"    export {name}={shlex.quote(here)}\n" for name, (here, expected) in said.items() if here != expected
+    )
 
 
 def _with_port(settings: Settings, sockets: list[socket.socket]) -> Settings:

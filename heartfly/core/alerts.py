@@ -7,9 +7,9 @@ later still tells what was true then. Who words it, and who carries it, is decid
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
-from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
+from heartfly.core.words import AlertKind, Cadence, PingKind, Reason, RunOutcome, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +66,64 @@ class ChannelFacts:
     n_failed: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownInDigest:
+    """A check that was down in the time of a digest, or is down as it is told."""
+
+    check_uuid: str
+    check_name: str
+    down_s: int
+    """Within that time."""
+    n_incidents: int
+    since: datetime | None = None
+    """Since when it is down, if it still is."""
+    acked_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedInDigest:
+    """A check, and the instant that matters about it: when it was made, was expected, or became what it is."""
+
+    check_uuid: str
+    check_name: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestFacts:
+    """What a day or a week was. Of long lists the worst are named; each `n_` counts them all."""
+
+    cadence: Cadence
+    first_day: date
+    last_day: date
+    zone: str
+    """In which these days begin and end."""
+    n_checks: int
+    n_watched: int
+    """Those that were up or down at some time: neither new nor paused all along."""
+    n_paused: int = 0
+    n_down: int = 0
+    """Those that were down within it."""
+    n_down_now: int = 0
+    n_down_ever: int = 0
+    """Those that were down within it, or are."""
+    down: tuple[DownInDigest, ...] = ()
+    n_degraded: int = 0
+    degraded: tuple[NamedInDigest, ...] = ()
+    n_late: int = 0
+    late: tuple[NamedInDigest, ...] = ()
+    n_never: int = 0
+    never: tuple[NamedInDigest, ...] = ()
+    n_ok: int = 0
+    n_failed: int = 0
+    n_missed: int = 0
+    n_unverified: int = 0
+    blind_s: int = 0
+    """So long Heartfly itself could not hear."""
+    channels: tuple[ChannelFacts, ...] = ()
+    """Those that do not deliver."""
+
+
 def flip_key(check_id: int, flip_no: int) -> str:
     """The key of the alert that tells of a flip."""
     return f"flip:{check_id}:{flip_no}"
@@ -95,5 +153,6 @@ class Alert:
     channel: ChannelFacts | None = None
     incident: str | None = None
     """The public id of the incident that the change opens or closes."""
+    digest: DigestFacts | None = None
     explain: str = ""
     """One or two sentences: why this check has this status."""

@@ -6,6 +6,7 @@ in ARCHITECTURE.md; the words are defined in docs/glossary.md.
 
     slot k   [e_k, e_k + grace]; e_k = last success or fail + k periods, or the k-th fire after it
     deadline expected_at + grace, inclusive: the first instant at which silence is an alarm;
+             of a new check, by when somebody wants its first ping, if anybody does;
              a run that was started goes down at started_at + max_run, and one with a max_run of
              its own holds its slot open (docs/decisions/0012-a-run-under-way-holds-its-slot.md)
 """
@@ -27,10 +28,11 @@ SCHEDULE_RETRY = timedelta(hours=1)
 
 _WATCHED = (Status.UP, Status.DEGRADED)
 _TELLS = {Status.DOWN: AlertKind.DOWN, Status.DEGRADED: AlertKind.DEGRADED, Status.UP: AlertKind.UP}
+_WATCHED_OR_NEW = (*_WATCHED, Status.NEW)
 _TOLD_OF = (Status.NEW, Status.UP, Status.DEGRADED)
 _COMMANDS = (Reason.PAUSED, Reason.RESUMED)
 _OUTCOMES = {Status.UP: RunOutcome.OK, Status.DEGRADED: RunOutcome.DEGRADED, Status.DOWN: RunOutcome.FAILED}
-_SILENCE = (Reason.MISSED, Reason.MISSED_TWICE_UNVERIFIED, Reason.HUNG)
+_SILENCE = (Reason.MISSED, Reason.MISSED_TWICE_UNVERIFIED, Reason.NO_FIRST_PING, Reason.HUNG)
 
 # --- signals ---------------------------------------------------------------------------------------
 
@@ -96,6 +98,8 @@ def _start(check: Check, signal: Signal, past: Past | None) -> Step:
         # Superseded before we heard of it: by a newer start, or by the pause.
         opened = _closed(opened, RunOutcome.SUPERSEDED, signal.at)
         return _armed(Step(check=check, run=opened, runs=(opened,)), signal.at)
+    if check.status is Status.NEW:
+        check = replace(check, expected_at=None)  # its first ping has come; the run has a limit of its own
     others = [run for run in check.open_runs if run not in rivals]
     if len(others) >= MAX_OPEN_RUNS:
         rivals.append(min(others, key=_age))
@@ -267,7 +271,7 @@ def _due(check: Check, through: datetime) -> _Judge | None:
 
 def _late_at(check: Check) -> datetime | None:
     """When somebody will be told that the check is late. A run under way is not lateness."""
-    if not check.rules.wants_late or check.expected_at is None or check.open_runs:
+    if not check.rules.wants_late or check.expected_at is None or check.open_runs or check.status is Status.NEW:
         return None
     return check.expected_at if check.late_told_at != check.expected_at else None
 
@@ -281,16 +285,30 @@ def _late(step: Step, blind: Sequence[Blind], _new_id: Callable[[], int], now: d
 
 
 def _missed(step: Step, blind: Sequence[Blind], new_id: Callable[[], int], now: datetime) -> Step:
-    opened, closes = step.check.expected_at, _slot_closes_at(step.check)
+    is_new, opened, closes = step.check.status is Status.NEW, step.check.expected_at, _slot_closes_at(step.check)
     assert opened is not None
     assert closes is not None
     run = Run(id=new_id(), slot_at=opened)
     deaf = _touching(blind, _may_come_from(step.check, opened), closes)
-    if deaf is not None:
+    if deaf is not None and not (is_new and _silent_since(step.check, deaf, closes)):
         return _unverified_slot(step, run, Unverified(run=run, from_at=opened, to_at=closes, blind=deaf), now)
     run = _closed(run, RunOutcome.MISSED, None)
-    step = _flip(replace(step, runs=(*step.runs, run)), Status.DOWN, Reason.MISSED, at=closes, run=run)
+    reason = Reason.NO_FIRST_PING if is_new else Reason.MISSED
+    step = _flip(replace(step, runs=(*step.runs, run)), Status.DOWN, reason, at=closes, run=run)
     return _armed(step, now)
+
+
+def _silent_since(check: Check, blind: Blind, through: datetime) -> bool:
+    """Whether a job that had begun in time that we could not hear would have been heard since: a whole slot passed."""
+    closes = _first_slot_closes_after(check, blind)
+    return closes is not None and closes <= through
+
+
+def _first_slot_closes_after(check: Check, blind: Blind) -> datetime | None:
+    """Of a new check, which has no slots yet: as if it had pinged in the last moment that we could not hear."""
+    heard_from = replace(check, anchor_at=blind.to_at)
+    expected, _ = _next_expected(heard_from, blind.to_at - timedelta(microseconds=1))
+    return None if expected is None else expected + check.rules.grace
 
 
 def _unverified_slot(step: Step, run: Run, found: Unverified, now: datetime) -> Step:
@@ -306,6 +324,9 @@ def _unverified_slot(step: Step, run: Run, found: Unverified, now: datetime) -> 
     # The next slot is the first that opens when we could hear again; those in between are excused with this one.
     # A period counts from there, for a success may have come in the last moment that we could not hear.
     check = replace(check, unverified_in_row=max(check.unverified_in_row, 0) + 1, anchor_at=found.blind.to_at)
+    if check.status is Status.NEW:
+        check = replace(check, expected_at=_first_slot_closes_after(check, found.blind))
+        return _armed(replace(step, check=check), now)
     after = max(found.blind.to_at - timedelta(microseconds=1), found.to_at - check.rules.grace)
     return _armed(replace(step, check=check), now, after=after)
 
@@ -340,8 +361,10 @@ def _may_come_from(check: Check, opened: datetime) -> datetime:
 
     A calendar says when its slot opens. A job that runs every so often may come early, as it may come late: by the
     grace, and at any time after a slot that we could not hear. Coming early while we could not hear, it would have put
-    the slot off.
+    the slot off. The first ping of a new check may come at any time.
     """
+    if check.status is Status.NEW:
+        return check.status_since if check.anchor_at is None else check.anchor_at + timedelta(microseconds=1)
     early = opened - check.rules.grace
     after_anchor = early if check.anchor_at is None else check.anchor_at + timedelta(microseconds=1)
     early = after_anchor if check.unverified_in_row else max(early, after_anchor)
@@ -416,6 +439,21 @@ def edited(check: Check, rules: Rules, at: datetime) -> Step:
     return _armed(Step(check=check), at, after=at)
 
 
+def waits_for_first_ping(check: Check) -> bool:
+    """It is new, and no success, fail or start has come since it was made or resumed."""
+    return check.status is Status.NEW and check.last_ping_at is None and not check.open_runs
+
+
+def first_ping_by(check: Check, by: datetime | None, at: datetime) -> Step | None:
+    """A check that never pings at all is found: at `by` it goes down. None as `by`: it may wait for ever.
+
+    None: its first ping has come.
+    """
+    if not waits_for_first_ping(check):
+        return None
+    return _armed(Step(check=replace(check, expected_at=by, unverified_in_row=0)), at)
+
+
 # --- what all of them end with ----------------------------------------------------------------------
 
 
@@ -458,9 +496,9 @@ def _armed(step: Step, at: datetime, *, after: datetime | None = None) -> Step:
     the status alone; they are tried again in an hour.
     """
     check = step.check
-    if check.status not in _WATCHED:
+    if check.status not in _WATCHED_OR_NEW:
         check = replace(check, expected_at=None)
-    elif after is not None or check.schedule_error_at is not None:
+    elif check.status is not Status.NEW and (after is not None or check.schedule_error_at is not None):
         # What fell due while the rules were broken is nobody's fault, so they count from now on.
         expected, error = _next_expected(check, after if after is not None else at)
         if error is not None and check.schedule_error_at is None:
@@ -488,6 +526,8 @@ def _slot_closes_at(check: Check) -> datetime | None:
     alive, and how long it may take has been said. Starts that supersede one another hold it for one `max_run`, not
     for ever.
     """
+    if check.status is Status.NEW:
+        return check.expected_at
     if check.status not in _WATCHED or check.expected_at is None:
         return None
     closes = check.expected_at + check.rules.grace

@@ -107,6 +107,11 @@ def sums(
     )
 
 
+def unheard(blind: Iterable[Blind], from_at: datetime, to_at: datetime) -> timedelta:
+    """How much of a time lies in blind intervals, which may overlap."""
+    return _shared([(from_at, to_at)], _merged(blind))
+
+
 def _n(outcomes: Mapping[RunOutcome, int], *of: RunOutcome) -> int:
     return sum(outcomes.get(outcome, 0) for outcome in of)
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from heartfly.core.values import Blind, Check, Flip
-from heartfly.core.words import Reason
+from heartfly.core.words import Reason, Status
 
 
 def explain(flip: Flip, before: Check, *, schedule: str) -> str:
     """Why this flip happened. `before`: the check as it was; `schedule`: in words."""
     run = flip.run
     match flip.reason:
+        case Reason.MISSED_TWICE_UNVERIFIED if flip.from_status is Status.NEW:
+            return (
+                f"{_no_first_ping(flip)} Heartfly could not hear for part of the time, nor for part of the time before "
+                "that had excused it; two in a row count."
+            )
         case Reason.MISSED | Reason.MISSED_TWICE_UNVERIFIED:
             slot = run.slot_at if run is not None and run.slot_at is not None else flip.at
             grace = before.rules.grace
@@ -21,6 +26,8 @@ def explain(flip: Flip, before: Check, *, schedule: str) -> str:
             if flip.reason is Reason.MISSED_TWICE_UNVERIFIED:
                 sentence += " Heartfly could not hear for part of this slot and of the one before; two in a row count."
             return sentence + _last_heard(before)
+        case Reason.NO_FIRST_PING:
+            return _no_first_ping(flip)
         case Reason.HUNG:
             started = utc(run.started_at) if run is not None and run.started_at is not None else "an unknown time"
             return f"The run that started at {started} did not end within {span(before.rules.run_limit)}."
@@ -41,6 +48,10 @@ def explain(flip: Flip, before: Check, *, schedule: str) -> str:
             return "Somebody paused the check."
         case _:  # resumed
             return "Somebody resumed the check: it waits for its next success."
+
+
+def _no_first_ping(flip: Flip) -> str:
+    return f"Its first ping was wanted by {utc(flip.at)}, and none has come."
 
 
 def explain_blind(blind: Blind) -> str:

@@ -168,6 +168,7 @@ class Check:
     anchor_at: datetime | None = None
     """Slots are counted from here: the last success or fail."""
     expected_at: datetime | None = None
+    """When its slot opens. Of a new check: by when its first ping is wanted, which is the deadline itself."""
     goes_down_at: datetime | None = None
     wake_at: datetime | None = None
     late_told_at: datetime | None = None

@@ -122,7 +122,7 @@ def verdict(
     )
     parts = (_status(known), *_ignored(newest), *_expectation(known), *_under_way_words(known), *_deafness(known))
     return Verdict(
-        is_late=slot is not None and slot.expected_at <= now and not runs,
+        is_late=check.status is not Status.NEW and slot is not None and slot.expected_at <= now and not runs,
         slot=slot,
         runs=runs,
         blind=touches,
@@ -174,9 +174,9 @@ def _status(known: _Known) -> str:
     check, since = known.check, utc(known.check.status_since)
     match check.status:
         case Status.NEW if check.status_reason is Reason.RESUMED:
-            return f"It is new since {since}, when somebody resumed it: nothing is expected until its next success."
+            return f"It is new since {since}, when somebody resumed it: {_first(known, 'next')}."
         case Status.NEW:
-            return "It is new: nothing is expected until its first success."
+            return f"It is new: {_first(known, 'first')}."
         case Status.UP if check.status_reason is Reason.RETRACTED:
             return f"It is up: a success reached Heartfly late and took the alarm of {since} back."
         case Status.UP:
@@ -191,6 +191,15 @@ def _status(known: _Known) -> str:
                 "only a resume ends that" if check.rules.sticky else "a resume ends that, or its next success or fail"
             )
             return f"It is paused since {since}: nothing is expected, and {ends}."
+
+
+def _first(known: _Known, which: str) -> str:
+    slot = known.slot
+    if slot is None:
+        return f"nothing is expected until its {which} success"
+    if known.now >= slot.closes_at:
+        return f"its {which} ping was wanted by {utc(slot.closes_at)}, which is about to be judged"
+    return f"its {which} ping is wanted by {utc(slot.closes_at)}; without one it goes down"
 
 
 def _alarm_words(known: _Known) -> str:

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     GATE = "gate"
     MISSED = "missed"
     MISSED_TWICE_UNVERIFIED = "missed_twice_unverified"
+    NO_FIRST_PING = "no_first_ping"
     HUNG = "hung"
     PAUSED = "paused"
     RESUMED = "resumed"
@@ -72,3 +73,11 @@ class AlertKind(StrEnum):
     SCHEDULE_ERROR = "check.schedule_error"
     CHANNEL_FAILING = "channel.failing"
     TEST = "test"
+    DIGEST = "digest"
+
+
+class Cadence(StrEnum):
+    """How often a channel gets a digest."""
+
+    DAILY = "daily"
+    WEEKLY = "weekly"

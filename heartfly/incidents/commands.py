@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from heartfly.audit.record import Action, Actor, record
 from heartfly.core import text
 from heartfly.core.words import IncidentEnd
 from heartfly.db.changes import Tx
@@ -24,7 +25,7 @@ MOST_NOTES = 200
 _LONGEST_NOTE = 10_000
 
 
-def acknowledge(tx: Tx, pid: int, uuid: str, *, at: datetime, actor: str) -> None:
+def acknowledge(tx: Tx, pid: int, uuid: str, *, at: datetime, actor: Actor, ids: IdSource) -> None:
     """Somebody takes care of it. Whoever said so first keeps the credit.
 
     ConflictError: it was closed before anybody did, so that there is nothing to take care of.
@@ -37,23 +38,31 @@ def acknowledge(tx: Tx, pid: int, uuid: str, *, at: datetime, actor: str) -> Non
     tx.conn.execute(
         sa.update(incidents)
         .where(incidents.c.pid == pid, incidents.c.id == found.id)
-        .values(acked_at=max(at, found.opened_at), acked_by=actor)
+        .values(acked_at=max(at, found.opened_at), acked_by=actor.name)
     )
+    record(
+        tx, pid, actor=actor, action=Action.INCIDENT_ACKNOWLEDGE, of=f"incident:{found.uuid}",
+        before={"acknowledged_by": None}, after={"acknowledged_by": actor.name}, at=at, ids=ids,
+    )  # fmt: skip
 
 
-def comment(tx: Tx, pid: int, uuid: str, said: str, *, at: datetime, actor: str, ids: IdSource) -> Note:
+def comment(tx: Tx, pid: int, uuid: str, said: str, *, at: datetime, actor: Actor, ids: IdSource) -> Note:
     """Open or closed: what is learned is often learned afterwards. Two comments of the same words are two."""
     said = text.many_lines(said.strip(), field="text", most=_LONGEST_NOTE, least=1)
     found = _locked(tx, pid, uuid)
     count = sa.select(sa.func.count()).where(incident_notes.c.pid == pid, incident_notes.c.incident_id == found.id)
     if tx.conn.execute(count).scalar_one() >= MOST_NOTES:
         raise ConflictError(f"the incident has {MOST_NOTES} comments, which is all that fit")
-    note = Note(id=ids.next(at), at=at, actor=actor, text=said)
+    note = Note(id=ids.next(at), at=at, actor=actor.name, text=said)
     tx.conn.execute(
         sa.insert(incident_notes).values(
             pid=pid, incident_id=found.id, id=note.id, at=note.at, actor=note.actor, text=note.text
         )
     )
+    record(
+        tx, pid, actor=actor, action=Action.INCIDENT_COMMENT, of=f"incident:{found.uuid}",
+        before=None, after={"comment": str(note.id), "text": note.text}, at=at, ids=ids,
+    )  # fmt: skip
     return note
 
 

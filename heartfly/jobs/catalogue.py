@@ -8,12 +8,15 @@ from pathlib import Path
 
 from heartfly.clock import Clock
 from heartfly.config import Settings
+from heartfly.db.ids import IdSource
 from heartfly.jobs.daily_sums import sum_days
 from heartfly.jobs.database_check import checking
+from heartfly.jobs.digest import digesting
 from heartfly.jobs.kind import JobKind
 from heartfly.jobs.retention import Kept, sweeping
 from heartfly.jobs.scheduled_backup import backing_up
 from heartfly.pings.prune import Keep
+from heartfly.sealing import Sealer
 
 _HOUR = timedelta(hours=1)
 
@@ -26,7 +29,7 @@ def keep_of(settings: Settings) -> Keep:
     )
 
 
-def catalogue(settings: Settings, clock: Clock) -> Sequence[JobKind]:
+def catalogue(settings: Settings, clock: Clock, *, sealer: Sealer, ids: IdSource) -> Sequence[JobKind]:
     url = settings.database_url
     path = None if url.startswith("postgresql") else Path(url.removeprefix("sqlite:///"))
     kept = Kept(
@@ -43,6 +46,15 @@ def catalogue(settings: Settings, clock: Clock) -> Sequence[JobKind]:
             grace=_HOUR,
             max_run=_HOUR,
             work=sum_days,
+        ),
+        JobKind(
+            name="digest",
+            title="Heartfly: digest",
+            about="Heartfly's own job. At 7:00 where a project is, tells what its day or week was, if a channel asks.",
+            expression="0 * * * *",
+            grace=_HOUR,
+            max_run=_HOUR,
+            work=digesting(sealer=sealer, ids=ids),
         ),
         JobKind(
             name="retention",

@@ -17,6 +17,7 @@ from heartfly.checks.flips import Taken, record
 from heartfly.checks.rows import Stored, select_locked, stored
 from heartfly.core.check import SCHEDULE_RETRY, after_silence
 from heartfly.core.values import Blind, Check, Step, replace
+from heartfly.core.words import Status
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import blind_intervals, checks
@@ -109,6 +110,8 @@ def _oldest(due: Sequence[Stored]) -> datetime:
     starts = [one.check.expected_at for one in due if one.check.expected_at is not None]
     # A job without a calendar may have come early for its slot, though not before its last end.
     starts += [one.check.anchor_at for one in due if one.check.anchor_at is not None]
+    # The first ping of a new check may have come at any time.
+    starts += [one.check.status_since for one in due if one.check.status is Status.NEW]
     starts += [run.started_at for one in due for run in one.check.open_runs if run.started_at is not None]
     starts += [one.check.wake_at for one in due if one.check.wake_at is not None]
     return min(starts)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import quote
 
-from heartfly.core.alerts import Alert
+from heartfly.core.alerts import Alert, DigestFacts
 from heartfly.core.words import AlertKind
-from heartfly.notify import sentences, words
+from heartfly.notify import digest_words, sentences, words
 from heartfly.notify.facts import facts, tail_title
 from heartfly.notify.presentable import presentable
 from heartfly.notify.sentences import Tone
@@ -109,6 +109,8 @@ def project_link(alert: Alert, base_url: str) -> str:
 
 
 def _one(alert: Alert, base_url: str) -> Message:
+    if alert.digest is not None:
+        return _digest(alert, alert.digest, base_url)
     return Message(
         title=sentences.title(alert),
         label=sentences.label(alert),
@@ -124,6 +126,32 @@ def _one(alert: Alert, base_url: str) -> Message:
         tail_cut=alert.run is not None and alert.run.body_cut,
         lines=_slots(alert, base_url),
         n_more=max(0, len(alert.slots) - MOST_NAMED),
+    )
+
+
+def _digest(alert: Alert, digest: DigestFacts, base_url: str) -> Message:
+    items = digest_words.items(alert, digest)
+    return Message(
+        title=digest_words.title(alert, digest),
+        label=digest_words.label(digest),
+        sentence=digest_words.sentence(alert, digest),
+        tone=digest_words.tone(digest),
+        link=link_to(alert, base_url),
+        link_text=_link_text(alert),
+        project=sentences.project(alert),
+        why=digest_words.why(digest),
+        facts=digest_words.facts(alert, digest),
+        lines=tuple(
+            Line(
+                label=item.label,
+                name=item.name,
+                text=item.text,
+                link=f"{project_link(alert, base_url)}/{item.page}/{quote(item.uuid, safe='')}",
+                tone=item.tone,
+            )
+            for item in items[:MOST_NAMED]
+        ),
+        n_more=digest_words.n_items(digest) - min(len(items), MOST_NAMED),
     )
 
 

@@ -30,6 +30,9 @@ DEFAULT_EVENTS = (
 )
 """What a channel hears unless it was told otherwise. Lateness is asked for."""
 
+DIGEST_SOURCE = "digest:"
+"""How the sources of digests begin, each of which is a source of its own."""
+
 # Spelled out in the statement: an index over pending rows alone is not used when the word is a parameter.
 # Only for a question about all that is pending of a channel. A statement that names deliveries or alerts must not name
 # the state as well: PostgreSQL's statistics are mostly taken when nothing is pending, so it would rather walk that
@@ -53,11 +56,14 @@ class Entry:
     channel_ids: Collection[int] = ()
 
 
-def enqueue(tx: Tx, entries: Sequence[Entry], *, ids: IdSource, now: datetime) -> None:
-    """Write alerts and one notification for each channel that hears them. An alert whose key exists is not repeated."""
+def enqueue(tx: Tx, entries: Sequence[Entry], *, ids: IdSource, now: datetime) -> int:
+    """Write alerts and one notification for each channel that hears them. An alert whose key exists is not repeated.
+
+    Returns how many alerts were written.
+    """
     heard = _heard(tx, _new(tx, entries))
     if not heard:
-        return
+        return 0
     newest = _newest(tx, heard)
     alert_rows: list[dict[str, Any]] = []
     notification_rows: list[dict[str, Any]] = []
@@ -80,6 +86,7 @@ def enqueue(tx: Tx, entries: Sequence[Entry], *, ids: IdSource, now: datetime) -
     _INSERT_ALERTS.run(tx, alert_rows)
     _INSERT_NOTIFICATIONS.run(tx, notification_rows)
     tx.changes.outbox = True
+    return len(heard)
 
 
 def heard_of(tx: Tx, pids: Collection[int], check_ids: Collection[int]) -> set[int]:

@@ -21,7 +21,7 @@ from heartfly.config import Alerts
 from heartfly.db.changes import Tx
 from heartfly.db.models import deliveries, notifications
 from heartfly.notify.folding import Fold, Recent, can_name_all, cut, fold
-from heartfly.notify.outbox import PENDING
+from heartfly.notify.outbox import DIGEST_SOURCE, PENDING
 from heartfly.notify.work import LEASE, Ask, ChannelRow, Claimed
 
 _ANY = (1 << 63) - 1
@@ -180,8 +180,10 @@ _under_way = sa.select(_other.c.source).where(
     _other.c.state == PENDING,
     _other.c.delivery_id.is_not(None),
 )
+_IS_DIGEST = notifications.c.source.startswith(DIGEST_SOURCE, autoescape=True)
 _ALL_FREE = (
     *_UNCLAIMED,
+    ~_IS_DIGEST,
     notifications.c.alert_id <= sa.bindparam("until", type_=sa.BigInteger),
     notifications.c.source.not_in(_under_way),
 )
@@ -190,6 +192,7 @@ _COUNT = sa.select(
     sa.func.count(notifications.c.source.distinct()).label("n_sources"),
     sa.func.min(notifications.c.alert_id).label("first"),
 ).where(*_ALL_FREE)
+_DIGESTS = sa.select(notifications.c.alert_id).where(*_UNCLAIMED, _IS_DIGEST).order_by(notifications.c.alert_id)
 _LIST = sa.select(notifications.c.source, notifications.c.alert_id).where(*_ALL_FREE).order_by(notifications.c.alert_id)
 _CARRY = (
     sa.update(notifications)
@@ -199,25 +202,34 @@ _CARRY = (
 _CARRY_ALL = sa.update(notifications).where(*_ALL_FREE).values(delivery_id=sa.bindparam("by"))
 
 
+# Of any one that it carries: a digest shares its delivery with nothing.
+_carried_source = sa.select(_other.c.source).where(_other.c.delivery_id == deliveries.c.id).limit(1).scalar_subquery()
+
+
 def _machines_get(tx: Tx, ask: Ask, room: int) -> list[list[int]]:
     """The first undelivered notification of each source, the oldest of them first."""
     return [[row.alert_id] for row in tx.conn.execute(_HEADS, _of(ask) | {"most": room})]
 
 
 def _people_get(tx: Tx, ask: Ask, now: datetime, rules: Alerts, repeats_through: int) -> _Plan:
-    """All that waits of each source, unless a delivery is under way for it. Repeats go first, and by themselves."""
+    """All that waits of each source, unless a delivery is under way for it. Repeats go first, and by themselves.
+
+    A digest is no part of any storm: it goes as a message of its own, behind alarms, and in the lull of a storm.
+    """
     window, threshold = timedelta(seconds=rules.storm_window_s), rules.storm_threshold
     until = repeats_through
     found = tx.conn.execute(_COUNT, _free(ask, until)).one() if repeats_through else None
     if found is None or not found.n_alerts:
         until = _ANY
         found = tx.conn.execute(_COUNT, _free(ask, until)).one()
+    if not found.n_alerts:
+        return _Plan(messages=_digests(tx, ask))
     recent = _recent(tx, ask, since=now - window, now=now, threshold=threshold)
     verdict = fold(found.n_alerts, recent, now=now, window=window, threshold=threshold)
     if verdict is Fold.LATER and recent.last_at is not None:
         return _Plan(hold_until=recent.last_at + window / 2)
     if verdict is Fold.APART:
-        return _Plan(messages=_sources(tx, ask, until))
+        return _Plan(messages=_sources(tx, ask, until) + _digests(tx, ask))
     if can_name_all(found.n_sources, most_named=ask.most_named):
         return _Plan(messages=cut(_sources(tx, ask, until), most_named=ask.most_named), folded=True)
     return _Plan(messages=[(found.first,)], folded=True, all_free=True, until=until)
@@ -231,13 +243,21 @@ def _sources(tx: Tx, ask: Ask, until: int) -> list[list[int]]:
     return list(found.values())
 
 
+def _digests(tx: Tx, ask: Ask) -> list[list[int]]:
+    return [[row.alert_id] for row in tx.conn.execute(_DIGESTS, _of(ask))]
+
+
 def _recent(tx: Tx, ask: Ask, *, since: datetime, now: datetime, threshold: int) -> Recent:
-    """What the channel was given since then. What seems to come from the future is from a clock that stepped back."""
+    """What the channel was given since then, but for digests.
+
+    What seems to come from the future is from a clock that stepped back.
+    """
     within = sa.and_(
         deliveries.c.pid == ask.pid,
         deliveries.c.channel_id == ask.channel_id,
         deliveries.c.created_at > since,
         deliveries.c.created_at <= now,
+        sa.func.coalesce(_carried_source, "").not_like(f"{DIGEST_SOURCE}%"),
     )
     last_at = tx.conn.execute(sa.select(sa.func.max(deliveries.c.created_at)).where(within)).scalar()
     given = (

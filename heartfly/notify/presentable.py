@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import islice
 from urllib.parse import urlsplit
 
-from heartfly.core.alerts import Alert, ChannelFacts, CheckFacts, RunFacts
+from heartfly.core.alerts import Alert, ChannelFacts, CheckFacts, DigestFacts, NamedInDigest, RunFacts
 from heartfly.notify.text import cut, from_whole_line, many_lines, tail, whole, without_ping_addresses
 
 TAIL_LIMIT = 10_000
@@ -52,6 +52,25 @@ def presentable(alert: Alert, *, base_url: str) -> Alert:
     def safe_channel(channel: ChannelFacts) -> ChannelFacts:
         return replace(channel, uuid=whole(channel.uuid), name=safe(channel.name), error=safe(channel.error))
 
+    def safe_digest(digest: DigestFacts) -> DigestFacts:
+        def named(them: tuple[NamedInDigest, ...]) -> tuple[NamedInDigest, ...]:
+            return tuple(
+                replace(one, check_uuid=whole(one.check_uuid), check_name=safe(one.check_name)) for one in them
+            )
+
+        down = tuple(
+            replace(one, check_uuid=whole(one.check_uuid), check_name=safe(one.check_name), acked_by=safe(one.acked_by))
+            for one in digest.down
+        )
+        return replace(
+            digest,
+            down=down,
+            degraded=named(digest.degraded),
+            late=named(digest.late),
+            never=named(digest.never),
+            channels=tuple(safe_channel(channel) for channel in digest.channels),
+        )
+
     return replace(
         alert,
         project_slug=whole(alert.project_slug),
@@ -61,6 +80,7 @@ def presentable(alert: Alert, *, base_url: str) -> Alert:
         check=None if alert.check is None else safe_check(alert.check),
         run=None if alert.run is None else safe_run(alert.run),
         channel=None if alert.channel is None else safe_channel(alert.channel),
+        digest=None if alert.digest is None else safe_digest(alert.digest),
         slots=tuple(
             replace(slot, check_uuid=whole(slot.check_uuid), check_name=safe(slot.check_name)) for slot in alert.slots
         ),

@@ -36,6 +36,7 @@ _LABELS = {
     AlertKind.SCHEDULE_ERROR: ("SCHEDULE ERROR", Tone.DEGRADED),
     AlertKind.CHANNEL_FAILING: ("CHANNEL FAILING", Tone.DEGRADED),
     AlertKind.TEST: ("TEST", Tone.NOTICE),
+    AlertKind.DIGEST: ("DIGEST", Tone.NOTICE),
 }
 
 
@@ -110,6 +111,8 @@ def clause(alert: Alert) -> str:
             return f"has {words.count(len(alert.slots), 'unverified run')}"
         case AlertKind.TEST:
             return "sends a test"
+        case AlertKind.DIGEST:
+            return "sends a digest"
         case _:
             assert_never(alert.kind)
 
@@ -141,7 +144,7 @@ def is_about_its_run(alert: Alert) -> bool:
     return alert.kind is not AlertKind.LATE and alert.reason not in _SILENCE
 
 
-_SILENCE = frozenset({Reason.MISSED, Reason.MISSED_TWICE_UNVERIFIED})
+_SILENCE = frozenset({Reason.MISSED, Reason.MISSED_TWICE_UNVERIFIED, Reason.NO_FIRST_PING})
 
 
 def _down(alert: Alert) -> str:
@@ -150,6 +153,8 @@ def _down(alert: Alert) -> str:
             return f"did not report{_deadline(alert)}"
         case Reason.MISSED_TWICE_UNVERIFIED:
             return f"did not report, for the second time in a row{_deadline(alert)}"
+        case Reason.NO_FIRST_PING:
+            return f"has never reported: its first ping was wanted by {_instant(alert.at, alert)}"
         case Reason.HUNG:
             return _hung(alert)
         case Reason.FAIL:
@@ -166,8 +171,8 @@ def _down(alert: Alert) -> str:
 
 def _deadline(alert: Alert) -> str:
     check = alert.check
-    if check is None or check.expected_at is None:
-        return f" by {_instant(alert.at, alert)}"
+    if check is None or check.expected_at is None or alert.from_status is Status.NEW:
+        return f" by {_instant(alert.at, alert)}"  # the first ping of a new check has no grace
     grace = words.duration(timedelta(seconds=check.grace_s))
     expected = _instant(check.expected_at, alert)
     return f": expected at {expected}, its grace of {grace} ended at {_instant(alert.at, alert)}"

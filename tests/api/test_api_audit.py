@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from heartfly.checks import hearing
+from heartfly.core.words import PingKind
 from heartfly.pings.request import BySlug
 from heartfly.sealing import digest
 from tests.api.conftest import START
@@ -127,6 +128,27 @@ async def test_what_changes_nothing_leaves_no_entry(house: House) -> None:
 
     assert [200, 200, 422, 200, 200, 200, 200, 204, 403, 200] == [reply.status for reply in heard]
     assert before == await entries(house)
+
+
+async def test_what_people_say_of_an_incident_is_told_and_to_say_it_again_is_nothing(house: House) -> None:
+    job = await house.world.check(START)
+    await house.world.ping(job, START, PingKind.FAIL)
+    incident = (await house.full("GET", "/v1/incidents")).json["items"][0]["id"]
+    path = f"/v1/incidents/{incident}"
+    await house.full("POST", f"{path}/acknowledge")
+    await house.full("POST", f"{path}/acknowledge")
+    note = (await house.full("POST", f"{path}/comments", {"text": "The disk is full."})).json
+    refused = await house.full("POST", f"{path}/comments", {"text": " "})
+
+    told = await entries(house, f"object=incident:{incident}")
+
+    by = f"key:{house.full.key[:10]}"
+    assert 422 == refused.status
+    assert {(by, "127.0.0.1", f"incident:{incident}")} == {(one["actor"], one["ip"], one["object"]) for one in told}
+    assert [
+        ("incident.acknowledge", {"acknowledged_by": None}, {"acknowledged_by": by}),
+        ("incident.comment", None, {"comment": note["id"], "text": "The disk is full."}),
+    ] == [(one["action"], one["before"], one["after"]) for one in told]
 
 
 async def first_key(house: House) -> str:

@@ -126,6 +126,10 @@ async def test_what_a_channel_cannot_be_is_refused_with_the_path_of_its_field(ho
         ({"config": {"url": HOOK, "timeout": 5}}, "config.timeout"),
         ({"config": {"url": HOOK, "secrets": ["short"]}}, "config.secrets"),
         ({"kind": "email", "config": {"to": "nobody"}}, "config.to"),
+        ({"kind": "email", "config": {"to": "a@example.com", "digest": "hourly"}}, "config.digest"),
+        ({"kind": "slack", "config": {"url": HOOK, "digest": ["daily"]}}, "config.digest"),
+        ({"config": {"url": HOOK, "digest": "daily"}}, "config.digest"),
+        ({"events": ["digest"]}, "events[0]"),
         ({"events": ["check.sideways"]}, "events[0]"),
         ({"checks": ["nonsense"]}, "checks[0]"),
         ({"checks": ["\x00"]}, "checks[0]"),
@@ -137,6 +141,21 @@ async def test_what_a_channel_cannot_be_is_refused_with_the_path_of_its_field(ho
 
     assert [(422, [field]) for _, field in broken] == [(reply.status, reply.fields) for reply in heard]
     assert [] == (await house.full("GET", "/v1/channels")).json["items"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [("email", {"to": "ops@example.com"}), ("slack", {"url": HOOK}), ("apprise", {"address": "oncall"})],
+)
+async def test_a_digest_is_chosen_shown_and_ended(house: House, kind: str, config: dict[str, Any]) -> None:
+    made = await added(house, kind=kind, config=config | {"digest": "both"})
+    path = f"/v1/channels/{made['id']}"
+    assert "both" == (await house.read("GET", path)).json["config"]["digest"]
+
+    edited = await house.full("PATCH", path, {"config": config | {"digest": None}})
+
+    assert 200 == edited.status
+    assert "digest" not in edited.json["config"]
 
 
 async def test_a_name_can_be_used_once(house: House) -> None:

@@ -101,6 +101,7 @@ async def test_a_new_check_is_told_in_full_with_its_address(house: House) -> Non
         "last_ping_kind": None,
         "last_duration": None,
         "next_expected_at": None,
+        "first_ping_by": None,
         "goes_down_at": None,
         "created_at": "2026-03-02T10:00:00Z",
         "updated_at": "2026-03-02T10:00:00Z",
@@ -145,6 +146,18 @@ async def test_two_that_ask_for_one_name_at_once_get_two_slugs(house: House) -> 
     twins = await asyncio.gather(*(made(house, name="twin") for _ in range(8)))
 
     assert {"twin", *(f"twin-{n}" for n in range(2, 9))} == {check["slug"] for check in twins}
+
+
+async def test_of_several_wrong_fields_each_is_named(house: House) -> None:
+    wrong = {"name": "", "grace": 0, "schedule": {"kind": "lunar"}, "tags": ["x"], "methods": "PUT"}
+
+    made = await house.full("POST", "/v1/checks", wrong)
+    check = (await house.full("POST", "/v1/checks", {"name": "job"})).json
+    edited = await house.full("PATCH", f"/v1/checks/{check['id']}", {"max_run": 0, "slug": "A b"})
+
+    assert (422, ["name", "schedule.kind", "grace", "methods"]) == (made.status, made.fields)
+    assert "; ".join(f"{one['field']}: {one['message']}" for one in made.json["errors"]) == made.json["detail"]
+    assert (422, ["slug", "max_run"]) == (edited.status, edited.fields)
 
 
 async def test_upsert_makes_a_check_once_and_edits_it_from_then_on(house: House) -> None:

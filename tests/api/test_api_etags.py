@@ -47,6 +47,26 @@ async def test_of_two_edits_of_the_same_reading_the_second_is_refused(house: Hou
     assert 200 == (await house.full("PATCH", path, {"name": "anybody's"})).status
 
 
+async def test_an_upsert_with_a_tag_edits_what_was_read_and_makes_nothing(house: House) -> None:
+    async def upsert(tag: str, query: str = "?upsert=slug", **asked: Any) -> Reply:
+        asked = {"slug": "job", "name": "job"} | asked
+        return await house.full("POST", f"/v1/checks{query}", asked, headers=[("If-Match", tag)])
+
+    nothing = [await upsert(tag) for tag in ('"1"', "*")]
+    made = await house.full("POST", "/v1/checks?upsert=slug", {"slug": "job"})
+    mine = await upsert(made.headers["etag"], grace=60)
+    yours = await upsert(made.headers["etag"], grace=90)
+    anybodys = await upsert("*", grace=120)
+    plain = await upsert("*", query="", slug="other")
+
+    assert [412, 412] == [reply.status for reply in nothing]
+    assert (201, 200, 60) == (made.status, mine.status, mine.json["grace"])
+    assert (412, "urn:heartfly:problem:changed-meanwhile") == (yours.status, yours.json["type"])
+    assert (200, 120) == (anybodys.status, anybodys.json["grace"])
+    assert (422, ["If-Match"]) == (plain.status, plain.fields)
+    assert ["job"] == [check["slug"] for check in (await house.full("GET", "/v1/checks")).json["items"]]
+
+
 @pytest.mark.parametrize("kind", [*MADE, "/v1/project"])
 @pytest.mark.parametrize("tag", ["17", 'W/"17"', '"17", "18"', '"x"', "", '"' + "9" * 40 + '"'])
 async def test_what_is_no_etag_is_refused_by_name(house: House, kind: str, tag: str) -> None:

@@ -70,7 +70,9 @@ async def test_runs_are_listed_newest_first_with_figures_and_words_page_by_page(
     assert None is second["next"]
     failed, well = first["items"][0], second["items"][0]
     assert ("failed", "there is no room", {}) == (failed["outcome"], failed["words"], failed["figures"])
+    assert failed["id"] != well["id"]
     assert {
+        "id": "1772506800000000",
         "slot_at": "2026-03-03T03:00:00Z",
         "by": "schedule",
         "outcome": "ok",
@@ -104,7 +106,7 @@ async def test_a_run_now_waits_for_a_node_is_in_the_audit_and_is_one_at_a_time(
 
     await shop.look()
     (ran,) = (await house.read("GET", f"{path}s")).json["items"]
-    assert ("ok", "hand") == (ran["outcome"], ran["by"])
+    assert ("ok", "hand", asked.json["id"]) == (ran["outcome"], ran["by"], ran["id"])
     assert 202 == (await house.full("POST", path)).status
     # The slot of the night has not moved.
     assert "2026-03-03T03:00:00Z" == (await listed(house))["sweep"]["next_at"]

@@ -4,76 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import urllib.request
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-from typing_extensions import override
 
-from heartfly.cli import main
+from tests.cli.conftest import Run, ok
 from tests.server_process import Server
 
 pytestmark = pytest.mark.e2e
 
-Run = Callable[..., Result]
-
 
 @pytest.fixture(scope="module")
-def receiver() -> Iterator[ThreadingHTTPServer]:
-    """Takes what is posted to /ok, to /good-news only that; refuses all else for good."""
-
-    class Hook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            good = self.path == "/ok" or (self.path == "/good-news" and b"check.up" in body)
-            self.send_response(200 if good else 410)
-            self.end_headers()
-
-        @override
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join(5)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, receiver: ThreadingHTTPServer) -> Iterator[Server]:
-    settings = {"OUTGOING__ALLOWED_PORTS": str(receiver.server_port)}
-    made = Server(tmp_path_factory.mktemp("served"), settings)
-    made.start()
-    yield made
-    made.kill()
-
-
-@pytest.fixture
-def run(server: Server) -> Run:
-    data = str(server.folder / "heartfly-data")
-
-    def run(*arguments: str) -> Result:
-        env = {"HEARTFLY_URL": server.url, "HEARTFLY_DATA__DIR": data, "COLUMNS": "200"}
-        return CliRunner().invoke(main, list(arguments), env=env, prog_name="heartfly")
-
-    return run
-
-
-def ok(result: Result) -> str:
-    assert 0 == result.exit_code, result.output
-    return result.output
-
-
-@pytest.fixture
-def hook(receiver: ThreadingHTTPServer) -> str:
-    return f"http://127.0.0.1:{receiver.server_port}"
+def server(hooked_server: Server) -> Server:
+    return hooked_server
 
 
 def test_a_webhook_is_made_with_a_secret_and_its_test_arrives(run: Run, hook: str) -> None:
@@ -183,6 +126,14 @@ def _until(run: Run, name: str, state: str) -> None:
     raise AssertionError(f"{name} does not become {state}")
 
 
+def test_a_channel_may_choose_a_digest(run: Run) -> None:
+    chosen = ("--to", "lead@example.com", "--digest", "daily", "--json")
+
+    made = json.loads(ok(run("channels", "create", "email", "--name", "each morning", *chosen)))
+
+    assert {"to": "lead@example.com", "digest": "daily"} == made["config"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
@@ -198,6 +149,12 @@ def _until(run: Run, name: str, state: str) -> None:
             2,
             "--method is not for slack",
         ),
+        (
+            ["create", "webhook", "--name", "x", "--url", "https://x.example", "--digest", "daily"],
+            2,
+            "--digest is not for webhook",
+        ),
+        (["create", "email", "--name", "x", "--to", "a@example.com", "--digest", "hourly"], 2, "hourly"),
         (["create", "email", "--name", "x", "--to", "nobody"], 1, "config.to"),
         (["create", "webhook", "--name", "x", "--url", "file:///etc/passwd"], 1, "config.url"),
         (["create", "pigeon", "--name", "x"], 2, "pigeon"),

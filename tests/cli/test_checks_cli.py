@@ -6,45 +6,33 @@ import json
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from heartfly.cli import main
 from heartfly.cli.output import DURATION, seconds, when
+from heartfly.clock import SystemClock
+from tests.cli.conftest import Run, ok
 from tests.server_process import Server, free_port
 
 pytestmark = pytest.mark.e2e
 
-Run = Callable[..., Result]
 
+def test_a_check_whose_first_ping_is_wanted_says_by_when(run: Run) -> None:
+    said = ok(run("checks", "create", "Wanted", "--first-ping-by", "2h"))
+    check = json.loads(ok(run("checks", "show", "wanted", "--json")))
+    shown = ok(run("checks", "show", "wanted"))
+    why = ok(run("checks", "explain", "wanted"))
+    refused = run("checks", "create", "Late", "--first-ping-by", "2020-01-01T00:00:00Z")
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    made = Server(tmp_path_factory.mktemp("served"))
-    made.start()
-    yield made
-    made.kill()
-
-
-@pytest.fixture
-def run(server: Server) -> Run:
-    data = str(server.folder / "heartfly-data")
-
-    def run(*arguments: str, **options: Any) -> Result:
-        env = {"HEARTFLY_URL": server.url, "HEARTFLY_DATA__DIR": data, "COLUMNS": "200"} | options.pop("env", {})
-        return CliRunner().invoke(main, list(arguments), env=env, prog_name="heartfly", **options)
-
-    return run
-
-
-def ok(result: Result) -> str:
-    assert 0 == result.exit_code, result.output
-    return result.output
+    by = check["first_ping_by"]
+    assert timedelta(hours=1, minutes=58) < datetime.fromisoformat(by) - SystemClock().now() < timedelta(hours=2)
+    assert f"Its first ping is wanted by {by}: without one it goes down." in said
+    assert re.search(rf"^first ping by +{re.escape(by)}$", shown, re.MULTILINE), shown
+    assert "its first ping is wanted by" in why
+    assert (1, True) == (refused.exit_code, "first_ping_by: must lie ahead" in refused.output), refused.output
+    assert "is not a duration" in run("checks", "create", "Late", "--first-ping-by", "soon").output
 
 
 def test_a_new_check_is_shown_with_the_line_for_its_crontab(run: Run) -> None:

@@ -4,48 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from heartfly.cli import main
+from tests.cli.conftest import Run, ok
 from tests.server_process import Server
 
 pytestmark = pytest.mark.e2e
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    made = Server(tmp_path_factory.mktemp("served"))
-    made.start()
-    yield made
-    made.kill()
-
-
-@pytest.fixture
-def run(server: Server) -> Run:
-    data = str(server.folder / "heartfly-data")
-
-    def run(*arguments: str, **options: Any) -> Result:
-        env = {"HEARTFLY_URL": server.url, "HEARTFLY_DATA__DIR": data, "COLUMNS": "200"}
-        return CliRunner().invoke(main, list(arguments), env=env, prog_name="heartfly", **options)
-
-    return run
-
-
-def ok(result: Result) -> str:
-    assert 0 == result.exit_code, result.output
-    return result.output
 
 
 def test_jobs_are_listed_and_their_checks_come_with_their_first_run(run: Run, server: Server) -> None:
     assert "no check" in ok(run("checks", "list")).lower()
     listed = ok(run("jobs", "list"))
-    for kind in ("daily-sums", "retention", "database-check", "backup"):
+    for kind in ("daily-sums", "digest", "retention", "database-check", "backup"):
         assert re.search(rf"^{kind} ", listed, re.MULTILINE), listed
 
     said = ok(run("jobs", "run", "backup"))
@@ -59,7 +30,7 @@ def test_jobs_are_listed_and_their_checks_come_with_their_first_run(run: Run, se
     assert (1, True) == (refused.exit_code, "It watches Heartfly's own job backup" in refused.output), refused.output
 
 
-@pytest.mark.parametrize("kind", ["daily-sums", "retention", "database-check"])
+@pytest.mark.parametrize("kind", ["daily-sums", "digest", "retention", "database-check"])
 def test_each_job_goes_well_on_a_sound_server(run: Run, kind: str) -> None:
     ran = json.loads(ok(run("jobs", "run", kind, "--json")))
 

@@ -4,42 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from heartfly.cli import main
+from tests.cli.conftest import Run, ok
 from tests.server_process import Server
 
 pytestmark = pytest.mark.e2e
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    made = Server(tmp_path_factory.mktemp("served"))
-    made.start()
-    yield made
-    made.kill()
-
-
-@pytest.fixture
-def run(server: Server) -> Run:
-    data = str(server.folder / "heartfly-data")
-
-    def run(*arguments: str, **options: Any) -> Result:
-        env = {"HEARTFLY_URL": server.url, "HEARTFLY_DATA__DIR": data, "COLUMNS": "200"}
-        return CliRunner().invoke(main, list(arguments), env=env, prog_name="heartfly", **options)
-
-    return run
-
-
-def ok(result: Result) -> str:
-    assert 0 == result.exit_code, result.output
-    return result.output
 
 
 def test_a_key_is_shown_once_works_and_is_revoked(run: Run, server: Server) -> None:

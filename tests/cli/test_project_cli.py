@@ -6,41 +6,13 @@ import json
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
 
 import pytest
-from click.testing import CliRunner, Result
 
-from heartfly.cli import main
+from tests.cli.conftest import Run, ok
 from tests.server_process import Server
 
 pytestmark = pytest.mark.e2e
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    made = Server(tmp_path_factory.mktemp("served"))
-    made.start()
-    yield made
-    made.kill()
-
-
-@pytest.fixture
-def run(server: Server) -> Run:
-    data = str(server.folder / "heartfly-data")
-
-    def run(*arguments: str) -> Result:
-        env = {"HEARTFLY_URL": server.url, "HEARTFLY_DATA__DIR": data, "COLUMNS": "200"}
-        return CliRunner().invoke(main, list(arguments), env=env, prog_name="heartfly")
-
-    return run
-
-
-def ok(result: Result) -> str:
-    assert 0 == result.exit_code, result.output
-    return result.output
 
 
 def ping(server: Server, key: str) -> int:

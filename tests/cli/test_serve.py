@@ -58,11 +58,33 @@ def test_the_first_start_prints_a_ping_address_that_works(server: Server) -> Non
     assert address is not None, said
     with urllib.request.urlopen(address.group()) as reply:
         assert 201 == reply.status
+    assert f"    export HEARTFLY_URL=http://127.0.0.1:{server.port}\n" in said
+    assert "HEARTFLY_DATA__DIR" not in said
     key = server.folder / "heartfly-data" / "cli-key"
     assert 0o600 == stat.S_IMODE(key.stat().st_mode)
     (check,) = server.api("GET", "/v1/checks", key.read_text().strip())["items"]
     assert ("my-job", "up") == (check["slug"], check["status"])
     server.kill()  # the first greeting is for the terminal, not for a log: it may show the address
+
+
+def test_what_it_prints_to_do_next_works_in_another_terminal(tmp_path: Path) -> None:
+    server = Server(tmp_path, {"DATA__DIR": "our data"})
+    server.start()
+    try:
+        said = (tmp_path / "server.log").read_text()
+        next_steps = re.search(r"another terminal:\n\n(.*?)\n\n", said, re.DOTALL)
+        assert next_steps is not None, said
+        lines = next_steps[1].replace("    heartfly", f"    {sys.executable} -m heartfly").splitlines()
+        script = "\n".join(line.partition("   see the job")[0].strip() for line in lines)
+        done = subprocess.run(
+            ["bash", "-ec", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+    finally:
+        server.kill()
+
+    assert 0 == done.returncode, script + done.stdout + done.stderr
+    assert "Nightly backup: expected at 02:30 (Europe/Berlin)" in done.stdout
+    assert f"export HEARTFLY_URL=http://127.0.0.1:{server.port}\nexport HEARTFLY_DATA__DIR='our data'\n" in script
 
 
 def test_what_init_made_is_what_serve_serves(server: Server) -> None:

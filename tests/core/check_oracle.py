@@ -36,12 +36,13 @@ class Rules:
 
 @dataclass(frozen=True)
 class Event:
-    """`what`: success, warn, broken, fail, start, log, judge, pause, resume, edit."""
+    """`what`: success, warn, broken, fail, start, log, judge, pause, resume, edit, want (a first ping by then)."""
 
     what: str
     at: int
     rid: str | None = None
     rules: Rules | None = None
+    by: int | None = None
     blind: tuple[tuple[int, int], ...] = ()
 
 
@@ -58,12 +59,18 @@ class Life:
     ends: int | None = None
     """The last end, or a later instant at which there may have been one."""
     slot: int | None = None
+    wanted: int | None = None
+    """Of a check that is new: by when its first ping must come."""
+    begun: bool = False
+    """Something has come since it was new."""
     unverified: int = 0
     n_unverified: int = 0
 
     # --- questions
 
     def closes(self) -> int | None:
+        if self.status == "new":
+            return self.wanted
         if self.status not in {"up", "degraded"} or self.slot is None:
             return None
         last = self.slot + self.rules.grace
@@ -111,12 +118,14 @@ class Life:
             "fail": ("down", "fail"),
         }[event.what]
         self.ends, self.unverified = event.at, 0
+        self.begun, self.wanted = True, None
         self.flip(to, event.at, reason)
         self.slot = self.rules.next_after(event.at, event.at)
 
     def start(self, event: Event, serial: int) -> None:
         if event.rid is not None and any(key[0] == event.rid for key in self.runs):
             return
+        self.begun, self.wanted = True, None
         if event.rid is None:
             if self.slot is not None and any(self._holds(key) for key in self.runs if key[0] is None):
                 self.heirs[event.rid, serial] = self.slot
@@ -149,12 +158,28 @@ class Life:
             self.n_unverified += 1
 
     def _miss(self, at: int, blind: tuple[tuple[int, int], ...]) -> None:
+        if self.status == "new":
+            self._never_began(at, blind)
+            return
         assert self.slot is not None
         deaf = [to for from_, to in blind if from_ <= at and to >= self._counts_from()]
         if deaf:
             self._excuse(at, max(deaf))
         else:
             self.flip("down", at, "missed")
+
+    def _never_began(self, at: int, blind: tuple[tuple[int, int], ...]) -> None:
+        """Had it begun while nobody could hear, it would have been heard in the first whole slot since."""
+        since = self.since if self.ends is None else self.ends + 1
+        heard_from = max((to for from_, to in blind if from_ <= at and to >= since), default=None)
+        again = None if heard_from is None else self.rules.next_after(heard_from - 1, heard_from) + self.rules.grace
+        if again is None or again <= at:
+            self.flip("down", at, "no_first_ping")
+        elif self.unverified:
+            self.flip("down", at, "missed_twice_unverified")
+        else:
+            self.ends, self.unverified, self.wanted = heard_from, 1, again
+            self.n_unverified += 1
 
     def _counts_from(self) -> int:
         """A job without a calendar may come early, which would have put the slot off: by the grace, or, once its last
@@ -189,11 +214,15 @@ class Life:
             case "pause":
                 if self.status != "paused":
                     self.runs.clear()
+                    self.wanted = None
                 self.flip("paused", event.at, "paused")
             case "resume" if self.status == "paused":
                 self.ends = None
                 self.unverified = 0
+                self.begun = False
                 self.flip("new", event.at, "resumed")
+            case "want" if self.status == "new" and not self.begun:
+                self.wanted, self.unverified = event.by, 0
             case "edit":
                 assert event.rules is not None
                 before, self.rules = self.rules, event.rules

@@ -24,7 +24,16 @@ from hypothesis.stateful import (
 )
 from typing_extensions import override
 
-from heartfly.core.check import after_ping, after_silence, edited, needs_past, pause, resume
+from heartfly.core.check import (
+    after_ping,
+    after_silence,
+    edited,
+    first_ping_by,
+    needs_past,
+    pause,
+    resume,
+    waits_for_first_ping,
+)
 from heartfly.core.gates import Gate, Level, Op
 from heartfly.core.values import Blind, Check, Flip, NextAfter, Past, Rules, Run, Signal, Step, replace
 from heartfly.core.words import PingKind, RunOutcome, Status
@@ -259,6 +268,28 @@ class InOrder(Lives):
             assert (self.check.status is Status.PAUSED) == (step is not None)
         if step is not None:
             self.took(step)
+
+    @precondition(lambda self: self.check.status is Status.NEW)
+    @rule(step=st.sampled_from([None, 1, MINUTE, 4 * MINUTE, 11 * MINUTE]))
+    def somebody_wants_its_first_ping(self, step: int | None) -> None:
+        self.want(step)
+
+    @rule(step=st.sampled_from([1, MINUTE, 4 * MINUTE, 11 * MINUTE, 30 * MINUTE]))
+    def it_begins_anew_and_is_wanted(self, step: int) -> None:
+        for act in (pause, resume):
+            done = act(self.check, instant(self.now))
+            if done is not None and done.flips:
+                self.log.append(Event(act.__name__, self.now))
+                self.took(done)
+        self.want(step)
+
+    def want(self, step: int | None) -> None:
+        by = None if step is None else self.now + step
+        self.log.append(Event("want", self.now, by=by))
+        done = first_ping_by(self.check, None if by is None else instant(by), instant(self.now))
+        assert waits_for_first_ping(self.check) == (done is not None)
+        if done is not None:
+            self.took(done)
 
     @invariant()
     def both_tellings_agree(self) -> None:

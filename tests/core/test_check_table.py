@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from heartfly.core.check import after_ping, edited, pause, resume
+from heartfly.core.check import after_ping, edited, first_ping_by, pause, resume
 from heartfly.core.gates import Gate, Level, Op
 from heartfly.core.values import Check, Rules, Step, replace
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
@@ -32,6 +32,7 @@ COLUMNS = ("new", "up", "degraded", "down", "paused", "paused, sticky")
 
 SIGNAL_AT = at(minutes=10)
 GATES = (Gate("rows", Op.GT, Decimal(0), Level.WARN), Gate("bytes", Op.GT, Decimal(0), Level.FAIL))
+DEADLINE = at(hours=1) + GRACE
 RUN_LIMIT = 2 * GRACE
 """Shorter than any slot of these checks is away, so that a run ends before one opens."""
 
@@ -50,6 +51,8 @@ class Row:
     rules: Rules | None = None
     run_open: bool = False
     unverified_in_row: int = 0
+    wanted: bool = False
+    """The first ping of a new check is wanted by the end of its first slot."""
 
     def expected(self) -> dict[str, str]:
         return dict(zip(COLUMNS, (cell.strip() for cell in self.cells.split("|")), strict=True))
@@ -81,6 +84,10 @@ def run_ends(check: Check) -> Step:
 
 def deaf_run_ends(check: Check) -> Step:
     return judge(check, at() + RUN_LIMIT, [make_blind(at(minutes=1), at(minutes=2))])
+
+
+def wants_first_ping(check: Check) -> Step | None:
+    return first_ping_by(check, DEADLINE, SIGNAL_AT)
 
 
 def raises(*_: object) -> None:
@@ -200,6 +207,26 @@ TABLE = (
         run_open=True,
     ),
     Row(
+        "first ping wanted by then, and none has come",
+        "down F T | – | – | – | – | –",
+        slot_passes,
+        reason=Reason.NO_FIRST_PING,
+        outcome=RunOutcome.MISSED,
+        wanted=True,
+    ),
+    Row(
+        "the same, but touched by a blind interval since it is new",
+        "new · D | – | – | – | – | –",
+        deaf_slot_passes,
+        outcome=RunOutcome.UNVERIFIED,
+        wanted=True,
+    ),
+    Row(
+        "somebody wants its first ping",
+        "new · | 409 | 409 | 409 | 409 | 409",
+        wants_first_ping,
+    ),
+    Row(
         "slot opened, and somebody hears of `late`",
         "– | up · T | degraded · T | – | – | –",
         slot_opens,
@@ -237,13 +264,18 @@ def in_state(row: Row, column: str) -> Check:
     status = Status(column.partition(",")[0])
     rules = replace(row.rules or make_rules(), sticky="sticky" in column)
     runs = (make_run(),) if row.run_open else ()
-    return make_check(status, rules=rules, open_runs=runs, unverified_in_row=row.unverified_in_row)
+    check = make_check(status, rules=rules, open_runs=runs, unverified_in_row=row.unverified_in_row)
+    wanted = wants_first_ping(check) if row.wanted else None
+    return check if wanted is None else wanted.check
 
 
 @pytest.mark.parametrize(("row", "column"), CELLS, ids=[f"{row.event} - {column}" for row, column in CELLS])
 def test_every_cell_of_the_table_holds(row: Row, column: str) -> None:
     cell = row.expected()[column]
     before = in_state(row, column)
+    if cell == "–" and row.wanted:
+        assert wants_first_ping(before) is None
+        return
     if cell == "–":
         assert before.expected_at is None
         assert judge(before, at(days=1000)).check.status is before.status

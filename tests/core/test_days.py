@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartfly.core.days import ONE, Day, Sums, Turn, day_in, day_of, last_whole, sums
+from heartfly.core.days import ONE, Day, Sums, Turn, day_in, day_of, last_whole, sums, unheard
 from heartfly.core.values import Blind
 from heartfly.core.words import RunOutcome, Status
 from tests.factories import make_blind
@@ -167,9 +167,16 @@ def test_each_second_of_a_day_counts_once(
     edges = [edge for edge in edges if 0 <= edge <= (whole.to_at - whole.from_at).total_seconds()]
     for begin, end in itertools.pairwise(edges):
         now = statuses[sum(1 for s, _ in flips if s <= begin)]
-        unheard = any(s <= begin < s + length for s, length in deaf)
+        deaf_then = any(s <= begin < s + length for s, length in deaf)
         if now in {Status.UP, Status.DEGRADED}:
-            counted["blind" if unheard else "up"] += end - begin
+            counted["blind" if deaf_then else "up"] += end - begin
         elif now is Status.DOWN:
             counted["down"] += end - begin
     assert counted == {"up": found.up_s, "down": found.down_s, "blind": found.blind_s}
+
+
+def test_time_unheard_is_counted_once_and_only_within() -> None:
+    """Two nodes were deaf at one time; one gap began before it, one lies behind it."""
+    gaps = [(-1, 1), (3, 5), (4, 6), (30, 31)]
+
+    assert 4 * HOUR == unheard([make_blind(at(begin), at(end)) for begin, end in gaps], at(0), at(24))

@@ -31,6 +31,11 @@ def flip(reason: Reason, **rest: object) -> Flip:
         (flip(Reason.MISSED, run=RUN), "A success was expected at 2026-03-02 02:30:00 UTC (daily) and none came by"),
         (flip(Reason.MISSED), "expected at 2026-03-02 02:40:00 UTC"),
         (flip(Reason.MISSED_TWICE_UNVERIFIED, run=RUN), "two in a row count"),
+        (
+            flip(Reason.MISSED_TWICE_UNVERIFIED, from_status=Status.NEW),
+            "wanted by 2026-03-02 02:40:00 UTC, and none",
+        ),
+        (flip(Reason.NO_FIRST_PING), "Its first ping was wanted by 2026-03-02 02:40:00 UTC, and none has come."),
         (flip(Reason.HUNG, run=RUN), "The run that started at 2026-03-02 02:30:00 UTC did not end within"),
         (flip(Reason.HUNG), "started at an unknown time"),
         (flip(Reason.EXIT_STATUS, run=RUN), "exit status 7"),

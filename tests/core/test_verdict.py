@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from heartfly.core.check import current_slot, pause, resume
+from heartfly.core.check import current_slot, first_ping_by, pause, resume
 from heartfly.core.gates import Gate, Level, Op
 from heartfly.core.values import Blind, Check, Flip, Rules, Run, Step, replace
 from heartfly.core.verdict import LastFlip, Newest, Touches, Verdict, asks_since, verdict
@@ -56,6 +56,23 @@ def missed(check: Check | None = None, blind: Sequence[Blind] = ()) -> Step:
 
 def test_a_new_check_waits_for_its_first_success() -> None:
     assert ["It is new: nothing is expected until its first success."] == said(make_check(Status.NEW), at())
+
+
+def test_a_new_check_says_by_when_its_first_ping_is_wanted_and_is_never_late() -> None:
+    wanted = first_ping_by(make_check(Status.NEW), at(hours=2), at())
+    assert wanted is not None
+    check = wanted.check
+    ahead, due = (verdict(check, now=now, schedule="daily") for now in (at(), at(hours=2)))
+
+    assert (
+        "It is new: its first ping is wanted by 2026-03-02 05:00:00 UTC; without one it goes down.",
+    ) == ahead.sentences
+    assert (
+        "It is new: its first ping was wanted by 2026-03-02 05:00:00 UTC, which is about to be judged.",
+    ) == due.sentences
+    assert (False, False) == (ahead.is_late, due.is_late)
+    assert ahead.slot is not None
+    assert at(hours=2) == ahead.slot.closes_at
 
 
 def test_a_resumed_check_waits_for_its_next_success() -> None:

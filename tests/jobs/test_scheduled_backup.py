@@ -11,6 +11,7 @@ from heartfly.app import Ground, greet, open_ground
 from heartfly.backup import archive
 from heartfly.config import Backup, Data, Settings
 from heartfly.config import Database as DatabaseSettings
+from heartfly.db.ids import IdSource
 from heartfly.errors import SettingsError, StoreError
 from heartfly.jobs.catalogue import catalogue
 from heartfly.jobs.claims import Claim
@@ -20,7 +21,7 @@ from heartfly.pings.apply import PingApplier
 from heartfly.pings.rate import RateLimiter
 from tests.jobs.workshop import DAY, T0, Workshop, kind_of
 from tests.sim_clock import SimClock
-from tests.world import KEEP, World
+from tests.world import KEEP, SEALER, World
 
 pytestmark = pytest.mark.anyio
 
@@ -112,7 +113,11 @@ async def test_a_backup_is_given_up_when_the_process_ends(ground: Ground, clock:
 
 
 def offered(clock: SimClock, **settings: Any) -> str | None:
-    return next(kind.off for kind in catalogue(Settings(**settings), clock) if kind.name == "backup")
+    return next(
+        kind.off
+        for kind in catalogue(Settings(**settings), clock, sealer=SEALER, ids=IdSource(1))
+        if kind.name == "backup"
+    )
 
 
 async def test_it_is_off_on_postgresql_and_without_a_schedule_and_says_why(clock: SimClock) -> None:

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
-from heartfly.core.alerts import Alert, ChannelFacts, CheckFacts, RunFacts, UnverifiedSlot
-from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
+from heartfly.core.alerts import (
+    Alert,
+    ChannelFacts,
+    CheckFacts,
+    DigestFacts,
+    DownInDigest,
+    NamedInDigest,
+    RunFacts,
+    UnverifiedSlot,
+)
+from heartfly.core.words import AlertKind, Cadence, PingKind, Reason, RunOutcome, Status
 from heartfly.notify.message import Delivery
 
 BASE_URL = "https://heartfly.example.com"
@@ -224,6 +233,86 @@ TEST = Alert(
     decided_at=at("10:00"),
 )
 
+DIGEST = Alert(
+    key="digest:daily:2026-03-01",
+    kind=AlertKind.DIGEST,
+    project_slug="acme",
+    project_name="Acme billing",
+    at=at("00:00"),
+    decided_at=at("07:00:01"),
+    digest=DigestFacts(
+        cadence=Cadence.DAILY,
+        first_day=date(2026, 3, 1),
+        last_day=date(2026, 3, 1),
+        zone="UTC",
+        n_checks=46,
+        n_watched=42,
+        n_paused=3,
+        n_down=2,
+        n_down_now=1,
+        n_down_ever=2,
+        down=(
+            DownInDigest(
+                check_uuid=CHECK.uuid,
+                check_name="nightly-backup",
+                down_s=76_800,
+                n_incidents=1,
+                since=at("02:40") - timedelta(days=1),
+                acked_by="ada@example.com",
+            ),
+            DownInDigest(
+                check_uuid="5b1d1f39-4e6e-4b8e-9f0d-0c6a7d6f1b01", check_name="invoices", down_s=3_900, n_incidents=2
+            ),
+        ),
+        n_degraded=1,
+        degraded=(
+            NamedInDigest(
+                check_uuid="5b1d1f39-4e6e-4b8e-9f0d-0c6a7d6f1b02",
+                check_name="usage-aggregation",
+                at=at("05:00") - timedelta(days=1),
+            ),
+        ),
+        n_late=1,
+        late=(
+            NamedInDigest(check_uuid="5b1d1f39-4e6e-4b8e-9f0d-0c6a7d6f1b03", check_name="vat-report", at=at("06:30")),
+        ),
+        n_never=1,
+        never=(
+            NamedInDigest(
+                check_uuid="5b1d1f39-4e6e-4b8e-9f0d-0c6a7d6f1b04",
+                check_name="mail-queue",
+                at=at("09:12") - timedelta(days=3),
+            ),
+        ),
+        n_ok=1_204,
+        n_failed=3,
+        n_missed=1,
+        n_unverified=2,
+        blind_s=125,
+        channels=(
+            ChannelFacts(
+                uuid="aa11d0a2-1f0b-4c5e-8a53-6a1f77f3c0de",
+                name="#ops on Slack",
+                kind="slack",
+                error="the receiver answered 404: no_service",
+            ),
+        ),
+    ),
+)
+QUIET_DIGEST = replace(
+    DIGEST,
+    key="digest:weekly:2026-02-23",
+    digest=DigestFacts(
+        cadence=Cadence.WEEKLY,
+        first_day=date(2026, 2, 23),
+        last_day=date(2026, 3, 1),
+        zone="Europe/Berlin",
+        n_checks=42,
+        n_watched=42,
+        n_ok=8_428,
+    ),
+)
+
 ALL = {
     "missed": MISSED,
     "exit_status": EXIT_STATUS,
@@ -241,6 +330,8 @@ ALL = {
     "channel_failing": CHANNEL_FAILING,
     "channel_retrying": CHANNEL_RETRYING,
     "test": TEST,
+    "digest": DIGEST,
+    "quiet_digest": QUIET_DIGEST,
 }
 
 

@@ -238,6 +238,58 @@ async def test_a_storm_that_cannot_be_read_is_a_failed_try(
     assert [(40, False)] == [(len(delivery.alerts), delivery.possible_duplicate) for delivery in people.sent]
 
 
+async def test_a_digest_is_no_part_of_a_storm_and_goes_behind_it(post: PostOffice) -> None:
+    channel, people = await post.scripted(), mail()
+    await post.alert([channel.channel_id], "digest:daily:2026-03-01")
+    await post.alerts([channel.channel_id], checks(40))
+
+    await post.dispatcher(people).round(NOW)
+
+    assert [40, 1] == sizes(people)
+    assert {"sent"} == set(await post.states())
+
+
+async def test_a_digest_makes_no_storm_of_a_few_alerts(post: PostOffice) -> None:
+    channel, people = await post.scripted(), mail()
+    await post.alerts([channel.channel_id], ["digest:daily:2026-03-01", "digest:weekly:2026-02-23"])
+    await post.dispatcher(people).round(NOW)
+    await post.alerts([channel.channel_id], ["digest:daily:2026-03-02", *checks(10)])
+
+    await post.dispatcher(people).round(NOW + SECOND)
+
+    assert [1] * 13 == sizes(people)
+    told = [delivery.alerts[0].key.rpartition(":")[0] for delivery in people.sent[2:]]
+    assert [*checks(10), "digest:daily:2026-03-02"] == told
+
+
+async def test_a_digest_waits_for_the_lull_of_a_storm_and_puts_none_of_its_messages_off(post: PostOffice) -> None:
+    channel, people = await post.scripted(), mail()
+    dispatcher = post.dispatcher(people)
+    await post.alerts([channel.channel_id], checks(40))
+    await dispatcher.round(NOW)
+
+    await post.alert([channel.channel_id], "digest:daily:2026-03-01")
+    await dispatcher.round(NOW + 10 * SECOND)
+    assert [40, 1] == sizes(people)  # nothing else waited
+    await post.alerts([channel.channel_id], [*checks(5, first=40), "digest:weekly:2026-02-23"])
+    due = await dispatcher.round(NOW + 20 * SECOND)
+    assert [40, 1] == sizes(people)
+    assert NOW + 30 * SECOND == due  # half a window behind the storm's last message, not behind the digest
+    await dispatcher.round(due)
+
+    assert [40, 1, 5, 1] == sizes(people)
+
+
+async def test_digests_of_two_days_are_two_messages(post: PostOffice) -> None:
+    """The mail server was away for a day."""
+    channel, people = await post.scripted(), mail(concurrency=1)
+    await post.alerts([channel.channel_id], ["digest:daily:2026-03-01", "digest:daily:2026-03-02"])
+
+    await post.dispatcher(people).round(NOW)
+
+    assert [1, 1] == sizes(people)
+
+
 async def test_ten_thousand_checks_down_at_once_are_at_most_five_slack_messages(
     post: PostOffice, receiver: HttpReceiver
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from heartfly.core.alerts import Alert, RunFacts
-from heartfly.core.words import AlertKind, Reason, RunOutcome
+from heartfly.core.words import AlertKind, Reason, RunOutcome, Status
 from heartfly.notify.message import DUPLICATE_NOTE, Message, word
 from heartfly.notify.sentences import Tone
 from tests.notify import examples
@@ -93,6 +93,17 @@ def test_each_kind_has_its_title_and_its_sentence() -> None:
                 "TEST: alerts of Acme billing reach you here",
                 "This is only a test. Alerts of the project Acme billing will reach you here.",
             ),
+            "digest": (
+                "DAILY DIGEST: Acme billing, Sun 1 Mar: 2 of 42 checks were down",
+                "2 of 42 checks were down on Sun 1 Mar, and 1 is down now.",
+                "1 was degraded for a while, 1 is late now, 1 has never pinged.",
+                "Heartfly itself could not hear for 2 min 5 s; 2 runs were unverified.",
+                "1 channel does not deliver: whoever reads it does not hear of alarms.",
+            ),
+            "quiet_digest": (
+                "WEEKLY DIGEST: Acme billing, Mon 23 Feb – Sun 1 Mar: all 42 checks were up",
+                "All 42 checks were up in the week of Mon 23 Feb – Sun 1 Mar.",
+            ),
         }
     )
 
@@ -112,6 +123,7 @@ def test_the_tone_follows_the_kind() -> None:
         AlertKind.SCHEDULE_ERROR: Tone.DEGRADED,
         AlertKind.CHANNEL_FAILING: Tone.DEGRADED,
         AlertKind.TEST: Tone.NOTICE,
+        AlertKind.DIGEST: Tone.UP,  # of the last example, where all is well
     }
 
 
@@ -395,10 +407,22 @@ def test_a_down_alert_of_yesterday_names_the_day() -> None:
     assert told(alert).sentence == "nightly-backup reported a failure at Mon 2 Mar, 02:41:17 UTC."
 
 
+def test_a_first_ping_that_was_wanted_is_told_without_a_grace() -> None:
+    missing = replace(examples.MISSED_TWICE, from_status=Status.NEW)
+
+    assert "second time in a row by " in told(missing).sentence
+    assert "grace" not in told(missing).sentence
+    assert (
+        "has never reported: its first ping was wanted by "
+        in told(replace(missing, reason=Reason.NO_FIRST_PING)).sentence
+    )
+
+
 def test_each_reason_for_down_has_words_of_its_own() -> None:
     reasons = {
         Reason.MISSED,
         Reason.MISSED_TWICE_UNVERIFIED,
+        Reason.NO_FIRST_PING,
         Reason.HUNG,
         Reason.FAIL,
         Reason.EXIT_STATUS,

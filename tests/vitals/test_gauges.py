@@ -52,6 +52,7 @@ async def test_state_lags_and_sizes_are_told(tower: Tower) -> None:
     assert (2.0, 2.0) == (told["heartfly_watermark_lag_seconds"], told["heartfly_beat_age_seconds"])
     assert (7, 9) == (told["heartfly_disk_free_bytes"], told["heartfly_disk_bytes"])
     assert told["heartfly_database_bytes"] > 1000
+    assert (told.get("heartfly_database_wal_bytes", 0) > 0) == (tower.world.db.path is not None)
     assert T0.timestamp() == told["process_start_time_seconds"]
     assert told["process_resident_memory_bytes"] > 1_000_000
     assert told["process_open_fds"] > 3

@@ -35,7 +35,9 @@ class EntryOut(msgspec.Struct, kw_only=True):
     """`key:` and the first letters of an API key, `cli`, `ping`, or `heartfly` itself."""
     action: Action
     object: str
-    """What was changed: `check:`, `channel:`, `delivery:`, `key:`, `project:`, `job:` or `user:` and its id."""
+    """What was changed: `check:`, `channel:`, `delivery:`, `incident:`, `key:`, `project:`, `job:` or `user:` and its
+    id.
+    """
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     ip: str | None

@@ -69,20 +69,33 @@ async def list_checks(  # noqa: PLR0917 - the framework passes by name
     )
 
 
-@post("/checks", summary="Create a check", responses=told_as(409, 422), tags=["checks"])
+@post("/checks", summary="Create a check", responses=told_as(409, 412, 422), tags=["checks"])
 async def create_check(
     request: ApiRequest,
     data: JSONBody[CheckIn],
     upsert: Annotated[
         Literal["slug"] | None, QueryParameter(description="Edit the check that has this slug, if there is one: 200.")
     ] = None,
+    if_match: IfMatch = None,
 ) -> Response[CheckOut]:
-    api, caller = request.api, request.caller
+    """With `If-Match` and `?upsert=slug` it is only edited: 412 if there is none of that slug, too."""
+    api, caller, rev = request.api, request.caller, rev_of(if_match)
+    if upsert is None and if_match is not None:
+        raise InvalidValueError("If-Match", "goes with ?upsert=slug: what is made has not been read before")
 
     def command(tx: Tx, at: datetime) -> tuple[str, bool]:
         if upsert is None:
             return commands.create(tx, caller.pid, data, at=at, ids=api.ids, actor=request.actor), True
-        return commands.create_or_edit(tx, caller.pid, data, at=at, ids=api.ids, actor=request.actor)
+        return commands.create_or_edit(
+            tx,
+            caller.pid,
+            data,
+            at=at,
+            ids=api.ids,
+            actor=request.actor,
+            only_edit=if_match is not None,
+            rev=rev,
+        )
 
     uuid, is_new = await in_turn(api.database, api.clock, command)
     answer = await _told(request, uuid, status=201 if is_new else 200)

@@ -81,7 +81,9 @@ async def read_incident(request: ApiRequest, incident_id: FromPath[str]) -> Whol
 async def acknowledge_incident(request: ApiRequest, incident_id: FromPath[str]) -> IncidentOut:
     """Somebody takes care of it. Again: nothing changes. 409 when it was closed before anybody did."""
     api, caller, at = request.api, request.caller, request.api.clock.now()
-    await api.database.write(lambda tx: commands.acknowledge(tx, caller.pid, incident_id, at=at, actor=caller.actor))
+    await api.database.write(
+        lambda tx: commands.acknowledge(tx, caller.pid, incident_id, at=at, actor=request.actor, ids=api.ids)
+    )
     async with api.database.read() as read:
         return incident_out(await queries.find(read, caller.pid, incident_id))
 
@@ -96,7 +98,7 @@ async def comment_on_incident(request: ApiRequest, incident_id: FromPath[str], d
     """Open or closed. 409 when it has 200 comments."""
     api, caller, at = request.api, request.caller, request.api.clock.now()
     note = await api.database.write(
-        lambda tx: commands.comment(tx, caller.pid, incident_id, data.text, at=at, actor=caller.actor, ids=api.ids)
+        lambda tx: commands.comment(tx, caller.pid, incident_id, data.text, at=at, actor=request.actor, ids=api.ids)
     )
     return note_out(note)
 

@@ -19,8 +19,9 @@ from heartfly.jobs import commands, queries
 
 
 class JobRunOut(msgspec.Struct, kw_only=True):
-    """One slot of a job. `outcome` null: it waits, or is under way."""
+    """One slot of a job. `outcome` null: it waits, or is under way. `id`: tells it from the job's other runs."""
 
+    id: str
     slot_at: Instant
     by: Literal["schedule", "hand"]
     outcome: Literal["ok", "failed"] | None
@@ -114,6 +115,7 @@ def _job_out(row: Row[Any], newest: Row[Any] | None) -> JobOut:
 def _run_out(row: Row[Any]) -> JobRunOut:
     ended = row.ended_at is not None
     return JobRunOut(
+        id=str(micros(row.slot_at)),
         slot_at=row.slot_at,
         by="hand" if row.by_hand else "schedule",
         outcome=row.outcome,

@@ -62,6 +62,8 @@ class CheckOut(msgspec.Struct, kw_only=True):
     last_ping_kind: PingKind | None
     last_duration: float | None
     next_expected_at: Instant | None
+    first_ping_by: Instant | None
+    """Of a check that is new: if it has not pinged by then, it goes down."""
     goes_down_at: Instant | None
     """The first instant at which silence is an alarm; null: never, as things stand."""
     created_at: Instant
@@ -113,6 +115,7 @@ def check_out(row: Row[Any], channels: Sequence[str], *, base_url: str, now: dat
         last_ping_kind=PingKind(row.last_kind) if row.last_kind else None,
         last_duration=_seconds(row.last_duration_us),
         next_expected_at=row.expected_at,
+        first_ping_by=row.expected_at if row.status == Status.NEW else None,
         goes_down_at=row.goes_down_at,
         created_at=row.created_at,
         updated_at=row.updated_at,

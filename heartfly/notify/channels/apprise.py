@@ -17,7 +17,16 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from heartfly.errors import DeliveryError, InvalidValueError
-from heartfly.notify.channels.base import MASK, Channel, ChannelContext, Reach, Receipt, refuse_unknown, text_of
+from heartfly.notify.channels.base import (
+    MASK,
+    Channel,
+    ChannelContext,
+    Reach,
+    Receipt,
+    digest_in,
+    refuse_unknown,
+    text_of,
+)
 from heartfly.notify.message import Delivery, Message, word
 from heartfly.notify.sentences import Tone
 from heartfly.notify.text import one_line, tail
@@ -42,11 +51,11 @@ class AppriseChannel(Channel):
 
     @override
     def parse_config(self, raw: Mapping[str, Any]) -> dict[str, Any]:
-        refuse_unknown(raw, {"address"})
+        refuse_unknown(raw, {"address", "digest"})
         name = text_of(raw, "address", limit=50)
         if not _NAME.fullmatch(name):
             raise InvalidValueError("config.address", "must be a name from the setting apprise.addresses")
-        return {"address": name}
+        return {"address": name, **digest_in(raw)}
 
     @override
     def secrets(self, config: Mapping[str, Any]) -> set[str]:

@@ -24,7 +24,16 @@ from typing_extensions import override
 from heartfly.core.alerts import Alert
 from heartfly.core.words import AlertKind
 from heartfly.errors import DeliveryError, InvalidValueError
-from heartfly.notify.channels.base import Channel, ChannelContext, MailSettings, Reach, Receipt, refuse_unknown, text_of
+from heartfly.notify.channels.base import (
+    Channel,
+    ChannelContext,
+    MailSettings,
+    Reach,
+    Receipt,
+    digest_in,
+    refuse_unknown,
+    text_of,
+)
 from heartfly.notify.email_parts import html_part, text_part
 from heartfly.notify.message import MOST_NAMED, Delivery, Message, word
 from heartfly.notify.text import one_line
@@ -59,8 +68,8 @@ class EmailChannel(Channel):
 
     @override
     def parse_config(self, raw: Mapping[str, Any]) -> dict[str, Any]:
-        refuse_unknown(raw, {"to", "unsubscribe_token"})
-        config = {"to": parse_address(text_of(raw, "to", limit=320), field="config.to")}
+        refuse_unknown(raw, {"to", "digest", "unsubscribe_token"})
+        config = {"to": parse_address(text_of(raw, "to", limit=320), field="config.to"), **digest_in(raw)}
         if raw.get("unsubscribe_token") is not None:
             config["unsubscribe_token"] = text_of(raw, "unsubscribe_token", limit=200)
         return config
@@ -71,7 +80,7 @@ class EmailChannel(Channel):
 
     @override
     def public_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        return {"to": config["to"]}
+        return {name: config[name] for name in ("to", "digest") if name in config}
 
     @override
     def hindrance(self, config: Mapping[str, Any], reach: Reach) -> str | None:

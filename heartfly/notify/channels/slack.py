@@ -20,6 +20,7 @@ from heartfly.notify.channels.base import (
     Reach,
     Receipt,
     closed_to,
+    digest_in,
     exchange,
     masked_url,
     refuse_unknown,
@@ -59,11 +60,11 @@ class SlackChannel(Channel):
 
     @override
     def parse_config(self, raw: Mapping[str, Any]) -> dict[str, Any]:
-        refuse_unknown(raw, {"url"})
+        refuse_unknown(raw, {"url", "digest"})
         url = text_of(raw, "url", limit=1_000).strip()
         # Plain http is for a chat server inside one's own network, which outgoing.allow_private must open first.
         parse_target(url, field="config.url")
-        return {"url": url}
+        return {"url": url, **digest_in(raw)}
 
     @override
     def secrets(self, config: Mapping[str, Any]) -> set[str]:
@@ -71,7 +72,8 @@ class SlackChannel(Channel):
 
     @override
     def public_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        return {"url": masked_url(config["url"])}
+        shown = {"digest": config["digest"]} if "digest" in config else {}
+        return {"url": masked_url(config["url"]), **shown}
 
     @override
     def hindrance(self, config: Mapping[str, Any], reach: Reach) -> str | None:
