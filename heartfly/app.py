@@ -61,6 +61,7 @@ from heartfly.vitals.heartbeat import Heartbeat
 from heartfly.vitals.readiness import Facts
 from heartfly.vitals.surroundings import MB, Surroundings, Thresholds
 from heartfly.web import FIRST_SEGMENTS
+from heartfly.web.feed import Feeds
 
 log = logger("heartfly")
 
@@ -213,6 +214,7 @@ class App:
             reach=self._reach(),
         )
         self.setup = SetupToken()
+        self.feeds = Feeds(database, clock, stop=self.stop)
         gauges = Gauges(database=database, watcher=self.watcher, facts=self.facts, started_at=clock.now())
         self.front = Front(
             self.state,
@@ -239,7 +241,7 @@ class App:
         from heartfly.web.pages import pages  # noqa: PLC0415 - they need the framework, as the API does
         from heartfly.web.state import web_state  # noqa: PLC0415 - the same
 
-        return pages(web_state(self.state, self.setup))
+        return pages(web_state(self.state, self.setup, self.feeds))
 
     async def is_new(self) -> bool:
         """Nobody can sign in yet."""
@@ -340,7 +342,7 @@ class App:
     def background(self) -> Sequence[Awaitable[Any]]:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""
         heartbeat = [] if self.heartbeat is None else [self.heartbeat.run(self.ended)]
-        services = (self.watcher, self.courier, self.last_use, self.surroundings, self.jobs)
+        services = (self.watcher, self.courier, self.last_use, self.surroundings, self.jobs, self.feeds)
         return [*(service.run(self.ended) for service in services), *heartbeat]
 
     async def finish(self) -> None:

@@ -70,6 +70,8 @@ class Database:
         self._capacity = capacity
         self._on_fatal = on_fatal
         self._on_batch = on_batch
+        self.n_batches = 0
+        """How many this process has written, or tried to."""
         self._listeners: list[Callable[[Changes], None]] = []
         # The lock lies beside the file: two servers on one file are two writers, whatever they call their directory.
         self._path = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else data_dir / "heartfly.db"
@@ -112,7 +114,7 @@ class Database:
                 capacity=self._capacity,
                 on_commit=self._tell,
                 on_fatal=self._on_fatal,
-                on_batch=self._on_batch,
+                on_batch=self._batch,
             )
             committer.start()
             self._lanes.append(committer)
@@ -127,6 +129,11 @@ class Database:
         if self.on_postgres:
             return postgres.PostgresSession(self.engine, node_id=self.node_id, lane=lane)
         return sqlite.SqliteSession(self.engine)
+
+    def _batch(self, n: int, took_s: float) -> None:
+        """In a writer's thread. Two that count at once may count one, which is still another number than before."""
+        self.n_batches += 1
+        self._on_batch(n, took_s)
 
     def _tell(self, changes: Changes) -> None:
         for listener in tuple(self._listeners):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,12 +17,14 @@ from heartfly.checks.explained import explained
 from heartfly.checks.turn import in_turn
 from heartfly.db.changes import Tx
 from heartfly.errors import AmbiguousSlugError, NotFoundError
-from heartfly.web.checks import shown_status
 from heartfly.web.request import FOR_WRITERS, PageRequest
+from heartfly.web.shown import shown_status
 from heartfly.web.sign_in import to
 from heartfly.web.snippets import snippets
 
 PER_LIST = 20
+FIRST_SHOWN = timedelta(minutes=10)
+"""So long a check's page says that its first ping came."""
 _LARGEST = 2**63 - 1
 _LONGEST_SHOWN = 100_000
 
@@ -31,6 +33,7 @@ _LONGEST_SHOWN = 100_000
 async def show(request: PageRequest) -> Response[bytes]:
     """By slug or id. A slug that two checks have leads to both."""
     api, pid, now = request.api, request.project.pid, request.api.clock.now()
+    live = await request.live_mark()
     async with api.database.read() as read:
         try:
             found = await _check(request, read)
@@ -44,11 +47,16 @@ async def show(request: PageRequest) -> Response[bytes]:
             "pings": await queries.pings_of(read, pid, row.id, before=None, limit=PER_LIST),
             "flips": await queries.flips_of(read, pid, row.id, before=None, limit=PER_LIST),
         }
+    firsts = (ping for ping in history_of["pings"] if ping.n == 1 and now - ping.received_at < FIRST_SHOWN)
     url = f"{api.base_url}/ping/{row.ping_uuid}" if request.project.may_write else ""
     return await request.page(
         "check.html",
+        live=live,
         check=row,
         shown=shown_status(row, now),
+        first=next(firsts, None),
+        waits_s=max(0, int((now - row.created_at).total_seconds())),
+        base_url=api.base_url,
         told=told,
         schedule=schedule_text(row),
         channels=channels,

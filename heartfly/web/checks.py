@@ -23,6 +23,7 @@ from heartfly.core import text
 from heartfly.core.words import Status
 from heartfly.errors import InvalidValueError
 from heartfly.web.request import PageRequest
+from heartfly.web.shown import WATCHED, shown_status
 from heartfly.web.sign_in import to
 from heartfly.web.snippets import first_ping
 
@@ -32,12 +33,12 @@ SHOWN = ("down", "late", "degraded", "new", "up", "paused")
 """The worst first. `late` is shown, never stored."""
 
 _ORDER = {word: i for i, word in enumerate(SHOWN)}
-_WATCHED = frozenset({Status.UP.value, Status.DEGRADED.value})
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     uuid: str
+    rev: int
     name: str
     shown: str
     is_running: bool
@@ -58,12 +59,6 @@ class Chip:
     """What the address becomes by choosing it, or by letting it go."""
 
 
-def shown_status(row: Any, now: datetime) -> str:
-    """A run under way is no lateness: the rule of core/check.py."""
-    late = row.status in _WATCHED and not row.n_open_runs and row.expected_at is not None and row.expected_at <= now
-    return "late" if late else str(row.status)
-
-
 @get("/p/{project:str}")
 async def of_project(request: PageRequest) -> Response[bytes]:
     return to(request, f"/p/{request.project.slug}/checks")
@@ -73,6 +68,7 @@ async def of_project(request: PageRequest) -> Response[bytes]:
 async def list_checks(request: PageRequest) -> Response[bytes]:
     asked, pid, now = request.query_params, request.project.pid, request.api.clock.now()
     q, tag, status = asked.get("q", "").strip(), asked.get("tag", "").strip(), asked.get("status", "")
+    live = await request.live_mark()
     try:
         wanted, after = _wanted(q, tag, status, now), place(asked.get("after"), "page", 1)
     except InvalidValueError as error:
@@ -82,12 +78,13 @@ async def list_checks(request: PageRequest) -> Response[bytes]:
         counts = await queries.count_shown(read, pid, now=now)
         rows, following = await _rows(read, pid, wanted, after[0] if after else None)
         ping_key = await _first_ping(request, read) if not counts else ""
-    lines = [_line(row, now) for row in rows]
+    lines = [line_of(row, now) for row in rows]
     if following is None and after is None:
         lines.sort(key=lambda line: (_ORDER[line.shown], line.name.casefold(), line.uuid))
     kept = {name: value for name, value in (("q", q), ("tag", tag), ("status", status)) if value}
     return await request.page(
         "checks.html",
+        live=live,
         wrong="",
         lines=lines,
         n_all=sum(counts.values()),
@@ -119,7 +116,7 @@ def _wanted(q: str, tag: str, status: str, now: datetime) -> Wanted:
         tags=[text.one_line(tag, field="tag", most=50)] if tag else (),
         text=text.one_line(q, field="q", most=200),
         late_at=now if late else None,
-        on_time_at=now if status in _WATCHED else None,
+        on_time_at=now if status in WATCHED else None,
     )
 
 
@@ -142,9 +139,10 @@ async def _first_ping(request: PageRequest, read: AsyncConnection) -> str:
     return request.api.sealer.open(row.ping_key_enc).decode()
 
 
-def _line(row: Any, now: datetime) -> Line:
+def line_of(row: Any, now: datetime) -> Line:
     return Line(
         uuid=row.uuid,
+        rev=row.rev,
         name=row.name,
         shown=shown_status(row, now),
         is_running=row.n_open_runs > 0,
@@ -162,5 +160,4 @@ def _chips(counts: Mapping[str, int], kept: Mapping[str, str]) -> list[Chip]:
     return [
         Chip(word, counts.get(word, 0), word == on, urlencode(rest if word == on else rest | {"status": word}))
         for word in SHOWN
-        if counts.get(word) or word == on
     ]

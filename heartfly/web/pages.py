@@ -19,7 +19,7 @@ from heartfly.clock import Clock
 from heartfly.errors import HeartflyError
 from heartfly.instruments import Instruments
 from heartfly.logs import line
-from heartfly.web import account, channels, check, checks, incidents, new_check, setup, sign_in
+from heartfly.web import account, channels, check, checks, incidents, live, new_check, setup, sign_in
 from heartfly.web.request import HTML, PageRequest, SignInNeededError, guard
 from heartfly.web.state import WebState
 
@@ -40,8 +40,8 @@ _HEADERS = {
     b"cross-origin-resource-policy": b"same-origin",
     b"permissions-policy": b"camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     b"content-security-policy": (
-        b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-        b"frame-ancestors 'none'"
+        b"default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
+        b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
 }
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
@@ -57,6 +57,7 @@ HANDLERS = (
     account.security,
     account.revoke_session,
     account.revoke_others,
+    live.stream,
     checks.of_project,
     checks.list_checks,
     new_check.show,
@@ -134,7 +135,7 @@ class Pages:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, started, status = scope["method"], self._clock.monotonic(), 0
         is_head = method == "HEAD"
-        asked = {**scope, "method": "GET"} if is_head else dict(scope)
+        asked = {**scope, "method": "GET", "web_is_head": True} if is_head else dict(scope)
 
         async def send_on(message: dict[str, Any]) -> None:
             nonlocal status
@@ -157,7 +158,10 @@ class Pages:
             took = self._clock.monotonic() - started
             session, project, route = asked.get("web_session"), asked.get("web_project"), asked.get("path_template", "")
             known = method if method in _METHODS else "other"
-            self._instruments.request(known, route or "none", status, took)
+            if asked.get("web_stream"):
+                self._instruments.requests.add(known, route, f"{status // 100}xx")
+            else:
+                self._instruments.request(known, route or "none", status, took)
             line(
                 "page",
                 method=method,

@@ -18,6 +18,8 @@ from heartfly import __version__
 from heartfly.web.files import Files
 
 WORTH_PACKING = 1_000
+BETWEEN = "\x1e"
+"""After each piece; never in what is shown."""
 
 # What HTML cannot hold at all, or shows as nothing.
 _UNSHOWN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
@@ -33,7 +35,7 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._environment.globals |= {"file": files.url, "root": root, "version": __version__}
+        self._environment.globals |= {"file": files.url, "root": root, "version": __version__, "between": BETWEEN}
         self._environment.filters |= {"segment": segment, "shown": shown}
 
     async def page(self, template: str, context: Mapping[str, Any], *, pack: bool) -> tuple[bytes, bool]:
@@ -45,6 +47,11 @@ class Renderer:
         if pack and len(made) > WORTH_PACKING:
             return gzip.compress(made, 5), True
         return made, False
+
+    async def pieces(self, template: str, context: Mapping[str, Any]) -> list[str]:
+        """What a template of `lines` makes of each, in order."""
+        made = await asyncio.to_thread(self._environment.get_template(template).render, context)
+        return [piece.strip() for piece in made.split(BETWEEN)[:-1]]
 
     def now(self, template: str, context: Mapping[str, Any]) -> bytes:
         return self._environment.get_template(template).render(context).encode(errors="replace")

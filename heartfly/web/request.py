@@ -112,8 +112,17 @@ class PageRequest(Request[None, None, State]):
         return Actor(f"user:{self.who.email}", self.place or None)
 
     @property
+    def is_by_itself(self) -> bool:
+        """An open page asks, nobody has done anything: no use of the session."""
+        return "x-heartfly-live" in self.headers or self.scope["path"].endswith("/live")
+
+    @property
     def accepts_gzip(self) -> bool:
         return "gzip" in self.headers.get("accept-encoding", "")
+
+    async def live_mark(self) -> str:
+        """The place in the project's changes of a page that is read after this call."""
+        return await self.web.feeds.mark(self.project.pid)
 
     def path_value(self, name: str) -> str:
         return str(self.path_params[name])
@@ -172,7 +181,7 @@ async def _signed_in(request: PageRequest) -> Session | None:
         if session is None:
             return None
         request.scope["web_memberships"] = await memberships_of(read, session.user_id)  # type: ignore[typeddict-unknown-key]
-    if now - session.seen_at >= EVERY:
+    if now - session.seen_at >= EVERY and not request.is_by_itself:
         try:
             await api.database.write(lambda tx: seen(tx, session.id, at=now), priority=Priority.BULK)
         except HeartflyError as error:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from heartfly.accounts.first_owner import SetupToken
 from heartfly.accounts.sign_in import SignIn
 from heartfly.api.state import ApiState
+from heartfly.web.feed import Feeds
 from heartfly.web.files import Files
 from heartfly.web.render import Renderer
 
@@ -17,6 +18,7 @@ from heartfly.web.render import Renderer
 class WebState:
     api: ApiState
     setup: SetupToken
+    feeds: Feeds
     sign_in: SignIn
     files: Files
     renderer: Renderer
@@ -33,7 +35,7 @@ class WebState:
         return self.api.base_url.startswith("https:")
 
 
-def web_state(api: ApiState, setup: SetupToken) -> WebState:
+def web_state(api: ApiState, setup: SetupToken, feeds: Feeds) -> WebState:
     root = urlsplit(api.base_url).path.rstrip("/")
     files = Files(root)
-    return WebState(api, setup, SignIn(api.database, api.clock), files, Renderer(files, root), root)
+    return WebState(api, setup, feeds, SignIn(api.database, api.clock), files, Renderer(files, root), root)

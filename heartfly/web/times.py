@@ -27,17 +27,25 @@ class Times:
         text = f"{local:%H:%M:%S}" if local.date() == self._today else f"{local:%Y-%m-%d %H:%M:%S}"
         return Markup('<time datetime="{}" title="{}">{}</time>').format(_iso(at), _utc(at), text)
 
+    def clock_of(self, at: datetime) -> str:
+        return f"{at.astimezone(self._zone):%H:%M:%S}"
+
+    @staticmethod
+    def rough(seconds: float) -> str:
+        return rough(seconds)
+
     def ago(self, at: datetime) -> Markup:
         """How far from now it is, such as `41 min ago` or `in 2 h`."""
         said = self._ago.get(at)
         if said is None:
             # Nothing of it comes from outside; a long list asks for thousands, so it is not escaped piece by piece.
-            said = Markup(f'<time datetime="{_iso(at)}" title="{_utc(at)}">{distance(at - self.now)}</time>')  # noqa: S704
+            said = Markup(f'<time datetime="{_iso(at)}" title="{_utc(at)}" data-rel>{distance(at - self.now)}</time>')  # noqa: S704
             self._ago[at] = said
         return said
 
     def both(self, at: datetime) -> Markup:
-        return Markup('{} <span class="dim">{}</span>').format(self.when(at), distance(at - self.now))
+        far = Markup('<time class="dim" datetime="{}" data-rel>{}</time>').format(_iso(at), distance(at - self.now))
+        return Markup("{} {}").format(self.when(at), far)
 
 
 def _known(zone: str) -> ZoneInfo:

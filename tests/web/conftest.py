@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -17,6 +18,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import members
+from heartfly.web.feed import Feeds
 from heartfly.web.pages import Pages, pages
 from heartfly.web.state import WebState, web_state
 from tests.api.door import state_of
@@ -40,7 +42,7 @@ async def clock() -> SimClock:
 
 @pytest.fixture
 async def web(db: Database, ids: IdSource, clock: SimClock) -> WebState:
-    return web_state(state_of(db, clock, ids), SetupToken())
+    return web_state(state_of(db, clock, ids), SetupToken(), Feeds(db, clock, stop=asyncio.Event()))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
 
@@ -17,6 +18,7 @@ from heartfly.config import Server, Settings
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import sessions, users
+from heartfly.web.feed import Feeds
 from heartfly.web.pages import pages
 from heartfly.web.state import web_state
 from tests.api.door import state_of
@@ -56,7 +58,7 @@ async def test_over_https_the_cookie_is_for_this_host_alone(
 ) -> None:
     api = state_of(db, clock, ids, Settings(server=Server(base_url="https://beat.example.org")))
     object.__setattr__(api, "base_url", "https://beat.example.org")
-    browser = Browser(pages(web_state(api, town.setup)))
+    browser = Browser(pages(web_state(api, town.setup, Feeds(api.database, api.clock, stop=asyncio.Event()))))
     came = await browser.sign_in(OWNER, PASSWORD, origin="https://beat.example.org")
 
     assert came.headers["set-cookie"].startswith("__Host-heartfly=")

@@ -52,6 +52,7 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/account/security/sessions/{session}/revoke"): Row(404, 404, 404),
     ("POST", "/account/security/sessions/revoke-others"): Row(303, 303, 303),
     ("GET", "/p/{project}"): Row(303, 303, 404),
+    ("GET", "/p/{project}/live"): read(),
     ("GET", "/p/{project}/checks"): read(),
     ("GET", "/p/{project}/checks/new"): only_writers(),
     ("POST", "/p/{project}/checks/new"): only_writers(303, name="x", every="1", every_unit="hours", grace="1"),

@@ -1,0 +1,276 @@
+// Keeps an open page true. The server tells by a stream what changed (live.py); rows come as the page shows them and are
+// put in the place of the old ones, other parts are fetched anew with the page. One tab of a browser has the stream
+// and tells the others. Whatever this script cannot do the page does without it, by a reload.
+
+const { live: url, after, version } = document.body.dataset;
+const SILENT_MS = 20_000, LOST_MS = 3_000, OLD_MS = 9_000, MOST_WAIT_MS = 30_000, POLL_MS = 15_000, KEPT = 200;
+const $ = (id) => document.getElementById(id);
+const now = () => Date.now();
+const self = Math.random().toString(36).slice(2);
+
+let mark = after;         // what this page knows
+let heardAt = now();      // of the server, by whichever tab
+let lostAt = 0;           // since when there is no stream
+let asOf = $("as-of")?.dataset.at;  // until when the page is true, in the reader's zone
+let isOver = false;       // signed out
+let source = null, fails = 0, timer = 0;
+const kept = [];          // the newest events, for a tab that has just been opened
+const channel = "BroadcastChannel" in window ? new BroadcastChannel("heartfly " + url) : null;
+
+// --- what is told
+
+function take(event) {
+  if (event.to && event.to !== self) return;
+  if (event.kind === "lost") { lostAt ||= event.at; return; }
+  heardAt = now();
+  lostAt = 0;
+  if (event.id) mark = event.id;
+  const does = { hello, tick, row, gone, counts, resync: fetchAnew, end: over }[event.kind];
+  if (does) does(event.data);
+  showFreshness();
+}
+
+function hello(told) {
+  if (told !== version) say("live-note", "Heartfly has been updated.", "Reload", () => location.reload());
+}
+
+function tick(told) {
+  const space = told.indexOf(" ");
+  // A server that cannot ask its database goes on ticking, but what it knows grows old.
+  tick.age = +told.slice(0, space);
+  asOf = told.slice(space + 1);
+  const footer = $("as-of");
+  if (footer) footer.textContent = "live, as of " + asOf;
+}
+
+function row(html) {
+  const holder = document.createElement("template");
+  holder.innerHTML = html;
+  const fresh = holder.content.firstElementChild, old = $(fresh.id);
+  const check = document.querySelector("[data-check]");
+  if (check) { if (check.dataset.check === fresh.id) fetchAnew(); return; }
+  if (!old) { added(fresh); return; }
+  if (+fresh.dataset.v < +old.dataset.v) return;
+  const focused = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") || document.activeElement.name : null;
+  const ticked = old.querySelector("input[type=checkbox]");
+  if (ticked?.checked) fresh.querySelector("input[type=checkbox]").checked = true;
+  const word = (of) => [...of.classList].find((name) => name.startsWith("s-")).slice(2);
+  if (word(fresh) !== word(old)) { announce(fresh.querySelector("bdi").textContent + " is " + word(fresh)); moved.add(fresh.id); showMoved(); }
+  fresh.classList.add("changed");
+  old.replaceWith(fresh);
+  if (focused) [...fresh.querySelectorAll("a, input, button")].find((one) => (one.getAttribute("href") || one.name) === focused)?.focus();
+}
+
+const moved = new Set();
+
+function added(fresh) {
+  const list = document.querySelector(".rows"), asked = new URLSearchParams(location.search);
+  if (!list && $("checks")) { fetchAnew(); return; }
+  const status = asked.get("status");
+  if (!list || asked.get("q") || asked.get("tag") || asked.get("after") || (status && !fresh.classList.contains("s-" + status))) return;
+  moved.add(fresh.id);
+  showMoved();
+}
+
+function showMoved() {
+  say("live-note", moved.size === 1 ? "1 check has changed its place." : moved.size + " checks have changed their places.", "Show in order", fetchAnew);
+}
+
+function gone(id) {
+  const check = document.querySelector("[data-check]");
+  if (check) { if (check.dataset.check === id) say("live-note", "This check has been deleted, or is in another project now.", "", null); return; }
+  $(id)?.remove();
+}
+
+function counts(told) {
+  if (!$("checks")) return;
+  const by = Object.fromEntries(told.split(" ").filter(Boolean).map((one) => one.split("=")));
+  by.all = Object.values(by).reduce((sum, n) => sum + +n, 0);
+  for (const one of document.querySelectorAll("[data-n]")) {
+    const n = by[one.dataset.n] || 0;
+    (one.querySelector("a > span:last-child") || one).textContent = n;
+    if (one.tagName === "LI") one.hidden = !n && !one.querySelector("[aria-current]");
+  }
+  document.title = (by.down ? `(${by.down} down) ` : "") + document.title.replace(/^\(\d+ down\) /, "");
+}
+
+// --- the page anew, without what one is at being lost
+
+let fetching = 0, isWanted = false;
+
+async function fetchAnew() {
+  if (document.hidden) { isWanted = true; return; }
+  if (fetching) { isWanted = true; return; }
+  fetching = 1;
+  isWanted = false;
+  try {
+    const answer = await fetch(location.href, { headers: { "x-heartfly-live": "1" } });
+    if (answer.redirected && new URL(answer.url).pathname.endsWith("/sign-in")) over();
+    else if (answer.ok) { put(new DOMParser().parseFromString(await answer.text(), "text/html")); heardAt = now(); }
+  } catch { lostAt ||= now(); }
+  showFreshness();
+  setTimeout(() => { fetching = 0; if (isWanted) fetchAnew(); }, 1_000);
+}
+
+function put(page) {
+  const at = document.activeElement, key = at && (at.id || at.getAttribute("href"));
+  for (const fresh of page.querySelectorAll("[data-part]")) {
+    const old = $(fresh.id);
+    if (!old || plain(old) === plain(fresh)) continue;
+    // Who types is not disturbed.
+    if (old.contains(at) && at.matches("input, select, textarea")) { isWanted = true; continue; }
+    const had = old.contains(at);
+    old.replaceWith(fresh);
+    if (had) (document.getElementById(key) || [...fresh.querySelectorAll("a")].find((one) => one.getAttribute("href") === key))?.focus();
+  }
+  document.title = page.title;
+  asOf = page.getElementById("as-of")?.dataset.at || asOf;
+  mark = mark || page.body.dataset.after;
+  moved.clear();
+  $("live-note").hidden = true;
+  const said = $("first")?.dataset.said;
+  if (said && said !== put.said) announce(said);
+  put.said = said;
+  relative();
+  later();
+}
+
+function plain(element) {
+  return element.outerHTML.replace(/<time[^>]*data-rel[^>]*>[^<]*<\/time>/g, "").replace(/name="form_token" value="[^"]*"/g, "");
+}
+
+function later() {
+  const seconds = document.querySelector("[data-again]")?.dataset.again;
+  clearTimeout(timer);
+  if (seconds) timer = setTimeout(fetchAnew, seconds * 1_000);
+}
+
+// --- what people are told
+
+function say(id, text, doing, does) {
+  const box = $(id), words = document.createElement("span");
+  words.textContent = text + " ";
+  box.replaceChildren(words);
+  if (doing) {
+    const button = document.createElement("button");
+    button.textContent = doing;
+    button.addEventListener("click", does);
+    box.append(button);
+  }
+  box.hidden = false;
+}
+
+let saidAt = 0;
+
+function announce(text) {
+  if (now() - saidAt < 5_000) return;
+  saidAt = now();
+  $("live-said").textContent = text;
+}
+
+function showFreshness() {
+  const box = $("live-lost"), t = now();
+  const isLost = Boolean((lostAt && t - lostAt > LOST_MS) || t - heardAt > SILENT_MS || tick.age * 1_000 > OLD_MS);
+  if (isOver || isLost === !box.hidden) return;
+  if (!isLost) { box.hidden = true; return; }
+  say("live-lost", "Live updates are lost; what you see is as of " + (asOf || "when you opened the page") + ".", "Retry", retry);
+}
+
+function over() {
+  isOver = true;
+  source?.close();
+  $("live-lost").hidden = true;
+  say("live-lost", "You are signed out, or may not see this project any more; what you see is as of " + asOf + ".", "Sign in", () => location.reload());
+}
+
+function relative() {
+  for (const one of document.querySelectorAll("time[data-rel]")) {
+    const seconds = (Date.parse(one.dateTime) - now()) / 1_000, said = rough(Math.abs(seconds));
+    const text = said === "0 s" ? "now" : seconds > 0 ? "in " + said : said + " ago";
+    if (one.textContent !== text) one.textContent = text;
+  }
+}
+
+function rough(seconds) {
+  const whole = Math.floor(seconds);
+  const two = (size, name, small, of) => Math.floor(whole / size) + " " + name + (Math.floor(whole % size / small) ? ` ${Math.floor(whole % size / small)} ${of}` : "");
+  if (whole < 60) return whole + " s";
+  if (whole < 3_600) return Math.floor(whole / 60) + " min";
+  if (whole < 36_000) return two(3_600, "h", 60, "min");
+  if (whole < 86_400) return Math.floor(whole / 3_600) + " h";
+  if (whole < 864_000) return two(86_400, "d", 3_600, "h");
+  return Math.floor(whole / 86_400) + " d";
+}
+
+// --- the stream
+
+function pass(event) {
+  if (event.id) { kept.push(event); if (kept.length > KEPT) kept.shift(); }
+  channel?.postMessage(event);
+  take(event);
+}
+
+function connect() {
+  clearTimeout(connect.timer);
+  source?.close();
+  if (isOver) return;
+  source = new EventSource(url + "?after=" + encodeURIComponent(mark));
+  for (const kind of ["hello", "tick", "row", "gone", "counts", "resync", "end", "bye"]) {
+    source.addEventListener(kind, (event) => {
+      fails = 0;
+      pass({ kind, id: event.lastEventId, data: event.data });
+    });
+  }
+  source.addEventListener("error", () => {
+    pass({ kind: "lost", at: now() });
+    if (source.readyState !== EventSource.CLOSED) return;  // the browser tries again by itself
+    fails += 1;
+    // Refused, or a sign-in page: the page's own address says what is the matter.
+    if (fails >= 3) fetchAnew();
+    const wait = Math.min(MOST_WAIT_MS, fails >= 3 ? POLL_MS : 1_000 * 2 ** fails);
+    connect.timer = setTimeout(connect, wait * (0.75 + Math.random() / 2));
+  });
+}
+
+function retry() {
+  if (source) connect();
+  else channel?.postMessage({ kind: "want", from: self, mark });
+  fetchAnew();
+}
+
+function lead() {
+  channel?.addEventListener("message", ({ data }) => {
+    if (data.kind !== "want") return;
+    const at = kept.findIndex((event) => event.id === data.mark);
+    if (at >= 0) kept.slice(at + 1).forEach((event) => channel.postMessage({ ...event, to: data.from }));
+    else if (data.mark !== mark) channel.postMessage({ kind: "resync", id: mark, to: data.from });
+  });
+  connect();
+}
+
+function start() {
+  channel?.addEventListener("message", ({ data }) => { if (data.kind !== "want") take(data); });
+  if (navigator.locks && channel) {
+    // Whoever holds the lock has the stream; it is free when that tab goes.
+    navigator.locks.request("heartfly " + url, () => new Promise(lead));
+    channel.postMessage({ kind: "want", from: self, mark });
+  } else {
+    // Over plain http tabs cannot agree: each has its own while it is looked at.
+    if (!document.hidden) connect();
+    document.addEventListener("visibilitychange", () => { if (document.hidden) source?.close(); else connect(); });
+  }
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return;
+    if (isWanted) fetchAnew();
+    relative();
+    showFreshness();
+  });
+  // A page that was left and comes back from the browser's memory is an old one.
+  addEventListener("pageshow", (event) => { if (event.persisted) fetchAnew(); });
+  setInterval(showFreshness, 1_000);
+  setInterval(relative, 10_000);
+  put.said = $("first")?.dataset.said;
+  later();
+}
+
+start();

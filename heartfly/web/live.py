@@ -1,0 +1,143 @@
+"""The stream that keeps an open page true: rows as the list shows them, how many checks are in which status, and the
+instant up to which that is all. One for each browser (live.js), in server-sent events.
+
+It ends with the session, with the membership, and as soon as the process wants to stop; it is no use of the session,
+so that a forgotten tab does not keep one alive. What changed is feed.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from litestar import Response, get
+from litestar.response import Stream
+from sqlalchemy.exc import SQLAlchemyError
+
+from heartfly import __version__
+from heartfly.accounts.guards import TooManyRequestsError
+from heartfly.accounts.sessions import Membership, memberships_of, session_of
+from heartfly.errors import HeartflyError
+from heartfly.web.checks import line_of
+from heartfly.web.feed import Event, Feed, first_of
+from heartfly.web.request import PageRequest
+from heartfly.web.times import Times
+
+PER_USER = 12
+"""Streams of one user with this process: as many browsers, or windows of one that cannot share."""
+TICK_S = 10.0
+"""So often at least a browser hears that nothing happened, and we ask whether it may still hear us."""
+TRUST_S = 5.0
+"""So long we believe, while much happens, that it may."""
+AGAIN_MS = 2_000
+"""After how long a browser whose stream broke off comes again."""
+
+
+@get("/p/{project:str}/live", media_type="text/event-stream")
+async def stream(request: PageRequest) -> Response[Any]:
+    feeds, user_id = request.web.feeds, request.who.user_id
+    if feeds.streams[user_id] >= PER_USER:
+        raise TooManyRequestsError(f"you have {PER_USER} live pages open; close some of them", retry_after=60)
+    request.scope["web_stream"] = True  # type: ignore[typeddict-unknown-key] # its length is no measure of our speed
+    if request.scope.get("web_is_head"):
+        return Response(b"", media_type="text/event-stream")
+    feed = await feeds.open(request.project.pid)
+    after = request.headers.get("last-event-id") or request.query_params.get("after") or ""
+    # Proxies that buffer answers would hold back an event until more come.
+    return Stream(_stream(request, feed, after), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+async def _stream(request: PageRequest, feed: Feed, after: str) -> AsyncIterator[bytes]:
+    feeds, user_id = request.web.feeds, request.who.user_id
+    feeds.streams[user_id] += 1
+    feed.n_watching += 1
+    try:
+        async for piece in _pieces(request, feed, after):
+            yield piece
+    finally:
+        feed.n_watching -= 1
+        feed.wanted_at = request.api.clock.monotonic()
+        feeds.streams[user_id] -= 1
+        if not feeds.streams[user_id]:
+            del feeds.streams[user_id]
+
+
+async def _pieces(request: PageRequest, feed: Feed, after: str) -> AsyncIterator[bytes]:
+    clock, stop = request.api.clock, request.web.feeds.stop
+    place = feed.place_of(after)
+    yield b"retry: %d\n" % AGAIN_MS + _event("hello", __version__)
+    if place is None:
+        place = feed.n
+        yield _event("resync", mark=feed.mark)
+    believed_at = clock.monotonic()
+    project: Membership | None = request.project
+    yield _tick(request, feed, place)
+    while not stop.is_set():
+        await first_of(stop.wait(), feed.news(place), clock.sleep(TICK_S))
+        if stop.is_set():
+            break
+        if clock.monotonic() - believed_at >= TRUST_S:
+            project = await _still(request)
+            believed_at = clock.monotonic()
+        if project is None:
+            yield _event("end")
+            return
+        events = feed.after(place)
+        place = feed.n
+        if events is None:
+            yield _event("resync", mark=feed.mark)
+        elif events:
+            yield await _told(request, feed, events, project)
+        yield _tick(request, feed, place)
+    yield _event("bye")
+
+
+async def _still(request: PageRequest) -> Membership | None:
+    """The project, if who listens may still see it. While we cannot ask, he hears nothing that is new to him."""
+    api = request.api
+    try:
+        async with api.database.read() as read:
+            session = await session_of(read, request.token, now=api.clock.now())
+            memberships = await memberships_of(read, session.user_id) if session is not None else []
+    except (HeartflyError, SQLAlchemyError):
+        return None  # he comes again, and is asked who he is
+    return next((one for one in memberships if one.pid == request.project.pid), None)
+
+
+async def _told(request: PageRequest, feed: Feed, events: Sequence[Event], project: Membership) -> bytes:
+    if any(event.kind == "resync" for event in events):
+        return _event("resync", mark=feed.mark_at(events[-1].n))
+    now = request.api.clock.now()
+    # Of what is told at once only the newest of a check matters; in order, for whoever hears but a part comes again.
+    newest: dict[str, Event] = {}
+    for event in events:
+        newest.pop(event.uuid or event.kind, None)
+        newest[event.uuid or event.kind] = event
+    lines = [line_of(event.row, now) for event in newest.values() if event.kind == "row"]
+    context = {"project": project, "lines": lines, "t": Times(now, request.who.zone)}
+    rows = iter(await request.web.renderer.pieces("live_rows.html", context) if lines else ())
+    return b"".join(
+        _event(event.kind, next(rows) if event.kind == "row" else _data(event), mark=feed.mark_at(event.n))
+        for event in newest.values()
+    )
+
+
+def _data(event: Event) -> str:
+    if event.counts is not None:
+        return " ".join(f"{word}={n}" for word, n in event.counts.items())
+    return f"c-{event.uuid[:8]}"
+
+
+def _tick(request: PageRequest, feed: Feed, place: int) -> bytes:
+    """Until when all is told, as its age in seconds and for people in their zone."""
+    assert feed.as_of is not None
+    age = max(0, int((request.api.clock.now() - feed.as_of).total_seconds()))
+    times = Times(feed.as_of, request.who.zone)
+    said = f"{age} {times.clock_of(feed.as_of)} {times.zone}"
+    return _event("tick", said, mark=feed.mark_at(place))
+
+
+def _event(kind: str, data: str = "", *, mark: str = "") -> bytes:
+    """One event. A line break in `data` begins another line of it, as the format wants."""
+    lines = [f"data: {piece}" for piece in data.splitlines() or [""]]
+    return "\n".join([*([f"id: {mark}"] if mark else []), f"event: {kind}", *lines, "", ""]).encode(errors="replace")
