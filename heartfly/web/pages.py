@@ -19,7 +19,18 @@ from heartfly.clock import Clock
 from heartfly.errors import HeartflyError
 from heartfly.instruments import Instruments
 from heartfly.logs import line
-from heartfly.web import account, channels, check, checks, incidents, new_check, setup, sign_in
+from heartfly.web import (
+    account,
+    channels,
+    check,
+    checks,
+    edit_channel,
+    edit_check,
+    incidents,
+    new_check,
+    setup,
+    sign_in,
+)
 from heartfly.web.request import HTML, PageRequest, SignInNeededError, guard
 from heartfly.web.state import WebState
 
@@ -66,6 +77,8 @@ HANDLERS = (
     check.resume_check,
     check.ask_to_delete,
     check.delete_check,
+    edit_check.show,
+    edit_check.save,
     check.show_ping,
     check.ping_body,
     incidents.list_incidents,
@@ -79,6 +92,9 @@ HANDLERS = (
     channels.send_test,
     channels.ask_to_delete,
     channels.delete_channel,
+    edit_channel.show,
+    edit_channel.save,
+    edit_channel.rotate_secret,
 )
 
 

@@ -372,6 +372,9 @@ def test_the_corpus_of_hostile_texts_is_large_enough() -> None:
     assert 50 <= len(set(HOSTILE))
 
 
+OF_A_CHECK = ("edit",)
+
+
 async def hostile_town(town: Town) -> list[str]:
     """Each text in each field that is shown; returns the paths of the pages that show them."""
     owner, paths = await town.owner(), ["/p/main/checks", "/p/main/incidents", "/p/main/channels", "/account/security"]
@@ -384,6 +387,7 @@ async def hostile_town(town: Town) -> list[str]:
         )
         await owner.post("/p/main/channels/new/email", {"name": f"{text[:90]} {i}", "value": "a@example.com"})
         paths += [f"/p/main/checks/c{i}", f"/p/main/checks/c{i}/events/1", f"/p/main/checks/c{i}/delete"]
+        paths += [f"/p/main/checks/c{i}/{page}" for page in OF_A_CHECK]
     page = (await owner.get("/p/main/incidents")).body.decode()
     incidents = sorted(set(re.findall(r"/p/main/incidents/[0-9a-f-]{36}", page)))
     for text, path in zip(HOSTILE, incidents * 2, strict=False):
@@ -391,7 +395,7 @@ async def hostile_town(town: Town) -> list[str]:
     listed = sorted(
         set(re.findall(r"/p/main/channels/[0-9a-f-]{36}", (await owner.get("/p/main/channels")).body.decode()))
     )
-    return paths + incidents + listed + [f"{path}/delete" for path in listed]
+    return paths + incidents + listed + [f"{path}/{page}" for path in listed for page in ("delete", "edit")]
 
 
 _TAGS = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)((?:\"[^\"]*\"|'[^']*'|[^>\"'])*)>")
@@ -400,6 +404,7 @@ _OURS = {
     "header", "div", "nav", "form", "input", "button", "main", "footer", "bdi", "h1", "h2", "p", "span", "ul",
     "li", "ol", "label", "section", "table", "caption", "thead", "tbody", "tr", "th", "td", "time", "details",
     "summary", "pre", "code", "dl", "dt", "dd", "aside", "article", "textarea", "strong", "br", "q",
+    "fieldset", "legend", "select", "option",
 }  # fmt: skip
 
 
