@@ -33,21 +33,21 @@ LABELS = {
 
 @get("/p/{project:str}/checks/{check:str}/edit", opt=FOR_WRITERS)
 async def show(request: PageRequest) -> Response[bytes]:
-    now_is = await _now(request)
+    now_is = await seen(request)
     return await _form(request, now_is, now_is.values, now_is.channels)
 
 
 @post("/p/{project:str}/checks/{check:str}/edit", status_code=200)
 async def save(request: PageRequest) -> Response[bytes]:
     api, pid, actor, form = request.api, request.project.pid, request.actor, await request.sent()
-    now_is, typed, ticked = await _now(request), typed_in(form), form.many("channel")
+    now_is, typed, ticked = await seen(request), typed_in(form), form.many("channel")
     if now_is.row.job is not None:
         typed |= {
             name: now_is.values[name] for name in ("kind", "every", "every_unit", "expression", "zone", "dialect")
         }
     uuid: str = now_is.row.uuid
     if form["mark"] != now_is.mark:
-        return await _form(request, now_is, typed, ticked, status=409, both=_both(now_is, typed, ticked))
+        return await _form(request, now_is, typed, ticked, status=409, both=both_ways(now_is, typed, ticked))
     try:
         asked = asked_of(typed, now_is.values)
         if sorted(ticked) != sorted(now_is.channels):
@@ -58,8 +58,8 @@ async def save(request: PageRequest) -> Response[bytes]:
             lambda tx, at: commands.edit(tx, pid, uuid, asked, at=at, ids=api.ids, actor=actor, mark=now_is.mark),
         )
     except ChangedMeanwhileError:
-        fresh = await _now(request)
-        return await _form(request, fresh, typed, ticked, status=409, both=_both(fresh, typed, ticked))
+        fresh = await seen(request)
+        return await _form(request, fresh, typed, ticked, status=409, both=both_ways(fresh, typed, ticked))
     except InvalidValueError as error:
         return await _form(request, now_is, typed, ticked, status=422, errors=wrong(error))
     except ConflictError as error:
@@ -68,7 +68,7 @@ async def save(request: PageRequest) -> Response[bytes]:
     return to(request, f"/p/{request.project.slug}/checks/{uuid}")
 
 
-class _Now:
+class Seen:
     """The check as it is stored, and as the form shows it. `channels`: ids of those that hear of it."""
 
     def __init__(self, row: Row[Any], channels: Sequence[str], known: Sequence[tuple[str, str]]) -> None:
@@ -80,18 +80,18 @@ class _Now:
         self.mark = mark_of(as_asked(config) | {"channels": self.channels})
 
 
-async def _now(request: PageRequest) -> _Now:
+async def seen(request: PageRequest) -> Seen:
     pid = request.project.pid
     async with request.api.database.read() as read:
         row = await queries.find_addressed(read, pid, request.path_value("check"))
         channels = (await queries.channels_of(read, pid, [row.id]))[row.id]
         known = await notify.list_channels(read, pid, request.api.sealer)
-    return _Now(row, channels, [(one.uuid, one.name) for one in known])
+    return Seen(row, channels, [(one.uuid, one.name) for one in known])
 
 
 async def _form(
     request: PageRequest,
-    now_is: _Now,
+    now_is: Seen,
     values: Mapping[str, str],
     ticked: Sequence[str],
     *,
@@ -113,7 +113,7 @@ async def _form(
     )
 
 
-def _both(now_is: _Now, typed: Mapping[str, str], ticked: Sequence[str]) -> list[tuple[str, str, str]]:
+def both_ways(now_is: Seen, typed: Mapping[str, str], ticked: Sequence[str]) -> list[tuple[str, str, str]]:
     """Of each field in which they differ: its label, as it is, and as it was typed."""
     found = [(LABELS[name], now_is.values[name], typed[name]) for name in typed if typed[name] != now_is.values[name]]
     if sorted(ticked) != sorted(now_is.channels):
@@ -121,7 +121,7 @@ def _both(now_is: _Now, typed: Mapping[str, str], ticked: Sequence[str]) -> list
     return found
 
 
-def _names(now_is: _Now, uuids: Sequence[str]) -> str:
+def _names(now_is: Seen, uuids: Sequence[str]) -> str:
     return ", ".join(name for uuid, name in now_is.known if uuid in uuids)
 
 

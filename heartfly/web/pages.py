@@ -28,6 +28,7 @@ from heartfly.web import (
     edit_check,
     incidents,
     new_check,
+    schedule,
     setup,
     sign_in,
 )
@@ -79,6 +80,8 @@ HANDLERS = (
     check.delete_check,
     edit_check.show,
     edit_check.save,
+    schedule.show,
+    schedule.try_or_save,
     check.show_ping,
     check.ping_body,
     incidents.list_incidents,

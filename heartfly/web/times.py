@@ -27,6 +27,12 @@ class Times:
         text = f"{local:%H:%M:%S}" if local.date() == self._today else f"{local:%Y-%m-%d %H:%M:%S}"
         return Markup('<time datetime="{}" title="{}">{}</time>').format(_iso(at), _utc(at), text)
 
+    def day(self, at: datetime) -> Markup:
+        """With weekday and date, to the minute unless it has seconds."""
+        local = at.astimezone(self._zone)
+        text = f"{local:%a %Y-%m-%d %H:%M:%S}" if local.second else f"{local:%a %Y-%m-%d %H:%M}"
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(_iso(at), _utc(at), text)
+
     def ago(self, at: datetime) -> Markup:
         """How far from now it is, such as `41 min ago` or `in 2 h`."""
         said = self._ago.get(at)

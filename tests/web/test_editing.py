@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 MINUTE = timedelta(minutes=1)
 
 
-async def fields_of(browser: Browser, path: str, *, nth: int = 0) -> dict[str, str | list[str]]:
+async def fields_of(browser: Browser, path: str, *, nth: int = 0) -> dict[str, Any]:
     """What a browser would send if its reader changed nothing: of the form that is sent to this page."""
     page = (await browser.get(path)).body.decode()
     form = re.findall(rf'<form method="post" action="{re.escape(path)}".*?</form>', page, re.DOTALL)[nth]

@@ -372,7 +372,7 @@ def test_the_corpus_of_hostile_texts_is_large_enough() -> None:
     assert 50 <= len(set(HOSTILE))
 
 
-OF_A_CHECK = ("edit",)
+OF_A_CHECK = ("edit", "schedule")
 
 
 async def hostile_town(town: Town) -> list[str]:
@@ -401,7 +401,7 @@ async def hostile_town(town: Town) -> list[str]:
 _TAGS = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)((?:\"[^\"]*\"|'[^']*'|[^>\"'])*)>")
 _OURS = {
     "html", "head", "meta", "title", "link", "body", "a", "svg", "symbol", "path", "circle", "rect", "use",
-    "header", "div", "nav", "form", "input", "button", "main", "footer", "bdi", "h1", "h2", "p", "span", "ul",
+    "header", "div", "nav", "form", "input", "button", "main", "footer", "bdi", "h1", "h2", "h3", "p", "span", "ul",
     "li", "ol", "label", "section", "table", "caption", "thead", "tbody", "tr", "th", "td", "time", "details",
     "summary", "pre", "code", "dl", "dt", "dd", "aside", "article", "textarea", "strong", "br", "q",
     "fieldset", "legend", "select", "option",
