@@ -18,6 +18,7 @@ from heartfly.checks.turn import in_turn
 from heartfly.db.changes import Tx
 from heartfly.errors import AmbiguousSlugError, NotFoundError
 from heartfly.web.checks import shown_status
+from heartfly.web.json_text import is_json, laid_out
 from heartfly.web.request import FOR_WRITERS, PageRequest
 from heartfly.web.sign_in import to
 from heartfly.web.snippets import snippets
@@ -101,8 +102,28 @@ async def show_ping(request: PageRequest) -> Response[bytes]:
             raise NotFoundError("there is no such ping, or it is not kept any more")
         ping = found[0]
         body = await queries.ping_body(read, pid, row.id, n) if ping.has_body else b""
-    text = body.decode("utf-8", "replace")[:_LONGEST_SHOWN]
-    return await request.page("ping.html", check=row, ping=ping, lines=text.splitlines(), kept=len(body))
+        earlier, later = await queries.neighbours_of(read, pid, row.id, n)
+    text, pretty = _laid_out(body, wanted=request.query_params.get("view") == "pretty")
+    shown, is_cut = text[:_LONGEST_SHOWN], len(text) > _LONGEST_SHOWN
+    return await request.page(
+        "ping.html",
+        check=row,
+        ping=ping,
+        lines=shown.splitlines(),
+        is_cut=is_cut,
+        pretty=pretty,
+        kept=len(body),
+        earlier=earlier,
+        later=later,
+    )
+
+
+def _laid_out(body: bytes, *, wanted: bool) -> tuple[str, str]:
+    """The text, and whether it is laid out as JSON: yes, possible, or no."""
+    text = body.decode("utf-8", "replace")
+    if not is_json(text):
+        return text, "no"
+    return (laid_out(text), "yes") if wanted else (text, "possible")
 
 
 @get("/p/{project:str}/checks/{check:str}/events/{n:str}/body", media_type=MediaType.TEXT)
@@ -112,7 +133,8 @@ async def ping_body(request: PageRequest) -> Response[bytes]:
     async with request.api.database.read() as read:
         row = await _check(request, read)
         body = await queries.ping_body(read, pid, row.id, n)
-    headers = {"Content-Security-Policy": "default-src 'none'; sandbox", "Content-Disposition": "inline"}
+    as_file = f'attachment; filename="{row.slug}-{n}.txt"' if "download" in request.query_params else "inline"
+    headers = {"Content-Security-Policy": "default-src 'none'; sandbox", "Content-Disposition": as_file}
     return Response(body, media_type=MediaType.TEXT, headers=headers)
 
 

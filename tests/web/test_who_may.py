@@ -62,6 +62,10 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/checks/{check}/edit"): only_writers(409, name="x"),  # no mark of what he saw
     ("GET", "/p/{project}/checks/{check}/schedule"): read(),
     ("POST", "/p/{project}/checks/{check}/schedule"): only_writers(409),  # no mark of what he saw
+    ("GET", "/p/{project}/checks/{check}/events"): read(),
+    ("GET", "/p/{project}/checks/{check}/events.csv"): read(),
+    ("GET", "/p/{project}/checks/{check}/events.ndjson"): read(),
+    ("GET", "/p/{project}/checks/{check}/runs"): read(),
     ("GET", "/p/{project}/checks/{check}/events/{n}"): read(),
     ("GET", "/p/{project}/checks/{check}/events/{n}/body"): read(),
     ("GET", "/p/{project}/incidents"): read(),
