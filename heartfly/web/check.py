@@ -21,7 +21,7 @@ from heartfly.web.checks import shown_status
 from heartfly.web.json_text import is_json, laid_out
 from heartfly.web.request import FOR_WRITERS, PageRequest
 from heartfly.web.sign_in import to
-from heartfly.web.snippets import snippets
+from heartfly.web.snippets import all_snippets, snippets
 
 PER_LIST = 20
 _LARGEST = 2**63 - 1
@@ -57,6 +57,14 @@ async def show(request: PageRequest) -> Response[bytes]:
         snippets=snippets(url) if url else [],
         **history_of,
     )
+
+
+@get("/p/{project:str}/checks/{check:str}/snippets", opt=FOR_WRITERS)
+async def show_snippets(request: PageRequest) -> Response[bytes]:
+    async with request.api.database.read() as read:
+        row = await _check(request, read)
+    url = f"{request.api.base_url}/ping/{row.ping_uuid}"
+    return await request.page("snippets.html", check=row, url=url, snippets=all_snippets(url))
 
 
 @post("/p/{project:str}/checks/{check:str}/pause", status_code=200)

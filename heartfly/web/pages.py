@@ -75,6 +75,7 @@ HANDLERS = (
     new_check.show,
     new_check.create,
     check.show,
+    check.show_snippets,
     check.pause_check,
     check.resume_check,
     check.ask_to_delete,

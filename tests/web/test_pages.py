@@ -374,7 +374,7 @@ def test_the_corpus_of_hostile_texts_is_large_enough() -> None:
     assert 50 <= len(set(HOSTILE))
 
 
-OF_A_CHECK = ("edit", "schedule", "events", "runs")
+OF_A_CHECK = ("edit", "schedule", "events", "runs", "snippets")
 
 
 async def hostile_town(town: Town) -> list[str]:
