@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from heartfly.audit.record import HEARTFLY, Action, Actor, Facts, differing
 from heartfly.audit.record import record as audit
 from heartfly.checks import first_ping
-from heartfly.checks.config import CheckConfig, CheckIn, as_asked, merged, of_row
+from heartfly.checks.config import CheckConfig, CheckIn, as_asked, mark_of, merged, of_row
 from heartfly.checks.create import assign_channels, heard_by, insert_check, record_version
 from heartfly.checks.flips import Taken, record
 from heartfly.checks.queries import UUID, uuid_of
@@ -113,10 +113,25 @@ def _of_slug(tx: Tx, pid: int, slug: str) -> str | None:
 
 
 def edit(
-    tx: Tx, pid: int, uuid: str, asked: CheckIn, *, at: datetime, ids: IdSource, actor: Actor, rev: int | None = None
+    tx: Tx,
+    pid: int,
+    uuid: str,
+    asked: CheckIn,
+    *,
+    at: datetime,
+    ids: IdSource,
+    actor: Actor,
+    rev: int | None = None,
+    mark: str | None = None,
 ) -> None:
-    """Change what was asked for. A new schedule or grace counts from now on; nothing else moves the deadline."""
+    """Change what was asked for. A new schedule or grace counts from now on; nothing else moves the deadline.
+
+    `mark`: that of the settings that the caller has seen (`mark_of`). Each ping counts a revision, which must not
+    refuse what somebody took a minute to type; ChangedMeanwhileError when the settings themselves are others now.
+    """
     found = _judged(tx, pid, uuid, rev, at=at)
+    if mark is not None and mark != mark_of(told(tx, found)):
+        raise ChangedMeanwhileError("the check has been edited since you opened it")
     if found.row.job is not None and asked.schedule is not msgspec.UNSET and actor != HEARTFLY:
         raise JobsCheckError(f"its schedule is that of Heartfly's own job {found.row.job}; the grace may be changed")
     config = merged(_config(found), asked, at=at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -134,6 +135,11 @@ def as_asked(config: CheckConfig) -> dict[str, Any]:
         "gates": msgspec.json.decode(config.gates) if config.gates else [],
         "sticky": config.sticky,
     }
+
+
+def mark_of(facts: Mapping[str, Any]) -> str:
+    """What names these settings (`as_asked`, with the channels): another text as soon as one of them is another."""
+    return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:16]
 
 
 def _seconds(value: int, *, field: str, least: int) -> int:

@@ -6,7 +6,7 @@ follows for checks: one of which somebody hears that it is late must be looked a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -100,9 +100,11 @@ def edit_channel(
     ids: IdSource,
     sealer: Sealer,
     rev: int | None = None,
+    kept: Collection[str] = (),
 ) -> None:
     """Change what is given. A configuration is replaced whole, but for the signing secrets of a webhook.
 
+    `kept`: fields of the configuration that stay as they are stored, for who cannot know them.
     ChangedMeanwhileError: it is not of the revision `rev` any more.
     """
     row = _row(tx, pid, uuid, rev=rev)
@@ -111,7 +113,7 @@ def edit_channel(
         _demand_free(tx, pid, name, but=row.id)
     beside: Mapping[str, Any] = {}
     if config is not None:
-        config, beside = _completed(row, config, sealer, at)
+        config, beside = _completed(row, config, sealer, at, kept)
     assign = _assign(tx, pid, check_uuids)
     changed = commands.edit_channel(
         tx, pid, uuid, name=name, config=config, events=events, assign=assign, beside=beside, at=at, sealer=sealer
@@ -249,7 +251,7 @@ def _assign(tx: Tx, pid: int, check_uuids: Sequence[str] | None) -> Assign | Non
 
 
 def _completed(
-    row: Any, config: Mapping[str, Any], sealer: Sealer, at: datetime
+    row: Any, config: Mapping[str, Any], sealer: Sealer, at: datetime, kept: Collection[str]
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """With the secrets that are kept, and beside it those that a rotation is retiring.
 
@@ -267,6 +269,7 @@ def _completed(
     for path, value in _leaves(config):
         if isinstance(value, str) and MASK in value and shown.get(path) == value:
             raise InvalidValueError(path, "is masked: send it whole, or leave the configuration out")
+    config = {**{name: stored[name] for name in kept if name in stored and name not in config}, **config}
     if "secrets" in stored and "secrets" not in config:
         return {**config, "secrets": stored["secrets"]}, retired(stored, at)
     return config, {}

@@ -186,6 +186,14 @@ async def pings_of(
     return await _newest(read, query, pings, "n", pid=pid, check_id=check_id, before=before, limit=limit)
 
 
+async def neighbours_of(read: AsyncConnection, pid: int, check_id: int, n: int) -> tuple[int | None, int | None]:
+    """The numbers of the pings before and after this one, of those that are kept."""
+    mine = (pings.c.pid == pid, pings.c.check_id == check_id)
+    earlier = sa.select(sa.func.max(pings.c.n)).where(*mine, pings.c.n < n)
+    later = sa.select(sa.func.min(pings.c.n)).where(*mine, pings.c.n > n)
+    return (await read.execute(earlier)).scalar(), (await read.execute(later)).scalar()
+
+
 async def ping_body(read: AsyncConnection, pid: int, check_id: int, n: int) -> bytes:
     query = sa.select(ping_bodies.c.body).where(
         ping_bodies.c.pid == pid, ping_bodies.c.check_id == check_id, ping_bodies.c.n == n

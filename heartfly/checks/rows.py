@@ -17,6 +17,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Insert, Row, Select
 
+from heartfly.checks.config import CheckConfig
 from heartfly.core import schedule as schedules
 from heartfly.core.gates import Gate
 from heartfly.core.schedule import Dialect, Kind, Schedule
@@ -269,6 +270,12 @@ Timing = tuple[str, int, str, str, str]
 def rules_of(row: Row[Any]) -> Rules:
     timing = (row.kind, row.period_s, row.expression, row.zone, row.dialect)
     return _rules(timing, row.grace_s, row.max_run_s, row.gates, sticky=row.sticky, wants_late=row.wants_late)
+
+
+def rules_of_config(config: CheckConfig) -> Rules:
+    """As if the check were so. Nobody hears of lateness."""
+    timing = (config.kind, config.period_s, config.expression, config.zone, config.dialect)
+    return _rules(timing, config.grace_s, config.max_run_s, config.gates, sticky=config.sticky, wants_late=False)
 
 
 @lru_cache(maxsize=16_384)

@@ -26,6 +26,10 @@ MAX_OPEN_RUNS = 100
 
 SCHEDULE_RETRY = timedelta(hours=1)
 
+END_REMEMBERED = timedelta(minutes=2)
+"""A start that comes so soon after the end of its own run was overtaken by it, or is a retry; later it is a new run of
+a job that uses one id for ever."""
+
 _WATCHED = (Status.UP, Status.DEGRADED)
 _TELLS = {Status.DOWN: AlertKind.DOWN, Status.DEGRADED: AlertKind.DEGRADED, Status.UP: AlertKind.UP}
 _WATCHED_OR_NEW = (*_WATCHED, Status.NEW)

@@ -9,14 +9,12 @@ import sqlalchemy as sa
 
 from heartfly.checks.flips import Taken
 from heartfly.checks.rows import Stored, run_of
+from heartfly.core.check import END_REMEMBERED
 from heartfly.core.values import Past, Run, Signal
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from heartfly.db.changes import Tx
 from heartfly.db.models import flips, runs
 
-_STALE = timedelta(minutes=2)
-"""A start that comes so soon after the end of its own run was overtaken by it, or is a retry; later it is a new run
-of a job that uses one id for ever."""
 _LONGEST = timedelta(days=4)
 """Runs that began longer ago are not looked for: the index is by their beginning."""
 
@@ -60,7 +58,7 @@ def _rid_ended(tx: Tx, check: Stored, signal: Signal, recent: Sequence[Run]) -> 
     query = sa.select(sa.literal(1)).where(
         runs.c.pid == check.pid, runs.c.check_id == check.id, runs.c.rid == signal.rid, runs.c.ended_at.is_not(None)
     )
-    query = query.where(runs.c.ended_at >= signal.at - _STALE, runs.c.at >= signal.at - _LONGEST)
+    query = query.where(runs.c.ended_at >= signal.at - END_REMEMBERED, runs.c.at >= signal.at - _LONGEST)
     return tx.conn.execute(query.limit(1)).first() is not None
 
 

@@ -66,13 +66,13 @@ async def create(request: PageRequest) -> Response[bytes]:
         return await _again(request, kind, form, {"name": str(error)}, status=409)
     test = await _test(request, uuid) if "test" in form else ""
     if secret is not None:
-        return await _told(request, uuid, secret=secret, test=test, status=201)
+        return await told(request, uuid, secret=secret, test=test, status=201)
     return _there(request, uuid, test)
 
 
 @get("/p/{project:str}/channels/{channel:str}")
 async def show(request: PageRequest) -> Response[bytes]:
-    return await _told(request, request.path_value("channel"), test=request.query_params.get("test", ""))
+    return await told(request, request.path_value("channel"), test=request.query_params.get("test", ""))
 
 
 @post("/p/{project:str}/channels/{channel:str}/test", status_code=200)
@@ -98,7 +98,7 @@ async def delete_channel(request: PageRequest) -> Response[bytes]:
     return to(request, f"/p/{request.project.slug}/channels")
 
 
-async def _told(
+async def told(
     request: PageRequest, uuid: str, *, secret: str | None = None, test: str = "", status: int = 200
 ) -> Response[bytes]:
     pid = request.project.pid

@@ -17,10 +17,11 @@ from heartfly.checks.explained import explained
 from heartfly.checks.turn import in_turn
 from heartfly.db.changes import Tx
 from heartfly.errors import AmbiguousSlugError, NotFoundError
+from heartfly.web.json_text import is_json, laid_out
 from heartfly.web.request import FOR_WRITERS, PageRequest
 from heartfly.web.shown import shown_status
 from heartfly.web.sign_in import to
-from heartfly.web.snippets import snippets
+from heartfly.web.snippets import all_snippets, snippets
 
 PER_LIST = 20
 FIRST_SHOWN = timedelta(minutes=10)
@@ -66,6 +67,14 @@ async def show(request: PageRequest) -> Response[bytes]:
     )
 
 
+@get("/p/{project:str}/checks/{check:str}/snippets", opt=FOR_WRITERS)
+async def show_snippets(request: PageRequest) -> Response[bytes]:
+    async with request.api.database.read() as read:
+        row = await _check(request, read)
+    url = f"{request.api.base_url}/ping/{row.ping_uuid}"
+    return await request.page("snippets.html", check=row, url=url, snippets=all_snippets(url))
+
+
 @post("/p/{project:str}/checks/{check:str}/pause", status_code=200)
 async def pause_check(request: PageRequest) -> Response[bytes]:
     return await _changed(request, commands.pause)
@@ -109,8 +118,28 @@ async def show_ping(request: PageRequest) -> Response[bytes]:
             raise NotFoundError("there is no such ping, or it is not kept any more")
         ping = found[0]
         body = await queries.ping_body(read, pid, row.id, n) if ping.has_body else b""
-    text = body.decode("utf-8", "replace")[:_LONGEST_SHOWN]
-    return await request.page("ping.html", check=row, ping=ping, lines=text.splitlines(), kept=len(body))
+        earlier, later = await queries.neighbours_of(read, pid, row.id, n)
+    text, pretty = _laid_out(body, wanted=request.query_params.get("view") == "pretty")
+    shown, is_cut = text[:_LONGEST_SHOWN], len(text) > _LONGEST_SHOWN
+    return await request.page(
+        "ping.html",
+        check=row,
+        ping=ping,
+        lines=shown.splitlines(),
+        is_cut=is_cut,
+        pretty=pretty,
+        kept=len(body),
+        earlier=earlier,
+        later=later,
+    )
+
+
+def _laid_out(body: bytes, *, wanted: bool) -> tuple[str, str]:
+    """The text, and whether it is laid out as JSON: yes, possible, or no."""
+    text = body.decode("utf-8", "replace")
+    if not is_json(text):
+        return text, "no"
+    return (laid_out(text), "yes") if wanted else (text, "possible")
 
 
 @get("/p/{project:str}/checks/{check:str}/events/{n:str}/body", media_type=MediaType.TEXT)
@@ -120,7 +149,8 @@ async def ping_body(request: PageRequest) -> Response[bytes]:
     async with request.api.database.read() as read:
         row = await _check(request, read)
         body = await queries.ping_body(read, pid, row.id, n)
-    headers = {"Content-Security-Policy": "default-src 'none'; sandbox", "Content-Disposition": "inline"}
+    as_file = f'attachment; filename="{row.slug}-{n}.txt"' if "download" in request.query_params else "inline"
+    headers = {"Content-Security-Policy": "default-src 'none'; sandbox", "Content-Disposition": as_file}
     return Response(body, media_type=MediaType.TEXT, headers=headers)
 
 

@@ -19,7 +19,21 @@ from heartfly.clock import Clock
 from heartfly.errors import HeartflyError
 from heartfly.instruments import Instruments
 from heartfly.logs import line
-from heartfly.web import account, channels, check, checks, incidents, live, new_check, setup, sign_in
+from heartfly.web import (
+    account,
+    channels,
+    check,
+    checks,
+    edit_channel,
+    edit_check,
+    events,
+    incidents,
+    live,
+    new_check,
+    schedule,
+    setup,
+    sign_in,
+)
 from heartfly.web.request import HTML, PageRequest, SignInNeededError, guard
 from heartfly.web.state import WebState
 
@@ -63,10 +77,19 @@ HANDLERS = (
     new_check.show,
     new_check.create,
     check.show,
+    check.show_snippets,
     check.pause_check,
     check.resume_check,
     check.ask_to_delete,
     check.delete_check,
+    edit_check.show,
+    edit_check.save,
+    schedule.show,
+    schedule.try_or_save,
+    events.show,
+    events.as_csv,
+    events.as_ndjson,
+    events.show_runs,
     check.show_ping,
     check.ping_body,
     incidents.list_incidents,
@@ -80,6 +103,9 @@ HANDLERS = (
     channels.send_test,
     channels.ask_to_delete,
     channels.delete_channel,
+    edit_channel.show,
+    edit_channel.save,
+    edit_channel.rotate_secret,
 )
 
 

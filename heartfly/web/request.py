@@ -57,6 +57,7 @@ class Form:
             )
         except ValueError:
             raise InvalidValueError("", "the form has too many fields") from None
+        self._pairs = pairs
         self._values: dict[str, str] = dict(reversed(pairs))
 
     def __getitem__(self, name: str) -> str:
@@ -64,6 +65,10 @@ class Form:
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
+
+    def many(self, name: str) -> list[str]:
+        """Every value that was sent under this name, such as the boxes that are ticked."""
+        return [value for one, value in self._pairs if one == name]
 
 
 class PageRequest(Request[None, None, State]):

@@ -1,4 +1,8 @@
-"""How a job tells Heartfly that it ran: short programs with the check's own address in them, each tested."""
+"""How a job tells Heartfly that it ran: short programs with the check's own address in them.
+
+All end within seconds if nobody answers, try again, and leave the job's own exit status as it is. Those for which this
+machine has the interpreter are run by the tests.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +21,21 @@ def first_ping(base_url: str, ping_key: str) -> str:
 
 
 def snippets(url: str) -> list[Snippet]:
+    """The few that fit beside a check."""
+    return [one for one in all_snippets(url) if one.name in {"curl", "crontab", "bash", "Python"}]
+
+
+def all_snippets(url: str) -> list[Snippet]:
     return [
         Snippet("curl", "After the job, only if it went well.", _curl(url)),
         Snippet("crontab", "A line that tells success and failure alike.", _crontab(url)),
         Snippet("bash", "Tells start, end, exit status and output; run it as ./beat.sh your-command.", _bash(url)),
-        Snippet("Python", "With nothing but the standard library.", _python(url)),
+        Snippet("systemd", "A drop-in for the job’s service, which stays as it is.", _systemd(url)),
+        Snippet("Python", "The standard library alone: start, end, what was raised, and SIGTERM.", _python(url)),
+        Snippet("Node", "Node 18 or newer, which has fetch.", _node(url)),
+        Snippet("Go", "With nothing but the standard library.", _go(url)),
+        Snippet("PowerShell", "For Windows’ task scheduler.", _powershell(url)),
+        Snippet("Kubernetes", "A CronJob whose container has a shell and wget.", _kubernetes(url)),
     ]
 
 
@@ -49,18 +63,163 @@ beat "$url/start?rid=$rid"
 wait $job"""
 
 
+def _systemd(url: str) -> str:
+    curl = "/usr/bin/curl -fsS -m 10 --retry 3 -o /dev/null"
+    return f"""\
+# systemctl edit my-job.service
+[Service]
+ExecStartPre=-{curl} {url}/start
+# EXIT_STATUS is a number, or the name of a signal that ended it.
+ExecStopPost=-/bin/sh -c 'case "$EXIT_STATUS" in *[!0-9]*|"") end=fail;; *) end=$EXIT_STATUS;; esac; \
+  {curl} {url}/$end'"""
+
+
 def _python(url: str) -> str:
     return f"""\
-import contextlib, urllib.request
+import contextlib, signal, sys, time, traceback, urllib.request, uuid
 
-def beat(what=""):
-    with contextlib.suppress(OSError):
-        urllib.request.urlopen("{url}" + what, timeout=10).close()
+URL = "{url}"
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
-beat("/start")
-try:
-    ...  # the job
-except BaseException:
-    beat("/fail")
-    raise
-beat()"""
+def beat(what="", said=b""):
+    for again in range(3):
+        try:
+            return urllib.request.urlopen(URL + what, data=said[-10_000:] or None, timeout=10).close()
+        except OSError:
+            time.sleep(again)
+
+@contextlib.contextmanager
+def watched():
+    rid = f"?rid={{uuid.uuid4()}}"
+    beat("/start" + rid)
+    try:
+        yield
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        beat(f"/{{code & 255}}{{rid}}", str(end.code or "").encode())
+        raise
+    except BaseException:
+        beat("/fail" + rid, traceback.format_exc().encode())
+        raise
+    beat(rid)
+
+with watched():
+    ...  # the job; `@watched()` before a function does the same"""
+
+
+def _node(url: str) -> str:
+    return f"""\
+import {{ randomUUID }} from "node:crypto";
+
+const url = "{url}", rid = randomUUID();
+
+async function beat(what, said) {{
+  const options = {{ method: "POST", body: said?.slice(-10000), signal: AbortSignal.timeout(10_000) }};
+  for (let again = 0; again < 3; again++) {{
+    try {{ if ((await fetch(`${{url}}${{what}}?rid=${{rid}}`, options)).ok) return; }} catch {{}}
+  }}
+}}
+
+export async function watched(job) {{
+  await beat("/start");
+  try {{
+    const result = await job();
+    await beat("");
+    return result;
+  }} catch (error) {{
+    await beat("/fail", String(error?.stack ?? error));
+    throw error;
+  }}
+}}"""
+
+
+def _go(url: str) -> str:
+    return f"""\
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+const url = "{url}"
+
+func beat(what, rid, said string) {{
+	client := http.Client{{Timeout: 10 * time.Second}}
+	for again := 0; again < 3; again++ {{
+		reply, err := client.Post(url+what+"?rid="+rid, "text/plain", strings.NewReader(said))
+		if err == nil {{
+			reply.Body.Close()
+			return
+		}}
+		time.Sleep(time.Duration(again) * time.Second)
+	}}
+}}
+
+func main() {{
+	id := make([]byte, 16)
+	rand.Read(id)
+	rid := fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
+	beat("/start", rid, "")
+	if err := job(); err != nil {{
+		beat("/fail", rid, err.Error())
+		os.Exit(1)
+	}}
+	beat("", rid, "")
+}}
+
+func job() error {{ return nil }}"""
+
+
+def _powershell(url: str) -> str:
+    return f"""\
+$url = "{url}"; $rid = [guid]::NewGuid()
+
+function Beat($what, $said) {{
+    foreach ($again in 1..3) {{
+        try {{
+            Invoke-RestMethod -Uri "$url$what`?rid=$rid" -Method Post -Body $said -TimeoutSec 10 | Out-Null
+            return
+        }} catch {{ Start-Sleep -Seconds $again }}
+    }}
+}}
+
+Beat "/start" ""
+$said = & C:\\path\\to\\job.exe 2>&1 | Out-String
+$code = $LASTEXITCODE
+Beat "/$code" $said.Substring([Math]::Max(0, $said.Length - 10000))
+exit $code"""
+
+
+def _kubernetes(url: str) -> str:
+    return f"""\
+apiVersion: batch/v1
+kind: CronJob
+metadata:
+  name: my-job
+spec:
+  schedule: "0 3 * * *"
+  concurrencyPolicy: Forbid
+  jobTemplate:
+    spec:
+      backoffLimit: 0
+      template:
+        spec:
+          restartPolicy: Never
+          containers:
+            - name: my-job
+              image: my-image
+              env:
+                - name: BEAT
+                  value: {url}
+              command: ["/bin/sh", "-c"]
+              args:
+                - |
+                  wget -q -T 10 -O /dev/null "$BEAT/start" || true
+                  /path/to/job; rc=$?
+                  wget -q -T 10 -O /dev/null "$BEAT/$rc" || true
+                  exit $rc"""

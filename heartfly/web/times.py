@@ -34,6 +34,12 @@ class Times:
     def rough(seconds: float) -> str:
         return rough(seconds)
 
+    def day(self, at: datetime) -> Markup:
+        """With weekday and date, to the minute unless it has seconds."""
+        local = at.astimezone(self._zone)
+        text = f"{local:%a %Y-%m-%d %H:%M:%S}" if local.second else f"{local:%a %Y-%m-%d %H:%M}"
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(_iso(at), _utc(at), text)
+
     def ago(self, at: datetime) -> Markup:
         """How far from now it is, such as `41 min ago` or `in 2 h`."""
         said = self._ago.get(at)

@@ -28,7 +28,7 @@ class Browser:
     async def post(
         self,
         path: str,
-        fields: Mapping[str, str] | None = None,
+        fields: Mapping[str, str | Sequence[str]] | None = None,
         *,
         kind: str = "application/x-www-form-urlencoded",
         origin: str | None = f"http://{HOST}",
@@ -37,12 +37,12 @@ class Browser:
         headers: Sequence[tuple[str, str]] = (),
     ) -> Reply:
         """As our own form would be sent, unless said otherwise. `token` None: of a page of this session."""
-        sent = dict(fields or {})
+        sent: dict[str, str | Sequence[str]] = dict(fields or {})
         sent.setdefault("form_token", await self.form_token() if token is None else token)
         more = [("Content-Type", kind)]
         more += [("Origin", origin)] if origin is not None else []
         more += [("Sec-Fetch-Site", site)] if site is not None else []
-        return await self._ask("POST", path, urlencode(sent).encode(), [*more, *headers])
+        return await self._ask("POST", path, urlencode(sent, doseq=True).encode(), [*more, *headers])
 
     async def form_token(self) -> str:
         if not self.cookies:

@@ -185,7 +185,9 @@ async def test_a_checks_page_says_why_and_what_came(town: Town, clock: SimClock)
         assert said in page
     assert page == await text_of(browser, f"/p/main/checks/{check.uuid}")
     ping = (await browser.get("/p/main/checks/backup/events/2")).body.decode()
-    assert '<li id="L1">no route</li><li id="L2">to host</li>' in ping
+    assert ["no route", "to host"] == re.findall(
+        r'<li id="L\d"><a [^>]*href="#L\d"[^>]*>\d</a><span>([^<]*)</span>', ping
+    )
     raw = await browser.get("/p/main/checks/backup/events/2/body")
     assert (b"no route\nto host", "text/plain; charset=utf-8") == (raw.body, raw.headers["content-type"])
     assert "sandbox" in raw.headers["content-security-policy"]
@@ -372,6 +374,9 @@ def test_the_corpus_of_hostile_texts_is_large_enough() -> None:
     assert 50 <= len(set(HOSTILE))
 
 
+OF_A_CHECK = ("edit", "schedule", "events", "runs", "snippets")
+
+
 async def hostile_town(town: Town) -> list[str]:
     """Each text in each field that is shown; returns the paths of the pages that show them."""
     owner, paths = await town.owner(), ["/p/main/checks", "/p/main/incidents", "/p/main/channels", "/account/security"]
@@ -384,6 +389,7 @@ async def hostile_town(town: Town) -> list[str]:
         )
         await owner.post("/p/main/channels/new/email", {"name": f"{text[:90]} {i}", "value": "a@example.com"})
         paths += [f"/p/main/checks/c{i}", f"/p/main/checks/c{i}/events/1", f"/p/main/checks/c{i}/delete"]
+        paths += [f"/p/main/checks/c{i}/{page}" for page in OF_A_CHECK]
     page = (await owner.get("/p/main/incidents")).body.decode()
     incidents = sorted(set(re.findall(r"/p/main/incidents/[0-9a-f-]{36}", page)))
     for text, path in zip(HOSTILE, incidents * 2, strict=False):
@@ -391,15 +397,16 @@ async def hostile_town(town: Town) -> list[str]:
     listed = sorted(
         set(re.findall(r"/p/main/channels/[0-9a-f-]{36}", (await owner.get("/p/main/channels")).body.decode()))
     )
-    return paths + incidents + listed + [f"{path}/delete" for path in listed]
+    return paths + incidents + listed + [f"{path}/{page}" for path in listed for page in ("delete", "edit")]
 
 
 _TAGS = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)((?:\"[^\"]*\"|'[^']*'|[^>\"'])*)>")
 _OURS = {
     "html", "head", "meta", "title", "link", "body", "a", "svg", "symbol", "path", "circle", "rect", "use",
-    "header", "div", "nav", "form", "input", "button", "main", "footer", "bdi", "h1", "h2", "p", "span", "ul",
+    "header", "div", "nav", "form", "input", "button", "main", "footer", "bdi", "h1", "h2", "h3", "p", "span", "ul",
     "li", "ol", "label", "section", "table", "caption", "thead", "tbody", "tr", "th", "td", "time", "details",
     "summary", "pre", "code", "dl", "dt", "dd", "aside", "article", "textarea", "strong", "br", "q",
+    "fieldset", "legend", "select", "option",
 }  # fmt: skip
 
 

@@ -59,6 +59,15 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/p/{project}/checks/{check}"): read(),
     ("POST", "/p/{project}/checks/{check}/pause"): only_writers(303),
     ("POST", "/p/{project}/checks/{check}/resume"): only_writers(303),
+    ("GET", "/p/{project}/checks/{check}/snippets"): only_writers(),
+    ("GET", "/p/{project}/checks/{check}/edit"): only_writers(),
+    ("POST", "/p/{project}/checks/{check}/edit"): only_writers(409, name="x"),  # no mark of what he saw
+    ("GET", "/p/{project}/checks/{check}/schedule"): read(),
+    ("POST", "/p/{project}/checks/{check}/schedule"): only_writers(409),  # no mark of what he saw
+    ("GET", "/p/{project}/checks/{check}/events"): read(),
+    ("GET", "/p/{project}/checks/{check}/events.csv"): read(),
+    ("GET", "/p/{project}/checks/{check}/events.ndjson"): read(),
+    ("GET", "/p/{project}/checks/{check}/runs"): read(),
     ("GET", "/p/{project}/checks/{check}/events/{n}"): read(),
     ("GET", "/p/{project}/checks/{check}/events/{n}/body"): read(),
     ("GET", "/p/{project}/incidents"): read(),
@@ -70,6 +79,9 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/channels/new/{kind}"): only_writers(303, **EMAIL),
     ("GET", "/p/{project}/channels/{channel}"): read(),
     ("POST", "/p/{project}/channels/{channel}/test"): only_writers(303),
+    ("GET", "/p/{project}/channels/{channel}/edit"): only_writers(),
+    ("POST", "/p/{project}/channels/{channel}/edit"): only_writers(409, name="x"),  # no revision that he saw
+    ("POST", "/p/{project}/channels/{channel}/rotate-secret"): only_writers(409, overlap="0"),  # it is no webhook
     ("GET", "/p/{project}/channels/{channel}/delete"): only_writers(),
     ("POST", "/p/{project}/channels/{channel}/delete"): only_writers(303),
     ("GET", "/p/{project}/checks/{check}/delete"): only_writers(),

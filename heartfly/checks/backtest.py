@@ -1,0 +1,115 @@
+"""A check's own history, read so that other rules can be tried on it. The judging is core/replay.py's.
+
+What a ping was (a success, a failure, ignored) stays as it was heard: filters are not tried anew. Kept are the newest
+pings of a check, so the history may begin later than was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.checks.config import CheckConfig
+from heartfly.checks.rows import rules_of_config
+from heartfly.core.replay import Alarm, Command, Compared, compared, replay
+from heartfly.core.values import Blind, Signal
+from heartfly.core.words import PingKind, Reason, Status
+from heartfly.db.models import blind_intervals, flips, incidents, pings, run_metrics
+
+MOST = 5_000
+"""Pings that are judged, the newest: a second of work."""
+_ENDS = frozenset({PingKind.SUCCESS.value, PingKind.FAIL.value})
+_COUNTED = (*sorted(_ENDS), PingKind.START.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """`from_at`: where it begins. `incidents`: by the instant at which it went down, for the alarms that were real."""
+
+    signals: Sequence[Signal]
+    commands: Sequence[Command]
+    blind: Sequence[Blind]
+    incidents: Mapping[datetime, str]
+    from_at: datetime
+    through: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backtest:
+    old: Sequence[Alarm]
+    new: Sequence[Alarm]
+    differ: Compared
+
+
+async def history_of(read: AsyncConnection, row: Row[Any], *, since: datetime, through: datetime) -> History:
+    """`row`: of the check."""
+    mine = (pings.c.pid == row.pid, pings.c.check_id == row.id)
+    query = sa.select(pings).where(*mine, pings.c.kind.in_(_COUNTED)).order_by(pings.c.n.desc()).limit(MOST)
+    found = [ping for ping in await read.execute(query) if since <= ping.received_at <= through]
+    figures = await _figures(read, row, {ping.run_id for ping in found if ping.kind in _ENDS and ping.run_id})
+    from_at = min((ping.received_at for ping in found), default=since)
+    turned = (
+        sa.select(flips.c.at, flips.c.to_status, flips.c.reason, incidents.c.uuid)
+        .outerjoin(incidents, sa.and_(incidents.c.pid == flips.c.pid, incidents.c.id == flips.c.incident_id))
+        .where(flips.c.pid == row.pid, flips.c.check_id == row.id, flips.c.at >= from_at)
+    )
+    turns = (await read.execute(turned.order_by(flips.c.flip_no))).all()
+    deaf = sa.select(blind_intervals).where(blind_intervals.c.to_at >= from_at).order_by(blind_intervals.c.from_at)
+    return History(
+        signals=[_signal(ping, figures) for ping in reversed(found)],
+        commands=[
+            Command(at=turn.at, pauses=turn.reason == Reason.PAUSED.value)
+            for turn in turns
+            if turn.reason in {Reason.PAUSED.value, Reason.RESUMED.value}
+        ],
+        blind=[Blind(id=one.id, from_at=one.from_at, to_at=one.to_at) for one in await read.execute(deaf)],
+        incidents={turn.at: turn.uuid for turn in turns if turn.to_status == Status.DOWN.value and turn.uuid},
+        from_at=from_at,
+        through=through,
+    )
+
+
+def backtest(history: History, old: CheckConfig, new: CheckConfig) -> Backtest:
+    """Both rules over the same history, from its beginning."""
+    was, would = (
+        replay(
+            rules_of_config(config),
+            history.signals,
+            commands=history.commands,
+            blind=history.blind,
+            from_at=history.from_at,
+            through=history.through,
+        )
+        for config in (old, new)
+    )
+    return Backtest(old=was, new=would, differ=compared(was, would))
+
+
+async def _figures(read: AsyncConnection, row: Row[Any], run_ids: set[int]) -> dict[int, dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    if not (run_ids and row.gates):
+        return found
+    query = sa.select(run_metrics.c.run_id, run_metrics.c.name, run_metrics.c.value).where(
+        run_metrics.c.pid == row.pid, run_metrics.c.check_id == row.id, run_metrics.c.run_id >= min(run_ids)
+    )
+    for one in await read.execute(query):
+        found.setdefault(one.run_id, {})[one.name] = one.value
+    return found
+
+
+def _signal(ping: Row[Any], figures: Mapping[int, Mapping[str, Any]]) -> Signal:
+    ends = ping.kind in _ENDS
+    return Signal(
+        id=ping.n,
+        kind=PingKind(ping.kind),
+        order=(ping.received_at, ping.node_id, ping.seq),
+        rid=ping.rid,
+        exit_status=ping.exit_status if ends else None,
+        metrics=figures.get(ping.run_id, {}) if ends else {},
+    )

@@ -1,0 +1,163 @@
+"""All that happened to one check, in one list, newest first: pings, changes of status, who was told, and edits.
+
+Each kind has an order of its own (a ping's number, a flip's, an edit's time), which holds whatever the clock did. They
+are merged by their times, a flip above the ping that made it, and a place in the list is a place in each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.core.alerts import flip_key
+from heartfly.core.words import PingKind
+from heartfly.db.models import audit, flips, incidents, ping_bodies, pings, runs
+from heartfly.db.types import instant, micros
+from heartfly.notify.queries import NotificationView, notifications_of
+
+KINDS = ("ping", "fail", "flip", "notification", "edit")
+_NEWEST = 2**63 - 1
+_MOST_TOLD = 1_000
+
+
+class Place(NamedTuple):
+    """What the next page begins behind: a ping, a flip, and an edit by its time in microseconds and its id."""
+
+    ping: int = _NEWEST
+    flip: int = _NEWEST
+    edit_us: int = _NEWEST
+    edit: int = _NEWEST
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """`kind` empty: all. `since` and `until` are inclusive."""
+
+    kind: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    with_edits: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """`found`: a row of pings, flips or audit, or a notification's view."""
+
+    kind: str
+    at: datetime
+    found: Any
+
+
+async def timeline(
+    read: AsyncConnection, row: Row[Any], wanted: Wanted, place: Place, limit: int
+) -> tuple[list[Entry], Place | None]:
+    """Up to `limit` of them, with the notifications of each flip, and the next page's place; None: there is none."""
+    edits = wanted.with_edits and wanted.kind in {"", "edit"}
+    streams = {
+        "ping": await _pings(read, row, wanted, place, limit) if wanted.kind in {"", "ping", "fail"} else [],
+        "flip": await _flips(read, row, wanted, place, limit) if wanted.kind in {"", "flip", "notification"} else [],
+        "edit": await _edits(read, row, wanted, place, limit) if edits else [],
+    }
+    page = list(_merged(streams, limit))
+    is_last = len(page) == sum(len(found) for found in streams.values())
+    told: dict[str, list[NotificationView]] = {}
+    if wanted.kind in {"", "notification"}:
+        told = await _told(read, row, [entry.found for entry in page if entry.kind == "flip"])
+    entries: list[Entry] = []
+    for entry in page:
+        if entry.kind == "flip":
+            views = told.get(flip_key(row.id, entry.found.flip_no), ())
+            entries += [Entry(kind="notification", at=view.created_at, found=view) for view in views]
+        if wanted.kind != "notification":
+            entries.append(entry)
+    return entries, None if is_last else _behind(page, place)
+
+
+def _merged(streams: dict[str, Sequence[Row[Any]]], limit: int) -> Iterator[Entry]:
+    heads = {kind: 0 for kind, found in streams.items() if found}
+    for _ in range(limit):
+        if not heads:
+            return
+        kind = max(heads, key=lambda one: (_at(one, streams[one][heads[one]]), one != "ping"))
+        found = streams[kind][heads[kind]]
+        yield Entry(kind=kind, at=_at(kind, found), found=found)
+        heads[kind] += 1
+        if heads[kind] == len(streams[kind]):
+            del heads[kind]
+
+
+def _at(kind: str, found: Row[Any]) -> datetime:
+    at: datetime = found.received_at if kind == "ping" else found.at
+    return at
+
+
+def _behind(page: Sequence[Entry], place: Place) -> Place:
+    for entry in page:
+        if entry.kind == "ping":
+            place = place._replace(ping=entry.found.n)
+        elif entry.kind == "flip":
+            place = place._replace(flip=entry.found.flip_no)
+        else:
+            place = place._replace(edit_us=micros(entry.at), edit=entry.found.id)
+    return place
+
+
+async def _pings(read: AsyncConnection, row: Row[Any], wanted: Wanted, place: Place, limit: int) -> Sequence[Row[Any]]:
+    run = sa.and_(runs.c.pid == pings.c.pid, runs.c.check_id == pings.c.check_id, runs.c.id == pings.c.run_id)
+    body = sa.and_(
+        ping_bodies.c.pid == pings.c.pid, ping_bodies.c.check_id == pings.c.check_id, ping_bodies.c.n == pings.c.n
+    )
+    query = (
+        sa.select(pings, runs.c.duration_us, ping_bodies.c.n.is_not(None).label("has_body"))
+        .outerjoin(runs, run)
+        .outerjoin(ping_bodies, body)
+        .where(pings.c.pid == row.pid, pings.c.check_id == row.id, pings.c.n < place.ping)
+    )
+    if wanted.kind == "fail":
+        query = query.where(pings.c.kind == PingKind.FAIL.value)
+    query = _between(query, pings.c.received_at, wanted)
+    return (await read.execute(query.order_by(pings.c.n.desc()).limit(limit + 1))).all()
+
+
+async def _flips(read: AsyncConnection, row: Row[Any], wanted: Wanted, place: Place, limit: int) -> Sequence[Row[Any]]:
+    its = sa.and_(incidents.c.pid == flips.c.pid, incidents.c.id == flips.c.incident_id)
+    query = (
+        sa.select(flips, incidents.c.uuid.label("incident"))
+        .outerjoin(incidents, its)
+        .where(flips.c.pid == row.pid, flips.c.check_id == row.id, flips.c.flip_no < place.flip)
+    )
+    query = _between(query, flips.c.at, wanted)
+    return (await read.execute(query.order_by(flips.c.flip_no.desc()).limit(limit + 1))).all()
+
+
+async def _edits(read: AsyncConnection, row: Row[Any], wanted: Wanted, place: Place, limit: int) -> Sequence[Row[Any]]:
+    query = sa.select(audit).where(audit.c.pid == row.pid, audit.c.object == f"check:{row.uuid}")
+    if place.edit_us != _NEWEST:
+        at = instant(place.edit_us)
+        query = query.where(audit.c.at <= at, sa.or_(audit.c.at < at, audit.c.id < place.edit))
+    query = _between(query, audit.c.at, wanted)
+    return (await read.execute(query.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit + 1))).all()
+
+
+def _between(query: sa.Select[Any], column: sa.Column[Any], wanted: Wanted) -> sa.Select[Any]:
+    if wanted.since is not None:
+        query = query.where(column >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(column <= wanted.until)
+    return query
+
+
+async def _told(
+    read: AsyncConnection, row: Row[Any], of_flips: Sequence[Row[Any]]
+) -> dict[str, list[NotificationView]]:
+    keys = [flip_key(row.id, flip.flip_no) for flip in of_flips]
+    found: dict[str, list[NotificationView]] = {}
+    for view in await notifications_of(read, row.pid, keys, limit=_MOST_TOLD):
+        found.setdefault(view.alert.key, []).append(view)
+    return found

@@ -1,0 +1,156 @@
+"""A check as fields of a form, and back: shared by the forms that make, edit and re-schedule one.
+
+What a check may be is decided in checks/config.py. A field that comes back as it was shown is not asked for, so that
+what a form cannot spell (a tag with a comma) survives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from heartfly.checks.config import CheckConfig, CheckIn, FiltersIn, GateIn, ScheduleIn, as_asked
+from heartfly.checks.rows import schedule_of
+from heartfly.core import schedule as schedules
+from heartfly.core.describe import describe
+from heartfly.core.schedule import Schedule
+from heartfly.errors import HeartflyError, InvalidValueError
+from heartfly.web.render import shown
+from heartfly.web.request import Form
+
+UNITS = {"minutes": 60, "hours": 3600, "days": 86_400, "seconds": 1}
+SCHEDULE = ("kind", "every", "every_unit", "expression", "zone", "dialect")
+FILTERS = ("start", "success", "failure")
+FIELDS = (
+    "name", "slug", "tags", "description", *SCHEDULE, "grace", "grace_unit", "max_run", "max_run_unit", "methods",
+    "gates", *(f"filter_{name}" for name in FILTERS), "default_fail", "sticky",
+)  # fmt: skip
+
+_NEXT = 5
+_LARGEST_FIRST = ("days", "hours", "minutes", "seconds")
+# The names of the API, as the form has them.
+_NAMED = {
+    "schedule.period": "every",
+    "schedule.expression": "expression",
+    "schedule.zone": "zone",
+    "schedule.kind": "kind",
+    "schedule.dialect": "dialect",
+}
+
+
+def values_of(config: CheckConfig) -> dict[str, str]:
+    """What the form shows of it."""
+    facts = as_asked(config)
+    filters: Mapping[str, Any] = facts["filters"] or {}
+    every, every_unit = _spelled(config.period_s or 86_400)
+    grace, grace_unit = _spelled(config.grace_s)
+    max_run, max_run_unit = ("", "minutes") if config.max_run_s is None else _spelled(config.max_run_s)
+    values = {
+        "name": config.name, "slug": config.slug, "tags": ", ".join(config.tags), "description": config.description,
+        "kind": config.kind, "every": every, "every_unit": every_unit, "expression": config.expression,
+        "zone": config.zone, "dialect": config.dialect, "grace": grace, "grace_unit": grace_unit,
+        "max_run": max_run, "max_run_unit": max_run_unit, "methods": config.methods,
+        "gates": "\n".join(_gate_line(gate) for gate in facts["gates"]),
+        "default_fail": "1" if filters.get("default_fail") else "", "sticky": "1" if config.sticky else "",
+    }  # fmt: skip
+    values |= {f"filter_{name}": "\n".join(filters.get(name, ())) for name in FILTERS}
+    return {name: shown(value) for name, value in values.items()}
+
+
+def typed_in(form: Form) -> dict[str, str]:
+    return {name: form[name].replace("\r\n", "\n") for name in FIELDS}
+
+
+def asked_of(typed: Mapping[str, str], was: Mapping[str, str], *, with_schedule: bool = True) -> CheckIn:
+    """What of it was changed. InvalidValueError names the field of the form."""
+    asked: dict[str, Any] = {
+        name: typed[name] for name in ("name", "slug", "description", "methods") if typed[name] != was[name]
+    }
+    if typed["tags"] != was["tags"]:
+        asked["tags"] = tags_of(typed["tags"], apart=",")
+    if with_schedule and any(typed[name] != was[name] for name in SCHEDULE):
+        asked["schedule"] = schedule_in(typed)
+    if any(typed[name] != was[name] for name in ("grace", "grace_unit")):
+        asked["grace"] = seconds(typed, "grace")
+    if any(typed[name] != was[name] for name in ("max_run", "max_run_unit")):
+        asked["max_run"] = seconds(typed, "max_run") if typed["max_run"].strip() else None
+    if typed["gates"] != was["gates"]:
+        asked["gates"] = [_gate(line, n) for n, line in enumerate(_lines(typed["gates"]), 1)]
+    names = (*(f"filter_{name}" for name in FILTERS), "default_fail")
+    if any(typed[name] != was[name] for name in names):
+        asked["filters"] = FiltersIn(
+            default_fail=bool(typed["default_fail"]), **{name: _lines(typed[f"filter_{name}"]) for name in FILTERS}
+        )
+    if typed["sticky"] != was["sticky"]:
+        asked["sticky"] = bool(typed["sticky"])
+    return CheckIn(**asked)
+
+
+def schedule_in(typed: Mapping[str, str] | Form) -> ScheduleIn:
+    kind = typed["kind"] or "period"
+    schedule = ScheduleIn(kind=kind, zone=typed["zone"].strip() or "UTC", dialect=typed["dialect"] or "cron")
+    if kind == "period":
+        schedule.period = seconds(typed, "every")
+    else:
+        schedule.expression = typed["expression"]
+    return schedule
+
+
+def tags_of(text: str, *, apart: str) -> list[str]:
+    return [tag.strip() for tag in text.split(apart) if tag.strip()]
+
+
+def seconds(typed: Mapping[str, str] | Form, name: str) -> int:
+    number, unit = typed[name].strip(), typed[f"{name}_unit"] or "minutes"
+    if not (number.isascii() and number.isdigit() and len(number) < 10):
+        raise InvalidValueError(name, "must be a whole number")
+    if unit not in UNITS:
+        raise InvalidValueError(name, f"must be in {', '.join(UNITS)}")
+    return int(number) * UNITS[unit]
+
+
+def wrong(error: InvalidValueError) -> dict[str, str]:
+    """The error beside its field of the form; of a list, with the line that it is about."""
+    named, bracket, rest = error.field.partition("[")
+    field = _NAMED.get(named, named.replace("filters.", "filter_"))
+    line = rest.partition("]")[0]
+    of_line = bracket and line.isdigit() and field != "tags"
+    return {field: f"line {int(line) + 1}: {error.message}" if of_line else error.message}
+
+
+def schedule_value(config: CheckConfig) -> Schedule:
+    return schedule_of((config.kind, config.period_s, config.expression, config.zone, config.dialect))
+
+
+def upcoming(config: CheckConfig, *, anchor: datetime, now: datetime) -> dict[str, Any]:
+    """The schedule in words, and when it would be expected."""
+    schedule = schedule_value(config)
+    try:
+        return {"words": describe(schedule), "times": schedules.upcoming(schedule, now, _NEXT, anchor=anchor)}
+    except HeartflyError as error:
+        raise InvalidValueError("schedule.expression", str(error)) from error
+
+
+def _spelled(count: int) -> tuple[str, str]:
+    unit = next(unit for unit in _LARGEST_FIRST if count % UNITS[unit] == 0)
+    return str(count // UNITS[unit]), unit
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _gate_line(gate: Mapping[str, Any]) -> str:
+    return f"{gate['metric']} {gate['op']} {gate['value']} {gate['level']}"
+
+
+def _gate(line: str, n: int) -> GateIn:
+    parts = line.split()
+    if len(parts) == 3:
+        parts.append("fail")
+    if len(parts) != 4:
+        raise InvalidValueError(f"gates[{n - 1}]", "must be a figure, a comparison, a number and perhaps warn or fail")
+    return msgspec.convert(dict(zip(("metric", "op", "value", "level"), parts, strict=True)), GateIn)

@@ -1,0 +1,137 @@
+"""The schedule of a check: what it says, when it is expected next, and what another one would have meant so far.
+
+Nothing is saved by looking: a preview judges the check's own pings once more, under the rule that is and the one that
+was typed (core/replay.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from litestar import Response, get, post
+
+from heartfly.checks import commands
+from heartfly.checks.backtest import MOST, Backtest, History, backtest, history_of
+from heartfly.checks.config import CheckConfig, merged, of_row
+from heartfly.checks.turn import in_turn
+from heartfly.core.describe import notices
+from heartfly.core.replay import Alarm
+from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError
+from heartfly.web.check_form import SCHEDULE, UNITS, asked_of, schedule_value, typed_in, upcoming, wrong
+from heartfly.web.edit_check import LABELS, Seen, both_ways, seen
+from heartfly.web.request import PageRequest
+from heartfly.web.sign_in import to
+from heartfly.web.times import Times
+
+DAYS = 90
+_A_YEAR = timedelta(days=366)
+_OURS = (*SCHEDULE, "grace", "grace_unit", "max_run", "max_run_unit")
+_REASONS = {
+    "missed": "missed", "missed_twice_unverified": "missed twice", "hung": "a run that hung", "fail": "failed",
+    "exit_status": "failed", "gate": "a gate was broken",
+}  # fmt: skip
+
+
+@get("/p/{project:str}/checks/{check:str}/schedule")
+async def show(request: PageRequest) -> Response[bytes]:
+    now_is = await seen(request)
+    return await _page(request, now_is, now_is.values)
+
+
+@post("/p/{project:str}/checks/{check:str}/schedule", status_code=200)
+async def try_or_save(request: PageRequest) -> Response[bytes]:
+    api, pid, actor, form = request.api, request.project.pid, request.actor, await request.sent()
+    now_is = await seen(request)
+    typed = now_is.values | {name: value for name, value in typed_in(form).items() if name in _OURS}
+    if now_is.row.job is not None:
+        typed |= {name: now_is.values[name] for name in SCHEDULE}
+    uuid: str = now_is.row.uuid
+    if form["mark"] != now_is.mark:
+        both = both_ways(now_is, typed, now_is.channels)
+        return await _page(request, now_is, typed, status=409, both=both)
+    try:
+        asked = asked_of(typed, now_is.values)
+        if "preview" in form:
+            would = merged(of_row(now_is.row._asdict()), asked, at=api.clock.now())
+            return await _page(request, now_is, typed, would=would)
+        await in_turn(
+            api.database,
+            api.clock,
+            lambda tx, at: commands.edit(tx, pid, uuid, asked, at=at, ids=api.ids, actor=actor, mark=now_is.mark),
+        )
+    except ChangedMeanwhileError:
+        fresh = await seen(request)
+        return await _page(request, fresh, typed, status=409, both=both_ways(fresh, typed, fresh.channels))
+    except InvalidValueError as error:
+        return await _page(request, now_is, typed, status=422, errors=wrong(error))
+    except ConflictError as error:
+        return await _page(request, now_is, typed, status=409, errors={"": str(error)})
+    return to(request, f"/p/{request.project.slug}/checks/{uuid}/schedule")
+
+
+async def _page(
+    request: PageRequest,
+    now_is: Seen,
+    values: Mapping[str, str],
+    *,
+    status: int = 200,
+    would: CheckConfig | None = None,
+    errors: Mapping[str, str] | None = None,
+    both: Any = (),
+) -> Response[bytes]:
+    now = request.api.clock.now()
+    tried, history = (None, None) if would is None else await _tried(request, now_is, would, now)
+    return await request.page(
+        "schedule.html",
+        status=status,
+        check=now_is.row,
+        mark=now_is.mark,
+        values=values,
+        errors=errors or {},
+        labels=LABELS,
+        units=UNITS,
+        both=both,
+        now_is=_told(of_row(now_is.row._asdict()), now_is, now),
+        would=None if would is None else _told(would, now_is, now),
+        tried=tried,
+        history=history,
+        reasons=_REASONS,
+        days=DAYS,
+        most=MOST,
+        link=lambda alarm: _link(request, now_is, history, alarm),
+    )
+
+
+async def _tried(request: PageRequest, now_is: Seen, would: CheckConfig, now: datetime) -> tuple[Backtest, History]:
+    async with request.api.database.read() as read:
+        history = await history_of(read, now_is.row, since=now - timedelta(days=DAYS), through=now)
+    old = of_row(now_is.row._asdict())
+    # In a thread: thousands of pings take a second, which no other ping shall wait for.
+    return await asyncio.to_thread(backtest, history, old, would), history
+
+
+def _told(config: CheckConfig, now_is: Seen, now: datetime) -> dict[str, Any]:
+    """In words, the next times, what clock changes do, and the clock of its zone. `error`: it cannot be worked out."""
+    row = now_is.row
+    anchored = row.anchor_at if config.kind == row.kind == "period" and row.anchor_at is not None else now
+    try:
+        found = upcoming(config, anchor=anchored, now=now)
+        said = notices(schedule_value(config), now, now + _A_YEAR)
+    except (InvalidValueError, ValueError) as error:
+        return {"words": "", "times": [], "notices": [], "clock": None, "error": str(error), "grace_s": config.grace_s}
+    clock = None if config.kind == "period" else Times(now, config.zone)
+    return found | {"notices": said, "clock": clock, "error": "", "grace_s": config.grace_s}
+
+
+def _link(request: PageRequest, now_is: Seen, history: History | None, alarm: Alarm) -> str:
+    """To the incident that it really was, else to what came around it."""
+    here = f"{request.web.root}/p/{request.project.slug}"
+    uuid = history.incidents.get(alarm.at) if history is not None else None
+    if uuid is not None:
+        return f"{here}/incidents/{uuid}"
+    until = (alarm.ended_at or alarm.at) + timedelta(seconds=1)
+    return f"{here}/checks/{now_is.row.uuid}/events?{urlencode({'until': f'{until:%Y-%m-%dT%H:%M:%SZ}'})}"

@@ -1,0 +1,352 @@
+"""Checks and channels are edited by forms: what was not touched stays, and nobody overwrites what he has not seen."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from heartfly.db.database import Database
+from heartfly.db.models import audit, channels, check_channels, checks
+from heartfly.errors import StoreError
+from tests.sim_clock import SimClock
+from tests.web.browser import Browser
+from tests.web.conftest import START, Town
+from tests.world import SEALER
+
+pytestmark = pytest.mark.anyio
+
+MINUTE = timedelta(minutes=1)
+
+
+async def fields_of(browser: Browser, path: str, *, nth: int = 0) -> dict[str, Any]:
+    """What a browser would send if its reader changed nothing: of the form that is sent to this page."""
+    page = (await browser.get(path)).body.decode()
+    form = re.findall(rf'<form method="post" action="{re.escape(path)}".*?</form>', page, re.DOTALL)[nth]
+    found: dict[str, Any] = {}
+    form = re.sub(r"<fieldset disabled>.*?</fieldset>", "", form, flags=re.DOTALL)
+    for tag in re.findall(r"<input [^>]*>", form):
+        given = dict(re.findall(r'([\w-]+)="([^"]*)"', tag))
+        if given.get("type") in {"radio", "checkbox"} and " checked" not in tag:
+            continue
+        found.setdefault(given["name"], []).append(unescape(given.get("value", "")))
+    for name, text in re.findall(r'<textarea id="[^"]*" name="([^"]+)".*?>\n(.*?)</textarea>', form, re.DOTALL):
+        found[name] = [unescape(text)]
+    for name, options in re.findall(r'<select [^>]*?name="([^"]+)".*?>(.*?)</select>', form, re.DOTALL):
+        chosen = re.search(r"<option([^>]*) selected>([^<]*)", options) or re.search(r"<option([^>]*)>([^<]*)", options)
+        assert chosen is not None
+        value = re.search(r'value="([^"]*)"', chosen[1])
+        found[name] = [value[1] if value else chosen[2]]
+    found.pop("form_token", None)
+    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+
+async def entries(db: Database, action: str) -> list[Any]:
+    async with db.read() as read:
+        return list((await read.execute(sa.select(audit).where(audit.c.action == action))).all())
+
+
+async def one(db: Database, query: sa.Select[Any]) -> Any:
+    async with db.read() as read:
+        return (await read.execute(query)).one()
+
+
+GATES = '[{"metric":"rows","op":">=","value":"10","level":"warn"}]'
+FILTERS = '{"start":["begin"],"success":[],"failure":["error, fatal"],"default_fail":true}'
+
+
+async def test_a_form_that_is_sent_as_it_was_shown_changes_nothing(town: Town, db: Database) -> None:
+    check = await town.world.check(
+        START, name="Nightly", slug="nightly", tags=("a b", "c, d"), description="one\ntwo", gates=GATES,
+        filters=FILTERS, methods="POST", sticky=True, kind="oncalendar", period_s=0,
+        expression="Mon 02:30\nTue 03:30", zone="Europe/Riga", grace=timedelta(seconds=90), max_run=timedelta(hours=2),
+    )  # fmt: skip
+    owner = await town.owner()
+    before = await town.world.row(check)
+    fields = await fields_of(owner, f"/p/main/checks/{check.uuid}/edit")
+
+    assert 303 == (await owner.post(f"/p/main/checks/{check.uuid}/edit", fields)).status
+    assert before == await town.world.row(check)
+    assert [] == await entries(db, "check.edit")
+
+
+async def test_every_field_of_a_check_is_edited_and_the_audit_says_who(town: Town, db: Database) -> None:
+    owner = await town.owner()
+    made = await owner.post("/p/main/channels/new/email", {"name": "Ops", "value": "ops@example.com"})
+    channel = made.headers["location"].rpartition("/")[2]
+    check = await town.world.check(START, name="one", slug="one")
+    path = f"/p/main/checks/{check.uuid}/edit"
+    fields = await fields_of(owner, path)
+    assert channel == fields["channel"]
+    del fields["channel"]
+    sent = await owner.post(
+        path,
+        fields
+        | {
+            "name": "Two", "slug": "two", "tags": "prod, db", "description": "said\r\nagain", "kind": "cron",
+            "expression": "30 2 * * *", "zone": "Europe/Berlin", "dialect": "systemd", "grace": "5",
+            "grace_unit": "minutes", "max_run": "2", "max_run_unit": "hours", "methods": "POST",
+            "gates": "rows >= 10\r\nerrors == 0 warn", "filter_start": "begin", "filter_success": "all done\r\nok",
+            "filter_failure": "fatal", "default_fail": "1", "sticky": "1",
+        },
+    )  # fmt: skip
+
+    assert (303, f"/p/main/checks/{check.uuid}") == (sent.status, sent.headers["location"])
+    row = await town.world.row(check)
+    assert ("Two", "two", ["prod", "db"], "said\nagain", "cron", "30 2 * * *", "Europe/Berlin", "systemd") == (
+        row.name, row.slug, list(row.tags), row.description, row.kind, row.expression, row.zone, row.dialect,
+    )  # fmt: skip
+    assert (300, 7200, "POST", True) == (row.grace_s, row.max_run_s, row.methods, row.sticky)
+    assert [("rows", ">=", "10", "fail"), ("errors", "==", "0", "warn")] == [
+        tuple(gate[name] for name in ("metric", "op", "value", "level")) for gate in msgspec.json.decode(row.gates)
+    ]
+    assert {"start": ["begin"], "success": ["all done", "ok"], "failure": ["fatal"], "default_fail": True} == (
+        msgspec.json.decode(row.filters)
+    )
+    async with db.read() as read:
+        assert [] == (await read.execute(sa.select(check_channels))).all()
+    (entry,) = await entries(db, "check.edit")
+    assert ("user:owner@example.com", [channel], []) == (
+        entry.actor, entry.before["channels"], entry.after["channels"],
+    )  # fmt: skip
+
+
+async def test_pings_that_come_meanwhile_do_not_refuse_an_edit(town: Town) -> None:
+    check = await town.world.check(START, name="busy")
+    owner = await town.owner()
+    path = f"/p/main/checks/{check.uuid}/edit"
+    fields = await fields_of(owner, path)
+    for i in range(3):
+        await town.world.ping(check, START + i * MINUTE)
+
+    assert 303 == (await owner.post(path, fields | {"grace": "30"})).status
+    assert 1800 == (await town.world.row(check)).grace_s
+
+
+@pytest.mark.parametrize("other", ["name", "channels"])
+async def test_who_has_not_seen_an_edit_is_shown_both_and_may_then_decide(town: Town, other: str) -> None:
+    check = await town.world.check(START, name="one", description="as it was")
+    owner = await town.owner()
+    path = f"/p/main/checks/{check.uuid}/edit"
+    late, early = await fields_of(owner, path), await fields_of(owner, path)
+    if other == "name":
+        assert 303 == (await owner.post(path, early | {"name": "their name"})).status
+    else:
+        await owner.post("/p/main/channels/new/email", {"name": "their name", "value": "ops@example.com"})
+    refused = await owner.post(path, late | {"description": "my words"})
+    page = refused.body.decode()
+
+    assert 409 == refused.status
+    assert "as it was" == (await town.world.row(check)).description
+    for said in ("their name", "as it was", "my words", "Somebody else changed this check"):
+        assert said in page
+    mark = re.search(r'name="mark" value="([^"]+)"', page)
+    assert mark is not None
+    again = late | {"description": "my words", "mark": mark[1]}
+    assert 303 == (await owner.post(path, again)).status
+    row = await town.world.row(check)
+    assert ("one", "my words") == (row.name, row.description)
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"slug": "Not A Slug"}, "slug"),
+        ({"slug": "taken"}, "slug"),
+        ({"tags": "x" * 60}, "tags"),
+        ({"description": "x" * 10_001}, "description"),
+        ({"kind": "cron", "expression": "61 * * * *"}, "expression"),
+        ({"kind": "cron", "expression": "0 0 31 2 *"}, "expression"),
+        ({"kind": "moon"}, "kind"),
+        ({"kind": "cron", "expression": "0 0 * * *", "zone": "Moon/Base"}, "zone"),
+        ({"dialect": "perl"}, "dialect"),
+        ({"every": "ten"}, "every"),
+        ({"grace": "0"}, "grace"),
+        ({"grace_unit": "years"}, "grace"),
+        ({"max_run": "-1"}, "max_run"),
+        ({"methods": "PUT"}, "methods"),
+        ({"gates": "rows >= 10\nnonsense"}, "gates"),
+        ({"gates": "rows >= ten"}, "gates"),
+        ({"gates": "rows ~ 10"}, "gates"),
+        ({"filter_failure": "x" * 201}, "filter_failure"),
+        ({"channel": "nonsense"}, "channels"),
+    ],
+)
+async def test_what_is_wrong_stands_beside_its_field_and_the_rest_stays(
+    town: Town, db: Database, changed: dict[str, str], field: str
+) -> None:
+    await town.world.check(START, name="other", slug="taken")
+    check = await town.world.check(START, name="one", slug="one")
+    owner = await town.owner()
+    path = f"/p/main/checks/{check.uuid}/edit"
+    told = await owner.post(path, await fields_of(owner, path) | {"description": "typed"} | changed)
+    page = told.body.decode()
+
+    assert told.status in {409, 422}
+    assert f'id="{field}-wrong"' in page
+    assert f'href="#{field}"' in page
+    assert f'id="{field}"' in page
+    if "description" not in changed:
+        assert "\ntyped</textarea>" in page
+    assert ("one", "") == ((await town.world.row(check)).slug, (await town.world.row(check)).description)
+    assert [] == await entries(db, "check.edit")
+
+
+async def test_which_line_is_wrong_is_said(town: Town) -> None:
+    check = await town.world.check(START, name="one")
+    owner = await town.owner()
+    path = f"/p/main/checks/{check.uuid}/edit"
+    told = await owner.post(path, await fields_of(owner, path) | {"gates": "rows >= 10\n\nnonsense"})
+    assert "Line 2: must be a figure" in told.body.decode()
+
+
+async def test_the_check_of_a_job_of_ours_keeps_its_schedule(town: Town, db: Database) -> None:
+    check = await town.world.check(START, name="job")
+    await db.write(lambda tx: tx.conn.execute(sa.update(checks).where(checks.c.id == check.id).values(job="retention")))
+    owner = await town.owner()
+    path = f"/p/main/checks/{check.uuid}/edit"
+    fields = await fields_of(owner, path)
+    assert "every" not in fields
+    assert 303 == (await owner.post(path, fields | {"every": "9", "grace": "30"})).status
+    row = await town.world.row(check)
+    assert (3600, 1800) == (row.period_s, row.grace_s)
+
+
+# --- channels ------------------------------------------------------------------------------------
+
+
+async def hook(owner: Browser, db: Database) -> tuple[str, str]:
+    made = await owner.post(
+        "/p/main/channels/new/webhook", {"name": "Hook", "value": "https://hooks.example.com/very/secret"}
+    )
+    secret = re.search(r"whsec_[A-Za-z0-9+/=]+", made.body.decode())
+    assert secret is not None
+    row = await one(db, sa.select(channels))
+    return f"/p/main/channels/{row.uuid}", secret.group()
+
+
+async def config_of(db: Database) -> dict[str, Any]:
+    row = await one(db, sa.select(channels))
+    found: dict[str, Any] = msgspec.json.decode(SEALER.open(row.config_enc))
+    return found
+
+
+async def test_a_channel_is_edited_and_its_secret_address_is_neither_shown_nor_lost(town: Town, db: Database) -> None:
+    owner = await town.owner()
+    check = await town.world.check(START, name="later")
+    path, secret = await hook(owner, db)
+    await db.write(lambda tx: tx.conn.execute(sa.delete(check_channels)))
+    page = (await owner.get(f"{path}/edit")).body.decode()
+    assert "very/secret" not in page
+    assert secret not in page
+    fields = await fields_of(owner, f"{path}/edit")
+    assert 303 == (await owner.post(f"{path}/edit", fields)).status
+    assert [] == await entries(db, "channel.edit")
+
+    fields = await fields_of(owner, f"{path}/edit")
+    changed = {"name": "Pager", "method": "PUT", "body": "$NAME is $STATUS", "event": ["check.down", "check.late"]}
+    assert 303 == (await owner.post(f"{path}/edit", fields | changed | {"all_checks": "1"})).status
+    row, config = await one(db, sa.select(channels)), await config_of(db)
+    assert ("Pager", ["check.down", "check.late"]) == (row.name, list(row.events))
+    assert ("https://hooks.example.com/very/secret", "PUT", "$NAME is $STATUS", [secret]) == (
+        config["url"], config["method"], config["body"], config["secrets"],
+    )  # fmt: skip
+    assert (await town.world.row(check)).wants_late
+    (entry,) = await entries(db, "channel.edit")
+    assert "user:owner@example.com" == entry.actor
+    assert "very/secret" not in str(entry)
+
+    fields = await fields_of(owner, f"{path}/edit")
+    assert 303 == (await owner.post(f"{path}/edit", fields | {"value": "https://hooks.example.com/new"})).status
+    assert "https://hooks.example.com/new" == (await config_of(db))["url"]
+
+
+async def test_headers_that_the_form_does_not_have_survive_it(town: Town, db: Database) -> None:
+    owner = await town.owner()
+    path, _ = await hook(owner, db)
+    config = await config_of(db) | {"headers": {"X-Key": "k"}, "down": {"method": "PUT"}}
+    sealed = SEALER.seal(msgspec.json.encode(config))
+    await db.write(lambda tx: tx.conn.execute(sa.update(channels).values(config_enc=sealed)))
+    fields = await fields_of(owner, f"{path}/edit")
+    assert 303 == (await owner.post(f"{path}/edit", fields | {"body": "x"})).status
+    assert config | {"body": "x", "method": "POST"} == await config_of(db)
+
+
+async def test_who_has_not_seen_a_channels_edit_is_shown_both(town: Town, db: Database) -> None:
+    owner = await town.owner()
+    await owner.post("/p/main/channels/new/email", {"name": "Ops", "value": "ops@example.com"})
+    row = await one(db, sa.select(channels))
+    path = f"/p/main/channels/{row.uuid}/edit"
+    late = await fields_of(owner, path)
+    assert 303 == (await owner.post(path, late | {"value": "new@example.com"})).status
+    refused = await owner.post(path, late | {"name": "Mine", "event": "check.down"})
+    page = refused.body.decode()
+
+    assert 409 == refused.status
+    for said in ("Somebody else changed this channel", "new@example.com", "Mine", "check.up"):
+        assert said in page
+    assert "Ops" == (await one(db, sa.select(channels))).name
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "Other"}, "name"),
+        ({"value": "ftp://example.com/"}, "value"),
+        ({"method": "DELETE"}, "method"),
+        ({"method": "GET", "body": "x"}, "body"),
+        ({"event": "check.nonsense"}, "events"),
+    ],
+)
+async def test_what_is_wrong_with_a_channels_edit_stands_beside_its_field(
+    town: Town, db: Database, changed: dict[str, str], field: str
+) -> None:
+    owner = await town.owner()
+    path, _ = await hook(owner, db)
+    await owner.post("/p/main/channels/new/email", {"name": "Other", "value": "ops@example.com"})
+    before = await one(db, sa.select(channels).where(channels.c.kind == "webhook"))
+    told = await owner.post(f"{path}/edit", await fields_of(owner, f"{path}/edit") | changed)
+
+    assert told.status in {409, 422}
+    assert f'id="{field}-wrong"' in told.body.decode()
+    assert before == await one(db, sa.select(channels).where(channels.c.kind == "webhook"))
+
+
+async def test_a_secret_is_rotated_shown_once_and_the_old_one_signs_on(
+    town: Town, db: Database, clock: SimClock
+) -> None:
+    owner = await town.owner()
+    path, old = await hook(owner, db)
+    told = await owner.post(f"{path}/rotate-secret", {"overlap": "3600"})
+    new = re.search(r"whsec_[A-Za-z0-9+/=]+", told.body.decode())
+    config = await config_of(db)
+
+    assert new is not None
+    assert ([new.group()], [old]) == (config["secrets"], config["retired"]["secrets"])
+    page = (await owner.get(f"{path}/edit")).body.decode()
+    assert "A rotation is under way" in page
+    assert new.group() not in page
+    clock.move_to(START + 61 * MINUTE)
+    assert "A rotation is under way" not in (await owner.get(f"{path}/edit")).body.decode()
+    assert 422 == (await owner.post(f"{path}/rotate-secret", {"overlap": "-5"})).status
+    assert 1 == len(await entries(db, "channel.rotate_secret"))
+
+
+async def test_a_channel_whose_secret_is_lost_gets_a_new_address(town: Town, db: Database) -> None:
+    owner = await town.owner()
+    path, _ = await hook(owner, db)
+    await db.write(lambda tx: tx.conn.execute(sa.update(channels).values(config_enc=b"lost")))
+    with pytest.raises(StoreError):
+        await config_of(db)
+    page = (await owner.get(f"{path}/edit")).body.decode()
+    assert "cannot be opened any more" in page
+    fields = await fields_of(owner, f"{path}/edit")
+    assert 303 == (await owner.post(f"{path}/edit", fields | {"value": "https://hooks.example.com/new"})).status
+    assert "https://hooks.example.com/new" == (await config_of(db))["url"]
