@@ -19,7 +19,23 @@ from heartfly.clock import Clock
 from heartfly.errors import HeartflyError
 from heartfly.instruments import Instruments
 from heartfly.logs import line
-from heartfly.web import account, channels, check, checks, incidents, new_check, setup, sign_in
+from heartfly.web import (
+    account,
+    audit,
+    channels,
+    check,
+    checks,
+    general,
+    incidents,
+    invite,
+    keys,
+    new_check,
+    reset,
+    second_step,
+    setup,
+    sign_in,
+    team,
+)
 from heartfly.web.request import HTML, PageRequest, SignInNeededError, guard
 from heartfly.web.state import WebState
 
@@ -57,6 +73,18 @@ HANDLERS = (
     account.security,
     account.revoke_session,
     account.revoke_others,
+    account.export,
+    account.delete,
+    second_step.begin_anew,
+    second_step.prove,
+    second_step.show,
+    second_step.switch_on,
+    second_step.renew_codes,
+    second_step.switch_off,
+    reset.show,
+    reset.ask,
+    reset.show_new,
+    reset.choose,
     checks.of_project,
     checks.list_checks,
     new_check.show,
@@ -79,6 +107,28 @@ HANDLERS = (
     channels.send_test,
     channels.ask_to_delete,
     channels.delete_channel,
+    general.show,
+    general.edit,
+    general.rotate_ping_key,
+    general.export,
+    general.delete,
+    keys.show,
+    keys.create,
+    keys.rotate,
+    keys.revoke,
+    audit.show,
+    audit.as_csv,
+    audit.as_ndjson,
+    team.show,
+    team.invite,
+    team.resend,
+    team.revoke,
+    team.change_role,
+    team.remove,
+    team.leave,
+    team.hand_over,
+    invite.show,
+    invite.join,
 )
 
 
