@@ -27,6 +27,7 @@ from heartfly.api.health import Health
 from heartfly.api.metrics import MetricsDoor
 from heartfly.api.ping import PingDoor
 from heartfly.api.state import ApiState
+from heartfly.checks.erase_project import finish_all
 from heartfly.checks.history import remove_leftovers
 from heartfly.clock import Clock, SystemClock
 from heartfly.config import Settings
@@ -51,6 +52,7 @@ from heartfly.net.rules import Rules
 from heartfly.notify.channels.base import ChannelContext, MailSettings, Reach
 from heartfly.notify.courier import Courier
 from heartfly.notify.dispatch import Dispatcher
+from heartfly.notify.letters import Letters
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.ingest import Ingest
 from heartfly.pings.rate import RateLimiter
@@ -64,6 +66,9 @@ from heartfly.web import FIRST_SEGMENTS
 from heartfly.web.feed import Feeds
 
 log = logger("heartfly")
+
+LETTERS_LIMIT_S = 2.0
+"""So long the end waits for mail that is on its way."""
 
 
 @dataclass(slots=True)
@@ -201,6 +206,7 @@ class App:
         self.heartbeat = self._heartbeat() if settings.heartbeat.url else None
         trusted = settings.server.proxy_networks
         self.last_use = LastUse(database, clock)
+        self.letters = Letters(mail_settings(settings), self.base_url, clock)
         self.state = ApiState(
             database=database,
             clock=clock,
@@ -209,6 +215,7 @@ class App:
             settings=settings,
             base_url=self.base_url,
             last_use=self.last_use,
+            letters=self.letters,
             client_address=lambda scope: client_address(scope, trusted),
             instruments=count,
             reach=self._reach(),
@@ -337,7 +344,9 @@ class App:
 
     async def tidy(self) -> None:
         """What a crash in the middle of a long delete left behind; no ping waits for it."""
-        await remove_leftovers(self.ground.database)
+        ground = self.ground
+        await remove_leftovers(ground.database)
+        await finish_all(ground.database, clock=ground.clock, ids=ground.ids, sealer=ground.sealer)
 
     def background(self) -> Sequence[Awaitable[Any]]:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""
@@ -352,6 +361,7 @@ class App:
         except HeartflyError as error:
             # A database that is away cannot be told; our silence since the last beat will be blind time.
             log.warning("leave", error=str(error))
+        await self.letters.settle(limit_s=LETTERS_LIMIT_S)
         await self.ground.database.stop()
 
 

@@ -17,7 +17,7 @@ from heartfly.core import text
 from heartfly.core.zones import zone as known_zone
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import members, projects, sessions, users
+from heartfly.db.models import members, projects, resets, sessions, users
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
 from heartfly.sealing import Sealer, digest, new_ping_key
 
@@ -32,6 +32,7 @@ RESERVED = frozenset(
             "docs",
             "system",
             "account",
+            "invite",
             "static",
             "v1",
             "api",
@@ -168,7 +169,7 @@ def create_first_user(tx: Tx, *, email: str, password_hash: str, at: datetime, i
     """The first administrator. ConflictError when there are users: then a member must invite."""
     if tx.conn.execute(sa.select(users.c.id).limit(1)).first():
         raise ConflictError("there are users already; `heartfly user create` makes more")
-    return _insert_user(tx, email, password_hash, at=at, ids=ids)
+    return insert_user(tx, email, password_hash, at=at, ids=ids)
 
 
 def create_user(
@@ -181,7 +182,7 @@ def create_user(
     pids = tx.conn.execute(sa.select(projects.c.id).order_by(projects.c.id)).scalars().all()
     if not pids:
         raise ConflictError("there is no project yet; `heartfly init` makes the first user with it")
-    user_id = _insert_user(tx, email, password_hash, at=at, ids=ids)
+    user_id = insert_user(tx, email, password_hash, at=at, ids=ids)
     for pid in pids if is_admin else ():
         tx.conn.execute(sa.insert(members).values(pid=pid, user_id=user_id, role="owner"))
         record(
@@ -197,9 +198,15 @@ def reset_password(tx: Tx, *, email: str, password_hash: str, actor: Actor, at: 
     user = tx.conn.execute(query).first()
     if user is None:
         raise NotFoundError(f"there is no user {email[:254]}")
+    set_password(tx, user, password_hash=password_hash, actor=actor, at=at, ids=ids)
+
+
+def set_password(tx: Tx, user: Any, *, password_hash: str, actor: Actor, at: datetime, ids: IdSource) -> None:
+    """`user`: a row with `id` and `email`."""
     tx.conn.execute(sa.update(users).where(users.c.id == user.id).values(password_hash=password_hash))
-    # Whoever came in with the old password is out.
+    # Whoever came in with the old password is out, and so is whoever holds a link from before.
     tx.conn.execute(sa.delete(sessions).where(sessions.c.user_id == user.id))
+    tx.conn.execute(sa.delete(resets).where(resets.c.user_id == user.id))
     for pid in tx.conn.execute(sa.select(members.c.pid).where(members.c.user_id == user.id)).scalars().all():
         record(
             tx, pid, actor=actor, action=Action.MEMBER_RESET_PASSWORD, of=f"user:{user.id}",
@@ -207,10 +214,17 @@ def reset_password(tx: Tx, *, email: str, password_hash: str, actor: Actor, at: 
         )  # fmt: skip
 
 
-def _insert_user(tx: Tx, email: str, password_hash: str, *, at: datetime, ids: IdSource) -> int:
-    if not _EMAIL.fullmatch(email) or len(email) > 254:
+def email_of(text: str) -> str:
+    """An address that people may sign in with. InvalidValueError names the field `email`."""
+    text = text.strip()
+    if len(text) > 254 or not (text.isascii() and text.isprintable() and _EMAIL.fullmatch(text)):
         raise InvalidValueError("email", "must be an address such as ada@example.com")
-    user_id = ids.next(at)
+    return text
+
+
+def insert_user(tx: Tx, email: str, password_hash: str, *, at: datetime, ids: IdSource) -> int:
+    """Somebody in no project. ConflictError: the address is taken."""
+    email, user_id = email_of(email), ids.next(at)
     values = {
         "id": user_id,
         "email": email,

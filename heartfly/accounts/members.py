@@ -21,7 +21,7 @@ from heartfly.audit.record import Action, Actor, Facts, record
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import members, projects, users
-from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
+from heartfly.errors import ConflictError, ForbiddenError, InvalidValueError, NotFoundError
 
 MOST_MEMBERS = 1_000
 _LONGEST_EMAIL = 254
@@ -57,8 +57,8 @@ async def one_member(read: AsyncConnection, pid: int, user_id: str) -> Row[Any]:
 
 def add(tx: Tx, pid: int, *, email: str, role: str, actor: Actor, at: datetime, ids: IdSource) -> int:
     """A user who may sign in already becomes a member; returns his id. ConflictError: he is one."""
-    wanted = _role(role)
-    _hold(tx, pid)
+    wanted = role_of(role)
+    hold(tx, pid)
     user = None
     if len(email) <= _LONGEST_EMAIL and "\x00" not in email and email.isascii():
         query = sa.select(users.c.id, users.c.email).where(users.c.email_norm == email.strip().lower())
@@ -83,7 +83,7 @@ def change_role(
     tx: Tx, pid: int, user_id: str, role: str, *, actor: Actor, at: datetime, ids: IdSource, rev: int | None = None
 ) -> None:
     """LastOwnerError: nobody else owns the project."""
-    wanted = _role(role)
+    wanted = role_of(role)
     row = _held(tx, pid, user_id, rev)
     if row.role == wanted:
         return
@@ -110,6 +110,17 @@ def remove(
     )  # fmt: skip
 
 
+def hand_over(tx: Tx, pid: int, user_id: str, *, giver_id: int, actor: Actor, at: datetime, ids: IdSource) -> None:
+    """An owner makes another member the owner, and is an administrator from then on. ForbiddenError: he is none."""
+    mine = _held(tx, pid, str(giver_id), None)
+    if mine.role != Role.OWNER:
+        raise ForbiddenError("only an owner can hand the project over")
+    if number_of(user_id) == giver_id:
+        raise InvalidValueError("member", "must be somebody else")
+    change_role(tx, pid, user_id, Role.OWNER, actor=actor, at=at, ids=ids)
+    change_role(tx, pid, str(giver_id), Role.ADMIN, actor=actor, at=at, ids=ids)
+
+
 def copy_owners(tx: Tx, pid: int, to_pid: int, *, actor: Actor, at: datetime, ids: IdSource) -> None:
     """Who owns the one project owns the other, new one, too."""
     owners = tx.conn.execute(_people(pid).where(members.c.role == Role.OWNER).order_by(members.c.user_id)).all()
@@ -131,7 +142,7 @@ def _one(pid: int, user_id: int) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _held(tx: Tx, pid: int, user_id: str, rev: int | None) -> Any:
-    _hold(tx, pid)
+    hold(tx, pid)
     row = tx.conn.execute(_people(pid).where(members.c.user_id == _number(user_id))).first()
     if row is None:
         raise _missing()
@@ -139,7 +150,7 @@ def _held(tx: Tx, pid: int, user_id: str, rev: int | None) -> Any:
     return row
 
 
-def _hold(tx: Tx, pid: int) -> None:
+def hold(tx: Tx, pid: int) -> None:
     """Two nodes that each let one of two owners go must not both see the other: the project is held meanwhile."""
     query = sa.select(projects.c.id).where(projects.c.id == pid)
     tx.conn.execute(query.with_for_update(key_share=True) if tx.on_postgres else query)
@@ -153,7 +164,8 @@ def _demand_another_owner(tx: Tx, pid: int, user_id: int) -> None:
         raise LastOwnerError("it is the project's last owner; make somebody else one first")
 
 
-def _role(role: str) -> Role:
+def role_of(role: str) -> Role:
+    """InvalidValueError names the field `role`."""
     try:
         return Role(role)
     except ValueError:

@@ -55,6 +55,15 @@ class Membership:
     def may_write(self) -> bool:
         return self.role is not Role.VIEWER
 
+    @property
+    def administers(self) -> bool:
+        """Decides about people, keys and the project itself."""
+        return self.role in {Role.OWNER, Role.ADMIN}
+
+    @property
+    def owns(self) -> bool:
+        return self.role is Role.OWNER
+
 
 def begin(
     tx: Tx, user_id: int, *, password_hash: str, ip: str, agent: str, replaces: str, at: datetime, ids: IdSource

@@ -36,14 +36,25 @@ class TooManyTriesError(OverloadedError):
 
 @dataclass(frozen=True, slots=True)
 class Known:
+    """`needs_code`: the password alone is not enough."""
+
     user_id: int
     password_hash: str
+    needs_code: bool
 
 
 class Tries:
     """The tries of the last 15 minutes that failed or have not ended, in this process's memory."""
 
-    def __init__(self, *, remembered: int = _REMEMBERED) -> None:
+    def __init__(
+        self,
+        *,
+        per_pair: int = PER_PLACE_AND_ADDRESS,
+        per_address: int = PER_ADDRESS,
+        per_place: int = PER_PLACE,
+        remembered: int = _REMEMBERED,
+    ) -> None:
+        self._most = (per_pair, per_address, per_place)
         self._remembered = remembered
         self._tries: OrderedDict[tuple[str, ...], deque[float]] = OrderedDict()
 
@@ -75,12 +86,12 @@ class Tries:
             tries.popleft()
         return tries[0] + WINDOW_S - now if len(tries) >= most else 0.0
 
-    @staticmethod
-    def _bounds(email: str, place: str) -> tuple[tuple[tuple[str, ...], int], ...]:
+    def _bounds(self, email: str, place: str) -> tuple[tuple[tuple[str, ...], int], ...]:
+        per_pair, per_address, per_place = self._most
         return (
-            (("both", email, place), PER_PLACE_AND_ADDRESS),
-            (("address", email), PER_ADDRESS),
-            (("place", place), PER_PLACE),
+            (("both", email, place), per_pair),
+            (("address", email), per_address),
+            (("place", place), per_place),
         )
 
 
@@ -90,6 +101,9 @@ class SignIn:
         self._clock = clock
         self._tries = Tries()
         self.hashing = asyncio.Semaphore(AT_ONCE)
+        # Codes have six digits: of 20 tries in a quarter of an hour one is right once in years.
+        self.codes = Tries(per_address=20)
+        self.resets = Tries(per_pair=3, per_address=5, per_place=20)
 
     async def known(self, email: str, password: str, *, place: str) -> Known:
         """UnauthenticatedError: the two do not go together. TooManyTriesError. `place`: the client's address."""
@@ -97,7 +111,8 @@ class SignIn:
         self._tries.begin(email, place, self._clock.monotonic())
         row = None
         if "\x00" not in email and email.isascii():
-            query = sa.select(users.c.id, users.c.password_hash).where(users.c.email_norm == email)
+            columns = (users.c.id, users.c.password_hash, users.c.totp_enc.is_not(None).label("needs_code"))
+            query = sa.select(*columns).where(users.c.email_norm == email)
             async with self._database.read() as read:
                 row = (await read.execute(query)).first()
         async with self.hashing:
@@ -107,7 +122,7 @@ class SignIn:
         if row is None or not good:
             raise UnauthenticatedError("the address and the password do not go together")
         self._tries.forgive(email, place)
-        return Known(row.id, row.password_hash)
+        return Known(row.id, row.password_hash, bool(row.needs_code))
 
 
 @cache

@@ -13,6 +13,7 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.instruments import Instruments
 from heartfly.notify.channels.base import Reach
+from heartfly.notify.letters import Letters
 from heartfly.sealing import Sealer
 
 
@@ -26,6 +27,8 @@ class ApiState:
     base_url: str
     """What every address that we hand out begins with; without a slash at the end."""
     last_use: LastUse
+    letters: Letters
+    """Mail to people about their accounts."""
     client_address: Callable[[Mapping[str, Any]], tuple[str, str]]
     """Of an ASGI scope, who asks: his address, "" if there is none, and the scheme."""
     instruments: Instruments = field(default_factory=Instruments)

@@ -48,12 +48,18 @@ class Action(StrEnum):
     MEMBER_ADD = "member.add"
     MEMBER_EDIT = "member.edit"
     MEMBER_REMOVE = "member.remove"
+    INVITE_CREATE = "invite.create"
+    INVITE_RESEND = "invite.resend"
+    INVITE_REVOKE = "invite.revoke"
+    MEMBER_SECOND_STEP_ON = "member.second_step_on"
+    MEMBER_SECOND_STEP_OFF = "member.second_step_off"
     MEMBER_RESET_PASSWORD = "member.reset_password"  # noqa: S105 - the name of what was done
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who changes something: `key:` and the first letters of an API key, `cli`, `ping`, or `heartfly` itself.
+    """Who changes something: `user:` and an address, `key:` and the first letters of an API key, `cli`, `setup`,
+    `ping`, or `heartfly` itself.
 
     `ip`: where the request came from; None when there was none.
     """

@@ -25,6 +25,7 @@ _COMMANDS: Mapping[str, str] = {
     "keys": "heartfly.cli.keys:keys_group",
     "project": "heartfly.cli.project:project_group",
     "members": "heartfly.cli.members:members_group",
+    "invites": "heartfly.cli.invites:invites_group",
     "user": "heartfly.cli.user:user_group",
     "jobs": "heartfly.cli.jobs:jobs_group",
     "next": "heartfly.cli.next:next_command",

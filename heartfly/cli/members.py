@@ -9,7 +9,7 @@ import rich_click as click
 from heartfly.cli.client import Client, connected, part
 from heartfly.cli.output import AS_JSON, print_json, print_table
 
-_ROLE = click.Choice(["owner", "admin", "member", "viewer"])
+ROLE = click.Choice(["owner", "admin", "member", "viewer"])
 
 
 @click.group("members")
@@ -33,7 +33,7 @@ def list_members(*, as_json: bool, api: Client) -> None:
 
 @members_group.command("add")
 @click.argument("email")
-@click.option("--role", type=_ROLE, default="member", show_default=True)
+@click.option("--role", type=ROLE, default="member", show_default=True)
 @AS_JSON
 @connected()
 def add(*, email: str, role: str, as_json: bool, api: Client) -> None:
@@ -44,7 +44,7 @@ def add(*, email: str, role: str, as_json: bool, api: Client) -> None:
 
 @members_group.command("role")
 @click.argument("member")
-@click.argument("role", type=_ROLE)
+@click.argument("role", type=ROLE)
 @AS_JSON
 @connected()
 def change_role(*, member: str, role: str, as_json: bool, api: Client) -> None:

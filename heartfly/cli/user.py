@@ -9,6 +9,8 @@ from pathlib import Path
 import rich_click as click
 
 from heartfly.accounts import commands as accounts
+from heartfly.accounts import second_step
+from heartfly.accounts.erasure import erase_by_email
 from heartfly.accounts.passwords import hashed
 from heartfly.app import Ground, open_ground
 from heartfly.audit.record import CLI
@@ -55,6 +57,35 @@ def reset(*, email: str, password_stdin: bool, config: Path | None, data: Path |
             )
         )
     click.echo(f"{email} has a new password.")
+
+
+@user_group.command("reset-2fa")
+@click.option("--email", required=True, help="The address of who lost his phone and his backup codes.")
+@CONFIG
+@DATA
+def reset_2fa(*, email: str, config: Path | None, data: Path | None) -> None:
+    """Switch a user's second step off. Then his password is enough, until he sets it up again."""
+    with _ground(config, data) as ground:
+        at = ground.clock.now()
+        ground.database.transaction(
+            lambda tx: second_step.switch_off_by_email(tx, email, actor=CLI, at=at, ids=ground.ids)
+        )
+    click.echo(f"{email} signs in with the password alone now.")
+
+
+@user_group.command("delete")
+@click.option("--email", required=True, help="The address of who goes.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@CONFIG
+@DATA
+def delete(*, email: str, yes: bool, config: Path | None, data: Path | None) -> None:
+    """Delete a user for good. What he changed and said stays in his projects. A project's last owner cannot go."""
+    if not yes:
+        click.confirm(f"Delete {email} for good?", abort=True)
+    with _ground(config, data) as ground:
+        at = ground.clock.now()
+        ground.database.transaction(lambda tx: erase_by_email(tx, email, actor=CLI, at=at, ids=ground.ids))
+    click.echo(f"{email} is no user any more.")
 
 
 @contextmanager

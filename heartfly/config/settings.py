@@ -149,7 +149,7 @@ class Mail(Section, frozen=True):
     masked = frozenset({"password"})
 
     host: str = ""
-    """Empty: no mail is sent; links that would be mailed are shown to copy instead."""
+    """Empty: no mail is sent; the link of an invite is shown to copy instead."""
     port: Port = 587
     username: str = ""
     password: str = ""

@@ -30,6 +30,9 @@ FOR_ALL = {"for_all": True}
 """Also for who is not signed in."""
 FOR_WRITERS = {"for_writers": True}
 """A page that only those need who may change something."""
+FOR_ADMINS = {"for_admins": True}
+"""Only for owners and administrators."""
+FOR_OWNERS = {"for_owners": True}
 OF_ONESELF = {"of_oneself": True}
 """What is sent changes nothing of a project's."""
 
@@ -173,6 +176,10 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     if is_sent and not origin.is_form_token((await request.sent())["form_token"], request.token):
         raise ForbiddenError("this form is of another session; open the page again, and send it anew")
     _demand(request, writes=bool(opt.get("for_writers")) or (is_sent and not opt.get("of_oneself")))
+    if opt.get("for_admins") and not request.project.administers:
+        raise ForbiddenError("only owners and administrators of this project may do that; ask one of them")
+    if opt.get("for_owners") and not request.project.owns:
+        raise ForbiddenError("only an owner of this project may do that; ask one of them")
 
 
 async def _signed_in(request: PageRequest) -> Session | None:

@@ -32,7 +32,7 @@ async def finish(request: PageRequest) -> Response[bytes]:
         return refused
     had, agent, now = request.token, request.headers.get("user-agent", ""), api.clock.now()
     try:
-        _demand_same(form)
+        demand_same(form)
         async with web.hashing:
             password_hash = await asyncio.to_thread(hashed, form["password"])
 
@@ -56,7 +56,8 @@ async def finish(request: PageRequest) -> Response[bytes]:
     return to(request, "/", set_cookie=cookie.setting(token, is_https=web.is_https))
 
 
-def _demand_same(form: Form) -> None:
+def demand_same(form: Form) -> None:
+    """Of a form in which a new password is typed twice."""
     if form["password"] != form["again"]:
         raise InvalidValueError("again", "must be the same password")
 

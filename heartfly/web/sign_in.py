@@ -8,6 +8,7 @@ from litestar import Response, get, post
 
 from heartfly.accounts import sessions
 from heartfly.accounts.first_owner import has_users
+from heartfly.accounts.second_step import passed
 from heartfly.accounts.sign_in import TooManyTriesError
 from heartfly.errors import NotFoundError, UnauthenticatedError
 from heartfly.web import cookie
@@ -70,13 +71,16 @@ async def sign_in(request: PageRequest) -> Response[bytes]:
         return answer
     api, agent, had, place = web.api, request.headers.get("user-agent", ""), request.token, request.place
     now = api.clock.now()
+    if known.needs_code:
+        proof = passed(api.sealer, known.user_id, known.password_hash, at=now)
+        return await request.page("prove.html", proof=proof, wanted=wanted, wrong="")
     token = await api.database.write(
         lambda tx: sessions.begin(
             tx,
             known.user_id,
             password_hash=known.password_hash,
             ip=place,
-            agent=_one_line(agent),
+            agent=one_line(agent),
             replaces=had,
             at=now,
             ids=api.ids,
@@ -84,8 +88,13 @@ async def sign_in(request: PageRequest) -> Response[bytes]:
     )
     if token is None:
         return await _again(request, email, wanted, _NO, status=422)
+    return begun(request, token, wanted)
+
+
+def begun(request: PageRequest, token: str, wanted: str) -> Response[bytes]:
+    """Signed in: the cookie, and on to where he wanted to go."""
     answer = _onward(request, wanted)
-    answer.headers["Set-Cookie"] = cookie.setting(token, is_https=web.is_https)
+    answer.headers["Set-Cookie"] = cookie.setting(token, is_https=request.web.is_https)
     return answer
 
 
@@ -106,7 +115,8 @@ def _onward(request: PageRequest, wanted: str) -> Response[bytes]:
     return Response(b"", status_code=303, headers={"Location": wanted}, media_type=HTML)
 
 
-def _one_line(agent: str) -> str:
+def one_line(agent: str) -> str:
+    """What a browser calls itself, as it is stored."""
     return "".join(char if char.isprintable() else "?" for char in agent)
 
 

@@ -11,10 +11,12 @@ from urllib.parse import urlsplit
 from heartfly.accounts.last_use import LastUse
 from heartfly.api.native import NativeApi
 from heartfly.api.state import ApiState
+from heartfly.app import mail_settings
 from heartfly.clock import Clock
 from heartfly.config import Settings
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
+from heartfly.notify.letters import Letters
 from heartfly.server.forwarded import client_address
 from tests.world import SEALER, World
 
@@ -96,7 +98,17 @@ class Door:
 
 def state_of(db: Database, clock: Clock, ids: IdSource, settings: Settings | None = None) -> ApiState:
     told = settings or Settings()
-    return ApiState(db, clock, ids, SEALER, told, BASE_URL, LastUse(db, clock), lambda scope: client_address(scope, ()))
+    return ApiState(
+        database=db,
+        clock=clock,
+        ids=ids,
+        sealer=SEALER,
+        settings=told,
+        base_url=BASE_URL,
+        last_use=LastUse(db, clock),
+        letters=Letters(mail_settings(told), BASE_URL, clock),
+        client_address=lambda scope: client_address(scope, ()),
+    )
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,8 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     ids = {"{check_id}": check.uuid, "{key_id}": key, "{incident_id}": incident, "{channel_id}": channel}
     ada, _ = await people(house)
     ids["{user_id}"] = (await house.full("POST", "/v1/members", {"email": ada, "role": "owner"})).json["id"]
+    invited = await house.full("POST", "/v1/invites", {"email": "joan@example.com", "role": "viewer"})
+    ids |= {"{invite_id}": invited.json["id"]}
     ids |= {"{notification_id}": told, "{delivery_id}": delivery}
     job = str(uuid.uuid4())
     await house.world.db.write(lambda tx: tx.conn.execute(sa.insert(jobs).values(a_job(house, job))).rowcount)

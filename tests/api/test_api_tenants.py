@@ -30,6 +30,7 @@ from heartfly.db.models import (
     deliveries,
     incident_notes,
     incidents,
+    invites,
     job_runs,
     jobs,
     members,
@@ -100,14 +101,19 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/members/{user_id}"): (None, 200),
     ("PATCH", "/v1/members/{user_id}"): ({"role": "admin"}, 200),
     ("DELETE", "/v1/members/{user_id}"): (None, 204),
+    ("GET", "/v1/invites"): (None, 200),
+    ("POST", "/v1/invites"): ({"email": "joan@example.com", "role": "viewer"}, 201),
+    ("GET", "/v1/invites/{invite_id}"): (None, 200),
+    ("POST", "/v1/invites/{invite_id}/resend"): (None, 200),
+    ("DELETE", "/v1/invites/{invite_id}"): (None, 204),
     ("GET", "/v1/audit"): (None, 200),
     ("GET", "/v1/jobs"): (None, 200),
     ("GET", "/v1/jobs/{job_id}/runs"): (None, 200),
     ("POST", "/v1/jobs/{job_id}/run"): (None, 202),
 }
-ADMIN = ("/v1/keys", "/v1/project", "/v1/projects", "/v1/members", "/v1/audit")
+ADMIN = ("/v1/keys", "/v1/project", "/v1/projects", "/v1/members", "/v1/invites", "/v1/audit")
 """What begins so needs the scope `admin`."""
-OUTBOX = (members, alerts, notifications, deliveries, attempts, addresses)
+OUTBOX = (members, invites, alerts, notifications, deliveries, attempts, addresses)
 PUBLIC = {("GET", "/v1/openapi.json")}
 
 
@@ -137,7 +143,9 @@ async def furnished(house: House) -> dict[str, str]:
     key = await house.full("POST", "/v1/keys", {"name": "furnished", "scopes": ["read"]})
     ada, _ = await people(house)
     member = await house.full("POST", "/v1/members", {"email": ada, "role": "member"})
+    invite = await house.full("POST", "/v1/invites", {"email": "nobody@example.com", "role": "viewer"})
     return {
+        "{invite_id}": invite.json["id"],
         "{user_id}": member.json["id"],
         "{check_id}": check.uuid,
         "{incident_id}": incident["id"],

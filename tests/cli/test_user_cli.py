@@ -110,3 +110,31 @@ def test_while_a_server_has_the_data_it_is_left_alone(tmp_path: Path) -> None:
         server.kill()
 
     assert (1, True) == (result.exit_code, "stop it first" in result.output), result.output
+
+
+def test_a_second_step_is_switched_off(furnished: Run, tmp_path: Path) -> None:
+    database = Database(url="", data_dir=tmp_path / "data", clock=SystemClock())
+    on = {"totp_enc": b"sealed", "totp_step": 1, "totp_since": SystemClock().now()}
+    database.transaction(lambda tx: tx.conn.execute(sa.update(users).values(on)).rowcount)
+    database.close()
+
+    done = furnished("user", "reset-2fa", "--email", "Ada@example.com")
+    unknown = furnished("user", "reset-2fa", "--email", "eve@example.com")
+
+    assert (0, 1) == (done.exit_code, unknown.exit_code), done.output
+    assert "there is no user eve@example.com" in unknown.output
+    database = Database(url="", data_dir=tmp_path / "data", clock=SystemClock())
+    row = database.transaction(lambda tx: tx.conn.execute(sa.select(users)).one())
+    database.close()
+    assert (None, None, None) == (row.totp_enc, row.totp_step, row.totp_since)
+
+
+def test_a_user_is_deleted_but_not_a_projects_last_owner(furnished: Run, tmp_path: Path) -> None:
+    furnished("user", "create", "--email", "eve@example.com", given=f"{PASSWORD}\n{PASSWORD}\n")
+    kept = furnished("user", "delete", "--email", "eve@example.com", given="n\n")
+    done = furnished("user", "delete", "--email", "Eve@example.com", "--yes")
+    last = furnished("user", "delete", "--email", "ada@example.com", "--yes")
+
+    assert (1, 0, 1) == (kept.exit_code, done.exit_code, last.exit_code), done.output
+    assert "the project acme has no other owner" in last.output
+    assert ["ada@example.com"] == list(stored(tmp_path))

@@ -14,21 +14,27 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from heartfly.accounts.commands import create_user
+from heartfly.accounts.invites import invite
+from heartfly.accounts.second_step import demand, switch_on
 from heartfly.clock import SystemClock
+from heartfly.core import totp
 from heartfly.core.words import PingKind
 from heartfly.db import postgres
+from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.migrate import upgrade
-from heartfly.db.models import channels, checks, metadata, ping_bodies, pings
+from heartfly.db.models import channels, checks, metadata, ping_bodies, pings, projects, users
 from heartfly.errors import StoreError
 from heartfly.upkeep.move import digest, move, set_sequences
-from tests.world import SEALER, make_world
+from tests.world import SEALER, TEST, make_world
 
 pytestmark = pytest.mark.postgres
 
 T0 = datetime(2026, 3, 2, 10, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+SECRET = b"12345678901234567890"
 
 
 @pytest.fixture
@@ -59,10 +65,20 @@ async def source(tmp_path: Path, ids: IdSource) -> Any:
             )
             and None
         )  # fmt: skip
+    await database.write(lambda tx: _people(tx, ids))
     await database.stop()
     reopened = Database(url="", data_dir=tmp_path / "data", clock=SystemClock())
     yield reopened
     reopened.close()
+
+
+def _people(tx: Tx, ids: IdSource) -> None:
+    """Somebody with a second step, and somebody who is invited."""
+    user_id = create_user(tx, email="ada@example.com", password_hash="x", is_admin=True, actor=TEST, at=T0, ids=ids)
+    code = totp.code_of(SECRET, totp.step_of(T0))
+    switch_on(tx, user_id, SECRET, code, sealer=SEALER, actor=TEST, at=T0, ids=ids)
+    pid = tx.conn.execute(sa.select(sa.func.min(projects.c.id))).scalar_one()
+    invite(tx, pid, email="joan@example.com", role="viewer", actor=TEST, at=T0, ids=ids)
 
 
 def rows_of(connection: sa.Connection) -> dict[str, list[tuple[Any, ...]]]:
@@ -173,6 +189,10 @@ async def test_whoever_moved_goes_on_there(source: Database, postgres_url: str, 
     async with database.read() as read:
         found = (await read.execute(sa.select(checks).order_by(checks.c.id))).all()
         sealed = (await read.execute(sa.select(channels.c.config_enc))).scalars().all()
+        ada = (await read.execute(sa.select(users.c.id))).scalar_one()
+    later = T0 + MINUTE
+    code = totp.code_of(SECRET, totp.step_of(later))
+    await database.write(lambda tx: demand(tx, ada, code, sealer=SEALER, at=later))
     await database.stop()
 
     assert 4 == len(found)

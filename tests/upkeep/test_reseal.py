@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from heartfly.accounts.commands import create_project
+from heartfly.accounts.commands import create_project, create_user
+from heartfly.accounts.second_step import demand, switch_on
 from heartfly.app import Ground, open_ground
+from heartfly.audit.record import CLI
 from heartfly.config import Data, Database, Settings
+from heartfly.core import totp
 from heartfly.db.changes import Tx
 from heartfly.db.models import channels, projects
-from heartfly.errors import StoreError
+from heartfly.errors import InvalidValueError, StoreError
 from heartfly.sealing import Sealer, new_key, read_keys, write_keys
 from heartfly.upkeep.reseal import Rotated, rotate, sealed_columns
 from tests.sim_clock import SimClock
@@ -176,3 +179,29 @@ def test_a_key_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
 
     assert keys == read_keys(path)
     assert ["secret.key"] == [each.name for each in tmp_path.iterdir()]
+
+
+def test_the_second_step_of_a_user_goes_on_with_the_new_key(settings: Settings) -> None:
+    secret, step = b"12345678901234567890", totp.step_of(NOW)
+    ground = open_(settings)
+
+    def work(tx: Tx) -> int:
+        user_id = create_user(
+            tx, email="ada@example.com", password_hash="x", is_admin=True, actor=CLI, at=NOW, ids=ground.ids
+        )
+        switch_on(
+            tx, user_id, secret, totp.code_of(secret, step - 1), sealer=ground.sealer, actor=CLI, at=NOW, ids=ground.ids
+        )
+        return user_id
+
+    user_id = ground.database.transaction(work)
+    ground.close()
+
+    assert N_CHANNELS + 3 == rotated(settings).n_resealed
+
+    ground = open_(settings)
+    code = totp.code_of(secret, step)
+    ground.database.transaction(lambda tx: demand(tx, user_id, code, sealer=ground.sealer, at=NOW))
+    with pytest.raises(InvalidValueError):
+        ground.database.transaction(lambda tx: demand(tx, user_id, code, sealer=ground.sealer, at=NOW))
+    ground.close()

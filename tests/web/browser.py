@@ -9,6 +9,8 @@ from html import unescape
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+import anyio
+
 from heartfly.web.pages import Pages
 from tests.api.door import Reply
 
@@ -67,13 +69,18 @@ class Browser:
         }  # fmt: skip
         pieces, sent = [body], []
 
+        answered = anyio.Event()
+
         async def receive() -> dict[str, Any]:
             if not pieces:
+                await answered.wait()  # who hangs up before would get no more of a long answer
                 return {"type": "http.disconnect"}
             return {"type": "http.request", "body": pieces.pop(0), "more_body": False}
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                answered.set()
 
         await self.pages(scope, receive, send)
         head, *rest = sent

@@ -17,7 +17,7 @@ from heartfly.audit.record import CLI
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import members
+from heartfly.db.models import api_keys, members, users
 from heartfly.web.feed import Feeds
 from heartfly.web.pages import Pages, pages
 from heartfly.web.state import WebState, web_state
@@ -52,7 +52,9 @@ async def served(web: WebState) -> Pages:
 
 @dataclass(frozen=True)
 class Town:
-    """Two projects, `main` and `next-door`, and people: an owner and a viewer of the first, an owner of the second."""
+    """Two projects, `main` and `next-door`, and people: of the first one of each role (and one more member, `temp`), of
+    the second an owner.
+    """
 
     world: World
     next_door: World
@@ -69,6 +71,22 @@ class Town:
 
     async def viewer(self) -> Browser:
         return await self.browser("viewer@example.com")
+
+    async def admin(self) -> Browser:
+        return await self.browser("admin@example.com")
+
+    async def member(self) -> Browser:
+        return await self.browser("member@example.com")
+
+    async def user_id(self, email: str) -> str:
+        async with self.world.db.read() as read:
+            return str((await read.execute(sa.select(users.c.id).where(users.c.email == email))).scalar_one())
+
+    async def key_id(self) -> str:
+        """Of the first project's read-only key."""
+        async with self.world.db.read() as read:
+            query = sa.select(api_keys.c.id).where(api_keys.c.pid == self.world.project.pid)
+            return str((await read.execute(query.order_by(api_keys.c.id.desc()))).scalars().first())
 
     async def stranger(self) -> Browser:
         return await self.browser("stranger@example.com")
@@ -92,6 +110,7 @@ async def people(db: Database, ids: IdSource, world: World, roles: dict[str, str
 @pytest.fixture
 async def town(db: Database, ids: IdSource, served: Pages, web: WebState) -> Town:
     world, other = await make_world(db, ids, START), await make_world(db, ids, START, slug="next-door")
-    await people(db, ids, world, {"owner@example.com": "owner", "viewer@example.com": "viewer"})
+    roles = {"owner": "owner", "admin": "admin", "member": "member", "temp": "member", "viewer": "viewer"}
+    await people(db, ids, world, {f"{name}@example.com": role for name, role in roles.items()})
     await people(db, ids, other, {"stranger@example.com": "owner"})
     return Town(world, other, served, web.setup)

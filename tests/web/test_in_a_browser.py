@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from base64 import b32decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from heartfly.clock import SystemClock
+from heartfly.core import totp
 from tests.server_process import Server
 from tests.web.hostile import HOSTILE
 
@@ -100,11 +103,14 @@ def test_hostile_texts_do_nothing_and_no_page_is_wider_than_its_window(server: S
     server.start()
     key = (server.folder / "heartfly-data" / "cli-key").read_text().strip()
     texts, paths = HOSTILE, ["/p/main/checks", "/p/main/incidents", "/p/main/channels", "/account/security"]
+    paths += ["/p/main/settings/general", "/p/main/settings/team", "/p/main/settings/keys", "/p/main/audit"]
+    paths += ["/account/security/2fa", "/sign-in/reset"]
     for i, text in enumerate(texts):
         tag = text[:50].strip()
         made = server.api(
             "POST", "/v1/checks", key, {"name": text, "slug": f"c{i}", "description": text, "tags": [tag]}
         )
+        server.api("POST", "/v1/keys", key, {"name": text[:90], "scopes": ["read"]})
         told = ["curl", "-fsS", "-A", text, "--data-binary", text, made["ping_url"] + "/fail"]
         subprocess.run(told, check=True, capture_output=True, timeout=30)
         paths += [f"/p/main/checks/c{i}", f"/p/main/checks/c{i}/events/1"]
@@ -124,5 +130,45 @@ def test_hostile_texts_do_nothing_and_no_page_is_wider_than_its_window(server: S
             page.goto(f"{server.url}{path}")
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert 0 == wide, (path, width)
+    assert [] == troubles
+    server.kill()
+
+
+def test_somebody_joins_by_a_link_and_signs_in_by_two_steps_without_any_script(server: Server, chromium: Any) -> None:
+    server.start()
+    troubles: list[str] = []
+    owner = watched(chromium.new_context(java_script_enabled=False).new_page(), troubles)
+    set_up(server, owner)
+    owner.click("text=Settings")
+    owner.fill("#email", "joan@example.com")
+    owner.click("text=Invite >> nth=-1")
+    link = owner.inner_text("pre.code")
+
+    joan = watched(
+        chromium.new_context(java_script_enabled=False, viewport={"width": 390, "height": 800}).new_page(), troubles
+    )
+    joan.goto(link)
+    joan.fill("#password", "a password of hers")
+    joan.fill("#again", "a password of hers")
+    joan.click("button.main")
+    joan.wait_for_url("**/p/main/checks")
+    joan.goto(f"{server.url}/account/security/2fa")
+    assert joan.locator("svg.qr").bounding_box()["width"] > 150
+    secret = b32decode(joan.inner_text("form p.mono").replace(" ", ""))
+    joan.fill("#code", totp.code_of(secret, totp.step_of(SystemClock().now())))
+    joan.click("button.main")
+    codes = joan.inner_text("pre.code").split()
+    joan.goto(f"{server.url}/p/main/checks")
+    joan.click("text=Sign out")
+    joan.fill("#email", "joan@example.com")
+    joan.fill("#password", "a password of hers")
+    joan.click("button.main")
+    joan.fill("#code", codes[3])
+    joan.click("button.main")
+    joan.wait_for_url("**/p/main/checks")
+    owner.goto(f"{server.url}/p/main/audit")
+
+    assert 10 == len(codes)
+    assert "member.second_step_on" in owner.inner_text("main")
     assert [] == troubles
     server.kill()

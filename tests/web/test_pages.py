@@ -388,6 +388,7 @@ async def hostile_town(town: Town) -> list[str]:
             check, START, PingKind.FAIL, body=said, body_size=len(said), agent=text, remote="192.0.2.1", rid=None
         )
         await owner.post("/p/main/channels/new/email", {"name": f"{text[:90]} {i}", "value": "a@example.com"})
+        await owner.post("/p/main/settings/keys", {"name": f"{text[:90]} {i}", "read": "1"})
         paths += [f"/p/main/checks/c{i}", f"/p/main/checks/c{i}/events/1", f"/p/main/checks/c{i}/delete"]
         paths += [f"/p/main/checks/c{i}/{page}" for page in OF_A_CHECK]
     page = (await owner.get("/p/main/incidents")).body.decode()
@@ -397,6 +398,13 @@ async def hostile_town(town: Town) -> list[str]:
     listed = sorted(
         set(re.findall(r"/p/main/channels/[0-9a-f-]{36}", (await owner.get("/p/main/channels")).body.decode()))
     )
+    paths += [
+        "/p/main/settings/keys",
+        "/p/main/settings/general",
+        "/p/main/settings/team",
+        "/p/main/audit",
+        "/account/security/2fa",
+    ]
     return paths + incidents + listed + [f"{path}/{page}" for path in listed for page in ("delete", "edit")]
 
 
@@ -406,7 +414,7 @@ _OURS = {
     "header", "div", "nav", "form", "input", "button", "main", "footer", "bdi", "h1", "h2", "h3", "p", "span", "ul",
     "li", "ol", "label", "section", "table", "caption", "thead", "tbody", "tr", "th", "td", "time", "details",
     "summary", "pre", "code", "dl", "dt", "dd", "aside", "article", "textarea", "strong", "br", "q",
-    "fieldset", "legend", "select", "option",
+    "fieldset", "legend", "select", "option", "del", "ins",
 }  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""Every route of the pages, asked by everybody: owner, viewer, the owner of another project, and nobody.
+"""Every route of the pages, asked by everybody: owner, member, viewer, the owner of another project, nobody, and who
+was signed out elsewhere.
 
 The routes come from the application itself. One that is missing in the table below fails the test.
 """
@@ -9,9 +10,11 @@ import re
 from dataclasses import dataclass
 
 import pytest
+import sqlalchemy as sa
 from litestar.routes import HTTPRoute
 
 from heartfly.core.words import PingKind
+from heartfly.db.models import sessions
 from heartfly.web.pages import Pages
 from tests.web.conftest import START, Town
 
@@ -29,6 +32,8 @@ class Row:
     viewer: int
     other: int
     nobody: int | str = TO_SIGN_IN
+    member: int | None = None
+    """None: what the owner hears, and so not asked for."""
     sent: tuple[tuple[str, str], ...] = ()
 
 
@@ -40,17 +45,33 @@ def only_writers(owner: int = 200, **sent: str) -> Row:
     return Row(owner, 403, 404, sent=tuple(sent.items()))
 
 
+def only_admins(owner: int = 200, **sent: str) -> Row:
+    return Row(owner, 403, 404, member=403, sent=tuple(sent.items()))
+
+
 # In this order: what a row above changes, the rows below find changed.
 ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/"): Row(303, 303, 303),
     ("GET", "/static/{name}"): Row(404, 404, 404, 404),
     ("GET", "/sign-in"): Row(303, 303, 303, 200),
     ("POST", "/sign-in"): Row(422, 422, 422, 422),
+    ("GET", "/sign-in/2fa"): Row(303, 303, 303, 303),
+    ("POST", "/sign-in/2fa"): Row(403, 403, 403, 403),
+    ("GET", "/sign-in/reset"): Row(200, 200, 200, 200),
+    ("POST", "/sign-in/reset"): Row(409, 409, 409, 409),
+    ("GET", "/sign-in/new-password"): Row(404, 404, 404, 404),
+    ("POST", "/sign-in/new-password"): Row(404, 404, 404, 404),
     ("GET", "/setup"): Row(409, 409, 409, 409),
     ("POST", "/setup"): Row(409, 409, 409, 409),
     ("GET", "/account/security"): Row(200, 200, 200),
     ("POST", "/account/security/sessions/{session}/revoke"): Row(404, 404, 404),
     ("POST", "/account/security/sessions/revoke-others"): Row(303, 303, 303),
+    ("GET", "/account/export"): Row(200, 200, 200),
+    ("POST", "/account/delete"): Row(422, 422, 422),
+    ("GET", "/account/security/2fa"): Row(200, 200, 200),
+    ("POST", "/account/security/2fa"): Row(303, 303, 303),
+    ("POST", "/account/security/2fa/codes"): Row(303, 303, 303),
+    ("POST", "/account/security/2fa/off"): Row(303, 303, 303),
     ("GET", "/p/{project}"): Row(303, 303, 404),
     ("GET", "/p/{project}/live"): read(),
     ("GET", "/p/{project}/checks"): read(),
@@ -86,6 +107,28 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/channels/{channel}/delete"): only_writers(303),
     ("GET", "/p/{project}/checks/{check}/delete"): only_writers(),
     ("POST", "/p/{project}/checks/{check}/delete"): only_writers(303, name="Backup"),
+    ("GET", "/p/{project}/settings/general"): only_admins(),
+    ("POST", "/p/{project}/settings/general"): only_admins(303, name="Main", zone="UTC"),
+    ("POST", "/p/{project}/settings/general/rotate-ping-key"): only_admins(303, overlap="3600"),
+    ("GET", "/p/{project}/settings/keys"): only_admins(),
+    ("POST", "/p/{project}/settings/keys"): only_admins(201, name="new", read="1"),
+    ("POST", "/p/{project}/settings/keys/{key}/rotate"): only_admins(200, overlap="3600"),
+    ("POST", "/p/{project}/settings/keys/{key}/revoke"): only_admins(303),
+    ("GET", "/p/{project}/settings/export"): only_admins(),
+    ("POST", "/p/{project}/settings/delete"): only_admins(422),
+    ("GET", "/p/{project}/audit"): only_admins(),
+    ("GET", "/p/{project}/audit.csv"): only_admins(),
+    ("GET", "/p/{project}/audit.ndjson"): only_admins(),
+    ("GET", "/p/{project}/settings/team"): read(),
+    ("POST", "/p/{project}/settings/team/invites"): only_admins(201, email="joan@example.com", role="viewer"),
+    ("POST", "/p/{project}/settings/team/invites/{invite}/resend"): only_admins(201),
+    ("POST", "/p/{project}/settings/team/invites/{invite}/revoke"): only_admins(303),
+    ("POST", "/p/{project}/settings/team/members/{member}/role"): only_admins(303, role="member"),
+    ("POST", "/p/{project}/settings/team/members/{member}/remove"): only_admins(303),
+    ("POST", "/p/{project}/settings/team/hand-over"): only_admins(422, member="1"),
+    ("POST", "/p/{project}/settings/team/leave"): Row(409, 303, 404),
+    ("GET", "/invite"): Row(404, 404, 404, 404),
+    ("POST", "/invite"): Row(404, 404, 404, 404),
     ("POST", "/sign-out"): Row(303, 303, 303),
 }
 
@@ -106,12 +149,19 @@ async def test_every_route_has_its_row(served: Pages) -> None:
 
 async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
     owner, viewer, other = await town.owner(), await town.viewer(), await town.stranger()
+    member, revoked = await town.member(), await town.owner()
+    async with town.world.db.read() as read:
+        newest = (await read.execute(sa.select(sa.func.max(sessions.c.id)))).scalar_one()
+    await town.world.db.write(lambda tx: tx.conn.execute(sa.delete(sessions).where(sessions.c.id == newest)).rowcount)
     check = await town.world.check(START, name="Backup", slug="backup")
     await town.world.ping(check, START, PingKind.FAIL, body=b"said", body_size=4)
     made = await owner.post("/p/main/channels/new/email", {"name": "Ops", "value": "ops@example.com"})
     listed = (await owner.get("/p/main/incidents")).body.decode()
     (incident,) = set(re.findall(r"/p/main/incidents/([0-9a-f-]{36})", listed))
+    invited = await owner.post("/p/main/settings/team/invites", {"email": "grace@example.com", "role": "member"})
+    (invite,) = set(re.findall(r"/invites/(\d+)/resend", invited.body.decode()))
     values = {
+        "key": await town.key_id(), "invite": invite, "member": await town.user_id("temp@example.com"),
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
         "channel": made.headers["location"].rpartition("/")[2], "name": "none.css",
     }  # fmt: skip
@@ -122,10 +172,14 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
         # The one who may comes last: what he changes, the others must not have.
         for browser, expected in (
             (town.nobody, row.nobody),
+            (revoked, row.nobody),
             (other, row.other),
             (viewer, row.viewer),
+            (member, row.member),
             (owner, row.owner),
         ):
+            if expected is None:
+                continue
             reply = await (browser.get(path) if method == "GET" else browser.post(path, sent))
             if expected == TO_SIGN_IN:
                 assert (303, True) == (reply.status, reply.headers["location"].startswith("/sign-in")), (method, route)
@@ -151,12 +205,23 @@ async def test_another_projects_things_read_as_none(town: Town) -> None:
         f"/incidents/{incident}", f"/channels/{channel}", f"/channels/{channel}/delete",
     ):  # fmt: skip
         assert 404 == (await other.get(there + path)).status, path
+    invited = await owner.post("/p/main/settings/team/invites", {"email": "grace@example.com", "role": "member"})
+    (invite,) = set(re.findall(r"/invites/(\d+)/resend", invited.body.decode()))
+    member, key = await town.user_id("member@example.com"), await town.key_id()
     for path in (
+        f"/settings/keys/{key}/rotate", f"/settings/keys/{key}/revoke",
+        f"/settings/team/invites/{invite}/resend", f"/settings/team/invites/{invite}/revoke",
+        f"/settings/team/members/{member}/role", f"/settings/team/members/{member}/remove",
         f"/checks/{check.uuid}/pause", f"/checks/{check.uuid}/resume", f"/checks/{check.uuid}/delete",
         f"/incidents/{incident}/acknowledge", f"/incidents/{incident}/comments",
         f"/channels/{channel}/test", f"/channels/{channel}/delete",
     ):  # fmt: skip
-        assert 404 == (await other.post(there + path, {"text": "x", "name": "Backup"})).status, path
+        assert (
+            404
+            == (
+                await other.post(there + path, {"text": "x", "name": "Backup", "role": "viewer", "overlap": "0"})
+            ).status
+        ), path
     assert "Backup" not in (await other.get(f"{there}/checks")).body.decode()
     assert "down" == (await town.world.row(check)).status
 

@@ -32,11 +32,11 @@ class EntryOut(msgspec.Struct, kw_only=True):
     id: str
     at: Instant
     actor: str
-    """`key:` and the first letters of an API key, `cli`, `ping`, or `heartfly` itself."""
+    """`user:` and an address, `key:` and the first letters of an API key, `cli`, `ping`, or `heartfly` itself."""
     action: Action
     object: str
-    """What was changed: `check:`, `channel:`, `delivery:`, `incident:`, `key:`, `project:`, `job:` or `user:` and its
-    id.
+    """What was changed: `check:`, `channel:`, `delivery:`, `incident:`, `key:`, `project:`, `job:`, `invite:` or `user:`,
+    and its id.
     """
     before: dict[str, Any] | None
     after: dict[str, Any] | None
@@ -69,7 +69,7 @@ async def list_entries(  # noqa: PLR0917 - the framework passes by name
     if of and not _OBJECT.fullmatch(of):
         raise InvalidValueError("object", "must be a kind and an id, such as check:3f0f8f9e-…, or a kind alone")
     wanted = Wanted(
-        actor=text.one_line(actor, field="actor", most=50),
+        actor=text.one_line(actor, field="actor", most=300),
         action=action,
         object=of,
         from_at=instant_of(from_at, field="from"),

@@ -163,7 +163,51 @@ def member_out(row: Row[Any]) -> MemberOut:
     return MemberOut(id=str(row.user_id), email=row.email, role=Role(row.role))
 
 
+class InviteIn(msgspec.Struct, forbid_unknown_fields=True):
+    """`email`: of anybody. `role`: owner, admin, member or viewer."""
+
+    email: str
+    role: str
+
+
+class InviteOut(msgspec.Struct, kw_only=True):
+    """Somebody who was asked to join, and has not yet. `invited_by`: as the audit names him."""
+
+    id: str
+    email: str
+    role: Role
+    invited_by: str
+    created_at: Instant
+    expires_at: Instant
+    """From then on its link does not work."""
+
+
+class SentInviteOut(InviteOut, kw_only=True):
+    sent: bool
+    """The mail server took the mail."""
+    link: str | None
+    """If it was not sent: to pass on by hand. In this answer and in no other."""
+    mail_error: str | None
+    """Why it was not sent; null: it was, or no mail server is set."""
+
+
+class InvitePage(msgspec.Struct):
+    items: list[InviteOut]
+    next: str | None
+
+
+def invite_out(row: Row[Any]) -> InviteOut:
+    return InviteOut(
+        id=str(row.id),
+        email=row.email,
+        role=Role(row.role),
+        invited_by=row.invited_by,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+    )
+
+
 SHAPES = (
     *(KeyIn, KeyEdit, RotateIn, KeyPage, ProjectEdit, ProjectIn, NewProjectOut, ProjectPage),
-    *(MemberIn, MemberEdit, MemberPage),
+    *(MemberIn, MemberEdit, MemberPage, InviteIn, InvitePage, SentInviteOut),
 )

@@ -4,7 +4,16 @@ can forget its tenant and a distributed PostgreSQL can shard by it.
 alembic/versions/ must make exactly these; a test compares them on both databases.
 """
 
-from heartfly.db.models.accounts import api_keys, members, projects, sessions, users
+from heartfly.db.models.accounts import (
+    api_keys,
+    backup_codes,
+    invites,
+    members,
+    projects,
+    resets,
+    sessions,
+    users,
+)
 from heartfly.db.models.audit import audit
 from heartfly.db.models.base import metadata
 from heartfly.db.models.checks import check_channels, check_days, check_versions, checks, flips, run_metrics, runs
@@ -20,6 +29,7 @@ __all__ = [
     "api_keys",
     "attempts",
     "audit",
+    "backup_codes",
     "blind_intervals",
     "channels",
     "check_channels",
@@ -31,6 +41,7 @@ __all__ = [
     "incident_notes",
     "incidents",
     "instance",
+    "invites",
     "job_runs",
     "jobs",
     "leases",
@@ -42,6 +53,7 @@ __all__ = [
     "ping_bodies",
     "pings",
     "projects",
+    "resets",
     "run_metrics",
     "runs",
     "sessions",

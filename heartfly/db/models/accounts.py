@@ -1,4 +1,4 @@
-"""People and their sessions, projects and keys."""
+"""People and their sessions, links that were mailed to them, projects and keys."""
 
 from __future__ import annotations
 
@@ -16,7 +16,44 @@ users = Table(
     Column("password_hash", Text, nullable=False),
     Column("zone", Text, nullable=False),
     Column("created_at", UtcInstant, nullable=False),
+    # The second step at sign-in; all null: there is none. `totp_step`: of the last code that was taken.
+    Column("totp_enc", Bytes),
+    Column("totp_step", BigInteger),
+    Column("totp_since", UtcInstant),
     UniqueConstraint("email_norm"),
+)
+
+backup_codes = Table(
+    "backup_codes",
+    metadata,
+    key("user_id"),
+    Column("hash", Text, primary_key=True),
+)
+
+resets = Table(
+    "resets",
+    metadata,
+    key("user_id"),
+    Column("token_hash", Text, nullable=False),
+    Column("created_at", UtcInstant, nullable=False),
+    Column("expires_at", UtcInstant, nullable=False),
+    UniqueConstraint("token_hash"),
+)
+
+invites = Table(
+    "invites",
+    metadata,
+    pid(),
+    key("id"),
+    Column("email", Text, nullable=False),
+    Column("email_norm", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("token_hash", Text, nullable=False),
+    Column("invited_by", Text, nullable=False),
+    Column("created_at", UtcInstant, nullable=False),
+    Column("expires_at", UtcInstant, nullable=False),
+    UniqueConstraint("pid", "email_norm"),
+    UniqueConstraint("token_hash"),
 )
 
 sessions = Table(

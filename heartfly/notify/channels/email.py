@@ -57,7 +57,7 @@ class _Policy(EmailPolicy):
 
 
 # 7 bit: not every server takes 8BITMIME, and none may rewrite what we sent.
-_POLICY = _Policy(linesep="\r\n", cte_type="7bit")
+POLICY = _Policy(linesep="\r\n", cte_type="7bit")
 
 
 class EmailChannel(Channel):
@@ -91,8 +91,7 @@ class EmailChannel(Channel):
         if context.mail is None or not context.mail.host:
             raise DeliveryError("no mail server is configured (mail.host)", permanent=True)
         content = compose(delivery, config, context.mail)
-        helo = _helo_name(delivery.base_url)
-        return await _submit(content, to=config["to"], settings=context.mail, helo=helo)
+        return await submit(content, to=config["to"], settings=context.mail, helo=helo_name(delivery.base_url))
 
 
 def parse_address(text: str, *, field: str) -> str:
@@ -120,7 +119,7 @@ def compose(delivery: Delivery, config: Mapping[str, Any], settings: MailSetting
 
 
 def _encoded(message: Message, headers: Mapping[str, object], *, share: int) -> bytes:
-    mail = EmailMessage(policy=_POLICY)
+    mail = EmailMessage(policy=POLICY)
     for name, value in headers.items():
         mail[name] = value
     mail.set_content(text_part(message, share=share))
@@ -133,10 +132,10 @@ def _headers(
 ) -> dict[str, object]:
     headers: dict[str, object] = {}
     headers["Subject"] = message.title
-    headers["From"] = Address(display_name=one_line(settings.from_name), addr_spec=_sender(settings))
+    headers["From"] = Address(display_name=one_line(settings.from_name), addr_spec=sender(settings))
     headers["To"] = Address(addr_spec=config["to"])
     headers["Date"] = format_datetime(delivery.created_at)
-    host = _mail_host(delivery.base_url)
+    host = mail_host(delivery.base_url)
     headers["Message-ID"] = f"<{delivery.id}@{host}>"
     if thread := _thread(delivery.alerts[-1], host):
         headers["In-Reply-To"] = headers["References"] = thread
@@ -158,14 +157,15 @@ def _thread(alert: Alert, host: str) -> str | None:
     return f"<down.{alert.check.uuid}.{int(began_at.timestamp())}@{host}>"
 
 
-async def _submit(content: bytes, *, to: str, settings: MailSettings, helo: str) -> Receipt:
+async def submit(content: bytes, *, to: str, settings: MailSettings, helo: str) -> Receipt:
+    """DeliveryError: the server did not take it, or may not have."""
     client = _client(settings, helo)
     under_way = False
     try:
         # One limit over all steps: a tarpit answers each of them just in time.
         async with asyncio.timeout(settings.timeout_s):
             await client.connect()
-            await client.mail(_sender(settings))
+            await client.mail(sender(settings))
             await client.rcpt(to)
             under_way = True
             accepted = await client.data(content)
@@ -194,7 +194,7 @@ def _client(settings: MailSettings, helo: str) -> aiosmtplib.SMTP:
 
 async def reach(settings: MailSettings, *, base_url: str) -> None:
     """Connect, greet, encrypt and log in as for a mail, and leave without one. DeliveryError: a mail would fail so."""
-    client = _client(settings, _helo_name(base_url))
+    client = _client(settings, helo_name(base_url))
     try:
         async with asyncio.timeout(settings.timeout_s):
             await client.connect()
@@ -233,20 +233,21 @@ def _broken(error: Exception, settings: MailSettings, *, under_way: bool) -> Del
     return DeliveryError(f"the mail server {settings.host} cannot be used: {said}", ambiguous=under_way)
 
 
-def _sender(settings: MailSettings) -> str:
+def sender(settings: MailSettings) -> str:
+    """The address that mail comes from. DeliveryError: it is none."""
     try:
         return parse_address(settings.from_address, field="mail.from_address")
     except InvalidValueError as error:
         raise DeliveryError(str(error), permanent=True) from error
 
 
-def _mail_host(base_url: str) -> str:
+def mail_host(base_url: str) -> str:
     """Return the host of the base URL as the right side of a Message-ID."""
     host = _ascii_host(base_url)
     return f"[{host}]" if ":" in host else host
 
 
-def _helo_name(base_url: str) -> str:
+def helo_name(base_url: str) -> str:
     """Return how we introduce ourselves: our name, or our address in brackets (RFC 5321, 4.1.3)."""
     host = _ascii_host(base_url)
     try:

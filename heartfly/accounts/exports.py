@@ -1,0 +1,84 @@
+"""What Heartfly has of a project, or of a person, as a file: a line of JSON for each row. Nothing that is a secret."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator, Iterable
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from heartfly.db import tenant
+from heartfly.db.database import Database
+from heartfly.db.models import audit, incident_notes, members, projects, sessions, users
+
+_PIECE = 500
+
+
+async def project_lines(database: Database, pid: int) -> AsyncIterator[str]:
+    """All of it, piece by piece; what is written meanwhile may be in it or not."""
+    async with database.read() as read:
+        columns = [column for column in projects.c if not tenant.is_secret(column)]
+        row = (await read.execute(sa.select(*columns).where(projects.c.id == pid))).one()
+    yield _line("projects", row._asdict())
+    for table in tenant.tables():
+        n_keys, after = len(table.primary_key.columns), None
+        rest = [column for column in table.c if not column.primary_key and not tenant.is_secret(column)]
+        while True:
+            async with database.read() as read:
+                rows = (await read.execute(tenant.piece(table, pid, columns=rest, after=after, limit=_PIECE))).all()
+            if rows:
+                yield "".join(_line(table.name, row._asdict()) for row in rows)
+            if len(rows) < _PIECE:
+                break
+            after = tuple(rows[-1])[:n_keys]
+
+
+async def user_lines(database: Database, user_id: int) -> AsyncIterator[str]:
+    """Of one person: himself, where he is signed in, which projects he is in, what he said, and what he changed."""
+    async with database.read() as read:
+        shown = [column for column in users.c if not tenant.is_secret(column) and column.name != "totp_step"]
+        me = (await read.execute(sa.select(*shown).where(users.c.id == user_id))).one()
+        yield _line("users", me._asdict())
+        columns = [column for column in sessions.c if not tenant.is_secret(column)]
+        yield _lines("sessions", await read.execute(sa.select(*columns).where(sessions.c.user_id == user_id)))
+        mine = sa.select(projects.c.slug, projects.c.name, members.c.role).join(members, members.c.pid == projects.c.id)
+        yield _lines("members", await read.execute(mine.where(members.c.user_id == user_id)))
+        pids = (await read.execute(sa.select(members.c.pid).where(members.c.user_id == user_id))).scalars().all()
+    for table, column in ((incident_notes, incident_notes.c.actor), (audit, audit.c.actor)):
+        for pid in pids:
+            after, n_keys = None, len(table.primary_key.columns)
+            while True:
+                rest = [one for one in table.c if not one.primary_key]
+                query = tenant.piece(table, pid, columns=rest, after=after, limit=_PIECE)
+                async with database.read() as read:
+                    rows = (await read.execute(query.where(column == f"user:{me.email}"))).all()
+                if rows:
+                    yield _lines(table.name, rows)
+                if len(rows) < _PIECE:
+                    break
+                after = tuple(rows[-1])[:n_keys]
+
+
+def _lines(table: str, rows: Iterable[Any]) -> str:
+    return "".join(_line(table, row._asdict()) for row in rows)
+
+
+def _line(table: str, row: dict[str, Any]) -> str:
+    return (
+        json.dumps({"table": table} | {name: _plain(value) for name, value in row.items()}, ensure_ascii=False) + "\n"
+    )
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            return value.isoformat().replace("+00:00", "Z")
+        case bytes():
+            return {"base64": base64.b64encode(value).decode()}
+        case str() | int() | float() | bool() | None | dict() | list():
+            return value
+        case _:
+            return str(value)

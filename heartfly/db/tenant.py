@@ -1,0 +1,48 @@
+"""All that belongs to one project, whatever room it is of: walked table by table along the primary keys.
+
+A table belongs here by its column `pid`, so none can be forgotten. What the rows mean is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Select, Table
+
+from heartfly.db.changes import Tx
+from heartfly.db.models import metadata
+
+PIECE = 1000
+
+
+def tables() -> list[Table]:
+    return [table for table in metadata.sorted_tables if "pid" in table.c]
+
+
+def is_secret(column: sa.Column[Any]) -> bool:
+    """Sealed, or a secret's hash: by the house's rule the name tells. What nobody can read tells nobody anything."""
+    return column.name.endswith(("_enc", "_hash")) or column.name == "hash"
+
+
+def piece(table: Table, pid: int, *, columns: Sequence[Any], after: Sequence[Any] | None, limit: int) -> Select[Any]:
+    """The next rows in the order of the primary key, whose columns come first."""
+    keys = list(table.primary_key.columns)
+    query = sa.select(*keys, *columns).where(table.c.pid == pid).order_by(*keys).limit(limit)
+    if after is not None:
+        query = query.where(sa.tuple_(*keys) > sa.tuple_(*map(sa.literal, after)))
+    return query
+
+
+def remove_piece(tx: Tx, table: Table, pid: int, *, after: Sequence[Any] | None) -> Sequence[Any] | None:
+    """Remove up to PIECE rows; the key of the last of them, from which to go on. None: that was all."""
+    keys = list(table.primary_key.columns)
+    found = [tuple(row) for row in tx.conn.execute(piece(table, pid, columns=(), after=after, limit=PIECE))]
+    if not found:
+        return None
+    through = [sa.tuple_(*keys) <= sa.tuple_(*map(sa.literal, found[-1]))]
+    if after is not None:
+        through.append(sa.tuple_(*keys) > sa.tuple_(*map(sa.literal, after)))
+    tx.conn.execute(sa.delete(table).where(table.c.pid == pid, *through))
+    return found[-1]

@@ -1,0 +1,171 @@
+"""The second step: asked for at sign-in, set up with a QR code, switched off with the password.
+
+The first step's outcome travels in the form, sealed; nobody is signed in before the code has counted.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import segno
+from litestar import Response, get, post
+from markupsafe import Markup
+
+from heartfly.accounts import second_step, sessions
+from heartfly.accounts.sign_in import TooManyTriesError
+from heartfly.core import totp
+from heartfly.db.changes import Tx
+from heartfly.errors import ConflictError, InvalidValueError, UnauthenticatedError
+from heartfly.web.origin import local_path
+from heartfly.web.request import FOR_ALL, OF_ONESELF, PageRequest
+from heartfly.web.sign_in import begun, one_line, to
+
+HERE = "/account/security/2fa"
+
+
+@get("/sign-in/2fa", opt=FOR_ALL)
+async def begin_anew(request: PageRequest) -> Response[bytes]:
+    """What the first step proved stands in a form, so who comes by an address begins with the first."""
+    return to(request, "/sign-in")
+
+
+@post("/sign-in/2fa", opt=FOR_ALL, status_code=200)
+async def prove(request: PageRequest) -> Response[bytes]:
+    web, api, form, now = request.web, request.api, await request.sent(), request.api.clock.now()
+    wanted, proof = local_path(form["next"]) or "", form["proof"]
+    first = second_step.open_passed(api.sealer, proof, now=now)
+    if first is None:
+        return await _asked(request, proof="", wanted=wanted, wrong="That took too long. Sign in again.", status=403)
+    who, place, had = str(first.user_id), request.place, request.token
+    agent = one_line(request.headers.get("user-agent", ""))
+    try:
+        web.sign_in.codes.begin(who, place, api.clock.monotonic())
+        token = await api.database.write(
+            lambda tx: second_step.begin_by_code(
+                tx, first, form["code"], sealer=api.sealer, ip=place, agent=agent, replaces=had, at=now, ids=api.ids
+            )
+        )
+    except InvalidValueError as error:
+        wrong = f"The code {error.message}."
+        return await _asked(request, proof=proof, wanted=wanted, wrong=wrong, status=422)
+    except TooManyTriesError as error:
+        wrong = f"Too many tries. Wait {error.retry_after} seconds, then try again."
+        answer = await _asked(request, proof=proof, wanted=wanted, wrong=wrong, status=429)
+        answer.headers["Retry-After"] = str(error.retry_after)
+        return answer
+    if token is None:
+        return await _asked(request, proof="", wanted=wanted, wrong="Sign in again.", status=403)
+    web.sign_in.codes.forgive(who, place)
+    return begun(request, token, wanted)
+
+
+@get("/account/security/2fa")
+async def show(request: PageRequest) -> Response[bytes]:
+    api, who = request.api, request.who
+    async with api.database.read() as read:
+        found = await second_step.second_step_of(read, who.user_id)
+    if found.since is not None:
+        return await request.page("two_factor.html", step=found, codes=[], plan="", errors={})
+    plan, secret = second_step.planned(api.sealer, who.user_id, at=api.clock.now())
+    return await _planning(request, plan, secret)
+
+
+@post("/account/security/2fa", opt=OF_ONESELF, status_code=200)
+async def switch_on(request: PageRequest) -> Response[bytes]:
+    """Whoever is signed in elsewhere is out: he may have come with the password alone."""
+    api, who, actor, form = request.api, request.who, request.actor, await request.sent()
+    now = api.clock.now()
+    secret = second_step.open_planned(api.sealer, form["plan"], user_id=who.user_id, now=now)
+    if secret is None:
+        return to(request, HERE)  # too old: another one is shown
+
+    def work(tx: Tx) -> list[str]:
+        codes = second_step.switch_on(
+            tx, who.user_id, secret, form["code"], sealer=api.sealer, actor=actor, at=now, ids=api.ids
+        )
+        sessions.revoke_others(tx, who.user_id, who.id)
+        return codes
+
+    try:
+        codes = await api.database.write(work)
+    except InvalidValueError as error:
+        return await _planning(request, form["plan"], secret, status=422, errors={error.field: error.message})
+    except ConflictError:
+        return to(request, HERE)
+    return await _with_codes(request, codes)
+
+
+@post("/account/security/2fa/codes", opt=OF_ONESELF, status_code=200)
+async def renew_codes(request: PageRequest) -> Response[bytes]:
+    if (refused := await _refused(request)) is not None:
+        return refused
+    api, mine = request.api, request.who.user_id
+    return await _with_codes(request, await api.database.write(lambda tx: second_step.renew_codes(tx, mine)))
+
+
+@post("/account/security/2fa/off", opt=OF_ONESELF, status_code=200)
+async def switch_off(request: PageRequest) -> Response[bytes]:
+    if (refused := await _refused(request)) is not None:
+        return refused
+    api, mine, actor, now = request.api, request.who.user_id, request.actor, request.api.clock.now()
+    await api.database.write(lambda tx: second_step.switch_off(tx, mine, actor=actor, at=now, ids=api.ids))
+    return to(request, "/account/security")
+
+
+async def _refused(request: PageRequest) -> Response[bytes] | None:
+    """Unless his password was sent along: who finds an open browser must not take the second step away."""
+    try:
+        password = (await request.sent())["password"]
+        await request.web.sign_in.known(request.who.email, password, place=request.place)
+    except UnauthenticatedError:
+        return await _page(request, status=422, errors={"password": "is wrong"})
+    except TooManyTriesError as error:
+        wait = f"was wrong too often; wait {error.retry_after} seconds"
+        answer = await _page(request, status=429, errors={"password": wait})
+        answer.headers["Retry-After"] = str(error.retry_after)
+        return answer
+    return None
+
+
+async def _page(request: PageRequest, *, status: int, errors: dict[str, str]) -> Response[bytes]:
+    async with request.api.database.read() as read:
+        found = await second_step.second_step_of(read, request.who.user_id)
+    if found.since is None:
+        return to(request, HERE)
+    return await request.page("two_factor.html", status=status, step=found, codes=[], plan="", errors=errors)
+
+
+async def _with_codes(request: PageRequest, codes: list[str]) -> Response[bytes]:
+    async with request.api.database.read() as read:
+        found = await second_step.second_step_of(read, request.who.user_id)
+    return await request.page("two_factor.html", status=201, step=found, codes=codes, plan="", errors={})
+
+
+async def _planning(
+    request: PageRequest, plan: str, secret: bytes, *, status: int = 200, errors: dict[str, str] | None = None
+) -> Response[bytes]:
+    host = urlsplit(request.api.base_url).hostname or ""
+    address = totp.address(secret, issuer="Heartfly", account=f"{request.who.email}@{host}")
+    return await request.page(
+        "two_factor.html",
+        status=status,
+        step=second_step.SecondStep(None, 0),
+        codes=[],
+        plan=plan,
+        secret=totp.spelled(secret),
+        address=address,
+        qr=_drawn(address),
+        errors=errors or {},
+    )
+
+
+def _drawn(address: str) -> Markup:
+    """As SVG, dark on white whatever the page's colours: cameras read nothing else as surely."""
+    made = segno.make_qr(address, error="m").svg_inline(
+        border=4, dark="#000", light="#fff", omitsize=True, svgclass="qr", lineclass=None
+    )
+    return Markup(made)  # noqa: S704 - drawn by the library: shapes, and nothing of the text
+
+
+async def _asked(request: PageRequest, *, proof: str, wanted: str, wrong: str, status: int) -> Response[bytes]:
+    return await request.page("prove.html", status=status, proof=proof, wanted=wanted, wrong=wrong)

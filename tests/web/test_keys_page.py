@@ -1,0 +1,113 @@
+"""API keys and the ping key on their pages: secrets are seen once, and nobody hands out more than he may."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.api.native import native_api
+from heartfly.db.database import Database
+from heartfly.db.models import api_keys, projects
+from heartfly.sealing import digest
+from heartfly.web.state import WebState
+from tests.api.door import Door
+from tests.sim_clock import SimClock
+from tests.web.conftest import START, Town
+
+pytestmark = pytest.mark.anyio
+
+KEYS, GENERAL = "/p/main/settings/keys", "/p/main/settings/general"
+
+
+def secret_in(page: str) -> str:
+    found = re.search(r"hf_[0-9A-Za-z]{43}", page)
+    assert found is not None, page
+    return found[0]
+
+
+async def test_a_key_is_made_shown_once_and_works(town: Town, web: WebState, clock: SimClock) -> None:
+    owner = await town.owner()
+    made = await owner.post(KEYS, {"name": "deploy", "read": "1", "ends": "30"})
+    secret = secret_in(made.body.decode())
+    listed = (await owner.get(KEYS)).body.decode()
+
+    assert 201 == made.status
+    assert (False, True, True) == (secret in listed, f"{secret[:10]}…" in listed, "deploy" in listed)
+    door = Door(native_api(web.api), secret)
+    assert (200, 403) == ((await door("GET", "/v1/checks")).status, (await door("POST", "/v1/checks", {})).status)
+    clock.move_to(START + timedelta(days=30))
+    assert 401 == (await door("GET", "/v1/checks")).status
+    assert "Has ended" in (await (await town.owner()).get(KEYS)).body.decode()
+
+
+async def test_a_rotated_key_works_with_both_secrets_for_a_while(town: Town, web: WebState, clock: SimClock) -> None:
+    owner = await town.owner()
+    old = secret_in((await owner.post(KEYS, {"name": "deploy", "read": "1"})).body.decode())
+    key = await town.key_id()
+    rotated = await owner.post(f"{KEYS}/{key}/rotate", {"overlap": "3600"})
+    new = secret_in(rotated.body.decode())
+    doors = [Door(native_api(web.api), secret) for secret in (old, new)]
+
+    assert [200, 200] == [(await door("GET", "/v1/checks")).status for door in doors]
+    assert f"{old[:10]}… works until" in rotated.body.decode()
+    clock.move_to(START + timedelta(hours=1))
+    assert [401, 200] == [(await door("GET", "/v1/checks")).status for door in doors]
+    assert 303 == (await owner.post(f"{KEYS}/{key}/revoke")).status
+    assert [401, 401] == [(await door("GET", "/v1/checks")).status for door in doors]
+
+
+@pytest.mark.parametrize(
+    ("sent", "field"),
+    [({"name": "", "read": "1"}, "name"), ({"name": "x"}, "scopes"), ({"name": "x", "read": "1", "ends": "7"}, "ends")],
+)
+async def test_a_key_that_cannot_be_is_refused_beside_its_field(
+    town: Town, db: Database, sent: dict[str, str], field: str
+) -> None:
+    owner = await town.owner()
+    told = await owner.post(KEYS, sent)
+
+    assert (422, True) == (told.status, f'id="{field}-wrong"' in told.body.decode())
+    async with db.read() as read:
+        assert 4 == (await read.execute(sa.select(sa.func.count()).select_from(api_keys))).scalar_one()
+
+
+async def test_an_admin_gets_no_key_that_could_make_him_an_owner(town: Town, db: Database) -> None:
+    admin = await town.admin()
+    async with db.read() as read:
+        query = sa.select(api_keys.c.id).where(api_keys.c.pid == town.world.project.pid).order_by(api_keys.c.id)
+        first = str((await read.execute(query)).scalars().first())
+    made = await admin.post(KEYS, {"name": "mine", "read": "1", "admin": "1"})
+    rotated = await admin.post(f"{KEYS}/{first}/rotate", {"overlap": "0"})
+    fine = await admin.post(KEYS, {"name": "mine", "read": "1", "write": "1"})
+
+    assert (403, 403, 201) == (made.status, rotated.status, fine.status)
+    for reply in (made, rotated):
+        assert "hf_" not in re.sub(r"hf_\w{7}…", "", reply.body.decode())
+
+
+async def test_the_last_key_that_administers_stays(town: Town, db: Database) -> None:
+    owner = await town.owner()
+    async with db.read() as read:
+        query = sa.select(api_keys.c.id).where(api_keys.c.pid == town.world.project.pid).order_by(api_keys.c.id)
+        first = str((await read.execute(query)).scalars().first())
+    told = await owner.post(f"{KEYS}/{first}/revoke")
+
+    assert (409, True) == (told.status, "last key with the scope admin" in told.body.decode())
+
+
+async def test_a_name_and_a_ping_key_are_changed(town: Town, db: Database) -> None:
+    owner, old = await town.owner(), town.world.project.ping_key
+    assert old in (await owner.get(GENERAL)).body.decode()
+    edited = await owner.post(GENERAL, {"name": "Höhle & Söhne", "zone": "Europe/Berlin"})
+    assert 303 == (await owner.post(f"{GENERAL}/rotate-ping-key", {"overlap": "86400"})).status
+    page = (await owner.get(GENERAL)).body.decode()
+    wrong = await owner.post(GENERAL, {"name": "x", "zone": "Middle/Earth"})
+
+    assert (303, 422, True) == (edited.status, wrong.status, 'id="zone-wrong"' in wrong.body.decode())
+    assert (False, True, True) == (old in page, "Höhle &amp; Söhne" in page, "The one before works until" in page)
+    async with db.read() as read:
+        row = (await read.execute(sa.select(projects).where(projects.c.slug == "main"))).one()
+    assert ("Höhle & Söhne", "Europe/Berlin", digest(old)) == (row.name, row.zone, row.old_ping_key_hash)
