@@ -43,7 +43,7 @@ async def acknowledge(request: PageRequest) -> Response[bytes]:
     api, pid, uuid, actor = request.api, request.project.pid, request.path_value("incident"), request.actor
     at = api.clock.now()
     try:
-        await api.database.write(lambda tx: commands.acknowledge(tx, pid, uuid, at=at, actor=actor.name))
+        await api.database.write(lambda tx: commands.acknowledge(tx, pid, uuid, at=at, actor=actor, ids=api.ids))
     except ConflictError:
         return await _told(request, status=409, wrong="It was closed before anybody acknowledged it.")
     return _back(request)
@@ -54,7 +54,7 @@ async def comment(request: PageRequest) -> Response[bytes]:
     api, pid, uuid, actor = request.api, request.project.pid, request.path_value("incident"), request.actor
     at, said = api.clock.now(), (await request.sent())["text"]
     try:
-        await api.database.write(lambda tx: commands.comment(tx, pid, uuid, said, at=at, actor=actor.name, ids=api.ids))
+        await api.database.write(lambda tx: commands.comment(tx, pid, uuid, said, at=at, actor=actor, ids=api.ids))
     except InvalidValueError as error:
         return await _told(request, status=422, wrong=f"The comment {error.message}.", said=said)
     except ConflictError as error:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from heartfly.accounts.commands import create_user
 from heartfly.accounts.first_owner import SetupToken
 from heartfly.accounts.passwords import hashed
+from heartfly.api.state import ApiState
 from heartfly.audit.record import CLI
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
@@ -42,7 +43,12 @@ async def clock() -> SimClock:
 
 @pytest.fixture
 async def web(db: Database, ids: IdSource, clock: SimClock) -> WebState:
-    return web_state(state_of(db, clock, ids), SetupToken(), Feeds(db, clock, stop=asyncio.Event()))
+    return state_with(state_of(db, clock, ids), SetupToken())
+
+
+def state_with(api: ApiState, setup: SetupToken) -> WebState:
+    """The pages' state for an API of a test's own, such as one with a mail server."""
+    return web_state(api, setup, Feeds(api.database, api.clock, stop=asyncio.Event()))
 
 
 @pytest.fixture

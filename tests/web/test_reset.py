@@ -15,12 +15,11 @@ from heartfly.db.ids import IdSource
 from heartfly.db.instance import identify
 from heartfly.db.models import audit, resets
 from heartfly.web.pages import pages
-from heartfly.web.state import web_state
 from tests.api.door import Reply, state_of
 from tests.notify.receivers import SmtpScript
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
-from tests.web.conftest import PASSWORD, START, Town
+from tests.web.conftest import PASSWORD, START, Town, state_with
 from tests.web.test_team import Mailed, mailed, mailing, part_of
 
 pytestmark = pytest.mark.anyio
@@ -90,7 +89,7 @@ async def test_the_answer_waits_for_neither_database_nor_mail(
     """So it takes as long whether there is a mail to send or not: here the mail server never answers."""
     async with SmtpScript(greeting=SmtpScript.WAIT) as silent:
         state = state_of(db, clock, ids, mailing(silent.port))
-        served = pages(web_state(state, town.setup))
+        served = pages(state_with(state, town.setup))
         replies = [
             await Browser(served).post("/sign-in/reset", {"email": email}) for email in (OWNER, "nobody@example.com")
         ]

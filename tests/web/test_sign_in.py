@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from datetime import timedelta
 
@@ -18,13 +17,11 @@ from heartfly.config import Server, Settings
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import sessions, users
-from heartfly.web.feed import Feeds
 from heartfly.web.pages import pages
-from heartfly.web.state import web_state
 from tests.api.door import state_of
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
-from tests.web.conftest import PASSWORD, START, Town, hash_of
+from tests.web.conftest import PASSWORD, START, Town, hash_of, state_with
 
 pytestmark = pytest.mark.anyio
 
@@ -58,7 +55,7 @@ async def test_over_https_the_cookie_is_for_this_host_alone(
 ) -> None:
     api = state_of(db, clock, ids, Settings(server=Server(base_url="https://beat.example.org")))
     object.__setattr__(api, "base_url", "https://beat.example.org")
-    browser = Browser(pages(web_state(api, town.setup, Feeds(api.database, api.clock, stop=asyncio.Event()))))
+    browser = Browser(pages(state_with(api, town.setup)))
     came = await browser.sign_in(OWNER, PASSWORD, origin="https://beat.example.org")
 
     assert came.headers["set-cookie"].startswith("__Host-heartfly=")

@@ -21,12 +21,11 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import audit, invites, members, users
 from heartfly.web.pages import pages
-from heartfly.web.state import web_state
 from tests.api.door import Reply, state_of
 from tests.notify.test_email_delivery import Mailbox, server
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
-from tests.web.conftest import START, Town
+from tests.web.conftest import START, Town, state_with
 
 pytestmark = pytest.mark.anyio
 
@@ -70,7 +69,7 @@ async def mailed(town: Town, db: Database, ids: IdSource, clock: SimClock) -> As
     box = Mailbox()
     async with server(box) as port:
         state = state_of(db, clock, ids, mailing(port))
-        yield Mailed(replace(town, served=pages(web_state(state, town.setup))), box, state)
+        yield Mailed(replace(town, served=pages(state_with(state, town.setup))), box, state)
 
 
 def link_in(reply: Reply) -> str:
@@ -185,7 +184,7 @@ async def test_a_mail_server_that_refuses_is_told_with_the_link(
     town: Town, db: Database, ids: IdSource, clock: SimClock
 ) -> None:
     async with server(Mailbox(), data_size_limit=10) as port:
-        served = pages(web_state(state_of(db, clock, ids, mailing(port)), town.setup))
+        served = pages(state_with(state_of(db, clock, ids, mailing(port)), town.setup))
         owner = await replace(town, served=served).owner()
         asked = await owner.post(TEAM + "/invites", JOAN)
 

@@ -35,8 +35,8 @@ class EntryOut(msgspec.Struct, kw_only=True):
     """`user:` and an address, `key:` and the first letters of an API key, `cli`, `ping`, or `heartfly` itself."""
     action: Action
     object: str
-    """What was changed: `check:`, `channel:`, `delivery:`, `incident:`, `key:`, `project:`, `job:`, `invite:` or `user:`,
-    and its id.
+    """What was changed: `check:`, `channel:`, `delivery:`, `incident:`, `key:`, `project:`, `job:`, `invite:` or
+    `user:`, and its id.
     """
     before: dict[str, Any] | None
     after: dict[str, Any] | None
