@@ -372,3 +372,18 @@ async def test_a_new_check_waits_for_its_first_ping_with_what_helps_and_says_tha
     assert ("Waiting" in came, "The first ping came" in came, "203.0.113.7" in came) == (False, True, True)
     clock.move_to(START + 12 * MINUTE)
     assert "The first ping came" not in await page_of(owner, path)
+
+
+async def test_the_script_is_small_and_of_the_page_that_needs_it(town: Town) -> None:
+    owner, page = await town.owner(), await page_of(await town.owner())
+    found = re.search(r'<script type="module" src="([^"]+)"></script>', page)
+    assert found is not None
+    packed = await owner.get(found[1], headers=[("Accept-Encoding", "gzip")])
+
+    assert ("text/javascript", "gzip") == (
+        packed.headers["content-type"].partition(";")[0],
+        packed.headers["content-encoding"],
+    )
+    assert len(packed.body) <= 7_000
+    for path in ("/account/security", "/p/main/channels"):
+        assert "<script" not in await page_of(owner, path)
