@@ -8,6 +8,9 @@ const $ = (id) => document.getElementById(id);
 const now = () => Date.now();
 const self = Math.random().toString(36).slice(2);
 
+// By how much this machine's clock is before the server's.
+const skew = now() - Date.parse($("as-of")?.querySelector("time").dateTime);
+
 let mark = after;         // what this page knows
 let heardAt = now();      // of the server, by whichever tab
 let lostAt = 0;           // since when there is no stream
@@ -51,14 +54,10 @@ function row(html) {
   if (check) { if (check.dataset.check === fresh.id) fetchAnew(); return; }
   if (!old) { added(fresh); return; }
   if (+fresh.dataset.v < +old.dataset.v) return;
-  const focused = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") || document.activeElement.name : null;
-  const ticked = old.querySelector("input[type=checkbox]");
-  if (ticked?.checked) fresh.querySelector("input[type=checkbox]").checked = true;
   const word = (of) => [...of.classList].find((name) => name.startsWith("s-")).slice(2);
   if (word(fresh) !== word(old)) { announce(fresh.querySelector("bdi").textContent + " is " + word(fresh)); moved.add(fresh.id); showMoved(); }
   fresh.classList.add("changed");
-  old.replaceWith(fresh);
-  if (focused) [...fresh.querySelectorAll("a, input, button")].find((one) => (one.getAttribute("href") || one.name) === focused)?.focus();
+  replace(old, fresh);
 }
 
 const moved = new Set();
@@ -113,15 +112,10 @@ async function fetchAnew() {
 }
 
 function put(page) {
-  const at = document.activeElement, key = at && (at.id || at.getAttribute("href"));
   for (const fresh of page.querySelectorAll("[data-part]")) {
     const old = $(fresh.id);
     if (!old || plain(old) === plain(fresh)) continue;
-    // Who types is not disturbed.
-    if (old.contains(at) && at.matches("input, select, textarea")) { isWanted = true; continue; }
-    const had = old.contains(at);
-    old.replaceWith(fresh);
-    if (had) (document.getElementById(key) || [...fresh.querySelectorAll("a")].find((one) => one.getAttribute("href") === key))?.focus();
+    replace(old, fresh);
   }
   document.title = page.title;
   asOf = page.getElementById("as-of")?.dataset.at || asOf;
@@ -133,6 +127,24 @@ function put(page) {
   put.said = said;
   relative();
   later();
+}
+
+// Who is at a link, types, or has chosen some, goes on with that.
+function replace(old, fresh) {
+  const at = old.contains(document.activeElement) ? document.activeElement : null, all = [...fresh.querySelectorAll("a, button, input, select, textarea")];
+  const name = (one) => [one.tagName, one.id, one.getAttribute("href"), one.name, one.type === "checkbox" ? one.value : ""].join(" ");
+  const chosen = new Set([...old.querySelectorAll("input[type=checkbox]:checked")].map(name));
+  const typed = new Map([...old.querySelectorAll("textarea, input:not([type=hidden])")].filter((one) => one.value !== one.defaultValue).map((one) => [name(one), one.value]));
+  for (const one of all) {
+    if (one.type === "checkbox") one.checked ||= chosen.has(name(one));
+    else if (typed.has(name(one))) one.value = typed.get(name(one));
+  }
+  old.replaceWith(fresh);
+  const to = at && all.find((one) => name(one) === name(at));
+  if (!to) return;
+  to.focus({ preventScroll: true });
+  if (!at.matches("textarea, input[type=text], input[type=search]")) return;
+  to.setSelectionRange(at.selectionStart, at.selectionEnd);
 }
 
 function plain(element) {
@@ -154,7 +166,7 @@ function say(id, text, doing, does) {
   if (doing) {
     const button = document.createElement("button");
     button.textContent = doing;
-    button.addEventListener("click", does);
+    button.addEventListener("click", () => { $("main").focus({ preventScroll: true }); does(); });
     box.append(button);
   }
   box.hidden = false;
@@ -185,7 +197,7 @@ function over() {
 
 function relative() {
   for (const one of document.querySelectorAll("time[data-rel]")) {
-    const seconds = (Date.parse(one.dateTime) - now()) / 1_000, said = rough(Math.abs(seconds));
+    const seconds = (Date.parse(one.dateTime) - now() + skew) / 1_000, said = rough(Math.abs(seconds));
     const text = said === "0 s" ? "now" : seconds > 0 ? "in " + said : said + " ago";
     if (one.textContent !== text) one.textContent = text;
   }

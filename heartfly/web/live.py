@@ -7,6 +7,7 @@ so that a forgotten tab does not keep one alive. What changed is feed.py's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -31,6 +32,8 @@ TRUST_S = 5.0
 """So long we believe, while much happens, that it may."""
 AGAIN_MS = 2_000
 """After how long a browser whose stream broke off comes again."""
+
+_BREAK = re.compile(r"\r\n|\r|\n")
 
 
 @get("/p/{project:str}/live", media_type="text/event-stream")
@@ -114,8 +117,8 @@ async def _told(request: PageRequest, feed: Feed, events: Sequence[Event], proje
         newest.pop(event.uuid or event.kind, None)
         newest[event.uuid or event.kind] = event
     lines = [line_of(event.row, now) for event in newest.values() if event.kind == "row"]
-    context = {"project": project, "lines": lines, "t": Times(now, request.who.zone)}
-    rows = iter(await request.web.renderer.pieces("live_rows.html", context) if lines else ())
+    context = {"project": project, "t": Times(now, request.who.zone)}
+    rows = iter(await request.web.renderer.rows(lines, context) if lines else ())
     return b"".join(
         _event(event.kind, next(rows) if event.kind == "row" else _data(event), mark=feed.mark_at(event.n))
         for event in newest.values()
@@ -139,5 +142,5 @@ def _tick(request: PageRequest, feed: Feed, place: int) -> bytes:
 
 def _event(kind: str, data: str = "", *, mark: str = "") -> bytes:
     """One event. A line break in `data` begins another line of it, as the format wants."""
-    lines = [f"data: {piece}" for piece in data.splitlines() or [""]]
+    lines = [f"data: {piece}" for piece in _BREAK.split(data)]
     return "\n".join([*([f"id: {mark}"] if mark else []), f"event: {kind}", *lines, "", ""]).encode(errors="replace")

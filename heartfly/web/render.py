@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -18,8 +18,6 @@ from heartfly import __version__
 from heartfly.web.files import Files
 
 WORTH_PACKING = 1_000
-BETWEEN = "\x1e"
-"""After each piece; never in what is shown."""
 
 # What HTML cannot hold at all, or shows as nothing.
 _UNSHOWN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
@@ -35,7 +33,7 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._environment.globals |= {"file": files.url, "root": root, "version": __version__, "between": BETWEEN}
+        self._environment.globals |= {"file": files.url, "root": root, "version": __version__}
         self._environment.filters |= {"segment": segment, "shown": shown}
 
     async def page(self, template: str, context: Mapping[str, Any], *, pack: bool) -> tuple[bytes, bool]:
@@ -48,10 +46,13 @@ class Renderer:
             return gzip.compress(made, 5), True
         return made, False
 
-    async def pieces(self, template: str, context: Mapping[str, Any]) -> list[str]:
-        """What a template of `lines` makes of each, in order."""
-        made = await asyncio.to_thread(self._environment.get_template(template).render, context)
-        return [piece.strip() for piece in made.split(BETWEEN)[:-1]]
+    async def rows(self, lines: Sequence[Any], context: Mapping[str, Any]) -> list[str]:
+        """Each as the list of checks shows it."""
+        return await asyncio.to_thread(self._rows, lines, context)
+
+    def _rows(self, lines: Sequence[Any], context: Mapping[str, Any]) -> list[str]:
+        template = self._environment.get_template("live_row.html")
+        return [template.render(context, line=line).strip() for line in lines]
 
     def now(self, template: str, context: Mapping[str, Any]) -> bytes:
         return self._environment.get_template(template).render(context).encode(errors="replace")

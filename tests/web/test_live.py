@@ -268,16 +268,19 @@ async def test_a_stream_is_no_use_of_the_session_nor_is_what_a_page_fetches_by_i
     town: Town, clock: SimClock, db: Database
 ) -> None:
     browser = await town.owner()
-    async with db.read() as read:
-        before = (await read.execute(sa.select(sessions.c.seen_at))).scalars().all()
+
+    async def seen_at() -> list[Any]:
+        async with db.read() as read:
+            return list((await read.execute(sa.select(sessions.c.seen_at))).scalars())
+
+    before = await seen_at()
     clock.move_to(START + 30 * MINUTE)
     async with Listener(browser) as tab:
         await tab.until("tick")
     assert 200 == (await browser.get("/p/main/checks", headers=[("X-Heartfly-Live", "1")])).status
-    async with db.read() as read:
-        assert before == (await read.execute(sa.select(sessions.c.seen_at))).scalars().all()
-        await browser.get("/p/main/checks")
-        assert before != (await read.execute(sa.select(sessions.c.seen_at))).scalars().all()
+    assert before == await seen_at()
+    await browser.get("/p/main/checks")
+    assert before != await seen_at()
 
 
 async def test_a_head_of_a_stream_is_answered_and_ends(town: Town) -> None:
@@ -324,9 +327,8 @@ async def test_the_service_looks_by_itself_and_ends_when_told(town: Town, web: W
 
 
 @pytest.mark.postgres
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 async def test_what_another_node_commits_is_told(town: Town, web: WebState, database_url: str, tmp_path: Path) -> None:
-    if not database_url:
-        pytest.skip("one file, one process")
     check = await town.world.check(START, name="Backup")
     other = Database(url=database_url, data_dir=tmp_path / "other", clock=SystemClock(), node_id=2)
     other.start()
@@ -370,3 +372,18 @@ async def test_a_new_check_waits_for_its_first_ping_with_what_helps_and_says_tha
     assert ("Waiting" in came, "The first ping came" in came, "203.0.113.7" in came) == (False, True, True)
     clock.move_to(START + 12 * MINUTE)
     assert "The first ping came" not in await page_of(owner, path)
+
+
+async def test_the_script_is_small_and_of_the_page_that_needs_it(town: Town) -> None:
+    owner, page = await town.owner(), await page_of(await town.owner())
+    found = re.search(r'<script type="module" src="([^"]+)"></script>', page)
+    assert found is not None
+    packed = await owner.get(found[1], headers=[("Accept-Encoding", "gzip")])
+
+    assert ("text/javascript", "gzip") == (
+        packed.headers["content-type"].partition(";")[0],
+        packed.headers["content-encoding"],
+    )
+    assert len(packed.body) <= 7_000
+    for path in ("/account/security", "/p/main/channels"):
+        assert "<script" not in await page_of(owner, path)

@@ -58,9 +58,11 @@ def test_rows_follow_without_a_reload_and_a_server_that_is_gone_is_said_to_be(se
     page.locator(".row.s-up", has_text="Backup").wait_for(timeout=LIMIT_MS)
     assert not page.title().startswith("(")
 
+    page.fill("#q", "half typed")
     third = server.api("POST", "/v1/checks", key, {"name": "Third"})
     page.locator("#live-note button").click(timeout=LIMIT_MS)
     page.locator(".row", has_text="Third").wait_for(timeout=LIMIT_MS)
+    assert "half typed" == page.input_value("#q")
     server.api("DELETE", f"/v1/checks/{third['id']}", key)
     page.locator(".row", has_text="Third").wait_for(state="detached", timeout=LIMIT_MS)
     assert page.evaluate("window.stays")
