@@ -21,6 +21,7 @@ from heartfly.instruments import Instruments
 from heartfly.logs import line
 from heartfly.web import (
     account,
+    bulk,
     channels,
     check,
     checks,
@@ -72,6 +73,7 @@ HANDLERS = (
     account.revoke_others,
     checks.of_project,
     checks.list_checks,
+    bulk.change_many,
     new_check.show,
     new_check.create,
     check.show,

@@ -105,7 +105,8 @@ async def test_older_ones_are_loaded_without_a_gap_or_a_repeat(
     path = await lived(town, clock, browser)
     whole = await kinds(browser, f"{path}/events")
     monkeypatch.setattr("heartfly.web.events.PAGE", 2)
-    query, seen, pages = "", list[str](), 0
+    query: str | None = ""
+    seen, pages = list[str](), 0
     while query is not None and pages < 20:
         page = (await browser.get(f"{path}/events{query}")).body.decode()
         seen += re.findall(r'<tr class="e-(\w+)"', page)

@@ -53,6 +53,7 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/account/security/sessions/revoke-others"): Row(303, 303, 303),
     ("GET", "/p/{project}"): Row(303, 303, 404),
     ("GET", "/p/{project}/checks"): read(),
+    ("POST", "/p/{project}/checks"): only_writers(422, do="pause"),  # none is ticked
     ("GET", "/p/{project}/checks/new"): only_writers(),
     ("POST", "/p/{project}/checks/new"): only_writers(303, name="x", every="1", every_unit="hours", grace="1"),
     ("GET", "/p/{project}/checks/{check}"): read(),
