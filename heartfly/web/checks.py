@@ -106,10 +106,12 @@ async def listed(
     pid, now = request.project.pid, request.api.clock.now()
     q, tag, word, after_text = (asked.get(name, "") for name in ("q", "tag", "status", "after"))
     q, tag = q.strip(), tag.strip()
+    sent = asked if isinstance(asked, Form) else Form()
+    bar = {"ticked": frozenset(sent.many("check")), "sent": sent}
     try:
         wanted, after = wanted_of(q, tag, word, now), place(after_text or None, "page", 1)
     except InvalidValueError as error:
-        blank = _NOTHING | {"wrong": error.message, "q": q[:200], "tag": tag[:50]}
+        blank = _NOTHING | bar | {"wrong": error.message, "q": q[:200], "tag": tag[:50]}
         return await request.page("checks.html", status=422, **blank)
     async with request.api.database.read() as read:
         counts = await queries.count_shown(read, pid, now=now)
@@ -125,6 +127,7 @@ async def listed(
         refused=refused,
         done=done or said(request.query_params.get("done", "")),
         units=UNITS,
+        **bar,
         wrong="",
         lines=lines,
         n_all=sum(counts.values()),

@@ -166,6 +166,15 @@ async def test_what_cannot_be_done_is_said_and_changes_nothing(
     assert [] == await rows(db, sa.select(audit).where(audit.c.action.startswith("check")))
 
 
+async def test_what_was_ticked_and_typed_stays_when_it_was_wrong(town: Town) -> None:
+    made = [await town.world.check(START, name=name) for name in ("a", "b")]
+    fields = {"do": "grace", "check": made[1].uuid, "grace": "soon", "grace_unit": "days"}
+    page = (await (await town.owner()).post("/p/main/checks", fields)).body.decode()
+    assert [made[1].uuid] == re.findall(r'name="check" value="([^"]+)" checked', page)
+    assert 'placeholder="grace" value="soon"' in page
+    assert "<option selected>days</option>" in page
+
+
 async def test_what_one_check_refuses_is_named_and_done_to_the_others(town: Town, db: Database) -> None:
     made = [await town.world.check(START, name=name) for name in ("a", "jobs-own")]
     await db.write(

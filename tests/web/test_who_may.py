@@ -148,13 +148,17 @@ async def test_another_projects_things_read_as_none(town: Town) -> None:
     for path in (
         f"/checks/{check.uuid}", "/checks/backup", f"/checks/{check.uuid}/events/1",
         f"/checks/{check.uuid}/events/1/body", f"/checks/{check.uuid}/delete",
+        f"/checks/{check.uuid}/edit", f"/checks/{check.uuid}/schedule", f"/checks/{check.uuid}/events",
+        f"/checks/{check.uuid}/events.csv", f"/checks/{check.uuid}/events.ndjson", f"/checks/{check.uuid}/runs",
+        f"/checks/{check.uuid}/snippets", f"/channels/{channel}/edit",
         f"/incidents/{incident}", f"/channels/{channel}", f"/channels/{channel}/delete",
     ):  # fmt: skip
         assert 404 == (await other.get(there + path)).status, path
     for path in (
         f"/checks/{check.uuid}/pause", f"/checks/{check.uuid}/resume", f"/checks/{check.uuid}/delete",
         f"/incidents/{incident}/acknowledge", f"/incidents/{incident}/comments",
-        f"/channels/{channel}/test", f"/channels/{channel}/delete",
+        f"/channels/{channel}/test", f"/channels/{channel}/delete", f"/channels/{channel}/edit",
+        f"/channels/{channel}/rotate-secret", f"/checks/{check.uuid}/edit", f"/checks/{check.uuid}/schedule",
     ):  # fmt: skip
         assert 404 == (await other.post(there + path, {"text": "x", "name": "Backup"})).status, path
     assert "Backup" not in (await other.get(f"{there}/checks")).body.decode()
