@@ -39,15 +39,19 @@ UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 class Wanted:
     """Which checks are listed: of any of the statuses, with all of the tags, with `text` in name, slug or tags.
 
-    `late_at`: only those that are late then; `on_time_at`: only those that are not.
+    Each of `words` stands in name, slug, tags or description, each of `channels` in the name of a channel of theirs, or
+    is its kind. `shown`: of each set, the status as it is shown at `at` (one that is late is `late`) is one.
     """
 
     statuses: Collection[Status] = ()
     tags: Sequence[str] = ()
     text: str = ""
     slug: str = ""
-    late_at: datetime | None = None
-    on_time_at: datetime | None = None
+    words: Sequence[str] = ()
+    channels: Sequence[str] = ()
+    shown: Sequence[Collection[str]] = ()
+    is_running: bool = False
+    at: datetime | None = None
 
 
 def uuid_of(text: str) -> str:
@@ -84,16 +88,31 @@ async def find_many(read: AsyncConnection, pid: int, wanted: Wanted, *, after: i
         query = query.where(_has_tag(read, tag))
     if wanted.text:
         query = query.where(_holds(wanted.text))
-    if wanted.late_at is not None:
-        query = query.where(_is_late(wanted.late_at))
-    if wanted.on_time_at is not None:
-        query = query.where(sa.func.coalesce(_is_late(wanted.on_time_at), sa.false()).is_(sa.false()))
+    for word in wanted.words:
+        query = query.where(sa.or_(_holds(word), checks.c.description.icontains(word, autoescape=True)))
+    for name in wanted.channels:
+        query = query.where(_heard_on(name))
+    if wanted.is_running:
+        query = query.where(checks.c.n_open_runs > 0)
+    if wanted.at is not None:
+        for words in wanted.shown:
+            query = query.where(_shown(wanted.at).in_(words))
     return [_Found._make(row) for row in await read.execute(query)]
+
+
+async def find_these(read: AsyncConnection, pid: int, uuids: Collection[str]) -> Sequence[Any]:
+    """Of these public ids the checks that there are, in the order in which they were made."""
+    some = sorted(uuid for uuid in uuids if UUID.fullmatch(uuid))
+    found: list[Any] = []
+    for start in range(0, len(some), 500):
+        query = sa.select(checks).where(checks.c.pid == pid, checks.c.uuid.in_(some[start : start + 500]))
+        found += [_Found._make(row) for row in await read.execute(query)]
+    return sorted(found, key=lambda row: row.id)
 
 
 async def count_shown(read: AsyncConnection, pid: int, *, now: datetime) -> dict[str, int]:
     """How many checks have each status as it is shown: one that is late counts as `late`."""
-    shown = sa.case((_is_late(now), "late"), else_=checks.c.status).label("shown")
+    shown = _shown(now).label("shown")
     query = sa.select(shown, sa.func.count().label("n")).where(checks.c.pid == pid).group_by(shown)
     return {row.shown: row.n for row in await read.execute(query)}
 
@@ -125,6 +144,19 @@ def _is_late(now: datetime) -> sa.ColumnElement[bool]:
         checks.c.status.in_([Status.UP.value, Status.DEGRADED.value]),
         checks.c.n_open_runs == 0,
         checks.c.expected_at <= now,
+    )
+
+
+def _shown(now: datetime) -> sa.ColumnElement[str]:
+    return sa.case((_is_late(now), "late"), else_=checks.c.status)
+
+
+def _heard_on(name: str) -> sa.ColumnElement[bool]:
+    its = (check_channels.c.pid == checks.c.pid, check_channels.c.check_id == checks.c.id)
+    joined = sa.and_(channels.c.pid == check_channels.c.pid, channels.c.id == check_channels.c.channel_id)
+    is_it = sa.or_(channels.c.kind == name.lower(), channels.c.name.icontains(name, autoescape=True))
+    return sa.exists(
+        sa.select(sa.literal(1)).select_from(check_channels).join(channels, joined).where(*its, is_it).correlate(checks)
     )
 
 

@@ -22,8 +22,10 @@ from heartfly.checks.queries import Wanted
 from heartfly.core import text
 from heartfly.core.words import Status
 from heartfly.errors import InvalidValueError
-from heartfly.web.request import PageRequest
-from heartfly.web.shown import WATCHED, shown_status
+from heartfly.web.check_form import UNITS
+from heartfly.web.filter_words import terms
+from heartfly.web.request import Form, PageRequest
+from heartfly.web.shown import shown_status
 from heartfly.web.sign_in import to
 from heartfly.web.snippets import first_ping
 
@@ -33,6 +35,7 @@ SHOWN = ("down", "late", "degraded", "new", "up", "paused")
 """The worst first. `late` is shown, never stored."""
 
 _ORDER = {word: i for i, word in enumerate(SHOWN)}
+RUNNING = "running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,23 @@ class Chip:
     """What the address becomes by choosing it, or by letting it go."""
 
 
+DONE = {
+    "pause": "paused", "resume": "resumed", "tag": "tagged", "untag": "untagged", "grace": "given the grace",
+    "delete": "deleted",
+}  # fmt: skip
+"""What can be done to many checks at once, and how it is told."""
+
+
+def said(text: str) -> str:
+    """What the address says was done, such as `pause-3`; empty for what it cannot have been."""
+    do, _, n = text.partition("-")
+    return said_of(do, int(n)) if do in DONE and n.isascii() and n.isdigit() and len(n) < 6 else ""
+
+
+def said_of(do: str, n: int) -> str:
+    return f"{n} {'check' if n == 1 else 'checks'} {DONE[do]}"
+
+
 @get("/p/{project:str}")
 async def of_project(request: PageRequest) -> Response[bytes]:
     return to(request, f"/p/{request.project.slug}/checks")
@@ -66,13 +86,28 @@ async def of_project(request: PageRequest) -> Response[bytes]:
 
 @get("/p/{project:str}/checks")
 async def list_checks(request: PageRequest) -> Response[bytes]:
-    asked, pid, now = request.query_params, request.project.pid, request.api.clock.now()
-    q, tag, status = asked.get("q", "").strip(), asked.get("tag", "").strip(), asked.get("status", "")
+    return await listed(request, request.query_params)
+
+
+async def listed(
+    request: PageRequest,
+    asked: Mapping[str, str] | Form,
+    *,
+    status: int = 200,
+    refused: Sequence[tuple[str, str]] = (),
+    done: str = "",
+) -> Response[bytes]:
+    """`refused`: of what was to be done to many, the name of each check and why not; `done`: what was done."""
+    pid, now = request.project.pid, request.api.clock.now()
+    q, tag, word, after_text = (asked.get(name, "") for name in ("q", "tag", "status", "after"))
+    q, tag = q.strip(), tag.strip()
+    sent = asked if isinstance(asked, Form) else Form()
     live = await request.live_mark()
+    bar = {"ticked": frozenset(sent.many("check")), "sent": sent}
     try:
-        wanted, after = _wanted(q, tag, status, now), place(asked.get("after"), "page", 1)
+        wanted, after = wanted_of(q, tag, word, now), place(after_text or None, "page", 1)
     except InvalidValueError as error:
-        blank = _NOTHING | {"wrong": error.message, "q": q[:200], "tag": tag[:50]}
+        blank = _NOTHING | bar | {"wrong": error.message, "q": q[:200], "tag": tag[:50]}
         return await request.page("checks.html", status=422, **blank)
     async with request.api.database.read() as read:
         counts = await queries.count_shown(read, pid, now=now)
@@ -81,10 +116,15 @@ async def list_checks(request: PageRequest) -> Response[bytes]:
     lines = [line_of(row, now) for row in rows]
     if following is None and after is None:
         lines.sort(key=lambda line: (_ORDER[line.shown], line.name.casefold(), line.uuid))
-    kept = {name: value for name, value in (("q", q), ("tag", tag), ("status", status)) if value}
+    kept = {name: value for name, value in (("q", q), ("tag", tag), ("status", word)) if value}
     return await request.page(
         "checks.html",
         live=live,
+        status=status,
+        refused=refused,
+        done=done or said(request.query_params.get("done", "")),
+        units=UNITS,
+        **bar,
         wrong="",
         lines=lines,
         n_all=sum(counts.values()),
@@ -96,27 +136,29 @@ async def list_checks(request: PageRequest) -> Response[bytes]:
         first_ping=first_ping(request.api.base_url, ping_key),
         q=q,
         tag=tag,
-        status_word=status,
+        status_word=word,
         first_query=urlencode(kept),
     )
 
 
 _NOTHING: dict[str, Any] = {
     "lines": [], "n_all": 0, "n_down": 0, "following": "", "is_later": False, "ping_key": "", "first_ping": "",
-    "first_query": "", "chips": [], "status_word": "",
+    "first_query": "", "chips": [], "status_word": "", "refused": (), "done": "", "units": UNITS,
 }  # fmt: skip
 
 
-def _wanted(q: str, tag: str, status: str, now: datetime) -> Wanted:
+def wanted_of(q: str, tag: str, status: str, now: datetime) -> Wanted:
     if status and status not in _ORDER:
         raise InvalidValueError("status", f"must be one of {', '.join(SHOWN)}")
-    late = status == "late"
+    found = terms(q, known=(*SHOWN, RUNNING))
+    states = [frozenset(word for word in found.states if word != RUNNING), frozenset({status} if status else ())]
     return Wanted(
-        statuses=[Status(status)] if status and not late else (),
-        tags=[text.one_line(tag, field="tag", most=50)] if tag else (),
-        text=text.one_line(q, field="q", most=200),
-        late_at=now if late else None,
-        on_time_at=now if status in WATCHED else None,
+        tags=[*found.tags, *([text.one_line(tag, field="tag", most=50)] if tag else [])],
+        words=found.words,
+        channels=found.channels,
+        shown=[words for words in states if words],
+        is_running=RUNNING in found.states,
+        at=now,
     )
 
 

@@ -22,6 +22,7 @@ from heartfly.logs import line
 from heartfly.web import (
     account,
     audit,
+    bulk,
     channels,
     check,
     checks,
@@ -93,6 +94,7 @@ HANDLERS = (
     live.stream,
     checks.of_project,
     checks.list_checks,
+    bulk.change_many,
     new_check.show,
     new_check.create,
     check.show,

@@ -37,7 +37,8 @@ OF_ONESELF = {"of_oneself": True}
 """What is sent changes nothing of a project's."""
 
 HTML = "text/html"
-_MOST_FIELDS = 200
+_MOST_FIELDS = 1_100
+"""A list shows up to 1,000 checks, each with a box to tick."""
 _FORM = "application/x-www-form-urlencoded"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -68,6 +69,9 @@ class Form:
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
+
+    def get(self, name: str, default: str = "") -> str:
+        return self._values.get(name, default)
 
     def many(self, name: str) -> list[str]:
         """Every value that was sent under this name, such as the boxes that are ticked."""

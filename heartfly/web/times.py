@@ -37,8 +37,9 @@ class Times:
     def day(self, at: datetime) -> Markup:
         """With weekday and date, to the minute unless it has seconds."""
         local = at.astimezone(self._zone)
-        text = f"{local:%a %Y-%m-%d %H:%M:%S}" if local.second else f"{local:%a %Y-%m-%d %H:%M}"
-        return Markup('<time datetime="{}" title="{}">{}</time>').format(_iso(at), _utc(at), text)
+        clock = f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
+        parts = '<time datetime="{}" title="{}"><span>{:%a %Y-%m-%d}</span> <span>{}</span></time>'
+        return Markup(parts).format(_iso(at), _utc(at), local, clock)  # noqa: S704 - a constant, filled in escaped
 
     def ago(self, at: datetime) -> Markup:
         """How far from now it is, such as `41 min ago` or `in 2 h`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
 from typing import Any
@@ -11,9 +12,14 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from heartfly.audit.record import CLI
+from heartfly.checks import commands
+from heartfly.checks.config import CheckIn, as_asked, mark_of, of_row
+from heartfly.db.changes import Tx
 from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
 from heartfly.db.models import audit, channels, check_channels, checks
-from heartfly.errors import StoreError
+from heartfly.errors import ChangedMeanwhileError, StoreError
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
@@ -216,6 +222,25 @@ async def test_the_check_of_a_job_of_ours_keeps_its_schedule(town: Town, db: Dat
     assert 303 == (await owner.post(path, fields | {"every": "9", "grace": "30"})).status
     row = await town.world.row(check)
     assert (3600, 1800) == (row.period_s, row.grace_s)
+
+
+async def test_who_edits_at_the_same_moment_is_refused_by_the_command_itself(
+    town: Town, db: Database, ids: IdSource
+) -> None:
+    """Between the page's own look and its command somebody else may have been quicker."""
+    check = await town.world.check(START, name="one")
+    seen = mark_of(as_asked(of_row((await town.world.row(check))._asdict())) | {"channels": []})
+
+    def edited(name: str) -> Callable[[Tx], None]:
+        return lambda tx: commands.edit(
+            tx, check.pid, check.uuid, CheckIn(name=name), at=START, ids=ids, actor=CLI, mark=seen
+        )
+
+    await town.world.ping(check, START)
+    await db.write(edited("quick"))
+    with pytest.raises(ChangedMeanwhileError):
+        await db.write(edited("slow"))
+    assert "quick" == (await town.world.row(check)).name
 
 
 # --- channels ------------------------------------------------------------------------------------

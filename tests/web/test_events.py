@@ -11,14 +11,17 @@ from html import unescape
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from heartfly.core.words import PingKind
+from heartfly.db.database import Database
+from heartfly.db.models import checks
 from heartfly.web.json_text import is_json, laid_out
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
 from tests.web.test_editing import fields_of
-from tests.web.test_pages import text_of
+from tests.web.test_pages import rows, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -99,10 +102,11 @@ async def test_a_filter_that_cannot_be_is_told(town: Town, query: str) -> None:
 
 
 async def test_older_ones_are_loaded_without_a_gap_or_a_repeat(
-    town: Town, clock: SimClock, monkeypatch: pytest.MonkeyPatch
+    town: Town, clock: SimClock, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = await town.owner()
     path = await lived(town, clock, browser)
+    (check,) = await rows(db, sa.select(checks))
     whole = await kinds(browser, f"{path}/events")
     monkeypatch.setattr("heartfly.web.events.PAGE", 2)
     query: str | None = ""
@@ -114,7 +118,7 @@ async def test_older_ones_are_loaded_without_a_gap_or_a_repeat(
         query, pages = (unescape(older[1]) if older else None), pages + 1
         if pages == 1:
             # What comes meanwhile shifts nothing.
-            await town.world.ping(await town.world.check(START, name="other"), START + 7 * MINUTE)
+            await town.world.ping(check, START + 7 * MINUTE)
     assert whole == seen
     assert 4 == pages
 
@@ -185,7 +189,7 @@ async def test_what_a_ping_said_can_be_linked_laid_out_and_taken_along(town: Tow
     assert (body, 'attachment; filename="one-1.txt"') == (taken.body, taken.headers["content-disposition"])
 
 
-async def test_earlier_and_later_are_pings_that_are_kept(town: Town, db: Any) -> None:
+async def test_earlier_and_later_are_pings_that_are_kept(town: Town, db: Database) -> None:
     w, browser = town.world, await town.owner()
     check = await w.check(START, name="one", slug="one")
     for i in range(4):

@@ -114,6 +114,8 @@ def test_hostile_texts_do_nothing_and_no_page_is_wider_than_its_window(server: S
         told = ["curl", "-fsS", "-A", text, "--data-binary", text, made["ping_url"] + "/fail"]
         subprocess.run(told, check=True, capture_output=True, timeout=30)
         paths += [f"/p/main/checks/c{i}", f"/p/main/checks/c{i}/events/1"]
+        if i % 7 == 0:
+            paths += [f"/p/main/checks/c{i}/{one}" for one in ("edit", "schedule", "events", "runs", "snippets")]
     for i, incident in enumerate(server.api("GET", "/v1/incidents", key)["items"]):
         server.api("POST", f"/v1/incidents/{incident['id']}/comments", key, {"text": texts[i]})
         paths.append(f"/p/main/incidents/{incident['id']}")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import partial
 from html import escape, unescape
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from heartfly.audit.record import Actor
+from heartfly.checks import commands
+from heartfly.checks.config import CheckIn
 from heartfly.core.words import PingKind
 from heartfly.db.database import Database
 from heartfly.db.models import audit, channels, checks
+from heartfly.web.check_form import FIELDS
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
@@ -387,6 +392,11 @@ async def hostile_town(town: Town) -> list[str]:
         await town.world.ping(
             check, START, PingKind.FAIL, body=said, body_size=len(said), agent=text, remote="192.0.2.1", rid=None
         )
+        edit = partial(
+            commands.edit, pid=check.pid, uuid=check.uuid, asked=CheckIn(description=f"{text} again"), at=START,
+            ids=town.world.ids, actor=Actor(text),
+        )  # fmt: skip
+        await town.world.db.write(edit)
         await owner.post("/p/main/channels/new/email", {"name": f"{text[:90]} {i}", "value": "a@example.com"})
         await owner.post("/p/main/settings/keys", {"name": f"{text[:90]} {i}", "read": "1"})
         paths += [f"/p/main/checks/c{i}", f"/p/main/checks/c{i}/events/1", f"/p/main/checks/c{i}/delete"]
@@ -445,7 +455,11 @@ async def test_hostile_text_that_is_sent_back_is_only_text(town: Town, text: str
     told = await owner.post("/p/main/checks/new", dict.fromkeys(NEW, text) | {"grace": text})
     filtered = await owner.get("/p/main/checks?q=" + "".join(f"%{b:02x}" for b in text.encode()))
     refused = await town.nobody.post("/sign-in", {"email": text, "password": text, "next": text})
-    for reply in (told, filtered, refused):
+    typed = dict.fromkeys(FIELDS, text)
+    both = await owner.post("/p/main/checks/one/edit", typed)
+    tried = await owner.post("/p/main/checks/one/schedule", typed | {"preview": "1"})
+    many = await owner.post("/p/main/checks", {"do": text, "all": "1"})
+    for reply in (told, filtered, refused, both, tried, many):
         assert text not in re.sub(r'value="[^"]*"', "", reply.body.decode())
         page = _SCRIPT.sub("", reply.body.decode(), count=1)
         assert {tag.lower() for _, tag, _ in _TAGS.findall(page)} <= _OURS | {

@@ -75,6 +75,7 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/p/{project}"): Row(303, 303, 404),
     ("GET", "/p/{project}/live"): read(),
     ("GET", "/p/{project}/checks"): read(),
+    ("POST", "/p/{project}/checks"): only_writers(422, do="pause"),  # none is ticked
     ("GET", "/p/{project}/checks/new"): only_writers(),
     ("POST", "/p/{project}/checks/new"): only_writers(303, name="x", every="1", every_unit="hours", grace="1"),
     ("GET", "/p/{project}/checks/{check}"): read(),
@@ -202,6 +203,9 @@ async def test_another_projects_things_read_as_none(town: Town) -> None:
     for path in (
         f"/checks/{check.uuid}", "/checks/backup", f"/checks/{check.uuid}/events/1",
         f"/checks/{check.uuid}/events/1/body", f"/checks/{check.uuid}/delete",
+        f"/checks/{check.uuid}/edit", f"/checks/{check.uuid}/schedule", f"/checks/{check.uuid}/events",
+        f"/checks/{check.uuid}/events.csv", f"/checks/{check.uuid}/events.ndjson", f"/checks/{check.uuid}/runs",
+        f"/checks/{check.uuid}/snippets", f"/channels/{channel}/edit",
         f"/incidents/{incident}", f"/channels/{channel}", f"/channels/{channel}/delete",
     ):  # fmt: skip
         assert 404 == (await other.get(there + path)).status, path
@@ -214,7 +218,8 @@ async def test_another_projects_things_read_as_none(town: Town) -> None:
         f"/settings/team/members/{member}/role", f"/settings/team/members/{member}/remove",
         f"/checks/{check.uuid}/pause", f"/checks/{check.uuid}/resume", f"/checks/{check.uuid}/delete",
         f"/incidents/{incident}/acknowledge", f"/incidents/{incident}/comments",
-        f"/channels/{channel}/test", f"/channels/{channel}/delete",
+        f"/channels/{channel}/test", f"/channels/{channel}/delete", f"/channels/{channel}/edit",
+        f"/channels/{channel}/rotate-secret", f"/checks/{check.uuid}/edit", f"/checks/{check.uuid}/schedule",
     ):  # fmt: skip
         assert (
             404

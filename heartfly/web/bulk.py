@@ -1,0 +1,136 @@
+"""Many checks at once: those that are ticked in the list, or all that its filter shows.
+
+Each check is a command of its own, as if somebody had gone from one to the next: what one of them refuses is done to
+the others all the same, and the page says which it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from litestar import Response, post
+
+from heartfly.checks import commands, history, queries
+from heartfly.checks.config import CheckIn
+from heartfly.checks.turn import in_turn
+from heartfly.db.changes import Tx
+from heartfly.errors import ConflictError, HeartflyError, InvalidValueError
+from heartfly.web.check_form import seconds, tags_of
+from heartfly.web.checks import DONE, WHOLE, listed, said_of, wanted_of
+from heartfly.web.request import Form, PageRequest
+from heartfly.web.sign_in import to
+
+_AT_ONCE = 20
+"""Commands under way: they share a commit."""
+
+_Command = Callable[[Tx, datetime, Any], None]
+
+
+@post("/p/{project:str}/checks", status_code=200)
+async def change_many(request: PageRequest) -> Response[bytes]:
+    form = await request.sent()
+    do = form["do"]
+    try:
+        rows = await _chosen(request, form)
+        if do == "delete" and form["sure"].strip() != str(len(rows)):
+            is_wrong = "sure" in form
+            return await request.page(
+                "delete_checks.html", status=422 if is_wrong else 200, rows=rows, wrong=is_wrong, kept=_kept(form)
+            )
+        command = _command(request, form)
+    except InvalidValueError as error:
+        return await listed(request, form, status=422, refused=[("", error.message)])
+    refused = await _each(request, rows, command, deletes=do == "delete")
+    if refused:
+        return await listed(request, form, status=409, refused=refused, done=said_of(do, len(rows) - len(refused)))
+    query = urlencode(_kept(form) | {"done": f"{do}-{len(rows)}"})
+    return to(request, f"/p/{request.project.slug}/checks", query=query)
+
+
+async def _chosen(request: PageRequest, form: Form) -> Sequence[Any]:
+    """All of the filter, or those that are ticked; of the latter those that are still there."""
+    if form["do"] not in DONE:
+        raise InvalidValueError("do", f"what is to be done must be one of {', '.join(DONE)}")
+    pid, now = request.project.pid, request.api.clock.now()
+    wanted = wanted_of(form["q"], form["tag"], form["status"], now) if "all" in form else queries.Wanted()
+    ticked = {uuid.lower() for uuid in form.many("check")}
+    async with request.api.database.read() as read:
+        if "all" in form:
+            rows = await queries.find_many(read, pid, wanted, after=None, limit=WHOLE + 1)
+            if len(rows) > WHOLE:
+                raise InvalidValueError("all", f"the filter shows more than {WHOLE} checks; make it narrower")
+        else:
+            rows = await queries.find_these(read, pid, ticked)
+    if not rows:
+        raise InvalidValueError("check", "no check is ticked")
+    return rows
+
+
+def _command(request: PageRequest, form: Form) -> _Command:
+    ids, pid, actor, do = request.api.ids, request.project.pid, request.actor, form["do"]
+
+    def edit(tx: Tx, at: datetime, uuid: str, asked: CheckIn) -> None:
+        commands.edit(tx, pid, uuid, asked, at=at, ids=ids, actor=actor)
+
+    match do:
+        case "pause":
+            return lambda tx, at, row: commands.pause(tx, pid, row.uuid, at=at, ids=ids, actor=actor)
+        case "resume":
+            # What is not paused goes on as it is: that is what was asked for.
+            return lambda tx, at, row: (
+                commands.resume(tx, pid, row.uuid, at=at, ids=ids, actor=actor) if row.status == "paused" else None
+            )
+        case "grace":
+            asked = CheckIn(grace=seconds(form, "grace"))
+            return lambda tx, at, row: edit(tx, at, row.uuid, asked)
+        case "tag" | "untag":
+            given = tags_of(form["tags"], apart=",")
+            if not given:
+                raise InvalidValueError("tags", "name a tag first")
+
+            def tagged(tx: Tx, at: datetime, row: Any) -> None:
+                # Read under the lock of the edit, so that a tag which somebody gives meanwhile is not lost.
+                tags = commands.locked(tx, pid, row.uuid, None).row.tags
+                edit(tx, at, row.uuid, CheckIn(tags=_tagged(tags, given, adds=do == "tag")))
+
+            return tagged
+        case _:
+            return lambda tx, at, row: _gone(row, commands.delete(tx, pid, row.uuid, at=at, ids=ids, actor=actor))
+
+
+def _gone(_row: Any, _check_id: int) -> None:
+    """Its history is removed once the deletion is committed."""
+
+
+def _tagged(tags: Sequence[str], given: Sequence[str], *, adds: bool) -> list[str]:
+    return list(dict.fromkeys([*tags, *given])) if adds else [tag for tag in tags if tag not in given]
+
+
+async def _each(
+    request: PageRequest, rows: Sequence[Any], command: _Command, *, deletes: bool
+) -> list[tuple[str, str]]:
+    """The name of each check that refused, and why."""
+    api, room = request.api, asyncio.Semaphore(_AT_ONCE)
+
+    async def one(row: Any) -> tuple[str, str] | None:
+        async with room:
+            try:
+                await in_turn(api.database, api.clock, lambda tx, at: command(tx, at, row))
+                if deletes:
+                    await history.remove(api.database, row.pid, row.id)
+            except (InvalidValueError, ConflictError) as error:
+                return row.name, str(error)
+            except HeartflyError as error:
+                return row.name, f"not done: {error}"
+        return None
+
+    told = await asyncio.gather(*(one(row) for row in rows))
+    return [each for each in told if each is not None]
+
+
+def _kept(form: Form) -> dict[str, str]:
+    return {name: form[name] for name in ("q", "tag", "status") if form[name]}

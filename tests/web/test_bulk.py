@@ -1,0 +1,207 @@
+"""The list of checks: a filter in words, and what is done to many at once."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from urllib.parse import quote
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.core.words import PingKind
+from heartfly.db.database import Database
+from heartfly.db.models import audit, check_channels, checks, pings
+from heartfly.errors import InvalidValueError
+from heartfly.web.checks import SHOWN
+from heartfly.web.filter_words import Terms, terms
+from tests.sim_clock import SimClock
+from tests.web.conftest import START, Town
+from tests.web.test_pages import names_listed, rows, text_of
+
+pytestmark = pytest.mark.anyio
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("q", "wanted"),
+    [
+        ("", Terms()),
+        ("nightly  backup", Terms(words=["nightly", "backup"])),
+        ("tag:etl is:DOWN channel:slack", Terms(tags=["etl"], states=["down"], channels=["slack"])),
+        ('tag:"a b" "two words"', Terms(tags=["a b"], words=["two words"])),
+        ("host:db1 is", Terms(words=["host:db1", "is"])),
+        ('tag:"" ""', Terms()),
+    ],
+)
+def test_a_filter_is_read_as_terms_and_words(q: str, wanted: Terms) -> None:
+    assert wanted == terms(q, known=SHOWN)
+
+
+@pytest.mark.parametrize("q", ["is:asleep", "a " * 21, "x" * 201, "a\nb"])
+def test_a_filter_that_cannot_be_is_refused(q: str) -> None:
+    with pytest.raises(InvalidValueError) as refused:
+        terms(q, known=SHOWN)
+    assert "q" == refused.value.field
+
+
+async def test_the_list_is_filtered_by_words_tags_states_and_channels(
+    town: Town, clock: SimClock, db: Database
+) -> None:
+    w, browser = town.world, await town.owner()
+    for kind, name, value in (
+        ("email", "Ops mailbox", "a@example.com"),
+        ("webhook", "Pager", "https://h.example.com/x"),
+    ):
+        assert await browser.post(f"/p/main/channels/new/{kind}", {"name": name, "value": value})
+    down = await w.check(START, name="one", tags=("etl", "a b"), description="Loads the warehouse")
+    late = await w.check(START, name="two", tags=("etl",))
+    runs = await w.check(START, name="three")
+    await w.ping(down, START, PingKind.FAIL)
+    await w.ping(late, START)
+    await w.ping(runs, START, PingKind.START)
+    clock.move_to(START + 62 * MINUTE)
+    await db.write(
+        lambda tx: tx.conn.execute(sa.delete(check_channels).where(check_channels.c.check_id.in_([late.id, runs.id])))
+    )
+
+    for q, wanted in {
+        "": ["one", "two", "three"],
+        "tag:etl": ["one", "two"],
+        'tag:"a b"': ["one"],
+        "tag:etl is:down": ["one"],
+        "is:down is:late": ["one", "two"],
+        "is:running": ["three"],
+        "channel:email": ["one"],
+        "channel:pag": ["one"],
+        "channel:slack": [],
+        "WAREHOUSE loads": ["one"],
+        "loads nothing": [],
+        "o tag:etl is:late": ["two"],
+    }.items():
+        assert wanted == await names_listed(browser, f"?q={quote(q)}"), q
+    assert [] == await names_listed(browser, "?q=is:down&status=late")
+    assert "must be one of down, late" in await text_of(browser, "/p/main/checks?q=is:asleep", 422)
+
+
+async def statuses(db: Database) -> dict[str, str]:
+    return {row.name: row.status for row in await rows(db, sa.select(checks.c.name, checks.c.status))}
+
+
+async def test_what_is_ticked_is_paused_and_resumed_and_nothing_else(town: Town, db: Database) -> None:
+    made = [await town.world.check(START, name=name) for name in ("a", "b", "c")]
+    browser = await town.owner()
+    ticked = [one.uuid for one in made[:2]]
+    sent = await browser.post("/p/main/checks", {"do": "pause", "check": ticked, "q": "is:new"})
+
+    assert (303, "/p/main/checks?q=is%3Anew&done=pause-2") == (sent.status, sent.headers["location"])
+    assert "2 checks paused." in await text_of(browser, sent.headers["location"])
+    assert {"a": "paused", "b": "paused", "c": "new"} == await statuses(db)
+    # What is not paused goes on.
+    assert 303 == (await browser.post("/p/main/checks", {"do": "resume", "check": [one.uuid for one in made]})).status
+    assert {"a": "new", "b": "new", "c": "new"} == await statuses(db)
+    done = await rows(db, sa.select(audit.c.action, audit.c.actor).where(audit.c.action.startswith("check")))
+    assert {("check.pause", "user:owner@example.com"), ("check.resume", "user:owner@example.com")} == set(
+        map(tuple, done)
+    )
+    assert 4 == len(done)
+
+
+async def test_all_that_the_filter_shows_are_tagged_untagged_and_given_a_grace(town: Town, db: Database) -> None:
+    for name in ("a1", "a2", "b1"):
+        await town.world.check(START, name=name, tags=("old",))
+    browser = await town.owner()
+    chosen = {"all": "1", "q": "a"}
+    for fields in (
+        {"do": "tag", "tags": "new, old"},
+        {"do": "grace", "grace": "2", "grace_unit": "hours"},
+    ):
+        assert 303 == (await browser.post("/p/main/checks", chosen | fields)).status
+    found = await rows(db, sa.select(checks.c.name, checks.c.tags, checks.c.grace_s).order_by(checks.c.name))
+    assert [("a1", ["old", "new"], 7200), ("a2", ["old", "new"], 7200), ("b1", ["old"], 600)] == [
+        (row.name, list(row.tags), row.grace_s) for row in found
+    ]
+    assert 303 == (await browser.post("/p/main/checks", chosen | {"do": "untag", "tags": "old"})).status
+    assert [["new"], ["new"], ["old"]] == [
+        list(row.tags) for row in await rows(db, sa.select(checks.c.tags).order_by(checks.c.name))
+    ]
+
+
+async def test_deleting_many_asks_how_many_they_are(town: Town, db: Database) -> None:
+    made = [await town.world.check(START, name=name) for name in ("a", "b", "c")]
+    await town.world.ping(made[0], START)
+    browser = await town.owner()
+    chosen = {"do": "delete", "check": [made[0].uuid, made[1].uuid]}
+    asked = await browser.post("/p/main/checks", chosen)
+    assert 200 == asked.status
+    assert ["a", "b"] == re.findall(r"<li><bdi>([^<]*)", asked.body.decode())
+    assert 422 == (await browser.post("/p/main/checks", chosen | {"sure": "3"})).status
+    assert 3 == len(await statuses(db))
+    gone = await browser.post("/p/main/checks", chosen | {"sure": "2"})
+    assert "/p/main/checks?done=delete-2" == gone.headers["location"]
+    assert (["c"], []) == (list(await statuses(db)), await rows(db, sa.select(pings.c.n)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"do": "pause"}, "No check is ticked"),
+        ({"do": "dance", "all": "1"}, "What is to be done must be one of"),
+        ({"do": "tag", "all": "1"}, "Name a tag first"),
+        ({"do": "tag", "all": "1", "tags": "x" * 60}, "tags"),
+        ({"do": "grace", "all": "1", "grace": "soon"}, "Must be a whole number"),
+        ({"do": "pause", "all": "1", "q": "is:asleep"}, "is:asleep"),
+    ],
+)
+async def test_what_cannot_be_done_is_said_and_changes_nothing(
+    town: Town, db: Database, fields: dict[str, str], said: str
+) -> None:
+    check = await town.world.check(START, name="one")
+    before = await town.world.row(check)
+    told = await (await town.owner()).post("/p/main/checks", fields)
+    assert told.status in {409, 422}
+    assert said in told.body.decode()
+    assert before == await town.world.row(check)
+    assert [] == await rows(db, sa.select(audit).where(audit.c.action.startswith("check")))
+
+
+async def test_what_was_ticked_and_typed_stays_when_it_was_wrong(town: Town) -> None:
+    made = [await town.world.check(START, name=name) for name in ("a", "b")]
+    fields = {"do": "grace", "check": made[1].uuid, "grace": "soon", "grace_unit": "days"}
+    page = (await (await town.owner()).post("/p/main/checks", fields)).body.decode()
+    assert [made[1].uuid] == re.findall(r'name="check" value="([^"]+)" checked', page)
+    assert 'placeholder="grace" value="soon"' in page
+    assert "<option selected>days</option>" in page
+
+
+async def test_what_one_check_refuses_is_named_and_done_to_the_others(town: Town, db: Database) -> None:
+    made = [await town.world.check(START, name=name) for name in ("a", "jobs-own")]
+    await db.write(
+        lambda tx: tx.conn.execute(sa.update(checks).where(checks.c.id == made[1].id).values(job="retention"))
+    )
+    fields = {"do": "delete", "check": [one.uuid for one in made], "sure": "2"}
+    told = await (await town.owner()).post("/p/main/checks", fields)
+    text = re.sub(r"<[^>]+>", "", told.body.decode())
+    assert 409 == told.status
+    assert "1 check deleted" in text
+    assert "jobs-own: It watches Heartfly's own job retention" in text.replace("&#39;", "'")
+    assert ["jobs-own"] == list(await statuses(db))
+
+
+async def test_checks_of_another_project_are_none_however_they_are_named(town: Town, db: Database) -> None:
+    check = await town.world.check(START, name="ours")
+    other = await town.stranger()
+    told = await other.post("/p/next-door/checks", {"do": "pause", "check": check.uuid})
+    assert (422, {"ours": "new"}) == (told.status, await statuses(db))
+
+
+async def test_a_viewer_has_no_boxes_to_tick(town: Town) -> None:
+    await town.world.check(START, name="one")
+    assert 'type="checkbox"' not in (await (await town.viewer()).get("/p/main/checks")).body.decode()
+
+
+@pytest.mark.parametrize("done", ["pause", "dance-3", "pause-x", "pause-<script>", "pause-99999999"])
+async def test_an_address_says_only_what_can_have_been_done(town: Town, done: str) -> None:
+    await town.world.check(START, name="one")
+    assert "checks paused" not in await text_of(await town.owner(), f"/p/main/checks?done={quote(done)}")
