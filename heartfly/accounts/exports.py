@@ -10,9 +10,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from heartfly.audit.queries import Wanted, list_entries
 from heartfly.db import tenant
 from heartfly.db.database import Database
-from heartfly.db.models import audit, incident_notes, members, projects, sessions, users
+from heartfly.db.models import incident_notes, members, projects, sessions, users
 
 _PIECE = 500
 
@@ -45,21 +46,44 @@ async def user_lines(database: Database, user_id: int) -> AsyncIterator[str]:
         columns = [column for column in sessions.c if not tenant.is_secret(column)]
         yield _lines("sessions", await read.execute(sa.select(*columns).where(sessions.c.user_id == user_id)))
         mine = sa.select(projects.c.slug, projects.c.name, members.c.role).join(members, members.c.pid == projects.c.id)
-        yield _lines("members", await read.execute(mine.where(members.c.user_id == user_id)))
+        if projects_of_his := _lines("members", await read.execute(mine.where(members.c.user_id == user_id))):
+            yield projects_of_his
         pids = (await read.execute(sa.select(members.c.pid).where(members.c.user_id == user_id))).scalars().all()
-    for table, column in ((incident_notes, incident_notes.c.actor), (audit, audit.c.actor)):
-        for pid in pids:
-            after, n_keys = None, len(table.primary_key.columns)
-            while True:
-                rest = [one for one in table.c if not one.primary_key]
-                query = tenant.piece(table, pid, columns=rest, after=after, limit=_PIECE)
-                async with database.read() as read:
-                    rows = (await read.execute(query.where(column == f"user:{me.email}"))).all()
-                if rows:
-                    yield _lines(table.name, rows)
-                if len(rows) < _PIECE:
-                    break
-                after = tuple(rows[-1])[:n_keys]
+    by = f"user:{me.email}"
+    for pid in pids:
+        async for line in _said(database, pid, by):
+            yield line
+        async for line in _changed(database, pid, by):
+            yield line
+
+
+async def _said(database: Database, pid: int, by: str) -> AsyncIterator[str]:
+    """His comments on incidents."""
+    table, after = incident_notes, None
+    n_keys = len(table.primary_key.columns)
+    rest = [column for column in table.c if not column.primary_key]
+    while True:
+        query = tenant.piece(table, pid, columns=rest, after=after, limit=_PIECE)
+        async with database.read() as read:
+            rows = (await read.execute(query.where(table.c.actor == by))).all()
+        if rows:
+            yield _lines(table.name, rows)
+        if len(rows) < _PIECE:
+            return
+        after = tuple(rows[-1])[:n_keys]
+
+
+async def _changed(database: Database, pid: int, by: str) -> AsyncIterator[str]:
+    """His entries of the audit, newest first."""
+    before: tuple[datetime, int] | None = None
+    while True:
+        async with database.read() as read:
+            rows = await list_entries(read, pid, Wanted(actor=by), before=before, limit=_PIECE)
+        if rows:
+            yield _lines("audit", rows)
+        if len(rows) < _PIECE:
+            return
+        before = (rows[-1].at, rows[-1].id)
 
 
 def _lines(table: str, rows: Iterable[Any]) -> str:

@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from heartfly.accounts.invites import LASTS
+from heartfly.accounts.invites import LASTS, join_as_new_user
 from heartfly.api.state import ApiState
 from heartfly.config import Mail, Settings
+from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import audit, invites, members, users
+from heartfly.errors import NotFoundError
 from heartfly.web.pages import pages
 from tests.api.door import Reply, state_of
 from tests.notify.test_email_delivery import Mailbox, server
@@ -317,3 +319,16 @@ async def test_viewers_see_the_team_and_no_buttons(town: Town) -> None:
     assert "owner@example.com" in page
     assert "Invite somebody" not in page
     assert "/role" not in page
+
+
+async def test_the_commands_themselves_refuse_a_link_that_has_ended(town: Town, ids: IdSource, db: Database) -> None:
+    """Whatever a page has looked at before: time passes between looking and joining."""
+    owner = await town.owner()
+    token = link_in(await owner.post(TEAM + "/invites", JOAN)).partition("=")[2]
+
+    def late(tx: Tx) -> Any:
+        return join_as_new_user(tx, token, password_hash="x", zone="UTC", ip="", at=START + LASTS, ids=ids)
+
+    with pytest.raises(NotFoundError):
+        await db.write(late)
+    assert (1, False) == (await n_invites(db), "joan" in await roles(db))
