@@ -21,7 +21,7 @@ from heartfly.api.paging import cursor_of, cut, place, place_in_time
 from heartfly.checks import queries
 from heartfly.checks.timeline import KINDS, Entry, Place, Wanted, timeline
 from heartfly.core.zones import zone as known_zone
-from heartfly.db.types import micros
+from heartfly.db.types import instant, micros
 from heartfly.errors import InvalidValueError
 from heartfly.web.request import PageRequest
 
@@ -42,6 +42,7 @@ COLUMNS = (
     "reason",
     "by",
 )
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
 _NO_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -52,10 +53,10 @@ async def show(request: PageRequest) -> Response[bytes]:
         row = await queries.find_addressed(read, pid, request.path_value("check"))
         try:
             wanted = _wanted(request)
-            before = place(asked.get("before"), "events", len(Place()))
+            before = _place(asked.get("before"))
         except InvalidValueError as error:
             return await _list(request, row, [], status=422, wrong=f"{error.field} {error.message}")
-        entries, following = await timeline(read, row, wanted, Place(*before) if before else Place(), PAGE)
+        entries, following = await timeline(read, row, wanted, before or Place(), PAGE)
     older = urlencode(_kept(request) | {"before": cursor_of("events", *following)}) if following else ""
     return await _list(request, row, entries, older=older, is_later=before is not None)
 
@@ -115,6 +116,19 @@ async def _list(
     )
 
 
+def _place(text: str | None) -> Place | None:
+    found = place(text, "events", len(Place()))
+    if found is None:
+        return None
+    behind = Place(*found)
+    try:
+        if behind.edit_us != Place().edit_us:
+            instant(behind.edit_us)
+    except OverflowError:
+        raise InvalidValueError("cursor", "must be that of a page of this list") from None
+    return behind
+
+
 def _wanted(request: PageRequest) -> Wanted:
     asked = request.query_params
     kind = asked.get("kind", "")
@@ -129,13 +143,16 @@ def _bound(request: PageRequest, name: str) -> datetime | None:
     text = request.query_params.get(name, "").strip()
     if not text:
         return None
+    found: datetime | None
     try:
         found = datetime.fromisoformat(text)
         if found.tzinfo is None:
             found = found.replace(tzinfo=known_zone(request.who.zone, field="zone"))
-        micros(found)
-    except (ValueError, OverflowError):
-        raise InvalidValueError(name, "must be a time such as 2026-03-02T01:30") from None
+    except ValueError:
+        found = None
+    # At the ends of the calendar another zone has no such instant, and no database either.
+    if found is None or not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+        raise InvalidValueError(name, "must be a time such as 2026-03-02T01:30")
     return found
 
 

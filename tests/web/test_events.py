@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from heartfly.api.paging import cursor_of
 from heartfly.core.words import PingKind
 from heartfly.db.database import Database
 from heartfly.db.models import checks
@@ -90,7 +91,16 @@ async def test_the_list_is_filtered_and_the_files_hold_the_same(
 
 
 @pytest.mark.parametrize(
-    "query", ["kind=moon", "since=soon", "until=2026-13-01", "before=nonsense", "since=0001-01-01"]
+    "query",
+    [
+        "kind=moon",
+        "since=soon",
+        "until=2026-13-01",
+        "before=nonsense",
+        "since=0001-01-01T00:00%2B14:00",
+        "until=9999-12-31T23:59-14:00",
+        f"before={cursor_of('events', 1, 1, 2**62, 1)}",
+    ],
 )
 async def test_a_filter_that_cannot_be_is_told(town: Town, query: str) -> None:
     check = await town.world.check(START, name="one")
