@@ -20,7 +20,6 @@ from heartfly.api.v1.wire import schedule_text
 from heartfly.checks import queries
 from heartfly.checks.queries import Wanted
 from heartfly.core import text
-from heartfly.core.words import Status
 from heartfly.errors import InvalidValueError
 from heartfly.web.check_form import UNITS
 from heartfly.web.filter_words import terms
