@@ -73,13 +73,14 @@ class Browser:
 
         async def receive() -> dict[str, Any]:
             if not pieces:
-                await answered.wait()  # who hangs up before would get no more of a long answer
+                await answered.wait()  # who hangs up before would get no more of a long answer; a stream has no end
                 return {"type": "http.disconnect"}
             return {"type": "http.request", "body": pieces.pop(0), "more_body": False}
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
-            if message["type"] == "http.response.body" and not message.get("more_body"):
+            endless = any(value.startswith(b"text/event-stream") for _, value in sent[0]["headers"])
+            if endless or (message["type"] == "http.response.body" and not message.get("more_body")):
                 answered.set()
 
         await self.pages(scope, receive, send)
