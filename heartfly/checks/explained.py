@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -63,7 +64,8 @@ async def explained(read: AsyncConnection, pid: int, uuid: str, *, now: datetime
         newest=newest,
         causes={one.id: one.cause for one in deaf},
         incident=incident.uuid if incident is not None else None,
-        notices=_notices(row),
+        # In a thread: dozens of lines that run every second take a while.
+        notices=await asyncio.to_thread(_notices, row),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 
 from cron_descriptor import Options, get_description  # type: ignore[import-untyped]
 
@@ -19,6 +20,8 @@ from heartfly.core.zones import Jump, jumps
 
 _HOUR = timedelta(hours=1)
 _NAMES = {Dialect.CRON: "cron", Dialect.SYSTEMD: "systemd", Dialect.KUBERNETES: "Kubernetes"}
+_MOST_TIMES = 1_000
+"""Counted within one clock jump: a job of every second has thousands."""
 _UNITS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
 
 
@@ -40,17 +43,27 @@ def notices(schedule: Schedule, from_at: datetime, to_at: datetime) -> list[str]
     who = _NAMES[schedule.dialect if isinstance(schedule, Cron) else Dialect.SYSTEMD]
     found = {
         (jump.at, sentence)
-        for table in timetables(schedule)
+        for table in _without_twins(schedule)
         for jump in jumps(table.zone, from_at, to_at)
         for sentence in _notices_of(table, jump, who)
     }
     return [sentence for _, sentence in sorted(found)]
 
 
+def _without_twins(schedule: Cron | OnCalendar) -> tuple[Timetable, ...]:
+    """A line that is there twice says nothing new."""
+    if isinstance(schedule, OnCalendar):
+        schedule = OnCalendar("\n".join(dict.fromkeys(schedule.expression.splitlines())), schedule.zone)
+    return timetables(schedule)
+
+
 def _notices_of(table: Timetable, jump: Jump, who: str) -> Iterator[str]:
-    walls = list(_walls_between(table, min(jump.left, jump.landed), max(jump.left, jump.landed)))
     beat_goes_on = table.every_hour and jump.forward % _HOUR == timedelta(0)
-    if not walls or (beat_goes_on and (jump.forward > timedelta(0) or table.rule is Rule.AS_SHOWN)):
+    if beat_goes_on and (jump.forward > timedelta(0) or table.rule is Rule.AS_SHOWN):
+        return
+    between = _walls_between(table, min(jump.left, jump.landed), max(jump.left, jump.landed))
+    walls = list(islice(between, _MOST_TIMES + 1))
+    if not walls:
         return
     one = len(walls) == 1
     if jump.forward > timedelta(0):
@@ -78,11 +91,13 @@ def _walls_between(table: Timetable, low: datetime, high: datetime) -> Iterator[
 
 
 def _times(walls: list[datetime]) -> str:
-    """Name one time, two, or the first and the last of many."""
+    """Name one time, two, or the first and the last of many; of more than are counted the first."""
     form = "%H:%M:%S" if any(wall.second for wall in walls) else "%H:%M"
     texts = [wall.strftime(form) for wall in walls]
     if len(texts) <= 2:
         return " and ".join(texts)
+    if len(texts) > _MOST_TIMES:
+        return f"more than {_MOST_TIMES:,} times from {texts[0]} on"
     return f"{len(texts)} times from {texts[0]} to {texts[-1]}"
 
 

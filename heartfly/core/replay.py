@@ -30,6 +30,10 @@ class Alarm:
         """Whether there is an instant at which both are open. One that ended as it began was open at that instant."""
         return self._before_end_of(other) and other._before_end_of(self)
 
+    def is_over_before(self, other: Alarm) -> bool:
+        """It does not meet `other`, nor anything that begins later."""
+        return not other._before_end_of(self)
+
     def _before_end_of(self, other: Alarm) -> bool:
         return other.ended_at is None or self.at < max(other.ended_at, other.at + _TICK)
 
@@ -76,13 +80,24 @@ def replay(
 
 
 def compared(old: Sequence[Alarm], new: Sequence[Alarm]) -> Compared:
-    """Both in the order of their times."""
-    pairs = [(alarm, next((other for other in new if other.meets(alarm)), None)) for alarm in old]
-    return Compared(
-        kept=tuple((alarm, other) for alarm, other in pairs if other is not None),
-        lost=tuple(alarm for alarm, other in pairs if other is None),
-        added=tuple(alarm for alarm in new if not any(alarm.meets(other) for other in old)),
-    )
+    """Both in the order of their times, and none of a list begins before the one ahead of it has ended."""
+    kept: list[tuple[Alarm, Alarm]] = []
+    lost: list[Alarm] = []
+    met: set[int] = set()
+    first = 0
+    for alarm in old:
+        while first < len(new) and new[first].is_over_before(alarm):
+            first += 1
+        here = first
+        while here < len(new) and new[here].meets(alarm):
+            met.add(here)
+            here += 1
+        if here > first:
+            kept.append((alarm, new[first]))
+        else:
+            lost.append(alarm)
+    added = tuple(alarm for at, alarm in enumerate(new) if at not in met)
+    return Compared(kept=tuple(kept), lost=tuple(lost), added=added)
 
 
 def _in_order(signals: Sequence[Signal], commands: Sequence[Command]) -> list[Signal | Command]:

@@ -85,6 +85,9 @@ async def _page(
 ) -> Response[bytes]:
     now = request.api.clock.now()
     tried, history = (None, None) if would is None else await _tried(request, now_is, would, now)
+    # In threads: with dozens of lines it takes a while, which no ping shall wait for.
+    told = await asyncio.to_thread(_told, of_row(now_is.row._asdict()), now_is, now)
+    told_would = None if would is None else await asyncio.to_thread(_told, would, now_is, now)
     return await request.page(
         "schedule.html",
         status=status,
@@ -95,8 +98,10 @@ async def _page(
         labels=LABELS,
         units=UNITS,
         both=both,
-        now_is=_told(of_row(now_is.row._asdict()), now_is, now),
-        would=None if would is None else _told(would, now_is, now),
+        now_is=told,
+        would=told_would,
+        # With another grace or longest run alone, what is expected now stays.
+        other_schedule=told_would is not None and told_would.get("schedule") != told.get("schedule"),
         tried=tried,
         history=history,
         reasons=_REASONS,
@@ -120,11 +125,12 @@ def _told(config: CheckConfig, now_is: Seen, now: datetime) -> dict[str, Any]:
     anchored = row.anchor_at if config.kind == row.kind == "period" and row.anchor_at is not None else now
     try:
         found = upcoming(config, anchor=anchored, now=now)
-        said = notices(schedule_value(config), now, now + _A_YEAR)
+        schedule = schedule_value(config)
+        said = notices(schedule, now, now + _A_YEAR)
     except (InvalidValueError, ValueError) as error:
         return {"words": "", "times": [], "notices": [], "clock": None, "error": str(error), "grace_s": config.grace_s}
     clock = None if config.kind == "period" else Times(now, config.zone)
-    return found | {"notices": said, "clock": clock, "error": "", "grace_s": config.grace_s}
+    return found | {"schedule": schedule, "notices": said, "clock": clock, "error": "", "grace_s": config.grace_s}
 
 
 def _link(request: PageRequest, now_is: Seen, history: History | None, alarm: Alarm) -> str:

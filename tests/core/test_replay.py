@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -192,3 +193,22 @@ def test_an_alarm_that_was_taken_back_at_once_still_meets_itself() -> None:
 def test_an_alarm_that_goes_on_meets_all_that_come_later() -> None:
     found = compared([alarm(1, None)], [alarm(2, 3), alarm(4, 5)])
     assert (1, 0, 0) == (len(found.kept), len(found.lost), len(found.added))
+
+
+def test_thousands_of_alarms_are_compared_as_if_each_were_held_against_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = [alarm(2 * n, 2 * n + 1.5) for n in range(2_000)]
+    new = [alarm(3 * n, 3 * n + 0.75 * (n % 4)) for n in range(1_500)]
+    asked, meets = [], Alarm.meets
+
+    def counted(one: Alarm, other: Alarm) -> bool:
+        asked.append(one)
+        return meets(one, other)
+
+    pairs = [(one, [other for other in new if meets(one, other)]) for one in old]
+    monkeypatch.setattr(Alarm, "meets", counted)
+    found = compared(old, new)
+    assert tuple((one, others[0]) for one, others in pairs if others) == found.kept
+    assert tuple(one for one, others in pairs if not others) == found.lost
+    is_met = {other for _, others in pairs for other in others}
+    assert tuple(one for one in new if one not in is_met) == found.added
+    assert len(asked) <= 3 * (len(old) + len(new))

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heartfly.core.describe import describe, notices
+from heartfly.core.oncalendar import Line
 from heartfly.core.schedule import Cron, Dialect, Kind, OnCalendar, Period, Schedule, next_after, parse, upcoming
 from heartfly.core.zones import is_zone, jumps, zone
 from heartfly.errors import InvalidValueError
@@ -284,6 +285,25 @@ def test_a_schedule_is_told_in_plain_words(schedule: Schedule, words: str) -> No
 )
 def test_clock_changes_are_announced_with_what_the_scheduler_does(schedule: Schedule, expected: list[str]) -> None:
     assert expected == notices(schedule, START, END)
+
+
+def test_many_lines_of_every_second_are_announced_without_counting_every_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked, walked = [], Line._next_wall
+
+    def counted(line: Line, wall: datetime) -> datetime | None:
+        asked.append(wall)
+        return walked(line, wall)
+
+    monkeypatch.setattr(Line, "_next_wall", counted)
+    schedule = oncalendar("\n".join(["*:*:*"] * 42), "Antarctica/Troll")
+    asked.clear()  # reading asks as well
+    assert [
+        "2026-10-25: more than 1,000 times from 01:00:00 on come twice in Antarctica/Troll; "
+        "systemd runs the job the first time only"
+    ] == notices(schedule, START, END)
+    assert 1_001 <= len(asked) <= 1_010
 
 
 def test_a_skipped_day_is_announced() -> None:

@@ -80,6 +80,24 @@ async def test_a_preview_tries_the_rule_on_the_pings_that_came_and_saves_nothing
     assert f"/p/main/checks/{uuid}" in page
 
 
+@pytest.mark.parametrize(
+    ("changed", "is_said"),
+    [
+        ({"every": "30", "every_unit": "minutes"}, True),
+        ({"grace": "45", "grace_unit": "minutes"}, False),
+        ({"max_run": "2", "max_run_unit": "hours"}, False),
+    ],
+)
+async def test_only_another_schedule_counts_from_its_first_time_on(
+    town: Town, changed: dict[str, str], is_said: bool
+) -> None:
+    check = await town.world.check(START, name="one")
+    await town.world.ping(check, START)
+    browser, path = await town.owner(), f"/p/main/checks/{check.uuid}/schedule"
+    told = await browser.post(path, await fields_of(browser, path) | changed | {"preview": "1"})
+    assert (200, is_said) == (told.status, "Saved now, it counts from" in told.body.decode())
+
+
 async def test_alarms_that_would_be_new_lead_to_what_came_around_them(town: Town, clock: SimClock) -> None:
     uuid, path = await lived(town, clock)
     browser = await town.owner()
