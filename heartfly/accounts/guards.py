@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
-from litestar.connection import ASGIConnection
+from litestar.connection import ASGIConnection, Request
 from litestar.handlers.base import BaseRouteHandler
 
 from heartfly.accounts.keys import Caller, Scope, caller_of
@@ -34,15 +35,23 @@ def bearer(database: Database, clock: Clock, *, last_use: LastUse, per_minute: i
     """A guard that leaves the Caller in `scope["auth"]`, or raises what is wrong."""
     pace = Pace(per_minute)
 
-    async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        secret = _secret(connection.headers.get("authorization", ""))
+    async def known(secret: str) -> tuple[Caller, datetime]:
         now = clock.now()
         async with database.read() as read:
-            caller = await caller_of(read, secret, now=now)
+            return await caller_of(read, secret, now=now), now
+
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        secret = _secret(connection.headers.get("authorization", ""))
+        caller, now = await known(secret)
+        reads = connection.scope.get("method") in _READING
+        if not reads and isinstance(connection, Request):
+            # Who sends slowly may what his key may at the end: it could be revoked meanwhile.
+            await connection.body()
+            caller, now = await known(secret)
         connection.scope["auth"] = caller
         last_use.note(caller, now)
         pace.demand(caller, clock.monotonic())
-        usual = Scope.READ if connection.scope.get("method") in _READING else Scope.WRITE
+        usual = Scope.READ if reads else Scope.WRITE
         _demand(caller, handler.opt.get("scope", usual))
 
     return guard

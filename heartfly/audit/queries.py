@@ -49,5 +49,27 @@ async def list_entries(
     return (await read.execute(query.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit))).all()
 
 
+async def entries_about(
+    read: AsyncConnection,
+    pid: int,
+    of: str,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    before: tuple[datetime, int] | None,
+    limit: int,
+) -> Sequence[Row[Any]]:
+    """What was done to one thing, such as `check:…`; `since` and `until` are inclusive, `before` as above."""
+    query = sa.select(audit).where(audit.c.pid == pid, audit.c.object == of)
+    if since is not None:
+        query = query.where(audit.c.at >= since)
+    if until is not None:
+        query = query.where(audit.c.at <= until)
+    if before is not None:
+        at, entry_id = before
+        query = query.where(audit.c.at <= at, sa.or_(audit.c.at < at, audit.c.id < entry_id))
+    return (await read.execute(query.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit))).all()
+
+
 def _is(column: sa.Column[Any], wanted: str, mark: str) -> sa.ColumnElement[bool]:
     return column == wanted if mark in wanted else column.startswith(f"{wanted}{mark}", autoescape=True)

@@ -96,8 +96,8 @@ def create_or_edit(
             uuid = _of_slug(tx, pid, slug)
             if uuid is None:
                 raise
-    if not waits_for_first_ping(locked(tx, pid, uuid, rev).check):
-        # The same command runs with every deployment, also long after the first ping.
+    if first_ping.is_past(asked, at=at) or not waits_for_first_ping(locked(tx, pid, uuid, rev).check):
+        # The same command runs with every deployment, also long after the first ping or the instant itself.
         asked = msgspec.structs.replace(asked, first_ping_by=msgspec.UNSET)
     edit(tx, pid, uuid, asked, at=at, ids=ids, actor=actor, rev=rev)
     return uuid, False

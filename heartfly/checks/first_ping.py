@@ -36,6 +36,11 @@ def asked_for(asked: CheckIn, *, at: datetime) -> datetime | None:
     return by
 
 
+def is_past(asked: CheckIn, *, at: datetime) -> bool:
+    by = _wanted(asked)
+    return by is not None and by <= at
+
+
 def is_changed(check: Check, asked: CheckIn) -> bool:
     """Whether something else is asked for than holds. HasPingedError: it is, and it is too late for that."""
     if isinstance(asked.first_ping_by, msgspec.UnsetType):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import sqlalchemy as sa
@@ -269,10 +270,25 @@ def _completed(
     for path, value in _leaves(config):
         if isinstance(value, str) and MASK in value and shown.get(path) == value:
             raise InvalidValueError(path, "is masked: send it whole, or leave the configuration out")
-    config = {**{name: stored[name] for name in kept if name in stored and name not in config}, **config}
+    kept = [name for name in kept if name in stored and name not in config]
+    if "url" in config and {"headers", "down", "up"} & {*kept} and not _is_one_place(stored["url"], config["url"]):
+        # Whoever may edit could have them sent to himself, and nobody may read them.
+        raise InvalidValueError(
+            "config.url", "is at another place, which shall not get this webhook's headers: use the API"
+        )
+    config = {**{name: stored[name] for name in kept}, **config}
     if "secrets" in stored and "secrets" not in config:
         return {**config, "secrets": stored["secrets"]}, retired(stored, at)
     return config, {}
+
+
+def _is_one_place(old: Any, new: Any) -> bool:
+    """Whether two addresses are of one scheme, host and port. What is no address is refused where it is parsed."""
+    try:
+        places = [(url.scheme, url.hostname, url.port) for url in (urlsplit(str(old)), urlsplit(str(new)))]
+    except ValueError:
+        return False
+    return places[0] == places[1]
 
 
 def _leaves(value: Any, path: str = "config") -> Iterator[tuple[str, Any]]:

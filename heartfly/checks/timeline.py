@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.audit.queries import entries_about
 from heartfly.core.alerts import flip_key
 from heartfly.core.words import PingKind
-from heartfly.db.models import audit, flips, incidents, ping_bodies, pings, runs
+from heartfly.db.models import flips, incidents, ping_bodies, pings, runs
 from heartfly.db.types import instant, micros
 from heartfly.notify.queries import NotificationView, notifications_of
 
@@ -137,12 +138,10 @@ async def _flips(read: AsyncConnection, row: Row[Any], wanted: Wanted, place: Pl
 
 
 async def _edits(read: AsyncConnection, row: Row[Any], wanted: Wanted, place: Place, limit: int) -> Sequence[Row[Any]]:
-    query = sa.select(audit).where(audit.c.pid == row.pid, audit.c.object == f"check:{row.uuid}")
-    if place.edit_us != _NEWEST:
-        at = instant(place.edit_us)
-        query = query.where(audit.c.at <= at, sa.or_(audit.c.at < at, audit.c.id < place.edit))
-    query = _between(query, audit.c.at, wanted)
-    return (await read.execute(query.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit + 1))).all()
+    before = None if place.edit_us == _NEWEST else (instant(place.edit_us), place.edit)
+    return await entries_about(
+        read, row.pid, f"check:{row.uuid}", since=wanted.since, until=wanted.until, before=before, limit=limit + 1
+    )
 
 
 def _between(query: sa.Select[Any], column: sa.Column[Any], wanted: Wanted) -> sa.Select[Any]:

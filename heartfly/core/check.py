@@ -93,7 +93,8 @@ def _start(check: Check, signal: Signal, past: Past | None) -> Step:
     late_anonymous = past is not None and past.newer_anonymous_end and signal.is_before(check.last_end)
     if past is not None and (past.rid_ended or late_anonymous):
         # It ended before we heard that it began: an open run now would only hang.
-        return _armed(Step(check=check), signal.at)
+        heard = check.status is Status.NEW and not _before_command(check, signal)
+        return _armed(Step(check=replace(check, expected_at=None) if heard else check), signal.at)
     rivals = [run for run in check.open_runs if run.rid is None] if signal.rid is None else []
     slot_at = check.expected_at if any(_holds_slot(check, run) for run in rivals) else None
     opened = Run(id=signal.id, rid=signal.rid, started_at=signal.at, order=signal.order, slot_at=slot_at)
@@ -455,7 +456,7 @@ def first_ping_by(check: Check, by: datetime | None, at: datetime) -> Step | Non
     """
     if not waits_for_first_ping(check):
         return None
-    return _armed(Step(check=replace(check, expected_at=by, unverified_in_row=0)), at)
+    return _armed(Step(check=replace(check, expected_at=by, unverified_in_row=0, anchor_at=None)), at)
 
 
 # --- what all of them end with ----------------------------------------------------------------------

@@ -62,7 +62,8 @@ def replay(
 ) -> list[Alarm]:
     """The alarms of a check that was new at `from_at`, under these rules from its beginning, up to `through`."""
     ids = count(-1, -1)  # of runs that silence makes: none that a signal has
-    check = Check(rules=replace(rules, wants_late=False), status=Status.NEW, status_since=from_at)
+    # Not sticky, whatever it is by now: signals that a pause swallowed are stored as ignored, and are none of these.
+    check = Check(rules=replace(rules, wants_late=False, sticky=False), status=Status.NEW, status_since=from_at)
     ended: dict[str, datetime] = {}
     steps: list[Step] = []
     for one in _in_order(signals, commands):

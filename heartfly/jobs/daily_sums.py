@@ -8,7 +8,7 @@ missing (we were down, or the check is older than the job) are made up for, the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -34,8 +34,12 @@ ROWS = 100
 """Written in one transaction."""
 
 
-async def sum_days(work: Work) -> Done:
-    """Every check of every project, up to the newest day that is over where its project is."""
+async def sum_days(work: Work, *, anew: Collection[int] = ()) -> Done:
+    """Every check of every project, up to the newest day that is over where its project is.
+
+    `anew`: projects whose newest days are computed once more although they are there, as at the end of a day much of
+    it was still under way.
+    """
     figures = {"projects": 0, "checks": 0, "days": 0}
     async with work.read() as read:
         query = sa.select(projects.c.id, projects.c.slug, projects.c.zone).order_by(projects.c.id)
@@ -50,7 +54,8 @@ async def sum_days(work: Work) -> Done:
         last = last_whole(zone, work.now)
         n_checks = 0
         after = 0
-        while (batch := await _lacking(work, row.id, day_in(zone, last), after)) and not work.stopping():
+        once_more = row.id in anew
+        while (batch := await _lacking(work, row.id, day_in(zone, last), after, once_more)) and not work.stopping():
             n_checks += len(batch)
             figures["days"] += await _sum_up(work, row.id, batch, zone, last)
             after = batch[-1].id
@@ -59,8 +64,11 @@ async def sum_days(work: Work) -> Done:
     return Done(figures=figures, failure="; ".join(failures))
 
 
-async def _lacking(work: Work, pid: int, last: Day, after: int) -> Sequence[Any]:
-    """The next checks that have no sum of that day, each with the newest day that it has, and the flips it knows."""
+async def _lacking(work: Work, pid: int, last: Day, after: int, once_more: bool) -> Sequence[Any]:  # noqa: FBT001
+    """The next checks that have no sum of that day, each with the newest day that it has, and the flips it knows.
+
+    `once_more`: whether they have or not.
+    """
     of_check = (check_days.c.pid == checks.c.pid, check_days.c.check_id == checks.c.id)
     newest = sa.select(sa.func.max(check_days.c.day)).where(*of_check).scalar_subquery()
     known = sa.select(sa.func.max(check_days.c.flip_no)).where(*of_check).scalar_subquery()
@@ -68,10 +76,11 @@ async def _lacking(work: Work, pid: int, last: Day, after: int) -> Sequence[Any]
         sa.select(checks.c.id, checks.c.status, checks.c.flip_no, checks.c.created_at)
         .add_columns(newest.label("newest"), known.label("known"))
         .where(checks.c.pid == pid, checks.c.id > after, checks.c.created_at < last.to_at)
-        .where(~sa.exists().where(*of_check, check_days.c.day == last.date.isoformat()))
         .order_by(checks.c.id)
         .limit(CHECKS)
     )
+    if not once_more:
+        query = query.where(~sa.exists().where(*of_check, check_days.c.day == last.date.isoformat()))
     async with work.read() as read:
         return (await read.execute(query)).all()
 

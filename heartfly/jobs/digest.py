@@ -36,26 +36,22 @@ _STEP = timedelta(hours=1)
 def digesting(*, sealer: Sealer, ids: IdSource) -> Callable[[Work], Awaitable[Done]]:
     async def tell(work: Work) -> Done:
         counts = {"projects": 0, "digests": 0}
-        failures: list[str] = []
-        found = await _due(work, sealer, failures)
+        found = await _due(work, sealer)
         if found:
-            # The day that is over must be summed up, also where the job that does it has yet to run.
-            summed = await sum_days(work)
-            failures += [summed.failure] if summed.failure and summed.failure not in failures else []
+            # Its last runs and alarms had yet to end when the day was summed up, some minutes after midnight.
+            await sum_days(work, anew={project.id for project, _ in found})
         for project, periods in found:
             n_told = 0
             for period, channel_ids in periods:
                 n_told += await _tell(work, project, period, channel_ids, ids)
             counts["projects"] += bool(n_told)
             counts["digests"] += n_told
-        return Done(figures=counts, failure="; ".join(failures))
+        return Done(figures=counts)
 
     return tell
 
 
-async def _due(
-    work: Work, sealer: Sealer, failures: list[str]
-) -> list[tuple[Any, list[tuple[Period, Collection[int]]]]]:
+async def _due(work: Work, sealer: Sealer) -> list[tuple[Any, list[tuple[Period, Collection[int]]]]]:
     """Each project to be told something, with what, and the channels that chose it."""
     query = sa.select(projects.c.id, projects.c.slug, projects.c.name, projects.c.zone).order_by(projects.c.id)
     found: list[tuple[Any, list[tuple[Period, Collection[int]]]]] = []
@@ -69,8 +65,8 @@ async def _due(
         for project in (await read.execute(query)).all():
             try:
                 zone = find_zone(project.zone, field=f"project {project.slug}")
-            except InvalidValueError as error:
-                failures.append(str(error))  # the digests of others do not wait for it
+            except InvalidValueError:
+                # The daily sums fail for it, and say so. If we failed as well, we would forget till when all was told.
                 continue
             periods = due(zone, after=after, through=work.slot_at)
             chosen = await readers(read, project.id, sealer) if periods else {}

@@ -118,14 +118,29 @@ async def _down(read: AsyncConnection, pid: int, period: Period) -> dict[str, An
     return {"down": down, **(await read.execute(counted)).mappings().one()}
 
 
+_later = flips.alias()
+
+
 def _was_degraded(pid: int, period: Period) -> tuple[sa.ColumnElement[bool], ...]:
-    turned = (
-        sa.select(flips.c.check_id)
-        .where(flips.c.pid == pid, flips.c.to_status == Status.DEGRADED)
-        .where(flips.c.at >= period.from_at, flips.c.at < period.to_at)
+    at, within = flips.c.at, sa.and_(flips.c.at >= period.from_at, flips.c.at < period.to_at)
+    turned = sa.select(flips.c.check_id).where(
+        flips.c.pid == pid,
+        sa.or_(
+            sa.and_(flips.c.to_status == Status.DEGRADED, within),
+            sa.and_(flips.c.from_status == Status.DEGRADED, at > period.from_at, at < period.to_at),
+        ),
+    )
+    # From before the period to after it: the first change since its end tells what it was in all that time.
+    next_no = (
+        sa.select(sa.func.min(_later.c.flip_no))
+        .where(_later.c.pid == pid, _later.c.check_id == flips.c.check_id, _later.c.at >= period.to_at)
+        .scalar_subquery()
+    )
+    ended = sa.select(flips.c.check_id).where(
+        flips.c.pid == pid, at >= period.to_at, flips.c.from_status == Status.DEGRADED, flips.c.flip_no == next_no
     )
     stayed = sa.and_(checks.c.status == Status.DEGRADED, checks.c.status_since < period.to_at)
-    return (sa.or_(checks.c.id.in_(turned), stayed),)
+    return (sa.or_(checks.c.id.in_(turned), checks.c.id.in_(ended), stayed),)
 
 
 def _is_late(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:

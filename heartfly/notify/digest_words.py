@@ -47,7 +47,8 @@ def title(alert: Alert, digest: DigestFacts) -> str:
 
 def sentence(alert: Alert, digest: DigestFacts) -> str:
     if not digest.n_watched:
-        return f"{_headline(digest)}."
+        now = f", but {_are(digest.n_down_now)} down now" if digest.n_down_now else ""
+        return f"{_headline(digest)}{now}."
     days = _days(alert, digest)
     when = f"on {days}" if digest.first_day == digest.last_day else f"in the week of {days}"
     if not digest.n_down_now:
@@ -90,9 +91,9 @@ def n_items(digest: DigestFacts) -> int:
 def _headline(digest: DigestFacts) -> str:
     n = digest.n_watched
     if not digest.n_checks:
-        return "There are no checks yet"
+        return "There were no checks yet" if digest.n_down_now else "There are no checks yet"
     if not n:
-        return "No check was watched: each is new or paused"
+        return "No check was watched" if digest.n_down_now else "No check was watched: each is new or paused"
     if digest.n_down:
         return f"{digest.n_down:,} of {words.count(n, 'check')} {_was(digest.n_down)} down"
     return "The only check was up" if n == 1 else f"All {n:,} checks were up"

@@ -8,7 +8,7 @@ to whoever asks for that very delivery.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.audit.record import Action, Actor, record
 from heartfly.db.changes import Tx
-from heartfly.db.ids import IdSource, first_id
+from heartfly.db.ids import IdSource
 from heartfly.db.models import channels, deliveries, notifications
 from heartfly.errors import ConflictError, NotFoundError
 from heartfly.notify.queries import delivery_id_of
@@ -69,27 +69,13 @@ async def failed_since(
     else:
         channel_ids = [channel_id]
     found: list[tuple[str, int]] = []
-    n_overtaken, newest, after = 0, None, None
+    n_overtaken, after = 0, None
     while len(found) < limit and (rows := await _failed(read, pid, channel_ids, since, after=after)):
-        newest = await _newest_sent(read, pid, channel_ids, since) if newest is None else newest
-        current = await _current(read, pid, rows, newest)
+        current = await _current(read, pid, rows)
         found += [(row.id, row.channel_id) for row in rows if row.id in current]
         n_overtaken += len(rows) - len({row.id for row in rows} & current)
         after = (rows[-1].created_at, rows[-1].id)
     return Failed(found[:limit], n_overtaken)
-
-
-async def _newest_sent(
-    read: AsyncConnection, pid: int, channel_ids: Sequence[int], since: datetime
-) -> dict[tuple[int, str], int]:
-    """What each channel heard last of each source since then, as the alert's id."""
-    n = notifications.c
-    query = (
-        sa.select(n.channel_id, n.source, sa.func.max(n.alert_id).label("newest"))
-        .where(n.pid == pid, n.channel_id.in_(channel_ids), n.alert_id >= first_id(since), n.state == "sent")
-        .group_by(n.channel_id, n.source)
-    )
-    return {(row.channel_id, row.source): row.newest for row in await read.execute(query)}
 
 
 async def _failed(
@@ -110,19 +96,30 @@ async def _failed(
     return (await read.execute(query.order_by(d.created_at, d.id).limit(_SLICE))).all()
 
 
-async def _current(
-    read: AsyncConnection, pid: int, rows: Sequence[Any], newest: Mapping[tuple[int, str], int]
-) -> set[str]:
+async def _current(read: AsyncConnection, pid: int, rows: Sequence[Any]) -> set[str]:
     """Those of the deliveries that carry an alert of a source of which their channel has heard nothing later."""
     n = notifications.c
-    carried = sa.select(n.delivery_id, n.channel_id, n.source, n.alert_id).where(
+    query = sa.select(n.delivery_id, n.channel_id, n.source, n.alert_id).where(
         n.pid == pid, n.delivery_id.in_([row.id for row in rows])
     )
-    return {
-        row.delivery_id
-        for row in await read.execute(carried)
-        if row.alert_id > newest.get((row.channel_id, row.source), 0)
-    }
+    carried = (await read.execute(query)).all()
+    newest = await _newest_sent(
+        read, pid, {row.channel_id for row in carried}, first=min((row.alert_id for row in carried), default=0)
+    )
+    return {row.delivery_id for row in carried if row.alert_id > newest.get((row.channel_id, row.source), 0)}
+
+
+async def _newest_sent(
+    read: AsyncConnection, pid: int, channel_ids: Collection[int], *, first: int
+) -> dict[tuple[int, str], int]:
+    """What each channel heard last of each source, as the alert's id, of those from `first` on."""
+    n = notifications.c
+    query = (
+        sa.select(n.channel_id, n.source, sa.func.max(n.alert_id).label("newest"))
+        .where(n.pid == pid, n.channel_id.in_(channel_ids), n.alert_id >= first, n.state == "sent")
+        .group_by(n.channel_id, n.source)
+    )
+    return {(row.channel_id, row.source): row.newest for row in await read.execute(query)}
 
 
 def retry(

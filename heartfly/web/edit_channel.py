@@ -32,6 +32,8 @@ EVENTS = {
 _ADDRESS = {"email": "to", "apprise": "address"}
 """Kinds whose address is no secret, so that it is shown and edited; the others have a `url`."""
 _UNSHOWN = ("headers", "down", "up")
+_BESIDE = ("digest", "unsubscribe_token")
+"""What the form does not show of these kinds, and what stays with another address."""
 
 
 @get("/p/{project:str}/channels/{channel:str}/edit", opt=FOR_WRITERS)
@@ -143,9 +145,9 @@ def _config(view: ChannelView, form: Form) -> tuple[dict[str, Any] | None, tuple
     typed, was = _typed(form), _values(view)
     value = typed["value"].strip()
     if view.kind in _ADDRESS:
-        return ({_ADDRESS[view.kind]: value}, ()) if value != was["value"] else (None, ())
+        return ({_ADDRESS[view.kind]: value}, _BESIDE) if value != was["value"] else (None, ())
     if view.kind != "webhook":
-        return ({"url": value}, ()) if value else (None, ())
+        return ({"url": value}, _BESIDE) if value else (None, ())
     if not value and typed["method"] == was["method"] and typed["body"] == was["body"]:
         return None, ()
     config: dict[str, Any] = {"url": value} if value else {}

@@ -171,6 +171,8 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
         raise ForbiddenError(
             "this form was not sent from a page of this Heartfly; open the page here, and send it again"
         )
+    if is_sent and request.token:
+        await request.body()  # all of it first: who sends slowly has the rights that he has at the end
     session = await _signed_in(request)
     request.scope["web_session"] = session  # type: ignore[typeddict-unknown-key]
     if opt.get("for_all"):

@@ -14,6 +14,7 @@ from heartfly.db.models import blind_intervals
 from heartfly.monitor.judge import Judge
 from tests.api.conftest import START
 from tests.api.door import House, Reply
+from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
 
@@ -153,6 +154,23 @@ async def test_the_same_upsert_may_run_for_ever(house: House) -> None:
 
     assert (201, 200, 200) == (first.status, moved.status, after.status)
     assert (BY, "2026-03-02T13:00:00Z", None) == tuple(one.json["first_ping_by"] for one in (first, moved, after))
+
+
+async def test_an_upsert_whose_instant_is_past_edits_the_rest(house: House, clock: SimClock) -> None:
+    """A pause has forgotten it, and the same deployment comes again: its instant is no wish any more."""
+
+    async def upsert(**more: Any) -> Reply:
+        asked = {"slug": "job", "first_ping_by": "2026-03-02T10:00:30Z"} | more
+        return await house.full("POST", "/v1/checks?upsert=slug", asked)
+
+    made = (await upsert()).json
+    await house.full("POST", f"/v1/checks/{made['id']}/pause")
+    await house.full("POST", f"/v1/checks/{made['id']}/resume")
+    clock.move_to(START + HOUR)
+
+    again = await upsert(grace=120)
+
+    assert (200, 120, None) == (again.status, again.json["grace"], again.json["first_ping_by"])
 
 
 @pytest.mark.parametrize(

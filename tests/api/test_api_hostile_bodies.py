@@ -81,6 +81,11 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         (r'{"email": "a@example.com", "role": "\u0000"}', "role"),
         (f'{{"email": {GIANT}, "role": "viewer"}}', "email"),
     ],
+    ("POST", "/v1/invites"): [
+        (r'{"email": "a\u0000@example.com", "role": "viewer"}', "email"),
+        (r'{"email": "a@example.com", "role": "\u0000"}', "role"),
+        (f'{{"email": {GIANT}, "role": "viewer"}}', "email"),
+    ],
     ("PATCH", "/v1/members/{user_id}"): [(r'{"role": "\u0000"}', "role"), ('{"role": 1e400}', "role")],
     ("PATCH", "/v1/project"): [(r'{"name": "\u0000"}', "name"), (r'{"zone": "\u0000"}', "zone")],
     ("POST", "/v1/project/rotate-ping-key"): [(f'{{"overlap": {GIANT}}}', "overlap")],

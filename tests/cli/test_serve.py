@@ -25,7 +25,6 @@ from tests.server_process import Server
 
 pytestmark = pytest.mark.e2e
 
-SLACK_S = 1.0
 """For a machine that does other things beside."""
 
 
@@ -196,7 +195,7 @@ def test_an_idle_server_stops_at_once_and_says_when_it_came_and_went(server: Ser
     server.process.send_signal(signal.SIGTERM)
 
     assert 0 == server.process.wait(30)
-    assert time.perf_counter() - begun < 1.5 + SLACK_S
+    assert time.perf_counter() - begun < 4.5, "it does not wait out the five seconds of draining"
     told = [json.loads(row) for row in (server.folder / "server.log").read_text().splitlines() if row.startswith("{")]
     start, stop = (next(each for each in told if each["event"] == name) for name in ("start", "stop"))
     assert (__version__, "sqlite", server.url) == (start["version"], start["database"], start["address"])

@@ -122,6 +122,15 @@ def test_what_was_paused_raises_nothing_and_ends_an_alarm() -> None:
     assert [(at(hours=1) + GRACE, Reason.MISSED, at(hours=2))] == tried(hourly(0), commands=[pauses, goes_on])
 
 
+def test_a_pause_that_a_signal_ended_ends_with_it_though_the_check_is_sticky_now() -> None:
+    """What a sticky pause swallowed is no signal of the history, so those that are there counted."""
+    pauses, sticky = Command(at=at(hours=2), pauses=True), make_rules(sticky=True)
+    wanted = [(at(hours=4) + GRACE, Reason.MISSED, None)]
+    assert (
+        wanted == tried(hourly(0, 1, 3), commands=[pauses], rules=sticky) == tried(hourly(0, 1, 3), commands=[pauses])
+    )
+
+
 def test_resuming_what_is_not_paused_changes_nothing() -> None:
     """A success in between has ended the pause, as it did not when it was really resumed."""
     commands = [Command(at=at(hours=1), pauses=False)]

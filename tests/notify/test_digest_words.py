@@ -31,6 +31,16 @@ def told(**changes: Any) -> Message:
         ({"n_watched": 1}, "The only check was up on Mon 23 Feb.", Tone.UP),
         ({"n_checks": 0, "n_watched": 0}, "There are no checks yet.", Tone.DEGRADED),
         ({"n_checks": 2, "n_watched": 0}, "No check was watched: each is new or paused.", Tone.DEGRADED),
+        (
+            {"n_checks": 1, "n_watched": 0, "n_down_now": 1, "n_down_ever": 1},
+            "No check was watched, but 1 is down now.",
+            Tone.DOWN,
+        ),
+        (
+            {"n_checks": 0, "n_watched": 0, "n_down_now": 1, "n_down_ever": 1},
+            "There were no checks yet, but 1 is down now.",
+            Tone.DOWN,
+        ),
         ({"n_down": 1, "n_down_ever": 1}, "1 of 42 checks was down on Mon 23 Feb.", Tone.DOWN),
         (
             {"n_down": 2, "n_down_now": 2, "n_down_ever": 2},

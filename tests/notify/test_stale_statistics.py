@@ -107,7 +107,9 @@ async def test_many_second_tries_for_a_machine_are_too(post_on: PostOffice, prep
     assert 2 * N_TRIED_TWICE == len(machine.tried)
     assert {"sent"} == set(await post_on.states())
     await post_on.db.stop()
-    assert rows_read(post_on.db) - before < 20 * N_TRIED_TWICE**2  # where each looks at each of each, 400
+    assert (
+        rows_read(post_on.db) - before < 100 * N_TRIED_TWICE**2
+    )  # some 20 to 60; where each looks at each of each, 400
 
 
 async def away_at_first(delivery: Delivery) -> None:

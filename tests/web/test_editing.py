@@ -303,6 +303,32 @@ async def test_headers_that_the_form_does_not_have_survive_it(town: Town, db: Da
     assert config | {"body": "x", "method": "POST"} == await config_of(db)
 
 
+async def test_headers_go_to_no_other_place_than_they_were_given_for(town: Town, db: Database) -> None:
+    """Nobody may read them, so nobody may have them sent to himself."""
+    owner = await town.owner()
+    path, _ = await hook(owner, db)
+    config = await config_of(db) | {"headers": {"X-Key": "k"}}
+    sealed = SEALER.seal(msgspec.json.encode(config))
+    await db.write(lambda tx: tx.conn.execute(sa.update(channels).values(config_enc=sealed)))
+    fields = await fields_of(owner, f"{path}/edit")
+    for other in ("https://evil.example.com/x", "http://hooks.example.com/x", "https://hooks.example.com:444/x"):
+        told = await owner.post(f"{path}/edit", fields | {"value": other})
+        assert (422, True) == (told.status, 'id="value-wrong"' in told.body.decode())
+    assert config == await config_of(db)
+    assert 303 == (await owner.post(f"{path}/edit", fields | {"value": "https://hooks.example.com/new"})).status
+    assert {"X-Key": "k"} == (await config_of(db))["headers"]
+
+
+async def test_another_address_keeps_the_digest_that_was_chosen(town: Town, db: Database) -> None:
+    owner = await town.owner()
+    await owner.post("/p/main/channels/new/email", {"name": "Ops", "value": "ops@example.com"})
+    sealed = SEALER.seal(msgspec.json.encode(await config_of(db) | {"digest": "daily"}))
+    await db.write(lambda tx: tx.conn.execute(sa.update(channels).values(config_enc=sealed)))
+    path = f"/p/main/channels/{(await one(db, sa.select(channels))).uuid}/edit"
+    assert 303 == (await owner.post(path, await fields_of(owner, path) | {"value": "new@example.com"})).status
+    assert ("new@example.com", "daily") == ((await config_of(db))["to"], (await config_of(db))["digest"])
+
+
 async def test_who_has_not_seen_a_channels_edit_is_shown_both(town: Town, db: Database) -> None:
     owner = await town.owner()
     await owner.post("/p/main/channels/new/email", {"name": "Ops", "value": "ops@example.com"})
