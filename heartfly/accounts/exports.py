@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,8 @@ from heartfly.db.database import Database
 from heartfly.db.models import incident_notes, members, projects, sessions, users
 
 _PIECE = 500
+_PIECE_OF_BODIES = 20
+"""Rows that have up to 100 kB each."""
 
 
 async def project_lines(database: Database, pid: int) -> AsyncIterator[str]:
@@ -27,12 +30,15 @@ async def project_lines(database: Database, pid: int) -> AsyncIterator[str]:
     for table in tenant.tables():
         n_keys, after = len(table.primary_key.columns), None
         rest = [column for column in table.c if not column.primary_key and not tenant.is_secret(column)]
+        # The key is read to go on after it, but is not told if it is a secret.
+        hidden = {column.name for column in table.primary_key.columns if tenant.is_secret(column)}
+        most = min(_PIECE, _PIECE_OF_BODIES) if "body" in table.c else _PIECE
         while True:
             async with database.read() as read:
-                rows = (await read.execute(tenant.piece(table, pid, columns=rest, after=after, limit=_PIECE))).all()
+                rows = (await read.execute(tenant.piece(table, pid, columns=rest, after=after, limit=most))).all()
             if rows:
-                yield "".join(_line(table.name, row._asdict()) for row in rows)
-            if len(rows) < _PIECE:
+                yield await asyncio.to_thread(_lines, table.name, rows, hidden)
+            if len(rows) < most:
                 break
             after = tuple(rows[-1])[:n_keys]
 
@@ -86,8 +92,9 @@ async def _changed(database: Database, pid: int, by: str) -> AsyncIterator[str]:
         before = (rows[-1].at, rows[-1].id)
 
 
-def _lines(table: str, rows: Iterable[Any]) -> str:
-    return "".join(_line(table, row._asdict()) for row in rows)
+def _lines(table: str, rows: Iterable[Any], hidden: Collection[str] = ()) -> str:
+    told = ({name: value for name, value in row._asdict().items() if name not in hidden} for row in rows)
+    return "".join(_line(table, row) for row in told)
 
 
 def _line(table: str, row: dict[str, Any]) -> str:

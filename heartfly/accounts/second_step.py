@@ -120,7 +120,10 @@ def begin_by_code(
     if password_hash is None or digest(password_hash) != first.password:
         return None
     demand(tx, first.user_id, code, sealer=sealer, at=at)
-    return begin(tx, first.user_id, password_hash=password_hash, ip=ip, agent=agent, replaces=replaces, at=at, ids=ids)
+    return begin(
+        tx, first.user_id, password_hash=password_hash, ip=ip, agent=agent, replaces=replaces, at=at, ids=ids,
+        by_code=True,
+    )  # fmt: skip
 
 
 def switch_on(
@@ -142,10 +145,12 @@ def switch_on(
     return _new_codes(tx, user_id)
 
 
-def renew_codes(tx: Tx, user_id: int) -> list[str]:
+def renew_codes(tx: Tx, user_id: int, *, actor: Actor, at: datetime, ids: IdSource) -> list[str]:
     """Ten new backup codes; those so far count no more. ConflictError: the second step is off."""
-    if tx.conn.execute(sa.select(users.c.totp_enc).where(users.c.id == user_id)).scalar_one() is None:
+    query = sa.select(users.c.totp_enc).where(users.c.id == user_id)
+    if tx.conn.execute(query.with_for_update(key_share=True) if tx.on_postgres else query).scalar_one() is None:
         raise ConflictError("the second step is off")
+    _tell(tx, user_id, Action.MEMBER_RENEW_BACKUP_CODES, actor=actor, at=at, ids=ids)
     return _new_codes(tx, user_id)
 
 

@@ -66,14 +66,25 @@ class Membership:
 
 
 def begin(
-    tx: Tx, user_id: int, *, password_hash: str, ip: str, agent: str, replaces: str, at: datetime, ids: IdSource
+    tx: Tx,
+    user_id: int,
+    *,
+    password_hash: str,
+    ip: str,
+    agent: str,
+    replaces: str,
+    at: datetime,
+    ids: IdSource,
+    by_code: bool = False,
 ) -> str | None:
     """A new session; returns its token, for the cookie. `replaces`: the token that the browser had, which ends.
 
-    None: the password has been changed since `password_hash` was read.
+    None: the password has been changed since `password_hash` was read, or the second step was switched on since, and
+    no code has counted (`by_code`).
     """
-    query = sa.select(users.c.password_hash).where(users.c.id == user_id)
-    if tx.conn.execute(query.with_for_update(key_share=True)).scalar() != password_hash:
+    query = sa.select(users.c.password_hash, users.c.totp_enc.is_not(None).label("needs_code"))
+    row = tx.conn.execute(query.where(users.c.id == user_id).with_for_update(key_share=True)).first()
+    if row is None or row.password_hash != password_hash or (row.needs_code and not by_code):
         return None
     end_of_token(tx, replaces)
     token = secrets.token_urlsafe(32)

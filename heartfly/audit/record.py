@@ -53,6 +53,7 @@ class Action(StrEnum):
     INVITE_REVOKE = "invite.revoke"
     MEMBER_SECOND_STEP_ON = "member.second_step_on"
     MEMBER_SECOND_STEP_OFF = "member.second_step_off"
+    MEMBER_RENEW_BACKUP_CODES = "member.renew_backup_codes"
     MEMBER_RESET_PASSWORD = "member.reset_password"  # noqa: S105 - the name of what was done
 
 

@@ -8,6 +8,7 @@ so that a forgotten tab does not keep one alive. What changed is feed.py's.
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from heartfly.accounts.guards import TooManyRequestsError
 from heartfly.accounts.sessions import Membership, memberships_of, session_of
 from heartfly.errors import HeartflyError
 from heartfly.web.checks import line_of
-from heartfly.web.feed import Event, Feed, first_of
+from heartfly.web.feed import Event, Feed, Feeds, first_of
 from heartfly.web.request import PageRequest
 from heartfly.web.times import Times
 
@@ -44,15 +45,34 @@ async def stream(request: PageRequest) -> Response[Any]:
     request.scope["web_stream"] = True  # type: ignore[typeddict-unknown-key] # its length is no measure of our speed
     if request.scope.get("web_is_head"):
         return Response(b"", media_type="text/event-stream")
-    feed = await feeds.open(request.project.pid)
+    taken = _Place(feeds, user_id)  # before anything is waited for: many that come at once must not all find room
+    try:
+        feed = await feeds.open(request.project.pid)
+    except BaseException:
+        taken.give_back()
+        raise
     after = request.headers.get("last-event-id") or request.query_params.get("after") or ""
     # Proxies that buffer answers would hold back an event until more come.
-    return Stream(_stream(request, feed, after), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    headers = {"X-Accel-Buffering": "no"}
+    return Stream(_stream(request, feed, after, taken), media_type="text/event-stream", headers=headers)
 
 
-async def _stream(request: PageRequest, feed: Feed, after: str) -> AsyncIterator[bytes]:
-    feeds, user_id = request.web.feeds, request.who.user_id
-    feeds.streams[user_id] += 1
+class _Place:
+    """One of the streams that a user may have. Given back once: by hand, or with the last that knows it, as an answer
+    whose reader has gone may never begin to be streamed."""
+
+    def __init__(self, feeds: Feeds, user_id: int) -> None:
+        feeds.streams[user_id] += 1
+        self.give_back = weakref.finalize(self, _give_back, feeds, user_id)
+
+
+def _give_back(feeds: Feeds, user_id: int) -> None:
+    feeds.streams[user_id] -= 1
+    if not feeds.streams[user_id]:
+        del feeds.streams[user_id]
+
+
+async def _stream(request: PageRequest, feed: Feed, after: str, taken: _Place) -> AsyncIterator[bytes]:
     feed.n_watching += 1
     try:
         async for piece in _pieces(request, feed, after):
@@ -60,9 +80,7 @@ async def _stream(request: PageRequest, feed: Feed, after: str) -> AsyncIterator
     finally:
         feed.n_watching -= 1
         feed.wanted_at = request.api.clock.monotonic()
-        feeds.streams[user_id] -= 1
-        if not feeds.streams[user_id]:
-            del feeds.streams[user_id]
+        taken.give_back()
 
 
 async def _pieces(request: PageRequest, feed: Feed, after: str) -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""The second step: asked for at sign-in, set up with a QR code, switched off with the password.
+"""The second step: asked for at sign-in, set up with a QR code, switched on and off with the password.
 
 The first step's outcome travels in the form, sealed; nobody is signed in before the code has counted.
 """
@@ -78,6 +78,11 @@ async def switch_on(request: PageRequest) -> Response[bytes]:
     secret = second_step.open_planned(api.sealer, form["plan"], user_id=who.user_id, now=now)
     if secret is None:
         return to(request, HERE)  # too old: another one is shown
+    if (wrong := await _wrong_password(request)) is not None:
+        status, headers, errors = wrong
+        answer = await _planning(request, form["plan"], secret, status=status, errors=errors)
+        answer.headers.update(headers)
+        return answer
 
     def work(tx: Tx) -> list[str]:
         codes = second_step.switch_on(
@@ -99,8 +104,9 @@ async def switch_on(request: PageRequest) -> Response[bytes]:
 async def renew_codes(request: PageRequest) -> Response[bytes]:
     if (refused := await _refused(request)) is not None:
         return refused
-    api, mine = request.api, request.who.user_id
-    return await _with_codes(request, await api.database.write(lambda tx: second_step.renew_codes(tx, mine)))
+    api, mine, actor, now = request.api, request.who.user_id, request.actor, request.api.clock.now()
+    codes = await api.database.write(lambda tx: second_step.renew_codes(tx, mine, actor=actor, at=now, ids=api.ids))
+    return await _with_codes(request, codes)
 
 
 @post("/account/security/2fa/off", opt=OF_ONESELF, status_code=200)
@@ -113,17 +119,26 @@ async def switch_off(request: PageRequest) -> Response[bytes]:
 
 
 async def _refused(request: PageRequest) -> Response[bytes] | None:
-    """Unless his password was sent along: who finds an open browser must not take the second step away."""
+    """The answer, unless his password was sent along."""
+    if (wrong := await _wrong_password(request)) is None:
+        return None
+    status, headers, errors = wrong
+    answer = await _page(request, status=status, errors=errors)
+    answer.headers.update(headers)
+    return answer
+
+
+async def _wrong_password(request: PageRequest) -> tuple[int, dict[str, str], dict[str, str]] | None:
+    """Status, headers and errors, unless his password was sent along: who finds an open browser must neither take the
+    second step away nor make it his own."""
     try:
         password = (await request.sent())["password"]
         await request.web.sign_in.known(request.who.email, password, place=request.place)
     except UnauthenticatedError:
-        return await _page(request, status=422, errors={"password": "is wrong"})
+        return 422, {}, {"password": "is wrong"}
     except TooManyTriesError as error:
         wait = f"was wrong too often; wait {error.retry_after} seconds"
-        answer = await _page(request, status=429, errors={"password": wait})
-        answer.headers["Retry-After"] = str(error.retry_after)
-        return answer
+        return 429, {"Retry-After": str(error.retry_after)}, {"password": wait}
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from heartfly.core.words import PingKind
 from heartfly.db import tenant
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import audit, projects, sessions, users
+from heartfly.db.models import audit, check_versions, projects, sessions, users
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.web.conftest import PASSWORD, START, Town
@@ -58,6 +59,10 @@ async def test_a_project_is_exported_whole_and_without_secrets(
     monkeypatch.setattr("heartfly.accounts.exports._PIECE", 2)
     owner = await town.stranger()
     await furnish(town, owner)
+    check = await town.next_door.check(START, name="Often edited", slug="often")
+    of_it = {"pid": town.next_door.project.pid, "check_id": check.id, "config": {}, "actor": "cli"}
+    versions = [of_it | {"from_at": START + timedelta(hours=n + 1)} for n in range(7)]
+    await db.write(lambda tx: tx.conn.execute(sa.insert(check_versions), versions).rowcount)
     reply = await owner.get("/p/next-door/settings/export")
     lines, there = lines_of(reply.body), town.next_door.project
 
@@ -68,7 +73,7 @@ async def test_a_project_is_exported_whole_and_without_secrets(
     assert await left_of(db, there.pid) == counts
     assert {"checks", "pings", "incidents", "incident_notes", "channels", "notifications", "audit"} <= set(counts)
     assert {there.pid} == {line.get("pid", line["id"] if line["table"] == "projects" else None) for line in lines}
-    for secret in (there.ping_key, there.api_key, "gAAAAA"):
+    for secret in (there.ping_key, there.api_key, check.ping_uuid, "gAAAAA"):
         assert secret not in reply.body.decode()
     assert not [name for line in lines for name in line if name.endswith(("_enc", "_hash")) or name == "hash"]
 

@@ -158,6 +158,7 @@ def test_somebody_joins_by_a_link_and_signs_in_by_two_steps_without_any_script(s
     assert joan.locator("svg.qr").bounding_box()["width"] > 150
     secret = b32decode(joan.inner_text("form p.mono").replace(" ", ""))
     joan.fill("#code", totp.code_of(secret, totp.step_of(SystemClock().now())))
+    joan.fill("#password", "a password of hers")
     joan.click("button.main")
     codes = joan.inner_text("pre.code").split()
     joan.goto(f"{server.url}/p/main/checks")

@@ -10,6 +10,7 @@ from html import unescape
 import pytest
 import sqlalchemy as sa
 
+from heartfly.accounts import sessions
 from heartfly.accounts.second_step import BETWEEN, switch_off_by_email
 from heartfly.audit.record import CLI
 from heartfly.core import totp
@@ -40,7 +41,7 @@ async def set_up(owner: Browser, clock: SimClock) -> tuple[bytes, list[str]]:
     assert found is not None
     secret = b32decode(found[1].replace(" ", ""))
     code = totp.code_of(secret, totp.step_of(clock.now()))
-    done = await owner.post(PAGE, {"plan": hidden(shown, "plan"), "code": code})
+    done = await owner.post(PAGE, {"plan": hidden(shown, "plan"), "code": code, "password": PASSWORD})
     assert 201 == done.status, done.body.decode()
     return secret, re.findall(r"\b(?:[a-z2-7]{4}-){3}[a-z2-7]{4}\b", done.body.decode())
 
@@ -148,13 +149,28 @@ async def test_codes_cannot_be_guessed_from_many_places(town: Town, clock: SimCl
 async def test_a_wrong_first_code_switches_nothing_on(town: Town, clock: SimClock) -> None:
     owner = await town.owner()
     shown = await owner.get(PAGE)
-    told = await owner.post(PAGE, {"plan": hidden(shown, "plan"), "code": "12345"})
+    told = await owner.post(PAGE, {"plan": hidden(shown, "plan"), "code": "12345", "password": PASSWORD})
     viewers = await (await town.viewer()).post(PAGE, {"plan": hidden(shown, "plan"), "code": "123456"})
 
     assert (422, True) == (told.status, 'id="code-wrong"' in told.body.decode())
     assert hidden(shown, "plan") == hidden(told, "plan")
     assert (303, PAGE) == (viewers.status, viewers.headers["location"])  # a plan is its maker's
     assert 303 == (await town.nobody.sign_in(OWNER, PASSWORD)).status
+
+
+async def test_it_is_switched_on_with_the_password_only(town: Town, clock: SimClock) -> None:
+    """Who finds an open browser must not lock its owner out with an app of his own."""
+    owner = await town.owner()
+    shown = await owner.get(PAGE)
+    secret = b32decode(re.findall(r'<p class="mono wrap">([A-Z2-7 ]+)</p>', shown.body.decode())[0].replace(" ", ""))
+    sent = {"plan": hidden(shown, "plan"), "code": totp.code_of(secret, totp.step_of(clock.now()))}
+
+    for wrong in ({"password": "wrong password"}, {}):
+        told = await owner.post(PAGE, sent | wrong)
+        assert (422, True) == (told.status, 'id="password-wrong"' in told.body.decode())
+        assert sent["plan"] == hidden(told, "plan")
+    assert 303 == (await town.nobody.sign_in(OWNER, PASSWORD)).status
+    assert 201 == (await owner.post(PAGE, sent | {"password": PASSWORD})).status
 
 
 async def test_it_is_switched_off_with_the_password_only(town: Town, clock: SimClock, db: Database) -> None:
@@ -170,6 +186,9 @@ async def test_it_is_switched_off_with_the_password_only(town: Town, clock: SimC
     assert 303 == (await town.nobody.sign_in(OWNER, PASSWORD)).status
     async with db.read() as read:
         assert 0 == (await read.execute(sa.select(sa.func.count()).select_from(backup_codes))).scalar_one()
+        told = (await read.execute(sa.select(audit.c.actor, audit.c.action).order_by(audit.c.id))).all()
+    mine = [entry.action for entry in told if entry.actor == f"user:{OWNER}" and entry.action.startswith("member.")]
+    assert ["member.second_step_on", "member.renew_backup_codes", "member.second_step_off"] == mine
 
 
 async def test_switched_on_it_ends_the_sessions_elsewhere(town: Town, clock: SimClock) -> None:
@@ -177,6 +196,26 @@ async def test_switched_on_it_ends_the_sessions_elsewhere(town: Town, clock: Sim
     await set_up(here, clock)
 
     assert (303, 200) == ((await elsewhere.get("/account/security")).status, (await here.get(PAGE)).status)
+
+
+async def test_a_sign_in_under_way_does_not_outlive_the_switching_on(
+    town: Town, clock: SimClock, db: Database, ids: IdSource
+) -> None:
+    """Its password was looked at while that was enough; its session would begin after the others were ended."""
+    here = await town.owner()
+    async with db.read() as read:
+        user = (await read.execute(sa.select(users).where(users.c.email == OWNER))).one()
+
+    async def begun() -> str | None:
+        return await db.write(
+            lambda tx: sessions.begin(
+                tx, user.id, password_hash=user.password_hash, ip="", agent="", replaces="", at=START, ids=ids
+            )
+        )
+
+    assert await begun() is not None
+    await set_up(here, clock)
+    assert await begun() is None
 
 
 async def test_who_lost_phone_and_codes_is_helped_on_the_server(
