@@ -59,7 +59,8 @@ async def stream(request: PageRequest) -> Response[Any]:
 
 class _Place:
     """One of the streams that a user may have. Given back once: by hand, or with the last that knows it, as an answer
-    whose reader has gone may never begin to be streamed."""
+    whose reader has gone may never begin to be streamed.
+    """
 
     def __init__(self, feeds: Feeds, user_id: int) -> None:
         feeds.streams[user_id] += 1

@@ -130,7 +130,8 @@ async def _refused(request: PageRequest) -> Response[bytes] | None:
 
 async def _wrong_password(request: PageRequest) -> tuple[int, dict[str, str], dict[str, str]] | None:
     """Status, headers and errors, unless his password was sent along: who finds an open browser must neither take the
-    second step away nor make it his own."""
+    second step away nor make it his own.
+    """
     try:
         password = (await request.sent())["password"]
         await request.web.sign_in.known(request.who.email, password, place=request.place)

@@ -25,8 +25,6 @@ from tests.server_process import Server
 
 pytestmark = pytest.mark.e2e
 
-"""For a machine that does other things beside."""
-
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:

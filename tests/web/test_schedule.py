@@ -89,7 +89,7 @@ async def test_a_preview_tries_the_rule_on_the_pings_that_came_and_saves_nothing
     ],
 )
 async def test_only_another_schedule_counts_from_its_first_time_on(
-    town: Town, changed: dict[str, str], is_said: bool
+    town: Town, changed: dict[str, str], *, is_said: bool
 ) -> None:
     check = await town.world.check(START, name="one")
     await town.world.ping(check, START)
