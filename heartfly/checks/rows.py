@@ -200,7 +200,8 @@ def _update(names: Iterable[str]) -> Prepared:
             sa.update(checks)
             .where(checks.c.pid == sa.bindparam("b_pid"), checks.c.id == sa.bindparam("b_id"))
             .values({name: sa.bindparam(name) for name in names})
-        )
+        ),
+        apart=True,
     )
 
 

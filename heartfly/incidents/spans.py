@@ -154,5 +154,6 @@ _CLOSE = Prepared(
         sa.update(incidents)
         .where(incidents.c.pid == sa.bindparam("b_pid"), incidents.c.id == sa.bindparam("b_id"))
         .values({name: sa.bindparam(name) for name in ("closed_at", "ended_by", "disproved")})
-    )
+    ),
+    apart=True,
 )

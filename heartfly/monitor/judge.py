@@ -27,6 +27,11 @@ from heartfly.logs import logger
 
 BATCH = 40
 """Checks in one transaction. Pings wait for it, and what each check costs is mostly its alert."""
+STORM = 1_000
+"""Behind so many that fell due at once, the rest go in batches eight times as large: a ping may wait a little longer
+then, for each of them waits for all who are before it, and a third of a small batch is its flush and its telling.
+"""
+_STORM_TIMES = 8
 
 log = logger("heartfly.monitor")
 
@@ -46,16 +51,24 @@ class Judge:
         self._batch = batch
 
     def judge(
-        self, tx: Tx, *, through: datetime, now: datetime, held: Mapping[int, datetime] = MappingProxyType({})
+        self,
+        tx: Tx,
+        *,
+        through: datetime,
+        now: datetime,
+        held: Mapping[int, datetime] = MappingProxyType({}),
+        n_before: int = 0,
     ) -> Judged:
         """Judge the checks that are due at `through`, the most overdue first; none past it.
 
-        `held`: check id → the earlier instant past which that one may not be judged.
+        `held`: check id → the earlier instant past which that one may not be judged. `n_before`: so many were judged
+        without a rest before these.
         """
-        most = self._batch + len(held)  # whoever is held must not keep others from their turn
+        batch = self._batch if n_before < STORM else self._batch * _STORM_TIMES
+        most = batch + len(held)  # whoever is held must not keep others from their turn
         found = stored(tx, _DUE.rows(tx, through=through, most=most))
         ready = [one for one in found if _is_due(one, held.get(one.id, through))]
-        due = ready[: self._batch]
+        due = ready[:batch]
         blind = blind_since(tx, _oldest(due)) if due else []
         taken = [self._one(one, blind, min(through, held.get(one.id, through)), now) for one in due]
         record(tx, taken, ids=self._ids, now=now)

@@ -112,22 +112,24 @@ class Watcher:
 
     async def _judge_through(self, looked: Looked) -> None:
         """Beats go on meanwhile: to judge a storm may take longer than the gap that counts as deafness."""
-        full, beat_at = True, self._clock.now()
+        full, n, beat_at = True, 0, self._clock.now()
         while full:
             judged = await self._database.write(
-                lambda tx, looked=looked: self._judge_batch(tx, looked),  # type: ignore[misc]
+                lambda tx, looked=looked, n=n: self._judge_batch(tx, looked, n),  # type: ignore[misc]
                 priority=Priority.JUDGING,
             )
             full = judged.full
+            n += judged.n
             if judged.n:
                 line("judge", n=judged.n, flips=judged.flips, through=looked.watermark)
             if full and self._clock.now() - beat_at >= self._hearing.beat:
                 looked, beat_at = await self._beat_once(), self._clock.now()
 
-    def _judge_batch(self, tx: Tx, looked: Looked) -> Judged:
+    def _judge_batch(self, tx: Tx, looked: Looked, n_before: int) -> Judged:
         if not self._leader.leads(tx):
             return Judged(0, 0, full=False)
-        return self._judge.judge(tx, through=looked.watermark, held=looked.held, now=self._clock.now())
+        now = self._clock.now()
+        return self._judge.judge(tx, through=looked.watermark, held=looked.held, now=now, n_before=n_before)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Beat and judge until stopped. A failure is logged and the next beat tries again."""

@@ -26,6 +26,13 @@ MOVE = Prepared(
     )
 )
 
+MOVE_APART = Prepared(
+    lambda _: (
+        sa.update(blind_intervals).where(blind_intervals.c.id == sa.bindparam("of")).values(to_at=sa.bindparam("until"))
+    ),
+    apart=True,
+)
+
 
 def interval(number: int, from_at: datetime = AT) -> dict[str, Any]:
     return {"id": number, "node_id": 7, "from_at": from_at, "to_at": from_at + timedelta(seconds=3), "cause": "100 %?"}
@@ -113,3 +120,36 @@ async def test_a_value_that_is_missing_is_an_error(db: Database) -> None:
 def test_an_instant_without_a_zone_is_refused(dialect: str) -> None:
     with pytest.raises(ValueError, match="time zone"):
         UtcInstant().bind_processor(make_url(f"{dialect}://").get_dialect()())(AT.replace(tzinfo=None))
+
+
+async def test_hundreds_of_rows_are_written_in_order_and_counted(db: Database) -> None:
+    ends = {"of": 1, "until": AT}
+
+    def work(tx: Tx) -> tuple[int, int, list[int], set[datetime]]:
+        written = INSERT.run(tx, [interval(number) for number in range(300)])
+        moved = MOVE_APART.run(tx, [{**ends, "of": n, "until": AT + timedelta(hours=n)} for n in range(1, 400)])
+        rows = tx.conn.execute(sa.select(blind_intervals).order_by(blind_intervals.c.id)).all()
+        return written, moved, [row.id for row in rows], {row.to_at - timedelta(hours=row.id) for row in rows[1:]}
+
+    assert (300, 299, list(range(300)), {AT}) == await db.write(work)
+
+
+async def test_one_bad_row_of_many_is_told_and_leaves_nothing(db: Database) -> None:
+    with pytest.raises(sa.exc.IntegrityError):
+        await db.write(lambda tx: INSERT.run(tx, [interval(number % 150) for number in range(151)]))
+
+    assert [] == await db.write(lambda tx: BY_ID.rows(tx, of=3))
+
+
+async def test_of_an_insert_that_may_find_its_row_the_last_one_counts(db: Database) -> None:
+    def upsert(tx: Tx) -> Any:
+        insert = tx.insert(blind_intervals)
+        return insert.on_conflict_do_update(index_elements=["id"], set_={"to_at": insert.excluded.to_at})
+
+    def work(tx: Tx) -> datetime:
+        rows = [{**interval(number % 2), "to_at": AT + timedelta(hours=number)} for number in range(40)]
+        Prepared(upsert).run(tx, rows)
+        at: datetime = BY_ID.rows(tx, of=1)[0].to_at
+        return at
+
+    assert AT + timedelta(hours=39) == await db.write(work)

@@ -13,7 +13,7 @@ from heartfly.core.words import PingKind
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, nodes, projects
 from heartfly.monitor.blind import Heard, Hearing
-from heartfly.monitor.judge import Judge
+from heartfly.monitor.judge import STORM, Judge
 from heartfly.pings.request import BySlug, ByUuid, Target
 from tests.monitor.tower import MINUTE, SECOND, T0, Tower
 from tests.sim_clock import SimClock
@@ -205,6 +205,19 @@ async def test_no_more_are_judged_at_a_time_than_a_batch_whoever_is_held(world: 
 
     assert [(2, True), (1, False)] == [(judged.n, judged.full) for judged in (first, second)]
     assert ["down"] * 3 == await statuses(world, *made)
+
+
+async def test_behind_a_thousand_the_rest_are_judged_in_larger_batches(world: World) -> None:
+    for _ in range(10):
+        await due(world)
+    judge = Judge(ids=world.ids, batch=1)
+
+    judged = [
+        await world.db.write(lambda tx, n=n: judge.judge(tx, through=DEADLINE, now=DEADLINE, n_before=n))  # type: ignore[misc]
+        for n in (STORM - 1, STORM)
+    ]
+
+    assert [1, 8] == [one.n for one in judged]
 
 
 async def test_of_another_node_only_signals_for_checks_that_exist_hold_ours(world: World) -> None:

@@ -501,7 +501,7 @@ async def test_a_leader_who_lost_the_lease_unnoticed_is_fenced_by_its_epoch(worl
     await world.db.write(lambda tx: tx.conn.exec_driver_sql("UPDATE leases SET epoch = epoch + 1, node_id = 99"))
 
     assert not await world.db.write(tower.leader.leads)
-    assert 0 == (await world.db.write(lambda tx: tower.watcher._judge_batch(tx, looked))).n
+    assert 0 == (await world.db.write(lambda tx: tower.watcher._judge_batch(tx, looked, 0))).n
 
 
 async def test_the_slowest_node_holds_the_watermark_until_it_is_fenced(world: World, tower: Tower) -> None:
