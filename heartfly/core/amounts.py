@@ -1,0 +1,51 @@
+"""Amounts: exact decimals of usage, as whole numbers of 10^-18.
+
+One grammar for what comes in, checked as text before any arithmetic; inside, Python's integers, which neither round
+nor wrap. What is added up may outgrow the grammar; it stays exact.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from heartfly.core.metrics import QUANTITY
+
+Amount = int
+"""In units of 10^-18."""
+
+PLACES = 18
+ONE: Amount = 10**PLACES
+LIMIT: Amount = 10**20 * ONE
+"""An amount that comes in lies below, and above its negative."""
+
+
+class Number(str):
+    """A JSON number as it was written, so that no digit is lost on the way."""
+
+    __slots__ = ()
+
+
+def amount(text: str) -> Amount | None:
+    """None if the text is not one of 1 to 20 digits with at most 18 places: `1e3`, `+1`, ` 1` and `.5` are not."""
+    if not QUANTITY.fullmatch(text):
+        return None
+    whole, _, fraction = text.partition(".")
+    found = abs(int(whole)) * ONE + int((fraction or "0").ljust(PLACES, "0"))
+    return -found if text[0] == "-" else found
+
+
+def text_of(value: Amount) -> str:
+    """The one spelling of it: no exponent, no trailing zeros, no negative zero."""
+    whole, fraction = divmod(abs(value), ONE)
+    places = f"{fraction:018d}".rstrip("0")
+    return f"{'-' if value < 0 else ''}{whole}{'.' + places if places else ''}"
+
+
+def decimal_of(value: Amount) -> Decimal:
+    return Decimal(text_of(value))
+
+
+def over(value: Amount, n: int) -> Amount:
+    """A share of it, to the 18th place; halves go to the even neighbour. `n` is positive."""
+    share, rest = divmod(value, n)
+    return share + (2 * rest > n or (2 * rest == n and share % 2 == 1))

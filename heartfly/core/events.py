@@ -1,0 +1,216 @@
+"""An event: one thing that was used, as it came. What is one, what is refused and why, and when two are the same.
+
+Properties need no declaration: whatever comes is kept as it was written. Whether an event counts, and for how much,
+is decided by meters (core/meters.py), whenever somebody asks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from heartfly.core.amounts import Number
+
+MAX_ID = 128
+MAX_SUBJECT = 256
+MAX_TYPE = 128
+MAX_PROPERTIES = 100
+MAX_NAME = 128
+MAX_BYTES = 32_768
+MAX_DEPTH = 8
+FUTURE = timedelta(hours=24)
+"""So far ahead a timestamp may lie, inclusive (Metronome's rule)."""
+
+Value = str | bool | None | Sequence["Value"] | Mapping[str, "Value"]
+"""What JSON holds; numbers as they were written (`core.amounts.Number`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`transaction_id`: the sender's name for it, one event each. `subject`: the customer as the sender calls it.
+
+    `properties`: as JSON, names in order, no white space, numbers as they were written. `fingerprint`: 8 bytes, the
+    same for the same content, whatever the order of names and whether a number was a text.
+    """
+
+    transaction_id: str
+    subject: str
+    at: datetime
+    type: str
+    properties: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """`field`: its path in the event, such as `properties.size`; empty: the event as a whole."""
+
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a wire calls the fields of an event."""
+
+    transaction_id: str = "transaction_id"
+    subject: str = "customer_id"
+    at: str = "timestamp"
+    type: str = "event_type"
+    properties: str = "properties"
+
+
+NATIVE = Names()
+
+
+def event_of(found: Any, *, now: datetime, oldest: datetime, names: Names = NATIVE) -> Event | Rejected:
+    """An event from what JSON held (`read`). `oldest`: what happened before is refused, its day is closed for good."""
+    if not isinstance(found, Mapping):
+        return Rejected("", "must be an object")
+    texts: list[str] = []
+    for name, limit in ((names.transaction_id, MAX_ID), (names.subject, MAX_SUBJECT), (names.type, MAX_TYPE)):
+        text = found.get(name)
+        if isinstance(text, Number) and name != names.type:
+            text = str(text)  # an id that somebody did not quote is still that id
+        if (wrong := _wrong_text(text, limit)) is not None:
+            return Rejected(name, wrong)
+        texts.append(str(text))
+    at = _instant(found.get(names.at), now=now, oldest=oldest)
+    if isinstance(at, str):
+        return Rejected(names.at, at)
+    properties = found.get(names.properties)
+    if isinstance(wrong_one := _wrong_properties(properties, names.properties), Rejected):
+        return wrong_one
+    transaction_id, subject, type_ = texts
+    exact = written(properties or {})
+    if len(exact.encode()) > MAX_BYTES:
+        return Rejected(names.properties, f"are longer than {MAX_BYTES} bytes")
+    content = "\0".join((subject, at.isoformat(), type_, _loosely(properties or {})))
+    return Event(transaction_id, subject, at, type_, exact, hashlib.blake2b(content.encode(), digest_size=8).digest())
+
+
+def _wrong_text(text: Any, limit: int) -> str | None:
+    if text is None:
+        return "is required"
+    if not isinstance(text, str) or isinstance(text, Number):
+        return "must be a string"
+    if not text.strip():
+        return "must not be empty"
+    if len(text) > limit:
+        return f"is longer than {limit} characters"
+    return None if _is_text(text) else "holds a character that is none (a control character or half a pair)"
+
+
+def _is_text(text: str) -> bool:
+    return not _NO_TEXT.search(text)
+
+
+_NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+def _wrong_properties(properties: Any, name: str) -> Rejected | None:
+    if properties is None:
+        return None
+    if not isinstance(properties, Mapping):
+        return Rejected(name, "must be an object")
+    if len(properties) > MAX_PROPERTIES:
+        return Rejected(name, f"has more than {MAX_PROPERTIES} names")
+    for key, value in properties.items():
+        path = f"{name}.{key[:MAX_NAME]}"
+        if not key or len(key) > MAX_NAME:
+            return Rejected(name, f"has a name that is not of 1 to {MAX_NAME} characters")
+        if not _is_text(key):
+            return Rejected(name, "has a name with a character that is none")
+        if (wrong := _wrong_value(value, 1)) is not None:
+            return Rejected(path, wrong)
+    return None
+
+
+def _wrong_value(value: Value, depth: int) -> str | None:
+    if depth > MAX_DEPTH:
+        return f"is nested more than {MAX_DEPTH} deep"
+    if isinstance(value, str):
+        return None if _is_text(value) else "holds a character that is none (a control character or half a pair)"
+    inner: Iterable[Value] = ()
+    if isinstance(value, Mapping):
+        if not all(map(_is_text, value)):
+            return "has a name with a character that is none"
+        inner = value.values()
+    elif isinstance(value, Sequence):
+        inner = value
+    return next((wrong for one in inner if (wrong := _wrong_value(one, depth + 1)) is not None), None)
+
+
+# --- time
+
+
+_INSTANT = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,18}))?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
+)
+
+
+def instant_of(text: str) -> datetime | None:
+    """RFC 3339 with any offset, to the microsecond (further digits are cut off); None if it is no such instant."""
+    found = _INSTANT.fullmatch(text)
+    if found is None:
+        return None
+    year, month, day, hour, minute, second = (int(found[place]) for place in range(1, 7))
+    micros = int((found[7] or "0")[:6].ljust(6, "0"))
+    hours, minutes = (0, 0) if found[8] else (int(found[10]), int(found[11]))
+    if hours > 23 or minutes > 59:
+        return None
+    ahead = timedelta(hours=hours, minutes=minutes)
+    leap = second == 60  # RFC 3339 knows them; for us it is the second after
+    try:
+        local = datetime(year, month, day, hour, minute, 59 if leap else second, micros, tzinfo=UTC)
+        return local + timedelta(seconds=leap) - (-ahead if found[9] == "-" else ahead)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _instant(text: Any, *, now: datetime, oldest: datetime) -> datetime | str:
+    if text is None:
+        return "is required"
+    at = instant_of(text) if isinstance(text, str) else None
+    if at is None:
+        return "must be an instant of RFC 3339 with an offset, such as 2026-11-28T13:00:00Z"
+    if at > now + FUTURE:
+        return "is more than 24 hours ahead"
+    if at < oldest:
+        return f"is before {oldest.isoformat(timespec='seconds')}, from when on events are kept"
+    return at
+
+
+# --- JSON with numbers as they were written
+
+
+def read(text: str | bytes) -> Any:
+    """ValueError: it is no JSON, or holds NaN or Infinity. RecursionError: it is nested absurdly deep."""
+    return json.loads(text, parse_float=Number, parse_int=Number, parse_constant=_no_number)
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def written(value: Any) -> str:
+    """As JSON, the same text for the same value: names in order, numbers as they were."""
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{_quoted(name)}:{written(value[name])}" for name in sorted(value)) + "}"
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, Sequence):
+        return "[" + ",".join(map(written, value)) + "]"
+    return "null" if value is None else "true" if value else "false"
+
+
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
+_loosely = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+"""To it a number that was kept as text is a text."""
