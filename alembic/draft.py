@@ -14,6 +14,7 @@ from alembic import command
 from heartfly.clock import SystemClock
 from heartfly.db.database import Database
 from heartfly.db.migrate import HEAD, alembic_config, upgrade
+from heartfly.db.parts import MAIN
 
 
 def draft(what_changes: str, *, folder: Path = Path(__file__).parent) -> str:
@@ -26,6 +27,7 @@ def draft(what_changes: str, *, folder: Path = Path(__file__).parent) -> str:
             with database.engine.connect() as connection:
                 config = alembic_config(connection)
                 config.set_main_option("script_location", str(folder))
+                config.set_main_option("version_locations", str(folder / MAIN.migrations))
                 command.revision(config, message=what_changes, autogenerate=True, rev_id=number)
         finally:
             database.close()

@@ -28,6 +28,7 @@ from heartfly.config.settings import SQLITE_FILE
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.migrate import upgrade
+from heartfly.db.parts import PARTS, USAGE
 from tests import canaries
 from tests.postgres_spares import Spares
 
@@ -106,6 +107,11 @@ def postgres_template(postgres_server: str, worker_id: str) -> str:
         url=_sqlalchemy(postgres_server, name), data_dir=Path(tempfile.gettempdir()), clock=SystemClock()
     )
     upgrade(database.engine)
+    usage = Database(
+        url=_sqlalchemy(postgres_server, name), data_dir=Path(tempfile.gettempdir()), clock=SystemClock(), part=USAGE
+    )
+    upgrade(usage.engine, USAGE)
+    usage.close()
     database.close()
     return name
 
@@ -185,9 +191,10 @@ def ids() -> IdSource:
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated, empty file to copy: to run each migration anew takes ten times as long."""
     folder = tmp_path_factory.mktemp("template")
-    database = Database(url="", data_dir=folder, clock=SystemClock())
-    upgrade(database.engine)
-    database.close()
+    for part in PARTS:
+        database = Database(url="", data_dir=folder, clock=SystemClock(), part=part)
+        upgrade(database.engine, part)
+        database.close()
     return folder / SQLITE_FILE
 
 
@@ -199,6 +206,18 @@ async def db(database_url: str, sqlite_template: Path, tmp_path: Path) -> AsyncI
         shutil.copy(sqlite_template, tmp_path / "data" / SQLITE_FILE)
     database = Database(url=database_url, data_dir=tmp_path / "data", clock=SystemClock())
     upgrade(database.engine)
+    database.start()
+    yield database
+    await database.stop()
+
+
+@pytest.fixture
+async def usage_db(database_url: str, sqlite_template: Path, tmp_path: Path, db: Database) -> AsyncIterator[Database]:
+    """The part that is usage, beside `db`."""
+    if not database_url:
+        shutil.copy(sqlite_template.with_name(USAGE.file), tmp_path / "data" / USAGE.file)
+    database = Database(url=database_url, data_dir=tmp_path / "data", clock=SystemClock(), part=USAGE)
+    upgrade(database.engine, USAGE)
     database.start()
     yield database
     await database.stop()

@@ -8,21 +8,23 @@ from __future__ import annotations
 import psycopg
 from psycopg import sql
 
+from heartfly.db.parts import PARTS
+
 # All that a test could leave behind and that no DELETE takes away: a changed schema, settings, statistics.
 _TRACES = """
 SELECT coalesce(string_agg(trace, ',' ORDER BY trace), '') FROM (
     SELECT concat_ws(':', c.relname, c.relkind, a.attname, a.atttypid, a.attnotnull) AS trace
       FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-     WHERE c.relnamespace = 'public'::regnamespace
+     WHERE c.relnamespace::regnamespace::text IN ('public', 'usage')
     UNION ALL
     SELECT concat_ws(':', conname, contype, convalidated) FROM pg_constraint
-     WHERE connamespace = 'public'::regnamespace
+     WHERE connamespace::regnamespace::text IN ('public', 'usage')
     UNION ALL
     SELECT concat_ws(':', tgname, tgenabled) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
      WHERE c.relnamespace = 'public'::regnamespace AND NOT t.tgisinternal
     UNION ALL
     SELECT concat_ws(':', 'statistics', relname, staattnum) FROM pg_statistic s JOIN pg_class c ON c.oid = s.starelid
-     WHERE c.relnamespace = 'public'::regnamespace
+     WHERE c.relnamespace::regnamespace::text IN ('public', 'usage')
     UNION ALL
     SELECT array_to_string(setconfig, ',') FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
      WHERE d.datname = current_database()
@@ -32,6 +34,8 @@ SELECT coalesce(string_agg(trace, ',' ORDER BY trace), '') FROM (
     SELECT concat('schema ', nspname) FROM pg_namespace WHERE nspname !~ '^pg_'
     UNION ALL
     SELECT concat('version ', version_num) FROM alembic_version
+    UNION ALL
+    SELECT concat('version of usage ', version_num) FROM usage.usage_version
 ) AS traces
 """
 _END_OTHERS = """
@@ -39,7 +43,8 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
  WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 _ROWS_AND_NUMBERS = """
-SELECT relname, relkind FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S')
+SELECT nspname, relname, relkind FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+ WHERE nspname IN ('public', 'usage') AND relkind IN ('r', 'S')
 """
 _MOST_BYTES = 16_000_000
 """What has grown beyond it is full of dead rows."""
@@ -87,9 +92,9 @@ def _emptied(connection: psycopg.Connection) -> bool:
     connection.execute(_END_OTHERS)
     connection.execute("SET LOCAL session_replication_role = replica")  # in any order, whatever refers to what
     connection.execute("SET LOCAL lock_timeout = '2s'")
-    for name, kind in connection.execute(_ROWS_AND_NUMBERS).fetchall():
+    for schema, name, kind in connection.execute(_ROWS_AND_NUMBERS).fetchall():
         if kind == "S":
-            connection.execute("SELECT setval(%s, 1, false)", [name])
-        elif name != "alembic_version":
-            connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(name)))
+            connection.execute("SELECT setval(%s, 1, false)", [f"{schema}.{name}"])
+        elif name not in {part.version_table for part in PARTS}:
+            connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(schema, name)))
     return True

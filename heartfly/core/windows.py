@@ -30,7 +30,8 @@ class Window:
     to_at: datetime
 
 
-_STEPS = {Size.MINUTE: timedelta(minutes=1), Size.HOUR: timedelta(hours=1)}
+HOUR = timedelta(hours=1)
+_STEPS = {Size.MINUTE: timedelta(minutes=1), Size.HOUR: HOUR}
 
 
 def window_at(size: Size, zone: ZoneInfo, at: datetime) -> Window:

@@ -18,6 +18,7 @@ from heartfly.clock import Clock
 from heartfly.db import postgres, sqlite
 from heartfly.db.changes import Changes, Tx
 from heartfly.db.group_commit import GroupCommitter, Handler, Priority, WriteSession, each_alone
+from heartfly.db.parts import MAIN, Part
 from heartfly.errors import OverloadedError, StoreError
 
 Result = TypeVar("Result")
@@ -51,7 +52,11 @@ async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 class Database:
-    """`url` empty or `sqlite:///FILE`: SQLite, by default in `data_dir`. `node_id` is this process's row in `nodes`."""
+    """`url` empty or `sqlite:///FILE`: SQLite, by default in `data_dir`. `node_id` is this process's row in `nodes`.
+
+    `part`: which of the two databases that belong together. The lock on their directory is MAIN's, which is opened
+    first and closed last.
+    """
 
     def __init__(
         self,
@@ -60,12 +65,14 @@ class Database:
         data_dir: Path,
         clock: Clock,
         node_id: int = 1,
+        part: Part = MAIN,
         capacity: int = 10_000,
         on_fatal: Callable[[StoreError], None] = lambda _: None,
         on_batch: Callable[[int, float], None] = lambda _n, _took_s: None,
     ) -> None:
         self.on_postgres = url.startswith("postgresql")
         self.node_id = node_id
+        self.part = part
         self._clock = clock
         self._capacity = capacity
         self._on_fatal = on_fatal
@@ -74,7 +81,8 @@ class Database:
         """How many this process has written, or tried to."""
         self._listeners: list[Callable[[Changes], None]] = []
         # The lock lies beside the file: two servers on one file are two writers, whatever they call their directory.
-        self._path = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else data_dir / "heartfly.db"
+        main = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else data_dir / MAIN.file
+        self._path = main if part is MAIN else main.with_name(part.file)
         self._url = url
         self._lock: IO[str] | None = None
         self._lanes: list[GroupCommitter] = []
@@ -83,7 +91,9 @@ class Database:
 
     def _writing_engine(self) -> Engine:
         if self.on_postgres:
-            return postgres.writing_engine(self._url)
+            return postgres.writing_engine(self._url, self.part)
+        if self.part is not MAIN:
+            return sqlite.writing_engine(self._path)
         self._lock = sqlite.lock(self._path.parent)
         if (self._path.parent / sqlite.UNFINISHED).exists():
             self._lock.close()
@@ -106,8 +116,7 @@ class Database:
     def start(self) -> None:
         """Call in the event loop. The schema must be there."""
         self._reading = self.reading_engine()
-        # On PostgreSQL a second connection, so that a slow edit never holds up a ping.
-        for lane in range(2 if self.on_postgres else 1):
+        for lane in self.part.lanes if self.on_postgres else self.part.lanes[:1]:
             committer = GroupCommitter(
                 lambda lane=lane: self._session(lane),  # type: ignore[misc]
                 clock=self._clock,
@@ -122,7 +131,7 @@ class Database:
     def reading_engine(self) -> AsyncEngine:
         """Connections that cannot write, for the event loop that uses them first; its owner disposes of them."""
         if self.on_postgres:
-            return postgres.reading_engine(self._url)
+            return postgres.reading_engine(self._url, self.part)
         return sqlite.reading_engine(self._path, self._clock)
 
     def _session(self, lane: int) -> WriteSession:

@@ -18,6 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from heartfly.db.changes import Tx
 from heartfly.db.models import node_batches
+from heartfly.db.parts import MAIN, Part
 from heartfly.db.types import to_json
 from heartfly.errors import OverloadedError, StoreError
 
@@ -30,18 +31,18 @@ _OPTIONS = (
 _TRY_AGAIN = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock not available
 
 
-def writing_engine(url: str) -> Engine:
+def writing_engine(url: str, part: Part = MAIN) -> Engine:
     return create_engine(
         url,
         poolclass=NullPool,
         json_serializer=to_json,
         hide_parameters=True,  # a parameter may be a secret, and an error may be logged
         isolation_level="READ COMMITTED",
-        connect_args={"options": _OPTIONS, "connect_timeout": 3, "prepare_threshold": 2},
+        connect_args={"options": _options(part), "connect_timeout": 3, "prepare_threshold": 2},
     )
 
 
-def reading_engine(url: str) -> AsyncEngine:
+def reading_engine(url: str, part: Part = MAIN) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=4,
@@ -50,7 +51,7 @@ def reading_engine(url: str) -> AsyncEngine:
         pool_pre_ping=True,
         hide_parameters=True,
         connect_args={
-            "options": _OPTIONS + " -c default_transaction_read_only=on -c statement_timeout=5000",
+            "options": _options(part) + " -c default_transaction_read_only=on -c statement_timeout=5000",
             "connect_timeout": 3,
         },
     )
@@ -60,6 +61,11 @@ def reading_engine(url: str) -> AsyncEngine:
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     return engine
+
+
+def _options(part: Part) -> str:
+    """A part finds its own tables first, and after them those that serve both, such as the batch numbers."""
+    return _OPTIONS if part is MAIN else f"{_OPTIONS} -c search_path={part.schema},{MAIN.schema}"
 
 
 def refuse_forgetful(connection: Connection) -> None:

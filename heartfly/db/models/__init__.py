@@ -15,17 +15,28 @@ from heartfly.db.models.accounts import (
     users,
 )
 from heartfly.db.models.audit import audit
-from heartfly.db.models.base import metadata
+from heartfly.db.models.base import metadata, usage_metadata
 from heartfly.db.models.checks import check_channels, check_days, check_versions, checks, flips, run_metrics, runs
 from heartfly.db.models.ground import addresses, blind_intervals, instance, leases, node_batches, nodes
 from heartfly.db.models.incidents import incident_notes, incidents
 from heartfly.db.models.jobs import job_runs, jobs
 from heartfly.db.models.notify import alerts, attempts, channels, deliveries, notifications
 from heartfly.db.models.pings import ping_bodies, pings
+from heartfly.db.models.usage import (
+    aliases,
+    customers,
+    dead_letters,
+    dirty_hours,
+    event_conflicts,
+    event_ids,
+    events,
+    usage_names,
+)
 
 __all__ = [
     "addresses",
     "alerts",
+    "aliases",
     "api_keys",
     "attempts",
     "audit",
@@ -36,7 +47,13 @@ __all__ = [
     "check_days",
     "check_versions",
     "checks",
+    "customers",
+    "dead_letters",
     "deliveries",
+    "dirty_hours",
+    "event_conflicts",
+    "event_ids",
+    "events",
     "flips",
     "incident_notes",
     "incidents",
@@ -57,5 +74,7 @@ __all__ = [
     "run_metrics",
     "runs",
     "sessions",
+    "usage_metadata",
+    "usage_names",
     "users",
 ]

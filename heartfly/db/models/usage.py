@@ -1,0 +1,110 @@
+"""Usage: events as they came, what came wrong, and whose they are. In a part of their own (db/parts.py).
+
+Events are written once and never changed. What they add up to is worked out from them.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Table, Text, UniqueConstraint
+
+from heartfly.db.models.base import key, pid, usage_metadata
+from heartfly.db.types import Bytes, UtcInstant
+
+usage_names = Table(
+    "usage_names",
+    usage_metadata,
+    pid(),
+    key("id"),
+    Column("kind", Text, nullable=False),  # type or subject
+    Column("text", Text, nullable=False),
+    UniqueConstraint("pid", "text", "kind"),
+)
+"""What comes again with each event, once: a type, and a customer as the sender calls it."""
+
+event_ids = Table(
+    "event_ids",
+    usage_metadata,
+    pid(),
+    Column("id_hash", Bytes, primary_key=True),  # 16 bytes of the transaction id
+    Column("event_id", BigInteger, nullable=False),
+    Column("fingerprint", Bytes, nullable=False),  # 8 bytes of the content
+    sqlite_with_rowid=False,
+)
+"""The one place where an event is told from a repeat: apart, so that a partition of events can go."""
+
+events = Table(
+    "events",
+    usage_metadata,
+    pid(),
+    key("id"),
+    Column("received_at", UtcInstant, nullable=False),
+    Column("at", UtcInstant, nullable=False),
+    Column("type_id", BigInteger, nullable=False),
+    Column("subject_id", BigInteger, nullable=False),
+    Column("transaction_id", Text, nullable=False),
+    Column("properties", Text, nullable=False),
+    Index(None, "pid", "at"),
+    sqlite_with_rowid=False,
+)
+
+event_conflicts = Table(
+    "event_conflicts",
+    usage_metadata,
+    pid(),
+    key("id"),
+    Column("event_id", BigInteger, nullable=False),  # the first of that id, which counts
+    Column("received_at", UtcInstant, nullable=False),
+    Column("at", UtcInstant, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("transaction_id", Text, nullable=False),
+    Column("properties", Text, nullable=False),
+)
+"""Another content under an id that is taken."""
+
+dead_letters = Table(
+    "dead_letters",
+    usage_metadata,
+    pid(),
+    key("id"),
+    Column("received_at", UtcInstant, nullable=False),
+    Column("wire", Text, nullable=False),  # which of the formats it came in
+    Column("raw", Text, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("state", Text, nullable=False),  # open, replayed or dropped
+    Index(None, "pid", "state", "id"),
+)
+
+dirty_hours = Table(
+    "dirty_hours",
+    usage_metadata,
+    pid(),
+    Column("hour", UtcInstant, primary_key=True),
+    Column("seq", BigInteger, nullable=False),  # the newest event that fell into it
+    sqlite_with_rowid=False,
+)
+"""Hours, of UTC, whose rollups do not know all their events yet."""
+
+customers = Table(
+    "customers",
+    usage_metadata,
+    pid(),
+    key("id"),
+    Column("uuid", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("rev", BigInteger, nullable=False),
+    Column("created_at", UtcInstant, nullable=False),
+    Column("archived_at", UtcInstant),
+    UniqueConstraint("pid", "uuid"),
+)
+
+aliases = Table(
+    "aliases",
+    usage_metadata,
+    pid(),
+    Column("text", Text, primary_key=True),
+    Column("customer_id", BigInteger, nullable=False),
+    Index(None, "pid", "customer_id"),
+)
+"""What senders call a customer. Asked when somebody reads: an alias that moves takes its usage along."""

@@ -1,0 +1,43 @@
+"""The two parts of the data: checks with all that is told of them, and usage.
+
+Each has tables, migrations and a writer of its own, so that heavy ingest of events delays no ping. On SQLite they are
+files side by side, on PostgreSQL schemas of one database. No transaction spans both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """`schema`: where its tables are on PostgreSQL. `lanes`: the numbers of its writing connections there.
+
+    `migrations`: their folder in alembic/; `version_table` says how far they have gone.
+    """
+
+    name: str
+    file: str
+    schema: str
+    migrations: str
+    version_table: str
+    lanes: tuple[int, ...]
+
+
+MAIN = Part(
+    name="main",
+    file="heartfly.db",
+    schema="public",
+    migrations="versions",
+    version_table="alembic_version",
+    lanes=(0, 1),  # the second one, so that a slow edit never holds up a ping
+)
+USAGE = Part(
+    name="usage",
+    file="usage.db",
+    schema="usage",
+    migrations="usage",
+    version_table="usage_version",
+    lanes=(2,),
+)
+PARTS = (MAIN, USAGE)

@@ -1,0 +1,1 @@
+"""Usage: events in, once and only once; what they add up to, exactly."""

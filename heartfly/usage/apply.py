@@ -1,0 +1,253 @@
+"""A batch of events in one transaction: tell what is new from what is known, write the one, answer for both.
+
+The handler that the group commit calls. What an event is, and when two are the same, is decided in core/events.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from heartfly.core.events import Event, Rejected
+from heartfly.core.windows import HOUR
+from heartfly.db.changes import Tx
+from heartfly.db.ids import IdSource, first_id
+from heartfly.db.models import dead_letters, dirty_hours, event_conflicts, event_ids, events, usage_names
+from heartfly.db.prepared import Prepared, among
+from heartfly.db.types import EPOCH
+
+
+class Outcome(StrEnum):
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"  # this very event is kept already
+    CONFLICT = "conflict"  # another one is kept under its transaction id, and stays the one that counts
+    REJECTED = "rejected"  # no event: it lies in the dead letter
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of one event. `field` and `reason` of a rejected one."""
+
+    outcome: Outcome
+    field: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Something that came as an event and is none. `raw`: as much of it as is kept, as text."""
+
+    why: Rejected
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one request brought. `wire`: the format that it came in."""
+
+    pid: int
+    wire: str
+    received_at: datetime
+    items: Sequence[Event | Refused]
+
+
+@dataclass(slots=True)
+class _Project:
+    """One project's part of a batch: what is known of its events, and the rows to write at the end."""
+
+    ids: IdSource
+    hashes: Mapping[str, bytes]
+    known: dict[bytes, tuple[int, bytes]]
+    names: Mapping[tuple[str, str], int]
+    new_ids: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    conflicts: list[dict[str, Any]] = field(default_factory=list)
+    letters: list[dict[str, Any]] = field(default_factory=list)
+
+    def tell(self, batch: Batch, item: Event | Refused) -> Told:
+        number = self.ids.next(batch.received_at)
+        if isinstance(item, Refused):
+            self.letters.append(_letter(batch, item, number))
+            return Told(Outcome.REJECTED, item.why.field, item.why.reason)
+        id_hash = self.hashes[item.transaction_id]
+        first = self.known.get(id_hash)
+        if first is None:
+            self._keep(batch, item, number, id_hash)
+            return _ACCEPTED
+        if first[1] == item.fingerprint:
+            return _DUPLICATE
+        self.conflicts.append(
+            {
+                "pid": batch.pid,
+                "id": number,
+                "event_id": first[0],
+                "received_at": batch.received_at,
+                "at": item.at,
+                "type": item.type,
+                "subject": item.subject,
+                "transaction_id": item.transaction_id,
+                "properties": item.properties,
+            }
+        )
+        return _CONFLICT
+
+    def _keep(self, batch: Batch, event: Event, number: int, id_hash: bytes) -> None:
+        self.known[id_hash] = (number, event.fingerprint)
+        self.new_ids.append(
+            {"pid": batch.pid, "id_hash": id_hash, "event_id": number, "fingerprint": event.fingerprint}
+        )
+        self.events.append(
+            {
+                "pid": batch.pid,
+                "id": number,
+                "received_at": batch.received_at,
+                "at": event.at,
+                "type_id": self.names[_TYPE, event.type],
+                "subject_id": self.names[_SUBJECT, event.subject],
+                "transaction_id": event.transaction_id,
+                "properties": event.properties,
+            }
+        )
+
+
+class EventApplier:
+    def __init__(self, ids: IdSource) -> None:
+        self._ids = ids
+        self._names: dict[tuple[int, str, str], int] = {}
+        """Names that are committed for sure: a transaction that fails takes along those that it made."""
+
+    def apply(self, tx: Tx, batches: Sequence[Batch]) -> list[list[Told]]:
+        """For each batch what became of each of its events, in order. An event that comes twice counts once."""
+        told: dict[int, list[Told]] = {}
+        by_project: dict[int, list[int]] = {}
+        for place, batch in enumerate(batches):
+            by_project.setdefault(batch.pid, []).append(place)
+        for pid in sorted(by_project):
+            _lock(tx, pid)
+            told |= self._of_project(tx, pid, {place: batches[place] for place in by_project[pid]})
+        return [told[place] for place in range(len(batches))]
+
+    def _of_project(self, tx: Tx, pid: int, batches: Mapping[int, Batch]) -> dict[int, list[Told]]:
+        found = [item for batch in batches.values() for item in batch.items if isinstance(item, Event)]
+        hashes = {event.transaction_id: hash_of(event.transaction_id) for event in found}
+        now = max(batch.received_at for batch in batches.values())
+        project = _Project(
+            self._ids, hashes, _known(tx, pid, set(hashes.values())), self._name_ids(tx, pid, found, now)
+        )
+        told = {place: [project.tell(batch, item) for item in batch.items] for place, batch in batches.items()}
+        _write(tx, pid, project)
+        return told
+
+    def _name_ids(self, tx: Tx, pid: int, found: Iterable[Event], now: datetime) -> Mapping[tuple[str, str], int]:
+        wanted = {(_TYPE, event.type) for event in found} | {(_SUBJECT, event.subject) for event in found}
+        ids = {name: self._names[pid, *name] for name in wanted if (pid, *name) in self._names}
+        missing = wanted - ids.keys()
+        if not missing:
+            return ids
+        texts = list({text for _, text in missing})
+        rows = _NAMES.rows(tx, pid=pid, texts=texts)
+        stored = {(row.kind, row.text): row.id for row in rows}
+        self._remember(pid, stored, settled=first_id(now - _MINUTE))
+        made = {name: self._ids.next(now) for name in sorted(missing - stored.keys())}
+        _INSERT_NAMES.run(tx, [{"pid": pid, "id": id_, "kind": name[0], "text": name[1]} for name, id_ in made.items()])
+        return ids | stored | made
+
+    def _remember(self, pid: int, stored: Mapping[tuple[str, str], int], *, settled: int) -> None:
+        """What is older than any transaction lives, by its id, was made by one that has committed."""
+        if len(self._names) + len(stored) > _MOST_NAMES:
+            self._names.clear()
+        self._names |= {(pid, *name): id_ for name, id_ in stored.items() if id_ < settled}
+
+
+_TYPE, _SUBJECT = "type", "subject"
+_MOST_NAMES = 200_000
+_MINUTE = timedelta(minutes=1)
+_ACCEPTED, _DUPLICATE, _CONFLICT = Told(Outcome.ACCEPTED), Told(Outcome.DUPLICATE), Told(Outcome.CONFLICT)
+
+
+def hash_of(transaction_id: str) -> bytes:
+    """16 bytes that stand for a transaction id."""
+    return hashlib.blake2b(transaction_id.encode(), digest_size=16).digest()
+
+
+def _letter(batch: Batch, item: Refused, number: int) -> dict[str, Any]:
+    return {
+        "pid": batch.pid,
+        "id": number,
+        "received_at": batch.received_at,
+        "wire": batch.wire,
+        "raw": item.raw,
+        "field": item.why.field,
+        "reason": item.why.reason,
+        "state": "open",
+    }
+
+
+def _lock(tx: Tx, pid: int) -> None:
+    """Two nodes that take the same event at one time: the second waits, and finds what the first has written."""
+    if tx.on_postgres:
+        tx.conn.execute(_LOCK, {"key": pid})
+
+
+_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('events', :key))")
+
+
+def _known(tx: Tx, pid: int, hashes: set[bytes]) -> dict[bytes, tuple[int, bytes]]:
+    """Of these transaction ids the events that are kept, with their fingerprints."""
+    found: dict[bytes, tuple[int, bytes]] = {}
+    some = sorted(hashes)
+    for start in range(0, len(some), _MOST_HASHES):
+        for row in _find(tx, pid, some[start : start + _MOST_HASHES]):
+            found[bytes(row.id_hash)] = (row.event_id, bytes(row.fingerprint))
+    return found
+
+
+_MOST_HASHES = 1_000
+
+
+def _find(tx: Tx, pid: int, hashes: Sequence[bytes]) -> Sequence[Any]:
+    return tx.conn.execute(of_hashes(pid, hashes)).all()
+
+
+def of_hashes(pid: int, hashes: Sequence[bytes]) -> sa.Select[Any]:
+    """The events with these transaction ids."""
+    return sa.select(event_ids.c.id_hash, event_ids.c.event_id, event_ids.c.fingerprint).where(
+        event_ids.c.pid == pid, event_ids.c.id_hash.in_(hashes)
+    )
+
+
+def _write(tx: Tx, pid: int, written: _Project) -> None:
+    _INSERT_IDS.run(tx, written.new_ids)
+    _INSERT_EVENTS.run(tx, written.events)
+    _INSERT_CONFLICTS.run(tx, written.conflicts)
+    _INSERT_LETTERS.run(tx, written.letters)
+    newest: dict[datetime, int] = {}
+    for row in written.events:
+        hour = row["at"] - (row["at"] - EPOCH) % HOUR
+        newest[hour] = max(newest.get(hour, 0), row["id"])
+    _MARK.run(tx, [{"pid": pid, "hour": hour, "seq": newest[hour]} for hour in sorted(newest)])
+
+
+def _mark(tx: Tx) -> Any:
+    insert = tx.insert(dirty_hours)
+    return insert.on_conflict_do_update(index_elements=["pid", "hour"], set_={"seq": insert.excluded.seq})
+
+
+_MARK = Prepared(_mark)
+_INSERT_IDS = Prepared(lambda _: sa.insert(event_ids))
+_INSERT_EVENTS = Prepared(lambda _: sa.insert(events))
+_INSERT_CONFLICTS = Prepared(lambda _: sa.insert(event_conflicts))
+_INSERT_LETTERS = Prepared(lambda _: sa.insert(dead_letters))
+_INSERT_NAMES = Prepared(lambda _: sa.insert(usage_names))
+_NAMES = Prepared(
+    lambda tx: sa.select(usage_names.c.kind, usage_names.c.text, usage_names.c.id).where(
+        usage_names.c.pid == sa.bindparam("pid"),
+        among(tx, usage_names.c.text, "texts"),
+    )
+)

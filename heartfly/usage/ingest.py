@@ -1,0 +1,92 @@
+"""From a door to the group commit: what came is made into events, and waits for its commit.
+
+How bytes become JSON is the doors' (and decides what a whole request is worth); here each item is looked at on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from heartfly.clock import Clock
+from heartfly.core.events import NATIVE, Event, Names, Rejected, event_of, written
+from heartfly.db.database import Database
+from heartfly.db.group_commit import Priority
+from heartfly.logs import line
+from heartfly.usage.apply import Batch, EventApplier, Outcome, Refused, Told, hash_of, of_hashes
+
+MAX_EVENTS = 1_000
+"""Of one request."""
+MAX_RAW = 16_384
+"""Characters that the dead letter keeps of what is no event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something in an event's place that is not even JSON."""
+
+    raw: str
+    reason: str
+
+
+class EventIngest:
+    def __init__(self, database: Database, applier: EventApplier, clock: Clock, *, keep: timedelta) -> None:
+        """`keep`: how long events are kept; what happened before is refused, for its day is closed for good."""
+        self._database = database
+        self._applier = applier
+        self._clock = clock
+        self._keep = keep
+
+    async def take(
+        self, pid: int, found: Sequence[Any], *, wire: str, names: Names = NATIVE, dry_run: bool = False
+    ) -> list[Told]:
+        """What became of each, in order, after the commit. `found`: what JSON held (core.events.read), or Unreadable.
+
+        OverloadedError: nothing was stored. What is sent again is told as a duplicate. `dry_run`: what would become of
+        them; nothing is stored.
+        """
+        now = self._clock.now()
+        items = [self._item(one, now, names) for one in found]
+        if dry_run:
+            return await self._foretold(pid, items)
+        batch = Batch(pid, wire, now, items)
+        told: list[Told] = await self._database.submit(self._applier.apply, batch, priority=Priority.BULK)
+        line("events", pid=pid, wire=wire, n=len(told), outcomes=_counted(told))
+        return told
+
+    def _item(self, one: Any, now: datetime, names: Names) -> Event | Refused:
+        if isinstance(one, Unreadable):
+            return Refused(Rejected("", one.reason), one.raw[:MAX_RAW])
+        event = event_of(one, now=now, oldest=now - self._keep, names=names)
+        return event if isinstance(event, Event) else Refused(event, _storable(written(one)))
+
+    async def _foretold(self, pid: int, items: Sequence[Event | Refused]) -> list[Told]:
+        hashes = {hash_of(item.transaction_id) for item in items if isinstance(item, Event)}
+        async with self._database.read() as read:
+            rows = (await read.execute(of_hashes(pid, sorted(hashes)))).all() if hashes else []
+        known = {bytes(row.id_hash): bytes(row.fingerprint) for row in rows}
+        return [_foretell(item, known) for item in items]
+
+
+def _foretell(item: Event | Refused, known: dict[bytes, bytes]) -> Told:
+    if isinstance(item, Refused):
+        return Told(Outcome.REJECTED, item.why.field, item.why.reason)
+    first = known.setdefault(hash_of(item.transaction_id), b"")
+    if not first:
+        known[hash_of(item.transaction_id)] = item.fingerprint
+        return Told(Outcome.ACCEPTED)
+    return Told(Outcome.DUPLICATE if first == item.fingerprint else Outcome.CONFLICT)
+
+
+def _counted(told: Sequence[Told]) -> Mapping[str, int]:
+    counts: dict[str, int] = {}
+    for one in told:
+        counts[one.outcome.value] = counts.get(one.outcome.value, 0) + 1
+    return counts
+
+
+def _storable(text: str) -> str:
+    """As much as is kept, without what no database's text holds: NUL, and halves of surrogate pairs."""
+    return text[:MAX_RAW].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()

@@ -1,0 +1,100 @@
+"""Usage lies beside the checks: tables, migrations and a writer of its own, one database to whoever keeps it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from heartfly.clock import SystemClock
+from heartfly.db.database import Database
+from heartfly.db.migrate import USAGE_HEAD, alembic_config, current, upgrade
+from heartfly.db.models import metadata, node_batches, usage_metadata, usage_names
+from heartfly.db.parts import PARTS, USAGE
+from heartfly.errors import StoreError
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def empty(database_url: str, tmp_path: Path) -> Database:
+    """The usage part without a schema, beside a main part that has one."""
+    if database_url:
+        main = Database(url=database_url, data_dir=tmp_path, clock=SystemClock())
+        with main.engine.begin() as connection:
+            connection.exec_driver_sql("DROP SCHEMA usage CASCADE")
+        main.close()
+    else:
+        main = Database(url="", data_dir=tmp_path, clock=SystemClock())
+        upgrade(main.engine)
+        main.close()
+    return Database(url=database_url, data_dir=tmp_path, clock=SystemClock(), part=USAGE)
+
+
+def test_migrations_make_what_the_models_say(empty: Database) -> None:
+    assert upgrade(empty.engine, USAGE)
+    assert not upgrade(empty.engine, USAGE)
+    empty.engine.dispose()
+
+    with empty.engine.connect() as connection:
+        assert USAGE_HEAD == current(connection, USAGE)
+        own = MigrationContext.configure(
+            connection, opts={"compare_type": True, "version_table": USAGE.version_table, "include_name": _of_usage}
+        )
+        assert [] == list(compare_metadata(own, usage_metadata))
+    empty.close()
+
+
+def _of_usage(name: str | None, kind: str, _parents: object) -> bool:
+    return kind != "table" or name in usage_metadata.tables
+
+
+def test_the_head_that_the_code_knows_is_the_newest_migration(empty: Database) -> None:
+    with empty.engine.connect() as connection:
+        assert USAGE_HEAD == ScriptDirectory.from_config(alembic_config(connection, USAGE)).get_current_head()
+        assert current(connection, USAGE) is None
+    empty.close()
+
+
+def test_a_schema_that_is_newer_than_the_program_is_left_alone(empty: Database) -> None:
+    upgrade(empty.engine, USAGE)
+    with empty.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE usage_version SET version_num = '9999'")
+
+    with pytest.raises(StoreError, match="newer than this Heartfly"):
+        upgrade(empty.engine, USAGE)
+    empty.close()
+
+
+def test_a_table_belongs_to_one_part() -> None:
+    assert not metadata.tables.keys() & usage_metadata.tables.keys()
+    assert len(PARTS) == len({part.file for part in PARTS}) == len({part.version_table for part in PARTS})
+    assert len([lane for part in PARTS for lane in part.lanes]) == len({lane for part in PARTS for lane in part.lanes})
+
+
+async def test_both_write_and_read_side_by_side(db: Database, usage_db: Database) -> None:
+    name = {"pid": 1, "id": 1, "kind": "type", "text": "api.request"}
+    await usage_db.write(lambda tx: tx.conn.execute(sa.insert(usage_names), [name]))
+    n = await db.write(lambda tx: tx.conn.execute(sa.text("SELECT count(*) FROM checks")).scalar())
+
+    async with usage_db.read() as read:
+        assert [name] == [dict(row) for row in (await read.execute(sa.select(usage_names))).mappings()]
+    assert 0 == n
+
+
+async def test_on_postgresql_each_writer_has_a_number_of_its_own(db: Database, usage_db: Database) -> None:
+    if not db.on_postgres:
+        assert usage_db.path is not None
+        assert db.path is not None
+        assert usage_db.path.parent == db.path.parent
+        return
+    for database in (db, usage_db):
+        await database.write(lambda tx: tx.conn.execute(sa.text("SELECT 1")))
+
+    async with db.read() as read:
+        lanes = (await read.execute(sa.select(node_batches.c.lane).order_by(node_batches.c.lane))).scalars().all()
+    assert [1, 2] == [lane for lane in lanes if lane]
