@@ -70,7 +70,7 @@ NATIVE = Names()
 
 def event_of(found: Any, *, now: datetime, oldest: datetime, names: Names = NATIVE) -> Event | Rejected:
     """An event from what JSON held (`read`). `oldest`: what happened before is refused, its day is closed for good."""
-    if not isinstance(found, Mapping):
+    if not isinstance(found, dict):
         return Rejected("", "must be an object")
     texts: list[str] = []
     for name, limit in ((names.transaction_id, MAX_ID), (names.subject, MAX_SUBJECT), (names.type, MAX_TYPE)):
@@ -84,13 +84,13 @@ def event_of(found: Any, *, now: datetime, oldest: datetime, names: Names = NATI
     if isinstance(at, str):
         return Rejected(names.at, at)
     properties = found.get(names.properties)
-    if isinstance(wrong_one := _wrong_properties(properties, names.properties), Rejected):
+    if (wrong_one := _wrong_properties(properties, names.properties)) is not None:
         return wrong_one
-    transaction_id, subject, type_ = texts
-    exact = written(properties or {})
-    if len(exact.encode()) > MAX_BYTES:
+    exact, loose = _spelled(properties or {})
+    if len(exact) > MAX_BYTES // 4 and len(exact.encode()) > MAX_BYTES:
         return Rejected(names.properties, f"are longer than {MAX_BYTES} bytes")
-    content = "\0".join((subject, at.isoformat(), type_, _loosely(properties or {})))
+    transaction_id, subject, type_ = texts
+    content = "\0".join((subject, at.isoformat(), type_, loose))
     return Event(transaction_id, subject, at, type_, exact, hashlib.blake2b(content.encode(), digest_size=8).digest())
 
 
@@ -116,18 +116,17 @@ _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 def _wrong_properties(properties: Any, name: str) -> Rejected | None:
     if properties is None:
         return None
-    if not isinstance(properties, Mapping):
+    if not isinstance(properties, dict):
         return Rejected(name, "must be an object")
     if len(properties) > MAX_PROPERTIES:
         return Rejected(name, f"has more than {MAX_PROPERTIES} names")
     for key, value in properties.items():
-        path = f"{name}.{key[:MAX_NAME]}"
         if not key or len(key) > MAX_NAME:
             return Rejected(name, f"has a name that is not of 1 to {MAX_NAME} characters")
         if not _is_text(key):
             return Rejected(name, "has a name with a character that is none")
-        if (wrong := _wrong_value(value, 1)) is not None:
-            return Rejected(path, wrong)
+        if value.__class__ is not Number and (wrong := _wrong_value(value, 1)) is not None:
+            return Rejected(f"{name}.{key}", wrong)
     return None
 
 
@@ -137,11 +136,11 @@ def _wrong_value(value: Value, depth: int) -> str | None:
     if isinstance(value, str):
         return None if _is_text(value) else "holds a character that is none (a control character or half a pair)"
     inner: Iterable[Value] = ()
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         if not all(map(_is_text, value)):
             return "has a name with a character that is none"
         inner = value.values()
-    elif isinstance(value, Sequence):
+    elif isinstance(value, list):
         inner = value
     return next((wrong for one in inner if (wrong := _wrong_value(one, depth + 1)) is not None), None)
 
@@ -154,8 +153,19 @@ _INSTANT = re.compile(
 )
 
 
+_COMMON = re.compile(
+    r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
+)
+"""What Python's own parser reads as RFC 3339 means it, four times as fast."""
+
+
 def instant_of(text: str) -> datetime | None:
     """RFC 3339 with any offset, to the microsecond (further digits are cut off); None if it is no such instant."""
+    if _COMMON.fullmatch(text):
+        try:
+            return datetime.fromisoformat(text).astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
     found = _INSTANT.fullmatch(text)
     if found is None:
         return None
@@ -200,15 +210,28 @@ def _no_number(text: str) -> Any:
 
 def written(value: Any) -> str:
     """As JSON, the same text for the same value: names in order, numbers as they were."""
-    if isinstance(value, Number):
-        return str(value)
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{_quoted(name)}:{written(value[name])}" for name in sorted(value)) + "}"
     if isinstance(value, str):
-        return _quoted(value)
-    if isinstance(value, Sequence):
+        return str(value) if isinstance(value, Number) else _quoted(value)
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_quoted(name)}:{written(value[name])}" for name in sorted(value)) + "}"
+    if isinstance(value, list):
         return "[" + ",".join(map(written, value)) + "]"
     return "null" if value is None else "true" if value else "false"
+
+
+def _spelled(properties: dict[str, Any]) -> tuple[str, str]:
+    """As `written`, and once more with numbers as texts."""
+    exact, loose = [], []
+    for name in sorted(properties):
+        value, quoted = properties[name], _quoted(name)
+        if value.__class__ is Number:
+            exact.append(f"{quoted}:{value}")
+            loose.append(f'{quoted}:"{value}"')
+        else:
+            text = _quoted(value) if value.__class__ is str else written(value)
+            exact.append(f"{quoted}:{text}")
+            loose.append(f"{quoted}:{text if value.__class__ is str else _loosely(value)}")
+    return f"{{{','.join(exact)}}}", f"{{{','.join(loose)}}}"
 
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
