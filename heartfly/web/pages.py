@@ -7,17 +7,15 @@ like the house; one log line a request. What a page shows stands in the file tha
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any, cast
 from urllib.parse import quote
 
 from litestar import Litestar, Request, Response
-from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
 from heartfly.api import problems
-from heartfly.clock import Clock
 from heartfly.errors import HeartflyError
-from heartfly.instruments import Instruments
 from heartfly.logs import line
 from heartfly.web import (
     account,
@@ -42,7 +40,7 @@ from heartfly.web import (
     sign_in,
     team,
 )
-from heartfly.web.request import HTML, PageRequest, SignInNeededError, guard
+from heartfly.web.request import HTML, STATE, PageRequest, SignInNeededError, guard
 from heartfly.web.state import WebState
 
 Scope = dict[str, Any]
@@ -153,25 +151,27 @@ HANDLERS = (
 
 
 def pages(state: WebState) -> Pages:
-    def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        return _wrong(state, request, error)
+    return Pages(_framework(), state)
 
-    framework = Litestar(
+
+@cache
+def _framework() -> Litestar:
+    """The routes, alike for all who serve them: what they work on comes with each request (see request.py)."""
+    return Litestar(
         route_handlers=list(HANDLERS),
         guards=[guard],
-        state=State({"web": state}),
         request_class=PageRequest,
         request_max_body_size=MAX_BODY,
-        exception_handlers={HeartflyError: on_error, HTTPException: on_error, Exception: on_error},
+        exception_handlers={HeartflyError: _wrong, HTTPException: _wrong, Exception: _wrong},
         openapi_config=None,
         logging_config=None,
         debug=False,
     )
-    return Pages(framework, state.api.clock, state.api.instruments, is_https=state.is_https)
 
 
-def _wrong(state: WebState, request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _wrong(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The page for any exception; the same mapping as the API's."""
+    state: WebState = cast("Scope", request.scope)[STATE]
     if isinstance(error, SignInNeededError):
         asked = f"?next={quote(error.path, safe='')}" if error.path else ""
         return Response(b"", status_code=303, headers={"Location": f"{state.root}/sign-in{asked}"}, media_type=HTML)
@@ -195,16 +195,17 @@ def _wrong(state: WebState, request: Request[Any, Any, Any], error: Exception) -
 class Pages:
     """Around the framework: headers that every answer has, answers to HEAD, and the canonical line."""
 
-    def __init__(self, framework: Litestar, clock: Clock, instruments: Instruments, *, is_https: bool) -> None:
+    def __init__(self, framework: Litestar, state: WebState) -> None:
         self.framework = framework
-        self._clock = clock
-        self._instruments = instruments
-        self._headers = _HEADERS | (dict([_HSTS]) if is_https else {})
+        self._given: dict[str, Any] = {STATE: state}
+        self._clock = state.api.clock
+        self._instruments = state.api.instruments
+        self._headers = _HEADERS | (dict([_HSTS]) if state.is_https else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, started, status = scope["method"], self._clock.monotonic(), 0
         is_head = method == "HEAD"
-        asked = {**scope, "method": "GET", "web_is_head": True} if is_head else dict(scope)
+        asked = scope | self._given | ({"method": "GET", "web_is_head": True} if is_head else {})
 
         async def send_on(message: dict[str, Any]) -> None:
             nonlocal status

@@ -6,7 +6,7 @@ of a project for its members, and whatever is sent or only writers need for thos
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, quote
 
 from litestar import Request, Response
@@ -78,10 +78,14 @@ class Form:
         return [value for one, value in self._pairs if one == name]
 
 
+STATE = "heartfly.web"
+"""In the scope of each request: what it is answered from."""
+
+
 class PageRequest(Request[None, None, State]):
     @property
     def web(self) -> WebState:
-        state: WebState = self.scope["litestar_app"].state.web
+        state: WebState = cast("dict[str, Any]", self.scope)[STATE]
         return state
 
     @property
