@@ -37,6 +37,7 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.instance import identify
 from heartfly.db.migrate import upgrade
+from heartfly.db.parts import USAGE
 from heartfly.db.room import room
 from heartfly.errors import HeartflyError, StoreError
 from heartfly.instruments import Instruments
@@ -73,17 +74,19 @@ LETTERS_LIMIT_S = 2.0
 
 @dataclass(slots=True)
 class Ground:
-    """What commands that run without a server need: the database, open and migrated, and the keys."""
+    """What commands that run without a server need: the database in its two parts, open and migrated, and the keys."""
 
     settings: Settings
     clock: Clock
     database: Database
+    usage: Database
     sealer: Sealer
     ids: IdSource
     node_id: int
     instruments: Instruments
 
     def close(self) -> None:
+        self.usage.close()
         self.database.close()
 
 
@@ -104,20 +107,33 @@ def open_ground(
         on_fatal=on_fatal,
         on_batch=instruments.batch,
     )
+    usage = None
     try:
-        _bring_up_to_date(database)
+        usage = Database(
+            url=settings.database_url,
+            data_dir=data_dir,
+            clock=clock,
+            node_id=node_id,
+            part=USAGE,
+            capacity=settings.pings.queue,
+            on_fatal=on_fatal,
+        )
+        for part in (database, usage):
+            _bring_up_to_date(part)
         database.transaction(identify)
         sealer = load_or_create(data_dir / "secret.key")
         database.transaction(lambda tx: accounts.refuse_foreign_key(tx, sealer))
     except BaseException:
+        if usage is not None:
+            usage.close()
         database.close()
         raise
-    return Ground(settings, clock, database, sealer, IdSource(node_id), node_id, instruments)
+    return Ground(settings, clock, database, usage, sealer, IdSource(node_id), node_id, instruments)
 
 
 def _bring_up_to_date(database: Database) -> None:
     try:
-        upgrade(database.engine)
+        upgrade(database.engine, database.part)
     except DatabaseError as error:
         raise StoreError(f"the database cannot be opened: {error.orig}") from error
 
@@ -337,6 +353,7 @@ class App:
     async def start(self) -> None:
         """Open for reads and writes, and say that we hear. Call before anything listens."""
         self.ground.database.start()
+        self.ground.usage.start()
         self.ground.database.listen(self.watcher.heard)
         await self.surroundings.look()
         self.ground.database.listen(self.jobs.heard)
@@ -362,6 +379,7 @@ class App:
             # A database that is away cannot be told; our silence since the last beat will be blind time.
             log.warning("leave", error=str(error))
         await self.letters.settle(limit_s=LETTERS_LIMIT_S)
+        await self.ground.usage.stop()
         await self.ground.database.stop()
 
 

@@ -1,4 +1,4 @@
-"""The file of a backup: a tar of what it is, the database and the keys, in this order.
+"""The file of a backup: a tar of what it is, the database, usage and the keys, in this order.
 
 Uncompressed, so that anybody can look into it and no server waits for a busy processor. What comes out of it was
 whole: each part has the length and the hash that were written down. What the parts mean is not decided here.
@@ -22,9 +22,10 @@ from heartfly.errors import StoreError
 
 FORMAT = 1
 MANIFEST = "heartfly-backup.json"
-DATABASE, SECRET_KEY, CLI_KEY = "heartfly.db", "secret.key", "cli-key"
-PARTS = (DATABASE, SECRET_KEY, CLI_KEY)
+DATABASE, USAGE, SECRET_KEY, CLI_KEY = "heartfly.db", "usage.db", "secret.key", "cli-key"
+PARTS = (DATABASE, USAGE, SECRET_KEY, CLI_KEY)
 
+_DATABASES = (DATABASE, USAGE)
 _LONGEST_MANIFEST = 1_000_000
 _LONGEST_KEYS = 1_000_000
 _PIECE = 1024 * 1024
@@ -36,7 +37,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a backup is. `rows`: of each table of the database."""
+    """What a backup is. `rows`: of each table of the database. `usage_rows`: None, from before there was usage."""
 
     format: int
     version: str
@@ -47,6 +48,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     rows: dict[str, int]
     parts: dict[str, Part]
+    usage_rows: dict[str, int] | None = None
 
 
 def part(path: Path) -> Part:
@@ -117,8 +119,8 @@ def _manifest(path: Path, tar: tarfile.TarFile) -> Manifest:
         raise StoreError(f"{path} is damaged: what it says of itself cannot be read") from error
     strange = [name for name in manifest.parts if name not in PARTS]
     absent = [name for name in (DATABASE, SECRET_KEY) if name not in manifest.parts]
-    too_long = [name for name, one in manifest.parts.items() if name != DATABASE and one.size > _LONGEST_KEYS]
-    if strange or absent or too_long:
+    too_long = [name for name, one in manifest.parts.items() if name not in _DATABASES and one.size > _LONGEST_KEYS]
+    if strange or absent or too_long or (manifest.usage_rows is None) is (USAGE in manifest.parts):
         raise StoreError(f"{path} is not a backup of Heartfly: its parts are not those of one")
     return manifest
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from heartfly.backup import archive
-from heartfly.backup.archive import CLI_KEY, DATABASE, SECRET_KEY, Manifest
+from heartfly.backup.archive import CLI_KEY, DATABASE, SECRET_KEY, USAGE, Manifest
 from heartfly.backup.marks import mark
 from heartfly.backup.take import sync, try_key
 from heartfly.clock import Clock
-from heartfly.db import sqlite
+from heartfly.db import parts, sqlite
 from heartfly.db.changes import Tx
 from heartfly.db.copies import check, told_plainly
 from heartfly.db.instance import Identity
@@ -70,13 +70,15 @@ def put_back(
 def _refuse_without_room(manifest: Manifest, folder: Path) -> None:
     while not folder.exists():
         folder = folder.parent
-    needed, free = manifest.parts[DATABASE].size, shutil.disk_usage(folder).free
+    needed = sum(manifest.parts[name].size for name in (DATABASE, USAGE) if name in manifest.parts)
+    free = shutil.disk_usage(folder).free
     if free < needed:
         raise StoreError(f"{folder} has {free // 1_000_000} MB free, and the backup takes {needed // 1_000_000} MB")
 
 
 def _there(database: Path, data_dir: Path) -> list[Path]:
-    with_log = [database.with_name(database.name + end) for end in ("", "-wal", "-shm", "-journal")]
+    files = (database.name, database.with_name(USAGE).name)
+    with_log = [database.with_name(name + end) for name in files for end in ("", "-wal", "-shm", "-journal")]
     return [path for path in (*with_log, data_dir / SECRET_KEY, data_dir / CLI_KEY) if path.exists()]
 
 
@@ -95,10 +97,28 @@ def _made_ready(folder: Path, manifest: Manifest, clock: Clock) -> Identity:
             identity = mark(Tx(connection_), at=clock.now(), backup_at=manifest.taken_at)
     finally:
         engine.dispose()
+    _alone(copied)
+    if manifest.usage_rows is not None:
+        _made_ready_usage(folder / USAGE, manifest.usage_rows)
+    return identity
+
+
+def _made_ready_usage(copied: Path, expected: Mapping[str, int]) -> None:
+    if check(copied) != expected:
+        raise StoreError("the backup has not the rows of usage that it should have")
+    engine = sqlite.writing_engine(copied)
+    try:
+        upgrade(engine, parts.USAGE)
+    finally:
+        engine.dispose()
+    _alone(copied)
+
+
+def _alone(copied: Path) -> None:
+    """A file that needs no other beside it, on the disk."""
     with told_plainly("the backup"), closing(sqlite3.connect(copied)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
     sync(copied)
-    return identity
 
 
 def _place(folder: Path, place: _Place, there: Iterable[Path], *, step: Step, clock: Clock) -> Path | None:
@@ -114,7 +134,12 @@ def _place(folder: Path, place: _Place, there: Iterable[Path], *, step: Step, cl
         set_aside = set_aside or aside
         path.replace(aside / path.name)
     step("half way")
-    for name, target in ((SECRET_KEY, data_dir / SECRET_KEY), (CLI_KEY, data_dir / CLI_KEY), (DATABASE, database)):
+    for name, target in (
+        (SECRET_KEY, data_dir / SECRET_KEY),
+        (CLI_KEY, data_dir / CLI_KEY),
+        (USAGE, database.with_name(USAGE)),
+        (DATABASE, database),
+    ):
         if (folder / name).exists():
             # Not a rename: the keys may lie on another file system than the database.
             shutil.move(folder / name, target)

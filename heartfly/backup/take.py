@@ -1,4 +1,4 @@
-"""Takes a backup: the database as it is at one moment, and the keys without which it could not be read.
+"""Takes a backup: the database as it is at one moment, usage a moment later, and the keys that open what is sealed.
 
 Safe while a server writes. A backup that is there is whole: it is written beside its place, looked at, and only then
 given its name, so that a failure leaves the one that was there before.
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from heartfly import __version__
 from heartfly.backup import archive
-from heartfly.backup.archive import CLI_KEY, DATABASE, FORMAT, SECRET_KEY, Manifest
+from heartfly.backup.archive import CLI_KEY, DATABASE, FORMAT, SECRET_KEY, USAGE, Manifest
 from heartfly.clock import Clock
 from heartfly.db.copies import Progress, copy, told_plainly
 from heartfly.errors import StoreError
@@ -50,7 +50,11 @@ def take(*, database: Path, data_dir: Path, target: Path, clock: Clock, progress
         copied = folder / DATABASE
         taken_at = clock.now()
         rows = copy(database, copied, progress=progress)
-        parts = {DATABASE: copied} | _keys(data_dir)
+        parts, usage, usage_rows = {DATABASE: copied}, database.with_name(USAGE), None
+        if usage.exists():
+            parts[USAGE] = folder / USAGE
+            usage_rows = dict(copy(usage, parts[USAGE], progress=progress))
+        parts |= _keys(data_dir)
         schema, instance, epoch = _read_off(copied, parts[SECRET_KEY])
         manifest = Manifest(
             format=FORMAT,
@@ -61,6 +65,7 @@ def take(*, database: Path, data_dir: Path, target: Path, clock: Clock, progress
             epoch=epoch,
             rows=dict(rows),
             parts={name: archive.part(path) for name, path in parts.items()},
+            usage_rows=usage_rows,
         )
         packed = folder / "packed"
         archive.write(packed, manifest, parts)
@@ -82,7 +87,9 @@ def _refuse_other_files(target: Path) -> None:
 
 def _refuse_without_room(database: Path, folder: Path) -> None:
     """The copy and the archive of it are there at one time."""
-    needed = sum(path.stat().st_size for path in (database, wal_of(database)) if path.exists()) * 2 + _ROOM
+    usage = database.with_name(USAGE)
+    files = (database, wal_of(database), usage, wal_of(usage))
+    needed = sum(path.stat().st_size for path in files if path.exists()) * 2 + _ROOM
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise StoreError(f"{folder} has {free // 1_000_000} MB free, and a backup takes up to {needed // 1_000_000} MB")

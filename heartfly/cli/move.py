@@ -36,6 +36,7 @@ def move_command(*, to: str, as_json: bool, config: Path | None, data: Path | No
             copying = shown.add_task("Copying")
             moved = move(
                 ground.database,
+                ground.usage,
                 url,
                 progress=lambda table, done, of: shown.update(
                     copying, completed=done, total=of, description=f"Copying {table}"

@@ -90,7 +90,7 @@ def event_of(found: Any, *, now: datetime, oldest: datetime, names: Names = NATI
     if len(exact) > MAX_BYTES // 4 and len(exact.encode()) > MAX_BYTES:
         return Rejected(names.properties, f"are longer than {MAX_BYTES} bytes")
     transaction_id, subject, type_ = texts
-    content = "\0".join((subject, at.isoformat(), type_, loose))
+    content = f"{subject}\0{at.isoformat()}\0{type_}\0{loose}"
     return Event(transaction_id, subject, at, type_, exact, hashlib.blake2b(content.encode(), digest_size=8).digest())
 
 

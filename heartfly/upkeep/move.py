@@ -22,7 +22,8 @@ from sqlalchemy.exc import DBAPIError
 from heartfly.db import postgres
 from heartfly.db.database import Database
 from heartfly.db.migrate import upgrade
-from heartfly.db.models import metadata
+from heartfly.db.models import metadata, usage_metadata
+from heartfly.db.parts import MAIN, USAGE
 from heartfly.db.types import Json, canonical
 from heartfly.errors import StoreError
 
@@ -45,18 +46,24 @@ class Moved:
         return sum(self.rows.values())
 
 
-def move(source: Database, url: str, *, progress: Progress = lambda _table, _done, _of: None) -> Moved:
-    """`source` is SQLite's, of this version's schema, and held by us. StoreError: nothing was moved."""
-    target = postgres.writing_engine(url)
+def move(source: Database, usage: Database, url: str, *, progress: Progress = lambda _table, _done, _of: None) -> Moved:
+    """`source` and `usage` are SQLite's, of this version's schema, and held by us. StoreError: nothing was moved."""
+    target, usage_target = postgres.writing_engine(url), postgres.writing_engine(url, USAGE)
     try:
         with _told_plainly():
             upgrade(target)
+            upgrade(usage_target, USAGE)
             with source.engine.connect() as old, old.begin(), target.connect() as new, new.begin():
-                moved = _Move(old, new, progress).run()
+                moved = _Move(old, new, progress, metadata.sorted_tables).run()
+                # The same transaction: both arrive, or neither.
+                new.exec_driver_sql(f"SET LOCAL search_path TO {USAGE.schema}, {MAIN.schema}")
+                with usage.engine.connect() as old_usage, old_usage.begin():
+                    moved_usage = _Move(old_usage, new, progress, usage_metadata.sorted_tables).run()
             _analyze(target)
     finally:
         target.dispose()
-    return moved
+        usage_target.dispose()
+    return Moved(rows=moved.rows | moved_usage.rows, n_compared=moved.n_compared + moved_usage.n_compared)
 
 
 @contextmanager
@@ -68,14 +75,15 @@ def _told_plainly() -> Iterator[None]:
 
 
 class _Move:
-    def __init__(self, old: Connection, new: Connection, progress: Progress) -> None:
+    def __init__(self, old: Connection, new: Connection, progress: Progress, tables: Sequence[sa.Table]) -> None:
         self._old = old
         self._new = new
         self._progress = progress
+        self._tables = tables
         self._done = 0
 
     def run(self) -> Moved:
-        tables = metadata.sorted_tables
+        tables = self._tables
         self._hold(tables)
         counts = {table.name: _count(self._old, table) for table in tables}
         n_rows, n_compared = sum(counts.values()), 0

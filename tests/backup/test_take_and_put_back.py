@@ -25,7 +25,7 @@ from heartfly.config import Data, Settings
 from heartfly.db.copies import check
 from heartfly.db.instance import identify
 from heartfly.db.migrate import alembic_config
-from heartfly.db.models import projects
+from heartfly.db.models import projects, usage_names
 from heartfly.db.sqlite import UNFINISHED, lock
 from heartfly.errors import StoreError
 from heartfly.sealing import load_or_create
@@ -114,6 +114,46 @@ def test_what_was_backed_up_is_there_again(made: Path, tmp_path: Path) -> None:
 
     assert ["acme"] == slugs(tmp_path / "new")
     assert (None, 1) == (done.set_aside, done.manifest.rows["projects"])
+
+
+def test_usage_is_there_again(old: Path, tmp_path: Path) -> None:
+    ground = ground_in(old)
+    name = {"pid": 1, "id": 1, "kind": "type", "text": "api.request"}
+    ground.usage.transaction(lambda tx: tx.conn.execute(sa.insert(usage_names), [name]))
+    ground.close()
+
+    done = put(taken_of(old, tmp_path / "with-usage.tar").path, tmp_path / "new")
+
+    assert done.manifest.usage_rows is not None
+    assert 1 == done.manifest.usage_rows["usage_names"]
+    again = ground_in(tmp_path / "new")
+    rows = again.usage.transaction(lambda tx: tx.conn.execute(sa.select(usage_names)).mappings().all())
+    again.close()
+    assert [name] == [dict(row) for row in rows]
+
+
+def test_a_backup_from_before_there_was_usage_sets_aside_what_is_there(
+    parts: dict[str, bytes], old: Path, tmp_path: Path
+) -> None:
+    del parts["usage.db"]
+    told = json.loads(parts[archive.MANIFEST])
+    del told["parts"]["usage.db"], told["usage_rows"]
+    parts[archive.MANIFEST] = json.dumps(told).encode()
+
+    done = put(repacked(parts, tmp_path / "older.tar"), old, force=True)
+
+    assert done.set_aside is not None
+    assert (done.set_aside / "usage.db").exists()
+    assert not (old / "usage.db").exists()
+    assert ["acme"] == slugs(old)
+
+
+def test_usage_whose_rows_are_missing_is_missed(parts: dict[str, bytes], untouched: Path, tmp_path: Path) -> None:
+    told = json.loads(parts[archive.MANIFEST])
+    told["usage_rows"]["events"] = 5
+    parts[archive.MANIFEST] = json.dumps(told).encode()
+
+    refused(repacked(parts, tmp_path / "short.tar"), untouched, "has not the rows of usage")
 
 
 def test_a_backup_is_taken_while_somebody_writes_and_holds_what_was_committed_before(tmp_path: Path) -> None:

@@ -41,7 +41,9 @@ def test_a_serving_heartfly_is_backed_up_and_what_was_made_is_restored_elsewhere
     assert 0 == elsewhere.returncode
     assert told["instance"] == json.loads(elsewhere.stdout)["instance"]
     assert told["epoch"] < json.loads(elsewhere.stdout)["epoch"]
-    assert {"heartfly.db", "secret.key", "cli-key", "lock"} == {f.name for f in (server.folder / "else").iterdir()}
+    assert {"heartfly.db", "usage.db", "secret.key", "cli-key", "lock"} == {
+        f.name for f in (server.folder / "else").iterdir()
+    }
 
 
 def test_a_directory_is_given_a_file_and_people_are_told_what_it_holds(server: Server) -> None:
@@ -53,7 +55,7 @@ def test_a_directory_is_given_a_file_and_people_are_told_what_it_holds(server: S
     assert file.name in made.stdout
     assert "every secret" in made.stdout
     with tarfile.open(file) as tar:
-        assert ["heartfly-backup.json", "heartfly.db", "secret.key", "cli-key"] == tar.getnames()
+        assert ["heartfly-backup.json", "heartfly.db", "usage.db", "secret.key", "cli-key"] == tar.getnames()
 
 
 def test_a_restore_in_place_is_refused_under_a_server(server: Server) -> None:

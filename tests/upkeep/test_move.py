@@ -25,9 +25,25 @@ from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.migrate import upgrade
-from heartfly.db.models import channels, checks, metadata, ping_bodies, pings, projects, users
+from heartfly.db.models import (
+    channels,
+    checks,
+    dead_letters,
+    event_conflicts,
+    events,
+    metadata,
+    ping_bodies,
+    pings,
+    projects,
+    usage_metadata,
+    users,
+)
+from heartfly.db.parts import MAIN, USAGE
 from heartfly.errors import StoreError
 from heartfly.upkeep.move import digest, move, set_sequences
+from heartfly.usage.apply import EventApplier
+from heartfly.usage.ingest import EventIngest
+from tests.sim_clock import SimClock
 from tests.world import SEALER, TEST, make_world
 
 pytestmark = pytest.mark.postgres
@@ -72,6 +88,33 @@ async def source(tmp_path: Path, ids: IdSource) -> Any:
     reopened.close()
 
 
+@pytest.fixture
+async def usage(source: Database, tmp_path: Path, ids: IdSource) -> Any:
+    """The other part of it: events of two projects, and what came wrong."""
+    database = Database(url="", data_dir=tmp_path / "data", clock=SystemClock(), part=USAGE)
+    upgrade(database.engine, USAGE)
+    database.start()
+    ingest = EventIngest(database, EventApplier(ids), SimClock(T0), keep=timedelta(days=400))
+    at = T0.isoformat()
+    for pid in (1, 2):
+        found = [
+            {
+                "transaction_id": f"t{n}",
+                "customer_id": "ü",
+                "timestamp": at,
+                "event_type": "t",
+                "properties": {"n": "\\N\t"},
+            }
+            for n in range(5)
+        ]
+        told = await ingest.take(pid, [*found, found[0] | {"event_type": "other"}, {"none": 1}], wire="native")
+        assert 7 == len(told)
+    await database.stop()
+    reopened = Database(url="", data_dir=tmp_path / "data", clock=SystemClock(), part=USAGE)
+    yield reopened
+    reopened.close()
+
+
 def _people(tx: Tx, ids: IdSource) -> None:
     """Somebody with a second step, and somebody who is invited."""
     user_id = create_user(tx, email="ada@example.com", password_hash="x", is_admin=True, actor=TEST, at=T0, ids=ids)
@@ -81,18 +124,20 @@ def _people(tx: Tx, ids: IdSource) -> None:
     invite(tx, pid, email="joan@example.com", role="viewer", actor=TEST, at=T0, ids=ids)
 
 
-def rows_of(connection: sa.Connection) -> dict[str, list[tuple[Any, ...]]]:
+def rows_of(connection: sa.Connection, of: sa.MetaData = metadata) -> dict[str, list[tuple[Any, ...]]]:
     return {
         table.name: [tuple(row) for row in connection.execute(sa.select(table).order_by(*table.primary_key.columns))]
-        for table in metadata.sorted_tables
+        for table in of.sorted_tables
     }
 
 
 def everything(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    engine = postgres.writing_engine(url)
-    with engine.connect() as connection:
-        found = rows_of(connection)
-    engine.dispose()
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for part, tables in ((MAIN, metadata), (USAGE, usage_metadata)):
+        engine = postgres.writing_engine(url, part)
+        with engine.connect() as connection:
+            found |= rows_of(connection, tables)
+        engine.dispose()
     return found
 
 
@@ -103,12 +148,12 @@ def execute(url: str, *statements: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_every_row_arrives_as_it_was(source: Database, postgres_url: str) -> None:
+async def test_every_row_arrives_as_it_was(source: Database, usage: Database, postgres_url: str) -> None:
     told: list[tuple[str, int, int]] = []
-    moved = move(source, postgres_url, progress=lambda table, done, of: told.append((table, done, of)))
+    moved = move(source, usage, postgres_url, progress=lambda table, done, of: told.append((table, done, of)))
 
-    with source.engine.connect() as connection:
-        before = rows_of(connection)
+    with source.engine.connect() as connection, usage.engine.connect() as of_usage:
+        before = rows_of(connection) | rows_of(of_usage, usage_metadata)
     after = everything(postgres_url)
     assert {name: sorted(rows, key=repr) for name, rows in before.items()} == {
         name: sorted(rows, key=repr) for name, rows in after.items()
@@ -116,13 +161,15 @@ async def test_every_row_arrives_as_it_was(source: Database, postgres_url: str) 
     assert {name: len(rows) for name, rows in before.items()} == moved.rows
     assert (20, 20, 4, 2) == tuple(moved.rows[t.name] for t in (pings, ping_bodies, checks, channels))
     assert any(value == Decimal("15.123456789012345678") for row in after["run_metrics"] for value in row)
+    assert (10, 2, 2) == tuple(moved.rows[t.name] for t in (events, event_conflicts, dead_letters))
     assert moved.n_compared == moved.n_rows  # of so few, all
-    assert (moved.n_rows, moved.n_rows) == told[-1][1:]
+    assert all(done <= of for _, done, of in told)
+    assert told[-1][1] == told[-1][2]
 
 
 @pytest.mark.anyio
 async def test_into_a_database_that_is_in_use_nothing_is_moved(
-    source: Database, postgres_url: str, ids: IdSource, tmp_path: Path
+    source: Database, usage: Database, postgres_url: str, ids: IdSource, tmp_path: Path
 ) -> None:
     other = Database(url=postgres_url, data_dir=tmp_path / "other", clock=SystemClock())
     other.start()
@@ -131,7 +178,7 @@ async def test_into_a_database_that_is_in_use_nothing_is_moved(
     before = everything(postgres_url)
 
     with pytest.raises(StoreError, match="the target is in use: its table"):
-        move(source, postgres_url)
+        move(source, usage, postgres_url)
 
     assert before == everything(postgres_url)
 
@@ -146,7 +193,7 @@ async def test_into_a_database_that_is_in_use_nothing_is_moved(
     ],
 )
 async def test_what_does_not_arrive_as_it_was_moves_nothing(
-    source: Database, postgres_url: str, spoils: str, says: str
+    source: Database, usage: Database, postgres_url: str, spoils: str, says: str
 ) -> None:
     execute(
         postgres_url,
@@ -155,11 +202,11 @@ async def test_what_does_not_arrive_as_it_was_moves_nothing(
     )
 
     with pytest.raises(StoreError, match=says):
-        move(source, postgres_url)
+        move(source, usage, postgres_url)
     assert {0} == {len(rows) for rows in everything(postgres_url).values()}
 
     execute(postgres_url, "DROP TRIGGER spoil ON pings")
-    assert 20 == move(source, postgres_url).rows["pings"]  # a second run finds an empty database
+    assert 20 == move(source, usage, postgres_url).rows["pings"]  # a second run finds an empty database
 
 
 class KilledError(Exception):
@@ -167,7 +214,9 @@ class KilledError(Exception):
 
 
 @pytest.mark.anyio
-async def test_killed_on_the_way_it_leaves_nothing_and_can_begin_again(source: Database, postgres_url: str) -> None:
+async def test_killed_on_the_way_it_leaves_nothing_and_can_begin_again(
+    source: Database, usage: Database, postgres_url: str
+) -> None:
     for table in ("projects", "pings", "runs"):
 
         def die(now: str, _done: int, _of: int, table: str = table) -> None:
@@ -175,15 +224,17 @@ async def test_killed_on_the_way_it_leaves_nothing_and_can_begin_again(source: D
                 raise KilledError
 
         with pytest.raises(KilledError):
-            move(source, postgres_url, progress=die)
+            move(source, usage, postgres_url, progress=die)
         assert {0} == {len(rows) for rows in everything(postgres_url).values()}
 
-    assert 20 == move(source, postgres_url).rows["pings"]
+    assert 20 == move(source, usage, postgres_url).rows["pings"]
 
 
 @pytest.mark.anyio
-async def test_whoever_moved_goes_on_there(source: Database, postgres_url: str, tmp_path: Path) -> None:
-    move(source, postgres_url)
+async def test_whoever_moved_goes_on_there(
+    source: Database, usage: Database, postgres_url: str, tmp_path: Path
+) -> None:
+    move(source, usage, postgres_url)
     database = Database(url=postgres_url, data_dir=tmp_path / "there", clock=SystemClock())
     database.start()
     async with database.read() as read:
@@ -247,8 +298,11 @@ async def test_ten_thousand_checks_and_a_million_pings(tmp_path: Path, ids: IdSo
         )  # fmt: skip
     began = time.perf_counter()
 
-    moved = move(database, postgres_url)
+    usage = Database(url="", data_dir=tmp_path / "data", clock=SystemClock(), part=USAGE)
+    upgrade(usage.engine, USAGE)
+    moved = move(database, usage, postgres_url)
 
+    usage.close()
     print(f"{moved.n_rows} rows in {time.perf_counter() - began:.0f} s, {moved.n_compared} compared")
     database.close()
     assert (N_CHECKS + 1, N_PINGS + 1) == (moved.rows["checks"], moved.rows["pings"])
