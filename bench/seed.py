@@ -17,12 +17,12 @@ from bench.load import CLOCK
 from bench.served import Store
 from heartfly import config
 from heartfly.accounts.commands import create_project
-from heartfly.app import Ground, open_ground
 from heartfly.checks.config import CheckConfig
 from heartfly.checks.create import insert_check
 from heartfly.core.words import PingKind, Status
 from heartfly.db.changes import Tx
 from heartfly.db.models import addresses, check_channels, checks
+from heartfly.ground import Ground, open_ground
 from heartfly.notify.commands import create_channel
 
 _SLICE = 5_000

@@ -10,9 +10,9 @@ import rich_click as click
 from heartfly.accounts import commands as accounts
 from heartfly.accounts.commands import NewProject
 from heartfly.accounts.passwords import hashed
-from heartfly.app import leave_key, open_ground
 from heartfly.cli.options import CONFIG, DATA, PASSWORD_STDIN, password_from, settings_from
 from heartfly.db.changes import Tx
+from heartfly.ground import leave_key, open_ground
 
 
 @click.command()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import rich_click as click
 
-from heartfly.app import open_ground
 from heartfly.cli.options import CONFIG, DATA, settings_from
 from heartfly.db.migrate import HEAD
+from heartfly.ground import open_ground
 
 
 @click.command()

@@ -9,12 +9,12 @@ import rich_click as click
 from rich.console import Console
 from rich.progress import Progress
 
-from heartfly.app import open_ground
 from heartfly.cli.backup import sqlite_file
 from heartfly.cli.options import CONFIG, DATA, settings_from
 from heartfly.cli.output import print_json
 from heartfly.config import Database
 from heartfly.errors import InvalidValueError, StoreError
+from heartfly.ground import open_ground
 from heartfly.upkeep.move import move
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import rich_click as click
 
-from heartfly.app import open_ground
 from heartfly.backup.marks import mark
 from heartfly.backup.put_back import put_back
 from heartfly.cli.backup import sqlite_file
@@ -17,6 +16,7 @@ from heartfly.clock import SystemClock
 from heartfly.config import Settings
 from heartfly.db.changes import Tx
 from heartfly.db.instance import Identity, refuse_while_alive
+from heartfly.ground import open_ground
 
 
 @click.command()

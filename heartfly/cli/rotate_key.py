@@ -6,10 +6,10 @@ from pathlib import Path
 
 import rich_click as click
 
-from heartfly.app import open_ground
 from heartfly.cli.options import CONFIG, DATA, settings_from
 from heartfly.cli.output import counted, print_json
 from heartfly.db.instance import refuse_while_alive
+from heartfly.ground import open_ground
 from heartfly.upkeep.reseal import rotate
 
 

@@ -16,11 +16,12 @@ import rich_click as click
 
 from heartfly import __version__
 from heartfly.accounts.commands import NewProject
-from heartfly.app import App, Ground, greet, open_ground
+from heartfly.app import App
 from heartfly.cli.options import CONFIG, DATA, settings_from
 from heartfly.clock import SystemClock
 from heartfly.config import Settings
 from heartfly.errors import StoreError
+from heartfly.ground import Ground, greet, open_ground
 from heartfly.logs import configure, line, logger
 from heartfly.server.limits import ServerLimits
 from heartfly.server.run import serve as serve_http

@@ -12,9 +12,9 @@ from heartfly.accounts import commands as accounts
 from heartfly.accounts import second_step
 from heartfly.accounts.erasure import erase_by_email
 from heartfly.accounts.passwords import hashed
-from heartfly.app import Ground, open_ground
 from heartfly.audit.record import CLI
 from heartfly.cli.options import CONFIG, DATA, PASSWORD_STDIN, password_from, settings_from
+from heartfly.ground import Ground, open_ground
 
 
 @click.group("user")

@@ -17,7 +17,6 @@ import sqlalchemy as sa
 from alembic import command
 
 from heartfly.accounts.commands import create_project
-from heartfly.app import Ground, open_ground
 from heartfly.backup import archive
 from heartfly.backup.put_back import Restored, put_back
 from heartfly.backup.take import Taken, take
@@ -28,6 +27,7 @@ from heartfly.db.migrate import alembic_config
 from heartfly.db.models import projects, usage_names
 from heartfly.db.sqlite import UNFINISHED, lock
 from heartfly.errors import StoreError
+from heartfly.ground import Ground, open_ground
 from heartfly.sealing import load_or_create
 from tests.sim_clock import SimClock
 

@@ -106,7 +106,8 @@ def test_what_it_makes_is_its_owners_alone_whatever_the_umask(server: Server) ->
     data = server.folder / "heartfly-data"
     modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in data.iterdir()}
 
-    assert {"heartfly.db", "heartfly.db-wal", "heartfly.db-shm", "lock", "secret.key", "cli-key"} == set(modes)
+    files = {f"{name}{end}" for name in ("heartfly.db", "usage.db") for end in ("", "-wal", "-shm")}
+    assert files | {"lock", "secret.key", "cli-key"} == set(modes)
     assert {0o600} == set(modes.values()), modes
     assert 0o700 == stat.S_IMODE(data.stat().st_mode)
     assert 0 == server.stop()

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from heartfly.app import Ground, greet, open_ground
 from heartfly.backup import archive
 from heartfly.config import Backup, Data, Settings
 from heartfly.config import Database as DatabaseSettings
 from heartfly.db.ids import IdSource
 from heartfly.errors import SettingsError, StoreError
+from heartfly.ground import Ground, greet, open_ground
 from heartfly.jobs.catalogue import catalogue
 from heartfly.jobs.claims import Claim
 from heartfly.jobs.run import Running

@@ -12,13 +12,13 @@ import sqlalchemy as sa
 
 from heartfly.accounts.commands import create_project, create_user
 from heartfly.accounts.second_step import demand, switch_on
-from heartfly.app import Ground, open_ground
 from heartfly.audit.record import CLI
 from heartfly.config import Data, Database, Settings
 from heartfly.core import totp
 from heartfly.db.changes import Tx
 from heartfly.db.models import channels, projects
 from heartfly.errors import InvalidValueError, StoreError
+from heartfly.ground import Ground, open_ground
 from heartfly.sealing import Sealer, new_key, read_keys, write_keys
 from heartfly.upkeep.reseal import Rotated, rotate, sealed_columns
 from tests.sim_clock import SimClock
