@@ -32,7 +32,7 @@ async def show(request: PageRequest) -> Response[bytes]:
 
 @post("/p/{project:str}/settings/team/invites", opt=FOR_ADMINS, status_code=200)
 async def invite(request: PageRequest) -> Response[bytes]:
-    """Invited by mail; with no mail server, or if it fails, the link is on the page that answers and on no other."""
+    """Invited by mail. With no mail server the link is on the page that answers and on no other."""
     api, pid, actor, form = request.api, request.project.pid, request.actor, await request.sent()
     email, role, at = form["email"].strip(), form["role"], api.clock.now()
     try:
@@ -115,7 +115,7 @@ async def _remove(request: PageRequest, which: str) -> Response[bytes] | None:
 async def _send(request: PageRequest, made: Invited) -> Response[bytes]:
     api = request.api
     sent = await send_invite(api.letters, made, base_url=api.base_url, inviter=request.actor.name)
-    if sent.link is None:
+    if sent.is_sent:
         return to(request, f"/p/{request.project.slug}/settings/team", query=f"invited={made.id}")
     return await _page(request, status=201, made=made, sent=sent)
 

@@ -27,7 +27,7 @@ async def list_invites(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor
 
 @post("/invites", summary="Invite somebody", responses=told_as(409, 422), tags=["members"], opt=ADMINISTERS)
 async def create_invite(request: ApiRequest, data: JSONBody[InviteIn]) -> Response[SentInviteOut]:
-    """By a mail with a link that works once. If no mail carries it, the `link` is in this answer and in no other."""
+    """By a mail with a link that works once. Without a mail server the `link` is in this answer and in no other."""
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
     made = await api.database.write(
         lambda tx: invites.invite(tx, pid, email=data.email, role=data.role, actor=request.actor, at=at, ids=api.ids)
@@ -86,7 +86,7 @@ async def _sent(request: ApiRequest, made: Invited, *, status: int) -> Response[
         invited_by=row.invited_by,
         created_at=row.created_at,
         expires_at=row.expires_at,
-        sent=sent.link is None,
+        sent=sent.is_sent,
         link=sent.link,
         mail_error=sent.error or None,
     )
