@@ -1,7 +1,8 @@
 """Invites: somebody is asked by a link to join a project. Each function that changes something is one transaction.
 
 The link works once, for a week; its secret is stored as a hash. Whoever has it proves by it that he reads the mail of
-that address, so he may become a user by it; without a mail server the inviter's word has to do. Who may invite, and as what, is decided at the doors.
+that address, so he may become a user by it; without a mail server the inviter's word has to do. Who may invite, and as
+what, is decided at the doors.
 """
 
 from __future__ import annotations

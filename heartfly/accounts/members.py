@@ -55,6 +55,15 @@ async def one_member(read: AsyncConnection, pid: int, user_id: str) -> Row[Any]:
     return row
 
 
+def role_in(tx: Tx, pid: int, user_id: str) -> Role:
+    """NotFoundError, for one of another project alone too."""
+    query = sa.select(members.c.role).where(members.c.pid == pid, members.c.user_id == _number(user_id))
+    role = tx.conn.execute(query).scalar()
+    if role is None:
+        raise _missing()
+    return Role(role)
+
+
 def add(tx: Tx, pid: int, *, email: str, role: str, actor: Actor, at: datetime, ids: IdSource) -> int:
     """A user who may sign in already becomes a member; returns his id. ConflictError: he is one."""
     wanted = role_of(role)

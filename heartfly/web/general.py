@@ -25,8 +25,8 @@ async def edit(request: PageRequest) -> Response[bytes]:
     api, pid, actor, form = request.api, request.project.pid, request.actor, await request.sent()
     name, zone, at = form["name"], form["zone"].strip(), api.clock.now()
     try:
-        await api.database.write(
-            lambda tx: commands.edit_project(tx, pid, name=name, zone=zone, actor=actor, at=at, ids=api.ids)
+        await request.administer(
+            lambda tx, _: commands.edit_project(tx, pid, name=name, zone=zone, actor=actor, at=at, ids=api.ids)
         )
     except InvalidValueError as error:
         return await _page(request, status=422, values=(name, zone), errors={error.field: error.message})
@@ -37,8 +37,8 @@ async def edit(request: PageRequest) -> Response[bytes]:
 async def rotate_ping_key(request: PageRequest) -> Response[bytes]:
     api, pid, actor, at = request.api, request.project.pid, request.actor, request.api.clock.now()
     overlap_s = int(one_of((await request.sent())["overlap"], OVERLAPS, "overlap"))
-    await api.database.write(
-        lambda tx: commands.rotate_ping_key(
+    await request.administer(
+        lambda tx, _: commands.rotate_ping_key(
             tx, pid, overlap_s=overlap_s, actor=actor, at=at, ids=api.ids, sealer=api.sealer
         )
     )
@@ -60,7 +60,7 @@ async def delete(request: PageRequest) -> Response[bytes]:
     if (await request.sent())["sure"].strip() != project.name:
         return await _page(request, status=422, errors={"sure": "must be the project's name; nothing was deleted"})
     try:
-        await api.database.write(lambda tx: erase_project.begin(tx, project.pid))
+        await request.administer(lambda tx, _: erase_project.begin(tx, project.pid), owner=True)
     except ConflictError as error:
         return await _page(request, status=409, errors={"sure": f"was right, but {error}"})
     await erase_project.finish(api.database, project.pid, clock=api.clock, ids=api.ids, sealer=api.sealer)

@@ -98,7 +98,7 @@ async def test_a_database_that_is_away_is_told_as_such_and_heard_again_when_it_i
 
 async def test_of_many_keys_only_the_latest_are_remembered() -> None:
     pace = Pace(1, remembered=2)
-    callers = [Caller(1, "main", frozenset(), f"key:{n}", n, None) for n in range(3)]
+    callers = [Caller(1, "main", frozenset(), f"key:{n}", n, None, b"") for n in range(3)]
     for caller in callers:
         pace.demand(caller, 0.0)
 

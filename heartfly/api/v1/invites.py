@@ -29,7 +29,7 @@ async def list_invites(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor
 async def create_invite(request: ApiRequest, data: JSONBody[InviteIn]) -> Response[SentInviteOut]:
     """By a mail with a link that works once. Without a mail server the `link` is in this answer and in no other."""
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
-    made = await api.database.write(
+    made = await request.administer(
         lambda tx: invites.invite(tx, pid, email=data.email, role=data.role, actor=request.actor, at=at, ids=api.ids)
     )
     answer = await _sent(request, made, status=201)
@@ -54,7 +54,7 @@ async def read_invite(request: ApiRequest, invite_id: FromPath[str]) -> InviteOu
 async def resend_invite(request: ApiRequest, invite_id: FromPath[str]) -> Response[SentInviteOut]:
     """With another link, for a week from now. The link before works no more."""
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
-    made = await api.database.write(
+    made = await request.administer(
         lambda tx: invites.renew(tx, pid, invite_id, actor=request.actor, at=at, ids=api.ids)
     )
     return await _sent(request, made, status=200)
@@ -71,7 +71,7 @@ async def resend_invite(request: ApiRequest, invite_id: FromPath[str]) -> Respon
 async def revoke_invite(request: ApiRequest, invite_id: FromPath[str]) -> None:
     """From the answer on its link does not work."""
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
-    await api.database.write(lambda tx: invites.revoke(tx, pid, invite_id, actor=request.actor, at=at, ids=api.ids))
+    await request.administer(lambda tx: invites.revoke(tx, pid, invite_id, actor=request.actor, at=at, ids=api.ids))
 
 
 async def _sent(request: ApiRequest, made: Invited, *, status: int) -> Response[SentInviteOut]:

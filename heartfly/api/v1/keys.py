@@ -42,7 +42,7 @@ async def list_keys(
 async def create_key(request: ApiRequest, data: JSONBody[KeyIn]) -> Response[KeyOut]:
     """The `secret` is in this answer and in no other. No key gets a scope that the one who asks lacks (403)."""
     api, caller, at = request.api, request.caller, request.api.clock.now()
-    made = await api.database.write(
+    made = await request.administer(
         lambda tx: key_commands.create_key(
             tx,
             caller.pid,
@@ -80,7 +80,7 @@ async def edit_key(
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
     given = {"name": data.name, "expires_at": data.expires_at}
     changes = {name: value for name, value in given.items() if value is not msgspec.UNSET}
-    await api.database.write(
+    await request.administer(
         lambda tx: key_commands.edit_key(
             tx, pid, key_id, changes=changes, actor=request.actor, at=at, ids=api.ids, rev=rev
         )
@@ -99,7 +99,7 @@ async def edit_key(
 async def revoke_key(request: ApiRequest, key_id: FromPath[str], if_match: IfMatch = None) -> None:
     """From the answer on it does not work. The project's last key with the scope `admin` cannot be revoked (409)."""
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
-    await api.database.write(
+    await request.administer(
         lambda tx: key_commands.revoke_key(tx, pid, key_id, actor=request.actor, at=at, ids=api.ids, rev=rev)
     )
 
@@ -117,7 +117,7 @@ async def rotate_key(
 ) -> Response[KeyOut]:
     """A new `secret`, in this answer and in no other. The old one works on for `overlap`, a day if not said."""
     api, caller, at, rev = request.api, request.caller, request.api.clock.now(), rev_of(if_match)
-    secret = await api.database.write(
+    secret = await request.administer(
         lambda tx: key_commands.rotate_key(
             tx,
             caller.pid,

@@ -27,7 +27,7 @@ async def list_members(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor
 async def add_member(request: ApiRequest, data: JSONBody[MemberIn]) -> Response[MemberOut]:
     """Somebody who is a user already. 409 when he is a member."""
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
-    user_id = await api.database.write(
+    user_id = await request.administer(
         lambda tx: members.add(tx, pid, email=data.email, role=data.role, actor=request.actor, at=at, ids=api.ids)
     )
     answer = await _told(request, str(user_id), status=201)
@@ -52,7 +52,7 @@ async def edit_member(
 ) -> Response[MemberOut]:
     """The project's last owner stays one (409)."""
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
-    await api.database.write(
+    await request.administer(
         lambda tx: members.change_role(tx, pid, user_id, data.role, actor=request.actor, at=at, ids=api.ids, rev=rev)
     )
     return await _told(request, user_id)
@@ -69,7 +69,7 @@ async def edit_member(
 async def remove_member(request: ApiRequest, user_id: FromPath[str], if_match: IfMatch = None) -> None:
     """He stays a user. The project's last owner cannot go (409)."""
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
-    await api.database.write(
+    await request.administer(
         lambda tx: members.remove(tx, pid, user_id, actor=request.actor, at=at, ids=api.ids, rev=rev)
     )
 
