@@ -110,9 +110,14 @@ def edit_project(
     at: datetime,
     ids: IdSource,
     rev: int | None = None,
+    named: int | None = None,
 ) -> None:
-    """Change what is given. The slug stays: addresses are made of it."""
+    """Change what is given. The slug stays: addresses are made of it.
+
+    `named`: the revision of name and zone that whoever asks has seen, when nothing else of the project matters to him.
+    """
     row = _held(tx, pid, rev)
+    revisions.demand(revisions.of_named(row), named, "project")
     wanted: dict[str, str] = {}
     if name is not None:
         wanted["name"] = text.name(name, field="name", most=100)
@@ -138,10 +143,15 @@ def rotate_ping_key(
     ids: IdSource,
     sealer: Sealer,
     rev: int | None = None,
+    key_rev: int | None = None,
 ) -> None:
-    """A new ping key. The one so far works for `overlap_s` more; one before it ends now."""
+    """A new ping key. The one so far works for `overlap_s` more; one before it ends now.
+
+    `key_rev`: the revision of the ping key that whoever asks has seen, whatever the project is called by now.
+    """
     lasting = overlap(overlap_s)
     row = _held(tx, pid, rev)
+    revisions.demand(revisions.of_ping_key(row), key_rev, "ping key")
     ping_key = new_ping_key()
     until = at + lasting if lasting else None
     values = {

@@ -48,6 +48,11 @@ _FORM = "application/x-www-form-urlencoded"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+def rev_of_form(text: str) -> int:
+    """The revision that a form was made from. One that is none of ours is of no revision that there ever was."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
+
+
 class SignInNeededError(HeartflyError):
     """Nobody is signed in. `path`: where he wanted to go; empty when it was something to send."""
 

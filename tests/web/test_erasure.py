@@ -134,7 +134,8 @@ async def test_only_owners_export_and_delete(town: Town) -> None:
 
 async def test_a_person_exports_what_is_known_of_him_and_no_other(town: Town) -> None:
     owner, member = await town.owner(), await town.member()
-    await owner.post("/p/main/settings/general", {"name": "Mine", "zone": "UTC"})
+    general = "/p/main/settings/general"
+    await owner.post(general, {"name": "Mine", "zone": "UTC", "rev": await owner.hidden(general, "rev")})
     await member.post("/p/main/checks/new", {"name": "x", "kind": "period", "every": "1", "every_unit": "hours",
                                              "grace": "1", "grace_unit": "hours"})  # fmt: skip
     lines = lines_of((await member.get("/account/export")).body)
