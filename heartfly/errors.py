@@ -59,6 +59,10 @@ class OverloadedError(HeartflyError):
         self.retry_after = retry_after
 
 
+class TooManyRequestsError(OverloadedError):
+    """Whoever asks does so too often; others are served."""
+
+
 class StoreError(HeartflyError):
     """The database cannot be used: away, full, damaged, or set up so that it would lose data."""
 

@@ -6,7 +6,7 @@ stands in key_commands.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -45,7 +45,7 @@ class Caller:
     key_id: int
     used_at: datetime | None
     """When the key was used before, as far as that has been written."""
-    secret_hash: bytes
+    secret_hash: str = field(repr=False)
     """Of the secret that was sent, by which the key is found again."""
 
 
@@ -89,12 +89,12 @@ async def caller_of(read: AsyncConnection, secret: str, *, now: datetime) -> Cal
     return _caller((await read.execute(_of_secret(hashed, now))).first(), hashed)
 
 
-def caller_in(tx: Tx, secret_hash: bytes, *, now: datetime) -> Caller:
+def caller_in(tx: Tx, secret_hash: str, *, now: datetime) -> Caller:
     """The same, inside a transaction. UnauthenticatedError."""
     return _caller(tx.conn.execute(_of_secret(secret_hash, now)).first(), secret_hash)
 
 
-def _of_secret(hashed: bytes, now: datetime) -> Select[Any]:
+def _of_secret(hashed: str, now: datetime) -> Select[Any]:
     return (
         sa.select(
             api_keys.c.pid,
@@ -118,7 +118,7 @@ def _of_secret(hashed: bytes, now: datetime) -> Select[Any]:
     )
 
 
-def _caller(row: Row[Any] | None, hashed: bytes) -> Caller:
+def _caller(row: Row[Any] | None, hashed: str) -> Caller:
     if row is None:
         raise UnauthenticatedError("the API key is not known")
     prefix = row.prefix if row.hash == hashed else row.old_prefix

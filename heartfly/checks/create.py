@@ -13,6 +13,7 @@ from heartfly.audit.record import Action, Actor, record
 from heartfly.checks.config import CheckConfig, as_asked
 from heartfly.checks.rows import Stored, one
 from heartfly.core.words import Status
+from heartfly.db import tenant
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, channels, check_channels, check_versions, checks
@@ -34,7 +35,11 @@ _UNBORN: dict[str, Any] = {
 def insert_check(
     tx: Tx, pid: int, config: CheckConfig, *, actor: str, at: datetime, ids: IdSource, slug_key: str | None
 ) -> Stored:
-    """`slug_key` None: a duplicate slug is allowed (only a foreign API may ask for one)."""
+    """`slug_key` None: a duplicate slug is allowed (only a foreign API may ask for one).
+
+    NotFoundError: the project is being erased.
+    """
+    tenant.demand_living(tx, pid)
     check_id = ids.next(at)
     ping_uuid = str(uuid.uuid4())
     values = asdict(config) | {

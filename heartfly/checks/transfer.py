@@ -22,6 +22,7 @@ from heartfly.checks.turn import refuse_if_due
 from heartfly.core import check as life
 from heartfly.core import text
 from heartfly.core.words import Status
+from heartfly.db import tenant
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, check_channels, checks
@@ -55,6 +56,7 @@ def transfer(
     if found.check.status is Status.DOWN or found.check.open_runs:
         what = "the check is down" if found.check.status is Status.DOWN else "a run of the check is under way"
         raise ConflictError(f"{what}: wait for its end, or pause it first")
+    tenant.demand_living(tx, to_pid)
     before = told(tx, found)
     _leave(tx, found)
     moved = _arrive(tx, found, to_pid, slug=slug, at=at, ids=ids, actor=to_actor)

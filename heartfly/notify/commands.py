@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from heartfly.core import text
 from heartfly.core.alerts import Alert
 from heartfly.core.words import AlertKind
+from heartfly.db import tenant
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import channels, check_channels, checks, deliveries, projects
@@ -56,7 +57,11 @@ def create_channel(
     ids: IdSource,
     sealer: Sealer,
 ) -> Changed:
-    """A new channel, for all checks of the project unless said otherwise. ConflictError: the name is taken."""
+    """A new channel, for all checks of the project unless said otherwise. ConflictError: the name is taken.
+
+    NotFoundError: the project is being erased.
+    """
+    tenant.demand_living(tx, pid)
     values = {
         "name": _name(name),
         "config_enc": _sealed(kind, config, sealer),

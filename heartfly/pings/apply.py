@@ -28,6 +28,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, checks, ping_bodies, pings, projects, run_metrics
 from heartfly.db.prepared import Prepared, among
+from heartfly.errors import NotFoundError
 from heartfly.pings.past import past_of
 from heartfly.pings.prune import EVERY, Due, Keep, prune
 from heartfly.pings.rate import RateLimiter
@@ -223,9 +224,14 @@ class PingApplier:
             elif matches:
                 found[target] = _Target(by_id.setdefault(matches[0].id, matches[0]))
             elif target.create:
-                made = auto_provision(
-                    tx, pid, target.slug, remote=request.remote, at=request.received_at, ids=self._ids
-                )
+                try:
+                    made = auto_provision(
+                        tx, pid, target.slug, remote=request.remote, at=request.received_at, ids=self._ids
+                    )
+                except NotFoundError:
+                    # Since its ping key was looked up, somebody has begun to erase the project.
+                    found[target] = PingResult(PingOutcome.NOT_FOUND)
+                    continue
                 # The same slug without create=1 in this batch finds it from now on.
                 named[pid, target.slug] = [made]
                 found[target] = _Target(by_id.setdefault(made.id, made), created=True)

@@ -9,10 +9,13 @@ from heartfly.accounts import commands, queries, revisions
 from heartfly.accounts.exports import project_lines
 from heartfly.api.v1.wire_accounts import project_out
 from heartfly.checks import erase_project
-from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError
+from heartfly.errors import ChangedMeanwhileError, ConflictError, HeartflyError, InvalidValueError
+from heartfly.logs import logger
 from heartfly.web.keys import OVERLAPS, one_of
 from heartfly.web.request import FOR_ADMINS, FOR_OWNERS, PageRequest, rev_of_form
 from heartfly.web.sign_in import to
+
+log = logger("heartfly.web")
 
 
 @get("/p/{project:str}/settings/general", opt=FOR_ADMINS)
@@ -73,7 +76,12 @@ async def delete(request: PageRequest) -> Response[bytes]:
         await request.administer(lambda tx, _: erase_project.begin(tx, project.pid), owner=True)
     except ConflictError as error:
         return await _page(request, status=409, errors={"sure": f"was right, but {error}"})
-    await erase_project.finish(api.database, project.pid, clock=api.clock, ids=api.ids, sealer=api.sealer)
+    write = erase_project.behind_others(api.database)
+    try:
+        await erase_project.finish(write, project.pid, at=api.clock.now(), ids=api.ids, sealer=api.sealer)
+    except HeartflyError as error:
+        # It is deleted for everybody already; the rest goes tonight, or with the next start.
+        log.warning("project_erased", pid=project.pid, left=str(error))
     return to(request, "/")
 
 

@@ -14,9 +14,10 @@ from heartfly.accounts.letters import Sent, send_invite
 from heartfly.accounts.members import MOST_MEMBERS, Role
 from heartfly.accounts.sessions import Membership
 from heartfly.db.changes import Tx
-from heartfly.errors import ConflictError, ForbiddenError, InvalidValueError, NotFoundError
+from heartfly.errors import ConflictError, ForbiddenError, InvalidValueError, NotFoundError, TooManyRequestsError
 from heartfly.web.request import FOR_ADMINS, FOR_OWNERS, OF_ONESELF, PageRequest
 from heartfly.web.sign_in import to
+from heartfly.web.times import lasted
 
 IN_WORDS = {
     Role.OWNER: "may do everything, and hand over or delete the project",
@@ -47,6 +48,11 @@ async def invite(request: PageRequest) -> Response[bytes]:
         return await _page(request, status=422, values=(email, role), errors={error.field: error.message})
     except ConflictError as error:
         return await _page(request, status=409, values=(email, role), errors={"email": str(error)})
+    except TooManyRequestsError as error:
+        said = f"not invited: {error}; wait {lasted(error.retry_after * 1_000_000)}"
+        answer = await _page(request, status=429, values=(email, role), errors={"email": said})
+        answer.headers["Retry-After"] = str(error.retry_after)
+        return answer
     return await _send(request, made)
 
 

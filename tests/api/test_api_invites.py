@@ -110,3 +110,14 @@ async def test_a_mail_that_does_not_go_is_told_without_the_link(house: House, cl
     )  # fmt: skip
     assert (200, True, None, None) == (again.status, *(again.json[name] for name in ("sent", "link", "mail_error")))
     assert 1 == len(box.envelopes)
+
+
+async def test_what_a_key_invited_to_ends_when_it_is_revoked(house: House) -> None:
+    second = (await house.full("POST", "/v1/keys", {"name": "second", "scopes": ["admin"]})).json
+    made = await Door(house.full.api, second["secret"])("POST", "/v1/invites", JOAN)
+    ours = await house.full("POST", "/v1/invites", {"email": "grace@example.com", "role": "viewer"})
+    assert 204 == (await house.full("DELETE", f"/v1/keys/{second['id']}")).status
+
+    assert 404 == (await house.full("GET", f"/v1/invites/{made.json['id']}")).status
+    assert [ours.json["id"]] == [one["id"] for one in (await house.full("GET", "/v1/invites")).json["items"]]
+    assert 1 == len((await house.full("GET", "/v1/audit?action=invite.revoke")).json["items"])
