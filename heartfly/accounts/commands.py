@@ -18,7 +18,7 @@ from heartfly.core.zones import zone as known_zone
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import members, projects, resets, sessions, users
-from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
+from heartfly.errors import ConflictError, InvalidValueError, LimitError, NotFoundError
 from heartfly.sealing import Sealer, digest, new_ping_key
 
 RESERVED = frozenset(
@@ -75,11 +75,14 @@ def create_project(
     ids: IdSource,
     actor: Actor = CLI,
     field: str = "project",
+    most: int | None = None,
 ) -> NewProject:
     """A project with its ping key, an API key that may do everything and a read-only one.
 
-    ProjectTakenError: the slug is. `field`: what whoever asks calls the slug.
+    ProjectTakenError: the slug is. `field`: what whoever asks calls the slug. LimitError: there are `most` already.
     """
+    if most is not None and tx.conn.execute(sa.select(sa.func.count(projects.c.id))).scalar_one() >= most:
+        raise LimitError("projects:", most, "limits.projects")
     slug = text.slug(slug, field=field, most=30)
     if slug in RESERVED:
         raise InvalidValueError(field, f"{slug} is a word of Heartfly's own addresses")

@@ -17,6 +17,7 @@ from heartfly.db import tenant
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, channels, check_channels, check_versions, checks
+from heartfly.errors import LimitError
 
 _UNBORN: dict[str, Any] = {
     "status": Status.NEW.value,
@@ -59,6 +60,12 @@ def insert_check(
     made = one(tx, pid, check_id)
     assert made is not None
     return made
+
+
+def demand_room(tx: Tx, pid: int, most: int) -> None:
+    """LimitError: the project has `most` checks already. Two at once may both find the last place: no harm is done."""
+    if tx.conn.execute(sa.select(sa.func.count()).where(checks.c.pid == pid)).scalar_one() >= most:
+        raise LimitError("checks in the project:", most, "limits.checks")
 
 
 def record_version(tx: Tx, pid: int, check_id: int, config: CheckConfig, *, actor: str, at: datetime) -> None:

@@ -9,6 +9,7 @@ import shlex
 import signal
 import socket
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
 
 log = logger("heartfly")
+
+_THIS_MACHINE = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
 @click.command()
@@ -86,6 +89,8 @@ async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], 
     limits = ServerLimits(
         receive_deadline_s=settings.receive_deadline_s,
         max_connections=settings.max_connections or None,
+        max_per_place=ground.settings.limits.connections_per_address,
+        uncounted=(*settings.proxy_networks, *_THIS_MACHINE),
         drain_s=settings.drain_s,
         finish_s=settings.finish_s,
     )
@@ -101,6 +106,7 @@ async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], 
             stop=app.stop,
             on_listening=lambda: _listening(app, new, setup),
             on_turned_away=app.turned_away,
+            on_crowding=app.crowded,
         )
     finally:
         app.stop.set()

@@ -272,7 +272,7 @@ async def test_no_notification_is_dropped_however_many_channels_were_told(
 ) -> None:
     path = await flapping(town, db, channels=3, silent=0)
     browser = await town.owner()
-    (whole,) = await walked(browser, path, f"?kind={kind}")
+    [whole] = await walked(browser, path, f"?kind={kind}")
     monkeypatch.setattr("heartfly.checks.timeline.MOST_TOLD", 4)
     pages = await walked(browser, path, f"?kind={kind}")
 

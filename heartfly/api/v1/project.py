@@ -92,6 +92,7 @@ async def create_project(request: ApiRequest, data: JSONBody[ProjectIn]) -> NewP
             ids=api.ids,
             actor=request.actor,
             field="slug",
+            most=api.settings.limits.projects,
         )
         members.copy_owners(tx, pid, made.pid, actor=request.actor, at=at, ids=api.ids)
         return made
