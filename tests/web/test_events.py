@@ -253,10 +253,11 @@ async def walked(browser: Browser, path: str, query: str) -> list[list[str]]:
     following: str | None = query
     while following is not None and len(pages) < 30:
         page = (await browser.get(path + following)).body.decode()
-        pages.append(re.findall(r'<tr class="e-(\w+)"|Told <a[^>]*><bdi>(c\d+)', page))
+        found: list[tuple[str, str]] = re.findall(r'<tr class="e-(\w+)"|Told <a[^>]*><bdi>(c\d+)', page)
+        pages.append([kind or name for kind, name in found])
         older = re.search(r'href="[^"]*/events(\?[^"]*)">Load older', page)
         following = unescape(older[1]) if older else None
-    return [[kind or name for kind, name in page] for page in pages]
+    return pages
 
 
 async def test_who_was_told_is_on_the_first_page_however_many_flips_told_nobody(town: Town, db: Database) -> None:
