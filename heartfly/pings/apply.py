@@ -6,7 +6,7 @@ who is told, in checks/flips.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -181,9 +181,11 @@ class PingApplier:
         found: dict[ByUuid | BySlug, _Target | PingResult] = {}
         by_id: dict[int, Stored] = {}
         uuids = {item.target for item in items if isinstance(item.target, ByUuid)}
+        slugs = {item.target: item for item in items if isinstance(item.target, BySlug)}
+        if slugs and uuids:
+            _lock_all(tx, uuids, slugs)
         if uuids:
             self._find_uuids(tx, uuids, found, by_id)
-        slugs = {item.target: item for item in items if isinstance(item.target, BySlug)}
         if slugs:
             self._find_slugs(tx, slugs, found, by_id)
         return found
@@ -259,6 +261,17 @@ class _Target:
     stored: Stored
     created: bool = False
     until: datetime | None = None
+
+
+def _lock_all(tx: Tx, uuids: Iterable[ByUuid], slugs: Mapping[BySlug, PingRequest]) -> None:
+    """In id order, as every writer does: found by address and then by slug, two batches could wait for each other."""
+    if not tx.on_postgres:
+        return
+    at = sa.select(addresses.c.check_id).where(addresses.c.key.in_([target.ping_uuid for target in uuids]))
+    pids = set(_projects(tx, slugs.items()).values())
+    named = sa.and_(checks.c.pid.in_(pids), checks.c.slug.in_({target.slug for target in slugs}))
+    query = sa.select(checks.c.id).where(sa.or_(checks.c.id.in_(at), named)).order_by(checks.c.id)
+    tx.conn.execute(query.with_for_update(key_share=True)).all()
 
 
 def _projects(tx: Tx, targets: Iterable[tuple[BySlug, PingRequest]]) -> dict[str, int]:
