@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
-from heartfly.cli.client import Client, Refused, connected, part
+from heartfly.cli.client import Client, connected, part
 from heartfly.cli.output import (
     AS_JSON,
     DURATION,
@@ -369,14 +369,10 @@ def find(api: Client, name: str) -> Any:
         raise click.UsageError(f"Two checks have the slug {name}; name one by its id.")
     if by_slug:
         return by_slug[0]
-    try:
-        return api.call("GET", f"/v1/checks/{part(name)}")
-    except Refused as refused:
-        if refused.status != 404:
-            raise
-        raise click.ClickException(
-            f"There is no check with the slug or id {name}; `heartfly checks list` shows them."
-        ) from None
+    found = api.read(f"/v1/checks/{part(name)}")
+    if found is None:
+        raise click.ClickException(f"There is no check with the slug or id {name}; `heartfly checks list` shows them.")
+    return found
 
 
 def channel_id(api: Client, name: str) -> str:

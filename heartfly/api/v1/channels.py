@@ -8,7 +8,7 @@ import msgspec
 from litestar import Response, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 
-from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, number
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
 from heartfly.api.v1.wire_accounts import RotateIn
@@ -30,10 +30,10 @@ _UNSAID = RotateIn()
 
 @get("/channels", summary="List channels", responses=told_as(422), tags=["channels"])
 async def list_channels(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> ChannelPage:
-    after = place(cursor, "channels", 1)
+    after = number(cursor, "channels")
     async with request.api.database.read() as read:
         views = await queries.list_channels(read, request.caller.pid, request.api.sealer)
-    rest = [view for view in views if after is None or view.id > after[0]]
+    rest = [view for view in views if after is None or view.id > after]
     page, following = cut(rest[: limit + 1], limit, lambda view: cursor_of("channels", view.id))
     now = request.api.clock.now()
     return ChannelPage(

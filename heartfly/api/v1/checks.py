@@ -10,7 +10,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.accounts.keys import Caller, Scope, caller_of
-from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, number
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
 from heartfly.api.v1.wire import CheckOut, CheckPage, NextOut, TransferIn, check_out
@@ -53,10 +53,10 @@ async def list_checks(  # noqa: PLR0917 - the framework passes by name
         text=text.one_line(q, field="q", most=200),
         slug=text.one_line(slug, field="slug", most=100),
     )
-    after = place(cursor, "checks", 1)
+    after = number(cursor, "checks")
     api, pid = request.api, request.caller.pid
     async with api.database.read() as read:
-        rows = await queries.find_many(read, pid, wanted, after=after[0] if after else None, limit=limit + 1)
+        rows = await queries.find_many(read, pid, wanted, after=after, limit=limit + 1)
         page, following = cut(rows, limit, lambda row: cursor_of("checks", row.id))
         channels = await queries.channels_of(read, pid, [row.id for row in page])
     now = api.clock.now()

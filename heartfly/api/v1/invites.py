@@ -9,7 +9,7 @@ from heartfly.accounts import invites
 from heartfly.accounts.guards import ADMINISTERS
 from heartfly.accounts.invites import Invited
 from heartfly.accounts.letters import send_invite
-from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, number
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
 from heartfly.api.v1.wire_accounts import InviteIn, InviteOut, InvitePage, SentInviteOut, invite_out
@@ -18,9 +18,9 @@ from heartfly.api.v1.wire_accounts import InviteIn, InviteOut, InvitePage, SentI
 @get("/invites", summary="List invites", responses=told_as(422), tags=["members"], opt=ADMINISTERS)
 async def list_invites(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> InvitePage:
     """In the order in which they were made, those that have ended too. One that was used is gone."""
-    after = place(cursor, "invites", 1)
+    after = number(cursor, "invites")
     async with request.api.database.read() as read:
-        rows = await invites.list_invites(read, request.caller.pid, after=after[0] if after else None, limit=limit + 1)
+        rows = await invites.list_invites(read, request.caller.pid, after=after, limit=limit + 1)
     page, following = cut(rows, limit, lambda row: cursor_of("invites", row.id))
     return InvitePage([invite_out(row) for row in page], following)
 

@@ -11,7 +11,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from heartfly.accounts import key_commands, queries
 from heartfly.accounts.guards import ADMINISTERS
 from heartfly.accounts.revisions import of_key
-from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, number
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
 from heartfly.api.v1.wire_accounts import KeyEdit, KeyIn, KeyOut, KeyPage, RotateIn, key_out
@@ -28,11 +28,9 @@ async def list_keys(
     cursor: Cursor = None,
 ) -> KeyPage:
     """In the order in which they were made."""
-    after = place(cursor, "keys", 1)
+    after = number(cursor, "keys")
     async with request.api.database.read() as read:
-        rows = await queries.list_keys(
-            read, request.caller.pid, revoked=revoked, after=after[0] if after else None, limit=limit + 1
-        )
+        rows = await queries.list_keys(read, request.caller.pid, revoked=revoked, after=after, limit=limit + 1)
     page, following = cut(rows, limit, lambda row: cursor_of("keys", row.id))
     now = request.api.clock.now()
     return KeyPage([key_out(row, now=now) for row in page], following)

@@ -8,7 +8,7 @@ from litestar.params import FromPath, JSONBody
 from heartfly.accounts import members
 from heartfly.accounts.guards import ADMINISTERS
 from heartfly.accounts.revisions import of_member
-from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, number
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
 from heartfly.api.v1.wire_accounts import MemberEdit, MemberIn, MemberOut, MemberPage, member_out
@@ -16,9 +16,9 @@ from heartfly.api.v1.wire_accounts import MemberEdit, MemberIn, MemberOut, Membe
 
 @get("/members", summary="List members", responses=told_as(422), tags=["members"], opt=ADMINISTERS)
 async def list_members(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> MemberPage:
-    after = place(cursor, "members", 1)
+    after = number(cursor, "members")
     async with request.api.database.read() as read:
-        rows = await members.list_members(read, request.caller.pid, after=after[0] if after else None, limit=limit + 1)
+        rows = await members.list_members(read, request.caller.pid, after=after, limit=limit + 1)
     page, following = cut(rows, limit, lambda row: cursor_of("members", row.user_id))
     return MemberPage([member_out(row) for row in page], following)
 
