@@ -81,6 +81,8 @@ class App:
             rate=RateLimiter(per_minute=settings.pings.rate_per_minute),
             keep=keep_of(settings),
             keeps_bodies=self._keeps_body,
+            most_checks=settings.limits.checks,
+            creating=RateLimiter(per_minute=settings.limits.new_checks_per_minute),
         )
         self.ingest = Ingest(database, applier, clock, timed=count.ping_seconds.observe)
         self.jobs = Jobs(
@@ -226,6 +228,10 @@ class App:
         """A connection above the cap was told 503. It may have been a ping."""
         self.ground.instruments.turned_away.add()
         self.ingest.refused()
+
+    def crowded(self) -> None:
+        """A client has too many connections. It excuses nobody's silence, or anybody could make us deaf on paper."""
+        self.ground.instruments.turned_away.add()
 
     async def _hang_up(self) -> None:
         await self._http.aclose()

@@ -35,6 +35,13 @@ class ConflictError(HeartflyError):
     """The request contradicts what is stored, such as a name that is taken or a resume of a running check."""
 
 
+class LimitError(ConflictError):
+    """There are as many of them as the settings allow."""
+
+    def __init__(self, what: str, most: int, setting: str) -> None:
+        super().__init__(f"{what} {most}, as many as {setting} allows")
+
+
 class ChangedMeanwhileError(ConflictError):
     """A thing is not any more what the caller saw when he decided (`If-Match`)."""
 
@@ -57,6 +64,10 @@ class OverloadedError(HeartflyError):
     def __init__(self, message: str, *, retry_after: int = 5) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class TooManyRequestsError(OverloadedError):
+    """Whoever asks does so too often; others are served."""
 
 
 class StoreError(HeartflyError):

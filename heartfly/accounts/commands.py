@@ -18,7 +18,7 @@ from heartfly.core.zones import zone as known_zone
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import members, projects, resets, sessions, users
-from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
+from heartfly.errors import ConflictError, InvalidValueError, LimitError, NotFoundError
 from heartfly.sealing import Sealer, digest, new_ping_key
 
 RESERVED = frozenset(
@@ -75,11 +75,14 @@ def create_project(
     ids: IdSource,
     actor: Actor = CLI,
     field: str = "project",
+    most: int | None = None,
 ) -> NewProject:
     """A project with its ping key, an API key that may do everything and a read-only one.
 
-    ProjectTakenError: the slug is. `field`: what whoever asks calls the slug.
+    ProjectTakenError: the slug is. `field`: what whoever asks calls the slug. LimitError: there are `most` already.
     """
+    if most is not None and tx.conn.execute(sa.select(sa.func.count(projects.c.id))).scalar_one() >= most:
+        raise LimitError("projects:", most, "limits.projects")
     slug = text.slug(slug, field=field, most=30)
     if slug in RESERVED:
         raise InvalidValueError(field, f"{slug} is a word of Heartfly's own addresses")
@@ -110,9 +113,14 @@ def edit_project(
     at: datetime,
     ids: IdSource,
     rev: int | None = None,
+    named: int | None = None,
 ) -> None:
-    """Change what is given. The slug stays: addresses are made of it."""
+    """Change what is given. The slug stays: addresses are made of it.
+
+    `named`: the revision of name and zone that whoever asks has seen, when nothing else of the project matters to him.
+    """
     row = _held(tx, pid, rev)
+    revisions.demand(revisions.of_named(row), named, "project")
     wanted: dict[str, str] = {}
     if name is not None:
         wanted["name"] = text.name(name, field="name", most=100)
@@ -138,10 +146,15 @@ def rotate_ping_key(
     ids: IdSource,
     sealer: Sealer,
     rev: int | None = None,
+    key_rev: int | None = None,
 ) -> None:
-    """A new ping key. The one so far works for `overlap_s` more; one before it ends now."""
+    """A new ping key. The one so far works for `overlap_s` more; one before it ends now.
+
+    `key_rev`: the revision of the ping key that whoever asks has seen, whatever the project is called by now.
+    """
     lasting = overlap(overlap_s)
     row = _held(tx, pid, rev)
+    revisions.demand(revisions.of_ping_key(row), key_rev, "ping key")
     ping_key = new_ping_key()
     until = at + lasting if lasting else None
     values = {

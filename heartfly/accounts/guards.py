@@ -18,17 +18,13 @@ from heartfly.accounts.keys import Caller, Scope, caller_of
 from heartfly.accounts.last_use import LastUse
 from heartfly.clock import Clock
 from heartfly.db.database import Database
-from heartfly.errors import ForbiddenError, OverloadedError, UnauthenticatedError
+from heartfly.errors import ForbiddenError, TooManyRequestsError, UnauthenticatedError
 
 Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
 
 ADMINISTERS = {"scope": Scope.ADMIN}
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _LONGEST_KEY = 200
-
-
-class TooManyRequestsError(OverloadedError):
-    """The key asks too often; others are served."""
 
 
 def bearer(database: Database, clock: Clock, *, last_use: LastUse, per_minute: int) -> Guard:

@@ -1,7 +1,8 @@
 """Invites: somebody is asked by a link to join a project. Each function that changes something is one transaction.
 
 The link works once, for a week; its secret is stored as a hash. Whoever has it proves by it that he reads the mail of
-that address, so he may become a user by it. Who may invite, and as what, is decided at the doors.
+that address, so he may become a user by it; without a mail server the inviter's word has to do. Who may invite, and as
+what, is decided at the doors.
 """
 
 from __future__ import annotations
@@ -19,17 +20,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.accounts.commands import email_of, insert_user
 from heartfly.accounts.members import MOST_MEMBERS, hold, role_of
 from heartfly.accounts.queries import number_of
+from heartfly.audit.queries import nth_newest
 from heartfly.audit.record import Action, Actor, record
 from heartfly.core.zones import zone as known_zone
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import invites, members, projects, users
-from heartfly.errors import ConflictError, ForbiddenError, NotFoundError
+from heartfly.errors import ConflictError, ForbiddenError, NotFoundError, TooManyRequestsError
 from heartfly.notify.channels.email import parse_address
 from heartfly.sealing import digest
 
 LASTS = timedelta(days=7)
 MOST_INVITES = 200
+PER_HOUR = 60
+"""Links that a project may send out: each is a mail from our server to somebody who has not asked for it."""
+_AN_HOUR = timedelta(hours=1)
 _TOKEN = 43  # 32 bytes in base64
 _SHOWN = [column for column in invites.c if column.name != "token_hash"]
 
@@ -67,7 +72,7 @@ class Invite:
 
 
 def invite(tx: Tx, pid: int, *, email: str, role: str, actor: Actor, at: datetime, ids: IdSource) -> Invited:
-    """InvitedError: the address is a member's, or invited already."""
+    """InvitedError: the address is a member's, or invited already. TooManyRequestsError: see PER_HOUR."""
     wanted = role_of(role)
     # Mail must be able to go there, so by the rules of a channel's address.
     email = parse_address(email_of(email), field="email")
@@ -82,6 +87,7 @@ def invite(tx: Tx, pid: int, *, email: str, role: str, actor: Actor, at: datetim
     count = sa.select(sa.func.count()).select_from(invites).where(invites.c.pid == pid)
     if tx.conn.execute(count).scalar_one() >= MOST_INVITES:
         raise ConflictError(f"the project has {MOST_INVITES} invites; take back those that are not needed")
+    _demand_pace(tx, pid, at)
     made = _Link(at)
     values = {
         "pid": pid,
@@ -104,8 +110,10 @@ def invite(tx: Tx, pid: int, *, email: str, role: str, actor: Actor, at: datetim
 
 
 def renew(tx: Tx, pid: int, invite_id: str, *, actor: Actor, at: datetime, ids: IdSource) -> Invited:
-    """Another link, which lasts a week from now; the one so far works no more."""
+    """Another link, which lasts a week from now; the one so far works no more. TooManyRequestsError: see PER_HOUR."""
+    hold(tx, pid)
     row = _row(tx, pid, invite_id)
+    _demand_pace(tx, pid, at)
     made = _Link(at)
     tx.conn.execute(sa.update(invites).where(invites.c.pid == pid, invites.c.id == row.id).values(made.stored))
     record(
@@ -197,8 +205,17 @@ class _Link:
         return {"token_hash": digest(self.token), "expires_at": self.expires_at}
 
 
+def _demand_pace(tx: Tx, pid: int, at: datetime) -> None:
+    sent = (Action.INVITE_CREATE, Action.INVITE_RESEND)
+    of_the_last = nth_newest(tx, pid, sent, since=at - _AN_HOUR, n=PER_HOUR)
+    if of_the_last is not None:
+        wait = of_the_last + _AN_HOUR - at
+        raise TooManyRequestsError(
+            f"a project may send {PER_HOUR} invites an hour", retry_after=int(wait.total_seconds()) + 1
+        )
+
+
 def _admit(tx: Tx, row: Any, user_id: int, *, ip: str, at: datetime, ids: IdSource) -> None:
-    hold(tx, row.pid)
     count = sa.select(sa.func.count()).select_from(members).where(members.c.pid == row.pid)
     if tx.conn.execute(count).scalar_one() >= MOST_MEMBERS:
         raise ConflictError(f"the project has {MOST_MEMBERS} members")
@@ -219,6 +236,8 @@ def _taken(tx: Tx, token: str, at: datetime) -> Any:
     found = tx.conn.execute(query.where(invites.c.token_hash == digest(token))).first()
     if found is None:
         raise _over()
+    # In the order in which whoever removes an inviter or the project takes them.
+    hold(tx, found.pid)
     mine = (invites.c.pid == found.pid, invites.c.token_hash == digest(token), invites.c.expires_at > at)
     row = tx.conn.execute(
         sa.delete(invites).where(*mine).returning(*_SHOWN, sa.literal(found.slug).label("slug"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from heartfly.accounts import revisions
+from heartfly.accounts import open_invites, revisions
 from heartfly.accounts.keys import PREFIX, NewKey, Scope, make_key, overlap
 from heartfly.accounts.queries import key_id_of
 from heartfly.audit.record import Action, Actor, differing, record
@@ -123,7 +123,10 @@ def rotate_key(
 def revoke_key(
     tx: Tx, pid: int, key_id: str, *, actor: Actor, at: datetime, ids: IdSource, rev: int | None = None
 ) -> None:
-    """Neither of its secrets works any more. A key that was revoked stays so. LastAdminKeyError."""
+    """Neither of its secrets works any more, nor the links of invites made with them. A key that was revoked stays so.
+
+    LastAdminKeyError.
+    """
     _hold(tx, pid)
     row = _row(tx, pid, key_id, rev)
     if row.revoked_at is not None:
@@ -134,6 +137,8 @@ def revoke_key(
         tx, pid, actor=actor, action=Action.KEY_REVOKE, of=f"key:{row.id}",
         before=_told(row), after=None, at=at, ids=ids,
     )  # fmt: skip
+    for prefix in filter(None, (row.prefix, row.old_prefix)):
+        open_invites.end_of(tx, pid, f"key:{prefix}", actor=actor, at=at, ids=ids)
 
 
 # --- the rules ---------------------------------------------------------------------------------------

@@ -6,11 +6,13 @@ stands in key_commands.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.db.changes import Tx
@@ -43,6 +45,8 @@ class Caller:
     key_id: int
     used_at: datetime | None
     """When the key was used before, as far as that has been written."""
+    secret_hash: str = field(repr=False)
+    """Of the secret that was sent, by which the key is found again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,16 @@ def make_key(
 async def caller_of(read: AsyncConnection, secret: str, *, now: datetime) -> Caller:
     """The project and scopes of a key. UnauthenticatedError for one unknown, expired or revoked: all read the same."""
     hashed = digest(secret)
-    query = (
+    return _caller((await read.execute(_of_secret(hashed, now))).first(), hashed)
+
+
+def caller_in(tx: Tx, secret_hash: str, *, now: datetime) -> Caller:
+    """The same, inside a transaction. UnauthenticatedError."""
+    return _caller(tx.conn.execute(_of_secret(secret_hash, now)).first(), secret_hash)
+
+
+def _of_secret(hashed: str, now: datetime) -> Select[Any]:
+    return (
         sa.select(
             api_keys.c.pid,
             api_keys.c.id,
@@ -103,7 +116,9 @@ async def caller_of(read: AsyncConnection, secret: str, *, now: datetime) -> Cal
             sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now),
         )
     )
-    row = (await read.execute(query)).first()
+
+
+def _caller(row: Row[Any] | None, hashed: str) -> Caller:
     if row is None:
         raise UnauthenticatedError("the API key is not known")
     prefix = row.prefix if row.hash == hashed else row.old_prefix
@@ -111,7 +126,7 @@ async def caller_of(read: AsyncConnection, secret: str, *, now: datetime) -> Cal
     if row.hash != hashed:
         # Whoever got hold of a secret that is on its way out must not take the key over, or make himself another.
         scopes -= {Scope.ADMIN}
-    return Caller(row.pid, row.slug, scopes, f"key:{prefix}", row.id, row.used_at)
+    return Caller(row.pid, row.slug, scopes, f"key:{prefix}", row.id, row.used_at, hashed)
 
 
 def overlap(seconds: int) -> timedelta:

@@ -19,21 +19,32 @@ AS = {
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of an invite's letter. `link`: to pass on by hand, as no mail carries it; `error`: why not."""
+    """What became of an invite's letter. `link`: to pass on by hand, as no mail server is set; `error`: why it did
+    not go although one is.
+    """
 
     link: str | None = None
     error: str = ""
 
+    @property
+    def is_sent(self) -> bool:
+        """The mail server took it."""
+        return self.link is None and not self.error
+
 
 async def send_invite(letters: Letters, made: Invited, *, base_url: str, inviter: str) -> Sent:
-    """`inviter`: in the words of the audit. Without a mail server, or if it fails, the link is for the inviter."""
+    """`inviter`: in the words of the audit. Without a mail server the link is for the inviter.
+
+    If there is one, nobody but who reads the mail gets the link, for it proves that he does: an inviter who had it
+    could become a user under any address whose mail fails, such as one that nobody has. He sends it again instead.
+    """
     link = f"{base_url}/invite?token={made.token}"
     if not letters.can_send:
         return Sent(link)
     try:
         await letters.send(invite_letter(made, link, inviter=inviter))
     except (DeliveryError, InvalidValueError) as error:
-        return Sent(link, str(error))
+        return Sent(error=str(error))
     return Sent()
 
 

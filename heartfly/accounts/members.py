@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.accounts import revisions
+from heartfly.accounts import open_invites, revisions
 from heartfly.accounts.queries import number_of
 from heartfly.audit.record import Action, Actor, Facts, record
 from heartfly.db.changes import Tx
@@ -53,6 +53,15 @@ async def one_member(read: AsyncConnection, pid: int, user_id: str) -> Row[Any]:
     if row is None:
         raise _missing()
     return row
+
+
+def role_in(tx: Tx, pid: int, user_id: str) -> Role:
+    """NotFoundError, for one of another project alone too."""
+    query = sa.select(members.c.role).where(members.c.pid == pid, members.c.user_id == _number(user_id))
+    role = tx.conn.execute(query).scalar()
+    if role is None:
+        raise _missing()
+    return Role(role)
 
 
 def add(tx: Tx, pid: int, *, email: str, role: str, actor: Actor, at: datetime, ids: IdSource) -> int:
@@ -94,12 +103,15 @@ def change_role(
         tx, pid, actor=actor, action=Action.MEMBER_EDIT, of=f"user:{row.user_id}",
         before={"role": row.role}, after={"role": wanted.value}, at=at, ids=ids,
     )  # fmt: skip
+    # What he could not give any more, he has not given either: a link that waits would give it back to him.
+    lost = {Role.OWNER: (), Role.ADMIN: (Role.OWNER.value,)}.get(wanted)
+    open_invites.end_of(tx, pid, f"user:{row.email}", roles=lost, actor=actor, at=at, ids=ids)
 
 
 def remove(
     tx: Tx, pid: int, user_id: str, *, actor: Actor, at: datetime, ids: IdSource, rev: int | None = None
 ) -> None:
-    """He may sign in still, but not into this project. LastOwnerError."""
+    """He may sign in still, but not into this project; nor may anybody by a link that he sent. LastOwnerError."""
     row = _held(tx, pid, user_id, rev)
     if row.role == Role.OWNER:
         _demand_another_owner(tx, pid, row.user_id)
@@ -108,6 +120,7 @@ def remove(
         tx, pid, actor=actor, action=Action.MEMBER_REMOVE, of=f"user:{row.user_id}",
         before=_told(row.email, row.role), after=None, at=at, ids=ids,
     )  # fmt: skip
+    open_invites.end_of(tx, pid, f"user:{row.email}", actor=actor, at=at, ids=ids)
 
 
 def hand_over(tx: Tx, pid: int, user_id: str, *, giver_id: int, actor: Actor, at: datetime, ids: IdSource) -> None:

@@ -18,6 +18,15 @@ def of_project(row: Any) -> int:
     return revision(row.name, row.zone, row.ping_key_hash, row.old_until)
 
 
+def of_named(row: Any) -> int:
+    """Of a project's name and zone alone: another ping key is none of their business."""
+    return revision(row.name, row.zone)
+
+
+def of_ping_key(row: Any) -> int:
+    return revision(row.ping_key_hash, row.old_until)
+
+
 def of_key(row: Any) -> int:
     """Not of when it was last used."""
     return revision(row.name, row.prefix, row.expires_at, row.revoked_at, row.old_until)

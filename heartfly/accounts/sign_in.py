@@ -1,7 +1,8 @@
 """An address and a password: do they go together? Same work, same answer, whether the address is known or not.
 
-Tries are bounded for each address and for each place that they come from, before any hashing. Where they come from is
-the door's to say: behind a proxy only what trusted hops appended counts. The bounds are this process's own.
+Tries are bounded for each address and for each place that they come from (core/places.py), before any hashing. Where
+they come from is the door's to say: behind a proxy only what trusted hops appended counts. The bounds are this
+process's own.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from functools import cache
 import sqlalchemy as sa
 
 from heartfly.accounts.passwords import hashed, matches
+from heartfly.accounts.turnstile import Turnstile
 from heartfly.clock import Clock
+from heartfly.core.places import place_of
 from heartfly.db.database import Database
 from heartfly.db.models import users
 from heartfly.errors import OverloadedError, UnauthenticatedError
@@ -25,6 +28,8 @@ PER_ADDRESS = 100
 PER_PLACE = 100
 AT_ONCE = 2
 """So many passwords are hashed side by side: each takes a core for 35 ms, and 19 MiB."""
+WAITING = 60
+"""So many may wait for that, a second or two."""
 
 _LONGEST = 1000
 _REMEMBERED = 50_000
@@ -78,6 +83,12 @@ class Tries:
         if tries:
             tries.pop()
 
+    def withdraw(self, email: str, place: str) -> None:
+        """The try that began last was none: nobody looked at its password."""
+        for key, _ in self._bounds(email, place):
+            if tries := self._tries.get(key):
+                tries.pop()
+
     def _wait(self, key: tuple[str, ...], most: int, now: float) -> float:
         tries = self._tries.get(key)
         if tries is None:
@@ -88,6 +99,7 @@ class Tries:
 
     def _bounds(self, email: str, place: str) -> tuple[tuple[tuple[str, ...], int], ...]:
         per_pair, per_address, per_place = self._most
+        place = place_of(place)
         return (
             (("both", email, place), per_pair),
             (("address", email), per_address),
@@ -100,13 +112,18 @@ class SignIn:
         self._database = database
         self._clock = clock
         self._tries = Tries()
-        self.hashing = asyncio.Semaphore(AT_ONCE)
+        self.hashing = Turnstile(
+            at_once=AT_ONCE, waiting=WAITING, again_s=3, busy="too many people sign in at this moment; try again"
+        )
         # Codes have six digits: of 20 tries in a quarter of an hour one is right once in years.
         self.codes = Tries(per_address=20)
         self.resets = Tries(per_pair=3, per_address=5, per_place=20)
 
     async def known(self, email: str, password: str, *, place: str) -> Known:
-        """UnauthenticatedError: the two do not go together. TooManyTriesError. `place`: the client's address."""
+        """UnauthenticatedError: the two do not go together. TooManyTriesError. OverloadedError: too many sign in now.
+
+        `place`: the client's address.
+        """
         email = email.strip().lower()[:_LONGEST]
         self._tries.begin(email, place, self._clock.monotonic())
         row = None
@@ -115,10 +132,14 @@ class SignIn:
             query = sa.select(*columns).where(users.c.email_norm == email)
             async with self._database.read() as read:
                 row = (await read.execute(query)).first()
-        async with self.hashing:
-            nobodys = await asyncio.to_thread(_nobodys)
-            stored = row.password_hash if row is not None else nobodys
-            good = len(password) <= _LONGEST and await asyncio.to_thread(matches, stored, password)
+        try:
+            async with self.hashing:
+                nobodys = await asyncio.to_thread(_nobodys)
+                stored = row.password_hash if row is not None else nobodys
+                good = len(password) <= _LONGEST and await asyncio.to_thread(matches, stored, password)
+        except OverloadedError:
+            self._tries.withdraw(email, place)
+            raise
         if row is None or not good:
             raise UnauthenticatedError("the address and the password do not go together")
         self._tries.forgive(email, place)

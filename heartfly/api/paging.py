@@ -47,6 +47,12 @@ def place(text: str | None, of: str, n: int) -> tuple[int, ...] | None:
     return found
 
 
+def number(text: str | None, of: str) -> int | None:
+    """The place of a list that is sorted by one number; None: from the start. Raises InvalidValueError."""
+    found = place(text, of, 1)
+    return None if found is None else found[0]
+
+
 def place_in_time(text: str | None, of: str) -> tuple[datetime, int] | None:
     """The place of a list that is sorted by an instant (its microseconds in the cursor) and a number."""
     named = place(text, of, 2)

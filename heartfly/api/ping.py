@@ -102,6 +102,10 @@ class PingDoor:
             PingOutcome.CREATED: _Answer(201, b"Created", kept),
             PingOutcome.NOT_FOUND: _Answer(404, b"not found"),
             PingOutcome.AMBIGUOUS: _Answer(409, b"ambiguous slug"),
+            PingOutcome.FULL: _Answer(409, b"the project has as many checks as limits.checks allows"),
+            PingOutcome.TOO_MANY: _Answer(
+                429, b"more new checks than limits.new_checks_per_minute allows", ((b"retry-after", b"60"),)
+            ),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,7 +16,6 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from sqlalchemy import exc as database_errors
 
-from heartfly.accounts.guards import TooManyRequestsError
 from heartfly.api.body import NotJsonError, told
 from heartfly.api.parameters import UnknownParameterError
 from heartfly.errors import (
@@ -28,6 +27,7 @@ from heartfly.errors import (
     NotFoundError,
     OverloadedError,
     StoreError,
+    TooManyRequestsError,
     UnauthenticatedError,
 )
 from heartfly.logs import logger

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, cast
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar, cast
 
 from litestar import Request
 from litestar.datastructures import State
@@ -11,10 +12,14 @@ from litestar.params import HeaderParameter
 from typing_extensions import override
 
 from heartfly.accounts.keys import Caller, Scope
+from heartfly.accounts.rights import demand_key
 from heartfly.api.body import decode
 from heartfly.api.state import ApiState
 from heartfly.audit.record import Actor
+from heartfly.db.changes import Tx
 from heartfly.errors import InvalidValueError
+
+Result = TypeVar("Result")
 
 _ETAG = re.compile(r'\s*"(\d{1,18})"\s*', re.ASCII)
 
@@ -46,6 +51,16 @@ class ApiRequest(Request[None, Caller, State]):
     @property
     def may_write(self) -> bool:
         return Scope.WRITE in self.caller.scopes
+
+    async def administer(self, work: Callable[[Tx], Result]) -> Result:
+        """Write what needs the scope `admin`, which is asked for once more in the transaction itself."""
+        caller, at = self.caller, self.api.clock.now()
+
+        def asked_again(tx: Tx) -> Result:
+            demand_key(tx, caller, at=at)
+            return work(tx)
+
+        return await self.api.database.write(asked_again)
 
     @override
     async def json(self) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.audit.record import Action
+from heartfly.db.changes import Tx
 from heartfly.db.models import audit
 
 
@@ -69,6 +71,13 @@ async def entries_about(
         at, entry_id = before
         query = query.where(audit.c.at <= at, sa.or_(audit.c.at < at, audit.c.id < entry_id))
     return (await read.execute(query.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit))).all()
+
+
+def nth_newest(tx: Tx, pid: int, actions: Collection[Action], *, since: datetime, n: int) -> datetime | None:
+    """When the `n`th newest of these was done since then; None: fewer were. For who bounds how often."""
+    query = sa.select(audit.c.at).where(audit.c.pid == pid, audit.c.at > since, audit.c.action.in_(actions))
+    found: datetime | None = tx.conn.execute(query.order_by(audit.c.at.desc()).offset(n - 1).limit(1)).scalar()
+    return found
 
 
 def _is(column: sa.Column[Any], wanted: str, mark: str) -> sa.ColumnElement[bool]:

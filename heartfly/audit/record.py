@@ -33,6 +33,7 @@ class Action(StrEnum):
     CHANNEL_EDIT = "channel.edit"
     CHANNEL_DELETE = "channel.delete"
     CHANNEL_ROTATE_SECRET = "channel.rotate_secret"  # noqa: S105 - the name of what was done
+    CHANNEL_TEST = "channel.test"
     DELIVERY_RESEND = "delivery.resend"
     DELIVERY_RETRY = "delivery.retry"
     KEY_CREATE = "key.create"

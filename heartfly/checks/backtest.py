@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,8 +24,12 @@ from heartfly.db.models import blind_intervals, flips, incidents, pings, run_met
 
 MOST = 5_000
 """Pings that are judged, the newest: a second of work."""
+MOST_TURNS = 5_000
+"""Pauses, resumes and alarms that are read, the newest; as many blind intervals. What is older is not judged."""
 _ENDS = frozenset({PingKind.SUCCESS.value, PingKind.FAIL.value})
 _COUNTED = (*sorted(_ENDS), PingKind.START.value)
+_COMMANDS = (Reason.PAUSED.value, Reason.RESUMED.value)
+_NEXT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,21 +58,31 @@ async def history_of(read: AsyncConnection, row: Row[Any], *, since: datetime, t
     found = [ping for ping in await read.execute(query) if since <= ping.received_at <= through]
     figures = await _figures(read, row, {ping.run_id for ping in found if ping.kind in _ENDS and ping.run_id})
     from_at = min((ping.received_at for ping in found), default=since)
+    matter = sa.or_(flips.c.reason.in_(_COMMANDS), flips.c.to_status == Status.DOWN.value)
     turned = (
         sa.select(flips.c.at, flips.c.to_status, flips.c.reason, incidents.c.uuid)
         .outerjoin(incidents, sa.and_(incidents.c.pid == flips.c.pid, incidents.c.id == flips.c.incident_id))
-        .where(flips.c.pid == row.pid, flips.c.check_id == row.id, flips.c.at >= from_at)
+        .where(flips.c.pid == row.pid, flips.c.check_id == row.id, flips.c.at >= from_at, matter)
+        .order_by(flips.c.flip_no.desc())
+        .limit(MOST_TURNS + 1)
     )
-    turns = (await read.execute(turned.order_by(flips.c.flip_no))).all()
-    deaf = sa.select(blind_intervals).where(blind_intervals.c.to_at >= from_at).order_by(blind_intervals.c.from_at)
+    turns = (await read.execute(turned)).all()[::-1]
+    deaf = sa.select(blind_intervals).where(blind_intervals.c.to_at >= from_at)
+    gaps = (await read.execute(deaf.order_by(blind_intervals.c.to_at.desc()).limit(MOST_TURNS + 1))).all()[::-1]
+    # Behind what was not read nothing can be judged: a pause or a gap there would be taken for silence.
+    if len(turns) > MOST_TURNS:
+        from_at = max(from_at, turns[0].at + _NEXT)
+    if len(gaps) > MOST_TURNS:
+        from_at = max(from_at, gaps[0].to_at + _NEXT)
+    turns = [turn for turn in turns if turn.at >= from_at]
+    gaps = sorted((gap for gap in gaps if gap.to_at >= from_at), key=lambda gap: gap.from_at)
+    found = [ping for ping in found if ping.received_at >= from_at]
     return History(
         signals=[_signal(ping, figures) for ping in reversed(found)],
         commands=[
-            Command(at=turn.at, pauses=turn.reason == Reason.PAUSED.value)
-            for turn in turns
-            if turn.reason in {Reason.PAUSED.value, Reason.RESUMED.value}
+            Command(at=turn.at, pauses=turn.reason == Reason.PAUSED.value) for turn in turns if turn.reason in _COMMANDS
         ],
-        blind=[Blind(id=one.id, from_at=one.from_at, to_at=one.to_at) for one in await read.execute(deaf)],
+        blind=[Blind(id=one.id, from_at=one.from_at, to_at=one.to_at) for one in gaps],
         incidents={turn.at: turn.uuid for turn in turns if turn.to_status == Status.DOWN.value and turn.uuid},
         from_at=from_at,
         through=through,

@@ -20,7 +20,7 @@ from heartfly.audit.record import HEARTFLY, Action, Actor, Facts, differing
 from heartfly.audit.record import record as audit
 from heartfly.checks import first_ping
 from heartfly.checks.config import CheckConfig, CheckIn, as_asked, mark_of, merged, of_row
-from heartfly.checks.create import assign_channels, heard_by, insert_check, record_version
+from heartfly.checks.create import assign_channels, demand_room, heard_by, insert_check, record_version
 from heartfly.checks.flips import Taken, record
 from heartfly.checks.queries import UUID, uuid_of
 from heartfly.checks.rows import Stored, load, one, select_locked
@@ -51,8 +51,15 @@ class JobsCheckError(ConflictError):
     """The check is that of a job of Heartfly's own, which would go unwatched, or be watched wrongly."""
 
 
-def create(tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, actor: Actor) -> str:
-    """A new check; returns its public id. Without a slug one is made of the name, and made unique."""
+def create(
+    tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, actor: Actor, most: int | None = None
+) -> str:
+    """A new check; returns its public id. Without a slug one is made of the name, and made unique.
+
+    `most`: how many the project may have; None: any number. LimitError.
+    """
+    if most is not None:
+        demand_room(tx, pid, most)
     config, by = _named(merged(CheckConfig(), asked, at=at)), first_ping.asked_for(asked, at=at)
     channel_ids = _channel_ids(tx, pid, asked.channels)
     if config.slug:
@@ -77,6 +84,7 @@ def create_or_edit(
     actor: Actor,
     only_edit: bool = False,
     rev: int | None = None,
+    most: int | None = None,
 ) -> tuple[str, bool]:
     """The check with the slug asked for, as asked; made if there is none. Returns its id and whether it is new.
 
@@ -90,7 +98,7 @@ def create_or_edit(
         if only_edit:
             raise ChangedMeanwhileError(f"there is no check with the slug {slug}")
         try:
-            return create(tx, pid, asked, at=at, ids=ids, actor=actor), True
+            return create(tx, pid, asked, at=at, ids=ids, actor=actor, most=most), True
         except SlugTakenError:
             # By another node, since we looked: whoever asks for a slug gets its check, not an error.
             uuid = _of_slug(tx, pid, slug)

@@ -18,7 +18,7 @@ _MOST_NAME = 100
 _MARK = " (copy)"
 
 
-def copy(tx: Tx, pid: int, uuid: str, asked: CheckIn, *, at: datetime, ids: IdSource, actor: Actor) -> str:
+def copy(tx: Tx, pid: int, uuid: str, asked: CheckIn, *, at: datetime, ids: IdSource, actor: Actor, most: int) -> str:
     """Like this check but for what is asked for; returns the copy's public id. It is new, with an address of its own.
 
     Without a name it gets that of the original, marked; without a slug one is made of its name.
@@ -31,4 +31,4 @@ def copy(tx: Tx, pid: int, uuid: str, asked: CheckIn, *, at: datetime, ids: IdSo
     like["name"] = like["name"][: _MOST_NAME - len(_MARK)].rstrip() + _MARK
     wanted = {name: value for name in CheckIn.__struct_fields__ if (value := getattr(asked, name)) is not msgspec.UNSET}
     merged = msgspec.structs.replace(msgspec.convert(like, CheckIn), **wanted)
-    return create(tx, pid, merged, at=at, ids=ids, actor=actor)
+    return create(tx, pid, merged, at=at, ids=ids, actor=actor, most=most)

@@ -13,9 +13,11 @@ from heartfly.audit.record import Action, Actor, record
 from heartfly.checks.config import CheckConfig, as_asked
 from heartfly.checks.rows import Stored, one
 from heartfly.core.words import Status
+from heartfly.db import tenant
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, channels, check_channels, check_versions, checks
+from heartfly.errors import LimitError
 
 _UNBORN: dict[str, Any] = {
     "status": Status.NEW.value,
@@ -34,7 +36,11 @@ _UNBORN: dict[str, Any] = {
 def insert_check(
     tx: Tx, pid: int, config: CheckConfig, *, actor: str, at: datetime, ids: IdSource, slug_key: str | None
 ) -> Stored:
-    """`slug_key` None: a duplicate slug is allowed (only a foreign API may ask for one)."""
+    """`slug_key` None: a duplicate slug is allowed (only a foreign API may ask for one).
+
+    NotFoundError: the project is being erased.
+    """
+    tenant.demand_living(tx, pid)
     check_id = ids.next(at)
     ping_uuid = str(uuid.uuid4())
     values = asdict(config) | {
@@ -54,6 +60,12 @@ def insert_check(
     made = one(tx, pid, check_id)
     assert made is not None
     return made
+
+
+def demand_room(tx: Tx, pid: int, most: int) -> None:
+    """LimitError: the project has `most` checks already. Two at once may both find the last place: no harm is done."""
+    if tx.conn.execute(sa.select(sa.func.count()).where(checks.c.pid == pid)).scalar_one() >= most:
+        raise LimitError("checks in the project:", most, "limits.checks")
 
 
 def record_version(tx: Tx, pid: int, check_id: int, config: CheckConfig, *, actor: str, at: datetime) -> None:
@@ -119,6 +131,10 @@ def heard_by(tx: Tx, pid: int, check_id: int) -> list[str]:
 
 def refresh_wants_late(tx: Tx, pid: int, check_ids: set[int]) -> None:
     """Keep `wants_late` true to whether a channel of the check hears `check.late`; it is then looked at earlier."""
+    if tx.on_postgres:
+        # In id order, as every writer does: an update takes its rows as it finds them.
+        mine = sa.select(checks.c.id).where(checks.c.pid == pid, checks.c.id.in_(check_ids)).order_by(checks.c.id)
+        tx.conn.execute(mine.with_for_update(key_share=True)).all()
     joined = sa.and_(channels.c.pid == check_channels.c.pid, channels.c.id == check_channels.c.channel_id)
     query = (
         sa.select(check_channels.c.check_id, check_channels.c.events, channels.c.events.label("own"))

@@ -4,17 +4,20 @@
     2. its checks and channels are deleted as people delete them, a few at a time
     3. every other row that bears its number goes, and last the project's own
 
-A crash leaves the mark, and the next start goes on. The first project cannot go: Heartfly's own jobs live there.
+What cuts it off leaves the mark, and the next start or the nightly retention goes on. The first project cannot go:
+Heartfly's own jobs live there.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.audit.record import HEARTFLY
 from heartfly.checks import commands, hearing, history
@@ -31,8 +34,10 @@ from heartfly.sealing import Sealer, digest
 
 log = logger("heartfly.erasure")
 
-_MARK = "~"
 _AT_ONCE = 20
+
+Write = Callable[[Callable[[Tx], Any]], Awaitable[Any]]
+"""One short transaction, behind everybody else's."""
 
 
 class HomeProjectError(ConflictError):
@@ -44,7 +49,7 @@ def begin(tx: Tx, pid: int) -> None:
     if pid == tx.conn.execute(sa.select(sa.func.min(projects.c.id))).scalar_one():
         raise HomeProjectError("it is the first project, in which Heartfly's own jobs are; it cannot be deleted")
     gone = {
-        "slug": f"{_MARK}{pid}",
+        "slug": f"{tenant.ERASED}{pid}",
         "ping_key_hash": digest(secrets.token_hex(32)),
         "old_ping_key_hash": None,
         "old_until": None,
@@ -55,44 +60,58 @@ def begin(tx: Tx, pid: int) -> None:
     log.warning("project_erased", pid=pid)
 
 
-async def finish(database: Database, pid: int, *, clock: Clock, ids: IdSource, sealer: Sealer) -> None:
-    """Remove what `begin` has hidden, behind everybody else's writes."""
-    at = clock.now()
-    while gone := await database.write(lambda tx: _some_checks(tx, pid, at=at, ids=ids), priority=Priority.BULK):
+def behind_others(database: Database) -> Write:
+    return partial(database.write, priority=Priority.BULK)
+
+
+async def finish(write: Write, pid: int, *, at: datetime, ids: IdSource, sealer: Sealer) -> None:
+    """Remove what `begin` has hidden. Two may be at it: each takes what the other has left."""
+    while gone := await write(lambda tx: _some_checks(tx, pid, at=at, ids=ids)):
         for check_id in gone:
-            await history.remove(database, pid, check_id)
-    while await database.write(lambda tx: _a_channel(tx, pid, at=at, ids=ids, sealer=sealer), priority=Priority.BULK):
+            while await write(lambda tx, check_id=check_id: history.remove_piece(tx, pid, check_id)):  # type: ignore[misc]
+                pass
+    while await write(lambda tx: _a_channel(tx, pid, at=at, ids=ids, sealer=sealer)):
         pass
     for table in tenant.tables():
         after: Sequence[Any] | None = None
         while True:
-            after = await database.write(
-                lambda tx, table=table, after=after: tenant.remove_piece(tx, table, pid, after=after),  # type: ignore[misc]
-                priority=Priority.BULK,
+            after = await write(
+                lambda tx, table=table, after=after: tenant.remove_piece(tx, table, pid, after=after)  # type: ignore[misc]
             )
             if after is None:
                 break
-    await database.write(
-        lambda tx: tx.conn.execute(sa.delete(projects).where(projects.c.id == pid)).rowcount, priority=Priority.BULK
-    )
+    await write(lambda tx: tx.conn.execute(sa.delete(projects).where(projects.c.id == pid)).rowcount)
+
+
+async def unfinished(read: AsyncConnection) -> Sequence[int]:
+    """The projects whose erasure was cut off, or is under way."""
+    query = sa.select(projects.c.id).where(projects.c.slug.startswith(tenant.ERASED)).order_by(projects.c.id)
+    return (await read.execute(query)).scalars().all()
 
 
 async def finish_all(database: Database, *, clock: Clock, ids: IdSource, sealer: Sealer) -> None:
-    """Those that a crash interrupted. Call once after the start."""
+    """Those that were cut off. Call once after the start."""
     async with database.read() as read:
-        query = sa.select(projects.c.id).where(projects.c.slug.startswith(_MARK))
-        pids = (await read.execute(query)).scalars().all()
+        pids = await unfinished(read)
     for pid in pids:
-        await finish(database, pid, clock=clock, ids=ids, sealer=sealer)
+        await finish(behind_others(database), pid, at=clock.now(), ids=ids, sealer=sealer)
+
+
+def _hold(tx: Tx, pid: int) -> None:
+    """Of two that remove the same, each sees what the other has done."""
+    query = sa.select(projects.c.id).where(projects.c.id == pid)
+    tx.conn.execute(query.with_for_update(key_share=True) if tx.on_postgres else query)
 
 
 def _some_checks(tx: Tx, pid: int, *, at: datetime, ids: IdSource) -> list[int]:
+    _hold(tx, pid)
     query = sa.select(checks.c.uuid).where(checks.c.pid == pid).order_by(checks.c.id).limit(_AT_ONCE)
     uuids = tx.conn.execute(query).scalars().all()
     return [commands.delete(tx, pid, uuid, at=at, ids=ids, actor=HEARTFLY) for uuid in uuids]
 
 
 def _a_channel(tx: Tx, pid: int, *, at: datetime, ids: IdSource, sealer: Sealer) -> bool:
+    _hold(tx, pid)
     uuid = tx.conn.execute(sa.select(channels.c.uuid).where(channels.c.pid == pid).limit(1)).scalar()
     if uuid is None:
         return False

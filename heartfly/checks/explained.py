@@ -17,9 +17,9 @@ from heartfly.checks.rows import check_of, run_of, schedule_of
 from heartfly.checks.wording import schedule_words
 from heartfly.core.describe import notices
 from heartfly.core.schedule import Dialect, Kind
-from heartfly.core.values import Blind, Flip
-from heartfly.core.verdict import LastFlip, Newest, Verdict, asks_since, verdict
-from heartfly.core.words import PingKind, Reason, Status
+from heartfly.core.values import Blind, Check, Flip
+from heartfly.core.verdict import Again, LastFlip, Newest, Verdict, asks_since, verdict
+from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from heartfly.db.models import blind_intervals, flips, incidents, pings, run_metrics, runs
 from heartfly.errors import InvalidValueError
 from heartfly.incidents.spans import OF_CHECK
@@ -59,6 +59,7 @@ async def explained(read: AsyncConnection, pid: int, uuid: str, *, now: datetime
             schedule=_words(row),
             last=last,
             newest=newest,
+            again=await _again(read, row, check),
             blind=[Blind(id=one.id, from_at=one.from_at, to_at=one.to_at) for one in deaf],
         ),
         newest=newest,
@@ -117,6 +118,24 @@ async def _last_flip(read: AsyncConnection, row: Row[Any], *, said: str) -> Last
     )
     metrics = {one.name: one.value for one in await read.execute(figures)} if run is not None else {}
     return LastFlip(flip=value, metrics=metrics, said=said)
+
+
+async def _again(read: AsyncConnection, row: Row[Any], check: Check) -> Again | None:
+    """Of a check that is down: what failed after it was down already, for that is what its owner looks for."""
+    if row.status != Status.DOWN.value:
+        return None
+    mine = (runs.c.pid == row.pid, runs.c.check_id == row.id, runs.c.at >= row.status_since - check.rules.run_limit)
+    since = sa.or_(
+        sa.and_(runs.c.outcome == RunOutcome.FAILED.value, runs.c.ended_at > row.status_since),
+        sa.and_(runs.c.outcome == RunOutcome.HUNG.value, runs.c.started_at > row.status_since - check.rules.run_limit),
+    )
+    query = sa.select(runs).where(*mine, since).order_by(runs.c.at.desc(), runs.c.id.desc()).limit(1)
+    run = (await read.execute(query)).first()
+    if run is None:
+        return None
+    if run.outcome == RunOutcome.HUNG.value:
+        return Again(at=run.started_at + check.rules.run_limit, hung=True)
+    return Again(at=run.ended_at, exit_status=run.exit_status)
 
 
 async def _newest(read: AsyncConnection, row: Row[Any]) -> Newest | None:

@@ -61,6 +61,7 @@ def add_channel(
     at: datetime,
     ids: IdSource,
     sealer: Sealer,
+    most: int | None = None,
 ) -> tuple[str, str | None]:
     """A new channel. Returns its public id, and the secret that was made for it: the only time that it is seen."""
     _demand_free(tx, pid, name)
@@ -77,6 +78,7 @@ def add_channel(
         at=at,
         ids=ids,
         sealer=sealer,
+        most=most,
     )
     if events is not None and AlertKind.LATE in events:
         _look_earlier(tx, pid, made.check_ids, at=at, ids=ids)
@@ -268,7 +270,8 @@ def _completed(
         return config, {}
     shown = dict(_leaves(channel.public_config(stored)))
     for path, value in _leaves(config):
-        if isinstance(value, str) and MASK in value and shown.get(path) == value:
+        was_masked = path in shown and (shown[path] == value or (path.endswith(".body") and value == MASK))
+        if isinstance(value, str) and MASK in value and was_masked:
             raise InvalidValueError(path, "is masked: send it whole, or leave the configuration out")
     kept = [name for name in kept if name in stored and name not in config]
     if "url" in config and {"headers", "down", "up"} & {*kept} and not _is_one_place(stored["url"], config["url"]):

@@ -16,12 +16,13 @@ from heartfly.audit.record import Action, Actor, record
 from heartfly.checks import flips
 from heartfly.checks.commands import SlugTakenError, locked, refuse_jobs_check, told
 from heartfly.checks.config import of_row
-from heartfly.checks.create import assign_channels, record_version
+from heartfly.checks.create import assign_channels, demand_room, record_version
 from heartfly.checks.rows import Stored, one
 from heartfly.checks.turn import refuse_if_due
 from heartfly.core import check as life
 from heartfly.core import text
 from heartfly.core.words import Status
+from heartfly.db import tenant
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, check_channels, checks
@@ -39,13 +40,14 @@ def transfer(
     ids: IdSource,
     actor: Actor,
     to_actor: Actor,
+    most: int,
     rev: int | None = None,
 ) -> int:
     """Returns the id that its history still bears in the old project, to be removed (see history.py).
 
     `to_actor`: who does it, as the other project knows him. In it every channel hears of the check. ConflictError: it
     is there already, it is down, a run is under way, or it is that of a job of Heartfly's own; SlugTakenError: the
-    other project has that slug.
+    other project has that slug; LimitError: it has `most` checks.
     """
     found = locked(tx, pid, uuid, rev)
     refuse_jobs_check(found)
@@ -55,6 +57,8 @@ def transfer(
     if found.check.status is Status.DOWN or found.check.open_runs:
         what = "the check is down" if found.check.status is Status.DOWN else "a run of the check is under way"
         raise ConflictError(f"{what}: wait for its end, or pause it first")
+    tenant.demand_living(tx, to_pid)
+    demand_room(tx, to_pid, most)
     before = told(tx, found)
     _leave(tx, found)
     moved = _arrive(tx, found, to_pid, slug=slug, at=at, ids=ids, actor=to_actor)

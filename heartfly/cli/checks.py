@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import rich_click as click
 
-from heartfly.cli.client import Client, Refused, connected, part
+from heartfly.cli.client import Client, connected, part
 from heartfly.cli.output import (
     AS_JSON,
     DURATION,
@@ -24,6 +25,9 @@ from heartfly.cli.output import (
 
 _SHOWN = 5
 _FIELDS_OF_CRON = 5
+
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @click.group("checks")
@@ -68,15 +72,26 @@ def list_checks(*, statuses: tuple[str, ...], tags: tuple[str, ...], q: str | No
     )
 
 
+def _schedule_options(command: F) -> F:
+    """When a job runs, and how late is still fine; the same for a new check and an edit."""
+    for option in reversed(
+        (
+            click.option("--period", type=DURATION, help="How far apart its pings are: 90s, 10m, 2h, 1d."),
+            click.option("--cron", help='A cron expression: "30 2 * * *".'),
+            click.option("--oncalendar", help='A systemd calendar: "Mon..Fri 02:30".'),
+            click.option("--zone", help="The time zone of a calendar."),
+            click.option("--dialect", type=click.Choice(["cron", "systemd", "kubernetes"]), help="Whose cron it is."),
+            click.option("--grace", type=DURATION, help="How late is still fine."),
+            click.option("--max-run", type=DURATION, help="How long a started run may take."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 @checks_group.command("create")
 @click.argument("name")
-@click.option("--period", type=DURATION, help="How far apart its pings are: 90s, 10m, 2h, 1d.")
-@click.option("--cron", help='A cron expression: "30 2 * * *".')
-@click.option("--oncalendar", help='A systemd calendar: "Mon..Fri 02:30".')
-@click.option("--zone", help="The time zone of a calendar.  [UTC]")
-@click.option("--dialect", type=click.Choice(["cron", "systemd", "kubernetes"]), help="Whose cron it is.  [cron]")
-@click.option("--grace", type=DURATION, help="How late is still fine.  [1h]")
-@click.option("--max-run", type=DURATION, help="How long a started run may take.  [the grace]")
+@_schedule_options
 @click.option("--slug", help="Its name in ping addresses.  [made of NAME]")
 @click.option("--tag", "tags", multiple=True, help="May be repeated.")
 @click.option("--description")
@@ -89,7 +104,8 @@ def create(
 ) -> None:
     """Make a check and print the address that its job shall ping.
 
-    Without a schedule its pings are expected daily.
+    Without a schedule its pings are expected daily. Left out, the zone is UTC, the dialect cron, the grace an hour, and
+    a started run may take as long as the grace.
     """
     asked = {"name": name} | _asked(**rest)
     if channels:
@@ -127,6 +143,40 @@ def _asked(
     if calendar and not (cron or oncalendar):
         raise click.UsageError(f"--{next(iter(calendar))} goes with --cron or --oncalendar.")
     return asked | ({"tags": list(tags)} if tags else {})
+
+
+@checks_group.command("edit")
+@click.argument("check")
+@click.option("--name", help="Another name. Its slug stays.")
+@_schedule_options
+@click.option("--slug", help="Another name in ping addresses: who pings by the old one must be told.")
+@click.option("--tag", "tags", multiple=True, help="May be repeated. In the place of all that it has.")
+@click.option("--description")
+@click.option("--first-ping-by", help="If it has not pinged by then, it goes down: 2h, 1d; an instant; or never.")
+@click.option("--channel", "channels", multiple=True, help="Who hears of it, in the place of all that do now.")
+@AS_JSON
+@connected()
+def edit(
+    *, check: str, as_json: bool, channels: tuple[str, ...], first_ping_by: str | None, api: Client, **rest: Any
+) -> None:
+    """Change a check, by its slug or id. What is not named stays as it is.
+
+    A new schedule or grace counts from now on.
+    """
+    asked = _asked(**rest)
+    if first_ping_by is not None:
+        asked["first_ping_by"] = None if first_ping_by == "never" else instant_ahead(first_ping_by)
+    if not (asked or channels):
+        raise click.UsageError("Say what to change; `heartfly checks edit --help` lists it.")
+    if channels:
+        asked["channels"] = [channel_id(api, channel) for channel in channels]
+    made = api.call("PATCH", f"/v1/checks/{part(find(api, check)['id'])}", asked)
+    if as_json:
+        print_json(made)
+        return
+    click.echo(plain(f"{made['name']}: expected {_schedule(made)}, grace {seconds(made['grace'])}."))
+    if made["first_ping_by"]:
+        click.echo(f"Its first ping is wanted by {made['first_ping_by']}: without one it goes down.")
 
 
 @checks_group.command("show")
@@ -319,14 +369,10 @@ def find(api: Client, name: str) -> Any:
         raise click.UsageError(f"Two checks have the slug {name}; name one by its id.")
     if by_slug:
         return by_slug[0]
-    try:
-        return api.call("GET", f"/v1/checks/{part(name)}")
-    except Refused as refused:
-        if refused.status != 404:
-            raise
-        raise click.ClickException(
-            f"There is no check with the slug or id {name}; `heartfly checks list` shows them."
-        ) from None
+    found = api.read(f"/v1/checks/{part(name)}")
+    if found is None:
+        raise click.ClickException(f"There is no check with the slug or id {name}; `heartfly checks list` shows them.")
+    return found
 
 
 def channel_id(api: Client, name: str) -> str:

@@ -67,6 +67,15 @@ class Client:
             raise Refused(status, answer if isinstance(answer, dict) else {})
         return answer
 
+    def read(self, path: str) -> Any:
+        """Return what is at this address; None: there is nothing."""
+        try:
+            return self.call("GET", path)
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            return None
+
     def listed(self, path: str, **query: Any) -> Iterator[Any]:
         """All items of a list, page by page."""
         page = self.call("GET", path, limit=500, **query)

@@ -7,7 +7,7 @@ from typing import Any
 import rich_click as click
 
 from heartfly.cli.checks import find as find_check
-from heartfly.cli.client import Client, Refused, connected, part
+from heartfly.cli.client import Client, connected, part
 from heartfly.cli.output import AS_JSON, MOST, plain, print_facts, print_json, print_table, seconds, when
 
 _UUID_CHARS = 36
@@ -132,7 +132,7 @@ def comment(*, incident: str, text: str, as_json: bool, api: Client) -> None:
 
 def _find(api: Client, name: str) -> Any:
     """The incident of that id, whole, or the newest of the check of that slug or id."""
-    found = _read(api, name) if len(name) == _UUID_CHARS else None
+    found = api.read(f"/v1/incidents/{part(name)}") if len(name) == _UUID_CHARS else None
     if found is not None:
         return found
     try:
@@ -147,12 +147,3 @@ def _find(api: Client, name: str) -> Any:
     if not newest:
         raise click.ClickException(f"{check['name']} has no incident: it was never down.")
     return api.call("GET", f"/v1/incidents/{part(newest[0]['id'])}")
-
-
-def _read(api: Client, incident: str) -> Any:
-    try:
-        return api.call("GET", f"/v1/incidents/{part(incident)}")
-    except Refused as refused:
-        if refused.status != 404:
-            raise
-        return None

@@ -67,9 +67,14 @@ def _tell(told: Any, *, as_json: bool) -> None:
         print_json(told)
     elif told["sent"]:
         click.echo(f"A mail with the link is on its way to {told['email']}; it ends {when(told['expires_at'])}.")
+    elif told["mail_error"]:
+        raise click.ClickException(
+            f"The mail to {told['email']} was not sent: {plain(told['mail_error'])}\n"
+            f"He is invited all the same: `heartfly invites resend {told['email']}` sends it again."
+        )
     else:
-        why = f"The mail was not sent: {plain(told['mail_error'])}" if told["mail_error"] else "No mail server is set."
-        click.echo(f"{why}\nPass this link on to {told['email']}; it works once, and is shown only now:\n")
+        click.echo("No mail server is set.")
+        click.echo(f"Pass this link on to {told['email']}; it works once, and is shown only now:\n")
         click.echo(f"    {told['link']}")
 
 

@@ -8,7 +8,7 @@ import rich_click as click
 
 from heartfly.cli.checks import channel_id
 from heartfly.cli.checks import find as find_check
-from heartfly.cli.client import Client, Refused, connected, part
+from heartfly.cli.client import Client, connected, part
 from heartfly.cli.output import AS_JSON, MOST, print_facts, print_json, print_table, since_instant, when
 
 _UUID_CHARS = 36
@@ -142,11 +142,7 @@ def _delivery(found: Any) -> str:
 
 
 def _find(api: Client, name: str) -> Any:
-    try:
-        return api.call("GET", f"/v1/notifications/{part(name)}")
-    except Refused as refused:
-        if refused.status != 404:
-            raise
-        raise click.ClickException(
-            f"There is no notification {name}; `heartfly notifications list` shows them."
-        ) from None
+    found = api.read(f"/v1/notifications/{part(name)}")
+    if found is None:
+        raise click.ClickException(f"There is no notification {name}; `heartfly notifications list` shows them.")
+    return found

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import resource
 import shlex
 import signal
 import socket
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
 
 log = logger("heartfly")
+
+_INTERRUPTED = 128 + signal.SIGINT
+"""The exit status of a process that Ctrl-C has ended."""
+_THIS_MACHINE = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
 @click.command()
@@ -80,13 +86,15 @@ async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], 
     app, began_s = App(ground), ground.clock.monotonic()
     apps.append(app)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, app.stop.set)
+    loop.add_signal_handler(signal.SIGTERM, app.stop.set)
+    loop.add_signal_handler(signal.SIGINT, _interrupted, app)
     await app.start()
     setup = f"{app.base_url}/setup?token={app.setup.secret}" if await app.is_new() else ""
     limits = ServerLimits(
         receive_deadline_s=settings.receive_deadline_s,
         max_connections=settings.max_connections or None,
+        max_per_place=ground.settings.limits.connections_per_address,
+        uncounted=(*settings.proxy_networks, *_THIS_MACHINE),
         drain_s=settings.drain_s,
         finish_s=settings.finish_s,
     )
@@ -102,6 +110,7 @@ async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], 
             stop=app.stop,
             on_listening=lambda: _listening(app, new, setup),
             on_turned_away=app.turned_away,
+            on_crowding=app.crowded,
         )
     finally:
         app.stop.set()
@@ -110,6 +119,22 @@ async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], 
         await app.finish()
         line("stop", version=__version__, ran_s=round(ground.clock.monotonic() - began_s), failed=app.failed)
     return not app.failed
+
+
+def _interrupted(app: App) -> None:
+    """Ctrl-C: stop, as by SIGTERM. Pressed again while requests are let out: end at once, as after a crash."""
+    if not app.stop.is_set():
+        click.echo("Stopping; requests under way are answered. Press Ctrl-C again to end at once.", err=True)
+        app.stop.set()
+        return
+    line("stop", version=__version__, failed=False, at_once=True)
+    click.echo(
+        "Ended at once: the next start finds what was acknowledged, and takes the time between for blind.", err=True
+    )
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not by an exception: the writer's thread and open connections would each be waited for.
+    os._exit(_INTERRUPTED)
 
 
 def _ended(app: App, task: asyncio.Future[None]) -> None:

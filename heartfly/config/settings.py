@@ -227,6 +227,19 @@ class Runs(Section, frozen=True):
     """Counted by pings. With a start and an end every five seconds, the shortest period, that is four days."""
 
 
+class Limits(Section, frozen=True):
+    """How much there may be, so that a mistake or a leaked key fills no disk. None binds who uses Heartfly as meant."""
+
+    projects: Count = 1_000
+    checks: Count = 20_000
+    """In each project, as are the next two."""
+    channels: Count = 500
+    new_checks_per_minute: Count = 300
+    """By pings with `create=1`."""
+    connections_per_address: Annotated[int, msgspec.Meta(ge=0)] = 1_000
+    """Of one client: an IPv4 address, or the /64 of an IPv6 one. Not of trusted proxies and this machine. 0: any."""
+
+
 class Alerts(Section, frozen=True):
     """Storms on people's channels (email, chat); a webhook always gets every event."""
 
@@ -307,6 +320,7 @@ class Settings(Section, frozen=True):
     log: Log = Log()
     pings: Pings = Pings()
     runs: Runs = Runs()
+    limits: Limits = Limits()
     alerts: Alerts = Alerts()
     monitor: Monitor = Monitor()
     heartbeat: Heartbeat = Heartbeat()

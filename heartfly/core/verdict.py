@@ -49,6 +49,15 @@ class Newest:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """The newest run that failed since a check is down, which changed nothing any more. `hung`: it had no end."""
+
+    at: datetime
+    hung: bool = False
+    exit_status: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class UnderWay:
     """A run that is open. At `ends_by` it is hung."""
@@ -86,6 +95,7 @@ class _Known:
     blind: tuple[Touch, ...]
     broken: tuple[Gate, ...]
     last: LastFlip | None
+    again: Again | None
 
     def touching(self, what: Touches) -> Iterator[Blind]:
         return (touch.blind for touch in self.blind if touch.what is what)
@@ -110,6 +120,7 @@ def verdict(
     schedule: str,
     last: LastFlip | None = None,
     newest: Newest | None = None,
+    again: Again | None = None,
     blind: Sequence[Blind] = (),
 ) -> Verdict:
     """`schedule`: in words. `blind`: the intervals that end at or after `asks_since`."""
@@ -118,9 +129,17 @@ def verdict(
     touches = tuple(Touch(one, what) for one in blind for what in _touched(one, check, slot, runs, last))
     broken = _broken(check, last)
     known = _Known(
-        check=check, now=now, schedule=schedule, slot=slot, runs=runs, blind=touches, broken=broken, last=last
+        check=check, now=now, schedule=schedule, slot=slot, runs=runs, blind=touches, broken=broken, last=last,
+        again=again if check.status is Status.DOWN else None,
+    )  # fmt: skip
+    parts = (
+        _status(known),
+        *_failed_again(known),
+        *_ignored(newest),
+        *_expectation(known),
+        *_under_way_words(known),
+        *_deafness(known),
     )
-    parts = (_status(known), *_ignored(newest), *_expectation(known), *_under_way_words(known), *_deafness(known))
     return Verdict(
         is_late=check.status is not Status.NEW and slot is not None and slot.expected_at <= now and not runs,
         slot=slot,
@@ -218,6 +237,17 @@ def _as_it_was(check: Check, flip: Flip) -> Check:
     if flip.run is None or flip.run.slot_at is None:
         return check
     return replace(check, rules=replace(check.rules, grace=flip.at - flip.run.slot_at))
+
+
+def _failed_again(known: _Known) -> Iterator[str]:
+    if (again := known.again) is None:
+        return
+    if again.hung:
+        yield f"A run hung since: it was not done by {utc(again.at)}."
+    elif again.exit_status:
+        yield f"It has failed again since, last with exit status {again.exit_status} at {utc(again.at)}."
+    else:
+        yield f"It has failed again since, last at {utc(again.at)}."
 
 
 def _figures(known: _Known) -> str:

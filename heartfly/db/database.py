@@ -124,6 +124,7 @@ class Database:
                 on_commit=self._tell,
                 on_fatal=self._on_fatal,
                 on_batch=self._batch,
+                apart=self.on_postgres,
             )
             committer.start()
             self._lanes.append(committer)

@@ -89,8 +89,13 @@ class GroupCommitter:
         on_commit: Callable[[Changes], None] = lambda _: None,
         on_fatal: Callable[[StoreError], None] = lambda _: None,
         on_batch: Callable[[int, float], None] = lambda _n, _took_s: None,
+        apart: bool = False,
     ) -> None:
-        """`on_batch` is told in the writer's thread how many items were written together, and how long that took."""
+        """`apart`: there are other writers, and whoever locks row after row must do so in one order. Commands lock what
+        they please, so each of them gets a transaction of its own; a handler's many items are its own to order.
+
+        `on_batch` is told in the writer's thread how many items were written together, and how long that took.
+        """
         self._open_session = open_session
         self._clock = clock
         self._capacity = capacity
@@ -99,6 +104,7 @@ class GroupCommitter:
         self._on_commit = on_commit
         self._on_fatal = on_fatal
         self._on_batch = on_batch
+        self._apart = apart
         self._queues: tuple[deque[_Entry], ...] = tuple(deque() for _ in Priority)
         self._waiting: deque[_Entry] = deque()
         self._ready = threading.Condition()
@@ -257,6 +263,19 @@ class GroupCommitter:
             return batch
 
     def _write(self, entries: list[_Entry], changes: Changes) -> list[Any]:
+        if not self._apart:
+            return self._share(entries, changes)
+        results: list[Any] = []
+        for handler, group in groupby(entries, key=lambda entry: entry.handler):
+            some = list(group)
+            for one in [[entry] for entry in some] if handler is each_alone else [some]:
+                # Those before it may have taken long.
+                wanted = not results or all(map(self._is_wanted, one))
+                results += self._share(one, changes) if wanted else self._one_by_one(one, changes)
+        return results
+
+    def _share(self, entries: list[_Entry], changes: Changes) -> list[Any]:
+        """One transaction for all of them."""
         if not entries:
             return []
         if self.broken is not None:
@@ -272,6 +291,9 @@ class GroupCommitter:
             if len(entries) == 1:
                 return [error]
             log.warning("batch", error=repr(error), n=len(entries), next="one by one")
+        return self._one_by_one(entries, changes)
+
+    def _one_by_one(self, entries: list[_Entry], changes: Changes) -> list[Any]:
         return [
             self._alone(entry, changes) if self._is_wanted(entry) else OverloadedError("not stored in time")
             for entry in entries

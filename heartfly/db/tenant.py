@@ -12,9 +12,23 @@ import sqlalchemy as sa
 from sqlalchemy import Select, Table
 
 from heartfly.db.changes import Tx
-from heartfly.db.models import metadata
+from heartfly.db.models import metadata, projects
+from heartfly.errors import NotFoundError
 
 PIECE = 1000
+ERASED = "~"
+"""A slug that begins with it is of a project that is being erased: no slug that people choose can."""
+
+
+def demand_living(tx: Tx, pid: int) -> None:
+    """For who adds to a project what would live on its own in it. NotFoundError: it is being erased, or is gone.
+
+    Until this transaction ends nobody begins to erase it: a request that was under way leaves nothing behind.
+    """
+    query = sa.select(projects.c.slug).where(projects.c.id == pid)
+    slug = tx.conn.execute(query.with_for_update(read=True, key_share=True) if tx.on_postgres else query).scalar()
+    if slug is None or slug.startswith(ERASED):
+        raise NotFoundError("there is no such project any more")
 
 
 def tables() -> list[Table]:

@@ -63,7 +63,7 @@ def catalogue(settings: Settings, clock: Clock, *, sealer: Sealer, ids: IdSource
             expression="40 3 * * *",
             grace=2 * _HOUR,
             max_run=6 * _HOUR,
-            work=sweeping(kept),
+            work=sweeping(kept, sealer=sealer, ids=ids),
         ),
         JobKind(
             name="database-check",

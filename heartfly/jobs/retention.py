@@ -1,7 +1,8 @@
 """The job that removes what is older than is kept: pings, what they said, runs, alerts and how they were delivered.
 
-Days are summed up first, so that no run goes that its day does not know. Everything goes in pieces, each a short
-transaction behind everybody else's. Never removed here: flips, incidents, days, and the audit.
+Days are summed up first, so that no run goes that its day does not know. A project whose erasure was cut off goes to
+its end. Everything goes in pieces, each a short transaction behind everybody else's. Never removed here: flips,
+incidents, days, and the audit.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from heartfly.accounts.sessions import remove_ended
+from heartfly.checks import erase_project
 from heartfly.db.changes import Tx
-from heartfly.db.ids import first_id
+from heartfly.db.ids import IdSource, first_id
 from heartfly.db.models import (
     alerts,
     attempts,
@@ -35,6 +37,7 @@ from heartfly.jobs.kind import Done, Work
 from heartfly.monitor.blind import KEPT as BLIND_KEPT
 from heartfly.notify.outbox import PENDING
 from heartfly.pings.prune import Due, Keep, prune
+from heartfly.sealing import Sealer
 
 CHECKS = 5
 """Looked at in one transaction: of each up to 200 runs with their figures go."""
@@ -52,12 +55,17 @@ class Kept:
     alerts: timedelta
 
 
-def sweeping(kept: Kept) -> Callable[[Work], Awaitable[Done]]:
+def sweeping(kept: Kept, *, sealer: Sealer, ids: IdSource) -> Callable[[Work], Awaitable[Done]]:
     async def sweep(work: Work) -> Done:
         summed = await sum_days(work)
         if summed.failure:
             return Done(failure=f"nothing was removed, as days could not be summed up: {summed.failure}")
-        figures = dict.fromkeys(("pings", "bodies", "runs", "alerts", "deliveries", "others"), 0)
+        figures = dict.fromkeys(("pings", "bodies", "runs", "alerts", "deliveries", "others", "projects"), 0)
+        async with work.read() as read:
+            erased = await erase_project.unfinished(read)
+        for pid in erased:
+            await erase_project.finish(work.write, pid, at=work.now, ids=ids, sealer=sealer)
+            figures["projects"] += 1
         async with work.read() as read:
             pids = (await read.execute(sa.select(projects.c.id).order_by(projects.c.id))).scalars().all()
         for pid in pids:

@@ -9,19 +9,22 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
 import sqlalchemy as sa
 
+from heartfly.audit.queries import nth_newest
+from heartfly.audit.record import Action, Actor, record
 from heartfly.core import text
 from heartfly.core.alerts import Alert
 from heartfly.core.words import AlertKind
+from heartfly.db import tenant
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import channels, check_channels, checks, deliveries, projects
-from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
+from heartfly.errors import ConflictError, InvalidValueError, LimitError, NotFoundError, TooManyRequestsError
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.claim import abandon
 from heartfly.notify.outbox import DEFAULT_EVENTS, PENDING, Entry, enqueue
@@ -29,6 +32,9 @@ from heartfly.notify.queries import uuid_of
 from heartfly.sealing import Sealer
 
 _MOST_NAME = 100
+_AN_HOUR = timedelta(hours=1)
+TESTS_PER_HOUR = 60
+"""Of a project: each is a message from our server to an address that whoever may write has chosen."""
 
 Assign = Literal["all"] | Collection[int]
 """Which checks the channel is for, by id, or all that there are now."""
@@ -55,8 +61,16 @@ def create_channel(
     at: datetime,
     ids: IdSource,
     sealer: Sealer,
+    most: int | None = None,
 ) -> Changed:
-    """A new channel, for all checks of the project unless said otherwise. ConflictError: the name is taken."""
+    """A new channel, for all checks of the project unless said otherwise. ConflictError: the name is taken.
+
+    NotFoundError: the project is being erased. LimitError: it has `most` channels.
+    """
+    tenant.demand_living(tx, pid)
+    count = sa.select(sa.func.count()).where(channels.c.pid == pid)
+    if most is not None and tx.conn.execute(count).scalar_one() >= most:
+        raise LimitError("channels in the project:", most, "limits.channels")
     values = {
         "name": _name(name),
         "config_enc": _sealed(kind, config, sealer),
@@ -118,12 +132,18 @@ def delete_channel(tx: Tx, pid: int, channel_uuid: str, *, at: datetime) -> Chan
     return Changed(channel_id=row.id, uuid=row.uuid, check_ids=affected)
 
 
-def send_test(tx: Tx, pid: int, channel_uuid: str, *, at: datetime, ids: IdSource) -> str:
+def send_test(tx: Tx, pid: int, channel_uuid: str, *, actor: Actor, at: datetime, ids: IdSource) -> str:
     """Put a test into the outbox, for this channel alone. Returns the key by which queries.py finds what became of it.
 
-    A test is tried once, and waits for no other.
+    A test is tried once, and waits for no other. TooManyRequestsError: see TESTS_PER_HOUR.
     """
     row = _locked(tx, pid, channel_uuid)
+    of_the_last = nth_newest(tx, pid, [Action.CHANNEL_TEST], since=at - _AN_HOUR, n=TESTS_PER_HOUR)
+    if of_the_last is not None:
+        wait = of_the_last + _AN_HOUR - at
+        raise TooManyRequestsError(
+            f"a project may send {TESTS_PER_HOUR} tests an hour", retry_after=int(wait.total_seconds()) + 1
+        )
     project = tx.conn.execute(sa.select(projects.c.slug, projects.c.name).where(projects.c.id == pid)).one()
     key = f"test:{row.id}:{uuid.uuid4()}"
     alert = Alert(
@@ -135,6 +155,10 @@ def send_test(tx: Tx, pid: int, channel_uuid: str, *, at: datetime, ids: IdSourc
         decided_at=at,
     )
     enqueue(tx, [Entry(pid=pid, source=key, alert=alert, channel_ids=(row.id,))], ids=ids, now=at)
+    record(
+        tx, pid, actor=actor, action=Action.CHANNEL_TEST, of=f"channel:{row.uuid}",
+        before=None, after={"notification": key}, at=at, ids=ids,
+    )  # fmt: skip
     return key
 
 

@@ -1,17 +1,15 @@
 """A message as the two parts of a mail: plain text, and HTML for the clients that people have.
 
 Each part can be made smaller: mail over 100 kB is hidden by Gmail. What does not fit is counted and
-linked. The HTML is a table layout with inline styles (Outlook), and templates/alert.html says how
+linked. The HTML is a table layout with inline styles (Outlook), and templates/mail.html says how
 it looks in the dark.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
-import jinja2
-
+from heartfly.notify.mail_templates import template
 from heartfly.notify.message import Line, Message
 from heartfly.notify.sentences import Tone
 from heartfly.notify.text import cut
@@ -52,7 +50,7 @@ def html_part(message: Message, *, share: int = 1) -> str:
     lines, n_more = _fitting_lines(message, _escaped_length, room=LINES_BYTES // share)
     tail, cut_off = _fitting_tail(message, _escaped_length, room=TAIL_BYTES // share)
     colour, soft = _COLOURS[message.tone]
-    return _template().render(
+    return template("alert.html").render(
         message=message,
         heading=message.title.removeprefix(f"{message.label}: "),
         colour=colour,
@@ -97,15 +95,3 @@ def _fitting_tail(message: Message, size: Callable[[bytes], int], *, room: int) 
 
 def _escaped_length(text: bytes) -> int:
     return len(text) + 4 * sum(map(text.count, (b"&", b"<", b">", b'"', b"'")))
-
-
-@lru_cache(maxsize=1)
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("heartfly.notify"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("alert.html")

@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
-from functools import lru_cache
-
-import jinja2
 
 from heartfly.clock import Clock
 from heartfly.errors import DeliveryError
 from heartfly.logs import line, logger
 from heartfly.notify.channels.base import MailSettings
 from heartfly.notify.channels.email import POLICY, helo_name, mail_host, parse_address, sender, submit
+from heartfly.notify.mail_templates import template
 from heartfly.notify.text import one_line
 
 AGAIN_AFTER_S = (5.0, 60.0)
@@ -121,16 +119,4 @@ def text_of(letter: Letter) -> str:
 
 
 def html_of(letter: Letter) -> str:
-    return _template().render(letter=letter)
-
-
-@lru_cache(maxsize=1)
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("heartfly.notify"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("letter.html")
+    return template("letter.html").render(letter=letter)

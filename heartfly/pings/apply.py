@@ -6,7 +6,7 @@ who is told, in checks/flips.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from heartfly.checks.create import auto_provision
+from heartfly.checks.create import auto_provision, demand_room
 from heartfly.checks.facts import Said
 from heartfly.checks.flips import Taken, record
 from heartfly.checks.rows import Stored, select_locked, stored
@@ -28,6 +28,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, checks, ping_bodies, pings, projects, run_metrics
 from heartfly.db.prepared import Prepared, among
+from heartfly.errors import LimitError, NotFoundError
 from heartfly.pings.past import past_of
 from heartfly.pings.prune import EVERY, Due, Keep, prune
 from heartfly.pings.rate import RateLimiter
@@ -53,13 +54,20 @@ class PingApplier:
         rate: RateLimiter,
         keep: Keep,
         keeps_bodies: Callable[[], bool] = lambda: True,
+        most_checks: int | None = None,
+        creating: RateLimiter | None = None,
     ) -> None:
-        """`keeps_bodies`: False while the disk has little room; the ping and its figures are stored all the same."""
+        """`most_checks`, `creating`: how many checks pings may make in a project, and how fast; None: any.
+
+        `keeps_bodies`: False while the disk has little room; the ping and its figures are stored all the same.
+        """
         self._ids = ids
         self._node_id = node_id
         self._rate = rate
         self._keep = keep
         self._keeps_bodies = keeps_bodies
+        self._most_checks = most_checks
+        self._creating = creating
 
     def apply(self, tx: Tx, items: Sequence[PingRequest]) -> list[PingResult]:
         """One result for each ping, in order. They are folded in the order in which they were received."""
@@ -173,9 +181,11 @@ class PingApplier:
         found: dict[ByUuid | BySlug, _Target | PingResult] = {}
         by_id: dict[int, Stored] = {}
         uuids = {item.target for item in items if isinstance(item.target, ByUuid)}
+        slugs = {item.target: item for item in items if isinstance(item.target, BySlug)}
+        if slugs and uuids:
+            _lock_all(tx, uuids, slugs)
         if uuids:
             self._find_uuids(tx, uuids, found, by_id)
-        slugs = {item.target: item for item in items if isinstance(item.target, BySlug)}
         if slugs:
             self._find_slugs(tx, slugs, found, by_id)
         return found
@@ -223,12 +233,27 @@ class PingApplier:
             elif matches:
                 found[target] = _Target(by_id.setdefault(matches[0].id, matches[0]))
             elif target.create:
-                made = auto_provision(
-                    tx, pid, target.slug, remote=request.remote, at=request.received_at, ids=self._ids
-                )
+                made = self._made(tx, pid, target.slug, request)
+                if isinstance(made, PingResult):
+                    found[target] = made
+                    continue
                 # The same slug without create=1 in this batch finds it from now on.
                 named[pid, target.slug] = [made]
                 found[target] = _Target(by_id.setdefault(made.id, made), created=True)
+
+    def _made(self, tx: Tx, pid: int, slug: str, request: PingRequest) -> Stored | PingResult:
+        """The check that a ping makes, or why it makes none."""
+        if self._creating is not None and not self._creating.allows(pid, request.received_at):
+            return PingResult(PingOutcome.TOO_MANY)
+        try:
+            if self._most_checks is not None:
+                demand_room(tx, pid, self._most_checks)
+            return auto_provision(tx, pid, slug, remote=request.remote, at=request.received_at, ids=self._ids)
+        except LimitError:
+            return PingResult(PingOutcome.FULL)
+        except NotFoundError:
+            # Since its ping key was looked up, somebody has begun to erase the project.
+            return PingResult(PingOutcome.NOT_FOUND)
 
 
 @dataclass(slots=True)
@@ -236,6 +261,17 @@ class _Target:
     stored: Stored
     created: bool = False
     until: datetime | None = None
+
+
+def _lock_all(tx: Tx, uuids: Iterable[ByUuid], slugs: Mapping[BySlug, PingRequest]) -> None:
+    """In id order, as every writer does: found by address and then by slug, two batches could wait for each other."""
+    if not tx.on_postgres:
+        return
+    at = sa.select(addresses.c.check_id).where(addresses.c.key.in_([target.ping_uuid for target in uuids]))
+    pids = set(_projects(tx, slugs.items()).values())
+    named = sa.and_(checks.c.pid.in_(pids), checks.c.slug.in_({target.slug for target in slugs}))
+    query = sa.select(checks.c.id).where(sa.or_(checks.c.id.in_(at), named)).order_by(checks.c.id)
+    tx.conn.execute(query.with_for_update(key_share=True)).all()
 
 
 def _projects(tx: Tx, targets: Iterable[tuple[BySlug, PingRequest]]) -> dict[str, int]:

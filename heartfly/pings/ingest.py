@@ -13,7 +13,7 @@ from heartfly.db.group_commit import Priority
 from heartfly.logs import line
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.refusals import Refusals
-from heartfly.pings.request import PingOutcome, PingRequest, PingResult, Target
+from heartfly.pings.request import PingRequest, PingResult, Target
 
 
 class Ingest:
@@ -78,7 +78,7 @@ class Ingest:
         return result is not None
 
     def _tell(self, request: PingRequest, result: PingResult) -> None:
-        known = result.outcome is not PingOutcome.NOT_FOUND
+        known = bool(result.check_uuid)
         took_s = (self._clock.now() - request.received_at).total_seconds()
         self._timed(took_s)
         line(

@@ -63,6 +63,8 @@ class PingOutcome(StrEnum):
     LIMITED = "limited"  # over the rate: applied, but an unchanged status left no row
     NOT_FOUND = "not_found"
     AMBIGUOUS = "ambiguous"
+    FULL = "full"  # `create=1`, but the project has as many checks as it may
+    TOO_MANY = "too_many"  # `create=1` more often than a project may
 
 
 class PingResult(msgspec.Struct, frozen=True):

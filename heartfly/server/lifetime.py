@@ -8,7 +8,7 @@ connections is cheaper than two for each request.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from http import HTTPStatus
 from math import inf
@@ -16,6 +16,7 @@ from math import inf
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from heartfly.core.places import place_of
 from heartfly.server.exchange import Exchange
 from heartfly.server.limits import ServerLimits
 from heartfly.server.refusals import answer
@@ -36,9 +37,11 @@ class Shared:
         self.turned_away_cap = max(16, self.cap // 10)
         self.connections: set[Lifetime] = set()
         self.turned_away: set[Lifetime] = set()
+        self.n_by_place: Counter[str] = Counter()
         self.n_accepted = 0
         self.n_turned_away = 0
         self.on_turned_away: Callable[[], None] = lambda: None
+        self.on_crowding: Callable[[], None] = lambda: None
         self.tasks: set[asyncio.Task[None]] = set()
         self.draining = False
         self.date = b""
@@ -52,6 +55,7 @@ class Lifetime(asyncio.Protocol):
     phase = RECEIVING
     due_at = inf
     stuck_since: float | None = None
+    place: str | None = None  # that its connection is counted for
     cycle: Exchange | None = None  # of the newest request
     active: Exchange | None = None  # the one whose answer is next on the wire
     begun = False  # the first request has begun
@@ -92,11 +96,32 @@ class Lifetime(asyncio.Protocol):
         else:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request took too long to arrive")
 
-    def _turn_away(self) -> None:
+    def _is_one_too_many(self, host: str) -> bool:
+        """Of its client's connections; else it is counted, until it is lost."""
+        limits, n_by_place = self.limits, self.shared.n_by_place
+        if not limits.counts(host):
+            return False
+        place = place_of(host)
+        if n_by_place[place] >= limits.max_per_place:
+            return True
+        n_by_place[place] += 1
+        self.place = place
+        return False
+
+    def _uncount(self) -> None:
+        if self.place is not None:
+            n_by_place, place = self.shared.n_by_place, self.place
+            self.place = None
+            n_by_place[place] -= 1
+            if not n_by_place[place]:
+                del n_by_place[place]
+
+    def _turn_away(self, *, crowding: bool = False) -> None:
+        """`crowding`: it is its client that has too many, not we."""
         shared = self.shared
         self.phase = TURNED_AWAY
         shared.n_turned_away += 1
-        shared.on_turned_away()
+        (shared.on_crowding if crowding else shared.on_turned_away)()
         if len(shared.turned_away) >= shared.turned_away_cap:
             self.transport.abort()
             return

@@ -7,7 +7,9 @@ shuts down by them. Limits on the meaning of a request (body sizes, rates) are t
 from __future__ import annotations
 
 import resource
+from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,12 @@ class ServerLimits:
     max_headers: int = 100
     max_connections: int | None = None
     """None: 80 % of the open files that the process may have, so that the rest is left for the database."""
+
+    max_per_place: int = 0
+    """Connections of one client at one time, by core/places.py; 0: any number."""
+
+    uncounted: Sequence[IPv4Network | IPv6Network] = ()
+    """Whose connections are not counted like that: proxies, behind whose address many clients stand."""
 
     max_pipelined: int = 100
     """Requests of one connection that wait for an answer; beyond it the rest is not read."""
@@ -54,6 +62,17 @@ class ServerLimits:
             return self.max_connections
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         return 50_000 if soft == resource.RLIM_INFINITY else max(16, soft * 8 // 10)
+
+    def counts(self, host: str) -> bool:
+        """Whether what this host opens is counted. `host`: as the kernel says it."""
+        if not self.max_per_place:
+            return False
+        try:
+            address = ip_address(host.partition("%")[0])
+        except ValueError:
+            return False
+        address = getattr(address, "ipv4_mapped", None) or address
+        return not any(address in network for network in self.uncounted)
 
     @property
     def sweep_s(self) -> float:

@@ -62,8 +62,11 @@ class Connection(Lifetime):
         if len(shared.connections) >= shared.cap:
             self._turn_away()
             return
-        shared.connections.add(self)
         self.client = _host_and_port(transport.get_extra_info("peername"))
+        if self.client is not None and self._is_one_too_many(self.client[0]):
+            self._turn_away(crowding=True)
+            return
+        shared.connections.add(self)
         self.server = _host_and_port(transport.get_extra_info("sockname"))
         self.due_at = self.loop.time() + self.limits.receive_deadline_s
 
@@ -112,6 +115,7 @@ class Connection(Lifetime):
         del self.parser  # it and the exchanges hold us: freed now, not by a later collection
         self.active = self.cycle = None
         shared = self.shared
+        self._uncount()
         shared.connections.discard(self)
         shared.turned_away.discard(self)
         if not shared.connections and not shared.turned_away:

@@ -40,16 +40,20 @@ async def serve(
     stop: asyncio.Event,
     on_listening: Callable[[], None] | None = None,
     on_turned_away: Callable[[], None] | None = None,
+    on_crowding: Callable[[], None] | None = None,
     clock: Clock | None = None,
 ) -> None:
     """Return when `stop` was set and the last connection is closed. Takes over `sockets` and closes them.
 
     A response that never ends, such as a live page, is for the application to end when stop is set;
-    otherwise it is cut off after drain_s + finish_s. `on_turned_away` is called for each connection above the cap.
+    otherwise it is cut off after drain_s + finish_s. `on_turned_away` is called for each connection above the cap,
+    `on_crowding` for each of a client that has too many.
     """
     shared = Shared(app, limits)
     if on_turned_away is not None:
         shared.on_turned_away = on_turned_away
+    if on_crowding is not None:
+        shared.on_crowding = on_crowding
     clock = clock or SystemClock()
     sweeper = _Sweeper(shared, clock)
     listeners: list[asyncio.Server] = []

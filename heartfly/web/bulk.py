@@ -1,5 +1,8 @@
 """Many checks at once: those that are ticked in the list, or all that its filter shows.
 
+Of the latter the form says which they were. If the filter shows others by now, nothing is done: nobody deletes a check
+that he has not seen.
+
 Each check is a command of its own, as if somebody had gone from one to the next: what one of them refuses is done to
 the others all the same, and the page says which it was.
 """
@@ -18,9 +21,9 @@ from heartfly.checks import commands, history, queries
 from heartfly.checks.config import CheckIn
 from heartfly.checks.turn import in_turn
 from heartfly.db.changes import Tx
-from heartfly.errors import ConflictError, HeartflyError, InvalidValueError
+from heartfly.errors import ChangedMeanwhileError, ConflictError, HeartflyError, InvalidValueError
 from heartfly.web.check_form import seconds, tags_of
-from heartfly.web.checks import DONE, WHOLE, listed, said_of, wanted_of
+from heartfly.web.checks import DONE, WHOLE, listed, mark_of, said_of, wanted_of
 from heartfly.web.request import Form, PageRequest
 from heartfly.web.sign_in import to
 
@@ -44,6 +47,8 @@ async def change_many(request: PageRequest) -> Response[bytes]:
         command = _command(request, form)
     except InvalidValueError as error:
         return await listed(request, form, status=422, refused=[("", error.message)])
+    except ChangedMeanwhileError as error:
+        return await listed(request, form, status=409, refused=[("", str(error))])
     refused = await _each(request, rows, command, deletes=do == "delete")
     if refused:
         return await listed(request, form, status=409, refused=refused, done=said_of(do, len(rows) - len(refused)))
@@ -63,11 +68,24 @@ async def _chosen(request: PageRequest, form: Form) -> Sequence[Any]:
             rows = await queries.find_many(read, pid, wanted, after=None, limit=WHOLE + 1)
             if len(rows) > WHOLE:
                 raise InvalidValueError("all", f"the filter shows more than {WHOLE} checks; make it narrower")
+            _demand_shown(rows, form["shown"])
         else:
             rows = await queries.find_these(read, pid, ticked)
     if not rows:
         raise InvalidValueError("check", "no check is ticked")
     return rows
+
+
+def _demand_shown(rows: Sequence[Any], mark: str) -> None:
+    """ChangedMeanwhileError: whoever asks saw other checks than these."""
+    if mark == mark_of(row.uuid for row in rows):
+        return
+    was = mark.partition("-")[0]
+    then = f"{was} when you opened the list" if was.isascii() and was.isdigit() and len(was) < 5 else "others before"
+    raise ChangedMeanwhileError(
+        f"nothing was done: the filter shows other checks than it did ({len(rows)} now, {then}); look at them, and "
+        "choose again"
+    )
 
 
 def _command(request: PageRequest, form: Form) -> _Command:

@@ -9,12 +9,13 @@ from litestar import Response, get, post
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.checks import hearing
-from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
+from heartfly.errors import ConflictError, InvalidValueError, NotFoundError, TooManyRequestsError
 from heartfly.notify import commands, queries
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.queries import ChannelView, NotificationView
 from heartfly.web.request import FOR_WRITERS, Form, PageRequest
 from heartfly.web.sign_in import to
+from heartfly.web.times import lasted
 
 PER_LIST = 20
 
@@ -57,6 +58,7 @@ async def create(request: PageRequest) -> Response[bytes]:
                 at=at,
                 ids=api.ids,
                 sealer=api.sealer,
+                most=api.settings.limits.channels,
             )
         )
     except InvalidValueError as error:
@@ -64,7 +66,11 @@ async def create(request: PageRequest) -> Response[bytes]:
         return await _again(request, kind, form, wrong, status=422)
     except ConflictError as error:
         return await _again(request, kind, form, {"name": str(error)}, status=409)
-    test = await _test(request, uuid) if "test" in form else ""
+    try:
+        test = await _test(request, uuid) if "test" in form else ""
+    except TooManyRequestsError as error:
+        # It is made, and its secret is seen on this page only.
+        return await _untested(request, uuid, error, secret=secret)
     if secret is not None:
         return await told(request, uuid, secret=secret, test=test, status=201)
     return _there(request, uuid, test)
@@ -78,7 +84,10 @@ async def show(request: PageRequest) -> Response[bytes]:
 @post("/p/{project:str}/channels/{channel:str}/test", status_code=200)
 async def send_test(request: PageRequest) -> Response[bytes]:
     uuid = request.path_value("channel")
-    return _there(request, uuid, await _test(request, uuid))
+    try:
+        return _there(request, uuid, await _test(request, uuid))
+    except TooManyRequestsError as error:
+        return await _untested(request, uuid, error)
 
 
 @get("/p/{project:str}/channels/{channel:str}/delete", opt=FOR_WRITERS)
@@ -99,7 +108,7 @@ async def delete_channel(request: PageRequest) -> Response[bytes]:
 
 
 async def told(
-    request: PageRequest, uuid: str, *, secret: str | None = None, test: str = "", status: int = 200
+    request: PageRequest, uuid: str, *, secret: str | None = None, test: str = "", status: int = 200, wrong: str = ""
 ) -> Response[bytes]:
     pid = request.project.pid
     async with request.api.database.read() as read:
@@ -115,7 +124,17 @@ async def told(
         tested=tested,
         test=test,
         secret=secret,
+        wrong=wrong,
     )
+
+
+async def _untested(
+    request: PageRequest, uuid: str, error: TooManyRequestsError, *, secret: str | None = None
+) -> Response[bytes]:
+    wrong = f"No test was sent: {error}. Wait {lasted(error.retry_after * 1_000_000)}, then try again."
+    answer = await told(request, uuid, secret=secret, status=429, wrong=wrong)
+    answer.headers["Retry-After"] = str(error.retry_after)
+    return answer
 
 
 async def _tested(read: AsyncConnection, pid: int, view: ChannelView, test: str) -> NotificationView | None:
@@ -129,8 +148,8 @@ async def _tested(read: AsyncConnection, pid: int, view: ChannelView, test: str)
 
 async def _test(request: PageRequest, uuid: str) -> str:
     """Send one; returns the notification's public id."""
-    api, pid, at = request.api, request.project.pid, request.api.clock.now()
-    key = await api.database.write(lambda tx: commands.send_test(tx, pid, uuid, at=at, ids=api.ids))
+    api, pid, actor, at = request.api, request.project.pid, request.actor, request.api.clock.now()
+    key = await api.database.write(lambda tx: commands.send_test(tx, pid, uuid, actor=actor, at=at, ids=api.ids))
     async with api.database.read() as read:
         view = await queries.notification_of(read, pid, key)
     assert view is not None

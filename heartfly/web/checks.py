@@ -5,7 +5,8 @@ Up to 1,000 checks are shown whole, the worst first. More come in pages, in the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -68,6 +69,12 @@ DONE = {
 """What can be done to many checks at once, and how it is told."""
 
 
+def mark_of(uuids: Iterable[str]) -> str:
+    """What names a set of checks, however they are ordered: how many they are, and another text for each other set."""
+    known = sorted(uuids)
+    return f"{len(known)}-{hashlib.sha256(','.join(known).encode()).hexdigest()[:32]}"
+
+
 def said(text: str) -> str:
     """What the address says was done, such as `pause-3`; empty for what it cannot have been."""
     do, _, n = text.partition("-")
@@ -126,6 +133,7 @@ async def listed(
         **bar,
         wrong="",
         lines=lines,
+        mark=mark_of(line.uuid for line in lines),
         n_all=sum(counts.values()),
         chips=_chips(counts, kept),
         n_down=counts.get("down", 0),

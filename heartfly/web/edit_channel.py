@@ -19,7 +19,7 @@ from heartfly.notify import queries
 from heartfly.notify.channels.webhook import METHODS
 from heartfly.notify.queries import ChannelView
 from heartfly.web.channels import told
-from heartfly.web.request import FOR_WRITERS, Form, PageRequest
+from heartfly.web.request import FOR_WRITERS, Form, PageRequest, rev_of_form
 from heartfly.web.sign_in import to
 
 OVERLAPS = {"0": "at once", "3600": "after 1 hour", "86400": "after 1 day", "604800": "after 7 days"}
@@ -62,7 +62,7 @@ async def save(request: PageRequest) -> Response[bytes]:
                 at=at,
                 ids=api.ids,
                 sealer=api.sealer,
-                rev=_rev(form["rev"]),
+                rev=rev_of_form(form["rev"]),
                 kept=kept,
             )
         )
@@ -175,8 +175,3 @@ def _wrong(error: InvalidValueError) -> dict[str, str]:
         # A field that this form does not have is named by the message.
         return {name: error.message} if name in {"method", "body"} else {"value": f"{name} {error.message}"}
     return {error.field.partition("[")[0]: error.message}
-
-
-def _rev(text: str) -> int:
-    """One that is none of ours is of no revision that there ever was."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1

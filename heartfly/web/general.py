@@ -5,14 +5,17 @@ from __future__ import annotations
 from litestar import Response, get, post
 from litestar.response import Stream
 
-from heartfly.accounts import commands, queries
+from heartfly.accounts import commands, queries, revisions
 from heartfly.accounts.exports import project_lines
 from heartfly.api.v1.wire_accounts import project_out
 from heartfly.checks import erase_project
-from heartfly.errors import ConflictError, InvalidValueError
+from heartfly.errors import ChangedMeanwhileError, ConflictError, HeartflyError, InvalidValueError
+from heartfly.logs import logger
 from heartfly.web.keys import OVERLAPS, one_of
-from heartfly.web.request import FOR_ADMINS, FOR_OWNERS, PageRequest
+from heartfly.web.request import FOR_ADMINS, FOR_OWNERS, PageRequest, rev_of_form
 from heartfly.web.sign_in import to
+
+log = logger("heartfly.web")
 
 
 @get("/p/{project:str}/settings/general", opt=FOR_ADMINS)
@@ -24,10 +27,15 @@ async def show(request: PageRequest) -> Response[bytes]:
 async def edit(request: PageRequest) -> Response[bytes]:
     api, pid, actor, form = request.api, request.project.pid, request.actor, await request.sent()
     name, zone, at = form["name"], form["zone"].strip(), api.clock.now()
+    seen = rev_of_form(form["rev"])
     try:
-        await api.database.write(
-            lambda tx: commands.edit_project(tx, pid, name=name, zone=zone, actor=actor, at=at, ids=api.ids)
+        await request.administer(
+            lambda tx, _: commands.edit_project(
+                tx, pid, name=name, zone=zone, actor=actor, at=at, ids=api.ids, named=seen
+            )
         )
+    except ChangedMeanwhileError:
+        return await _page(request, status=409, values=(name, zone), is_late=True)
     except InvalidValueError as error:
         return await _page(request, status=422, values=(name, zone), errors={error.field: error.message})
     return _back(request)
@@ -36,12 +44,17 @@ async def edit(request: PageRequest) -> Response[bytes]:
 @post("/p/{project:str}/settings/general/rotate-ping-key", opt=FOR_ADMINS, status_code=200)
 async def rotate_ping_key(request: PageRequest) -> Response[bytes]:
     api, pid, actor, at = request.api, request.project.pid, request.actor, request.api.clock.now()
-    overlap_s = int(one_of((await request.sent())["overlap"], OVERLAPS, "overlap"))
-    await api.database.write(
-        lambda tx: commands.rotate_ping_key(
-            tx, pid, overlap_s=overlap_s, actor=actor, at=at, ids=api.ids, sealer=api.sealer
+    form = await request.sent()
+    overlap_s, seen = int(one_of(form["overlap"], OVERLAPS, "overlap")), rev_of_form(form["rev"])
+    try:
+        await request.administer(
+            lambda tx, _: commands.rotate_ping_key(
+                tx, pid, overlap_s=overlap_s, actor=actor, at=at, ids=api.ids, sealer=api.sealer, key_rev=seen
+            )
         )
-    )
+    except ChangedMeanwhileError:
+        wrong = "The ping key has been rotated since you opened this page. It is the new one that is shown now."
+        return await _page(request, status=409, wrong=wrong)
     return _back(request)
 
 
@@ -60,10 +73,15 @@ async def delete(request: PageRequest) -> Response[bytes]:
     if (await request.sent())["sure"].strip() != project.name:
         return await _page(request, status=422, errors={"sure": "must be the project's name; nothing was deleted"})
     try:
-        await api.database.write(lambda tx: erase_project.begin(tx, project.pid))
+        await request.administer(lambda tx, _: erase_project.begin(tx, project.pid), owner=True)
     except ConflictError as error:
         return await _page(request, status=409, errors={"sure": f"was right, but {error}"})
-    await erase_project.finish(api.database, project.pid, clock=api.clock, ids=api.ids, sealer=api.sealer)
+    write = erase_project.behind_others(api.database)
+    try:
+        await erase_project.finish(write, project.pid, at=api.clock.now(), ids=api.ids, sealer=api.sealer)
+    except HeartflyError as error:
+        # It is deleted for everybody already; the rest goes tonight, or with the next start.
+        log.warning("project_erased", pid=project.pid, left=str(error))
     return to(request, "/")
 
 
@@ -73,16 +91,27 @@ async def _page(
     status: int = 200,
     values: tuple[str, str] | None = None,
     errors: dict[str, str] | None = None,
+    is_late: bool = False,
+    wrong: str = "",
 ) -> Response[bytes]:
+    """`is_late`: somebody else has edited it since; `values` are told beside what is there now."""
     api = request.api
     async with api.database.read() as read:
         row = await queries.project_of(read, request.project.pid)
     its = project_out(row, sealer=api.sealer, now=api.clock.now())
+    values, both = values or (its.name, its.zone), []
+    if is_late:
+        fields = zip(("Name", "Time zone"), (its.name, its.zone), values, strict=True)
+        both = [one for one in fields if one[1] != one[2]] or [("Name", its.name, values[0])]
     return await request.page(
         "general.html",
         status=status,
         its=its,
-        values=values or (its.name, its.zone),
+        rev=revisions.of_named(row),
+        key_rev=revisions.of_ping_key(row),
+        values=values,
+        both=both,
+        wrong=wrong,
         errors=errors or {},
         overlaps=OVERLAPS,
         base_url=api.base_url,

@@ -11,6 +11,7 @@ from litestar import Response, get, post
 
 from heartfly.accounts import key_commands, queries
 from heartfly.accounts.keys import Scope
+from heartfly.accounts.rights import DemotedError
 from heartfly.accounts.sessions import Membership
 from heartfly.api.v1.wire_accounts import key_out
 from heartfly.errors import ConflictError, ForbiddenError, InvalidValueError
@@ -35,14 +36,14 @@ async def create(request: PageRequest) -> Response[bytes]:
     at, scopes = api.clock.now(), [scope.value for scope in Scope if scope.value in form]
     try:
         days = one_of(form["ends"], LIFETIMES, "ends")
-        made = await api.database.write(
-            lambda tx: key_commands.create_key(
+        made = await request.administer(
+            lambda tx, me: key_commands.create_key(
                 tx,
                 project.pid,
                 name=form["name"],
                 scopes=scopes,
                 expires_at=at + timedelta(days=int(days)) if days else None,
-                may_grant=_grantable(project),
+                may_grant=_grantable(me),
                 actor=actor,
                 at=at,
                 ids=api.ids,
@@ -50,6 +51,8 @@ async def create(request: PageRequest) -> Response[bytes]:
         )
     except InvalidValueError as error:
         return await _page(request, status=422, form=form, errors={error.field.partition("[")[0]: error.message})
+    except DemotedError:
+        raise
     except ForbiddenError:
         return await _page(request, status=403, form=form, errors={"scopes": "admin can be given by an owner only"})
     except ConflictError as error:
@@ -63,18 +66,20 @@ async def rotate(request: PageRequest) -> Response[bytes]:
     at, seconds = api.clock.now(), (await request.sent())["overlap"]
     overlap_s = int(one_of(seconds, OVERLAPS, "overlap"))
     try:
-        secret = await api.database.write(
-            lambda tx: key_commands.rotate_key(
+        secret = await request.administer(
+            lambda tx, me: key_commands.rotate_key(
                 tx,
                 project.pid,
                 which,
                 overlap_s=overlap_s,
-                may_grant=_grantable(project),
+                may_grant=_grantable(me),
                 actor=actor,
                 at=at,
                 ids=api.ids,
             )
         )
+    except DemotedError:
+        raise
     except ForbiddenError:
         return await _page(request, status=403, wrong="Only an owner can rotate a key with the scope admin.")
     except ConflictError as error:
@@ -89,7 +94,7 @@ async def revoke(request: PageRequest) -> Response[bytes]:
     api, pid, actor, which = request.api, request.project.pid, request.actor, request.path_value("key")
     at = api.clock.now()
     try:
-        await api.database.write(lambda tx: key_commands.revoke_key(tx, pid, which, actor=actor, at=at, ids=api.ids))
+        await request.administer(lambda tx, _: key_commands.revoke_key(tx, pid, which, actor=actor, at=at, ids=api.ids))
     except ConflictError as error:
         return await _page(request, status=409, wrong=f"{error}.")
     return to(request, f"/p/{request.project.slug}/settings/keys")

@@ -17,9 +17,8 @@ from litestar.response import Stream
 from sqlalchemy.exc import SQLAlchemyError
 
 from heartfly import __version__
-from heartfly.accounts.guards import TooManyRequestsError
 from heartfly.accounts.sessions import Membership, memberships_of, session_of
-from heartfly.errors import HeartflyError
+from heartfly.errors import HeartflyError, TooManyRequestsError
 from heartfly.web.checks import line_of
 from heartfly.web.feed import Event, Feed, Feeds, first_of
 from heartfly.web.request import PageRequest

@@ -44,7 +44,11 @@ async def create(request: PageRequest) -> Response[bytes]:
         if "preview" in form:
             return await _again(request, form, {}, told=_told(asked, api.clock.now()))
         uuid = await in_turn(
-            api.database, api.clock, lambda tx, at: commands.create(tx, pid, asked, at=at, ids=api.ids, actor=actor)
+            api.database,
+            api.clock,
+            lambda tx, at: commands.create(
+                tx, pid, asked, at=at, ids=api.ids, actor=actor, most=api.settings.limits.checks
+            ),
         )
     except InvalidValueError as error:
         return await _again(request, form, _wrong(error), status=422)

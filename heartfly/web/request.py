@@ -6,7 +6,8 @@ of a project for its members, and whatever is sent or only writers need for thos
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl, quote
 
 from litestar import Request, Response
@@ -14,9 +15,11 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.handlers.base import BaseRouteHandler
 
+from heartfly.accounts.rights import demand_administrator
 from heartfly.accounts.sessions import EVERY, Membership, Session, memberships_of, seen, session_of
 from heartfly.api.state import ApiState
 from heartfly.audit.record import Actor
+from heartfly.db.changes import Tx
 from heartfly.db.group_commit import Priority
 from heartfly.errors import ForbiddenError, HeartflyError, InvalidValueError, NotFoundError
 from heartfly.logs import logger
@@ -25,6 +28,8 @@ from heartfly.web.state import WebState
 from heartfly.web.times import Times, lasted
 
 log = logger("heartfly.web")
+
+Result = TypeVar("Result")
 
 FOR_ALL = {"for_all": True}
 """Also for who is not signed in."""
@@ -41,6 +46,11 @@ _MOST_FIELDS = 1_100
 """A list shows up to 1,000 checks, each with a box to tick."""
 _FORM = "application/x-www-form-urlencoded"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def rev_of_form(text: str) -> int:
+    """The revision that a form was made from. One that is none of ours is of no revision that there ever was."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
 
 
 class SignInNeededError(HeartflyError):
@@ -147,6 +157,16 @@ class PageRequest(Request[None, None, State]):
         if self.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
             return Form()
         return Form(await self.body())
+
+    async def administer(self, work: Callable[[Tx, Membership], Result], *, owner: bool = False) -> Result:
+        """Write what only those may who administer the project (or own it), asked once more in the transaction itself.
+
+        `work` is given what he is then.
+        """
+        project, user_id = self.project, self.who.user_id
+        return await self.api.database.write(
+            lambda tx: work(tx, demand_administrator(tx, project, user_id, owner=owner))
+        )
 
     async def page(self, template: str, *, status: int = 200, **context: Any) -> Response[bytes]:
         """A page of the house, with what every template may ask for."""

@@ -20,7 +20,7 @@ from heartfly.checks.config import CheckConfig, merged, of_row
 from heartfly.checks.turn import in_turn
 from heartfly.core.describe import notices
 from heartfly.core.replay import Alarm
-from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError
+from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError, OverloadedError
 from heartfly.web.check_form import SCHEDULE, UNITS, asked_of, schedule_value, typed_in, upcoming, wrong
 from heartfly.web.edit_check import LABELS, Seen, both_ways, seen
 from heartfly.web.request import PageRequest
@@ -70,6 +70,10 @@ async def try_or_save(request: PageRequest) -> Response[bytes]:
         return await _page(request, now_is, typed, status=422, errors=wrong(error))
     except ConflictError as error:
         return await _page(request, now_is, typed, status=409, errors={"": str(error)})
+    except OverloadedError as error:
+        answer = await _page(request, now_is, typed, status=503, errors={"": str(error)})
+        answer.headers["Retry-After"] = str(error.retry_after)
+        return answer
     return to(request, f"/p/{request.project.slug}/checks/{uuid}/schedule")
 
 
@@ -112,11 +116,12 @@ async def _page(
 
 
 async def _tried(request: PageRequest, now_is: Seen, would: CheckConfig, now: datetime) -> tuple[Backtest, History]:
-    async with request.api.database.read() as read:
-        history = await history_of(read, now_is.row, since=now - timedelta(days=DAYS), through=now)
-    old = of_row(now_is.row._asdict())
-    # In a thread: thousands of pings take a second, which no other ping shall wait for.
-    return await asyncio.to_thread(backtest, history, old, would), history
+    async with request.web.trying:
+        async with request.api.database.read() as read:
+            history = await history_of(read, now_is.row, since=now - timedelta(days=DAYS), through=now)
+        old = of_row(now_is.row._asdict())
+        # In a thread: thousands of pings take a second, which no other ping shall wait for.
+        return await asyncio.to_thread(backtest, history, old, would), history
 
 
 def _told(config: CheckConfig, now_is: Seen, now: datetime) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from heartfly.accounts import sessions
 from heartfly.accounts.first_owner import has_users
 from heartfly.accounts.second_step import passed
 from heartfly.accounts.sign_in import TooManyTriesError
-from heartfly.errors import NotFoundError, UnauthenticatedError
+from heartfly.errors import NotFoundError, OverloadedError, UnauthenticatedError
 from heartfly.web import cookie
 from heartfly.web.origin import local_path
 from heartfly.web.request import FOR_ALL, HTML, OF_ONESELF, PageRequest
@@ -67,6 +67,11 @@ async def sign_in(request: PageRequest) -> Response[bytes]:
     except TooManyTriesError as error:
         wait = f"Too many tries. Wait {error.retry_after} seconds, then try again."
         answer = await _again(request, email, wanted, wait, status=429)
+        answer.headers["Retry-After"] = str(error.retry_after)
+        return answer
+    except OverloadedError as error:
+        busy = f"Too many people sign in at this moment. Wait {error.retry_after} seconds, then try again."
+        answer = await _again(request, email, wanted, busy, status=503)
         answer.headers["Retry-After"] = str(error.retry_after)
         return answer
     api, agent, had, place = web.api, request.headers.get("user-agent", ""), request.token, request.place

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from heartfly.accounts.first_owner import SetupToken
 from heartfly.accounts.sign_in import SignIn
+from heartfly.accounts.turnstile import Turnstile
 from heartfly.api.state import ApiState
 from heartfly.web.feed import Feeds
 from heartfly.web.files import Files
@@ -24,9 +24,15 @@ class WebState:
     renderer: Renderer
     root: str
     """The path at which a proxy serves us: what every link begins with. Empty at the root of a host."""
+    trying: Turnstile = field(
+        default_factory=lambda: Turnstile(
+            at_once=2, waiting=8, again_s=5, busy="too many schedules are tried at this moment; try again"
+        )
+    )
+    """Held by whoever judges a history once more: that takes a core for up to a second."""
 
     @property
-    def hashing(self) -> asyncio.Semaphore:
+    def hashing(self) -> Turnstile:
         """Held by whoever hashes a password."""
         return self.sign_in.hashing
 

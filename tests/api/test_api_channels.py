@@ -15,6 +15,8 @@ from cryptography.fernet import Fernet
 from heartfly.api.native import native_api
 from heartfly.api.v1 import notifications as api_notifications
 from heartfly.checks import queries
+from heartfly.config import Settings
+from heartfly.config.settings import Limits
 from heartfly.core.words import PingKind
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
@@ -493,3 +495,51 @@ async def test_a_channel_whose_key_was_lost_is_shown_without_its_configuration_a
 
     assert (200, None) == (shown.status, shown.json["config"])
     assert (200, {"url": "https://hooks.example.com/…"}) == (mended.status, mended.json["config"])
+
+
+async def test_a_webhooks_bodies_are_not_shown_to_keys_that_only_read(house: House) -> None:
+    """An owner writes tokens into them as often as into headers."""
+    config = {"url": HOOK, "body": '{"token": "t0ps3cret"}', "down": {"body": "down t0ps3cret"}}
+    made = await added(house, config=config)
+    path = f"/v1/channels/{made['id']}"
+
+    for reply in (await house.read("GET", path), await house.read("GET", "/v1/channels")):
+        assert 200 == reply.status
+        assert b"t0ps3cret" not in reply.body
+        shown = reply.json.get("items", [reply.json])[0]["config"]
+        assert ("\N{HORIZONTAL ELLIPSIS}", {"body": "\N{HORIZONTAL ELLIPSIS}"}) == (shown["body"], shown["down"])
+    full = (await house.full("GET", path)).json["config"]
+    assert (config["body"], config["down"]) == (full["body"], full["down"])
+    # What was masked for a reader is not stored as it was shown.
+    sent = {"config": {"url": HOOK, "body": "\N{HORIZONTAL ELLIPSIS}"}}
+    refused = await house.full("PATCH", path, sent)
+    assert (422, ["config.body"]) == (refused.status, refused.fields)
+    assert config["body"] == (await config_of(house, made))["body"]
+
+
+async def test_a_project_sends_so_many_tests_an_hour_and_each_is_in_the_audit(
+    house: House, clock: SimClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heartfly.notify.commands.TESTS_PER_HOUR", 2)
+    path = f"/v1/channels/{(await added(house))['id']}/test"
+    told = [await house.full("POST", path) for _ in range(3)]
+
+    assert [202, 202, 429] == [reply.status for reply in told]
+    assert "3601" == told[2].headers["retry-after"]
+    entries = (await house.full("GET", "/v1/audit?action=channel.test")).json["items"]
+    assert [f"key:{house.full.key[:10]}"] * 2 == [entry["actor"] for entry in entries]
+    assert path.split("/")[3] == entries[0]["object"].partition(":")[2]
+    clock.move_to(START + timedelta(hours=1, seconds=1))
+    assert 202 == (await house.full("POST", path)).status
+
+
+async def test_above_the_limit_no_channel_is_added(house: House, clock: SimClock) -> None:
+    await added(house)
+    world = house.world
+    tight = native_api(state_of(world.db, clock, world.ids, Settings(limits=Limits(channels=1))))
+    asked = {"kind": "webhook", "name": "second", "config": {"url": HOOK}}
+    refused = await Door(tight, house.full.key)("POST", "/v1/channels", asked)
+
+    assert (409, "channels in the project: 1, as many as limits.channels allows") == (
+        refused.status, refused.json["detail"],
+    )  # fmt: skip

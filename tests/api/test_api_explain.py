@@ -263,3 +263,39 @@ async def test_a_zone_that_is_gone_is_explained(house: House) -> None:
 @pytest.mark.parametrize("name", ["x", "3f0f8f9e-6a1c-4a55-8d4c-111111111111"])
 async def test_a_check_that_does_not_exist_is_not_explained(house: House, name: str) -> None:
     assert 404 == (await house.read("GET", f"/v1/checks/{name}/explain")).status
+
+
+async def test_what_failed_since_it_is_down_is_told(house: House, clock: SimClock) -> None:
+    """Whoever has repaired it once looks for what it says now."""
+    check = await house.world.check(START, max_run=30 * MINUTE)
+    await house.world.ping(check, START, PingKind.FAIL, exit_status=3)
+    assert not [one for one in (await explain(house, check))["sentences"] if "since, last" in one or "hung" in one]
+    await house.world.ping(check, START + MINUTE, PingKind.FAIL, exit_status=7)
+    clock.move_to(START + 2 * MINUTE)
+
+    told = (await explain(house, check))["sentences"]
+    assert "It has failed again since, last with exit status 7 at 2026-03-02 10:01:00 UTC." == told[1]
+    await house.world.ping(check, START + 3 * MINUTE, PingKind.FAIL)
+    assert (
+        "It has failed again since, last at 2026-03-02 10:03:00 UTC." == (await explain(house, check))["sentences"][1]
+    )
+    await house.world.ping(check, START + 4 * MINUTE, PingKind.START)
+    clock.move_to(START + 34 * MINUTE)
+    await judged(house, clock.now())
+    assert (
+        "A run hung since: it was not done by 2026-03-02 10:34:00 UTC." == (await explain(house, check))["sentences"][1]
+    )
+    await house.world.ping(check, START + 40 * MINUTE)
+    await house.world.ping(check, START + 41 * MINUTE, PingKind.FAIL)
+    assert not [one for one in (await explain(house, check))["sentences"] if "since, last" in one or "hung" in one]
+
+
+async def test_a_run_that_hung_is_not_told_as_its_own_repetition(house: House, clock: SimClock) -> None:
+    check = await house.world.check(START, max_run=30 * MINUTE)
+    await house.world.ping(check, START, PingKind.START)
+    clock.move_to(START + 31 * MINUTE)
+    await judged(house, clock.now())
+
+    told = await explain(house, check)
+    assert "down" == told["status"]
+    assert not [one for one in told["sentences"] if "hung since" in one]

@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from heartfly.api.native import native_api
+from heartfly.config import Mail, Settings
 from heartfly.db.models import invites
 from tests.api.conftest import START
-from tests.api.door import BASE_URL, House
+from tests.api.door import BASE_URL, Door, House, state_of
 from tests.api.test_api_members import user
+from tests.notify.test_email_delivery import Mailbox, server
+from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
 
@@ -86,3 +90,34 @@ async def test_nothing_stored_opens_the_link(house: House) -> None:
 
     assert made.json["link"].partition("=")[2] not in repr(row)
     assert START + timedelta(days=7) == row.expires_at
+
+
+async def test_a_mail_that_does_not_go_is_told_without_the_link(house: House, clock: SimClock) -> None:
+    """Whoever has the link counts as the reader of that mail: who only invites must not have it."""
+    box, world = Mailbox(), house.world
+
+    async def asked(path: str, body: Any, **how: Any) -> Any:
+        async with server(box, **how) as port:
+            mail = Mail(host="127.0.0.1", port=port, security="none", from_address="heartfly@example.com")
+            state = state_of(world.db, clock, world.ids, Settings(mail=mail))
+            return await Door(native_api(state), house.full.key)("POST", path, body)
+
+    made = await asked("/v1/invites", JOAN, data_size_limit=10)
+    again = await asked(f"/v1/invites/{made.json['id']}/resend", None)
+
+    assert (201, False, None, True) == (
+        made.status, made.json["sent"], made.json["link"], bool(made.json["mail_error"]),
+    )  # fmt: skip
+    assert (200, True, None, None) == (again.status, *(again.json[name] for name in ("sent", "link", "mail_error")))
+    assert 1 == len(box.envelopes)
+
+
+async def test_what_a_key_invited_to_ends_when_it_is_revoked(house: House) -> None:
+    second = (await house.full("POST", "/v1/keys", {"name": "second", "scopes": ["admin"]})).json
+    made = await Door(house.full.api, second["secret"])("POST", "/v1/invites", JOAN)
+    ours = await house.full("POST", "/v1/invites", {"email": "grace@example.com", "role": "viewer"})
+    assert 204 == (await house.full("DELETE", f"/v1/keys/{second['id']}")).status
+
+    assert 404 == (await house.full("GET", f"/v1/invites/{made.json['id']}")).status
+    assert [ours.json["id"]] == [one["id"] for one in (await house.full("GET", "/v1/invites")).json["items"]]
+    assert 1 == len((await house.full("GET", "/v1/audit?action=invite.revoke")).json["items"])

@@ -10,13 +10,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from heartfly.accounts.guards import Pace, TooManyRequestsError
+from heartfly.accounts.guards import Pace
 from heartfly.accounts.keys import Caller
 from heartfly.api.native import native_api
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.migrate import upgrade
+from heartfly.errors import TooManyRequestsError
 from tests.api.conftest import START
 from tests.api.door import Door, House, state_of
 from tests.sim_clock import SimClock
@@ -98,7 +99,7 @@ async def test_a_database_that_is_away_is_told_as_such_and_heard_again_when_it_i
 
 async def test_of_many_keys_only_the_latest_are_remembered() -> None:
     pace = Pace(1, remembered=2)
-    callers = [Caller(1, "main", frozenset(), f"key:{n}", n, None) for n in range(3)]
+    callers = [Caller(1, "main", frozenset(), f"key:{n}", n, None, "") for n in range(3)]
     for caller in callers:
         pace.demand(caller, 0.0)
 

@@ -164,7 +164,7 @@ def test_a_ping_that_comes_while_its_check_moves_is_heard_in_the_other_project(
     def work(tx: Tx, own: IdSource) -> Any:
         if next(turns) == "pings":
             return applier.apply(tx, [ping])[0].outcome
-        return transfer(tx, pid, uuid, to_pid=made.pid, slug=None, at=AT, ids=own, actor=TEST, to_actor=TEST)
+        return transfer(tx, pid, uuid, to_pid=made.pid, slug=None, at=AT, ids=own, actor=TEST, to_actor=TEST, most=9)
 
     _, outcome = at_once(nodes, work)
 

@@ -35,6 +35,35 @@ def test_a_check_whose_first_ping_is_wanted_says_by_when(run: Run) -> None:
     assert "is not a duration" in run("checks", "create", "Late", "--first-ping-by", "soon").output
 
 
+def test_a_check_is_edited_and_what_is_not_named_stays(run: Run) -> None:
+    ok(run("checks", "create", "Edited", "--period", "1h", "--grace", "5m", "--tag", "old"))
+    said = ok(run("checks", "edit", "edited", "--grace", "30m", "--first-ping-by", "2h"))
+    check = json.loads(ok(run("checks", "show", "edited", "--json")))
+
+    assert "Edited: expected every hour, grace 30 min." in said
+    assert f"Its first ping is wanted by {check['first_ping_by']}: without one it goes down." in said
+    assert (3600, 1800, ["old"]) == (check["schedule"]["period"], check["grace"], check["tags"])
+    never = json.loads(ok(run("checks", "edit", "edited", "--first-ping-by", "never", "--tag", "new", "--json")))
+    assert (None, 1800, ["new"]) == (never["first_ping_by"], never["grace"], never["tags"])
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        ([], 2, "Say what to change"),
+        (["--first-ping-by", "soon"], 2, "is not a duration"),
+        (["--first-ping-by", "2020-01-01T00:00:00Z"], 1, "first_ping_by: must lie ahead"),
+        (["--cron", "* * * * *", "--period", "1h"], 2, "Only one of"),
+        (["--cron", "61 * * * *"], 1, "schedule.expression"),
+    ],
+)
+def test_an_edit_that_cannot_be_is_refused_in_words(run: Run, options: list[str], status: int, words: str) -> None:
+    run("checks", "create", "Refused", "--slug", "refused")
+    result = run("checks", "edit", "refused", *options)
+
+    assert (status, True) == (result.exit_code, words in result.output), result.output
+
+
 def test_a_new_check_is_shown_with_the_line_for_its_crontab(run: Run) -> None:
     said = ok(
         run("checks", "create", "Nightly backup", "--cron", "30 2 * * *", "--zone", "Europe/Berlin", "--grace", "10m")

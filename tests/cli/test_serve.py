@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -242,3 +243,27 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
         )
         if name not in said
     ]
+
+
+def test_a_second_ctrl_c_ends_it_at_once_and_loses_nothing(tmp_path: Path) -> None:
+    server = Server(tmp_path, {"SERVER__DRAIN_S": "60", "SERVER__FINISH_S": "60"})
+    server.start()
+    assert server.process is not None
+    key = (server.folder / "heartfly-data" / "cli-key").read_text().strip()
+    server.api("POST", "/v1/checks", key, {"name": "kept"})
+    with socket.create_connection(("127.0.0.1", server.port)) as slow:
+        slow.sendall(b"GET /healthz HTTP/1.1\r\n")  # its end is on the way, so the first one waits
+        server.process.send_signal(signal.SIGINT)
+        said = server.folder / "server.log"
+        give_up_at = time.perf_counter() + 30
+        while "Press Ctrl-C again" not in said.read_text():
+            assert time.perf_counter() < give_up_at
+            assert server.process.poll() is None
+        server.process.send_signal(signal.SIGINT)
+
+        assert 130 == server.process.wait(5)
+    (stop,) = [json.loads(line) for line in said.read_text().splitlines() if '"event":"stop"' in line]
+    assert stop["at_once"]
+    server.start()
+    assert ["kept"] == [check["name"] for check in server.api("GET", "/v1/checks", key)["items"]]
+    server.kill()

@@ -509,3 +509,74 @@ async def test_a_batch_that_the_database_refused_is_remembered() -> None:
 
     assert 20 > (committer.refused_s or 99)
     await committer.stop()
+
+
+@pytest.fixture
+async def apart(tmp_path: Path) -> AsyncIterator[tuple[GroupCommitter, list[int]]]:
+    """A committer beside others, and how many transactions it has begun."""
+    begun: list[int] = []
+
+    class Session:
+        def attempt(self, work: Callable[[Tx], Any]) -> Any:
+            begun.append(1)
+            connection = engine.connect()
+            with connection, connection.begin():
+                return work(Tx(connection))
+
+        def explain(self, _error: Exception) -> None:
+            return None
+
+        def close(self) -> None: ...
+
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/apart.db")
+    committer = GroupCommitter(Session, clock=SystemClock(), apart=True)
+    committer.start()
+    yield committer, begun
+    await committer.stop()
+    engine.dispose()
+
+
+async def test_beside_other_writers_each_command_commits_alone_and_a_handlers_items_together(
+    apart: tuple[GroupCommitter, list[int]],
+) -> None:
+    committer, begun = apart
+    gate, sizes = Gate(), list[int]()
+
+    def count(_tx: Tx, items: Sequence[int]) -> list[int]:
+        sizes.append(len(items))
+        return list(items)
+
+    held = asyncio.ensure_future(committer.submit(gate, None, priority=Priority.EDITS))
+    await asyncio.to_thread(gate.entered.wait, 20)
+    pings = [asyncio.ensure_future(committer.submit(count, n, priority=Priority.PINGS)) for n in range(3)]
+    edits = [
+        asyncio.ensure_future(committer.submit(each_alone, lambda _tx, n=n: n, priority=Priority.EDITS))
+        for n in range(3)
+    ]
+    await asyncio.sleep(0)  # noqa: TID251 - lets the tasks reach the queue; no time passes
+    gate.open.set()
+    await held
+
+    assert [0, 1, 2, 0, 1, 2] == await asyncio.gather(*pings, *edits)
+    assert ([3], 1 + 1 + 3) == (sizes, len(begun))
+
+
+async def test_beside_other_writers_what_nobody_waits_for_any_more_is_not_stored(
+    apart: tuple[GroupCommitter, list[int]],
+) -> None:
+    committer, begun = apart
+    first, second = Gate(), Gate()
+    done: list[int] = []
+    held = asyncio.ensure_future(committer.submit(first, None, priority=Priority.EDITS))
+    await asyncio.to_thread(first.entered.wait, 20)
+    slow = asyncio.ensure_future(committer.submit(second, None, priority=Priority.PINGS))
+    left = asyncio.ensure_future(committer.submit(each_alone, lambda _tx: done.append(1), priority=Priority.EDITS))
+    await asyncio.sleep(0)  # noqa: TID251 - lets the tasks reach the queue; no time passes
+    first.open.set()
+    await asyncio.to_thread(second.entered.wait, 20)
+    left.cancel()
+    await asyncio.wait([left])
+    second.open.set()
+    await asyncio.gather(held, slow)
+
+    assert ([], 2) == (done, len(begun))

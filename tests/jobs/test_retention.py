@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from heartfly.checks import erase_project
 from heartfly.core.words import PingKind
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
@@ -31,7 +32,7 @@ from heartfly.jobs.retention import Kept, sweeping
 from heartfly.pings.prune import Keep
 from tests.jobs.workshop import DAY, HOUR, MINUTE, T0, Workshop, kind_of
 from tests.sim_clock import SimClock
-from tests.world import World
+from tests.world import SEALER, World, make_world
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +41,7 @@ KEPT = Kept(history=Keep(pings=20, runs=1000, run_age=90 * DAY), bodies=30 * DAY
 
 @pytest.fixture
 async def shop(world: World, clock: SimClock) -> Workshop:
-    shop = Workshop(world, clock, kind_of(sweeping(KEPT), expression="0 * * * *"))
+    shop = Workshop(world, clock, kind_of(sweeping(KEPT, sealer=SEALER, ids=IdSource(7)), expression="0 * * * *"))
     await shop.look()
     return shop
 
@@ -83,7 +84,7 @@ async def test_runs_go_only_when_their_days_know_them(world: World, clock: SimCl
     check = await world.check(T0, grace=300 * DAY)
     for hour in range(40):
         await world.ping(check, T0 + hour * HOUR)
-    shop = Workshop(world, clock, kind_of(sweeping(KEPT), expression="0 0 1 7 *"))
+    shop = Workshop(world, clock, kind_of(sweeping(KEPT, sealer=SEALER, ids=IdSource(7)), expression="0 0 1 7 *"))
     await shop.look()
 
     assert 19 == (await swept(shop, T0 + 200 * DAY))["runs"]
@@ -221,3 +222,17 @@ async def test_each_piece_is_short(world: World, shop: Workshop) -> None:
 
     assert 200 == most
     assert timedelta(days=90) == KEPT.history.run_age
+
+
+async def test_a_project_whose_erasure_was_cut_off_goes_to_its_end(shop: Workshop, ids: IdSource) -> None:
+    world = shop.world
+    other = await make_world(world.db, ids, T0, slug="other")
+    check = await other.check(T0, name="left")
+    await other.ping(check, T0)
+    await world.db.write(lambda tx: erase_project.begin(tx, other.project.pid))
+
+    assert 1 == (await swept(shop, T0 + 2 * HOUR))["projects"]
+
+    for table in (projects.c.id, runs.c.pid, audit.c.pid, ping_bodies.c.pid):
+        assert 0 == await n_rows(world, table.table, table == other.project.pid), table
+    assert "projects" not in await swept(shop, T0 + 3 * HOUR)

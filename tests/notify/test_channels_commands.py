@@ -7,6 +7,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from heartfly.audit.record import CLI
 from heartfly.checks.config import CheckConfig
 from heartfly.checks.create import insert_check
 from heartfly.core.words import AlertKind
@@ -197,7 +198,7 @@ async def test_a_deleted_channel_is_gone_with_its_assignments(post: PostOffice) 
 @pytest.mark.parametrize("uuid", ["", "not-a-uuid", "\x00", "00000000-0000-4000-8000-000000000000"])
 async def test_an_unknown_channel_is_not_found(post: PostOffice, uuid: str) -> None:
     with pytest.raises(NotFoundError):
-        await post.db.write(lambda tx: send_test(tx, post.pid, uuid, at=post.at, ids=post.ids))
+        await post.db.write(lambda tx: send_test(tx, post.pid, uuid, actor=CLI, at=post.at, ids=post.ids))
 
 
 async def test_another_projects_channel_is_not_found(post: PostOffice) -> None:
@@ -209,14 +210,16 @@ async def test_another_projects_channel_is_not_found(post: PostOffice) -> None:
     with pytest.raises(NotFoundError):
         await post.delete(foreign)
     with pytest.raises(NotFoundError):
-        await post.db.write(lambda tx: send_test(tx, post.pid, foreign.uuid, at=post.at, ids=post.ids))
+        await post.db.write(lambda tx: send_test(tx, post.pid, foreign.uuid, actor=CLI, at=post.at, ids=post.ids))
 
 
 async def test_a_test_goes_to_this_channel_alone(post: PostOffice) -> None:
     scripted = ScriptedChannel()
     channel, _ = await post.scripted(events=[]), await post.scripted()
 
-    key = await post.db.write(lambda tx: send_test(tx, post.pid, channel.uuid.upper(), at=post.at, ids=IdSource(1)))
+    key = await post.db.write(
+        lambda tx: send_test(tx, post.pid, channel.uuid.upper(), actor=CLI, at=post.at, ids=IdSource(1))
+    )
     await post.dispatcher(scripted).round(at("03:10"))
 
     ((alert,),) = [delivery.alerts for delivery in scripted.sent]
@@ -227,7 +230,7 @@ async def test_a_test_goes_to_this_channel_alone(post: PostOffice) -> None:
 async def test_tests_do_not_wait_for_one_another(post: PostOffice) -> None:
     channel = await post.scripted()
     for _ in range(2):
-        await post.db.write(lambda tx: send_test(tx, post.pid, channel.uuid, at=post.at, ids=post.ids))
+        await post.db.write(lambda tx: send_test(tx, post.pid, channel.uuid, actor=CLI, at=post.at, ids=post.ids))
 
     query = sa.select(sa.func.count(alerts.c.source.distinct()))
     async with post.db.read() as read:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
+from heartfly.audit.record import CLI
 from heartfly.core.words import AlertKind
 from heartfly.db.models import channels
 from heartfly.errors import DeliveryError
@@ -165,7 +166,7 @@ async def test_many_that_fail_together_are_counted_and_told_once(post: PostOffic
 async def test_a_test_is_tried_once_and_tells_nobody(post: PostOffice) -> None:
     broken, _ = await post.scripted("away"), await post.scripted()
     well = ScriptedChannel()
-    await post.db.write(lambda tx: send_test(tx, post.pid, broken.uuid, at=post.at, ids=post.ids))
+    await post.db.write(lambda tx: send_test(tx, post.pid, broken.uuid, actor=CLI, at=post.at, ids=post.ids))
 
     assert await post.dispatcher(ScriptedChannel(away, kind="away"), well).round(NOW) is None
 
@@ -179,7 +180,7 @@ async def test_a_test_that_arrives_ends_the_failure(post: PostOffice) -> None:
     since = dict.fromkeys(("retrying_since", "failing_since", "told_at"), post.at)
     failing = sa.update(channels).values(last_error="the receiver answered 404", **since)
     await post.db.write(lambda tx: tx.conn.execute(failing) and None)
-    await post.db.write(lambda tx: send_test(tx, post.pid, channel.uuid, at=post.at, ids=post.ids))
+    await post.db.write(lambda tx: send_test(tx, post.pid, channel.uuid, actor=CLI, at=post.at, ids=post.ids))
 
     await post.dispatcher(ScriptedChannel()).round(NOW)
 

@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
+from heartfly.audit.record import CLI
 from heartfly.core.words import AlertKind
 from heartfly.db.models import channels
 from heartfly.errors import NotFoundError
@@ -213,7 +214,7 @@ async def test_another_project_sees_nothing(post: PostOffice) -> None:
 
 async def test_what_became_of_a_test_is_found_by_its_key(post: PostOffice) -> None:
     channel = await post.scripted()
-    key = await post.db.write(lambda tx: send_test(tx, post.pid, channel.uuid, at=post.at, ids=post.ids))
+    key = await post.db.write(lambda tx: send_test(tx, post.pid, channel.uuid, actor=CLI, at=post.at, ids=post.ids))
     await post.dispatcher(ScriptedChannel()).round(NOW)
 
     async with post.db.read() as read:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from heartfly.audit.record import Actor
+from heartfly.audit.record import CLI, Actor
 from heartfly.core.words import AlertKind
 from heartfly.db.models import deliveries
 from heartfly.errors import ConflictError, DeliveryError, NotFoundError
@@ -182,7 +182,7 @@ async def test_all_that_failed_since_an_instant_is_sent_again_once(post: PostOff
     mine = await post.alert([one.channel_id], "check:2", at=since)
     theirs = await post.alert([other.channel_id], "check:3", at=since)
     await dispatcher.round(since)
-    await post.db.write(lambda tx: send_test(tx, post.pid, one.uuid, at=since, ids=post.ids))
+    await post.db.write(lambda tx: send_test(tx, post.pid, one.uuid, actor=CLI, at=since, ids=post.ids))
     await dispatcher.round(since)
     scripted.takes = True
     scripted.tried.clear()

@@ -12,9 +12,11 @@ from heartfly.core.words import PingKind
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, ping_bodies, projects, run_metrics
+from heartfly.pings.apply import PingApplier
+from heartfly.pings.rate import RateLimiter
 from heartfly.pings.request import PingOutcome
 from heartfly.sealing import digest
-from tests.world import World, make_world
+from tests.world import KEEP, World, make_world
 
 pytestmark = pytest.mark.anyio
 
@@ -278,3 +280,31 @@ async def test_an_id_that_a_job_uses_each_day_times_each_of_its_runs(world: Worl
         await world.ping(check, begun + MINUTE, rid=RID)
 
     assert [60_000_000, 60_000_000] == [run.duration_us for run in await world.runs(check)]
+
+
+async def test_pings_make_no_more_checks_than_a_project_may_have(world: World, ids: IdSource) -> None:
+    world.applier = PingApplier(ids=ids, node_id=1, rate=RateLimiter(per_minute=60), keep=KEEP, most_checks=2)
+    outcomes = [
+        (await world.ping(None, T0, target=world.by_slug(slug, create=True))).outcome for slug in ("a", "b", "c", "a")
+    ]
+
+    assert [PingOutcome.CREATED, PingOutcome.CREATED, PingOutcome.FULL, PingOutcome.OK] == outcomes
+
+
+async def test_pings_of_a_project_make_so_many_checks_a_minute_and_no_more(
+    world: World, db: Database, ids: IdSource
+) -> None:
+    creating = RateLimiter(per_minute=2)
+    world.applier = PingApplier(ids=ids, node_id=1, rate=RateLimiter(per_minute=60), keep=KEEP, creating=creating)
+    other = await make_world(db, ids, T0, slug="other")
+    other.applier = world.applier
+    new = [world.request(None, T0, target=world.by_slug(slug, create=True)) for slug in ("a", "b", "c")]
+
+    outcomes = [result.outcome for result in await world.pings(new)]
+
+    assert [PingOutcome.CREATED, PingOutcome.CREATED, PingOutcome.TOO_MANY] == outcomes
+    # Whose check there is, and who is of another project, is not held up; and a minute later nobody is.
+    assert PingOutcome.OK == (await world.ping(None, T0, target=world.by_slug("a", create=True))).outcome
+    assert PingOutcome.CREATED == (await other.ping(None, T0, target=other.by_slug("c", create=True))).outcome
+    later = await world.ping(None, T0 + MINUTE, target=world.by_slug("c", create=True))
+    assert PingOutcome.CREATED == later.outcome

@@ -70,9 +70,10 @@ class Site:
     seen: Seen
     clients: list[Client] = field(default_factory=list)
 
-    async def connect(self) -> Client:
+    async def connect(self, *, from_host: str = "127.0.0.1") -> Client:
         async with asyncio.timeout(LIMIT_S):
-            client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+            opened = asyncio.open_connection("127.0.0.1", self.port, local_addr=(from_host, 0))
+            client = Client(*await opened)
         self.clients.append(client)
         return client
 

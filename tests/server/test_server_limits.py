@@ -7,6 +7,7 @@ import resource
 import socket
 from collections import Counter
 from contextlib import suppress
+from ipaddress import ip_network
 from typing import Any, cast
 
 import pytest
@@ -310,6 +311,32 @@ async def test_above_the_cap_a_client_is_told_to_come_again() -> None:
         await fourth.send(GET % b"/")
         assert 200 == (await fourth.answer())[0]
         assert 3 == len(site.seen.requests)
+
+
+async def test_a_client_with_too_many_connections_is_told_to_come_again_and_others_are_served() -> None:
+    async with running_site(max_per_place=2) as site:
+        mine = [await site.connect() for _ in range(3)]
+        for each in mine:
+            await each.send(GET % b"/")
+        answers = sorted([(await each.answer())[0] for each in mine])
+        theirs = await site.connect(from_host="127.0.0.2")
+        await theirs.send(GET % b"/")
+
+        assert [200, 200, 503] == answers
+        assert 200 == (await theirs.answer())[0]
+        for each in mine:
+            each.writer.close()
+            await each.rest()
+        again = await site.connect()
+        await again.send(GET % b"/")
+        assert 200 == (await again.answer())[0]
+
+
+async def test_a_proxys_connections_are_not_counted() -> None:
+    async with running_site(max_per_place=1, uncounted=[ip_network("127.0.0.0/8")]) as site:
+        for client in [await site.connect() for _ in range(3)]:
+            await client.send(GET % b"/")
+            assert 200 == (await client.answer())[0]
 
 
 async def test_above_the_cap_who_says_nothing_is_closed_soon() -> None:

@@ -53,6 +53,11 @@ class Browser:
         found = re.search(r'name="form_token" value="([^"]+)"', page)
         return unescape(found[1]) if found else ""
 
+    async def hidden(self, path: str, name: str, *, form: int = 0) -> str:
+        """What the page's form would send along, of the first form that has such a field unless said otherwise."""
+        page = (await self._ask("GET", path, b"", ())).body.decode()
+        return unescape(re.findall(rf'type="hidden" name="{name}" value="([^"]*)"', page)[form])
+
     async def sign_in(self, email: str, password: str, **more: Any) -> Reply:
         return await self.post("/sign-in", {"email": email, "password": password}, **more)
 

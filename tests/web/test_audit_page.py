@@ -45,7 +45,8 @@ async def page(browser: Browser, query: str = "", status: int = 200) -> str:
 
 async def test_a_change_shows_who_when_from_where_and_what_became_of_what(town: Town) -> None:
     owner = await town.owner()
-    await owner.post("/p/main/settings/general", {"name": "Renamed", "zone": "Europe/Riga"})
+    general = "/p/main/settings/general"
+    await owner.post(general, {"name": "Renamed", "zone": "Europe/Riga", "rev": await owner.hidden(general, "rev")})
     shown = await page(owner)
 
     for said in (

@@ -16,6 +16,7 @@ from heartfly.errors import InvalidValueError
 from heartfly.web.checks import SHOWN
 from heartfly.web.filter_words import Terms, terms
 from tests.sim_clock import SimClock
+from tests.web.browser import Browser
 from tests.web.conftest import START, Town
 from tests.web.test_pages import names_listed, rows, text_of
 
@@ -108,11 +109,16 @@ async def test_what_is_ticked_is_paused_and_resumed_and_nothing_else(town: Town,
     assert 4 == len(done)
 
 
+async def all_of(browser: Browser, q: str) -> dict[str, str]:
+    """As the list sends it once "all shown" is ticked."""
+    return {"all": "1", "q": q, "shown": await browser.hidden(f"/p/main/checks?q={quote(q)}", "shown")}
+
+
 async def test_all_that_the_filter_shows_are_tagged_untagged_and_given_a_grace(town: Town, db: Database) -> None:
     for name in ("a1", "a2", "b1"):
         await town.world.check(START, name=name, tags=("old",))
     browser = await town.owner()
-    chosen = {"all": "1", "q": "a"}
+    chosen = await all_of(browser, "a")
     for fields in (
         {"do": "tag", "tags": "new, old"},
         {"do": "grace", "grace": "2", "grace_unit": "hours"},
@@ -126,6 +132,32 @@ async def test_all_that_the_filter_shows_are_tagged_untagged_and_given_a_grace(t
     assert [["new"], ["new"], ["old"]] == [
         list(row.tags) for row in await rows(db, sa.select(checks.c.tags).order_by(checks.c.name))
     ]
+
+
+@pytest.mark.parametrize("do", [{"do": "pause"}, {"do": "tag", "tags": "x"}, {"do": "delete"}])
+async def test_all_are_those_that_were_shown_or_nothing_is_done(town: Town, db: Database, do: dict[str, str]) -> None:
+    """A check that came to the filter after the list was opened is not touched unseen."""
+    browser = await town.owner()
+    await town.world.check(START, name="a1")
+    chosen = await all_of(browser, "a")
+    await town.world.check(START, name="a2")
+    told = await browser.post("/p/main/checks", chosen | do)
+
+    text = re.sub(r"<[^>]+>", "", told.body.decode())
+    assert (409, True) == (told.status, "2 now, 1 when you opened the list" in text)
+    assert {"a1", "a2"} == set(re.findall(r"a[12]", text))
+    assert {"a1": "new", "a2": "new"} == await statuses(db)
+    assert [] == await rows(db, sa.select(audit).where(audit.c.action.startswith("check")))
+    # The page that says so shows them as they are now, and can be answered.
+    again = {**chosen, **do, "shown": re.findall(r'name="shown" value="([^"]+)"', told.body.decode())[0]}
+    assert (await browser.post("/p/main/checks", again)).status in {200, 303}
+
+
+@pytest.mark.parametrize("shown", ["", "1", "1-", "x-y", "99999999999-0"])
+async def test_all_without_what_was_shown_is_refused(town: Town, db: Database, shown: str) -> None:
+    await town.world.check(START, name="a1")
+    told = await (await town.owner()).post("/p/main/checks", {"do": "pause", "all": "1", "shown": shown})
+    assert (409, {"a1": "new"}) == (told.status, await statuses(db))
 
 
 async def test_deleting_many_asks_how_many_they_are(town: Town, db: Database) -> None:
@@ -158,8 +190,8 @@ async def test_what_cannot_be_done_is_said_and_changes_nothing(
     town: Town, db: Database, fields: dict[str, str], said: str
 ) -> None:
     check = await town.world.check(START, name="one")
-    before = await town.world.row(check)
-    told = await (await town.owner()).post("/p/main/checks", fields)
+    before, browser = await town.world.row(check), await town.owner()
+    told = await browser.post("/p/main/checks", await all_of(browser, "") | fields if "all" in fields else fields)
     assert told.status in {409, 422}
     assert said in told.body.decode()
     assert before == await town.world.row(check)

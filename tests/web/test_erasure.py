@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from heartfly.api.native import native_api
 from heartfly.checks import erase_project
 from heartfly.core.words import PingKind
 from heartfly.db import tenant
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import audit, check_versions, projects, sessions, users
+from heartfly.errors import StoreError
+from heartfly.pings.request import PingOutcome
+from tests.api.door import Door, state_of
 from tests.sim_clock import SimClock
+from tests.under_way import overtaken
 from tests.web.browser import Browser
 from tests.web.conftest import PASSWORD, START, Town
 from tests.world import SEALER
@@ -113,6 +120,58 @@ async def test_an_erasure_that_a_crash_cut_off_goes_on_at_the_next_start(
     assert {} == await left_of(db, pid)
 
 
+@pytest.mark.parametrize("by", ["page", "channel", "api", "transfer", "ping"])
+async def test_a_write_that_was_under_way_leaves_nothing_alive_in_an_erased_project(
+    town: Town, db: Database, ids: IdSource, clock: SimClock, by: str
+) -> None:
+    """It was let in before; by its turn the project is gone."""
+    owner, there = await town.stranger(), town.next_door
+    token, check = await owner.form_token(), await town.world.check(START, name="ours")
+    api = native_api(state_of(db, clock, ids))
+    every = {"every": "1", "every_unit": "hours", "grace": "1", "grace_unit": "hours", "kind": "period"}
+    ping = there.request(None, START, target=there.by_slug("made", create=True))
+    key = {"key": there.project.api_key}
+    asked: dict[str, Coroutine[Any, Any, Any]] = {
+        "page": owner.post("/p/next-door/checks/new", {"name": "x", **every}, token=token),
+        "channel": owner.post("/p/next-door/channels/new/email", {"name": "Ops", "value": "a@b.example"}, token=token),
+        "api": Door(api, there.project.api_key)("POST", "/v1/checks", {"name": "x"}),
+        "transfer": Door(api, town.world.project.api_key)("POST", f"/v1/checks/{check.uuid}/transfer", key),
+        "ping": there.ping(None, START, target=ping.target),
+    }
+    for name, one in asked.items():
+        if name != by:
+            one.close()
+
+    told = await overtaken(db, lambda tx: erase_project.begin(tx, there.project.pid), asked[by])
+
+    assert 404 == told.status if by != "ping" else PingOutcome.NOT_FOUND is told.outcome
+    assert {"checks", "channels"}.isdisjoint(await left_of(db, there.project.pid))
+    assert town.world.project.pid == (await town.world.row(check)).pid
+
+
+async def test_an_erasure_that_fails_halfway_is_done_for_people_and_left_to_the_night(
+    town: Town, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, there = await town.stranger(), town.next_door.project
+    await furnish(town, owner)
+    real, n = db.write, itertools.count()
+
+    async def away(*args: Any, **kwargs: Any) -> Any:
+        """The database goes away after the first two writes."""
+        if next(n) >= 2:
+            raise StoreError("the database is away")
+        return await real(*args, **kwargs)
+
+    monkeypatch.setattr(db, "write", away)
+    gone = await owner.post("/p/next-door/settings/delete", {"sure": "Next-Door"})
+    monkeypatch.undo()
+
+    assert (303, "/") == (gone.status, gone.headers["location"])
+    assert 404 == (await owner.get("/p/next-door/checks")).status
+    async with db.read() as read:
+        assert [there.pid] == await erase_project.unfinished(read)
+
+
 async def test_the_first_project_stays_as_our_own_jobs_are_in_it(town: Town, db: Database) -> None:
     owner = await town.owner()
     async with db.read() as read:
@@ -134,7 +193,8 @@ async def test_only_owners_export_and_delete(town: Town) -> None:
 
 async def test_a_person_exports_what_is_known_of_him_and_no_other(town: Town) -> None:
     owner, member = await town.owner(), await town.member()
-    await owner.post("/p/main/settings/general", {"name": "Mine", "zone": "UTC"})
+    general = "/p/main/settings/general"
+    await owner.post(general, {"name": "Mine", "zone": "UTC", "rev": await owner.hidden(general, "rev")})
     await member.post("/p/main/checks/new", {"name": "x", "kind": "period", "every": "1", "every_unit": "hours",
                                              "grace": "1", "grace_unit": "hours"})  # fmt: skip
     lines = lines_of((await member.get("/account/export")).body)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from heartfly.api.paging import cursor_of
 from heartfly.core.words import PingKind
 from heartfly.db.database import Database
-from heartfly.db.models import checks
+from heartfly.db.models import checks, flips
 from heartfly.web.json_text import is_json, laid_out
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
@@ -226,3 +226,68 @@ def test_json_is_laid_out_token_by_token(text: str, wanted: str) -> None:
 @pytest.mark.parametrize("text", ["", "10", "true", "{", "[1,]", "{not: json}", "[" * 100_000])
 def test_what_is_no_json_is_not_laid_out(text: str) -> None:
     assert not is_json(text)
+
+
+async def flapping(town: Town, db: Database, *, channels: int, silent: int) -> str:
+    """A check that goes down and up, told on so many channels, and then has so many flips that nobody hears of."""
+    browser, w = await town.owner(), town.world
+    check = await w.check(START, name="Flaps", slug="flaps")
+    for n in range(channels):
+        made = {"name": f"c{n}", "value": f"c{n}@example.com"}
+        assert 303 == (await browser.post("/p/main/channels/new/email", made)).status
+    for n, kind in enumerate((PingKind.SUCCESS, PingKind.FAIL, PingKind.SUCCESS, PingKind.FAIL)):
+        await w.ping(check, START + n * MINUTE, kind)
+    newest = (await w.flips(check))[-1]
+    more = [
+        newest._asdict() | {"flip_no": newest.flip_no + n, "at": START + timedelta(minutes=4, seconds=n)}
+        for n in range(1, silent + 1)
+    ]
+    if more:
+        await db.write(lambda tx: tx.conn.execute(sa.insert(flips), more).rowcount)
+    return f"/p/main/checks/{check.uuid}/events"
+
+
+async def walked(browser: Browser, path: str, query: str) -> list[list[str]]:
+    """What each page lists, to the last."""
+    pages: list[list[str]] = []
+    following: str | None = query
+    while following is not None and len(pages) < 30:
+        page = (await browser.get(path + following)).body.decode()
+        found: list[tuple[str, str]] = re.findall(r'<tr class="e-(\w+)"|Told <a[^>]*><bdi>(c\d+)', page)
+        pages.append([kind or name for kind, name in found])
+        older = re.search(r'href="[^"]*/events(\?[^"]*)">Load older', page)
+        following = unescape(older[1]) if older else None
+    return pages
+
+
+async def test_who_was_told_is_on_the_first_page_however_many_flips_told_nobody(town: Town, db: Database) -> None:
+    path = await flapping(town, db, channels=2, silent=250)
+    pages = await walked(await town.owner(), path, "?kind=notification")
+
+    assert [["notification", "c1", "notification", "c0"] * 3] == pages
+
+
+@pytest.mark.parametrize("kind", ["", "notification"])
+async def test_no_notification_is_dropped_however_many_channels_were_told(
+    town: Town, db: Database, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    path = await flapping(town, db, channels=3, silent=0)
+    browser = await town.owner()
+    [whole] = await walked(browser, path, f"?kind={kind}")
+    monkeypatch.setattr("heartfly.checks.timeline.MOST_TOLD", 4)
+    pages = await walked(browser, path, f"?kind={kind}")
+
+    assert 9 == whole.count("notification")
+    assert (3, whole) == (len(pages), [one for page in pages for one in page])
+    assert 9 == [line["what"] for line in await lines(browser, f"{path}.ndjson?kind={kind}")].count("notification")
+
+
+async def test_one_look_for_who_was_told_is_bounded_and_the_next_goes_on(
+    town: Town, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await flapping(town, db, channels=1, silent=7)
+    monkeypatch.setattr("heartfly.checks.timeline.LOOKED_AT", 3)
+    pages = await walked(await town.owner(), path, "?kind=notification")
+
+    assert ["c0"] * 3 == [one for page in pages for one in page if one == "c0"]
+    assert 6 > len(pages)

@@ -101,13 +101,54 @@ async def test_the_last_key_that_administers_stays(town: Town, db: Database) -> 
 async def test_a_name_and_a_ping_key_are_changed(town: Town, db: Database) -> None:
     owner, old = await town.owner(), town.world.project.ping_key
     assert old in (await owner.get(GENERAL)).body.decode()
-    edited = await owner.post(GENERAL, {"name": "Höhle & Söhne", "zone": "Europe/Berlin"})
-    assert 303 == (await owner.post(f"{GENERAL}/rotate-ping-key", {"overlap": "86400"})).status
+    edited = await owner.post(
+        GENERAL, {"name": "Höhle & Söhne", "zone": "Europe/Berlin", "rev": await owner.hidden(GENERAL, "rev")}
+    )
+    rotate = {"overlap": "86400", "rev": await owner.hidden(GENERAL, "rev", form=1)}
+    assert 303 == (await owner.post(f"{GENERAL}/rotate-ping-key", rotate)).status
     page = (await owner.get(GENERAL)).body.decode()
-    wrong = await owner.post(GENERAL, {"name": "x", "zone": "Middle/Earth"})
+    seen = await owner.hidden(GENERAL, "rev")
+    wrong = await owner.post(GENERAL, {"name": "x", "zone": "Middle/Earth", "rev": seen})
 
     assert (303, 422, True) == (edited.status, wrong.status, 'id="zone-wrong"' in wrong.body.decode())
     assert (False, True, True) == (old in page, "Höhle &amp; Söhne" in page, "The one before works until" in page)
     async with db.read() as read:
         row = (await read.execute(sa.select(projects).where(projects.c.slug == "main"))).one()
     assert ("Höhle & Söhne", "Europe/Berlin", digest(old)) == (row.name, row.zone, row.old_ping_key_hash)
+
+
+async def test_who_has_not_seen_another_edit_of_the_project_overwrites_nothing(town: Town, db: Database) -> None:
+    owner, admin = await town.owner(), await town.admin()
+    seen = await owner.hidden(GENERAL, "rev")
+    theirs = {"name": "Theirs", "zone": "Europe/Riga", "rev": await admin.hidden(GENERAL, "rev")}
+    assert 303 == (await admin.post(GENERAL, theirs)).status
+
+    told = await owner.post(GENERAL, {"name": "Ours", "zone": "Europe/Riga", "rev": seen})
+    page = re.sub(r"<[^>]+>", " ", told.body.decode())
+
+    assert (409, True) == (told.status, "Somebody else changed this project meanwhile" in page)
+    assert re.search(r"Name\s+Theirs\s+Ours", page)
+    assert "Time zone  Europe" not in re.sub(r"\s+", "  ", page)  # in that they agree
+    assert 'name="name" required maxlength="100" value="Ours"' in told.body.decode()
+    async with db.read() as read:
+        assert "Theirs" == (await read.execute(sa.select(projects.c.name).where(projects.c.slug == "main"))).scalar()
+    # Saved again, by who has seen it now.
+    now = re.findall(r'name="rev" value="(\d+)"', told.body.decode())[0]
+    assert 303 == (await owner.post(GENERAL, {"name": "Ours", "zone": "Europe/Riga", "rev": now})).status
+
+
+async def test_a_ping_key_that_is_rotated_twice_by_the_same_page_is_rotated_once(town: Town, db: Database) -> None:
+    """A second click must not end the key that all jobs still have."""
+    owner, old = await town.owner(), town.world.project.ping_key
+    rotate = {"overlap": "86400", "rev": await owner.hidden(GENERAL, "rev", form=1)}
+    assert 303 == (await owner.post(f"{GENERAL}/rotate-ping-key", rotate)).status
+    # A new name changes nothing about the key.
+    named = {"name": "Other", "zone": "UTC", "rev": await owner.hidden(GENERAL, "rev")}
+    assert 303 == (await owner.post(GENERAL, named)).status
+
+    again = await owner.post(f"{GENERAL}/rotate-ping-key", rotate)
+
+    assert (409, True) == (again.status, "has been rotated since" in again.body.decode())
+    async with db.read() as read:
+        row = (await read.execute(sa.select(projects).where(projects.c.slug == "main"))).one()
+    assert digest(old) == row.old_ping_key_hash

@@ -9,13 +9,17 @@ from functools import partial
 import pytest
 import sqlalchemy as sa
 
+from heartfly.accounts.turnstile import Turnstile
+from heartfly.audit.record import CLI
 from heartfly.checks import queries
 from heartfly.checks.backtest import backtest, history_of
+from heartfly.checks.commands import pause, resume
 from heartfly.checks.config import of_row
 from heartfly.core.words import PingKind
 from heartfly.db.database import Database
 from heartfly.db.models import audit
 from heartfly.monitor.judge import Judge
+from heartfly.web.state import WebState
 from tests.sim_clock import SimClock
 from tests.web.conftest import START, Town
 from tests.web.test_editing import fields_of
@@ -164,3 +168,42 @@ async def test_a_new_rule_is_saved_and_who_has_not_seen_it_is_shown_both(town: T
     )  # fmt: skip
     late = await browser.post(path, fields | {"grace": "99"})
     assert (409, True) == (late.status, "15 4 * * *" in late.body.decode())
+
+
+async def test_more_turns_than_are_read_begin_the_history_later(
+    town: Town, clock: SimClock, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies behind a pause that was not read would be taken for silence."""
+    w = town.world
+    check = await w.check(START, name="Often paused", slug="often")
+    for hour in range(6):
+        at = START + hour * HOUR
+        await w.ping(check, at)
+        await db.write(partial(pause, pid=check.pid, uuid=check.uuid, at=at + MINUTE, ids=w.ids, actor=CLI))
+        await db.write(partial(resume, pid=check.pid, uuid=check.uuid, at=at + 2 * MINUTE, ids=w.ids, actor=CLI))
+    monkeypatch.setattr("heartfly.checks.backtest.MOST_TURNS", 4)
+    async with db.read() as read:
+        row = await queries.find(read, town.world.project.pid, check.uuid)
+        history = await history_of(read, row, since=START - HOUR, through=START + 6 * HOUR)
+
+    assert [START + 4 * HOUR, START + 5 * HOUR] == [signal.at for signal in history.signals]
+    assert [(4, True), (4, False), (5, True), (5, False)] == [
+        (int((one.at - START) / HOUR), one.pauses) for one in history.commands
+    ]
+    assert START + 3 * HOUR < history.from_at <= START + 4 * HOUR
+
+
+async def test_when_many_try_schedules_at_once_one_is_told_to_come_again_and_loses_nothing(
+    town: Town, web: WebState, clock: SimClock
+) -> None:
+    _, path = await lived(town, clock)
+    browser = await town.owner()
+    asked = await fields_of(browser, path) | {"grace": "45", "grace_unit": "minutes", "preview": "1"}
+    object.__setattr__(web, "trying", Turnstile(at_once=1, waiting=0, again_s=5, busy="too many schedules are tried"))
+    async with web.trying:
+        busy = await browser.post(path, asked)
+
+    assert (503, "5") == (busy.status, busy.headers["retry-after"])
+    assert "Too many schedules are tried" in busy.body.decode()
+    assert re.search(r'name="grace"[^>]* value="45"', busy.body.decode())
+    assert 200 == (await browser.post(path, asked)).status

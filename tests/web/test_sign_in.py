@@ -8,17 +8,20 @@ from datetime import timedelta
 import anyio
 import pytest
 import sqlalchemy as sa
+from anyio.lowlevel import checkpoint
 
 from heartfly.accounts import passwords, sign_in
 from heartfly.accounts.commands import reset_password
 from heartfly.accounts.sessions import IDLE, LONGEST
+from heartfly.accounts.turnstile import Turnstile
 from heartfly.audit.record import CLI
 from heartfly.config import Server, Settings
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import sessions, users
 from heartfly.web.pages import pages
-from tests.api.door import state_of
+from heartfly.web.state import WebState
+from tests.api.door import Reply, state_of
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.web.conftest import PASSWORD, START, Town, hash_of, state_with
@@ -159,6 +162,45 @@ def test_one_address_from_everywhere_and_one_place_for_every_address_are_bounded
         tries.begin("new@example.com", "one place", 1.0)
     assert sign_in.WINDOW_S == refused.value.retry_after
     tries.begin("new@example.com", "one place", sign_in.WINDOW_S + 0.5)
+
+
+def test_all_addresses_of_one_ipv6_network_are_one_place() -> None:
+    tries = sign_in.Tries()
+    for i in range(sign_in.PER_PLACE):
+        tries.begin(f"{i}@example.com", f"2001:db8:1:2:{i:x}::{i:x}", 0.0)
+
+    with pytest.raises(sign_in.TooManyTriesError):
+        tries.begin("new@example.com", "2001:db8:1:2:ffff::1", 1.0)
+    tries.begin("new@example.com", "2001:db8:1:3::1", 1.0)
+    tries.begin("new@example.com", "192.0.2.1", 1.0)
+
+
+async def test_of_too_many_that_sign_in_at_once_some_are_told_when_to_come_again(town: Town, web: WebState) -> None:
+    hashing = web.sign_in.hashing = Turnstile(at_once=1, waiting=1, again_s=3, busy="wait")
+    told: list[Reply] = []
+
+    async def one() -> None:
+        told.append(await town.nobody.sign_in(OWNER, PASSWORD))
+
+    async with anyio.create_task_group() as group, hashing:
+        for _ in range(5):
+            group.start_soon(one)
+        with anyio.fail_after(60):
+            while len(told) < 4:
+                await checkpoint()
+
+    assert [503] * 4 + [303] == [reply.status for reply in told]
+    assert {"3"} == {reply.headers["retry-after"] for reply in told[:4]}
+    assert "Too many people sign in at this moment. Wait 3 seconds" in told[0].body.decode()
+    assert f'value="{OWNER}"' in told[0].body.decode()
+
+
+async def test_a_try_that_nobody_looked_at_does_not_count(town: Town, web: WebState) -> None:
+    hashing = web.sign_in.hashing = Turnstile(at_once=1, waiting=0, again_s=3, busy="wait")
+    async with hashing:
+        assert [503] * 12 == [(await town.nobody.sign_in(OWNER, PASSWORD)).status for _ in range(12)]
+
+    assert 303 == (await town.nobody.sign_in(OWNER, PASSWORD)).status
 
 
 def test_what_is_remembered_of_tries_is_bounded() -> None:

@@ -182,17 +182,20 @@ async def test_without_a_mail_server_the_link_is_shown_once_and_stored_nowhere(t
     assert token not in repr(row)
 
 
-async def test_a_mail_server_that_refuses_is_told_with_the_link(
-    town: Town, db: Database, ids: IdSource, clock: SimClock
+async def test_a_mail_server_that_refuses_is_told_without_the_link_and_asked_again(
+    town: Town, mailed: Mailed, db: Database, ids: IdSource, clock: SimClock
 ) -> None:
+    """Whoever has the link counts as the reader of that mail: who only invites must not have it."""
     async with server(Mailbox(), data_size_limit=10) as port:
         served = pages(state_with(state_of(db, clock, ids, mailing(port)), town.setup))
         owner = await replace(town, served=served).owner()
         asked = await owner.post(TEAM + "/invites", JOAN)
+    (which,) = set(re.findall(r"/invites/(\d+)/resend", asked.body.decode()))
+    again = await (await mailed.town.owner()).post(f"{TEAM}/invites/{which}/resend")
 
-    assert 201 == asked.status
-    assert "The mail could not be sent" in asked.body.decode()
-    assert 303 == (await accept(town.nobody, link_in(asked))).status
+    assert (201, True) == (asked.status, "The mail to <bdi>joan@example.com</bdi> was not sent" in asked.body.decode())
+    assert "/invite?token=" not in unescape(asked.body.decode())
+    assert (303, ["joan@example.com"]) == (again.status, [letter["To"] for letter in mailed.letters])
 
 
 async def test_who_is_a_user_already_signs_in_and_then_joins(town: Town, db: Database) -> None:
@@ -332,3 +335,57 @@ async def test_the_commands_themselves_refuse_a_link_that_has_ended(town: Town, 
     with pytest.raises(NotFoundError):
         await db.write(late)
     assert (1, False) == (await n_invites(db), "joan" in await roles(db))
+
+
+# --- what ends with whoever invited -----------------------------------------------------------------
+
+
+async def test_what_somebody_invited_to_ends_when_he_is_removed(town: Town, db: Database) -> None:
+    owner, admin = await town.owner(), await town.admin()
+    theirs = link_in(await admin.post(TEAM + "/invites", JOAN))
+    ours = link_in(await owner.post(TEAM + "/invites", {"email": "grace@example.com", "role": "viewer"}))
+    which = await town.user_id("admin@example.com")
+    assert 303 == (await owner.post(f"{TEAM}/members/{which}/remove")).status
+
+    assert (404, 303) == ((await accept(town.nobody, theirs)).status, (await accept(town.nobody, ours)).status)
+    async with db.read() as read:
+        query = sa.select(audit.c.actor, audit.c.before).where(audit.c.action == "invite.revoke")
+        assert [("user:owner@example.com", JOAN)] == [tuple(row) for row in await read.execute(query)]
+
+
+@pytest.mark.parametrize(("role", "left"), [("admin", {"member"}), ("member", set()), ("viewer", set())])
+async def test_what_somebody_could_not_invite_to_any_more_ends_with_his_role(
+    town: Town, db: Database, role: str, left: set[str]
+) -> None:
+    """Or he would let himself in again under another address."""
+    owner, temp = await town.owner(), await town.user_id("temp@example.com")
+    assert 303 == (await owner.post(f"{TEAM}/members/{temp}/role", {"role": "owner"})).status
+    other = await town.browser("temp@example.com")
+    for asked in ("owner", "member"):
+        await other.post(TEAM + "/invites", {"email": f"{asked}2@example.com", "role": asked})
+    assert 2 == await n_invites(db)
+    assert 303 == (await owner.post(f"{TEAM}/members/{temp}/role", {"role": role})).status
+
+    async with db.read() as read:
+        assert left == set((await read.execute(sa.select(invites.c.role))).scalars())
+
+
+async def test_a_project_sends_so_many_invites_an_hour_and_no_more(
+    town: Town, clock: SimClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heartfly.accounts.invites.PER_HOUR", 2)
+    owner, stranger = await town.owner(), await town.stranger()
+    made = await owner.post(TEAM + "/invites", JOAN)
+    (which,) = set(re.findall(r"/invites/(\d+)/resend", made.body.decode()))
+    clock.move_to(START + timedelta(minutes=10))
+    assert 201 == (await owner.post(f"{TEAM}/invites/{which}/resend")).status
+
+    refused = await owner.post(TEAM + "/invites", {"email": "grace@example.com", "role": "viewer"})
+    again = await owner.post(f"{TEAM}/invites/{which}/resend")
+
+    assert (429, 429, "3001") == (refused.status, again.status, refused.headers["retry-after"])
+    assert "a project may send 2 invites an hour; wait 50 min" in refused.body.decode()
+    assert 'value="grace@example.com"' in refused.body.decode()
+    assert 201 == (await stranger.post("/p/next-door/settings/team/invites", JOAN)).status
+    clock.move_to(START + timedelta(hours=1, seconds=1))
+    assert 201 == (await owner.post(TEAM + "/invites", {"email": "grace@example.com", "role": "viewer"})).status

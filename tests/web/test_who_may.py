@@ -109,8 +109,8 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/p/{project}/checks/{check}/delete"): only_writers(),
     ("POST", "/p/{project}/checks/{check}/delete"): only_writers(303, name="Backup"),
     ("GET", "/p/{project}/settings/general"): only_admins(),
-    ("POST", "/p/{project}/settings/general"): only_admins(303, name="Main", zone="UTC"),
-    ("POST", "/p/{project}/settings/general/rotate-ping-key"): only_admins(303, overlap="3600"),
+    ("POST", "/p/{project}/settings/general"): only_admins(409, name="Main", zone="UTC"),  # no revision that he saw
+    ("POST", "/p/{project}/settings/general/rotate-ping-key"): only_admins(409, overlap="3600"),  # the same
     ("GET", "/p/{project}/settings/keys"): only_admins(),
     ("POST", "/p/{project}/settings/keys"): only_admins(201, name="new", read="1"),
     ("POST", "/p/{project}/settings/keys/{key}/rotate"): only_admins(200, overlap="3600"),

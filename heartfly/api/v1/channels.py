@@ -8,7 +8,7 @@ import msgspec
 from litestar import Response, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 
-from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, number
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
 from heartfly.api.v1.wire_accounts import RotateIn
@@ -30,13 +30,15 @@ _UNSAID = RotateIn()
 
 @get("/channels", summary="List channels", responses=told_as(422), tags=["channels"])
 async def list_channels(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> ChannelPage:
-    after = place(cursor, "channels", 1)
+    after = number(cursor, "channels")
     async with request.api.database.read() as read:
         views = await queries.list_channels(read, request.caller.pid, request.api.sealer)
-    rest = [view for view in views if after is None or view.id > after[0]]
+    rest = [view for view in views if after is None or view.id > after]
     page, following = cut(rest[: limit + 1], limit, lambda view: cursor_of("channels", view.id))
     now = request.api.clock.now()
-    return ChannelPage([channel_out(view, reach=request.api.reach, now=now) for view in page], following)
+    return ChannelPage(
+        [channel_out(view, reach=request.api.reach, now=now, may_write=request.may_write) for view in page], following
+    )
 
 
 @post("/channels", summary="Add a channel", responses=told_as(409, 422), tags=["channels"])
@@ -56,6 +58,7 @@ async def create_channel(request: ApiRequest, data: JSONBody[ChannelIn]) -> Resp
             at=at,
             ids=api.ids,
             sealer=api.sealer,
+            most=api.settings.limits.channels,
         )
     )
     answer = await _told(request, uuid, secret=secret, status=201)
@@ -148,7 +151,9 @@ async def rotate_secret(
 async def send_test(request: ApiRequest, channel_id: FromPath[str]) -> NotificationOut:
     """It is on its way; what became of it is told by `GET /v1/notifications`."""
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
-    key = await api.database.write(lambda tx: commands.send_test(tx, pid, channel_id, at=at, ids=api.ids))
+    key = await api.database.write(
+        lambda tx: commands.send_test(tx, pid, channel_id, actor=request.actor, at=at, ids=api.ids)
+    )
     async with api.database.read() as read:
         view = await queries.notification_of(read, pid, key)
     assert view is not None
@@ -160,7 +165,9 @@ async def _told(
 ) -> Response[ChannelOut]:
     async with request.api.database.read() as read:
         view = await queries.one_channel(read, request.caller.pid, channel_id, request.api.sealer)
-    told = channel_out(view, reach=request.api.reach, now=request.api.clock.now(), secret=secret)
+    told = channel_out(
+        view, reach=request.api.reach, now=request.api.clock.now(), may_write=request.may_write, secret=secret
+    )
     return Response(told, status_code=status, headers={"ETag": etag(view.rev)})
 
 

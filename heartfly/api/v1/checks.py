@@ -10,7 +10,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.accounts.keys import Caller, Scope, caller_of
-from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, number
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
 from heartfly.api.v1.wire import CheckOut, CheckPage, NextOut, TransferIn, check_out
@@ -53,10 +53,10 @@ async def list_checks(  # noqa: PLR0917 - the framework passes by name
         text=text.one_line(q, field="q", most=200),
         slug=text.one_line(slug, field="slug", most=100),
     )
-    after = place(cursor, "checks", 1)
+    after = number(cursor, "checks")
     api, pid = request.api, request.caller.pid
     async with api.database.read() as read:
-        rows = await queries.find_many(read, pid, wanted, after=after[0] if after else None, limit=limit + 1)
+        rows = await queries.find_many(read, pid, wanted, after=after, limit=limit + 1)
         page, following = cut(rows, limit, lambda row: cursor_of("checks", row.id))
         channels = await queries.channels_of(read, pid, [row.id for row in page])
     now = api.clock.now()
@@ -80,12 +80,16 @@ async def create_check(
 ) -> Response[CheckOut]:
     """With `If-Match` and `?upsert=slug` it is only edited: 412 if there is none of that slug, too."""
     api, caller, rev = request.api, request.caller, rev_of(if_match)
+    most = api.settings.limits.checks
     if upsert is None and if_match is not None:
         raise InvalidValueError("If-Match", "goes with ?upsert=slug: what is made has not been read before")
 
     def command(tx: Tx, at: datetime) -> tuple[str, bool]:
         if upsert is None:
-            return commands.create(tx, caller.pid, data, at=at, ids=api.ids, actor=request.actor), True
+            return (
+                commands.create(tx, caller.pid, data, at=at, ids=api.ids, actor=request.actor, most=most),
+                True,
+            )
         return commands.create_or_edit(
             tx,
             caller.pid,
@@ -95,6 +99,7 @@ async def create_check(
             actor=request.actor,
             only_edit=if_match is not None,
             rev=rev,
+            most=most,
         )
 
     uuid, is_new = await in_turn(api.database, api.clock, command)
@@ -183,7 +188,11 @@ async def copy_check(
 ) -> Response[CheckOut]:
     """A new check with its configuration and channels, but for what is sent. It has an address of its own."""
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
-    uuid = await api.database.write(lambda tx: copy(tx, pid, check_id, data, at=at, ids=api.ids, actor=request.actor))
+    uuid = await api.database.write(
+        lambda tx: copy(
+            tx, pid, check_id, data, at=at, ids=api.ids, actor=request.actor, most=api.settings.limits.checks
+        )
+    )
     answer = await _told(request, uuid, status=201)
     answer.headers["Location"] = f"{api.base_url}/v1/checks/{uuid}"
     return answer
@@ -237,6 +246,7 @@ async def transfer_check(
             ids=api.ids,
             actor=request.actor,
             to_actor=Actor(to.actor, request.actor.ip),
+            most=api.settings.limits.checks,
             rev=rev,
         )
 

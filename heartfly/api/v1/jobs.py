@@ -9,7 +9,7 @@ from litestar import get, post
 from litestar.params import FromPath
 from sqlalchemy import Row
 
-from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place, place_in_time
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, number, place_in_time
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
 from heartfly.api.v1.wire import Instant, schedule_text_of
@@ -67,9 +67,9 @@ SHAPES = (JobPage, JobRunPage)
 @get("/jobs", summary="List Heartfly's own jobs", responses=told_as(422), tags=["jobs"])
 async def list_jobs(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> JobPage:
     """Jobs of the whole installation belong to its first project, where their checks are."""
-    after, pid = place(cursor, "jobs", 1), request.caller.pid
+    after, pid = number(cursor, "jobs"), request.caller.pid
     async with request.api.database.read() as read:
-        rows = await queries.find_many(read, pid, after=after[0] if after else None, limit=limit + 1)
+        rows = await queries.find_many(read, pid, after=after, limit=limit + 1)
         page, following = cut(rows, limit, lambda row: cursor_of("jobs", row.id))
         newest = await queries.newest_runs(read, pid, [row.id for row in page])
     return JobPage([_job_out(row, newest.get(row.id)) for row in page], following)

@@ -11,7 +11,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from heartfly.accounts import key_commands, queries
 from heartfly.accounts.guards import ADMINISTERS
 from heartfly.accounts.revisions import of_key
-from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, number
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
 from heartfly.api.v1.wire_accounts import KeyEdit, KeyIn, KeyOut, KeyPage, RotateIn, key_out
@@ -28,11 +28,9 @@ async def list_keys(
     cursor: Cursor = None,
 ) -> KeyPage:
     """In the order in which they were made."""
-    after = place(cursor, "keys", 1)
+    after = number(cursor, "keys")
     async with request.api.database.read() as read:
-        rows = await queries.list_keys(
-            read, request.caller.pid, revoked=revoked, after=after[0] if after else None, limit=limit + 1
-        )
+        rows = await queries.list_keys(read, request.caller.pid, revoked=revoked, after=after, limit=limit + 1)
     page, following = cut(rows, limit, lambda row: cursor_of("keys", row.id))
     now = request.api.clock.now()
     return KeyPage([key_out(row, now=now) for row in page], following)
@@ -42,7 +40,7 @@ async def list_keys(
 async def create_key(request: ApiRequest, data: JSONBody[KeyIn]) -> Response[KeyOut]:
     """The `secret` is in this answer and in no other. No key gets a scope that the one who asks lacks (403)."""
     api, caller, at = request.api, request.caller, request.api.clock.now()
-    made = await api.database.write(
+    made = await request.administer(
         lambda tx: key_commands.create_key(
             tx,
             caller.pid,
@@ -80,7 +78,7 @@ async def edit_key(
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
     given = {"name": data.name, "expires_at": data.expires_at}
     changes = {name: value for name, value in given.items() if value is not msgspec.UNSET}
-    await api.database.write(
+    await request.administer(
         lambda tx: key_commands.edit_key(
             tx, pid, key_id, changes=changes, actor=request.actor, at=at, ids=api.ids, rev=rev
         )
@@ -99,7 +97,7 @@ async def edit_key(
 async def revoke_key(request: ApiRequest, key_id: FromPath[str], if_match: IfMatch = None) -> None:
     """From the answer on it does not work. The project's last key with the scope `admin` cannot be revoked (409)."""
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
-    await api.database.write(
+    await request.administer(
         lambda tx: key_commands.revoke_key(tx, pid, key_id, actor=request.actor, at=at, ids=api.ids, rev=rev)
     )
 
@@ -117,7 +115,7 @@ async def rotate_key(
 ) -> Response[KeyOut]:
     """A new `secret`, in this answer and in no other. The old one works on for `overlap`, a day if not said."""
     api, caller, at, rev = request.api, request.caller, request.api.clock.now(), rev_of(if_match)
-    secret = await api.database.write(
+    secret = await request.administer(
         lambda tx: key_commands.rotate_key(
             tx,
             caller.pid,

@@ -8,7 +8,7 @@ from litestar.params import FromPath, JSONBody
 from heartfly.accounts import members
 from heartfly.accounts.guards import ADMINISTERS
 from heartfly.accounts.revisions import of_member
-from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, number
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
 from heartfly.api.v1.wire_accounts import MemberEdit, MemberIn, MemberOut, MemberPage, member_out
@@ -16,9 +16,9 @@ from heartfly.api.v1.wire_accounts import MemberEdit, MemberIn, MemberOut, Membe
 
 @get("/members", summary="List members", responses=told_as(422), tags=["members"], opt=ADMINISTERS)
 async def list_members(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> MemberPage:
-    after = place(cursor, "members", 1)
+    after = number(cursor, "members")
     async with request.api.database.read() as read:
-        rows = await members.list_members(read, request.caller.pid, after=after[0] if after else None, limit=limit + 1)
+        rows = await members.list_members(read, request.caller.pid, after=after, limit=limit + 1)
     page, following = cut(rows, limit, lambda row: cursor_of("members", row.user_id))
     return MemberPage([member_out(row) for row in page], following)
 
@@ -27,7 +27,7 @@ async def list_members(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor
 async def add_member(request: ApiRequest, data: JSONBody[MemberIn]) -> Response[MemberOut]:
     """Somebody who is a user already. 409 when he is a member."""
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
-    user_id = await api.database.write(
+    user_id = await request.administer(
         lambda tx: members.add(tx, pid, email=data.email, role=data.role, actor=request.actor, at=at, ids=api.ids)
     )
     answer = await _told(request, str(user_id), status=201)
@@ -52,7 +52,7 @@ async def edit_member(
 ) -> Response[MemberOut]:
     """The project's last owner stays one (409)."""
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
-    await api.database.write(
+    await request.administer(
         lambda tx: members.change_role(tx, pid, user_id, data.role, actor=request.actor, at=at, ids=api.ids, rev=rev)
     )
     return await _told(request, user_id)
@@ -69,7 +69,7 @@ async def edit_member(
 async def remove_member(request: ApiRequest, user_id: FromPath[str], if_match: IfMatch = None) -> None:
     """He stays a user. The project's last owner cannot go (409)."""
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
-    await api.database.write(
+    await request.administer(
         lambda tx: members.remove(tx, pid, user_id, actor=request.actor, at=at, ids=api.ids, rev=rev)
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import MediaType, Response, get
 from litestar.params import FromPath
 
-from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, number
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
 from heartfly.api.v1.wire import PingPage, ping_out
@@ -19,10 +19,10 @@ _LARGEST = 2**63 - 1
 async def list_pings(
     request: ApiRequest, check_id: FromPath[str], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> PingPage:
-    before = place(cursor, "pings", 1)
+    before = number(cursor, "pings")
     async with request.api.database.read() as read:
         check = await queries.find(read, request.caller.pid, check_id)
-        rows = await queries.pings_of(read, check.pid, check.id, before=before[0] if before else None, limit=limit + 1)
+        rows = await queries.pings_of(read, check.pid, check.id, before=before, limit=limit + 1)
     page, following = cut(rows, limit, lambda row: cursor_of("pings", row.n))
     check_url = f"{request.api.base_url}/v1/checks/{check.uuid}"
     return PingPage([ping_out(row, check_url=check_url) for row in page], following)

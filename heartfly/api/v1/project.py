@@ -40,7 +40,7 @@ async def edit_project(
 ) -> Response[ProjectOut]:
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
     name, zone = _given(data.name), _given(data.zone)
-    await api.database.write(
+    await request.administer(
         lambda tx: commands.edit_project(
             tx, pid, name=name, zone=zone, actor=request.actor, at=at, ids=api.ids, rev=rev
         )
@@ -61,7 +61,7 @@ async def rotate_ping_key(
 ) -> Response[ProjectOut]:
     """A new `ping_key`. The old one works on for `overlap`, a day if not said."""
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
-    await api.database.write(
+    await request.administer(
         lambda tx: commands.rotate_ping_key(
             tx, pid, overlap_s=data.overlap, actor=request.actor, at=at, ids=api.ids, sealer=api.sealer, rev=rev
         )
@@ -92,11 +92,12 @@ async def create_project(request: ApiRequest, data: JSONBody[ProjectIn]) -> NewP
             ids=api.ids,
             actor=request.actor,
             field="slug",
+            most=api.settings.limits.projects,
         )
         members.copy_owners(tx, pid, made.pid, actor=request.actor, at=at, ids=api.ids)
         return made
 
-    made = await api.database.write(command)
+    made = await request.administer(command)
     async with api.database.read() as read:
         row = await queries.project_of(read, made.pid)
     told = project_out(row, sealer=api.sealer, now=at)

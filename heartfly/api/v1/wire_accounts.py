@@ -186,9 +186,9 @@ class SentInviteOut(InviteOut, kw_only=True):
     sent: bool
     """The mail server took the mail."""
     link: str | None
-    """If it was not sent: to pass on by hand. In this answer and in no other."""
+    """If no mail server is set: to pass on by hand. In this answer and in no other."""
     mail_error: str | None
-    """Why it was not sent; null: it was, or no mail server is set."""
+    """Why it was not sent although a mail server is set; send it again then. Null: it was sent, or none is set."""
 
 
 class InvitePage(msgspec.Struct):

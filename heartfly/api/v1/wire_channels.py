@@ -39,7 +39,10 @@ class ChannelEdit(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ChannelOut(msgspec.Struct, kw_only=True):
-    """A channel. Whatever in its configuration is a secret is masked; null: it cannot be opened any more."""
+    """A channel. Whatever in its configuration is a secret is masked, for keys that only read a webhook's bodies, too.
+
+    Null: it cannot be opened any more.
+    """
 
     id: str
     kind: str
@@ -66,13 +69,17 @@ class ChannelPage(msgspec.Struct):
     next: str | None
 
 
-def channel_out(view: ChannelView, *, reach: Reach, now: datetime, secret: str | None = None) -> ChannelOut:
-    until = view.old_secret_until
+def channel_out(
+    view: ChannelView, *, reach: Reach, now: datetime, may_write: bool, secret: str | None = None
+) -> ChannelOut:
+    until, config = view.old_secret_until, view.config
+    if config is not None and not may_write:
+        config = CHANNELS[view.kind].for_readers(config)
     return ChannelOut(
         id=view.uuid,
         kind=view.kind,
         name=view.name,
-        config=view.config,
+        config=config,
         events=list(view.events),
         n_checks=view.n_checks,
         created_at=view.created_at,

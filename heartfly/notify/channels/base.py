@@ -91,6 +91,10 @@ class Channel(ABC):
     def public_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the configuration with its secrets masked."""
 
+    def for_readers(self, public: Mapping[str, Any]) -> dict[str, Any]:
+        """Return of a public configuration what they see who may only read."""
+        return dict(public)
+
     def old_secret_until(self, _config: Mapping[str, Any]) -> datetime | None:
         """Return the end of what a rotation of its secret replaced, past or to come. None: nothing was."""
         return None

@@ -88,6 +88,12 @@ class WebhookChannel(Channel):
         return public | {d: _masked_request(config[d]) for d in ("down", "up") if d in config}
 
     @override
+    def for_readers(self, public: Mapping[str, Any]) -> dict[str, Any]:
+        """A body is its owner's own text, in which tokens stand as often as in headers."""
+        shown = dict(public) | ({"body": MASK} if "body" in public else {})
+        return shown | {d: self.for_readers(public[d]) for d in ("down", "up") if d in public}
+
+    @override
     def old_secret_until(self, config: Mapping[str, Any]) -> datetime | None:
         return _retired_until(config)
 
