@@ -40,6 +40,7 @@ from heartfly.web import (
     second_step,
     setup,
     sign_in,
+    system,
     team,
 )
 from heartfly.web.request import HTML, PageRequest, SignInNeededError, guard
@@ -149,6 +150,7 @@ HANDLERS = (
     team.hand_over,
     invite.show,
     invite.join,
+    system.show,
 )
 
 

@@ -14,6 +14,7 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.handlers.base import BaseRouteHandler
 
+from heartfly.accounts.queries import operates
 from heartfly.accounts.sessions import EVERY, Membership, Session, memberships_of, seen, session_of
 from heartfly.api.state import ApiState
 from heartfly.audit.record import Actor
@@ -33,6 +34,8 @@ FOR_WRITERS = {"for_writers": True}
 FOR_ADMINS = {"for_admins": True}
 """Only for owners and administrators."""
 FOR_OWNERS = {"for_owners": True}
+FOR_OPERATORS = {"for_operators": True}
+"""About the whole installation: only for who owns the first project."""
 OF_ONESELF = {"of_oneself": True}
 """What is sent changes nothing of a project's."""
 
@@ -186,6 +189,10 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
         raise ForbiddenError("only owners and administrators of this project may do that; ask one of them")
     if opt.get("for_owners") and not request.project.owns:
         raise ForbiddenError("only an owner of this project may do that; ask one of them")
+    if opt.get("for_operators"):
+        async with request.api.database.read() as read:
+            if not await operates(read, session.user_id):
+                raise ForbiddenError("only owners of the first project may see that; ask one of them")
 
 
 async def _signed_in(request: PageRequest) -> Session | None:

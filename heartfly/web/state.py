@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from heartfly.accounts.first_owner import SetupToken
 from heartfly.accounts.sign_in import SignIn
 from heartfly.api.state import ApiState
+from heartfly.doctor.finding import Finding
+from heartfly.vitals.readiness import Facts
 from heartfly.web.feed import Feeds
 from heartfly.web.files import Files
 from heartfly.web.render import Renderer
@@ -22,6 +26,11 @@ class WebState:
     sign_in: SignIn
     files: Files
     renderer: Renderer
+    facts: Callable[[], Facts]
+    """What readiness is judged by, now."""
+    doctor: Callable[[], Awaitable[Sequence[Finding]]]
+    """Looks at what Heartfly stands on; may take as long as a mail server lets it wait."""
+    started_at: datetime
     root: str
     """The path at which a proxy serves us: what every link begins with. Empty at the root of a host."""
 
@@ -35,7 +44,25 @@ class WebState:
         return self.api.base_url.startswith("https:")
 
 
-def web_state(api: ApiState, setup: SetupToken, feeds: Feeds) -> WebState:
+def web_state(
+    api: ApiState,
+    setup: SetupToken,
+    feeds: Feeds,
+    *,
+    facts: Callable[[], Facts],
+    doctor: Callable[[], Awaitable[Sequence[Finding]]],
+) -> WebState:
     root = urlsplit(api.base_url).path.rstrip("/")
     files = Files(root)
-    return WebState(api, setup, feeds, SignIn(api.database, api.clock), files, Renderer(files, root), root)
+    return WebState(
+        api=api,
+        setup=setup,
+        feeds=feeds,
+        sign_in=SignIn(api.database, api.clock),
+        files=files,
+        renderer=Renderer(files, root),
+        facts=facts,
+        doctor=doctor,
+        started_at=api.clock.now(),
+        root=root,
+    )

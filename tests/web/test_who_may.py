@@ -130,6 +130,7 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/settings/team/leave"): Row(409, 303, 404),
     ("GET", "/invite"): Row(404, 404, 404, 404),
     ("POST", "/invite"): Row(404, 404, 404, 404),
+    ("GET", "/system"): Row(200, 403, 403, member=403),
     ("POST", "/sign-out"): Row(303, 303, 303),
 }
 
