@@ -105,7 +105,7 @@ async def _nodes(read: AsyncConnection, *, now: datetime, on_postgres: bool) -> 
 
 async def _blind(read: AsyncConnection) -> Sequence[Row[Any]]:
     """The newest, by their ends."""
-    query = sa.select(blind_intervals.c.from_at, blind_intervals.c.to_at, blind_intervals.c.cause)
+    query: sa.Select[Any] = sa.select(blind_intervals.c.from_at, blind_intervals.c.to_at, blind_intervals.c.cause)
     found: Sequence[Row[Any]] = (
         await read.execute(query.order_by(blind_intervals.c.to_at.desc()).limit(MOST_BLIND))
     ).all()

@@ -26,6 +26,7 @@ from heartfly.web import (
     channels,
     check,
     checks,
+    docs,
     edit_channel,
     edit_check,
     events,
@@ -35,6 +36,7 @@ from heartfly.web import (
     keys,
     live,
     new_check,
+    reference,
     reset,
     schedule,
     second_step,
@@ -151,6 +153,12 @@ HANDLERS = (
     invite.show,
     invite.join,
     system.show,
+    docs.contents,
+    docs.show_decision,
+    docs.image,
+    reference.tags,
+    reference.show,
+    docs.show,
 )
 
 

@@ -13,6 +13,7 @@ from heartfly.accounts.sign_in import SignIn
 from heartfly.api.state import ApiState
 from heartfly.doctor.finding import Finding
 from heartfly.vitals.readiness import Facts
+from heartfly.web.bookshelf import Bookshelf
 from heartfly.web.feed import Feeds
 from heartfly.web.files import Files
 from heartfly.web.render import Renderer
@@ -25,6 +26,7 @@ class WebState:
     feeds: Feeds
     sign_in: SignIn
     files: Files
+    bookshelf: Bookshelf
     renderer: Renderer
     facts: Callable[[], Facts]
     """What readiness is judged by, now."""
@@ -60,6 +62,7 @@ def web_state(
         feeds=feeds,
         sign_in=SignIn(api.database, api.clock),
         files=files,
+        bookshelf=Bookshelf(root),
         renderer=Renderer(files, root),
         facts=facts,
         doctor=doctor,
