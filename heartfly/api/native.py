@@ -96,6 +96,8 @@ _HANDLERS = (
     project.read_project,
     project.edit_project,
     project.rotate_ping_key,
+    project.export_project,
+    project.delete_project,
     project.list_projects,
     project.create_project,
     members.list_members,

@@ -56,11 +56,11 @@ async def export(request: PageRequest) -> Stream:
 @post("/p/{project:str}/settings/delete", opt=FOR_OWNERS, status_code=200)
 async def delete(request: PageRequest) -> Response[bytes]:
     """All of it goes, so its name is asked for."""
-    api, project = request.api, request.project
+    api, project, actor, at = request.api, request.project, request.actor, request.api.clock.now()
     if (await request.sent())["sure"].strip() != project.name:
         return await _page(request, status=422, errors={"sure": "must be the project's name; nothing was deleted"})
     try:
-        await api.database.write(lambda tx: erase_project.begin(tx, project.pid))
+        await api.database.write(lambda tx: erase_project.begin(tx, project.pid, actor=actor, at=at, ids=api.ids))
     except ConflictError as error:
         return await _page(request, status=409, errors={"sure": f"was right, but {error}"})
     await erase_project.finish(api.database, project.pid, clock=api.clock, ids=api.ids, sealer=api.sealer)

@@ -23,7 +23,7 @@ from heartfly.errors import ForbiddenError, HeartflyError, InvalidValueError, No
 from heartfly.logs import logger
 from heartfly.web import cookie, origin
 from heartfly.web.state import WebState
-from heartfly.web.times import Times, lasted
+from heartfly.web.times import Times, Zones, lasted
 
 log = logger("heartfly.web")
 
@@ -148,14 +148,17 @@ class PageRequest(Request[None, None, State]):
         return Form(await self.body())
 
     async def page(self, template: str, *, status: int = 200, **context: Any) -> Response[bytes]:
-        """A page of the house, with what every template may ask for."""
+        """A page of the house, with what every template may ask for. `check_zone`: that of the check that it shows."""
         who = self.scope.get("web_session")
+        query = parse_qsl(self.scope["query_string"].decode("latin-1"))
+        zones = Zones(getattr(who, "zone", "UTC"), context.get("check_zone"), asked=dict(query).get("tz", ""))
         known: dict[str, Any] = {
             "me": who,
             "project": self.scope.get("web_project"),
             "projects": self.memberships,
             "form_token": origin.form_token(self.token) if who is not None else "",
-            "t": Times(self.api.clock.now(), getattr(who, "zone", "UTC")),
+            "t": Times(self.api.clock.now(), zones.shown),
+            "zones": zones.choices(self.web.root + quote(self.scope["path"], safe="/"), query),
             "lasted": lasted,
             "path": self.scope["path"],
             "is_https": self.web.is_https,

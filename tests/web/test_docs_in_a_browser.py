@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 __all__ = ["chromium", "server"]  # fixtures
 
 
-def test_a_click_copies_the_code(server: Server, chromium: Any) -> None:  # noqa: F811 - the fixtures
+def test_a_click_copies_the_code(server: Server, chromium: Any) -> None:
     server.start()
     troubles: list[str] = []
     context = chromium.new_context(viewport={"width": 390, "height": 800})

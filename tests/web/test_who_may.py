@@ -130,6 +130,12 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/settings/team/leave"): Row(409, 303, 404),
     ("GET", "/invite"): Row(404, 404, 404, 404),
     ("POST", "/invite"): Row(404, 404, 404, 404),
+    ("GET", "/account/profile"): Row(200, 200, 200),
+    ("POST", "/account/profile"): Row(303, 303, 303, sent=(("zone", "UTC"),)),
+    ("POST", "/account/profile/password"): Row(422, 422, 422),
+    ("POST", "/account/profile/email"): Row(409, 409, 409),  # there is no mail server
+    ("GET", "/account/confirm-email"): Row(404, 404, 404, 404),
+    ("POST", "/account/confirm-email"): Row(404, 404, 404, 404),
     ("GET", "/docs"): Row(200, 200, 200, 200),
     ("GET", "/docs/{name}"): Row(404, 404, 404, 404),
     ("GET", "/docs/decisions/{name}"): Row(404, 404, 404, 404),

@@ -7,6 +7,7 @@ alembic/versions/ must make exactly these; a test compares them on both database
 from heartfly.db.models.accounts import (
     api_keys,
     backup_codes,
+    email_changes,
     invites,
     members,
     projects,
@@ -37,6 +38,7 @@ __all__ = [
     "check_versions",
     "checks",
     "deliveries",
+    "email_changes",
     "flips",
     "incident_notes",
     "incidents",
