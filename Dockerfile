@@ -9,6 +9,8 @@ RUN /opt/heartfly/bin/pip install --no-cache-dir --require-hashes -r requirement
 COPY pyproject.toml README.md LICENSE ./
 COPY heartfly ./heartfly
 COPY alembic ./alembic
+COPY docs ./docs
+COPY CHANGELOG.md config.example.toml ./
 RUN /opt/heartfly/bin/pip install --no-cache-dir --no-deps .
 RUN mkdir /data
 

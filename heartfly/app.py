@@ -25,6 +25,7 @@ from heartfly.checks.history import remove_leftovers
 from heartfly.config import Settings
 from heartfly.db.afar import Afar
 from heartfly.db.room import room
+from heartfly.doctor.examine import examine
 from heartfly.errors import HeartflyError
 from heartfly.ground import Ground
 from heartfly.jobs.catalogue import catalogue, keep_of
@@ -74,6 +75,7 @@ class App:
             database,
             room=None if database.path is None else partial(room, database.path.parent),
             thresholds=Thresholds(low=settings.disk.low_mb * MB, floor=settings.disk.floor_mb * MB),
+            clock=clock,
         )
         applier = PingApplier(
             ids=ids,
@@ -162,7 +164,9 @@ class App:
         from heartfly.web.pages import pages  # noqa: PLC0415 - they need the framework, as the API does
         from heartfly.web.state import web_state  # noqa: PLC0415 - the same
 
-        return pages(web_state(self.state, self.setup, self.feeds))
+        settings = self.ground.settings
+        doctor = partial(examine, settings, mail_settings=mail_settings(settings), clock=self.ground.clock)
+        return pages(web_state(self.state, self.setup, self.feeds, facts=self.facts, doctor=doctor))
 
     async def is_new(self) -> bool:
         """Nobody can sign in yet."""
@@ -250,6 +254,7 @@ class App:
             room=self.surroundings.room,
             is_below_floor=self.surroundings.is_below_floor,
             schema=self.surroundings.schema,
+            skew=self.surroundings.skew,
         )
 
     async def start(self) -> None:

@@ -154,14 +154,16 @@ def test_the_coverage_gate_misses_a_file_that_no_test_loads(tmp_path: Path) -> N
 
 def a_copy_of_the_sources(target: Path) -> Path:
     target.mkdir(parents=True, exist_ok=True)
-    for name in ("pyproject.toml", "README.md", "LICENSE", "requirements.lock"):
+    for name in (
+        "pyproject.toml", "README.md", "LICENSE", "requirements.lock", "CHANGELOG.md", "config.example.toml",
+    ):  # fmt: skip
         shutil.copy(ROOT / name, target / name)
-    for name in ("heartfly", "alembic"):
+    for name in ("heartfly", "alembic", "docs"):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
     return target
 
 
-def test_the_wheel_carries_the_migrations_and_no_test(tmp_path: Path) -> None:
+def test_the_wheel_carries_the_migrations_the_documents_and_no_test(tmp_path: Path) -> None:
     sources = a_copy_of_the_sources(tmp_path / "src")
 
     run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, sources, env=without_coverage())
@@ -171,6 +173,9 @@ def test_the_wheel_carries_the_migrations_and_no_test(tmp_path: Path) -> None:
     migrations = {f"heartfly/_alembic/{p.relative_to(ROOT / 'alembic')}" for p in (ROOT / "alembic").rglob("*.py")}
     assert set() == migrations - set(held)
     assert "heartfly/config/settings.py" in held
+    documents = {f"heartfly/_docs/{p.relative_to(ROOT / 'docs')}" for p in (ROOT / "docs").rglob("*.*")}
+    documents |= {"heartfly/_docs/CHANGELOG.md", "heartfly/_docs/config.example.toml"}
+    assert set() == documents - set(held)
     assert [] == [name for name in held if name.startswith(("tests/", "alembic/"))]
     assert [] == [name for name in held if name.endswith("_alembic/__init__.py")]
 

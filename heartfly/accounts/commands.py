@@ -214,7 +214,16 @@ def reset_password(tx: Tx, *, email: str, password_hash: str, actor: Actor, at: 
     set_password(tx, user, password_hash=password_hash, actor=actor, at=at, ids=ids)
 
 
-def set_password(tx: Tx, user: Any, *, password_hash: str, actor: Actor, at: datetime, ids: IdSource) -> None:
+def set_password(
+    tx: Tx,
+    user: Any,
+    *,
+    password_hash: str,
+    actor: Actor,
+    at: datetime,
+    ids: IdSource,
+    action: Action = Action.MEMBER_RESET_PASSWORD,
+) -> None:
     """`user`: a row with `id` and `email`."""
     tx.conn.execute(sa.update(users).where(users.c.id == user.id).values(password_hash=password_hash))
     # Whoever came in with the old password is out, and so is whoever holds a link from before.
@@ -222,7 +231,7 @@ def set_password(tx: Tx, user: Any, *, password_hash: str, actor: Actor, at: dat
     tx.conn.execute(sa.delete(resets).where(resets.c.user_id == user.id))
     for pid in tx.conn.execute(sa.select(members.c.pid).where(members.c.user_id == user.id)).scalars().all():
         record(
-            tx, pid, actor=actor, action=Action.MEMBER_RESET_PASSWORD, of=f"user:{user.id}",
+            tx, pid, actor=actor, action=action, of=f"user:{user.id}",
             before={"email": user.email}, after={"email": user.email}, at=at, ids=ids,
         )  # fmt: skip
 

@@ -12,9 +12,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from heartfly.audit.queries import Wanted, list_entries
+from heartfly.audit.record import Action
 from heartfly.db import tenant
 from heartfly.db.database import Database
-from heartfly.db.models import incident_notes, members, projects, sessions, users
+from heartfly.db.models import email_changes, incident_notes, members, projects, sessions, users
 
 _PIECE = 500
 _PIECE_OF_BODIES = 20
@@ -49,18 +50,28 @@ async def user_lines(database: Database, user_id: int) -> AsyncIterator[str]:
         shown = [column for column in users.c if not tenant.is_secret(column) and column.name != "totp_step"]
         me = (await read.execute(sa.select(*shown).where(users.c.id == user_id))).one()
         yield _line("users", me._asdict())
-        columns = [column for column in sessions.c if not tenant.is_secret(column)]
-        yield _lines("sessions", await read.execute(sa.select(*columns).where(sessions.c.user_id == user_id)))
+        for table in (sessions, email_changes):
+            columns = [column for column in table.c if not tenant.is_secret(column)]
+            if his := _lines(table.name, await read.execute(sa.select(*columns).where(table.c.user_id == user_id))):
+                yield his
         mine = sa.select(projects.c.slug, projects.c.name, members.c.role).join(members, members.c.pid == projects.c.id)
         if projects_of_his := _lines("members", await read.execute(mine.where(members.c.user_id == user_id))):
             yield projects_of_his
         pids = (await read.execute(sa.select(members.c.pid).where(members.c.user_id == user_id))).scalars().all()
-    by = f"user:{me.email}"
     for pid in pids:
-        async for line in _said(database, pid, by):
-            yield line
-        async for line in _changed(database, pid, by):
-            yield line
+        for email in [me.email, *await _earlier_addresses(database, pid, user_id)]:
+            async for line in _said(database, pid, f"user:{email}"):
+                yield line
+            async for line in _changed(database, pid, f"user:{email}"):
+                yield line
+
+
+async def _earlier_addresses(database: Database, pid: int, user_id: int) -> list[str]:
+    """Under which he has acted in this project, too, as far as its audit knows. Newest first."""
+    wanted = Wanted(action=Action.MEMBER_CHANGE_EMAIL, object=f"user:{user_id}")
+    async with database.read() as read:
+        rows = await list_entries(read, pid, wanted, before=None, limit=_PIECE)
+    return [row.before["email"] for row in rows]
 
 
 async def _said(database: Database, pid: int, by: str) -> AsyncIterator[str]:

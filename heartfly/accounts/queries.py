@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.db.models import api_keys, projects
+from heartfly.db.models import api_keys, members, projects
 from heartfly.errors import NotFoundError
 
 _LARGEST = 2**63 - 1
@@ -33,6 +33,18 @@ def key_id_of(text: str) -> int:
 
 async def project_of(read: AsyncConnection, pid: int) -> Row[Any]:
     return (await read.execute(sa.select(projects).where(projects.c.id == pid))).one()
+
+
+async def operates(read: AsyncConnection, user_id: int) -> bool:
+    """Whether he looks after the installation: who owns the first project, in which Heartfly's own jobs are."""
+    home = sa.select(sa.func.min(projects.c.id)).scalar_subquery()
+    query = sa.select(members.c.role).where(members.c.user_id == user_id, members.c.pid == home)
+    return (await read.execute(query)).scalar() == "owner"
+
+
+async def home_project(read: AsyncConnection) -> Row[Any]:
+    """The first one, in which Heartfly's own jobs are."""
+    return (await read.execute(sa.select(projects).order_by(projects.c.id).limit(1))).one()
 
 
 async def list_keys(

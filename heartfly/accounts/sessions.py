@@ -40,6 +40,8 @@ class Session:
     email: str
     zone: str
     seen_at: datetime
+    name: str = ""
+    theme: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +108,17 @@ async def session_of(read: AsyncConnection, token: str, *, now: datetime) -> Ses
     if len(token) != _TOKEN or not token.isascii():
         return None
     query = (
-        sa.select(sessions.c.id, sessions.c.user_id, sessions.c.seen_at, users.c.email, users.c.zone)
+        sa.select(
+            sessions.c.id,
+            sessions.c.user_id,
+            sessions.c.seen_at,
+            *(users.c.email, users.c.zone, users.c.name, users.c.theme),
+        )
         .join(users, users.c.id == sessions.c.user_id)
         .where(sessions.c.token_hash == digest(token), *_alive(now))
     )
     row = (await read.execute(query)).first()
-    return None if row is None else Session(row.id, row.user_id, row.email, row.zone, row.seen_at)
+    return None if row is None else Session(**row._asdict())
 
 
 def seen(tx: Tx, session_id: int, *, at: datetime) -> None:

@@ -96,6 +96,8 @@ _HANDLERS = (
     project.read_project,
     project.edit_project,
     project.rotate_ping_key,
+    project.export_project,
+    project.delete_project,
     project.list_projects,
     project.create_project,
     members.list_members,
@@ -156,11 +158,11 @@ async def known_by_its_key(connection: ASGIConnection[Any, Any, Any, Any], handl
 @get("/v1/openapi.json", media_type=MediaType.JSON, sync_to_thread=False)
 def schema() -> Response[bytes]:
     """No key is needed: it says nothing about anybody."""
-    return Response(_document())
+    return Response(openapi())
 
 
 @cache
-def _document() -> bytes:
+def openapi() -> bytes:
     """OpenAPI 3.1, made by an application that is never served: the framework would add pages that load from CDNs."""
     told = OpenAPIConfig(
         title="Heartfly",

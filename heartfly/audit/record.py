@@ -42,6 +42,7 @@ class Action(StrEnum):
     KEY_REVOKE = "key.revoke"
     PROJECT_CREATE = "project.create"
     PROJECT_EDIT = "project.edit"
+    PROJECT_DELETE = "project.delete"
     PROJECT_ROTATE_PING_KEY = "project.rotate_ping_key"
     JOB_RUN = "job.run"
     INCIDENT_ACKNOWLEDGE = "incident.acknowledge"
@@ -55,6 +56,8 @@ class Action(StrEnum):
     MEMBER_SECOND_STEP_ON = "member.second_step_on"
     MEMBER_SECOND_STEP_OFF = "member.second_step_off"
     MEMBER_RENEW_BACKUP_CODES = "member.renew_backup_codes"
+    MEMBER_CHANGE_EMAIL = "member.change_email"
+    MEMBER_CHANGE_PASSWORD = "member.change_password"  # noqa: S105 - the name of what was done
     MEMBER_RESET_PASSWORD = "member.reset_password"  # noqa: S105 - the name of what was done
 
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from heartfly.db.changes import Tx
 from heartfly.db.instance import ALIVE, Identity, begin_epoch
-from heartfly.db.models import checks, deliveries, nodes, notifications, resets, sessions
+from heartfly.db.models import checks, deliveries, email_changes, nodes, notifications, resets, sessions
 from heartfly.notify.outbox import PENDING
 
 
@@ -25,6 +25,7 @@ def mark(tx: Tx, *, at: datetime, backup_at: datetime | None = None) -> Identity
     # Who was signed out since, or has a new password, would be in again; so would whoever has a link that was used.
     tx.conn.execute(sa.delete(sessions))
     tx.conn.execute(sa.delete(resets))
+    tx.conn.execute(sa.delete(email_changes))
     return begin_epoch(tx, at=at, backup_at=backup_at or heard or at, repeats_through=repeats_through)
 
 

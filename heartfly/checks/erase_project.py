@@ -19,7 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.audit.record import HEARTFLY
+from heartfly.audit.record import HEARTFLY, Action, Actor, record
 from heartfly.checks import commands, hearing, history
 from heartfly.clock import Clock
 from heartfly.db import tenant
@@ -44,10 +44,15 @@ class HomeProjectError(ConflictError):
     """Heartfly's own jobs, and their checks, are in it."""
 
 
-def begin(tx: Tx, pid: int) -> None:
-    """Whoever comes from now on finds no such project. HomeProjectError."""
-    if pid == tx.conn.execute(sa.select(sa.func.min(projects.c.id))).scalar_one():
+def begin(tx: Tx, pid: int, *, actor: Actor, at: datetime, ids: IdSource) -> None:
+    """Whoever comes from now on finds no such project. HomeProjectError.
+
+    Its audit goes with it, so that of the first project tells that there was one, and who ended it.
+    """
+    home: int = tx.conn.execute(sa.select(sa.func.min(projects.c.id))).scalar_one()
+    if pid == home:
         raise HomeProjectError("it is the first project, in which Heartfly's own jobs are; it cannot be deleted")
+    was = tx.conn.execute(sa.select(projects.c.uuid, projects.c.slug).where(projects.c.id == pid)).one()
     gone = {
         "slug": f"{tenant.ERASED}{pid}",
         "ping_key_hash": digest(secrets.token_hex(32)),
@@ -57,6 +62,10 @@ def begin(tx: Tx, pid: int) -> None:
     tx.conn.execute(sa.update(projects).where(projects.c.id == pid).values(gone))
     for table in (members, api_keys, invites):
         tx.conn.execute(sa.delete(table).where(table.c.pid == pid))
+    record(
+        tx, home, actor=actor, action=Action.PROJECT_DELETE, of=f"project:{was.uuid}",
+        before={"slug": was.slug}, after=None, at=at, ids=ids,
+    )  # fmt: skip
     log.warning("project_erased", pid=pid)
 
 

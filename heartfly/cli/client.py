@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode, urlsplit
 
 import rich_click as click
@@ -23,6 +23,7 @@ from heartfly.config import Settings
 
 KEY_FILE = "cli-key"
 _TIMEOUT_S = 20.0
+_PIECE = 64 * 1024
 
 
 class Unreachable(click.ClickException):
@@ -96,7 +97,32 @@ class Client:
                 break
         return found
 
-    def _exchange(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
+    def copy(self, path: str, into: BinaryIO) -> None:
+        """A long answer, piece by piece. Unreachable, also if it is cut off, or Refused."""
+
+        def taken(response: http.client.HTTPResponse) -> tuple[int, bytes]:
+            if response.status != 200:
+                return response.status, response.read()
+            # No size is told: the end is a chunk of its own, without which this raises.
+            while piece := response.read(_PIECE):
+                try:
+                    into.write(piece)
+                except OSError as error:
+                    raise click.ClickException(f"It cannot be written: {error}") from None
+            return response.status, b""
+
+        status, body = self._exchange("GET", path, None, taken=taken)
+        if status != 200:
+            raise Refused(status, _problem(body))
+
+    def _exchange(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None,
+        *,
+        taken: Callable[[http.client.HTTPResponse], tuple[int, bytes]] = lambda told: (told.status, told.read()),
+    ) -> tuple[int, bytes]:
         base = urlsplit(self.url)
         headers = {"Authorization": f"Bearer {self.key}", "User-Agent": f"heartfly-cli/{__version__}"}
         if body is not None:
@@ -105,8 +131,7 @@ class Client:
             connection = _connection(base.scheme, base.hostname or "", base.port)
             try:
                 connection.request(method, base.path.rstrip("/") + target, body=body, headers=headers)
-                response = connection.getresponse()
-                return response.status, response.read()
+                return taken(connection.getresponse())
             finally:
                 connection.close()
         except ConnectionRefusedError:
@@ -115,6 +140,14 @@ class Client:
             ) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Unreachable(f"{self.url} cannot be reached: {error}") from None
+
+
+def _problem(body: bytes) -> Mapping[str, Any]:
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
 
 
 def _given(query: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,10 @@
-"""`heartfly project …`: show the project of a running server, and change its ping key."""
+"""`heartfly project …`: show the project of a running server, change its ping key, export it, delete it."""
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -52,3 +55,39 @@ def rotate_ping_key(*, overlap: int, as_json: bool, api: Client) -> None:
     click.echo(f"The new ping key of {project['name']}:\n\n    {project['ping_key']}\n")
     until = project["old_ping_key_until"]
     click.echo(f"The old one ends {when(until)}." if until else "The old one does not work any more.")
+
+
+@project_group.command("export")
+@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Into a file.  [standard output]")
+@connected()
+def export(*, output: Path | None, api: Client) -> None:
+    """Write everything in the project but secrets: a line of JSON for each row. A file is whole, or is not there."""
+    if output is None:
+        api.copy("/v1/project/export", sys.stdout.buffer)
+        return
+    part = output.with_name(output.name + ".part")
+    try:
+        # What pings said stands in it: it is its owner's alone.
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise click.ClickException(f"{output} cannot be written: {error.strerror}") from None
+    with os.fdopen(descriptor, "wb") as handle:
+        try:
+            api.copy("/v1/project/export", handle)
+        except BaseException:
+            part.unlink()
+            raise
+    part.replace(output)
+    click.echo(f"The project is in {output}.")
+
+
+@project_group.command("delete")
+@click.argument("slug")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@connected()
+def delete(*, slug: str, yes: bool, api: Client) -> None:
+    """Delete the project of that slug, which must be that of the key, with everything in it. It cannot be undone."""
+    if not yes:
+        click.confirm(f"Delete {slug} with its checks, their history, its channels, keys and audit?", abort=True)
+    api.call("DELETE", "/v1/project", confirm=slug)
+    click.echo(f"{slug} is deleted.")

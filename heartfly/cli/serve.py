@@ -19,6 +19,7 @@ import rich_click as click
 from heartfly import __version__
 from heartfly.accounts.commands import NewProject
 from heartfly.app import App
+from heartfly.cli.called import as_called
 from heartfly.cli.options import CONFIG, DATA, settings_from
 from heartfly.clock import SystemClock
 from heartfly.config import Settings
@@ -160,14 +161,15 @@ def _say_hello(app: App, new: NewProject | None, setup: str) -> None:
     if setup:
         click.echo(f"\nNobody can sign in yet. Open this once, to become the first administrator:\n\n    {setup}\n")
     if new is not None:
+        heartfly = as_called()
         click.echo(
             "\nYour first ping, from any job:\n\n"
             f"    curl -fsS -m 10 --retry 5 '{base}/ping/{new.ping_key}/my-job?create=1'\n\n"
             "What to do next, in another terminal:\n\n"
             f"{_where(app.ground.settings)}"
-            "    heartfly checks list                                  see the job that just reported\n"
-            "    heartfly checks create 'Nightly backup' --cron '30 2 * * *' --zone Europe/Berlin --grace 10m\n"
-            "    heartfly channels create webhook --name ops --url https://example.com/hook\n\n"
+            f"    {heartfly} checks list                                  see the job that just reported\n"
+            f"    {heartfly} checks create 'Nightly backup' --cron '30 2 * * *' --zone Europe/Berlin --grace 10m\n"
+            f"    {heartfly} channels create webhook --name ops --url https://example.com/hook\n\n"
             f"The API key is in {app.ground.settings.data.dir / 'cli-key'}; the commands above find it there.\n"
             "Stop with Ctrl-C.\n"
         )

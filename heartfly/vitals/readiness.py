@@ -16,6 +16,7 @@ BEAT_WITHIN = timedelta(seconds=5)
 LAG_WITHIN = timedelta(seconds=10)
 REFUSED_WITHIN_S = 5.0
 STUCK_AFTER_S = 5.0
+SKEW_WITHIN = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,8 @@ class Facts:
     """What is known at one moment. `last_beat_at`: the last write of the watcher that was committed.
 
     `refused_s`: how long ago a write was refused, None: none was; `stuck_s`: how long the writer has been at one batch;
-    `schema`: None, not looked yet.
+    `schema`: None, not looked yet; `skew`: how far this machine's clock is from the database's, which may be negative;
+    None: not looked yet, or it is the same machine's.
     """
 
     now: datetime
@@ -36,6 +38,7 @@ class Facts:
     room: Room | None = None
     is_below_floor: bool = False
     schema: str | None = None
+    skew: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,11 @@ def reasons(facts: Facts) -> list[Reason]:
     if facts.schema is not None and facts.schema < HEAD:
         # A newer one is no reason: while nodes are upgraded one by one the old ones go on with it.
         found.append(Reason("schema_old", f"the schema is {facts.schema}, older than {HEAD}"))
+    if facts.skew is not None and abs(facts.skew) > SKEW_WITHIN:
+        ahead = "ahead of" if facts.skew > timedelta() else "behind"
+        found.append(
+            Reason("clock_skewed", f"the clock is {abs(facts.skew).total_seconds():.1f} s {ahead} the database's")
+        )
     if facts.last_beat_at is None or facts.watermark is None:
         found.append(Reason("not_started", "nothing has been written since the start"))
         return found

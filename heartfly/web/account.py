@@ -9,6 +9,7 @@ from heartfly.accounts import sessions
 from heartfly.accounts.erasure import erase_user
 from heartfly.accounts.exports import user_lines
 from heartfly.accounts.members import LastOwnerError
+from heartfly.accounts.queries import operates
 from heartfly.accounts.second_step import second_step_of
 from heartfly.accounts.sign_in import TooManyTriesError
 from heartfly.errors import UnauthenticatedError
@@ -50,7 +51,10 @@ async def _page(request: PageRequest, *, status: int = 200, errors: dict[str, st
     async with request.api.database.read() as read:
         found = await sessions.list_sessions(read, request.who.user_id, now=request.api.clock.now())
         step = await second_step_of(read, request.who.user_id)
-    return await request.page("account.html", status=status, sessions=found, step=step, errors=errors or {})
+        is_operator = await operates(read, request.who.user_id)
+    return await request.page(
+        "account.html", status=status, sessions=found, step=step, is_operator=is_operator, errors=errors or {}
+    )
 
 
 @post("/account/security/sessions/{session:str}/revoke", opt=OF_ONESELF, status_code=200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,9 +10,11 @@ from litestar import Response, get, post
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.checks import hearing
+from heartfly.core.words import AlertKind
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError, TooManyRequestsError
 from heartfly.notify import commands, queries
 from heartfly.notify.channels import CHANNELS
+from heartfly.notify.outbox import DEFAULT_EVENTS
 from heartfly.notify.queries import ChannelView, NotificationView
 from heartfly.web.request import FOR_WRITERS, Form, PageRequest
 from heartfly.web.sign_in import to
@@ -21,6 +24,19 @@ PER_LIST = 20
 
 FIELDS = {"email": "to", "slack": "url", "webhook": "url"}
 """What can be added here: the kinds, and the one thing that each must know."""
+EVENTS = {
+    AlertKind.DOWN: "down", AlertKind.UP: "up again", AlertKind.LATE: "late, before it is down",
+    AlertKind.DEGRADED: "degraded", AlertKind.UNVERIFIED: "time in which Heartfly could not hear",
+    AlertKind.SCHEDULE_ERROR: "a schedule that cannot be worked out",
+    AlertKind.CHANNEL_FAILING: "another channel that fails",
+}  # fmt: skip
+DIGESTS = {
+    "": "none",
+    "daily": "of each day",
+    "weekly": "of each week, on Mondays",
+    "both": "of each day and each week",
+}
+"""Of channels that people read; a program gets none."""
 
 
 @get("/p/{project:str}/channels")
@@ -36,23 +52,26 @@ async def list_channels(request: PageRequest) -> Response[bytes]:
 async def show_new(request: PageRequest) -> Response[bytes]:
     kind = _kind(request)
     value = request.who.email if kind == "email" else ""
-    return await request.page("new_channel.html", kind=kind, values={"name": "", "value": value}, errors={})
+    return await _form(request, kind, {"name": "", "value": value}, [event.value for event in DEFAULT_EVENTS])
 
 
 @post("/p/{project:str}/channels/new/{kind:str}", status_code=200)
 async def create(request: PageRequest) -> Response[bytes]:
     """Made, and tested if that was asked for. A webhook's secret is on the page that answers and on no other."""
     api, pid, actor, kind, form = request.api, request.project.pid, request.actor, _kind(request), await request.sent()
-    at = api.clock.now()
+    at, events = api.clock.now(), [event for event in form.many("event") if event]
     try:
+        config: dict[str, Any] = {FIELDS[kind]: form["value"].strip()}
+        config |= {"digest": form["digest"]} if form["digest"] and kind != "webhook" else {}
+        config |= {"headers": headers} if kind == "webhook" and (headers := headers_of(form["headers"])) else {}
         uuid, secret = await api.database.write(
             lambda tx: hearing.add_channel(
                 tx,
                 pid,
                 kind=kind,
                 name=form["name"],
-                config={FIELDS[kind]: form["value"].strip()},
-                events=None,
+                config=config,
+                events=events if "events" in form else None,
                 check_uuids=None,
                 actor=actor,
                 at=at,
@@ -62,10 +81,9 @@ async def create(request: PageRequest) -> Response[bytes]:
             )
         )
     except InvalidValueError as error:
-        wrong = {"value" if error.field.startswith("config") else error.field: error.message}
-        return await _again(request, kind, form, wrong, status=422)
+        return await _form(request, kind, form, events, status=422, errors={field_of(error): error.message})
     except ConflictError as error:
-        return await _again(request, kind, form, {"name": str(error)}, status=409)
+        return await _form(request, kind, form, events, status=409, errors={"name": str(error)})
     try:
         test = await _test(request, uuid) if "test" in form else ""
     except TooManyRequestsError as error:
@@ -160,11 +178,51 @@ async def _view(request: PageRequest, read: AsyncConnection, uuid: str) -> Chann
     return await queries.one_channel(read, request.project.pid, uuid, request.api.sealer)
 
 
-async def _again(
-    request: PageRequest, kind: str, form: Form, errors: dict[str, str], *, status: int
+async def _form(
+    request: PageRequest,
+    kind: str,
+    values: Mapping[str, str] | Form,
+    events: Sequence[str],
+    *,
+    status: int = 200,
+    errors: Mapping[str, str] | None = None,
 ) -> Response[bytes]:
-    values = {"name": form["name"], "value": form["value"]}
-    return await request.page("new_channel.html", status=status, kind=kind, values=values, errors=errors)
+    typed = {name: values.get(name, "").replace("\r\n", "\n") for name in ("name", "value", "digest", "headers")}
+    return await request.page(
+        "new_channel.html",
+        status=status,
+        kind=kind,
+        values=typed,
+        events=choices_of(events),
+        digests=DIGESTS,
+        errors=errors or {},
+    )
+
+
+def choices_of(events: Sequence[str]) -> list[tuple[str, str, bool]]:
+    """What a channel can hear, in words, and what it does."""
+    return [(kind.value, words, kind.value in events) for kind, words in EVENTS.items()]
+
+
+def headers_of(text: str) -> dict[str, str]:
+    """Of a webhook, a line for each. InvalidValueError."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, colon, value = (part.strip() for part in line.partition(":"))
+        if not (name or colon):
+            continue
+        if not name or not colon:
+            raise InvalidValueError("config.headers", "must be one a line, such as X-Key: value")
+        if name.lower() in map(str.lower, found):
+            raise InvalidValueError("config.headers", f"{name} is there twice")
+        found[name] = value
+    return found
+
+
+def field_of(error: InvalidValueError) -> str:
+    """The field of a form that an error of a configuration is about."""
+    name = error.field.removeprefix("config.").partition(".")[0].partition("[")[0]
+    return {"url": "value", "to": "value", "address": "value", "config": "value"}.get(name, name)
 
 
 def _there(request: PageRequest, uuid: str, test: str) -> Response[bytes]:

@@ -52,6 +52,7 @@ async def show(request: PageRequest) -> Response[bytes]:
     url = f"{api.base_url}/ping/{row.ping_uuid}" if request.project.may_write else ""
     return await request.page(
         "check.html",
+        check_zone=row.zone,
         live=live,
         check=row,
         shown=shown_status(row, now),
@@ -123,6 +124,7 @@ async def show_ping(request: PageRequest) -> Response[bytes]:
     shown, is_cut = text[:_LONGEST_SHOWN], len(text) > _LONGEST_SHOWN
     return await request.page(
         "ping.html",
+        check_zone=row.zone,
         check=row,
         ping=ping,
         lines=shown.splitlines(),

@@ -1,7 +1,7 @@
 """A channel is edited by a form, and a webhook's secret rotated. An address that is a secret is never shown again.
 
-Left empty, such an address stays as it is. What the form has no field for (a webhook's headers, its own requests for
-down and up) stays too.
+Left empty, such an address stays as it is, and so do a webhook's headers. What the form has no field for (its own
+requests for down and up) stays too.
 """
 
 from __future__ import annotations
@@ -13,27 +13,21 @@ from litestar import Response, get, post
 
 from heartfly.checks import hearing
 from heartfly.checks.hearing import ALL_CHECKS
-from heartfly.core.words import AlertKind
 from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError
 from heartfly.notify import queries
 from heartfly.notify.channels.webhook import METHODS
 from heartfly.notify.queries import ChannelView
-from heartfly.web.channels import told
+from heartfly.web.channels import DIGESTS, choices_of, field_of, headers_of, told
 from heartfly.web.request import FOR_WRITERS, Form, PageRequest, rev_of_form
 from heartfly.web.sign_in import to
 
 OVERLAPS = {"0": "at once", "3600": "after 1 hour", "86400": "after 1 day", "604800": "after 7 days"}
-EVENTS = {
-    AlertKind.DOWN: "down", AlertKind.UP: "up again", AlertKind.LATE: "late, before it is down",
-    AlertKind.DEGRADED: "degraded", AlertKind.UNVERIFIED: "time in which Heartfly could not hear",
-    AlertKind.SCHEDULE_ERROR: "a schedule that cannot be worked out",
-    AlertKind.CHANNEL_FAILING: "another channel that fails",
-}  # fmt: skip
 _ADDRESS = {"email": "to", "apprise": "address"}
 """Kinds whose address is no secret, so that it is shown and edited; the others have a `url`."""
-_UNSHOWN = ("headers", "down", "up")
-_BESIDE = ("digest", "unsubscribe_token")
-"""What the form does not show of these kinds, and what stays with another address."""
+_FIELDS = frozenset({"name", "value", "method", "body", "digest", "headers", "events", "checks"})
+_UNSHOWN = ("down", "up")
+_BESIDE = ("unsubscribe_token",)
+"""What the form does not show, and what stays with another address."""
 
 
 @get("/p/{project:str}/channels/{channel:str}/edit", opt=FOR_WRITERS)
@@ -114,7 +108,9 @@ async def _form(
         status=status,
         channel=view,
         values=values,
-        events=[(kind.value, words, kind.value in events) for kind, words in EVENTS.items()],
+        events=choices_of(events),
+        digests=None if view.kind == "webhook" else DIGESTS,
+        header_names=list((view.config or {}).get("headers", {})),
         is_secret=view.kind not in _ADDRESS,
         masked=(view.config or {}).get("url", ""),
         has_more=any(name in (view.config or {}) for name in _UNSHOWN),
@@ -133,33 +129,47 @@ def _values(view: ChannelView) -> dict[str, str]:
         "value": config.get(_ADDRESS[view.kind], "") if view.kind in _ADDRESS else "",
         "method": config.get("method", "POST"),
         "body": config.get("body", ""),
+        "digest": config.get("digest", ""),
+        "headers": "",
+        "drop_headers": "",
     }
 
 
 def _typed(form: Form) -> dict[str, str]:
-    return {name: form[name].replace("\r\n", "\n") for name in ("name", "value", "method", "body")}
+    names = ("name", "value", "method", "body", "digest", "headers", "drop_headers")
+    return {name: form[name].replace("\r\n", "\n") for name in names}
 
 
 def _config(view: ChannelView, form: Form) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     """The configuration as it is asked for, None if it stays, and which of its fields are kept beside."""
     typed, was = _typed(form), _values(view)
     value = typed["value"].strip()
-    if view.kind in _ADDRESS:
-        return ({_ADDRESS[view.kind]: value}, _BESIDE) if value != was["value"] else (None, ())
     if view.kind != "webhook":
-        return ({"url": value}, _BESIDE) if value else (None, ())
-    if not value and typed["method"] == was["method"] and typed["body"] == was["body"]:
+        # A form that has no such field has not chosen another digest.
+        digest = typed["digest"] if "digest" in form else was["digest"]
+        if digest == was["digest"] and value in {"", was["value"]}:
+            return None, ()
+        is_told = bool(value) or view.kind in _ADDRESS
+        config: dict[str, Any] = {_ADDRESS.get(view.kind, "url"): value} if is_told else {}
+        return config | ({"digest": digest} if digest else {}), _BESIDE if is_told else (*_BESIDE, "url")
+    headers = headers_of(typed["headers"])
+    is_same = all(typed[name] == was[name] for name in ("method", "body", "drop_headers"))
+    if not value and not headers and is_same:
         return None, ()
-    config: dict[str, Any] = {"url": value} if value else {}
+    config = {"url": value} if value else {}
     config |= {"method": typed["method"] or "POST"}
     config |= {"body": typed["body"]} if typed["body"].strip() else {}
-    return config, _UNSHOWN if value else (*_UNSHOWN, "url")
+    config |= {"headers": headers} if headers else {}
+    kept = _UNSHOWN if typed["drop_headers"] else (*_UNSHOWN, "headers")
+    return config, kept if value else (*kept, "url")
 
 
 def _both(view: ChannelView, form: Form, events: list[str]) -> list[tuple[str, str, str]]:
     typed, was = _typed(form), _values(view)
-    labels = {"name": "Name", "value": "Address", "method": "Method", "body": "Body"}
-    if view.kind != "webhook":
+    labels = {"name": "Name", "value": "Address", "method": "Method", "body": "Body", "digest": "Digest"}
+    if view.kind == "webhook":
+        typed |= {"digest": was["digest"]}
+    else:
         typed |= {"method": was["method"], "body": was["body"]}
     found = [(labels[name], was[name], typed[name]) for name in labels if typed[name] != was[name]]
     if sorted(events) != sorted(view.events):
@@ -168,10 +178,8 @@ def _both(view: ChannelView, form: Form, events: list[str]) -> list[tuple[str, s
 
 
 def _wrong(error: InvalidValueError) -> dict[str, str]:
-    if error.field in {"config.url", "config.to", "config.address"}:
-        return {"value": error.message}
-    if error.field.startswith("config."):
-        name = error.field.partition(".")[2]
-        # A field that this form does not have is named by the message.
-        return {name: error.message} if name in {"method", "body"} else {"value": f"{name} {error.message}"}
-    return {error.field.partition("[")[0]: error.message}
+    name = field_of(error)
+    if name in _FIELDS:
+        return {name: error.message}
+    # A field that this form does not have is named by the message.
+    return {"value": f"{name} {error.message}"}

@@ -85,7 +85,9 @@ async def show_runs(request: PageRequest) -> Response[bytes]:
         rows = await queries.runs_of(read, row.pid, row.id, before=before, limit=PAGE + 1)
         page, following = cut(rows, PAGE, lambda run: cursor_of("runs", micros(run.at), run.id))
         figures = await queries.metrics_of(read, row.pid, row.id, [run.id for run in page])
-    return await request.page("runs.html", check=row, runs=page, figures=figures, older=following or "")
+    return await request.page(
+        "runs.html", check_zone=row.zone, check=row, runs=page, figures=figures, older=following or ""
+    )
 
 
 async def _list(
@@ -104,6 +106,7 @@ async def _list(
     return await request.page(
         "events.html",
         status=status,
+        check_zone=row.zone,
         check=row,
         entries=entries,
         wrong=wrong,

@@ -69,11 +69,13 @@ async def export(request: PageRequest) -> Stream:
 @post("/p/{project:str}/settings/delete", opt=FOR_OWNERS, status_code=200)
 async def delete(request: PageRequest) -> Response[bytes]:
     """All of it goes, so its name is asked for."""
-    api, project = request.api, request.project
+    api, project, actor, at = request.api, request.project, request.actor, request.api.clock.now()
     if (await request.sent())["sure"].strip() != project.name:
         return await _page(request, status=422, errors={"sure": "must be the project's name; nothing was deleted"})
     try:
-        await request.administer(lambda tx, _: erase_project.begin(tx, project.pid), owner=True)
+        await request.administer(
+            lambda tx, _: erase_project.begin(tx, project.pid, actor=actor, at=at, ids=api.ids), owner=True
+        )
     except ConflictError as error:
         return await _page(request, status=409, errors={"sure": f"was right, but {error}"})
     write = erase_project.behind_others(api.database)

@@ -24,6 +24,7 @@ from heartfly.web import (
     channels,
     check,
     checks,
+    docs,
     edit_channel,
     edit_check,
     events,
@@ -33,11 +34,14 @@ from heartfly.web import (
     keys,
     live,
     new_check,
+    profile,
+    reference,
     reset,
     schedule,
     second_step,
     setup,
     sign_in,
+    system,
     team,
 )
 from heartfly.web.request import HTML, STATE, PageRequest, SignInNeededError, guard
@@ -147,6 +151,19 @@ HANDLERS = (
     team.hand_over,
     invite.show,
     invite.join,
+    system.show,
+    profile.show,
+    profile.edit,
+    profile.change_password,
+    profile.change_email,
+    profile.show_confirmation,
+    profile.confirm_email,
+    docs.contents,
+    docs.show_decision,
+    docs.image,
+    reference.tags,
+    reference.show,
+    docs.show,
 )
 
 

@@ -15,6 +15,7 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.handlers.base import BaseRouteHandler
 
+from heartfly.accounts.queries import operates
 from heartfly.accounts.rights import demand_administrator
 from heartfly.accounts.sessions import EVERY, Membership, Session, memberships_of, seen, session_of
 from heartfly.api.state import ApiState
@@ -25,7 +26,7 @@ from heartfly.errors import ForbiddenError, HeartflyError, InvalidValueError, No
 from heartfly.logs import logger
 from heartfly.web import cookie, origin
 from heartfly.web.state import WebState
-from heartfly.web.times import Times, lasted
+from heartfly.web.times import Times, Zones, lasted
 
 log = logger("heartfly.web")
 
@@ -38,6 +39,8 @@ FOR_WRITERS = {"for_writers": True}
 FOR_ADMINS = {"for_admins": True}
 """Only for owners and administrators."""
 FOR_OWNERS = {"for_owners": True}
+FOR_OPERATORS = {"for_operators": True}
+"""About the whole installation: only for who owns the first project."""
 OF_ONESELF = {"of_oneself": True}
 """What is sent changes nothing of a project's."""
 
@@ -169,14 +172,17 @@ class PageRequest(Request[None, None, State]):
         )
 
     async def page(self, template: str, *, status: int = 200, **context: Any) -> Response[bytes]:
-        """A page of the house, with what every template may ask for."""
+        """A page of the house, with what every template may ask for. `check_zone`: that of the check that it shows."""
         who = self.scope.get("web_session")
+        query = parse_qsl(self.scope["query_string"].decode("latin-1"))
+        zones = Zones(getattr(who, "zone", "UTC"), context.get("check_zone"), asked=dict(query).get("tz", ""))
         known: dict[str, Any] = {
             "me": who,
             "project": self.scope.get("web_project"),
             "projects": self.memberships,
             "form_token": origin.form_token(self.token) if who is not None else "",
-            "t": Times(self.api.clock.now(), getattr(who, "zone", "UTC")),
+            "t": Times(self.api.clock.now(), zones.shown),
+            "zones": zones.choices(self.web.root + quote(self.scope["path"], safe="/"), query),
             "lasted": lasted,
             "path": self.scope["path"],
             "is_https": self.web.is_https,
@@ -210,6 +216,10 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
         raise ForbiddenError("only owners and administrators of this project may do that; ask one of them")
     if opt.get("for_owners") and not request.project.owns:
         raise ForbiddenError("only an owner of this project may do that; ask one of them")
+    if opt.get("for_operators"):
+        async with request.api.database.read() as read:
+            if not await operates(read, session.user_id):
+                raise ForbiddenError("only owners of the first project may see that; ask one of them")
 
 
 async def _signed_in(request: PageRequest) -> Session | None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from heartfly.accounts.first_owner import SetupToken
 from heartfly.accounts.sign_in import SignIn
 from heartfly.accounts.turnstile import Turnstile
 from heartfly.api.state import ApiState
+from heartfly.doctor.finding import Finding
+from heartfly.vitals.readiness import Facts
+from heartfly.web.bookshelf import Bookshelf
 from heartfly.web.feed import Feeds
 from heartfly.web.files import Files
 from heartfly.web.render import Renderer
@@ -21,7 +26,13 @@ class WebState:
     feeds: Feeds
     sign_in: SignIn
     files: Files
+    bookshelf: Bookshelf
     renderer: Renderer
+    facts: Callable[[], Facts]
+    """What readiness is judged by, now."""
+    doctor: Callable[[], Awaitable[Sequence[Finding]]]
+    """Looks at what Heartfly stands on; may take as long as a mail server lets it wait."""
+    started_at: datetime
     root: str
     """The path at which a proxy serves us: what every link begins with. Empty at the root of a host."""
     trying: Turnstile = field(
@@ -41,7 +52,26 @@ class WebState:
         return self.api.base_url.startswith("https:")
 
 
-def web_state(api: ApiState, setup: SetupToken, feeds: Feeds) -> WebState:
+def web_state(
+    api: ApiState,
+    setup: SetupToken,
+    feeds: Feeds,
+    *,
+    facts: Callable[[], Facts],
+    doctor: Callable[[], Awaitable[Sequence[Finding]]],
+) -> WebState:
     root = urlsplit(api.base_url).path.rstrip("/")
     files = Files(root)
-    return WebState(api, setup, feeds, SignIn(api.database, api.clock), files, Renderer(files, root), root)
+    return WebState(
+        api=api,
+        setup=setup,
+        feeds=feeds,
+        sign_in=SignIn(api.database, api.clock),
+        files=files,
+        bookshelf=Bookshelf(root),
+        renderer=Renderer(files, root),
+        facts=facts,
+        doctor=doctor,
+        started_at=api.clock.now(),
+        root=root,
+    )

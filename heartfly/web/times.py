@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
@@ -53,6 +56,38 @@ class Times:
     def both(self, at: datetime) -> Markup:
         far = Markup('<time class="dim" datetime="{}" data-rel>{}</time>').format(_iso(at), distance(at - self.now))
         return Markup("{} {}").format(self.when(at), far)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A zone that the times of a page can be shown in."""
+
+    word: str
+    zone: str
+    address: str
+    is_shown: bool
+
+
+class Zones:
+    """Which zones a page can show its times in, and which it does: `?tz=mine`, `check` or `utc`."""
+
+    def __init__(self, mine: str, of_check: str | None, *, asked: str) -> None:
+        self._zones = {"mine": mine} | ({} if of_check is None else {"check": of_check}) | {"utc": "UTC"}
+        self._asked = asked if asked in self._zones else "mine"
+
+    @property
+    def shown(self) -> str:
+        return self._zones[self._asked]
+
+    def choices(self, path: str, query: Sequence[tuple[str, str]]) -> list[Choice]:
+        """Empty: all are the same. The address keeps the rest of what was asked."""
+        if len(set(self._zones.values())) == 1:
+            return []
+        rest = [(name, value) for name, value in query if name != "tz"]
+        return [
+            Choice(word, zone, f"{path}?{urlencode([*rest, ('tz', word)])}", word == self._asked)
+            for word, zone in self._zones.items()
+        ]
 
 
 def _known(zone: str) -> ZoneInfo:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import anyio
+
 from heartfly.accounts.last_use import LastUse
 from heartfly.api.native import NativeApi
 from heartfly.api.state import ApiState
@@ -81,14 +83,18 @@ class Door:
         # In pieces, as a network brings it.
         pieces = [raw[:10], raw[10:]]
         sent: list[dict[str, Any]] = []
+        answered = anyio.Event()
 
         async def receive() -> dict[str, Any]:
             if not pieces:
+                await answered.wait()  # who hangs up before gets no more of a long answer
                 return {"type": "http.disconnect"}
             return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                answered.set()
 
         await self.api(scope, receive, send)
         head, *rest = sent

@@ -174,7 +174,7 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     ids["{job_id}"] = job
     asked = 0
     for method, path, operation in operations(document):
-        if method != "GET" or path.endswith("/body"):
+        if method != "GET" or path.endswith(("/body", "/export")):
             continue
         for name, value in ids.items():
             path = path.replace(name, value)  # noqa: PLW2901 - filled in

@@ -94,6 +94,8 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/project"): (None, 200),
     ("PATCH", "/v1/project"): ({"name": "changed"}, 200),
     ("POST", "/v1/project/rotate-ping-key"): (None, 200),
+    ("GET", "/v1/project/export"): (None, 200),
+    ("DELETE", "/v1/project"): (None, 422),  # without its slug; with it: test_api_project_end.py
     ("GET", "/v1/projects"): (None, 200),
     ("POST", "/v1/projects"): ({"slug": "another"}, 201),
     ("GET", "/v1/members"): (None, 200),

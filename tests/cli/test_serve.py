@@ -56,6 +56,13 @@ def test_the_first_start_prints_a_ping_address_that_works(server: Server) -> Non
     assert address is not None, said
     with urllib.request.urlopen(address.group()) as reply:
         assert 201 == reply.status
+    # As it stands, in the shell of another terminal:
+    (listing,) = re.findall(r"^    (\S.* checks list) ", said, re.MULTILINE)
+    ran = subprocess.run(
+        ["sh", "-c", listing], cwd=server.folder, env=os.environ | {"HEARTFLY_URL": server.url},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (0, True) == (ran.returncode, "my-job" in ran.stdout), ran.stderr
     assert f"    export HEARTFLY_URL=http://127.0.0.1:{server.port}\n" in said
     assert "HEARTFLY_DATA__DIR" not in said
     key = server.folder / "heartfly-data" / "cli-key"

@@ -32,7 +32,7 @@ from heartfly.jobs.retention import Kept, sweeping
 from heartfly.pings.prune import Keep
 from tests.jobs.workshop import DAY, HOUR, MINUTE, T0, Workshop, kind_of
 from tests.sim_clock import SimClock
-from tests.world import SEALER, World, make_world
+from tests.world import SEALER, TEST, World, make_world
 
 pytestmark = pytest.mark.anyio
 
@@ -229,7 +229,7 @@ async def test_a_project_whose_erasure_was_cut_off_goes_to_its_end(shop: Worksho
     other = await make_world(world.db, ids, T0, slug="other")
     check = await other.check(T0, name="left")
     await other.ping(check, T0)
-    await world.db.write(lambda tx: erase_project.begin(tx, other.project.pid))
+    await world.db.write(lambda tx: erase_project.begin(tx, other.project.pid, actor=TEST, at=T0, ids=ids))
 
     assert 1 == (await swept(shop, T0 + 2 * HOUR))["projects"]
 

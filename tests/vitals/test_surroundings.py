@@ -6,13 +6,14 @@ import asyncio
 import io
 import os
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from heartfly import logs
-from heartfly.clock import SystemClock
+from heartfly.clock import Clock, SystemClock
 from heartfly.config import Log
 from heartfly.core.words import PingKind
 from heartfly.db.database import Database
@@ -22,8 +23,10 @@ from heartfly.db.models import ping_bodies
 from heartfly.db.room import Room
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.rate import RateLimiter
+from heartfly.vitals.readiness import Facts, reasons
 from heartfly.vitals.surroundings import MB, Surroundings, Thresholds
 from tests.monitor.tower import MINUTE, T0
+from tests.sim_clock import SimClock
 from tests.world import KEEP, World
 
 pytestmark = pytest.mark.anyio
@@ -43,8 +46,10 @@ class Disk:
         return Room(free=int(self.free_mb * MB), total=10**12)
 
 
-def around(db: Database, disk: Disk | None) -> Surroundings:
-    return Surroundings(db, room=None if disk is None else disk.room, thresholds=THRESHOLDS)
+def around(db: Database, disk: Disk | None, clock: Clock | None = None) -> Surroundings:
+    return Surroundings(
+        db, room=None if disk is None else disk.room, thresholds=THRESHOLDS, clock=clock or SystemClock()
+    )
 
 
 async def bodies(world: World) -> list[bytes]:
@@ -160,3 +165,29 @@ def test_every_reason_is_explained_to_the_operator() -> None:
     explained = re.findall(r"^\| `(\w+)` \| ", section.partition("\n## ")[0], re.MULTILINE)
 
     assert sorted(given) == sorted(name for name in explained if name != "reason")
+
+
+@pytest.mark.parametrize(("off_s", "told"), [(0, []), (3600, ["clock_skewed"]), (-3600, ["clock_skewed"])])
+async def test_a_clock_that_is_not_the_databases_is_told_where_a_load_balancer_looks(
+    db: Database, off_s: float, told: list[str]
+) -> None:
+    clock = SystemClock() if not off_s else SimClock(SystemClock().now() + timedelta(seconds=off_s))
+    surroundings = around(db, None, clock)
+
+    await surroundings.look_at_clock()
+
+    now = clock.now()
+    facts = Facts(now=now, last_beat_at=now, watermark=now, broken=None, skew=surroundings.skew)
+    assert (told if db.on_postgres else []) == [one.reason for one in reasons(facts)]
+    assert db.on_postgres == (surroundings.skew is not None)
+    if surroundings.skew is not None:
+        assert abs(surroundings.skew.total_seconds() - off_s) < 60  # what the two questions took
+
+
+@pytest.mark.parametrize(("skew_s", "told"), [(2, []), (-2, []), (2.5, ["ahead of"]), (-2.5, ["behind"])])
+def test_two_seconds_between_the_clocks_are_borne(skew_s: float, told: list[str]) -> None:
+    facts = Facts(now=T0, last_beat_at=T0, watermark=T0, broken=None, skew=timedelta(seconds=skew_s))
+
+    said = [f"{one.reason}: {one.detail}" for one in reasons(facts)]
+
+    assert [f"clock_skewed: the clock is 2.5 s {word} the database's" for word in told] == said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 
 import pytest
 import sqlalchemy as sa
@@ -15,10 +15,14 @@ from heartfly.accounts.first_owner import SetupToken
 from heartfly.accounts.passwords import hashed
 from heartfly.api.state import ApiState
 from heartfly.audit.record import CLI
+from heartfly.clock import Clock
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import api_keys, members, users
+from heartfly.db.room import Room
+from heartfly.doctor.examine import examine
+from heartfly.vitals.readiness import Facts
 from heartfly.web.feed import Feeds
 from heartfly.web.pages import Pages, pages
 from heartfly.web.state import WebState, web_state
@@ -48,7 +52,15 @@ async def web(db: Database, ids: IdSource, clock: SimClock) -> WebState:
 
 def state_with(api: ApiState, setup: SetupToken) -> WebState:
     """The pages' state for an API of a test's own, such as one with a mail server."""
-    return web_state(api, setup, Feeds(api.database, api.clock, stop=asyncio.Event()))
+    feeds = Feeds(api.database, api.clock, stop=asyncio.Event())
+    doctor = partial(examine, api.settings, mail_settings=None, clock=api.clock)
+    return web_state(api, setup, feeds, facts=lambda: healthy(api.clock), doctor=doctor)
+
+
+def healthy(clock: Clock) -> Facts:
+    """Of a server that runs as it should."""
+    now = clock.now()
+    return Facts(now=now, last_beat_at=now, watermark=now, broken=None, room=Room(free=4 * 10**10, total=10**11))
 
 
 @pytest.fixture

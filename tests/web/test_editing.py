@@ -292,6 +292,84 @@ async def test_a_channel_is_edited_and_its_secret_address_is_neither_shown_nor_l
     assert "https://hooks.example.com/new" == (await config_of(db))["url"]
 
 
+async def test_a_webhooks_headers_are_typed_but_never_shown(town: Town, db: Database) -> None:
+    owner = await town.owner()
+    headers = "X-Key: k1\r\n\r\nX-Other:  two: parts \r\n"
+    asked = {"name": "Hook", "value": "https://hooks.example.com/x", "headers": headers}
+    made = await owner.post("/p/main/channels/new/webhook", asked)
+    path = f"/p/main/channels/{(await one(db, sa.select(channels))).uuid}/edit"
+    page = (await owner.get(path)).body.decode()
+    assert (201, {"X-Key": "k1", "X-Other": "two: parts"}) == (made.status, (await config_of(db))["headers"])
+    assert (True, False, False) == ("Empty: X-Key, X-Other stay." in page, "k1" in page, "two: parts" in page)
+
+    assert 303 == (await owner.post(path, await fields_of(owner, path) | {"body": "x"})).status
+    assert {"X-Key": "k1", "X-Other": "two: parts"} == (await config_of(db))["headers"]
+    elsewhere = {"value": "https://elsewhere.example.com/x", "headers": "Authorization: Bearer z"}
+    assert 303 == (await owner.post(path, await fields_of(owner, path) | elsewhere)).status
+    assert {"Authorization": "Bearer z"} == (await config_of(db))["headers"]
+    away = {"value": "https://hooks.example.com/y", "drop_headers": "1"}
+    assert 303 == (await owner.post(path, await fields_of(owner, path) | away)).status
+    assert "headers" not in await config_of(db)
+    assert "Bearer z" not in str(await entries(db, "channel.edit"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("nonsense", "one a line"), (": x", "one a line"), ("X-Key: a\nx-key: b", "is there twice"),
+        ("Content-Length: 5", ""), ("webhook-id: 5", "set by Heartfly itself"), ("X Key: a", ""), ("X-Key: a\x00b", ""),
+    ],
+)  # fmt: skip
+async def test_headers_that_cannot_be_sent_are_told_beside_their_field(
+    town: Town, db: Database, typed: str, said: str
+) -> None:
+    owner = await town.owner()
+    path, _ = await hook(owner, db)
+    new = {"name": "New", "value": "https://hooks.example.com/x", "headers": typed}
+    before = await one(db, sa.select(channels))  # there is one, and no other
+
+    heard = [
+        await owner.post("/p/main/channels/new/webhook", new),
+        await owner.post(f"{path}/edit", await fields_of(owner, f"{path}/edit") | {"headers": typed}),
+    ]
+
+    for reply in heard:
+        assert (422, True) == (reply.status, 'id="headers-wrong"' in reply.body.decode()), reply.body.decode()
+        assert said in reply.body.decode()
+    assert before == await one(db, sa.select(channels))
+
+
+async def test_a_new_channel_hears_what_is_ticked_and_gets_the_digest_that_is_chosen(town: Town, db: Database) -> None:
+    owner = await town.owner()
+    path = "/p/main/channels/new/email"
+    usual = await fields_of(owner, path)
+    assert "check.late" not in usual["event"]
+    assert "check.down" in usual["event"]
+
+    fields = {"name": "Ops", "value": "ops@example.com", "event": ["check.down", "check.late"], "digest": "weekly"}
+    assert 303 == (await owner.post(path, usual | fields)).status
+    row = await one(db, sa.select(channels))
+    assert (["check.down", "check.late"], "weekly") == (list(row.events), (await config_of(db))["digest"])
+
+    edit = f"/p/main/channels/{row.uuid}/edit"
+    assert 303 == (await owner.post(edit, await fields_of(owner, edit) | {"digest": ""})).status
+    assert ("ops@example.com", False) == ((await config_of(db))["to"], "digest" in await config_of(db))
+    refused = await owner.post(edit, await fields_of(owner, edit) | {"digest": "hourly"})
+    assert (422, True) == (refused.status, 'id="digest-wrong"' in refused.body.decode())
+
+
+async def test_slacks_secret_address_stays_when_its_digest_is_chosen(town: Town, db: Database) -> None:
+    owner = await town.owner()
+    address = "https://hooks.slack.com/services/T0/B0/secret"
+    await owner.post("/p/main/channels/new/slack", {"name": "Chat", "value": address})
+    edit = f"/p/main/channels/{(await one(db, sa.select(channels))).uuid}/edit"
+
+    for digest in ("daily", "both", ""):
+        assert 303 == (await owner.post(edit, await fields_of(owner, edit) | {"digest": digest})).status
+        config = await config_of(db)
+        assert (address, digest) == (config["url"], config.get("digest", ""))
+
+
 async def test_headers_that_the_form_does_not_have_survive_it(town: Town, db: Database) -> None:
     owner = await town.owner()
     path, _ = await hook(owner, db)

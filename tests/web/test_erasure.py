@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from heartfly.api.native import native_api
+from heartfly.audit.record import CLI
 from heartfly.checks import erase_project
 from heartfly.core.words import PingKind
 from heartfly.db import tenant
@@ -100,7 +101,7 @@ async def test_a_project_goes_with_everything_and_its_neighbour_stays(town: Town
 
     assert (303, "/") == (gone.status, gone.headers["location"])
     assert {} == await left_of(db, there.pid)
-    assert before == await left_of(db, main.pid)
+    assert before | {"audit": before.get("audit", 0) + 1} == await left_of(db, main.pid)
     assert 404 == (await owner.get("/p/next-door/checks")).status
     assert 200 == (await owner.get("/")).status
 
@@ -111,7 +112,7 @@ async def test_an_erasure_that_a_crash_cut_off_goes_on_at_the_next_start(
     owner = await town.stranger()
     await furnish(town, owner)
     pid = town.next_door.project.pid
-    await db.write(lambda tx: erase_project.begin(tx, pid))
+    await db.write(lambda tx: erase_project.begin(tx, pid, actor=CLI, at=START, ids=ids))
     assert 404 == (await owner.get("/p/next-door/checks")).status
     assert {} != await left_of(db, pid)
 
@@ -142,7 +143,9 @@ async def test_a_write_that_was_under_way_leaves_nothing_alive_in_an_erased_proj
         if name != by:
             one.close()
 
-    told = await overtaken(db, lambda tx: erase_project.begin(tx, there.project.pid), asked[by])
+    told = await overtaken(
+        db, lambda tx: erase_project.begin(tx, there.project.pid, actor=CLI, at=START, ids=ids), asked[by]
+    )
 
     assert 404 == told.status if by != "ping" else PingOutcome.NOT_FOUND is told.outcome
     assert {"checks", "channels"}.isdisjoint(await left_of(db, there.project.pid))

@@ -130,6 +130,19 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/settings/team/leave"): Row(409, 303, 404),
     ("GET", "/invite"): Row(404, 404, 404, 404),
     ("POST", "/invite"): Row(404, 404, 404, 404),
+    ("GET", "/account/profile"): Row(200, 200, 200),
+    ("POST", "/account/profile"): Row(303, 303, 303, sent=(("zone", "UTC"),)),
+    ("POST", "/account/profile/password"): Row(422, 422, 422),
+    ("POST", "/account/profile/email"): Row(409, 409, 409),  # there is no mail server
+    ("GET", "/account/confirm-email"): Row(404, 404, 404, 404),
+    ("POST", "/account/confirm-email"): Row(404, 404, 404, 404),
+    ("GET", "/docs"): Row(200, 200, 200, 200),
+    ("GET", "/docs/{name}"): Row(404, 404, 404, 404),
+    ("GET", "/docs/decisions/{name}"): Row(404, 404, 404, 404),
+    ("GET", "/docs/images/{name}"): Row(404, 404, 404, 404),
+    ("GET", "/docs/reference"): Row(200, 200, 200, 200),
+    ("GET", "/docs/reference/{tag}"): Row(200, 200, 200, 200),
+    ("GET", "/system"): Row(200, 403, 403, member=403),
     ("POST", "/sign-out"): Row(303, 303, 303),
 }
 
@@ -164,7 +177,7 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
     values = {
         "key": await town.key_id(), "invite": invite, "member": await town.user_id("temp@example.com"),
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
-        "channel": made.headers["location"].rpartition("/")[2], "name": "none.css",
+        "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks",
     }  # fmt: skip
 
     for (method, route), row in ROUTES.items():

@@ -1,15 +1,17 @@
-"""The project of the key that asks: read, edit, change its ping key; and new ones. It needs the scope `admin`."""
+"""The project of the key that asks: read, edit, export, delete, another ping key; and new ones. All need `admin`."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from litestar import Response, get, patch, post
-from litestar.params import JSONBody
+from litestar import Response, delete, get, patch, post
+from litestar.params import JSONBody, QueryParameter
+from litestar.response import Stream
 
 from heartfly.accounts import commands, members, queries
 from heartfly.accounts.commands import NewProject
+from heartfly.accounts.exports import project_lines
 from heartfly.accounts.guards import ADMINISTERS
 from heartfly.accounts.revisions import of_project
 from heartfly.api.problems import told_as
@@ -23,9 +25,16 @@ from heartfly.api.v1.wire_accounts import (
     RotateIn,
     project_out,
 )
+from heartfly.checks import erase_project
 from heartfly.db.changes import Tx
+from heartfly.errors import HeartflyError, InvalidValueError
+from heartfly.logs import logger
+
+log = logger("heartfly.api")
 
 _UNSAID = RotateIn()
+_LINES = "application/x-ndjson"
+Confirm = Annotated[str, QueryParameter(description="The project's slug, which says that you mean this one.")]
 
 
 @get("/project", summary="Read the project", responses=told_as(), tags=["project"], opt=ADMINISTERS)
@@ -67,6 +76,40 @@ async def rotate_ping_key(
         )
     )
     return await _told(request)
+
+
+@get(
+    "/project/export",
+    summary="Export the project",
+    responses=told_as(),
+    tags=["project"],
+    opt=ADMINISTERS,
+    media_type=_LINES,
+)
+async def export_project(request: ApiRequest) -> Stream:
+    """Everything in it but secrets: a line of JSON for each row, with its `table`. If the transfer is cut off, what
+    came is not all of it.
+    """
+    name = f"heartfly-{request.caller.project_slug}.ndjson"
+    lines = project_lines(request.api.database, request.caller.pid)
+    return Stream(lines, media_type=_LINES, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+@delete("/project", summary="Delete the project", responses=told_as(409, 422), tags=["project"], opt=ADMINISTERS)
+async def delete_project(request: ApiRequest, confirm: Confirm = "") -> None:
+    """With everything in it, this key and its audit among that; it cannot be undone. 409 for the first project, in
+    which Heartfly's own jobs are.
+    """
+    api, caller, at = request.api, request.caller, request.api.clock.now()
+    if confirm != caller.project_slug:
+        raise InvalidValueError("confirm", f"must be the project's slug, {caller.project_slug}; nothing was deleted")
+    await request.administer(lambda tx: erase_project.begin(tx, caller.pid, actor=request.actor, at=at, ids=api.ids))
+    write = erase_project.behind_others(api.database)
+    try:
+        await erase_project.finish(write, caller.pid, at=at, ids=api.ids, sealer=api.sealer)
+    except HeartflyError as error:
+        # It is deleted for everybody already; the rest goes tonight, or with the next start.
+        log.warning("project_erased", pid=caller.pid, left=str(error))
 
 
 @get("/projects", summary="List projects", responses=told_as(), tags=["project"], opt=ADMINISTERS)

@@ -7,6 +7,7 @@ alembic/versions/ must make exactly these; a test compares them on both database
 from heartfly.db.models.accounts import (
     api_keys,
     backup_codes,
+    email_changes,
     invites,
     members,
     projects,
@@ -51,6 +52,7 @@ __all__ = [
     "dead_letters",
     "deliveries",
     "dirty_hours",
+    "email_changes",
     "event_conflicts",
     "event_ids",
     "events",

@@ -15,6 +15,9 @@ users = Table(
     Column("email_norm", Text, nullable=False),
     Column("password_hash", Text, nullable=False),
     Column("zone", Text, nullable=False),
+    # As he wants to be called, and `light` or `dark`; empty: by his address, and as his browser wants it.
+    Column("name", Text, nullable=False, server_default=""),
+    Column("theme", Text, nullable=False, server_default=""),
     Column("created_at", UtcInstant, nullable=False),
     # The second step at sign-in; all null: there is none. `totp_step`: of the last code that was taken.
     Column("totp_enc", Bytes),
@@ -34,6 +37,17 @@ resets = Table(
     "resets",
     metadata,
     key("user_id"),
+    Column("token_hash", Text, nullable=False),
+    Column("created_at", UtcInstant, nullable=False),
+    Column("expires_at", UtcInstant, nullable=False),
+    UniqueConstraint("token_hash"),
+)
+
+email_changes = Table(
+    "email_changes",
+    metadata,
+    key("user_id"),
+    Column("email", Text, nullable=False),
     Column("token_hash", Text, nullable=False),
     Column("created_at", UtcInstant, nullable=False),
     Column("expires_at", UtcInstant, nullable=False),
