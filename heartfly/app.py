@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from sqlalchemy.exc import DatabaseError
@@ -49,7 +49,8 @@ from heartfly.monitor.leader import Leader
 from heartfly.monitor.watch import Watcher
 from heartfly.net.http import OutgoingHttp
 from heartfly.net.rules import Rules
-from heartfly.notify.channels.base import ChannelContext, MailSettings, Reach
+from heartfly.notify.channels import CHANNELS
+from heartfly.notify.channels.base import Channel, ChannelContext, MailSettings, Reach
 from heartfly.notify.courier import Courier
 from heartfly.notify.dispatch import Dispatcher
 from heartfly.notify.letters import Letters
@@ -145,12 +146,22 @@ def leave_key(ground: Ground, made: NewProject) -> None:
         handle.write(made.api_key + "\n")
 
 
+class Service(Protocol):
+    """Runs until it is told to stop."""
+
+    def run(self, stop: asyncio.Event, /) -> Awaitable[None]: ...
+
+
 class App:
     """A node of Heartfly: one event loop, its writer threads, and the services listed in `run`."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, *, kinds: Mapping[str, Channel] = CHANNELS) -> None:
+        """`kinds`: how each kind of channel sends."""
         settings = ground.settings
         self.ground = ground
+        self._kinds = kinds
+        self.beside: list[Service] = []
+        """What else runs in the background."""
         self.base_url = settings.server.public_url
         self.stop = asyncio.Event()
         self.ended = asyncio.Event()
@@ -275,6 +286,7 @@ class App:
             base_url=self.base_url,
             node_id=ground.node_id,
             count=ground.instruments.delivery,
+            kinds=self._kinds,
         )
 
     def _outgoing(self) -> OutgoingHttp:
@@ -351,7 +363,8 @@ class App:
     def background(self) -> Sequence[Awaitable[Any]]:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""
         heartbeat = [] if self.heartbeat is None else [self.heartbeat.run(self.ended)]
-        services = (self.watcher, self.courier, self.last_use, self.surroundings, self.jobs, self.feeds)
+        services: list[Service] = [self.watcher, self.courier, self.last_use, self.surroundings, self.jobs, self.feeds]
+        services += self.beside
         return [*(service.run(self.ended) for service in services), *heartbeat]
 
     async def finish(self) -> None:

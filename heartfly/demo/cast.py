@@ -84,7 +84,9 @@ def _chosen(now: datetime, days: int) -> Iterator[Part]:
             habit=Habit(run_s=30, odds=0.02, scenes=(_scene(late, now + 12 * HOUR, Trouble.SILENT),)),
             age=age,
         )
-    for i, (name, team) in enumerate((("Billing roll-up", "billing"), ("Video transcode", "shop"), ("Full reindex", "search"))):
+    for i, (name, team) in enumerate(
+        (("Billing roll-up", "billing"), ("Video transcode", "shop"), ("Full reindex", "search"))
+    ):
         tags, begun = ("prod", team), now - (4 + i) * MINUTE
         yield Part(
             config=_config(
@@ -93,7 +95,10 @@ def _chosen(now: datetime, days: int) -> Iterator[Part]:
             habit=Habit(run_s=900, starts=True, odds=0.01, runs_since=3 * MINUTE),
             age=age,
         )
-    for name, tags, metric in (("Product export", ("prod", "shop"), "rows"), ("Search feed", ("prod", "search"), "docs")):
+    for name, tags, metric in (
+        ("Product export", ("prod", "shop"), "rows"),
+        ("Search feed", ("prod", "search"), "docs"),
+    ):
         gate = Gate(metric, Op.GT, Decimal(1000), Level.WARN)
         begun = (now - 2 * HOUR).replace(second=0, microsecond=0)
         yield Part(
@@ -125,9 +130,7 @@ def _chosen(now: datetime, days: int) -> Iterator[Part]:
         age=age,
     )
     for name, tags in (("Tax report", ("staging", "billing")), ("Load test", ("staging", "infra"))):
-        yield Part(
-            config=_config(name, tags, grace=HOUR, cron="15 5 * * 1-5"), habit=Habit(never=True), age=2 * HOUR
-        )
+        yield Part(config=_config(name, tags, grace=HOUR, cron="15 5 * * 1-5"), habit=Habit(never=True), age=2 * HOUR)
     for i, name in enumerate(("Legacy import", "Old newsletter", "Migration helper", "Demo data reset")):
         yield Part(
             config=replace(_config(name, ("staging", "data"), grace=HOUR, cron="40 6 * * *"), sticky=i == 0),
@@ -194,7 +197,7 @@ _ZONES = ("UTC", "UTC", "Europe/Berlin", "Europe/Riga", "America/New_York")
 
 def _ordinary(name: str, tags: tuple[str, ...], *, days: int, chance: Random) -> Part:
     run_s = chance.choice((4.0, 20.0, 45.0, 90.0, 240.0, 420.0))
-    starts = chance.random() < 0.35
+    starts = chance.random() < 0.25
     max_run = timedelta(seconds=max(600, round(run_s * 4))) if starts else None
     figure = ("rows", chance.choice((1_200, 18_000, 240_000))) if chance.random() < 0.12 else None
     minute, hour, zone = chance.randrange(60), chance.randrange(24), chance.choice(_ZONES)
@@ -205,10 +208,10 @@ def _ordinary(name: str, tags: tuple[str, ...], *, days: int, chance: Random) ->
     timing: dict[str, Any] = {}
     if how_often < 0.02:
         age, slots_a_day = min(age, 14 * DAY), 48
-        timing = {"cron": f"{minute % 30},{minute % 30 + 30} * * * *"}
+        timing = {"every": 30 * MINUTE}
     elif how_often < 0.07:
         age, slots_a_day = min(age, 30 * DAY), 24
-        timing = {"cron": f"{minute} * * * *"}
+        timing = {"every": HOUR}
     elif how_often < 0.2:
         timing, slots_a_day = {"every": 6 * HOUR}, 4
     elif how_often < 0.74:
@@ -219,7 +222,7 @@ def _ordinary(name: str, tags: tuple[str, ...], *, days: int, chance: Random) ->
         timing, slots_a_day = {"cron": f"{minute} {hour} * * {chance.randrange(7)}", "zone": zone}, 1 / 7
     else:
         timing, slots_a_day = {"cron": f"{minute} {hour} 1 * *", "zone": zone}, 1 / 30
-    grace = timedelta(minutes=chance.choice((10, 15, 30))) if slots_a_day > 2 else chance.choice((1, 2)) * HOUR
+    grace = timedelta(minutes=chance.choice((15, 20, 30))) if slots_a_day > 2 else chance.choice((1, 2)) * HOUR
     return Part(
         config=_config(name, tags, grace=grace, max_run=max_run, gates=gates, **timing),
         habit=Habit(

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from enum import Enum
 from random import Random
 from typing import Any
 
@@ -27,9 +26,11 @@ from heartfly.core.zones import zone as find_zone
 from heartfly.db import models as tables
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.demo.cast import DEAF, cast
+from heartfly.db.prepared import Prepared
+from heartfly.demo.cast import DEAF, Deafness, cast
 from heartfly.demo.lives import NODE, Life, live
 from heartfly.demo.messages import Receiver, Reply, Teller, Told
+from heartfly.demo.pretend import GONE
 from heartfly.errors import ConflictError
 from heartfly.jobs.daily_sums import History, day_rows, days_of
 from heartfly.notify.channels import CHANNELS
@@ -42,12 +43,14 @@ _SLICE = 5_000
 _ONE = timedelta(days=1)
 
 
-class Size(Enum):
-    """Checks, and days of history."""
+@dataclass(frozen=True, slots=True)
+class Size:
+    n_checks: int
+    n_days: int
+    """Of history, at most: what pings often was made later."""
 
-    DEMO = (200, 90)
-    BIG = (1_000, 14)
-    EMPTY = (0, 90)
+
+DEMO, BIG, EMPTY = Size(200, 90), Size(1_000, 14), Size(0, 90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def fill(
     """ConflictError: the database is in use, and a demo must not stand beside what is true."""
     if not is_empty(tx):
         raise ConflictError("a demo fills an empty database only, and this one is in use")
-    n, days = size.value
+    n, days = size.n_checks, size.n_days
     chance = Random(seed)  # noqa: S311 - it shall be foreseeable
     since = now - (days + 1) * _ONE
     ids = IdSource(NODE)
@@ -83,8 +86,12 @@ def fill(
     receivers = _receivers(lives, since=since, now=now, chance=chance)
     teller = Teller(pid=project.pid, project=(SLUG, NAME), receivers=receivers, now=now, chance=chance)
     told = teller.tell([turn for life in lives for turn in life.turns])
-    entries = [*_made(project.pid, lives, receivers, since), *_cared_for(project.pid, told, now, chance)]
-    _write(tx, _rows(project.pid, lives, receivers, told, blind, entries, sealer=sealer, since=since, now=now))
+    entries = [*_made(lives, receivers, since), *_cared_for(project.pid, told, now, chance)]
+    _write(tx, _of_checks(lives))
+    _write(tx, _of_channels(project.pid, receivers, told, sealer=sealer, since=since))
+    deaf = [_deaf_row(gap, one) for gap, one in zip(blind, DEAF[-len(blind) :], strict=True)]
+    sums, audited = list(_days(project.pid, lives, blind, now)), _audit(project.pid, entries)
+    _write(tx, iter([(tables.blind_intervals, deaf), (tables.check_days, sums), (tables.audit, audited)]))
     return Filled(project, lives)
 
 
@@ -101,7 +108,9 @@ def _receivers(lives: Sequence[Life], *, since: datetime, now: datetime, chance:
     weighty = frozenset(life.stored.id for life in lives if "prod" in life.part.config.tags)
     ids = IdSource(NODE)
 
-    def receiver(kind: str, name: str, config: Mapping[str, Any], check_ids: frozenset[int], **trouble: Any) -> Receiver:
+    def receiver(
+        kind: str, name: str, config: Mapping[str, Any], check_ids: frozenset[int], **trouble: Any
+    ) -> Receiver:
         return Receiver(
             id=ids.next(since), uuid=str(uuid.UUID(int=chance.getrandbits(128), version=4)), kind=kind, name=name,
             config=CHANNELS[kind].parse_config(config), check_ids=check_ids, **trouble,
@@ -116,7 +125,7 @@ def _receivers(lives: Sequence[Life], *, since: datetime, now: datetime, chance:
             away_since=now - timedelta(minutes=45), away=busy,
         ),
         receiver(
-            "webhook", "Pager hook", {"url": "http://127.0.0.1:9/demo/gone"}, weighty,
+            "webhook", "Pager hook", {"url": f"http://127.0.0.1:9{GONE}"}, weighty,
             away_since=now - 3 * _ONE, away=gone,
         ),
     ]  # fmt: skip
@@ -137,16 +146,13 @@ class _Entry:
 _WHO = Actor(f"user:{EMAIL}", "192.0.2.7")
 
 
-def _made(pid: int, lives: Sequence[Life], receivers: Sequence[Receiver], since: datetime) -> Iterator[_Entry]:
-    del pid
+def _made(lives: Sequence[Life], receivers: Sequence[Receiver], since: datetime) -> Iterator[_Entry]:
     for one in receivers:
         after = {"name": one.name, "kind": one.kind, "config": CHANNELS[one.kind].public_config(one.config)}
         yield _Entry(since, Action.CHANNEL_CREATE, f"channel:{one.uuid}", None, after)
     for life in lives:
         of, mine = f"check:{life.stored.row.uuid}", [one.uuid for one in receivers if life.stored.id in one.check_ids]
-        yield _Entry(
-            life.born_at, Action.CHECK_CREATE, of, None, as_asked(life.part.config) | {"channels": mine}
-        )
+        yield _Entry(life.born_at, Action.CHECK_CREATE, of, None, as_asked(life.part.config) | {"channels": mine})
         if life.part.paused is not None:
             at, taken = life.turns[-1]
             yield _Entry(at, Action.CHECK_PAUSE, of, {"status": taken.before.status.value}, {"status": "paused"})
@@ -184,42 +190,28 @@ def _cared_for(pid: int, told: Told, now: datetime, chance: Random) -> list[_Ent
 # --- rows
 
 
-def _rows(
-    pid: int,
-    lives: Sequence[Life],
-    receivers: Sequence[Receiver],
-    told: Told,
-    blind: Sequence[Blind],
-    entries: Sequence[_Entry],
-    *,
-    sealer: Sealer,
-    since: datetime,
-    now: datetime,
-) -> Iterator[tuple[sa.Table, list[dict[str, Any]]]]:
-    yield (
-        tables.blind_intervals,
-        [
-            {"id": gap.id, "node_id": NODE, "from_at": gap.from_at, "to_at": gap.to_at, "cause": deaf.cause}
-            for gap, deaf in zip(blind, DEAF[-len(blind) :], strict=True)
-        ],
-    )
+_Rows = Iterator[tuple[sa.Table, list[dict[str, Any]]]]
+
+
+def _of_checks(lives: Sequence[Life]) -> _Rows:
     yield tables.checks, [life.check_row() for life in lives]
-    yield (
-        tables.addresses,
-        [life.key | {"key": life.stored.row.ping_uuid, "kind": "uuid", "until": None} for life in lives],
-    )
+    at = [life.key | {"key": life.stored.row.ping_uuid, "kind": "uuid", "until": None} for life in lives]
+    yield tables.addresses, at
     yield tables.check_versions, [life.key | _version(life) for life in lives]
     yield tables.runs, [row for life in lives for row in life.run_rows()]
     yield tables.pings, [row for life in lives for row in life.pings]
     yield tables.ping_bodies, [row for life in lives for row in life.bodies]
     yield tables.run_metrics, [row for life in lives for row in life.figures]
+
+
+def _of_channels(pid: int, receivers: Sequence[Receiver], told: Told, *, sealer: Sealer, since: datetime) -> _Rows:
     yield tables.channels, [_channel(pid, one, sealer, since) for one in receivers]
+    heard = [(check_id, one.id) for one in receivers for check_id in sorted(one.check_ids)]
     yield (
         tables.check_channels,
         [
-            {"pid": pid, "check_id": check_id, "channel_id": one.id, "events": None}
-            for one in receivers
-            for check_id in sorted(one.check_ids)
+            {"pid": pid, "check_id": check_id, "channel_id": channel_id, "events": None}
+            for check_id, channel_id in heard
         ],
     )
     yield tables.flips, told.flips
@@ -229,8 +221,10 @@ def _rows(
     yield tables.notifications, told.notifications
     yield tables.deliveries, told.deliveries
     yield tables.attempts, told.attempts
-    yield tables.check_days, list(_days(pid, lives, blind, now))
-    yield tables.audit, _audit(pid, entries)
+
+
+def _deaf_row(gap: Blind, deaf: Deafness) -> dict[str, Any]:
+    return {"id": gap.id, "node_id": NODE, "from_at": gap.from_at, "to_at": gap.to_at, "cause": deaf.cause}
 
 
 def _version(life: Life) -> dict[str, Any]:
@@ -292,7 +286,8 @@ def _audit(pid: int, entries: Sequence[_Entry]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _write(tx: Tx, all_rows: Iterator[tuple[sa.Table, list[dict[str, Any]]]]) -> None:
+def _write(tx: Tx, all_rows: _Rows) -> None:
     for table, rows in all_rows:
+        insert = Prepared(lambda _, table=table: sa.insert(table))  # type: ignore[misc]
         for start in range(0, len(rows), _SLICE):
-            tx.conn.execute(sa.insert(table), rows[start : start + _SLICE])
+            insert.run(tx, rows[start : start + _SLICE])

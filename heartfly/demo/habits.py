@@ -75,7 +75,7 @@ def beats(config: CheckConfig, habit: Habit, *, born_at: datetime, now: datetime
             return
         trouble = next((one.trouble for one in habit.scenes if one.from_at <= slot < one.to_at), None)
         trouble = trouble or by_chance.at(following)
-        yield from _run(habit, slot, following, trouble, now, chance)
+        yield from _run(habit, slot, following, trouble=trouble, now=now, chance=chance)
         slot = following
 
 
@@ -101,7 +101,7 @@ class _ByChance:
 
 
 def _run(
-    habit: Habit, slot: datetime, following: datetime, trouble: Trouble | None, now: datetime, chance: Random
+    habit: Habit, slot: datetime, following: datetime, *, trouble: Trouble | None, now: datetime, chance: Random
 ) -> Iterator[Beat]:
     lag_s = habit.lag_s + chance.random() * min(20.0, 1.0 + habit.lag_s)
     took_s = max(1.0, habit.run_s * chance.lognormvariate(0.0, 0.18))
@@ -134,12 +134,14 @@ def _figures(habit: Habit, chance: Random, *, poor: bool) -> bytes:
 
 
 _WORDS = (
-    'pg_dump: error: connection to server at "10.0.0.4", port 5432 failed: Connection refused\n'
-    "\tIs the server running on that host and accepting TCP/IP connections?\n",
-    "Traceback (most recent call last):\n"
-    '  File "/opt/jobs/load.py", line 118, in <module>\n    main()\n'
-    '  File "/opt/jobs/load.py", line 64, in main\n    rows = read(source)\n'
-    "ValueError: column 'amount' has 3 values that are no numbers\n",
+    "pg_dump: error: connection to server at 10.0.0.4, port 5432 failed: Connection refused\n",
+    """Traceback (most recent call last):
+  File "/opt/jobs/load.py", line 118, in <module>
+    main()
+  File "/opt/jobs/load.py", line 64, in main
+    rows = read(source)
+ValueError: column 'amount' has 3 values that are no numbers
+""",
     "rsync: [sender] write error: Broken pipe (32)\nrsync error: error in socket IO (code 10)\n",
     "curl: (28) Operation timed out after 30001 milliseconds with 0 bytes received\n",
     "cp: error writing '/backup/2026.tar': No space left on device\n",

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import chain
 from random import Random
 from types import SimpleNamespace
@@ -54,7 +55,7 @@ class Life:
         return {"pid": self.stored.pid, "check_id": self.stored.id}
 
     def check_row(self) -> dict[str, Any]:
-        row = vars(self.stored.row)
+        row: dict[str, Any] = vars(self.stored.row)
         return row | life_of(self.stored.check) | {"created_at": self.born_at, "updated_at": self.born_at}
 
     def run_rows(self) -> list[dict[str, Any]]:
@@ -121,7 +122,7 @@ class _Fold:
                 return
             now = through + JUDGED_AFTER
             step = after_silence(
-                check, through=through, blind=self._blind, new_id=lambda at=now: self._ids.next(at), now=now
+                check, through=through, blind=self._blind, new_id=partial(self._ids.next, now), now=now
             )
             self._take(step, now, None)
 

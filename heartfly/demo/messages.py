@@ -62,7 +62,9 @@ class Receiver:
         if chance.random() < 0.02:
             return Reply(503, "busy", "the receiver answered 503: busy", took_s=1.2)
         took_s = round(chance.uniform(0.12, 0.9), 3)
-        return Reply(250, "2.0.0 Ok: queued", took_s=took_s) if self.kind == "email" else Reply(200, "ok", took_s=took_s)
+        return (
+            Reply(250, "2.0.0 Ok: queued", took_s=took_s) if self.kind == "email" else Reply(200, "ok", took_s=took_s)
+        )
 
 
 @dataclass(slots=True)
@@ -169,13 +171,17 @@ class Teller:
             ended = begins + timedelta(seconds=reply.took_s)
             again = None
             if reply.error:
-                again = retry_at(
-                    attempt, failed_at=ended, permanent=reply.permanent, retry_after_s=None, jitter=0.5
-                )
+                again = retry_at(attempt, failed_at=ended, permanent=reply.permanent, retry_after_s=None, jitter=0.5)
                 news = self._stumbles(to, reply.error, ended, given_up=again is None) or news
             else:
                 to.retrying_since = to.failing_since = to.told_at = to.last_error = None
-            self._attempt(named, attempt, begins, ended, reply, again)
+            self.told.attempts.append(
+                {
+                    "delivery_id": named, "attempt": attempt, "pid": self._pid, "started_at": begins,
+                    "ended_at": ended, "code": reply.code, "reply": reply.reply or None,
+                    "error": reply.error or None, "retry_at": again,
+                }
+            )  # fmt: skip
             if again is not None:
                 begins = again
             else:
@@ -196,16 +202,6 @@ class Teller:
             }
         )  # fmt: skip
         return news
-
-    def _attempt(
-        self, named: str, attempt: int, begins: datetime, ended: datetime, reply: Reply, again: datetime | None
-    ) -> None:
-        self.told.attempts.append(
-            {
-                "delivery_id": named, "attempt": attempt, "pid": self._pid, "started_at": begins, "ended_at": ended,
-                "code": reply.code, "reply": reply.reply or None, "error": reply.error or None, "retry_at": again,
-            }
-        )  # fmt: skip
 
     def _stumbles(self, to: Receiver, error: str, at: datetime, *, given_up: bool) -> Entry | None:
         to.retrying_since, to.last_error = to.retrying_since or at, error

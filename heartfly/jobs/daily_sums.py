@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -210,9 +210,11 @@ def day_rows(
 
 def _row(pid: int, check: Any, day: Day, found: Sums) -> dict[str, Any]:
     at = {"day": day.date.isoformat(), "from_at": day.from_at, "to_at": day.to_at}
-    return {"pid": pid, "check_id": check.id, "flip_no": check.flip_no} | at | asdict(found)
+    figures = {name: getattr(found, name) for name in _FIGURES}
+    return {"pid": pid, "check_id": check.id, "flip_no": check.flip_no} | at | figures
 
 
+_FIGURES = tuple(each.name for each in fields(Sums))
 _COUNTS = ("n_ok", "n_failed", "n_missed", "n_unverified")
 
 
