@@ -75,7 +75,7 @@ def _chosen(now: datetime, days: int) -> Iterator[Part]:
             lag_s=0.5, run_s=6, starts=True, odds=0.002,
             scenes=(_scene(fell, now + 50 * MINUTE, Trouble.EXITS),),
         ),
-        age=min(age, 21 * DAY),
+        age=min(age, 10 * DAY),
     )  # fmt: skip
     late = (now - 25 * MINUTE).replace(second=0, microsecond=0)
     for name, tags in (("Nightly ETL", ("prod", "etl")), ("Partner feed", ("prod", "shop"))):
@@ -207,13 +207,15 @@ def _ordinary(name: str, tags: tuple[str, ...], *, days: int, chance: Random) ->
     age, slots_a_day = days * DAY, 1.0
     timing: dict[str, Any] = {}
     if how_often < 0.02:
-        age, slots_a_day = min(age, 14 * DAY), 48
+        age, slots_a_day = min(age, 7 * DAY), 48
         timing = {"every": 30 * MINUTE}
     elif how_often < 0.07:
-        age, slots_a_day = min(age, 30 * DAY), 24
+        age, slots_a_day = min(age, 14 * DAY), 24
         timing = {"every": HOUR}
-    elif how_often < 0.2:
-        timing, slots_a_day = {"every": 6 * HOUR}, 4
+    elif how_often < 0.17:
+        timing, slots_a_day = {"every": 12 * HOUR}, 2
+    elif how_often < 0.35:
+        timing = {"every": DAY}
     elif how_often < 0.74:
         timing = {"cron": f"{minute} {hour} * * *", "zone": zone}
     elif how_often < 0.86:

@@ -50,7 +50,7 @@ class Size:
     """Of history, at most: what pings often was made later."""
 
 
-DEMO, BIG, EMPTY = Size(200, 90), Size(1_000, 14), Size(0, 90)
+DEMO, BIG, EMPTY = Size(200, 90), Size(1_000, 7), Size(0, 90)
 
 
 @dataclass(frozen=True, slots=True)
