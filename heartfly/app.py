@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy.exc import DatabaseError
@@ -146,22 +146,15 @@ def leave_key(ground: Ground, made: NewProject) -> None:
         handle.write(made.api_key + "\n")
 
 
-class Service(Protocol):
-    """Runs until it is told to stop."""
-
-    def run(self, stop: asyncio.Event, /) -> Awaitable[None]: ...
-
-
 class App:
     """A node of Heartfly: one event loop, its writer threads, and the services listed in `run`."""
 
     def __init__(self, ground: Ground, *, kinds: Mapping[str, Channel] = CHANNELS) -> None:
-        """`kinds`: how each kind of channel sends."""
+        """`kinds`: how each kind of channel sends. `beside`: what else shall run in the background."""
         settings = ground.settings
         self.ground = ground
         self._kinds = kinds
-        self.beside: list[Service] = []
-        """What else runs in the background."""
+        self.beside: list[Callable[[asyncio.Event], Awaitable[None]]] = []
         self.base_url = settings.server.public_url
         self.stop = asyncio.Event()
         self.ended = asyncio.Event()
@@ -363,9 +356,9 @@ class App:
     def background(self) -> Sequence[Awaitable[Any]]:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""
         heartbeat = [] if self.heartbeat is None else [self.heartbeat.run(self.ended)]
-        services: list[Service] = [self.watcher, self.courier, self.last_use, self.surroundings, self.jobs, self.feeds]
-        services += self.beside
-        return [*(service.run(self.ended) for service in services), *heartbeat]
+        services = (self.watcher, self.courier, self.last_use, self.surroundings, self.jobs, self.feeds)
+        beside = [run(self.ended) for run in self.beside]
+        return [*(service.run(self.ended) for service in services), *heartbeat, *beside]
 
     async def finish(self) -> None:
         """Leave: the last beat, what is queued, and every connection."""

@@ -24,7 +24,7 @@ class Shown:
     def app(self, ground: Ground) -> App:
         """One that sends nothing, and whose jobs go on."""
         app = App(ground, kinds=pretending(CHANNELS))
-        app.beside.append(Traffic(self.filled.lives, app.ingest, ground.clock))
+        app.beside.append(Traffic(self.filled.lives, app.ingest, ground.clock).run)
         return app
 
     def greeting(self, base_url: str) -> str:
