@@ -17,7 +17,7 @@ from heartfly.errors import StoreError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest version. Known here so that a start with a current schema need not import alembic (1 s)."""
 
 _ADVISORY_LOCK = 4815162342  # two nodes starting together: one migrates, the other waits

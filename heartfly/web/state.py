@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from heartfly.accounts.first_owner import SetupToken
 from heartfly.accounts.sign_in import SignIn
 from heartfly.api.state import ApiState
+from heartfly.public.badges import Badges
 from heartfly.web.feed import Feeds
 from heartfly.web.files import Files
 from heartfly.web.render import Renderer
@@ -20,6 +21,7 @@ class WebState:
     setup: SetupToken
     feeds: Feeds
     sign_in: SignIn
+    badges: Badges
     files: Files
     renderer: Renderer
     root: str
@@ -38,4 +40,5 @@ class WebState:
 def web_state(api: ApiState, setup: SetupToken, feeds: Feeds) -> WebState:
     root = urlsplit(api.base_url).path.rstrip("/")
     files = Files(root)
-    return WebState(api, setup, feeds, SignIn(api.database, api.clock), files, Renderer(files, root), root)
+    sign_in, badges = SignIn(api.database, api.clock), Badges(api.database, api.sealer, api.clock)
+    return WebState(api, setup, feeds, sign_in, badges, files, Renderer(files, root), root)
