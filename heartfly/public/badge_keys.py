@@ -19,7 +19,7 @@ from heartfly.audit.record import Action, Actor, record
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import projects
-from heartfly.errors import NotFoundError, StoreError
+from heartfly.errors import ConflictError, StoreError
 from heartfly.sealing import Sealer
 
 _HALF = 12
@@ -59,10 +59,10 @@ def make_badge_key(tx: Tx, pid: int, *, actor: Actor, at: datetime, ids: IdSourc
 
 
 def remove_badge_key(tx: Tx, pid: int, *, actor: Actor, at: datetime, ids: IdSource) -> None:
-    """The project has no badges any more. NotFoundError: it had none."""
+    """The project has no badges any more. ConflictError: it had none."""
     row = _held(tx, pid)
     if row.badge_half is None:
-        raise NotFoundError("the project has no badge key")
+        raise ConflictError("the project has no badge key")
     tx.conn.execute(sa.update(projects).where(projects.c.id == pid).values(badge_half=None, badge_key_enc=None))
     _tell(tx, pid, row, Action.PROJECT_REMOVE_BADGE_KEY, has_now=False, actor=actor, at=at, ids=ids)
 

@@ -36,7 +36,7 @@ async def test_a_new_key_gives_every_badge_another_address_and_none_takes_them_a
     assert before != (await house.full("GET", "/v1/badges")).json
     assert 204 == (await house.full("DELETE", "/v1/badges/key")).status
     assert [] == (await house.full("GET", "/v1/badges")).json["items"]
-    assert 404 == (await house.full("DELETE", "/v1/badges/key")).status
+    assert 409 == (await house.full("DELETE", "/v1/badges/key")).status
     assert 422 == (await house.full("GET", "/v1/badges?cursor=nonsense")).status
     entries = (await house.full("GET", "/v1/audit")).json["items"][:3]
     assert ["project.remove_badge_key", "project.make_badge_key", "project.make_badge_key"] == [

@@ -152,7 +152,7 @@ async def test_a_new_key_or_none_ends_the_badges_of_before(town: Town, clock: Si
     await owner.post("/p/main/badges/key", {"do": "remove"})
     clock.move_to(START + MINUTE)  # past what the process has read
     assert 404 == (await town.nobody.get(second)).status
-    assert 404 == (await owner.post("/p/main/badges/key", {"do": "remove"})).status
+    assert 409 == (await owner.post("/p/main/badges/key", {"do": "remove"})).status
     assert 422 == (await owner.post("/p/main/badges/key", {"do": "dance"})).status
 
 

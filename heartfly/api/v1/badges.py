@@ -75,7 +75,7 @@ async def make_badge_key(request: ApiRequest) -> BadgeKeyOut:
     return BadgeKeyOut(half)
 
 
-@delete("/badges/key", summary="Remove the badge key", responses=told_as(404), tags=["badges"], opt=ADMINISTERS)
+@delete("/badges/key", summary="Remove the badge key", responses=told_as(409), tags=["badges"], opt=ADMINISTERS)
 async def remove_badge_key(request: ApiRequest) -> None:
     """The project has no badges any more."""
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
