@@ -27,6 +27,7 @@ from heartfly.api.request import GUARD, STATE, ApiRequest
 from heartfly.api.state import ApiState
 from heartfly.api.v1 import (
     audit,
+    badges,
     channels,
     checks,
     days,
@@ -111,6 +112,9 @@ _HANDLERS = (
     invites.resend_invite,
     invites.revoke_invite,
     audit.list_entries,
+    badges.list_badges,
+    badges.make_badge_key,
+    badges.remove_badge_key,
     incidents.list_incidents,
     incidents.read_incident,
     incidents.acknowledge_incident,
@@ -184,6 +188,7 @@ def openapi() -> bytes:
         *wire_incidents.SHAPES,
         *wire_accounts.SHAPES,
         *audit.SHAPES,
+        *badges.SHAPES,
         *days.SHAPES,
         *jobs.SHAPES,
     )

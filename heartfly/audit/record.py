@@ -44,6 +44,8 @@ class Action(StrEnum):
     PROJECT_EDIT = "project.edit"
     PROJECT_DELETE = "project.delete"
     PROJECT_ROTATE_PING_KEY = "project.rotate_ping_key"
+    PROJECT_MAKE_BADGE_KEY = "project.make_badge_key"
+    PROJECT_REMOVE_BADGE_KEY = "project.remove_badge_key"
     JOB_RUN = "job.run"
     INCIDENT_ACKNOWLEDGE = "incident.acknowledge"
     INCIDENT_COMMENT = "incident.comment"

@@ -58,6 +58,8 @@ def begin(tx: Tx, pid: int, *, actor: Actor, at: datetime, ids: IdSource) -> Non
         "ping_key_hash": digest(secrets.token_hex(32)),
         "old_ping_key_hash": None,
         "old_until": None,
+        "badge_half": None,
+        "badge_key_enc": None,
     }
     tx.conn.execute(sa.update(projects).where(projects.c.id == pid).values(gone))
     for table in (members, api_keys, invites):

@@ -3,5 +3,7 @@
 Every page works without JavaScript; a form posts, and is answered with a redirect or with itself and what is wrong.
 """
 
-FIRST_SEGMENTS = frozenset({"", "p", "setup", "sign-in", "sign-out", "account", "invite", "static", "docs", "system"})
+FIRST_SEGMENTS = frozenset(
+    {"", "p", "setup", "sign-in", "sign-out", "account", "invite", "static", "docs", "system", "badge"}
+)
 """Of the paths that are pages' for whoever asks."""

@@ -20,6 +20,7 @@ from heartfly.logs import line
 from heartfly.web import (
     account,
     audit,
+    badges,
     bulk,
     channels,
     check,
@@ -141,6 +142,9 @@ HANDLERS = (
     audit.show,
     audit.as_csv,
     audit.as_ndjson,
+    badges.show,
+    badges.build,
+    badges.change_key,
     team.show,
     team.invite,
     team.resend,

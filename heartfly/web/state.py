@@ -12,6 +12,7 @@ from heartfly.accounts.sign_in import SignIn
 from heartfly.accounts.turnstile import Turnstile
 from heartfly.api.state import ApiState
 from heartfly.doctor.finding import Finding
+from heartfly.public.badges import Badges
 from heartfly.vitals.readiness import Facts
 from heartfly.web.bookshelf import Bookshelf
 from heartfly.web.feed import Feeds
@@ -25,6 +26,7 @@ class WebState:
     setup: SetupToken
     feeds: Feeds
     sign_in: SignIn
+    badges: Badges
     files: Files
     bookshelf: Bookshelf
     renderer: Renderer
@@ -67,6 +69,7 @@ def web_state(
         setup=setup,
         feeds=feeds,
         sign_in=SignIn(api.database, api.clock),
+        badges=Badges(api.database, api.sealer, api.clock),
         files=files,
         bookshelf=Bookshelf(root),
         renderer=Renderer(files, root),

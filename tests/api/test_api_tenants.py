@@ -109,11 +109,14 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("POST", "/v1/invites/{invite_id}/resend"): (None, 200),
     ("DELETE", "/v1/invites/{invite_id}"): (None, 204),
     ("GET", "/v1/audit"): (None, 200),
+    ("GET", "/v1/badges"): (None, 200),
+    ("POST", "/v1/badges/key"): (None, 200),
+    ("DELETE", "/v1/badges/key"): (None, 204),
     ("GET", "/v1/jobs"): (None, 200),
     ("GET", "/v1/jobs/{job_id}/runs"): (None, 200),
     ("POST", "/v1/jobs/{job_id}/run"): (None, 202),
 }
-ADMIN = ("/v1/keys", "/v1/project", "/v1/projects", "/v1/members", "/v1/invites", "/v1/audit")
+ADMIN = ("/v1/keys", "/v1/project", "/v1/projects", "/v1/members", "/v1/invites", "/v1/audit", "/v1/badges/key")
 """What begins so needs the scope `admin`."""
 OUTBOX = (members, invites, alerts, notifications, deliveries, attempts, addresses)
 PUBLIC = {("GET", "/v1/openapi.json")}
@@ -235,7 +238,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
 
     lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(ADMIN)]
     listed = [await house.full("GET", path) for path in lists]
-    assert [b'{"items":[],"next":null}'] * 5 == [reply.body for reply in listed]
+    assert [b'{"items":[],"next":null}'] * 6 == [reply.body for reply in listed]
     about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
     about.append(f"incidents?check={theirs['{check_id}']}")
     assert [404] * 3 == [(await house.full("GET", f"/v1/{query}")).status for query in about]

@@ -120,6 +120,9 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/p/{project}/audit"): only_admins(),
     ("GET", "/p/{project}/audit.csv"): only_admins(),
     ("GET", "/p/{project}/audit.ndjson"): only_admins(),
+    ("GET", "/badge/{half}/{states}/{name}"): Row(404, 404, 404, 404),
+    ("GET", "/p/{project}/badges"): read(),
+    ("POST", "/p/{project}/badges/key"): only_admins(303, do="make"),
     ("GET", "/p/{project}/settings/team"): read(),
     ("POST", "/p/{project}/settings/team/invites"): only_admins(201, email="joan@example.com", role="viewer"),
     ("POST", "/p/{project}/settings/team/invites/{invite}/resend"): only_admins(201),
@@ -177,7 +180,8 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
     values = {
         "key": await town.key_id(), "invite": invite, "member": await town.user_id("temp@example.com"),
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
-        "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks",
+        "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks", "half": "x",
+        "states": "3",
     }  # fmt: skip
 
     for (method, route), row in ROUTES.items():

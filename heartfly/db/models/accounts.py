@@ -96,8 +96,12 @@ projects = Table(
     Column("old_ping_key_hash", Text),
     Column("old_until", UtcInstant),
     Column("created_at", UtcInstant, nullable=False),
+    # By which its badges are addressed; both null: it has none.
+    Column("badge_half", Text),
+    Column("badge_key_enc", Bytes),
     UniqueConstraint("uuid"),
     UniqueConstraint("slug"),
+    UniqueConstraint("badge_half"),
     UniqueConstraint("ping_key_hash"),
     UniqueConstraint("old_ping_key_hash"),
 )
