@@ -104,7 +104,7 @@ def test_hostile_texts_do_nothing_and_no_page_is_wider_than_its_window(server: S
     key = (server.folder / "heartfly-data" / "cli-key").read_text().strip()
     texts, paths = HOSTILE, ["/p/main/checks", "/p/main/incidents", "/p/main/channels", "/account/security"]
     paths += ["/p/main/settings/general", "/p/main/settings/team", "/p/main/settings/keys", "/p/main/audit"]
-    paths += ["/account/security/2fa", "/sign-in/reset"]
+    paths += ["/account/security/2fa", "/sign-in/reset", "/p/main/checks?view=timeline", "/p/main/checks?view=next"]
     for i, text in enumerate(texts):
         tag = text[:50].strip()
         made = server.api(

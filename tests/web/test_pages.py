@@ -414,6 +414,8 @@ async def hostile_town(town: Town) -> list[str]:
         "/p/main/settings/team",
         "/p/main/audit",
         "/account/security/2fa",
+        "/p/main/checks?view=timeline",
+        "/p/main/checks?view=next",
     ]
     return paths + incidents + listed + [f"{path}/{page}" for path in listed for page in ("delete", "edit")]
 
@@ -426,7 +428,7 @@ _OURS = {
     "header", "div", "nav", "form", "input", "button", "main", "footer", "bdi", "h1", "h2", "h3", "p", "span", "ul",
     "li", "ol", "label", "section", "table", "caption", "thead", "tbody", "tr", "th", "td", "time", "details",
     "summary", "pre", "code", "dl", "dt", "dd", "aside", "article", "textarea", "strong", "br", "q",
-    "fieldset", "legend", "select", "option", "del", "ins",
+    "fieldset", "legend", "select", "option", "del", "ins", "text",
 }  # fmt: skip
 
 
