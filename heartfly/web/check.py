@@ -17,6 +17,7 @@ from heartfly.checks.explained import explained
 from heartfly.checks.turn import in_turn
 from heartfly.db.changes import Tx
 from heartfly.errors import AmbiguousSlugError, NotFoundError
+from heartfly.web import check_time
 from heartfly.web.json_text import is_json, laid_out
 from heartfly.web.request import FOR_WRITERS, PageRequest
 from heartfly.web.shown import shown_status
@@ -42,6 +43,7 @@ async def show(request: PageRequest) -> Response[bytes]:
             return to(request, _list_path(request), query=urlencode({"q": request.path_value("check")}))
         told = await explained(read, pid, found.uuid, now=now)
         row = told.row
+        time = await check_time.seen(read, request, row)
         channels = await queries.named_channels_of(read, pid, row.id)
         history_of: dict[str, Any] = {
             "runs": await queries.runs_of(read, pid, row.id, before=None, limit=PER_LIST),
@@ -64,6 +66,7 @@ async def show(request: PageRequest) -> Response[bytes]:
         ping_url=url,
         snippets=snippets(url) if url else [],
         **history_of,
+        **time,
     )
 
 

@@ -428,7 +428,7 @@ _OURS = {
     "header", "div", "nav", "form", "input", "button", "main", "footer", "bdi", "h1", "h2", "h3", "p", "span", "ul",
     "li", "ol", "label", "section", "table", "caption", "thead", "tbody", "tr", "th", "td", "time", "details",
     "summary", "pre", "code", "dl", "dt", "dd", "aside", "article", "textarea", "strong", "br", "q",
-    "fieldset", "legend", "select", "option", "del", "ins", "text",
+    "fieldset", "legend", "select", "option", "del", "ins", "text", "g",
 }  # fmt: skip
 
 
