@@ -54,7 +54,7 @@ async def seen(read: AsyncConnection, request: PageRequest, rows: Sequence[Any],
     now = request.api.clock.now()
     found = await lanes(read, request.project.pid, rows, from_at=now - timedelta(seconds=range_s), to_at=now)
     # In a thread: of a thousand checks the paths take tens of milliseconds.
-    return await asyncio.to_thread(_drawn, found, rows, now, range_s, request.who.zone)
+    return await asyncio.to_thread(_drawn, found, rows, now, range_s, request.zone)
 
 
 def _drawn(found: Lanes, rows: Sequence[Any], now: datetime, range_s: int, zone: str) -> dict[str, Any]:

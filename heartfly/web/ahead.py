@@ -21,7 +21,7 @@ MOST_LISTED = 200
 async def seen(request: PageRequest, rows: Sequence[Any]) -> dict[str, Any]:
     now = request.api.clock.now()
     # In a thread: cron expressions take their time, which no ping shall wait for.
-    found = await asyncio.to_thread(agenda, rows, now=now, reader_zone=request.who.zone)
+    found = await asyncio.to_thread(agenda, rows, now=now, reader_zone=request.zone)
     together = found.together
     return {
         "agenda": found,

@@ -37,7 +37,7 @@ async def seen(read: AsyncConnection, request: PageRequest, row: Row[Any]) -> di
     """What the template shows. InvalidValueError for a range that there is not."""
     now, range_s = request.api.clock.now(), range_of(request.query_params.get("range", ""), RANGES)
     past = await past_of(read, row, from_at=now - timedelta(seconds=range_s), to_at=now)
-    return await asyncio.to_thread(_drawn, past, row, range_s, request.who.zone)
+    return await asyncio.to_thread(_drawn, past, row, range_s, request.zone)
 
 
 def _drawn(past: CheckPast, row: Row[Any], range_s: int, zone: str) -> dict[str, Any]:

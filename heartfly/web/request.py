@@ -7,7 +7,7 @@ of a project for its members, and whatever is sent or only writers need for thos
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlencode
 
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
@@ -124,6 +124,22 @@ class PageRequest(Request[None, None, State]):
         return Actor(f"user:{self.who.email}", self.place or None)
 
     @property
+    def zone(self) -> str:
+        """In which the page tells times: the reader's, or UTC where the address says `tz=utc`."""
+        if self.query_params.get("tz") == "utc":
+            return "UTC"
+        return getattr(self.scope.get("web_session"), "zone", "UTC")
+
+    def _zone_switch(self) -> tuple[str, str]:
+        """Where the other zone is, and which it is. Empty: nowhere, for it is UTC, or no page to come back to."""
+        own = getattr(self.scope.get("web_session"), "zone", "UTC")
+        if own == "UTC" or self.scope["method"] not in _READING:
+            return "", ""
+        kept = [(name, value) for name, value in self.query_params.multi_items() if name != "tz"]
+        is_utc = self.zone == "UTC"
+        return "?" + urlencode(kept if is_utc else [*kept, ("tz", "utc")]), own if is_utc else "UTC"
+
+    @property
     def is_by_itself(self) -> bool:
         """An open page asks, nobody has done anything: no use of the session."""
         return "x-heartfly-live" in self.headers or self.scope["path"].endswith("/live")
@@ -152,7 +168,9 @@ class PageRequest(Request[None, None, State]):
             "project": self.scope.get("web_project"),
             "projects": self.memberships,
             "form_token": origin.form_token(self.token) if who is not None else "",
-            "t": Times(self.api.clock.now(), getattr(who, "zone", "UTC")),
+            "t": Times(self.api.clock.now(), self.zone),
+            "zone_switch": self._zone_switch(),
+            "single_keys": cookie.has_keys(self.headers.get("cookie", "")),
             "lasted": lasted,
             "path": self.scope["path"],
             "is_https": self.web.is_https,
