@@ -429,7 +429,7 @@ _OURS = {
     "header", "div", "nav", "form", "input", "button", "main", "footer", "bdi", "h1", "h2", "h3", "p", "span", "ul",
     "li", "ol", "label", "section", "table", "caption", "thead", "tbody", "tr", "th", "td", "time", "details",
     "summary", "pre", "code", "dl", "dt", "dd", "aside", "article", "textarea", "strong", "br", "q",
-    "fieldset", "legend", "select", "option", "del", "ins", "text", "g",
+    "fieldset", "legend", "select", "option", "del", "ins", "text", "g", "mark", "kbd",
 }  # fmt: skip
 
 
