@@ -24,7 +24,8 @@ PATH = "/p/main/checks/backup/events"
 
 
 def pieces(text: str, *, colours: bool = True, find: str = "") -> list[list[tuple[str, str, bool]]]:
-    return [[tuple(piece) for piece in line.pieces] for line in lines_of(text, colours=colours, find=find)]
+    found = lines_of(text, colours=colours, find=find)
+    return [[(piece.classes, piece.text, piece.is_found) for piece in line.pieces] for line in found]
 
 
 def told(text: str) -> list[list[tuple[str, str]]]:
