@@ -79,6 +79,8 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lane:
+    """Both in the order of their times."""
+
     spans: Sequence[Span]
     marks: Sequence[Mark]
 
@@ -118,6 +120,7 @@ async def lanes(read: AsyncConnection, pid: int, rows: Sequence[Any], *, from_at
             for status, begun, ended in spans(
                 turns.get(row.id, ()), Status(row.status), max(from_at, row.created_at), to_at
             )
+            if begun < ended or status is Status.DOWN
         ]
         for row in rows
     }
@@ -154,4 +157,6 @@ async def _marks(
     found = (await read.execute(_OF_SPANS[read.dialect.name], values)).all()
     for check_id, at, outcome in found:
         marks.setdefault(check_id, []).append(Mark(at, outcome))
+    for of_its in marks.values():
+        of_its.sort()
     return marks, len(found) >= MOST_RUNS

@@ -7,6 +7,7 @@ table, too.
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.checks.lanes import Lane, Lanes, lanes
+from heartfly.checks.lanes import Lane, Lanes, Span, lanes
 from heartfly.core.words import Status
 from heartfly.core.zones import zone as known_zone
 from heartfly.errors import InvalidValueError
@@ -61,20 +62,23 @@ def _drawn(found: Lanes, rows: Sequence[Any], now: datetime, range_s: int, zone:
     scale = Scale(now - timedelta(seconds=range_s), now)
     blind = lane_paths.blind_parts(found.blind, scale)
     axis = axis_of(scale, zone, range_s)
-    made, told, n_quiet = [], [], 0
+    made: list[Row] = []
+    told: list[tuple[Any, Span, tuple[int, int]]] = []
+    n_told = n_quiet = 0
     for row in rows:
         lane = found.by_check[row.id]
         made.append(Row(row.uuid, row.name, shown_status(row, now), lane_paths.paths(lane, scale, blind), _said(lane)))
         spans = [span for span in lane.spans if span.status is not Status.UP]
-        told += [(row, span, _n_bad(lane, span.from_at, span.to_at)) for span in spans]
+        n_told += len(spans)
+        told += [(row, span, _n_bad(lane, span)) for span in spans[: MOST_TOLD - len(told)]]
         n_quiet += not spans
     return {
         "picture": made,
         "axis": axis,
         "back": lane_paths.back([scale.x(at) for at, _, _ in axis], blind),
         "blind": found.blind,
-        "told": told[:MOST_TOLD],
-        "n_told": len(told),
+        "told": told,
+        "n_told": n_told,
         "n_quiet": n_quiet,
         "n_was_down": sum(any(span.status is Status.DOWN for span in lane.spans) for lane in found.by_check.values()),
         "ranges": RANGES,
@@ -93,9 +97,10 @@ def axis_of(scale: Scale, zone: str, range_s: int) -> list[tuple[datetime, float
     return [(at, scale.part(at), said.format(at.astimezone(place))) for at in ticks]
 
 
-def _n_bad(lane: Lane, from_at: datetime, to_at: datetime) -> tuple[int, int]:
+def _n_bad(lane: Lane, span: Span) -> tuple[int, int]:
     """How many failed, and how many were missed."""
-    within = [mark.outcome for mark in lane.marks if from_at <= mark.at <= to_at]
+    first, last = (bisect_left(lane.marks, at, key=lambda mark: mark.at) for at in (span.from_at, span.to_at))
+    within = [mark.outcome for mark in lane.marks[first:last]]
     n_missed = within.count("missed")
     return len(within) - n_missed, n_missed
 

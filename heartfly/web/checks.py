@@ -105,7 +105,8 @@ async def listed(
     q, tag, word, after_text = (asked.get(name, "") for name in ("q", "tag", "status", "after"))
     q, tag = q.strip(), tag.strip()
     sent = asked if isinstance(asked, Form) else Form()
-    view = "" if isinstance(asked, Form) else asked.get("view", "").replace("list", "")
+    view = "" if isinstance(asked, Form) else asked.get("view", "")
+    view = "" if view == "list" else view
     bar = {"ticked": frozenset(sent.many("check")), "sent": sent}
     # Only the list follows what happens; the other views are of a moment.
     live = {} if view else {"live": await request.live_mark()}

@@ -9,7 +9,7 @@ const FIELDS = "input:not([type=checkbox], [type=radio], [type=submit]), select,
 // --- the line one is at
 
 const link = (row) => $(".name > a, a", row);
-const here = () => document.activeElement.closest(ROWS);
+const here = () => document.activeElement?.closest(ROWS);
 
 function move(by) {
   const all = [...document.querySelectorAll(ROWS)].filter((row) => link(row) && row.offsetParent);

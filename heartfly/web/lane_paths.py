@@ -7,9 +7,11 @@ Heartfly could not hear is hatched. The picture is stretched to its place, so no
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from math import ceil, floor
 
 from heartfly.checks.lanes import Lane
 from heartfly.core.words import Status
@@ -18,6 +20,8 @@ WIDTH, HEIGHT = 480, 20
 _TOP, _FLOOR = 7, 20
 """Above it teeth, below it the lane."""
 _TOOTH = 4.0
+MANY = 200
+"""More spans than that are drawn to the whole place only, so that no check makes the page large."""
 _HATCH = 4
 _HEIGHTS = {Status.UP: 12, Status.DOWN: _TOP, Status.DEGRADED: 9}
 
@@ -42,8 +46,13 @@ def paths(lane: Lane, scale: Scale, blind: Sequence[tuple[float, float]]) -> lis
     good: list[str] = []
     bad: list[str] = []
     rest: list[str] = []
+    lefts, rights = [left for left, _ in blind], [right for _, right in blind]
+    is_dense = len(lane.spans) > MANY
     for span in lane.spans:
         left, right = scale.x(span.from_at), scale.x(span.to_at)
+        if is_dense:
+            left, right = float(floor(left)), float(ceil(right))
+        near = blind[bisect_left(rights, left) : bisect_right(lefts, right)] if blind else ()
         if span.status is Status.DOWN:
             bad.append(_bar(left, max(right, left + 1), _TOP))
         elif span.status is Status.PAUSED:
@@ -52,18 +61,19 @@ def paths(lane: Lane, scale: Scale, blind: Sequence[tuple[float, float]]) -> lis
             rest.append(_dots(left, right, _FLOOR - 2))
         else:
             is_up = span.status is Status.UP
-            for heard_from, heard_to in _without(left, right, blind):
+            for heard_from, heard_to in _without(left, right, near):
                 (good if is_up else rest).append(_bar(heard_from, heard_to, _HEIGHTS[span.status]))
                 if not is_up:
                     rest.append(_dots(heard_from, heard_to, _TOP))
-            for deaf_from, deaf_to in blind:
+            for deaf_from, deaf_to in near:
                 if deaf_from < right and deaf_to > left:
                     rest.append(_hatch(max(deaf_from, left), min(deaf_to, right)))
     at: dict[tuple[float, bool], None] = {(scale.x(mark.at), mark.outcome == "missed"): None for mark in lane.marks}
     for x, is_missed in at:
         bad.append((_hollow if is_missed else _tooth)(min(x, WIDTH - _TOOTH)))
     named = (("o", good), ("b", bad), ("r", rest))
-    return [(name, "".join(pieces)) for name, pieces in named if pieces]
+    # What falls on one place is drawn once.
+    return [(name, "".join(dict.fromkeys(pieces))) for name, pieces in named if pieces]
 
 
 def back(ticks: Sequence[float], blind: Sequence[tuple[float, float]]) -> str:

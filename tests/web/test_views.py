@@ -105,6 +105,25 @@ async def test_time_in_which_nobody_was_heard_is_hatched_and_not_up(town: Town, 
     assert "Heartfly could not hear 1 time" in page
 
 
+async def test_a_check_that_turns_without_end_makes_no_page_large(town: Town, clock: SimClock) -> None:
+    check = await town.world.check(START, name="wild", every=timedelta(days=3))
+    kinds = (PingKind.FAIL, PingKind.SUCCESS)
+    at = [START + n * timedelta(seconds=40) for n in range(900)]
+    for first in range(0, len(at), 100):
+        await town.world.pings(
+            [town.world.request(check, one, kinds[i % 2]) for i, one in enumerate(at[first : first + 100])]
+        )
+    clock.move_to(START + 12 * HOUR)
+    page = await page_of(await town.owner(), TIMELINE)
+    said, shapes = lane_of(page, "wild")
+
+    assert "450 failed" in said
+    assert 25_000 > sum(map(len, shapes.values()))
+    assert 200 == len(table_of(page))
+    assert "And 250 more" in page
+    assert table_of(page)[0].endswith("fail 1 –")
+
+
 async def test_the_range_the_filter_and_the_pages_go_along(
     town: Town, clock: SimClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
