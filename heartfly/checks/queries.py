@@ -17,7 +17,7 @@ from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.text import SLUG
-from heartfly.core.words import Status
+from heartfly.core.words import PingKind, Status
 from heartfly.db.models import (
     channels,
     check_channels,
@@ -224,6 +224,20 @@ async def neighbours_of(read: AsyncConnection, pid: int, check_id: int, n: int) 
     earlier = sa.select(sa.func.max(pings.c.n)).where(*mine, pings.c.n < n)
     later = sa.select(sa.func.min(pings.c.n)).where(*mine, pings.c.n > n)
     return (await read.execute(earlier)).scalar(), (await read.execute(later)).scalar()
+
+
+async def success_before(read: AsyncConnection, pid: int, check_id: int, n: int) -> int | None:
+    """The number of the last success before this ping of which something is kept that it said."""
+    body = sa.and_(
+        ping_bodies.c.pid == pings.c.pid, ping_bodies.c.check_id == pings.c.check_id, ping_bodies.c.n == pings.c.n
+    )
+    query = (
+        sa.select(pings.c.n)
+        .join(ping_bodies, body)
+        .where(pings.c.pid == pid, pings.c.check_id == check_id, pings.c.n < n, pings.c.kind == PingKind.SUCCESS.value)
+    )
+    found: int | None = (await read.execute(query.order_by(pings.c.n.desc()).limit(1))).scalar()
+    return found
 
 
 async def ping_body(read: AsyncConnection, pid: int, check_id: int, n: int) -> bytes:

@@ -107,6 +107,16 @@ def sums(
     )
 
 
+def spans(
+    turns: Sequence[Turn], status: Status, from_at: datetime, to_at: datetime
+) -> list[tuple[Status, datetime, datetime]]:
+    """The statuses within [from_at, to_at), one after another, without alarms that were taken back.
+
+    `turns`: all from `from_at` on; `status`: the one after them.
+    """
+    return list(_spans(_true(turns), status, from_at, to_at))
+
+
 def unheard(blind: Iterable[Blind], from_at: datetime, to_at: datetime) -> timedelta:
     """How much of a time lies in blind intervals, which may overlap."""
     return _shared([(from_at, to_at)], _merged(blind))
@@ -142,6 +152,11 @@ def _spans(
         now, since = turn.to_status, turn.at
     if since < to_at:
         yield now, since, to_at
+
+
+def deaf(blind: Iterable[Blind]) -> list[tuple[datetime, datetime]]:
+    """Blind intervals as one after another."""
+    return _merged(blind)
 
 
 def _merged(blind: Iterable[Blind]) -> list[tuple[datetime, datetime]]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from litestar import MediaType, Response, get, post
+from litestar import Response, get, post
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,8 +16,8 @@ from heartfly.checks import commands, history, queries
 from heartfly.checks.explained import explained
 from heartfly.checks.turn import in_turn
 from heartfly.db.changes import Tx
-from heartfly.errors import AmbiguousSlugError, NotFoundError
-from heartfly.web.json_text import is_json, laid_out
+from heartfly.errors import AmbiguousSlugError
+from heartfly.web import check_time
 from heartfly.web.request import FOR_WRITERS, PageRequest
 from heartfly.web.shown import shown_status
 from heartfly.web.sign_in import to
@@ -26,8 +26,6 @@ from heartfly.web.snippets import all_snippets, snippets
 PER_LIST = 20
 FIRST_SHOWN = timedelta(minutes=10)
 """So long a check's page says that its first ping came."""
-_LARGEST = 2**63 - 1
-_LONGEST_SHOWN = 100_000
 
 
 @get("/p/{project:str}/checks/{check:str}")
@@ -42,6 +40,7 @@ async def show(request: PageRequest) -> Response[bytes]:
             return to(request, _list_path(request), query=urlencode({"q": request.path_value("check")}))
         told = await explained(read, pid, found.uuid, now=now)
         row = told.row
+        time = await check_time.seen(read, request, row)
         channels = await queries.named_channels_of(read, pid, row.id)
         history_of: dict[str, Any] = {
             "runs": await queries.runs_of(read, pid, row.id, before=None, limit=PER_LIST),
@@ -65,6 +64,7 @@ async def show(request: PageRequest) -> Response[bytes]:
         ping_url=url,
         snippets=snippets(url) if url else [],
         **history_of,
+        **time,
     )
 
 
@@ -108,54 +108,6 @@ async def delete_check(request: PageRequest) -> Response[bytes]:
     return to(request, _list_path(request))
 
 
-@get("/p/{project:str}/checks/{check:str}/events/{n:str}")
-async def show_ping(request: PageRequest) -> Response[bytes]:
-    """One ping, and what it said, line by line."""
-    pid, n = request.project.pid, _number(request.path_value("n"))
-    async with request.api.database.read() as read:
-        row = await _check(request, read)
-        found = await queries.pings_of(read, pid, row.id, before=n + 1, limit=1)
-        if not found or found[0].n != n:
-            raise NotFoundError("there is no such ping, or it is not kept any more")
-        ping = found[0]
-        body = await queries.ping_body(read, pid, row.id, n) if ping.has_body else b""
-        earlier, later = await queries.neighbours_of(read, pid, row.id, n)
-    text, pretty = _laid_out(body, wanted=request.query_params.get("view") == "pretty")
-    shown, is_cut = text[:_LONGEST_SHOWN], len(text) > _LONGEST_SHOWN
-    return await request.page(
-        "ping.html",
-        check_zone=row.zone,
-        check=row,
-        ping=ping,
-        lines=shown.splitlines(),
-        is_cut=is_cut,
-        pretty=pretty,
-        kept=len(body),
-        earlier=earlier,
-        later=later,
-    )
-
-
-def _laid_out(body: bytes, *, wanted: bool) -> tuple[str, str]:
-    """The text, and whether it is laid out as JSON: yes, possible, or no."""
-    text = body.decode("utf-8", "replace")
-    if not is_json(text):
-        return text, "no"
-    return (laid_out(text), "yes") if wanted else (text, "possible")
-
-
-@get("/p/{project:str}/checks/{check:str}/events/{n:str}/body", media_type=MediaType.TEXT)
-async def ping_body(request: PageRequest) -> Response[bytes]:
-    """The bytes as they came, cut to what is kept. Never anything that a browser would run."""
-    pid, n = request.project.pid, _number(request.path_value("n"))
-    async with request.api.database.read() as read:
-        row = await _check(request, read)
-        body = await queries.ping_body(read, pid, row.id, n)
-    as_file = f'attachment; filename="{row.slug}-{n}.txt"' if "download" in request.query_params else "inline"
-    headers = {"Content-Security-Policy": "default-src 'none'; sandbox", "Content-Disposition": as_file}
-    return Response(body, media_type=MediaType.TEXT, headers=headers)
-
-
 async def _changed(request: PageRequest, command: Callable[..., None]) -> Response[bytes]:
     api, pid, actor = request.api, request.project.pid, request.actor
     async with api.database.read() as read:
@@ -174,10 +126,3 @@ async def _check(request: PageRequest, read: AsyncConnection) -> Row[Any]:
 
 def _list_path(request: PageRequest) -> str:
     return f"/p/{request.project.slug}/checks"
-
-
-def _number(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
-    if not 0 < number < _LARGEST:
-        raise NotFoundError("there is no such ping, or it is not kept any more")
-    return number

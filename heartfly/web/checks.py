@@ -1,5 +1,7 @@
 """The list of checks: is anything wrong, and where? Filters stand in the address, so that a view can be sent on.
 
+The same checks are also shown on one axis of time (across.py), and by when they are expected (ahead.py).
+
 Up to 1,000 checks are shown whole, the worst first. More come in pages, in the order in which they were made.
 """
 
@@ -22,6 +24,7 @@ from heartfly.checks import queries
 from heartfly.checks.queries import Wanted
 from heartfly.core import text
 from heartfly.errors import InvalidValueError
+from heartfly.web import across, ahead
 from heartfly.web.check_form import UNITS
 from heartfly.web.filter_words import terms
 from heartfly.web.request import Form, PageRequest
@@ -34,6 +37,7 @@ PAGE = 500
 SHOWN = ("down", "late", "degraded", "new", "up", "paused")
 """The worst first. `late` is shown, never stored."""
 
+VIEWS = {"": "checks.html", "timeline": "checks_timeline.html", "next": "checks_next.html"}
 _ORDER = {word: i for i, word in enumerate(SHOWN)}
 RUNNING = "running"
 
@@ -108,24 +112,35 @@ async def listed(
     q, tag, word, after_text = (asked.get(name, "") for name in ("q", "tag", "status", "after"))
     q, tag = q.strip(), tag.strip()
     sent = asked if isinstance(asked, Form) else Form()
-    live = await request.live_mark()
+    view = "" if isinstance(asked, Form) else asked.get("view", "")
+    view = "" if view == "list" else view
     bar = {"ticked": frozenset(sent.many("check")), "sent": sent}
+    # Only the list follows what happens; the other views are of a moment.
+    live = {} if view else {"live": await request.live_mark()}
     try:
+        range_s = across.range_of(asked.get("range", "")) if view == "timeline" else 0
+        _demand_known(view)
         wanted, after = wanted_of(q, tag, word, now), place(after_text or None, "page", 1)
     except InvalidValueError as error:
-        blank = _NOTHING | bar | {"wrong": error.message, "q": q[:200], "tag": tag[:50]}
+        blank = _NOTHING | bar | {"wrong": error.message, "q": q[:200], "tag": tag[:50], "view": ""}
         return await request.page("checks.html", status=422, **blank)
     async with request.api.database.read() as read:
         counts = await queries.count_shown(read, pid, now=now)
         rows, following = await _rows(read, pid, wanted, after[0] if after else None)
         ping_key = await _first_ping(request, read) if not counts else ""
-    lines = [line_of(row, now) for row in rows]
-    if following is None and after is None:
-        lines.sort(key=lambda line: (_ORDER[line.shown], line.name.casefold(), line.uuid))
-    kept = {name: value for name, value in (("q", q), ("tag", tag), ("status", word)) if value}
+        if following is None and after is None:
+            rows = sorted(rows, key=lambda row: (_ORDER[shown_status(row, now)], row.name.casefold(), row.uuid))
+        more: dict[str, Any] = {}
+        if view == "timeline":
+            more = await across.seen(read, request, rows, range_s=range_s)
+    if view == "next":
+        more = await ahead.seen(request, rows)
+    filtered = {name: value for name, value in (("q", q), ("tag", tag), ("status", word)) if value}
+    lines = [] if view else [line_of(row, now) for row in rows]
+    kept = ({"view": view} if view else {}) | filtered | ({"range": across.RANGES[range_s]} if range_s else {})
     return await request.page(
-        "checks.html",
-        live=live,
+        VIEWS[view],
+        **live,
         status=status,
         refused=refused,
         done=done or said(request.query_params.get("done", "")),
@@ -134,6 +149,10 @@ async def listed(
         wrong="",
         lines=lines,
         mark=mark_of(line.uuid for line in lines),
+        rows=rows,
+        view=view,
+        filter_query=urlencode(filtered),
+        kept=kept,
         n_all=sum(counts.values()),
         chips=_chips(counts, kept),
         n_down=counts.get("down", 0),
@@ -145,12 +164,19 @@ async def listed(
         tag=tag,
         status_word=word,
         first_query=urlencode(kept),
+        **more,
     )
+
+
+def _demand_known(view: str) -> None:
+    if view not in VIEWS:
+        raise InvalidValueError("view", f"must be one of list, {', '.join(list(VIEWS)[1:])}")
 
 
 _NOTHING: dict[str, Any] = {
     "lines": [], "n_all": 0, "n_down": 0, "following": "", "is_later": False, "ping_key": "", "first_ping": "",
-    "first_query": "", "chips": [], "status_word": "", "refused": (), "done": "", "units": UNITS,
+    "first_query": "", "chips": [], "status_word": "", "refused": (), "done": "", "units": UNITS, "rows": [],
+    "filter_query": "", "kept": {},
 }  # fmt: skip
 
 

@@ -1,10 +1,14 @@
-"""The one cookie: the session's token. Only our own pages get it, no script reads it, and over https nothing else."""
+"""Two cookies: the session's token, and whether single keys are switched off (keyboard.py). No script reads them.
+
+Only our own pages get the token, and over https nothing else.
+"""
 
 from __future__ import annotations
 
 from heartfly.accounts.sessions import LONGEST
 
 _NAME = "heartfly"
+_KEYS = "heartfly-keys"
 
 
 def name_of(*, is_https: bool) -> str:
@@ -13,7 +17,19 @@ def name_of(*, is_https: bool) -> str:
 
 def token_in(header: str, *, is_https: bool) -> str:
     """Empty: there is none."""
-    name = name_of(is_https=is_https)
+    return _value_in(header, name_of(is_https=is_https))
+
+
+def has_keys(header: str) -> bool:
+    return _value_in(header, _KEYS) != "off"
+
+
+def choosing_keys(*, is_on: bool, is_https: bool) -> str:
+    secure = "; Secure" if is_https else ""
+    return f"{_KEYS}={'on' if is_on else 'off'}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}"
+
+
+def _value_in(header: str, name: str) -> str:
     for part in header.split(";"):
         key, _, value = part.strip().partition("=")
         if key == name:

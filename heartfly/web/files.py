@@ -29,6 +29,7 @@ class Files:
         self._add("heartfly.css", _style_sheet(), "text/css")
         self._add("live.js", _read("live.js"), "text/javascript")
         self._add("copy.js", _read("copy.js"), "text/javascript")
+        self._add("keys.js", _read("keys.js"), "text/javascript")
         self._add("icon.svg", _read("icon.svg"), "image/svg+xml")
 
     def _add(self, name: str, content: bytes, media_type: str) -> None:

@@ -140,6 +140,15 @@ class PageRequest(Request[None, None, State]):
         """Who will have changed what this request changes."""
         return Actor(f"user:{self.who.email}", self.place or None)
 
+    def zones(self, of_check: str | None = None) -> Zones:
+        """In which the page can tell times, and does. `of_check`: that of the check that it shows."""
+        own = getattr(self.scope.get("web_session"), "zone", "UTC")
+        return Zones(own, of_check, asked=dict(self._query).get("tz", ""))
+
+    @property
+    def _query(self) -> list[tuple[str, str]]:
+        return parse_qsl(self.scope["query_string"].decode("latin-1"))
+
     @property
     def is_by_itself(self) -> bool:
         """An open page asks, nobody has done anything: no use of the session."""
@@ -174,15 +183,15 @@ class PageRequest(Request[None, None, State]):
     async def page(self, template: str, *, status: int = 200, **context: Any) -> Response[bytes]:
         """A page of the house, with what every template may ask for. `check_zone`: that of the check that it shows."""
         who = self.scope.get("web_session")
-        query = parse_qsl(self.scope["query_string"].decode("latin-1"))
-        zones = Zones(getattr(who, "zone", "UTC"), context.get("check_zone"), asked=dict(query).get("tz", ""))
+        zones = self.zones(context.get("check_zone"))
         known: dict[str, Any] = {
             "me": who,
             "project": self.scope.get("web_project"),
             "projects": self.memberships,
             "form_token": origin.form_token(self.token) if who is not None else "",
             "t": Times(self.api.clock.now(), zones.shown),
-            "zones": zones.choices(self.web.root + quote(self.scope["path"], safe="/"), query),
+            "zones": zones.choices(self.web.root + quote(self.scope["path"], safe="/"), self._query),
+            "single_keys": cookie.has_keys(self.headers.get("cookie", "")),
             "lasted": lasted,
             "path": self.scope["path"],
             "is_https": self.web.is_https,

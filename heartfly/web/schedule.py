@@ -7,6 +7,7 @@ was typed (core/replay.py).
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,6 +31,7 @@ from heartfly.web.times import Times
 DAYS = 90
 _A_YEAR = timedelta(days=366)
 _OURS = (*SCHEDULE, "grace", "grace_unit", "max_run", "max_run_unit")
+_MINUTES = re.compile(r"[0-9]{1,7}")
 _REASONS = {
     "missed": "missed", "missed_twice_unverified": "missed twice", "hung": "a run that hung", "fail": "failed",
     "exit_status": "failed", "gate": "a gate was broken",
@@ -38,8 +40,12 @@ _REASONS = {
 
 @get("/p/{project:str}/checks/{check:str}/schedule")
 async def show(request: PageRequest) -> Response[bytes]:
+    """`?grace=22&max_run=15`, in minutes: what is suggested elsewhere is typed in, and saved by nobody."""
     now_is = await seen(request)
-    return await _page(request, now_is, now_is.values)
+    typed = {
+        name: value for name in ("grace", "max_run") if _MINUTES.fullmatch(value := request.query_params.get(name, ""))
+    }
+    return await _page(request, now_is, now_is.values | typed | {f"{name}_unit": "minutes" for name in typed})
 
 
 @post("/p/{project:str}/checks/{check:str}/schedule", status_code=200)

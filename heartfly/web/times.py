@@ -44,6 +44,11 @@ class Times:
         parts = '<time datetime="{}" title="{}"><span>{:%a %Y-%m-%d}</span> <span>{}</span></time>'
         return Markup(parts).format(_iso(at), _utc(at), local, clock)  # noqa: S704 - a constant, filled in escaped
 
+    def minute(self, at: datetime) -> Markup:
+        return Markup('<time datetime="{}" title="{}">{:%H:%M}</time>').format(
+            _iso(at), _utc(at), at.astimezone(self._zone)
+        )
+
     def ago(self, at: datetime) -> Markup:
         """How far from now it is, such as `41 min ago` or `in 2 h`."""
         said = self._ago.get(at)

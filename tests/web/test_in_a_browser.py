@@ -104,7 +104,8 @@ def test_hostile_texts_do_nothing_and_no_page_is_wider_than_its_window(server: S
     key = (server.folder / "heartfly-data" / "cli-key").read_text().strip()
     texts, paths = HOSTILE, ["/p/main/checks", "/p/main/incidents", "/p/main/channels", "/account/security"]
     paths += ["/p/main/settings/general", "/p/main/settings/team", "/p/main/settings/keys", "/p/main/audit"]
-    paths += ["/account/security/2fa", "/sign-in/reset", "/p/main/badges"]
+    paths += ["/account/security/2fa", "/sign-in/reset", "/p/main/checks?view=timeline", "/p/main/checks?view=next"]
+    paths += ["/p/main/badges", "/p/main/go", "/account/keyboard"]
     for i, text in enumerate(texts):
         tag = text[:50].strip()
         made = server.api(
@@ -116,6 +117,7 @@ def test_hostile_texts_do_nothing_and_no_page_is_wider_than_its_window(server: S
         paths += [f"/p/main/checks/c{i}", f"/p/main/checks/c{i}/events/1"]
         if i % 7 == 0:
             paths += [f"/p/main/checks/c{i}/{one}" for one in ("edit", "schedule", "events", "runs", "snippets")]
+            paths += [f"/p/main/checks/c{i}/events/1?{one}" for one in ("ansi=strip&wrap=off&find=a", "diff=1")]
     for i, incident in enumerate(server.api("GET", "/v1/incidents", key)["items"]):
         server.api("POST", f"/v1/incidents/{incident['id']}/comments", key, {"text": texts[i]})
         paths.append(f"/p/main/incidents/{incident['id']}")

@@ -66,6 +66,8 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/account/security"): Row(200, 200, 200),
     ("POST", "/account/security/sessions/{session}/revoke"): Row(404, 404, 404),
     ("POST", "/account/security/sessions/revoke-others"): Row(303, 303, 303),
+    ("GET", "/account/keyboard"): Row(200, 200, 200),
+    ("POST", "/account/keyboard"): Row(303, 303, 303),
     ("GET", "/account/export"): Row(200, 200, 200),
     ("POST", "/account/delete"): Row(422, 422, 422),
     ("GET", "/account/security/2fa"): Row(200, 200, 200),
@@ -74,6 +76,7 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/account/security/2fa/off"): Row(303, 303, 303),
     ("GET", "/p/{project}"): Row(303, 303, 404),
     ("GET", "/p/{project}/live"): read(),
+    ("GET", "/p/{project}/go"): read(),
     ("GET", "/p/{project}/checks"): read(),
     ("POST", "/p/{project}/checks"): only_writers(422, do="pause"),  # none is ticked
     ("GET", "/p/{project}/checks/new"): only_writers(),

@@ -1,0 +1,180 @@
+"""What a ping said, as lines to read: a terminal's colours as classes or taken out, words that are looked for marked,
+and what differs from another output.
+
+Only classes of ours and text leave this file; the template escapes the text. What is kept of a body is decided
+elsewhere, and what is shown of it in ping_page.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import islice
+from typing import NamedTuple
+
+MOST_COMPARED = 1_000
+"""Lines: comparing takes the square of it at worst."""
+AROUND = 3
+"""Lines beside a difference."""
+
+# A terminal's commands: colours and the like (SGR), any other control sequence, titles and links, and the short ones.
+_COMMAND = re.compile(
+    r"\x1b\[(?P<sgr>[0-9;:]{0,64})m|\x1b\[[0-?]{0,64}[ -/]{0,8}[@-~]"
+    r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][0-9AB]|\x1b[=>78DEHMc]"
+)
+_BREAK = re.compile(r"\r\n|\r|\n")
+_ON = {1: "ab", 2: "ad", 3: "ai", 4: "au"}
+_OFF = {22: ("ab", "ad"), 23: ("ai",), 24: ("au",)}
+
+
+class Piece(NamedTuple):
+    """`classes`: how a terminal would show it. `is_found`: it is what was looked for."""
+
+    classes: str
+    text: str
+    is_found: bool = False
+
+
+class Line(NamedTuple):
+    pieces: Sequence[Piece]
+    has_found: bool
+
+
+class Compared(NamedTuple):
+    """`sign`: `-` only there, `+` only here, a space both, `…` that as many lines as `text` says are the same."""
+
+    sign: str
+    there: int
+    here: int
+    text: str
+
+
+@dataclass(slots=True)
+class _Pen:
+    """How a terminal writes at this moment."""
+
+    front: str = ""
+    back: str = ""
+    ways: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> str:
+        return " ".join(filter(None, [self.front, self.back, *self.ways]))
+
+    def obey(self, codes: str) -> None:
+        numbers = iter([int(code[:9]) if code else 0 for code in codes.replace(":", ";").split(";")])
+        for code in numbers:
+            if code == 0:
+                self.front, self.back, self.ways = "", "", ()
+            elif code in _ON:
+                self.ways = tuple(dict.fromkeys([*self.ways, _ON[code]]))
+            elif code in _OFF:
+                self.ways = tuple(way for way in self.ways if way not in _OFF[code])
+            elif code in {38, 48}:
+                named = _of_palette(numbers)
+                if named is not None and code == 38:
+                    self.front = f"a{named}"
+                elif named is not None:
+                    self.back = f"b{named}"
+            elif 30 <= code <= 37 or 90 <= code <= 97:
+                self.front = f"a{code % 10}"
+            elif 40 <= code <= 47 or 100 <= code <= 107:
+                self.back = f"b{code % 10}"
+            elif code == 39:
+                self.front = ""
+            elif code == 49:
+                self.back = ""
+
+
+def _of_palette(numbers: Iterator[int]) -> int | None:
+    """One of the sixteen named colours; None for the others, which we have not."""
+    kind = next(numbers, 0)
+    values = list(islice(numbers, {5: 1, 2: 3}.get(kind, 0)))
+    return values[0] % 8 if kind == 5 and values and values[0] < 16 else None
+
+
+def has_commands(text: str) -> bool:
+    return _COMMAND.search(text) is not None
+
+
+def plain(text: str) -> str:
+    """Without a terminal's commands."""
+    return _COMMAND.sub("", text)
+
+
+def lines_of(text: str, *, colours: bool, find: str = "") -> list[Line]:
+    """`colours` False: a terminal's commands are taken out. `find`: any letter case; empty: nothing is looked for."""
+    coloured = _coloured(text) if colours else ([Piece("", line)] for line in split(plain(text)))
+    return [_marked(pieces, find) for pieces in coloured]
+
+
+def split(text: str) -> list[str]:
+    """Into lines, as an editor counts them: a break at the end begins none."""
+    lines = _BREAK.split(text)
+    return lines[:-1] if lines and not lines[-1] else lines
+
+
+def _coloured(text: str) -> Iterator[list[Piece]]:
+    pen = _Pen()
+    for line in split(text):
+        pieces: list[Piece] = []
+        at = 0
+        for command in _COMMAND.finditer(line):
+            if command.start() > at:
+                pieces.append(Piece(pen.classes, line[at : command.start()]))
+            if command["sgr"] is not None:
+                pen.obey(command["sgr"])
+            at = command.end()
+        if at < len(line):
+            pieces.append(Piece(pen.classes, line[at:]))
+        yield pieces
+
+
+def _marked(pieces: Sequence[Piece], find: str) -> Line:
+    """What is looked for may begin in one colour and end in another."""
+    if not find:
+        return Line(pieces, has_found=False)
+    whole = "".join(piece.text for piece in pieces)
+    spans = [match.span() for match in re.finditer(re.escape(find), whole, re.IGNORECASE)]
+    if not spans:
+        return Line(pieces, has_found=False)
+    edges = sorted({edge for span in spans for edge in span})
+    made: list[Piece] = []
+    at = 0
+    for piece in pieces:
+        ends = [edge - at for edge in edges if at < edge < at + len(piece.text)] + [len(piece.text)]
+        begun = 0
+        for end in ends:
+            is_found = any(low <= at + begun < high for low, high in spans)
+            made.append(Piece(piece.classes, piece.text[begun:end], is_found))
+            begun = end
+        at += len(piece.text)
+    return Line(made, has_found=True)
+
+
+def compared(there: str, here: str) -> tuple[list[Compared], bool]:
+    """What differs, with some lines around; whether all was compared. Nothing: they say the same."""
+    old, new = split(plain(there)), split(plain(here))
+    is_whole = max(len(old), len(new)) <= MOST_COMPARED
+    old, new = old[:MOST_COMPARED], new[:MOST_COMPARED]
+    made: list[Compared] = []
+    seen = 0
+    for group in SequenceMatcher(None, old, new).get_grouped_opcodes(AROUND):
+        first = group[0][3]
+        if first > seen:
+            made.append(Compared("…", 0, 0, str(first - seen)))
+        for what, old_from, old_to, new_from, new_to in group:
+            if what == "equal":
+                made += [
+                    Compared(" ", old_from + i + 1, new_from + i + 1, line)
+                    for i, line in enumerate(new[new_from:new_to])
+                ]
+                continue
+            made += [Compared("-", old_from + i + 1, 0, line) for i, line in enumerate(old[old_from:old_to])]
+            made += [Compared("+", 0, new_from + i + 1, line) for i, line in enumerate(new[new_from:new_to])]
+        seen = group[-1][4]
+    if made and len(new) > seen:
+        made.append(Compared("…", 0, 0, str(len(new) - seen)))
+    return made, is_whole

@@ -1,0 +1,56 @@
+"""Going somewhere by a few letters: checks by name, and the pages. The script shows it as a dialog (keys.js)."""
+
+from __future__ import annotations
+
+from litestar import Response, get
+
+from heartfly.checks import queries
+from heartfly.checks.queries import Wanted
+from heartfly.core import text
+from heartfly.errors import InvalidValueError
+from heartfly.web.request import PageRequest
+from heartfly.web.shown import shown_status
+
+MOST = 12
+_PAGES = (
+    ("checks", "Checks"),
+    ("checks?view=timeline", "Checks: timeline"),
+    ("checks?view=next", "Checks: next 24 hours"),
+    ("incidents", "Incidents"),
+    ("channels", "Channels"),
+    ("settings/team", "Settings: team"),
+)
+_OF_WRITERS = (("checks/new", "New check"),)
+_OF_ADMINS = (
+    ("settings/general", "Settings: general"),
+    ("settings/keys", "Settings: API keys"),
+    ("audit", "Audit"),
+)
+_OF_ONESELF = (("account/security", "Your account"), ("account/keyboard", "Keyboard"))
+
+
+@get("/p/{project:str}/go")
+async def show(request: PageRequest) -> Response[bytes]:
+    """`?q=`: words, each of which stands in the name, slug, tags or description of a check, or in a page's name."""
+    api, project, now = request.api, request.project, request.api.clock.now()
+    try:
+        words = text.one_line(request.query_params.get("q", "").strip(), field="q", most=200).split()[:10]
+    except InvalidValueError as error:
+        return await request.page("go.html", status=422, q="", wrong=error.message, checks=[], pages=[], more=False)
+    async with api.database.read() as read:
+        rows = await queries.find_many(read, project.pid, Wanted(words=words), after=None, limit=MOST + 1)
+    return await request.page(
+        "go.html",
+        q=" ".join(words),
+        wrong="",
+        checks=[(row.uuid, row.name, shown_status(row, now)) for row in rows[:MOST]],
+        more=len(rows) > MOST,
+        pages=_pages(request, words),
+    )
+
+
+def _pages(request: PageRequest, words: list[str]) -> list[tuple[str, str]]:
+    project = request.project
+    of_project = [*_PAGES, *(_OF_WRITERS if project.may_write else ()), *(_OF_ADMINS if project.administers else ())]
+    all_of_them = [(f"p/{project.slug}/{path}", name) for path, name in of_project] + list(_OF_ONESELF)
+    return [(path, name) for path, name in all_of_them if all(word.lower() in name.lower() for word in words)]

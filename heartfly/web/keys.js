@@ -1,0 +1,125 @@
+// Keys for what the pages do by links and buttons (keyboard.py lists them), and two of the pages shown as dialogs. What
+// is typed into a field is never a key.
+
+const { root, project, writes, keys } = document.body.dataset;
+const $ = (query, of = document) => of.querySelector(query);
+const ROWS = ".row:not(.first), .lane-row:not(.first), main tbody tr";
+const FIELDS = "input:not([type=checkbox], [type=radio], [type=submit]), select, textarea, [contenteditable]";
+
+// --- the line one is at
+
+const link = (row) => $(".name > a, a", row);
+const here = () => document.activeElement?.closest(ROWS);
+
+function move(by) {
+  const all = [...document.querySelectorAll(ROWS)].filter((row) => link(row) && row.offsetParent);
+  const at = all.indexOf(here()), to = all[at < 0 ? 0 : at + by];
+  if (to) link(to).focus();
+}
+
+function pause() {
+  const one = $('form[action$="/pause"], form[action$="/resume"]'), row = here(), box = row && $("input[name=check]", row);
+  if (one) { one.requestSubmit(); return; }
+  if (box && !$("input[name=check]:checked")) box.checked = true;
+  const ticked = $("input[name=check]:checked");
+  if (ticked) $(`#bulk [value=${ticked.closest(".row").matches(".s-paused") ? "resume" : "pause"}]`).click();
+}
+
+async function copy() {
+  const shown = $('pre[aria-label="Ping address"]');
+  if (!shown) return;
+  getSelection().selectAllChildren(shown);
+  // Over plain http there is no clipboard but the old one.
+  if (navigator.clipboard) await navigator.clipboard.writeText(shown.textContent);
+  else document.execCommand("copy");
+  const said = $("#live-said");
+  if (said) said.textContent = "Ping address copied";
+}
+
+// --- pages as dialogs
+
+async function part(url, id) {
+  const page = new DOMParser().parseFromString(await (await fetch(url)).text(), "text/html");
+  return page.getElementById(id);
+}
+
+async function dialog(url, id) {
+  if ($("dialog[open]")) return null;
+  const shown = $("#" + id) ? null : await part(url, id).catch(() => null);
+  if (!shown) { if (!$("#" + id)) location = url; return null; }
+  const box = document.createElement("dialog"), close = document.createElement("button");
+  close.textContent = "Close";
+  close.addEventListener("click", () => box.close());
+  box.setAttribute("aria-labelledby", id + "-h");
+  // First, so that a long one begins at its top.
+  box.append(close, shown);
+  box.addEventListener("close", () => box.remove());
+  document.body.append(box);
+  box.showModal();
+  return box;
+}
+
+async function palette() {
+  const url = project && project + "/go", box = url && await dialog(url, "go"), field = $("#go-q");
+  field?.focus();
+  if (!box) return;
+  let wait = 0, asked = 0;
+  field.addEventListener("input", () => {
+    clearTimeout(wait);
+    wait = setTimeout(async () => {
+      const mine = ++asked, found = await part(url + "?q=" + encodeURIComponent(field.value), "found").catch(() => null);
+      if (found && mine === asked) $("#found", box).replaceWith(found);
+      wait = 0;
+    }, 80);
+  });
+  $("form", box).addEventListener("submit", (event) => {
+    const first = $("#found a", box);
+    // Faster than the answer: the page itself looks.
+    if (wait || !first) return;
+    event.preventDefault();
+    location = first.href;
+  });
+  box.addEventListener("keydown", (event) => {
+    const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    const all = [field, ...box.querySelectorAll("#found a")];
+    all[all.indexOf(document.activeElement) + by]?.focus();
+  });
+}
+
+// --- keys
+
+const open = (path) => () => { if (project) location = project + path; };
+const GOES = { c: open("/checks"), i: open("/incidents"), n: open("/channels") };
+const DOES = {
+  "/": () => { const field = $("#q"); if (field) { field.focus(); field.select(); } else palette(); },
+  "?": () => dialog(root + "/account/keyboard", "keys"),
+  n: () => { if (writes) open("/checks/new")(); },
+  j: () => move(1),
+  k: () => move(-1),
+  x: () => { const row = here(); if (row) $("input[type=checkbox]", row)?.click(); },
+  e: () => { const row = here(), at = row && $(".name > a", row); if (at) location = at.href + "/schedule"; else $('.tabs a[href$="/schedule"]')?.click(); },
+  p: pause,
+  a: () => { const form = $('form[action$="/acknowledge"]'); if (form) form.requestSubmit(); else $('#why a[href*="/incidents/"]')?.click(); },
+  c: copy,
+  t: () => { const all = [...document.querySelectorAll(".zone-switch a")], at = all.findIndex((one) => one.ariaCurrent); all[(at + 1) % all.length]?.click(); },
+};
+let goesUntil = 0;
+
+addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.isComposing || event.altKey) return;
+  const key = event.key, isGoing = event.timeStamp < goesUntil;
+  if (event.ctrlKey || event.metaKey) {
+    if (key !== "k" || event.shiftKey) return;
+    event.preventDefault();
+    palette();
+    return;
+  }
+  if (keys === "off" || $("dialog[open]") || event.target.closest?.(FIELDS)) return;
+  goesUntil = !isGoing && key === "g" ? event.timeStamp + 1_500 : 0;
+  const of = isGoing ? GOES : DOES, does = Object.hasOwn(of, key) && of[key];
+  if (!does || (event.repeat && !"jk".includes(key))) return;
+  event.preventDefault();
+  does();
+});
