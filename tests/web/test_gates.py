@@ -27,8 +27,9 @@ from tests.web.hook import listening
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
-Look = tuple[int, str]
-LOOKS: tuple[Look, ...] = ((DESKTOP, "light"), (PHONE, "dark"), (DESKTOP, "dark"), (PHONE, "light"))
+MOST_REQUESTS = 6
+"""Of a page with all that it needs: itself, style, script, its stream, and once more itself if that was late."""
+LOOKS: tuple[tuple[int, str], ...] = ((DESKTOP, "light"), (PHONE, "dark"), (DESKTOP, "dark"), (PHONE, "light"))
 
 # Of each route that shows a page what is asked for it: the address of the route, with these queries.
 PAGES: dict[str, tuple[str, ...]] = {
@@ -155,6 +156,8 @@ class Walk:
         for width in (PHONE, NARROWEST):
             found += gates.fits(width)
         found += gates.forced()
+        if len(gates.asked) > MOST_REQUESTS:
+            found.append(f"asks for {len(gates.asked)} files: {gates.asked}")
         title, route = page.title(), re.split(r"[?,]", name)[0]
         if not is_form and self.titles.setdefault(title, route) != route:
             found.append(f"its title {title!r} is that of {self.titles[title]}, too")
