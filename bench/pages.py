@@ -209,26 +209,34 @@ async def _visible(chromium: Any, served: Served, token: str, paths: Sequence[st
 
 async def _told(
     page: Any, served: Served, paths: Sequence[str], numbers: Iterable[int], pause: Callable[[], float]
-) -> list[float]:
+) -> tuple[list[float], list[float]]:
+    """Milliseconds until it was visible, and until it was answered."""
     ids = await page.evaluate(
         "() => Object.fromEntries([...document.querySelectorAll('.row[id]')].map((one) =>"
         " [one.querySelector('bdi').textContent, one.id]))"
     )
     await page.evaluate(_ROWS)
     left: dict[str, float] = {}
+    answered: list[float] = []
     for number in numbers:
         await CLOCK.sleep(pause())
         left[ids[f"Job {number}"]] = time.time() * 1_000  # noqa: TID251 - both sides of one machine's clock
+        begun = time.perf_counter()
         await asyncio.to_thread(served.get, paths[number])
+        answered.append(1_000 * (time.perf_counter() - begun))
     await page.wait_for_function("(ids) => ids.every((id) => shownAt[id])", arg=list(left), timeout=30_000)
     shown = await page.evaluate("shownAt")
-    return [shown[one] - at for one, at in left.items()]
+    return [shown[one] - at for one, at in left.items()], answered
 
 
-def _p95(name: str, taken: Sequence[float], at_most: float) -> Figure:
-    cuts = statistics.quantiles(taken, n=20)
-    note = f"p50 {statistics.median(taken):.0f} ms, {len(taken)} pings"
-    return Figure(name=f"{name}: p95", value=cuts[-1], unit="ms", at_most=at_most, note=note)
+def _p95(name: str, taken: tuple[Sequence[float], Sequence[float]], at_most: float) -> Figure:
+    visible, answered = taken
+    note = f"p50 {statistics.median(visible):.0f} ms; the answer to the ping p95 {_high(answered):.0f} ms"
+    return Figure(name=f"{name}: p95", value=_high(visible), unit="ms", at_most=at_most, note=note)
+
+
+def _high(taken: Sequence[float]) -> float:
+    return statistics.quantiles(taken, n=20)[-1]
 
 
 async def _idle(served: Served, tokens: Sequence[str], seconds: float) -> Figure:

@@ -29,6 +29,7 @@ async def weight(browser: Browser, path: str) -> int:
     reply = await browser.get(path, headers=[("Accept-Encoding", "gzip")])
     assert (200, "gzip") == (reply.status, reply.headers["content-encoding"])
     assert b"<h1>" in gzip.decompress(reply.body)
+    print(f"{path}: {len(reply.body)} bytes")
     return len(reply.body)
 
 
