@@ -3,7 +3,7 @@
 BIN := $(if $(wildcard .venv/bin/python),.venv/bin/,)
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint types contracts test test-all serve migration bench simulate mutants faults lock docs
+.PHONY: help check lint types contracts test test-all serve migration bench bench-pages screenshots simulate mutants faults lock docs
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-11s %s\n", $$1, $$2 }'
@@ -36,6 +36,12 @@ migration: ## write a new migration: make migration m="what changes"
 
 bench: ## measure pings, alerts and start-up, as ratios to a bare prototype in the same run
 	$(BIN)python -m bench
+
+bench-pages: ## measure the pages in Chromium: paints, tasks, ping to visible, 200 open tabs
+	$(BIN)python -m bench pages
+
+screenshots: ## pictures of the pages, for a release and the README, into build/screenshots
+	$(BIN)python -m bench.screenshots
 
 simulate: ## replay seeded months of checks, outages and clock steps: make simulate [seeds=10]
 	$(BIN)python -m bench.simulate --seeds $(or $(seeds),10)

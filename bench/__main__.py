@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import uvloop
 
-from bench import alerts, idle, pings, report, startup
+from bench import alerts, idle, pages, pings, report, startup
 from bench.load import CLOCK
 from bench.report import Figure
 from bench.served import Stores, stores
@@ -45,12 +45,17 @@ async def _idle(made: Stores, given: argparse.Namespace) -> list[Figure]:
     return await idle.measure(made, n_checks=given.checks, seconds=given.idle_seconds)
 
 
+async def _pages(made: Stores, given: argparse.Namespace) -> list[Figure]:
+    return await pages.measure(made, tries=min(given.rounds, 3), n_pings=60, seconds=given.idle_seconds)
+
+
 MEASURES: dict[str, Measure] = {
     "pings": _pings,
     "alerts": _alerts,
     "storm": _storm,
     "startup": _startup,
     "idle": _idle,
+    "pages": _pages,
 }
 
 

@@ -7,7 +7,7 @@ when it is revoked, and with the password that it was opened with. Whose passwor
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -168,6 +168,19 @@ async def memberships_of(read: AsyncConnection, user_id: int) -> list[Membership
         .order_by(projects.c.name, projects.c.id)
     )
     return [Membership(row.id, row.slug, row.name, Role(row.role)) for row in await read.execute(query)]
+
+
+async def still_in(read: AsyncConnection, pid: int, tokens: Collection[str], *, now: datetime) -> dict[str, Membership]:
+    """Of these tokens those whose session lives and whose user is in the project; the others are left out."""
+    by_hash = {digest(token): token for token in tokens if len(token) == _TOKEN and token.isascii()}
+    query = (
+        sa.select(sessions.c.token_hash, projects.c.id, projects.c.slug, projects.c.name, members.c.role)
+        .join(members, members.c.user_id == sessions.c.user_id)
+        .join(projects, projects.c.id == members.c.pid)
+        .where(sessions.c.token_hash.in_(list(by_hash)), members.c.pid == pid, *_alive(now))
+    )
+    rows = await read.execute(query)
+    return {by_hash[row.token_hash]: Membership(row.id, row.slug, row.name, Role(row.role)) for row in rows}
 
 
 def _alive(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.checks import hearing
 from heartfly.core.words import AlertKind
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError, TooManyRequestsError
-from heartfly.notify import commands, queries
+from heartfly.notify import commands, queries, resend
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.outbox import DEFAULT_EVENTS
 from heartfly.notify.queries import ChannelView, NotificationView
@@ -106,6 +107,21 @@ async def send_test(request: PageRequest) -> Response[bytes]:
         return _there(request, uuid, await _test(request, uuid))
     except TooManyRequestsError as error:
         return await _untested(request, uuid, error)
+
+
+@post("/p/{project:str}/channels/{channel:str}/deliveries/{delivery:str}/resend", status_code=200)
+async def send_again(request: PageRequest) -> Response[bytes]:
+    """What was given up. Whoever asks for what waits or has arrived sees how it does: to ask twice is to ask once."""
+    api, pid, actor, uuid = request.api, request.project.pid, request.actor, request.path_value("channel")
+    delivery, at, of = request.path_value("delivery"), api.clock.now(), (await request.sent())["of"]
+    async with api.database.read() as read:
+        view = await _view(request, read, uuid)
+        found = await queries.one_delivery(read, pid, delivery)
+    if found.channel_uuid != view.uuid:
+        raise NotFoundError("there is no such delivery")
+    with suppress(ConflictError):
+        await api.database.write(lambda tx: resend.resend(tx, pid, delivery, actor=actor, at=at, ids=api.ids))
+    return _there(request, uuid, of)
 
 
 @get("/p/{project:str}/channels/{channel:str}/delete", opt=FOR_WRITERS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -15,8 +15,11 @@ from heartfly.api.v1.wire import schedule_text
 from heartfly.checks import commands, history, queries
 from heartfly.checks.explained import explained
 from heartfly.checks.turn import in_turn
+from heartfly.core.words import PingKind
 from heartfly.db.changes import Tx
 from heartfly.errors import AmbiguousSlugError
+from heartfly.incidents import queries as incidents
+from heartfly.notify.queries import NotificationView
 from heartfly.web import check_time
 from heartfly.web.request import FOR_WRITERS, PageRequest
 from heartfly.web.shown import shown_status
@@ -24,6 +27,9 @@ from heartfly.web.sign_in import to
 from heartfly.web.snippets import all_snippets, snippets
 
 PER_LIST = 20
+_LONGEST_SAID = 10_000
+FIRST_LINES = 5
+"""Of what a failure said: so many stand beside the cause."""
 FIRST_SHOWN = timedelta(minutes=10)
 """So long a check's page says that its first ping came."""
 
@@ -47,6 +53,8 @@ async def show(request: PageRequest) -> Response[bytes]:
             "pings": await queries.pings_of(read, pid, row.id, before=None, limit=PER_LIST),
             "flips": await queries.flips_of(read, pid, row.id, before=None, limit=PER_LIST),
         }
+        said_by, said = await _said(read, row, history_of["pings"]) if row.status == "down" else (0, [])
+        receipts = await _receipts(read, pid, told.incident) if told.incident else []
     firsts = (ping for ping in history_of["pings"] if ping.n == 1 and now - ping.received_at < FIRST_SHOWN)
     url = f"{api.base_url}/ping/{row.ping_uuid}" if request.project.may_write else ""
     return await request.page(
@@ -63,9 +71,27 @@ async def show(request: PageRequest) -> Response[bytes]:
         channels=channels,
         ping_url=url,
         snippets=snippets(url) if url else [],
+        said=said,
+        said_by=said_by,
+        receipts=receipts,
         **history_of,
         **time,
     )
+
+
+async def _said(read: AsyncConnection, row: Row[Any], newest: Sequence[Row[Any]]) -> tuple[int, list[str]]:
+    """The number of the newest failure if it said something, and its first lines."""
+    failed = next((ping for ping in newest if ping.kind == PingKind.FAIL), None)
+    if failed is None or not failed.has_body:
+        return 0, []
+    body = await queries.ping_body(read, row.pid, row.id, failed.n)
+    return failed.n, body.decode("utf-8", "replace")[:_LONGEST_SAID].splitlines()[:FIRST_LINES]
+
+
+async def _receipts(read: AsyncConnection, pid: int, incident: str) -> Sequence[NotificationView]:
+    """Who was told that it went down, and how that went."""
+    row = await incidents.find(read, pid, incident)
+    return await incidents.told_of(read, pid, (await incidents.flips_of(read, row))[:1])
 
 
 @get("/p/{project:str}/checks/{check:str}/snippets", opt=FOR_WRITERS)

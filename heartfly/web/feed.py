@@ -24,11 +24,17 @@ from heartfly.db.models import checks
 from heartfly.db.pulse import pulse
 from heartfly.errors import HeartflyError
 from heartfly.logs import logger
+from heartfly.web.audience import Audience
 from heartfly.web.shown import WATCHED, shown_status
 
 log = logger("heartfly.web")
 
+STEP_S = 0.05
+"""So often we ask whether this process has committed something: a comparison of two numbers."""
 BEAT_S = 0.25
+"""So often we ask at least, for another process may have, or a check may be late."""
+PAUSE_S = 0.2
+"""So long at least lies between two looks: what comes meanwhile is told at once."""
 RING = 1_000
 """So many changes are kept for whoever was away."""
 MOST_ROWS = 50
@@ -36,7 +42,9 @@ MOST_ROWS = 50
 LINGER_S = 60.0
 """How long we go on without a watcher: people go from page to page."""
 REST = 10
-"""After a look that took long, as many times as long is waited: watching takes a tenth of a processor at most."""
+"""After a look as many times as long is waited as looks take: watching takes a tenth of a processor at most."""
+TAKEN = 8
+"""Of so many looks the shortest counts: the others waited for a busy machine, which is no reason to be slower still."""
 
 _LIGHT = (checks.c.id, checks.c.uuid, checks.c.rev, checks.c.status, checks.c.n_open_runs, checks.c.expected_at)
 
@@ -75,6 +83,7 @@ class Feed:
         self.wanted_at = clock.monotonic()
         self.pulse: tuple[object, ...] | None = None
         self.opening = asyncio.Lock()
+        self.audience = Audience(pid, database, clock)
         self._database = database
         self._clock = clock
         self._epoch = secrets.token_hex(6)
@@ -82,6 +91,7 @@ class Feed:
         self._known: dict[int, tuple[int, str, str]] = {}
         self._next_at: datetime | None = None
         self._rest_until = clock.monotonic()
+        self._taken: deque[float] = deque(maxlen=TAKEN)
         self._news = asyncio.Event()
 
     @property
@@ -142,7 +152,8 @@ class Feed:
         expected = (row.expected_at for row in light if row.status in WATCHED and not row.n_open_runs)
         self._next_at = min((at for at in expected if at is not None and at > now), default=None)
         ended = self._clock.monotonic()
-        self._rest_until = ended + REST * (ended - began)
+        self._taken.append(ended - began)
+        self._rest_until = ended + REST * min(self._taken)
 
     def _tell(self, kind: str, uuid: str = "", *, row: Any = None, counts: Mapping[str, int] | None = None) -> None:
         self.n += 1
@@ -164,6 +175,8 @@ class Feeds:
         self._feeds: dict[int, Feed] = {}
         self._any = asyncio.Event()
         self._fails = False
+        self._n_batches = database.n_batches
+        self._asked_at = self._looked_at = clock.monotonic()
 
     async def open(self, pid: int) -> Feed:
         """The project's feed, which has looked at least once. It goes on for a while after the last watcher."""
@@ -190,14 +203,21 @@ class Feeds:
         try:
             while not stopping.done():
                 await first_of(stopping, self._any.wait())
-                await first_of(stopping, self._clock.sleep(BEAT_S))
-                await self.beat()
+                await first_of(stopping, self._clock.sleep(STEP_S))
+                if self._is_time():
+                    await self.beat()
         finally:
             stopping.cancel()
+
+    def _is_time(self) -> bool:
+        now = self._clock.monotonic()
+        is_news = self._n_batches != self._database.n_batches and now - self._looked_at >= PAUSE_S
+        return is_news or now - self._asked_at >= BEAT_S
 
     async def beat(self) -> None:
         """Look at what is due. What fails is said once and tried again; meanwhile no page is told to be fresh."""
         now = self._clock.monotonic()
+        self._n_batches, self._asked_at = self._database.n_batches, now
         for pid, feed in tuple(self._feeds.items()):
             if not feed.n_watching and now - feed.wanted_at > LINGER_S:
                 del self._feeds[pid]
@@ -220,6 +240,7 @@ class Feeds:
             now = self._clock.now()
             if feed.as_of is None or feed.is_due(beat, now):
                 await feed.look(beat)
+                self._looked_at = self._clock.monotonic()
             elif feed.pulse == beat:
                 feed.as_of = now
 

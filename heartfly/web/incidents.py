@@ -11,6 +11,7 @@ from heartfly.api.paging import cursor_of, cut, place_in_time
 from heartfly.checks.rows import run_of
 from heartfly.core.incident import Incident, facts
 from heartfly.core.words import IncidentEnd
+from heartfly.db.changes import Tx
 from heartfly.db.types import micros
 from heartfly.errors import ConflictError, InvalidValueError
 from heartfly.incidents import commands, queries
@@ -41,11 +42,20 @@ async def show(request: PageRequest) -> Response[bytes]:
 @post("/p/{project:str}/incidents/{incident:str}/acknowledge", status_code=200)
 async def acknowledge(request: PageRequest) -> Response[bytes]:
     api, pid, uuid, actor = request.api, request.project.pid, request.path_value("incident"), request.actor
-    at = api.clock.now()
+    at, said = api.clock.now(), (await request.sent())["text"]
+
+    def work(tx: Tx) -> None:
+        commands.acknowledge(tx, pid, uuid, at=at, actor=actor, ids=api.ids)
+        if said.strip():
+            commands.comment(tx, pid, uuid, said, at=at, actor=actor, ids=api.ids)
+
     try:
-        await api.database.write(lambda tx: commands.acknowledge(tx, pid, uuid, at=at, actor=actor, ids=api.ids))
-    except ConflictError:
-        return await _told(request, status=409, wrong="It was closed before anybody acknowledged it.")
+        await api.database.write(work)
+    except InvalidValueError as error:
+        return await _told(request, status=422, wrong=f"The comment {error.message}.", said=said)
+    except ConflictError as error:
+        wrong = "It was closed before anybody acknowledged it." if "closed" in str(error) else f"{error}."
+        return await _told(request, status=409, wrong=wrong, said=said)
     return _back(request)
 
 

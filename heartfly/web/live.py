@@ -17,7 +17,7 @@ from litestar.response import Stream
 from sqlalchemy.exc import SQLAlchemyError
 
 from heartfly import __version__
-from heartfly.accounts.sessions import Membership, memberships_of, session_of
+from heartfly.accounts.sessions import Membership
 from heartfly.errors import HeartflyError, TooManyRequestsError
 from heartfly.web.checks import line_of
 from heartfly.web.feed import Event, Feed, Feeds, first_of
@@ -26,7 +26,7 @@ from heartfly.web.times import Times
 
 PER_USER = 12
 """Streams of one user with this process: as many browsers, or windows of one that cannot share."""
-TICK_S = 10.0
+TICK_S = 9.0
 """So often at least a browser hears that nothing happened, and we ask whether it may still hear us."""
 TRUST_S = 5.0
 """So long we believe, while much happens, that it may."""
@@ -75,8 +75,9 @@ def _give_back(feeds: Feeds, user_id: int) -> None:
 async def _stream(request: PageRequest, feed: Feed, after: str, taken: _Place) -> AsyncIterator[bytes]:
     feed.n_watching += 1
     try:
-        async for piece in _pieces(request, feed, after):
-            yield piece
+        with feed.audience.listening(request.token):
+            async for piece in _pieces(request, feed, after):
+                yield piece
     finally:
         feed.n_watching -= 1
         feed.wanted_at = request.api.clock.monotonic()
@@ -98,7 +99,7 @@ async def _pieces(request: PageRequest, feed: Feed, after: str) -> AsyncIterator
         if stop.is_set():
             break
         if clock.monotonic() - believed_at >= TRUST_S:
-            project = await _still(request)
+            project = await _still(request, feed)
             believed_at = clock.monotonic()
         if project is None:
             yield _event("end")
@@ -113,16 +114,12 @@ async def _pieces(request: PageRequest, feed: Feed, after: str) -> AsyncIterator
     yield _event("bye")
 
 
-async def _still(request: PageRequest) -> Membership | None:
+async def _still(request: PageRequest, feed: Feed) -> Membership | None:
     """The project, if who listens may still see it. While we cannot ask, he hears nothing that is new to him."""
-    api = request.api
     try:
-        async with api.database.read() as read:
-            session = await session_of(read, request.token, now=api.clock.now())
-            memberships = await memberships_of(read, session.user_id) if session is not None else []
+        return await feed.audience.still(request.token)
     except (HeartflyError, SQLAlchemyError):
         return None  # he comes again, and is asked who he is
-    return next((one for one in memberships if one.pid == request.project.pid), None)
 
 
 async def _told(request: PageRequest, feed: Feed, events: Sequence[Event], project: Membership) -> bytes:

@@ -11,11 +11,13 @@ from litestar import Response, get, post
 from heartfly.checks import commands
 from heartfly.checks.config import CheckConfig, CheckIn, merged
 from heartfly.checks.turn import in_turn
+from heartfly.core import crontab
 from heartfly.errors import ConflictError, InvalidValueError
 from heartfly.web.check_form import UNITS, schedule_in, seconds, tags_of, upcoming, wrong
 from heartfly.web.request import FOR_WRITERS, Form, PageRequest
 from heartfly.web.sign_in import to
 
+_LONGEST_LINE = 1_000
 _FIELDS = (
     "name", "kind", "every", "every_unit", "expression", "zone", "dialect", "grace", "grace_unit", "tags",
     "description",
@@ -33,7 +35,19 @@ async def show(request: PageRequest) -> Response[bytes]:
         "grace": "1",
         "grace_unit": "hours",
     }
-    return await request.page("new_check.html", values=values, errors={}, units=UNITS, told=None)
+    line = request.query_params.get("line", "").strip()[:_LONGEST_LINE]
+    if not line:
+        return await request.page("new_check.html", values=values, errors={}, units=UNITS, told=None, line="")
+    try:
+        expression, command = crontab.parted(line)
+        values |= {"name": crontab.name_of(command), "kind": "cron", "expression": expression, "description": command}
+        asked = CheckIn(name=values["name"], schedule=schedule_in(values))
+        told = _told(asked, request.api.clock.now())
+    except InvalidValueError as error:
+        return await request.page(
+            "new_check.html", status=422, values=values, errors=_wrong(error), units=UNITS, told=None, line=line
+        )
+    return await request.page("new_check.html", values=values, errors={}, units=UNITS, told=told, line=line)
 
 
 @post("/p/{project:str}/checks/new", status_code=200)
@@ -61,7 +75,9 @@ async def _again(
     request: PageRequest, form: Form, errors: Mapping[str, str], *, status: int = 200, told: Any = None
 ) -> Response[bytes]:
     values = {name: form[name] for name in _FIELDS}
-    return await request.page("new_check.html", status=status, values=values, errors=errors, units=UNITS, told=told)
+    return await request.page(
+        "new_check.html", status=status, values=values, errors=errors, units=UNITS, told=told, line=""
+    )
 
 
 def _asked(form: Form) -> CheckIn:

@@ -131,6 +131,7 @@ HANDLERS = (
     channels.create,
     channels.show,
     channels.send_test,
+    channels.send_again,
     channels.ask_to_delete,
     channels.delete_channel,
     edit_channel.show,

@@ -104,6 +104,7 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/channels/new/{kind}"): only_writers(303, **EMAIL),
     ("GET", "/p/{project}/channels/{channel}"): read(),
     ("POST", "/p/{project}/channels/{channel}/test"): only_writers(303),
+    ("POST", "/p/{project}/channels/{channel}/deliveries/{delivery}/resend"): Row(404, 403, 404),  # there is none
     ("GET", "/p/{project}/channels/{channel}/edit"): only_writers(),
     ("POST", "/p/{project}/channels/{channel}/edit"): only_writers(409, name="x"),  # no revision that he saw
     ("POST", "/p/{project}/channels/{channel}/rotate-secret"): only_writers(409, overlap="0"),  # it is no webhook
@@ -184,7 +185,7 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
         "key": await town.key_id(), "invite": invite, "member": await town.user_id("temp@example.com"),
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
         "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks", "half": "x",
-        "states": "3",
+        "states": "3", "delivery": "none",
     }  # fmt: skip
 
     for (method, route), row in ROUTES.items():

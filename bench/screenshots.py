@@ -1,0 +1,199 @@
+"""`make screenshots`: the pages as a release shows them, on a desktop and a phone, in light and in dark.
+
+Real servers with made-up data: the demo, one with a thousand checks, an empty one. What is made lands in
+build/screenshots/, and is looked at by people; two of them are kept, small, for the README (docs/images/).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.seed import seed
+from bench.served import ROOT, Store, free_port
+from bench.watchers import COOKIE, signed_in
+
+SIZES = {"1440": (1440, 900), "390": (390, 844)}
+KEPT = {"checks-list-1440-light": "checks.png", "check-down-1440-dark": "check-down.png"}
+"""Those of the README, and what they are called there."""
+MOST_BYTES = 150_000
+_LIMIT_S = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """`path` is asked of the server; `follow`: the text or selector of a link or button to go on by."""
+
+    name: str
+    path: str
+    follow: Sequence[str] = ()
+    whole: bool = False
+    """The page to its end, not only what a window shows."""
+
+
+DEMO = (
+    Shot("checks-list", "/p/demo/checks"),
+    Shot("checks-timeline", "/p/demo/checks?view=timeline"),
+    Shot("checks-next", "/p/demo/checks?view=next"),
+    Shot("check-down", "/p/demo/checks?status=down", (".row:not(.first) .name > a",)),
+    Shot("schedule-backtest", "/p/demo/checks?q=is:up", (".row:not(.first) .sched a", "text=Preview"), whole=True),
+    Shot("ping-body", "/p/demo/checks?status=down", (".row:not(.first) .name > a", "text=All that it said")),
+    Shot("incident", "/p/demo/incidents?state=open", ("td > a",), whole=True),
+    Shot("channels", "/p/demo/channels"),
+    Shot("channel-log", "/p/demo/channels", ("tr:has(.st.down) td > a",)),
+)
+EMPTY = (
+    Shot("checks-empty", "/p/main/checks"),
+    Shot("check-waiting-first-ping", "/p/main/checks/new", ("#name=Nightly backup", "text=Create")),
+)
+BIG = (Shot("checks-1000", "/p/bench/checks"),)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.screenshots", description="Take pictures of the pages.")
+    parser.add_argument("--into", type=Path, default=ROOT / "build" / "screenshots")
+    parser.add_argument("--only", default="", help="a part of the names of those to take")
+    given = parser.parse_args()
+    given.into.mkdir(parents=True, exist_ok=True)
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - an extra
+
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory(prefix="heartfly-shots-") as folder:
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        made = [
+            *_of_demo(chromium, Path(folder), given),
+            *_of_empty(chromium, Path(folder), given),
+            *_of_big(chromium, Path(folder), given),
+        ]
+        chromium.close()
+    for name, kept in KEPT.items():
+        if (source := given.into / f"{name}.png") in made:
+            small = smaller(source.read_bytes())
+            print(f"{kept}: {len(small):,} bytes")
+            (ROOT / "docs" / "images" / kept).write_bytes(small)
+    print(f"{len(made)} pictures in {given.into}")
+
+
+def _of_demo(chromium: Any, folder: Path, given: argparse.Namespace) -> Iterator[Path]:
+    with _serving(folder / "demo", "--demo") as (url, said):
+        email = re.search(r"\S+@example\.com", said)
+        password = re.search(r"[Pp]assword:?\s+(\S+)", said)
+        assert email is not None, said
+        assert password is not None, said
+        page = chromium.new_page()
+        page.goto(f"{url}/sign-in")
+        page.fill("#email", email.group())
+        page.fill("#password", password[1])
+        page.click("button.main")
+        page.wait_for_url("**/checks")
+        yield from _taken(chromium, url, page.context.storage_state(), DEMO, given)
+
+
+def _of_empty(chromium: Any, folder: Path, given: argparse.Namespace) -> Iterator[Path]:
+    with _serving(folder / "empty") as (url, said):
+        link = re.search(r"http\S+/setup\?token=\S+", said)
+        assert link is not None, said
+        page = chromium.new_page()
+        page.goto(link.group())
+        for name, value in {"email": "ada@example.com", "password": "correct horse", "again": "correct horse"}.items():
+            page.fill(f"#{name}", value)
+        page.click("button.main")
+        page.wait_for_url("**/checks")
+        yield from _taken(chromium, url, page.context.storage_state(), EMPTY, given)
+
+
+def _of_big(chromium: Any, folder: Path, given: argparse.Namespace) -> Iterator[Path]:
+    store = Store(folder / "big")
+    store.folder.mkdir()
+    token = signed_in(store, seed(store, 1_000), 1)[0]
+    with _serving(store.folder) as (url, _):
+        state = {"cookies": [{"name": COOKIE, "value": token, "domain": "127.0.0.1", "path": "/"}], "origins": []}
+        yield from _taken(chromium, url, state, BIG, given)
+
+
+@contextmanager
+def _serving(folder: Path, *more: str) -> Iterator[tuple[str, str]]:
+    """The address, and what the server said at its start."""
+    folder.mkdir(exist_ok=True)
+    port, log = free_port(), folder / "server.log"
+    command = [sys.executable, "-m", "heartfly", "serve", "--port", str(port), "--data", str(folder), *more]
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, cwd=folder, env=os.environ, stdout=output, stderr=output)
+    try:
+        begun = time.perf_counter()
+        while time.perf_counter() < begun + _LIMIT_S and process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
+                    yield f"http://127.0.0.1:{port}", log.read_text()
+                    return
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                try:
+                    process.wait(0.1)
+                except subprocess.TimeoutExpired:
+                    continue
+        raise RuntimeError(f"the server did not start:\n{log.read_text()[-2_000:]}")
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _taken(chromium: Any, url: str, state: Any, shots: Sequence[Shot], given: argparse.Namespace) -> Iterator[Path]:
+    for size, (width, height) in SIZES.items():
+        for scheme in ("light", "dark"):
+            context = chromium.new_context(
+                storage_state=state, viewport={"width": width, "height": height}, color_scheme=scheme,
+                reduced_motion="reduce",
+            )  # fmt: skip
+            for shot in shots:
+                name = f"{shot.name}-{size}-{scheme}"
+                if given.only not in name:
+                    continue
+                page = context.new_page()
+                page.goto(url + shot.path)
+                for step in shot.follow:
+                    field, is_typed, text = step.partition("=") if step.startswith("#") else ("", "", "")
+                    if is_typed:
+                        page.fill(field, text)
+                    else:
+                        page.locator(step).first.click()
+                        page.wait_for_load_state()
+                into = given.into / f"{name}.png"
+                page.screenshot(path=into, full_page=shot.whole)
+                page.close()
+                print(into.name, flush=True)
+                yield into
+            context.close()
+
+
+def smaller(png: bytes) -> bytes:
+    """The same picture, packed as well as its format can be; browsers pack in haste."""
+    chunks, place = [], 8
+    while place < len(png):
+        length = int.from_bytes(png[place : place + 4], "big")
+        chunks.append((png[place + 4 : place + 8], png[place + 8 : place + 8 + length]))
+        place += length + 12
+    packed = zlib.compress(zlib.decompress(b"".join(data for kind, data in chunks if kind == b"IDAT")), 9)
+    kept = [(b"IHDR", chunks[0][1]), (b"IDAT", packed), (b"IEND", b"")]
+    made = png[:8] + b"".join(
+        len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big") for kind, data in kept
+    )
+    if len(made) > MOST_BYTES:
+        raise RuntimeError(f"{len(made):,} bytes are too many for the README")
+    return made
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""A real server with something on every page: a check of each status, incidents, channels that fail, people and keys.
+
+Made by the API and by pings, as people would make it. What the pages are called is in `values`: the names are those of
+the routes' own parameters.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import sqlite3
+import urllib.request
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from heartfly.clock import SystemClock
+from heartfly.db.types import micros
+from heartfly.sealing import digest
+from tests.server_process import Server
+from tests.web.hook import Hook
+
+EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
+STATUSES = ("down", "late", "degraded", "new", "up", "paused")
+OUTPUT = "pg_dump: error: connection to server at 10.0.0.4, port 5432 failed\n" + "".join(
+    f"line {n} of what the job said, and it said a lot\n" for n in range(2, 60)
+)
+_LONG = "A name that goes on and on, for people do that, " + "and_some_have_no_spaces_at_all"
+
+
+def ping(url: str, body: str = "") -> None:
+    with urllib.request.urlopen(url, body.encode() or None, timeout=20) as answer:
+        answer.read()
+
+
+@dataclass
+class House:
+    server: Server
+    values: dict[str, str] = field(default_factory=dict)
+    checks: dict[str, Any] = field(default_factory=dict)
+    key: str = ""
+
+    def api(self, method: str, path: str, body: object = None) -> Any:
+        return self.server.api(method, f"/v1{path}", self.key, body)
+
+    def path(self, template: str) -> str:
+        return re.sub(r"{(\w+)(?::\w+)?}", lambda found: self.values[found[1]], template)
+
+    @property
+    def setup_link(self) -> str:
+        found = re.search(r"http\S+(/setup\?token=\S+)", (self.server.folder / "server.log").read_text())
+        assert found is not None
+        return found[1]
+
+    def furnish(self, hook: Hook) -> None:
+        """After the setup: whoever did that is Ada."""
+        self.key = (self.server.folder / "heartfly-data" / "cli-key").read_text().strip()
+        hook.will_answer(503, b"the pager is being repaired")
+        mail = self.api("POST", "/channels", {"kind": "email", "name": "Ops", "config": {"to": "ops@example.com"}})
+        pager = self.api("POST", "/channels", {"kind": "webhook", "name": "Pager", "config": {"url": hook.url}})
+        self._checks()
+        incident = self.api("GET", "/incidents?state=open")["items"][0]
+        self.api("POST", f"/incidents/{incident['id']}/comments", {"text": "I look at the database.\nIt is full."})
+        key = self.api("POST", "/keys", {"name": "deploy", "scopes": ["read", "write"]})
+        invite = self.api("POST", "/invites", {"email": "grace@example.com", "role": "viewer"})
+        self.values |= {
+            "project": "main", "check": self.checks["down"]["id"], "n": "2", "incident": incident["id"],
+            "channel": pager["id"], "mail_channel": mail["id"], "kind": "webhook", "key": key["id"],
+            "invite": invite["id"], "reset": self._reset_token(),
+        }  # fmt: skip
+
+    def _checks(self) -> None:
+        every_hour = {"kind": "period", "period": 3600}
+        nightly = {"kind": "cron", "expression": "30 2 * * *", "zone": "Europe/Berlin"}
+        asked: dict[str, dict[str, Any]] = {
+            # First, for its five seconds must have passed when it is looked at.
+            "late": {"name": "Mirror", "schedule": {"kind": "period", "period": 5}, "grace": 86_400},
+            "down": {"name": "Nightly backup", "schedule": nightly, "tags": ["prod", "db"], "description": "Of all.\n"},
+            "degraded": {"name": "Import", "gates": [{"metric": "rows", "op": ">=", "value": "10", "level": "warn"}]},
+            "new": {"name": "Snapshot", "schedule": every_hour},
+            "up": {"name": _LONG, "schedule": every_hour, "tags": ["etl", "a-tag-that-is-rather-long-for-a-tag"]},
+            "paused": {"name": "Old report", "schedule": every_hour},
+            "run": {"name": "Nightly ETL", "schedule": every_hour, "tags": ["etl"]},
+        }
+        for word, fields in asked.items():
+            self.checks[word] = self.api("POST", "/checks", fields)
+        url = {word: check["ping_url"] for word, check in self.checks.items()}
+        ping(url["late"])
+        ping(f"{url['down']}/start?rid=00000000-0000-4000-8000-000000000001")
+        ping(f"{url['down']}/3?rid=00000000-0000-4000-8000-000000000001", OUTPUT)
+        ping(url["degraded"], "rows=3")
+        ping(url["up"], '{"rows": 120, "took": 1.5}')
+        self.api("POST", f"/checks/{self.checks['paused']['id']}/pause")
+        ping(f"{url['run']}/start")
+
+    def _reset_token(self) -> str:
+        """As if the mail with the link had come, which no server here can send."""
+        token, at = secrets.token_urlsafe(32), SystemClock().now()
+        with sqlite3.connect(self.server.folder / "heartfly-data" / "heartfly.db", timeout=20) as file:
+            row = (digest(token), micros(at), micros(at + timedelta(hours=1)), EMAIL)
+            file.execute("INSERT INTO resets SELECT id, ?, ?, ? FROM users WHERE email = ?", row)
+        file.close()
+        return token

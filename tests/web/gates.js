@@ -1,0 +1,93 @@
+// The house's own rules for a page, one function each: it answers with sentences about what is wrong.
+({
+  // Each is a sentence about what is wrong. Nothing here looks at colour.
+  rules(least) {
+    const wrong = [], all = (what) => [...document.querySelectorAll(what)];
+    const seen = (one) => one.checkVisibility({visibilityProperty: true}) && one.getClientRects().length > 0;
+    const name = (one) => one.outerHTML.replace(/\s+/g, " ").slice(0, 110);
+    const count = (what, n) => { if (all(what).length !== n) wrong.push(`${all(what).length} of ${what}, not ${n}`); };
+    for (const what of ["h1", "main", "body > header", "body > footer", "title"]) count(what, 1);
+    if (document.documentElement.lang !== "en") wrong.push("no language");
+    if (!document.title.endsWith(" – Heartfly") || document.title.length < 14) wrong.push(`title ${document.title}`);
+    for (const one of all("nav")) if (!one.ariaLabel && !one.getAttribute("aria-labelledby")) wrong.push("a nav without a name");
+    for (const one of all("[style]")) wrong.push(`style= on ${name(one)}`);
+    for (const one of all("style, script:not([src])")) wrong.push(`inline ${name(one)}`);
+    for (const one of all("*")) for (const of of one.getAttributeNames()) if (of.startsWith("on")) wrong.push(`${of}= on ${name(one)}`);
+    for (const one of all("[id]")) if (all(`[id="${CSS.escape(one.id)}"]`).length > 1) wrong.push(`twice #${one.id}`);
+    for (const one of all("[src], link[href], form[action], use[href]")) {
+      const to = new URL(one.getAttribute("src") || one.getAttribute("href") || one.getAttribute("action"), location.href);
+      if (to.origin !== location.origin) wrong.push(`leads outside: ${name(one)}`);
+    }
+    for (const one of all(".st")) {
+      const sign = one.querySelector("svg[aria-hidden] use")?.getAttribute("href");
+      if (!sign || !document.querySelector(sign)) wrong.push(`a status without a shape: ${name(one)}`);
+      if (!one.textContent.trim()) wrong.push(`a status without a word: ${name(one)}`);
+    }
+    for (const one of all(".row[class*=s-]")) if (!one.querySelector(".st")) wrong.push(`told by colour alone: ${name(one)}`);
+    const inText = (one) => getComputedStyle(one).display === "inline" &&
+      [...one.parentElement.childNodes].some((near) => near !== one && near.nodeType === Node.TEXT_NODE && /\w/.test(near.data));
+    for (const one of all("a[href], button, input:not([type=hidden]), select, textarea, summary")) {
+      if (!seen(one) || one.closest(".skip, .hide") || inText(one)) continue;
+      const boxes = [one, ...(one.labels || [])].map((of) => of.getBoundingClientRect());
+      if (!boxes.some((box) => box.width >= least - .5 && box.height >= least - .5))
+        wrong.push(`${Math.round(boxes[0].width)} x ${Math.round(boxes[0].height)} is a small target: ${name(one)}`);
+    }
+    for (const one of all("time")) if (!one.dateTime || !one.textContent.trim()) wrong.push(`a time without its instant: ${name(one)}`);
+    for (const one of all("input:not([type=hidden]), select, textarea")) {
+      const told = one.getAttribute("aria-describedby");
+      if (told && !told.split(" ").every((id) => document.getElementById(id))) wrong.push(`described by nothing: ${name(one)}`);
+    }
+    return wrong;
+  },
+
+  wide() {
+    const root = document.documentElement;
+    if (root.scrollWidth === root.clientWidth) return [];
+    const out = [...document.querySelectorAll("main *, header *, footer *")]
+      .filter((one) => one.getBoundingClientRect().right > root.clientWidth + 1 && !one.parentElement.closest(".scroll, pre, .output"));
+    return [`${root.scrollWidth} wide in ${root.clientWidth}: ${out.slice(-1).map((one) => one.outerHTML.slice(0, 90))}`];
+  },
+
+  // Text that is cut off where one cannot scroll to it. What is shortened with an ellipsis on purpose is so at any size.
+  cut() {
+    const cut = [...document.querySelectorAll("body *")].filter((one) => {
+      const is = getComputedStyle(one);
+      return one.checkVisibility() && !one.closest(".hide, .skip, svg, input") && is.textOverflow !== "ellipsis" &&
+        [is.overflowX, is.overflowY].some((flow) => flow === "hidden" || flow === "clip") &&
+        (one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 1);
+    });
+    return cut.map((one) => `cut off: ${one.outerHTML.slice(0, 110)}`);
+  },
+
+  // What one can do can be reached by the keyboard, shows where one is, and is not under a bar that sticks.
+  focus() {
+    const wrong = [], all = [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']")];
+    for (const one of all) {
+      if (!one.checkVisibility({visibilityProperty: true}) || one.disabled || one.closest("fieldset:disabled")) continue;
+      one.focus();
+      if (document.activeElement !== one || one.tabIndex < 0) { wrong.push(`not reached: ${one.outerHTML.slice(0, 110)}`); continue; }
+      const is = getComputedStyle(one);
+      if (is.outlineStyle === "none" || parseFloat(is.outlineWidth) < 2) wrong.push(`no focus shown: ${one.outerHTML.slice(0, 110)}`);
+      const box = one.getClientRects()[0], x = box.x + Math.min(box.width, innerWidth - box.x) / 2, y = box.y + Math.min(box.height / 2, 20);
+      const top = document.elementFromPoint(x, y);
+      if (!top || !(one.contains(top) || top.contains(one) || top.closest("label")?.control === one))
+        wrong.push(`under something else: ${one.outerHTML.slice(0, 110)}: ${top?.outerHTML.slice(0, 60)}`);
+    }
+    return wrong;
+  },
+
+  // In the colours of the system, and without motion.
+  forced() {
+    const wrong = [];
+    for (const one of document.querySelectorAll(".row:not(.first), .why, .box")) {
+      if (one.checkVisibility() && parseFloat(getComputedStyle(one).borderInlineStartWidth) < 4) wrong.push(`no edge: ${one.outerHTML.slice(0, 90)}`);
+    }
+    for (const one of document.querySelectorAll(".chip[aria-current], nav a[aria-current]"))
+      if (getComputedStyle(one).outlineStyle === "none") wrong.push(`not told to be chosen: ${one.outerHTML.slice(0, 90)}`);
+    for (const one of document.querySelectorAll("*")) {
+      const is = getComputedStyle(one);
+      if (is.animationName !== "none" || is.transitionDuration.split(", ").some((of) => parseFloat(of) > 0)) wrong.push(`moves: ${one.outerHTML.slice(0, 90)}`);
+    }
+    return wrong;
+  },
+})

@@ -1,0 +1,142 @@
+"""What every page must hold, looked at in real Chromium: a script of ours for the house's rules, and axe for WCAG 2.2.
+
+A gate is asked of the page that is open, and answers with sentences: none is right. Which pages there are, and in
+which sizes and themes they are looked at, is decided in test_gates.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+PHONE, NARROWEST, DESKTOP = 390, 320, 1440
+HEIGHT = 900
+LEAST_TARGET = 24
+
+_GATES = Path(__file__).with_name("gates.js").read_text(encoding="utf-8")
+_AXE = """async (tags) => {
+  const found = await axe.run(document, {runOnly: {type: "tag", values: tags}, resultTypes: ["violations"]});
+  return found.violations.flatMap((one) => one.nodes.slice(0, 3).map((node) =>
+    `axe ${one.id}: ${node.target.join(" ")}: ${node.any.concat(node.all, node.none).map((why) => why.message)[0]}`));
+}"""
+
+
+@dataclass
+class Gates:
+    """Around one open page. `troubles` gathers what the browser itself complained of since the last look."""
+
+    page: Any
+    origin: str
+    troubles: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    """Addresses that the page that is open has asked for."""
+
+    def __post_init__(self) -> None:
+        page = self.page
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.troubles.append(f"page error: {error}"))
+        page.on("requestfailed", self._failed)
+        page.on("request", self._requested)
+        page.on("response", self._answered)
+
+    def go(self, path: str, *, status: int = 200) -> None:
+        self.asked.clear()
+        answer = self.page.goto(f"{self.origin}{path}")
+        if answer.status != status:
+            self.troubles.append(f"{answer.status}, not {status}")
+
+    def send(self, path: str, fields: dict[str, str], *, status: int) -> None:
+        """As a form of the open page would, with its token: what the browser itself would refuse is sent, too."""
+        self.asked.clear()
+        with self.page.expect_navigation() as after:
+            self.page.evaluate(
+                """([path, fields]) => {
+                  const form = Object.assign(document.createElement("form"), {method: "post", action: path});
+                  const token = document.querySelector("[name=form_token]")?.value;
+                  for (const [name, value] of Object.entries(token ? {...fields, form_token: token} : fields))
+                    form.append(Object.assign(document.createElement("textarea"), {name, value}));
+                  document.body.append(form);
+                  form.submit();
+                }""",
+                [path, fields],
+            )
+        if after.value.status != status:
+            self.troubles.append(f"{after.value.status}, not {status}")
+
+    def see(self, width: int, scheme: str) -> None:
+        self.page.set_viewport_size({"width": width, "height": HEIGHT})
+        self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # what moves is judged when it rests
+
+    def open_all(self) -> None:
+        """Whatever opens on the page, is open."""
+        self.page.evaluate("""() => {
+          for (const one of document.querySelectorAll("details")) one.open = true;
+          for (const one of document.querySelectorAll("dialog")) if (!one.open) one.showModal();
+        }""")
+
+    def axe(self) -> Iterable[str]:
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
+        return list(self.page.evaluate(_AXE, AXE_TAGS))
+
+    def rules(self) -> Iterable[str]:
+        return self._ask(f"rules({LEAST_TARGET})")
+
+    def fits(self, width: int) -> Iterable[str]:
+        self.page.set_viewport_size({"width": width, "height": HEIGHT})
+        return self._ask("wide()")
+
+    def large_text(self, width: int) -> Iterable[str]:
+        """At twice the size, with lines 1.5 apart."""
+        self.page.set_viewport_size({"width": width, "height": HEIGHT})
+        self.page.evaluate("""() => {
+          const sheet = new CSSStyleSheet();
+          sheet.replaceSync("html { font-size: 200% } body, body * { line-height: 1.5 }");
+          document.adoptedStyleSheets = [sheet];
+        }""")
+        found = [*self._ask("cut()"), *self._ask("wide()")]
+        self.page.evaluate("document.adoptedStyleSheets = []")
+        return [f"large text: {one}" for one in found]
+
+    def focus(self) -> Iterable[str]:
+        self.page.keyboard.press("Tab")  # from now on focus is shown
+        return self._ask("focus()")
+
+    def forced(self) -> Iterable[str]:
+        self.page.emulate_media(forced_colors="active")
+        found = self._ask("forced()")
+        self.page.emulate_media(forced_colors="none")
+        return found
+
+    def _ask(self, gate: str) -> list[str]:
+        return list(self.page.evaluate(f"({_GATES}).{gate}"))
+
+    def taken(self) -> list[str]:
+        """What the browser complained of since it was last asked."""
+        found = list(self.troubles)
+        self.troubles.clear()
+        return found
+
+    def _said(self, message: Any) -> None:
+        # That the page itself is a 404 or a form with errors is told by its status.
+        is_status = message.text.startswith("Failed to load resource") and message.location["url"] == self.page.url
+        if message.type in {"error", "warning"} and not is_status:
+            self.troubles.append(f"console: {message.text}")
+
+    def _failed(self, request: Any) -> None:
+        if "/live?" not in request.url and request.resource_type != "fetch":  # they break off with their page
+            self.troubles.append(f"failed: {request.url} {request.failure}")
+
+    def _requested(self, request: Any) -> None:
+        self.asked.append(request.url)
+        if not request.url.startswith((self.origin, "data:")):
+            self.troubles.append(f"asks another host: {urlsplit(request.url).netloc}")
+
+    def _answered(self, response: Any) -> None:
+        if response.status >= 400 and response.request.resource_type != "document":
+            self.troubles.append(f"{response.status}: {response.url}")

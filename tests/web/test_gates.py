@@ -1,0 +1,282 @@
+"""Every page in real Chromium: nothing that axe finds wrong, nothing that the browser complains of, nothing that is cut
+off or told by colour alone, on a desktop and on a phone, in light and in dark.
+
+The routes come from the application itself. One that is missing in the tables below fails the test. CI looks at each
+page in one of its four looks; `make test-all` at all four.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from base64 import b32decode
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Any
+
+import pytest
+
+from heartfly.clock import SystemClock
+from heartfly.core import totp
+from heartfly.web.pages import HANDLERS
+from tests.server_process import Server
+from tests.web.full_house import EMAIL, PASSWORD, STATUSES, House
+from tests.web.gates import DESKTOP, NARROWEST, PHONE, Gates
+from tests.web.hook import listening
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+MOST_REQUESTS = 6
+"""Of a page with all that it needs: itself, style, script, its stream, and once more itself if that was late."""
+LOOKS: tuple[tuple[int, str], ...] = ((DESKTOP, "light"), (PHONE, "dark"), (DESKTOP, "dark"), (PHONE, "light"))
+
+# Of each route that shows a page what is asked for it: the address of the route, with these queries.
+PAGES: dict[str, tuple[str, ...]] = {
+    "/account/security": ("",),
+    "/account/security/2fa": ("",),
+    "/p/{project}/checks": ("", "?q=tag%3Aetl&status=up", "?q=nothing-has-this-name", "?done=pause-3"),
+    "/p/{project}/checks/new": ("", "?line=*/15+*+*+*+*+/opt/etl.sh"),
+    "/p/{project}/checks/{check}": ("",),
+    "/p/{project}/checks/{check}/snippets": ("",),
+    "/p/{project}/checks/{check}/edit": ("",),
+    "/p/{project}/checks/{check}/delete": ("",),
+    "/p/{project}/checks/{check}/schedule": ("",),
+    "/p/{project}/checks/{check}/events": ("", "?kind=edit&since=2026-01-01T00:00:00"),
+    "/p/{project}/checks/{check}/runs": ("",),
+    "/p/{project}/checks/{check}/events/{n}": ("",),
+    "/p/{project}/incidents": ("", "?state=closed"),
+    "/p/{project}/incidents/{incident}": ("",),
+    "/p/{project}/channels": ("",),
+    "/p/{project}/channels/new/{kind}": ("",),
+    "/p/{project}/channels/{channel}": ("",),
+    "/p/{project}/channels/{channel}/edit": ("",),
+    "/p/{project}/channels/{channel}/delete": ("",),
+    "/p/{project}/settings/general": ("",),
+    "/p/{project}/settings/team": ("",),
+    "/p/{project}/settings/keys": ("",),
+    "/p/{project}/audit": ("", "?since=2099-01-01"),
+}
+# Shown to who is not signed in, or once: looked at by name below.
+BY_NAME = {"/setup", "/sign-in", "/sign-in/reset", "/sign-in/new-password", "/invite"}
+NO_PAGE = {
+    "/", "/static/{name}", "/sign-in/2fa", "/account/export", "/p/{project}", "/p/{project}/live",
+    "/p/{project}/checks/{check}/events.csv", "/p/{project}/checks/{check}/events.ndjson",
+    "/p/{project}/checks/{check}/events/{n}/body", "/p/{project}/settings/export", "/p/{project}/audit.csv",
+    "/p/{project}/audit.ndjson",
+}  # fmt: skip
+
+# Of each form the answer that is a page: what is sent, and the status that it gets.
+FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
+    "/account/delete": (({"password": "wrong"}, 422),),
+    "/p/{project}/checks": (({"do": "pause"}, 422), ({"do": "delete", "all": "1"}, 200)),
+    "/p/{project}/checks/new": (
+        ({"name": "", "kind": "cron", "expression": "61 * * * *", "grace": "x"}, 422),
+        ({"name": "x", "kind": "cron", "expression": "0 0 31 2 *", "grace": "1"}, 422),
+        ({"name": "x", "kind": "cron", "expression": "30 2 * * *", "grace": "1", "preview": "1"}, 200),
+    ),
+    "/p/{project}/checks/{check}/delete": (({"name": "another"}, 422),),
+    "/p/{project}/checks/{check}/edit": (({"name": "x", "grace": "x"}, 409),),
+    "/p/{project}/checks/{check}/schedule": (({"kind": "cron", "expression": "* * * *"}, 409),),
+    "/p/{project}/incidents/{incident}/comments": (({"text": " "}, 422),),
+    "/p/{project}/channels/new/{kind}": (({"name": "", "value": "ftp://x"}, 422),),
+    "/p/{project}/channels/{channel}/edit": (({"name": "x"}, 409),),
+    "/p/{project}/channels/{channel}/rotate-secret": (({"overlap": "5"}, 422), ({"overlap": "3600"}, 200)),
+    "/p/{project}/settings/general": (({"name": "", "zone": "Nowhere"}, 422),),
+    "/p/{project}/settings/delete": (({"sure": "another"}, 422),),
+    "/p/{project}/settings/keys": (({"name": ""}, 422), ({"name": "second", "read": "1"}, 201)),
+    "/p/{project}/settings/keys/{key}/rotate": (({"overlap": "3600"}, 200),),
+    "/p/{project}/settings/team/invites": (
+        ({"email": "nobody", "role": "member"}, 422),
+        ({"email": "joan@example.com", "role": "member"}, 201),
+    ),
+    "/p/{project}/settings/team/hand-over": (({"member": "1"}, 422),),
+    "/p/{project}/settings/team/leave": (({}, 409),),
+}
+FORMS_BY_NAME = {
+    "/account/security/2fa", "/setup", "/sign-in", "/sign-in/2fa", "/sign-in/reset", "/sign-in/new-password", "/invite",
+}  # fmt: skip
+# They lead to a page of those above, or answer as another form does.
+LEAD_ON = {
+    "/sign-out", "/account/security/sessions/{session}/revoke", "/account/security/sessions/revoke-others",
+    "/account/security/2fa/codes", "/account/security/2fa/off", "/p/{project}/checks/{check}/pause",
+    "/p/{project}/checks/{check}/resume", "/p/{project}/incidents/{incident}/acknowledge",
+    "/p/{project}/channels/{channel}/test", "/p/{project}/channels/{channel}/deliveries/{delivery}/resend",
+    "/p/{project}/channels/{channel}/delete",
+    "/p/{project}/settings/general/rotate-ping-key", "/p/{project}/settings/keys/{key}/revoke",
+    "/p/{project}/settings/team/invites/{invite}/resend", "/p/{project}/settings/team/invites/{invite}/revoke",
+    "/p/{project}/settings/team/members/{member}/role", "/p/{project}/settings/team/members/{member}/remove",
+}  # fmt: skip
+
+
+def routes(method: str) -> set[str]:
+    found = {path for handler in HANDLERS if method in handler.http_methods for path in handler.paths}
+    return {re.sub(r":\w+}", "}", path) for path in found}
+
+
+def test_every_route_has_its_row() -> None:
+    assert routes("GET") == {*PAGES, *BY_NAME, *NO_PAGE}
+    assert routes("POST") == {*FORMS, *FORMS_BY_NAME, *LEAD_ON}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("no chromium here")
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=path, args=quiet)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Walk:
+    """From page to page, with what was found wrong on each."""
+
+    gates: Gates
+    all_looks: bool
+    wrong: list[str] = field(default_factory=list)
+    titles: dict[str, str] = field(default_factory=dict)
+    _turns: Any = field(default_factory=lambda: cycle(LOOKS))
+
+    def look(self, name: str, *, is_form: bool = False) -> None:
+        """At the page that is open: in one of the looks, the next page in the next one; or in all."""
+        gates, page = self.gates, self.gates.page
+        found: list[str] = []
+        looks = LOOKS if self.all_looks else [next(self._turns)]
+        gates.see(*looks[0])
+        found += gates.focus()
+        gates.open_all()
+        for width, scheme in looks:
+            gates.see(width, scheme)
+            found += [f"{width} {scheme}: {one}" for one in (*gates.axe(), *gates.rules())]
+            found += gates.large_text(width)
+        for width in (PHONE, NARROWEST):
+            found += gates.fits(width)
+        found += gates.forced()
+        if len(gates.asked) > MOST_REQUESTS:
+            found.append(f"asks for {len(gates.asked)} files: {gates.asked}")
+        title, route = page.title(), re.split(r"[?,]", name)[0]
+        if not is_form and self.titles.setdefault(title, route) != route:
+            found.append(f"its title {title!r} is that of {self.titles[title]}, too")
+        self.wrong += [f"{name}: {one}" for one in dict.fromkeys((*gates.taken(), *found))]
+
+    def at(self, path: str, *, status: int = 200, name: str = "") -> None:
+        self.gates.go(path, status=status)
+        self.look(name or path)
+
+    def sent(self, path: str, fields: dict[str, str], status: int, *, name: str = "") -> None:
+        self.gates.send(path, fields, status=status)
+        self.look(f"{name or path} {fields}", is_form=True)
+
+
+@pytest.mark.parametrize("all_looks", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["sample", "all"])
+def test_every_page_holds_what_all_pages_hold(
+    browser: Any, tmp_path_factory: pytest.TempPathFactory, *, all_looks: bool
+) -> None:
+    with listening() as hook:
+        server = Server(tmp_path_factory.mktemp("house"), {"OUTGOING__ALLOWED_PORTS": str(hook.port)})
+        server.start()
+        try:
+            house = House(server)
+            page = browser.new_context(viewport={"width": DESKTOP, "height": 900}, locale="en").new_page()
+            walk = Walk(Gates(page, server.url), all_looks)
+            set_up(walk, house)
+            house.furnish(hook)
+            for route, queries in PAGES.items():
+                for query in queries:
+                    walk.at(house.path(route) + query, name=route + query)
+            statuses_are_told_by_shapes(walk, house)
+            others(walk, house)
+            for route, sent in FORMS.items():
+                if route.startswith("/p/"):
+                    page.goto(f"{server.url}/p/main/checks/new")  # a page that has a token
+                for fields, status in sent:
+                    walk.sent(house.path(route), fields, status, name=route)
+            signed_out(walk, house)
+        finally:
+            server.kill()
+    assert not walk.wrong, "\n".join(walk.wrong)
+
+
+def set_up(walk: Walk, house: House) -> None:
+    walk.at("/sign-in", name="/sign-in, nobody")
+    walk.titles.clear()
+    walk.at("/setup", status=403, name="/setup, refused")
+    walk.titles.clear()
+    walk.at(house.setup_link, name="/setup")
+    token = house.setup_link.partition("=")[2]
+    walk.sent("/setup", {"token": token, "email": "x", "password": PASSWORD, "again": "y"}, 422)
+    page = walk.gates.page
+    page.goto(walk.gates.origin + house.setup_link)
+    for name, value in {"email": EMAIL, "password": PASSWORD, "again": PASSWORD}.items():
+        page.fill(f"#{name}", value)
+    page.click("button.main")
+    page.wait_for_url("**/p/main/checks")
+    walk.look("/p/{project}/checks")  # nothing in it yet
+
+
+def statuses_are_told_by_shapes(walk: Walk, house: House) -> None:
+    """Without any colour: no two statuses share a shape, and each has its word beside it."""
+    page = walk.gates.page
+    page.goto(f"{walk.gates.origin}/p/main/checks")
+    shapes = {}
+    for status in STATUSES:
+        row = page.locator(f".row.s-{status} .st.{status}").first
+        shapes[row.locator("use").get_attribute("href")] = row.text_content().strip().lower()
+    if len(shapes) != len(STATUSES) or set(shapes.values()) != set(STATUSES):
+        walk.wrong.append(f"statuses: {shapes}")
+
+
+def others(walk: Walk, house: House) -> None:
+    """Pages of the same routes that look otherwise."""
+    for word, check in house.checks.items():
+        walk.at(f"/p/main/checks/{check['id']}", name=f"/p/{{project}}/checks/{{check}}, {word}")
+    up = house.checks["up"]["id"]
+    walk.at(f"/p/main/checks/{up}/events/1?view=pretty", name="a body as JSON")
+    walk.at(f"/p/main/checks/{house.checks['new']['id']}/runs", name="no runs")
+    walk.at(f"/p/main/channels/{house.values['mail_channel']}", name="a channel that reaches nobody")
+    walk.at("/p/main/checks/none", status=404, name="404 in a project")
+    walk.titles.clear()
+    walk.at("/p/none/checks", status=404, name="404")
+    page = walk.gates.page
+    page.goto(f"{walk.gates.origin}/p/main/checks/{up}/schedule")
+    mark = page.input_value("[name=mark]")
+    for expression, status in (("61 * * * *", 422), ("15 3 * * *", 200)):
+        fields = {
+            "mark": mark, "kind": "cron", "expression": expression, "zone": "Europe/Berlin", "dialect": "cron",
+            "grace": "1", "grace_unit": "hours", "max_run": "", "preview": "1",
+        }  # fmt: skip
+        walk.sent(f"/p/main/checks/{up}/schedule", fields, status, name="schedule")
+
+
+def signed_out(walk: Walk, house: House) -> None:
+    page, origin = walk.gates.page, walk.gates.origin
+    page.goto(f"{origin}/account/security/2fa")
+    secret = b32decode(page.inner_text("form p.mono").replace(" ", ""))
+    used = totp.step_of(SystemClock().now())
+    fields = {"plan": page.input_value("[name=plan]"), "code": totp.code_of(secret, used), "password": PASSWORD}
+    walk.sent("/account/security/2fa", fields, 201)
+    walk.at("/account/security/2fa", name="2fa, on")
+    walk.sent("/account/security/2fa/off", {"password": "wrong"}, 422)
+    invite = house.api("POST", "/invites", {"email": "edith@example.com", "role": "viewer"})["link"]
+    page.goto(f"{origin}/account/security")
+    page.click("text=Sign out")
+    page.wait_for_url("**/sign-in")
+    walk.titles.clear()
+    walk.at("/sign-in")
+    walk.sent("/sign-in", {"email": EMAIL, "password": "wrong"}, 422)
+    walk.sent("/sign-in", {"email": EMAIL, "password": PASSWORD}, 200)
+    walk.sent("/sign-in/2fa", {"proof": page.input_value("[name=proof]"), "code": "000000"}, 422)
+    walk.at("/sign-in/reset")
+    walk.sent("/sign-in/reset", {"email": EMAIL}, 409)
+    walk.at(f"/sign-in/new-password?token={house.values['reset']}", name="/sign-in/new-password")
+    walk.sent("/sign-in/new-password", {"token": house.values["reset"], "password": "short", "again": "short"}, 422)
+    walk.at("/sign-in/new-password?token=x", status=404, name="/sign-in/new-password, gone")
+    path = invite.removeprefix(origin)
+    walk.at(path, name="/invite")
+    walk.sent("/invite", {"token": path.partition("=")[2], "password": "short", "again": "other"}, 422)
+    walk.at("/invite?token=x", status=404, name="/invite, gone")
