@@ -30,9 +30,16 @@ class Waiting:
         return self.due_at is not None and self.due_at <= now
 
 
-# Two walks in one statement, for each statement costs more than what it does. A source that a delivery is
-# under way for waits for its end, so its other notifications are not fresh.
-_WAITING = sa.text("""
+# Walks in one statement, for each statement costs more than what it does. A source that a delivery is under way for
+# waits for its end, so its other notifications are not fresh: the walk goes from source to source, and looks at the
+# first of each alone, until one is free. So a channel that fails for hours costs as much as it has sources, however
+# much has come for them since.
+_FIRST_IS_FREE = """
+    (SELECT n.delivery_id IS NULL FROM notifications n
+     WHERE n.state = 'pending' AND n.channel_id = head.id AND n.source = head.source
+     ORDER BY n.alert_id LIMIT 1)
+"""
+_WAITING = sa.text(f"""
     WITH RECURSIVE
     unclaimed(id) AS (
         SELECT min(channel_id) FROM notifications WHERE state = 'pending' AND delivery_id IS NULL
@@ -40,6 +47,14 @@ _WAITING = sa.text("""
         SELECT (SELECT min(n.channel_id) FROM notifications n
                 WHERE n.state = 'pending' AND n.delivery_id IS NULL AND n.channel_id > unclaimed.id)
         FROM unclaimed WHERE unclaimed.id IS NOT NULL
+    ),
+    head(id, source) AS (
+        SELECT id, (SELECT min(n.source) FROM notifications n WHERE n.state = 'pending' AND n.channel_id = unclaimed.id)
+        FROM unclaimed WHERE unclaimed.id IS NOT NULL
+        UNION ALL
+        SELECT head.id, (SELECT min(n.source) FROM notifications n
+                         WHERE n.state = 'pending' AND n.channel_id = head.id AND n.source > head.source)
+        FROM head WHERE head.source IS NOT NULL AND NOT {_FIRST_IS_FREE}
     ),
     carried(id) AS (
         SELECT min(channel_id) FROM deliveries WHERE state = 'pending'
@@ -50,13 +65,10 @@ _WAITING = sa.text("""
     found(id, pid, due_at) AS (
         SELECT id,
                (SELECT n.pid FROM notifications n
-                WHERE n.state = 'pending' AND n.delivery_id IS NULL AND n.channel_id = unclaimed.id
-                AND (SELECT min(e.alert_id) FROM notifications e
-                     WHERE e.state = 'pending' AND e.channel_id = n.channel_id AND e.source = n.source
-                     AND e.delivery_id IS NOT NULL) IS NULL
-                LIMIT 1),
+                WHERE n.state = 'pending' AND n.channel_id = head.id AND n.source = head.source
+                ORDER BY n.alert_id LIMIT 1),
                CAST(NULL AS timestamptz)
-        FROM unclaimed
+        FROM head WHERE head.source IS NOT NULL AND {_FIRST_IS_FREE}
         UNION ALL
         SELECT id,
                (SELECT d.pid FROM deliveries d WHERE d.state = 'pending' AND d.channel_id = carried.id LIMIT 1),
@@ -66,7 +78,7 @@ _WAITING = sa.text("""
     SELECT found.id, found.pid, found.due_at, channels.kind
     FROM found LEFT JOIN channels ON channels.pid = found.pid AND channels.id = found.id
     WHERE found.pid IS NOT NULL ORDER BY found.id
-""").columns(due_at=UtcInstant)
+""").columns(due_at=UtcInstant)  # noqa: S608 - made of our own words alone
 
 
 async def waiting(conn: AsyncConnection) -> list[Waiting]:

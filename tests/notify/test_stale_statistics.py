@@ -15,6 +15,7 @@ from heartfly.db.ids import IdSource
 from heartfly.errors import DeliveryError
 from heartfly.notify.channels.base import ChannelContext
 from heartfly.notify.message import Delivery
+from heartfly.notify.waiting import waiting
 from tests.notify.examples import at
 from tests.notify.post_office import PostOffice, ScriptedChannel
 
@@ -110,6 +111,28 @@ async def test_many_second_tries_for_a_machine_are_too(post_on: PostOffice, prep
     assert (
         rows_read(post_on.db) - before < 100 * N_TRIED_TWICE**2
     )  # some 20 to 60; where each looks at each of each, 400
+
+
+async def test_a_channel_that_fails_costs_no_more_however_much_comes_for_it(post_on: PostOffice) -> None:
+    """What waits behind a delivery that is tried again is not read with each look at the outbox."""
+
+    async def away(_: Delivery) -> None:
+        raise DeliveryError("not now", code=503)
+
+    channel = await post_on.scripted()
+    sources = [f"check:{n}" for n in range(5)]
+    await post_on.alerts([channel.channel_id], sources, at=NOW)
+    await post_on.dispatcher(ScriptedChannel(away)).round(NOW)
+    await post_on.alerts([channel.channel_id], sources * 400, at=NOW)
+    maintain(post_on.db, "VACUUM ANALYZE")
+    before = rows_read(post_on.db)
+
+    for _ in range(40):
+        async with post_on.db.read() as read:
+            assert [False] == [one.fresh for one in await waiting(read)]
+
+    await post_on.db.stop()
+    assert rows_read(post_on.db) - before < 20_000  # each look at each row would be 80,000
 
 
 async def away_at_first(delivery: Delivery) -> None:
