@@ -3,5 +3,5 @@
 Every page works without JavaScript; a form posts, and is answered with a redirect or with itself and what is wrong.
 """
 
-FIRST_SEGMENTS = frozenset({"", "p", "setup", "sign-in", "sign-out", "account", "invite", "static", "badge"})
+FIRST_SEGMENTS = frozenset({"", "p", "setup", "sign-in", "sign-out", "account", "invite", "static", "badge", "status"})
 """Of the paths that are pages' for whoever asks."""

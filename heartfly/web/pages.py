@@ -41,6 +41,8 @@ from heartfly.web import (
     second_step,
     setup,
     sign_in,
+    status,
+    status_pages,
     team,
 )
 from heartfly.web.request import HTML, PageRequest, SignInNeededError, guard
@@ -143,6 +145,14 @@ HANDLERS = (
     badges.show,
     badges.build,
     badges.change_key,
+    status.show,
+    status.feed,
+    status_pages.list_pages,
+    status_pages.show_new,
+    status_pages.create,
+    status_pages.show,
+    status_pages.save,
+    status_pages.delete,
     team.show,
     team.invite,
     team.resend,
