@@ -42,6 +42,7 @@ from heartfly.api.v1 import (
     pings,
     project,
     runs,
+    status_pages,
     wire,
     wire_accounts,
     wire_channels,
@@ -115,6 +116,11 @@ _HANDLERS = (
     badges.list_badges,
     badges.make_badge_key,
     badges.remove_badge_key,
+    status_pages.list_status_pages,
+    status_pages.create_status_page,
+    status_pages.read_status_page,
+    status_pages.edit_status_page,
+    status_pages.delete_status_page,
     incidents.list_incidents,
     incidents.read_incident,
     incidents.acknowledge_incident,
@@ -191,6 +197,7 @@ def openapi() -> bytes:
         *badges.SHAPES,
         *days.SHAPES,
         *jobs.SHAPES,
+        *status_pages.SHAPES,
     )
     _, shapes = msgspec.json.schema_components(ours, ref_template="#/components/schemas/{name}")
     document["components"]["schemas"] = document["components"]["schemas"] | shapes

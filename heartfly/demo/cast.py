@@ -81,7 +81,7 @@ def _chosen(now: datetime, days: int) -> Iterator[Part]:
     for name, tags in (("Nightly ETL", ("prod", "etl")), ("Partner feed", ("prod", "shop"))):
         yield Part(
             config=_config(name, tags, grace=HOUR, cron=f"{late.minute} {late.hour} * * *"),
-            habit=Habit(run_s=30, odds=0.02, scenes=(_scene(late, now + 12 * HOUR, Trouble.SILENT),)),
+            habit=Habit(run_s=30, odds=0.008, scenes=(_scene(late, now + 12 * HOUR, Trouble.SILENT),)),
             age=age,
         )
     for i, (name, team) in enumerate(
@@ -104,7 +104,7 @@ def _chosen(now: datetime, days: int) -> Iterator[Part]:
         yield Part(
             config=_config(name, tags, grace=30 * MINUTE, cron=f"{begun.minute} {begun.hour} * * *", gates=(gate,)),
             habit=Habit(
-                figure=(metric, 18_200), odds=0.02,
+                figure=(metric, 18_200), odds=0.008,
                 scenes=(_scene(begun, now + 12 * HOUR, Trouble.POOR),),
             ),
             age=age,
@@ -121,7 +121,7 @@ def _chosen(now: datetime, days: int) -> Iterator[Part]:
     )  # fmt: skip
     yield Part(
         config=_config("Stripe reconciliation", ("prod", "billing"), grace=HOUR, cron="20 4 * * *"),
-        habit=Habit(run_s=240, starts=True, odds=0.03),
+        habit=Habit(run_s=240, starts=True, odds=0.02),
         age=age,
     )
     yield Part(
@@ -134,7 +134,7 @@ def _chosen(now: datetime, days: int) -> Iterator[Part]:
     for i, name in enumerate(("Legacy import", "Old newsletter", "Migration helper", "Demo data reset")):
         yield Part(
             config=replace(_config(name, ("staging", "data"), grace=HOUR, cron="40 6 * * *"), sticky=i == 0),
-            habit=Habit(odds=0.02),
+            habit=Habit(odds=0.008),
             age=age,
             paused=(3 + 5 * i) * DAY,
         )
@@ -203,7 +203,7 @@ def _ordinary(name: str, tags: tuple[str, ...], *, days: int, chance: Random) ->
     minute, hour, zone = chance.randrange(60), chance.randrange(24), chance.choice(_ZONES)
     gates = (Gate("rows", Op.GT, Decimal(0), Level.FAIL),) if figure is not None else ()
     how_often = chance.random()
-    n_troubles = chance.choice((0, 0, 0, 1, 1, 2, 3, 6)) if chance.random() < 0.9 else chance.choice((9, 14))
+    n_troubles = chance.choice((0, 0, 0, 0, 0, 1, 1, 2)) if chance.random() < 0.95 else chance.choice((4, 8))
     age, slots_a_day = days * DAY, 1.0
     timing: dict[str, Any] = {}
     if how_often < 0.02:

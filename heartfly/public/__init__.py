@@ -1,4 +1,4 @@
-"""What strangers may see of a project: badges. None of it tells an id, a ping address, or what nobody published.
+"""What strangers may see of a project: badges and status pages. No id, no ping address, nothing that nobody published.
 
 Which doors show it, and how long it may be kept, is decided in web/.
 """

@@ -36,6 +36,7 @@ from heartfly.db.models import (
     members,
     notifications,
     projects,
+    status_pages,
 )
 from heartfly.errors import ConflictError
 from tests.api.conftest import START
@@ -112,13 +113,27 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/badges"): (None, 200),
     ("POST", "/v1/badges/key"): (None, 200),
     ("DELETE", "/v1/badges/key"): (None, 204),
+    ("GET", "/v1/status-pages"): (None, 200),
+    ("POST", "/v1/status-pages"): ({"slug": "new", "title": "New"}, 201),
+    ("GET", "/v1/status-pages/{page_id}"): (None, 200),
+    ("PATCH", "/v1/status-pages/{page_id}"): ({"title": "changed"}, 200),
+    ("DELETE", "/v1/status-pages/{page_id}"): (None, 204),
     ("GET", "/v1/jobs"): (None, 200),
     ("GET", "/v1/jobs/{job_id}/runs"): (None, 200),
     ("POST", "/v1/jobs/{job_id}/run"): (None, 202),
 }
-ADMIN = ("/v1/keys", "/v1/project", "/v1/projects", "/v1/members", "/v1/invites", "/v1/audit", "/v1/badges/key")
+ADMIN = (
+    "/v1/keys",
+    "/v1/project",
+    "/v1/projects",
+    "/v1/members",
+    "/v1/invites",
+    "/v1/audit",
+    "/v1/badges/key",
+    "/v1/status-pages",
+)
 """What begins so needs the scope `admin`."""
-OUTBOX = (members, invites, alerts, notifications, deliveries, attempts, addresses)
+OUTBOX = (status_pages, members, invites, alerts, notifications, deliveries, attempts, addresses)
 PUBLIC = {("GET", "/v1/openapi.json")}
 
 
@@ -149,7 +164,10 @@ async def furnished(house: House) -> dict[str, str]:
     ada, _ = await people(house)
     member = await house.full("POST", "/v1/members", {"email": ada, "role": "member"})
     invite = await house.full("POST", "/v1/invites", {"email": "nobody@example.com", "role": "viewer"})
+    slug = f"of-{house.world.project.slug}"
+    shown = await house.full("POST", "/v1/status-pages", {"slug": slug, "title": "Ours"})
     return {
+        "{page_id}": shown.json["id"],
         "{invite_id}": invite.json["id"],
         "{user_id}": member.json["id"],
         "{check_id}": check.uuid,
@@ -227,7 +245,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     theirs = await furnished(neighbour)
     before = await all_rows(neighbour)
     nowhere = dict.fromkeys(("{check_id}", "{channel_id}", "{incident_id}", "{delivery_id}", "{job_id}"), MISSING)
-    nowhere |= {"{key_id}": "4711", "{user_id}": "4711", "{notification_id}": "47-11"}
+    nowhere |= {"{key_id}": "4711", "{user_id}": "4711", "{notification_id}": "47-11", "{page_id}": MISSING}
     nothing = theirs | nowhere
 
     for (method, path), (asked, _) in ROUTES.items():

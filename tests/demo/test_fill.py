@@ -79,7 +79,7 @@ async def test_flips_follow_on_one_another_and_each_down_span_is_an_incident(db:
     checks = {row.id: row for row in await all_of(db, sa.select(tables.checks))}
     incidents = {row.id: row for row in await all_of(db, sa.select(tables.incidents))}
 
-    assert len(flips) > 50
+    assert len(flips) > 15
     status, opened = dict.fromkeys(checks, "new"), dict.fromkeys(checks, 0)
     for flip in flips:
         assert status[flip.check_id] == flip.from_status

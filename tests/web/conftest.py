@@ -27,9 +27,12 @@ from heartfly.web.feed import Feeds
 from heartfly.web.pages import Pages, pages
 from heartfly.web.state import WebState, web_state
 from tests.api.door import state_of
+from tests.demo_data import big, demo, demo_file, empty
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.world import World, make_world
+
+__all__ = ["big", "demo", "demo_file", "empty"]
 
 START = datetime(2026, 3, 2, 10, tzinfo=UTC)
 PASSWORD = "correct horse battery"

@@ -127,6 +127,14 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/badge/{half}/{states}/{name}"): Row(404, 404, 404, 404),
     ("GET", "/p/{project}/badges"): read(),
     ("POST", "/p/{project}/badges/key"): only_admins(303, do="make"),
+    ("GET", "/status/{slug}"): Row(404, 404, 404, 404),
+    ("GET", "/status/{slug}/atom.xml"): Row(404, 404, 404, 404),
+    ("GET", "/p/{project}/status-pages"): read(),
+    ("GET", "/p/{project}/status-pages/new"): only_admins(),
+    ("POST", "/p/{project}/status-pages/new"): only_admins(303, title="Shop", slug="shop"),
+    ("GET", "/p/{project}/status-pages/{page}"): only_admins(),
+    ("POST", "/p/{project}/status-pages/{page}"): only_admins(409, title="Shop", slug="x"),  # no revision that he saw
+    ("POST", "/p/{project}/status-pages/{page}/delete"): only_admins(303),
     ("GET", "/p/{project}/settings/team"): read(),
     ("POST", "/p/{project}/settings/team/invites"): only_admins(201, email="joan@example.com", role="viewer"),
     ("POST", "/p/{project}/settings/team/invites/{invite}/resend"): only_admins(201),
@@ -181,7 +189,10 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
     (incident,) = set(re.findall(r"/p/main/incidents/([0-9a-f-]{36})", listed))
     invited = await owner.post("/p/main/settings/team/invites", {"email": "grace@example.com", "role": "member"})
     (invite,) = set(re.findall(r"/invites/(\d+)/resend", invited.body.decode()))
+    await owner.post("/p/main/status-pages/new", {"title": "Ours", "slug": "ours"})
+    (page,) = re.findall(r"status-pages/([0-9a-f-]{36})", (await owner.get("/p/main/status-pages")).body.decode())
     values = {
+        "slug": "ours", "page": page,
         "key": await town.key_id(), "invite": invite, "member": await town.user_id("temp@example.com"),
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
         "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks", "half": "x",
@@ -248,6 +259,12 @@ async def test_another_projects_things_read_as_none(town: Town) -> None:
                 await other.post(there + path, {"text": "x", "name": "Backup", "role": "viewer", "overlap": "0"})
             ).status
         ), path
+    await owner.post("/p/main/status-pages/new", {"title": "Ours", "slug": "ours"})
+    (page,) = re.findall(r"status-pages/([0-9a-f-]{36})", (await owner.get("/p/main/status-pages")).body.decode())
+    assert 404 == (await other.get(f"{there}/status-pages/{page}")).status
+    for path in (f"{there}/status-pages/{page}", f"{there}/status-pages/{page}/delete"):
+        assert 404 == (await other.post(path, {"title": "x", "slug": "x", "rev": "1"})).status
+    assert page in (await owner.get("/p/main/status-pages")).body.decode()
     assert "Backup" not in (await other.get(f"{there}/checks")).body.decode()
     assert "down" == (await town.world.row(check)).status
 

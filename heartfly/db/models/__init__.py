@@ -23,6 +23,7 @@ from heartfly.db.models.incidents import incident_notes, incidents
 from heartfly.db.models.jobs import job_runs, jobs
 from heartfly.db.models.notify import alerts, attempts, channels, deliveries, notifications
 from heartfly.db.models.pings import ping_bodies, pings
+from heartfly.db.models.public import status_pages
 from heartfly.db.models.usage import (
     aliases,
     customers,
@@ -76,6 +77,7 @@ __all__ = [
     "run_metrics",
     "runs",
     "sessions",
+    "status_pages",
     "usage_metadata",
     "usage_names",
     "users",

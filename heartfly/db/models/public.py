@@ -1,0 +1,25 @@
+"""What a project shows to everybody: its status pages."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Table, Text, UniqueConstraint
+
+from heartfly.db.models.base import key, metadata, pid
+from heartfly.db.types import Json, UtcInstant
+
+status_pages = Table(
+    "status_pages",
+    metadata,
+    pid(),
+    key("id"),
+    Column("uuid", Text, nullable=False),
+    Column("slug", Text, nullable=False),  # in its address, so no other project's page may have it
+    Column("title", Text, nullable=False),
+    Column("groups", Json, nullable=False),
+    Column("noindex", Boolean, nullable=False),
+    Column("published", Boolean, nullable=False),
+    Column("rev", BigInteger, nullable=False),
+    Column("created_at", UtcInstant, nullable=False),
+    UniqueConstraint("uuid"),
+    UniqueConstraint("slug"),
+)
