@@ -91,9 +91,21 @@ async def test_times_are_told_in_ones_own_zone_or_by_a_switch_in_utc(town: Town)
     when = 'datetime="2026-03-02T10:00:00Z" title="2026-03-02 10:00:00 UTC">{}</time>'
     assert (True, False) == (when.format("12:00:00") in own, when.format("10:00:00") in own)
     assert (False, True) == (when.format("12:00:00") in utc, when.format("10:00:00") in utc)
-    assert '<a id="zone" href="?range=7d&amp;tz=utc">Times in UTC</a>' in own
-    assert '<a id="zone" href="?range=7d">Times in Europe/Riga</a>' in utc
-    assert 'id="zone"' not in await page_of(await town.viewer(), "/p/main/checks/one")
+    assert '<a id="tz" href="?range=7d&amp;tz=utc">Times in UTC</a>' in own
+    assert '<a id="tz" href="?range=7d">Times in Europe/Riga</a>' in utc
+    assert 'id="tz"' not in await page_of(await town.viewer(), "/p/main/checks/one")
+    # What the script looks for by its id is there once on each page.
+    for path in (
+        "checks",
+        "checks/new",
+        "checks/one",
+        "checks/one/schedule",
+        "checks/one/edit",
+        "settings/general",
+        "go",
+    ):
+        ids = re.findall(r' id="([^"]*)"', await page_of(browser, f"/p/main/{path}"))
+        assert len(ids) == len(set(ids)), path
 
 
 def test_all_script_together_is_small() -> None:
