@@ -12,7 +12,7 @@ from heartfly.web.request import OF_ONESELF, PageRequest
 from heartfly.web.sign_in import to
 
 KEYS = (
-    ("/", "Filter the list; elsewhere, go to a check or page"),
+    ("/", "Filter the list, or find in what a ping said; elsewhere, go to a check or page"),
     ("Ctrl K", "Go to a check or page (⌘ K on a Mac)"),
     ("g c", "Checks"),
     ("g i", "Incidents"),

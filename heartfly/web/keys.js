@@ -93,7 +93,7 @@ async function palette() {
 const open = (path) => () => { if (project) location = project + path; };
 const GOES = { c: open("/checks"), i: open("/incidents"), n: open("/channels") };
 const DOES = {
-  "/": () => { const field = $("#q"); if (field) { field.focus(); field.select(); } else palette(); },
+  "/": () => { const field = $("#q, #find"); if (field) { field.focus(); field.select(); } else palette(); },
   "?": () => dialog(root + "/account/keyboard", "keys"),
   n: () => { if (writes) open("/checks/new")(); },
   j: () => move(1),
@@ -103,7 +103,7 @@ const DOES = {
   p: pause,
   a: () => { const form = $('form[action$="/acknowledge"]'); if (form) form.requestSubmit(); else $('#why a[href*="/incidents/"]')?.click(); },
   c: copy,
-  t: () => { const all = [...document.querySelectorAll(".zone-switch a")], at = all.findIndex((one) => one.ariaCurrent); all[(at + 1) % all.length]?.click(); },
+  t: () => $("#tz")?.click(),
 };
 let goesUntil = 0;
 

@@ -71,6 +71,8 @@ class Choice:
     zone: str
     address: str
     is_shown: bool
+    is_next: bool
+    """To which a key goes on."""
 
 
 class Zones:
@@ -88,9 +90,17 @@ class Zones:
         """Empty: all are the same. The address keeps the rest of what was asked."""
         if len(set(self._zones.values())) == 1:
             return []
+        words = list(self._zones)
+        then = words[(words.index(self._asked) + 1) % len(words)]
         rest = [(name, value) for name, value in query if name != "tz"]
         return [
-            Choice(word, zone, f"{path}?{urlencode([*rest, ('tz', word)])}", word == self._asked)
+            Choice(
+                word,
+                zone,
+                f"{path}?{urlencode([*rest, ('tz', word)])}",
+                is_shown=word == self._asked,
+                is_next=word == then,
+            )
             for word, zone in self._zones.items()
         ]
 

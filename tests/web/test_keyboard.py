@@ -92,8 +92,20 @@ async def test_times_are_told_in_ones_own_zone_or_by_a_switch_in_utc(town: Town)
     assert (True, False) == (when.format("12:00:00") in own, when.format("10:00:00") in own)
     assert (False, True) == (when.format("12:00:00") in utc, when.format("10:00:00") in utc)
     assert '<a href="/p/main/checks/one?range=7d&amp;tz=utc">UTC</a>' in own
-    assert '<a href="/p/main/checks/one?range=7d&amp;tz=mine">mine (Europe/Riga)</a>' in utc
+    assert '<a href="/p/main/checks/one?range=7d&amp;tz=mine" id="tz">mine (Europe/Riga)</a>' in utc
     assert 'class="zone-switch"' not in await page_of(await town.viewer(), "/p/main/checks/one")
+    # What the script looks for by its id is there once on each page.
+    for path in (
+        "checks",
+        "checks/new",
+        "checks/one",
+        "checks/one/schedule",
+        "checks/one/edit",
+        "settings/general",
+        "go",
+    ):
+        ids = re.findall(r' id="([^"]*)"', await page_of(browser, f"/p/main/{path}"))
+        assert len(ids) == len(set(ids)), path
 
 
 def test_all_script_together_is_small() -> None:
