@@ -147,7 +147,7 @@ def _config(view: ChannelView, form: Form) -> tuple[dict[str, Any] | None, tuple
     if view.kind != "webhook":
         # A form that has no such field has not chosen another digest.
         digest = typed["digest"] if "digest" in form else was["digest"]
-        if digest == was["digest"] and value in {"", was["value"]}:
+        if digest == was["digest"] and value == was["value"]:
             return None, ()
         is_told = bool(value) or view.kind in _ADDRESS
         config: dict[str, Any] = {_ADDRESS.get(view.kind, "url"): value} if is_told else {}

@@ -354,8 +354,9 @@ async def test_a_new_channel_hears_what_is_ticked_and_gets_the_digest_that_is_ch
     edit = f"/p/main/channels/{row.uuid}/edit"
     assert 303 == (await owner.post(edit, await fields_of(owner, edit) | {"digest": ""})).status
     assert ("ops@example.com", False) == ((await config_of(db))["to"], "digest" in await config_of(db))
-    refused = await owner.post(edit, await fields_of(owner, edit) | {"digest": "hourly"})
-    assert (422, True) == (refused.status, 'id="digest-wrong"' in refused.body.decode())
+    for field, value in (("digest", "hourly"), ("value", "")):
+        refused = await owner.post(edit, await fields_of(owner, edit) | {field: value})
+        assert (422, True) == (refused.status, f'id="{field}-wrong"' in refused.body.decode())
 
 
 async def test_slacks_secret_address_stays_when_its_digest_is_chosen(town: Town, db: Database) -> None:

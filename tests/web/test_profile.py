@@ -291,3 +291,12 @@ async def test_without_a_mail_server_the_page_says_so(town: Town) -> None:
 
     assert "No mail server is set here" in (await owner.get(PAGE)).body.decode()
     assert 409 == (await owner.post(f"{PAGE}/email", {"email": NEXT, "current": PASSWORD})).status
+
+
+async def test_the_colours_that_were_chosen_are_the_browsers_own_too(town: Town) -> None:
+    """Scroll bars and the page before its style sheet go by the meta element."""
+    owner = await town.owner()
+    await owner.post(PAGE, {"zone": "UTC", "theme": "light"})
+
+    assert '<meta name="color-scheme" content="light">' in (await owner.get(PAGE)).body.decode()
+    assert '<meta name="color-scheme" content="light dark">' in (await town.nobody.get("/sign-in")).body.decode()
