@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -49,7 +49,8 @@ from heartfly.monitor.leader import Leader
 from heartfly.monitor.watch import Watcher
 from heartfly.net.http import OutgoingHttp
 from heartfly.net.rules import Rules
-from heartfly.notify.channels.base import ChannelContext, MailSettings, Reach
+from heartfly.notify.channels import CHANNELS
+from heartfly.notify.channels.base import Channel, ChannelContext, MailSettings, Reach
 from heartfly.notify.courier import Courier
 from heartfly.notify.dispatch import Dispatcher
 from heartfly.notify.letters import Letters
@@ -148,9 +149,12 @@ def leave_key(ground: Ground, made: NewProject) -> None:
 class App:
     """A node of Heartfly: one event loop, its writer threads, and the services listed in `run`."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, *, kinds: Mapping[str, Channel] = CHANNELS) -> None:
+        """`kinds`: how each kind of channel sends. `beside`: what else shall run in the background."""
         settings = ground.settings
         self.ground = ground
+        self._kinds = kinds
+        self.beside: list[Callable[[asyncio.Event], Awaitable[None]]] = []
         self.base_url = settings.server.public_url
         self.stop = asyncio.Event()
         self.ended = asyncio.Event()
@@ -275,6 +279,7 @@ class App:
             base_url=self.base_url,
             node_id=ground.node_id,
             count=ground.instruments.delivery,
+            kinds=self._kinds,
         )
 
     def _outgoing(self) -> OutgoingHttp:
@@ -352,7 +357,8 @@ class App:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""
         heartbeat = [] if self.heartbeat is None else [self.heartbeat.run(self.ended)]
         services = (self.watcher, self.courier, self.last_use, self.surroundings, self.jobs, self.feeds)
-        return [*(service.run(self.ended) for service in services), *heartbeat]
+        beside = [run(self.ended) for run in self.beside]
+        return [*(service.run(self.ended) for service in services), *heartbeat, *beside]
 
     async def finish(self) -> None:
         """Leave: the last beat, what is queued, and every connection."""

@@ -68,20 +68,20 @@ class Server:
         keys: dict[str, str] = json.loads(said)
         return keys
 
-    def start(self) -> float:
+    def start(self, *options: str, limit_s: float = START_LIMIT_S) -> float:
         """Start it and return the seconds until it answered."""
         self.port = self.port or free_port()
         log = (self.folder / "server.log").open("ab")
         begun = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "heartfly", "serve", "--port", str(self.port)],
+            [sys.executable, "-m", "heartfly", "serve", "--port", str(self.port), *options],
             cwd=self.folder,
             env=self.environment,
             stdout=log,
             stderr=log,
         )
         log.close()
-        while time.perf_counter() < begun + START_LIMIT_S:
+        while time.perf_counter() < begun + limit_s:
             assert self.process.poll() is None, (self.folder / "server.log").read_text()[-3000:]
             try:
                 with urllib.request.urlopen(f"{self.url}/healthz", timeout=1):

@@ -39,7 +39,7 @@ def digests(
     entries = []
     for (pid, blind), mine in found.items():
         key = f"unverified:{pid}:{blind.id}"
-        slots = {(one.row.uuid, it.from_at): (one.id, _slot(one.row, it.from_at, it.to_at)) for one, it in mine}
+        slots = {(one.row.uuid, it.from_at): (one.id, slot_of(one.row, it.from_at, it.to_at)) for one, it in mine}
         named = _named(tx, pid, key)
         if named is None:
             of_slots = {one.id for one, it in mine if it.run.slot_at is not None}
@@ -48,11 +48,11 @@ def digests(
             slots = {name: slot for name, slot in slots.items() if name not in named}
             key += f":{mine[0][1].run.id}"
         if slots:
-            entries.append(_digest(pid, key, blind, slots, project=names.get(pid, ("", "")), now=now))
+            entries.append(digest_of(pid, key, blind, slots, project=names.get(pid, ("", "")), now=now))
     return entries
 
 
-def _digest(
+def digest_of(
     pid: int,
     key: str,
     blind: Blind,
@@ -104,7 +104,7 @@ def _still_open(tx: Tx, pid: int, blind: Blind, excused: set[int]) -> dict[_Name
         .limit(_MOST_NAMED)
     )
     slots = {
-        (row.uuid, row.expected_at): (row.id, _slot(row, row.expected_at, row.goes_down_at))
+        (row.uuid, row.expected_at): (row.id, slot_of(row, row.expected_at, row.goes_down_at))
         for row in tx.conn.execute(query)
         if row.id not in excused
     }
@@ -119,7 +119,7 @@ def _still_open(tx: Tx, pid: int, blind: Blind, excused: set[int]) -> dict[_Name
         limit = row.grace_s if row.max_run_s is None else row.max_run_s
         ends_by = row.started_at + timedelta(seconds=limit)
         if ends_by >= blind.from_at:
-            slots[row.uuid, row.started_at] = (row.id, _slot(row, row.started_at, ends_by))
+            slots[row.uuid, row.started_at] = (row.id, slot_of(row, row.started_at, ends_by))
     return slots
 
 
@@ -135,7 +135,7 @@ def _counts_from(tx: Tx) -> sa.ColumnElement[Any]:
     return sa.case((checks.c.kind == Kind.PERIOD.value, early), else_=checks.c.expected_at)
 
 
-def _slot(row: Any, expected_at: datetime, closes_at: datetime) -> UnverifiedSlot:
+def slot_of(row: Any, expected_at: datetime, closes_at: datetime) -> UnverifiedSlot:
     return UnverifiedSlot(
         check_uuid=row.uuid, check_name=row.name, expected_at=expected_at, closes_at=max(closes_at, expected_at)
     )

@@ -43,7 +43,7 @@ def record(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetime) -> N
     """Write the checks, runs, flips, incidents and alerts of these steps, in the order they were taken."""
     save(tx, {one.stored.id: one.stored for one in taken}.values())
     save_runs(tx, [(one.stored, run) for one in taken for run in one.step.runs])
-    flipped = _Flipped()
+    flipped = Flipped()
     if any(one.step.flips for one in taken):
         flipped = _record_flips(tx, taken, ids=ids, now=now)
     telling = [one for one in taken if _tells(one.step)]
@@ -52,14 +52,14 @@ def record(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetime) -> N
 
 
 @dataclass(slots=True)
-class _Flipped:
+class Flipped:
     """What is known of each flip beside itself: why, in words, and the incident that it opens or closes."""
 
     why: Mapping[FlipKey, str] = field(default_factory=dict)
     incidents: Mapping[FlipKey, Incident] = field(default_factory=dict)
 
 
-def _record_flips(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetime) -> _Flipped:
+def _record_flips(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetime) -> Flipped:
     found = [(one, flip) for one in taken for flip in one.step.flips]
     why = {
         (one.stored.id, flip.flip_no): explain(flip, one.before, schedule=schedule_words(one.stored.row))
@@ -79,9 +79,9 @@ def _record_flips(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetim
     ]
     incidents = follow(tx, turns, ids=ids, now=now)
     _INSERT_FLIPS.run(
-        tx, [_flip_row(one.stored, flip, incidents.get((one.stored.id, flip.flip_no)), now) for one, flip in found]
+        tx, [flip_row(one.stored, flip, incidents.get((one.stored.id, flip.flip_no)), now) for one, flip in found]
     )
-    return _Flipped(why, incidents)
+    return Flipped(why, incidents)
 
 
 _INSERT_FLIPS = Prepared(lambda _: sa.insert(flips))
@@ -96,7 +96,7 @@ def _tells(step: Step) -> bool:
     )
 
 
-def _flip_row(stored: Stored, flip: Flip, incident: Incident | None, now: datetime) -> dict[str, Any]:
+def flip_row(stored: Stored, flip: Flip, incident: Incident | None, now: datetime) -> dict[str, Any]:
     return {
         "pid": stored.pid,
         "check_id": stored.id,
@@ -112,7 +112,7 @@ def _flip_row(stored: Stored, flip: Flip, incident: Incident | None, now: dateti
     }
 
 
-def _tell(tx: Tx, taken: Sequence[Taken], flipped: _Flipped, *, ids: IdSource, now: datetime) -> None:
+def _tell(tx: Tx, taken: Sequence[Taken], flipped: Flipped, *, ids: IdSource, now: datetime) -> None:
     pids = {one.stored.pid for one in taken}
     query = sa.select(projects.c.id, projects.c.slug, projects.c.name).where(projects.c.id.in_(pids))
     names = {row.id: (row.slug, row.name) for row in tx.conn.execute(query)}
@@ -121,7 +121,7 @@ def _tell(tx: Tx, taken: Sequence[Taken], flipped: _Flipped, *, ids: IdSource, n
     for one in taken:
         if one.stored.id not in heard:
             continue
-        common = _Common(one, *names.get(one.stored.pid, ("", "")), now=now)
+        common = Telling(one, *names.get(one.stored.pid, ("", "")), now=now)
         entries += [common.flipped(flip, flipped) for flip in one.step.flips if flip.tell is not None]
         if one.step.late_since is not None:
             entries.append(common.late(one.step.late_since))
@@ -132,7 +132,7 @@ def _tell(tx: Tx, taken: Sequence[Taken], flipped: _Flipped, *, ids: IdSource, n
 
 
 @dataclass(slots=True)
-class _Common:
+class Telling:
     """The alerts about one check, with what they have in common."""
 
     taken: Taken
@@ -154,7 +154,7 @@ class _Common:
         )
         return Entry(pid=stored.pid, source=f"check:{stored.id}", alert=alert, check_ids=(stored.id,))
 
-    def flipped(self, flip: Flip, flipped: _Flipped) -> Entry:
+    def flipped(self, flip: Flip, flipped: Flipped) -> Entry:
         assert flip.tell is not None
         key = (self.taken.stored.id, flip.flip_no)
         incident = flipped.incidents.get(key)

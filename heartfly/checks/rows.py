@@ -236,10 +236,10 @@ def save(tx: Tx, changed: Iterable[Stored]) -> None:
 
 def save_runs(tx: Tx, found: Sequence[tuple[Stored, Run]]) -> None:
     """Insert or replace runs, in order: a superseded one is closed before the next one opens."""
-    _SAVE_RUNS.run(tx, [_run_values(one_check, run) for one_check, run in found])
+    _SAVE_RUNS.run(tx, [run_values(one_check, run) for one_check, run in found])
 
 
-def _run_values(one_check: Stored, run: Run) -> dict[str, Any]:
+def run_values(one_check: Stored, run: Run) -> dict[str, Any]:
     return {
         "pid": one_check.pid,
         "check_id": one_check.id,

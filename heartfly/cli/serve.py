@@ -17,9 +17,11 @@ import rich_click as click
 from heartfly import __version__
 from heartfly.accounts.commands import NewProject
 from heartfly.app import App, Ground, greet, open_ground
+from heartfly.cli.demo import Shown, fill_demo
 from heartfly.cli.options import CONFIG, DATA, settings_from
 from heartfly.clock import SystemClock
 from heartfly.config import Settings
+from heartfly.demo.pretend import muted
 from heartfly.errors import StoreError
 from heartfly.logs import configure, line, logger
 from heartfly.server.limits import ServerLimits
@@ -38,17 +40,20 @@ log = logger("heartfly")
 @click.option("--port", type=int, help="The port to listen on; 0 for any that is free. [8000]")
 @DATA
 @click.option("--fd", type=int, help="Listen on this inherited socket instead.")
-def serve(config: Path | None, host: str | None, port: int | None, data: Path | None, fd: int | None) -> None:
+@click.option("--demo", is_flag=True, help="Fill an empty database with 90 days of made-up checks, and send nothing.")
+def serve(
+    *, config: Path | None, host: str | None, port: int | None, data: Path | None, fd: int | None, demo: bool
+) -> None:
     """Run Heartfly. Without a config everything lives in ./heartfly-data (database, secret key)."""
     settings = settings_from(config, SERVER__HOST=host, SERVER__PORT=port, DATA__DIR=data)
     configure(settings.log, sys.stderr, now=SystemClock().now, secrets=settings.secrets)
     _raise_file_limit()
     sockets = open_sockets(settings.server.host, settings.server.port, fd=fd)
     settings = _with_port(settings, sockets)
-    sys.exit(_run(settings, sockets))
+    sys.exit(_run(muted(settings) if demo else settings, sockets, demo=demo))
 
 
-def _run(settings: Settings, sockets: list[socket.socket]) -> int:
+def _run(settings: Settings, sockets: list[socket.socket], *, demo: bool) -> int:
     fatal: list[StoreError] = []
     apps: list[App] = []
 
@@ -60,6 +65,8 @@ def _run(settings: Settings, sockets: list[socket.socket]) -> int:
             app.stop.set()
 
     ground = open_ground(settings, on_fatal=on_fatal)
+    _tune_interpreter()
+    shown = fill_demo(ground) if demo else None
     new = greet(ground)
     try:
         import uvloop  # noqa: PLC0415 - a faster loop where there is one
@@ -67,16 +74,17 @@ def _run(settings: Settings, sockets: list[socket.socket]) -> int:
         factory = None
     else:
         factory = uvloop.new_event_loop
-    _tune_interpreter()
     with asyncio.Runner(loop_factory=factory) as runner:
-        whole = runner.run(_serve(ground, sockets, apps, new))
+        whole = runner.run(_serve(ground, sockets, apps, new, shown))
     return 0 if whole and not fatal else 1
 
 
-async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], new: NewProject | None) -> bool:
+async def _serve(
+    ground: Ground, sockets: list[socket.socket], apps: list[App], new: NewProject | None, shown: Shown | None
+) -> bool:
     """Return whether it ended because it was told to."""
     settings = ground.settings.server
-    app, began_s = App(ground), ground.clock.monotonic()
+    app, began_s = (App(ground) if shown is None else shown.app(ground)), ground.clock.monotonic()
     apps.append(app)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -99,7 +107,7 @@ async def _serve(ground: Ground, sockets: list[socket.socket], apps: list[App], 
             sockets=sockets,
             limits=limits,
             stop=app.stop,
-            on_listening=lambda: _listening(app, new, setup),
+            on_listening=lambda: _listening(app, new, setup, shown),
             on_turned_away=app.turned_away,
         )
     finally:
@@ -120,12 +128,14 @@ def _ended(app: App, task: asyncio.Future[None]) -> None:
         app.stop.set()
 
 
-def _listening(app: App, new: NewProject | None, setup: str) -> None:
+def _listening(app: App, new: NewProject | None, setup: str, shown: Shown | None) -> None:
     app.front.load()
     database = "postgresql" if app.ground.database.on_postgres else "sqlite"
     data = str(app.ground.settings.data.dir)
     line("start", version=__version__, database=database, address=app.base_url, data=data)
     _say_hello(app, new, setup)
+    if shown is not None:
+        click.echo(shown.greeting(app.base_url))
 
 
 def _say_hello(app: App, new: NewProject | None, setup: str) -> None:

@@ -60,8 +60,8 @@ def follow(tx: Tx, turns: Sequence[Turn], *, ids: IdSource, now: datetime) -> Ma
     if not turns:
         return {}
     current = _open(tx, turns)
-    ended: list[_Span] = []
-    begun: list[_Span] = []
+    ended: list[Span] = []
+    begun: list[Span] = []
     found: dict[FlipKey, Incident] = {}
     for turn in turns:
         key, span = (turn.check_id, turn.flip.flip_no), current.pop(turn.check_id, None)
@@ -72,7 +72,7 @@ def follow(tx: Tx, turns: Sequence[Turn], *, ids: IdSource, now: datetime) -> Ma
             if turn.flip.from_status is Status.DOWN:
                 found[key] = span.incident
         if turn.flip.to_status is Status.DOWN:
-            span = _Span(turn.pid, Incident(ids.next(now), str(uuid.uuid4())), turn.flip.at, turn)
+            span = Span(turn.pid, Incident(ids.next(now), str(uuid.uuid4())), turn.flip.at, turn)
             current[turn.check_id] = span
             begun.append(span)
             found[key] = span.incident
@@ -82,7 +82,7 @@ def follow(tx: Tx, turns: Sequence[Turn], *, ids: IdSource, now: datetime) -> Ma
 
 
 @dataclass(slots=True)
-class _Span:
+class Span:
     """`turn` None: it began in an earlier transaction."""
 
     pid: int
@@ -127,9 +127,9 @@ class _Span:
         }
 
 
-def _open(tx: Tx, turns: Sequence[Turn]) -> dict[int, _Span]:
+def _open(tx: Tx, turns: Sequence[Turn]) -> dict[int, Span]:
     rows = _OPEN.rows(tx, pids=list({turn.pid for turn in turns}), ids=list({turn.check_id for turn in turns}))
-    return {row.source_id: _Span(row.pid, Incident(row.id, row.uuid), row.opened_at) for row in rows}
+    return {row.source_id: Span(row.pid, Incident(row.id, row.uuid), row.opened_at) for row in rows}
 
 
 def _select_open(tx: Tx) -> sa.Select[Any]:

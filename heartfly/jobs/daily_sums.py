@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -86,7 +86,7 @@ async def _lacking(work: Work, pid: int, last: Day, after: int, once_more: bool)
 
 
 @dataclass(slots=True)
-class _History:
+class History:
     """Of one check, from the first day that is to be computed on."""
 
     days: Sequence[Day]
@@ -97,12 +97,12 @@ class _History:
 
 
 async def _sum_up(work: Work, pid: int, batch: Sequence[Any], zone: ZoneInfo, last: date) -> int:
-    histories = {row.id: _History(list(_days(zone, _first(zone, row, last), last)), row.known or 0) for row in batch}
+    histories = {row.id: History(list(days_of(zone, _first(zone, row, last), last)), row.known or 0) for row in batch}
     async with work.read() as read:
         await _turns_of(read, pid, histories, zone, last)
         await _runs_of(read, pid, histories)
         blind = await _blind_since(read, min(one.days[0].from_at for one in histories.values()))
-    made = await asyncio.to_thread(lambda: list(_rows(pid, batch, histories, blind)))
+    made = await asyncio.to_thread(lambda: list(day_rows(pid, batch, histories, blind)))
     for start in range(0, len(made), ROWS):
         piece = made[start : start + ROWS]
         await work.write(lambda tx, piece=piece: _write(tx, pid, piece))  # type: ignore[misc]
@@ -116,14 +116,14 @@ def _first(zone: ZoneInfo, row: Any, last: date) -> date:
     return max(born, min(date.fromisoformat(row.newest) + ONE, last - (AGAIN - 1) * ONE))
 
 
-def _days(zone: ZoneInfo, first: date, last: date) -> Iterator[Day]:
+def days_of(zone: ZoneInfo, first: date, last: date) -> Iterator[Day]:
     while first <= last:
         yield day_in(zone, first)
         first += ONE
 
 
 async def _turns_of(
-    read: AsyncConnection, pid: int, histories: Mapping[int, _History], zone: ZoneInfo, last: date
+    read: AsyncConnection, pid: int, histories: Mapping[int, History], zone: ZoneInfo, last: date
 ) -> None:
     """Flips from the first day on. One of before that is new takes us back to its day: its signal came late."""
     for check_id, found in (await _flips_since(read, pid, histories)).items():
@@ -137,11 +137,11 @@ async def _turns_of(
             )
             earliest = min(earliest, (await read.execute(query)).scalar() or earliest)
         if earliest < one.days[0].from_at:
-            one.days = list(_days(zone, day_of(zone, earliest), last))
+            one.days = list(days_of(zone, day_of(zone, earliest), last))
             one.turns = (await _flips_since(read, pid, {check_id: one}))[check_id]
 
 
-async def _flips_since(read: AsyncConnection, pid: int, histories: Mapping[int, _History]) -> dict[int, list[Turn]]:
+async def _flips_since(read: AsyncConnection, pid: int, histories: Mapping[int, History]) -> dict[int, list[Turn]]:
     """Flips of these days and later, and those that no day knows yet."""
     since = min(one.days[0].from_at for one in histories.values())
     known = min(one.known for one in histories.values())
@@ -169,7 +169,7 @@ def _turn(row: Any) -> Turn:
     )
 
 
-async def _runs_of(read: AsyncConnection, pid: int, histories: Mapping[int, _History]) -> None:
+async def _runs_of(read: AsyncConnection, pid: int, histories: Mapping[int, History]) -> None:
     since = min(one.days[0].from_at for one in histories.values())
     query = sa.select(runs.c.check_id, runs.c.at, runs.c.outcome).where(
         runs.c.pid == pid, runs.c.check_id.in_(histories), runs.c.at >= since, runs.c.outcome.is_not(None)
@@ -183,8 +183,8 @@ async def _blind_since(read: AsyncConnection, since: datetime) -> list[Blind]:
     return [Blind(id=row.id, from_at=row.from_at, to_at=row.to_at) for row in await read.execute(query)]
 
 
-def _rows(
-    pid: int, batch: Sequence[Any], histories: Mapping[int, _History], blind: Sequence[Blind]
+def day_rows(
+    pid: int, batch: Sequence[Any], histories: Mapping[int, History], blind: Sequence[Blind]
 ) -> Iterator[dict[str, Any]]:
     for row in batch:
         one = histories[row.id]
@@ -210,9 +210,11 @@ def _rows(
 
 def _row(pid: int, check: Any, day: Day, found: Sums) -> dict[str, Any]:
     at = {"day": day.date.isoformat(), "from_at": day.from_at, "to_at": day.to_at}
-    return {"pid": pid, "check_id": check.id, "flip_no": check.flip_no} | at | asdict(found)
+    figures = {name: getattr(found, name) for name in _FIGURES}
+    return {"pid": pid, "check_id": check.id, "flip_no": check.flip_no} | at | figures
 
 
+_FIGURES = tuple(each.name for each in fields(Sums))
 _COUNTS = ("n_ok", "n_failed", "n_missed", "n_unverified")
 
 

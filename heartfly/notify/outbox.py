@@ -69,7 +69,7 @@ def enqueue(tx: Tx, entries: Sequence[Entry], *, ids: IdSource, now: datetime) -
     notification_rows: list[dict[str, Any]] = []
     for entry, hearing in heard:
         alert_id = _id_after(newest.get(entry.source, 0), ids, now)
-        alert_rows.append(_alert_row(entry, alert_id))
+        alert_rows.append(alert_row(entry, alert_id))
         notification_rows += [
             {
                 "pid": entry.pid,
@@ -94,7 +94,7 @@ def heard_of(tx: Tx, pids: Collection[int], check_ids: Collection[int]) -> set[i
     return set(_listeners(tx, pids, check_ids))
 
 
-def _alert_row(entry: Entry, alert_id: int) -> dict[str, Any]:
+def alert_row(entry: Entry, alert_id: int) -> dict[str, Any]:
     return {
         "pid": entry.pid,
         "id": alert_id,
