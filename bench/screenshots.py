@@ -54,7 +54,7 @@ DEMO = (
     Shot("ping-body", "/p/demo/checks?status=down", (".row:not(.first) .name > a", "text=All that it said")),
     Shot("incident", "/p/demo/incidents?state=open", ("td > a",), whole=True),
     Shot("channels", "/p/demo/channels"),
-    Shot("channel-log", "/p/demo/channels", ("tr:has(.st.down) td > a",)),
+    Shot("channel-log", "/p/demo/channels", ("td > a:has-text('#alerts')",)),
 )
 EMPTY = (
     Shot("checks-empty", "/p/main/checks"),
@@ -89,14 +89,12 @@ def main() -> None:
 
 def _of_demo(chromium: Any, folder: Path, given: argparse.Namespace) -> Iterator[Path]:
     with _serving(folder / "demo", "--demo") as (url, said):
-        email = re.search(r"\S+@example\.com", said)
-        password = re.search(r"[Pp]assword:?\s+(\S+)", said)
-        assert email is not None, said
-        assert password is not None, said
+        who = re.search(r"(\S+@\S+)\n\s+(\S+)\n", said)
+        assert who is not None, said
         page = chromium.new_page()
         page.goto(f"{url}/sign-in")
-        page.fill("#email", email.group())
-        page.fill("#password", password[1])
+        page.fill("#email", who[1])
+        page.fill("#password", who[2])
         page.click("button.main")
         page.wait_for_url("**/checks")
         yield from _taken(chromium, url, page.context.storage_state(), DEMO, given)
