@@ -28,8 +28,9 @@ from bench.served import ROOT, Store, free_port
 from bench.watchers import COOKIE, signed_in
 
 SIZES = {"1440": (1440, 900), "390": (390, 844)}
-KEPT = {"checks-list-1440-light": "checks.png", "check-down-1440-dark": "check-down.png"}
-"""Those of the README, and what they are called there."""
+KEPT = {"checks-list": "light", "check-down": "dark"}
+"""Those of the README, and in which theme: in a smaller window, named like the shot."""
+README_SIZE = (1200, 660)
 MOST_BYTES = 150_000
 _LIMIT_S = 90.0
 
@@ -43,18 +44,20 @@ class Shot:
     follow: Sequence[str] = ()
     whole: bool = False
     """The page to its end, not only what a window shows."""
+    has: str = "h1"
+    """What must be on it; without that the picture is left out, and said to be."""
 
 
 DEMO = (
     Shot("checks-list", "/p/demo/checks"),
-    Shot("checks-timeline", "/p/demo/checks?view=timeline"),
-    Shot("checks-next", "/p/demo/checks?view=next"),
+    Shot("checks-timeline", "/p/demo/checks?view=timeline", has="a[href*='view=timeline'][aria-current]"),
+    Shot("checks-next", "/p/demo/checks?view=next", has="a[href*='view=next'][aria-current]"),
     Shot("check-down", "/p/demo/checks?status=down", (".row:not(.first) .name > a",)),
     Shot("schedule-backtest", "/p/demo/checks?q=is:up", (".row:not(.first) .sched a", "text=Preview"), whole=True),
     Shot("ping-body", "/p/demo/checks?status=down", (".row:not(.first) .name > a", "text=All that it said")),
     Shot("incident", "/p/demo/incidents?state=open", ("td > a",), whole=True),
     Shot("channels", "/p/demo/channels"),
-    Shot("channel-log", "/p/demo/channels", ("tr:has(.st.down) td > a",)),
+    Shot("channel-log", "/p/demo/channels", ("td > a:has-text('#alerts')",)),
 )
 EMPTY = (
     Shot("checks-empty", "/p/main/checks"),
@@ -79,24 +82,22 @@ def main() -> None:
             *_of_big(chromium, Path(folder), given),
         ]
         chromium.close()
-    for name, kept in KEPT.items():
-        if (source := given.into / f"{name}.png") in made:
+    for name in KEPT:
+        if (source := given.into / f"{name}-readme.png") in made:
             small = smaller(source.read_bytes())
-            print(f"{kept}: {len(small):,} bytes")
-            (ROOT / "docs" / "images" / kept).write_bytes(small)
+            print(f"docs/images/{name}.png: {len(small):,} bytes")
+            (ROOT / "docs" / "images" / f"{name}.png").write_bytes(small)
     print(f"{len(made)} pictures in {given.into}")
 
 
 def _of_demo(chromium: Any, folder: Path, given: argparse.Namespace) -> Iterator[Path]:
     with _serving(folder / "demo", "--demo") as (url, said):
-        email = re.search(r"\S+@example\.com", said)
-        password = re.search(r"[Pp]assword:?\s+(\S+)", said)
-        assert email is not None, said
-        assert password is not None, said
+        who = re.search(r"(\S+@\S+)\n\s+(\S+)\n", said)
+        assert who is not None, said
         page = chromium.new_page()
         page.goto(f"{url}/sign-in")
-        page.fill("#email", email.group())
-        page.fill("#password", password[1])
+        page.fill("#email", who[1])
+        page.fill("#password", who[2])
         page.click("button.main")
         page.wait_for_url("**/checks")
         yield from _taken(chromium, url, page.context.storage_state(), DEMO, given)
@@ -151,31 +152,38 @@ def _serving(folder: Path, *more: str) -> Iterator[tuple[str, str]]:
 
 
 def _taken(chromium: Any, url: str, state: Any, shots: Sequence[Shot], given: argparse.Namespace) -> Iterator[Path]:
-    for size, (width, height) in SIZES.items():
-        for scheme in ("light", "dark"):
-            context = chromium.new_context(
-                storage_state=state, viewport={"width": width, "height": height}, color_scheme=scheme,
-                reduced_motion="reduce",
-            )  # fmt: skip
-            for shot in shots:
-                name = f"{shot.name}-{size}-{scheme}"
-                if given.only not in name:
-                    continue
-                page = context.new_page()
-                page.goto(url + shot.path)
-                for step in shot.follow:
-                    field, is_typed, text = step.partition("=") if step.startswith("#") else ("", "", "")
-                    if is_typed:
-                        page.fill(field, text)
-                    else:
-                        page.locator(step).first.click()
-                        page.wait_for_load_state()
-                into = given.into / f"{name}.png"
-                page.screenshot(path=into, full_page=shot.whole)
-                page.close()
-                print(into.name, flush=True)
+    looks = [(f"-{size}-{theme}", dims, theme, shots) for size, dims in SIZES.items() for theme in ("light", "dark")]
+    looks += [("-readme", README_SIZE, KEPT[one.name], [one]) for one in shots if one.name in KEPT]
+    for ending, (width, height), theme, some in looks:
+        context = chromium.new_context(
+            storage_state=state,
+            viewport={"width": width, "height": height},
+            color_scheme=theme,
+            reduced_motion="reduce",
+        )
+        for shot in some:
+            into = given.into / f"{shot.name}{ending}.png"
+            if given.only in into.name and _take(context, url, shot, into):
                 yield into
-            context.close()
+        context.close()
+
+
+def _take(context: Any, url: str, shot: Shot, into: Path) -> bool:
+    page = context.new_page()
+    page.goto(url + shot.path)
+    for step in shot.follow:
+        if step.startswith("#"):
+            field, _, text = step.partition("=")
+            page.fill(field, text)
+        else:
+            page.locator(step).first.click()
+            page.wait_for_load_state()
+    is_there = page.locator(shot.has).count() > 0
+    if is_there:
+        page.screenshot(path=into, full_page=shot.whole)
+    print(into.name if is_there else f"left out: {into.name}", flush=True)
+    page.close()
+    return is_there
 
 
 def smaller(png: bytes) -> bytes:

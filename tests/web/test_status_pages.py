@@ -105,7 +105,7 @@ async def test_the_bars_are_the_days_that_were_summed_up(town: Town, clock: SimC
             "to_at": day + DAY, "up_s": 86_400 - down_s, "down_s": down_s, "blind_s": 0, "n_ok": 1, "n_failed": 0,
             "n_missed": 0, "n_unverified": 0, "flip_no": 1,
         }  # fmt: skip
-        await town.world.db.write(lambda tx, row=row: tx.conn.execute(sa.insert(check_days).values(row)).rowcount)
+        await town.world.db.write(lambda tx, row=row: tx.conn.execute(sa.insert(check_days).values(row)).rowcount)  # type: ignore[misc]
     page = (await town.nobody.get("/status/acme")).body.decode()
     said = text_of(page)
 
