@@ -23,6 +23,8 @@ from bench.served import Served, Stores, heartfly
 from bench.watchers import COOKIE, signed_in, watching
 
 PHONE_CPU = 4
+MANY = 1_000
+"""As many as one page shows whole."""
 TABS = 200
 _QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 
@@ -98,7 +100,7 @@ async def measure(made: Stores, *, tries: int, n_pings: int, seconds: float) -> 
     from playwright.async_api import async_playwright  # noqa: PLC0415 - an extra
 
     store = made.fresh()
-    many = seed(store, 1_000)
+    many = seed(store, MANY - 1)  # and the one that they are copies of
     tokens = signed_in(store, many, -(-TABS // 12) + 1)
     found: list[Figure] = []
     async with heartfly(store, many.paths[0]) as served, async_playwright() as playwright:

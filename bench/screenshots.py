@@ -119,7 +119,7 @@ def _of_empty(chromium: Any, folder: Path, given: argparse.Namespace) -> Iterato
 def _of_big(chromium: Any, folder: Path, given: argparse.Namespace) -> Iterator[Path]:
     store = Store(folder / "big")
     store.folder.mkdir()
-    token = signed_in(store, seed(store, 1_000), 1)[0]
+    token = signed_in(store, seed(store, 999), 1)[0]  # and the one that they are copies of
     with _serving(store.folder) as (url, _):
         state = {"cookies": [{"name": COOKIE, "value": token, "domain": "127.0.0.1", "path": "/"}], "origins": []}
         yield from _taken(chromium, url, state, BIG, given)
