@@ -63,7 +63,12 @@ class House:
         self.api("POST", f"/incidents/{incident['id']}/comments", {"text": "I look at the database.\nIt is full."})
         key = self.api("POST", "/keys", {"name": "deploy", "scopes": ["read", "write"]})
         invite = self.api("POST", "/invites", {"email": "grace@example.com", "role": "viewer"})
+        self.api("POST", "/badges/key")
+        groups = [{"name": "Data", "items": [{"name": "Backups", "check": self.checks["down"]["id"]}]}]
+        status_page = {"slug": "acme", "title": "Acme", "groups": groups, "published": True}
+        page = self.api("POST", "/status-pages", status_page)
         self.values |= {
+            "page": page["id"], "slug": "acme", "tag": "checks",
             "project": "main", "check": self.checks["down"]["id"], "n": "2", "incident": incident["id"],
             "channel": pager["id"], "mail_channel": mail["id"], "kind": "webhook", "key": key["id"],
             "invite": invite["id"], "reset": self._reset_token(),

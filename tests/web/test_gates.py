@@ -33,9 +33,18 @@ LOOKS: tuple[tuple[int, str], ...] = ((DESKTOP, "light"), (PHONE, "dark"), (DESK
 
 # Of each route that shows a page what is asked for it: the address of the route, with these queries.
 PAGES: dict[str, tuple[str, ...]] = {
+    "/account/keyboard": ("",),
+    "/account/profile": ("",),
     "/account/security": ("",),
     "/account/security/2fa": ("",),
-    "/p/{project}/checks": ("", "?q=tag%3Aetl&status=up", "?q=nothing-has-this-name", "?done=pause-3"),
+    "/p/{project}/checks": (
+        "",
+        "?q=tag%3Aetl&status=up",
+        "?q=nothing-has-this-name",
+        "?done=pause-3",
+        "?view=timeline",
+        "?view=next",
+    ),
     "/p/{project}/checks/new": ("", "?line=*/15+*+*+*+*+/opt/etl.sh"),
     "/p/{project}/checks/{check}": ("",),
     "/p/{project}/checks/{check}/snippets": ("",),
@@ -56,20 +65,39 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/settings/team": ("",),
     "/p/{project}/settings/keys": ("",),
     "/p/{project}/audit": ("", "?since=2099-01-01"),
+    "/p/{project}/badges": ("",),
+    "/p/{project}/go": ("", "?q=night"),
+    "/p/{project}/status-pages": ("",),
+    "/p/{project}/status-pages/new": ("",),
+    "/p/{project}/status-pages/{page}": ("",),
+    "/status/{slug}": ("",),
+    "/docs": ("", "?q=ready"),
+    "/docs/reference": ("",),
+    "/docs/reference/{tag}": ("",),
+    "/system": ("",),
 }
 # Shown to who is not signed in, or once: looked at by name below.
-BY_NAME = {"/setup", "/sign-in", "/sign-in/reset", "/sign-in/new-password", "/invite"}
+BY_NAME = {
+    "/setup", "/sign-in", "/sign-in/reset", "/sign-in/new-password", "/invite", "/account/confirm-email",
+    "/docs/{name}", "/docs/decisions/{name}",
+}  # fmt: skip
 NO_PAGE = {
     "/", "/static/{name}", "/sign-in/2fa", "/account/export", "/p/{project}", "/p/{project}/live",
     "/p/{project}/checks/{check}/events.csv", "/p/{project}/checks/{check}/events.ndjson",
     "/p/{project}/checks/{check}/events/{n}/body", "/p/{project}/settings/export", "/p/{project}/audit.csv",
-    "/p/{project}/audit.ndjson",
+    "/p/{project}/audit.ndjson", "/badge/{half}/{states}/{name}", "/docs/images/{name}", "/status/{slug}/atom.xml",
 }  # fmt: skip
 
 # Of each form the answer that is a page: what is sent, and the status that it gets.
 FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
     "/account/delete": (({"password": "wrong"}, 422),),
-    "/p/{project}/checks": (({"do": "pause"}, 422), ({"do": "delete", "all": "1"}, 200)),
+    "/account/profile": (({"name": "Ada", "zone": "Nowhere"}, 422),),
+    "/account/profile/password": (({"old": "wrong", "password": "x", "again": "y"}, 422),),
+    "/p/{project}/checks": (
+        ({"do": "pause"}, 422),
+        ({"do": "delete", "all": "1"}, 409),
+        ({"do": "delete", "check": "{check}"}, 200),
+    ),
     "/p/{project}/checks/new": (
         ({"name": "", "kind": "cron", "expression": "61 * * * *", "grace": "x"}, 422),
         ({"name": "x", "kind": "cron", "expression": "0 0 31 2 *", "grace": "1"}, 422),
@@ -82,7 +110,7 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
     "/p/{project}/channels/new/{kind}": (({"name": "", "value": "ftp://x"}, 422),),
     "/p/{project}/channels/{channel}/edit": (({"name": "x"}, 409),),
     "/p/{project}/channels/{channel}/rotate-secret": (({"overlap": "5"}, 422), ({"overlap": "3600"}, 200)),
-    "/p/{project}/settings/general": (({"name": "", "zone": "Nowhere"}, 422),),
+    "/p/{project}/settings/general": (({"name": "", "zone": "Nowhere"}, 409),),
     "/p/{project}/settings/delete": (({"sure": "another"}, 422),),
     "/p/{project}/settings/keys": (({"name": ""}, 422), ({"name": "second", "read": "1"}, 201)),
     "/p/{project}/settings/keys/{key}/rotate": (({"overlap": "3600"}, 200),),
@@ -92,9 +120,12 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
     ),
     "/p/{project}/settings/team/hand-over": (({"member": "1"}, 422),),
     "/p/{project}/settings/team/leave": (({}, 409),),
+    "/p/{project}/status-pages/new": (({"title": "", "slug": "A B", "items": "x"}, 422),),
+    "/p/{project}/status-pages/{page}": (({"title": "", "slug": "{slug}", "items": "x"}, 409),),
 }
 FORMS_BY_NAME = {
     "/account/security/2fa", "/setup", "/sign-in", "/sign-in/2fa", "/sign-in/reset", "/sign-in/new-password", "/invite",
+    "/account/confirm-email",
 }  # fmt: skip
 # They lead to a page of those above, or answer as another form does.
 LEAD_ON = {
@@ -102,7 +133,8 @@ LEAD_ON = {
     "/account/security/2fa/codes", "/account/security/2fa/off", "/p/{project}/checks/{check}/pause",
     "/p/{project}/checks/{check}/resume", "/p/{project}/incidents/{incident}/acknowledge",
     "/p/{project}/channels/{channel}/test", "/p/{project}/channels/{channel}/deliveries/{delivery}/resend",
-    "/p/{project}/channels/{channel}/delete",
+    "/p/{project}/channels/{channel}/delete", "/account/keyboard", "/account/profile/email",
+    "/p/{project}/badges/key", "/p/{project}/status-pages/{page}/delete",
     "/p/{project}/settings/general/rotate-ping-key", "/p/{project}/settings/keys/{key}/revoke",
     "/p/{project}/settings/team/invites/{invite}/resend", "/p/{project}/settings/team/invites/{invite}/revoke",
     "/p/{project}/settings/team/members/{member}/role", "/p/{project}/settings/team/members/{member}/remove",
@@ -195,7 +227,8 @@ def test_every_page_holds_what_all_pages_hold(
                 if route.startswith("/p/"):
                     page.goto(f"{server.url}/p/main/checks/new")  # a page that has a token
                 for fields, status in sent:
-                    walk.sent(house.path(route), fields, status, name=route)
+                    filled = {name: house.path(value) for name, value in fields.items()}
+                    walk.sent(house.path(route), filled, status, name=route)
             signed_out(walk, house)
         finally:
             server.kill()
@@ -240,6 +273,9 @@ def others(walk: Walk, house: House) -> None:
     walk.at(f"/p/main/checks/{up}/events/1?view=pretty", name="a body as JSON")
     walk.at(f"/p/main/checks/{house.checks['new']['id']}/runs", name="no runs")
     walk.at(f"/p/main/channels/{house.values['mail_channel']}", name="a channel that reaches nobody")
+    walk.at("/docs/install", name="/docs/{name}")
+    walk.at("/docs/decisions/0001-rooms-around-a-pure-core", name="/docs/decisions/{name}")
+    walk.at("/account/confirm-email?token=none", status=404, name="/account/confirm-email")
     walk.at("/p/main/checks/none", status=404, name="404 in a project")
     walk.titles.clear()
     walk.at("/p/none/checks", status=404, name="404")
