@@ -167,6 +167,9 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     ids["{user_id}"] = (await house.full("POST", "/v1/members", {"email": ada, "role": "owner"})).json["id"]
     invited = await house.full("POST", "/v1/invites", {"email": "joan@example.com", "role": "viewer"})
     ids |= {"{invite_id}": invited.json["id"]}
+    shown = {"slug": "s", "title": "S", "groups": [{"name": "", "items": [{"name": "x", "tag": "t"}]}]}
+    ids["{page_id}"] = (await house.full("POST", "/v1/status-pages", shown)).json["id"]
+    await house.full("POST", "/v1/badges/key")
     ids |= {"{notification_id}": told, "{delivery_id}": delivery}
     job = str(uuid.uuid4())
     await house.world.db.write(lambda tx: tx.conn.execute(sa.insert(jobs).values(a_job(house, job))).rowcount)

@@ -81,6 +81,7 @@ def _furnished(server: Server, key: str) -> dict[str, str]:
         "notification_id": told,
         "delivery_id": delivery["id"],
         "incident_id": server.api("GET", "/v1/incidents", key)["items"][0]["id"],
+        "page_id": server.api("POST", "/v1/status-pages", key, {"slug": "s", "title": "S"})["id"],
         "invite_id": server.api("POST", "/v1/invites", key, {"email": "x@example.com", "role": "viewer"})["id"],
         "user_id": server.api("GET", "/v1/members", key)["items"][0]["id"],
         "key_id": server.api("POST", "/v1/keys", key, {"name": "read", "scopes": ["read"]})["id"],

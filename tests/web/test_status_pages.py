@@ -98,14 +98,15 @@ async def test_the_bars_are_the_days_that_were_summed_up(town: Town, clock: SimC
     clock.move_to(now)
     async with town.world.db.read() as read:
         (check_id,) = (await read.execute(sa.select(incidents.c.source_id))).scalars()
-    for n, down_s in ((1, 3600), (2, 0)):
-        day = now - n * DAY
-        row = {
+    rows = [
+        {
             "pid": town.world.project.pid, "check_id": check_id, "day": f"{day:%Y-%m-%d}", "from_at": day,
             "to_at": day + DAY, "up_s": 86_400 - down_s, "down_s": down_s, "blind_s": 0, "n_ok": 1, "n_failed": 0,
             "n_missed": 0, "n_unverified": 0, "flip_no": 1,
-        }  # fmt: skip
-        await town.world.db.write(lambda tx, row=row: tx.conn.execute(sa.insert(check_days).values(row)).rowcount)  # type: ignore[misc]
+        }
+        for day, down_s in ((now - DAY, 3600), (now - 2 * DAY, 0))
+    ]  # fmt: skip
+    await town.world.db.write(lambda tx: tx.conn.execute(sa.insert(check_days), rows).rowcount)
     page = (await town.nobody.get("/status/acme")).body.decode()
     said = text_of(page)
 
