@@ -423,7 +423,7 @@ async def hostile_town(town: Town) -> list[str]:
 
 _TAGS = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)((?:\"[^\"]*\"|'[^']*'|[^>\"'])*)>")
 _SCRIPT = re.compile(r'<script type="module" src="/static/(?:live|copy|keys)\.[0-9a-f]{12}\.js"></script>')
-"""The two of ours."""
+"""Those of ours."""
 _OURS = {
     "html", "head", "meta", "title", "link", "body", "a", "svg", "symbol", "path", "circle", "rect", "use",
     "header", "div", "nav", "form", "input", "button", "main", "footer", "bdi", "h1", "h2", "h3", "p", "span", "ul",
