@@ -22,6 +22,8 @@ from heartfly.web.cookie import name_of
 from heartfly.web.live import PER_USER
 
 COOKIE = name_of(is_https=False)
+_AT_ONCE = 10
+_LIMIT_S = 60.0
 _NOBODYS_HASH = "$argon2id$none"
 
 
@@ -55,8 +57,12 @@ def signed_in(store: Store, seeded: Seeded, n: int) -> list[str]:
 @asynccontextmanager
 async def watching(port: int, tokens: Sequence[str], n: int) -> AsyncIterator[None]:
     """So many open tabs, as many a user as he may have; what they are told is read and forgotten."""
-    readers = [asyncio.create_task(_watch(port, tokens[i // PER_USER])) for i in range(n)]
+    room, begun = asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(0)
+    readers = [asyncio.create_task(_watch(port, tokens[i // PER_USER], room, begun)) for i in range(n)]
     try:
+        async with asyncio.timeout(_LIMIT_S):
+            for _ in range(n):
+                await begun.acquire()
         yield
         ended = [task for task in readers if task.done()]
         if ended:
@@ -67,12 +73,15 @@ async def watching(port: int, tokens: Sequence[str], n: int) -> AsyncIterator[No
         await asyncio.gather(*readers, return_exceptions=True)
 
 
-async def _watch(port: int, token: str) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def _watch(port: int, token: str, room: asyncio.Semaphore, begun: asyncio.Semaphore) -> None:
+    """`room`: to begin; people do not open hundreds of tabs in the same moment."""
     asked = f"GET /p/bench/live HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nCookie: {COOKIE}={token}\r\n\r\n"
-    try:
+    async with room:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(asked.encode())
         head = await reader.readuntil(b"\r\n\r\n")
+    try:
+        begun.release()
         if not head.startswith(b"HTTP/1.1 200"):
             raise RuntimeError(head.decode())
         while await reader.read(65_536):
