@@ -19,7 +19,7 @@ from tests.web.hostile import HOSTILE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
-SIZES = [(1440, "light"), (390, "dark")]
+SIZES = [(390, "dark"), (1440, "light")]
 
 
 @pytest.fixture
@@ -125,12 +125,13 @@ def test_hostile_texts_do_nothing_and_no_page_is_wider_than_its_window(server: S
     context = chromium.new_context()
     set_up(server, watched(context.new_page(), troubles))
     cookies = context.storage_state()
-    for width, scheme in SIZES:
+    for place, (width, scheme) in enumerate(SIZES):
         seen = chromium.new_context(
             storage_state=cookies, viewport={"width": width, "height": 800}, color_scheme=scheme
         )
         page = watched(seen.new_page(), troubles)
-        for path in paths:
+        # Each text is shown once in each place; what a width or a theme does to pages, a ninth of them tells.
+        for path in paths if place == 0 else paths[::9]:
             page.goto(f"{server.url}{path}")
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert 0 == wide, (path, width)
