@@ -195,8 +195,9 @@ async def test_the_life_of_a_channel_is_told_without_its_secrets(house: House) -
 
     told = await entries(house)
 
-    create, name, config, events, delete = told
-    assert ["channel.create"] + ["channel.edit"] * 3 + ["channel.delete"] == [one["action"] for one in told]
+    create, name, config, events, _, delete = told
+    edits = ["channel.edit"] * 3
+    assert ["channel.create", *edits, "channel.test", "channel.delete"] == [one["action"] for one in told]
     assert {f"channel:{hook['id']}"} == {one["object"] for one in told}
     assert ({"name": "ops"}, {"name": "alerts"}) == (name["before"], name["after"])
     # What is masked is another one now, though it looks the same.
