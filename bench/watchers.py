@@ -14,10 +14,10 @@ from bench.served import Store
 from heartfly import config
 from heartfly.accounts import sessions
 from heartfly.accounts.commands import create_user
-from heartfly.app import open_ground
 from heartfly.audit.record import CLI
 from heartfly.db.changes import Tx
 from heartfly.db.models import members
+from heartfly.ground import open_ground
 from heartfly.web.cookie import name_of
 from heartfly.web.live import PER_USER
 

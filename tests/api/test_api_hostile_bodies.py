@@ -88,6 +88,12 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
     ],
     ("PATCH", "/v1/members/{user_id}"): [(r'{"role": "\u0000"}', "role"), ('{"role": 1e400}', "role")],
     ("PATCH", "/v1/project"): [(r'{"name": "\u0000"}', "name"), (r'{"zone": "\u0000"}', "zone")],
+    ("POST", "/v1/status-pages"): [
+        (r'{"slug": "a", "title": "\u0000"}', "title"),
+        (r'{"slug": "\u0000", "title": "a"}', "slug"),
+        (f'{{"slug": "a", "title": {GIANT}}}', "title"),
+    ],
+    ("PATCH", "/v1/status-pages/{page_id}"): [(r'{"title": "\u0000"}', "title"), (f'{{"title": {GIANT}}}', "title")],
     ("POST", "/v1/project/rotate-ping-key"): [(f'{{"overlap": {GIANT}}}', "overlap")],
 }
 """Every route that takes a body has its row."""

@@ -73,6 +73,7 @@ def secrets_of(settings: Settings, sealer: Sealer) -> list[bytes]:
                 sealer.open(sealed)
                 for table, column in sealed_columns()
                 for sealed in tx.conn.execute(sa.select(column).order_by(*table.primary_key.columns)).scalars()
+                if sealed is not None
             ]
         )
     finally:

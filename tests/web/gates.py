@@ -103,6 +103,8 @@ class Gates:
           const sheet = new CSSStyleSheet();
           sheet.replaceSync("html { font-size: 200% } body, body * { line-height: 1.5 }");
           document.adoptedStyleSheets = [sheet];
+          // Rows that come into sight get their true height a frame later.
+          return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
         }""")
         found = [*self._ask("cut()"), *self._ask("wide()")]
         self.page.evaluate("document.adoptedStyleSheets = []")
