@@ -1,0 +1,96 @@
+"""The bodies that events come in: a JSON array, one object, lines of JSON, each of them by gzip as well.
+
+What is read here is not looked at: whether an item is an event is decided in core/events.py, item by item. A body that
+is no such thing as a whole is refused as a whole, before anything of it is stored.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+from heartfly.api.body import MAX_DEPTH, NotJsonError, too_deep
+from heartfly.core.events import read
+from heartfly.errors import InvalidValueError
+from heartfly.usage.ingest import MAX_EVENTS, Unreadable
+
+MAX_BYTES = 4 * 1024 * 1024
+"""Of a body, and of what comes out of a packed one."""
+_LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
+_PIECE = 64 * 1024
+
+
+class BodyTooLargeError(InvalidValueError):
+    """There is more than MAX_BYTES of it once it is unpacked."""
+
+    def __init__(self) -> None:
+        super().__init__("", f"the body is larger than {MAX_BYTES // 1024 // 1024} MiB")
+
+
+def events_in(raw: bytes, *, media_type: str = "", encoding: str = "") -> list[Any]:
+    """What stands in the place of each event, in order; lines that are no JSON are `Unreadable`.
+
+    `media_type` and `encoding`: the headers, as they came. NotJsonError, BodyTooLargeError, InvalidValueError.
+    """
+    content = _unpacked(raw, encoding)
+    if media_type.partition(";")[0].strip().lower() in _LINES:
+        found = [_line(line) for line in content.split(b"\n") if line.strip()]
+    else:
+        found = _document(content)
+    if len(found) > MAX_EVENTS:
+        raise InvalidValueError("", f"the body holds {len(found)} events; at most {MAX_EVENTS} come in one request")
+    return found
+
+
+def _document(content: bytes) -> list[Any]:
+    if too_deep(content):
+        raise NotJsonError(f"the body must be JSON, nested at most {MAX_DEPTH} deep")
+    try:
+        found = read(content)
+    except (ValueError, RecursionError) as error:
+        raise NotJsonError(f"the body must be JSON: {str(error)[:200]}") from error
+    if isinstance(found, list):
+        return found
+    if isinstance(found, dict):
+        return [found]
+    raise NotJsonError("the body must be an array of events, or one event")
+
+
+def _line(line: bytes) -> Any:
+    text = line.decode("utf-8", "replace")
+    if too_deep(line):
+        return Unreadable(text, f"is no JSON that is nested at most {MAX_DEPTH} deep")
+    try:
+        return read(line)
+    except (ValueError, RecursionError) as error:
+        return Unreadable(text, f"is no JSON: {str(error)[:200]}")
+
+
+def _unpacked(raw: bytes, encoding: str) -> bytes:
+    match encoding.strip().lower():
+        case "" | "identity":
+            content = raw
+        case "gzip" | "x-gzip":
+            content = _of_gzip(raw)
+        case other:
+            raise InvalidValueError("Content-Encoding", f"must be gzip, or none: {other[:40]!r} is not read")
+    if len(content) > MAX_BYTES:
+        raise BodyTooLargeError
+    return content
+
+
+def _of_gzip(raw: bytes) -> bytes:
+    """Never more than MAX_BYTES and a piece are unpacked, however much is promised. One stream, whole."""
+    unpacking, found = zlib.decompressobj(wbits=31), bytearray()
+    try:
+        rest = raw
+        while rest and not unpacking.eof:
+            found += unpacking.decompress(rest, _PIECE)
+            rest = unpacking.unconsumed_tail
+            if len(found) > MAX_BYTES:
+                raise BodyTooLargeError
+    except zlib.error as error:
+        raise InvalidValueError("Content-Encoding", f"the body is not what gzip makes: {error}") from error
+    if not unpacking.eof or unpacking.unused_data:
+        raise InvalidValueError("Content-Encoding", "the body is not one whole stream of gzip")
+    return bytes(found)

@@ -1,0 +1,101 @@
+"""Bodies of events: what they may look like, and what a hostile one costs."""
+
+from __future__ import annotations
+
+import gzip
+import time
+import zlib
+from typing import Any
+
+import pytest
+
+from heartfly.api.body import NotJsonError
+from heartfly.api.event_bodies import MAX_BYTES, BodyTooLargeError, events_in
+from heartfly.core.amounts import Number
+from heartfly.errors import InvalidValueError
+from heartfly.usage.ingest import Unreadable
+
+LINES = "application/x-ndjson; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (b"[]", []),
+        (b'[{"a": 1}, 2, "x", null]', [{"a": "1"}, "2", "x", None]),
+        (b'{"a": 1.50}', [{"a": "1.50"}]),
+        (b' \n[{"a": 123456789012345678901234567890.1}]', [{"a": "123456789012345678901234567890.1"}]),
+    ],
+)
+def test_an_array_or_one_event_is_read_with_numbers_as_they_were(body: bytes, found: list[Any]) -> None:
+    assert found == events_in(body)
+    assert found == events_in(body, media_type="application/json", encoding="identity")
+    assert found == events_in(gzip.compress(body), encoding=" GZIP ")
+
+
+def test_a_number_is_told_from_a_text() -> None:
+    (one,) = events_in(b'{"a": 1, "b": "1"}')
+
+    assert (Number, str) == (type(one["a"]), type(one["b"]))
+
+
+def test_lines_are_looked_at_one_by_one() -> None:
+    body = b'{"a": 1}\n\n  \r\n{"a": \n{"b": NaN}\n\xff\n' + b"[" * 50 + b"]" * 50 + b"\n[1]"
+
+    first, cut, odd, bytes_, deep, last = events_in(body, media_type=LINES)
+
+    assert ({"a": "1"}, ["1"]) == (first, last)
+    assert [Unreadable] * 4 == [type(one) for one in (cut, odd, bytes_, deep)]
+    assert ('{"a": ', '{"b": NaN}', "\N{REPLACEMENT CHARACTER}") == (cut.raw, odd.raw, bytes_.raw)
+    assert "is no number of JSON" in odd.reason
+    assert "nested at most 32 deep" in deep.reason
+
+
+@pytest.mark.parametrize("body", [b"", b"[", b"1", b'"text"', b"null", b"[NaN]", b"\xff", b"[" * 40 + b"]" * 40])
+def test_what_is_no_json_of_events_is_refused_as_a_whole(body: bytes) -> None:
+    with pytest.raises(NotJsonError):
+        events_in(body)
+
+
+@pytest.mark.parametrize("media_type", ["", LINES])
+def test_more_than_a_thousand_are_refused_as_a_whole(media_type: str) -> None:
+    body = b"[" + b",\n".join([b"{}"] * 1001) + b"]" if not media_type else b"{}\n" * 1001
+
+    with pytest.raises(InvalidValueError, match="holds 1001 events; at most 1000"):
+        events_in(body, media_type=media_type)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"[]", "is not what gzip makes"),
+        (gzip.compress(b"[]")[:-4], "is not one whole stream of gzip"),
+        (gzip.compress(b"[]") + b"more", "is not one whole stream of gzip"),
+        (gzip.compress(b"[]") + gzip.compress(b"[]"), "is not one whole stream of gzip"),
+        (b"", "is not one whole stream of gzip"),
+    ],
+)
+def test_a_packed_body_must_be_whole(body: bytes, said: str) -> None:
+    with pytest.raises(InvalidValueError, match=said) as raised:
+        events_in(body, encoding="gzip")
+    assert "Content-Encoding" == raised.value.field
+
+
+def test_another_encoding_is_refused_by_its_name() -> None:
+    with pytest.raises(InvalidValueError, match="'br' is not read"):
+        events_in(b"[]", encoding="br")
+
+
+def test_a_bomb_is_unpacked_no_further_than_a_body_may_be_long() -> None:
+    packing = zlib.compressobj(9, wbits=31)
+    bomb = b"".join(packing.compress(bytes(1 << 20)) for _ in range(500)) + packing.flush()
+    began = time.process_time()
+
+    with pytest.raises(BodyTooLargeError):
+        events_in(bomb, encoding="gzip")
+    assert 0.5 > time.process_time() - began
+
+
+def test_a_body_that_is_too_long_is_refused() -> None:
+    with pytest.raises(BodyTooLargeError, match="larger than 4 MiB"):
+        events_in(b" " * (MAX_BYTES + 1))
