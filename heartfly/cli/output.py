@@ -116,7 +116,10 @@ def instant_ahead(text: str) -> str:
 def _instant(text: str, sign: int) -> str:
     if text[:4].isdigit() and "T" in text:
         return text
-    span_s = DURATION.convert(text, None, None)
+    try:
+        span_s = DURATION.convert(text, None, None)
+    except click.BadParameter as error:
+        raise click.BadParameter(f"{error.message}, and no instant such as 2026-03-02T01:30:00Z") from None
     try:
         return (SystemClock().now() + sign * timedelta(seconds=span_s)).isoformat()
     except OverflowError:
