@@ -27,13 +27,22 @@ class IdSource:
 
     def next(self, now: datetime) -> int:
         """A new id, larger than every one before it from this source, also when the clock steps back."""
+        return self.several(now, 1)[0]
+
+    def several(self, now: datetime, n: int) -> list[int]:
+        """New ids, each larger than the one before."""
+        first = ((now - _BASE) // _MILLISECOND) << 22 | self._node
+        found = []
         with self._lock:
-            ms = (now - _BASE) // _MILLISECOND
-            candidate = (ms << 22) | self._node
-            if candidate <= self._last:
-                candidate = self._last + 1
-                # The sequence field overflowed into the node field: take the next millisecond.
-                if candidate & 0x3FFFFF & ~0xFFF != self._node:
-                    candidate = ((self._last >> 22) + 1) << 22 | self._node
-            self._last = candidate
-            return candidate
+            last = self._last
+            for _ in range(n):
+                candidate = first
+                if candidate <= last:
+                    candidate = last + 1
+                    # The sequence field overflowed into the node field: take the next millisecond.
+                    if candidate & 0x3FFFFF & ~0xFFF != self._node:
+                        candidate = ((last >> 22) + 1) << 22 | self._node
+                last = candidate
+                found.append(candidate)
+            self._last = last
+        return found

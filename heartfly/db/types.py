@@ -148,3 +148,12 @@ class Bytes(TypeDecorator[bytes]):
     @override
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(BYTEA() if dialect.name == "postgresql" else LargeBinary())
+
+    # SQLAlchemy would wrap each value, for drivers that need it.
+    @override
+    def bind_processor(self, dialect: Dialect) -> None:
+        return None
+
+    @override
+    def result_processor(self, dialect: Dialect, coltype: object) -> None:
+        return None

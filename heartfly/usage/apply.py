@@ -59,34 +59,38 @@ class Batch:
 
 @dataclass(slots=True)
 class _Project:
-    """One project's part of a batch: what is known of its events, and the rows to write at the end."""
+    """One project's part of a batch: who was first under each transaction id, and the rows to write at the end.
+
+    `firsts`: number and fingerprint of the event that counts. `fresh`: hashes of those that this batch brought and
+    nobody has been told of yet.
+    """
 
     ids: IdSource
     hashes: Mapping[str, bytes]
-    known: dict[bytes, tuple[int, bytes]]
+    firsts: Mapping[bytes, tuple[int, bytes]]
+    fresh: set[bytes]
     names: Mapping[tuple[str, str], int]
-    new_ids: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     conflicts: list[dict[str, Any]] = field(default_factory=list)
     letters: list[dict[str, Any]] = field(default_factory=list)
 
     def tell(self, batch: Batch, item: Event | Refused) -> Told:
-        number = self.ids.next(batch.received_at)
         if isinstance(item, Refused):
-            self.letters.append(_letter(batch, item, number))
+            self.letters.append(_letter(batch, item, self.ids.next(batch.received_at)))
             return Told(Outcome.REJECTED, item.why.field, item.why.reason)
         id_hash = self.hashes[item.transaction_id]
-        first = self.known.get(id_hash)
-        if first is None:
-            self._keep(batch, item, number, id_hash)
+        number, fingerprint = self.firsts[id_hash]
+        if id_hash in self.fresh:
+            self.fresh.discard(id_hash)
+            self._keep(batch, item, number)
             return _ACCEPTED
-        if first[1] == item.fingerprint:
+        if fingerprint == item.fingerprint:
             return _DUPLICATE
         self.conflicts.append(
             {
                 "pid": batch.pid,
-                "id": number,
-                "event_id": first[0],
+                "id": self.ids.next(batch.received_at),
+                "event_id": number,
                 "received_at": batch.received_at,
                 "at": item.at,
                 "type": item.type,
@@ -97,11 +101,7 @@ class _Project:
         )
         return _CONFLICT
 
-    def _keep(self, batch: Batch, event: Event, number: int, id_hash: bytes) -> None:
-        self.known[id_hash] = (number, event.fingerprint)
-        self.new_ids.append(
-            {"pid": batch.pid, "id_hash": id_hash, "event_id": number, "fingerprint": event.fingerprint}
-        )
+    def _keep(self, batch: Batch, event: Event, number: int) -> None:
         self.events.append(
             {
                 "pid": batch.pid,
@@ -137,12 +137,20 @@ class EventApplier:
         found = [item for batch in batches.values() for item in batch.items if isinstance(item, Event)]
         hashes = {event.transaction_id: hash_of(event.transaction_id) for event in found}
         now = max(batch.received_at for batch in batches.values())
-        project = _Project(
-            self._ids, hashes, _known(tx, pid, set(hashes.values())), self._name_ids(tx, pid, found, now)
-        )
+        firsts, fresh = _settle(tx, pid, self._candidates(found, hashes, now))
+        project = _Project(self._ids, hashes, firsts, fresh, self._name_ids(tx, pid, found, now))
         told = {place: [project.tell(batch, item) for item in batch.items] for place, batch in batches.items()}
         _write(tx, pid, project)
         return told
+
+    def _candidates(
+        self, found: Sequence[Event], hashes: Mapping[str, bytes], now: datetime
+    ) -> dict[bytes, tuple[int, bytes]]:
+        """Of each transaction id the first event of the batch, with the number that it gets if it is new."""
+        firsts: dict[bytes, bytes] = {}
+        for event in found:
+            firsts.setdefault(hashes[event.transaction_id], event.fingerprint)
+        return dict(zip(firsts, zip(self._ids.several(now, len(firsts)), firsts.values(), strict=True), strict=True))
 
     def _name_ids(self, tx: Tx, pid: int, found: Iterable[Event], now: datetime) -> Mapping[tuple[str, str], int]:
         wanted = {(_TYPE, event.type) for event in found} | {(_SUBJECT, event.subject) for event in found}
@@ -198,21 +206,31 @@ def _lock(tx: Tx, pid: int) -> None:
 _LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('events', :key))")
 
 
-def _known(tx: Tx, pid: int, hashes: set[bytes]) -> dict[bytes, tuple[int, bytes]]:
-    """Of these transaction ids the events that are kept, with their fingerprints."""
-    found: dict[bytes, tuple[int, bytes]] = {}
-    some = sorted(hashes)
+def _settle(
+    tx: Tx, pid: int, candidates: dict[bytes, tuple[int, bytes]]
+) -> tuple[dict[bytes, tuple[int, bytes]], set[bytes]]:
+    """Who counts under each transaction id, and which of the candidates are new, and kept as such from now on.
+
+    They are written without a look first: most of what comes was never seen before, and to write has to look anyway.
+    """
+    made = [
+        {"pid": pid, "id_hash": id_hash, "event_id": number, "fingerprint": fingerprint}
+        for id_hash, (number, fingerprint) in candidates.items()
+    ]
+    if _CLAIM_IDS.run(tx, made) == len(made):
+        return candidates, set(candidates)
+    firsts, fresh = dict(candidates), set(candidates)
+    some = sorted(candidates)
     for start in range(0, len(some), _MOST_HASHES):
-        for row in _find(tx, pid, some[start : start + _MOST_HASHES]):
-            found[bytes(row.id_hash)] = (row.event_id, bytes(row.fingerprint))
-    return found
+        for row in tx.conn.execute(of_hashes(pid, some[start : start + _MOST_HASHES])):
+            id_hash = bytes(row.id_hash)
+            if row.event_id != candidates[id_hash][0]:
+                firsts[id_hash] = (row.event_id, bytes(row.fingerprint))
+                fresh.discard(id_hash)
+    return firsts, fresh
 
 
 _MOST_HASHES = 1_000
-
-
-def _find(tx: Tx, pid: int, hashes: Sequence[bytes]) -> Sequence[Any]:
-    return tx.conn.execute(of_hashes(pid, hashes)).all()
 
 
 def of_hashes(pid: int, hashes: Sequence[bytes]) -> sa.Select[Any]:
@@ -223,15 +241,13 @@ def of_hashes(pid: int, hashes: Sequence[bytes]) -> sa.Select[Any]:
 
 
 def _write(tx: Tx, pid: int, written: _Project) -> None:
-    _INSERT_IDS.run(tx, written.new_ids)
     _INSERT_EVENTS.run(tx, written.events)
     _INSERT_CONFLICTS.run(tx, written.conflicts)
     _INSERT_LETTERS.run(tx, written.letters)
-    newest: dict[datetime, int] = {}
-    for row in written.events:
-        hour = row["at"] - (row["at"] - EPOCH) % HOUR
-        newest[hour] = max(newest.get(hour, 0), row["id"])
-    _MARK.run(tx, [{"pid": pid, "hour": hour, "seq": newest[hour]} for hour in sorted(newest)])
+    newest: dict[int, int] = {}
+    for row in written.events:  # their numbers ascend
+        newest[(row["at"] - EPOCH) // HOUR] = row["id"]
+    _MARK.run(tx, [{"pid": pid, "hour": EPOCH + hour * HOUR, "seq": newest[hour]} for hour in sorted(newest)])
 
 
 def _mark(tx: Tx) -> Any:
@@ -240,7 +256,7 @@ def _mark(tx: Tx) -> Any:
 
 
 _MARK = Prepared(_mark)
-_INSERT_IDS = Prepared(lambda _: sa.insert(event_ids))
+_CLAIM_IDS = Prepared(lambda tx: tx.insert(event_ids).on_conflict_do_nothing())
 _INSERT_EVENTS = Prepared(lambda _: sa.insert(events))
 _INSERT_CONFLICTS = Prepared(lambda _: sa.insert(event_conflicts))
 _INSERT_LETTERS = Prepared(lambda _: sa.insert(dead_letters))
