@@ -11,7 +11,7 @@ import ast
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Context, Decimal, Inexact
@@ -29,6 +29,7 @@ _WIDE = Context(prec=1_000, traps=[Inexact])
 _GRAMMAR = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,18})?")
 _TOKEN = re.compile(r'"([^"]+)"|([A-Za-z_]\w*(?:\.\w+)*)|(\d[\d.]*)|([-+*()])|\s+', re.ASCII)
 _MOST = Decimal(10) ** 20
+_HOUR = timedelta(hours=1)
 _read = json.JSONDecoder(parse_float=str, parse_int=str).decode
 """Numbers as texts: a meter compares texts, and whatever is to be added up is checked as one."""
 
@@ -72,6 +73,15 @@ class Reconciled:
     mismatches: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Day:
+    connection: sa.Connection
+    pid: int
+    from_at: datetime
+    to_at: datetime
+    versions: Sequence[Version]
+
+
 def reconcile(place: Place, pid: int, from_at: datetime, to_at: datetime) -> Reconciled:
     """In one state of the data."""
     with snapshot(place) as connection:
@@ -79,42 +89,35 @@ def reconcile(place: Place, pid: int, from_at: datetime, to_at: datetime) -> Rec
         found.dirty = _dirty(connection, pid, from_at, to_at)
         if found.dirty:
             return found
-        versions = versions_of(connection, pid)
-        sums, uniques = _of_events(connection, pid, from_at, to_at, versions, found)
-        _compare(connection, pid, from_at, to_at, found, sums, uniques)
+        day = _Day(connection, pid, from_at, to_at, versions_of(connection, pid))
+        sums, uniques = _of_events(day, found)
+        _compare(day, found, sums, uniques)
         return found
 
 
 def _dirty(connection: sa.Connection, pid: int, from_at: datetime, to_at: datetime) -> int:
-    hours = (dirty_hours.c.pid == pid, dirty_hours.c.hour > from_at - timedelta(hours=1), dirty_hours.c.hour < to_at)
+    hours = (dirty_hours.c.pid == pid, dirty_hours.c.hour > from_at - _HOUR, dirty_hours.c.hour < to_at)
     return int(connection.execute(sa.select(sa.func.count()).where(*hours)).scalar_one())
 
 
 # --- the events once more
 
 
-def _of_events(
-    connection: sa.Connection,
-    pid: int,
-    from_at: datetime,
-    to_at: datetime,
-    versions: Iterable[Version],
-    found: Reconciled,
-) -> tuple[Sums, dict[int, set[tuple[int, str]]]]:
+def _of_events(day: _Day, found: Reconciled) -> tuple[Sums, dict[int, set[tuple[int, str]]]]:
     sums: Sums = {}
     uniques: dict[int, set[tuple[int, str]]] = {}
     names = sa.select(usage_names.c.id, usage_names.c.text)
-    named = connection.execute(names.where(usage_names.c.pid == pid, usage_names.c.kind == "type"))
+    named = day.connection.execute(names.where(usage_names.c.pid == day.pid, usage_names.c.kind == "type"))
     types = {row.id: row.text for row in named}
-    lookers = _Lookers(versions)
+    lookers = _Lookers(day.versions)
     subjects: set[int] = set()
     columns = (events.c.at, events.c.received_at, events.c.type_id, events.c.subject_id, events.c.transaction_id)
     query = sa.select(*columns, events.c.properties)
-    query = query.where(events.c.pid == pid, events.c.at >= from_at, events.c.at < to_at)
-    rows = connection.execution_options(yield_per=5_000).execute(query)
+    query = query.where(events.c.pid == day.pid, events.c.at >= day.from_at, events.c.at < day.to_at)
+    rows = day.connection.execution_options(yield_per=5_000).execute(query)
     for at, received_at, type_id, subject_id, txid, properties in rows:
         found.n_raw += 1
-        found.n_late += received_at >= to_at
+        found.n_late += received_at >= day.to_at
         subjects.add(subject_id)
         found.ids_sum += int(hashlib.blake2b(txid.encode(), digest_size=16).hexdigest(), 16)
         concerned = lookers.of(types[type_id], at)
@@ -248,44 +251,36 @@ def _holds(one: PropertyFilter, values: Mapping[str, Any]) -> bool:
 # --- and the rollups
 
 
-def _compare(
-    connection: sa.Connection,
-    pid: int,
-    from_at: datetime,
-    to_at: datetime,
-    found: Reconciled,
-    sums: Sums,
-    uniques: Mapping[int, set[tuple[int, str]]],
-) -> None:
+def _compare(day: _Day, found: Reconciled, sums: Sums, uniques: Mapping[int, set[tuple[int, str]]]) -> None:
     say = found.mismatches.append
-    of_day = (windows.c.pid == pid, windows.c.tier == "day", windows.c.start_at == from_at, windows.c.end_at == to_at)
-    day = connection.execute(sa.select(windows).where(*of_day, windows.c.gen.is_not(None), ~windows.c.stale)).first()
-    if day is None:
+    whole = (windows.c.start_at == day.from_at, windows.c.end_at == day.to_at, windows.c.gen.is_not(None))
+    of_day = sa.select(windows).where(windows.c.pid == day.pid, windows.c.tier == "day", *whole, ~windows.c.stale)
+    window = day.connection.execute(of_day).first()
+    if window is None:
         say("the day is not folded")
         return
-    found.n_rolled = day.n_events
-    if day.n_events != found.n_raw:
-        say(f"{found.n_raw} events, and {day.n_events} in the rollup")
-    if int.from_bytes(day.ids_sum, "big") != found.ids_sum:
+    found.n_rolled = window.n_events
+    if window.n_events != found.n_raw:
+        say(f"{found.n_raw} events, and {window.n_events} in the rollup")
+    if int.from_bytes(window.ids_sum, "big") != found.ids_sum:
         say("the rollup was made of other events than there are")
-    digest = hashlib.blake2b(day.ids_sum + day.n_events.to_bytes(8, "big"), digest_size=16)
-    by_day, by_group = _of_rollups(connection, pid, "day", from_at, from_at, digest.update)
+    digest = hashlib.blake2b(window.ids_sum + window.n_events.to_bytes(8, "big"), digest_size=16)
+    by_day, by_group = _of_rollups(day, "day", day.from_at, note=digest.update)
     found.fingerprint = digest.digest()
-    _differ(sums, by_day, "events", "the day", say)
+    _differ(sums, by_day, ("its events", "the rollup"), say)
     grouped = {version_id for version_id, _ in by_group}
-    _differ({key: one for key, one in by_day.items() if key[0] in grouped}, by_group, "customers", "groups", say)
-    if from_at.minute == to_at.minute == 0:
-        by_hour, _ = _of_rollups(connection, pid, "hour", from_at, to_at - timedelta(hours=1), lambda _: None)
-        _differ(by_day, by_hour, "the day", "its hours", say)
+    of_grouped = {key: one for key, one in by_day.items() if key[0] in grouped}
+    _differ(of_grouped, by_group, ("the whole", "its groups"), say)
+    if day.from_at.minute == day.to_at.minute == 0:
+        by_hour, _ = _of_rollups(day, "hour", day.to_at - _HOUR, note=lambda _: None)
+        _differ(by_day, by_hour, ("the day", "its hours"), say)
         for version_id, expected in uniques.items():
-            n = _n_unique(connection, pid, version_id, from_at, to_at)
+            n = _n_unique(day, version_id)
             if n != len(expected):
                 say(f"meter version {version_id}: {len(expected)} different values, and {n} in the rollups")
 
 
-def _of_rollups(
-    connection: sa.Connection, pid: int, tier: str, first: datetime, last: datetime, note: Callable[[bytes], None]
-) -> tuple[Sums, Sums]:
+def _of_rollups(day: _Day, tier: str, last: datetime, *, note: Callable[[bytes], None]) -> tuple[Sums, Sums]:
     """By subject, and once more added up from the groups. `note` is told each row."""
     found: tuple[Sums, Sums] = ({}, {})
     whole = sa.and_(
@@ -294,15 +289,15 @@ def _of_rollups(
         windows.c.start_at == rollups.c.start_at,
         windows.c.gen == rollups.c.gen,
     )
-    for version in versions_of(connection, pid):
+    for version in day.versions:
         query = (
             sa.select(rollups)
             .join(windows, whole)
-            .where(rollups.c.pid == pid, rollups.c.version_id == version.id, rollups.c.cube.in_((0, 1)))
-            .where(rollups.c.tier == tier, rollups.c.start_at >= first, rollups.c.start_at <= last)
+            .where(rollups.c.pid == day.pid, rollups.c.version_id == version.id, rollups.c.cube.in_((0, 1)))
+            .where(rollups.c.tier == tier, rollups.c.start_at >= day.from_at, rollups.c.start_at <= last)
             .order_by(rollups.c.cube, rollups.c.start_at, rollups.c.subject_id, rollups.c.group_id)
         )
-        for row in connection.execution_options(yield_per=5_000).execute(query):
+        for row in day.connection.execution_options(yield_per=5_000).execute(query):
             one = found[row.cube].setdefault((row.version_id, row.subject_id), Sum())
             one.n += row.n
             low, high = (None if x is None else Decimal(x).scaleb(-18, _WIDE) for x in (row.min, row.max))
@@ -312,17 +307,22 @@ def _of_rollups(
     return found
 
 
-def _differ(expected: Sums, seen: Sums, of: str, in_: str, say: Callable[[str], None]) -> None:
+def _differ(expected: Sums, seen: Sums, names: tuple[str, str], say: Callable[[str], None]) -> None:
+    of, in_ = names
     for key in sorted(expected.keys() | seen.keys()):
         a, b = expected.get(key, Sum()), seen.get(key, Sum())
         if (a.n, a.total, a.low, a.high) != (b.n, b.total, b.low, b.high):
             where = f"meter version {key[0]}, customer {key[1]}"
-            say(f"{where}: {of} come to {a.total} of {a.n} events, {in_} to {b.total} of {b.n}")
+            say(f"{where}: {of} come to {_told(a)}, {in_} to {_told(b)}")
 
 
-def _n_unique(connection: sa.Connection, pid: int, version_id: int, from_at: datetime, to_at: datetime) -> int:
+def _told(one: Sum) -> str:
+    return f"{one.total.normalize(_WIDE):f} of {one.n} events (from {one.low} to {one.high})"
+
+
+def _n_unique(day: _Day, version_id: int) -> int:
     of_window = sa.and_(
-        windows.c.pid == pid,
+        windows.c.pid == day.pid,
         windows.c.tier == "hour",
         windows.c.start_at == unique_values.c.start_at,
         windows.c.gen == unique_values.c.gen,
@@ -330,8 +330,8 @@ def _n_unique(connection: sa.Connection, pid: int, version_id: int, from_at: dat
     query = (
         sa.select(unique_values.c.subject_id, unique_values.c.value)
         .join(windows, of_window)
-        .where(unique_values.c.pid == pid, unique_values.c.version_id == version_id)
-        .where(unique_values.c.start_at >= from_at, unique_values.c.start_at < to_at)
+        .where(unique_values.c.pid == day.pid, unique_values.c.version_id == version_id)
+        .where(unique_values.c.start_at >= day.from_at, unique_values.c.start_at < day.to_at)
         .distinct()
     )
-    return int(connection.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one())
+    return int(day.connection.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one())
