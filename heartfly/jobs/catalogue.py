@@ -85,16 +85,16 @@ def catalogue(settings: Settings, clock: Clock, *, sealer: Sealer, ids: IdSource
 
 
 def daily_usage(usage: Database, closer: Closer) -> JobKind:
-    """An hour and ten minutes after midnight: events may come an hour late and are still of a day that was not closed."""
+    """An hour and ten minutes after midnight: what comes an hour late reopens no day."""
     return JobKind(
         name=DAILY_USAGE,
         title="Heartfly: daily usage",
-        about="Heartfly's own job. Closes each day of usage: folds its events, and proves that the sums agree with them.",
+        about="Heartfly's own job. Closes each day of usage, and proves that its sums agree with its events.",
         expression="10 1 * * *",
         grace=2 * _HOUR,
         max_run=6 * _HOUR,
         work=aggregating(usage, closer),
-        gates=(GateIn(metric="reconciled", op="eq", value=1),),
+        gates=(GateIn(metric="reconciled", op="==", value=1),),
         projects=partial(projects_with_usage, usage),
     )
 

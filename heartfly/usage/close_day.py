@@ -29,6 +29,7 @@ from heartfly.db.models import dirty_hours, intake, usage_days, windows
 from heartfly.usage.fold import TIER_DAY
 from heartfly.usage.folder import Folder
 from heartfly.usage.generations import OvertakenError
+from heartfly.usage.hands import Hands
 from heartfly.usage.reconcile import Reconciled, reconcile
 
 _ATTEMPTS = 5
@@ -54,6 +55,10 @@ class Closer:
         self._folder = folder
         self._clock = clock
         self._ids = ids
+
+    @property
+    def hands(self) -> Hands:
+        return self._folder.hands
 
     async def close(self, pid: int, day: date, zone: ZoneInfo) -> Closed:
         """OvertakenError: somebody else closes it by now."""

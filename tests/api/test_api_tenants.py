@@ -125,6 +125,8 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("PATCH", "/v1/status-pages/{page_id}"): ({"title": "changed"}, 200),
     ("DELETE", "/v1/status-pages/{page_id}"): (None, 204),
     ("POST", "/v1/events"): ([EVENT], 200),
+    ("GET", "/v1/usage/days"): (None, 200),
+    ("POST", "/v1/usage/runs"): ({"day": "2026-03-01", "dry_run": False}, 200),
     ("GET", "/v1/jobs"): (None, 200),
     ("GET", "/v1/jobs/{job_id}/runs"): (None, 200),
     ("POST", "/v1/jobs/{job_id}/run"): (None, 202),
