@@ -26,6 +26,7 @@ from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.db.ids import IdSource
 from heartfly.db.models import dirty_hours, intake, usage_days, windows
+from heartfly.usage.dirty import mark_folded
 from heartfly.usage.fold import TIER_DAY
 from heartfly.usage.folder import Folder
 from heartfly.usage.generations import OvertakenError
@@ -82,6 +83,10 @@ class Closer:
 
 
 def _begin(tx: Tx, pid: int, span: Day, *, zone: ZoneInfo, run: int) -> None:
+    """A day that did not add up is made from its events anew, hour by hour: it may add up then, or be told again."""
+    query = sa.select(usage_days.c.mismatch).where(usage_days.c.pid == pid, usage_days.c.day == span.date)
+    if tx.conn.execute(query).scalar():
+        mark_folded(tx, pid, from_at=span.from_at, to_at=span.to_at, seq=run)
     values: dict[str, Any] = {"zone": zone.key, "from_at": span.from_at, "to_at": span.to_at, "run": run}
     new = values | {"pid": pid, "day": span.date, "state": "open", "figures": {}, "mismatch": ""}
     insert = tx.insert(usage_days).values(new)
