@@ -185,7 +185,7 @@ class _Question:
                 return None
             amounts.append(Decimal(text))
         result = _worked_out(self._tree, amounts)
-        return None if abs(result) >= _MOST or _has_more_places(result) else result
+        return None if result.copy_abs() >= _MOST or _has_more_places(result) else result
 
     def _parsed(self, text: str) -> ast.expr:
         """Properties become names that Python has, and its own parser reads the rest."""
