@@ -32,12 +32,14 @@ from heartfly.api.v1 import (
     checks,
     days,
     deliveries,
+    figures,
     flips,
     incidents,
     invites,
     jobs,
     keys,
     members,
+    meters,
     notifications,
     pings,
     project,
@@ -48,6 +50,7 @@ from heartfly.api.v1 import (
     wire_channels,
     wire_explain,
     wire_incidents,
+    wire_meters,
 )
 from heartfly.errors import HeartflyError
 from heartfly.instruments import Instruments
@@ -128,6 +131,15 @@ _HANDLERS = (
     jobs.list_jobs,
     jobs.list_job_runs,
     jobs.run_job,
+    meters.list_meters,
+    meters.create_meter,
+    meters.read_meter,
+    meters.edit_meter,
+    meters.add_meter_version,
+    meters.archive_meter,
+    meters.unarchive_meter,
+    figures.query_meter,
+    figures.preview_meter,
 )
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -193,6 +205,7 @@ def openapi() -> bytes:
         *wire_explain.SHAPES,
         *wire_incidents.SHAPES,
         *wire_accounts.SHAPES,
+        *wire_meters.SHAPES,
         *audit.SHAPES,
         *badges.SHAPES,
         *days.SHAPES,
