@@ -19,6 +19,7 @@ from heartfly.db import postgres, sqlite
 from heartfly.db.changes import Changes, Tx
 from heartfly.db.group_commit import GroupCommitter, Handler, Priority, WriteSession, each_alone
 from heartfly.db.parts import MAIN, Part
+from heartfly.db.snapshots import Place
 from heartfly.errors import OverloadedError, StoreError
 
 Result = TypeVar("Result")
@@ -104,6 +105,10 @@ class Database:
     def path(self) -> Path | None:
         """The file; None: it is PostgreSQL's."""
         return None if self.on_postgres else self._path
+
+    @property
+    def place(self) -> Place:
+        return Place(self._url, self.path, self.part)
 
     def listen(self, listener: Callable[[Changes], None]) -> None:
         """Hear, in the event loop, what each committed transaction changed. May be called in any thread."""

@@ -63,6 +63,21 @@ def reading_engine(url: str, part: Part = MAIN) -> AsyncEngine:
     return engine
 
 
+def snapshot_engine(url: str, part: Part) -> Engine:
+    """For long reads: a query may take minutes, and all that a connection reads is of one instant."""
+    options = " -c default_transaction_read_only=on -c statement_timeout=600000"
+    return create_engine(
+        url,
+        poolclass=NullPool,
+        hide_parameters=True,
+        isolation_level="REPEATABLE READ",
+        connect_args={
+            "options": _options(part) + options + " -c idle_in_transaction_session_timeout=600000",
+            "connect_timeout": 3,
+        },
+    )
+
+
 def _options(part: Part) -> str:
     """A part finds its own tables first, and after them those that serve both, such as the batch numbers."""
     return _OPTIONS if part is MAIN else f"{_OPTIONS} -c search_path={part.schema},{MAIN.schema}"

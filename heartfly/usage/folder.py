@@ -1,0 +1,184 @@
+"""Folds what is dirty: hours whose events have changed, then the days that are made of them.
+
+What a window comes to is worked out in fold.py, in a process beside (hands.py), and written by generations.py. On
+PostgreSQL only the leader folds; that two do so at a change of leaders does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from heartfly.clock import Clock
+from heartfly.core.windows import HOUR
+from heartfly.db.changes import Tx
+from heartfly.db.database import Database
+from heartfly.db.group_commit import Priority
+from heartfly.db.ids import IdSource
+from heartfly.db.models import dirty_hours, events, windows
+from heartfly.errors import HeartflyError
+from heartfly.logs import line, logger
+from heartfly.usage.fold import TIER_DAY, TIER_HOUR, Folded, fold_day, fold_hour
+from heartfly.usage.generations import Generation, SealedError, begin, name_groups, put, sweep, switch
+from heartfly.usage.hands import Hands
+
+log = logger("heartfly.usage")
+
+PAUSE_S = 2.0
+"""Between two looks: events that come in the meantime are folded in one go."""
+REST_S = 10.0
+"""An hour that was just folded rests so long, and ten times as long as that took: each time it is read whole."""
+MOST = 200
+"""Hours of one round."""
+LIGHT = 200
+"""So few events are not worth another process."""
+IDLE_ROUNDS = 30
+"""After so many looks without work the process beside ends."""
+
+
+class Folder:
+    def __init__(
+        self, usage: Database, clock: Clock, ids: IdSource, *, hands: Hands, leads: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._usage = usage
+        self._clock = clock
+        self._ids = ids
+        self.hands = hands
+        self._leads = leads
+        self._writing = asyncio.Lock()
+        self._not_before: dict[tuple[int, datetime], float] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        idle = 0
+        try:
+            while not stop.is_set():
+                try:
+                    n = await self.round() if self._leads() else 0
+                except HeartflyError as error:
+                    log.warning("fold", error=str(error))
+                    n = 0
+                except Exception as error:  # told in the log; what is dirty stays so
+                    log.exception("fold", error=repr(error))
+                    n = 0
+                idle = 0 if n else idle + 1
+                if idle == IDLE_ROUNDS:
+                    self.hands.rest()
+                await self._pause(stop)
+        finally:
+            self.hands.rest()
+
+    async def round(self) -> int:
+        """Fold what is dirty and has rested, the newest hours first; return how many windows that were."""
+        n = 0
+        now = self._clock.monotonic()
+        self._not_before = {key: at for key, at in self._not_before.items() if at > now}
+        for pid, hour in await self._dirty():
+            if (pid, hour) not in self._not_before:
+                await self.fold_hour(pid, hour)
+                n += 1
+        for row in await self._stale_days():
+            await self.fold_day(row.pid, row.start_at, row.end_at)
+            n += 1
+        return n
+
+    async def _dirty(self) -> Sequence[tuple[int, datetime]]:
+        resting = len(self._not_before)
+        query = sa.select(dirty_hours.c.pid, dirty_hours.c.hour).order_by(dirty_hours.c.hour.desc())
+        async with self._usage.read() as read:
+            return [(row.pid, row.hour) for row in await read.execute(query.limit(MOST + resting))]
+
+    async def _stale_days(self) -> Sequence[Any]:
+        query = sa.select(windows.c.pid, windows.c.start_at, windows.c.end_at)
+        query = query.where(windows.c.tier == TIER_DAY, windows.c.stale).order_by(windows.c.start_at.desc())
+        async with self._usage.read() as read:
+            return (await read.execute(query.limit(MOST))).all()
+
+    async def dirty_within(self, pid: int, from_at: datetime, to_at: datetime) -> Sequence[datetime]:
+        """Hours that have a part in [from_at, to_at), the earliest first."""
+        query = sa.select(dirty_hours.c.hour).where(
+            dirty_hours.c.pid == pid, dirty_hours.c.hour > from_at - HOUR, dirty_hours.c.hour < to_at
+        )
+        async with self._usage.read() as read:
+            return list((await read.execute(query.order_by(dirty_hours.c.hour))).scalars())
+
+    async def fold_hour(self, pid: int, hour: datetime) -> Folded | None:
+        """None: its events are gone; what it came to stays, and the mark goes."""
+        async with self._writing:
+            began = self._clock.monotonic()
+            place = self._usage.place
+            if await self._is_light(pid, hour):
+                folded = await asyncio.to_thread(fold_hour, place, pid, hour)
+            else:
+                folded = await self.hands.run(fold_hour, place, pid, hour)
+            try:
+                n_rows = await self._write(Generation(pid, TIER_HOUR, folded, self._ids.next(self._clock.now())))
+            except SealedError:
+                await self._usage.write(lambda tx: _forget(tx, pid, hour, folded.seq), priority=Priority.BULK)
+                return None
+            took_s = self._clock.monotonic() - began
+            self._not_before[pid, hour] = self._clock.monotonic() + max(REST_S, 10 * took_s)
+        line("fold", pid=pid, tier=TIER_HOUR, start_at=hour, n=folded.n_events, rows=n_rows, took_ms=_ms(took_s))
+        return folded
+
+    async def fold_day(self, pid: int, from_at: datetime, to_at: datetime) -> Folded:
+        """Of the hours as they are folded. OvertakenError: one of them was folded anew meanwhile."""
+        async with self._writing:
+            began = self._clock.monotonic()
+            it = Generation(pid, TIER_DAY, Folded(from_at, to_at), self._ids.next(self._clock.now()))
+            # Before the hours are read: one that is folded from now on takes the day away from us.
+            await self._usage.write(lambda tx: begin(tx, it), priority=Priority.BULK)
+            it.folded = await self.hands.run(fold_day, self._usage.place, pid, from_at, to_at)
+            n_rows = await self._write(it, begun=True)
+            took_s = self._clock.monotonic() - began
+        line("fold", pid=pid, tier=TIER_DAY, start_at=from_at, n=it.folded.n_events, rows=n_rows, took_ms=_ms(took_s))
+        return it.folded
+
+    async def _is_light(self, pid: int, hour: datetime) -> bool:
+        some = sa.select(events.c.id).where(events.c.pid == pid, events.c.at >= hour, events.c.at < hour + HOUR)
+        async with self._usage.read() as read:
+            query = sa.select(sa.func.count()).select_from(some.limit(LIGHT + 1).subquery())
+            return bool((await read.execute(query)).scalar_one() <= LIGHT)
+
+    async def _write(self, it: Generation, *, begun: bool = False) -> int:
+        def first(tx: Tx) -> bool:
+            name_groups(tx, it, ids=self._ids, now=self._clock.now())
+            had = begun or begin(tx, it)
+            if it.is_small:
+                put(tx, it, it.rows)
+                switch(tx, it)
+            return had
+
+        had = await self._usage.write(first, priority=Priority.BULK)
+        if not it.is_small:
+            for some in it.slices():
+                await self._usage.write(lambda tx, some=some: put(tx, it, some), priority=Priority.BULK)  # type: ignore[misc]
+            await self._usage.write(lambda tx: switch(tx, it), priority=Priority.BULK)
+        if had:
+            for version_id in it.folded.versions:
+                await self._usage.write(
+                    lambda tx, version_id=version_id: sweep(tx, it, version_id),  # type: ignore[misc]
+                    priority=Priority.BULK,
+                )
+        return len(it.rows)
+
+    async def _pause(self, stop: asyncio.Event) -> None:
+        waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(self._clock.sleep(PAUSE_S))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+
+def _forget(tx: Tx, pid: int, hour: datetime, seq: int | None) -> None:
+    mine = (dirty_hours.c.pid == pid, dirty_hours.c.hour == hour, dirty_hours.c.seq == seq)
+    tx.conn.execute(sa.delete(dirty_hours).where(*mine))
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)

@@ -1,0 +1,73 @@
+"""A process beside the server that reads and computes: what takes long in Python must hold up no ping.
+
+(One thread that folds, in the server itself, moved the commit of a ping from 0.5 to 75 ms.) It is started when there
+is work and ends when there was none for a while, or when the server is gone, however that died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, ParamSpec, TypeVar
+
+from heartfly.errors import StoreError
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+_NICE = 10
+"""Behind whatever else wants the processor."""
+
+
+class Hands:
+    """`beside` False: in threads of this process, for commands that have nobody to hold up."""
+
+    def __init__(self, *, beside: bool = True) -> None:
+        self._beside = beside
+        self._pool: ProcessPoolExecutor | None = None
+
+    async def run(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
+        """Of a module's top level, with values that can be sent. StoreError: the process died of it."""
+        if not self._beside:
+            return await asyncio.to_thread(function, *args, **kwargs)
+        if self._pool is None:
+            # Spawned: a fork of a process with threads inherits locks that nobody will ever open.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_begin)
+        pool = self._pool
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, _call, function, args, kwargs)
+        except BrokenProcessPool as error:
+            self.rest()
+            raise StoreError(
+                "the process that works out rollups died; perhaps the machine had no memory left"
+            ) from error
+
+    def rest(self) -> None:
+        """Let the process go; the next work starts another."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return function(*args, **kwargs)
+
+
+def _begin() -> None:
+    """In the new process."""
+    os.nice(_NICE)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A server that was killed tells nobody: without this its process would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)

@@ -1,0 +1,243 @@
+"""Rollups are what the raw events come to, to the last digit, whatever came late, twice or in between."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.db.changes import Tx
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.db.models import dirty_hours, rollups, uncounted, unique_values, windows
+from heartfly.usage import generations
+from heartfly.usage.dirty import mark_folded
+from heartfly.usage.fold import TIER_HOUR, fold_hour
+from heartfly.usage.folder import Folder
+from heartfly.usage.generations import Generation, OvertakenError, SealedError, begin, name_groups, put, switch
+from heartfly.usage.hands import Hands
+from tests.sim_clock import SimClock
+from tests.usage.factory import HOUR, NOW, PID, Plant, events_of, shuffled, within
+from tests.usage.oracle import COUNT, answers
+
+pytestmark = pytest.mark.anyio
+
+FROM = NOW.replace(minute=0) - 3 * HOUR
+TO = FROM + 3 * HOUR
+
+
+@pytest.fixture
+def clock() -> SimClock:
+    return SimClock(NOW)
+
+
+@pytest.fixture
+def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
+    return Plant(usage_db, clock, ids)
+
+
+async def count(db: Database, table: sa.Table) -> int:
+    async with db.read() as read:
+        return int((await read.execute(sa.select(sa.func.count()).select_from(table))).scalar_one())
+
+
+async def test_rollups_equal_what_brute_force_finds(plant: Plant) -> None:
+    await plant.all_meters()
+    sent = events_of(400, seed=1, from_at=FROM, to_at=TO)
+    await plant.send(*sent)
+    await plant.fold()
+
+    assert answers(sent) == plant.told(FROM, TO)
+    for hour in (FROM, FROM + HOUR, FROM + 2 * HOUR):
+        assert answers(within(sent, hour, hour + HOUR)) == plant.told(hour, hour + HOUR)
+    assert 0 == await count(plant.usage, dirty_hours)
+
+
+async def test_folding_again_makes_the_same_rows_and_leaves_no_others(plant: Plant, ids: IdSource) -> None:
+    await plant.all_meters()
+    await plant.send(*events_of(200, seed=2, from_at=FROM, to_at=TO))
+    await plant.fold()
+    before = await plant.rows()
+
+    seq = ids.next(NOW)
+    await plant.usage.write(lambda tx: mark_folded(tx, PID, from_at=None, to_at=None, seq=seq))
+    assert 3 == await count(plant.usage, dirty_hours)
+    await plant.fold()
+
+    assert before == await plant.rows()
+
+
+async def test_the_order_in_which_events_came_is_not_to_be_seen(plant: Plant) -> None:
+    await plant.all_meters()
+    sent = [one for one in events_of(200, seed=3, from_at=FROM, to_at=TO)]
+    for some in (shuffled(sent, 4)[:70], shuffled(sent, 5)[50:], sent):
+        await plant.send(*some)
+        await plant.fold()
+
+    assert answers(sent) == plant.told(FROM, TO)
+
+
+async def test_an_event_that_comes_late_is_in_the_rollup(plant: Plant) -> None:
+    await plant.all_meters()
+    sent = events_of(60, seed=6, from_at=FROM, to_at=TO)
+    await plant.send(*sent[:-1])
+    await plant.fold()
+    await plant.send(sent[-1])
+    assert 1 == await count(plant.usage, dirty_hours)
+    await plant.fold()
+
+    assert answers(sent) == plant.told(FROM, TO)
+
+
+async def test_an_event_that_comes_while_its_hour_is_folded_leaves_it_dirty(plant: Plant) -> None:
+    await plant.all_meters()
+    sent = events_of(20, seed=7, from_at=FROM, to_at=FROM + HOUR)
+    await plant.send(*sent[:-1])
+    folded = await asyncio.to_thread(fold_hour, plant.usage.place, PID, FROM)
+    await plant.send(sent[-1])
+
+    await plant.folder._write(Generation(PID, TIER_HOUR, folded, plant.ids.next(NOW)))
+    assert answers(sent[:-1]) == plant.told(FROM, TO)
+    assert 1 == await count(plant.usage, dirty_hours)
+
+    await plant.fold()
+    assert answers(sent) == plant.told(FROM, TO)
+
+
+async def test_until_it_is_whole_a_new_generation_is_not_seen(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generations, "SLICE", 5)
+    await plant.all_meters()
+    sent = events_of(80, seed=8, from_at=FROM, to_at=FROM + HOUR)
+    await plant.send(*sent[:40])
+    await plant.fold()
+    await plant.send(*sent[40:])
+
+    it = Generation(PID, TIER_HOUR, await asyncio.to_thread(fold_hour, plant.usage.place, PID, FROM), 99)
+
+    def half(tx: Tx) -> None:
+        name_groups(tx, it, ids=plant.ids, now=NOW)
+        begin(tx, it)
+        put(tx, it, it.rows[:20])
+
+    await plant.usage.write(half)  # and then the process is killed
+    assert answers(sent[:40]) == plant.told(FROM, TO)
+    assert 1 == await count(plant.usage, dirty_hours)
+
+    await plant.fold()
+    assert answers(sent) == plant.told(FROM, TO)
+    async with plant.usage.read() as read:
+        (gen,) = (await read.execute(sa.select(windows.c.gen))).scalars()
+        for table in (rollups, unique_values, uncounted):
+            assert {gen} == set((await read.execute(sa.select(table.c.gen))).scalars())
+
+
+async def test_of_two_that_fold_one_window_only_the_later_one_counts(plant: Plant) -> None:
+    await plant.meter("count", COUNT)
+    await plant.send(*events_of(20, seed=9, from_at=FROM, to_at=FROM + HOUR))
+    folded = await asyncio.to_thread(fold_hour, plant.usage.place, PID, FROM)
+    first, second = Generation(PID, TIER_HOUR, folded, 1), Generation(PID, TIER_HOUR, folded, 2)
+    for it in (first, second):
+        await plant.usage.write(lambda tx, it=it: name_groups(tx, it, ids=plant.ids, now=NOW))  # type: ignore[misc]
+        await plant.usage.write(lambda tx, it=it: begin(tx, it))  # type: ignore[misc]
+
+    with pytest.raises(OvertakenError):
+        await plant.usage.write(lambda tx: put(tx, first, first.rows))
+    with pytest.raises(OvertakenError):
+        await plant.usage.write(lambda tx: switch(tx, first))
+    await plant.usage.write(lambda tx: put(tx, second, second.rows))
+    await plant.usage.write(lambda tx: switch(tx, second))
+    assert 2 == (await _window(plant)).gen
+
+
+async def test_a_sealed_window_stays_as_it_is(plant: Plant) -> None:
+    await plant.all_meters()
+    sent = events_of(20, seed=10, from_at=FROM, to_at=FROM + HOUR)
+    await plant.send(*sent[:-1])
+    await plant.fold()
+    await plant.usage.write(lambda tx: tx.conn.execute(sa.update(windows).values(sealed_at=NOW)))
+    await plant.send(sent[-1])
+    await plant.fold()
+
+    assert answers(sent[:-1]) == plant.told(FROM, TO)
+    assert 0 == await count(plant.usage, dirty_hours)
+    with pytest.raises(SealedError):
+        await plant.usage.write(
+            lambda tx: begin(tx, Generation(PID, TIER_HOUR, fold_hour(plant.usage.place, PID, FROM), 5))
+        )
+
+
+async def test_a_new_meter_knows_history(plant: Plant) -> None:
+    sent = events_of(100, seed=11, from_at=FROM, to_at=TO)
+    await plant.send(*sent)
+    await plant.fold()
+    assert {} == plant.told(FROM, TO)
+
+    await plant.all_meters()
+    seq = plant.ids.next(NOW)
+    await plant.usage.write(lambda tx: mark_folded(tx, PID, from_at=FROM, to_at=TO, seq=seq))
+    await plant.fold()
+
+    assert answers(sent) == plant.told(FROM, TO)
+
+
+async def test_a_version_counts_from_its_start_on(plant: Plant) -> None:
+    sent = events_of(100, seed=12, from_at=FROM, to_at=TO)
+    middle = FROM + timedelta(minutes=90)
+    await plant.send(*sent)
+    old = await plant.meter("count", COUNT)
+    new = await plant.meter("count", COUNT, from_at=middle)
+    await plant.fold()
+
+    async with plant.usage.read() as read:
+        query = sa.select(rollups.c.version_id, sa.func.sum(rollups.c.n)).group_by(rollups.c.version_id)
+        counts: dict[int, int] = {version: int(n) for version, n in await read.execute(query)}
+    api = [one for one in sent if one.type == "api"]
+    assert {old: len(within(api, FROM, middle)), new: len(within(api, middle, TO))} == counts
+
+
+async def test_what_a_meter_could_not_count_is_told(plant: Plant) -> None:
+    await plant.all_meters()
+    sent = events_of(100, seed=13, from_at=FROM, to_at=FROM + HOUR)
+    await plant.send(*sent)
+    await plant.fold()
+
+    async with plant.usage.read() as read:
+        query = sa.select(uncounted).where(uncounted.c.version_id == plant.meters["peak"])
+        (row,) = await read.execute(query)
+    api = [one for one in sent if one.type == "api"]
+    assert len([one for one in api if not one.size]) == row.n_missing
+    assert len([one for one in api if "e" in one.size]) == row.n_no_amount
+
+
+async def test_an_hour_that_was_just_folded_rests(plant: Plant, clock: SimClock) -> None:
+    sent = events_of(3, seed=14, from_at=FROM, to_at=FROM + HOUR)
+    await plant.send(sent[0])
+    assert 1 == await plant.folder.round()
+    await plant.send(sent[1])
+    assert 0 == await plant.folder.round()
+
+    clock.move_to(NOW + timedelta(seconds=11))
+    assert 1 == await plant.folder.round()
+
+
+async def test_a_process_beside_folds_the_same(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heartfly.usage.folder.LIGHT", 10)
+    hands = Hands()
+    plant.folder = Folder(plant.usage, plant.clock, plant.ids, hands=hands)
+    await plant.all_meters()
+    sent = events_of(100, seed=15, from_at=FROM, to_at=FROM + HOUR)
+    await plant.send(*sent)
+    try:
+        await plant.fold()
+    finally:
+        hands.rest()
+
+    assert answers(sent) == plant.told(FROM, TO)
+
+
+async def _window(plant: Plant) -> Any:
+    async with plant.usage.read() as read:
+        return (await read.execute(sa.select(windows))).one()
