@@ -192,7 +192,7 @@ def openapi() -> bytes:
     told = OpenAPIConfig(
         title="Heartfly",
         version=__version__,
-        description="Checks, their history and incidents, channels that alerts go to, usage, keys, and who changed what.",
+        description="Checks, their history and incidents, channels that alerts go to, usage, keys, who changed what.",
         components=Components(
             security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description="An API key: hf_…")}
         ),

@@ -21,8 +21,9 @@ from heartfly.core.meters import Meter
 from heartfly.core.windows import HOUR
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import dirty_hours, meter_versions, meters, windows
+from heartfly.db.models import dirty_hours, meter_versions, meters
 from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError
+from heartfly.usage.dirty import mark_folded
 from heartfly.usage.meter_queries import UUID_SHAPE, Found, found_one, one_of
 
 MOST_METERS = 200
@@ -186,29 +187,16 @@ def unarchive_meter(
 def mark_hours(tx: Tx, pid: int, from_at: datetime | None, to_at: datetime | None, *, seq: int) -> None:
     """All hours with events that have a part in [from_at, to_at) shall be folded anew; None: since ever, for ever.
 
-    An hour whose events are gone stays as it is. `seq`: greater than that of any event there is, so that who folds one
-    of these hours at this moment, by what was known before, does not take the mark away.
+    `seq`: a new id. Also those that are marked already: who folds one at this moment, by the meters as they were, must
+    not take its mark away.
     """
-    in_marks = [dirty_hours.c.pid == pid, *_within(dirty_hours.c.hour, from_at, to_at)]
-    tx.conn.execute(sa.update(dirty_hours).where(*in_marks).values(seq=seq))
-    known = sa.select(windows.c.pid, windows.c.start_at, sa.literal(seq, sa.BigInteger)).where(
-        windows.c.pid == pid,
-        windows.c.tier == "hour",
-        windows.c.sealed_at.is_(None),
-        *_within(windows.c.start_at, from_at, to_at),
-    )
-    insert = tx.insert(dirty_hours).from_select(["pid", "hour", "seq"], known)
-    tx.conn.execute(insert.on_conflict_do_update(index_elements=["pid", "hour"], set_={"seq": insert.excluded.seq}))
-
-
-def _within(column: sa.Column[Any], from_at: datetime | None, to_at: datetime | None) -> list[sa.ColumnElement[bool]]:
-    """Of columns that hold the beginning of an hour."""
-    found: list[sa.ColumnElement[bool]] = []
+    marks = [dirty_hours.c.pid == pid]
     if from_at is not None:
-        found.append(column > from_at - HOUR)
+        marks.append(dirty_hours.c.hour > from_at - HOUR)
     if to_at is not None:
-        found.append(column < to_at)
-    return found
+        marks.append(dirty_hours.c.hour < to_at)
+    tx.conn.execute(sa.update(dirty_hours).where(*marks).values(seq=seq))
+    mark_folded(tx, pid, from_at=from_at, to_at=to_at, seq=seq)
 
 
 def _add_version(
