@@ -16,6 +16,7 @@ import msgspec
 import sqlalchemy as sa
 from litestar import Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.api.paging import Cursor, instant_of
 from heartfly.api.problems import told_as
@@ -28,7 +29,7 @@ from heartfly.core.windows import Size
 from heartfly.db.ids import first_id
 from heartfly.db.models import projects
 from heartfly.db.types import instant, micros
-from heartfly.errors import InvalidValueError
+from heartfly.errors import InvalidValueError, NotFoundError
 from heartfly.usage import answers
 from heartfly.usage.answers import Answer, Edge, Question
 from heartfly.usage.meter_queries import Stored, find_meter
@@ -44,10 +45,10 @@ _FIGURES = Annotated[
 NEXT = "Heartfly-Next"
 
 
-@get("/meters/{meter:str}/query", summary="What a meter comes to", responses=told_as(404, 422), tags=["meters"])
+@get("/meters/{meter_id:str}/query", summary="What a meter comes to", responses=told_as(404, 422), tags=["meters"])
 async def query_meter(  # noqa: PLR0917 - the framework passes by name
     request: ApiRequest,
-    meter: FromPath[str],
+    meter_id: FromPath[str],
     from_at: Annotated[
         str | None,
         QueryParameter(name="from", description="Events from this instant on; a week before `to` if not said."),
@@ -83,7 +84,7 @@ async def query_meter(  # noqa: PLR0917 - the framework passes by name
     start = instant_of(from_at, field="from") or _earlier(end)
     place = await _zone(request, zone)
     async with api.usage.read() as read:
-        stored = await find_meter(read, pid, meter)
+        stored = await find_meter(read, pid, meter_id)
         question = Question(
             from_at=start,
             to_at=end,
@@ -116,7 +117,7 @@ async def query_meter(  # noqa: PLR0917 - the framework passes by name
     )
 
 
-@post("/meters/preview", summary="Preview a meter", responses=told_as(404, 422), tags=["meters"], status_code=200)
+@post("/meters/preview", summary="Preview a meter", responses=told_as(422), tags=["meters"], status_code=200)
 async def preview_meter(request: ApiRequest, data: JSONBody[PreviewIn]) -> PreviewOut:
     """What a meter would come to by customer and day, out of the events themselves, and what would change. Nothing is
     saved. The newest events are looked at first, for five seconds at most.
@@ -129,13 +130,20 @@ async def preview_meter(request: ApiRequest, data: JSONBody[PreviewIn]) -> Previ
     async with api.usage.read() as read:
         existing: Sequence[Version] = ()
         if data.meter is not None:
-            existing = (await find_meter(read, pid, data.meter)).versions
+            existing = (await _changed(read, pid, data.meter)).versions
         made_last = max([first_id(now), *(one.id + 1 for one in existing)])
         version = Version(id=made_last, meter_id=0, meter=proposed, from_at=data.from_at, to_at=data.to_at)
         found = await preview(
             read, pid, version, existing, from_at=start, to_at=end, zone=place, monotonic=api.clock.monotonic
         )
     return preview_out(found)
+
+
+async def _changed(read: AsyncConnection, pid: int, name_or_id: str) -> Stored:
+    try:
+        return await find_meter(read, pid, name_or_id)
+    except NotFoundError:
+        raise InvalidValueError("meter", "there is no such meter") from None
 
 
 def _earlier(end: datetime) -> datetime:

@@ -55,31 +55,31 @@ async def create_meter(request: ApiRequest, data: JSONBody[MeterIn]) -> Response
     return answer
 
 
-@get("/meters/{meter:str}", summary="Read a meter", responses=told_as(404), tags=_TAGS)
-async def read_meter(request: ApiRequest, meter: FromPath[str]) -> Response[MeterOut]:
+@get("/meters/{meter_id:str}", summary="Read a meter", responses=told_as(404), tags=_TAGS)
+async def read_meter(request: ApiRequest, meter_id: FromPath[str]) -> Response[MeterOut]:
     """By its slug or id. With how its events of the last 24 hours fared."""
-    return await _told(request, meter)
+    return await _told(request, meter_id)
 
 
-@patch("/meters/{meter:str}", summary="Rename a meter", responses=told_as(404, 412, 422), tags=_TAGS)
+@patch("/meters/{meter_id:str}", summary="Rename a meter", responses=told_as(404, 412, 422), tags=_TAGS)
 async def edit_meter(
-    request: ApiRequest, meter: FromPath[str], data: JSONBody[MeterEdit], if_match: IfMatch = None
+    request: ApiRequest, meter_id: FromPath[str], data: JSONBody[MeterEdit], if_match: IfMatch = None
 ) -> Response[MeterOut]:
     """Its name and unit. How it counts is changed by a new version."""
     api, pid, rev = request.api, request.caller.pid, rev_of(if_match)
     name, unit = _given(data.name), _given(data.unit)
-    await api.usage.write(lambda tx: meters.edit_meter(tx, pid, meter, name=name, unit=unit, rev=rev))
-    return await _told(request, meter)
+    await api.usage.write(lambda tx: meters.edit_meter(tx, pid, meter_id, name=name, unit=unit, rev=rev))
+    return await _told(request, meter_id)
 
 
 @post(
-    "/meters/{meter:str}/versions",
+    "/meters/{meter_id:str}/versions",
     summary="Let a meter count differently",
     responses=told_as(404, 409, 412, 422),
     tags=_TAGS,
 )
 async def add_meter_version(
-    request: ApiRequest, meter: FromPath[str], data: JSONBody[VersionIn], if_match: IfMatch = None
+    request: ApiRequest, meter_id: FromPath[str], data: JSONBody[VersionIn], if_match: IfMatch = None
 ) -> Response[MeterOut]:
     """Since ever, from an instant on, or for a time; it applies to what happened then. See `/v1/meters/preview`."""
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
@@ -88,7 +88,7 @@ async def add_meter_version(
         lambda tx: meters.change_meter(
             tx,
             pid,
-            meter,
+            meter_id,
             wanted,
             from_at=data.from_at,
             to_at=data.to_at,
@@ -97,41 +97,41 @@ async def add_meter_version(
             ids=api.ids,
         )
     )
-    return await _told(request, meter, status=201)
+    return await _told(request, meter_id, status=201)
 
 
 @post(
-    "/meters/{meter:str}/archive",
+    "/meters/{meter_id:str}/archive",
     summary="Archive a meter",
     responses=told_as(404, 412, 422),
     tags=_TAGS,
     status_code=200,
 )
-async def archive_meter(request: ApiRequest, meter: FromPath[str], if_match: IfMatch = None) -> Response[MeterOut]:
+async def archive_meter(request: ApiRequest, meter_id: FromPath[str], if_match: IfMatch = None) -> Response[MeterOut]:
     """It counts nothing that happens from now on; what it has counted stays."""
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
-    await api.usage.write(lambda tx: meters.archive_meter(tx, pid, meter, rev=rev, at=at, ids=api.ids))
-    return await _told(request, meter)
+    await api.usage.write(lambda tx: meters.archive_meter(tx, pid, meter_id, rev=rev, at=at, ids=api.ids))
+    return await _told(request, meter_id)
 
 
 @post(
-    "/meters/{meter:str}/unarchive",
+    "/meters/{meter_id:str}/unarchive",
     summary="Bring a meter back",
     responses=told_as(404, 409, 412, 422),
     tags=_TAGS,
     status_code=200,
 )
-async def unarchive_meter(request: ApiRequest, meter: FromPath[str], if_match: IfMatch = None) -> Response[MeterOut]:
+async def unarchive_meter(request: ApiRequest, meter_id: FromPath[str], if_match: IfMatch = None) -> Response[MeterOut]:
     """It counts again, also what happened meanwhile."""
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
-    await api.usage.write(lambda tx: meters.unarchive_meter(tx, pid, meter, rev=rev, at=at, ids=api.ids))
-    return await _told(request, meter)
+    await api.usage.write(lambda tx: meters.unarchive_meter(tx, pid, meter_id, rev=rev, at=at, ids=api.ids))
+    return await _told(request, meter_id)
 
 
-async def _told(request: ApiRequest, meter: str, *, status: int = 200) -> Response[MeterOut]:
+async def _told(request: ApiRequest, meter_id: str, *, status: int = 200) -> Response[MeterOut]:
     api, now = request.api, request.api.clock.now()
     async with api.usage.read() as read:
-        stored = await meter_queries.find_meter(read, request.caller.pid, meter)
+        stored = await meter_queries.find_meter(read, request.caller.pid, meter_id)
         lately = await meter_queries.lately(read, request.caller.pid, stored, now=now)
     return Response(
         meter_out(stored, now=now, lately=lately), status_code=status, headers={"ETag": etag(stored.row.rev)}
