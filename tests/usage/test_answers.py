@@ -273,7 +273,7 @@ async def test_each_window_says_how_sure_it_is(plant: Plant, sent: list[Sent]) -
         ({"to_at": FROM}, "to"),
         ({"from_at": datetime(1, 1, 1, tzinfo=UTC)}, "from"),
         ({"from_at": datetime(1990, 1, 1, tzinfo=UTC)}, "to"),
-        ({"size": Size.MINUTE}, "to"),
+        ({"size": Size.MINUTE, "from_at": FROM - 48 * HOUR}, "to"),
         ({"customers": ["3f0f8f9e-6a1c-4a55-8d4c-111111111111"]}, "customer"),
     ],
 )
