@@ -28,7 +28,7 @@ from heartfly.db.room import room
 from heartfly.doctor.examine import examine
 from heartfly.errors import HeartflyError
 from heartfly.ground import Ground
-from heartfly.jobs.catalogue import catalogue, keep_of
+from heartfly.jobs.catalogue import catalogue, daily_usage, keep_of
 from heartfly.jobs.run import Jobs
 from heartfly.logs import logger
 from heartfly.monitor.blind import Beat, Hearing
@@ -47,6 +47,9 @@ from heartfly.pings.ingest import Ingest
 from heartfly.pings.rate import RateLimiter
 from heartfly.server.forwarded import client_address
 from heartfly.usage.apply import EventApplier
+from heartfly.usage.close_day import Closer
+from heartfly.usage.folder import Folder
+from heartfly.usage.hands import Hands
 from heartfly.usage.ingest import EventIngest
 from heartfly.vitals.gauges import Gauges
 from heartfly.vitals.heartbeat import Heartbeat
@@ -94,9 +97,14 @@ class App:
         )
         self.ingest = Ingest(database, applier, clock, timed=count.ping_seconds.observe)
         self.events = EventIngest(ground.usage, EventApplier(ids), clock, keep=timedelta(days=settings.usage.keep_days))
+        self.folder = Folder(ground.usage, clock, ids, hands=Hands(), leads=self._leads)
+        self.closer = Closer(ground.usage, self.folder, clock, ids)
         self.jobs = Jobs(
             database,
-            kinds=catalogue(settings, clock, sealer=ground.sealer, ids=ids),
+            kinds=[
+                *catalogue(settings, clock, sealer=ground.sealer, ids=ids),
+                daily_usage(ground.usage, self.closer),
+            ],
             ingest=self.ingest,
             clock=clock,
             ids=ids,
@@ -134,6 +142,7 @@ class App:
             database=database,
             usage=ground.usage,
             events=self.events,
+            closer=self.closer,
             clock=clock,
             ids=ids,
             sealer=ground.sealer,
@@ -181,6 +190,10 @@ class App:
         """Nobody can sign in yet."""
         async with self.ground.database.read() as read:
             return not await has_users(read)
+
+    def _leads(self) -> bool:
+        looked = self.watcher.last_beat
+        return looked is not None and looked.leads
 
     def _keeps_body(self) -> bool:
         if self.surroundings.keeps_bodies():
@@ -285,7 +298,7 @@ class App:
     def background(self) -> Sequence[Awaitable[Any]]:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""
         heartbeat = [] if self.heartbeat is None else [self.heartbeat.run(self.ended)]
-        services = (self.watcher, self.courier, self.last_use, self.surroundings, self.jobs, self.feeds)
+        services = (self.watcher, self.courier, self.last_use, self.surroundings, self.jobs, self.feeds, self.folder)
         beside = [run(self.ended) for run in self.beside]
         return [*(service.run(self.ended) for service in services), *heartbeat, *beside]
 

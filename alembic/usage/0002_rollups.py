@@ -70,6 +70,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("pid", "tier", "start_at", name=op.f("pk_windows")),
         sqlite_with_rowid=False,
     )
+    op.create_index(
+        "ix_windows_stale",
+        "windows",
+        ["pid", "start_at"],
+        sqlite_where=sa.text("stale = 1"),
+        postgresql_where=sa.text("stale"),
+    )
     op.create_table(
         "rollups",
         _number("pid"),

@@ -46,6 +46,7 @@ from heartfly.api.v1 import (
     project,
     runs,
     status_pages,
+    usage_days,
     wire,
     wire_accounts,
     wire_channels,
@@ -65,6 +66,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _HANDLERS = (
     events.take_events,
+    usage_days.list_usage_days,
+    usage_days.run_usage_day,
     checks.list_checks,
     checks.create_check,
     checks.read_check,
@@ -206,6 +209,7 @@ def openapi() -> bytes:
         *wire.SHAPES,
         *wire_channels.SHAPES,
         *wire_events.SHAPES,
+        *usage_days.SHAPES,
         *wire_explain.SHAPES,
         *wire_incidents.SHAPES,
         *wire_accounts.SHAPES,

@@ -15,6 +15,7 @@ from heartfly.instruments import Instruments
 from heartfly.notify.channels.base import Reach
 from heartfly.notify.letters import Letters
 from heartfly.sealing import Sealer
+from heartfly.usage.close_day import Closer
 from heartfly.usage.ingest import EventIngest
 
 
@@ -24,6 +25,7 @@ class ApiState:
     usage: Database
     """The part that is usage (db/parts.py). No transaction spans both."""
     events: EventIngest
+    closer: Closer
     clock: Clock
     ids: IdSource
     sealer: Sealer

@@ -50,6 +50,7 @@ class Action(StrEnum):
     STATUS_PAGE_EDIT = "status_page.edit"
     STATUS_PAGE_DELETE = "status_page.delete"
     JOB_RUN = "job.run"
+    USAGE_RERUN = "usage.rerun"
     INCIDENT_ACKNOWLEDGE = "incident.acknowledge"
     INCIDENT_COMMENT = "incident.comment"
     MEMBER_ADD = "member.add"

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+from heartfly.checks.config import GateIn
 from heartfly.clock import Clock
 from heartfly.config import Settings
+from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.jobs.daily_sums import sum_days
+from heartfly.jobs.daily_usage import NAME as DAILY_USAGE
+from heartfly.jobs.daily_usage import aggregating
 from heartfly.jobs.database_check import checking
 from heartfly.jobs.digest import digesting
 from heartfly.jobs.kind import JobKind
@@ -17,6 +22,7 @@ from heartfly.jobs.retention import Kept, sweeping
 from heartfly.jobs.scheduled_backup import backing_up
 from heartfly.pings.prune import Keep
 from heartfly.sealing import Sealer
+from heartfly.usage.close_day import Closer, projects_with_usage
 
 _HOUR = timedelta(hours=1)
 
@@ -75,6 +81,21 @@ def catalogue(settings: Settings, clock: Clock, *, sealer: Sealer, ids: IdSource
             work=checking(path),
         ),
         _backup(settings, path, clock),
+    )
+
+
+def daily_usage(usage: Database, closer: Closer) -> JobKind:
+    """An hour and ten minutes after midnight: what comes an hour late reopens no day."""
+    return JobKind(
+        name=DAILY_USAGE,
+        title="Heartfly: daily usage",
+        about="Heartfly's own job. Closes each day of usage, and proves that its sums agree with its events.",
+        expression="10 1 * * *",
+        grace=2 * _HOUR,
+        max_run=6 * _HOUR,
+        work=aggregating(usage, closer),
+        gates=(GateIn(metric="reconciled", op="==", value=1),),
+        projects=partial(projects_with_usage, usage),
     )
 
 

@@ -5,7 +5,7 @@ Nothing is decided here; the jobs that there are stand in catalogue.py.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.checks.config import GateIn
 from heartfly.db.changes import Tx
 from heartfly.errors import HeartflyError
 
@@ -33,6 +34,11 @@ class LeaseLostError(HeartflyError):
 
 class Work(Protocol):
     """What a run may use. Its slot, not the clock, says what it is about."""
+
+    @property
+    def pid(self) -> int:
+        """The project that the job belongs to."""
+        ...
 
     @property
     def slot_at(self) -> datetime: ...
@@ -56,9 +62,12 @@ class Work(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """`failure`: why it failed, in words; empty when it did not. `closing`: written together with the outcome."""
+    """`failure`: why it failed, in words; empty when it did not. `closing`: written together with the outcome.
 
-    figures: Mapping[str, int] = field(default_factory=dict)
+    Of `figures` numbers become metrics of its check's run; texts are only told.
+    """
+
+    figures: Mapping[str, int | str] = field(default_factory=dict)
     failure: str = ""
     closing: Callable[[Tx], None] | None = None
 
@@ -77,3 +86,7 @@ class JobKind:
     catch_up: CatchUp = CatchUp.LAST
     off: str | None = None
     """Why it does not run here, in words for people; None: it does."""
+    gates: Sequence[GateIn] = ()
+    """That its check has from the start."""
+    projects: Callable[[], Awaitable[Collection[int]]] | None = None
+    """Which projects have one, each of its own and in its own zone; None: the first, for the whole installation."""

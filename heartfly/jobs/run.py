@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -96,7 +96,8 @@ class Jobs:
 
     async def look(self) -> datetime | None:
         """Begin what has come, tell what was not told, and return when the next slot comes."""
-        looked = await self._database.write(self._look)
+        having = {kind.name: await kind.projects() for kind in self._kinds.values() if kind.projects is not None}
+        looked = await self._database.write(lambda tx: self._look(tx, having))
         await self._tell([*looked.starts, *looked.ends])
         for mine in looked.claims:
             running = Running(self._database, mine, self._clock)
@@ -105,9 +106,9 @@ class Jobs:
             task.add_done_callback(self._carried)
         return looked.next_at
 
-    def _look(self, tx: Tx) -> Looked:
+    def _look(self, tx: Tx, having: Mapping[str, Collection[int]]) -> Looked:
         now = self._clock.now()
-        list_jobs(tx, self._kinds.values(), now=now, ids=self._ids)
+        list_jobs(tx, self._kinds.values(), now=now, ids=self._ids, having=having)
         take_slots(tx, self._kinds, now=now)
         claims = claim(tx, self._kinds, node_id=self._node_id, now=now, ids=self._ids)
         starts = untold_starts(tx, node_id=self._node_id)
@@ -214,6 +215,10 @@ class Running:
         self._clock = clock
         self._stopping = threading.Event()
         self.claim = mine
+
+    @property
+    def pid(self) -> int:
+        return self.claim.pid
 
     @property
     def slot_at(self) -> datetime:

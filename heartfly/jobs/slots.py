@@ -7,8 +7,9 @@ cannot both. What missed slots become is decided by the job's kind.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,6 +25,8 @@ from heartfly.core.zones import is_zone
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import checks, job_runs, jobs, projects
+from heartfly.db.prepared import among
+from heartfly.db.tenant import ERASED
 from heartfly.jobs.kind import CatchUp, JobKind
 
 _TAG = "heartfly"
@@ -32,11 +35,54 @@ QUIET = timedelta(hours=1)
 """A new installation has nothing yet that would have to be summed up, removed or kept: its owner looks around first."""
 
 
-def list_jobs(tx: Tx, kinds: Iterable[JobKind], *, now: datetime, ids: IdSource) -> None:
-    """Give each kind its row, in the first project, and let schedules follow the settings and the project's zone."""
+def list_jobs(
+    tx: Tx,
+    kinds: Iterable[JobKind],
+    *,
+    now: datetime,
+    ids: IdSource,
+    having: Mapping[str, Collection[int]] = MappingProxyType({}),
+) -> None:
+    """Give each kind its rows, and let schedules follow the settings and the zones.
+
+    In the first project, for the whole installation; but for kinds that `having` names, in each of those projects.
+    """
+    kinds = list(kinds)
     home = tx.conn.execute(sa.select(projects.c.id, projects.c.zone).order_by(projects.c.id).limit(1)).first()
     if home is None:
         return
+    _list(tx, home, [kind for kind in kinds if kind.projects is None], now=now, ids=ids)
+    for kind in kinds:
+        if kind.projects is not None:
+            for project in _disagreeing(tx, kind, having.get(kind.name, ())):
+                _list(tx, project, [kind], now=now, ids=ids)
+
+
+def _disagreeing(tx: Tx, kind: JobKind, pids: Collection[int]) -> Sequence[Any]:
+    """Of these projects those whose job is not there yet, or not as it should be: asked at once, for there are many."""
+    of_project = sa.and_(jobs.c.pid == projects.c.id, jobs.c.kind == kind.name)
+    of_job = sa.and_(checks.c.pid == jobs.c.pid, checks.c.id == jobs.c.check_id)
+    query = (
+        sa.select(projects.c.id, projects.c.zone, jobs.c.expression, jobs.c.zone.label("job_zone"), jobs.c.off)
+        .add_columns(checks.c.job, checks.c.expression.label("check_expression"), checks.c.zone.label("check_zone"))
+        .add_columns(checks.c.id.label("check_id"))
+        .outerjoin(jobs, of_project)
+        .outerjoin(checks, of_job)
+        .where(among(tx.conn, projects.c.id, "pids"), ~projects.c.slug.startswith(ERASED))
+        .order_by(projects.c.id)
+    )
+    found = []
+    for row in tx.conn.execute(query, {"pids": sorted(pids)}).all():
+        zone = row.zone if is_zone(row.zone) else "UTC"
+        job_agrees = (row.expression, row.job_zone, row.off) == (kind.expression, zone, kind.off)
+        expected = (None,) if kind.off is not None else (kind.name, kind.expression, zone)
+        seen = (row.job,) if kind.off is not None else (row.job, row.check_expression, row.check_zone)
+        if not job_agrees or (row.check_id is not None and seen != expected):
+            found.append(row)
+    return found
+
+
+def _list(tx: Tx, home: Any, kinds: Sequence[JobKind], *, now: datetime, ids: IdSource) -> None:
     # A zone that has left the tz database must not end the work; what depends on days says so itself.
     zone = home.zone if is_zone(home.zone) else "UTC"
     known = {row.kind: row for row in tx.conn.execute(sa.select(jobs).where(jobs.c.pid == home.id))}
@@ -160,6 +206,7 @@ def provide_check(tx: Tx, job: Any, kind: JobKind, *, now: datetime, ids: IdSour
         schedule=ScheduleIn(kind="cron", expression=job.expression, zone=job.zone),
         grace=int(kind.grace.total_seconds()),
         max_run=int(kind.max_run.total_seconds()),
+        gates=list(kind.gates),
     )
     made = checks_commands.create(tx, job.pid, asked, at=now, ids=ids, actor=HEARTFLY)
     is_it = (checks.c.pid == job.pid, checks.c.uuid == made)

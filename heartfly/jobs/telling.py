@@ -34,7 +34,7 @@ class Untold:
     slot_at: datetime
     ping_uuid: str | None
     kind: PingKind
-    figures: dict[str, int]
+    figures: dict[str, int | str]
     words: str
     client_at: datetime | None
 
@@ -95,7 +95,7 @@ async def tell(ingest: Ingest, untold: Untold) -> bool:
             agent=f"Heartfly/{__version__}",
             body=body,
             body_size=len(body),
-            metrics={name: Decimal(value) for name, value in untold.figures.items()},
+            metrics={name: Decimal(value) for name, value in untold.figures.items() if isinstance(value, int)},
             client_at=untold.client_at,
         )
         return await ingest.submit_if(request, lambda tx: _mark(tx, untold, now))

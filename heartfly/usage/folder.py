@@ -69,7 +69,7 @@ class Folder:
                     self.hands.rest()
                 await self._pause(stop)
         finally:
-            self.hands.rest()
+            self.hands.stop()
 
     async def round(self) -> int:
         """Fold what is dirty and has rested, the newest hours first; return how many windows that were."""

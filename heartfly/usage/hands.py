@@ -30,6 +30,7 @@ class Hands:
     def __init__(self, *, beside: bool = True) -> None:
         self._beside = beside
         self._pool: ProcessPoolExecutor | None = None
+        self._n_waiting = 0
 
     async def run(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
         """Of a module's top level, with values that can be sent. StoreError: the process died of it."""
@@ -40,19 +41,29 @@ class Hands:
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_begin)
         pool = self._pool
+        self._n_waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, _call, function, args, kwargs)
         except BrokenProcessPool as error:
-            self.rest()
-            raise StoreError(
-                "the process that works out rollups died; perhaps the machine had no memory left"
-            ) from error
+            if self._pool is pool:
+                self._pool = None
+            raise StoreError("the process that folds usage died; perhaps the machine had no memory left") from error
+        finally:
+            self._n_waiting -= 1
 
     def rest(self) -> None:
-        """Let the process go; the next work starts another."""
+        """Let the process go, unless somebody waits for it; the next work starts another."""
+        if self._pool is not None and not self._n_waiting:
+            self._pool.shutdown(wait=False)
+            self._pool = None
+
+    def stop(self) -> None:
+        """At once, whatever it is at: it only reads."""
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.kill()
 
 
 def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -22,6 +22,9 @@ from heartfly.db.ids import IdSource
 from heartfly.notify.letters import Letters
 from heartfly.server.forwarded import client_address
 from heartfly.usage.apply import EventApplier
+from heartfly.usage.close_day import Closer
+from heartfly.usage.folder import Folder
+from heartfly.usage.hands import Hands
 from heartfly.usage.ingest import EventIngest
 from tests.world import SEALER, World
 
@@ -114,6 +117,7 @@ def state_of(
         database=db,
         usage=part,
         events=EventIngest(part, EventApplier(ids), clock, keep=timedelta(days=told.usage.keep_days)),
+        closer=Closer(part, Folder(part, clock, ids, hands=Hands(beside=False)), clock, ids),
         clock=clock,
         ids=ids,
         sealer=SEALER,

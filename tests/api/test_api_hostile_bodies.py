@@ -95,6 +95,12 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         (f'{{"slug": "a", "title": {GIANT}}}', "title"),
     ],
     ("PATCH", "/v1/status-pages/{page_id}"): [(r'{"title": "\u0000"}', "title"), (f'{{"title": {GIANT}}}', "title")],
+    ("POST", "/v1/usage/runs"): [
+        ('{"day": "yesterday"}', "day"),
+        ('{"day": "9999-12-31"}', "day"),
+        ('{"day": "0001-01-01"}', "day"),
+        ('{"day": "2026-03-01", "dry_run": 1}', "dry_run"),
+    ],
     ("POST", "/v1/project/rotate-ping-key"): [(f'{{"overlap": {GIANT}}}', "overlap")],
     ("POST", "/v1/meters"): [
         (f'{{"slug": "\\u0000", {COUNT}}}', "slug"),

@@ -135,6 +135,8 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("POST", "/v1/meters/{meter_id}/archive"): (None, 200),
     ("POST", "/v1/meters/{meter_id}/unarchive"): (None, 200),
     ("GET", "/v1/meters/{meter_id}/query"): (None, 200),
+    ("GET", "/v1/usage/days"): (None, 200),
+    ("POST", "/v1/usage/runs"): ({"day": "2026-03-01", "dry_run": False}, 200),
     ("GET", "/v1/jobs"): (None, 200),
     ("GET", "/v1/jobs/{job_id}/runs"): (None, 200),
     ("POST", "/v1/jobs/{job_id}/run"): (None, 202),

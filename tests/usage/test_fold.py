@@ -72,7 +72,7 @@ async def test_folding_again_makes_the_same_rows_and_leaves_no_others(plant: Pla
 
 async def test_the_order_in_which_events_came_is_not_to_be_seen(plant: Plant) -> None:
     await plant.all_meters()
-    sent = [one for one in events_of(200, seed=3, from_at=FROM, to_at=TO)]
+    sent = events_of(200, seed=3, from_at=FROM, to_at=TO)
     for some in (shuffled(sent, 4)[:70], shuffled(sent, 5)[50:], sent):
         await plant.send(*some)
         await plant.fold()

@@ -6,7 +6,7 @@ text is the same to the byte wherever it was made. Rows are of the subject as it
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Integer, Table, Text, UniqueConstraint, false
+from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Integer, Table, Text, UniqueConstraint, false, text
 
 from heartfly.db.models.base import key, pid, usage_metadata
 from heartfly.db.types import AmountText, Bytes, Json, UtcInstant
@@ -65,6 +65,7 @@ windows = Table(
     Column("ids_sum", Bytes, nullable=False),  # 16 bytes: the sum of the hashes of their transaction ids
     Column("stale", Boolean, nullable=False, server_default=false()),  # a day one of whose hours was folded since
     Column("sealed_at", UtcInstant),  # its events are gone: never folded again
+    Index("ix_windows_stale", "pid", "start_at", sqlite_where=text("stale = 1"), postgresql_where=text("stale")),
     sqlite_with_rowid=False,
 )
 """Moving `gen` is what makes a new generation count, whole and at once."""

@@ -1,0 +1,202 @@
+"""Days of usage: what each came to and whether that is proved; and to close one anew."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import sqlalchemy as sa
+from litestar import get, post
+from litestar.params import JSONBody, QueryParameter
+
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
+from heartfly.api.problems import told_as
+from heartfly.api.request import ApiRequest
+from heartfly.api.v1.wire import Instant
+from heartfly.audit.record import Action, record
+from heartfly.core.days import ONE, day_in
+from heartfly.core.zones import is_zone
+from heartfly.db.models import projects
+from heartfly.errors import ConflictError, InvalidValueError
+from heartfly.usage import day_queries
+from heartfly.usage.close_day import Closed
+from heartfly.usage.compare import Compared, compare
+from heartfly.usage.dirty import mark_folded
+from heartfly.usage.generations import OvertakenError
+
+
+class UsageDayOut(msgspec.Struct, kw_only=True):
+    """A day of the project's zone. `state`: open, provisional, final or amended; only the last two are proved."""
+
+    day: str
+    zone: str
+    from_at: Instant
+    to_at: Instant
+    state: str
+    figures: dict[str, int]
+    fingerprint: str | None
+    """Of all that it was last proved with; null: it never was."""
+    reconciled_at: Instant | None
+    mismatch: str
+    """What does not agree with its events; empty when all does."""
+
+
+class UsageDayPage(msgspec.Struct):
+    items: list[UsageDayOut]
+    next: str | None
+
+
+class UsageRunIn(msgspec.Struct, forbid_unknown_fields=True):
+    day: date
+    """One that is over where the project is."""
+    dry_run: bool = True
+
+
+class DifferenceOut(msgspec.Struct, kw_only=True):
+    """A row of the rollups that is not what its events come to. Null: there is no such row."""
+
+    window: str
+    start_at: Instant
+    meter: str
+    customer: str
+    group: str
+    kept: str | None
+    would_be: str | None
+
+
+class UsageRunOut(msgspec.Struct, kw_only=True):
+    """What would change, or with `dry_run` false what did. At most 100 differences are told one by one."""
+
+    day: str
+    dry_run: bool
+    n_events: int
+    n_windows: int
+    n_waiting: int
+    """Hours with events that were not folded yet."""
+    n_differences: int
+    differences: list[DifferenceOut]
+    closed: UsageDayOut | None
+    """The day as it is now; null for a dry run."""
+    changed: bool
+
+
+SHAPES = (UsageDayPage, UsageRunOut)
+_FIRST = date(1970, 1, 2)
+
+
+@get("/usage/days", summary="List days of usage, newest first", responses=told_as(422), tags=["usage"])
+async def list_usage_days(
+    request: ApiRequest,
+    *,
+    from_day: Annotated[date | None, QueryParameter(name="from", description="From this day on (2026-03-01).")] = None,
+    to_day: Annotated[date | None, QueryParameter(name="to", description="Before this day (2026-04-01).")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> UsageDayPage:
+    """Days that the daily aggregation has looked at. One that is not among them is open."""
+    before = _named(cursor)
+    async with request.api.usage.read() as read:
+        rows = await day_queries.list_days(
+            read,
+            request.caller.pid,
+            from_day=from_day,
+            to_day=min((day for day in (to_day, before) if day is not None), default=None),
+            limit=limit + 1,
+        )
+    page, following = cut(rows, limit, lambda row: cursor_of("usage-days", row.day.toordinal()))
+    return UsageDayPage([_out(row) for row in page], following)
+
+
+@post("/usage/runs", summary="Close a day of usage anew", responses=told_as(409, 422), tags=["usage"], status_code=200)
+async def run_usage_day(request: ApiRequest, data: JSONBody[UsageRunIn]) -> UsageRunOut:
+    """Folds the day's hours from their raw events once more and proves it. A dry run says what would change.
+
+    Safe at any time, as often as you like: the same events come to the same. 409: it is being closed already.
+    """
+    api, pid = request.api, request.caller.pid
+    zone = await _zone(request)
+    if data.day < _FIRST or data.day > api.clock.now().date() + ONE:
+        raise InvalidValueError("day", "must be one that events can be of")
+    span = day_in(zone, data.day)
+    if span.to_at > api.clock.now():
+        raise InvalidValueError("day", f"is not over yet in {zone.key}")
+    if span.from_at == span.to_at:
+        raise InvalidValueError("day", f"did not happen in {zone.key}")
+    hands = api.closer.hands
+    seen = await hands.run(compare, api.usage.place, pid, span.from_at, span.to_at)
+    if data.dry_run:
+        return _run_out(data.day, seen, None, None)
+    at = api.clock.now()
+    await api.database.write(
+        lambda tx: record(
+            tx, pid, actor=request.actor, action=Action.USAGE_RERUN, of=f"usage_day:{data.day}",
+            before={}, after={"day": data.day.isoformat(), "differences": seen.n_differences}, at=at, ids=api.ids,
+        )
+    )  # fmt: skip
+    seq = api.ids.next(at)
+    await api.usage.write(lambda tx: mark_folded(tx, pid, from_at=span.from_at, to_at=span.to_at, seq=seq))
+    try:
+        closed = await api.closer.close(pid, data.day, zone)
+    except OvertakenError as error:
+        raise ConflictError(str(error)) from error
+    async with api.usage.read() as read:
+        row = await day_queries.find_day(read, pid, data.day)
+    return _run_out(data.day, seen, closed, row)
+
+
+async def _zone(request: ApiRequest) -> ZoneInfo:
+    async with request.api.database.read() as read:
+        query = sa.select(projects.c.zone).where(projects.c.id == request.caller.pid)
+        zone: str = (await read.execute(query)).scalar_one()
+    return ZoneInfo(zone if is_zone(zone) else "UTC")
+
+
+def _named(cursor: str | None) -> date | None:
+    named = place(cursor, "usage-days", 1)
+    if named is None:
+        return None
+    try:
+        return date.fromordinal(named[0])
+    except (ValueError, OverflowError):
+        raise InvalidValueError("cursor", "must be the `next` of a page of this list") from None
+
+
+def _out(row: Any) -> UsageDayOut:
+    return UsageDayOut(
+        day=row.day.isoformat(),
+        zone=row.zone,
+        from_at=row.from_at,
+        to_at=row.to_at,
+        state=row.state,
+        figures={name: value for name, value in row.figures.items() if name != "amended"},
+        fingerprint=None if row.fingerprint is None else bytes(row.fingerprint).hex(),
+        reconciled_at=row.reconciled_at,
+        mismatch=row.mismatch,
+    )
+
+
+def _run_out(day: date, seen: Compared, closed: Closed | None, row: Any) -> UsageRunOut:
+    return UsageRunOut(
+        day=day.isoformat(),
+        dry_run=closed is None,
+        n_events=seen.n_events,
+        n_windows=seen.n_windows,
+        n_waiting=seen.waiting,
+        n_differences=seen.n_differences,
+        differences=[
+            DifferenceOut(
+                window=one.tier,
+                start_at=one.start_at,
+                meter=one.meter,
+                customer=one.subject,
+                group=one.group,
+                kept=one.kept,
+                would_be=one.would_be,
+            )
+            for one in seen.differences
+        ],
+        closed=None if row is None else _out(row),
+        changed=closed is not None and closed.changed,
+    )

@@ -1,0 +1,109 @@
+"""`heartfly usage days` and `rerun`: how each day of usage stands, and to close one or many anew."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import rich_click as click
+from click.exceptions import Exit
+from rich.console import Console
+from rich.progress import track
+
+from heartfly.cli.client import Client, Refused, connected
+from heartfly.cli.output import AS_JSON, print_json, print_table, when
+
+_MOST = 400
+_SHOWN = 20
+
+
+@click.command("days")
+@click.option("--from", "from_day", help="From this day on (2026-03-01).")
+@click.option("--to", "to_day", help="Before this day (2026-04-01).")
+@AS_JSON
+@connected()
+def days(*, from_day: str | None, to_day: str | None, as_json: bool, api: Client) -> None:
+    """List days of usage, newest first: their state, and what they came to."""
+    asked = {name: value for name, value in (("from", from_day), ("to", to_day)) if value is not None}
+    found = list(api.listed("/v1/usage/days", **asked))
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        click.echo("No day of usage was closed yet: the daily aggregation does so at 1:10, after the first events.")
+        return
+    print_table(
+        ("DAY", "STATE", "EVENTS", "CUSTOMERS", "LATE", "REJECTED", "PROVED", "MISMATCH"),
+        [
+            (
+                one["day"],
+                one["state"],
+                *(str(one["figures"].get(name, "-")) for name in ("events_raw", "customers", "late", "rejected")),
+                when(one["reconciled_at"]),
+                one["mismatch"],
+            )
+            for one in found
+        ],
+    )
+
+
+@click.command("rerun")
+@click.argument("span", metavar="DAY|FROM..TO")
+@click.option("--yes", is_flag=True, help="Do it. Without it the differences are shown, and nothing is changed.")
+@AS_JSON
+@connected()
+def rerun(*, span: str, yes: bool, as_json: bool, api: Client) -> None:
+    """Close a day anew, or each of a span (FROM..TO, both included): fold its raw events once more, and prove it.
+
+    Without --yes it only says what would change. Exit 1: a day does not agree with its events.
+    """
+    wanted = _days(span)
+    console = Console(stderr=True)
+    told = [
+        _one(api, day, dry_run=not yes)
+        for day in track(wanted, "Closing" if yes else "Comparing", console=console, transient=True)
+    ]
+    if as_json:
+        print_json(told)
+    else:
+        for one in told:
+            _tell(one)
+        if not yes:
+            click.echo("Nothing was changed; --yes does it.")
+    if any(one["closed"] is not None and one["closed"]["mismatch"] for one in told):
+        raise Exit(1)
+
+
+def _days(span: str) -> list[date]:
+    first, dots, last = span.partition("..")
+    try:
+        from_day, to_day = date.fromisoformat(first), date.fromisoformat(last if dots else first)
+    except ValueError:
+        raise click.BadParameter("must be a day such as 2026-03-01, or two: 2026-03-01..2026-03-07") from None
+    n = (to_day - from_day).days + 1
+    if not 0 < n <= _MOST:
+        raise click.BadParameter(f"must be 1 to {_MOST} days, the earlier one first")
+    return [from_day + timedelta(days=place) for place in range(n)]
+
+
+def _one(api: Client, day: date, *, dry_run: bool) -> Any:
+    try:
+        return api.call("POST", "/v1/usage/runs", {"day": day.isoformat(), "dry_run": dry_run})
+    except Refused as refused:
+        raise click.ClickException(f"{day}: {refused.message}") from None
+
+
+def _tell(one: Any) -> None:
+    closed = one["closed"]
+    state = f", {closed['state']}" if closed else ""
+    waiting = f", {one['n_waiting']} hours not folded yet" if one["n_waiting"] else ""
+    differences = f"{one['n_differences']} differences" if one["n_differences"] else "no difference"
+    click.echo(f"{one['day']}: {one['n_events']} events, {differences}{waiting}{state}")
+    for difference in one["differences"][:_SHOWN]:
+        where = " ".join(part for part in (difference["meter"], difference["customer"], difference["group"]) if part)
+        kept, would_be = (difference[name] or "nothing" for name in ("kept", "would_be"))
+        click.echo(f"  {difference['start_at']} {difference['window']} {where}: {kept} → {would_be}")
+    if one["n_differences"] > _SHOWN:
+        click.echo(f"  and {one['n_differences'] - _SHOWN} more")
+    if closed and closed["mismatch"]:
+        click.echo(f"  does not add up: {closed['mismatch']}")

@@ -1,0 +1,196 @@
+"""Closing a day of a project: fold what is dirty, make the day of its hours, reconcile it, and say what it is then.
+
+    open         it is not over, or nobody has looked at it since
+    provisional  it is over, and does not agree with its events, or one of its hours was folded since
+    final        it agrees with its events, to the last digit
+    amended      the same, and it had been final with other figures before
+
+Whoever begins to close a day fences off whoever began before. Killed at any point, what the day was stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from heartfly.clock import Clock
+from heartfly.core.days import Day, day_in
+from heartfly.core.windows import HOUR
+from heartfly.db.changes import Tx
+from heartfly.db.database import Database
+from heartfly.db.group_commit import Priority
+from heartfly.db.ids import IdSource
+from heartfly.db.models import dirty_hours, intake, usage_days, windows
+from heartfly.usage.dirty import mark_folded
+from heartfly.usage.fold import TIER_DAY
+from heartfly.usage.folder import Folder
+from heartfly.usage.generations import OvertakenError
+from heartfly.usage.hands import Hands
+from heartfly.usage.reconcile import Reconciled, reconcile
+
+_ATTEMPTS = 5
+"""Events that come while a day is closed dirty it again."""
+MOST_MISMATCHES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """`changed`: it was final before, with other figures."""
+
+    day: date
+    state: str
+    figures: Mapping[str, int]
+    fingerprint: str
+    mismatch: str
+    changed: bool
+
+
+class Closer:
+    def __init__(self, usage: Database, folder: Folder, clock: Clock, ids: IdSource) -> None:
+        self._usage = usage
+        self._folder = folder
+        self._clock = clock
+        self._ids = ids
+
+    @property
+    def hands(self) -> Hands:
+        return self._folder.hands
+
+    async def close(self, pid: int, day: date, zone: ZoneInfo) -> Closed:
+        """OvertakenError: somebody else closes it by now."""
+        span = day_in(zone, day)
+        run = self._ids.next(self._clock.now())
+        await self._usage.write(lambda tx: _begin(tx, pid, span, zone=zone, run=run), priority=Priority.BULK)
+        found = Reconciled(dirty=1)
+        for _ in range(_ATTEMPTS):
+            for hour in await self._folder.dirty_within(pid, span.from_at, span.to_at):
+                await self._folder.fold_hour(pid, hour)
+            try:
+                await self._folder.fold_day(pid, span.from_at, span.to_at)
+            except OvertakenError:
+                continue
+            found = await self._folder.hands.run(reconcile, self._usage.place, pid, span.from_at, span.to_at)
+            if not found.dirty and found.fingerprint:
+                break
+        return await self._usage.write(
+            lambda tx: _end(tx, pid, span, found, run=run, now=self._clock.now()), priority=Priority.BULK
+        )
+
+
+def _begin(tx: Tx, pid: int, span: Day, *, zone: ZoneInfo, run: int) -> None:
+    """A day that did not add up is made from its events anew, hour by hour: it may add up then, or be told again."""
+    query = sa.select(usage_days.c.mismatch).where(usage_days.c.pid == pid, usage_days.c.day == span.date)
+    if tx.conn.execute(query).scalar():
+        mark_folded(tx, pid, from_at=span.from_at, to_at=span.to_at, seq=run)
+    values: dict[str, Any] = {"zone": zone.key, "from_at": span.from_at, "to_at": span.to_at, "run": run}
+    new = values | {"pid": pid, "day": span.date, "state": "open", "figures": {}, "mismatch": ""}
+    insert = tx.insert(usage_days).values(new)
+    tx.conn.execute(insert.on_conflict_do_update(index_elements=["pid", "day"], set_=values))
+
+
+def _end(tx: Tx, pid: int, span: Day, found: Reconciled, *, run: int, now: datetime) -> Closed:
+    is_it = (usage_days.c.pid == pid, usage_days.c.day == span.date)
+    query = sa.select(usage_days).where(*is_it)
+    before = tx.conn.execute(query.with_for_update() if tx.on_postgres else query).first()
+    if before is None or before.run != run:
+        raise OvertakenError("another process closes this day")
+    mismatches = list(found.mismatches)
+    if found.dirty or _moved(tx, pid, span):
+        mismatches.append("events came in all the time while it was closed")
+    figures = _figures(tx, pid, span, found, reconciled=not mismatches)
+    changed = before.fingerprint is not None and bytes(before.fingerprint) != found.fingerprint
+    amended = changed or bool(before.figures.get("amended"))
+    state = "provisional" if mismatches else "amended" if amended else "final"
+    values: dict[str, Any] = {"state": state, "figures": figures | {"amended": int(amended)}}
+    values["mismatch"] = _told(mismatches)
+    if not mismatches:
+        values |= {"fingerprint": found.fingerprint, "reconciled_at": now}
+    tx.conn.execute(sa.update(usage_days).where(*is_it).values(values))
+    return Closed(span.date, state, figures, found.fingerprint.hex(), values["mismatch"], changed)
+
+
+def _moved(tx: Tx, pid: int, span: Day) -> bool:
+    """What was compared is not what counts any more."""
+    of_day = (windows.c.pid == pid, windows.c.tier == TIER_DAY, windows.c.start_at == span.from_at)
+    window = tx.conn.execute(sa.select(windows.c.stale).where(*of_day)).first()
+    hours = (dirty_hours.c.pid == pid, dirty_hours.c.hour > span.from_at - HOUR, dirty_hours.c.hour < span.to_at)
+    return (
+        window is None
+        or window.stale
+        or tx.conn.execute(sa.select(dirty_hours.c.hour).where(*hours)).first() is not None
+    )
+
+
+def _figures(tx: Tx, pid: int, span: Day, found: Reconciled, *, reconciled: bool) -> dict[str, int]:
+    """What came in on that day is counted by the whole hours of UTC that begin in it."""
+    names = ("accepted", "duplicates", "conflicts", "rejected")
+    sums = (sa.func.coalesce(sa.func.sum(intake.c[name]), 0).label(name) for name in names)
+    in_day = (intake.c.pid == pid, intake.c.hour >= span.from_at, intake.c.hour < span.to_at)
+    came = tx.conn.execute(sa.select(*sums).where(*in_day)).one()
+    return {
+        "events_raw": found.n_raw,
+        "events_rolled": found.n_rolled,
+        "events_received": sum(int(getattr(came, name)) for name in names),
+        "duplicates": int(came.duplicates),
+        "conflicts": int(came.conflicts),
+        "rejected": int(came.rejected),
+        "late": found.n_late,
+        "customers": found.n_subjects,
+        "reconciled": int(reconciled),
+    }
+
+
+def _told(mismatches: list[str]) -> str:
+    more = f"; and {len(mismatches) - MOST_MISMATCHES} more" if len(mismatches) > MOST_MISMATCHES else ""
+    return "; ".join(mismatches[:MOST_MISMATCHES]) + more
+
+
+ONE_DAY = timedelta(days=1)
+
+
+async def days_to_close(usage: Database, pid: int, zone: ZoneInfo, *, since: date, today: date) -> list[date]:
+    """Days that are over and not closed as they are, the oldest first.
+
+    From `since` on every day, whether or not anything happened; before, those with events: history that came in.
+    """
+    end = day_in(zone, today).from_at
+    async with usage.read() as read:
+        closed = sa.select(usage_days.c.day).where(
+            usage_days.c.pid == pid, usage_days.c.state.in_(("final", "amended")), usage_days.c.zone == zone.key
+        )
+        done = set((await read.execute(closed)).scalars())
+        folded = sa.select(windows.c.start_at).where(
+            windows.c.pid == pid, windows.c.tier == "hour", windows.c.start_at < end, windows.c.n_events > 0
+        )
+        hours = list((await read.execute(folded)).scalars())
+        marked = sa.select(dirty_hours.c.hour).where(dirty_hours.c.pid == pid, dirty_hours.c.hour < end)
+        hours += (await read.execute(marked)).scalars()
+    found = {edge.astimezone(zone).date() for hour in hours for edge in (hour, hour + HOUR - timedelta(microseconds=1))}
+    day = since
+    while day < today:
+        found.add(day)
+        day += ONE_DAY
+    return sorted(day for day in found - done if day < today and _has_length(zone, day))
+
+
+def _has_length(zone: ZoneInfo, day: date) -> bool:
+    """A day that its zone skipped, as Samoa did when it crossed the date line, has none."""
+    span = day_in(zone, day)
+    return span.from_at < span.to_at
+
+
+async def projects_with_usage(usage: Database) -> list[int]:
+    """By a walk down the keys: there may be many windows, and few projects."""
+    found: list[int] = []
+    async with usage.read() as read:
+        for table in (windows, dirty_hours):
+            last = -1
+            while pid := (await read.execute(sa.select(sa.func.min(table.c.pid)).where(table.c.pid > last))).scalar():
+                found.append(pid)
+                last = pid
+    return sorted(set(found))

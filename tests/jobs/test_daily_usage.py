@@ -1,0 +1,132 @@
+"""The daily aggregation: one for each project that uses something, watched by a check of its own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.db.models import projects, rollups, usage_days
+from heartfly.jobs.catalogue import daily_usage
+from heartfly.usage.close_day import Closer
+from tests.jobs.workshop import T0, Workshop, kind_of
+from tests.sim_clock import SimClock
+from tests.usage import factory
+from tests.usage.factory import Plant, events_of
+from tests.world import World
+
+pytestmark = pytest.mark.anyio
+
+HOUR = timedelta(hours=1)
+MORNING = datetime(2026, 3, 3, 0, 10, tzinfo=UTC)  # 1:10 in Berlin
+
+
+@pytest.fixture
+async def plant(
+    usage_db: Database, clock: SimClock, ids: IdSource, world: World, monkeypatch: pytest.MonkeyPatch
+) -> Plant:
+    async with world.db.read() as read:
+        pid = (await read.execute(sa.select(projects.c.id))).scalar_one()
+    monkeypatch.setattr(factory, "PID", pid)
+    berlin = sa.update(projects).values(zone="Europe/Berlin")
+    await world.db.write(lambda tx: tx.conn.execute(berlin))
+    return Plant(usage_db, clock, ids)
+
+
+@pytest.fixture
+def shop(world: World, clock: SimClock, plant: Plant) -> Workshop:
+    closer = Closer(plant.usage, plant.folder, clock, plant.ids)
+    return Workshop(world, clock, daily_usage(plant.usage, closer))
+
+
+async def fill(plant: Plant, n: int = 30) -> None:
+    await plant.all_meters()
+    await plant.send(*events_of(n, seed=31, from_at=T0 - 2 * HOUR, to_at=T0))
+
+
+async def days(plant: Plant) -> list[Any]:
+    async with plant.usage.read() as read:
+        return list((await read.execute(sa.select(usage_days).order_by(usage_days.c.day))).all())
+
+
+async def test_without_usage_there_is_no_such_job(shop: Workshop) -> None:
+    await shop.go(MORNING)
+
+    assert [] == await shop.runs()
+    assert [] == await shop.checks()
+
+
+async def test_it_closes_yesterday_and_tells_its_check(shop: Workshop, plant: Plant, world: World) -> None:
+    await fill(plant)
+    await shop.look()
+    assert MORNING == (await shop.job("daily-usage")).next_at
+    await shop.go(MORNING)
+
+    (day,) = await days(plant)
+    assert ("2026-03-02", "final") == (str(day.day), day.state)
+    (run,) = await shop.runs()
+    assert ("ok", "") == (run.outcome, run.words)
+    expected = {"day": "2026-03-02", "events_raw": 30, "events_rolled": 30, "reconciled": 1, "days_closed": 1}
+    assert expected.items() <= run.figures.items()
+    check = await shop.check()
+    assert ("up", "daily-usage", "Europe/Berlin") == (check.status, check.job, check.zone)
+    assert ["start", "success"] == [ping.kind for ping in await world.pings_of(check)]
+
+
+async def test_days_that_were_missed_are_caught_up_the_oldest_first(shop: Workshop, plant: Plant) -> None:
+    await fill(plant)
+    await shop.look()
+    await shop.go(MORNING + timedelta(days=3))
+
+    assert ["02", "03", "04", "05"] == [f"{one.day:%d}" for one in await days(plant)]
+    (run,) = await shop.runs()
+    assert (4, 3, 0) == tuple(run.figures[name] for name in ("days_closed", "days_caught_up", "events_raw"))
+
+
+async def test_a_day_that_does_not_agree_brings_the_check_down(
+    shop: Workshop, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(plant)
+    await shop.look()
+
+    fold_day = plant.folder.fold_day
+
+    async def wrong(*given: Any) -> Any:
+        folded = await fold_day(*given)
+        await plant.usage.write(lambda tx: tx.conn.execute(sa.update(rollups).values(n=rollups.c.n + 1)))
+        return folded
+
+    monkeypatch.setattr(plant.folder, "fold_day", wrong)
+    await shop.go(MORNING)
+
+    (run,) = await shop.runs()
+    assert ("failed", 0) == (run.outcome, run.figures["reconciled"])
+    assert "2026-03-02 does not add up" in run.words
+    assert "down" == (await shop.check()).status
+    assert ["provisional"] == [one.state for one in await days(plant)]
+
+    monkeypatch.setattr(plant.folder, "fold_day", fold_day)
+    await shop.go(MORNING + timedelta(days=1))
+    assert "up" == (await shop.check()).status
+    assert ["final", "final"] == [one.state for one in await days(plant)]
+
+
+async def test_an_empty_day_is_closed_too(shop: Workshop, plant: Plant) -> None:
+    await fill(plant)
+    await shop.look()
+    await shop.go(MORNING)
+    await shop.go(MORNING + timedelta(days=1))
+
+    assert [30, 0] == [one.figures["events_raw"] for one in await days(plant)]
+
+
+async def test_each_project_has_one_of_its_own(world: World, clock: SimClock, plant: Plant, shop: Workshop) -> None:
+    house = Workshop(world, clock, kind_of(), *shop.jobs._kinds.values())
+    await fill(plant)
+    await house.look()
+
+    assert {"sweep", "daily-usage"} == {(await house.job(name)).kind for name in ("sweep", "daily-usage")}

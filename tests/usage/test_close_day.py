@@ -1,0 +1,226 @@
+"""A day is final when its rollups have been proved, to the last digit, by other means than they were made with."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.db.models import events, rollups, unique_values, usage_days, windows
+from heartfly.usage.close_day import Closed, Closer, days_to_close, projects_with_usage
+from tests.sim_clock import SimClock
+from tests.usage.factory import HOUR, NOW, PID, Plant, events_of
+from tests.usage.oracle import Sent, answers
+
+pytestmark = pytest.mark.anyio
+
+BERLIN, KOLKATA = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kolkata")
+DAY = date(2026, 11, 27)
+FROM = datetime(2026, 11, 26, 23, tzinfo=UTC)
+TO = FROM + 24 * HOUR
+
+
+@pytest.fixture
+def clock() -> SimClock:
+    return SimClock(NOW)
+
+
+@pytest.fixture
+def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
+    return Plant(usage_db, clock, ids)
+
+
+async def close(plant: Plant, day: date = DAY, zone: ZoneInfo = BERLIN) -> Closed:
+    return await Closer(plant.usage, plant.folder, plant.clock, plant.ids).close(PID, day, zone)
+
+
+async def row(plant: Plant, day: date = DAY) -> Any:
+    async with plant.usage.read() as read:
+        query = sa.select(usage_days).where(usage_days.c.day == day)
+        return (await read.execute(query)).one()
+
+
+async def filled(plant: Plant, n: int = 200) -> list[Sent]:
+    await plant.all_meters()
+    sent = events_of(n, seed=21, from_at=FROM, to_at=TO)
+    await plant.send(*sent)
+    return sent
+
+
+async def test_a_day_that_agrees_is_final_with_its_figures(plant: Plant) -> None:
+    sent = await filled(plant)
+    await plant.send(sent[0])
+    closed = await close(plant)
+
+    assert ("final", "", False) == (closed.state, closed.mismatch, closed.changed)
+    expected = {"events_raw": 200, "events_rolled": 200, "late": 200, "customers": 5, "reconciled": 1}
+    assert expected.items() <= closed.figures.items()
+    assert (
+        answers(sent)
+        == plant.told(FROM, TO)
+        == plant.told(FROM, FROM + HOUR, tier="day")
+        | {key: value for key, value in answers(sent).items() if key[0] == "users"}
+    )
+    assert "final" == (await row(plant)).state
+
+
+async def test_what_came_on_the_day_is_told_with_it(plant: Plant) -> None:
+    sent = events_of(5, seed=22, from_at=NOW - HOUR, to_at=NOW)
+    await plant.send(*sent, sent[0], sent[1])
+    await plant.ingest.take(PID, [sent[0].wire() | {"customer_id": "other"}, 5], wire="native")
+    closed = await close(plant, date(2026, 11, 28))
+
+    expected = {"duplicates": 2, "conflicts": 1, "rejected": 1, "events_received": 9, "late": 0, "events_raw": 5}
+    assert expected.items() <= closed.figures.items()
+
+
+async def test_a_day_closed_again_is_the_same(plant: Plant) -> None:
+    await filled(plant)
+    first = await close(plant)
+    before = await plant.rows()
+
+    assert first == await close(plant)
+    assert before == await plant.rows()
+
+
+async def test_an_event_that_comes_after_makes_the_day_provisional_and_then_amended(plant: Plant) -> None:
+    sent = await filled(plant)
+    await close(plant)
+    late = Sent(999, FROM + HOUR, "c-1", "api", None, "12.5", "u-1")
+    await plant.send(late)
+    await plant.fold()
+    assert "provisional" == (await row(plant)).state
+
+    closed = await close(plant)
+    assert ("amended", True, 201) == (closed.state, closed.changed, closed.figures["events_raw"])
+    assert answers([*sent, late]) == plant.told(FROM, TO)
+    again = await close(plant)
+    assert ("amended", False) == (again.state, again.changed)
+
+
+@pytest.mark.parametrize("tier", ["hour", "day"])
+async def test_a_sum_that_was_changed_is_found(plant: Plant, tier: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    await filled(plant)
+    await close(plant)
+    of_sum = (rollups.c.version_id == plant.meters["sum"], rollups.c.tier == tier, rollups.c.cube == 0)
+    changed = sa.update(rollups).where(*of_sum).values(sum=123)
+    await plant.usage.write(lambda tx: tx.conn.execute(changed))
+    closed = await _as_it_is(plant, monkeypatch)
+
+    assert ("provisional", 0) == (closed.state, closed.figures["reconciled"])
+    assert f"meter version {plant.meters['sum']}" in closed.mismatch
+    assert "provisional" == (await row(plant)).state
+
+
+async def test_an_event_that_is_gone_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    await filled(plant)
+    await close(plant)
+    await plant.usage.write(lambda tx: tx.conn.execute(sa.delete(events).where(events.c.transaction_id == "t-7")))
+    closed = await _as_it_is(plant, monkeypatch)
+
+    assert "provisional" == closed.state
+    assert "199 events, and 200 in the rollup" in closed.mismatch
+    assert "other events" in closed.mismatch
+
+
+async def test_another_event_in_the_place_of_one_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = await filled(plant)
+    await close(plant)
+    other = next(one for one in sent if one.type == "other")
+    swapped = sa.update(events).where(events.c.transaction_id == f"t-{other.number}").values(transaction_id="x")
+    await plant.usage.write(lambda tx: tx.conn.execute(swapped))
+
+    assert "other events" in (await _as_it_is(plant, monkeypatch)).mismatch
+
+
+async def test_a_value_of_a_unique_meter_that_is_gone_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    await filled(plant)
+    await close(plant)
+    async with plant.usage.read() as read:
+        value = (await read.execute(sa.select(unique_values.c.value).limit(1))).scalar_one()
+        subject = (await read.execute(sa.select(unique_values.c.subject_id).limit(1))).scalar_one()
+    gone = sa.delete(unique_values).where(unique_values.c.value == value, unique_values.c.subject_id == subject)
+    await plant.usage.write(lambda tx: tx.conn.execute(gone))
+
+    assert "different values" in (await _as_it_is(plant, monkeypatch)).mismatch
+
+
+async def _as_it_is(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> Closed:
+    """Closed without folding: whatever stands in the rollups is what is looked at."""
+
+    async def nothing(*_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(plant.folder, "fold_day", nothing)
+    return await close(plant)
+
+
+async def test_what_was_wrong_is_put_right_by_closing_again(plant: Plant) -> None:
+    sent = await filled(plant)
+    await close(plant)
+    await plant.usage.write(lambda tx: tx.conn.execute(sa.update(rollups).where(rollups.c.tier == "day").values(sum=1)))
+    closed = await close(plant)
+
+    assert "final" == closed.state
+    assert answers(sent) == plant.told(FROM, TO)
+
+
+async def test_days_of_a_zone_that_cuts_hours_in_half_agree_too(plant: Plant) -> None:
+    await plant.all_meters()
+    from_at = datetime(2026, 11, 26, 18, 30, tzinfo=UTC)
+    sent = events_of(200, seed=23, from_at=from_at - HOUR, to_at=from_at + 25 * HOUR)
+    await plant.send(*sent)
+    closed = await close(plant, zone=KOLKATA)
+
+    within = [one for one in sent if from_at <= one.at < from_at + timedelta(days=1)]
+    assert ("final", len(within)) == (closed.state, closed.figures["events_raw"])
+    told = plant.told(from_at, from_at + HOUR, tier="day")
+    expected = {key: value for key, value in answers(within).items() if key[0] != "users"}
+    assert expected == {key: value for key, value in told.items() if key[0] != "users"}
+
+
+@pytest.mark.parametrize(("day", "hours"), [(date(2026, 3, 29), 23), (date(2025, 10, 26), 25)])
+async def test_a_day_of_a_clock_change_has_its_own_length(plant: Plant, day: date, hours: int) -> None:
+    plant.clock.move_to(NOW)
+    await plant.all_meters()
+    midnight = datetime(day.year, day.month, day.day, tzinfo=BERLIN).astimezone(UTC)
+    plant.ingest._keep = timedelta(days=500)
+    sent = events_of(100, seed=24, from_at=midnight - HOUR, to_at=midnight + (hours + 1) * HOUR)
+    await plant.send(*sent)
+    closed = await close(plant, day)
+
+    within = [one for one in sent if midnight <= one.at < midnight + hours * HOUR]
+    assert ("final", len(within)) == (closed.state, closed.figures["events_raw"])
+    found = await row(plant, day)
+    assert hours * HOUR == found.to_at - found.from_at
+
+
+async def test_days_that_wait_are_known_by_the_calendar_and_by_their_events(plant: Plant, clock: SimClock) -> None:
+    old = Sent(1, datetime(2026, 9, 1, 12, tzinfo=UTC), "c", "api", None, "1", "u")
+    await plant.send(old)
+    today = date(2026, 11, 28)
+
+    async def waiting(since: date) -> list[date]:
+        return await days_to_close(plant.usage, PID, BERLIN, since=since, today=today)
+
+    assert [date(2026, 9, 1)] == await waiting(today)
+    assert [date(2026, 9, 1), date(2026, 11, 26), DAY] == await waiting(date(2026, 11, 26))
+    await plant.fold()
+    assert [date(2026, 9, 1)] == await waiting(today)
+    await close(plant, date(2026, 9, 1))
+    await close(plant)
+    assert [date(2026, 11, 26)] == await waiting(date(2026, 11, 26))
+    assert [PID] == await projects_with_usage(plant.usage)
+
+
+async def test_a_day_without_events_is_final_with_nothing_in_it(plant: Plant) -> None:
+    closed = await close(plant)
+
+    assert ("final", 0) == (closed.state, closed.figures["events_raw"])
+    async with plant.usage.read() as read:
+        assert 1 == len((await read.execute(sa.select(windows))).all())
