@@ -46,6 +46,8 @@ from heartfly.pings.apply import PingApplier
 from heartfly.pings.ingest import Ingest
 from heartfly.pings.rate import RateLimiter
 from heartfly.server.forwarded import client_address
+from heartfly.usage.apply import EventApplier
+from heartfly.usage.ingest import EventIngest
 from heartfly.vitals.gauges import Gauges
 from heartfly.vitals.heartbeat import Heartbeat
 from heartfly.vitals.readiness import Facts
@@ -91,6 +93,7 @@ class App:
             creating=RateLimiter(per_minute=settings.limits.new_checks_per_minute),
         )
         self.ingest = Ingest(database, applier, clock, timed=count.ping_seconds.observe)
+        self.events = EventIngest(ground.usage, EventApplier(ids), clock, keep=timedelta(days=settings.usage.keep_days))
         self.jobs = Jobs(
             database,
             kinds=catalogue(settings, clock, sealer=ground.sealer, ids=ids),
@@ -129,6 +132,8 @@ class App:
         self.letters = Letters(mail_settings(settings), self.base_url, clock)
         self.state = ApiState(
             database=database,
+            usage=ground.usage,
+            events=self.events,
             clock=clock,
             ids=ids,
             sealer=ground.sealer,

@@ -32,6 +32,7 @@ class Scope(StrEnum):
     READ = "read"
     WRITE = "write"
     ADMIN = "admin"  # keys, the project, and who changed what
+    INGEST = "ingest"  # events in, and nothing else; who may write may do that, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def make_key(
             hash=digest(secret),
             prefix=secret[:PREFIX],
             name=name,
-            scopes=[scope.value for scope in Scope if scope in scopes],
+            scopes=[scope.value for scope in Scope if scope in _bare(scopes)],
             created_at=at,
             expires_at=expires_at,
         )
@@ -118,11 +119,18 @@ def _of_secret(hashed: str, now: datetime) -> Select[Any]:
     )
 
 
+def _bare(scopes: frozenset[Scope]) -> frozenset[Scope]:
+    """Without what is meant anyway."""
+    return scopes - {Scope.INGEST} if Scope.WRITE in scopes else scopes
+
+
 def _caller(row: Row[Any] | None, hashed: str) -> Caller:
     if row is None:
         raise UnauthenticatedError("the API key is not known")
     prefix = row.prefix if row.hash == hashed else row.old_prefix
     scopes = frozenset(Scope(scope) for scope in row.scopes)
+    if Scope.WRITE in scopes:
+        scopes |= {Scope.INGEST}
     if row.hash != hashed:
         # Whoever got hold of a secret that is on its way out must not take the key over, or make himself another.
         scopes -= {Scope.ADMIN}

@@ -1,6 +1,6 @@
 """The native API under `/v1/`, as one ASGI application: its routes, and what holds for all of them.
 
-A key for everything but the schema, problem documents for every error, bodies up to 1 MiB, no caching,
+A key for everything but the schema, problem documents for every error, bodies up to 1 MiB (4 of events), no caching,
 one log line a request. What a route does stands in v1/.
 """
 
@@ -32,6 +32,7 @@ from heartfly.api.v1 import (
     checks,
     days,
     deliveries,
+    events,
     flips,
     incidents,
     invites,
@@ -46,6 +47,7 @@ from heartfly.api.v1 import (
     wire,
     wire_accounts,
     wire_channels,
+    wire_events,
     wire_explain,
     wire_incidents,
 )
@@ -59,6 +61,7 @@ REQUESTS_PER_MINUTE = 600
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _HANDLERS = (
+    events.take_events,
     checks.list_checks,
     checks.create_check,
     checks.read_check,
@@ -177,7 +180,7 @@ def openapi() -> bytes:
     told = OpenAPIConfig(
         title="Heartfly",
         version=__version__,
-        description="Checks, their history and incidents, the channels that alerts go to, keys, and who changed what.",
+        description="Checks, their history and incidents, channels that alerts go to, usage, keys, and who changed what.",
         components=Components(
             security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description="An API key: hf_…")}
         ),
@@ -190,6 +193,7 @@ def openapi() -> bytes:
     ours = (
         *wire.SHAPES,
         *wire_channels.SHAPES,
+        *wire_events.SHAPES,
         *wire_explain.SHAPES,
         *wire_incidents.SHAPES,
         *wire_accounts.SHAPES,

@@ -17,6 +17,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from sqlalchemy import exc as database_errors
 
 from heartfly.api.body import NotJsonError, told
+from heartfly.api.event_bodies import BodyTooLargeError
 from heartfly.api.parameters import UnknownParameterError
 from heartfly.errors import (
     ChangedMeanwhileError,
@@ -40,6 +41,7 @@ _STATUS: tuple[tuple[type[HeartflyError], int], ...] = (
     # The first that fits counts, so what is more special stands before.
     (NotJsonError, 400),
     (UnknownParameterError, 400),
+    (BodyTooLargeError, 413),
     (InvalidValueError, 422),
     (UnauthenticatedError, 401),
     (ForbiddenError, 403),
@@ -85,7 +87,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     errors: list[FieldError] = []
 
 
-def told_as(*statuses: Literal[404, 409, 412, 422]) -> dict[int, ResponseSpec]:
+def told_as(*statuses: Literal[404, 409, 412, 413, 422]) -> dict[int, ResponseSpec]:
     """For the schema: the problems that a handler may answer with, besides those that every one may."""
     return {
         status: ResponseSpec(Problem, description=_phrase(status), media_type=MEDIA_TYPE, generate_examples=False)
@@ -158,7 +160,7 @@ def _of_framework(error: HTTPException) -> tuple[Problem, dict[str, str]]:
         400: "the request cannot be understood",
         404: "there is nothing at this address",
         405: "this address does not take that method",
-        413: "the body is larger than 1 MiB",
+        413: "the body is larger than 1 MiB, or 4 MiB of events",
     }.get(status, "something went wrong in Heartfly; it is in its log")
     return make(status if status in TYPES else 500, detail), dict(error.headers or {})
 

@@ -15,11 +15,15 @@ from heartfly.instruments import Instruments
 from heartfly.notify.channels.base import Reach
 from heartfly.notify.letters import Letters
 from heartfly.sealing import Sealer
+from heartfly.usage.ingest import EventIngest
 
 
 @dataclass(frozen=True, slots=True)
 class ApiState:
     database: Database
+    usage: Database
+    """The part that is usage (db/parts.py). No transaction spans both."""
+    events: EventIngest
     clock: Clock
     ids: IdSource
     sealer: Sealer

@@ -47,7 +47,7 @@ def _end(key: Any) -> str:
 @click.option(
     "--scope",
     "scopes",
-    type=click.Choice(["read", "write", "admin"]),
+    type=click.Choice(["read", "write", "admin", "ingest"]),
     multiple=True,
     required=True,
     help="What it may do; may be repeated.",

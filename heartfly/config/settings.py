@@ -249,6 +249,11 @@ class Alerts(Section, frozen=True):
     """At least a week: a delivery is tried for more than a day, and people look back."""
 
 
+class Usage(Section, frozen=True):
+    keep_days: Annotated[int, msgspec.Meta(ge=34, le=36_500)] = 400
+    """At least as long as senders expect that an event which is sent again is known."""
+
+
 class Backup(Section, frozen=True):
     """Of a SQLite database, by itself; a PostgreSQL database has tools of its own."""
 
@@ -326,6 +331,7 @@ class Settings(Section, frozen=True):
     heartbeat: Heartbeat = Heartbeat()
     metrics: Metrics = Metrics()
     backup: Backup = Backup()
+    usage: Usage = Usage()
 
     @property
     def database_url(self) -> str:

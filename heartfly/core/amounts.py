@@ -41,6 +41,12 @@ def text_of(value: Amount) -> str:
     return f"{'-' if value < 0 else ''}{whole}{'.' + places if places else ''}"
 
 
+def stored(text: str) -> Amount:
+    """What `text_of` spelled, of any length."""
+    whole, _, fraction = text.partition(".")
+    return int(whole + fraction.ljust(PLACES, "0"))
+
+
 def decimal_of(value: Amount) -> Decimal:
     return Decimal(text_of(value))
 

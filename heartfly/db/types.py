@@ -17,6 +17,8 @@ from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from typing_extensions import override
 
+from heartfly.core.amounts import stored, text_of
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -105,6 +107,29 @@ def canonical(value: Decimal) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in {"-0", ""} else text
+
+
+class AmountText(TypeDecorator[int]):
+    """An exact amount (core/amounts.py), of any length, as canonical decimal text on both databases."""
+
+    impl = Text
+    cache_ok = True
+
+    @override
+    def bind_processor(self, dialect: Dialect) -> Callable[[int | None], Any]:
+        return _amount_text
+
+    @override
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], int | None]:
+        return _amount_back
+
+
+def _amount_text(value: int | None) -> str | None:
+    return None if value is None else text_of(value)
+
+
+def _amount_back(value: str | None) -> int | None:
+    return None if value is None else stored(value)
 
 
 class Json(TypeDecorator[Any]):

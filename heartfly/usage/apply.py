@@ -18,7 +18,7 @@ from heartfly.core.events import Event, Rejected
 from heartfly.core.windows import HOUR
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource, first_id
-from heartfly.db.models import dead_letters, dirty_hours, event_conflicts, event_ids, events, usage_names
+from heartfly.db.models import dead_letters, dirty_hours, event_conflicts, event_ids, events, intake, usage_names
 from heartfly.db.prepared import Prepared, among
 from heartfly.db.types import EPOCH
 
@@ -142,6 +142,7 @@ class EventApplier:
         )
         told = {place: [project.tell(batch, item) for item in batch.items] for place, batch in batches.items()}
         _write(tx, pid, project)
+        _INTAKE.run(tx, list(_intake(pid, ((batch.received_at, told[place]) for place, batch in batches.items()))))
         return told
 
     def _name_ids(self, tx: Tx, pid: int, found: Iterable[Event], now: datetime) -> Mapping[tuple[str, str], int]:
@@ -234,12 +235,38 @@ def _write(tx: Tx, pid: int, written: _Project) -> None:
     _MARK.run(tx, [{"pid": pid, "hour": hour, "seq": newest[hour]} for hour in sorted(newest)])
 
 
+def _intake(pid: int, told: Iterable[tuple[datetime, Sequence[Told]]]) -> Iterable[Mapping[str, Any]]:
+    """For each hour in which they came, how many of each outcome."""
+    counts: dict[datetime, dict[Outcome, int]] = {}
+    for received_at, outcomes in told:
+        of_hour = counts.setdefault(received_at - (received_at - EPOCH) % HOUR, dict.fromkeys(Outcome, 0))
+        for one in outcomes:
+            of_hour[one.outcome] += 1
+    for hour in sorted(counts):
+        yield {"pid": pid, "hour": hour} | {name: counts[hour][outcome] for outcome, name in _COUNTERS.items()}
+
+
+_COUNTERS = {
+    Outcome.ACCEPTED: "accepted",
+    Outcome.DUPLICATE: "duplicates",
+    Outcome.CONFLICT: "conflicts",
+    Outcome.REJECTED: "rejected",
+}
+
+
+def _add(tx: Tx) -> Any:
+    insert = tx.insert(intake)
+    added = {name: intake.c[name] + insert.excluded[name] for name in _COUNTERS.values()}
+    return insert.on_conflict_do_update(index_elements=["pid", "hour"], set_=added)
+
+
 def _mark(tx: Tx) -> Any:
     insert = tx.insert(dirty_hours)
     return insert.on_conflict_do_update(index_elements=["pid", "hour"], set_={"seq": insert.excluded.seq})
 
 
 _MARK = Prepared(_mark)
+_INTAKE = Prepared(_add)
 _INSERT_IDS = Prepared(lambda _: sa.insert(event_ids))
 _INSERT_EVENTS = Prepared(lambda _: sa.insert(events))
 _INSERT_CONFLICTS = Prepared(lambda _: sa.insert(event_conflicts))

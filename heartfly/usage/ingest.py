@@ -14,6 +14,7 @@ from heartfly.clock import Clock
 from heartfly.core.events import NATIVE, Event, Names, Rejected, event_of, written
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
+from heartfly.errors import OverloadedError
 from heartfly.logs import line
 from heartfly.usage.apply import Batch, EventApplier, Outcome, Refused, Told, hash_of, of_hashes
 
@@ -21,6 +22,9 @@ MAX_EVENTS = 1_000
 """Of one request."""
 MAX_RAW = 16_384
 """Characters that the dead letter keeps of what is no event."""
+MAX_WAITING = 64 * 1024 * 1024
+"""Characters of events that wait for the disk at one time, in this process."""
+_OVERHEAD = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class EventIngest:
         self._applier = applier
         self._clock = clock
         self._keep = keep
+        self._waiting = 0
 
     async def take(
         self, pid: int, found: Sequence[Any], *, wire: str, names: Names = NATIVE, dry_run: bool = False
@@ -52,8 +57,20 @@ class EventIngest:
         if dry_run:
             return await self._foretold(pid, items)
         batch = Batch(pid, wire, now, items)
-        told: list[Told] = await self._database.submit(self._applier.apply, batch, priority=Priority.BULK)
+        told = await self._committed(batch)
         line("events", pid=pid, wire=wire, n=len(told), outcomes=_counted(told))
+        return told
+
+    async def _committed(self, batch: Batch) -> list[Told]:
+        """The queue counts batches; what they hold is bounded here, for a few large ones would fill the memory."""
+        weight = sum(map(_weight, batch.items))
+        if self._waiting and self._waiting + weight > MAX_WAITING:
+            raise OverloadedError("too many events wait for the disk; send them again")
+        self._waiting += weight
+        try:
+            told: list[Told] = await self._database.submit(self._applier.apply, batch, priority=Priority.BULK)
+        finally:
+            self._waiting -= weight
         return told
 
     def _item(self, one: Any, now: datetime, names: Names) -> Event | Refused:
@@ -68,6 +85,10 @@ class EventIngest:
             rows = (await read.execute(of_hashes(pid, sorted(hashes)))).all() if hashes else []
         known = {bytes(row.id_hash): bytes(row.fingerprint) for row in rows}
         return [_foretell(item, known) for item in items]
+
+
+def _weight(item: Event | Refused) -> int:
+    return _OVERHEAD + len(item.properties if isinstance(item, Event) else item.raw)
 
 
 def _foretell(item: Event | Refused, known: dict[bytes, bytes]) -> Told:

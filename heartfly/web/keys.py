@@ -22,7 +22,12 @@ LIFETIMES = {"": "never", "30": "in 30 days", "90": "in 90 days", "365": "in a y
 """When a new key ends, by days."""
 OVERLAPS = {"0": "not at all", "3600": "an hour", "86400": "a day", "604800": "a week"}
 """How long the old secret works on, by seconds."""
-MAY = {Scope.READ: "sees all", Scope.WRITE: "changes checks and channels", Scope.ADMIN: "keys, people, the project"}
+MAY = {
+    Scope.READ: "sees all",
+    Scope.WRITE: "changes checks and channels",
+    Scope.ADMIN: "keys, people, the project",
+    Scope.INGEST: "sends events of usage, and nothing else",
+}
 
 
 @get("/p/{project:str}/settings/keys", opt=FOR_ADMINS)

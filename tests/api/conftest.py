@@ -22,8 +22,8 @@ async def clock() -> SimClock:
 
 
 @pytest.fixture
-async def api(db: Database, ids: IdSource, clock: SimClock) -> NativeApi:
-    return native_api(state_of(db, clock, ids))
+async def api(db: Database, usage_db: Database, ids: IdSource, clock: SimClock) -> NativeApi:
+    return native_api(state_of(db, clock, ids, usage=usage_db))
 
 
 async def _house(db: Database, ids: IdSource, api: NativeApi, slug: str) -> House:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.notify.letters import Letters
 from heartfly.server.forwarded import client_address
+from heartfly.usage.apply import EventApplier
+from heartfly.usage.ingest import EventIngest
 from tests.world import SEALER, World
 
 BASE_URL = "http://beat.example.org"
@@ -102,10 +105,15 @@ class Door:
         return Reply(head["status"], names, b"".join(message.get("body", b"") for message in rest))
 
 
-def state_of(db: Database, clock: Clock, ids: IdSource, settings: Settings | None = None) -> ApiState:
-    told = settings or Settings()
+def state_of(
+    db: Database, clock: Clock, ids: IdSource, settings: Settings | None = None, *, usage: Database | None = None
+) -> ApiState:
+    """`usage`: that part of the data, for tests that touch it."""
+    told, part = settings or Settings(), usage or db
     return ApiState(
         database=db,
+        usage=part,
+        events=EventIngest(part, EventApplier(ids), clock, keep=timedelta(days=told.usage.keep_days)),
         clock=clock,
         ids=ids,
         sealer=SEALER,

@@ -97,6 +97,8 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("POST", "/v1/project/rotate-ping-key"): [(f'{{"overlap": {GIANT}}}', "overlap")],
 }
 """Every route that takes a body has its row."""
+TOLD_ONE_BY_ONE = {("POST", "/v1/events")}
+"""Of these a body is refused as a whole only if it is none: see test_events_door.py."""
 EVERYWHERE = {name: body for name, (body, status) in BODIES.items() if status in {400, 413} and body.strip()}
 
 
@@ -110,7 +112,7 @@ def taking_bodies(document: Any) -> Iterator[tuple[str, str]]:
 async def test_every_route_that_takes_a_body_has_its_row(api: NativeApi, house: House) -> None:
     document = (await house.nobody("GET", "/v1/openapi.json")).json
 
-    assert set(taking_bodies(document)) == set(FIELDS)
+    assert set(taking_bodies(document)) == set(FIELDS) | TOLD_ONE_BY_ONE
 
 
 @pytest.mark.parametrize(("method", "path"), FIELDS)

@@ -48,6 +48,12 @@ from tests.world import TEST
 pytestmark = pytest.mark.anyio
 
 HOOK = {"kind": "webhook", "config": {"url": "https://hooks.example.com/x"}}
+EVENT = {
+    "transaction_id": "t-1",
+    "customer_id": "acme",
+    "timestamp": "2026-03-02T09:00:00Z",
+    "event_type": "api.request",
+}
 MISSING = "3f0f8f9e-6a1c-4a55-8d4c-111111111111"
 
 # Route: what is sent, and what the owner hears. What holds for a thing is asked for with another's, and with none.
@@ -118,6 +124,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/status-pages/{page_id}"): (None, 200),
     ("PATCH", "/v1/status-pages/{page_id}"): ({"title": "changed"}, 200),
     ("DELETE", "/v1/status-pages/{page_id}"): (None, 204),
+    ("POST", "/v1/events"): ([EVENT], 200),
     ("GET", "/v1/jobs"): (None, 200),
     ("GET", "/v1/jobs/{job_id}/runs"): (None, 200),
     ("POST", "/v1/jobs/{job_id}/run"): (None, 202),

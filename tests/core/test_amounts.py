@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartfly.core.amounts import LIMIT, ONE, amount, decimal_of, over, text_of
+from heartfly.core.amounts import LIMIT, ONE, amount, decimal_of, over, stored, text_of
 
 AMOUNTS = st.integers(-LIMIT + 1, LIMIT - 1)
 
@@ -81,3 +81,8 @@ def test_a_share_is_rounded_to_the_nearest_and_halves_to_the_even(value: int, n:
 def test_halves_of_the_smallest_part() -> None:
     assert [0, 2, 2, -2, 0] == [over(1, 2), over(3, 2), over(5, 2), over(-3, 2), over(-1, 2)]
     assert ONE // 4 == over(ONE, 4)
+
+
+@given(st.integers())
+def test_a_sum_of_any_length_is_stored_and_read_back(value: int) -> None:
+    assert value == stored(text_of(value))

@@ -16,7 +16,10 @@ from heartfly.sealing import Sealer
 
 
 class KeyIn(msgspec.Struct, forbid_unknown_fields=True):
-    """`scopes`: of `read`, `write` and `admin`, at most those of the key that asks. `expires_at` null: never."""
+    """`scopes`: of `read`, `write`, `admin` and `ingest`, at most those of the key that asks.
+
+    `expires_at` null: never.
+    """
 
     name: str
     scopes: list[str]

@@ -24,6 +24,17 @@ from heartfly.db.models.jobs import job_runs, jobs
 from heartfly.db.models.notify import alerts, attempts, channels, deliveries, notifications
 from heartfly.db.models.pings import ping_bodies, pings
 from heartfly.db.models.public import status_pages
+from heartfly.db.models.rollups import (
+    intake,
+    meter_versions,
+    meters,
+    rollups,
+    uncounted,
+    unique_values,
+    usage_days,
+    usage_groups,
+    windows,
+)
 from heartfly.db.models.usage import (
     aliases,
     customers,
@@ -61,12 +72,15 @@ __all__ = [
     "incident_notes",
     "incidents",
     "instance",
+    "intake",
     "invites",
     "job_runs",
     "jobs",
     "leases",
     "members",
     "metadata",
+    "meter_versions",
+    "meters",
     "node_batches",
     "nodes",
     "notifications",
@@ -74,11 +88,17 @@ __all__ = [
     "pings",
     "projects",
     "resets",
+    "rollups",
     "run_metrics",
     "runs",
     "sessions",
     "status_pages",
+    "uncounted",
+    "unique_values",
+    "usage_days",
+    "usage_groups",
     "usage_metadata",
     "usage_names",
     "users",
+    "windows",
 ]

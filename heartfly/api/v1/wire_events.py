@@ -1,0 +1,100 @@
+"""The shapes of events: what comes in, as the schema tells of it, and what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from litestar.openapi.spec import OpenAPIMediaType, Operation, Reference, RequestBody
+from litestar.openapi.spec import Schema as OpenApiSchema
+from litestar.openapi.spec.enums import OpenAPIType
+
+from heartfly.usage.apply import Outcome, Told
+from heartfly.usage.ingest import MAX_EVENTS
+
+_EXAMPLE = {
+    "transaction_id": "2026-11-28T10:15:00Z-req-42",
+    "customer_id": "acme",
+    "timestamp": "2026-11-28T10:15:00Z",
+    "event_type": "api.request",
+    "properties": {"bytes": "1024", "region": "eu"},
+}
+
+
+class EventIn(msgspec.Struct):
+    """One thing that was used. `core/events.py` looks at each, not this shape: what is none is told with its reason."""
+
+    transaction_id: str
+    """Your name for it, one event each, 1 to 128 characters. Sent again, it counts once."""
+    customer_id: str
+    """The customer as you call him, 1 to 256 characters: an alias says whose it is."""
+    timestamp: str
+    """When it happened (RFC 3339), at most 24 hours ahead."""
+    event_type: str
+    """1 to 128 characters."""
+    properties: dict[str, Any] = {}
+    """Whatever meters may ask for, undeclared: at most 100 names. Numbers are kept exactly as they are written."""
+
+
+class EventResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one event. `index`: its place in the body. `field` and `reason`: why it is none."""
+
+    index: int
+    outcome: Outcome
+    field: str | None
+    reason: str | None
+
+
+class IngestOut(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of each, and one by one. `dry_run`: nothing was stored."""
+
+    dry_run: bool
+    accepted: int
+    duplicate: int
+    conflict: int
+    rejected: int
+    results: list[EventResult]
+
+
+SHAPES = (EventIn, IngestOut)
+
+
+@dataclass
+class TakesEvents(Operation):
+    """The body of events for the schema: the framework makes one only of what it decodes itself."""
+
+    def __post_init__(self) -> None:
+        event = Reference(ref="#/components/schemas/EventIn")
+        self.request_body = RequestBody(
+            required=True,
+            description=f"An array of at most {MAX_EVENTS} events, or one event, up to 4 MiB. Lines of JSON with "
+            "`Content-Type: application/x-ndjson`; packed with `Content-Encoding: gzip`.",
+            content={
+                "application/json": OpenAPIMediaType(
+                    schema=OpenApiSchema(
+                        one_of=[OpenApiSchema(type=OpenAPIType.ARRAY, items=event, max_items=MAX_EVENTS), event]
+                    ),
+                    example=[_EXAMPLE],
+                )
+            },
+        )
+
+
+def ingest_out(told: Sequence[Told], *, dry_run: bool) -> IngestOut:
+    counts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
+    for one in told:
+        counts[one.outcome.value] += 1
+    return IngestOut(
+        dry_run=dry_run,
+        results=[
+            EventResult(index=index, outcome=one.outcome, field=_of(one, one.field), reason=_of(one, one.reason))
+            for index, one in enumerate(told)
+        ],
+        **counts,
+    )
+
+
+def _of(told: Told, text: str) -> str | None:
+    return text if told.outcome is Outcome.REJECTED else None
