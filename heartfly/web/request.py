@@ -195,6 +195,7 @@ class PageRequest(Request[None, None, State]):
             "lasted": lasted,
             "path": self.scope["path"],
             "is_https": self.web.is_https,
+            "party": self.web.party,
         }
         made, is_packed = await self.web.renderer.page(template, known | context, pack=self.accepts_gzip)
         headers = {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if is_packed else {})
