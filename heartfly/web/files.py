@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from importlib.resources import files as resources
 
-SCRIPTS = ("live.js", "copy.js", "keys.js", "passkey.js")
+SCRIPTS = ("live.js", "copy.js", "keys.js", "passkey.js", "zone.js")
 _UNREAD = re.compile(rb"^[ \t]*//.*\n|^[ \t]+|^\n", re.MULTILINE)
 LAYERS = ("reset", "tokens", "base", "layout", "components", "pages", "print")
 

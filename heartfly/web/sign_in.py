@@ -14,13 +14,16 @@ from heartfly.errors import NotFoundError, OverloadedError, UnauthenticatedError
 from heartfly.web import cookie
 from heartfly.web.origin import local_path
 from heartfly.web.request import FOR_ALL, HTML, OF_ONESELF, PageRequest
+from heartfly.web.times import CARRIED
 
 _A_YEAR = "public, max-age=31536000, immutable"
 _NO = "The address and the password do not go together."
 
 
 def to(request: PageRequest, path: str, *, set_cookie: str = "", query: str = "") -> Response[bytes]:
-    """Go on there, by GET. `path`: as the routes have it."""
+    """Go on there, by GET. `path`: as the routes have it. A zone that was asked for goes along within the projects."""
+    if request.zone_asked in CARRIED and path.startswith("/p/"):
+        query += f"{'&' if query else ''}tz={request.zone_asked}"
     headers = {"Location": request.web.root + path + (f"?{query}" if query else "")}
     if set_cookie:
         headers["Set-Cookie"] = set_cookie
