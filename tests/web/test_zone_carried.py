@@ -55,7 +55,7 @@ def test_only_attributes_of_ours_are_changed() -> None:
     made = (
         '<a href="/x/p/a/checks?tz=utc#L1">1</a> <a href="/x/p/a/c?q=1&amp;r=2&amp;tz=utc#e">2</a> '
         '<a href="/x/p/a?tz=mine">3</a> <a href="/p/a">4</a> <a href="https://example.com/x/p/a">5</a> '
-        '<code>href=&#34;/x/p/a&#34;</code> '
+        "<code>href=&#34;/x/p/a&#34;</code> "
         '<form action="/x/p/a?tz=utc" method="get" class="f"><input type="hidden" name="tz" value="utc">'
     )
 
