@@ -27,7 +27,6 @@ _COMMANDS: Mapping[str, str] = {
     "members": "heartfly.cli.members:members_group",
     "invites": "heartfly.cli.invites:invites_group",
     "user": "heartfly.cli.user:user_group",
-    "usage": "heartfly.cli.usage:usage_group",
     "jobs": "heartfly.cli.jobs:jobs_group",
     "usage": "heartfly.cli.usage:usage_group",
     "next": "heartfly.cli.next:next_command",
