@@ -33,12 +33,14 @@ from heartfly.api.v1 import (
     days,
     deliveries,
     events,
+    figures,
     flips,
     incidents,
     invites,
     jobs,
     keys,
     members,
+    meters,
     notifications,
     pings,
     project,
@@ -51,6 +53,7 @@ from heartfly.api.v1 import (
     wire_events,
     wire_explain,
     wire_incidents,
+    wire_meters,
 )
 from heartfly.errors import HeartflyError
 from heartfly.instruments import Instruments
@@ -134,6 +137,15 @@ _HANDLERS = (
     jobs.list_jobs,
     jobs.list_job_runs,
     jobs.run_job,
+    meters.list_meters,
+    meters.create_meter,
+    meters.read_meter,
+    meters.edit_meter,
+    meters.add_meter_version,
+    meters.archive_meter,
+    meters.unarchive_meter,
+    figures.query_meter,
+    figures.preview_meter,
 )
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -183,7 +195,7 @@ def openapi() -> bytes:
     told = OpenAPIConfig(
         title="Heartfly",
         version=__version__,
-        description="Checks, their history and incidents, channels that alerts go to, usage, keys, and who changed what.",
+        description="Checks, their history and incidents, channels that alerts go to, usage, keys, who changed what.",
         components=Components(
             security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description="An API key: hf_…")}
         ),
@@ -201,6 +213,7 @@ def openapi() -> bytes:
         *wire_explain.SHAPES,
         *wire_incidents.SHAPES,
         *wire_accounts.SHAPES,
+        *wire_meters.SHAPES,
         *audit.SHAPES,
         *badges.SHAPES,
         *days.SHAPES,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import rich_click as click
 
 from heartfly.cli.usage_days import days, rerun
+from heartfly.cli.usage_meters import meters_group
 from heartfly.cli.usage_verify import verify
 
 
@@ -16,3 +17,4 @@ def usage_group() -> None:
 usage_group.add_command(days)
 usage_group.add_command(rerun)
 usage_group.add_command(verify)
+usage_group.add_command(meters_group)

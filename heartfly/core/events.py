@@ -103,6 +103,11 @@ def _wrong_text(text: Any, limit: int) -> str | None:
         return "must not be empty"
     if len(text) > limit:
         return f"is longer than {limit} characters"
+    return wrong_text(text)
+
+
+def wrong_text(text: str) -> str | None:
+    """Why a text can stand in no event; None: it can."""
     return None if _is_text(text) else "holds a character that is none (a control character or half a pair)"
 
 
@@ -134,7 +139,7 @@ def _wrong_value(value: Value, depth: int) -> str | None:
     if depth > MAX_DEPTH:
         return f"is nested more than {MAX_DEPTH} deep"
     if isinstance(value, str):
-        return None if _is_text(value) else "holds a character that is none (a control character or half a pair)"
+        return wrong_text(value)
     inner: Iterable[Value] = ()
     if isinstance(value, dict):
         if not all(map(_is_text, value)):

@@ -16,6 +16,7 @@ from tests.api.test_api_tenants import filled, furnished
 pytestmark = pytest.mark.anyio
 
 GIANT = "9" * 5_000
+COUNT = '"event_types": ["a"], "aggregation": "count"'
 HOOK = '{"url": "https://hooks.example.com/x"}'
 # What a route is sent, and the field that the refusal must name. NUL stands as JSON spells it.
 FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
@@ -101,6 +102,30 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         ('{"day": "2026-03-01", "dry_run": 1}', "dry_run"),
     ],
     ("POST", "/v1/project/rotate-ping-key"): [(f'{{"overlap": {GIANT}}}', "overlap")],
+    ("POST", "/v1/meters"): [
+        (f'{{"slug": "\\u0000", {COUNT}}}', "slug"),
+        (f'{{"slug": "x", "name": "\\u0000", {COUNT}}}', "name"),
+        (f'{{"slug": "x", "from_at": {GIANT}, {COUNT}}}', "from_at"),
+        ('{"slug": "x", "event_types": ["\\u0000"], "aggregation": "count"}', "event_types[0]"),
+        (f'{{"slug": "x", "group_keys": ["\\u0000"], {COUNT}}}', "group_keys[0]"),
+        (f'{{"slug": "x", "filters": [{{"property": "\\u0000"}}], {COUNT}}}', "filters[0].property"),
+        (f'{{"slug": "x", "filters": [{{"property": "a", "any_of": ["\\u0000"]}}], {COUNT}}}', "filters[0].any_of"),
+        (f'{{"slug": "x", "event_types": ["a"], "aggregation": "sum", "value": "{"(" * 400}"}}', "value"),
+    ],
+    ("PATCH", "/v1/meters/{meter_id}"): [(r'{"name": "\u0000"}', "name"), (r'{"unit": "\u0000"}', "unit")],
+    ("POST", "/v1/meters/{meter_id}/versions"): [
+        ('{"event_types": ["\\u0000"], "aggregation": "count"}', "event_types[0]"),
+        (
+            f'{{"event_types": ["a"], "aggregation": "percentile", "value": "b", "percentile": {GIANT}}}',
+            "percentile",
+        ),
+    ],
+    ("POST", "/v1/meters/preview"): [
+        ('{"event_types": ["\\u0000"], "aggregation": "count"}', "event_types[0]"),
+        (f'{{"zone": "\\u0000", {COUNT}}}', "zone"),
+        (f'{{"from": "1999-01-01T00:00:00Z", {COUNT}}}', "to"),
+        (f'{{"to": "0001-01-01T00:00:00Z", {COUNT}}}', "to"),
+    ],
 }
 """Every route that takes a body has its row."""
 TOLD_ONE_BY_ONE = {("POST", "/v1/events")}

@@ -17,7 +17,7 @@ from heartfly.db.models import jobs
 from tests.api.conftest import START
 from tests.api.door import House
 from tests.api.failed import given_up
-from tests.api.test_api_tenants import PUBLIC, ROUTES, a_job, people
+from tests.api.test_api_tenants import METER, PUBLIC, ROUTES, a_job, people
 
 pytestmark = pytest.mark.anyio
 
@@ -138,6 +138,10 @@ async def test_shapes_that_go_in_refuse_what_they_do_not_know(document: Any) -> 
         "MemberIn",
         "MemberEdit",
         "ProjectIn",
+        "MeterIn",
+        "MeterEdit",
+        "VersionIn",
+        "PreviewIn",
     ):
         assert shapes[name]["additionalProperties"] is False
     words = {"title", "description", "type", "properties", "required", "additionalProperties", "items", "enum", "anyOf"}
@@ -175,6 +179,7 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     await house.world.db.write(lambda tx: tx.conn.execute(sa.insert(jobs).values(a_job(house, job))).rowcount)
     assert 202 == (await house.full("POST", f"/v1/jobs/{job}/run")).status
     ids["{job_id}"] = job
+    ids["{meter_id}"] = (await house.full("POST", "/v1/meters", METER | {"slug": "traffic"})).json["id"]
     asked = 0
     for method, path, operation in operations(document):
         if method != "GET" or path.endswith(("/body", "/export")):

@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.api.test_api_tenants import ROUTES
+from tests.api.test_api_tenants import METER, ROUTES
 from tests.server_process import Server
 
 pytestmark = pytest.mark.e2e
@@ -75,6 +75,7 @@ def _furnished(server: Server, key: str) -> dict[str, str]:
         pass
     return {
         "job_id": jobs[0]["id"],
+        "meter_id": server.api("POST", "/v1/meters", key, METER | {"slug": "traffic"})["id"],
         "check_id": check["id"],
         "channel_id": channel,
         "n": "1",

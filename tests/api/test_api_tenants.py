@@ -54,6 +54,7 @@ EVENT = {
     "timestamp": "2026-03-02T09:00:00Z",
     "event_type": "api.request",
 }
+METER = {"event_types": ["api.request"], "aggregation": "sum", "value": "size", "group_keys": ["region"]}
 MISSING = "3f0f8f9e-6a1c-4a55-8d4c-111111111111"
 
 # Route: what is sent, and what the owner hears. What holds for a thing is asked for with another's, and with none.
@@ -125,6 +126,15 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("PATCH", "/v1/status-pages/{page_id}"): ({"title": "changed"}, 200),
     ("DELETE", "/v1/status-pages/{page_id}"): (None, 204),
     ("POST", "/v1/events"): ([EVENT], 200),
+    ("GET", "/v1/meters"): (None, 200),
+    ("POST", "/v1/meters"): (METER | {"slug": "new"}, 201),
+    ("POST", "/v1/meters/preview"): (METER, 200),
+    ("GET", "/v1/meters/{meter_id}"): (None, 200),
+    ("PATCH", "/v1/meters/{meter_id}"): ({"name": "changed"}, 200),
+    ("POST", "/v1/meters/{meter_id}/versions"): (METER, 201),
+    ("POST", "/v1/meters/{meter_id}/archive"): (None, 200),
+    ("POST", "/v1/meters/{meter_id}/unarchive"): (None, 200),
+    ("GET", "/v1/meters/{meter_id}/query"): (None, 200),
     ("GET", "/v1/usage/days"): (None, 200),
     ("POST", "/v1/usage/runs"): ({"day": "2026-03-01", "dry_run": False}, 200),
     ("GET", "/v1/jobs"): (None, 200),
@@ -175,7 +185,9 @@ async def furnished(house: House) -> dict[str, str]:
     invite = await house.full("POST", "/v1/invites", {"email": "nobody@example.com", "role": "viewer"})
     slug = f"of-{house.world.project.slug}"
     shown = await house.full("POST", "/v1/status-pages", {"slug": slug, "title": "Ours"})
+    meter = await house.full("POST", "/v1/meters", METER | {"slug": "traffic"})
     return {
+        "{meter_id}": meter.json["id"],
         "{page_id}": shown.json["id"],
         "{invite_id}": invite.json["id"],
         "{user_id}": member.json["id"],
@@ -255,6 +267,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     before = await all_rows(neighbour)
     nowhere = dict.fromkeys(("{check_id}", "{channel_id}", "{incident_id}", "{delivery_id}", "{job_id}"), MISSING)
     nowhere |= {"{key_id}": "4711", "{user_id}": "4711", "{notification_id}": "47-11", "{page_id}": MISSING}
+    nowhere |= {"{meter_id}": MISSING}
     nothing = theirs | nowhere
 
     for (method, path), (asked, _) in ROUTES.items():
@@ -265,7 +278,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
 
     lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(ADMIN)]
     listed = [await house.full("GET", path) for path in lists]
-    assert [b'{"items":[],"next":null}'] * 6 == [reply.body for reply in listed]
+    assert [b'{"items":[],"next":null}'] * 7 == [reply.body for reply in listed]
     about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
     about.append(f"incidents?check={theirs['{check_id}']}")
     assert [404] * 3 == [(await house.full("GET", f"/v1/{query}")).status for query in about]

@@ -1,0 +1,558 @@
+"""What a meter comes to: by window, customer and group, out of rollups, at the edges of hours out of events.
+
+Partials of one place are merged by core/aggregate.py: an answer is as exact as if all events had been looked at.
+Customers are whoever is known by a subject now. Each window says how sure its figures are (core/tiles.py).
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.core.aggregate import Partial
+from heartfly.core.amounts import Amount
+from heartfly.core.meters import Aggregation, Counted, Meter, counted
+from heartfly.core.sketches import read as histogram_of
+from heartfly.core.tiles import Closed, State, Tier, Tile, cut, state_of, tiles
+from heartfly.core.versions import Span, Version, in_force, spans
+from heartfly.core.windows import HOUR, Size, Window, windows
+from heartfly.db.models import dirty_hours, rollups, unique_values, usage_days, usage_groups
+from heartfly.db.models import windows as stored_windows
+from heartfly.db.prepared import among
+from heartfly.errors import InvalidValueError
+from heartfly.usage.meter_queries import Stored
+from heartfly.usage.raw import events_between, type_ids
+from heartfly.usage.whose import Customer, Subject, ids_of, subjects_of
+
+CUSTOMER, SUBJECT = "customer", "subject"
+"""What everything may be grouped by, besides the meter's own keys."""
+MOST_RAW = 200_000
+"""Events that an answer looks at one by one."""
+_MOST_WINDOWS: Mapping[Size | None, tuple[timedelta, str]] = {
+    Size.MINUTE: (timedelta(days=1), "a day"),
+    Size.HOUR: (timedelta(days=100), "100 days"),
+    Size.DAY: (timedelta(days=3_700), "ten years"),
+    Size.MONTH: (timedelta(days=3_700), "ten years"),
+    None: (timedelta(days=3_700), "ten years"),
+}
+_EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+_AT_ONCE = 32
+"""Windows that are worked out together."""
+_ROWS = 2_000
+"""Rollups that are taken in before the event loop has its turn."""
+
+Texts = tuple[str | None, ...]
+Edge = tuple[datetime, "SortKey"]
+SortKey = tuple[tuple[int, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """[from_at, to_at). `size` None: it is one window. `only`: for a group key the values to look at; None: has none.
+
+    `customers`: public ids. Of `customers` and `subjects` that are both there, both must hold.
+    """
+
+    from_at: datetime
+    to_at: datetime
+    size: Size | None
+    zone: ZoneInfo
+    group_by: Sequence[str] = ()
+    customers: Sequence[str] = ()
+    subjects: Sequence[str] = ()
+    only: Mapping[str, frozenset[str | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A figure. `n`: events that count. `customer` and `subject` are there if it was grouped by them; a subject also
+    where nobody is known by it.
+    """
+
+    window: Window
+    state: State
+    n: int
+    value: Amount | None
+    customer: Customer | None = None
+    subject: str | None = None
+    group: Mapping[str, str | None] = field(default_factory=dict)
+    place: SortKey = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`complete_up_to`: whatever has come of what happened before is in the figures. `edge`: of the last item; None:
+    there are no more.
+    """
+
+    items: Sequence[Item]
+    complete_up_to: datetime
+    edge: Edge | None
+
+
+async def answer(
+    read: AsyncConnection,
+    pid: int,
+    stored: Stored,
+    question: Question,
+    *,
+    now: datetime,
+    limit: int,
+    after: Edge | None = None,
+) -> Answer:
+    """The first `limit` figures behind `after`, by window, then by what they are grouped by.
+
+    Without groups each window has its figure; with groups those have one in which something counts. InvalidValueError.
+    """
+    keys = _keys(stored, question)
+    _bounded(question)
+    subjects = await ids_of(read, pid, of_customers=question.customers, subjects=question.subjects)
+    reader = _Reader(read, pid, stored, question, keys=keys, subjects=subjects)
+    settled = await _settled(read, pid, question, now=now)
+    first = question.from_at if after is None else max(question.from_at, after[0])
+    found: list[Item] = []
+    parts = _parts(reader.spans, question, first, now)
+    while len(found) <= limit and (some := list(islice(parts, _AT_ONCE))):
+        for window, items in zip(some, await reader.of(some), strict=True):
+            state = state_of(window, now, settled.days, settled.unsettled)
+            for place, told in items:
+                if after is None or (window.from_at, place) > after:
+                    found.append(Item(window=window, state=state, place=place, **told))
+    edge = (found[limit - 1].window.from_at, found[limit - 1].place) if len(found) > limit else None
+    return Answer(found[:limit], settled.complete_up_to, edge)
+
+
+def _parts(known: Sequence[Span], question: Question, first: datetime, now: datetime) -> Iterator[Window]:
+    """The windows from the one that holds `first` on, cut to what is asked, without what lies ahead."""
+    whole: Iterable[Window] = (
+        [Window(question.from_at, question.to_at)]
+        if question.size is None
+        else windows(question.size, question.zone, first, question.to_at)
+    )
+    for window in whole:
+        if question.size is not None and window.from_at > now:
+            return
+        clipped = Window(max(window.from_at, question.from_at), min(window.to_at, question.to_at))
+        yield from (part for part in cut(clipped, known) if part.to_at > first)
+
+
+def _keys(stored: Stored, question: Question) -> Sequence[str]:
+    """The meter's own keys that the question names. InvalidValueError."""
+    known = {key for version in stored.versions for key in version.meter.group_keys}
+    own = [name for name in question.group_by if name not in {CUSTOMER, SUBJECT}]
+    for name in own:
+        if name not in known:
+            told = ", ".join([CUSTOMER, SUBJECT, *sorted(known)])
+            raise InvalidValueError("group_by", f"the meter has no group key {name[:100]}; known are {told}")
+    if len(set(question.group_by)) < len(question.group_by):
+        raise InvalidValueError("group_by", "names something twice")
+    for name in question.only:
+        if name not in known:
+            told = f"known are {', '.join(sorted(known))}" if known else "it has none"
+            raise InvalidValueError("filter", f"the meter has no group key {name[:100]}; {told}")
+    return own
+
+
+def _bounded(question: Question) -> None:
+    if not _EARLIEST <= question.from_at <= _LATEST:
+        raise InvalidValueError("from", "must be within 1970 to 2200")
+    if not question.from_at < question.to_at <= _LATEST:
+        raise InvalidValueError("to", "must be after `from`, and before 2200")
+    most, words = _MOST_WINDOWS[question.size]
+    if question.to_at - question.from_at > most:
+        size = "none" if question.size is None else question.size.value
+        raise InvalidValueError("to", f"is more than {words} after `from`, which is the most for window={size}")
+
+
+# --- how sure the figures are
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    days: Sequence[Closed]
+    unsettled: Sequence[Window]
+    complete_up_to: datetime
+
+
+async def _settled(read: AsyncConnection, pid: int, question: Question, *, now: datetime) -> _Settled:
+    rows = await read.execute(
+        sa.select(usage_days.c.from_at, usage_days.c.to_at, usage_days.c.state)
+        .where(usage_days.c.pid == pid, usage_days.c.to_at > question.from_at, usage_days.c.from_at < question.to_at)
+        .order_by(usage_days.c.from_at)
+    )
+    days = [Closed(row.from_at, row.to_at, row.state) for row in rows]
+    newest = (
+        sa.select(usage_days.c.from_at, usage_days.c.to_at, usage_days.c.state)
+        .where(usage_days.c.pid == pid, usage_days.c.state.in_([State.FINAL.value, State.AMENDED.value]))
+        .order_by(usage_days.c.from_at.desc())
+        .limit(1)
+    )
+    last = (await read.execute(newest)).first()
+    if last is not None and (not days or last.from_at > days[-1].from_at):
+        days.append(Closed(last.from_at, last.to_at, last.state))
+    marks = sa.select(dirty_hours.c.hour).where(
+        dirty_hours.c.pid == pid, dirty_hours.c.hour > question.from_at - HOUR, dirty_hours.c.hour < question.to_at
+    )
+    marked = list((await read.execute(marks.order_by(dirty_hours.c.hour))).scalars())
+    unsettled = [Window(hour, hour + HOUR) for hour in marked]
+    stale = sa.select(stored_windows.c.start_at, stored_windows.c.end_at).where(
+        *_of_tier(pid, Tier.DAY, question.from_at, question.to_at), stored_windows.c.stale.is_(True)
+    )
+    unsettled += [Window(row.start_at, row.end_at) for row in await read.execute(stale)]
+    for gap in _gaps(days, question):
+        hours = sa.select(stored_windows.c.start_at, stored_windows.c.end_at).where(
+            *_of_tier(pid, Tier.HOUR, gap.from_at, gap.to_at)
+        )
+        unsettled += [Window(row.start_at, row.end_at) for row in await read.execute(hours)]
+    return _Settled(days, unsettled, min([question.to_at, now, *marked[:1]]))
+
+
+def _of_tier(pid: int, tier: Tier, from_at: datetime, to_at: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    """Those that lie in [from_at, to_at) whole."""
+    return (
+        stored_windows.c.pid == pid,
+        stored_windows.c.tier == tier.value,
+        stored_windows.c.start_at >= from_at,
+        stored_windows.c.start_at < to_at,
+        stored_windows.c.end_at <= to_at,
+    )
+
+
+def _gaps(days: Sequence[Closed], question: Question) -> Iterator[Window]:
+    """The times in which no day lies; few, for a project's days follow one another."""
+    at = question.from_at
+    for day in days:
+        if at < min(day.from_at, question.to_at):
+            yield Window(at, min(day.from_at, question.to_at))
+        at = max(at, day.to_at)
+    if at < question.to_at:
+        yield Window(at, question.to_at)
+
+
+# --- partials, by window, subject and group
+
+_Group = tuple[int, int] | Texts
+"""A version and the number of a group as rollups have it, or texts that events had."""
+_Key = tuple[int, int, _Group]
+"""Which window, whose (a number of `usage_names`), which group."""
+
+
+class _Reader:
+    def __init__(
+        self,
+        read: AsyncConnection,
+        pid: int,
+        stored: Stored,
+        question: Question,
+        *,
+        keys: Sequence[str],
+        subjects: Sequence[int] | None,
+    ) -> None:
+        self._read = read
+        self._pid = pid
+        self._stored = stored
+        self._question = question
+        self._keys = keys
+        self._subjects = subjects
+        self._by_group = bool(keys or question.only)
+        self.spans = spans(stored.versions, question.from_at, question.to_at)
+        self._of_version = {version.id: version.meter for version in stored.versions}
+        self._known_subjects: dict[int, Subject] = {}
+        self._known_groups: dict[int, Texts] = {0: ()}  # of meters without group keys
+        self._raw_left = MOST_RAW
+
+    async def of(self, parts: Sequence[Window]) -> list[list[tuple[SortKey, dict[str, Any]]]]:
+        """For each window its figures, in order."""
+        sums: dict[_Key, Partial] = {}
+        meters = [self._meter_at(part) for part in parts]
+        if self._subjects is None or self._subjects:
+            await self._sum_up(parts, meters, sums)
+        await self._learn(sums)
+        places: list[dict[SortKey, tuple[Partial, dict[str, Any]]]] = [{} for _ in parts]
+        for (n, subject_id, group), partial in sums.items():
+            texts = self._wanted_texts(group)
+            if texts is None:
+                continue
+            place, told = self._told(subject_id, texts)
+            whole, _ = places[n].setdefault(place, (Partial(), told))
+            whole.merge(partial)
+        if not self._question.group_by:
+            for of_window in places:
+                of_window.setdefault((), (Partial(), {}))
+        return [
+            [
+                (place, {"n": partial.n, "value": None if meter is None else partial.result(meter), **told})
+                for place, (partial, told) in sorted(of_window.items(), key=lambda one: one[0])
+            ]
+            for of_window, meter in zip(places, meters, strict=True)
+        ]
+
+    def _meter_at(self, part: Window) -> Meter | None:
+        """How the figures of a window add up: all its versions agree on that."""
+        here = (span.version.meter for span in self.spans if span.from_at < part.to_at and part.from_at < span.to_at)
+        return next(here, None)
+
+    async def _sum_up(self, parts: Sequence[Window], meters: Sequence[Meter | None], sums: dict[_Key, Partial]) -> None:
+        days = await self._days(parts[0].from_at, parts[-1].to_at)
+        starts: dict[Tier, list[tuple[datetime, datetime, int]]] = {tier: [] for tier in Tier}
+        for n, (part, meter) in enumerate(zip(parts, meters, strict=True)):
+            if meter is None:
+                continue
+            # Values that are told apart are kept by the hour only.
+            of_days = () if meter.aggregation is Aggregation.UNIQUE else _within(days, part)
+            for tile in _tiles(part, of_days, self._question.size):
+                starts[tile.tier].append((tile.from_at, tile.to_at, n))
+        for tier in (Tier.DAY, Tier.HOUR):
+            for run in _runs(starts[tier]):
+                await self._take_rollups(tier, run, meters, sums)
+        for from_at, to_at, n in starts[Tier.RAW]:
+            await self._take_events(Window(from_at, to_at), n, sums)
+
+    async def _days(self, from_at: datetime, to_at: datetime) -> Sequence[Window]:
+        query = (
+            sa.select(stored_windows.c.start_at, stored_windows.c.end_at)
+            .where(
+                *_of_tier(self._pid, Tier.DAY, from_at, to_at),
+                stored_windows.c.stale.is_(False),
+                stored_windows.c.gen.is_not(None),
+            )
+            .order_by(stored_windows.c.start_at)
+        )
+        return [Window(row.start_at, row.end_at) for row in await self._read.execute(query)]
+
+    async def _take_rollups(
+        self,
+        tier: Tier,
+        run: Sequence[tuple[datetime, datetime, int]],
+        meters: Sequence[Meter | None],
+        sums: dict[_Key, Partial],
+    ) -> None:
+        """Of one run of tiles, which follow one another without a gap."""
+        from_at, to_at = run[0][0], run[-1][1]
+        begins, numbers = [tile[0] for tile in run], [tile[2] for tile in run]
+        kinds = {meter.aggregation for n in numbers if (meter := meters[n]) is not None}
+        for table, of_kinds in ((rollups, kinds), (unique_values, kinds & {Aggregation.UNIQUE})):
+            if not of_kinds:
+                continue
+            take = _take_values if table is unique_values else _taking(of_kinds)
+            async for rows in self._rows(table, tier, from_at, to_at, of_kinds):
+                for row in rows:
+                    n = numbers[bisect.bisect_right(begins, row[3]) - 1]
+                    group = (row[0], row[2]) if self._by_group else ()
+                    key = (n, row[1], group)
+                    partial = sums.get(key)
+                    if partial is None:
+                        partial = sums[key] = Partial()
+                    take(partial, row)
+
+    async def _rows(
+        self, table: sa.Table, tier: Tier, from_at: datetime, to_at: datetime, kinds: Iterable[Aggregation]
+    ) -> AsyncIterator[Sequence[Any]]:
+        """Of the generations that count: version, subject, group, the window's beginning, and what is summed up."""
+        versions = [version for version in self._stored.versions if version.meter.aggregation in kinds]
+        query = (
+            sa.select(*(table.c[name] for name in _PLACE), *_columns(table, kinds))
+            .select_from(stored_windows)
+            .join(
+                table,
+                sa.and_(
+                    table.c.pid == stored_windows.c.pid,
+                    table.c.start_at == stored_windows.c.start_at,
+                    table.c.gen == stored_windows.c.gen,
+                ),
+            )
+            .where(*_of_tier(self._pid, tier, from_at, to_at))
+        )
+        if table is rollups:
+            query = query.where(table.c.tier == tier.value, _in_cubes(versions, by_group=self._by_group))
+        else:
+            query = query.where(table.c.version_id.in_([version.id for version in versions]))
+        given: dict[str, Any] = {}
+        if self._subjects is not None:
+            query = query.where(among(self._read, table.c.subject_id, "subjects"))
+            given = {"subjects": list(self._subjects)}
+        async with self._read.stream(query, given) as result:
+            async for rows in result.partitions(_ROWS):
+                yield rows
+
+    async def _take_events(self, window: Window, n: int, sums: dict[_Key, Partial]) -> None:
+        here = [span for span in self.spans if span.from_at < window.to_at and window.from_at < span.to_at]
+        types = await type_ids(self._read, self._pid, {name for span in here for name in span.version.meter.types})
+        if not types:
+            return
+        between = events_between(
+            self._read, self._pid, window.from_at, window.to_at, types=types, subjects=self._subjects
+        )
+        async for found in between:
+            self._raw_left -= found.n
+            if self._raw_left < 0:
+                raise InvalidValueError("to", _TOO_MANY)
+            for event in found.events:
+                version = in_force(self._stored.versions, event.at)
+                told = None if version is None else counted(version.meter, event.type, event.properties)
+                if version is None or not isinstance(told, Counted):
+                    continue
+                group = self._picked(version.meter, told.group) if self._by_group else ()
+                if group is not None:
+                    partial = sums.setdefault((n, event.subject_id, group), Partial())
+                    partial.add(version.meter, told, (event.at, event.id))
+
+    def _picked(self, meter: Meter, group: Sequence[str | None]) -> Texts | None:
+        """Of a group the texts that are grouped by; None: the question is not about it."""
+        texts = dict(zip(meter.group_keys, group, strict=True))
+        if any(texts.get(name) not in wanted for name, wanted in self._question.only.items()):
+            return None
+        return tuple(texts.get(name) for name in self._keys)
+
+    def _wanted_texts(self, group: Any) -> Texts | None:
+        if group and isinstance(group[0], int):
+            version_id, group_id = group
+            return self._picked(self._of_version[version_id], self._known_groups[group_id])
+        texts: Texts = group
+        return texts
+
+    async def _learn(self, sums: Iterable[_Key]) -> None:
+        """What numbers stand for, as far as the question is about it."""
+        if {CUSTOMER, SUBJECT} & set(self._question.group_by):
+            missing = {key[1] for key in sums} - self._known_subjects.keys()
+            self._known_subjects |= await subjects_of(self._read, self._pid, missing) if missing else {}
+        groups = {key[2][1] for key in sums if key[2] and isinstance(key[2][0], int)}
+        if missing_groups := groups - self._known_groups.keys():
+            query = sa.select(usage_groups.c.id, usage_groups.c.texts).where(
+                usage_groups.c.pid == self._pid, among(self._read, usage_groups.c.id, "ids")
+            )
+            for row in await self._read.execute(query, {"ids": sorted(missing_groups)}):
+                self._known_groups[row.id] = tuple(msgspec.json.decode(row.texts, type=list[str | None]))
+
+    def _told(self, subject_id: int, texts: Texts) -> tuple[SortKey, dict[str, Any]]:
+        place: list[tuple[int, str, str]] = []
+        told: dict[str, Any] = {}
+        own = dict(zip(self._keys, texts, strict=True))
+        for name in self._question.group_by:
+            if name in own:
+                text = own[name]
+                place.append((1, "", "") if text is None else (0, text, ""))
+                continue
+            subject = self._known_subjects[subject_id]
+            told["customer"] = subject.customer
+            if name == SUBJECT or subject.customer is None:
+                told["subject"] = subject.text
+            if name == SUBJECT:
+                place.append((0, subject.text, ""))
+            elif subject.customer is None:
+                place.append((1, subject.text, ""))  # those that nobody knows come last
+            else:
+                place.append((0, subject.customer.name, subject.customer.uuid))
+        if own:
+            told["group"] = own
+        return tuple(place), told
+
+
+def _in_cubes(versions: Iterable[Version], *, by_group: bool) -> sa.ColumnElement[bool]:
+    """Cube 1 has the groups of those that have any."""
+    cubes: dict[int, list[int]] = {}
+    for version in versions:
+        cubes.setdefault(int(by_group and bool(version.meter.group_keys)), []).append(version.id)
+    return sa.or_(
+        *(sa.and_(rollups.c.version_id.in_(ids), rollups.c.cube == cube) for cube, ids in sorted(cubes.items()))
+    )
+
+
+_TOO_MANY = (
+    f"more than {MOST_RAW} events would have to be looked at one by one, as windows of minutes and those that begin "
+    "within an hour of UTC need it: ask for a shorter time, or in another zone"
+)
+
+
+def _tiles(part: Window, days: Sequence[Window], size: Size | None) -> list[Tile]:
+    return [Tile(Tier.RAW, part.from_at, part.to_at)] if size is Size.MINUTE else tiles(part, days)
+
+
+def _within(days: Sequence[Window], part: Window) -> Sequence[Window]:
+    first = bisect.bisect_left(days, part.from_at, key=lambda day: day.from_at)
+    end = bisect.bisect_left(days, part.to_at, key=lambda day: day.from_at)
+    return days[first:end]
+
+
+def _runs(found: Sequence[tuple[datetime, datetime, int]]) -> Iterator[list[tuple[datetime, datetime, int]]]:
+    """Tiles that follow one another, together: one query for each."""
+    run: list[tuple[datetime, datetime, int]] = []
+    for tile in found:
+        if run and run[-1][1] != tile[0]:
+            yield run
+            run = []
+        run.append(tile)
+    if run:
+        yield run
+
+
+# --- rows into partials: only the columns that a meter needs are read, and taken in without a detour
+
+
+def _columns(table: sa.Table, kinds: Iterable[Aggregation]) -> list[sa.Column[Any]]:
+    if table is unique_values:
+        return [table.c.value]
+    names = dict.fromkeys(["n", *(name for kind in Aggregation if kind in kinds for name in _NEEDED[kind])])
+    return [table.c[name] for name in names]
+
+
+_PLACE = ("version_id", "subject_id", "group_id", "start_at")
+_NEEDED: Mapping[Aggregation, Sequence[str]] = {
+    Aggregation.COUNT: (),
+    Aggregation.SUM: ("sum",),
+    Aggregation.MIN: ("min",),
+    Aggregation.MAX: ("max",),
+    Aggregation.AVERAGE: ("sum",),
+    Aggregation.LATEST: ("latest", "latest_at", "latest_id"),
+    Aggregation.UNIQUE: (),
+    Aggregation.PERCENTILE: ("min", "max", "histogram"),
+}
+_Take = Callable[[Partial, Any], None]
+
+
+def _taking(kinds: Iterable[Aggregation]) -> _Take:
+    given = set(kinds)
+    if given <= {Aggregation.COUNT, Aggregation.UNIQUE}:
+        return _take_count
+    if given <= {Aggregation.SUM, Aggregation.AVERAGE}:
+        return _take_sum
+    return _take_all
+
+
+def _take_count(into: Partial, row: Any) -> None:
+    into.n += row[4]
+
+
+def _take_sum(into: Partial, row: Any) -> None:
+    into.n += row[4]
+    into.sum += row[5]
+
+
+def _take_all(into: Partial, row: Any) -> None:
+    given: Mapping[str, Any] = row._asdict()
+    written = given.get("histogram")
+    at = given.get("latest_at")
+    into.merge(
+        Partial(
+            n=given["n"],
+            sum=given.get("sum") or 0,
+            min=given.get("min"),
+            max=given.get("max"),
+            latest=given.get("latest"),
+            latest_place=None if at is None else (at, given["latest_id"]),
+            histogram=None if written is None else histogram_of(msgspec.json.decode(written)),
+        )
+    )
+
+
+def _take_values(into: Partial, row: Any) -> None:
+    into.uniques.add(bytes(row[4]))

@@ -1,0 +1,83 @@
+"""Whose usage it is: a subject, as sent, is a customer's native id or one of the aliases. Asked at each reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.db.models import aliases, customers, usage_names
+from heartfly.db.prepared import among
+from heartfly.errors import InvalidValueError
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """`uuid`: the public id."""
+
+    uuid: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """`text`: as it was sent. `customer` None: nobody is known by it."""
+
+    text: str
+    customer: Customer | None
+
+
+async def subjects_of(read: AsyncConnection, pid: int, ids: Iterable[int]) -> Mapping[int, Subject]:
+    """Of these numbers (`usage_names`) what was sent, and who is meant."""
+    named = (
+        sa.select(usage_names.c.id, usage_names.c.text)
+        .where(usage_names.c.pid == pid, among(read, usage_names.c.id, "ids"))
+        .order_by(usage_names.c.id)
+    )
+    texts = {row.id: row.text for row in await read.execute(named, {"ids": sorted(ids)})}
+    known = await _meant_by(read, pid, sorted(set(texts.values())))
+    return {id_: Subject(text, known.get(text)) for id_, text in texts.items()}
+
+
+async def _meant_by(read: AsyncConnection, pid: int, texts: Sequence[str]) -> Mapping[str, Customer]:
+    by_id = sa.select(customers.c.uuid.label("text"), customers.c.uuid, customers.c.name).where(
+        customers.c.pid == pid, among(read, customers.c.uuid, "texts")
+    )
+    by_alias = (
+        sa.select(aliases.c.text, customers.c.uuid, customers.c.name)
+        .join(customers, sa.and_(customers.c.pid == aliases.c.pid, customers.c.id == aliases.c.customer_id))
+        .where(aliases.c.pid == pid, among(read, aliases.c.text, "texts"))
+    )
+    found: dict[str, Customer] = {}
+    for query in (by_alias, by_id):  # an id is nobody else's, whatever an alias says
+        found |= {row.text: Customer(row.uuid, row.name) for row in await read.execute(query, {"texts": list(texts)})}
+    return found
+
+
+async def ids_of(
+    read: AsyncConnection, pid: int, *, of_customers: Sequence[str] = (), subjects: Sequence[str] = ()
+) -> Sequence[int] | None:
+    """The numbers of what these customers (by public id) are called, of these only `subjects`. None: nothing was asked.
+
+    InvalidValueError: there is no such customer.
+    """
+    if not of_customers and not subjects:
+        return None
+    texts = set(subjects)
+    if of_customers:
+        wanted = {uuid.lower() for uuid in of_customers}
+        query = sa.select(customers.c.id, customers.c.uuid).where(
+            customers.c.pid == pid, among(read, customers.c.uuid, "uuids")
+        )
+        known = {row.uuid: row.id for row in await read.execute(query, {"uuids": sorted(wanted)})}
+        if wanted - known.keys():
+            raise InvalidValueError("customer", f"there is no customer {min(wanted - known.keys())[:100]}")
+        named = sa.select(aliases.c.text).where(aliases.c.pid == pid, among(read, aliases.c.customer_id, "ids"))
+        called = known.keys() | set((await read.execute(named, {"ids": sorted(known.values())})).scalars())
+        texts = texts & called if subjects else called
+    numbers = sa.select(usage_names.c.id).where(
+        usage_names.c.pid == pid, usage_names.c.kind == "subject", among(read, usage_names.c.text, "texts")
+    )
+    return sorted((await read.execute(numbers, {"texts": sorted(texts)})).scalars())
