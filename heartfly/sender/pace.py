@@ -15,7 +15,7 @@ LONGEST_ASKED_S = 3600.0
 
 def wait_s(n_failed: int, asked_s: float | None, chance: Callable[[], float] = random.random) -> float:
     """Seconds after the n-th failure in a row, from 1. `asked_s`: what the server asked for. `chance`: from 0 to 1."""
-    longest = min(LONGEST_S, FIRST_S * 2 ** min(n_failed - 1, 10))
+    longest: float = min(LONGEST_S, FIRST_S * 2.0 ** min(n_failed - 1, 10))
     own = longest * (0.5 + chance() / 2)
     return own if asked_s is None else max(own, min(asked_s, LONGEST_ASKED_S))
 

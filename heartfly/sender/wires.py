@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -119,7 +119,7 @@ class Target:
     """`url`: without the wire's path. `key`: what it knows us by; shown nowhere."""
 
     url: str
-    key: str
+    key: str = field(repr=False)
     wire: Wire = NATIVE
 
     def __post_init__(self) -> None:
@@ -130,9 +130,6 @@ class Target:
     @property
     def address(self) -> str:
         return self.url.rstrip("/") + self.wire.path
-
-    def __repr__(self) -> str:
-        return f"Target({self.address})"
 
 
 def _words(answer: Answer) -> str:
