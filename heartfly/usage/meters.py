@@ -100,14 +100,15 @@ def create_meter(tx: Tx, pid: int, wanted: Wanted, *, at: datetime, ids: IdSourc
     if tx.conn.execute(of_project).scalar_one() >= MOST_METERS:
         raise ConflictError(f"the project has {MOST_METERS} meters, which is all that it may have; archive one")
     named = _named(wanted.name, wanted.unit)
-    made = {"pid": pid, "id": ids.next(at), "uuid": str(uuids.uuid4()), "slug": slug, "rev": 1, "created_at": at}
+    meter_id, public_id = ids.next(at), str(uuids.uuid4())
+    made = {"pid": pid, "id": meter_id, "uuid": public_id, "slug": slug, "rev": 1, "created_at": at}
     # Not looked up first: on another node somebody may take the slug at this very moment.
     insert = tx.insert(meters).values(made | named).on_conflict_do_nothing(index_elements=["pid", "slug"])
     if tx.conn.execute(insert.returning(meters.c.id)).first() is None:
         raise SlugTakenError(f"there is a meter {slug} already")
-    _add_version(tx, pid, made["id"], wanted.meter, from_at=wanted.from_at, to_at=wanted.to_at, at=at, ids=ids)
+    _add_version(tx, pid, meter_id, wanted.meter, from_at=wanted.from_at, to_at=wanted.to_at, at=at, ids=ids)
     facts = {"slug": slug} | named | _facts(wanted.meter, wanted.from_at, wanted.to_at)
-    return Changed(slug, str(made["uuid"]), None, facts)
+    return Changed(slug, public_id, None, facts)
 
 
 def edit_meter(
