@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import time
-from base64 import b32decode
+from base64 import b32decode, b64encode
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from heartfly.clock import SystemClock
 from heartfly.core import totp
-from tests.web.full_house import ping
+from tests.web.full_house import STATUSES, ping
 from tests.web.test_gates import browser
 from tests.web.test_tasks import PHONE, Person, Place, at_rest, place
 
@@ -243,3 +244,37 @@ def test_three_hundred_changes_in_a_second_move_neither_focus_nor_what_one_looks
     assert re.fullmatch("Bulk 150", ada.page.evaluate("document.activeElement.textContent"))
     assert before == pytest.approx(at_rest(ada.page, chosen), abs=2)
     assert 300 == ada.page.locator(".row:not(.first)").count()
+
+
+# Which pixels of a picture of 16 by 16 stand out from its corner, which no shape fills, whatever their colour.
+OUTLINE = """async (pictures) => Promise.all(pictures.map(async (picture) => {
+  const bytes = Uint8Array.from(atob(picture), (one) => one.charCodeAt(0));
+  const shown = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+  const context = new OffscreenCanvas(16, 16).getContext("2d");
+  context.drawImage(shown, 0, 0, 16, 16);
+  const { data } = context.getImageData(0, 0, 16, 16);
+  const grey = (at) => 0.3 * data[at] + 0.59 * data[at + 1] + 0.11 * data[at + 2];
+  return Array.from({ length: 256 }, (_, n) => (Math.abs(grey(4 * n) - grey(0)) > 40 ? "1" : "0")).join("");
+}))"""
+
+
+def test_statuses_are_told_apart_by_who_sees_no_colours(place: Place) -> None:
+    """Each two by a twelfth of their pixels: without any colour, and to an eye that takes red for green."""
+    ada = place.person()
+    devices = ada.page.context.new_cdp_session(ada.page)
+    for sight in ("achromatopsia", "deuteranopia"):
+        for theme in ("light", "dark"):
+            ada.page.emulate_media(color_scheme=theme)
+            devices.send("Emulation.setEmulatedVisionDeficiency", {"type": sight})
+            ada.at("/p/main/checks")
+            shots = [ada.page.locator(f".row.s-{word} .st.{word} svg").first.screenshot() for word in STATUSES]
+            shapes = ada.page.evaluate(OUTLINE, [b64encode(shot).decode() for shot in shots])
+            apart = {
+                (one, other): sum(a != b for a, b in zip(first, second, strict=True))
+                for (one, first), (other, second) in combinations(zip(STATUSES, shapes, strict=True), 2)
+            }
+            nearest = min(apart, key=apart.__getitem__)
+            print(f"{sight}, {theme}: the nearest are {nearest}, {apart[nearest]} pixels apart")
+            assert min(apart.values()) > 20, apart
+            words = [ada.page.locator(f".row.s-{word} .st.{word}").first.inner_text().strip() for word in STATUSES]
+            assert list(STATUSES) == [word.lower() for word in words]
