@@ -103,7 +103,8 @@ def _end(tx: Tx, pid: int, span: Day, found: Reconciled, *, run: int, now: datet
     if found.dirty or _moved(tx, pid, span):
         mismatches.append("events came in all the time while it was closed")
     figures = _figures(tx, pid, span, found, reconciled=not mismatches)
-    changed = before.fingerprint is not None and bytes(before.fingerprint) != found.fingerprint
+    proved_before = bytes(before.fingerprint or b"")
+    changed = not mismatches and proved_before not in {b"", found.fingerprint}
     amended = changed or bool(before.figures.get("amended"))
     state = "provisional" if mismatches else "amended" if amended else "final"
     values: dict[str, Any] = {"state": state, "figures": figures | {"amended": int(amended)}}
@@ -119,11 +120,8 @@ def _moved(tx: Tx, pid: int, span: Day) -> bool:
     of_day = (windows.c.pid == pid, windows.c.tier == TIER_DAY, windows.c.start_at == span.from_at)
     window = tx.conn.execute(sa.select(windows.c.stale).where(*of_day)).first()
     hours = (dirty_hours.c.pid == pid, dirty_hours.c.hour > span.from_at - HOUR, dirty_hours.c.hour < span.to_at)
-    return (
-        window is None
-        or window.stale
-        or tx.conn.execute(sa.select(dirty_hours.c.hour).where(*hours)).first() is not None
-    )
+    dirty = tx.conn.execute(sa.select(dirty_hours.c.hour).where(*hours).limit(1)).first()
+    return window is None or window.stale or dirty is not None
 
 
 def _figures(tx: Tx, pid: int, span: Day, found: Reconciled, *, reconciled: bool) -> dict[str, int]:
