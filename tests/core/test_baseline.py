@@ -71,6 +71,16 @@ def test_runs_that_say_nothing_are_passed_over() -> None:
     assert "0 of 7 past days with a run that went well are known" == day
 
 
+def test_where_the_nearest_run_of_a_day_says_nothing_the_next_one_counts() -> None:
+    hours = [timedelta(hours=-2), timedelta(hours=-1), timedelta(hours=3)]
+    ends = sorted(NOW - timedelta(days=ago) + off for ago in range(1, 8) for off in hours)
+
+    def ask(place: int) -> Sample | None:
+        return None if place % 3 == 1 else Sample(Fraction(place % 3 + 100), None)
+
+    assert Baseline(Fraction(100), Fraction(0), "7 days") == of(Usual(weeks=1), ends, ask, at=NOW, zone=UTC)
+
+
 @pytest.mark.parametrize(
     ("usual", "text"),
     [
