@@ -1,4 +1,4 @@
-"""`heartfly usage events | customers | dead-letters`: send and look at events, say whose they are, and see to what came wrong."""
+"""`heartfly usage events | customers | dead-letters`: look at events, say whose they are, see to what came wrong."""
 
 from __future__ import annotations
 

@@ -73,6 +73,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/checks/{check_id}/pings/{n}/body"): (None, 200),
     ("GET", "/v1/checks/{check_id}/flips"): (None, 200),
     ("GET", "/v1/checks/{check_id}/runs"): (None, 200),
+    ("GET", "/v1/checks/{check_id}/coverage"): (None, 200),
     ("GET", "/v1/checks/{check_id}/days"): (None, 200),
     ("GET", "/v1/incidents"): (None, 200),
     ("GET", "/v1/incidents/{incident_id}"): (None, 200),
