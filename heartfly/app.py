@@ -47,6 +47,8 @@ from heartfly.pings.ingest import Ingest
 from heartfly.pings.rate import RateLimiter
 from heartfly.server.forwarded import client_address
 from heartfly.usage.apply import EventApplier
+from heartfly.usage.audit import carry_or_wait
+from heartfly.usage.end_of_project import remove_strays
 from heartfly.usage.ingest import EventIngest
 from heartfly.vitals.gauges import Gauges
 from heartfly.vitals.heartbeat import Heartbeat
@@ -280,7 +282,9 @@ class App:
         """What a crash in the middle of a long delete left behind; no ping waits for it."""
         ground = self.ground
         await remove_leftovers(ground.database)
+        await carry_or_wait(ground.usage, ground.database)
         await finish_all(ground.database, clock=ground.clock, ids=ground.ids, sealer=ground.sealer)
+        await remove_strays(ground.usage, ground.database)
 
     def background(self) -> Sequence[Awaitable[Any]]:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""

@@ -1,8 +1,8 @@
 """Who asks, and may they? The bearer key of a request becomes a Caller, once, before anything is read of it.
 
 The only file of this room that knows the web framework. Without a word to the contrary a handler that
-reads needs the scope `read`, and every other one `write`: nobody can forget to say so. `opt=ADMINISTERS` is that word, and
-`opt=INGESTS` for what only takes events in.
+reads needs the scope `read`, and every other one `write`: nobody can forget to say so. `opt=ADMINISTERS` is that word,
+and `opt=INGESTS` for what only takes events in.
 """
 
 from __future__ import annotations

@@ -30,7 +30,9 @@ from heartfly.api.v1 import (
     badges,
     channels,
     checks,
+    customers,
     days,
+    dead_letters,
     deliveries,
     events,
     flips,
@@ -50,6 +52,7 @@ from heartfly.api.v1 import (
     wire_events,
     wire_explain,
     wire_incidents,
+    wire_usage,
 )
 from heartfly.errors import HeartflyError
 from heartfly.instruments import Instruments
@@ -62,6 +65,22 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _HANDLERS = (
     events.take_events,
+    events.list_events,
+    events.list_conflicts,
+    events.read_event,
+    customers.list_customers,
+    customers.create_customer,
+    customers.list_unknown,
+    customers.read_customer,
+    customers.edit_customer,
+    customers.archive_customer,
+    customers.export_customer,
+    customers.erase_customer,
+    dead_letters.list_letters,
+    dead_letters.read_letter,
+    dead_letters.replay_letter,
+    dead_letters.drop_letter,
+    dead_letters.replay_letters,
     checks.list_checks,
     checks.create_check,
     checks.read_check,
@@ -184,7 +203,7 @@ def openapi() -> bytes:
     told = OpenAPIConfig(
         title="Heartfly",
         version=__version__,
-        description="Checks, their history and incidents, channels that alerts go to, usage, keys, and who changed what.",
+        description="Checks, their history and incidents, the channels of alerts, usage, keys, and who changed what.",
         components=Components(
             security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description="An API key: hf_…")}
         ),
@@ -198,6 +217,7 @@ def openapi() -> bytes:
         *wire.SHAPES,
         *wire_channels.SHAPES,
         *wire_events.SHAPES,
+        *wire_usage.SHAPES,
         *wire_explain.SHAPES,
         *wire_incidents.SHAPES,
         *wire_accounts.SHAPES,
