@@ -110,7 +110,8 @@ async def _page(
     read: AsyncConnection, pid: int, next_page: str | None, limit: int, *, only_archived: bool
 ) -> tuple[list[Any], str | None]:
     """Never empty while there are more: its SDK takes an empty page for the last one."""
-    after, found = number(next_page, "customers"), []
+    found: list[Any] = []
+    after = number(next_page, "customers")
     while True:
         rows = await queries.list_customers(read, pid, archived=only_archived, after=after, limit=limit + 1)
         for row in rows:

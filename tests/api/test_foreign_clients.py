@@ -86,7 +86,7 @@ def ours(id_: str, at: datetime = AT, **properties: str) -> dict[str, Any]:
     }
 
 
-def cloud(id_: str, **properties: str) -> dict[str, Any]:
+def cloud(id_: str, **properties: str) -> Any:
     return {
         "id": id_, "source": "web", "specversion": "1.0", "type": "api_call", "subject": "acme",
         "time": AT.isoformat(), "data": properties,
