@@ -28,11 +28,15 @@ def becomes(town: Town, ids: IdSource, user_id: str, role: str) -> Callable[[Tx]
     return lambda tx: members.change_role(tx, pid, user_id, role, actor=CLI, at=START, ids=ids)
 
 
+def _rows(table: sa.Table) -> sa.Select[Any]:
+    return sa.select(table).order_by(*table.primary_key.columns)
+
+
 async def stored(db: Database, town: Town) -> Any:
-    """All that administrators decide about."""
+    """All that administrators decide about. In one order: PostgreSQL moves a row that is written."""
     async with db.read() as read:
         return [
-            [tuple(row) for row in await read.execute(sa.select(table).where(column == town.world.project.pid))]
+            [tuple(row) for row in await read.execute(_rows(table).where(column == town.world.project.pid))]
             for table, column in (
                 (projects, projects.c.id), (api_keys, api_keys.c.pid), (invites, invites.c.pid),
                 (members_table, members_table.c.pid),
