@@ -54,6 +54,35 @@ def rows_asked_for(house: House) -> Iterator[list[int]]:
         sa.event.remove(sa.Engine, "before_cursor_execute", seen)
 
 
+async def test_a_page_of_1000_checks_is_one_answer_and_of_more_two(house: House) -> None:
+    await _many(house, 1001)
+
+    first = (await house.read("GET", "/v1/checks?limit=1000")).json
+    second = (await house.read("GET", f"/v1/checks?limit=1000&cursor={first['next']}")).json
+
+    assert [f"job-{n:04}" for n in range(1001)] == [item["slug"] for item in first["items"] + second["items"]]
+    assert (1000, None) == (len(first["items"]), second["next"])
+    refused = await house.read("GET", "/v1/checks?limit=1001")
+    assert (422, ["limit"]) == (refused.status, refused.fields)
+
+
+async def _many(house: House, n: int) -> None:
+    """Copies of one that was made, as fast as the database takes them."""
+    row = (await house.world.check(START))._asdict()
+
+    def copied(number: int) -> Any:
+        slug, uuid = f"job-{number:04}", f"3f0f8f9e-6a1c-4a55-8d4c-{number:012}"
+        return row | {"id": row["id"] + number, "uuid": uuid, "slug": slug, "slug_key": slug}
+
+    def inserted(some: list[Any]) -> Callable[[Any], object]:
+        return lambda tx: tx.conn.execute(sa.insert(checks), some)
+
+    await house.world.db.write(lambda tx: tx.conn.execute(sa.delete(checks).where(checks.c.pid == row["pid"])))
+    for start in range(0, n, 100):
+        some = [copied(number) for number in range(start, min(n, start + 100))]
+        await house.world.db.write(inserted(some))
+
+
 async def test_only_what_has_changed_is_fetched_again(house: House) -> None:
     some = [await house.world.check(START) for _ in range(3)]
     with rows_asked_for(house) as asked:

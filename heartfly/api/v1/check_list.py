@@ -27,18 +27,20 @@ async def page_of(
     now, kept = api.clock.now(), api.fragments
     async with api.database.read() as read:
         found = await marks(read, pid, wanted, after=after, limit=limit + 1)
-        page, following = cut(found, limit, lambda mark: cursor_of("checks", mark.id))
-        shown = {mark.id: kept.get(_of(pid, mark, with_secret), mark, now) for mark in page}
-        missing = [check_id for check_id, rendered in shown.items() if rendered is None]
-        for start in range(0, len(missing), AT_ONCE):
+    page, following = cut(found, limit, lambda mark: cursor_of("checks", mark.id))
+    shown = {mark.id: kept.get(_of(pid, mark, with_secret), mark, now) for mark in page}
+    missing = [check_id for check_id, rendered in shown.items() if rendered is None]
+    for start in range(0, len(missing), AT_ONCE):
+        # A connection is held no longer than it is needed: to render takes longer than to read.
+        async with api.database.read() as read:
             rows = await rows_of(read, pid, missing[start : start + AT_ONCE])
             uuids = await uuids_of(read, pid, rows)
-            for row in rows:
-                heard = [uuids[one] for one in (row.heard or "").split(",") if one in uuids]
-                out = check_out(row, heard, base_url=api.base_url, now=now, with_secret=with_secret)
-                mark, rendered = mark_of(row), _encode(out)
-                kept.put(_of(pid, mark, with_secret), mark, rendered, now=now, turns=_turns(row))
-                shown[row.id] = rendered
+        for row in rows:
+            heard = [uuids[one] for one in (row.heard or "").split(",") if one in uuids]
+            out = check_out(row, heard, base_url=api.base_url, now=now, with_secret=with_secret)
+            mark, rendered = mark_of(row), _encode(out)
+            kept.put(_of(pid, mark, with_secret), mark, rendered, now=now, turns=_turns(row))
+            shown[row.id] = rendered
     # One that was deleted between the two looks is left out.
     items = b",".join([rendered for rendered in shown.values() if rendered is not None])
     return b'{"items":[%b],"next":%b}' % (items, _encode(following))
