@@ -49,8 +49,8 @@ async def clock() -> SimClock:
 
 
 @pytest.fixture
-async def web(db: Database, ids: IdSource, clock: SimClock) -> WebState:
-    return state_with(state_of(db, clock, ids), SetupToken())
+async def web(db: Database, usage_db: Database, ids: IdSource, clock: SimClock) -> WebState:
+    return state_with(state_of(db, clock, ids, usage=usage_db), SetupToken())
 
 
 def state_with(api: ApiState, setup: SetupToken) -> WebState:
