@@ -6,8 +6,8 @@ hashes are left out by the rooms that know them. What the rules make of a check 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -49,8 +49,13 @@ class Action(StrEnum):
     STATUS_PAGE_CREATE = "status_page.create"
     STATUS_PAGE_EDIT = "status_page.edit"
     STATUS_PAGE_DELETE = "status_page.delete"
+    CUSTOMER_CREATE = "customer.create"
+    CUSTOMER_EDIT = "customer.edit"
+    CUSTOMER_ARCHIVE = "customer.archive"
+    CUSTOMER_ERASE = "customer.erase"
+    DEAD_LETTER_REPLAY = "dead_letter.replay"
+    DEAD_LETTER_DROP = "dead_letter.drop"
     JOB_RUN = "job.run"
-    USAGE_RERUN = "usage.rerun"
     INCIDENT_ACKNOWLEDGE = "incident.acknowledge"
     INCIDENT_COMMENT = "incident.comment"
     MEMBER_ADD = "member.add"
@@ -65,6 +70,11 @@ class Action(StrEnum):
     MEMBER_CHANGE_EMAIL = "member.change_email"
     MEMBER_CHANGE_PASSWORD = "member.change_password"  # noqa: S105 - the name of what was done
     MEMBER_RESET_PASSWORD = "member.reset_password"  # noqa: S105 - the name of what was done
+    METER_CREATE = "meter.create"
+    METER_EDIT = "meter.edit"
+    METER_CHANGE = "meter.change"  # a version was added
+    METER_ARCHIVE = "meter.archive"
+    METER_UNARCHIVE = "meter.unarchive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +92,21 @@ class Actor:
 CLI = Actor("cli")
 HEARTFLY = Actor("heartfly")
 """For what Heartfly does to the checks of its own jobs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One that was written elsewhere, with the change, and is brought here. `id`: its own, by which it comes once."""
+
+    pid: int
+    id: int
+    at: datetime
+    actor: str
+    action: str
+    object: str
+    before: Facts | None
+    after: Facts | None
+    ip: str | None
 
 
 def record(
@@ -110,6 +135,16 @@ def record(
             ip=actor.ip or None,
         )
     )
+
+
+def bring(tx: Tx, entries: Sequence[Entry]) -> None:
+    """Those that are here already stay as they are."""
+    for entry in entries:
+        tx.conn.execute(tx.insert(audit).values(asdict(entry)).on_conflict_do_nothing(index_elements=["pid", "id"]))
+
+
+def storable(facts: Facts | None) -> Any:
+    return _storable(facts)
 
 
 def differing(before: Facts, after: Facts) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -102,7 +102,7 @@ def state_of(window: Window, now: datetime, days: Sequence[Closed], unsettled: S
 
     A time without a day before the newest closed one had no events when that one was closed.
     """
-    if window.to_at > now:
+    if window.to_at >= now:
         return State.OPEN
     if any(one.from_at < window.to_at and window.from_at < one.to_at for one in unsettled):
         return State.PROVISIONAL

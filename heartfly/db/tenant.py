@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy import Select, Table
 
 from heartfly.db.changes import Tx
-from heartfly.db.models import metadata, projects
+from heartfly.db.models import metadata, projects, usage_metadata
+from heartfly.db.parts import MAIN, Part
 from heartfly.errors import NotFoundError
 
 PIECE = 1000
@@ -31,8 +32,9 @@ def demand_living(tx: Tx, pid: int) -> None:
         raise NotFoundError("there is no such project any more")
 
 
-def tables() -> list[Table]:
-    return [table for table in metadata.sorted_tables if "pid" in table.c]
+def tables(part: Part = MAIN) -> list[Table]:
+    of_part = metadata if part is MAIN else usage_metadata
+    return [table for table in of_part.sorted_tables if "pid" in table.c]
 
 
 def is_secret(column: sa.Column[Any]) -> bool:

@@ -66,6 +66,7 @@ def _disagreeing(tx: Tx, kind: JobKind, pids: Collection[int]) -> Sequence[Any]:
         sa.select(projects.c.id, projects.c.zone, jobs.c.expression, jobs.c.zone.label("job_zone"), jobs.c.off)
         .add_columns(checks.c.job, checks.c.expression.label("check_expression"), checks.c.zone.label("check_zone"))
         .add_columns(checks.c.id.label("check_id"))
+        .select_from(projects)
         .outerjoin(jobs, of_project)
         .outerjoin(checks, of_job)
         .where(among(tx.conn, projects.c.id, "pids"), ~projects.c.slug.startswith(ERASED))

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -72,7 +73,7 @@ class Question:
     only: Mapping[str, frozenset[str | None]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Item:
     """A figure. `n`: events that count. `customer` and `subject` are there if it was grouped by them; a subject also
     where nobody is known by it.
@@ -122,11 +123,9 @@ async def answer(
     found: list[Item] = []
     parts = _parts(reader.spans, question, first, now)
     while len(found) <= limit and (some := list(islice(parts, _AT_ONCE))):
-        for window, items in zip(some, await reader.of(some), strict=True):
-            state = state_of(window, now, settled.days, settled.unsettled)
-            for place, told in items:
-                if after is None or (window.from_at, place) > after:
-                    found.append(Item(window=window, state=state, place=place, **told))
+        states = [state_of(window, now, settled.days, settled.unsettled) for window in some]
+        items = await reader.of(some, states)
+        found += items if after is None else [one for one in items if (one.window.from_at, one.place) > after]
     edge = (found[limit - 1].window.from_at, found[limit - 1].place) if len(found) > limit else None
     return Answer(found[:limit], settled.complete_up_to, edge)
 
@@ -268,32 +267,42 @@ class _Reader:
         self._of_version = {version.id: version.meter for version in stored.versions}
         self._known_subjects: dict[int, Subject] = {}
         self._known_groups: dict[int, Texts] = {0: ()}  # of meters without group keys
+        self._told_before: dict[tuple[int, _Group], _Told | None] = {}
         self._raw_left = MOST_RAW
 
-    async def of(self, parts: Sequence[Window]) -> list[list[tuple[SortKey, dict[str, Any]]]]:
-        """For each window its figures, in order."""
+    async def of(self, parts: Sequence[Window], states: Sequence[State]) -> list[Item]:
+        """The figures of these windows, in order."""
         sums: dict[_Key, Partial] = {}
         meters = [self._meter_at(part) for part in parts]
         if self._subjects is None or self._subjects:
             await self._sum_up(parts, meters, sums)
         await self._learn(sums)
-        places: list[dict[SortKey, tuple[Partial, dict[str, Any]]]] = [{} for _ in parts]
+        places: list[dict[SortKey, tuple[Partial, _Told]]] = [{} for _ in parts]
         for (n, subject_id, group), partial in sums.items():
-            texts = self._wanted_texts(group)
-            if texts is None:
+            told = self._told(subject_id, group)
+            if told is None:
                 continue
-            place, told = self._told(subject_id, texts)
-            whole, _ = places[n].setdefault(place, (Partial(), told))
-            whole.merge(partial)
+            here = places[n].get(told.place)
+            if here is None:
+                places[n][told.place] = (partial, told)
+            else:
+                here[0].merge(partial)
         if not self._question.group_by:
             for of_window in places:
-                of_window.setdefault((), (Partial(), {}))
+                of_window.setdefault((), (Partial(), _Told()))
         return [
-            [
-                (place, {"n": partial.n, "value": None if meter is None else partial.result(meter), **told})
-                for place, (partial, told) in sorted(of_window.items(), key=lambda one: one[0])
-            ]
-            for of_window, meter in zip(places, meters, strict=True)
+            Item(
+                window=part,
+                state=state,
+                n=partial.n,
+                value=None if meter is None else partial.result(meter),
+                customer=told.customer,
+                subject=told.subject,
+                group=told.group,
+                place=place,
+            )
+            for part, state, meter, of_window in zip(parts, states, meters, places, strict=True)
+            for place, (partial, told) in sorted(of_window.items(), key=_first)
         ]
 
     def _meter_at(self, part: Window) -> Meter | None:
@@ -433,28 +442,47 @@ class _Reader:
             for row in await self._read.execute(query, {"ids": sorted(missing_groups)}):
                 self._known_groups[row.id] = tuple(msgspec.json.decode(row.texts, type=list[str | None]))
 
-    def _told(self, subject_id: int, texts: Texts) -> tuple[SortKey, dict[str, Any]]:
+    def _told(self, subject_id: int, group: _Group) -> _Told | None:
+        """None: the question is not about it. The same customers and groups come again in each window."""
+        key = (subject_id, group)
+        if key not in self._told_before:
+            texts = self._wanted_texts(group)
+            self._told_before[key] = None if texts is None else self._tell(subject_id, texts)
+        return self._told_before[key]
+
+    def _tell(self, subject_id: int, texts: Texts) -> _Told:
         place: list[tuple[int, str, str]] = []
-        told: dict[str, Any] = {}
-        own = dict(zip(self._keys, texts, strict=True))
+        told = _Told(group=dict(zip(self._keys, texts, strict=True)))
         for name in self._question.group_by:
-            if name in own:
-                text = own[name]
+            if name not in {CUSTOMER, SUBJECT}:
+                text = told.group[name]
                 place.append((1, "", "") if text is None else (0, text, ""))
                 continue
             subject = self._known_subjects[subject_id]
-            told["customer"] = subject.customer
+            told.customer = subject.customer
             if name == SUBJECT or subject.customer is None:
-                told["subject"] = subject.text
+                told.subject = subject.text
             if name == SUBJECT:
                 place.append((0, subject.text, ""))
             elif subject.customer is None:
                 place.append((1, subject.text, ""))  # those that nobody knows come last
             else:
                 place.append((0, subject.customer.name, subject.customer.uuid))
-        if own:
-            told["group"] = own
-        return tuple(place), told
+        told.place = tuple(place)
+        return told
+
+
+@dataclass(slots=True)
+class _Told:
+    """What a figure is of, besides its window."""
+
+    place: SortKey = ()
+    customer: Customer | None = None
+    subject: str | None = None
+    group: dict[str, str | None] = field(default_factory=dict)
+
+
+_first = itemgetter(0)
 
 
 def _in_cubes(versions: Iterable[Version], *, by_group: bool) -> sa.ColumnElement[bool]:

@@ -51,9 +51,10 @@ class Folder:
         self._leads = leads
         self._writing = asyncio.Lock()
         self._not_before: dict[tuple[int, datetime], float] = {}
+        self._stop = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
-        idle = 0
+        idle, self._stop = 0, stop
         try:
             while not stop.is_set():
                 try:
@@ -77,6 +78,8 @@ class Folder:
         now = self._clock.monotonic()
         self._not_before = {key: at for key, at in self._not_before.items() if at > now}
         for pid, hour in await self._dirty():
+            if self._stop.is_set():
+                return n
             if (pid, hour) not in self._not_before:
                 await self.fold_hour(pid, hour)
                 n += 1

@@ -7,12 +7,13 @@ marked, and whoever folds marked hours works them out anew. What makes a meter i
 from __future__ import annotations
 
 import uuid as uuids
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from heartfly.audit.record import Action, Actor, differing
 from heartfly.core import text
 from heartfly.core.definitions import definition_of
 from heartfly.core.events import MAX_TYPE, wrong_text
@@ -23,6 +24,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import dirty_hours, meter_versions, meters
 from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError
+from heartfly.usage.audit import note
 from heartfly.usage.dirty import mark_folded
 from heartfly.usage.meter_queries import UUID_SHAPE, Found, found_one, one_of
 
@@ -84,15 +86,13 @@ class SlugTakenError(ConflictError):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What a command did: of which meter, and its facts before and after, in the words of the API. None: it was not."""
+    """A meter that a command has written."""
 
     slug: str
     uuid: str
-    before: dict[str, Any] | None = field(default=None)
-    after: dict[str, Any] | None = field(default=None)
 
 
-def create_meter(tx: Tx, pid: int, wanted: Wanted, *, at: datetime, ids: IdSource) -> Changed:
+def create_meter(tx: Tx, pid: int, wanted: Wanted, *, actor: Actor, at: datetime, ids: IdSource) -> Changed:
     """InvalidValueError, ConflictError (there are too many), SlugTakenError."""
     slug = _slug(wanted.slug)
     _ordered(wanted.from_at, wanted.to_at)
@@ -100,27 +100,44 @@ def create_meter(tx: Tx, pid: int, wanted: Wanted, *, at: datetime, ids: IdSourc
     if tx.conn.execute(of_project).scalar_one() >= MOST_METERS:
         raise ConflictError(f"the project has {MOST_METERS} meters, which is all that it may have; archive one")
     named = _named(wanted.name, wanted.unit)
-    made = {"pid": pid, "id": ids.next(at), "uuid": str(uuids.uuid4()), "slug": slug, "rev": 1, "created_at": at}
+    meter_id, public_id = ids.next(at), str(uuids.uuid4())
+    made = {"pid": pid, "id": meter_id, "uuid": public_id, "slug": slug, "rev": 1, "created_at": at}
     # Not looked up first: on another node somebody may take the slug at this very moment.
     insert = tx.insert(meters).values(made | named).on_conflict_do_nothing(index_elements=["pid", "slug"])
     if tx.conn.execute(insert.returning(meters.c.id)).first() is None:
         raise SlugTakenError(f"there is a meter {slug} already")
-    _add_version(tx, pid, made["id"], wanted.meter, from_at=wanted.from_at, to_at=wanted.to_at, at=at, ids=ids)
+    _add_version(tx, pid, meter_id, wanted.meter, from_at=wanted.from_at, to_at=wanted.to_at, at=at, ids=ids)
     facts = {"slug": slug} | named | _facts(wanted.meter, wanted.from_at, wanted.to_at)
-    return Changed(slug, str(made["uuid"]), None, facts)
+    note(
+        tx, pid, actor=actor, action=Action.METER_CREATE, of=f"meter:{public_id}",
+        before=None, after=facts, at=at, ids=ids,
+    )  # fmt: skip
+    return Changed(slug, public_id)
 
 
 def edit_meter(
-    tx: Tx, pid: int, name_or_id: str, *, name: str | None, unit: str | None, rev: int | None
-) -> Changed | None:
-    """Its name and unit; None: it was so before. ChangedMeanwhileError: it is not of this `rev` (None: any will do)."""
+    tx: Tx,
+    pid: int,
+    name_or_id: str,
+    *,
+    name: str | None,
+    unit: str | None,
+    rev: int | None,
+    actor: Actor,
+    at: datetime,
+    ids: IdSource,
+) -> None:
+    """Its name and unit. ChangedMeanwhileError: it is not of this `rev` (None: any will do)."""
     row = _held(tx, pid, name_or_id, rev)
     wanted = _named(row.name if name is None else name, row.unit if unit is None else unit)
-    before = {"name": row.name, "unit": row.unit}
-    if before == wanted:
-        return None
-    _put(tx, pid, row, wanted)
-    return Changed(row.slug, row.uuid, before, wanted)
+    before, after = differing({"name": row.name, "unit": row.unit}, wanted)
+    if not after:
+        return
+    _put(tx, pid, row, after)
+    note(
+        tx, pid, actor=actor, action=Action.METER_EDIT, of=f"meter:{row.uuid}",
+        before=before, after=after, at=at, ids=ids,
+    )  # fmt: skip
 
 
 def change_meter(
@@ -132,9 +149,10 @@ def change_meter(
     from_at: datetime | None,
     to_at: datetime | None,
     rev: int | None,
+    actor: Actor,
     at: datetime,
     ids: IdSource,
-) -> Changed:
+) -> None:
     """A version that counts in [from_at, to_at), over whatever counted there before; None: since ever, for ever."""
     row = _held(tx, pid, name_or_id, rev)
     if row.archived_at is not None:
@@ -155,33 +173,44 @@ def change_meter(
     _add_version(tx, pid, row.id, meter, from_at=from_at, to_at=to_at, at=at, ids=ids)
     _put(tx, pid, row, {})
     told = {"definition": before.definition, "from_at": before.from_at, "to_at": before.to_at}
-    return Changed(row.slug, row.uuid, told, _facts(meter, from_at, to_at))
+    note(
+        tx, pid, actor=actor, action=Action.METER_CHANGE, of=f"meter:{row.uuid}",
+        before=told, after=_facts(meter, from_at, to_at), at=at, ids=ids,
+    )  # fmt: skip
 
 
-def archive_meter(tx: Tx, pid: int, name_or_id: str, *, rev: int | None, at: datetime, ids: IdSource) -> Changed | None:
-    """From now on it counts nothing; what it has counted stays. None: it was archived before."""
+def archive_meter(
+    tx: Tx, pid: int, name_or_id: str, *, rev: int | None, actor: Actor, at: datetime, ids: IdSource
+) -> None:
+    """From now on it counts nothing; what it has counted stays. Nothing is done if it was archived before."""
     row = _held(tx, pid, name_or_id, rev)
     if row.archived_at is not None:
-        return None
+        return
     _put(tx, pid, row, {"archived_at": at})
     # What is said to happen later has been counted already.
     mark_hours(tx, pid, at, None, seq=ids.next(at))
-    return Changed(row.slug, row.uuid, {"archived_at": None}, {"archived_at": at})
+    note(
+        tx, pid, actor=actor, action=Action.METER_ARCHIVE, of=f"meter:{row.uuid}",
+        before={"archived_at": None}, after={"archived_at": at}, at=at, ids=ids,
+    )  # fmt: skip
 
 
 def unarchive_meter(
-    tx: Tx, pid: int, name_or_id: str, *, rev: int | None, at: datetime, ids: IdSource
-) -> Changed | None:
-    """It counts again, also what happened meanwhile. None: it was not archived."""
+    tx: Tx, pid: int, name_or_id: str, *, rev: int | None, actor: Actor, at: datetime, ids: IdSource
+) -> None:
+    """It counts again, also what happened meanwhile. Nothing is done if it was not archived."""
     row = _held(tx, pid, name_or_id, rev)
     if row.archived_at is None:
-        return None
+        return
     of_project = sa.select(sa.func.count()).where(meters.c.pid == pid, meters.c.archived_at.is_(None))
     if tx.conn.execute(of_project).scalar_one() >= MOST_METERS:
         raise ConflictError(f"the project has {MOST_METERS} meters, which is all that it may have; archive one")
     _put(tx, pid, row, {"archived_at": None})
     mark_hours(tx, pid, row.archived_at, None, seq=ids.next(at))
-    return Changed(row.slug, row.uuid, {"archived_at": row.archived_at}, {"archived_at": None})
+    note(
+        tx, pid, actor=actor, action=Action.METER_UNARCHIVE, of=f"meter:{row.uuid}",
+        before={"archived_at": row.archived_at}, after={"archived_at": None}, at=at, ids=ids,
+    )  # fmt: skip
 
 
 def mark_hours(tx: Tx, pid: int, from_at: datetime | None, to_at: datetime | None, *, seq: int) -> None:

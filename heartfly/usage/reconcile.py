@@ -216,7 +216,8 @@ def _worked_out(tree: ast.expr, amounts: list[Decimal]) -> Decimal:
             return _worked_out(inner, amounts).copy_negate()
         case ast.BinOp(left=left, op=op, right=right):
             return _OPERATIONS[type(op)](_worked_out(left, amounts), _worked_out(right, amounts))
-    raise AssertionError(f"no expression of a meter: {ast.dump(tree)}")
+        case _:
+            raise AssertionError(f"no expression of a meter: {ast.dump(tree)}")
 
 
 _OPERATIONS: dict[type[ast.operator], Callable[[Decimal, Decimal], Decimal]] = {

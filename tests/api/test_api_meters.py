@@ -43,6 +43,7 @@ async def folder(usage_db: Database, clock: SimClock, ids: IdSource) -> Folder:
 
 
 async def fold(folder: Folder) -> None:
+    folder._not_before.clear()  # hours that were folded just now need not rest
     while await folder.round():
         pass
 
@@ -278,3 +279,19 @@ async def test_what_happens_after_it_was_archived_is_not_counted_until_it_is_bro
     await used.full("POST", "/v1/meters/calls/unarchive")
     await fold(folder)
     assert "7" == await counted()
+
+
+async def test_who_changed_a_meter_is_in_the_audit(house: House) -> None:
+    made = await house.full("POST", "/v1/meters", TRAFFIC)
+    await house.full("PATCH", "/v1/meters/traffic", {"unit": "MB"})
+    await house.full("PATCH", "/v1/meters/traffic", {"unit": "MB"})
+    await house.full("POST", "/v1/meters/traffic/versions", _counting(from_at="2026-03-01T00:00:00Z"))
+    await house.full("POST", "/v1/meters/traffic/archive")
+    await house.full("POST", "/v1/meters/traffic/unarchive")
+
+    told = (await house.full("GET", f"/v1/audit?object=meter:{made.json['id']}")).json["items"]
+
+    actions = ["meter.unarchive", "meter.archive", "meter.change", "meter.edit", "meter.create"]
+    assert actions == [one["action"] for one in told]
+    assert ({"unit": "bytes"}, {"unit": "MB"}) == (told[3]["before"], told[3]["after"])
+    assert ("count", "traffic") == (told[2]["after"]["definition"]["aggregation"], told[4]["after"]["slug"])

@@ -20,7 +20,7 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import aliases, customers, usage_days
 from heartfly.errors import InvalidValueError
 from heartfly.usage import answers as answering
-from heartfly.usage.answers import Answer, Edge, Question, answer
+from heartfly.usage.answers import Answer, Edge, Item, Question, answer
 from heartfly.usage.meter_queries import find_meter
 from heartfly.usage.meters import mark_hours
 from tests.sim_clock import SimClock
@@ -144,7 +144,7 @@ async def test_each_aggregation_is_what_its_events_come_to(plant: Plant, sent: l
     assert [min(sizes)] == list((await figures(plant, "least")).values())
     (mean,) = (await figures(plant, "mean")).values()
     assert mean is not None
-    assert abs(mean - sum(largest) / len(largest)) < Decimal("1e-6") * abs(mean)
+    assert abs(mean - sum(largest, Decimal(0)) / len(largest)) < Decimal("1e-6") * abs(mean)
     (half,) = (await figures(plant, "half")).values()
     ranked = sorted(largest)
     assert half is not None
@@ -179,7 +179,8 @@ async def test_only_what_is_asked_for_is_counted(plant: Plant, sent: list[Sent])
 async def test_pages_hold_all_figures_once(plant: Plant, sent: list[Sent]) -> None:
     asked: dict[str, Any] = {"size": Size.HOUR, "group_by": ["subject", "endpoint"]}
     whole = await ask(plant, "sum", **asked)
-    paged, after = [], None
+    paged: list[Item] = []
+    after: Edge | None = None
     while True:
         page = await ask(plant, "sum", limit=37, after=after, **asked)
         paged += page.items
@@ -251,7 +252,7 @@ async def test_each_window_says_how_sure_it_is(plant: Plant, sent: list[Sent]) -
     for day, state in zip(days[1:], ("final", "amended"), strict=True):
         row = {"pid": PID, "day": day.date(), "zone": "UTC", "from_at": day, "to_at": day + timedelta(days=1)}
         row |= {"state": state, "figures": {}, "mismatch": ""}
-        await plant.usage.write(lambda tx, row=row: tx.conn.execute(sa.insert(usage_days).values(row)))
+        await plant.usage.write(lambda tx, row=row: tx.conn.execute(sa.insert(usage_days).values(row)))  # type: ignore[misc]
     assert ["final", "final", "amended", "open"] == await states()  # nothing happened on the first
 
     told = await ask(plant, "count")

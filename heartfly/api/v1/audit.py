@@ -22,7 +22,7 @@ from heartfly.core import text
 from heartfly.db.types import instant, micros
 from heartfly.errors import InvalidValueError
 
-_OBJECT = re.compile(r"[a-z]{1,20}(?::[0-9a-f-]{1,36})?", re.ASCII)
+_OBJECT = re.compile(r"[a-z_]{1,20}(?::[0-9a-f-]{1,36})?", re.ASCII)
 _ACTIONS = {word for action in Action for word in (action.value, action.value.partition(".")[0])}
 
 
@@ -35,8 +35,8 @@ class EntryOut(msgspec.Struct, kw_only=True):
     """`user:` and an address, `key:` and the first letters of an API key, `cli`, `ping`, or `heartfly` itself."""
     action: Action
     object: str
-    """What was changed: `check:`, `channel:`, `delivery:`, `incident:`, `key:`, `project:`, `job:`, `invite:` or
-    `user:`, and its id.
+    """What was changed: `check:`, `channel:`, `delivery:`, `incident:`, `key:`, `project:`, `job:`, `invite:`,
+    `user:`, `status_page:`, `customer:` or `dead_letter:`, and its id.
     """
     before: dict[str, Any] | None
     after: dict[str, Any] | None

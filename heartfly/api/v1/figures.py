@@ -101,7 +101,7 @@ async def query_meter(  # noqa: PLR0917 - the framework passes by name
     following = None if told.edge is None else _cursor(told.edge)
     if _wants_csv(request.headers.get("accept", "")):
         headers = {} if following is None else {NEXT: following}
-        return Response(_csv(question, told), media_type="text/csv; charset=utf-8", headers=headers)  # type: ignore[arg-type]
+        return Response(_csv(question, told), media_type="text/csv", headers=headers)  # type: ignore[arg-type]
     return Response(
         Figures(
             meter=stored.row.slug,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from litestar import Response, get, patch, post
@@ -12,9 +13,12 @@ from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, nu
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
 from heartfly.api.v1.wire_meters import MeterEdit, MeterIn, MeterOut, MeterPage, VersionIn, meter_in, meter_out
+from heartfly.db.changes import Tx
 from heartfly.usage import meter_queries, meters
+from heartfly.usage.audit import carry_or_wait
 
 _TAGS = ["meters"]
+Result = TypeVar("Result")
 
 
 @get("/meters", summary="List meters", responses=told_as(422), tags=_TAGS)
@@ -49,7 +53,9 @@ async def create_meter(request: ApiRequest, data: JSONBody[MeterIn]) -> Response
         from_at=data.from_at,
         to_at=data.to_at,
     )
-    made = await api.usage.write(lambda tx: meters.create_meter(tx, pid, wanted, at=at, ids=api.ids))
+    made = await _written(
+        request, lambda tx: meters.create_meter(tx, pid, wanted, actor=request.actor, at=at, ids=api.ids)
+    )
     answer = await _told(request, made.uuid, status=201)
     answer.headers["Location"] = f"{api.base_url}/v1/meters/{made.slug}"
     return answer
@@ -66,9 +72,14 @@ async def edit_meter(
     request: ApiRequest, meter_id: FromPath[str], data: JSONBody[MeterEdit], if_match: IfMatch = None
 ) -> Response[MeterOut]:
     """Its name and unit. How it counts is changed by a new version."""
-    api, pid, rev = request.api, request.caller.pid, rev_of(if_match)
+    api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
     name, unit = _given(data.name), _given(data.unit)
-    await api.usage.write(lambda tx: meters.edit_meter(tx, pid, meter_id, name=name, unit=unit, rev=rev))
+    await _written(
+        request,
+        lambda tx: meters.edit_meter(
+            tx, pid, meter_id, name=name, unit=unit, rev=rev, actor=request.actor, at=at, ids=api.ids
+        ),
+    )
     return await _told(request, meter_id)
 
 
@@ -84,7 +95,8 @@ async def add_meter_version(
     """Since ever, from an instant on, or for a time; it applies to what happened then. See `/v1/meters/preview`."""
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
     wanted = meter_in(data)
-    await api.usage.write(
+    await _written(
+        request,
         lambda tx: meters.change_meter(
             tx,
             pid,
@@ -93,9 +105,10 @@ async def add_meter_version(
             from_at=data.from_at,
             to_at=data.to_at,
             rev=rev,
+            actor=request.actor,
             at=at,
             ids=api.ids,
-        )
+        ),
     )
     return await _told(request, meter_id, status=201)
 
@@ -110,7 +123,9 @@ async def add_meter_version(
 async def archive_meter(request: ApiRequest, meter_id: FromPath[str], if_match: IfMatch = None) -> Response[MeterOut]:
     """It counts nothing that happens from now on; what it has counted stays."""
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
-    await api.usage.write(lambda tx: meters.archive_meter(tx, pid, meter_id, rev=rev, at=at, ids=api.ids))
+    await _written(
+        request, lambda tx: meters.archive_meter(tx, pid, meter_id, rev=rev, actor=request.actor, at=at, ids=api.ids)
+    )
     return await _told(request, meter_id)
 
 
@@ -124,8 +139,17 @@ async def archive_meter(request: ApiRequest, meter_id: FromPath[str], if_match: 
 async def unarchive_meter(request: ApiRequest, meter_id: FromPath[str], if_match: IfMatch = None) -> Response[MeterOut]:
     """It counts again, also what happened meanwhile."""
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
-    await api.usage.write(lambda tx: meters.unarchive_meter(tx, pid, meter_id, rev=rev, at=at, ids=api.ids))
+    await _written(
+        request, lambda tx: meters.unarchive_meter(tx, pid, meter_id, rev=rev, actor=request.actor, at=at, ids=api.ids)
+    )
     return await _told(request, meter_id)
+
+
+async def _written(request: ApiRequest, command: Callable[[Tx], Result]) -> Result:
+    """Its entry in the audit is carried over once it is done."""
+    result = await request.api.usage.write(command)
+    await carry_or_wait(request.api.usage, request.api.database)
+    return result
 
 
 async def _told(request: ApiRequest, meter_id: str, *, status: int = 200) -> Response[MeterOut]:

@@ -43,6 +43,7 @@ from heartfly.db.models.usage import (
     event_conflicts,
     event_ids,
     events,
+    usage_audit,
     usage_names,
 )
 
@@ -95,6 +96,7 @@ __all__ = [
     "status_pages",
     "uncounted",
     "unique_values",
+    "usage_audit",
     "usage_days",
     "usage_groups",
     "usage_metadata",

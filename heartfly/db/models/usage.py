@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Index, Table, Text, UniqueConstraint
 
 from heartfly.db.models.base import key, pid, usage_metadata
-from heartfly.db.types import Bytes, UtcInstant
+from heartfly.db.types import Bytes, Json, UtcInstant
 
 usage_names = Table(
     "usage_names",
@@ -44,6 +44,8 @@ events = Table(
     Column("transaction_id", Text, nullable=False),
     Column("properties", Text, nullable=False),
     Index(None, "pid", "at"),
+    Index(None, "pid", "subject_id", "at"),
+    Index(None, "pid", "type_id", "at"),
     sqlite_with_rowid=False,
 )
 
@@ -59,6 +61,7 @@ event_conflicts = Table(
     Column("subject", Text, nullable=False),
     Column("transaction_id", Text, nullable=False),
     Column("properties", Text, nullable=False),
+    Index(None, "pid", "event_id"),
 )
 """Another content under an id that is taken."""
 
@@ -108,3 +111,18 @@ aliases = Table(
     Index(None, "pid", "customer_id"),
 )
 """What senders call a customer. Asked when somebody reads: an alias that moves takes its usage along."""
+
+usage_audit = Table(
+    "usage_audit",
+    usage_metadata,
+    pid(),
+    key("id"),
+    Column("at", UtcInstant, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("before", Json),
+    Column("after", Json),
+    Column("ip", Text),
+)
+"""Entries of the audit, written with the changes of usage, on their way to the part where the audit is."""
