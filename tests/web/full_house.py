@@ -67,6 +67,7 @@ class House:
         groups = [{"name": "Data", "items": [{"name": "Backups", "check": self.checks["down"]["id"]}]}]
         status_page = {"slug": "acme", "title": "Acme", "groups": groups, "published": True}
         page = self.api("POST", "/status-pages", status_page)
+        self._usage()
         self.values |= {
             "page": page["id"], "slug": "acme", "tag": "checks",
             "project": "main", "check": self.checks["down"]["id"], "n": "2", "incident": incident["id"],
@@ -97,6 +98,24 @@ class House:
         ping(url["up"], '{"rows": 120, "took": 1.5}')
         self.api("POST", f"/checks/{self.checks['paused']['id']}/pause")
         ping(f"{url['run']}/start")
+
+    def _usage(self) -> None:
+        """Events of yesterday, of two who are known by nobody, one that contradicts another, and some that are none."""
+        yesterday = SystemClock().now() - timedelta(days=1)
+        sent: list[object] = [
+            {
+                "transaction_id": f"t-{n}", "customer_id": f"c-{n % 2}", "event_type": "api.request",
+                "timestamp": (yesterday - timedelta(minutes=n)).isoformat(),
+                "properties": {"bytes": n * 7, "region": "eu" if n % 3 else _LONG},
+            }
+            for n in range(30)
+        ]  # fmt: skip
+        self.api("POST", "/events", sent)
+        meter = {"slug": "traffic", "name": _LONG, "unit": "bytes", "event_types": ["api.request"]}
+        self.api("POST", "/meters", meter | {"aggregation": "sum", "value": "bytes", "group_keys": ["region"]})
+        day = (yesterday - timedelta(days=1)).date().isoformat()
+        self.api("POST", "/usage/runs", {"day": day, "dry_run": False})
+        self.values |= {"meter": "traffic", "day": day}
 
     def _reset_token(self) -> str:
         """As if the mail with the link had come, which no server here can send."""

@@ -67,6 +67,12 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/settings/keys": ("",),
     "/p/{project}/audit": ("", "?since=2099-01-01"),
     "/p/{project}/badges": ("",),
+    "/p/{project}/usage/jobs": ("", "?month=2026-01"),
+    "/p/{project}/usage/jobs/{day}": ("",),
+    "/p/{project}/usage/meters": ("",),
+    "/p/{project}/usage/meters/new": ("",),
+    "/p/{project}/usage/meters/{meter}": ("", "?by=customer&window=hour", "?from=2020-01-01&to=2020-01-02"),
+    "/p/{project}/usage/meters/{meter}/version": ("",),
     "/p/{project}/go": ("", "?q=night"),
     "/p/{project}/status-pages": ("",),
     "/p/{project}/status-pages/new": ("",),
@@ -84,7 +90,7 @@ BY_NAME = {
 }  # fmt: skip
 NO_PAGE = {
     "/", "/static/{name}", "/sign-in/2fa", "/sign-in/passkey", "/account/security/passkeys/new", "/account/export",
-    "/p/{project}", "/p/{project}/live",
+    "/p/{project}/usage",    "/p/{project}", "/p/{project}/live",
     "/p/{project}/checks/{check}/events.csv", "/p/{project}/checks/{check}/events.ndjson",
     "/p/{project}/checks/{check}/events/{n}/body", "/p/{project}/settings/export", "/p/{project}/audit.csv",
     "/p/{project}/audit.ndjson", "/badge/{half}/{states}/{name}", "/docs/images/{name}", "/status/{slug}/atom.xml",
@@ -123,6 +129,12 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
     ),
     "/p/{project}/settings/team/hand-over": (({"member": "1"}, 422),),
     "/p/{project}/settings/team/leave": (({}, 409),),
+    "/p/{project}/usage/jobs/{day}": (({"do": "try"}, 200),),
+    "/p/{project}/usage/meters/new": (
+        ({"slug": "A B", "event_types": "", "aggregation": "sum"}, 422),
+        ({"slug": "x", "event_types": "api.request", "aggregation": "sum", "value": "bytes", "preview": "1"}, 200),
+    ),
+    "/p/{project}/usage/meters/{meter}/version": (({"event_types": "x", "aggregation": "count"}, 409),),
     "/p/{project}/status-pages/new": (({"title": "", "slug": "A B", "items": "x"}, 422),),
     "/p/{project}/status-pages/{page}": (({"title": "", "slug": "{slug}", "items": "x"}, 409),),
 }
@@ -138,7 +150,7 @@ LEAD_ON = {
     "/p/{project}/checks/{check}/resume", "/p/{project}/incidents/{incident}/acknowledge",
     "/p/{project}/channels/{channel}/test", "/p/{project}/channels/{channel}/deliveries/{delivery}/resend",
     "/p/{project}/channels/{channel}/delete", "/account/keyboard", "/account/profile/email",
-    "/p/{project}/badges/key", "/p/{project}/status-pages/{page}/delete",
+    "/p/{project}/usage/meters/{meter}/archive", "/p/{project}/badges/key", "/p/{project}/status-pages/{page}/delete",
     "/p/{project}/settings/general/rotate-ping-key", "/p/{project}/settings/keys/{key}/revoke",
     "/p/{project}/settings/team/invites/{invite}/resend", "/p/{project}/settings/team/invites/{invite}/revoke",
     "/p/{project}/settings/team/members/{member}/role", "/p/{project}/settings/team/members/{member}/remove",

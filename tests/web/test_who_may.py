@@ -131,6 +131,17 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/p/{project}/audit"): only_admins(),
     ("GET", "/p/{project}/audit.csv"): only_admins(),
     ("GET", "/p/{project}/audit.ndjson"): only_admins(),
+    ("GET", "/p/{project}/usage"): Row(303, 303, 404),
+    ("GET", "/p/{project}/usage/jobs"): read(),
+    ("GET", "/p/{project}/usage/jobs/{day}"): read(),
+    ("POST", "/p/{project}/usage/jobs/{day}"): only_writers(303, do="close"),
+    ("GET", "/p/{project}/usage/meters"): read(),
+    ("GET", "/p/{project}/usage/meters/new"): only_writers(),
+    ("POST", "/p/{project}/usage/meters/new"): only_writers(303, slug="calls", event_types="call", aggregation="count"),
+    ("GET", "/p/{project}/usage/meters/{meter}"): read(),
+    ("GET", "/p/{project}/usage/meters/{meter}/version"): only_writers(),
+    ("POST", "/p/{project}/usage/meters/{meter}/version"): only_writers(409, event_types="x", aggregation="count"),
+    ("POST", "/p/{project}/usage/meters/{meter}/archive"): only_writers(412, do="archive"),  # no revision that he saw
     ("GET", "/badge/{half}/{states}/{name}"): Row(404, 404, 404, 404),
     ("GET", "/p/{project}/badges"): read(),
     ("POST", "/p/{project}/badges/key"): only_admins(303, do="make"),
@@ -198,12 +209,13 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
     (invite,) = set(re.findall(r"/invites/(\d+)/resend", invited.body.decode()))
     await owner.post("/p/main/status-pages/new", {"title": "Ours", "slug": "ours"})
     (page,) = re.findall(r"status-pages/([0-9a-f-]{36})", (await owner.get("/p/main/status-pages")).body.decode())
+    await owner.post("/p/main/usage/meters/new", {"slug": "traffic", "event_types": "call", "aggregation": "count"})
     values = {
         "slug": "ours", "page": page,
         "key": await town.key_id(), "invite": invite, "member": await town.user_id("temp@example.com"),
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
         "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks", "half": "x",
-        "states": "3", "delivery": "none", "passkey": "1",
+        "states": "3", "delivery": "none", "passkey": "1", "day": "2026-03-01", "meter": "traffic",
     }  # fmt: skip
 
     for (method, route), row in ROUTES.items():
@@ -237,6 +249,7 @@ async def test_another_projects_things_read_as_none(town: Town) -> None:
     channel = made.headers["location"].rpartition("/")[2]
     listed = (await owner.get("/p/main/incidents")).body.decode()
     (incident,) = set(re.findall(r"/p/main/incidents/([0-9a-f-]{36})", listed))
+    await owner.post("/p/main/usage/meters/new", {"slug": "traffic", "event_types": "call", "aggregation": "count"})
     there = "/p/next-door"
 
     for path in (
@@ -246,6 +259,7 @@ async def test_another_projects_things_read_as_none(town: Town) -> None:
         f"/checks/{check.uuid}/events.csv", f"/checks/{check.uuid}/events.ndjson", f"/checks/{check.uuid}/runs",
         f"/checks/{check.uuid}/snippets", f"/channels/{channel}/edit",
         f"/incidents/{incident}", f"/channels/{channel}", f"/channels/{channel}/delete",
+        "/usage/meters/traffic", "/usage/meters/traffic/version",
     ):  # fmt: skip
         assert 404 == (await other.get(there + path)).status, path
     invited = await owner.post("/p/main/settings/team/invites", {"email": "grace@example.com", "role": "member"})
@@ -259,6 +273,7 @@ async def test_another_projects_things_read_as_none(town: Town) -> None:
         f"/incidents/{incident}/acknowledge", f"/incidents/{incident}/comments",
         f"/channels/{channel}/test", f"/channels/{channel}/delete", f"/channels/{channel}/edit",
         f"/channels/{channel}/rotate-secret", f"/checks/{check.uuid}/edit", f"/checks/{check.uuid}/schedule",
+        "/usage/meters/traffic/version",
     ):  # fmt: skip
         assert (
             404

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 import msgspec
-import sqlalchemy as sa
 from litestar import get, post
 from litestar.params import JSONBody, QueryParameter
 
@@ -15,16 +13,11 @@ from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, pl
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
 from heartfly.api.v1.wire import Instant
-from heartfly.audit.record import Action, record
-from heartfly.core.days import ONE, day_in
-from heartfly.core.zones import is_zone
-from heartfly.db.models import projects
-from heartfly.errors import ConflictError, InvalidValueError
+from heartfly.errors import InvalidValueError
 from heartfly.usage import day_queries
 from heartfly.usage.close_day import Closed
-from heartfly.usage.compare import Compared, compare
-from heartfly.usage.dirty import mark_folded
-from heartfly.usage.generations import OvertakenError
+from heartfly.usage.compare import Compared
+from heartfly.usage.rerun import close_anew, day_that_is_over, foretold, zone_of
 
 
 class UsageDayOut(msgspec.Struct, kw_only=True):
@@ -83,7 +76,6 @@ class UsageRunOut(msgspec.Struct, kw_only=True):
 
 
 SHAPES = (UsageDayPage, UsageRunOut)
-_FIRST = date(1970, 1, 2)
 
 
 @get("/usage/days", summary="List days of usage, newest first", responses=told_as(422), tags=["usage"])
@@ -116,41 +108,19 @@ async def run_usage_day(request: ApiRequest, data: JSONBody[UsageRunIn]) -> Usag
     Safe at any time, as often as you like: the same events come to the same. 409: it is being closed already.
     """
     api, pid = request.api, request.caller.pid
-    zone = await _zone(request)
-    if data.day < _FIRST or data.day > api.clock.now().date() + ONE:
-        raise InvalidValueError("day", "must be one that events can be of")
-    span = day_in(zone, data.day)
-    if span.to_at > api.clock.now():
-        raise InvalidValueError("day", f"is not over yet in {zone.key}")
-    if span.from_at == span.to_at:
-        raise InvalidValueError("day", f"did not happen in {zone.key}")
-    hands = api.closer.hands
-    seen = await hands.run(compare, api.usage.place, pid, span.from_at, span.to_at)
+    async with api.database.read() as read:
+        zone = await zone_of(read, pid)
+    span = day_that_is_over(zone, data.day, now=api.clock.now())
+    seen = await foretold(api.usage, api.closer, pid, span)
     if data.dry_run:
         return _run_out(data.day, seen, None, None)
-    at = api.clock.now()
-    await api.database.write(
-        lambda tx: record(
-            tx, pid, actor=request.actor, action=Action.USAGE_RERUN, of=f"usage_day:{data.day}",
-            before={}, after={"day": data.day.isoformat(), "differences": seen.n_differences}, at=at, ids=api.ids,
-        )
+    closed = await close_anew(
+        api.database, api.usage, api.closer, pid=pid, span=span, zone=zone,
+        seen=seen, actor=request.actor, clock=api.clock, ids=api.ids,
     )  # fmt: skip
-    seq = api.ids.next(at)
-    await api.usage.write(lambda tx: mark_folded(tx, pid, from_at=span.from_at, to_at=span.to_at, seq=seq))
-    try:
-        closed = await api.closer.close(pid, data.day, zone)
-    except OvertakenError as error:
-        raise ConflictError(str(error)) from error
     async with api.usage.read() as read:
         row = await day_queries.find_day(read, pid, data.day)
     return _run_out(data.day, seen, closed, row)
-
-
-async def _zone(request: ApiRequest) -> ZoneInfo:
-    async with request.api.database.read() as read:
-        query = sa.select(projects.c.zone).where(projects.c.id == request.caller.pid)
-        zone: str = (await read.execute(query)).scalar_one()
-    return ZoneInfo(zone if is_zone(zone) else "UTC")
 
 
 def _named(cursor: str | None) -> date | None:

@@ -1,0 +1,174 @@
+"""Aggregation runs: a calendar of days with how sure each is, the figures of one, and to close one anew.
+
+Somebody who closes a day anew first sees what will change. Which states there are is decided in usage/close_day.py; a
+day whose figures do not agree with its events is called untrusted here.
+"""
+
+from __future__ import annotations
+
+from calendar import Calendar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from litestar import Response, get, post
+
+from heartfly.core.days import ONE, day_in, day_of
+from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
+from heartfly.usage import day_queries
+from heartfly.usage.compare import Compared
+from heartfly.usage.rerun import close_anew, day_that_is_over, foretold, zone_of
+from heartfly.web.request import PageRequest
+from heartfly.web.sign_in import to
+
+MOST_DAYS = 31
+FIGURES = (
+    ("events_raw", "Events"), ("events_rolled", "Of them in the figures"), ("customers", "Customers"),
+    ("late", "Late"), ("events_received", "Came in on that day"), ("duplicates", "Duplicates"),
+    ("conflicts", "Conflicts"), ("rejected", "Rejected"),
+)  # fmt: skip
+UNTRUSTED = "untrusted"
+_FIRST, _LAST = date(1970, 1, 2), date(2199, 12, 31)
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """A day of the calendar. `state`: empty for one that has not begun; `row`: what is known of it, if anything."""
+
+    day: date
+    state: str
+    in_month: bool
+    row: Any = None
+
+
+@get("/p/{project:str}/usage/jobs")
+async def show_calendar(request: PageRequest) -> Response[bytes]:
+    """`month` in the query: which one; the one of now if not said."""
+    zone, now = await _zone(request), request.api.clock.now()
+    today, asked, errors = day_of(zone, now), request.query_params.get("month", ""), {}
+    try:
+        first = _month(asked, today)
+    except InvalidValueError as error:
+        first, errors = today.replace(day=1), {error.field: error.message}
+    before, after = _next(first, -1), _next(first, 1)
+    async with request.api.usage.read() as read:
+        rows = await day_queries.list_days(read, request.project.pid, from_day=first, to_day=after, limit=MOST_DAYS)
+    known = {row.day: row for row in rows}
+    weeks = [
+        [Square(day, _state(known.get(day), day, today), day.month == first.month, known.get(day)) for day in week]
+        for week in Calendar().monthdatescalendar(first.year, first.month)
+    ]
+    return await request.page(
+        "usage_calendar.html",
+        status=422 if errors else 200,
+        weeks=weeks,
+        days=[one for week in reversed(weeks) for one in reversed(week) if one.in_month and one.state],
+        first=first,
+        before=before,
+        after=after if after <= today else None,
+        zone=zone.key,
+        errors=errors,
+    )
+
+
+@get("/p/{project:str}/usage/jobs/{day:str}")
+async def show(request: PageRequest) -> Response[bytes]:
+    day = _named(request)
+    return await _page(request, day, done="done" in request.query_params)
+
+
+@post("/p/{project:str}/usage/jobs/{day:str}", status_code=200)
+async def rerun(request: PageRequest) -> Response[bytes]:
+    """`do`: `try` tells what would change, `close` does it."""
+    api, pid, day = request.api, request.project.pid, _named(request)
+    do, zone = (await request.sent())["do"], await _zone(request)
+    if do not in {"try", "close"}:
+        raise InvalidValueError("do", "must be try or close")
+    try:
+        span = day_that_is_over(zone, day, now=api.clock.now())
+        seen = await foretold(api.usage, api.closer, pid, span)
+        if do == "try":
+            return await _page(request, day, seen=seen)
+        await close_anew(
+            api.database, api.usage, api.closer, pid=pid, span=span, zone=zone,
+            seen=seen, actor=request.actor, clock=api.clock, ids=api.ids,
+        )  # fmt: skip
+    except InvalidValueError as error:
+        return await _page(request, day, status=422, wrong=f"This day {error.message}.")
+    except ConflictError as error:
+        return await _page(request, day, status=409, wrong=f"It was not closed: {error}.")
+    return to(request, f"/p/{request.project.slug}/usage/jobs/{day}?done=1")
+
+
+async def _page(
+    request: PageRequest,
+    day: date,
+    *,
+    status: int = 200,
+    wrong: str = "",
+    seen: Compared | None = None,
+    done: bool = False,
+) -> Response[bytes]:
+    zone, now = await _zone(request), request.api.clock.now()
+    async with request.api.usage.read() as read:
+        rows = await day_queries.list_days(read, request.project.pid, from_day=day, to_day=day + ONE, limit=1)
+    row = rows[0] if rows else None
+    figures: Mapping[str, int] = {} if row is None else row.figures
+    span = day_in(zone, day)
+    return await request.page(
+        "usage_day.html",
+        status=status,
+        day=day,
+        row=row,
+        span=span,
+        state=_state(row, day, day_of(zone, now)),
+        is_over=span.to_at <= now,
+        figures=[(label, figures[name]) for name, label in FIGURES if name in figures],
+        fingerprint="" if row is None or row.fingerprint is None else bytes(row.fingerprint).hex(),
+        zone=zone.key if row is None else row.zone,
+        seen=seen,
+        wrong=wrong,
+        done=done,
+    )
+
+
+def _state(row: Any, day: date, today: date) -> str:
+    if day > today:
+        return ""
+    if row is None:
+        return "open"
+    return UNTRUSTED if row.mismatch else str(row.state)
+
+
+async def _zone(request: PageRequest) -> ZoneInfo:
+    async with request.api.database.read() as read:
+        return await zone_of(read, request.project.pid)
+
+
+def _named(request: PageRequest) -> date:
+    try:
+        day = date.fromisoformat(request.path_value("day"))
+    except ValueError:
+        raise NotFoundError("there is no such day") from None
+    if not _FIRST <= day <= _LAST:
+        raise NotFoundError("there is no such day")
+    return day
+
+
+def _month(asked: str, today: date) -> date:
+    if not asked:
+        return today.replace(day=1)
+    try:
+        found = date.fromisoformat(f"{asked}-01")
+    except ValueError:
+        raise InvalidValueError("month", "must be a month such as 2026-03") from None
+    if not 1970 <= found.year <= today.year:
+        raise InvalidValueError("month", f"must be within 1970 to {today:%Y-%m}")
+    return found
+
+
+def _next(first: date, n: int) -> date:
+    months = first.year * 12 + first.month - 1 + n
+    return date(months // 12, months % 12 + 1, 1)

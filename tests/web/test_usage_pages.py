@@ -1,0 +1,255 @@
+"""Pages of usage: meters with their figures, made and changed in forms, and the days on which figures were proved."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.db.database import Database
+from heartfly.db.models import audit, usage_days
+from heartfly.web.state import WebState
+from tests.web.browser import Browser
+from tests.web.conftest import START, Town
+from tests.web.hostile import HOSTILE
+
+pytestmark = pytest.mark.anyio
+
+ROOT = "/p/main/usage"
+TRAFFIC = {
+    "slug": "traffic", "name": "Traffic", "unit": "bytes", "event_types": "api.request", "aggregation": "sum",
+    "value": "bytes", "filters": "region != test", "group_keys": "region",
+}  # fmt: skip
+YESTERDAY = START - timedelta(days=1)
+
+
+@pytest.fixture
+async def sent(town: Town, web: WebState) -> Town:
+    """Three events of yesterday, one of them of the region `test`."""
+    found = [
+        {
+            "transaction_id": f"t-{n}", "customer_id": f"c-{n % 2}", "event_type": "api.request",
+            "timestamp": YESTERDAY.isoformat(), "properties": {"bytes": 10 + n, "region": "test" if n == 2 else "eu"},
+        }
+        for n in range(3)
+    ]  # fmt: skip
+    await web.api.events.take(town.world.project.pid, found, wire="native")
+    return town
+
+
+async def text(browser: Browser, path: str, status: int = 200) -> str:
+    reply = await browser.get(ROOT + path)
+    assert status == reply.status, reply.body.decode()[-800:]
+    return said(reply.body)
+
+
+def said(body: bytes) -> str:
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body.decode())))
+
+
+async def test_a_project_without_meters_is_shown_how_to_send_a_first_event(town: Town) -> None:
+    owner, viewer = await town.owner(), await town.viewer()
+
+    assert "curl http://beat.example.org/v1/events" in await text(owner, "/meters")
+    assert f"{ROOT}/meters/new" in (await owner.get(f"{ROOT}/meters")).body.decode()
+    assert f"{ROOT}/meters/new" not in (await viewer.get(f"{ROOT}/meters")).body.decode()
+    assert f"{ROOT}/meters" == (await owner.get(ROOT)).headers["location"]
+
+
+async def test_a_meter_is_previewed_before_it_is_made_and_then_tells_its_figures(sent: Town) -> None:
+    owner = await sent.owner()
+    previewed = await owner.post(f"{ROOT}/meters/new", TRAFFIC | {"preview": "1"})
+    none_yet = await owner.get(f"{ROOT}/meters/traffic")
+    made = await owner.post(f"{ROOT}/meters/new", TRAFFIC)
+    shown = await text(owner, "/meters/traffic")
+
+    assert "2 of 3 events of the last 7 days count" in said(previewed.body)
+    assert 404 == none_yet.status
+    assert (303, f"{ROOT}/meters/traffic") == (made.status, made.headers["location"])
+    assert "region != test" in shown
+    assert "api.request" in shown
+
+
+async def test_a_meter_tells_each_figure_with_how_sure_it_is(sent: Town) -> None:
+    owner = await sent.owner()
+    await owner.post(f"{ROOT}/meters/new", TRAFFIC)
+    day = YESTERDAY.date().isoformat()
+    await owner.post(f"{ROOT}/jobs/{day}", {"do": "close"})
+    asked = f"/meters/traffic?from={day}&to={day}"
+
+    assert f"{day} 21 2 Final" in await text(owner, asked)
+    by_customer = await text(owner, f"{asked}&by=customer")
+    assert f"{day} c-0 unknown 10 1 Final" in by_customer
+    assert f"{day} c-1 unknown 11 1 Final" in by_customer
+    assert f"{day} eu 21 2 Final" in await text(owner, f"{asked}&by=region")
+    assert "&group_by=region" in await text(owner, f"{asked}&by=region")
+    assert '<rect class="v"' in (await owner.get(ROOT + asked)).body.decode()
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("from=soon", "must be a day such as"),
+        ("from=2026-03-02&to=2026-03-01", "must not be before"),
+        ("window=week", "must be one of hour, day"),
+        ("zone=Nowhere/Else", "Zone"),
+        ("by=colour", "no group key colour"),
+        ("window=hour&from=2020-01-01", "100 days"),
+        ("customer=nobody", "no customer nobody"),
+        ("after=%25", "no page of these figures"),
+    ],
+)
+async def test_a_question_that_is_none_is_told_beside_what_was_asked(sent: Town, query: str, told: str) -> None:
+    owner = await sent.owner()
+    await owner.post(f"{ROOT}/meters/new", TRAFFIC)
+
+    assert told in await text(owner, f"/meters/traffic?{query}", 422)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("slug", "A B"), ("event_types", ""), ("aggregation", "most"), ("value", "1 +"), ("filters", "region"),
+        ("from_at", "yesterday"), ("percentile", "101"), ("group_keys", "customer"),
+    ],
+)  # fmt: skip
+async def test_a_field_that_is_wrong_is_told_beside_it_and_what_was_typed_stays(
+    town: Town, field: str, value: str
+) -> None:
+    owner = await town.owner()
+    reply = await owner.post(f"{ROOT}/meters/new", TRAFFIC | {"name": "As typed", field: value})
+
+    assert 422 == reply.status
+    assert f'id="{field}-wrong"' in reply.body.decode()
+    assert "As typed" in reply.body.decode()
+
+
+async def test_a_slug_is_taken_once(town: Town) -> None:
+    owner = await town.owner()
+    await owner.post(f"{ROOT}/meters/new", TRAFFIC)
+    reply = await owner.post(f"{ROOT}/meters/new", TRAFFIC)
+
+    assert (409, True) == (reply.status, 'id="slug-wrong"' in reply.body.decode())
+
+
+async def test_a_meter_counts_differently_after_its_form_was_saved_once(sent: Town) -> None:
+    owner = await sent.owner()
+    await owner.post(f"{ROOT}/meters/new", TRAFFIC)
+    path = f"{ROOT}/meters/traffic/version"
+    form, rev = (await owner.get(path)).body.decode(), await owner.hidden(path, "rev")
+    fields = {"event_types": "api.request", "aggregation": "max", "value": "bytes", "rev": rev}
+    would = await owner.post(path, fields | {"preview": "1"})
+    saved, again = await owner.post(path, fields), await owner.post(path, fields)
+
+    assert "region != test" in unescape(form)
+    assert "12" in said(would.body)
+    assert [303, 409] == [saved.status, again.status]
+    assert "Versions (2)" in await text(owner, "/meters/traffic")
+
+
+async def test_a_meter_is_archived_and_brought_back(town: Town) -> None:
+    owner = await town.owner()
+    await owner.post(f"{ROOT}/meters/new", TRAFFIC)
+    path = f"{ROOT}/meters/traffic"
+    for do in ("archive", "unarchive"):
+        assert 303 == (await owner.post(f"{path}/archive", {"do": do, "rev": await owner.hidden(path, "rev")})).status
+        listed = await text(owner, "/meters")
+        assert ("Traffic" in listed) is (do == "unarchive")
+
+
+async def test_meters_come_page_by_page(town: Town) -> None:
+    owner = await town.owner()
+    for n in range(51):
+        await owner.post(f"{ROOT}/meters/new", {"slug": f"m-{n:02}", "event_types": "x", "aggregation": "count"})
+    first = (await owner.get(f"{ROOT}/meters")).body.decode()
+    (more,) = re.findall(r'href="(/p/main/usage/meters\?after=[^"]+)"', first)
+    second = (await owner.get(unescape(more))).body.decode()
+
+    assert ("m-49" in first, "m-50" in first, "m-50" in second) == (True, False, True)
+
+
+async def test_a_day_is_closed_after_what_would_change_was_seen(sent: Town, usage_db: Database) -> None:
+    owner = await sent.owner()
+    await owner.post(f"{ROOT}/meters/new", TRAFFIC)
+    path = f"/jobs/{YESTERDAY.date()}"
+    tried = await owner.post(ROOT + path, {"do": "try"})
+    before = await text(owner, path)
+    closed = await owner.post(ROOT + path, {"do": "close"})
+    after = await text(owner, path)
+
+    assert "What would change" in said(tried.body)
+    assert "traffic" in said(tried.body)
+    assert ("Open" in before, "No figures yet" in before) == (True, True)
+    assert 303 == closed.status
+    assert "Final" in after
+    assert "Events 3" in after
+    async with sent.world.db.read() as read:
+        actions = (await read.execute(sa.select(audit.c.action, audit.c.object))).all()
+    assert ("usage.rerun", f"usage_day:{YESTERDAY.date()}") in [tuple(one) for one in actions]
+
+
+async def test_a_day_that_did_not_agree_is_called_untrusted(sent: Town, usage_db: Database) -> None:
+    owner = await sent.owner()
+    await owner.post(f"{ROOT}/jobs/{YESTERDAY.date()}", {"do": "close"})
+    values = {"state": "provisional", "mismatch": "traffic at 10:00 holds 7, but its events come to 8"}
+    await usage_db.write(lambda tx: tx.conn.execute(sa.update(usage_days).values(values)).rowcount)
+
+    assert "Untrusted" in await text(owner, f"/jobs?month={YESTERDAY:%Y-%m}")
+    assert "holds 7, but its events come to 8" in await text(owner, f"/jobs/{YESTERDAY.date()}")
+
+
+async def test_the_calendar_goes_back_but_not_ahead(town: Town) -> None:
+    owner = await town.owner()
+    page = (await owner.get(f"{ROOT}/jobs")).body.decode()
+
+    assert "?month=2026-02" in page
+    assert "?month=2026-04" not in page
+    assert f"{ROOT}/jobs/2026-03-02" in page
+    assert f"{ROOT}/jobs/2026-03-03" not in page
+    assert "must be a month" in await text(owner, "/jobs?month=spring", 422)
+    assert "No day was closed" in await text(owner, "/jobs?month=2026-01")
+
+
+async def test_days_that_are_none_and_that_are_not_over(town: Town) -> None:
+    owner = await town.owner()
+
+    for day in ("soon", "2026-02-30", "0001-01-01"):
+        await text(owner, f"/jobs/{day}", 404)
+    reply = await owner.post(f"{ROOT}/jobs/{START.date()}", {"do": "close"})
+    assert (422, True) == (reply.status, "not over yet in UTC" in said(reply.body))
+    assert 422 == (await owner.post(f"{ROOT}/jobs/{YESTERDAY.date()}", {"do": "dance"})).status
+
+
+async def test_hostile_texts_run_nowhere(town: Town, web: WebState) -> None:
+    owner = await town.owner()
+    found: list[dict[str, Any]] = [
+        {
+            "transaction_id": f"t-{n}", "customer_id": text, "event_type": "x", "timestamp": YESTERDAY.isoformat(),
+            "properties": {"region": text},
+        }
+        for n, text in enumerate(HOSTILE)
+    ]  # fmt: skip
+    await web.api.events.take(town.world.project.pid, found, wire="native")
+    meter = {
+        "slug": "x",
+        "name": HOSTILE[0],
+        "event_types": f"x, {HOSTILE[0]}",
+        "aggregation": "count",
+        "group_keys": "region",
+    }
+    previewed = await owner.post(f"{ROOT}/meters/new", meter | {"preview": "1"})
+    await owner.post(f"{ROOT}/meters/new", meter)
+    bodies = [previewed.body.decode()]
+    bodies += [
+        (await owner.get(f"{ROOT}/meters{path}")).body.decode()
+        for path in ("", "/x", "/x/version", "/x?by=subject", "/x?by=region", f"/x?by={HOSTILE[0]}")
+    ]
+    bodies.append((await owner.post(f"{ROOT}/jobs/{YESTERDAY.date()}", {"do": "try"})).body.decode())
+
+    for body in bodies:
+        assert "alert(1)" in body
+        assert not re.search(r"<(script>|img src=x|svg onload|svg/onload|iframe|object|embed|body onload)", body)
