@@ -74,7 +74,8 @@ def begin(tx: Tx, it: Generation) -> bool:
         set_={"next_gen": it.gen},
         where=windows.c.sealed_at.is_(None),
     )
-    if tx.conn.execute(upsert).rowcount != 1:
+    # Of an insert SQLAlchemy keeps the count only when it is asked to: on PostgreSQL it reads what came back first.
+    if tx.conn.execute(upsert.execution_options(preserve_rowcount=True)).rowcount != 1:
         raise SealedError("the events of this window are not kept any more")
     return before is not None
 
@@ -177,7 +178,13 @@ def _demand_ours(tx: Tx, it: Generation) -> None:
 
 def switch(tx: Tx, it: Generation) -> None:
     folded = it.folded
-    values = {"gen": it.gen, "next_gen": None, "seq": folded.seq, "n_events": folded.n_events, "stale": False}
+    values: dict[str, Any] = {
+        "gen": it.gen,
+        "next_gen": None,
+        "seq": folded.seq,
+        "n_events": folded.n_events,
+        "stale": False,
+    }
     values |= {"ids_sum": folded.ids_bytes(), "end_at": folded.to_at}
     if tx.conn.execute(sa.update(windows).where(*_is(it), windows.c.next_gen == it.gen).values(values)).rowcount != 1:
         raise OvertakenError("another process folds this window")

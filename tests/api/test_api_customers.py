@@ -130,7 +130,8 @@ async def test_lists_come_in_pages(house: House) -> None:
         await made(house, f"c-{number}")
 
     for path, name in (("/v1/customers", "name"), ("/v1/customers/unknown", "customer_id")):
-        found, following = [], ""
+        following: str | None = ""
+        found: list[str] = []
         while following is not None:
             page = (await house.full("GET", f"{path}?limit=2{following and '&cursor=' + following}")).json
             found += [one[name] for one in page["items"]]

@@ -40,7 +40,8 @@ async def test_pages_have_each_once(house: House) -> None:
     await house.full("POST", "/v1/events", [event(number, timestamp="soon") for number in range(5)])
 
     for narrowed in ("", "q=soon&"):
-        names, following = [], ""
+        following: str | None = ""
+        names: list[str] = []
         while following is not None:
             path = f"/v1/dead-letters?{narrowed}limit=2{following and '&cursor=' + following}"
             page = (await house.full("GET", path)).json

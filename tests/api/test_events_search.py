@@ -63,7 +63,8 @@ async def test_pages_have_each_event_once_also_those_of_one_instant(house: House
     at = START.isoformat()
     await house.full("POST", "/v1/events", [event(number, timestamp=at) for number in range(7)])
 
-    names, following = [], ""
+    following: str | None = ""
+    names: list[str] = []
     while following is not None:
         page = (await house.full("GET", f"/v1/events?{narrowed}limit=3{following and '&cursor=' + following}")).json
         names += [one["transaction_id"] for one in page["items"]]

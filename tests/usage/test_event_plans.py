@@ -50,7 +50,7 @@ async def plans(usage_db: Database, ask: Ask) -> list[str]:
         sa.event.listen(read.sync_connection, "before_cursor_execute", note)
         await ask(read)
         sa.event.remove(read.sync_connection, "before_cursor_execute", note)
-        steps = []
+        steps: list[Any] = []
         for statement, parameters in said:
             steps += (await read.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)).all()
     return [step[3] for step in steps]
