@@ -81,7 +81,7 @@ def test_whatever_is_imported_is_declared(folder: str, declared: list[Requiremen
     # These come with what is declared, and are part of its interface.
     named |= {
         canonicalize_name(n)
-        for n in ("click", "packaging", "pluggy", "anyio", "httptools", "uvloop", "rich", "markupsafe")
+        for n in ("click", "packaging", "pluggy", "anyio", "httptools", "uvloop", "rich", "markupsafe", "corehttp")
     }
     providers = importlib.metadata.packages_distributions()
 

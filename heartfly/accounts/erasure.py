@@ -15,7 +15,17 @@ from heartfly.accounts.members import LastOwnerError
 from heartfly.audit.record import Actor
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import backup_codes, email_changes, invites, members, projects, resets, sessions, users
+from heartfly.db.models import (
+    backup_codes,
+    email_changes,
+    invites,
+    members,
+    passkeys,
+    projects,
+    resets,
+    sessions,
+    users,
+)
 from heartfly.errors import NotFoundError
 
 
@@ -30,7 +40,7 @@ def erase_user(tx: Tx, user_id: int, *, actor: Actor, at: datetime, ids: IdSourc
             people.remove(tx, project.id, str(user_id), actor=actor, at=at, ids=ids)
         except LastOwnerError:
             raise LastOwnerError(f"the project {project.slug} has no other owner; hand it over or delete it") from None
-    for table in (sessions, resets, backup_codes, email_changes):
+    for table in (sessions, resets, backup_codes, passkeys, email_changes):
         tx.conn.execute(sa.delete(table).where(table.c.user_id == user_id))
     # What he was invited to, too: his address goes.
     for pid in tx.conn.execute(sa.select(invites.c.pid).where(invites.c.email_norm == email)).scalars().all():

@@ -1,12 +1,13 @@
 """Who asks, and may they? The bearer key of a request becomes a Caller, once, before anything is read of it.
 
 The only file of this room that knows the web framework. Without a word to the contrary a handler that
-reads needs the scope `read`, and every other one `write`: nobody can forget to say so. `opt=ADMINISTERS` is that word, and
-`opt=INGESTS` for what only takes events in.
+reads needs the scope `read`, and every other one `write`: nobody can forget to say so. `opt=ADMINISTERS` is that
+word, and `opt=INGESTS` for what only takes events in.
 """
 
 from __future__ import annotations
 
+import base64
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -39,7 +40,7 @@ def bearer(database: Database, clock: Clock, *, last_use: LastUse, per_minute: i
             return await caller_of(read, secret, now=now), now
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        secret = _secret(connection.headers.get("authorization", ""))
+        secret = _secret(connection.headers.get("authorization", ""), basic=bool(handler.opt.get("basic")))
         caller, now = await known(secret)
         reads = connection.scope.get("method") in _READING
         if not reads and isinstance(connection, Request):
@@ -55,12 +56,24 @@ def bearer(database: Database, clock: Clock, *, last_use: LastUse, per_minute: i
     return guard
 
 
-def _secret(header: str) -> str:
+def _secret(header: str, *, basic: bool) -> str:
+    """`basic`: the key may also be the name of basic authentication, without a password."""
     scheme, _, secret = header.partition(" ")
     secret = secret.strip()
+    if basic and scheme.lower() == "basic":
+        scheme, secret = "bearer", _name(secret)
     if scheme.lower() != "bearer" or not secret or len(secret) > _LONGEST_KEY or not secret.isascii():
         raise UnauthenticatedError("an API key is needed: Authorization: Bearer hf_…")
     return secret
+
+
+def _name(packed: str) -> str:
+    """Empty if it is not what the scheme asks for."""
+    try:
+        name, _, password = base64.b64decode(packed, validate=True).decode("ascii").partition(":")
+    except ValueError:
+        return ""
+    return "" if password else name
 
 
 def _demand(caller: Caller, scope: Scope) -> None:

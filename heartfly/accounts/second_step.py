@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.accounts.sessions import begin
-from heartfly.audit.record import Action, Actor, record
+from heartfly.audit.record import Action, Actor, Facts, record
 from heartfly.core import totp
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
@@ -141,7 +141,7 @@ def switch_on(
         raise _wrong()
     values = {"totp_enc": sealer.seal(secret), "totp_step": step, "totp_since": at}
     tx.conn.execute(sa.update(users).where(users.c.id == user_id).values(values))
-    _tell(tx, user_id, Action.MEMBER_SECOND_STEP_ON, actor=actor, at=at, ids=ids)
+    tell_projects(tx, user_id, Action.MEMBER_SECOND_STEP_ON, actor=actor, at=at, ids=ids)
     return _new_codes(tx, user_id)
 
 
@@ -150,7 +150,7 @@ def renew_codes(tx: Tx, user_id: int, *, actor: Actor, at: datetime, ids: IdSour
     query = sa.select(users.c.totp_enc).where(users.c.id == user_id)
     if tx.conn.execute(query.with_for_update(key_share=True) if tx.on_postgres else query).scalar_one() is None:
         raise ConflictError("the second step is off")
-    _tell(tx, user_id, Action.MEMBER_RENEW_BACKUP_CODES, actor=actor, at=at, ids=ids)
+    tell_projects(tx, user_id, Action.MEMBER_RENEW_BACKUP_CODES, actor=actor, at=at, ids=ids)
     return _new_codes(tx, user_id)
 
 
@@ -159,7 +159,7 @@ def switch_off(tx: Tx, user_id: int, *, actor: Actor, at: datetime, ids: IdSourc
     on = (users.c.id == user_id, users.c.totp_enc.is_not(None))
     off = {"totp_enc": None, "totp_step": None, "totp_since": None}
     if tx.conn.execute(sa.update(users).where(*on).values(off)).rowcount:
-        _tell(tx, user_id, Action.MEMBER_SECOND_STEP_OFF, actor=actor, at=at, ids=ids)
+        tell_projects(tx, user_id, Action.MEMBER_SECOND_STEP_OFF, actor=actor, at=at, ids=ids)
     tx.conn.execute(sa.delete(backup_codes).where(backup_codes.c.user_id == user_id))
 
 
@@ -183,13 +183,23 @@ def _hash(code: str) -> str:
     return digest("".join(char for char in code[:100].lower() if char.isalnum()))
 
 
-def _tell(tx: Tx, user_id: int, action: Action, *, actor: Actor, at: datetime, ids: IdSource) -> None:
-    """Each project that he is in."""
+def tell_projects(
+    tx: Tx,
+    user_id: int,
+    action: Action,
+    *,
+    actor: Actor,
+    at: datetime,
+    ids: IdSource,
+    before: Facts | None = None,
+    after: Facts | None = None,
+) -> None:
+    """Each project that he is in. `before` and `after`: what there is to tell besides his address."""
     email = tx.conn.execute(sa.select(users.c.email).where(users.c.id == user_id)).scalar_one()
     for pid in tx.conn.execute(sa.select(members.c.pid).where(members.c.user_id == user_id)).scalars().all():
         record(
             tx, pid, actor=actor, action=action, of=f"user:{user_id}",
-            before={"email": email}, after={"email": email}, at=at, ids=ids,
+            before={"email": email, **(before or {})}, after={"email": email, **(after or {})}, at=at, ids=ids,
         )  # fmt: skip
 
 

@@ -117,6 +117,7 @@ class SignIn:
         )
         # Codes have six digits: of 20 tries in a quarter of an hour one is right once in years.
         self.codes = Tries(per_address=20)
+        self.passkeys = Tries(per_pair=20)
         self.resets = Tries(per_pair=3, per_address=5, per_place=20)
 
     async def known(self, email: str, password: str, *, place: str) -> Known:

@@ -20,7 +20,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from heartfly import __version__
 from heartfly.accounts.guards import Guard, bearer
-from heartfly.api import cors, problems
+from heartfly.api import cors, metronome, openmeter, problems, segment
 from heartfly.api.parameters import known_only
 from heartfly.api.ping import Receive, Scope, Send
 from heartfly.api.request import GUARD, STATE, ApiRequest
@@ -167,7 +167,11 @@ def native_api(state: ApiState, *, requests_per_minute: int = REQUESTS_PER_MINUT
 def _framework() -> Litestar:
     """The routes, alike for all who serve them: what they work on comes with each request (see request.py)."""
     return Litestar(
-        route_handlers=[Router("/v1", route_handlers=list(_HANDLERS), guards=[known_by_its_key, known_only]), schema],
+        route_handlers=[
+            Router("/v1", route_handlers=list(_HANDLERS), guards=[known_by_its_key, known_only]),
+            schema,
+            *(wire.router([known_by_its_key, known_only]) for wire in (metronome, openmeter, segment)),
+        ],
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY,
         exception_handlers={HeartflyError: problems.answer, HTTPException: problems.answer, Exception: problems.answer},

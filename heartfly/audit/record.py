@@ -67,9 +67,13 @@ class Action(StrEnum):
     MEMBER_SECOND_STEP_ON = "member.second_step_on"
     MEMBER_SECOND_STEP_OFF = "member.second_step_off"
     MEMBER_RENEW_BACKUP_CODES = "member.renew_backup_codes"
+    MEMBER_ADD_PASSKEY = "member.add_passkey"
+    MEMBER_RENAME_PASSKEY = "member.rename_passkey"
+    MEMBER_REMOVE_PASSKEY = "member.remove_passkey"
     MEMBER_CHANGE_EMAIL = "member.change_email"
     MEMBER_CHANGE_PASSWORD = "member.change_password"  # noqa: S105 - the name of what was done
     MEMBER_RESET_PASSWORD = "member.reset_password"  # noqa: S105 - the name of what was done
+    USAGE_RERUN = "usage.rerun"
     METER_CREATE = "meter.create"
     METER_EDIT = "meter.edit"
     METER_CHANGE = "meter.change"  # a version was added

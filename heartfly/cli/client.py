@@ -53,8 +53,11 @@ def _sentence(status: int, problem: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Client:
+    """`timeout_s`: how long it waits for an answer."""
+
     url: str
     key: str
+    timeout_s: float = _TIMEOUT_S
 
     def call(self, method: str, path: str, asked: Any = None, **query: Any) -> Any:
         """Return the JSON of the answer; None where there is none. Unreachable or Refused."""
@@ -128,7 +131,7 @@ class Client:
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            connection = _connection(base.scheme, base.hostname or "", base.port)
+            connection = _connection(base.scheme, base.hostname or "", base.port, self.timeout_s)
             try:
                 connection.request(method, base.path.rstrip("/") + target, body=body, headers=headers)
                 return taken(connection.getresponse())
@@ -154,10 +157,10 @@ def _given(query: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in query.items() if value is not None and value != ()}
 
 
-def _connection(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+def _connection(scheme: str, host: str, port: int | None, timeout_s: float) -> http.client.HTTPConnection:
     if scheme == "https":
-        return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=ssl.create_default_context())
-    return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+        return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=ssl.create_default_context())
+    return http.client.HTTPConnection(host, port, timeout=timeout_s)
 
 
 def part(text: str) -> str:

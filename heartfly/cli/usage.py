@@ -1,4 +1,4 @@
-"""`heartfly usage …`: what was used. A file a subject; here they come together."""
+"""`heartfly usage …`: events and what they come to. A file a subject; here they come together."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import rich_click as click
 
 from heartfly.cli.usage_days import days, rerun
 from heartfly.cli.usage_meters import meters_group
+from heartfly.cli.usage_send import heartbeat_command, put, send
 from heartfly.cli.usage_verify import verify
 
 
 @click.group("usage")
 def usage_group() -> None:
-    """Usage: its days, whether they are proved, and to prove them anew."""
+    """Usage: send its events and lose none, meter them, and have their days proved."""
 
 
-usage_group.add_command(days)
-usage_group.add_command(rerun)
-usage_group.add_command(verify)
-usage_group.add_command(meters_group)
+for _command in (put, send, heartbeat_command, meters_group, days, rerun, verify):
+    usage_group.add_command(_command)

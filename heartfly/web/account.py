@@ -9,6 +9,7 @@ from heartfly.accounts import sessions
 from heartfly.accounts.erasure import erase_user
 from heartfly.accounts.exports import user_lines
 from heartfly.accounts.members import LastOwnerError
+from heartfly.accounts.passkeys import list_passkeys
 from heartfly.accounts.queries import operates
 from heartfly.accounts.second_step import second_step_of
 from heartfly.accounts.sign_in import TooManyTriesError
@@ -51,9 +52,16 @@ async def _page(request: PageRequest, *, status: int = 200, errors: dict[str, st
     async with request.api.database.read() as read:
         found = await sessions.list_sessions(read, request.who.user_id, now=request.api.clock.now())
         step = await second_step_of(read, request.who.user_id)
+        n_passkeys = len(await list_passkeys(read, request.who.user_id))
         is_operator = await operates(read, request.who.user_id)
     return await request.page(
-        "account.html", status=status, sessions=found, step=step, is_operator=is_operator, errors=errors or {}
+        "account.html",
+        status=status,
+        sessions=found,
+        step=step,
+        n_passkeys=n_passkeys,
+        is_operator=is_operator,
+        errors=errors or {},
     )
 
 

@@ -42,11 +42,11 @@ DIGESTS = {
 
 @get("/p/{project:str}/channels")
 async def list_channels(request: PageRequest) -> Response[bytes]:
-    api = request.api
+    api, live = request.api, await request.live_mark()
     async with api.database.read() as read:
         found = await queries.list_channels(read, request.project.pid, api.sealer)
     listed = [(view, _warning(request, view)) for view in found]
-    return await request.page("channels.html", channels=listed, kinds=list(FIELDS))
+    return await request.page("channels.html", channels=listed, kinds=list(FIELDS), live=live)
 
 
 @get("/p/{project:str}/channels/new/{kind:str}", opt=FOR_WRITERS)
@@ -145,6 +145,8 @@ async def told(
     request: PageRequest, uuid: str, *, secret: str | None = None, test: str = "", status: int = 200, wrong: str = ""
 ) -> Response[bytes]:
     pid = request.project.pid
+    # What answers a form stands at the form's address, where there is nothing to fetch anew.
+    live = {"live": await request.live_mark()} if status == 200 and secret is None else {}
     async with request.api.database.read() as read:
         view = await _view(request, read, uuid)
         carried = await queries.list_notifications(read, pid, channel_uuid=view.uuid, limit=PER_LIST)
@@ -159,6 +161,7 @@ async def told(
         test=test,
         secret=secret,
         wrong=wrong,
+        **live,
     )
 
 

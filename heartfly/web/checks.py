@@ -115,8 +115,7 @@ async def listed(
     view = "" if isinstance(asked, Form) else asked.get("view", "")
     view = "" if view == "list" else view
     bar = {"ticked": frozenset(sent.many("check")), "sent": sent}
-    # Only the list follows what happens; the other views are of a moment.
-    live = {} if view else {"live": await request.live_mark()}
+    live = await request.live_mark()
     try:
         range_s = across.range_of(asked.get("range", "")) if view == "timeline" else 0
         _demand_known(view)
@@ -140,7 +139,7 @@ async def listed(
     kept = ({"view": view} if view else {}) | filtered | ({"range": across.RANGES[range_s]} if range_s else {})
     return await request.page(
         VIEWS[view],
-        **live,
+        live=live,
         status=status,
         refused=refused,
         done=done or said(request.query_params.get("done", "")),

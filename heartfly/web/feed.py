@@ -1,4 +1,4 @@
-"""What changes in a project while somebody watches it: one look at its checks, for all who do.
+"""What changes in a project while somebody watches it: one look at its checks and deliveries, for all who do.
 
 A process looks when something was committed (db/pulse.py) or when the next check becomes late, and keeps the newest
 changes, so that a browser that was away is told what it missed. Nothing is looked at while nobody watches. What of it
@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.clock import Clock
 from heartfly.db.database import Database
-from heartfly.db.models import checks
+from heartfly.db.models import audit, channels, checks, deliveries
 from heartfly.db.pulse import pulse
 from heartfly.errors import HeartflyError
 from heartfly.logs import logger
@@ -39,6 +40,8 @@ RING = 1_000
 """So many changes are kept for whoever was away."""
 MOST_ROWS = 50
 """Of more at once the page is fetched anew instead."""
+MOST_WAITING = 100
+"""So many deliveries that wait are looked at: of more, pages follow those that are tried next."""
 LINGER_S = 60.0
 """How long we go on without a watcher: people go from page to page."""
 REST = 10
@@ -62,7 +65,9 @@ class _Light(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`kind`: `row` with the row of a check, `gone`, `counts` of each shown status, or `resync`: more than is told."""
+    """`kind`: `row` with the row of a check, `gone`, `counts` of each shown status, `news` of anything else, or
+    `resync`: more than is told.
+    """
 
     n: int
     kind: str
@@ -89,6 +94,7 @@ class Feed:
         self._epoch = secrets.token_hex(6)
         self._ring: deque[Event] = deque(maxlen=RING)
         self._known: dict[int, tuple[int, str, str]] = {}
+        self._traces: tuple[object, ...] = ()
         self._next_at: datetime | None = None
         self._rest_until = clock.monotonic()
         self._taken: deque[float] = deque(maxlen=TAKEN)
@@ -139,6 +145,7 @@ class Feed:
             if changed and not is_first and not is_much:
                 query = sa.select(checks).where(checks.c.pid == self.pid, checks.c.id.in_(changed))
                 rows = (await read.execute(query)).all()
+            traces = await _traces(read, self.pid)
         if is_much and not is_first:
             self._tell("resync")
         elif not is_first:
@@ -148,6 +155,9 @@ class Feed:
                 self._tell("row", row.uuid, row=row)
         if (changed or gone) and not is_first:
             self._tell("counts", counts=Counter(shown for _, shown, _ in known.values()))
+        if traces != self._traces and not is_first:
+            self._tell("news")
+        self._traces = traces
         self._known, self.pulse, self.as_of = known, beat, now
         expected = (row.expected_at for row in light if row.status in WATCHED and not row.n_open_runs)
         self._next_at = min((at for at in expected if at is not None and at > now), default=None)
@@ -160,6 +170,25 @@ class Feed:
         self._ring.append(Event(self.n, kind, uuid, row, counts))
         self._news.set()
         self._news = asyncio.Event()
+
+
+async def _traces(read: AsyncConnection, pid: int) -> tuple[object, ...]:
+    """Of all that is no check's row: another value when somebody did something (what people do is in the audit), when
+    something is to be sent, and when it was tried. Incidents open and close with the rows of their checks.
+    """
+    done = sa.select(sa.func.max(audit.c.id)).where(audit.c.pid == pid)
+    of_it = (deliveries.c.pid == channels.c.pid, deliveries.c.channel_id == channels.c.id)
+    newest = sa.select(sa.func.max(deliveries.c.created_at)).where(*of_it).scalar_subquery()
+    made = sa.select(channels.c.id, channels.c.retrying_since, newest).where(channels.c.pid == pid)
+    waiting = (
+        sa.select(deliveries.c.id, deliveries.c.attempt, deliveries.c.lease_until)
+        .join(channels, deliveries.c.channel_id == channels.c.id)
+        .where(channels.c.pid == pid, deliveries.c.state == "pending")
+        .order_by(deliveries.c.channel_id, deliveries.c.next_at)
+        .limit(MOST_WAITING)
+    )
+    found = [(await read.execute(query)).all() for query in (done, made, waiting)]
+    return tuple(tuple(tuple(row) for row in rows) for rows in found)
 
 
 class Feeds:

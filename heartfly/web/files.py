@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from dataclasses import dataclass
 from importlib.resources import files as resources
 
+SCRIPTS = ("live.js", "copy.js", "keys.js", "passkey.js", "zone.js")
+_UNREAD = re.compile(rb"^[ \t]*//.*\n|^[ \t]+|^\n", re.MULTILINE)
 LAYERS = ("reset", "tokens", "base", "layout", "components", "pages", "print")
 
 
@@ -27,9 +30,8 @@ class Files:
         self._by_name: dict[str, File] = {}
         self._names: dict[str, str] = {}
         self._add("heartfly.css", _style_sheet(), "text/css")
-        self._add("live.js", _read("live.js"), "text/javascript")
-        self._add("copy.js", _read("copy.js"), "text/javascript")
-        self._add("keys.js", _read("keys.js"), "text/javascript")
+        for name in SCRIPTS:
+            self._add(name, _script(name), "text/javascript")
         self._add("icon.svg", _read("icon.svg"), "image/svg+xml")
 
     def _add(self, name: str, content: bytes, media_type: str) -> None:
@@ -48,6 +50,11 @@ class Files:
 def _style_sheet() -> bytes:
     order = f"@layer {', '.join(LAYERS)};\n".encode()
     return order + b"".join(b"@layer %b {\n%b}\n" % (name.encode(), _read(f"css/{name}.css")) for name in LAYERS)
+
+
+def _script(name: str) -> bytes:
+    """Without the lines that only comment, and without indents: a browser reads neither."""
+    return _UNREAD.sub(b"", _read(name))
 
 
 def _read(name: str) -> bytes:

@@ -26,12 +26,13 @@ async def list_incidents(request: PageRequest) -> Response[bytes]:
     state = request.query_params.get("state", "")
     is_open = {"open": True, "closed": False}.get(state)
     before = place_in_time(request.query_params.get("before"), "incidents")
+    live = await request.live_mark()
     async with request.api.database.read() as read:
         rows = await queries.find_many(read, request.project.pid, is_open=is_open, before=before, limit=PAGE + 1)
     page, following = cut(rows, PAGE, lambda row: cursor_of("incidents", micros(row.opened_at), row.id))
     kept = {"state": state} if is_open is not None else {}
     older = urlencode(kept | {"before": following}) if following else ""
-    return await request.page("incidents.html", incidents=page, state=kept.get("state", ""), older=older)
+    return await request.page("incidents.html", incidents=page, state=kept.get("state", ""), older=older, live=live)
 
 
 @get("/p/{project:str}/incidents/{incident:str}")
@@ -74,6 +75,8 @@ async def comment(request: PageRequest) -> Response[bytes]:
 
 async def _told(request: PageRequest, *, status: int = 200, wrong: str = "", said: str = "") -> Response[bytes]:
     pid = request.project.pid
+    # What answers a form stands at the form's address, where there is nothing to fetch anew.
+    live = {"live": await request.live_mark()} if status == 200 else {}
     async with request.api.database.read() as read:
         row = await queries.find(read, pid, request.path_value("incident"))
         flips = await queries.flips_of(read, row)
@@ -89,6 +92,7 @@ async def _told(request: PageRequest, *, status: int = 200, wrong: str = "", sai
         notes=notes,
         wrong=wrong,
         said=said,
+        **live,
     )
 
 

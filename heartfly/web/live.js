@@ -28,7 +28,7 @@ function take(event) {
   heardAt = now();
   lostAt = 0;
   if (event.id) mark = event.id;
-  const does = { hello, tick, row, gone, counts, resync: fetchAnew, end: over }[event.kind];
+  const does = { hello, tick, row, gone, counts, news, resync: fetchAnew, end: over }[event.kind];
   if (does) does(event.data);
   showFreshness();
 }
@@ -52,6 +52,8 @@ function row(html) {
   const fresh = holder.content.firstElementChild, old = $(fresh.id);
   const check = document.querySelector("[data-check]");
   if (check) { if (check.dataset.check === fresh.id) fetchAnew(); return; }
+  // A row comes with times in one's own zone.
+  if (/tz=[cu]/.test(location.search)) { fetchAnew(); return; }
   if (!old) { added(fresh); return; }
   if (+fresh.dataset.v < +old.dataset.v) return;
   const word = (of) => [...of.classList].find((name) => name.startsWith("s-")).slice(2);
@@ -81,7 +83,13 @@ function gone(id) {
   $(id)?.remove();
 }
 
+// What is no check's row: an incident, a delivery, a channel. The list shows nothing of it.
+function news() {
+  if (!document.querySelector(".rows")) fetchAnew();
+}
+
 function counts(told) {
+  if (!document.querySelector("#checks, [data-check]")) fetchAnew();
   if (!$("checks")) return;
   const by = Object.fromEntries(told.split(" ").filter(Boolean).map((one) => one.split("=")));
   by.all = Object.values(by).reduce((sum, n) => sum + +n, 0);
@@ -100,7 +108,7 @@ let fetching = 0, isWanted = false;
 async function fetchAnew() {
   if (document.hidden) { isWanted = true; return; }
   if (fetching) { isWanted = true; return; }
-  fetching = 1;
+  fetching = now();
   isWanted = false;
   try {
     const answer = await fetch(location.href, { headers: { "x-heartfly-live": "1" } });
@@ -108,7 +116,8 @@ async function fetchAnew() {
     else if (answer.ok) { put(new DOMParser().parseFromString(await answer.text(), "text/html")); heardAt = now(); }
   } catch { lostAt ||= now(); }
   showFreshness();
-  setTimeout(() => { fetching = 0; if (isWanted) fetchAnew(); }, 1_000);
+  // A page that takes long to make follows more slowly.
+  setTimeout(() => { fetching = 0; if (isWanted) fetchAnew(); }, Math.max(1_000, 4 * (now() - fetching)));
 }
 
 function put(page) {
@@ -227,7 +236,7 @@ function connect() {
   source?.close();
   if (isOver) return;
   source = new EventSource(url + "?after=" + encodeURIComponent(mark));
-  for (const kind of ["hello", "tick", "row", "gone", "counts", "resync", "end", "bye"]) {
+  for (const kind of ["hello", "tick", "row", "gone", "counts", "news", "resync", "end", "bye"]) {
     source.addEventListener(kind, (event) => {
       fails = 0;
       pass({ kind, id: event.lastEventId, data: event.data });

@@ -143,7 +143,7 @@ async def _told(request: PageRequest, feed: Feed, events: Sequence[Event], proje
 def _data(event: Event) -> str:
     if event.counts is not None:
         return " ".join(f"{word}={n}" for word, n in event.counts.items())
-    return f"c-{event.uuid[:8]}"
+    return f"c-{event.uuid[:8]}" if event.uuid else ""
 
 
 def _tick(request: PageRequest, feed: Feed, place: int) -> bytes:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from heartfly import __version__
+from heartfly.web.carried import with_zone
 from heartfly.web.files import Files
 
 WORTH_PACKING = 1_000
@@ -25,6 +26,7 @@ _UNSHOWN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\
 
 class Renderer:
     def __init__(self, files: Files, root: str) -> None:
+        self._root = root
         self._environment = Environment(
             loader=PackageLoader("heartfly.web"),
             autoescape=True,
@@ -36,12 +38,14 @@ class Renderer:
         self._environment.globals |= {"file": files.url, "root": root, "version": __version__}
         self._environment.filters |= {"segment": segment, "shown": shown}
 
-    async def page(self, template: str, context: Mapping[str, Any], *, pack: bool) -> tuple[bytes, bool]:
-        """The page, and whether it is packed by gzip: if `pack`, and worth it."""
-        return await asyncio.to_thread(self._page, template, context, pack)
+    async def page(
+        self, template: str, context: Mapping[str, Any], *, pack: bool, zone: str = ""
+    ) -> tuple[bytes, bool]:
+        """The page, and whether it is packed by gzip: if `pack`, and worth it. `zone`: what its links carry on."""
+        return await asyncio.to_thread(self._page, template, context, pack, zone)
 
-    def _page(self, template: str, context: Mapping[str, Any], pack: bool) -> tuple[bytes, bool]:  # noqa: FBT001 - by asyncio
-        made = self.now(template, context)
+    def _page(self, template: str, context: Mapping[str, Any], pack: bool, zone: str) -> tuple[bytes, bool]:  # noqa: FBT001 - by asyncio
+        made = with_zone(self.now(template, context), self._root, zone)
         if pack and len(made) > WORTH_PACKING:
             return gzip.compress(made, 5), True
         return made, False

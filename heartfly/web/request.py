@@ -143,7 +143,12 @@ class PageRequest(Request[None, None, State]):
     def zones(self, of_check: str | None = None) -> Zones:
         """In which the page can tell times, and does. `of_check`: that of the check that it shows."""
         own = getattr(self.scope.get("web_session"), "zone", "UTC")
-        return Zones(own, of_check, asked=dict(self._query).get("tz", ""))
+        return Zones(own, of_check, asked=self.zone_asked)
+
+    @property
+    def zone_asked(self) -> str:
+        """By `?tz=`; empty: by nothing."""
+        return dict(self._query).get("tz", "")
 
     @property
     def _query(self) -> list[tuple[str, str]]:
@@ -195,8 +200,11 @@ class PageRequest(Request[None, None, State]):
             "lasted": lasted,
             "path": self.scope["path"],
             "is_https": self.web.is_https,
+            "party": self.web.party,
         }
-        made, is_packed = await self.web.renderer.page(template, known | context, pack=self.accepts_gzip)
+        made, is_packed = await self.web.renderer.page(
+            template, known | context, pack=self.accepts_gzip, zone=self.zone_asked
+        )
         headers = {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if is_packed else {})
         return Response(made, status_code=status, media_type=HTML, headers=headers)
 

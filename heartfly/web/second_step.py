@@ -78,7 +78,7 @@ async def switch_on(request: PageRequest) -> Response[bytes]:
     secret = second_step.open_planned(api.sealer, form["plan"], user_id=who.user_id, now=now)
     if secret is None:
         return to(request, HERE)  # too old: another one is shown
-    if (wrong := await _wrong_password(request)) is not None:
+    if (wrong := await wrong_password(request)) is not None:
         status, headers, errors = wrong
         answer = await _planning(request, form["plan"], secret, status=status, errors=errors)
         answer.headers.update(headers)
@@ -120,7 +120,7 @@ async def switch_off(request: PageRequest) -> Response[bytes]:
 
 async def _refused(request: PageRequest) -> Response[bytes] | None:
     """The answer, unless his password was sent along."""
-    if (wrong := await _wrong_password(request)) is None:
+    if (wrong := await wrong_password(request)) is None:
         return None
     status, headers, errors = wrong
     answer = await _page(request, status=status, errors=errors)
@@ -128,7 +128,7 @@ async def _refused(request: PageRequest) -> Response[bytes] | None:
     return answer
 
 
-async def _wrong_password(request: PageRequest) -> tuple[int, dict[str, str], dict[str, str]] | None:
+async def wrong_password(request: PageRequest) -> tuple[int, dict[str, str], dict[str, str]] | None:
     """Status, headers and errors, unless his password was sent along: who finds an open browser must neither take the
     second step away nor make it his own.
     """

@@ -14,13 +14,16 @@ from heartfly.errors import NotFoundError, OverloadedError, UnauthenticatedError
 from heartfly.web import cookie
 from heartfly.web.origin import local_path
 from heartfly.web.request import FOR_ALL, HTML, OF_ONESELF, PageRequest
+from heartfly.web.times import CARRIED
 
 _A_YEAR = "public, max-age=31536000, immutable"
 _NO = "The address and the password do not go together."
 
 
 def to(request: PageRequest, path: str, *, set_cookie: str = "", query: str = "") -> Response[bytes]:
-    """Go on there, by GET. `path`: as the routes have it."""
+    """Go on there, by GET. `path`: as the routes have it. A zone that was asked for goes along within the projects."""
+    if request.zone_asked in CARRIED and path.startswith("/p/"):
+        query += f"{'&' if query else ''}tz={request.zone_asked}"
     headers = {"Location": request.web.root + path + (f"?{query}" if query else "")}
     if set_cookie:
         headers["Set-Cookie"] = set_cookie
@@ -63,17 +66,9 @@ async def sign_in(request: PageRequest) -> Response[bytes]:
     try:
         known = await web.sign_in.known(email, form["password"], place=request.place)
     except UnauthenticatedError:
-        return await _again(request, email, wanted, _NO, status=422)
-    except TooManyTriesError as error:
-        wait = f"Too many tries. Wait {error.retry_after} seconds, then try again."
-        answer = await _again(request, email, wanted, wait, status=429)
-        answer.headers["Retry-After"] = str(error.retry_after)
-        return answer
+        return await again(request, email, wanted, _NO, status=422)
     except OverloadedError as error:
-        busy = f"Too many people sign in at this moment. Wait {error.retry_after} seconds, then try again."
-        answer = await _again(request, email, wanted, busy, status=503)
-        answer.headers["Retry-After"] = str(error.retry_after)
-        return answer
+        return await later(request, email, wanted, error)
     api, agent, had, place = web.api, request.headers.get("user-agent", ""), request.token, request.place
     now = api.clock.now()
     if known.needs_code:
@@ -92,7 +87,7 @@ async def sign_in(request: PageRequest) -> Response[bytes]:
         )
     )
     if token is None:
-        return await _again(request, email, wanted, _NO, status=422)
+        return await again(request, email, wanted, _NO, status=422)
     return begun(request, token, wanted)
 
 
@@ -110,8 +105,19 @@ async def sign_out(request: PageRequest) -> Response[bytes]:
     return to(request, "/sign-in", set_cookie=cookie.removing(is_https=request.web.is_https))
 
 
-async def _again(request: PageRequest, email: str, wanted: str, wrong: str, *, status: int) -> Response[bytes]:
+async def again(request: PageRequest, email: str, wanted: str, wrong: str, *, status: int) -> Response[bytes]:
+    """The page of the first step, with what is wrong."""
     return await request.page("sign_in.html", status=status, wanted=wanted, email=email, wrong=wrong, is_new=False)
+
+
+async def later(request: PageRequest, email: str, wanted: str, error: OverloadedError) -> Response[bytes]:
+    """The page of the first step, and how long to wait."""
+    many = isinstance(error, TooManyTriesError)
+    what = "Too many tries." if many else "Too many people sign in at this moment."
+    wrong = f"{what} Wait {error.retry_after} seconds, then try again."
+    answer = await again(request, email, wanted, wrong, status=429 if many else 503)
+    answer.headers["Retry-After"] = str(error.retry_after)
+    return answer
 
 
 def _onward(request: PageRequest, wanted: str) -> Response[bytes]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from heartfly.accounts.first_owner import SetupToken
+from heartfly.accounts.relying_party import Party, party_of
 from heartfly.accounts.sign_in import SignIn
 from heartfly.accounts.turnstile import Turnstile
 from heartfly.api.state import ApiState
@@ -35,6 +36,8 @@ class WebState:
     doctor: Callable[[], Awaitable[Sequence[Finding]]]
     """Looks at what Heartfly stands on; may take as long as a mail server lets it wait."""
     started_at: datetime
+    party: Party | None
+    """At which passkeys count; None: browsers know none here."""
     root: str
     """The path at which a proxy serves us: what every link begins with. Empty at the root of a host."""
     trying: Turnstile = field(
@@ -76,5 +79,6 @@ def web_state(
         facts=facts,
         doctor=doctor,
         started_at=api.clock.now(),
+        party=party_of(api.base_url),
         root=root,
     )

@@ -13,6 +13,9 @@ from markupsafe import Markup
 from heartfly.core.zones import zone as known_zone
 from heartfly.errors import InvalidValueError
 
+CARRIED = frozenset({"check", "utc"})
+"""What `?tz=` can ask for that is not the reader's own zone."""
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 

@@ -30,14 +30,13 @@ def becomes(town: Town, ids: IdSource, user_id: str, role: str) -> Callable[[Tx]
 
 async def stored(db: Database, town: Town) -> Any:
     """All that administrators decide about."""
+    tables = [(projects, projects.c.id), *((table, table.c.pid) for table in (api_keys, invites, members_table))]
+    found = []
     async with db.read() as read:
-        return [
-            [tuple(row) for row in await read.execute(sa.select(table).where(column == town.world.project.pid))]
-            for table, column in (
-                (projects, projects.c.id), (api_keys, api_keys.c.pid), (invites, invites.c.pid),
-                (members_table, members_table.c.pid),
-            )
-        ]  # fmt: skip
+        for table, column in tables:
+            query = sa.select(table).where(column == town.world.project.pid).order_by(*table.primary_key.columns)
+            found.append([tuple(row) for row in await read.execute(query)])
+    return found
 
 
 @pytest.mark.parametrize("role", ["viewer", "member"])

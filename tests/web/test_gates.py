@@ -37,6 +37,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/account/profile": ("",),
     "/account/security": ("",),
     "/account/security/2fa": ("",),
+    "/account/security/passkeys": ("",),
     "/p/{project}/checks": (
         "",
         "?q=tag%3Aetl&status=up",
@@ -88,7 +89,8 @@ BY_NAME = {
     "/docs/{name}", "/docs/decisions/{name}",
 }  # fmt: skip
 NO_PAGE = {
-    "/", "/static/{name}", "/sign-in/2fa", "/p/{project}/usage", "/account/export", "/p/{project}", "/p/{project}/live",
+    "/", "/static/{name}", "/sign-in/2fa", "/sign-in/passkey", "/account/security/passkeys/new", "/account/export",
+    "/p/{project}", "/p/{project}/live", "/p/{project}/usage",
     "/p/{project}/checks/{check}/events.csv", "/p/{project}/checks/{check}/events.ndjson",
     "/p/{project}/checks/{check}/events/{n}/body", "/p/{project}/settings/export", "/p/{project}/audit.csv",
     "/p/{project}/audit.ndjson", "/badge/{half}/{states}/{name}", "/docs/images/{name}", "/status/{slug}/atom.xml",
@@ -97,6 +99,7 @@ NO_PAGE = {
 # Of each form the answer that is a page: what is sent, and the status that it gets.
 FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
     "/account/delete": (({"password": "wrong"}, 422),),
+    "/account/security/passkeys": (({"name": "Phone", "password": "wrong"}, 422),),
     "/account/profile": (({"name": "Ada", "zone": "Nowhere"}, 422),),
     "/account/profile/password": (({"old": "wrong", "password": "x", "again": "y"}, 422),),
     "/p/{project}/checks": (
@@ -137,12 +140,13 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
 }
 FORMS_BY_NAME = {
     "/account/security/2fa", "/setup", "/sign-in", "/sign-in/2fa", "/sign-in/reset", "/sign-in/new-password", "/invite",
-    "/account/confirm-email",
+    "/account/confirm-email", "/sign-in/passkey",
 }  # fmt: skip
 # They lead to a page of those above, or answer as another form does.
 LEAD_ON = {
     "/sign-out", "/account/security/sessions/{session}/revoke", "/account/security/sessions/revoke-others",
-    "/account/security/2fa/codes", "/account/security/2fa/off", "/p/{project}/checks/{check}/pause",
+    "/account/security/2fa/codes", "/account/security/2fa/off", "/account/security/passkeys/{passkey}/rename",
+    "/account/security/passkeys/{passkey}/remove", "/p/{project}/checks/{check}/pause",
     "/p/{project}/checks/{check}/resume", "/p/{project}/incidents/{incident}/acknowledge",
     "/p/{project}/channels/{channel}/test", "/p/{project}/channels/{channel}/deliveries/{delivery}/resend",
     "/p/{project}/channels/{channel}/delete", "/account/keyboard", "/account/profile/email",
@@ -318,6 +322,7 @@ def signed_out(walk: Walk, house: House) -> None:
     walk.titles.clear()
     walk.at("/sign-in")
     walk.sent("/sign-in", {"email": EMAIL, "password": "wrong"}, 422)
+    walk.sent("/sign-in/passkey", {"credential": "x", "proof": "x"}, 422)
     walk.sent("/sign-in", {"email": EMAIL, "password": PASSWORD}, 200)
     walk.sent("/sign-in/2fa", {"proof": page.input_value("[name=proof]"), "code": "000000"}, 422)
     walk.at("/sign-in/reset")

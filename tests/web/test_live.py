@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import sqlalchemy as sa
 from heartfly import __version__
 from heartfly.clock import SystemClock
 from heartfly.core.words import PingKind
+from heartfly.db.changes import Tx
 from heartfly.db.database import Database
-from heartfly.db.models import checks, sessions
+from heartfly.db.models import channels, checks, deliveries, sessions
 from heartfly.web.feed import BEAT_S, LINGER_S
 from heartfly.web.live import TICK_S, TRUST_S
 from heartfly.web.state import WebState
@@ -138,6 +140,48 @@ async def test_a_check_that_is_late_by_nothing_but_time_is_told(town: Town, web:
         clock.move_to(START + timedelta(hours=1))
         await web.feeds.beat()
         assert "s-late" in by_kind(await tab.until("row"))["row"]
+
+
+async def test_what_people_do_and_what_is_to_be_sent_is_told_by_a_word(town: Town, web: WebState) -> None:
+    """An acknowledgement, a channel, its test: pages that show such things fetch themselves anew."""
+    owner, check = await town.owner(), await town.world.check(START, name="Backup", slug="backup")
+    await town.world.ping(check, START, PingKind.FAIL)
+    listed = await page_of(owner, "/p/main/incidents")
+    (incident,) = set(re.findall(r"/p/main/incidents/[0-9a-f-]{36}", listed))
+    assert 'data-after="' in listed
+    done: list[tuple[str, dict[str, str]]] = [
+        (f"{incident}/acknowledge", {"text": "I look"}),
+        ("/p/main/channels/new/email", {"name": "Ops", "value": "ops@example.com", "test": "1"}),
+    ]
+    async with Listener(owner, last_id=mark_in(listed)) as listener:
+        await listener.until("tick")
+        for path, fields in done:
+            assert 303 == (await owner.post(path, fields)).status
+            await web.feeds.beat()
+            assert ["news", "tick"] == [event.kind for event in await listener.until("tick")]
+        await web.feeds.beat()
+        delivery = {
+            "id": "11111111-1111-4111-8111-111111111111", "pid": town.world.project.pid, "channel_id": 0,
+            "state": "pending", "attempt": 0, "possible_duplicate": False, "created_at": START,
+        }  # fmt: skip
+        async with town.world.db.read() as read:
+            delivery["channel_id"] = (await read.execute(sa.select(channels.c.id))).scalars().first()
+        changes = (
+            sa.insert(deliveries).values(delivery),
+            sa.update(deliveries).values(attempt=1, lease_until=START + MINUTE),
+            sa.update(deliveries).values(state="sent", done_at=START),
+        )
+        for change in changes:
+            await town.world.db.write(partial(_done, change))
+            await web.feeds.beat()
+            assert ["news", "tick"] == [event.kind for event in await listener.until("tick")]
+        await town.world.ping(check, START + MINUTE, PingKind.LOG)
+        await web.feeds.beat()
+        assert "news" not in [event.kind for event in await listener.until("tick")]
+
+
+def _done(change: Any, tx: Tx) -> None:
+    tx.conn.execute(change)
 
 
 async def test_a_check_that_is_no_more_is_told(town: Town, web: WebState) -> None:
@@ -384,5 +428,5 @@ async def test_the_script_is_of_the_page_that_needs_it(town: Town) -> None:
         packed.headers["content-type"].partition(";")[0],
         packed.headers["content-encoding"],
     )
-    for path in ("/account/security", "/p/main/channels"):
+    for path in ("/account/security", "/p/main/settings/team"):
         assert "/static/live" not in await page_of(owner, path)

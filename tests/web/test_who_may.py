@@ -57,6 +57,8 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/sign-in"): Row(422, 422, 422, 422),
     ("GET", "/sign-in/2fa"): Row(303, 303, 303, 303),
     ("POST", "/sign-in/2fa"): Row(403, 403, 403, 403),
+    ("GET", "/sign-in/passkey"): Row(404, 404, 404, 404),  # plain http: browsers know no passkeys here
+    ("POST", "/sign-in/passkey"): Row(422, 422, 422, 422),
     ("GET", "/sign-in/reset"): Row(200, 200, 200, 200),
     ("POST", "/sign-in/reset"): Row(409, 409, 409, 409),
     ("GET", "/sign-in/new-password"): Row(404, 404, 404, 404),
@@ -74,6 +76,11 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/account/security/2fa"): Row(303, 303, 303),
     ("POST", "/account/security/2fa/codes"): Row(303, 303, 303),
     ("POST", "/account/security/2fa/off"): Row(303, 303, 303),
+    ("GET", "/account/security/passkeys"): Row(200, 200, 200),
+    ("GET", "/account/security/passkeys/new"): Row(404, 404, 404),  # plain http
+    ("POST", "/account/security/passkeys"): Row(422, 422, 422),
+    ("POST", "/account/security/passkeys/{passkey}/rename"): Row(404, 404, 404, sent=(("name", "x"),)),
+    ("POST", "/account/security/passkeys/{passkey}/remove"): Row(404, 404, 404),
     ("GET", "/p/{project}"): Row(303, 303, 404),
     ("GET", "/p/{project}/live"): read(),
     ("GET", "/p/{project}/go"): read(),
@@ -208,7 +215,7 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
         "key": await town.key_id(), "invite": invite, "member": await town.user_id("temp@example.com"),
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
         "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks", "half": "x",
-        "states": "3", "delivery": "none", "day": "2026-03-01", "meter": "traffic",
+        "states": "3", "delivery": "none", "passkey": "1", "day": "2026-03-01", "meter": "traffic",
     }  # fmt: skip
 
     for (method, route), row in ROUTES.items():

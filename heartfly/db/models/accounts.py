@@ -33,6 +33,23 @@ backup_codes = Table(
     Column("hash", Text, primary_key=True),
 )
 
+# By `credential` a browser names one. `n_uses`: its own count, 0 if it keeps none. `asked_at`: of the last challenge
+# that it answered, which counts no more.
+passkeys = Table(
+    "passkeys",
+    metadata,
+    key("id"),
+    Column("user_id", BigInteger, nullable=False, index=True),
+    Column("credential", Text, nullable=False),
+    Column("public_key", Bytes, nullable=False),
+    Column("n_uses", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", UtcInstant, nullable=False),
+    Column("used_at", UtcInstant),
+    Column("asked_at", UtcInstant),
+    UniqueConstraint("credential"),
+)
+
 resets = Table(
     "resets",
     metadata,

@@ -1,0 +1,38 @@
+"""What programs use to talk to a Heartfly. Standard library only.
+
+`sender`: usage events that are on the disk before you go on, and are sent until they are accepted.
+"""
+
+from .sender import (
+    METRONOME,
+    NATIVE,
+    Alarm,
+    DiskQueue,
+    GaveUpError,
+    QueueBusyError,
+    QueueFullError,
+    Sender,
+    SenderError,
+    Tally,
+    Target,
+    TurnedAwayError,
+    heartbeat,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "METRONOME",
+    "NATIVE",
+    "Alarm",
+    "DiskQueue",
+    "GaveUpError",
+    "QueueBusyError",
+    "QueueFullError",
+    "Sender",
+    "SenderError",
+    "Tally",
+    "Target",
+    "TurnedAwayError",
+    "heartbeat",
+]

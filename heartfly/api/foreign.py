@@ -1,0 +1,73 @@
+"""What the doors that speak other makers' formats have in common: in, by the one road for events, and what went wrong.
+
+Each wire makes its events into ours before anything looks at them; so what lies in the dead letter is ours, whatever
+it came as. What is no event is told in the wire's own names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from litestar import Request, Response
+
+from heartfly.api import problems
+from heartfly.api.event_bodies import events_in
+from heartfly.api.problems import Problem
+from heartfly.api.request import ApiRequest
+from heartfly.core.events import written
+from heartfly.errors import InvalidValueError
+from heartfly.usage.apply import Outcome, Told
+from heartfly.usage.ingest import MAX_EVENTS, Unreadable
+
+Headers = dict[str, str]
+
+
+async def body_of(request: ApiRequest) -> list[Any]:
+    """What stands in the place of each event. As `events_in`."""
+    return events_in(await request.body(), encoding=request.headers.get("content-encoding", ""))
+
+
+async def take(request: ApiRequest, found: Sequence[Any], wire: str) -> list[Told]:
+    """After the commit. Too many of them: InvalidValueError, nothing was stored."""
+    if len(found) > MAX_EVENTS:
+        raise InvalidValueError("", f"the body holds {len(found)} events; at most {MAX_EVENTS} come in one request")
+    return await request.api.events.take(request.caller.pid, found, wire=wire)
+
+
+def unfit(one: Any, reason: str) -> Unreadable:
+    """Something that this wire says is none of its events."""
+    return Unreadable(written(one).replace("\0", "").encode("utf-8", "replace").decode(), reason)
+
+
+def what_is_wrong(told: Sequence[Told], names: Mapping[str, str], *, place: str) -> str | None:
+    """The first that was rejected, with its place and its field as the wire calls it; None: none was."""
+    bad = [(index, one) for index, one in enumerate(told) if one.outcome is Outcome.REJECTED]
+    if not bad:
+        return None
+    index, first = bad[0]
+    field = renamed(first.field, names)
+    where = f"{place}[{index}]" + (f".{field}" if field else "")
+    more = f" ({len(bad) - 1} more are wrong)" if len(bad) > 1 else ""
+    return f"{where}: {first.reason}{more}; the other events of this request are kept"
+
+
+def renamed(field: str, names: Mapping[str, str]) -> str:
+    """`properties.size` as the wire says it. `names`: ours to theirs."""
+    head, dot, rest = field.partition(".")
+    return names.get(head, head) + dot + rest
+
+
+def refusals(
+    worded: Callable[[Request[Any, Any, Any], Problem], tuple[Any, str, Headers]],
+) -> Callable[[Request[Any, Any, Any], Exception], Response[Any]]:
+    """An exception handler that tells what the API tells, in a wire's words: content, media type, more headers."""
+
+    def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        told = problems.answer(request, error)
+        content, media_type, more = worded(request, told.content)
+        return Response(
+            content, status_code=told.status_code or 500, media_type=media_type, headers=dict(told.headers) | more
+        )
+
+    return answer

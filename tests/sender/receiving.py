@@ -1,0 +1,65 @@
+"""What a receiver of events has been told and has seen, time that passes when somebody waits, and an event."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+Told = tuple[int, dict[str, str], bytes]
+
+
+@dataclass
+class Receiver:
+    """`answers` are given first, in order; then it takes events as Heartfly does: what has no `ok` is rejected."""
+
+    url: str = ""
+    answers: list[Told] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    pings: list[tuple[str, str]] = field(default_factory=list)
+    known: dict[str, str] = field(default_factory=dict)
+    ping_status: int = 200
+
+    def events(self, body: bytes) -> Told:
+        self.bodies.append(body)
+        if self.answers:
+            return self.answers.pop(0)
+        return 200, {}, json.dumps({"results": [self._one(event) for event in json.loads(body)]}).encode()
+
+    def _one(self, event: dict[str, Any]) -> dict[str, Any]:
+        id_, content = event.get("transaction_id"), json.dumps(event)
+        if not isinstance(id_, str):
+            return {"outcome": "rejected", "field": "transaction_id", "reason": "is required"}
+        if id_ not in self.known:
+            self.known[id_] = content
+            return {"outcome": "accepted", "field": None, "reason": None}
+        return {"outcome": "duplicate" if self.known[id_] == content else "conflict", "field": None, "reason": None}
+
+
+@dataclass
+class PassingTime:
+    waited: list[float] = field(default_factory=list)
+    on_wait: Callable[[], None] = lambda: None
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 28, 13, tzinfo=UTC) + timedelta(seconds=sum(self.waited))
+
+    def monotonic(self) -> float:
+        return sum(self.waited)
+
+    def wait(self, seconds: float, stop: threading.Event) -> None:  # noqa: ARG002 - asked for by the protocol
+        self.waited.append(seconds)
+        self.on_wait()
+
+
+def event(n: int, **more: Any) -> dict[str, Any]:
+    return {
+        "transaction_id": f"tx-{n}",
+        "customer_id": "acme",
+        "timestamp": "2026-11-28T12:00:00Z",
+        "event_type": "api_call",
+    } | more

@@ -1,0 +1,109 @@
+"""What every page sends is HTML as the standard has it: no parser has to repair it, and no name leads nowhere.
+
+html5lib parses as browsers do, and tells of each thing that it had to guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+import html5lib
+import pytest
+
+from heartfly.core.words import PingKind
+from tests.web.browser import Browser
+from tests.web.conftest import START, Town
+from tests.web.test_who_may import ROUTES
+
+pytestmark = pytest.mark.anyio
+
+MORE = (
+    "/p/main/checks?view=timeline", "/p/main/checks?view=next", "/p/main/checks?q=nothing-has-it", "/p/main/nowhere",
+    "/p/main/checks?tz=utc", "/p/main/audit?since=2099-01-01", "/p/next-door/checks", "/docs?q=ready",
+)  # fmt: skip
+SENT: tuple[tuple[str, dict[str, str]], ...] = (
+    ("/p/main/checks/new", {"name": "", "kind": "cron", "expression": "61 * * * *", "grace": "x"}),
+    ("/p/main/channels/new/webhook", {"name": "", "value": "ftp://x"}),
+    ("/p/main/channels/new/webhook", {"name": "Pager", "value": "https://hook.example.com/x"}),
+    ("/p/main/settings/keys", {"name": "second", "read": "1"}),
+    ("/p/main/status-pages/new", {"title": "", "slug": "A B", "items": "x"}),
+    ("/account/profile", {"name": "x", "zone": "Nowhere"}),
+    ("/sign-in", {"email": '"><b>', "password": "x"}),
+)
+INTERACTIVE = {"a", "button", "input", "select", "textarea", "summary"}
+HOSTILE = """Back "up" <b>&nosuch; 'it'</b> & co"""
+
+
+def troubles(page: str) -> list[str]:
+    parser = html5lib.HTMLParser(namespaceHTMLElements=False)
+    root = parser.parse(page)
+    found = [f"{place}: {code}" for place, code, _ in parser.errors]
+    every: list[Any] = list(root.iter())
+    ids = Counter(one.get("id") for one in every if one.get("id") is not None)
+    found += [f"the id {name} is there {n} times" for name, n in ids.items() if n > 1]
+    for one in every:
+        tag = str(one.tag)
+        named = [one.get("for")] if tag == "label" else []
+        for name in ("aria-describedby", "aria-labelledby", "aria-controls", "form"):
+            named += (one.get(name) or "").split()
+        href = one.get("href") or ""
+        named += [href[1:]] if href.startswith("#") and href != "#" and tag in {"a", "use"} else []
+        found += [f"{tag}: there is no {name}" for name in named if name is not None and name not in ids]
+        if tag in {"ul", "ol"}:
+            found += [f"{tag} holds {child.tag}" for child in one if child.tag != "li"]
+        if tag in {"a", "button"}:
+            inside = {str(each.tag) for each in one.iter()} - {tag}
+            found += [f"{tag} holds {each}" for each in inside & INTERACTIVE]
+        found += [f"{tag} has {name}" for name in one.attrib if str(name).startswith("on") or name == "style"]
+    found += [] if sum(one.tag == "h1" for one in every) == 1 else ["it has not one h1"]
+    return found
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_every_page_is_valid_html(town: Town) -> None:
+    owner, check = await town.owner(), await town.world.check(START, name=HOSTILE, slug="backup", tags=["a", "b"])
+    await town.world.ping(check, START, PingKind.START)
+    await town.world.ping(check, START, PingKind.FAIL, body=b"<p>said &amp; done</p>\x1b[31mred", body_size=27)
+    await town.world.check(START, name="Waits", slug="waits")
+    made = await owner.post("/p/main/channels/new/email", {"name": HOSTILE, "value": "ops@example.com", "test": "1"})
+    invited = await owner.post("/p/main/settings/team/invites", {"email": "grace@example.com", "role": "member"})
+    sent = {"title": HOSTILE, "slug": "ours", "items": "Shop = backup\n# More & more\nTags = tag:a", "published": "1"}
+    assert 303 == (await owner.post("/p/main/status-pages/new", sent)).status
+    (incident,) = set(re.findall(r"incidents/([0-9a-f-]{36})", (await owner.get("/p/main/incidents")).body.decode()))
+    await owner.post(f"/p/main/incidents/{incident}/comments", {"text": HOSTILE})
+    (page,) = re.findall(r"status-pages/([0-9a-f-]{36})", (await owner.get("/p/main/status-pages")).body.decode())
+    values = {
+        "slug": "ours", "page": page, "key": await town.key_id(), "project": "main", "check": check.uuid, "n": "2",
+        "incident": incident, "kind": "webhook", "channel": made.headers["location"].split("?")[0].rpartition("/")[2],
+        "name": "pages", "tag": "checks", "half": "x", "states": "3",
+    }  # fmt: skip
+    paths = [re.sub(r"{(\w+)}", lambda found: values[found[1]], route) for method, route in ROUTES if method == "GET"]
+    invite = re.findall(r"/invite\?token=[\w-]+", invited.body.decode())[0]
+    pages = [(owner, path, None) for path in (*paths, *MORE, "/p/main/checks/waits")]
+    pages += [(town.nobody, path, None) for path in ("/sign-in", "/sign-in/reset", "/setup", invite, "/status/ours")]
+    asked: list[tuple[Browser, str, dict[str, str] | None]] = [*pages, *((owner, path, form) for path, form in SENT)]
+    n_pages, wrong = 0, list[str]()
+    for browser, path, form in asked:
+        if path.endswith("/live"):
+            continue
+        reply = await (browser.get(path) if form is None else browser.post(path, form))
+        if reply.headers.get("content-type", "").startswith("text/html") and reply.body:
+            n_pages += 1
+            wrong += [f"{path} {form or ''}: {trouble}" for trouble in troubles(reply.body.decode())]
+
+    assert [] == wrong
+    assert n_pages > 55
+
+
+def test_what_is_not_valid_is_seen() -> None:
+    """So that the test above can fail."""
+    whole = "<!doctype html><html lang=en><head><title>x</title></head><body><h1>x</h1>{}</body></html>"
+    assert [] == troubles(whole.format('<p id="a"><a href="#a">x</a></p>'))
+    for bad in (
+        '<p id="a"></p><p id="a"></p>', '<label for="b">x</label>', '<a title="x" title="y">z</a>', "<p><ul></ul></p>",
+        "<table><p>x</p></table>", "<div/>", "<a href=x><button>y</button></a>", '<p style="color:red">x</p>',
+        "<ul><p>x</p></ul>", "<h1>y</h1>", "<p>&nosuch; x</p>", '<a href="#c">x</a>', "<div>",
+    ):  # fmt: skip
+        assert troubles(whole.format(bad)), bad
