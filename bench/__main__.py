@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import uvloop
 
-from bench import alerts, idle, pages, pings, report, startup
+from bench import alerts, idle, lists, pages, pings, report, startup
 from bench.load import CLOCK
 from bench.report import Figure
 from bench.served import Stores, stores
@@ -45,6 +45,10 @@ async def _idle(made: Stores, given: argparse.Namespace) -> list[Figure]:
     return await idle.measure(made, n_checks=given.checks, seconds=given.idle_seconds)
 
 
+async def _lists(made: Stores, given: argparse.Namespace) -> list[Figure]:
+    return await lists.measure(made, tries=given.rounds)
+
+
 async def _pages(made: Stores, given: argparse.Namespace) -> list[Figure]:
     return await pages.measure(made, tries=min(given.rounds, 3), n_pings=60, seconds=given.idle_seconds)
 
@@ -55,6 +59,7 @@ MEASURES: dict[str, Measure] = {
     "storm": _storm,
     "startup": _startup,
     "idle": _idle,
+    "lists": _lists,
     "pages": _pages,
 }
 

@@ -58,7 +58,14 @@ DEMO = (
     Shot("incident", "/p/demo/incidents?state=open", ("td > a",), whole=True),
     Shot("channels", "/p/demo/channels"),
     Shot("channel-log", "/p/demo/channels", ("td > a:has-text('#alerts')",)),
+    Shot("status-page", "/status/acme", whole=True, has=".line .days"),
 )
+STATUS_PAGE = {
+    "#title": "Acme",
+    "#slug": "acme",
+    "#items": "# For customers\nWeb shop = tag:shop\nReports = tag:etl\n# Inside\nDatabases = tag:db",
+}
+"""The demo has none: people choose themselves what the world may see."""
 EMPTY = (
     Shot("checks-empty", "/p/main/checks"),
     Shot("check-waiting-first-ping", "/p/main/checks/new", ("#name=Nightly backup", "text=Create")),
@@ -100,6 +107,12 @@ def _of_demo(chromium: Any, folder: Path, given: argparse.Namespace) -> Iterator
         page.fill("#password", who[2])
         page.click("button.main")
         page.wait_for_url("**/checks")
+        page.goto(f"{url}/p/demo/status-pages/new")
+        for field, text in STATUS_PAGE.items():
+            page.fill(field, text)
+        page.check("[name=published]")
+        page.click("button.main")
+        page.wait_for_url("**/status-pages")
         yield from _taken(chromium, url, page.context.storage_state(), DEMO, given)
 
 

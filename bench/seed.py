@@ -34,6 +34,7 @@ class Seeded:
     pid: int
     check_ids: list[int]
     paths: list[str]
+    api_key: str
 
 
 def seed(store: Store, n: int, *, hooks: Sequence[str] = ()) -> Seeded:
@@ -86,7 +87,8 @@ def _seed(tx: Tx, ground: Ground, n: int, hooks: Sequence[str]) -> Seeded:
     ]
     for table, values in ((checks, rows), (addresses, places), (check_channels, hearing)):
         _insert(tx, table, values)
-    return Seeded(project.pid, [row["id"] for row in rows], [f"/ping/{row['ping_uuid']}" for row in rows])
+    paths = [f"/ping/{row['ping_uuid']}" for row in rows]
+    return Seeded(project.pid, [row["id"] for row in rows], paths, project.api_key)
 
 
 def _heard(at: datetime, node_id: int) -> dict[str, Any]:

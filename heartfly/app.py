@@ -47,7 +47,9 @@ from heartfly.pings.ingest import Ingest
 from heartfly.pings.rate import RateLimiter
 from heartfly.server.forwarded import client_address
 from heartfly.usage.apply import EventApplier
+from heartfly.usage.audit import carry_or_wait
 from heartfly.usage.close_day import Closer
+from heartfly.usage.end_of_project import remove_strays
 from heartfly.usage.folder import Folder
 from heartfly.usage.hands import Hands
 from heartfly.usage.ingest import EventIngest
@@ -293,7 +295,9 @@ class App:
         """What a crash in the middle of a long delete left behind; no ping waits for it."""
         ground = self.ground
         await remove_leftovers(ground.database)
+        await carry_or_wait(ground.usage, ground.database)
         await finish_all(ground.database, clock=ground.clock, ids=ground.ids, sealer=ground.sealer)
+        await remove_strays(ground.usage, ground.database)
 
     def background(self) -> Sequence[Awaitable[Any]]:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""

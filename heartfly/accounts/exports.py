@@ -22,13 +22,19 @@ _PIECE_OF_BODIES = 20
 """Rows that have up to 100 kB each."""
 
 
-async def project_lines(database: Database, pid: int) -> AsyncIterator[str]:
-    """All of it, piece by piece; what is written meanwhile may be in it or not."""
+async def project_lines(database: Database, usage: Database, pid: int) -> AsyncIterator[str]:
+    """All of it, its usage too, piece by piece; what is written meanwhile may be in it or not."""
     async with database.read() as read:
         columns = [column for column in projects.c if not tenant.is_secret(column)]
         row = (await read.execute(sa.select(*columns).where(projects.c.id == pid))).one()
     yield _line("projects", row._asdict())
-    for table in tenant.tables():
+    for part in (database, usage):
+        async for lines in _tables(part, pid):
+            yield lines
+
+
+async def _tables(database: Database, pid: int) -> AsyncIterator[str]:
+    for table in tenant.tables(database.part):
         n_keys, after = len(table.primary_key.columns), None
         rest = [column for column in table.c if not column.primary_key and not tenant.is_secret(column)]
         # The key is read to go on after it, but is not told if it is a secret.

@@ -18,6 +18,8 @@ from heartfly.db.types import instant
 from heartfly.errors import InvalidValueError
 
 Limit = Annotated[int, QueryParameter(ge=1, le=500, description="How many at most; 100 if not said.")]
+LongLimit = Annotated[int, QueryParameter(ge=1, le=1000, description="How many at most; 100 if not said.")]
+"""Of a list of which a page is put together out of what was rendered before."""
 Cursor = Annotated[str | None, QueryParameter(description="`next` of the page before; left out for the first page.")]
 
 DEFAULT_LIMIT = 100

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
+from heartfly.core import coverage
 from heartfly.core import metrics as figures
 from heartfly.core.words import PingKind
 from heartfly.errors import HeartflyError, InvalidValueError, OverloadedError, StoreError
@@ -140,6 +141,7 @@ class PingDoor:
                 body_end=end,
                 body_size=size,
                 metrics=figures.of_query(query["metric"]) if "metric" in query else {},
+                covers=coverage.of_query(query),
             )
             result = await self._ingest.submit(request)
         except _RefusedError as refused:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from heartfly.accounts.last_use import LastUse
+from heartfly.api.fragments import Fragments
 from heartfly.clock import Clock
 from heartfly.config import Settings
 from heartfly.db.database import Database
@@ -39,3 +40,4 @@ class ApiState:
     """Of an ASGI scope, who asks: his address, "" if there is none, and the scheme."""
     instruments: Instruments = field(default_factory=Instruments)
     reach: Reach = field(default_factory=Reach)
+    fragments: Fragments = field(default_factory=Fragments)

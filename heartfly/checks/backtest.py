@@ -17,10 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.checks.config import CheckConfig
 from heartfly.checks.rows import rules_of_config
+from heartfly.core.coverage import Span
 from heartfly.core.replay import Alarm, Command, Compared, compared, replay
 from heartfly.core.values import Blind, Signal
 from heartfly.core.words import PingKind, Reason, Status
-from heartfly.db.models import blind_intervals, flips, incidents, pings, run_metrics
+from heartfly.db.models import blind_intervals, flips, incidents, pings, run_metrics, runs
 
 MOST = 5_000
 """Pings that are judged, the newest: a second of work."""
@@ -51,12 +52,16 @@ class Backtest:
     differ: Compared
 
 
-async def history_of(read: AsyncConnection, row: Row[Any], *, since: datetime, through: datetime) -> History:
-    """`row`: of the check."""
+async def history_of(
+    read: AsyncConnection, row: Row[Any], *, since: datetime, through: datetime, gated: bool
+) -> History:
+    """`row`: of the check. `gated`: some gate is tried on it, so that figures are wanted."""
     mine = (pings.c.pid == row.pid, pings.c.check_id == row.id)
     query = sa.select(pings).where(*mine, pings.c.kind.in_(_COUNTED)).order_by(pings.c.n.desc()).limit(MOST)
     found = [ping for ping in await read.execute(query) if since <= ping.received_at <= through]
-    figures = await _figures(read, row, {ping.run_id for ping in found if ping.kind in _ENDS and ping.run_id})
+    ended = {ping.run_id for ping in found if ping.kind in _ENDS and ping.run_id} if gated else set()
+    figures = await _figures(read, row, ended)
+    spans = await _spans(read, row, ended)
     from_at = min((ping.received_at for ping in found), default=since)
     matter = sa.or_(flips.c.reason.in_(_COMMANDS), flips.c.to_status == Status.DOWN.value)
     turned = (
@@ -78,7 +83,7 @@ async def history_of(read: AsyncConnection, row: Row[Any], *, since: datetime, t
     gaps = sorted((gap for gap in gaps if gap.to_at >= from_at), key=lambda gap: gap.from_at)
     found = [ping for ping in found if ping.received_at >= from_at]
     return History(
-        signals=[_signal(ping, figures) for ping in reversed(found)],
+        signals=[_signal(ping, figures, spans) for ping in reversed(found)],
         commands=[
             Command(at=turn.at, pauses=turn.reason == Reason.PAUSED.value) for turn in turns if turn.reason in _COMMANDS
         ],
@@ -107,7 +112,7 @@ def backtest(history: History, old: CheckConfig, new: CheckConfig) -> Backtest:
 
 async def _figures(read: AsyncConnection, row: Row[Any], run_ids: set[int]) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
-    if not (run_ids and row.gates):
+    if not run_ids:
         return found
     query = sa.select(run_metrics.c.run_id, run_metrics.c.name, run_metrics.c.value).where(
         run_metrics.c.pid == row.pid, run_metrics.c.check_id == row.id, run_metrics.c.run_id >= min(run_ids)
@@ -117,7 +122,17 @@ async def _figures(read: AsyncConnection, row: Row[Any], run_ids: set[int]) -> d
     return found
 
 
-def _signal(ping: Row[Any], figures: Mapping[int, Mapping[str, Any]]) -> Signal:
+async def _spans(read: AsyncConnection, row: Row[Any], run_ids: set[int]) -> dict[int, Span]:
+    """What runs covered, of those that went well: of others it is not kept."""
+    if not run_ids:
+        return {}
+    query = sa.select(runs.c.id, runs.c.covers_from, runs.c.covers_to).where(
+        runs.c.pid == row.pid, runs.c.check_id == row.id, runs.c.covers_to.is_not(None), runs.c.id >= min(run_ids)
+    )
+    return {one.id: Span(one.covers_from, one.covers_to) for one in await read.execute(query)}
+
+
+def _signal(ping: Row[Any], figures: Mapping[int, Mapping[str, Any]], spans: Mapping[int, Span]) -> Signal:
     ends = ping.kind in _ENDS
     return Signal(
         id=ping.n,
@@ -126,4 +141,5 @@ def _signal(ping: Row[Any], figures: Mapping[int, Mapping[str, Any]]) -> Signal:
         rid=ping.rid,
         exit_status=ping.exit_status if ends else None,
         metrics=figures.get(ping.run_id, {}) if ends else {},
+        covers=spans.get(ping.run_id) if ends else None,
     )

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
@@ -14,8 +13,8 @@ import msgspec
 from heartfly.core import schedule as schedules
 from heartfly.core import text
 from heartfly.core.filters import Filters
-from heartfly.core.gates import Gate, Level, Op
-from heartfly.core.metrics import NAME, quantity
+from heartfly.core.gate_text import Parts, gate_of, gate_of_text, written
+from heartfly.core.gates import Gate
 from heartfly.core.schedule import Dialect, Kind
 from heartfly.errors import InvalidValueError
 
@@ -33,10 +32,14 @@ class ScheduleIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=False
 
 
 class GateIn(msgspec.Struct, forbid_unknown_fields=True):
+    """`over`: the figure that the metric is divided by. `of`: with `within`, what is usual."""
+
     metric: str
     op: str
-    value: str | int
+    value: str | int | msgspec.UnsetType = msgspec.UNSET
     level: str = "fail"
+    over: str | msgspec.UnsetType = msgspec.UNSET
+    of: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class FiltersIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -58,7 +61,7 @@ class CheckIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     max_run: int | msgspec.UnsetType | None = msgspec.UNSET
     methods: str | msgspec.UnsetType = msgspec.UNSET
     filters: FiltersIn | msgspec.UnsetType = msgspec.UNSET
-    gates: list[GateIn] | msgspec.UnsetType = msgspec.UNSET
+    gates: list[GateIn | str] | msgspec.UnsetType = msgspec.UNSET
     sticky: bool | msgspec.UnsetType = msgspec.UNSET
     first_ping_by: Annotated[datetime, msgspec.Meta(tz=True)] | msgspec.UnsetType | None = msgspec.UNSET
     """A check that has not pinged by then goes down; null: it may wait for ever. Not kept once it has pinged."""
@@ -132,7 +135,7 @@ def as_asked(config: CheckConfig) -> dict[str, Any]:
         "max_run": config.max_run_s,
         "methods": config.methods,
         "filters": msgspec.json.decode(config.filters) if config.filters else None,
-        "gates": msgspec.json.decode(config.gates) if config.gates else [],
+        "gates": [msgspec.to_builtins(gate_in(gate)) for gate in gates_of(config.gates)],
         "sticky": config.sticky,
     }
 
@@ -205,24 +208,37 @@ def _filters(asked: FiltersIn) -> str:
     return msgspec.json.encode(filters).decode() if filters else ""
 
 
-def _gates(asked: list[GateIn]) -> str:
+def gates_of(stored: str) -> list[Gate]:
+    return msgspec.json.decode(stored, type=list[Gate]) if stored else []
+
+
+def gate_in(gate: Gate) -> GateIn:
+    """As it is asked for, part by part."""
+    parts = written(gate)
+    return GateIn(
+        metric=parts.metric,
+        op=parts.op,
+        value=parts.value or msgspec.UNSET,
+        level=parts.level,
+        over=parts.over or msgspec.UNSET,
+        of=parts.of or msgspec.UNSET,
+    )
+
+
+def _gates(asked: list[GateIn | str]) -> str:
     if len(asked) > 20:
         raise InvalidValueError("gates", "must be at most 20")
     gates = [_gate(gate, f"gates[{i}]") for i, gate in enumerate(asked)]
     return msgspec.json.encode(gates).decode() if gates else ""
 
 
-def _gate(asked: GateIn, field: str) -> Gate:
-    if not NAME.fullmatch(asked.metric):
-        raise InvalidValueError(f"{field}.metric", "must be a name such as rows_out")
-    value = quantity(str(asked.value))
-    if value is None:
-        raise InvalidValueError(f"{field}.value", "must be an exact decimal such as 10 or 0.5")
-    try:
-        op, level = Op(asked.op), Level(asked.level)
-    except ValueError:
-        raise InvalidValueError(field, "op must be one of > >= < <= == !=, level warn or fail") from None
-    return Gate(asked.metric, op, Decimal(value), level)
+def _gate(asked: GateIn | str, field: str) -> Gate:
+    if isinstance(asked, str):
+        return gate_of_text(asked, field=field)
+    value, over, of = ("" if given is msgspec.UNSET else str(given) for given in (asked.value, asked.over, asked.of))
+    return gate_of(
+        Parts(metric=asked.metric, op=asked.op, value=value, level=asked.level, over=over, of=of), field=field
+    )
 
 
 def _methods(asked: str) -> str:

@@ -13,9 +13,11 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.checks import queries
+from heartfly.checks.past_figures import known_to
 from heartfly.checks.rows import check_of, run_of, schedule_of
 from heartfly.checks.wording import schedule_words
 from heartfly.core.describe import notices
+from heartfly.core.gates import NOTHING
 from heartfly.core.schedule import Dialect, Kind
 from heartfly.core.values import Blind, Check, Flip
 from heartfly.core.verdict import Again, LastFlip, Newest, Verdict, asks_since, verdict
@@ -48,7 +50,7 @@ async def explained(read: AsyncConnection, pid: int, uuid: str, *, now: datetime
     found = (await read.execute(open_runs.order_by(runs.c.started_at))).all() if row.n_open_runs else []
     check = check_of(row, tuple(run_of(run) for run in found))
     incident = await _open_incident(read, row)
-    last = await _last_flip(read, row, said=incident.explain if incident is not None else "")
+    last = await _last_flip(read, row, check, said=incident.explain if incident is not None else "")
     deaf = await _blind(read, asks_since(check, last))
     newest = await _newest(read, row)
     return Explanation(
@@ -61,6 +63,7 @@ async def explained(read: AsyncConnection, pid: int, uuid: str, *, now: datetime
             newest=newest,
             again=await _again(read, row, check),
             blind=[Blind(id=one.id, from_at=one.from_at, to_at=one.to_at) for one in deaf],
+            known=await known_to(read, pid, row.id, check.rules.gates, at=now),
         ),
         newest=newest,
         causes={one.id: one.cause for one in deaf},
@@ -98,7 +101,7 @@ async def _open_incident(read: AsyncConnection, row: Row[Any]) -> Row[Any] | Non
     return (await read.execute(query)).first()
 
 
-async def _last_flip(read: AsyncConnection, row: Row[Any], *, said: str) -> LastFlip | None:
+async def _last_flip(read: AsyncConnection, row: Row[Any], check: Check, *, said: str) -> LastFlip | None:
     of_flip = sa.and_(runs.c.pid == flips.c.pid, runs.c.check_id == flips.c.check_id, runs.c.id == flips.c.run_id)
     mine = (flips.c.pid == row.pid, flips.c.check_id == row.id, flips.c.flip_no == row.flip_no)
     flip = (await read.execute(sa.select(flips).where(*mine))).first()
@@ -117,7 +120,10 @@ async def _last_flip(read: AsyncConnection, row: Row[Any], *, said: str) -> Last
         run=run_of(run) if run is not None else None,
     )
     metrics = {one.name: one.value for one in await read.execute(figures)} if run is not None else {}
-    return LastFlip(flip=value, metrics=metrics, said=said)
+    known = NOTHING
+    if value.reason is Reason.GATE and run is not None:
+        known = await known_to(read, row.pid, row.id, check.rules.gates, at=run.ended_at or flip.at)
+    return LastFlip(flip=value, metrics=metrics, known=known, said=said)
 
 
 async def _again(read: AsyncConnection, row: Row[Any], check: Check) -> Again | None:

@@ -17,7 +17,7 @@ from heartfly.checks.digests import digests
 from heartfly.checks.facts import Said, check_facts, run_facts
 from heartfly.checks.rows import Stored, save, save_runs
 from heartfly.checks.wording import schedule_words
-from heartfly.core.alerts import Alert, flip_key
+from heartfly.core.alerts import Alert, BrokenGate, flip_key
 from heartfly.core.explain import explain
 from heartfly.core.values import Check, Flip, Step
 from heartfly.core.words import AlertKind
@@ -166,6 +166,15 @@ class Telling:
             from_status=flip.from_status,
             to_status=flip.to_status,
             run=run_facts(flip.run, self.taken.said) if flip.run else None,
+            broken_gates=tuple(
+                BrokenGate(
+                    gate=one.gate.text,
+                    level=one.gate.level.value,
+                    seen=one.seen_words,
+                    expected=one.expected_words,
+                )
+                for one in flip.broken
+            ),
             down_since=flip.down_since,
             incident=incident.uuid if incident else None,
             explain=flipped.why[key],

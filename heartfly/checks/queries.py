@@ -77,7 +77,15 @@ _Found = namedtuple("_Found", [column.name for column in checks.c])  # type: ign
 
 async def find_many(read: AsyncConnection, pid: int, wanted: Wanted, *, after: int | None, limit: int) -> Sequence[Any]:
     """Checks in the order in which they were made, after the one with this id."""
-    query = sa.select(checks).where(checks.c.pid == pid).order_by(checks.c.id).limit(limit)
+    query = wanted_of(read, sa.select(checks), pid, wanted, after=after, limit=limit)
+    return [_Found._make(row) for row in await read.execute(query)]
+
+
+def wanted_of(
+    read: AsyncConnection, query: Select[Any], pid: int, wanted: Wanted, *, after: int | None, limit: int
+) -> Select[Any]:
+    """Of a selection from checks those, in the order in which they were made, after the one with this id."""
+    query = query.where(checks.c.pid == pid).order_by(checks.c.id).limit(limit)
     if after is not None:
         query = query.where(checks.c.id > after)
     if wanted.statuses:
@@ -97,7 +105,7 @@ async def find_many(read: AsyncConnection, pid: int, wanted: Wanted, *, after: i
     if wanted.at is not None:
         for words in wanted.shown:
             query = query.where(_shown(wanted.at).in_(words))
-    return [_Found._make(row) for row in await read.execute(query)]
+    return query
 
 
 async def find_these(read: AsyncConnection, pid: int, uuids: Collection[str]) -> Sequence[Any]:

@@ -19,6 +19,7 @@ from sqlalchemy import Insert, Row, Select
 
 from heartfly.checks.config import CheckConfig
 from heartfly.core import schedule as schedules
+from heartfly.core.coverage import Span
 from heartfly.core.gates import Gate
 from heartfly.core.schedule import Dialect, Kind, Schedule
 from heartfly.core.values import Check, NextAfter, Rules, Run, replace
@@ -104,6 +105,7 @@ def run_of(row: Any) -> Run:
         exit_status=row.exit_status,
         duration=None if row.duration_us is None else timedelta(microseconds=row.duration_us),
         ping_n=row.ping_n,
+        covers=None if row.covers_from is None else Span(row.covers_from, row.covers_to),
     )
 
 
@@ -214,7 +216,17 @@ def _upsert_runs(tx: Tx) -> Insert:
     insert = tx.insert(runs)
     changed = {
         name: insert.excluded[name]
-        for name in ("started_at", "ended_at", "slot_at", "outcome", "exit_status", "duration_us", "ping_n")
+        for name in (
+            "started_at",
+            "ended_at",
+            "slot_at",
+            "outcome",
+            "exit_status",
+            "duration_us",
+            "ping_n",
+            "covers_from",
+            "covers_to",
+        )
     }
     return insert.on_conflict_do_update(index_elements=["pid", "check_id", "id"], set_=changed)
 
@@ -254,6 +266,8 @@ def run_values(one_check: Stored, run: Run) -> dict[str, Any]:
         "exit_status": run.exit_status,
         "duration_us": _us(run.duration),
         "ping_n": run.ping_n,
+        "covers_from": run.covers.from_at if run.covers else None,
+        "covers_to": run.covers.to_at if run.covers else None,
     }
 
 
@@ -294,6 +308,7 @@ def _rules(
         grace=timedelta(seconds=grace_s),
         max_run=None if max_run_s is None else timedelta(seconds=max_run_s),
         gates=tuple(msgspec.json.decode(gates, type=list[Gate])) if gates else (),
+        zone=timing[3],
         sticky=sticky,
         wants_late=wants_late,
     )

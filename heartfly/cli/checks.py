@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import rich_click as click
 
 from heartfly.cli.client import Client, connected, part
+from heartfly.cli.gates import gate_words, show_coverage
 from heartfly.cli.output import (
     AS_JSON,
     DURATION,
@@ -83,6 +84,7 @@ def _schedule_options(command: F) -> F:
             click.option("--dialect", type=click.Choice(["cron", "systemd", "kubernetes"]), help="Whose cron it is."),
             click.option("--grace", type=DURATION, help="How late is still fine."),
             click.option("--max-run", type=DURATION, help="How long a started run may take."),
+            click.option("--gate", "gates", multiple=True, help='What must hold: "rows > 0", "errors == 0 warn".'),
         )
     ):
         command = option(command)
@@ -130,6 +132,7 @@ def _asked(
     zone: str | None,
     dialect: str | None,
     tags: tuple[str, ...],
+    gates: tuple[str, ...],
     **plain: Any,
 ) -> dict[str, Any]:
     kinds = {"period": period, "cron": cron, "oncalendar": oncalendar}
@@ -142,7 +145,8 @@ def _asked(
         asked["schedule"] = {"kind": kind, "period" if kind == "period" else "expression": value} | calendar
     if calendar and not (cron or oncalendar):
         raise click.UsageError(f"--{next(iter(calendar))} goes with --cron or --oncalendar.")
-    return asked | ({"tags": list(tags)} if tags else {})
+    lists = {"tags": tags, "gates": gates}
+    return asked | {name: list(value) for name, value in lists.items() if value}
 
 
 @checks_group.command("edit")
@@ -257,6 +261,20 @@ def explain(*, check: str, as_json: bool, api: Client) -> None:
     print_facts(_reasons(told))
 
 
+@checks_group.command("coverage")
+@click.argument("check")
+@AS_JSON
+@connected()
+def coverage(*, check: str, as_json: bool, api: Client) -> None:
+    """Say from when to when the runs of a check processed data, by its slug or id: gaps and overlaps.
+
+    Exit status 1 if something is missing.
+    """
+    found = find(api, check)
+    told = api.call("GET", f"/v1/checks/{part(found['id'])}/coverage")
+    show_coverage(found["name"], told, as_json=as_json)
+
+
 def _reasons(told: Any) -> list[tuple[str, str]]:
     slot, schedule = told["slot"], told["schedule"]
     facts = [
@@ -270,14 +288,10 @@ def _reasons(told: Any) -> list[tuple[str, str]]:
     facts += [("run", f"{run['started_at']}, hung at {run['ends_by']}") for run in told["runs"]]
     facts += [("could not hear", f"{one['from_at']} to {one['to_at']} ({one['touches']})") for one in told["blind"]]
     facts.append(("unverified", f"{told['unverified_in_row']} in a row"))
-    facts += [("gate", _gate(gate, broken=gate in told["broken_gates"])) for gate in told["gates"]]
+    facts += [("gate", gate_words(gate, broken=gate in told["broken_gates"])) for gate in told["gates"]]
     for name, signal in (("last end", told["last_end"]), ("newest ping", told["newest_ping"])):
         facts.append((name, f"{signal['kind']} at {signal['at']}" if signal else "-"))
     return facts + ([("incident", told["incident"])] if told["incident"] else [])
-
-
-def _gate(gate: Any, *, broken: bool) -> str:
-    return f"{gate['metric']} {gate['op']} {gate['value']} ({gate['level']}{', broken' if broken else ''})"
 
 
 def _schedule(check: Any) -> str:

@@ -62,7 +62,20 @@ class Client:
     def call(self, method: str, path: str, asked: Any = None, **query: Any) -> Any:
         """Return the JSON of the answer; None where there is none. Unreachable or Refused."""
         target = path + (f"?{urlencode(given, doseq=True)}" if (given := _given(query)) else "")
-        status, body = self._exchange(method, target, None if asked is None else json.dumps(asked).encode())
+        return self._answer(*self._exchange(method, target, None if asked is None else json.dumps(asked).encode()))
+
+    def send(self, path: str, body: bytes) -> Any:
+        """Post a body as it stands. Unreachable or Refused."""
+        return self._answer(*self._exchange("POST", path, body))
+
+    def text(self, path: str) -> str:
+        """What is there, as it was sent: figures in it are not read. Unreachable or Refused."""
+        status, body = self._exchange("GET", path, None)
+        if status >= 400:
+            self._answer(status, body)
+        return body.decode()
+
+    def _answer(self, status: int, body: bytes) -> Any:
         try:
             answer = json.loads(body) if body else None
         except ValueError:

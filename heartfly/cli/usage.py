@@ -5,6 +5,7 @@ from __future__ import annotations
 import rich_click as click
 
 from heartfly.cli.usage_days import days, rerun
+from heartfly.cli.usage_events import customers_group, events_group, letters_group
 from heartfly.cli.usage_meters import meters_group
 from heartfly.cli.usage_send import heartbeat_command, put, send
 from heartfly.cli.usage_verify import verify
@@ -12,8 +13,9 @@ from heartfly.cli.usage_verify import verify
 
 @click.group("usage")
 def usage_group() -> None:
-    """Usage: send its events and lose none, meter them, and have their days proved."""
+    """Usage: send its events and lose none, say whose they are, meter them, and have their days proved."""
 
 
-for _command in (put, send, heartbeat_command, meters_group, days, rerun, verify):
+_EVENTS = (put, send, heartbeat_command, events_group, customers_group, letters_group)
+for _command in (*_EVENTS, meters_group, days, rerun, verify):
     usage_group.add_command(_command)

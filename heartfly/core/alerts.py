@@ -48,6 +48,16 @@ class RunFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenGate:
+    """`gate`: as it is written. `seen`, `expected`: in words, as they stood then."""
+
+    gate: str
+    level: str
+    seen: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnverifiedSlot:
     """One slot that fell into a blind interval, for the digest."""
 
@@ -150,6 +160,7 @@ class Alert:
     blind_from: datetime | None = None
     blind_to: datetime | None = None
     slots: tuple[UnverifiedSlot, ...] = ()
+    broken_gates: tuple[BrokenGate, ...] = ()
     channel: ChannelFacts | None = None
     incident: str | None = None
     """The public id of the incident that the change opens or closes."""

@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from heartfly.core import gates as gate_rules
-from heartfly.core.gates import Broken, Level
+from heartfly.core.coverage import Span, reaches_ahead
+from heartfly.core.gates import NOTHING, Broken, Known, Level, Reported
 from heartfly.core.values import Blind, Check, Flip, Past, Rules, Run, Signal, Slot, Step, Unverified, replace
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
 
@@ -66,14 +67,25 @@ def _set_back(check: Check, signal: Signal) -> bool:
     return check.last_end is not None and signal.at < check.last_end[0] and not signal.is_before(check.last_end)
 
 
-def after_ping(check: Check, signal: Signal, *, past: Past | None = None) -> Step:
-    """Apply one signal. A signal that lands before the silence is judged wins, whatever the deadline was."""
+def needs_known(check: Check, signal: Signal) -> bool:
+    """Whether `after_ping` must be given what history says to the check's gates."""
+    gates = check.rules.gates
+    if not gates or signal.kind is not PingKind.SUCCESS:
+        return False
+    return bool(gate_rules.asked_names(gates)) or gate_rules.asks_coverage(gates)
+
+
+def after_ping(check: Check, signal: Signal, *, past: Past | None = None, known: Known = NOTHING) -> Step:
+    """Apply one signal. A signal that lands before the silence is judged wins, whatever the deadline was.
+
+    `known`: see `needs_known`.
+    """
     kind = signal.kind
     if _only_resume_helps(check):
         kind = PingKind.IGNORED
     check = replace(check, n_pings=check.n_pings + 1)
     if kind is PingKind.SUCCESS or kind is PingKind.FAIL:
-        step = _end(check, signal, past)
+        step = _end(check, signal, past, known)
     elif kind is PingKind.START:
         step = _start(check, signal, past)
     else:
@@ -114,10 +126,11 @@ def _start(check: Check, signal: Signal, past: Past | None) -> Step:
     return _armed(step, signal.at)
 
 
-def _end(check: Check, signal: Signal, past: Past | None) -> Step:
-    broken = gate_rules.broken(check.rules.gates, signal.metrics) if signal.kind is PingKind.SUCCESS else ()
+def _end(check: Check, signal: Signal, past: Past | None, known: Known) -> Step:
+    run, open_runs = _ended_run(check, signal, past)
+    broken = _broken(check, signal, run, known) if signal.kind is PingKind.SUCCESS else ()
     to_status, reason = _verdict(signal, gate_rules.worst(broken))
-    run, open_runs = _ended_run(check, signal, to_status, past)
+    run = replace(run, outcome=_OUTCOMES[to_status], covers=_counted(signal, broken))
     step = Step(check=replace(check, open_runs=open_runs), run=run, runs=(run,))
     if signal.is_before(check.last_end):
         return _late_end(step, signal, past or Past(), run=run, reason=reason)
@@ -140,6 +153,24 @@ def _end(check: Check, signal: Signal, past: Past | None) -> Step:
     return _armed(step, signal.at, after=signal.at)
 
 
+def _broken(check: Check, signal: Signal, run: Run, known: Known) -> tuple[Broken, ...]:
+    gates = check.rules.gates
+    if not gates:
+        return ()
+    reported = Reported(
+        metrics=signal.metrics, took=run.duration, covers=signal.covers, at=signal.at, zone=check.rules.zone
+    )
+    return gate_rules.broken(gates, reported, known)
+
+
+def _counted(signal: Signal, broken: Sequence[Broken]) -> Span | None:
+    """What the run covered, unless it failed, or its figures did, or it speaks of time that is still to come."""
+    covers = signal.covers
+    if covers is None or signal.kind is not PingKind.SUCCESS or reaches_ahead(covers, signal.at):
+        return None
+    return covers if gate_rules.proves_work(broken) else None
+
+
 def _verdict(signal: Signal, level: Level | None) -> tuple[Status, Reason]:
     if signal.kind is PingKind.FAIL:
         return Status.DOWN, Reason.EXIT_STATUS if signal.exit_status else Reason.FAIL
@@ -150,8 +181,8 @@ def _verdict(signal: Signal, level: Level | None) -> tuple[Status, Reason]:
     return Status.UP, Reason.SUCCESS
 
 
-def _ended_run(check: Check, signal: Signal, to_status: Status, past: Past | None) -> tuple[Run, tuple[Run, ...]]:
-    """Close the run that this end belongs to, or record one that had no start.
+def _ended_run(check: Check, signal: Signal, past: Past | None) -> tuple[Run, tuple[Run, ...]]:
+    """End the run that this end belongs to, or record one that had no start. How it went is judged after.
 
     With a run id: that run. Without: the run that began without one, if it was open when the signal came, else the
     newest that was. So of two jobs on one check, only one of which names its runs, the other's end finds its own, if
@@ -172,7 +203,6 @@ def _ended_run(check: Check, signal: Signal, to_status: Status, past: Past | Non
     ended = replace(
         run,
         ended_at=signal.at,
-        outcome=_OUTCOMES[to_status],
         exit_status=signal.exit_status,
         # A clock that was set back meanwhile leaves the duration unknown.
         duration=signal.at - run.started_at if run.started_at is not None and run.started_at <= signal.at else None,

@@ -111,6 +111,11 @@ def wrong_text(text: str) -> str | None:
     return None if _is_text(text) else "holds a character that is none (a control character or half a pair)"
 
 
+def wrong_subject(text: str) -> str | None:
+    """Why no event could name a customer so; None: one could."""
+    return _wrong_text(text, MAX_SUBJECT)
+
+
 def _is_text(text: str) -> bool:
     return not _NO_TEXT.search(text)
 

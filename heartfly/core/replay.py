@@ -7,13 +7,17 @@ deadline the signal wins, as it does when it is committed first.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 
-from heartfly.core.check import END_REMEMBERED, after_ping, after_silence, needs_past, pause, resume
-from heartfly.core.values import Blind, Check, Past, Rules, Signal, Step, replace
-from heartfly.core.words import Reason, Status
+from heartfly.core.baseline import MOST as MOST_RUNS
+from heartfly.core.check import END_REMEMBERED, after_ping, after_silence, needs_known, needs_past, pause, resume
+from heartfly.core.coverage import MOST as MOST_SPANS
+from heartfly.core.coverage import Span
+from heartfly.core.gates import NOTHING, Known, PastRun
+from heartfly.core.values import Blind, Check, Past, Rules, Run, Signal, Step, replace
+from heartfly.core.words import Reason, RunOutcome, Status
 
 _TICK = timedelta(microseconds=1)
 
@@ -68,11 +72,11 @@ def replay(
     ids = count(-1, -1)  # of runs that silence makes: none that a signal has
     # Not sticky, whatever it is by now: signals that a pause swallowed are stored as ignored, and are none of these.
     check = Check(rules=replace(rules, wants_late=False, sticky=False), status=Status.NEW, status_since=from_at)
-    ended: dict[str, datetime] = {}
+    history = _History()
     steps: list[Step] = []
     for one in _in_order(signals, commands):
         silence = after_silence(check, through=one.at - _TICK, blind=blind, new_id=ids.__next__, now=one.at)
-        step = _taken(silence.check, one, ended)
+        step = _taken(silence.check, one, history)
         steps += [silence, step]
         check = step.check
     steps.append(after_silence(check, through=through, blind=blind, new_id=ids.__next__, now=through))
@@ -109,14 +113,33 @@ def _order(one: Signal | Command) -> tuple[int, int]:
     return one.order[1:] if isinstance(one, Signal) else (0, 0)
 
 
-def _taken(check: Check, one: Signal | Command, ended: dict[str, datetime]) -> Step:
-    """`ended`: by run id, when it last ended; what a start that comes twice must know of the past."""
+@dataclass(slots=True)
+class _History:
+    """What came before: by run id, when it last ended; what a start that comes twice must know. What gates ask for."""
+
+    ended: dict[str, datetime] = field(default_factory=dict)
+    runs: list[PastRun] = field(default_factory=list)
+    covered: list[Span] = field(default_factory=list)
+
+    def add(self, signal: Signal, run: Run) -> None:
+        if run.ended_at is None:
+            return
+        if run.rid is not None:
+            self.ended[run.rid] = run.ended_at
+        if run.outcome is RunOutcome.OK:
+            self.runs.append(PastRun(run.ended_at, signal.metrics, run.duration))
+        if run.covers is not None:
+            self.covered.append(run.covers)
+
+
+def _taken(check: Check, one: Signal | Command, history: _History) -> Step:
     if isinstance(one, Command):
         return pause(check, one.at) if one.pauses else resume(check, one.at) or Step(check=check)
-    past = Past(rid_ended=_has_just_ended(one, ended)) if needs_past(check, one) else None
-    step = after_ping(check, one, past=past)
-    if one.rid is not None and step.run is not None and step.run.ended_at is not None:
-        ended[one.rid] = step.run.ended_at
+    past = Past(rid_ended=_has_just_ended(one, history.ended)) if needs_past(check, one) else None
+    known = Known(history.runs[-MOST_RUNS:], history.covered[-MOST_SPANS:]) if needs_known(check, one) else NOTHING
+    step = after_ping(check, one, past=past, known=known)
+    if step.run is not None:
+        history.add(one, step.run)
     return step
 
 

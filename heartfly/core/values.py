@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import defstruct
 
+from heartfly.core.coverage import Span
 from heartfly.core.gates import Broken, Gate
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
 
@@ -59,6 +60,8 @@ class Rules:
     grace: timedelta
     max_run: timedelta | None = None
     gates: tuple[Gate, ...] = ()
+    zone: str = "UTC"
+    """In which the days of gates begin and end."""
     sticky: bool = False
     wants_late: bool = False
     """Somebody hears of lateness: then the check is looked at when its slot opens, too."""
@@ -86,6 +89,8 @@ class Run:
     exit_status: int | None = None
     duration: timedelta | None = None
     ping_n: int | None = None
+    covers: Span | None = None
+    """What it processed, if that counts: it went well, but perhaps for its coverage, and said so."""
 
     def began_after(self, signal: Signal) -> bool:
         """Whether the signal was sent before the run began, so that it cannot be its end."""
@@ -115,6 +120,8 @@ class Signal:
     rid: str | None = None
     exit_status: int | None = None
     metrics: Mapping[str, Decimal] = field(default_factory=dict)
+    covers: Span | None = None
+    """What the job says that it processed."""
 
     @property
     def at(self) -> datetime:

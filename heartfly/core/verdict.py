@@ -15,7 +15,7 @@ from enum import StrEnum
 from heartfly.core import gates as gate_rules
 from heartfly.core.check import current_slot
 from heartfly.core.explain import explain, explain_blind, span, utc
-from heartfly.core.gates import Gate, Level
+from heartfly.core.gates import NOTHING, Broken, Known, Level, Op, Reported
 from heartfly.core.values import Blind, Check, Flip, Run, Slot, replace
 from heartfly.core.words import PingKind, Reason, Status
 
@@ -38,6 +38,8 @@ class LastFlip:
     flip: Flip
     metrics: Mapping[str, Decimal] = field(default_factory=dict)
     """Of its run, as far as they are kept."""
+    known: Known = NOTHING
+    """What history said to its gates then."""
     said: str = ""
 
 
@@ -80,7 +82,7 @@ class Verdict:
     slot: Slot | None
     runs: tuple[UnderWay, ...]
     blind: tuple[Touch, ...]
-    broken_gates: tuple[Gate, ...]
+    broken_gates: tuple[Broken, ...]
     """By the figures that gave it its status, of its gates as they are now."""
     sentences: tuple[str, ...]
 
@@ -93,7 +95,8 @@ class _Known:
     slot: Slot | None
     runs: tuple[UnderWay, ...]
     blind: tuple[Touch, ...]
-    broken: tuple[Gate, ...]
+    broken: tuple[Broken, ...]
+    known: Known
     last: LastFlip | None
     again: Again | None
 
@@ -122,23 +125,27 @@ def verdict(
     newest: Newest | None = None,
     again: Again | None = None,
     blind: Sequence[Blind] = (),
+    known: Known = NOTHING,
 ) -> Verdict:
-    """`schedule`: in words. `blind`: the intervals that end at or after `asks_since`."""
+    """`schedule`: in words. `blind`: the intervals that end at or after `asks_since`. `known`: what history says to
+    its gates now.
+    """
     slot = current_slot(check)
     runs = tuple(_under_way(check, run, slot) for run in check.open_runs)
     touches = tuple(Touch(one, what) for one in blind for what in _touched(one, check, slot, runs, last))
     broken = _broken(check, last)
-    known = _Known(
+    facts = _Known(
         check=check, now=now, schedule=schedule, slot=slot, runs=runs, blind=touches, broken=broken, last=last,
-        again=again if check.status is Status.DOWN else None,
+        known=known, again=again if check.status is Status.DOWN else None,
     )  # fmt: skip
     parts = (
-        _status(known),
-        *_failed_again(known),
+        _status(facts),
+        *_failed_again(facts),
         *_ignored(newest),
-        *_expectation(known),
-        *_under_way_words(known),
-        *_deafness(known),
+        *_expectation(facts),
+        *_under_way_words(facts),
+        *_deafness(facts),
+        *_unready(facts),
     )
     return Verdict(
         is_late=check.status is not Status.NEW and slot is not None and slot.expected_at <= now and not runs,
@@ -180,10 +187,18 @@ def _alarm(check: Check, last: LastFlip | None) -> tuple[datetime, datetime] | N
     return opened - check.rules.grace, last.flip.at
 
 
-def _broken(check: Check, last: LastFlip | None) -> tuple[Gate, ...]:
+def _broken(check: Check, last: LastFlip | None) -> tuple[Broken, ...]:
     if check.status_reason is not Reason.GATE or last is None:
         return ()
-    return tuple(one.gate for one in gate_rules.broken(check.rules.gates, last.metrics))
+    run = last.flip.run or Run(id=0)
+    reported = Reported(
+        metrics=last.metrics,
+        took=run.duration,
+        covers=run.covers,
+        at=run.ended_at or last.flip.at,
+        zone=check.rules.zone,
+    )
+    return gate_rules.broken(check.rules.gates, reported, last.known)
 
 
 # --- words -------------------------------------------------------------------------------------------
@@ -253,7 +268,14 @@ def _failed_again(known: _Known) -> Iterator[str]:
 def _figures(known: _Known) -> str:
     if not known.broken:
         return "its figures broke a gate that has been changed since, or they are not kept any more"
-    return "its figures break " + ", ".join(f"{gate.metric} {gate.op} {gate.value}" for gate in known.broken)
+    return "its figures break " + ", ".join(_broken_words(one) for one in known.broken)
+
+
+def _broken_words(one: Broken) -> str:
+    """Of a gate that compares a figure with a number, that says it all."""
+    gate = one.gate
+    says_all = not gate.over and gate.usual is None and not gate.of_own_duration and gate.op is not Op.UNBROKEN
+    return gate.text if says_all else f"{gate.text} ({one.words()})"
 
 
 def _ignored(newest: Newest | None) -> Iterator[str]:
@@ -309,3 +331,9 @@ def _deafness(known: _Known) -> Iterator[str]:
         yield f"{explain_blind(one)} That touches a run under way, whose end may have come unheard."
     for one in known.touching(Touches.ALARM):
         yield f"{explain_blind(one)} That touches the slot that was missed."
+
+
+def _unready(known: _Known) -> Iterator[str]:
+    check = known.check
+    for gate, why in gate_rules.unready(check.rules.gates, known.known, at=known.now, zone_name=check.rules.zone):
+        yield f"The gate {gate.text} has nothing to compare with yet: {why}. Until then it holds for any figure."

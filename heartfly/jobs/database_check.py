@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from heartfly.db.copies import damaged_tables
 from heartfly.db.models import addresses, checks, flips, incidents, projects, runs
+from heartfly.db.parts import USAGE
 from heartfly.jobs.kind import Done, Work
 
 _MOST = 5
@@ -22,19 +23,28 @@ _MOST = 5
 
 
 def checking(path: Path | None) -> Callable[[Work], Awaitable[Done]]:
-    """`path`: of the SQLite file; None on PostgreSQL."""
+    """`path`: of the SQLite file of the main part, beside which the other one is; None on PostgreSQL."""
 
     async def check(work: Work) -> Done:
         if path is None:
             n_looked, found = await _indexes(work)
         else:
-            n_looked, found = await asyncio.to_thread(damaged_tables, path, stop=work.stopping)
+            n_looked, found = 0, []
+            for file in _files(path):
+                n, faults = await asyncio.to_thread(damaged_tables, file, stop=work.stopping)
+                n_looked, found = n_looked + n, found + faults
         if not found:
             found = await _contradictions(work)
         figures = {"looked_at": n_looked, "faults": len(found)}
         return Done(figures=figures, failure=_told(found))
 
     return check
+
+
+def _files(path: Path) -> list[Path]:
+    """Of both parts of the data, as far as they are there."""
+    usage = path.with_name(USAGE.file)
+    return [path, usage] if usage.exists() else [path]
 
 
 def _told(found: list[str]) -> str:
@@ -54,7 +64,8 @@ async def _indexes(work: Work) -> tuple[int, list[str]]:
             return 0, []
         query = (
             "SELECT c.oid::bigint, c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-            " JOIN pg_am a ON a.oid = c.relam WHERE c.relnamespace = current_schema()::regnamespace"
+            " JOIN pg_am a ON a.oid = c.relam"
+            " WHERE c.relnamespace IN (current_schema()::regnamespace, to_regnamespace('usage'))"
             " AND a.amname = 'btree' AND i.indisvalid ORDER BY c.relname"
         )
         indexes = (await read.execute(sa.text(query))).all()

@@ -57,6 +57,13 @@ class ChannelOut(msgspec.Struct, frozen=True):
     n_failed: int
 
 
+class BrokenGateOut(msgspec.Struct, frozen=True):
+    gate: str
+    level: str
+    seen: str
+    expected: str
+
+
 class SlotOut(msgspec.Struct, frozen=True):
     check: dict[str, str]
     expected_at: datetime
@@ -94,6 +101,7 @@ class EventOut(msgspec.Struct, frozen=True):
     decided_at: datetime
     down_since: datetime | None
     blind: BlindOut | None
+    broken_gates: tuple[BrokenGateOut, ...]
     unverified: tuple[SlotOut, ...]
     earlier: tuple[ChangeOut, ...]
     links: dict[str, str]
@@ -122,6 +130,7 @@ def event(delivery: Delivery) -> EventOut:
         decided_at=alert.decided_at,
         down_since=alert.down_since,
         blind=_blind(alert),
+        broken_gates=tuple(BrokenGateOut(one.gate, one.level, one.seen, one.expected) for one in alert.broken_gates),
         unverified=tuple(_slot(slot) for slot in alert.slots),
         earlier=tuple(ChangeOut(a.kind.value, a.at, a.reason, a.explain) for a in alerts[:-1]),
         links=_links(alert, delivery.base_url),

@@ -18,10 +18,13 @@ import sqlalchemy as sa
 from heartfly.checks.create import auto_provision, demand_room
 from heartfly.checks.facts import Said
 from heartfly.checks.flips import Taken, record
+from heartfly.checks.past_figures import known_in
 from heartfly.checks.rows import Stored, select_locked, stored
+from heartfly.core import coverage
 from heartfly.core import metrics as figures
-from heartfly.core.check import after_ping, needs_past
+from heartfly.core.check import after_ping, needs_known, needs_past
 from heartfly.core.filters import Filters, resolve
+from heartfly.core.gates import NOTHING, Known
 from heartfly.core.values import Signal, Step
 from heartfly.core.words import PingKind
 from heartfly.db.changes import Tx
@@ -114,10 +117,12 @@ class PingApplier:
             rid=request.rid,
             exit_status=request.exit_status if ends else None,
             metrics=metrics,
+            covers=(request.covers or coverage.of_body(request.body, end=request.body_end)) if ends else None,
         )
         before = check.stored.check
         past = past_of(tx, check.stored, signal, taken) if needs_past(before, signal) else None
-        step = after_ping(before, signal, past=past)
+        known = _known(tx, check.stored, signal, taken) if needs_known(before, signal) else NOTHING
+        step = after_ping(before, signal, past=past, known=known)
         check.stored.check = step.check
         taken.append(
             Taken(
@@ -254,6 +259,12 @@ class PingApplier:
         except NotFoundError:
             # Since its ping key was looked up, somebody has begun to erase the project.
             return PingResult(PingOutcome.NOT_FOUND)
+
+
+def _known(tx: Tx, check: Stored, signal: Signal, taken: Iterable[Taken]) -> Known:
+    """What history says to its gates, with what came of this batch already."""
+    mine = [(one.step.run, one.said.metrics) for one in taken if one.stored is check and one.step.run and one.said]
+    return known_in(tx, check.pid, check.id, check.check.rules.gates, at=signal.at, fresh=mine)
 
 
 @dataclass(slots=True)

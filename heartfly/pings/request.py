@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
+from heartfly.core.coverage import Span
 from heartfly.core.words import PingKind
 
 
@@ -54,6 +55,8 @@ class PingRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Of a body that is longer than what is kept: its last END_BYTES, for the alert, figures and keywords."""
     body_size: int = 0
     metrics: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
+    covers: Span | None = None
+    """What the job says that it processed, if it said so in the query."""
     client_at: datetime | None = None
 
 

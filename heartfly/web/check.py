@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.api.v1.wire import schedule_text
 from heartfly.checks import commands, history, queries
+from heartfly.checks.covered import covered
 from heartfly.checks.explained import explained
 from heartfly.checks.turn import in_turn
 from heartfly.core.words import PingKind
@@ -21,6 +22,7 @@ from heartfly.errors import AmbiguousSlugError
 from heartfly.incidents import queries as incidents
 from heartfly.notify.queries import NotificationView
 from heartfly.web import check_time
+from heartfly.web.coverage_strip import strip
 from heartfly.web.request import FOR_WRITERS, PageRequest
 from heartfly.web.shown import shown_status
 from heartfly.web.sign_in import to
@@ -47,6 +49,7 @@ async def show(request: PageRequest) -> Response[bytes]:
         told = await explained(read, pid, found.uuid, now=now)
         row = told.row
         time = await check_time.seen(read, request, row)
+        coverage = await covered(read, row)
         channels = await queries.named_channels_of(read, pid, row.id)
         history_of: dict[str, Any] = {
             "runs": await queries.runs_of(read, pid, row.id, before=None, limit=PER_LIST),
@@ -74,6 +77,7 @@ async def show(request: PageRequest) -> Response[bytes]:
         said=said,
         said_by=said_by,
         receipts=receipts,
+        covered=strip(coverage),
         **history_of,
         **time,
     )

@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
-from heartfly.checks.config import CheckConfig, CheckIn, FiltersIn, GateIn, ScheduleIn, as_asked
+from heartfly.checks.config import CheckConfig, CheckIn, FiltersIn, ScheduleIn, as_asked, gates_of
 from heartfly.checks.rows import schedule_of
 from heartfly.core import schedule as schedules
 from heartfly.core.describe import describe
@@ -53,7 +51,7 @@ def values_of(config: CheckConfig) -> dict[str, str]:
         "kind": config.kind, "every": every, "every_unit": every_unit, "expression": config.expression,
         "zone": config.zone, "dialect": config.dialect, "grace": grace, "grace_unit": grace_unit,
         "max_run": max_run, "max_run_unit": max_run_unit, "methods": config.methods,
-        "gates": "\n".join(_gate_line(gate) for gate in facts["gates"]),
+        "gates": "\n".join(f"{gate.text} {gate.level}" for gate in gates_of(config.gates)),
         "default_fail": "1" if filters.get("default_fail") else "", "sticky": "1" if config.sticky else "",
     }  # fmt: skip
     values |= {f"filter_{name}": "\n".join(filters.get(name, ())) for name in FILTERS}
@@ -78,7 +76,7 @@ def asked_of(typed: Mapping[str, str], was: Mapping[str, str], *, with_schedule:
     if any(typed[name] != was[name] for name in ("max_run", "max_run_unit")):
         asked["max_run"] = seconds(typed, "max_run") if typed["max_run"].strip() else None
     if typed["gates"] != was["gates"]:
-        asked["gates"] = [_gate(line, n) for n, line in enumerate(_lines(typed["gates"]), 1)]
+        asked["gates"] = _lines(typed["gates"])
     names = (*(f"filter_{name}" for name in FILTERS), "default_fail")
     if any(typed[name] != was[name] for name in names):
         asked["filters"] = FiltersIn(
@@ -141,16 +139,3 @@ def _spelled(count: int) -> tuple[str, str]:
 
 def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _gate_line(gate: Mapping[str, Any]) -> str:
-    return f"{gate['metric']} {gate['op']} {gate['value']} {gate['level']}"
-
-
-def _gate(line: str, n: int) -> GateIn:
-    parts = line.split()
-    if len(parts) == 3:
-        parts.append("fail")
-    if len(parts) != 4:
-        raise InvalidValueError(f"gates[{n - 1}]", "must be a figure, a comparison, a number and perhaps warn or fail")
-    return msgspec.convert(dict(zip(("metric", "op", "value", "level"), parts, strict=True)), GateIn)

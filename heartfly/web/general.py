@@ -11,6 +11,7 @@ from heartfly.api.v1.wire_accounts import project_out
 from heartfly.checks import erase_project
 from heartfly.errors import ChangedMeanwhileError, ConflictError, HeartflyError, InvalidValueError
 from heartfly.logs import logger
+from heartfly.usage.end_of_project import remove_usage
 from heartfly.web.keys import OVERLAPS, one_of
 from heartfly.web.request import FOR_ADMINS, FOR_OWNERS, PageRequest, rev_of_form
 from heartfly.web.sign_in import to
@@ -61,7 +62,7 @@ async def rotate_ping_key(request: PageRequest) -> Response[bytes]:
 @get("/p/{project:str}/settings/export", opt=FOR_OWNERS)
 async def export(request: PageRequest) -> Stream:
     name = f"heartfly-{request.project.slug}.ndjson"
-    lines = project_lines(request.api.database, request.project.pid)
+    lines = project_lines(request.api.database, request.api.usage, request.project.pid)
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Stream(lines, media_type="application/x-ndjson", headers=headers)
 
@@ -80,6 +81,7 @@ async def delete(request: PageRequest) -> Response[bytes]:
         return await _page(request, status=409, errors={"sure": f"was right, but {error}"})
     write = erase_project.behind_others(api.database)
     try:
+        await remove_usage(api.usage, project.pid)
         await erase_project.finish(write, project.pid, at=api.clock.now(), ids=api.ids, sealer=api.sealer)
     except HeartflyError as error:
         # It is deleted for everybody already; the rest goes tonight, or with the next start.

@@ -83,9 +83,9 @@ function gone(id) {
   $(id)?.remove();
 }
 
-// What is no check's row: an incident, a delivery, a channel. The list shows nothing of it.
+// What is no check's row: an incident, a delivery, a channel. The checks' list and views show nothing of it.
 function news() {
-  if (!document.querySelector(".rows")) fetchAnew();
+  if (!$("checks")) fetchAnew();
 }
 
 function counts(told) {

@@ -124,7 +124,9 @@ async def _page(
 async def _tried(request: PageRequest, now_is: Seen, would: CheckConfig, now: datetime) -> tuple[Backtest, History]:
     async with request.web.trying:
         async with request.api.database.read() as read:
-            history = await history_of(read, now_is.row, since=now - timedelta(days=DAYS), through=now)
+            history = await history_of(
+                read, now_is.row, since=now - timedelta(days=DAYS), through=now, gated=bool(would.gates)
+            )
         old = of_row(now_is.row._asdict())
         # In a thread: thousands of pings take a second, which no other ping shall wait for.
         return await asyncio.to_thread(backtest, history, old, would), history

@@ -51,7 +51,6 @@ class Bar:
     height: float
     sure: bool
     at: datetime
-    told: str
 
 
 @get("/p/{project:str}/usage")
@@ -244,7 +243,6 @@ def _bars(items: Sequence[Item]) -> list[Bar]:
             height=round(100 * value / top, 2),
             sure=one.state in {"final", "amended"},
             at=one.window.from_at,
-            told=exact(one.value),
         )
         for one, value in zip(items, values, strict=True)
     ]

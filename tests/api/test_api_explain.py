@@ -78,6 +78,7 @@ async def test_a_check_that_is_up_is_explained_with_every_fact(house: House, clo
         "unverified_in_row": 0,
         "gates": [],
         "broken_gates": [],
+        "breaches": [],
         "methods": "",
         "filters": {"start": [], "success": [], "failure": [], "default_fail": False},
         "sticky": False,

@@ -101,6 +101,29 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         ('{"day": "0001-01-01"}', "day"),
         ('{"day": "2026-03-01", "dry_run": 1}', "dry_run"),
     ],
+    ("POST", "/v1/customers"): [
+        (r'{"name": "\u0000"}', "name"),
+        (r'{"name": "x", "aliases": ["a", "\u0000"]}', "aliases[1]"),
+        (r'{"name": "x", "aliases": ["\u0007"]}', "aliases[0]"),
+        (f'{{"name": {GIANT}}}', "name"),
+    ],
+    ("PATCH", "/v1/customers/{customer_id}"): [
+        (r'{"name": "\u0000"}', "name"),
+        (r'{"add_aliases": ["\u0000"]}', "add_aliases[0]"),
+        ('{"aliases": ["a"], "add_aliases": ["b"]}', "aliases"),
+        ('{"remove_aliases": ["b"]}', "remove_aliases"),
+    ],
+    ("POST", "/v1/dead-letters/replay"): [
+        (r'{"q": "\u0000"}', "q"),
+        (r'{"field": "\u0000"}', "field"),
+        (r'{"cursor": "\u0000"}', "cursor"),
+        (f'{{"limit": {GIANT}}}', "limit"),
+        ('{"limit": 0}', "limit"),
+    ],
+    ("POST", "/v1/dead-letters/{letter_id}/replay"): [
+        ('{"event": 1}', "event"),
+        (r'{"event": {"transaction_id": "\u0000"}}', "event.transaction_id"),
+    ],
     ("POST", "/v1/project/rotate-ping-key"): [(f'{{"overlap": {GIANT}}}', "overlap")],
     ("POST", "/v1/meters"): [
         (f'{{"slug": "\\u0000", {COUNT}}}', "slug"),

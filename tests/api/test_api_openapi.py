@@ -17,7 +17,7 @@ from heartfly.db.models import jobs
 from tests.api.conftest import START
 from tests.api.door import House
 from tests.api.failed import given_up
-from tests.api.test_api_tenants import METER, PUBLIC, ROUTES, a_job, people
+from tests.api.test_api_tenants import EVENT, METER, PUBLIC, ROUTES, a_job, people
 
 pytestmark = pytest.mark.anyio
 
@@ -142,6 +142,10 @@ async def test_shapes_that_go_in_refuse_what_they_do_not_know(document: Any) -> 
         "MeterEdit",
         "VersionIn",
         "PreviewIn",
+        "CustomerIn",
+        "CustomerEdit",
+        "ReplayIn",
+        "ReplayAllIn",
     ):
         assert shapes[name]["additionalProperties"] is False
     words = {"title", "description", "type", "properties", "required", "additionalProperties", "items", "enum", "anyOf"}
@@ -180,6 +184,10 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     assert 202 == (await house.full("POST", f"/v1/jobs/{job}/run")).status
     ids["{job_id}"] = job
     ids["{meter_id}"] = (await house.full("POST", "/v1/meters", METER | {"slug": "traffic"})).json["id"]
+    await house.full("POST", "/v1/events", [EVENT, EVENT | {"customer_id": "other"}, {}])
+    made = await house.full("POST", "/v1/customers", {"name": "Acme", "aliases": ["acme"]})
+    letter = (await house.full("GET", "/v1/dead-letters")).json["items"][0]["id"]
+    ids |= {"{customer_id}": made.json["id"], "{transaction_id}": "t-1", "{letter_id}": letter}
     asked = 0
     for method, path, operation in operations(document):
         if method != "GET" or path.endswith(("/body", "/export")):

@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from heartfly.clock import SystemClock
 from tests.api.test_api_tenants import METER, ROUTES
 from tests.server_process import Server
 
@@ -73,7 +74,12 @@ def _furnished(server: Server, key: str) -> dict[str, str]:
         pass
     while not (jobs := server.api("GET", "/v1/jobs", key)["items"]):
         pass
+    event = {"transaction_id": "t-1", "customer_id": "acme", "timestamp": _now(), "event_type": "call"}
+    server.api("POST", "/v1/events", key, [event, {}])
     return {
+        "transaction_id": "t-1",
+        "letter_id": server.api("GET", "/v1/dead-letters", key)["items"][0]["id"],
+        "customer_id": server.api("POST", "/v1/customers", key, {"name": "Acme", "aliases": ["acme"]})["id"],
         "job_id": jobs[0]["id"],
         "meter_id": server.api("POST", "/v1/meters", key, METER | {"slug": "traffic"})["id"],
         "check_id": check["id"],
@@ -87,6 +93,10 @@ def _furnished(server: Server, key: str) -> dict[str, str]:
         "user_id": server.api("GET", "/v1/members", key)["items"][0]["id"],
         "key_id": server.api("POST", "/v1/keys", key, {"name": "read", "scopes": ["read"]})["id"],
     }
+
+
+def _now() -> str:
+    return SystemClock().now().isoformat()
 
 
 def ask(site: Site, method: str, path: str, *, n: int) -> None:

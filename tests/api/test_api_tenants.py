@@ -73,6 +73,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/checks/{check_id}/pings/{n}/body"): (None, 200),
     ("GET", "/v1/checks/{check_id}/flips"): (None, 200),
     ("GET", "/v1/checks/{check_id}/runs"): (None, 200),
+    ("GET", "/v1/checks/{check_id}/coverage"): (None, 200),
     ("GET", "/v1/checks/{check_id}/days"): (None, 200),
     ("GET", "/v1/incidents"): (None, 200),
     ("GET", "/v1/incidents/{incident_id}"): (None, 200),
@@ -137,6 +138,22 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/meters/{meter_id}/query"): (None, 200),
     ("GET", "/v1/usage/days"): (None, 200),
     ("POST", "/v1/usage/runs"): ({"day": "2026-03-01", "dry_run": False}, 200),
+    ("GET", "/v1/events"): (None, 200),
+    ("GET", "/v1/events/conflicts"): (None, 200),
+    ("GET", "/v1/events/{transaction_id}"): (None, 200),
+    ("GET", "/v1/customers"): (None, 200),
+    ("POST", "/v1/customers"): ({"name": "new"}, 201),
+    ("GET", "/v1/customers/unknown"): (None, 200),
+    ("GET", "/v1/customers/{customer_id}"): (None, 200),
+    ("PATCH", "/v1/customers/{customer_id}"): ({"name": "changed"}, 200),
+    ("DELETE", "/v1/customers/{customer_id}"): (None, 204),
+    ("GET", "/v1/customers/{customer_id}/export"): (None, 200),
+    ("POST", "/v1/customers/{customer_id}/erase"): (None, 422),  # without his id; with it: test_api_customers.py
+    ("GET", "/v1/dead-letters"): (None, 200),
+    ("POST", "/v1/dead-letters/replay"): ({}, 200),
+    ("GET", "/v1/dead-letters/{letter_id}"): (None, 200),
+    ("POST", "/v1/dead-letters/{letter_id}/replay"): ({"event": EVENT | {"transaction_id": "t-2"}}, 200),
+    ("POST", "/v1/dead-letters/{letter_id}/drop"): (None, 409),  # the row above has replayed it
     ("GET", "/v1/jobs"): (None, 200),
     ("GET", "/v1/jobs/{job_id}/runs"): (None, 200),
     ("POST", "/v1/jobs/{job_id}/run"): (None, 202),
@@ -186,8 +203,14 @@ async def furnished(house: House) -> dict[str, str]:
     slug = f"of-{house.world.project.slug}"
     shown = await house.full("POST", "/v1/status-pages", {"slug": slug, "title": "Ours"})
     meter = await house.full("POST", "/v1/meters", METER | {"slug": "traffic"})
+    await house.full("POST", "/v1/events", [EVENT, {}])
+    customer = await house.full("POST", "/v1/customers", {"name": "Acme", "aliases": ["acme"]})
+    letters = await house.full("GET", "/v1/dead-letters")
     return {
         "{meter_id}": meter.json["id"],
+        "{customer_id}": customer.json["id"],
+        "{transaction_id}": EVENT["transaction_id"],
+        "{letter_id}": letters.json["items"][0]["id"],
         "{page_id}": shown.json["id"],
         "{invite_id}": invite.json["id"],
         "{user_id}": member.json["id"],
@@ -268,6 +291,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     nowhere = dict.fromkeys(("{check_id}", "{channel_id}", "{incident_id}", "{delivery_id}", "{job_id}"), MISSING)
     nowhere |= {"{key_id}": "4711", "{user_id}": "4711", "{notification_id}": "47-11", "{page_id}": MISSING}
     nowhere |= {"{meter_id}": MISSING}
+    nowhere |= {"{customer_id}": MISSING, "{transaction_id}": "t-47", "{letter_id}": "4711"}
     nothing = theirs | nowhere
 
     for (method, path), (asked, _) in ROUTES.items():
@@ -278,7 +302,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
 
     lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(ADMIN)]
     listed = [await house.full("GET", path) for path in lists]
-    assert [b'{"items":[],"next":null}'] * 7 == [reply.body for reply in listed]
+    assert [b'{"items":[],"next":null}'] * 12 == [reply.body for reply in listed]
     about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
     about.append(f"incidents?check={theirs['{check_id}']}")
     assert [404] * 3 == [(await house.full("GET", f"/v1/{query}")).status for query in about]

@@ -26,7 +26,7 @@ SUM = {"event_types": ["call"], "aggregation": "sum", "value": "size"}
 @pytest.fixture
 async def used(house: House, usage_db: Database, ids: IdSource) -> House:
     """A project that used something yesterday, with a meter that knows of it."""
-    pid = house.world.pid
+    pid = house.world.project.pid
     values: dict[str, Any] = {"pid": pid, "id": 5, "slug": "size", "name": "Size", "unit": "B", "rev": 1}
 
     def work(tx: Tx) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from corehttp.exceptions import HttpResponseError
-from metronome import BadRequestError, Metronome
+from metronome import BadRequestError, Metronome, NotFoundError
 from openmeter import Client as OpenMeter
 from segment.analytics.client import Client as Segment
 from typing_extensions import override
@@ -86,7 +86,7 @@ def ours(id_: str, at: datetime = AT, **properties: str) -> dict[str, Any]:
     }
 
 
-def cloud(id_: str, **properties: str) -> dict[str, Any]:
+def cloud(id_: str, **properties: str) -> Any:
     return {
         "id": id_, "source": "web", "specversion": "1.0", "type": "api_call", "subject": "acme",
         "time": AT.isoformat(), "data": properties,
@@ -195,3 +195,45 @@ def test_what_the_docs_tell_people_to_write_sends_an_event(server: Server, key: 
 
 def test_every_client_of_the_page_has_its_snippet_run() -> None:
     assert ["Metronome's SDK", "OpenMeter's client", "Segment's library"] == list(snippets())
+
+
+def test_metronome_s_sdk_makes_customers_and_moves_their_aliases(server: Server) -> None:
+    full = (server.folder / "heartfly-data" / "cli-key").read_text().strip()
+    client = Metronome(bearer_token=full, base_url=f"{server.url}/metronome")
+
+    one = client.v1.customers.create(name="N" * 200, ingest_aliases=["team-1", "team-2"]).data
+    other = client.v1.customers.create(name="Other").data
+
+    assert ("N" * 160, ["team-1", "team-2"], "team-1") == (one.name, one.ingest_aliases, one.external_id)
+    assert other.external_id == other.id
+    client.v1.customers.set_ingest_aliases(customer_id=other.id, ingest_aliases=["team-2"])
+    client.v1.customers.set_name(customer_id=one.id, name="One")
+    read = client.v1.customers.retrieve(customer_id=one.id).data
+    assert ("One", ["team-1"]) == (read.name, read.ingest_aliases)
+    assert [other.id] == [row.id for row in client.v1.customers.list(ingest_alias="team-2")]
+    assert [one.id, other.id] == [row.id for row in client.v1.customers.list(limit=1)]
+    assert [other.id] == [row.id for row in client.v1.customers.list(customer_ids=[other.id, "none"])]
+
+    client.v1.customers.archive(id=other.id)
+
+    assert [one.id] == [row.id for row in client.v1.customers.list()]
+    assert [other.id] == [row.id for row in client.v1.customers.list(only_archived=True)]
+    with pytest.raises(NotFoundError) as told:
+        client.v1.customers.retrieve(customer_id="d6300dbb-882e-4d2d-8dec-5125d16b65d0")
+    assert {"message": "there is no such customer"} == told.value.body
+
+
+def test_metronome_s_sdk_finds_events_whose_they_are_and_what_contradicts_them(server: Server) -> None:
+    full = (server.folder / "heartfly-data" / "cli-key").read_text().strip()
+    client = Metronome(bearer_token=full, base_url=f"{server.url}/metronome")
+    whose = client.v1.customers.create(name="Searched", ingest_aliases=["searched"]).data
+    event = ours("f-1", bytes="0.100000000000000001") | {"customer_id": "searched"}
+    client.v1.usage.ingest(usage=[event, event | {"properties": {"bytes": "2"}}])  # type: ignore[list-item]
+
+    kept, contradicting = client.v1.usage.search(transaction_ids=["f-1", "none"])
+
+    assert ("searched", AT, False) == (kept.customer_id, kept.timestamp, kept.is_duplicate)
+    assert {"bytes": "0.100000000000000001"} == kept.properties
+    assert kept.matched_customer is not None
+    assert (whose.id, "Searched") == (kept.matched_customer.id, kept.matched_customer.name)
+    assert ({"bytes": "2"}, True) == (contradicting.properties, contradicting.is_duplicate)

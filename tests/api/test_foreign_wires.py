@@ -230,3 +230,60 @@ async def test_a_message_is_of_the_kind_that_its_address_says() -> None:
     assert "screen" == segment.event_from(TRACK | {"type": 7}, NOW, kind="screen")["event_type"]
     assert isinstance(segment.event_from(TRACK | {"type": "delete"}, NOW), Unreadable)
     assert 7 == segment.event_from(7, NOW)
+
+
+# --- Metronome's customers
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "status"),
+    [
+        ("/metronome/v1/customers", {"name": ""}, 422),
+        ("/metronome/v1/customers", {"ingest_aliases": ["a"]}, 422),
+        ("/metronome/v1/customers", {"name": "A", "ingest_aliases": "a"}, 422),
+        ("/metronome/v1/customers", [], 400),
+        ("/metronome/v1/customers/archive", {"id": "none"}, 404),
+        ("/metronome/v1/customers/none/setName", {"name": "A"}, 404),
+        ("/metronome/v1/customers/none/setIngestAliases", {"ingest_aliases": ["\0"]}, 404),
+        ("/metronome/v1/events/search", {"transactionIds": ["x"] * 101}, 422),
+        ("/metronome/v1/events/search", {}, 422),
+    ],
+)
+async def test_what_metronome_s_calls_cannot_do_is_told_and_not_tried_again(
+    house: House, path: str, asked: Any, status: int
+) -> None:
+    reply = await house.full("POST", path, asked)
+
+    assert status == reply.status, reply.body
+    assert message_of("metronome", reply)
+    assert "false" == reply.headers["x-should-retry"]
+
+
+async def test_customers_of_one_project_are_nothing_to_another_and_readers_change_none(
+    house: House, neighbour: House
+) -> None:
+    made = (await house.full("POST", "/metronome/v1/customers", {"name": "A", "ingest_aliases": ["a"]})).json["data"]
+    own = f"/metronome/v1/customers/{made['id']}"
+
+    assert [200, 404] == [(await door("GET", own)).status for door in (house.read, neighbour.full)]
+    assert 404 == (await neighbour.full("POST", f"{own}/setName", {"name": "B"})).status
+    assert 404 == (await neighbour.full("POST", "/metronome/v1/customers/archive", {"id": made["id"]})).status
+    assert 403 == (await house.read("POST", f"{own}/setName", {"name": "B"})).status
+    listed = await neighbour.full("GET", "/metronome/v1/customers?ingest_alias=a")
+    assert {"data": [], "next_page": None} == listed.json
+    found = await neighbour.read("POST", "/metronome/v1/events/search", {"transactionIds": ["t-1"]})
+    assert (200, []) == (found.status, found.json)
+
+
+async def test_a_page_of_archived_customers_is_not_empty_while_there_are_more(house: House) -> None:
+    ids = [(await house.full("POST", "/metronome/v1/customers", {"name": name})).json["data"]["id"] for name in "ABCDE"]
+    for id_ in (ids[3], ids[4]):
+        await house.full("POST", "/metronome/v1/customers/archive", {"id": id_})
+
+    first = (await house.full("GET", "/metronome/v1/customers?only_archived=true&limit=1")).json
+    second = (
+        await house.full("GET", f"/metronome/v1/customers?only_archived=true&limit=1&next_page={first['next_page']}")
+    ).json
+
+    assert [[ids[3]], [ids[4]]] == [[row["id"] for row in page["data"]] for page in (first, second)]
+    assert second["next_page"] is None

@@ -182,6 +182,29 @@ def test_a_check_explains_itself_to_people_and_to_machines(run: Run) -> None:
     assert ("down", 1) == (machine["status"], len(machine["runs"]))
 
 
+def test_gates_are_given_as_they_are_read_and_coverage_is_shown(run: Run) -> None:
+    lines = ("rejected / events < 1% warn", "events within 40% of median(4 weeks)", "coverage unbroken")
+    given = [part for line in lines for part in ("--gate", line)]
+    made = json.loads(ok(run("checks", "create", "Daily", *given, "--json")))
+    path = ("checks", "coverage", "daily")
+    empty = ok(run(*path))
+    for begins, ends in (("01", "02"), ("03", "04")):
+        query = f"from=2026-03-{begins}T00:00:00Z&to=2026-03-{ends}T00:00:00Z&metric=events:9&metric=rejected:0"
+        urllib.request.urlopen(f"{made['ping_url']}?{query}", data=b"").close()
+    said, machine = run(*path), run(*path, "--json")
+    why = ok(run("checks", "explain", "daily"))
+    refused = run("checks", "edit", "daily", "--gate", "rows < 15m")
+
+    assert empty == "Daily: covered until no time at all.\n"
+    assert said.output.startswith("Daily: covered until 2026-03-04T00:00:00Z.\n")
+    assert re.search(r"^missing +2026-03-02T00:00:00Z +2026-03-03T00:00:00Z$", said.output, re.MULTILINE)
+    assert (1, 1, 1) == (said.exit_code, machine.exit_code, len(json.loads(machine.output)["gaps"]))
+    assert re.search(r"^gate +rejected / events < 1% \(warn\)$", why, re.MULTILINE)
+    assert re.search(r"^gate +events within 40% of median\(4 weeks\) \(fail\)$", why, re.MULTILINE)
+    assert re.search(r"^gate +coverage unbroken \(fail, broken\)$", why, re.MULTILINE)
+    assert "gates[0]: value must be without a unit of time" in refused.output
+
+
 def test_a_check_that_is_new_explains_that(run: Run) -> None:
     ok(run("checks", "create", "fresh", "--period", "1h"))
 

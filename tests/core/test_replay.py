@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartfly.core.check import after_ping
+from heartfly.core.coverage import Span
+from heartfly.core.gate_text import gate_of_text
 from heartfly.core.gates import Gate, Level, Op
 from heartfly.core.replay import Alarm, Command, compared, replay
-from heartfly.core.values import Check, Rules, Signal
+from heartfly.core.values import Check, Rules, Signal, replace
 from heartfly.core.words import PingKind, Reason, Status
 from tests.factories import GRACE, HOUR, START, TICK, at, judge, make_blind, make_rules, make_signal, number
 
@@ -166,6 +169,25 @@ def test_a_replay_finds_what_was_found_as_it_happened(gaps: list[tuple[int, Ping
     found = replay(make_rules(), signals, from_at=START, through=end)
     assert lived == [alarm.at for alarm in found]
     assert [alarm.at for alarm in found] == sorted(alarm.at for alarm in found)
+
+
+def test_gates_are_judged_by_what_came_before_in_the_same_history() -> None:
+    lines = ("rows within 40% of median(last 7 runs)", "coverage unbroken", "rows > 0")
+    usual, covers, some = (gate_of_text(line, field="gate") for line in lines)
+    hours = range(12)
+    figures = [{"rows": Decimal(1 if hour in {3, 9} else 100)} for hour in hours]
+    spans = [Span(at(hours=hour - 1), at(hours=hour)) if hour != 5 else None for hour in hours]
+    signals = [
+        replace(make_signal(when=at(hours=hour), metrics=metrics), covers=span)
+        for hour, metrics, span in zip(hours, figures, spans, strict=True)
+    ]
+
+    def alarms(gate: Gate) -> list[datetime]:
+        return [begun for begun, _, _ in tried(signals, rules=make_rules(gates=(gate,)), through=at(hours=11))]
+
+    assert [] == alarms(some)
+    assert [at(hours=9)] == alarms(usual)  # at 3 too little was known, and it counts among the last seven then
+    assert [at(hours=5)] == alarms(covers)
 
 
 # --- two rules -----------------------------------------------------------------------------------

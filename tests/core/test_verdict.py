@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from heartfly.core.check import current_slot, first_ping_by, pause, resume
+from heartfly.core.gate_text import gate_of_text
 from heartfly.core.gates import Gate, Level, Op
 from heartfly.core.values import Blind, Check, Flip, Rules, Run, Step, replace
 from heartfly.core.verdict import LastFlip, Newest, Touches, Verdict, asks_since, verdict
@@ -190,7 +191,7 @@ def test_figures_that_break_gates_are_told_with_those() -> None:
 
     found = of(check, at(), last=flip)
 
-    assert (ROWS, SOME) == found.broken_gates
+    assert [ROWS, SOME] == [one.gate for one in found.broken_gates]
     assert (
         "It is down since 2026-03-02 03:00:00 UTC. A success came, but its figures break rows > 0, rows > 9. "
         "It stays down until its next success whose figures hold." == found.sentences[0]
@@ -206,6 +207,33 @@ def test_figures_that_only_warn_are_told_too() -> None:
         "It is degraded since 2026-03-02 03:00:00 UTC: a success came, but its figures break rows > 9." == sentences[0]
     )
     assert sentences[1].startswith("A success is expected at")
+
+
+def test_gates_that_need_words_of_their_own_get_them() -> None:
+    ratio, covers = (gate_of_text(line, field="gate") for line in ("bad / rows < 1%", "coverage unbroken warn"))
+    check, flip = by_gate(Status.DEGRADED, (ratio, covers), rows=Decimal(10), bad=Decimal(1))
+
+    assert (
+        "It is degraded since 2026-03-02 03:00:00 UTC: a success came, but its figures break bad / rows < 1% (bad / "
+        "rows is 10% (1 of 10), expected < 1%), coverage unbroken (coverage was not reported: no from and to, expected "
+        "it unbroken)." == said(check, at(), last=flip)[0]
+    )
+
+
+def test_a_flip_whose_run_is_not_kept_is_explained_by_its_figures() -> None:
+    check, flip = by_gate(Status.DEGRADED, (SOME,), rows=Decimal(5))
+    last = LastFlip(flip=replace(flip.flip, run=None), metrics=flip.metrics)
+
+    assert [SOME] == [one.gate for one in of(check, at(), last=last).broken_gates]
+
+
+def test_a_gate_without_enough_past_says_that_it_holds() -> None:
+    usual = gate_of_text("rows within 40% of median(last 20 runs)", field="gate")
+
+    assert (
+        "The gate rows within 40% of median(last 20 runs) has nothing to compare with yet: 0 of 7 runs that went well "
+        "are known. Until then it holds for any figure." == said(make_check(rules=make_rules(gates=(usual,))), at())[-1]
+    )
 
 
 def test_a_gate_that_was_edited_since_breaks_nothing() -> None:

@@ -3,6 +3,8 @@
 Everything is real: cron, curl, `heartfly serve` as a process, a mail server, a chat's and a webhook's
 receiver. Exactly the right mails, messages and signed webhooks arrive, the missed one within a second
 of its deadline. Takes five minutes, for cron counts in minutes. docs/try-it-with-cron.md tells the same.
+In the first of these minutes cron also runs the script of docs/daily-job-in-bash.md: with an aggregator that works, one
+that fails, one that counts nothing, and one whose script is killed.
 """
 
 from __future__ import annotations
@@ -15,12 +17,13 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default as email_policy
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -37,6 +40,17 @@ curl -fsS -m 10 --retry 3 -o /dev/null "{url}/start"
 output=$(sh {work} 2>&1)
 curl -fsS -m 10 --retry 3 -o /dev/null --data-raw "$output" "{url}/$?"
 """
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "daily-job-in-bash.md"
+ZONE = "Pacific/Auckland"
+AGGREGATORS = {
+    "works": 'echo "date=$2 events=1204 rejected=3"',
+    "fails": "echo 'deadlock detected' >&2; exit 1",
+    "counts nothing": "echo events=0",
+    # Above it is `timeout`, above that the script: no trap can run.
+    "is killed": "kill -9 $(ps -o ppid= -p $PPID)",
+}
 
 
 @dataclass
@@ -108,6 +122,8 @@ async def test_a_real_cron_job_is_watched_end_to_end(tmp_path: Path, cron: Path,
         script.write_text(SCRIPT.format(url=check["ping_url"], work=work))
         script.chmod(0o755)
 
+        daily = await asyncio.to_thread(_daily_jobs, server, key, tmp_path)
+
         def heard() -> list[str]:
             return [json.loads(request.body)["type"] for request in hook.requests]
 
@@ -115,8 +131,10 @@ async def test_a_real_cron_job_is_watched_end_to_end(tmp_path: Path, cron: Path,
             return str(server.api("GET", f"/v1/checks/{check['id']}", key)["status"])
 
         work.write_text("echo rows=120\n")
-        cron.write_text(f"* * * * * root {script}\n")
+        cron.write_text(f"* * * * * root {script}\n" + "".join(line for _, line in daily.values()))
         await until("the first run made it up", lambda: status() == "up", seconds=130)
+        cron.write_text(f"* * * * * root {script}\n")
+        await _look_at_daily_jobs(server, key, {what: check for what, (check, _) in daily.items()})
         assert [] == heard()
 
         work.write_text("echo 'disk on fire' >&2; exit 7\n")
@@ -135,6 +153,67 @@ async def test_a_real_cron_job_is_watched_end_to_end(tmp_path: Path, cron: Path,
     _look_at_webhooks(hook.requests, secret, missed_at)
     _look_at_mails(box.messages)
     _look_at_chat(chat.requests)
+
+
+def _script() -> str:
+    """As the page has it."""
+    return PAGE.read_text(encoding="utf-8").partition("```bash\n")[2].partition("```")[0]
+
+
+def _daily_jobs(server: Server, key: str, folder: Path) -> dict[str, tuple[dict[str, Any], str]]:
+    """Of each kind of aggregator a check that nobody hears of, and a line for cron."""
+    script = folder / "daily-job"
+    script.write_text(_script())
+    script.chmod(0o755)
+    made = {}
+    for n, (what, does) in enumerate(AGGREGATORS.items()):
+        aggregate = folder / f"aggregate-{n}"
+        aggregate.write_text(f"#!/bin/sh\n{does}\n")
+        aggregate.chmod(0o755)
+        check = server.api(
+            "POST", "/v1/checks", key,
+            {"name": what, "channels": [], "grace": 3600, "max_run": 5, "gates": ["events > 0", "coverage unbroken"]},
+        )  # fmt: skip
+        named = f"PING_URL={check['ping_url']} ZONE={ZONE} AGGREGATE={aggregate}"
+        made[what] = (check, f"* * * * * root {named} {script}\n")
+    return made
+
+
+async def _look_at_daily_jobs(server: Server, key: str, checks: dict[str, dict[str, Any]]) -> None:
+    def told() -> dict[str, str | None]:
+        return {
+            what: server.api("GET", f"/v1/checks/{check['id']}", key)["status_reason"] for what, check in checks.items()
+        }
+
+    expected = {"works": "success", "fails": "exit_status", "counts nothing": "gate", "is killed": "hung"}
+    await until("each daily job was judged", lambda: told() == expected, seconds=40)
+    runs = {
+        what: server.api("GET", f"/v1/checks/{check['id']}/runs", key)["items"][0] for what, check in checks.items()
+    }
+    assert {"works": "ok", "fails": "failed", "counts nothing": "failed", "is killed": "hung"} == {
+        what: run["outcome"] for what, run in runs.items()
+    }
+    assert 1 == runs["fails"]["exit_status"]
+    assert all(run["rid"] and run["started_at"] for run in runs.values())
+    assert {"events": "1204", "rejected": "3"} == runs["works"]["metrics"]
+    covered = server.api("GET", f"/v1/checks/{checks['works']['id']}/coverage", key)
+    [span] = covered["spans"]
+    zone = ZoneInfo(ZONE)
+    begins, ends = (datetime.fromisoformat(span[name]).astimezone(zone) for name in ("from", "to"))
+    today = datetime.fromisoformat(runs["works"]["started_at"]).astimezone(zone).date()
+    assert (today - timedelta(days=1), today) == (begins.date(), ends.date())
+    assert (time(), time()) == (begins.time(), ends.time())
+    nothing = server.api("GET", f"/v1/checks/{checks['counts nothing']['id']}/coverage", key)
+    assert [] == nothing["spans"]  # it said so, but its figures do not prove it
+
+
+def test_the_script_of_the_page_is_clean(tmp_path: Path) -> None:
+    script = tmp_path / "daily-job"
+    script.write_text(_script())
+    checks = [["bash", "-n"], *([["shellcheck"]] if shutil.which("shellcheck") else [])]
+    for command in checks:
+        done = subprocess.run([*command, str(script)], capture_output=True, text=True, check=False)
+        assert (0, "") == (done.returncode, done.stdout)
 
 
 def _channels(server: Server, key: str, chat: str, hook: str) -> str:

@@ -117,6 +117,22 @@ async def test_a_file_that_is_no_database_fails_it(tmp_path: Path) -> None:
         damaged_tables(path, stop=lambda: False)
 
 
+async def test_the_part_that_is_usage_is_looked_at_too(shop: Workshop, usage_db: Database) -> None:
+    if usage_db.on_postgres:
+        return  # its indexes are among those that amcheck is asked about
+    before = (await found(shop), (await shop.runs())[-1].figures["looked_at"])
+    assert usage_db.path is not None
+    await usage_db.stop()
+    for file in usage_db.path.parent.glob("usage.db*"):
+        file.unlink()
+    usage_db.path.write_bytes(b"noise" * 1000)
+
+    outcome, told = await found(shop)
+
+    assert (("ok", ""), True) == (before[0], before[1] > 45)
+    assert ("failed", True) == (outcome, "usage.db" in told)
+
+
 async def test_looking_ends_when_the_process_does(tmp_path: Path) -> None:
     path = tmp_path / "large.db"
     with closing(sqlite3.connect(path)) as connection:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from inline_snapshot import snapshot
 
-from heartfly.core.alerts import Alert
+from heartfly.core.alerts import Alert, BrokenGate
 from heartfly.core.words import AlertKind
 from heartfly.notify.event import EventOut, encoded, event
 from tests.notify import examples
@@ -87,6 +87,7 @@ uploaded 731905112 bytes\
             "decided_at": "2026-03-02T03:10:00Z",
             "down_since": None,
             "blind": None,
+            "broken_gates": [],
             "unverified": [],
             "earlier": [],
             "links": {
@@ -119,6 +120,7 @@ def test_a_digest_lists_the_runs_that_nobody_could_see() -> None:
             "decided_at": "2026-03-02T03:21:00Z",
             "down_since": None,
             "blind": {"from_at": "2026-03-02T02:50:00Z", "to_at": "2026-03-02T03:20:00Z"},
+            "broken_gates": [],
             "unverified": [
                 {
                     "check": {"id": "5b1d1f39-4e6e-4b8e-9f0d-0c6a7d6f1a01", "name": "invoice-run-1"},
@@ -142,6 +144,13 @@ def test_a_digest_lists_the_runs_that_nobody_could_see() -> None:
             "possible_duplicate": False,
         }
     )
+
+
+def test_broken_gates_are_told_part_by_part() -> None:
+    gate = BrokenGate(gate="rows > 0", level="fail", seen="is 0", expected="> 0")
+    told = sent(replace(examples.GATE, broken_gates=(gate,)))
+
+    assert [{"gate": "rows > 0", "level": "fail", "seen": "is 0", "expected": "> 0"}] == told["broken_gates"]
 
 
 def test_a_failing_channel_is_named() -> None:

@@ -321,5 +321,5 @@ def _schedule(random: Random, every: int) -> tuple[ScheduleIn, str]:
     return ScheduleIn(kind="cron", expression=expressions[every], zone=zone, dialect=dialect), "calendar"
 
 
-def _gates(random: Random) -> list[GateIn]:
+def _gates(random: Random) -> list[GateIn | str]:
     return [GateIn(metric="rows", op=">", value=0, level=random.choice(("warn", "fail")))]

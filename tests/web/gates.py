@@ -141,7 +141,8 @@ class Gates:
             self.troubles.append(f"failed: {request.url} {request.failure}")
 
     def _requested(self, request: Any) -> None:
-        self.asked.append(request.url)
+        if "x-heartfly-live" not in request.headers:  # what came since is no part of what the page needs
+            self.asked.append(request.url)
         if not request.url.startswith((self.origin, "data:")):
             self.troubles.append(f"asks another host: {urlsplit(request.url).netloc}")
 

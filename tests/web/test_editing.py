@@ -209,7 +209,7 @@ async def test_which_line_is_wrong_is_said(town: Town) -> None:
     owner = await town.owner()
     path = f"/p/main/checks/{check.uuid}/edit"
     told = await owner.post(path, await fields_of(owner, path) | {"gates": "rows >= 10\n\nnonsense"})
-    assert "Line 2: must be a figure" in told.body.decode()
+    assert "Line 2: must look like rows &gt; 0" in told.body.decode()
 
 
 async def test_the_check_of_a_job_of_ours_keeps_its_schedule(town: Town, db: Database) -> None:

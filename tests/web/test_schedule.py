@@ -120,7 +120,7 @@ async def test_the_same_rule_finds_the_alarms_that_there_were(town: Town, clock:
     uuid, _ = await lived(town, clock)
     async with db.read() as read:
         check = await queries.find(read, town.world.project.pid, uuid)
-        history = await history_of(read, check, since=START - HOUR, through=clock.now())
+        history = await history_of(read, check, since=START - HOUR, through=clock.now(), gated=True)
     tried = backtest(history, of_row(check._asdict()), of_row(check._asdict()))
     flips = await town.world.flips(check)
     assert [flip.at for flip in flips if flip.to_status == "down"] == [alarm.at for alarm in tried.old]
@@ -184,7 +184,7 @@ async def test_more_turns_than_are_read_begin_the_history_later(
     monkeypatch.setattr("heartfly.checks.backtest.MOST_TURNS", 4)
     async with db.read() as read:
         row = await queries.find(read, town.world.project.pid, check.uuid)
-        history = await history_of(read, row, since=START - HOUR, through=START + 6 * HOUR)
+        history = await history_of(read, row, since=START - HOUR, through=START + 6 * HOUR, gated=True)
 
     assert [START + 4 * HOUR, START + 5 * HOUR] == [signal.at for signal in history.signals]
     assert [(4, True), (4, False), (5, True), (5, False)] == [

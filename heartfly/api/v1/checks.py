@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from litestar import Response, delete, get, patch, post
+from litestar import MediaType, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.accounts.keys import Caller, Scope, caller_of
-from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, number
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, LongLimit, number
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
+from heartfly.api.v1.check_list import page_of
 from heartfly.api.v1.wire import CheckOut, CheckPage, NextOut, TransferIn, check_out
 from heartfly.api.v1.wire_accounts import RotateIn
 from heartfly.api.v1.wire_explain import ExplainOut, explain_out
@@ -44,29 +45,24 @@ async def list_checks(  # noqa: PLR0917 - the framework passes by name
     tag: Annotated[list[str] | None, QueryParameter(description="With all of these tags.")] = None,
     q: Annotated[str, QueryParameter(description="With this text in name, slug or a tag.")] = "",
     slug: FromQuery[str] = "",
-    limit: Limit = DEFAULT_LIMIT,
+    limit: LongLimit = DEFAULT_LIMIT,
     cursor: Cursor = None,
-) -> CheckPage:
+) -> Response[CheckPage]:
     wanted = Wanted(
         statuses=status or (),
         tags=[text.one_line(one, field="tag", most=50) for one in tag or ()][:50],
         text=text.one_line(q, field="q", most=200),
         slug=text.one_line(slug, field="slug", most=100),
     )
-    after = number(cursor, "checks")
-    api, pid = request.api, request.caller.pid
-    async with api.database.read() as read:
-        rows = await queries.find_many(read, pid, wanted, after=after, limit=limit + 1)
-        page, following = cut(rows, limit, lambda row: cursor_of("checks", row.id))
-        channels = await queries.channels_of(read, pid, [row.id for row in page])
-    now = api.clock.now()
-    return CheckPage(
-        [
-            check_out(row, channels[row.id], base_url=api.base_url, now=now, with_secret=request.may_write)
-            for row in page
-        ],
-        following,
+    page = await page_of(
+        request.api,
+        request.caller.pid,
+        wanted,
+        after=number(cursor, "checks"),
+        limit=limit,
+        with_secret=request.may_write,
     )
+    return Response(page, media_type=MediaType.JSON)  # type: ignore[arg-type] # a CheckPage, as bytes
 
 
 @post("/checks", summary="Create a check", responses=told_as(409, 412, 422), tags=["checks"])

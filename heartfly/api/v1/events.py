@@ -1,17 +1,24 @@
-"""Events of usage: taken in. A key with the scope `ingest` may do that, and nothing else."""
+"""Events of usage: taken in, searched, and what contradicts them. A key with the scope `ingest` only sends them."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import post
-from litestar.params import QueryParameter
+from litestar import get, post
+from litestar.params import FromPath, QueryParameter
 
 from heartfly.accounts.guards import INGESTS
 from heartfly.api.event_bodies import MAX_BYTES, events_in
+from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, instant_of, number, place_in_time
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
 from heartfly.api.v1.wire_events import IngestOut, TakesEvents, ingest_out
+from heartfly.api.v1.wire_usage import ConflictPage, EventDetail, EventPage, conflict_out, event_out
+from heartfly.core.events import MAX_ID, MAX_SUBJECT, MAX_TYPE
+from heartfly.db.types import micros
+from heartfly.errors import InvalidValueError
+from heartfly.usage import event_queries as queries
+from heartfly.usage.event_queries import Conflict, Wanted
 
 WIRE = "native"
 
@@ -42,3 +49,60 @@ async def take_events(
     )
     told = await request.api.events.take(request.caller.pid, found, wire=WIRE, dry_run=dry_run)
     return ingest_out(told, dry_run=dry_run)
+
+
+@get("/events", summary="List events, newest first", responses=told_as(422), tags=["usage"])
+async def list_events(  # noqa: PLR0917 - the framework passes by name
+    request: ApiRequest,
+    customer: Annotated[str, QueryParameter(description="The id of a customer, whatever senders call him.")] = "",
+    customer_id: Annotated[str, QueryParameter(description="A customer as the sender calls him.")] = "",
+    event_type: Annotated[str, QueryParameter(description="Of this type.")] = "",
+    transaction_id: Annotated[str, QueryParameter(description="The one of that name.")] = "",
+    from_at: Annotated[str | None, QueryParameter(name="from", description="From this instant on (RFC 3339).")] = None,
+    to_at: Annotated[str | None, QueryParameter(name="to", description="Before this instant (RFC 3339).")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> EventPage:
+    """By when they happened."""
+    wanted = Wanted(
+        customer=customer,
+        subject=_bounded(customer_id, "customer_id", MAX_SUBJECT),
+        type=_bounded(event_type, "event_type", MAX_TYPE),
+        transaction_id=_bounded(transaction_id, "transaction_id", MAX_ID),
+        from_at=instant_of(from_at, field="from"),
+        to_at=instant_of(to_at, field="to"),
+    )
+    before = place_in_time(cursor, "events")
+    async with request.api.usage.read() as read:
+        found = await queries.list_events(read, request.caller.pid, wanted, before=before, limit=limit + 1)
+    page, following = cut(found, limit, lambda one: cursor_of("events", micros(one.at), one.id))
+    return EventPage([event_out(one) for one in page], following)
+
+
+@get("/events/conflicts", summary="List conflicts, newest first", responses=told_as(422), tags=["usage"])
+async def list_conflicts(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> ConflictPage:
+    """What came under a transaction id that was taken, by when it came."""
+    before = number(cursor, "conflicts")
+    async with request.api.usage.read() as read:
+        found = await queries.list_conflicts(read, request.caller.pid, before=before, limit=limit + 1)
+    page, following = cut(found, limit, lambda one: cursor_of("conflicts", one.came.id))
+    return ConflictPage([conflict_out(one) for one in page], following)
+
+
+@get("/events/{transaction_id:str}", summary="Read an event", responses=told_as(404), tags=["usage"])
+async def read_event(request: ApiRequest, transaction_id: FromPath[str]) -> EventDetail:
+    """With what contradicts it. One whose name has a slash in it is found by `GET /v1/events?transaction_id=`."""
+    async with request.api.usage.read() as read:
+        kept, against = await queries.one_event(read, request.caller.pid, transaction_id)
+    return EventDetail(
+        event=event_out(kept), conflicts=[conflict_out(Conflict(came=one, kept=kept)) for one in against]
+    )
+
+
+def _bounded(value: str, field: str, most: int) -> str:
+    """What no event could hold is refused; it could not even be asked for on every database."""
+    if len(value) > most:
+        raise InvalidValueError(field, f"is longer than {most} characters")
+    if not value.isprintable() and any(char < " " or "\ud800" <= char <= "\udfff" for char in value):
+        raise InvalidValueError(field, "holds a character that is none")
+    return value

@@ -29,6 +29,7 @@ from heartfly.checks import erase_project
 from heartfly.db.changes import Tx
 from heartfly.errors import HeartflyError, InvalidValueError
 from heartfly.logs import logger
+from heartfly.usage.end_of_project import remove_usage
 
 log = logger("heartfly.api")
 
@@ -91,7 +92,7 @@ async def export_project(request: ApiRequest) -> Stream:
     came is not all of it.
     """
     name = f"heartfly-{request.caller.project_slug}.ndjson"
-    lines = project_lines(request.api.database, request.caller.pid)
+    lines = project_lines(request.api.database, request.api.usage, request.caller.pid)
     return Stream(lines, media_type=_LINES, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
@@ -106,6 +107,7 @@ async def delete_project(request: ApiRequest, confirm: Confirm = "") -> None:
     await request.administer(lambda tx: erase_project.begin(tx, caller.pid, actor=request.actor, at=at, ids=api.ids))
     write = erase_project.behind_others(api.database)
     try:
+        await remove_usage(api.usage, caller.pid)
         await erase_project.finish(write, caller.pid, at=at, ids=api.ids, sealer=api.sealer)
     except HeartflyError as error:
         # It is deleted for everybody already; the rest goes tonight, or with the next start.

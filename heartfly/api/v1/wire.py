@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import msgspec
 from sqlalchemy import Row
 
-from heartfly.checks.config import CheckIn, FiltersIn, GateIn, ScheduleIn
+from heartfly.checks.config import CheckIn, FiltersIn, GateIn, ScheduleIn, gate_in, gates_of
 from heartfly.checks.rows import Timing, schedule_of
 from heartfly.checks.wording import schedule_words
 from heartfly.core.describe import describe
@@ -133,7 +133,7 @@ def filters_out(row: Row[Any]) -> FiltersIn:
 
 
 def gates_out(row: Row[Any]) -> list[GateIn]:
-    return msgspec.json.decode(row.gates, type=list[GateIn]) if row.gates else []
+    return [gate_in(gate) for gate in gates_of(row.gates)]
 
 
 def schedule_text(row: Row[Any]) -> str:
@@ -251,6 +251,9 @@ class RunOut(msgspec.Struct, kw_only=True):
     exit_status: int | None
     ping_n: int | None
     metrics: dict[str, str]
+    covers_from: Instant | None
+    covers_to: Instant | None
+    """What it processed, [from, to), if it went well and said so."""
 
 
 class RunPage(msgspec.Struct):
@@ -270,6 +273,8 @@ def run_out(row: Row[Any], metrics: Mapping[str, str]) -> RunOut:
         exit_status=row.exit_status,
         ping_n=row.ping_n,
         metrics=dict(metrics),
+        covers_from=row.covers_from,
+        covers_to=row.covers_to,
     )
 
 

@@ -7,9 +7,9 @@ from datetime import datetime
 import msgspec
 
 from heartfly.api.v1.wire import Instant, filters_out, gates_out, schedule_out, schedule_text
-from heartfly.checks.config import FiltersIn, GateIn, ScheduleIn
+from heartfly.checks.config import FiltersIn, GateIn, ScheduleIn, gate_in
 from heartfly.checks.explained import Explanation
-from heartfly.core.gates import Gate
+from heartfly.core.gates import Level
 from heartfly.core.verdict import Touches
 from heartfly.core.words import PingKind, Reason, Status
 
@@ -47,6 +47,15 @@ class SignalOut(msgspec.Struct):
     at: Instant
 
 
+class BreachOut(msgspec.Struct):
+    """A gate as it is written, and how it was broken."""
+
+    gate: str
+    level: Level
+    seen: str
+    expected: str
+
+
 class ExplainOut(msgspec.Struct, kw_only=True):
     """Why a check has its status, at the instant `at`."""
 
@@ -74,6 +83,8 @@ class ExplainOut(msgspec.Struct, kw_only=True):
     gates: list[GateIn]
     broken_gates: list[GateIn]
     """Those that its last figures break, if they are why it is down or degraded."""
+    breaches: list[BreachOut]
+    """The same with what was seen and what was expected, in words."""
     methods: str
     filters: FiltersIn
     sticky: bool
@@ -108,7 +119,10 @@ def explain_out(found: Explanation, *, now: datetime) -> ExplainOut:
         blind=_blind(found),
         unverified_in_row=row.unverified_in_row,
         gates=gates_out(row),
-        broken_gates=[_gate(gate) for gate in verdict.broken_gates],
+        broken_gates=[gate_in(one.gate) for one in verdict.broken_gates],
+        breaches=[
+            BreachOut(one.gate.text, one.gate.level, one.seen_words, one.expected_words) for one in verdict.broken_gates
+        ],
         methods=row.methods,
         filters=filters_out(row),
         sticky=row.sticky,
@@ -153,10 +167,6 @@ def _blind(found: Explanation) -> list[TouchOut]:
         )
         for touch in found.verdict.blind
     ]
-
-
-def _gate(gate: Gate) -> GateIn:
-    return GateIn(metric=gate.metric, op=gate.op.value, value=f"{gate.value:f}", level=gate.level.value)
 
 
 SHAPES = (ExplainOut,)

@@ -97,6 +97,8 @@ runs = Table(
     Column("exit_status", Integer),
     Column("duration_us", BigInteger),
     Column("ping_n", BigInteger),
+    Column("covers_from", UtcInstant),  # what it processed, if it said so and went well: both or neither
+    Column("covers_to", UtcInstant),
     Index(
         "uq_runs_open_rid",
         "pid",
@@ -122,6 +124,14 @@ runs = Table(
         postgresql_where=text("outcome IS NULL"),
     ),
     Index(None, "pid", "check_id", "at"),
+    Index(
+        "ix_runs_covers",
+        "pid",
+        "check_id",
+        "covers_to",
+        sqlite_where=text("covers_to IS NOT NULL"),
+        postgresql_where=text("covers_to IS NOT NULL"),
+    ),
     sqlite_with_rowid=False,
 )
 

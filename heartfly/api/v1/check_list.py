@@ -1,0 +1,56 @@
+"""A page of checks as bytes. Only those are rendered anew that have changed, which of a long list are few.
+
+Rendered for one project and one kind of key: whoever may only read is not shown where to ping.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from heartfly.api.paging import cursor_of, cut
+from heartfly.api.state import ApiState
+from heartfly.api.v1.wire import check_out
+from heartfly.checks.listed import AT_ONCE, Mark, mark_of, marks, rows_of, uuids_of
+from heartfly.checks.queries import Wanted
+from heartfly.checks.shown import WATCHED
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def page_of(
+    api: ApiState, pid: int, wanted: Wanted, *, after: int | None, limit: int, with_secret: bool
+) -> bytes:
+    """A `CheckPage`."""
+    now, kept = api.clock.now(), api.fragments
+    async with api.database.read() as read:
+        found = await marks(read, pid, wanted, after=after, limit=limit + 1)
+    page, following = cut(found, limit, lambda mark: cursor_of("checks", mark.id))
+    shown = {mark.id: kept.get(_of(pid, mark, with_secret), mark, now) for mark in page}
+    missing = [check_id for check_id, rendered in shown.items() if rendered is None]
+    for start in range(0, len(missing), AT_ONCE):
+        # A connection is held no longer than it is needed: to render takes longer than to read.
+        async with api.database.read() as read:
+            rows = await rows_of(read, pid, missing[start : start + AT_ONCE])
+            uuids = await uuids_of(read, pid, rows)
+        for row in rows:
+            heard = [uuids[one] for one in (row.heard or "").split(",") if one in uuids]
+            out = check_out(row, heard, base_url=api.base_url, now=now, with_secret=with_secret)
+            mark, rendered = mark_of(row), _encode(out)
+            kept.put(_of(pid, mark, with_secret), mark, rendered, now=now, turns=_turns(row))
+            shown[row.id] = rendered
+    # One that was deleted between the two looks is left out.
+    items = b",".join([rendered for rendered in shown.values() if rendered is not None])
+    return b'{"items":[%b],"next":%b}' % (items, _encode(following))
+
+
+def _of(pid: int, mark: Mark, with_secret: bool) -> tuple[int, int, bool]:  # noqa: FBT001 - a part of a key
+    return pid, mark.id, with_secret
+
+
+def _turns(row: Any) -> list[datetime]:
+    """When it would be shown otherwise though nothing was written: it becomes late, or its old address ends."""
+    expected_at = row.expected_at if row.status in WATCHED and not row.n_open_runs else None
+    return [at for at in (expected_at, row.old_ping_until) if at is not None]

@@ -1,0 +1,76 @@
+"""A customer is erased: his events go, piece by piece, and last he himself. Cut off, it goes on when asked again.
+
+The hashes of his events' transaction ids stay, so that what is sent again does not come back. The hours that held his
+events are worked out anew without them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from heartfly.audit.record import Action, Actor
+from heartfly.core.windows import HOUR
+from heartfly.db.changes import Tx
+from heartfly.db.database import Database
+from heartfly.db.group_commit import Priority
+from heartfly.db.ids import IdSource
+from heartfly.db.models import aliases, customers, dirty_hours, event_conflicts, events
+from heartfly.db.types import EPOCH
+from heartfly.usage.audit import note
+from heartfly.usage.customer_queries import aliases_in, subject_ids
+from heartfly.usage.customers import held
+
+_PIECE = 500
+
+
+async def erase_customer(
+    usage: Database, pid: int, public_id: str, *, rev: int | None, actor: Actor, at: datetime, ids: IdSource
+) -> int:
+    """How many events went. NotFoundError; ChangedMeanwhileError."""
+    row = await usage.write(lambda tx: held(tx, pid, public_id, rev))
+    n = 0
+    while gone := await usage.write(lambda tx: _piece(tx, pid, row.id, seq=ids.next(at)), priority=Priority.BULK):
+        n += gone
+    await usage.write(lambda tx: _last(tx, pid, public_id, n, actor=actor, at=at, ids=ids))
+    return n
+
+
+def _piece(tx: Tx, pid: int, customer_id: int, *, seq: int) -> int:
+    """Remove some of his events. How many; 0: there are none left."""
+    for subject_id in tx.conn.execute(subject_ids(pid, customer_id)).scalars().all():
+        query = sa.select(events.c.id, events.c.at).where(events.c.pid == pid, events.c.subject_id == subject_id)
+        found = tx.conn.execute(query.order_by(events.c.at).limit(_PIECE)).all()
+        if not found:
+            continue
+        numbers = [one.id for one in found]
+        tx.conn.execute(
+            sa.delete(event_conflicts).where(event_conflicts.c.pid == pid, event_conflicts.c.event_id.in_(numbers))
+        )
+        tx.conn.execute(sa.delete(events).where(events.c.pid == pid, events.c.id.in_(numbers)))
+        _mark(tx, pid, sorted({one.at - (one.at - EPOCH) % HOUR for one in found}), seq)
+        return len(found)
+    return 0
+
+
+def _mark(tx: Tx, pid: int, hours: list[datetime], seq: int) -> None:
+    for hour in hours:
+        insert = tx.insert(dirty_hours).values(pid=pid, hour=hour, seq=seq)
+        tx.conn.execute(insert.on_conflict_do_update(index_elements=["pid", "hour"], set_={"seq": seq}))
+
+
+def _last(tx: Tx, pid: int, public_id: str, n: int, *, actor: Actor, at: datetime, ids: IdSource) -> None:
+    row: Any = held(tx, pid, public_id)
+    texts = [*aliases_in(tx, row), row.uuid]
+    tx.conn.execute(
+        sa.delete(event_conflicts).where(event_conflicts.c.pid == pid, event_conflicts.c.subject.in_(texts))
+    )
+    tx.conn.execute(sa.delete(aliases).where(aliases.c.pid == pid, aliases.c.customer_id == row.id))
+    tx.conn.execute(sa.delete(customers).where(customers.c.pid == pid, customers.c.id == row.id))
+    # Neither his name nor what senders called him: that would keep what shall be gone.
+    note(
+        tx, pid, actor=actor, action=Action.CUSTOMER_ERASE, of=f"customer:{row.uuid}",
+        before={"n_events": n}, after=None, at=at, ids=ids,
+    )  # fmt: skip

@@ -1,0 +1,74 @@
+"""Events, names and letters are looked for by walks down an index: no table is scanned, and nothing large sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.audit.record import CLI
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.usage import customer_queries, dead_letters, event_queries
+from heartfly.usage.customers import create_customer
+from heartfly.usage.event_queries import Wanted
+from tests.usage.test_end_of_project import NOW, fill
+
+pytestmark = pytest.mark.anyio
+
+PID = 7
+BEFORE = (datetime(2026, 3, 3, tzinfo=UTC), 9)
+Ask = Callable[[AsyncConnection], Awaitable[Any]]
+
+ASKED: dict[str, Ask] = {
+    "all": lambda read: event_queries.list_events(read, PID, Wanted(), before=None, limit=5),
+    "a later page": lambda read: event_queries.list_events(read, PID, Wanted(), before=BEFORE, limit=5),
+    "a span": lambda read: event_queries.list_events(read, PID, Wanted(from_at=NOW, to_at=NOW), before=None, limit=5),
+    "a type": lambda read: event_queries.list_events(read, PID, Wanted(type="x"), before=BEFORE, limit=5),
+    "a name": lambda read: event_queries.list_events(read, PID, Wanted(subject="c-1"), before=BEFORE, limit=5),
+    "one": lambda read: event_queries.one_event(read, PID, "t-1"),
+    "conflicts": lambda read: event_queries.list_conflicts(read, PID, before=None, limit=5),
+    "whom nobody knows": lambda read: customer_queries.unknown_subjects(read, PID, after=None, limit=5),
+    "how many": lambda read: customer_queries.count_of(read, PID, 3),
+    "letters": lambda read: dead_letters.list_letters(
+        read, PID, dead_letters.Wanted(state="open"), before=None, limit=5
+    ),
+}
+
+
+async def plans(usage_db: Database, ask: Ask) -> list[str]:
+    said: list[tuple[str, Any]] = []
+
+    def note(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
+        said.append((statement, parameters))
+
+    async with usage_db.read() as read:
+        sa.event.listen(read.sync_connection, "before_cursor_execute", note)
+        await ask(read)
+        sa.event.remove(read.sync_connection, "before_cursor_execute", note)
+        steps = []
+        for statement, parameters in said:
+            steps += (await read.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)).all()
+    return [step[3] for step in steps]
+
+
+@pytest.mark.parametrize("name", ASKED)
+async def test_it_walks_down_an_index(usage_db: Database, ids: IdSource, name: str) -> None:
+    if usage_db.on_postgres:
+        return
+    await fill(usage_db, ids, PID)
+    await usage_db.write(
+        lambda tx: create_customer(tx, PID, name="x", wanted=["c-1", "c-2"], actor=CLI, at=NOW, ids=ids)
+    )
+
+    told = await plans(usage_db, ASKED[name])
+
+    tables = ("events", "event_ids", "event_conflicts", "dead_letters", "usage_names", "aliases")
+    assert any("SEARCH" in step for step in told), told
+    assert [] == [step for step in told if step.startswith(tuple(f"SCAN {table}" for table in tables))], told
+    if name != "letters":  # of those that a page looked at, which are bounded, what fits is sorted
+        assert [] == [step for step in told if "TEMP B-TREE" in step], told
