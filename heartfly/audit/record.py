@@ -73,6 +73,7 @@ class Action(StrEnum):
     MEMBER_CHANGE_EMAIL = "member.change_email"
     MEMBER_CHANGE_PASSWORD = "member.change_password"  # noqa: S105 - the name of what was done
     MEMBER_RESET_PASSWORD = "member.reset_password"  # noqa: S105 - the name of what was done
+    USAGE_RERUN = "usage.rerun"
     METER_CREATE = "meter.create"
     METER_EDIT = "meter.edit"
     METER_CHANGE = "meter.change"  # a version was added

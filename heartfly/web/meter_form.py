@@ -21,6 +21,7 @@ from heartfly.core.versions import Version
 from heartfly.db.ids import first_id
 from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError
 from heartfly.usage import meters
+from heartfly.usage.audit import carry_or_wait
 from heartfly.usage.meter_queries import Stored, find_meter
 from heartfly.usage.preview import Preview, preview
 from heartfly.usage.rerun import zone_of
@@ -79,6 +80,7 @@ async def show_new(request: PageRequest) -> Response[bytes]:
 async def create(request: PageRequest) -> Response[bytes]:
     """With `preview` it says what it would come to, and saves nothing."""
     api, pid, at, form = request.api, request.project.pid, request.api.clock.now(), await request.sent()
+    actor = request.actor
     values = Values.sent(form)
     try:
         meter, from_at, to_at = _wanted(values)
@@ -88,12 +90,13 @@ async def create(request: PageRequest) -> Response[bytes]:
             slug=values.slug, name=values.name or values.slug, unit=values.unit, meter=meter, from_at=from_at,
             to_at=to_at,
         )  # fmt: skip
-        made = await api.usage.write(lambda tx: meters.create_meter(tx, pid, wanted, at=at, ids=api.ids))
+        made = await api.usage.write(lambda tx: meters.create_meter(tx, pid, wanted, actor=actor, at=at, ids=api.ids))
     except InvalidValueError as error:
         return await _form(request, values, None, status=422, errors=_beside(error))
     except ConflictError as error:
         field = "slug" if isinstance(error, meters.SlugTakenError) else ""
         return await _form(request, values, None, status=409, errors={field: str(error)})
+    await carry_or_wait(api.usage, api.database)
     return to(request, f"/p/{request.project.slug}/usage/meters/{made.slug}")
 
 
@@ -106,6 +109,7 @@ async def show_version(request: PageRequest) -> Response[bytes]:
 @post("/p/{project:str}/usage/meters/{meter:str}/version", opt=FOR_WRITERS, status_code=200)
 async def change(request: PageRequest) -> Response[bytes]:
     api, pid, at, form = request.api, request.project.pid, request.api.clock.now(), await request.sent()
+    actor = request.actor
     stored, values, name = await _stored(request), Values.sent(form), request.path_value("meter")
     rev = rev_of_form(form["rev"])
     try:
@@ -115,7 +119,7 @@ async def change(request: PageRequest) -> Response[bytes]:
             return await _form(request, values, stored, would=would, rev=rev)
         await api.usage.write(
             lambda tx: meters.change_meter(
-                tx, pid, name, meter, from_at=from_at, to_at=to_at, rev=rev, at=at, ids=api.ids
+                tx, pid, name, meter, from_at=from_at, to_at=to_at, rev=rev, actor=actor, at=at, ids=api.ids
             )
         )
     except InvalidValueError as error:
@@ -125,6 +129,7 @@ async def change(request: PageRequest) -> Response[bytes]:
         return await _form(request, values, stored, status=409, errors={"": said})
     except ConflictError as error:
         return await _form(request, values, stored, status=409, errors={"": str(error)}, rev=rev)
+    await carry_or_wait(api.usage, api.database)
     return to(request, f"/p/{request.project.slug}/usage/meters/{stored.row.slug}")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -27,6 +27,7 @@ from heartfly.db.types import instant, micros
 from heartfly.errors import ConflictError, InvalidValueError
 from heartfly.usage import meter_queries, meters
 from heartfly.usage.answers import CUSTOMER, SUBJECT, Answer, Edge, Item, Question, answer
+from heartfly.usage.audit import carry_or_wait
 from heartfly.usage.meter_queries import Stored
 from heartfly.usage.rerun import zone_of
 from heartfly.web.meter_form import written
@@ -50,7 +51,6 @@ class Bar:
     height: float
     sure: bool
     at: datetime
-    told: str
 
 
 @get("/p/{project:str}/usage")
@@ -89,17 +89,18 @@ async def show(request: PageRequest) -> Response[bytes]:
 @post("/p/{project:str}/usage/meters/{meter:str}/archive", opt=FOR_WRITERS, status_code=200)
 async def archive(request: PageRequest) -> Response[bytes]:
     """`do`: `archive`, or `unarchive` to bring it back."""
-    api, pid, at, name, form = (
-        request.api, request.project.pid, request.api.clock.now(), request.path_value("meter"), await request.sent(),
-    )  # fmt: skip
+    api, pid, at, actor = request.api, request.project.pid, request.api.clock.now(), request.actor
+    name, form = request.path_value("meter"), await request.sent()
+    rev = rev_of_form(form["rev"])
     work = {"archive": meters.archive_meter, "unarchive": meters.unarchive_meter}.get(form["do"])
     if work is None:
         raise InvalidValueError("do", "must be archive or unarchive")
     try:
-        await api.usage.write(lambda tx: work(tx, pid, name, rev=rev_of_form(form["rev"]), at=at, ids=api.ids))
+        await api.usage.write(lambda tx: work(tx, pid, name, rev=rev, actor=actor, at=at, ids=api.ids))
     except ConflictError as error:
         return await _page(request, status=409, wrong=f"Nothing was changed: {error}.")
-    return to(request, f"/p/{request.project.slug}/usage/meters/{name}")
+    await carry_or_wait(api.usage, api.database)
+    return to(request, f"/p/{request.project.slug}/usage/meters/{quote(name, safe='')}")
 
 
 async def _page(request: PageRequest, *, status: int = 200, wrong: str = "") -> Response[bytes]:
@@ -242,7 +243,6 @@ def _bars(items: Sequence[Item]) -> list[Bar]:
             height=round(100 * value / top, 2),
             sure=one.state in {"final", "amended"},
             at=one.window.from_at,
-            told=exact(one.value),
         )
         for one, value in zip(items, values, strict=True)
     ]

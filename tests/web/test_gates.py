@@ -90,7 +90,7 @@ BY_NAME = {
 }  # fmt: skip
 NO_PAGE = {
     "/", "/static/{name}", "/sign-in/2fa", "/sign-in/passkey", "/account/security/passkeys/new", "/account/export",
-    "/p/{project}/usage",    "/p/{project}", "/p/{project}/live",
+    "/p/{project}", "/p/{project}/live", "/p/{project}/usage",
     "/p/{project}/checks/{check}/events.csv", "/p/{project}/checks/{check}/events.ndjson",
     "/p/{project}/checks/{check}/events/{n}/body", "/p/{project}/settings/export", "/p/{project}/audit.csv",
     "/p/{project}/audit.ndjson", "/badge/{half}/{states}/{name}", "/docs/images/{name}", "/status/{slug}/atom.xml",

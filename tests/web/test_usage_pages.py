@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from html import unescape
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from heartfly.core.events import read as parsed
 from heartfly.db.database import Database
 from heartfly.db.models import audit, usage_days
 from heartfly.web.state import WebState
@@ -37,7 +39,7 @@ async def sent(town: Town, web: WebState) -> Town:
         }
         for n in range(3)
     ]  # fmt: skip
-    await web.api.events.take(town.world.project.pid, found, wire="native")
+    await web.api.events.take(town.world.project.pid, parsed(json.dumps(found)), wire="native")
     return town
 
 
