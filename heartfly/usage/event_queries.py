@@ -139,7 +139,7 @@ async def _subjects(read: AsyncConnection, pid: int, wanted: Wanted) -> list[int
             row = await one_customer(read, pid, wanted.customer)
         except NotFoundError:
             raise InvalidValueError("customer", "is the id of none of your customers") from None
-        found = {found_id for (found_id,) in await read.execute(subject_ids(pid, row.id))}
+        found = {one.id for one in await read.execute(subject_ids(pid, row.id))}
     if wanted.subject:
         named = set(await _names(read, pid, "subject", wanted.subject))
         found = named if found is None else found & named

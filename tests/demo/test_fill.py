@@ -118,7 +118,7 @@ class _Work:
     """As a job of ours has it."""
 
     slot_at = now = NOW
-    pid = PID
+    pid = 1
 
     def __init__(self, db: Database) -> None:
         self._db = db
