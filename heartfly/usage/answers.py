@@ -7,13 +7,12 @@ Customers are whoever is known by a subject now. Each window says how sure its f
 from __future__ import annotations
 
 import bisect
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from operator import itemgetter
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 import sqlalchemy as sa
@@ -22,30 +21,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.core.aggregate import Partial
 from heartfly.core.amounts import Amount
 from heartfly.core.meters import Aggregation, Counted, Meter, counted
-from heartfly.core.sketches import read as histogram_of
-from heartfly.core.tiles import Closed, State, Tier, Tile, cut, state_of, tiles
-from heartfly.core.versions import Span, Version, in_force, spans
-from heartfly.core.windows import HOUR, Size, Window, windows
-from heartfly.db.models import dirty_hours, rollups, unique_values, usage_days, usage_groups
+from heartfly.core.tiles import State, Tier, Tile, cut, state_of, tiles
+from heartfly.core.versions import Span, in_force, spans
+from heartfly.core.windows import Size, Window, windows
+from heartfly.db.models import rollups, unique_values, usage_groups
 from heartfly.db.models import windows as stored_windows
 from heartfly.db.prepared import among
 from heartfly.errors import InvalidValueError
 from heartfly.usage.meter_queries import Stored
+from heartfly.usage.question import CUSTOMER, SUBJECT, Question, demand_bounds, own_keys
 from heartfly.usage.raw import events_between, type_ids
+from heartfly.usage.rollup_rows import PLACE, columns, in_cubes, take_values, taking
+from heartfly.usage.settled import of_tier, settled_in
 from heartfly.usage.whose import Customer, Subject, ids_of, subjects_of
 
-CUSTOMER, SUBJECT = "customer", "subject"
-"""What everything may be grouped by, besides the meter's own keys."""
 MOST_RAW = 200_000
 """Events that an answer looks at one by one."""
-_MOST_WINDOWS: Mapping[Size | None, tuple[timedelta, str]] = {
-    Size.MINUTE: (timedelta(days=1), "a day"),
-    Size.HOUR: (timedelta(days=100), "100 days"),
-    Size.DAY: (timedelta(days=3_700), "ten years"),
-    Size.MONTH: (timedelta(days=3_700), "ten years"),
-    None: (timedelta(days=3_700), "ten years"),
-}
-_EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _AT_ONCE = 32
 """Windows that are worked out together."""
 _ROWS = 2_000
@@ -54,23 +45,6 @@ _ROWS = 2_000
 Texts = tuple[str | None, ...]
 Edge = tuple[datetime, "SortKey"]
 SortKey = tuple[tuple[int, str, str], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """[from_at, to_at). `size` None: it is one window. `only`: for a group key the values to look at; None: has none.
-
-    `customers`: public ids. Of `customers` and `subjects` that are both there, both must hold.
-    """
-
-    from_at: datetime
-    to_at: datetime
-    size: Size | None
-    zone: ZoneInfo
-    group_by: Sequence[str] = ()
-    customers: Sequence[str] = ()
-    subjects: Sequence[str] = ()
-    only: Mapping[str, frozenset[str | None]] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,11 +88,11 @@ async def answer(
 
     Without groups each window has its figure; with groups those have one in which something counts. InvalidValueError.
     """
-    keys = _keys(stored, question)
-    _bounded(question)
+    keys = own_keys(stored, question)
+    demand_bounds(question)
     subjects = await ids_of(read, pid, of_customers=question.customers, subjects=question.subjects)
     reader = _Reader(read, pid, stored, question, keys=keys, subjects=subjects)
-    settled = await _settled(read, pid, question, now=now)
+    settled = await settled_in(read, pid, question, now=now)
     first = question.from_at if after is None else max(question.from_at, after[0])
     found: list[Item] = []
     parts = _parts(reader.spans, question, first, now)
@@ -142,99 +116,6 @@ def _parts(known: Sequence[Span], question: Question, first: datetime, now: date
             return
         clipped = Window(max(window.from_at, question.from_at), min(window.to_at, question.to_at))
         yield from (part for part in cut(clipped, known) if part.to_at > first)
-
-
-def _keys(stored: Stored, question: Question) -> Sequence[str]:
-    """The meter's own keys that the question names. InvalidValueError."""
-    known = {key for version in stored.versions for key in version.meter.group_keys}
-    own = [name for name in question.group_by if name not in {CUSTOMER, SUBJECT}]
-    for name in own:
-        if name not in known:
-            told = ", ".join([CUSTOMER, SUBJECT, *sorted(known)])
-            raise InvalidValueError("group_by", f"the meter has no group key {name[:100]}; known are {told}")
-    if len(set(question.group_by)) < len(question.group_by):
-        raise InvalidValueError("group_by", "names something twice")
-    for name in question.only:
-        if name not in known:
-            told = f"known are {', '.join(sorted(known))}" if known else "it has none"
-            raise InvalidValueError("filter", f"the meter has no group key {name[:100]}; {told}")
-    return own
-
-
-def _bounded(question: Question) -> None:
-    if not _EARLIEST <= question.from_at <= _LATEST:
-        raise InvalidValueError("from", "must be within 1970 to 2200")
-    if not question.from_at < question.to_at <= _LATEST:
-        raise InvalidValueError("to", "must be after `from`, and before 2200")
-    most, words = _MOST_WINDOWS[question.size]
-    if question.to_at - question.from_at > most:
-        size = "none" if question.size is None else question.size.value
-        raise InvalidValueError("to", f"is more than {words} after `from`, which is the most for window={size}")
-
-
-# --- how sure the figures are
-
-
-@dataclass(frozen=True, slots=True)
-class _Settled:
-    days: Sequence[Closed]
-    unsettled: Sequence[Window]
-    complete_up_to: datetime
-
-
-async def _settled(read: AsyncConnection, pid: int, question: Question, *, now: datetime) -> _Settled:
-    rows = await read.execute(
-        sa.select(usage_days.c.from_at, usage_days.c.to_at, usage_days.c.state)
-        .where(usage_days.c.pid == pid, usage_days.c.to_at > question.from_at, usage_days.c.from_at < question.to_at)
-        .order_by(usage_days.c.from_at)
-    )
-    days = [Closed(row.from_at, row.to_at, row.state) for row in rows]
-    newest = (
-        sa.select(usage_days.c.from_at, usage_days.c.to_at, usage_days.c.state)
-        .where(usage_days.c.pid == pid, usage_days.c.state.in_([State.FINAL.value, State.AMENDED.value]))
-        .order_by(usage_days.c.from_at.desc())
-        .limit(1)
-    )
-    last = (await read.execute(newest)).first()
-    if last is not None and (not days or last.from_at > days[-1].from_at):
-        days.append(Closed(last.from_at, last.to_at, last.state))
-    marks = sa.select(dirty_hours.c.hour).where(
-        dirty_hours.c.pid == pid, dirty_hours.c.hour > question.from_at - HOUR, dirty_hours.c.hour < question.to_at
-    )
-    marked = list((await read.execute(marks.order_by(dirty_hours.c.hour))).scalars())
-    unsettled = [Window(hour, hour + HOUR) for hour in marked]
-    stale = sa.select(stored_windows.c.start_at, stored_windows.c.end_at).where(
-        *_of_tier(pid, Tier.DAY, question.from_at, question.to_at), stored_windows.c.stale.is_(True)
-    )
-    unsettled += [Window(row.start_at, row.end_at) for row in await read.execute(stale)]
-    for gap in _gaps(days, question):
-        hours = sa.select(stored_windows.c.start_at, stored_windows.c.end_at).where(
-            *_of_tier(pid, Tier.HOUR, gap.from_at, gap.to_at)
-        )
-        unsettled += [Window(row.start_at, row.end_at) for row in await read.execute(hours)]
-    return _Settled(days, unsettled, min([question.to_at, now, *marked[:1]]))
-
-
-def _of_tier(pid: int, tier: Tier, from_at: datetime, to_at: datetime) -> tuple[sa.ColumnElement[bool], ...]:
-    """Those that lie in [from_at, to_at) whole."""
-    return (
-        stored_windows.c.pid == pid,
-        stored_windows.c.tier == tier.value,
-        stored_windows.c.start_at >= from_at,
-        stored_windows.c.start_at < to_at,
-        stored_windows.c.end_at <= to_at,
-    )
-
-
-def _gaps(days: Sequence[Closed], question: Question) -> Iterator[Window]:
-    """The times in which no day lies; few, for a project's days follow one another."""
-    at = question.from_at
-    for day in days:
-        if at < min(day.from_at, question.to_at):
-            yield Window(at, min(day.from_at, question.to_at))
-        at = max(at, day.to_at)
-    if at < question.to_at:
-        yield Window(at, question.to_at)
 
 
 # --- partials, by window, subject and group
@@ -330,7 +211,7 @@ class _Reader:
         query = (
             sa.select(stored_windows.c.start_at, stored_windows.c.end_at)
             .where(
-                *_of_tier(self._pid, Tier.DAY, from_at, to_at),
+                *of_tier(self._pid, Tier.DAY, from_at, to_at),
                 stored_windows.c.stale.is_(False),
                 stored_windows.c.gen.is_not(None),
             )
@@ -352,7 +233,7 @@ class _Reader:
         for table, of_kinds in ((rollups, kinds), (unique_values, kinds & {Aggregation.UNIQUE})):
             if not of_kinds:
                 continue
-            take = _take_values if table is unique_values else _taking(of_kinds)
+            take = take_values if table is unique_values else taking(of_kinds)
             async for rows in self._rows(table, tier, from_at, to_at, of_kinds):
                 for row in rows:
                     n = numbers[bisect.bisect_right(begins, row[3]) - 1]
@@ -369,7 +250,7 @@ class _Reader:
         """Of the generations that count: version, subject, group, the window's beginning, and what is summed up."""
         versions = [version for version in self._stored.versions if version.meter.aggregation in kinds]
         query = (
-            sa.select(*(table.c[name] for name in _PLACE), *_columns(table, kinds))
+            sa.select(*(table.c[name] for name in PLACE), *columns(table, kinds))
             .select_from(stored_windows)
             .join(
                 table,
@@ -379,10 +260,10 @@ class _Reader:
                     table.c.gen == stored_windows.c.gen,
                 ),
             )
-            .where(*_of_tier(self._pid, tier, from_at, to_at))
+            .where(*of_tier(self._pid, tier, from_at, to_at))
         )
         if table is rollups:
-            query = query.where(table.c.tier == tier.value, _in_cubes(versions, by_group=self._by_group))
+            query = query.where(table.c.tier == tier.value, in_cubes(versions, by_group=self._by_group))
         else:
             query = query.where(table.c.version_id.in_([version.id for version in versions]))
         given: dict[str, Any] = {}
@@ -485,16 +366,6 @@ class _Told:
 _first = itemgetter(0)
 
 
-def _in_cubes(versions: Iterable[Version], *, by_group: bool) -> sa.ColumnElement[bool]:
-    """Cube 1 has the groups of those that have any."""
-    cubes: dict[int, list[int]] = {}
-    for version in versions:
-        cubes.setdefault(int(by_group and bool(version.meter.group_keys)), []).append(version.id)
-    return sa.or_(
-        *(sa.and_(rollups.c.version_id.in_(ids), rollups.c.cube == cube) for cube, ids in sorted(cubes.items()))
-    )
-
-
 _TOO_MANY = (
     f"more than {MOST_RAW} events would have to be looked at one by one, as windows of minutes and those that begin "
     "within an hour of UTC need it: ask for a shorter time, or in another zone"
@@ -521,66 +392,3 @@ def _runs(found: Sequence[tuple[datetime, datetime, int]]) -> Iterator[list[tupl
         run.append(tile)
     if run:
         yield run
-
-
-# --- rows into partials: only the columns that a meter needs are read, and taken in without a detour
-
-
-def _columns(table: sa.Table, kinds: Iterable[Aggregation]) -> list[sa.Column[Any]]:
-    if table is unique_values:
-        return [table.c.value]
-    names = dict.fromkeys(["n", *(name for kind in Aggregation if kind in kinds for name in _NEEDED[kind])])
-    return [table.c[name] for name in names]
-
-
-_PLACE = ("version_id", "subject_id", "group_id", "start_at")
-_NEEDED: Mapping[Aggregation, Sequence[str]] = {
-    Aggregation.COUNT: (),
-    Aggregation.SUM: ("sum",),
-    Aggregation.MIN: ("min",),
-    Aggregation.MAX: ("max",),
-    Aggregation.AVERAGE: ("sum",),
-    Aggregation.LATEST: ("latest", "latest_at", "latest_id"),
-    Aggregation.UNIQUE: (),
-    Aggregation.PERCENTILE: ("min", "max", "histogram"),
-}
-_Take = Callable[[Partial, Any], None]
-
-
-def _taking(kinds: Iterable[Aggregation]) -> _Take:
-    given = set(kinds)
-    if given <= {Aggregation.COUNT, Aggregation.UNIQUE}:
-        return _take_count
-    if given <= {Aggregation.SUM, Aggregation.AVERAGE}:
-        return _take_sum
-    return _take_all
-
-
-def _take_count(into: Partial, row: Any) -> None:
-    into.n += row[4]
-
-
-def _take_sum(into: Partial, row: Any) -> None:
-    into.n += row[4]
-    into.sum += row[5]
-
-
-def _take_all(into: Partial, row: Any) -> None:
-    given: Mapping[str, Any] = row._asdict()
-    written = given.get("histogram")
-    at = given.get("latest_at")
-    into.merge(
-        Partial(
-            n=given["n"],
-            sum=given.get("sum") or 0,
-            min=given.get("min"),
-            max=given.get("max"),
-            latest=given.get("latest"),
-            latest_place=None if at is None else (at, given["latest_id"]),
-            histogram=None if written is None else histogram_of(msgspec.json.decode(written)),
-        )
-    )
-
-
-def _take_values(into: Partial, row: Any) -> None:
-    into.uniques.add(bytes(row[4]))

@@ -26,9 +26,10 @@ from heartfly.core.windows import Size
 from heartfly.db.types import instant, micros
 from heartfly.errors import ConflictError, InvalidValueError
 from heartfly.usage import meter_queries, meters
-from heartfly.usage.answers import CUSTOMER, SUBJECT, Answer, Edge, Item, Question, answer
+from heartfly.usage.answers import Answer, Edge, Item, answer
 from heartfly.usage.audit import carry_or_wait
 from heartfly.usage.meter_queries import Stored
+from heartfly.usage.question import CUSTOMER, SUBJECT, Question
 from heartfly.usage.rerun import zone_of
 from heartfly.web.meter_form import written
 from heartfly.web.request import FOR_WRITERS, PageRequest, rev_of_form

@@ -20,9 +20,10 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import aliases, customers, usage_days
 from heartfly.errors import InvalidValueError
 from heartfly.usage import answers as answering
-from heartfly.usage.answers import Answer, Edge, Item, Question, answer
+from heartfly.usage.answers import Answer, Edge, Item, answer
 from heartfly.usage.meter_queries import find_meter
 from heartfly.usage.meters import mark_hours
+from heartfly.usage.question import Question
 from tests.sim_clock import SimClock
 from tests.usage.factory import HOUR, NOW, PID, Plant, events_of
 from tests.usage.oracle import Sent

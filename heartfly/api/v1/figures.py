@@ -31,9 +31,10 @@ from heartfly.db.models import projects
 from heartfly.db.types import instant, micros
 from heartfly.errors import InvalidValueError, NotFoundError
 from heartfly.usage import answers
-from heartfly.usage.answers import Answer, Edge, Question
+from heartfly.usage.answers import Answer, Edge
 from heartfly.usage.meter_queries import Stored, find_meter
 from heartfly.usage.preview import preview
+from heartfly.usage.question import CUSTOMER, SUBJECT, Question
 
 _A_WEEK = timedelta(days=7)
 _MOST_NAMED = 500
@@ -216,7 +217,7 @@ def _wants_csv(accept: str) -> bool:
 
 def _csv(question: Question, told: Answer) -> str:
     """Exact values. Texts from outside that a spreadsheet would run begin with an apostrophe."""
-    keys = [name for name in question.group_by if name not in {answers.CUSTOMER, answers.SUBJECT}]
+    keys = [name for name in question.group_by if name not in {CUSTOMER, SUBJECT}]
     whose = ["customer_id", "customer", "subject"] if len(keys) < len(question.group_by) else []
     written = io.StringIO()
     rows = csv.writer(written)

@@ -1,0 +1,78 @@
+"""How sure figures of a time are: which of its days were closed, and what of it was not folded yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.core.tiles import Closed, State, Tier
+from heartfly.core.windows import HOUR, Window
+from heartfly.db.models import dirty_hours, usage_days
+from heartfly.db.models import windows as stored_windows
+from heartfly.usage.question import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    days: Sequence[Closed]
+    unsettled: Sequence[Window]
+    complete_up_to: datetime
+
+
+async def settled_in(read: AsyncConnection, pid: int, question: Question, *, now: datetime) -> Settled:
+    rows = await read.execute(
+        sa.select(usage_days.c.from_at, usage_days.c.to_at, usage_days.c.state)
+        .where(usage_days.c.pid == pid, usage_days.c.to_at > question.from_at, usage_days.c.from_at < question.to_at)
+        .order_by(usage_days.c.from_at)
+    )
+    days = [Closed(row.from_at, row.to_at, row.state) for row in rows]
+    newest = (
+        sa.select(usage_days.c.from_at, usage_days.c.to_at, usage_days.c.state)
+        .where(usage_days.c.pid == pid, usage_days.c.state.in_([State.FINAL.value, State.AMENDED.value]))
+        .order_by(usage_days.c.from_at.desc())
+        .limit(1)
+    )
+    last = (await read.execute(newest)).first()
+    if last is not None and (not days or last.from_at > days[-1].from_at):
+        days.append(Closed(last.from_at, last.to_at, last.state))
+    marks = sa.select(dirty_hours.c.hour).where(
+        dirty_hours.c.pid == pid, dirty_hours.c.hour > question.from_at - HOUR, dirty_hours.c.hour < question.to_at
+    )
+    marked = list((await read.execute(marks.order_by(dirty_hours.c.hour))).scalars())
+    unsettled = [Window(hour, hour + HOUR) for hour in marked]
+    stale = sa.select(stored_windows.c.start_at, stored_windows.c.end_at).where(
+        *of_tier(pid, Tier.DAY, question.from_at, question.to_at), stored_windows.c.stale.is_(True)
+    )
+    unsettled += [Window(row.start_at, row.end_at) for row in await read.execute(stale)]
+    for gap in _gaps(days, question):
+        hours = sa.select(stored_windows.c.start_at, stored_windows.c.end_at).where(
+            *of_tier(pid, Tier.HOUR, gap.from_at, gap.to_at)
+        )
+        unsettled += [Window(row.start_at, row.end_at) for row in await read.execute(hours)]
+    return Settled(days, unsettled, min([question.to_at, now, *marked[:1]]))
+
+
+def of_tier(pid: int, tier: Tier, from_at: datetime, to_at: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    """Those that lie in [from_at, to_at) whole."""
+    return (
+        stored_windows.c.pid == pid,
+        stored_windows.c.tier == tier.value,
+        stored_windows.c.start_at >= from_at,
+        stored_windows.c.start_at < to_at,
+        stored_windows.c.end_at <= to_at,
+    )
+
+
+def _gaps(days: Sequence[Closed], question: Question) -> Iterator[Window]:
+    """The times in which no day lies; few, for a project's days follow one another."""
+    at = question.from_at
+    for day in days:
+        if at < min(day.from_at, question.to_at):
+            yield Window(at, min(day.from_at, question.to_at))
+        at = max(at, day.to_at)
+    if at < question.to_at:
+        yield Window(at, question.to_at)
