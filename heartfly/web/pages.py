@@ -52,6 +52,8 @@ from heartfly.web import (
     system,
     team,
     usage_days,
+    usage_dead,
+    usage_events,
     usage_meters,
 )
 from heartfly.web.request import HTML, STATE, PageRequest, SignInNeededError, guard
@@ -162,7 +164,13 @@ HANDLERS = (
     audit.show,
     audit.as_csv,
     audit.as_ndjson,
-    usage_meters.of_project,
+    usage_events.of_project,
+    usage_events.show,
+    usage_events.show_one,
+    usage_dead.show_letters,
+    usage_dead.change_many,
+    usage_dead.show_letter,
+    usage_dead.change_letter,
     usage_days.show_calendar,
     usage_days.show,
     usage_days.rerun,
