@@ -116,8 +116,9 @@ class House:
         self.api("POST", "/meters", meter | {"aggregation": "sum", "value": "bytes", "group_keys": ["region"]})
         day = (yesterday - timedelta(days=1)).date().isoformat()
         self.api("POST", "/usage/runs", {"day": day, "dry_run": False})
+        customer = self.api("POST", "/customers", {"name": "Acme", "aliases": ["c-1"]})["id"]
         letter = self.api("GET", "/dead-letters")["items"][0]["id"]
-        self.values |= {"meter": "traffic", "day": day, "letter": letter}
+        self.values |= {"meter": "traffic", "day": day, "letter": letter, "customer": customer}
 
     def _reset_token(self) -> str:
         """As if the mail with the link had come, which no server here can send."""

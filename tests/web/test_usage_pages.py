@@ -332,3 +332,55 @@ async def test_dead_letters_are_dropped_and_sent_again_in_bulk(town: Town, dead:
     assert 422 == (await owner.get(f"{path}?state=lost")).status
     stranger = await town.stranger()
     assert 404 == (await stranger.get(f"/p/next-door/usage/dead-letters/{dead}")).status
+
+
+async def customer(browser: Browser, **fields: str) -> str:
+    """The path of one who was just made."""
+    made = await browser.post(f"{ROOT}/customers", fields)
+    assert 303 == made.status
+    return made.headers["location"]
+
+
+async def test_a_name_that_nobody_knows_becomes_a_customer_or_another_name_of_one(sent: Town) -> None:
+    owner = await sent.owner()
+    before = await text(owner, "/customers")
+    path = await customer(owner, alias="c-0")
+    added = await owner.post(f"{ROOT}/customers", {"alias": "c-1", "to": path.rpartition("/")[2]})
+    after = await text(owner, "/customers")
+
+    assert ("Names that nobody knows" in before, "Names that nobody knows" in after) == (True, False)
+    assert (303, path) == (added.status, added.headers["location"])
+    assert "c-0, c-1" in after.replace(" ,", ",")
+    assert 3 == (await owner.get(f"{ROOT}/events?customer={path.rpartition('/')[2]}")).body.count(b"/usage/event?id=")
+
+
+async def test_what_senders_call_a_customer_is_edited_and_moves(town: Town) -> None:
+    owner = await town.owner()
+    acme, other = await customer(owner, name="Acme", alias="a"), await customer(owner, name="Other", alias="o")
+    stale = {"name": "Acme Ltd", "aliases": "a\r\no", "rev": await owner.hidden(acme, "rev")}
+    saved, again = await owner.post(acme, stale), await owner.post(acme, stale)
+    rev = await owner.hidden(acme, "rev")
+    wrong = await owner.post(acme, {"name": "", "aliases": "as typed", "rev": rev})
+
+    assert [303, 409, 422] == [saved.status, again.status, wrong.status]
+    assert 'id="name-wrong"' in wrong.body.decode()
+    assert "as typed" in wrong.body.decode()
+    listed = await text(owner, "/customers")
+    assert "Acme Ltd a , o" in listed
+    assert "Other nothing but his id" in listed
+    assert 303 == (await owner.post(other, {"archived": "1", "rev": await owner.hidden(other, "rev")})).status
+    assert "Other" not in await text(owner, "/customers")
+
+
+async def test_a_customer_is_exported_and_erased_once_his_name_was_typed(sent: Town) -> None:
+    owner, viewer, stranger = await sent.owner(), await sent.viewer(), await sent.stranger()
+    path = await customer(owner, name="Acme", alias="c-0")
+    lines = (await viewer.get(f"{path}/export")).body.decode().splitlines()
+    refused = await owner.post(f"{path}/erase", {"sure": "acme"})
+    hidden = await stranger.get(path.replace("/main/", "/next-door/"))
+    erased = await owner.post(f"{path}/erase", {"sure": "Acme"})
+
+    assert ["customer", "event", "event"] == [next(iter(json.loads(line))) for line in lines]
+    assert [422, 404, 303] == [refused.status, hidden.status, erased.status]
+    assert 404 == (await owner.get(path)).status
+    assert 1 == (await owner.get(f"{ROOT}/events")).body.count(b"/usage/event?id=")

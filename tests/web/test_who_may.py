@@ -138,6 +138,12 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/usage/dead-letters"): only_writers(do="replay"),
     ("GET", "/p/{project}/usage/dead-letters/{letter}"): Row(404, 404, 404),
     ("POST", "/p/{project}/usage/dead-letters/{letter}"): Row(404, 403, 404, sent=(("do", "drop"),)),
+    ("GET", "/p/{project}/usage/customers"): read(),
+    ("POST", "/p/{project}/usage/customers"): only_writers(303, name="Acme"),
+    ("GET", "/p/{project}/usage/customers/{customer}"): Row(404, 404, 404),
+    ("POST", "/p/{project}/usage/customers/{customer}"): Row(404, 403, 404, sent=(("name", "x"),)),
+    ("GET", "/p/{project}/usage/customers/{customer}/export"): Row(404, 404, 404),
+    ("POST", "/p/{project}/usage/customers/{customer}/erase"): Row(404, 403, 404),
     ("GET", "/p/{project}/usage/jobs"): read(),
     ("GET", "/p/{project}/usage/jobs/{day}"): read(),
     ("POST", "/p/{project}/usage/jobs/{day}"): only_writers(303, do="close"),
@@ -221,7 +227,8 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
         "key": await town.key_id(), "invite": invite, "member": await town.user_id("temp@example.com"),
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
         "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks", "half": "x",
-        "states": "3", "delivery": "none", "passkey": "1", "day": "2026-03-01", "meter": "traffic", "letter": "1",
+        "states": "3", "delivery": "none", "passkey": "1", "day": "2026-03-01", "meter": "traffic",
+        "letter": "1", "customer": "1",
     }  # fmt: skip
 
     for (method, route), row in ROUTES.items():
