@@ -54,11 +54,6 @@ class Bar:
     at: datetime
 
 
-@get("/p/{project:str}/usage")
-async def of_project(request: PageRequest) -> Response[bytes]:
-    return to(request, f"/p/{request.project.slug}/usage/meters")
-
-
 @get("/p/{project:str}/usage/meters")
 async def list_meters(request: PageRequest) -> Response[bytes]:
     archived = request.query_params.get("archived") == "1"

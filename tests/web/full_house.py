@@ -102,7 +102,7 @@ class House:
     def _usage(self) -> None:
         """Events of yesterday, of two who are known by nobody, one that contradicts another, and some that are none."""
         yesterday = SystemClock().now() - timedelta(days=1)
-        sent: list[object] = [
+        sent: list[dict[str, Any]] = [
             {
                 "transaction_id": f"t-{n}", "customer_id": f"c-{n % 2}", "event_type": "api.request",
                 "timestamp": (yesterday - timedelta(minutes=n)).isoformat(),
@@ -110,12 +110,15 @@ class House:
             }
             for n in range(30)
         ]  # fmt: skip
-        self.api("POST", "/events", sent)
+        contradicts = {**sent[1], "properties": {"bytes": 8}}
+        self.api("POST", "/events", [*sent, contradicts, {"transaction_id": "none"}, {"customer_id": _LONG * 3}])
         meter = {"slug": "traffic", "name": _LONG, "unit": "bytes", "event_types": ["api.request"]}
         self.api("POST", "/meters", meter | {"aggregation": "sum", "value": "bytes", "group_keys": ["region"]})
         day = (yesterday - timedelta(days=1)).date().isoformat()
         self.api("POST", "/usage/runs", {"day": day, "dry_run": False})
-        self.values |= {"meter": "traffic", "day": day}
+        customer = self.api("POST", "/customers", {"name": "Acme", "aliases": ["c-1"]})["id"]
+        letter = self.api("GET", "/dead-letters")["items"][0]["id"]
+        self.values |= {"meter": "traffic", "day": day, "letter": letter, "customer": customer}
 
     def _reset_token(self) -> str:
         """As if the mail with the link had come, which no server here can send."""

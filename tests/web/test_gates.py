@@ -67,6 +67,12 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/settings/keys": ("",),
     "/p/{project}/audit": ("", "?since=2099-01-01"),
     "/p/{project}/badges": ("",),
+    "/p/{project}/usage/events": ("", "?subject=none"),
+    "/p/{project}/usage/event": ("?id=t-1",),
+    "/p/{project}/usage/dead-letters": ("", "?state=dropped"),
+    "/p/{project}/usage/dead-letters/{letter}": ("",),
+    "/p/{project}/usage/customers": ("",),
+    "/p/{project}/usage/customers/{customer}": ("",),
     "/p/{project}/usage/jobs": ("", "?month=2026-01"),
     "/p/{project}/usage/jobs/{day}": ("",),
     "/p/{project}/usage/meters": ("",),
@@ -90,7 +96,7 @@ BY_NAME = {
 }  # fmt: skip
 NO_PAGE = {
     "/", "/static/{name}", "/sign-in/2fa", "/sign-in/passkey", "/account/security/passkeys/new", "/account/export",
-    "/p/{project}", "/p/{project}/live", "/p/{project}/usage",
+    "/p/{project}", "/p/{project}/live", "/p/{project}/usage", "/p/{project}/usage/customers/{customer}/export",
     "/p/{project}/checks/{check}/events.csv", "/p/{project}/checks/{check}/events.ndjson",
     "/p/{project}/checks/{check}/events/{n}/body", "/p/{project}/settings/export", "/p/{project}/audit.csv",
     "/p/{project}/audit.ndjson", "/badge/{half}/{states}/{name}", "/docs/images/{name}", "/status/{slug}/atom.xml",
@@ -129,6 +135,11 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
     ),
     "/p/{project}/settings/team/hand-over": (({"member": "1"}, 422),),
     "/p/{project}/settings/team/leave": (({}, 409),),
+    "/p/{project}/usage/customers": (({"name": "x", "alias": "\x07"}, 422),),
+    "/p/{project}/usage/customers/{customer}": (({"name": "", "rev": "1"}, 422),),
+    "/p/{project}/usage/customers/{customer}/erase": (({"sure": "another"}, 422),),
+    "/p/{project}/usage/dead-letters": (({"do": "drop"}, 422),),
+    "/p/{project}/usage/dead-letters/{letter}": (({"do": "replay", "event": "{"}, 422),),
     "/p/{project}/usage/jobs/{day}": (({"do": "try"}, 200),),
     "/p/{project}/usage/meters/new": (
         ({"slug": "A B", "event_types": "", "aggregation": "sum"}, 422),

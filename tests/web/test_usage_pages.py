@@ -59,7 +59,8 @@ async def test_a_project_without_meters_is_shown_how_to_send_a_first_event(town:
     assert "curl http://beat.example.org/v1/events" in await text(owner, "/meters")
     assert f"{ROOT}/meters/new" in (await owner.get(f"{ROOT}/meters")).body.decode()
     assert f"{ROOT}/meters/new" not in (await viewer.get(f"{ROOT}/meters")).body.decode()
-    assert f"{ROOT}/meters" == (await owner.get(ROOT)).headers["location"]
+    assert "curl http://beat.example.org/v1/events" in await text(owner, "/events")
+    assert f"{ROOT}/events" == (await owner.get(ROOT)).headers["location"]
 
 
 async def test_a_meter_is_previewed_before_it_is_made_and_then_tells_its_figures(sent: Town) -> None:
@@ -255,3 +256,131 @@ async def test_hostile_texts_run_nowhere(town: Town, web: WebState) -> None:
     for body in bodies:
         assert "alert(1)" in body
         assert not re.search(r"<(script>|img src=x|svg onload|svg/onload|iframe|object|embed|body onload)", body)
+
+
+async def test_events_are_found_by_what_they_are(sent: Town, web: WebState) -> None:
+    owner = await sent.owner()
+    at = (YESTERDAY + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
+
+    for query, n in (("", 3), ("?subject=c-0", 2), ("?type=none", 0), ("?id=t-1", 1), (f"?from={at}", 0)):
+        assert n == (await owner.get(f"{ROOT}/events{query}")).body.count(b"/usage/event?id="), query
+    for query in ("from=soon", "customer=none", "before=x"):
+        await text(owner, f"/events?{query}", 422)
+
+
+async def test_events_come_page_by_page(town: Town, web: WebState) -> None:
+    owner = await town.owner()
+    found = [
+        {"transaction_id": f"t-{n:02}", "customer_id": "c", "event_type": "x", "timestamp": YESTERDAY.isoformat()}
+        for n in range(51)
+    ]
+    await web.api.events.take(town.world.project.pid, found, wire="native")
+    first = (await owner.get(f"{ROOT}/events")).body.decode()
+    (older,) = re.findall(r'href="(/p/main/usage/events\?before=[^"]+)"', first)
+
+    assert (50, 1) == (first.count("/usage/event?id="), (await owner.get(older)).body.count(b"/usage/event?id="))
+
+
+async def test_an_event_is_shown_with_what_contradicts_it(sent: Town, web: WebState) -> None:
+    owner = await sent.owner()
+    other = {
+        "transaction_id": "t-0", "customer_id": "c-0", "event_type": "api.request",
+        "timestamp": YESTERDAY.isoformat(), "properties": {"bytes": 99, "region": "eu"},
+    }  # fmt: skip
+    assert "Nothing: whatever came again" in await text(owner, "/event?id=t-0")
+    await web.api.events.take(sent.world.project.pid, parsed(json.dumps([other])), wire="native")
+
+    shown = await text(owner, "/event?id=t-0")
+    assert "properties.bytes 10 99" in shown
+    await text(owner, "/event?id=none", 404)
+
+
+@pytest.fixture
+async def dead(town: Town, web: WebState) -> str:
+    """The number of a letter: an event without its customer."""
+    await web.api.events.take(town.world.project.pid, [{"transaction_id": "d-1", "event_type": "x"}], wire="native")
+    listed = (await (await town.owner()).get(f"{ROOT}/dead-letters")).body.decode()
+    (letter,) = re.findall(r"/dead-letters/(\d+)", listed)
+    return str(letter)
+
+
+async def test_a_dead_letter_is_edited_until_it_is_an_event(town: Town, dead: str) -> None:
+    owner, viewer, path = await town.owner(), await town.viewer(), f"{ROOT}/dead-letters/{dead}"
+    good = {"transaction_id": "d-1", "event_type": "x", "customer_id": "c", "timestamp": YESTERDAY.isoformat()}
+    as_it_came = await owner.post(path, {"do": "replay", "event": '{"transaction_id": "d-1", "event_type": "x"}'})
+    broken = await owner.post(path, {"do": "replay", "event": "{as typed"})
+    replayed = await owner.post(path, {"do": "replay", "event": json.dumps(good)})
+    again = await owner.post(path, {"do": "replay", "event": json.dumps(good)})
+
+    assert [422, 422, 303, 409] == [one.status for one in (as_it_came, broken, replayed, again)]
+    assert "{as typed" in unescape(broken.body.decode())
+    assert 'id="event-wrong"' in broken.body.decode()
+    assert "Replayed" in await text(viewer, f"/dead-letters/{dead}")
+    assert "d-1" in await text(owner, "/events")
+
+
+async def test_dead_letters_are_dropped_and_sent_again_in_bulk(town: Town, dead: str) -> None:
+    owner, path = await town.owner(), f"{ROOT}/dead-letters"
+    nothing = await owner.post(path, {"do": "drop"})
+    sent_again = await owner.post(path, {"do": "replay"})
+    dropped = await owner.post(path, {"do": "drop", "letter": [dead]})
+
+    assert [422, 200, 303] == [one.status for one in (nothing, sent_again, dropped)]
+    assert "1 rejected" in said(sent_again.body)
+    assert "Nothing is in the dead letter" in await text(owner, "/dead-letters")
+    assert f"/dead-letters/{dead}" in (await owner.get(f"{path}?state=dropped")).body.decode()
+    assert 422 == (await owner.get(f"{path}?state=lost")).status
+    stranger = await town.stranger()
+    assert 404 == (await stranger.get(f"/p/next-door/usage/dead-letters/{dead}")).status
+
+
+async def customer(browser: Browser, **fields: str) -> str:
+    """The path of one who was just made."""
+    made = await browser.post(f"{ROOT}/customers", fields)
+    assert 303 == made.status
+    return made.headers["location"]
+
+
+async def test_a_name_that_nobody_knows_becomes_a_customer_or_another_name_of_one(sent: Town) -> None:
+    owner = await sent.owner()
+    before = await text(owner, "/customers")
+    path = await customer(owner, alias="c-0")
+    added = await owner.post(f"{ROOT}/customers", {"alias": "c-1", "to": path.rpartition("/")[2]})
+    after = await text(owner, "/customers")
+
+    assert ("Names that nobody knows" in before, "Names that nobody knows" in after) == (True, False)
+    assert (303, path) == (added.status, added.headers["location"])
+    assert "c-0, c-1" in after.replace(" ,", ",")
+    assert 3 == (await owner.get(f"{ROOT}/events?customer={path.rpartition('/')[2]}")).body.count(b"/usage/event?id=")
+
+
+async def test_what_senders_call_a_customer_is_edited_and_moves(town: Town) -> None:
+    owner = await town.owner()
+    acme, other = await customer(owner, name="Acme", alias="a"), await customer(owner, name="Other", alias="o")
+    stale = {"name": "Acme Ltd", "aliases": "a\r\no", "rev": await owner.hidden(acme, "rev")}
+    saved, again = await owner.post(acme, stale), await owner.post(acme, stale)
+    rev = await owner.hidden(acme, "rev")
+    wrong = await owner.post(acme, {"name": "", "aliases": "as typed", "rev": rev})
+
+    assert [303, 409, 422] == [saved.status, again.status, wrong.status]
+    assert 'id="name-wrong"' in wrong.body.decode()
+    assert "as typed" in wrong.body.decode()
+    listed = await text(owner, "/customers")
+    assert "Acme Ltd a , o" in listed
+    assert "Other nothing but his id" in listed
+    assert 303 == (await owner.post(other, {"archived": "1", "rev": await owner.hidden(other, "rev")})).status
+    assert "Other" not in await text(owner, "/customers")
+
+
+async def test_a_customer_is_exported_and_erased_once_his_name_was_typed(sent: Town) -> None:
+    owner, viewer, stranger = await sent.owner(), await sent.viewer(), await sent.stranger()
+    path = await customer(owner, name="Acme", alias="c-0")
+    lines = (await viewer.get(f"{path}/export")).body.decode().splitlines()
+    refused = await owner.post(f"{path}/erase", {"sure": "acme"})
+    hidden = await stranger.get(path.replace("/main/", "/next-door/"))
+    erased = await owner.post(f"{path}/erase", {"sure": "Acme"})
+
+    assert ["customer", "event", "event"] == [next(iter(json.loads(line))) for line in lines]
+    assert [422, 404, 303] == [refused.status, hidden.status, erased.status]
+    assert 404 == (await owner.get(path)).status
+    assert 1 == (await owner.get(f"{ROOT}/events")).body.count(b"/usage/event?id=")

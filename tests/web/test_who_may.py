@@ -132,6 +132,18 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/p/{project}/audit.csv"): only_admins(),
     ("GET", "/p/{project}/audit.ndjson"): only_admins(),
     ("GET", "/p/{project}/usage"): Row(303, 303, 404),
+    ("GET", "/p/{project}/usage/events"): read(),
+    ("GET", "/p/{project}/usage/event"): Row(404, 404, 404),
+    ("GET", "/p/{project}/usage/dead-letters"): read(),
+    ("POST", "/p/{project}/usage/dead-letters"): only_writers(do="replay"),
+    ("GET", "/p/{project}/usage/dead-letters/{letter}"): Row(404, 404, 404),
+    ("POST", "/p/{project}/usage/dead-letters/{letter}"): Row(404, 403, 404, sent=(("do", "drop"),)),
+    ("GET", "/p/{project}/usage/customers"): read(),
+    ("POST", "/p/{project}/usage/customers"): only_writers(303, name="Acme"),
+    ("GET", "/p/{project}/usage/customers/{customer}"): Row(404, 404, 404),
+    ("POST", "/p/{project}/usage/customers/{customer}"): Row(404, 403, 404, sent=(("name", "x"),)),
+    ("GET", "/p/{project}/usage/customers/{customer}/export"): Row(404, 404, 404),
+    ("POST", "/p/{project}/usage/customers/{customer}/erase"): Row(404, 403, 404),
     ("GET", "/p/{project}/usage/jobs"): read(),
     ("GET", "/p/{project}/usage/jobs/{day}"): read(),
     ("POST", "/p/{project}/usage/jobs/{day}"): only_writers(303, do="close"),
@@ -141,7 +153,7 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/p/{project}/usage/meters/{meter}"): read(),
     ("GET", "/p/{project}/usage/meters/{meter}/version"): only_writers(),
     ("POST", "/p/{project}/usage/meters/{meter}/version"): only_writers(409, event_types="x", aggregation="count"),
-    ("POST", "/p/{project}/usage/meters/{meter}/archive"): only_writers(412, do="archive"),  # no revision that he saw
+    ("POST", "/p/{project}/usage/meters/{meter}/archive"): only_writers(409, do="archive"),  # no revision that he saw
     ("GET", "/badge/{half}/{states}/{name}"): Row(404, 404, 404, 404),
     ("GET", "/p/{project}/badges"): read(),
     ("POST", "/p/{project}/badges/key"): only_admins(303, do="make"),
@@ -216,6 +228,7 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
         "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks", "half": "x",
         "states": "3", "delivery": "none", "passkey": "1", "day": "2026-03-01", "meter": "traffic",
+        "letter": "1", "customer": "1",
     }  # fmt: skip
 
     for (method, route), row in ROUTES.items():

@@ -1,0 +1,77 @@
+"""Events of usage in the browser: the newest ones, filtered; one with what contradicts it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from litestar import Response, get
+
+from heartfly.api.paging import cursor_of, cut, instant_of, place_in_time
+from heartfly.api.v1.wire_usage import differing
+from heartfly.core import text
+from heartfly.db.types import micros
+from heartfly.errors import InvalidValueError
+from heartfly.usage.event_queries import Wanted, list_events, one_event
+from heartfly.web.request import PageRequest
+from heartfly.web.sign_in import to
+
+PAGE = 50
+_FIELDS = ("customer", "subject", "type", "id", "from", "to")
+_MOST = 300
+
+
+@get("/p/{project:str}/usage")
+async def of_project(request: PageRequest) -> Response[bytes]:
+    return to(request, f"/p/{request.project.slug}/usage/events")
+
+
+@get("/p/{project:str}/usage/events")
+async def show(request: PageRequest) -> Response[bytes]:
+    asked = {name: request.query_params.get(name, "").strip() for name in _FIELDS}
+    kept, errors, older = {name: value for name, value in asked.items() if value}, {}, ""
+    found = []
+    try:
+        wanted = _wanted(asked)
+        before = place_in_time(request.query_params.get("before"), "events")
+        async with request.api.usage.read() as read:
+            rows = await list_events(read, request.project.pid, wanted, before=before, limit=PAGE + 1)
+        page, following = cut(rows, PAGE, lambda one: cursor_of("events", micros(one.at), one.id))
+        found, older = list(page), urlencode(kept | {"before": following}) if following else ""
+    except InvalidValueError as error:
+        errors = {error.field: error.message}
+    return await request.page(
+        "usage_events.html",
+        status=422 if errors else 200,
+        asked=asked,
+        is_filtered=bool(kept),
+        is_first="before" not in request.query_params,
+        events=found,
+        older=older,
+        errors=errors,
+        base_url=request.api.base_url,
+        copies=True,
+    )
+
+
+@get("/p/{project:str}/usage/event")
+async def show_one(request: PageRequest) -> Response[bytes]:
+    """`id` in the query, for a transaction id may have a slash in it."""
+    async with request.api.usage.read() as read:
+        kept, against = await one_event(read, request.project.pid, request.query_params.get("id", ""))
+    return await request.page(
+        "usage_event.html", event=kept, conflicts=[(one, differing(kept, one)) for one in against]
+    )
+
+
+def _wanted(asked: dict[str, str]) -> Wanted:
+    """InvalidValueError names the field of the filter."""
+    for name in ("customer", "subject", "type", "id"):
+        text.one_line(asked[name], field=name, most=_MOST)
+    return Wanted(
+        customer=asked["customer"],
+        subject=asked["subject"],
+        type=asked["type"],
+        transaction_id=asked["id"],
+        from_at=instant_of(asked["from"] or None, field="from"),
+        to_at=instant_of(asked["to"] or None, field="to"),
+    )
