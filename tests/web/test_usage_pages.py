@@ -77,8 +77,6 @@ async def test_a_meter_is_previewed_before_it_is_made_and_then_tells_its_figures
     assert "api.request" in shown
 
 
-# Not on PostgreSQL yet: there the day stays provisional when it is closed while the clock of the test stands still.
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_meter_tells_each_figure_with_how_sure_it_is(sent: Town) -> None:
     owner = await sent.owner()
     await owner.post(f"{ROOT}/meters/new", TRAFFIC)
