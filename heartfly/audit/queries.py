@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Row
+from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.audit.record import Action
@@ -28,6 +28,11 @@ class Wanted:
     object: str = ""
     from_at: datetime | None = None
     to_at: datetime | None = None
+
+
+def newest_entry(pid: int) -> Select[tuple[int | None]]:
+    """The id of the last thing that was done; null: nothing ever was."""
+    return sa.select(sa.func.max(audit.c.id)).where(audit.c.pid == pid)
 
 
 async def list_entries(

@@ -19,9 +19,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.audit.queries import newest_entry
 from heartfly.clock import Clock
 from heartfly.db.database import Database
-from heartfly.db.models import audit, channels, checks, deliveries
+from heartfly.db.models import channels, checks, deliveries
 from heartfly.db.pulse import pulse
 from heartfly.errors import HeartflyError
 from heartfly.logs import logger
@@ -176,7 +177,7 @@ async def _traces(read: AsyncConnection, pid: int) -> tuple[object, ...]:
     """Of all that is no check's row: another value when somebody did something (what people do is in the audit), when
     something is to be sent, and when it was tried. Incidents open and close with the rows of their checks.
     """
-    done = sa.select(sa.func.max(audit.c.id)).where(audit.c.pid == pid)
+    done = newest_entry(pid)
     of_it = (deliveries.c.pid == channels.c.pid, deliveries.c.channel_id == channels.c.id)
     newest = sa.select(sa.func.max(deliveries.c.created_at)).where(*of_it).scalar_subquery()
     made = sa.select(channels.c.id, channels.c.retrying_since, newest).where(channels.c.pid == pid)

@@ -140,7 +140,7 @@ class MeterPage(msgspec.Struct):
     next: str | None
 
 
-class CustomerOut(msgspec.Struct):
+class KnownAsOut(msgspec.Struct):
     id: str
     name: str
 
@@ -151,7 +151,7 @@ class FigureOut(msgspec.Struct, kw_only=True):
     from_at: Instant
     to_at: Instant
     state: str
-    customer: CustomerOut | None = None
+    customer: KnownAsOut | None = None
     """When grouped by customer or subject; null: nobody is known by `subject`."""
     subject: str | None = None
     group: dict[str, str | None] = {}
@@ -181,7 +181,7 @@ class ForetoldOut(msgspec.Struct, kw_only=True):
 
     from_at: Instant
     to_at: Instant
-    customer: CustomerOut | None
+    customer: KnownAsOut | None
     subject: str | None
     """Of somebody who is not known."""
     n: int
@@ -316,5 +316,5 @@ def _number(value: Amount | None) -> float | None:
     return None if value is None else float(decimal_of(value))
 
 
-def _customer(found: Customer | None) -> CustomerOut | None:
-    return None if found is None else CustomerOut(found.uuid, found.name)
+def _customer(found: Customer | None) -> KnownAsOut | None:
+    return None if found is None else KnownAsOut(found.uuid, found.name)
