@@ -101,3 +101,12 @@ def test_the_five_minutes_of_the_readme_go_as_it_says(tmp_path: Path, terminals:
     assert 0 == done.returncode, done.stdout + done.stderr
     assert "Nightly report" in done.stdout
     receiver.wait_for('"check.up"', seconds=30)
+    used = subprocess.run(
+        ["bash", "-ec", say("usage")],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert 0 == used.returncode, used.stdout + used.stderr
+    assert "2 events accepted, 0 known already." in used.stdout
+    assert "0 events accepted, 2 known already." in used.stdout
+    assert re.search(r"acme \(unknown\) +2 +0\.3 +300", used.stdout), used.stdout
+    assert "Complete up to" in used.stdout
