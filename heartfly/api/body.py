@@ -1,7 +1,6 @@
 """JSON from outside, into a typed value, or an error that names the field. Whatever the content type says.
 
-Depth is looked at before anything is decoded: 40,000 brackets would end the decoder with a recursion
-error. What a value must be like is decided by its type and then by the room that it is for.
+What a value must be like is decided by its type and then by the room that it is for.
 """
 
 from __future__ import annotations
@@ -11,12 +10,9 @@ from typing import Any
 
 import msgspec
 
+from heartfly.core.nesting import MAX_DEPTH, too_deep
 from heartfly.errors import InvalidValueError
 
-MAX_DEPTH = 32
-
-_BRACKETS = bytes.maketrans(b"[]{}", b"()()")
-_OTHERS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 _WORDS = {"`str`": "a string", "`int`": "a whole number", "`bool`": "true or false", "`object`": "an object"}
@@ -40,21 +36,6 @@ def decode(raw: bytes, kind: Any) -> Any:
         raise wrong_field(str(error)) from error
     except (msgspec.DecodeError, ValueError) as error:  # ValueError: not UTF-8, or a number of 5,000 digits
         raise NotJsonError(f"the body must be JSON: {str(error)[:200]}") from error
-
-
-def too_deep(raw: bytes) -> bool:
-    """Whether brackets nest deeper than MAX_DEPTH, or do not match. Linear, whatever stands in it: some 10 ms a MiB.
-
-    Without escaped characters every other part between quotes is a text. What is no JSON may be read differently after
-    the first byte that is wrong, where the decoder stops.
-    """
-    outside = b"".join(raw.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
-    brackets = outside.translate(_BRACKETS, _OTHERS)
-    for _ in range(MAX_DEPTH):
-        before, brackets = len(brackets), brackets.replace(b"()", b"")
-        if len(brackets) == before:
-            break
-    return bool(brackets)
 
 
 def wrong_field(text: str) -> InvalidValueError:

@@ -7,10 +7,12 @@ is no such thing as a whole is refused as a whole, before anything of it is stor
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sized
 from typing import Any
 
-from heartfly.api.body import MAX_DEPTH, NotJsonError, too_deep
+from heartfly.api.body import NotJsonError
 from heartfly.core.events import read
+from heartfly.core.nesting import MAX_DEPTH, too_deep
 from heartfly.errors import InvalidValueError
 from heartfly.usage.ingest import MAX_EVENTS, Unreadable
 
@@ -34,19 +36,25 @@ def events_in(raw: bytes, *, media_type: str = "", encoding: str = "") -> list[A
     """
     content = _unpacked(raw, encoding)
     if media_type.partition(";")[0].strip().lower() in _LINES:
-        found = [_line(line) for line in content.split(b"\n") if line.strip()]
-    else:
-        found = _document(content)
+        lines = [line for line in content.split(b"\n") if line.strip()]
+        demand_few(lines)  # before they are read: of two million that takes half a minute
+        return [_line(line) for line in lines]
+    found = _document(content)
+    demand_few(found)
+    return found
+
+
+def demand_few(found: Sized) -> None:
+    """InvalidValueError: they are more than come in one request."""
     if len(found) > MAX_EVENTS:
         raise InvalidValueError("", f"the body holds {len(found)} events; at most {MAX_EVENTS} come in one request")
-    return found
 
 
 def _document(content: bytes) -> list[Any]:
     if too_deep(content):
         raise NotJsonError(f"the body must be JSON, nested at most {MAX_DEPTH} deep")
     try:
-        found = read(content)
+        found = read(_text(content))
     except (ValueError, RecursionError) as error:
         raise NotJsonError(f"the body must be JSON: {str(error)[:200]}") from error
     if isinstance(found, list):
@@ -61,9 +69,17 @@ def _line(line: bytes) -> Any:
     if too_deep(line):
         return Unreadable(text, f"is no JSON that is nested at most {MAX_DEPTH} deep")
     try:
-        return read(line)
+        return read(_text(line))
     except (ValueError, RecursionError) as error:
         return Unreadable(text, f"is no JSON: {str(error)[:200]}")
+
+
+def _text(content: bytes) -> str:
+    """Of UTF-8 only, though the decoder would take UTF-16 as well: there `too_deep` sees brackets as it should not.
+
+    Half a surrogate pair is told with the event that holds it.
+    """
+    return content.decode("utf-8-sig", "surrogatepass")
 
 
 def _unpacked(raw: bytes, encoding: str) -> bytes:

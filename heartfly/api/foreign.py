@@ -12,13 +12,12 @@ from typing import Any
 from litestar import Request, Response
 
 from heartfly.api import problems
-from heartfly.api.event_bodies import events_in
+from heartfly.api.event_bodies import demand_few, events_in
 from heartfly.api.problems import Problem
 from heartfly.api.request import ApiRequest
 from heartfly.core.events import written
-from heartfly.errors import InvalidValueError
 from heartfly.usage.apply import Outcome, Told
-from heartfly.usage.ingest import MAX_EVENTS, Unreadable
+from heartfly.usage.ingest import Unreadable
 
 Headers = dict[str, str]
 
@@ -30,8 +29,7 @@ async def body_of(request: ApiRequest) -> list[Any]:
 
 async def take(request: ApiRequest, found: Sequence[Any], wire: str) -> list[Told]:
     """After the commit. Too many of them: InvalidValueError, nothing was stored."""
-    if len(found) > MAX_EVENTS:
-        raise InvalidValueError("", f"the body holds {len(found)} events; at most {MAX_EVENTS} come in one request")
+    demand_few(found)
     return await request.api.events.take(request.caller.pid, found, wire=wire)
 
 

@@ -15,7 +15,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.accounts.keys import Scope
-from heartfly.api.paging import cursor_of, number
+from heartfly.api.paging import cursor_of, cut, number
 from heartfly.api.request import ApiRequest
 from heartfly.errors import InvalidValueError, NotFoundError
 from heartfly.usage import customer_queries as queries
@@ -108,20 +108,17 @@ async def _named(read: AsyncConnection, pid: int, ids: Sequence[str], alias: str
 
 async def _page(
     read: AsyncConnection, pid: int, next_page: str | None, limit: int, *, only_archived: bool
-) -> tuple[list[Any], str | None]:
+) -> tuple[Sequence[Any], str | None]:
     """Never empty while there are more: its SDK takes an empty page for the last one."""
-    found: list[Any] = []
-    after = number(next_page, "customers")
-    while True:
-        rows = await queries.list_customers(read, pid, archived=only_archived, after=after, limit=limit + 1)
-        for row in rows:
-            if len(found) == limit:
-                return found, cursor_of("customers", found[-1].id)
-            if not only_archived or row.archived_at is not None:
-                found.append(row)
-        if len(rows) <= limit:
-            return found, None
-        after = rows[-1].id
+    rows = await queries.list_customers(
+        read,
+        pid,
+        archived=only_archived,
+        only_archived=only_archived,
+        after=number(next_page, "customers"),
+        limit=limit + 1,
+    )
+    return cut(rows, limit, lambda row: cursor_of("customers", row.id))
 
 
 @get("/v1/customers/{customer_id:str}")

@@ -15,7 +15,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import Guard
 
 from heartfly.accounts.guards import INGESTS
-from heartfly.api.event_bodies import MAX_BYTES
+from heartfly.api.event_bodies import MAX_BYTES, demand_few
 from heartfly.api.foreign import Headers, body_of, refusals, take, unfit, what_is_wrong
 from heartfly.api.problems import TYPES, Problem
 from heartfly.api.request import ApiRequest
@@ -57,6 +57,7 @@ async def batch(request: ApiRequest) -> Response[Any]:
     messages = found[0].get("batch") if len(found) == 1 and isinstance(found[0], dict) else None
     if not isinstance(messages, list):
         raise InvalidValueError("batch", "must be a list of messages")
+    demand_few(messages)
     now = request.api.clock.now()
     return await _taken(request, [event_from(one, now) for one in messages])
 

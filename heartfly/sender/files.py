@@ -9,11 +9,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_OWN = os.O_CLOEXEC | os.O_NOFOLLOW
+"""Never through a link: what somebody else has put into the directory is not to lead to another file."""
+
 
 @contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold this file's lock; the kernel drops it with the process. BlockingIOError: another has it (`wait` not)."""
-    held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    held = os.open(path, _OWN | os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(held, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
@@ -29,7 +32,7 @@ def append(path: Path, lines: Iterable[bytes]) -> None:
     """
     content = b"".join(line + b"\n" for line in lines)
     new = not path.exists()
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    file = os.open(path, _OWN | os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
         end = _end_of_lines(file)
@@ -72,7 +75,7 @@ _PIECE = 64 * 1024
 def replace(path: Path, content: bytes) -> None:
     """The file holds this or what it held before, whatever happens."""
     beside = path.with_name(path.name + ".new")
-    file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    file = os.open(beside, _OWN | os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         _write(file, content, 0)
         os.fsync(file)

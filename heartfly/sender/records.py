@@ -28,8 +28,9 @@ def text_of(event: Mapping[str, Any] | str | bytes) -> bytes:
         except (TypeError, ValueError) as error:
             raise NotAnEventError(f"is nothing that JSON can hold: {error}") from error
     try:
-        text = event.encode() if isinstance(event, str) else event
-        found = json.loads(text, parse_int=str, parse_float=str)
+        # As UTF-8 only: the parser would take UTF-16 as well, and beside other events in one body that is no JSON.
+        words = event if isinstance(event, str) else event.decode("utf-8-sig")
+        text, found = words.encode(), json.loads(words, parse_int=str, parse_float=str)
     except (ValueError, RecursionError) as error:
         raise NotAnEventError(f"is no JSON: {error}") from error
     if not isinstance(found, dict):

@@ -92,7 +92,7 @@ def _each(answer: Answer, n: int) -> Sequence[Result] | None:
     """Heartfly's: a result for each, also where it refuses some."""
     try:
         found = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     told = found.get("results") if isinstance(found, dict) else found
     if not isinstance(told, list) or len(told) != n or not all(isinstance(one, dict) for one in told):
@@ -136,7 +136,7 @@ def _words(answer: Answer) -> str:
     """What it said, short: people read it in a dead letter and in an alarm."""
     try:
         found: Any = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     said = ""
     if isinstance(found, dict):

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.checks.queries import UUID
+from heartfly.core.events import wrong_subject
 from heartfly.db.changes import Tx
 from heartfly.db.models import aliases, customers, events, usage_names
 from heartfly.errors import NotFoundError
@@ -18,11 +19,13 @@ MOST_COUNTED = 10_000
 
 
 async def list_customers(
-    read: AsyncConnection, pid: int, *, archived: bool, after: int | None, limit: int
+    read: AsyncConnection, pid: int, *, archived: bool, after: int | None, limit: int, only_archived: bool = False
 ) -> Sequence[Any]:
-    """In the order in which they were made. `archived`: those that are, too."""
+    """In the order in which they were made. `archived`: those that are, too; `only_archived`: no other."""
     query = sa.select(customers).where(customers.c.pid == pid, customers.c.id > (after or 0))
-    if not archived:
+    if only_archived:
+        query = query.where(customers.c.archived_at.is_not(None))
+    elif not archived:
         query = query.where(customers.c.archived_at.is_(None))
     return (await read.execute(query.order_by(customers.c.id).limit(limit))).all()
 
@@ -63,6 +66,7 @@ def subject_ids(pid: int, customer_id: int) -> sa.Select[tuple[int]]:
 
 async def whose(read: AsyncConnection, pid: int, subjects: set[str]) -> Mapping[str, str]:
     """The public ids of the customers that these names mean, as far as somebody has said so."""
+    subjects = {one for one in subjects if wrong_subject(one) is None}  # no database could be asked for another
     query = (
         sa.select(aliases.c.text, customers.c.uuid)
         .join(customers, sa.and_(customers.c.pid == aliases.c.pid, customers.c.id == aliases.c.customer_id))

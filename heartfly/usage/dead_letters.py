@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.audit.record import Action, Actor
-from heartfly.core.events import NATIVE, Names, read
+from heartfly.core.events import read
+from heartfly.core.nesting import too_deep
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
@@ -29,9 +30,6 @@ STATES = ("open", "replayed", "dropped")
 MOST_LOOKED_AT = 2_000
 """Letters that a search reads for one page; the next page goes on from there."""
 MOST_AT_ONCE = 500
-
-NAMES: Mapping[str, Names] = {"openmeter": Names("id", "subject", "time", "type", "data")}
-"""What a wire calls the fields of an event, where it differs from ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,11 +128,10 @@ async def replay(
     if row.state != "open":
         raise ConflictError(f"it was {row.state} already")
     found = _content(row) if edited is None else edited
-    names = NATIVE if edited is not None else NAMES.get(row.wire, NATIVE)
-    (foretold,) = await ingest.take(pid, [found], wire=row.wire, names=names, dry_run=True)
+    (foretold,) = await ingest.take(pid, [found], wire=row.wire, dry_run=True)
     if foretold.outcome is Outcome.REJECTED:
         raise InvalidValueError(f"event.{foretold.field}" if foretold.field else "event", foretold.reason)
-    (told,) = await ingest.take(pid, [found], wire=row.wire, names=names)
+    (told,) = await ingest.take(pid, [found], wire=row.wire)
     await usage.write(
         lambda tx: _settle(tx, pid, [row.id], "replayed", Action.DEAD_LETTER_REPLAY, actor=actor, at=at, ids=ids)
     )
@@ -165,13 +162,12 @@ async def replay_all(
         except InvalidValueError:
             counts[Outcome.REJECTED.value] += 1
     for wire, letters in by_wire.items():
-        names = NAMES.get(wire, NATIVE)
-        foretold = await ingest.take(pid, [found for _, found in letters], wire=wire, names=names, dry_run=True)
+        foretold = await ingest.take(pid, [found for _, found in letters], wire=wire, dry_run=True)
         good = [one for one, told in zip(letters, foretold, strict=True) if told.outcome is not Outcome.REJECTED]
         counts[Outcome.REJECTED.value] += len(letters) - len(good)
         if not good:
             continue
-        for told in await ingest.take(pid, [found for _, found in good], wire=wire, names=names):
+        for told in await ingest.take(pid, [found for _, found in good], wire=wire):
             counts[told.outcome.value] += 1
         numbers = [number for number, _ in good]
         await usage.write(
@@ -186,18 +182,29 @@ def _content(row: Any) -> Any:
     """InvalidValueError: what came is not JSON, or only its beginning is kept."""
     if len(row.raw) >= MAX_RAW:
         raise InvalidValueError("event", "is kept in part only, so it has to be sent whole")
+    return event_in(row.raw, wrong="what came is no JSON, so it has to be edited")
+
+
+def event_in(text: str, *, wrong: str = "is no JSON") -> Any:
+    """What somebody typed or sent in an event's place. InvalidValueError names `event` and says `wrong`.
+
+    What lies in the dead letter was looked at by nobody: it may be nested as deep as somebody liked.
+    """
+    if too_deep(text.encode("utf-8", "replace")):
+        raise InvalidValueError("event", wrong)
     try:
-        return read(row.raw)
+        return read(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidValueError("event", "what came is no JSON, so it has to be edited") from error
+        raise InvalidValueError("event", wrong) from error
 
 
 def _settle(
     tx: Tx, pid: int, numbers: Sequence[int], state: str, action: Action, *, actor: Actor, at: datetime, ids: IdSource
 ) -> None:
     letters = sa.and_(dead_letters.c.pid == pid, dead_letters.c.id.in_(numbers), dead_letters.c.state == "open")
-    tx.conn.execute(sa.update(dead_letters).where(letters).values(state=state))
-    for number in numbers:
+    settled = sa.update(dead_letters).where(letters).values(state=state).returning(dead_letters.c.id)
+    # Of two who do so at one time only the first has changed anything.
+    for number in sorted(tx.conn.execute(settled).scalars()):
         note(
             tx, pid, actor=actor, action=action, of=f"dead_letter:{number}",
             before={"state": "open"}, after={"state": state}, at=at, ids=ids,

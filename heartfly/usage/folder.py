@@ -7,7 +7,7 @@ PostgreSQL only the leader folds; that two do so at a change of leaders does no 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +32,8 @@ PAUSE_S = 2.0
 """Between two looks: events that come in the meantime are folded in one go."""
 REST_S = 10.0
 """An hour that was just folded rests so long, and ten times as long as that took: each time it is read whole."""
+FAILED_REST_S = 60.0
+"""One that could not be folded."""
 MOST = 200
 """Hours of one round."""
 LIGHT = 200
@@ -81,12 +83,21 @@ class Folder:
             if self._stop.is_set():
                 return n
             if (pid, hour) not in self._not_before:
-                await self.fold_hour(pid, hour)
-                n += 1
+                n += await self._alone(self.fold_hour(pid, hour), pid, TIER_HOUR, hour)
         for row in await self._stale_days():
-            await self.fold_day(row.pid, row.start_at, row.end_at)
-            n += 1
+            n += await self._alone(self.fold_day(row.pid, row.start_at, row.end_at), row.pid, TIER_DAY, row.start_at)
         return n
+
+    async def _alone(self, folding: Coroutine[Any, Any, object], pid: int, tier: str, start_at: datetime) -> int:
+        """A window that cannot be folded, whyever, holds up no other: it stays dirty, and rests."""
+        try:
+            await folding
+        except Exception as error:  # noqa: BLE001 - told in the log; what is dirty stays so
+            log.warning("fold", pid=pid, tier=tier, start_at=start_at, error=repr(error))
+            if tier == TIER_HOUR:
+                self._not_before[pid, start_at] = self._clock.monotonic() + FAILED_REST_S
+            return 0
+        return 1
 
     async def _dirty(self) -> Sequence[tuple[int, datetime]]:
         resting = len(self._not_before)

@@ -75,7 +75,7 @@ class EventIngest:
 
     def _item(self, one: Any, now: datetime, names: Names) -> Event | Refused:
         if isinstance(one, Unreadable):
-            return Refused(Rejected("", one.reason), one.raw[:MAX_RAW])
+            return Refused(Rejected("", one.reason), _storable(one.raw))
         event = event_of(one, now=now, oldest=now - self._keep, names=names)
         return event if isinstance(event, Event) else Refused(event, _storable(written(one)))
 

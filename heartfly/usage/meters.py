@@ -27,6 +27,7 @@ from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueEr
 from heartfly.usage.audit import note
 from heartfly.usage.dirty import mark_folded
 from heartfly.usage.meter_queries import UUID_SHAPE, Found, found_one, one_of
+from heartfly.usage.question import EARLIEST, LATEST
 
 MOST_METERS = 200
 """Of one project; the archived ones do not count."""
@@ -95,7 +96,7 @@ class Changed:
 def create_meter(tx: Tx, pid: int, wanted: Wanted, *, actor: Actor, at: datetime, ids: IdSource) -> Changed:
     """InvalidValueError, ConflictError (there are too many), SlugTakenError."""
     slug = _slug(wanted.slug)
-    _ordered(wanted.from_at, wanted.to_at)
+    demand_times(wanted.from_at, wanted.to_at)
     of_project = sa.select(sa.func.count()).where(meters.c.pid == pid, meters.c.archived_at.is_(None))
     if tx.conn.execute(of_project).scalar_one() >= MOST_METERS:
         raise ConflictError(f"the project has {MOST_METERS} meters, which is all that it may have; archive one")
@@ -157,7 +158,7 @@ def change_meter(
     row = _held(tx, pid, name_or_id, rev)
     if row.archived_at is not None:
         raise ConflictError("the meter is archived; bring it back first")
-    _ordered(from_at, to_at)
+    demand_times(from_at, to_at)
     n = sa.select(sa.func.count()).where(meter_versions.c.pid == pid, meter_versions.c.meter_id == row.id)
     if tx.conn.execute(n).scalar_one() >= MOST_VERSIONS:
         raise ConflictError(
@@ -271,7 +272,11 @@ def _named(name: str, unit: str) -> dict[str, str]:
     }
 
 
-def _ordered(from_at: datetime | None, to_at: datetime | None) -> None:
+def demand_times(from_at: datetime | None, to_at: datetime | None) -> None:
+    """InvalidValueError. An instant that a database keeps and cannot tell would stop whoever folds the project."""
+    for name, at in (("from_at", from_at), ("to_at", to_at)):
+        if at is not None and not EARLIEST <= at <= LATEST:
+            raise InvalidValueError(name, "must be within 1970 to 2200")
     if from_at is not None and to_at is not None and to_at <= from_at:
         raise InvalidValueError("to_at", "must be after from_at")
 

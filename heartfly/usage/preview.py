@@ -20,6 +20,8 @@ from heartfly.core.tiles import cut
 from heartfly.core.versions import Span, Version, in_force, spans
 from heartfly.core.windows import Size, Window, windows
 from heartfly.errors import InvalidValueError
+from heartfly.usage.meters import demand_times
+from heartfly.usage.question import EARLIEST, LATEST
 from heartfly.usage.raw import Raw, events_between, type_ids
 from heartfly.usage.whose import Subject, subjects_of
 
@@ -74,6 +76,9 @@ async def preview(
     monotonic: Callable[[], float],
 ) -> Preview:
     """`proposed`: made later than `existing`, which are the versions of the meter that it would change."""
+    demand_times(proposed.from_at, proposed.to_at)
+    if not EARLIEST <= from_at <= LATEST:
+        raise InvalidValueError("from", "must be within 1970 to 2200")
     if not from_at < to_at <= from_at + LONGEST:
         raise InvalidValueError("to", f"must be after `from`, by {LONGEST.days} days at most")
     after = [*existing, proposed]

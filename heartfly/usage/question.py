@@ -23,7 +23,7 @@ _MOST_WINDOWS: Mapping[Size | None, tuple[timedelta, str]] = {
     Size.MONTH: (timedelta(days=3_700), "ten years"),
     None: (timedelta(days=3_700), "ten years"),
 }
-_EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+EARLIEST, LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +61,9 @@ def own_keys(stored: Stored, question: Question) -> Sequence[str]:
 
 
 def demand_bounds(question: Question) -> None:
-    if not _EARLIEST <= question.from_at <= _LATEST:
+    if not EARLIEST <= question.from_at <= LATEST:
         raise InvalidValueError("from", "must be within 1970 to 2200")
-    if not question.from_at < question.to_at <= _LATEST:
+    if not question.from_at < question.to_at <= LATEST:
         raise InvalidValueError("to", "must be after `from`, and before 2200")
     most, words = _MOST_WINDOWS[question.size]
     if question.to_at - question.from_at > most:

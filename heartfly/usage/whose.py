@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.checks.queries import UUID
 from heartfly.db.models import aliases, customers, usage_names
 from heartfly.db.prepared import among
 from heartfly.errors import InvalidValueError
@@ -68,6 +69,8 @@ async def ids_of(
     texts = set(subjects)
     if of_customers:
         wanted = {uuid.lower() for uuid in of_customers}
+        if wrong := [one for one in wanted if not UUID.fullmatch(one)]:  # not every database could be asked for it
+            raise InvalidValueError("customer", f"there is no customer {min(wrong)[:100]}")
         query = sa.select(customers.c.id, customers.c.uuid).where(
             customers.c.pid == pid, among(read, customers.c.uuid, "uuids")
         )

@@ -27,7 +27,7 @@ from heartfly.web.request import FOR_ADMINS, PageRequest
 PAGE = 50
 _PIECE = 500
 _COLUMNS = ("at", "actor", "ip", "action", "object", "before", "after")
-_OBJECT = re.compile(r"[a-z]{1,20}(?::[0-9a-f-]{1,36})?", re.ASCII)
+_OBJECT = re.compile(r"[a-z_]{1,20}(?::[0-9a-f-]{1,36})?", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 ACTIONS = tuple(dict.fromkeys(word for action in Action for word in (action.partition(".")[0], action.value)))
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlencode
 
 from litestar import Response, get, post
 
 from heartfly.api.paging import cursor_of, number
 from heartfly.core import text
-from heartfly.core.events import read as read_json
 from heartfly.errors import ConflictError, InvalidValueError
 from heartfly.usage import dead_letters as letters
 from heartfly.usage.audit import carry_or_wait
@@ -78,7 +76,7 @@ async def change_letter(request: PageRequest) -> Response[bytes]:
         else:
             async with api.usage.read() as read:
                 row = await letters.one_letter(read, pid, letter_id)
-            edited = None if _same(typed, row.raw) else _event(typed)
+            edited = None if _same(typed, row.raw) else letters.event_in(typed)
             await letters.replay(api.usage, api.events, pid, letter_id, edited=edited, actor=actor, at=at, ids=api.ids)
     except InvalidValueError as error:
         return await _one(request, status=422, typed=typed, errors={"event": _told(error)})
@@ -96,13 +94,6 @@ def _state(asked: str) -> str:
 
 def _same(typed: str, raw: str) -> bool:
     return typed.replace("\r\n", "\n").strip() == raw.replace("\r\n", "\n").strip()
-
-
-def _event(typed: str) -> Any:
-    try:
-        return read_json(typed)
-    except (ValueError, RecursionError):
-        raise InvalidValueError("event", "is no JSON") from None
 
 
 def _told(error: InvalidValueError) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from heartfly.api.body import MAX_DEPTH, too_deep
+from heartfly.core.nesting import MAX_DEPTH, too_deep
 from tests.api.door import House, Reply
 
 pytestmark = pytest.mark.anyio

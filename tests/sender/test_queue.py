@@ -182,3 +182,28 @@ def test_killed_at_any_moment_what_was_promised_is_there(tmp_path: Path) -> None
     assert [b'{"n": %d}' % n for n in range(promised)] == found[:promised]
     assert b'{"n": "after"}' == found[-1]
     assert promised + 3 >= len(found)  # at most one call more, whose promise was not heard
+
+
+def test_what_is_not_utf_8_would_spoil_its_neighbours_and_is_refused(queue: DiskQueue) -> None:
+    for bad in ('{"a": 1}'.encode("utf-16"), '{"a": 1}'.encode("utf-32-le"), b'{"a": "\xed\xa0\x80"}'):
+        with pytest.raises(NotAnEventError, match="is no JSON"):
+            queue.put([bad])
+    queue.put([b'\xef\xbb\xbf{"a": 1}'])  # the mark that some put before the first line
+
+    assert [b'{"a": 1}'] == texts(queue)
+
+
+@pytest.mark.parametrize("name", ["append.lock", "0000000001.events", "cursor.new"])
+def test_a_link_in_the_queue_leads_to_no_other_file(queue: DiskQueue, tmp_path: Path, name: str) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"somebody's")
+    (queue.folder / name).symlink_to(other)
+
+    def put_and_forget() -> None:
+        queue.put([event(1)])
+        queue.forget(waiting(queue).end)
+
+    with pytest.raises(OSError, match="symbolic link"):
+        put_and_forget()
+
+    assert b"somebody's" == other.read_bytes()

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import dirty_hours, rollups, uncounted, unique_values, windows
+from heartfly.db.models import dirty_hours, events, rollups, uncounted, unique_values, windows
 from heartfly.usage import generations
 from heartfly.usage.dirty import mark_folded
 from heartfly.usage.fold import TIER_HOUR, fold_hour
@@ -221,6 +221,25 @@ async def test_an_hour_that_was_just_folded_rests(plant: Plant, clock: SimClock)
 
     clock.move_to(NOW + timedelta(seconds=11))
     assert 1 == await plant.folder.round()
+
+
+async def test_an_hour_that_cannot_be_folded_holds_up_no_other(plant: Plant, clock: SimClock) -> None:
+    """The newest hour comes first; whatever is wrong with it must not be everybody's trouble."""
+    await plant.all_meters()
+    sent = events_of(40, seed=15, from_at=FROM, to_at=TO)
+    await plant.send(*sent)
+    damaged = sa.update(events).where(events.c.at >= TO - HOUR).values(properties='{"cut')
+    await plant.usage.write(lambda tx: tx.conn.execute(damaged).rowcount)
+
+    assert [2, 0] == [await plant.folder.round() for _ in range(2)]
+
+    assert answers(within(sent, FROM, TO - HOUR)) == plant.told(FROM, TO)
+    assert 1 == await count(plant.usage, dirty_hours)
+    mended = sa.update(events).where(events.c.at >= TO - HOUR).values(properties="{}")
+    await plant.usage.write(lambda tx: tx.conn.execute(mended).rowcount)
+    clock.move_to(NOW + timedelta(seconds=61))
+    assert 1 == await plant.folder.round()
+    assert 0 == await count(plant.usage, dirty_hours)
 
 
 async def test_a_process_beside_folds_the_same(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:

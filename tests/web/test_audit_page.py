@@ -62,16 +62,18 @@ async def test_a_change_shows_who_when_from_where_and_what_became_of_what(town: 
 async def test_filters_find_by_actor_action_object_and_instant(town: Town) -> None:
     await entries(town, 3)
     await entries(town, 1, action=Action.KEY_REVOKE, of="key:17", actor=Actor("cli"), after=None)
+    await entries(town, 1, action=Action.DEAD_LETTER_DROP, of="dead_letter:17", actor=Actor("cli"), after=None)
     owner = await town.owner()
 
     found = {
         query: len(re.findall(r"<tr><td>", (await owner.get(PATH + query)).body.decode()))
         for query in (
             "?actor=user:ada@example.com", "?actor=cli&action=key", "?action=key.revoke", f"?object={CHECK}",
-            "?object=key:17", "?since=2026-03-02T10:02:30Z&object=check", "?since=2026-03-03", "?actor=nobody",
+            "?object=key:17", "?object=dead_letter:17", "?since=2026-03-02T10:02:30Z&object=check", "?since=2026-03-03",
+            "?actor=nobody",
         )
     }  # fmt: skip
-    assert [3, 1, 1, 3, 1, 1, 0, 0] == list(found.values())
+    assert [3, 1, 1, 3, 1, 1, 1, 0, 0] == list(found.values())
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,7 @@ async def test_a_meter_tells_each_figure_with_how_sure_it_is(sent: Town) -> None
     ("query", "told"),
     [
         ("from=soon", "must be a day such as"),
+        ("customer=%00", "there is no customer"),
         ("from=2026-03-02&to=2026-03-01", "must not be before"),
         ("window=week", "must be one of hour, day"),
         ("zone=Nowhere/Else", "Zone"),
@@ -309,10 +310,11 @@ async def test_a_dead_letter_is_edited_until_it_is_an_event(town: Town, dead: st
     good = {"transaction_id": "d-1", "event_type": "x", "customer_id": "c", "timestamp": YESTERDAY.isoformat()}
     as_it_came = await owner.post(path, {"do": "replay", "event": '{"transaction_id": "d-1", "event_type": "x"}'})
     broken = await owner.post(path, {"do": "replay", "event": "{as typed"})
+    deep = await owner.post(path, {"do": "replay", "event": "[" * 600 + "]" * 600})
     replayed = await owner.post(path, {"do": "replay", "event": json.dumps(good)})
     again = await owner.post(path, {"do": "replay", "event": json.dumps(good)})
 
-    assert [422, 422, 303, 409] == [one.status for one in (as_it_came, broken, replayed, again)]
+    assert [422, 422, 422, 303, 409] == [one.status for one in (as_it_came, broken, deep, replayed, again)]
     assert "{as typed" in unescape(broken.body.decode())
     assert 'id="event-wrong"' in broken.body.decode()
     assert "Replayed" in await text(viewer, f"/dead-letters/{dead}")
