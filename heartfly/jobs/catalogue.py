@@ -94,7 +94,10 @@ def daily_usage(usage: Database, closer: Closer) -> JobKind:
         grace=2 * _HOUR,
         max_run=6 * _HOUR,
         work=aggregating(usage, closer),
-        gates=(GateIn(metric="reconciled", op="==", value=1),),
+        gates=(
+            GateIn(metric="reconciled", op="==", value=1),
+            GateIn(metric="rejected_share", op="<", value="0.01", level="warn"),
+        ),
         projects=partial(projects_with_usage, usage),
     )
 
