@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from heartfly.clock import Clock
-from heartfly.core.days import Day, day_in
+from heartfly.core.days import Day, day_in, day_of
 from heartfly.core.windows import HOUR
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
@@ -174,12 +174,24 @@ async def days_to_close(usage: Database, pid: int, zone: ZoneInfo, *, since: dat
         hours = list((await read.execute(folded)).scalars())
         marked = sa.select(dirty_hours.c.hour).where(dirty_hours.c.pid == pid, dirty_hours.c.hour < end)
         hours += (await read.execute(marked)).scalars()
+        sealed = sa.select(windows.c.start_at, windows.c.end_at).where(
+            windows.c.pid == pid, windows.c.tier == TIER_DAY, windows.c.sealed_at.is_not(None)
+        )
+        # Also when the project has moved to another zone since: their events are gone, so nothing could be proved.
+        for row in await read.execute(sealed):
+            done |= _days_of(zone, row.start_at, row.end_at)
     found = {edge.astimezone(zone).date() for hour in hours for edge in (hour, hour + HOUR - timedelta(microseconds=1))}
     day = since
     while day < today:
         found.add(day)
         day += ONE_DAY
     return sorted(day for day in found - done if day < today and _has_length(zone, day))
+
+
+def _days_of(zone: ZoneInfo, from_at: datetime, to_at: datetime) -> set[date]:
+    """That have a part in [from_at, to_at)."""
+    first, last = day_of(zone, from_at), day_of(zone, to_at - timedelta(microseconds=1))
+    return {first + n * ONE_DAY for n in range((last - first).days + 1)}
 
 
 def _has_length(zone: ZoneInfo, day: date) -> bool:
