@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import uvloop
 
-from bench import alerts, idle, lists, pages, pings, report, startup
+from bench import alerts, idle, lists, pages, pings, report, startup, usage
 from bench.load import CLOCK
 from bench.report import Figure
 from bench.served import Stores, stores
@@ -53,6 +53,10 @@ async def _pages(made: Stores, given: argparse.Namespace) -> list[Figure]:
     return await pages.measure(made, tries=min(given.rounds, 3), n_pings=60, seconds=given.idle_seconds)
 
 
+async def _usage(made: Stores, given: argparse.Namespace) -> list[Figure]:
+    return await usage.measure(made, n_events=given.events)
+
+
 MEASURES: dict[str, Measure] = {
     "pings": _pings,
     "alerts": _alerts,
@@ -61,6 +65,7 @@ MEASURES: dict[str, Measure] = {
     "idle": _idle,
     "lists": _lists,
     "pages": _pages,
+    "usage": _usage,
 }
 
 
@@ -85,6 +90,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4, help="length of each round of pings")
     parser.add_argument("--idle-seconds", type=float, default=30)
     parser.add_argument("--checks", type=int, default=100_000, help="checks for all but the pings")
+    parser.add_argument("--events", type=int, default=100_000, help="events of usage")
     given = parser.parse_args()
     about = report.surroundings(CLOCK.now(), given.database)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -104,7 +104,7 @@ class App:
         self.jobs = Jobs(
             database,
             kinds=[
-                *catalogue(settings, clock, sealer=ground.sealer, ids=ids),
+                *catalogue(settings, clock, usage=ground.usage, sealer=ground.sealer, ids=ids),
                 daily_usage(ground.usage, self.closer),
             ],
             ingest=self.ingest,

@@ -32,7 +32,8 @@ _SHOWN = 20
 def verify(*, as_json: bool, config: Path | None, data: Path | None) -> None:
     """Work out every rollup of every project anew, and compare. Only reads. Exit 1: something differs.
 
-    Hours that wait to be folded may differ; they are told, and are no fault.
+    Hours that wait to be folded may differ; they are told, and are no fault. Sealed windows are left out, as
+    their events are gone.
     """
     place = _place(settings_from(config, DATA__DIR=data))
     whole = Compared()
@@ -72,6 +73,7 @@ def _days(place: Place) -> list[tuple[int, Any]]:
 def _wire(whole: Compared) -> dict[str, Any]:
     return {
         "windows": whole.n_windows,
+        "sealed": whole.n_sealed,
         "events": whole.n_events,
         "waiting": whole.waiting,
         "differences": whole.n_differences,
@@ -94,6 +96,8 @@ def _wire(whole: Compared) -> dict[str, Any]:
 def _tell(whole: Compared) -> None:
     waiting = f" {whole.waiting} hours wait to be folded." if whole.waiting else ""
     click.echo(f"{whole.n_windows} windows of {whole.n_events} events looked at.{waiting}")
+    if whole.n_sealed:
+        click.echo(f"{whole.n_sealed} windows are sealed and were not: their events are older than is kept.")
     if not whole.n_differences:
         click.echo("Every rollup is what its events come to.")
         return

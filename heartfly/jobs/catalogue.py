@@ -35,13 +35,14 @@ def keep_of(settings: Settings) -> Keep:
     )
 
 
-def catalogue(settings: Settings, clock: Clock, *, sealer: Sealer, ids: IdSource) -> Sequence[JobKind]:
+def catalogue(settings: Settings, clock: Clock, *, usage: Database, sealer: Sealer, ids: IdSource) -> Sequence[JobKind]:
     url = settings.database_url
     path = None if url.startswith("postgresql") else Path(url.removeprefix("sqlite:///"))
     kept = Kept(
         history=keep_of(settings),
         bodies=timedelta(days=settings.pings.keep_bodies_days),
         alerts=timedelta(days=settings.alerts.keep_days),
+        events=timedelta(days=settings.usage.keep_days),
     )
     return (
         JobKind(
@@ -65,11 +66,11 @@ def catalogue(settings: Settings, clock: Clock, *, sealer: Sealer, ids: IdSource
         JobKind(
             name="retention",
             title="Heartfly: retention",
-            about="Heartfly's own job. Removes pings, runs, alerts and deliveries that are older than is kept.",
+            about="Heartfly's own job. Removes pings, runs, alerts, deliveries and events that are older than is kept.",
             expression="40 3 * * *",
             grace=2 * _HOUR,
             max_run=6 * _HOUR,
-            work=sweeping(kept, sealer=sealer, ids=ids),
+            work=sweeping(kept, usage=usage, sealer=sealer, ids=ids),
         ),
         JobKind(
             name="database-check",
@@ -94,7 +95,10 @@ def daily_usage(usage: Database, closer: Closer) -> JobKind:
         grace=2 * _HOUR,
         max_run=6 * _HOUR,
         work=aggregating(usage, closer),
-        gates=(GateIn(metric="reconciled", op="==", value=1),),
+        gates=(
+            GateIn(metric="reconciled", op="==", value=1),
+            GateIn(metric="rejected_share", op="<", value="0.01", level="warn"),
+        ),
         projects=partial(projects_with_usage, usage),
     )
 

@@ -67,7 +67,7 @@ class Done:
     Of `figures` numbers become metrics of its check's run; texts are only told.
     """
 
-    figures: Mapping[str, int | str] = field(default_factory=dict)
+    figures: Mapping[str, int | float | str] = field(default_factory=dict)
     failure: str = ""
     closing: Callable[[Tx], None] | None = None
 

@@ -1,8 +1,10 @@
-"""The job that removes what is older than is kept: pings, what they said, runs, alerts and how they were delivered.
+"""The job that removes what is older than is kept: pings, what they said, runs, alerts and how they were delivered, and
+events of usage.
 
 Days are summed up first, so that no run goes that its day does not know. A project whose erasure was cut off goes to
 its end. Everything goes in pieces, each a short transaction behind everybody else's. Never removed here: flips,
-incidents, days, and the audit.
+incidents, days, rollups, and the audit. Which events of usage go, and what is sealed first, usage/seal.py
+decides.
 """
 
 from __future__ import annotations
@@ -10,13 +12,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from heartfly.accounts.sessions import remove_ended
 from heartfly.checks import erase_project
+from heartfly.core.zones import is_zone
 from heartfly.db.changes import Tx
+from heartfly.db.database import Database
 from heartfly.db.ids import IdSource, first_id
 from heartfly.db.models import (
     alerts,
@@ -38,6 +44,7 @@ from heartfly.monitor.blind import KEPT as BLIND_KEPT
 from heartfly.notify.outbox import PENDING
 from heartfly.pings.prune import Due, Keep, prune
 from heartfly.sealing import Sealer
+from heartfly.usage.seal import Gone, remove_old
 
 CHECKS = 5
 """Looked at in one transaction: of each up to 200 runs with their figures go."""
@@ -48,29 +55,40 @@ NODES_KEPT = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """How long what is kept. `history`: of each check."""
+    """How long what is kept. `history`: of each check. `events`: of usage; what they came to stays."""
 
     history: Keep
     bodies: timedelta
     alerts: timedelta
+    events: timedelta
 
 
-def sweeping(kept: Kept, *, sealer: Sealer, ids: IdSource) -> Callable[[Work], Awaitable[Done]]:
+FIGURES = (
+    *("pings", "bodies", "runs", "alerts", "deliveries", "events", "dead_letters", "others", "projects"),
+    *("days_sealed", "days_held"),
+)
+
+
+def sweeping(kept: Kept, *, usage: Database, sealer: Sealer, ids: IdSource) -> Callable[[Work], Awaitable[Done]]:
     async def sweep(work: Work) -> Done:
         summed = await sum_days(work)
         if summed.failure:
             return Done(failure=f"nothing was removed, as days could not be summed up: {summed.failure}")
-        figures = dict.fromkeys(("pings", "bodies", "runs", "alerts", "deliveries", "others", "projects"), 0)
+        figures = dict.fromkeys(FIGURES, 0)
         async with work.read() as read:
             erased = await erase_project.unfinished(read)
         for pid in erased:
             await erase_project.finish(work.write, pid, at=work.now, ids=ids, sealer=sealer)
             figures["projects"] += 1
         async with work.read() as read:
-            pids = (await read.execute(sa.select(projects.c.id).order_by(projects.c.id))).scalars().all()
-        for pid in pids:
+            homes = (await read.execute(sa.select(projects.c.id, projects.c.zone).order_by(projects.c.id))).all()
+        for pid, zone in homes:
             await _histories(work, pid, kept, figures)
             await _alerts(work, pid, kept, figures)
+            home = ZoneInfo(zone if is_zone(zone) else "UTC")
+            # In another part, where nobody knows of our lease: it is asked for before each day.
+            fence = partial(work.write, _nothing)
+            _add(figures, await remove_old(usage, pid, home, keep=kept.events, now=work.now, fence=fence))
         figures["others"] += await _all(work, lambda tx: _of_ourselves(tx, work, kept))
         return Done(figures=figures)
 
@@ -162,6 +180,21 @@ def _forget(tx: Tx, pid: int, alert_ids: Sequence[int]) -> int:
     empty = tx.conn.execute(query).scalars().all()
     tx.conn.execute(sa.delete(attempts).where(attempts.c.delivery_id.in_(empty)))
     return tx.conn.execute(sa.delete(deliveries).where(deliveries.c.pid == pid, deliveries.c.id.in_(empty))).rowcount
+
+
+# --- of usage ----------------------------------------------------------------------------------------
+
+
+def _add(figures: dict[str, int], gone: Gone) -> None:
+    figures["events"] += gone.events
+    figures["dead_letters"] += gone.letters
+    figures["others"] += gone.intake
+    figures["days_sealed"] += gone.sealed
+    figures["days_held"] += gone.held
+
+
+def _nothing(_: Tx) -> None:
+    """A transaction that is fenced like any other."""
 
 
 # --- of ourselves ------------------------------------------------------------------------------------

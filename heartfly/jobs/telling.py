@@ -34,7 +34,7 @@ class Untold:
     slot_at: datetime
     ping_uuid: str | None
     kind: PingKind
-    figures: dict[str, int | str]
+    figures: dict[str, int | float | str]
     words: str
     client_at: datetime | None
 
@@ -95,7 +95,9 @@ async def tell(ingest: Ingest, untold: Untold) -> bool:
             agent=f"Heartfly/{__version__}",
             body=body,
             body_size=len(body),
-            metrics={name: Decimal(value) for name, value in untold.figures.items() if isinstance(value, int)},
+            metrics={
+                name: Decimal(str(value)) for name, value in untold.figures.items() if isinstance(value, int | float)
+            },
             client_at=untold.client_at,
         )
         return await ingest.submit_if(request, lambda tx: _mark(tx, untold, now))

@@ -129,7 +129,7 @@ class EventApplier:
         for place, batch in enumerate(batches):
             by_project.setdefault(batch.pid, []).append(place)
         for pid in sorted(by_project):
-            _lock(tx, pid)
+            hold_events(tx, pid)
             told |= self._of_project(tx, pid, {place: batches[place] for place in by_project[pid]})
         return [told[place] for place in range(len(batches))]
 
@@ -198,8 +198,11 @@ def _letter(batch: Batch, item: Refused, number: int) -> dict[str, Any]:
     }
 
 
-def _lock(tx: Tx, pid: int) -> None:
-    """Two nodes that take the same event at one time: the second waits, and finds what the first has written."""
+def hold_events(tx: Tx, pid: int) -> None:
+    """Until this transaction ends nobody else writes events of the project.
+
+    Two nodes that take the same event at one time: the second waits, and finds what the first has written.
+    """
     if tx.on_postgres:
         tx.conn.execute(_LOCK, {"key": pid})
 

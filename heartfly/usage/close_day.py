@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from heartfly.clock import Clock
-from heartfly.core.days import Day, day_in
+from heartfly.core.days import Day, day_in, day_of
 from heartfly.core.windows import HOUR
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
@@ -125,22 +125,28 @@ def _moved(tx: Tx, pid: int, span: Day) -> bool:
 
 
 def _figures(tx: Tx, pid: int, span: Day, found: Reconciled, *, reconciled: bool) -> dict[str, int]:
-    """What came in on that day is counted by the whole hours of UTC that begin in it."""
-    names = ("accepted", "duplicates", "conflicts", "rejected")
-    sums = (sa.func.coalesce(sa.func.sum(intake.c[name]), 0).label(name) for name in names)
-    in_day = (intake.c.pid == pid, intake.c.hour >= span.from_at, intake.c.hour < span.to_at)
-    came = tx.conn.execute(sa.select(*sums).where(*in_day)).one()
     return {
         "events_raw": found.n_raw,
         "events_rolled": found.n_rolled,
-        "events_received": sum(int(getattr(came, name)) for name in names),
-        "duplicates": int(came.duplicates),
-        "conflicts": int(came.conflicts),
-        "rejected": int(came.rejected),
+        **came_in(tx.conn.execute(intake_of(pid, span)).one()),
         "late": found.n_late,
         "customers": found.n_subjects,
         "reconciled": int(reconciled),
     }
+
+
+def intake_of(pid: int, span: Day) -> sa.Select[Any]:
+    """What came in on a day, by the whole hours of UTC that begin in it: one row, for `came_in`."""
+    sums = (sa.func.coalesce(sa.func.sum(intake.c[name]), 0).label(name) for name in _OUTCOMES)
+    return sa.select(*sums).where(intake.c.pid == pid, intake.c.hour >= span.from_at, intake.c.hour < span.to_at)
+
+
+def came_in(row: Any) -> dict[str, int]:
+    counts = {name: int(getattr(row, name)) for name in _OUTCOMES}
+    return {"events_received": sum(counts.values())} | {name: counts[name] for name in _OUTCOMES[1:]}
+
+
+_OUTCOMES = ("accepted", "duplicates", "conflicts", "rejected")
 
 
 def _told(mismatches: list[str]) -> str:
@@ -168,12 +174,24 @@ async def days_to_close(usage: Database, pid: int, zone: ZoneInfo, *, since: dat
         hours = list((await read.execute(folded)).scalars())
         marked = sa.select(dirty_hours.c.hour).where(dirty_hours.c.pid == pid, dirty_hours.c.hour < end)
         hours += (await read.execute(marked)).scalars()
+        sealed = sa.select(windows.c.start_at, windows.c.end_at).where(
+            windows.c.pid == pid, windows.c.tier == TIER_DAY, windows.c.sealed_at.is_not(None)
+        )
+        # Also when the project has moved to another zone since: their events are gone, so nothing could be proved.
+        for row in await read.execute(sealed):
+            done |= _days_of(zone, row.start_at, row.end_at)
     found = {edge.astimezone(zone).date() for hour in hours for edge in (hour, hour + HOUR - timedelta(microseconds=1))}
     day = since
     while day < today:
         found.add(day)
         day += ONE_DAY
     return sorted(day for day in found - done if day < today and _has_length(zone, day))
+
+
+def _days_of(zone: ZoneInfo, from_at: datetime, to_at: datetime) -> set[date]:
+    """That have a part in [from_at, to_at)."""
+    first, last = day_of(zone, from_at), day_of(zone, to_at - timedelta(microseconds=1))
+    return {first + n * ONE_DAY for n in range((last - first).days + 1)}
 
 
 def _has_length(zone: ZoneInfo, day: date) -> bool:
@@ -183,10 +201,10 @@ def _has_length(zone: ZoneInfo, day: date) -> bool:
 
 
 async def projects_with_usage(usage: Database) -> list[int]:
-    """By a walk down the keys: there may be many windows, and few projects."""
+    """Also those of which everything was rejected. By a walk down the keys: many windows, and few projects."""
     found: list[int] = []
     async with usage.read() as read:
-        for table in (windows, dirty_hours):
+        for table in (windows, dirty_hours, intake):
             last = -1
             while pid := (await read.execute(sa.select(sa.func.min(table.c.pid)).where(table.c.pid > last))).scalar():
                 found.append(pid)

@@ -41,7 +41,7 @@ class Difference:
 class Compared:
     """`waiting`: hours with events that nobody has folded yet. `n_differences` counts also those that are not told.
 
-    `n_unexplained`: of windows that do not wait.
+    `n_unexplained`: of windows that do not wait. `n_sealed`: windows that were not looked at, as their events are gone.
     """
 
     n_windows: int = 0
@@ -49,6 +49,7 @@ class Compared:
     waiting: int = 0
     n_differences: int = 0
     n_unexplained: int = 0
+    n_sealed: int = 0
     differences: list[Difference] = field(default_factory=list)
 
     def add(self, other: Compared) -> None:
@@ -57,6 +58,7 @@ class Compared:
         self.waiting += other.waiting
         self.n_differences += other.n_differences
         self.n_unexplained += other.n_unexplained
+        self.n_sealed += other.n_sealed
         self.differences = (self.differences + other.differences)[:MOST]
 
 
@@ -68,9 +70,12 @@ def compare(place: Place, pid: int, from_at: datetime, to_at: datetime) -> Compa
         marked = sa.select(dirty_hours.c.hour).where(dirty_hours.c.pid == pid)
         marked = marked.where(dirty_hours.c.hour >= from_at, dirty_hours.c.hour < to_at)
         dirty = set(connection.execute(marked).scalars())
-        of_tier = (windows.c.pid == pid, windows.c.gen.is_not(None), windows.c.sealed_at.is_(None), ~windows.c.stale)
-        in_time = (windows.c.start_at >= from_at, windows.c.start_at < to_at)
-        kept = connection.execute(sa.select(windows).where(*of_tier, *in_time)).all()
+        in_time = (windows.c.pid == pid, windows.c.start_at >= from_at, windows.c.start_at < to_at)
+        whole = sa.select(windows).where(*in_time, windows.c.gen.is_not(None), ~windows.c.stale)
+        rows = connection.execute(whole).all()
+        kept = [row for row in rows if row.sealed_at is None]
+        found.n_sealed = len(rows) - len(kept)
+        dirty -= {row.start_at for row in rows if row.tier == TIER_HOUR and row.sealed_at is not None}
         waiting = dirty | {row.start_at for row in kept if row.tier == TIER_HOUR}
         for hour in sorted(waiting):
             fresh = fold_span(connection, pid, hour, hour + HOUR)

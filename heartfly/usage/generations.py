@@ -203,11 +203,12 @@ def _touch_days(tx: Tx, it: Generation) -> None:
     """Days that hold a part of this hour were made of what it was before."""
     near = (windows.c.start_at > it.start_at - _LONGEST_DAY, windows.c.start_at < it.folded.to_at)
     of_days = (windows.c.pid == it.pid, windows.c.tier == TIER_DAY, *near, windows.c.end_at > it.start_at)
-    # And one that is being made of what the hour was is not to count.
-    tx.conn.execute(sa.update(windows).where(*of_days).values(stale=True, next_gen=None))
+    # And one that is being made of what the hour was is not to count. What is sealed stays as it is.
+    tx.conn.execute(sa.update(windows).where(*of_days, windows.c.sealed_at.is_(None)).values(stale=True, next_gen=None))
+    sealed = sa.exists().where(*of_days, windows.c.sealed_at.is_not(None), windows.c.start_at == usage_days.c.from_at)
     held = (usage_days.c.from_at > it.start_at - _LONGEST_DAY, usage_days.c.from_at < it.folded.to_at)
     closed = sa.update(usage_days).where(usage_days.c.pid == it.pid, *held, usage_days.c.to_at > it.start_at)
-    tx.conn.execute(closed.where(usage_days.c.state.in_(("final", "amended"))).values(state="provisional"))
+    tx.conn.execute(closed.where(usage_days.c.state.in_(("final", "amended")), ~sealed).values(state="provisional"))
 
 
 def sweep(tx: Tx, it: Generation, version_id: int) -> None:

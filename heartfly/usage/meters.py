@@ -28,6 +28,7 @@ from heartfly.usage.audit import note
 from heartfly.usage.dirty import mark_folded
 from heartfly.usage.meter_queries import UUID_SHAPE, Found, found_one, one_of
 from heartfly.usage.question import EARLIEST, LATEST
+from heartfly.usage.seal import newest_sealed
 
 MOST_METERS = 200
 """Of one project; the archived ones do not count."""
@@ -100,6 +101,7 @@ def create_meter(tx: Tx, pid: int, wanted: Wanted, *, actor: Actor, at: datetime
     of_project = sa.select(sa.func.count()).where(meters.c.pid == pid, meters.c.archived_at.is_(None))
     if tx.conn.execute(of_project).scalar_one() >= MOST_METERS:
         raise ConflictError(f"the project has {MOST_METERS} meters, which is all that it may have; archive one")
+    from_at = _since_kept(tx, pid, wanted.from_at, wanted.to_at)
     named = _named(wanted.name, wanted.unit)
     meter_id, public_id = ids.next(at), str(uuids.uuid4())
     made = {"pid": pid, "id": meter_id, "uuid": public_id, "slug": slug, "rev": 1, "created_at": at}
@@ -107,8 +109,8 @@ def create_meter(tx: Tx, pid: int, wanted: Wanted, *, actor: Actor, at: datetime
     insert = tx.insert(meters).values(made | named).on_conflict_do_nothing(index_elements=["pid", "slug"])
     if tx.conn.execute(insert.returning(meters.c.id)).first() is None:
         raise SlugTakenError(f"there is a meter {slug} already")
-    _add_version(tx, pid, meter_id, wanted.meter, from_at=wanted.from_at, to_at=wanted.to_at, at=at, ids=ids)
-    facts = {"slug": slug} | named | _facts(wanted.meter, wanted.from_at, wanted.to_at)
+    _add_version(tx, pid, meter_id, wanted.meter, from_at=from_at, to_at=wanted.to_at, at=at, ids=ids)
+    facts = {"slug": slug} | named | _facts(wanted.meter, from_at, wanted.to_at)
     note(
         tx, pid, actor=actor, action=Action.METER_CREATE, of=f"meter:{public_id}",
         before=None, after=facts, at=at, ids=ids,
@@ -171,6 +173,7 @@ def change_meter(
         .limit(1)
     )
     before = tx.conn.execute(newest).one()
+    from_at = _since_kept(tx, pid, from_at, to_at)
     _add_version(tx, pid, row.id, meter, from_at=from_at, to_at=to_at, at=at, ids=ids)
     _put(tx, pid, row, {})
     told = {"definition": before.definition, "from_at": before.from_at, "to_at": before.to_at}
@@ -279,6 +282,18 @@ def demand_times(from_at: datetime | None, to_at: datetime | None) -> None:
             raise InvalidValueError(name, "must be within 1970 to 2200")
     if from_at is not None and to_at is not None and to_at <= from_at:
         raise InvalidValueError("to_at", "must be after from_at")
+
+
+def _since_kept(tx: Tx, pid: int, from_at: datetime | None, to_at: datetime | None) -> datetime | None:
+    """From when on a version counts that is wanted from `from_at` on: what is sealed stays what it came to."""
+    since = tx.conn.execute(newest_sealed(pid)).scalar()
+    if since is None:
+        return from_at
+    if to_at is not None and to_at <= since:
+        raise InvalidValueError(
+            "to_at", f"must be after {since:%Y-%m-%dT%H:%MZ}: events from before are not kept any more"
+        )
+    return since if from_at is None else max(from_at, since)
 
 
 def _facts(meter: Meter, from_at: datetime | None, to_at: datetime | None) -> dict[str, Any]:

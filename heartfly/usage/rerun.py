@@ -22,7 +22,8 @@ from heartfly.errors import ConflictError, InvalidValueError
 from heartfly.usage.close_day import Closed, Closer
 from heartfly.usage.compare import Compared, compare
 from heartfly.usage.dirty import mark_folded
-from heartfly.usage.generations import OvertakenError
+from heartfly.usage.generations import OvertakenError, SealedError
+from heartfly.usage.seal import has_sealed
 
 _FIRST = date(1970, 1, 2)
 
@@ -46,6 +47,10 @@ def day_that_is_over(zone: ZoneInfo, day: date, *, now: datetime) -> Day:
 
 
 async def foretold(usage: Database, closer: Closer, pid: int, span: Day) -> Compared:
+    """InvalidValueError: its events are not kept any more, so it stays what it was."""
+    async with usage.read() as read:
+        if await has_sealed(read, pid, span.from_at, span.to_at):
+            raise InvalidValueError("day", "is sealed: its events are older than is kept, and what they came to stays")
     return await closer.hands.run(compare, usage.place, pid, span.from_at, span.to_at)
 
 
@@ -74,5 +79,5 @@ async def close_anew(
     await usage.write(lambda tx: mark_folded(tx, pid, from_at=span.from_at, to_at=span.to_at, seq=seq))
     try:
         return await closer.close(pid, span.date, zone)
-    except OvertakenError as error:
+    except (OvertakenError, SealedError) as error:
         raise ConflictError(str(error)) from error

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from heartfly.cli import main
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import rollups
+from heartfly.db.models import rollups, windows
 from tests.sim_clock import SimClock
 from tests.usage.factory import NOW, Plant, events_of
 
@@ -41,3 +41,9 @@ async def test_verify_finds_what_differs_and_says_where(
     assert 1 == code
     assert "differ:" in told
     assert "hour count c-" in told
+
+    await usage_db.write(lambda tx: tx.conn.execute(sa.update(windows).values(sealed_at=NOW)))
+    code, told = verify()
+    assert 0 == code, told
+    assert "0 windows of 0 events looked at." in told
+    assert "4 windows are sealed and were not" in told

@@ -124,6 +124,46 @@ async def test_an_empty_day_is_closed_too(shop: Workshop, plant: Plant) -> None:
     assert [30, 0] == [one.figures["events_raw"] for one in await days(plant)]
 
 
+async def reject(plant: Plant, n: int) -> None:
+    await plant.ingest.take(factory.PID, [{"transaction_id": f"bad-{one}"} for one in range(n)], wire="native")
+
+
+async def test_where_one_event_of_a_hundred_was_rejected_its_check_is_degraded(shop: Workshop, plant: Plant) -> None:
+    await plant.send(*events_of(99, seed=31, from_at=T0 - 2 * HOUR, to_at=T0))
+    await reject(plant, 1)
+    await shop.look()
+    await shop.go(MORNING)
+
+    (run,) = await shop.runs()
+    assert (100, 1, 0.01) == tuple(run.figures[name] for name in ("events_received", "rejected", "rejected_share"))
+    assert ("ok", "degraded") == (run.outcome, (await shop.check()).status)
+
+    await shop.go(MORNING + timedelta(days=1))
+    figures = (await shop.runs())[-1].figures
+    assert (0, 0) == (figures["events_received"], figures["rejected_share"])
+    assert "up" == (await shop.check()).status
+
+
+async def test_fewer_than_one_of_a_hundred_may_be_rejected(shop: Workshop, plant: Plant) -> None:
+    await plant.send(*events_of(100, seed=31, from_at=T0 - 2 * HOUR, to_at=T0))
+    await reject(plant, 1)
+    await shop.look()
+    await shop.go(MORNING)
+
+    assert 0.0099 == (await shop.runs())[-1].figures["rejected_share"]
+    assert "up" == (await shop.check()).status
+
+
+async def test_a_project_of_which_everything_was_rejected_is_told_so(shop: Workshop, plant: Plant) -> None:
+    await reject(plant, 3)
+    await shop.look()
+    await shop.go(MORNING)
+
+    (run,) = await shop.runs()
+    assert (3, 1) == (run.figures["rejected"], run.figures["rejected_share"])
+    assert "degraded" == (await shop.check()).status
+
+
 async def test_each_project_has_one_of_its_own(world: World, clock: SimClock, plant: Plant, shop: Workshop) -> None:
     house = Workshop(world, clock, kind_of(), *shop.jobs._kinds.values())
     await fill(plant)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from heartfly.checks import erase_project
 from heartfly.core.words import PingKind
 from heartfly.db.changes import Tx
+from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import (
     alerts,
@@ -30,18 +32,26 @@ from heartfly.db.models import (
 )
 from heartfly.jobs.retention import Kept, sweeping
 from heartfly.pings.prune import Keep
+from heartfly.usage.close_day import Closer
 from tests.jobs.workshop import DAY, HOUR, MINUTE, T0, Workshop, kind_of
 from tests.sim_clock import SimClock
+from tests.usage import factory
+from tests.usage.factory import Plant, events_of
 from tests.world import SEALER, TEST, World, make_world
 
 pytestmark = pytest.mark.anyio
 
-KEPT = Kept(history=Keep(pings=20, runs=1000, run_age=90 * DAY), bodies=30 * DAY, alerts=90 * DAY)
+KEPT = Kept(history=Keep(pings=20, runs=1000, run_age=90 * DAY), bodies=30 * DAY, alerts=90 * DAY, events=400 * DAY)
+
+
+def shop_of(world: World, clock: SimClock, usage: Database, expression: str) -> Workshop:
+    work = sweeping(KEPT, usage=usage, sealer=SEALER, ids=IdSource(7))
+    return Workshop(world, clock, kind_of(work, expression=expression))
 
 
 @pytest.fixture
-async def shop(world: World, clock: SimClock) -> Workshop:
-    shop = Workshop(world, clock, kind_of(sweeping(KEPT, sealer=SEALER, ids=IdSource(7)), expression="0 * * * *"))
+async def shop(world: World, clock: SimClock, usage_db: Database) -> Workshop:
+    shop = shop_of(world, clock, usage_db, "0 * * * *")
     await shop.look()
     return shop
 
@@ -79,12 +89,12 @@ async def test_a_check_that_pings_no_more_loses_what_is_old_and_its_days_stay(wo
     assert 1 == await n_rows(world, flips, flips.c.check_id == check.id)
 
 
-async def test_runs_go_only_when_their_days_know_them(world: World, clock: SimClock) -> None:
+async def test_runs_go_only_when_their_days_know_them(world: World, clock: SimClock, usage_db: Database) -> None:
     """The job for the days may have failed for months: retention sums up before it removes."""
     check = await world.check(T0, grace=300 * DAY)
     for hour in range(40):
         await world.ping(check, T0 + hour * HOUR)
-    shop = Workshop(world, clock, kind_of(sweeping(KEPT, sealer=SEALER, ids=IdSource(7)), expression="0 0 1 7 *"))
+    shop = shop_of(world, clock, usage_db, "0 0 1 7 *")
     await shop.look()
 
     assert 19 == (await swept(shop, T0 + 200 * DAY))["runs"]
@@ -236,3 +246,20 @@ async def test_a_project_whose_erasure_was_cut_off_goes_to_its_end(shop: Worksho
     for table in (projects.c.id, runs.c.pid, audit.c.pid, ping_bodies.c.pid):
         assert 0 == await n_rows(world, table.table, table == other.project.pid), table
     assert "projects" not in await swept(shop, T0 + 3 * HOUR)
+
+
+async def test_events_of_usage_go_once_their_days_are_sealed(
+    shop: Workshop, clock: SimClock, usage_db: Database, ids: IdSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the zone of their project, of which this is the only one; and with a word about what is held back."""
+    pid = shop.world.project.pid
+    monkeypatch.setattr(factory, "PID", pid)
+    plant = Plant(usage_db, clock, ids)
+    await plant.send(*events_of(30, seed=7, from_at=T0 - 2 * HOUR, to_at=T0))
+    await plant.ingest.take(pid, [{"transaction_id": "no event"}], wire="native")
+    clock.move_to(T0 + DAY)
+
+    assert {"days_held": 1, "dead_letters": 1, "others": 1} == await swept(shop, T0 + 402 * DAY)
+
+    await Closer(usage_db, plant.folder, clock, ids).close(pid, T0.date(), ZoneInfo("UTC"))
+    assert {"events": 30, "days_sealed": 1} == await swept(shop, T0 + 402 * DAY + HOUR)

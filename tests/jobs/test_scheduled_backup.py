@@ -10,6 +10,7 @@ import pytest
 from heartfly.backup import archive
 from heartfly.config import Backup, Data, Settings
 from heartfly.config import Database as DatabaseSettings
+from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.errors import SettingsError, StoreError
 from heartfly.ground import Ground, greet, open_ground
@@ -112,18 +113,18 @@ async def test_a_backup_is_given_up_when_the_process_ends(ground: Ground, clock:
     assert [] == list(folder.iterdir())
 
 
-def offered(clock: SimClock, **settings: Any) -> str | None:
+def offered(clock: SimClock, usage: Database, **settings: Any) -> str | None:
     return next(
         kind.off
-        for kind in catalogue(Settings(**settings), clock, sealer=SEALER, ids=IdSource(1))
+        for kind in catalogue(Settings(**settings), clock, usage=usage, sealer=SEALER, ids=IdSource(1))
         if kind.name == "backup"
     )
 
 
-async def test_it_is_off_on_postgresql_and_without_a_schedule_and_says_why(clock: SimClock) -> None:
-    assert None is offered(clock)
-    assert "pg_dump" in (offered(clock, database=DatabaseSettings(url="postgresql://a/b")) or "")
-    assert "backup.schedule is empty" == offered(clock, backup=Backup(schedule=""))
+async def test_it_is_off_on_postgresql_and_without_a_schedule_and_says_why(clock: SimClock, usage_db: Database) -> None:
+    assert None is offered(clock, usage_db)
+    assert "pg_dump" in (offered(clock, usage_db, database=DatabaseSettings(url="postgresql://a/b")) or "")
+    assert "backup.schedule is empty" == offered(clock, usage_db, backup=Backup(schedule=""))
 
 
 async def test_a_schedule_that_cannot_be_is_refused_by_its_name() -> None:

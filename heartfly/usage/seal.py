@@ -1,0 +1,171 @@
+"""What is older than events are kept: its days are sealed, and then its events go. What they came to stays for ever.
+
+A day of the project is sealed whole, at once, and only when it was proved: its windows are never folded again, so that
+nothing that happens later can make less of them. A day that waits to be folded or closed, or does not agree with its
+events, is held back with them, however old. Cut off at any point, it goes on when asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.core.days import Day, day_in, day_of
+from heartfly.core.windows import HOUR
+from heartfly.db.changes import Tx
+from heartfly.db.database import Database
+from heartfly.db.group_commit import Priority
+from heartfly.db.ids import first_id
+from heartfly.db.models import (
+    dead_letters,
+    dirty_hours,
+    event_conflicts,
+    event_ids,
+    events,
+    intake,
+    usage_days,
+    windows,
+)
+from heartfly.db.types import EPOCH
+from heartfly.usage.apply import hash_of, hold_events
+from heartfly.usage.fold import TIER_DAY, TIER_HOUR
+
+PIECE = 200
+"""Events in one transaction: each lies in three tables at places far apart."""
+MARGIN = timedelta(hours=1)
+"""What was taken just before it was too old may still wait for its commit."""
+_SETTLED = ("final", "amended")
+_MOMENT = timedelta(microseconds=1)
+
+
+@dataclass(slots=True)
+class Gone:
+    """`held`: days that are old enough, and were not sealed."""
+
+    events: int = 0
+    letters: int = 0
+    intake: int = 0
+    sealed: int = 0
+    held: int = 0
+
+
+async def remove_old(
+    usage: Database, pid: int, zone: ZoneInfo, *, keep: timedelta, now: datetime, fence: Callable[[], Awaitable[None]]
+) -> Gone:
+    """`fence`: raises if it is not ours any more to go on; asked before each day."""
+    before, gone = now - keep - MARGIN, Gone()
+    kept = day_of(zone, before)
+    """The earliest day that is not over yet at that instant."""
+    hour: datetime | None = EPOCH
+    while (hour := await _next_hour(usage, pid, hour)) is not None:
+        span = day_in(zone, day_of(zone, hour + HOUR - _MOMENT))
+        if span.date >= kept:
+            break
+        await fence()
+        n = await usage.write(lambda tx, span=span: seal(tx, pid, span, now=now), priority=Priority.BULK)  # type: ignore[misc]
+        gone.held += n is None
+        gone.sealed += bool(n)
+        if n is not None:
+            gone.events += await _all(usage, lambda tx, span=span: _events(tx, pid, span))  # type: ignore[misc]
+        hour = _down(span.to_at)
+    await fence()
+    gone.letters = await _all(usage, lambda tx: _letters(tx, pid, before))
+    gone.intake = await _all(usage, lambda tx: _intake(tx, pid, before))
+    return gone
+
+
+async def _next_hour(usage: Database, pid: int, after: datetime) -> datetime | None:
+    """The first hour from that one on in which there are events."""
+    query = sa.select(events.c.at).where(events.c.pid == pid, events.c.at >= after)
+    async with usage.read() as read:
+        at = (await read.execute(query.order_by(events.c.at).limit(1))).scalar()
+    return None if at is None else _down(at)
+
+
+def seal(tx: Tx, pid: int, span: Day, *, now: datetime) -> int | None:
+    """The hours that end within a day, and all days that they have a part in. How many windows; None: it is held back.
+
+    Where days cut an hour in half, the rest of this day lies in an hour that is the next day's.
+    """
+    hold_events(tx, pid)  # an event that is being written has marked its hour by the time we look
+    first, end = _down(span.from_at), _down(span.to_at)
+    of_days = (usage_days.c.pid == pid, usage_days.c.from_at < end, usage_days.c.to_at > first)
+    days = tx.conn.execute(sa.select(usage_days.c.day, usage_days.c.state).where(*of_days)).all()
+    if any(row.state not in _SETTLED for row in days) or span.date not in {row.day for row in days}:
+        return None
+    marks = (dirty_hours.c.pid == pid, dirty_hours.c.hour >= first, dirty_hours.c.hour < end)
+    if tx.conn.execute(sa.select(dirty_hours.c.hour).where(*marks).limit(1)).first() is not None:
+        return None
+    hours = sa.and_(windows.c.tier == TIER_HOUR, windows.c.start_at >= first, windows.c.start_at < end)
+    whole = sa.and_(windows.c.tier == TIER_DAY, windows.c.start_at < end, windows.c.end_at > first)
+    concerned = (windows.c.pid == pid, sa.or_(hours, whole), windows.c.sealed_at.is_(None))
+    unfinished = sa.or_(windows.c.gen.is_(None), windows.c.stale)
+    if tx.conn.execute(sa.select(windows.c.pid).where(*concerned, unfinished).limit(1)).first() is not None:
+        return None
+    # Whoever writes a generation at this moment is fenced off, as he is from any that another one has begun.
+    return tx.conn.execute(sa.update(windows).where(*concerned).values(sealed_at=now, next_gen=None)).rowcount
+
+
+def _events(tx: Tx, pid: int, span: Day) -> int:
+    """Some of a day that is sealed, with what contradicted them and what they are known by."""
+    query = sa.select(events.c.id, events.c.transaction_id).where(
+        events.c.pid == pid, events.c.at >= _down(span.from_at), events.c.at < _down(span.to_at)
+    )
+    found = tx.conn.execute(query.limit(PIECE)).all()
+    numbers = [row.id for row in found]
+    if not numbers:
+        return 0
+    hashes = [hash_of(row.transaction_id) for row in found]
+    known = (event_ids.c.pid == pid, event_ids.c.id_hash.in_(hashes), event_ids.c.event_id.in_(numbers))
+    tx.conn.execute(sa.delete(event_ids).where(*known))
+    against = (event_conflicts.c.pid == pid, event_conflicts.c.event_id.in_(numbers))
+    tx.conn.execute(sa.delete(event_conflicts).where(*against))
+    tx.conn.execute(sa.delete(events).where(events.c.pid == pid, events.c.id.in_(numbers)))
+    return len(numbers)
+
+
+def _letters(tx: Tx, pid: int, before: datetime) -> int:
+    old = sa.select(dead_letters.c.id).where(dead_letters.c.pid == pid, dead_letters.c.id < first_id(before))
+    some = old.order_by(dead_letters.c.id).limit(PIECE)
+    return tx.conn.execute(
+        sa.delete(dead_letters).where(dead_letters.c.pid == pid, dead_letters.c.id.in_(some))
+    ).rowcount
+
+
+def _intake(tx: Tx, pid: int, before: datetime) -> int:
+    old = sa.select(intake.c.hour).where(intake.c.pid == pid, intake.c.hour < _down(before))
+    some = old.order_by(intake.c.hour).limit(PIECE)
+    return tx.conn.execute(sa.delete(intake).where(intake.c.pid == pid, intake.c.hour.in_(some))).rowcount
+
+
+async def _all(usage: Database, piece: Callable[[Tx], int]) -> int:
+    """Until a piece finds nothing any more."""
+    n = 0
+    while removed := await usage.write(piece, priority=Priority.BULK):
+        n += removed
+    return n
+
+
+def _down(at: datetime) -> datetime:
+    return at - (at - EPOCH) % HOUR
+
+
+# --- for others
+
+
+def newest_sealed(pid: int) -> sa.Select[tuple[datetime]]:
+    """When the newest sealed hour ends: what happened from then on is kept, and can be worked out anew."""
+    of_hours = (windows.c.pid == pid, windows.c.tier == TIER_HOUR, windows.c.sealed_at.is_not(None))
+    return sa.select(windows.c.end_at).where(*of_hours).order_by(windows.c.start_at.desc()).limit(1)
+
+
+async def has_sealed(read: AsyncConnection, pid: int, from_at: datetime, to_at: datetime) -> bool:
+    """Whether an hour with a part in [from_at, to_at) is sealed."""
+    of_hours = (windows.c.pid == pid, windows.c.tier == TIER_HOUR, windows.c.sealed_at.is_not(None))
+    within = (windows.c.start_at > from_at - HOUR, windows.c.start_at < to_at)
+    return (await read.execute(sa.select(windows.c.start_at).where(*of_hours, *within).limit(1))).first() is not None
