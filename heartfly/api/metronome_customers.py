@@ -82,10 +82,12 @@ async def list_customers(
     pid, ids = request.caller.pid, [one for text in customer_ids or () for one in text.split(",") if one]
     if len(ids) > _MOST_ASKED:
         raise InvalidValueError("customer_ids", f"are more than {_MOST_ASKED}")
+    rows: Sequence[Any]
+    following: str | None = None
     async with request.api.usage.read() as read:
         if ids or ingest_alias:
-            rows, following = await _named(read, pid, ids, ingest_alias), None
-            rows = [row for row in rows if (row.archived_at is not None) == only_archived]
+            named = await _named(read, pid, ids, ingest_alias)
+            rows = [row for row in named if (row.archived_at is not None) == only_archived]
         else:
             rows, following = await _page(read, pid, next_page, limit, only_archived=only_archived)
         aliases = await queries.aliases_of(read, pid, rows)
