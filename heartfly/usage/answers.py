@@ -32,7 +32,7 @@ from heartfly.usage.meter_queries import Stored
 from heartfly.usage.question import CUSTOMER, SUBJECT, Question, demand_bounds, own_keys
 from heartfly.usage.raw import events_between, type_ids
 from heartfly.usage.rollup_rows import PLACE, columns, in_cubes, take_values, taking
-from heartfly.usage.seal import has_sealed
+from heartfly.usage.seal import demand_events
 from heartfly.usage.settled import of_tier, settled_in
 from heartfly.usage.whose import Customer, Subject, ids_of, subjects_of
 
@@ -276,8 +276,7 @@ class _Reader:
                 yield rows
 
     async def _take_events(self, window: Window, n: int, sums: dict[_Key, Partial]) -> None:
-        if await has_sealed(self._read, self._pid, window.from_at, window.to_at):
-            raise InvalidValueError("from", _GONE)
+        await demand_events(self._read, self._pid, window.from_at, window.to_at)
         here = [span for span in self.spans if span.from_at < window.to_at and window.from_at < span.to_at]
         types = await type_ids(self._read, self._pid, {name for span in here for name in span.version.meter.types})
         if not types:
@@ -372,12 +371,6 @@ _first = itemgetter(0)
 _TOO_MANY = (
     f"more than {MOST_RAW} events would have to be looked at one by one, as windows of minutes and those that begin "
     "within an hour of UTC need it: ask for a shorter time, or in another zone"
-)
-
-
-_GONE = (
-    "is in a time of which single events are not kept any more, as windows of minutes and those that begin within an "
-    "hour of UTC need them: ask for whole hours of UTC there, or for a later time"
 )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -32,6 +33,7 @@ from heartfly.db.models import (
     windows,
 )
 from heartfly.db.types import EPOCH
+from heartfly.errors import InvalidValueError
 from heartfly.usage.apply import hash_of, hold_events
 from heartfly.usage.fold import TIER_DAY, TIER_HOUR
 
@@ -61,8 +63,8 @@ async def remove_old(
     before, gone = now - keep - MARGIN, Gone()
     kept = day_of(zone, before)
     """The earliest day that is not over yet at that instant."""
-    hour: datetime | None = EPOCH
-    while (hour := await _next_hour(usage, pid, hour)) is not None:
+    after = EPOCH
+    while (hour := await _next_hour(usage, pid, after)) is not None:
         span = day_in(zone, day_of(zone, hour + HOUR - _MOMENT))
         if span.date >= kept:
             break
@@ -72,7 +74,7 @@ async def remove_old(
         gone.sealed += bool(n)
         if n is not None:
             gone.events += await _all(usage, lambda tx, span=span: _events(tx, pid, span))  # type: ignore[misc]
-        hour = _down(span.to_at)
+        after = _down(span.to_at)
     await fence()
     gone.letters = await _all(usage, lambda tx: _letters(tx, pid, before))
     gone.intake = await _all(usage, lambda tx: _intake(tx, pid, before))
@@ -158,7 +160,7 @@ def _down(at: datetime) -> datetime:
 # --- for others
 
 
-def newest_sealed(pid: int) -> sa.Select[tuple[datetime]]:
+def newest_sealed(pid: int) -> sa.Select[Any]:
     """When the newest sealed hour ends: what happened from then on is kept, and can be worked out anew."""
     of_hours = (windows.c.pid == pid, windows.c.tier == TIER_HOUR, windows.c.sealed_at.is_not(None))
     return sa.select(windows.c.end_at).where(*of_hours).order_by(windows.c.start_at.desc()).limit(1)
@@ -169,3 +171,13 @@ async def has_sealed(read: AsyncConnection, pid: int, from_at: datetime, to_at: 
     of_hours = (windows.c.pid == pid, windows.c.tier == TIER_HOUR, windows.c.sealed_at.is_not(None))
     within = (windows.c.start_at > from_at - HOUR, windows.c.start_at < to_at)
     return (await read.execute(sa.select(windows.c.start_at).where(*of_hours, *within).limit(1))).first() is not None
+
+
+async def demand_events(read: AsyncConnection, pid: int, from_at: datetime, to_at: datetime) -> None:
+    """InvalidValueError: single events of [from_at, to_at) are not kept any more."""
+    if await has_sealed(read, pid, from_at, to_at):
+        raise InvalidValueError(
+            "from",
+            "is in a time of which single events are not kept any more, as windows of minutes and those that begin "
+            "within an hour of UTC need them: ask for whole hours of UTC there, or for a later time",
+        )
