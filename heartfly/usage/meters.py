@@ -281,7 +281,7 @@ def _ordered(from_at: datetime | None, to_at: datetime | None) -> None:
 
 def _since_kept(tx: Tx, pid: int, from_at: datetime | None, to_at: datetime | None) -> datetime | None:
     """From when on a version counts that is wanted from `from_at` on: what is sealed stays what it came to."""
-    since = tx.conn.execute(newest_sealed(pid)).scalar()
+    since: datetime | None = tx.conn.execute(newest_sealed(pid)).scalar()
     if since is None:
         return from_at
     if to_at is not None and to_at <= since:

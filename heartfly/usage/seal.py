@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -61,8 +62,8 @@ async def remove_old(
     before, gone = now - keep - MARGIN, Gone()
     kept = day_of(zone, before)
     """The earliest day that is not over yet at that instant."""
-    hour: datetime | None = EPOCH
-    while (hour := await _next_hour(usage, pid, hour)) is not None:
+    after = EPOCH
+    while (hour := await _next_hour(usage, pid, after)) is not None:
         span = day_in(zone, day_of(zone, hour + HOUR - _MOMENT))
         if span.date >= kept:
             break
@@ -72,7 +73,7 @@ async def remove_old(
         gone.sealed += bool(n)
         if n is not None:
             gone.events += await _all(usage, lambda tx, span=span: _events(tx, pid, span))  # type: ignore[misc]
-        hour = _down(span.to_at)
+        after = _down(span.to_at)
     await fence()
     gone.letters = await _all(usage, lambda tx: _letters(tx, pid, before))
     gone.intake = await _all(usage, lambda tx: _intake(tx, pid, before))
@@ -158,7 +159,7 @@ def _down(at: datetime) -> datetime:
 # --- for others
 
 
-def newest_sealed(pid: int) -> sa.Select[tuple[datetime]]:
+def newest_sealed(pid: int) -> sa.Select[Any]:
     """When the newest sealed hour ends: what happened from then on is kept, and can be worked out anew."""
     of_hours = (windows.c.pid == pid, windows.c.tier == TIER_HOUR, windows.c.sealed_at.is_not(None))
     return sa.select(windows.c.end_at).where(*of_hours).order_by(windows.c.start_at.desc()).limit(1)
