@@ -259,7 +259,12 @@ def filled(path: str, ids: dict[str, str]) -> str:
 async def all_rows(house: House) -> list[Any]:
     async with house.world.db.read() as read:
         return [
-            [tuple(row) for row in await read.execute(sa.select(table).where(table.c.pid == house.world.project.pid))]
+            [
+                tuple(row)
+                for row in await read.execute(
+                    sa.select(table).where(table.c.pid == house.world.project.pid).order_by(*table.primary_key.columns)
+                )
+            ]
             for table in (
                 checks,
                 channels,

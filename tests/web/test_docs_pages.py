@@ -132,7 +132,7 @@ def test_a_shape_is_told_with_what_it_is_made_of() -> None:
     )
 
     assert ("list of text", "") == (fields["tags"].kind, fields["tags"].shape)
-    assert ("list of GateIn", "GateIn") == (fields["gates"].kind, fields["gates"].shape)
+    assert ("list of text or GateIn", "GateIn") == (fields["gates"].kind, fields["gates"].shape)
     assert "whole number or null" == fields["max_run"].kind
     assert "instant or null" == fields["first_ping_by"].kind
     assert {"ScheduleIn", "GateIn", "Problem", "FieldError"} <= set(shapes)
