@@ -138,7 +138,7 @@ def test_a_shape_is_told_with_what_it_is_made_of() -> None:
     assert {"ScheduleIn", "GateIn", "Problem", "FieldError"} <= set(shapes)
     assert ("up" in shapes["Status"].words, ()) == (True, tuple(shapes["Status"].fields))
     assert ("CheckIn", True) == (create.body, create.example.startswith("-d '{"))
-    assert ("query", "whole number (at least 1, at most 500)") == (limit.place, limit.kind)
+    assert ("query", "whole number (at least 1, at most 1000)") == (limit.place, limit.kind)
 
 
 def test_markdown_is_shown_as_the_pages_allow() -> None:
