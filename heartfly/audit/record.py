@@ -134,8 +134,8 @@ def record(
             actor=actor.name,
             action=action.value,
             object=of,
-            before=_storable(before),
-            after=_storable(after),
+            before=storable(before),
+            after=storable(after),
             ip=actor.ip or None,
         )
     )
@@ -147,22 +147,18 @@ def bring(tx: Tx, entries: Sequence[Entry]) -> None:
         tx.conn.execute(tx.insert(audit).values(asdict(entry)).on_conflict_do_nothing(index_elements=["pid", "id"]))
 
 
-def storable(facts: Facts | None) -> Any:
-    return _storable(facts)
-
-
 def differing(before: Facts, after: Facts) -> tuple[dict[str, Any], dict[str, Any]]:
     """Of two states of a thing, the fields that differ. Both empty: nothing was changed."""
     names = [name for name in after if before.get(name) != after[name]]
     return {name: before.get(name) for name in names}, {name: after[name] for name in names}
 
 
-def _storable(value: Any) -> Any:
+def storable(value: Any) -> Any:
     """PostgreSQL's JSON cannot hold NUL, which some settings of a channel may."""
     if isinstance(value, str):
         return value.replace("\x00", "\N{REPLACEMENT CHARACTER}")
     if isinstance(value, Mapping):
-        return {_storable(name): _storable(inner) for name, inner in value.items()}
+        return {storable(name): storable(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_storable(inner) for inner in value]
+        return [storable(inner) for inner in value]
     return value

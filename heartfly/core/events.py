@@ -54,41 +54,27 @@ class Rejected:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
-    """What a wire calls the fields of an event."""
-
-    transaction_id: str = "transaction_id"
-    subject: str = "customer_id"
-    at: str = "timestamp"
-    type: str = "event_type"
-    properties: str = "properties"
-
-
-NATIVE = Names()
-
-
-def event_of(found: Any, *, now: datetime, oldest: datetime, names: Names = NATIVE) -> Event | Rejected:
+def event_of(found: Any, *, now: datetime, oldest: datetime) -> Event | Rejected:
     """An event from what JSON held (`read`). `oldest`: what happened before is refused, its day is closed for good."""
     if not isinstance(found, dict):
         return Rejected("", "must be an object")
     texts: list[str] = []
-    for name, limit in ((names.transaction_id, MAX_ID), (names.subject, MAX_SUBJECT), (names.type, MAX_TYPE)):
+    for name, limit in (("transaction_id", MAX_ID), ("customer_id", MAX_SUBJECT), ("event_type", MAX_TYPE)):
         text = found.get(name)
-        if isinstance(text, Number) and name != names.type:
+        if isinstance(text, Number) and name != "event_type":
             text = str(text)  # an id that somebody did not quote is still that id
         if (wrong := _wrong_text(text, limit)) is not None:
             return Rejected(name, wrong)
         texts.append(str(text))
-    at = _instant(found.get(names.at), now=now, oldest=oldest)
+    at = _instant(found.get("timestamp"), now=now, oldest=oldest)
     if isinstance(at, str):
-        return Rejected(names.at, at)
-    properties = found.get(names.properties)
-    if (wrong_one := _wrong_properties(properties, names.properties)) is not None:
+        return Rejected("timestamp", at)
+    properties = found.get("properties")
+    if (wrong_one := _wrong_properties(properties, "properties")) is not None:
         return wrong_one
     exact, loose = _spelled(properties or {})
     if len(exact) > MAX_BYTES // 4 and len(exact.encode()) > MAX_BYTES:
-        return Rejected(names.properties, f"are longer than {MAX_BYTES} bytes")
+        return Rejected("properties", f"are longer than {MAX_BYTES} bytes")
     transaction_id, subject, type_ = texts
     content = f"{subject}\0{at.isoformat()}\0{type_}\0{loose}"
     return Event(transaction_id, subject, at, type_, exact, hashlib.blake2b(content.encode(), digest_size=8).digest())

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from heartfly.clock import Clock
-from heartfly.core.events import NATIVE, Event, Names, Rejected, event_of, written
+from heartfly.core.events import Event, Rejected, event_of, written
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.errors import OverloadedError
@@ -44,16 +44,14 @@ class EventIngest:
         self._keep = keep
         self._waiting = 0
 
-    async def take(
-        self, pid: int, found: Sequence[Any], *, wire: str, names: Names = NATIVE, dry_run: bool = False
-    ) -> list[Told]:
+    async def take(self, pid: int, found: Sequence[Any], *, wire: str, dry_run: bool = False) -> list[Told]:
         """What became of each, in order, after the commit. `found`: what JSON held (core.events.read), or Unreadable.
 
         OverloadedError: nothing was stored. What is sent again is told as a duplicate. `dry_run`: what would become of
         them; nothing is stored.
         """
         now = self._clock.now()
-        items = [self._item(one, now, names) for one in found]
+        items = [self._item(one, now) for one in found]
         if dry_run:
             return await self._foretold(pid, items)
         batch = Batch(pid, wire, now, items)
@@ -73,10 +71,10 @@ class EventIngest:
             self._waiting -= weight
         return told
 
-    def _item(self, one: Any, now: datetime, names: Names) -> Event | Refused:
+    def _item(self, one: Any, now: datetime) -> Event | Refused:
         if isinstance(one, Unreadable):
             return Refused(Rejected("", one.reason), _storable(one.raw))
-        event = event_of(one, now=now, oldest=now - self._keep, names=names)
+        event = event_of(one, now=now, oldest=now - self._keep)
         return event if isinstance(event, Event) else Refused(event, _storable(written(one)))
 
     async def _foretold(self, pid: int, items: Sequence[Event | Refused]) -> list[Told]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartfly.core.events import MAX_BYTES, Event, Names, Rejected, event_of, instant_of, read, written
+from heartfly.core.events import MAX_BYTES, Event, Rejected, event_of, instant_of, read, written
 
 NOW = datetime(2026, 11, 28, 13, tzinfo=UTC)
 OLDEST = NOW - timedelta(days=400)
@@ -141,19 +141,6 @@ def test_what_is_no_object_is_no_event(body: str) -> None:
 def test_what_is_no_json_raises(body: str | bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever the decoder says
         read(body)
-
-
-def test_a_wire_may_have_names_of_its_own() -> None:
-    names = Names("id", "subject", "time", "type", "data")
-    body = {"id": "1", "subject": "s", "time": "2026-11-28T12:00:00+01:00", "type": "t", "data": {"a": 1}}
-
-    found = event_of(read(json.dumps(body)), now=NOW, oldest=OLDEST, names=names)
-    wrong = event_of(read(json.dumps(body | {"time": 1})), now=NOW, oldest=OLDEST, names=names)
-
-    assert isinstance(found, Event)
-    assert "1" == found.transaction_id
-    assert isinstance(wrong, Rejected)
-    assert "time" == wrong.field
 
 
 # --- the same, and not the same
