@@ -68,12 +68,24 @@ def maintain(database: Database, words: str) -> None:
 
 
 def rows_read(database: Database) -> int:
-    """By all connections that have ended. The database counts them, so a busy machine changes nothing."""
-    database.close()
-    with database.engine.connect() as connection:
+    """The database counts them, so a busy machine changes nothing. It must be stopped: a connection tells at its end."""
+    others = sa.text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND backend_type = 'client backend'"
+    )
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        while connection.execute(others).scalar_one():  # they end a moment after we let go of them
+            connection.exec_driver_sql("SELECT pg_sleep(0.01)")
         counted = sa.text("SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_user_tables")
         n_rows = int(connection.execute(counted).scalar_one())
     database.close()
+    return n_rows
+
+
+async def rows_read_by_now(database: Database) -> int:
+    await database.stop()
+    n_rows = rows_read(database)
+    database.start()
     return n_rows
 
 
@@ -84,7 +96,7 @@ async def test_many_alerts_for_people_are_read_a_few_times_each_whatever_statist
     channel = await post_on.scripted()
     await prepare(post_on, [channel.channel_id])
     await post_on.alerts([channel.channel_id], [f"check:{n}" for n in range(N_ALERTS)], at=NOW)
-    before = rows_read(post_on.db)
+    before = await rows_read_by_now(post_on.db)
 
     await carry_all(post_on)
 
@@ -100,7 +112,7 @@ async def test_many_second_tries_for_a_machine_are_too(post_on: PostOffice, prep
     await post_on.alerts([channel.channel_id], [f"check:{n}" for n in range(N_TRIED_TWICE)], at=NOW)
     machine = ScriptedChannel(away_at_first, concurrency=N_TRIED_TWICE)
     dispatcher = post_on.dispatcher(machine)
-    before = rows_read(post_on.db)
+    before = await rows_read_by_now(post_on.db)
 
     for now in (NOW, NOW + timedelta(hours=1)):
         await dispatcher.round(now)
@@ -125,7 +137,7 @@ async def test_a_channel_that_fails_costs_no_more_however_much_comes_for_it(post
     await post_on.dispatcher(ScriptedChannel(away)).round(NOW)
     await post_on.alerts([channel.channel_id], sources * 400, at=NOW)
     maintain(post_on.db, "VACUUM ANALYZE")
-    before = rows_read(post_on.db)
+    before = await rows_read_by_now(post_on.db)
 
     for _ in range(40):
         async with post_on.db.read() as read:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import html5lib
 import pytest
 
 from heartfly.core.words import PingKind
+from heartfly.web.state import WebState
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
 from tests.web.test_who_may import ROUTES
@@ -22,6 +24,7 @@ pytestmark = pytest.mark.anyio
 MORE = (
     "/p/main/checks?view=timeline", "/p/main/checks?view=next", "/p/main/checks?q=nothing-has-it", "/p/main/nowhere",
     "/p/main/checks?tz=utc", "/p/main/audit?since=2099-01-01", "/p/next-door/checks", "/docs?q=ready",
+    "/p/main/usage/event?id=t-1",
 )  # fmt: skip
 SENT: tuple[tuple[str, dict[str, str]], ...] = (
     ("/p/main/checks/new", {"name": "", "kind": "cron", "expression": "61 * * * *", "grace": "x"}),
@@ -62,7 +65,7 @@ def troubles(page: str) -> list[str]:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_every_page_is_valid_html(town: Town) -> None:
+async def test_every_page_is_valid_html(town: Town, web: WebState) -> None:
     owner, check = await town.owner(), await town.world.check(START, name=HOSTILE, slug="backup", tags=["a", "b"])
     await town.world.ping(check, START, PingKind.START)
     await town.world.ping(check, START, PingKind.FAIL, body=b"<p>said &amp; done</p>\x1b[31mred", body_size=27)
@@ -73,11 +76,13 @@ async def test_every_page_is_valid_html(town: Town) -> None:
     assert 303 == (await owner.post("/p/main/status-pages/new", sent)).status
     (incident,) = set(re.findall(r"incidents/([0-9a-f-]{36})", (await owner.get("/p/main/incidents")).body.decode()))
     await owner.post(f"/p/main/incidents/{incident}/comments", {"text": HOSTILE})
+    letter, customer, day = await usage_of(town, web)
     (page,) = re.findall(r"status-pages/([0-9a-f-]{36})", (await owner.get("/p/main/status-pages")).body.decode())
     values = {
         "slug": "ours", "page": page, "key": await town.key_id(), "project": "main", "check": check.uuid, "n": "2",
         "incident": incident, "kind": "webhook", "channel": made.headers["location"].split("?")[0].rpartition("/")[2],
         "name": "pages", "tag": "checks", "half": "x", "states": "3",
+        "letter": letter, "customer": customer, "day": day, "meter": "traffic",
     }  # fmt: skip
     paths = [re.sub(r"{(\w+)}", lambda found: values[found[1]], route) for method, route in ROUTES if method == "GET"]
     invite = re.findall(r"/invite\?token=[\w-]+", invited.body.decode())[0]
@@ -95,6 +100,21 @@ async def test_every_page_is_valid_html(town: Town) -> None:
 
     assert [] == wrong
     assert n_pages > 55
+
+
+async def usage_of(town: Town, web: WebState) -> tuple[str, str, str]:
+    """A meter with an event and one that could not be read: the letter, the customer and the day of them."""
+    owner, at = await town.owner(), START - timedelta(days=1)
+    event = {"transaction_id": "t-1", "customer_id": HOSTILE, "event_type": "call", "timestamp": at.isoformat()}
+    events = [event | {"properties": {HOSTILE: HOSTILE}}, {"transaction_id": "t-2", "event_type": HOSTILE}]
+    await web.api.events.take(town.world.project.pid, events, wire="native")
+    meter = {"slug": "traffic", "name": HOSTILE, "event_types": "call", "aggregation": "count", "group_keys": "a"}
+    await owner.post("/p/main/usage/meters/new", meter)
+    await owner.post("/p/main/usage/customers", {"name": HOSTILE})
+    found = (await owner.get("/p/main/usage/dead-letters")).body + (await owner.get("/p/main/usage/customers")).body
+    (letter,) = re.findall(r"/dead-letters/([0-9]+)", found.decode())
+    customer = re.findall(r"/usage/customers/([0-9a-f-]{36})", found.decode())[0]
+    return letter, customer, at.date().isoformat()
 
 
 def test_what_is_not_valid_is_seen() -> None:
