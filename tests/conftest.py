@@ -30,6 +30,7 @@ from heartfly.db.ids import IdSource
 from heartfly.db.migrate import upgrade
 from heartfly.db.parts import PARTS, USAGE
 from tests import canaries
+from tests.measured import Measuring
 from tests.postgres_spares import Spares
 
 # The same examples in each run: what lands is what was tested. `make test-all` and the slow machines look further.
@@ -45,6 +46,7 @@ settings.load_profile("searching" if os.environ.get("HEARTFLY_SEARCH") else "ste
 REQUIRE_ALL = os.environ.get("HEARTFLY_REQUIRE_ALL") == "1"
 _ADDRESS = "HEARTFLY_TEST_POSTGRES"
 _numbers = itertools.count()
+_measuring = Measuring()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -74,6 +76,11 @@ def _start_postgres(config: pytest.Config | None) -> str | None:
     if config is not None:
         config.add_cleanup(server.cleanup)
     return os.environ[_ADDRESS]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    _measuring.switch(item.path)
 
 
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)

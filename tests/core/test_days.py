@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartfly.core.days import ONE, Day, Sums, Turn, day_in, day_of, last_whole, sums, unheard
+from heartfly.core.days import ONE, Day, Sums, Turn, day_in, day_of, deaf, last_whole, spans, sums, unheard
 from heartfly.core.values import Blind
 from heartfly.core.words import RunOutcome, Status
 from tests.factories import make_blind
@@ -180,3 +180,27 @@ def test_time_unheard_is_counted_once_and_only_within() -> None:
     gaps = [(-1, 1), (3, 5), (4, 6), (30, 31)]
 
     assert 4 * HOUR == unheard([make_blind(at(begin), at(end)) for begin, end in gaps], at(0), at(24))
+
+
+def test_statuses_follow_one_another_as_they_truly_were() -> None:
+    turns = [
+        turn(1, 1, Status.UP, Status.DOWN),
+        turn(2, 2, Status.DOWN, Status.UP),
+        turn(3, 5, Status.UP, Status.DOWN),
+        turn(4, 6, Status.DOWN, Status.UP, retracts=3),
+        turn(5, 9, Status.UP, Status.PAUSED),
+    ]
+
+    assert [
+        (Status.UP, at(0.5), at(1)),
+        (Status.DOWN, at(1), at(2)),
+        (Status.UP, at(2), at(6)),
+        (Status.UP, at(6), at(8)),
+    ] == spans(turns, Status.PAUSED, at(0.5), at(8))
+    assert [(Status.NEW, at(1), at(2))] == spans([], Status.NEW, at(1), at(2))
+
+
+def test_intervals_in_which_we_were_deaf_become_one_where_they_meet() -> None:
+    intervals = [make_blind(at(3), at(4)), make_blind(at(1), at(2)), make_blind(at(1.5), at(2.5))]
+
+    assert [(at(1), at(2.5)), (at(3), at(4))] == deaf(intervals)

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartfly.core.events import MAX_BYTES, Event, Rejected, event_of, instant_of, read, written
+from heartfly.core.events import (
+    MAX_BYTES,
+    MAX_SUBJECT,
+    Event,
+    Rejected,
+    event_of,
+    instant_of,
+    read,
+    written,
+    wrong_subject,
+)
 
 NOW = datetime(2026, 11, 28, 13, tzinfo=UTC)
 OLDEST = NOW - timedelta(days=400)
@@ -239,3 +249,19 @@ def test_what_is_written_says_the_same(value: Any) -> None:
 
     assert value == json.loads(text)
     assert text == written(read(text))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("acme", None),
+        ("é" * MAX_SUBJECT, None),
+        ("a" * (MAX_SUBJECT + 1), f"is longer than {MAX_SUBJECT} characters"),
+        ("", "must not be empty"),
+        ("a\x00b", "holds a character that is none"),
+    ],
+)
+def test_a_name_that_no_event_could_say_is_told_why(name: str, why: str | None) -> None:
+    found = wrong_subject(name)
+
+    assert (found is None) if why is None else (found is not None and found.startswith(why))

@@ -116,3 +116,25 @@ def test_an_accepted_name_is_accepted_again_as_it_is(given_name: str) -> None:
         assert name.encode().decode() == name
         assert [name] == name.splitlines()
         assert {unicodedata.category(char) for char in name} - {"Cc", "Cf", "Cs", "Mn", "Me", "Zs", "Zl", "Zp"}
+
+
+@pytest.mark.parametrize(
+    ("name", "slug_of_it"),
+    [
+        ("Nightly backup", "nightly-backup"),
+        ("  Größe & Zähler #2  ", "groe-zahler-2"),
+        ("already_fine-1", "already_fine-1"),
+        ("日本", ""),
+        ("a" * 40 + " b", "a" * 20),
+        ("aaaaaaaaaaaaaaaaaaa b", "aaaaaaaaaaaaaaaaaaa"),
+    ],
+)
+def test_a_name_becomes_a_slug(name: str, slug_of_it: str) -> None:
+    assert slug_of_it == text.slugify(name, most=20)
+
+
+@pytest.mark.parametrize("value", ["", "A", "a b", "é", "a" * 21, "a/b"])
+def test_what_is_no_slug_is_told_with_its_field(value: str) -> None:
+    with pytest.raises(InvalidValueError, match="meter: must be 1 to 20 of: a-z, 0-9, - and _"):
+        text.slug(value, field="meter", most=20)
+    assert "a-1_" == text.slug("a-1_", field="meter", most=20)

@@ -13,7 +13,7 @@ from heartfly.core.check import current_slot, first_ping_by, pause, resume
 from heartfly.core.gate_text import gate_of_text
 from heartfly.core.gates import Gate, Level, Op
 from heartfly.core.values import Blind, Check, Flip, Rules, Run, Step, replace
-from heartfly.core.verdict import LastFlip, Newest, Touches, Verdict, asks_since, verdict
+from heartfly.core.verdict import Again, LastFlip, Newest, Touches, Verdict, asks_since, verdict
 from heartfly.core.words import PingKind, Reason, Status
 from tests.factories import (
     GRACE,
@@ -419,3 +419,21 @@ def test_the_slot_is_the_one_that_is_judged(n: int) -> None:
 
     assert () == judge(check, first - TICK).flips
     assert 1 == len(judge(check, first).flips)
+
+
+@pytest.mark.parametrize(
+    ("again", "says"),
+    [
+        (Again(at=at(hours=3)), "It has failed again since, last at 2026-03-02 06:00:00 UTC."),
+        (
+            Again(at=at(hours=3), exit_status=7),
+            "It has failed again since, last with exit status 7 at 2026-03-02 06:00",
+        ),
+        (Again(at=at(hours=3), hung=True), "A run hung since: it was not done by 2026-03-02 06:00:00 UTC."),
+    ],
+)
+def test_a_check_that_is_down_says_that_it_failed_again(again: Again, says: str) -> None:
+    step = missed()
+
+    assert any(sentence.startswith(says) for sentence in said(step.check, at(hours=4), last=last(step), again=again))
+    assert not any("since" in sentence for sentence in said(make_check(Status.NEW), at(), again=again))

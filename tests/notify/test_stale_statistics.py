@@ -68,7 +68,7 @@ def maintain(database: Database, words: str) -> None:
 
 
 def rows_read(database: Database) -> int:
-    """The database counts them, so a busy machine changes nothing. It must be stopped: a connection tells at its end."""
+    """As the database counts them, whatever else runs. It must be stopped: a connection tells at its end."""
     others = sa.text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         " AND backend_type = 'client backend'"

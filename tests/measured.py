@@ -1,0 +1,47 @@
+"""What CI measures with coverage: the tests of the rooms that must be covered whole, and no others.
+
+Tracing takes as long as the code that it traces. `coverage` is started with the interpreter (see .ci/run), so that
+it sees each file's own lines; here it is stopped for the tests that it is not for, and for the processes they start.
+"""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import sys
+from importlib import import_module
+from pathlib import Path
+
+ROOMS = {"core", "monitor", "notify", "db", "pings"}
+_STARTS_IT = "COVERAGE_PROCESS_START"
+_here = Path(__file__).parent
+
+
+class Measuring:
+    def __init__(self) -> None:
+        started = sys.modules["coverage"].Coverage.current() if "coverage" in sys.modules else None
+        self._coverage, self._config = started, os.environ.get(_STARTS_IT)
+        self._runs = started is not None
+        if started is not None:
+            _load_whole("heartfly.core", "heartfly.monitor")
+
+    def switch(self, test: Path) -> None:
+        """Before a test in the file `test`. Those of a room come in rows, so this is rarely more than a look."""
+        on = test.is_relative_to(_here) and test.relative_to(_here).parts[0] in ROOMS
+        if self._coverage is None or on == self._runs:
+            return
+        self._runs = on
+        if on:
+            self._coverage.start()
+        else:
+            self._coverage.stop()
+        if self._config is not None:
+            os.environ.pop(_STARTS_IT, None)
+            os.environ.update({_STARTS_IT: self._config} if on else {})
+
+
+def _load_whole(*packages: str) -> None:
+    """While it is measured: what a test loads first that is not, would have lines that nobody ran."""
+    for name in packages:
+        for module in pkgutil.iter_modules(import_module(name).__path__):
+            import_module(f"{name}.{module.name}")
