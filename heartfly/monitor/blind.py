@@ -42,13 +42,16 @@ class Hearing:
     """A signal under way holds back the judging of its check for so long at most; later it is a late signal."""
     fence_after: timedelta = timedelta(seconds=10)
     """A node silent for so long is taken for dead; what it heard since its last beat is unknown."""
+    most_told: int = 500
+    """For how many checks at most it tells other nodes that it waits. One that waits for more holds every check."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
     """`through`, the watermark: everything received up to it is in the database, but what `held` names.
 
-    `held`: the ids of checks that are due while a signal for them is under way, and up to when each may be judged.
+    `held`: the ids of checks for which a signal is under way, and up to when each may be judged: of this node's those
+    that are due, of others all.
     """
 
     through: datetime
@@ -145,19 +148,29 @@ class Beat:
         refused = self._refusals.span()
         if refused is not None:
             self._refused(tx, refused)
-        # Of another node we know only up to when it heard all: what is under way there holds every check. Here we know
-        # for which one each signal is, so that nobody puts off the alarms of others.
-        through = min([now, *self._others(tx, now)])
+        # Of each signal under way it is known for which check it is, so that nobody puts off the alarms of others.
+        through, held = self._others(tx, now)
         expected = awaited(tx, self._under_way())
         limits = {check_id: self._limit(signal.since, now) for check_id, signal in expected.items()}
         heard_through = min([now, *limits.values()])
+        apart = len(limits) <= self._hearing.most_told
         tx.conn.execute(
             sa.update(nodes)
             .where(nodes.c.id == self.node_id)
-            .values(beat_at=now, heard_through=heard_through, fenced_at=None)
+            .values(
+                beat_at=now,
+                heard_through=heard_through,
+                heard_apart=now if apart else heard_through,
+                held=[[check_id, until.isoformat()] for check_id, until in limits.items()]
+                if apart and limits
+                else None,
+                fenced_at=None,
+            )
         )
-        due = [check_id for check_id, one in expected.items() if one.wake_at is not None and one.wake_at <= now]
-        return Heard(through, {check_id: limits[check_id] for check_id in due}, refused)
+        for check_id, one in expected.items():
+            if one.wake_at is not None and one.wake_at <= now:
+                held[check_id] = min(limits[check_id], held.get(check_id, now))
+        return Heard(through, held, refused)
 
     def joined(self) -> None:
         """Call when the transaction of `join` has been committed."""
@@ -191,28 +204,35 @@ class Beat:
         """Just before the oldest signal under way: it may be the one that the deadline waits for."""
         return min(now, max(since - timedelta(microseconds=1), now - self._hearing.hold))
 
-    def _others(self, tx: Tx, now: datetime) -> list[datetime]:
-        """How far the other nodes that serve have heard; those silent too long are fenced and their span is blind."""
+    def _others(self, tx: Tx, now: datetime) -> tuple[datetime, dict[int, datetime]]:
+        """Up to when the other nodes that serve have heard all but what they wait for, and that.
+
+        Those silent for too long are fenced, and their span is blind.
+        """
+        through, held = now, dict[int, datetime]()
         if not tx.on_postgres:
-            return []
+            return through, held
         query = sa.select(nodes).where(
             nodes.c.id != self.node_id, nodes.c.left_at.is_(None), nodes.c.fenced_at.is_(None)
         )
-        heard = []
         for row in tx.conn.execute(query).all():
             if now - row.beat_at > self._hearing.fence_after:
                 self._record(tx, row.heard_through, now, "A node of Heartfly died", node_id=row.id)
                 tx.conn.execute(sa.update(nodes).where(nodes.c.id == row.id).values(fenced_at=now))
-            else:
-                heard.append(row.heard_through)
-        return heard
+                continue
+            through = min(through, row.heard_apart or row.heard_through)
+            for check_id, until in row.held or ():
+                held[check_id] = min(datetime.fromisoformat(until), held.get(check_id, now))
+        return through, held
 
     def leave(self, tx: Tx, *, now: datetime) -> None:
         """A clean end. With other nodes serving it leaves no gap; alone, the gap begins at this last beat."""
         if (refused := self._refusals.span()) is not None:
             self._refused(tx, refused)
         tx.conn.execute(
-            sa.update(nodes).where(nodes.c.id == self.node_id).values(left_at=now, beat_at=now, heard_through=now)
+            sa.update(nodes)
+            .where(nodes.c.id == self.node_id)
+            .values(left_at=now, beat_at=now, heard_through=now, heard_apart=now, held=None)
         )
 
     def _record(self, tx: Tx, from_at: datetime, to_at: datetime, cause: str, *, node_id: int | None = None) -> int:

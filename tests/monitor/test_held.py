@@ -23,6 +23,9 @@ pytestmark = pytest.mark.anyio
 
 TICK = timedelta(microseconds=1)
 DEADLINE = T0 + 11 * SECOND
+ON_POSTGRES = pytest.mark.parametrize(
+    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
 NOBODYS = ByUuid("c0ffee00-dead-4bee-8fed-0123456789ab")
 
 
@@ -220,19 +223,64 @@ async def test_behind_a_thousand_the_rest_are_judged_in_larger_batches(world: Wo
     assert [1, 8] == [one.n for one in judged]
 
 
-async def test_of_another_node_only_signals_for_checks_that_exist_hold_ours(world: World) -> None:
-    if not world.db.on_postgres:
-        return
-    clock, hearing = SimClock(T0), Hearing(beat=10 * MINUTE, blind_after=15 * MINUTE)
-    tower, other = (Tower(world, clock, node_id=node, hearing=hearing) for node in (1, 2))
-    for one in (tower, other):
+async def two_towers(world: World, **hearing: Any) -> list[Tower]:
+    """Nodes on one database, at T0."""
+    clock, hears = SimClock(T0), Hearing(beat=10 * MINUTE, blind_after=15 * MINUTE, **hearing)
+    towers = [Tower(world, clock, node_id=node, hearing=hears) for node in (1, 2)]
+    for one in towers:
         await one.watcher.join()
-    check = await due(world)
-    clock.move_to(T0 + 5 * SECOND)
+    return towers
 
-    other.under_way = {NOBODYS: T0 + 4 * SECOND}
+
+async def a_second_after_the_deadline(towers: list[Tower]) -> None:
+    """Both have beaten until then, and the first one leads."""
+    for at in (T0 + 6 * SECOND, DEADLINE - SECOND, DEADLINE - TICK, DEADLINE + SECOND):
+        towers[0].clock.move_to(at)
+        for one in towers if at < DEADLINE else towers[:1]:
+            await one.watcher.round()
+
+
+@ON_POSTGRES
+async def test_a_signal_at_another_node_holds_its_own_check_and_no_other(world: World) -> None:
+    tower, other = await two_towers(world)
+    mine, neighbour = await due(world, name="mine"), await due(world, name="neighbour")
+    await a_second_after_the_deadline([tower, other])
+
+    other.under_way = {NOBODYS: T0, ByUuid(mine.ping_uuid): DEADLINE - TICK}
     await other.watcher.round()
-    assert T0 + 5 * SECOND == (await tower.watcher.round()).watermark
-    other.under_way = {ByUuid(check.ping_uuid): T0 + 4 * SECOND}
+    assert DEADLINE + SECOND == (await tower.watcher.round()).watermark
+    assert ["up", "down"] == await statuses(world, mine, neighbour)
+
+    other.under_way = {}
     await other.watcher.round()
-    assert T0 + 4 * SECOND - TICK == (await tower.watcher.round()).watermark
+    await tower.watcher.round()
+    assert ["down", "down"] == await statuses(world, mine, neighbour)
+
+
+@ON_POSTGRES
+async def test_of_two_nodes_that_wait_for_a_check_the_older_signal_counts(world: World) -> None:
+    tower, other = await two_towers(world)
+    check = await due(world)
+    await a_second_after_the_deadline([tower, other])
+
+    for first, then in ((DEADLINE - TICK, DEADLINE + TICK), (DEADLINE + TICK, DEADLINE - TICK)):
+        tower.under_way, other.under_way = {ByUuid(check.ping_uuid): first}, {ByUuid(check.ping_uuid): then}
+        await other.watcher.round()
+        await tower.watcher.round()
+        assert ["up"] == await statuses(world, check)
+
+
+@ON_POSTGRES
+async def test_a_node_that_waits_for_very_many_holds_all_and_so_does_one_of_an_older_version(
+    world: World,
+) -> None:
+    tower, other = await two_towers(world, most_told=0)
+    mine, neighbour = await due(world, name="mine"), await due(world, name="neighbour")
+    await a_second_after_the_deadline([tower, other])
+    other.under_way = {ByUuid(mine.ping_uuid): DEADLINE - TICK}
+
+    await other.watcher.round()
+    assert DEADLINE - 2 * TICK == (await tower.watcher.round()).watermark
+    await world.db.write(lambda tx: tx.conn.execute(sa.update(nodes).values(heard_apart=None, held=None)) and None)
+    assert DEADLINE - 2 * TICK == (await tower.watcher.round()).watermark
+    assert ["up", "up"] == await statuses(world, mine, neighbour)

@@ -27,6 +27,9 @@ nodes = Table(
     Column("left_at", UtcInstant),
     Column("beat_at", UtcInstant, nullable=False),
     Column("heard_through", UtcInstant, nullable=False),
+    # What other nodes may judge: up to then all was heard but for the checks in `held`. Absent: as heard_through.
+    Column("heard_apart", UtcInstant),
+    Column("held", Json),
     Column("fenced_at", UtcInstant),
     Column("roles", Json, nullable=False),
     Column("version", Text, nullable=False),
