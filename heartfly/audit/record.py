@@ -126,19 +126,33 @@ def record(
     ids: IdSource,
 ) -> None:
     """`of`: what was changed, such as `check:<its public id>`. `before` None: it was not there; `after`: it is gone."""
-    tx.conn.execute(
-        sa.insert(audit).values(
-            pid=pid,
-            id=ids.next(at),
-            at=at,
-            actor=actor.name,
-            action=action.value,
-            object=of,
-            before=storable(before),
-            after=storable(after),
-            ip=actor.ip or None,
-        )
-    )
+    entry = values(pid, actor=actor, action=action, of=of, before=before, after=after, at=at, ids=ids)
+    tx.conn.execute(sa.insert(audit).values(entry))
+
+
+def values(
+    pid: int,
+    *,
+    actor: Actor,
+    action: Action,
+    of: str,
+    before: Facts | None,
+    after: Facts | None,
+    at: datetime,
+    ids: IdSource,
+) -> dict[str, Any]:
+    """The row of such an entry, of either part."""
+    return {
+        "pid": pid,
+        "id": ids.next(at),
+        "at": at,
+        "actor": actor.name,
+        "action": action.value,
+        "object": of,
+        "before": storable(before),
+        "after": storable(after),
+        "ip": actor.ip or None,
+    }
 
 
 def bring(tx: Tx, entries: Sequence[Entry]) -> None:

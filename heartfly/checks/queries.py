@@ -210,20 +210,24 @@ async def named_channels_of(read: AsyncConnection, pid: int, check_id: int) -> l
 # --- history, newest first ---------------------------------------------------------------------------
 
 
-async def pings_of(
-    read: AsyncConnection, pid: int, check_id: int, *, before: int | None, limit: int
-) -> Sequence[Row[Any]]:
+def pings_with_runs() -> Select[Any]:
     """Pings with the duration of the run that each belongs to, and whether something of the body was kept."""
     run = sa.and_(runs.c.pid == pings.c.pid, runs.c.check_id == pings.c.check_id, runs.c.id == pings.c.run_id)
     body = sa.and_(
         ping_bodies.c.pid == pings.c.pid, ping_bodies.c.check_id == pings.c.check_id, ping_bodies.c.n == pings.c.n
     )
-    query = (
+    return (
         sa.select(pings, runs.c.duration_us, ping_bodies.c.n.is_not(None).label("has_body"))
         .outerjoin(runs, run)
         .outerjoin(ping_bodies, body)
     )
-    return await _newest(read, query, pings, "n", pid=pid, check_id=check_id, before=before, limit=limit)
+
+
+async def pings_of(
+    read: AsyncConnection, pid: int, check_id: int, *, before: int | None, limit: int
+) -> Sequence[Row[Any]]:
+    """As `pings_with_runs`, newest first."""
+    return await _newest(read, pings_with_runs(), pings, "n", pid=pid, check_id=check_id, before=before, limit=limit)
 
 
 async def neighbours_of(read: AsyncConnection, pid: int, check_id: int, n: int) -> tuple[int | None, int | None]:

@@ -16,9 +16,10 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.audit.queries import entries_about
+from heartfly.checks.queries import pings_with_runs
 from heartfly.core.alerts import flip_key
 from heartfly.core.words import PingKind
-from heartfly.db.models import alerts, flips, incidents, notifications, ping_bodies, pings, runs
+from heartfly.db.models import alerts, flips, incidents, notifications, pings
 from heartfly.db.types import instant, micros
 from heartfly.notify.queries import notifications_of
 
@@ -157,20 +158,13 @@ def _behind(page: Sequence[Entry], place: Place) -> Place:
 
 
 async def _pings(read: AsyncConnection, row: Row[Any], wanted: Wanted, place: Place, limit: int) -> Sequence[Row[Any]]:
-    run = sa.and_(runs.c.pid == pings.c.pid, runs.c.check_id == pings.c.check_id, runs.c.id == pings.c.run_id)
-    body = sa.and_(
-        ping_bodies.c.pid == pings.c.pid, ping_bodies.c.check_id == pings.c.check_id, ping_bodies.c.n == pings.c.n
-    )
-    query = (
-        sa.select(pings, runs.c.duration_us, ping_bodies.c.n.is_not(None).label("has_body"))
-        .outerjoin(runs, run)
-        .outerjoin(ping_bodies, body)
-        .where(pings.c.pid == row.pid, pings.c.check_id == row.id, pings.c.n < place.ping)
-    )
+    of_check = pings.c.pid == row.pid, pings.c.check_id == row.id
+    query = pings_with_runs().where(*of_check, pings.c.n < place.ping)
     if wanted.kind == "fail":
         query = query.where(pings.c.kind == PingKind.FAIL.value)
     query = _between(query, pings.c.received_at, wanted)
-    return (await read.execute(query.order_by(pings.c.n.desc()).limit(limit + 1))).all()
+    found: Sequence[Row[Any]] = (await read.execute(query.order_by(pings.c.n.desc()).limit(limit + 1))).all()
+    return found
 
 
 async def _flips(read: AsyncConnection, row: Row[Any], wanted: Wanted, place: Place, limit: int) -> Sequence[Row[Any]]:

@@ -15,6 +15,8 @@ from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.alerts import flip_key
+from heartfly.core.incident import Incident
+from heartfly.core.words import IncidentEnd
 from heartfly.db.models import checks, flips, incident_notes, incidents, runs
 from heartfly.errors import NotFoundError
 from heartfly.incidents.spans import OF_CHECK
@@ -111,3 +113,16 @@ async def notes_of(read: AsyncConnection, pid: int, incident_id: int) -> list[No
     query = sa.select(incident_notes).where(incident_notes.c.pid == pid, incident_notes.c.incident_id == incident_id)
     rows = await read.execute(query.order_by(incident_notes.c.id))
     return [Note(id=row.id, at=row.at, actor=row.actor, text=row.text) for row in rows]
+
+
+def value(row: Row[Any]) -> Incident:
+    """The row of an incident as what it is."""
+    return Incident(
+        opened_at=row.opened_at,
+        explain=row.explain,
+        closed_at=row.closed_at,
+        ended_by=IncidentEnd(row.ended_by) if row.ended_by else None,
+        disproved=row.disproved,
+        acked_at=row.acked_at,
+        acked_by=row.acked_by,
+    )

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from heartfly.audit.record import Action, Actor, Entry, Facts, bring, storable
+from heartfly.audit.record import Action, Actor, Entry, Facts, bring, values
 from heartfly.db import tenant
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
@@ -41,19 +41,8 @@ def note(
     ids: IdSource,
 ) -> None:
     """As audit.record.record, inside a transaction of the usage part."""
-    tx.conn.execute(
-        sa.insert(usage_audit).values(
-            pid=pid,
-            id=ids.next(at),
-            at=at,
-            actor=actor.name,
-            action=action.value,
-            object=of,
-            before=storable(before),
-            after=storable(after),
-            ip=actor.ip or None,
-        )
-    )
+    entry = values(pid, actor=actor, action=action, of=of, before=before, after=after, at=at, ids=ids)
+    tx.conn.execute(sa.insert(usage_audit).values(entry))
 
 
 async def carry(usage: Database, main: Database) -> int:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlencode
 
 from litestar import Response, get, post
 
 from heartfly.api.paging import cursor_of, cut, place_in_time
 from heartfly.checks.rows import run_of
-from heartfly.core.incident import Incident, facts
-from heartfly.core.words import IncidentEnd
+from heartfly.core.incident import facts
 from heartfly.db.changes import Tx
 from heartfly.db.types import micros
 from heartfly.errors import ConflictError, InvalidValueError
@@ -87,7 +85,7 @@ async def _told(request: PageRequest, *, status: int = 200, wrong: str = "", sai
         "incident.html",
         status=status,
         incident=row,
-        facts=facts(_value(row), run_of(run) if run is not None else None),
+        facts=facts(queries.value(row), run_of(run) if run is not None else None),
         told=told,
         notes=notes,
         wrong=wrong,
@@ -98,15 +96,3 @@ async def _told(request: PageRequest, *, status: int = 200, wrong: str = "", sai
 
 def _back(request: PageRequest) -> Response[bytes]:
     return to(request, f"/p/{request.project.slug}/incidents/{request.path_value('incident').lower()}")
-
-
-def _value(row: Any) -> Incident:
-    return Incident(
-        opened_at=row.opened_at,
-        explain=row.explain,
-        closed_at=row.closed_at,
-        ended_by=IncidentEnd(row.ended_by) if row.ended_by else None,
-        disproved=row.disproved,
-        acked_at=row.acked_at,
-        acked_by=row.acked_by,
-    )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from litestar import get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
-from sqlalchemy import Row
 
 from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place_in_time
 from heartfly.api.problems import told_as
@@ -23,8 +22,7 @@ from heartfly.api.v1.wire_incidents import (
 )
 from heartfly.checks import queries as checks
 from heartfly.checks.rows import run_of
-from heartfly.core.incident import Incident, facts
-from heartfly.core.words import IncidentEnd
+from heartfly.core.incident import facts
 from heartfly.db.types import micros
 from heartfly.incidents import commands, queries
 
@@ -64,7 +62,7 @@ async def read_incident(request: ApiRequest, incident_id: FromPath[str]) -> Whol
         run = await queries.run_of(read, flips[0]) if flips else None
         return whole_incident_out(
             row,
-            facts=facts(_value(row), run_of(run) if run is not None else None),
+            facts=facts(queries.value(row), run_of(run) if run is not None else None),
             flips=flips,
             notifications=await queries.told_of(read, pid, flips),
             notes=await queries.notes_of(read, pid, row.id),
@@ -101,15 +99,3 @@ async def comment_on_incident(request: ApiRequest, incident_id: FromPath[str], d
         lambda tx: commands.comment(tx, caller.pid, incident_id, data.text, at=at, actor=request.actor, ids=api.ids)
     )
     return note_out(note)
-
-
-def _value(row: Row[Any]) -> Incident:
-    return Incident(
-        opened_at=row.opened_at,
-        explain=row.explain,
-        closed_at=row.closed_at,
-        ended_by=IncidentEnd(row.ended_by) if row.ended_by else None,
-        disproved=row.disproved,
-        acked_at=row.acked_at,
-        acked_by=row.acked_by,
-    )
