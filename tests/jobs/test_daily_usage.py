@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from heartfly.audit.record import Actor
+from heartfly.checks.config import gates_of
+from heartfly.checks.explained import explained
+from heartfly.core.gate_text import gate_of_text
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import checks, projects, proofs, rollups, usage_days
@@ -115,7 +120,12 @@ async def test_a_day_that_does_not_agree_brings_the_check_down(
 
     (run,) = await shop.runs()
     assert ("failed", 0) == (run.outcome, run.figures["reconciled"])
-    assert "2026-03-02 does not add up" in run.words
+    assert "2026-03-02 does not add up: meter count, customer c-0, the day: expected 0 of " in run.words
+    assert "by its events, seen 0 of " in run.words
+    async with shop.db.read() as read:
+        check = await shop.check()
+        told = await explained(read, check.pid, check.uuid, now=shop.clock.now())
+    assert f"It said: {run.words}" in told.verdict.sentences
     assert "down" == (await shop.check()).status
     assert ["provisional"] == [one.state for one in await days(plant)]
 
@@ -272,6 +282,20 @@ async def test_it_says_from_when_to_when_it_has_closed_days(shop: Workshop, plan
     await shop.go(at)
     assert ("2026-03-05T00:00:00+01:00", "2026-03-06T00:00:00+01:00") == await covers()
     assert "up" == (await shop.check()).status
+
+
+async def test_gates_of_the_docs_ask_for_figures_that_it_tells(shop: Workshop, plant: Plant) -> None:
+    await fill(plant)
+    await shop.look()
+    await shop.go(MORNING)
+    check = await shop.check()
+    text = (Path(__file__).parents[2] / "docs" / "gates.md").read_text(encoding="utf-8")
+    (command,) = re.findall(rf"heartfly checks edit {check.slug} \\\n(?:  --gate .*\n)+", text)
+    gates = [gate_of_text(written, field="gate") for written in re.findall(r'--gate "(.+)"', command)]
+
+    told = (await shop.runs())[-1].figures.keys()
+    assert {"coverage", "duration"} == {gate.metric for gate in gates} - told
+    assert {gate.text for gate in gates_of(check.gates)} <= {gate.text for gate in gates}
 
 
 async def test_a_day_that_was_corrupted_after_it_was_proved_is_found_by_a_later_night(
