@@ -158,7 +158,13 @@ class App:
         )
         self.setup = SetupToken()
         self.feeds = Feeds(database, clock, stop=self.stop)
-        gauges = Gauges(database=database, watcher=self.watcher, facts=self.facts, started_at=clock.now())
+        gauges = Gauges(
+            database=database,
+            watcher=self.watcher,
+            facts=self.facts,
+            started_at=clock.now(),
+            n_unfolded=lambda: self.folder.n_failing,
+        )
         self.front = Front(
             self.state,
             health=Health(self.facts),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row
@@ -34,3 +35,11 @@ async def covered(read: AsyncConnection, row: Row[Any]) -> Covered:
         n_runs=len(found),
         whole=len(found) < MOST,
     )
+
+
+async def covered_until(read: AsyncConnection, pid: int, check_id: int | None) -> datetime | None:
+    """Where the newest that its runs covered ends; None: they have said nothing yet."""
+    if check_id is None:
+        return None
+    row = (await read.execute(covered_spans(pid, check_id).limit(1))).first()
+    return None if row is None else row.covers_to

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,11 +23,14 @@ from heartfly.core.schedule import Dialect, Kind
 from heartfly.core.values import Blind, Check, Flip
 from heartfly.core.verdict import Again, LastFlip, Newest, Verdict, asks_since, verdict
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
-from heartfly.db.models import blind_intervals, flips, incidents, pings, run_metrics, runs
+from heartfly.db.models import blind_intervals, flips, incidents, ping_bodies, pings, run_metrics, runs
 from heartfly.errors import InvalidValueError
 from heartfly.incidents.spans import OF_CHECK
 
 _MOST_INTERVALS = 100
+_MOST_SAID = 1_000
+_FIGURE = re.compile(r"[A-Za-z_][\w.]*\s?[=:]\s?\S*", re.ASCII)
+_BY_A_RUN = (Reason.FAIL, Reason.EXIT_STATUS)
 _DAY = timedelta(days=1)
 
 
@@ -53,6 +57,9 @@ async def explained(read: AsyncConnection, pid: int, uuid: str, *, now: datetime
     last = await _last_flip(read, row, check, said=incident.explain if incident is not None else "")
     deaf = await _blind(read, asks_since(check, last))
     newest = await _newest(read, row)
+    again, run_id = await _again(read, row, check)
+    if again is None and last is not None and last.flip.run is not None and last.flip.reason in _BY_A_RUN:
+        run_id = last.flip.run.id
     return Explanation(
         row=row,
         verdict=verdict(
@@ -61,7 +68,8 @@ async def explained(read: AsyncConnection, pid: int, uuid: str, *, now: datetime
             schedule=_words(row),
             last=last,
             newest=newest,
-            again=await _again(read, row, check),
+            again=again,
+            said=await _said(read, row, run_id),
             blind=[Blind(id=one.id, from_at=one.from_at, to_at=one.to_at) for one in deaf],
             known=await known_to(read, pid, row.id, check.rules.gates, at=now),
         ),
@@ -126,10 +134,10 @@ async def _last_flip(read: AsyncConnection, row: Row[Any], check: Check, *, said
     return LastFlip(flip=value, metrics=metrics, known=known, said=said)
 
 
-async def _again(read: AsyncConnection, row: Row[Any], check: Check) -> Again | None:
-    """Of a check that is down: what failed after it was down already, for that is what its owner looks for."""
+async def _again(read: AsyncConnection, row: Row[Any], check: Check) -> tuple[Again | None, int | None]:
+    """Of a check that is down, what failed after it was down already, for that is what its owner looks for; the run."""
     if row.status != Status.DOWN.value:
-        return None
+        return None, None
     mine = (runs.c.pid == row.pid, runs.c.check_id == row.id, runs.c.at >= row.status_since - check.rules.run_limit)
     since = sa.or_(
         sa.and_(runs.c.outcome == RunOutcome.FAILED.value, runs.c.ended_at > row.status_since),
@@ -138,10 +146,31 @@ async def _again(read: AsyncConnection, row: Row[Any], check: Check) -> Again | 
     query = sa.select(runs).where(*mine, since).order_by(runs.c.at.desc(), runs.c.id.desc()).limit(1)
     run = (await read.execute(query)).first()
     if run is None:
-        return None
+        return None, None
     if run.outcome == RunOutcome.HUNG.value:
-        return Again(at=run.started_at + check.rules.run_limit, hung=True)
-    return Again(at=run.ended_at, exit_status=run.exit_status)
+        return Again(at=run.started_at + check.rules.run_limit, hung=True), None
+    return Again(at=run.ended_at, exit_status=run.exit_status), run.id
+
+
+async def _said(read: AsyncConnection, row: Row[Any], run_id: int | None) -> str:
+    """The last line of what a run that failed said that is no figure: most likely why. Empty: it said nothing."""
+    if run_id is None:
+        return ""
+    same = (ping_bodies.c.pid == pings.c.pid, ping_bodies.c.check_id == pings.c.check_id, ping_bodies.c.n == pings.c.n)
+    query = (
+        sa.select(ping_bodies.c.body)
+        .select_from(pings)
+        .join(ping_bodies, sa.and_(*same))
+        .where(pings.c.pid == row.pid, pings.c.check_id == row.id, pings.c.run_id == run_id)
+        .where(pings.c.kind == PingKind.FAIL.value)
+        .order_by(pings.c.n.desc())
+        .limit(1)
+    )
+    body = (await read.execute(query)).scalar()
+    lines = [line.strip() for line in bytes(body or b"").decode(errors="replace").splitlines()]
+    said = next((line for line in reversed(lines) if line and not _FIGURE.fullmatch(line)), "")
+    shown = "".join(char if char.isprintable() else " " for char in said)
+    return shown if len(shown) <= _MOST_SAID else shown[:_MOST_SAID] + "…"
 
 
 async def _newest(read: AsyncConnection, row: Row[Any]) -> Newest | None:

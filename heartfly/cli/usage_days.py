@@ -36,18 +36,32 @@ def days(*, from_day: str | None, to_day: str | None, as_json: bool, api: Client
         click.echo("No day of usage was closed yet: the daily aggregation does so at 1:10, after the first events.")
         return
     print_table(
-        ("DAY", "STATE", "EVENTS", "CUSTOMERS", "LATE", "REJECTED", "PROVED", "MISMATCH"),
+        ("DAY", "STATE", "EVENTS", "CUSTOMERS", "LATE", "REJECTED", "UNCOUNTED", "PROVED", "NOTE"),
         [
             (
                 one["day"],
                 one["state"],
-                *(str(one["figures"].get(name, "-")) for name in ("events_raw", "customers", "late", "rejected")),
+                *(str(one["figures"].get(name, "-")) for name in _COUNTS),
                 when(one["reconciled_at"]),
-                one["mismatch"],
+                _note(one),
             )
             for one in found
         ],
     )
+
+
+_COUNTS = ("events_raw", "customers", "late", "rejected", "uncounted")
+
+
+def _note(one: Any) -> str:
+    """What does not add up; or which meters the state is about, and which could not count some events."""
+    if one["mismatch"]:
+        return str(one["mismatch"])
+    told = [f"{n} not counted by {slug}" for slug, n in one["uncounted"].items()]
+    for state in ("provisional", "amended"):
+        if one["state"] == state and one[f"{state}_meters"]:
+            told.insert(0, f"{state}: {', '.join(one[f'{state}_meters'])}")
+    return "; ".join(told)
 
 
 @click.command("rerun")
@@ -109,5 +123,14 @@ def _tell(one: Any) -> None:
         click.echo(f"  {difference['start_at']} {difference['window']} {where}: {kept} → {would_be}")
     if one["n_differences"] > _SHOWN:
         click.echo(f"  and {one['n_differences'] - _SHOWN} more")
+    if one["was_proved"]:
+        click.echo(f"  since it was last proved: {one['n_changed'] or 'no'} figures changed")
+    for changed in one["changed_since_proved"][:_SHOWN]:
+        proved, would_be = (
+            f"{changed[name] or 'nothing'} of {changed[f'{name}_n']} events" for name in ("proved", "would_be")
+        )
+        click.echo(f"  {changed['meter']} {changed['customer']}: {proved} → {would_be}")
+    if one["n_changed"] > _SHOWN:
+        click.echo(f"  and {one['n_changed'] - _SHOWN} more")
     if closed and closed["mismatch"]:
         click.echo(f"  does not add up: {closed['mismatch']}")

@@ -124,11 +124,12 @@ def verdict(
     last: LastFlip | None = None,
     newest: Newest | None = None,
     again: Again | None = None,
+    said: str = "",
     blind: Sequence[Blind] = (),
     known: Known = NOTHING,
 ) -> Verdict:
-    """`schedule`: in words. `blind`: the intervals that end at or after `asks_since`. `known`: what history says to
-    its gates now.
+    """`schedule`: in words. `said`: by the newest run that failed, if it is down by one. `blind`: the intervals that
+    end at or after `asks_since`. `known`: what history says to its gates now.
     """
     slot = current_slot(check)
     runs = tuple(_under_way(check, run, slot) for run in check.open_runs)
@@ -141,6 +142,7 @@ def verdict(
     parts = (
         _status(facts),
         *_failed_again(facts),
+        *([f"It said: {said}"] if said and check.status is Status.DOWN else []),
         *_ignored(newest),
         *_expectation(facts),
         *_under_way_words(facts),

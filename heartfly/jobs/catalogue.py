@@ -98,6 +98,7 @@ def daily_usage(usage: Database, closer: Closer) -> JobKind:
         gates=(
             GateIn(metric="reconciled", op="==", value=1),
             GateIn(metric="rejected_share", op="<", value="0.01", level="warn"),
+            GateIn(metric="uncounted_share", op="==", value=0, level="warn"),
         ),
         projects=partial(projects_with_usage, usage),
     )

@@ -1,57 +1,129 @@
 """The daily aggregation of a project: closes yesterday and each day that was missed, and says what it found.
 
-How a day is closed is decided in usage/close_day.py. A day that does not agree with its events fails the run: the
-job ran, and its check says that the data is wrong.
+How a day is closed is decided in usage/close_day.py, and how one is looked at again in usage/verify_days.py. A day that
+does not agree with its events fails the run: the job ran, and its check says that the data is wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import date, datetime
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from heartfly.core.days import Day, day_in
+from heartfly.checks.covered import covered_until
+from heartfly.core.days import Day, day_in, day_of
 from heartfly.core.zones import is_zone
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.models import jobs, projects, usage_days
 from heartfly.errors import StoreError
 from heartfly.jobs.kind import Done, Work
-from heartfly.usage.close_day import ONE_DAY, Closed, Closer, came_in, days_to_close, intake_of
+from heartfly.usage.close_day import ONE_DAY, Closed, Closer, came_in, days_to_close, has_length, intake_of
+from heartfly.usage.day_queries import proved_days
+from heartfly.usage.verify_days import Verified, days_to_verify, verify_day
 
 NAME = "daily-usage"
 _MOST = 100
 """Days that one run closes: a meter that changed reopens all of history."""
+_MOST_VERIFIED = 10
+_VERIFY_UNTIL = timedelta(minutes=30)
+"""So many proved days a run looks at once more, and begins none when it has gone on for so long."""
+_LOOKED_BACK = timedelta(days=7)
 
 
 def aggregating(usage: Database, closer: Closer) -> Callable[[Work], Awaitable[Done]]:
     async def aggregate(work: Work) -> Done:
         began = work.now
-        zone, since = await _home(work)
-        today = work.now.astimezone(zone).date()
-        days = await days_to_close(usage, work.pid, zone, since=since.astimezone(zone).date(), today=today)
+        home = await _home(work)
+        zone, today = home.zone, work.now.astimezone(home.zone).date()
+
+        async def waiting() -> list[date]:
+            since = home.since.astimezone(zone).date()
+            return await days_to_close(usage, work.pid, zone, since=since, today=today)
+
         closed: list[Closed] = []
-        for day in days[:_MOST]:
+        for day in (await waiting())[:_MOST]:
             await work.write(_nothing)  # the lease is ours still
             closed.append(await closer.close(work.pid, day, zone))
+        verified = await _verify(work, usage, closer, before=began)
         yesterday = today - ONE_DAY
         wrong = [one for one in closed if one.mismatch]
+        failed = [one for one in verified if one.wrong]
         figures: dict[str, int | float | str] = dict(await _of_yesterday(usage, work.pid, yesterday, closed))
         figures |= await _came_in(usage, work.pid, day_in(zone, yesterday))
+        figures |= _uncounted([one.figures for one in closed if one.day != yesterday], figures)
         figures |= {
             "day": yesterday.isoformat(),
             "days_closed": len(closed) - len(wrong),
             "days_caught_up": len([one for one in closed if one.day != yesterday]),
             "days_changed": len([one for one in closed if one.changed]),
-            "days_left": max(0, len(days) - _MOST),
+            "days_left": len(await waiting()),
             "reconciled": int(not wrong),
+            "verified": len(verified),
+            "verify_failed": len(failed),
             "duration_ms": round((work.now - began).total_seconds() * 1000),
         }
-        return Done(figures=figures, failure="; ".join(f"{one.day} does not add up: {one.mismatch}" for one in wrong))
+        figures |= await _covered(work, usage, home, yesterday=yesterday)
+        words = [f"{one.day} does not add up: {one.mismatch}" for one in wrong]
+        words += [f"{one.day} is not what it was proved to be any more: {one.wrong}" for one in failed]
+        return Done(figures=figures, failure="; ".join(words))
 
     return aggregate
+
+
+async def _verify(work: Work, usage: Database, closer: Closer, *, before: datetime) -> list[Verified]:
+    """Some days that were proved in earlier nights, those that were not looked at for longest."""
+    found: list[Verified] = []
+    for row in await days_to_verify(usage, work.pid, before=before, limit=_MOST_VERIFIED):
+        if work.now - before > _VERIFY_UNTIL:
+            break
+        await work.write(_nothing)
+        one = await verify_day(usage, closer.hands, row, now=work.now)
+        if one is not None:
+            found.append(one)
+    return found
+
+
+def _uncounted(
+    earlier: Sequence[Mapping[str, int]], of_yesterday: Mapping[str, int | float | str]
+) -> Mapping[str, int | float]:
+    """Of yesterday and of all that the run closed: an event that no meter can count bills nothing, however late."""
+    n, events = (
+        int(of_yesterday.get(name, 0)) + sum(one.get(name, 0) for one in earlier)
+        for name in ("uncounted", "events_raw")
+    )
+    # Rounded up: one of a million is not none.
+    return {"uncounted": n, "uncounted_share": -(-n * 10_000 // max(1, events)) / 10_000}
+
+
+async def _covered(work: Work, usage: Database, home: _Home, *, yesterday: date) -> Mapping[str, str]:
+    """From where the check's coverage ends to the end of the last day from there on that is proved.
+
+    Where that is nothing new, an earlier day that was proved: done once more, which is no standstill.
+    """
+    async with work.read() as read:
+        until = await covered_until(read, work.pid, home.check_id)
+    start = day_of(home.zone, home.since if until is None else until)
+    async with usage.read() as read:
+        proved = await proved_days(read, work.pid, since=start - _LOOKED_BACK)
+    if until is None and start not in proved:
+        start = min((day for day in proved if day > start), default=start)
+    end = start
+    while end <= yesterday and (end in proved or not has_length(home.zone, end)):
+        end += ONE_DAY
+    if end > start:
+        span = day_in(home.zone, end - ONE_DAY)
+        from_at, to_at = until or day_in(home.zone, start).from_at, span.to_at
+    else:
+        earlier = [day for day in proved if until is not None and day_in(home.zone, day).to_at < until]
+        if not earlier:
+            return {}
+        span = day_in(home.zone, max(earlier))
+        from_at, to_at = span.from_at, span.to_at
+    return {name: at.astimezone(home.zone).isoformat() for name, at in (("from", from_at), ("to", to_at))}
 
 
 async def _came_in(usage: Database, pid: int, yesterday: Day) -> Mapping[str, int | float]:
@@ -66,9 +138,18 @@ async def _came_in(usage: Database, pid: int, yesterday: Day) -> Mapping[str, in
     return came | {"rejected_share": came["rejected"] * 10_000 // max(1, came["events_received"]) / 10_000}
 
 
-async def _home(work: Work) -> tuple[ZoneInfo, datetime]:
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """`since`: when the project has had this job."""
+
+    zone: ZoneInfo
+    since: datetime
+    check_id: int | None
+
+
+async def _home(work: Work) -> _Home:
     query = (
-        sa.select(projects.c.zone, jobs.c.created_at)
+        sa.select(projects.c.zone, jobs.c.created_at, jobs.c.check_id)
         .join(jobs, sa.and_(jobs.c.pid == projects.c.id, jobs.c.kind == NAME))
         .where(projects.c.id == work.pid)
     )
@@ -76,7 +157,7 @@ async def _home(work: Work) -> tuple[ZoneInfo, datetime]:
         row = (await read.execute(query)).first()
     if row is None:
         raise StoreError("the project is gone")
-    return ZoneInfo(row.zone if is_zone(row.zone) else "UTC"), row.created_at
+    return _Home(ZoneInfo(row.zone if is_zone(row.zone) else "UTC"), row.created_at, row.check_id)
 
 
 def _nothing(_: Tx) -> None:

@@ -5,6 +5,9 @@
     final        it agrees with its events, to the last digit
     amended      the same, and it had been final with other figures before
 
+Each meter has a state of its own on a day (proofs.py): one that is new, or whose figures have changed, leaves the
+others' as they were proved. The day is amended if any meter's figures are others, or its events are.
+
 Whoever begins to close a day fences off whoever began before. Killed at any point, what the day was stands.
 """
 
@@ -25,11 +28,11 @@ from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.db.ids import IdSource
-from heartfly.db.models import dirty_hours, intake, usage_days, windows
+from heartfly.db.models import dirty_hours, intake, proofs, usage_days, windows
 from heartfly.usage.dirty import mark_folded
-from heartfly.usage.fold import TIER_DAY
+from heartfly.usage.fold import TIER_DAY, Folded
 from heartfly.usage.folder import Folder
-from heartfly.usage.generations import OvertakenError
+from heartfly.usage.generations import Generation, OvertakenError, sweep
 from heartfly.usage.hands import Hands
 from heartfly.usage.reconcile import Reconciled, reconcile
 
@@ -66,20 +69,35 @@ class Closer:
         span = day_in(zone, day)
         run = self._ids.next(self._clock.now())
         await self._usage.write(lambda tx: _begin(tx, pid, span, zone=zone, run=run), priority=Priority.BULK)
-        found = Reconciled(dirty=1)
-        for _ in range(_ATTEMPTS):
+        for attempt in range(1, _ATTEMPTS + 1):
             for hour in await self._folder.dirty_within(pid, span.from_at, span.to_at):
                 await self._folder.fold_hour(pid, hour)
             try:
                 await self._folder.fold_day(pid, span.from_at, span.to_at)
+                found = await self._folder.hands.run(reconcile, self._usage.place, pid, span.from_at, span.to_at)
             except OvertakenError:
+                found = Reconciled(dirty=1)
+            if attempt < _ATTEMPTS and (found.dirty or not found.fingerprint):
                 continue
-            found = await self._folder.hands.run(reconcile, self._usage.place, pid, span.from_at, span.to_at)
-            if not found.dirty and found.fingerprint:
-                break
-        return await self._usage.write(
-            lambda tx: _end(tx, pid, span, found, run=run, now=self._clock.now()), priority=Priority.BULK
-        )
+            closed = await self._usage.write(
+                lambda tx, found=found, last=attempt == _ATTEMPTS: _end(  # type: ignore[misc]
+                    tx, pid, span, found, run=run, now=self._clock.now(), last=last
+                ),
+                priority=Priority.BULK,
+            )
+            if closed is not None:
+                await self._forget_former(pid, span, found)
+                return closed
+        raise AssertionError("unreachable")
+
+    async def _forget_former(self, pid: int, span: Day, found: Reconciled) -> None:
+        """The rows that the day was proved with before; cut off here, the next fold of the day removes them."""
+        it = Generation(pid, TIER_DAY, Folded(span.from_at, span.to_at), found.gen or 0)
+        for version_id in found.former_versions:
+            await self._usage.write(
+                lambda tx, version_id=version_id: sweep(tx, it, version_id),  # type: ignore[misc]
+                priority=Priority.BULK,
+            )
 
 
 def _begin(tx: Tx, pid: int, span: Day, *, zone: ZoneInfo, run: int) -> None:
@@ -93,35 +111,85 @@ def _begin(tx: Tx, pid: int, span: Day, *, zone: ZoneInfo, run: int) -> None:
     tx.conn.execute(insert.on_conflict_do_update(index_elements=["pid", "day"], set_=values))
 
 
-def _end(tx: Tx, pid: int, span: Day, found: Reconciled, *, run: int, now: datetime) -> Closed:
+def _end(tx: Tx, pid: int, span: Day, found: Reconciled, *, run: int, now: datetime, last: bool) -> Closed | None:
+    """None: what was compared is not what counts any more, and it is not the `last` time that it is tried."""
     is_it = (usage_days.c.pid == pid, usage_days.c.day == span.date)
     query = sa.select(usage_days).where(*is_it)
     before = tx.conn.execute(query.with_for_update() if tx.on_postgres else query).first()
     if before is None or before.run != run:
         raise OvertakenError("another process closes this day")
     mismatches = list(found.mismatches)
-    if found.dirty or _moved(tx, pid, span):
+    if found.dirty or _moved(tx, pid, span, found):
+        if not last:
+            return None
         mismatches.append("events came in all the time while it was closed")
     figures = _figures(tx, pid, span, found, reconciled=not mismatches)
-    proved_before = bytes(before.fingerprint or b"")
-    changed = not mismatches and proved_before not in {b"", found.fingerprint}
-    amended = changed or bool(before.figures.get("amended"))
-    state = "provisional" if mismatches else "amended" if amended else "final"
-    values: dict[str, Any] = {"state": state, "figures": figures | {"amended": int(amended)}}
-    values["mismatch"] = _told(mismatches)
-    if not mismatches:
-        values |= {"fingerprint": found.fingerprint, "reconciled_at": now}
+    values: dict[str, Any] = {"mismatch": _told(mismatches)}
+    if mismatches:
+        changed, amended = False, bool(before.figures.get("amended"))
+        values["state"] = "provisional"
+        tx.conn.execute(sa.update(proofs).where(proofs.c.pid == pid, proofs.c.day == span.date).values(moved=True))
+    else:
+        changed = _prove(tx, pid, span, found, before)
+        amended = changed or bool(before.figures.get("amended"))
+        values |= {"state": "amended" if amended else "final", "fingerprint": found.fingerprint}
+        values |= {"events_digest": found.events, "reconciled_at": now, "verified_at": now}
+    values["figures"] = figures | {"amended": int(amended)}
     tx.conn.execute(sa.update(usage_days).where(*is_it).values(values))
-    return Closed(span.date, state, figures, found.fingerprint.hex(), values["mismatch"], changed)
+    return Closed(span.date, values["state"], figures, found.fingerprint.hex(), values["mismatch"], changed)
 
 
-def _moved(tx: Tx, pid: int, span: Day) -> bool:
+def _prove(tx: Tx, pid: int, span: Day, found: Reconciled, before: Any) -> bool:
+    """Write what each meter's figures were proved to be; whether any were proved otherwise before, or the events."""
+    query = sa.select(proofs).where(proofs.c.pid == pid, proofs.c.day == span.date)
+    former = {row.meter_id: row for row in tx.conn.execute(query)}
+    all_before = bytes(before.fingerprint or b"")
+    differs = all_before not in {b"", found.fingerprint}
+
+    def changed(kept: Any, now: bytes) -> bool:
+        """Of days that were proved before fingerprints were kept by meter, there is one of all."""
+        return differs if not kept else bytes(kept) != now
+
+    any_changed = changed(before.events_digest, found.events) if all_before else False
+    rows = []
+    for meter_id, fingerprint in sorted(found.by_meter.items()):
+        one = former.get(meter_id)
+        moved = one is not None and changed(one.fingerprint, fingerprint)
+        any_changed |= moved
+        n_missing, n_no_amount = found.uncounted.get(meter_id, (0, 0))
+        rows.append(
+            {
+                "pid": pid,
+                "meter_id": meter_id,
+                "day": span.date,
+                "fingerprint": fingerprint,
+                "amended": moved or (one is not None and one.amended),
+                "moved": False,
+                "n_missing": n_missing,
+                "n_no_amount": n_no_amount,
+            }
+        )
+    if rows:
+        insert = tx.insert(proofs)
+        names = ("fingerprint", "amended", "moved", "n_missing", "n_no_amount")
+        upsert = insert.on_conflict_do_update(
+            index_elements=["pid", "meter_id", "day"], set_={name: insert.excluded[name] for name in names}
+        )
+        tx.conn.execute(upsert, rows)
+    of_day = (windows.c.pid == pid, windows.c.tier == TIER_DAY, windows.c.start_at == span.from_at)
+    if tx.conn.execute(sa.select(windows.c.proved_gen).where(*of_day)).scalar() not in {None, found.gen}:
+        found.former_versions = tuple(found.versions)
+    tx.conn.execute(sa.update(windows).where(*of_day).values(proved_gen=found.gen))
+    return any_changed
+
+
+def _moved(tx: Tx, pid: int, span: Day, found: Reconciled) -> bool:
     """What was compared is not what counts any more."""
     of_day = (windows.c.pid == pid, windows.c.tier == TIER_DAY, windows.c.start_at == span.from_at)
-    window = tx.conn.execute(sa.select(windows.c.stale).where(*of_day)).first()
+    window = tx.conn.execute(sa.select(windows.c.stale, windows.c.gen).where(*of_day)).first()
     hours = (dirty_hours.c.pid == pid, dirty_hours.c.hour > span.from_at - HOUR, dirty_hours.c.hour < span.to_at)
     dirty = tx.conn.execute(sa.select(dirty_hours.c.hour).where(*hours).limit(1)).first()
-    return window is None or window.stale or dirty is not None
+    return window is None or window.stale or dirty is not None or window.gen != found.gen
 
 
 def _figures(tx: Tx, pid: int, span: Day, found: Reconciled, *, reconciled: bool) -> dict[str, int]:
@@ -131,6 +199,7 @@ def _figures(tx: Tx, pid: int, span: Day, found: Reconciled, *, reconciled: bool
         **came_in(tx.conn.execute(intake_of(pid, span)).one()),
         "late": found.n_late,
         "customers": found.n_subjects,
+        "uncounted": found.n_uncounted,
         "reconciled": int(reconciled),
     }
 
@@ -173,10 +242,13 @@ async def days_to_close(usage: Database, pid: int, zone: ZoneInfo, *, since: dat
         )
         hours = list((await read.execute(folded)).scalars())
         marked = sa.select(dirty_hours.c.hour).where(dirty_hours.c.pid == pid, dirty_hours.c.hour < end)
-        hours += (await read.execute(marked)).scalars()
+        marks = list((await read.execute(marked)).scalars())
+        hours += marks
         sealed = sa.select(windows.c.start_at, windows.c.end_at).where(
             windows.c.pid == pid, windows.c.tier == TIER_DAY, windows.c.sealed_at.is_not(None)
         )
+        # Whatever is marked was not proved with all of its events.
+        done -= {day for hour in marks for day in _days_of(zone, hour, hour + HOUR)}
         # Also when the project has moved to another zone since: their events are gone, so nothing could be proved.
         for row in await read.execute(sealed):
             done |= _days_of(zone, row.start_at, row.end_at)
@@ -185,7 +257,7 @@ async def days_to_close(usage: Database, pid: int, zone: ZoneInfo, *, since: dat
     while day < today:
         found.add(day)
         day += ONE_DAY
-    return sorted(day for day in found - done if day < today and _has_length(zone, day))
+    return sorted(day for day in found - done if day < today and has_length(zone, day))
 
 
 def _days_of(zone: ZoneInfo, from_at: datetime, to_at: datetime) -> set[date]:
@@ -194,7 +266,7 @@ def _days_of(zone: ZoneInfo, from_at: datetime, to_at: datetime) -> set[date]:
     return {first + n * ONE_DAY for n in range((last - first).days + 1)}
 
 
-def _has_length(zone: ZoneInfo, day: date) -> bool:
+def has_length(zone: ZoneInfo, day: date) -> bool:
     """A day that its zone skipped, as Samoa did when it crossed the date line, has none."""
     span = day_in(zone, day)
     return span.from_at < span.to_at

@@ -7,8 +7,10 @@ PostgreSQL only the leader folds; that two do so at a change of leaders does no 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +27,7 @@ from heartfly.logs import line, logger
 from heartfly.usage.fold import TIER_DAY, TIER_HOUR, Folded, fold_day, fold_hour
 from heartfly.usage.generations import Generation, SealedError, begin, name_groups, put, sweep, switch
 from heartfly.usage.hands import Hands
+from heartfly.usage.proofs import printed, settle
 
 log = logger("heartfly.usage")
 
@@ -32,14 +35,24 @@ PAUSE_S = 2.0
 """Between two looks: events that come in the meantime are folded in one go."""
 REST_S = 10.0
 """An hour that was just folded rests so long, and ten times as long as that took: each time it is read whole."""
-FAILED_REST_S = 60.0
-"""One that could not be folded."""
+FAILED_REST_S, LONGEST_REST_S = 60.0, 900.0
+"""One that could not be folded: twice as long after each time, and then so long."""
 MOST = 200
 """Hours of one round."""
 LIGHT = 200
 """So few events are not worth another process."""
 IDLE_ROUNDS = 30
 """After so many looks without work the process beside ends."""
+
+
+_Window = tuple[int, str, datetime]
+"""Project, tier, beginning."""
+
+
+@dataclass(slots=True)
+class _Failing:
+    n: int = 0
+    not_before: float = 0.0
 
 
 class Folder:
@@ -53,6 +66,7 @@ class Folder:
         self._leads = leads
         self._writing = asyncio.Lock()
         self._not_before: dict[tuple[int, datetime], float] = {}
+        self._failing: dict[_Window, _Failing] = {}
         self._stop = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -79,28 +93,56 @@ class Folder:
         n = 0
         now = self._clock.monotonic()
         self._not_before = {key: at for key, at in self._not_before.items() if at > now}
-        for pid, hour in await self._dirty():
+        hours, days = await self._dirty(), await self._stale_days()
+        self._forget_others(hours, days)
+        for pid, hour in hours:
             if self._stop.is_set():
                 return n
             if (pid, hour) not in self._not_before:
-                n += await self._alone(self.fold_hour(pid, hour), pid, TIER_HOUR, hour)
+                n += await self._alone(partial(self.fold_hour, pid, hour), (pid, TIER_HOUR, hour))
         for row in await self._stale_days():
-            n += await self._alone(self.fold_day(row.pid, row.start_at, row.end_at), row.pid, TIER_DAY, row.start_at)
+            n += await self._alone(partial(self._again, row), (row.pid, TIER_DAY, row.start_at))
         return n
 
-    async def _alone(self, folding: Coroutine[Any, Any, object], pid: int, tier: str, start_at: datetime) -> int:
-        """A window that cannot be folded, whyever, holds up no other: it stays dirty, and rests."""
-        try:
-            await folding
-        except Exception as error:  # noqa: BLE001 - told in the log; what is dirty stays so
-            log.warning("fold", pid=pid, tier=tier, start_at=start_at, error=repr(error))
-            if tier == TIER_HOUR:
-                self._not_before[pid, start_at] = self._clock.monotonic() + FAILED_REST_S
+    def _forget_others(self, hours: Sequence[tuple[int, datetime]], days: Sequence[Any]) -> None:
+        """Windows that somebody else has folded, or that went with their project. Lists that are cut tell of none."""
+        if len(hours) < MOST and len(days) < MOST:
+            waiting = {(pid, TIER_HOUR, hour) for pid, hour in hours}
+            waiting |= {(row.pid, TIER_DAY, row.start_at) for row in days}
+            for window in self._failing.keys() - waiting:
+                del self._failing[window]
+
+    async def _alone(self, fold: Callable[[], Awaitable[object]], window: _Window) -> int:
+        """A window that cannot be folded, whyever, holds up no other: it stays dirty, and rests longer each time.
+
+        The first failure is told, and the end of it.
+        """
+        failing = self._failing.get(window)
+        if failing is not None and self._clock.monotonic() < failing.not_before:
             return 0
+        pid, tier, start_at = window
+        try:
+            await fold()
+        except Exception as error:  # noqa: BLE001 - told in the log and by /metrics; what is dirty stays so
+            if failing is None:
+                failing = self._failing[window] = _Failing()
+                log.warning("fold", pid=pid, tier=tier, start_at=start_at, error=repr(error))
+            rest_s = min(LONGEST_REST_S, FAILED_REST_S * 2**failing.n)
+            failing.n += 1
+            failing.not_before = self._clock.monotonic() + rest_s
+            return 0
+        if failing is not None:
+            del self._failing[window]
+            log.warning("fold", pid=pid, tier=tier, start_at=start_at, recovered=True, failed=failing.n)
         return 1
 
+    @property
+    def n_failing(self) -> int:
+        """Windows that could not be folded when it was last tried."""
+        return len(self._failing)
+
     async def _dirty(self) -> Sequence[tuple[int, datetime]]:
-        resting = len(self._not_before)
+        resting = len(self._not_before) + len(self._failing)
         query = sa.select(dirty_hours.c.pid, dirty_hours.c.hour).order_by(dirty_hours.c.hour.desc())
         async with self._usage.read() as read:
             return [(row.pid, row.hour) for row in await read.execute(query.limit(MOST + resting))]
@@ -150,6 +192,13 @@ class Folder:
             took_s = self._clock.monotonic() - began
         line("fold", pid=pid, tier=TIER_DAY, start_at=from_at, n=it.folded.n_events, rows=n_rows, took_ms=_ms(took_s))
         return it.folded
+
+    async def _again(self, row: Any) -> None:
+        """A day one of whose hours was folded since; then say which of its meters came to what was proved."""
+        await self.fold_day(row.pid, row.start_at, row.end_at)
+        found = await self.hands.run(printed, self._usage.place, row.pid, row.start_at, row.end_at)
+        if found is not None:
+            await self._usage.write(lambda tx: settle(tx, row.pid, row.start_at, found), priority=Priority.BULK)
 
     async def _is_light(self, pid: int, hour: datetime) -> bool:
         some = sa.select(events.c.id).where(events.c.pid == pid, events.c.at >= hour, events.c.at < hour + HOUR)

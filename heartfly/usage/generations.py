@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from heartfly.core.aggregate import Partial
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import dirty_hours, rollups, uncounted, unique_values, usage_days, usage_groups, windows
+from heartfly.db.models import dirty_hours, proofs, rollups, uncounted, unique_values, usage_days, usage_groups, windows
 from heartfly.db.prepared import Prepared
 from heartfly.errors import HeartflyError
 from heartfly.usage.fold import BY_GROUP, NO_GROUP, TIER_DAY, TIER_HOUR, Folded, Key
@@ -209,13 +209,15 @@ def _touch_days(tx: Tx, it: Generation) -> None:
     held = (usage_days.c.from_at > it.start_at - _LONGEST_DAY, usage_days.c.from_at < it.folded.to_at)
     closed = sa.update(usage_days).where(usage_days.c.pid == it.pid, *held, usage_days.c.to_at > it.start_at)
     tx.conn.execute(closed.where(usage_days.c.state.in_(("final", "amended")), ~sealed).values(state="provisional"))
+    days = sa.select(usage_days.c.day).where(usage_days.c.pid == it.pid, *held, usage_days.c.to_at > it.start_at)
+    doubted = sa.update(proofs).where(proofs.c.pid == it.pid, proofs.c.day.in_(days.where(~sealed)), ~proofs.c.moved)
+    tx.conn.execute(doubted.values(moved=True))
 
 
 def sweep(tx: Tx, it: Generation, version_id: int) -> None:
-    """Remove what any other generation left of this window, but the one that is being written."""
-    counts = sa.select(windows.c.gen, windows.c.next_gen).where(*_is(it))
-    row = tx.conn.execute(counts).one()
-    kept = [gen for gen in (row.gen, row.next_gen) if gen is not None]
+    """Remove what any other generation left of this window, but the one that is being written, and what was proved."""
+    counts = sa.select(windows.c.gen, windows.c.next_gen, windows.c.proved_gen).where(*_is(it))
+    kept = [gen for gen in tx.conn.execute(counts).one() if gen is not None]
     for cube in (0, 1):
         of_cube = (rollups.c.pid == it.pid, rollups.c.version_id == version_id, rollups.c.cube == cube)
         at = (rollups.c.tier == it.tier, rollups.c.start_at == it.start_at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,13 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.core.definitions import meter_from
 from heartfly.core.versions import Version
 from heartfly.core.windows import HOUR
-from heartfly.db.models import meter_versions, meters, rollups, uncounted, windows
+from heartfly.db.models import meter_versions, meters, proofs, rollups, uncounted, windows
 from heartfly.errors import NotFoundError
+from heartfly.usage.uncountable import Example, example_of
 
 UUID_SHAPE = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _SLUG = re.compile(r"[a-z0-9_-]{1,60}", re.ASCII)
 _DAY = timedelta(days=1)
 _WEEK = timedelta(days=7)
+_MONTH = timedelta(days=31)
 
 Found = Any
 """A row of `meters`."""
@@ -43,7 +45,8 @@ class Stored:
 class Lately:
     """Of a meter's events within [from_at, to_at): how many counted, and how many lacked something.
 
-    `counted_before`: how many counted in the week before.
+    `counted_before`: how many counted in the week before. `example`: the newest that lacked something; `earlier`: the
+    newest closed day before, of the last month, on which some did, and how many.
     """
 
     from_at: datetime
@@ -52,17 +55,26 @@ class Lately:
     missing: int
     no_amount: int
     counted_before: int
+    example: Example | None = None
+    earlier: tuple[date, int] | None = None
 
     @property
     def warning(self) -> str | None:
         """What somebody should look at, as a sentence; None: nothing."""
         looked_at = self.counted + self.missing + self.no_amount
+        such = f": {self.example.words}" if self.example is not None else ""
+        if self.missing and self.no_amount:
+            what = f"{self.missing} lacked a property, {self.no_amount} held no amount"
+            return f"{self.missing + self.no_amount} of {looked_at} events could not be counted ({what}){such}"
         if self.missing:
-            return f"{self.missing} of {looked_at} events lacked a property that the meter needs"
+            return f"{self.missing} of {looked_at} events lacked a property that the meter needs{such}"
         if self.no_amount:
-            return f"{self.no_amount} of {looked_at} events held no amount where the meter needs one"
+            return f"{self.no_amount} of {looked_at} events held no amount where the meter needs one{such}"
         if not looked_at and self.counted_before:
             return f"no event came that the meter counts; in the seven days before there were {self.counted_before}"
+        if self.earlier is not None:
+            day, n = self.earlier
+            return f"nothing was wrong, but of {day} {n} event{'s' if n != 1 else ''} could not be counted"
         return None
 
 
@@ -138,7 +150,21 @@ async def lately(read: AsyncConnection, pid: int, stored: Stored, *, now: dateti
         .where(*_hours(pid, from_at, to_at), uncounted.c.version_id.in_(ids))
     )
     row = (await read.execute(lacking)).one()
-    return Lately(from_at, to_at, counted, int(row.missing), int(row.no_amount), before)
+    missing, no_amount = int(row.missing), int(row.no_amount)
+    example = None
+    if missing or no_amount:
+        example = await example_of(read, pid, stored.versions, from_at, to_at)
+    earlier = await _earlier(read, pid, stored, since=(now - _MONTH).date())
+    return Lately(from_at, to_at, counted, missing, no_amount, before, example, earlier)
+
+
+async def _earlier(read: AsyncConnection, pid: int, stored: Stored, *, since: date) -> tuple[date, int] | None:
+    n = proofs.c.n_missing + proofs.c.n_no_amount
+    query = sa.select(proofs.c.day, n).where(
+        proofs.c.pid == pid, proofs.c.meter_id == stored.row.id, proofs.c.day >= since, n > 0
+    )
+    row = (await read.execute(query.order_by(proofs.c.day.desc()).limit(1))).first()
+    return None if row is None else (row[0], int(row[1]))
 
 
 async def _counted(read: AsyncConnection, pid: int, ids: Sequence[int], from_at: datetime, to_at: datetime) -> int:

@@ -7,28 +7,24 @@ be made twice to stay unseen. Percentiles are compared by their counts, and what
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Context, Decimal, Inexact
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
-from heartfly.core.meters import Meter, PropertyFilter
-from heartfly.core.versions import Version, in_force
-from heartfly.db.models import dirty_hours, events, rollups, unique_values, usage_names, windows
+from heartfly.core.versions import Version
+from heartfly.db.models import dirty_hours, events, rollups, usage_names, windows
 from heartfly.db.snapshots import Place, snapshot
+from heartfly.usage.asked import WIDE, Lacks, Lookers
 from heartfly.usage.meter_versions import versions_of
+from heartfly.usage.named import Named
+from heartfly.usage.proofs import Prints, by_whole_hours, events_digest, unique_counts
 
-_WIDE = Context(prec=1_000, traps=[Inexact])
-_GRAMMAR = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,18})?")
-_TOKEN = re.compile(r'"([^"]+)"|([A-Za-z_]\w*(?:\.\w+)*)|(\d[\d.]*)|([-+*()])|\s+', re.ASCII)
-_MOST = Decimal(10) ** 20
 _HOUR = timedelta(hours=1)
 _read = json.JSONDecoder(parse_float=str, parse_int=str).decode
 """Numbers as texts: a meter compares texts, and whatever is to be added up is checked as one."""
@@ -47,20 +43,25 @@ class Sum:
             self.take(value, value, value)
 
     def take(self, total: Decimal, low: Decimal | None, high: Decimal | None) -> None:
-        self.total = _WIDE.add(self.total, total)
+        self.total = WIDE.add(self.total, total)
         self.low = min((one for one in (self.low, low) if one is not None), default=None)
         self.high = max((one for one in (self.high, high) if one is not None), default=None)
 
 
 Sums = dict[tuple[int, int], Sum]
 """By version and subject."""
+Uniques = dict[int, dict[int, set[str]]]
+"""What is told apart, by version and subject."""
 
 
 @dataclass(slots=True)
 class Reconciled:
     """`mismatches`: what does not agree, in words. `dirty`: hours that were not folded yet: then nothing is compared.
 
-    `fingerprint`: 16 bytes that stand for all rows of the day.
+    `fingerprint`: 16 bytes that stand for all rows of the day; `by_meter` for those of each meter, `events` for what
+    there is to count. `gen`: of the day that was looked at. `n_uncounted`: events that some meter looks at and cannot
+    count; `uncounted`, by meter: how many lack a property, and an amount. `former_versions`: of which it had other rows
+    when it was proved before.
     """
 
     n_raw: int = 0
@@ -70,6 +71,13 @@ class Reconciled:
     ids_sum: int = 0
     dirty: int = 0
     fingerprint: bytes = b""
+    gen: int | None = None
+    by_meter: dict[int, bytes] = field(default_factory=dict)
+    events: bytes = b""
+    n_uncounted: int = 0
+    uncounted: dict[int, list[int]] = field(default_factory=dict)
+    versions: list[int] = field(default_factory=list)
+    former_versions: tuple[int, ...] = ()
     mismatches: list[str] = field(default_factory=list)
 
 
@@ -90,7 +98,9 @@ def reconcile(place: Place, pid: int, from_at: datetime, to_at: datetime) -> Rec
         if found.dirty:
             return found
         day = _Day(connection, pid, from_at, to_at, versions_of(connection, pid))
+        found.versions = [version.id for version in day.versions]
         sums, uniques = _of_events(day, found)
+        found.events = events_digest(found.ids_sum, found.n_raw)
         _compare(day, found, sums, uniques)
         return found
 
@@ -103,13 +113,14 @@ def _dirty(connection: sa.Connection, pid: int, from_at: datetime, to_at: dateti
 # --- the events once more
 
 
-def _of_events(day: _Day, found: Reconciled) -> tuple[Sums, dict[int, set[tuple[int, str]]]]:
+def _of_events(day: _Day, found: Reconciled) -> tuple[Sums, Uniques]:
     sums: Sums = {}
-    uniques: dict[int, set[tuple[int, str]]] = {}
+    uniques: Uniques = {}
+    meters = {version.id: version.meter_id for version in day.versions}
     names = sa.select(usage_names.c.id, usage_names.c.text)
     named = day.connection.execute(names.where(usage_names.c.pid == day.pid, usage_names.c.kind == "type"))
     types = {row.id: row.text for row in named}
-    lookers = _Lookers(day.versions)
+    lookers = Lookers(day.versions)
     subjects: set[int] = set()
     columns = (events.c.at, events.c.received_at, events.c.type_id, events.c.subject_id, events.c.transaction_id)
     query = sa.select(*columns, events.c.properties)
@@ -123,165 +134,89 @@ def _of_events(day: _Day, found: Reconciled) -> tuple[Sums, dict[int, set[tuple[
         concerned = lookers.of(types[type_id], at)
         if not concerned:
             continue
-        values = _read(properties)
+        values, is_counted = _read(properties), True
         for version_id, question in concerned:
             told = question.ask(values)
             if told is None:
                 continue
+            if isinstance(told, Lacks):
+                found.uncounted.setdefault(meters[version_id], [0, 0])[told] += 1
+                is_counted = False
+                continue
             sums.setdefault((version_id, subject_id), Sum()).add(told if isinstance(told, Decimal) else None)
             if isinstance(told, str) and told:
-                uniques.setdefault(version_id, set()).add((subject_id, told))
+                uniques.setdefault(version_id, {}).setdefault(subject_id, set()).add(told)
+        found.n_uncounted += not is_counted
     found.n_subjects = len(subjects)
     found.ids_sum %= 1 << 128
     return sums, uniques
 
 
-class _Lookers:
-    """Which versions count an event of a type at an instant."""
-
-    def __init__(self, versions: Iterable[Version]) -> None:
-        self._of_meter: dict[int, list[Version]] = {}
-        self._questions: dict[int, _Question] = {}
-        edges: set[datetime] = set()
-        for version in versions:
-            self._of_meter.setdefault(version.meter_id, []).append(version)
-            self._questions[version.id] = _Question(version.meter)
-            edges |= {at for at in (version.from_at, version.to_at, version.archived_at) if at is not None}
-        self._edges = sorted(edges)
-        self._known: dict[tuple[str, int], list[tuple[int, _Question]]] = {}
-
-    def of(self, type_: str, at: datetime) -> list[tuple[int, _Question]]:
-        place = sum(edge <= at for edge in self._edges)  # between two edges the same versions hold
-        found = self._known.get((type_, place))
-        if found is None:
-            holding = [in_force(some, at) for some in self._of_meter.values()]
-            looking = [one for one in holding if one is not None and type_ in one.meter.types]
-            found = [(one.id, self._questions[one.id]) for one in looking]
-            self._known[type_, place] = found
-        return found
-
-
-class _Question:
-    """A meter, asked of one event after the other."""
-
-    def __init__(self, meter: Meter) -> None:
-        self._filters = meter.filters
-        self._unique = meter.of
-        self._names: list[str] = []
-        self._tree: ast.expr | None = None if meter.value is None else self._parsed(meter.value.text)
-
-    def ask(self, values: Mapping[str, Any]) -> Decimal | str | None:
-        """The amount; or what is told apart; or an empty text, where events are counted. None: it adds nothing."""
-        if not all(_holds(one, values) for one in self._filters):
-            return None
-        if self._unique:
-            return _at(values, self._unique)
-        if self._tree is None:
-            return ""
-        amounts = []
-        for name in self._names:
-            text = _at(values, name)
-            if text is None or not _GRAMMAR.fullmatch(text):
-                return None
-            amounts.append(Decimal(text))
-        result = _worked_out(self._tree, amounts)
-        return None if result.copy_abs() >= _MOST or _has_more_places(result) else result
-
-    def _parsed(self, text: str) -> ast.expr:
-        """Properties become names that Python has, and its own parser reads the rest."""
-        written = []
-        for quoted, name, number, sign in _TOKEN.findall(text):
-            if number:
-                written.append(f"'{number}'")
-            elif sign:
-                written.append(sign)
-            elif quoted or name:
-                self._names.append(quoted or name)
-                written.append(f"v{len(self._names) - 1}")
-        return ast.parse("".join(written), mode="eval").body
-
-
-def _has_more_places(result: Decimal) -> bool:
-    whole = result.scaleb(18, _WIDE)
-    return whole != whole.to_integral_value()
-
-
-def _worked_out(tree: ast.expr, amounts: list[Decimal]) -> Decimal:
-    match tree:
-        case ast.Name(id=name):
-            return amounts[int(name[1:])]
-        case ast.Constant(value=str() as number):
-            return Decimal(number)
-        case ast.UnaryOp(operand=inner):
-            return _worked_out(inner, amounts).copy_negate()
-        case ast.BinOp(left=left, op=op, right=right):
-            return _OPERATIONS[type(op)](_worked_out(left, amounts), _worked_out(right, amounts))
-        case _:
-            raise AssertionError(f"no expression of a meter: {ast.dump(tree)}")
-
-
-_OPERATIONS: dict[type[ast.operator], Callable[[Decimal, Decimal], Decimal]] = {
-    ast.Add: _WIDE.add,
-    ast.Sub: _WIDE.subtract,
-    ast.Mult: _WIDE.multiply,
-}
-
-
-def _at(values: Mapping[str, Any], path: str) -> str | None:
-    found = values.get(path)
-    if found is None and "." in path:
-        found = values
-        for step in path.split("."):
-            found = found.get(step) if isinstance(found, dict) else None
-    if found is True or found is False:
-        return str(found).lower()
-    return found if isinstance(found, str) else None
-
-
-def _holds(one: PropertyFilter, values: Mapping[str, Any]) -> bool:
-    text = _at(values, one.name)
-    if one.exists is True and text is None:
-        return False
-    if one.exists is False and text is not None:
-        return False
-    if one.any_of and (text is None or text not in one.any_of):
-        return False
-    return text not in one.none_of
-
-
 # --- and the rollups
 
 
-def _compare(day: _Day, found: Reconciled, sums: Sums, uniques: Mapping[int, set[tuple[int, str]]]) -> None:
-    say = found.mismatches.append
+def _compare(day: _Day, found: Reconciled, sums: Sums, uniques: Uniques) -> None:
+    words = _Words(Named(day.connection, day.pid), found.mismatches)
     whole = (windows.c.start_at == day.from_at, windows.c.end_at == day.to_at, windows.c.gen.is_not(None))
     of_day = sa.select(windows).where(windows.c.pid == day.pid, windows.c.tier == "day", *whole, ~windows.c.stale)
     window = day.connection.execute(of_day).first()
     if window is None:
-        say("the day is not folded")
+        words.say("the day is not folded")
         return
-    found.n_rolled = window.n_events
+    found.n_rolled, found.gen = window.n_events, window.gen
     if window.n_events != found.n_raw:
-        say(f"{found.n_raw} events, and {window.n_events} in the rollup")
+        words.say(f"{found.n_raw} events, and {window.n_events} in the rollup")
     if int.from_bytes(window.ids_sum, "big") != found.ids_sum:
-        say("the rollup was made of other events than there are")
+        words.say("the rollup was made of other events than there are")
     digest = hashlib.blake2b(window.ids_sum + window.n_events.to_bytes(8, "big"), digest_size=16)
-    by_day, by_group = _of_rollups(day, "day", day.from_at, note=digest.update)
+    prints = Prints(day.versions)
+
+    def note(row: Any) -> None:
+        facts = (row.version_id, row.cube, row.subject_id, row.group_id, row.n, row.sum, row.min, row.max)
+        digest.update(repr((*facts, row.latest, row.latest_at, row.latest_id, row.histogram)).encode())
+        prints.take(row)
+
+    by_day, by_group = _of_rollups(day, "day", day.from_at, note=note)
     found.fingerprint = digest.digest()
-    _differ(sums, by_day, ("its events", "the rollup"), say)
+    words.differ("the day", sums, by_day, ("its events", "the rollup"))
     grouped = {version_id for version_id, _ in by_group}
     of_grouped = {key: one for key, one in by_day.items() if key[0] in grouped}
-    _differ(of_grouped, by_group, ("the whole", "its groups"), say)
-    if day.from_at.minute == day.to_at.minute == 0:
+    words.differ("the day", of_grouped, by_group, ("the whole", "its groups"))
+    if by_whole_hours(day.from_at, day.to_at):
         by_hour, _ = _of_rollups(day, "hour", day.to_at - _HOUR, note=lambda _: None)
-        _differ(by_day, by_hour, ("the day", "its hours"), say)
-        for version_id, expected in uniques.items():
-            n = _n_unique(day, version_id)
-            if n != len(expected):
-                say(f"meter version {version_id}: {len(expected)} different values, and {n} in the rollups")
+        if list(_differing(by_day, by_hour)):
+            _name_hours(day, words)
+            if not found.mismatches:
+                words.differ("the day", by_day, by_hour, ("the day", "its hours"))
+        for version in day.versions:
+            if version.meter.of:
+                _compare_uniques(day, version.id, uniques.get(version.id, {}), words, prints)
+    found.by_meter = prints.by_meter()
 
 
-def _of_rollups(day: _Day, tier: str, last: datetime, *, note: Callable[[bytes], None]) -> tuple[Sums, Sums]:
+def _name_hours(day: _Day, words: _Words) -> None:
+    """Which hours are not what their events come to: each is gone through once more."""
+    at = day.from_at
+    while at < day.to_at:
+        hour = replace(day, from_at=at, to_at=at + _HOUR)
+        seen, _ = _of_rollups(hour, "hour", at, note=lambda _: None)
+        expected, _ = _of_events(hour, Reconciled())
+        words.differ(f"the hour from {at:%Y-%m-%d %H:%M} UTC", expected, seen, ("its events", "the rollup"))
+        at += _HOUR
+
+
+def _compare_uniques(
+    day: _Day, version_id: int, expected: Mapping[int, set[str]], words: _Words, prints: Prints
+) -> None:
+    seen = unique_counts(day.connection, day.pid, version_id, day.from_at, day.to_at)
+    prints.take_uniques(version_id, seen)
+    for subject_id in sorted(expected.keys() | seen.keys()):
+        wanted, n = len(expected.get(subject_id, ())), seen.get(subject_id, 0)
+        if wanted != n:
+            words.say(f"{words.whose(version_id, subject_id)}, the day: expected {wanted} different values, seen {n}")
+
+
+def _of_rollups(day: _Day, tier: str, last: datetime, *, note: Callable[[Any], None]) -> tuple[Sums, Sums]:
     """By subject, and once more added up from the groups. `note` is told each row."""
     found: tuple[Sums, Sums] = ({}, {})
     whole = sa.and_(
@@ -301,38 +236,36 @@ def _of_rollups(day: _Day, tier: str, last: datetime, *, note: Callable[[bytes],
         for row in day.connection.execution_options(yield_per=5_000).execute(query):
             one = found[row.cube].setdefault((row.version_id, row.subject_id), Sum())
             one.n += row.n
-            low, high = (None if x is None else Decimal(x).scaleb(-18, _WIDE) for x in (row.min, row.max))
-            one.take(Decimal(row.sum).scaleb(-18, _WIDE), low, high)
-            facts = (row.version_id, row.cube, row.subject_id, row.group_id, row.n, row.sum, row.min, row.max)
-            note(repr((*facts, row.latest, row.latest_at, row.latest_id, row.histogram)).encode())
+            low, high = (None if x is None else Decimal(x).scaleb(-18, WIDE) for x in (row.min, row.max))
+            one.take(Decimal(row.sum).scaleb(-18, WIDE), low, high)
+            note(row)
     return found
 
 
-def _differ(expected: Sums, seen: Sums, names: tuple[str, str], say: Callable[[str], None]) -> None:
-    of, in_ = names
+def _differing(expected: Sums, seen: Sums) -> Iterator[tuple[tuple[int, int], Sum, Sum]]:
     for key in sorted(expected.keys() | seen.keys()):
         a, b = expected.get(key, Sum()), seen.get(key, Sum())
         if (a.n, a.total, a.low, a.high) != (b.n, b.total, b.low, b.high):
-            where = f"meter version {key[0]}, customer {key[1]}"
-            say(f"{where}: {of} come to {_told(a)}, {in_} to {_told(b)}")
+            yield key, a, b
+
+
+class _Words:
+    """What does not agree, by the names that people know."""
+
+    def __init__(self, named: Named, said: list[str]) -> None:
+        self._named = named
+        self.say = said.append
+
+    def whose(self, version_id: int, subject_id: int) -> str:
+        return f"meter {self._named.slugs[version_id]}, customer {self._named.customer(subject_id)}"
+
+    def differ(self, when: str, expected: Sums, seen: Sums, names: tuple[str, str]) -> None:
+        by, in_ = names
+        for key, a, b in _differing(expected, seen):
+            self.say(f"{self.whose(*key)}, {when}: expected {_told(a)} by {by}, seen {_told(b)} in {in_}")
 
 
 def _told(one: Sum) -> str:
-    return f"{one.total.normalize(_WIDE):f} of {one.n} events (from {one.low} to {one.high})"
-
-
-def _n_unique(day: _Day, version_id: int) -> int:
-    of_window = sa.and_(
-        windows.c.pid == day.pid,
-        windows.c.tier == "hour",
-        windows.c.start_at == unique_values.c.start_at,
-        windows.c.gen == unique_values.c.gen,
-    )
-    query = (
-        sa.select(unique_values.c.subject_id, unique_values.c.value)
-        .join(windows, of_window)
-        .where(unique_values.c.pid == day.pid, unique_values.c.version_id == version_id)
-        .where(unique_values.c.start_at >= day.from_at, unique_values.c.start_at < day.to_at)
-        .distinct()
-    )
-    return int(day.connection.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one())
+    total, low, high = (None if x is None else f"{x.normalize(WIDE):f}" for x in (one.total, one.low, one.high))
+    bounds = "" if low is None else f" (from {low} to {high})"
+    return f"{total} of {one.n} event{'s' if one.n != 1 else ''}{bounds}"

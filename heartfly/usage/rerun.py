@@ -24,6 +24,7 @@ from heartfly.usage.compare import Compared, compare
 from heartfly.usage.dirty import mark_folded
 from heartfly.usage.generations import OvertakenError, SealedError
 from heartfly.usage.seal import has_sealed
+from heartfly.usage.since_proved import SinceProved, since_proved
 
 _FIRST = date(1970, 1, 2)
 
@@ -52,6 +53,11 @@ async def foretold(usage: Database, closer: Closer, pid: int, span: Day) -> Comp
         if await has_sealed(read, pid, span.from_at, span.to_at):
             raise InvalidValueError("day", "is sealed: its events are older than is kept, and what they came to stays")
     return await closer.hands.run(compare, usage.place, pid, span.from_at, span.to_at)
+
+
+async def foretold_since_proved(usage: Database, closer: Closer, pid: int, span: Day) -> SinceProved:
+    """What it would come to beside what it was proved to be; of a day that is not sealed."""
+    return await closer.hands.run(since_proved, usage.place, pid, span.from_at, span.to_at)
 
 
 async def close_anew(

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.tiles import Closed, State, Tier
 from heartfly.core.windows import HOUR, Window
-from heartfly.db.models import dirty_hours, usage_days
+from heartfly.db.models import dirty_hours, proofs, usage_days
 from heartfly.db.models import windows as stored_windows
+from heartfly.usage.meter_queries import Stored
 from heartfly.usage.question import Question
 
 
@@ -23,22 +25,21 @@ class Settled:
     complete_up_to: datetime
 
 
-async def settled_in(read: AsyncConnection, pid: int, question: Question, *, now: datetime) -> Settled:
-    rows = await read.execute(
-        sa.select(usage_days.c.from_at, usage_days.c.to_at, usage_days.c.state)
-        .where(usage_days.c.pid == pid, usage_days.c.to_at > question.from_at, usage_days.c.from_at < question.to_at)
-        .order_by(usage_days.c.from_at)
+async def settled_in(read: AsyncConnection, pid: int, stored: Stored, question: Question, *, now: datetime) -> Settled:
+    """For a meter: a day is as sure as the meter's figures of it are."""
+    of_meter = sa.and_(
+        proofs.c.pid == usage_days.c.pid, proofs.c.day == usage_days.c.day, proofs.c.meter_id == stored.row.id
     )
-    days = [Closed(row.from_at, row.to_at, row.state) for row in rows]
-    newest = (
-        sa.select(usage_days.c.from_at, usage_days.c.to_at, usage_days.c.state)
-        .where(usage_days.c.pid == pid, usage_days.c.state.in_([State.FINAL.value, State.AMENDED.value]))
-        .order_by(usage_days.c.from_at.desc())
-        .limit(1)
-    )
+    columns = (usage_days.c.from_at, usage_days.c.to_at, usage_days.c.state, proofs.c.amended, proofs.c.moved)
+    of_project = sa.select(*columns).outerjoin(proofs, of_meter).where(usage_days.c.pid == pid)
+    asked = of_project.where(usage_days.c.to_at > question.from_at, usage_days.c.from_at < question.to_at)
+    rows = await read.execute(asked.order_by(usage_days.c.from_at))
+    days = [_closed(row) for row in rows]
+    settled = sa.or_(~proofs.c.moved, usage_days.c.state.in_([State.FINAL.value, State.AMENDED.value]))
+    newest = of_project.where(settled).order_by(usage_days.c.from_at.desc()).limit(1)
     last = (await read.execute(newest)).first()
     if last is not None and (not days or last.from_at > days[-1].from_at):
-        days.append(Closed(last.from_at, last.to_at, last.state))
+        days.append(_closed(last))
     marks = sa.select(dirty_hours.c.hour).where(
         dirty_hours.c.pid == pid, dirty_hours.c.hour > question.from_at - HOUR, dirty_hours.c.hour < question.to_at
     )
@@ -54,6 +55,18 @@ async def settled_in(read: AsyncConnection, pid: int, question: Question, *, now
         )
         unsettled += [Window(row.start_at, row.end_at) for row in await read.execute(hours)]
     return Settled(days, unsettled, min([question.to_at, now, *marked[:1]]))
+
+
+def _closed(row: Any) -> Closed:
+    """As the meter has it.
+
+    One that was not there when the day was proved counts nothing on a day that still is: making it has marked all
+    hours with events, and folding them has put their days in doubt.
+    """
+    if row.moved is None:
+        return Closed(row.from_at, row.to_at, row.state)
+    state = State.PROVISIONAL if row.moved else State.AMENDED if row.amended else State.FINAL
+    return Closed(row.from_at, row.to_at, state.value)
 
 
 def of_tier(pid: int, tier: Tier, from_at: datetime, to_at: datetime) -> tuple[sa.ColumnElement[bool], ...]:

@@ -33,12 +33,19 @@ log = logger("heartfly.metrics")
 
 class Gauges:
     def __init__(
-        self, *, database: Database, watcher: Watcher, facts: Callable[[], Facts], started_at: datetime
+        self,
+        *,
+        database: Database,
+        watcher: Watcher,
+        facts: Callable[[], Facts],
+        started_at: datetime,
+        n_unfolded: Callable[[], int] = lambda: 0,
     ) -> None:
         self._database = database
         self._watcher = watcher
         self._facts = facts
         self._started_at = started_at
+        self._n_unfolded = n_unfolded
 
     async def families(self) -> list[Family]:
         facts = self._facts()
@@ -55,6 +62,11 @@ class Gauges:
         looked = self._watcher.last_beat
         yield gauge("heartfly_leader", "1 on the node that judges.", float(looked is not None and looked.leads))
         yield gauge("heartfly_writes_waiting", "Writes that wait for the group commit.", self._database.n_queued)
+        yield gauge(
+            "heartfly_usage_windows_failing",
+            "Hours and days of usage that could not be folded when it was last tried.",
+            self._n_unfolded(),
+        )
         if facts.watermark is not None and facts.last_beat_at is not None:
             yield gauge(
                 "heartfly_watermark_lag_seconds",

@@ -159,7 +159,10 @@ async def test_a_new_meter_knows_history_to_the_last_digit(used: House, folder: 
     assert START == datetime.fromisoformat(told["complete_up_to"])
     lately = (await used.full("GET", "/v1/meters/traffic")).json["lately"]
     assert (2, 1, 1) == (lately["counted"], lately["missing"], lately["no_amount"])
-    assert "1 of 4 events lacked a property that the meter needs" == lately["warning"]
+    what = "1 lacked a property, 1 held no amount"
+    assert f'2 of 4 events could not be counted ({what}): in t-3 size is "big"' == lately["warning"]
+    example = lately["example"]
+    assert ("t-3", "size", "big") == tuple(example[name] for name in ("transaction_id", "property", "value"))
 
 
 async def test_figures_come_in_pages_and_as_csv(used: House, folder: Folder) -> None:

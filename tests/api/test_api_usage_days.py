@@ -13,8 +13,11 @@ from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import meter_versions, meters, rollups
+from heartfly.usage.folder import Folder
+from heartfly.usage.hands import Hands
 from tests.api.conftest import START
 from tests.api.door import House
+from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
 
@@ -47,6 +50,11 @@ async def used(house: House, usage_db: Database, ids: IdSource) -> House:
     ]
     assert 200 == (await house.full("POST", "/v1/events", sent)).status
     return house
+
+
+@pytest.fixture
+async def folder(usage_db: Database, clock: SimClock, ids: IdSource) -> Folder:
+    return Folder(usage_db, clock, ids, hands=Hands(beside=False))
 
 
 async def run(house: House, *, dry_run: bool) -> Any:
@@ -105,3 +113,42 @@ async def test_days_are_told_page_by_page_and_within_bounds(used: House) -> None
     assert (4, None, sorted(days, reverse=True)) == (len(days), rest["next"], days)
     within = (await used.read("GET", f"/v1/usage/days?from={days[2]}&to={days[0]}")).json["items"]
     assert [days[1], days[2]] == [one["day"] for one in within]
+
+
+async def test_what_is_folded_since_is_told_beside_what_was_proved(used: House, folder: Folder) -> None:
+    await run(used, dry_run=False)
+    assert ([], True) == ((told := await run(used, dry_run=True))["changed_since_proved"], told["was_proved"])
+    late = {
+        "transaction_id": "late",
+        "customer_id": "c-1",
+        "timestamp": YESTERDAY.isoformat(),
+        "event_type": "call",
+        "properties": {"size": "0.000000000000000001"},
+    }
+    bad = late | {"transaction_id": "bad", "properties": {"size": "abc"}}
+    assert 200 == (await used.full("POST", "/v1/events", [late, bad])).status
+    while await folder.round():
+        pass
+
+    told = await run(used, dry_run=True)
+    assert 0 == told["n_differences"]
+    assert {
+        "meter": "size", "customer": "c-1",
+        "proved": "0.5", "proved_n": 5, "would_be": "0.500000000000000001", "would_be_n": 6,
+    } == told["changed_since_proved"][0]  # fmt: skip
+    assert (1, []) == (told["n_changed"], told["unknown_meters"])
+    (day,) = (await used.read("GET", "/v1/usage/days")).json["items"]
+    assert ("provisional", ["size"], []) == (day["state"], day["provisional_meters"], day["amended_meters"])
+
+    closed = (await run(used, dry_run=False))["closed"]
+    assert ("amended", [], ["size"]) == (closed["state"], closed["provisional_meters"], closed["amended_meters"])
+    assert {"size": 1} == closed["uncounted"]
+    assert 0 == (await run(used, dry_run=True))["n_changed"]
+
+
+async def test_rows_that_were_changed_are_not_told_as_what_was_proved(used: House, usage_db: Database) -> None:
+    await run(used, dry_run=False)
+    await usage_db.write(lambda tx: tx.conn.execute(sa.update(rollups).values(sum=7 * ONE)))
+
+    told = await run(used, dry_run=True)
+    assert (0, ["size"]) == (told["n_changed"], told["unknown_meters"])

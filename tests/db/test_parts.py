@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -13,7 +14,7 @@ from alembic.script import ScriptDirectory
 from heartfly.clock import SystemClock
 from heartfly.db.database import Database
 from heartfly.db.migrate import USAGE_HEAD, alembic_config, current, upgrade
-from heartfly.db.models import metadata, node_batches, usage_metadata, usage_names
+from heartfly.db.models import metadata, node_batches, proofs, usage_metadata, usage_names, windows
 from heartfly.db.parts import PARTS, USAGE
 from heartfly.errors import StoreError
 
@@ -57,6 +58,39 @@ def test_the_head_that_the_code_knows_is_the_newest_migration(empty: Database) -
     with empty.engine.connect() as connection:
         assert USAGE_HEAD == ScriptDirectory.from_config(alembic_config(connection, USAGE)).get_current_head()
         assert current(connection, USAGE) is None
+    empty.close()
+
+
+def test_days_that_were_proved_before_proofs_stay_proved_for_every_meter(empty: Database) -> None:
+    with empty.engine.connect() as connection:
+        command.upgrade(alembic_config(connection, USAGE), "0003")
+    at = "'2026-03-02 00:00:00+00'" if empty.on_postgres else "1772409600000000"
+    no_bytes = "''::bytea" if empty.on_postgres else "x''"
+    with empty.engine.begin() as connection:
+        for number in (1, 2):
+            connection.exec_driver_sql(
+                "INSERT INTO meters (pid, id, uuid, slug, name, unit, rev, created_at)"
+                f" VALUES (7, {number}, 'u{number}', 's{number}', 'n', '', 1, {at})"
+            )
+        for day, state in enumerate(["final", "amended", "provisional"], start=1):
+            connection.exec_driver_sql(
+                "INSERT INTO usage_days (pid, day, zone, from_at, to_at, state, figures, mismatch)"
+                f" VALUES (7, '2026-03-0{day}', 'UTC', {at}, {at}, '{state}', '{{}}', '')"
+            )
+        connection.exec_driver_sql(
+            "INSERT INTO windows (pid, tier, start_at, end_at, gen, n_events, ids_sum)"
+            f" VALUES (7, 'day', {at}, {at}, 5, 0, {no_bytes})"
+        )
+
+    upgrade(empty.engine, USAGE)
+
+    with empty.engine.connect() as connection:
+        kept = connection.execute(sa.select(proofs).order_by(proofs.c.day, proofs.c.meter_id)).all()
+        assert [5] == list(connection.execute(sa.select(windows.c.proved_gen)).scalars())
+    assert [(1, 1, False), (1, 2, False), (2, 1, True), (2, 2, True)] == [
+        (row.day.day, row.meter_id, row.amended) for row in kept
+    ]
+    assert {(False, b"")} == {(row.moved, bytes(row.fingerprint)) for row in kept}
     empty.close()
 
 

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from heartfly.audit.record import Actor
+from heartfly.checks.config import gates_of
+from heartfly.checks.explained import explained
+from heartfly.core.gate_text import gate_of_text
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import projects, rollups, usage_days
+from heartfly.db.models import checks, projects, proofs, rollups, usage_days
 from heartfly.jobs.catalogue import daily_usage
+from heartfly.jobs.commands import ask_for_run
 from heartfly.usage.close_day import Closer
 from tests.jobs.workshop import T0, Workshop, kind_of
 from tests.sim_clock import SimClock
 from tests.usage import factory
 from tests.usage.factory import Plant, events_of
+from tests.usage.oracle import Sent
 from tests.world import World
 
 pytestmark = pytest.mark.anyio
@@ -43,9 +53,14 @@ def shop(world: World, clock: SimClock, plant: Plant) -> Workshop:
     return Workshop(world, clock, daily_usage(plant.usage, closer))
 
 
+def countable(n: int, *, seed: int = 31) -> list[Sent]:
+    """Events that no meter fails to count."""
+    return [replace(one, size="2.5") for one in events_of(n, seed=seed, from_at=T0 - 2 * HOUR, to_at=T0)]
+
+
 async def fill(plant: Plant, n: int = 30) -> None:
     await plant.all_meters()
-    await plant.send(*events_of(n, seed=31, from_at=T0 - 2 * HOUR, to_at=T0))
+    await plant.send(*countable(n))
 
 
 async def days(plant: Plant) -> list[Any]:
@@ -105,7 +120,12 @@ async def test_a_day_that_does_not_agree_brings_the_check_down(
 
     (run,) = await shop.runs()
     assert ("failed", 0) == (run.outcome, run.figures["reconciled"])
-    assert "2026-03-02 does not add up" in run.words
+    assert "2026-03-02 does not add up: meter count, customer c-0, the day: expected 0 of " in run.words
+    assert "by its events, seen 0 of " in run.words
+    async with shop.db.read() as read:
+        check = await shop.check()
+        told = await explained(read, check.pid, check.uuid, now=shop.clock.now())
+    assert f"It said: {run.words}" in told.verdict.sentences
     assert "down" == (await shop.check()).status
     assert ["provisional"] == [one.state for one in await days(plant)]
 
@@ -170,3 +190,146 @@ async def test_each_project_has_one_of_its_own(world: World, clock: SimClock, pl
     await house.look()
 
     assert {"sweep", "daily-usage"} == {(await house.job(name)).kind for name in ("sweep", "daily-usage")}
+
+
+# --- what is left, what cannot be counted, what was proved long ago
+
+
+async def newest(shop: Workshop, *names: str) -> tuple[Any, ...]:
+    """Figures of the newest run."""
+    figures = (await shop.runs())[-1].figures
+    return tuple(figures[name] for name in names)
+
+
+async def test_days_that_an_event_has_reached_are_closed_anew_and_none_is_left(shop: Workshop, plant: Plant) -> None:
+    await fill(plant)
+    await shop.look()
+    await shop.go(MORNING)
+    late = events_of(40, seed=33, from_at=T0 - 30 * HOUR, to_at=T0)
+    await plant.send(*[replace(one, number=one.number + 100) for one in late])  # nobody has folded them yet
+    await shop.go(MORNING + timedelta(days=1))
+
+    (_, run) = await shop.runs()
+    assert (0, 1) == (run.figures["days_left"], run.figures["reconciled"])
+    assert {"final", "amended"} >= {one.state for one in await days(plant)}
+    assert 70 == sum(one.figures["events_raw"] for one in await days(plant))
+
+
+async def test_days_that_are_not_proved_as_they_are_are_counted(
+    shop: Workshop, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heartfly.jobs.daily_usage._MOST", 2)
+    await fill(plant)
+    await shop.look()
+    await shop.go(MORNING + timedelta(days=3))
+    assert (2, 2) == await newest(shop, "days_closed", "days_left")
+
+    await shop.go(MORNING + timedelta(days=4))
+    assert (2, 1) == await newest(shop, "days_closed", "days_left")
+    long_ago = T0 - timedelta(days=20)
+    late = (*events_of(5, seed=33, from_at=long_ago, to_at=long_ago + HOUR), *countable(1))
+    await plant.send(*[replace(one, number=500 + n) for n, one in enumerate(late)])
+    assert {"final"} == {one.state for one in await days(plant)}
+    await shop.go(MORNING + timedelta(days=5))
+    assert 2 == (await shop.runs())[-1].figures["days_left"]
+
+
+async def test_events_that_a_meter_cannot_count_degrade_its_check(shop: Workshop, plant: Plant) -> None:
+    await plant.meter("bytes", {"event_types": ["job"], "aggregation": "sum", "value": "size"})
+    good = Sent(1, T0 - HOUR, "c", "job", None, "5", "u")
+    await plant.send(good, Sent(2, T0 - HOUR, "c", "job", None, "", "u"))
+    await plant.ingest.take(
+        factory.PID, [good.wire() | {"transaction_id": "x", "properties": {"size": "abc"}}], wire="native"
+    )
+    await shop.look()
+    await shop.go(MORNING)
+
+    (run,) = await shop.runs()
+    assert (2, 0.6667, 1) == tuple(run.figures[name] for name in ("uncounted", "uncounted_share", "reconciled"))
+    assert "degraded" == (await shop.check()).status
+    async with plant.usage.read() as read:
+        (proof,) = (await read.execute(sa.select(proofs))).all()
+    assert (plant.meter_ids["bytes"], 1, 1) == (proof.meter_id, proof.n_missing, proof.n_no_amount)
+
+    await shop.go(MORNING + timedelta(days=1))
+    assert (0, 0) == await newest(shop, "uncounted", "uncounted_share")
+    assert "up" == (await shop.check()).status
+
+
+async def test_it_says_from_when_to_when_it_has_closed_days(shop: Workshop, plant: Plant, world: World) -> None:
+    async def covers() -> tuple[Any, ...]:
+        figures = (await shop.runs())[-1].figures
+        return figures.get("from"), figures.get("to")
+
+    await fill(plant)
+    await shop.look()
+    unbroken = sa.update(checks).where(checks.c.job == "daily-usage")
+    await shop.go(MORNING)
+    assert ("2026-03-02T00:00:00+01:00", "2026-03-03T00:00:00+01:00") == await covers()
+    gates = json.dumps([{"metric": "coverage", "op": "unbroken", "value": "0", "level": "fail"}])
+    await world.db.write(lambda tx: tx.conn.execute(unbroken.values(gates=gates)))
+
+    await shop.go(MORNING + timedelta(days=1))
+    assert ("2026-03-03T00:00:00+01:00", "2026-03-04T00:00:00+01:00") == await covers()
+    await shop.go(MORNING + timedelta(days=4))  # two nights were missed, and an old day is closed anew
+    assert ("2026-03-04T00:00:00+01:00", "2026-03-07T00:00:00+01:00") == await covers()
+    assert "up" == (await shop.check()).status
+
+    job = await shop.job("daily-usage")
+    at = shop.clock.now() + HOUR
+    actor = Actor("test")
+    await world.db.write(lambda tx: ask_for_run(tx, job.pid, job.uuid, at=at, ids=plant.ids, actor=actor))
+    await shop.go(at)
+    assert ("2026-03-05T00:00:00+01:00", "2026-03-06T00:00:00+01:00") == await covers()
+    assert "up" == (await shop.check()).status
+
+
+async def test_gates_of_the_docs_ask_for_figures_that_it_tells(shop: Workshop, plant: Plant) -> None:
+    await fill(plant)
+    await shop.look()
+    await shop.go(MORNING)
+    check = await shop.check()
+    text = (Path(__file__).parents[2] / "docs" / "gates.md").read_text(encoding="utf-8")
+    (command,) = re.findall(rf"heartfly checks edit {check.slug} \\\n(?:  --gate .*\n)+", text)
+    gates = [gate_of_text(written, field="gate") for written in re.findall(r'--gate "(.+)"', command)]
+
+    told = (await shop.runs())[-1].figures.keys()
+    assert {"coverage", "duration"} == {gate.metric for gate in gates} - told
+    assert {gate.text for gate in gates_of(check.gates)} <= {gate.text for gate in gates}
+
+
+async def test_a_day_that_was_corrupted_after_it_was_proved_is_found_by_a_later_night(
+    shop: Workshop, plant: Plant
+) -> None:
+    await fill(plant)
+    await shop.look()
+    await shop.go(MORNING)
+    await plant.usage.write(lambda tx: tx.conn.execute(sa.update(rollups).where(rollups.c.tier == "day").values(n=77)))
+    await shop.go(MORNING + timedelta(days=1))
+
+    (_, run) = await shop.runs()
+    assert ("failed", 1, 1) == (run.outcome, run.figures["verified"], run.figures["verify_failed"])
+    assert "2026-03-02 is not what it was proved to be any more: meter count, customer c-" in run.words
+    assert "the day: expected" in run.words
+    assert ["provisional", "final"] == [one.state for one in await days(plant)]
+    assert 1 == run.figures["days_left"]
+    assert "down" == (await shop.check()).status
+
+    await shop.go(MORNING + timedelta(days=2))
+    assert ["final"] * 3 == [one.state for one in await days(plant)]
+    assert "up" == (await shop.check()).status
+
+
+async def test_each_night_verifies_those_days_that_were_not_looked_at_for_longest(
+    shop: Workshop, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heartfly.jobs.daily_usage._MOST_VERIFIED", 1)
+    await fill(plant)
+    await shop.look()
+    for n in range(4):
+        await shop.go(MORNING + timedelta(days=n))
+
+    assert [0, 1, 1, 1] == [run.figures["verified"] for run in await shop.runs()]
+    assert {"02": 2, "03": 3, "04": 2, "05": 3} == {
+        f"{one.day:%d}": (one.verified_at - MORNING).days for one in await days(plant)
+    }

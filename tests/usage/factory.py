@@ -38,6 +38,7 @@ class Plant:
         self.clock = clock
         self.ids = ids
         self.meters: dict[str, int] = {}
+        self.meter_ids: dict[str, int] = {}
         self.ingest = EventIngest(usage, EventApplier(ids), clock, keep=timedelta(days=400))
         self.folder = Folder(usage, clock, ids, hands=hands or Hands(beside=False))
 
@@ -53,6 +54,7 @@ class Plant:
                 meter_id = number
                 values = {"pid": PID, "id": meter_id, "uuid": str(meter_id), "slug": name, "name": name, "unit": ""}
                 tx.conn.execute(sa.insert(meters).values(**values, rev=1, created_at=now))
+            self.meter_ids[name] = meter_id
             version = self.ids.next(now)
             values = {"pid": PID, "id": version, "meter_id": meter_id, "from_at": from_at, "definition": definition}
             tx.conn.execute(sa.insert(meter_versions).values(**values, created_at=now))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,11 +12,15 @@ import sqlalchemy as sa
 
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import events, rollups, unique_values, usage_days, windows
+from heartfly.db.models import aliases, customers, events, rollups, unique_values, usage_days, windows
+from heartfly.usage.answers import answer
 from heartfly.usage.close_day import Closed, Closer, days_to_close, projects_with_usage
+from heartfly.usage.meter_queries import find_meter
+from heartfly.usage.meters import mark_hours
+from heartfly.usage.question import Question
 from tests.sim_clock import SimClock
 from tests.usage.factory import HOUR, NOW, PID, Plant, events_of
-from tests.usage.oracle import Sent, answers
+from tests.usage.oracle import DEFINITIONS, Sent, answers
 
 pytestmark = pytest.mark.anyio
 
@@ -113,7 +118,10 @@ async def test_a_sum_that_was_changed_is_found(plant: Plant, tier: str, monkeypa
     closed = await _as_it_is(plant, monkeypatch)
 
     assert ("provisional", 0) == (closed.state, closed.figures["reconciled"])
-    assert f"meter version {plant.meters['sum']}" in closed.mismatch
+    assert "meter sum, customer c-" in closed.mismatch
+    where = "the hour from 2026-11-2" if tier == "hour" else "the day: expected "
+    assert where in closed.mismatch
+    assert re.search(r"expected \S+ of \d+ events? .*by its events, seen 0.000000000000000123 of", closed.mismatch)
     assert "provisional" == (await row(plant)).state
 
 
@@ -158,6 +166,20 @@ async def _as_it_is(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> Closed:
 
     monkeypatch.setattr(plant.folder, "fold_day", nothing)
     return await close(plant)
+
+
+async def test_a_customer_is_told_by_name(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    await filled(plant, 20)
+    await close(plant)
+    known = {"pid": PID, "id": 5, "uuid": "u5", "name": "Acme", "rev": 1, "created_at": NOW}
+    await plant.usage.write(lambda tx: tx.conn.execute(sa.insert(customers).values(known)))
+    alias = sa.insert(aliases).values(pid=PID, text="c-0", customer_id=5)
+    await plant.usage.write(lambda tx: tx.conn.execute(alias))
+    wrong = sa.update(rollups).where(rollups.c.tier == "day").values(n=77)
+    await plant.usage.write(lambda tx: tx.conn.execute(wrong))
+
+    told = (await _as_it_is(plant, monkeypatch)).mismatch
+    assert "meter count, customer Acme (c-0), the day: expected 0 of 2 events by its events, seen 0 of 77" in told
 
 
 async def test_what_was_wrong_is_put_right_by_closing_again(plant: Plant) -> None:
@@ -224,3 +246,115 @@ async def test_a_day_without_events_is_final_with_nothing_in_it(plant: Plant) ->
     assert ("final", 0) == (closed.state, closed.figures["events_raw"])
     async with plant.usage.read() as read:
         assert 1 == len((await read.execute(sa.select(windows))).all())
+
+
+# --- each meter by itself
+
+UPTIME = {"event_types": ["api"], "aggregation": "count"}
+
+
+async def states(plant: Plant) -> dict[str, str]:
+    """Of the day, as each meter's figures tell it."""
+    found = {}
+    for name in plant.meters:
+        async with plant.usage.read() as read:
+            stored = await find_meter(read, PID, name)
+            question = Question(from_at=FROM, to_at=TO, size=None, zone=BERLIN)
+            told = await answer(read, PID, stored, question, now=plant.clock.now(), limit=1)
+        found[name] = told.items[0].state.value
+    return found
+
+
+async def make(plant: Plant, name: str, definition: dict[str, Any]) -> None:
+    """As the commands do it: with its hours marked."""
+    await plant.meter(name, definition)
+    number = plant.ids.next(plant.clock.now())
+    await plant.usage.write(lambda tx: mark_hours(tx, PID, None, None, seq=number))
+
+
+async def test_a_meter_that_is_new_leaves_the_others_proved(plant: Plant) -> None:
+    await filled(plant)
+    await close(plant)
+    proved = dict.fromkeys(plant.meters, "final")
+    await make(plant, "new", UPTIME)
+    await plant.fold()
+
+    assert proved | {"new": "provisional"} == await states(plant)
+    assert "provisional" == (await row(plant)).state
+    closed = await close(plant)
+    assert ("final", False) == (closed.state, closed.changed)
+    assert proved | {"new": "final"} == await states(plant)
+
+
+async def test_a_version_that_counts_otherwise_amends_its_meter_only(plant: Plant) -> None:
+    await filled(plant)
+    await close(plant)
+    others = dict.fromkeys(plant.meters.keys() - {"count"}, "final")
+    await make(plant, "count", {"event_types": ["other"], "aggregation": "count"})
+    await plant.fold()
+    assert others | {"count": "provisional"} == await states(plant)
+
+    closed = await close(plant)
+    assert ("amended", True) == (closed.state, closed.changed)
+    assert others | {"count": "amended"} == await states(plant)
+    await close(plant)
+    assert others | {"count": "amended"} == await states(plant)
+
+
+async def test_a_version_that_comes_to_the_same_changes_nothing(plant: Plant) -> None:
+    await filled(plant)
+    await close(plant)
+    await make(plant, "users", DEFINITIONS["users"])
+    await plant.fold()
+
+    assert dict.fromkeys(plant.meters, "final") == await states(plant)
+    assert ("final", False) == ((closed := await close(plant)).state, closed.changed)
+
+
+async def test_an_event_that_comes_late_puts_those_meters_in_doubt_that_count_it(plant: Plant) -> None:
+    await filled(plant)
+    await make(plant, "jobs", {"event_types": ["job"], "aggregation": "count"})
+    await close(plant)
+    await plant.send(Sent(999, FROM + HOUR, "c-1", "api", "GET:/a", "12.5", "u-77"))
+    await plant.fold()
+    told = await states(plant)
+    assert ("final", "provisional", "provisional") == (told["jobs"], told["sum"], told["users"])
+
+    assert "amended" == (await close(plant)).state
+    told = await states(plant)
+    assert ("final", "amended", "amended") == (told["jobs"], told["sum"], told["users"])
+
+
+async def test_a_day_that_does_not_add_up_is_sure_for_no_meter(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    await filled(plant)
+    await close(plant)
+    await plant.usage.write(lambda tx: tx.conn.execute(sa.update(rollups).where(rollups.c.tier == "day").values(n=1)))
+    await _as_it_is(plant, monkeypatch)
+
+    assert {"provisional"} == set((await states(plant)).values())
+
+
+async def test_an_empty_day_is_sure_for_a_meter_that_is_new(plant: Plant) -> None:
+    await plant.all_meters()
+    await close(plant)
+    await make(plant, "new", UPTIME)
+    await plant.fold()
+
+    assert {"final"} == set((await states(plant)).values())
+
+
+async def test_what_was_proved_is_kept_until_the_day_is_proved_anew(plant: Plant) -> None:
+    async def generations() -> int:
+        async with plant.usage.read() as read:
+            of_days = sa.select(sa.func.count(rollups.c.gen.distinct())).where(rollups.c.tier == "day")
+            return int((await read.execute(of_days)).scalar_one())
+
+    await filled(plant)
+    await close(plant)
+    assert 1 == await generations()
+    for number in (997, 998):
+        await plant.send(Sent(number, FROM + HOUR, "c-1", "api", None, "12.5", "u-1"))
+        await plant.fold()
+        assert 2 == await generations()
+    await close(plant)
+    assert 1 == await generations()

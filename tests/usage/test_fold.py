@@ -13,6 +13,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import dirty_hours, events, rollups, uncounted, unique_values, windows
+from heartfly.errors import StoreError
 from heartfly.usage import generations
 from heartfly.usage.dirty import mark_folded
 from heartfly.usage.fold import TIER_HOUR, fold_hour
@@ -240,6 +241,41 @@ async def test_an_hour_that_cannot_be_folded_holds_up_no_other(plant: Plant, clo
     clock.move_to(NOW + timedelta(seconds=61))
     assert 1 == await plant.folder.round()
     assert 0 == await count(plant.usage, dirty_hours)
+
+
+async def test_a_day_that_cannot_be_folded_is_tried_ever_more_rarely_and_told_twice(
+    plant: Plant, clock: SimClock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tries = 0
+    wrong = True
+
+    async def fold_day(*_: Any) -> None:
+        nonlocal tries
+        tries += 1
+        if wrong:
+            raise StoreError("no room")
+
+    day: dict[str, Any] = {
+        "pid": PID,
+        "tier": "day",
+        "start_at": FROM,
+        "end_at": TO,
+        "n_events": 0,
+        "ids_sum": bytes(16),
+    }
+    await plant.usage.write(lambda tx: tx.conn.execute(sa.insert(windows).values(day | {"stale": True, "gen": 1})))
+    monkeypatch.setattr(plant.folder, "fold_day", fold_day)
+    for _ in range(60):  # half an hour
+        await plant.folder.round()
+        clock.move_to(clock.now() + timedelta(seconds=30))
+
+    assert (5, 1) == (tries, plant.folder.n_failing)
+    wrong = False
+    clock.move_to(clock.now() + timedelta(minutes=15))
+    assert 1 == await plant.folder.round()
+    assert (6, 0) == (tries, plant.folder.n_failing)
+    told = [line for line in capsys.readouterr().err.splitlines() if '"level":"warning"' in line]
+    assert ["no room" in told[0], '"recovered":true' in told[1], 2] == [True, True, len(told)]
 
 
 async def test_a_process_beside_folds_the_same(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:

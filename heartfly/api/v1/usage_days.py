@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any
 
@@ -17,7 +18,9 @@ from heartfly.errors import InvalidValueError
 from heartfly.usage import day_queries
 from heartfly.usage.close_day import Closed
 from heartfly.usage.compare import Compared
-from heartfly.usage.rerun import close_anew, day_that_is_over, foretold, zone_of
+from heartfly.usage.day_queries import OfMeter
+from heartfly.usage.rerun import close_anew, day_that_is_over, foretold, foretold_since_proved, zone_of
+from heartfly.usage.since_proved import SinceProved
 
 
 class UsageDayOut(msgspec.Struct, kw_only=True):
@@ -34,6 +37,14 @@ class UsageDayOut(msgspec.Struct, kw_only=True):
     reconciled_at: Instant | None
     mismatch: str
     """What does not agree with its events; empty when all does."""
+    verified_at: Instant | None
+    """When all its rollups were last worked out anew and compared, at its closing or later."""
+    provisional_meters: list[str]
+    """By slug: meters whose figures of the day are not proved. Of a day that is open, none are told."""
+    amended_meters: list[str]
+    """Those that had been proved with other figures before."""
+    uncounted: dict[str, int]
+    """How many events of the day each meter looked at and could not count, by slug; without those that counted all."""
 
 
 class UsageDayPage(msgspec.Struct):
@@ -59,6 +70,20 @@ class DifferenceOut(msgspec.Struct, kw_only=True):
     would_be: str | None
 
 
+class ChangedOut(msgspec.Struct, kw_only=True):
+    """Of a meter and a customer: what the day was last proved with, and what its events come to now."""
+
+    meter: str
+    customer: str
+    """His name and the id that was sent, or that alone."""
+    proved: str | None
+    """Exact. Null: nothing counted, or it is of different values (`unique`), of which only events are known."""
+    proved_n: int
+    """Of how many events."""
+    would_be: str | None
+    would_be_n: int
+
+
 class UsageRunOut(msgspec.Struct, kw_only=True):
     """What would change, or with `dry_run` false what did. At most 100 differences are told one by one."""
 
@@ -70,6 +95,13 @@ class UsageRunOut(msgspec.Struct, kw_only=True):
     """Hours with events that were not folded yet."""
     n_differences: int
     differences: list[DifferenceOut]
+    was_proved: bool
+    """Whether what the day was last proved with is known; if not, the following two say nothing."""
+    n_changed: int
+    changed_since_proved: list[ChangedOut]
+    """Up to 100, by meter and customer: also what has been folded since."""
+    unknown_meters: list[str]
+    """Of these the rows that were proved have been changed since: they tell nothing."""
     closed: UsageDayOut | None
     """The day as it is now; null for a dry run."""
     changed: bool
@@ -97,8 +129,9 @@ async def list_usage_days(
             to_day=min((day for day in (to_day, before) if day is not None), default=None),
             limit=limit + 1,
         )
-    page, following = cut(rows, limit, lambda row: cursor_of("usage-days", row.day.toordinal()))
-    return UsageDayPage([_out(row) for row in page], following)
+        page, following = cut(rows, limit, lambda row: cursor_of("usage-days", row.day.toordinal()))
+        told = await day_queries.meters_of(read, request.caller.pid, [row.day for row in page])
+    return UsageDayPage([_out(row, told.get(row.day, ())) for row in page], following)
 
 
 @post("/usage/runs", summary="Close a day of usage anew", responses=told_as(409, 422), tags=["usage"], status_code=200)
@@ -112,15 +145,17 @@ async def run_usage_day(request: ApiRequest, data: JSONBody[UsageRunIn]) -> Usag
         zone = await zone_of(read, pid)
     span = day_that_is_over(zone, data.day, now=api.clock.now())
     seen = await foretold(api.usage, api.closer, pid, span)
+    since = await foretold_since_proved(api.usage, api.closer, pid, span)
     if data.dry_run:
-        return _run_out(data.day, seen, None, None)
+        return _run_out(data.day, seen, since, None, None)
     closed = await close_anew(
         api.database, api.usage, api.closer, pid=pid, span=span, zone=zone,
         seen=seen, actor=request.actor, clock=api.clock, ids=api.ids,
     )  # fmt: skip
     async with api.usage.read() as read:
         row = await day_queries.find_day(read, pid, data.day)
-    return _run_out(data.day, seen, closed, row)
+        told = await day_queries.meters_of(read, pid, [data.day])
+    return _run_out(data.day, seen, since, closed, _out(row, told.get(data.day, ())))
 
 
 def _named(cursor: str | None) -> date | None:
@@ -133,7 +168,7 @@ def _named(cursor: str | None) -> date | None:
         raise InvalidValueError("cursor", "must be the `next` of a page of this list") from None
 
 
-def _out(row: Any) -> UsageDayOut:
+def _out(row: Any, meters: Sequence[OfMeter]) -> UsageDayOut:
     return UsageDayOut(
         day=row.day.isoformat(),
         zone=row.zone,
@@ -144,10 +179,16 @@ def _out(row: Any) -> UsageDayOut:
         fingerprint=None if row.fingerprint is None else bytes(row.fingerprint).hex(),
         reconciled_at=row.reconciled_at,
         mismatch=row.mismatch,
+        verified_at=row.verified_at,
+        provisional_meters=[one.slug for one in meters if one.moved],
+        amended_meters=[one.slug for one in meters if one.amended and not one.moved],
+        uncounted={one.slug: one.uncounted for one in meters if one.uncounted},
     )
 
 
-def _run_out(day: date, seen: Compared, closed: Closed | None, row: Any) -> UsageRunOut:
+def _run_out(
+    day: date, seen: Compared, since: SinceProved, closed: Closed | None, told: UsageDayOut | None
+) -> UsageRunOut:
     return UsageRunOut(
         day=day.isoformat(),
         dry_run=closed is None,
@@ -167,6 +208,20 @@ def _run_out(day: date, seen: Compared, closed: Closed | None, row: Any) -> Usag
             )
             for one in seen.differences
         ],
-        closed=None if row is None else _out(row),
+        was_proved=since.was_proved,
+        n_changed=since.n,
+        changed_since_proved=[
+            ChangedOut(
+                meter=one.meter,
+                customer=one.customer,
+                proved=one.proved,
+                proved_n=one.proved_n,
+                would_be=one.now,
+                would_be_n=one.now_n,
+            )
+            for one in since.changed
+        ],
+        unknown_meters=since.unknown,
+        closed=told,
         changed=closed is not None and closed.changed,
     )

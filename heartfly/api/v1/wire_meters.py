@@ -16,6 +16,7 @@ from heartfly.usage.answers import Item
 from heartfly.usage.meter_queries import Lately, Stored
 from heartfly.usage.meters import usable
 from heartfly.usage.preview import Foretold, Preview
+from heartfly.usage.uncountable import Example
 from heartfly.usage.whose import Customer
 
 
@@ -107,6 +108,17 @@ class VersionOut(msgspec.Struct, kw_only=True):
     created_at: Instant
 
 
+class UncountedOut(msgspec.Struct, kw_only=True):
+    """The newest event that the meter looked at and could not count."""
+
+    transaction_id: str
+    timestamp: Instant
+    property: str
+    """Which is wrong; empty where what they come to together is more than 20 digits and 18 places."""
+    value: str | None
+    """As text, its beginning; null: it is not there."""
+
+
 class LatelyOut(msgspec.Struct, kw_only=True):
     """How its events of the last 24 hours fared, as far as they have been summed up."""
 
@@ -118,6 +130,8 @@ class LatelyOut(msgspec.Struct, kw_only=True):
     no_amount: int
     """Had it, but no exact decimal of 20 digits and 18 places in it."""
     warning: str | None
+    example: UncountedOut | None
+    """Null also if it was not found among the newest 20,000 events."""
 
 
 class MeterOut(msgspec.Struct, kw_only=True):
@@ -260,7 +274,12 @@ def _lately(found: Lately) -> LatelyOut:
         missing=found.missing,
         no_amount=found.no_amount,
         warning=found.warning,
+        example=None if found.example is None else _example(found.example),
     )
+
+
+def _example(found: Example) -> UncountedOut:
+    return UncountedOut(transaction_id=found.transaction_id, timestamp=found.at, property=found.name, value=found.value)
 
 
 def figure_out(item: Item) -> FigureOut:

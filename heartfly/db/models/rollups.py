@@ -65,6 +65,7 @@ windows = Table(
     Column("ids_sum", Bytes, nullable=False),  # 16 bytes: the sum of the hashes of their transaction ids
     Column("stale", Boolean, nullable=False, server_default=false()),  # a day one of whose hours was folded since
     Column("sealed_at", UtcInstant),  # its events are gone: never folded again
+    Column("proved_gen", BigInteger),  # of a day: the one that was last proved, kept until another is
     Index("ix_windows_stale", "pid", "start_at", sqlite_where=text("stale = 1"), postgresql_where=text("stale")),
     sqlite_with_rowid=False,
 )
@@ -130,11 +131,28 @@ usage_days = Table(
     Column("state", Text, nullable=False),  # open, provisional, final, amended
     Column("figures", Json, nullable=False),
     Column("fingerprint", Bytes),  # of the rows that it was last closed with
+    Column("events_digest", Bytes),  # of the events that it was last proved with
     Column("run", BigInteger),  # who closes it, or was the last to: whoever held it before is fenced off
     Column("reconciled_at", UtcInstant),
     Column("mismatch", Text, nullable=False),  # what did not agree, in words
+    Column("verified_at", UtcInstant),  # when all its rollups were last worked out anew, long after it was closed
     Index(None, "pid", "from_at"),
 )
+
+proofs = Table(
+    "proofs",
+    usage_metadata,
+    pid(),
+    Column("meter_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("day", Date, primary_key=True),
+    Column("fingerprint", Bytes, nullable=False),  # of the meter's rows; empty: proved before there were any
+    Column("amended", Boolean, nullable=False),  # it had been proved with other figures before
+    Column("moved", Boolean, nullable=False),  # what counts now is not known to be what was proved
+    Column("n_missing", BigInteger, nullable=False),  # events of the day that lacked a property
+    Column("n_no_amount", BigInteger, nullable=False),  # and those in which it was no amount
+    Index(None, "pid", "day"),
+)
+"""A meter's figures of a day as they were proved. Without a row they never were."""
 
 intake = Table(
     "intake",
