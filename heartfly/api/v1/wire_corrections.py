@@ -133,7 +133,7 @@ class SentPage(msgspec.Struct):
 
 
 class ForeseenChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A customer's day of a meter. `customer` null: nobody is known by `name`. Values: exact, null where there is none."""
+    """A customer's day of a meter. `customer` null: nobody is known by `name`. Values are exact; null: none."""
 
     day: str
     meter: str
