@@ -74,6 +74,13 @@ class Action(StrEnum):
     MEMBER_CHANGE_PASSWORD = "member.change_password"  # noqa: S105 - the name of what was done
     MEMBER_RESET_PASSWORD = "member.reset_password"  # noqa: S105 - the name of what was done
     USAGE_RERUN = "usage.rerun"
+    EVENT_VOID = "event.void"
+    EVENT_AMEND = "event.amend"
+    EVENT_UNDO = "event.undo"
+    BACKFILL_OPEN = "backfill.open"
+    BACKFILL_SEND = "backfill.send"
+    BACKFILL_CLOSE = "backfill.close"
+    BACKFILL_REVERT = "backfill.revert"
     METER_CREATE = "meter.create"
     METER_EDIT = "meter.edit"
     METER_CHANGE = "meter.change"  # a version was added

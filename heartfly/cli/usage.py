@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
+from heartfly.cli.usage_corrections import amend, backfill_group, undo, void
 from heartfly.cli.usage_days import days, rerun
 from heartfly.cli.usage_events import customers_group, events_group, letters_group
 from heartfly.cli.usage_meters import meters_group
@@ -17,5 +18,6 @@ def usage_group() -> None:
 
 
 _EVENTS = (put, send, heartbeat_command, events_group, customers_group, letters_group)
-for _command in (*_EVENTS, meters_group, days, rerun, verify):
+_CORRECTIONS = (void, amend, undo, backfill_group)
+for _command in (*_EVENTS, *_CORRECTIONS, meters_group, days, rerun, verify):
     usage_group.add_command(_command)

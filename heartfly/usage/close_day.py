@@ -252,7 +252,12 @@ async def days_to_close(usage: Database, pid: int, zone: ZoneInfo, *, since: dat
         # Also when the project has moved to another zone since: their events are gone, so nothing could be proved.
         for row in await read.execute(sealed):
             done |= _days_of(zone, row.start_at, row.end_at)
-    found = {edge.astimezone(zone).date() for hour in hours for edge in (hour, hour + HOUR - timedelta(microseconds=1))}
+        # One that was closed, and of which nothing is left since, has no hours with events any more.
+        reopened = sa.select(usage_days.c.day).where(usage_days.c.pid == pid, usage_days.c.state == "provisional")
+        found = set((await read.execute(reopened)).scalars())
+    found |= {
+        edge.astimezone(zone).date() for hour in hours for edge in (hour, hour + HOUR - timedelta(microseconds=1))
+    }
     day = since
     while day < today:
         found.add(day)

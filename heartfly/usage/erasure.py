@@ -17,8 +17,17 @@ from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.db.ids import IdSource
-from heartfly.db.models import aliases, customers, dirty_hours, event_conflicts, events
+from heartfly.db.models import (
+    aliases,
+    backfill_events,
+    customers,
+    dirty_hours,
+    event_conflicts,
+    event_corrections,
+    events,
+)
 from heartfly.db.types import EPOCH
+from heartfly.usage.apply import hold_events
 from heartfly.usage.audit import note
 from heartfly.usage.customer_queries import aliases_in, subject_ids
 from heartfly.usage.customers import held
@@ -39,20 +48,34 @@ async def erase_customer(
 
 
 def _piece(tx: Tx, pid: int, customer_id: int, *, seq: int) -> int:
-    """Remove some of his events. How many; 0: there are none left."""
+    """Remove some of his events. How many; 0: there are none left.
+
+    What was his before it was corrected, or was sent into a backfill, goes as well, and cannot be put back any more.
+    """
+    hold_events(tx, pid)
     for subject_id in tx.conn.execute(subject_ids(pid, customer_id)).scalars().all():
         query = sa.select(events.c.id, events.c.at).where(events.c.pid == pid, events.c.subject_id == subject_id)
         found = tx.conn.execute(query.order_by(events.c.at).limit(_PIECE)).all()
         if not found:
+            _corrected(tx, pid, subject_id)
             continue
         numbers = [one.id for one in found]
         tx.conn.execute(
             sa.delete(event_conflicts).where(event_conflicts.c.pid == pid, event_conflicts.c.event_id.in_(numbers))
         )
+        corrected = (event_corrections.c.pid == pid, event_corrections.c.event_id.in_(numbers))
+        tx.conn.execute(sa.delete(event_corrections).where(*corrected))
         tx.conn.execute(sa.delete(events).where(events.c.pid == pid, events.c.id.in_(numbers)))
         _mark(tx, pid, sorted({one.at - (one.at - EPOCH) % HOUR for one in found}), seq)
         return len(found)
     return 0
+
+
+def _corrected(tx: Tx, pid: int, subject_id: int) -> None:
+    c, b = event_corrections.c, backfill_events.c
+    his = sa.or_(c.subject_id == subject_id, c.new_subject_id == subject_id)
+    tx.conn.execute(sa.delete(event_corrections).where(c.pid == pid, his))
+    tx.conn.execute(sa.delete(backfill_events).where(b.pid == pid, b.subject_id == subject_id))
 
 
 def _mark(tx: Tx, pid: int, hours: list[datetime], seq: int) -> None:

@@ -75,14 +75,14 @@ async def list_events(
     if subjects == [] or types == []:
         return ()
     if wanted.transaction_id:
-        event_id = await _id_of(read, pid, wanted.transaction_id)
+        event_id = await number_of(read, pid, wanted.transaction_id)
         base = _bounded(pid, wanted, types, before).where(events.c.id == event_id)
         if subjects is not None:
             base = base.where(events.c.subject_id.in_(subjects))
-        return await _shown(read, pid, (await read.execute(base)).all())
+        return await shown(read, pid, (await read.execute(base)).all())
     base = _bounded(pid, wanted, types, before).order_by(events.c.at.desc(), events.c.id.desc()).limit(limit)
     if subjects is None:
-        return await _shown(read, pid, (await read.execute(base)).all())
+        return await shown(read, pid, (await read.execute(base)).all())
     rows: list[Any] = []
     for start in range(0, len(subjects), _AT_ONCE):
         walks = [
@@ -91,19 +91,24 @@ async def list_events(
         ]
         rows += (await read.execute(sa.union_all(*walks) if len(walks) > 1 else walks[0])).all()
     rows.sort(key=lambda row: (row.at, row.id), reverse=True)
-    return await _shown(read, pid, rows[:limit])
+    return await shown(read, pid, rows[:limit])
 
 
 async def one_event(read: AsyncConnection, pid: int, transaction_id: str) -> tuple[Shown, Sequence[Shown]]:
     """With what contradicts it, newest first, at most MOST_CONFLICTS. NotFoundError."""
-    event_id = await _id_of(read, pid, transaction_id)
+    event_id = await number_of(read, pid, transaction_id)
     rows = (await read.execute(_columns().where(events.c.pid == pid, events.c.id == event_id))).all()
     if not rows:
         raise NotFoundError("there is no such event")
+    (kept,) = await shown(read, pid, rows)
+    return kept, await against(read, pid, kept.id)
+
+
+async def against(read: AsyncConnection, pid: int, event_id: int) -> Sequence[Shown]:
+    """What contradicts an event, newest first, at most MOST_CONFLICTS."""
     query = _conflicts(pid).where(event_conflicts.c.event_id == event_id)
-    against = (await read.execute(query.order_by(event_conflicts.c.id.desc()).limit(MOST_CONFLICTS))).all()
-    (kept,) = await _shown(read, pid, rows)
-    return kept, await _came(read, pid, against)
+    rows = (await read.execute(query.order_by(event_conflicts.c.id.desc()).limit(MOST_CONFLICTS))).all()
+    return await _came(read, pid, rows)
 
 
 async def list_conflicts(read: AsyncConnection, pid: int, *, before: int | None, limit: int) -> Sequence[Conflict]:
@@ -113,7 +118,7 @@ async def list_conflicts(read: AsyncConnection, pid: int, *, before: int | None,
     rows = (await read.execute(query.order_by(event_conflicts.c.id.desc()).limit(limit))).all()
     firsts = sorted({row.event_id for row in rows})
     found = (await read.execute(_columns().where(events.c.pid == pid, events.c.id.in_(firsts)))).all() if rows else ()
-    kept = {one.id: one for one in await _shown(read, pid, found)}
+    kept = {one.id: one for one in await shown(read, pid, found)}
     came = await _came(read, pid, rows)
     return [Conflict(came=one, kept=kept.get(row.event_id)) for one, row in zip(came, rows, strict=True)]
 
@@ -153,7 +158,8 @@ async def _names(read: AsyncConnection, pid: int, kind: str, text: str) -> list[
     return list((await read.execute(query)).scalars())
 
 
-async def _id_of(read: AsyncConnection, pid: int, transaction_id: str) -> int | None:
+async def number_of(read: AsyncConnection, pid: int, transaction_id: str) -> int | None:
+    """Also of an event that does not count any more. None: none is known by that name."""
     if wrong_subject(transaction_id) is not None:
         return None  # no event could be called that
     query = sa.select(event_ids.c.event_id).where(
@@ -193,7 +199,8 @@ def _conflicts(pid: int) -> sa.Select[Any]:
     return sa.select(event_conflicts).where(event_conflicts.c.pid == pid)
 
 
-async def _shown(read: AsyncConnection, pid: int, rows: Sequence[Any]) -> list[Shown]:
+async def shown(read: AsyncConnection, pid: int, rows: Sequence[Any]) -> list[Shown]:
+    """Rows that have an event's columns, with names in place of numbers."""
     numbers = {row.type_id for row in rows} | {row.subject_id for row in rows}
     query = sa.select(usage_names.c.id, usage_names.c.text).where(
         usage_names.c.pid == pid, usage_names.c.id.in_(sorted(numbers))

@@ -44,6 +44,10 @@ class EventIngest:
         self._keep = keep
         self._waiting = 0
 
+    def oldest(self) -> datetime:
+        """What happened before is refused by now."""
+        return self._clock.now() - self._keep
+
     async def take(self, pid: int, found: Sequence[Any], *, wire: str, dry_run: bool = False) -> list[Told]:
         """What became of each, in order, after the commit. `found`: what JSON held (core.events.read), or Unreadable.
 

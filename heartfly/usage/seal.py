@@ -23,9 +23,11 @@ from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.db.ids import first_id
 from heartfly.db.models import (
+    backfill_events,
     dead_letters,
     dirty_hours,
     event_conflicts,
+    event_corrections,
     event_ids,
     events,
     intake,
@@ -78,6 +80,8 @@ async def remove_old(
     await fence()
     gone.letters = await _all(usage, lambda tx: _letters(tx, pid, before))
     gone.intake = await _all(usage, lambda tx: _intake(tx, pid, before))
+    await _all(usage, lambda tx: _corrections(tx, pid, before))
+    await _all(usage, lambda tx: _sent_into_sets(tx, pid, before))
     return gone
 
 
@@ -143,6 +147,35 @@ def _intake(tx: Tx, pid: int, before: datetime) -> int:
     old = sa.select(intake.c.hour).where(intake.c.pid == pid, intake.c.hour < _down(before))
     some = old.order_by(intake.c.hour).limit(PIECE)
     return tx.conn.execute(sa.delete(intake).where(intake.c.pid == pid, intake.c.hour.in_(some))).rowcount
+
+
+def _corrections(tx: Tx, pid: int, before: datetime) -> int:
+    """What events were that happened then; and where nothing counts in their place, what they are known by."""
+    hold_events(tx, pid)
+    c = event_corrections.c
+    old = sa.select(c.event_id, c.id, c.transaction_id).where(c.pid == pid, c.at < _down(before))
+    found = tx.conn.execute(old.order_by(c.at).limit(PIECE)).all()
+    numbers = {row.event_id for row in found}
+    query = sa.select(events.c.id).where(events.c.pid == pid, events.c.id.in_(numbers))
+    younger = sa.select(c.event_id).where(c.pid == pid, c.event_id.in_(numbers), c.at >= _down(before))
+    left = numbers - {*tx.conn.execute(query).scalars(), *tx.conn.execute(younger).scalars()}
+    hashes = [hash_of(row.transaction_id) for row in found if row.event_id in left]
+    known = (event_ids.c.pid == pid, event_ids.c.id_hash.in_(hashes), event_ids.c.event_id.in_(left))
+    tx.conn.execute(sa.delete(event_ids).where(*known))
+    for row in found:
+        tx.conn.execute(sa.delete(event_corrections).where(c.pid == pid, c.event_id == row.event_id, c.id == row.id))
+    return len(found)
+
+
+def _sent_into_sets(tx: Tx, pid: int, before: datetime) -> int:
+    b = backfill_events.c
+    old = sa.select(b.backfill_id, b.id).where(b.pid == pid, b.at < _down(before)).order_by(b.at).limit(PIECE)
+    found = tx.conn.execute(old).all()
+    for row in found:
+        tx.conn.execute(
+            sa.delete(backfill_events).where(b.pid == pid, b.backfill_id == row.backfill_id, b.id == row.id)
+        )
+    return len(found)
 
 
 async def _all(usage: Database, piece: Callable[[Tx], int]) -> int:

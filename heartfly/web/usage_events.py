@@ -11,7 +11,8 @@ from heartfly.api.v1.wire_usage import differing
 from heartfly.core import text
 from heartfly.db.types import micros
 from heartfly.errors import InvalidValueError
-from heartfly.usage.event_queries import Wanted, list_events, one_event
+from heartfly.usage.correction_queries import known_event
+from heartfly.usage.event_queries import Wanted, list_events
 from heartfly.web.request import PageRequest
 from heartfly.web.sign_in import to
 
@@ -57,9 +58,13 @@ async def show(request: PageRequest) -> Response[bytes]:
 async def show_one(request: PageRequest) -> Response[bytes]:
     """`id` in the query, for a transaction id may have a slash in it."""
     async with request.api.usage.read() as read:
-        kept, against = await one_event(read, request.project.pid, request.query_params.get("id", ""))
+        known = await known_event(read, request.project.pid, request.query_params.get("id", ""))
     return await request.page(
-        "usage_event.html", event=kept, conflicts=[(one, differing(kept, one)) for one in against]
+        "usage_event.html",
+        event=known.event,
+        counts=known.counts,
+        conflicts=[(one, differing(known.event, one)) for one in known.against],
+        corrections=[(one, [] if one.after is None else differing(one.before, one.after)) for one in known.corrections],
     )
 
 

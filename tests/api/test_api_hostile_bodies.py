@@ -17,6 +17,7 @@ pytestmark = pytest.mark.anyio
 
 GIANT = "9" * 5_000
 COUNT = '"event_types": ["a"], "aggregation": "count"'
+WINDOW = '"replaces": true, "from": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z"'
 HOOK = '{"url": "https://hooks.example.com/x"}'
 # What a route is sent, and the field that the refusal must name. NUL stands as JSON spells it.
 FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
@@ -124,6 +125,27 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         ('{"event": 1}', "event"),
         (r'{"event": {"transaction_id": "\u0000"}}', "event.transaction_id"),
     ],
+    ("POST", "/v1/events/void"): [
+        (r'{"transaction_id": "t-1", "reason": "\u0000"}', "reason"),
+        ('{"transaction_id": "t-1", "reason": " "}', "reason"),
+        (f'{{"transaction_id": {GIANT}, "reason": "x"}}', "transaction_id"),
+    ],
+    ("POST", "/v1/events/amend"): [
+        (r'{"transaction_id": "t-1", "reason": "x", "customer_id": "\u0000"}', "customer_id"),
+        (r'{"transaction_id": "t-1", "reason": "x", "properties": {"a": "\u0000"}}', "properties.a"),
+        (f'{{"transaction_id": "t-1", "reason": "x", "timestamp": {GIANT}}}', "timestamp"),
+        ('{"transaction_id": "t-1", "reason": "x", "timestamp": "0001-01-01T00:00:00Z"}', "timestamp"),
+        ('{"transaction_id": "t-1", "reason": "x", "properties": []}', "properties"),
+    ],
+    ("POST", "/v1/events/undo"): [(f'{{"transaction_id": {GIANT}}}', "transaction_id")],
+    ("POST", "/v1/backfills"): [
+        (f'{{"name": "\\u0000", {WINDOW}}}', "name"),
+        (f'{{"name": "x", "customers": ["a", "\\u0000"], {WINDOW}}}', "customers[1]"),
+        (f'{{"name": "x", "event_types": ["\\u0000"], {WINDOW}}}', "event_types[0]"),
+        ('{"name": "x", "replaces": true, "to": "2026-03-02T10:00:00Z", "from": "0001-01-01T00:00:00Z"}', "from"),
+        ('{"name": "x", "replaces": true, "from": "2026-03-01T00:00:00Z", "to": "9999-12-31T23:59:59Z"}', "to"),
+        (f'{{"name": "x", "replaces": 1, "from": "2026-03-01T00:00:00Z", "to": {GIANT}}}', "replaces"),
+    ],
     ("POST", "/v1/project/rotate-ping-key"): [(f'{{"overlap": {GIANT}}}', "overlap")],
     ("POST", "/v1/meters"): [
         (f'{{"slug": "\\u0000", {COUNT}}}', "slug"),
@@ -151,7 +173,7 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
     ],
 }
 """Every route that takes a body has its row."""
-TOLD_ONE_BY_ONE = {("POST", "/v1/events")}
+TOLD_ONE_BY_ONE = {("POST", "/v1/events"), ("POST", "/v1/backfills/{backfill_id}/events")}
 """Of these a body is refused as a whole only if it is none: see test_events_door.py."""
 EVERYWHERE = {name: body for name, (body, status) in BODIES.items() if status in {400, 413} and body.strip()}
 

@@ -54,6 +54,7 @@ EVENT = {
     "timestamp": "2026-03-02T09:00:00Z",
     "event_type": "api.request",
 }
+BACKFILL = {"name": "again", "from": "2026-03-01T00:00:00Z", "to": "2026-03-02T12:00:00Z", "replaces": True}
 METER = {"event_types": ["api.request"], "aggregation": "sum", "value": "size", "group_keys": ["region"]}
 MISSING = "3f0f8f9e-6a1c-4a55-8d4c-111111111111"
 
@@ -141,6 +142,18 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/events"): (None, 200),
     ("GET", "/v1/events/conflicts"): (None, 200),
     ("GET", "/v1/events/{transaction_id}"): (None, 200),
+    ("GET", "/v1/events/corrections"): (None, 200),
+    ("POST", "/v1/events/void"): ({"transaction_id": "t-1", "reason": "a test"}, 200),
+    ("POST", "/v1/events/undo"): ({"transaction_id": "t-1"}, 200),
+    ("POST", "/v1/events/amend"): ({"transaction_id": "t-1", "reason": "a test", "event_type": "other"}, 200),
+    ("GET", "/v1/backfills"): (None, 200),
+    ("POST", "/v1/backfills"): (BACKFILL, 201),
+    ("GET", "/v1/backfills/{backfill_id}"): (None, 200),
+    ("POST", "/v1/backfills/{backfill_id}/events"): ([EVENT | {"transaction_id": "t-9"}], 200),
+    ("GET", "/v1/backfills/{backfill_id}/events"): (None, 200),
+    ("GET", "/v1/backfills/{backfill_id}/preview"): (None, 200),
+    ("POST", "/v1/backfills/{backfill_id}/close"): (None, 200),
+    ("POST", "/v1/backfills/{backfill_id}/revert"): (None, 200),
     ("GET", "/v1/customers"): (None, 200),
     ("POST", "/v1/customers"): ({"name": "new"}, 201),
     ("GET", "/v1/customers/unknown"): (None, 200),
@@ -210,7 +223,9 @@ async def furnished(house: House) -> dict[str, str]:
     await house.full("POST", "/v1/events", [EVENT, {}])
     customer = await house.full("POST", "/v1/customers", {"name": "Acme", "aliases": ["acme"]})
     letters = await house.full("GET", "/v1/dead-letters")
+    backfill = await house.full("POST", "/v1/backfills", BACKFILL)
     return {
+        "{backfill_id}": backfill.json["id"],
         "{meter_id}": meter.json["id"],
         "{customer_id}": customer.json["id"],
         "{transaction_id}": EVENT["transaction_id"],

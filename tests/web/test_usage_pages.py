@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from heartfly.audit.record import Actor
 from heartfly.core.events import read as parsed
 from heartfly.db.database import Database
 from heartfly.db.models import audit, usage_days
+from heartfly.usage.corrections import Amended, amend, void
 from heartfly.web.state import WebState
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
@@ -294,6 +296,23 @@ async def test_an_event_is_shown_with_what_contradicts_it(sent: Town, web: WebSt
     shown = await text(owner, "/event?id=t-0")
     assert "properties.bytes 10 99" in shown
     await text(owner, "/event?id=none", 404)
+
+
+async def test_an_event_that_was_corrected_says_so_by_whom_and_why(sent: Town, web: WebState) -> None:
+    owner, pid, ids = await sent.owner(), sent.world.project.pid, web.api.ids
+    ann, at = Actor("user:ann@example.org"), web.api.clock.now()
+    change = Amended({"customer_id": "c-99"})
+    await web.api.usage.write(
+        lambda tx: amend(tx, pid, "t-0", change, reason="wrong account", oldest=at, actor=ann, at=at, ids=ids)
+    )
+    await web.api.usage.write(lambda tx: void(tx, pid, "t-0", reason="<b>a test</b>", actor=ann, at=at, ids=ids))
+
+    shown = await text(owner, "/event?id=t-0")
+    assert "It counts nothing. As it was" in shown
+    assert "Voided by user:ann@example.org" in shown
+    assert ("customer_id: c-0 → c-99" in shown, "wrong account" in shown) == (True, True)
+    page = (await owner.get(f"{ROOT}/event?id=t-0")).body.decode()
+    assert ("&lt;b&gt;a test" in page, "<b>a test" in page) == (True, False)
 
 
 @pytest.fixture

@@ -12,13 +12,15 @@ from heartfly.api.event_bodies import MAX_BYTES, events_in
 from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, instant_of, number, place_in_time
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
+from heartfly.api.v1.wire_corrections import EventDetail, detail_out
 from heartfly.api.v1.wire_events import IngestOut, TakesEvents, ingest_out
-from heartfly.api.v1.wire_usage import ConflictPage, EventDetail, EventPage, conflict_out, event_out
+from heartfly.api.v1.wire_usage import ConflictPage, EventPage, conflict_out, event_out
 from heartfly.core.events import MAX_ID, MAX_SUBJECT, MAX_TYPE
 from heartfly.db.types import micros
 from heartfly.errors import InvalidValueError
 from heartfly.usage import event_queries as queries
-from heartfly.usage.event_queries import Conflict, Wanted
+from heartfly.usage.correction_queries import known_event
+from heartfly.usage.event_queries import Wanted
 
 WIRE = "native"
 
@@ -91,12 +93,11 @@ async def list_conflicts(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, curs
 
 @get("/events/{transaction_id:str}", summary="Read an event", responses=told_as(404), tags=["usage"])
 async def read_event(request: ApiRequest, transaction_id: FromPath[str]) -> EventDetail:
-    """With what contradicts it. One whose name has a slash in it is found by `GET /v1/events?transaction_id=`."""
+    """With its corrections, and with what contradicts it. One whose name has a slash in it is found by
+    `GET /v1/events?transaction_id=`.
+    """
     async with request.api.usage.read() as read:
-        kept, against = await queries.one_event(read, request.caller.pid, transaction_id)
-    return EventDetail(
-        event=event_out(kept), conflicts=[conflict_out(Conflict(came=one, kept=kept)) for one in against]
-    )
+        return detail_out(await known_event(read, request.caller.pid, transaction_id))
 
 
 def _bounded(value: str, field: str, most: int) -> str:

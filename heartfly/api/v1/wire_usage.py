@@ -114,13 +114,6 @@ class ConflictPage(msgspec.Struct):
     next: str | None
 
 
-class EventDetail(msgspec.Struct, kw_only=True):
-    """`conflicts`: the newest hundred."""
-
-    event: EventOut
-    conflicts: list[ConflictOut]
-
-
 class LetterOut(msgspec.Struct, kw_only=True):
     """What came as an event and is none. `raw`: as it came, its first 16,384 characters. `wire`: in which format."""
 
@@ -177,7 +170,6 @@ SHAPES = (
     ErasedOut,
     EventPage,
     ConflictPage,
-    EventDetail,
     LetterPage,
     ReplayIn,
     ReplayOut,

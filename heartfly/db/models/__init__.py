@@ -19,6 +19,7 @@ from heartfly.db.models.accounts import (
 from heartfly.db.models.audit import audit
 from heartfly.db.models.base import metadata, usage_metadata
 from heartfly.db.models.checks import check_channels, check_days, check_versions, checks, flips, run_metrics, runs
+from heartfly.db.models.corrections import backfill_events, backfills, event_corrections
 from heartfly.db.models.ground import addresses, blind_intervals, instance, leases, node_batches, nodes
 from heartfly.db.models.incidents import incident_notes, incidents
 from heartfly.db.models.jobs import job_runs, jobs
@@ -56,6 +57,8 @@ __all__ = [
     "api_keys",
     "attempts",
     "audit",
+    "backfill_events",
+    "backfills",
     "backup_codes",
     "blind_intervals",
     "channels",
@@ -69,6 +72,7 @@ __all__ = [
     "dirty_hours",
     "email_changes",
     "event_conflicts",
+    "event_corrections",
     "event_ids",
     "events",
     "flips",

@@ -1,6 +1,7 @@
 """Usage: events as they came, what came wrong, and whose they are. In a part of their own (db/parts.py).
 
-Events are written once and never changed. What they add up to is worked out from them.
+`events` is what counts; what an event was before it was corrected is kept beside (corrections.py). What they add up to
+is worked out from them.
 """
 
 from __future__ import annotations

@@ -1,0 +1,61 @@
+"""`heartfly usage void | amend | undo | backfill` against a real server."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+
+import pytest
+
+from heartfly.clock import SystemClock
+from tests.cli.conftest import Run, ok
+from tests.cli.test_usage_events_cli import event
+
+pytestmark = pytest.mark.e2e
+
+
+def test_an_event_is_amended_voided_and_put_back(run: Run) -> None:
+    ok(run("usage", "events", "send", "-", input=event("fix-1", "acct-1", figure="1")))
+
+    amended = ok(
+        run("usage", "amend", "fix-1", "--reason", "wrong unit", "--properties", '{"n": 0.12345678901234567890}')
+    )
+    assert "properties.n: 1 -> 0.12345678901234567890\n" == amended
+    assert "It is void." in ok(run("usage", "void", "fix-1", "--reason", "a test"))
+    shown = json.loads(ok(run("usage", "events", "show", "fix-1")))
+    assert (False, ["a test", "wrong unit"]) == (shown["counts"], [one["reason"] for one in shown["corrections"]])
+    for _ in range(2):
+        assert "as it did before" in ok(run("usage", "undo", "fix-1"))
+    nothing = run("usage", "undo", "fix-1")
+    assert (1, True) == (nothing.exit_code, "No correction of it stands." in nothing.output)
+    assert 2 == run("usage", "amend", "fix-1", "--reason", "x").exit_code
+    assert 2 == run("usage", "amend", "fix-1", "--reason", "x", "--properties", "{").exit_code
+
+
+def test_a_backfill_is_opened_filled_foreseen_closed_and_reverted(run: Run) -> None:
+    now = SystemClock().now()
+    ok(run("usage", "events", "send", "-", input=event("set-1", "acct-7", ago=timedelta(hours=1))))
+    window = ("--from", (now - timedelta(hours=3)).isoformat(), "--to", (now - timedelta(minutes=1)).isoformat())
+    made = json.loads(
+        ok(run("usage", "backfill", "open", "Again", *window, "--replace", "--customer", "acct-7", "--json"))
+    )
+    lines = "\n".join(event(f"set-{n}", "acct-7", ago=timedelta(hours=2), figure="2.50") for n in range(2, 1_204))
+
+    sent = ok(run("usage", "backfill", "send", made["id"], "-", input=lines + "\n"))
+    assert "1202 accepted, 0 duplicate, 0 conflict, 0 rejected\n" == sent
+    strange = run("usage", "backfill", "send", made["id"], "-", input=f"[{event('set-9', 'acct-8')}]")
+    assert (1, True) == (strange.exit_code, "0: rejected, timestamp: is outside of the backfill" in strange.output)
+    assert 2 == run("usage", "backfill", "send", made["id"], "-", input="{").exit_code
+
+    assert "1202 added, 1 replaced" in ok(run("usage", "backfill", "preview", made["id"]))
+    closed = ok(run("usage", "backfill", "close", made["id"]))
+    assert "1202 added, 1 replaced" in closed
+    assert closed == ok(run("usage", "backfill", "show", made["id"]))
+    assert re.search(r"State +reverted", ok(run("usage", "backfill", "revert", made["id"])))
+    assert re.search(rf"^Again .* reverted +1202 +{made['id']}", ok(run("usage", "backfill", "list")), re.MULTILINE)
+    assert "There are none." in ok(run("usage", "backfill", "list", "--state", "open"))
+    empty = json.loads(ok(run("usage", "backfill", "open", "No", *window, "--add", "--json")))
+    refused = run("usage", "backfill", "close", empty["id"])
+    assert (1, True) == (refused.exit_code, "holds no events" in refused.output)
+    assert re.search(r"It did +nothing", ok(run("usage", "backfill", "close", empty["id"], "--empty")))
