@@ -7,7 +7,6 @@ boot-time clock goes on while the machine sleeps, so it shows that we were deaf.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from datetime import UTC, datetime
 from typing import Protocol
@@ -46,4 +45,6 @@ class SystemClock(Clock):
 
     @override
     async def sleep(self, seconds: float) -> None:
+        import asyncio  # noqa: PLC0415 - commands that tell the time in words wait for no event loop
+
         await asyncio.sleep(max(0.0, seconds))

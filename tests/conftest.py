@@ -11,6 +11,7 @@ import itertools
 import logging
 import os
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -32,6 +33,11 @@ from heartfly.db.parts import PARTS, USAGE
 from tests import canaries
 from tests.measured import Measuring
 from tests.postgres_spares import Spares
+
+# Where the environment says that no bytecode is to be written, each server, command and process beside that tests start
+# would compile all of Heartfly once more: a second of computing, hundreds of times.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # The same examples in each run: what lands is what was tested. `make test-all` and the slow machines look further.
 settings.register_profile(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from heartfly.core.explain import span
+from heartfly.core.spans import span
 
 
 def schedule_words(row: Any) -> str:

@@ -1,15 +1,14 @@
-"""The command line. Commands are imported when called: `heartfly checks list` must not wait for a web server."""
+"""The command line: all commands by name, and how their errors are told."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
-from typing import cast
 
 import rich_click as click
 from typing_extensions import override
 
 from heartfly import __version__
+from heartfly.cli.lazy import Lazy
 from heartfly.errors import HeartflyError
 
 _COMMANDS: Mapping[str, str] = {
@@ -38,18 +37,7 @@ _COMMANDS: Mapping[str, str] = {
 }
 
 
-class _Lazy(click.RichGroup):
-    @override
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    @override
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module, _, name = _COMMANDS[cmd_name].partition(":")
-        return cast("click.Command", getattr(importlib.import_module(module), name))
-
+class _Heartfly(Lazy):
     @override
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -62,7 +50,7 @@ class _Lazy(click.RichGroup):
             raise click.ClickException(f"{error.filename}: {error.strerror}") from error
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Heartfly, commands_at=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="heartfly")
 def main() -> None:
     """Tells you when a scheduled job goes silent, fails, hangs, or runs and produces wrong data."""

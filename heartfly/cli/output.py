@@ -6,16 +6,16 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 from typing_extensions import override
 
 from heartfly.clock import SystemClock
-from heartfly.core.explain import span
+from heartfly.core.spans import span
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _COLOURS = {"up": "green", "degraded": "yellow", "down": "bold red", "late": "yellow", "paused": "dim", "new": "dim"}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -55,6 +55,10 @@ def print_json(value: Any) -> None:
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
     """On a terminal fitted to its width; into a pipe whole, however wide."""
+    from rich.console import Console  # noqa: PLC0415 - what prints JSON, or a sentence, waits for none of it
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=10_000)
@@ -62,7 +66,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str | Text]]) -
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row))
+        table.add_row(*(Text(plain(cell)) if isinstance(cell, str) else cell for cell in row))
     console.print(table)
 
 
@@ -74,7 +78,7 @@ def plain(text: str) -> str:
 def print_facts(facts: Sequence[tuple[str, str | Text]]) -> None:
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
-        shown = value.plain if isinstance(value, Text) else value
+        shown = value if isinstance(value, str) else value.plain
         first, *more = _plain_lines(shown)
         click.echo(f"{name:<{width}}  {first}")
         for line in more:
@@ -87,6 +91,8 @@ def _plain_lines(text: str) -> list[str]:
 
 def status(check: Any) -> Text:
     """The status, with what is shown beside it."""
+    from rich.text import Text  # noqa: PLC0415 - see print_table
+
     beside = [word for word in ("late", "running") if check[word]]
     word = "late" if check["late"] else check["status"]
     return Text(" ".join([check["status"], *(f"({one})" for one in beside)]), style=_COLOURS.get(word, ""))

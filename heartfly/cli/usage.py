@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import rich_click as click
 
-from heartfly.cli.usage_corrections import amend, backfill_group, undo, void
-from heartfly.cli.usage_days import days, rerun
-from heartfly.cli.usage_events import customers_group, events_group, letters_group
-from heartfly.cli.usage_meters import meters_group
-from heartfly.cli.usage_send import heartbeat_command, put, send
-from heartfly.cli.usage_verify import verify
+from heartfly.cli.lazy import Lazy
+
+_COMMANDS: Mapping[str, str] = {
+    "put": "heartfly.cli.usage_send:put",
+    "send": "heartfly.cli.usage_send:send",
+    "heartbeat": "heartfly.cli.usage_send:heartbeat_command",
+    "events": "heartfly.cli.usage_events:events_group",
+    "customers": "heartfly.cli.usage_events:customers_group",
+    "dead-letters": "heartfly.cli.usage_events:letters_group",
+    "void": "heartfly.cli.usage_corrections:void",
+    "amend": "heartfly.cli.usage_corrections:amend",
+    "undo": "heartfly.cli.usage_corrections:undo",
+    "backfill": "heartfly.cli.usage_corrections:backfill_group",
+    "meters": "heartfly.cli.usage_meters:meters_group",
+    "days": "heartfly.cli.usage_days:days",
+    "rerun": "heartfly.cli.usage_days:rerun",
+    "verify": "heartfly.cli.usage_verify:verify",
+}
 
 
-@click.group("usage")
+@click.group("usage", cls=Lazy, commands_at=_COMMANDS)
 def usage_group() -> None:
     """Usage: send its events and lose none, say whose they are, meter them, and have their days proved."""
-
-
-_EVENTS = (put, send, heartbeat_command, events_group, customers_group, letters_group)
-_CORRECTIONS = (void, amend, undo, backfill_group)
-for _command in (*_EVENTS, *_CORRECTIONS, meters_group, days, rerun, verify):
-    usage_group.add_command(_command)

@@ -8,8 +8,6 @@ from typing import Any
 
 import rich_click as click
 from click.exceptions import Exit
-from rich.console import Console
-from rich.progress import track
 
 from heartfly.cli.client import Client, Refused, connected
 from heartfly.cli.output import AS_JSON, print_json, print_table, when
@@ -74,6 +72,9 @@ def rerun(*, span: str, yes: bool, as_json: bool, api: Client) -> None:
 
     Without --yes it only says what would change. Exit 1: a day does not agree with its events.
     """
+    from rich.console import Console  # noqa: PLC0415 - `days` waits for none of it
+    from rich.progress import track  # noqa: PLC0415
+
     wanted = _days(span)
     api = replace(api, timeout_s=_A_DAY_S)
     console = Console(stderr=True)

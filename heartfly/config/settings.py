@@ -17,7 +17,6 @@ import msgspec
 from msgspec.structs import force_setattr
 from typing_extensions import override
 
-from heartfly.core.schedule import Kind, parse
 from heartfly.errors import InvalidValueError
 from heartfly.net.addresses import parse_allow_private
 
@@ -27,6 +26,7 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]  # the upper bound als
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 SQLITE_FILE = "heartfly.db"
+NIGHTLY = "20 2 * * *"
 
 # As browsers send it: in small letters, without a path (RFC 6454, 6.2).
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII)
@@ -257,14 +257,17 @@ class Usage(Section, frozen=True):
 class Backup(Section, frozen=True):
     """Of a SQLite database, by itself; a PostgreSQL database has tools of its own."""
 
-    schedule: str = "20 2 * * *"
+    schedule: str = NIGHTLY
     """A cron expression, in the zone of the first project. Empty: none is made."""
     dir: str = ""
     """Empty: `backups` in the data directory."""
     keep: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 7
 
     def __post_init__(self) -> None:
-        if self.schedule:
+        if self.schedule and self.schedule != NIGHTLY:
+            # Here, as it takes a tenth of a second that each command would pay.
+            from heartfly.core.schedule import Kind, parse  # noqa: PLC0415
+
             try:
                 parse(Kind.CRON, expression=self.schedule)
             except InvalidValueError as error:

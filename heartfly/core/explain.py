@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
+from heartfly.core.spans import span, utc
 from heartfly.core.values import Blind, Check, Flip
 from heartfly.core.words import Reason, Status
 
@@ -62,18 +61,3 @@ def _last_heard(check: Check) -> str:
     if check.last_ping_at is None or check.last_kind is None:
         return ""
     return f" The last signal was a {check.last_kind.value} at {utc(check.last_ping_at)}."
-
-
-def utc(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def span(duration: timedelta) -> str:
-    """A duration in its two largest units: `2 h 5 min`, `45 s`."""
-    seconds = max(0, round(duration.total_seconds()))
-    parts = []
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
-        n, seconds = divmod(seconds, size)
-        if n:
-            parts.append(f"{n} {unit}")
-    return " ".join(parts[:2]) or "0 s"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from heartfly.core.explain import span
+from heartfly.core.spans import span
 from heartfly.core.values import Run
 from heartfly.core.words import IncidentEnd
 

@@ -14,8 +14,9 @@ from enum import StrEnum
 
 from heartfly.core import gates as gate_rules
 from heartfly.core.check import current_slot
-from heartfly.core.explain import explain, explain_blind, span, utc
+from heartfly.core.explain import explain, explain_blind
 from heartfly.core.gates import NOTHING, Broken, Known, Level, Op, Reported
+from heartfly.core.spans import span, utc
 from heartfly.core.values import Blind, Check, Flip, Run, Slot, replace
 from heartfly.core.words import PingKind, Reason, Status
 

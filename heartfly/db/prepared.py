@@ -141,6 +141,8 @@ class _Plan:
 
     def parameters(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         names, pick, binds = self.names, self.pick, self.binds
+        if self.positional and not binds and not self.own:
+            return list(map(pick, rows))
         found: list[Any] = []
         for row in [{**self.own, **row} for row in rows] if self.own else rows:
             values = list(pick(row))

@@ -25,7 +25,8 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def micros(at: datetime) -> int:
     """Whole microseconds since 1970, exact (a float of seconds would not be)."""
-    return (at - EPOCH) // _MICROSECOND
+    since = at - EPOCH  # by its parts: to divide it by a microsecond takes three times as long
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def instant(value: int) -> datetime:
@@ -63,7 +64,8 @@ def _to_micros(at: datetime | None) -> int | None:
         return None
     if at.tzinfo is None:
         raise ValueError("an instant must know its time zone")
-    return (at - EPOCH) // _MICROSECOND
+    since = at - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _to_utc(at: datetime | None) -> datetime | None:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from heartfly.clock import Clock
 from heartfly.config import Settings
-from heartfly.core.explain import span
+from heartfly.core.spans import span
 from heartfly.db import postgres, sqlite
 from heartfly.db.instance import QUERY, identity
 from heartfly.db.migrate import HEAD, current, is_known

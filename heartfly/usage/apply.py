@@ -69,7 +69,8 @@ class _Project:
     hashes: Mapping[str, bytes]
     firsts: Mapping[bytes, tuple[int, bytes]]
     fresh: set[bytes]
-    names: Mapping[tuple[str, str], int]
+    types: Mapping[str, int]
+    subjects: Mapping[str, int]
     events: list[dict[str, Any]] = field(default_factory=list)
     conflicts: list[dict[str, Any]] = field(default_factory=list)
     letters: list[dict[str, Any]] = field(default_factory=list)
@@ -81,8 +82,19 @@ class _Project:
         id_hash = self.hashes[item.transaction_id]
         number, fingerprint = self.firsts[id_hash]
         if id_hash in self.fresh:
-            self.fresh.discard(id_hash)
-            self._keep(batch, item, number)
+            self.fresh.remove(id_hash)
+            self.events.append(
+                {
+                    "pid": batch.pid,
+                    "id": number,
+                    "received_at": batch.received_at,
+                    "at": item.at,
+                    "type_id": self.types[item.type],
+                    "subject_id": self.subjects[item.subject],
+                    "transaction_id": item.transaction_id,
+                    "properties": item.properties,
+                }
+            )
             return _ACCEPTED
         if fingerprint == item.fingerprint:
             return _DUPLICATE
@@ -100,20 +112,6 @@ class _Project:
             }
         )
         return _CONFLICT
-
-    def _keep(self, batch: Batch, event: Event, number: int) -> None:
-        self.events.append(
-            {
-                "pid": batch.pid,
-                "id": number,
-                "received_at": batch.received_at,
-                "at": event.at,
-                "type_id": self.names[_TYPE, event.type],
-                "subject_id": self.names[_SUBJECT, event.subject],
-                "transaction_id": event.transaction_id,
-                "properties": event.properties,
-            }
-        )
 
 
 class EventApplier:
@@ -138,7 +136,8 @@ class EventApplier:
         hashes = {event.transaction_id: hash_of(event.transaction_id) for event in found}
         now = max(batch.received_at for batch in batches.values())
         firsts, fresh = _settle(tx, pid, self._candidates(found, hashes, now))
-        project = _Project(self._ids, hashes, firsts, fresh, self._name_ids(tx, pid, found, now))
+        types, subjects = self._name_ids(tx, pid, found, now)
+        project = _Project(self._ids, hashes, firsts, fresh, types, subjects)
         told = {place: [project.tell(batch, item) for item in batch.items] for place, batch in batches.items()}
         _write(tx, pid, project)
         _INTAKE.run(tx, list(_intake(pid, ((batch.received_at, told[place]) for place, batch in batches.items()))))
@@ -153,19 +152,25 @@ class EventApplier:
             firsts.setdefault(hashes[event.transaction_id], event.fingerprint)
         return dict(zip(firsts, zip(self._ids.several(now, len(firsts)), firsts.values(), strict=True), strict=True))
 
-    def _name_ids(self, tx: Tx, pid: int, found: Iterable[Event], now: datetime) -> Mapping[tuple[str, str], int]:
-        wanted = {(_TYPE, event.type) for event in found} | {(_SUBJECT, event.subject) for event in found}
+    def _name_ids(
+        self, tx: Tx, pid: int, found: Sequence[Event], now: datetime
+    ) -> tuple[Mapping[str, int], Mapping[str, int]]:
+        """The numbers of types and of subjects, those that nobody has used before included."""
+        types, subjects = {event.type for event in found}, {event.subject for event in found}
+        wanted = {(_TYPE, text) for text in types} | {(_SUBJECT, text) for text in subjects}
         ids = {name: self._names[pid, *name] for name in wanted if (pid, *name) in self._names}
-        missing = wanted - ids.keys()
-        if not missing:
-            return ids
+        if missing := wanted - ids.keys():
+            ids |= self._named(tx, pid, missing, now)
+        return {text: ids[_TYPE, text] for text in types}, {text: ids[_SUBJECT, text] for text in subjects}
+
+    def _named(self, tx: Tx, pid: int, missing: set[tuple[str, str]], now: datetime) -> Mapping[tuple[str, str], int]:
         texts = list({text for _, text in missing})
         rows = _NAMES.rows(tx, pid=pid, texts=texts)
         stored = {(row.kind, row.text): row.id for row in rows}
         self._remember(pid, stored, settled=first_id(now - _MINUTE))
         made = {name: self._ids.next(now) for name in sorted(missing - stored.keys())}
         _INSERT_NAMES.run(tx, [{"pid": pid, "id": id_, "kind": name[0], "text": name[1]} for name, id_ in made.items()])
-        return ids | stored | made
+        return stored | made
 
     def _remember(self, pid: int, stored: Mapping[tuple[str, str], int], *, settled: int) -> None:
         """What is older than any transaction lives, by its id, was made by one that has committed."""
@@ -250,7 +255,8 @@ def _write(tx: Tx, pid: int, written: _Project) -> None:
     _INSERT_LETTERS.run(tx, written.letters)
     newest: dict[int, int] = {}
     for row in written.events:  # their numbers ascend
-        newest[(row["at"] - EPOCH) // HOUR] = row["id"]
+        since = row["at"] - EPOCH
+        newest[since.days * 24 + since.seconds // 3600] = row["id"]
     _MARK.run(tx, [{"pid": pid, "hour": EPOCH + hour * HOUR, "seq": newest[hour]} for hour in sorted(newest)])
 
 

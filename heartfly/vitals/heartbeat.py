@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from heartfly.clock import Clock
-from heartfly.core.explain import span
+from heartfly.core.spans import span
 from heartfly.db.database import Access
 from heartfly.logs import line, logger
 from heartfly.monitor.watch import Looked, Watcher

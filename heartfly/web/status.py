@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 
 from litestar import Response, get
 
-from heartfly.core.explain import span
+from heartfly.core.spans import span
 from heartfly.errors import NotFoundError
 from heartfly.public.overview import Bar, Overview, Trouble, overview, published
 from heartfly.web.render import shown

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from heartfly.accounts.queries import home_project
 from heartfly.api.v1.wire import schedule_text_of
-from heartfly.core.explain import span
+from heartfly.core.spans import span
 from heartfly.db.group_commit import Priority
 from heartfly.doctor.finding import Finding, Level
 from heartfly.errors import HeartflyError

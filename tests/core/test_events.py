@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heartfly.core.amounts import Number
 from heartfly.core.events import (
     MAX_BYTES,
     MAX_SUBJECT,
@@ -265,3 +266,28 @@ def test_a_name_that_no_event_could_say_is_told_why(name: str, why: str | None) 
     found = wrong_subject(name)
 
     assert (found is None) if why is None else (found is not None and found.startswith(why))
+
+
+_TEXTS = st.text(max_size=4) | st.sampled_from(["a", "é", '"', "\\", "\x7f", "\ud800", "\n", "\x00", "\u2028"])
+_NUMBERS = st.sampled_from(["0", "-0", "1.50", "1e3", "12345678901234567890123"]).map(Number)
+_SCALARS = st.none() | st.booleans() | _TEXTS | _NUMBERS
+_NO_TEXT = {chr(code) for code in (*range(32), 127, *range(0xD800, 0xE000))} - {"\t", "\n", "\r"}
+
+
+@given(st.dictionaries(_TEXTS, _SCALARS | st.lists(_SCALARS, max_size=2), max_size=3))
+def test_properties_are_kept_as_they_were_written_unless_one_holds_what_is_no_text(properties: dict[str, Any]) -> None:
+    texts = [*properties, *(one for value in properties.values() for one in _flat(value) if isinstance(one, str))]
+    found = event_of(GOOD | {"properties": properties}, now=NOW, oldest=OLDEST)
+    if "" in properties or _NO_TEXT & set("".join(texts)):
+        assert isinstance(found, Rejected)
+        return
+    assert isinstance(found, Event)
+    assert found.properties == written(properties)
+    as_texts = {name: str(value) if isinstance(value, Number) else value for name, value in properties.items()}
+    again = event_of(GOOD | {"properties": as_texts}, now=NOW, oldest=OLDEST)
+    assert isinstance(again, Event)
+    assert again.fingerprint == found.fingerprint
+
+
+def _flat(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from heartfly.core.explain import explain, explain_blind, span
+from heartfly.core.explain import explain, explain_blind
 from heartfly.core.gates import Broken, Gate, Level, Op
+from heartfly.core.spans import span
 from heartfly.core.values import Blind, Flip, Run, replace
 from heartfly.core.words import PingKind, Reason, Status
 from tests.factories import make_check
