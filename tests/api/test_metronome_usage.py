@@ -142,7 +142,8 @@ async def test_pages_follow_one_another_over_windows_and_metrics(
     whole = (await told(house.read, "/v1/usage", **asked))["data"]
     monkeypatch.setattr("heartfly.api.metronome_usage._PAGE", 4)
 
-    rows, following = [], ""
+    rows: list[Any] = []
+    following: str | None = ""
     while following is not None:
         page = await told(house.read, f"/v1/usage{following}", **asked)
         assert page["data"] or page["next_page"] is None
@@ -216,7 +217,8 @@ async def test_groups_come_in_pages(house: House, ids_of: dict[str, str]) -> Non
     asked = {"billable_metric_id": ids_of["metric"], "customer_id": ids_of["A"], "group_key": ["region"]} | ASKED
     whole = (await told(house.read, "/v1/usage/groups", **asked))["data"]
 
-    rows, following = [], ""
+    rows: list[Any] = []
+    following: str | None = ""
     while following is not None:
         page = await told(house.read, f"/v1/usage/groups?limit=2{following}", **asked)
         rows += page["data"]
