@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import Guard
 
 from heartfly.accounts.guards import INGESTS
-from heartfly.api import metronome_customers
+from heartfly.api import metronome_customers, metronome_metrics, metronome_usage
 from heartfly.api.event_bodies import MAX_BYTES
 from heartfly.api.foreign import Headers, body_of, refusals, take, what_is_wrong
 from heartfly.api.problems import Problem
@@ -47,7 +47,7 @@ def router(guards: list[Guard]) -> Router:
     answer = refusals(_worded)
     return Router(
         "/metronome",
-        route_handlers=[ingest, *metronome_customers.HANDLERS],
+        route_handlers=[ingest, *metronome_customers.HANDLERS, *metronome_metrics.HANDLERS, *metronome_usage.HANDLERS],
         guards=guards,
         exception_handlers={HeartflyError: answer, HTTPException: answer, Exception: answer},
     )

@@ -1,4 +1,4 @@
-"""OpenMeter's calls under `/openmeter`: CloudEvents of usage, alone or in a batch, as its own client sends them.
+"""OpenMeter's calls under `/openmeter`: CloudEvents of usage, sent alone or in a batch and listed, as by its client.
 
 There an event is known by its source and its id, so ours is named by both. Other than there: one bad event does not
 stop its neighbours.
@@ -7,22 +7,35 @@ stop its neighbours.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
-from litestar import Request, Router, post
+import msgspec
+from litestar import Request, Router, get, post
 from litestar.exceptions import HTTPException
+from litestar.params import QueryParameter
 from litestar.types import Guard
 
 from heartfly.accounts.guards import INGESTS
+from heartfly.api import openmeter_meters
 from heartfly.api.body import NotJsonError
 from heartfly.api.event_bodies import MAX_BYTES
 from heartfly.api.foreign import Headers, body_of, refusals, take, unfit, what_is_wrong
+from heartfly.api.foreign_meters import told_in
+from heartfly.api.openmeter_meters import instant_in, texts
+from heartfly.api.parameters import UnknownParameterError
 from heartfly.api.problems import MEDIA_TYPE, Problem
 from heartfly.api.request import ApiRequest
-from heartfly.errors import HeartflyError
+from heartfly.api.v1.figures import iso
+from heartfly.core.events import FUTURE
+from heartfly.errors import HeartflyError, InvalidValueError
+from heartfly.usage import event_queries
+from heartfly.usage.event_queries import Shown, Wanted
 
 WIRE = "openmeter"
+_LATELY = timedelta(hours=72)
+_MOST_EVENTS = 100
 NAMES: Mapping[str, str] = {
     "transaction_id": "id",
     "customer_id": "subject",
@@ -63,6 +76,63 @@ def source_and_id(name: str) -> tuple[str, str]:
     return (source.replace("%23", "#").replace("%25", "%"), id_) if mark else ("", name)
 
 
+@get("/api/v1/events")
+async def list_events(  # noqa: PLR0917 - the framework passes by name
+    request: ApiRequest,
+    client_id: Annotated[str | None, QueryParameter(name="clientId")] = None,  # noqa: ARG001 - it tells queries apart
+    ingested_from: Annotated[str | None, QueryParameter(name="ingestedAtFrom")] = None,
+    ingested_to: Annotated[str | None, QueryParameter(name="ingestedAtTo")] = None,
+    id_: Annotated[str | None, QueryParameter(name="id")] = None,
+    subject: Annotated[str | None, QueryParameter()] = None,
+    customer_id: Annotated[list[str] | None, QueryParameter(name="customerId")] = None,
+    from_at: Annotated[str | None, QueryParameter(name="from")] = None,
+    to_at: Annotated[str | None, QueryParameter(name="to")] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=_MOST_EVENTS)] = _MOST_EVENTS,
+) -> list[dict[str, Any]]:
+    """Newest first; of the last 72 hours before `to` if `from` is not said. An `id` is one of any source."""
+    for name, given in (("ingestedAtFrom", ingested_from), ("ingestedAtTo", ingested_to)):
+        if given is not None:
+            raise UnknownParameterError(name, "is not read: events are found by when they happened, from and to")
+    end = instant_in(to_at, "to") or request.api.clock.now() + FUTURE
+    wanted = Wanted(
+        subject=texts([subject or ""], "subject")[0],
+        id=texts([id_ or ""], "id")[0],
+        from_at=instant_in(from_at, "from") or _earlier(end),
+        to_at=end,
+    )
+    found: list[Shown] = []
+    with told_in({"customer": "customerId"}):
+        async with request.api.usage.read() as read:
+            for customer in dict.fromkeys(texts(customer_id, "customerId") or [""]):
+                of_one = replace(wanted, customer=customer)
+                found += await event_queries.list_events(read, request.caller.pid, of_one, before=None, limit=limit)
+    found.sort(key=lambda one: (one.at, one.id), reverse=True)
+    return [_shown(one) for one in found[:limit]]
+
+
+def _earlier(end: datetime) -> datetime:
+    try:
+        return end - _LATELY
+    except OverflowError:
+        raise InvalidValueError("to", "must be within 1970 to 2200") from None
+
+
+def _shown(one: Shown) -> dict[str, Any]:
+    source, id_ = source_and_id(one.transaction_id)
+    event = {
+        "id": id_,
+        "source": source,
+        "specversion": "1.0",
+        "type": one.type,
+        "subject": one.subject,
+        "time": iso(one.at),
+        # As text, so that no number passes through a float.
+        "data": msgspec.Raw(one.properties.encode()),
+    }
+    whose = {} if one.customer is None else {"customerId": one.customer}
+    return {"event": event, **whose, "ingestedAt": iso(one.received_at), "storedAt": iso(one.received_at)}
+
+
 @post("/api/v1/events", opt=INGESTS, status_code=204, request_max_body_size=MAX_BYTES)
 async def ingest(request: ApiRequest) -> None:
     """One CloudEvent or an array of them, whichever of its media types is said; answered after the commit."""
@@ -88,7 +158,7 @@ def router(guards: list[Guard]) -> Router:
     answer = refusals(_worded)
     return Router(
         "/openmeter",
-        route_handlers=[ingest],
+        route_handlers=[ingest, list_events, *openmeter_meters.HANDLERS],
         guards=guards,
         exception_handlers={HeartflyError: answer, HTTPException: answer, Exception: answer},
     )

@@ -25,10 +25,12 @@ async def known_only(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
     known = _KNOWN.get(handler.fn)
     if known is None:
         known = _KNOWN[handler.fn] = _parameters(handler)
+    # `opt={"families": ("filter",)}`: whatever stands in brackets behind such a name.
+    families = tuple(f"{name}[" for name in handler.opt.get("families", ()))
     query: bytes = connection.scope["query_string"]
     for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors="replace"):
         # A stray `&` or `=` has no name, and means nothing.
-        if name and name not in known:
+        if name and name not in known and not name.startswith(families):
             told = f"known are {', '.join(sorted(known))}" if known else "this route has none"
             raise UnknownParameterError(name[:_SHOWN], f"is not a known parameter; {told}")
 

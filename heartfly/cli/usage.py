@@ -11,6 +11,7 @@ from heartfly.cli.lazy import Lazy
 _COMMANDS: Mapping[str, str] = {
     "put": "heartfly.cli.usage_send:put",
     "send": "heartfly.cli.usage_send:send",
+    "requeue": "heartfly.cli.usage_send:requeue_command",
     "heartbeat": "heartfly.cli.usage_send:heartbeat_command",
     "events": "heartfly.cli.usage_events:events_group",
     "customers": "heartfly.cli.usage_events:customers_group",

@@ -1,4 +1,4 @@
-"""`heartfly usage put`, `send` and `heartbeat`: the durable sender (heartfly/sender) at the command line.
+"""`heartfly usage put`, `send`, `requeue` and `heartbeat`: the durable sender (heartfly/sender) at the command line.
 
 Exit codes: 0 all is accepted (or in the queue, for `put`); 1 and 2 as everywhere; 3 some events were set aside; 4 the
 server turns us away; 5 the queue is full; 75 patience is over. Nothing is lost with any, and to run it again is safe.
@@ -29,6 +29,7 @@ from heartfly.sender import (
     Target,
     TurnedAwayError,
     heartbeat,
+    requeue,
 )
 from heartfly.sender.intake import Intake
 from heartfly.sender.times import RealTime
@@ -94,6 +95,23 @@ def put(source: BufferedIOBase, folder: Path, max_mb: int, dead_letter: Path | N
     click.echo(f"{counted(intake.n_taken, 'event')} in the queue.")
     if sender.tally.set_aside:
         _end(SET_ASIDE, _set_aside(sender))
+
+
+@click.command("requeue")
+@_QUEUE
+@_MAX_MB
+@_DEAD_LETTER
+def requeue_command(folder: Path, max_mb: int, dead_letter: Path | None) -> None:
+    """Put what was set aside back into the queue, once you have corrected it. What is no event stays."""
+    found = requeue(DiskQueue(folder, max_bytes=max_mb * 1024 * 1024), dead_letter)
+    click.echo(f"{counted(found.moved, 'event')} back in the queue.")
+    where = dead_letter or folder / "dead-letter.ndjson"
+    if found.kept:
+        _tell(f"{counted(found.kept, 'line')} left in {where}: no event is in it.")
+    if found.no_room:
+        _end(FULL, f"{counted(found.no_room, 'event')} left in {where}: the queue is full.")
+    if found.kept:
+        _end(SET_ASIDE, "")
 
 
 @click.command()

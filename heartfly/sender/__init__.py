@@ -8,6 +8,7 @@ from .alarm import Alarm
 from .errors import GaveUpError, QueueBusyError, QueueFullError, SenderError, TurnedAwayError
 from .heartbeat import heartbeat
 from .queue import DiskQueue
+from .requeue import Requeued, requeue
 from .send import Sender, Tally
 from .wires import METRONOME, NATIVE, Target
 
@@ -19,10 +20,12 @@ __all__ = [
     "GaveUpError",
     "QueueBusyError",
     "QueueFullError",
+    "Requeued",
     "Sender",
     "SenderError",
     "Tally",
     "Target",
     "TurnedAwayError",
     "heartbeat",
+    "requeue",
 ]

@@ -32,9 +32,7 @@ def append(path: Path, lines: Iterable[bytes]) -> None:
     """
     content = b"".join(line + b"\n" for line in lines)
     new = not path.exists()
-    file = os.open(path, _OWN | os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with held(path) as file:
         end = _end_of_lines(file)
         os.ftruncate(file, end)
         try:
@@ -44,10 +42,31 @@ def append(path: Path, lines: Iterable[bytes]) -> None:
             with suppress(OSError):  # the first error is the one to tell
                 os.ftruncate(file, end)
             raise
-    finally:
-        os.close(file)
     if new:
         sync_directory(path.parent)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[int]:
+    """The file, which is made if there is none, while no other process has it: it is its own lock."""
+    while True:
+        file = os.open(path, _OWN | os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is_at(file, path):
+                continue  # who had it has put another one in its place
+            yield file
+            return
+        finally:
+            os.close(file)
+
+
+def _is_at(file: int, path: Path) -> bool:
+    try:
+        there = path.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(os.fstat(file), there)
 
 
 def _write(file: int, content: bytes, at: int) -> None:

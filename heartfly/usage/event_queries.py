@@ -31,12 +31,17 @@ Place = tuple[datetime, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which events are listed; empty: any. `customer` is a public id. `from_at` is inclusive, `to_at` is not."""
+    """Which events are listed; empty: any. `customer` is a public id. `from_at` is inclusive, `to_at` is not.
+
+    `id`: what stands behind the first `#` of a transaction id, or all of it (api/openmeter.py). No index knows it: all
+    events of the time are looked at.
+    """
 
     customer: str = ""
     subject: str = ""
     type: str = ""
     transaction_id: str = ""
+    id: str = ""
     from_at: datetime | None = None
     to_at: datetime | None = None
 
@@ -185,6 +190,10 @@ def _bounded(pid: int, wanted: Wanted, types: list[int] | None, before: Place | 
     query = _columns().where(events.c.pid == pid)
     if types is not None:
         query = query.where(events.c.type_id == types[0])
+    if wanted.id:
+        named, end = events.c.transaction_id, f"#{wanted.id}"
+        ends = sa.func.substr(named, sa.func.length(named) - len(end) + 1) == end
+        query = query.where(sa.or_(named == wanted.id, ends))
     if wanted.from_at is not None:
         query = query.where(events.c.at >= wanted.from_at)
     if wanted.to_at is not None:

@@ -11,12 +11,14 @@ from .sender import (
     GaveUpError,
     QueueBusyError,
     QueueFullError,
+    Requeued,
     Sender,
     SenderError,
     Tally,
     Target,
     TurnedAwayError,
     heartbeat,
+    requeue,
 )
 
 __version__ = "0.1.0"
@@ -29,10 +31,12 @@ __all__ = [
     "GaveUpError",
     "QueueBusyError",
     "QueueFullError",
+    "Requeued",
     "Sender",
     "SenderError",
     "Tally",
     "Target",
     "TurnedAwayError",
     "heartbeat",
+    "requeue",
 ]

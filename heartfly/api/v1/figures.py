@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import binascii
 import csv
 import io
-import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-import msgspec
 import sqlalchemy as sa
 from litestar import Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.api.edges import cursor_of_edge, edge_of
 from heartfly.api.paging import Cursor, instant_of
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
@@ -28,10 +25,9 @@ from heartfly.core.versions import Version
 from heartfly.core.windows import Size
 from heartfly.db.ids import first_id
 from heartfly.db.models import projects
-from heartfly.db.types import instant, micros
 from heartfly.errors import InvalidValueError, NotFoundError
 from heartfly.usage import answers
-from heartfly.usage.answers import Answer, Edge
+from heartfly.usage.answers import Answer
 from heartfly.usage.meter_queries import Stored, find_meter
 from heartfly.usage.preview import preview
 from heartfly.usage.question import CUSTOMER, SUBJECT, Question
@@ -39,7 +35,6 @@ from heartfly.usage.question import CUSTOMER, SUBJECT, Question
 _A_WEEK = timedelta(days=7)
 _MOST_NAMED = 500
 MOST_FIGURES = 10_000
-_MOST_CURSOR = 32_000
 _FIGURES = Annotated[
     int, QueryParameter(ge=1, le=MOST_FIGURES, description="How many figures at most; 1,000 if not said.")
 ]
@@ -97,10 +92,10 @@ async def query_meter(  # noqa: PLR0917 - the framework passes by name
             only=_only(stored, _few(only, "filter")),
         )
         told = await answers.answer(
-            read, pid, stored, question, now=now, limit=limit, after=_edge(cursor, len(question.group_by))
+            read, pid, stored, question, now=now, limit=limit, after=edge_of(cursor, len(question.group_by))
         )
-    following = None if told.edge is None else _cursor(told.edge)
-    if _wants_csv(request.headers.get("accept", "")):
+    following = None if told.edge is None else cursor_of_edge(told.edge)
+    if wants_csv(request.headers.get("accept", "")):
         headers = {} if following is None else {NEXT: following}
         return Response(_csv(question, told), media_type="text/csv", headers=headers)  # type: ignore[arg-type]
     return Response(
@@ -181,36 +176,10 @@ def _only(stored: Stored, given: Iterable[str]) -> Mapping[str, frozenset[str | 
     return {key: frozenset(values) for key, values in found.items()}
 
 
-# --- a cursor names the last figure of a page, by what it is sorted by
-
-
-def _cursor(edge: Edge) -> str:
-    written = json.dumps([micros(edge[0]), edge[1]], separators=(",", ":"), ensure_ascii=False)
-    return urlsafe_b64encode(written.encode("utf-8", "surrogatepass")).decode().rstrip("=")
-
-
-def _edge(cursor: str | None, n_groups: int) -> Edge | None:
-    if cursor is None:
-        return None
-    try:
-        padded = cursor[:_MOST_CURSOR].encode("ascii") + b"=" * (-len(cursor) % 4)
-        at, place = msgspec.json.decode(urlsafe_b64decode(padded), type=tuple[int, tuple[tuple[int, str, str], ...]])
-        edge = (instant(at), place)
-    except (ValueError, binascii.Error, OverflowError, msgspec.DecodeError):
-        raise _not_ours() from None
-    if len(place) != n_groups:
-        raise _not_ours()
-    return edge
-
-
-def _not_ours() -> InvalidValueError:
-    return InvalidValueError("cursor", "must be the `next` of a page of this query")
-
-
 # --- CSV
 
 
-def _wants_csv(accept: str) -> bool:
+def wants_csv(accept: str) -> bool:
     named = [one.partition(";")[0].strip().lower() for one in accept.split(",")]
     return "text/csv" in named and "application/json" not in named
 
@@ -221,17 +190,17 @@ def _csv(question: Question, told: Answer) -> str:
     whose = ["customer_id", "customer", "subject"] if len(keys) < len(question.group_by) else []
     written = io.StringIO()
     rows = csv.writer(written)
-    rows.writerow(["from_at", "to_at", "state", *whose, *(_plain(key) for key in keys), "n", "value"])
+    rows.writerow(["from_at", "to_at", "state", *whose, *(plain(key) for key in keys), "n", "value"])
     for one in told.items:
         customer = one.customer
         named = [customer.uuid if customer else "", customer.name if customer else "", one.subject or ""]
         rows.writerow(
             [
-                _iso(one.window.from_at),
-                _iso(one.window.to_at),
+                iso(one.window.from_at),
+                iso(one.window.to_at),
                 one.state.value,
-                *(_plain(text) for text in (named if whose else ())),
-                *(_plain(one.group[key] or "") for key in keys),
+                *(plain(text) for text in (named if whose else ())),
+                *(plain(one.group[key] or "") for key in keys),
                 one.n,
                 exact(one.value) or "",
             ]
@@ -239,9 +208,9 @@ def _csv(question: Question, told: Answer) -> str:
     return written.getvalue()
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
 
 
-def _iso(at: datetime) -> str:
+def iso(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
