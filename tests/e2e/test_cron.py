@@ -2,10 +2,10 @@
 
 Everything is real: cron, curl, `heartfly serve` as a process, a mail server, a chat's and a webhook's
 receiver. Exactly the right mails, messages and signed webhooks arrive, the missed one within a second
-of its deadline. docs/try-it-with-cron.md tells the same. Cron counts in minutes, so what it starts runs the job four times
-in one of them; `make test-all` gives each run a minute of its own.
-In the first minute cron also runs the script of docs/daily-job-in-bash.md: with an aggregator that works, one
-that fails, one that counts nothing, and one whose script is killed.
+of its deadline. docs/try-it-with-cron.md tells the same. Cron counts in minutes, so what it starts runs the job four
+times in one of them; `make test-all` gives each run a minute of its own. In the first minute cron also runs the script
+of docs/daily-job-in-bash.md: with an aggregator that works, one that fails, one that counts nothing, and one whose
+script is killed.
 """
 
 from __future__ import annotations
