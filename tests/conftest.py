@@ -7,6 +7,7 @@ Where it cannot be had its tests are skipped loudly; HEARTFLY_REQUIRE_ALL=1 turn
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import os
@@ -49,6 +50,10 @@ settings.register_profile(
 settings.register_profile("searching", deadline=None)
 settings.load_profile("searching" if os.environ.get("HEARTFLY_SEARCH") else "steady")
 
+# Hundreds of tests start a program: that the shell wants no compiled files would cost each of them a second or two.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 REQUIRE_ALL = os.environ.get("HEARTFLY_REQUIRE_ALL") == "1"
 _ADDRESS = "HEARTFLY_TEST_POSTGRES"
 _numbers = itertools.count()
@@ -62,6 +67,12 @@ def pytest_configure(config: pytest.Config) -> None:
     # are workers, which could not start the same server side by side.
     if getattr(config.option, "numprocesses", None):
         _start_postgres(config)
+
+
+def pytest_collection_finish() -> None:
+    # Thousands of tests and all that they import stay until the end: no collection need look at them again and again.
+    gc.collect()
+    gc.freeze()
 
 
 def _start_postgres(config: pytest.Config | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -10,12 +11,17 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
+from heartfly.cli import main
 from tests import canaries
 
 START_LIMIT_S = 30.0
@@ -25,6 +31,17 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def typed(
+    folder: Path, *arguments: str, given: str = "", env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`heartfly …` in that directory, as far as it needs no process of its own: to start one takes seconds."""
+    with contextlib.chdir(folder):
+        result = CliRunner().invoke(main, list(arguments), env=env, input=given, prog_name="heartfly")
+    error = result.exception
+    trace = "" if error is None or isinstance(error, SystemExit) else "".join(traceback.format_exception(error))
+    return subprocess.CompletedProcess(["heartfly", *arguments], result.exit_code, result.stdout, result.stderr + trace)
 
 
 @dataclass
@@ -42,21 +59,17 @@ class Server:
 
     @property
     def environment(self) -> dict[str, str]:
+        return os.environ | self.own_settings
+
+    @property
+    def own_settings(self) -> dict[str, str]:
         own = {f"HEARTFLY_{name}": value for name, value in self.settings.items()}
-        return os.environ | {"HEARTFLY_OUTGOING__ALLOW_PRIVATE": "true", "HEARTFLY_SERVER__DRAIN_S": "0"} | own
+        return {"HEARTFLY_OUTGOING__ALLOW_PRIVATE": "true", "HEARTFLY_SERVER__DRAIN_S": "0"} | own
 
     def command(self, *arguments: str, given: str = "") -> str:
         """Run `heartfly …` here and return what it printed; a failure shows what it said."""
-        done = subprocess.run(
-            [sys.executable, "-m", "heartfly", *arguments],
-            cwd=self.folder,
-            env=self.environment | {"HEARTFLY_URL": self.url},
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        env = self.own_settings | {"HEARTFLY_URL": self.url}
+        done = typed(self.folder, *arguments, given=given, env=env)
         assert 0 == done.returncode, done.stdout + done.stderr
         return done.stdout
 

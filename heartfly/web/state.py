@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from urllib.parse import urlsplit
 
 from heartfly.accounts.first_owner import SetupToken
@@ -66,7 +67,7 @@ def web_state(
     doctor: Callable[[], Awaitable[Sequence[Finding]]],
 ) -> WebState:
     root = urlsplit(api.base_url).path.rstrip("/")
-    files = Files(root)
+    files, bookshelf, renderer = _alike(root)
     return WebState(
         api=api,
         setup=setup,
@@ -74,11 +75,18 @@ def web_state(
         sign_in=SignIn(api.database, api.clock),
         badges=Badges(api.database, api.sealer, api.clock),
         files=files,
-        bookshelf=Bookshelf(root),
-        renderer=Renderer(files, root),
+        bookshelf=bookshelf,
+        renderer=renderer,
         facts=facts,
         doctor=doctor,
         started_at=api.clock.now(),
         party=party_of(api.base_url),
         root=root,
     )
+
+
+@cache
+def _alike(root: str) -> tuple[Files, Bookshelf, Renderer]:
+    """For all who serve pages there: they keep what they have made, such as compiled templates."""
+    files = Files(root)
+    return files, Bookshelf(root), Renderer(files, root)

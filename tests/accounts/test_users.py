@@ -51,6 +51,10 @@ async def told(db: Database, kind: str) -> list[Any]:
     return await rows(db, sa.select(audit).where(audit.c.action == kind).order_by(audit.c.pid))
 
 
+def test_a_password_takes_whoever_guesses_as_much_time_and_memory_as_owasp_wants() -> None:
+    assert hashed(FIRST).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+
+
 async def test_an_administrator_owns_every_project_and_each_is_told(
     db: Database, ids: IdSource, pids: list[int]
 ) -> None:

@@ -22,7 +22,7 @@ from cryptography.fernet import Fernet
 from heartfly import __version__
 from heartfly.config import load
 from heartfly.db.migrate import HEAD
-from tests.server_process import Server
+from tests.server_process import Server, typed
 
 pytestmark = pytest.mark.e2e
 
@@ -36,6 +36,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 def heartfly(folder: Path, *arguments: str, given: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    """What needs no server of its own to start runs in this process."""
+    if arguments[0] != "serve":
+        return typed(folder, *arguments, given=given, env=variables)
     return subprocess.run(
         [sys.executable, "-m", "heartfly", *arguments],
         cwd=folder,

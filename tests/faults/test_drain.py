@@ -53,15 +53,25 @@ class Jobs:
         return "busy" if status == "503" and b"retry-after" in head.lower() else status
 
 
-@pytest.mark.parametrize("drain_s", ["0", "1"])
+# Each way to drain on one kind of database; `make test-all` each on both.
+@pytest.mark.parametrize(
+    ("drain_s", "database_url"),
+    [
+        ("0", "sqlite"),
+        pytest.param("1", "postgres", marks=pytest.mark.postgres),
+        pytest.param("1", "sqlite", marks=pytest.mark.slow),
+        pytest.param("0", "postgres", marks=[pytest.mark.postgres, pytest.mark.slow]),
+    ],
+    indirect=["database_url"],
+)
 async def test_a_server_that_is_told_to_stop_under_load_loses_and_cuts_nothing(
     database_url: str, tmp_path: Path, drain_s: str
 ) -> None:
     settings = {"PINGS__KEEP_PER_CHECK": "1000000", "PINGS__RATE_PER_MINUTE": "1000000", "SERVER__DRAIN_S": drain_s}
     server = Server(tmp_path, settings | ({"DATABASE__URL": database_url} if database_url else {}))
-    keys = await asyncio.to_thread(server.init)
     await asyncio.to_thread(server.start)
-    made = server.api("POST", "/v1/checks", keys["api_key"], {"name": "job"})
+    key = (tmp_path / "heartfly-data" / "cli-key").read_text().strip()
+    made = server.api("POST", "/v1/checks", key, {"name": "job"})
     jobs = Jobs(server.port, made["ping_url"].removeprefix(server.url))
     running = [asyncio.ensure_future(jobs.run()) for _ in range(CLIENTS)]
 

@@ -23,6 +23,7 @@ class Browser:
     cookies: dict[str, str] = field(default_factory=dict)
     place: str = "192.0.2.7"
     last: Reply | None = None
+    _tokens: dict[str, str] = field(default_factory=dict)
 
     async def get(self, path: str, *, headers: Sequence[tuple[str, str]] = (), method: str = "GET") -> Reply:
         return await self._ask(method, path, b"", headers)
@@ -40,11 +41,18 @@ class Browser:
     ) -> Reply:
         """As our own form would be sent, unless said otherwise. `token` None: of a page of this session."""
         sent: dict[str, str | Sequence[str]] = dict(fields or {})
-        sent.setdefault("form_token", await self.form_token() if token is None else token)
+        sent.setdefault("form_token", await self._known_token() if token is None else token)
         more = [("Content-Type", kind)]
         more += [("Origin", origin)] if origin is not None else []
         more += [("Sec-Fetch-Site", site)] if site is not None else []
         return await self._ask("POST", path, urlencode(sent, doseq=True).encode(), [*more, *headers])
+
+    async def _known_token(self) -> str:
+        """Of the first page of this session that was asked: as good as each later one's."""
+        session = "; ".join(self.cookies.values())
+        if not self._tokens.get(session):
+            self._tokens[session] = await self.form_token()
+        return self._tokens[session]
 
     async def form_token(self) -> str:
         if not self.cookies:

@@ -9,10 +9,10 @@ from functools import cache, partial
 
 import pytest
 import sqlalchemy as sa
+from argon2 import PasswordHasher
 
 from heartfly.accounts.commands import create_user
 from heartfly.accounts.first_owner import SetupToken
-from heartfly.accounts.passwords import hashed
 from heartfly.api.state import ApiState
 from heartfly.audit.record import CLI
 from heartfly.clock import Clock
@@ -38,9 +38,13 @@ START = datetime(2026, 3, 2, 10, tzinfo=UTC)
 PASSWORD = "correct horse battery"
 
 
+# As those of people, but quick to compare: what a hash costs stands in it. That theirs are slow, test_users.py holds.
+_QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
 @cache
 def hash_of(password: str) -> str:
-    return hashed(password)
+    return _QUICK.hash(password)
 
 
 @pytest.fixture
