@@ -93,6 +93,8 @@ class Form:
 
 STATE = "heartfly.web"
 """In the scope of each request: what it is answered from."""
+REQUEST_ID = "heartfly.request_id"
+"""The same: what leads from its answer to its lines in the log."""
 
 
 class PageRequest(Request[None, None, State]):
