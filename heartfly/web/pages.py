@@ -42,6 +42,7 @@ from heartfly.web import (
     ping_page,
     profile,
     reference,
+    refresh,
     reset,
     schedule,
     second_step,
@@ -67,6 +68,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY = 64 * 1024
+SEE_OTHER = 303
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -261,6 +263,7 @@ class Pages:
         request_id = new_request_id()
         asked = scope | self._given | {REQUEST_ID: request_id}
         asked |= {"method": "GET", "web_is_head": True} if is_head else {}
+        again_s = refresh.seconds_in(scope["query_string"].decode("latin-1")) if method == "GET" else 0
 
         async def send_on(message: dict[str, Any]) -> None:
             nonlocal status
@@ -271,6 +274,8 @@ class Pages:
                 names = {name.lower() for name, _ in given}
                 given += [(name, value) for name, value in self._headers.items() if name not in names]
                 given.append((b"x-request-id", request_id.encode()))
+                if again_s and status != SEE_OTHER and (b"content-type", b"text/html; charset=utf-8") in given:
+                    given.append((b"refresh", str(again_s).encode()))
                 message = {**message, "headers": given}
             elif is_head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
