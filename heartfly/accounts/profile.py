@@ -1,4 +1,4 @@
-"""What people change of themselves: how they are called, in which zone they read times, the theme, their password.
+"""What people change of themselves: how they are called, in which zone they read times, theme and density, their password.
 
 None of it but the password concerns a project, so none of it is in the audit of one.
 """
@@ -20,16 +20,19 @@ from heartfly.db.models import users
 from heartfly.errors import InvalidValueError
 
 THEMES = {"": "as the browser wants it", "light": "light", "dark": "dark"}
+DENSITIES = {"": "comfortable", "compact": "compact"}
 
 
-def edit_profile(tx: Tx, user_id: int, *, name: str, zone: str, theme: str) -> None:
+def edit_profile(tx: Tx, user_id: int, *, name: str, zone: str, theme: str, density: str) -> None:
     """`name` empty: he is called by his address."""
-    if theme not in THEMES:
-        raise InvalidValueError("theme", "must be one of those that are offered")
+    for field, chosen, offered in (("theme", theme, THEMES), ("density", density, DENSITIES)):
+        if chosen not in offered:
+            raise InvalidValueError(field, "must be one of those that are offered")
     wanted = {
         "name": text.name(name, field="name", most=100) if name.strip() else "",
         "zone": known_zone(zone, field="zone").key,
         "theme": theme,
+        "density": density,
     }
     tx.conn.execute(sa.update(users).where(users.c.id == user_id).values(wanted))
 

@@ -42,6 +42,7 @@ class Session:
     seen_at: datetime
     name: str = ""
     theme: str = ""
+    density: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ async def session_of(read: AsyncConnection, token: str, *, now: datetime) -> Ses
             sessions.c.id,
             sessions.c.user_id,
             sessions.c.seen_at,
-            *(users.c.email, users.c.zone, users.c.name, users.c.theme),
+            *(users.c.email, users.c.zone, users.c.name, users.c.theme, users.c.density),
         )
         .join(users, users.c.id == sessions.c.user_id)
         .where(sessions.c.token_hash == digest(token), *_alive(now))

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from importlib.resources import files as resources
 
 SCRIPTS = ("live.js", "copy.js", "keys.js", "passkey.js", "zone.js")
+ICONS = ("icon.svg", "icon-down.svg")
+"""In the tab of a page: the mark, or the sign that something is down."""
 _UNREAD = re.compile(rb"^[ \t]*//.*\n|^[ \t]+|^\n", re.MULTILINE)
 LAYERS = ("reset", "tokens", "base", "layout", "components", "pages", "print")
 
@@ -32,7 +34,8 @@ class Files:
         self._add("heartfly.css", _style_sheet(), "text/css")
         for name in SCRIPTS:
             self._add(name, _script(name), "text/javascript")
-        self._add("icon.svg", _read("icon.svg"), "image/svg+xml")
+        for name in ICONS:
+            self._add(name, _read(name), "image/svg+xml")
 
     def _add(self, name: str, content: bytes, media_type: str) -> None:
         stem, _, kind = name.rpartition(".")

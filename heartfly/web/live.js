@@ -11,13 +11,17 @@ const self = Math.random().toString(36).slice(2);
 // By how much this machine's clock is before the server's.
 const skew = now() - Date.parse($("as-of")?.querySelector("time").dateTime);
 
-let mark = after;         // what this page knows
-let heardAt = now();      // of the server, by whichever tab
-let lostAt = 0;           // since when there is no stream
-let asOf = $("as-of")?.dataset.at;  // until when the page is true, in the reader's zone
-let isOver = false;       // signed out
+// What this page knows, and when the server was heard by whichever tab.
+let mark = after, heardAt = now();
+// Since when there is no stream.
+let lostAt = 0;
+// Until when the page is true, in the reader's zone.
+let asOf = $("as-of")?.dataset.at;
+// Signed out.
+let isOver = false;
 let source = null, fails = 0, timer = 0;
-const kept = [];          // the newest events, for a tab that has just been opened
+// The newest events, for a tab that has just been opened.
+const kept = [];
 const channel = "BroadcastChannel" in window ? new BroadcastChannel("heartfly " + url) : null;
 
 // --- what is told
@@ -99,6 +103,7 @@ function counts(told) {
     if (one.tagName === "LI") one.hidden = !n && !one.querySelector("[aria-current]");
   }
   document.title = (by.down ? `(${by.down} down) ` : "") + document.title.replace(/^\(\d+ down\) /, "");
+  $("icon").href = $("icon").dataset[by.down ? "down" : "up"];
 }
 
 // --- the page anew, without what one is at being lost
@@ -106,10 +111,9 @@ function counts(told) {
 let fetching = 0, isWanted = false;
 
 async function fetchAnew() {
-  if (document.hidden) { isWanted = true; return; }
-  if (fetching) { isWanted = true; return; }
+  isWanted = document.hidden || fetching > 0;
+  if (isWanted) return;
   fetching = now();
-  isWanted = false;
   try {
     const answer = await fetch(location.href, { headers: { "x-heartfly-live": "1" } });
     if (answer.redirected && new URL(answer.url).pathname.endsWith("/sign-in")) over();
@@ -127,6 +131,7 @@ function put(page) {
     replace(old, fresh);
   }
   document.title = page.title;
+  $("icon").href = page.getElementById("icon").href;
   asOf = page.getElementById("as-of")?.dataset.at || asOf;
   mark = mark || page.body.dataset.after;
   moved.clear();
@@ -244,7 +249,8 @@ function connect() {
   }
   source.addEventListener("error", () => {
     pass({ kind: "lost", at: now() });
-    if (source.readyState !== EventSource.CLOSED) return;  // the browser tries again by itself
+    // Else the browser tries again by itself.
+    if (source.readyState !== EventSource.CLOSED) return;
     fails += 1;
     // Refused, or a sign-in page: the page's own address says what is the matter.
     if (fails >= 3) fetchAnew();

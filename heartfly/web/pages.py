@@ -1,7 +1,8 @@
 """All pages as one ASGI application: its routes, and what holds for every one of them.
 
 Headers that keep a browser from running, framing, storing or telling anything; bodies up to 64 KiB; errors that look
-like the house; one log line a request. What a page shows stands in the file that its handler is in.
+like the house; one log line a request, and an id that leads to it. What a page shows stands in the file that its
+handler is in.
 """
 
 from __future__ import annotations
@@ -9,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Any, cast
-from urllib.parse import quote
 
-from litestar import Litestar, Request, Response
+from litestar import Litestar
 from litestar.exceptions import HTTPException
+from structlog.contextvars import bound_contextvars
 
-from heartfly.api import problems
 from heartfly.errors import HeartflyError
 from heartfly.logs import line
 from heartfly.web import (
@@ -42,6 +42,7 @@ from heartfly.web import (
     ping_page,
     profile,
     reference,
+    refresh,
     reset,
     schedule,
     second_step,
@@ -57,7 +58,8 @@ from heartfly.web import (
     usage_events,
     usage_meters,
 )
-from heartfly.web.request import HTML, STATE, PageRequest, SignInNeededError, guard
+from heartfly.web.error_pages import new_request_id, wrong
+from heartfly.web.request import REQUEST_ID, STATE, PageRequest, guard
 from heartfly.web.state import WebState
 
 Scope = dict[str, Any]
@@ -66,6 +68,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY = 64 * 1024
+SEE_OTHER = 303
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -237,33 +240,10 @@ def _framework() -> Litestar:
         guards=[guard],
         request_class=PageRequest,
         request_max_body_size=MAX_BODY,
-        exception_handlers={HeartflyError: _wrong, HTTPException: _wrong, Exception: _wrong},
+        exception_handlers={HeartflyError: wrong, HTTPException: wrong, Exception: wrong},
         openapi_config=None,
         logging_config=None,
         debug=False,
-    )
-
-
-def _wrong(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The page for any exception; the same mapping as the API's."""
-    state: WebState = cast("Scope", request.scope)[STATE]
-    if isinstance(error, SignInNeededError):
-        asked = f"?next={quote(error.path, safe='')}" if error.path else ""
-        return Response(b"", status_code=303, headers={"Location": f"{state.root}/sign-in{asked}"}, media_type=HTML)
-    told = problems.answer(request, error)
-    problem = told.content
-    context = {
-        "me": request.scope.get("web_session"),
-        "project": request.scope.get("web_project"),
-        "projects": request.scope.get("web_memberships", []),
-        "form_token": "",
-        "path": "",
-        "problem": problem,
-        "detail": problem.detail[:1].upper() + problem.detail[1:],
-    }
-    headers = {name: value for name, value in told.headers.items() if name.lower() != "www-authenticate"}
-    return Response(
-        state.renderer.now("error.html", context), status_code=problem.status, media_type=HTML, headers=headers
     )
 
 
@@ -280,7 +260,10 @@ class Pages:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, started, status = scope["method"], self._clock.monotonic(), 0
         is_head = method == "HEAD"
-        asked = scope | self._given | ({"method": "GET", "web_is_head": True} if is_head else {})
+        request_id = new_request_id()
+        asked = scope | self._given | {REQUEST_ID: request_id}
+        asked |= {"method": "GET", "web_is_head": True} if is_head else {}
+        again_s = refresh.seconds_in(scope["query_string"].decode("latin-1")) if method == "GET" else 0
 
         async def send_on(message: dict[str, Any]) -> None:
             nonlocal status
@@ -290,6 +273,9 @@ class Pages:
                 given = list(message["headers"])
                 names = {name.lower() for name, _ in given}
                 given += [(name, value) for name, value in self._headers.items() if name not in names]
+                given.append((b"x-request-id", request_id.encode()))
+                if again_s and status != SEE_OTHER and (b"content-type", b"text/html; charset=utf-8") in given:
+                    given.append((b"refresh", str(again_s).encode()))
                 message = {**message, "headers": given}
             elif is_head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
@@ -298,7 +284,8 @@ class Pages:
         # The framework spells the same ASGI shapes as typed dictionaries.
         application = cast("Application", self.framework)
         try:
-            await application(asked, receive, send_on)
+            with bound_contextvars(request_id=request_id):
+                await application(asked, receive, send_on)
         finally:
             took = self._clock.monotonic() - started
             session, project, route = asked.get("web_session"), asked.get("web_project"), asked.get("path_template", "")
@@ -313,6 +300,7 @@ class Pages:
                 route=route,
                 status=status,
                 took_ms=round(took * 1000, 3),
+                request_id=request_id,
                 user=str(session.user_id) if session is not None else "",
                 project=project.slug if project is not None else "",
             )

@@ -1,4 +1,4 @@
-"""Oneself: how one is called, in which zone and colours pages are shown, the password, and the address to sign in with.
+"""Oneself: how one is called, in which zone, colours and density pages are shown, the password, and the address to sign in with.
 
 A password asks for the one so far; another address counts when the link that is mailed there was used: GET shows what
 it would do, only POST does it, signed in or not.
@@ -31,7 +31,7 @@ async def show(request: PageRequest) -> Response[bytes]:
 @post(HERE, opt=OF_ONESELF, status_code=200)
 async def edit(request: PageRequest) -> Response[bytes]:
     who, form = request.who, await request.sent()
-    values = {"name": form["name"], "zone": form["zone"].strip(), "theme": form["theme"]}
+    values = {"name": form["name"], "zone": form["zone"].strip(), "theme": form["theme"], "density": form["density"]}
     try:
         await request.api.database.write(lambda tx: profile.edit_profile(tx, who.user_id, **values))
     except InvalidValueError as error:
@@ -143,8 +143,9 @@ async def _page(
     return await request.page(
         "profile.html",
         status=status,
-        values=values or {"name": who.name, "zone": who.zone, "theme": who.theme},
+        values=values or {"name": who.name, "zone": who.zone, "theme": who.theme, "density": who.density},
         themes=profile.THEMES,
+        densities=profile.DENSITIES,
         email=email,
         wanted=wanted,
         can_mail=api.letters.can_send,

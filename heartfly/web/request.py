@@ -24,7 +24,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.group_commit import Priority
 from heartfly.errors import ForbiddenError, HeartflyError, InvalidValueError, NotFoundError
 from heartfly.logs import logger
-from heartfly.web import cookie, origin
+from heartfly.web import cookie, origin, refresh
 from heartfly.web.state import WebState
 from heartfly.web.times import Times, Zones, lasted
 
@@ -93,6 +93,8 @@ class Form:
 
 STATE = "heartfly.web"
 """In the scope of each request: what it is answered from."""
+REQUEST_ID = "heartfly.request_id"
+"""The same: what leads from its answer to its lines in the log."""
 
 
 class PageRequest(Request[None, None, State]):
@@ -152,7 +154,11 @@ class PageRequest(Request[None, None, State]):
 
     @property
     def _query(self) -> list[tuple[str, str]]:
-        return parse_qsl(self.scope["query_string"].decode("latin-1"))
+        return parse_qsl(self._query_text)
+
+    @property
+    def _query_text(self) -> str:
+        return self.scope["query_string"].decode("latin-1")
 
     @property
     def is_by_itself(self) -> bool:
@@ -189,13 +195,15 @@ class PageRequest(Request[None, None, State]):
         """A page of the house, with what every template may ask for. `check_zone`: that of the check that it shows."""
         who = self.scope.get("web_session")
         zones = self.zones(context.get("check_zone"))
+        here = self.web.root + quote(self.scope["path"], safe="/")
         known: dict[str, Any] = {
             "me": who,
             "project": self.scope.get("web_project"),
             "projects": self.memberships,
             "form_token": origin.form_token(self.token) if who is not None else "",
             "t": Times(self.api.clock.now(), zones.shown),
-            "zones": zones.choices(self.web.root + quote(self.scope["path"], safe="/"), self._query),
+            "zones": zones.choices(here, self._query),
+            "refresh": refresh.offered(here, self._query, refresh.seconds_in(self._query_text)),
             "single_keys": cookie.has_keys(self.headers.get("cookie", "")),
             "lasted": lasted,
             "path": self.scope["path"],

@@ -43,6 +43,7 @@ def test_rows_follow_without_a_reload_and_a_server_that_is_gone_is_said_to_be(se
     ping(made[0]["ping_url"] + "/fail")
     page.locator(".row.s-down", has_text="Backup").wait_for(timeout=LIMIT_MS)
     assert page.title().startswith("(1 down) ")
+    assert "/icon-down." in page.get_attribute("#icon", "href")
     assert "1" == page.locator('[data-n="down"] a > span').last.inner_text()
     assert "Backup" == page.evaluate("document.activeElement.textContent")
     assert "Backup is down" == page.text_content("#live-said")
@@ -57,6 +58,7 @@ def test_rows_follow_without_a_reload_and_a_server_that_is_gone_is_said_to_be(se
     page.locator("#live-lost").wait_for(state="hidden", timeout=LIMIT_MS)
     page.locator(".row.s-up", has_text="Backup").wait_for(timeout=LIMIT_MS)
     assert not page.title().startswith("(")
+    assert "/icon." in page.get_attribute("#icon", "href")
 
     page.fill("#q", "half typed")
     third = server.api("POST", "/v1/checks", key, {"name": "Third"})

@@ -59,6 +59,7 @@ async def test_a_profile_is_kept_and_pages_look_like_it(town: Town, db: Database
     ("field", "value", "said"),
     [
         ("zone", "Europe/Atlantis", "Europe/Atlantis"), ("zone", "", ""), ("theme", "pink", "one of those"),
+        ("density", "tight", "one of those"),
         ("name", "x" * 101, "at most 100"), ("name", "\N{RIGHT-TO-LEFT OVERRIDE}x", "reorder"),
     ],
 )  # fmt: skip
@@ -104,6 +105,20 @@ async def test_times_are_shown_in_ones_own_zone_the_checks_or_utc(town: Town) ->
     assert "tz=check" not in (await owner.get("/p/main/incidents")).body.decode()  # of no single check
     await owner.post(PAGE, {"zone": "UTC"})
     assert "tz=" not in (await owner.get("/p/main/incidents")).body.decode()  # all are the same
+
+
+async def test_pages_are_as_dense_as_their_reader_wants_and_nobody_elses_are(town: Town, db: Database) -> None:
+    owner, viewer = await town.owner(), await town.viewer()
+
+    saved = await owner.post(PAGE, {"zone": "UTC", "theme": "light", "density": "compact"})
+
+    assert (303, "compact") == (saved.status, (await user(db)).density)
+    page = (await owner.get("/p/main/checks")).body.decode()
+    assert '<html lang="en" data-theme="light" data-density="compact">' in page
+    assert '<option value="compact" selected>' in (await owner.get(PAGE)).body.decode()
+    assert "data-density" not in (await viewer.get("/p/main/checks")).body.decode()
+    await owner.post(PAGE, {"zone": "UTC"})
+    assert "data-density" not in (await owner.get("/p/main/checks")).body.decode()
 
 
 # --- the password

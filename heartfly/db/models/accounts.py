@@ -18,6 +18,7 @@ users = Table(
     # As he wants to be called, and `light` or `dark`; empty: by his address, and as his browser wants it.
     Column("name", Text, nullable=False, server_default=""),
     Column("theme", Text, nullable=False, server_default=""),
+    Column("density", Text, nullable=False, server_default=""),
     Column("created_at", UtcInstant, nullable=False),
     # The second step at sign-in; all null: there is none. `totp_step`: of the last code that was taken.
     Column("totp_enc", Bytes),
