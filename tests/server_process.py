@@ -52,6 +52,8 @@ class Server:
     settings: dict[str, str] = field(default_factory=dict)
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
+    limit_s: float = 60
+    """For a command."""
 
     @property
     def url(self) -> str:
@@ -112,6 +114,11 @@ class Server:
         self.process.kill()
         self.process.wait(20)
 
+    def leave(self) -> None:
+        """However a test ended, nothing of it goes on."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+
     def stop(self) -> int:
         assert self.process is not None
         if self.process.poll() is None:
@@ -123,11 +130,14 @@ class Server:
         return status
 
     def api(self, method: str, path: str, key: str, body: object = None) -> Any:
+        return self.api_raw(method, path, key, None if body is None else json.dumps(body).encode())
+
+    def api_raw(self, method: str, path: str, key: str, body: bytes | None) -> Any:
         request = urllib.request.Request(
             f"{self.url}{path}",
             method=method,
             headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
-            data=None if body is None else json.dumps(body).encode(),
+            data=body,
         )
         try:
             with urllib.request.urlopen(request, timeout=20) as reply:
