@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import rich_click as click
 
+from heartfly.cli.check_words import facts_of, how_to_ping, reasons_of, schedule_of
 from heartfly.cli.client import Client, connected, part
-from heartfly.cli.gates import gate_words, show_coverage
+from heartfly.cli.gates import edited, show_coverage, what_changed
 from heartfly.cli.output import (
     AS_JSON,
     DURATION,
@@ -25,7 +25,6 @@ from heartfly.cli.output import (
 )
 
 _SHOWN = 5
-_FIELDS_OF_CRON = 5
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -64,7 +63,7 @@ def list_checks(*, statuses: tuple[str, ...], tags: tuple[str, ...], q: str | No
                 status(check),
                 check["name"],
                 check["slug"],
-                _schedule(check),
+                schedule_of(check),
                 when(check["last_ping_at"]),
                 when(check["goes_down_at"]),
             )
@@ -84,7 +83,12 @@ def _schedule_options(command: F) -> F:
             click.option("--dialect", type=click.Choice(["cron", "systemd", "kubernetes"]), help="Whose cron it is."),
             click.option("--grace", type=DURATION, help="How late is still fine."),
             click.option("--max-run", type=DURATION, help="How long a started run may take."),
-            click.option("--gate", "gates", multiple=True, help='What must hold: "rows > 0", "errors == 0 warn".'),
+            click.option(
+                "--gate",
+                "gates",
+                multiple=True,
+                help='What must hold: "rows > 0", "errors == 0 warn". May be repeated; those that are there stay.',
+            ),
         )
     ):
         command = option(command)
@@ -118,8 +122,8 @@ def create(
     if as_json:
         print_json(made)
         return
-    click.echo(f"{made['name']}: expected {_schedule(made)}, grace {seconds(made['grace'])}.\n")
-    click.echo(_howto(made))
+    click.echo(f"{made['name']}: expected {schedule_of(made)}, grace {seconds(made['grace'])}.\n")
+    click.echo(how_to_ping(made))
     if made["first_ping_by"]:
         click.echo(f"\nIts first ping is wanted by {made['first_ping_by']}: without one it goes down.")
 
@@ -153,6 +157,9 @@ def _asked(
 @click.argument("check")
 @click.option("--name", help="Another name. Its slug stays.")
 @_schedule_options
+@click.option(
+    "--no-gate", "fewer_gates", multiple=True, help="One to take away: as it is written, its figure's name, or all."
+)
 @click.option("--slug", help="Another name in ping addresses: who pings by the old one must be told.")
 @click.option("--tag", "tags", multiple=True, help="May be repeated. In the place of all that it has.")
 @click.option("--description")
@@ -161,7 +168,14 @@ def _asked(
 @AS_JSON
 @connected()
 def edit(
-    *, check: str, as_json: bool, channels: tuple[str, ...], first_ping_by: str | None, api: Client, **rest: Any
+    *,
+    check: str,
+    as_json: bool,
+    channels: tuple[str, ...],
+    fewer_gates: tuple[str, ...],
+    first_ping_by: str | None,
+    api: Client,
+    **rest: Any,
 ) -> None:
     """Change a check, by its slug or id. What is not named stays as it is.
 
@@ -170,17 +184,22 @@ def edit(
     asked = _asked(**rest)
     if first_ping_by is not None:
         asked["first_ping_by"] = None if first_ping_by == "never" else instant_ahead(first_ping_by)
-    if not (asked or channels):
+    if not (asked or channels or fewer_gates):
         raise click.UsageError("Say what to change; `heartfly checks edit --help` lists it.")
     if channels:
         asked["channels"] = [channel_id(api, channel) for channel in channels]
-    made = api.call("PATCH", f"/v1/checks/{part(find(api, check)['id'])}", asked)
+    found = find(api, check)
+    if "gates" in asked or fewer_gates:
+        asked["gates"] = edited(found["gates"], more=asked.get("gates", ()), fewer=fewer_gates)
+    made = api.call("PATCH", f"/v1/checks/{part(found['id'])}", asked)
     if as_json:
         print_json(made)
         return
-    click.echo(plain(f"{made['name']}: expected {_schedule(made)}, grace {seconds(made['grace'])}."))
+    click.echo(plain(f"{made['name']}: expected {schedule_of(made)}, grace {seconds(made['grace'])}."))
     if made["first_ping_by"]:
         click.echo(f"Its first ping is wanted by {made['first_ping_by']}: without one it goes down.")
+    if "gates" in asked:
+        click.echo(what_changed(found["gates"], made["gates"]))
 
 
 @checks_group.command("show")
@@ -188,16 +207,17 @@ def edit(
 @AS_JSON
 @connected()
 def show(*, check: str, as_json: bool, api: Client) -> None:
-    """Show one check, by its slug or id: how to ping it, its last runs and flips."""
+    """Show one check, by its slug or id: how to ping it, its gates, what it covered, its last runs and flips."""
     found = find(api, check)
     path = f"/v1/checks/{part(found['id'])}"
     runs = api.call("GET", f"{path}/runs", limit=_SHOWN)["items"]
     flips = api.call("GET", f"{path}/flips", limit=_SHOWN)["items"]
+    coverage = api.call("GET", f"{path}/coverage")
     if as_json:
-        print_json(found | {"runs": runs, "flips": flips})
+        print_json(found | {"runs": runs, "flips": flips, "coverage": coverage})
         return
-    print_facts(_facts(found))
-    click.echo(f"\n{_howto(found)}")
+    print_facts(facts_of(found, coverage))
+    click.echo(f"\n{how_to_ping(found)}")
     if runs:
         click.echo("\nLast runs")
         print_table(
@@ -220,29 +240,6 @@ def show(*, check: str, as_json: bool, api: Client) -> None:
         )
 
 
-def _facts(check: Any) -> list[tuple[str, Any]]:
-    facts = [
-        ("name", check["name"]),
-        ("slug", check["slug"]),
-        ("id", check["id"]),
-        ("status", status(check)),
-        ("since", when(check["status_since"])),
-        ("schedule", _schedule(check)),
-        ("grace", seconds(check["grace"])),
-        ("max run", seconds(check["max_run"]) if check["max_run"] is not None else "the grace"),
-        ("last ping", when(check["last_ping_at"])),
-        ("expected", when(check["next_expected_at"])),
-        ("goes down", when(check["goes_down_at"])),
-        ("tags", ", ".join(check["tags"]) or "-"),
-        ("channels", str(len(check["channels"]))),
-    ]
-    if check["first_ping_by"]:
-        facts.append(("first ping by", check["first_ping_by"]))
-    if check["schedule_error"]:
-        facts.append(("schedule error", check["schedule_error"]))
-    return facts + ([("description", check["description"])] if check["description"] else [])
-
-
 @checks_group.command("explain")
 @click.argument("check")
 @AS_JSON
@@ -258,7 +255,7 @@ def explain(*, check: str, as_json: bool, api: Client) -> None:
     for sentence in (*told["sentences"], *told["notices"]):
         click.echo(plain(f"  {sentence}"))
     click.echo()
-    print_facts(_reasons(told))
+    print_facts(reasons_of(told))
 
 
 @checks_group.command("coverage")
@@ -273,43 +270,6 @@ def coverage(*, check: str, as_json: bool, api: Client) -> None:
     found = find(api, check)
     told = api.call("GET", f"/v1/checks/{part(found['id'])}/coverage")
     show_coverage(found["name"], told, as_json=as_json)
-
-
-def _reasons(told: Any) -> list[tuple[str, str]]:
-    slot, schedule = told["slot"], told["schedule"]
-    facts = [
-        ("schedule", _schedule(told)),
-        ("dialect", schedule["dialect"] if schedule["kind"] == "cron" else "-"),
-        ("grace", seconds(told["grace"])),
-        ("max run", seconds(told["max_run"]) if told["max_run"] is not None else "the grace"),
-        ("slot", f"{slot['expected_at']} to {slot['closes_at']}" if slot else "-"),
-        ("goes down", told["goes_down_at"] or "-"),
-    ]
-    facts += [("run", f"{run['started_at']}, hung at {run['ends_by']}") for run in told["runs"]]
-    facts += [("could not hear", f"{one['from_at']} to {one['to_at']} ({one['touches']})") for one in told["blind"]]
-    facts.append(("unverified", f"{told['unverified_in_row']} in a row"))
-    facts += [("gate", gate_words(gate, broken=gate in told["broken_gates"])) for gate in told["gates"]]
-    for name, signal in (("last end", told["last_end"]), ("newest ping", told["newest_ping"])):
-        facts.append((name, f"{signal['kind']} at {signal['at']}" if signal else "-"))
-    return facts + ([("incident", told["incident"])] if told["incident"] else [])
-
-
-def _schedule(check: Any) -> str:
-    text: str = check["schedule_text"]
-    return text[:1].lower() + text[1:] if text.startswith(("At ", "Every ")) else text
-
-
-def _howto(check: Any) -> str:
-    """The line to paste. A key that may only read does not know the address."""
-    if check["ping_url"] is None:
-        return "This key may only read, so it does not see the address to ping."
-    curl = f"curl -fsS -m 10 --retry 5 -o /dev/null {shlex.quote(check['ping_url'])}"
-    schedule = check["schedule"]
-    expression = schedule["expression"] or ""
-    is_crontab = schedule["kind"] == "cron" and len(expression.split()) == _FIELDS_OF_CRON
-    if is_crontab or (schedule["kind"] == "cron" and expression.startswith("@")):
-        return f"In its crontab:\n\n    {expression} /path/to/job && {curl}"
-    return f"After its job:\n\n    /path/to/job && {curl}"
 
 
 def _command(name: str, verb: str, done: str) -> None:
@@ -340,7 +300,7 @@ def copy(*, check: str, name: str, as_json: bool, api: Client) -> None:
         print_json(made)
         return
     click.echo(plain(f"{made['name']} is made like {found['name']}, with the slug {made['slug']}."))
-    click.echo(f"\n{_howto(made)}")
+    click.echo(f"\n{how_to_ping(made)}")
 
 
 @checks_group.command("rotate-ping-url")
@@ -355,7 +315,7 @@ def rotate_ping_url(*, check: str, overlap: int, as_json: bool, api: Client) -> 
     if as_json:
         print_json(made)
         return
-    click.echo(_howto(made))
+    click.echo(how_to_ping(made))
     until = made["old_ping_url_until"]
     click.echo(f"\nThe old address ends {when(until)}." if until else "\nThe old address does not work any more.")
 

@@ -193,16 +193,41 @@ def test_gates_are_given_as_they_are_read_and_coverage_is_shown(run: Run) -> Non
         urllib.request.urlopen(f"{made['ping_url']}?{query}", data=b"").close()
     said, machine = run(*path), run(*path, "--json")
     why = ok(run("checks", "explain", "daily"))
+    shown = ok(run("checks", "show", "daily"))
     refused = run("checks", "edit", "daily", "--gate", "rows < 15m")
 
     assert empty == "Daily: covered until no time at all.\n"
     assert said.output.startswith("Daily: covered until 2026-03-04T00:00:00Z.\n")
     assert re.search(r"^missing +2026-03-02T00:00:00Z +2026-03-03T00:00:00Z$", said.output, re.MULTILINE)
     assert (1, 1, 1) == (said.exit_code, machine.exit_code, len(json.loads(machine.output)["gaps"]))
+    assert re.search(r"^coverage +until 2026-03-04T00:00:00Z; 1 gap$", shown, re.MULTILINE), shown
     assert re.search(r"^gate +rejected / events < 1% \(warn\)$", why, re.MULTILINE)
     assert re.search(r"^gate +events within 40% of median\(4 weeks\) \(fail\)$", why, re.MULTILINE)
     assert re.search(r"^gate +coverage unbroken \(fail, broken\)$", why, re.MULTILINE)
-    assert "gates[0]: value must be without a unit of time" in refused.output
+    assert "'rows < 15m' value must be without a unit of time" in refused.output
+
+
+def test_gates_are_shown_added_and_taken_away_each_by_itself(run: Run) -> None:
+    """An edit that named one gate once took all the others away without a word."""
+    ok(run("checks", "create", "Gated", "--gate", "rows > 0", "--gate", "bad / rows < 1% warn"))
+    added = ok(run("checks", "edit", "gated", "--gate", "duration < 15m warn", "--gate", "rows > 0 warn"))
+    shown = ok(run("checks", "show", "gated"))
+    machine = json.loads(ok(run("checks", "show", "gated", "--json")))
+    wrong = run("checks", "edit", "gated", "--no-gate", "errors")
+    fewer = ok(run("checks", "edit", "gated", "--no-gate", "bad/rows", "--no-gate", "rows>0"))
+    replaced = ok(run("checks", "edit", "gated", "--no-gate", "all", "--gate", "rows > 9"))
+    none = ok(run("checks", "edit", "gated", "--no-gate", "rows"))
+
+    assert "Gate added: duration < 15m (warn)\nGate added: rows > 0 (warn)\n" in added
+    assert "Gate removed: rows > 0 (fail)\n1 gate as before: bad / rows < 1% (warn)\n" in added
+    gates = r"^gates +bad / rows < 1% \(warn\)\n +duration < 15m \(warn\)\n +rows > 0 \(warn\)$"
+    assert re.search(gates, shown, re.MULTILINE), shown
+    assert ["bad", "duration", "rows"] == [gate["metric"] for gate in machine["gates"]]
+    assert (None, []) == (machine["coverage"]["covered_until"], machine["coverage"]["gaps"])
+    assert (2, True) == (wrong.exit_code, "has no gate errors. It has: bad / rows < 1%" in wrong.output), wrong.output
+    assert "1 gate as before: duration < 15m (warn)" in fewer
+    assert "Gate added: rows > 9 (fail)\nGate removed: duration < 15m (warn)\n" in replaced
+    assert "Gate removed: rows > 9 (fail)\n" in none
 
 
 def test_a_check_that_is_new_explains_that(run: Run) -> None:

@@ -1,0 +1,74 @@
+"""A check in words and lines, as `heartfly checks …` prints it: what it is, why it is so, how its job pings it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from heartfly.cli.gates import coverage_words, gate_words
+from heartfly.cli.output import seconds, status, when
+
+_FIELDS_OF_CRON = 5
+
+
+def facts_of(check: Any, coverage: Any) -> list[tuple[str, Any]]:
+    facts = [
+        ("name", check["name"]),
+        ("slug", check["slug"]),
+        ("id", check["id"]),
+        ("status", status(check)),
+        ("since", when(check["status_since"])),
+        ("schedule", schedule_of(check)),
+        ("grace", seconds(check["grace"])),
+        ("max run", seconds(check["max_run"]) if check["max_run"] is not None else "the grace"),
+        ("last ping", when(check["last_ping_at"])),
+        ("expected", when(check["next_expected_at"])),
+        ("goes down", when(check["goes_down_at"])),
+        ("tags", ", ".join(check["tags"]) or "-"),
+        ("channels", str(len(check["channels"]))),
+        ("gates", "\n".join(gate_words(gate) for gate in check["gates"]) or "-"),
+    ]
+    if coverage["spans"] or coverage["gaps"]:
+        facts.append(("coverage", coverage_words(coverage)))
+    if check["first_ping_by"]:
+        facts.append(("first ping by", check["first_ping_by"]))
+    if check["schedule_error"]:
+        facts.append(("schedule error", check["schedule_error"]))
+    return facts + ([("description", check["description"])] if check["description"] else [])
+
+
+def reasons_of(told: Any) -> list[tuple[str, str]]:
+    slot, schedule = told["slot"], told["schedule"]
+    facts = [
+        ("schedule", schedule_of(told)),
+        ("dialect", schedule["dialect"] if schedule["kind"] == "cron" else "-"),
+        ("grace", seconds(told["grace"])),
+        ("max run", seconds(told["max_run"]) if told["max_run"] is not None else "the grace"),
+        ("slot", f"{slot['expected_at']} to {slot['closes_at']}" if slot else "-"),
+        ("goes down", told["goes_down_at"] or "-"),
+    ]
+    facts += [("run", f"{run['started_at']}, hung at {run['ends_by']}") for run in told["runs"]]
+    facts += [("could not hear", f"{one['from_at']} to {one['to_at']} ({one['touches']})") for one in told["blind"]]
+    facts.append(("unverified", f"{told['unverified_in_row']} in a row"))
+    facts += [("gate", gate_words(gate, broken=gate in told["broken_gates"])) for gate in told["gates"]]
+    for name, signal in (("last end", told["last_end"]), ("newest ping", told["newest_ping"])):
+        facts.append((name, f"{signal['kind']} at {signal['at']}" if signal else "-"))
+    return facts + ([("incident", told["incident"])] if told["incident"] else [])
+
+
+def schedule_of(check: Any) -> str:
+    text: str = check["schedule_text"]
+    return text[:1].lower() + text[1:] if text.startswith(("At ", "Every ")) else text
+
+
+def how_to_ping(check: Any) -> str:
+    """The line to paste. A key that may only read does not know the address."""
+    if check["ping_url"] is None:
+        return "This key may only read, so it does not see the address to ping."
+    curl = f"curl -fsS -m 10 --retry 5 -o /dev/null {shlex.quote(check['ping_url'])}"
+    schedule = check["schedule"]
+    expression = schedule["expression"] or ""
+    is_crontab = schedule["kind"] == "cron" and len(expression.split()) == _FIELDS_OF_CRON
+    if is_crontab or (schedule["kind"] == "cron" and expression.startswith("@")):
+        return f"In its crontab:\n\n    {expression} /path/to/job && {curl}"
+    return f"After its job:\n\n    /path/to/job && {curl}"
