@@ -125,7 +125,10 @@ def _tell(one: Any) -> None:
     if one["n_differences"] > _SHOWN:
         click.echo(f"  and {one['n_differences'] - _SHOWN} more")
     if one["was_proved"]:
-        click.echo(f"  since it was last proved: {one['n_changed'] or 'no'} figures changed")
+        n = one["n_changed"]
+        click.echo(f"  since it was last proved: {n or 'no'} figure{'s' if n != 1 else ''} changed")
+        if one["unknown_meters"]:
+            click.echo(f"  what was proved of {', '.join(one['unknown_meters'])} has been changed, and tells nothing")
     for changed in one["changed_since_proved"][:_SHOWN]:
         proved, would_be = (
             f"{changed[name] or 'nothing'} of {changed[f'{name}_n']} events" for name in ("proved", "would_be")

@@ -197,8 +197,11 @@ class Folder:
         """A day one of whose hours was folded since; then say which of its meters came to what was proved."""
         await self.fold_day(row.pid, row.start_at, row.end_at)
         found = await self.hands.run(printed, self._usage.place, row.pid, row.start_at, row.end_at)
-        if found is not None:
-            await self._usage.write(lambda tx: settle(tx, row.pid, row.start_at, found), priority=Priority.BULK)
+        if found is None:
+            return
+        if await self._usage.write(lambda tx: settle(tx, row.pid, row.start_at, found), priority=Priority.BULK):
+            it = Generation(row.pid, TIER_DAY, Folded(row.start_at, row.end_at), found.gen)
+            await self._sweep(it, found.versions)
 
     async def _is_light(self, pid: int, hour: datetime) -> bool:
         some = sa.select(events.c.id).where(events.c.pid == pid, events.c.at >= hour, events.c.at < hour + HOUR)
@@ -221,12 +224,15 @@ class Folder:
                 await self._usage.write(lambda tx, some=some: put(tx, it, some), priority=Priority.BULK)  # type: ignore[misc]
             await self._usage.write(lambda tx: switch(tx, it), priority=Priority.BULK)
         if had:
-            for version_id in it.folded.versions:
-                await self._usage.write(
-                    lambda tx, version_id=version_id: sweep(tx, it, version_id),  # type: ignore[misc]
-                    priority=Priority.BULK,
-                )
+            await self._sweep(it, it.folded.versions)
         return len(it.rows)
+
+    async def _sweep(self, it: Generation, versions: Sequence[int]) -> None:
+        for version_id in versions:
+            await self._usage.write(
+                lambda tx, version_id=version_id: sweep(tx, it, version_id),  # type: ignore[misc]
+                priority=Priority.BULK,
+            )
 
     async def _pause(self, stop: asyncio.Event) -> None:
         waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(self._clock.sleep(PAUSE_S))]

@@ -70,12 +70,15 @@ class Lately:
             return f"{self.missing} of {looked_at} events lacked a property that the meter needs{such}"
         if self.no_amount:
             return f"{self.no_amount} of {looked_at} events held no amount where the meter needs one{such}"
+        told = []
         if not looked_at and self.counted_before:
-            return f"no event came that the meter counts; in the seven days before there were {self.counted_before}"
+            n = self.counted_before
+            told.append(f"no event came that the meter counts; in the seven days before there were {n}")
         if self.earlier is not None:
             day, n = self.earlier
-            return f"nothing was wrong, but of {day} {n} event{'s' if n != 1 else ''} could not be counted"
-        return None
+            but = "" if told else "nothing was wrong, but "
+            told.append(f"{but}of {day} {n} event{'s' if n != 1 else ''} could not be counted")
+        return "; ".join(told) or None
 
 
 def one_of(pid: int, name_or_id: str) -> sa.Select[Any]:

@@ -109,6 +109,7 @@ class Printed:
 
     gen: int
     by_meter: Mapping[int, bytes]
+    versions: Sequence[int]
 
 
 def printed(place: Place, pid: int, from_at: datetime, to_at: datetime) -> Printed | None:
@@ -128,13 +129,16 @@ def printed(place: Place, pid: int, from_at: datetime, to_at: datetime) -> Print
                 prints.take(row)
             if version.meter.of and by_whole_hours(from_at, to_at):
                 prints.take_uniques(version.id, unique_counts(connection, pid, version.id, from_at, to_at))
-        return Printed(gen, prints.by_meter())
+        return Printed(gen, prints.by_meter(), [version.id for version in versions])
 
 
-def settle(tx: Tx, pid: int, from_at: datetime, found: Printed) -> None:
-    """Meters whose figures are as they were proved are sure again. The day itself waits to be closed."""
+def settle(tx: Tx, pid: int, from_at: datetime, found: Printed) -> bool:
+    """Meters whose figures are as they were proved are sure again. The day itself waits to be closed.
+
+    True: that are all of them, so that these rows stand for what was proved, and the former ones are needed no more.
+    """
     if tx.conn.execute(_that_counts(pid, from_at)).scalar() != found.gen:
-        return
+        return False
     days = sa.select(usage_days.c.day).where(
         usage_days.c.pid == pid, usage_days.c.from_at == from_at, usage_days.c.mismatch == ""
     )
@@ -146,6 +150,11 @@ def settle(tx: Tx, pid: int, from_at: datetime, found: Printed) -> None:
     ]
     if same:
         tx.conn.execute(sa.update(proofs).where(*moved, proofs.c.meter_id.in_(same)).values(moved=False))
+    if not same or tx.conn.execute(sa.select(proofs.c.meter_id).where(*moved).limit(1)).first() is not None:
+        return False
+    day = (windows.c.pid == pid, windows.c.tier == "day", windows.c.start_at == from_at)
+    tx.conn.execute(sa.update(windows).where(*day).values(proved_gen=found.gen))
+    return True
 
 
 def _that_counts(pid: int, from_at: datetime) -> sa.Select[Any]:

@@ -104,12 +104,15 @@ def _proved(
     kept = sa.select(proofs.c.meter_id, proofs.c.fingerprint).join(usage_days, of_day)
     kept = kept.where(usage_days.c.pid == pid, usage_days.c.from_at == from_at)
     of_hours = {version.meter_id for version in versions if version.meter.of}
+    known = {row.meter_id: bytes(row.fingerprint) for row in connection.execute(kept)}
     now = prints.by_meter()
-    return found, {
-        row.meter_id
-        for row in connection.execute(kept)
-        if row.fingerprint and row.meter_id not in of_hours and bytes(row.fingerprint) != now[row.meter_id]
+    unknown = {
+        meter_id
+        for meter_id, fingerprint in known.items()
+        if fingerprint and meter_id not in of_hours and fingerprint != now[meter_id]
     }
+    # A meter that is newer may have rows there too, which nobody has proved.
+    return {key: ways for key, ways in found.items() if key[0] in known}, unknown
 
 
 def _now(connection: sa.Connection, pid: int, from_at: datetime, to_at: datetime, versions: Sequence[Version]) -> _Sums:

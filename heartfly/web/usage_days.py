@@ -27,7 +27,7 @@ MOST_DAYS = 31
 FIGURES = (
     ("events_raw", "Events"), ("events_rolled", "Of them in the figures"), ("customers", "Customers"),
     ("late", "Late"), ("events_received", "Came in on that day"), ("duplicates", "Duplicates"),
-    ("conflicts", "Conflicts"), ("rejected", "Rejected"),
+    ("conflicts", "Conflicts"), ("rejected", "Rejected"), ("uncounted", "That a meter cannot count"),
 )  # fmt: skip
 UNTRUSTED = "untrusted"
 _FIRST, _LAST = date(1970, 1, 2), date(2199, 12, 31)
