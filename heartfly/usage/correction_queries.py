@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.db.models import backfills, event_corrections, events
 from heartfly.errors import NotFoundError
-from heartfly.usage import event_queries
+from heartfly.usage import backfill_queries, event_queries
 from heartfly.usage.corrections import CONTENT
 from heartfly.usage.event_queries import Shown, shown
 
@@ -74,12 +74,13 @@ async def known_event(read: AsyncConnection, pid: int, transaction_id: str) -> K
 async def list_corrections(
     read: AsyncConnection, pid: int, *, kind: str, backfill: str, before: tuple[int, int] | None, limit: int
 ) -> Sequence[Correction]:
-    """Newest first. `before`: those behind this one. `kind` and `backfill` (a public id) empty: any."""
+    """Newest first. `before`: those behind this one. `kind` and `backfill` (a public id) empty: any. NotFoundError."""
     query = _corrections(pid)
     if kind:
         query = query.where(event_corrections.c.kind == kind)
     if backfill:
-        query = query.where(backfills.c.uuid == backfill)
+        row = await backfill_queries.one_set(read, pid, backfill)
+        query = query.where(event_corrections.c.id == (row.run or 0))
     if before is not None:
         number, event_id = before
         at, one = event_corrections.c.id, event_corrections.c.event_id
