@@ -73,7 +73,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("pid", "backfill_id", "id_hash", name=op.f("uq_backfill_events_pid_backfill_id_id_hash")),
         sqlite_with_rowid=False,
     )
-    for columns in (["pid", "backfill_id", "event_id"], ["pid", "at"], ["pid", "subject_id"]):
+    for columns in (["pid", "at"], ["pid", "subject_id"]):
         op.create_index(op.f("ix_backfill_events_" + "_".join(columns)), "backfill_events", columns)
 
 

@@ -89,9 +89,9 @@ class Scope:
 
     def goes(self, *kept: str) -> sa.ColumnElement[bool]:
         """And none of the set's own has one of these outcomes for it. Asked once the set was closed, or `decided`."""
-        own = (backfill_events.c.pid == self.pid, backfill_events.c.backfill_id == self.set_id)
-        mine = sa.exists().where(*own, backfill_events.c.event_id == events.c.id, backfill_events.c.outcome.in_(kept))
-        return sa.and_(self.holds(), ~mine)
+        # As a list that is made once: asked event by event, SQLite would go through the whole set each time.
+        mine = sa.select(backfill_events.c.event_id).where(self.of_set(), backfill_events.c.outcome.in_(kept))
+        return sa.and_(self.holds(), events.c.id.not_in(mine))
 
     def of_set(self) -> sa.ColumnElement[bool]:
         return sa.and_(backfill_events.c.pid == self.pid, backfill_events.c.backfill_id == self.set_id)

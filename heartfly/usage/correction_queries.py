@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import SimpleNamespace
@@ -11,14 +11,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.db.database import Database
 from heartfly.db.models import backfills, event_corrections, events
 from heartfly.errors import NotFoundError
-from heartfly.usage import event_queries
+from heartfly.usage import backfill_queries, event_queries
 from heartfly.usage.corrections import CONTENT
+from heartfly.usage.customer_queries import one_customer, subject_ids
 from heartfly.usage.event_queries import Shown, shown
 
 MOST = 100
 """Shown of one event."""
+_PIECE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +77,35 @@ async def known_event(read: AsyncConnection, pid: int, transaction_id: str) -> K
 async def list_corrections(
     read: AsyncConnection, pid: int, *, kind: str, backfill: str, before: tuple[int, int] | None, limit: int
 ) -> Sequence[Correction]:
-    """Newest first. `before`: those behind this one. `kind` and `backfill` (a public id) empty: any."""
+    """Newest first. `before`: those behind this one. `kind` and `backfill` (a public id) empty: any. NotFoundError."""
     query = _corrections(pid)
     if kind:
         query = query.where(event_corrections.c.kind == kind)
     if backfill:
-        query = query.where(backfills.c.uuid == backfill)
+        row = await backfill_queries.one_set(read, pid, backfill)
+        query = query.where(event_corrections.c.id == (row.run or 0))
+    return await _page(read, pid, query, before=before, limit=limit)
+
+
+async def customers_corrections(database: Database, pid: int, public_id: str) -> AsyncIterator[Sequence[Correction]]:
+    """Those of events that are his or were, newest first, piece by piece."""
+    before: tuple[int, int] | None = None
+    while True:
+        async with database.read() as read:
+            row = await one_customer(read, pid, public_id)
+            his = subject_ids(pid, row.id)
+            of_him = sa.or_(event_corrections.c.subject_id.in_(his), event_corrections.c.new_subject_id.in_(his))
+            found = await _page(read, pid, _corrections(pid).where(of_him), before=before, limit=_PIECE)
+        if found:
+            yield found
+        if len(found) < _PIECE:
+            return
+        before = (found[-1].id, found[-1].event_id)
+
+
+async def _page(
+    read: AsyncConnection, pid: int, query: sa.Select[Any], *, before: tuple[int, int] | None, limit: int
+) -> Sequence[Correction]:
     if before is not None:
         number, event_id = before
         at, one = event_corrections.c.id, event_corrections.c.event_id

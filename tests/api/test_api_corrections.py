@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -156,6 +157,10 @@ async def test_the_events_of_one_who_is_erased_do_not_come_back_by_an_undo(house
     await post(house, f"{path}/close")
     await post(house, "/v1/events/amend", {"transaction_id": "t-9", "reason": "x", "customer_id": "ann"})
     await post(house, "/v1/events/undo", {"transaction_id": "t-9"})
+
+    lines = (await house.full("GET", f"/v1/customers/{ann['id']}/export")).body.decode().splitlines()
+    kinds = [json.loads(line).get("correction", {}).get("kind") for line in lines]
+    assert {"replace": 2, "amend": 1} == {kind: kinds.count(kind) for kind in kinds if kind}
 
     await post(house, f"/v1/customers/{ann['id']}/erase?confirm={ann['id']}")
     await post(house, f"{path}/revert")

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.audit.record import CLI
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.usage import customer_queries, dead_letters, event_queries
+from heartfly.usage import correction_queries, customer_queries, dead_letters, event_queries
 from heartfly.usage.customers import create_customer
 from heartfly.usage.event_queries import Wanted
 from tests.usage.test_end_of_project import NOW, fill
@@ -31,6 +31,10 @@ ASKED: dict[str, Ask] = {
     "a type": lambda read: event_queries.list_events(read, PID, Wanted(type="x"), before=BEFORE, limit=5),
     "a name": lambda read: event_queries.list_events(read, PID, Wanted(subject="c-1"), before=BEFORE, limit=5),
     "one": lambda read: event_queries.one_event(read, PID, "t-1"),
+    "one with its corrections": lambda read: correction_queries.known_event(read, PID, "t-1"),
+    "corrections": lambda read: correction_queries.list_corrections(
+        read, PID, kind="", backfill="", before=(9, 9), limit=5
+    ),
     "conflicts": lambda read: event_queries.list_conflicts(read, PID, before=None, limit=5),
     "whom nobody knows": lambda read: customer_queries.unknown_subjects(read, PID, after=None, limit=5),
     "how many": lambda read: customer_queries.count_of(read, PID, 3),
@@ -67,7 +71,7 @@ async def test_it_walks_down_an_index(usage_db: Database, ids: IdSource, name: s
 
     told = await plans(usage_db, ASKED[name])
 
-    tables = ("events", "event_ids", "event_conflicts", "dead_letters", "usage_names", "aliases")
+    tables = ("events", "event_ids", "event_conflicts", "event_corrections", "dead_letters", "usage_names", "aliases")
     assert any("SEARCH" in step for step in told), told
     assert [] == [step for step in told if step.startswith(tuple(f"SCAN {table}" for table in tables))], told
     if name != "letters":  # of those that a page looked at, which are bounded, what fits is sorted

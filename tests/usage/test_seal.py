@@ -14,12 +14,22 @@ from heartfly.core.days import day_in
 from heartfly.core.windows import Size
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import dead_letters, event_conflicts, event_ids, events, intake, usage_days, windows
-from heartfly.errors import InvalidValueError
+from heartfly.db.models import (
+    dead_letters,
+    event_conflicts,
+    event_corrections,
+    event_ids,
+    events,
+    intake,
+    usage_days,
+    windows,
+)
+from heartfly.errors import ConflictError, InvalidValueError
 from heartfly.usage import seal as sealing
 from heartfly.usage.answers import answer
 from heartfly.usage.close_day import Closer, days_to_close
 from heartfly.usage.compare import compare
+from heartfly.usage.corrections import Amended, amend, undo, void
 from heartfly.usage.meter_queries import find_meter
 from heartfly.usage.meters import change_meter, mark_hours
 from heartfly.usage.question import Question
@@ -94,6 +104,39 @@ async def test_events_of_an_old_day_go_and_what_they_came_to_stays(plant: Plant)
     assert [80 - n_old] * 2 == [await n_rows(plant, table) for table in (events, event_ids)]
     assert before == await plant.rows()
     assert Gone() == await removed(plant, now=LATER + HOUR)
+
+
+async def test_what_was_corrected_goes_with_its_day(plant: Plant) -> None:
+    """Also what counts nothing any more, with what it was known by; what was amended into a later day stays."""
+    sent = await filled(plant, close=())
+    old = [one for one in sent if one.at < MIDNIGHT]
+    young = next(one for one in sent if one.at >= MIDNIGHT)
+    at = plant.clock.now()
+    await plant.usage.write(
+        lambda tx: [
+            void(tx, PID, f"t-{one.number}", reason="x", actor=Actor("cli"), at=at, ids=plant.ids)
+            for one in [*old[1:], young]
+        ]
+    )
+    later = Amended({"timestamp": (MIDNIGHT + HOUR).isoformat()})
+    await plant.usage.write(
+        lambda tx: amend(
+            tx, PID, f"t-{old[0].number}", later, reason="x", oldest=at, actor=Actor("cli"), at=at, ids=plant.ids
+        )
+    )
+    for day in (OLD, KEPT):
+        await closer(plant).close(PID, day, BERLIN)
+    assert len(old) + 1 == await n_rows(plant, event_corrections)
+
+    await removed(plant)
+
+    assert 1 == await n_rows(plant, event_corrections)
+    n = 80 - len(old)
+    assert [n, n + 1] == [await n_rows(plant, table) for table in (events, event_ids)]
+    with pytest.raises(ConflictError, match="no correction"):
+        await plant.usage.write(
+            lambda tx: undo(tx, PID, f"t-{old[0].number}", actor=Actor("cli"), at=at, ids=plant.ids)
+        )
 
 
 async def test_what_is_sealed_is_never_folded_or_closed_again(plant: Plant) -> None:

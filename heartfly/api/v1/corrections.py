@@ -22,10 +22,9 @@ from heartfly.api.v1.wire_corrections import (
     correction_out,
     detail_out,
 )
-from heartfly.checks.queries import UUID
 from heartfly.core.events import read as read_json
 from heartfly.db.changes import Tx
-from heartfly.errors import InvalidValueError
+from heartfly.errors import InvalidValueError, NotFoundError
 from heartfly.usage import corrections as commands
 from heartfly.usage.audit import carry_or_wait
 from heartfly.usage.correction_queries import known_event, list_corrections
@@ -44,14 +43,15 @@ async def list_event_corrections(
     cursor: Cursor = None,
 ) -> CorrectionPage:
     """Each with what counted before; also those that were undone."""
-    if backfill and not UUID.fullmatch(backfill.lower()):
-        raise InvalidValueError("backfill", "must be the id of a backfill")
     named = place(cursor, _LIST, 2)
     before = None if named is None else (named[0], named[1])
-    async with request.api.usage.read() as read:
-        found = await list_corrections(
-            read, request.caller.pid, kind=kind or "", backfill=backfill.lower(), before=before, limit=limit + 1
-        )
+    try:
+        async with request.api.usage.read() as read:
+            found = await list_corrections(
+                read, request.caller.pid, kind=kind or "", backfill=backfill, before=before, limit=limit + 1
+            )
+    except NotFoundError:
+        raise InvalidValueError("backfill", "is the id of none of your backfills") from None
     page, following = cut(found, limit, lambda one: cursor_of(_LIST, one.id, one.event_id))
     return CorrectionPage([correction_out(one) for one in page], following)
 

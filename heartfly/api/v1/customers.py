@@ -13,6 +13,7 @@ from litestar.response import Stream
 from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, number
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
+from heartfly.api.v1.wire_corrections import correction_out
 from heartfly.api.v1.wire_usage import (
     CustomerEdit,
     CustomerIn,
@@ -28,6 +29,7 @@ from heartfly.errors import InvalidValueError
 from heartfly.usage import customer_queries as queries
 from heartfly.usage import customers
 from heartfly.usage.audit import carry_or_wait
+from heartfly.usage.correction_queries import customers_corrections
 from heartfly.usage.customers import Edit, Moved
 from heartfly.usage.erasure import erase_customer as erase
 from heartfly.usage.event_queries import customers_events
@@ -122,8 +124,8 @@ async def archive_customer(request: ApiRequest, customer_id: FromPath[str], if_m
     media_type=_LINES,
 )
 async def export_customer(request: ApiRequest, customer_id: FromPath[str]) -> Stream:
-    """He himself and all his events, newest first: a line of JSON for each. If the transfer is cut off, what came is
-    not all of it.
+    """He himself, all his events and what they were before they were corrected, newest first: a line of JSON for each.
+    If the transfer is cut off, what came is not all of it.
     """
     api, pid = request.api, request.caller.pid
     async with api.usage.read() as read:
@@ -138,6 +140,8 @@ async def _lines(request: ApiRequest, head: str, uuid: str) -> AsyncIterator[str
     yield f'{{"customer":{head}}}\n'
     async for piece in customers_events(request.api.usage, request.caller.pid, uuid):
         yield "".join(f'{{"event":{msgspec.json.encode(event_out(one)).decode()}}}\n' for one in piece)
+    async for some in customers_corrections(request.api.usage, request.caller.pid, uuid):
+        yield "".join(f'{{"correction":{msgspec.json.encode(correction_out(one)).decode()}}}\n' for one in some)
 
 
 @post(

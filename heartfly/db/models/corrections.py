@@ -85,7 +85,6 @@ backfill_events = Table(
     Column("outcome", Text),  # what became of it when the set was closed (usage/backfill_plan.py)
     Column("event_id", BigInteger),  # the number under which it counts since then, or another does
     UniqueConstraint("pid", "backfill_id", "id_hash"),
-    Index(None, "pid", "backfill_id", "event_id"),
     Index(None, "pid", "at"),
     Index(None, "pid", "subject_id"),
     sqlite_with_rowid=False,
