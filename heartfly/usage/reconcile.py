@@ -11,7 +11,8 @@ import ast
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Context, Decimal, Inexact
@@ -30,7 +31,7 @@ _GRAMMAR = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,18})?")
 _TOKEN = re.compile(r'"([^"]+)"|([A-Za-z_]\w*(?:\.\w+)*)|(\d[\d.]*)|([-+*()])|\s+', re.ASCII)
 _MOST = Decimal(10) ** 20
 _HOUR = timedelta(hours=1)
-_read = json.JSONDecoder(parse_float=str, parse_int=str).decode
+_read = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
 """Numbers as texts: a meter compares texts, and whatever is to be added up is checked as one."""
 
 
@@ -48,8 +49,10 @@ class Sum:
 
     def take(self, total: Decimal, low: Decimal | None, high: Decimal | None) -> None:
         self.total = _WIDE.add(self.total, total)
-        self.low = min((one for one in (self.low, low) if one is not None), default=None)
-        self.high = max((one for one in (self.high, high) if one is not None), default=None)
+        if low is not None and (self.low is None or low < self.low):
+            self.low = low
+        if high is not None and (self.high is None or high > self.high):
+            self.high = high
 
 
 Sums = dict[tuple[int, int], Sum]
@@ -111,28 +114,35 @@ def _of_events(day: _Day, found: Reconciled) -> tuple[Sums, dict[int, set[tuple[
     types = {row.id: row.text for row in named}
     lookers = _Lookers(day.versions)
     subjects: set[int] = set()
+    n_raw = n_late = ids_sum = 0
+    end = day.to_at
     columns = (events.c.at, events.c.received_at, events.c.type_id, events.c.subject_id, events.c.transaction_id)
     query = sa.select(*columns, events.c.properties)
     query = query.where(events.c.pid == day.pid, events.c.at >= day.from_at, events.c.at < day.to_at)
-    rows = day.connection.execution_options(yield_per=5_000).execute(query)
-    for at, received_at, type_id, subject_id, txid, properties in rows:
-        found.n_raw += 1
-        found.n_late += received_at >= day.to_at
+    for at, received_at, type_id, subject_id, txid, properties in _read_all(day.connection, query):
+        n_raw += 1
+        n_late += received_at >= end
         subjects.add(subject_id)
-        found.ids_sum += int(hashlib.blake2b(txid.encode(), digest_size=16).hexdigest(), 16)
+        ids_sum += int(hashlib.blake2b(txid.encode(), digest_size=16).hexdigest(), 16)
         concerned = lookers.of(types[type_id], at)
         if not concerned:
             continue
-        values = _read(properties)
+        values = _read(properties)[0]
         for version_id, question in concerned:
             told = question.ask(values)
             if told is None:
                 continue
-            sums.setdefault((version_id, subject_id), Sum()).add(told if isinstance(told, Decimal) else None)
-            if isinstance(told, str) and told:
+            one = sums.get((version_id, subject_id))
+            if one is None:
+                one = sums[version_id, subject_id] = Sum()
+            if told.__class__ is Decimal:
+                one.add(told)
+                continue
+            one.n += 1
+            if told:
                 uniques.setdefault(version_id, set()).add((subject_id, told))
-    found.n_subjects = len(subjects)
-    found.ids_sum %= 1 << 128
+    found.n_raw, found.n_late, found.n_subjects = n_raw, n_late, len(subjects)
+    found.ids_sum = ids_sum % (1 << 128)
     return sums, uniques
 
 
@@ -151,7 +161,7 @@ class _Lookers:
         self._known: dict[tuple[str, int], list[tuple[int, _Question]]] = {}
 
     def of(self, type_: str, at: datetime) -> list[tuple[int, _Question]]:
-        place = sum(edge <= at for edge in self._edges)  # between two edges the same versions hold
+        place = bisect_right(self._edges, at)  # between two edges the same versions hold
         found = self._known.get((type_, place))
         if found is None:
             holding = [in_force(some, at) for some in self._of_meter.values()]
@@ -169,15 +179,21 @@ class _Question:
         self._unique = meter.of
         self._names: list[str] = []
         self._tree: ast.expr | None = None if meter.value is None else self._parsed(meter.value.text)
+        self._alone = self._names[0] if isinstance(self._tree, ast.Name) else ""
 
     def ask(self, values: Mapping[str, Any]) -> Decimal | str | None:
         """The amount; or what is told apart; or an empty text, where events are counted. None: it adds nothing."""
-        if not all(_holds(one, values) for one in self._filters):
-            return None
+        for one in self._filters:
+            if not _holds(one, values):
+                return None
         if self._unique:
             return _at(values, self._unique)
         if self._tree is None:
             return ""
+        if self._alone:
+            # Within the grammar: it has no more digits than an amount may have, nor more places.
+            text = _at(values, self._alone)
+            return Decimal(text) if text is not None and _GRAMMAR.fullmatch(text) else None
         amounts = []
         for name in self._names:
             text = _at(values, name)
@@ -249,6 +265,11 @@ def _holds(one: PropertyFilter, values: Mapping[str, Any]) -> bool:
     return text not in one.none_of
 
 
+def _read_all(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[Any]:
+    for page in connection.execution_options(yield_per=5_000).execute(query).partitions():
+        yield from page
+
+
 # --- and the rollups
 
 
@@ -273,7 +294,7 @@ def _compare(day: _Day, found: Reconciled, sums: Sums, uniques: Mapping[int, set
     of_grouped = {key: one for key, one in by_day.items() if key[0] in grouped}
     _differ(of_grouped, by_group, ("the whole", "its groups"), say)
     if day.from_at.minute == day.to_at.minute == 0:
-        by_hour, _ = _of_rollups(day, "hour", day.to_at - _HOUR, note=lambda _: None)
+        by_hour, _ = _of_rollups(day, "hour", day.to_at - _HOUR)
         _differ(by_day, by_hour, ("the day", "its hours"), say)
         for version_id, expected in uniques.items():
             n = _n_unique(day, version_id)
@@ -281,7 +302,9 @@ def _compare(day: _Day, found: Reconciled, sums: Sums, uniques: Mapping[int, set
                 say(f"meter version {version_id}: {len(expected)} different values, and {n} in the rollups")
 
 
-def _of_rollups(day: _Day, tier: str, last: datetime, *, note: Callable[[bytes], None]) -> tuple[Sums, Sums]:
+def _of_rollups(
+    day: _Day, tier: str, last: datetime, *, note: Callable[[bytes], None] | None = None
+) -> tuple[Sums, Sums]:
     """By subject, and once more added up from the groups. `note` is told each row."""
     found: tuple[Sums, Sums] = ({}, {})
     whole = sa.and_(
@@ -292,20 +315,32 @@ def _of_rollups(day: _Day, tier: str, last: datetime, *, note: Callable[[bytes],
     )
     for version in day.versions:
         query = (
-            sa.select(rollups)
+            sa.select(*(rollups.c[name] for name in _COLUMNS))
             .join(windows, whole)
             .where(rollups.c.pid == day.pid, rollups.c.version_id == version.id, rollups.c.cube.in_((0, 1)))
             .where(rollups.c.tier == tier, rollups.c.start_at >= day.from_at, rollups.c.start_at <= last)
             .order_by(rollups.c.cube, rollups.c.start_at, rollups.c.subject_id, rollups.c.group_id)
         )
-        for row in day.connection.execution_options(yield_per=5_000).execute(query):
-            one = found[row.cube].setdefault((row.version_id, row.subject_id), Sum())
-            one.n += row.n
-            low, high = (None if x is None else Decimal(x).scaleb(-18, _WIDE) for x in (row.min, row.max))
-            one.take(Decimal(row.sum).scaleb(-18, _WIDE), low, high)
-            facts = (row.version_id, row.cube, row.subject_id, row.group_id, row.n, row.sum, row.min, row.max)
-            note(repr((*facts, row.latest, row.latest_at, row.latest_id, row.histogram)).encode())
+        for row in _read_all(day.connection, query):
+            version_id, cube, subject_id, _, n, total, low, high, *_ = row
+            one = found[cube].get((version_id, subject_id))
+            if one is None:
+                one = found[cube][version_id, subject_id] = Sum()
+            one.n += n
+            one.take(_decimal(total), None if low is None else _decimal(low), None if high is None else _decimal(high))
+            if note is not None:
+                note(repr(tuple(row)).encode())
     return found
+
+
+_COLUMNS = (
+    *("version_id", "cube", "subject_id", "group_id", "n", "sum", "min", "max"),
+    *("latest", "latest_at", "latest_id", "histogram"),
+)
+
+
+def _decimal(amount: int) -> Decimal:
+    return Decimal(amount).scaleb(-18, _WIDE)
 
 
 def _differ(expected: Sums, seen: Sums, names: tuple[str, str], say: Callable[[str], None]) -> None:
