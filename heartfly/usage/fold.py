@@ -33,7 +33,7 @@ Group = str
 _MODULUS = 1 << 128
 _PAGE = 5_000
 
-_scan = json.JSONDecoder(parse_float=str, parse_int=str).scan_once
+_scan = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
 """Of what `core.events.written` wrote: no white space around it. Numbers as texts, as meters look at them."""
 
 
@@ -135,7 +135,7 @@ def fold(
         lookers = looking.get(type_id)
         if not lookers:
             continue
-        values, type_ = _scan(properties, 0)[0], types[type_id]
+        values, type_ = _scan(properties)[0], types[type_id]
         for part in lookers:
             if not whole and not part.from_at <= at < part.to_at:
                 continue

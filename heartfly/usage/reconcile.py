@@ -140,7 +140,7 @@ def _of_events(day: _Day, found: Reconciled) -> tuple[Sums, dict[int, set[tuple[
                 continue
             one.n += 1
             if told:
-                uniques.setdefault(version_id, set()).add((subject_id, told))
+                uniques.setdefault(version_id, set()).add((subject_id, str(told)))
     found.n_raw, found.n_late, found.n_subjects = n_raw, n_late, len(subjects)
     found.ids_sum = ids_sum % (1 << 128)
     return sums, uniques
