@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from heartfly.core.amounts import ONE, Amount, over
 from heartfly.core.meters import Aggregation, Counted, Meter
@@ -40,7 +41,10 @@ class Partial:
         if value is None:
             return
         self.sum += value
-        self._bound(value, value)
+        if self.min is None or value < self.min:
+            self.min = value
+        if self.max is None or value > self.max:
+            self.max = value
         if meter.aggregation is Aggregation.LATEST:
             self._later(value, place)
         elif meter.aggregation is Aggregation.PERCENTILE:
@@ -103,6 +107,7 @@ def merged(parts: Iterable[Partial]) -> Partial:
     return whole
 
 
+@lru_cache(16_384)
 def hash_of(value: str) -> bytes:
     """16 bytes that stand for a value; two values have the same by a chance that does not occur."""
     return hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -15,7 +15,9 @@ Amount = int
 
 PLACES = 18
 ONE: Amount = 10**PLACES
-LIMIT: Amount = 10**20 * ONE
+MOST_DIGITS = 20
+"""Before the point."""
+LIMIT: Amount = 10**MOST_DIGITS * ONE
 """An amount that comes in lies below, and above its negative."""
 
 
@@ -27,11 +29,17 @@ class Number(str):
 
 def amount(text: str) -> Amount | None:
     """None if the text is not one of 1 to 20 digits with at most 18 places: `1e3`, `+1`, ` 1` and `.5` are not."""
+    if text.isdecimal() and text.isascii() and len(text) <= MOST_DIGITS:  # most amounts, in a third of the time
+        return int(text) * ONE
     if not QUANTITY.fullmatch(text):
         return None
     whole, _, fraction = text.partition(".")
-    found = abs(int(whole)) * ONE + int((fraction or "0").ljust(PLACES, "0"))
+    found = abs(int(whole)) * ONE + (int(fraction) * _UNIT_OF[len(fraction)] if fraction else 0)
     return -found if text[0] == "-" else found
+
+
+_UNIT_OF = tuple(10 ** (PLACES - n) for n in range(PLACES + 1))
+"""What the last digit counts, of so many places."""
 
 
 def text_of(value: Amount) -> str:
@@ -43,7 +51,9 @@ def text_of(value: Amount) -> str:
 
 def stored(text: str) -> Amount:
     """What `text_of` spelled, of any length."""
-    whole, _, fraction = text.partition(".")
+    whole, dot, fraction = text.partition(".")
+    if not dot:
+        return int(whole) * ONE
     return int(whole + fraction.ljust(PLACES, "0"))
 
 

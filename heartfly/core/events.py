@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from json.encoder import encode_basestring  # type: ignore[attr-defined]
+from json.encoder import encode_basestring
 from typing import Any
 
 from heartfly.core.amounts import Number
@@ -62,7 +62,7 @@ def event_of(found: Any, *, now: datetime, oldest: datetime) -> Event | Rejected
         return Rejected("", "must be an object")
     texts: list[str] = []
     for name, limit in _TEXTS:
-        text = found.get(name)
+        text: Any = found.get(name)
         if not (text.__class__ is str and 0 < len(text) <= limit and text.isprintable() and not text.isspace()):
             if isinstance(text, Number) and name != "event_type":
                 text = str(text)  # an id that somebody did not quote is still that id

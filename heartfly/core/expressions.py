@@ -34,6 +34,8 @@ class Expression:
     text: str
     names: tuple[str, ...]
     _work_out: Callable[[Values], Exact]
+    is_name: bool = False
+    """It is the amount of one property, as it stands."""
 
     def of(self, values: Values) -> Amount | None:
         """The exact result. None if it has more than 20 digits, or more than 18 places: it is no amount then.
@@ -60,7 +62,8 @@ def parse(text: str, field: str = "value") -> Expression:
         raise InvalidValueError(field, "names no property")
     if len(reader.names) > MAX_NAMES:
         raise InvalidValueError(field, f"names more than {MAX_NAMES} properties")
-    return Expression(text, tuple(reader.names), work_out)
+    is_name = reader.n_tokens == 1
+    return Expression(text, tuple(reader.names), work_out, is_name)
 
 
 class _Reader:
@@ -74,6 +77,7 @@ class _Reader:
         self.kind = ""
         self._token = ""
         self.names: dict[str, None] = {}
+        self.n_tokens = -1  # the end is none
         self._advance()
 
     def _advance(self) -> None:
@@ -82,6 +86,7 @@ class _Reader:
             rest = self._text[self._next :]
             self._at = self._next + len(rest) - len(rest.lstrip())
             raise self.wrong("a property, a number, + - * or a parenthesis")
+        self.n_tokens += 1
         self.kind = found.lastgroup or ""
         self._token = found[self.kind]
         self._at, self._next = found.start(self.kind), found.end()

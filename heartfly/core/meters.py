@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from heartfly.core import expressions
-from heartfly.core.amounts import ONE, Amount, Number, amount
+from heartfly.core.amounts import ONE, Amount, amount
 from heartfly.core.expressions import Expression
 from heartfly.errors import InvalidValueError
 
@@ -70,8 +70,7 @@ class Meter:
     group_keys: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """What an event adds. `unique`: the value that is told apart."""
 
     group: tuple[str | None, ...]
@@ -132,14 +131,24 @@ def meter_of(
 
 def counted(meter: Meter, type_: str, properties: Mapping[str, Any]) -> Counted | Uncounted | None:
     """What an event adds to a meter; None: it does not concern it."""
-    if type_ not in meter.types or not all(one.holds(properties) for one in meter.filters):
+    if type_ not in meter.types:
         return None
-    group = tuple(_cut(text_at(properties, key)) for key in meter.group_keys)
+    for one in meter.filters:
+        if not one.holds(properties):
+            return None
+    keys = meter.group_keys
+    group = tuple([_cut(text_at(properties, key)) for key in keys]) if keys else _NO_GROUP
     if meter.of:
         text = text_at(properties, meter.of)
         return Uncounted.MISSING if text is None else Counted(group, unique=text)
     if meter.value is None:
         return Counted(group)
+    if meter.value.is_name:
+        text = text_at(properties, meter.value.names[0])
+        if text is None:
+            return Uncounted.MISSING
+        found = amount(text)
+        return Uncounted.NO_AMOUNT if found is None else Counted(group, found)
     values: dict[str, Amount] = {}
     for name in meter.value.names:
         text = text_at(properties, name)
@@ -159,15 +168,20 @@ def text_at(properties: Mapping[str, Any], path: str) -> str | None:
     A property whose own name has the dot comes before one within.
     """
     found = properties.get(path)
+    if found.__class__ is str:
+        return found
     if found is None and "." in path:
         found = properties
         for name in path.split("."):
             found = found.get(name) if isinstance(found, Mapping) else None
-    if isinstance(found, Number | str):
+    if isinstance(found, str):  # a number too: it is kept as it was written
         return str(found)
     if isinstance(found, bool):
         return "true" if found else "false"
     return None
+
+
+_NO_GROUP: tuple[str | None, ...] = ()
 
 
 def _cut(text: str | None) -> str | None:

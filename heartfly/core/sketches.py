@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import accumulate
 from math import isqrt
 
@@ -33,6 +34,7 @@ _BOUNDS = [_root(k) for k in range(_PER_OCTAVE)]
 """Lower bounds of the buckets of an octave, from 1 up to but without 2."""
 
 
+@lru_cache(16_384)
 def bucket_of(value: Amount) -> int:
     """The bucket of a positive value. A value on a bound belongs to the bucket that ends there."""
     octave = value.bit_length() - ONE.bit_length()

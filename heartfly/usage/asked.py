@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Context, Decimal, Inexact
@@ -44,7 +45,7 @@ class Lookers:
         self._known: dict[tuple[str, int], list[tuple[int, Question]]] = {}
 
     def of(self, type_: str, at: datetime) -> list[tuple[int, Question]]:
-        place = sum(edge <= at for edge in self._edges)  # between two edges the same versions hold
+        place = bisect_right(self._edges, at)  # between two edges the same versions hold
         found = self._known.get((type_, place))
         if found is None:
             holding = [in_force(some, at) for some in self._of_meter.values()]
@@ -62,11 +63,13 @@ class Question:
         self._unique = meter.of
         self._names: list[str] = []
         self._tree: ast.expr | None = None if meter.value is None else self._parsed(meter.value.text)
+        self._is_alone = isinstance(self._tree, ast.Name)
 
     def ask(self, values: Mapping[str, Any]) -> Decimal | str | Lacks | None:
         """The amount; or what is told apart; or an empty text, where events are counted. None: it is not concerned."""
-        if not all(_holds(one, values) for one in self._filters):
-            return None
+        for one in self._filters:
+            if not _holds(one, values):
+                return None
         if self._unique:
             text = _at(values, self._unique)
             return Lacks.PROPERTY if text is None else text
@@ -80,6 +83,8 @@ class Question:
             if not _GRAMMAR.fullmatch(text):
                 return Lacks.AMOUNT
             amounts.append(Decimal(text))
+        if self._is_alone:
+            return amounts[0]  # within the grammar: it has no more digits than an amount may have, nor more places
         result = _worked_out(self._tree, amounts)
         return Lacks.AMOUNT if result.copy_abs() >= _MOST or _has_more_places(result) else result
 

@@ -11,12 +11,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from heartfly.core.aggregate import Partial
-from heartfly.core.amounts import Number
 from heartfly.core.meters import Counted, Uncounted, counted
 from heartfly.core.sketches import read as read_histogram
 from heartfly.core.versions import Span, spans
@@ -34,11 +33,11 @@ Group = str
 _MODULUS = 1 << 128
 _PAGE = 5_000
 
-_decode = json.JSONDecoder(parse_float=Number, parse_int=Number).decode
+_scan = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
+"""Of what `core.events.written` wrote: no white space around it. Numbers as texts, as meters look at them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """What a row of rollups is of, within its window."""
 
     version_id: int
@@ -127,15 +126,16 @@ def fold(
     folded = Folded(from_at, to_at)
     looking = {number: [part for part in parts if name in part.version.meter.types] for number, name in types.items()}
     fine: dict[tuple[int, int, tuple[str | None, ...]], Partial] = {}
+    blake2b = hashlib.blake2b
     uncounted, ids_sum, n_events = folded.uncounted, 0, 0
     whole = all((part.from_at, part.to_at) == (from_at, to_at) for part in parts)
     for at, number, type_id, subject_id, transaction_id, properties in found:
         n_events += 1
-        ids_sum += int.from_bytes(hashlib.blake2b(transaction_id.encode(), digest_size=16).digest(), "big")
+        ids_sum += int.from_bytes(blake2b(transaction_id.encode(), digest_size=16).digest(), "big")
         lookers = looking.get(type_id)
         if not lookers:
             continue
-        values, type_ = _decode(properties), types[type_id]
+        values, type_ = _scan(properties)[0], types[type_id]
         for part in lookers:
             if not whole and not part.from_at <= at < part.to_at:
                 continue
@@ -209,20 +209,37 @@ def stored(connection: sa.Connection, pid: int, tier: str, from_at: datetime, to
         # One version after the other: its rows lie side by side, and no statistics can send the planner elsewhere.
         query = _rows_of(pid, version.id, tier, from_at, to_at)
         with connection.execution_options(yield_per=_PAGE).execute(query) as found:
-            for row in found:
-                key = Key(row.version_id, row.cube, row.subject_id, row.texts or NO_GROUP)
-                mine = folded.partials.get(key)
-                if mine is None:
-                    mine = folded.partials[key] = Partial()
-                mine.merge(partial_of(row))
+            for page in found.partitions():
+                _merge_rows(folded.partials, page)
         if version.meter.of and tier == TIER_HOUR:
             _add_uniques(connection, pid, version.id, folded)
     return folded
 
 
+def _merge_rows(partials: dict[Key, Partial], rows: Iterable[Any]) -> None:
+    """Rows of `_rows_of`. By their places, as there are many: to ask a row for each by its name costs as much again."""
+    for version_id, cube, subject_id, n, total, low, high, latest, latest_at, latest_id, histogram, texts in rows:
+        key = Key(version_id, cube, subject_id, texts or NO_GROUP)
+        mine = partials.get(key)
+        if mine is None:
+            mine = partials[key] = Partial()
+        if latest is None and histogram is None:
+            mine.n += n
+            mine.sum += total
+            if low is not None and (mine.min is None or low < mine.min):
+                mine.min = low
+            if high is not None and (mine.max is None or high > mine.max):
+                mine.max = high
+            continue
+        place = None if latest_at is None else (latest_at, latest_id)
+        sketch = None if histogram is None else read_histogram(json.loads(histogram))
+        part = Partial(n=n, sum=total, min=low, max=high, latest=latest, latest_place=place, histogram=sketch)
+        mine.merge(part)
+
+
 def _rows_of(pid: int, version_id: int, tier: str, from_at: datetime, to_at: datetime) -> sa.Select[Any]:
     return (
-        sa.select(rollups, usage_groups.c.texts)
+        sa.select(*(rollups.c[name] for name in _COLUMNS), usage_groups.c.texts)
         .join(windows, is_whole(rollups))
         .outerjoin(usage_groups, sa.and_(usage_groups.c.pid == pid, usage_groups.c.id == rollups.c.group_id))
         .where(
@@ -234,6 +251,12 @@ def _rows_of(pid: int, version_id: int, tier: str, from_at: datetime, to_at: dat
             rollups.c.start_at < to_at,
         )
     )
+
+
+_COLUMNS = (
+    *("version_id", "cube", "subject_id", "n", "sum", "min", "max"),
+    *("latest", "latest_at", "latest_id", "histogram"),
+)
 
 
 def is_whole(table: sa.Table) -> sa.ColumnElement[bool]:
@@ -269,19 +292,6 @@ def _add_uniques(connection: sa.Connection, pid: int, version_id: int, folded: F
         folded.partials[Key(version_id, BY_SUBJECT, row.subject_id, NO_GROUP)].uniques.add(value)
         if row.texts:
             folded.partials[Key(version_id, BY_GROUP, row.subject_id, row.texts)].uniques.add(value)
-
-
-def partial_of(row: Any) -> Partial:
-    """Of a row of `rollups`; its unique values lie elsewhere."""
-    return Partial(
-        n=row.n,
-        sum=row.sum,
-        min=row.min,
-        max=row.max,
-        latest=row.latest,
-        latest_place=None if row.latest_at is None else (row.latest_at, row.latest_id),
-        histogram=None if row.histogram is None else read_histogram(json.loads(row.histogram)),
-    )
 
 
 def _down(at: datetime) -> datetime:

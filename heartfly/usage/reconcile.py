@@ -26,7 +26,7 @@ from heartfly.usage.named import Named
 from heartfly.usage.proofs import Prints, by_whole_hours, events_digest, unique_counts
 
 _HOUR = timedelta(hours=1)
-_read = json.JSONDecoder(parse_float=str, parse_int=str).decode
+_read = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
 """Numbers as texts: a meter compares texts, and whatever is to be added up is checked as one."""
 
 
@@ -44,8 +44,10 @@ class Sum:
 
     def take(self, total: Decimal, low: Decimal | None, high: Decimal | None) -> None:
         self.total = WIDE.add(self.total, total)
-        self.low = min((one for one in (self.low, low) if one is not None), default=None)
-        self.high = max((one for one in (self.high, high) if one is not None), default=None)
+        if low is not None and (self.low is None or low < self.low):
+            self.low = low
+        if high is not None and (self.high is None or high > self.high):
+            self.high = high
 
 
 Sums = dict[tuple[int, int], Sum]
@@ -122,19 +124,20 @@ def _of_events(day: _Day, found: Reconciled) -> tuple[Sums, Uniques]:
     types = {row.id: row.text for row in named}
     lookers = Lookers(day.versions)
     subjects: set[int] = set()
+    n_raw = n_late = ids_sum = 0
+    end = day.to_at
     columns = (events.c.at, events.c.received_at, events.c.type_id, events.c.subject_id, events.c.transaction_id)
     query = sa.select(*columns, events.c.properties)
     query = query.where(events.c.pid == day.pid, events.c.at >= day.from_at, events.c.at < day.to_at)
-    rows = day.connection.execution_options(yield_per=5_000).execute(query)
-    for at, received_at, type_id, subject_id, txid, properties in rows:
-        found.n_raw += 1
-        found.n_late += received_at >= day.to_at
+    for at, received_at, type_id, subject_id, txid, properties in _read_all(day.connection, query):
+        n_raw += 1
+        n_late += received_at >= end
         subjects.add(subject_id)
-        found.ids_sum += int(hashlib.blake2b(txid.encode(), digest_size=16).hexdigest(), 16)
+        ids_sum += int(hashlib.blake2b(txid.encode(), digest_size=16).hexdigest(), 16)
         concerned = lookers.of(types[type_id], at)
         if not concerned:
             continue
-        values, is_counted = _read(properties), True
+        values, is_counted = _read(properties)[0], True
         for version_id, question in concerned:
             told = question.ask(values)
             if told is None:
@@ -143,13 +146,24 @@ def _of_events(day: _Day, found: Reconciled) -> tuple[Sums, Uniques]:
                 found.uncounted.setdefault(meters[version_id], [0, 0])[told] += 1
                 is_counted = False
                 continue
-            sums.setdefault((version_id, subject_id), Sum()).add(told if isinstance(told, Decimal) else None)
-            if isinstance(told, str) and told:
-                uniques.setdefault(version_id, {}).setdefault(subject_id, set()).add(told)
+            one = sums.get((version_id, subject_id))
+            if one is None:
+                one = sums[version_id, subject_id] = Sum()
+            if told.__class__ is Decimal:
+                one.add(told)
+                continue
+            one.n += 1
+            if told:
+                uniques.setdefault(version_id, {}).setdefault(subject_id, set()).add(str(told))
         found.n_uncounted += not is_counted
-    found.n_subjects = len(subjects)
-    found.ids_sum %= 1 << 128
+    found.n_raw, found.n_late, found.n_subjects = n_raw, n_late, len(subjects)
+    found.ids_sum = ids_sum % (1 << 128)
     return sums, uniques
+
+
+def _read_all(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[Any]:
+    for page in connection.execution_options(yield_per=5_000).execute(query).partitions():
+        yield from page
 
 
 # --- and the rollups
@@ -227,19 +241,31 @@ def _of_rollups(day: _Day, tier: str, last: datetime, *, note: Callable[[Any], N
     )
     for version in day.versions:
         query = (
-            sa.select(rollups)
+            sa.select(*(rollups.c[name] for name in _COLUMNS))
             .join(windows, whole)
             .where(rollups.c.pid == day.pid, rollups.c.version_id == version.id, rollups.c.cube.in_((0, 1)))
             .where(rollups.c.tier == tier, rollups.c.start_at >= day.from_at, rollups.c.start_at <= last)
             .order_by(rollups.c.cube, rollups.c.start_at, rollups.c.subject_id, rollups.c.group_id)
         )
-        for row in day.connection.execution_options(yield_per=5_000).execute(query):
-            one = found[row.cube].setdefault((row.version_id, row.subject_id), Sum())
-            one.n += row.n
-            low, high = (None if x is None else Decimal(x).scaleb(-18, WIDE) for x in (row.min, row.max))
-            one.take(Decimal(row.sum).scaleb(-18, WIDE), low, high)
+        for row in _read_all(day.connection, query):
+            version_id, cube, subject_id, _, n, total, low, high, *_ = row
+            one = found[cube].get((version_id, subject_id))
+            if one is None:
+                one = found[cube][version_id, subject_id] = Sum()
+            one.n += n
+            one.take(_decimal(total), None if low is None else _decimal(low), None if high is None else _decimal(high))
             note(row)
     return found
+
+
+_COLUMNS = (
+    *("version_id", "cube", "subject_id", "group_id", "n", "sum", "min", "max"),
+    *("latest", "latest_at", "latest_id", "histogram"),
+)
+
+
+def _decimal(amount: int) -> Decimal:
+    return Decimal(amount).scaleb(-18, WIDE)
 
 
 def _differing(expected: Sums, seen: Sums) -> Iterator[tuple[tuple[int, int], Sum, Sum]]:
