@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartfly.core.events import MAX_BYTES, Event, Rejected, event_of, instant_of, read, written
+from heartfly.core.amounts import Number
+from heartfly.core.events import MAX_BYTES, Event, Rejected, event_of, instant_of, read, read_yielding, written
 
 NOW = datetime(2026, 11, 28, 13, tzinfo=UTC)
 OLDEST = NOW - timedelta(days=400)
@@ -239,3 +240,18 @@ def test_what_is_written_says_the_same(value: Any) -> None:
 
     assert value == json.loads(text)
     assert text == written(read(text))
+
+
+def test_a_thread_beside_others_reads_the_same() -> None:
+    text = '{"a": [1.50, -0, 1e3, "1"], "b": 12345678901234567890.1}'
+
+    assert read(text) == read_yielding(text)
+    assert [Number, Number, Number, str] == [type(one) for one in read_yielding(text)["a"]]
+    with pytest.raises(ValueError, match="NaN is no number"):
+        read_yielding("NaN")
+
+
+def test_properties_are_too_long_together_though_none_of_them_is_alone() -> None:
+    lists = {name: ["x" * 1_000] * 15 for name in "abc"}
+
+    assert Rejected("properties", "are longer than 32768 bytes") == made(properties=lists)
