@@ -11,7 +11,7 @@ import base64
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from litestar.connection import ASGIConnection, Request
 from litestar.handlers.base import BaseRouteHandler
@@ -28,11 +28,24 @@ ADMINISTERS = {"scope": Scope.ADMIN}
 INGESTS = {"scope": Scope.INGEST}
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _LONGEST_KEY = 200
+EVENTS_PER_MINUTE = 2_400_000
 
 
-def bearer(database: Database, clock: Clock, *, last_use: LastUse, per_minute: int) -> Guard:
-    """A guard that leaves the Caller in `scope["auth"]`, or raises what is wrong."""
+PACE = "heartfly.pace"
+"""In the scope of a request that brings events: demands room for so many more, `Callable[[int], None]`."""
+_BYTES_OF_AN_EVENT = 1024
+
+
+def bearer(
+    database: Database, clock: Clock, *, last_use: LastUse, per_minute: int, events_per_minute: int = EVENTS_PER_MINUTE
+) -> Guard:
+    """A guard that leaves the Caller in `scope["auth"]`, or raises what is wrong.
+
+    What brings events is not counted by requests but by events, of which the body says how many there are once it is
+    read: before, it counts by its size.
+    """
     pace = Pace(per_minute)
+    of_events = Pace(events_per_minute, words="events a minute, which is limits.events_per_minute")
 
     async def known(secret: str) -> tuple[Caller, datetime]:
         now = clock.now()
@@ -49,9 +62,17 @@ def bearer(database: Database, clock: Clock, *, last_use: LastUse, per_minute: i
             caller, now = await known(secret)
         connection.scope["auth"] = caller
         last_use.note(caller, now)
-        pace.demand(caller, clock.monotonic())
-        usual = Scope.READ if reads else Scope.WRITE
-        _demand(caller, handler.opt.get("scope", usual))
+        scope = handler.opt.get("scope", Scope.READ if reads else Scope.WRITE)
+        if scope is not Scope.INGEST or not isinstance(connection, Request):
+            pace.demand(caller, clock.monotonic())
+            _demand(caller, scope)
+            return
+        counted = 1 + len(await connection.body()) // _BYTES_OF_AN_EVENT
+        of_events.demand(caller, clock.monotonic(), counted)
+        cast("dict[str, Any]", connection.scope)[PACE] = lambda n: of_events.demand(
+            caller, clock.monotonic(), max(0, n - counted)
+        )
+        _demand(caller, scope)
 
     return guard
 
@@ -84,21 +105,25 @@ def _demand(caller: Caller, scope: Scope) -> None:
 class Pace:
     """How often each key may ask: a bucket that holds a minute's worth, in this process's memory."""
 
-    def __init__(self, per_minute: int, *, remembered: int = 10_000) -> None:
+    def __init__(self, per_minute: int, *, remembered: int = 10_000, words: str = "requests a minute") -> None:
         self._per_minute = per_minute
+        self._words = words
         self._remembered = remembered
         self._buckets: OrderedDict[tuple[int, int], tuple[float, float]] = OrderedDict()
 
-    def demand(self, caller: Caller, now: float) -> None:
-        """`now`: monotonic seconds. TooManyRequestsError when the bucket is empty."""
+    def demand(self, caller: Caller, now: float, cost: int = 1) -> None:
+        """`now`: monotonic seconds. `cost`: more than a minute's worth costs that. TooManyRequestsError: so much is not
+        in the bucket, and nothing is taken from it.
+        """
+        cost = min(cost, self._per_minute)
         key = (caller.pid, caller.key_id)
         left, last = self._buckets.pop(key, (float(self._per_minute), now))
         left = min(float(self._per_minute), left + (now - last) * self._per_minute / 60)
-        self._buckets[key] = (left - 1 if left >= 1 else left, now)
+        self._buckets[key] = (left - cost if left >= cost else left, now)
         if len(self._buckets) > self._remembered:
             self._buckets.popitem(last=False)
-        if left < 1:
+        if left < cost:
             raise TooManyRequestsError(
-                f"more than {self._per_minute} requests a minute",
-                retry_after=max(1, round((1 - left) * 60 / self._per_minute)),
+                f"more than {self._per_minute} {self._words}",
+                retry_after=max(1, round((cost - left) * 60 / self._per_minute)),
             )

@@ -6,18 +6,20 @@ is no such thing as a whole is refused as a whole, before anything of it is stor
 
 from __future__ import annotations
 
+import asyncio
 import zlib
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from typing import Any
 
 from heartfly.api.body import NotJsonError
-from heartfly.core.events import read
+from heartfly.core.events import read, read_yielding
 from heartfly.core.nesting import MAX_DEPTH, too_deep
 from heartfly.errors import InvalidValueError
 from heartfly.usage.ingest import MAX_EVENTS, Unreadable
 
 MAX_BYTES = 4 * 1024 * 1024
 """Of a body, and of what comes out of a packed one."""
+LARGE = 256 * 1024
 _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 _PIECE = 64 * 1024
 
@@ -29,7 +31,21 @@ class BodyTooLargeError(InvalidValueError):
         super().__init__("", f"the body is larger than {MAX_BYTES // 1024 // 1024} MiB")
 
 
-def events_in(raw: bytes, *, media_type: str = "", encoding: str = "") -> list[Any]:
+async def events_of(raw: bytes, *, media_type: str = "", encoding: str = "") -> list[Any]:
+    """As `events_in`. What is large is read in a thread, so that others are served meanwhile."""
+    if not is_large(raw, encoding):
+        return events_in(raw, media_type=media_type, encoding=encoding)
+    return await asyncio.to_thread(events_in, raw, media_type=media_type, encoding=encoding, reader=read_yielding)
+
+
+def is_large(raw: bytes, encoding: str) -> bool:
+    """Whether it may hold so much that reading it takes long: four MiB of numbers take seconds."""
+    return len(raw) > LARGE or encoding.strip().lower() not in {"", "identity"}
+
+
+def events_in(
+    raw: bytes, *, media_type: str = "", encoding: str = "", reader: Callable[[str], Any] = read
+) -> list[Any]:
     """What stands in the place of each event, in order; lines that are no JSON are `Unreadable`.
 
     `media_type` and `encoding`: the headers, as they came. NotJsonError, BodyTooLargeError, InvalidValueError.
@@ -38,8 +54,8 @@ def events_in(raw: bytes, *, media_type: str = "", encoding: str = "") -> list[A
     if media_type.partition(";")[0].strip().lower() in _LINES:
         lines = [line for line in content.split(b"\n") if line.strip()]
         demand_few(lines)  # before they are read: of two million that takes half a minute
-        return [_line(line) for line in lines]
-    found = _document(content)
+        return [_line(line, reader) for line in lines]
+    found = _document(content, reader)
     demand_few(found)
     return found
 
@@ -50,11 +66,11 @@ def demand_few(found: Sized) -> None:
         raise InvalidValueError("", f"the body holds {len(found)} events; at most {MAX_EVENTS} come in one request")
 
 
-def _document(content: bytes) -> list[Any]:
+def _document(content: bytes, reader: Callable[[str], Any]) -> list[Any]:
     if too_deep(content):
         raise NotJsonError(f"the body must be JSON, nested at most {MAX_DEPTH} deep")
     try:
-        found = read(_text(content))
+        found = reader(_text(content))
     except (ValueError, RecursionError) as error:
         raise NotJsonError(f"the body must be JSON: {str(error)[:200]}") from error
     if isinstance(found, list):
@@ -64,12 +80,12 @@ def _document(content: bytes) -> list[Any]:
     raise NotJsonError("the body must be an array of events, or one event")
 
 
-def _line(line: bytes) -> Any:
+def _line(line: bytes, reader: Callable[[str], Any]) -> Any:
     text = line.decode("utf-8", "replace")
     if too_deep(line):
         return Unreadable(text, f"is no JSON that is nested at most {MAX_DEPTH} deep")
     try:
-        return read(_text(line))
+        return reader(_text(line))
     except (ValueError, RecursionError) as error:
         return Unreadable(text, f"is no JSON: {str(error)[:200]}")
 

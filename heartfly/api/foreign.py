@@ -12,7 +12,7 @@ from typing import Any
 from litestar import Request, Response
 
 from heartfly.api import problems
-from heartfly.api.event_bodies import demand_few, events_in
+from heartfly.api.event_bodies import demand_few, events_of, is_large
 from heartfly.api.problems import Problem
 from heartfly.api.request import ApiRequest
 from heartfly.core.events import written
@@ -24,13 +24,19 @@ Headers = dict[str, str]
 
 async def body_of(request: ApiRequest) -> list[Any]:
     """What stands in the place of each event. As `events_in`."""
-    return events_in(await request.body(), encoding=request.headers.get("content-encoding", ""))
+    return await events_of(await request.body(), encoding=_encoding(request))
 
 
 async def take(request: ApiRequest, found: Sequence[Any], wire: str) -> list[Told]:
     """After the commit. Too many of them: InvalidValueError, nothing was stored."""
     demand_few(found)
-    return await request.api.events.take(request.caller.pid, found, wire=wire)
+    request.demand_pace(len(found))
+    large = is_large(await request.body(), _encoding(request))
+    return await request.api.events.take(request.caller.pid, found, wire=wire, beside=large)
+
+
+def _encoding(request: ApiRequest) -> str:
+    return request.headers.get("content-encoding", "")
 
 
 def unfit(one: Any, reason: str) -> Unreadable:

@@ -195,7 +195,13 @@ _HEADERS = {
 
 def native_api(state: ApiState, *, requests_per_minute: int = REQUESTS_PER_MINUTE) -> NativeApi:
     """`requests_per_minute`: of one key; more are answered with 429."""
-    guard = bearer(state.database, state.clock, last_use=state.last_use, per_minute=requests_per_minute)
+    guard = bearer(
+        state.database,
+        state.clock,
+        last_use=state.last_use,
+        per_minute=requests_per_minute,
+        events_per_minute=state.settings.limits.events_per_minute,
+    )
     return NativeApi(_framework(), state, guard)
 
 

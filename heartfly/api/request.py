@@ -11,6 +11,7 @@ from litestar.datastructures import State
 from litestar.params import HeaderParameter
 from typing_extensions import override
 
+from heartfly.accounts.guards import PACE
 from heartfly.accounts.keys import Caller, Scope
 from heartfly.accounts.rights import demand_key
 from heartfly.api.body import decode
@@ -47,6 +48,10 @@ class ApiRequest(Request[None, Caller, State]):
     def actor(self) -> Actor:
         """Who will have changed what this request changes."""
         return Actor(self.caller.actor, self.api.client_address(self.scope)[0] or None)
+
+    def demand_pace(self, n_events: int) -> None:
+        """Of a route that takes events, once it is known how many there are. TooManyRequestsError."""
+        cast("dict[str, Any]", self.scope)[PACE](n_events)
 
     @property
     def may_write(self) -> bool:

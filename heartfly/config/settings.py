@@ -236,6 +236,8 @@ class Limits(Section, frozen=True):
     channels: Count = 500
     new_checks_per_minute: Count = 300
     """By pings with `create=1`."""
+    events_per_minute: Count = 2_400_000
+    """Of one key, in each process. Sending events does not count as requests."""
     connections_per_address: Annotated[int, msgspec.Meta(ge=0)] = 1_000
     """Of one client: an IPv4 address, or the /64 of an IPv6 one. Not of trusted proxies and this machine. 0: any."""
 

@@ -5,6 +5,7 @@ How bytes become JSON is the doors' (and decides what a whole request is worth);
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -48,14 +49,16 @@ class EventIngest:
         """What happened before is refused by now."""
         return self._clock.now() - self._keep
 
-    async def take(self, pid: int, found: Sequence[Any], *, wire: str, dry_run: bool = False) -> list[Told]:
+    async def take(
+        self, pid: int, found: Sequence[Any], *, wire: str, dry_run: bool = False, beside: bool = False
+    ) -> list[Told]:
         """What became of each, in order, after the commit. `found`: what JSON held (core.events.read), or Unreadable.
 
         OverloadedError: nothing was stored. What is sent again is told as a duplicate. `dry_run`: what would become of
-        them; nothing is stored.
+        them; nothing is stored. `beside`: they may be so large that to look at them is a thread's work.
         """
         now = self._clock.now()
-        items = [self._item(one, now) for one in found]
+        items = await asyncio.to_thread(self._items, found, now) if beside else self._items(found, now)
         if dry_run:
             return await self._foretold(pid, items)
         batch = Batch(pid, wire, now, items)
@@ -74,6 +77,9 @@ class EventIngest:
         finally:
             self._waiting -= weight
         return told
+
+    def _items(self, found: Sequence[Any], now: datetime) -> list[Event | Refused]:
+        return [self._item(one, now) for one in found]
 
     def _item(self, one: Any, now: datetime) -> Event | Refused:
         if isinstance(one, Unreadable):

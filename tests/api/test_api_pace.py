@@ -13,13 +13,15 @@ import pytest
 from heartfly.accounts.guards import Pace
 from heartfly.accounts.keys import Caller
 from heartfly.api.native import native_api
+from heartfly.config import Settings
+from heartfly.config.settings import Limits
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.migrate import upgrade
 from heartfly.errors import TooManyRequestsError
 from tests.api.conftest import START
-from tests.api.door import Door, House, state_of
+from tests.api.door import Door, House, Reply, state_of
 from tests.sim_clock import SimClock
 from tests.world import make_world
 
@@ -42,6 +44,42 @@ async def test_a_key_may_ask_so_often_a_minute_and_others_are_not_held_back(
     assert [200, 200, 200, 429] == [reply.status for reply in heard]
     assert ("20", "urn:heartfly:problem:too-many-requests") == (heard[3].headers["retry-after"], heard[3].json["type"])
     assert (200, 429, [200, 429]) == (other.status, early.status, later)
+
+
+async def test_events_are_counted_by_their_number_and_not_by_requests(
+    house: House, db: Database, usage_db: Database, ids: IdSource, clock: SimClock
+) -> None:
+    settings = Settings(limits=Limits(events_per_minute=600))
+    api = native_api(state_of(db, clock, ids, settings, usage=usage_db), requests_per_minute=1)
+    full = Door(api, house.full.key)
+    batch = [{"no": n} for n in range(250)]
+
+    def retried(reply: Reply) -> tuple[int, str | None]:
+        return reply.status, reply.headers.get("retry-after")
+
+    paths = ["/v1/events", "/metronome/v1/ingest", "/v1/events", "/openmeter/api/v1/events"]
+    heard = [retried(await full("POST", path, batch)) for path in paths]
+    small = retried(await full("POST", "/v1/events", batch[:90]))
+    # 20 KiB of one event, and a body that is none, count as 21.
+    clock.move_to(START + timedelta(seconds=2))
+    bytes_ = [retried(await full("POST", "/v1/events", body=b'"' + b"x" * 20_480)) for _ in range(2)]
+
+    assert [(200, None), (400, None), (429, "15"), (429, "15")] == heard
+    assert (200, None) == small
+    assert [(400, None), (429, "2")] == bytes_
+    assert [200, 429] == [(await full("GET", "/v1/events")).status for _ in range(2)]
+    told = await full("POST", "/v1/events", batch)
+    assert "more than 600 events a minute, which is limits.events_per_minute" == told.json["detail"]
+
+
+async def test_a_request_that_is_more_than_a_minute_s_worth_waits_for_all_of_it() -> None:
+    pace = Pace(10)
+    caller = Caller(1, "main", frozenset(), "key:1", 1, None, "")
+    pace.demand(caller, 0.0, 1000)
+
+    with pytest.raises(TooManyRequestsError):
+        pace.demand(caller, 59.0, 1000)
+    pace.demand(caller, 60.0, 1000)
 
 
 async def test_when_too_many_writes_wait_the_next_is_told_when_to_try_again(tmp_path: Path, clock: SimClock) -> None:

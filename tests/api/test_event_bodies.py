@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import time
 import zlib
 from typing import Any
 
 import pytest
+from anyio import lowlevel
 
 from heartfly.api.body import NotJsonError
-from heartfly.api.event_bodies import MAX_BYTES, BodyTooLargeError, events_in
+from heartfly.api.event_bodies import LARGE, MAX_BYTES, BodyTooLargeError, events_in, events_of
 from heartfly.core.amounts import Number
 from heartfly.errors import InvalidValueError
 from heartfly.usage.ingest import Unreadable
@@ -101,3 +103,32 @@ def test_a_bomb_is_unpacked_no_further_than_a_body_may_be_long() -> None:
 def test_a_body_that_is_too_long_is_refused() -> None:
     with pytest.raises(BodyTooLargeError, match="larger than 4 MiB"):
         events_in(b" " * (MAX_BYTES + 1))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("packed", [False, True])
+async def test_others_are_served_while_a_large_body_of_numbers_is_read(*, packed: bool) -> None:
+    """Its numbers alone would hold the interpreter from the first to the last."""
+    body = b'[{"a": [' + b"1," * LARGE + b"1]}]"
+    reading = asyncio.create_task(
+        events_of(gzip.compress(body, 1) if packed else body, encoding="gzip" if packed else "")
+    )
+    began = last = time.perf_counter()
+    longest = 0.0
+
+    while not reading.done():
+        await lowlevel.checkpoint()
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+
+    assert longest < (last - began) / 2
+    assert LARGE + 1 == len((await reading)[0]["a"])
+
+
+@pytest.mark.anyio
+async def test_a_large_body_is_what_a_small_one_would_be() -> None:
+    body = b'[{"a": 1.50, "b": -0, "c": "1"}, 1e3]'
+
+    assert events_in(body) == await events_of(gzip.compress(body), encoding="gzip")
+    with pytest.raises(NotJsonError):
+        await events_of(gzip.compress(b"[NaN]"), encoding="gzip")

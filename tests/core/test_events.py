@@ -19,6 +19,7 @@ from heartfly.core.events import (
     event_of,
     instant_of,
     read,
+    read_yielding,
     written,
     wrong_subject,
 )
@@ -291,3 +292,18 @@ def test_properties_are_kept_as_they_were_written_unless_one_holds_what_is_no_te
 
 def _flat(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def test_a_thread_beside_others_reads_the_same() -> None:
+    text = '{"a": [1.50, -0, 1e3, "1"], "b": 12345678901234567890.1}'
+
+    assert read(text) == read_yielding(text)
+    assert [Number, Number, Number, str] == [type(one) for one in read_yielding(text)["a"]]
+    with pytest.raises(ValueError, match="NaN is no number"):
+        read_yielding("NaN")
+
+
+def test_properties_are_too_long_together_though_none_of_them_is_alone() -> None:
+    lists = {name: ["x" * 1_000] * 15 for name in "abc"}
+
+    assert Rejected("properties", "are longer than 32768 bytes") == made(properties=lists)

@@ -8,7 +8,7 @@ from litestar import get, post
 from litestar.params import FromPath, QueryParameter
 
 from heartfly.accounts.guards import INGESTS
-from heartfly.api.event_bodies import MAX_BYTES, events_in
+from heartfly.api.event_bodies import MAX_BYTES, events_of, is_large
 from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, instant_of, number, place_in_time
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
@@ -44,12 +44,12 @@ async def take_events(
 
     Whatever the answer, the same body may be sent again: what is kept already is a `duplicate`.
     """
-    found = events_in(
-        await request.body(),
-        media_type=request.headers.get("content-type", ""),
-        encoding=request.headers.get("content-encoding", ""),
+    raw, encoding = await request.body(), request.headers.get("content-encoding", "")
+    found = await events_of(raw, media_type=request.headers.get("content-type", ""), encoding=encoding)
+    request.demand_pace(len(found))
+    told = await request.api.events.take(
+        request.caller.pid, found, wire=WIRE, dry_run=dry_run, beside=is_large(raw, encoding)
     )
-    told = await request.api.events.take(request.caller.pid, found, wire=WIRE, dry_run=dry_run)
     return ingest_out(told, dry_run=dry_run)
 
 
