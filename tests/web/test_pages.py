@@ -18,6 +18,7 @@ from heartfly.core.words import PingKind
 from heartfly.db.database import Database
 from heartfly.db.models import audit, channels, checks
 from heartfly.web.check_form import FIELDS
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
@@ -139,6 +140,7 @@ async def test_a_preview_says_when_and_makes_nothing(town: Town, db: Database) -
     assert [] == await rows(db, sa.select(checks))
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("changed", "field"),
     [
@@ -308,6 +310,7 @@ async def test_a_webhooks_secret_is_shown_once(town: Town) -> None:
     assert (200, False) == (again.status, secret.group() in again.body.decode())
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("kind", "value", "field"),
     [
@@ -452,6 +455,7 @@ async def test_hostile_text_in_any_field_is_only_text(town: Town) -> None:
     ]
 
 
+@on_sqlite
 @pytest.mark.parametrize("text", HOSTILE[:10] + HOSTILE[20:26])
 async def test_hostile_text_that_is_sent_back_is_only_text(town: Town, text: str) -> None:
     owner = await town.owner()
