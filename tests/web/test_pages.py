@@ -386,8 +386,8 @@ OF_A_CHECK = ("", "/events/1", "/delete", "/edit", "/schedule", "/events", "/run
 
 
 async def hostile_town(town: Town, *, each: int) -> list[str]:
-    """Each text in each field that is shown; returns the paths of the pages that show them: of a check's every page for
-    one text of `each`, in turn.
+    """Each text in each field that is shown; returns the paths of the pages that show them: for one
+    text of `each`, in turn.
     """
     owner, paths = await town.owner(), ["/p/main/checks", "/p/main/incidents", "/p/main/channels", "/account/security"]
     for i, text in enumerate(HOSTILE):
@@ -422,7 +422,13 @@ async def hostile_town(town: Town, *, each: int) -> list[str]:
         "/p/main/checks?view=timeline",
         "/p/main/checks?view=next",
     ]
-    return paths + incidents + listed + [f"{path}/{page}" for path in listed for page in ("delete", "edit")]
+    of_channels = [
+        f"{path}{page}"
+        for i, path in enumerate(listed)
+        for turn, page in enumerate(("", "/delete", "/edit"))
+        if (i + turn) % each == 0
+    ]
+    return paths + incidents[::each] + of_channels
 
 
 _TAGS = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)((?:\"[^\"]*\"|'[^']*'|[^>\"'])*)>")
