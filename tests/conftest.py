@@ -229,7 +229,6 @@ async def db(database_url: str, sqlite_template: Path, tmp_path: Path) -> AsyncI
         (tmp_path / "data").mkdir(mode=0o700)
         shutil.copy(sqlite_template, tmp_path / "data" / SQLITE_FILE)
     database = Database(url=database_url, data_dir=tmp_path / "data", clock=SystemClock())
-    upgrade(database.engine)
     database.start()
     yield database
     await database.stop()
@@ -241,7 +240,6 @@ async def usage_db(database_url: str, sqlite_template: Path, tmp_path: Path, db:
     if not database_url:
         shutil.copy(sqlite_template.with_name(USAGE.file), tmp_path / "data" / USAGE.file)
     database = Database(url=database_url, data_dir=tmp_path / "data", clock=SystemClock(), part=USAGE)
-    upgrade(database.engine, USAGE)
     database.start()
     yield database
     await database.stop()

@@ -19,6 +19,7 @@ from heartfly.pings.request import BySlug
 from heartfly.sealing import digest
 from tests.api.conftest import START
 from tests.api.door import Door, House
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
@@ -354,6 +355,7 @@ async def test_entries_are_listed_page_by_page(house: House, clock: SimClock) ->
     assert ["n4", "n3", "n2", "n1", "n0"] == seen
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("query", "field"),
     [

@@ -12,6 +12,7 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.errors import SettingsError
 from tests.api.door import Door, House, Reply, state_of
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
@@ -60,6 +61,7 @@ async def test_a_page_can_read_why_it_was_refused(house: House) -> None:
     assert [(401, PAGE), (404, PAGE)] == [(reply.status, told(reply)[0]) for reply in (no_key, nothing)]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "origin",
     [
@@ -83,6 +85,7 @@ async def test_no_other_origin_is_named(house: House, origin: str) -> None:
     assert ("Origin", "Origin") == (asked.headers["vary"], read.headers["vary"])
 
 
+@on_sqlite
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE", "PUT", "get", "\xff"])
 async def test_no_page_may_write(house: House, method: str) -> None:
     asked = await preflight(house.nobody, method)

@@ -11,6 +11,7 @@ from heartfly.core.words import PingKind
 from tests.api.conftest import START
 from tests.api.door import House
 from tests.api.failed import given_up
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
@@ -147,6 +148,7 @@ async def test_all_that_failed_since_an_instant_is_sent_again_once(house: House)
     assert {"since": "2026-03-02T11:00:00Z", "n_deliveries": 1} == told_of[1]["after"]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("asked", "field"),
     [

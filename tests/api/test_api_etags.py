@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.door import House, Reply
+from tests.one_database import on_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -67,6 +68,7 @@ async def test_an_upsert_with_a_tag_edits_what_was_read_and_makes_nothing(house:
     assert ["job"] == [check["slug"] for check in (await house.full("GET", "/v1/checks")).json["items"]]
 
 
+@on_sqlite
 @pytest.mark.parametrize("kind", [*MADE, "/v1/project"])
 @pytest.mark.parametrize("tag", ["17", 'W/"17"', '"17", "18"', '"x"', "", '"' + "9" * 40 + '"'])
 async def test_what_is_no_etag_is_refused_by_name(house: House, kind: str, tag: str) -> None:

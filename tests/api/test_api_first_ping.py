@@ -14,6 +14,7 @@ from heartfly.db.models import blind_intervals
 from heartfly.monitor.judge import Judge
 from tests.api.conftest import START
 from tests.api.door import House, Reply
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
@@ -173,6 +174,7 @@ async def test_an_upsert_whose_instant_is_past_edits_the_rest(house: House, cloc
     assert (200, 120, None) == (again.status, again.json["grace"], again.json["first_ping_by"])
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "by",
     [

@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.conftest import START
 from tests.api.door import House
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
@@ -59,6 +60,7 @@ async def test_gates_are_texts_or_parts_and_read_back_as_they_may_be_sent(house:
     assert (200, PARTS) == (again.status, again.json["gates"])
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("gate", "field"),
     [

@@ -15,6 +15,7 @@ from heartfly.incidents.commands import MOST_NOTES
 from heartfly.monitor.judge import Judge
 from tests.api.conftest import START
 from tests.api.door import House
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 from tests.world import TEST
 
@@ -274,6 +275,7 @@ async def test_comments_are_taken_when_it_is_over_too_and_kept_in_order(house: H
     assert [reply.json for reply in made] == (await whole(house, incident))["notes"]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("asked", "status", "field"),
     [
@@ -339,6 +341,7 @@ async def test_what_is_no_incident_is_not_found(house: House, name: str) -> None
     assert [(404, "there is no such incident")] * 3 == [(reply.status, reply.json["detail"]) for reply in heard]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("query", "status", "field"),
     [

@@ -15,6 +15,7 @@ from tests.api.conftest import START
 from tests.api.door import BASE_URL, Door, House, state_of
 from tests.api.test_api_members import user
 from tests.notify.test_email_delivery import Mailbox, server
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
@@ -44,6 +45,7 @@ async def test_an_invite_is_made_sent_again_and_taken_back(house: House) -> None
     assert ["invite.revoke", "invite.resend", "invite.create"] == [entry["action"] for entry in entries]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("asked", "status", "field"),
     [

@@ -12,6 +12,7 @@ from heartfly.accounts import key_commands
 from heartfly.db.models import api_keys
 from heartfly.sealing import digest
 from tests.api.door import BASE_URL, Door, House, Reply
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
@@ -84,6 +85,7 @@ async def test_keys_are_listed_page_by_page(house: House) -> None:
     assert second["next"] is None
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("asked", "field"),
     [

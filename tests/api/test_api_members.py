@@ -18,6 +18,7 @@ from heartfly.db.models import members as members_table
 from heartfly.errors import ConflictError
 from tests.api.conftest import START
 from tests.api.door import BASE_URL, Door, House
+from tests.one_database import on_sqlite
 from tests.world import SEALER, TEST
 
 pytestmark = pytest.mark.anyio
@@ -67,6 +68,7 @@ async def test_a_member_has_one_of_four_roles(house: House, role: str) -> None:
     assert role == (await member(house, "ada", role))["role"]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("asked", "field"),
     [

@@ -16,6 +16,7 @@ from heartfly.usage.folder import Folder
 from heartfly.usage.hands import Hands
 from tests.api.conftest import START
 from tests.api.door import House
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
@@ -99,6 +100,7 @@ def _counting(**more: Any) -> dict[str, Any]:
     return {"event_types": ["api.request"], "aggregation": "count"} | more
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("changed", "field"),
     [
@@ -185,6 +187,7 @@ async def test_figures_come_in_pages_and_as_csv(used: House, folder: Folder) -> 
     assert ["2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z", "provisional", "", "", "c-0", "1", "0.2"] == rows[1]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("query", "field"),
     [

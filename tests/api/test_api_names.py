@@ -10,6 +10,7 @@ from heartfly.db.ids import IdSource
 from heartfly.errors import InvalidValueError
 from tests.api.conftest import START
 from tests.api.door import House
+from tests.one_database import on_sqlite
 from tests.world import SEALER
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +31,7 @@ BAD = {
 }
 
 
+@on_sqlite
 @pytest.mark.parametrize("name", BAD.values(), ids=BAD)
 async def test_a_name_that_deceives_is_refused_with_its_field(house: House, name: str) -> None:
     check = (await house.full("POST", "/v1/checks", {"name": "good"})).json
@@ -70,6 +72,7 @@ async def test_two_names_that_look_alike_are_one(house: House) -> None:
     assert [201, 409, 409] == [reply.status for reply in made]
 
 
+@on_sqlite
 @pytest.mark.parametrize("name", BAD.values(), ids=BAD)
 async def test_a_project_is_named_by_the_same_rules(db: Database, ids: IdSource, name: str) -> None:
     with pytest.raises(InvalidValueError, match=r"^name: "):

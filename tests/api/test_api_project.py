@@ -16,6 +16,7 @@ from heartfly.pings.request import BySlug, PingOutcome
 from heartfly.sealing import Sealer, digest
 from tests.api.conftest import START
 from tests.api.door import Door, House, state_of
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
@@ -56,6 +57,7 @@ async def test_its_name_and_zone_are_edited(house: House, neighbour: House) -> N
     assert theirs == (await neighbour.full("GET", "/v1/project")).json
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("asked", "field"),
     [

@@ -8,6 +8,7 @@ import pytest
 
 from tests.api.conftest import START
 from tests.api.door import House
+from tests.one_database import on_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -37,6 +38,7 @@ async def test_a_page_is_made_read_edited_and_deleted(house: House) -> None:
     assert 404 == (await house.full("GET", path)).status
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("changed", "field"),
     [

@@ -17,6 +17,7 @@ from heartfly.usage import ingest
 from tests.api.conftest import START
 from tests.api.door import Door, House, Reply
 from tests.api.test_api_bad_input import is_problem
+from tests.one_database import on_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -94,6 +95,7 @@ async def test_a_dry_run_stores_nothing(house: House, usage_db: Database) -> Non
     assert (0, 0) == (await count(usage_db, events), await count(usage_db, dead_letters))
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("body", "headers", "status"),
     [

@@ -18,6 +18,7 @@ from heartfly.db.models import dead_letters
 from heartfly.usage.ingest import Unreadable
 from tests.api.conftest import START
 from tests.api.door import Door, House, Reply
+from tests.one_database import on_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +108,7 @@ async def test_a_bad_event_is_named_by_place_and_field_and_its_neighbours_are_ke
     assert (wire, "is required") == (of_wire, reason)
 
 
+@on_sqlite
 @pytest.mark.parametrize("wire", DOORS)
 @pytest.mark.parametrize("body", [b"", b"{", b"7", b"\xff", b"[" * 500, b'{"batch": 7}', b'{"batch": "' + b"x" * 50])
 async def test_what_is_no_body_of_events_is_refused_in_the_wire_s_words(house: House, wire: str, body: bytes) -> None:
@@ -235,6 +237,7 @@ async def test_a_message_is_of_the_kind_that_its_address_says() -> None:
 # --- Metronome's customers
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("path", "asked", "status"),
     [

@@ -23,6 +23,7 @@ from heartfly.errors import OverloadedError, StoreError
 from heartfly.notify.commands import create_channel
 from heartfly.pings.ingest import Ingest
 from heartfly.pings.request import BySlug, ByUuid
+from tests.one_database import on_sqlite
 from tests.world import SEALER, World, make_world
 
 pytestmark = pytest.mark.anyio
@@ -109,6 +110,7 @@ async def test_every_form_of_address_is_understood(world: World, client: Client)
     assert [*expected, "success"] == [ping.kind for ping in await world.pings_of(check)]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("rest", "query", "status", "text"),
     [

@@ -36,8 +36,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 def heartfly(folder: Path, *arguments: str, given: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    """What needs no server of its own to start runs in this process."""
-    if arguments[0] != "serve":
+    """In this process, but for what would change it: a server waits for signals, a backup steps back behind others."""
+    if arguments[0] not in {"serve", "backup"}:
         return typed(folder, *arguments, given=given, env=variables)
     return subprocess.run(
         [sys.executable, "-m", "heartfly", *arguments],

@@ -18,6 +18,7 @@ from heartfly.notify.commands import send_test
 from heartfly.notify.outbox import DEFAULT_EVENTS
 from tests.notify.examples import at
 from tests.notify.post_office import SEALER, PostOffice, ScriptedChannel
+from tests.one_database import on_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -89,6 +90,7 @@ async def test_a_channel_may_hear_nothing_but_tests(post: PostOffice) -> None:
     assert [] == (await post.channel_row(await post.webhook(HOOK, events=[]))).events
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("field", "changes"),
     [

@@ -24,6 +24,7 @@ from heartfly.usage.answers import Answer, Edge, Item, answer
 from heartfly.usage.meter_queries import find_meter
 from heartfly.usage.meters import mark_hours
 from heartfly.usage.question import Question
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 from tests.usage.factory import HOUR, NOW, PID, Plant, events_of
 from tests.usage.oracle import Sent
@@ -266,6 +267,7 @@ async def test_each_window_says_how_sure_it_is(plant: Plant, sent: list[Sent]) -
     assert sent
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("asked", "field"),
     [

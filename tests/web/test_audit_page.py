@@ -14,6 +14,7 @@ import pytest
 
 from heartfly.audit.record import Action, Actor, record
 from heartfly.db.changes import Tx
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
@@ -76,6 +77,7 @@ async def test_filters_find_by_actor_action_object_and_instant(town: Town) -> No
     assert [3, 1, 1, 3, 1, 1, 1, 0, 0] == list(found.values())
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("query", "field"),
     [("?action=check.destroy", "action"), ("?object=%3Cb%3E", "object"), ("?since=yesterday", "since"),

@@ -15,6 +15,7 @@ from heartfly.db.models import audit, check_channels, checks, pings
 from heartfly.errors import InvalidValueError
 from heartfly.web.checks import SHOWN
 from heartfly.web.filter_words import Terms, terms
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
@@ -153,6 +154,7 @@ async def test_all_are_those_that_were_shown_or_nothing_is_done(town: Town, db: 
     assert (await browser.post("/p/main/checks", again)).status in {200, 303}
 
 
+@on_sqlite
 @pytest.mark.parametrize("shown", ["", "1", "1-", "x-y", "99999999999-0"])
 async def test_all_without_what_was_shown_is_refused(town: Town, db: Database, shown: str) -> None:
     await town.world.check(START, name="a1")
@@ -233,6 +235,7 @@ async def test_a_viewer_has_no_boxes_to_tick(town: Town) -> None:
     assert 'type="checkbox"' not in (await (await town.viewer()).get("/p/main/checks")).body.decode()
 
 
+@on_sqlite
 @pytest.mark.parametrize("done", ["pause", "dance-3", "pause-x", "pause-<script>", "pause-99999999"])
 async def test_an_address_says_only_what_can_have_been_done(town: Town, done: str) -> None:
     await town.world.check(START, name="one")

@@ -20,6 +20,7 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import audit, channels, check_channels, checks
 from heartfly.errors import ChangedMeanwhileError, StoreError
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
@@ -159,6 +160,7 @@ async def test_who_has_not_seen_an_edit_is_shown_both_and_may_then_decide(town: 
     assert ("one", "my words") == (row.name, row.description)
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("changed", "field"),
     [
@@ -313,6 +315,7 @@ async def test_a_webhooks_headers_are_typed_but_never_shown(town: Town, db: Data
     assert "Bearer z" not in str(await entries(db, "channel.edit"))
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
@@ -424,6 +427,7 @@ async def test_who_has_not_seen_a_channels_edit_is_shown_both(town: Town, db: Da
     assert "Ops" == (await one(db, sa.select(channels))).name
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("changed", "field"),
     [

@@ -18,6 +18,7 @@ from heartfly.core.words import PingKind
 from heartfly.db.database import Database
 from heartfly.db.models import checks, flips
 from heartfly.web.json_text import is_json, laid_out
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
@@ -90,6 +91,7 @@ async def test_the_list_is_filtered_and_the_files_hold_the_same(
     assert wanted == [line["what"] for line in await lines(browser, f"{path}/events.ndjson?{query}")]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "query",
     [

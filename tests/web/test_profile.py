@@ -12,6 +12,7 @@ from heartfly.accounts import email_changes as changes
 from heartfly.backup.marks import mark
 from heartfly.db.database import Database
 from heartfly.db.models import audit, email_changes, users
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.web.conftest import PASSWORD, START, Town
@@ -55,6 +56,7 @@ async def test_a_profile_is_kept_and_pages_look_like_it(town: Town, db: Database
     assert ('<html lang="en">' in page, f"<bdi>{OWNER}</bdi>" in page) == (True, True)
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [

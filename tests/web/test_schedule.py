@@ -20,6 +20,7 @@ from heartfly.db.database import Database
 from heartfly.db.models import audit
 from heartfly.monitor.judge import Judge
 from heartfly.web.state import WebState
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 from tests.web.conftest import START, Town
 from tests.web.test_editing import fields_of
@@ -135,6 +136,7 @@ async def test_a_check_without_pings_has_nothing_to_try_it_on(town: Town) -> Non
     assert "there is nothing to try it on" in told.body.decode()
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("changed", "field"),
     [

@@ -14,6 +14,7 @@ from heartfly.db.models import audit, members, projects, users
 from heartfly.web.pages import Pages
 from heartfly.web.state import WebState
 from tests.api.door import Reply
+from tests.one_database import on_sqlite
 from tests.web.browser import Browser
 from tests.web.conftest import PASSWORD, START
 from tests.world import World, make_world
@@ -86,6 +87,7 @@ async def test_of_many_at_once_one_is_first(world: World, served: Pages, web: We
     assert 1 == len(await rows(db, sa.select(users)))
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("changed", "field", "says"),
     [

@@ -22,6 +22,7 @@ from heartfly.db.models import sessions, users
 from heartfly.web.pages import pages
 from heartfly.web.state import WebState
 from tests.api.door import Reply, state_of
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.web.conftest import PASSWORD, START, Town, hash_of, state_with
@@ -295,6 +296,7 @@ async def test_nobody_ends_the_session_of_somebody_else(town: Town, db: Database
     assert await is_in(owner)
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("wanted", "goes"),
     [
@@ -331,6 +333,7 @@ async def test_who_must_sign_in_first_comes_to_the_page_he_asked_for(town: Town)
     assert "/p/main/checks?status=down&amp;q=%C3%A4" == wanted
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("origin", "site", "status"),
     [

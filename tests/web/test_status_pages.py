@@ -20,6 +20,7 @@ from heartfly.demo.fill import EMAIL
 from heartfly.web.pages import pages
 from tests.api.door import state_of
 from tests.demo_data import DEMO_NOW, DEMO_PASSWORD
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town, state_with
@@ -145,6 +146,7 @@ async def test_search_engines_are_asked_not_to_list_it_if_that_was_chosen(town: 
     assert b'<meta name="robots" content="noindex">' in after.body
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("changed", "field", "status"),
     [

@@ -25,6 +25,7 @@ from heartfly.errors import NotFoundError
 from heartfly.web.pages import pages
 from tests.api.door import Reply, state_of
 from tests.notify.test_email_delivery import Mailbox, server
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town, state_with
@@ -242,6 +243,7 @@ async def test_what_is_wrong_when_joining_is_said_beside_its_field(
     assert 1 == await n_invites(db)
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("email", "role", "status", "words"),
     [

@@ -17,6 +17,7 @@ from heartfly.db.database import Database
 from heartfly.db.models import audit, usage_days
 from heartfly.usage.corrections import Amended, amend, void
 from heartfly.web.state import WebState
+from tests.one_database import on_sqlite
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
 from tests.web.hostile import HOSTILE
@@ -95,6 +96,7 @@ async def test_a_meter_tells_each_figure_with_how_sure_it_is(sent: Town) -> None
     assert '<rect class="v"' in (await owner.get(ROOT + asked)).body.decode()
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("query", "told"),
     [
@@ -116,6 +118,7 @@ async def test_a_question_that_is_none_is_told_beside_what_was_asked(sent: Town,
     assert told in await text(owner, f"/meters/traffic?{query}", 422)
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -16,6 +16,7 @@ from heartfly.core.words import PingKind
 from heartfly.db.database import Database
 from heartfly.db.models import blind_intervals, checks
 from tests.monitor.tower import Tower
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
@@ -151,6 +152,7 @@ async def test_the_range_the_filter_and_the_pages_go_along(
         assert word in unescape(re.findall(r'<a href="([^"]*)"[^>]*>7 d</a>', day)[0])
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "query", ["view=moon", "view=timeline&range=8d", "view=timeline&q=is:asleep", "view=next&after=x"]
 )

@@ -1,0 +1,10 @@
+"""For tests that say nothing of databases: what is refused before any is asked, and what pages make of a text.
+
+Whatever a database could do differently, such as to find, to sort and to store, is tested on both.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
