@@ -1,4 +1,4 @@
-"""What people change of themselves: how they are called, in which zone they read times, theme and density, their password.
+"""What people change of themselves: their name, the zone in which they read times, theme and density, their password.
 
 None of it but the password concerns a project, so none of it is in the audit of one.
 """

@@ -20,7 +20,7 @@ from heartfly.core.days import last_whole
 from heartfly.core.zones import zone as find_zone
 from heartfly.db.models import check_days, checks, incidents, projects, status_pages
 from heartfly.errors import InvalidValueError, NotFoundError
-from heartfly.public.status_pages import Group, Item, groups_of
+from heartfly.public.status_pages import BUT_LOGO, Group, Item, groups_of
 
 DAYS = 90
 RECENT = timedelta(days=14)
@@ -71,6 +71,18 @@ class Overview:
     at: datetime
     groups: Sequence[tuple[str, Sequence[Line]]]
     troubles: Sequence[Trouble]
+    accent: str
+    accent_dark: str
+    logo_name: str
+
+    @property
+    def look(self) -> str:
+        """Names the colours that were chosen; empty: none were."""
+        return (
+            "-".join(one[1:] or "x" for one in (self.accent, self.accent_dark))
+            if self.accent or self.accent_dark
+            else ""
+        )
 
     @property
     def state(self) -> str:
@@ -79,11 +91,20 @@ class Overview:
 
 async def published(read: AsyncConnection, slug: str) -> Any:
     """The page of that address. NotFoundError: there is none, or it is not published."""
-    query = sa.select(status_pages).where(status_pages.c.slug == slug, status_pages.c.published.is_(True))
+    query = sa.select(*BUT_LOGO).where(status_pages.c.slug == slug, status_pages.c.published.is_(True))
     row = (await read.execute(query)).first()
     if row is None:
         raise NotFoundError("there is nothing at this address")
     return row
+
+
+async def published_logo(read: AsyncConnection, slug: str, name: str) -> bytes:
+    """Of the page of that address. NotFoundError: it has no logo of that name, or is not published."""
+    its = (status_pages.c.slug == slug, status_pages.c.published.is_(True), status_pages.c.logo_name == name)
+    content: bytes | None = (await read.execute(sa.select(status_pages.c.logo).where(*its))).scalar_one_or_none()
+    if content is None:
+        raise NotFoundError("there is nothing at this address")
+    return content
 
 
 async def overview(read: AsyncConnection, page: Any, *, now: datetime) -> Overview:
@@ -94,7 +115,10 @@ async def overview(read: AsyncConnection, page: Any, *, now: datetime) -> Overvi
     days = await _days(read, page.pid, [row.id for row in shown], last_whole(zone, now))
     lines = [(group.name, [_line(item, shown, days, now) for item in group.items]) for group in groups]
     troubles = await _troubles(read, page.pid, _names(groups, shown), now)
-    return Overview(page.title, page.slug, page.noindex, zone.key, now, lines, troubles)
+    return Overview(
+        page.title, page.slug, page.noindex, zone.key, now, lines, troubles,
+        page.accent, page.accent_dark, page.logo_name,
+    )  # fmt: skip
 
 
 async def _zone(read: AsyncConnection, pid: int) -> Any:

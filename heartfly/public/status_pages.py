@@ -10,6 +10,7 @@ import uuid as uuids
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import floor
 from typing import Any
 
 import msgspec
@@ -19,12 +20,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.audit.record import Action, Actor, differing, record
 from heartfly.checks.queries import UUID
 from heartfly.core import text
+from heartfly.core.contrast import AA, colour, contrast
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import checks, status_pages
 from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError, NotFoundError
+from heartfly.public.logos import NONE, Logo
 
 MOST_PAGES, MOST_GROUPS, MOST_ITEMS = 20, 20, 50
+
+
+BUT_LOGO = tuple(column for column in status_pages.c if column.name != "logo")
+_GROUNDS = {"accent": ("light", ("#fbfbfc", "#ffffff")), "accent_dark": ("dark", ("#0e1014", "#15181e"))}
+"""What stands behind a page's text in either look, as css/tokens.css has it."""
 
 
 class Item(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -51,6 +59,10 @@ class Wanted:
     groups: Sequence[Group] | None = None
     noindex: bool | None = None
     published: bool | None = None
+    accent: str | None = None
+    """Of links and edges, as `#rrggbb`; empty: the house's own. This one in light, the other in dark."""
+    accent_dark: str | None = None
+    logo: Logo | None = None
 
 
 class PageSlugTakenError(ConflictError):
@@ -64,7 +76,7 @@ def create_page(tx: Tx, pid: int, wanted: Wanted, *, actor: Actor, at: datetime,
     count = sa.select(sa.func.count()).where(status_pages.c.pid == pid)
     if tx.conn.execute(count).scalar_one() >= MOST_PAGES:
         raise ConflictError(f"the project has {MOST_PAGES} status pages, which is all that it may have")
-    usual = Wanted(slug="", title="", groups=(), noindex=True, published=False)
+    usual = Wanted(slug="", title="", groups=(), noindex=True, published=False, accent="", accent_dark="", logo=NONE)
     values = _checked(tx, pid, usual, wanted, is_new=True)
     public_id = str(uuids.uuid4())
     fixed = {"pid": pid, "id": ids.next(at), "uuid": public_id, "rev": 1, "created_at": at}
@@ -74,7 +86,7 @@ def create_page(tx: Tx, pid: int, wanted: Wanted, *, actor: Actor, at: datetime,
         raise PageSlugTakenError(f"there is a status page {values['slug']} already")
     record(
         tx, pid, actor=actor, action=Action.STATUS_PAGE_CREATE, of=f"status_page:{public_id}",
-        before=None, after=values, at=at, ids=ids,
+        before=None, after=_told(values), at=at, ids=ids,
     )  # fmt: skip
     return public_id
 
@@ -87,9 +99,12 @@ def edit_page(
     if rev is not None and row.rev != rev:
         raise ChangedMeanwhileError("the status page has changed since you read it")
     values = _checked(tx, pid, wanted, wanted, is_new=False)
+    content = values.pop("logo", None)
     before, after = differing(row._asdict(), values)
     if not after:
         return
+    if "logo_name" in after:
+        after["logo"] = content
     this = sa.and_(status_pages.c.pid == pid, status_pages.c.id == row.id)
     try:
         with tx.conn.begin_nested():
@@ -98,7 +113,7 @@ def edit_page(
         raise PageSlugTakenError(f"there is a status page {values['slug']} already") from error
     record(
         tx, pid, actor=actor, action=Action.STATUS_PAGE_EDIT, of=f"status_page:{row.uuid}",
-        before=before, after=after, at=at, ids=ids,
+        before=_told(before), after=_told(after), at=at, ids=ids,
     )  # fmt: skip
 
 
@@ -111,8 +126,13 @@ def delete_page(tx: Tx, pid: int, public_id: str, *, actor: Actor, at: datetime,
     )  # fmt: skip
 
 
+def _told(values: dict[str, Any]) -> dict[str, Any]:
+    """What the audit keeps: of a logo its name, which says when it became another."""
+    return {name: value for name, value in values.items() if name != "logo"}
+
+
 async def list_pages(read: AsyncConnection, pid: int, *, after: int | None, limit: int) -> Sequence[Any]:
-    query = sa.select(status_pages).where(status_pages.c.pid == pid, status_pages.c.id > (after or 0))
+    query = sa.select(*BUT_LOGO).where(status_pages.c.pid == pid, status_pages.c.id > (after or 0))
     return (await read.execute(query.order_by(status_pages.c.id).limit(limit))).all()
 
 
@@ -125,7 +145,7 @@ def _one(pid: int, public_id: str) -> sa.Select[Any]:
     lower = public_id.lower()
     if not UUID.fullmatch(lower):
         raise NotFoundError("there is no such status page")
-    return sa.select(status_pages).where(status_pages.c.pid == pid, status_pages.c.uuid == lower)
+    return sa.select(*BUT_LOGO).where(status_pages.c.pid == pid, status_pages.c.uuid == lower)
 
 
 def _held(tx: Tx, pid: int, public_id: str) -> Any:
@@ -155,11 +175,32 @@ def _checked(tx: Tx, pid: int, usual: Wanted, wanted: Wanted, *, is_new: bool) -
     groups = usual.groups if wanted.groups is None else wanted.groups
     if groups is not None:
         values["groups"] = msgspec.to_builtins(_groups(tx, pid, groups))
+    for name in _GROUNDS:
+        chosen = getattr(usual if getattr(wanted, name) is None else wanted, name)
+        if chosen is not None:
+            values[name] = _legible(chosen, name)
+    logo = usual.logo if wanted.logo is None else wanted.logo
+    if logo is not None:
+        values |= {"logo": logo.content or None, "logo_name": logo.name}
     for name in ("noindex", "published"):
         value = getattr(usual if getattr(wanted, name) is None else wanted, name)
         if value is not None:
             values[name] = value
     return values
+
+
+def _legible(chosen: str, field: str) -> str:
+    known = colour(chosen, field=field)
+    look, grounds = _GROUNDS[field]
+    worst = min(contrast(known, ground) for ground in grounds) if known else AA
+    if worst < AA:
+        what = "darker" if look == "light" else "lighter"
+        raise InvalidValueError(
+            field,
+            f"has too little contrast to be read on the {look} page: {floor(worst * 100) / 100:.2f} to 1, and at least "
+            f"{AA} to 1 is wanted (WCAG AA); take a {what} one",
+        )
+    return known
 
 
 def _groups(tx: Tx, pid: int, groups: Sequence[Group]) -> list[Group]:

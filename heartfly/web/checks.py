@@ -29,7 +29,7 @@ from heartfly.web.check_form import UNITS
 from heartfly.web.filter_words import terms
 from heartfly.web.request import Form, PageRequest
 from heartfly.web.shown import shown_status
-from heartfly.web.sign_in import to
+from heartfly.web.sign_in import is_welcomed, to
 from heartfly.web.snippets import first_ping
 
 WHOLE = 1_000
@@ -144,6 +144,7 @@ async def listed(
         refused=refused,
         done=done or said(request.query_params.get("done", "")),
         units=UNITS,
+        offers_passkey=request.web.party is not None and is_welcomed(request),
         **bar,
         wrong="",
         lines=lines,
@@ -175,7 +176,7 @@ def _demand_known(view: str) -> None:
 _NOTHING: dict[str, Any] = {
     "lines": [], "n_all": 0, "n_down": 0, "following": "", "is_later": False, "ping_key": "", "first_ping": "",
     "first_query": "", "chips": [], "status_word": "", "refused": (), "done": "", "units": UNITS, "rows": [],
-    "filter_query": "", "kept": {},
+    "filter_query": "", "kept": {}, "offers_passkey": False,
 }  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""Oneself: how one is called, in which zone, colours and density pages are shown, the password, and the address to sign in with.
+"""Oneself: one's name, in which zone, colours and density pages are shown, the password, and the address to sign
+in with.
 
 A password asks for the one so far; another address counts when the link that is mailed there was used: GET shows what
 it would do, only POST does it, signed in or not.

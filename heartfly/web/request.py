@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, quote
 
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
-from litestar.datastructures import State
+from litestar.datastructures import State, UploadFile
 from litestar.handlers.base import BaseRouteHandler
 
 from heartfly.accounts.queries import operates
@@ -74,6 +74,15 @@ class Form:
             )
         except ValueError:
             raise InvalidValueError("", "the form has too many fields") from None
+        self._keep(pairs)
+
+    @classmethod
+    def of(cls, pairs: list[tuple[str, str]]) -> Form:
+        form = cls()
+        form._keep(pairs)
+        return form
+
+    def _keep(self, pairs: list[tuple[str, str]]) -> None:
         self._pairs = pairs
         self._values: dict[str, str] = dict(reversed(pairs))
 
@@ -95,6 +104,10 @@ STATE = "heartfly.web"
 """In the scope of each request: what it is answered from."""
 REQUEST_ID = "heartfly.request_id"
 """The same: what leads from its answer to its lines in the log."""
+
+
+def _is_multipart(request: Request[Any, Any, Any]) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data"
 
 
 class PageRequest(Request[None, None, State]):
@@ -177,9 +190,27 @@ class PageRequest(Request[None, None, State]):
         return str(self.path_params[name])
 
     async def sent(self) -> Form:
+        if _is_multipart(self):
+            return Form.of([(name, value) for name, value in await self._parts() if isinstance(value, str)])
         if self.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
             return Form()
         return Form(await self.body())
+
+    async def sent_file(self, name: str) -> bytes:
+        """Of a form that sends files along. Empty: none was chosen."""
+        for field, value in await self._parts():
+            if field == name and isinstance(value, UploadFile):
+                await value.seek(0)
+                return await value.read()
+        return b""
+
+    async def _parts(self) -> list[tuple[str, Any]]:
+        if not _is_multipart(self):
+            return []
+        parts = list((await self.form()).multi_items())
+        if len(parts) > _MOST_FIELDS:
+            raise InvalidValueError("", "the form has too many fields")
+        return parts
 
     async def administer(self, work: Callable[[Tx, Membership], Result], *, owner: bool = False) -> Result:
         """Write what only those may who administer the project (or own it), asked once more in the transaction itself.

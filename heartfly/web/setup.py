@@ -13,7 +13,7 @@ from heartfly.db.changes import Tx
 from heartfly.errors import ConflictError, ForbiddenError, InvalidValueError
 from heartfly.web import cookie
 from heartfly.web.request import FOR_ALL, Form, PageRequest
-from heartfly.web.sign_in import to
+from heartfly.web.sign_in import WELCOME, to
 
 
 @get("/setup", opt=FOR_ALL)
@@ -53,7 +53,8 @@ async def finish(request: PageRequest) -> Response[bytes]:
     except ConflictError:
         return await _over(request)
     assert token is not None
-    return to(request, "/", set_cookie=cookie.setting(token, is_https=web.is_https))
+    # Whoever has just chosen a password hears once that there is something better, where browsers know it.
+    return to(request, "/", query=WELCOME if web.party else "", set_cookie=cookie.setting(token, is_https=web.is_https))
 
 
 def demand_same(form: Form) -> None:

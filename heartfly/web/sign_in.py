@@ -17,6 +17,8 @@ from heartfly.web.request import FOR_ALL, HTML, OF_ONESELF, PageRequest
 from heartfly.web.times import CARRIED
 
 _A_YEAR = "public, max-age=31536000, immutable"
+WELCOME = "done=set-up"
+"""In the address of whoever has just become the first administrator."""
 _NO = "The address and the password do not go together."
 
 
@@ -34,8 +36,13 @@ def to(request: PageRequest, path: str, *, set_cookie: str = "", query: str = ""
 async def home(request: PageRequest) -> Response[bytes]:
     """The first project, or that there is none."""
     if request.memberships:
-        return to(request, f"/p/{request.memberships[0].slug}/checks")
+        welcome = WELCOME if is_welcomed(request) else ""
+        return to(request, f"/p/{request.memberships[0].slug}/checks", query=welcome)
     return await request.page("no_project.html")
+
+
+def is_welcomed(request: PageRequest) -> bool:
+    return request.query_params.get("done", "") == WELCOME.partition("=")[2]
 
 
 @get("/static/{name:str}", opt=FOR_ALL)

@@ -15,12 +15,17 @@ from litestar import Response, get
 
 from heartfly.core.spans import span
 from heartfly.errors import NotFoundError
-from heartfly.public.overview import Bar, Overview, Trouble, overview, published
+from heartfly.public.logos import MEDIA_TYPES
+from heartfly.public.overview import Bar, Overview, Trouble, overview, published, published_logo
 from heartfly.web.render import shown
 from heartfly.web.request import FOR_ALL, HTML, PageRequest
 from heartfly.web.times import Times
 
 _KEPT = "public, max-age=30"
+_LOOK_KEPT = "public, max-age=3600"
+"""The page asks for another address when it becomes another."""
+OWN_COLOURS = ("#4a48d4", "#a5abff")
+"""In light and in dark, as css/tokens.css has them."""
 SAID = {
     "up": "Everything is up",
     "late": "Something is late",
@@ -56,12 +61,41 @@ async def feed(request: PageRequest) -> Response[bytes]:
     )
 
 
-async def _read(request: PageRequest) -> Overview:
-    slug, now = request.path_value("slug"), request.api.clock.now()
-    if not slug.isascii() or not slug.isprintable():
+@get("/status/{slug:str}/look/{name:str}", opt=FOR_ALL)
+async def look(request: PageRequest) -> Response[bytes]:
+    """The logo, or the colours as a style sheet: styles within a page are forbidden to it, ours too."""
+    slug, name = _slug(request), request.path_value("name")
+    kind = MEDIA_TYPES.get(name.rpartition(".")[2])
+    async with request.api.database.read() as read:
+        if kind is not None:
+            content = await published_logo(read, slug, name)
+            return Response(content, media_type=kind, headers={"Cache-Control": _LOOK_KEPT})
+        page = await published(read, slug)
+    if name != "colours.css":
         raise NotFoundError("there is nothing at this address")
+    return Response(
+        colours(page.accent, page.accent_dark), media_type="text/css", headers={"Cache-Control": _LOOK_KEPT}
+    )
+
+
+def colours(accent: str, accent_dark: str) -> bytes:
+    """Empty: the house's own."""
+    light, dark = accent or OWN_COLOURS[0], accent_dark or OWN_COLOURS[1]
+    edge = ".public { border-top: 4px solid var(--accent); }"
+    return f":root {{ --accent: light-dark({light}, {dark}); }}\n{edge}\n".encode()
+
+
+async def _read(request: PageRequest) -> Overview:
+    slug, now = _slug(request), request.api.clock.now()
     async with request.api.database.read() as read:
         return await overview(read, await published(read, slug), now=now)
+
+
+def _slug(request: PageRequest) -> str:
+    slug = request.path_value("slug")
+    if not slug.isascii() or not slug.isprintable():
+        raise NotFoundError("there is nothing at this address")
+    return slug
 
 
 def _headers(its: Overview) -> dict[str, str]:

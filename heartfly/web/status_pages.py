@@ -16,12 +16,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.db.models import checks
 from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError
 from heartfly.public import status_pages
+from heartfly.public.logos import MOST_BYTES, MOST_PIXELS, logo_of
 from heartfly.public.status_pages import MOST_PAGES, Group, Item, PageSlugTakenError, Wanted
 from heartfly.web.request import FOR_ADMINS, Form, PageRequest
 from heartfly.web.sign_in import to
 
 _TAG = "tag:"
 _MOST_TEXT = 20_000
+MOST_UPLOADED = 1024 * 1024
+"""More than a logo may have: a file that is a little too large shall be told so beside its field."""
 
 
 @get("/p/{project:str}/status-pages")
@@ -55,9 +58,7 @@ async def create(request: PageRequest) -> Response[bytes]:
 async def show(request: PageRequest) -> Response[bytes]:
     async with request.api.database.read() as read:
         row = await status_pages.one_page(read, request.project.pid, request.path_value("page"))
-        values = _Values(row.slug, row.title, row.noindex, row.published, rev=str(row.rev))
-        values.items = _as_text(status_pages.groups_of(row), await _slugs(read, request.project.pid))
-    return await _form(request, values, its=row)
+    return await _form(request, await _now(request, row), its=row)
 
 
 @post("/p/{project:str}/status-pages/{page:str}", opt=FOR_ADMINS, status_code=200)
@@ -91,6 +92,31 @@ async def delete(request: PageRequest) -> Response[bytes]:
     return to(request, f"/p/{request.project.slug}/status-pages")
 
 
+@post(
+    "/p/{project:str}/status-pages/{page:str}/logo",
+    opt=FOR_ADMINS,
+    status_code=200,
+    request_max_body_size=MOST_UPLOADED,
+)
+async def change_logo(request: PageRequest) -> Response[bytes]:
+    """Another one, or by `do=remove` none. What is typed in the page's form is not saved with it."""
+    api, pid, actor, at = request.api, request.project.pid, request.actor, request.api.clock.now()
+    which, form = request.path_value("page"), await request.sent()
+    async with api.database.read() as read:
+        row = await status_pages.one_page(read, pid, which)
+    try:
+        file = b"" if form["do"] == "remove" else await request.sent_file("logo")
+        if not file and form["do"] != "remove":
+            raise InvalidValueError("logo", "must be chosen")  # noqa: TRY301 - it goes where the file's own faults go
+        wanted = Wanted(logo=logo_of(file))
+        await api.database.write(
+            lambda tx: status_pages.edit_page(tx, pid, which, wanted, actor=actor, at=at, ids=api.ids, rev=None)
+        )
+    except InvalidValueError as error:
+        return await _form(request, await _now(request, row), its=row, status=422, errors=_beside(error))
+    return to(request, f"/p/{request.project.slug}/status-pages/{which}")
+
+
 class _Values:
     """The fields as they were typed."""
 
@@ -103,16 +129,29 @@ class _Values:
         *,
         items: str = "",
         rev: str = "",
+        accent: str = "",
+        accent_dark: str = "",
     ) -> None:
         self.slug, self.title, self.items, self.rev = slug, title, items, rev
+        self.accent, self.accent_dark = accent, accent_dark
         self.noindex, self.published = noindex, published
 
     @classmethod
     def sent(cls, form: Form) -> _Values:
         return cls(
             form["slug"].strip(), form["title"], "noindex" in form, "published" in form,
-            items=form["items"], rev=form["rev"],
+            items=form["items"], rev=form["rev"], accent=form["accent"], accent_dark=form["accent_dark"],
         )  # fmt: skip
+
+
+async def _now(request: PageRequest, row: Any) -> _Values:
+    """As the page is."""
+    async with request.api.database.read() as read:
+        slugs = await _slugs(read, request.project.pid)
+    return _Values(
+        row.slug, row.title, row.noindex, row.published, rev=str(row.rev), accent=row.accent,
+        accent_dark=row.accent_dark, items=_as_text(status_pages.groups_of(row), slugs),
+    )  # fmt: skip
 
 
 async def _form(
@@ -124,6 +163,8 @@ async def _form(
         values=values,
         its=its,
         errors=errors or {},
+        most_kb=MOST_BYTES // 1_000,
+        most_pixels=MOST_PIXELS,
         base_url=request.api.base_url,
     )
 
@@ -133,8 +174,9 @@ async def _wanted(request: PageRequest, values: _Values) -> Wanted:
         ids = {slug: uuid for uuid, slug in (await _slugs(read, request.project.pid)).items()}
     groups = _parsed(values.items, ids)
     return Wanted(
-        slug=values.slug, title=values.title, groups=groups, noindex=values.noindex, published=values.published
-    )
+        slug=values.slug, title=values.title, groups=groups, noindex=values.noindex, published=values.published,
+        accent=values.accent, accent_dark=values.accent_dark,
+    )  # fmt: skip
 
 
 async def _slugs(read: AsyncConnection, pid: int) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.api.conftest import START
 from tests.api.door import House
 from tests.one_database import on_sqlite
+from tests.web.test_logos import png
 
 pytestmark = pytest.mark.anyio
 
@@ -38,6 +40,19 @@ async def test_a_page_is_made_read_edited_and_deleted(house: House) -> None:
     assert 404 == (await house.full("GET", path)).status
 
 
+async def test_colours_and_logo_are_set_and_taken_away(house: House) -> None:
+    logo = base64.b64encode(png()).decode()
+    made = await house.full("POST", "/v1/status-pages", shown(accent="#0b6e4f", accent_dark="#9fe2c8", logo=logo))
+    path = f"/v1/status-pages/{made.json['id']}"
+    renamed = await house.full("PATCH", path, {"title": "Other"})
+    bare = await house.full("PATCH", path, {"accent": "", "logo": None})
+
+    assert (201, "#0b6e4f", "#9fe2c8") == (made.status, made.json["accent"], made.json["accent_dark"])
+    assert made.json["logo_url"].startswith("http://beat.example.org/status/acme/look/")
+    assert made.json["logo_url"] == renamed.json["logo_url"]
+    assert ("", "#9fe2c8", None) == tuple(bare.json[name] for name in ("accent", "accent_dark", "logo_url"))
+
+
 @on_sqlite
 @pytest.mark.parametrize(
     ("changed", "field"),
@@ -50,6 +65,11 @@ async def test_a_page_is_made_read_edited_and_deleted(house: House) -> None:
         ({"groups": [{"name": "", "items": [{"name": "x", "check": "x"}]}]}, "groups[0].items[0].check"),
         ({"groups": [{"name": "", "items": [ITEM, {"name": "", "tag": "x"}]}]}, "groups[0].items[1].name"),
         ({"groups": [{"name": "", "items": [ITEM] * 51}]}, "groups"),
+        ({"accent": "#a5abff"}, "accent"),
+        ({"accent_dark": "#000000"}, "accent_dark"),
+        ({"accent": "red"}, "accent"),
+        ({"logo": "=?="}, "logo"),
+        ({"logo": "PHN2Zy8+"}, "logo"),
     ],
 )
 async def test_what_is_wrong_is_named(house: House, changed: dict[str, Any], field: str) -> None:

@@ -100,6 +100,7 @@ NO_PAGE = {
     "/p/{project}/checks/{check}/events.csv", "/p/{project}/checks/{check}/events.ndjson",
     "/p/{project}/checks/{check}/events/{n}/body", "/p/{project}/settings/export", "/p/{project}/audit.csv",
     "/p/{project}/audit.ndjson", "/badge/{half}/{states}/{name}", "/docs/images/{name}", "/status/{slug}/atom.xml",
+    "/status/{slug}/look/{name}",
 }  # fmt: skip
 
 # Of each form the answer that is a page: what is sent, and the status that it gets.
@@ -147,6 +148,7 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
     ),
     "/p/{project}/usage/meters/{meter}/version": (({"event_types": "x", "aggregation": "count"}, 409),),
     "/p/{project}/status-pages/new": (({"title": "", "slug": "A B", "items": "x"}, 422),),
+    "/p/{project}/status-pages/{page}/logo": (({}, 422),),
     "/p/{project}/status-pages/{page}": (({"title": "", "slug": "{slug}", "items": "x"}, 409),),
 }
 FORMS_BY_NAME = {

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import anyio
 import pytest
 import sqlalchemy as sa
 
+from heartfly.accounts.relying_party import party_of
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import audit, members, projects, users
-from heartfly.web.pages import Pages
+from heartfly.web.pages import Pages, pages
 from heartfly.web.state import WebState
 from tests.api.door import Reply
 from tests.one_database import on_sqlite
@@ -55,6 +57,24 @@ async def test_the_token_makes_the_first_user_owner_of_the_project_and_signs_him
     )  # fmt: skip
     (entry,) = await rows(db, sa.select(audit).where(audit.c.action == "member.add"))
     assert ("setup", "192.0.2.7") == (entry.actor, entry.ip)
+
+
+@pytest.mark.parametrize("base_url", ["http://beat.example.org", "https://beat.example.org"])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_passkey_is_offered_at_the_end_where_browsers_know_them(
+    world: World, web: WebState, base_url: str
+) -> None:
+    browser = Browser(pages(replace(web, api=replace(web.api, base_url=base_url), party=party_of(base_url))))
+    knows = base_url.startswith("https:")
+    fields = {"email": "ada@example.com", "password": PASSWORD, "again": PASSWORD, "zone": "Europe/Riga"}
+
+    done = await browser.post("/setup", fields | {"token": web.setup.secret}, origin=base_url)
+    home = await browser.get(done.headers["location"])
+    page = (await browser.get(home.headers["location"])).body.decode()
+
+    assert (303, 303) == (done.status, home.status)
+    assert knows == ('href="/account/security/passkeys">Make a passkey</a>' in page)
+    assert "Make a passkey" not in (await browser.get("/p/main/checks")).body.decode()
 
 
 @pytest.mark.parametrize("token", ["", "x", "ä", "A" * 32, "\x00"])

@@ -159,11 +159,13 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/badges/key"): only_admins(303, do="make"),
     ("GET", "/status/{slug}"): Row(404, 404, 404, 404),
     ("GET", "/status/{slug}/atom.xml"): Row(404, 404, 404, 404),
+    ("GET", "/status/{slug}/look/{name}"): Row(404, 404, 404, 404),
     ("GET", "/p/{project}/status-pages"): read(),
     ("GET", "/p/{project}/status-pages/new"): only_admins(),
     ("POST", "/p/{project}/status-pages/new"): only_admins(303, title="Shop", slug="shop"),
     ("GET", "/p/{project}/status-pages/{page}"): only_admins(),
     ("POST", "/p/{project}/status-pages/{page}"): only_admins(409, title="Shop", slug="x"),  # no revision that he saw
+    ("POST", "/p/{project}/status-pages/{page}/logo"): only_admins(422),
     ("POST", "/p/{project}/status-pages/{page}/delete"): only_admins(303),
     ("GET", "/p/{project}/settings/team"): read(),
     ("POST", "/p/{project}/settings/team/invites"): only_admins(201, email="joan@example.com", role="viewer"),
@@ -297,7 +299,7 @@ async def test_another_projects_things_read_as_none(town: Town) -> None:
     await owner.post("/p/main/status-pages/new", {"title": "Ours", "slug": "ours"})
     (page,) = re.findall(r"status-pages/([0-9a-f-]{36})", (await owner.get("/p/main/status-pages")).body.decode())
     assert 404 == (await other.get(f"{there}/status-pages/{page}")).status
-    for path in (f"{there}/status-pages/{page}", f"{there}/status-pages/{page}/delete"):
+    for path in (f"{there}/status-pages/{page}{what}" for what in ("", "/logo", "/delete")):
         assert 404 == (await other.post(path, {"title": "x", "slug": "x", "rev": "1"})).status
     assert page in (await owner.get("/p/main/status-pages")).body.decode()
     assert "Backup" not in (await other.get(f"{there}/checks")).body.decode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Boolean, Column, Table, Text, UniqueConstraint
 
 from heartfly.db.models.base import key, metadata, pid
-from heartfly.db.types import Json, UtcInstant
+from heartfly.db.types import Bytes, Json, UtcInstant
 
 status_pages = Table(
     "status_pages",
@@ -19,6 +19,10 @@ status_pages = Table(
     Column("noindex", Boolean, nullable=False),
     Column("published", Boolean, nullable=False),
     Column("rev", BigInteger, nullable=False),
+    Column("accent", Text, nullable=False, server_default=""),  # of links, in light and in dark: empty is the house's
+    Column("accent_dark", Text, nullable=False, server_default=""),
+    Column("logo", Bytes),
+    Column("logo_name", Text, nullable=False, server_default=""),  # what its address ends in; empty: there is none
     Column("created_at", UtcInstant, nullable=False),
     UniqueConstraint("uuid"),
     UniqueConstraint("slug"),
