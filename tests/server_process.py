@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
     limit_s: float = 60
     """For a command."""
+    program: Sequence[str] = ("-m", "heartfly")
+    """What Python runs."""
 
     @property
     def url(self) -> str:
@@ -50,7 +53,7 @@ class Server:
     def command(self, *arguments: str, given: str = "") -> str:
         """Run `heartfly …` here and return what it printed; a failure shows what it said."""
         done = subprocess.run(
-            [sys.executable, "-m", "heartfly", *arguments],
+            [sys.executable, *self.program, *arguments],
             cwd=self.folder,
             env=self.environment | {"HEARTFLY_URL": self.url},
             input=given,
@@ -76,7 +79,7 @@ class Server:
         log = (self.folder / "server.log").open("ab")
         begun = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "heartfly", "serve", "--port", str(self.port), *options],
+            [sys.executable, *self.program, "serve", "--port", str(self.port), *options],
             cwd=self.folder,
             env=self.environment,
             stdout=log,

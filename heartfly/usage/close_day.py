@@ -68,9 +68,9 @@ class Closer:
         await self._usage.write(lambda tx: _begin(tx, pid, span, zone=zone, run=run), priority=Priority.BULK)
         found = Reconciled(dirty=1)
         for _ in range(_ATTEMPTS):
-            for hour in await self._folder.dirty_within(pid, span.from_at, span.to_at):
-                await self._folder.fold_hour(pid, hour)
             try:
+                for hour in await self._folder.dirty_within(pid, span.from_at, span.to_at):
+                    await self._folder.fold_hour(pid, hour)
                 await self._folder.fold_day(pid, span.from_at, span.to_at)
             except OvertakenError:
                 continue
