@@ -173,10 +173,13 @@ async def days_to_close(usage: Database, pid: int, zone: ZoneInfo, *, since: dat
         )
         hours = list((await read.execute(folded)).scalars())
         marked = sa.select(dirty_hours.c.hour).where(dirty_hours.c.pid == pid, dirty_hours.c.hour < end)
-        hours += (await read.execute(marked)).scalars()
+        marks = list((await read.execute(marked)).scalars())
+        hours += marks
         sealed = sa.select(windows.c.start_at, windows.c.end_at).where(
             windows.c.pid == pid, windows.c.tier == TIER_DAY, windows.c.sealed_at.is_not(None)
         )
+        # Whatever is marked was not proved with all of its events.
+        done -= {day for hour in marks for day in _days_of(zone, hour, hour + HOUR)}
         # Also when the project has moved to another zone since: their events are gone, so nothing could be proved.
         for row in await read.execute(sealed):
             done |= _days_of(zone, row.start_at, row.end_at)

@@ -1,7 +1,7 @@
 """Closes a day of usage in a process that is killed, or stands still, at a write of the test's choice.
 
-Run beside a test, which says by lines what to do: `KILL n`, `STOP n` and then `GO`. Each `KILL` or `STOP` is a process of its
-own, forked from one that has loaded everything and opened nothing. The answer is a line: how it ended.
+Run beside a test, which says by lines what to do: `KILL n`, `STOP n` and then `GO`. Each `KILL` or `STOP` is a process
+of its own, forked from one that has loaded everything and opened nothing. The answer is a line: how it ended.
 """
 
 from __future__ import annotations

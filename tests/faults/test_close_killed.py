@@ -1,6 +1,6 @@
 """A day is closed in a process that is killed at each of its writes, and by two processes at one time.
 
-What counts is whole at every moment: the former figures of an hour or a day, or the new ones, and never anything between.
+What counts is whole at every moment: the former figures of an hour or a day, or the new ones, and nothing between.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Events arrive, shuffled, twice, late and in batches that are retried, while the server is killed over and over.
 
-What they come to is compared to the last digit with brute force, by customer and group, whole and by day and hour; then
-the daily aggregation proves its days, and `heartfly usage verify` looks at every rollup. Few events with every test run;
-HEARTFLY_EVENTS says how many the large run has.
+Then the daily aggregation proves their days, what they come to is compared to the last digit with brute force, by
+customer and group, whole and by day and hour, and `heartfly usage verify` looks at every rollup. Few events with every
+test run; HEARTFLY_EVENTS says how many the large run has.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def test_events_come_to_the_last_digit_whatever_is_killed(
     key = server.init()["api_key"]
     midnight = SystemClock().now().replace(hour=0, minute=0, second=0, microsecond=0) - DAY
     made = Made(n, seed=SEED, from_at=midnight - hours * HOUR / 2, to_at=midnight + hours * HOUR / 2)
-    server.start()
+    server.start(limit_s=LIMIT_S)
     for meter in METERS:
         server.api("POST", "/v1/meters", key, meter)
 
@@ -95,7 +95,7 @@ def _kill_meanwhile(server: Server, senders: Senders, n_batches: int, kills: int
             server.process.wait(draw.uniform(0, 0.02))
         assert senders.n_answered < n_batches
         server.kill()
-        server.start()
+        server.start(limit_s=LIMIT_S)
 
 
 def _contradict(server: Server, key: str, made: Made) -> None:
