@@ -123,10 +123,9 @@ async def test_killed_at_any_write_the_figures_stay_whole_and_the_next_run_repai
     assert counts(sent) == plant.told(FROM, FROM + 2 * HOUR)
 
 
-@pytest.mark.postgres
-async def test_of_two_processes_that_close_a_day_one_commits(plant: Plant, closing: Closing, database_url: str) -> None:
-    if not database_url:
-        pytest.skip("SQLite has one process")
+@pytest.mark.parametrize("database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+async def test_of_two_processes_that_close_a_day_one_commits(plant: Plant, closing: Closing) -> None:
+    """A SQLite file has one."""
     sent = events_of(60, seed=53, from_at=FROM, to_at=FROM + 2 * HOUR)
     late = events_of(60 + MOST, seed=54, from_at=FROM + HOUR, to_at=FROM + 2 * HOUR)[60:]
     await plant.send(*sent)
