@@ -16,7 +16,11 @@ def main() -> None:
 
     real = SystemClock.now
     ahead = datetime.fromisoformat(sys.argv.pop(1)) - real(SystemClock())
-    SystemClock.now = lambda clock: real(clock) + ahead  # type: ignore[method-assign]
+
+    def now(self: SystemClock) -> datetime:
+        return real(self) + ahead
+
+    SystemClock.now = now  # type: ignore[method-assign]
     heartfly()
 
 
