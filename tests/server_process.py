@@ -14,7 +14,7 @@ import time
 import traceback
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from heartfly.cli import main
 from tests import canaries
 
 START_LIMIT_S = 30.0
+HEARTFLY = ("-m", "heartfly")
 
 
 def free_port() -> int:
@@ -53,7 +54,9 @@ class Server:
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     limit_s: float = 60
-    """For a command."""
+    """For a command, where a process runs it."""
+    program: Sequence[str] = HEARTFLY
+    """What Python runs."""
 
     @property
     def url(self) -> str:
@@ -71,7 +74,19 @@ class Server:
     def command(self, *arguments: str, given: str = "") -> str:
         """Run `heartfly …` here and return what it printed; a failure shows what it said."""
         env = self.own_settings | {"HEARTFLY_URL": self.url}
-        done = typed(self.folder, *arguments, given=given, env=env)
+        if self.program == HEARTFLY:
+            done = typed(self.folder, *arguments, given=given, env=env)
+        else:
+            done = subprocess.run(
+                [sys.executable, *self.program, *arguments],
+                cwd=self.folder,
+                env=os.environ | env,
+                input=given,
+                capture_output=True,
+                text=True,
+                timeout=self.limit_s,
+                check=False,
+            )
         assert 0 == done.returncode, done.stdout + done.stderr
         return done.stdout
 
@@ -89,7 +104,7 @@ class Server:
         log = (self.folder / "server.log").open("ab")
         begun = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "heartfly", "serve", "--port", str(self.port), *options],
+            [sys.executable, *self.program, "serve", "--port", str(self.port), *options],
             cwd=self.folder,
             env=self.environment,
             stdout=log,

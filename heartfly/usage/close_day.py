@@ -70,9 +70,9 @@ class Closer:
         run = self._ids.next(self._clock.now())
         await self._usage.write(lambda tx: _begin(tx, pid, span, zone=zone, run=run), priority=Priority.BULK)
         for attempt in range(1, _ATTEMPTS + 1):
-            for hour in await self._folder.dirty_within(pid, span.from_at, span.to_at):
-                await self._folder.fold_hour(pid, hour)
             try:
+                for hour in await self._folder.dirty_within(pid, span.from_at, span.to_at):
+                    await self._folder.fold_hour(pid, hour)
                 await self._folder.fold_day(pid, span.from_at, span.to_at)
                 found = await self._folder.hands.run(reconcile, self._usage.place, pid, span.from_at, span.to_at)
             except OvertakenError:

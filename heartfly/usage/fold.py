@@ -48,7 +48,8 @@ class Key(NamedTuple):
 
 @dataclass(slots=True)
 class Folded:
-    """`ids_sum`: of the hashes of their transaction ids. `seq`: the newest mark on the hour in that very state.
+    """`ids_sum`: of the hashes of their transaction ids. `seq`: the newest mark on the hour in that very state, and
+    `replaces` the generation that counted then.
 
     `uncounted`: of each version how many events lacked a property, and how many had no amount. `versions`: all that
     the project has, also those that count nothing here.
@@ -57,6 +58,7 @@ class Folded:
     from_at: datetime
     to_at: datetime
     seq: int | None = None
+    replaces: int | None = None
     n_events: int = 0
     ids_sum: int = 0
     partials: dict[Key, Partial] = field(default_factory=dict)
@@ -89,6 +91,8 @@ def fold_hour(place: Place, pid: int, hour: datetime) -> Folded:
         seq = connection.execute(mark).scalar()
         folded = fold_span(connection, pid, hour, hour + HOUR)
         folded.seq = seq
+        counts = sa.select(windows.c.gen).where(windows.c.pid == pid, windows.c.tier == TIER_HOUR)
+        folded.replaces = connection.execute(counts.where(windows.c.start_at == hour)).scalar()
         return folded
 
 

@@ -1,7 +1,7 @@
 """Folds what is dirty: hours whose events have changed, then the days that are made of them.
 
 What a window comes to is worked out in fold.py, in a process beside (hands.py), and written by generations.py. On
-PostgreSQL only the leader folds; that two do so at a change of leaders does no harm.
+PostgreSQL only the leader folds, and whoever closes a day: of two that fold one hour at one time, one is overtaken.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class Folder:
             return list((await read.execute(query.order_by(dirty_hours.c.hour))).scalars())
 
     async def fold_hour(self, pid: int, hour: datetime) -> Folded | None:
-        """None: its events are gone; what it came to stays, and the mark goes."""
+        """None: its events are gone; what it came to stays, and the mark goes. OvertakenError: another process did."""
         async with self._writing:
             began = self._clock.monotonic()
             place = self._usage.place

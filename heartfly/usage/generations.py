@@ -64,18 +64,24 @@ class Generation:
 
 
 def begin(tx: Tx, it: Generation) -> bool:
-    """Whether anything was written of this window before. SealedError: it is not to be written any more."""
+    """Whether anything was written of this window before. SealedError: it is not to be written any more.
+
+    OvertakenError: an hour was folded by somebody else since its events were read, perhaps with more of them.
+    """
     before = tx.conn.execute(sa.select(windows.c.pid).where(*_is(it))).first()
     values = {"pid": it.pid, "tier": it.tier, "start_at": it.start_at, "end_at": it.folded.to_at}
     values |= {"next_gen": it.gen, "n_events": 0, "ids_sum": bytes(16), "stale": False}
     insert = tx.insert(windows).values(values)
+    where = windows.c.sealed_at.is_(None)
+    if it.tier == TIER_HOUR:
+        where &= windows.c.gen.is_not_distinct_from(it.folded.replaces)
     upsert = insert.on_conflict_do_update(
-        index_elements=["pid", "tier", "start_at"],
-        set_={"next_gen": it.gen},
-        where=windows.c.sealed_at.is_(None),
+        index_elements=["pid", "tier", "start_at"], set_={"next_gen": it.gen}, where=where
     )
     # Of an insert SQLAlchemy keeps the count only when it is asked to: on PostgreSQL it reads what came back first.
     if tx.conn.execute(upsert.execution_options(preserve_rowcount=True)).rowcount != 1:
+        if tx.conn.execute(sa.select(windows.c.sealed_at).where(*_is(it))).scalar() is None:
+            raise OvertakenError("another process has folded this window")
         raise SealedError("the events of this window are not kept any more")
     return before is not None
 

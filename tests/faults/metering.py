@@ -151,13 +151,9 @@ class Made:
         return {key: (one.n, one.text(aggregation)) for key, one in found.items()}
 
 
-WINDOWS: Mapping[str, timedelta | None] = {"none": None, "day": DAY, "hour": HOUR}
-
-
-def ways(slug: str, windows: Iterable[str]) -> Iterator[tuple[str, timedelta | None, bool, bool]]:
+def ways(slug: str) -> Iterator[tuple[str, timedelta | None, bool, bool]]:
     """In which all figures of a meter are asked for: the window, by customer, by group."""
-    for name in windows:
-        window = WINDOWS[name]
+    for name, window in (("none", None), ("day", DAY), ("hour", HOUR)):
         for by_customer in (False, True):
             for by_endpoint in (False, True) if slug in _GROUPED else (False,):
                 yield name, window, by_customer, by_endpoint

@@ -239,6 +239,9 @@ async def test_days_that_wait_are_known_by_the_calendar_and_by_their_events(plan
     assert [date(2026, 11, 26)] == await waiting(date(2026, 11, 26))
     assert [PID] == await projects_with_usage(plant.usage)
 
+    await plant.send(Sent(2, old.at, "c", "api", None, "1", "u"))  # and nobody has folded it yet
+    assert [date(2026, 9, 1), date(2026, 11, 26)] == await waiting(date(2026, 11, 26))
+
 
 async def test_a_day_without_events_is_final_with_nothing_in_it(plant: Plant) -> None:
     closed = await close(plant)

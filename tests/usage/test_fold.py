@@ -153,6 +153,22 @@ async def test_of_two_that_fold_one_window_only_the_later_one_counts(plant: Plan
     assert 2 == (await _window(plant)).gen
 
 
+async def test_a_fold_of_what_was_known_earlier_takes_the_place_of_none_that_knew_more(plant: Plant) -> None:
+    """Two nodes at one hour: the slower one has read it before the last event came."""
+    await plant.all_meters()
+    sent = events_of(20, seed=9, from_at=FROM, to_at=FROM + HOUR)
+    for already in (0, 1):
+        await plant.send(*sent[: 18 + already])
+        folded = await asyncio.to_thread(fold_hour, plant.usage.place, PID, FROM)
+        await plant.send(*sent[: 19 + already])
+        await plant.fold()
+
+        with pytest.raises(OvertakenError):
+            await plant.folder._write(Generation(PID, TIER_HOUR, folded, plant.ids.next(NOW)))
+        assert answers(sent[: 19 + already]) == plant.told(FROM, TO)
+        assert 0 == await count(plant.usage, dirty_hours)
+
+
 async def test_a_sealed_window_stays_as_it_is(plant: Plant) -> None:
     await plant.all_meters()
     sent = events_of(20, seed=10, from_at=FROM, to_at=FROM + HOUR)
