@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.db.models import usage_days
+from heartfly.core.windows import HOUR
+from heartfly.db.models import dirty_hours, usage_days
 
 
 async def list_days(
@@ -26,3 +27,9 @@ async def list_days(
 
 async def find_day(read: AsyncConnection, pid: int, day: date) -> Any:
     return (await read.execute(sa.select(usage_days).where(usage_days.c.pid == pid, usage_days.c.day == day))).one()
+
+
+async def hours_to_fold(read: AsyncConnection, pid: int, *, from_at: datetime, to_at: datetime) -> int:
+    """How many hours with a part in [from_at, to_at) wait to be added up."""
+    marked = (dirty_hours.c.pid == pid, dirty_hours.c.hour > from_at - HOUR, dirty_hours.c.hour < to_at)
+    return int((await read.execute(sa.select(sa.func.count()).select_from(dirty_hours).where(*marked))).scalar_one())
