@@ -55,7 +55,7 @@ _METERS: tuple[tuple[str, str, str, Mapping[str, Any]], ...] = (
 )  # fmt: skip
 _TYPE = "api.request"
 _ENDPOINTS = ("/v1/orders", "/v1/items", "/v1/search")
-_HOURS = range(8, 18)
+_HOURS = range(9, 15)
 _WHO = Actor(f"user:{EMAIL}", "192.0.2.7")
 _LOOK_S = 1.0
 
@@ -91,7 +91,7 @@ def _hours(day: date, zone: ZoneInfo, *, seed: int) -> Iterator[tuple[datetime, 
     chance = Random(f"{seed} {day}")  # noqa: S311 - it shall be foreseeable
     quiet = day.weekday() > 4
     for hour in _HOURS:
-        n = round(chance.uniform(1, 3) if quiet else 16 * math.sin(math.pi * (hour - 6.5) / 13) + chance.uniform(0, 6))
+        n = round(chance.uniform(1, 3) if quiet else 24 * math.sin(math.pi * (hour - 7) / 9) + chance.uniform(0, 6))
         from_at = day_in(zone, day).from_at + hour * HOUR
         yield from_at + HOUR, [_event(f"{day}-{hour}-{place}", from_at, chance) for place in range(n)]
 

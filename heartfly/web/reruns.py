@@ -59,15 +59,13 @@ class Reruns:
         if found is None or not found.goes_on:
             if sum(one.goes_on for one in self._known.values()) >= MOST:
                 raise OverloadedError("too many days are looked at at this moment; try again", retry_after=5)
-            began = asyncio.Event()
 
             async def run() -> Compared:
-                await began.wait()
-                return await work(found_here)
+                return await work(made)
 
-            found = found_here = Rerun(closes, self._clock.now(), asyncio.create_task(run()))
-            self._known[key] = found
-            began.set()
+            # The task begins at the next await: by then there is what it works on.
+            made = Rerun(closes, self._clock.now(), asyncio.create_task(run()))
+            found = self._known[key] = made
         await asyncio.wait({found.task}, timeout=self.wait_s)
         return found
 
