@@ -126,7 +126,7 @@ async def _page(request: PageRequest, *, status: int = 200, wrong: str = "") -> 
         keys=[CUSTOMER, SUBJECT, *_keys(stored)],
         windows=list(_WINDOWS),
         shown_zone=zone,
-        picture=None if every is None else drawn(every.items, stored, zone, by=asked["window"]),
+        picture=None if every is None else drawn(every.items, zone, by=asked["window"]),
         total=total,
         is_cut=every is not None and every.edge is not None,
         figures=[] if table is None else table.items,

@@ -37,7 +37,6 @@ class Bar:
     height: float
     sure: bool
     at: datetime
-    told: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ def aggregation_in(stored: Stored, window: Window) -> Aggregation:
     return (here[0].version if here else stored.newest).meter.aggregation
 
 
-def drawn(items: Sequence[Item], stored: Stored, zone: ZoneInfo, *, by: str) -> Picture | None:
+def drawn(items: Sequence[Item], zone: ZoneInfo, *, by: str) -> Picture | None:
     """`by`: the size of the windows."""
     if not items:
         return None
@@ -88,7 +87,6 @@ def drawn(items: Sequence[Item], stored: Stored, zone: ZoneInfo, *, by: str) -> 
             height=float(round(100 * decimal_of(max(0, one.value or 0)) / decimal_of(top), 2)),
             sure=one.state in {State.FINAL, State.AMENDED},
             at=one.window.from_at,
-            told=told(one.value, aggregation_in(stored, one.window)),
         )
         for one in items
     ]
