@@ -59,6 +59,9 @@ DEMO = (
     Shot("channels", "/p/demo/channels"),
     Shot("channel-log", "/p/demo/channels", ("td > a:has-text('#alerts')",)),
     Shot("status-page", "/status/acme", whole=True, has=".line .days"),
+    Shot("usage", "/p/demo/usage/meters/api-calls?by=endpoint", has="rect.v"),
+    Shot("customer", "/p/demo/usage/customers", ("td a.short",)),
+    Shot("aggregation-runs", "/p/demo/usage/jobs", has=".c-final"),
 )
 STATUS_PAGE = {
     "#title": "Acme",
@@ -113,7 +116,18 @@ def _of_demo(chromium: Any, folder: Path, given: argparse.Namespace) -> Iterator
         page.check("[name=published]")
         page.click("button.main")
         page.wait_for_url("**/status-pages")
+        _wait_for_the_days(page, url)
         yield from _taken(chromium, url, page.context.storage_state(), DEMO, given)
+
+
+def _wait_for_the_days(page: Any, url: str) -> None:
+    """Until the demo's usage is closed, which its job does once it serves."""
+    until = time.perf_counter() + _LIMIT_S
+    while time.perf_counter() < until:
+        page.goto(f"{url}/p/demo/usage/jobs")
+        if page.locator("#runs ~ * .st.up").count():
+            return
+        page.wait_for_timeout(1_000)
 
 
 def _of_empty(chromium: Any, folder: Path, given: argparse.Namespace) -> Iterator[Path]:

@@ -63,6 +63,8 @@ def schedule_of(check: Any) -> str:
 
 def how_to_ping(check: Any) -> str:
     """The line to paste. A key that may only read does not know the address."""
+    if check["job"] is not None:
+        return f"Heartfly's own job pings it from within; `heartfly jobs run {check['job']}` runs that now."
     if check["ping_url"] is None:
         return "This key may only read, so it does not see the address to ping."
     curl = f"curl -fsS -m 10 --retry 5 -o /dev/null {shlex.quote(check['ping_url'])}"

@@ -10,6 +10,7 @@ from heartfly.app import App
 from heartfly.demo.fill import DEMO, EMAIL, Filled, fill
 from heartfly.demo.pretend import pretending
 from heartfly.demo.traffic import Traffic
+from heartfly.demo.usage import UsageGoesOn, fill_usage
 from heartfly.errors import ConflictError
 from heartfly.ground import Ground, leave_key
 from heartfly.notify.channels import CHANNELS
@@ -25,6 +26,8 @@ class Shown:
     def app(self, ground: Ground) -> App:
         """One that sends nothing, and whose jobs go on."""
         app = App(ground, kinds=pretending(CHANNELS))
+        usage = UsageGoesOn(self.filled.project, ground.database, ground.clock, ground.ids)
+        app.beside.append(usage.run)
         app.beside.append(Traffic(self.filled.lives, app.ingest, ground.clock).run)
         return app
 
@@ -53,5 +56,6 @@ def fill_demo(ground: Ground) -> Shown:
             f"{error}. Give the demo a data directory of its own (heartfly serve --demo --data ./heartfly-demo), or "
             "start without --demo to serve what is there"
         ) from error
+    ground.usage.transaction(lambda tx: fill_usage(tx, filled.project, seed=_SEED, now=now))
     leave_key(ground, filled.project)
     return Shown(filled, password)

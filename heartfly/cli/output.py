@@ -110,7 +110,7 @@ def when(instant: str | None, *, now: datetime | None = None) -> str:
 
 
 def since_instant(text: str) -> str:
-    """A span back from now, or an instant as it stands: the server knows which it cannot read."""
+    """A span back from now, or an instant or a day as it stands: the server knows which it cannot read."""
     return _instant(text, -1)
 
 
@@ -120,7 +120,7 @@ def instant_ahead(text: str) -> str:
 
 
 def _instant(text: str, sign: int) -> str:
-    if text[:4].isdigit() and "T" in text:
+    if text[:4].isdigit() and ("T" in text or text[4:5] == "-"):
         return text
     try:
         span_s = DURATION.convert(text, None, None)

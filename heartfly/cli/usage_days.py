@@ -10,7 +10,7 @@ import rich_click as click
 from click.exceptions import Exit
 
 from heartfly.cli.client import Client, Refused, connected
-from heartfly.cli.output import AS_JSON, print_json, print_table, when
+from heartfly.cli.output import AS_JSON, counted, print_json, print_table, when
 
 _MOST = 400
 _SHOWN = 20
@@ -115,9 +115,9 @@ def _one(api: Client, day: date, *, dry_run: bool) -> Any:
 def _tell(one: Any) -> None:
     closed = one["closed"]
     state = f", {closed['state']}" if closed else ""
-    waiting = f", {one['n_waiting']} hours not folded yet" if one["n_waiting"] else ""
-    differences = f"{one['n_differences']} differences" if one["n_differences"] else "no difference"
-    click.echo(f"{one['day']}: {one['n_events']} events, {differences}{waiting}{state}")
+    waiting = f", {counted(one['n_waiting'], 'hour')} not folded yet" if one["n_waiting"] else ""
+    differences = counted(one["n_differences"], "difference") if one["n_differences"] else "no difference"
+    click.echo(f"{one['day']}: {counted(one['n_events'], 'event')}, {differences}{waiting}{state}")
     for difference in one["differences"][:_SHOWN]:
         where = " ".join(part for part in (difference["meter"], difference["customer"], difference["group"]) if part)
         kept, would_be = (difference[name] or "nothing" for name in ("kept", "would_be"))

@@ -10,6 +10,9 @@ import rich_click as click
 
 from heartfly.cli.client import Client, connected, part
 from heartfly.cli.output import AS_JSON, counted, print_facts, print_json, print_table, since_instant, when
+from heartfly.core.amounts import stored
+from heartfly.core.meters import Aggregation
+from heartfly.core.sketches import spelled
 
 _AGGREGATIONS = ("count", "sum", "min", "max", "average", "latest", "unique", "percentile")
 _WINDOWS = ("minute", "hour", "day", "month", "none")
@@ -181,8 +184,8 @@ def archive(*, meter: str, api: Client) -> None:
 
 @meters_group.command("query")
 @click.argument("meter")
-@click.option("--from", "from_at", default="7d", show_default=True, help="A span back from now, or an instant.")
-@click.option("--to", "to_at", help="A span back from now, or an instant.  [now]")
+@click.option("--from", "from_at", default="7d", show_default=True, help="A span back from now, a day or an instant.")
+@click.option("--to", "to_at", help="A span back from now, an instant, or the day before which.  [now]")
 @click.option("--window", type=click.Choice(_WINDOWS), default="day", show_default=True)
 @click.option("--zone", help="Whose days, such as Europe/Berlin.  [the project's]")
 @click.option("--customer", multiple=True, help="Only this customer, by id.")
@@ -212,7 +215,7 @@ def query(*, meter: str, as_json: bool, api: Client, **given: Any) -> None:
     if not told["items"]:
         click.echo("Nothing counts there.")
         return
-    by = given["group_by"]
+    by, are_near = given["group_by"], _is_percentile(api, meter)
     print_table(
         ("FROM", "STATE", *(name.upper() for name in by), "EVENTS", f"VALUE {told['unit']}".strip().upper()),
         [
@@ -221,14 +224,26 @@ def query(*, meter: str, as_json: bool, api: Client, **given: Any) -> None:
                 one["state"],
                 *(_group(one, name) for name in by),
                 str(one["n"]),
-                one["value_exact"] or "-",
+                _near(one["value_exact"]) if are_near else one["value_exact"] or "-",
             )
             for one in told["items"]
         ],
     )
+    if are_near:
+        click.echo("A percentile is told as near as it is known, ± how far the true one may be.")
     click.echo(f"Complete up to {told['complete_up_to']}.")
     if told["next"] is not None:
         click.echo("There is more: ask for a shorter time, or with --limit.")
+
+
+def _is_percentile(api: Client, meter: str) -> bool:
+    """Always: it may have been another question once."""
+    versions = api.call("GET", f"/v1/meters/{part(meter)}")["versions"]
+    return all(version["aggregation"] == Aggregation.PERCENTILE for version in versions)
+
+
+def _near(value: str | None) -> str:
+    return "-" if value is None else spelled(stored(value))
 
 
 def _group(one: Any, name: str) -> str:

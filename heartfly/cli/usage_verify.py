@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from heartfly.cli.options import CONFIG, DATA, settings_from
-from heartfly.cli.output import AS_JSON, print_json
+from heartfly.cli.output import AS_JSON, counted, print_json
 from heartfly.config import Settings
 from heartfly.db.migrate import USAGE_HEAD, current
 from heartfly.db.models import dirty_hours, windows
@@ -93,11 +93,17 @@ def _wire(whole: Compared) -> dict[str, Any]:
     }
 
 
+def _agreeing(n: int, what: str, one: str, more: str) -> str:
+    return f"{counted(n, what)} {one if n == 1 else more}"
+
+
 def _tell(whole: Compared) -> None:
-    waiting = f" {whole.waiting} hours wait to be folded." if whole.waiting else ""
-    click.echo(f"{whole.n_windows} windows of {whole.n_events} events looked at.{waiting}")
+    waiting = f" {_agreeing(whole.waiting, 'hour', 'waits', 'wait')} to be folded." if whole.waiting else ""
+    click.echo(f"{counted(whole.n_windows, 'window')} of {counted(whole.n_events, 'event')} looked at.{waiting}")
     if whole.n_sealed:
-        click.echo(f"{whole.n_sealed} windows are sealed and were not: their events are older than is kept.")
+        click.echo(
+            f"{_agreeing(whole.n_sealed, 'window', 'is', 'are')} sealed and not looked at: the events are not kept."
+        )
     if not whole.n_differences:
         click.echo("Every rollup is what its events come to.")
         return

@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import accumulate
 from math import isqrt
 
-from heartfly.core.amounts import ONE, Amount
+from heartfly.core.amounts import ONE, Amount, text_of
 
 SCALE = 5
 _PER_OCTAVE = 1 << SCALE
@@ -58,6 +58,33 @@ def middle_of(bucket: int) -> Amount:
     """The value from which both ends of the bucket are equally far, in proportion: 2ab / (a + b)."""
     (low, low_of), (high, high_of) = _bound(bucket), _bound(bucket + 1)
     return 2 * low * high * ONE // (low * high_of + high * low_of)
+
+
+_WRONG = (109_486, 10_000_000)
+"""By how much of itself the middle of a bucket is wrong at most, rounded up: (2^(1/32) - 1) / 2."""
+_DIGITS = 3
+
+
+def rounded(value: Amount) -> tuple[Amount, Amount]:
+    """A percentile to the digits that it holds, and how far from it the true one may be: a step of the last digit, or
+    more. For people; what is stored and sent keeps all digits.
+    """
+    step: Amount = 10 ** max(0, len(str(abs(value))) - _DIGITS)
+    near = (abs(value) + step // 2) // step * step
+    margin = -(-(abs(value) * _WRONG[0] // _WRONG[1] + abs(near - abs(value))) // step) * step
+    return (near if value >= 0 else -near), margin
+
+
+def spelled(value: Amount) -> str:
+    """The same in words, such as `38.2 ± 0.5`: both to the same place."""
+    near, margin = map(text_of, rounded(value))
+    places = max(len(text.partition(".")[2]) for text in (near, margin))
+    return f"{_padded(near, places)} ± {_padded(margin, places)}"
+
+
+def _padded(text: str, places: int) -> str:
+    whole, _, fraction = text.partition(".")
+    return f"{whole}.{fraction.ljust(places, '0')}" if places else whole
 
 
 @dataclass(slots=True)

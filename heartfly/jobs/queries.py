@@ -38,6 +38,12 @@ async def find(read: AsyncConnection, pid: int, uuid: str) -> Row[Any]:
     return row
 
 
+async def find_kind(read: AsyncConnection, pid: int, kind: str) -> Row[Any] | None:
+    """None: the project has no such job yet."""
+    row: Row[Any] | None = (await read.execute(_select(pid).where(jobs.c.kind == kind))).first()
+    return row
+
+
 async def find_many(read: AsyncConnection, pid: int, *, after: int | None, limit: int) -> Sequence[Row[Any]]:
     """In the order in which they were made."""
     query = _select(pid).order_by(jobs.c.id).limit(limit)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.db.models import meters, proofs, usage_days
+from heartfly.core.windows import HOUR
+from heartfly.db.models import dirty_hours, meters, proofs, usage_days
 
 
 async def list_days(
@@ -67,3 +68,9 @@ async def meters_of(read: AsyncConnection, pid: int, days: Sequence[date]) -> Ma
         one = OfMeter(row.slug, moved, bool(row.amended), (row.n_missing or 0) + (row.n_no_amount or 0))
         found.setdefault(row[0], []).append(one)
     return found
+
+
+async def hours_to_fold(read: AsyncConnection, pid: int, *, from_at: datetime, to_at: datetime) -> int:
+    """How many hours with a part in [from_at, to_at) wait to be added up."""
+    marked = (dirty_hours.c.pid == pid, dirty_hours.c.hour > from_at - HOUR, dirty_hours.c.hour < to_at)
+    return int((await read.execute(sa.select(sa.func.count()).select_from(dirty_hours).where(*marked))).scalar_one())

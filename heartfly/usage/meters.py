@@ -96,13 +96,13 @@ class Changed:
 
 def create_meter(tx: Tx, pid: int, wanted: Wanted, *, actor: Actor, at: datetime, ids: IdSource) -> Changed:
     """InvalidValueError, ConflictError (there are too many), SlugTakenError."""
-    slug = _slug(wanted.slug)
+    slug = slug_of(wanted.slug)
     demand_times(wanted.from_at, wanted.to_at)
     of_project = sa.select(sa.func.count()).where(meters.c.pid == pid, meters.c.archived_at.is_(None))
     if tx.conn.execute(of_project).scalar_one() >= MOST_METERS:
         raise ConflictError(f"the project has {MOST_METERS} meters, which is all that it may have; archive one")
     from_at = _since_kept(tx, pid, wanted.from_at, wanted.to_at)
-    named = _named(wanted.name, wanted.unit)
+    named = named_of(wanted.name, wanted.unit)
     meter_id, public_id = ids.next(at), str(uuids.uuid4())
     made = {"pid": pid, "id": meter_id, "uuid": public_id, "slug": slug, "rev": 1, "created_at": at}
     # Not looked up first: on another node somebody may take the slug at this very moment.
@@ -132,7 +132,7 @@ def edit_meter(
 ) -> None:
     """Its name and unit. ChangedMeanwhileError: it is not of this `rev` (None: any will do)."""
     row = _held(tx, pid, name_or_id, rev)
-    wanted = _named(row.name if name is None else name, row.unit if unit is None else unit)
+    wanted = named_of(row.name if name is None else name, row.unit if unit is None else unit)
     before, after = differing({"name": row.name, "unit": row.unit}, wanted)
     if not after:
         return
@@ -261,14 +261,16 @@ def _held(tx: Tx, pid: int, name_or_id: str, rev: int | None) -> Found:
     return row
 
 
-def _slug(given: str) -> str:
+def slug_of(given: str) -> str:
+    """InvalidValueError."""
     slug = text.slug(given, field="slug", most=MOST_SLUG)
     if slug in _RESERVED or UUID_SHAPE.fullmatch(slug):
         raise InvalidValueError("slug", "is reserved; take another")
     return slug
 
 
-def _named(name: str, unit: str) -> dict[str, str]:
+def named_of(name: str, unit: str) -> dict[str, str]:
+    """InvalidValueError names the field."""
     return {
         "name": text.name(name, field="name", most=MOST_NAME),
         "unit": text.name(unit, field="unit", most=MOST_UNIT) if unit.strip() else "",

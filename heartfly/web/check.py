@@ -59,7 +59,8 @@ async def show(request: PageRequest) -> Response[bytes]:
         said_by, said = await _said(read, row, history_of["pings"]) if row.status == "down" else (0, [])
         receipts = await _receipts(read, pid, told.incident) if told.incident else []
     firsts = (ping for ping in history_of["pings"] if ping.n == 1 and now - ping.received_at < FIRST_SHOWN)
-    url = f"{api.base_url}/ping/{row.ping_uuid}" if request.project.may_write else ""
+    # A job of our own pings from within: nobody shall paste its address anywhere.
+    url = f"{api.base_url}/ping/{row.ping_uuid}" if request.project.may_write and row.job is None else ""
     return await request.page(
         "check.html",
         check_zone=row.zone,
@@ -102,6 +103,8 @@ async def _receipts(read: AsyncConnection, pid: int, incident: str) -> Sequence[
 async def show_snippets(request: PageRequest) -> Response[bytes]:
     async with request.api.database.read() as read:
         row = await _check(request, read)
+    if row.job is not None:
+        return to(request, f"{_list_path(request)}/{row.uuid}")
     url = f"{request.api.base_url}/ping/{row.ping_uuid}"
     return await request.page("snippets.html", check=row, url=url, snippets=all_snippets(url))
 

@@ -7,7 +7,7 @@ a value cannot be written so; the API can.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,10 +23,11 @@ from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueEr
 from heartfly.usage import meters
 from heartfly.usage.audit import carry_or_wait
 from heartfly.usage.meter_queries import Stored, find_meter
-from heartfly.usage.preview import Preview, preview
+from heartfly.usage.preview import PATIENCE_S, Preview, preview
 from heartfly.usage.rerun import zone_of
 from heartfly.web.request import FOR_WRITERS, Form, PageRequest, rev_of_form
 from heartfly.web.sign_in import to
+from heartfly.web.usage_picture import told
 
 MOST_TOLD = 100
 PREVIEWED = timedelta(days=7)
@@ -82,6 +83,8 @@ async def create(request: PageRequest) -> Response[bytes]:
     api, pid, at, form = request.api, request.project.pid, request.api.clock.now(), await request.sent()
     actor = request.actor
     values = Values.sent(form)
+    if errors := _problems(values, named=bool(values.slug or not form["preview"])):
+        return await _form(request, values, None, status=422, errors=errors)
     try:
         meter, from_at, to_at = _wanted(values)
         if form["preview"]:
@@ -112,6 +115,8 @@ async def change(request: PageRequest) -> Response[bytes]:
     actor = request.actor
     stored, values, name = await _stored(request), Values.sent(form), request.path_value("meter")
     rev = rev_of_form(form["rev"])
+    if errors := _problems(values, named=False):
+        return await _form(request, values, stored, status=422, errors=errors, rev=rev)
     try:
         meter, from_at, to_at = _wanted(values)
         if form["preview"]:
@@ -187,10 +192,12 @@ async def _form(
         labels=LABELS,
         aggregations=[one.value for one in Aggregation],
         would=would,
-        told=[] if would is None else would.items[:MOST_TOLD],
+        listed=[] if would is None else would.items[:MOST_TOLD],
         n_more=0 if would is None else would.more + max(0, len(would.items) - MOST_TOLD),
-        exact=lambda value: "–" if value is None else text_of(value),
+        now_told=lambda one: told(one.before, stored.newest.meter.aggregation) if stored else "–",
+        told=lambda one: told(one.value, Aggregation(values.aggregation)),
         days=PREVIEWED.days,
+        patience_s=PATIENCE_S,
     )
 
 
@@ -205,7 +212,51 @@ def _wanted(values: Values) -> tuple[Meter, datetime | None, datetime | None]:
         "group_keys": _list(values.group_keys),
     }
     meter = meters.usable(meter_from(definition))
-    return meter, instant_of(values.from_at or None, field="from_at"), instant_of(values.to_at or None, field="to_at")
+    from_at, to_at = (instant_of(getattr(values, name) or None, field=name) for name in ("from_at", "to_at"))
+    meters.demand_times(from_at, to_at)
+    return meter, from_at, to_at
+
+
+def _problems(values: Values, *, named: bool) -> dict[str, str]:
+    """Each field that is wrong, all of them at once, in the form's order. `named`: its slug, name and unit, too.
+
+    What is found first is put right for the trial only, until nothing more is found.
+    """
+    found: dict[str, str] = {}
+    tried = values
+    for try_it in (
+        lambda: named and meters.slug_of(values.slug),
+        lambda: named and meters.named_of(values.name or "x", values.unit),
+    ):
+        try:
+            try_it()
+        except InvalidValueError as error:
+            found |= _beside(error)
+    for _ in LABELS:
+        try:
+            _wanted(tried)
+        except InvalidValueError as error:
+            (field,) = beside = _beside(error)
+            found |= beside
+            tried = replace(tried, **_harmless(tried, field))
+        else:
+            break
+    return {name: found[name] for name in LABELS if name in found}
+
+
+def _harmless(values: Values, field: str) -> dict[str, str]:
+    """Instead of what is wrong: it goes with whatever else was typed."""
+    match field:
+        case "event_types":
+            return {field: "x"}
+        case "aggregation":
+            return {field: "count", "value": "", "percentile": ""}
+        case "value":
+            return {field: "" if values.aggregation == Aggregation.COUNT else "x"}
+        case "percentile":
+            return {field: "50" if values.aggregation == Aggregation.PERCENTILE else ""}
+        case _:
+            return {field: ""}
 
 
 def _list(text: str) -> list[str]:

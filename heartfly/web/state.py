@@ -20,6 +20,7 @@ from heartfly.web.bookshelf import Bookshelf
 from heartfly.web.feed import Feeds
 from heartfly.web.files import Files
 from heartfly.web.render import Renderer
+from heartfly.web.reruns import Reruns
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class WebState:
     started_at: datetime
     party: Party | None
     """At which passkeys count; None: browsers know none here."""
+    reruns: Reruns
     root: str
     """The path at which a proxy serves us: what every link begins with. Empty at the root of a host."""
     trying: Turnstile = field(
@@ -81,6 +83,7 @@ def web_state(
         doctor=doctor,
         started_at=api.clock.now(),
         party=party_of(api.base_url),
+        reruns=Reruns(api.clock),
         root=root,
     )
 

@@ -19,8 +19,10 @@ from heartfly.usage.audit import carry_or_wait
 from heartfly.usage.customers import Edit
 from heartfly.usage.erasure import erase_customer
 from heartfly.usage.event_queries import customers_events
+from heartfly.usage.rerun import zone_of
 from heartfly.web.request import FOR_WRITERS, PageRequest, rev_of_form
 from heartfly.web.sign_in import to
+from heartfly.web.usage_of_customer import used_lately
 
 PAGE = 50
 UNKNOWN = 20
@@ -167,15 +169,19 @@ async def _one(
     errors: Mapping[str, str] | None = None,
     typed: Mapping[str, str] | None = None,
 ) -> Response[bytes]:
-    pid = request.project.pid
+    pid, now = request.project.pid, request.api.clock.now()
+    async with request.api.database.read() as main:
+        zone = await zone_of(main, pid)
     async with request.api.usage.read() as read:
         row = await queries.one_customer(read, pid, request.path_value("customer"))
         aliases = (await queries.aliases_of(read, pid, [row]))[row.id]
+        usage = await used_lately(read, pid, row.uuid, zone=zone, now=now)
     return await request.page(
         "usage_customer.html",
         status=status,
         customer=row,
         aliases=aliases,
+        usage=usage,
         errors=errors or {},
         typed=typed or {"name": row.name, "aliases": "\n".join(aliases)},
     )

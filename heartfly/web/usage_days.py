@@ -7,7 +7,7 @@ day whose figures do not agree with its events is called untrusted here.
 from __future__ import annotations
 
 from calendar import Calendar
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -16,11 +16,15 @@ from zoneinfo import ZoneInfo
 from litestar import Response, get, post
 
 from heartfly.core.days import ONE, day_in, day_of
+from heartfly.core.windows import HOUR
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
+from heartfly.jobs import queries as jobs
+from heartfly.jobs.daily_usage import NAME as DAILY_USAGE
 from heartfly.usage import day_queries
 from heartfly.usage.compare import Compared
 from heartfly.usage.rerun import close_anew, day_that_is_over, foretold, zone_of
 from heartfly.web.request import PageRequest
+from heartfly.web.reruns import Rerun
 from heartfly.web.sign_in import to
 
 MOST_DAYS = 31
@@ -30,6 +34,10 @@ FIGURES = (
     ("conflicts", "Conflicts"), ("rejected", "Rejected"), ("uncounted", "That a meter cannot count"),
 )  # fmt: skip
 UNTRUSTED = "untrusted"
+RUNS = 7
+AGAIN_S = 2
+"""So often the page of a day that is being closed asks how far it is."""
+ADDS_UP = "adds up its hours, and holds the day against its events"
 _FIRST, _LAST = date(1970, 1, 2), date(2199, 12, 31)
 
 
@@ -55,6 +63,7 @@ async def show_calendar(request: PageRequest) -> Response[bytes]:
     before, after = _next(first, -1), _next(first, 1)
     async with request.api.usage.read() as read:
         rows = await day_queries.list_days(read, request.project.pid, from_day=first, to_day=after, limit=MOST_DAYS)
+    job, runs = await _job(request)
     known = {row.day: row for row in rows}
     weeks = [
         [Square(day, _state(known.get(day), day, today), day.month == first.month, known.get(day)) for day in week]
@@ -64,6 +73,9 @@ async def show_calendar(request: PageRequest) -> Response[bytes]:
         "usage_calendar.html",
         status=422 if errors else 200,
         weeks=weeks,
+        today=today,
+        job=job,
+        runs=runs,
         days=[one for week in reversed(weeks) for one in reversed(week) if one.in_month and one.state],
         first=first,
         before=before,
@@ -75,31 +87,57 @@ async def show_calendar(request: PageRequest) -> Response[bytes]:
 
 @get("/p/{project:str}/usage/jobs/{day:str}")
 async def show(request: PageRequest) -> Response[bytes]:
-    day = _named(request)
-    return await _page(request, day, done="done" in request.query_params)
+    """Also how far it is, while it is closed anew."""
+    day, reruns = _named(request), request.web.reruns
+    rerun = reruns.of((request.project.pid, day))
+    if rerun is None or rerun.goes_on:
+        return await _page(request, day, rerun=rerun, done="done" in request.query_params)
+    if rerun.closes or rerun.task.exception() is not None:
+        reruns.drop((request.project.pid, day))
+    return await _ended(request, day, rerun, done=True)
 
 
 @post("/p/{project:str}/usage/jobs/{day:str}", status_code=200)
 async def rerun(request: PageRequest) -> Response[bytes]:
-    """`do`: `try` tells what would change, `close` does it."""
+    """`do`: `try` tells what would change, `close` does it. What takes long goes on, and the page tells how far."""
     api, pid, day = request.api, request.project.pid, _named(request)
-    do, zone = (await request.sent())["do"], await _zone(request)
+    do, zone, actor = (await request.sent())["do"], await _zone(request), request.actor
     if do not in {"try", "close"}:
         raise InvalidValueError("do", "must be try or close")
     try:
         span = day_that_is_over(zone, day, now=api.clock.now())
+    except InvalidValueError as error:
+        return await _page(request, day, status=422, wrong=f"This day {error.message}.")
+
+    async def work(rerun: Rerun) -> Compared:
         seen = await foretold(api.usage, api.closer, pid, span)
-        if do == "try":
-            return await _page(request, day, seen=seen)
-        await close_anew(
-            api.database, api.usage, api.closer, pid=pid, span=span, zone=zone,
-            seen=seen, actor=request.actor, clock=api.clock, ids=api.ids,
-        )  # fmt: skip
+        if rerun.closes:
+            rerun.step = ADDS_UP
+            await close_anew(
+                api.database, api.usage, api.closer, pid=pid, span=span, zone=zone,
+                seen=seen, actor=actor, clock=api.clock, ids=api.ids,
+            )  # fmt: skip
+        return seen
+
+    asked = await request.web.reruns.ask((pid, day), work, closes=do == "close")
+    path = f"/p/{request.project.slug}/usage/jobs/{day}"
+    if asked.goes_on:
+        return to(request, path)
+    if asked.closes or asked.task.exception() is not None:
+        request.web.reruns.drop((pid, day))
+    if asked.closes and asked.task.exception() is None:
+        return to(request, f"{path}?done=1")
+    return await _ended(request, day, asked)
+
+
+async def _ended(request: PageRequest, day: date, rerun: Rerun, *, done: bool = False) -> Response[bytes]:
+    try:
+        seen = rerun.task.result()
     except InvalidValueError as error:
         return await _page(request, day, status=422, wrong=f"This day {error.message}.")
     except ConflictError as error:
         return await _page(request, day, status=409, wrong=f"It was not closed: {error}.")
-    return to(request, f"/p/{request.project.slug}/usage/jobs/{day}?done=1")
+    return await _page(request, day, seen=None if rerun.closes else seen, done=done and rerun.closes)
 
 
 async def _page(
@@ -109,15 +147,17 @@ async def _page(
     status: int = 200,
     wrong: str = "",
     seen: Compared | None = None,
+    rerun: Rerun | None = None,
     done: bool = False,
 ) -> Response[bytes]:
     zone, now = await _zone(request), request.api.clock.now()
+    span = day_in(zone, day)
     async with request.api.usage.read() as read:
         rows = await day_queries.list_days(read, request.project.pid, from_day=day, to_day=day + ONE, limit=1)
+        left = await day_queries.hours_to_fold(read, request.project.pid, from_at=span.from_at, to_at=span.to_at)
     row = rows[0] if rows else None
     figures: Mapping[str, int] = {} if row is None else row.figures
-    span = day_in(zone, day)
-    return await request.page(
+    page = await request.page(
         "usage_day.html",
         status=status,
         day=day,
@@ -129,9 +169,26 @@ async def _page(
         fingerprint="" if row is None or row.fingerprint is None else bytes(row.fingerprint).hex(),
         zone=zone.key if row is None else row.zone,
         seen=seen,
+        rerun=rerun,
+        hours=(span.to_at - span.from_at) // HOUR,
+        left=left if rerun is not None and rerun.step == ADDS_UP else None,
+        again_s=AGAIN_S,
+        wait_s=request.web.reruns.wait_s,
         wrong=wrong,
         done=done,
     )
+    if rerun is not None:
+        page.headers["Refresh"] = str(AGAIN_S)
+    return page
+
+
+async def _job(request: PageRequest) -> tuple[Any, Sequence[Any]]:
+    """The daily aggregation of the project, and its newest runs; None: there is none before its first usage."""
+    pid = request.project.pid
+    async with request.api.database.read() as read:
+        job = await jobs.find_kind(read, pid, DAILY_USAGE)
+        runs = () if job is None else await jobs.runs_of(read, pid, job.id, before=None, limit=RUNS)
+    return job, runs
 
 
 def _state(row: Any, day: date, today: date) -> str:

@@ -9,7 +9,7 @@ import binascii
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -17,16 +17,17 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Response, get, post
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.api.paging import cursor_of, cut, number
 from heartfly.core import zones
-from heartfly.core.amounts import decimal_of, text_of
-from heartfly.core.versions import in_force
+from heartfly.core.meters import Aggregation
+from heartfly.core.versions import in_force, spans
 from heartfly.core.windows import Size
 from heartfly.db.types import instant, micros
 from heartfly.errors import ConflictError, InvalidValueError
 from heartfly.usage import meter_queries, meters
-from heartfly.usage.answers import Answer, Edge, Item, answer
+from heartfly.usage.answers import Answer, Edge, answer
 from heartfly.usage.audit import carry_or_wait
 from heartfly.usage.meter_queries import Stored
 from heartfly.usage.question import CUSTOMER, SUBJECT, Question
@@ -34,6 +35,7 @@ from heartfly.usage.rerun import zone_of
 from heartfly.web.meter_form import written
 from heartfly.web.request import FOR_WRITERS, PageRequest, rev_of_form
 from heartfly.web.sign_in import to
+from heartfly.web.usage_picture import Total, aggregation_in, alone, drawn, told, total_of
 
 PAGE = 50
 FIGURES = 200
@@ -41,17 +43,6 @@ MOST_BARS = 400
 _WINDOWS = {"hour": Size.HOUR, "day": Size.DAY, "month": Size.MONTH, "none": None}
 _MOST_CURSOR = 8_000
 _WEEK, _DAY = timedelta(days=7), timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """Of a window's figure, in percent of the picture's width and height. `sure`: its days were proved."""
-
-    x: float
-    width: float
-    height: float
-    sure: bool
-    at: datetime
 
 
 @get("/p/{project:str}/usage/meters")
@@ -105,7 +96,8 @@ async def _page(request: PageRequest, *, status: int = 200, wrong: str = "") -> 
         home = await zone_of(main, pid)
     asked = _asked(request, home, now)
     errors: dict[str, str] = {}
-    total: Answer | None = None
+    every: Answer | None = None
+    total: Total | None = None
     table: Answer | None = None
     async with api.usage.read() as read:
         stored = await meter_queries.find_meter(read, pid, request.path_value("meter"))
@@ -113,14 +105,16 @@ async def _page(request: PageRequest, *, status: int = 200, wrong: str = "") -> 
         try:
             whole, by = _questions(asked)
             after = _edge(request.query_params.get("after"), len(by.group_by))
-            total = await answer(read, pid, stored, whole, now=now, limit=MOST_BARS)
-            table = total if by == whole and after is None and len(total.items) <= FIGURES else None
+            every = await answer(read, pid, stored, whole, now=now, limit=MOST_BARS)
+            table = every if by == whole and after is None and len(every.items) <= FIGURES else None
             if table is None:
                 table = await answer(read, pid, stored, by, now=now, limit=FIGURES, after=after)
+            total = await _total(read, pid, stored, whole, every, now=now)
         except InvalidValueError as error:
             errors, status = {_FIELDS.get(error.field, error.field): error.message}, 422
     following = "" if table is None or table.edge is None else _cursor(table.edge)
     query = {name: value for name, value in asked.items() if value}
+    zone = _shown_zone(asked, home)
     return await request.page(
         "usage_meter.html",
         status=status,
@@ -131,13 +125,15 @@ async def _page(request: PageRequest, *, status: int = 200, wrong: str = "") -> 
         asked=asked,
         keys=[CUSTOMER, SUBJECT, *_keys(stored)],
         windows=list(_WINDOWS),
-        shown_zone=_shown_zone(asked, home),
-        bars=[] if total is None else _bars(total.items),
-        is_cut=total is not None and total.edge is not None,
+        shown_zone=zone,
+        picture=None if every is None else drawn(every.items, zone, by=asked["window"]),
+        total=total,
+        is_cut=every is not None and every.edge is not None,
         figures=[] if table is None else table.items,
-        complete_up_to=None if total is None else total.complete_up_to,
+        complete_up_to=None if every is None else every.complete_up_to,
         following=urlencode(query | {"after": following}) if following else "",
-        exact=exact,
+        told=lambda item: told(item.value, aggregation_in(stored, item.window)),
+        is_near=any(one.meter.aggregation is Aggregation.PERCENTILE for one in stored.versions),
         written=written,
         errors=errors,
         wrong=wrong,
@@ -149,8 +145,14 @@ async def _page(request: PageRequest, *, status: int = 200, wrong: str = "") -> 
 _FIELDS = {"group_by": "by", "zone": "zone", "filter": "by"}
 
 
-def exact(value: Any) -> str:
-    return "–" if value is None else text_of(value)
+async def _total(
+    read: AsyncConnection, pid: int, stored: Stored, whole: Question, every: Answer, *, now: datetime
+) -> Total | None:
+    """None: the meter adds up in more than one way in this time."""
+    kinds = {span.version.meter.aggregation for span in spans(stored.versions, whole.from_at, whole.to_at)}
+    if every.edge is None and len(kinds) == 1 and (found := total_of(every.items, *kinds)) is not None:
+        return found
+    return alone(await answer(read, pid, stored, replace(whole, size=None), now=now, limit=2), stored)
 
 
 def _counting(stored: Stored, now: datetime) -> Any:
@@ -224,26 +226,6 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
-def _bars(items: Sequence[Item]) -> list[Bar]:
-    """Over the time that was asked, from nothing up; a value below nothing has no bar, but stands in the table."""
-    if not items:
-        return []
-    from_at, to_at = items[0].window.from_at, items[-1].window.to_at
-    whole = (to_at - from_at).total_seconds()
-    values = [max(0.0, 0.0 if one.value is None else float(decimal_of(one.value))) for one in items]
-    top = max(values) or 1.0
-    return [
-        Bar(
-            x=round(100 * (one.window.from_at - from_at).total_seconds() / whole, 3),
-            width=round(92 * (one.window.to_at - one.window.from_at).total_seconds() / whole, 3),
-            height=round(100 * value / top, 2),
-            sure=one.state in {"final", "amended"},
-            at=one.window.from_at,
-        )
-        for one, value in zip(items, values, strict=True)
-    ]
-
-
 def _asks(request: PageRequest, stored: Stored, asked: dict[str, str], errors: dict[str, str]) -> str:
     """The same of the API."""
     if errors:
@@ -252,7 +234,7 @@ def _asks(request: PageRequest, stored: Stored, asked: dict[str, str], errors: d
     query = {"from": _iso(whole.from_at), "to": _iso(whole.to_at), "window": asked["window"], "zone": asked["zone"]}
     query |= {name: value for name, value in (("group_by", asked["by"]), ("customer", asked["customer"])) if value}
     address = f"{request.api.base_url}/v1/meters/{stored.row.slug}/query?{urlencode(query)}"
-    return f'curl "{address}" \\\n  -H "Authorization: Bearer $HEARTFLY_KEY"'
+    return f'curl "{address}" \\\n  -H "Authorization: Bearer $HEARTFLY_API_KEY"'
 
 
 def _iso(at: datetime) -> str:

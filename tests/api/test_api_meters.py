@@ -187,11 +187,22 @@ async def test_figures_come_in_pages_and_as_csv(used: House, folder: Folder) -> 
     assert ["2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z", "provisional", "", "", "c-0", "1", "0.2"] == rows[1]
 
 
+async def test_a_bound_may_be_a_day_of_the_zone(house: House) -> None:
+    await house.full("POST", "/v1/meters", TRAFFIC)
+    asked = "/v1/meters/traffic/query?from=2026-03-01&to=2026-03-02&zone=Europe/Berlin"
+
+    told = (await house.full("GET", asked)).json
+    assert ("2026-02-28T23:00:00Z", "2026-03-01T23:00:00Z") == (told["from_at"], told["to_at"])
+
+
 @on_sqlite
 @pytest.mark.parametrize(
     ("query", "field"),
     [
         ("from=yesterday", "from"),
+        ("from=2026-02-30", "from"),
+        ("to=0001-01-01&zone=Europe/Berlin", "to"),
+        ("to=9999-12-31", "to"),
         ("to=0001-01-01T00:00:00Z", "to"),
         ("from=2026-03-03T00:00:00Z", "to"),
         ("window=week", "window"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,31 @@ def test_a_meter_is_previewed_made_asked_and_archived(run: Run, server: Server, 
     assert re.search(
         r"^traffic +traffic +sum of size \* 3, api\.call", ok(run("usage", "meters", "list")), re.MULTILINE
     )
+    today, tomorrow = (SystemClock().now().date() + timedelta(days=n) for n in (0, 1))
+    by_days = json.loads(
+        ok(run("usage", "meters", "query", "traffic", "--from", f"{today}", "--to", f"{tomorrow}", "--json"))
+    )
+    assert (f"{today}T00:00:00Z", f"{tomorrow}T00:00:00Z") == (by_days["from_at"], by_days["to_at"])
+    assert "from: must be a day" in run("usage", "meters", "query", "traffic", "--from", "2026-02-30").output
+    ok(
+        run(
+            "usage",
+            "meters",
+            "create",
+            "p50",
+            "--type",
+            "api.call",
+            "--aggregation",
+            "percentile",
+            "--percentile",
+            "50",
+            "--value",
+            "size",
+        )
+    )
+    near = ok(run("usage", "meters", "query", "p50", "--window", "minute", "--from", "2h", "--by", "subject"))
+    assert re.search(r"acme +1 +0\.100 ± 0\.002 *$", near, re.MULTILINE), near
+    ok(run("usage", "meters", "archive", "p50"))
     assert "traffic is archived." in ok(run("usage", "meters", "archive", "traffic"))
     assert "There are no meters" in ok(run("usage", "meters", "list"))
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartfly.core.amounts import LIMIT, ONE, amount, decimal_of
-from heartfly.core.sketches import Histogram, bucket_of, middle_of, read
+from heartfly.core.sketches import Histogram, bucket_of, middle_of, read, rounded, spelled
 
 POSITIVE = st.integers(1, LIMIT - 1)
 VALUES = st.lists(st.integers(-LIMIT + 1, LIMIT - 1) | st.integers(-5, 5) | st.just(0), max_size=60)
@@ -78,6 +78,21 @@ def test_a_percentile_is_the_value_of_its_rank_within_the_error(values: list[int
 
 def test_of_nothing_there_is_no_percentile() -> None:
     assert None is Histogram().percentile(50 * ONE)
+
+
+@given(st.integers(10_000, LIMIT - 1))  # the smallest amounts are a few units only
+def test_a_percentile_is_told_to_the_digits_that_it_holds(value: int) -> None:
+    near, margin = rounded(middle_of(bucket_of(value)))
+
+    assert abs(near - value) <= margin
+    assert len(str(near).rstrip("0")) <= 3
+    assert margin <= near * 3 // 100
+
+
+def test_what_is_told_of_a_percentile() -> None:
+    told = [spelled(amount(text) or 0) for text in ("38.188205962714603", "83.9", "69", "-0.012345", "98765", "0")]
+
+    assert ["38.2 ± 0.5", "83.9 ± 1.0", "69.0 ± 0.8", "-0.0123 ± 0.0002", "98800 ± 1200", "0 ± 0"] == told
 
 
 def test_a_hundred_thousand_latencies() -> None:

@@ -137,6 +137,20 @@ async def test_a_field_that_is_wrong_is_told_beside_it_and_what_was_typed_stays(
     assert "As typed" in reply.body.decode()
 
 
+async def test_all_that_is_wrong_is_told_at_once(town: Town) -> None:
+    owner = await town.owner()
+    wrong = {
+        "slug": "A B", "event_types": "", "aggregation": "sum", "value": "1 +", "percentile": "101",
+        "filters": "region", "group_keys": "customer",
+        "from_at": "2026-03-02T00:00:00Z", "to_at": "2026-03-01T00:00:00Z",
+    }  # fmt: skip
+    page = (await owner.post(f"{ROOT}/meters/new", wrong)).body.decode()
+    tried = (await owner.post(f"{ROOT}/meters/new", {"event_types": "", "value": "", "preview": "1"})).body.decode()
+
+    assert sorted(wrong.keys() - {"aggregation", "from_at"}) == sorted(re.findall(r'id="(\w+)-wrong"', page))
+    assert ["event_types", "aggregation"] == re.findall(r'id="(\w+)-wrong"', tried)  # without a slug, which waits
+
+
 async def test_a_slug_is_taken_once(town: Town) -> None:
     owner = await town.owner()
     await owner.post(f"{ROOT}/meters/new", TRAFFIC)
@@ -291,13 +305,14 @@ async def test_an_event_is_shown_with_what_contradicts_it(sent: Town, web: WebSt
     owner = await sent.owner()
     other = {
         "transaction_id": "t-0", "customer_id": "c-0", "event_type": "api.request",
-        "timestamp": YESTERDAY.isoformat(), "properties": {"bytes": 99, "region": "eu"},
+        "timestamp": YESTERDAY.isoformat(), "properties": {"bytes": 99},
     }  # fmt: skip
     assert "Nothing: whatever came again" in await text(owner, "/event?id=t-0")
     await web.api.events.take(sent.world.project.pid, parsed(json.dumps([other])), wire="native")
 
     shown = await text(owner, "/event?id=t-0")
     assert "properties.bytes 10 99" in shown
+    assert "properties.region eu not there" in shown
     await text(owner, "/event?id=none", 404)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
 from heartfly.api.v1.wire_meters import Figures, PreviewIn, PreviewOut, exact, figure_out, meter_in, preview_out
 from heartfly.core import zones
+from heartfly.core.days import day_in
 from heartfly.core.events import wrong_text
 from heartfly.core.versions import Version
 from heartfly.core.windows import Size
@@ -32,6 +34,7 @@ from heartfly.usage.meter_queries import Stored, find_meter
 from heartfly.usage.preview import preview
 from heartfly.usage.question import CUSTOMER, SUBJECT, Question
 
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _A_WEEK = timedelta(days=7)
 _MOST_NAMED = 500
 MOST_FIGURES = 10_000
@@ -47,10 +50,14 @@ async def query_meter(  # noqa: PLR0917 - the framework passes by name
     meter_id: FromPath[str],
     from_at: Annotated[
         str | None,
-        QueryParameter(name="from", description="Events from this instant on; a week before `to` if not said."),
+        QueryParameter(
+            name="from",
+            description="Events from this instant or day on; a week before `to` if not said.",
+        ),
     ] = None,
     to_at: Annotated[
-        str | None, QueryParameter(name="to", description="Events before this instant; now if not said.")
+        str | None,
+        QueryParameter(name="to", description="Events before this instant or day; now if not said."),
     ] = None,
     window: Annotated[
         Literal["minute", "hour", "day", "month", "none"], QueryParameter(description="How long each figure's time is.")
@@ -76,9 +83,9 @@ async def query_meter(  # noqa: PLR0917 - the framework passes by name
     the header `Heartfly-Next`.
     """
     api, pid, now = request.api, request.caller.pid, request.api.clock.now()
-    end = instant_of(to_at, field="to") or now
-    start = instant_of(from_at, field="from") or _earlier(end)
     place = await _zone(request, zone)
+    end = _bound(to_at, "to", place) or now
+    start = _bound(from_at, "from", place) or _earlier(end)
     async with api.usage.read() as read:
         stored = await find_meter(read, pid, meter_id)
         question = Question(
@@ -147,6 +154,16 @@ def _earlier(end: datetime) -> datetime:
         return end - _A_WEEK
     except OverflowError:
         raise InvalidValueError("to", "must be within 1970 to 2200") from None
+
+
+def _bound(text: str | None, field: str, zone: ZoneInfo) -> datetime | None:
+    """An instant, or a day: its beginning where the question's days are."""
+    if text is None or not _DAY.fullmatch(text):
+        return instant_of(text, field=field)
+    try:
+        return day_in(zone, date.fromisoformat(text)).from_at
+    except (ValueError, OverflowError):
+        raise InvalidValueError(field, "must be a day such as 2026-03-02, or an instant") from None
 
 
 async def _zone(request: ApiRequest, name: str | None) -> ZoneInfo:

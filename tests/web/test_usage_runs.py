@@ -1,0 +1,142 @@
+"""Aggregation runs: what the job did, its check and the calendar lead to one another, and a long rerun tells how far
+it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.core.events import read as parsed
+from heartfly.db.database import Database
+from heartfly.db.models import usage_days, windows
+from heartfly.jobs.catalogue import daily_usage
+from heartfly.jobs.daily_usage import NAME as DAILY_USAGE
+from heartfly.jobs.slots import put
+from heartfly.web.state import WebState
+from tests.jobs.workshop import Workshop
+from tests.sim_clock import SimClock
+from tests.web.conftest import START, Town
+from tests.web.test_usage_pages import said, text
+
+pytestmark = pytest.mark.anyio
+
+ROOT = "/p/main/usage"
+YESTERDAY = START - timedelta(days=1)
+DAY = f"/jobs/{YESTERDAY.date()}"
+
+
+@pytest.fixture
+async def sent(town: Town, web: WebState) -> Town:
+    """An event in each of two hours of yesterday."""
+    found = [
+        {
+            "transaction_id": f"t-{n}", "customer_id": "c", "event_type": "call", "properties": {},
+            "timestamp": (YESTERDAY + timedelta(hours=n)).isoformat(),
+        }
+        for n in range(2)
+    ]  # fmt: skip
+    await web.api.events.take(town.world.project.pid, parsed(json.dumps(found)), wire="native")
+    return town
+
+
+async def test_runs_their_check_and_the_days_lead_to_one_another(
+    sent: Town, web: WebState, usage_db: Database, clock: SimClock
+) -> None:
+    owner, viewer = await sent.owner(), await sent.viewer()
+    before = await text(owner, "/jobs")
+    workshop = Workshop(sent.world, clock, daily_usage(usage_db, web.api.closer))
+    await workshop.look()
+    planned, job = await text(owner, "/jobs"), await workshop.job(DAILY_USAGE)
+    await sent.world.db.write(lambda tx: put(tx, job.pid, job.id, START, by_hand=True))
+    waiting = await text(owner, "/jobs")
+    await workshop.go(START + timedelta(hours=16))
+    check = await workshop.check()
+    path = f"/p/main/checks/{check.uuid}"
+    page, shown = (await viewer.get(f"{ROOT}/jobs")).body.decode(), await text(viewer, "/jobs")
+    its_page = (await owner.get(path)).body.decode()
+
+    assert "There is no run yet" in before
+    assert "It has not run yet" in planned
+    assert "by hand Waits – – – – –" in waiting
+    assert {f'href="{path}"', f'href="{path}/runs"', f'href="{ROOT}/jobs/2026-03-02"'} <= set(
+        re.findall(r'href="[^"]+"', page)
+    )
+    assert re.search(r"OK \d+ ms 2026-03-02 0 2 0 ", shown), shown
+    assert "2 events" in shown  # of the day in the calendar
+    assert f'href="{ROOT}/jobs"' in its_page
+    assert "It pings from within" in its_page
+    assert "curl" not in its_page
+    assert f"{path}/snippets" not in its_page
+    assert path == (await owner.get(f"{path}/snippets")).headers["location"]
+
+
+async def test_a_run_that_failed_says_why(sent: Town, web: WebState, usage_db: Database, clock: SimClock) -> None:
+    owner = await sent.owner()
+    workshop = Workshop(sent.world, clock, daily_usage(usage_db, web.api.closer))
+    await owner.post(ROOT + DAY, {"do": "close"})
+    await workshop.look()
+    # Somebody writes into the rollups past Heartfly, and the day is to be proved once more.
+    await usage_db.write(lambda tx: tx.conn.execute(sa.update(windows).values(n_events=9)).rowcount)
+    await usage_db.write(lambda tx: tx.conn.execute(sa.update(usage_days).values(state="provisional")).rowcount)
+    await workshop.go(START + timedelta(hours=16))
+
+    assert f"Failed {YESTERDAY.date()} does not add up:" in await text(owner, "/jobs")
+
+
+async def test_a_rerun_that_takes_long_goes_on_and_tells_how_far_it_is(sent: Town, web: WebState) -> None:
+    owner, viewer = await sent.owner(), await sent.viewer()
+    web.reruns.wait_s = 0
+    async with web.api.closer._folder._writing:  # nothing can be folded
+        asked = await owner.post(ROOT + DAY, {"do": "close"})
+        reply = await owner.get(ROOT + DAY)
+        while "still to be added up" not in said(reply.body):
+            reply = await viewer.get(ROOT + DAY)
+        again = await owner.post(ROOT + DAY, {"do": "close"})
+    rerun = web.reruns.of((sent.world.project.pid, YESTERDAY.date()))
+    assert rerun is not None
+    await asyncio.wait({rerun.task})
+    ended, later = await owner.get(ROOT + DAY), await owner.get(ROOT + DAY)
+
+    assert (303, f"{ROOT}{DAY}") == (asked.status, asked.headers["location"])
+    assert "It is being closed anew" in said(reply.body)
+    assert "2 of 24 hours are still to be added up" in said(reply.body)
+    assert '<progress max="24" value="22"' in reply.body.decode()
+    assert ("2", 'name="do"' in reply.body.decode()) == (reply.headers["refresh"], False)
+    assert 303 == again.status
+    assert "The day was closed anew" in said(ended.body)
+    assert "The day was closed anew" not in said(later.body)
+    assert "Final" in said(later.body)
+    assert "refresh" not in later.headers
+
+
+async def test_what_would_change_is_kept_for_who_waited(sent: Town, web: WebState) -> None:
+    owner = await sent.owner()
+    web.reruns.wait_s = 0
+    asked = await owner.post(ROOT + DAY, {"do": "try"})
+    rerun = web.reruns.of((sent.world.project.pid, YESTERDAY.date()))
+    assert rerun is not None
+    await asyncio.wait({rerun.task})
+    shown = await owner.get(ROOT + DAY)
+
+    assert 303 == asked.status
+    assert "2 events in 2 windows (hours and days) were added up anew" in said(shown.body)
+    assert "2 hours wait to be summed up anyway" in said(shown.body)
+    assert 'value="close"' in shown.body.decode()
+
+
+async def test_so_many_are_looked_at_at_once_and_no_more(sent: Town, web: WebState) -> None:
+    owner = await sent.owner()
+    web.reruns.wait_s = 0
+    async with web.api.closer._folder._writing:
+        days = [(START - timedelta(days=n)).date() for n in range(1, 10)]
+        statuses = [(await owner.post(f"{ROOT}/jobs/{day}", {"do": "close"})).status for day in days]
+        busy = [one for day in days if (one := web.reruns.of((sent.world.project.pid, day))) is not None]
+    await asyncio.wait({one.task for one in busy})
+
+    assert [303] * 8 + [503] == statuses
