@@ -55,7 +55,7 @@ def aliases_in(tx: Tx, row: Any) -> list[str]:
     return sorted(tx.conn.execute(query).scalars())
 
 
-def subject_ids(pid: int, customer_id: int) -> sa.Select[tuple[int]]:
+def subject_ids(pid: int, customer_id: int) -> sa.Select[int]:
     """The names under which events of this customer have come."""
     return (
         sa.select(usage_names.c.id)

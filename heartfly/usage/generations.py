@@ -72,7 +72,7 @@ def begin(tx: Tx, it: Generation) -> bool:
     values = {"pid": it.pid, "tier": it.tier, "start_at": it.start_at, "end_at": it.folded.to_at}
     values |= {"next_gen": it.gen, "n_events": 0, "ids_sum": bytes(16), "stale": False}
     insert = tx.insert(windows).values(values)
-    where = windows.c.sealed_at.is_(None)
+    where: sa.ColumnElement[bool] = windows.c.sealed_at.is_(None)
     if it.tier == TIER_HOUR:
         where &= windows.c.gen.is_not_distinct_from(it.folded.replaces)
     upsert = insert.on_conflict_do_update(

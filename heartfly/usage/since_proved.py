@@ -6,19 +6,22 @@ meanwhile. Only reads.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from heartfly.core.aggregate import Partial
 from heartfly.core.amounts import text_of
 from heartfly.core.meters import Aggregation, Meter
+from heartfly.core.sketches import read as read_histogram
 from heartfly.core.versions import Version
 from heartfly.db.models import proofs, usage_days, windows
 from heartfly.db.snapshots import Place, snapshot
-from heartfly.usage.fold import BY_SUBJECT, TIER_DAY, fold_span, partial_of
+from heartfly.usage.fold import BY_SUBJECT, TIER_DAY, fold_span
 from heartfly.usage.meter_versions import versions_of
 from heartfly.usage.named import Named
 from heartfly.usage.proofs import Prints, rows_of_day
@@ -99,7 +102,7 @@ def _proved(
         for row in connection.execution_options(yield_per=5_000).execute(query):
             prints.take(row)
             if row.cube == BY_SUBJECT:
-                _take(found, version, row.subject_id, partial_of(row))
+                _take(found, version, row.subject_id, _partial_of(row))
     of_day = sa.and_(proofs.c.pid == usage_days.c.pid, proofs.c.day == usage_days.c.day)
     kept = sa.select(proofs.c.meter_id, proofs.c.fingerprint).join(usage_days, of_day)
     kept = kept.where(usage_days.c.pid == pid, usage_days.c.from_at == from_at)
@@ -138,3 +141,16 @@ def _value(ways: Mapping[_Way, tuple[Meter, Partial]], *, stored: bool = False) 
 
 def _n(ways: Mapping[_Way, tuple[Meter, Partial]]) -> int:
     return sum(partial.n for _, partial in ways.values())
+
+
+def _partial_of(row: Any) -> Partial:
+    """Of a row of `rollups`; its unique values lie elsewhere."""
+    return Partial(
+        n=row.n,
+        sum=row.sum,
+        min=row.min,
+        max=row.max,
+        latest=row.latest,
+        latest_place=None if row.latest_at is None else (row.latest_at, row.latest_id),
+        histogram=None if row.histogram is None else read_histogram(json.loads(row.histogram)),
+    )
