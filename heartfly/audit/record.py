@@ -49,6 +49,8 @@ class Action(StrEnum):
     STATUS_PAGE_CREATE = "status_page.create"
     STATUS_PAGE_EDIT = "status_page.edit"
     STATUS_PAGE_DELETE = "status_page.delete"
+    VIEW_CREATE = "view.create"
+    VIEW_DELETE = "view.delete"
     CUSTOMER_CREATE = "customer.create"
     CUSTOMER_EDIT = "customer.edit"
     CUSTOMER_ARCHIVE = "customer.archive"

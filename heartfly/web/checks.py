@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.accounts.queries import project_of
 from heartfly.api.paging import cursor_of, cut, place
 from heartfly.api.v1.wire import schedule_text
-from heartfly.checks import queries
+from heartfly.checks import queries, views
 from heartfly.checks.queries import Wanted
 from heartfly.core import text
 from heartfly.errors import InvalidValueError
@@ -106,8 +106,11 @@ async def listed(
     status: int = 200,
     refused: Sequence[tuple[str, str]] = (),
     done: str = "",
+    naming: tuple[str, str] = ("", ""),
 ) -> Response[bytes]:
-    """`refused`: of what was to be done to many, the name of each check and why not; `done`: what was done."""
+    """`refused`: of what was to be done to many, the name of each check and why not; `done`: what was done; `naming`:
+    the name under which this was to be saved, and what is wrong with that.
+    """
     pid, now = request.project.pid, request.api.clock.now()
     q, tag, word, after_text = (asked.get(name, "") for name in ("q", "tag", "status", "after"))
     q, tag = q.strip(), tag.strip()
@@ -127,6 +130,7 @@ async def listed(
         counts = await queries.count_shown(read, pid, now=now)
         rows, following = await _rows(read, pid, wanted, after[0] if after else None)
         ping_key = await _first_ping(request, read) if not counts else ""
+        saved = await views.list_views(read, pid)
         if following is None and after is None:
             rows = sorted(rows, key=lambda row: (_ORDER[shown_status(row, now)], row.name.casefold(), row.uuid))
         more: dict[str, Any] = {}
@@ -134,9 +138,9 @@ async def listed(
             more = await across.seen(read, request, rows, range_s=range_s)
     if view == "next":
         more = await ahead.seen(request, rows)
-    filtered = {name: value for name, value in (("q", q), ("tag", tag), ("status", word)) if value}
+    filtered = _filtered(q, tag, word)
     lines = [] if view else [line_of(row, now) for row in rows]
-    kept = ({"view": view} if view else {}) | filtered | ({"range": across.RANGES[range_s]} if range_s else {})
+    kept = _kept(view, filtered, range_s)
     return await request.page(
         VIEWS[view],
         live=live,
@@ -164,8 +168,30 @@ async def listed(
         tag=tag,
         status_word=word,
         first_query=urlencode(kept),
+        saved=saved,
+        naming=naming,
+        longest_name=views.LONGEST_NAME,
         **more,
     )
+
+
+def _filtered(q: str, tag: str, word: str) -> dict[str, str]:
+    return {name: value for name, value in (("q", q), ("tag", tag), ("status", word)) if value}
+
+
+def _kept(view: str, filtered: dict[str, str], range_s: int) -> dict[str, str]:
+    """What the address holds of all this, always in this order."""
+    return ({"view": view} if view else {}) | filtered | ({"range": across.RANGES[range_s]} if range_s else {})
+
+
+def kept_of(asked: Mapping[str, str], now: datetime) -> str:
+    """What the list's address ends in that shows this. Empty: all checks. InvalidValueError: there is no such list."""
+    q, tag, word, view = (asked.get(name, "").strip() for name in ("q", "tag", "status", "view"))
+    view = "" if view == "list" else view
+    _demand_known(view)
+    wanted_of(q, tag, word, now)
+    range_s = across.range_of(asked.get("range", "")) if view == "timeline" else 0
+    return urlencode(_kept(view, _filtered(q, tag, word), range_s))
 
 
 def _demand_known(view: str) -> None:
@@ -176,7 +202,7 @@ def _demand_known(view: str) -> None:
 _NOTHING: dict[str, Any] = {
     "lines": [], "n_all": 0, "n_down": 0, "following": "", "is_later": False, "ping_key": "", "first_ping": "",
     "first_query": "", "chips": [], "status_word": "", "refused": (), "done": "", "units": UNITS, "rows": [],
-    "filter_query": "", "kept": {}, "offers_passkey": False,
+    "filter_query": "", "kept": {}, "saved": (), "naming": ("", ""), "offers_passkey": False,
 }  # fmt: skip
 
 

@@ -57,6 +57,7 @@ from heartfly.web import (
     usage_dead,
     usage_events,
     usage_meters,
+    views,
 )
 from heartfly.web.error_pages import new_request_id, wrong
 from heartfly.web.request import REQUEST_ID, STATE, PageRequest, guard
@@ -123,6 +124,8 @@ HANDLERS = (
     checks.of_project,
     checks.list_checks,
     bulk.change_many,
+    views.save,
+    views.forget,
     new_check.show,
     new_check.create,
     check.show,

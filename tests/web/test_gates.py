@@ -114,6 +114,7 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
         ({"do": "delete", "all": "1"}, 409),
         ({"do": "delete", "check": "{check}"}, 200),
     ),
+    "/p/{project}/views": (({"q": "tag:etl", "name": ""}, 422),),
     "/p/{project}/checks/new": (
         ({"name": "", "kind": "cron", "expression": "61 * * * *", "grace": "x"}, 422),
         ({"name": "x", "kind": "cron", "expression": "0 0 31 2 *", "grace": "1"}, 422),
@@ -163,6 +164,7 @@ LEAD_ON = {
     "/p/{project}/checks/{check}/resume", "/p/{project}/incidents/{incident}/acknowledge",
     "/p/{project}/channels/{channel}/test", "/p/{project}/channels/{channel}/deliveries/{delivery}/resend",
     "/p/{project}/channels/{channel}/delete", "/account/keyboard", "/account/profile/email",
+    "/p/{project}/views/{view}/delete",
     "/p/{project}/usage/meters/{meter}/archive", "/p/{project}/badges/key", "/p/{project}/status-pages/{page}/delete",
     "/p/{project}/settings/general/rotate-ping-key", "/p/{project}/settings/keys/{key}/revoke",
     "/p/{project}/settings/team/invites/{invite}/resend", "/p/{project}/settings/team/invites/{invite}/revoke",

@@ -159,6 +159,8 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/badges/key"): only_admins(303, do="make"),
     ("GET", "/status/{slug}"): Row(404, 404, 404, 404),
     ("GET", "/status/{slug}/atom.xml"): Row(404, 404, 404, 404),
+    ("POST", "/p/{project}/views"): only_writers(303, name="Mine", q="tag:etl"),
+    ("POST", "/p/{project}/views/{view}/delete"): Row(404, 403, 404),
     ("GET", "/status/{slug}/look/{name}"): Row(404, 404, 404, 404),
     ("GET", "/p/{project}/status-pages"): read(),
     ("GET", "/p/{project}/status-pages/new"): only_admins(),
@@ -230,7 +232,7 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
         "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks", "half": "x",
         "states": "3", "delivery": "none", "passkey": "1", "day": "2026-03-01", "meter": "traffic",
-        "letter": "1", "customer": "1",
+        "letter": "1", "customer": "1", "view": "none",
     }  # fmt: skip
 
     for (method, route), row in ROUTES.items():

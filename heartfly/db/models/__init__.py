@@ -18,7 +18,16 @@ from heartfly.db.models.accounts import (
 )
 from heartfly.db.models.audit import audit
 from heartfly.db.models.base import metadata, usage_metadata
-from heartfly.db.models.checks import check_channels, check_days, check_versions, checks, flips, run_metrics, runs
+from heartfly.db.models.checks import (
+    check_channels,
+    check_days,
+    check_versions,
+    check_views,
+    checks,
+    flips,
+    run_metrics,
+    runs,
+)
 from heartfly.db.models.corrections import backfill_events, backfills, event_corrections
 from heartfly.db.models.ground import addresses, blind_intervals, instance, leases, node_batches, nodes
 from heartfly.db.models.incidents import incident_notes, incidents
@@ -65,6 +74,7 @@ __all__ = [
     "check_channels",
     "check_days",
     "check_versions",
+    "check_views",
     "checks",
     "customers",
     "dead_letters",

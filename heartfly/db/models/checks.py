@@ -200,3 +200,16 @@ check_channels = Table(
     Column("events", Json),  # null: the channel's own choice
     Index(None, "pid", "channel_id"),
 )
+
+check_views = Table(
+    "check_views",
+    metadata,
+    pid(),
+    key("id"),
+    Column("uuid", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("query", Text, nullable=False),  # what the list's address ends in
+    Column("created_at", UtcInstant, nullable=False),
+    UniqueConstraint("uuid"),
+    UniqueConstraint("pid", "name"),
+)
