@@ -71,7 +71,7 @@ def _piece(tx: Tx, pid: int, customer_id: int, *, seq: int) -> int:
     return 0
 
 
-def _corrected(tx: Tx, pid: int, subject_id: int) -> None:
+def _corrected(tx: Tx, pid: int, subject_id: Any) -> None:
     c, b = event_corrections.c, backfill_events.c
     his = sa.or_(c.subject_id == subject_id, c.new_subject_id == subject_id)
     tx.conn.execute(sa.delete(event_corrections).where(c.pid == pid, his))
