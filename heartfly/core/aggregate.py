@@ -107,7 +107,17 @@ def merged(parts: Iterable[Partial]) -> Partial:
     return whole
 
 
-@lru_cache(16_384)
 def hash_of(value: str) -> bytes:
     """16 bytes that stand for a value; two values have the same by a chance that does not occur."""
+    return _short_hash(value) if len(value) <= _SHORT else _hash(value)
+
+
+_SHORT = 64
+"""Characters. The same values come again and again; long ones are not remembered, as they would fill the memory."""
+
+
+def _hash(value: str) -> bytes:
     return hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+_short_hash = lru_cache(16_384)(_hash)

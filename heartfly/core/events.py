@@ -243,9 +243,9 @@ def _of_plain(properties: Any) -> tuple[str, str] | None:
         return None
     exact, loose = [], []
     for name in sorted(properties):
-        before, value = _before_value(name), properties[name]
-        if not before:
+        if len(name) > MAX_NAME or not (before := _before_value(name)):  # what is longer is not to be remembered
             return None
+        value = properties[name]
         if value.__class__ is Number:
             exact.append(before + value)
             loose.append(f'{before}"{value}"')
@@ -264,7 +264,7 @@ def _of_plain(properties: Any) -> tuple[str, str] | None:
 @lru_cache(8_192)
 def _before_value(name: str) -> str:
     """Empty: no property has such a name."""
-    return f"{_quoted(name)}:" if 0 < len(name) <= MAX_NAME and _is_text(name) else ""
+    return f"{_quoted(name)}:" if name and _is_text(name) else ""
 
 
 def _spelled(properties: dict[str, Any]) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartfly.core.aggregate import Partial, Place, merged
+from heartfly.core.aggregate import Partial, Place, hash_of, merged
 from heartfly.core.amounts import LIMIT, ONE, Amount, decimal_of, text_of
 from heartfly.core.meters import Aggregation, Counted, Meter, meter_of
 
@@ -133,3 +134,8 @@ def test_what_floats_get_wrong() -> None:
 
     assert 100 * ONE == found
     assert sum([0.1] * 1_000) != 100.0
+
+
+def test_values_are_told_apart_however_long_they_are() -> None:
+    values = ["a" * n for n in (1, 64, 65, 1_000)]
+    assert [hashlib.blake2b(value.encode(), digest_size=16).digest() for value in values] == list(map(hash_of, values))
