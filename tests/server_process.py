@@ -24,7 +24,7 @@ from click.testing import CliRunner
 from heartfly.cli import main
 from tests import canaries
 
-START_LIMIT_S = 30.0
+START_LIMIT_S = 60.0
 HEARTFLY = ("-m", "heartfly")
 
 
