@@ -72,11 +72,11 @@ def begin(tx: Tx, it: Generation) -> bool:
     values = {"pid": it.pid, "tier": it.tier, "start_at": it.start_at, "end_at": it.folded.to_at}
     values |= {"next_gen": it.gen, "n_events": 0, "ids_sum": bytes(16), "stale": False}
     insert = tx.insert(windows).values(values)
-    where: sa.ColumnElement[bool] = windows.c.sealed_at.is_(None)
+    ours: list[sa.ColumnElement[bool]] = [windows.c.sealed_at.is_(None)]
     if it.tier == TIER_HOUR:
-        where &= windows.c.gen.is_not_distinct_from(it.folded.replaces)
+        ours.append(windows.c.gen.is_not_distinct_from(it.folded.replaces))
     upsert = insert.on_conflict_do_update(
-        index_elements=["pid", "tier", "start_at"], set_={"next_gen": it.gen}, where=where
+        index_elements=["pid", "tier", "start_at"], set_={"next_gen": it.gen}, where=sa.and_(*ours)
     )
     # Of an insert SQLAlchemy keeps the count only when it is asked to: on PostgreSQL it reads what came back first.
     if tx.conn.execute(upsert.execution_options(preserve_rowcount=True)).rowcount != 1:
