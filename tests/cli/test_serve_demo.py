@@ -29,11 +29,13 @@ def test_a_demo_tells_how_to_sign_in_and_leaves_what_is_there_alone(tmp_path: Pa
             shown = page.read().decode()
         key = (tmp_path / "heartfly-data" / "cli-key").read_text().strip()
         assert 50 == len(server.api("GET", "/v1/checks?limit=50", key)["items"])
+        meters = server.api("GET", "/v1/meters", key)["items"]
     finally:
         server.kill()
     again = heartfly(tmp_path, "serve", "--demo", "--port", "0")
 
     assert "DB backup" in shown
+    assert ["api-calls", "traffic", "latency-p95"] == [one["slug"] for one in meters]
     assert "Nobody can sign in yet" not in said
     assert 1 == again.returncode
     assert "in use" in again.stderr

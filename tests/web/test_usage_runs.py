@@ -10,16 +10,15 @@ import re
 from datetime import timedelta
 
 import pytest
-import sqlalchemy as sa
 
 from heartfly.core.events import read as parsed
 from heartfly.db.database import Database
-from heartfly.db.models import usage_days, windows
 from heartfly.jobs.catalogue import daily_usage
 from heartfly.jobs.daily_usage import NAME as DAILY_USAGE
+from heartfly.jobs.kind import Done, Work
 from heartfly.jobs.slots import put
 from heartfly.web.state import WebState
-from tests.jobs.workshop import Workshop
+from tests.jobs.workshop import Workshop, kind_of
 from tests.sim_clock import SimClock
 from tests.web.conftest import START, Town
 from tests.web.test_usage_pages import said, text
@@ -76,17 +75,17 @@ async def test_runs_their_check_and_the_days_lead_to_one_another(
     assert path == (await owner.get(f"{path}/snippets")).headers["location"]
 
 
-async def test_a_run_that_failed_says_why(sent: Town, web: WebState, usage_db: Database, clock: SimClock) -> None:
-    owner = await sent.owner()
-    workshop = Workshop(sent.world, clock, daily_usage(usage_db, web.api.closer))
-    await owner.post(ROOT + DAY, {"do": "close"})
-    await workshop.look()
-    # Somebody writes into the rollups past Heartfly, and the day is to be proved once more.
-    await usage_db.write(lambda tx: tx.conn.execute(sa.update(windows).values(n_events=9)).rowcount)
-    await usage_db.write(lambda tx: tx.conn.execute(sa.update(usage_days).values(state="provisional")).rowcount)
-    await workshop.go(START + timedelta(hours=16))
+async def wrong(_: Work) -> Done:
+    return Done(figures={"day": "2026-03-01", "events_raw": 2}, failure="2026-03-01 does not add up: 7 < 8")
 
-    assert f"Failed {YESTERDAY.date()} does not add up:" in await text(owner, "/jobs")
+
+async def test_a_run_that_failed_says_why(town: Town, clock: SimClock) -> None:
+    workshop = Workshop(town.world, clock, kind_of(wrong, name=DAILY_USAGE))
+    await workshop.look()
+    await workshop.go(START + timedelta(hours=18))
+
+    shown = await text(await town.owner(), "/jobs")
+    assert re.search(r"Failed 2026-03-01 does not add up: 7 < 8 \d+ ms 2026-03-01 2 – –", shown), shown
 
 
 async def test_a_rerun_that_takes_long_goes_on_and_tells_how_far_it_is(sent: Town, web: WebState) -> None:
