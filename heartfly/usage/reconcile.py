@@ -288,10 +288,12 @@ class _Words:
     def differ(self, when: str, expected: Sums, seen: Sums, names: tuple[str, str]) -> None:
         by, in_ = names
         for key, a, b in _differing(expected, seen):
-            self.say(f"{self.whose(*key)}, {when}: expected {_told(a)} by {by}, seen {_told(b)} in {in_}")
+            self.say(f"{self.whose(*key)}, {when}: expected {_told(a)} (by {by}), seen {_told(b)} (in {in_})")
 
 
 def _told(one: Sum) -> str:
-    total, low, high = (None if x is None else f"{x.normalize(WIDE):f}" for x in (one.total, one.low, one.high))
-    bounds = "" if low is None else f" (from {low} to {high})"
-    return f"{total} of {one.n} event{'s' if one.n != 1 else ''}{bounds}"
+    n = f"{one.n} event{'s' if one.n != 1 else ''}"
+    if one.low is None:
+        return n  # it counts them, or tells their values apart
+    total, low, high = (f"{x.normalize(WIDE):f}" for x in (one.total, one.low, one.high) if x is not None)
+    return f"{total} of {n} (from {low} to {high})"

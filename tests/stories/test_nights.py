@@ -245,8 +245,9 @@ async def fed_a_wrong_day(nights: Nights, midnight: datetime) -> None:
     subject, text = await nights.mail()
     assert "DOWN" in subject
     assert "2026-03-04 does not add up" in text
-    assert "12 events" in text
-    assert "13 events" in text
+    assert "meter calls, customer acme" in text
+    assert "the day: expected 12 events (by its events), seen 13 events (in the rollup)" in text
+    assert "expected 1.2 of 12 events (from 0.1 to 0.1)" in text
     assert "reconciled=0" in text
     day = await nights.day(yesterday)
     assert "provisional" == day["state"]

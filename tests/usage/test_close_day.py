@@ -121,7 +121,7 @@ async def test_a_sum_that_was_changed_is_found(plant: Plant, tier: str, monkeypa
     assert "meter sum, customer c-" in closed.mismatch
     where = "the hour from 2026-11-2" if tier == "hour" else "the day: expected "
     assert where in closed.mismatch
-    assert re.search(r"expected \S+ of \d+ events? .*by its events, seen 0.000000000000000123 of", closed.mismatch)
+    assert re.search(r"expected \S+ of \d+ events? .*by its events\), seen 0.000000000000000123 of", closed.mismatch)
     assert "provisional" == (await row(plant)).state
 
 
@@ -179,7 +179,7 @@ async def test_a_customer_is_told_by_name(plant: Plant, monkeypatch: pytest.Monk
     await plant.usage.write(lambda tx: tx.conn.execute(wrong))
 
     told = (await _as_it_is(plant, monkeypatch)).mismatch
-    assert "meter count, customer Acme (c-0), the day: expected 0 of 2 events by its events, seen 0 of 77" in told
+    assert "meter count, customer Acme (c-0), the day: expected 2 events (by its events), seen 77" in told
 
 
 async def test_what_was_wrong_is_put_right_by_closing_again(plant: Plant) -> None:
