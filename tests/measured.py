@@ -25,9 +25,16 @@ class Measuring:
         if started is not None:
             _load_whole("heartfly.core", "heartfly.monitor")
 
+    @property
+    def is_on(self) -> bool:
+        return self._coverage is not None
+
+    def is_for(self, test: Path) -> bool:
+        return test.is_relative_to(_here) and test.relative_to(_here).parts[0] in ROOMS
+
     def switch(self, test: Path) -> None:
         """Before a test in the file `test`. Those of a room come in rows, so this is rarely more than a look."""
-        on = test.is_relative_to(_here) and test.relative_to(_here).parts[0] in ROOMS
+        on = self.is_for(test)
         if self._coverage is None or on == self._runs:
             return
         self._runs = on

@@ -70,7 +70,7 @@ def bearer(
         counted = 1 + len(await connection.body()) // _BYTES_OF_AN_EVENT
         of_events.demand(caller, clock.monotonic(), counted)
         cast("dict[str, Any]", connection.scope)[PACE] = lambda n: of_events.demand(
-            caller, clock.monotonic(), max(0, n - counted)
+            caller, clock.monotonic(), max(n, counted), held=counted
         )
         _demand(caller, scope)
 
@@ -111,14 +111,15 @@ class Pace:
         self._remembered = remembered
         self._buckets: OrderedDict[tuple[int, int], tuple[float, float]] = OrderedDict()
 
-    def demand(self, caller: Caller, now: float, cost: int = 1) -> None:
-        """`now`: monotonic seconds. `cost`: more than a minute's worth costs that. TooManyRequestsError: so much is not
-        in the bucket, and nothing is taken from it.
+    def demand(self, caller: Caller, now: float, cost: int = 1, *, held: int = 0) -> None:
+        """`now`: monotonic seconds. `cost`: more than a minute's worth costs that. `held`: so much of it this request
+        has taken before. TooManyRequestsError: so much is not in the bucket, and nothing is taken from it.
         """
+        held = min(held, self._per_minute)
         cost = min(cost, self._per_minute)
         key = (caller.pid, caller.key_id)
         left, last = self._buckets.pop(key, (float(self._per_minute), now))
-        left = min(float(self._per_minute), left + (now - last) * self._per_minute / 60)
+        left = min(float(self._per_minute), left + held + (now - last) * self._per_minute / 60)
         self._buckets[key] = (left - cost if left >= cost else left, now)
         if len(self._buckets) > self._remembered:
             self._buckets.popitem(last=False)

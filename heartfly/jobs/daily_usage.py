@@ -19,10 +19,11 @@ from heartfly.core.zones import is_zone
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.models import jobs, projects, usage_days
-from heartfly.errors import StoreError
+from heartfly.errors import HeartflyError, StoreError
 from heartfly.jobs.kind import Done, Work
 from heartfly.usage.close_day import ONE_DAY, Closed, Closer, came_in, days_to_close, has_length, intake_of
 from heartfly.usage.day_queries import proved_days
+from heartfly.usage.generations import OvertakenError
 from heartfly.usage.verify_days import Verified, days_to_verify, verify_day
 
 NAME = "daily-usage"
@@ -45,9 +46,15 @@ def aggregating(usage: Database, closer: Closer) -> Callable[[Work], Awaitable[D
             return await days_to_close(usage, work.pid, zone, since=since, today=today)
 
         closed: list[Closed] = []
+        stuck: list[str] = []
         for day in (await waiting())[:_MOST]:
             await work.write(_nothing)  # the lease is ours still
-            closed.append(await closer.close(work.pid, day, zone))
+            try:
+                closed.append(await closer.close(work.pid, day, zone))
+            except OvertakenError:
+                pass  # whoever closes it by now says how it is; `days_left` tells if nobody did
+            except HeartflyError as error:  # no day holds up those after it
+                stuck.append(f"{day} could not be closed: {error}")
         verified = await _verify(work, usage, closer, before=began)
         yesterday = today - ONE_DAY
         wrong = [one for one in closed if one.mismatch]
@@ -69,7 +76,7 @@ def aggregating(usage: Database, closer: Closer) -> Callable[[Work], Awaitable[D
         figures |= await _covered(work, usage, home, yesterday=yesterday)
         words = [f"{one.day} does not add up: {one.mismatch}" for one in wrong]
         words += [f"{one.day} is not what it was proved to be any more: {one.wrong}" for one in failed]
-        return Done(figures=figures, failure="; ".join(words))
+        return Done(figures=figures, failure="; ".join(words + stuck))
 
     return aggregate
 

@@ -21,13 +21,15 @@ from heartfly.core.days import day_in, day_of
 from heartfly.core.versions import Version, spans
 from heartfly.db.models import aliases, backfill_events, customers, events, meters, usage_names
 from heartfly.db.snapshots import Place, snapshot
-from heartfly.errors import NotFoundError
+from heartfly.errors import ConflictError, NotFoundError
 from heartfly.usage.backfill_plan import COMING, Outcome, Scope, outcome, scope_of, taken, the_set
 from heartfly.usage.backfills import demand_few_replaced
 from heartfly.usage.fold import BY_SUBJECT, fold, type_names
 from heartfly.usage.meter_versions import versions_of
 
 MOST_ITEMS = 2_000
+MOST_READ = 2_000_000
+"""Events that a preview reads, of those that count already."""
 _PAGE = 5_000
 _SUBJECTS = 500
 _EVENT = ("at", "id", "type_id", "subject_id", "transaction_id", "properties")
@@ -92,6 +94,7 @@ class _Preview:
         self._scope = scope
         self._zone = zone
         self._versions = versions_of(connection, scope.pid)
+        self._n_read = 0
         self._slugs = _slugs(connection, scope.pid)
 
     def told(self) -> Foreseen:
@@ -161,10 +164,10 @@ class _Preview:
         self, day: date, coming: Sequence[Row], going: Iterable[int], whose: Mapping[int, _Who]
     ) -> list[Change]:
         span, gone = day_in(self._zone, day), frozenset(going)
-        counting = list(self._counting(span.from_at, span.to_at, whose))
-        kept = [row for row in counting if row[1] not in gone]
         new = [row for row in coming if span.from_at <= row[0] < span.to_at]
-        before = self._folded(counting, span.from_at, span.to_at, whose)
+        before = self._folded(self._counting(span.from_at, span.to_at, whose), span.from_at, span.to_at, whose)
+        # Read twice, in one state of the data: a day of a large customer is more than the memory holds.
+        kept = (row for row in self._counting(span.from_at, span.to_at, whose) if row[1] not in gone)
         after = self._folded(chain(kept, new), span.from_at, span.to_at, whose)
         return list(self._differing(day, before, after))
 
@@ -177,6 +180,9 @@ class _Preview:
                 query.where(events.c.subject_id.in_(some))
             )
             for row in rows:
+                self._n_read += 1
+                if self._n_read > MOST_READ:
+                    raise ConflictError("its customers have too many events to preview: open one for a shorter time")
                 yield tuple(row)
 
     def _folded(

@@ -108,7 +108,12 @@ def _begin(tx: Tx, pid: int, span: Day, *, zone: ZoneInfo, run: int) -> None:
     values: dict[str, Any] = {"zone": zone.key, "from_at": span.from_at, "to_at": span.to_at, "run": run}
     new = values | {"pid": pid, "day": span.date, "state": "open", "figures": {}, "mismatch": ""}
     insert = tx.insert(usage_days).values(new)
-    tx.conn.execute(insert.on_conflict_do_update(index_elements=["pid", "day"], set_=values))
+    same = sa.and_(usage_days.c.from_at == span.from_at, usage_days.c.to_at == span.to_at)
+    # In another zone the day is another span, which nobody has proved.
+    others = sa.select(usage_days.c.day).where(usage_days.c.pid == pid, usage_days.c.day == span.date, ~same)
+    tx.conn.execute(sa.update(proofs).where(proofs.c.pid == pid, proofs.c.day.in_(others)).values(moved=True))
+    state = sa.case((same, usage_days.c.state), else_="provisional")
+    tx.conn.execute(insert.on_conflict_do_update(index_elements=["pid", "day"], set_=values | {"state": state}))
 
 
 def _end(tx: Tx, pid: int, span: Day, found: Reconciled, *, run: int, now: datetime, last: bool) -> Closed | None:
@@ -186,9 +191,10 @@ def _prove(tx: Tx, pid: int, span: Day, found: Reconciled, before: Any) -> bool:
 def _moved(tx: Tx, pid: int, span: Day, found: Reconciled) -> bool:
     """What was compared is not what counts any more."""
     of_day = (windows.c.pid == pid, windows.c.tier == TIER_DAY, windows.c.start_at == span.from_at)
-    window = tx.conn.execute(sa.select(windows.c.stale, windows.c.gen).where(*of_day)).first()
     hours = (dirty_hours.c.pid == pid, dirty_hours.c.hour > span.from_at - HOUR, dirty_hours.c.hour < span.to_at)
+    # The marks first: whoever takes one away while we look has made the day stale with it.
     dirty = tx.conn.execute(sa.select(dirty_hours.c.hour).where(*hours).limit(1)).first()
+    window = tx.conn.execute(sa.select(windows.c.stale, windows.c.gen).where(*of_day)).first()
     return window is None or window.stale or dirty is not None or window.gen != found.gen
 
 

@@ -67,12 +67,14 @@ def compare(place: Place, pid: int, from_at: datetime, to_at: datetime) -> Compa
     found = Compared()
     with snapshot(place) as connection:
         names = _Names(connection, pid)
-        marked = sa.select(dirty_hours.c.hour).where(dirty_hours.c.pid == pid)
-        marked = marked.where(dirty_hours.c.hour >= from_at, dirty_hours.c.hour < to_at)
-        dirty = set(connection.execute(marked).scalars())
         in_time = (windows.c.pid == pid, windows.c.start_at >= from_at, windows.c.start_at < to_at)
         whole = sa.select(windows).where(*in_time, windows.c.gen.is_not(None), ~windows.c.stale)
         rows = connection.execute(whole).all()
+        end = max([to_at, *(row.end_at for row in rows)])
+        marked = sa.select(dirty_hours.c.hour).where(dirty_hours.c.pid == pid)
+        marked = marked.where(dirty_hours.c.hour > from_at - HOUR, dirty_hours.c.hour < end)
+        marks = set(connection.execute(marked).scalars())
+        dirty = {hour for hour in marks if from_at <= hour < to_at}
         kept = [row for row in rows if row.sealed_at is None]
         found.n_sealed = len(rows) - len(kept)
         dirty -= {row.start_at for row in rows if row.tier == TIER_HOUR and row.sealed_at is not None}
@@ -86,7 +88,9 @@ def compare(place: Place, pid: int, from_at: datetime, to_at: datetime) -> Compa
             if row.tier == TIER_DAY:
                 stands = stored(connection, pid, TIER_DAY, row.start_at, row.start_at + HOUR)
                 fresh = day_of_hours(connection, pid, row.start_at, row.end_at)
-                _note(found, names.differing(TIER_DAY, stands, fresh))
+                # Of an hour that the day cuts in two its events were read, whether it is folded or not.
+                cut = any(hour < edge < hour + HOUR for hour in marks for edge in (row.start_at, row.end_at))
+                _note(found, names.differing(TIER_DAY, stands, fresh), waits=cut)
     return found
 
 

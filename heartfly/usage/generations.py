@@ -223,6 +223,8 @@ def _touch_days(tx: Tx, it: Generation) -> None:
 def sweep(tx: Tx, it: Generation, version_id: int) -> None:
     """Remove what any other generation left of this window, but the one that is being written, and what was proved."""
     counts = sa.select(windows.c.gen, windows.c.next_gen, windows.c.proved_gen).where(*_is(it))
+    if tx.on_postgres:
+        counts = counts.with_for_update(read=True)  # until this ends nobody begins another one
     kept = [gen for gen in tx.conn.execute(counts).one() if gen is not None]
     for cube in (0, 1):
         of_cube = (rollups.c.pid == it.pid, rollups.c.version_id == version_id, rollups.c.cube == cube)

@@ -15,11 +15,12 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, ParamSpec, TypeVar
 
-from heartfly.errors import StoreError
+from heartfly.errors import OverloadedError, StoreError
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
+_MOST_WAITING = 8
 _NICE = 10
 """Behind whatever else wants the processor."""
 
@@ -50,6 +51,11 @@ class Hands:
             raise StoreError("the process that folds usage died; perhaps the machine had no memory left") from error
         finally:
             self._n_waiting -= 1
+
+    def demand_room(self) -> None:
+        """Before work that anybody may ask for again and again. OverloadedError: so much of it waits already."""
+        if self._n_waiting >= _MOST_WAITING:
+            raise OverloadedError("too much is being worked out at this moment; try again", retry_after=5)
 
     def rest(self) -> None:
         """Let the process go, unless somebody waits for it; the next work starts another."""

@@ -162,6 +162,8 @@ def _corrections(tx: Tx, pid: int, before: datetime) -> int:
     hashes = [hash_of(row.transaction_id) for row in found if row.event_id in left]
     known = (event_ids.c.pid == pid, event_ids.c.id_hash.in_(hashes), event_ids.c.event_id.in_(left))
     tx.conn.execute(sa.delete(event_ids).where(*known))
+    against = (event_conflicts.c.pid == pid, event_conflicts.c.event_id.in_(left))
+    tx.conn.execute(sa.delete(event_conflicts).where(*against))
     for row in found:
         tx.conn.execute(sa.delete(event_corrections).where(c.pid == pid, c.event_id == row.event_id, c.id == row.id))
     return len(found)

@@ -279,7 +279,12 @@ class Pages:
                 names = {name.lower() for name, _ in given}
                 given += [(name, value) for name, value in self._headers.items() if name not in names]
                 given.append((b"x-request-id", request_id.encode()))
-                if again_s and status != SEE_OTHER and (b"content-type", b"text/html; charset=utf-8") in given:
+                if (
+                    again_s
+                    and b"refresh" not in names
+                    and status != SEE_OTHER
+                    and (b"content-type", b"text/html; charset=utf-8") in given
+                ):
                     given.append((b"refresh", str(again_s).encode()))
                 message = {**message, "headers": given}
             elif is_head and message["type"] == "http.response.body":

@@ -207,7 +207,10 @@ class PageRequest(Request[None, None, State]):
     async def _parts(self) -> list[tuple[str, Any]]:
         if not _is_multipart(self):
             return []
-        parts = list((await self.form()).multi_items())
+        try:
+            parts = list((await self.form()).multi_items())
+        except (UnicodeDecodeError, LookupError):
+            raise InvalidValueError("", "the form is no text in UTF-8") from None
         if len(parts) > _MOST_FIELDS:
             raise InvalidValueError("", "the form has too many fields")
         return parts

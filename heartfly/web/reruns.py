@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from heartfly.clock import Clock
-from heartfly.errors import OverloadedError
+from heartfly.errors import ConflictError, OverloadedError
 from heartfly.usage.compare import Compared
 
 MOST = 8
@@ -31,6 +31,7 @@ class Rerun:
     began_at: datetime
     task: asyncio.Task[Compared]
     step: str = "looks what its events come to"
+    ended_at: datetime | None = None
 
     @property
     def goes_on(self) -> bool:
@@ -56,12 +57,17 @@ class Reruns:
     async def ask(self, key: Key, work: Callable[[Rerun], Awaitable[Compared]], *, closes: bool) -> Rerun:
         """The one that is under way, if there is one; as it is when it ends, or when the wait is over."""
         found = self.of(key)
+        if found is not None and found.goes_on and closes and not found.closes:
+            raise ConflictError("somebody looks at this day just now; try again once that has ended")
         if found is None or not found.goes_on:
             if sum(one.goes_on for one in self._known.values()) >= MOST:
                 raise OverloadedError("too many days are looked at at this moment; try again", retry_after=5)
 
             async def run() -> Compared:
-                return await work(made)
+                try:
+                    return await work(made)
+                finally:
+                    made.ended_at = self._clock.now()
 
             # The task begins at the next await: by then there is what it works on.
             made = Rerun(closes, self._clock.now(), asyncio.create_task(run()))
@@ -71,5 +77,5 @@ class Reruns:
 
     def _forget(self) -> None:
         at = self._clock.now() - _KEPT
-        for key in [key for key, one in self._known.items() if not one.goes_on and one.began_at < at]:
+        for key in [key for key, one in self._known.items() if one.ended_at is not None and one.ended_at < at]:
             del self._known[key]

@@ -65,6 +65,8 @@ async def feed(request: PageRequest) -> Response[bytes]:
 async def look(request: PageRequest) -> Response[bytes]:
     """The logo, or the colours as a style sheet: styles within a page are forbidden to it, ours too."""
     slug, name = _slug(request), request.path_value("name")
+    if not name.isascii() or not name.isprintable():  # not every database could be asked for it
+        raise NotFoundError("there is nothing at this address")
     kind = MEDIA_TYPES.get(name.rpartition(".")[2])
     async with request.api.database.read() as read:
         if kind is not None:

@@ -66,10 +66,25 @@ async def test_events_are_counted_by_their_number_and_not_by_requests(
 
     assert [(200, None), (400, None), (429, "15"), (429, "15")] == heard
     assert (200, None) == small
-    assert [(400, None), (429, "2")] == bytes_
+    assert [(400, None), (429, "1")] == bytes_
     assert [200, 429] == [(await full("GET", "/v1/events")).status for _ in range(2)]
     told = await full("POST", "/v1/events", batch)
     assert "more than 600 events a minute, which is limits.events_per_minute" == told.json["detail"]
+
+
+async def test_what_a_request_took_before_it_was_counted_is_no_part_of_what_it_lacks() -> None:
+    """Its size is counted before its events are: who waits as he is told gets through."""
+    pace, caller = Pace(600), Caller(1, "main", frozenset(), "key:1", 1, None, "")
+
+    for now in (0.0, 60.0):  # more than a minute's worth, and each time all of a full bucket
+        pace.demand(caller, now, 30)
+        pace.demand(caller, now, 1_000, held=30)
+    pace.demand(caller, 61.0, 10)
+    with pytest.raises(TooManyRequestsError) as told:
+        pace.demand(caller, 61.0, 500, held=10)
+    assert 49 == told.value.retry_after
+    pace.demand(caller, 110.0, 10)
+    pace.demand(caller, 110.0, 500, held=10)
 
 
 async def test_a_request_that_is_more_than_a_minute_s_worth_waits_for_all_of_it() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -88,6 +89,7 @@ def _furnished(server: Server, key: str) -> dict[str, str]:
         "notification_id": told,
         "delivery_id": delivery["id"],
         "incident_id": server.api("GET", "/v1/incidents", key)["items"][0]["id"],
+        "backfill_id": server.api("POST", "/v1/backfills", key, _a_backfill())["id"],
         "page_id": server.api("POST", "/v1/status-pages", key, {"slug": "s", "title": "S"})["id"],
         "invite_id": server.api("POST", "/v1/invites", key, {"email": "x@example.com", "role": "viewer"})["id"],
         "user_id": server.api("GET", "/v1/members", key)["items"][0]["id"],
@@ -97,6 +99,11 @@ def _furnished(server: Server, key: str) -> dict[str, str]:
 
 def _now() -> str:
     return SystemClock().now().isoformat()
+
+
+def _a_backfill() -> dict[str, Any]:
+    now = SystemClock().now()
+    return {"name": "b", "from": (now - timedelta(days=2)).isoformat(), "to": now.isoformat(), "replaces": False}
 
 
 def ask(site: Site, method: str, path: str, *, n: int) -> None:

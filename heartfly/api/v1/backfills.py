@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from litestar import Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from heartfly.api.event_bodies import MAX_BYTES, events_in
+from heartfly.api.event_bodies import MAX_BYTES, events_of, is_large
 from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, number
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
@@ -87,18 +89,19 @@ async def read_backfill(request: ApiRequest, backfill_id: FromPath[str]) -> Back
 async def send_into_backfill(request: ApiRequest, backfill_id: FromPath[str]) -> IngestOut:
     """In the bodies of `POST /v1/events`. They count nothing yet. What is none of the set's is told, and not kept."""
     api, pid, at, actor = request.api, request.caller.pid, request.api.clock.now(), request.actor
-    found = events_in(
-        await request.body(),
-        media_type=request.headers.get("content-type", ""),
-        encoding=request.headers.get("content-encoding", ""),
-    )
-    oldest = api.events.oldest()
-    items = [_item(one, now=at, oldest=oldest) for one in found]
+    raw, encoding = await request.body(), request.headers.get("content-encoding", "")
+    found = await events_of(raw, media_type=request.headers.get("content-type", ""), encoding=encoding)
+    times = {"now": at, "oldest": api.events.oldest()}
+    items = await asyncio.to_thread(_items, found, **times) if is_large(raw, encoding) else _items(found, **times)
     told = await api.usage.write(
         lambda tx: backfills.fill(tx, pid, backfill_id, items, actor=actor, at=at, ids=api.ids)
     )
     await carry_or_wait(api.usage, api.database)
     return ingest_out(told, dry_run=False)
+
+
+def _items(found: Sequence[Any], **times: Any) -> list[Event | Rejected]:
+    return [_item(one, **times) for one in found]
 
 
 def _item(one: Any, **times: Any) -> Event | Rejected:
@@ -136,6 +139,7 @@ async def preview_backfill(request: ApiRequest, backfill_id: FromPath[str]) -> B
     api, pid = request.api, request.caller.pid
     async with api.database.read() as read:
         zone = (await zone_of(read, pid)).key
+    api.closer.hands.demand_room()
     found = await api.closer.hands.run(foresee, api.usage.place, pid, backfill_id, zone)
     return preview_out(found, zone)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
@@ -22,7 +23,7 @@ from heartfly.api.v1.wire_corrections import (
     correction_out,
     detail_out,
 )
-from heartfly.core.events import read as read_json
+from heartfly.core.events import read_yielding
 from heartfly.db.changes import Tx
 from heartfly.errors import InvalidValueError, NotFoundError
 from heartfly.usage import corrections as commands
@@ -76,7 +77,7 @@ async def amend_event(request: ApiRequest, data: JSONBody[AmendIn]) -> EventDeta
     }
     if "properties" in fields:
         # Once more from the body: numbers must not pass through a float.
-        fields["properties"] = read_json(await request.body())["properties"]
+        fields["properties"] = (await asyncio.to_thread(read_yielding, await request.body()))["properties"]
     oldest = api.events.oldest()
     await _written(
         request,
