@@ -143,9 +143,8 @@ async def test_of_two_processes_that_close_a_day_one_commits(plant: Plant, closi
         ours = await day_row(plant)
         ended = await closing.ask("GO")
 
-        if n == 1 or proved.figures["events_raw"] == len(
-            sent
-        ):  # it had not begun, or it was done, but for what it tidies up
+        # It had not begun, or was done but for what it tidies up.
+        if n == 1 or proved.figures["events_raw"] == len(sent):
             assert ended in {"final", "amended"}, n
         else:
             assert "overtaken" == ended, n

@@ -19,6 +19,7 @@ from heartfly.core.gate_text import gate_of_text
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import checks, projects, proofs, rollups, usage_days
+from heartfly.errors import StoreError
 from heartfly.jobs.catalogue import daily_usage
 from heartfly.jobs.commands import ask_for_run
 from heartfly.usage.close_day import Closer
@@ -232,6 +233,27 @@ async def test_days_that_are_not_proved_as_they_are_are_counted(
     assert {"final"} == {one.state for one in await days(plant)}
     await shop.go(MORNING + timedelta(days=5))
     assert 2 == (await shop.runs())[-1].figures["days_left"]
+
+
+async def test_a_day_that_cannot_be_closed_holds_up_none_after_it(
+    shop: Workshop, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(plant)
+    await shop.look()
+    fold_day = plant.folder.fold_day
+
+    async def dies_at_first(pid: int, from_at: datetime, to_at: datetime) -> Any:
+        if from_at < MORNING - timedelta(days=1):
+            raise StoreError("the process that folds usage died")
+        return await fold_day(pid, from_at, to_at)
+
+    monkeypatch.setattr(plant.folder, "fold_day", dies_at_first)
+    await shop.go(MORNING + timedelta(days=2))
+
+    (run,) = await shop.runs()
+    assert ("failed", 1) == (run.outcome, run.figures["days_left"])
+    assert "2026-03-02 could not be closed: the process that folds usage died" in run.words
+    assert ["open", "final", "final"] == [one.state for one in await days(plant)][-3:]
 
 
 async def test_events_that_a_meter_cannot_count_degrade_its_check(shop: Workshop, plant: Plant) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,9 +13,11 @@ import sqlalchemy as sa
 
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import aliases, customers, events, rollups, unique_values, usage_days, windows
+from heartfly.db.models import aliases, customers, events, proofs, rollups, unique_values, usage_days, windows
+from heartfly.errors import StoreError
 from heartfly.usage.answers import answer
 from heartfly.usage.close_day import Closed, Closer, days_to_close, projects_with_usage
+from heartfly.usage.compare import compare
 from heartfly.usage.meter_queries import find_meter
 from heartfly.usage.meters import mark_hours
 from heartfly.usage.question import Question
@@ -204,6 +207,44 @@ async def test_days_of_a_zone_that_cuts_hours_in_half_agree_too(plant: Plant) ->
     told = plant.told(from_at, from_at + HOUR, tier="day")
     expected = {key: value for key, value in answers(within).items() if key[0] != "users"}
     assert expected == {key: value for key, value in told.items() if key[0] != "users"}
+
+
+async def test_an_event_of_an_hour_that_a_day_cuts_in_two_waits_and_is_no_fault_of_the_day(plant: Plant) -> None:
+    """Added up are whole hours of UTC; of what the zone cuts off, a comparison reads the events themselves."""
+    await plant.all_meters()
+    from_at = datetime(2026, 11, 26, 18, 30, tzinfo=UTC)
+    await plant.send(*events_of(50, seed=23, from_at=from_at - HOUR, to_at=from_at + 25 * HOUR))
+    await close(plant, zone=KOLKATA)
+    for at in (from_at + timedelta(minutes=10), from_at + timedelta(hours=23, minutes=50)):
+        late = events_of(20, seed=25, from_at=at, to_at=at + timedelta(minutes=1))
+        await plant.send(*[replace(one, number=1_000 * at.day + one.number) for one in late])
+
+        found = compare(plant.usage.place, PID, from_at, from_at + timedelta(days=1))
+        assert found.n_differences > found.n_unexplained == 0
+        await plant.fold()
+        found = compare(plant.usage.place, PID, from_at, from_at + timedelta(days=1))
+        assert (0, 0) == (found.n_differences, found.waiting)
+
+
+async def test_cut_off_while_it_is_closed_in_another_zone_a_day_is_not_sure_any_more(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await filled(plant)
+    await close(plant)
+
+    async def dies(*_: Any) -> None:
+        raise StoreError("the process that folds usage died")
+
+    with monkeypatch.context() as cut:
+        cut.setattr(plant.folder, "fold_day", dies)
+        with pytest.raises(StoreError):
+            await close(plant, zone=KOLKATA)
+
+    found = await row(plant)
+    assert ("provisional", KOLKATA.key) == (found.state, found.zone)
+    async with plant.usage.read() as read:
+        assert {True} == set((await read.execute(sa.select(proofs.c.moved))).scalars())
+    assert "amended" == (await close(plant, zone=KOLKATA)).state
 
 
 @pytest.mark.parametrize(("day", "hours"), [(date(2026, 3, 29), 23), (date(2025, 10, 26), 25)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -124,6 +125,8 @@ async def test_what_was_corrected_goes_with_its_day(plant: Plant) -> None:
             tx, PID, f"t-{old[0].number}", later, reason="x", oldest=at, actor=Actor("cli"), at=at, ids=plant.ids
         )
     )
+    await plant.send(replace(old[1], subject="somebody else"))  # against one that counts nothing any more
+    assert 1 == await n_rows(plant, event_conflicts)
     for day in (OLD, KEPT):
         await closer(plant).close(PID, day, BERLIN)
     assert len(old) + 1 == await n_rows(plant, event_corrections)
@@ -131,6 +134,7 @@ async def test_what_was_corrected_goes_with_its_day(plant: Plant) -> None:
     await removed(plant)
 
     assert 1 == await n_rows(plant, event_corrections)
+    assert 0 == await n_rows(plant, event_conflicts)
     n = 80 - len(old)
     assert [n, n + 1] == [await n_rows(plant, table) for table in (events, event_ids)]
     with pytest.raises(ConflictError, match="no correction"):

@@ -47,6 +47,10 @@ class Browser:
         more += [("Sec-Fetch-Site", site)] if site is not None else []
         return await self._ask("POST", path, urlencode(sent, doseq=True).encode(), [*more, *headers])
 
+    async def post_raw(self, path: str, body: bytes, *, kind: str) -> Reply:
+        """A body that no form of ours would send."""
+        return await self._ask("POST", path, body, [("Content-Type", kind), ("Origin", f"http://{HOST}")])
+
     async def _known_token(self) -> str:
         """Of the first page of this session that was asked: as good as each later one's."""
         session = "; ".join(self.cookies.values())

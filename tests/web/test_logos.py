@@ -197,3 +197,10 @@ async def test_a_colour_in_which_nothing_could_be_read_is_refused_beside_its_fie
     assert wrong is not None
     assert said in wrong[1]
     assert f'value="{value}"' in page
+
+
+async def test_an_address_of_a_look_with_what_no_text_may_hold_leads_nowhere(town: Town) -> None:
+    await furnished(town)
+    for name in ("%00.png", "a%00", "%C3%A9.png"):
+        assert 404 == (await town.nobody.get(f"/status/ours/look/{name}")).status
+        assert 404 == (await town.nobody.get(f"/status/none/look/{name}")).status

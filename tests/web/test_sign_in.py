@@ -374,4 +374,7 @@ async def test_a_form_in_another_dress_is_no_form(town: Town) -> None:
     for kind in ("text/plain", "application/json", ""):
         assert 403 == (await owner.post("/sign-out", token=token, kind=kind)).status
     assert 400 == (await owner.post("/sign-out", token=token, kind="multipart/form-data; boundary=x")).status
+    for more in ("", "\r\nContent-Type: text/plain; charset=nope"):
+        part = f'--x\r\nContent-Disposition: form-data; name="a"{more}\r\n\r\n'.encode() + b"\xff\r\n--x--\r\n"
+        assert 422 == (await owner.post_raw("/sign-out", part, kind="multipart/form-data; boundary=x")).status
     assert 200 == (await owner.get("/account/security")).status
