@@ -54,7 +54,7 @@ def amend(
     if not asked:
         raise click.UsageError("Say what shall differ: --customer-id, --timestamp, --type or --properties.")
     body = {"transaction_id": transaction_id, "reason": reason} | asked
-    told = api.send("/v1/events/amend", written(body).encode())
+    told = api.send("/v1/events/amend", written(body).encode("utf-8", "surrogatepass"))
     newest = next((one for one in told["corrections"] if one["undone_at"] is None), None)
     for one in () if newest is None else newest["differences"]:
         click.echo(f"{one['field']}: {_shown(one['before'])} -> {_shown(one['after'])}")
@@ -111,8 +111,10 @@ def send(*, backfill: str, file: BinaryIO, api: Client) -> None:
     of its events.
     """
     counts, index = dict.fromkeys(_OUTCOMES, 0), 0
-    for some in _pieces(_events(file.read().decode("utf-8-sig"))):
-        told = api.send(f"/v1/backfills/{part(backfill)}/events", f"[{','.join(some)}]".encode())
+    for some in _pieces(_events(_text_of(file))):
+        told = api.send(
+            f"/v1/backfills/{part(backfill)}/events", f"[{','.join(some)}]".encode("utf-8", "surrogatepass")
+        )
         for one in told["results"]:
             if one["outcome"] in {"rejected", "conflict"}:
                 why = ": ".join(text for text in (one["field"], one["reason"]) if text)
@@ -243,3 +245,10 @@ def _counted(counts: dict[str, int]) -> str:
 
 def _shown(value: Any) -> str:
     return "-" if value is None else str(value)
+
+
+def _text_of(file: BinaryIO) -> str:
+    try:
+        return file.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"FILE is not UTF-8: byte {error.start + 1}") from None

@@ -115,7 +115,7 @@ async def _covered(work: Work, usage: Database, home: _Home, *, yesterday: date)
         until = await covered_until(read, work.pid, home.check_id)
     start = day_of(home.zone, home.since if until is None else until)
     async with usage.read() as read:
-        proved = await proved_days(read, work.pid, since=start - _LOOKED_BACK)
+        proved = await proved_days(read, work.pid, home.zone, since=start - _LOOKED_BACK)
     if until is None and start not in proved:
         start = min((day for day in proved if day > start), default=start)
     end = start

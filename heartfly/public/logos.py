@@ -7,6 +7,7 @@ cameras, thumbnails, animation and whatever was hung on at its end go. Nothing h
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 import zlib
 from base64 import b64decode
@@ -20,6 +21,8 @@ MOST_PIXELS = 1_024
 MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg"}
 
 _PNG, _JPEG, _JPEG_END = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\xff\xd9"
+_JPEG_MARK = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+"""What ends a scan: no byte that was stuffed, restart or filler. A picture may come in several scans."""
 _PNG_KEPT = frozenset({b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"sRGB", b"IDAT", b"IEND"})
 # Tables, restart intervals, and what says how colours are put together: JFIF's and Adobe's.
 _JPEG_KEPT = frozenset({0xC4, 0xDB, 0xDD, 0xE0, 0xEE})
@@ -84,25 +87,28 @@ def _png(file: bytes) -> bytes:
 
 
 def _jpeg(file: bytes) -> bytes:
-    kept, at, has_size = [file[:2]], 2, False
-    while True:
+    kept, at, has_size, has_scan = [file[:2]], 2, False, False
+    while file[at : at + 2] != _JPEG_END:
         sign, kind, length = struct.unpack(">BBH", _taken(file, at, 4))
         segment = _taken(file, at, 2 + length)
-        if sign != 0xFF or length < 2:
+        if sign != 0xFF or length < 2 or (kind in _JPEG_SIZES and has_size):
             raise _damaged()
-        if kind == _JPEG_SCAN:
-            break
+        at += 2 + length
         if kind in _JPEG_SIZES:
             height, width = struct.unpack(">HH", _taken(segment, 5, 4))
             _demand_small(width, height)
             has_size = True
         if kind in _JPEG_KEPT or kind in _JPEG_SIZES:
             kept.append(segment)
-        at += 2 + length
-    end = file.find(_JPEG_END, at)
-    if end < 0 or not has_size:
+        elif kind == _JPEG_SCAN:
+            mark = _JPEG_MARK.search(file, at)
+            if mark is None or not has_size:
+                raise _damaged()
+            kept += [segment, file[at : mark.start()]]
+            at, has_scan = mark.start(), True
+    if not has_scan:
         raise _damaged()
-    return b"".join([*kept, file[at:end], _JPEG_END])
+    return b"".join([*kept, _JPEG_END])
 
 
 def _taken(file: bytes, at: int, n: int) -> bytes:

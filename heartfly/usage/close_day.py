@@ -244,7 +244,11 @@ async def days_to_close(usage: Database, pid: int, zone: ZoneInfo, *, since: dat
         )
         done = set((await read.execute(closed)).scalars())
         folded = sa.select(windows.c.start_at).where(
-            windows.c.pid == pid, windows.c.tier == "hour", windows.c.start_at < end, windows.c.n_events > 0
+            windows.c.pid == pid,
+            windows.c.tier == "hour",
+            windows.c.start_at < end,
+            windows.c.n_events > 0,
+            windows.c.sealed_at.is_(None),  # what is sealed was closed
         )
         hours = list((await read.execute(folded)).scalars())
         marked = sa.select(dirty_hours.c.hour).where(dirty_hours.c.pid == pid, dirty_hours.c.hour < end)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -30,11 +31,12 @@ async def find_day(read: AsyncConnection, pid: int, day: date) -> Any:
     return (await read.execute(sa.select(usage_days).where(usage_days.c.pid == pid, usage_days.c.day == day))).one()
 
 
-async def proved_days(read: AsyncConnection, pid: int, *, since: date) -> set[date]:
+async def proved_days(read: AsyncConnection, pid: int, zone: ZoneInfo, *, since: date) -> set[date]:
     """Days from that one on that agree with their events."""
     query = sa.select(usage_days.c.day).where(
         usage_days.c.pid == pid, usage_days.c.day >= since, usage_days.c.state.in_(("final", "amended"))
     )
+    query = query.where(usage_days.c.zone == zone.key)  # in another zone it is another span
     return set((await read.execute(query)).scalars())
 
 

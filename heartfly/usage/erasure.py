@@ -43,6 +43,8 @@ async def erase_customer(
     n = 0
     while gone := await usage.write(lambda tx: _piece(tx, pid, row.id, seq=ids.next(at)), priority=Priority.BULK):
         n += gone
+    while await usage.write(lambda tx: _former(tx, pid, row.id), priority=Priority.BULK):
+        pass
     await usage.write(lambda tx: _last(tx, pid, public_id, n, actor=actor, at=at, ids=ids))
     return n
 
@@ -57,7 +59,6 @@ def _piece(tx: Tx, pid: int, customer_id: int, *, seq: int) -> int:
         query = sa.select(events.c.id, events.c.at).where(events.c.pid == pid, events.c.subject_id == subject_id)
         found = tx.conn.execute(query.order_by(events.c.at).limit(_PIECE)).all()
         if not found:
-            _corrected(tx, pid, subject_id)
             continue
         numbers = [one.id for one in found]
         tx.conn.execute(
@@ -71,11 +72,21 @@ def _piece(tx: Tx, pid: int, customer_id: int, *, seq: int) -> int:
     return 0
 
 
-def _corrected(tx: Tx, pid: int, subject_id: Any) -> None:
-    c, b = event_corrections.c, backfill_events.c
-    his = sa.or_(c.subject_id == subject_id, c.new_subject_id == subject_id)
-    tx.conn.execute(sa.delete(event_corrections).where(c.pid == pid, his))
-    tx.conn.execute(sa.delete(backfill_events).where(b.pid == pid, b.subject_id == subject_id))
+def _former(tx: Tx, pid: int, customer_id: int) -> int:
+    """Remove some of what his events were, and of what was sent into backfills. How many; 0: there are none left."""
+    hold_events(tx, pid)
+    c, b, his = event_corrections.c, backfill_events.c, subject_ids(pid, customer_id)
+    were = sa.select(c.event_id, c.id).where(c.pid == pid, sa.or_(c.subject_id.in_(his), c.new_subject_id.in_(his)))
+    corrected = tx.conn.execute(were.limit(_PIECE)).all()
+    for row in corrected:
+        tx.conn.execute(sa.delete(event_corrections).where(c.pid == pid, c.event_id == row.event_id, c.id == row.id))
+    in_sets = sa.select(b.backfill_id, b.id).where(b.pid == pid, b.subject_id.in_(his))
+    sent = tx.conn.execute(in_sets.limit(_PIECE)).all()
+    for row in sent:
+        tx.conn.execute(
+            sa.delete(backfill_events).where(b.pid == pid, b.backfill_id == row.backfill_id, b.id == row.id)
+        )
+    return len(corrected) + len(sent)
 
 
 def _mark(tx: Tx, pid: int, hours: list[datetime], seq: int) -> None:

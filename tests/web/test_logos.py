@@ -58,6 +58,14 @@ def test_of_a_file_what_draws_the_picture_is_kept_byte_for_byte_and_nothing_else
     assert logo_of(png()) == logo_of_base64(base64.b64encode(png()).decode())
 
 
+def test_a_picture_that_comes_in_several_scans_keeps_them_and_nothing_between() -> None:
+    secret, table = segment(0xE1, b"Exif 56.95N") + segment(0xFE, b"24.1E"), segment(0xC4, b"\xff\xd9\xff\xd9")
+    scan = segment(0xDA, b"\x01\x01\x00\x00\x3f\x00") + b"\x56\xff\x00\xff\xd0\x78"
+    first = jpeg()[:-2]
+
+    assert first + table + scan + b"\xff\xd9" == logo_of(first + secret + table + scan + b"\xff\xd9<html>").content
+
+
 HEAD = png()[:33]
 WRONG = {
     "an SVG": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "must be a PNG or JPEG file"),
@@ -76,6 +84,7 @@ WRONG = {
     "a JPEG that is cut off": (jpeg()[:-2], "is damaged"),
     "a JPEG within a segment": (jpeg()[:9], "is damaged"),
     "a JPEG without a size": (b"\xff\xd8" + jpeg()[-16:], "is damaged"),
+    "a JPEG of two sizes": (jpeg()[:-2] + jpeg(9, 9)[11:], "is damaged"),
     "a JPEG segment of no length": (b"\xff\xd8\xff\xe0\x00\x01" + bytes(9), "is damaged"),
     "a JPEG that goes on as something else": (jpeg()[:11] + b"<html>", "is damaged"),
 }
