@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.audit.record import Action, Actor, record
+from heartfly.checks.queries import UUID
 from heartfly.core import text
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
@@ -47,6 +48,8 @@ def save_view(tx: Tx, pid: int, name: str, query: str, *, actor: Actor, at: date
 
 def delete_view(tx: Tx, pid: int, public_id: str, *, actor: Actor, at: datetime, ids: IdSource) -> None:
     """NotFoundError, for one of another project too."""
+    if not UUID.fullmatch(public_id):  # not every database could be asked for it
+        raise NotFoundError("there is no such saved view")
     its = (check_views.c.pid == pid, check_views.c.uuid == public_id)
     gone = sa.delete(check_views).where(*its).returning(check_views.c.name, check_views.c.query)
     row = tx.conn.execute(gone).first()

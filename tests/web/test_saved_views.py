@@ -116,3 +116,9 @@ async def test_there_is_room_for_so_many_and_any_name_is_shown_as_text(town: Tow
     assert (409, True) == (refused.status, "all that it may have" in refused.body.decode())
     names = [name for _, name in await saved(owner)]
     assert (MOST_VIEWS, True) == (len(names), f"7 {HOSTILE}" in names)
+
+
+async def test_what_is_the_name_of_no_view_is_none(town: Town) -> None:
+    owner = await town.owner()
+    for name in ("%00", "x", "00000000-0000-4000-8000-000000000000"):
+        assert 404 == (await owner.post(f"/p/main/views/{name}/delete")).status

@@ -94,6 +94,7 @@ async def test_a_rerun_that_takes_long_goes_on_and_tells_how_far_it_is(sent: Tow
     async with web.api.closer._folder._writing:  # nothing can be folded
         asked = await owner.post(ROOT + DAY, {"do": "close"})
         reply = await owner.get(ROOT + DAY)
+        assert "2" == (await owner.get(f"{ROOT}{DAY}?refresh=30")).headers["refresh"]  # once, and its own
         while "still to be added up" not in said(reply.body):
             reply = await viewer.get(ROOT + DAY)
         again = await owner.post(ROOT + DAY, {"do": "close"})
