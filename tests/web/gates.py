@@ -141,6 +141,8 @@ class Gates:
             self.troubles.append(f"failed: {request.url} {request.failure}")
 
     def _requested(self, request: Any) -> None:
+        if request.is_navigation_request():
+            self.asked.clear()  # an icon of the page before may be asked for as late as this
         if "x-heartfly-live" not in request.headers:  # what came since is no part of what the page needs
             self.asked.append(request.url)
         if not request.url.startswith((self.origin, "data:")):
