@@ -19,6 +19,7 @@ from heartfly.cli.output import (
     print_facts,
     print_json,
     print_table,
+    say,
     seconds,
     status,
     when,
@@ -323,14 +324,15 @@ def rotate_ping_url(*, check: str, overlap: int, as_json: bool, api: Client) -> 
 @checks_group.command("delete")
 @click.argument("check")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@AS_JSON
 @connected()
-def delete(*, check: str, yes: bool, api: Client) -> None:
+def delete(*, check: str, yes: bool, as_json: bool, api: Client) -> None:
     """Delete a check with its whole history, by its slug or id."""
     found = find(api, check)
     if not yes:
         click.confirm(f"Delete {found['name']} with its history of {counted(found['n_pings'], 'ping')}?", abort=True)
     api.call("DELETE", f"/v1/checks/{part(found['id'])}")
-    click.echo(f"{found['name']} is deleted.")
+    say(f"{found['name']} is deleted.", found, as_json=as_json)
 
 
 # --- names -------------------------------------------------------------------------------------------

@@ -53,11 +53,12 @@ def _sentence(status: int, problem: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Client:
-    """`timeout_s`: how long it waits for an answer."""
+    """`timeout_s`: how long it waits for an answer. `read_json` says what becomes of numbers; ValueError: no JSON."""
 
     url: str
     key: str
     timeout_s: float = _TIMEOUT_S
+    read_json: Callable[[bytes], Any] = json.loads
 
     def call(self, method: str, path: str, asked: Any = None, **query: Any) -> Any:
         """Return the JSON of the answer; None where there is none. Unreachable or Refused."""
@@ -77,7 +78,7 @@ class Client:
 
     def _answer(self, status: int, body: bytes) -> Any:
         try:
-            answer = json.loads(body) if body else None
+            answer = self.read_json(body) if body else None
         except ValueError:
             raise Unreachable(f"What answers at {self.url} is not Heartfly ({status}).") from None
         if status >= 400:
