@@ -28,6 +28,7 @@ def upgrade() -> None:
         _write_anew(op.get_bind())
         op.create_index(op.f("ix_events_pid_at"), "events", ["pid", "at"])
     op.create_index(op.f("ix_events_subject_id_at"), "events", ["subject_id", "at"])
+    op.create_index(op.f("ix_usage_names_id"), "usage_names", ["id"])
 
 
 def _write_anew(connection: sa.Connection) -> None:

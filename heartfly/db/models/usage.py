@@ -19,6 +19,7 @@ usage_names = Table(
     Column("kind", Text, nullable=False),  # type or subject
     Column("text", Text, nullable=False),
     UniqueConstraint("pid", "text", "kind"),
+    Index(None, "id"),
 )
 """What comes again with each event, once: a type, and a customer as the sender calls it."""
 
