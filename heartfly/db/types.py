@@ -163,9 +163,9 @@ def packed(text: str | None) -> str | bytes | None:
 
 
 def unpacked(value: str | bytes | None) -> str | None:
-    if value.__class__ is not bytes:
-        return value  # type: ignore[return-value]
-    digits = value.hex()  # type: ignore[union-attr]
+    if not isinstance(value, bytes):
+        return value
+    digits = value.hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 

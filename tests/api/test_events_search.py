@@ -56,7 +56,8 @@ async def test_a_rare_type_is_found_though_each_page_looks_at_few(
         "POST", "/v1/events", [event(number, **(rare if number in {5, 9} else {})) for number in range(10)]
     )
 
-    pages, following = [], ""
+    following: str | None = ""
+    pages: list[list[str]] = []
     while following is not None:
         page = (await house.full("GET", f"/v1/events?event_type=rare{following and '&cursor=' + following}")).json
         following = page["next"]
