@@ -476,7 +476,7 @@ def edited(check: Check, rules: Rules, at: datetime) -> Step:
 
 
 def waits_for_first_ping(check: Check) -> bool:
-    """It is new, and no success, fail or start has come since it was made or resumed."""
+    """It is new, and no success, fail or start has come since it was made or resumed; no run is under way."""
     return check.status is Status.NEW and check.last_ping_at is None and not check.open_runs
 
 
