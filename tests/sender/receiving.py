@@ -23,8 +23,19 @@ class Receiver:
     pings: list[tuple[str, str]] = field(default_factory=list)
     known: dict[str, str] = field(default_factory=dict)
     ping_status: int = 200
+    heard: threading.Condition = field(default_factory=threading.Condition)
+    """Told with every body of events."""
 
-    def events(self, body: bytes) -> Told:
+    def events(self, body: bytes, *, dry_run: bool = False) -> Told:
+        with self.heard:
+            self.heard.notify_all()
+            known = dict(self.known)
+            told = self._told(body)
+            if dry_run:
+                self.known = known
+            return told
+
+    def _told(self, body: bytes) -> Told:
         self.bodies.append(body)
         if self.answers:
             return self.answers.pop(0)
