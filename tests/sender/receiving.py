@@ -26,13 +26,17 @@ class Receiver:
     heard: threading.Condition = field(default_factory=threading.Condition)
     """Told with every body of events."""
 
-    def events(self, body: bytes, *, dry_run: bool = False) -> Told:
+    def events(self, body: bytes) -> Told:
         with self.heard:
             self.heard.notify_all()
+            return self._told(body)
+
+    def foretold(self, body: bytes) -> Told:
+        """A dry run: nothing of it is known afterwards."""
+        with self.heard:
             known = dict(self.known)
-            told = self._told(body)
-            if dry_run:
-                self.known = known
+            told = self.events(body)
+            self.known = known
             return told
 
     def _told(self, body: bytes) -> Told:
