@@ -185,10 +185,11 @@ def part(text: str) -> str:
 # --- options -----------------------------------------------------------------------------------------
 
 
-def connected(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def connected(*names: str, offline: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options that say which server, and as whom; it gets `api`, a Client.
 
-    `names` of the first option, for a command whose own --url means something else.
+    `names` of the first option, for a command whose own --url means something else. `offline`: a flag of the command
+    with which it asks no server, and needs no key.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -197,7 +198,8 @@ def connected(*names: str) -> Callable[[Callable[..., None]], Callable[..., None
             *, server: str | None, key: str | None, config: Path | None, data: Path | None, **rest: Any
         ) -> None:
             settings = settings_from(config, DATA__DIR=data)
-            api = Client(_checked(server or settings.server.public_url), key or _key_of(settings))
+            known = key or ("" if rest.get(offline) else _key_of(settings))
+            api = Client(_checked(server or settings.server.public_url), known)
             command(api=api, **rest)
 
         for option in (
