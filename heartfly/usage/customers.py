@@ -22,7 +22,7 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import aliases, customers
 from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError
 from heartfly.usage.audit import note
-from heartfly.usage.customer_queries import aliases_in, of_uuid, one
+from heartfly.usage.customer_queries import aliases_in, called, of_uuid, one
 
 MOST_ALIASES = 1_000
 """Of one customer."""
@@ -49,9 +49,17 @@ class Edit:
 
 
 def create_customer(
-    tx: Tx, pid: int, *, name: str, wanted: Sequence[str], actor: Actor, at: datetime, ids: IdSource
+    tx: Tx,
+    pid: int,
+    *,
+    name: str,
+    wanted: Sequence[str],
+    actor: Actor,
+    at: datetime,
+    ids: IdSource,
+    may_move: bool = True,
 ) -> tuple[str, Sequence[Moved]]:
-    """The public id, and which of the aliases were somebody else's."""
+    """The public id, and which of the aliases were somebody else's. ConflictError: one is, and may not move."""
     name, texts = _name(name), _texts(wanted, "aliases")
     _hold(tx, pid)
     public_id, customer_id = str(uuids.uuid4()), ids.next(at)
@@ -59,7 +67,7 @@ def create_customer(
         sa.insert(customers).values(pid=pid, id=customer_id, uuid=public_id, name=name, rev=1, created_at=at)
     )
     tx.conn.execute(sa.insert(aliases).values(pid=pid, text=public_id, customer_id=customer_id))
-    moved = _take(tx, pid, customer_id, texts)
+    moved = _take(tx, pid, customer_id, texts, may_move=may_move)
     after = {"name": name, "aliases": texts} | _told(moved)
     note(
         tx, pid, actor=actor, action=Action.CUSTOMER_CREATE, of=f"customer:{public_id}",
@@ -69,9 +77,18 @@ def create_customer(
 
 
 def edit_customer(
-    tx: Tx, pid: int, public_id: str, edit: Edit, *, actor: Actor, at: datetime, ids: IdSource, rev: int | None = None
+    tx: Tx,
+    pid: int,
+    public_id: str,
+    edit: Edit,
+    *,
+    actor: Actor,
+    at: datetime,
+    ids: IdSource,
+    rev: int | None = None,
+    may_move: bool = True,
 ) -> Sequence[Moved]:
-    """ChangedMeanwhileError: it is not of this `rev`; None: any will do."""
+    """ChangedMeanwhileError: it is not of this `rev`; None: any will do. ConflictError: an alias may not move."""
     row = held(tx, pid, public_id, rev)
     had = aliases_in(tx, row)
     if edit.aliases is not None and (edit.add or edit.remove):
@@ -95,7 +112,7 @@ def edit_customer(
     if not values and not removed and not added:
         return ()
     _release(tx, pid, removed)
-    moved = _take(tx, pid, row.id, added)
+    moved = _take(tx, pid, row.id, added, may_move=may_move)
     _update(tx, row, values)
     before = {name: getattr(row, name) for name in values}
     if removed or added:
@@ -121,6 +138,15 @@ def archive_customer(
     )  # fmt: skip
 
 
+def owner_of(tx: Tx, pid: int, alias: str) -> str | None:
+    """The public id of who is called so; nobody else edits customers of the project until this transaction ends."""
+    _hold(tx, pid)
+    if wrong_subject(alias) is not None:
+        return None
+    row = tx.conn.execute(called(pid, alias)).first()
+    return None if row is None else str(row.uuid)
+
+
 def held(tx: Tx, pid: int, public_id: str, rev: int | None = None) -> Any:
     """His row; nobody else edits customers of the project until this transaction ends."""
     _hold(tx, pid)
@@ -136,7 +162,7 @@ def _hold(tx: Tx, pid: int) -> None:
         tx.conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('customers', :pid))"), {"pid": pid})
 
 
-def _take(tx: Tx, pid: int, customer_id: int, texts: Sequence[str]) -> list[Moved]:
+def _take(tx: Tx, pid: int, customer_id: int, texts: Sequence[str], *, may_move: bool) -> list[Moved]:
     moved: list[Moved] = []
     for alias in texts:
         query = (
@@ -148,6 +174,8 @@ def _take(tx: Tx, pid: int, customer_id: int, texts: Sequence[str]) -> list[Move
         if owner is not None:
             if owner.uuid == alias:
                 raise ConflictError("the id of a customer is always his own; it cannot be another one's alias")
+            if not may_move:
+                raise ConflictError(f"{alias[:100]!r} is what another customer is called")
             moved.append(Moved(alias, owner.uuid, owner.name))
             _update(tx, owner, {})
         insert = tx.insert(aliases).values(pid=pid, text=alias, customer_id=customer_id)

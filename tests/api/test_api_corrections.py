@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from heartfly.usage import backfill_plan
 from tests.api.door import House
@@ -171,3 +172,30 @@ async def test_the_events_of_one_who_is_erased_do_not_come_back_by_an_undo(house
     for number in (1, 2, 8):
         assert 404 == (await house.full("GET", f"/v1/events/t-{number}")).status
         assert (await house.full("POST", "/v1/events/undo", {"transaction_id": f"t-{number}"})).status in {404, 409}
+
+
+async def test_backfills_are_listed_with_what_was_sent_by_as_many_queries_as_one(
+    house: House,
+) -> None:
+    for n in range(3):
+        made = await post(house, "/v1/backfills", SET, 201)
+        if n:
+            await post(house, f"/v1/backfills/{made['id']}/events", [event(one) for one in range(n)])
+
+    async def listed(limit: int) -> tuple[list[int], int]:
+        n = 0
+
+        def seen(*_: object) -> None:
+            nonlocal n
+            n += 1
+
+        sa.event.listen(sa.Engine, "before_cursor_execute", seen)
+        items = (await house.read("GET", f"/v1/backfills?limit={limit}")).json["items"]
+        sa.event.remove(sa.Engine, "before_cursor_execute", seen)
+        return [one["n_events"] for one in items], n
+
+    one, by_one = await listed(1)
+    every, by_every = await listed(10)
+
+    assert ([2], [2, 1, 0]) == (one, every)
+    assert by_one == by_every > 0
