@@ -6,6 +6,7 @@ descriptions, metadata, mail, currency and addresses. Subscriptions there are no
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -16,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.api.foreign_meters import told_in
 from heartfly.api.request import ApiRequest
 from heartfly.api.v1.figures import iso
-from heartfly.errors import NotFoundError
+from heartfly.db.changes import Tx
+from heartfly.errors import ConflictError, NotFoundError
 from heartfly.usage import customer_queries as queries
 from heartfly.usage import customers
 from heartfly.usage.audit import carry_or_wait
@@ -46,12 +48,13 @@ async def create_one(request: ApiRequest, data: JSONBody[CustomerIn]) -> dict[st
     """A name that is another customer's is refused, as there. It moves by /v1/customers, or by Metronome's calls."""
     api, pid, at, actor = request.api, request.caller.pid, request.api.clock.now(), request.actor
     wanted = _aliases(data)
+
+    def command(tx: Tx) -> str:
+        _demand_free(tx, pid, wanted)
+        return customers.create_customer(tx, pid, name=data.name, wanted=wanted, actor=actor, at=at, ids=api.ids)[0]
+
     with told_in(_NAMES):
-        uuid, _ = await api.usage.write(
-            lambda tx: customers.create_customer(
-                tx, pid, name=data.name, wanted=wanted, actor=actor, at=at, ids=api.ids, may_move=False
-            )
-        )
+        uuid = await api.usage.write(command)
     await carry_or_wait(api.usage, api.database)
     return await _told(request, uuid)
 
@@ -59,6 +62,13 @@ async def create_one(request: ApiRequest, data: JSONBody[CustomerIn]) -> dict[st
 def _aliases(data: CustomerIn) -> list[str]:
     keys = [] if data.usage_attribution is None else data.usage_attribution.subject_keys
     return list(dict.fromkeys([*([data.key] if data.key else []), *keys]))
+
+
+def _demand_free(tx: Tx, pid: int, aliases: Sequence[str], uuid: str | None = None) -> None:
+    """ConflictError: one is what another customer is called."""
+    for alias in aliases:
+        if customers.owner_of(tx, pid, alias) not in {None, uuid}:
+            raise ConflictError(f"{alias[:100]!r} is what another customer is called")
 
 
 @get("/api/v1/customers")
@@ -100,10 +110,13 @@ async def replace_one(request: ApiRequest, customer_id: FromPath[str], data: JSO
         uuid = (await _called(read, pid, customer_id)).uuid
     named = data.key is not None or data.usage_attribution is not None
     edit = Edit(name=data.name, aliases=_aliases(data) if named else None)
+
+    def command(tx: Tx) -> None:
+        _demand_free(tx, pid, edit.aliases or (), uuid)
+        customers.edit_customer(tx, pid, uuid, edit, actor=actor, at=at, ids=api.ids)
+
     with told_in(_NAMES):
-        await api.usage.write(
-            lambda tx: customers.edit_customer(tx, pid, uuid, edit, actor=actor, at=at, ids=api.ids, may_move=False)
-        )
+        await api.usage.write(command)
     await carry_or_wait(api.usage, api.database)
     return await _told(request, uuid)
 

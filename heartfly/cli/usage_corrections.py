@@ -15,16 +15,23 @@ from heartfly.core.events import read, written
 _OUTCOMES = ("accepted", "duplicate", "conflict", "rejected")
 _PIECE_EVENTS, _PIECE_CHARACTERS = 1_000, 1_000_000
 _LONG_S = 600.0
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what it would change, by day, meter and customer.")
 _REASON = click.option("--reason", required=True, help="Why, in a line; it is kept with the correction.")
 
 
 @click.command("void")
 @click.argument("transaction_id")
 @_REASON
+@_DRY_RUN
 @connected()
-def void(*, transaction_id: str, reason: str, api: Client) -> None:
+def void(*, transaction_id: str, reason: str, dry_run: bool, api: Client) -> None:
     """Let an event count nothing any more. It is kept, and `undo` lets it count again."""
-    api.call("POST", "/v1/events/void", {"transaction_id": transaction_id, "reason": reason})
+    asked = {"transaction_id": transaction_id, "reason": reason}
+    if dry_run:
+        told = replace(api, timeout_s=_LONG_S).call("POST", "/v1/events/void", asked, dry_run="true")
+        _tell_changes(told["preview"]["changes"])
+        return
+    api.call("POST", "/v1/events/void", asked)
     click.echo("It is void.")
 
 
@@ -35,6 +42,7 @@ def void(*, transaction_id: str, reason: str, api: Client) -> None:
 @click.option("--timestamp", help="When it happened (RFC 3339).")
 @click.option("--type", "event_type", help="Its type.")
 @click.option("--properties", help="All its properties, as JSON; numbers stay as they are written.")
+@_DRY_RUN
 @connected()
 def amend(
     *,
@@ -44,6 +52,7 @@ def amend(
     timestamp: str | None,
     event_type: str | None,
     properties: str | None,
+    dry_run: bool,
     api: Client,
 ) -> None:
     """Let an event count with other content. What is not said stays; what it was is kept, and `undo` puts it back."""
@@ -54,9 +63,19 @@ def amend(
     if not asked:
         raise click.UsageError("Say what shall differ: --customer-id, --timestamp, --type or --properties.")
     body = {"transaction_id": transaction_id, "reason": reason} | asked
-    told = api.send("/v1/events/amend", written(body).encode("utf-8", "surrogatepass"))
+    sent = written(body).encode("utf-8", "surrogatepass")
+    if dry_run:
+        preview = replace(api, timeout_s=_LONG_S).send("/v1/events/amend?dry_run=true", sent)["preview"]
+        _tell_differences(preview["differences"])
+        _tell_changes(preview["changes"])
+        return
+    told = api.send("/v1/events/amend", sent)
     newest = next((one for one in told["corrections"] if one["undone_at"] is None), None)
-    for one in () if newest is None else newest["differences"]:
+    _tell_differences([] if newest is None else newest["differences"])
+
+
+def _tell_differences(found: Sequence[Any]) -> None:
+    for one in found:
         click.echo(f"{one['field']}: {_shown(one['before'])} -> {_shown(one['after'])}")
 
 
@@ -192,18 +211,19 @@ def preview(*, backfill: str, as_json: bool, api: Client) -> None:
         print_json(found)
         return
     click.echo(_counted(found["counts"]))
-    if not found["changes"]:
+    _tell_changes(found["changes"])
+    if found["more"]:
+        click.echo(f"And {found['more']} more.")
+
+
+def _tell_changes(found: Sequence[Any]) -> None:
+    if not found:
         click.echo("No figure changes.")
         return
     print_table(
         ("DAY", "METER", "CUSTOMER", "NOW", "THEN"),
-        [
-            (one["day"], one["meter"], one["name"], _shown(one["before"]), _shown(one["after"]))
-            for one in found["changes"]
-        ],
+        [(one["day"], one["meter"], one["name"], _shown(one["before"]), _shown(one["after"])) for one in found],
     )
-    if found["more"]:
-        click.echo(f"And {found['more']} more.")
 
 
 @backfill_group.command("close")

@@ -49,17 +49,9 @@ class Edit:
 
 
 def create_customer(
-    tx: Tx,
-    pid: int,
-    *,
-    name: str,
-    wanted: Sequence[str],
-    actor: Actor,
-    at: datetime,
-    ids: IdSource,
-    may_move: bool = True,
+    tx: Tx, pid: int, *, name: str, wanted: Sequence[str], actor: Actor, at: datetime, ids: IdSource
 ) -> tuple[str, Sequence[Moved]]:
-    """The public id, and which of the aliases were somebody else's. ConflictError: one is, and may not move."""
+    """The public id, and which of the aliases were somebody else's."""
     name, texts = _name(name), _texts(wanted, "aliases")
     _hold(tx, pid)
     public_id, customer_id = str(uuids.uuid4()), ids.next(at)
@@ -67,7 +59,7 @@ def create_customer(
         sa.insert(customers).values(pid=pid, id=customer_id, uuid=public_id, name=name, rev=1, created_at=at)
     )
     tx.conn.execute(sa.insert(aliases).values(pid=pid, text=public_id, customer_id=customer_id))
-    moved = _take(tx, pid, customer_id, texts, may_move=may_move)
+    moved = _take(tx, pid, customer_id, texts)
     after = {"name": name, "aliases": texts} | _told(moved)
     note(
         tx, pid, actor=actor, action=Action.CUSTOMER_CREATE, of=f"customer:{public_id}",
@@ -77,18 +69,9 @@ def create_customer(
 
 
 def edit_customer(
-    tx: Tx,
-    pid: int,
-    public_id: str,
-    edit: Edit,
-    *,
-    actor: Actor,
-    at: datetime,
-    ids: IdSource,
-    rev: int | None = None,
-    may_move: bool = True,
+    tx: Tx, pid: int, public_id: str, edit: Edit, *, actor: Actor, at: datetime, ids: IdSource, rev: int | None = None
 ) -> Sequence[Moved]:
-    """ChangedMeanwhileError: it is not of this `rev`; None: any will do. ConflictError: an alias may not move."""
+    """ChangedMeanwhileError: it is not of this `rev`; None: any will do."""
     row = held(tx, pid, public_id, rev)
     had = aliases_in(tx, row)
     if edit.aliases is not None and (edit.add or edit.remove):
@@ -112,7 +95,7 @@ def edit_customer(
     if not values and not removed and not added:
         return ()
     _release(tx, pid, removed)
-    moved = _take(tx, pid, row.id, added, may_move=may_move)
+    moved = _take(tx, pid, row.id, added)
     _update(tx, row, values)
     before = {name: getattr(row, name) for name in values}
     if removed or added:
@@ -162,7 +145,7 @@ def _hold(tx: Tx, pid: int) -> None:
         tx.conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('customers', :pid))"), {"pid": pid})
 
 
-def _take(tx: Tx, pid: int, customer_id: int, texts: Sequence[str], *, may_move: bool) -> list[Moved]:
+def _take(tx: Tx, pid: int, customer_id: int, texts: Sequence[str]) -> list[Moved]:
     moved: list[Moved] = []
     for alias in texts:
         query = (
@@ -174,8 +157,6 @@ def _take(tx: Tx, pid: int, customer_id: int, texts: Sequence[str], *, may_move:
         if owner is not None:
             if owner.uuid == alias:
                 raise ConflictError("the id of a customer is always his own; it cannot be another one's alias")
-            if not may_move:
-                raise ConflictError(f"{alias[:100]!r} is what another customer is called")
             moved.append(Moved(alias, owner.uuid, owner.name))
             _update(tx, owner, {})
         insert = tx.insert(aliases).values(pid=pid, text=alias, customer_id=customer_id)
