@@ -33,6 +33,21 @@ def test_an_event_is_amended_voided_and_put_back(run: Run) -> None:
     assert 2 == run("usage", "amend", "fix-1", "--reason", "x", "--properties", "{").exit_code
 
 
+def test_a_dry_run_says_what_would_change_and_changes_nothing(run: Run) -> None:
+    ok(run("usage", "events", "send", "-", input=event("dry-1", "acct-dry", figure="1.5")))
+    ok(run("usage", "meters", "create", "dry", "--type", "call", "--aggregation", "sum", "--value", "n"))
+
+    voided = ok(run("usage", "void", "dry-1", "--reason", "x", "--dry-run"))
+    amended = ok(run("usage", "amend", "dry-1", "--reason", "x", "--properties", '{"n": 2.50}', "--dry-run"))
+    renamed = ok(run("usage", "amend", "dry-1", "--reason", "x", "--properties", '{"n": 1.5, "m": 2}', "--dry-run"))
+
+    assert re.search(r" dry +acct-dry +1\.5 +-$", voided, re.MULTILINE), voided
+    assert "properties.n: 1.5 -> 2.50\n" in amended
+    assert re.search(r" dry +acct-dry +1\.5 +2\.5$", amended, re.MULTILINE), amended
+    assert renamed.endswith("properties.m: - -> 2\nNo figure changes.\n")
+    assert [] == json.loads(ok(run("usage", "events", "show", "dry-1")))["corrections"]
+
+
 def test_a_backfill_is_opened_filled_foreseen_closed_and_reverted(run: Run) -> None:
     now = SystemClock().now()
     ok(run("usage", "events", "send", "-", input=event("set-1", "acct-7", ago=timedelta(hours=1))))
