@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from heartfly.usage import backfill_plan
+from heartfly.api import event_bodies
+from heartfly.api.v1 import backfills
+from heartfly.core.events import event_of
+from heartfly.usage import backfill_plan, backfill_preview, changed_figures, hands
 from tests.api.door import House
 from tests.api.test_events_door import event
 
@@ -279,3 +283,43 @@ async def test_a_dry_run_is_refused_as_what_it_is_a_dry_run_of(house: House, use
     assert 403 == (await house.read("POST", "/v1/events/void?dry_run=true", void)).status
     await post(house, "/v1/events/void", void)
     assert 409 == (await house.full("POST", "/v1/events/amend?dry_run=true", void | {"customer_id": "x"})).status
+
+
+async def test_a_preview_reads_and_tells_no_more_than_it_may(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await post(house, "/v1/meters", METER, 201)
+    await post(house, "/v1/events", [event(number, customer_id=f"c-{number}") for number in range(1, 4)])
+    made = await post(house, "/v1/backfills", SET, 201)
+    path = f"/v1/backfills/{made['id']}/preview"
+    void = {"transaction_id": "t-1", "reason": "x"}
+
+    monkeypatch.setattr(backfill_preview, "MOST_ITEMS", 2)
+    told = (await house.read("GET", path)).json
+    assert (["c-1", "c-2"], 1) == ([one["name"] for one in told["changes"]], told["more"])
+
+    monkeypatch.setattr(changed_figures, "MOST_READ", 0)
+    for reply in (await house.read("GET", path), await house.full("POST", "/v1/events/void?dry_run=true", void)):
+        assert (409, True) == (reply.status, "too many events of these days" in reply.json["detail"])
+
+    monkeypatch.setattr(hands, "_MOST_WAITING", 0)
+    for reply in (await house.read("GET", path), await house.full("POST", "/v1/events/void?dry_run=true", void)):
+        assert (503, "5") == (reply.status, reply.headers["retry-after"])
+
+
+@pytest.mark.parametrize(("size", "is_beside"), [(10, False), (event_bodies.LARGE, True)])
+async def test_large_bodies_of_a_backfill_are_looked_at_beside_the_event_loop(
+    house: House, monkeypatch: pytest.MonkeyPatch, size: int, *, is_beside: bool
+) -> None:
+    threads: set[bool] = set()
+
+    def seen(*given: Any, **more: Any) -> Any:
+        threads.add(threading.current_thread() is not threading.main_thread())
+        return event_of(*given, **more)
+
+    monkeypatch.setattr(backfills, "event_of", seen)
+    made = await post(house, "/v1/backfills", SET, 201)
+    n = size // 4_000 + 1
+    some = [event(number, properties={"text": "x" * 4_000}) for number in range(n)]
+
+    told = await post(house, f"/v1/backfills/{made['id']}/events", some)
+
+    assert (n, {is_beside}) == (told["accepted"], threads)
