@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, cast
 
 import msgspec
-from litestar import Litestar, MediaType, Response, Router, get
+from litestar import Litestar, MediaType, Request, Response, Router, get
 from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException
 from litestar.handlers.base import BaseRouteHandler
@@ -216,11 +216,20 @@ def _framework() -> Litestar:
         ],
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY,
-        exception_handlers={HeartflyError: problems.answer, HTTPException: problems.answer, Exception: problems.answer},
+        exception_handlers={HeartflyError: problems.answer, HTTPException: _nowhere, Exception: problems.answer},
         openapi_config=None,
         logging_config=None,
         debug=False,
     )
+
+
+_WIRES = {f"/{wire.WIRE}/": wire.answer for wire in (metronome, openmeter, segment)}
+
+
+def _nowhere(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Of an address that is none of ours: in the words of the wire under whose prefix it lies."""
+    told = next((told for prefix, told in _WIRES.items() if request.scope["path"].startswith(prefix)), problems.answer)
+    return told(request, error)
 
 
 async def known_by_its_key(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

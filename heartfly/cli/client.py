@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -60,10 +61,24 @@ class Client:
     timeout_s: float = _TIMEOUT_S
     read_json: Callable[[bytes], Any] = json.loads
 
-    def call(self, method: str, path: str, asked: Any = None, **query: Any) -> Any:
-        """Return the JSON of the answer; None where there is none. Unreachable or Refused."""
+    def call(self, method: str, path: str, asked: Any = None, *, seen: str = "", **query: Any) -> Any:
+        """Return the JSON of the answer; None where there is none. Unreachable or Refused.
+
+        `seen`: the tag of what the caller has read; it is refused with 412 if that has changed since.
+        """
         target = path + (f"?{urlencode(given, doseq=True)}" if (given := _given(query)) else "")
-        return self._answer(*self._exchange(method, target, None if asked is None else json.dumps(asked).encode()))
+        body = None if asked is None else json.dumps(asked).encode()
+        return self._answer(*self._exchange(method, target, body, more={"If-Match": seen} if seen else {}))
+
+    def tagged(self, path: str) -> tuple[Any, str]:
+        """What is there, and its tag, by which an edit says what it has seen. Unreachable or Refused."""
+        tags = []
+
+        def taken(told: http.client.HTTPResponse) -> tuple[int, bytes]:
+            tags.append(told.getheader("ETag", ""))
+            return told.status, told.read()
+
+        return self._answer(*self._exchange("GET", path, None, taken=taken)), tags[0]
 
     def send(self, path: str, body: bytes) -> Any:
         """Post a body as it stands. Unreachable or Refused."""
@@ -138,10 +153,11 @@ class Client:
         target: str,
         body: bytes | None,
         *,
+        more: Mapping[str, str] = MappingProxyType({}),
         taken: Callable[[http.client.HTTPResponse], tuple[int, bytes]] = lambda told: (told.status, told.read()),
     ) -> tuple[int, bytes]:
         base = urlsplit(self.url)
-        headers = {"Authorization": f"Bearer {self.key}", "User-Agent": f"heartfly-cli/{__version__}"}
+        headers = {"Authorization": f"Bearer {self.key}", "User-Agent": f"heartfly-cli/{__version__}", **more}
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:

@@ -15,20 +15,27 @@ from heartfly.core.events import read, written
 _OUTCOMES = ("accepted", "duplicate", "conflict", "rejected")
 _PIECE_EVENTS, _PIECE_CHARACTERS = 1_000, 1_000_000
 _LONG_S = 600.0
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what it would change, by day, meter and customer.")
 _REASON = click.option("--reason", required=True, help="Why, in a line; it is kept with the correction.")
 
 
 @click.command("void")
 @click.argument("transaction_id")
 @_REASON
+@_DRY_RUN
 @AS_JSON
 @connected()
-def void(*, transaction_id: str, reason: str, as_json: bool, api: Client) -> None:
+def void(*, transaction_id: str, reason: str, dry_run: bool, as_json: bool, api: Client) -> None:
     """Let an event count nothing any more. It is kept, and `undo` lets it count again."""
-    told = replace(api, read_json=read).call(
-        "POST", "/v1/events/void", {"transaction_id": transaction_id, "reason": reason}
-    )
-    click.echo(written(told) if as_json else "It is void.")
+    query = {"dry_run": "true"} if dry_run else {}
+    asked = {"transaction_id": transaction_id, "reason": reason}
+    told = _exact(api, dry_run=dry_run).call("POST", "/v1/events/void", asked, **query)
+    if as_json:
+        click.echo(written(told))
+    elif dry_run:
+        _tell_changes(told["preview"]["changes"])
+    else:
+        click.echo("It is void.")
 
 
 @click.command("amend")
@@ -39,6 +46,7 @@ def void(*, transaction_id: str, reason: str, as_json: bool, api: Client) -> Non
 @click.option("--type", "event_type", help="Its type.")
 @click.option("--properties", help="All its properties, as JSON; numbers stay as they are written.")
 @AS_JSON
+@_DRY_RUN
 @connected()
 def amend(
     *,
@@ -48,6 +56,7 @@ def amend(
     timestamp: str | None,
     event_type: str | None,
     properties: str | None,
+    dry_run: bool,
     as_json: bool,
     api: Client,
 ) -> None:
@@ -59,12 +68,26 @@ def amend(
     if not asked:
         raise click.UsageError("Say what shall differ: --customer-id, --timestamp, --type or --properties.")
     body = {"transaction_id": transaction_id, "reason": reason} | asked
-    told = replace(api, read_json=read).send("/v1/events/amend", written(body).encode("utf-8", "surrogatepass"))
+    sent = written(body).encode("utf-8", "surrogatepass")
+    told = _exact(api, dry_run=dry_run).send("/v1/events/amend" + ("?dry_run=true" if dry_run else ""), sent)
     if as_json:
         click.echo(written(told))
         return
+    if dry_run:
+        _tell_differences(told["preview"]["differences"])
+        _tell_changes(told["preview"]["changes"])
+        return
     newest = next((one for one in told["corrections"] if one["undone_at"] is None), None)
-    for one in () if newest is None else newest["differences"]:
+    _tell_differences([] if newest is None else newest["differences"])
+
+
+def _exact(api: Client, *, dry_run: bool = False) -> Client:
+    """Figures stand in its answers as they were sent; a preview may take long."""
+    return replace(api, read_json=read, timeout_s=_LONG_S if dry_run else api.timeout_s)
+
+
+def _tell_differences(found: Sequence[Any]) -> None:
+    for one in found:
         click.echo(f"{one['field']}: {_shown(one['before'])} -> {_shown(one['after'])}")
 
 
@@ -74,7 +97,7 @@ def amend(
 @connected()
 def undo(*, transaction_id: str, as_json: bool, api: Client) -> None:
     """Take back the newest correction of an event that stands: what counted before it counts again."""
-    told = replace(api, read_json=read).call("POST", "/v1/events/undo", {"transaction_id": transaction_id})
+    told = _exact(api).call("POST", "/v1/events/undo", {"transaction_id": transaction_id})
     click.echo(written(told) if as_json else "It counts as it did before.")
 
 
@@ -204,18 +227,19 @@ def preview(*, backfill: str, as_json: bool, api: Client) -> None:
         print_json(found)
         return
     click.echo(_counted(found["counts"]))
-    if not found["changes"]:
+    _tell_changes(found["changes"])
+    if found["more"]:
+        click.echo(f"And {found['more']} more.")
+
+
+def _tell_changes(found: Sequence[Any]) -> None:
+    if not found:
         click.echo("No figure changes.")
         return
     print_table(
         ("DAY", "METER", "CUSTOMER", "NOW", "THEN"),
-        [
-            (one["day"], one["meter"], one["name"], _shown(one["before"]), _shown(one["after"]))
-            for one in found["changes"]
-        ],
+        [(one["day"], one["meter"], one["name"], _shown(one["before"]), _shown(one["after"])) for one in found],
     )
-    if found["more"]:
-        click.echo(f"And {found['more']} more.")
 
 
 @backfill_group.command("close")
