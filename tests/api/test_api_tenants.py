@@ -29,6 +29,7 @@ from heartfly.db.models import (
     checks,
     deliveries,
     incident_notes,
+    incident_shares,
     incidents,
     invites,
     job_runs,
@@ -80,6 +81,9 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/incidents/{incident_id}"): (None, 200),
     ("POST", "/v1/incidents/{incident_id}/acknowledge"): (None, 200),
     ("POST", "/v1/incidents/{incident_id}/comments"): ({"text": "I look at it"}, 201),
+    ("GET", "/v1/incidents/{incident_id}/shares"): (None, 200),
+    ("POST", "/v1/incidents/{incident_id}/shares"): ({}, 201),
+    ("DELETE", "/v1/incidents/{incident_id}/shares/{share_id}"): (None, 204),
     ("POST", "/v1/checks/{check_id}/transfer"): ({"key": "of no project"}, 422),  # with one: test_api_transfer.py
     ("DELETE", "/v1/checks/{check_id}"): (None, 204),
     ("GET", "/v1/channels"): (None, 200),
@@ -182,7 +186,7 @@ ADMIN = (
     "/v1/status-pages",
 )
 """What begins so needs the scope `admin`."""
-OUTBOX = (status_pages, members, invites, alerts, notifications, deliveries, attempts, addresses)
+OUTBOX = (incident_shares, status_pages, members, invites, alerts, notifications, deliveries, attempts, addresses)
 PUBLIC = {("GET", "/v1/openapi.json")}
 
 
@@ -207,6 +211,7 @@ async def furnished(house: House) -> dict[str, str]:
     await world.ping(check, START, body=b"canary")
     await world.ping(down, START, PingKind.FAIL)
     (incident,) = (await house.read("GET", "/v1/incidents")).json["items"]
+    link = await house.full("POST", f"/v1/incidents/{incident['id']}/shares", {})
     made = await house.full("POST", "/v1/channels", HOOK | {"name": "ops"})
     test = (await house.full("POST", f"/v1/channels/{made.json['id']}/test")).json["id"]
     await given_up(house, START)
@@ -235,6 +240,7 @@ async def furnished(house: House) -> dict[str, str]:
         "{user_id}": member.json["id"],
         "{check_id}": check.uuid,
         "{incident_id}": incident["id"],
+        "{share_id}": link.json["id"],
         "{channel_id}": made.json["id"],
         "{n}": "1",
         "{key_id}": key.json["id"],

@@ -106,6 +106,9 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/p/{project}/incidents/{incident}"): read(),
     ("POST", "/p/{project}/incidents/{incident}/acknowledge"): only_writers(409),  # the pause closed it
     ("POST", "/p/{project}/incidents/{incident}/comments"): only_writers(303, text="I look at it"),
+    ("POST", "/p/{project}/incidents/{incident}/shares"): only_writers(201, lasts="3600"),
+    ("POST", "/p/{project}/incidents/{incident}/shares/{share}/revoke"): Row(404, 403, 404),
+    ("GET", "/shared/{token}"): Row(404, 404, 404, 404),  # with one that works: test_shares.py
     ("GET", "/p/{project}/channels"): read(),
     ("GET", "/p/{project}/channels/new/{kind}"): only_writers(),
     ("POST", "/p/{project}/channels/new/{kind}"): only_writers(303, **EMAIL),
@@ -232,7 +235,7 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
         "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks", "half": "x",
         "states": "3", "delivery": "none", "passkey": "1", "day": "2026-03-01", "meter": "traffic",
-        "letter": "1", "customer": "1", "view": "none",
+        "letter": "1", "customer": "1", "view": "none", "share": "1", "token": "x" * 43,
     }  # fmt: skip
 
     for (method, route), row in ROUTES.items():
