@@ -80,6 +80,7 @@ def _furnished(server: Server, key: str) -> dict[str, str]:
     incident = server.api("GET", "/v1/incidents", key)["items"][0]["id"]
     return {
         "share_id": server.api("POST", f"/v1/incidents/{incident}/shares", key, {})["id"],
+        "view_id": server.api("POST", "/v1/views", key, {"name": "ours", "q": "tag:etl"})["id"],
         "transaction_id": "t-1",
         "letter_id": server.api("GET", "/v1/dead-letters", key)["items"][0]["id"],
         "customer_id": server.api("POST", "/v1/customers", key, {"name": "Acme", "aliases": ["acme"]})["id"],
