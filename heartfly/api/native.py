@@ -52,6 +52,7 @@ from heartfly.api.v1 import (
     runs,
     status_pages,
     usage_days,
+    views,
     wire,
     wire_accounts,
     wire_channels,
@@ -158,6 +159,9 @@ _HANDLERS = (
     invites.resend_invite,
     invites.revoke_invite,
     audit.list_entries,
+    views.list_saved_views,
+    views.save_view,
+    views.forget_view,
     badges.list_badges,
     badges.make_badge_key,
     badges.remove_badge_key,
@@ -170,6 +174,9 @@ _HANDLERS = (
     incidents.read_incident,
     incidents.acknowledge_incident,
     incidents.comment_on_incident,
+    incidents.list_shares,
+    incidents.share_incident,
+    incidents.unshare_incident,
     jobs.list_jobs,
     jobs.list_job_runs,
     jobs.run_job,
@@ -277,6 +284,7 @@ def openapi() -> bytes:
         *days.SHAPES,
         *jobs.SHAPES,
         *status_pages.SHAPES,
+        *views.SHAPES,
     )
     _, shapes = msgspec.json.schema_components(ours, ref_template="#/components/schemas/{name}")
     document["components"]["schemas"] = document["components"]["schemas"] | shapes

@@ -61,6 +61,8 @@ class Action(StrEnum):
     JOB_RUN = "job.run"
     INCIDENT_ACKNOWLEDGE = "incident.acknowledge"
     INCIDENT_COMMENT = "incident.comment"
+    INCIDENT_SHARE = "incident.share"
+    INCIDENT_UNSHARE = "incident.unshare"
     MEMBER_ADD = "member.add"
     MEMBER_EDIT = "member.edit"
     MEMBER_REMOVE = "member.remove"
