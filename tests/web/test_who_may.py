@@ -144,6 +144,13 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/usage/customers/{customer}"): Row(404, 403, 404, sent=(("name", "x"),)),
     ("GET", "/p/{project}/usage/customers/{customer}/export"): Row(404, 404, 404),
     ("POST", "/p/{project}/usage/customers/{customer}/erase"): Row(404, 403, 404),
+    ("GET", "/p/{project}/usage/backfills"): read(),
+    ("GET", "/p/{project}/usage/backfills/new"): only_writers(),
+    ("POST", "/p/{project}/usage/backfills/new"): only_writers(422, name="x"),
+    ("GET", "/p/{project}/usage/backfills/{backfill}"): Row(404, 404, 404),
+    ("POST", "/p/{project}/usage/backfills/{backfill}"): Row(404, 403, 404, sent=(("do", "close"), ("sure", "1"))),
+    ("POST", "/p/{project}/usage/backfills/{backfill}/events"): Row(404, 403, 404, sent=(("events", "{}"),)),
+    ("GET", "/p/{project}/usage/backfills/{backfill}/preview"): Row(404, 404, 404),
     ("GET", "/p/{project}/usage/jobs"): read(),
     ("GET", "/p/{project}/usage/jobs/{day}"): read(),
     ("POST", "/p/{project}/usage/jobs/{day}"): only_writers(303, do="close"),
@@ -232,7 +239,7 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
         "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks", "half": "x",
         "states": "3", "delivery": "none", "passkey": "1", "day": "2026-03-01", "meter": "traffic",
-        "letter": "1", "customer": "1", "view": "none",
+        "letter": "1", "customer": "1", "backfill": "1", "view": "none",
     }  # fmt: skip
 
     for (method, route), row in ROUTES.items():
