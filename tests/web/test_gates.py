@@ -141,6 +141,10 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
     ),
     "/p/{project}/settings/team/hand-over": (({"member": "1"}, 422),),
     "/p/{project}/settings/team/leave": (({}, 409),),
+    "/p/{project}/usage/event": (
+        ({"id": "t-1", "do": "amend"}, 422),
+        ({"id": "t-1", "do": "void", "reason": "a test"}, 200),
+    ),
     "/p/{project}/usage/customers": (({"name": "x", "alias": "\x07"}, 422),),
     "/p/{project}/usage/customers/{customer}": (({"name": "", "rev": "1"}, 422),),
     "/p/{project}/usage/customers/{customer}/erase": (({"sure": "another"}, 422),),

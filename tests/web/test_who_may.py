@@ -134,6 +134,7 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/p/{project}/usage"): Row(303, 303, 404),
     ("GET", "/p/{project}/usage/events"): read(),
     ("GET", "/p/{project}/usage/event"): Row(404, 404, 404),
+    ("POST", "/p/{project}/usage/event"): Row(404, 403, 404, sent=(("do", "undo"), ("id", "none"))),
     ("GET", "/p/{project}/usage/dead-letters"): read(),
     ("POST", "/p/{project}/usage/dead-letters"): only_writers(do="replay"),
     ("GET", "/p/{project}/usage/dead-letters/{letter}"): Row(404, 404, 404),
