@@ -13,10 +13,14 @@ from typing import Any
 from urllib.parse import quote
 
 from litestar import Response, get, post
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.api.event_bodies import MAX_BYTES, events_in
 from heartfly.api.paging import cursor_of, cut, number
+from heartfly.core.amounts import stored as exact
 from heartfly.core.events import Event, Rejected, read_yielding
+from heartfly.core.meters import Aggregation
+from heartfly.core.sketches import spelled
 from heartfly.errors import ConflictError, InvalidValueError
 from heartfly.usage import backfill_queries as queries
 from heartfly.usage import backfills
@@ -24,15 +28,19 @@ from heartfly.usage.audit import carry_or_wait
 from heartfly.usage.backfill_plan import MOST
 from heartfly.usage.backfill_preview import MOST_ITEMS, Foreseen, foresee
 from heartfly.usage.ingest import MAX_EVENTS
+from heartfly.usage.meter_queries import list_meters
 from heartfly.usage.rerun import zone_of
 from heartfly.web.request import FOR_WRITERS, PageRequest
 from heartfly.web.sign_in import to
 from heartfly.web.usage_backfills import n_sent
 
 PAGE = 50
+MOST_METERS = 1_000
 CHANGES = 100
 MOST_WRONG = 20
 """Events that are none of the set's, told one by one."""
+MOST_KEPT = 64 * 1024
+"""Of what was pasted, that stands in the form once more if something of it was wrong."""
 MOST_UPLOADED = MAX_BYTES + 64 * 1024
 """The file, and the form around it."""
 OUTCOMES = {
@@ -66,16 +74,18 @@ async def show(request: PageRequest) -> Response[bytes]:
 )
 async def put_in(request: PageRequest) -> Response[bytes]:
     """`file`, or `events` as they were pasted."""
-    raw = await request.sent_file("file") or (await request.sent())["events"].encode("utf-8", "surrogatepass")
+    typed = (await request.sent())["events"]
+    raw = await request.sent_file("file") or typed.encode("utf-8", "surrogatepass")
+    typed = typed if len(typed) <= MOST_KEPT else ""
     try:
         if not raw.strip():
             raise InvalidValueError("events", "must be pasted here, or in a file below")  # noqa: TRY301 - as other faults
         put = await _put(request, raw)
     except InvalidValueError as error:
-        return await _page(request, status=422, errors={"events": error.message})
+        return await _page(request, status=422, errors={"events": error.message}, typed=typed)
     except ConflictError as error:
-        return await _page(request, status=409, wrong=f"Nothing was put in: {error}.")
-    return await _page(request, put=put)
+        return await _page(request, status=409, wrong=f"Nothing was put in: {error}.", typed=typed)
+    return await _page(request, put=put, typed=typed if put.wrong or put.stopped else "")
 
 
 @get("/p/{project:str}/usage/backfills/{backfill:str}/preview")
@@ -86,6 +96,7 @@ async def show_preview(request: PageRequest) -> Response[bytes]:
     async with api.usage.read() as read:
         row = await queries.one_set(read, pid, public_id)
         n = await n_sent(read, row)
+        near = await _near(read, pid)
     async with api.database.read() as main:
         zone = (await zone_of(main, pid)).key
     found: Foreseen | None = None
@@ -108,6 +119,7 @@ async def show_preview(request: PageRequest) -> Response[bytes]:
         following=first + CHANGES if len(changes) > first + CHANGES else None,
         previous=max(0, first - CHANGES) if first else None,
         outcomes=OUTCOMES,
+        told=lambda one, value: _told(value, is_near=one.meter in near),
         zone=zone,
         wrong=wrong,
     )
@@ -186,6 +198,22 @@ def _pieces(raw: bytes) -> Iterator[tuple[bytes, str]]:
         yield b"\n".join(lines[start : start + MAX_EVENTS]), _LINES
 
 
+async def _near(read: AsyncConnection, pid: int) -> frozenset[str]:
+    """Meters whose figures are known nearly: those of percentiles."""
+    stored = await list_meters(read, pid, limit=MOST_METERS)
+    return frozenset(
+        one.row.slug
+        for one in stored
+        if all(version.meter.aggregation is Aggregation.PERCENTILE for version in one.versions)
+    )
+
+
+def _told(value: str | None, *, is_near: bool) -> str:
+    if value is None:
+        return "–"
+    return spelled(exact(value)) if is_near else value
+
+
 def _first(text: str) -> int:
     if not text:
         return 0
@@ -202,6 +230,7 @@ async def _page(
     asks: str = "",
     put: PutIn | None = None,
     errors: dict[str, str] | None = None,
+    typed: str = "",
 ) -> Response[bytes]:
     after = number(request.query_params.get("after"), _SENT)
     async with request.api.usage.read() as read:
@@ -220,6 +249,7 @@ async def _page(
         outcomes=OUTCOMES,
         asks=asks,
         put=put,
+        typed=typed,
         most=MOST,
         most_mib=MAX_BYTES // 1024 // 1024,
         most_events=MAX_EVENTS,

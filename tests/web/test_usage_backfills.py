@@ -168,14 +168,15 @@ async def test_what_is_none_of_the_sets_is_told_and_not_kept(owner: Browser, tow
     page = said(reply.body)
 
     assert (200, True) == (reply.status, "1 accepted, 1 duplicate, 1 conflict, 2 rejected." in page.replace(" ,", ","))
-    assert "Event 4: timestamp is outside of the backfill" in page or "Event 4: timestamp" in page
+    assert "Event 4: timestamp is outside of the backfill: 2026-03-01T00:00:00Z to 2026-03-02T00:00:00Z" in page
+    assert "{as typed" in unescape(reply.body.decode())
     assert "Event 5: is no JSON" in page
     assert "1 event lies in it" in page
     assert "Nothing is in the dead letter" in await text(owner, "/dead-letters")
     for nothing, told in (
-        ("", "Must be pasted here"),
-        ("[1,", "must be JSON"),
-        ("[" * 600 + "]" * 600, "must be JSON"),
+        ("", "must be pasted here"),
+        ("[1,", "must be json"),
+        ("[" * 600 + "]" * 600, "must be json"),
     ):
         refused = await put(owner, path, nothing)
         assert (422, True) == (refused.status, told in said(refused.body).lower()), nothing[:9]

@@ -81,7 +81,9 @@ async def test_an_event_is_voided_and_put_back(owner: Browser) -> None:
     assert (303, 303) == (voided.status, back.status)
     assert "It counts nothing. As it was" in page
     assert "Void it" not in page  # it is
-    assert "Undo the newest correction? Voided by user:owner@example.com, 10:00:00 now : a test" in asked_back.replace(" ,", ",")
+    assert "Undo the newest correction? Voided by user:owner@example.com, 10:00:00 now : a test" in asked_back.replace(
+        " ,", ","
+    )
     assert ("As it counts" in await text(owner, PAGE), "undone by" in await text(owner, PAGE)) == (True, True)
 
 
