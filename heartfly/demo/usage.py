@@ -1,4 +1,5 @@
-"""Usage in the demo: customers, three meters and 30 days of events, which the real job closes once the demo serves.
+"""Usage in the demo: customers, three meters and 30 days of events, some of them corrected, a backfill that counts and
+one that waits. The real job closes the days once the demo serves.
 
 The same seed and the same `now` make the same events. Who is met in them, and how much of what, is decided here; how
 it is counted and proved, in usage/.
@@ -32,6 +33,9 @@ from heartfly.jobs import commands, queries
 from heartfly.jobs.daily_usage import NAME as DAILY_USAGE
 from heartfly.logs import logger
 from heartfly.usage.apply import Batch, EventApplier, Refused
+from heartfly.usage.backfills import Wanted as Backfill
+from heartfly.usage.backfills import close_set, fill, items_of, open_set
+from heartfly.usage.corrections import Amended, amend, void
 from heartfly.usage.customers import create_customer
 from heartfly.usage.meters import Wanted, create_meter
 
@@ -79,6 +83,29 @@ def fill_usage(tx: Tx, project: NewProject, *, seed: int, now: datetime) -> None
     ]
     for start in range(0, len(batches), len(_HOURS)):
         applier.apply(tx, batches[start : start + len(_HOURS)])
+    _set_right(tx, pid, today, zone, seed=seed, now=now, ids=ids)
+
+
+def _set_right(tx: Tx, pid: int, today: date, zone: ZoneInfo, *, seed: int, now: datetime, ids: IdSource) -> None:
+    """Of two days ago: two events, and an hour by a backfill. One of yesterday nobody has closed yet."""
+    oldest, day, at = now - 2 * DAYS * ONE, today - 2 * ONE, now - 3 * HOUR
+    void(tx, pid, f"demo-{day}-{_HOURS[0]}-0", reason="a load test of ours", actor=_WHO, at=at, ids=ids)
+    change = Amended({"customer_id": "globex"})
+    amend(
+        tx, pid, f"demo-{day}-{_HOURS[1]}-0", change, reason="wrong account", oldest=oldest, actor=_WHO, at=at, ids=ids
+    )
+    for name, of, replaces in (
+        ("Noon of the proxy, once more", day, True),
+        ("The proxy’s missing hour", day + ONE, False),
+    ):
+        from_at = day_in(zone, of).from_at + 12 * HOUR
+        wanted = Backfill(name=name, from_at=from_at, to_at=from_at + HOUR, replaces=replaces)
+        public_id = open_set(tx, pid, wanted, oldest=oldest, actor=_WHO, at=at, ids=ids)
+        chance = Random(f"{seed} {name}")  # noqa: S311 - it shall be foreseeable
+        sent = [_event(f"{of}-12-{'' if replaces else 'more-'}{place}", from_at, chance) for place in range(20)]
+        fill(tx, pid, public_id, items_of(read(json.dumps(sent)), now=now, oldest=oldest), actor=_WHO, at=at, ids=ids)
+        if replaces:
+            close_set(tx, pid, public_id, empty=False, actor=_WHO, at=at + HOUR, ids=ids)
 
 
 def _batch(pid: int, found: list[dict[str, Any]], at: datetime) -> Batch:

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from heartfly.audit.record import Action, Actor
 from heartfly.core import text
-from heartfly.core.events import FUTURE, MAX_TYPE, Event, Rejected, wrong_subject
+from heartfly.core.events import FUTURE, MAX_TYPE, Event, Rejected, event_of, wrong_subject
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import backfill_events, backfills, event_corrections, event_ids, events
@@ -29,6 +29,7 @@ from heartfly.usage.apply import Told, hash_of, hold_events
 from heartfly.usage.audit import note
 from heartfly.usage.backfill_plan import COMING, MOST, Outcome, Scope, outcome, scope_of, taken, the_set
 from heartfly.usage.corrections import CONTENT, Kind, demand_unsealed, mark, next_number
+from heartfly.usage.ingest import Unreadable
 from heartfly.usage.names import name_ids
 
 MOST_NAMED = 100
@@ -113,6 +114,14 @@ def fill(
             before={}, after=counts, at=at, ids=ids,
         )  # fmt: skip
     return told
+
+
+def items_of(found: Sequence[Any], *, now: datetime, oldest: datetime) -> list[Event | Rejected]:
+    """What was read out of a body, looked at one by one. `oldest`: as for events that come in."""
+    return [
+        Rejected("", one.reason) if isinstance(one, Unreadable) else event_of(one, now=now, oldest=oldest)
+        for one in found
+    ]
 
 
 def _told(looked: Sequence[Event | Rejected], known: Mapping[bytes, bytes], new: Mapping[bytes, Event]) -> list[Told]:

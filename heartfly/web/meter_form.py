@@ -88,7 +88,9 @@ async def create(request: PageRequest) -> Response[bytes]:
     try:
         meter, from_at, to_at = _wanted(values)
         if form["preview"]:
-            return await _form(request, values, None, would=await _previewed(request, meter, from_at, to_at, None))
+            return await _form(
+                request, values, None, would=await _previewed(request, meter, from_at, to_at, None), part=_part(form)
+            )
         wanted = meters.Wanted(
             slug=values.slug, name=values.name or values.slug, unit=values.unit, meter=meter, from_at=from_at,
             to_at=to_at,
@@ -121,7 +123,7 @@ async def change(request: PageRequest) -> Response[bytes]:
         meter, from_at, to_at = _wanted(values)
         if form["preview"]:
             would = await _previewed(request, meter, from_at, to_at, stored)
-            return await _form(request, values, stored, would=would, rev=rev)
+            return await _form(request, values, stored, would=would, rev=rev, part=_part(form))
         await api.usage.write(
             lambda tx: meters.change_meter(
                 tx, pid, name, meter, from_at=from_at, to_at=to_at, rev=rev, actor=actor, at=at, ids=api.ids
@@ -181,7 +183,11 @@ async def _form(
     errors: Mapping[str, str] | None = None,
     would: Preview | None = None,
     rev: int | None = None,
+    part: int = 1,
 ) -> Response[bytes]:
+    """`part`: which of the preview's figures are told, from 1."""
+    first = (part - 1) * MOST_TOLD
+    n_items = 0 if would is None else len(would.items)
     return await request.page(
         "usage_meter_form.html",
         status=status,
@@ -192,13 +198,23 @@ async def _form(
         labels=LABELS,
         aggregations=[one.value for one in Aggregation],
         would=would,
-        listed=[] if would is None else would.items[:MOST_TOLD],
-        n_more=0 if would is None else would.more + max(0, len(would.items) - MOST_TOLD),
+        listed=[] if would is None else would.items[first : first + MOST_TOLD],
+        part=part,
+        first=first,
+        n_items=n_items,
+        n_parts=-(-n_items // MOST_TOLD),
+        n_more=0 if would is None else would.more,
         now_told=lambda one: told(one.before, stored.newest.meter.aggregation) if stored else "–",
         told=lambda one: told(one.value, Aggregation(values.aggregation)),
         days=PREVIEWED.days,
         patience_s=PATIENCE_S,
     )
+
+
+def _part(form: Form) -> int:
+    """Which of the preview's figures were asked for; whatever is no number asks for the first."""
+    asked = form["preview"]
+    return max(1, int(asked)) if asked.isascii() and asked.isdigit() and len(asked) < 4 else 1
 
 
 def _wanted(values: Values) -> tuple[Meter, datetime | None, datetime | None]:

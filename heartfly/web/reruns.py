@@ -14,6 +14,7 @@ from datetime import date, datetime, timedelta
 from heartfly.clock import Clock
 from heartfly.errors import ConflictError, OverloadedError
 from heartfly.usage.compare import Compared
+from heartfly.usage.since_proved import SinceProved
 
 MOST = 8
 """At once, of all projects: each waits for one process that adds up."""
@@ -23,13 +24,21 @@ _KEPT = timedelta(minutes=10)
 Key = tuple[int, date]
 
 
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    """`rows`: the rollups as they are beside what they would be; `since`: what was proved beside what it is now."""
+
+    rows: Compared
+    since: SinceProved
+
+
 @dataclass(slots=True)
 class Rerun:
     """`closes`: the day is closed anew; else somebody only wants to know what would change. `step`: in words."""
 
     closes: bool
     began_at: datetime
-    task: asyncio.Task[Compared]
+    task: asyncio.Task[Foretold]
     step: str = "looks what its events come to"
     ended_at: datetime | None = None
 
@@ -54,7 +63,7 @@ class Reruns:
         """It was told."""
         self._known.pop(key, None)
 
-    async def ask(self, key: Key, work: Callable[[Rerun], Awaitable[Compared]], *, closes: bool) -> Rerun:
+    async def ask(self, key: Key, work: Callable[[Rerun], Awaitable[Foretold]], *, closes: bool) -> Rerun:
         """The one that is under way, if there is one; as it is when it ends, or when the wait is over."""
         found = self.of(key)
         if found is not None and found.goes_on and closes and not found.closes:
@@ -63,7 +72,7 @@ class Reruns:
             if sum(one.goes_on for one in self._known.values()) >= MOST:
                 raise OverloadedError("too many days are looked at at this moment; try again", retry_after=5)
 
-            async def run() -> Compared:
+            async def run() -> Foretold:
                 try:
                     return await work(made)
                 finally:

@@ -79,7 +79,7 @@ async def edit(request: PageRequest) -> Response[bytes]:
         wanted = Edit(name=form["name"], aliases=lines)
     rev, typed = rev_of_form(form["rev"]), {"name": form["name"], "aliases": form["aliases"]}
     try:
-        await api.usage.write(
+        moved = await api.usage.write(
             lambda tx: customers.edit_customer(tx, pid, public_id, wanted, actor=actor, at=at, ids=api.ids, rev=rev)
         )
     except InvalidValueError as error:
@@ -90,7 +90,7 @@ async def edit(request: PageRequest) -> Response[bytes]:
     except ConflictError as error:
         return await _one(request, status=409, errors={"aliases": str(error)}, typed=typed)
     await carry_or_wait(api.usage, api.database)
-    return to(request, _path(request, public_id))
+    return to(request, _path(request, public_id) + (f"?moved={len(moved)}" if moved else ""))
 
 
 @get("/p/{project:str}/usage/customers/{customer:str}/export")
@@ -164,6 +164,10 @@ async def _list(
     )
 
 
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0
+
+
 async def _one(
     request: PageRequest,
     *,
@@ -184,6 +188,7 @@ async def _one(
         customer=row,
         aliases=aliases,
         usage=usage,
+        moved=_number(request.query_params.get("moved", "")) if status == 200 else 0,
         errors=errors or {},
         typed=typed or {"name": row.name, "aliases": "\n".join(aliases)},
     )

@@ -15,17 +15,18 @@ from zoneinfo import ZoneInfo
 
 from litestar import Response, get, post
 
-from heartfly.core.days import ONE, day_in, day_of
+from heartfly.core.days import ONE, Day, day_in, day_of
 from heartfly.core.windows import HOUR
+from heartfly.core.zones import is_zone
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
 from heartfly.jobs import queries as jobs
 from heartfly.jobs.daily_usage import NAME as DAILY_USAGE
 from heartfly.usage import day_queries
-from heartfly.usage.compare import Compared
-from heartfly.usage.rerun import close_anew, day_that_is_over, foretold, zone_of
+from heartfly.usage.rerun import close_anew, day_that_is_over, foretold, foretold_since_proved, zone_of
 from heartfly.web.request import PageRequest
-from heartfly.web.reruns import Rerun
+from heartfly.web.reruns import Foretold, Rerun
 from heartfly.web.sign_in import to
+from heartfly.web.usage_of_day import by_meter
 
 MOST_DAYS = 31
 FIGURES = (
@@ -109,15 +110,16 @@ async def rerun(request: PageRequest) -> Response[bytes]:
     except InvalidValueError as error:
         return await _page(request, day, status=422, wrong=f"This day {error.message}.")
 
-    async def work(rerun: Rerun) -> Compared:
+    async def work(rerun: Rerun) -> Foretold:
         seen = await foretold(api.usage, api.closer, pid, span)
+        since = await foretold_since_proved(api.usage, api.closer, pid, span)
         if rerun.closes:
             rerun.step = ADDS_UP
             await close_anew(
                 api.database, api.usage, api.closer, pid=pid, span=span, zone=zone,
                 seen=seen, actor=actor, clock=api.clock, ids=api.ids,
             )  # fmt: skip
-        return seen
+        return Foretold(seen, since)
 
     asked = await request.web.reruns.ask((pid, day), work, closes=do == "close")
     path = f"/p/{request.project.slug}/usage/jobs/{day}"
@@ -146,7 +148,7 @@ async def _page(
     *,
     status: int = 200,
     wrong: str = "",
-    seen: Compared | None = None,
+    seen: Foretold | None = None,
     rerun: Rerun | None = None,
     done: bool = False,
 ) -> Response[bytes]:
@@ -155,20 +157,25 @@ async def _page(
     async with request.api.usage.read() as read:
         rows = await day_queries.list_days(read, request.project.pid, from_day=day, to_day=day + ONE, limit=1)
         left = await day_queries.hours_to_fold(read, request.project.pid, from_at=span.from_at, to_at=span.to_at)
-    row = rows[0] if rows else None
+        row = rows[0] if rows else None
+        its_zone, its_span = (zone, span) if row is None else _as_closed(row)
+        begun = its_span.from_at <= now
+        meters = await by_meter(read, request.project.pid, its_span, its_zone, now=now) if begun else None
     figures: Mapping[str, int] = {} if row is None else row.figures
     page = await request.page(
         "usage_day.html",
         status=status,
         day=day,
         row=row,
-        span=span,
+        span=its_span,
         state=_state(row, day, day_of(zone, now)),
         is_over=span.to_at <= now,
         figures=[(label, figures[name]) for name, label in FIGURES if name in figures],
         fingerprint="" if row is None or row.fingerprint is None else bytes(row.fingerprint).hex(),
-        zone=zone.key if row is None else row.zone,
-        seen=seen,
+        zone=its_zone.key,
+        meters=meters,
+        seen=None if seen is None else seen.rows,
+        since=None if seen is None else seen.since,
         rerun=rerun,
         hours=(span.to_at - span.from_at) // HOUR,
         left=left if rerun is not None and rerun.step == ADDS_UP else None,
@@ -202,6 +209,11 @@ def _state(row: Any, day: date, today: date) -> str:
 async def _zone(request: PageRequest) -> ZoneInfo:
     async with request.api.database.read() as read:
         return await zone_of(read, request.project.pid)
+
+
+def _as_closed(row: Any) -> tuple[ZoneInfo, Day]:
+    """Of the zone that the project had then."""
+    return ZoneInfo(row.zone if is_zone(row.zone) else "UTC"), Day(row.day, row.from_at, row.to_at)
 
 
 def _named(request: PageRequest) -> date:

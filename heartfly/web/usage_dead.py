@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import urlencode
 
 from litestar import Response, get, post
@@ -16,6 +19,9 @@ from heartfly.web.request import PageRequest
 from heartfly.web.sign_in import to
 
 PAGE = 50
+SET = ("customer_id", "event_type", "timestamp", "transaction_id")
+"""Fields of which many letters can be given a value at once."""
+_MOST_FIELD = 300
 _LIST = "dead-letters"
 
 
@@ -27,23 +33,28 @@ async def show_letters(request: PageRequest) -> Response[bytes]:
 
 @post("/p/{project:str}/usage/dead-letters", status_code=200)
 async def change_many(request: PageRequest) -> Response[bytes]:
-    """`do`: `replay` all that are open and fit `q`, or `drop` those that are ticked."""
+    """`do`: `replay` all that are open and fit `q` and `field`; `send` those that are ticked, with `value` in the place
+    of their field `set` if that is said; or `drop` those.
+    """
     api, pid, at, form = request.api, request.project.pid, request.api.clock.now(), await request.sent()
-    actor = request.actor
-    if form["do"] == "replay":
-        q = text.one_line(form["q"], field="q", most=200)
+    actor, do = request.actor, form["do"]
+    if do == "replay":
+        wanted = Wanted(q=text.one_line(form["q"], field="q", most=200), field=_field(form["field"]))
         counts, last = await letters.replay_all(
-            api.usage, api.events, pid, Wanted(q=q), before=None, limit=letters.MOST_AT_ONCE, actor=actor, at=at,
-            ids=api.ids,
+            api.usage, api.events, pid, wanted, before=number(form["before"] or None, _LIST),
+            limit=letters.MOST_AT_ONCE, actor=actor, at=at, ids=api.ids,
         )  # fmt: skip
         await carry_or_wait(api.usage, api.database)
-        told = ", ".join(f"{n} {word}" for word, n in counts.items() if n) or "nothing was open"
-        return await _list(request, done=f"Sent once more: {told}.{' There are more: send again.' if last else ''}")
-    if form["do"] != "drop":
-        raise InvalidValueError("do", "must be replay or drop")
+        told = _counted(counts) or "nothing was open"
+        return await _list(request, done=f"Sent once more: {told}.", going_on=cursor_of(_LIST, last) if last else "")
+    if do not in {"send", "drop"}:
+        raise InvalidValueError("do", "must be replay, send or drop")
     ticked = form.many("letter")[:PAGE]
     if not ticked:
-        return await _list(request, status=422, wrong="Tick the letters that shall be dropped first.")
+        what = "dropped" if do == "drop" else "sent"
+        return await _list(request, status=422, wrong=f"Tick the letters that shall be {what} first.")
+    if do == "send":
+        return await _send(request, ticked, form["set"], form["value"])
     wrong = ""
     for letter_id in ticked:
         try:
@@ -56,6 +67,46 @@ async def change_many(request: PageRequest) -> Response[bytes]:
     if wrong:
         return await _list(request, status=409, wrong=wrong)
     return to(request, f"/p/{request.project.slug}/usage/dead-letters")
+
+
+async def _send(request: PageRequest, ticked: Sequence[str], name: str, value: str) -> Response[bytes]:
+    """Those that are none this time either stay as they came."""
+    api, pid, at = request.api, request.project.pid, request.api.clock.now()
+    if name and name not in SET:
+        raise InvalidValueError("set", f"must be one of {', '.join(SET)}")
+    counts, wrong = Counter[str](), list[tuple[str, str]]()
+    for letter_id in ticked:
+        try:
+            edited = await _edited(request, letter_id, name, value) if name else None
+            told = await letters.replay(
+                api.usage, api.events, pid, letter_id, edited=edited, actor=request.actor, at=at, ids=api.ids
+            )
+        except InvalidValueError as error:
+            wrong.append((letter_id, _told(error)))
+        except ConflictError as error:
+            wrong.append((letter_id, str(error)))
+        else:
+            counts[told.outcome.value] += 1
+    await carry_or_wait(api.usage, api.database)
+    done = f"Sent once more: {_counted(counts)}." if counts else ""
+    return await _list(request, status=200 if not wrong else 422, done=done, left=wrong)
+
+
+async def _edited(request: PageRequest, letter_id: str, name: str, value: str) -> dict[str, Any]:
+    async with request.api.usage.read() as read:
+        row = await letters.one_letter(read, request.project.pid, letter_id)
+    found = letters.event_in(row.raw)
+    if not isinstance(found, dict):
+        raise InvalidValueError("event", "is no object, so no field of it can be set")
+    return {**found, name: value}
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {word}" for word, n in counts.items() if n)
+
+
+def _field(typed: str) -> str | None:
+    return text.one_line(typed, field="field", most=_MOST_FIELD) or None
 
 
 @get("/p/{project:str}/usage/dead-letters/{letter:str}")
@@ -101,13 +152,23 @@ def _told(error: InvalidValueError) -> str:
     return f"{field} {error.message}" if field else error.message
 
 
-async def _list(request: PageRequest, *, status: int = 200, wrong: str = "", done: str = "") -> Response[bytes]:
-    asked = {name: request.query_params.get(name, "").strip() for name in ("state", "q")}
+async def _list(
+    request: PageRequest,
+    *,
+    status: int = 200,
+    wrong: str = "",
+    done: str = "",
+    left: Sequence[tuple[str, str]] = (),
+    going_on: str = "",
+) -> Response[bytes]:
+    """`left`: letters that are no events this time either, with why. `going_on`: where further ones are."""
+    asked = {name: request.query_params.get(name, "").strip() for name in ("state", "q", "field")}
     state, rows, older = asked["state"] or "open", [], ""
     try:
-        wanted = Wanted(state=_state(state), q=text.one_line(asked["q"], field="q", most=200))
+        q, field = text.one_line(asked["q"], field="q", most=200), _field(asked["field"])
         before = number(request.query_params.get("before"), _LIST)
         async with request.api.usage.read() as read:
+            wanted = Wanted(state=_state(state), q=q, field=field)
             looked = await letters.list_letters(read, request.project.pid, wanted, before=before, limit=PAGE)
         rows = list(looked.rows)
         kept = {name: value for name, value in asked.items() if value}
@@ -116,7 +177,8 @@ async def _list(request: PageRequest, *, status: int = 200, wrong: str = "", don
         status, wrong = 422, f"The filter: {error.field} {error.message}."
     return await request.page(
         "usage_dead.html", status=status, letters=rows, older=older, asked=asked, state=state, states=("any", *STATES),
-        wrong=wrong, done=done,
+        wrong=wrong, done=done, left=left, going_on=going_on, fields=SET, most=letters.MOST_AT_ONCE,
+        is_filtered=any(asked.values()), here=urlencode({name: value for name, value in asked.items() if value}),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Events of usage in the browser: the newest ones, filtered; one with what contradicts it."""
+"""Events of usage in the browser: the newest ones, filtered."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from urllib.parse import urlencode
 from litestar import Response, get
 
 from heartfly.api.paging import cursor_of, instant_of, place_in_time
-from heartfly.api.v1.wire_usage import differing
 from heartfly.core import text
 from heartfly.db.types import micros
 from heartfly.errors import InvalidValueError
-from heartfly.usage.correction_queries import known_event
 from heartfly.usage.event_queries import Wanted, search
 from heartfly.web.request import PageRequest
 from heartfly.web.sign_in import to
@@ -52,20 +50,6 @@ async def show(request: PageRequest) -> Response[bytes]:
         errors=errors,
         base_url=request.api.base_url,
         copies=True,
-    )
-
-
-@get("/p/{project:str}/usage/event")
-async def show_one(request: PageRequest) -> Response[bytes]:
-    """`id` in the query, for a transaction id may have a slash in it."""
-    async with request.api.usage.read() as read:
-        known = await known_event(read, request.project.pid, request.query_params.get("id", ""))
-    return await request.page(
-        "usage_event.html",
-        event=known.event,
-        counts=known.counts,
-        conflicts=[(one, differing(known.event, one)) for one in known.against],
-        corrections=[(one, [] if one.after is None else differing(one.before, one.after)) for one in known.corrections],
     )
 
 

@@ -121,6 +121,7 @@ async def _page(request: PageRequest, *, status: int = 200, wrong: str = "") -> 
         stored=stored,
         meter=stored.row,
         counting=_counting(stored, now),
+        in_force=in_force(stored.versions, now),
         lately=lately,
         asked=asked,
         keys=[CUSTOMER, SUBJECT, *_keys(stored)],

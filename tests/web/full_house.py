@@ -119,7 +119,12 @@ class House:
         self.api("POST", "/usage/runs", {"day": day, "dry_run": False})
         customer = self.api("POST", "/customers", {"name": "Acme", "aliases": ["c-1"]})["id"]
         letter = self.api("GET", "/dead-letters")["items"][0]["id"]
-        self.values |= {"meter": "traffic", "day": day, "letter": letter, "customer": customer}
+        midnight = f"{yesterday.date() - timedelta(days=2)}T00:00:00Z", f"{yesterday.date()}T00:00:00Z"
+        wanted = {"name": _LONG, "from": midnight[0], "to": midnight[1], "replaces": True}
+        backfill = self.api("POST", "/backfills", wanted)["id"]
+        into = [one | {"timestamp": f"{day}T{hour:02}:00:00Z"} for hour, one in enumerate(sent[2:5])]
+        self.api("POST", f"/backfills/{backfill}/events", [*into, into[0] | {"transaction_id": _LONG}])
+        self.values |= {"meter": "traffic", "day": day, "letter": letter, "customer": customer, "backfill": backfill}
 
     def _reset_token(self) -> str:
         """As if the mail with the link had come, which no server here can send."""

@@ -16,6 +16,7 @@ from heartfly.core.events import read as parsed
 from heartfly.db.database import Database
 from heartfly.db.models import audit, usage_days
 from heartfly.usage.corrections import Amended, amend, void
+from heartfly.web import meter_form
 from heartfly.web.state import WebState
 from tests.one_database import on_sqlite
 from tests.web.browser import Browser
@@ -171,7 +172,7 @@ async def test_a_meter_counts_differently_after_its_form_was_saved_once(sent: To
     assert "region != test" in unescape(form)
     assert "12" in said(would.body)
     assert [303, 409] == [saved.status, again.status]
-    assert "Versions (2)" in await text(owner, "/meters/traffic")
+    assert "Versions Where the times of two overlap" in await text(owner, "/meters/traffic")
 
 
 async def test_a_meter_is_archived_and_brought_back(town: Town) -> None:
@@ -193,6 +194,36 @@ async def test_meters_come_page_by_page(town: Town) -> None:
     second = (await owner.get(unescape(more))).body.decode()
 
     assert ("m-49" in first, "m-50" in first, "m-50" in second) == (True, False, True)
+
+
+@on_sqlite
+async def test_a_preview_tells_all_customers_and_days_part_by_part(sent: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meter_form, "MOST_TOLD", 1)
+    owner = await sent.owner()
+    first = await owner.post(f"{ROOT}/meters/new", TRAFFIC | {"filters": "", "preview": "1"})
+    second = await owner.post(f"{ROOT}/meters/new", TRAFFIC | {"filters": "", "preview": "2"})
+    beyond = await owner.post(f"{ROOT}/meters/new", TRAFFIC | {"filters": "", "preview": "99"})
+
+    assert ("1 to 1 of 2" in said(first.body), "2 to 2 of 2" in said(second.body)) == (True, True)
+    assert ("00:00 c-0" in said(first.body), "00:00 c-1" in said(second.body)) == (True, True)
+    assert (b'form="meter" name="preview" value="2"' in first.body, b'value="1">Before' in second.body) == (True, True)
+    assert 200 == beyond.status
+
+
+async def test_versions_are_listed_with_since_when_they_count(sent: Town) -> None:
+    owner, path = await sent.owner(), f"{ROOT}/meters/traffic"
+    await owner.post(f"{ROOT}/meters/new", TRAFFIC)
+    one = await text(owner, "/meters/traffic")
+    change = {name: TRAFFIC[name] for name in ("event_types", "aggregation", "value")}
+    rev = await owner.hidden(f"{path}/version", "rev")
+    await owner.post(f"{path}/version", change | {"from_at": "2026-03-02T00:00:00Z", "rev": rev})
+    two = await text(owner, "/meters/traffic")
+    await owner.post(f"{path}/archive", {"do": "archive", "rev": await owner.hidden(path, "rev")})
+
+    assert "ever now for ever 10:00:00 now event types api.request" in one
+    assert "Mon 2026-03-02 00:00 now for ever 10:00:00 now" in two
+    assert "ever for ever 10:00:00 now event types api.request , aggregation sum" in two
+    assert "ever Mon 2026-03-02 10:00 10:00:00 now" in await text(owner, "/meters/traffic")
 
 
 async def test_a_day_is_closed_after_what_would_change_was_seen(sent: Town, usage_db: Database) -> None:
@@ -373,6 +404,49 @@ async def test_dead_letters_are_dropped_and_sent_again_in_bulk(town: Town, dead:
     assert 404 == (await stranger.get(f"/p/next-door/usage/dead-letters/{dead}")).status
 
 
+async def test_letters_that_lack_the_same_are_given_it_and_sent_at_once(town: Town, web: WebState) -> None:
+    owner, path = await town.owner(), f"{ROOT}/dead-letters"
+    lacking = {"event_type": "x", "timestamp": YESTERDAY.isoformat()}
+    came = [lacking | {"transaction_id": f"d-{n}"} for n in range(3)]
+    came += [{"transaction_id": "d-9", "customer_id": "c", "event_type": "x"}, "text"]  # type: ignore[list-item]
+    await web.api.events.take(town.world.project.pid, came, wire="native")
+    every = re.findall(r"/dead-letters/(\d+)", (await owner.get(f"{path}?state=open")).body.decode())
+    without = (await owner.get(f"{path}?field=customer_id")).body.decode()
+    ticked = re.findall(r"/dead-letters/(\d+)", without)
+    rest = sorted(set(every) - set(ticked))
+    give = {"do": "send", "set": "customer_id", "value": "c-1"}
+    nobody, field = await owner.post(path, give), await owner.post(path, give | {"set": "x", "letter": every})
+    sent = await owner.post(f"{path}?field=customer_id", give | {"letter": ticked})
+    left = await owner.post(path, give | {"letter": [*ticked, *rest]})
+
+    assert (5, 3) == (len(every), len(ticked))
+    assert [422, 422, 200, 422] == [one.status for one in (nobody, field, sent, left)]
+    assert "Sent once more: 3 accepted." in said(sent.body)
+    assert "Nothing that fits" in said(sent.body)  # of the same filter
+    told = said(left.body)
+    assert ("it was replayed already" in told, "is no object" in told, "timestamp is required" in told) == (True,) * 3
+    assert 3 == (await owner.get(f"{ROOT}/events?subject=c-1")).body.count(b"/usage/event?id=")
+    await text(owner, "/dead-letters?field=%00", 422)
+
+
+@on_sqlite
+async def test_all_that_are_open_are_sent_once_more_in_steps_that_come_to_an_end(
+    town: Town, web: WebState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heartfly.usage.dead_letters.MOST_AT_ONCE", 2)
+    owner, path = await town.owner(), f"{ROOT}/dead-letters"
+    await web.api.events.take(town.world.project.pid, [{"transaction_id": f"d-{n}"} for n in range(5)], wire="native")
+    fields, steps = {"do": "replay", "field": "customer_id"}, 0
+    while "before" in fields or not steps:
+        page = (await owner.post(path, fields)).body.decode()
+        steps += 1
+        assert "rejected." in said(page.encode())
+        found = re.findall(r'name="before" value="([^"]+)"', page)
+        fields = fields | {"before": found[0]} if found else {"do": "replay"}
+
+    assert 3 == steps
+
+
 async def customer(browser: Browser, **fields: str) -> str:
     """The path of one who was just made."""
     made = await browser.post(f"{ROOT}/customers", fields)
@@ -405,6 +479,9 @@ async def test_what_senders_call_a_customer_is_edited_and_moves(town: Town) -> N
     assert 'id="name-wrong"' in wrong.body.decode()
     assert "as typed" in wrong.body.decode()
     listed = await text(owner, "/customers")
+    assert saved.headers["location"] == f"{acme}?moved=1"
+    assert "One name was another customer’s" in said((await owner.get(f"{acme}?moved=1")).body)
+    assert "another customer’s: the usage" not in said((await owner.get(f"{acme}?moved=x")).body)
     assert "Acme Ltd a , o" in listed
     assert "Other nothing but his id" in listed
     assert 303 == (await owner.post(other, {"archived": "1", "rev": await owner.hidden(other, "rev")})).status

@@ -140,3 +140,55 @@ async def test_so_many_are_looked_at_at_once_and_no_more(sent: Town, web: WebSta
     await asyncio.wait({one.task for one in busy})
 
     assert [303] * 8 + [503] == statuses
+
+
+async def test_a_day_tells_each_meter_with_its_own_state_and_what_it_could_not_count(town: Town, web: WebState) -> None:
+    owner, viewer, path = await town.owner(), await town.viewer(), ROOT + DAY
+    sent = [
+        {
+            "transaction_id": f"t-{n}", "customer_id": "c", "event_type": "call", "properties": properties,
+            "timestamp": YESTERDAY.isoformat(),
+        }
+        for n, properties in enumerate([{"size": 5}, {}, {"size": 2}])
+    ]  # fmt: skip
+    none_yet = await text(owner, DAY)
+    await web.api.events.take(town.world.project.pid, parsed(json.dumps(sent)), wire="native")
+    size = {"slug": "size", "name": "Size", "unit": "kB", "event_types": "call", "aggregation": "sum", "value": "size"}
+    await owner.post(f"{ROOT}/meters/new", size)
+    await owner.post(f"{ROOT}/meters/new", {"slug": "gone", "event_types": "x", "aggregation": "count"})
+    rev = await owner.hidden(f"{ROOT}/meters/gone", "rev")
+    await owner.post(f"{ROOT}/meters/gone/archive", {"do": "archive", "rev": rev})
+    await owner.post(path, {"do": "close"})
+    shown, page = await text(viewer, DAY), (await owner.get(path)).body.decode()
+    await owner.post(f"{ROOT}/meters/new", {"slug": "calls", "event_types": "call", "aggregation": "count"})
+    new = await text(owner, DAY)
+    await owner.post(path, {"do": "close"})
+    again = await text(owner, DAY)
+
+    assert "There are no meters yet" in none_yet
+    assert "Complete up to 00:00:00 UTC" in shown
+    assert "Size 7 kB 2 1 Final" in shown
+    assert "calls 0 – 0 0 Provisional" in new  # nothing is folded yet
+    assert f"Complete up to {YESTERDAY.date()} 10:00:00 UTC" in new
+    assert ("calls 3 – 3 0 Final" in again, "gone archived 0 – 0 0 Final" in again) == (True, True)
+    assert f"{ROOT}/meters/size?from={YESTERDAY.date()}&amp;to={YESTERDAY.date()}&amp;window=hour&amp;zone=UTC" in page
+    assert "Closed by hand" not in shown  # the audit is not for viewers
+    hand = f"/p/main/audit?action=usage.rerun&object=usage_day:{YESTERDAY.date()}"
+    assert 2 == said((await owner.get(hand)).body).count("usage.rerun usage_day")
+
+
+async def test_what_changed_since_a_day_was_proved_is_told_by_customer(sent: Town, web: WebState) -> None:
+    owner = await sent.owner()
+    await owner.post(f"{ROOT}/meters/new", {"slug": "calls", "event_types": "call", "aggregation": "count"})
+    await owner.post(ROOT + DAY, {"do": "close"})
+    same = said((await owner.post(ROOT + DAY, {"do": "try"})).body)
+    late = {
+        "transaction_id": "late", "customer_id": "c", "event_type": "call", "properties": {},
+        "timestamp": YESTERDAY.isoformat(),
+    }  # fmt: skip
+    await web.api.events.take(sent.world.project.pid, [late], wire="native")
+    other = said((await owner.post(ROOT + DAY, {"do": "try"})).body)
+
+    assert "All figures are what was proved" in same
+    assert "1 figure is not what was proved" in other
+    assert "calls c 2 3 2 3" in other

@@ -5,6 +5,7 @@ html5lib parses as browsers do, and tells of each thing that it had to guess.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from datetime import timedelta
@@ -77,18 +78,27 @@ async def test_every_page_is_valid_html(town: Town, web: WebState) -> None:
     (incident,) = set(re.findall(r"incidents/([0-9a-f-]{36})", (await owner.get("/p/main/incidents")).body.decode()))
     await owner.post(f"/p/main/incidents/{incident}/comments", {"text": HOSTILE})
     letter, customer, day = await usage_of(town, web)
+    wanted = {"name": HOSTILE, "from": day, "to": START.isoformat(), "replaces": "replace", "customers": HOSTILE}
+    backfill = (await owner.post("/p/main/usage/backfills/new", wanted)).headers["location"].rpartition("/")[2]
+    into = {"transaction_id": "t-9", "customer_id": HOSTILE, "event_type": HOSTILE, "timestamp": f"{day}T10:00:00Z"}
+    await owner.post(f"/p/main/usage/backfills/{backfill}/events", {"events": json.dumps([into, {HOSTILE: 1}])})
     (page,) = re.findall(r"status-pages/([0-9a-f-]{36})", (await owner.get("/p/main/status-pages")).body.decode())
     values = {
         "slug": "ours", "page": page, "key": await town.key_id(), "project": "main", "check": check.uuid, "n": "2",
         "incident": incident, "kind": "webhook", "channel": made.headers["location"].split("?")[0].rpartition("/")[2],
         "name": "pages", "tag": "checks", "half": "x", "states": "3",
         "letter": letter, "customer": customer, "day": day, "meter": "traffic",
+        "backfill": backfill,
     }  # fmt: skip
     paths = [re.sub(r"{(\w+)}", lambda found: values[found[1]], route) for method, route in ROUTES if method == "GET"]
     invite = re.findall(r"/invite\?token=[\w-]+", invited.body.decode())[0]
     pages = [(owner, path, None) for path in (*paths, *MORE, "/p/main/checks/waits")]
     pages += [(town.nobody, path, None) for path in ("/sign-in", "/sign-in/reset", "/setup", invite, "/status/ours")]
-    asked: list[tuple[Browser, str, dict[str, str] | None]] = [*pages, *((owner, path, form) for path, form in SENT)]
+    of_set = f"/p/main/usage/backfills/{backfill}"
+    more = [(of_set, {"do": "close"}), (f"{of_set}/events", {"events": "{}"}), (f"{of_set}/events", {"events": ""})]
+    asked: list[tuple[Browser, str, dict[str, str] | None]] = [
+        *pages, *((owner, path, form) for path, form in (*SENT, *more)),
+    ]  # fmt: skip
     n_pages, wrong = 0, list[str]()
     for browser, path, form in asked:
         if path.endswith("/live"):

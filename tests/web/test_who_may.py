@@ -138,6 +138,7 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/p/{project}/usage"): Row(303, 303, 404),
     ("GET", "/p/{project}/usage/events"): read(),
     ("GET", "/p/{project}/usage/event"): Row(404, 404, 404),
+    ("POST", "/p/{project}/usage/event"): Row(404, 403, 404, sent=(("do", "undo"), ("id", "none"))),
     ("GET", "/p/{project}/usage/dead-letters"): read(),
     ("POST", "/p/{project}/usage/dead-letters"): only_writers(do="replay"),
     ("GET", "/p/{project}/usage/dead-letters/{letter}"): Row(404, 404, 404),
@@ -148,6 +149,13 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/usage/customers/{customer}"): Row(404, 403, 404, sent=(("name", "x"),)),
     ("GET", "/p/{project}/usage/customers/{customer}/export"): Row(404, 404, 404),
     ("POST", "/p/{project}/usage/customers/{customer}/erase"): Row(404, 403, 404),
+    ("GET", "/p/{project}/usage/backfills"): read(),
+    ("GET", "/p/{project}/usage/backfills/new"): only_writers(),
+    ("POST", "/p/{project}/usage/backfills/new"): only_writers(422, name="x"),
+    ("GET", "/p/{project}/usage/backfills/{backfill}"): Row(404, 404, 404),
+    ("POST", "/p/{project}/usage/backfills/{backfill}"): Row(404, 403, 404, sent=(("do", "close"), ("sure", "1"))),
+    ("POST", "/p/{project}/usage/backfills/{backfill}/events"): Row(404, 403, 404, sent=(("events", "{}"),)),
+    ("GET", "/p/{project}/usage/backfills/{backfill}/preview"): Row(404, 404, 404),
     ("GET", "/p/{project}/usage/jobs"): read(),
     ("GET", "/p/{project}/usage/jobs/{day}"): read(),
     ("POST", "/p/{project}/usage/jobs/{day}"): only_writers(303, do="close"),
@@ -251,7 +259,7 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
         "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks", "half": "x",
         "states": "3", "delivery": "none", "passkey": "1", "day": "2026-03-01", "meter": "traffic",
-        "letter": "1", "customer": "1", "view": "none", "share": "1", "token": "x" * 43,
+        "letter": "1", "customer": "1", "backfill": "1", "view": "none", "share": "1", "token": "x" * 43,
     }  # fmt: skip
 
     for (method, route), row in ROUTES.items():

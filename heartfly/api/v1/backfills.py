@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from litestar import Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
@@ -25,12 +24,10 @@ from heartfly.api.v1.wire_corrections import (
     sent_out,
 )
 from heartfly.api.v1.wire_events import IngestOut, TakesEvents, ingest_out
-from heartfly.core.events import Event, Rejected, event_of
 from heartfly.usage import backfill_queries as queries
 from heartfly.usage import backfills
 from heartfly.usage.audit import carry_or_wait
 from heartfly.usage.backfill_preview import foresee
-from heartfly.usage.ingest import Unreadable
 from heartfly.usage.rerun import zone_of
 
 _TAGS = ["usage"]
@@ -93,20 +90,16 @@ async def send_into_backfill(request: ApiRequest, backfill_id: FromPath[str]) ->
     raw, encoding = await request.body(), request.headers.get("content-encoding", "")
     found = await events_of(raw, media_type=request.headers.get("content-type", ""), encoding=encoding)
     times = {"now": at, "oldest": api.events.oldest()}
-    items = await asyncio.to_thread(_items, found, **times) if is_large(raw, encoding) else _items(found, **times)
+    items = (
+        await asyncio.to_thread(backfills.items_of, found, **times)
+        if is_large(raw, encoding)
+        else backfills.items_of(found, **times)
+    )
     told = await api.usage.write(
         lambda tx: backfills.fill(tx, pid, backfill_id, items, actor=actor, at=at, ids=api.ids)
     )
     await carry_or_wait(api.usage, api.database)
     return ingest_out(told, dry_run=False)
-
-
-def _items(found: Sequence[Any], **times: Any) -> list[Event | Rejected]:
-    return [_item(one, **times) for one in found]
-
-
-def _item(one: Any, **times: Any) -> Event | Rejected:
-    return Rejected("", one.reason) if isinstance(one, Unreadable) else event_of(one, **times)
 
 
 @get(
