@@ -8,7 +8,7 @@ import rich_click as click
 
 from heartfly.cli.checks import find as find_check
 from heartfly.cli.client import Client, connected, part
-from heartfly.cli.output import AS_JSON, DURATION, MOST, plain, print_facts, print_json, print_table, seconds, when
+from heartfly.cli.output import AS_JSON, DURATION, MOST, plain, print_facts, print_json, print_table, say, seconds, when
 
 _UUID_CHARS = 36
 
@@ -181,12 +181,14 @@ def list_shares(*, incident: str, as_json: bool, api: Client) -> None:
 @incidents_group.command("unshare")
 @click.argument("incident")
 @click.argument("link")
+@AS_JSON
 @connected()
-def unshare(*, incident: str, link: str, api: Client) -> None:
+def unshare(*, incident: str, link: str, as_json: bool, api: Client) -> None:
     """Take a link back, by the incident (its id or its check) and the link's id. It shows nothing from then on."""
     found = _find(api, incident)
     api.call("DELETE", f"/v1/incidents/{part(found['id'])}/shares/{part(link)}")
-    click.echo(plain(f"The link to the incident of {found['check_name']} is taken back."))
+    told = plain(f"The link to the incident of {found['check_name']} is taken back.")
+    say(told, {"incident": found["id"], "id": link}, as_json=as_json)
 
 
 def _find(api: Client, name: str) -> Any:
