@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from heartfly.sender import NATIVE, GaveUpError, SenderError, Target, TurnedAwayError
+from heartfly.sender import NATIVE, GaveUpError, Target, TurnedAwayError
 from heartfly.sender.exchange import FAILURES, post
 from heartfly.sender.pace import asked_for, wait_s
 from heartfly.sender.times import RealTime, Time
@@ -59,7 +59,7 @@ class Outgoing:
         self._time = time or RealTime()
         self._stop = stop or threading.Event()
         self._waiting: queue.Queue[Sequence[Ready] | None] = queue.Queue(_WAITING)
-        self._trouble: SenderError | None = None
+        self._trouble: Exception | None = None
         self._reached: datetime | None = None
         self.fate = Fate()
         self._thread = threading.Thread(target=self._run, name="log-sending", daemon=True)
@@ -83,7 +83,7 @@ class Outgoing:
             if self._trouble is None:
                 try:
                     self._deliver(self._young_enough(batch))
-                except SenderError as error:  # told by the thread that has the terminal
+                except Exception as error:  # noqa: BLE001 - raised again by the thread that has the terminal
                     self._trouble = error
 
     def _young_enough(self, batch: Sequence[Ready]) -> Sequence[Ready]:

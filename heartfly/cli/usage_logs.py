@@ -37,6 +37,7 @@ REJECTED, TURNED_AWAY, GAVE_UP = 3, 4, 75
 _LOOK_EACH_S = 0.5
 _SHOW_EACH_S = 0.5
 _TOP = 10
+_MOST_OF_SOURCE = 100
 
 
 @click.command("import-logs")
@@ -213,6 +214,8 @@ def _shape(
         raise click.UsageError(
             "--ip hash needs a --ip-secret (or HEARTFLY_IP_SECRET): without one, hashes of addresses can be undone."
         )
+    if len(source) > _MOST_OF_SOURCE or not source.isprintable():
+        raise click.UsageError(f"--source must be up to {_MOST_OF_SOURCE} characters that can be printed.")
     try:
         rules: Rules = Rules() if routes is None else rules_of(routes)
     except PathRuleError as error:

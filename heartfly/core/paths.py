@@ -19,6 +19,8 @@ VERSION = 1
 """Of what is built in. Another one may say otherwise of a path, and is told by `Rules.version`."""
 ID, EMAIL, DATE = "{id}", "{email}", "{date}"
 _REMEMBERED = 65_536
+_WORTH_KEEPING = 256
+"""Characters: what is longer is not remembered."""
 
 
 class PathRuleError(ValueError):
@@ -59,7 +61,6 @@ def _is_random(token: str) -> bool:
     return any(len(_CHANGE.findall(piece)) > _MOST_CHANGES_OF_WORDS for piece in _PIECE.findall(token))
 
 
-@lru_cache(_REMEMBERED)
 def _segment(text: str) -> str:
     plain = unquote(text) if "%" in text else text
     if _EMAIL.fullmatch(plain):
@@ -70,6 +71,9 @@ def _segment(text: str) -> str:
     if (found := _ENDING.fullmatch(plain)) is not None and (kind := _kind(found[1])) is not None:
         return kind + found[2]
     return text
+
+
+_kept_segment = lru_cache(_REMEMBERED // 2)(_segment)
 
 
 # --- rules of the user
@@ -118,9 +122,10 @@ class Rules:
         found = self._known.get(path)
         if found is None:
             found = self._normal(path)
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[path] = found
+            if len(path) <= _WORTH_KEEPING:
+                if len(self._known) >= _REMEMBERED:
+                    self._known.clear()
+                self._known[path] = found
         return found
 
     def _normal(self, path: str) -> str:
@@ -139,7 +144,7 @@ class Rules:
         for rule in self.segments:
             if rule.pattern.fullmatch(segment):
                 return segment if rule.put is None else rule.put
-        return _segment(segment)
+        return _kept_segment(segment) if len(segment) <= _WORTH_KEEPING else _segment(segment)
 
 
 _SLASHES = re.compile("/{2,}")

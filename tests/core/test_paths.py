@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heartfly.core.paths import VERSION, PathRuleError, Rules, normal, plain_path, rules_of
+from heartfly.core.paths import VERSION, PathRuleError, Rules, normal, plain_path, rules_of, template_of
 
 UUID = "550e8400-e29b-41d4-a716-446655440000"
 ULID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -100,7 +100,7 @@ def test_rules_of_segments_come_before_what_is_built_in() -> None:
 
     assert "/shop/{sku}/{id}" == rules.normal("/shop/sku-red-17/4")
     assert "/v0ujtsYcgvSTl8PAuAdqWYSMnLO" == rules.normal("/v0ujtsYcgvSTl8PAuAdqWYSMnLO")
-    assert "/{year}/{id}" == rules.normal("/2026/11")
+    assert "/{year}/{id}" == rules.normal("/2026/11") == rules.normal("/{year}/{id}")
 
 
 def test_each_set_of_rules_has_a_version_of_its_own() -> None:
@@ -130,12 +130,19 @@ def test_a_rule_that_cannot_be_read_is_named_by_its_line(line: str, said: str) -
     assert str(raised.value).startswith(said)
 
 
+def test_a_template_begins_at_the_root() -> None:
+    with pytest.raises(PathRuleError, match="must begin with /"):
+        template_of("users/{id}")
+
+
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("heartfly.core.paths._REMEMBERED", 2)
     rules = Rules()
 
     assert ["/a", "/b", "/c", "/a"] == [rules.normal(path) for path in ("/a", "/b", "/c", "/a")]
     assert 2 >= len(rules._known)
+    long = "/" + "z" * 300
+    assert (long, False) == (rules.normal(long), long in rules._known)
 
 
 @pytest.mark.parametrize("template", [None, "/users/{name}", "/{any}/{rest...}"])

@@ -160,6 +160,7 @@ def test_customers_routes_addresses_and_a_source(run: Run, receiver: Receiver, t
         (["--customers", "{csv}"], "say with --customer where"),
         (["--customers", "{bad}", "--customer", "user"], "--customers, line 1 is not VALUE,CUSTOMER"),
         (["--routes", "{bad}"], "--routes, line 1: is neither a route"),
+        (["--source", "x" * 101], "--source must be up to 100"),
         (["--ip", "hash"], "needs a --ip-secret"),
         (["--since", "2026-99-99"], "--since 2026-99-99 is no span"),
         (["--follow", "-"], "--follow is for files"),

@@ -12,6 +12,8 @@ from heartfly.core.events import instant_of
 
 MAX_PATH, MAX_AGENT, MAX_FIELD = 2_048, 512, 512
 """Characters; what is longer is cut."""
+_WORTH_KEEPING = 600
+"""Characters: what is longer is seldom seen twice, and would fill the memory."""
 _NONE: Mapping[str, str] = {}
 
 
@@ -75,9 +77,15 @@ def clean(text: str, most: int = MAX_FIELD) -> str:
     return text if text.isprintable() else _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-@lru_cache(16_384)
 def field_of(text: str | None, most: int = MAX_FIELD) -> str | None:
     """None for what logs write where nothing is: `-`, or nothing."""
+    if text is not None and len(text) > _WORTH_KEEPING:
+        return clean(unescaped(text), most)
+    return _short_field(text, most)
+
+
+@lru_cache(16_384)
+def _short_field(text: str | None, most: int) -> str | None:
     if text is None or text in {"", "-"}:
         return None
     return clean(unescaped(text), most)
@@ -89,9 +97,12 @@ def field_of(text: str | None, most: int = MAX_FIELD) -> str | None:
 _METHOD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}", re.ASCII)
 
 
-@lru_cache(8_192)
 def method_and_path(line: str) -> tuple[str | None, str | None]:
     """Of `GET /a?b HTTP/1.1`. Both None: there is no request in it, as in `-`, or in the bytes of a TLS handshake."""
+    return _parts_of(line) if len(line) > _WORTH_KEEPING else _kept_parts_of(line)
+
+
+def _parts_of(line: str) -> tuple[str | None, str | None]:
     method, _, rest = unescaped(line).strip().partition(" ")
     target, _, protocol = rest.rpartition(" ")
     if not target or not protocol.startswith("HTTP/"):
@@ -102,6 +113,9 @@ def method_and_path(line: str) -> tuple[str | None, str | None]:
     ):
         return None, None
     return method.upper(), path_of(target)
+
+
+_kept_parts_of = lru_cache(8_192)(_parts_of)
 
 
 def path_of(target: str) -> str | None:
