@@ -12,19 +12,19 @@ from heartfly.db.parts import PARTS
 
 # All that a test could leave behind and that no DELETE takes away: a changed schema, settings, statistics.
 _TRACES = """
-SELECT coalesce(string_agg(trace, ',' ORDER BY trace), '') FROM (
+SELECT count(*) || ' ' || coalesce(sum(hashtextextended(trace, 0)), 0) FROM (
     SELECT concat_ws(':', c.relname, c.relkind, a.attname, a.atttypid, a.attnotnull) AS trace
       FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-     WHERE c.relnamespace::regnamespace::text IN ('public', 'usage')
+     WHERE c.relnamespace IN ('public'::regnamespace, 'usage'::regnamespace)
     UNION ALL
     SELECT concat_ws(':', conname, contype, convalidated) FROM pg_constraint
-     WHERE connamespace::regnamespace::text IN ('public', 'usage')
+     WHERE connamespace IN ('public'::regnamespace, 'usage'::regnamespace)
     UNION ALL
     SELECT concat_ws(':', tgname, tgenabled) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
      WHERE c.relnamespace = 'public'::regnamespace AND NOT t.tgisinternal
     UNION ALL
     SELECT concat_ws(':', 'statistics', relname, staattnum) FROM pg_statistic s JOIN pg_class c ON c.oid = s.starelid
-     WHERE c.relnamespace::regnamespace::text IN ('public', 'usage')
+     WHERE c.relnamespace IN ('public'::regnamespace, 'usage'::regnamespace)
     UNION ALL
     SELECT array_to_string(setconfig, ',') FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
      WHERE d.datname = current_database()

@@ -221,7 +221,7 @@ class Life:
                 self.unverified = 0
                 self.begun = bool(self.runs)  # a start that came while it was paused is under way
                 self.flip("new", event.at, "resumed")
-            case "want" if self.status == "new" and not self.begun:
+            case "want" if self.status == "new" and not self.begun and not self.runs:
                 self.wanted, self.unverified = event.by, 0
             case "edit":
                 assert event.rules is not None

@@ -425,7 +425,7 @@ def _us(at: datetime | None) -> int | None:
 
 
 SMALL = settings(
-    max_examples=300, stateful_step_count=35, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=150, stateful_step_count=35, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 LARGE = settings(
     max_examples=1_500, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True

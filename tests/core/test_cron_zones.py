@@ -147,7 +147,8 @@ class Window:
 
     def ours(self, expression: str, dialect: Dialect) -> list[datetime]:
         start, end = self.bounds(spec(expression, dialect))
-        return chained(lambda at: next_after(Cron(expression, self.zone, dialect), at), start, end)
+        job = Cron(expression, self.zone, dialect)
+        return chained(lambda at: next_after(job, at), start, end)
 
 
 def differences(windows: Iterator[Window], expressions: list[str], dialects: list[Dialect]) -> tuple[int, list[str]]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -45,6 +48,20 @@ _QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 @cache
 def hash_of(password: str) -> str:
     return _QUICK.hash(password)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, started once for all tests of a file: to start it takes as long as most of them."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("no chromium here")
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=path, args=quiet)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

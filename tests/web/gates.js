@@ -41,6 +41,34 @@
     return wrong;
   },
 
+  // Two of each sort of text that is not known yet. A sort: all that its colours can come from, up to the page.
+  sorts(known) {
+    const fresh = new Map(), paths = new Map();
+    const short = (text) => {
+      let [a, b] = [1, 2];
+      for (let i = 0; i < text.length; i++) [a, b] = [Math.imul(a ^ text.charCodeAt(i), 2654435761), Math.imul(b ^ text.charCodeAt(i), 1597334677)];
+      return `${a}.${b}`;
+    };
+    const own = (one) => {
+      const is = getComputedStyle(one), states = ["disabled", "checked", "aria-current", "open"].filter((of) => one.hasAttribute(of));
+      return [one.tagName, one.className.baseVal ?? one.className, states, is.color, is.backgroundColor, is.backgroundImage, is.opacity].join(" ");
+    };
+    const path = (one) => {
+      if (!paths.has(one)) paths.set(one, one.parentElement ? `${path(one.parentElement)} > ${own(one)}` : own(one));
+      return paths.get(one);
+    };
+    for (const one of document.querySelectorAll("body *")) {
+      const typed = one.matches("input, select, textarea");
+      if (!typed && ![...one.childNodes].some((of) => of.nodeType === Node.TEXT_NODE && of.data.trim())) continue;
+      if (!one.checkVisibility({visibilityProperty: true})) continue;
+      const is = getComputedStyle(one), sort = short(`${path(one)} ${is.fontSize} ${is.fontWeight}`);
+      if (known.has(sort)) continue;
+      if (!fresh.has(sort)) fresh.set(sort, [one]);
+      else if (fresh.get(sort).length < 2) fresh.get(sort).push(one);
+    }
+    return fresh;
+  },
+
   wide() {
     const root = document.documentElement;
     if (root.scrollWidth === root.clientWidth) return [];

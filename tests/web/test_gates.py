@@ -8,9 +8,7 @@ page in one of its four looks; `make test-all` at all four.
 from __future__ import annotations
 
 import re
-import shutil
 from base64 import b32decode
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any
@@ -21,11 +19,13 @@ from heartfly.clock import SystemClock
 from heartfly.core import totp
 from heartfly.web.pages import HANDLERS
 from tests.server_process import Server
+from tests.web.conftest import browser
 from tests.web.full_house import EMAIL, PASSWORD, STATUSES, House
 from tests.web.gates import DESKTOP, NARROWEST, PHONE, Gates
 from tests.web.hook import listening
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+__all__ = ["browser"]
 
 MOST_REQUESTS = 6
 """Of a page with all that it needs: itself, style, script, its stream, and once more itself if that was late."""
@@ -193,19 +193,6 @@ def routes(method: str) -> set[str]:
 def test_every_route_has_its_row() -> None:
     assert routes("GET") == {*PAGES, *BY_NAME, *NO_PAGE}
     assert routes("POST") == {*FORMS, *FORMS_BY_NAME, *LEAD_ON}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("no chromium here")
-    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=path, args=quiet)
-        yield browser
-        browser.close()
 
 
 @dataclass
