@@ -45,8 +45,10 @@ _UNIT_OF = tuple(10 ** (PLACES - n) for n in range(PLACES + 1))
 def text_of(value: Amount) -> str:
     """The one spelling of it: no exponent, no trailing zeros, no negative zero."""
     whole, fraction = divmod(abs(value), ONE)
+    if not fraction:  # most of what is counted, in half of the time
+        return f"{'-' if value < 0 else ''}{whole}"
     places = f"{fraction:018d}".rstrip("0")
-    return f"{'-' if value < 0 else ''}{whole}{'.' + places if places else ''}"
+    return f"{'-' if value < 0 else ''}{whole}.{places}"
 
 
 def stored(text: str) -> Amount:

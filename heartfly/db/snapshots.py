@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Column, Connection, Select, create_engine, event, type_coerce
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import NullType
 
@@ -81,7 +82,7 @@ def pages(connection: Connection, query: Select[Any]) -> Iterator[Sequence[Any]]
             yield page
 
 
-def as_read(connection: Connection, column: Column[Any]) -> Callable[[Any], Any]:
+def as_read(connection: Connection | AsyncConnection, column: Column[Any]) -> Callable[[Any], Any]:
     """What makes of the driver's value the column's."""
     convert = column.type.dialect_impl(connection.dialect).result_processor(connection.dialect, None)
     return convert or _as_it_is

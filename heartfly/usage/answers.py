@@ -27,11 +27,12 @@ from heartfly.core.windows import Size, Window, windows
 from heartfly.db.models import rollups, unique_values, usage_groups
 from heartfly.db.models import windows as stored_windows
 from heartfly.db.prepared import among
+from heartfly.db.snapshots import as_read
 from heartfly.errors import InvalidValueError
 from heartfly.usage.meter_queries import Stored
 from heartfly.usage.question import CUSTOMER, SUBJECT, Question, demand_bounds, own_keys
 from heartfly.usage.raw import events_between, type_ids
-from heartfly.usage.rollup_rows import PLACE, columns, in_cubes, take_values, taking
+from heartfly.usage.rollup_rows import columns, in_cubes, place, take_values, taking
 from heartfly.usage.seal import demand_events
 from heartfly.usage.settled import of_tier, settled_in
 from heartfly.usage.whose import Customer, Subject, ids_of, subjects_of
@@ -235,9 +236,12 @@ class _Reader:
             if not of_kinds:
                 continue
             take = take_values if table is unique_values else taking(of_kinds)
+            instant = as_read(self._read, table.c.start_at)
+            places: dict[Any, int] = {}  # the same beginnings come again and again
             async for rows in self._rows(table, tier, from_at, to_at, of_kinds):
                 for row in rows:
-                    n = numbers[bisect.bisect_right(begins, row[3]) - 1]
+                    if (n := places.get(row[3], -1)) < 0:
+                        n = places[row[3]] = numbers[bisect.bisect_right(begins, instant(row[3])) - 1]
                     group = (row[0], row[2]) if self._by_group else ()
                     key = (n, row[1], group)
                     partial = sums.get(key)
@@ -248,10 +252,10 @@ class _Reader:
     async def _rows(
         self, table: sa.Table, tier: Tier, from_at: datetime, to_at: datetime, kinds: Iterable[Aggregation]
     ) -> AsyncIterator[Sequence[Any]]:
-        """Of the generations that count: version, subject, group, the window's beginning, and what is summed up."""
+        """Of the generations that count: `place`, and what is summed up."""
         versions = [version for version in self._stored.versions if version.meter.aggregation in kinds]
         query = (
-            sa.select(*(table.c[name] for name in PLACE), *columns(table, kinds))
+            sa.select(*place(table), *columns(table, kinds))
             .select_from(stored_windows)
             .join(
                 table,

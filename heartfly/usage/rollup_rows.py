@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.types import NullType
 
 from heartfly.core.aggregate import Partial
 from heartfly.core.meters import Aggregation
@@ -32,7 +33,14 @@ def columns(table: sa.Table, kinds: Iterable[Aggregation]) -> list[sa.Column[Any
     return [table.c[name] for name in names]
 
 
-PLACE = ("version_id", "subject_id", "group_id", "start_at")
+def place(table: sa.Table) -> list[sa.ColumnElement[Any]]:
+    """What a row is of. Its window's beginning as the driver has it: to convert it costs as much as reading the row."""
+    return [
+        *(table.c[name] for name in ("version_id", "subject_id", "group_id")),
+        sa.type_coerce(table.c.start_at, NullType()),
+    ]
+
+
 _NEEDED: Mapping[Aggregation, Sequence[str]] = {
     Aggregation.COUNT: (),
     Aggregation.SUM: ("sum",),

@@ -75,16 +75,20 @@ def one_by_one(meter: Meter, events: Sequence[Any]) -> tuple[dict[Any, Partial],
 
 
 def at_once(meter: Meter, events: Sequence[Any]) -> tuple[dict[Any, Partial], dict[Any, Partial], list[int]]:
-    properties, subjects, holds = zip(*events, strict=True)
-    told = Page(properties, Amounts()).told(meter, None if all(holds) else holds)
-    places = told.only([(START + timedelta(seconds=number % 3), number) for number in range(len(events))])
+    """In pages of ten."""
     whole: dict[Any, Partial] = {}
     by_group: dict[Any, Partial] = {}
-    add(whole, meter, told.only(subjects), told.values, places)
-    if told.groups is not None:
-        keys = list(zip(told.only(subjects), told.groups, strict=True))
-        add(by_group, meter, keys, told.values, places)
-    return whole, by_group, [told.n_missing, told.n_no_amount]
+    lacking, known = [0, 0], Amounts()
+    for start in range(0, len(events), 10):
+        properties, subjects, holds = zip(*events[start : start + 10], strict=True)
+        told = Page(properties, known).told(meter, None if all(holds) else holds)
+        numbers = range(start, start + len(subjects))
+        places = told.only([(START + timedelta(seconds=number % 3), number) for number in numbers])
+        add(whole, meter, told.only(subjects), told.values, places)
+        if told.groups is not None:
+            add(by_group, meter, list(zip(told.only(subjects), told.groups, strict=True)), told.values, places)
+        lacking = [lacking[0] + told.n_missing, lacking[1] + told.n_no_amount]
+    return whole, by_group, lacking
 
 
 @pytest.mark.parametrize("meter", METERS, ids=lambda meter: f"{meter.aggregation}-{len(meter.group_keys)}")

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from heartfly.api.v1.wire import Instant
-from heartfly.core.amounts import Amount, decimal_of, text_of
+from heartfly.core.amounts import Amount, text_of
 from heartfly.core.definitions import definition_of, meter_from
 from heartfly.core.meters import Meter
 from heartfly.core.versions import Version, in_force
@@ -283,6 +283,7 @@ def _example(found: Example) -> UncountedOut:
 
 
 def figure_out(item: Item) -> FigureOut:
+    text = exact(item.value)
     return FigureOut(
         from_at=item.window.from_at,
         to_at=item.window.to_at,
@@ -291,8 +292,8 @@ def figure_out(item: Item) -> FigureOut:
         subject=item.subject,
         group=dict(item.group),
         n=item.n,
-        value=_number(item.value),
-        value_exact=exact(item.value),
+        value=None if text is None else float(text),  # of all numbers that JSON's readers know, the nearest
+        value_exact=text,
     )
 
 
@@ -332,7 +333,7 @@ def exact(value: Amount | None) -> str | None:
 
 
 def _number(value: Amount | None) -> float | None:
-    return None if value is None else float(decimal_of(value))
+    return None if value is None else float(text_of(value))
 
 
 def _customer(found: Customer | None) -> KnownAsOut | None:
