@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import uvloop
 
-from bench import alerts, idle, lists, pages, pings, report, startup, usage
+from bench import alerts, idle, intake, lists, pages, pings, report, startup, usage
 from bench.load import CLOCK
 from bench.report import Figure
 from bench.served import Stores, stores
@@ -57,6 +57,10 @@ async def _usage(made: Stores, given: argparse.Namespace) -> list[Figure]:
     return await usage.measure(made, n_events=given.events)
 
 
+async def _intake(made: Stores, given: argparse.Namespace) -> list[Figure]:
+    return await intake.measure(made, n_events=given.events)
+
+
 MEASURES: dict[str, Measure] = {
     "pings": _pings,
     "alerts": _alerts,
@@ -66,6 +70,7 @@ MEASURES: dict[str, Measure] = {
     "lists": _lists,
     "pages": _pages,
     "usage": _usage,
+    "intake": _intake,
 }
 
 

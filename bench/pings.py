@@ -98,7 +98,8 @@ async def measure(made: Stores, *, n_checks: int, rounds: int, seconds: float) -
             base = await start_heartfly(stack, files.fresh(), n_checks)
             what, least = "ours on SQLite", 0.7
         compared = await compare(ours, base, rounds=rounds, seconds=seconds)
-        opened, base_opened = [], []
+        opened: list[Round] = []
+        base_opened: list[Round] = []
         for _ in range(rounds):
             for target, found in ((ours, opened), (base, base_opened)):
                 await CLOCK.sleep(0.5)

@@ -205,7 +205,7 @@ def _take(context: Any, url: str, shot: Shot, into: Path) -> bool:
         else:
             page.locator(step).first.click()
             page.wait_for_load_state()
-    is_there = page.locator(shot.has).count() > 0
+    is_there: bool = page.locator(shot.has).count() > 0
     if is_there:
         page.screenshot(path=into, full_page=shot.whole)
     print(into.name if is_there else f"left out: {into.name}", flush=True)

@@ -72,7 +72,7 @@ async def heartfly(store: Store, first_ping: str, *, settings: Mapping[str, str]
     command = [sys.executable, "-m", "heartfly", "serve", "--port", str(port)]
     extra = (store.pid,) if store.pid is not None else ()
     log = store.folder / "server.log"
-    async with _running("heartfly", command, port, environment | store.environment | settings, log) as served:
+    async with _running("heartfly", command, port, {**environment, **store.environment, **settings}, log) as served:
         served.extra = extra
         await _until_answered(served, first_ping)
         yield served

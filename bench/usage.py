@@ -63,7 +63,7 @@ async def measure(made: Stores, *, n_events: int) -> list[Figure]:
     seeded = seed(store, 100)
     history = max(BATCH, n_events // 1_000 * 10) // BATCH * BATCH
     n_keys = (n_events + (_DAYS - 1) * history) // BATCH // _PER_KEY + 3
-    keys = _keys(store, seeded, n_keys)
+    keys = make_keys(store, seeded, n_keys)
     today = CLOCK.now().replace(hour=0, minute=0, second=0, microsecond=0)
     found: list[Figure] = []
     async with heartfly(store, seeded.paths[0]) as served:
@@ -247,7 +247,7 @@ def _rfc(at: datetime) -> str:
 # --- who sends
 
 
-def _keys(store: Store, seeded: Seeded, n: int) -> list[str]:
+def make_keys(store: Store, seeded: Seeded, n: int) -> list[str]:
     """The server must not run."""
     ground = open_ground(config.load(None, store.environment), clock=CLOCK)
 
@@ -288,7 +288,7 @@ class _Sender:
 
 def send_all(port: int, keys: Sequence[str], n: int, day: datetime) -> float:
     """Bodies are made before the clock runs."""
-    requests = [(keys[i // _PER_KEY], body) for i, body in enumerate(_bodies(n, day))]
+    requests = [(keys[i // _PER_KEY], body) for i, body in enumerate(bodies(n, day))]
     by_sender = [requests[start::SENDERS] for start in range(min(SENDERS, len(requests)))]
     begun = time.perf_counter()
     with ThreadPoolExecutor(SENDERS) as pool:
@@ -299,7 +299,7 @@ def send_all(port: int, keys: Sequence[str], n: int, day: datetime) -> float:
     return seconds
 
 
-def _bodies(n: int, day: datetime) -> Iterator[bytes]:
+def bodies(n: int, day: datetime) -> Iterator[bytes]:
     draw = random.Random(n)
     for start in range(0, n, BATCH):
         yield json.dumps([_event(draw, day) for _ in range(min(BATCH, n - start))]).encode()

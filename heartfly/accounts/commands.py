@@ -38,6 +38,7 @@ RESERVED = frozenset(
             "api",
             "ping",
             "badge",
+            "shared",
             "b",
         ),
         *("projects", "metronome", "openmeter", "otlp", "segment", "lago", "stripe", "orb", "channels"),

@@ -35,10 +35,11 @@ async def project_lines(database: Database, usage: Database, pid: int) -> AsyncI
 
 async def _tables(database: Database, pid: int) -> AsyncIterator[str]:
     for table in tenant.tables(database.part):
-        n_keys, after = len(table.primary_key.columns), None
-        rest = [column for column in table.c if not column.primary_key and not tenant.is_secret(column)]
+        keys, after = tenant.keys_of(table), None
+        names = {column.name for column in keys}
+        rest = [column for column in table.c if column.name not in names and not tenant.is_secret(column)]
         # The key is read to go on after it, but is not told if it is a secret.
-        hidden = {column.name for column in table.primary_key.columns if tenant.is_secret(column)}
+        hidden = {column.name for column in keys if tenant.is_secret(column)}
         most = min(_PIECE, _PIECE_OF_BODIES) if "body" in table.c else _PIECE
         while True:
             async with database.read() as read:
@@ -47,7 +48,7 @@ async def _tables(database: Database, pid: int) -> AsyncIterator[str]:
                 yield await asyncio.to_thread(_lines, table.name, rows, hidden)
             if len(rows) < most:
                 break
-            after = tuple(rows[-1])[:n_keys]
+            after = tuple(rows[-1])[: len(keys)]
 
 
 async def user_lines(database: Database, user_id: int) -> AsyncIterator[str]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import base64
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Any, cast
 
 from litestar.connection import ASGIConnection, Request
 from litestar.handlers.base import BaseRouteHandler
 
-from heartfly.accounts.keys import Caller, Scope, caller_of
+from heartfly.accounts.keys import Caller, Scope
+from heartfly.accounts.known_keys import KnownKeys
 from heartfly.accounts.last_use import LastUse
 from heartfly.clock import Clock
 from heartfly.db.database import Database
@@ -46,11 +46,7 @@ def bearer(
     """
     pace = Pace(per_minute)
     of_events = Pace(events_per_minute, words="events a minute, which is limits.events_per_minute")
-
-    async def known(secret: str) -> tuple[Caller, datetime]:
-        now = clock.now()
-        async with database.read() as read:
-            return await caller_of(read, secret, now=now), now
+    known = KnownKeys(database, clock).caller
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         secret = _secret(connection.headers.get("authorization", ""), basic=bool(handler.opt.get("basic")))

@@ -48,6 +48,8 @@ class Caller:
     """When the key was used before, as far as that has been written."""
     secret_hash: str = field(repr=False)
     """Of the secret that was sent, by which the key is found again."""
+    until: datetime | None = None
+    """When the secret ends by itself, exclusive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ _OF_SECRET: sa.Select[Any] = (
         api_keys.c.hash,
         api_keys.c.prefix,
         api_keys.c.old_prefix,
+        api_keys.c.old_until,
+        api_keys.c.expires_at,
         api_keys.c.scopes,
         api_keys.c.used_at,
         projects.c.slug,
@@ -127,14 +131,16 @@ def _bare(scopes: frozenset[Scope]) -> frozenset[Scope]:
 def _caller(row: Row[Any] | None, hashed: str) -> Caller:
     if row is None:
         raise UnauthenticatedError("the API key is not known")
-    prefix = row.prefix if row.hash == hashed else row.old_prefix
+    is_new = row.hash == hashed
+    prefix, ends = row.prefix if is_new else row.old_prefix, [row.expires_at, None if is_new else row.old_until]
     scopes = frozenset(Scope(scope) for scope in row.scopes)
     if Scope.WRITE in scopes:
         scopes |= {Scope.INGEST}
-    if row.hash != hashed:
+    if not is_new:
         # Whoever got hold of a secret that is on its way out must not take the key over, or make himself another.
         scopes -= {Scope.ADMIN}
-    return Caller(row.pid, row.slug, scopes, f"key:{prefix}", row.id, row.used_at, hashed)
+    until = min((end for end in ends if end is not None), default=None)
+    return Caller(row.pid, row.slug, scopes, f"key:{prefix}", row.id, row.used_at, hashed, until)
 
 
 def overlap(seconds: int) -> timedelta:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from litestar import Request, Response
+from litestar.exceptions import MethodNotAllowedException, NotFoundException
 
 from heartfly.api import problems
 from heartfly.api.event_bodies import demand_few, events_of, is_large
@@ -62,14 +63,24 @@ def renamed(field: str, names: Mapping[str, str]) -> str:
     return names.get(head, head) + dot + rest
 
 
+Answer = Callable[[Request[Any, Any, Any], Exception], Response[Any]]
+
+
 def refusals(
-    worded: Callable[[Request[Any, Any, Any], Problem], tuple[Any, str, Headers]],
-) -> Callable[[Request[Any, Any, Any], Exception], Response[Any]]:
-    """An exception handler that tells what the API tells, in a wire's words: content, media type, more headers."""
+    worded: Callable[[Request[Any, Any, Any], Problem], tuple[Any, str, Headers]], declined: str = ""
+) -> Answer:
+    """An exception handler that tells what the API tells, in a wire's words: content, media type, more headers.
+
+    `declined`: what is said of a call that the wire has and we have not, after its method and path.
+    """
 
     def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         told = problems.answer(request, error)
-        content, media_type, more = worded(request, told.content)
+        problem = told.content
+        if declined and isinstance(error, (NotFoundException, MethodNotAllowedException)):
+            path = request.scope["path"].partition("/")[2].partition("/")[2]
+            problem = problems.make(problem.status, f"{request.method} /{path[:200]} {declined}")
+        content, media_type, more = worded(request, problem)
         return Response(
             content, status_code=told.status_code or 500, media_type=media_type, headers=dict(told.headers) | more
         )

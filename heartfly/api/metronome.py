@@ -43,8 +43,13 @@ def _worded(_: Request[Any, Any, Any], problem: Problem) -> tuple[Any, str, Head
     return {"message": problem.detail}, _JSON, _for_good(problem.status)
 
 
+answer = refusals(
+    _worded,
+    declined="is not answered here: Heartfly meters usage, and does not price, bill or alert on it",
+)
+
+
 def router(guards: list[Guard]) -> Router:
-    answer = refusals(_worded)
     return Router(
         "/metronome",
         route_handlers=[ingest, *metronome_customers.HANDLERS, *metronome_metrics.HANDLERS, *metronome_usage.HANDLERS],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -15,18 +16,24 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.accounts.keys import Scope
+from heartfly.api.metronome_metrics import metric
 from heartfly.api.paging import cursor_of, cut, number
 from heartfly.api.request import ApiRequest
+from heartfly.core.events import read as read_json
+from heartfly.core.meters import Counted, counted
+from heartfly.core.versions import in_force
 from heartfly.errors import InvalidValueError, NotFoundError
 from heartfly.usage import customer_queries as queries
-from heartfly.usage import customers
+from heartfly.usage import customers, meter_queries
 from heartfly.usage.audit import carry_or_wait
 from heartfly.usage.customers import Edit
 from heartfly.usage.event_queries import Shown, one_event
+from heartfly.usage.meter_queries import Stored
 
 MOST_OF_NAME = 160
 """Characters; what is longer is cut, as there."""
 _MOST_ASKED = 100
+_MOST_METRICS = 1_000
 _READS = {"scope": Scope.READ}
 
 
@@ -165,6 +172,7 @@ async def search_events(request: ApiRequest, data: JSONBody[SearchIn]) -> list[d
     told, pid = [], request.caller.pid
     async with request.api.usage.read() as read:
         names: dict[str, str] = {}
+        known = await meter_queries.list_meters(read, pid, limit=_MOST_METRICS)
         for id_ in dict.fromkeys(data.transaction_ids):
             try:
                 kept, against = await one_event(read, pid, id_)
@@ -173,7 +181,8 @@ async def search_events(request: ApiRequest, data: JSONBody[SearchIn]) -> list[d
             for one in (kept, *against):
                 if one.customer is not None and one.customer not in names:
                     names[one.customer] = (await queries.one_customer(read, pid, one.customer)).name
-            told += [_event(one, names, is_duplicate=one is not kept) for one in (kept, *against)]
+            told.append(_event(kept, names, is_duplicate=False) | _matched(kept, known, request.api.clock.now()))
+            told += [_event(one, names, is_duplicate=True) for one in against]
     return told
 
 
@@ -191,6 +200,18 @@ def _event(one: Shown, names: Mapping[str, str], *, is_duplicate: bool) -> dict[
         "properties": json.loads(one.properties, parse_float=str, parse_int=str),
         **matched,
     }
+
+
+def _matched(one: Shown, known: Sequence[Stored], now: datetime) -> dict[str, Any]:
+    """The metrics that an event counts for, by the versions that hold at its time. A duplicate counts for none."""
+    properties = read_json(one.properties)
+    matching = [
+        stored
+        for stored in known
+        if (version := in_force(stored.versions, one.at)) is not None
+        and isinstance(counted(version.meter, one.type, properties), Counted)
+    ]
+    return {"matched_billable_metrics": [metric(stored, now) for stored in matching]}
 
 
 async def _told(request: ApiRequest, customer_id: str, *, detailed: bool = False) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from heartfly.db.changes import Tx
 from heartfly.errors import InvalidValueError
 from heartfly.usage import meter_queries, meters
 from heartfly.usage.audit import carry_or_wait
+from heartfly.usage.customer_queries import one_customer
 from heartfly.usage.meter_queries import Stored, find_meter
 
 MOST_LISTED = 100
@@ -144,6 +145,10 @@ async def list_metrics(
     next_page: Annotated[str | None, QueryParameter()] = None,
 ) -> dict[str, Any]:
     """In the order in which they were made."""
+    return await _page(request, next_page, limit, include_archived=include_archived)
+
+
+async def _page(request: ApiRequest, next_page: str | None, limit: int, *, include_archived: bool) -> dict[str, Any]:
     after = number(next_page, "metrics")
     async with request.api.usage.read() as read:
         found = await meter_queries.list_meters(
@@ -152,6 +157,23 @@ async def list_metrics(
     page, following = cut(found, limit, lambda one: cursor_of("metrics", one.row.id))
     now = request.api.clock.now()
     return {"data": [metric(one, now) for one in page], "next_page": following}
+
+
+@get("/v1/customers/{customer_id:str}/billable-metrics")
+async def list_metrics_of(  # noqa: PLR0917 - the framework passes by name
+    request: ApiRequest,
+    customer_id: FromPath[str],
+    include_archived: Annotated[bool, QueryParameter()] = False,  # noqa: FBT002 - as above
+    on_current_plan: Annotated[bool, QueryParameter()] = False,  # noqa: FBT002 - as above
+    limit: Annotated[int, QueryParameter(ge=1, le=MOST_LISTED)] = MOST_LISTED,
+    next_page: Annotated[str | None, QueryParameter()] = None,
+) -> dict[str, Any]:
+    """Every metric counts every customer, and there are no plans."""
+    if on_current_plan:
+        raise InvalidValueError("on_current_plan", "is not read: customers have no plans here")
+    async with request.api.usage.read() as read:
+        await one_customer(read, request.caller.pid, customer_id)
+    return await _page(request, next_page, limit, include_archived=include_archived)
 
 
 @get("/v1/billable-metrics/{metric_id:str}")
@@ -221,4 +243,4 @@ def _filter_out(one: PropertyFilter) -> dict[str, Any]:
     return found
 
 
-HANDLERS = (create_metric, list_metrics, read_metric, rename_metric, archive_metric)
+HANDLERS = (create_metric, list_metrics, list_metrics_of, read_metric, rename_metric, archive_metric)

@@ -24,7 +24,7 @@ from heartfly.api.foreign_meters import exactly, number_of, told_in
 from heartfly.api.request import ApiRequest
 from heartfly.core.amounts import Amount
 from heartfly.core.events import instant_of
-from heartfly.core.windows import Size, Window, windows
+from heartfly.core.windows import Size, Window, window_at, windows
 from heartfly.errors import InvalidValueError
 from heartfly.usage import meter_queries
 from heartfly.usage.answers import Edge, Item, answer
@@ -295,12 +295,15 @@ async def list_usage_by_group(
 ) -> dict[str, Any]:
     """By window, then by the values of the keys. Without a key each window has its row."""
     pid, now = request.caller.pid, request.api.clock.now()
+    starting_on, ending_before = data.starting_on, data.ending_before
     if data.current_period:
-        raise InvalidValueError("current_period", "is not known here; say starting_on and ending_before")
+        if starting_on is not None or ending_before is not None:
+            raise InvalidValueError("current_period", "cannot be said together with starting_on and ending_before")
+        starting_on, ending_before = _month(now)
     keys, only = _keys(data)
     with told_in(_NAMES | {"customer": "customer_id"}):
         question = replace(
-            _question(data.starting_on, data.ending_before, data.window_size),
+            _question(starting_on, ending_before, data.window_size),
             group_by=keys,
             customers=[data.customer_id],
             only=only,
@@ -312,6 +315,12 @@ async def list_usage_by_group(
             told = await answer(read, pid, stored, question, now=now, limit=most, after=after)
     rows = [_grouped(one, keys) for one in told.items]
     return {"data": rows, "next_page": None if told.edge is None else cursor_of_edge(told.edge)}
+
+
+def _month(now: datetime) -> tuple[str, str]:
+    """The current period: the month of UTC, as customers have no billing period here."""
+    month = window_at(Size.MONTH, _UTC, now)
+    return month.from_at.isoformat(), month.to_at.isoformat()
 
 
 def _keys(data: GroupsIn) -> tuple[Sequence[str], Mapping[str, frozenset[str | None]]]:

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, cast
 
 import msgspec
-from litestar import Litestar, MediaType, Response, Router, get
+from litestar import Litestar, MediaType, Request, Response, Router, get
 from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException
 from litestar.handlers.base import BaseRouteHandler
@@ -52,6 +52,7 @@ from heartfly.api.v1 import (
     runs,
     status_pages,
     usage_days,
+    views,
     wire,
     wire_accounts,
     wire_channels,
@@ -158,6 +159,9 @@ _HANDLERS = (
     invites.resend_invite,
     invites.revoke_invite,
     audit.list_entries,
+    views.list_saved_views,
+    views.save_view,
+    views.forget_view,
     badges.list_badges,
     badges.make_badge_key,
     badges.remove_badge_key,
@@ -170,6 +174,9 @@ _HANDLERS = (
     incidents.read_incident,
     incidents.acknowledge_incident,
     incidents.comment_on_incident,
+    incidents.list_shares,
+    incidents.share_incident,
+    incidents.unshare_incident,
     jobs.list_jobs,
     jobs.list_job_runs,
     jobs.run_job,
@@ -216,11 +223,20 @@ def _framework() -> Litestar:
         ],
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY,
-        exception_handlers={HeartflyError: problems.answer, HTTPException: problems.answer, Exception: problems.answer},
+        exception_handlers={HeartflyError: problems.answer, HTTPException: _nowhere, Exception: problems.answer},
         openapi_config=None,
         logging_config=None,
         debug=False,
     )
+
+
+_WIRES = {f"/{wire.WIRE}/": wire.answer for wire in (metronome, openmeter, segment)}
+
+
+def _nowhere(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Of an address that is none of ours: in the words of the wire under whose prefix it lies."""
+    told = next((told for prefix, told in _WIRES.items() if request.scope["path"].startswith(prefix)), problems.answer)
+    return told(request, error)
 
 
 async def known_by_its_key(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -268,6 +284,7 @@ def openapi() -> bytes:
         *days.SHAPES,
         *jobs.SHAPES,
         *status_pages.SHAPES,
+        *views.SHAPES,
     )
     _, shapes = msgspec.json.schema_components(ours, ref_template="#/components/schemas/{name}")
     document["components"]["schemas"] = document["components"]["schemas"] | shapes

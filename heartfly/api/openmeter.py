@@ -18,18 +18,24 @@ from litestar.params import QueryParameter
 from litestar.types import Guard
 
 from heartfly.accounts.guards import INGESTS
-from heartfly.api import openmeter_meters
+from heartfly.api import (
+    openmeter_customers,
+    openmeter_definitions,
+    openmeter_meters,
+    openmeter_subjects,
+    openmeter_values,
+)
 from heartfly.api.body import NotJsonError
 from heartfly.api.event_bodies import MAX_BYTES
 from heartfly.api.foreign import Headers, body_of, refusals, take, unfit, what_is_wrong
 from heartfly.api.foreign_meters import told_in
-from heartfly.api.openmeter_meters import instant_in, texts
+from heartfly.api.openmeter_meters import earlier, instant_in, texts
 from heartfly.api.parameters import UnknownParameterError
 from heartfly.api.problems import MEDIA_TYPE, Problem
 from heartfly.api.request import ApiRequest
 from heartfly.api.v1.figures import iso
 from heartfly.core.events import FUTURE
-from heartfly.errors import HeartflyError, InvalidValueError
+from heartfly.errors import HeartflyError
 from heartfly.usage import event_queries
 from heartfly.usage.event_queries import Shown, Wanted
 
@@ -97,7 +103,7 @@ async def list_events(  # noqa: PLR0917 - the framework passes by name
     wanted = Wanted(
         subject=texts([subject or ""], "subject")[0],
         id=texts([id_ or ""], "id")[0],
-        from_at=instant_in(from_at, "from") or _earlier(end),
+        from_at=instant_in(from_at, "from") or earlier(end, _LATELY),
         to_at=end,
     )
     found: list[Shown] = []
@@ -108,13 +114,6 @@ async def list_events(  # noqa: PLR0917 - the framework passes by name
                 found += await event_queries.list_events(read, request.caller.pid, of_one, before=None, limit=limit)
     found.sort(key=lambda one: (one.at, one.id), reverse=True)
     return [_shown(one) for one in found[:limit]]
-
-
-def _earlier(end: datetime) -> datetime:
-    try:
-        return end - _LATELY
-    except OverflowError:
-        raise InvalidValueError("to", "must be within 1970 to 2200") from None
 
 
 def _shown(one: Shown) -> dict[str, Any]:
@@ -154,11 +153,17 @@ def _worded(request: Request[Any, Any, Any], problem: Problem) -> tuple[Any, str
     return told, MEDIA_TYPE, {}
 
 
+answer = refusals(
+    _worded,
+    declined="is not answered here: Heartfly meters usage, and neither grants nor bills it",
+)
+
+
 def router(guards: list[Guard]) -> Router:
-    answer = refusals(_worded)
+    rooms = (openmeter_meters, openmeter_definitions, openmeter_values, openmeter_subjects, openmeter_customers)
     return Router(
         "/openmeter",
-        route_handlers=[ingest, list_events, *openmeter_meters.HANDLERS],
+        route_handlers=[ingest, list_events, *(one for room in rooms for one in room.HANDLERS)],
         guards=guards,
         exception_handlers={HeartflyError: answer, HTTPException: answer, Exception: answer},
     )

@@ -12,13 +12,15 @@ import io
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, NoReturn
 from urllib.parse import parse_qsl
 
 import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.accounts.keys import Scope
 from heartfly.api.foreign_meters import exactly, number_of, property_of, told_in
@@ -37,8 +39,16 @@ from heartfly.usage.question import CUSTOMER, SUBJECT, Question, own_keys
 from heartfly.usage.since import first_hour
 
 _SIZES = {size.value.upper(): size for size in Size}
-_AGGREGATIONS = {Aggregation.UNIQUE: "UNIQUE_COUNT", Aggregation.AVERAGE: "AVG"}
-"""Where their word is another one."""
+AGGREGATIONS = {
+    Aggregation.SUM: "SUM",
+    Aggregation.COUNT: "COUNT",
+    Aggregation.UNIQUE: "UNIQUE_COUNT",
+    Aggregation.AVERAGE: "AVG",
+    Aggregation.MIN: "MIN",
+    Aggregation.MAX: "MAX",
+    Aggregation.LATEST: "LATEST",
+}
+"""Ours to theirs. Of ours there is one more."""
 _CUSTOMER_ID = "customer_id"
 _FAMILY = "filterGroupBy"
 _OPT = {"families": (_FAMILY,)}
@@ -46,7 +56,7 @@ _MOST_METERS = 1_000
 _MOST_NAMED = 100
 _MOST_TEXT = 20_000
 _AT_ONCE, _MOST_ROWS = 5_000, 50_000
-_NAMES = {"zone": "windowTimeZone", "customer": "filterCustomerId", "group_by": "groupBy", "filter": _FAMILY}
+NAMES = {"zone": "windowTimeZone", "customer": "filterCustomerId", "group_by": "groupBy", "filter": _FAMILY}
 _WORD = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*", re.ASCII)
 
 Text = Annotated[str | None, QueryParameter()]
@@ -90,7 +100,7 @@ async def list_all(  # noqa: PLR0917 - the framework passes by name
     async with request.api.usage.read() as read:
         found = list(await list_meters(read, request.caller.pid, limit=_MOST_METERS, archived=archived))
     now = request.api.clock.now()
-    told = [_meter(one, now) for one in found]
+    told = [meter_out(one, now) for one in found]
     told.sort(key=lambda one: str(one["slug" if order_by == "key" else order_by]), reverse=order == "DESC")
     return told[(page - 1) * page_size : page * page_size]
 
@@ -100,10 +110,10 @@ async def read_one(request: ApiRequest, meter_id: FromPath[str]) -> dict[str, An
     """By its slug or id."""
     async with request.api.usage.read() as read:
         stored = await find_meter(read, request.caller.pid, meter_id)
-    return _meter(stored, request.api.clock.now())
+    return meter_out(stored, request.api.clock.now())
 
 
-def _meter(stored: Stored, now: datetime) -> dict[str, Any]:
+def meter_out(stored: Stored, now: datetime) -> dict[str, Any]:
     """As it counts now. `eventType` names all types; a value worked out of properties is left out."""
     row = stored.row
     version = in_force(stored.versions, now) or stored.newest
@@ -112,7 +122,7 @@ def _meter(stored: Stored, now: datetime) -> dict[str, Any]:
         "id": row.uuid,
         "slug": row.slug,
         "name": row.name,
-        "aggregation": _AGGREGATIONS.get(meter.aggregation, meter.aggregation.value.upper()),
+        "aggregation": AGGREGATIONS.get(meter.aggregation, meter.aggregation.value.upper()),
         "eventType": ", ".join(sorted(meter.types)),
         "groupBy": {key: _path(key) for key in meter.group_keys},
         "createdAt": iso(row.created_at),
@@ -177,14 +187,12 @@ async def _answered(request: ApiRequest, meter_id: str, asked: QueryIn) -> Respo
     groups = _groups(asked)
     end = instant_in(asked.to, "to") or now
     start = instant_in(asked.from_, "from")
-    rows: list[Item] = []
-    with told_in(_NAMES):
+    with told_in(NAMES):
         zone = zones.zone(asked.window_time_zone or "UTC", field="zone")
         async with api.usage.read() as read:
             stored = await find_meter(read, pid, meter_id)
-            since = start or await first_hour(read, pid)
             question = Question(
-                from_at=since or end,
+                from_at=end,
                 to_at=end,
                 size=_size(asked.window_size),
                 zone=zone,
@@ -193,23 +201,34 @@ async def _answered(request: ApiRequest, meter_id: str, asked: QueryIn) -> Respo
                 subjects=texts(asked.subject, "subject"),
                 only=_only(asked),
             )
-            own_keys(stored, question)
-            after: Edge | None = None
-            # Who has used nothing yet, and says no `from`, has no time to ask about.
-            while start is not None or (since is not None and since < end):
-                told = await answer(read, pid, stored, question, now=now, limit=_AT_ONCE, after=after)
-                rows += [one for one in told.items if one.n and one.value is not None]
-                after = told.edge
-                if len(rows) > _MOST_ROWS:
-                    raise InvalidValueError("to", f"there are more than {_MOST_ROWS} rows; ask for a shorter time")
-                if after is None:
-                    break
+            rows = await rows_of(read, pid, stored, question, since=start, now=now)
     if wants_csv(request.headers.get("accept", "")):
         named = f'attachment; filename="{stored.row.slug}.csv"'
         return Response(_csv(groups, rows), media_type="text/csv", headers={"Content-Disposition": named})
     bounds = {name: iso(at) for name, at in (("from", start), ("to", end if asked.to else None)) if at is not None}
     size = {} if asked.window_size is None else {"windowSize": asked.window_size.upper()}
     return Response({**bounds, **size, "data": [_row(one, groups) for one in rows]})
+
+
+async def rows_of(
+    read: AsyncConnection, pid: int, stored: Stored, question: Question, *, since: datetime | None, now: datetime
+) -> list[Item]:
+    """All in which something counts, of `since` on; None: since ever. InvalidValueError: there are too many."""
+    rows: list[Item] = []
+    own_keys(stored, question)
+    from_at = since or await first_hour(read, pid)
+    if from_at is None or (since is None and from_at >= question.to_at):
+        return rows  # who has used nothing yet, and says no `from`, has no time to ask about
+    question = replace(question, from_at=from_at)
+    after: Edge | None = None
+    while True:
+        told = await answer(read, pid, stored, question, now=now, limit=_AT_ONCE, after=after)
+        rows += [one for one in told.items if one.n and one.value is not None]
+        after = told.edge
+        if len(rows) > _MOST_ROWS:
+            raise InvalidValueError("to", f"there are more than {_MOST_ROWS} rows; ask for a shorter time")
+        if after is None:
+            return rows
 
 
 def _groups(asked: QueryIn) -> tuple[str, ...]:
@@ -283,6 +302,13 @@ def instant_in(text: str | None, field: str) -> datetime | None:
     if at is None:
         raise InvalidValueError(field, "must be an instant such as 2026-03-02T01:30:00Z")
     return at
+
+
+def earlier(at: datetime, by: timedelta) -> datetime:
+    try:
+        return at - by
+    except OverflowError:
+        raise InvalidValueError("to", "must be within 1970 to 2200") from None
 
 
 def texts(given: Sequence[str] | None, field: str) -> Sequence[str]:

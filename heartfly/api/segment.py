@@ -85,8 +85,13 @@ def _worded(_: Request[Any, Any, Any], problem: Problem) -> tuple[Any, str, Head
     return _refusal(problem.status, problem.detail), _JSON, {}
 
 
+answer = refusals(
+    _worded,
+    declined="is not answered here: Heartfly takes what is tracked, and nothing else of Segment",
+)
+
+
 def router(guards: list[Guard]) -> Router:
-    answer = refusals(_worded)
     return Router(
         "/segment",
         route_handlers=[batch, message],

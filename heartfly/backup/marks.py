@@ -13,7 +13,16 @@ import sqlalchemy as sa
 
 from heartfly.db.changes import Tx
 from heartfly.db.instance import ALIVE, Identity, begin_epoch
-from heartfly.db.models import checks, deliveries, email_changes, nodes, notifications, resets, sessions
+from heartfly.db.models import (
+    checks,
+    deliveries,
+    email_changes,
+    incident_shares,
+    nodes,
+    notifications,
+    resets,
+    sessions,
+)
 from heartfly.notify.outbox import PENDING
 
 
@@ -22,10 +31,12 @@ def mark(tx: Tx, *, at: datetime, backup_at: datetime | None = None) -> Identity
     heard = _heard_through(tx)
     _excuse_once_more(tx)
     repeats_through = _flag_repeats(tx)
-    # Who was signed out since, or has a new password, would be in again; so would whoever has a link that was used.
+    # Who was signed out since, or has a new password, would be in again; so would whoever has a link that was used;
+    # and one to an incident that was taken back would show it again.
     tx.conn.execute(sa.delete(sessions))
     tx.conn.execute(sa.delete(resets))
     tx.conn.execute(sa.delete(email_changes))
+    tx.conn.execute(sa.delete(incident_shares))
     return begin_epoch(tx, at=at, backup_at=backup_at or heard or at, repeats_through=repeats_through)
 
 

@@ -1,6 +1,6 @@
 """A project goes with all that is in it. From the first transaction on nobody finds it; the rest goes in small pieces.
 
-    1. its slug becomes a mark that no slug can be; its people, keys, invites and ping keys go
+    1. its slug becomes a mark that no slug can be; its people, keys, invites, links to incidents and ping keys go
     2. its checks and channels are deleted as people delete them, a few at a time
     3. every other row that bears its number goes, and last the project's own
 
@@ -27,7 +27,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.db.ids import IdSource
-from heartfly.db.models import api_keys, channels, checks, invites, members, projects, status_pages
+from heartfly.db.models import api_keys, channels, checks, incident_shares, invites, members, projects, status_pages
 from heartfly.errors import ConflictError
 from heartfly.logs import logger
 from heartfly.sealing import Sealer, digest
@@ -62,7 +62,7 @@ def begin(tx: Tx, pid: int, *, actor: Actor, at: datetime, ids: IdSource) -> Non
         "badge_key_enc": None,
     }
     tx.conn.execute(sa.update(projects).where(projects.c.id == pid).values(gone))
-    for table in (members, api_keys, invites, status_pages):
+    for table in (members, api_keys, invites, status_pages, incident_shares):
         tx.conn.execute(sa.delete(table).where(table.c.pid == pid))
     record(
         tx, home, actor=actor, action=Action.PROJECT_DELETE, of=f"project:{was.uuid}",

@@ -1,6 +1,6 @@
 """Views of the list of checks under a name: what it is filtered by, kept for all who see the project.
 
-What a filter may say is the list's affair (web/checks.py); here it is a text that the list's address ends in.
+What a filter may say is decided in filters.py; here it is a text that the list's address ends in.
 Each command is one transaction's work.
 """
 
@@ -27,8 +27,8 @@ MOST_VIEWS = 50
 LONGEST_NAME = 60
 
 
-def save_view(tx: Tx, pid: int, name: str, query: str, *, actor: Actor, at: datetime, ids: IdSource) -> None:
-    """ConflictError: there is one of that name, or no room for another."""
+def save_view(tx: Tx, pid: int, name: str, query: str, *, actor: Actor, at: datetime, ids: IdSource) -> str:
+    """Its public id. ConflictError: there is one of that name, or no room for another."""
     demand_living(tx, pid)
     known = text.name(name, field="name", most=LONGEST_NAME)
     count = sa.select(sa.func.count()).where(check_views.c.pid == pid)
@@ -44,6 +44,7 @@ def save_view(tx: Tx, pid: int, name: str, query: str, *, actor: Actor, at: date
         tx, pid, actor=actor, action=Action.VIEW_CREATE, of=f"view:{public_id}", before=None, after=values, at=at,
         ids=ids,
     )  # fmt: skip
+    return public_id
 
 
 def delete_view(tx: Tx, pid: int, public_id: str, *, actor: Actor, at: datetime, ids: IdSource) -> None:
@@ -59,6 +60,12 @@ def delete_view(tx: Tx, pid: int, public_id: str, *, actor: Actor, at: datetime,
         tx, pid, actor=actor, action=Action.VIEW_DELETE, of=f"view:{public_id}", before=row._asdict(), after=None,
         at=at, ids=ids,
     )  # fmt: skip
+
+
+async def one_view(read: AsyncConnection, pid: int, public_id: str) -> Any:
+    return (
+        await read.execute(sa.select(check_views).where(check_views.c.pid == pid, check_views.c.uuid == public_id))
+    ).one()
 
 
 async def list_views(read: AsyncConnection, pid: int) -> Sequence[Any]:

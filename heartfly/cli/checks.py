@@ -9,7 +9,7 @@ import rich_click as click
 
 from heartfly.cli.check_words import facts_of, how_to_ping, reasons_of, schedule_of
 from heartfly.cli.client import Client, connected, part
-from heartfly.cli.gates import edited, show_coverage, what_changed
+from heartfly.cli.gates import show_coverage, what_changed, with_gates
 from heartfly.cli.output import (
     AS_JSON,
     DURATION,
@@ -19,6 +19,7 @@ from heartfly.cli.output import (
     print_facts,
     print_json,
     print_table,
+    say,
     seconds,
     status,
     when,
@@ -188,18 +189,20 @@ def edit(
         raise click.UsageError("Say what to change; `heartfly checks edit --help` lists it.")
     if channels:
         asked["channels"] = [channel_id(api, channel) for channel in channels]
-    found = find(api, check)
-    if "gates" in asked or fewer_gates:
-        asked["gates"] = edited(found["gates"], more=asked.get("gates", ()), fewer=fewer_gates)
-    made = api.call("PATCH", f"/v1/checks/{part(found['id'])}", asked)
+    path = f"/v1/checks/{part(find(api, check)['id'])}"
+    more, had = asked.pop("gates", ()), None
+    if more or fewer_gates:
+        had, made = with_gates(api, path, asked, more=more, fewer=fewer_gates)
+    else:
+        made = api.call("PATCH", path, asked)  # what is not named stays, whoever else edits the check meanwhile
     if as_json:
         print_json(made)
         return
     click.echo(plain(f"{made['name']}: expected {schedule_of(made)}, grace {seconds(made['grace'])}."))
     if made["first_ping_by"]:
         click.echo(f"Its first ping is wanted by {made['first_ping_by']}: without one it goes down.")
-    if "gates" in asked:
-        click.echo(what_changed(found["gates"], made["gates"]))
+    if had is not None:
+        click.echo(what_changed(had, made["gates"]))
 
 
 @checks_group.command("show")
@@ -323,14 +326,15 @@ def rotate_ping_url(*, check: str, overlap: int, as_json: bool, api: Client) -> 
 @checks_group.command("delete")
 @click.argument("check")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@AS_JSON
 @connected()
-def delete(*, check: str, yes: bool, api: Client) -> None:
+def delete(*, check: str, yes: bool, as_json: bool, api: Client) -> None:
     """Delete a check with its whole history, by its slug or id."""
     found = find(api, check)
     if not yes:
         click.confirm(f"Delete {found['name']} with its history of {counted(found['n_pings'], 'ping')}?", abort=True)
     api.call("DELETE", f"/v1/checks/{part(found['id'])}")
-    click.echo(f"{found['name']} is deleted.")
+    say(f"{found['name']} is deleted.", found, as_json=as_json)
 
 
 # --- names -------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -53,16 +54,31 @@ def _sentence(status: int, problem: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Client:
-    """`timeout_s`: how long it waits for an answer."""
+    """`timeout_s`: how long it waits for an answer. `read_json` says what becomes of numbers; ValueError: no JSON."""
 
     url: str
     key: str
     timeout_s: float = _TIMEOUT_S
+    read_json: Callable[[bytes], Any] = json.loads
 
-    def call(self, method: str, path: str, asked: Any = None, **query: Any) -> Any:
-        """Return the JSON of the answer; None where there is none. Unreachable or Refused."""
+    def call(self, method: str, path: str, asked: Any = None, *, seen: str = "", **query: Any) -> Any:
+        """Return the JSON of the answer; None where there is none. Unreachable or Refused.
+
+        `seen`: the tag of what the caller has read; it is refused with 412 if that has changed since.
+        """
         target = path + (f"?{urlencode(given, doseq=True)}" if (given := _given(query)) else "")
-        return self._answer(*self._exchange(method, target, None if asked is None else json.dumps(asked).encode()))
+        body = None if asked is None else json.dumps(asked).encode()
+        return self._answer(*self._exchange(method, target, body, more={"If-Match": seen} if seen else {}))
+
+    def tagged(self, path: str) -> tuple[Any, str]:
+        """What is there, and its tag, by which an edit says what it has seen. Unreachable or Refused."""
+        tags = []
+
+        def taken(told: http.client.HTTPResponse) -> tuple[int, bytes]:
+            tags.append(told.getheader("ETag", ""))
+            return told.status, told.read()
+
+        return self._answer(*self._exchange("GET", path, None, taken=taken)), tags[0]
 
     def send(self, path: str, body: bytes) -> Any:
         """Post a body as it stands. Unreachable or Refused."""
@@ -77,7 +93,7 @@ class Client:
 
     def _answer(self, status: int, body: bytes) -> Any:
         try:
-            answer = json.loads(body) if body else None
+            answer = self.read_json(body) if body else None
         except ValueError:
             raise Unreachable(f"What answers at {self.url} is not Heartfly ({status}).") from None
         if status >= 400:
@@ -137,10 +153,11 @@ class Client:
         target: str,
         body: bytes | None,
         *,
+        more: Mapping[str, str] = MappingProxyType({}),
         taken: Callable[[http.client.HTTPResponse], tuple[int, bytes]] = lambda told: (told.status, told.read()),
     ) -> tuple[int, bytes]:
         base = urlsplit(self.url)
-        headers = {"Authorization": f"Bearer {self.key}", "User-Agent": f"heartfly-cli/{__version__}"}
+        headers = {"Authorization": f"Bearer {self.key}", "User-Agent": f"heartfly-cli/{__version__}", **more}
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
@@ -184,10 +201,11 @@ def part(text: str) -> str:
 # --- options -----------------------------------------------------------------------------------------
 
 
-def connected(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def connected(*names: str, offline: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options that say which server, and as whom; it gets `api`, a Client.
 
-    `names` of the first option, for a command whose own --url means something else.
+    `names` of the first option, for a command whose own --url means something else. `offline`: a flag of the command
+    with which it asks no server, and needs no key.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -196,7 +214,8 @@ def connected(*names: str) -> Callable[[Callable[..., None]], Callable[..., None
             *, server: str | None, key: str | None, config: Path | None, data: Path | None, **rest: Any
         ) -> None:
             settings = settings_from(config, DATA__DIR=data)
-            api = Client(_checked(server or settings.server.public_url), key or _key_of(settings))
+            known = key or ("" if rest.get(offline) else _key_of(settings))
+            api = Client(_checked(server or settings.server.public_url), known)
             command(api=api, **rest)
 
         for option in (

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import rich_click as click
 
+from heartfly.cli.client import Client, Refused
 from heartfly.cli.output import counted, plain, print_json, print_table
 from heartfly.core.gate_text import gate_of_text
 from heartfly.core.gates import Gate
 from heartfly.errors import InvalidValueError
 
 ALL = "all"
+_TRIES = 10
 _COVERED = (("covered", "spans"), ("missing", "gaps"), ("twice", "overlaps"))
 
 
@@ -45,6 +47,24 @@ def edited(there: Sequence[Any], *, more: Sequence[str], fewer: Sequence[str]) -
     new = [(line, _parsed(line)) for line in more]
     written = {gate.text for _, gate in new}
     return [gate for gate in kept if _text(gate) not in written] + [line for line, _ in new]
+
+
+def with_gates(
+    api: Client, path: str, asked: Mapping[str, Any], *, more: Sequence[str], fewer: Sequence[str]
+) -> tuple[Sequence[Any], Any]:
+    """Edit a check, also its gates: which it had, and the check since.
+
+    All gates are sent together, so that what somebody else, or a ping, has changed meanwhile is read once more.
+    """
+    for _ in range(_TRIES):
+        found, seen = api.tagged(path)
+        gates = edited(found["gates"], more=more, fewer=fewer)
+        try:
+            return found["gates"], api.call("PATCH", path, {**asked, "gates": gates}, seen=seen)
+        except Refused as refused:
+            if refused.status != 412:
+                raise
+    raise click.ClickException("The check changes all the time, so its gates were not touched. Try again.")
 
 
 def _parsed(line: str) -> Gate:

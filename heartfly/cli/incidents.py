@@ -8,7 +8,7 @@ import rich_click as click
 
 from heartfly.cli.checks import find as find_check
 from heartfly.cli.client import Client, connected, part
-from heartfly.cli.output import AS_JSON, MOST, plain, print_facts, print_json, print_table, seconds, when
+from heartfly.cli.output import AS_JSON, DURATION, MOST, plain, print_facts, print_json, print_table, seconds, when
 
 _UUID_CHARS = 36
 
@@ -128,6 +128,65 @@ def comment(*, incident: str, text: str, as_json: bool, api: Client) -> None:
         print_json(told)
         return
     click.echo(plain(f"Noted at the incident of {found['check_name']}."))
+
+
+@incidents_group.command("share")
+@click.argument("incident")
+@click.option("--for", "lasts", type=DURATION, default="7d", show_default=True, help="For how long: 5m to 30d.")
+@click.option("--comments", "with_comments", is_flag=True, help="With what people said, without their names.")
+@AS_JSON
+@connected()
+def share(*, incident: str, lasts: int, with_comments: bool, as_json: bool, api: Client) -> None:
+    """Make a link by which whoever has it reads one, by its id or its check, and nothing else. It is shown once."""
+    found = _find(api, incident)
+    asked = {"lasts": lasts, "with_comments": with_comments}
+    told = api.call("POST", f"/v1/incidents/{part(found['id'])}/shares", asked)
+    if as_json:
+        print_json(told)
+        return
+    click.echo(plain(f"Whoever has this link reads the incident of {found['check_name']}; it is shown only now:\n"))
+    click.echo(f"    {told['url']}\n")
+    end = f"heartfly incidents unshare {found['id']} {told['id']}"
+    click.echo(f"It ends {when(told['expires_at'])}; `{end}` ends it now.")
+
+
+@incidents_group.command("shares")
+@click.argument("incident")
+@AS_JSON
+@connected()
+def list_shares(*, incident: str, as_json: bool, api: Client) -> None:
+    """List the links by which one can be read, by its id or its check."""
+    found = _find(api, incident)
+    links = api.call("GET", f"/v1/incidents/{part(found['id'])}/shares")["items"]
+    if as_json:
+        print_json(links)
+    elif not links:
+        click.echo(plain(f"The incident of {found['check_name']} has no link."))
+    else:
+        print_table(
+            ("MADE BY", "MADE", "ENDS", "COMMENTS", "ID"),
+            [
+                (
+                    one["by"],
+                    when(one["created_at"]),
+                    when(one["expires_at"]),
+                    "shown" if one["with_comments"] else "-",
+                    one["id"],
+                )
+                for one in links
+            ],
+        )
+
+
+@incidents_group.command("unshare")
+@click.argument("incident")
+@click.argument("link")
+@connected()
+def unshare(*, incident: str, link: str, api: Client) -> None:
+    """Take a link back, by the incident (its id or its check) and the link's id. It shows nothing from then on."""
+    found = _find(api, incident)
+    api.call("DELETE", f"/v1/incidents/{part(found['id'])}/shares/{part(link)}")
+    click.echo(plain(f"The link to the incident of {found['check_name']} is taken back."))
 
 
 def _find(api: Client, name: str) -> Any:

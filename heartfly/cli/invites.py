@@ -8,7 +8,7 @@ import rich_click as click
 
 from heartfly.cli.client import Client, connected, part
 from heartfly.cli.members import ROLE
-from heartfly.cli.output import AS_JSON, plain, print_json, print_table, when
+from heartfly.cli.output import AS_JSON, plain, print_json, print_table, say, when
 
 
 @click.group("invites")
@@ -54,12 +54,13 @@ def resend(*, invite: str, as_json: bool, api: Client) -> None:
 
 @invites_group.command("revoke")
 @click.argument("invite")
+@AS_JSON
 @connected()
-def revoke(*, invite: str, api: Client) -> None:
+def revoke(*, invite: str, as_json: bool, api: Client) -> None:
     """Take an invite back, by its address or id. Its link works no more."""
     found = _find(api, invite)
     api.call("DELETE", f"/v1/invites/{part(found['id'])}")
-    click.echo(f"The invite of {found['email']} is taken back.")
+    say(f"The invite of {found['email']} is taken back.", found, as_json=as_json)
 
 
 def _tell(told: Any, *, as_json: bool) -> None:

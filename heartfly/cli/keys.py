@@ -8,7 +8,7 @@ from typing import Any
 import rich_click as click
 
 from heartfly.cli.client import Client, connected, part
-from heartfly.cli.output import AS_JSON, DURATION, print_json, print_table, when
+from heartfly.cli.output import AS_JSON, DURATION, print_json, print_table, say, when
 from heartfly.clock import SystemClock
 
 
@@ -78,14 +78,15 @@ def _instant_in(seconds: int) -> str:
 @keys_group.command("revoke")
 @click.argument("name", metavar="KEY")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@AS_JSON
 @connected()
-def revoke(*, name: str, yes: bool, api: Client) -> None:
+def revoke(*, name: str, yes: bool, as_json: bool, api: Client) -> None:
     """Revoke an API key, by its name, its first letters or its id. Whatever uses it is refused at once."""
     found = _find(api, name)
     if not yes:
         click.confirm(f"Revoke {found['name']} ({found['prefix']}…), last used {when(found['used_at'])}?", abort=True)
     api.call("DELETE", f"/v1/keys/{part(found['id'])}")
-    click.echo(f"{found['name']} is revoked.")
+    say(f"{found['name']} is revoked.", found, as_json=as_json)
 
 
 def _find(api: Client, name: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import rich_click as click
 
 from heartfly.cli.client import Client, connected, part
-from heartfly.cli.output import AS_JSON, print_json, print_table
+from heartfly.cli.output import AS_JSON, print_json, print_table, say
 
 ROLE = click.Choice(["owner", "admin", "member", "viewer"])
 
@@ -56,14 +56,15 @@ def change_role(*, member: str, role: str, as_json: bool, api: Client) -> None:
 @members_group.command("remove")
 @click.argument("member")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@AS_JSON
 @connected()
-def remove(*, member: str, yes: bool, api: Client) -> None:
+def remove(*, member: str, yes: bool, as_json: bool, api: Client) -> None:
     """Remove a member, by his address or id. He stays a user. The last owner cannot go."""
     found = _find(api, member)
     if not yes:
         click.confirm(f"Remove {found['email']} ({found['role']}) from the project?", abort=True)
     api.call("DELETE", f"/v1/members/{part(found['id'])}")
-    click.echo(f"{found['email']} is no member any more.")
+    say(f"{found['email']} is no member any more.", found, as_json=as_json)
 
 
 def _find(api: Client, name: str) -> Any:

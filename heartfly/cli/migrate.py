@@ -7,14 +7,16 @@ from pathlib import Path
 import rich_click as click
 
 from heartfly.cli.options import CONFIG, DATA, settings_from
+from heartfly.cli.output import AS_JSON, say
 from heartfly.db.migrate import HEAD
 from heartfly.ground import open_ground
 
 
 @click.command()
+@AS_JSON
 @CONFIG
 @DATA
-def migrate(config: Path | None, data: Path | None) -> None:
+def migrate(*, as_json: bool, config: Path | None, data: Path | None) -> None:
     """Bring the database to this version's schema. Safe to run again, also after it was killed."""
     open_ground(settings_from(config, DATA__DIR=data)).close()
-    click.echo(f"The schema is at version {HEAD}.")
+    say(f"The schema is at version {HEAD}.", {"schema": HEAD}, as_json=as_json)

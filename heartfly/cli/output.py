@@ -53,6 +53,11 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def say(sentence: str, value: Any, *, as_json: bool) -> None:
+    """The sentence to people; to machines what it is about."""
+    print_json(value) if as_json else click.echo(sentence)
+
+
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
     """On a terminal fitted to its width; into a pipe whole, however wide."""
     from rich.console import Console  # noqa: PLC0415 - what prints JSON, or a sentence, waits for none of it

@@ -10,7 +10,7 @@ from typing import Any
 import rich_click as click
 
 from heartfly.cli.client import Client, connected
-from heartfly.cli.output import AS_JSON, DURATION, print_facts, print_json, when
+from heartfly.cli.output import AS_JSON, DURATION, print_facts, print_json, say, when
 
 
 @click.group("project")
@@ -84,10 +84,11 @@ def export(*, output: Path | None, api: Client) -> None:
 @project_group.command("delete")
 @click.argument("slug")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@AS_JSON
 @connected()
-def delete(*, slug: str, yes: bool, api: Client) -> None:
+def delete(*, slug: str, yes: bool, as_json: bool, api: Client) -> None:
     """Delete the project of that slug, which must be that of the key, with everything in it. It cannot be undone."""
     if not yes:
         click.confirm(f"Delete {slug} with its checks, their history, its channels, keys and audit?", abort=True)
     api.call("DELETE", "/v1/project", confirm=slug)
-    click.echo(f"{slug} is deleted.")
+    say(f"{slug} is deleted.", {"slug": slug}, as_json=as_json)

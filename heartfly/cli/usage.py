@@ -13,6 +13,7 @@ _COMMANDS: Mapping[str, str] = {
     "send": "heartfly.cli.usage_send:send",
     "requeue": "heartfly.cli.usage_send:requeue_command",
     "heartbeat": "heartfly.cli.usage_send:heartbeat_command",
+    "import-logs": "heartfly.cli.usage_logs:import_logs",
     "events": "heartfly.cli.usage_events:events_group",
     "customers": "heartfly.cli.usage_events:customers_group",
     "dead-letters": "heartfly.cli.usage_events:letters_group",

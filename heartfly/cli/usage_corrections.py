@@ -9,23 +9,33 @@ from typing import Any, BinaryIO
 import rich_click as click
 
 from heartfly.cli.client import Client, connected, part
-from heartfly.cli.output import AS_JSON, MOST, print_facts, print_json, print_table
+from heartfly.cli.output import AS_JSON, MOST, print_facts, print_json, print_table, say
 from heartfly.core.events import read, written
 
 _OUTCOMES = ("accepted", "duplicate", "conflict", "rejected")
 _PIECE_EVENTS, _PIECE_CHARACTERS = 1_000, 1_000_000
 _LONG_S = 600.0
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what it would change, by day, meter and customer.")
 _REASON = click.option("--reason", required=True, help="Why, in a line; it is kept with the correction.")
 
 
 @click.command("void")
 @click.argument("transaction_id")
 @_REASON
+@_DRY_RUN
+@AS_JSON
 @connected()
-def void(*, transaction_id: str, reason: str, api: Client) -> None:
+def void(*, transaction_id: str, reason: str, dry_run: bool, as_json: bool, api: Client) -> None:
     """Let an event count nothing any more. It is kept, and `undo` lets it count again."""
-    api.call("POST", "/v1/events/void", {"transaction_id": transaction_id, "reason": reason})
-    click.echo("It is void.")
+    query = {"dry_run": "true"} if dry_run else {}
+    asked = {"transaction_id": transaction_id, "reason": reason}
+    told = _exact(api, dry_run=dry_run).call("POST", "/v1/events/void", asked, **query)
+    if as_json:
+        click.echo(written(told))
+    elif dry_run:
+        _tell_changes(told["preview"]["changes"])
+    else:
+        click.echo("It is void.")
 
 
 @click.command("amend")
@@ -35,6 +45,8 @@ def void(*, transaction_id: str, reason: str, api: Client) -> None:
 @click.option("--timestamp", help="When it happened (RFC 3339).")
 @click.option("--type", "event_type", help="Its type.")
 @click.option("--properties", help="All its properties, as JSON; numbers stay as they are written.")
+@AS_JSON
+@_DRY_RUN
 @connected()
 def amend(
     *,
@@ -44,6 +56,8 @@ def amend(
     timestamp: str | None,
     event_type: str | None,
     properties: str | None,
+    dry_run: bool,
+    as_json: bool,
     api: Client,
 ) -> None:
     """Let an event count with other content. What is not said stays; what it was is kept, and `undo` puts it back."""
@@ -54,19 +68,37 @@ def amend(
     if not asked:
         raise click.UsageError("Say what shall differ: --customer-id, --timestamp, --type or --properties.")
     body = {"transaction_id": transaction_id, "reason": reason} | asked
-    told = api.send("/v1/events/amend", written(body).encode("utf-8", "surrogatepass"))
+    sent = written(body).encode("utf-8", "surrogatepass")
+    told = _exact(api, dry_run=dry_run).send("/v1/events/amend" + ("?dry_run=true" if dry_run else ""), sent)
+    if as_json:
+        click.echo(written(told))
+        return
+    if dry_run:
+        _tell_differences(told["preview"]["differences"])
+        _tell_changes(told["preview"]["changes"])
+        return
     newest = next((one for one in told["corrections"] if one["undone_at"] is None), None)
-    for one in () if newest is None else newest["differences"]:
+    _tell_differences([] if newest is None else newest["differences"])
+
+
+def _exact(api: Client, *, dry_run: bool = False) -> Client:
+    """Figures stand in its answers as they were sent; a preview may take long."""
+    return replace(api, read_json=read, timeout_s=_LONG_S if dry_run else api.timeout_s)
+
+
+def _tell_differences(found: Sequence[Any]) -> None:
+    for one in found:
         click.echo(f"{one['field']}: {_shown(one['before'])} -> {_shown(one['after'])}")
 
 
 @click.command("undo")
 @click.argument("transaction_id")
+@AS_JSON
 @connected()
-def undo(*, transaction_id: str, api: Client) -> None:
+def undo(*, transaction_id: str, as_json: bool, api: Client) -> None:
     """Take back the newest correction of an event that stands: what counted before it counts again."""
-    api.call("POST", "/v1/events/undo", {"transaction_id": transaction_id})
-    click.echo("It counts as it did before.")
+    told = _exact(api).call("POST", "/v1/events/undo", {"transaction_id": transaction_id})
+    click.echo(written(told) if as_json else "It counts as it did before.")
 
 
 @click.group("backfill")
@@ -105,23 +137,26 @@ def open_set(
 @backfill_group.command("send")
 @click.argument("backfill")
 @click.argument("file", type=click.File("rb"))
+@AS_JSON
 @connected()
-def send(*, backfill: str, file: BinaryIO, api: Client) -> None:
+def send(*, backfill: str, file: BinaryIO, as_json: bool, api: Client) -> None:
     """Send the events in FILE (`-`: standard input) into one: an array of JSON, or lines of it. Exit 1 if any is none
     of its events.
     """
     counts, index = dict.fromkeys(_OUTCOMES, 0), 0
+    results: list[dict[str, Any]] = []
     for some in _pieces(_events(_text_of(file))):
         told = api.send(
             f"/v1/backfills/{part(backfill)}/events", f"[{','.join(some)}]".encode("utf-8", "surrogatepass")
         )
         for one in told["results"]:
-            if one["outcome"] in {"rejected", "conflict"}:
+            results.append(one | {"index": index + one["index"]})
+            if not as_json and one["outcome"] in {"rejected", "conflict"}:
                 why = ": ".join(text for text in (one["field"], one["reason"]) if text)
                 click.echo(f"{index + one['index']}: {one['outcome']}{f', {why}' if why else ''}")
         counts = {name: counts[name] + told[name] for name in _OUTCOMES}
         index += len(some)
-    click.echo(", ".join(f"{n} {name}" for name, n in counts.items()))
+    say(", ".join(f"{n} {name}" for name, n in counts.items()), counts | {"results": results}, as_json=as_json)
     if counts["rejected"]:
         raise SystemExit(1)
 
@@ -192,18 +227,19 @@ def preview(*, backfill: str, as_json: bool, api: Client) -> None:
         print_json(found)
         return
     click.echo(_counted(found["counts"]))
-    if not found["changes"]:
+    _tell_changes(found["changes"])
+    if found["more"]:
+        click.echo(f"And {found['more']} more.")
+
+
+def _tell_changes(found: Sequence[Any]) -> None:
+    if not found:
         click.echo("No figure changes.")
         return
     print_table(
         ("DAY", "METER", "CUSTOMER", "NOW", "THEN"),
-        [
-            (one["day"], one["meter"], one["name"], _shown(one["before"]), _shown(one["after"]))
-            for one in found["changes"]
-        ],
+        [(one["day"], one["meter"], one["name"], _shown(one["before"]), _shown(one["after"])) for one in found],
     )
-    if found["more"]:
-        click.echo(f"And {found['more']} more.")
 
 
 @backfill_group.command("close")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import rich_click as click
 
 from heartfly.cli.client import Client, connected, part
-from heartfly.cli.output import AS_JSON, MOST, print_json, print_table, when
+from heartfly.cli.output import AS_JSON, MOST, print_json, print_table, say, when
+from heartfly.core.events import read, written
+
+_OUTCOMES = ("accepted", "duplicate", "conflict", "rejected")
 
 
 @click.group("events")
@@ -18,15 +22,19 @@ def events_group() -> None:
 @events_group.command("send")
 @click.argument("file", type=click.File("rb"))
 @click.option("--dry-run", is_flag=True, help="Say what would become of them; store nothing.")
+@AS_JSON
 @connected()
-def send(*, file: BinaryIO, dry_run: bool, api: Client) -> None:
+def send(*, file: BinaryIO, dry_run: bool, as_json: bool, api: Client) -> None:
     """Send the events in FILE (`-`: standard input): an array of JSON, or one object. Exit 1 if any is rejected."""
     told = api.send("/v1/events" + ("?dry_run=true" if dry_run else ""), file.read())
-    for one in told["results"]:
-        if one["outcome"] in {"rejected", "conflict"}:
-            why = ": ".join(text for text in (one["field"], one["reason"]) if text)
-            click.echo(f"{one['index']}: {one['outcome']}{f', {why}' if why else ''}")
-    click.echo(", ".join(f"{told[name]} {name}" for name in ("accepted", "duplicate", "conflict", "rejected")))
+    if as_json:
+        print_json(told)
+    else:
+        for one in told["results"]:
+            if one["outcome"] in {"rejected", "conflict"}:
+                why = ": ".join(text for text in (one["field"], one["reason"]) if text)
+                click.echo(f"{one['index']}: {one['outcome']}{f', {why}' if why else ''}")
+        click.echo(", ".join(f"{told[name]} {name}" for name in _OUTCOMES))
     if told["rejected"]:
         raise SystemExit(1)
 
@@ -38,6 +46,7 @@ def send(*, file: BinaryIO, dry_run: bool, api: Client) -> None:
 @click.option("--from", "from_at", help="From this instant on (RFC 3339).")
 @click.option("--to", "to_at", help="Before this instant (RFC 3339).")
 @MOST
+@AS_JSON
 @connected()
 def list_events(
     *,
@@ -47,11 +56,16 @@ def list_events(
     from_at: str | None,
     to_at: str | None,
     most: int,
+    as_json: bool,
     api: Client,
 ) -> None:
     """List events, the newest first."""
     narrowed = {"customer": customer, "customer_id": customer_id, "event_type": event_type, "from": from_at}
-    found = api.first("/v1/events", most, **narrowed, to=to_at)
+    # Figures stand in them as they were sent: no float may come between.
+    found = replace(api, read_json=read).first("/v1/events", most, **narrowed, to=to_at)
+    if as_json:
+        click.echo(written(found))
+        return
     if not found:
         click.echo("There are no such events.")
         return
@@ -63,9 +77,10 @@ def list_events(
 
 @events_group.command("show")
 @click.argument("transaction_id")
+@AS_JSON
 @connected()
-def show_event(*, transaction_id: str, api: Client) -> None:
-    """Show one, with what contradicts it, as JSON. Figures stand there as they were sent."""
+def show_event(*, transaction_id: str, as_json: bool, api: Client) -> None:  # noqa: ARG001 - it is never otherwise
+    """Show one, with what contradicts it, always as JSON. Figures stand there as they were sent."""
     click.echo(api.text(f"/v1/events/{part(transaction_id)}"))
 
 
@@ -172,29 +187,29 @@ def list_letters(*, state: str, field: str | None, q: str | None, most: int, as_
 @letters_group.command("replay")
 @click.argument("letter", required=False)
 @click.option("--all", "every", is_flag=True, help="All that are open, instead of one.")
+@AS_JSON
 @connected()
-def replay(*, letter: str | None, every: bool, api: Client) -> None:
+def replay(*, letter: str | None, every: bool, as_json: bool, api: Client) -> None:
     """Send one once more, by its id, or all that are open."""
     if (letter is None) != every:
         raise click.UsageError("Name one, or say --all.")
     if letter is not None:
         told = api.call("POST", f"/v1/dead-letters/{part(letter)}/replay")
-        click.echo(f"It is {told['outcome']}.")
+        say(f"It is {told['outcome']}.", told, as_json=as_json)
         return
-    names = ("accepted", "duplicate", "conflict", "rejected")
-    counts, cursor = dict.fromkeys(names, 0), None
+    counts, cursor = dict.fromkeys(_OUTCOMES, 0), None
     while True:
         told = api.call("POST", "/v1/dead-letters/replay", {"cursor": cursor})
-        counts = {name: counts[name] + told[name] for name in names}
+        counts = {name: counts[name] + told[name] for name in _OUTCOMES}
         if (cursor := told["next"]) is None:
             break
-    click.echo(", ".join(f"{n} {name}" for name, n in counts.items()))
+    say(", ".join(f"{n} {name}" for name, n in counts.items()), counts, as_json=as_json)
 
 
 @letters_group.command("drop")
 @click.argument("letter")
+@AS_JSON
 @connected()
-def drop(*, letter: str, api: Client) -> None:
+def drop(*, letter: str, as_json: bool, api: Client) -> None:
     """Drop one, by its id: it shall not be sent."""
-    api.call("POST", f"/v1/dead-letters/{part(letter)}/drop")
-    click.echo("It is dropped.")
+    say("It is dropped.", api.call("POST", f"/v1/dead-letters/{part(letter)}/drop"), as_json=as_json)

@@ -9,7 +9,7 @@ from typing import Any
 import rich_click as click
 
 from heartfly.cli.client import Client, connected, part
-from heartfly.cli.output import AS_JSON, counted, print_facts, print_json, print_table, since_instant, when
+from heartfly.cli.output import AS_JSON, counted, print_facts, print_json, print_table, say, since_instant, when
 from heartfly.core.amounts import stored
 from heartfly.core.meters import Aggregation
 from heartfly.core.sketches import spelled
@@ -175,11 +175,20 @@ def _span(version: Any) -> str:
 
 @meters_group.command("archive")
 @click.argument("meter")
+@AS_JSON
 @connected()
-def archive(*, meter: str, api: Client) -> None:
+def archive(*, meter: str, as_json: bool, api: Client) -> None:
     """Let a meter count nothing that happens from now on; what it has counted stays."""
-    api.call("POST", f"/v1/meters/{part(meter)}/archive")
-    click.echo(f"{meter} is archived.")
+    say(f"{meter} is archived.", api.call("POST", f"/v1/meters/{part(meter)}/archive"), as_json=as_json)
+
+
+@meters_group.command("unarchive")
+@click.argument("meter")
+@AS_JSON
+@connected()
+def unarchive(*, meter: str, as_json: bool, api: Client) -> None:
+    """Let a meter count again, also what happened while it was archived."""
+    say(f"{meter} counts again.", api.call("POST", f"/v1/meters/{part(meter)}/unarchive"), as_json=as_json)
 
 
 @meters_group.command("query")

@@ -16,7 +16,7 @@ from typing import Any
 import rich_click as click
 
 from heartfly.cli.client import Client, connected
-from heartfly.cli.output import AS_JSON, DURATION, counted, print_json
+from heartfly.cli.output import AS_JSON, DURATION, counted, print_json, say
 from heartfly.sender import (
     METRONOME,
     NATIVE,
@@ -82,7 +82,8 @@ def _sending(command: Callable[..., None]) -> Callable[..., None]:
 @_QUEUE
 @_MAX_MB
 @_DEAD_LETTER
-def put(source: BufferedIOBase, folder: Path, max_mb: int, dead_letter: Path | None) -> None:
+@AS_JSON
+def put(*, source: BufferedIOBase, folder: Path, max_mb: int, dead_letter: Path | None, as_json: bool) -> None:
     """Put events into the queue and send nothing: lines of JSON, from a file or standard input."""
     queue = DiskQueue(folder, max_bytes=max_mb * 1024 * 1024)
     # No request is made: it writes the dead letter only.
@@ -92,8 +93,13 @@ def put(source: BufferedIOBase, folder: Path, max_mb: int, dead_letter: Path | N
         intake.read(source)
     except QueueFullError as error:
         _end(FULL, str(error))
-    click.echo(f"{counted(intake.n_taken, 'event')} in the queue.")
-    if sender.tally.set_aside:
+    n_aside = sender.tally.set_aside
+    say(
+        f"{counted(intake.n_taken, 'event')} in the queue.",
+        {"queued": intake.n_taken, "set_aside": n_aside},
+        as_json=as_json,
+    )
+    if n_aside:
         _end(SET_ASIDE, _set_aside(sender))
 
 
@@ -101,10 +107,11 @@ def put(source: BufferedIOBase, folder: Path, max_mb: int, dead_letter: Path | N
 @_QUEUE
 @_MAX_MB
 @_DEAD_LETTER
-def requeue_command(folder: Path, max_mb: int, dead_letter: Path | None) -> None:
+@AS_JSON
+def requeue_command(*, folder: Path, max_mb: int, dead_letter: Path | None, as_json: bool) -> None:
     """Put what was set aside back into the queue, once you have corrected it. What is no event stays."""
     found = requeue(DiskQueue(folder, max_bytes=max_mb * 1024 * 1024), dead_letter)
-    click.echo(f"{counted(found.moved, 'event')} back in the queue.")
+    say(f"{counted(found.moved, 'event')} back in the queue.", asdict(found), as_json=as_json)
     where = dead_letter or folder / "dead-letter.ndjson"
     if found.kept:
         _tell(f"{counted(found.kept, 'line')} left in {where}: no event is in it.")

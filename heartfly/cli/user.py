@@ -14,6 +14,7 @@ from heartfly.accounts.erasure import erase_by_email
 from heartfly.accounts.passwords import hashed
 from heartfly.audit.record import CLI
 from heartfly.cli.options import CONFIG, DATA, PASSWORD_STDIN, password_from, settings_from
+from heartfly.cli.output import AS_JSON, say
 from heartfly.ground import Ground, open_ground
 
 
@@ -26,9 +27,12 @@ def user_group() -> None:
 @click.option("--email", required=True, help="The address to sign in with.")
 @PASSWORD_STDIN
 @click.option("--admin", is_flag=True, help="An administrator: owner of every project that there is.")
+@AS_JSON
 @CONFIG
 @DATA
-def create(*, email: str, password_stdin: bool, admin: bool, config: Path | None, data: Path | None) -> None:
+def create(
+    *, email: str, password_stdin: bool, admin: bool, as_json: bool, config: Path | None, data: Path | None
+) -> None:
     """Make a user. Without --admin he is in no project yet."""
     password_hash = hashed(password_from(stdin=password_stdin))
     with _ground(config, data) as ground:
@@ -38,15 +42,17 @@ def create(*, email: str, password_stdin: bool, admin: bool, config: Path | None
                 tx, email=email, password_hash=password_hash, is_admin=admin, actor=CLI, at=at, ids=ground.ids
             )
         )
-    click.echo(f"{email} may sign in" + (", as owner of every project." if admin else "; he is in no project yet."))
+    where = ", as owner of every project." if admin else "; he is in no project yet."
+    say(f"{email} may sign in{where}", {"email": email, "admin": admin}, as_json=as_json)
 
 
 @user_group.command("reset")
 @click.option("--email", required=True, help="The address of who lost his password.")
 @PASSWORD_STDIN
+@AS_JSON
 @CONFIG
 @DATA
-def reset(*, email: str, password_stdin: bool, config: Path | None, data: Path | None) -> None:
+def reset(*, email: str, password_stdin: bool, as_json: bool, config: Path | None, data: Path | None) -> None:
     """Give a user a new password. The old one does not work any more."""
     password_hash = hashed(password_from(stdin=password_stdin))
     with _ground(config, data) as ground:
@@ -56,36 +62,38 @@ def reset(*, email: str, password_stdin: bool, config: Path | None, data: Path |
                 tx, email=email, password_hash=password_hash, actor=CLI, at=at, ids=ground.ids
             )
         )
-    click.echo(f"{email} has a new password.")
+    say(f"{email} has a new password.", {"email": email}, as_json=as_json)
 
 
 @user_group.command("reset-2fa")
 @click.option("--email", required=True, help="The address of who lost his phone and his backup codes.")
+@AS_JSON
 @CONFIG
 @DATA
-def reset_2fa(*, email: str, config: Path | None, data: Path | None) -> None:
+def reset_2fa(*, email: str, as_json: bool, config: Path | None, data: Path | None) -> None:
     """Switch a user's second step off. Then his password is enough, until he sets it up again."""
     with _ground(config, data) as ground:
         at = ground.clock.now()
         ground.database.transaction(
             lambda tx: second_step.switch_off_by_email(tx, email, actor=CLI, at=at, ids=ground.ids)
         )
-    click.echo(f"{email} signs in with the password alone now.")
+    say(f"{email} signs in with the password alone now.", {"email": email}, as_json=as_json)
 
 
 @user_group.command("delete")
 @click.option("--email", required=True, help="The address of who goes.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@AS_JSON
 @CONFIG
 @DATA
-def delete(*, email: str, yes: bool, config: Path | None, data: Path | None) -> None:
+def delete(*, email: str, yes: bool, as_json: bool, config: Path | None, data: Path | None) -> None:
     """Delete a user for good. What he changed and said stays in his projects. A project's last owner cannot go."""
     if not yes:
         click.confirm(f"Delete {email} for good?", abort=True)
     with _ground(config, data) as ground:
         at = ground.clock.now()
         ground.database.transaction(lambda tx: erase_by_email(tx, email, actor=CLI, at=at, ids=ground.ids))
-    click.echo(f"{email} is no user any more.")
+    say(f"{email} is no user any more.", {"email": email}, as_json=as_json)
 
 
 @contextmanager

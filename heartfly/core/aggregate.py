@@ -7,7 +7,7 @@ gives the same to the byte. Sums are exact; only a percentile is not (core/sketc
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -46,10 +46,19 @@ class Partial:
         if self.max is None or value > self.max:
             self.max = value
         if meter.aggregation is Aggregation.LATEST:
-            self._later(value, place)
+            self.later(value, place)
         elif meter.aggregation is Aggregation.PERCENTILE:
             self.histogram = self.histogram or Histogram()
             self.histogram.add(value)
+
+    def add_all(self, meter: Meter, amounts: Sequence[Amount]) -> None:
+        """As `add` for each, of which there is one at least. What is the latest `later` is to be told."""
+        self.n += len(amounts)
+        self.sum += sum(amounts)
+        self._bound(min(amounts), max(amounts))
+        if meter.aggregation is Aggregation.PERCENTILE:
+            self.histogram = self.histogram or Histogram()
+            self.histogram.add_all(amounts)
 
     def merge(self, other: Partial) -> None:
         """Another part of the same meter's events comes to these; no event may be in both."""
@@ -57,7 +66,7 @@ class Partial:
         self.sum += other.sum
         self._bound(other.min, other.max)
         if other.latest is not None and other.latest_place is not None:
-            self._later(other.latest, other.latest_place)
+            self.later(other.latest, other.latest_place)
         self.uniques |= other.uniques
         if other.histogram is not None:
             self.histogram = self.histogram or Histogram()
@@ -69,7 +78,8 @@ class Partial:
         if high is not None and (self.max is None or high > self.max):
             self.max = high
 
-    def _later(self, value: Amount, place: Place) -> None:
+    def later(self, value: Amount, place: Place) -> None:
+        """Of two the one whose place is behind the other's counts."""
         if self.latest_place is None or place > self.latest_place:
             self.latest, self.latest_place = value, place
 

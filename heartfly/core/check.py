@@ -324,7 +324,8 @@ def _missed(step: Step, blind: Sequence[Blind], new_id: Callable[[], int], now: 
     assert opened is not None
     assert closes is not None
     run = Run(id=new_id(), slot_at=opened)
-    deaf = _touching(blind, _may_come_from(step.check, opened), closes)
+    # Mostly there is none, and to say from when a success counts takes as long as all the rest.
+    deaf = _touching(blind, _may_come_from(step.check, opened), closes) if blind else None
     if deaf is not None and not (is_new and _silent_since(step.check, deaf, closes)):
         return _unverified_slot(step, run, Unverified(run=run, from_at=opened, to_at=closes, blind=deaf), now)
     run = _closed(run, RunOutcome.MISSED, None)
@@ -475,7 +476,7 @@ def edited(check: Check, rules: Rules, at: datetime) -> Step:
 
 
 def waits_for_first_ping(check: Check) -> bool:
-    """It is new, and no success, fail or start has come since it was made or resumed."""
+    """It is new, and no success, fail or start has come since it was made or resumed; no run is under way."""
     return check.status is Status.NEW and check.last_ping_at is None and not check.open_runs
 
 
@@ -542,7 +543,8 @@ def _armed(step: Step, at: datetime, *, after: datetime | None = None) -> Step:
         check = replace(check, expected_at=expected, schedule_error_at=error_at, schedule_error=error)
     goes_down_at = _goes_down_at(check)
     retry_at = at + SCHEDULE_RETRY if check.schedule_error_at is not None and check.status in _WATCHED else None
-    wake_at = _earliest(goes_down_at, *(_ends_by(check, run) for run in check.open_runs), _late_at(check), retry_at)
+    ends = [_ends_by(check, run) for run in check.open_runs]
+    wake_at = _earliest(goes_down_at, *ends, _late_at(check), retry_at)
     return replace(step, check=replace(check, goes_down_at=goes_down_at, wake_at=wake_at, rev=check.rev + 1))
 
 
@@ -566,6 +568,8 @@ def _slot_closes_at(check: Check) -> datetime | None:
     if check.status not in _WATCHED or check.expected_at is None:
         return None
     closes = check.expected_at + check.rules.grace
+    if not check.open_runs:
+        return closes
     held = max((_ends_by(check, run) for run in check.open_runs if _holds_slot(check, run)), default=closes)
     return max(closes, min(held, closes + check.rules.run_limit))
 
@@ -594,11 +598,14 @@ def _goes_down_at(check: Check) -> datetime | None:
     """The first instant (UTC, inclusive) at which silence is an alarm; None: never, as things stand."""
     if check.status is Status.DOWN or _only_resume_helps(check):
         return None
-    return _earliest(_slot_closes_at(check), *(_ends_by(check, run) for run in check.open_runs))
+    closes_at = _slot_closes_at(check)
+    if not check.open_runs:
+        return closes_at
+    return _earliest(closes_at, *(_ends_by(check, run) for run in check.open_runs))
 
 
 def _earliest(*instants: datetime | None) -> datetime | None:
-    return min((instant for instant in instants if instant is not None), default=None)
+    return min([instant for instant in instants if instant is not None], default=None)
 
 
 def _closed(run: Run, outcome: RunOutcome, at: datetime | None) -> Run:

@@ -46,7 +46,10 @@ class PropertyFilter:
     none_of: frozenset[str] = frozenset()
 
     def holds(self, properties: Mapping[str, Any]) -> bool:
-        found = text_at(properties, self.name)
+        return self.passes(text_at(properties, self.name))
+
+    def passes(self, found: str | None) -> bool:
+        """`found`: what the property is, as text."""
         if self.exists is not None and self.exists is (found is None):
             return False
         if self.any_of and found not in self.any_of:
@@ -137,7 +140,7 @@ def counted(meter: Meter, type_: str, properties: Mapping[str, Any]) -> Counted 
         if not one.holds(properties):
             return None
     keys = meter.group_keys
-    group = tuple([_cut(text_at(properties, key)) for key in keys]) if keys else _NO_GROUP
+    group = tuple([cut(text_at(properties, key)) for key in keys]) if keys else _NO_GROUP
     if meter.of:
         text = text_at(properties, meter.of)
         return Uncounted.MISSING if text is None else Counted(group, unique=text)
@@ -184,5 +187,6 @@ def text_at(properties: Mapping[str, Any], path: str) -> str | None:
 _NO_GROUP: tuple[str | None, ...] = ()
 
 
-def _cut(text: str | None) -> str | None:
+def cut(text: str | None) -> str | None:
+    """A group key's value, as far as it tells groups apart."""
     return text if text is None else text[:MAX_GROUP_LENGTH]

@@ -8,7 +8,7 @@ as whole numbers, so that each machine puts a value into the same bucket.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
@@ -101,6 +101,15 @@ class Histogram:
             return
         side, bucket = (self.above if value > 0 else self.below), bucket_of(abs(value))
         side[bucket] = side.get(bucket, 0) + n
+
+    def add_all(self, values: Sequence[Amount]) -> None:
+        side = self.above
+        for value in values:
+            if value > 0:
+                bucket = bucket_of(value)
+                side[bucket] = side.get(bucket, 0) + 1
+            else:
+                self.add(value)
 
     def merge(self, other: Histogram) -> None:
         self.zero += other.zero

@@ -6,6 +6,7 @@ a write that brings either nearer says so here. Nothing is told before the commi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -41,6 +42,8 @@ class Tx:
 
     conn: Connection
     changes: Changes = field(default_factory=Changes)
+    after: list[Callable[[], None]] = field(default_factory=list)
+    """Called by the writer, in its thread, once this has committed: what may be remembered only then."""
 
     @property
     def dialect(self) -> Dialect:

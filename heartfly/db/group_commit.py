@@ -308,23 +308,25 @@ class GroupCommitter:
             self._session = self._open_session()
         session = self._session
 
-        def work(tx: Tx) -> tuple[list[Any], Changes]:
+        def work(tx: Tx) -> tuple[list[Any], Tx]:
             results: list[Any] = []
             for handler, group in groupby(entries, key=lambda entry: entry.handler):
                 results += handler(tx, [entry.item for entry in group])
             if len(results) != len(entries):
                 raise RuntimeError(f"{len(entries)} items were applied, but {len(results)} answers came of it")
-            return results, tx.changes
+            return results, tx
 
         try:
-            results, written = session.attempt(work)
+            results, tx = session.attempt(work)
         except FatalStoreError:
             raise
         except Exception as error:
             if (told := session.explain(error)) is not None:
                 raise told from error
             raise
-        changes.add(written)
+        changes.add(tx.changes)
+        for call in tx.after:
+            call()
         return results
 
     def _alone(self, entry: _Entry, changes: Changes) -> Any:

@@ -23,26 +23,38 @@ class IdSource:
     def __init__(self, node: int) -> None:
         self._node = (node & 0x3FF) << 12
         self._last = 0
+        self._at: tuple[datetime | None, int] = (None, 0)
+        """The last instant that was asked for, which a batch has in common, and what its ids begin with."""
         self._lock = threading.Lock()
 
     def next(self, now: datetime) -> int:
         """A new id, larger than every one before it from this source, also when the clock steps back."""
-        return self.several(now, 1)[0]
+        at, first = self._at
+        if at is not now:
+            first = self._first(now)
+            self._at = (now, first)
+        with self._lock:
+            found = self._last = self._after(self._last, first)
+        return found
 
     def several(self, now: datetime, n: int) -> list[int]:
         """New ids, each larger than the one before."""
-        first = ((now - _BASE) // _MILLISECOND) << 22 | self._node
+        first = self._first(now)
         found = []
         with self._lock:
-            last = self._last
             for _ in range(n):
-                candidate = first
-                if candidate <= last:
-                    candidate = last + 1
-                    # The sequence field overflowed into the node field: take the next millisecond.
-                    if candidate & 0x3FFFFF & ~0xFFF != self._node:
-                        candidate = ((last >> 22) + 1) << 22 | self._node
-                last = candidate
-                found.append(candidate)
-            self._last = last
+                self._last = self._after(self._last, first)
+                found.append(self._last)
         return found
+
+    def _first(self, now: datetime) -> int:
+        return ((now - _BASE) // _MILLISECOND) << 22 | self._node
+
+    def _after(self, last: int, first: int) -> int:
+        if first > last:
+            return first
+        following = last + 1
+        # The sequence field overflowed into the node field: take the next millisecond.
+        if following & 0x3FFFFF & ~0xFFF != self._node:
+            return ((last >> 22) + 1) << 22 | self._node
+        return following

@@ -1,4 +1,4 @@
-"""All that belongs to one project, whatever room it is of: walked table by table along the primary keys.
+"""All that belongs to one project, whatever room it is of: walked table by table along their keys.
 
 A table belongs here by its column `pid`, so none can be forgotten. What the rows mean is not known here.
 """
@@ -13,6 +13,7 @@ from sqlalchemy import Select, Table
 
 from heartfly.db.changes import Tx
 from heartfly.db.models import metadata, projects, usage_metadata
+from heartfly.db.models.base import WALK
 from heartfly.db.parts import MAIN, Part
 from heartfly.errors import NotFoundError
 
@@ -46,9 +47,14 @@ def is_secret(column: sa.Column[Any]) -> bool:
     return by_name or (column.table.name, column.name) == ("addresses", "key")
 
 
+def keys_of(table: Table) -> list[sa.Column[Any]]:
+    """The columns that tell the rows of a project apart, in an order that an index has."""
+    return [table.c[name] for name in table.info.get(WALK, ())] or list(table.primary_key.columns)
+
+
 def piece(table: Table, pid: int, *, columns: Sequence[Any], after: Sequence[Any] | None, limit: int) -> Select[Any]:
-    """The next rows in the order of the primary key, whose columns come first."""
-    keys = list(table.primary_key.columns)
+    """The next rows in the order of their keys (`keys_of`), which come first."""
+    keys = keys_of(table)
     query = sa.select(*keys, *columns).where(table.c.pid == pid).order_by(*keys).limit(limit)
     if after is not None:
         query = query.where(sa.tuple_(*keys) > _key(keys, after))
@@ -57,7 +63,7 @@ def piece(table: Table, pid: int, *, columns: Sequence[Any], after: Sequence[Any
 
 def remove_piece(tx: Tx, table: Table, pid: int, *, after: Sequence[Any] | None) -> Sequence[Any] | None:
     """Remove up to PIECE rows; the key of the last of them, from which to go on. None: that was all."""
-    keys = list(table.primary_key.columns)
+    keys = keys_of(table)
     found = [tuple(row) for row in tx.conn.execute(piece(table, pid, columns=(), after=after, limit=PIECE))]
     if not found:
         return None

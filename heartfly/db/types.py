@@ -6,6 +6,7 @@ one is a bug and is refused. Decimals never pass through a float.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -132,6 +133,40 @@ def _amount_text(value: int | None) -> str | None:
 
 def _amount_back(value: str | None) -> int | None:
     return None if value is None else stored(value)
+
+
+class TransactionId(TypeDecorator[str]):
+    """A sender's name for an event, exactly. On SQLite one that is a UUID, as they are mostly written, is 16 bytes.
+
+    Statements that look into the text itself see no UUID there; `==` does.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    @override
+    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], Any] | None:
+        return None if dialect.name == "postgresql" else packed
+
+    @override
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], str | None] | None:
+        return None if dialect.name == "postgresql" else unpacked
+
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+
+
+def packed(text: str | None) -> str | bytes | None:
+    if text is not None and len(text) == 36 and _UUID.fullmatch(text):
+        return bytes.fromhex(text.replace("-", ""))
+    return text
+
+
+def unpacked(value: str | bytes | None) -> str | None:
+    if not isinstance(value, bytes):
+        return value
+    digits = value.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 class Json(TypeDecorator[Any]):

@@ -30,7 +30,7 @@ def acknowledge(tx: Tx, pid: int, uuid: str, *, at: datetime, actor: Actor, ids:
 
     ConflictError: it was closed before anybody did, so that there is nothing to take care of.
     """
-    found = _locked(tx, pid, uuid)
+    found = locked(tx, pid, uuid)
     if found.acked_at is not None:
         return
     if found.closed_at is not None:
@@ -49,7 +49,7 @@ def acknowledge(tx: Tx, pid: int, uuid: str, *, at: datetime, actor: Actor, ids:
 def comment(tx: Tx, pid: int, uuid: str, said: str, *, at: datetime, actor: Actor, ids: IdSource) -> Note:
     """Open or closed: what is learned is often learned afterwards. Two comments of the same words are two."""
     said = text.many_lines(said.strip(), field="text", most=_LONGEST_NOTE, least=1)
-    found = _locked(tx, pid, uuid)
+    found = locked(tx, pid, uuid)
     count = sa.select(sa.func.count()).where(incident_notes.c.pid == pid, incident_notes.c.incident_id == found.id)
     if tx.conn.execute(count).scalar_one() >= MOST_NOTES:
         raise ConflictError(f"the incident has {MOST_NOTES} comments, which is all that fit")
@@ -83,7 +83,8 @@ def end_with_check(tx: Tx, pid: int, check_id: int, *, at: datetime) -> None:
     )
 
 
-def _locked(tx: Tx, pid: int, uuid: str) -> Any:
+def locked(tx: Tx, pid: int, uuid: str) -> Any:
+    """Its row, for who changes it or what belongs to it. NotFoundError."""
     query = sa.select(incidents).where(incidents.c.pid == pid, incidents.c.uuid == uuid_of(uuid))
     found = tx.conn.execute(query.with_for_update(key_share=True)).first()
     if found is None:

@@ -50,6 +50,12 @@ async def find(read: AsyncConnection, pid: int, uuid: str) -> Row[Any]:
     return row
 
 
+async def numbered(read: AsyncConnection, pid: int, incident_id: int) -> Row[Any]:
+    """The same, by its own number."""
+    row: Row[Any] = (await read.execute(_select(pid).where(incidents.c.id == incident_id))).one()
+    return row
+
+
 async def find_many(
     read: AsyncConnection,
     pid: int,

@@ -38,6 +38,7 @@ from heartfly.db.models import (
     pings,
     projects,
 )
+from heartfly.incidents import shares
 from heartfly.jobs.daily_sums import sum_days
 from heartfly.jobs.kind import Done, Work
 from heartfly.monitor.blind import KEPT as BLIND_KEPT
@@ -201,7 +202,9 @@ def _nothing(_: Tx) -> None:
 
 
 def _of_ourselves(tx: Tx, work: Work, kept: Kept) -> int:
-    """Runs of our jobs, ended sessions, lives of processes that were accounted for, and time in which none heard."""
+    """Runs of our jobs, ended sessions and links, lives of processes that were accounted for, and time in which none
+    heard.
+    """
     runs_of_jobs = (
         sa.select(job_runs.c.pid, job_runs.c.job_id, job_runs.c.slot_at)
         .where(job_runs.c.end_pinged_at < work.now - kept.history.run_age)
@@ -210,6 +213,7 @@ def _of_ourselves(tx: Tx, work: Work, kept: Kept) -> int:
     names = sa.tuple_(job_runs.c.pid, job_runs.c.job_id, job_runs.c.slot_at)
     n = tx.conn.execute(sa.delete(job_runs).where(names.in_(runs_of_jobs))).rowcount
     n += remove_ended(tx, at=work.now, most=PIECE)
+    n += shares.remove_ended(tx, at=work.now, most=PIECE)
     lives = (
         sa.select(nodes.c.id)
         .where(nodes.c.fenced_at.is_not(None), nodes.c.beat_at < work.now - NODES_KEPT)

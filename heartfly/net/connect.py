@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import Any
-
-import httpcore
-from typing_extensions import override
 
 from heartfly.errors import ForbiddenAddressError
 from heartfly.net.failures import RequestFailed
@@ -25,9 +21,7 @@ from heartfly.net.wire import Wire
 _MAX_ADDRESSES = 4
 
 
-class GuardedBackend(httpcore.AsyncNetworkBackend):
-    """Has no way to a unix socket: httpcore's base class refuses these."""
-
+class Connector:
     def __init__(
         self, rules: Rules, resolve: Resolve, *, lookup_limit_s: float = 3.0, connect_limit_s: float = 4.0
     ) -> None:
@@ -37,15 +31,8 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         self._lookup_limit_s = lookup_limit_s
         self._connect_limit_s = connect_limit_s
 
-    @override
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> Wire:
+    async def connect(self, host: str, port: int) -> Wire:
+        """Return a connection that is yet to be opened."""
         ips = await self._allowed_addresses(host, port)
         trouble: Exception | None = None
         for ip in ips[:_MAX_ADDRESSES]:

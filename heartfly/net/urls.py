@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import httpx  # noqa: TID251 - the URL must be read by the parser that sends it
 
@@ -24,9 +25,14 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A URL taken apart: `host` is an ASCII name, or an address in its one spelling without brackets."""
+    """A URL taken apart: `host` is an ASCII name, or an address in its one spelling without brackets.
 
-    url: httpx.URL
+    `netloc` and `path`, which has the query, as they are sent.
+    """
+
+    scheme: str
+    netloc: bytes
+    path: bytes
     host: str
     port: int
     is_literal: bool
@@ -47,6 +53,12 @@ def check_url(url: str, *, field: str, rules: Rules | None = None) -> str:
 
 def parse_target(url: str, *, field: str) -> Target:
     """Take the URL apart, or raise InvalidValueError. The message never repeats path or query."""
+    return _parsed(url, field)
+
+
+@lru_cache(maxsize=512)
+def _parsed(url: str, field: str) -> Target:
+    """Remembered: to read one takes as long as to send a request, and alerts of a storm have few."""
     if broken := _broken_rule(url):
         raise InvalidValueError(field, broken)
     try:
@@ -64,7 +76,14 @@ def parse_target(url: str, *, field: str) -> Target:
         raise InvalidValueError(field, "needs a host name, or an address in its usual form")
     if not 0 < port < 65536:
         raise InvalidValueError(field, "has a port that does not exist")
-    return Target(url=parsed, host=literal or host, port=port, is_literal=literal is not None)
+    return Target(
+        scheme=parsed.scheme,
+        netloc=parsed.netloc,
+        path=parsed.raw_path,
+        host=literal or host,
+        port=port,
+        is_literal=literal is not None,
+    )
 
 
 def _broken_rule(url: str) -> str | None:

@@ -17,23 +17,41 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.core.alerts import Alert
 from heartfly.db.changes import Tx
 from heartfly.db.models import alerts, notifications
-from heartfly.db.prepared import among
+from heartfly.db.prepared import Prepared, among
 
 FEW = 30
 
 
 def small(tx: Tx, delivery_ids: Collection[str]) -> dict[str, list[str]]:
     """Each delivery of a few alerts with these, as JSON; the others are not among them."""
-    counted = (
+    of_few = [row.delivery_id for row in _FEW.rows(tx, ids=list(delivery_ids), few=FEW)]
+    if not of_few:
+        return {}
+    carried = _CARRIED.rows(tx, ids=of_few)
+    alert_ids = [row.alert_id for row in carried]
+    return _by_delivery(carried, _PAYLOADS.rows(tx, pids=list({row.pid for row in carried}), ids=alert_ids))
+
+
+_FEW = Prepared(
+    lambda tx: (
         sa.select(notifications.c.delivery_id)
-        .where(notifications.c.delivery_id.in_(delivery_ids))
+        .where(among(tx, notifications.c.delivery_id, "ids"))
         .group_by(notifications.c.delivery_id)
-        .having(sa.func.count() <= FEW)
+        .having(sa.func.count() <= sa.bindparam("few", type_=sa.Integer))
     )
-    of_few = tx.conn.scalars(counted).all()
-    carried = tx.conn.execute(_carried(of_few)).all() if of_few else ()
-    whole = sa.cast(alerts.c.payload, sa.Text)
-    return _by_delivery(carried, tx.conn.execute(_of_these(tx, carried, whole)) if carried else ())
+)
+_CARRIED = Prepared(
+    lambda tx: (
+        sa.select(notifications.c.pid, notifications.c.delivery_id, notifications.c.alert_id)
+        .where(among(tx, notifications.c.delivery_id, "ids"))
+        .order_by(notifications.c.alert_id)
+    )
+)
+_PAYLOADS = Prepared(
+    lambda tx: sa.select(alerts.c.id, sa.cast(alerts.c.payload, sa.Text).label("payload")).where(
+        among(tx, alerts.c.pid, "pids"), among(tx, alerts.c.id, "ids")
+    )
+)
 
 
 async def large(conn: AsyncConnection, delivery_ids: Collection[str]) -> dict[str, list[str]]:

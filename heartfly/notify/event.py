@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 
 from heartfly.core.alerts import Alert, ChannelFacts, CheckFacts, RunFacts, UnverifiedSlot
-from heartfly.notify.message import Delivery, incident_link, link_to, project_link, word
+from heartfly.notify.message import Delivery, headline, incident_link, link_to, project_link
 from heartfly.notify.presentable import presentable
 
 
@@ -112,7 +112,7 @@ class EventOut(msgspec.Struct, frozen=True):
 def event(delivery: Delivery) -> EventOut:
     alerts = [presentable(alert, base_url=delivery.base_url) for alert in delivery.alerts]
     alert = alerts[-1]
-    message = word(delivery)
+    title, summary = headline(delivery, alerts)
     return EventOut(
         id=delivery.id,
         type=alert.kind.value,
@@ -123,8 +123,8 @@ def event(delivery: Delivery) -> EventOut:
         channel=None if alert.channel is None else _channel(alert.channel),
         incident=alert.incident,
         reason=alert.reason,
-        title=message.title,
-        summary=message.sentence,
+        title=title,
+        summary=summary,
         explain=alert.explain,
         at=alert.at,
         decided_at=alert.decided_at,

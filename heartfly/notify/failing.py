@@ -20,6 +20,7 @@ from heartfly.core.words import AlertKind
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import channels, deliveries, notifications, projects
+from heartfly.db.prepared import Prepared, among
 from heartfly.logs import logger
 from heartfly.notify.outbox import Entry, enqueue
 
@@ -70,15 +71,21 @@ def stumble(tx: Tx, tried: Sequence[FailedTry], *, ids: IdSource) -> None:
 
 def works_again(tx: Tx, arrived: Collection[tuple[int, int]]) -> None:
     """A message arrived on these channels, each given as project and id."""
-    tx.conn.execute(
+    pids, ids = {pid for pid, _ in arrived}, {channel_id for _, channel_id in arrived}
+    _WORKS.run(tx, [{"pids": list(pids), "ids": list(ids)}])
+
+
+_WORKS = Prepared(
+    lambda tx: (
         sa.update(channels)
         .where(
-            channels.c.pid.in_({pid for pid, _ in arrived}),
-            channels.c.id.in_({channel_id for _, channel_id in arrived}),
+            among(tx, channels.c.pid, "pids"),
+            among(tx, channels.c.id, "ids"),
             channels.c.retrying_since.is_not(None),
         )
         .values(retrying_since=None, failing_since=None, told_at=None, last_error=None)
     )
+)
 
 
 _INSTANT = channels.c.retrying_since.type

@@ -7,6 +7,7 @@ Not here: limits and escaping of a channel; what each kind says is in sentences.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import quote
@@ -85,6 +86,14 @@ def word(delivery: Delivery) -> Message:
     else:
         message = _one(presentable(delivery.alerts[0], base_url=base_url), base_url)
     return replace(message, note=DUPLICATE_NOTE) if delivery.possible_duplicate else message
+
+
+def headline(delivery: Delivery, presented: Sequence[Alert]) -> tuple[str, str]:
+    """Title and sentence alone. `presented`: the delivery's alerts, as they may leave the house."""
+    if len(presented) == 1 and presented[0].digest is None:
+        return sentences.title(presented[0]), sentences.sentence(presented[0])
+    message = word(delivery)
+    return message.title, message.sentence
 
 
 def link_to(alert: Alert, base_url: str) -> str:

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from heartfly.config import Alerts
 from heartfly.db.changes import Tx
 from heartfly.db.models import deliveries, notifications
+from heartfly.db.prepared import Prepared
 from heartfly.notify.folding import Fold, Recent, can_name_all, cut, fold
 from heartfly.notify.outbox import DIGEST_SOURCE, PENDING
 from heartfly.notify.work import LEASE, Ask, ChannelRow, Claimed
@@ -112,12 +113,11 @@ class _New:
 
 def store(tx: Tx, all_packed: Sequence[Packed]) -> None:
     for statement, rows in (
-        (sa.insert(deliveries), [row for packed in all_packed for row in packed.rows]),
+        (_INSERT, [row for packed in all_packed for row in packed.rows]),
         (_CARRY, [row for packed in all_packed for row in packed.carried]),
         (_CARRY_ALL, [row for packed in all_packed for row in packed.carries_all]),
     ):
-        if rows:
-            tx.conn.execute(statement, rows)
+        statement.run(tx, rows)
 
 
 def _of(ask: Ask) -> dict[str, Any]:
@@ -136,6 +136,8 @@ def _row(ask: Ask, new: _New, now: datetime) -> dict[str, Any]:
         "state": "pending",
         "possible_duplicate": new.repeats,
         "created_at": now,
+        "done_at": None,
+        "attempts_before": None,
     }
 
 
@@ -194,12 +196,16 @@ _COUNT = sa.select(
 ).where(*_ALL_FREE)
 _DIGESTS = sa.select(notifications.c.alert_id).where(*_UNCLAIMED, _IS_DIGEST).order_by(notifications.c.alert_id)
 _LIST = sa.select(notifications.c.source, notifications.c.alert_id).where(*_ALL_FREE).order_by(notifications.c.alert_id)
-_CARRY = (
-    sa.update(notifications)
-    .where(*_OF_CHANNEL, notifications.c.alert_id == sa.bindparam("of_alert"))
-    .values(delivery_id=sa.bindparam("by"))
+_INSERT = Prepared(lambda _: sa.insert(deliveries))
+_CARRY = Prepared(
+    lambda _: (
+        sa.update(notifications)
+        .where(*_OF_CHANNEL, notifications.c.alert_id == sa.bindparam("of_alert"))
+        .values(delivery_id=sa.bindparam("by"))
+    ),
+    apart=True,
 )
-_CARRY_ALL = sa.update(notifications).where(*_ALL_FREE).values(delivery_id=sa.bindparam("by"))
+_CARRY_ALL = Prepared(lambda _: sa.update(notifications).where(*_ALL_FREE).values(delivery_id=sa.bindparam("by")))
 
 
 # Of any one that it carries: a digest shares its delivery with nothing.

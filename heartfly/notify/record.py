@@ -17,6 +17,7 @@ from heartfly.core.retry import retry_at
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import attempts, channels, deliveries, notifications
+from heartfly.db.prepared import Prepared, among
 from heartfly.notify.failing import FailedTry, give_up, stumble, works_again
 from heartfly.notify.work import Claimed
 
@@ -63,7 +64,7 @@ def record(tx: Tx, outcomes: Sequence[Outcome], *, node_id: int, ids: IdSource) 
     held = _held(tx, outcomes, node_id)
     counting = [one for one in outcomes if held.get(one.claimed.id) == one.claimed.attempt]
     if counting:
-        tx.conn.execute(sa.insert(attempts), [_attempt_row(one) for one in counting])
+        _TRIED.run(tx, [_attempt_row(one) for one in counting])
         _arrived(tx, [one for one in counting if one.failure is None])
         failed = [(one, _failed_try(one, one.failure)) for one in counting if one.failure is not None]
         _try_again(tx, [one for one, _ in failed if one.retry_at is not None])
@@ -83,16 +84,15 @@ def _lock_failing(tx: Tx, outcomes: Sequence[Outcome]) -> None:
 
 def _held(tx: Tx, outcomes: Sequence[Outcome], node_id: int) -> dict[str, int]:
     """The deliveries that this node still has a lease on, with the attempt that it is for."""
-    # By their ids alone: see PENDING in outbox.py.
-    query = (
-        sa.select(deliveries.c.id, deliveries.c.attempt, deliveries.c.state, deliveries.c.node_id)
-        .where(deliveries.c.id.in_([one.claimed.id for one in outcomes]))
-        .order_by(deliveries.c.id)
-    )
-    if tx.on_postgres:
-        query = query.with_for_update()
-    rows = tx.conn.execute(query)
+    rows = _HELD.rows(tx, ids=[one.claimed.id for one in outcomes])
     return {row.id: row.attempt for row in rows if row.state == "pending" and row.node_id == node_id}
+
+
+def _select_held(tx: Tx) -> sa.Select[Any]:
+    """By their ids alone: see PENDING in outbox.py."""
+    d = deliveries.c
+    query = sa.select(d.id, d.attempt, d.state, d.node_id).where(among(tx, d.id, "ids")).order_by(d.id)
+    return query.with_for_update() if tx.on_postgres else query
 
 
 def _attempt_row(one: Outcome) -> dict[str, Any]:
@@ -112,14 +112,27 @@ def _attempt_row(one: Outcome) -> dict[str, Any]:
 def _arrived(tx: Tx, arrived: Sequence[Outcome]) -> None:
     if not arrived:
         return
-    by_id = deliveries.c.id == sa.bindparam("of")
-    ended = {"state": "sent", "done_at": sa.bindparam("at")}
-    free = {"next_at": None, "lease_until": None, "node_id": None}
     values = [{"of": one.claimed.id, "at": one.ended_at} for one in arrived]
-    tx.conn.execute(sa.update(deliveries).where(by_id).values(ended | free), values)
-    carried = notifications.c.delivery_id == sa.bindparam("of")
-    tx.conn.execute(sa.update(notifications).where(carried).values(ended), values)
+    _SENT.run(tx, values)
+    _CARRIED.run(tx, values)
     works_again(tx, {(one.claimed.pid, one.claimed.channel.id) for one in arrived})
+
+
+_HELD = Prepared(_select_held)
+_TRIED = Prepared(lambda _: sa.insert(attempts))
+_ENDED = {"state": "sent", "done_at": sa.bindparam("at")}
+_SENT = Prepared(
+    lambda _: (
+        sa.update(deliveries)
+        .where(deliveries.c.id == sa.bindparam("of"))
+        .values(_ENDED | {"next_at": None, "lease_until": None, "node_id": None})
+    ),
+    apart=True,
+)
+_CARRIED = Prepared(
+    lambda _: sa.update(notifications).where(notifications.c.delivery_id == sa.bindparam("of")).values(_ENDED),
+    apart=True,
+)
 
 
 def _try_again(tx: Tx, failed: Sequence[Outcome]) -> None:

@@ -10,7 +10,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 def time_of_day(at: datetime) -> str:
     """Return `02:30`, with seconds only where there are some."""
-    return f"{at:%H:%M:%S}" if at.second else f"{at:%H:%M}"
+    return at.isoformat(" ")[11:19] if at.second else at.isoformat(" ")[11:16]
 
 
 def day(at: datetime, *, seen_at: datetime) -> str:

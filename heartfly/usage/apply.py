@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -17,10 +17,11 @@ import sqlalchemy as sa
 from heartfly.core.events import Event, Rejected
 from heartfly.core.windows import HOUR
 from heartfly.db.changes import Tx
-from heartfly.db.ids import IdSource, first_id
+from heartfly.db.ids import IdSource
 from heartfly.db.models import dead_letters, dirty_hours, event_conflicts, event_ids, events, intake, usage_names
 from heartfly.db.prepared import Prepared, among
 from heartfly.db.types import EPOCH
+from heartfly.usage.names import new_numbers
 
 
 class Outcome(StrEnum):
@@ -118,7 +119,7 @@ class EventApplier:
     def __init__(self, ids: IdSource) -> None:
         self._ids = ids
         self._names: dict[tuple[int, str, str], int] = {}
-        """Names that are committed for sure: a transaction that fails takes along those that it made."""
+        """Names that are committed: a transaction that fails takes along those that it made."""
 
     def apply(self, tx: Tx, batches: Sequence[Batch]) -> list[list[Told]]:
         """For each batch what became of each of its events, in order. An event that comes twice counts once."""
@@ -167,21 +168,21 @@ class EventApplier:
         texts = list({text for _, text in missing})
         rows = _NAMES.rows(tx, pid=pid, texts=texts)
         stored = {(row.kind, row.text): row.id for row in rows}
-        self._remember(pid, stored, settled=first_id(now - _MINUTE))
-        made = {name: self._ids.next(now) for name in sorted(missing - stored.keys())}
+        new = sorted(missing - stored.keys())
+        made = dict(zip(new, new_numbers(tx, len(new), at=now, ids=self._ids), strict=True))
         _INSERT_NAMES.run(tx, [{"pid": pid, "id": id_, "kind": name[0], "text": name[1]} for name, id_ in made.items()])
-        return stored | made
+        found = stored | made
+        tx.after.append(lambda: self._remember(pid, found))
+        return found
 
-    def _remember(self, pid: int, stored: Mapping[tuple[str, str], int], *, settled: int) -> None:
-        """What is older than any transaction lives, by its id, was made by one that has committed."""
-        if len(self._names) + len(stored) > _MOST_NAMES:
+    def _remember(self, pid: int, found: Mapping[tuple[str, str], int]) -> None:
+        if len(self._names) + len(found) > _MOST_NAMES:
             self._names.clear()
-        self._names |= {(pid, *name): id_ for name, id_ in stored.items() if id_ < settled}
+        self._names |= {(pid, *name): id_ for name, id_ in found.items()}
 
 
 _TYPE, _SUBJECT = "type", "subject"
 _MOST_NAMES = 200_000
-_MINUTE = timedelta(minutes=1)
 _ACCEPTED, _DUPLICATE, _CONFLICT = Told(Outcome.ACCEPTED), Told(Outcome.DUPLICATE), Told(Outcome.CONFLICT)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Context, Decimal, Inexact
 from enum import IntEnum
@@ -19,6 +19,7 @@ from heartfly.core.versions import Version, in_force
 
 WIDE = Context(prec=1_000, traps=[Inexact])
 _GRAMMAR = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,18})?")
+_LINES = re.compile(f"(?:{_GRAMMAR.pattern}\n)*{_GRAMMAR.pattern}")
 _TOKEN = re.compile(r'"([^"]+)"|([A-Za-z_]\w*(?:\.\w+)*)|(\d[\d.]*)|([-+*()])|\s+', re.ASCII)
 _MOST = Decimal(10) ** 20
 
@@ -33,7 +34,8 @@ class Lacks(IntEnum):
 class Lookers:
     """Which versions count an event of a type at an instant."""
 
-    def __init__(self, versions: Iterable[Version]) -> None:
+    def __init__(self, versions: Iterable[Version], from_at: datetime, to_at: datetime) -> None:
+        """Events are of [from_at, to_at)."""
         self._of_meter: dict[int, list[Version]] = {}
         self._questions: dict[int, Question] = {}
         edges: set[datetime] = set()
@@ -41,11 +43,12 @@ class Lookers:
             self._of_meter.setdefault(version.meter_id, []).append(version)
             self._questions[version.id] = Question(version.meter)
             edges |= {at for at in (version.from_at, version.to_at, version.archived_at) if at is not None}
-        self._edges = sorted(edges)
+        self.edges = sorted(at for at in edges if from_at < at < to_at)
+        """When another version begins to hold. Where there are none, the time of an event does not matter."""
         self._known: dict[tuple[str, int], list[tuple[int, Question]]] = {}
 
     def of(self, type_: str, at: datetime) -> list[tuple[int, Question]]:
-        place = bisect_right(self._edges, at)  # between two edges the same versions hold
+        place = bisect_right(self.edges, at)  # between two edges the same versions hold
         found = self._known.get((type_, place))
         if found is None:
             holding = [in_force(some, at) for some in self._of_meter.values()]
@@ -60,6 +63,7 @@ class Question:
 
     def __init__(self, meter: Meter) -> None:
         self._filters = meter.filters
+        self.tells_apart = bool(meter.of)
         self._unique = meter.of
         self._names: list[str] = []
         self._tree: ast.expr | None = None if meter.value is None else self._parsed(meter.value.text)
@@ -87,6 +91,18 @@ class Question:
             return amounts[0]  # within the grammar: it has no more digits than an amount may have, nor more places
         result = _worked_out(self._tree, amounts)
         return Lacks.AMOUNT if result.copy_abs() >= _MOST or _has_more_places(result) else result
+
+    def ask_all(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Decimal | str | Lacks | None]:
+        """As `ask`, of each; where many are asked for one property as it stands, all of them at once."""
+        if self._is_alone and not self._filters:
+            texts = [row.get(self._names[0]) for row in rows]
+            if all(map(_is_text, texts)):
+                joined = "\n".join(texts)  # type: ignore[arg-type]
+                if joined.count("\n") == len(texts) - 1 and _LINES.fullmatch(joined):
+                    return list(map(Decimal, texts))  # type: ignore[arg-type]
+        if self._tree is None and not self._unique and not self._filters:
+            return [""] * len(rows)
+        return [self.ask(row) for row in rows]
 
     def _parsed(self, text: str) -> ast.expr:
         """Properties become names that Python has, and its own parser reads the rest."""
@@ -126,6 +142,10 @@ _OPERATIONS: dict[type[ast.operator], Callable[[Decimal, Decimal], Decimal]] = {
     ast.Sub: WIDE.subtract,
     ast.Mult: WIDE.multiply,
 }
+
+
+def _is_text(value: Any) -> bool:
+    return value.__class__ is str
 
 
 def _at(values: Mapping[str, Any], path: str) -> str | None:

@@ -57,18 +57,13 @@ FIELDS = ("customer_id", "timestamp", "event_type", "properties")
 
 def void(tx: Tx, pid: int, transaction_id: str, *, reason: str, actor: Actor, at: datetime, ids: IdSource) -> bool:
     """False: it was void already, and nothing has changed. NotFoundError; ConflictError: it cannot be changed."""
-    reason = _reason(reason)
+    reason = reason_of(reason)
     hold_events(tx, pid)
-    number = _number(tx, pid, transaction_id)
-    row = _counting(tx, pid, number)
+    row = to_void(tx, pid, transaction_id)
     if row is None:
-        newest = _demand_standing(tx, pid, number)
-        if newest.kind == Kind.VOID:
-            return False
-        raise ConflictError("it counts nothing: a backfill has replaced it")
-    demand_unsealed(tx, pid, [row.at])
+        return False
     _correct(tx, pid, row, Kind.VOID, {}, reason=reason, actor=actor, at=at, ids=ids)
-    _take_off(tx, pid, number)
+    _take_off(tx, pid, row.id)
     mark(tx, pid, [row.at], seq=ids.next(at))
     after = {"counts": False, "reason": reason}
     note(
@@ -94,15 +89,9 @@ def amend(
 
     InvalidValueError names the field. NotFoundError; ConflictError: it counts nothing, or its day is sealed.
     """
-    reason = _reason(reason)
+    reason = reason_of(reason)
     hold_events(tx, pid)
-    number = _number(tx, pid, transaction_id)
-    row = _counting(tx, pid, number)
-    if row is None:
-        newest = _demand_standing(tx, pid, number)
-        how = "it is void; undo that first" if newest.kind == Kind.VOID else "a backfill has replaced it"
-        raise ConflictError(f"it counts nothing: {how}")
-    event = _changed(tx, pid, row, wanted, oldest=oldest, now=at)
+    row, event = to_amend(tx, pid, transaction_id, wanted, oldest=oldest, at=at)
     types = name_ids(tx, pid, "type", [event.type], at=at, ids=ids)
     subjects = name_ids(tx, pid, "subject", [event.subject], at=at, ids=ids)
     new = {
@@ -114,9 +103,8 @@ def amend(
     changed = {name: value for name, value in new.items() if getattr(row, name) != value}
     if not changed:
         return False
-    demand_unsealed(tx, pid, [row.at, event.at])
     _correct(tx, pid, row, Kind.AMEND, new, reason=reason, actor=actor, at=at, ids=ids)
-    this = (events.c.pid == pid, events.c.id == number)
+    this = (events.c.pid == pid, events.c.id == row.id)
     _demand_one(tx.conn.execute(sa.update(events).where(*this).values(changed)).rowcount)
     mark(tx, pid, [row.at, event.at], seq=ids.next(at))
     # In what it differs is told by the correction: an erased customer takes that along, and the audit is for ever.
@@ -126,6 +114,36 @@ def amend(
         before={}, after={"amended": names, "reason": reason}, at=at, ids=ids,
     )  # fmt: skip
     return True
+
+
+# --- what is done, as far as it is decided before: correction_preview.py asks only this
+
+
+def to_void(tx: Tx, pid: int, transaction_id: str) -> Any:
+    """The event that counts; None: it is void already. Raises as `void` does."""
+    number = _number(tx, pid, transaction_id)
+    row = _counting(tx, pid, number)
+    if row is None:
+        if _demand_standing(tx, pid, number).kind == Kind.VOID:
+            return None
+        raise ConflictError("it counts nothing: a backfill has replaced it")
+    demand_unsealed(tx, pid, [row.at])
+    return row
+
+
+def to_amend(
+    tx: Tx, pid: int, transaction_id: str, wanted: Amended, *, oldest: datetime, at: datetime
+) -> tuple[Any, Event]:
+    """The event that counts, and as it shall be. Raises as `amend` does."""
+    number = _number(tx, pid, transaction_id)
+    row = _counting(tx, pid, number)
+    if row is None:
+        newest = _demand_standing(tx, pid, number)
+        how = "it is void; undo that first" if newest.kind == Kind.VOID else "a backfill has replaced it"
+        raise ConflictError(f"it counts nothing: {how}")
+    event = _changed(tx, pid, row, wanted, oldest=oldest, now=at)
+    demand_unsealed(tx, pid, [row.at, event.at])
+    return row, event
 
 
 _TOLD = {"at": "timestamp", "type_id": "event_type", "subject_id": "customer_id", "properties": "properties"}
@@ -206,7 +224,7 @@ def mark(tx: Tx, pid: int, times: Iterable[datetime], *, seq: int) -> None:
 # ---
 
 
-def _reason(reason: str) -> str:
+def reason_of(reason: str) -> str:
     return text.one_line(reason, field="reason", most=LONGEST_REASON, least=1)
 
 

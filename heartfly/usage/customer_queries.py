@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.checks.queries import UUID
-from heartfly.core.events import wrong_subject
+from heartfly.core.events import wrong_subject, wrong_text
 from heartfly.db.changes import Tx
 from heartfly.db.models import aliases, customers, events, usage_names
-from heartfly.errors import NotFoundError
+from heartfly.errors import InvalidValueError, NotFoundError
 
 MOST_COUNTED = 10_000
 """Events that are counted of a name that nobody knows; that there are more is told by one more."""
@@ -28,6 +29,46 @@ async def list_customers(
     elif not archived:
         query = query.where(customers.c.archived_at.is_(None))
     return (await read.execute(query.order_by(customers.c.id).limit(limit))).all()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """Customers with `name` as a part of their name, and each of `aliases` as a part of something they are called.
+
+    Parts are alike in any letter case. `archived`: those that are, too.
+    """
+
+    name: str = ""
+    aliases: Sequence[str] = ()
+    archived: bool = False
+    by: Literal["id", "name"] = "id"
+    descending: bool = False
+
+
+async def seek_customers(
+    read: AsyncConnection, pid: int, sought: Sought, *, skip: int, limit: int
+) -> tuple[Sequence[Any], int]:
+    """And how many there are of them. InvalidValueError: what is sought could be in no database."""
+    for field, part in (("name", sought.name), *(("subject", one) for one in sought.aliases)):
+        if part and (wrong := wrong_text(part)) is not None:
+            raise InvalidValueError(field, wrong)
+    which = [customers.c.pid == pid]
+    if not sought.archived:
+        which.append(customers.c.archived_at.is_(None))
+    if sought.name:
+        which.append(customers.c.name.icontains(sought.name, autoescape=True))
+    for part in sought.aliases:
+        his = (
+            aliases.c.pid == customers.c.pid,
+            aliases.c.customer_id == customers.c.id,
+            aliases.c.text != customers.c.uuid,
+        )
+        which.append(sa.exists().where(*his, aliases.c.text.icontains(part, autoescape=True)))
+    n = (await read.execute(sa.select(sa.func.count()).select_from(customers).where(*which))).scalar_one()
+    columns = [customers.c.name, customers.c.id] if sought.by == "name" else [customers.c.id]
+    order = [column.desc() if sought.descending else column for column in columns]
+    rows = await read.execute(sa.select(customers).where(*which).order_by(*order).offset(skip).limit(limit))
+    return rows.all(), int(n)
 
 
 async def one_customer(read: AsyncConnection, pid: int, public_id: str) -> Any:
@@ -46,6 +87,28 @@ async def aliases_of(read: AsyncConnection, pid: int, rows: Sequence[Any]) -> Ma
         if row.text not in own:
             found[row.customer_id].append(row.text)
     return {customer_id: sorted(texts) for customer_id, texts in found.items()}
+
+
+async def list_aliases(read: AsyncConnection, pid: int, *, limit: int) -> Sequence[Any]:
+    """What customers are called who are not archived, in the order of the alphabet: `text`, and the customer's row."""
+    query = (
+        sa.select(aliases.c.text, customers)
+        .join(customers, _OWNER)
+        .where(aliases.c.pid == pid, customers.c.archived_at.is_(None), aliases.c.text != customers.c.uuid)
+    )
+    return (await read.execute(query.order_by(aliases.c.text).limit(limit))).all()
+
+
+async def owner_of(read: AsyncConnection, pid: int, alias: str) -> Any:
+    """The row of the customer who is called so, by an alias or his own id; None: nobody is."""
+    return None if wrong_subject(alias) is not None else (await read.execute(called(pid, alias))).first()
+
+
+def called(pid: int, alias: str) -> sa.Select[Any]:
+    return sa.select(customers).join(aliases, _OWNER).where(aliases.c.pid == pid, aliases.c.text == alias)
+
+
+_OWNER = sa.and_(customers.c.pid == aliases.c.pid, customers.c.id == aliases.c.customer_id)
 
 
 def aliases_in(tx: Tx, row: Any) -> list[str]:

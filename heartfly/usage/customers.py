@@ -22,7 +22,7 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import aliases, customers
 from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError
 from heartfly.usage.audit import note
-from heartfly.usage.customer_queries import aliases_in, of_uuid, one
+from heartfly.usage.customer_queries import aliases_in, called, of_uuid, one
 
 MOST_ALIASES = 1_000
 """Of one customer."""
@@ -119,6 +119,15 @@ def archive_customer(
         tx, pid, actor=actor, action=Action.CUSTOMER_ARCHIVE, of=f"customer:{row.uuid}",
         before={"archived_at": None}, after={"archived_at": at}, at=at, ids=ids,
     )  # fmt: skip
+
+
+def owner_of(tx: Tx, pid: int, alias: str) -> str | None:
+    """The public id of who is called so; nobody else edits customers of the project until this transaction ends."""
+    _hold(tx, pid)
+    if wrong_subject(alias) is not None:
+        return None
+    row = tx.conn.execute(called(pid, alias)).first()
+    return None if row is None else str(row.uuid)
 
 
 def held(tx: Tx, pid: int, public_id: str, rev: int | None = None) -> Any:

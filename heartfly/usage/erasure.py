@@ -1,7 +1,7 @@
 """A customer is erased: his events go, piece by piece, and last he himself. Cut off, it goes on when asked again.
 
 The hashes of his events' transaction ids stay, so that what is sent again does not come back. The hours that held his
-events are worked out anew without them.
+events are worked out anew without them. What else names him goes as well (traces.py).
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from heartfly.db.models import (
     events,
 )
 from heartfly.db.types import EPOCH
+from heartfly.usage import traces
 from heartfly.usage.apply import hold_events
-from heartfly.usage.audit import note
+from heartfly.usage.audit import carry, note
 from heartfly.usage.customer_queries import aliases_in, subject_ids
 from heartfly.usage.customers import held
 
@@ -36,17 +37,45 @@ _PIECE = 500
 
 
 async def erase_customer(
-    usage: Database, pid: int, public_id: str, *, rev: int | None, actor: Actor, at: datetime, ids: IdSource
+    usage: Database,
+    main: Database,
+    pid: int,
+    public_id: str,
+    *,
+    rev: int | None,
+    actor: Actor,
+    at: datetime,
+    ids: IdSource,
 ) -> int:
-    """How many events went. NotFoundError; ChangedMeanwhileError."""
-    row = await usage.write(lambda tx: held(tx, pid, public_id, rev))
+    """How many events went. `main`: where the audit is. NotFoundError; ChangedMeanwhileError."""
+    row, texts = await usage.write(lambda tx: _held(tx, pid, public_id, rev))
     n = 0
     while gone := await usage.write(lambda tx: _piece(tx, pid, row.id, seq=ids.next(at)), priority=Priority.BULK):
         n += gone
     while await usage.write(lambda tx: _former(tx, pid, row.id), priority=Priority.BULK):
         pass
-    await usage.write(lambda tx: _last(tx, pid, public_id, n, actor=actor, at=at, ids=ids))
+    await traces.remove_letters(usage, pid, texts)
+    sets = await traces.sets_of(usage, pid, texts)
+
+    def forget(tx: Tx) -> None:
+        traces.from_audit(tx, pid, sets, texts, row.uuid)
+
+    def last(tx: Tx) -> None:
+        traces.from_waiting(tx, pid, sets, texts, row.uuid)
+        traces.unname_sets(tx, pid, sets, texts, row.uuid)
+        _last(tx, pid, public_id, n, actor=actor, at=at, ids=ids)
+
+    await carry(usage, main)
+    await main.write(forget)  # before he goes: cut off here, it goes on when asked again
+    await usage.write(last)
+    await main.write(forget)  # of what was carried over meanwhile
     return n
+
+
+def _held(tx: Tx, pid: int, public_id: str, rev: int | None) -> tuple[Any, frozenset[str]]:
+    """And all that he is called."""
+    row = held(tx, pid, public_id, rev)
+    return row, frozenset([*aliases_in(tx, row), row.uuid])
 
 
 def _piece(tx: Tx, pid: int, customer_id: int, *, seq: int) -> int:

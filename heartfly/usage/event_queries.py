@@ -23,6 +23,8 @@ from heartfly.usage.customer_queries import one_customer, subject_ids, whose
 _AT_ONCE = 50
 """Names whose events are merged in one statement."""
 _PIECE = 500
+MOST_LOOKED_AT = 20_000
+"""Events of any type that a search for a type reads for one page; the next page goes on from there."""
 MOST_CONFLICTS = 100
 """Shown of one event."""
 
@@ -97,6 +99,37 @@ async def list_events(
         rows += (await read.execute(sa.union_all(*walks) if len(walks) > 1 else walks[0])).all()
     rows.sort(key=lambda row: (row.at, row.id), reverse=True)
     return await shown(read, pid, rows[:limit])
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What was found, newest first. `last`: from where to go on, if there may be more."""
+
+    events: Sequence[Shown]
+    last: Place | None
+
+
+async def search(read: AsyncConnection, pid: int, wanted: Wanted, *, before: Place | None, limit: int) -> Page:
+    """As `list_events`. Of one type, a page may hold fewer than `limit`, or none, although there are more."""
+    if not wanted.type or wanted.transaction_id or wanted.customer or wanted.subject:
+        found = await list_events(read, pid, wanted, before=before, limit=limit + 1)
+        return Page(found[:limit], _place(found[limit - 1]) if len(found) > limit else None)
+    types = await _names(read, pid, "type", wanted.type)
+    if not types:
+        return Page((), None)
+    walk = _bounded(pid, wanted, None, before).order_by(events.c.at.desc(), events.c.id.desc())
+    some = walk.limit(MOST_LOOKED_AT).subquery()
+    fits = sa.select(some).where(some.c.type_id == types[0]).order_by(some.c.at.desc(), some.c.id.desc())
+    rows = (await read.execute(fits.limit(limit + 1))).all()
+    if len(rows) > limit:
+        return Page(await shown(read, pid, rows[:limit]), _place(rows[limit - 1]))
+    edge = walk.with_only_columns(events.c.at, events.c.id).limit(1).offset(MOST_LOOKED_AT - 1)
+    last = (await read.execute(edge)).first()
+    return Page(await shown(read, pid, rows), None if last is None else _place(last))
+
+
+def _place(one: Any) -> Place:
+    return one.at, one.id
 
 
 async def one_event(read: AsyncConnection, pid: int, transaction_id: str) -> tuple[Shown, Sequence[Shown]]:

@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any, NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 
 from heartfly.core.aggregate import Partial
-from heartfly.core.meters import Counted, Uncounted, counted
+from heartfly.core.amounts import stored as amount_of
+from heartfly.core.amounts import text_of
+from heartfly.core.columns import Amounts, Page, add
+from heartfly.core.meters import Aggregation
 from heartfly.core.sketches import read as read_histogram
-from heartfly.core.versions import Span, spans
+from heartfly.core.versions import Span, Version, spans
 from heartfly.core.windows import HOUR
 from heartfly.db.models import dirty_hours, events, rollups, unique_values, usage_groups, usage_names, windows
-from heartfly.db.snapshots import Place, snapshot
+from heartfly.db.snapshots import PAGE, Place, as_read, pages, snapshot
 from heartfly.usage.meter_versions import versions_of
+from heartfly.usage.reading import read_events
 
 TIER_HOUR, TIER_DAY = "hour", "day"
 BY_SUBJECT, BY_GROUP = 0, 1
@@ -31,10 +37,7 @@ NO_GROUP = ""
 Group = str
 """The values of a meter's group keys, as JSON: a list, null where there is none. NO_GROUP: all of them."""
 _MODULUS = 1 << 128
-_PAGE = 5_000
-
-_scan = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
-"""Of what `core.events.written` wrote: no white space around it. Numbers as texts, as meters look at them."""
+_blake2b = hashlib.blake2b
 
 
 class Key(NamedTuple):
@@ -101,18 +104,16 @@ def fold_span(connection: sa.Connection, pid: int, from_at: datetime, to_at: dat
     versions = versions_of(connection, pid)
     parts = spans(versions, from_at, to_at)
     types = type_names(connection, pid, {name for part in parts for name in part.version.meter.types})
-    folded = fold(raw(connection, pid, from_at, to_at), parts, types, from_at, to_at)
+    tally = _Tally(parts, types, from_at, to_at)
+    instant = as_read(connection, events.c.at) if tally.asks_when else None
+    for page in read_events(connection, pid, from_at, to_at, *_READ):
+        tally.take(page if instant is None else [(instant(row[0]), *row[1:]) for row in page])
+    folded = tally.folded()
     folded.versions = tuple(version.id for version in versions)
     return folded
 
 
-def raw(connection: sa.Connection, pid: int, from_at: datetime, to_at: datetime) -> Iterator[Any]:
-    columns = (events.c.at, events.c.id, events.c.type_id, events.c.subject_id)
-    query = sa.select(*columns, events.c.transaction_id, events.c.properties)
-    query = query.where(events.c.pid == pid, events.c.at >= from_at, events.c.at < to_at)
-    with connection.execution_options(yield_per=_PAGE).execute(query) as found:
-        for page in found.partitions():
-            yield from page
+_READ = ("at", "id", "type_id", "subject_id", "transaction_id", "properties")
 
 
 def type_names(connection: sa.Connection, pid: int, names: Iterable[str]) -> dict[int, str]:
@@ -127,51 +128,74 @@ def fold(
     found: Iterable[Any], parts: Sequence[Span], types: Mapping[int, str], from_at: datetime, to_at: datetime
 ) -> Folded:
     """`types`: the types that any of the meters looks at, by number."""
-    folded = Folded(from_at, to_at)
-    looking = {number: [part for part in parts if name in part.version.meter.types] for number, name in types.items()}
-    fine: dict[tuple[int, int, tuple[str | None, ...]], Partial] = {}
-    blake2b = hashlib.blake2b
-    uncounted, ids_sum, n_events = folded.uncounted, 0, 0
-    whole = all((part.from_at, part.to_at) == (from_at, to_at) for part in parts)
-    for at, number, type_id, subject_id, transaction_id, properties in found:
-        n_events += 1
-        ids_sum += int.from_bytes(blake2b(transaction_id.encode(), digest_size=16).digest(), "big")
-        lookers = looking.get(type_id)
-        if not lookers:
-            continue
-        values, type_ = _scan(properties)[0], types[type_id]
+    tally, rows = _Tally(parts, types, from_at, to_at), iter(found)
+    while page := list(islice(rows, PAGE)):
+        tally.take(page)
+    return tally.folded()
+
+
+class _Tally:
+    """Events of [from_at, to_at), page after page. `asks_when`: else the times of events are not looked at."""
+
+    def __init__(self, parts: Sequence[Span], types: Mapping[int, str], from_at: datetime, to_at: datetime) -> None:
+        self._found = Folded(from_at, to_at)
+        self._parts = parts
+        self._whole = {id(part) for part in parts if (part.from_at, part.to_at) == (from_at, to_at)}
+        self._looking = {
+            number: [part for part in parts if name in part.version.meter.types] for number, name in types.items()
+        }
+        latest = any(part.version.meter.aggregation is Aggregation.LATEST for part in parts)
+        self.asks_when = latest or len(self._whole) < len(parts)
+        self._known = Amounts()
+        self._by_subject: dict[int, dict[int, Partial]] = {}
+        self._by_group: dict[int, dict[tuple[int, tuple[str | None, ...]], Partial]] = {}
+
+    def take(self, page: Sequence[Any]) -> None:
+        """Rows of `events`: at, number, type, subject, transaction id, properties."""
+        ids = [row[4].encode() for row in page]
+        self._found.n_events += len(page)
+        self._found.ids_sum += sum([int.from_bytes(_blake2b(one, digest_size=16).digest(), "big") for one in ids])
+        of_type: dict[int, list[Any]] = {}
+        for row in page:
+            of_type.setdefault(row[2], []).append(row)
+        for type_id, rows in of_type.items():
+            if lookers := self._looking.get(type_id):
+                self._take(lookers, rows)
+
+    def _take(self, lookers: Sequence[Span], rows: Sequence[Any]) -> None:
+        ats, numbers, _, subjects, _, properties = zip(*rows, strict=True)
+        page = Page(properties, self._known)
+        places = list(zip(ats, numbers, strict=True)) if self.asks_when else ()
         for part in lookers:
-            if not whole and not part.from_at <= at < part.to_at:
-                continue
             version = part.version
-            adds = counted(version.meter, type_, values)
-            if adds is None:
-                continue
-            if adds.__class__ is Counted:
-                key = (version.id, subject_id, adds.group)
-                partial = fine.get(key)
-                if partial is None:
-                    partial = fine[key] = Partial()
-                partial.add(version.meter, adds, (at, number))
-            else:
-                counts = uncounted.setdefault(version.id, [0, 0])
-                counts[0 if adds is Uncounted.MISSING else 1] += 1
-    folded.n_events, folded.ids_sum = n_events, ids_sum % _MODULUS
-    folded.partials = _cubes(fine)
-    return folded
+            among = None if id(part) in self._whole else [part.from_at <= at < part.to_at for at in ats]
+            told = page.told(version.meter, among)
+            if told.n_missing or told.n_no_amount:
+                counts = self._found.uncounted.setdefault(version.id, [0, 0])
+                counts[0] += told.n_missing
+                counts[1] += told.n_no_amount
+            whose = told.only(subjects)
+            when = told.only(places) if version.meter.aggregation is Aggregation.LATEST else ()
+            add(self._by_subject.setdefault(version.id, {}), version.meter, whose, told.values, when)
+            if told.groups is not None:
+                keys = list(zip(whose, told.groups, strict=True))
+                add(self._by_group.setdefault(version.id, {}), version.meter, keys, told.values, when)
 
-
-def _cubes(fine: Mapping[tuple[int, int, tuple[str | None, ...]], Partial]) -> dict[Key, Partial]:
-    """By subject, and by subject and group for meters that have groups."""
-    found: dict[Key, Partial] = {}
-    for (version_id, subject_id, group), partial in fine.items():
-        key = Key(version_id, BY_SUBJECT, subject_id, NO_GROUP)
-        if not group:
-            found[key] = partial
-            continue
-        found[Key(version_id, BY_GROUP, subject_id, group_text(group))] = partial
-        found.setdefault(key, Partial()).merge(partial)
-    return found
+    def folded(self) -> Folded:
+        """Once, at the end."""
+        found = self._found
+        found.ids_sum %= _MODULUS
+        for version_id, by_subject in self._by_subject.items():
+            for subject_id, partial in by_subject.items():
+                found.partials[Key(version_id, BY_SUBJECT, subject_id, NO_GROUP)] = partial
+        texts: dict[tuple[str | None, ...], Group] = {}
+        for version_id, by_group in self._by_group.items():
+            for (subject_id, group), partial in by_group.items():
+                text = texts.get(group)
+                if text is None:
+                    text = texts[group] = group_text(group)
+                found.partials[Key(version_id, BY_GROUP, subject_id, text)] = partial
+        return found
 
 
 def group_text(group: tuple[str | None, ...]) -> Group:
@@ -184,23 +208,28 @@ def group_text(group: tuple[str | None, ...]) -> Group:
 def fold_day(place: Place, pid: int, from_at: datetime, to_at: datetime) -> Folded:
     """A day of the project's zone: its whole hours as they were folded, and of what its zone cuts off, the events."""
     with snapshot(place) as connection:
-        return day_of_hours(connection, pid, from_at, to_at)
+        return day_of_hours(connection, pid, from_at, to_at, uniques=False)
 
 
-def day_of_hours(connection: sa.Connection, pid: int, from_at: datetime, to_at: datetime) -> Folded:
+def day_of_hours(
+    connection: sa.Connection, pid: int, from_at: datetime, to_at: datetime, *, uniques: bool = True
+) -> Folded:
+    """`uniques`: also what the hours have told apart, which a day keeps nowhere, and which may be much."""
     folded = Folded(from_at, to_at)
     first, last = _up(from_at), _down(to_at)
     if first >= last:
         return fold_span(connection, pid, from_at, to_at)
     if from_at < first:
         folded.merge(fold_span(connection, pid, from_at, first))
-    folded.merge(stored(connection, pid, TIER_HOUR, first, last))
+    folded.merge(stored(connection, pid, TIER_HOUR, first, last, uniques=uniques))
     if last < to_at:
         folded.merge(fold_span(connection, pid, last, to_at))
     return folded
 
 
-def stored(connection: sa.Connection, pid: int, tier: str, from_at: datetime, to_at: datetime) -> Folded:
+def stored(
+    connection: sa.Connection, pid: int, tier: str, from_at: datetime, to_at: datetime, *, uniques: bool = True
+) -> Folded:
     """What the windows of a tier that begin in [from_at, to_at) hold, put together."""
     folded = Folded(from_at, to_at)
     in_time = (windows.c.pid == pid, windows.c.tier == tier, windows.c.start_at >= from_at, windows.c.start_at < to_at)
@@ -209,58 +238,69 @@ def stored(connection: sa.Connection, pid: int, tier: str, from_at: datetime, to
         folded.ids_sum = (folded.ids_sum + int.from_bytes(window.ids_sum, "big")) % _MODULUS
     versions = versions_of(connection, pid)
     folded.versions = tuple(version.id for version in versions)
+    texts = _Texts(connection, pid)
+    instant = as_read(connection, rollups.c.latest_at)
     for version in versions:
         # One version after the other: its rows lie side by side, and no statistics can send the planner elsewhere.
-        query = _rows_of(pid, version.id, tier, from_at, to_at)
-        with connection.execution_options(yield_per=_PAGE).execute(query) as found:
-            for page in found.partitions():
-                _merge_rows(folded.partials, page)
-        if version.meter.of and tier == TIER_HOUR:
+        into: dict[tuple[int, int, int], Partial] = {}
+        for page in pages(connection, _rows_of(pid, version, tier, from_at, to_at)):
+            _merge_rows(into, page, instant)
+        for (cube, subject_id, group_id), partial in into.items():
+            folded.partials[Key(version.id, cube, subject_id, texts[group_id])] = partial
+        if version.meter.of and tier == TIER_HOUR and uniques:
             _add_uniques(connection, pid, version.id, folded)
     return folded
 
 
-def _merge_rows(partials: dict[Key, Partial], rows: Iterable[Any]) -> None:
-    """Rows of `_rows_of`. By their places, as there are many: to ask a row for each by its name costs as much again."""
-    for version_id, cube, subject_id, n, total, low, high, latest, latest_at, latest_id, histogram, texts in rows:
-        key = Key(version_id, cube, subject_id, texts or NO_GROUP)
+class _Texts(dict[int, Group]):
+    """Of numbers of groups: there are few, and they come again with each subject and hour."""
+
+    def __init__(self, connection: sa.Connection, pid: int) -> None:
+        super().__init__({0: NO_GROUP})
+        self._connection = connection
+        self._of = sa.select(usage_groups.c.texts).where(usage_groups.c.pid == pid)
+
+    def __missing__(self, group_id: int) -> Group:
+        texts: Group = self._connection.execute(self._of.where(usage_groups.c.id == group_id)).scalar_one()
+        self[group_id] = texts
+        return texts
+
+
+def _merge_rows(
+    partials: dict[tuple[int, int, int], Partial], rows: Iterable[Any], instant: Callable[[Any], Any]
+) -> None:
+    """Rows of `_rows_of`, as the driver hands them out."""
+    for cube, subject_id, group_id, n, total, low, high, latest, latest_at, latest_id, histogram in rows:
+        key = (cube, subject_id, group_id)
         mine = partials.get(key)
         if mine is None:
             mine = partials[key] = Partial()
-        if latest is None and histogram is None:
-            mine.n += n
-            mine.sum += total
-            if low is not None and (mine.min is None or low < mine.min):
-                mine.min = low
-            if high is not None and (mine.max is None or high > mine.max):
-                mine.max = high
+        if low is None and total == _NOTHING:
+            mine.n += int(n)
             continue
-        place = None if latest_at is None else (latest_at, latest_id)
-        sketch = None if histogram is None else read_histogram(json.loads(histogram))
-        part = Partial(n=n, sum=total, min=low, max=high, latest=latest, latest_place=place, histogram=sketch)
-        mine.merge(part)
+        place = None if latest_at is None else (instant(latest_at), latest_id)
+        sketch = None if histogram is None else read_histogram(msgspec.json.decode(histogram))
+        least, most, newest = [None if text is None else amount_of(text) for text in (low, high, latest)]
+        mine.merge(Partial(int(n), amount_of(total), least, most, newest, place, histogram=sketch))
 
 
-def _rows_of(pid: int, version_id: int, tier: str, from_at: datetime, to_at: datetime) -> sa.Select[Any]:
-    return (
-        sa.select(*(rollups.c[name] for name in _COLUMNS), usage_groups.c.texts)
-        .join(windows, is_whole(rollups))
-        .outerjoin(usage_groups, sa.and_(usage_groups.c.pid == pid, usage_groups.c.id == rollups.c.group_id))
-        .where(
-            rollups.c.pid == pid,
-            rollups.c.version_id == version_id,
-            rollups.c.cube.in_((BY_SUBJECT, BY_GROUP)),
-            rollups.c.tier == tier,
-            rollups.c.start_at >= from_at,
-            rollups.c.start_at < to_at,
-        )
+_NOTHING = text_of(0)
+
+
+def _rows_of(pid: int, version: Version, tier: str, from_at: datetime, to_at: datetime) -> sa.Select[Any]:
+    """Of meters that count, or tell values apart, the database adds up what they count: rows have nothing else."""
+    r = rollups.c
+    where = (
+        *(r.pid == pid, r.version_id == version.id, r.cube.in_((BY_SUBJECT, BY_GROUP)), r.tier == tier),
+        *(r.start_at >= from_at, r.start_at < to_at),
     )
-
-
-_COLUMNS = (
-    *("version_id", "cube", "subject_id", "n", "sum", "min", "max"),
-    *("latest", "latest_at", "latest_id", "histogram"),
-)
+    place = (r.cube, r.subject_id, r.group_id)
+    if version.meter.value is None:
+        nothing = [sa.literal(None)] * 5
+        counted = sa.select(*place, sa.func.sum(r.n), sa.func.max(r.sum), sa.func.max(r.min), *nothing)
+        return counted.join(windows, is_whole(rollups)).where(*where).group_by(*place)
+    rest = (r.n, r.sum, r.min, r.max, r.latest, r.latest_at, r.latest_id, r.histogram)
+    return sa.select(*place, *rest).join(windows, is_whole(rollups)).where(*where)
 
 
 def is_whole(table: sa.Table) -> sa.ColumnElement[bool]:

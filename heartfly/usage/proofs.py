@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from heartfly.core.versions import Version
 from heartfly.db.changes import Tx
 from heartfly.db.models import proofs, rollups, unique_values, usage_days, windows
-from heartfly.db.snapshots import Place, snapshot
+from heartfly.db.snapshots import Place, pages, snapshot
+from heartfly.usage.distinct import Distinct
 from heartfly.usage.meter_versions import versions_of
 
 _SIZE = 16
@@ -78,11 +79,11 @@ def unique_counts(
         .join(windows, of_window)
         .where(unique_values.c.pid == pid, unique_values.c.version_id == version_id)
         .where(unique_values.c.start_at >= from_at, unique_values.c.start_at < to_at)
-        .distinct()
-        .subquery()
     )
-    counted = sa.select(query.c.subject_id, sa.func.count()).group_by(query.c.subject_id)
-    return {row[0]: int(row[1]) for row in connection.execute(counted)}
+    with Distinct() as found:
+        for page in pages(connection, query):
+            found.add((subject_id, bytes(value)) for subject_id, value in page)
+        return found.counts()
 
 
 def rows_of_day(pid: int, version_id: int, from_at: datetime, gen: int) -> sa.Select[Any]:

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 import sqlalchemy as sa
 
 from heartfly.core.versions import Version
 from heartfly.db.models import dirty_hours, events, rollups, usage_names, windows
-from heartfly.db.snapshots import Place, snapshot
-from heartfly.usage.asked import WIDE, Lacks, Lookers
+from heartfly.db.snapshots import PAGE, Place, as_read, as_stored, pages, snapshot
+from heartfly.usage.asked import WIDE, Lacks, Lookers, Question
+from heartfly.usage.distinct import Distinct
 from heartfly.usage.meter_versions import versions_of
 from heartfly.usage.named import Named
 from heartfly.usage.proofs import Prints, by_whole_hours, events_digest, unique_counts
+from heartfly.usage.reading import read_events
 
 _HOUR = timedelta(hours=1)
 _read = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
@@ -37,10 +41,11 @@ class Sum:
     low: Decimal | None = None
     high: Decimal | None = None
 
-    def add(self, value: Decimal | None) -> None:
-        self.n += 1
-        if value is not None:
-            self.take(value, value, value)
+    def add(self, values: Sequence[Decimal]) -> None:
+        """At least one."""
+        self.n += len(values)
+        with localcontext(WIDE):
+            self.take(sum(values, Decimal(0)), min(values), max(values))
 
     def take(self, total: Decimal, low: Decimal | None, high: Decimal | None) -> None:
         self.total = WIDE.add(self.total, total)
@@ -52,8 +57,8 @@ class Sum:
 
 Sums = dict[tuple[int, int], Sum]
 """By version and subject."""
-Uniques = dict[int, dict[int, set[str]]]
-"""What is told apart, by version and subject."""
+Uniques = dict[int, Distinct]
+"""What is told apart, by version; counted by subject."""
 
 
 @dataclass(slots=True)
@@ -101,9 +106,10 @@ def reconcile(place: Place, pid: int, from_at: datetime, to_at: datetime) -> Rec
             return found
         day = _Day(connection, pid, from_at, to_at, versions_of(connection, pid))
         found.versions = [version.id for version in day.versions]
-        sums, uniques = _of_events(day, found)
-        found.events = events_digest(found.ids_sum, found.n_raw)
-        _compare(day, found, sums, uniques)
+        with ExitStack() as files:
+            sums, uniques = _of_events(day, found, files)
+            found.events = events_digest(found.ids_sum, found.n_raw)
+            _compare(day, found, sums, {version_id: one.counts() for version_id, one in uniques.items()})
         return found
 
 
@@ -115,61 +121,99 @@ def _dirty(connection: sa.Connection, pid: int, from_at: datetime, to_at: dateti
 # --- the events once more
 
 
-def _of_events(day: _Day, found: Reconciled) -> tuple[Sums, Uniques]:
-    sums: Sums = {}
-    uniques: Uniques = {}
-    meters = {version.id: version.meter_id for version in day.versions}
-    names = sa.select(usage_names.c.id, usage_names.c.text)
-    named = day.connection.execute(names.where(usage_names.c.pid == day.pid, usage_names.c.kind == "type"))
-    types = {row.id: row.text for row in named}
-    lookers = Lookers(day.versions)
-    subjects: set[int] = set()
-    n_raw = n_late = ids_sum = 0
-    end = day.to_at
-    columns = (events.c.at, events.c.received_at, events.c.type_id, events.c.subject_id, events.c.transaction_id)
-    query = sa.select(*columns, events.c.properties)
-    query = query.where(events.c.pid == day.pid, events.c.at >= day.from_at, events.c.at < day.to_at)
-    for at, received_at, type_id, subject_id, txid, properties in _read_all(day.connection, query):
-        n_raw += 1
-        n_late += received_at >= end
-        subjects.add(subject_id)
-        ids_sum += int(hashlib.blake2b(txid.encode(), digest_size=16).hexdigest(), 16)
-        concerned = lookers.of(types[type_id], at)
-        if not concerned:
-            continue
-        values, is_counted = _read(properties)[0], True
+class _Count:
+    """Events, page after page. Of a page all that a meter is asked of is asked at once."""
+
+    def __init__(self, day: _Day, found: Reconciled, files: ExitStack) -> None:
+        self.sums: Sums = {}
+        self.uniques: Uniques = {}
+        self._found = found
+        self._files = files
+        self._meters = {version.id: version.meter_id for version in day.versions}
+        names = sa.select(usage_names.c.id, usage_names.c.text)
+        named = day.connection.execute(names.where(usage_names.c.pid == day.pid, usage_names.c.kind == "type"))
+        self._types = {row.id: row.text for row in named}
+        self._lookers = Lookers(day.versions, day.from_at, day.to_at)
+        self._instant = as_read(day.connection, events.c.at)
+        self._end = as_stored(day.connection, events.c.received_at)(day.to_at)
+        self._edges = [as_stored(day.connection, events.c.at)(edge) for edge in self._lookers.edges]
+        self._subjects: set[int] = set()
+
+    def take(self, page: Sequence[Any]) -> None:
+        """Rows of `_READ`."""
+        alike: dict[tuple[int, int], list[Any]] = {}
+        for row in page:
+            alike.setdefault((row[2], bisect_right(self._edges, row[0])), []).append(row)
+        late, hashed = 0, 0
+        for _, received_at, _, _, txid, _ in page:
+            late += received_at >= self._end
+            hashed += int(hashlib.blake2b(txid.encode(), digest_size=16).hexdigest(), 16)
+        self._subjects.update([row[3] for row in page])
+        self._found.n_raw += len(page)
+        self._found.n_late += late
+        self._found.n_subjects = len(self._subjects)
+        self._found.ids_sum = (self._found.ids_sum + hashed) % (1 << 128)
+        for (type_id, _), rows in alike.items():
+            if concerned := self._lookers.of(self._types[type_id], self._instant(rows[0][0])):
+                self._ask(concerned, rows)
+
+    def _ask(self, concerned: Sequence[tuple[int, Question]], rows: Sequence[Any]) -> None:
+        values = _read("[" + ",".join([row[5] for row in rows]) + "]")[0]
+        subjects, lacking = [row[3] for row in rows], set()
         for version_id, question in concerned:
-            told = question.ask(values)
-            if told is None:
-                continue
-            if isinstance(told, Lacks):
-                found.uncounted.setdefault(meters[version_id], [0, 0])[told] += 1
-                is_counted = False
-                continue
-            one = sums.get((version_id, subject_id))
-            if one is None:
-                one = sums[version_id, subject_id] = Sum()
-            if told.__class__ is Decimal:
-                one.add(told)
-                continue
-            one.n += 1
-            if told:
-                uniques.setdefault(version_id, {}).setdefault(subject_id, set()).add(str(told))
-        found.n_uncounted += not is_counted
-    found.n_raw, found.n_late, found.n_subjects = n_raw, n_late, len(subjects)
-    found.ids_sum = ids_sum % (1 << 128)
-    return sums, uniques
+            told: Sequence[Any] = question.ask_all(values)
+            whose: Sequence[int] = subjects
+            if not set(map(type, told)) <= _COUNT:
+                kept = []
+                for place, one in enumerate(told):
+                    if isinstance(one, Lacks):
+                        self._found.uncounted.setdefault(self._meters[version_id], [0, 0])[one] += 1
+                        lacking.add(place)
+                    elif one is not None:
+                        kept.append(place)
+                told, whose = [told[place] for place in kept], [subjects[place] for place in kept]
+            self._add(version_id, question, whose, told)
+        self._found.n_uncounted += len(lacking)
+
+    def _add(self, version_id: int, question: Question, whose: Sequence[int], told: Sequence[Any]) -> None:
+        by_subject: dict[int, list[Any]] = {}
+        for subject_id, one in zip(whose, told, strict=True):
+            if subject_id in by_subject:
+                by_subject[subject_id].append(one)
+            else:
+                by_subject[subject_id] = [one]
+        for subject_id, some in by_subject.items():
+            of = _of(self.sums, (version_id, subject_id))
+            if some[0].__class__ is Decimal:
+                of.add(some)
+            else:
+                of.n += len(some)
+        if question.tells_apart:
+            if version_id not in self.uniques:
+                self.uniques[version_id] = self._files.enter_context(Distinct())
+            self.uniques[version_id].add(zip(whose, told, strict=True))
 
 
-def _read_all(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[Any]:
-    for page in connection.execution_options(yield_per=5_000).execute(query).partitions():
-        yield from page
+_READ = ("at", "received_at", "type_id", "subject_id", "transaction_id", "properties")
+_COUNT = {Decimal, str}
+_PIECE = timedelta(hours=3)
+"""Read at once: the memory that it takes to put them in order is that of an eighth of a day."""
+
+
+def _of_events(day: _Day, found: Reconciled, files: ExitStack) -> tuple[Sums, Uniques]:
+    count, at = _Count(day, found, files), day.from_at
+    while at < day.to_at:
+        end = min(at + _PIECE, day.to_at)
+        for page in read_events(day.connection, day.pid, at, end, *_READ):
+            count.take(page)
+        at = end
+    return count.sums, count.uniques
 
 
 # --- and the rollups
 
 
-def _compare(day: _Day, found: Reconciled, sums: Sums, uniques: Uniques) -> None:
+def _compare(day: _Day, found: Reconciled, sums: Sums, uniques: Mapping[int, Mapping[int, int]]) -> None:
     words = _Words(Named(day.connection, day.pid), found.mismatches)
     whole = (windows.c.start_at == day.from_at, windows.c.end_at == day.to_at, windows.c.gen.is_not(None))
     of_day = sa.select(windows).where(windows.c.pid == day.pid, windows.c.tier == "day", *whole, ~windows.c.stale)
@@ -190,14 +234,14 @@ def _compare(day: _Day, found: Reconciled, sums: Sums, uniques: Uniques) -> None
         digest.update(repr((*facts, row.latest, row.latest_at, row.latest_id, row.histogram)).encode())
         prints.take(row)
 
-    by_day, by_group = _of_rollups(day, "day", day.from_at, note=note)
+    by_day, by_group = _of_day(day, note)
     found.fingerprint = digest.digest()
     words.differ("the day", sums, by_day, ("its events", "the rollup"))
     grouped = {version_id for version_id, _ in by_group}
     of_grouped = {key: one for key, one in by_day.items() if key[0] in grouped}
     words.differ("the day", of_grouped, by_group, ("the whole", "its groups"))
     if by_whole_hours(day.from_at, day.to_at):
-        by_hour, _ = _of_rollups(day, "hour", day.to_at - _HOUR, note=lambda _: None)
+        by_hour = _of_hours(day, day.to_at - _HOUR)
         if list(_differing(by_day, by_hour)):
             _name_hours(day, words)
             if not found.mismatches:
@@ -213,49 +257,75 @@ def _name_hours(day: _Day, words: _Words) -> None:
     at = day.from_at
     while at < day.to_at:
         hour = replace(day, from_at=at, to_at=at + _HOUR)
-        seen, _ = _of_rollups(hour, "hour", at, note=lambda _: None)
-        expected, _ = _of_events(hour, Reconciled())
+        seen = _of_hours(hour, at)
+        with ExitStack() as files:
+            expected, _ = _of_events(hour, Reconciled(), files)
         words.differ(f"the hour from {at:%Y-%m-%d %H:%M} UTC", expected, seen, ("its events", "the rollup"))
         at += _HOUR
 
 
-def _compare_uniques(
-    day: _Day, version_id: int, expected: Mapping[int, set[str]], words: _Words, prints: Prints
-) -> None:
+def _compare_uniques(day: _Day, version_id: int, expected: Mapping[int, int], words: _Words, prints: Prints) -> None:
     seen = unique_counts(day.connection, day.pid, version_id, day.from_at, day.to_at)
     prints.take_uniques(version_id, seen)
     for subject_id in sorted(expected.keys() | seen.keys()):
-        wanted, n = len(expected.get(subject_id, ())), seen.get(subject_id, 0)
+        wanted, n = expected.get(subject_id, 0), seen.get(subject_id, 0)
         if wanted != n:
             words.say(f"{words.whose(version_id, subject_id)}, the day: expected {wanted} different values, seen {n}")
 
 
-def _of_rollups(day: _Day, tier: str, last: datetime, *, note: Callable[[Any], None]) -> tuple[Sums, Sums]:
+def _of_day(day: _Day, note: Callable[[Any], None]) -> tuple[Sums, Sums]:
     """By subject, and once more added up from the groups. `note` is told each row."""
     found: tuple[Sums, Sums] = ({}, {})
+    for version in day.versions:
+        query = _rows(day, version.id, "day", day.from_at, [rollups.c[name] for name in _COLUMNS])
+        query = query.where(rollups.c.cube.in_((0, 1))).order_by(
+            rollups.c.cube, rollups.c.start_at, rollups.c.subject_id, rollups.c.group_id
+        )
+        for row in day.connection.execution_options(yield_per=PAGE).execute(query):
+            version_id, cube, subject_id, _, n, total, low, high, *_ = row
+            one = _of(found[cube], (version_id, subject_id))
+            one.n += n
+            one.take(_decimal(total), _decimal_or_none(low), _decimal_or_none(high))
+            note(row)
+    return found
+
+
+def _of_hours(day: _Day, last: datetime) -> Sums:
+    """By subject, of the hours that begin from the day's beginning to `last`. Amounts are read as they are spelled."""
+    found: Sums = {}
+    for version in day.versions:
+        query = _rows(
+            day, version.id, "hour", last, [rollups.c[name] for name in ("subject_id", "n", "sum", "min", "max")]
+        )
+        for page in pages(day.connection, query.where(rollups.c.cube == 0)):
+            for subject_id, n, total, low, high in page:
+                bounds = (None, None) if low is None else (Decimal(low), Decimal(high))
+                one = _of(found, (version.id, subject_id))
+                one.n += n
+                one.take(Decimal(total), *bounds)
+    return found
+
+
+def _rows(day: _Day, version_id: int, tier: str, last: datetime, columns: Sequence[Any]) -> sa.Select[Any]:
     whole = sa.and_(
         windows.c.pid == rollups.c.pid,
         windows.c.tier == rollups.c.tier,
         windows.c.start_at == rollups.c.start_at,
         windows.c.gen == rollups.c.gen,
     )
-    for version in day.versions:
-        query = (
-            sa.select(*(rollups.c[name] for name in _COLUMNS))
-            .join(windows, whole)
-            .where(rollups.c.pid == day.pid, rollups.c.version_id == version.id, rollups.c.cube.in_((0, 1)))
-            .where(rollups.c.tier == tier, rollups.c.start_at >= day.from_at, rollups.c.start_at <= last)
-            .order_by(rollups.c.cube, rollups.c.start_at, rollups.c.subject_id, rollups.c.group_id)
-        )
-        for row in _read_all(day.connection, query):
-            version_id, cube, subject_id, _, n, total, low, high, *_ = row
-            one = found[cube].get((version_id, subject_id))
-            if one is None:
-                one = found[cube][version_id, subject_id] = Sum()
-            one.n += n
-            one.take(_decimal(total), None if low is None else _decimal(low), None if high is None else _decimal(high))
-            note(row)
-    return found
+    return (
+        sa.select(*columns)
+        .join(windows, whole)
+        .where(rollups.c.pid == day.pid, rollups.c.version_id == version_id)
+        .where(rollups.c.tier == tier, rollups.c.start_at >= day.from_at, rollups.c.start_at <= last)
+    )
+
+
+def _of(sums: Sums, key: tuple[int, int]) -> Sum:
+    one = sums.get(key)
+    if one is None:
+        one = sums[key] = Sum()
+    return one
 
 
 _COLUMNS = (
@@ -266,6 +336,10 @@ _COLUMNS = (
 
 def _decimal(amount: int) -> Decimal:
     return Decimal(amount).scaleb(-18, WIDE)
+
+
+def _decimal_or_none(amount: int | None) -> Decimal | None:
+    return None if amount is None else _decimal(amount)
 
 
 def _differing(expected: Sums, seen: Sums) -> Iterator[tuple[tuple[int, int], Sum, Sum]]:

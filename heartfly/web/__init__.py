@@ -4,6 +4,20 @@ Every page works without JavaScript; a form posts, and is answered with a redire
 """
 
 FIRST_SEGMENTS = frozenset(
-    {"", "p", "setup", "sign-in", "sign-out", "account", "invite", "static", "docs", "system", "badge", "status"}
+    {
+        "",
+        "p",
+        "setup",
+        "sign-in",
+        "sign-out",
+        "account",
+        "invite",
+        "static",
+        "docs",
+        "system",
+        "badge",
+        "status",
+        "shared",
+    }
 )
 """Of the paths that are pages' for whoever asks."""

@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.checks.filters import DAY_S, RANGES
 from heartfly.checks.lanes import Lane, Lanes, Span, lanes
 from heartfly.core.words import Status
 from heartfly.core.zones import zone as known_zone
-from heartfly.errors import InvalidValueError
 from heartfly.web import lane_paths
 from heartfly.web.lane_paths import Scale
 from heartfly.web.request import PageRequest
 from heartfly.web.shown import shown_status
 from heartfly.web.times import Times
 
-DAY_S = 86_400
-RANGES = {DAY_S: "24h", 7 * DAY_S: "7d"}
 _STEPS = {DAY_S: timedelta(hours=6), 7 * DAY_S: timedelta(days=1), 30 * DAY_S: timedelta(days=7)}
 MOST_TOLD = 200
 """Lines of the table."""
@@ -40,14 +38,6 @@ class Row:
     paths: Sequence[tuple[str, str]]
     said: str
     """What the picture shows, in a few words."""
-
-
-def range_of(text: str, ranges: Mapping[int, str] = RANGES) -> int:
-    """In seconds. Empty: the shortest."""
-    found = {word: seconds for seconds, word in ranges.items()} | {"": min(ranges)}
-    if text not in found:
-        raise InvalidValueError("range", f"must be one of {', '.join(ranges.values())}")
-    return found[text]
 
 
 async def seen(read: AsyncConnection, request: PageRequest, rows: Sequence[Any], *, range_s: int) -> dict[str, Any]:

@@ -19,11 +19,12 @@ from litestar import Response, post
 
 from heartfly.checks import commands, history, queries
 from heartfly.checks.config import CheckIn
+from heartfly.checks.filters import wanted_of
 from heartfly.checks.turn import in_turn
 from heartfly.db.changes import Tx
 from heartfly.errors import ChangedMeanwhileError, ConflictError, HeartflyError, InvalidValueError
 from heartfly.web.check_form import seconds, tags_of
-from heartfly.web.checks import DONE, WHOLE, listed, mark_of, said_of, wanted_of
+from heartfly.web.checks import DONE, WHOLE, listed, mark_of, said_of
 from heartfly.web.request import Form, PageRequest
 from heartfly.web.sign_in import to
 

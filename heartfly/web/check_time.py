@@ -14,11 +14,12 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.checks.filters import DAY_S, range_of
 from heartfly.checks.lanes import Lane
 from heartfly.checks.past import CheckPast, past_of, windows
 from heartfly.core.habits import quantile, suggested
 from heartfly.web import lane_paths
-from heartfly.web.across import DAY_S, axis_of, range_of
+from heartfly.web.across import axis_of
 from heartfly.web.lane_paths import WIDTH, Scale
 from heartfly.web.request import PageRequest
 

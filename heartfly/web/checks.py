@@ -21,12 +21,11 @@ from heartfly.accounts.queries import project_of
 from heartfly.api.paging import cursor_of, cut, place
 from heartfly.api.v1.wire import schedule_text
 from heartfly.checks import queries, views
+from heartfly.checks.filters import SHOWN, demand_known, filtered_by, kept_in, range_of, wanted_of
 from heartfly.checks.queries import Wanted
-from heartfly.core import text
 from heartfly.errors import InvalidValueError
 from heartfly.web import across, ahead
 from heartfly.web.check_form import UNITS
-from heartfly.web.filter_words import terms
 from heartfly.web.request import Form, PageRequest
 from heartfly.web.shown import shown_status
 from heartfly.web.sign_in import is_welcomed, to
@@ -34,12 +33,8 @@ from heartfly.web.snippets import first_ping
 
 WHOLE = 1_000
 PAGE = 500
-SHOWN = ("down", "late", "degraded", "new", "up", "paused")
-"""The worst first. `late` is shown, never stored."""
-
-VIEWS = {"": "checks.html", "timeline": "checks_timeline.html", "next": "checks_next.html"}
+TEMPLATES = {"": "checks.html", "timeline": "checks_timeline.html", "next": "checks_next.html"}
 _ORDER = {word: i for i, word in enumerate(SHOWN)}
-RUNNING = "running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +115,8 @@ async def listed(
     bar = {"ticked": frozenset(sent.many("check")), "sent": sent}
     live = await request.live_mark()
     try:
-        range_s = across.range_of(asked.get("range", "")) if view == "timeline" else 0
-        _demand_known(view)
+        range_s = range_of(asked.get("range", "")) if view == "timeline" else 0
+        demand_known(view)
         wanted, after = wanted_of(q, tag, word, now), place(after_text or None, "page", 1)
     except InvalidValueError as error:
         blank = _NOTHING | bar | {"wrong": error.message, "q": q[:200], "tag": tag[:50], "view": ""}
@@ -138,11 +133,11 @@ async def listed(
             more = await across.seen(read, request, rows, range_s=range_s)
     if view == "next":
         more = await ahead.seen(request, rows)
-    filtered = _filtered(q, tag, word)
+    filtered = filtered_by(q, tag, word)
     lines = [] if view else [line_of(row, now) for row in rows]
-    kept = _kept(view, filtered, range_s)
+    kept = kept_in(view, filtered, range_s)
     return await request.page(
-        VIEWS[view],
+        TEMPLATES[view],
         live=live,
         status=status,
         refused=refused,
@@ -175,50 +170,11 @@ async def listed(
     )
 
 
-def _filtered(q: str, tag: str, word: str) -> dict[str, str]:
-    return {name: value for name, value in (("q", q), ("tag", tag), ("status", word)) if value}
-
-
-def _kept(view: str, filtered: dict[str, str], range_s: int) -> dict[str, str]:
-    """What the address holds of all this, always in this order."""
-    return ({"view": view} if view else {}) | filtered | ({"range": across.RANGES[range_s]} if range_s else {})
-
-
-def kept_of(asked: Mapping[str, str], now: datetime) -> str:
-    """What the list's address ends in that shows this. Empty: all checks. InvalidValueError: there is no such list."""
-    q, tag, word, view = (asked.get(name, "").strip() for name in ("q", "tag", "status", "view"))
-    view = "" if view == "list" else view
-    _demand_known(view)
-    wanted_of(q, tag, word, now)
-    range_s = across.range_of(asked.get("range", "")) if view == "timeline" else 0
-    return urlencode(_kept(view, _filtered(q, tag, word), range_s))
-
-
-def _demand_known(view: str) -> None:
-    if view not in VIEWS:
-        raise InvalidValueError("view", f"must be one of list, {', '.join(list(VIEWS)[1:])}")
-
-
 _NOTHING: dict[str, Any] = {
     "lines": [], "n_all": 0, "n_down": 0, "following": "", "is_later": False, "ping_key": "", "first_ping": "",
     "first_query": "", "chips": [], "status_word": "", "refused": (), "done": "", "units": UNITS, "rows": [],
     "filter_query": "", "kept": {}, "saved": (), "naming": ("", ""), "offers_passkey": False,
 }  # fmt: skip
-
-
-def wanted_of(q: str, tag: str, status: str, now: datetime) -> Wanted:
-    if status and status not in _ORDER:
-        raise InvalidValueError("status", f"must be one of {', '.join(SHOWN)}")
-    found = terms(q, known=(*SHOWN, RUNNING))
-    states = [frozenset(word for word in found.states if word != RUNNING), frozenset({status} if status else ())]
-    return Wanted(
-        tags=[*found.tags, *([text.one_line(tag, field="tag", most=50)] if tag else [])],
-        words=found.words,
-        channels=found.channels,
-        shown=[words for words in states if words],
-        is_running=RUNNING in found.states,
-        at=now,
-    )
 
 
 async def _rows(read: AsyncConnection, pid: int, wanted: Wanted, after: int | None) -> tuple[Sequence[Any], str | None]:

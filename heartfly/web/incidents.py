@@ -12,11 +12,14 @@ from heartfly.core.incident import facts
 from heartfly.db.changes import Tx
 from heartfly.db.types import micros
 from heartfly.errors import ConflictError, InvalidValueError
-from heartfly.incidents import commands, queries
+from heartfly.incidents import commands, queries, shares
+from heartfly.incidents.shares import Shared
 from heartfly.web.request import PageRequest
 from heartfly.web.sign_in import to
 
 PAGE = 50
+LASTS = {"3600": "an hour", "86400": "a day", "604800": "a week", "2592000": "30 days"}
+"""How long a link can be asked to work, by seconds."""
 
 
 @get("/p/{project:str}/incidents")
@@ -35,7 +38,7 @@ async def list_incidents(request: PageRequest) -> Response[bytes]:
 
 @get("/p/{project:str}/incidents/{incident:str}")
 async def show(request: PageRequest) -> Response[bytes]:
-    return await _told(request)
+    return await told(request)
 
 
 @post("/p/{project:str}/incidents/{incident:str}/acknowledge", status_code=200)
@@ -51,10 +54,10 @@ async def acknowledge(request: PageRequest) -> Response[bytes]:
     try:
         await api.database.write(work)
     except InvalidValueError as error:
-        return await _told(request, status=422, wrong=f"The comment {error.message}.", said=said)
+        return await told(request, status=422, wrong=f"The comment {error.message}.", said=said)
     except ConflictError as error:
         wrong = "It was closed before anybody acknowledged it." if "closed" in str(error) else f"{error}."
-        return await _told(request, status=409, wrong=wrong, said=said)
+        return await told(request, status=409, wrong=wrong, said=said)
     return _back(request)
 
 
@@ -65,29 +68,38 @@ async def comment(request: PageRequest) -> Response[bytes]:
     try:
         await api.database.write(lambda tx: commands.comment(tx, pid, uuid, said, at=at, actor=actor, ids=api.ids))
     except InvalidValueError as error:
-        return await _told(request, status=422, wrong=f"The comment {error.message}.", said=said)
+        return await told(request, status=422, wrong=f"The comment {error.message}.", said=said)
     except ConflictError as error:
-        return await _told(request, status=409, wrong=f"{error}.", said=said)
+        return await told(request, status=409, wrong=f"{error}.", said=said)
     return _back(request)
 
 
-async def _told(request: PageRequest, *, status: int = 200, wrong: str = "", said: str = "") -> Response[bytes]:
-    pid = request.project.pid
+async def told(
+    request: PageRequest, *, status: int = 200, wrong: str = "", said: str = "", made: Shared | None = None
+) -> Response[bytes]:
+    """`made`: a link that has just been made, whose secret no other page has."""
+    pid, now = request.project.pid, request.api.clock.now()
     # What answers a form stands at the form's address, where there is nothing to fetch anew.
     live = {"live": await request.live_mark()} if status == 200 else {}
     async with request.api.database.read() as read:
         row = await queries.find(read, pid, request.path_value("incident"))
         flips = await queries.flips_of(read, row)
         run = await queries.run_of(read, flips[0]) if flips else None
-        told = await queries.told_of(read, pid, flips)
+        heard = await queries.told_of(read, pid, flips)
         notes = await queries.notes_of(read, pid, row.id)
+        links = await shares.shares_of(read, pid, row.id, now=now)
     return await request.page(
         "incident.html",
         status=status,
         incident=row,
         facts=facts(queries.value(row), run_of(run) if run is not None else None),
-        told=told,
+        told=heard,
         notes=notes,
+        links=links,
+        lasts=LASTS,
+        usual=str(shares.USUAL_S),
+        made=made,
+        link=shares.address(request.api.base_url, made.token) if made is not None else "",
         wrong=wrong,
         said=said,
         **live,

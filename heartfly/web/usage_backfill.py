@@ -26,7 +26,8 @@ from heartfly.usage import backfill_queries as queries
 from heartfly.usage import backfills
 from heartfly.usage.audit import carry_or_wait
 from heartfly.usage.backfill_plan import MOST
-from heartfly.usage.backfill_preview import MOST_ITEMS, Foreseen, foresee
+from heartfly.usage.backfill_preview import Foreseen, foresee
+from heartfly.usage.changed_figures import MOST_ITEMS
 from heartfly.usage.ingest import MAX_EVENTS
 from heartfly.usage.meter_queries import list_meters
 from heartfly.usage.rerun import zone_of

@@ -6,11 +6,11 @@ from urllib.parse import urlencode
 
 from litestar import Response, get
 
-from heartfly.api.paging import cursor_of, cut, instant_of, place_in_time
+from heartfly.api.paging import cursor_of, instant_of, place_in_time
 from heartfly.core import text
 from heartfly.db.types import micros
 from heartfly.errors import InvalidValueError
-from heartfly.usage.event_queries import Wanted, list_events
+from heartfly.usage.event_queries import Wanted, search
 from heartfly.web.request import PageRequest
 from heartfly.web.sign_in import to
 
@@ -33,9 +33,10 @@ async def show(request: PageRequest) -> Response[bytes]:
         wanted = _wanted(asked)
         before = place_in_time(request.query_params.get("before"), "events")
         async with request.api.usage.read() as read:
-            rows = await list_events(read, request.project.pid, wanted, before=before, limit=PAGE + 1)
-        page, following = cut(rows, PAGE, lambda one: cursor_of("events", micros(one.at), one.id))
-        found, older = list(page), urlencode(kept | {"before": following}) if following else ""
+            page = await search(read, request.project.pid, wanted, before=before, limit=PAGE)
+        found = list(page.events)
+        if page.last is not None:
+            older = urlencode(kept | {"before": cursor_of("events", micros(page.last[0]), page.last[1])})
     except InvalidValueError as error:
         errors = {error.field: error.message}
     return await request.page(

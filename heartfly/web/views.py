@@ -5,19 +5,18 @@ from __future__ import annotations
 from litestar import Response, post
 
 from heartfly.checks import views
+from heartfly.checks.filters import ASKED, kept_of
 from heartfly.errors import ConflictError, InvalidValueError
-from heartfly.web.checks import kept_of, listed
+from heartfly.web.checks import listed
 from heartfly.web.request import PageRequest
 from heartfly.web.sign_in import to
-
-_ASKED = ("view", "q", "tag", "status", "range")
 
 
 @post("/p/{project:str}/views", status_code=200)
 async def save(request: PageRequest) -> Response[bytes]:
     api, pid, actor, at = request.api, request.project.pid, request.actor, request.api.clock.now()
     form = await request.sent()
-    asked, name = {field: form[field] for field in _ASKED}, form["name"]
+    asked, name = {field: form[field] for field in ASKED}, form["name"]
     try:
         query = kept_of(asked, at)
         if not query:

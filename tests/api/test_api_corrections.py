@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from heartfly.usage import backfill_plan
+from heartfly.api import event_bodies
+from heartfly.api.v1 import backfills
+from heartfly.core.events import event_of
+from heartfly.usage import backfill_plan, backfill_preview, changed_figures, hands
 from tests.api.door import House
 from tests.api.test_events_door import event
 
@@ -171,3 +176,150 @@ async def test_the_events_of_one_who_is_erased_do_not_come_back_by_an_undo(house
     for number in (1, 2, 8):
         assert 404 == (await house.full("GET", f"/v1/events/t-{number}")).status
         assert (await house.full("POST", "/v1/events/undo", {"transaction_id": f"t-{number}"})).status in {404, 409}
+
+
+async def test_backfills_are_listed_with_what_was_sent_by_as_many_queries_as_one(
+    house: House,
+) -> None:
+    for n in range(3):
+        made = await post(house, "/v1/backfills", SET, 201)
+        if n:
+            await post(house, f"/v1/backfills/{made['id']}/events", [event(one) for one in range(n)])
+
+    async def listed(limit: int) -> tuple[list[int], int]:
+        n = 0
+
+        def seen(*_: object) -> None:
+            nonlocal n
+            n += 1
+
+        sa.event.listen(sa.Engine, "before_cursor_execute", seen)
+        items = (await house.read("GET", f"/v1/backfills?limit={limit}")).json["items"]
+        sa.event.remove(sa.Engine, "before_cursor_execute", seen)
+        return [one["n_events"] for one in items], n
+
+    one, by_one = await listed(1)
+    every, by_every = await listed(10)
+
+    assert ([2], [2, 1, 0]) == (one, every)
+    assert by_one == by_every > 0
+
+
+async def foreseen(house: House, path: str, asked: dict[str, Any]) -> Any:
+    """Of a dry run, which leaves everything as it was."""
+    before = (await house.full("GET", "/v1/events")).json, await audited(house)
+    told = await post(house, f"{path}?dry_run=true", {"reason": "x"} | asked)
+    assert before == ((await house.full("GET", "/v1/events")).json, await audited(house))
+    assert [] == told["corrections"]
+    return told["preview"]
+
+
+def of_figures(preview: Any) -> list[tuple[Any, ...]]:
+    names = ("day", "meter", "name", "before", "after", "events_before", "events_after")
+    return [tuple(one[name] for name in names) for one in preview["changes"]]
+
+
+@pytest.fixture
+async def used(house: House) -> str:
+    """Two meters and three events of yesterday and today: the id of the customer who is `ann` and `anne`."""
+    await post(house, "/v1/meters", METER, 201)
+    await post(house, "/v1/meters", {"slug": "jobs", "event_types": ["job"], "aggregation": "count"}, 201)
+    await post(house, "/v1/events", [
+        event(1, customer_id="ann", properties={"bytes": "0.1"}), event(2, customer_id="bob"),
+        event(3, customer_id="ann", properties={"bytes": "0.000000000000000002"}, timestamp="2026-03-01T23:00:00Z"),
+    ])  # fmt: skip
+    made = await post(house, "/v1/customers", {"name": "Ann", "aliases": ["ann", "anne"]}, 201)
+    return str(made["id"])
+
+
+async def test_a_dry_run_of_a_void_tells_what_it_would_change(house: House, used: str) -> None:
+    preview = await foreseen(house, "/v1/events/void", {"transaction_id": "t-1"})
+
+    assert ("UTC", []) == (preview["zone"], preview["differences"])
+    assert [("2026-03-02", "bytes", "Ann", "0.1", None, 1, 0)] == of_figures(preview)
+    assert [used] == [one["customer"] for one in preview["changes"]]
+    await post(house, "/v1/events/void", {"transaction_id": "t-1", "reason": "x"})
+    again = await post(house, "/v1/events/void?dry_run=true", {"transaction_id": "t-1", "reason": "x"})
+    assert ([], False) == (again["preview"]["changes"], again["counts"])
+
+
+MONDAY, SUNDAY = "2026-03-02", "2026-03-01"
+GONE = (MONDAY, "bytes", "Ann", "0.1", None, 1, 0)
+MUCH = "3.000000000000000001"
+AMENDMENTS: list[tuple[dict[str, Any], list[tuple[Any, ...]]]] = [
+    ({"properties": {"bytes": MUCH}}, [(MONDAY, "bytes", "Ann", "0.1", MUCH, 1, 1)]),
+    ({"customer_id": "anne"}, []),
+    ({"customer_id": "cid"}, [GONE, (MONDAY, "bytes", "cid", None, "0.1", 0, 1)]),
+    ({"customer_id": "bob"}, [GONE, (MONDAY, "bytes", "bob", "2", "2.1", 1, 2)]),
+    ({"event_type": "job"}, [GONE, (MONDAY, "jobs", "Ann", None, "1", 0, 1)]),
+    (
+        {"timestamp": "2026-03-01T23:30:00Z"},
+        [(SUNDAY, "bytes", "Ann", "0.000000000000000002", "0.100000000000000002", 1, 2), GONE],
+    ),
+]
+
+
+async def test_a_dry_run_of_an_amendment_tells_what_it_would_change(house: House, used: str) -> None:
+    """Also to a name or a type that nobody has heard of before."""
+    for change, wanted in AMENDMENTS:
+        preview = await foreseen(house, "/v1/events/amend", {"transaction_id": "t-1"} | change)
+
+        assert wanted == of_figures(preview), change
+        field = "properties.bytes" if "properties" in change else next(iter(change))
+        assert [field] == [one["field"] for one in preview["differences"]]
+
+
+async def test_a_dry_run_is_refused_as_what_it_is_a_dry_run_of(house: House, used: str) -> None:
+    for asked, status in (
+        ({"transaction_id": "none"}, 404),
+        ({"transaction_id": "t-1", "reason": ""}, 422),
+        ({"transaction_id": "t-1", "timestamp": "never"}, 422),
+        ({"transaction_id": "t-1"}, 422),
+    ):
+        reply = await house.full("POST", "/v1/events/amend?dry_run=true", {"reason": "x"} | asked)
+        assert status == reply.status, asked
+    void = {"transaction_id": "t-1", "reason": "x"}
+    assert 422 == (await house.full("POST", "/v1/events/void?dry_run=perhaps", void)).status
+    assert 403 == (await house.read("POST", "/v1/events/void?dry_run=true", void)).status
+    await post(house, "/v1/events/void", void)
+    assert 409 == (await house.full("POST", "/v1/events/amend?dry_run=true", void | {"customer_id": "x"})).status
+
+
+async def test_a_preview_reads_and_tells_no_more_than_it_may(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await post(house, "/v1/meters", METER, 201)
+    await post(house, "/v1/events", [event(number, customer_id=f"c-{number}") for number in range(1, 4)])
+    made = await post(house, "/v1/backfills", SET, 201)
+    path = f"/v1/backfills/{made['id']}/preview"
+    void = {"transaction_id": "t-1", "reason": "x"}
+
+    monkeypatch.setattr(backfill_preview, "MOST_ITEMS", 2)
+    told = (await house.read("GET", path)).json
+    assert (["c-1", "c-2"], 1) == ([one["name"] for one in told["changes"]], told["more"])
+
+    monkeypatch.setattr(changed_figures, "MOST_READ", 0)
+    for reply in (await house.read("GET", path), await house.full("POST", "/v1/events/void?dry_run=true", void)):
+        assert (409, True) == (reply.status, "too many events of these days" in reply.json["detail"])
+
+    monkeypatch.setattr(hands, "_MOST_WAITING", 0)
+    for reply in (await house.read("GET", path), await house.full("POST", "/v1/events/void?dry_run=true", void)):
+        assert (503, "5") == (reply.status, reply.headers["retry-after"])
+
+
+@pytest.mark.parametrize(("size", "is_beside"), [(10, False), (event_bodies.LARGE, True)])
+async def test_large_bodies_of_a_backfill_are_looked_at_beside_the_event_loop(
+    house: House, monkeypatch: pytest.MonkeyPatch, size: int, *, is_beside: bool
+) -> None:
+    threads: set[bool] = set()
+
+    def seen(*given: Any, **more: Any) -> Any:
+        threads.add(threading.current_thread() is not threading.main_thread())
+        return event_of(*given, **more)
+
+    monkeypatch.setattr(backfills, "event_of", seen)
+    made = await post(house, "/v1/backfills", SET, 201)
+    n = size // 4_000 + 1
+    some = [event(number, properties={"text": "x" * 4_000}) for number in range(n)]
+
+    told = await post(house, f"/v1/backfills/{made['id']}/events", some)
+
+    assert (n, {is_beside}) == (told["accepted"], threads)

@@ -10,7 +10,19 @@ import sqlalchemy as sa
 
 from heartfly.audit.record import Action, Actor
 from heartfly.db.database import Database
-from heartfly.db.models import aliases, customers, dirty_hours, event_conflicts, event_ids, events, usage_audit
+from heartfly.db.models import (
+    aliases,
+    customers,
+    dead_letters,
+    dirty_hours,
+    event_conflicts,
+    event_corrections,
+    event_ids,
+    events,
+    usage_audit,
+)
+from heartfly.errors import StoreError
+from heartfly.usage import erasure, traces
 from heartfly.usage.audit import carry, note
 from tests.api.conftest import START
 from tests.api.door import House, Reply
@@ -176,19 +188,92 @@ async def test_what_is_erased_is_gone_and_does_not_come_back(house: House, usage
     assert (2, 1) == (again.json["duplicate"], await count(usage_db, events))
 
 
+BACKFILL = {"name": "Again", "from": "2026-03-02T00:00:00Z", "to": "2026-03-02T12:00:00Z", "replaces": True}
+
+
+async def test_what_else_names_one_who_is_erased_goes_too(house: House, neighbour: House, usage_db: Database) -> None:
+    """Letters that are events of his, also where they can hardly be read; sets that were narrowed to him; the audit."""
+    his = ["büro-7", "7"]
+    cloud = {"specversion": "0.9", "subject": his[0], "id": "x", "source": "y", "type": "call"}
+    bad = b"\n".join([
+        json.dumps({"customer_id": his[0]}).encode(),
+        b'{"customer_id": "b\\u00fcro-7", "properties": {"n": 1',
+        b'{"customer_id": 7, "transaction_id": 1, ',
+        b'{"properties": {"b\xc3\xbcro-7": 1}, "customer_id": "b\xc3\xbcro-70"',
+        b'{"customer_id":"other","properties":{"friend":"b\xc3\xbcro-7"}}',
+        b'{"customer_id": "70", ',
+        b'{"customer_id": "\\x", ',
+    ])  # fmt: skip
+    for one in (house, neighbour):
+        await one.full("POST", "/v1/events", body=bad, headers=[("Content-Type", "application/x-ndjson")])
+        await one.full("POST", "/openmeter/api/v1/events", [cloud])
+    acme = await made(house, "Acme", *his)
+    opened = await house.full("POST", "/v1/backfills", BACKFILL | {"customers": [his[0], "other"]})
+
+    erased = await house.full("POST", f"/v1/customers/{acme['id']}/erase?confirm={acme['id']}")
+
+    assert 200 == erased.status
+    left = [one["raw"] for one in (await house.full("GET", "/v1/dead-letters")).json["items"]]
+    assert [line.decode() for line in bad.split(b"\n")[3:]] == left[::-1]
+    assert 8 == len((await neighbour.full("GET", "/v1/dead-letters")).json["items"])
+    assert [acme["id"], "other"] == (await house.full("GET", f"/v1/backfills/{opened.json['id']}")).json["customers"]
+    entries = (await house.full("GET", "/v1/audit")).body.decode()
+    assert "büro" not in entries
+    assert "Acme" not in entries
+    assert "Again" in entries
+
+
+async def test_an_erasure_goes_piece_by_piece_and_on_where_it_was_cut_off(
+    house: House, usage_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "_PIECE", 2)
+    monkeypatch.setattr(traces, "_PIECE", 2)
+    await send(
+        house, *(event(number, customer_id="ab"[number % 2]) for number in range(1, 8)), event(9, customer_id="c")
+    )
+    await house.full("POST", "/v1/events", [{"customer_id": "a"} for _ in range(5)])
+    for number in range(1, 6):
+        await house.full("POST", "/v1/events/void", {"transaction_id": f"t-{number}", "reason": "x"})
+    acme = await made(house, "Acme", "a", "b")
+    path = f"/v1/customers/{acme['id']}/erase?confirm={acme['id']}"
+    whole, pieces = usage_db.write, 0
+
+    async def cut_off(*given: Any, **more: Any) -> Any:
+        nonlocal pieces
+        pieces += 1
+        if pieces == 6:
+            raise StoreError("as if the disk were gone")
+        return await whole(*given, **more)
+
+    monkeypatch.setattr(usage_db, "write", cut_off)
+    first = await house.full("POST", path)
+    between = await count(usage_db, events), await count(usage_db, event_corrections)
+    again = await house.full("POST", path)
+
+    assert (503, (1, 3)) == (first.status, between), "two events went, then two corrections"
+    assert (200, pieces > 10) == (again.status, True)
+    assert ["t-9"] == [one["transaction_id"] for one in (await house.full("GET", "/v1/events")).json["items"]]
+    left = [await count(usage_db, table) for table in (customers, aliases, event_corrections, dead_letters)]
+    assert [0, 0, 0, 0] == left
+
+
 async def test_who_changed_a_customer_is_in_the_audit(house: House) -> None:
     acme = await made(house, "Acme", "a")
     path = f"/v1/customers/{acme['id']}"
     await house.full("PATCH", path, {"add_aliases": ["b"]})
     await house.full("PATCH", path, {"add_aliases": ["b"]})  # changes nothing
     await house.full("DELETE", path)
+    before = await audited(house)
     await house.full("POST", f"{path}/erase?confirm={acme['id']}")
 
     told = await audited(house)
 
     assert ["customer.create", "customer.edit", "customer.archive", "customer.erase"] == [one[0] for one in told]
-    assert (None, {"name": "Acme", "aliases": ["a"]}) == told[0][1:]
-    assert ({"aliases": ["a"]}, {"aliases": ["a", "b"]}) == told[1][1:]
+    assert (None, {"name": "Acme", "aliases": ["a"]}) == before[0][1:]
+    assert ({"aliases": ["a"]}, {"aliases": ["a", "b"]}) == before[1][1:]
+    assert (None, {"name": "erased", "aliases": "erased"}) == told[0][1:], "the name goes with him"
+    assert ({"aliases": "erased"}, {"aliases": "erased"}) == told[1][1:]
+    assert before[2] == told[2]
     assert ({"n_events": 0}, None) == told[3][1:]
 
 

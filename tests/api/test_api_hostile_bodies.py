@@ -59,6 +59,18 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         (f'{{"kind": "webhook", "name": "x", "config": {{"url": {GIANT[:300]}}}}}', "config.url"),
         (r'{"kind": "email", "name": "x", "config": {"to": "a\u0000@example.com"}}', "config.to"),
     ],
+    ("POST", "/v1/views"): [
+        (r'{"name": "\u0000", "q": "x"}', "name"),
+        (r'{"name": "x", "q": "\u0000"}', "q"),
+        (r'{"name": "x", "tag": "\u0000"}', "tag"),
+        (r'{"name": "x", "status": "\u0000"}', "status"),
+        (f'{{"name": {GIANT}, "q": "x"}}', "name"),
+    ],
+    ("POST", "/v1/incidents/{incident_id}/shares"): [
+        (f'{{"lasts": {GIANT}}}', "lasts"),
+        ('{"lasts": 299}', "lasts"),
+        ('{"with_comments": 1}', "with_comments"),
+    ],
     ("PATCH", "/v1/channels/{channel_id}"): [(r'{"name": "\u0000"}', "name"), ('{"checks": [1e400]}', "checks[0]")],
     ("POST", "/v1/channels/{channel_id}/rotate-secret"): [(f'{{"overlap": {GIANT}}}', "overlap")],
     ("POST", "/v1/deliveries/retry"): [

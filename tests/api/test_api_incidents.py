@@ -367,3 +367,30 @@ async def test_a_deletion_of_a_check_closes_its_incident_at_that_time(house: Hou
     await house.world.db.write(lambda tx: commands.delete(tx, check.pid, check.uuid, at=at, ids=ids, actor=TEST))
 
     assert [("2026-03-02T10:05:00Z", 300.0)] == [(one["closed_at"], one["duration"]) for one in await listed(house)]
+
+
+async def test_one_is_shared_by_links_that_are_listed_and_taken_back(house: House) -> None:
+    await failed(house)
+    (incident,) = await listed(house)
+    path = f"/v1/incidents/{incident['id']}/shares"
+
+    refused = await house.read("POST", path, {})
+    made = await house.full("POST", path, {"lasts": 3600, "with_comments": True})
+    usual = await house.full("POST", path, {})
+
+    assert (403, 201, 201) == (refused.status, made.status, usual.status)
+    url = made.json["url"]
+    assert {
+        "id": made.json["id"],
+        "by": made.json["by"],
+        "created_at": "2026-03-02T10:00:00Z",
+        "expires_at": "2026-03-02T11:00:00Z",
+        "with_comments": True,
+        "url": url,
+    } == made.json
+    assert "2026-03-09T10:00:00Z" == usual.json["expires_at"]
+    shown = await house.read("GET", path)
+    without = [{name: value for name, value in one.json.items() if name != "url"} for one in (made, usual)]
+    assert {"items": without, "next": None} == shown.json
+    assert [204, 404] == [(await house.full("DELETE", f"{path}/{made.json['id']}")).status for _ in range(2)]
+    assert without[1:] == (await house.read("GET", path)).json["items"]

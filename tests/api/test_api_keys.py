@@ -229,6 +229,16 @@ async def test_a_revoked_key_is_over_with_both_its_secrets(house: House) -> None
     assert [(409, "the key is revoked")] * 2 == [(reply.status, reply.json["detail"]) for reply in refused]
 
 
+async def test_a_key_that_is_used_all_the_time_is_over_with_the_answer_that_revokes_it(house: House) -> None:
+    key = await made(house)
+    used = [await works(house, key["secret"]) for _ in range(2)]
+
+    revoked = await house.full("DELETE", f"/v1/keys/{key['id']}")
+
+    assert ([True, True], 204) == (used, revoked.status)
+    assert not await works(house, key["secret"])
+
+
 async def test_an_expired_key_is_not_rotated_but_may_get_a_later_end(house: House, clock: SimClock) -> None:
     key = await made(house, expires_at="2026-03-02T11:00:00Z")
     path = f"/v1/keys/{key['id']}"

@@ -171,7 +171,15 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     told = (await house.full("POST", f"/v1/channels/{channel}/test")).json["id"]
     await given_up(house, START)
     delivery = (await house.full("GET", f"/v1/notifications/{told}")).json["delivery"]["id"]
-    ids = {"{check_id}": check.uuid, "{key_id}": key, "{incident_id}": incident, "{channel_id}": channel}
+    link = (await house.full("POST", f"/v1/incidents/{incident}/shares", {})).json["id"]
+    ids = {
+        "{check_id}": check.uuid,
+        "{key_id}": key,
+        "{incident_id}": incident,
+        "{channel_id}": channel,
+    }
+    ids["{share_id}"] = link
+    ids["{view_id}"] = (await house.full("POST", "/v1/views", {"name": "ours", "q": "tag:etl"})).json["id"]
     ada, _ = await people(house)
     ids["{user_id}"] = (await house.full("POST", "/v1/members", {"email": ada, "role": "owner"})).json["id"]
     invited = await house.full("POST", "/v1/invites", {"email": "joan@example.com", "role": "viewer"})

@@ -77,7 +77,10 @@ def _furnished(server: Server, key: str) -> dict[str, str]:
         pass
     event = {"transaction_id": "t-1", "customer_id": "acme", "timestamp": _now(), "event_type": "call"}
     server.api("POST", "/v1/events", key, [event, {}])
+    incident = server.api("GET", "/v1/incidents", key)["items"][0]["id"]
     return {
+        "share_id": server.api("POST", f"/v1/incidents/{incident}/shares", key, {})["id"],
+        "view_id": server.api("POST", "/v1/views", key, {"name": "ours", "q": "tag:etl"})["id"],
         "transaction_id": "t-1",
         "letter_id": server.api("GET", "/v1/dead-letters", key)["items"][0]["id"],
         "customer_id": server.api("POST", "/v1/customers", key, {"name": "Acme", "aliases": ["acme"]})["id"],
@@ -88,7 +91,7 @@ def _furnished(server: Server, key: str) -> dict[str, str]:
         "n": "1",
         "notification_id": told,
         "delivery_id": delivery["id"],
-        "incident_id": server.api("GET", "/v1/incidents", key)["items"][0]["id"],
+        "incident_id": incident,
         "backfill_id": server.api("POST", "/v1/backfills", key, _a_backfill())["id"],
         "page_id": server.api("POST", "/v1/status-pages", key, {"slug": "s", "title": "S"})["id"],
         "invite_id": server.api("POST", "/v1/invites", key, {"email": "x@example.com", "role": "viewer"})["id"],

@@ -26,9 +26,11 @@ from heartfly.db.models import (
     attempts,
     channels,
     check_channels,
+    check_views,
     checks,
     deliveries,
     incident_notes,
+    incident_shares,
     incidents,
     invites,
     job_runs,
@@ -80,6 +82,9 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/incidents/{incident_id}"): (None, 200),
     ("POST", "/v1/incidents/{incident_id}/acknowledge"): (None, 200),
     ("POST", "/v1/incidents/{incident_id}/comments"): ({"text": "I look at it"}, 201),
+    ("GET", "/v1/incidents/{incident_id}/shares"): (None, 200),
+    ("POST", "/v1/incidents/{incident_id}/shares"): ({}, 201),
+    ("DELETE", "/v1/incidents/{incident_id}/shares/{share_id}"): (None, 204),
     ("POST", "/v1/checks/{check_id}/transfer"): ({"key": "of no project"}, 422),  # with one: test_api_transfer.py
     ("DELETE", "/v1/checks/{check_id}"): (None, 204),
     ("GET", "/v1/channels"): (None, 200),
@@ -119,6 +124,9 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("POST", "/v1/invites/{invite_id}/resend"): (None, 200),
     ("DELETE", "/v1/invites/{invite_id}"): (None, 204),
     ("GET", "/v1/audit"): (None, 200),
+    ("GET", "/v1/views"): (None, 200),
+    ("POST", "/v1/views"): ({"name": "new", "q": "tag:etl"}, 201),
+    ("DELETE", "/v1/views/{view_id}"): (None, 204),
     ("GET", "/v1/badges"): (None, 200),
     ("POST", "/v1/badges/key"): (None, 200),
     ("DELETE", "/v1/badges/key"): (None, 204),
@@ -182,7 +190,18 @@ ADMIN = (
     "/v1/status-pages",
 )
 """What begins so needs the scope `admin`."""
-OUTBOX = (status_pages, members, invites, alerts, notifications, deliveries, attempts, addresses)
+OUTBOX = (
+    check_views,
+    incident_shares,
+    status_pages,
+    members,
+    invites,
+    alerts,
+    notifications,
+    deliveries,
+    attempts,
+    addresses,
+)
 PUBLIC = {("GET", "/v1/openapi.json")}
 
 
@@ -207,6 +226,7 @@ async def furnished(house: House) -> dict[str, str]:
     await world.ping(check, START, body=b"canary")
     await world.ping(down, START, PingKind.FAIL)
     (incident,) = (await house.read("GET", "/v1/incidents")).json["items"]
+    link = await house.full("POST", f"/v1/incidents/{incident['id']}/shares", {})
     made = await house.full("POST", "/v1/channels", HOOK | {"name": "ops"})
     test = (await house.full("POST", f"/v1/channels/{made.json['id']}/test")).json["id"]
     await given_up(house, START)
@@ -235,6 +255,8 @@ async def furnished(house: House) -> dict[str, str]:
         "{user_id}": member.json["id"],
         "{check_id}": check.uuid,
         "{incident_id}": incident["id"],
+        "{share_id}": link.json["id"],
+        "{view_id}": (await house.full("POST", "/v1/views", {"name": "ours", "q": "tag:etl"})).json["id"],
         "{channel_id}": made.json["id"],
         "{n}": "1",
         "{key_id}": key.json["id"],
@@ -287,6 +309,7 @@ async def all_rows(house: House) -> list[Any]:
                 api_keys,
                 incidents,
                 incident_notes,
+                incident_shares,
                 jobs,
                 job_runs,
                 *OUTBOX,
@@ -314,7 +337,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     before = await all_rows(neighbour)
     nowhere = dict.fromkeys(("{check_id}", "{channel_id}", "{incident_id}", "{delivery_id}", "{job_id}"), MISSING)
     nowhere |= {"{key_id}": "4711", "{user_id}": "4711", "{notification_id}": "47-11", "{page_id}": MISSING}
-    nowhere |= {"{meter_id}": MISSING}
+    nowhere |= {"{meter_id}": MISSING, "{view_id}": MISSING}
     nowhere |= {"{customer_id}": MISSING, "{transaction_id}": "t-47", "{letter_id}": "4711"}
     nothing = theirs | nowhere
 
@@ -326,7 +349,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
 
     lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(ADMIN)]
     listed = [await house.full("GET", path) for path in lists]
-    assert [b'{"items":[],"next":null}'] * 15 == [reply.body for reply in listed]
+    assert [b'{"items":[],"next":null}'] * 16 == [reply.body for reply in listed]
     about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
     about.append(f"incidents?check={theirs['{check_id}']}")
     assert [404] * 3 == [(await house.full("GET", f"/v1/{query}")).status for query in about]

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from heartfly.usage import event_queries
 from tests.api.conftest import START
 from tests.api.door import House
 from tests.api.test_events_door import event
@@ -44,6 +45,25 @@ async def test_they_are_found_by_customer_type_name_and_time(house: House) -> No
     assert ["t-4"] == await found(house, "transaction_id=t-4")
     for nothing in ("transaction_id=t-9", "customer_id=zz", "event_type=zz", "transaction_id=t-4&customer_id=a"):
         assert [] == await found(house, nothing)
+
+
+async def test_a_rare_type_is_found_though_each_page_looks_at_few(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_queries, "MOST_LOOKED_AT", 4)
+    rare = {"event_type": "rare"}
+    await house.full(
+        "POST", "/v1/events", [event(number, **(rare if number in {5, 9} else {})) for number in range(10)]
+    )
+
+    following: str | None = ""
+    pages: list[list[str]] = []
+    while following is not None:
+        page = (await house.full("GET", f"/v1/events?event_type=rare{following and '&cursor=' + following}")).json
+        following = page["next"]
+        pages.append([one["transaction_id"] for one in page["items"]])
+
+    assert [[], ["t-5"], ["t-9"]] == pages
 
 
 async def test_a_filter_that_cannot_be_is_refused_by_its_name(house: House) -> None:

@@ -228,6 +228,19 @@ async def test_groups_come_in_pages(house: House, ids_of: dict[str, str]) -> Non
     assert 9 == len(rows)
 
 
+async def test_the_current_period_is_the_month(house: House, ids_of: dict[str, str]) -> None:
+    asked = {"billable_metric_id": ids_of["metric"], "customer_id": ids_of["A"], "current_period": True}
+
+    (whole,) = (await told(house.read, "/v1/usage/groups", **asked, window_size="NONE"))["data"]
+    days = (await told(house.read, "/v1/usage/groups", **asked, window_size="DAY"))["data"]
+
+    first = summed("customer", "day")["A", "2026-03-01"]
+    assert ("2026-03-01T00:00:00+00:00", "2026-04-01T00:00:00+00:00", first) == (
+        whole["starting_on"], whole["ending_before"], whole["value"],
+    )  # fmt: skip
+    assert [("2026-03-01", first), ("2026-03-02", None)] == [(row["starting_on"][:10], row["value"]) for row in days]
+
+
 BY_GROUP = {"billable_metric_id": "METRIC", "customer_id": "A"} | ASKED
 
 
@@ -263,7 +276,7 @@ WRONG: list[tuple[str, dict[str, Any], int, str]] = [
     ("/v1/usage?next_page=METRIC.x", ASKED, 422, "next_page: must be"),
     ("/v1/usage/groups", BY_GROUP | {"customer_id": "nobody"}, 422, "customer_id: there is no customer nobody"),
     ("/v1/usage/groups", BY_GROUP | {"billable_metric_id": "none"}, 404, "there is no such meter"),
-    ("/v1/usage/groups", BY_GROUP | {"current_period": True}, 422, "current_period: is not known here"),
+    ("/v1/usage/groups", BY_GROUP | {"current_period": True}, 422, "current_period: cannot be said together"),
     ("/v1/usage/groups", BY_GROUP | {"starting_on": None}, 422, "starting_on: is required"),
     ("/v1/usage/groups", BY_GROUP | {"group_key": ["customer"]}, 422, "group_key: the metric has no group key"),
     ("/v1/usage/groups", BY_GROUP | {"group_filters": {"region": ["eu"]}}, 422, "region is not in group_key"),

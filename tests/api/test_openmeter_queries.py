@@ -282,3 +282,45 @@ async def test_what_one_project_has_used_is_nothing_to_another(house: House, nei
     for path in ("/openmeter/api/v1/meters", "/openmeter/api/v1/events?from=2026-01-01T00:00:00Z"):
         assert [200, 403, 401] == await statuses(path)
         assert [] == (await neighbour.full("GET", path)).json
+
+
+async def test_what_is_made_in_one_project_is_another_s_to_read_no_more_than_to_change(
+    house: House, neighbour: House, acme: str
+) -> None:
+    key = (await house.full("POST", "/v1/keys", {"name": "sender", "scopes": ["ingest"]})).json["secret"]
+    sender = Door(house.full.api, key)
+    root = "/openmeter/api/v1"
+    reads = ("meters/cost/subjects", "meters/cost/group-by/region/values", "subjects/a", f"customers/{acme}")
+    changes: tuple[tuple[str, str, Any], ...] = (
+        ("PUT", "meters/cost", {"name": "x"}),
+        ("DELETE", "meters/cost", None),
+        ("DELETE", "subjects/a", None),
+        ("PUT", f"customers/{acme}", {"name": "x"}),
+        ("DELETE", f"customers/{acme}", None),
+    )
+
+    for path in reads:
+        doors = (house.read, neighbour.full, sender, house.nobody)
+        assert [200, 404, 403, 401] == [(await door("GET", f"{root}/{path}")).status for door in doors], path
+    for method, path, body in changes:
+        doors = (neighbour.full, house.read, sender, house.nobody)
+        assert [404, 403, 403, 401] == [(await door(method, f"{root}/{path}", body)).status for door in doors], path
+    for path, made in (("meters", {}), ("subjects", []), ("customers", {})):
+        assert 403 == (await house.read("POST", f"{root}/{path}", made)).status
+    assert [] == (await neighbour.full("GET", f"{root}/subjects")).json
+    assert 0 == (await neighbour.full("GET", f"{root}/customers?includeDeleted=true")).json["totalCount"]
+    assert ["a", "b"] == [one["key"] for one in (await house.read("GET", f"{root}/subjects")).json]
+    assert "Acme" == (await house.read("GET", f"/v1/customers/{acme}")).json["name"]
+
+
+async def test_what_nobody_can_be_called_is_no_subject(house: House) -> None:
+    for name in ("%00", "x" * 600, "7fd2c6ae-0000-4000-8000-000000000000"):
+        assert 404 == (await house.full("DELETE", f"/openmeter/api/v1/subjects/{name}")).status
+        assert 404 == (await house.full("GET", f"/openmeter/api/v1/customers/{name}")).status
+    for query in ("key=%00", "name=%00", "orderBy=key", "page=0"):
+        assert 422 == (await house.full("GET", f"/openmeter/api/v1/customers?{query}")).status, query
+    for body in ([], [{"key": "a"}] * 101, [{"key": "\0"}]):
+        assert 422 == (await house.full("POST", "/openmeter/api/v1/subjects", body)).status
+    made = await house.full("POST", "/v1/customers", {"name": "Acme"})
+    reply = await house.full("DELETE", f"/openmeter/api/v1/subjects/{made.json['id']}")
+    assert (404, "there is no such subject") == (reply.status, reply.json["detail"])

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
+import threading
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from heartfly.cli.output import DURATION, seconds, when
 from heartfly.clock import SystemClock
@@ -228,6 +233,57 @@ def test_gates_are_shown_added_and_taken_away_each_by_itself(run: Run) -> None:
     assert "1 gate as before: duration < 15m (warn)" in fewer
     assert "Gate added: rows > 9 (fail)\nGate removed: duration < 15m (warn)\n" in replaced
     assert "Gate removed: rows > 9 (fail)\n" in none
+
+
+@pytest.mark.parametrize("changes", [1, 1_000])
+def test_gates_that_somebody_else_adds_meanwhile_stay(run: Run, server: Server, changes: int) -> None:
+    """All of them are sent together: what was read before somebody else's edit would take his away."""
+    made = json.loads(ok(run("checks", "create", f"Shared {changes}", "--gate", "rows > 0", "--json")))
+    key = (server.folder / "heartfly-data" / "cli-key").read_text().strip()
+    left, path = [f"theirs_{n} > 0" for n in range(changes)], f"/v1/checks/{made['id']}"
+
+    class Front(BaseHTTPRequestHandler):
+        """Hands on, and edits the check whenever somebody has just read it."""
+
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            given = {name: value for name, value in self.headers.items() if name.lower() not in {"host", "connection"}}
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+            connection.request(self.command, self.path, body, given)
+            reply = connection.getresponse()
+            said = reply.read()
+            connection.close()
+            if (self.command, self.path) == ("GET", path) and left:
+                gates = server.api("GET", path, key)["gates"][:3]
+                server.api("PATCH", path, key, {"gates": [*gates, left.pop()]})
+            self.send_response(reply.status)
+            self.send_header("ETag", reply.getheader("ETag", ""))
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def do_PATCH(self) -> None:
+            self.do_GET()
+
+        @override
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Front) as front:
+        thread = threading.Thread(target=front.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{front.server_port}"
+        result = run("checks", "edit", made["id"], "--gate", "mine > 0", env={"HEARTFLY_URL": url})
+        front.shutdown()
+        thread.join(5)
+
+    names = [gate["metric"] for gate in server.api("GET", path, key)["gates"]]
+    if changes == 1:
+        assert (0, ["rows", "theirs_0", "mine"]) == (result.exit_code, names), result.output
+        assert "2 gates as before" in result.output
+    else:
+        assert (1, True) == (result.exit_code, "The check changes all the time" in result.output), result.output
+        assert "mine" not in names
 
 
 def test_a_check_that_is_new_explains_that(run: Run) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -135,3 +136,26 @@ def test_a_key_that_may_only_read_sees_no_audit_and_takes_care_of_nothing(run: R
 
     assert 0 == seen.exit_code, seen.output
     assert [(1, True)] * 3 == [(one.exit_code, "scope" in one.output) for one in refused], [r.output for r in refused]
+
+
+def test_one_is_shared_by_a_link_that_is_listed_and_taken_back(run: Run) -> None:
+    made = check(run, "shared")
+    ping(made, "/3")
+
+    assert "The incident of shared has no link." in ok(run("incidents", "shares", "shared"))
+    told = ok(run("incidents", "share", "shared", "--for", "2h", "--comments"))
+    (link,) = re.findall(r"^    (http\S+/shared/\S{43})$", told, re.MULTILINE)
+    (listed,) = json.loads(ok(run("incidents", "shares", "shared", "--json")))
+    with urllib.request.urlopen(link) as seen:
+        assert b"exit status 3" in seen.read()
+    assert re.search(
+        rf"^key:hf_\w{{7}} .* shown +{listed['id']}$", ok(run("incidents", "shares", "shared")), re.MULTILINE
+    )
+    wrong = run("incidents", "share", "shared", "--for", "31d")
+    assert (1, True) == (wrong.exit_code, "lasts: must be 300 to 2592000 seconds" in wrong.output), wrong.output
+
+    assert "is taken back" in ok(run("incidents", "unshare", "shared", listed["id"]))
+
+    assert 1 == run("incidents", "unshare", "shared", listed["id"]).exit_code
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(link)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,21 @@ def test_an_event_is_amended_voided_and_put_back(run: Run) -> None:
     assert 2 == run("usage", "amend", "fix-1", "--reason", "x", "--properties", "{").exit_code
 
 
+def test_a_dry_run_says_what_would_change_and_changes_nothing(run: Run) -> None:
+    ok(run("usage", "events", "send", "-", input=event("dry-1", "acct-dry", figure="1.5")))
+    ok(run("usage", "meters", "create", "dry", "--type", "call", "--aggregation", "sum", "--value", "n"))
+
+    voided = ok(run("usage", "void", "dry-1", "--reason", "x", "--dry-run"))
+    amended = ok(run("usage", "amend", "dry-1", "--reason", "x", "--properties", '{"n": 2.50}', "--dry-run"))
+    renamed = ok(run("usage", "amend", "dry-1", "--reason", "x", "--properties", '{"n": 1.5, "m": 2}', "--dry-run"))
+
+    assert re.search(r" dry +acct-dry +1\.5 +- *$", voided, re.MULTILINE), voided
+    assert "properties.n: 1.5 -> 2.50\n" in amended
+    assert re.search(r" dry +acct-dry +1\.5 +2\.5 *$", amended, re.MULTILINE), amended
+    assert renamed.endswith("properties.m: - -> 2\nNo figure changes.\n")
+    assert [] == json.loads(ok(run("usage", "events", "show", "dry-1")))["corrections"]
+
+
 def test_a_backfill_is_opened_filled_foreseen_closed_and_reverted(run: Run) -> None:
     now = SystemClock().now()
     ok(run("usage", "events", "send", "-", input=event("set-1", "acct-7", ago=timedelta(hours=1))))
@@ -59,3 +75,21 @@ def test_a_backfill_is_opened_filled_foreseen_closed_and_reverted(run: Run) -> N
     refused = run("usage", "backfill", "close", empty["id"])
     assert (1, True) == (refused.exit_code, "holds no events" in refused.output)
     assert re.search(r"It did +nothing", ok(run("usage", "backfill", "close", empty["id"], "--empty")))
+
+
+def test_a_file_that_is_not_utf_8_is_refused_with_the_place(run: Run, tmp_path: Path) -> None:
+    bad, marked = tmp_path / "latin.ndjson", tmp_path / "marked.ndjson"
+    bad.write_bytes(event("u-1", "M").encode() + b"\n" + event("u-2", "M\u00fcller").encode("latin-1"))
+    marked.write_bytes(b"\xef\xbb\xbf" + event("u-3", "M\u00fcller", ago=timedelta(hours=1)).encode())
+    now = SystemClock().now()
+    window = ("--from", (now - timedelta(hours=3)).isoformat(), "--to", now.isoformat())
+    made = json.loads(ok(run("usage", "backfill", "open", "Names", *window, "--add", "--json")))
+
+    refused = run("usage", "backfill", "send", made["id"], str(bad))
+    taken = ok(run("usage", "backfill", "send", made["id"], str(marked)))
+    sent = run("usage", "events", "send", str(bad))
+
+    place = bad.read_bytes().index(b"\xfc") + 1
+    assert (2, True) == (refused.exit_code, f"FILE is not UTF-8: byte {place}" in refused.output), refused.output
+    assert "1 accepted, 0 duplicate, 0 conflict, 0 rejected\n" == taken
+    assert (1, True) == (sent.exit_code, "utf-8" in sent.output), sent.output

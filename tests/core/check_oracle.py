@@ -219,7 +219,7 @@ class Life:
             case "resume" if self.status == "paused":
                 self.ends = None
                 self.unverified = 0
-                self.begun = False
+                self.begun = bool(self.runs)  # a start that came while it was paused is under way
                 self.flip("new", event.at, "resumed")
             case "want" if self.status == "new" and not self.begun:
                 self.wanted, self.unverified = event.by, 0

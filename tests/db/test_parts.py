@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,16 @@ from alembic.script import ScriptDirectory
 from heartfly.clock import SystemClock
 from heartfly.db.database import Database
 from heartfly.db.migrate import USAGE_HEAD, alembic_config, current, upgrade
-from heartfly.db.models import metadata, node_batches, proofs, usage_metadata, usage_names, windows
+from heartfly.db.models import (
+    event_corrections,
+    events,
+    metadata,
+    node_batches,
+    proofs,
+    usage_metadata,
+    usage_names,
+    windows,
+)
 from heartfly.db.parts import PARTS, USAGE
 from heartfly.errors import StoreError
 
@@ -91,6 +101,39 @@ def test_days_that_were_proved_before_proofs_stay_proved_for_every_meter(empty: 
         (row.day.day, row.meter_id, row.amended) for row in kept
     ]
     assert {(False, b"")} == {(row.moved, bytes(row.fingerprint)) for row in kept}
+    empty.close()
+
+
+def test_events_that_came_before_they_took_less_room_are_the_same_ones(empty: Database) -> None:
+    with empty.engine.connect() as connection:
+        command.upgrade(alembic_config(connection, USAGE), "0005")
+    at = "'2026-03-02 00:00:00+00'" if empty.on_postgres else "1772409600000000"
+    names = ["0f8fad5b-d9cb-469f-a165-70867728950e", "0F8FAD5B-D9CB-469F-A165-70867728950E", "t-1"]
+    with empty.engine.begin() as connection:
+        for number, name in enumerate(names, start=1):
+            content = f"{at}, {at}, 1, 2, '{name}', '{{}}'"
+            connection.exec_driver_sql(
+                "INSERT INTO events (pid, id, received_at, at, type_id, subject_id, transaction_id, properties)"
+                f" VALUES ({number}, {number << 40}, {content})"
+            )
+            connection.exec_driver_sql(
+                "INSERT INTO event_corrections (pid, event_id, id, kind, made_at, made_by, reason, received_at, at,"
+                " type_id, subject_id, transaction_id, properties)"
+                f" VALUES (7, {number}, 1, 'void', {at}, '', '', {content})"
+            )
+
+    upgrade(empty.engine, USAGE)
+
+    with empty.engine.connect() as connection:
+        kept = connection.execute(sa.select(events).order_by(events.c.id)).all()
+        assert [(number, number << 40) for number in (1, 2, 3)] == [(row.pid, row.id) for row in kept]
+        assert names == [row.transaction_id for row in kept]
+        assert {(datetime(2026, 3, 2, tzinfo=UTC), 1, 2, "{}")} == {
+            (row.at, row.type_id, row.subject_id, row.properties) for row in kept
+        }
+        for table in (events, event_corrections):
+            this = sa.select(table.c.transaction_id).where(table.c.transaction_id == names[0])
+            assert [names[0]] == list(connection.execute(this).scalars())
     empty.close()
 
 

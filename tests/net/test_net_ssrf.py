@@ -20,7 +20,7 @@ import pytest
 
 from heartfly.errors import ForbiddenAddressError, InvalidValueError
 from heartfly.net.addresses import parse_allow_private
-from heartfly.net.connect import GuardedBackend
+from heartfly.net.connect import Connector
 from heartfly.net.http import OutgoingHttp, RequestFailed
 from heartfly.net.rules import Rules
 from tests.net.sender import NO_AUTHORITIES
@@ -129,13 +129,13 @@ async def test_no_spelling_leads_in_even_if_the_syntax_let_it_through(trap: Trap
             raise OSError(str(error)) from error
         return [str(sockaddr[0]) for *_, sockaddr in found]
 
-    backend = GuardedBackend(Rules(ports={trap.port}), numeric)
+    connector = Connector(Rules(ports={trap.port}), numeric)
     understood = 0
     for case in trap.cases():
         host = case.url.removeprefix("http://").rpartition(":")[0]
         for spelling in {host, host.strip("[]"), unquote(host)}:
             with pytest.raises((ForbiddenAddressError, RequestFailed)) as caught:
-                await backend.connect_tcp(spelling, trap.port)
+                await connector.connect(spelling, trap.port)
             understood += isinstance(caught.value, ForbiddenAddressError)
 
     assert understood > 850  # what is left over no resolver takes for an address

@@ -7,14 +7,14 @@ import socket
 from collections.abc import Sequence
 from ipaddress import ip_network
 
-import httpcore
 import pytest
 import trustme
 
-from heartfly.net.connect import GuardedBackend
+from heartfly.net.connect import Connector
 from heartfly.net.http import RequestFailed
+from heartfly.net.reply import MAX_BODY_BYTES, MAX_HEAD_BYTES, Incoming, Reply
 from heartfly.net.rules import Rules
-from heartfly.net.wire import MAX_HEAD_BYTES, Wire
+from heartfly.net.wire import Wire
 from tests.net.sender import Names, client_side, get, outgoing, server_side
 from tests.net.toxic_server import Script, ToxicServer, flood, n_open_files, raw, reply
 
@@ -23,69 +23,81 @@ REQUEST = b"GET / HTTP/1.1\r\n\r\n"
 
 
 async def connect(server: ToxicServer) -> Wire:
-    backend = GuardedBackend(Rules(allow=[ip_network("127.0.0.0/8")]), Names())
-    return await backend.connect_tcp("127.0.0.1", server.port)
+    connector = Connector(Rules(allow=[ip_network("127.0.0.0/8")]), Names())
+    wire = await connector.connect("127.0.0.1", server.port)
+    await wire.open(None)
+    return wire
 
 
-async def test_what_came_before_the_end_is_read_before_the_end() -> None:
-    async with ToxicServer(raw(b"0123456789")) as server:
-        wire = await connect(server)
-        await wire.write(REQUEST)
-        first = await wire.read(4)
-        async with asyncio.timeout(5):
-            while not wire._ended:
-                await one_turn()
+async def test_a_flood_is_read_no_further_than_its_bounds() -> None:
+    head = b"HTTP/1.1 200 OK\r\n\r\n"
+    async with asyncio.timeout(10), ToxicServer(flood(head, b"x" * 100_000)) as server:
+        wire, incoming = await connect(server), Incoming()
+        await wire.exchange(REQUEST, incoming)
+        wire.close()
+        await server.wait_until(lambda server: server.open == 0)
 
-        assert wire.get_extra_info("is_readable")
-        assert [b"0123", b"4567", b"89", b"", b""] == [first, *[await wire.read(4) for _ in range(4)]]
-        await wire.aclose()
+    assert (True, False) == (incoming.done, incoming.keep)
+    assert (MAX_BODY_BYTES, True) == (len(incoming.reply.body), incoming.reply.cut) if incoming.reply else None
 
 
-async def test_no_more_is_read_than_the_headers_of_a_reply_may_have() -> None:
-    async with ToxicServer(flood(b"", b"x" * 1000)) as server:
-        wire = await connect(server)
-        await wire.write(REQUEST)
-        n_read = 0
-        while n_read < MAX_HEAD_BYTES:
-            n_read += len(await wire.read(65536))
+def test_what_comes_in_the_smallest_pieces_is_the_same_reply() -> None:
+    said = (
+        b"HTTP/1.1 103 Early\r\nA: 1\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+    )
+    at_once, bit_by_bit = Incoming(), Incoming()
+    at_once.feed(said)
+    for byte in said:
+        assert not bit_by_bit.done
+        bit_by_bit.feed(bytes([byte]))
 
-        assert MAX_HEAD_BYTES == n_read
-        with pytest.raises(httpcore.RemoteProtocolError):
-            await wire.read(65536)
-        await wire.aclose()
+    assert Reply(status=200, headers={"transfer-encoding": "chunked"}, body=b"ok", cut=False) == at_once.reply
+    assert (at_once.reply, True, True) == (bit_by_bit.reply, at_once.keep, bit_by_bit.keep)
 
 
-async def test_a_flood_that_nobody_reads_is_stopped_at_the_socket_until_somebody_reads() -> None:
-    async with asyncio.timeout(10), ToxicServer(flood(b"", b"x" * 100_000)) as server:
-        wire = await connect(server)
-        await wire.write(REQUEST)
-        await wire.read(1)
-        while wire._transport is not None and wire._transport.is_reading():
-            await one_turn()
-        held = len(wire._inbox)
-        await server.pause(0.02)
-        assert held == len(wire._inbox) < 512 * 1024
+def test_the_end_after_the_reply_changes_it_no_more() -> None:
+    incoming = Incoming()
+    incoming.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    incoming.end()
 
-        n_read = 0
-        while n_read < 2 * held:
-            wire.expect_body()
-            n_read += len(await wire.read(65536))
-        await wire.aclose()
+    assert Reply(status=200, headers={"content-length": "2"}, body=b"ok", cut=False) == incoming.reply
+    assert not incoming.keep
+
+
+def test_a_second_reply_behind_the_first_is_not_read_and_ends_the_connection() -> None:
+    one = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    incoming = Incoming()
+    incoming.feed(one + one.replace(b"ok", b"no"))
+
+    assert Reply(status=200, headers={"content-length": "2"}, body=b"ok", cut=False) == incoming.reply
+    assert not incoming.keep
+
+
+def test_no_more_is_read_than_the_headers_of_a_reply_may_have() -> None:
+    said = b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * MAX_HEAD_BYTES
+    incoming = Incoming()
+    incoming.feed(said[:MAX_HEAD_BYTES])
+    assert not incoming.done
+    incoming.feed(said[MAX_HEAD_BYTES:])
+
+    assert (True, None) == (incoming.done, incoming.reply)
 
 
 async def test_a_connection_that_was_never_used_is_closed() -> None:
     async with ToxicServer(reply()) as server:
         wire = await connect(server)
         await server.wait_until(lambda server: server.open == 1)
-        await wire.aclose()
+        wire.close()
         await server.wait_until(lambda server: server.open == 0)
 
 
-async def test_what_httpcore_does_not_need_is_not_told() -> None:
-    async with ToxicServer(reply()) as server:
-        wire = await connect(server)
-        assert None is wire.get_extra_info("peername")
-        await wire.aclose()
+async def test_who_speaks_before_he_is_asked_is_not_sent_anything() -> None:
+    async with ToxicServer(reply(), greeting=b"220 mail.example\r\n") as server:
+        wire, incoming = await connect(server), Incoming()
+        await server.wait_until(lambda server: server.open == 0)
+        await wire.exchange(REQUEST, incoming)
+
+    assert (False, None, []) == (incoming.sent, incoming.reply, server.requests)
 
 
 @pytest.mark.parametrize("script", [reply(), raw(b"", keep=True)], ids=["replies", "stalls"])
@@ -129,12 +141,13 @@ async def one_turn() -> None:
 async def test_the_end_is_known_before_the_event_loop_has_seen_it() -> None:
     near, far = socket.socketpair()
     near.settimeout(0)
-    wire = Wire(near, host="pair")
-    await wire.write(REQUEST)
-    far.sendall(b"reply")
+    wire, incoming = Wire(near, host="pair"), Incoming()
+    await wire.open(None)
+    far.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    await wire.exchange(REQUEST, incoming)
 
-    assert b"reply" == await wire.read(10)
-    assert not wire.get_extra_info("is_readable")
+    assert incoming.keep
+    assert wire.is_usable()
     far.close()
-    assert wire.get_extra_info("is_readable")
-    await wire.aclose()
+    assert not wire.is_usable()
+    wire.close()

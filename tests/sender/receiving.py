@@ -23,8 +23,23 @@ class Receiver:
     pings: list[tuple[str, str]] = field(default_factory=list)
     known: dict[str, str] = field(default_factory=dict)
     ping_status: int = 200
+    heard: threading.Condition = field(default_factory=threading.Condition)
+    """Told with every body of events."""
 
     def events(self, body: bytes) -> Told:
+        with self.heard:
+            self.heard.notify_all()
+            return self._told(body)
+
+    def foretold(self, body: bytes) -> Told:
+        """A dry run: nothing of it is known afterwards."""
+        with self.heard:
+            known = dict(self.known)
+            told = self.events(body)
+            self.known = known
+            return told
+
+    def _told(self, body: bytes) -> Told:
         self.bodies.append(body)
         if self.answers:
             return self.answers.pop(0)

@@ -78,6 +78,21 @@ async def test_an_event_is_kept_as_it_came_and_marks_its_hour(ingest: EventInges
     assert (datetime(2026, 11, 28, 12, tzinfo=UTC), row.id) == (mark.hour, mark.seq)
 
 
+async def test_a_transaction_id_is_told_as_it_was_sent_whatever_it_looks_like(
+    ingest: EventIngest, usage_db: Database
+) -> None:
+    uuid = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    sent = [uuid, uuid.upper(), uuid.replace("-", ""), f"{{{uuid}}}", uuid[:-1], f"{uuid[:-1]}g", "é" * 36, "\0x1f"[1:]]
+
+    assert ["accepted"] * len(sent) == await outcomes(ingest, *(event(1, transaction_id=name) for name in sent))
+    assert ["duplicate"] * len(sent) == await outcomes(ingest, *(event(1, transaction_id=name) for name in sent))
+
+    assert sent == [row.transaction_id for row in await rows(usage_db, events)]
+    async with usage_db.read() as read:
+        found = sa.select(events.c.transaction_id).where(events.c.transaction_id.in_([uuid, "x1f"]))
+        assert {uuid, "x1f"} == set((await read.execute(found)).scalars())
+
+
 async def test_what_is_sent_again_is_a_duplicate_and_the_first_one_stays(
     ingest: EventIngest, usage_db: Database, clock: SimClock
 ) -> None:

@@ -61,6 +61,7 @@ class House:
         self._checks()
         incident = self.api("GET", "/incidents?state=open")["items"][0]
         self.api("POST", f"/incidents/{incident['id']}/comments", {"text": "I look at the database.\nIt is full."})
+        link = self.api("POST", f"/incidents/{incident['id']}/shares", {"with_comments": True})["url"]
         key = self.api("POST", "/keys", {"name": "deploy", "scopes": ["read", "write"]})
         invite = self.api("POST", "/invites", {"email": "grace@example.com", "role": "viewer"})
         self.api("POST", "/badges/key")
@@ -72,7 +73,7 @@ class House:
             "page": page["id"], "slug": "acme", "tag": "checks",
             "project": "main", "check": self.checks["down"]["id"], "n": "2", "incident": incident["id"],
             "channel": pager["id"], "mail_channel": mail["id"], "kind": "webhook", "key": key["id"],
-            "invite": invite["id"], "reset": self._reset_token(),
+            "token": link.rpartition("/")[2], "invite": invite["id"], "reset": self._reset_token(),
         }  # fmt: skip
 
     def _checks(self) -> None:

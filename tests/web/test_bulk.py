@@ -9,12 +9,11 @@ from urllib.parse import quote
 import pytest
 import sqlalchemy as sa
 
+from heartfly.checks.filters import SHOWN, Terms, terms
 from heartfly.core.words import PingKind
 from heartfly.db.database import Database
 from heartfly.db.models import audit, check_channels, checks, pings
 from heartfly.errors import InvalidValueError
-from heartfly.web.checks import SHOWN
-from heartfly.web.filter_words import Terms, terms
 from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser

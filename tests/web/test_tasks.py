@@ -7,10 +7,11 @@ step in test_in_a_browser.py; what the shown programs do in test_snippets.py.
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -267,3 +268,39 @@ def test_sixty_changes_at_once_move_neither_focus_nor_what_one_looks_at(place: P
     assert before == pytest.approx(at_rest(ada.page, chosen), abs=2)
     assert 60 == ada.page.locator(".row:not(.first)").count()
     assert SystemClock().now() > instant(ada.page.locator("time").first.get_attribute("datetime"))
+
+
+def test_a_red_day_of_usage_turns_final_by_three_clicks_after_a_look_at_what_would_change(place: Place) -> None:
+    """What it had come to was changed in the file behind Heartfly's back, and it was told that it does not agree."""
+    at = (SystemClock().now() - timedelta(days=3)).replace(hour=12)
+    day = at.date().isoformat()
+    event = {"customer_id": "red", "event_type": "red.request", "timestamp": at.isoformat()}
+    sent = [event | {"transaction_id": f"red-{n}", "properties": {"bytes": n * 7}} for n in range(20)]
+    place.house.api("POST", "/events", sent)
+    place.house.api(
+        "POST", "/meters", {"slug": "red", "event_types": ["red.request"], "aggregation": "sum", "value": "bytes"}
+    )
+    place.house.api("POST", "/usage/runs", {"day": day, "dry_run": False})
+    with sqlite3.connect(place.house.server.folder / "heartfly-data" / "usage.db", timeout=60) as file:
+        broken = file.execute("UPDATE rollups SET n = n + 7 WHERE tier = 'day' AND n = 20").rowcount
+        told = "UPDATE usage_days SET state = 'provisional', mismatch = 'red does not add up' WHERE day = ?"
+        assert (True, 1) == (broken > 0, file.execute(told, [day]).rowcount)
+    file.close()
+    ada = place.person(script=False)
+    ada.at(f"/p/main/usage/jobs?month={day[:7]}")
+    ada.click(f'a.c-untrusted[href$="/{day}"]')
+    assert "red does not add up" in ada.text
+    ada.click("text=What would change?")
+    ada.page.locator("#difference").wait_for()
+    assert re.search(r"figures? differs?", ada.page.inner_text("#difference")), ada.text
+    rows = ada.page.locator("#difference tbody tr", has_text="red").all_inner_texts()
+    ada.click('button:has-text("Close it anew")')
+    ada.page.locator(".why", has_text="agree with its events").wait_for()
+
+    assert 3 == ada.clicks
+    assert rows
+    assert re.search(r"Difference\s+0\b", ada.text), ada.text
+    figures = place.house.api("GET", f"/meters/red/query?from={day}&to={(at + timedelta(days=1)).date()}")["items"]
+    assert [sum(n * 7 for n in range(20))] == [int(one["value"]) for one in figures]
+    newest = place.house.api("GET", "/audit?action=usage.rerun")["items"][0]
+    assert (f"usage_day:{day}", f"user:{EMAIL}") == (newest["object"], newest["actor"])

@@ -16,6 +16,7 @@ from litestar.routes import HTTPRoute
 from heartfly.core.words import PingKind
 from heartfly.db.models import sessions
 from heartfly.web.pages import Pages
+from tests.api.door import Reply
 from tests.web.conftest import START, Town
 
 pytestmark = pytest.mark.anyio
@@ -106,6 +107,9 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/p/{project}/incidents/{incident}"): read(),
     ("POST", "/p/{project}/incidents/{incident}/acknowledge"): only_writers(409),  # the pause closed it
     ("POST", "/p/{project}/incidents/{incident}/comments"): only_writers(303, text="I look at it"),
+    ("POST", "/p/{project}/incidents/{incident}/shares"): only_writers(201, lasts="3600"),
+    ("POST", "/p/{project}/incidents/{incident}/shares/{share}/revoke"): Row(404, 403, 404),
+    ("GET", "/shared/{token}"): Row(404, 404, 404, 404),  # with one that works: test_shares.py
     ("GET", "/p/{project}/channels"): read(),
     ("GET", "/p/{project}/channels/new/{kind}"): only_writers(),
     ("POST", "/p/{project}/channels/new/{kind}"): only_writers(303, **EMAIL),
@@ -218,6 +222,21 @@ async def test_every_route_has_its_row(served: Pages) -> None:
     assert routes_of(served) == set(ROUTES)
 
 
+ELSEWHERE = "?next=//evil.example/&url=https://evil.example/&return_to=/%5Cevil.example"
+"""What would lead away who follows it, asked of every page."""
+
+
+def is_safe(reply: Reply, route: str) -> None:
+    """Whoever asked what: the browser runs, frames and guesses nothing, and is led to pages of ours only."""
+    policy = reply.headers["content-security-policy"]
+    assert "default-src 'none'" in policy, route
+    assert "unsafe" not in policy, route
+    assert ("nosniff", "DENY") == tuple(reply.headers[name] for name in ("x-content-type-options", "x-frame-options"))
+    assert reply.headers["referrer-policy"] in {"same-origin", "no-referrer"}, route
+    location = reply.headers.get("location", "/")
+    assert re.match(r"/(?![/\\])", location), (route, location)
+
+
 async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
     owner, viewer, other = await town.owner(), await town.viewer(), await town.stranger()
     member, revoked = await town.member(), await town.owner()
@@ -240,12 +259,12 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
         "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks", "half": "x",
         "states": "3", "delivery": "none", "passkey": "1", "day": "2026-03-01", "meter": "traffic",
-        "letter": "1", "customer": "1", "backfill": "1", "view": "none",
+        "letter": "1", "customer": "1", "backfill": "1", "view": "none", "share": "1", "token": "x" * 43,
     }  # fmt: skip
 
     for (method, route), row in ROUTES.items():
         path = re.sub(r"{(\w+)}", lambda found: values[found[1]], route)
-        sent = dict(row.sent)
+        sent = {"next": "//evil.example/"} | dict(row.sent)
         # The one who may comes last: what he changes, the others must not have.
         for browser, expected in (
             (town.nobody, row.nobody),
@@ -257,7 +276,8 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
         ):
             if expected is None:
                 continue
-            reply = await (browser.get(path) if method == "GET" else browser.post(path, sent))
+            reply = await (browser.get(path + ELSEWHERE) if method == "GET" else browser.post(path, sent))
+            is_safe(reply, route)
             if expected == TO_SIGN_IN:
                 assert (303, True) == (reply.status, reply.headers["location"].startswith("/sign-in")), (method, route)
             else:

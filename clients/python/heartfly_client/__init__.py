@@ -1,7 +1,10 @@
 """What programs use to talk to a Heartfly. Standard library only.
 
-`sender`: usage events that are on the disk before you go on, and are sent until they are accepted.
+`sender`: usage events that are on the disk before you go on, and are sent until they are accepted. `recorder`: an event
+for each request that an application answers.
 """
+
+from heartfly_client.recorder import ASGIRecorder, Ips, Recorder, WSGIRecorder
 
 from .sender import (
     METRONOME,
@@ -26,17 +29,21 @@ __version__ = "0.1.0"
 __all__ = [
     "METRONOME",
     "NATIVE",
+    "ASGIRecorder",
     "Alarm",
     "DiskQueue",
     "GaveUpError",
+    "Ips",
     "QueueBusyError",
     "QueueFullError",
+    "Recorder",
     "Requeued",
     "Sender",
     "SenderError",
     "Tally",
     "Target",
     "TurnedAwayError",
+    "WSGIRecorder",
     "heartbeat",
     "requeue",
 ]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 import msgspec
+import sqlalchemy as sa
 from litestar import get, post
 from litestar.params import JSONBody, QueryParameter
 
@@ -21,6 +23,7 @@ from heartfly.api.v1.wire_corrections import (
     UndoIn,
     VoidIn,
     correction_out,
+    correction_preview_out,
     detail_out,
 )
 from heartfly.core.events import read_yielding
@@ -28,9 +31,12 @@ from heartfly.db.changes import Tx
 from heartfly.errors import InvalidValueError, NotFoundError
 from heartfly.usage import corrections as commands
 from heartfly.usage.audit import carry_or_wait
+from heartfly.usage.correction_preview import Step, amendment_of, foresee_step, void_of
 from heartfly.usage.correction_queries import known_event, list_corrections
 from heartfly.usage.corrections import FIELDS, Amended
+from heartfly.usage.rerun import zone_of
 
+DryRun = Annotated[bool, QueryParameter(description="Only say what it would change; nothing is written.")]
 Result = TypeVar("Result")
 _LIST = "corrections"
 
@@ -58,9 +64,12 @@ async def list_event_corrections(
 
 
 @post("/events/void", summary="Void an event", responses=told_as(404, 409, 422), tags=["usage"], status_code=200)
-async def void_event(request: ApiRequest, data: JSONBody[VoidIn]) -> EventDetail:
+async def void_event(request: ApiRequest, data: JSONBody[VoidIn], *, dry_run: DryRun = False) -> EventDetail:
     """It counts in no figure any more, and is kept. Sent again it stays void."""
     api, pid, at, actor = request.api, request.caller.pid, request.api.clock.now(), request.actor
+    if dry_run:
+        commands.reason_of(data.reason)
+        return await _foreseen(request, data.transaction_id, partial(void_of, transaction_id=data.transaction_id))
     await _written(
         request,
         lambda tx: commands.void(tx, pid, data.transaction_id, reason=data.reason, actor=actor, at=at, ids=api.ids),
@@ -69,7 +78,7 @@ async def void_event(request: ApiRequest, data: JSONBody[VoidIn]) -> EventDetail
 
 
 @post("/events/amend", summary="Amend an event", responses=told_as(404, 409, 422), tags=["usage"], status_code=200)
-async def amend_event(request: ApiRequest, data: JSONBody[AmendIn]) -> EventDetail:
+async def amend_event(request: ApiRequest, data: JSONBody[AmendIn], *, dry_run: DryRun = False) -> EventDetail:
     """What it is amended to counts in its place, under the same transaction id; what it was is kept."""
     api, pid, at, actor = request.api, request.caller.pid, request.api.clock.now(), request.actor
     fields: dict[str, Any] = {
@@ -79,6 +88,10 @@ async def amend_event(request: ApiRequest, data: JSONBody[AmendIn]) -> EventDeta
         # Once more from the body: numbers must not pass through a float.
         fields["properties"] = (await asyncio.to_thread(read_yielding, await request.body()))["properties"]
     oldest = api.events.oldest()
+    if dry_run:
+        commands.reason_of(data.reason)
+        step = partial(amendment_of, transaction_id=data.transaction_id, wanted=Amended(fields), oldest=oldest, at=at)
+        return await _foreseen(request, data.transaction_id, step)
     await _written(
         request,
         lambda tx: commands.amend(
@@ -115,6 +128,21 @@ async def _written(request: ApiRequest, command: Callable[[Tx], Result]) -> Resu
     result = await request.api.usage.write(command)
     await carry_or_wait(request.api.usage, request.api.database)
     return result
+
+
+async def _foreseen(
+    request: ApiRequest, transaction_id: str, step: Callable[[sa.Connection, int], Step | None]
+) -> EventDetail:
+    """The event as it is, and what its correction would change."""
+    api, pid = request.api, request.caller.pid
+    api.closer.hands.demand_room()
+    async with api.database.read() as read:
+        zone = (await zone_of(read, pid)).key
+    async with api.usage.read() as read:
+        one = await read.run_sync(step, pid)
+        known = await known_event(read, pid, transaction_id)
+    changes = () if one is None else await api.closer.hands.run(foresee_step, api.usage.place, pid, one, zone)
+    return detail_out(known, correction_preview_out(known, None if one is None else one.event, changes, zone))
 
 
 async def _told(request: ApiRequest, transaction_id: str) -> EventDetail:

@@ -65,7 +65,9 @@ async def list_events(  # noqa: PLR0917 - the framework passes by name
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> EventPage:
-    """By when they happened."""
+    """By when they happened. Of a type that is rare a page may hold fewer than `limit`, or none, although there are
+    more: go on while there is a cursor.
+    """
     wanted = Wanted(
         customer=customer,
         subject=_bounded(customer_id, "customer_id", MAX_SUBJECT),
@@ -76,9 +78,9 @@ async def list_events(  # noqa: PLR0917 - the framework passes by name
     )
     before = place_in_time(cursor, "events")
     async with request.api.usage.read() as read:
-        found = await queries.list_events(read, request.caller.pid, wanted, before=before, limit=limit + 1)
-    page, following = cut(found, limit, lambda one: cursor_of("events", micros(one.at), one.id))
-    return EventPage([event_out(one) for one in page], following)
+        page = await queries.search(read, request.caller.pid, wanted, before=before, limit=limit)
+    following = page.last and cursor_of("events", micros(page.last[0]), page.last[1])
+    return EventPage([event_out(one) for one in page.events], following)
 
 
 @get("/events/conflicts", summary="List conflicts, newest first", responses=told_as(422), tags=["usage"])

@@ -1,10 +1,10 @@
-"""Incidents: list, read, acknowledge, comment. They open and close with their checks, never by a request."""
+"""Incidents: list, read, acknowledge, comment, share. They open and close with their checks, never by a request."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from litestar import get, post
+from litestar import delete, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place_in_time
@@ -14,17 +14,22 @@ from heartfly.api.v1.wire_incidents import (
     CommentIn,
     IncidentOut,
     IncidentPage,
+    MadeShareOut,
     NoteOut,
+    ShareIn,
+    SharePage,
     WholeIncidentOut,
     incident_out,
+    made_share_out,
     note_out,
+    share_out,
     whole_incident_out,
 )
 from heartfly.checks import queries as checks
 from heartfly.checks.rows import run_of
 from heartfly.core.incident import facts
 from heartfly.db.types import micros
-from heartfly.incidents import commands, queries
+from heartfly.incidents import commands, queries, shares
 
 State = Literal["open", "closed"]
 
@@ -99,3 +104,37 @@ async def comment_on_incident(request: ApiRequest, incident_id: FromPath[str], d
         lambda tx: commands.comment(tx, caller.pid, incident_id, data.text, at=at, actor=request.actor, ids=api.ids)
     )
     return note_out(note)
+
+
+@get("/incidents/{incident_id:str}/shares", summary="List its links", responses=told_as(404), tags=["incidents"])
+async def list_shares(request: ApiRequest, incident_id: FromPath[str]) -> SharePage:
+    """Those by which it can be read now, oldest first. Where they lead is not told again."""
+    pid, now = request.caller.pid, request.api.clock.now()
+    async with request.api.database.read() as read:
+        row = await queries.find(read, pid, incident_id)
+        return SharePage([share_out(one) for one in await shares.shares_of(read, pid, row.id, now=now)], None)
+
+
+@post(
+    "/incidents/{incident_id:str}/shares", summary="Share an incident", responses=told_as(404, 409, 422),
+    tags=["incidents"],
+)  # fmt: skip
+async def share_incident(request: ApiRequest, incident_id: FromPath[str], data: JSONBody[ShareIn]) -> MadeShareOut:
+    """Whoever has the `url` of the answer may read it, and nothing else. 409 when it has 20 links."""
+    api, pid, at, actor = request.api, request.caller.pid, request.api.clock.now(), request.actor
+    made = await api.database.write(
+        lambda tx: shares.share(
+            tx, pid, incident_id, lasts_s=data.lasts, with_comments=data.with_comments, at=at, actor=actor, ids=api.ids
+        )
+    )
+    return made_share_out(made, shares.address(api.base_url, made.token))
+
+
+@delete(
+    "/incidents/{incident_id:str}/shares/{share_id:str}", summary="Take a link back", responses=told_as(404),
+    tags=["incidents"], status_code=204,
+)  # fmt: skip
+async def unshare_incident(request: ApiRequest, incident_id: FromPath[str], share_id: FromPath[str]) -> None:
+    """From the answer on it shows nothing."""
+    api, pid, at, actor = request.api, request.caller.pid, request.api.clock.now(), request.actor
+    await api.database.write(lambda tx: shares.unshare(tx, pid, incident_id, share_id, at=at, actor=actor, ids=api.ids))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import msgspec
 
 from heartfly.api.v1.wire import Instant
 from heartfly.api.v1.wire_usage import ConflictOut, EventOut, conflict_out, differing, event_out
-from heartfly.usage.backfill_preview import Change, Foreseen
+from heartfly.core.events import Event
+from heartfly.usage.backfill_preview import Foreseen
+from heartfly.usage.changed_figures import Change
 from heartfly.usage.correction_queries import Correction, Known
 from heartfly.usage.event_queries import Conflict, Shown
 
@@ -71,13 +74,38 @@ class CorrectionPage(msgspec.Struct):
     next: str | None
 
 
+class ForeseenChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer's day of a meter. `customer` null: nobody is known by `name`. Values are exact; null: none."""
+
+    day: str
+    meter: str
+    customer: str | None
+    name: str
+    before: str | None
+    after: str | None
+    events_before: int
+    events_after: int
+
+
+class CorrectionPreview(msgspec.Struct, kw_only=True):
+    """`differences`: of an amendment, between the event as it is and as it would be. `changes`: of figures."""
+
+    zone: str
+    differences: list[ChangedField]
+    changes: list[ForeseenChange]
+
+
 class EventDetail(msgspec.Struct, kw_only=True):
-    """`event`: as it counts, or was when it last did: see `counts`. `conflicts`, `corrections`: the newest hundred."""
+    """`event`: as it counts, or was when it last did: see `counts`. `conflicts`, `corrections`: the newest hundred.
+
+    `preview`: of a dry run, what would change; null: it was none.
+    """
 
     event: EventOut
     counts: bool
     corrections: list[CorrectionOut]
     conflicts: list[ConflictOut]
+    preview: CorrectionPreview | None = None
 
 
 class BackfillIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, rename={"from_at": "from", "to_at": "to"}):
@@ -132,19 +160,6 @@ class SentPage(msgspec.Struct):
     next: str | None
 
 
-class ForeseenChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A customer's day of a meter. `customer` null: nobody is known by `name`. Values are exact; null: none."""
-
-    day: str
-    meter: str
-    customer: str | None
-    name: str
-    before: str | None
-    after: str | None
-    events_before: int
-    events_after: int
-
-
 class BackfillPreview(msgspec.Struct, kw_only=True):
     """`counts`: events by what would become of them, and how many would be `replaced`. `more`: changes left out."""
 
@@ -184,12 +199,29 @@ def correction_out(one: Correction) -> CorrectionOut:
     )
 
 
-def detail_out(known: Known) -> EventDetail:
+def detail_out(known: Known, preview: CorrectionPreview | None = None) -> EventDetail:
     return EventDetail(
         event=event_out(known.event),
         counts=known.counts,
         corrections=[correction_out(one) for one in known.corrections],
         conflicts=[conflict_out(Conflict(came=one, kept=known.event)) for one in known.against],
+        preview=preview,
+    )
+
+
+def correction_preview_out(
+    known: Known, event: Event | None, changes: Sequence[Change], zone: str
+) -> CorrectionPreview:
+    """`event`: what it would be amended to."""
+    now = known.event
+    differences = []
+    if event is not None:
+        would_be = replace(now, subject=event.subject, type=event.type, at=event.at, properties=event.properties)
+        differences = differing(now, would_be)
+    return CorrectionPreview(
+        zone=zone,
+        differences=[ChangedField(field=one.field, before=one.kept, after=one.came) for one in differences],
+        changes=[_change_out(one) for one in changes],
     )
 
 

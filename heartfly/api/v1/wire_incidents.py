@@ -13,6 +13,7 @@ from heartfly.api.v1.wire_channels import NotificationOut, notification_out
 from heartfly.core.incident import Fact, What
 from heartfly.core.words import IncidentEnd, Reason
 from heartfly.incidents.queries import Note
+from heartfly.incidents.shares import USUAL_S, Shared
 from heartfly.notify.queries import NotificationView
 
 
@@ -69,6 +70,35 @@ class CommentIn(msgspec.Struct, forbid_unknown_fields=True):
     text: str
 
 
+class ShareIn(msgspec.Struct, forbid_unknown_fields=True):
+    lasts: int = USUAL_S
+    """In seconds, 300 (five minutes) to 2592000 (30 days)."""
+    with_comments: bool = False
+    """What people said is shown, too, without their names."""
+
+
+class ShareOut(msgspec.Struct, kw_only=True):
+    """A link by which everybody who has it may read the incident."""
+
+    id: str
+    by: str
+    """Who made it."""
+    created_at: Instant
+    expires_at: Instant
+    with_comments: bool
+
+
+class MadeShareOut(ShareOut, kw_only=True):
+    """With its address, in this answer and in no other."""
+
+    url: str
+
+
+class SharePage(msgspec.Struct):
+    items: list[ShareOut]
+    next: str | None
+
+
 def incident_out(row: Row[Any]) -> IncidentOut:
     return IncidentOut(**_fields(row))
 
@@ -112,4 +142,22 @@ def note_out(note: Note) -> NoteOut:
     return NoteOut(id=str(note.id), at=note.at, by=note.actor, text=note.text)
 
 
-SHAPES = (IncidentPage, WholeIncidentOut, CommentIn)
+def share_out(row: Row[Any]) -> ShareOut:
+    return ShareOut(**_share(row))
+
+
+def made_share_out(made: Shared, url: str) -> MadeShareOut:
+    return MadeShareOut(**_share(made), url=url)
+
+
+def _share(row: Row[Any] | Shared) -> dict[str, Any]:
+    return {
+        "id": str(row.id),
+        "by": row.made_by,
+        "created_at": row.created_at,
+        "expires_at": row.expires_at,
+        "with_comments": row.with_comments,
+    }
+
+
+SHAPES = (IncidentPage, WholeIncidentOut, CommentIn, ShareIn, SharePage)

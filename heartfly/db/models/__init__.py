@@ -30,7 +30,7 @@ from heartfly.db.models.checks import (
 )
 from heartfly.db.models.corrections import backfill_events, backfills, event_corrections
 from heartfly.db.models.ground import addresses, blind_intervals, instance, leases, node_batches, nodes
-from heartfly.db.models.incidents import incident_notes, incidents
+from heartfly.db.models.incidents import incident_notes, incident_shares, incidents
 from heartfly.db.models.jobs import job_runs, jobs
 from heartfly.db.models.notify import alerts, attempts, channels, deliveries, notifications
 from heartfly.db.models.pings import ping_bodies, pings
@@ -87,6 +87,7 @@ __all__ = [
     "events",
     "flips",
     "incident_notes",
+    "incident_shares",
     "incidents",
     "instance",
     "intake",

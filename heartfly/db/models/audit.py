@@ -1,4 +1,4 @@
-"""Who changed what. Rows are added and never edited; heartfly/audit/ alone writes them."""
+"""Who changed what. Rows are added, and lose at most an erased customer's names; heartfly/audit/ alone writes them."""
 
 from __future__ import annotations
 

@@ -14,6 +14,9 @@ metadata = MetaData(naming_convention=_NAMES)
 usage_metadata = MetaData(naming_convention=_NAMES)
 """Of the part that is usage (db/parts.py)."""
 
+WALK = "walk"
+"""In a table's `info`: the columns along which a project's rows are walked, where that is not the primary key."""
+
 
 def pid() -> Column[int]:
     """The project that owns the row."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Boolean, Column, Index, Table, Text, UniqueConstraint
 
 from heartfly.db.models.base import key, pid, usage_metadata
-from heartfly.db.types import Bytes, Json, UtcInstant
+from heartfly.db.types import Bytes, Json, TransactionId, UtcInstant
 
 event_corrections = Table(
     "event_corrections",
@@ -29,7 +29,7 @@ event_corrections = Table(
     Column("at", UtcInstant, nullable=False),
     Column("type_id", BigInteger, nullable=False),
     Column("subject_id", BigInteger, nullable=False),
-    Column("transaction_id", Text, nullable=False),
+    Column("transaction_id", TransactionId, nullable=False),
     Column("properties", Text, nullable=False),
     # What counted from then on, if it was amended.
     Column("new_at", UtcInstant),
@@ -80,7 +80,7 @@ backfill_events = Table(
     Column("at", UtcInstant, nullable=False),
     Column("type_id", BigInteger, nullable=False),
     Column("subject_id", BigInteger, nullable=False),
-    Column("transaction_id", Text, nullable=False),
+    Column("transaction_id", TransactionId, nullable=False),
     Column("properties", Text, nullable=False),
     Column("outcome", Text),  # what became of it when the set was closed (usage/backfill_plan.py)
     Column("event_id", BigInteger),  # the number under which it counts since then, or another does

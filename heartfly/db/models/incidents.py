@@ -1,4 +1,7 @@
-"""Incidents: each down span of a check, and what people said about it. A flip names the incident that it belongs to."""
+"""Incidents: each down span of a check, what people said about it, and links by which strangers may read it.
+
+A flip names the incident that it belongs to.
+"""
 
 from __future__ import annotations
 
@@ -59,4 +62,18 @@ incident_notes = Table(
     Column("at", UtcInstant, nullable=False),
     Column("actor", Text, nullable=False),
     Column("text", Text, nullable=False),
+)
+
+incident_shares = Table(
+    "incident_shares",
+    metadata,
+    pid(),
+    key("incident_id"),
+    key("id"),
+    Column("token_hash", Text, nullable=False),
+    Column("with_comments", Boolean, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("created_at", UtcInstant, nullable=False),
+    Column("expires_at", UtcInstant, nullable=False),
+    UniqueConstraint("token_hash"),
 )

@@ -6,10 +6,10 @@ is worked out from them.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, UniqueConstraint
 
-from heartfly.db.models.base import key, pid, usage_metadata
-from heartfly.db.types import Bytes, Json, UtcInstant
+from heartfly.db.models.base import WALK, key, pid, usage_metadata
+from heartfly.db.types import Bytes, Json, TransactionId, UtcInstant
 
 usage_names = Table(
     "usage_names",
@@ -19,6 +19,7 @@ usage_names = Table(
     Column("kind", Text, nullable=False),  # type or subject
     Column("text", Text, nullable=False),
     UniqueConstraint("pid", "text", "kind"),
+    Index(None, "id"),
 )
 """What comes again with each event, once: a type, and a customer as the sender calls it."""
 
@@ -37,17 +38,17 @@ events = Table(
     "events",
     usage_metadata,
     pid(),
-    key("id"),
+    # On SQLite the row's own number (alembic/usage/0006): what is appended fills its pages, and no index repeats `pid`.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("received_at", UtcInstant, nullable=False),
     Column("at", UtcInstant, nullable=False),
     Column("type_id", BigInteger, nullable=False),
     Column("subject_id", BigInteger, nullable=False),
-    Column("transaction_id", Text, nullable=False),
+    Column("transaction_id", TransactionId, nullable=False),
     Column("properties", Text, nullable=False),
     Index(None, "pid", "at"),
-    Index(None, "pid", "subject_id", "at"),
-    Index(None, "pid", "type_id", "at"),
-    sqlite_with_rowid=False,
+    Index(None, "subject_id", "at"),
+    info={WALK: ("pid", "at", "id")},
 )
 
 event_conflicts = Table(

@@ -1,0 +1,1 @@
+../../../heartfly/core/paths.py

@@ -1,0 +1,150 @@
+"""Batches of events to a server, in a thread of their own: tried again until they are answered.
+
+Nothing is kept on disk: the logs are there, and what is sent again counts once. What happened before events are kept is
+found out by a dry run, and not sent, so that an old log does not fill the dead letter.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from heartfly.sender import NATIVE, GaveUpError, SenderError, Target, TurnedAwayError
+from heartfly.sender.exchange import FAILURES, post
+from heartfly.sender.pace import asked_for, wait_s
+from heartfly.sender.times import RealTime, Time
+from heartfly.sender.wires import Again, Bad, Meaning, Result, Settled, TurnedAway
+
+_WAITING = 2
+_TOLD = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An event as JSON, and when it happened."""
+
+    at: datetime
+    text: str
+
+
+@dataclass(slots=True)
+class Fate:
+    """What became of events, by number. `too_old`: they were not sent."""
+
+    accepted: int = 0
+    duplicate: int = 0
+    conflict: int = 0
+    rejected: int = 0
+    too_old: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+class Outgoing:
+    def __init__(
+        self,
+        target: Target,
+        *,
+        tell: Callable[[str], None],
+        patience_s: float | None = None,
+        time: Time | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """`patience_s`: how long one batch is tried; None: for ever, or until `stop`."""
+        self._target = target
+        self._tell = tell
+        self._patience = patience_s
+        self._time = time or RealTime()
+        self._stop = stop or threading.Event()
+        self._waiting: queue.Queue[Sequence[Ready] | None] = queue.Queue(_WAITING)
+        self._trouble: SenderError | None = None
+        self._reached: datetime | None = None
+        self.fate = Fate()
+        self._thread = threading.Thread(target=self._run, name="log-sending", daemon=True)
+        self._thread.start()
+
+    def put(self, batch: Sequence[Ready]) -> None:
+        """Waits while others wait before it. TurnedAwayError, GaveUpError of an earlier one."""
+        self._waiting.put(batch)
+        if self._trouble is not None:
+            raise self._trouble
+
+    def close(self) -> None:
+        """All is answered. The same errors."""
+        self._waiting.put(None)
+        self._thread.join()
+        if self._trouble is not None:
+            raise self._trouble
+
+    def _run(self) -> None:
+        while (batch := self._waiting.get()) is not None:
+            if self._trouble is None:
+                try:
+                    self._deliver(self._young_enough(batch))
+                except SenderError as error:  # told by the thread that has the terminal
+                    self._trouble = error
+
+    def _young_enough(self, batch: Sequence[Ready]) -> Sequence[Ready]:
+        """Asked for only where a log goes further back than anything that the server has said yes to."""
+        oldest = min(one.at for one in batch)
+        if self._reached is not None and oldest >= self._reached:
+            return batch
+        meaning = self._until_answered([one.text for one in batch], dry_run=True)
+        if not isinstance(meaning, Settled):
+            return batch  # sending it says the same, and sees to it
+        told = list(zip(batch, meaning.results, strict=True))
+        young = [one for one, result in told if not (result.status == "rejected" and result.field == "timestamp")]
+        self.fate.too_old += len(batch) - len(young)
+        if young:
+            self._reached = min(one.at for one in young)
+        return young
+
+    def _deliver(self, batch: Sequence[Ready]) -> None:
+        parts = [[one.text for one in batch]]
+        while parts:
+            if not (part := parts.pop()):
+                continue
+            match self._until_answered(part):
+                case Settled(results):
+                    self._count(results)
+                case Bad(why) if len(part) == 1:
+                    self._count([Result("rejected", "", why)])
+                case Bad():
+                    half = len(part) // 2
+                    parts += [part[half:], part[:half]]
+                case TurnedAway(why):
+                    raise TurnedAwayError(f"{self._target.address} {why}")
+
+    def _count(self, results: Sequence[Result]) -> None:
+        for result in results:
+            setattr(self.fate, result.status, getattr(self.fate, result.status) + 1)
+            if result.status == "rejected":
+                why = f"{result.field} {result.reason}".strip()
+                if why in self.fate.reasons or len(self.fate.reasons) < _TOLD:
+                    self.fate.reasons[why] = self.fate.reasons.get(why, 0) + 1
+
+    def _until_answered(self, texts: Sequence[str], *, dry_run: bool = False) -> Settled | Bad | TurnedAway:
+        body, headers = NATIVE.request([text.encode() for text in texts])
+        headers = {**headers, "Authorization": f"Bearer {self._target.key}"}
+        address = self._target.address + ("?dry_run=true" if dry_run else "")
+        ends = None if self._patience is None else self._time.monotonic() + self._patience
+        n_failed = 0
+        while True:
+            asked = None
+            meaning: Meaning
+            try:
+                answer = post(address, body, headers)
+                meaning = NATIVE.meaning(answer, len(texts))
+                asked = asked_for(answer.retry_after, self._time.now())
+            except FAILURES as error:
+                meaning = Again(f"cannot be reached: {error}")
+            if not isinstance(meaning, Again):
+                return meaning
+            n_failed += 1
+            pause = wait_s(n_failed, asked)
+            if self._stop.is_set() or (ends is not None and self._time.monotonic() + pause > ends):
+                raise GaveUpError(f"{self._target.address} {meaning.why}")
+            self._tell(f"{self._target.address} {meaning.why}; next try in {pause:.1f} s")
+            self._time.wait(pause, self._stop)

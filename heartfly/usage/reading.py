@@ -1,0 +1,34 @@
+"""Events of a time as their columns lie in the database, page by page: for whoever goes through all of them.
+
+What they mean is decided elsewhere, twice: in fold.py, and by other code in reconcile.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from heartfly.db.models import events
+from heartfly.db.snapshots import pages
+
+
+def read_events(
+    connection: sa.Connection, pid: int, from_at: datetime, to_at: datetime, *names: str
+) -> Iterator[Sequence[Any]]:
+    """These columns of the events of [from_at, to_at), in whatever order. Values are the driver's (db/snapshots.py).
+
+    SQLite goes through them in the order in which they came, as they lie in the file. In the order of their times each
+    of a day that came in late or mixed is on another page of it: half of the reading was that. It keeps their numbers
+    meanwhile, 20 bytes each.
+    """
+    of_time = (events.c.pid == pid, events.c.at >= from_at, events.c.at < to_at)
+    query = sa.select(*(events.c[name] for name in names))
+    if connection.dialect.name == "sqlite":
+        numbers = sa.select(events.c.id).where(*of_time).correlate(None)
+        query = query.where(events.c.pid == pid, events.c.id.in_(numbers))
+    else:
+        query = query.where(*of_time)
+    yield from pages(connection, query)

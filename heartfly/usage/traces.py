@@ -1,0 +1,113 @@
+"""What is left of a customer beside his events: letters that name him, sets that were narrowed to him, the audit.
+
+An erasure takes it along. Who changed what, when and how stays in the audit; his name and what he was called go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from heartfly.audit.record import forget
+from heartfly.core.events import read as read_json
+from heartfly.core.nesting import too_deep
+from heartfly.db.changes import Tx
+from heartfly.db.database import Database
+from heartfly.db.group_commit import Priority
+from heartfly.db.models import backfills, dead_letters, usage_audit
+
+_PIECE = 500
+_OF = "erased"
+"""What the audit says in the place of a name."""
+_NAMED_IN = ("customer_id", "subject", "userId", "anonymousId")
+"""Where the wires that events come in have the customer."""
+_NAMES_SOMEBODY = re.compile(rf'"(?:{"|".join(_NAMED_IN)})"\s*:\s*("(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*)')
+"""In what is no JSON."""
+
+
+def letter_names(raw: str, texts: frozenset[str]) -> bool:
+    """Whether what came as an event was one of the customer who is called so, as far as it can be read."""
+    found = None
+    if not too_deep(raw.encode("utf-8", "replace")):
+        try:
+            found = read_json(raw)
+        except (ValueError, RecursionError):
+            found = None
+    if isinstance(found, dict):
+        return any(isinstance(found.get(name), str) and str(found[name]) in texts for name in _NAMED_IN)
+    return any(_text(literal) in texts for literal in _NAMES_SOMEBODY.findall(raw))
+
+
+def _text(literal: str) -> str:
+    if not literal.startswith('"'):
+        return literal
+    try:
+        return str(json.loads(literal))
+    except ValueError:
+        return literal[1:-1]
+
+
+async def remove_letters(usage: Database, pid: int, texts: frozenset[str]) -> int:
+    """Those that name him, whatever became of them; how many. Read piece by piece, in a thread."""
+    after, n = 0, 0
+    while True:
+        query = sa.select(dead_letters.c.id, dead_letters.c.raw).where(
+            dead_letters.c.pid == pid, dead_letters.c.id > after
+        )
+        async with usage.read() as read:
+            rows = (await read.execute(query.order_by(dead_letters.c.id).limit(_PIECE))).all()
+        if not rows:
+            return n
+        after = rows[-1].id
+        his = await asyncio.to_thread(lambda rows=rows: [row.id for row in rows if letter_names(row.raw, texts)])  # type: ignore[misc]
+        if his:
+            those = sa.delete(dead_letters).where(dead_letters.c.pid == pid, dead_letters.c.id.in_(his))
+            await usage.write(lambda tx, those=those: tx.conn.execute(those).rowcount, priority=Priority.BULK)  # type: ignore[misc]
+            n += len(his)
+
+
+async def sets_of(usage: Database, pid: int, texts: frozenset[str]) -> Sequence[Any]:
+    """The backfills that were narrowed to him, by one of these names."""
+    query = sa.select(backfills.c.id, backfills.c.uuid, backfills.c.customers).where(backfills.c.pid == pid)
+    async with usage.read() as read:
+        return [row for row in (await read.execute(query)).all() if texts & set(row.customers)]
+
+
+def unname_sets(tx: Tx, pid: int, sets: Sequence[Any], texts: frozenset[str], uuid: str) -> None:
+    """They stay narrowed: to his id, which nobody is called any more."""
+    for row in sets:
+        this = (backfills.c.pid == pid, backfills.c.id == row.id)
+        tx.conn.execute(sa.update(backfills).where(*this).values(customers=_unnamed(row.customers, texts, uuid)))
+
+
+def from_audit(
+    tx: Tx, pid: int, sets: Sequence[Any], texts: frozenset[str], uuid: str, *, table: sa.Table | None = None
+) -> None:
+    """`table` None: the audit itself."""
+    more = {} if table is None else {"table": table}
+    forget(tx, pid, f"customer:{uuid}", _nameless, **more)
+
+    def of_set(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        named = facts.get("customers")
+        return {**facts, "customers": _unnamed(named, texts, uuid)} if isinstance(named, list) else facts
+
+    for row in sets:
+        forget(tx, pid, f"backfill:{row.uuid}", of_set, **more)
+
+
+def from_waiting(tx: Tx, pid: int, sets: Sequence[Any], texts: frozenset[str], uuid: str) -> None:
+    """Of entries that were not carried over yet."""
+    from_audit(tx, pid, sets, texts, uuid, table=usage_audit)
+
+
+def _nameless(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: _OF if name in {"name", "aliases", "moved_from"} else value for name, value in facts.items()}
+
+
+def _unnamed(given: Sequence[str], texts: frozenset[str], uuid: str) -> list[str]:
+    return list(dict.fromkeys(uuid if one in texts else one for one in given))

@@ -1,0 +1,135 @@
+"""What machines read: every command prints JSON when it is asked to, and figures in it are as they were sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from heartfly.cli import main
+from heartfly.db.migrate import HEAD
+from tests.cli.conftest import Run, ok
+from tests.cli.test_usage_events_cli import event
+
+IS_NO_ANSWER = {"serve", "project export"}
+"""A server, and a file of NDJSON."""
+
+
+def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from leaves(found, (*path, name))
+    else:
+        yield " ".join(path), command
+
+
+def test_every_command_prints_json_when_it_is_asked_to() -> None:
+    without = {name for name, one in leaves(main) if not any("--json" in option.opts for option in one.params)}
+
+    assert IS_NO_ANSWER == without
+
+
+def test_the_configuration_and_the_schema_are_read_by_machines(run: Run, tmp_path: Path) -> None:
+    elsewhere = {"HEARTFLY_DATA__DIR": str(tmp_path), "HEARTFLY_MAIL__PASSWORD": "hunter2hunter2"}
+    elsewhere |= {
+        "HEARTFLY_MAIL__HOST": "mx",
+        "HEARTFLY_MAIL__FROM_ADDRESS": "a@example.com",
+        "HEARTFLY_MAIL__USERNAME": "u",
+    }
+    said = ok(run("check-config", "--json", env=elsewhere))
+
+    assert "mx" == json.loads(said)["mail"]["host"]
+    assert "hunter2" not in said
+    assert {"schema": HEAD} == json.loads(ok(run("migrate", "--json", env=elsewhere)))
+
+
+def test_users_are_made_and_deleted_by_machines(run: Run, tmp_path: Path) -> None:
+    there = {"HEARTFLY_DATA__DIR": str(tmp_path)}
+    ok(
+        run(
+            "init",
+            "--email",
+            "a@example.com",
+            "--project",
+            "acme",
+            "--password-stdin",
+            input="correct horse battery\n",
+            env=there,
+        )
+    )
+
+    def user(*arguments: str, typed: str = "") -> object:
+        return json.loads(ok(run("user", *arguments, "--email", "b@example.com", "--json", input=typed, env=there)))
+
+    assert {"email": "b@example.com", "admin": False} == user("create", "--password-stdin", typed="another long one\n")
+    for words in (("reset", "--password-stdin"), ("delete", "--yes")):
+        assert {"email": "b@example.com"} == user(*words, typed="yet another one\n")
+
+
+def test_what_goes_is_shown_once_more(run: Run) -> None:
+    check = json.loads(ok(run("checks", "create", "Short-lived", "--period", "1h", "--json")))
+    key = json.loads(ok(run("keys", "create", "short-lived", "--scope", "read", "--json")))
+    invite = json.loads(ok(run("invites", "create", "z@example.com", "--role", "viewer", "--json")))
+
+    assert check["id"] == json.loads(ok(run("checks", "delete", "short-lived", "--yes", "--json")))["id"]
+    assert key["id"] == json.loads(ok(run("keys", "revoke", "short-lived", "--yes", "--json")))["id"]
+    assert invite["id"] == json.loads(ok(run("invites", "revoke", "z@example.com", "--json")))["id"]
+
+
+def test_events_are_read_by_machines_with_their_figures_as_they_were_sent(run: Run) -> None:
+    sent = f"[{event('json-1', 'acct-json', figure='0.12345678901234567890')}, 7]"
+    told = run("usage", "events", "send", "-", "--json", input=sent)
+    listed = ok(run("usage", "events", "list", "--customer-id", "acct-json", "--json"))
+
+    assert (1, 1, 1) == (told.exit_code, *(json.loads(told.stdout)[name] for name in ("accepted", "rejected")))
+    assert '{"n":0.12345678901234567890}' in listed
+    assert ["json-1"] == [one["transaction_id"] for one in json.loads(listed)]
+    assert [] == json.loads(ok(run("usage", "events", "list", "--type", "none", "--json")))
+    assert '"json-1"' in ok(run("usage", "events", "show", "json-1", "--json"))
+    letters = json.loads(ok(run("usage", "dead-letters", "list", "--json")))
+    assert {"accepted": 0, "rejected": len(letters)}.items() <= json.loads(
+        ok(run("usage", "dead-letters", "replay", "--all", "--json"))
+    ).items()
+    assert letters[0]["id"] == json.loads(ok(run("usage", "dead-letters", "drop", letters[0]["id"], "--json")))["id"]
+
+
+def test_corrections_are_read_by_machines(run: Run) -> None:
+    ok(run("usage", "events", "send", "-", input=event("json-3", "acct-json", figure="0.10")))
+    named, why = ("usage", "void", "json-3"), ("--reason", "a test", "--json")
+
+    assert '"json-3"' in ok(run(*named, *why))
+    assert '"json-3"' in ok(run("usage", "undo", "json-3", "--json"))
+    amended = ok(run("usage", "amend", "json-3", "--properties", '{"n": 0.20}', *why))
+    assert "0.20" in amended
+    assert "amend" in {one["kind"] for one in json.loads(amended)["corrections"]}
+
+
+def test_a_meter_is_archived_and_counts_again(run: Run) -> None:
+    ok(run("usage", "meters", "create", "json-calls", "--type", "call"))
+
+    assert json.loads(ok(run("usage", "meters", "archive", "json-calls", "--json")))["archived_at"]
+    assert json.loads(ok(run("usage", "meters", "unarchive", "json-calls", "--json")))["archived_at"] is None
+    assert "json-calls counts again." in ok(run("usage", "meters", "unarchive", "json-calls"))
+
+
+def test_a_queue_is_filled_by_machines(run: Run, tmp_path: Path) -> None:
+    queue = ("--queue", str(tmp_path / "queue"), "--json")
+    filled = run("usage", "put", "-", *queue, input=event("json-2", "acct") + "\nnone\n")
+
+    assert (3, {"queued": 1, "set_aside": 1}) == (filled.exit_code, json.loads(filled.stdout))
+    again = run("usage", "requeue", *queue)
+    assert (3, {"moved": 0, "kept": 1, "no_room": 0}) == (again.exit_code, json.loads(again.stdout))
+
+
+@pytest.mark.parametrize("words", [("checks", "delete", "none"), ("usage", "dead-letters", "drop", "none")])
+def test_an_error_is_no_answer(run: Run, words: tuple[str, ...]) -> None:
+    refused = run(*words, "--json")
+
+    assert (1, "") == (refused.exit_code, refused.stdout)
+    assert "Error" in refused.stderr
