@@ -18,9 +18,15 @@ _PAGES = (
     ("checks?view=next", "Checks: next 24 hours"),
     ("incidents", "Incidents"),
     ("channels", "Channels"),
+    ("usage/events", "Usage: events"),
+    ("usage/dead-letters", "Usage: dead letter"),
+    ("usage/customers", "Usage: customers"),
+    ("usage/meters", "Usage: meters"),
+    ("usage/backfills", "Usage: backfills"),
+    ("usage/jobs", "Usage: aggregation runs"),
     ("settings/team", "Settings: team"),
 )
-_OF_WRITERS = (("checks/new", "New check"),)
+_OF_WRITERS = (("checks/new", "New check"), ("usage/meters/new", "New meter"), ("usage/backfills/new", "New backfill"))
 _OF_ADMINS = (
     ("settings/general", "Settings: general"),
     ("settings/keys", "Settings: API keys"),

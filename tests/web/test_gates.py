@@ -77,7 +77,6 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/usage/backfills": ("", "?state=reverted"),
     "/p/{project}/usage/backfills/new": ("",),
     "/p/{project}/usage/backfills/{backfill}": ("",),
-    "/p/{project}/usage/backfills/{backfill}/preview": ("",),
     "/p/{project}/usage/jobs": ("", "?month=2026-01"),
     "/p/{project}/usage/jobs/{day}": ("",),
     "/p/{project}/usage/meters": ("",),
@@ -97,7 +96,7 @@ PAGES: dict[str, tuple[str, ...]] = {
 # Shown to who is not signed in, or once: looked at by name below.
 BY_NAME = {
     "/setup", "/sign-in", "/sign-in/reset", "/sign-in/new-password", "/invite", "/account/confirm-email",
-    "/docs/{name}", "/docs/decisions/{name}",
+    "/docs/{name}", "/docs/decisions/{name}", "/p/{project}/usage/backfills/{backfill}/preview",
 }  # fmt: skip
 NO_PAGE = {
     "/", "/static/{name}", "/sign-in/2fa", "/sign-in/passkey", "/account/security/passkeys/new", "/account/export",
@@ -304,6 +303,10 @@ def others(walk: Walk, house: House) -> None:
     walk.at(f"/p/main/checks/{up}/events/1?view=pretty", name="a body as JSON")
     walk.at(f"/p/main/checks/{house.checks['new']['id']}/runs", name="no runs")
     walk.at(f"/p/main/channels/{house.values['mail_channel']}", name="a channel that reaches nobody")
+    preview = house.path("/p/{project}/usage/backfills/{backfill}/preview")
+    walk.gates.page.goto(f"{walk.gates.origin}{preview}", timeout=0)  # a process is started for it, which may take long
+    walk.gates.asked.clear()
+    walk.look("/p/{project}/usage/backfills/{backfill}/preview")
     walk.at("/docs/install", name="/docs/{name}")
     walk.at("/docs/decisions/0001-rooms-around-a-pure-core", name="/docs/decisions/{name}")
     walk.at("/account/confirm-email?token=none", status=404, name="/account/confirm-email")

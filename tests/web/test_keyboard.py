@@ -58,9 +58,10 @@ async def test_a_few_letters_lead_to_checks_by_name_and_to_pages(town: Town) -> 
     for said in ("Backup of accounts new", "Your account"):
         assert said in page
     assert f'href="/p/main/checks/{down.uuid}"' in await page_of(owner, "/p/main/go?q=stripe")
+    assert "Usage: aggregation runs" in await text_of(viewer, "/p/main/go?q=usage+runs")
     assert "No check or page has these words" in await text_of(owner, "/p/main/go?q=zzz")
     assert "What you typed" in await text_of(owner, "/p/main/go?q=a%00b", 422)
-    for path, name in (("/p/main/settings/keys", "API keys"), ("/p/main/checks/new", "New check")):
+    for path, name in (("/p/main/settings/keys", "API keys"), ("/p/main/usage/backfills/new", "New backfill")):
         for browser, may in ((owner, True), (viewer, False)):
             assert may == (f'<li><a href="{path}">' in await page_of(browser, "/p/main/go")), (path, name)
 
