@@ -114,9 +114,9 @@ MUTANTS = (
         file="heartfly/net/http.py",
         edits=(
             (
-                "            raise self._failure(target.host, trouble) from trouble\n        return reply\n",
+                "            raise self._failure(target.host, incoming, late=late)\n        return reply\n",
                 (
-                    "            raise self._failure(target.host, trouble) from trouble\n"
+                    "            raise self._failure(target.host, incoming, late=late)\n"
                     '        if 300 <= reply.status < 400 and "location" in reply.headers:\n'
                     '            return await self.request(method, reply.headers["location"], headers={})\n'
                     "        return reply\n"
