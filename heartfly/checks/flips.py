@@ -26,7 +26,7 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import flips, projects
 from heartfly.db.prepared import Prepared
 from heartfly.incidents.spans import FlipKey, Incident, Turn, follow, touches_down
-from heartfly.notify.outbox import Entry, enqueue, heard_of
+from heartfly.notify.outbox import Entry, enqueue, who_listens
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ def _tell(tx: Tx, taken: Sequence[Taken], flipped: Flipped, *, ids: IdSource, no
     pids = {one.stored.pid for one in taken}
     query = sa.select(projects.c.id, projects.c.slug, projects.c.name).where(projects.c.id.in_(pids))
     names = {row.id: (row.slug, row.name) for row in tx.conn.execute(query)}
-    heard = heard_of(tx, pids, {one.stored.id for one in taken})
+    heard = who_listens(tx, pids, {one.stored.id for one in taken})
     entries: list[Entry] = []
     for one in taken:
         if one.stored.id not in heard:
@@ -128,7 +128,7 @@ def _tell(tx: Tx, taken: Sequence[Taken], flipped: Flipped, *, ids: IdSource, no
         if one.step.schedule_error is not None:
             entries.append(common.schedule_error(one.step.schedule_error))
     entries += digests(tx, [(one.stored, it) for one in taken for it in one.step.unverified], names, now)
-    enqueue(tx, entries, ids=ids, now=now)
+    enqueue(tx, entries, ids=ids, now=now, listening=heard)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ import asyncio
 import ssl
 
 from heartfly.net.connect import Connector
+from heartfly.net.pools import POOL_SIZE
 from heartfly.net.reply import Incoming
 from heartfly.net.urls import Target
 from heartfly.net.wire import Wire
@@ -23,7 +24,8 @@ class Kept:
         self._connector = connector
         self._tls = tls
         self._idle_s = idle_s
-        self._resting: dict[_Place, list[tuple[float, Wire]]] = {}
+        self._resting: list[tuple[_Place, float, Wire]] = []
+        """In the order in which they came to rest; few enough to look through."""
         self._closed = False
 
     async def exchange(self, target: Target, request: bytes, incoming: Incoming) -> None:
@@ -33,30 +35,32 @@ class Kept:
             await wire.exchange(request, incoming)
         finally:
             if incoming.keep and not self._closed:
-                self._resting.setdefault(place, []).append((asyncio.get_running_loop().time(), wire))
+                self._rest(place, wire)
             else:
                 wire.close()
 
     async def aclose(self) -> None:
         self._closed = True
-        for resting in self._resting.values():
-            for _, wire in resting:
-                wire.close()
+        for _, _, wire in self._resting:
+            wire.close()
         self._resting.clear()
+
+    def _rest(self, place: _Place, wire: Wire) -> None:
+        self._resting.append((place, asyncio.get_running_loop().time(), wire))
+        if len(self._resting) > POOL_SIZE:
+            self._resting.pop(0)[2].close()
 
     def _take(self, place: _Place) -> Wire | None:
         oldest = asyncio.get_running_loop().time() - self._idle_s
-        resting = self._resting.pop(place, [])
-        taken = None
-        while resting and taken is None:
-            since, wire = resting.pop()
+        for at in range(len(self._resting) - 1, -1, -1):
+            its, since, wire = self._resting[at]
+            if its != place:
+                continue
+            del self._resting[at]
             if since >= oldest and wire.is_usable():
-                taken = wire
-            else:
-                wire.close()
-        if resting:
-            self._resting[place] = resting
-        return taken
+                return wire
+            wire.close()
+        return None
 
     async def _open(self, target: Target) -> Wire:
         wire = await self._connector.connect(target.host, target.port)

@@ -6,9 +6,10 @@ Ids of alerts are the order in which each channel hears of a source, so they gro
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,6 +30,9 @@ DEFAULT_EVENTS = (
     AlertKind.CHANNEL_FAILING,
 )
 """What a channel hears unless it was told otherwise. Lateness is asked for."""
+
+Listening = Mapping[int, Sequence[tuple[int, frozenset[str]]]]
+"""Check id → its channels, each with the kinds of alert that it hears. A check that nobody listens to is not in it."""
 
 DIGEST_SOURCE = "digest:"
 """How the sources of digests begin, each of which is a source of its own."""
@@ -56,12 +60,14 @@ class Entry:
     channel_ids: Collection[int] = ()
 
 
-def enqueue(tx: Tx, entries: Sequence[Entry], *, ids: IdSource, now: datetime) -> int:
+def enqueue(
+    tx: Tx, entries: Sequence[Entry], *, ids: IdSource, now: datetime, listening: Listening = MappingProxyType({})
+) -> int:
     """Write alerts and one notification for each channel that hears them. An alert whose key exists is not repeated.
 
-    Returns how many alerts were written.
+    `listening`: who listens to some of the checks, where that was asked before. Returns how many alerts were written.
     """
-    heard = _heard(tx, _new(tx, entries))
+    heard = _heard(tx, _new(tx, entries), listening)
     if not heard:
         return 0
     newest = _newest(tx, heard)
@@ -87,11 +93,6 @@ def enqueue(tx: Tx, entries: Sequence[Entry], *, ids: IdSource, now: datetime) -
     _INSERT_NOTIFICATIONS.run(tx, notification_rows)
     tx.changes.outbox = True
     return len(heard)
-
-
-def heard_of(tx: Tx, pids: Collection[int], check_ids: Collection[int]) -> set[int]:
-    """Those of the checks that anybody listens to at all: facts for nobody need not be gathered."""
-    return set(_listeners(tx, pids, check_ids))
 
 
 def alert_row(entry: Entry, alert_id: int) -> dict[str, Any]:
@@ -120,10 +121,10 @@ def _new(tx: Tx, entries: Sequence[Entry]) -> list[Entry]:
     return fresh
 
 
-def _heard(tx: Tx, entries: Sequence[Entry]) -> list[tuple[Entry, set[int]]]:
+def _heard(tx: Tx, entries: Sequence[Entry], known: Listening) -> list[tuple[Entry, set[int]]]:
     """Each entry that some channel hears, with these channels."""
     check_ids = {check_id for entry in entries for check_id in entry.check_ids}
-    listeners = _listeners(tx, {entry.pid for entry in entries}, check_ids)
+    listeners = {**known, **who_listens(tx, {entry.pid for entry in entries}, check_ids - known.keys())}
     heard = []
     for entry in entries:
         hearing = set(entry.channel_ids)
@@ -134,10 +135,8 @@ def _heard(tx: Tx, entries: Sequence[Entry]) -> list[tuple[Entry, set[int]]]:
     return heard
 
 
-def _listeners(
-    tx: Tx, pids: Collection[int], check_ids: Collection[int]
-) -> dict[int, list[tuple[int, frozenset[str]]]]:
-    """Each check id with its channels with the kinds of alert that each hears."""
+def who_listens(tx: Tx, pids: Collection[int], check_ids: Collection[int]) -> Listening:
+    """Who listens to these checks. Facts for nobody need not be gathered."""
     found: dict[int, list[tuple[int, frozenset[str]]]] = {}
     if check_ids:
         for row in _LISTENERS.rows(tx, pids=list(pids), check_ids=list(check_ids)):

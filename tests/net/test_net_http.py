@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -111,6 +112,30 @@ async def test_places_at_one_host_have_connections_of_their_own() -> None:
         got = [(await get(http, server.url())).body for server in (one, two, one, two)]
 
         assert ([b"one", b"two"] * 2, 1, 1) == (got, one.connections, two.connections)
+
+
+async def test_of_connections_that_rest_a_pool_keeps_a_few() -> None:
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(outgoing())
+        servers = [await stack.enter_async_context(ToxicServer(reply())) for _ in range(7)]
+        for server in servers:
+            await get(http, server.url())
+        for server in servers[:2]:
+            await server.wait_until(lambda server: server.open == 0)
+
+        assert [0, 0, 1, 1, 1, 1, 1] == [server.open for server in servers]
+        await get(http, servers[-1].url())
+        assert 1 == servers[-1].connections
+
+
+async def test_a_connection_that_rested_too_long_is_not_used_again() -> None:
+    async with ToxicServer(reply()) as server, outgoing() as http:
+        await get(http, server.url())
+        async with http._pools.lease("127.0.0.1") as kept:
+            kept._idle_s = -1.0
+        await get(http, server.url())
+
+        assert 2 == server.connections
 
 
 async def test_a_post_without_a_body_says_so() -> None:

@@ -10,7 +10,7 @@ from heartfly.core.words import AlertKind
 from heartfly.db.ids import IdSource
 from heartfly.db.models import alerts, check_channels
 from heartfly.notify.commands import Changed
-from heartfly.notify.outbox import DEFAULT_EVENTS, Entry, enqueue, heard_of
+from heartfly.notify.outbox import DEFAULT_EVENTS, Entry, enqueue, who_listens
 from tests.notify.examples import at
 from tests.notify.post_office import PostOffice, an_alert
 
@@ -117,9 +117,9 @@ async def test_facts_are_stored_whole(post: PostOffice) -> None:
 async def test_whether_anybody_hears_of_a_check_is_known_beforehand(post: PostOffice) -> None:
     await assign(post, 7, await post.webhook(HOOK))
 
-    assert {7} == await post.db.write(lambda tx: heard_of(tx, {post.pid}, {7, 8}))
-    assert set() == await post.db.write(lambda tx: heard_of(tx, {post.pid}, {8}))
-    assert set() == await post.db.write(lambda tx: heard_of(tx, (), ()))
+    assert {7} == (await post.db.write(lambda tx: who_listens(tx, {post.pid}, {7, 8}))).keys()
+    assert {} == await post.db.write(lambda tx: who_listens(tx, {post.pid}, {8}))
+    assert {} == await post.db.write(lambda tx: who_listens(tx, (), ()))
 
 
 async def test_a_slower_clock_does_not_put_the_end_before_the_beginning(post: PostOffice) -> None:
