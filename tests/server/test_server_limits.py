@@ -8,6 +8,7 @@ import socket
 from collections import Counter
 from contextlib import suppress
 from ipaddress import ip_network
+from time import perf_counter
 from typing import Any, cast
 
 import pytest
@@ -374,20 +375,24 @@ async def test_the_cap_is_finite_even_if_the_number_of_open_files_is_not(monkeyp
 
 
 async def test_five_hundred_idle_connections_do_not_delay_an_honest_client() -> None:
-    loop = asyncio.get_running_loop()
     async with running_site() as site:
+
+        async def usual_s() -> float:
+            took = []
+            for _ in range(50):
+                start = perf_counter()
+                client = await site.connect()
+                await client.send(b"GET / HTTP/1.0\r\n\r\n")
+                assert (await client.rest()).startswith(b"HTTP/1.1 200 OK")
+                took.append(perf_counter() - start)
+            return sorted(took)[25]
+
+        before_s = await usual_s()
         idle = [await site.connect() for _ in range(500)]
         for number, client in enumerate(idle):
             await client.send([b"", b"GET / HTTP/1.1\r\nHo", POST + b"Content-Length: 9\r\n\r\nx"][number % 3])
-        took = []
-        for _ in range(100):
-            start = loop.time()
-            client = await site.connect()
-            await client.send(b"GET / HTTP/1.0\r\n\r\n")
-            assert (await client.rest()).startswith(b"HTTP/1.1 200 OK")
-            took.append(loop.time() - start)
 
-        assert sorted(took)[98] < 0.1
+        assert await usual_s() < 10 * before_s  # to wait for any of them would take a thousand times as long
 
 
 async def test_a_thousand_may_knock_while_the_server_is_busy() -> None:

@@ -44,6 +44,8 @@ class Gates:
     seen: dict[tuple[int, str], set[str]] = field(default_factory=dict)
     """By look: the sorts of text whose contrast was judged."""
     look: tuple[int, str] = (0, "")
+    _width: int = 0
+    _emulated: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         page = self.page
@@ -87,8 +89,20 @@ class Gates:
 
     def see(self, width: int, scheme: str) -> None:
         self.look = (width, scheme)
-        self.page.set_viewport_size({"width": width, "height": HEIGHT})
-        self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # what moves is judged when it rests
+        self._widen(width)
+        self._emulate(color_scheme=scheme, forced_colors="none")
+
+    # Each of them lays out and paints the page anew, also where nothing changes.
+
+    def _widen(self, width: int) -> None:
+        if width != self._width:
+            self.page.set_viewport_size({"width": width, "height": HEIGHT})
+            self._width = width
+
+    def _emulate(self, **asked: str) -> None:
+        if asked != self._emulated:
+            self.page.emulate_media(reduced_motion="reduce", **asked)  # what moves is judged when it rests
+            self._emulated = asked
 
     def open_all(self) -> None:
         """Whatever opens on the page, is open."""
@@ -109,12 +123,12 @@ class Gates:
         return self._ask(f"rules({LEAST_TARGET})")
 
     def fits(self, width: int) -> Iterable[str]:
-        self.page.set_viewport_size({"width": width, "height": HEIGHT})
+        self._widen(width)
         return self._ask("wide()")
 
     def large_text(self, width: int) -> Iterable[str]:
         """At twice the size, with lines 1.5 apart."""
-        self.page.set_viewport_size({"width": width, "height": HEIGHT})
+        self._widen(width)
         self.page.evaluate("""() => {
           const sheet = new CSSStyleSheet();
           sheet.replaceSync("html { font-size: 200% } body, body * { line-height: 1.5 }");
@@ -131,10 +145,9 @@ class Gates:
         return self._ask("focus()")
 
     def forced(self) -> Iterable[str]:
-        self.page.emulate_media(forced_colors="active")
-        found = self._ask("forced()")
-        self.page.emulate_media(forced_colors="none")
-        return found
+        """Until `see` is called again."""
+        self._emulate(color_scheme=self.look[1], forced_colors="active")
+        return self._ask("forced()")
 
     def _ask(self, gate: str) -> list[str]:
         return list(self.page.evaluate(f"({_GATES}).{gate}"))

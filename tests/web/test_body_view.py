@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from html import unescape
-from time import perf_counter
+from time import thread_time
 
 import pytest
 
@@ -86,9 +86,9 @@ def test_what_is_looked_for_is_marked_across_colours_and_in_any_case() -> None:
     "text", ["\x1b[" * 50_000, "\x1b]" * 50_000, "\x1b[1;" * 25_000, "\x1b[" + "1;" * 50_000, "\x1b[31m" * 20_000]
 )
 def test_no_output_takes_long_to_read(text: str) -> None:
-    began = perf_counter()
+    began = thread_time()
     lines_of(text, colours=True, find="x")
-    assert perf_counter() - began < 3
+    assert thread_time() - began < 3
 
 
 # --- what differs --------------------------------------------------------------------------------
