@@ -67,6 +67,8 @@ class Gates:
             )
         if after.value.status != status:
             self.troubles.append(f"{after.value.status}, not {status}")
+        # What takes long on a busy machine tells how far it is, on a page that asks for itself anew until it is done.
+        self.page.locator("#progress").wait_for(state="detached", timeout=120_000)
 
     def _begin(self) -> None:
         """What the page before has asked for is told before its answer to this, however busy the machine is."""
