@@ -76,12 +76,14 @@ async def test_every_page_is_valid_html(town: Town, web: WebState) -> None:
     assert 303 == (await owner.post("/p/main/status-pages/new", sent)).status
     (incident,) = set(re.findall(r"incidents/([0-9a-f-]{36})", (await owner.get("/p/main/incidents")).body.decode()))
     await owner.post(f"/p/main/incidents/{incident}/comments", {"text": HOSTILE})
+    shared = await owner.post(f"/p/main/incidents/{incident}/shares", {"lasts": "3600", "with_comments": "1"})
+    (token,) = re.findall(r"/shared/([\w-]{43})", shared.body.decode())
     letter, customer, day = await usage_of(town, web)
     (page,) = re.findall(r"status-pages/([0-9a-f-]{36})", (await owner.get("/p/main/status-pages")).body.decode())
     values = {
         "slug": "ours", "page": page, "key": await town.key_id(), "project": "main", "check": check.uuid, "n": "2",
         "incident": incident, "kind": "webhook", "channel": made.headers["location"].split("?")[0].rpartition("/")[2],
-        "name": "pages", "tag": "checks", "half": "x", "states": "3",
+        "name": "pages", "tag": "checks", "half": "x", "states": "3", "token": token,
         "letter": letter, "customer": customer, "day": day, "meter": "traffic",
     }  # fmt: skip
     paths = [re.sub(r"{(\w+)}", lambda found: values[found[1]], route) for method, route in ROUTES if method == "GET"]
