@@ -138,14 +138,13 @@ class Comparison:
             events.c.pid == self._pid, events.c.at >= from_at, events.c.at < to_at
         )
         for some in _pieces(whose):
-            rows = self._connection.execution_options(yield_per=_PAGE).execute(
-                query.where(events.c.subject_id.in_(some))
-            )
-            for row in rows:
-                self._n_read += 1
-                if self._n_read > MOST_READ:
-                    raise ConflictError("its customers have too many events of these days to preview")
-                yield tuple(row)
+            one_by_one = self._connection.execution_options(yield_per=_PAGE)
+            with one_by_one.execute(query.where(events.c.subject_id.in_(some))) as rows:
+                for row in rows:
+                    self._n_read += 1
+                    if self._n_read > MOST_READ:
+                        raise ConflictError("its customers have too many events of these days to preview")
+                    yield tuple(row)
 
     def _folded(
         self, found: Iterable[Row], from_at: datetime, to_at: datetime, whose: Mapping[int, _Who]

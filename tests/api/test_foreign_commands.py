@@ -20,7 +20,6 @@ pytestmark = pytest.mark.e2e
 
 NOW = SystemClock().now()
 DAY = NOW.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=2)
-ALL: Any = {"from_parameter": DAY, "to": DAY + timedelta(days=1)}
 WITHIN: Any = {"from_parameter": DAY + timedelta(minutes=1), "to": DAY + timedelta(minutes=59)}
 """Of a part of an hour figures are worked out of the events themselves, whether or not they are folded."""
 
@@ -51,12 +50,12 @@ def metronome(server: Server, key: str) -> Iterator[Metronome]:
         yield client
 
 
-def costly(type_: str, *, apart: timedelta = timedelta(minutes=4)) -> list[dict[str, Any]]:
+def costly(type_: str) -> list[dict[str, Any]]:
     """Twelve events of one day, of three subjects in two regions, whose costs no float adds up."""
     return [
         {
             "id": f"{type_}-{n}", "source": "shop", "specversion": "1.0", "type": type_, "subject": f"{type_}/{n % 3}",
-            "time": (DAY + timedelta(minutes=5) + n * apart).isoformat(),
+            "time": (DAY + timedelta(minutes=5) + n * timedelta(minutes=4)).isoformat(),
             "data": {"cost": f"0.1{n:017d}", "at": {"region": ("eu", "us")[n % 2]}, "tier-name": "gold"},
         }
         for n in range(12)
@@ -66,8 +65,8 @@ def costly(type_: str, *, apart: timedelta = timedelta(minutes=4)) -> list[dict[
 def summed(events: list[dict[str, Any]], *by: str) -> dict[tuple[str, ...], Decimal]:
     sums: dict[tuple[str, ...], Decimal] = defaultdict(Decimal)
     for event in events:
-        hour = datetime.fromisoformat(event["time"]).replace(minute=0)
-        known = {"subject": event["subject"], "region": event["data"]["at"]["region"], "hour": hour.isoformat()}
+        minute = datetime.fromisoformat(event["time"])
+        known = {"subject": event["subject"], "region": event["data"]["at"]["region"], "minute": minute.isoformat()}
         sums[tuple(known[name] for name in by)] += Decimal(event["data"]["cost"])
     return dict(sums)
 
@@ -81,8 +80,8 @@ def added(found: Iterable[tuple[Any, str]]) -> dict[tuple[Any, ...], Decimal]:
 
 @pytest.fixture(scope="module")
 def made(server: Server, key: str) -> list[dict[str, Any]]:
-    """The events that `made_cost` counts, which was made after them; all are folded."""
-    events = costly("made", apart=timedelta(hours=2))
+    """The events that `made_cost` counts, which was made after them."""
+    events = costly("made")
     with OpenMeter(endpoint=f"{server.url}/openmeter", token=key) as client:
         client.events.ingest_events(events)  # type: ignore[arg-type]
         definition: Any = {
@@ -93,7 +92,6 @@ def made(server: Server, key: str) -> list[dict[str, Any]]:
         client.meters.create(definition)
         counting: Any = {"slug": "made", "aggregation": "COUNT", "eventType": "made", "valueProperty": "$.is.ignored"}
         client.meters.create(counting)
-    server.api("POST", "/v1/usage/runs", key, {"day": DAY.date().isoformat(), "dry_run": False})
     return events
 
 
@@ -102,17 +100,17 @@ def test_openmeter_s_client_makes_a_meter_that_knows_what_came_before(
 ) -> None:
     meter = openmeter.meters.get("made_cost")
 
-    rows = openmeter.meters.query_json("made_cost", group_by=["subject", "at.region"], **ALL).data
+    rows = openmeter.meters.query_json("made_cost", group_by=["subject", "at.region"], **WITHIN).data
     (of_one,) = openmeter.meters.query_json(
-        meter.id, subject=["made/1"], filter_group_by={"at.region": "us"}, window_time_zone="Asia/Kolkata", **ALL
+        meter.id, subject=["made/1"], filter_group_by={"at.region": "us"}, window_time_zone="Asia/Kolkata", **WITHIN
     ).data
-    hourly = openmeter.meters.query_json("made_cost", window_size="HOUR", window_time_zone="UTC", **ALL).data
-    (counted,) = openmeter.meters.query_json("made", **ALL).data
+    minutely = openmeter.meters.query_json("made_cost", window_size="MINUTE", window_time_zone="UTC", **WITHIN).data
+    (counted,) = openmeter.meters.query_json("made", **WITHIN).data
 
     sums = summed(made, "subject", "region")
     assert sums == {(row.subject, row.group_by["at.region"]): Decimal(row["valueExact"]) for row in rows}
     assert sums["made/1", "us"] == Decimal(of_one["valueExact"])
-    assert summed(made, "hour") == {(row.window_start.isoformat(),): Decimal(row["valueExact"]) for row in hourly}
+    assert summed(made, "minute") == {(row.window_start.isoformat(),): Decimal(row["valueExact"]) for row in minutely}
     assert "12" == counted["valueExact"]
     assert ("SUM", "made", "$.cost", DAY) == (
         meter.aggregation, meter.event_type, meter.value_property, meter.event_from,
@@ -121,13 +119,13 @@ def test_openmeter_s_client_makes_a_meter_that_knows_what_came_before(
 
 
 def test_openmeter_s_client_asks_for_subjects_and_values_of_groups(openmeter: Any, made: list[dict[str, Any]]) -> None:
-    early: Any = {"from_parameter": DAY, "to": DAY + timedelta(hours=3)}
+    early: Any = {"from_parameter": WITHIN["from_parameter"], "to": DAY + timedelta(minutes=10)}
     meters = openmeter.meters
 
-    assert sorted({one["subject"] for one in made}) == meters.list_subjects("made")
+    assert sorted({one["subject"] for one in made}) == meters.list_subjects("made", **WITHIN)
     assert ["made/0", "made/1"] == meters.list_subjects("made", **early)
-    assert ["eu", "us"] == meters.list_group_by_values("made_cost", "at.region", from_parameter=DAY)
-    first = {"from_parameter": DAY, "to": DAY + timedelta(hours=2)}
+    assert ["eu", "us"] == meters.list_group_by_values("made_cost", "at.region", **WITHIN)
+    first = WITHIN | {"to": DAY + timedelta(minutes=7)}
     assert ["eu"] == meters.list_group_by_values("made_cost", "at.region", **first)
     assert [] == meters.list_group_by_values("made_cost", "at.region")  # nothing in the last 24 hours
     for group, said in (("subject", "has no group subject"), ("region", "has no group key region")):

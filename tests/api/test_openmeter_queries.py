@@ -95,6 +95,20 @@ async def test_all_that_was_used_is_one_row_exact_to_the_last_digit(house: House
     assert str(row["value"]) == row["valueExact"]
 
 
+async def test_subjects_and_values_are_those_of_the_time(house: House, acme: str) -> None:
+    async def asked(what: str) -> Any:
+        reply = await house.read("GET", f"/openmeter/api/v1/meters/cost/{what}")
+        assert 200 == reply.status, reply.body
+        return reply.json
+
+    early = urlencode({"from": FIRST.isoformat(), "to": (FIRST + timedelta(hours=7)).isoformat()})
+    assert ["a", "b", "c"] == await asked("subjects"), "since ever"
+    assert ["eu", "us"] == await asked("group-by/region/values"), "of the last 24 hours"
+    assert [] == await asked(f"subjects?to={quote(FIRST.isoformat())}")
+    assert ["a", "b", "c"] == await asked(f"subjects?{early}")
+    assert ["=1"] == await asked(f"group-by/content-type/values?{early}")
+
+
 async def test_days_are_those_of_the_zone_and_empty_ones_are_left_out(house: House, acme: str) -> None:
     query = {
         "from": "2026-02-20T00:00:00+01:00",

@@ -273,7 +273,7 @@ def test_gates_that_somebody_else_adds_meanwhile_stay(run: Run, server: Server, 
         thread = threading.Thread(target=front.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{front.server_port}"
-        result = run("checks", "edit", made["id"], "--gate", "mine > 0", env={"HEARTFLY_URL": url})
+        result = run("checks", "edit", made["slug"], "--gate", "mine > 0", env={"HEARTFLY_URL": url})
         front.shutdown()
         thread.join(5)
 
