@@ -32,8 +32,10 @@ from heartfly.usage.ingest import MAX_EVENTS
 from heartfly.usage.meter_queries import list_meters
 from heartfly.usage.rerun import zone_of
 from heartfly.web.request import FOR_WRITERS, PageRequest
+from heartfly.web.reruns import Rerun
 from heartfly.web.sign_in import to
 from heartfly.web.usage_backfills import n_sent
+from heartfly.web.usage_days import AGAIN_S
 
 PAGE = 50
 MOST_METERS = 1_000
@@ -100,16 +102,16 @@ async def show_preview(request: PageRequest) -> Response[bytes]:
         near = await _near(read, pid)
     async with api.database.read() as main:
         zone = (await zone_of(main, pid)).key
+    asked, wrong = (await _asked(request, row.uuid, n, zone, anew=not first)) if row.state == "open" else None, ""
     found: Foreseen | None = None
-    wrong = ""
-    if row.state == "open":
-        api.closer.hands.demand_room()
+    if asked is not None and not asked.goes_on:
+        asked.told = True
         try:
-            found = await api.closer.hands.run(foresee, api.usage.place, pid, row.uuid, zone)
+            found = asked.task.result()
         except ConflictError as error:
             wrong = f"It cannot be closed so: {error}."
     changes = [] if found is None else found.changes
-    return await request.page(
+    page = await request.page(
         "usage_backfill_preview.html",
         status=409 if wrong else 200,
         row=row,
@@ -123,7 +125,26 @@ async def show_preview(request: PageRequest) -> Response[bytes]:
         told=lambda one, value: _told(value, is_near=one.meter in near),
         zone=zone,
         wrong=wrong,
+        asked=asked,
+        again_s=AGAIN_S,
     )
+    if asked is not None and asked.goes_on:
+        page.headers["Refresh"] = str(AGAIN_S)
+    return page
+
+
+async def _asked(request: PageRequest, public_id: str, n: int, zone: str, *, anew: bool) -> Rerun[Foreseen]:
+    """`n`: events that lie in it. `anew`: what was told already is worked out once more, but for its further pages."""
+    api, pid, previews = request.api, request.project.pid, request.web.previews
+    key = (pid, (public_id, n))
+    known = previews.of(key)
+    if known is not None and not known.goes_on and (not known.told or not anew):
+        return known
+
+    async def work(_: Rerun[Foreseen]) -> Foreseen:
+        return await api.closer.hands.run(foresee, api.usage.place, pid, public_id, zone)
+
+    return await previews.ask(key, work, closes=False)
 
 
 @post("/p/{project:str}/usage/backfills/{backfill:str}", opt=FOR_WRITERS, status_code=200)
