@@ -319,7 +319,7 @@ def others(walk: Walk, house: House) -> None:
     preview = house.path("/p/{project}/usage/backfills/{backfill}/preview")
     walk.gates.page.goto(f"{walk.gates.origin}{preview}")
     # A process is started for it, which may take long; until then the page asks again and again.
-    walk.gates.page.wait_for_function("!document.querySelector('#progress')", timeout=0)
+    walk.gates.page.locator("#progress").wait_for(state="detached", timeout=0)
     walk.gates.asked.clear()
     walk.look("/p/{project}/usage/backfills/{backfill}/preview")
     walk.at("/docs/install", name="/docs/{name}")
