@@ -15,12 +15,13 @@ from heartfly.accounts.turnstile import Turnstile
 from heartfly.api.state import ApiState
 from heartfly.doctor.finding import Finding
 from heartfly.public.badges import Badges
+from heartfly.usage.backfill_preview import Foreseen
 from heartfly.vitals.readiness import Facts
 from heartfly.web.bookshelf import Bookshelf
 from heartfly.web.feed import Feeds
 from heartfly.web.files import Files
 from heartfly.web.render import Renderer
-from heartfly.web.reruns import Reruns
+from heartfly.web.reruns import Foretold, Reruns
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class WebState:
     started_at: datetime
     party: Party | None
     """At which passkeys count; None: browsers know none here."""
-    reruns: Reruns
+    reruns: Reruns[Foretold]
+    previews: Reruns[Foreseen]
     root: str
     """The path at which a proxy serves us: what every link begins with. Empty at the root of a host."""
     trying: Turnstile = field(
@@ -84,6 +86,7 @@ def web_state(
         started_at=api.clock.now(),
         party=party_of(api.base_url),
         reruns=Reruns(api.clock),
+        previews=Reruns(api.clock),
         root=root,
     )
 

@@ -13,14 +13,10 @@ from typing import Any
 from urllib.parse import quote
 
 from litestar import Response, get, post
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.api.event_bodies import MAX_BYTES, events_in
 from heartfly.api.paging import cursor_of, cut, number
-from heartfly.core.amounts import stored as exact
 from heartfly.core.events import Event, Rejected, read_yielding
-from heartfly.core.meters import Aggregation
-from heartfly.core.sketches import spelled
 from heartfly.errors import ConflictError, InvalidValueError
 from heartfly.usage import backfill_queries as queries
 from heartfly.usage import backfills
@@ -29,14 +25,15 @@ from heartfly.usage.backfill_plan import MOST
 from heartfly.usage.backfill_preview import Foreseen, foresee
 from heartfly.usage.changed_figures import MOST_ITEMS
 from heartfly.usage.ingest import MAX_EVENTS
-from heartfly.usage.meter_queries import list_meters
 from heartfly.usage.rerun import zone_of
 from heartfly.web.request import FOR_WRITERS, PageRequest
+from heartfly.web.reruns import Rerun
 from heartfly.web.sign_in import to
 from heartfly.web.usage_backfills import n_sent
+from heartfly.web.usage_changes import near_meters, told
+from heartfly.web.usage_days import AGAIN_S
 
 PAGE = 50
-MOST_METERS = 1_000
 CHANGES = 100
 MOST_WRONG = 20
 """Events that are none of the set's, told one by one."""
@@ -97,19 +94,19 @@ async def show_preview(request: PageRequest) -> Response[bytes]:
     async with api.usage.read() as read:
         row = await queries.one_set(read, pid, public_id)
         n = await n_sent(read, row)
-        near = await _near(read, pid)
+        near = await near_meters(read, pid)
     async with api.database.read() as main:
         zone = (await zone_of(main, pid)).key
+    asked, wrong = (await _asked(request, row.uuid, n, zone, anew=not first)) if row.state == "open" else None, ""
     found: Foreseen | None = None
-    wrong = ""
-    if row.state == "open":
-        api.closer.hands.demand_room()
+    if asked is not None and not asked.goes_on:
+        asked.told = True
         try:
-            found = await api.closer.hands.run(foresee, api.usage.place, pid, row.uuid, zone)
+            found = asked.task.result()
         except ConflictError as error:
             wrong = f"It cannot be closed so: {error}."
     changes = [] if found is None else found.changes
-    return await request.page(
+    page = await request.page(
         "usage_backfill_preview.html",
         status=409 if wrong else 200,
         row=row,
@@ -120,10 +117,29 @@ async def show_preview(request: PageRequest) -> Response[bytes]:
         following=first + CHANGES if len(changes) > first + CHANGES else None,
         previous=max(0, first - CHANGES) if first else None,
         outcomes=OUTCOMES,
-        told=lambda one, value: _told(value, is_near=one.meter in near),
+        told=lambda one, value: told(value, is_near=one.meter in near),
         zone=zone,
         wrong=wrong,
+        asked=asked,
+        again_s=AGAIN_S,
     )
+    if asked is not None and asked.goes_on:
+        page.headers["Refresh"] = str(AGAIN_S)
+    return page
+
+
+async def _asked(request: PageRequest, public_id: str, n: int, zone: str, *, anew: bool) -> Rerun[Foreseen]:
+    """`n`: events that lie in it. `anew`: what was told already is worked out once more, but for its further pages."""
+    api, pid, previews = request.api, request.project.pid, request.web.previews
+    key = (pid, (public_id, n))
+    known = previews.of(key)
+    if known is not None and not known.goes_on and (not known.told or not anew):
+        return known
+
+    async def work(_: Rerun[Foreseen]) -> Foreseen:
+        return await api.closer.hands.run(foresee, api.usage.place, pid, public_id, zone)
+
+    return await previews.ask(key, work, closes=False)
 
 
 @post("/p/{project:str}/usage/backfills/{backfill:str}", opt=FOR_WRITERS, status_code=200)
@@ -166,7 +182,7 @@ async def _put(request: PageRequest, raw: bytes) -> PutIn:
         at, oldest = api.clock.now(), api.events.oldest()
         items = await asyncio.to_thread(_looked_at, piece, media_type, now=at, oldest=oldest)
         try:
-            told = await api.usage.write(
+            became = await api.usage.write(
                 lambda tx, items=items, at=at: backfills.fill(  # type: ignore[misc]
                     tx, pid, public_id, items, actor=actor, at=at, ids=api.ids
                 )
@@ -176,10 +192,10 @@ async def _put(request: PageRequest, raw: bytes) -> PutIn:
                 raise
             put.stopped = str(error)
             break
-        put.counts.update(one.outcome.value for one in told)
-        wrong = [(n + place, one.field, one.reason) for place, one in enumerate(told, 1) if one.reason]
+        put.counts.update(one.outcome.value for one in became)
+        wrong = [(n + place, one.field, one.reason) for place, one in enumerate(became, 1) if one.reason]
         put.wrong += wrong[: MOST_WRONG - len(put.wrong)]
-        n += len(told)
+        n += len(became)
     await carry_or_wait(api.usage, api.database)
     return put
 
@@ -197,22 +213,6 @@ def _pieces(raw: bytes) -> Iterator[tuple[bytes, str]]:
     lines = [line for line in raw.split(b"\n") if line.strip()]
     for start in range(0, len(lines), MAX_EVENTS):
         yield b"\n".join(lines[start : start + MAX_EVENTS]), _LINES
-
-
-async def _near(read: AsyncConnection, pid: int) -> frozenset[str]:
-    """Meters whose figures are known nearly: those of percentiles."""
-    stored = await list_meters(read, pid, limit=MOST_METERS)
-    return frozenset(
-        one.row.slug
-        for one in stored
-        if all(version.meter.aggregation is Aggregation.PERCENTILE for version in one.versions)
-    )
-
-
-def _told(value: str | None, *, is_near: bool) -> str:
-    if value is None:
-        return "–"
-    return spelled(exact(value)) if is_near else value
 
 
 def _first(text: str) -> int:

@@ -110,7 +110,7 @@ async def rerun(request: PageRequest) -> Response[bytes]:
     except InvalidValueError as error:
         return await _page(request, day, status=422, wrong=f"This day {error.message}.")
 
-    async def work(rerun: Rerun) -> Foretold:
+    async def work(rerun: Rerun[Foretold]) -> Foretold:
         seen = await foretold(api.usage, api.closer, pid, span)
         since = await foretold_since_proved(api.usage, api.closer, pid, span)
         if rerun.closes:
@@ -132,7 +132,7 @@ async def rerun(request: PageRequest) -> Response[bytes]:
     return await _ended(request, day, asked)
 
 
-async def _ended(request: PageRequest, day: date, rerun: Rerun, *, done: bool = False) -> Response[bytes]:
+async def _ended(request: PageRequest, day: date, rerun: Rerun[Foretold], *, done: bool = False) -> Response[bytes]:
     try:
         seen = rerun.task.result()
     except InvalidValueError as error:
@@ -149,7 +149,7 @@ async def _page(
     status: int = 200,
     wrong: str = "",
     seen: Foretold | None = None,
-    rerun: Rerun | None = None,
+    rerun: Rerun[Foretold] | None = None,
     done: bool = False,
 ) -> Response[bytes]:
     zone, now = await _zone(request), request.api.clock.now()

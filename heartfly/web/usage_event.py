@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -18,13 +20,20 @@ from heartfly.core.events import Rejected, event_of, read
 from heartfly.errors import ConflictError, InvalidValueError
 from heartfly.usage import corrections
 from heartfly.usage.audit import carry_or_wait
+from heartfly.usage.backfill_preview import Foreseen
+from heartfly.usage.changed_figures import Change
+from heartfly.usage.correction_preview import amendment_of, foresee_step, void_of
 from heartfly.usage.correction_queries import Known, known_event
 from heartfly.usage.corrections import FIELDS, LONGEST_REASON, Amended
 from heartfly.usage.dead_letters import event_in
 from heartfly.usage.event_queries import Shown
+from heartfly.usage.rerun import zone_of
 from heartfly.web.request import FOR_WRITERS, Form, PageRequest
+from heartfly.web.reruns import Rerun
 from heartfly.web.sign_in import to
+from heartfly.web.usage_changes import near_meters, told
 
+MOST_TOLD = 50
 LABELS = {
     "reason": "Reason", "customer_id": "Sent as", "timestamp": "Happened", "event_type": "Type",
     "properties": "Properties",
@@ -41,6 +50,15 @@ class Asked:
     differences: Sequence[Any] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    """`changes` None: they are being worked out. `near`: meters whose figures are known nearly."""
+
+    zone: str
+    near: frozenset[str]
+    changes: Sequence[Change] | None
+
+
 @get("/p/{project:str}/usage/event")
 async def show(request: PageRequest) -> Response[bytes]:
     """`id` in the query, for a transaction id may have a slash in it."""
@@ -49,10 +67,13 @@ async def show(request: PageRequest) -> Response[bytes]:
 
 @post("/p/{project:str}/usage/event", opt=FOR_WRITERS, status_code=200)
 async def correct(request: PageRequest) -> Response[bytes]:
-    """`id`, and `do`: `void` or `amend` with a `reason`, or `undo`. It is done with `sure`, and told before without."""
+    """`id`, and `do`: `void` or `amend` with a `reason`, or `undo`. It is done with `sure`, and told before without.
+
+    `look`: it is told once more, in the place of `do`.
+    """
     api, pid, at, actor = request.api, request.project.pid, request.api.clock.now(), request.actor
     form, oldest = await request.sent(), request.api.events.oldest()
-    name, do = form["id"], form["do"]
+    name, do = form["id"], form["do"] or form["look"]
     if do not in {"void", "amend", "undo"}:
         raise InvalidValueError("do", "must be void, amend or undo")
     async with api.usage.read() as reading:
@@ -60,8 +81,9 @@ async def correct(request: PageRequest) -> Response[bytes]:
     typed = {label: form[label] for label in LABELS}
     try:
         asked = _asked(do, form, known.event, now=at, oldest=oldest)
-        if not form["sure"]:
-            return await _page(request, name, asked=asked, typed=typed)
+        if not form["sure"] or form["look"]:
+            foretold = None if do == "undo" else await _foretold(request, name, asked, oldest=oldest)
+            return await _page(request, name, asked=asked, typed=typed, foretold=foretold)
         if form["mark"] != _mark(known):
             said = "Nothing was changed: somebody has corrected it since you looked. Look at what counts now."
             return await _page(request, name, status=409, wrong=said)
@@ -89,7 +111,37 @@ async def correct(request: PageRequest) -> Response[bytes]:
     return to(request, f"/p/{request.project.slug}/usage/event?id={quote(name, safe='')}")
 
 
-def _asked(do: str, form: Form, event: Shown, *, now: Any, oldest: Any) -> Asked:
+async def _foretold(request: PageRequest, name: str, asked: Asked, *, oldest: datetime) -> Foretold:
+    """What it would change: refused as the correction itself would be."""
+    api, pid, previews = request.api, request.project.pid, request.web.previews
+    async with api.database.read() as main:
+        zone = (await zone_of(main, pid)).key
+    async with api.usage.read() as reading:
+        if asked.do == "void":
+            step = await reading.run_sync(partial(void_of, pid=pid, transaction_id=name))
+        else:
+            wanted, at = Amended(asked.fields or {}), api.clock.now()
+            step = await reading.run_sync(
+                partial(amendment_of, pid=pid, transaction_id=name, wanted=wanted, oldest=oldest, at=at)
+            )
+        near = await near_meters(reading, pid)
+    if step is None:
+        raise ConflictError("it is void already")
+
+    async def work(_: Rerun[Foreseen]) -> Foreseen:
+        return Foreseen({}, list(await api.closer.hands.run(foresee_step, api.usage.place, pid, step, zone)))
+
+    key = (pid, (name, asked.do, repr(step)))
+    found = previews.of(key)
+    if found is None or found.goes_on:
+        found = await previews.ask(key, work, closes=False)
+    if found.goes_on:
+        return Foretold(zone, near, None)
+    previews.drop(key)
+    return Foretold(zone, near, found.task.result().changes)
+
+
+def _asked(do: str, form: Form, event: Shown, *, now: datetime, oldest: datetime) -> Asked:
     """InvalidValueError names the field."""
     if do == "undo":
         return Asked(do)
@@ -144,6 +196,7 @@ async def _page(
     typed: Mapping[str, str] | None = None,
     errors: Mapping[str, str] | None = None,
     tried: str = "",
+    foretold: Foretold | None = None,
 ) -> Response[bytes]:
     async with request.api.usage.read() as reading:
         known = await known_event(reading, request.project.pid, name)
@@ -162,6 +215,9 @@ async def _page(
         longest=LONGEST_REASON,
         typed={"reason": ""} | typed_as(known.event) | dict(typed or {}) if tried or asked else typed_as(known.event),
         tried=tried,
+        foretold=foretold,
+        most_told=MOST_TOLD,
+        told=lambda one, value: told(value, is_near=foretold is not None and one.meter in foretold.near),
         errors=errors or {},
         wrong=wrong,
     )

@@ -304,7 +304,9 @@ def others(walk: Walk, house: House) -> None:
     walk.at(f"/p/main/checks/{house.checks['new']['id']}/runs", name="no runs")
     walk.at(f"/p/main/channels/{house.values['mail_channel']}", name="a channel that reaches nobody")
     preview = house.path("/p/{project}/usage/backfills/{backfill}/preview")
-    walk.gates.page.goto(f"{walk.gates.origin}{preview}", timeout=0)  # a process is started for it, which may take long
+    walk.gates.page.goto(f"{walk.gates.origin}{preview}")
+    # A process is started for it, which may take long; until then the page asks again and again.
+    walk.gates.page.locator("#progress").wait_for(state="detached", timeout=0)
     walk.gates.asked.clear()
     walk.look("/p/{project}/usage/backfills/{backfill}/preview")
     walk.at("/docs/install", name="/docs/{name}")

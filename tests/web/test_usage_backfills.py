@@ -4,6 +4,7 @@ reverted.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Sequence
@@ -313,3 +314,22 @@ async def test_hostile_texts_run_nowhere(town: Town) -> None:
     for body in bodies:
         assert "alert(1)" in body
         assert not re.search(r"<(script>|img src=x|svg onload|svg/onload|iframe|object|embed|body onload)", body)
+
+
+async def test_a_preview_that_takes_long_goes_on_and_is_told_once_it_is_there(owner: Browser, web: WebState) -> None:
+    path = await opened(owner)
+    await put(owner, path, lines(event(7)))
+    web.previews.wait_s = 0
+    waits = await owner.get(f"{path}/preview")
+    (rerun,) = web.previews._known.values()
+    await asyncio.wait({rerun.task})
+    told = await owner.get(f"{path}/preview")
+    await owner.get(f"{path}/preview?from=1")
+    same = list(web.previews._known.values()) == [rerun]
+    await put(owner, path, lines(event(8)))
+    web.previews.wait_s = 120
+    anew = await owner.get(f"{path}/preview")
+
+    assert ("2", True) == (waits.headers["refresh"], "is being worked out" in said(waits.body))
+    assert ("refresh" in told.headers, "1 added : new" in said(told.body)) == (False, True)
+    assert (same, "2 added : new" in said(anew.body)) == (True, True)

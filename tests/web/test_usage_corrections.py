@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from datetime import timedelta
@@ -59,7 +60,8 @@ async def test_an_event_is_amended_after_what_would_change_was_seen(owner: Brows
     after = await text(owner, PAGE)
 
     assert "Amend it? " in shown
-    assert "customer_id c-0 c-9 properties.bytes 10.50 12345678901234567890.1 Reason: wrong unit" in shown
+    assert "customer_id c-0 c-9 properties.bytes 10.50 12345678901234567890.1 No figure would change" in shown
+    assert "Reason: wrong unit" in shown
     assert ("Amended by" in before, "12345678901234567890.1" in before) == (False, False)
     assert (303, f"{ROOT}{PAGE}") == (done.status, done.headers["location"])
     assert "Amended by user:owner@example.com" in after
@@ -140,4 +142,26 @@ async def test_only_who_may_write_corrects_and_only_in_his_project(owner: Browse
     assert 403 == (await viewer.post(PATH, fields)).status
     assert 404 == (await stranger.post("/p/next-door/usage/event", fields)).status
     assert [404, 422] == [(await owner.post(PATH, fields | more)).status for more in ({"id": "none"}, {"do": "dance"})]
+    assert "As it counts" in await text(owner, PAGE)
+
+
+async def test_what_figures_would_change_is_told_by_day_meter_and_customer(owner: Browser, web: WebState) -> None:
+    size = {"slug": "size", "event_types": "call", "aggregation": "sum", "value": "bytes"}
+    await owner.post(f"{ROOT}/meters/new", size)
+    near = {"slug": "near", "event_types": "call", "aggregation": "percentile", "value": "bytes", "percentile": "95"}
+    await owner.post(f"{ROOT}/meters/new", near)
+    amended = said((await owner.post(PATH, TYPED | {"customer_id": "c-9"})).body)
+    web.previews.wait_s = 0
+    void = {"id": NAME, "do": "void", "reason": "a test"}
+    waits = (await owner.post(PATH, void)).body
+    (rerun,) = web.previews._known.values()
+    await asyncio.wait({rerun.task})
+    hidden = {"sure": "1", "mark": "0-0", "look": "void"}
+    told = said((await owner.post(PATH, {"id": NAME, "reason": "a test"} | hidden)).body)
+
+    assert "2026-03-01 size c-0 unknown 10.5 – 1 0" in amended
+    assert "2026-03-01 size c-9 unknown – 10.5 0 1" in amended
+    assert re.search(r"2026-03-01 near c-0 unknown [0-9.]+ ± [0-9.]+ – 1 0", amended), amended
+    assert ("still being worked out" in said(waits), b'name="look" value="void"' in waits) == (True, True)
+    assert "2026-03-01 size c-0 unknown 10.5 – 1 0" in told
     assert "As it counts" in await text(owner, PAGE)
