@@ -47,7 +47,7 @@ async def measure(made: Stores, *, n_events: int) -> list[Figure]:
             try:
                 await app.front.load()
                 await _send(app, keys, warm)
-                size = _size(store)
+                size = 0 if store.url else _size(store)
                 cpu, begun = time.process_time(), time.perf_counter()
                 await _send(app, keys, sent)
                 cpu, took = time.process_time() - cpu, time.perf_counter() - begun

@@ -22,8 +22,6 @@ from heartfly.clock import Clock
 from heartfly.db.database import Database
 from heartfly.errors import ForbiddenError, TooManyRequestsError, UnauthenticatedError
 
-Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
-
 ADMINISTERS = {"scope": Scope.ADMIN}
 INGESTS = {"scope": Scope.INGEST}
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -36,41 +34,61 @@ PACE = "heartfly.pace"
 _BYTES_OF_AN_EVENT = 1024
 
 
-def bearer(
-    database: Database, clock: Clock, *, last_use: LastUse, per_minute: int, events_per_minute: int = EVENTS_PER_MINUTE
-) -> Guard:
+class Bearer:
     """A guard that leaves the Caller in `scope["auth"]`, or raises what is wrong.
 
     What brings events is not counted by requests but by events, of which the body says how many there are once it is
     read: before, it counts by its size.
     """
-    pace = Pace(per_minute)
-    of_events = Pace(events_per_minute, words="events a minute, which is limits.events_per_minute")
-    known = KnownKeys(database, clock).caller
 
-    async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        secret = _secret(connection.headers.get("authorization", ""), basic=bool(handler.opt.get("basic")))
-        caller, now = await known(secret)
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        last_use: LastUse,
+        per_minute: int,
+        events_per_minute: int = EVENTS_PER_MINUTE,
+    ) -> None:
+        self._clock = clock
+        self._last_use = last_use
+        self._pace = Pace(per_minute)
+        self._of_events = Pace(events_per_minute, words="events a minute, which is limits.events_per_minute")
+        self._keys = KnownKeys(database, clock)
+
+    async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        header, basic = connection.headers.get("authorization", ""), bool(handler.opt.get("basic"))
         reads = connection.scope.get("method") in _READING
+        scope = handler.opt.get("scope", Scope.READ if reads else Scope.WRITE)
+        if scope is Scope.INGEST and isinstance(connection, Request):
+            await self.ingests(cast("dict[str, Any]", connection.scope), header, connection.body, basic=basic)
+            return
+        secret = _secret(header, basic=basic)
         if not reads and isinstance(connection, Request):
             # Who sends slowly may what his key may at the end: it could be revoked meanwhile.
+            await self._keys.demand(secret)
             await connection.body()
-            caller, now = await known(secret)
+        caller, now = await self._keys.caller(secret)
         connection.scope["auth"] = caller
-        last_use.note(caller, now)
-        scope = handler.opt.get("scope", Scope.READ if reads else Scope.WRITE)
-        if scope is not Scope.INGEST or not isinstance(connection, Request):
-            pace.demand(caller, clock.monotonic())
-            _demand(caller, scope)
-            return
-        counted = 1 + len(await connection.body()) // _BYTES_OF_AN_EVENT
-        of_events.demand(caller, clock.monotonic(), counted)
-        cast("dict[str, Any]", connection.scope)[PACE] = lambda n: of_events.demand(
-            caller, clock.monotonic(), max(n, counted), held=counted
-        )
+        self._last_use.note(caller, now)
+        self._pace.demand(caller, self._clock.monotonic())
         _demand(caller, scope)
 
-    return guard
+    async def ingests(
+        self, scope: dict[str, Any], header: str, body: Callable[[], Awaitable[bytes]], *, basic: bool = False
+    ) -> bytes:
+        """The same of a request that brings events; its body. Leaves `scope[PACE]` as well."""
+        secret = _secret(header, basic=basic)
+        await self._keys.demand(secret)
+        raw = await body()
+        caller, now = await self._keys.caller(secret)
+        scope["auth"] = caller
+        self._last_use.note(caller, now)
+        counted = 1 + len(raw) // _BYTES_OF_AN_EVENT
+        self._of_events.demand(caller, self._clock.monotonic(), counted)
+        scope[PACE] = lambda n: self._of_events.demand(caller, self._clock.monotonic(), max(n, counted), held=counted)
+        _demand(caller, Scope.INGEST)
+        return raw
 
 
 def _secret(header: str, *, basic: bool) -> str:

@@ -14,6 +14,7 @@ from heartfly.db.database import Database
 from heartfly.sealing import digest
 
 _REMEMBERED = 10_000
+_LATELY_S = 60.0
 
 
 class KnownKeys:
@@ -25,6 +26,14 @@ class KnownKeys:
         self._known: dict[str, Caller] = {}
         """By the hash of the secret; as of so many commits."""
         self._as_of = -1
+        self._seen: dict[str, float] = {}
+        """When each was last found good, in monotonic seconds."""
+
+    async def demand(self, secret: str) -> None:
+        """That a body may be read, after which `caller` is asked: one that was good a minute ago is good enough."""
+        seen = self._seen.get(digest(secret))
+        if seen is None or self._clock.monotonic() - seen > _LATELY_S:
+            await self.caller(secret)
 
     async def caller(self, secret: str) -> tuple[Caller, datetime]:
         """And the instant at which it was so. UnauthenticatedError, as `caller_of`."""
@@ -38,6 +47,9 @@ class KnownKeys:
             return known, now
         async with self._database.read() as read:
             caller = await caller_of(read, secret, now=now)
+        if len(self._seen) >= _REMEMBERED:
+            self._seen.clear()
+        self._seen[hashed] = self._clock.monotonic()
         # A commit meanwhile is not in what was read, or not for sure.
         if not self._database.on_postgres and as_of == self._as_of == self._database.n_batches:
             self._known[hashed] = caller

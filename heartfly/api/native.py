@@ -19,8 +19,9 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
 from heartfly import __version__
-from heartfly.accounts.guards import Guard, bearer
+from heartfly.accounts.guards import Bearer
 from heartfly.api import cors, metronome, openmeter, problems, segment
+from heartfly.api.event_door import EventDoor
 from heartfly.api.parameters import known_only
 from heartfly.api.ping import Receive, Scope, Send
 from heartfly.api.request import GUARD, STATE, ApiRequest
@@ -202,7 +203,7 @@ _HEADERS = {
 
 def native_api(state: ApiState, *, requests_per_minute: int = REQUESTS_PER_MINUTE) -> NativeApi:
     """`requests_per_minute`: of one key; more are answered with 429."""
-    guard = bearer(
+    guard = Bearer(
         state.database,
         state.clock,
         last_use=state.last_use,
@@ -294,8 +295,9 @@ def openapi() -> bytes:
 class NativeApi:
     """Around the framework: headers that every answer has, answers to HEAD and to browsers, and the canonical line."""
 
-    def __init__(self, framework: Litestar, state: ApiState, guard: Guard) -> None:
+    def __init__(self, framework: Litestar, state: ApiState, guard: Bearer) -> None:
         self.framework = framework
+        self._events = EventDoor(state, guard)
         self._given: dict[str, Any] = {STATE: state, GUARD: guard}
         self._clock = state.clock
         self._instruments = state.instruments
@@ -312,7 +314,8 @@ class NativeApi:
                 await exchange.send({"type": "http.response.start", "status": 204, "headers": []})
                 await exchange.send({"type": "http.response.body", "body": b""})
                 return
-            await application(exchange.scope, receive, exchange.send)
+            door = self._events if self._events.takes(scope) else application
+            await door(exchange.scope, receive, exchange.send)
         finally:
             exchange.tell(self._instruments, ended=self._clock.monotonic())
 

@@ -97,10 +97,16 @@ def told_as(*statuses: Literal[404, 409, 412, 413, 422]) -> dict[int, ResponseSp
 
 def answer(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """The answer for any exception. The framework's exception handler."""
+    problem, headers = of_error(error)
+    return Response(problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def of_error(error: Exception) -> tuple[Problem, dict[str, str]]:
+    """And more headers of the answer. What nobody expected is logged."""
     problem, headers = _problem(error)
     if problem.status == 500:
         log.error("request", error=repr(error), exc_info=error)
-    return Response(problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+    return problem, headers
 
 
 def _problem(error: Exception) -> tuple[Problem, dict[str, str]]:

@@ -6,9 +6,11 @@ How bytes become JSON is the doors' (and decides what a whole request is worth);
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from heartfly.clock import Clock
@@ -110,10 +112,8 @@ def _foretell(item: Event | Refused, known: dict[bytes, bytes]) -> Told:
 
 
 def _counted(told: Sequence[Told]) -> Mapping[str, int]:
-    counts: dict[str, int] = {}
-    for one in told:
-        counts[one.outcome.value] = counts.get(one.outcome.value, 0) + 1
-    return counts
+    counts = Counter(map(attrgetter("outcome"), told))
+    return {outcome.value: n for outcome, n in counts.items()}
 
 
 def _storable(text: str) -> str:

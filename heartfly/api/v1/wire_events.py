@@ -83,18 +83,19 @@ class TakesEvents(Operation):
 
 
 def ingest_out(told: Sequence[Told], *, dry_run: bool) -> IngestOut:
-    counts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
-    for one in told:
-        counts[one.outcome.value] += 1
-    return IngestOut(
-        dry_run=dry_run,
-        results=[
-            EventResult(index=index, outcome=one.outcome, field=_of(one, one.field), reason=_of(one, one.reason))
-            for index, one in enumerate(told)
-        ],
-        **counts,
-    )
+    counts = dict.fromkeys(_NAMES.values(), 0)
+    results = []
+    for index, one in enumerate(told):
+        counts[_NAMES[one.outcome]] += 1
+        # Nearly all are that, so those are made once.
+        results.append(_ACCEPTED[index] if one.outcome is Outcome.ACCEPTED else _result(index, one))
+    return IngestOut(dry_run=dry_run, results=results, **counts)
 
 
-def _of(told: Told, text: str) -> str | None:
-    return text if told.outcome is Outcome.REJECTED else None
+def _result(index: int, told: Told) -> EventResult:
+    field, reason = (told.field, told.reason) if told.outcome is Outcome.REJECTED else (None, None)
+    return EventResult(index=index, outcome=told.outcome, field=field, reason=reason)
+
+
+_NAMES = {outcome: outcome.value for outcome in Outcome}
+_ACCEPTED = [_result(index, Told(Outcome.ACCEPTED)) for index in range(MAX_EVENTS)]
