@@ -121,19 +121,19 @@ def _rows(it: Generation) -> Iterator[tuple[Prepared, dict[str, Any]]]:
     window: dict[str, Any] = {"pid": it.pid, "start_at": it.start_at, "gen": it.gen}
     partials = sorted(it.folded.partials.items(), key=lambda one: _place(it, one[0]))
     for key, partial in partials:
-        yield _INSERT_ROLLUPS, window | {"tier": it.tier} | _rollup(it, key, partial)
+        yield _INSERT_ROLLUPS, _rollup(it, key, partial)
     if it.tier != TIER_HOUR:
         return
     grouped = {key.version_id for key in it.folded.partials if key.cube == BY_GROUP}
     for key, partial in partials:
         if key.cube == BY_GROUP or key.version_id not in grouped:
-            of: dict[str, Any] = {
+            of = window | {
                 "version_id": key.version_id,
                 "subject_id": key.subject_id,
                 "group_id": it.groups.get(key.group, 0),
             }
             for value in sorted(partial.uniques):
-                yield _INSERT_UNIQUES, window | of | {"value": value}
+                yield _INSERT_UNIQUES, {**of, "value": value}
     for version_id, (n_missing, n_no_amount) in sorted(it.folded.uncounted.items()):
         counts = {"version_id": version_id, "n_missing": n_missing, "n_no_amount": n_no_amount}
         yield _INSERT_UNCOUNTED, window | counts
@@ -145,7 +145,11 @@ def _place(it: Generation, key: Key) -> tuple[int, int, int, int]:
 
 def _rollup(it: Generation, key: Key, partial: Partial) -> dict[str, Any]:
     latest_at, latest_id = partial.latest_place or (None, None)
-    return {
+    return {  # in one go: an hour may have tens of thousands
+        "pid": it.pid,
+        "tier": it.tier,
+        "start_at": it.folded.from_at,
+        "gen": it.gen,
         "version_id": key.version_id,
         "cube": key.cube,
         "subject_id": key.subject_id,
