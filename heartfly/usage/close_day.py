@@ -32,7 +32,7 @@ from heartfly.db.models import dirty_hours, intake, proofs, usage_days, windows
 from heartfly.usage.dirty import mark_folded
 from heartfly.usage.fold import TIER_DAY, Folded
 from heartfly.usage.folder import Folder
-from heartfly.usage.generations import Generation, OvertakenError, sweep
+from heartfly.usage.generations import Generation, OvertakenError
 from heartfly.usage.hands import Hands
 from heartfly.usage.reconcile import Reconciled, reconcile
 
@@ -91,13 +91,10 @@ class Closer:
         raise AssertionError("unreachable")
 
     async def _forget_former(self, pid: int, span: Day, found: Reconciled) -> None:
-        """The rows that the day was proved with before; cut off here, the next fold of the day removes them."""
-        it = Generation(pid, TIER_DAY, Folded(span.from_at, span.to_at), found.gen or 0)
-        for version_id in found.former_versions:
-            await self._usage.write(
-                lambda tx, version_id=version_id: sweep(tx, it, version_id),  # type: ignore[misc]
-                priority=Priority.BULK,
-            )
+        """The rows that the day was proved with before; cut off here, whoever folds next removes them."""
+        if found.former_versions:
+            it = Generation(pid, TIER_DAY, Folded(span.from_at, span.to_at), found.gen or 0)
+            await self._folder.sweep(it, found.former_versions)
 
 
 def _begin(tx: Tx, pid: int, span: Day, *, zone: ZoneInfo, run: int) -> None:
@@ -184,6 +181,7 @@ def _prove(tx: Tx, pid: int, span: Day, found: Reconciled, before: Any) -> bool:
     of_day = (windows.c.pid == pid, windows.c.tier == TIER_DAY, windows.c.start_at == span.from_at)
     if tx.conn.execute(sa.select(windows.c.proved_gen).where(*of_day)).scalar() not in {None, found.gen}:
         found.former_versions = tuple(found.versions)
+        tx.conn.execute(sa.update(windows).where(*of_day).values(unswept=True))
     tx.conn.execute(sa.update(windows).where(*of_day).values(proved_gen=found.gen))
     return any_changed
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -21,11 +21,22 @@ from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.db.ids import IdSource
-from heartfly.db.models import dirty_hours, events, windows
+from heartfly.db.models import dirty_hours, events, meter_versions, windows
 from heartfly.errors import HeartflyError
 from heartfly.logs import line, logger
 from heartfly.usage.fold import TIER_DAY, TIER_HOUR, Folded, fold_day, fold_hour
-from heartfly.usage.generations import Generation, SealedError, begin, name_groups, put, sweep, switch
+from heartfly.usage.generations import (
+    Generation,
+    SealedError,
+    abandon,
+    begin,
+    name_groups,
+    put,
+    sweep,
+    swept,
+    switch,
+    unswept,
+)
 from heartfly.usage.hands import Hands
 from heartfly.usage.proofs import printed, settle
 
@@ -41,6 +52,8 @@ MOST = 200
 """Hours of one round."""
 LIGHT = 200
 """So few events are not worth another process."""
+ABANDONED = timedelta(hours=1)
+"""A generation that was begun before, and does not count yet, is written by nobody any more."""
 IDLE_ROUNDS = 30
 """After so many looks without work the process beside ends."""
 
@@ -102,7 +115,7 @@ class Folder:
                 n += await self._alone(partial(self.fold_hour, pid, hour), (pid, TIER_HOUR, hour))
         for row in await self._stale_days():
             n += await self._alone(partial(self._again, row), (row.pid, TIER_DAY, row.start_at))
-        return n
+        return n + await self._sweep_left()
 
     def _forget_others(self, hours: Sequence[tuple[int, datetime]], days: Sequence[Any]) -> None:
         """Windows that somebody else has folded, or that went with their project. Lists that are cut tell of none."""
@@ -201,7 +214,7 @@ class Folder:
             return
         if await self._usage.write(lambda tx: settle(tx, row.pid, row.start_at, found), priority=Priority.BULK):
             it = Generation(row.pid, TIER_DAY, Folded(row.start_at, row.end_at), found.gen)
-            await self._sweep(it, found.versions)
+            await self.sweep(it, found.versions)
 
     async def _is_light(self, pid: int, hour: datetime) -> bool:
         some = sa.select(events.c.id).where(events.c.pid == pid, events.c.at >= hour, events.c.at < hour + HOUR)
@@ -224,15 +237,34 @@ class Folder:
                 await self._usage.write(lambda tx, some=some: put(tx, it, some), priority=Priority.BULK)  # type: ignore[misc]
             await self._usage.write(lambda tx: switch(tx, it), priority=Priority.BULK)
         if had:
-            await self._sweep(it, it.folded.versions)
+            await self.sweep(it, it.folded.versions)
         return len(it.rows)
 
-    async def _sweep(self, it: Generation, versions: Sequence[int]) -> None:
+    async def sweep(self, it: Generation, versions: Sequence[int]) -> None:
+        """Remove what other generations than those that count left of a window."""
         for version_id in versions:
             await self._usage.write(
                 lambda tx, version_id=version_id: sweep(tx, it, version_id),  # type: ignore[misc]
                 priority=Priority.BULK,
             )
+        await self._usage.write(lambda tx: swept(tx, it), priority=Priority.BULK)
+
+    async def _sweep_left(self) -> int:
+        """What processes left that were killed before they had swept. Nearly always there is nothing."""
+        before = self._clock.now() - ABANDONED
+        async with self._usage.read() as read:
+            left = (await read.execute(unswept(before).limit(MOST))).all()
+        for row in left:
+            if self._stop.is_set():
+                break
+            async with self._writing:
+                it = Generation(row.pid, row.tier, Folded(row.start_at, row.end_at), row.gen or 0)
+                query = sa.select(meter_versions.c.id).where(meter_versions.c.pid == row.pid)
+                async with self._usage.read() as read:
+                    versions = list((await read.execute(query)).scalars())
+                await self._usage.write(lambda tx, it=it: abandon(tx, it, before), priority=Priority.BULK)  # type: ignore[misc]
+                await self.sweep(it, versions)
+        return len(left)
 
     async def _pause(self, stop: asyncio.Event) -> None:
         waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(self._clock.sleep(PAUSE_S))]

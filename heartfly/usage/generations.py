@@ -3,9 +3,10 @@
     begin   the window says which generation is being written; whoever writes another is fenced off from then on
     put     a slice of its rows, as often as it takes; nobody reads them yet
     switch  it counts, at once and whole; the hour is clean if no event came meanwhile; its day has changed
-    sweep   what the former one left, and what was cut off
+    sweep   what the former one left, and what was cut off; then the window knows that nothing is left
 
-Killed at any point, the former generation stands whole, and the mark on the hour says that there is work.
+Killed at any point, the former generation stands whole, and the mark on the hour says that there is work. Killed before
+the sweep, the window still says `unswept`, and whoever folds next sweeps it, whether or not anything more comes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import sqlalchemy as sa
 
 from heartfly.core.aggregate import Partial
 from heartfly.db.changes import Tx
-from heartfly.db.ids import IdSource
+from heartfly.db.ids import IdSource, first_id
 from heartfly.db.models import dirty_hours, proofs, rollups, uncounted, unique_values, usage_days, usage_groups, windows
 from heartfly.db.prepared import Prepared
 from heartfly.errors import HeartflyError
@@ -76,7 +77,7 @@ def begin(tx: Tx, it: Generation) -> bool:
     if it.tier == TIER_HOUR:
         ours.append(windows.c.gen.is_not_distinct_from(it.folded.replaces))
     upsert = insert.on_conflict_do_update(
-        index_elements=["pid", "tier", "start_at"], set_={"next_gen": it.gen}, where=sa.and_(*ours)
+        index_elements=["pid", "tier", "start_at"], set_={"next_gen": it.gen, "unswept": True}, where=sa.and_(*ours)
     )
     # Of an insert SQLAlchemy keeps the count only when it is asked to: on PostgreSQL it reads what came back first.
     if tx.conn.execute(upsert.execution_options(preserve_rowcount=True)).rowcount != 1:
@@ -120,19 +121,19 @@ def _rows(it: Generation) -> Iterator[tuple[Prepared, dict[str, Any]]]:
     window: dict[str, Any] = {"pid": it.pid, "start_at": it.start_at, "gen": it.gen}
     partials = sorted(it.folded.partials.items(), key=lambda one: _place(it, one[0]))
     for key, partial in partials:
-        yield _INSERT_ROLLUPS, window | {"tier": it.tier} | _rollup(it, key, partial)
+        yield _INSERT_ROLLUPS, _rollup(it, key, partial)
     if it.tier != TIER_HOUR:
         return
     grouped = {key.version_id for key in it.folded.partials if key.cube == BY_GROUP}
     for key, partial in partials:
         if key.cube == BY_GROUP or key.version_id not in grouped:
-            of: dict[str, Any] = {
+            of = window | {
                 "version_id": key.version_id,
                 "subject_id": key.subject_id,
                 "group_id": it.groups.get(key.group, 0),
             }
             for value in sorted(partial.uniques):
-                yield _INSERT_UNIQUES, window | of | {"value": value}
+                yield _INSERT_UNIQUES, {**of, "value": value}
     for version_id, (n_missing, n_no_amount) in sorted(it.folded.uncounted.items()):
         counts = {"version_id": version_id, "n_missing": n_missing, "n_no_amount": n_no_amount}
         yield _INSERT_UNCOUNTED, window | counts
@@ -144,7 +145,11 @@ def _place(it: Generation, key: Key) -> tuple[int, int, int, int]:
 
 def _rollup(it: Generation, key: Key, partial: Partial) -> dict[str, Any]:
     latest_at, latest_id = partial.latest_place or (None, None)
-    return {
+    return {  # in one go: an hour may have tens of thousands
+        "pid": it.pid,
+        "tier": it.tier,
+        "start_at": it.folded.from_at,
+        "gen": it.gen,
         "version_id": key.version_id,
         "cube": key.cube,
         "subject_id": key.subject_id,
@@ -234,6 +239,26 @@ def sweep(tx: Tx, it: Generation, version_id: int) -> None:
         for table in (unique_values, uncounted):
             of_window = (table.c.pid == it.pid, table.c.version_id == version_id, table.c.start_at == it.start_at)
             tx.conn.execute(sa.delete(table).where(*of_window, table.c.gen.not_in(kept)))
+
+
+def swept(tx: Tx, it: Generation) -> None:
+    """After `sweep` of all versions. Whoever writes a generation at this moment sweeps once more, when it counts."""
+    tx.conn.execute(sa.update(windows).where(*_is(it), windows.c.next_gen.is_(None)).values(unswept=False))
+
+
+def unswept(before: datetime) -> sa.Select[Any]:
+    """Windows of which something may be left, and that nobody writes: of a generation that was begun before that
+    instant nobody writes any more.
+    """
+    w = windows.c
+    nobody = sa.or_(w.next_gen.is_(None), w.next_gen < first_id(before))
+    return sa.select(w.pid, w.tier, w.start_at, w.end_at, w.gen).where(w.unswept, nobody)
+
+
+def abandon(tx: Tx, it: Generation, before: datetime) -> None:
+    """Fence off whoever began a generation before that instant, so that its rows go too."""
+    cut_off = (*_is(it), windows.c.next_gen < first_id(before))
+    tx.conn.execute(sa.update(windows).where(*cut_off).values(next_gen=None))
 
 
 def _is(it: Generation) -> tuple[sa.ColumnElement[bool], ...]:

@@ -154,7 +154,7 @@ def settle(tx: Tx, pid: int, from_at: datetime, found: Printed) -> bool:
     if not same or tx.conn.execute(sa.select(proofs.c.meter_id).where(*moved).limit(1)).first() is not None:
         return False
     day = (windows.c.pid == pid, windows.c.tier == "day", windows.c.start_at == from_at)
-    tx.conn.execute(sa.update(windows).where(*day).values(proved_gen=found.gen))
+    tx.conn.execute(sa.update(windows).where(*day).values(proved_gen=found.gen, unswept=True))
     return True
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,11 +16,13 @@ from heartfly.db.ids import IdSource
 from heartfly.usage import correction_queries, customer_queries, dead_letters, event_queries
 from heartfly.usage.customers import create_customer
 from heartfly.usage.event_queries import Wanted
+from heartfly.usage.reading import read_events
 from tests.usage.test_end_of_project import NOW, fill
 
 pytestmark = pytest.mark.anyio
 
 PID = 7
+_HOUR = timedelta(hours=1)
 BEFORE = (datetime(2026, 3, 3, tzinfo=UTC), 9)
 Ask = Callable[[AsyncConnection], Awaitable[Any]]
 
@@ -37,6 +39,7 @@ ASKED: dict[str, Ask] = {
     ),
     "conflicts": lambda read: event_queries.list_conflicts(read, PID, before=None, limit=5),
     "whom nobody knows": lambda read: customer_queries.unknown_subjects(read, PID, after=None, limit=5),
+    "all of a time": lambda read: read.run_sync(lambda one: list(read_events(one, PID, NOW, NOW + _HOUR, "id"))),
     "how many": lambda read: customer_queries.count_of(read, PID, 3),
     "letters": lambda read: dead_letters.list_letters(
         read, PID, dead_letters.Wanted(state="open"), before=None, limit=5

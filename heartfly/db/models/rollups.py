@@ -66,7 +66,10 @@ windows = Table(
     Column("stale", Boolean, nullable=False, server_default=false()),  # a day one of whose hours was folded since
     Column("sealed_at", UtcInstant),  # its events are gone: never folded again
     Column("proved_gen", BigInteger),  # of a day: the one that was last proved, kept until another is
+    # Rows of former generations may be left, which nobody reads: they were not removed yet.
+    Column("unswept", Boolean, nullable=False, server_default=false()),
     Index("ix_windows_stale", "pid", "start_at", sqlite_where=text("stale = 1"), postgresql_where=text("stale")),
+    Index("ix_windows_unswept", "pid", "start_at", sqlite_where=text("unswept = 1"), postgresql_where=text("unswept")),
     sqlite_with_rowid=False,
 )
 """Moving `gen` is what makes a new generation count, whole and at once."""
