@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import uvloop
 
-from bench import alerts, idle, intake, lists, pages, pings, report, startup, usage
+from bench import alerts, idle, intake, lists, logs, pages, pings, report, startup, usage
 from bench.load import CLOCK
 from bench.report import Figure
 from bench.served import Stores, stores
@@ -61,6 +61,10 @@ async def _intake(made: Stores, given: argparse.Namespace) -> list[Figure]:
     return await intake.measure(made, n_events=given.events)
 
 
+async def _logs(_: Stores, given: argparse.Namespace) -> list[Figure]:
+    return await logs.measure(n_lines=given.events, tries=min(given.rounds, 3))
+
+
 MEASURES: dict[str, Measure] = {
     "pings": _pings,
     "alerts": _alerts,
@@ -71,6 +75,7 @@ MEASURES: dict[str, Measure] = {
     "pages": _pages,
     "usage": _usage,
     "intake": _intake,
+    "logs": _logs,
 }
 
 
@@ -95,7 +100,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4, help="length of each round of pings")
     parser.add_argument("--idle-seconds", type=float, default=30)
     parser.add_argument("--checks", type=int, default=100_000, help="checks for all but the pings")
-    parser.add_argument("--events", type=int, default=100_000, help="events of usage")
+    parser.add_argument("--events", type=int, default=100_000, help="events of usage, and lines of a log")
     given = parser.parse_args()
     about = report.surroundings(CLOCK.now(), given.database)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -9,7 +9,7 @@ import gzip
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -17,6 +17,7 @@ from heartfly.core.access.formats import MAX_LINE
 
 _PIECE = 256 * 1024
 _HEAD = 512
+_QUIET_LOOKS = 20
 _GZIP = b"\x1f\x8b"
 
 UNREADABLE = (OSError, EOFError, zlib.error)
@@ -84,58 +85,96 @@ def _buffered(stdin: BinaryIO) -> io.BufferedReader:
 
 
 class Tail:
-    """A file by its name: as it grows, and whatever file comes to have its name. As `tail -F` does."""
+    """A file by its name: as it grows, and whatever file comes to have its name. As `tail -F` does.
+
+    A file that was rotated away is looked at some more times: servers write into it until they are told.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: BinaryIO | None = None
-        self._lines = Lines()
-        self._head = b""
+        self._newest: _Followed | None = None
+        self._older: list[_Followed] = []
+        self._n = 0
 
-    def pieces(self) -> Iterator[tuple[bool, list[bytes]]]:
-        """All that is there by now; whether another file begins with it. OSError."""
-        begins = self._opened()
-        while self._file is not None:
-            if self._was_truncated():
-                self._file.seek(0)
-                self._lines, self._head, begins = Lines(), b"", True
-            while piece := self._file.read(_PIECE):
-                if len(self._head) < _HEAD:
-                    self._head = (self._head + piece)[:_HEAD]
-                yield begins, self._lines.of(piece)
-                begins = False
-            if not self._has_moved():
+    def pieces(self) -> Iterator[tuple[int, list[bytes]]]:
+        """All that is there by now, and the number of the file that it stands in: each has its own. OSError."""
+        for one in [*self._older]:
+            yield from one.pieces(self._next)
+            if one.is_done:
+                one.close()
+                self._older.remove(one)
+        if self._newest is not None:
+            yield from self._newest.pieces(self._next)
+            if not self._newest.has_moved(self._path):
                 return
-            self.close()
-            begins = self._opened()
+        if (fresh := self._opened()) is not None:
+            if self._newest is not None:
+                self._older.append(self._newest)
+            self._newest = fresh
+            yield from fresh.pieces(self._next)
+
+    @property
+    def numbers(self) -> set[int]:
+        """Of the files that may still grow."""
+        return {one.number for one in self._all()}
+
+    def _all(self) -> list[_Followed]:
+        return self._older + ([self._newest] if self._newest is not None else [])
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        for one in self._all():
+            one.close()
+        self._newest, self._older = None, []
 
-    def _opened(self) -> bool:
-        if self._file is not None:
-            return False
+    def _opened(self) -> _Followed | None:
         try:
-            self._file = self._path.open("rb", buffering=0)
+            return _Followed(self._path.open("rb", buffering=0), self._next())
         except FileNotFoundError:
-            return False
-        self._lines, self._head = Lines(), b""
-        return True
+            return None  # it is not there yet
 
-    def _has_moved(self) -> bool:
-        """Another file has its name. What was written to the old one meanwhile is read by then."""
-        assert self._file is not None
+    def _next(self) -> int:
+        self._n += 1
+        return self._n
+
+
+class _Followed:
+    """`is_done`: it has been quiet for so long that nobody writes into it any more."""
+
+    def __init__(self, file: io.FileIO, number: int) -> None:
+        self._file = file
+        self.number = number
+        self._lines = Lines()
+        self._head = b""
+        self._n_quiet = 0
+
+    @property
+    def is_done(self) -> bool:
+        return self._n_quiet >= _QUIET_LOOKS
+
+    def pieces(self, next_number: Callable[[], int]) -> Iterator[tuple[int, list[bytes]]]:
+        if self._was_truncated():
+            self._file.seek(0)
+            self._lines, self._head, self.number = Lines(), b"", next_number()
+        self._n_quiet += 1
+        while piece := self._file.read(_PIECE):
+            self._n_quiet = 0
+            if len(self._head) < _HEAD:
+                self._head = (self._head + piece)[:_HEAD]
+            yield self.number, self._lines.of(piece)
+
+    def has_moved(self, path: Path) -> bool:
+        """Another file has its name."""
         try:
-            there = self._path.stat()
+            there = path.stat()
         except FileNotFoundError:
             return False  # its successor is not there yet
         return not os.path.samestat(os.fstat(self._file.fileno()), there)
 
+    def close(self) -> None:
+        self._file.close()
+
     def _was_truncated(self) -> bool:
         """It is shorter than what was read; or as long again, and begins otherwise."""
-        assert self._file is not None
         if os.fstat(self._file.fileno()).st_size < self._file.tell():
             return True
         return os.pread(self._file.fileno(), len(self._head), 0) != self._head

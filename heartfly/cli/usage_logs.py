@@ -20,7 +20,7 @@ import rich_click as click
 
 from heartfly.cli.client import Client, connected
 from heartfly.cli.log_files import UNREADABLE, LogFile, Tail
-from heartfly.cli.log_import import Import, Seen
+from heartfly.cli.log_import import Import, OneFile, Seen
 from heartfly.cli.log_sending import Fate, Outgoing, Ready
 from heartfly.cli.output import AS_JSON, DURATION, counted, plain, print_json, since_instant
 from heartfly.core.access.as_event import Ips, Shape
@@ -148,19 +148,19 @@ class _Run:
 
     def follow(self, names: Sequence[str]) -> None:
         """Until somebody stops it; what was read by then is sent."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: self._stop.set())
+        for one in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(one, lambda *_: self._stop.set())
         tails = {name: Tail(Path(name)) for name in names}
-        into = {name: self._whole.file(name) for name in names}
+        into: dict[tuple[str, int], OneFile] = {}
         said: dict[str, str] = {}
         while not self._stop.is_set():
             self._whole.now_is(self._time.now())
             for name, tail in tails.items():
                 try:
-                    for begins, lines in tail.pieces():
-                        if begins:
-                            into[name] = self._whole.file(name)
-                        into[name].take(lines)
+                    for number, lines in tail.pieces():
+                        if (file := into.get((name, number))) is None:
+                            into[name, number] = file = self._whole.file(name)
+                        file.take(lines)
                         self._show(name, 0, 0)
                         if self._stop.is_set():
                             break
@@ -169,6 +169,7 @@ class _Run:
                     if said.get(name) != (why := _why(error)):
                         said[name] = why
                         self._say(f"{name}: {why}; it is looked at again")
+            into = {key: file for key, file in into.items() if key[1] in tails[key[0]].numbers}
             self._whole.flush()
             self._time.wait(_LOOK_EACH_S, self._stop)
         for tail in tails.values():

@@ -136,7 +136,8 @@ class Rules:
         for template in self.templates:
             if template.text == path or template.fits(segments):
                 return template.text
-        return "/".join([first, *map(self._of_segment, segments)])
+        of_segment = self._of_segment if self.segments or len(path) > _WORTH_KEEPING else _kept_segment
+        return "/".join([first, *map(of_segment, segments)])
 
     def _of_segment(self, segment: str) -> str:
         if segment.startswith("{") and segment.endswith("}"):

@@ -113,6 +113,8 @@ def test_a_rule_that_finds_nothing_ever_is_refused(rule: str) -> None:
         ("::ffff:203.0.113.9", "203.0.113.0"),
         ("fe80::1%eth0", "fe80::"),
         ("crawler.example.com", None),
+        ("203.0.113.256", None),
+        ("203.0.113.09", None),
     ],
 )
 def test_of_an_address_the_network_is_kept(ip: str, truncated: str | None) -> None:

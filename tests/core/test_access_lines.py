@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heartfly.core.access.combined import _read_unusual, read_combined
 from heartfly.core.access.formats import FORMATS, MAX_LINE, reader
 from heartfly.core.access.json_lines import FieldMapError, json_reader
 from heartfly.core.access.log_format import LogFormatError, compiled
@@ -417,6 +418,36 @@ def test_figures_are_exact() -> None:
     assert [None, None] == [ms_of_nanos("-1"), at_epoch("x")]
     assert "123456789000" == read(COMBINED + " 123456789.000").latency_ms
     assert None is at_epoch("99999999999999")
+
+
+@settings(max_examples=60)
+@given(
+    st.tuples(
+        st.sampled_from(["203.0.113.9", "-", "::1", r"a\x22b", "é", "x" * 70]),
+        st.sampled_from(["-", "ada", r"a\"b", "ada lovelace", "ü"]),
+        st.sampled_from(["GET", "get", "M-SEARCH", "POST", ""]),
+        st.sampled_from(["/", "/a?b", "/a#b?c", "/a b", r"/\x22", "/é?ü", "*", "http://x/a", "/" + "y" * 700, "//a//"]),
+        st.sampled_from([" HTTP/1.1", " HTTP/2", "", " FTP/1"]),
+        st.sampled_from(
+            [
+                '200 1 "-" "curl"',
+                "404 -",
+                '- 5 "" ""',
+                f'200 1 "-" "{"a" * 600}"',
+                r'700 1 "\"" "\"" 0.5',
+                '200 1 "-" "curl" "10.0.0.1" rt=0.5',
+                "200 1 0.25",
+                '200 1 "a" 0.25',
+            ]
+        ),
+    )
+)
+def test_what_is_usual_is_read_as_all_else_is(parts: tuple[str, ...]) -> None:
+    """There is a shorter way for most lines; it leads to the same place."""
+    ip, user, method, target, protocol, rest = parts
+    line = f'{ip} - {user} [17/May/2015:10:05:03 +0200] "{method} {target}{protocol}" {rest}'
+
+    assert _read_unusual(line) == read_combined(line)
 
 
 HOSTILE = st.one_of(

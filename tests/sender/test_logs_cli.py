@@ -278,30 +278,42 @@ def tail(log: Path) -> Iterator[Tail]:
     made.close()
 
 
-def look(tail: Tail) -> list[tuple[bool, list[bytes]]]:
+def look(tail: Tail) -> list[tuple[int, list[bytes]]]:
     return list(tail.pieces())
+
+
+def add(path: Path, text: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(text)
 
 
 def test_a_tail_tells_lines_once_they_have_their_end(tail: Tail, log: Path) -> None:
     log.write_bytes(b"a\nb")
 
-    assert [(True, [b"a"])] == look(tail)
+    assert [(1, [b"a"])] == look(tail)
     assert [] == look(tail)
-    with log.open("ab") as file:
-        file.write(b"c\n")
-    assert [(False, [b"bc"])] == look(tail)
+    add(log, b"c\n")
+    assert [(1, [b"bc"])] == look(tail)
 
 
-def test_a_tail_reads_a_rotated_file_to_its_end_and_then_the_next(tail: Tail, log: Path) -> None:
+def test_a_tail_reads_a_rotated_file_as_long_as_somebody_writes_into_it(tail: Tail, log: Path) -> None:
     log.write_bytes(b"a\n")
     look(tail)
     old = log.rename(log.with_name("access.log.1"))
     assert [] == look(tail)
-    with old.open("ab") as file:
-        file.write(b"b\n")
+    add(old, b"b\n")
     log.write_bytes(b"c\n")
 
-    assert [(False, [b"b"]), (True, [b"c"])] == look(tail)
+    assert [(1, [b"b"]), (2, [b"c"])] == look(tail)
+    add(old, b"d\n")
+    add(log, b"e\n")
+    assert [(1, [b"d"]), (2, [b"e"])] == look(tail)
+    assert {1, 2} == tail.numbers
+    assert [] == [one for _ in range(25) for one in look(tail)]
+    add(old, b"f\n")
+    add(log, b"g\n")
+    assert [(2, [b"g"])] == look(tail)  # the old one is let go of
+    assert {2} == tail.numbers
 
 
 @pytest.mark.parametrize("fresh", [b"x\n", b"x\ny\nz\nv\n"])
@@ -313,14 +325,14 @@ def test_a_tail_sees_that_a_file_was_cut_even_if_it_has_grown_again(tail: Tail, 
         file.truncate(0)
         file.write(fresh)
 
-    assert [(True, fresh.splitlines())] == look(tail)
+    assert [(2, fresh.splitlines())] == look(tail)
 
 
 def test_a_tail_waits_for_a_file_that_is_not_there(tail: Tail, log: Path) -> None:
     log.unlink()
     assert [] == look(tail)
     log.write_bytes(b"a\n")
-    assert [(True, [b"a"])] == look(tail)
+    assert [(1, [b"a"])] == look(tail)
 
 
 @pytest.mark.e2e

@@ -7,6 +7,7 @@ called, or where in it the line stands. So no rotation, packing or copy makes an
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -118,6 +119,10 @@ def _rfc3339(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
 
 
+_BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_FOUR = re.compile(rf"({_BYTE}\.{_BYTE}\.{_BYTE})\.{_BYTE}")
+
+
 @lru_cache(16_384)
 def ip_as(ip: str, ips: Ips, secret: str = "") -> str | None:
     """What is kept of it; None: nothing, as of what is no address, unless all is kept."""
@@ -125,6 +130,8 @@ def ip_as(ip: str, ips: Ips, secret: str = "") -> str | None:
         return ip
     if ips is Ips.DROP:
         return None
+    if ips is Ips.TRUNCATE and (found_four := _FOUR.fullmatch(ip)) is not None:
+        return f"{found_four[1]}.0"  # most addresses, in a twentieth of the time
     try:
         found = ip_address(ip.partition("%")[0])
     except ValueError:

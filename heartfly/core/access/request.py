@@ -138,6 +138,7 @@ def whole(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdecimal() and text.isascii() and len(text) <= 18 else None
 
 
+@lru_cache(2_048)
 def status_of(text: str | None) -> int | None:
     found = whole(text)
     return found if found is not None and 100 <= found <= 599 else None

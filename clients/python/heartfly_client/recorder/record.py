@@ -125,6 +125,10 @@ def _beginning(key: str | None) -> str | None:
     return key[: min(_SHOWN_OF_KEY, len(key) // 2)] + "…"
 
 
+_BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_FOUR = re.compile(rf"({_BYTE}\.{_BYTE}\.{_BYTE})\.{_BYTE}")
+
+
 @lru_cache(16_384)
 def ip_as(ip: str, ips: Ips, secret: str = "") -> str | None:
     """What is kept of it; None: nothing, as of what is no address, unless all is kept."""
@@ -132,6 +136,8 @@ def ip_as(ip: str, ips: Ips, secret: str = "") -> str | None:
         return _clean(ip, _MAX_TEXT)
     if ips is Ips.DROP:
         return None
+    if ips is Ips.TRUNCATE and (found_four := _FOUR.fullmatch(ip)) is not None:
+        return f"{found_four[1]}.0"  # most addresses, in a twentieth of the time
     try:
         found = ip_address(ip.partition("%")[0])
     except ValueError:
