@@ -77,6 +77,8 @@ async def test_every_page_is_valid_html(town: Town, web: WebState) -> None:
     assert 303 == (await owner.post("/p/main/status-pages/new", sent)).status
     (incident,) = set(re.findall(r"incidents/([0-9a-f-]{36})", (await owner.get("/p/main/incidents")).body.decode()))
     await owner.post(f"/p/main/incidents/{incident}/comments", {"text": HOSTILE})
+    shared = await owner.post(f"/p/main/incidents/{incident}/shares", {"lasts": "3600", "with_comments": "1"})
+    (token,) = re.findall(r"/shared/([\w-]{43})", shared.body.decode())
     letter, customer, day = await usage_of(town, web)
     wanted = {"name": HOSTILE, "from": day, "to": START.isoformat(), "replaces": "replace", "customers": HOSTILE}
     backfill = (await owner.post("/p/main/usage/backfills/new", wanted)).headers["location"].rpartition("/")[2]
@@ -86,7 +88,7 @@ async def test_every_page_is_valid_html(town: Town, web: WebState) -> None:
     values = {
         "slug": "ours", "page": page, "key": await town.key_id(), "project": "main", "check": check.uuid, "n": "2",
         "incident": incident, "kind": "webhook", "channel": made.headers["location"].split("?")[0].rpartition("/")[2],
-        "name": "pages", "tag": "checks", "half": "x", "states": "3",
+        "name": "pages", "tag": "checks", "half": "x", "states": "3", "token": token,
         "letter": letter, "customer": customer, "day": day, "meter": "traffic",
         "backfill": backfill,
     }  # fmt: skip
