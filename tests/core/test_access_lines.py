@@ -437,6 +437,7 @@ def test_figures_are_exact() -> None:
                 r'700 1 "\"" "\"" 0.5',
                 '200 1 "-" "curl" "10.0.0.1" rt=0.5',
                 "200 1 0.25",
+                r'200 13316 "\x22" "curl"',
                 '200 1 "a" 0.25',
             ]
         ),
@@ -448,6 +449,12 @@ def test_what_is_usual_is_read_as_all_else_is(parts: tuple[str, ...]) -> None:
     line = f'{ip} - {user} [17/May/2015:10:05:03 +0200] "{method} {target}{protocol}" {rest}'
 
     assert _read_unusual(line) == read_combined(line)
+
+
+def test_a_referrer_with_escapes_takes_nothing_from_the_size_before_it() -> None:
+    found = read(COMBINED.replace("http://example.com/", r"http://\xe4\xe5/").replace("1234", "13316"))
+
+    assert (13316, "curl/8.5") == (found.response_bytes, found.user_agent)
 
 
 HOSTILE = st.one_of(

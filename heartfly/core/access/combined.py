@@ -31,7 +31,7 @@ _LINE = re.compile(
 )
 _USUAL = re.compile(
     r'([^\s\\"]{1,64}) \S+ ([^\s\\"]{1,64}) \[([^\]]{20,40})\] "([A-Z]{3,10}) (/[^"\\ ?#]{0,600})(?:[?#][^"\\ ]*+)?'
-    r' HTTP/[\d.]{1,3}" (\d{3}) (\d{1,18}|-)(?: "[^"\\]*+" "([^"\\]{0,500})"(.*)|((?! ").*))',
+    r' HTTP/[\d.]{1,3}" (\d{3}) (\d{1,18}+|-)(?: "[^"\\]*+" "([^"\\]{0,500})"(.*)|((?! ").*))',
     re.DOTALL | re.ASCII,
 )
 """Nearly all lines: no escapes, a request that is one, nothing that would be cut. A third of the time."""
