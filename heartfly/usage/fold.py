@@ -106,8 +106,10 @@ def fold_span(connection: sa.Connection, pid: int, from_at: datetime, to_at: dat
     types = type_names(connection, pid, {name for part in parts for name in part.version.meter.types})
     tally = _Tally(parts, types, from_at, to_at)
     instant = as_read(connection, events.c.at) if tally.asks_when else None
+    named = as_read(connection, events.c.transaction_id)
     for page in read_events(connection, pid, from_at, to_at, *_READ):
-        tally.take(page if instant is None else [(instant(row[0]), *row[1:]) for row in page])
+        names = [named(row[4]) for row in page]
+        tally.take(page if instant is None else [(instant(row[0]), *row[1:]) for row in page], names)
     folded = tally.folded()
     folded.versions = tuple(version.id for version in versions)
     return folded
@@ -130,7 +132,7 @@ def fold(
     """`types`: the types that any of the meters looks at, by number."""
     tally, rows = _Tally(parts, types, from_at, to_at), iter(found)
     while page := list(islice(rows, PAGE)):
-        tally.take(page)
+        tally.take(page, [row[4] for row in page])
     return tally.folded()
 
 
@@ -150,11 +152,12 @@ class _Tally:
         self._by_subject: dict[int, dict[int, Partial]] = {}
         self._by_group: dict[int, dict[tuple[int, tuple[str | None, ...]], Partial]] = {}
 
-    def take(self, page: Sequence[Any]) -> None:
-        """Rows of `events`: at, number, type, subject, transaction id, properties."""
-        ids = [row[4].encode() for row in page]
+    def take(self, page: Sequence[Any], names: Sequence[str]) -> None:
+        """Rows of `events`: at, number, type, subject, transaction id, properties. `names`: those ids as they were sent."""
         self._found.n_events += len(page)
-        self._found.ids_sum += sum([int.from_bytes(_blake2b(one, digest_size=16).digest(), "big") for one in ids])
+        self._found.ids_sum += sum(
+            [int.from_bytes(_blake2b(one.encode(), digest_size=16).digest(), "big") for one in names]
+        )
         of_type: dict[int, list[Any]] = {}
         for row in page:
             of_type.setdefault(row[2], []).append(row)

@@ -135,6 +135,7 @@ class _Count:
         self._types = {row.id: row.text for row in named}
         self._lookers = Lookers(day.versions, day.from_at, day.to_at)
         self._instant = as_read(day.connection, events.c.at)
+        self._txid = as_read(day.connection, events.c.transaction_id)
         self._end = as_stored(day.connection, events.c.received_at)(day.to_at)
         self._edges = [as_stored(day.connection, events.c.at)(edge) for edge in self._lookers.edges]
         self._subjects: set[int] = set()
@@ -147,7 +148,7 @@ class _Count:
         late, hashed = 0, 0
         for _, received_at, _, _, txid, _ in page:
             late += received_at >= self._end
-            hashed += int(hashlib.blake2b(txid.encode(), digest_size=16).hexdigest(), 16)
+            hashed += int(hashlib.blake2b(self._txid(txid).encode(), digest_size=16).hexdigest(), 16)
         self._subjects.update([row[3] for row in page])
         self._found.n_raw += len(page)
         self._found.n_late += late

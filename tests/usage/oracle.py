@@ -22,6 +22,11 @@ class Sent:
     size: str
     user: str
 
+    @property
+    def name(self) -> str:
+        """Its transaction id: every second one is a UUID, as senders' mostly are."""
+        return f"00000000-0000-4000-8000-{self.number:012x}" if self.number % 2 else f"t-{self.number}"
+
     def wire(self) -> dict[str, Any]:
         from heartfly.core.amounts import Number  # noqa: PLC0415 - how JSON is read, not what is folded
 
@@ -31,7 +36,7 @@ class Sent:
         if self.size:
             properties["size"] = Number(self.size)
         return {
-            "transaction_id": f"t-{self.number}",
+            "transaction_id": self.name,
             "customer_id": self.subject,
             "timestamp": self.at.isoformat(),
             "event_type": self.type,

@@ -131,7 +131,7 @@ async def test_a_sum_that_was_changed_is_found(plant: Plant, tier: str, monkeypa
 async def test_an_event_that_is_gone_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     await filled(plant)
     await close(plant)
-    await plant.usage.write(lambda tx: tx.conn.execute(sa.delete(events).where(events.c.transaction_id == "t-7")))
+    await plant.usage.write(lambda tx: tx.conn.execute(sa.delete(events).where(events.c.transaction_id == "t-8")))
     closed = await _as_it_is(plant, monkeypatch)
 
     assert "provisional" == closed.state
@@ -143,7 +143,7 @@ async def test_another_event_in_the_place_of_one_is_found(plant: Plant, monkeypa
     sent = await filled(plant)
     await close(plant)
     other = next(one for one in sent if one.type == "other")
-    swapped = sa.update(events).where(events.c.transaction_id == f"t-{other.number}").values(transaction_id="x")
+    swapped = sa.update(events).where(events.c.transaction_id == other.name).values(transaction_id="x")
     await plant.usage.write(lambda tx: tx.conn.execute(swapped))
 
     assert "other events" in (await _as_it_is(plant, monkeypatch)).mismatch

@@ -43,16 +43,14 @@ def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
 
 async def voided(plant: Plant, sent: Sent, *, reason: str = "sent twice by the crawler") -> bool:
     at = plant.clock.now()
-    return await plant.usage.write(
-        lambda tx: void(tx, PID, f"t-{sent.number}", reason=reason, actor=ANN, at=at, ids=plant.ids)
-    )
+    return await plant.usage.write(lambda tx: void(tx, PID, sent.name, reason=reason, actor=ANN, at=at, ids=plant.ids))
 
 
 async def amended(plant: Plant, sent: Sent, **fields: Any) -> bool:
     at = plant.clock.now()
     return await plant.usage.write(
         lambda tx: amend(
-            tx, PID, f"t-{sent.number}", Amended(fields),
+            tx, PID, sent.name, Amended(fields),
             reason="wrong export", oldest=at - timedelta(days=400), actor=ANN, at=at, ids=plant.ids,
         )
     )  # fmt: skip
@@ -60,12 +58,12 @@ async def amended(plant: Plant, sent: Sent, **fields: Any) -> bool:
 
 async def undone(plant: Plant, sent: Sent) -> str:
     at = plant.clock.now()
-    return await plant.usage.write(lambda tx: undo(tx, PID, f"t-{sent.number}", actor=ANN, at=at, ids=plant.ids))
+    return await plant.usage.write(lambda tx: undo(tx, PID, sent.name, actor=ANN, at=at, ids=plant.ids))
 
 
 async def known(plant: Plant, sent: Sent) -> Known:
     async with plant.usage.read() as read:
-        return await known_event(read, PID, f"t-{sent.number}")
+        return await known_event(read, PID, sent.name)
 
 
 async def filled(plant: Plant, n: int = 120) -> list[Sent]:

@@ -115,15 +115,12 @@ async def test_what_was_corrected_goes_with_its_day(plant: Plant) -> None:
     at = plant.clock.now()
     await plant.usage.write(
         lambda tx: [
-            void(tx, PID, f"t-{one.number}", reason="x", actor=Actor("cli"), at=at, ids=plant.ids)
-            for one in [*old[1:], young]
+            void(tx, PID, one.name, reason="x", actor=Actor("cli"), at=at, ids=plant.ids) for one in [*old[1:], young]
         ]
     )
     later = Amended({"timestamp": (MIDNIGHT + HOUR).isoformat()})
     await plant.usage.write(
-        lambda tx: amend(
-            tx, PID, f"t-{old[0].number}", later, reason="x", oldest=at, actor=Actor("cli"), at=at, ids=plant.ids
-        )
+        lambda tx: amend(tx, PID, old[0].name, later, reason="x", oldest=at, actor=Actor("cli"), at=at, ids=plant.ids)
     )
     await plant.send(replace(old[1], subject="somebody else"))  # against one that counts nothing any more
     assert 1 == await n_rows(plant, event_conflicts)
@@ -138,9 +135,7 @@ async def test_what_was_corrected_goes_with_its_day(plant: Plant) -> None:
     n = 80 - len(old)
     assert [n, n + 1] == [await n_rows(plant, table) for table in (events, event_ids)]
     with pytest.raises(ConflictError, match="no correction"):
-        await plant.usage.write(
-            lambda tx: undo(tx, PID, f"t-{old[0].number}", actor=Actor("cli"), at=at, ids=plant.ids)
-        )
+        await plant.usage.write(lambda tx: undo(tx, PID, old[0].name, actor=Actor("cli"), at=at, ids=plant.ids))
 
 
 async def test_what_is_sealed_is_never_folded_or_closed_again(plant: Plant) -> None:
