@@ -153,7 +153,7 @@ class _Tally:
         self._by_group: dict[int, dict[tuple[int, tuple[str | None, ...]], Partial]] = {}
 
     def take(self, page: Sequence[Any], names: Sequence[str]) -> None:
-        """Rows of `events`: at, number, type, subject, id, properties. `names`: the transaction ids as they were sent."""
+        """Rows of `events`: at, number, type, subject, id, properties. `names`: transaction ids as they were sent."""
         self._found.n_events += len(page)
         self._found.ids_sum += sum(
             [int.from_bytes(_blake2b(one.encode(), digest_size=16).digest(), "big") for one in names]
