@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, quote
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State, UploadFile
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.handlers.base import BaseRouteHandler
 
 from heartfly.accounts.queries import operates
@@ -48,6 +49,8 @@ HTML = "text/html"
 _MOST_FIELDS = 1_100
 """A list shows up to 1,000 checks, each with a box to tick."""
 _FORM = "application/x-www-form-urlencoded"
+_MOST_FORM = 64 * 1024
+"""Of one that sends no file along: to take it apart is the event loop's work. What may be larger comes in parts."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -194,7 +197,10 @@ class PageRequest(Request[None, None, State]):
             return Form.of([(name, value) for name, value in await self._parts() if isinstance(value, str)])
         if self.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
             return Form()
-        return Form(await self.body())
+        raw = await self.body()
+        if len(raw) > _MOST_FORM:
+            raise RequestEntityTooLarge(detail=f"The form is larger than {_MOST_FORM // 1024} KiB.")
+        return Form(raw)
 
     async def sent_file(self, name: str) -> bytes:
         """Of a form that sends files along. Empty: none was chosen."""

@@ -210,6 +210,8 @@ def _pieces(raw: bytes) -> Iterator[tuple[bytes, str]]:
     if first.startswith(b"[") or (rest.strip() and not first.rstrip().endswith(b"}")):
         yield raw, "application/json"
         return
+    if raw.count(b"\n") > 2 * MOST:  # before they are taken apart: millions of lines would hold up everybody
+        raise InvalidValueError("events", f"has more lines than the {MOST:,} events that a backfill may hold")
     lines = [line for line in raw.split(b"\n") if line.strip()]
     for start in range(0, len(lines), MAX_EVENTS):
         yield b"\n".join(lines[start : start + MAX_EVENTS]), _LINES

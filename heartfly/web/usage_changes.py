@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.amounts import stored as exact
 from heartfly.core.meters import Aggregation
 from heartfly.core.sketches import spelled
-from heartfly.usage.meter_queries import list_meters
+from heartfly.usage.meter_queries import Stored, list_meters
 
-_MOST = 1_000
-"""More than a project may have."""
+_AT_ONCE = 500
 
 
 async def near_meters(read: AsyncConnection, pid: int) -> frozenset[str]:
     """Slugs of those that have only ever told a percentile."""
-    stored = await list_meters(read, pid, limit=_MOST)
-    return frozenset(
-        one.row.slug
-        for one in stored
-        if all(version.meter.aggregation is Aggregation.PERCENTILE for version in one.versions)
-    )
+    found: list[str] = []
+    some: Sequence[Stored] = ()
+    while True:
+        some = await list_meters(read, pid, after=some[-1].row.id if some else None, limit=_AT_ONCE)
+        found += [one.row.slug for one in some if _is_near(one)]
+        if len(some) < _AT_ONCE:
+            return frozenset(found)
+
+
+def _is_near(stored: Stored) -> bool:
+    return all(version.meter.aggregation is Aggregation.PERCENTILE for version in stored.versions)
 
 
 def told(value: str | None, *, is_near: bool) -> str:

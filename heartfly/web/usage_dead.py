@@ -74,6 +74,8 @@ async def _send(request: PageRequest, ticked: Sequence[str], name: str, value: s
     api, pid, at = request.api, request.project.pid, request.api.clock.now()
     if name and name not in SET:
         raise InvalidValueError("set", f"must be one of {', '.join(SET)}")
+    if name == "transaction_id" and len(ticked) > 1:  # all but the first would be duplicates of it, or contradict it
+        return await _list(request, status=422, wrong="Each event has a transaction id of its own: tick one letter.")
     counts, wrong = Counter[str](), list[tuple[str, str]]()
     for letter_id in ticked:
         try:

@@ -52,11 +52,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Foretold:
-    """`changes` None: they are being worked out. `near`: meters whose figures are known nearly."""
+    """`changes` None: they are being worked out; `unknown`: why they cannot be. `near`: meters known nearly."""
 
     zone: str
     near: frozenset[str]
     changes: Sequence[Change] | None
+    unknown: str = ""
 
 
 @get("/p/{project:str}/usage/event")
@@ -138,7 +139,10 @@ async def _foretold(request: PageRequest, name: str, asked: Asked, *, oldest: da
     if found.goes_on:
         return Foretold(zone, near, None)
     previews.drop(key)
-    return Foretold(zone, near, found.task.result().changes)
+    try:
+        return Foretold(zone, near, found.task.result().changes)
+    except ConflictError as error:  # too much to be worked out is no reason not to correct it
+        return Foretold(zone, near, (), str(error))
 
 
 def _asked(do: str, form: Form, event: Shown, *, now: datetime, oldest: datetime) -> Asked:

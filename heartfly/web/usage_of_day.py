@@ -46,7 +46,13 @@ class ByMeter:
 async def by_meter(read: AsyncConnection, pid: int, span: Day, zone: ZoneInfo, *, now: datetime) -> ByMeter:
     """Of those that count now, and of archived ones that counted then."""
     question = Question(from_at=span.from_at, to_at=span.to_at, size=None, zone=zone)
-    stored = [one for one in await list_meters(read, pid, limit=2 * MOST + 1) if _counts(one, span)]
+    stored: list[Stored] = []
+    some: Sequence[Stored] = ()
+    while len(stored) <= MOST:  # however many were archived before
+        some = await list_meters(read, pid, after=some[-1].row.id if some else None, limit=2 * MOST)
+        stored += [one for one in some if _counts(one, span)]
+        if len(some) < 2 * MOST:
+            break
     told: dict[str, OfMeter] = {one.slug: one for one in (await meters_of(read, pid, [span.date])).get(span.date, ())}
     found, complete_up_to = [], None
     for one in stored[:MOST]:

@@ -55,6 +55,13 @@ def test_what_comes_in_the_smallest_pieces_is_the_same_reply() -> None:
     assert (at_once.reply, True, True) == (bit_by_bit.reply, at_once.keep, bit_by_bit.keep)
 
 
+def test_what_stands_in_a_trailer_is_no_header() -> None:
+    incoming = Incoming()
+    incoming.feed(b"HTTP/1.1 429 Slow\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nRetry-After: 999\r\n\r\n")
+
+    assert Reply(status=429, headers={"transfer-encoding": "chunked"}, body=b"", cut=False) == incoming.reply
+
+
 def test_the_end_after_the_reply_changes_it_no_more() -> None:
     incoming = Incoming()
     incoming.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")

@@ -208,6 +208,18 @@ async def test_a_file_of_more_lines_than_a_request_holds_goes_in_piece_by_piece(
     assert 413 == (await upload(owner, path, bytes(usage_backfill.MOST_UPLOADED))).status
 
 
+async def test_what_would_be_taken_apart_for_long_is_refused_before(
+    owner: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage_backfill, "MOST", 2)
+    path = await opened(owner)
+    lined = await put(owner, path, lines(*map(event, range(6))))
+    pasted = await owner.post(f"{path}/events", {"events": "x" * (64 * 1024)})
+
+    assert (422, True) == (lined.status, "has more lines than the 2 events" in said(lined.body))
+    assert 413 == pasted.status
+
+
 async def test_it_stops_where_the_set_is_full_and_says_what_lies_in_it(
     owner: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:

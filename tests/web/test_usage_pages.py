@@ -429,6 +429,19 @@ async def test_letters_that_lack_the_same_are_given_it_and_sent_at_once(town: To
     await text(owner, "/dead-letters?field=%00", 422)
 
 
+async def test_letters_are_not_given_one_transaction_id_together(town: Town, web: WebState) -> None:
+    owner, path = await town.owner(), f"{ROOT}/dead-letters"
+    lacking = {"customer_id": "c", "event_type": "x", "timestamp": YESTERDAY.isoformat()}
+    await web.api.events.take(town.world.project.pid, [lacking, lacking], wire="native")
+    ticked = re.findall(r"/dead-letters/(\d+)", (await owner.get(path)).body.decode())
+    give = {"do": "send", "set": "transaction_id", "value": "d-1"}
+    refused = await owner.post(path, give | {"letter": ticked})
+
+    assert (422, True) == (refused.status, "tick one letter" in said(refused.body))
+    assert "Sent once more: 1 accepted." in said((await owner.post(path, give | {"letter": ticked[:1]})).body)
+    assert f"/dead-letters/{ticked[1]}" in (await owner.get(path)).body.decode()
+
+
 @on_sqlite
 async def test_all_that_are_open_are_sent_once_more_in_steps_that_come_to_an_end(
     town: Town, web: WebState, monkeypatch: pytest.MonkeyPatch

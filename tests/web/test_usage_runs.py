@@ -10,13 +10,16 @@ import re
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from heartfly.core.events import read as parsed
 from heartfly.db.database import Database
+from heartfly.db.models import meters
 from heartfly.jobs.catalogue import daily_usage
 from heartfly.jobs.daily_usage import NAME as DAILY_USAGE
 from heartfly.jobs.kind import Done, Work
 from heartfly.jobs.slots import put
+from heartfly.web import usage_of_day
 from heartfly.web.state import WebState
 from tests.jobs.workshop import Workshop, kind_of
 from tests.sim_clock import SimClock
@@ -175,6 +178,20 @@ async def test_a_day_tells_each_meter_with_its_own_state_and_what_it_could_not_c
     assert "Closed by hand" not in shown  # the audit is not for viewers
     hand = f"/p/main/audit?action=usage.rerun&object=usage_day:{YESTERDAY.date()}"
     assert 2 == said((await owner.get(hand)).body).count("usage.rerun usage_day")
+
+
+async def test_meters_that_ended_before_a_day_hide_none_that_counts(
+    sent: Town, usage_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage_of_day, "MOST", 1)
+    owner = await sent.owner()
+    for slug in ("old-1", "old-2", "old-3", "living"):
+        await owner.post(f"{ROOT}/meters/new", {"slug": slug, "event_types": "call", "aggregation": "count"})
+    ended = sa.update(meters).where(meters.c.slug.startswith("old")).values(archived_at=START - timedelta(days=9))
+    await usage_db.write(lambda tx: tx.conn.execute(ended).rowcount)
+    shown = await text(owner, DAY)
+
+    assert ("living" in shown, "old-1" in shown) == (True, False)
 
 
 async def test_what_changed_since_a_day_was_proved_is_told_by_customer(sent: Town, web: WebState) -> None:
