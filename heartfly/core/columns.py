@@ -26,7 +26,7 @@ _scan = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
 """Of what `core.events.written` wrote: no white space around it. Numbers as texts, as meters look at them."""
 
 _TEXT, _TEXT_OR_NOT = {str}, {str, type(None)}
-_MOST_KNOWN = 50_000
+_MOST_KNOWN, _LONG = 50_000, 64
 
 
 class Amounts(dict[str | None, Amount | Uncounted]):
@@ -34,9 +34,12 @@ class Amounts(dict[str | None, Amount | Uncounted]):
 
     def __missing__(self, text: str | None) -> Amount | Uncounted:
         found = Uncounted.MISSING if text is None else amount(text)
+        known = Uncounted.NO_AMOUNT if found is None else found
+        if text is not None and len(text) > _LONG:
+            return known
         if len(self) >= _MOST_KNOWN:
             self.clear()
-        self[text] = known = Uncounted.NO_AMOUNT if found is None else found
+        self[text] = known
         return known
 
 

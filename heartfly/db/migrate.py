@@ -42,6 +42,9 @@ def upgrade(engine: Engine, part: Part = MAIN) -> bool:
     """
     with engine.connect() as connection:
         if connection.dialect.name == "postgresql":
+            # An index of a large table takes minutes, and so does waiting for the node that makes it.
+            for bound in ("statement_timeout", "lock_timeout"):
+                connection.exec_driver_sql(f"SET {bound} = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_lock({_ADVISORY_LOCK})")
             connection.commit()
         try:
@@ -67,8 +70,14 @@ def _upgrade(connection: Connection, part: Part) -> bool:
     config = alembic_config(connection, part)
     if version is not None and not is_known(version, part):
         raise StoreError(f"the database has schema {version}, newer than this Heartfly ({head}); upgrade Heartfly")
+    # What SQLite sorts for an index of a large table does not fit into memory. It takes this in no transaction.
+    own = connection.connection.driver_connection if connection.dialect.name == "sqlite" else None
+    if own is not None:
+        own.execute("PRAGMA temp_store=FILE")
     command.upgrade(config, head)
     connection.rollback()
+    if own is not None:  # who could not bring it to its head does not go on with this connection
+        own.execute("PRAGMA temp_store=MEMORY")
     return True
 
 

@@ -57,7 +57,7 @@ def piece(table: Table, pid: int, *, columns: Sequence[Any], after: Sequence[Any
     keys = keys_of(table)
     query = sa.select(*keys, *columns).where(table.c.pid == pid).order_by(*keys).limit(limit)
     if after is not None:
-        query = query.where(sa.tuple_(*keys) > _key(keys, after))
+        query = query.where(_beyond(keys, after))
     return query
 
 
@@ -67,13 +67,20 @@ def remove_piece(tx: Tx, table: Table, pid: int, *, after: Sequence[Any] | None)
     found = [tuple(row) for row in tx.conn.execute(piece(table, pid, columns=(), after=after, limit=PIECE))]
     if not found:
         return None
-    through = [sa.tuple_(*keys) <= _key(keys, found[-1])]
+    through = [sa.not_(_beyond(keys, found[-1]))]
     if after is not None:
-        through.append(sa.tuple_(*keys) > _key(keys, after))
+        through.append(_beyond(keys, after))
     tx.conn.execute(sa.delete(table).where(table.c.pid == pid, *through))
     return found[-1]
 
 
-def _key(keys: Sequence[sa.Column[Any]], values: Sequence[Any]) -> sa.Tuple:
-    """As the columns store it: by its own type an instant would be text on SQLite, where the columns have numbers."""
-    return sa.tuple_(*(sa.literal(value, key.type) for key, value in zip(keys, values, strict=True)))
+def _beyond(keys: Sequence[sa.Column[Any]], values: Sequence[Any]) -> sa.ColumnElement[bool]:
+    """The project's rows behind that key.
+
+    `pid` is bound already: with it in the comparison SQLite begins at the project's first row each time. Values as the
+    columns store them: by its own type an instant would be text on SQLite, where the columns have numbers.
+    """
+    told = [(key, sa.literal(value, key.type)) for key, value in zip(keys, values, strict=True) if key.name != "pid"]
+    if not told:
+        return sa.false()  # a row a project, which it is
+    return sa.tuple_(*(key for key, _ in told)) > sa.tuple_(*(value for _, value in told))

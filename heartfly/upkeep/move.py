@@ -24,6 +24,7 @@ from heartfly.db.database import Database
 from heartfly.db.migrate import upgrade
 from heartfly.db.models import metadata, usage_metadata
 from heartfly.db.parts import MAIN, USAGE
+from heartfly.db.tenant import keys_of
 from heartfly.db.types import Json, canonical
 from heartfly.errors import StoreError
 
@@ -114,7 +115,9 @@ class _Move:
         stride, samples = max(1, n // _SAMPLES), {}
         names = ", ".join(_quoted(column.name) for column in table.columns)
         driver: Any = self._new.connection.driver_connection
-        found = self._old.execute(sa.select(table).order_by(*keys), execution_options={"yield_per": _PIECE})
+        # In an order that an index has: any other is sorted in memory, whole rows of it.
+        inorder = keys_of(table)
+        found = self._old.execute(sa.select(table).order_by(*inorder), execution_options={"yield_per": _PIECE})
         with (
             self._driver_errors(table),
             driver.cursor() as cursor,

@@ -28,7 +28,7 @@ from heartfly.core.windows import HOUR
 from heartfly.db.models import dirty_hours, events, rollups, unique_values, usage_groups, usage_names, windows
 from heartfly.db.snapshots import PAGE, Place, as_read, pages, snapshot
 from heartfly.usage.meter_versions import versions_of
-from heartfly.usage.reading import read_events
+from heartfly.usage.reading import by_size, read_events
 
 TIER_HOUR, TIER_DAY = "hour", "day"
 BY_SUBJECT, BY_GROUP = 0, 1
@@ -163,7 +163,8 @@ class _Tally:
             of_type.setdefault(row[2], []).append(row)
         for type_id, rows in of_type.items():
             if lookers := self._looking.get(type_id):
-                self._take(lookers, rows)
+                for some in by_size(rows, 5):
+                    self._take(lookers, some)
 
     def _take(self, lookers: Sequence[Span], rows: Sequence[Any]) -> None:
         ats, numbers, _, subjects, _, properties = zip(*rows, strict=True)

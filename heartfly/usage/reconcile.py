@@ -27,7 +27,7 @@ from heartfly.usage.distinct import Distinct
 from heartfly.usage.meter_versions import versions_of
 from heartfly.usage.named import Named
 from heartfly.usage.proofs import Prints, by_whole_hours, events_digest, unique_counts
-from heartfly.usage.reading import read_events
+from heartfly.usage.reading import by_size, read_events
 
 _HOUR = timedelta(hours=1)
 _read = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
@@ -156,7 +156,8 @@ class _Count:
         self._found.ids_sum = (self._found.ids_sum + hashed) % (1 << 128)
         for (type_id, _), rows in alike.items():
             if concerned := self._lookers.of(self._types[type_id], self._instant(rows[0][0])):
-                self._ask(concerned, rows)
+                for some in by_size(rows, 5):
+                    self._ask(concerned, some)
 
     def _ask(self, concerned: Sequence[tuple[int, Question]], rows: Sequence[Any]) -> None:
         values = _read("[" + ",".join([row[5] for row in rows]) + "]")[0]
@@ -192,11 +193,18 @@ class _Count:
         if question.tells_apart:
             if version_id not in self.uniques:
                 self.uniques[version_id] = self._files.enter_context(Distinct())
-            self.uniques[version_id].add(zip(whose, told, strict=True))
+            self.uniques[version_id].add(zip(whose, map(_held, told), strict=True))
 
 
 _READ = ("at", "received_at", "type_id", "subject_id", "transaction_id", "properties")
 _COUNT = {Decimal, str}
+
+
+def _held(text: str) -> str | bytes:
+    """Texts are told apart, not read again: 32 bytes stand for a long one, and no text is bytes."""
+    return text if len(text) <= 64 else hashlib.sha256(text.encode()).digest()
+
+
 _PIECE = timedelta(hours=3)
 """Read at once: the memory that it takes to put them in order is that of an eighth of a day."""
 
