@@ -1,13 +1,13 @@
 """One entry for each change that somebody made, written in the transaction of the change.
 
-An entry is never edited, but that the names of a customer who is erased go from it. What was changed is told in the
+An entry is never edited, but that names go from it (forget.py). What was changed is told in the
 words of the API, before and after; secrets and their hashes are left out by the rooms that know them. What the rules
 make of a check (its flips) is no entry: nobody did it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -123,19 +123,6 @@ class Entry:
     before: Facts | None
     after: Facts | None
     ip: str | None
-
-
-def forget(tx: Tx, pid: int, of: str, without: Callable[[Facts], Facts], *, table: sa.Table = audit) -> None:
-    """Of what was changed the entries tell no more than `without` leaves; who changed it, when and how, they still do.
-
-    `table`: where they are, or wait to be carried from.
-    """
-    query = sa.select(table.c.id, table.c.before, table.c.after).where(table.c.pid == pid, table.c.object == of)
-    for row in tx.conn.execute(query).all():
-        told = {"before": row.before, "after": row.after}
-        less = {name: None if facts is None else without(facts) for name, facts in told.items()}
-        if less != told:
-            tx.conn.execute(sa.update(table).where(table.c.pid == pid, table.c.id == row.id).values(less))
 
 
 def record(

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from heartfly.audit.record import forget
+from heartfly.audit.forget import forget
 from heartfly.core.events import read as read_json
 from heartfly.core.nesting import too_deep
 from heartfly.db.changes import Tx

@@ -162,6 +162,22 @@ async def test_listeners_hear_of_changes_after_the_commit(db: Database) -> None:
     assert [Changes(outbox=True)] == heard
 
 
+async def test_what_is_to_follow_a_commit_follows_no_other_end(db: Database) -> None:
+    done: list[str] = []
+
+    def both(tx: Tx, items: Sequence[str]) -> list[str]:
+        tx.after.extend(lambda item=item: done.append(item) for item in items)  # type: ignore[misc]
+        if "bad" in items:
+            raise ConflictError("bad")
+        return list(items)
+
+    told = await asyncio.gather(
+        *(db.submit(both, item, priority=Priority.EDITS) for item in ("good", "bad")), return_exceptions=True
+    )
+
+    assert ("good", ConflictError, ["good"]) == (told[0], type(told[1]), done)
+
+
 # --- limits: a committer with a small queue and a short patience ---------------------------------------
 
 

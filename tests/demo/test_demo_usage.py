@@ -55,6 +55,7 @@ async def test_customers_meters_and_events_are_the_same_each_time(
     slugs = [row.slug for row in await all_of(usage_db, sa.select(tables.meters).order_by(tables.meters.c.id))]
     names = [row.name for row in await all_of(usage_db, sa.select(tables.customers).order_by(tables.customers.c.id))]
     second = (await make_world(db, ids, NOW, slug="again")).project
+    await usage_db.write(lambda tx: tx.conn.execute(sa.delete(tables.events)).rowcount)  # they have the same numbers
     await usage_db.write(filling(second))
 
     assert ["api-calls", "traffic", "latency-p95"] == slugs
@@ -62,7 +63,7 @@ async def test_customers_meters_and_events_are_the_same_each_time(
     assert 400 < len(events) < 1_000
     assert {"acme", "acct-17", "globex", "initech", "umbrella-trial"} == {row[-1] for row in events}
     assert NOW - timedelta(days=7) < min(row[1] for row in events) < max(row[1] for row in events) < NOW
-    assert sorted([*events, *events]) == sorted(await told(usage_db))
+    assert sorted(events) == sorted(await told(usage_db))
 
 
 async def test_the_real_job_closes_the_days_once_somebody_serves(
