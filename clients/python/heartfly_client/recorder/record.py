@@ -65,6 +65,11 @@ class Shape:
             raise ValueError("ips=Ips.HASH needs a secret: without one, hashes of addresses can be undone")
 
 
+def text_of(told: object) -> str | None:
+    """What a function of the application's returned: a customer's number and a route's object are texts, too."""
+    return None if told is None else str(told)
+
+
 def event_of(record: Record, transaction_id: str, shape: Shape) -> bytes:
     """As JSON. What is not known is left out."""
     path = _clean(plain_path(record.path), _MAX_PATH) or "/"
