@@ -17,7 +17,8 @@ from heartfly.core.access.formats import MAX_LINE
 
 _PIECE = 256 * 1024
 _HEAD = 512
-_QUIET_LOOKS = 20
+_QUIET_LOOKS = 1_200
+"""Ten minutes, at two looks a second: so long may old workers go on after a graceful restart."""
 _GZIP = b"\x1f\x8b"
 
 UNREADABLE = (OSError, EOFError, zlib.error)
@@ -109,6 +110,7 @@ class Tail:
                 return
         if (fresh := self._opened()) is not None:
             if self._newest is not None:
+                self._newest.has_been_moved()
                 self._older.append(self._newest)
             self._newest = fresh
             yield from fresh.pieces(self._next)
@@ -138,7 +140,7 @@ class Tail:
 
 
 class _Followed:
-    """`is_done`: it has been quiet for so long that nobody writes into it any more."""
+    """`is_done`: it has been quiet for so long since it was moved that nobody writes into it any more."""
 
     def __init__(self, file: io.FileIO, number: int) -> None:
         self._file = file
@@ -161,6 +163,10 @@ class _Followed:
             if len(self._head) < _HEAD:
                 self._head = (self._head + piece)[:_HEAD]
             yield self.number, self._lines.of(piece)
+
+    def has_been_moved(self) -> None:
+        """It may have been quiet for hours before; who writes into it still is waited for from now on."""
+        self._n_quiet = 0
 
     def has_moved(self, path: Path) -> bool:
         """Another file has its name."""

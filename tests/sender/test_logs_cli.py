@@ -309,11 +309,22 @@ def test_a_tail_reads_a_rotated_file_as_long_as_somebody_writes_into_it(tail: Ta
     add(log, b"e\n")
     assert [(1, [b"d"]), (2, [b"e"])] == look(tail)
     assert {1, 2} == tail.numbers
-    assert [] == [one for _ in range(25) for one in look(tail)]
+    assert [] == [one for _ in range(1_200) for one in look(tail)]
     add(old, b"f\n")
     add(log, b"g\n")
     assert [(2, [b"g"])] == look(tail)  # the old one is let go of
     assert {2} == tail.numbers
+
+
+def test_a_log_that_was_quiet_before_it_was_rotated_is_read_as_long_as_any_other(tail: Tail, log: Path) -> None:
+    log.write_bytes(b"a\n")
+    assert 1 == sum(len(look(tail)) for _ in range(1_300))
+    old = log.rename(log.with_name("access.log.1"))
+    log.write_bytes(b"")
+    assert [] == [one for _ in range(1_000) for one in look(tail)]
+    add(old, b"late\n")
+
+    assert [(1, [b"late"])] == look(tail)
 
 
 @pytest.mark.parametrize("fresh", [b"x\n", b"x\ny\nz\nv\n"])
