@@ -36,7 +36,7 @@ async def test_a_customer_may_be_a_number_and_a_route_an_object(receiver: Receiv
     async def asgi(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
-    async def nowhere(_: Any) -> None:
+    async def nowhere(*_: Any) -> Any:
         return None
 
     def wsgi(environ: Any, start_response: Any) -> Iterable[bytes]:
@@ -45,7 +45,7 @@ async def test_a_customer_may_be_a_number_and_a_route_an_object(receiver: Receiv
 
     number: Any = lambda _: 42  # noqa: E731 - as an application has it
     route: Any = lambda _: Route()  # noqa: E731 - the same
-    scope = {"type": "http", "method": "GET", "path": "/a/17", "headers": [], "client": None}
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/a/17", "headers": [], "client": None}
     await ASGIRecorder(asgi, recorder, customer=number)(scope, nowhere, nowhere)
     answer: Any = WSGIRecorder(wsgi, recorder, customer=number, template=route)(
         {"REQUEST_METHOD": "GET", "PATH_INFO": "/a/17"}, lambda *_: None
