@@ -291,7 +291,7 @@ def test_a_map_says_what_stands_where() -> None:
     assert "acme" == found.fields["tags"]
     with pytest.raises(FieldMapError, match="verb is not one of at, request, method"):
         reader("json", fields={"verb": "x"})
-    mapped = reader(fields={"at": "when", "latency_us": "us"})('{"when":"2015-05-17T08:05:03Z","us":1}')
+    mapped = reader(fields={"at": "when", "latency_us": "us"})('{"when":"2015-05-17T08:05:03Z","us":1,"status":200}')
     assert isinstance(mapped, Request)
     assert "0.001" == mapped.latency_ms
 
@@ -307,6 +307,12 @@ def test_a_map_says_what_stands_where() -> None:
         ('{"ts":1e999999999}', "has no time"),
         ('{"ts":1e9999999999999999999999}', "has no time"),
         ('{"request":{"headers":[]}}', "has no time"),
+        ('{"level":"info","ts":1431849903.1,"logger":"admin","msg":"autosaved config"}', "tells of no request"),
+        ('{"time":"2015-05-17T10:05:03Z","level":"info","msg":"Traefik version 3"}', "tells of no request"),
+        (
+            '{"ts":1431849903.1,"logger":"http.log.error.log0","request":{"method":"GET","uri":"/a"},"status":502}',
+            "access log tells of the same request",
+        ),
     ],
 )
 def test_json_that_tells_of_no_request(line: str, said: str) -> None:
