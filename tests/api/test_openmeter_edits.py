@@ -29,3 +29,14 @@ async def test_groups_are_not_edited_over_versions_that_were_made_later_for_a_pa
     assert "other versions hold for a part" in other.json["detail"]
     versions = (await house.full("GET", "/v1/meters/calls")).json["versions"]
     assert (3, "All calls") == (len(versions), (await house.full("GET", METER)).json["name"])
+
+
+async def test_more_aliases_than_a_customer_may_have_are_refused_before_any_is_looked_up(house: House) -> None:
+    await house.full("POST", "/v1/customers", {"name": "Acme", "aliases": ["k0"]})
+    body = {"name": "Many", "usageAttribution": {"subjectKeys": [f"k{n}" for n in range(1_001)]}}
+
+    for method, path in (("POST", ""), ("PUT", "/k0")):
+        reply = await house.full(method, f"/openmeter/api/v1/customers{path}", body)
+
+        assert 422 == reply.status
+        assert "usageAttribution.subjectKeys: are more than 1000" in reply.json["detail"]
