@@ -62,7 +62,7 @@ class LogFile:
 
     @property
     def done(self) -> int:
-        return 0 if self._is_pipe else self._raw.tell()
+        return self._raw.tell() if not self._is_pipe and self._raw.seekable() else 0
 
     @property
     def is_unfinished(self) -> bool:

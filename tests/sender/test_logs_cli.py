@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -85,6 +86,19 @@ def test_rotated_packed_copied_or_through_a_pipe_it_is_the_same_events(
     assert (3, 3) == (summary(both)["sent"]["accepted"], summary(both)["sent"]["duplicate"])
     assert 2 == summary(part)["sent"]["duplicate"]
     assert 6 == len(receiver.known)
+
+
+def test_a_pipe_that_has_a_name_is_read_to_its_end(run: Run, tmp_path: Path) -> None:
+    """As `<(zcat access.log.gz)` of a shell is."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    lines = b"".join(map(line, range(5_000)))
+    writer = threading.Thread(target=fifo.write_bytes, args=(lines,), daemon=True)
+    writer.start()
+
+    done = run("--dry-run", "--json", fifo)
+
+    assert (0, 5_000, []) == (done.exit_code, summary(done)["requests"], summary(done)["failed"])
 
 
 def test_a_last_line_without_its_end_is_left_until_it_has_one(run: Run, receiver: Receiver, log: Path) -> None:
