@@ -66,6 +66,10 @@ def test_a_common_line_knows_no_agent_and_no_line_a_latency_that_it_does_not_tel
         ("203.0.113.9 - Ada King Lovelace", None, "203.0.113.9", "Ada King Lovelace"),
         ("example.com 203.0.113.9 - Ada Lovelace", "example.com", "203.0.113.9", "Ada Lovelace"),
         ("2001:db8::17 - -", None, "2001:db8::17", None),
+        ("203.0.113.77, 10.0.0.1 - -", None, "203.0.113.77", None),
+        ("203.0.113.77, 10.0.0.1, 10.0.0.2 - ada", None, "203.0.113.77", "ada"),
+        ("203.0.113.77,10.0.0.1 - -", None, "203.0.113.77", None),
+        ("203.0.113.77 10.0.0.1 - -", None, "10.0.0.1", None),
     ],
 )
 def test_who_asked_and_which_host(head: str, host: str | None, ip: str, user: str | None) -> None:
@@ -429,7 +433,7 @@ def test_figures_are_exact() -> None:
 @settings(max_examples=60)
 @given(
     st.tuples(
-        st.sampled_from(["203.0.113.9", "-", "::1", r"a\x22b", "é", "x" * 70]),
+        st.sampled_from(["203.0.113.9", "203.0.113.9,::1", "-", "::1", r"a\x22b", "é", "x" * 70]),
         st.sampled_from(["-", "ada", r"a\"b", "ada lovelace", "ü"]),
         st.sampled_from(["GET", "get", "M-SEARCH", "POST", ""]),
         st.sampled_from(["/", "/a?b", "/a#b?c", "/a b", r"/\x22", "/é?ü", "*", "http://x/a", "/" + "y" * 700, "//a//"]),
