@@ -82,6 +82,13 @@ def test_the_first_rule_that_finds_something_says_whose_it_is(rules: list[str], 
     assert (customer, key) == Customers([rule_of(one) for one in rules]).whose(FULL)
 
 
+@pytest.mark.parametrize("scheme", ["bearer ", "BEARER  ", "Bearer "])
+def test_a_scheme_is_no_part_of_a_key_however_it_is_written(scheme: str) -> None:
+    request = FULL._replace(fields={"http_authorization": f"{scheme}hf_live_0123456789abcdef"})
+
+    assert ("hf_live_…", "hf_live_…") == Customers([rule_of("key:http_authorization")]).whose(request)
+
+
 def test_a_table_says_whose_a_thing_is() -> None:
     table = table_of(["# ours", "", "acme,Acme Inc.", "hf_live_*,Live", "hf_live_01*,Zero One", '"a,b",Both'])
 

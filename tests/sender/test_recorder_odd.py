@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from heartfly_client import ASGIRecorder, Recorder, Target, WSGIRecorder
-from heartfly_client.recorder.record import Record
+from heartfly_client.recorder.record import Record, Shape, event_of
 from typing_extensions import override
 
 from tests.sender.receiving import Receiver
@@ -54,6 +54,13 @@ async def test_a_customer_may_be_a_number_and_a_route_an_object(receiver: Receiv
 
     found = told(receiver, recorder)
     assert [("42", "/a/{id}"), ("42", "/a/<n>")] == [(one["customer_id"], one["properties"]["route"]) for one in found]
+
+
+@pytest.mark.parametrize("scheme", ["bearer ", "BEARER  ", ""])
+def test_a_scheme_is_no_part_of_a_key(scheme: str) -> None:
+    record = Record(1, 1, "GET", "/", None, 200, 0, 0, None, None, None, f"{scheme}hf_live_0123456789", None, None)
+
+    assert "hf_live_…" == json.loads(event_of(record, "t", Shape()))["properties"]["key"]
 
 
 def test_a_record_of_which_no_event_can_be_made_is_counted_and_those_beside_it_arrive(
