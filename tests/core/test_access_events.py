@@ -165,6 +165,12 @@ def test_files_read_one_after_the_other_have_the_ids_that_each_has_alone() -> No
     assert ids_of(older) * 2 == ids_of(older * 2)
 
 
+def test_a_file_of_less_than_an_hour_that_is_repeated_has_its_ids_again() -> None:
+    short = [("a", 0), ("a", 0), ("b", 60), ("b", 60)]
+
+    assert ids_of(short) * 3 == ids_of(short * 3)
+
+
 def test_lines_a_little_out_of_order_are_still_told_apart() -> None:
     first, _, third = ids_of([("a", 3000), ("b", 0), ("a", 3000)])
 
