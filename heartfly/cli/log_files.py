@@ -16,6 +16,8 @@ from typing import BinaryIO, cast
 from heartfly.core.access.formats import MAX_LINE
 
 _PIECE = 256 * 1024
+_MOST_BYTES = 4 * MAX_LINE + 1
+"""What is longer is longer than MAX_LINE characters, too: a line is not cut that can be read."""
 _HEAD = 512
 _QUIET_LOOKS = 1_200
 """Ten minutes, at two looks a second: so long may old workers go on after a graceful restart."""
@@ -44,8 +46,8 @@ class Lines:
                 return []
             del lines[0]
             self._skipping = False
-        if len(self._rest) > MAX_LINE:
-            lines.append(self._rest[: MAX_LINE + 1])
+        if len(self._rest) > _MOST_BYTES:
+            lines.append(self._rest[:_MOST_BYTES])
             self._rest, self._skipping = b"", True
         return lines
 
