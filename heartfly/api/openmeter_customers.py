@@ -18,7 +18,7 @@ from heartfly.api.foreign_meters import told_in
 from heartfly.api.request import ApiRequest
 from heartfly.api.v1.figures import iso
 from heartfly.db.changes import Tx
-from heartfly.errors import ConflictError, NotFoundError
+from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
 from heartfly.usage import customer_queries as queries
 from heartfly.usage import customers
 from heartfly.usage.audit import carry_or_wait
@@ -61,7 +61,10 @@ async def create_one(request: ApiRequest, data: JSONBody[CustomerIn]) -> dict[st
 
 def _aliases(data: CustomerIn) -> list[str]:
     keys = [] if data.usage_attribution is None else data.usage_attribution.subject_keys
-    return list(dict.fromkeys([*([data.key] if data.key else []), *keys]))
+    found = list(dict.fromkeys([*([data.key] if data.key else []), *keys]))
+    if len(found) > customers.MOST_ALIASES:  # before each of them is looked up, while nobody else can write
+        raise InvalidValueError(_NAMES["aliases"], f"are more than {customers.MOST_ALIASES}")
+    return found
 
 
 def _demand_free(tx: Tx, pid: int, aliases: Sequence[str], uuid: str | None = None) -> None:

@@ -22,7 +22,7 @@ from heartfly.api.request import ApiRequest
 from heartfly.core.meters import MAX_GROUP_KEYS, Aggregation, Meter
 from heartfly.core.versions import in_force
 from heartfly.db.changes import Tx
-from heartfly.errors import InvalidValueError
+from heartfly.errors import ConflictError, InvalidValueError
 from heartfly.usage import meters
 from heartfly.usage.audit import carry_or_wait
 from heartfly.usage.meter_queries import Stored, find_meter
@@ -111,17 +111,25 @@ def _property(path: str, field: str) -> str:
 
 @put("/api/v1/meters/{meter_id:str}")
 async def edit_one(request: ApiRequest, meter_id: FromPath[str], data: JSONBody[MeterEdit]) -> dict[str, Any]:
-    """Its name and its groups, which hold for all that the version that counts now has counted."""
+    """Its name and its groups, which hold for all that the version that counts now has counted.
+
+    ConflictError: another was made later for a part of that, which one over all of it would take back.
+    """
     api, pid, at, actor = request.api, request.caller.pid, request.api.clock.now(), request.actor
     async with api.usage.read() as read:
         stored = await find_meter(read, pid, meter_id)
     _demand_the_same(data, meter_out(stored, at))
     version = in_force(stored.versions, at) or stored.newest
     keys = None if data.group_by is None else tuple(_groups(data.group_by))
+    regroups = keys is not None and keys != version.meter.group_keys
+    if regroups and any(one.id > version.id and one.overlaps(version) for one in stored.versions):
+        raise ConflictError(
+            "other versions hold for a part of what this one counts; change its groups by a version (docs/meters.md)"
+        )
 
     def command(tx: Tx) -> None:
         rev = stored.row.rev
-        if keys is not None and keys != version.meter.group_keys:
+        if regroups:
             meters.change_meter(
                 tx, pid, stored.row.uuid, meter, from_at=version.from_at, to_at=version.to_at,
                 rev=rev, actor=actor, at=at, ids=api.ids,

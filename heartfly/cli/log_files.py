@@ -16,8 +16,11 @@ from typing import BinaryIO, cast
 from heartfly.core.access.formats import MAX_LINE
 
 _PIECE = 256 * 1024
+_MOST_BYTES = 4 * MAX_LINE + 1
+"""What is longer is longer than MAX_LINE characters, too: a line is not cut that can be read."""
 _HEAD = 512
-_QUIET_LOOKS = 20
+_QUIET_LOOKS = 1_200
+"""Ten minutes, at two looks a second: so long may old workers go on after a graceful restart."""
 _GZIP = b"\x1f\x8b"
 
 UNREADABLE = (OSError, EOFError, zlib.error)
@@ -43,8 +46,8 @@ class Lines:
                 return []
             del lines[0]
             self._skipping = False
-        if len(self._rest) > MAX_LINE:
-            lines.append(self._rest[: MAX_LINE + 1])
+        if len(self._rest) > _MOST_BYTES:
+            lines.append(self._rest[:_MOST_BYTES])
             self._rest, self._skipping = b"", True
         return lines
 
@@ -61,7 +64,7 @@ class LogFile:
 
     @property
     def done(self) -> int:
-        return 0 if self._is_pipe else self._raw.tell()
+        return self._raw.tell() if not self._is_pipe and self._raw.seekable() else 0
 
     @property
     def is_unfinished(self) -> bool:
@@ -109,6 +112,7 @@ class Tail:
                 return
         if (fresh := self._opened()) is not None:
             if self._newest is not None:
+                self._newest.has_been_moved()
                 self._older.append(self._newest)
             self._newest = fresh
             yield from fresh.pieces(self._next)
@@ -138,7 +142,7 @@ class Tail:
 
 
 class _Followed:
-    """`is_done`: it has been quiet for so long that nobody writes into it any more."""
+    """`is_done`: it has been quiet for so long since it was moved that nobody writes into it any more."""
 
     def __init__(self, file: io.FileIO, number: int) -> None:
         self._file = file
@@ -161,6 +165,10 @@ class _Followed:
             if len(self._head) < _HEAD:
                 self._head = (self._head + piece)[:_HEAD]
             yield self.number, self._lines.of(piece)
+
+    def has_been_moved(self) -> None:
+        """It may have been quiet for hours before; who writes into it still is waited for from now on."""
+        self._n_quiet = 0
 
     def has_moved(self, path: Path) -> bool:
         """Another file has its name."""

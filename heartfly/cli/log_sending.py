@@ -95,7 +95,11 @@ class Outgoing:
         if not isinstance(meaning, Settled):
             return batch  # sending it says the same, and sees to it
         told = list(zip(batch, meaning.results, strict=True))
-        young = [one for one, result in told if not (result.status == "rejected" and result.field == "timestamp")]
+        now = self._time.now()  # what is rejected as ahead of it is sent, and told of with its reason
+        young = [
+            one for one, result in told
+            if not (result.status == "rejected" and result.field == "timestamp" and one.at < now)
+        ]  # fmt: skip
         self.fate.too_old += len(batch) - len(young)
         if young:
             self._reached = min(one.at for one in young)

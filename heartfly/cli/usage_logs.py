@@ -6,6 +6,7 @@ us away; 75 patience is over. To run it again is safe after any.
 
 from __future__ import annotations
 
+import csv
 import signal
 import sys
 import threading
@@ -52,9 +53,14 @@ _MOST_OF_SOURCE = 100
     help="field:NAME, key:NAME, path:N, host or user; the first that finds something says whose it is.",
 )  # fmt: skip
 @click.option(
-    "--customers", "table", type=click.File("r"), help="CSV: what is found, whose it is. `abc*`: by its start."
+    "--customers",
+    "table",
+    type=click.File("r", encoding="utf-8-sig"),
+    help="CSV: what is found, whose it is. `abc*`: by its start.",
 )
-@click.option("--routes", type=click.File("r"), help="Route templates and rules for paths, one a line.")
+@click.option(
+    "--routes", type=click.File("r", encoding="utf-8-sig"), help="Route templates and rules for paths, one a line."
+)
 @click.option(
     "--ip", "ips", type=click.Choice([one.value for one in Ips]), default=Ips.TRUNCATE.value, show_default=True,
     help="What is kept of addresses.",
@@ -221,10 +227,16 @@ def _shape(
         rules: Rules = Rules() if routes is None else rules_of(routes)
     except PathRuleError as error:
         raise click.UsageError(f"--routes, {error}.") from error
+    except UnicodeDecodeError as error:
+        raise click.UsageError("--routes is no text in UTF-8.") from error
     try:
         whose = Customers([rule_of(one) for one in customers], Table() if table is None else table_of(table))
     except CustomerRuleError as error:
         raise click.UsageError(f"--customer{'s,' if str(error).startswith('line') else ''} {error}.") from error
+    except UnicodeDecodeError as error:
+        raise click.UsageError("--customers is no text in UTF-8.") from error
+    except csv.Error as error:
+        raise click.UsageError(f"--customers is no CSV: {error}.") from error
     if table is not None and not customers:
         raise click.UsageError("--customers says whose a thing is; say with --customer where it is found.")
     return Shape(rules, whose, Ips(ips), ip_secret or "", source)

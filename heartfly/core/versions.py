@@ -31,6 +31,12 @@ class Version:
     def holds(self, at: datetime) -> bool:
         return (self.from_at is None or self.from_at <= at) and (self.to_at is None or at < self.to_at)
 
+    def overlaps(self, other: Version) -> bool:
+        """There is an instant that both hold."""
+        return (self.from_at is None or other.to_at is None or self.from_at < other.to_at) and (
+            other.from_at is None or self.to_at is None or other.from_at < self.to_at
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Span:

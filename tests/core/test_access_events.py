@@ -82,6 +82,13 @@ def test_the_first_rule_that_finds_something_says_whose_it_is(rules: list[str], 
     assert (customer, key) == Customers([rule_of(one) for one in rules]).whose(FULL)
 
 
+@pytest.mark.parametrize("scheme", ["bearer ", "BEARER  ", "Bearer "])
+def test_a_scheme_is_no_part_of_a_key_however_it_is_written(scheme: str) -> None:
+    request = FULL._replace(fields={"http_authorization": f"{scheme}hf_live_0123456789abcdef"})
+
+    assert ("hf_live_…", "hf_live_…") == Customers([rule_of("key:http_authorization")]).whose(request)
+
+
 def test_a_table_says_whose_a_thing_is() -> None:
     table = table_of(["# ours", "", "acme,Acme Inc.", "hf_live_*,Live", "hf_live_01*,Zero One", '"a,b",Both'])
 
@@ -156,6 +163,12 @@ def test_files_read_one_after_the_other_have_the_ids_that_each_has_alone() -> No
 
     assert ids_of(newer) + ids_of(older) == ids_of(newer + older)
     assert ids_of(older) * 2 == ids_of(older * 2)
+
+
+def test_a_file_of_less_than_an_hour_that_is_repeated_has_its_ids_again() -> None:
+    short = [("a", 0), ("a", 0), ("b", 60), ("b", 60)]
+
+    assert ids_of(short) * 3 == ids_of(short * 3)
 
 
 def test_lines_a_little_out_of_order_are_still_told_apart() -> None:

@@ -57,6 +57,15 @@ def test_before_its_start_a_version_counts_nothing() -> None:
     assert [] == told(version(1, from_at=10))
 
 
+def test_versions_overlap_where_there_is_an_instant_of_both() -> None:
+    first, ever = version(1, from_at=2, to_at=4), version(2)
+    others = [version(3, to_at=2), version(3, from_at=4), version(3, to_at=3), version(3, from_at=3), ever, first]
+
+    assert [False, False, True, True, True, True] == [first.overlaps(one) for one in others]
+    assert [one.overlaps(first) for one in others] == [first.overlaps(one) for one in others]
+    assert ever.overlaps(version(3, from_at=1))
+
+
 def test_each_meter_has_spans_of_its_own() -> None:
     assert [(0, 10, 2), (0, 10, 1)] == told(version(1, meter_id=8), version(2, meter_id=5))
 

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from heartfly.cli import main
-from heartfly.cli.log_files import Tail
+from heartfly.cli.log_files import Lines, Tail
 from heartfly.cli.usage_logs import how_far
 from tests.sender.receiving import Receiver
 
@@ -87,6 +88,19 @@ def test_rotated_packed_copied_or_through_a_pipe_it_is_the_same_events(
     assert 6 == len(receiver.known)
 
 
+def test_a_pipe_that_has_a_name_is_read_to_its_end(run: Run, tmp_path: Path) -> None:
+    """As `<(zcat access.log.gz)` of a shell is."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    lines = b"".join(map(line, range(5_000)))
+    writer = threading.Thread(target=fifo.write_bytes, args=(lines,), daemon=True)
+    writer.start()
+
+    done = run("--dry-run", "--json", fifo)
+
+    assert (0, 5_000, []) == (done.exit_code, summary(done)["requests"], summary(done)["failed"])
+
+
 def test_a_last_line_without_its_end_is_left_until_it_has_one(run: Run, receiver: Receiver, log: Path) -> None:
     log.write_bytes(line(1) + line(23)[:-14])
 
@@ -134,7 +148,7 @@ def test_a_file_of_which_nothing_can_be_read_is_a_failure(run: Run, log: Path, t
 
 
 def test_customers_routes_addresses_and_a_source(run: Run, receiver: Receiver, tmp_path: Path) -> None:
-    (tmp_path / "customers.csv").write_text("ada,Acme Inc.\n")
+    (tmp_path / "customers.csv").write_text("\ufeffada,Acme Inc.\n")
     (tmp_path / "routes").write_text("/users/{name}\n")
     options = ["--customer", "user", "--customers", tmp_path / "customers.csv", "--routes", tmp_path / "routes"]
 
@@ -159,6 +173,9 @@ def test_customers_routes_addresses_and_a_source(run: Run, receiver: Receiver, t
         (["--customer", "header:x"], "--customer header:x is none of"),
         (["--customers", "{csv}"], "say with --customer where"),
         (["--customers", "{bad}", "--customer", "user"], "--customers, line 1 is not VALUE,CUSTOMER"),
+        (["--customers", "{latin}", "--customer", "user"], "--customers is no text in UTF-8"),
+        (["--customers", "{long}", "--customer", "user"], "--customers is no CSV: field larger than"),
+        (["--routes", "{latin}"], "--routes is no text in UTF-8"),
         (["--routes", "{bad}"], "--routes, line 1: is neither a route"),
         (["--source", "x" * 101], "--source must be up to 100"),
         (["--ip", "hash"], "needs a --ip-secret"),
@@ -170,7 +187,11 @@ def test_what_is_not_understood_is_said(run: Run, tmp_path: Path, words: list[st
     (tmp_path / "csv").write_text("a,b\n")
     (tmp_path / "bad").write_text("a\n")
 
-    refused = run(tmp_path / "csv", *(word.format(csv=tmp_path / "csv", bad=tmp_path / "bad") for word in words))
+    (tmp_path / "latin").write_bytes(b"caf\xe9,b\n")
+    (tmp_path / "long").write_text("a" * 140_000 + ",b\n")
+    there = {path.name: path for path in tmp_path.iterdir()}
+
+    refused = run(tmp_path / "csv", *(word.format(**there) for word in words))
 
     assert (2, True) == (refused.exit_code, said in re.sub(r"[│\s]+", " ", refused.output)), refused.output
 
@@ -263,6 +284,22 @@ def test_batches_hold_a_thousand_events(run: Run, receiver: Receiver) -> None:
     assert 2_500 == len(receiver.known)
 
 
+def test_a_line_is_the_same_wherever_pieces_of_its_file_end() -> None:
+    long = "é".encode() * 50_000
+
+    lines = Lines()
+    assert [[], [], [long]] == [lines.of(long[:99_000]), lines.of(long[99_000:]), lines.of(b"\n")]
+
+
+def test_what_the_server_finds_too_far_ahead_is_rejected_and_not_too_old(run: Run, receiver: Receiver) -> None:
+    ahead = {"outcome": "rejected", "field": "timestamp", "reason": "is too far ahead"}
+    receiver.answers = [(200, {}, json.dumps({"results": [ahead]}).encode())] * 2
+
+    done = run("-", given=line(1, at=NOW + timedelta(hours=2)))
+
+    assert (3, True) == (done.exit_code, "1 rejected: timestamp is too far ahead" in done.output), done.output
+
+
 def test_how_far_it_is() -> None:
     assert "25 %, 50,000 lines, 25,000/s, 6 s left" == how_far(50_000, 100, 400, 2.0)
     assert "50,000 lines, 0/s" == how_far(50_000, 100, 0, 0.0)
@@ -309,11 +346,22 @@ def test_a_tail_reads_a_rotated_file_as_long_as_somebody_writes_into_it(tail: Ta
     add(log, b"e\n")
     assert [(1, [b"d"]), (2, [b"e"])] == look(tail)
     assert {1, 2} == tail.numbers
-    assert [] == [one for _ in range(25) for one in look(tail)]
+    assert [] == [one for _ in range(1_200) for one in look(tail)]
     add(old, b"f\n")
     add(log, b"g\n")
     assert [(2, [b"g"])] == look(tail)  # the old one is let go of
     assert {2} == tail.numbers
+
+
+def test_a_log_that_was_quiet_before_it_was_rotated_is_read_as_long_as_any_other(tail: Tail, log: Path) -> None:
+    log.write_bytes(b"a\n")
+    assert 1 == sum(len(look(tail)) for _ in range(1_300))
+    old = log.rename(log.with_name("access.log.1"))
+    log.write_bytes(b"")
+    assert [] == [one for _ in range(1_000) for one in look(tail)]
+    add(old, b"late\n")
+
+    assert [(1, [b"late"])] == look(tail)
 
 
 @pytest.mark.parametrize("fresh", [b"x\n", b"x\ny\nz\nv\n"])

@@ -57,17 +57,20 @@ class Ids:
         self._new: dict[bytes, int] = {}
         self._old: dict[bytes, int] = {}
         self._at = _START
+        self._first: bytes | None = None
 
     def of(self, line: bytes, at: datetime) -> str:
         """`line` without its end.
 
         Equal lines lie near one another, as their times are equal: only what came lately is remembered. Where time goes
-        back by more than an hour another file begins, as in `cat access.log access.log.1`, and counting with it.
+        back by more than an hour another file begins, as in `cat access.log access.log.1`, and counting with it; and
+        where it goes back to the first line, as in `cat access.log access.log`.
         """
-        if at < self._at - _BACK:
-            self._new, self._old = {}, {}
-        self._at = at
         digest = hashlib.blake2b(self._source + line, digest_size=12).digest()
+        if at < self._at and (at < self._at - _BACK or digest == self._first):
+            self._new, self._old, self._first = {}, {}, None
+        self._first = self._first or digest
+        self._at = at
         n = self._new.get(digest)
         if n is None:
             n = self._old.get(digest, 0)

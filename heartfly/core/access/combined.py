@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 
 from heartfly.core.access.request import (
     MAX_AGENT,
@@ -25,12 +26,12 @@ from heartfly.core.access.request import (
 
 _QUOTED = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _LINE = re.compile(
-    rf'(?:(\S+) \S+ (\S+)|([^\["]*)) \[([^\]]{{1,40}})\] {_QUOTED} (\d{{3}}|-) (\d{{1,18}}|-)'
+    rf'(?:([^\s,]+) \S+ (\S+)|([^\["]*)) \[([^\]]{{1,40}})\] {_QUOTED} (\d{{3}}|-) (\d{{1,18}}|-)'
     rf"(?: {_QUOTED} {_QUOTED})?+(.*)",
     re.DOTALL,
 )
 _USUAL = re.compile(
-    r'([^\s\\"]{1,64}) \S+ ([^\s\\"]{1,64}) \[([^\]]{20,40})\] "([A-Z]{3,10}) (/[^"\\ ?#]{0,600})(?:[?#][^"\\ ]*+)?'
+    r'([^\s\\",]{1,64}) \S+ ([^\s\\"]{1,64}) \[([^\]]{20,40})\] "([A-Z]{3,10}) (/[^"\\ ?#]{0,600})(?:[?#][^"\\ ]*+)?'
     r' HTTP/[\d.]{1,3}" (\d{3}) (\d{1,18}+|-)(?: "[^"\\]*+" "([^"\\]{0,500})"(.*)|((?! ").*))',
     re.DOTALL | re.ASCII,
 )
@@ -38,6 +39,8 @@ _USUAL = re.compile(
 _EXTRA = re.compile(r'([A-Za-z_][\w-]{0,60})=(?:"((?:[^"\\]++|\\.)*+)"|(\S*))|"(?:[^"\\]++|\\.)*+"|(\S+)', re.ASCII)
 _LATENCY = frozenset({"rt", "request_time"})
 _UPSTREAM = frozenset({"urt", "upstream_response_time", "upstream_time"})
+_FORWARDED = re.compile(r"\A([^ ,]+)(?:, ?[^ ,]+)++", re.ASCII)
+"""`X-Forwarded-For`: the first of them is the client."""
 _PORT = re.compile(r":\d{1,5}\Z", re.ASCII)
 _NOTHING: tuple[str | None, str | None, Mapping[str, str]] = (None, None, {})
 
@@ -84,15 +87,27 @@ def _read_unusual(line: str) -> Told:
 
 def _who(words: str) -> tuple[str | None, str, str] | None:
     """Host, address and user of more than three words: a host before them, or a user with blanks in his name."""
-    parts = words.split(" ")
+    parts = _FORWARDED.sub(r"\1", words).split(" ")
+    if len(parts) == 3:
+        return None, parts[0], parts[2]
     if len(parts) < 4:
         return None
     if len(parts) == 4 and parts[2] == "-":
-        return field_of(_PORT.sub("", parts[0])), parts[1], parts[3]
+        return _host(parts[0]), parts[1], parts[3]
     if parts[1] == "-":
         return None, parts[0], " ".join(parts[2:])
     if parts[2] == "-":
-        return field_of(_PORT.sub("", parts[0])), parts[1], " ".join(parts[3:])
+        return _host(parts[0]), parts[1], " ".join(parts[3:])
+    return None
+
+
+def _host(word: str) -> str | None:
+    """None: it is an address, of which nobody said to keep it as a host."""
+    host = field_of(_PORT.sub("", word))
+    try:
+        ip_address(host or word)
+    except ValueError:
+        return host
     return None
 
 

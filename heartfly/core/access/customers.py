@@ -6,6 +6,7 @@ Keys are secrets: of one that is in no table only the beginning is kept, and nev
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from heartfly.core.events import MAX_SUBJECT
 
 ANONYMOUS = "anonymous"
 SHOWN_OF_KEY = 8
+_BEARER = re.compile(r"\Abearer\s+", re.IGNORECASE)
 _FIELD, _KEY, _PATH, _HOST, _USER = "field", "key", "path", "host", "user"
 
 
@@ -80,7 +82,7 @@ def _value(rule: Rule, request: Request) -> str | None:
             text = request.user
     if text is None:
         return None
-    text = clean(text.strip().removeprefix("Bearer ").strip(), MAX_FIELD if rule.kind == _KEY else MAX_SUBJECT)
+    text = clean(_BEARER.sub("", text.strip()).strip(), MAX_FIELD if rule.kind == _KEY else MAX_SUBJECT)
     return text if text and text != "-" else None
 
 

@@ -59,6 +59,10 @@ TARGETS: Paths = {
 _SCALES = {"s": 3, "ms": 0, "us": -3, "µs": -3, "ns": -6}
 _LATENCIES = (("latency_s", 3), ("latency_ms", 0), ("latency_us", -3), ("latency_ns", -6))
 
+_TELLING = frozenset({"request", "method", "path", "status"})
+"""Without any of them it is what a server says of itself."""
+_OF_ERRORS = "http.log.error"
+
 
 class FieldMapError(ValueError):
     """It names what no request has."""
@@ -96,6 +100,9 @@ def _plain(text: str) -> str:
 
 
 def _request(found: dict[str, Any], places: Paths) -> Told:
+    logger = found.get("logger")
+    if isinstance(logger, str) and logger.startswith(_OF_ERRORS):
+        return Unread("is Caddy's of an error; its access log tells of the same request")
     told = {target: text for target, paths in places.items() if (text := _first(found, paths)) is not None}
     at = _instant(told.get("at", ""))
     if at is None:
@@ -105,6 +112,8 @@ def _request(found: dict[str, Any], places: Paths) -> Told:
         method = clean(told["method"], 32).upper()
     if "path" in told:
         path = path_of(told["path"])
+    if not _TELLING & told.keys():
+        return Unread("tells of no request")
     return Request(
         at, method, path, status_of(told.get("status")),
         _text(told, "ip"), _text(told, "user"), _text(told, "host"), _text(told, "user_agent", MAX_AGENT),

@@ -120,6 +120,8 @@ def _of_objects(format_: str) -> Parser:
         made = json.loads(quoted)
     except (ValueError, RecursionError):
         raise LogFormatError("is no object of JSON, though it begins like one") from None
+    if any(isinstance(value, dict | list) for value in made.values()):
+        raise LogFormatError("has objects in its object; use --format json, and --field for what stands where")
     keys = {key: found[1] or found[2] for key, value in made.items()
             if isinstance(value, str) and (found := _VARIABLE.fullmatch(value))}  # fmt: skip
 
@@ -166,9 +168,8 @@ def request_of(told: Mapping[str, str], *, escaped: bool = True) -> Request | Un
     )  # fmt: skip
 
 
-_TAKEN = frozenset(
-    {*_TIMES, *_REQUESTS, "status", "remote_addr", "http_user_agent", "request_time", "upstream_response_time"}
-)
+_TAKEN = frozenset({*_TIMES, "request", "uri", "request_time", "upstream_response_time"})
+"""What nobody is a customer by; an address may be one, if somebody says so."""
 
 
 def _first(told: Mapping[str, str], *names: str) -> str | None:

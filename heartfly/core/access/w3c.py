@@ -49,7 +49,7 @@ class W3C:
             return Unread("has no date and time that can be read")
         path = told.get("cs-uri-stem")
         return Request(
-            at, told.get("cs-method", "").upper()[:32] or None, path_of(path) if path else None,
+            at, clean(told.get("cs-method", ""), 32).upper() or None, path_of(path) if path else None,
             status_of(told.get("sc-status")),
             _text(told, "c-ip"),
             _text(told, "cs-username"),

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from heartfly_client.recorder.record import Record
+from heartfly_client.recorder.record import Record, text_of
 from heartfly_client.recorder.recorder import Recorder
 
 Scope = MutableMapping[str, Any]
@@ -82,7 +82,7 @@ class ASGIRecorder:
             client = scope.get("client")
             host, agent, key, request_id, customer = found
             if self._customer is not None:
-                customer = self._customer(scope) or customer
+                customer = text_of(self._customer(scope)) or customer
             self._recorder.record(Record(
                 at, took, scope["method"], scope["path"], template_of(scope), status, n_in, n_out,
                 client[0] if client else None, host, agent, key, customer, request_id,

@@ -19,6 +19,7 @@ TYPE = "http.request"
 DROPPED = "http.requests_dropped"
 ANONYMOUS = "anonymous"
 _MAX_PATH, _MAX_TEXT, _MAX_CUSTOMER, _SHOWN_OF_KEY = 2_048, 512, 256, 8
+_BEARER = re.compile(r"\Abearer\s+", re.IGNORECASE)
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -63,6 +64,11 @@ class Shape:
     def __post_init__(self) -> None:
         if self.ips is Ips.HASH and not self.secret:
             raise ValueError("ips=Ips.HASH needs a secret: without one, hashes of addresses can be undone")
+
+
+def text_of(told: object) -> str | None:
+    """What a function of the application's returned: a customer's number and a route's object are texts, too."""
+    return None if told is None else str(told)
 
 
 def event_of(record: Record, transaction_id: str, shape: Shape) -> bytes:
@@ -121,7 +127,7 @@ def _beginning(key: str | None) -> str | None:
     """A key is a secret: eight characters of it, and never more than half."""
     if not key:
         return None
-    key = _clean(key.removeprefix("Bearer ").strip(), _MAX_TEXT)
+    key = _clean(_BEARER.sub("", key.strip()).strip(), _MAX_TEXT)
     return key[: min(_SHOWN_OF_KEY, len(key) // 2)] + "…"
 
 

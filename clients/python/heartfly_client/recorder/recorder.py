@@ -130,15 +130,20 @@ class Recorder:
             some: list[Record] = []
             while self._waiting and len(some) < _AT_ONCE:
                 some.append(self._waiting.popleft())
-            self._put([self._event(one) for one in some])
+            if events := [event for one in some if (event := self._event(one)) is not None]:
+                self._put(events)
         with self._lock:
             lost, self._untold = self._untold, 0
         if lost and not self._put([dropped_event(lost, self._id(), time.time_ns(), self._shape.source)], counts=False):
             with self._lock:
                 self._untold += lost
 
-    def _event(self, record: Record) -> bytes:
-        return event_of(record, self._id(), self._shape)
+    def _event(self, record: Record) -> bytes | None:
+        try:
+            return event_of(record, self._id(), self._shape)
+        except Exception as error:  # noqa: BLE001 - one that holds what no record can is lost, and not all after it
+            self.lost(error)
+            return None
 
     def _id(self) -> str:
         self._n += 1

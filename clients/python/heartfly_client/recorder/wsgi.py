@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from heartfly_client.recorder.record import Record
+from heartfly_client.recorder.record import Record, text_of
 from heartfly_client.recorder.recorder import Recorder
 
 Environ = dict[str, Any]
@@ -56,12 +56,12 @@ class WSGIRecorder:
         try:
             key, request_id, customer = (environ.get(name) for name in self._headers)
             if self._customer is not None:
-                customer = self._customer(environ) or customer
+                customer = text_of(self._customer(environ)) or customer
             path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
             self._recorder.record(Record(
                 one.at, time.perf_counter_ns() - one.begun, environ["REQUEST_METHOD"],
                 path.encode("latin-1", "replace").decode("utf-8", "replace"),
-                self._template(environ) if self._template is not None else None,
+                text_of(self._template(environ)) if self._template is not None else None,
                 int(one.status[:3]) if one.status else None,
                 one.source.n if one.source is not None else 0, one.n_out, environ.get("REMOTE_ADDR"),
                 environ.get("HTTP_HOST"), environ.get("HTTP_USER_AGENT"), key, customer, request_id,
