@@ -18,7 +18,7 @@ from heartfly.db.tenant import piece
 from heartfly.usage import correction_queries, customer_queries, dead_letters, event_queries
 from heartfly.usage.customers import create_customer
 from heartfly.usage.event_queries import Wanted
-from heartfly.usage.reading import read_events
+from heartfly.usage.reading import by_size, read_events
 from tests.usage.test_end_of_project import NOW, fill
 
 pytestmark = pytest.mark.anyio
@@ -90,3 +90,11 @@ async def test_it_walks_down_an_index(usage_db: Database, ids: IdSource, name: s
         assert any("ix_events_subject_id_at" in step for step in told), told
     if name not in {"letters", "a type"}:  # of those that a page looked at, which are bounded, what fits is sorted
         assert [] == [step for step in told if "TEMP B-TREE" in step], told
+
+
+def test_rows_are_taken_apart_by_how_much_is_in_them() -> None:
+    rows = [(n, "x" * size) for n, size in enumerate([400_000, 700_000, 1, 3_000_000, 5])]
+    parts = [[row[0] for row in part] for part in by_size(rows, 1)]
+
+    assert [[0], [1, 2], [3], [4]] == parts
+    assert [] == list(by_size([], 1))
