@@ -44,6 +44,7 @@ SIZES = [
     "null",
     "9" * 20,
     "9" * 21,
+    f'"{"x" * 65}"',
 ]
 PROPERTIES = st.fixed_dictionaries(
     {},
@@ -113,6 +114,14 @@ def test_what_texts_come_to_is_forgotten_when_it_is_much(monkeypatch: pytest.Mon
 
     assert [10**18, 2 * 10**18, 3 * 10**18] == [known[text] for text in ("1", "2", "3")]
     assert {"3"} == known.keys()
+
+
+def test_long_texts_are_no_amounts_and_are_not_remembered() -> None:
+    known = Amounts()
+
+    assert (Uncounted.NO_AMOUNT, Uncounted.NO_AMOUNT) == (known["x" * 65], known["9" * 30_000])
+    assert (Uncounted.NO_AMOUNT, Uncounted.MISSING) == (known["x" * 64], known[None])
+    assert {"x" * 64, None} == set(known)
 
 
 def test_each_way_of_adding_up_is_looked_at() -> None:
