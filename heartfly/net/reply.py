@@ -18,6 +18,8 @@ _MAX_CHUNKS = 256  # each costs a call; a reply worth reading has few
 MAX_HEAD_BYTES = 32 * 1024
 _MAX_REST_BYTES = 128 * 1024
 
+_FINAL = 200  # statuses below it say that another one comes
+
 _CLOSED = "the receiver closed the connection without a reply"
 _BROKE = "the connection broke before a reply came"
 _INVALID = f"the reply is not valid HTTP, or its headers are over {MAX_HEAD_BYTES // 1024} KiB"
@@ -27,8 +29,9 @@ _INVALID = f"the reply is not valid HTTP, or its headers are over {MAX_HEAD_BYTE
 class Reply:
     """What the receiver said. `headers` have lower-case names; repeated ones are joined by a comma.
 
-    `cut`: the body is not whole. It was over 64 KiB, or it broke off or the time ran out after the
-    head had come: the receiver's answer is known then, and to send again would be a duplicate.
+    `cut`: it is not whole. Its body was over 64 KiB, or it broke off or the time ran out after the head had come; or
+    the head itself could not be read to its end, and then there is no body, and of the headers those before that place.
+    The receiver's answer is known all the same, and to send again would be a duplicate.
     """
 
     status: int
@@ -79,12 +82,14 @@ class Incoming:
         while data and not self.done:
             some = data[: self._allowance]
             if not some:
-                self._stop()
+                self._stop()  # a head that is too long, or a body
                 return
             self._allowance -= len(some)
             data = data[len(some) :]
             try:
                 self._parser.feed_data(some)
+            except httptools.HttpParserInvalidStatusError:
+                self._give_up()
             except (httptools.HttpParserError, httptools.HttpParserUpgrade):
                 self._stop()
 
@@ -100,6 +105,17 @@ class Incoming:
         self._whole = self._status is not None and not broke and names.isdisjoint(_FRAMING)
 
     def _stop(self) -> None:
+        """Read no further. A status that is known is the answer, also if its head is wrong after that.
+
+        Two lengths, a length and chunks, a folded line: whoever says so may mean another body than we would read. It is
+        not read then, and the connection carries nothing more, so nobody can be deceived by where it ends.
+        """
+        status = self._parser.get_status_code()
+        if self._status is None and status >= _FINAL:
+            self._status = status
+        self._give_up()
+
+    def _give_up(self) -> None:
         self.done, self.keep = True, False
         self.trouble = _INVALID
 
@@ -118,7 +134,7 @@ class Incoming:
         status = self._parser.get_status_code()
         if status == 101:
             raise _Stop
-        if status < 200:
+        if status < _FINAL:
             return  # an interim reply
         codings = {value.strip().lower() for name, value in self._headers if name.lower() == b"transfer-encoding"}
         if codings - {b"chunked"}:
