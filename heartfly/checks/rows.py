@@ -195,6 +195,13 @@ _RARE = (
 """What an ordinary success leaves as it is."""
 _rare_before, _rare_after = attrgetter(*_RARE), itemgetter(*_RARE)
 
+_HEARD = (
+    *("n_pings", "last_ping_at", "last_kind", "last_duration_us"),
+    *("last_end_at", "last_end_node", "last_end_seq", "last_end_kind", "anchor_at"),
+)
+"""What silence leaves as it is, but for time that we could not hear."""
+_heard_before, _heard_after = attrgetter(*_HEARD), itemgetter(*_HEARD)
+
 
 def _update(names: Iterable[str]) -> Prepared:
     return Prepared(
@@ -210,6 +217,7 @@ def _update(names: Iterable[str]) -> Prepared:
 _UPDATE = _update(_LIFE)
 # SQLite writes the entry of an index anew even if its columns get the values that they have: a page for each ping.
 _UPDATE_STEADY = _update([name for name in _LIFE if name not in _RARE])
+_UPDATE_SILENT = _update([name for name in _LIFE if name not in _HEARD])
 
 
 def _upsert_runs(tx: Tx) -> Insert:
@@ -236,15 +244,20 @@ _SAVE_RUNS = Prepared(_upsert_runs)
 
 def save(tx: Tx, changed: Iterable[Stored]) -> None:
     """Write the life of each check, and say when the nearest must be looked at again."""
-    flipped: list[dict[str, Any]] = []
+    whole: list[dict[str, Any]] = []
     steady: list[dict[str, Any]] = []
+    silent: list[dict[str, Any]] = []
     for one_check in changed:
         row, life = one_check.row, life_of(one_check.check)
         life["b_pid"], life["b_id"] = one_check.pid, one_check.id
-        (steady if _rare_after(life) == _rare_before(row) else flipped).append(life)
+        if _rare_after(life) == _rare_before(row):
+            steady.append(life)
+        else:
+            (silent if _heard_after(life) == _heard_before(row) else whole).append(life)
         tx.changes.wake(one_check.check.wake_at)
-    _UPDATE.run(tx, flipped)
+    _UPDATE.run(tx, whole)
     _UPDATE_STEADY.run(tx, steady)
+    _UPDATE_SILENT.run(tx, silent)
 
 
 def save_runs(tx: Tx, found: Sequence[tuple[Stored, Run]]) -> None:

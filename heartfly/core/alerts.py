@@ -6,13 +6,19 @@ later still tells what was true then. Who words it, and who carries it, is decid
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 
 from heartfly.core.words import AlertKind, Cadence, PingKind, Reason, RunOutcome, Status
 
+if TYPE_CHECKING:
+    from dataclasses import dataclass as value
+else:
+    from heartfly.core.values import value  # a storm makes three of these for each check
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@value(frozen=True, kw_only=True)
 class CheckFacts:
     """The check as it was when the alert was decided. Never holds the secret ping address."""
 
@@ -31,7 +37,7 @@ class CheckFacts:
     expected_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class RunFacts:
     """The run that the alert is about, or the last one before the silence."""
 
@@ -47,7 +53,7 @@ class RunFacts:
     body_cut: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class BrokenGate:
     """`gate`: as it is written. `seen`, `expected`: in words, as they stood then."""
 
@@ -57,7 +63,7 @@ class BrokenGate:
     expected: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class UnverifiedSlot:
     """One slot that fell into a blind interval, for the digest."""
 
@@ -67,7 +73,7 @@ class UnverifiedSlot:
     closes_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class ChannelFacts:
     uuid: str
     name: str
@@ -76,7 +82,7 @@ class ChannelFacts:
     n_failed: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class DownInDigest:
     """A check that was down in the time of a digest, or is down as it is told."""
 
@@ -90,7 +96,7 @@ class DownInDigest:
     acked_by: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class NamedInDigest:
     """A check, and the instant that matters about it: when it was made, was expected, or became what it is."""
 
@@ -99,7 +105,7 @@ class NamedInDigest:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class DigestFacts:
     """What a day or a week was. Of long lists the worst are named; each `n_` counts them all."""
 
@@ -139,7 +145,7 @@ def flip_key(check_id: int, flip_no: int) -> str:
     return f"flip:{check_id}:{flip_no}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class Alert:
     """`key` names the decision for ever: `flip:<check>:<n>`, `late:<check>:<slot>`, and so on."""
 

@@ -184,17 +184,22 @@ class Json(TypeDecorator[Any]):
             return dialect.type_descriptor(JSONB())
         return dialect.type_descriptor(Text())
 
+    # On SQLite whole conversions, as above; PostgreSQL's type has conversions of its own.
     @override
-    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        if value is None or dialect.name == "postgresql":
-            return value
-        return to_json(value)
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        return super().bind_processor(dialect) if dialect.name == "postgresql" else _to_json
 
     @override
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        if value is None or dialect.name == "postgresql":
-            return value
-        return msgspec.json.decode(value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        return super().result_processor(dialect, coltype) if dialect.name == "postgresql" else _from_json
+
+
+def _to_json(value: Any) -> str | None:
+    return None if value is None else to_json(value)
+
+
+def _from_json(value: str | None) -> Any:
+    return None if value is None else msgspec.json.decode(value)
 
 
 def to_json(value: Any) -> str:

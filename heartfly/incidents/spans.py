@@ -6,7 +6,6 @@ flips is decided in core/check.py. A batch without such a flip costs nothing her
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +16,7 @@ import sqlalchemy as sa
 from heartfly.core.values import Flip
 from heartfly.core.words import Status
 from heartfly.db.changes import Tx
-from heartfly.db.ids import IdSource
+from heartfly.db.ids import IdSource, public_ids
 from heartfly.db.models import checks, incidents
 from heartfly.db.prepared import Prepared, among
 
@@ -63,6 +62,7 @@ def follow(tx: Tx, turns: Sequence[Turn], *, ids: IdSource, now: datetime) -> Ma
     ended: list[Span] = []
     begun: list[Span] = []
     found: dict[FlipKey, Incident] = {}
+    uuids = iter(public_ids(now, len(turns)))
     for turn in turns:
         key, span = (turn.check_id, turn.flip.flip_no), current.pop(turn.check_id, None)
         if span is not None:
@@ -72,7 +72,7 @@ def follow(tx: Tx, turns: Sequence[Turn], *, ids: IdSource, now: datetime) -> Ma
             if turn.flip.from_status is Status.DOWN:
                 found[key] = span.incident
         if turn.flip.to_status is Status.DOWN:
-            span = Span(turn.pid, Incident(ids.next(now), str(uuid.uuid4())), turn.flip.at, turn)
+            span = Span(turn.pid, Incident(ids.next(now), next(uuids)), turn.flip.at, turn)
             current[turn.check_id] = span
             begun.append(span)
             found[key] = span.incident

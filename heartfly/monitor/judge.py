@@ -131,5 +131,13 @@ def _oldest(due: Sequence[Stored]) -> datetime:
 
 
 def blind_since(tx: Tx, since: datetime) -> list[Blind]:
-    query = sa.select(blind_intervals).where(blind_intervals.c.to_at >= since).order_by(blind_intervals.c.from_at)
-    return [Blind(id=row.id, from_at=row.from_at, to_at=row.to_at) for row in tx.conn.execute(query)]
+    return [Blind(id=row.id, from_at=row.from_at, to_at=row.to_at) for row in _BLIND.rows(tx, since=since)]
+
+
+_BLIND = Prepared(
+    lambda _: (
+        sa.select(blind_intervals)
+        .where(blind_intervals.c.to_at >= sa.bindparam("since", type_=UtcInstant))
+        .order_by(blind_intervals.c.from_at)
+    )
+)

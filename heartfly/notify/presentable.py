@@ -6,11 +6,11 @@ see. Jobs print it (`set -x`, `curl -v`), and people paste it into descriptions.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import islice
 from urllib.parse import urlsplit
 
 from heartfly.core.alerts import Alert, ChannelFacts, CheckFacts, DigestFacts, NamedInDigest, RunFacts
+from heartfly.core.values import replace
 from heartfly.notify.text import cut, from_whole_line, many_lines, tail, whole, without_ping_addresses
 
 TAIL_LIMIT = 10_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from heartfly.core.alerts import (
@@ -15,6 +14,7 @@ from heartfly.core.alerts import (
     RunFacts,
     UnverifiedSlot,
 )
+from heartfly.core.values import replace
 from heartfly.core.words import AlertKind, Cadence, PingKind, Reason, RunOutcome, Status
 from heartfly.notify.message import Delivery
 

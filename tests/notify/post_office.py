@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from typing_extensions import override
 from heartfly.clock import Clock, SystemClock
 from heartfly.config import Alerts
 from heartfly.core.alerts import Alert
+from heartfly.core.values import replace
 from heartfly.core.words import AlertKind
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource

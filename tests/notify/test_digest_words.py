@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from heartfly.core.alerts import ChannelFacts, DigestFacts, DownInDigest
+from heartfly.core.values import replace
 from heartfly.notify.digest_words import n_items
 from heartfly.notify.message import MOST_NAMED, Message, word
 from heartfly.notify.sentences import Tone

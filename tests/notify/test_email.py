@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import email
 import html
 import re
-from dataclasses import replace
 from email.message import EmailMessage
 from email.policy import default as policy
 
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from heartfly.core.alerts import Alert, RunFacts, UnverifiedSlot
+from heartfly.core.values import replace
 from heartfly.errors import DeliveryError, InvalidValueError
 from heartfly.notify.channels.email import EmailChannel, compose, parse_address
 from heartfly.notify.message import Delivery
@@ -228,7 +229,7 @@ def test_the_unsubscribe_header_is_ascii_wherever_we_live() -> None:
 
 
 def test_a_sender_that_is_no_address_is_told_by_the_name_of_its_setting() -> None:
-    settings = replace(SETTINGS, from_address="heartfly@")
+    settings = dataclasses.replace(SETTINGS, from_address="heartfly@")
     with pytest.raises(DeliveryError, match=r"mail\.from_address") as failure:
         compose(delivery(examples.MISSED), {"to": "ops@example.com"}, settings)
     assert failure.value.permanent

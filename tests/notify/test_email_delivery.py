@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from heartfly.core.values import replace
 from heartfly.errors import DeliveryError
 from heartfly.notify.channels.base import ChannelContext, MailSettings, Receipt
 from heartfly.notify.channels.email import EmailChannel
@@ -68,7 +69,7 @@ def server_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContex
 
 async def send(context: ChannelContext, settings: MailSettings | None, *, base_url: str = examples.BASE_URL) -> Receipt:
     made = delivery(examples.MISSED, base_url=base_url)
-    return await EMAIL.send(made, {"to": "ops@example.com"}, replace(context, mail=settings))
+    return await EMAIL.send(made, {"to": "ops@example.com"}, dataclasses.replace(context, mail=settings))
 
 
 async def failure(context: ChannelContext, settings: MailSettings | None) -> DeliveryError:
@@ -106,7 +107,7 @@ async def test_a_line_that_begins_with_a_dot_arrives_as_it_is(context: ChannelCo
     run = replace(examples.FAILED_RUN, body_tail="one\n.\n..two\nthree")
     made = delivery(replace(examples.FAIL, run=run))
     async with server(mailbox) as port:
-        await EMAIL.send(made, {"to": "ops@example.com"}, replace(context, mail=mail_settings(port)))
+        await EMAIL.send(made, {"to": "ops@example.com"}, dataclasses.replace(context, mail=mail_settings(port)))
     assert b"one\r\n.\r\n..two\r\nthree" in mailbox.content()
 
 
@@ -183,7 +184,7 @@ async def test_a_password_is_never_sent_to_a_server_that_takes_none(context: Cha
     assert script.commands == ["EHLO heartfly.example.com"]
 
 
-@pytest.mark.parametrize("settings", [None, replace(mail_settings(25), host="")])
+@pytest.mark.parametrize("settings", [None, dataclasses.replace(mail_settings(25), host="")])
 async def test_without_a_mail_server_the_channel_says_so(
     context: ChannelContext, settings: MailSettings | None
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from heartfly.core.alerts import Alert, BrokenGate
+from heartfly.core.values import replace
 from heartfly.core.words import AlertKind
 from heartfly.notify.event import EventOut, encoded, event
 from tests.notify import examples

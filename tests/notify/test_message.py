@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from inline_snapshot import snapshot
 
 from heartfly.core.alerts import Alert, RunFacts
+from heartfly.core.values import replace
 from heartfly.core.words import AlertKind, Reason, RunOutcome, Status
 from heartfly.notify.message import DUPLICATE_NOTE, Message, word
 from heartfly.notify.sentences import Tone

@@ -6,7 +6,6 @@ import email
 import html
 import json
 import re
-from dataclasses import replace
 from email.message import EmailMessage
 from email.policy import default as policy
 from urllib.parse import unquote
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 
 from heartfly.core import text
 from heartfly.core.alerts import Alert
+from heartfly.core.values import replace
 from heartfly.errors import InvalidValueError
 from heartfly.notify.channels.email import compose
 from heartfly.notify.channels.slack import payload

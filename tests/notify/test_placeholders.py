@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from urllib.parse import parse_qs, unquote
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartfly.core.alerts import Alert, RunFacts
+from heartfly.core.values import replace
 from heartfly.notify.placeholders import NAMES, PLACEHOLDER, Values, in_address, in_body, in_header
 from tests.notify import examples
 from tests.notify.examples import CHECK, delivery

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from heartfly.core.alerts import Alert, RunFacts, UnverifiedSlot
+from heartfly.core.values import replace
 from heartfly.errors import DeliveryError, InvalidValueError
 from heartfly.notify.channels.base import ChannelContext
 from heartfly.notify.channels.slack import SlackChannel, fitted, payload

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 import standardwebhooks
 
 from heartfly.clock import SystemClock
+from heartfly.core.values import replace
 from heartfly.errors import DeliveryError, InvalidValueError
 from heartfly.notify.channels.base import ChannelContext
 from heartfly.notify.channels.webhook import WebhookChannel, rotated
@@ -48,7 +49,7 @@ async def test_the_reference_implementation_accepts_what_arrives(
     receiver: HttpReceiver, context: ChannelContext
 ) -> None:
     secrets = [new_secret(), new_secret()]
-    now = replace(context, clock=SystemClock())
+    now = dataclasses.replace(context, clock=SystemClock())
     for body in (None, '{"text": "$NAME"}'):
         request = await sent(receiver, now, secrets=secrets, body=body)
         for secret in secrets:
@@ -65,7 +66,9 @@ async def test_after_a_rotation_both_secrets_sign_until_the_overlap_ends(
 
     async def accepting(until: datetime | None) -> list[str]:
         """Whose holder takes a message for ours, by the reference implementation."""
-        await WEBHOOK.send(delivery(examples.UP), rotated(config, new, until=until), replace(context, clock=clock))
+        await WEBHOOK.send(
+            delivery(examples.UP), rotated(config, new, until=until), dataclasses.replace(context, clock=clock)
+        )
         request, taken = receiver.requests[-1], []
         for secret in (old, new):
             with suppress(standardwebhooks.WebhookVerificationError):

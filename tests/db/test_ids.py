@@ -1,0 +1,27 @@
+"""UUIDs that stand together in an index, and say so by the rules."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from heartfly.db.ids import public_ids
+
+AT = datetime(2026, 11, 29, 4, 0, 0, 123_000, tzinfo=UTC)
+
+
+def test_they_are_uuids_of_version_7_that_begin_with_their_time() -> None:
+    made = public_ids(AT, 50)
+    found = [uuid.UUID(text) for text in made]
+
+    assert made == [str(one) for one in found]
+    assert {(7, uuid.RFC_4122)} == {(one.version, one.variant) for one in found}
+    assert {round(AT.timestamp() * 1000)} == {one.int >> 80 for one in found}
+
+
+def test_each_is_another_and_later_ones_sort_behind() -> None:
+    earlier, later = public_ids(AT, 1_000), public_ids(AT + timedelta(milliseconds=1), 1_000)
+
+    assert 2_000 == len({*earlier, *later})
+    assert max(earlier) < min(later)
+    assert [] == public_ids(AT, 0)
