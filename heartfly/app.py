@@ -224,6 +224,7 @@ class App:
             node_id=ground.node_id,
             count=ground.instruments.delivery,
             kinds=self._kinds,
+            gives_way=lambda: self.watcher.hurries,
         )
 
     def _outgoing(self) -> OutgoingHttp:

@@ -25,13 +25,17 @@ from heartfly.db.models import checks
 from heartfly.errors import HeartflyError
 from heartfly.logs import line, logger
 from heartfly.monitor.blind import Beat, Heard, Hearing
-from heartfly.monitor.judge import Judge, Judged
+from heartfly.monitor.judge import STORM, Judge, Judged
 from heartfly.monitor.leader import Leader
 
 log = logger("heartfly.monitor")
 
 NEXT_WAKE = sa.select(sa.func.min(checks.c.wake_at)).where(checks.c.wake_at.is_not(None))
 """The condition is the index's own: without it SQLite read every check, each second."""
+
+
+HURRY_S = 30.0
+"""So long, at most, others make room for a storm's flips: a storm without end must not keep alerts from going out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +68,17 @@ class Watcher:
         self._hearing = hearing
         self._nearer = asyncio.Event()
         self._next_wake_at: datetime | None = None
+        self._storm_since: float | None = None  # monotonic
         self.last_beat: Looked | None = None
         self.last_beat_at: datetime | None = None
         self.last_round: Looked | None = None
         """The last beat by which all that was due has been judged as well."""
+
+    @property
+    def hurries(self) -> bool:
+        """Many more checks are due than were judged yet: what can wait should. May be asked in any thread."""
+        since = self._storm_since
+        return since is not None and self._clock.monotonic() - since < HURRY_S
 
     def heard(self, changes: Changes) -> None:
         """A committed write set a deadline; wake up if it is nearer than the one we sleep for."""
@@ -112,6 +123,12 @@ class Watcher:
 
     async def _judge_through(self, looked: Looked) -> None:
         """Beats go on meanwhile: to judge a storm may take longer than the gap that counts as deafness."""
+        try:
+            await self._judge_batches(looked)
+        finally:
+            self._storm_since = None
+
+    async def _judge_batches(self, looked: Looked) -> None:
         full, n, beat_at = True, 0, self._clock.now()
         while full:
             judged = await self._database.write(
@@ -120,6 +137,8 @@ class Watcher:
             )
             full = judged.full
             n += judged.n
+            if full and n >= STORM and self._storm_since is None:
+                self._storm_since = self._clock.monotonic()
             if judged.n:
                 line("judge", n=judged.n, flips=judged.flips, through=looked.watermark)
             if full and self._clock.now() - beat_at >= self._hearing.beat:

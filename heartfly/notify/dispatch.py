@@ -42,6 +42,9 @@ LANES_KEPT = 5_000
 """So many channels are remembered with what was learned of their receivers."""
 _GATHER_S = 0.03
 """A busy lane is refilled when some of its sends have ended, not after each one."""
+MEANWHILE = 8
+_MEANWHILE_S = 0.1
+"""So many sends, so often, while statuses wait to be written: some go out at once, the rest when all is known."""
 
 T = TypeVar("T")
 Now = Callable[[], datetime]
@@ -71,8 +74,12 @@ class Dispatcher:
         kinds: Mapping[str, Channel] = CHANNELS,
         landing_s: float = 15.0,
         count: Callable[[str, str, float], None] = lambda _kind, _outcome, _took_s: None,
+        gives_way: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`count` is told of each try: the kind of channel, how it ended, and how long it took."""
+        """`count` is told of each try: the kind of channel, how it ended, and how long it took.
+
+        `gives_way`: whether others need the interpreter and the writer more just now.
+        """
         self._database = database
         self._clock = clock
         self._ids = ids
@@ -81,6 +88,7 @@ class Dispatcher:
         self._kinds = kinds
         self._landing_s = landing_s
         self._count = count
+        self._gives_way = gives_way
         self._sender = Sender(kinds=kinds, context=context, sealer=sealer, base_url=base_url)
         self._recorder = Recorder(database, clock=clock, ids=ids, node_id=node_id)
         self._lanes: dict[int, Lane] = {}
@@ -106,6 +114,8 @@ class Dispatcher:
             while not stop.is_set():
                 self._wake.clear()
                 await self._sleep_until(await self._pass_or_log())
+                if self._gives_way():
+                    await self._clock.sleep(_MEANWHILE_S)
         finally:
             stopping.cancel()
             await self._land()
@@ -182,7 +192,7 @@ class Dispatcher:
     def _asks(self, found: Sequence[Waiting], now: datetime) -> list[Ask]:
         """Ask for each lane that has something to send and room for it, in turns."""
         self._lay_lanes(found, now)
-        headroom = MAX_IN_FLIGHT - self._n_flying
+        headroom = (MEANWHILE if self._gives_way() else MAX_IN_FLIGHT) - self._n_flying
         asks: list[Ask] = []
         for one in _in_turns(found, after=self._last_asked):
             lane = self._lanes[one.channel_id]

@@ -15,6 +15,8 @@ from heartfly.db.changes import Changes
 from heartfly.db.models import alerts, blind_intervals, channels, check_channels, checks, nodes, notifications
 from heartfly.errors import OverloadedError
 from heartfly.monitor.blind import Hearing
+from heartfly.monitor.judge import STORM
+from heartfly.monitor.watch import HURRY_S
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.rate import RateLimiter
 from heartfly.pings.request import ByUuid
@@ -568,3 +570,60 @@ async def test_a_gap_in_which_the_database_took_no_beat_is_told_as_such(world: W
     async with world.db.read() as read:
         causes = list((await read.execute(sa.select(blind_intervals.c.cause).order_by(blind_intervals.c.id))).scalars())
     assert ["the database was away", "Heartfly was stalled, or the clock was put forward"] == causes
+
+
+async def alike(world: World, check: Any, n: int) -> None:
+    """So many more checks of the same life, and somebody who listens to them."""
+    await channel(world, check)
+    row = dict((await world.row(check))._mapping)
+    async with world.db.read() as read:
+        heard = dict((await read.execute(sa.select(check_channels))).mappings().one())
+
+    def another(number: int) -> dict[str, Any]:
+        name = f"{number:012}"
+        own = {"uuid": f"{row['uuid'][:24]}{name}", "ping_uuid": f"{row['ping_uuid'][:24]}{name}"}
+        return row | own | {"id": world.ids.next(T0), "slug": name, "slug_key": name}
+
+    def work(tx: Any) -> None:
+        rows = [another(number) for number in range(n)]
+        tx.conn.execute(sa.insert(checks), rows)
+        tx.conn.execute(sa.insert(check_channels), [heard | {"check_id": one["id"]} for one in rows])
+
+    await world.db.write(work)
+
+
+@pytest.mark.parametrize(("n", "expected"), [(STORM - 1, False), (STORM + 200, True)])
+async def test_what_can_wait_makes_room_while_a_storm_is_judged(
+    world: World, tower: Tower, *, n: int, expected: bool
+) -> None:
+    check = await world.check(T0)
+    await world.ping(check, T0)
+    await alike(world, check, n)
+    seen: list[bool] = []
+    world.db.listen(lambda _: seen.append(tower.watcher.hurries))
+
+    await tower.go(T0 + HOUR + 10 * MINUTE)
+
+    assert expected == any(seen)
+    assert not tower.watcher.hurries
+    async with world.db.read() as read:
+        statuses = (await read.execute(sa.select(checks.c.status).distinct())).scalars().all()
+    assert ["down"] == statuses
+
+
+async def test_a_storm_without_end_keeps_others_waiting_for_a_while_only(world: World, tower: Tower) -> None:
+    check = await world.check(T0)
+    await world.ping(check, T0)
+    await alike(world, check, STORM + 200)
+    seen: list[bool] = []
+
+    def heard(_: Changes) -> None:
+        seen.append(tower.watcher.hurries)
+        if seen[-1]:
+            tower.clock.move_to(tower.clock.now() + timedelta(seconds=HURRY_S))
+            seen.append(tower.watcher.hurries)
+
+    world.db.listen(heard)
+    await tower.go(T0 + HOUR + 10 * MINUTE)
+
+    assert [True, False] == seen[seen.index(True) :][:2]

@@ -12,7 +12,7 @@ from itertools import pairwise
 import pytest
 
 from heartfly.clock import SystemClock
-from heartfly.notify.dispatch import Dispatcher
+from heartfly.notify.dispatch import MEANWHILE, Dispatcher
 from heartfly.notify.lanes import MAX_IN_FLIGHT
 from heartfly.notify.message import Delivery
 from heartfly.notify.work import LEASE
@@ -141,6 +141,21 @@ async def test_a_slow_receiver_gets_what_it_can_take_and_no_more(live: PostOffic
         assert 3 == len(slow.tried)
         slow.go_on.set()
         await settled(live, "sent", 11)
+
+
+async def test_while_others_are_in_a_hurry_a_few_go_out_and_the_rest_after(live: PostOffice) -> None:
+    held = Counter(kind="held", holds=True, concurrency=50)
+    hurry = [True]
+    channel = await live.scripted("held")
+    await live.alerts([channel.channel_id], [f"check:{n}" for n in range(60)])
+
+    async with running(live.dispatcher(held, gives_way=lambda: hurry[0])):
+        await held.asked(MEANWHILE)
+        await live.alert([channel.channel_id], "check:99")
+        assert MEANWHILE == len(held.tried)
+        hurry[0] = False
+        held.go_on.set()
+        await settled(live, "sent", 61)
 
 
 async def test_a_send_under_way_may_end_when_it_is_stopped(live: PostOffice) -> None:
