@@ -34,14 +34,17 @@ class Afar:
     def on_postgres(self) -> bool:
         return self._database.on_postgres
 
-    def listen(self, listener: Callable[[Changes], None]) -> None:
-        """Hear, in this loop, what each transaction that commits from now on changed."""
+    def listen(self, listener: Callable[[Changes], None], *, about: Callable[[Changes], bool] = bool) -> None:
+        """Hear, in this loop, what each transaction that commits from now on changed, if it is `about` that.
+
+        `about` is asked in the other loop: each time that this one is woken, it takes the interpreter from a ping.
+        """
 
         def tell(changes: Changes) -> None:
             self._here.call_soon_threadsafe(listener, changes)
 
         self._heard.append(tell)
-        self._database.listen(tell)  # at once, from this thread: what commits after this line is heard
+        self._database.listen(tell, about=about)  # at once, from this thread: what commits after this line is heard
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

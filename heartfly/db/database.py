@@ -31,7 +31,7 @@ class Access(Protocol):
     @property
     def on_postgres(self) -> bool: ...
 
-    def listen(self, listener: Callable[[Changes], None]) -> None: ...
+    def listen(self, listener: Callable[[Changes], None], *, about: Callable[[Changes], bool] = bool) -> None: ...
 
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
 
@@ -80,7 +80,7 @@ class Database:
         self._on_batch = on_batch
         self.n_batches = 0
         """How many this process has written, or tried to."""
-        self._listeners: list[Callable[[Changes], None]] = []
+        self._listeners: list[tuple[Callable[[Changes], None], Callable[[Changes], bool]]] = []
         # The lock lies beside the file: two servers on one file are two writers, whatever they call their directory.
         main = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else data_dir / MAIN.file
         self._path = main if part is MAIN else main.with_name(part.file)
@@ -110,13 +110,16 @@ class Database:
     def place(self) -> Place:
         return Place(self._url, self.path, self.part)
 
-    def listen(self, listener: Callable[[Changes], None]) -> None:
-        """Hear, in the event loop, what each committed transaction changed. May be called in any thread."""
-        self._listeners.append(listener)
+    def listen(self, listener: Callable[[Changes], None], *, about: Callable[[Changes], bool] = bool) -> None:
+        """Hear, in the event loop, what each committed transaction changed, if it is `about` that.
+
+        May be called in any thread.
+        """
+        self._listeners.append((listener, about))
 
     def unlisten(self, listener: Callable[[Changes], None]) -> None:
         """Call in the event loop: when this returns, the listener is not called any more."""
-        self._listeners.remove(listener)
+        self._listeners[:] = [known for known in self._listeners if known[0] is not listener]
 
     def start(self) -> None:
         """Call in the event loop. The schema must be there."""
@@ -151,8 +154,9 @@ class Database:
         self._on_batch(n, took_s)
 
     def _tell(self, changes: Changes) -> None:
-        for listener in tuple(self._listeners):
-            listener(changes)
+        for listener, about in tuple(self._listeners):
+            if about(changes):
+                listener(changes)
 
     async def stop(self) -> None:
         for lane in self._lanes:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from heartfly.clock import Clock
 from heartfly.config import Alerts
-from heartfly.db.changes import Changes, Tx
+from heartfly.db.changes import Tx
 from heartfly.db.database import Access
 from heartfly.db.group_commit import Priority
 from heartfly.db.ids import IdSource
@@ -107,7 +107,7 @@ class Dispatcher:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Carry what comes until told to stop; then let the sends under way end."""
-        self._database.listen(self._on_changes)
+        self._database.listen(lambda _: self._wake.set(), about=lambda changes: changes.outbox)
         stopping = asyncio.ensure_future(stop.wait())
         stopping.add_done_callback(lambda _: self._wake.set())
         try:
@@ -121,10 +121,6 @@ class Dispatcher:
             await self._land()
 
     # --- the loop
-
-    def _on_changes(self, changes: Changes) -> None:
-        if changes.outbox:
-            self._wake.set()
 
     async def _pass_or_log(self) -> datetime | None:
         try:

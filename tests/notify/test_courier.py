@@ -11,7 +11,7 @@ import pytest
 
 from heartfly.clock import SystemClock
 from heartfly.db.afar import Afar
-from heartfly.db.changes import Tx
+from heartfly.db.changes import Changes, Tx
 from heartfly.errors import NotFoundError
 from heartfly.notify.courier import Courier
 from heartfly.notify.dispatch import POLL, Dispatcher
@@ -105,6 +105,21 @@ async def test_what_ends_it_is_heard(live: PostOffice) -> None:
             await courier.run(asyncio.Event())
 
     assert thread.left_in
+
+
+async def test_from_afar_only_that_is_heard_which_was_asked_about(live: PostOffice) -> None:
+    afar = Afar(live.db, asyncio.get_running_loop())
+    heard: list[Changes] = []
+
+    def news(tx: Tx) -> None:
+        tx.changes.outbox = True
+
+    afar.listen(heard.append, about=lambda changes: changes.outbox)
+    for command in (lambda tx: tx.changes.wake(live.at), news, lambda tx: tx.changes.wake(live.at)):
+        await live.db.write(command)
+    await afar.close()
+
+    assert [True] == [changes.outbox for changes in heard]
 
 
 async def test_a_write_from_afar_is_answered_and_refused_as_at_home(live: PostOffice) -> None:
