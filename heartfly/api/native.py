@@ -29,6 +29,7 @@ from heartfly.api.state import ApiState
 from heartfly.api.v1 import (
     audit,
     backfills,
+    backtest,
     badges,
     channels,
     checks,
@@ -117,6 +118,7 @@ _HANDLERS = (
     checks.transfer_check,
     checks.next_times,
     checks.explain_check,
+    backtest.try_rule,
     pings.list_pings,
     pings.ping_body,
     flips.list_flips,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from heartfly.accounts.last_use import LastUse
+from heartfly.accounts.turnstile import Turnstile
 from heartfly.api.fragments import Fragments
 from heartfly.clock import Clock
 from heartfly.config import Settings
@@ -41,3 +42,9 @@ class ApiState:
     instruments: Instruments = field(default_factory=Instruments)
     reach: Reach = field(default_factory=Reach)
     fragments: Fragments = field(default_factory=Fragments)
+    trying: Turnstile = field(
+        default_factory=lambda: Turnstile(
+            at_once=2, waiting=8, again_s=5, busy="too many schedules are tried at this moment; try again"
+        )
+    )
+    """Held by whoever judges a history once more: that takes a core for up to a second."""

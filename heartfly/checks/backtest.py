@@ -6,6 +6,7 @@ pings of a check, so the history may begin later than was asked for.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,14 +16,17 @@ import sqlalchemy as sa
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.checks.config import CheckConfig
+from heartfly.checks.config import CheckConfig, of_row
 from heartfly.checks.rows import rules_of_config
 from heartfly.core.coverage import Span
 from heartfly.core.replay import Alarm, Command, Compared, compared, replay
 from heartfly.core.values import Blind, Signal
 from heartfly.core.words import PingKind, Reason, Status
+from heartfly.db.database import Database
 from heartfly.db.models import blind_intervals, flips, incidents, pings, run_metrics, runs
 
+DAYS = 90
+"""How far back rules are tried, as far as pings are kept."""
 MOST = 5_000
 """Pings that are judged, the newest: a second of work."""
 MOST_TURNS = 5_000
@@ -108,6 +112,16 @@ def backtest(history: History, old: CheckConfig, new: CheckConfig) -> Backtest:
         for config in (old, new)
     )
     return Backtest(old=was, new=would, differ=compared(was, would))
+
+
+async def tried(
+    database: Database, row: Row[Any], would: CheckConfig, *, since: datetime, through: datetime
+) -> tuple[Backtest, History]:
+    """The check's rule and another one, over what is kept of this time. Whoever asks bounds how many do so at once."""
+    async with database.read() as read:
+        history = await history_of(read, row, since=since, through=through, gated=bool(would.gates))
+    # In a thread: thousands of pings take a second, which no other ping shall wait for.
+    return await asyncio.to_thread(backtest, history, of_row(row._asdict()), would), history
 
 
 async def _figures(read: AsyncConnection, row: Row[Any], run_ids: set[int]) -> dict[int, dict[str, Any]]:

@@ -1,5 +1,5 @@
-// Keys for what the pages do by links and buttons (keyboard.py lists them), and two of the pages shown as dialogs. What
-// is typed into a field is never a key.
+// Keys for what the pages do by links and buttons (keyboard.py lists them), two of the pages shown as dialogs, and the
+// buttons that copy. What is typed into a field is never a key; who is not signed in has no keys, but copies.
 
 const { root, project, writes, keys } = document.body.dataset;
 const $ = (query, of = document) => of.querySelector(query);
@@ -25,16 +25,24 @@ function pause() {
   if (ticked) $(`#bulk [value=${ticked.closest(".row").matches(".s-paused") ? "resume" : "pause"}]`).click();
 }
 
-async function copy() {
-  const shown = $('pre[aria-label="Ping address"]');
-  if (!shown) return;
-  getSelection().selectAllChildren(shown);
-  // Over plain http there is no clipboard but the old one.
-  if (navigator.clipboard) await navigator.clipboard.writeText(shown.textContent);
-  else document.execCommand("copy");
+// --- copying
+
+async function copy(button) {
+  const block = button.previousElementSibling, word = button.firstChild;
+  try {
+    await navigator.clipboard.writeText(block.textContent);
+  } catch {
+    // Over plain http there is no clipboard to write to, but what is selected can be copied.
+    getSelection().selectAllChildren(block);
+    if (!document.execCommand("copy")) return;
+  }
+  word.data = "Copied";
+  setTimeout(() => { word.data = "Copy"; }, 2_000);
   const said = $("#live-said");
-  if (said) said.textContent = "Ping address copied";
+  if (said) said.textContent = block.ariaLabel + " copied";
 }
+
+addEventListener("click", ({ target }) => { const button = target.closest(".copy"); if (button) copy(button); });
 
 // --- pages as dialogs
 
@@ -102,13 +110,13 @@ const DOES = {
   e: () => { const row = here(), at = row && $(".name > a", row); if (at) location = at.href + "/schedule"; else $('.tabs a[href$="/schedule"]')?.click(); },
   p: pause,
   a: () => { const form = $('form[action$="/acknowledge"]'); if (form) form.requestSubmit(); else $('#why a[href*="/incidents/"]')?.click(); },
-  c: copy,
+  c: () => $('[aria-label="Ping address"] + .copy')?.click(),
   t: () => $("#tz")?.click(),
 };
 let goesUntil = 0;
 
 addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || event.isComposing || event.altKey) return;
+  if (root === undefined || event.defaultPrevented || event.isComposing || event.altKey) return;
   const key = event.key, isGoing = event.timeStamp < goesUntil;
   if (event.ctrlKey || event.metaKey) {
     if (key !== "k" || event.shiftKey) return;

@@ -101,4 +101,5 @@ def _anchored(tokens: Sequence[Token]) -> Sequence[Heading]:
 
 
 def _block(text: str) -> str:
-    return f'<pre class="code" tabindex="0" aria-label="Code"><code>{escape(text)}</code></pre>\n'
+    block = f'<pre class="code" tabindex="0" aria-label="Code"><code>{escape(text)}</code></pre>'
+    return f'<div class="copied">{block}<button type="button" class="copy">Copy</button></div>\n'

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from litestar import Response, get, post
 
 from heartfly.checks import commands
-from heartfly.checks.backtest import MOST, Backtest, History, backtest, history_of
+from heartfly.checks.backtest import DAYS, MOST, Backtest, History, tried
 from heartfly.checks.config import CheckConfig, merged, of_row
 from heartfly.checks.turn import in_turn
 from heartfly.core.describe import notices
@@ -28,7 +28,6 @@ from heartfly.web.request import PageRequest
 from heartfly.web.sign_in import to
 from heartfly.web.times import Times
 
-DAYS = 90
 _A_YEAR = timedelta(days=366)
 _OURS = (*SCHEDULE, "grace", "grace_unit", "max_run", "max_run_unit")
 _MINUTES = re.compile(r"[0-9]{1,7}")
@@ -94,7 +93,7 @@ async def _page(
     both: Any = (),
 ) -> Response[bytes]:
     now = request.api.clock.now()
-    tried, history = (None, None) if would is None else await _tried(request, now_is, would, now)
+    judged, history = (None, None) if would is None else await _tried(request, now_is, would, now)
     # In threads: with dozens of lines it takes a while, which no ping shall wait for.
     told = await asyncio.to_thread(_told, of_row(now_is.row._asdict()), now_is, now)
     told_would = None if would is None else await asyncio.to_thread(_told, would, now_is, now)
@@ -112,7 +111,7 @@ async def _page(
         would=told_would,
         # With another grace or longest run alone, what is expected now stays.
         other_schedule=told_would is not None and told_would.get("schedule") != told.get("schedule"),
-        tried=tried,
+        tried=judged,
         history=history,
         reasons=_REASONS,
         days=DAYS,
@@ -122,14 +121,8 @@ async def _page(
 
 
 async def _tried(request: PageRequest, now_is: Seen, would: CheckConfig, now: datetime) -> tuple[Backtest, History]:
-    async with request.web.trying:
-        async with request.api.database.read() as read:
-            history = await history_of(
-                read, now_is.row, since=now - timedelta(days=DAYS), through=now, gated=bool(would.gates)
-            )
-        old = of_row(now_is.row._asdict())
-        # In a thread: thousands of pings take a second, which no other ping shall wait for.
-        return await asyncio.to_thread(backtest, history, old, would), history
+    async with request.api.trying:
+        return await tried(request.api.database, now_is.row, would, since=now - timedelta(days=DAYS), through=now)
 
 
 def _told(config: CheckConfig, now_is: Seen, now: datetime) -> dict[str, Any]:

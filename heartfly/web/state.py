@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from urllib.parse import urlsplit
@@ -45,12 +45,6 @@ class WebState:
     previews: Reruns[Foreseen]
     root: str
     """The path at which a proxy serves us: what every link begins with. Empty at the root of a host."""
-    trying: Turnstile = field(
-        default_factory=lambda: Turnstile(
-            at_once=2, waiting=8, again_s=5, busy="too many schedules are tried at this moment; try again"
-        )
-    )
-    """Held by whoever judges a history once more: that takes a core for up to a second."""
 
     @property
     def hashing(self) -> Turnstile:

@@ -42,6 +42,10 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         ('{"max_run": 1e999999999}', "max_run"),
     ],
     ("POST", "/v1/checks/{check_id}/copy"): [(r'{"slug": "\u0000"}', "slug"), (f'{{"grace": {GIANT}}}', "grace")],
+    ("POST", "/v1/checks/{check_id}/backtest"): [
+        (f'{{"grace": {GIANT}}}', "grace"),
+        ('{"schedule": {"kind": "cron", "expression": "0 25 * * *"}}', "schedule.expression"),
+    ],
     ("POST", "/v1/checks/{check_id}/rotate-ping-url"): [(f'{{"overlap": {GIANT}}}', "overlap")],
     ("POST", "/v1/checks/{check_id}/transfer"): [
         (r'{"key": "\u0000"}', "key"),

@@ -72,6 +72,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("POST", "/v1/checks/{check_id}/rotate-ping-url"): (None, 200),
     ("GET", "/v1/checks/{check_id}/next"): (None, 200),
     ("GET", "/v1/checks/{check_id}/explain"): (None, 200),
+    ("POST", "/v1/checks/{check_id}/backtest"): ({"grace": 60}, 200),
     ("GET", "/v1/checks/{check_id}/pings"): (None, 200),
     ("GET", "/v1/checks/{check_id}/pings/{n}/body"): (None, 200),
     ("GET", "/v1/checks/{check_id}/flips"): (None, 200),

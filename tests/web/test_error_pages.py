@@ -37,7 +37,8 @@ async def test_it_says_what_to_do_and_the_id_of_the_request(town: Town) -> None:
     assert 'href="/p/main/settings/team"' in refused
     assert 'href="/">Go to the start' in nowhere
     assert "Nothing was changed" not in missing + refused + nowhere
-    assert "copy." in missing  # the script that puts a button at the id
+    assert '<button type="button" class="copy">' in missing  # beside the id
+    assert "/static/keys." in nowhere  # what the button does, also for who is not signed in
 
 
 async def test_who_sent_a_form_hears_that_nothing_was_changed(town: Town) -> None:

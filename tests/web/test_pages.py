@@ -432,7 +432,7 @@ async def hostile_town(town: Town, *, each: int) -> list[str]:
 
 
 _TAGS = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)((?:\"[^\"]*\"|'[^']*'|[^>\"'])*)>")
-_SCRIPT = re.compile(r'<script type="module" src="/static/(?:live|copy|keys)\.[0-9a-f]{12}\.js"></script>')
+_SCRIPT = re.compile(r'<script type="module" src="/static/(?:live|keys)\.[0-9a-f]{12}\.js"></script>')
 """Those of ours."""
 _OURS = {
     "html", "head", "meta", "title", "link", "body", "a", "svg", "symbol", "path", "circle", "rect", "use",

@@ -201,8 +201,9 @@ async def test_when_many_try_schedules_at_once_one_is_told_to_come_again_and_los
     _, path = await lived(town, clock)
     browser = await town.owner()
     asked = await fields_of(browser, path) | {"grace": "45", "grace_unit": "minutes", "preview": "1"}
-    object.__setattr__(web, "trying", Turnstile(at_once=1, waiting=0, again_s=5, busy="too many schedules are tried"))
-    async with web.trying:
+    full = Turnstile(at_once=1, waiting=0, again_s=5, busy="too many schedules are tried")
+    object.__setattr__(web.api, "trying", full)
+    async with web.api.trying:
         busy = await browser.post(path, asked)
 
     assert (503, "5") == (busy.status, busy.headers["retry-after"])
