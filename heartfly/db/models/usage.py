@@ -27,9 +27,9 @@ event_ids = Table(
     "event_ids",
     usage_metadata,
     pid(),
-    Column("id_hash", Bytes, primary_key=True),  # 16 bytes of the transaction id
+    Column("id_hash", Bytes, primary_key=True),  # 11 bytes of the transaction id
     Column("event_id", BigInteger, nullable=False),
-    Column("fingerprint", Bytes, nullable=False),  # 8 bytes of the content
+    Column("fingerprint", Bytes, nullable=False),  # 6 bytes of the content
     sqlite_with_rowid=False,
 )
 """The one place where an event is told from a repeat: apart, so that a partition of events can go."""
