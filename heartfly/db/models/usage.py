@@ -81,6 +81,21 @@ dead_letters = Table(
     Index(None, "pid", "state", "id"),
 )
 
+usage_sources = Table(
+    "usage_sources",
+    usage_metadata,
+    pid(),
+    Column("name", Text, primary_key=True),
+    Column("first_at", UtcInstant, nullable=False),  # when it was first heard
+    Column("seen_at", UtcInstant, nullable=False),  # when it was last heard
+    Column("newest_at", UtcInstant, nullable=False),  # of its events: the watermark
+    Column("live_at", UtcInstant),  # when it last told what had just happened
+    Column("retired_at", UtcInstant),  # no day waits for it
+    Column("retired_by", Text),
+    sqlite_with_rowid=False,
+)
+"""Who sends events, and how far each has come (core/watermarks.py)."""
+
 dirty_hours = Table(
     "dirty_hours",
     usage_metadata,
