@@ -1,7 +1,7 @@
-"""Closes days that waited for a source, once it has come past their end, was retired, or was waited for long enough.
+"""Closes days that waited for a source, once it has come past their end or was retired.
 
-Whom a day waits for is decided in core/watermarks.py. The daily aggregation would close them too, a night later: should
-this not run, they wait until then.
+Whom a day waits for is decided in core/watermarks.py. One that was waited for in vain is left to the daily aggregation,
+which tells its check. That would close the others too, a night later: should this not run, they wait until then.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class HeldDays:
                 except HeartflyError as error:  # it holds up no other; the next round tries again
                     log.warning("held day", pid=row.pid, day=row.day, error=str(error))
                     continue
-                line("held day", pid=row.pid, day=row.day, state=closed.state, without=list(closed.sources.without))
+                line("held day", pid=row.pid, day=row.day, state=closed.state)
                 n += 1
         return n
 
@@ -77,7 +77,8 @@ class HeldDays:
     async def _waits(self, row: Any) -> bool:
         async with self._usage.read() as read:
             found = await read.execute(sa.select(usage_sources).where(usage_sources.c.pid == row.pid))
-            return bool(standing(map(source_of, found), row.to_at, self._clock.now()).waits_for)
+            now = standing(map(source_of, found), row.to_at, self._clock.now())
+            return bool(now.waits_for or now.without)
 
     async def _pause(self, stop: asyncio.Event) -> None:
         waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(self._clock.sleep(PAUSE_S))]
