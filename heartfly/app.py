@@ -52,6 +52,7 @@ from heartfly.usage.close_day import Closer
 from heartfly.usage.end_of_project import remove_strays
 from heartfly.usage.folder import Folder
 from heartfly.usage.hands import Hands
+from heartfly.usage.held_days import HeldDays
 from heartfly.usage.ingest import EventIngest
 from heartfly.vitals.gauges import Gauges
 from heartfly.vitals.heartbeat import Heartbeat
@@ -101,6 +102,7 @@ class App:
         self.events = EventIngest(ground.usage, EventApplier(ids), clock, keep=timedelta(days=settings.usage.keep_days))
         self.folder = Folder(ground.usage, clock, ids, hands=Hands(), leads=self._leads)
         self.closer = Closer(ground.usage, self.folder, clock, ids)
+        self.held_days = HeldDays(ground.usage, self.closer, clock, leads=self._leads)
         self.jobs = Jobs(
             database,
             kinds=[
@@ -309,9 +311,10 @@ class App:
     def background(self) -> Sequence[Awaitable[Any]]:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""
         heartbeat = [] if self.heartbeat is None else [self.heartbeat.run(self.ended)]
-        services = (self.watcher, self.courier, self.last_use, self.surroundings, self.jobs, self.feeds, self.folder)
+        services = (self.watcher, self.courier, self.last_use, self.surroundings, self.jobs, self.feeds)
+        of_usage = (self.folder, self.held_days)
         beside = [run(self.ended) for run in self.beside]
-        return [*(service.run(self.ended) for service in services), *heartbeat, *beside]
+        return [*(service.run(self.ended) for service in (*services, *of_usage)), *heartbeat, *beside]
 
     async def finish(self) -> None:
         """Leave: the last beat, what is queued, and every connection."""

@@ -19,9 +19,11 @@ from heartfly.api.ping import Receive, Scope, Send
 from heartfly.api.state import ApiState
 from heartfly.api.v1.events import WIRE
 from heartfly.api.v1.wire_events import IngestOut, ingest_out
+from heartfly.usage.sources import HEADER
 
 _PATH = "/v1/events"
 _JSON = "application/json"
+_SOURCE = HEADER.lower().encode()
 
 
 class EventDoor:
@@ -54,7 +56,13 @@ class EventDoor:
         encoding = given.get(b"content-encoding", "")
         found = await events_of(raw, media_type=given.get(b"content-type", ""), encoding=encoding)
         scope[PACE](len(found))
-        told = await self._state.events.take(scope["auth"].pid, found, wire=WIRE, beside=is_large(raw, encoding))
+        told = await self._state.events.take(
+            scope["auth"].pid,
+            found,
+            wire=WIRE,
+            source=given.get(_SOURCE, ""),
+            beside=is_large(raw, encoding),
+        )
         return ingest_out(told, dry_run=False)
 
 

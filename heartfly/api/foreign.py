@@ -19,6 +19,7 @@ from heartfly.api.request import ApiRequest
 from heartfly.core.events import written
 from heartfly.usage.apply import Outcome, Told
 from heartfly.usage.ingest import Unreadable
+from heartfly.usage.sources import HEADER
 
 Headers = dict[str, str]
 
@@ -33,7 +34,8 @@ async def take(request: ApiRequest, found: Sequence[Any], wire: str) -> list[Tol
     demand_few(found)
     request.demand_pace(len(found))
     large = is_large(await request.body(), _encoding(request))
-    return await request.api.events.take(request.caller.pid, found, wire=wire, beside=large)
+    source = request.headers.get(HEADER, "")
+    return await request.api.events.take(request.caller.pid, found, wire=wire, source=source, beside=large)
 
 
 def _encoding(request: ApiRequest) -> str:

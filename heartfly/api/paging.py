@@ -55,6 +55,25 @@ def number(text: str | None, of: str) -> int | None:
     return None if found is None else found[0]
 
 
+def cursor_at(of: str, text: str) -> str:
+    """Name a place in the list `of`, which is sorted by texts."""
+    return urlsafe_b64encode(f"{of},{text}".encode()).decode().rstrip("=")
+
+
+def text_at(cursor: str | None, of: str) -> str | None:
+    """The text of a cursor of this list; None: from the start. Raises InvalidValueError."""
+    if cursor is None:
+        return None
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        name, comma, found = urlsafe_b64decode(padded).decode().partition(",")
+    except (ValueError, binascii.Error):
+        raise _not_ours() from None
+    if name != of or not comma or not found.isprintable():
+        raise _not_ours()
+    return found
+
+
 def place_in_time(text: str | None, of: str) -> tuple[datetime, int] | None:
     """The place of a list that is sorted by an instant (its microseconds in the cursor) and a number."""
     named = place(text, of, 2)

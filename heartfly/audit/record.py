@@ -86,6 +86,7 @@ class Action(StrEnum):
     BACKFILL_SEND = "backfill.send"
     BACKFILL_CLOSE = "backfill.close"
     BACKFILL_REVERT = "backfill.revert"
+    SOURCE_RETIRE = "source.retire"
     METER_CREATE = "meter.create"
     METER_EDIT = "meter.edit"
     METER_CHANGE = "meter.change"  # a version was added

@@ -23,6 +23,7 @@ _COMMANDS: Mapping[str, str] = {
     "backfill": "heartfly.cli.usage_corrections:backfill_group",
     "meters": "heartfly.cli.usage_meters:meters_group",
     "days": "heartfly.cli.usage_days:days",
+    "sources": "heartfly.cli.usage_sources:sources_group",
     "rerun": "heartfly.cli.usage_days:rerun",
     "verify": "heartfly.cli.usage_verify:verify",
 }

@@ -55,7 +55,10 @@ def _note(one: Any) -> str:
     """What does not add up; or which meters the state is about, and which could not count some events."""
     if one["mismatch"]:
         return str(one["mismatch"])
-    told = [f"{n} not counted by {slug}" for slug, n in one["uncounted"].items()]
+    if one["waits_for"]:
+        return f"waits for {', '.join(one['waits_for'])}"
+    told = [f"without {', '.join(one['without'])}"] if one["without"] else []
+    told += [f"{n} not counted by {slug}" for slug, n in one["uncounted"].items()]
     for state in ("provisional", "amended"):
         if one["state"] == state and one[f"{state}_meters"]:
             told.insert(0, f"{state}: {', '.join(one[f'{state}_meters'])}")

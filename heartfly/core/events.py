@@ -36,7 +36,7 @@ Value = str | bool | None | Sequence["Value"] | Mapping[str, "Value"]
 class Event:
     """`transaction_id`: the sender's name for it, one event each. `subject`: the customer as the sender calls it.
 
-    `properties`: as JSON, names in order, no white space, numbers as they were written. `fingerprint`: 8 bytes, the
+    `properties`: as JSON, names in order, no white space, numbers as they were written. `fingerprint`: 6 bytes, the
     same for the same content, whatever the order of names and whether a number was a text.
     """
 
@@ -83,7 +83,9 @@ def event_of(found: Any, *, now: datetime, oldest: datetime) -> Event | Rejected
         return Rejected("properties", f"are longer than {MAX_BYTES} bytes")
     transaction_id, subject, type_ = texts
     content = f"{subject}\0{at.isoformat()}\0{type_}\0{loose}"
-    return Event(transaction_id, subject, at, type_, exact, hashlib.blake2b(content.encode(), digest_size=8).digest())
+    return Event(
+        transaction_id, subject, at, type_, exact, hashlib.blake2b(content.encode(), digest_size=8).digest()[:6]
+    )
 
 
 _TEXTS = (("transaction_id", MAX_ID), ("customer_id", MAX_SUBJECT), ("event_type", MAX_TYPE))

@@ -99,6 +99,7 @@ def daily_usage(usage: Database, closer: Closer) -> JobKind:
             GateIn(metric="reconciled", op="==", value=1),
             GateIn(metric="rejected_share", op="<", value="0.01", level="warn"),
             GateIn(metric="uncounted_share", op="==", value=0, level="warn"),
+            GateIn(metric="days_without_a_source", op="==", value=0, level="warn"),
         ),
         projects=partial(projects_with_usage, usage),
     )

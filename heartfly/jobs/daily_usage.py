@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from heartfly.checks.covered import covered_until
 from heartfly.core.days import Day, day_in, day_of
+from heartfly.core.watermarks import Standing
 from heartfly.core.zones import is_zone
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
@@ -24,6 +25,7 @@ from heartfly.jobs.kind import Done, Work
 from heartfly.usage.close_day import ONE_DAY, Closed, Closer, came_in, days_to_close, has_length, intake_of
 from heartfly.usage.day_queries import proved_days
 from heartfly.usage.generations import OvertakenError
+from heartfly.usage.sources import standing_in
 from heartfly.usage.verify_days import Verified, days_to_verify, verify_day
 
 NAME = "daily-usage"
@@ -33,6 +35,8 @@ _MOST_VERIFIED = 10
 _VERIFY_UNTIL = timedelta(minutes=30)
 """So many proved days a run looks at once more, and begins none when it has gone on for so long."""
 _LOOKED_BACK = timedelta(days=7)
+_NAMES, _NAME = 5, 60
+"""So many sources are named, by their first letters."""
 
 
 def aggregating(usage: Database, closer: Closer) -> Callable[[Work], Awaitable[Done]]:
@@ -58,13 +62,17 @@ def aggregating(usage: Database, closer: Closer) -> Callable[[Work], Awaitable[D
         verified = await _verify(work, usage, closer, before=began)
         yesterday = today - ONE_DAY
         wrong = [one for one in closed if one.mismatch]
+        held = [one for one in closed if not one.mismatch and one.sources.waits_for]
+        without = [one for one in closed if not one.mismatch and one.sources.without]
         failed = [one for one in verified if one.wrong]
         figures: dict[str, int | float | str] = dict(await _of_yesterday(usage, work.pid, yesterday, closed))
         figures |= await _came_in(usage, work.pid, day_in(zone, yesterday))
         figures |= _uncounted([one.figures for one in closed if one.day != yesterday], figures)
         figures |= {
             "day": yesterday.isoformat(),
-            "days_closed": len(closed) - len(wrong),
+            "days_closed": len(closed) - len(wrong) - len(held),
+            "days_held": len(held),
+            "days_without_a_source": len(without),
             "days_caught_up": len([one for one in closed if one.day != yesterday]),
             "days_changed": len([one for one in closed if one.changed]),
             "days_left": len(await waiting()),
@@ -73,12 +81,26 @@ def aggregating(usage: Database, closer: Closer) -> Callable[[Work], Awaitable[D
             "verify_failed": len(failed),
             "duration_ms": round((work.now - began).total_seconds() * 1000),
         }
+        figures |= _sources(held, without)
         figures |= await _covered(work, usage, home, yesterday=yesterday)
         words = [f"{one.day} does not add up: {one.mismatch}" for one in wrong]
         words += [f"{one.day} is not what it was proved to be any more: {one.wrong}" for one in failed]
         return Done(figures=figures, failure="; ".join(words + stuck))
 
     return aggregate
+
+
+def _sources(held: Sequence[Closed], without: Sequence[Closed]) -> Mapping[str, str]:
+    """Who it is that days wait for, or were closed without."""
+    waiting = sorted({name for one in held for name in one.sources.waits_for})
+    given_up = sorted({name for one in without for name in one.sources.without})
+    told = {"waits_for": _listed(waiting), "without": _listed(given_up)}
+    return {name: words for name, words in told.items() if words}
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+    return ", ".join(name[:_NAME] for name in names[:_NAMES]) + more
 
 
 async def _verify(work: Work, usage: Database, closer: Closer, *, before: datetime) -> list[Verified]:
@@ -175,11 +197,16 @@ async def _of_yesterday(usage: Database, pid: int, yesterday: date, closed: list
     """Also when it was closed before, by somebody's hand."""
     for one in closed:
         if one.day == yesterday:
-            return {**one.figures, "fingerprint": one.fingerprint}
-    query = sa.select(usage_days.c.figures, usage_days.c.fingerprint)
+            return {**one.figures, "fingerprint": one.fingerprint, **_watermark(one.sources)}
+    query = sa.select(usage_days.c.figures, usage_days.c.fingerprint, usage_days.c.sources)
     async with usage.read() as read:
         row = (await read.execute(query.where(usage_days.c.pid == pid, usage_days.c.day == yesterday))).first()
     if row is None:
         return {}
     figures = {name: value for name, value in row.figures.items() if name != "amended"}
-    return {**figures, "fingerprint": bytes(row.fingerprint or b"").hex()}
+    fingerprint = bytes(row.fingerprint or b"").hex()
+    return {**figures, "fingerprint": fingerprint, **_watermark(standing_in(row.sources))}
+
+
+def _watermark(sources: Standing) -> Mapping[str, str]:
+    return {} if sources.watermark is None else {"watermark": sources.watermark.isoformat()}

@@ -22,6 +22,7 @@ from heartfly.db.models import dead_letters, dirty_hours, event_conflicts, event
 from heartfly.db.prepared import Prepared, among
 from heartfly.db.types import EPOCH
 from heartfly.usage.names import new_numbers
+from heartfly.usage.sources import Heard, hear
 
 
 class Outcome(StrEnum):
@@ -50,12 +51,13 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one request brought. `wire`: the format that it came in."""
+    """What one request brought. `wire`: the format that it came in. `sources`: of each its newest event's instant."""
 
     pid: int
     wire: str
     received_at: datetime
     items: Sequence[Event | Refused]
+    sources: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -141,6 +143,13 @@ class EventApplier:
         project = _Project(self._ids, hashes, firsts, fresh, types, subjects)
         told = {place: [project.tell(batch, item) for item in batch.items] for place, batch in batches.items()}
         _write(tx, pid, project)
+        heard = [
+            (name, Heard(newest_at, batch.received_at))
+            for batch in batches.values()
+            for name, newest_at in batch.sources.items()
+        ]
+        if heard:
+            hear(tx, pid, heard)
         _INTAKE.run(tx, list(_intake(pid, ((batch.received_at, told[place]) for place, batch in batches.items()))))
         return told
 
@@ -187,8 +196,12 @@ _ACCEPTED, _DUPLICATE, _CONFLICT = Told(Outcome.ACCEPTED), Told(Outcome.DUPLICAT
 
 
 def hash_of(transaction_id: str) -> bytes:
-    """16 bytes that stand for a transaction id."""
-    return hashlib.blake2b(transaction_id.encode(), digest_size=16).digest()
+    """11 bytes that stand for a transaction id.
+
+    Of a billion events of one project two have the same by a chance of one to 600 million, and each byte is one of each
+    event's. The second would be told as a conflict, and kept aside.
+    """
+    return hashlib.blake2b(transaction_id.encode(), digest_size=16).digest()[:11]
 
 
 def _letter(batch: Batch, item: Refused, number: int) -> dict[str, Any]:

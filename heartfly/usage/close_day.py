@@ -1,7 +1,8 @@
 """Closing a day of a project: fold what is dirty, make the day of its hours, reconcile it, and say what it is then.
 
     open         it is not over, or nobody has looked at it since
-    provisional  it is over, and does not agree with its events, or one of its hours was folded since
+    provisional  it is over, and does not agree with its events, or one of its hours was folded since, or it waits for
+                 a source that has not come past its end yet (core/watermarks.py)
     final        it agrees with its events, to the last digit
     amended      the same, and it had been final with other figures before
 
@@ -23,6 +24,7 @@ import sqlalchemy as sa
 
 from heartfly.clock import Clock
 from heartfly.core.days import Day, day_in, day_of
+from heartfly.core.watermarks import Standing
 from heartfly.core.windows import HOUR
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
@@ -35,15 +37,17 @@ from heartfly.usage.folder import Folder
 from heartfly.usage.generations import Generation, OvertakenError
 from heartfly.usage.hands import Hands
 from heartfly.usage.reconcile import Reconciled, reconcile
+from heartfly.usage.sources import standing_of, told_of
 
 _ATTEMPTS = 5
 """Events that come while a day is closed dirty it again."""
 MOST_MISMATCHES = 5
+NO_SOURCES = Standing()
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """`changed`: it was final before, with other figures."""
+    """`changed`: it was final before, with other figures. `sources`: whom it waits for, or was closed without."""
 
     day: date
     state: str
@@ -51,6 +55,7 @@ class Closed:
     fingerprint: str
     mismatch: str
     changed: bool
+    sources: Standing = NO_SOURCES
 
 
 class Closer:
@@ -125,9 +130,13 @@ def _end(tx: Tx, pid: int, span: Day, found: Reconciled, *, run: int, now: datet
         if not last:
             return None
         mismatches.append("events came in all the time while it was closed")
+    sources = standing_of(tx, pid, span.to_at, now)
     figures = _figures(tx, pid, span, found, reconciled=not mismatches)
-    values: dict[str, Any] = {"mismatch": _told(mismatches)}
-    if mismatches:
+    if sources.watermark is not None:
+        figures["lag_s"] = max(0, int((now - sources.watermark).total_seconds()))
+    values: dict[str, Any] = {"mismatch": _told(mismatches), "sources": told_of(sources)}
+    if mismatches or sources.waits_for:
+        # What a source has yet to tell is no other figure than was proved: nothing is, until then.
         changed, amended = False, bool(before.figures.get("amended"))
         values["state"] = "provisional"
         tx.conn.execute(sa.update(proofs).where(proofs.c.pid == pid, proofs.c.day == span.date).values(moved=True))
@@ -138,7 +147,7 @@ def _end(tx: Tx, pid: int, span: Day, found: Reconciled, *, run: int, now: datet
         values |= {"events_digest": found.events, "reconciled_at": now, "verified_at": now}
     values["figures"] = figures | {"amended": int(amended)}
     tx.conn.execute(sa.update(usage_days).where(*is_it).values(values))
-    return Closed(span.date, values["state"], figures, found.fingerprint.hex(), values["mismatch"], changed)
+    return Closed(span.date, values["state"], figures, found.fingerprint.hex(), values["mismatch"], changed, sources)
 
 
 def _prove(tx: Tx, pid: int, span: Day, found: Reconciled, before: Any) -> bool:

@@ -20,6 +20,7 @@ from heartfly.db.group_commit import Priority
 from heartfly.errors import OverloadedError
 from heartfly.logs import line
 from heartfly.usage.apply import Batch, EventApplier, Outcome, Refused, Told, hash_of, of_hashes
+from heartfly.usage.sources import demand_name, heard_of
 
 MAX_EVENTS = 1_000
 """Of one request."""
@@ -52,18 +53,26 @@ class EventIngest:
         return self._clock.now() - self._keep
 
     async def take(
-        self, pid: int, found: Sequence[Any], *, wire: str, dry_run: bool = False, beside: bool = False
+        self,
+        pid: int,
+        found: Sequence[Any],
+        *,
+        wire: str,
+        source: str = "",
+        dry_run: bool = False,
+        beside: bool = False,
     ) -> list[Told]:
         """What became of each, in order, after the commit. `found`: what JSON held (core.events.read), or Unreadable.
 
-        OverloadedError: nothing was stored. What is sent again is told as a duplicate. `dry_run`: what would become of
-        them; nothing is stored. `beside`: they may be so large that to look at them is a thread's work.
+        OverloadedError: nothing was stored. What is sent again is told as a duplicate. `source`: who
+        sends them, if he says so (InvalidValueError: he cannot be called so). `dry_run`: what would become of them;
+        nothing is stored. `beside`: they may be so large that to look at them is a thread's work.
         """
-        now = self._clock.now()
+        source, now = demand_name(source), self._clock.now()
         items = await asyncio.to_thread(self._items, found, now) if beside else self._items(found, now)
         if dry_run:
             return await self._foretold(pid, items)
-        batch = Batch(pid, wire, now, items)
+        batch = Batch(pid, wire, now, items, heard_of(zip(found, items, strict=True), source, now))
         told = await self._committed(batch)
         line("events", pid=pid, wire=wire, n=len(told), outcomes=_counted(told))
         return told

@@ -38,6 +38,7 @@ from heartfly.db.types import EPOCH
 from heartfly.errors import InvalidValueError
 from heartfly.usage.apply import hash_of, hold_events
 from heartfly.usage.fold import TIER_DAY, TIER_HOUR
+from heartfly.usage.sources import forget_silent
 
 PIECE = 200
 """Events in one transaction: each lies in three tables at places far apart."""
@@ -79,6 +80,7 @@ async def remove_old(
         after = _down(span.to_at)
     await fence()
     gone.letters = await _all(usage, lambda tx: _letters(tx, pid, before))
+    await usage.write(lambda tx: forget_silent(tx, pid, now), priority=Priority.BULK)
     gone.intake = await _all(usage, lambda tx: _intake(tx, pid, before))
     await _all(usage, lambda tx: _corrections(tx, pid, before))
     await _all(usage, lambda tx: _sent_into_sets(tx, pid, before))

@@ -61,6 +61,7 @@ from heartfly.web import (
     usage_event,
     usage_events,
     usage_meters,
+    usage_sources,
     views,
 )
 from heartfly.web.error_pages import new_request_id, wrong
@@ -195,6 +196,8 @@ HANDLERS = (
     usage_days.show_calendar,
     usage_days.show,
     usage_days.rerun,
+    usage_sources.show_sources,
+    usage_sources.retire_source,
     usage_backfills.show_sets,
     usage_backfills.show_new,
     usage_backfills.open_one,

@@ -23,6 +23,7 @@ from heartfly.jobs import queries as jobs
 from heartfly.jobs.daily_usage import NAME as DAILY_USAGE
 from heartfly.usage import day_queries
 from heartfly.usage.rerun import close_anew, day_that_is_over, foretold, foretold_since_proved, zone_of
+from heartfly.usage.sources import standing_in
 from heartfly.web.request import PageRequest
 from heartfly.web.reruns import Foretold, Rerun
 from heartfly.web.sign_in import to
@@ -170,6 +171,7 @@ async def _page(
         span=its_span,
         state=_state(row, day, day_of(zone, now)),
         is_over=span.to_at <= now,
+        sources=standing_in(None if row is None else row.sources),
         figures=[(label, figures[name]) for name, label in FIGURES if name in figures],
         fingerprint="" if row is None or row.fingerprint is None else bytes(row.fingerprint).hex(),
         zone=its_zone.key,

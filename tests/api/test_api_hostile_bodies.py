@@ -114,6 +114,11 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         (f'{{"slug": "a", "title": {GIANT}}}', "title"),
     ],
     ("PATCH", "/v1/status-pages/{page_id}"): [(r'{"title": "\u0000"}', "title"), (f'{{"title": {GIANT}}}', "title")],
+    ("POST", "/v1/usage/sources/retire"): [
+        (r'{"name": "\u0000"}', "name"),
+        ('{"name": " app"}', "name"),
+        (f'{{"name": {GIANT}}}', "name"),
+    ],
     ("POST", "/v1/usage/runs"): [
         ('{"day": "yesterday"}', "day"),
         ('{"day": "9999-12-31"}', "day"),

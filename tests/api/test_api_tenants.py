@@ -148,6 +148,8 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/meters/{meter_id}/query"): (None, 200),
     ("GET", "/v1/usage/days"): (None, 200),
     ("POST", "/v1/usage/runs"): ({"day": "2026-03-01", "dry_run": False}, 200),
+    ("GET", "/v1/usage/sources"): (None, 200),
+    ("POST", "/v1/usage/sources/retire"): ({"name": "app-1"}, 200),
     ("GET", "/v1/events"): (None, 200),
     ("GET", "/v1/events/conflicts"): (None, 200),
     ("GET", "/v1/events/{transaction_id}"): (None, 200),
@@ -241,7 +243,7 @@ async def furnished(house: House) -> dict[str, str]:
     slug = f"of-{house.world.project.slug}"
     shown = await house.full("POST", "/v1/status-pages", {"slug": slug, "title": "Ours"})
     meter = await house.full("POST", "/v1/meters", METER | {"slug": "traffic"})
-    await house.full("POST", "/v1/events", [EVENT, {}])
+    await house.full("POST", "/v1/events", [EVENT, {}], headers={"heartfly-source": "app-1"})
     customer = await house.full("POST", "/v1/customers", {"name": "Acme", "aliases": ["acme"]})
     letters = await house.full("GET", "/v1/dead-letters")
     backfill = await house.full("POST", "/v1/backfills", BACKFILL)

@@ -82,6 +82,23 @@ def test_what_goes_is_shown_once_more(run: Run) -> None:
     assert invite["id"] == json.loads(ok(run("invites", "revoke", "z@example.com", "--json")))["id"]
 
 
+def test_sources_of_events_are_listed_and_retired(run: Run) -> None:
+    assert [] == json.loads(ok(run("usage", "sources", "list", "--json")))
+    assert "No source is known" in ok(run("usage", "sources", "list"))
+    logged = (
+        event("json-source", "acct-json").replace('"call"', '"http.request"').replace('{"n"', '{"source": "web-1", "n"')
+    )
+    ok(run("usage", "events", "send", "-", input=logged))
+
+    (one,) = json.loads(ok(run("usage", "sources", "list", "--json")))
+    assert ("web-1", None) == (one["name"], one["retired_at"])
+    assert "live" in ok(run("usage", "sources", "list"))
+    assert json.loads(ok(run("usage", "sources", "retire", "web-1", "--json")))["retired_at"]
+    assert "web-1 is retired" in ok(run("usage", "sources", "retire", "web-1"))
+    assert "retired by" in ok(run("usage", "sources", "list"))
+    assert 1 == run("usage", "sources", "retire", "none").exit_code
+
+
 def test_events_are_read_by_machines_with_their_figures_as_they_were_sent(run: Run) -> None:
     sent = f"[{event('json-1', 'acct-json', figure='0.12345678901234567890')}, 7]"
     told = run("usage", "events", "send", "-", "--json", input=sent)

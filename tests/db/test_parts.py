@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from heartfly.clock import SystemClock
 from heartfly.db.database import Database
 from heartfly.db.migrate import USAGE_HEAD, alembic_config, current, upgrade
 from heartfly.db.models import (
+    backfill_events,
     event_corrections,
+    event_ids,
     events,
     metadata,
     node_batches,
@@ -27,6 +30,8 @@ from heartfly.db.models import (
 )
 from heartfly.db.parts import PARTS, USAGE
 from heartfly.errors import StoreError
+from heartfly.usage.apply import hash_of
+from heartfly.usage.generations import unswept
 
 pytestmark = pytest.mark.anyio
 
@@ -134,6 +139,94 @@ def test_events_that_came_before_they_took_less_room_are_the_same_ones(empty: Da
         for table in (events, event_corrections):
             this = sa.select(table.c.transaction_id).where(table.c.transaction_id == names[0])
             assert [names[0]] == list(connection.execute(this).scalars())
+    empty.close()
+
+
+def test_events_that_were_known_before_ids_took_less_room_are_known_still(empty: Database) -> None:
+    with empty.engine.connect() as connection:
+        command.upgrade(alembic_config(connection, USAGE), "0007")
+    at = "'2026-03-02 00:00:00+00'" if empty.on_postgres else "1772409600000000"
+    mark = "%s" if empty.on_postgres else "?"
+    names = [f"t-{number}" for number in range(20)]
+    with empty.engine.begin() as connection:
+        for number, name in enumerate(names):
+            whole = hashlib.blake2b(name.encode(), digest_size=16).digest()
+            connection.exec_driver_sql(
+                "INSERT INTO event_ids (pid, id_hash, event_id, fingerprint)"
+                f" VALUES ({7 + number % 2}, {mark}, {number}, {mark})",
+                (whole, b"12345678"),
+            )
+        connection.exec_driver_sql(
+            "INSERT INTO backfill_events (pid, backfill_id, id, id_hash, fingerprint, received_at, at, type_id,"
+            " subject_id, transaction_id, properties)"
+            f" VALUES (7, 1, 1, {mark}, {mark}, {at}, {at}, 1, 2, 't-1', '{{}}')",
+            (hashlib.blake2b(b"t-1", digest_size=16).digest(), b"12345678"),
+        )
+
+    upgrade(empty.engine, USAGE)
+
+    with empty.engine.connect() as connection:
+        kept = connection.execute(sa.select(event_ids).order_by(event_ids.c.event_id)).all()
+        in_set = connection.execute(sa.select(backfill_events)).one()
+    assert [(7 + number % 2, hash_of(name), number, b"123456") for number, name in enumerate(names)] == [
+        (row.pid, bytes(row.id_hash), row.event_id, bytes(row.fingerprint)) for row in kept
+    ]
+    assert (hash_of("t-1"), b"123456") == (bytes(in_set.id_hash), bytes(in_set.fingerprint))
+    empty.close()
+
+
+def test_of_windows_that_were_there_before_nobody_is_said_to_have_left_anything(empty: Database) -> None:
+    with empty.engine.connect() as connection:
+        command.upgrade(alembic_config(connection, USAGE), "0006")
+    at = "'2026-03-02 00:00:00+00'" if empty.on_postgres else "1772409600000000"
+    no_bytes = "''::bytea" if empty.on_postgres else "x''"
+    with empty.engine.begin() as connection:
+        for tier in ("hour", "day"):
+            connection.exec_driver_sql(
+                "INSERT INTO windows (pid, tier, start_at, end_at, gen, n_events, ids_sum)"
+                f" VALUES (7, '{tier}', {at}, {at}, 5, 0, {no_bytes})"
+            )
+
+    upgrade(empty.engine, USAGE)
+
+    with empty.engine.connect() as connection:
+        assert [False, False] == list(connection.execute(sa.select(windows.c.unswept)).scalars())
+        assert [] == connection.execute(unswept(datetime(2026, 3, 3, tzinfo=UTC))).all()
+    empty.close()
+
+
+def test_what_an_upgrade_sorts_is_no_load_on_memory_and_it_may_take_long(empty: Database) -> None:
+    asked = ["statement_timeout", "lock_timeout"] if empty.on_postgres else ["temp_store"]
+    usual: list[list[str]] = []
+    meanwhile: list[list[str]] = []
+
+    def bounds(connection: sa.Connection) -> list[str]:
+        verb = "SHOW" if empty.on_postgres else "PRAGMA"
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        return [str(driver.execute(f"{verb} {name}").fetchone()[0]) for name in asked]
+
+    def look(connection: sa.Connection, _cursor: object, statement: str, *_: object) -> None:
+        if statement.lstrip().startswith("CREATE INDEX"):
+            meanwhile.append(bounds(connection))
+
+    with empty.engine.connect() as connection:
+        usual.append(bounds(connection))
+    sa.event.listen(empty.engine, "before_cursor_execute", look)
+    upgrade(empty.engine, USAGE)
+    sa.event.remove(empty.engine, "before_cursor_execute", look)
+
+    if not empty.on_postgres:
+        with empty.engine.connect() as connection:
+            usual.append(bounds(connection))
+        in_memory, in_a_file = ["2"], ["1"]
+        assert [in_memory, in_memory] == usual
+        assert in_a_file in meanwhile
+        assert [in_a_file] * len(meanwhile) == meanwhile
+    else:
+        assert "0" not in usual[0]
+        assert ["0", "0"] in meanwhile
+        assert [["0", "0"]] * len(meanwhile) == meanwhile
     empty.close()
 
 

@@ -278,6 +278,36 @@ async def test_events_that_a_meter_cannot_count_degrade_its_check(shop: Workshop
     assert "up" == (await shop.check()).status
 
 
+async def test_a_day_waits_for_a_stalled_source_and_is_told_to_lack_it_the_night_after(
+    shop: Workshop, plant: Plant, clock: SimClock
+) -> None:
+    """Midnight in Berlin is 23:00 UTC."""
+    await plant.all_meters()
+    stalled, on = Sent(1, T0, "c", "api", None, "5", "u"), Sent(2, MORNING, "c", "api", None, "5", "u")
+    clock.move_to(T0)
+    await plant.ingest.take(factory.PID, [stalled.wire()], wire="native", source="app-1")
+    await shop.look()
+    clock.move_to(MORNING)
+    await plant.ingest.take(factory.PID, [on.wire()], wire="native", source="app-2")
+    await shop.go(MORNING)
+
+    (run,) = await shop.runs()
+    expected = {"days_held": 1, "days_closed": 0, "days_without_a_source": 0, "waits_for": "app-1", "reconciled": 1}
+    assert expected.items() <= run.figures.items()
+    late = int((MORNING - T0).total_seconds())
+    assert (T0.isoformat(), late) == (run.figures["watermark"], run.figures["lag_s"])
+    assert "without" not in run.figures
+    assert "up" == (await shop.check()).status
+
+    await shop.go(MORNING + timedelta(days=1))
+    without = ("days_held", "days_without_a_source", "without")
+    assert (1, 1, "app-1") == await newest(shop, *without)  # the day after waits for both
+    assert "degraded" == (await shop.check()).status
+    assert [("final", ["app-1"]), ("provisional", [])] == [
+        (one.state, one.sources["without"]) for one in await days(plant)
+    ]
+
+
 async def test_it_says_from_when_to_when_it_has_closed_days(shop: Workshop, plant: Plant, world: World) -> None:
     async def covers() -> tuple[Any, ...]:
         figures = (await shop.runs())[-1].figures

@@ -79,6 +79,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/usage/backfills/{backfill}": ("",),
     "/p/{project}/usage/jobs": ("", "?month=2026-01"),
     "/p/{project}/usage/jobs/{day}": ("",),
+    "/p/{project}/usage/sources": ("",),
     "/p/{project}/usage/meters": ("",),
     "/p/{project}/usage/meters/new": ("",),
     "/p/{project}/usage/meters/{meter}": ("", "?by=customer&window=hour", "?from=2020-01-01&to=2020-01-02"),

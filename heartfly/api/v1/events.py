@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import get, post
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath, HeaderParameter, QueryParameter
 
 from heartfly.accounts.guards import INGESTS
 from heartfly.api.event_bodies import MAX_BYTES, events_of, is_large
@@ -21,6 +21,7 @@ from heartfly.errors import InvalidValueError
 from heartfly.usage import event_queries as queries
 from heartfly.usage.correction_queries import known_event
 from heartfly.usage.event_queries import Wanted
+from heartfly.usage.sources import HEADER
 
 WIRE = "native"
 
@@ -39,6 +40,9 @@ async def take_events(
     request: ApiRequest,
     *,
     dry_run: Annotated[bool, QueryParameter(description="Say what would become of them; store nothing.")] = False,
+    source: Annotated[
+        str, HeaderParameter(name=HEADER, description="Who sends them: the day waits for its live sources.")
+    ] = "",
 ) -> IngestOut:
     """Answered once they are on the disk. Each is told for itself: what is none does not stop its neighbours.
 
@@ -48,7 +52,7 @@ async def take_events(
     found = await events_of(raw, media_type=request.headers.get("content-type", ""), encoding=encoding)
     request.demand_pace(len(found))
     told = await request.api.events.take(
-        request.caller.pid, found, wire=WIRE, dry_run=dry_run, beside=is_large(raw, encoding)
+        request.caller.pid, found, wire=WIRE, source=source, dry_run=dry_run, beside=is_large(raw, encoding)
     )
     return ingest_out(told, dry_run=dry_run)
 

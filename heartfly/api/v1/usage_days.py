@@ -21,6 +21,7 @@ from heartfly.usage.compare import Compared
 from heartfly.usage.day_queries import OfMeter
 from heartfly.usage.rerun import close_anew, day_that_is_over, foretold, foretold_since_proved, zone_of
 from heartfly.usage.since_proved import SinceProved
+from heartfly.usage.sources import standing_in
 
 
 class UsageDayOut(msgspec.Struct, kw_only=True):
@@ -35,6 +36,12 @@ class UsageDayOut(msgspec.Struct, kw_only=True):
     fingerprint: str | None
     """Of all that it was last proved with; null: it never was."""
     reconciled_at: Instant | None
+    waits_for: list[str]
+    """Sources that have not come past its end yet: it is provisional until they have, or a day has passed."""
+    without: list[str]
+    """Sources that were waited for in vain."""
+    watermark: Instant | None
+    """Up to when all of its sources had told when it was last closed; null: it has none."""
     mismatch: str
     """What does not agree with its events; empty when all does."""
     verified_at: Instant | None
@@ -169,6 +176,7 @@ def _named(cursor: str | None) -> date | None:
 
 
 def _out(row: Any, meters: Sequence[OfMeter]) -> UsageDayOut:
+    sources = standing_in(row.sources)
     return UsageDayOut(
         day=row.day.isoformat(),
         zone=row.zone,
@@ -178,6 +186,9 @@ def _out(row: Any, meters: Sequence[OfMeter]) -> UsageDayOut:
         figures={name: value for name, value in row.figures.items() if name != "amended"},
         fingerprint=None if row.fingerprint is None else bytes(row.fingerprint).hex(),
         reconciled_at=row.reconciled_at,
+        waits_for=list(sources.waits_for),
+        without=list(sources.without),
+        watermark=sources.watermark,
         mismatch=row.mismatch,
         verified_at=row.verified_at,
         provisional_meters=[one.slug for one in meters if one.moved],

@@ -57,6 +57,7 @@ from heartfly.db.models.usage import (
     events,
     usage_audit,
     usage_names,
+    usage_sources,
 )
 
 __all__ = [
@@ -120,6 +121,7 @@ __all__ = [
     "usage_groups",
     "usage_metadata",
     "usage_names",
+    "usage_sources",
     "users",
     "windows",
 ]

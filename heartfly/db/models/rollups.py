@@ -138,6 +138,7 @@ usage_days = Table(
     Column("run", BigInteger),  # who closes it, or was the last to: whoever held it before is fenced off
     Column("reconciled_at", UtcInstant),
     Column("mismatch", Text, nullable=False),  # what did not agree, in words
+    Column("sources", Json),  # whom it waits for, or was closed without, and up to when all have told
     Column("verified_at", UtcInstant),  # when all its rollups were last worked out anew, long after it was closed
     Index(None, "pid", "from_at"),
 )

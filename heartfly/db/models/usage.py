@@ -27,9 +27,9 @@ event_ids = Table(
     "event_ids",
     usage_metadata,
     pid(),
-    Column("id_hash", Bytes, primary_key=True),  # 16 bytes of the transaction id
+    Column("id_hash", Bytes, primary_key=True),  # 11 bytes of the transaction id
     Column("event_id", BigInteger, nullable=False),
-    Column("fingerprint", Bytes, nullable=False),  # 8 bytes of the content
+    Column("fingerprint", Bytes, nullable=False),  # 6 bytes of the content
     sqlite_with_rowid=False,
 )
 """The one place where an event is told from a repeat: apart, so that a partition of events can go."""
@@ -80,6 +80,21 @@ dead_letters = Table(
     Column("state", Text, nullable=False),  # open, replayed or dropped
     Index(None, "pid", "state", "id"),
 )
+
+usage_sources = Table(
+    "usage_sources",
+    usage_metadata,
+    pid(),
+    Column("name", Text, primary_key=True),
+    Column("first_at", UtcInstant, nullable=False),  # when it was first heard
+    Column("seen_at", UtcInstant, nullable=False),  # when it was last heard
+    Column("newest_at", UtcInstant, nullable=False),  # of its events: the watermark
+    Column("live_at", UtcInstant),  # when it last told what had just happened
+    Column("retired_at", UtcInstant),  # no day waits for it
+    Column("retired_by", Text),
+    sqlite_with_rowid=False,
+)
+"""Who sends events, and how far each has come (core/watermarks.py)."""
 
 dirty_hours = Table(
     "dirty_hours",
