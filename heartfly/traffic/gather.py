@@ -43,7 +43,7 @@ class By(Enum):
 
 
 Key = int | str
-"""The number of an endpoint or subject; 0 where it is by nothing; the text of a key, or of an endpoint that has none."""
+"""The number of an endpoint or subject; 0 where it is by nothing; of a key, or an endpoint without number, its text."""
 
 
 class Sums(NamedTuple):
