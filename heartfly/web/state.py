@@ -20,6 +20,7 @@ from heartfly.vitals.readiness import Facts
 from heartfly.web.bookshelf import Bookshelf
 from heartfly.web.feed import Feeds
 from heartfly.web.files import Files
+from heartfly.web.panels import Panels
 from heartfly.web.render import Renderer
 from heartfly.web.reruns import Foretold, Reruns
 
@@ -51,6 +52,7 @@ class WebState:
         )
     )
     """Held by whoever judges a history once more: that takes a core for up to a second."""
+    panels: Panels = field(default_factory=Panels)
 
     @property
     def hashing(self) -> Turnstile:

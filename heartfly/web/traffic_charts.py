@@ -14,6 +14,7 @@ from math import ceil, log10
 from zoneinfo import ZoneInfo
 
 from heartfly.core.amounts import Amount, decimal_of
+from heartfly.core.sketches import SCALE, Histogram
 from heartfly.core.windows import Size, Window
 from heartfly.traffic.asked import Bin
 from heartfly.web.traffic_words import CLASSES, MEASURES, Summed, count, short_ms, summed
@@ -24,6 +25,8 @@ FIELDS = 12
 _MARKS = 6
 _GAP = 0.12
 _STEPS = (1, 2, 4, 5, 10)
+_HALF = 1 << (SCALE - 1)
+"""Buckets of half an octave."""
 _MOST_ROWS = 100
 """Of a table below a picture; all of them are in its file."""
 
@@ -217,6 +220,35 @@ def _mark(at: datetime, size: Size, *, of_one_day: bool) -> str:
     if size is Size.MONTH:
         return f"{at:%b %Y}"
     return f"{at:%H:%M}" if size is Size.MINUTE or of_one_day else f"{at.day} {at:%b}"
+
+
+def spread(latencies: Histogram) -> tuple[Picture | None, Sequence[tuple[str, str, int]]]:
+    """How many requests took how long, each bar half of an octave; and as rows: over, up to, how many. None: nobody
+    told a time.
+    """
+    counts: dict[int, int] = {}
+    for bucket, n in latencies.above.items():
+        counts[bucket // _HALF] = counts.get(bucket // _HALF, 0) + n
+    if not counts:
+        return None, ()
+    low, high = min(counts), max(counts)
+    n_bars, top = high - low + 1, _top(max(counts.values()))
+    wide = WIDTH / n_bars
+    bars = "".join(
+        _bar(round((half - low) * wide + wide * _GAP / 2, 2), round(wide * (1 - _GAP), 2), HEIGHT - tall, tall)
+        for half, n in sorted(counts.items())
+        for tall in (max(n * HEIGHT / top, 0.4),)
+    )
+    step = -(-n_bars // _MARKS)
+    places = [(round(100 * (half - low) / n_bars, 2), _ms_of(half)) for half in range(low, high + 1, step)]
+    labels = [(x, f"{label} ms") for x, label in places if x < 94]  # noqa: PLR2004 - as marks
+    rows = [(_ms_of(half), _ms_of(half + 1), counts.get(half, 0)) for half in range(low, high + 1)]
+    return Picture([("c-2xx", bars)], [count(top), count(top // 2) if top > 1 else "", "0"], labels, ()), rows
+
+
+def _ms_of(half: int) -> str:
+    """The lower bound of a bar, to three digits."""
+    return f"{float(f'{2 ** (half / 2):.3g}'):,g}"
 
 
 def rows_of(found: Sequence[Point]) -> tuple[Sequence[Point], bool]:

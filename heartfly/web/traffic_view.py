@@ -19,7 +19,7 @@ from heartfly.core import text
 from heartfly.core.days import ONE, day_in, day_of
 from heartfly.core.windows import HOUR, Size, Window, window_at
 from heartfly.errors import InvalidValueError
-from heartfly.traffic.asked import Asked
+from heartfly.traffic.asked import Asked, Order
 
 Result = TypeVar("Result")
 
@@ -29,7 +29,8 @@ FILTERS = ("endpoint", "customer", "method", "status", "key", "source")
 """Names in the query; each may be there several times."""
 HEATS: Mapping[str, str] = {"p95": "p95", "p99": "p99", "errors": "errors", "requests": "requests"}
 ORDERS: Mapping[str, str] = {
-    "requests": "requests", "errors": "errors", "p95": "p95", "latency": "longest", "bytes": "bytes", "time": "time spent",
+    Order.REQUESTS: "requests", Order.ERRORS: "server errors", Order.CLIENT_ERRORS: "client errors", Order.P95: "p95",
+    Order.LATENCY: "longest", Order.BYTES: "bytes", Order.TIME: "time spent",
 }  # fmt: skip
 MOST_VALUES = 20
 """Of one filter."""
@@ -37,7 +38,7 @@ _MOST = 300
 _MINUTE = timedelta(minutes=1)
 _BY_MINUTES, _BY_HOURS, _BY_DAYS = timedelta(hours=6), timedelta(days=8), timedelta(days=120)
 _LONGEST = timedelta(days=3_700)
-_STATUS = re.compile(r"[1-5]xx|[1-5][0-9][0-9]")
+_STATUS = re.compile(r"[1-5]xx|[1-9][0-9]{2}|unknown", re.ASCII)
 _METHOD = re.compile(r"[A-Z][A-Z_-]{0,31}")
 _DAYS = {"7d": 7, "30d": 30, "90d": 90}
 _PARTS = {"1h": (_MINUTE, 60), "24h": (HOUR, 24)}
@@ -47,7 +48,7 @@ _PARTS = {"1h": (_MINUTE, 60), "24h": (HOUR, 24)}
 class View:
     """`word`: of RANGES; empty: from and to stand in the address. `size`: of the windows of a series. `before`: the
     same of the period before, as long as this one has lasted; None: nobody wants to compare. `path`: of the page,
-    `root`: of the pages of usage.
+    `root`: of the pages of usage. `scope`: the filter that the page itself is.
     """
 
     root: str
@@ -59,7 +60,8 @@ class View:
     query: Mapping[str, Sequence[str]]
     log: bool
     heat: str
-    order: str
+    order: Order
+    scope: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -78,6 +80,8 @@ class View:
         only, an empty one is left out. `path`: below the pages of usage; None: this page.
         """
         query = {name: list(values) for name, values in self.query.items()}
+        if path is not None:  # another page does not know what this one is about
+            query |= {name: [value] for name, value in self.scope.items()}
         for name, value in (add or {}).items():
             query[name] = [*[one for one in query.get(name, []) if one != value], value]
         if less is not None:
@@ -103,8 +107,8 @@ class View:
 
     @property
     def kept(self) -> Sequence[tuple[str, str]]:
-        """What the form of the bar has no field for, and must not lose."""
-        return [(name, value) for name, values in self.query.items() if name not in {"from", "to", "range"} for value in values]
+        """What the form of the bar has no field for, and must not lose. Of a range and times that are typed, times win."""
+        return [(name, value) for name, values in self.query.items() if name not in {"from", "to"} for value in values]
 
     def local(self, at: datetime) -> str:
         """As a browser's own field for a time wants it, in the zone of the days."""
@@ -129,7 +133,7 @@ def view_of(
         if word:
             errors["range"] = f"must be one of {', '.join(RANGES)}"
         word = ""
-    span = None if word else _tried(errors, "to", partial(_from_to, given, zone, now))
+    span = _tried(errors, "to", partial(_from_to, given, zone, now))
     word = "" if span is not None else word or USUAL
     from_at, to_at = span or _latest(word, zone, now)
     size = _size(to_at - from_at)
@@ -143,7 +147,7 @@ def view_of(
     order = _chosen(errors, given, "by", ORDERS)
     has_log, compares = _first(given, "log") == "1", _first(given, "compare") != "0"
     for name, value in (("heat", heat), ("by", order), ("log", "1" if has_log else ""), ("compare", "" if compares else "0")):
-        if value and value not in {next(iter(HEATS)), next(iter(ORDERS))}:
+        if value and value not in _USUAL_WORDS:
             query[name] = (value,)
     wanted = {_PLURAL[name]: values for name, values in filters.items()} | {
         _PLURAL[name]: (value,) for name, value in scope.items()
@@ -151,10 +155,11 @@ def view_of(
     asked = Asked(from_at=from_at, to_at=to_at, zone=zone, **wanted)
     return View(
         root=root, path=path, asked=asked, before=_before(asked, now) if compares else None, word=word, size=size,
-        query=query, log=has_log, heat=heat, order=order, errors=errors,
+        query=query, log=has_log, heat=heat, order=Order(order), scope=scope, errors=errors,
     )  # fmt: skip
 
 
+_USUAL_WORDS = frozenset({next(iter(HEATS)), next(iter(ORDERS))})
 _PLURAL = {
     "endpoint": "endpoints", "customer": "customers", "method": "methods", "status": "statuses", "key": "keys",
     "source": "sources",
@@ -246,7 +251,7 @@ def _filter(name: str, values: Sequence[str]) -> tuple[str, ...]:
         if not all(_METHOD.fullmatch(value) for value in values):
             raise InvalidValueError(name, "must be a method such as GET")
     if name == "status" and not all(_STATUS.fullmatch(value) for value in values):
-        raise InvalidValueError(name, "must be a class such as 5xx, or a code such as 404")
+        raise InvalidValueError(name, "must be a class such as 5xx, a code such as 404, or unknown")
     return tuple(dict.fromkeys(values))
 
 

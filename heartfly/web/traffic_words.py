@@ -51,12 +51,12 @@ def class_of(status: int) -> str:
 
 
 def summed(by_status: ByStatus) -> Summed:
-    together, by_class = Figures(), dict.fromkeys(CLASSES, 0)
+    by_class = dict.fromkeys(CLASSES, 0)
     for status, figures in by_status.of.items():
-        together.merge(figures)
         by_class[class_of(status)] += figures.n
     throttled = by_status.of.get(THROTTLED)
-    return Summed(together, by_class, by_class["4xx"], by_class["5xx"], throttled.n if throttled else 0)
+    n_throttled = throttled.n if throttled else 0
+    return Summed(by_status.total(), by_class, by_class["4xx"], by_class["5xx"], n_throttled)
 
 
 def exact(n: int) -> str:
@@ -93,6 +93,11 @@ def ms(value: Amount | None) -> str:
 def short_ms(value: Amount | None) -> str:
     """Where there is no room for that: to as many digits as are sure."""
     return NONE if value is None else f"{decimal_of(rounded(value)[0]).normalize():,f}"
+
+
+def exact_ms(value: Amount | None) -> str:
+    """As it was told."""
+    return NONE if value is None else f"{decimal_of(value):,f} ms"
 
 
 def whole_ms(us: int) -> str:
