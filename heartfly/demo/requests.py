@@ -1,5 +1,5 @@
-"""Requests of the demo's API: 30 days of eight endpoints and forty customers, with nights, weekends, an hour in which the
-search failed, and a customer who asks too often. And a few more each second while the demo serves.
+"""Requests of the demo's API: 30 days of eight endpoints and forty customers, with nights, weekends, an hour in which
+the search failed, and a customer who asks too often. And a few more each second while the demo serves.
 
 The same seed and the same `now` make the same requests. How they are summed up is decided in usage/, what is told of
 them in traffic/.
@@ -27,7 +27,6 @@ from heartfly.core.windows import HOUR
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.demo.fill import EMAIL, ZONE
-from heartfly.demo.lives import NODE
 from heartfly.errors import HeartflyError
 from heartfly.logs import logger
 from heartfly.usage.apply import Batch, EventApplier, Refused
@@ -72,9 +71,9 @@ _KNOWN = ("acme", "globex", "initech")
 """Who has a customer already (usage.py)."""
 _NAMES = (
     "Hooli", "Umbrella", "Stark", "Wayne", "Wonka", "Tyrell", "Cyberdyne", "Soylent", "Oscorp", "Gringotts", "Duff",
-    "Aperture", "Vandelay", "Dunder", "Sirius", "Nakatomi", "Octan", "Yoyodyne", "Zorg", "Virtucon", "Monarch", "Prestige",
-    "Bluth", "Pied Piper", "Massive", "Rekall", "Weyland", "Lexcorp", "Kramerica", "Gekko", "Sterling", "Biffco", "Spacely",
-    "Cogswell", "Ollivander", "Los Pollos",
+    "Aperture", "Vandelay", "Dunder", "Sirius", "Nakatomi", "Octan", "Yoyodyne", "Zorg", "Virtucon", "Monarch",
+    "Prestige", "Bluth", "Pied Piper", "Massive", "Rekall", "Weyland", "Lexcorp", "Kramerica", "Gekko", "Sterling",
+    "Biffco", "Spacely", "Cogswell", "Ollivander", "Los Pollos",
 )  # fmt: skip
 SENT_AS = (*_KNOWN, *(name.lower().replace(" ", "-") for name in _NAMES), "anonymous")
 _SHARES = tuple(1 / (n + 2) for n in range(len(SENT_AS)))
@@ -82,9 +81,9 @@ _TOO_OFTEN = SENT_AS[4]
 _WHO = Actor(f"user:{EMAIL}", "192.0.2.7")
 
 
-def fill_requests(tx: Tx, project: NewProject, *, seed: int, now: datetime) -> None:
-    """Into the usage part of the database, after fill_usage: each hour's as if they had come in at its end."""
-    ids, zone, pid = IdSource(NODE), ZoneInfo(ZONE), project.pid
+def fill_requests(tx: Tx, project: NewProject, *, seed: int, now: datetime, ids: IdSource) -> None:
+    """Into the usage part of the database, after fill_usage and with its `ids`: each hour's as if they had come in at its end."""
+    zone, pid = ZoneInfo(ZONE), project.pid
     today = day_of(zone, now)
     since = day_in(zone, today - DAYS * ONE).from_at
     for name, alias in zip(_NAMES, SENT_AS[len(_KNOWN) :], strict=False):
@@ -110,12 +109,12 @@ def _hours(
 ) -> Iterator[tuple[datetime, list[dict[str, Any]]]]:
     chance = Random(f"{seed} requests {day}")  # noqa: S311 - it shall be foreseeable
     span = day_in(zone, day)
-    n_day = PER_DAY * (1 if day.weekday() < 5 else 1 / 3) * chance.uniform(0.9, 1.1)  # noqa: PLR2004 - Saturday
+    n_day = PER_DAY * (1 if day.weekday() < 5 else 1 / 3) * chance.uniform(0.9, 1.1)
     from_at = span.from_at
     while from_at < span.to_at:
         hour = from_at.astimezone(zone).hour
         n = round(n_day / 24 * (1 + 0.85 * math.sin(math.pi * (hour - 8) / 12)) * chance.uniform(0.9, 1.1))
-        bad = back == 2 and hour == _BAD_HOUR  # noqa: PLR2004 - two days ago
+        bad = back == 2 and hour == _BAD_HOUR
         found = [
             request(f"{day}-{hour}-{place}", from_at + chance.random() * HOUR, chance, old=back > _LAST_OF_OLD, bad=bad)
             for place in range(n)
@@ -134,7 +133,7 @@ def request(
     fails = bad and endpoint is _SEARCH
     status = _status(endpoint, customer, chance, fails=fails)
     ms = chance.lognormvariate(math.log(endpoint.ms), 0.55) * (6 if fails else 1)
-    if status == 429:  # noqa: PLR2004 - he is turned away at once
+    if status == 429:
         ms = chance.uniform(0.4, 1.5)
     number = chance.randrange(1, 9_000)
     return at, {
@@ -159,9 +158,9 @@ def request(
 
 
 def _status(endpoint: Endpoint, customer: str, chance: Random, *, fails: bool) -> int:
-    if fails and chance.random() < 0.4:  # noqa: PLR2004 - of ten four
+    if fails and chance.random() < 0.4:
         return chance.choice((500, 503, 504))
-    if customer == _TOO_OFTEN and chance.random() < 0.08:  # noqa: PLR2004 - as above
+    if customer == _TOO_OFTEN and chance.random() < 0.08:
         return 429
     usual = (201 if endpoint.method == "POST" else 200, 304, 400, 404, 500, 502)
     return chance.choices(usual, (940, 20, 10, 25, 3, 2))[0]

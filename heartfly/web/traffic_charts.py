@@ -1,4 +1,4 @@
-"""Requests as pictures: bars by how requests ended, errors in a lane of their own, latency as lines. Rows in, paths out.
+"""Requests as pictures: bars by how they ended, errors in a lane of their own, latency as lines. Rows in, paths out.
 
 A path a kind, however many bars there are. Pictures are stretched to their place, so labels stand beside them, and
 what one can press are a few wide fields above, each with the time it leads to. A window that is not over is hollow.
@@ -106,7 +106,9 @@ def stacked(found: Sequence[Point], zone: ZoneInfo, size: Size, *, before: Seque
     if before:
         spots = [(across.middle(one.window), HEIGHT - n * HEIGHT / top) for one, n in zip(found, before, strict=False)]
         paths.append(("before", _line(spots)))
-    return Picture(paths, [count(top), count(top // 2) if top > 1 else "", "0"], marks(found, zone, size), fields(found))
+    return Picture(
+        paths, [count(top), count(top // 2) if top > 1 else "", "0"], marks(found, zone, size), fields(found)
+    )
 
 
 def lane_of_errors(found: Sequence[Point], zone: ZoneInfo, size: Size) -> Picture | None:
@@ -168,7 +170,7 @@ def _log_scale(values: Sequence[float]) -> tuple[Callable[[float], float], Seque
 
 def spark(values: Sequence[float]) -> str:
     """A line of 100 by 20, from its least to its most."""
-    if len(values) < 2:  # noqa: PLR2004 - of one spot there is no line
+    if len(values) < 2:
         return ""
     low, high = min(values), max(values)
     spread, step = (high - low) or 1.0, 100 / (len(values) - 1)
@@ -211,7 +213,7 @@ def marks(found: Sequence[Point], zone: ZoneInfo, size: Size) -> list[tuple[floa
     made = []
     for one in found[::step]:
         x = round(across.x(one.window.from_at) * 100 / WIDTH, 2)
-        if x < 94:  # noqa: PLR2004 - beyond, its end would stand outside
+        if x < 94:
             made.append((x, _mark(one.window.from_at.astimezone(zone), size, of_one_day=of_one_day)))
     return made
 
@@ -241,7 +243,7 @@ def spread(latencies: Histogram) -> tuple[Picture | None, Sequence[tuple[str, st
     )
     step = -(-n_bars // _MARKS)
     places = [(round(100 * (half - low) / n_bars, 2), _ms_of(half)) for half in range(low, high + 1, step)]
-    labels = [(x, f"{label} ms") for x, label in places if x < 94]  # noqa: PLR2004 - as marks
+    labels = [(x, f"{label} ms") for x, label in places if x < 94]
     rows = [(_ms_of(half), _ms_of(half + 1), counts.get(half, 0)) for half in range(low, high + 1)]
     return Picture([("c-2xx", bars)], [count(top), count(top // 2) if top > 1 else "", "0"], labels, ()), rows
 
@@ -277,7 +279,8 @@ def sentence_of_latency(found: Sequence[Point], told: Callable[[datetime], str])
     longest = max(one.summed.figures.latency_max_us for one, _ in rows)
     return (
         f"Of 100 requests 95 took no more than {short_ms(low[1])} ms at best ({told(low[0].window.from_at)}) and "
-        f"{short_ms(high[1])} ms at worst ({told(high[0].window.from_at)}); the longest took {_short(longest / 1_000)} ms."
+        f"{short_ms(high[1])} ms at worst ({told(high[0].window.from_at)}); the longest took "
+        f"{_short(longest / 1_000)} ms."
     )
 
 

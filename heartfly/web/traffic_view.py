@@ -101,13 +101,11 @@ class View:
     @property
     def chips(self) -> Sequence[tuple[str, str, str]]:
         """Name and value of each filter, and the address without it."""
-        return [
-            (name, value, self.link(less=(name, value))) for name in FILTERS for value in self.query.get(name, ())
-        ]
+        return [(name, value, self.link(less=(name, value))) for name in FILTERS for value in self.query.get(name, ())]
 
     @property
     def kept(self) -> Sequence[tuple[str, str]]:
-        """What the form of the bar has no field for, and must not lose. Of a range and times that are typed, times win."""
+        """What the form of the bar has no field for, and must not lose. Times that are typed win over a range."""
         return [(name, value) for name, values in self.query.items() if name not in {"from", "to"} for value in values]
 
     def local(self, at: datetime) -> str:
@@ -146,7 +144,12 @@ def view_of(
     heat = _chosen(errors, given, "heat", HEATS)
     order = _chosen(errors, given, "by", ORDERS)
     has_log, compares = _first(given, "log") == "1", _first(given, "compare") != "0"
-    for name, value in (("heat", heat), ("by", order), ("log", "1" if has_log else ""), ("compare", "" if compares else "0")):
+    for name, value in (
+        ("heat", heat),
+        ("by", order),
+        ("log", "1" if has_log else ""),
+        ("compare", "" if compares else "0"),
+    ):
         if value and value not in _USUAL_WORDS:
             query[name] = (value,)
     wanted = {_PLURAL[name]: values for name, values in filters.items()} | {
@@ -218,7 +221,7 @@ def _from_to(given: Mapping[str, Sequence[str]], zone: ZoneInfo, now: datetime) 
 def _instant(written: str, zone: ZoneInfo, name: str, *, is_end: bool = False) -> datetime:
     """A day (as an end: all of it), or a time, of the project's zone unless it names another."""
     try:
-        if len(written) == 10:  # noqa: PLR2004 - 2026-03-02
+        if len(written) == 10:
             day = date.fromisoformat(written)
             return _within(day_in(zone, day + ONE if is_end else day).from_at, name)
         found = datetime.fromisoformat(written.replace(" ", "+"))  # a plus in an address is a space
@@ -228,7 +231,7 @@ def _instant(written: str, zone: ZoneInfo, name: str, *, is_end: bool = False) -
 
 
 def _within(at: datetime, name: str) -> datetime:
-    if not 1970 < at.year < 2199:  # noqa: PLR2004 - what events can be of, and a little more
+    if not 1970 < at.year < 2199:
         raise InvalidValueError(name, "must be within 1971 to 2198")
     return at
 

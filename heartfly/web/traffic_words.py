@@ -27,7 +27,7 @@ _DIGITS = 3
 
 @dataclass(frozen=True, slots=True)
 class Summed:
-    """Of all statuses together, and how many ended how. `client` and `server`: errors; `throttled` is among `client`."""
+    """Of all statuses together, and how many ended how. `client` and `server`: errors; `throttled` are of `client`."""
 
     figures: Figures
     by_class: dict[str, int]
@@ -80,7 +80,7 @@ def percent(n: int, of: int) -> str:
     if n and n * 10_000 < of:
         return "< 0.01 %"
     share = (Decimal(100 * n) / of).quantize(Decimal("0.01"), ROUND_HALF_EVEN)
-    if n < of and share == 100:  # noqa: PLR2004 - per cent
+    if n < of and share == 100:
         share = Decimal("99.99")
     return f"{share.normalize():f} %"
 

@@ -55,7 +55,7 @@ async def _never(read: AsyncConnection, pid: int, view: View, now: datetime) -> 
 def _at(text: str) -> int:
     if not text:
         return 0
-    if not (text.isascii() and text.isdigit() and len(text) < 7 and int(text) < MOST):  # noqa: PLR2004 - digits
+    if not (text.isascii() and text.isdigit() and len(text) < 7 and int(text) < MOST):
         raise InvalidValueError("at", "this is no page of endpoints; begin with the first")
     return int(text)
 

@@ -1,6 +1,6 @@
 """The first page of usage: what is served, how well, and to whom. And each of its tables as a file.
 
-While it is open it asks for itself: then only what goes on meanwhile is worked out (live.js puts in the parts that come).
+While it is open it asks for itself: then only what goes on is worked out (live.js puts in the parts that come).
 """
 
 from __future__ import annotations
