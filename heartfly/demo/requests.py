@@ -82,7 +82,7 @@ _WHO = Actor(f"user:{EMAIL}", "192.0.2.7")
 
 
 def fill_requests(tx: Tx, project: NewProject, *, seed: int, now: datetime, ids: IdSource) -> None:
-    """Into the usage part of the database, after fill_usage and with its `ids`: each hour's as if they had come in at its end."""
+    """Into the usage part of the database, after fill_usage with its ids: each hour's as if they came in at its end."""
     zone, pid = ZoneInfo(ZONE), project.pid
     today = day_of(zone, now)
     since = day_in(zone, today - DAYS * ONE).from_at

@@ -47,6 +47,10 @@ class Panels:
         self.wait_s = wait_s
         self._going_on: dict[Hashable, tuple[float, asyncio.Task[object]]] = {}
 
+    def goes_on(self, key: Hashable) -> bool:
+        """Whether somebody was told that it is still being worked out, and has not heard more yet."""
+        return self._known(key) is not None
+
     def _known(self, key: Hashable) -> asyncio.Task[object] | None:
         at = asyncio.get_running_loop().time()
         for old in [one for one, (began, task) in self._going_on.items() if task.done() and at - began > KEPT_S]:
@@ -54,9 +58,14 @@ class Panels:
         return self._going_on[key][1] if key in self._going_on else None
 
     async def ask(
-        self, usage: Access, key: Hashable, work: Callable[[AsyncConnection], Awaitable[Result]]
+        self,
+        usage: Access,
+        key: Hashable,
+        work: Callable[[AsyncConnection], Awaitable[Result]],
+        *,
+        wait_s: float | None = None,
     ) -> Panel[Result]:
-        """`key`: the project, and all that the answer depends on."""
+        """`key`: the project, and all that the answer depends on. `wait_s`: if it is known to take long, another wait."""
         task: asyncio.Task[Result] | None = self._known(key)  # type: ignore[assignment] # of the same key
         if task is None:
             if len(self._going_on) >= MOST:
@@ -69,7 +78,7 @@ class Panels:
             task = asyncio.create_task(run())
             self._going_on[key] = (asyncio.get_running_loop().time(), task)
             task.add_done_callback(_looked_at)
-        await asyncio.wait({task}, timeout=self.wait_s)
+        await asyncio.wait({task}, timeout=self.wait_s if wait_s is None else min(wait_s, self.wait_s))
         if not task.done():
             return Panel(counts=True)
         self._going_on.pop(key, None)

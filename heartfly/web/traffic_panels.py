@@ -111,7 +111,9 @@ PANELS: Mapping[str, Work] = {
     "sums": sums, "course": course, "rate": rate, "by_time": by_time, "by_week": by_week, "endpoints": top_endpoints,
     "customers": top_customers, "names": endpoint_names, "statuses": statuses, "keys": keys, "slow": slowest,
 }  # fmt: skip
-LIVE = ("sums", "course", "rate")
+OF_EVENTS_WAIT_S: Mapping[str, float] = {"keys": 0.3}
+"""What no rollup holds is counted event by event, for which nobody is kept waiting: it comes in later."""
+LIVE = ("sums", "course", "rate", "names")
 """Of a page that asks for itself: what goes on while one looks. All else stays as it is, so that nothing moves."""
 
 
@@ -135,10 +137,16 @@ async def shown(
         return {}
     api, pid, now = request.api, request.project.pid, request.api.clock.now()
 
-    async def one(name: str, of: Hashable, work: Work) -> Panel[Any]:
-        key = (pid, name, view.asked, view.before, view.size, view.order, of)
-        return await request.web.panels.ask(api.usage, key, lambda read: work(read, pid, view, now))
+    def key(name: str, of: Hashable) -> Hashable:
+        return pid, name, view.asked, view.before, view.size, view.order, of
 
+    async def one(name: str, of: Hashable, work: Work) -> Panel[Any]:
+        return await request.web.panels.ask(
+            api.usage, key(name, of), lambda read: work(read, pid, view, now), wait_s=OF_EVENTS_WAIT_S.get(name)
+        )
+
+    if request.is_by_itself:  # and what it could not show before
+        names = [name for name in names if name in LIVE or request.web.panels.goes_on(key(name, None))]
     asks = [(name, None, PANELS[name]) for name in names] + [(name, *one) for name, one in (own or {}).items()]
     found = await asyncio.gather(*(one(*ask) for ask in asks))
     return {name: panel for (name, _, _), panel in zip(asks, found, strict=True)}

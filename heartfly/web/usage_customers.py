@@ -29,8 +29,7 @@ from heartfly.web.usage_traffic import context
 PAGE = 50
 UNKNOWN = 20
 _LINES = "application/x-ndjson"
-_PARTS = ("sums", "course")
-_PANELS = (*_PARTS, "endpoints", "slow", "statuses", "keys")
+_PANELS = ("sums", "course", "endpoints", "slow", "statuses", "keys")
 """Of his requests, on his page."""
 
 
@@ -189,7 +188,7 @@ async def _one(
         usage = await used_lately(read, pid, row.uuid, zone=zone, now=now)
     live = await request.live_mark()
     view = await view_from(request, f"/customers/{row.uuid}", customer=row.uuid)
-    panels = await shown(request, view, _PARTS if request.is_by_itself else _PANELS)
+    panels = await shown(request, view, _PANELS)
     return await request.page(
         "usage_customer.html",
         status=422 if view.errors and status == 200 else status,

@@ -14,7 +14,7 @@ from heartfly.traffic.asked import OTHER_ENDPOINTS, Order, Ranked
 from heartfly.web import traffic_charts as charts
 from heartfly.web.endpoint_address import address_of, named
 from heartfly.web.request import PageRequest
-from heartfly.web.traffic_panels import LIVE, shown, view_from
+from heartfly.web.traffic_panels import shown, view_from
 from heartfly.web.traffic_view import View
 from heartfly.web.usage_traffic import context
 
@@ -22,7 +22,6 @@ PAGE = 50
 MOST = 10_000
 """Endpoints of a project are fewer; a number beyond is none of a page."""
 _OF_ONE = ("sums", "course", "by_week", "customers", "slow", "statuses", "keys")
-_SCOPED_LIVE = tuple(name for name in LIVE if name != "rate")
 
 
 @get("/p/{project:str}/usage/endpoints")
@@ -69,7 +68,7 @@ async def show_endpoint(request: PageRequest) -> Response[bytes]:
         raise NotFoundError("there is no such endpoint")
     view = await view_from(request, address_of(name), endpoint=name)
     live = await request.live_mark()
-    panels = await shown(request, view, _SCOPED_LIVE if request.is_by_itself else _OF_ONE)
+    panels = await shown(request, view, _OF_ONE)
     sums = panels["sums"].found if panels else None
     spread, rows = charts.spread(sums.now.figures.latencies) if sums is not None else (None, ())
     return await request.page(

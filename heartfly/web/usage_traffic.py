@@ -19,7 +19,7 @@ from heartfly.web.endpoint_address import address_of
 from heartfly.web.panels import Panel
 from heartfly.web.request import PageRequest
 from heartfly.web.traffic_heat import Line
-from heartfly.web.traffic_panels import LIVE, PANELS, Course, shown, view_from
+from heartfly.web.traffic_panels import PANELS, Course, shown, view_from
 from heartfly.web.traffic_view import FILTERS, HEATS, ORDERS, RANGES, View, iso
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -33,7 +33,7 @@ async def dashboard(request: PageRequest) -> Response[bytes]:
     """In the query: `range`, or `from` and `to`; filters; `compare=0`, `log=1`, `heat`, `by`."""
     view = await view_from(request, "")
     live = await request.live_mark()
-    panels = await shown(request, view, LIVE if request.is_by_itself else tuple(PANELS))
+    panels = await shown(request, view, tuple(PANELS))
     return await request.page(
         "traffic.html",
         status=422 if view.errors else 200,
@@ -70,7 +70,7 @@ def context(request: PageRequest, view: View, panels: Mapping[str, Panel[Any]]) 
         "bars": charts.columns,
         "again": _again(view, panels),
         "base_url": request.api.base_url,
-        "copies": True,
+        "copies": not request.is_by_itself,
     }
 
 
@@ -95,6 +95,7 @@ def _pictures(view: View, course: Panel[Course] | None) -> Mapping[str, Any]:
         "has_more": rows[1],
         "sparks": {
             "requests": charts.spark([one.summed.n for one in found.points]),
+            "p95": charts.spark([float(one.measures["p95"] or 0) for one in found.points]),
             "errors": charts.spark([one.summed.errors / one.summed.n if one.summed.n else 0 for one in found.points]),
         },
     }
@@ -118,7 +119,7 @@ def _columns(view: View, panel: Panel[Heat] | None) -> Sequence[str]:
         return ()
     windows = [one for one in heat.columns if isinstance(one, Window)]
     by_hour = bool(windows) and windows[0].to_at - windows[0].from_at <= timedelta(hours=1)
-    return [f"{one.from_at.astimezone(view.zone):{'%H:%M' if by_hour else '%d %b'}}" for one in windows]
+    return [f"{one.from_at.astimezone(view.zone):{'%H' if by_hour else '%-d %b'}}" for one in windows]
 
 
 def _lines_by_week(view: View, panel: Panel[Heat] | None) -> Sequence[Line]:
@@ -135,9 +136,9 @@ def _lines_by_week(view: View, panel: Panel[Heat] | None) -> Sequence[Line]:
 def _is_empty(panels: Mapping[str, Panel[Any]]) -> bool:
     """No request has ever come, as far as one can see: the page asks for a first one then."""
     sums, names = panels.get("sums"), panels.get("names")
-    if sums is None or sums.found is None or sums.found.now.n or (names is not None and names.found is None):
-        return False
-    return names is None or not names.found
+    return (
+        sums is not None and sums.found is not None and not sums.found.now.n and names is not None and names.found == []
+    )
 
 
 def _again(view: View, panels: Mapping[str, Panel[Any]]) -> int:
