@@ -85,9 +85,9 @@ def percent(n: int, of: int) -> str:
     return f"{share.normalize():f} %"
 
 
-def ms(value: Amount | None) -> str:
+def near(value: Amount | None) -> str:
     """With how far the true one may be."""
-    return NONE if value is None else f"{spelled(value)} ms"
+    return NONE if value is None else spelled(value)
 
 
 def short_ms(value: Amount | None) -> str:

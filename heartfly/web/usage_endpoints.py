@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from litestar import Response, get
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.errors import InvalidValueError, NotFoundError
 from heartfly.traffic import ranked
-from heartfly.traffic.asked import OTHER_ENDPOINTS, Order, Ranked
+from heartfly.traffic.asked import OTHER_ENDPOINTS, Asked, Order, Ranked
 from heartfly.web import traffic_charts as charts
 from heartfly.web.endpoint_address import address_of, named
 from heartfly.web.request import PageRequest
@@ -21,6 +22,8 @@ from heartfly.web.usage_traffic import context
 PAGE = 50
 MOST = 10_000
 """Endpoints of a project are fewer; a number beyond is none of a page."""
+_LATELY = timedelta(hours=2)
+"""Within it the events of an hour are summed up, and their endpoints known."""
 _OF_ONE = ("sums", "course", "by_week", "customers", "slow", "statuses", "keys")
 
 
@@ -61,11 +64,7 @@ def _at(text: str) -> int:
 
 @get("/p/{project:str}/usage/endpoints/{endpoint:str}")
 async def show_endpoint(request: PageRequest) -> Response[bytes]:
-    async with request.api.usage.read() as read:
-        names = await ranked.endpoint_names(read, request.project.pid)
-    name = named(request.path_value("endpoint"), [*names, OTHER_ENDPOINTS])
-    if name is None:
-        raise NotFoundError("there is no such endpoint")
+    name = await _name(request)
     view = await view_from(request, address_of(name), endpoint=name)
     live = await request.live_mark()
     panels = await shown(request, view, _OF_ONE)
@@ -80,3 +79,17 @@ async def show_endpoint(request: PageRequest) -> Response[bytes]:
         spread_rows=rows,
         **context(request, view, panels),
     )
+
+
+async def _name(request: PageRequest) -> str:
+    """NotFoundError. Of one that was called for the first time just now, only its requests tell."""
+    pid, public_id, now = request.project.pid, request.path_value("endpoint"), request.api.clock.now()
+    lately = Asked(from_at=now - _LATELY, to_at=now, zone=ZoneInfo("UTC"))
+    async with request.api.usage.read() as read:
+        name = named(public_id, [*await ranked.endpoint_names(read, pid), OTHER_ENDPOINTS])
+        if name is None:
+            called = await ranked.endpoints(read, pid, lately, by=Order.REQUESTS, limit=MOST, now=now)
+            name = named(public_id, [row.key for row in called.rows])
+    if name is None:
+        raise NotFoundError("there is no such endpoint")
+    return name
