@@ -65,7 +65,7 @@ class Panels:
         *,
         wait_s: float | None = None,
     ) -> Panel[Result]:
-        """`key`: the project, and all that the answer depends on. `wait_s`: another wait, if it is known to take long."""
+        """`key`: the project, and all that the answer depends on. `wait_s`: less than usual, if it may take long."""
         task: asyncio.Task[Result] | None = self._known(key)  # type: ignore[assignment] # of the same key
         if task is None:
             if len(self._going_on) >= MOST:

@@ -288,7 +288,7 @@ def _top(most: int) -> int:
     """The shortest number that is no less, of which half is short as well."""
     if most <= 1:
         return 1
-    unit = 10 ** (len(str(most)) - 1)
+    unit: int = 10 ** (len(str(most)) - 1)
     return next(step * unit for step in _STEPS if step * unit >= most)
 
 
