@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from heartfly.accounts.passwords import hashed
 from heartfly.app import App
+from heartfly.db.ids import IdSource
 from heartfly.demo.fill import DEMO, EMAIL, Filled, fill
+from heartfly.demo.lives import NODE
 from heartfly.demo.pretend import pretending
+from heartfly.demo.requests import RequestsGoOn, fill_requests
 from heartfly.demo.traffic import Traffic
 from heartfly.demo.usage import UsageGoesOn, fill_usage
 from heartfly.errors import ConflictError
@@ -28,6 +31,7 @@ class Shown:
         app = App(ground, kinds=pretending(CHANNELS))
         usage = UsageGoesOn(self.filled.project, ground.database, ground.clock, ground.ids)
         app.beside.append(usage.run)
+        app.beside.append(RequestsGoOn(self.filled.project, app.events, ground.clock, seed=_SEED).run)
         app.beside.append(Traffic(self.filled.lives, app.ingest, ground.clock).run)
         return app
 
@@ -56,6 +60,8 @@ def fill_demo(ground: Ground) -> Shown:
             f"{error}. Give the demo a data directory of its own (heartfly serve --demo --data ./heartfly-demo), or "
             "start without --demo to serve what is there"
         ) from error
-    ground.usage.transaction(lambda tx: fill_usage(tx, filled.project, seed=_SEED, now=now))
+    ids = IdSource(NODE)
+    ground.usage.transaction(lambda tx: fill_usage(tx, filled.project, seed=_SEED, now=now, ids=ids))
+    ground.usage.transaction(lambda tx: fill_requests(tx, filled.project, seed=_SEED, now=now, ids=ids))
     leave_key(ground, filled.project)
     return Shown(filled, password)

@@ -27,7 +27,6 @@ from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.demo.fill import EMAIL, ZONE
-from heartfly.demo.lives import NODE
 from heartfly.errors import HeartflyError
 from heartfly.jobs import commands, queries
 from heartfly.jobs.daily_usage import NAME as DAILY_USAGE
@@ -64,9 +63,9 @@ _WHO = Actor(f"user:{EMAIL}", "192.0.2.7")
 _LOOK_S = 1.0
 
 
-def fill_usage(tx: Tx, project: NewProject, *, seed: int, now: datetime) -> None:
+def fill_usage(tx: Tx, project: NewProject, *, seed: int, now: datetime, ids: IdSource) -> None:
     """Into the usage part of the database, each hour's events as if they had come in at its end."""
-    ids, zone, pid = IdSource(NODE), ZoneInfo(ZONE), project.pid
+    zone, pid = ZoneInfo(ZONE), project.pid
     today = day_of(zone, now)
     since = day_in(zone, today - DAYS * ONE).from_at
     for name, sent_as in CUSTOMERS.items():

@@ -15,7 +15,7 @@ SCRIPTS = ("live.js", "keys.js", "passkey.js", "zone.js")
 ICONS = ("icon.svg", "icon-down.svg")
 """In the tab of a page: the mark, or the sign that something is down."""
 _UNREAD = re.compile(rb"^[ \t]*//.*\n|^[ \t]+|^\n", re.MULTILINE)
-LAYERS = ("reset", "tokens", "base", "layout", "components", "pages", "print")
+LAYERS = ("reset", "tokens", "base", "layout", "components", "pages", "traffic", "print")
 
 
 @dataclass(frozen=True, slots=True)

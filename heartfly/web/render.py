@@ -22,6 +22,7 @@ WORTH_PACKING = 1_000
 
 # What HTML cannot hold at all, or shows as nothing.
 _UNSHOWN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Renderer:
@@ -36,7 +37,7 @@ class Renderer:
             auto_reload=False,
         )
         self._environment.globals |= {"file": files.url, "root": root, "version": __version__}
-        self._environment.filters |= {"segment": segment, "shown": shown}
+        self._environment.filters |= {"segment": segment, "shown": shown, "is_uuid": is_uuid}
 
     async def page(
         self, template: str, context: Mapping[str, Any], *, pack: bool, zone: str = ""
@@ -65,6 +66,11 @@ class Renderer:
 def segment(text: str) -> str:
     """A part of a path of ours."""
     return quote(text, safe="")
+
+
+def is_uuid(text: str) -> bool:
+    """Whether it is an id of ours, and can have a page."""
+    return _UUID.fullmatch(text) is not None
 
 
 def shown(text: str) -> str:

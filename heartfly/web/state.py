@@ -20,6 +20,7 @@ from heartfly.vitals.readiness import Facts
 from heartfly.web.bookshelf import Bookshelf
 from heartfly.web.feed import Feeds
 from heartfly.web.files import Files
+from heartfly.web.panels import Panels
 from heartfly.web.render import Renderer
 from heartfly.web.reruns import Foretold, Reruns
 
@@ -45,6 +46,7 @@ class WebState:
     previews: Reruns[Foreseen]
     root: str
     """The path at which a proxy serves us: what every link begins with. Empty at the root of a host."""
+    panels: Panels = field(default_factory=Panels)
 
     @property
     def hashing(self) -> Turnstile:

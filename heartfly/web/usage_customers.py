@@ -22,11 +22,15 @@ from heartfly.usage.event_queries import customers_events
 from heartfly.usage.rerun import zone_of
 from heartfly.web.request import FOR_WRITERS, PageRequest, rev_of_form
 from heartfly.web.sign_in import to
+from heartfly.web.traffic_panels import shown, view_from
 from heartfly.web.usage_of_customer import used_lately
+from heartfly.web.usage_traffic import context
 
 PAGE = 50
 UNKNOWN = 20
 _LINES = "application/x-ndjson"
+_PANELS = ("sums", "course", "endpoints", "slow", "statuses", "keys")
+"""Of his requests, on his page."""
 
 
 @get("/p/{project:str}/usage/customers")
@@ -182,13 +186,18 @@ async def _one(
         row = await queries.one_customer(read, pid, request.path_value("customer"))
         aliases = (await queries.aliases_of(read, pid, [row]))[row.id]
         usage = await used_lately(read, pid, row.uuid, zone=zone, now=now)
+    live = await request.live_mark()
+    view = await view_from(request, f"/customers/{row.uuid}", customer=row.uuid)
+    panels = await shown(request, view, _PANELS)
     return await request.page(
         "usage_customer.html",
-        status=status,
+        status=422 if view.errors and status == 200 else status,
+        live=live,
         customer=row,
         aliases=aliases,
         usage=usage,
         moved=_number(request.query_params.get("moved", "")) if status == 200 else 0,
         errors=errors or {},
         typed=typed or {"name": row.name, "aliases": "\n".join(aliases)},
+        **context(request, view, panels),
     )

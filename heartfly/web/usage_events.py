@@ -12,16 +12,10 @@ from heartfly.db.types import micros
 from heartfly.errors import InvalidValueError
 from heartfly.usage.event_queries import Wanted, search
 from heartfly.web.request import PageRequest
-from heartfly.web.sign_in import to
 
 PAGE = 50
 _FIELDS = ("customer", "subject", "type", "id", "from", "to")
 _MOST = 300
-
-
-@get("/p/{project:str}/usage")
-async def of_project(request: PageRequest) -> Response[bytes]:
-    return to(request, f"/p/{request.project.slug}/usage/events")
 
 
 @get("/p/{project:str}/usage/events")

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 
 def filling(project: NewProject) -> Callable[[Tx], None]:
-    return lambda tx: fill_usage(tx, project, seed=1, now=NOW)
+    return lambda tx: fill_usage(tx, project, seed=1, now=NOW, ids=IdSource(0))
 
 
 async def told(usage: Database) -> list[Any]:

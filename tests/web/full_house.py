@@ -11,12 +11,14 @@ import secrets
 import sqlite3
 import urllib.request
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from heartfly.clock import SystemClock
+from heartfly.core.access.as_event import TYPE
 from heartfly.db.types import micros
 from heartfly.sealing import digest
+from heartfly.web.endpoint_address import address_of
 from tests.server_process import Server
 from tests.web.hook import Hook
 
@@ -111,6 +113,7 @@ class House:
             }
             for n in range(30)
         ]  # fmt: skip
+        sent += self._requests(yesterday)
         contradicts = {**sent[1], "properties": {"bytes": 8}}
         self.api("POST", "/events", [*sent, contradicts, {"transaction_id": "none"}, {"customer_id": _LONG * 3}])
         meter = {"slug": "traffic", "name": _LONG, "unit": "bytes", "event_types": ["api.request"]}
@@ -125,6 +128,22 @@ class House:
         into = [one | {"timestamp": f"{day}T{hour:02}:00:00Z"} for hour, one in enumerate(sent[2:5])]
         self.api("POST", f"/backfills/{backfill}/events", [*into, into[0] | {"transaction_id": _LONG}])
         self.values |= {"meter": "traffic", "day": day, "letter": letter, "customer": customer, "backfill": backfill}
+
+    def _requests(self, yesterday: datetime) -> list[dict[str, Any]]:
+        """Of two endpoints, one of which fails and is slow, and of a customer with a long name; some just now."""
+        self.values["endpoint"] = address_of("GET /v1/orders/{id}").rpartition("/")[2]
+        return [
+            {
+                "transaction_id": f"r-{n}", "customer_id": f"c-{n % 2}" if n % 5 else _LONG, "event_type": TYPE,
+                "timestamp": (yesterday + timedelta(days=n % 2, seconds=-n)).isoformat(),
+                "properties": {
+                    "method": "GET" if n % 3 else "POST", "route": "/v1/orders/{id}" if n % 4 else f"/{_LONG}",
+                    "path": f"/v1/orders/{n}", "status": 503 if n % 7 == 0 else 404 if n % 6 == 0 else 200,
+                    "latency_ms": 40 * n, "response_bytes": 1_000 * n, "key": "hf_live_ab", "request_id": f"id-{n}",
+                },
+            }
+            for n in range(60)
+        ]  # fmt: skip
 
     def _reset_token(self) -> str:
         """As if the mail with the link had come, which no server here can send."""

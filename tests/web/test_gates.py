@@ -68,6 +68,10 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/settings/keys": ("",),
     "/p/{project}/audit": ("", "?since=2099-01-01"),
     "/p/{project}/badges": ("",),
+    "/p/{project}/usage": ("", "?range=30d&heat=errors&log=1", "?range=1h&status=4xx&customer=c-0"),
+    "/p/{project}/usage/endpoints": ("", "?range=30d&by=p95"),
+    "/p/{project}/usage/endpoints/{endpoint}": ("?range=30d",),
+    "/p/{project}/usage/requests": ("", "?status=5xx", "?from=2020-01-01&to=2020-01-02"),
     "/p/{project}/usage/events": ("", "?subject=none"),
     "/p/{project}/usage/event": ("?id=t-1",),
     "/p/{project}/usage/dead-letters": ("", "?state=dropped"),
@@ -101,7 +105,8 @@ BY_NAME = {
 }  # fmt: skip
 NO_PAGE = {
     "/", "/static/{name}", "/sign-in/2fa", "/sign-in/passkey", "/account/security/passkeys/new", "/account/export",
-    "/p/{project}", "/p/{project}/live", "/p/{project}/usage", "/p/{project}/usage/customers/{customer}/export",
+    "/p/{project}", "/p/{project}/live", "/p/{project}/usage/traffic.csv",
+    "/p/{project}/usage/customers/{customer}/export",
     "/p/{project}/checks/{check}/events.csv", "/p/{project}/checks/{check}/events.ndjson",
     "/p/{project}/checks/{check}/events/{n}/body", "/p/{project}/settings/export", "/p/{project}/audit.csv",
     "/p/{project}/audit.ndjson", "/badge/{half}/{states}/{name}", "/docs/images/{name}", "/status/{slug}/atom.xml",

@@ -14,7 +14,10 @@ from typing import Any
 import html5lib
 import pytest
 
+from heartfly.core.access.as_event import TYPE
+from heartfly.core.amounts import Number
 from heartfly.core.words import PingKind
+from heartfly.web.endpoint_address import address_of
 from heartfly.web.state import WebState
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
@@ -25,7 +28,8 @@ pytestmark = pytest.mark.anyio
 MORE = (
     "/p/main/checks?view=timeline", "/p/main/checks?view=next", "/p/main/checks?q=nothing-has-it", "/p/main/nowhere",
     "/p/main/checks?tz=utc", "/p/main/audit?since=2099-01-01", "/p/next-door/checks", "/docs?q=ready",
-    "/p/main/usage/event?id=t-1",
+    "/p/main/usage/event?id=t-1", "/p/main/usage?range=30d&heat=errors&log=1", "/p/main/usage?from=x&status=9xx",
+    "/p/main/usage/requests?status=4xx&endpoint=%22%3E%3Cb%3E", "/p/next-door/usage", "/p/main/usage/requests?range=1h",
 )  # fmt: skip
 SENT: tuple[tuple[str, dict[str, str]], ...] = (
     ("/p/main/checks/new", {"name": "", "kind": "cron", "expression": "61 * * * *", "grace": "x"}),
@@ -90,7 +94,7 @@ async def test_every_page_is_valid_html(town: Town, web: WebState) -> None:
         "incident": incident, "kind": "webhook", "channel": made.headers["location"].split("?")[0].rpartition("/")[2],
         "name": "pages", "tag": "checks", "half": "x", "states": "3", "token": token,
         "letter": letter, "customer": customer, "day": day, "meter": "traffic",
-        "backfill": backfill,
+        "backfill": backfill, "endpoint": address_of(f"GET {HOSTILE}").rpartition("/")[2],
     }  # fmt: skip
     paths = [re.sub(r"{(\w+)}", lambda found: values[found[1]], route) for method, route in ROUTES if method == "GET"]
     invite = re.findall(r"/invite\?token=[\w-]+", invited.body.decode())[0]
@@ -118,7 +122,19 @@ async def usage_of(town: Town, web: WebState) -> tuple[str, str, str]:
     """A meter with an event and one that could not be read: the letter, the customer and the day of them."""
     owner, at = await town.owner(), START - timedelta(days=1)
     event = {"transaction_id": "t-1", "customer_id": HOSTILE, "event_type": "call", "timestamp": at.isoformat()}
-    events = [event | {"properties": {HOSTILE: HOSTILE}}, {"transaction_id": "t-2", "event_type": HOSTILE}]
+    events: list[dict[str, Any]] = [
+        event | {"properties": {HOSTILE: HOSTILE}},
+        {"transaction_id": "t-2", "event_type": HOSTILE},
+    ]
+    told = {
+        "method": "GET",
+        "route": HOSTILE,
+        "path": HOSTILE,
+        "status": 500,
+        "latency_ms": Number("2000"),
+        "key": HOSTILE,
+    }
+    events.append(event | {"transaction_id": "t-3", "event_type": TYPE, "properties": told | {"request_id": HOSTILE}})
     await web.api.events.take(town.world.project.pid, events, wire="native")
     meter = {"slug": "traffic", "name": HOSTILE, "event_types": "call", "aggregation": "count", "group_keys": "a"}
     await owner.post("/p/main/usage/meters/new", meter)

@@ -135,7 +135,11 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/p/{project}/audit"): only_admins(),
     ("GET", "/p/{project}/audit.csv"): only_admins(),
     ("GET", "/p/{project}/audit.ndjson"): only_admins(),
-    ("GET", "/p/{project}/usage"): Row(303, 303, 404),
+    ("GET", "/p/{project}/usage"): read(),
+    ("GET", "/p/{project}/usage/traffic.csv"): read(),
+    ("GET", "/p/{project}/usage/endpoints"): read(),
+    ("GET", "/p/{project}/usage/endpoints/{endpoint}"): Row(404, 404, 404),
+    ("GET", "/p/{project}/usage/requests"): read(),
     ("GET", "/p/{project}/usage/events"): read(),
     ("GET", "/p/{project}/usage/event"): Row(404, 404, 404),
     ("POST", "/p/{project}/usage/event"): Row(404, 403, 404, sent=(("do", "undo"), ("id", "none"))),
@@ -261,7 +265,8 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
         "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks", "half": "x",
         "states": "3", "delivery": "none", "passkey": "1", "day": "2026-03-01", "meter": "traffic",
-        "letter": "1", "customer": "1", "backfill": "1", "view": "none", "share": "1", "token": "x" * 43,
+        "letter": "1", "customer": "1", "endpoint": "x", "backfill": "1", "view": "none", "share": "1",
+        "token": "x" * 43,
     }  # fmt: skip
 
     for (method, route), row in ROUTES.items():

@@ -1,0 +1,152 @@
+"""What pages of requests ask for: a function a panel, each answered apart (panels.py), all of the same view.
+
+How requests are counted is decided in traffic/; how a panel looks, in the templates and the makers of charts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.traffic import heat, live, ranked, series, slow, totals
+from heartfly.traffic.asked import Heat, Order, Ranked, Trust
+from heartfly.traffic.live import Live
+from heartfly.usage.rerun import zone_of
+from heartfly.web.panels import Panel
+from heartfly.web.request import PageRequest
+from heartfly.web.traffic_charts import Point, points
+from heartfly.web.traffic_view import View, view_of
+from heartfly.web.traffic_words import Summed, summed
+
+TOP = 10
+HEAT_ROWS = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """`before`: of the period before; None: nobody compares. `customers`: how many sent any."""
+
+    now: Summed
+    before: Summed | None
+    customers: int
+    customers_before: int | None
+    trust: Trust
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """`before`: how many requests there were in the windows of the period before, in the same order."""
+
+    points: Sequence[Point]
+    before: Sequence[int]
+    trust: Trust
+
+
+Work = Callable[[AsyncConnection, int, View, datetime], Awaitable[Any]]
+
+
+async def sums(read: AsyncConnection, pid: int, view: View, now: datetime) -> Sums:
+    by_status, trust = await totals.totals(read, pid, view.asked, now=now)
+    before, customers_before = None, None
+    if view.before is not None:
+        earlier, _ = await totals.totals(read, pid, view.before, now=now)
+        before, customers_before = summed(earlier), await totals.n_customers(read, pid, view.before, now=now)
+    customers = await totals.n_customers(read, pid, view.asked, now=now)
+    return Sums(
+        now=summed(by_status), before=before, customers=customers, customers_before=customers_before, trust=trust
+    )
+
+
+async def course(read: AsyncConnection, pid: int, view: View, now: datetime) -> Course:
+    bins, trust = await series.series(read, pid, view.asked, size=view.size, now=now)
+    earlier: Sequence[int] = ()
+    if view.before is not None:
+        earlier = [one.by_status.n for one in (await series.series(read, pid, view.before, size=view.size, now=now))[0]]
+    return Course(points=points(bins), before=earlier, trust=trust)
+
+
+async def rate(read: AsyncConnection, pid: int, _: View, now: datetime) -> Live:
+    return await live.live(read, pid, now=now)
+
+
+async def by_time(read: AsyncConnection, pid: int, view: View, now: datetime) -> Heat:
+    return await heat.over_time(read, pid, view.asked, now=now, n_rows=HEAT_ROWS)
+
+
+async def by_week(read: AsyncConnection, pid: int, view: View, now: datetime) -> Heat:
+    return await heat.over_week(read, pid, view.asked, now=now)
+
+
+async def top_endpoints(read: AsyncConnection, pid: int, view: View, now: datetime) -> Ranked:
+    return await ranked.endpoints(read, pid, view.asked, now=now, by=view.order, limit=TOP, offset=0)
+
+
+async def top_customers(read: AsyncConnection, pid: int, view: View, now: datetime) -> Ranked:
+    return await ranked.customers(read, pid, view.asked, now=now, by=Order.REQUESTS, limit=TOP, offset=0)
+
+
+async def endpoint_names(read: AsyncConnection, pid: int, _: View, __: datetime) -> Sequence[str]:
+    return await ranked.endpoint_names(read, pid)
+
+
+async def statuses(read: AsyncConnection, pid: int, view: View, now: datetime) -> Ranked:
+    return await ranked.statuses(read, pid, view.asked, now=now)
+
+
+async def keys(read: AsyncConnection, pid: int, view: View, now: datetime) -> Ranked:
+    return await ranked.keys(read, pid, view.asked, now=now, by=Order.REQUESTS, limit=TOP, offset=0)
+
+
+async def slowest(read: AsyncConnection, pid: int, view: View, now: datetime) -> Any:
+    found, _ = await slow.slow(read, pid, view.asked, now=now, limit=TOP, after=None)
+    return found
+
+
+PANELS: Mapping[str, Work] = {
+    "sums": sums, "course": course, "rate": rate, "by_time": by_time, "by_week": by_week, "endpoints": top_endpoints,
+    "customers": top_customers, "names": endpoint_names, "statuses": statuses, "keys": keys, "slow": slowest,
+}  # fmt: skip
+OF_EVENTS_WAIT_S: Mapping[str, float] = {"keys": 0.3}
+"""What no rollup holds is counted event by event, for which nobody is kept waiting: it comes in later."""
+LIVE = ("sums", "course", "rate", "names")
+"""Of a page that asks for itself: what goes on while one looks. All else stays as it is, so that nothing moves."""
+
+
+async def view_from(request: PageRequest, path: str, **scope: str) -> View:
+    """`path`: below the pages of usage. `scope`: as view_of has it."""
+    async with request.api.database.read() as main:
+        zone = await zone_of(main, request.project.pid)
+    root = f"{request.web.root}/p/{request.project.slug}/usage"
+    pairs = request.query_params.multi_items()
+    return view_of(pairs, root=root, path=root + path, zone=zone, now=request.api.clock.now(), **scope)
+
+
+async def shown(
+    request: PageRequest, view: View, names: Sequence[str], *, own: Mapping[str, tuple[Hashable, Work]] | None = None
+) -> dict[str, Panel[Any]]:
+    """Each by its name. `own`: what only this page asks, with what its answer depends on besides the view.
+
+    What is wrong in what was asked is no panel's fault: then there are none.
+    """
+    if view.errors:
+        return {}
+    api, pid, now = request.api, request.project.pid, request.api.clock.now()
+
+    def key(name: str, of: Hashable) -> Hashable:
+        return pid, name, view.asked, view.before, view.size, view.order, of
+
+    async def one(name: str, of: Hashable, work: Work) -> Panel[Any]:
+        return await request.web.panels.ask(
+            api.usage, key(name, of), lambda read: work(read, pid, view, now), wait_s=OF_EVENTS_WAIT_S.get(name)
+        )
+
+    if request.is_by_itself:  # and what it could not show before
+        names = [name for name in names if name in LIVE or request.web.panels.goes_on(key(name, None))]
+    asks = [(name, None, PANELS[name]) for name in names] + [(name, *one) for name, one in (own or {}).items()]
+    found = await asyncio.gather(*(one(*ask) for ask in asks))
+    return {name: panel for (name, _, _), panel in zip(asks, found, strict=True)}
