@@ -61,6 +61,7 @@ from heartfly.web import (
     usage_event,
     usage_events,
     usage_meters,
+    usage_report,
     views,
 )
 from heartfly.web.error_pages import new_request_id, wrong
@@ -192,6 +193,14 @@ HANDLERS = (
     usage_customers.edit,
     usage_customers.export,
     usage_customers.erase,
+    usage_report.show,
+    usage_report.file,
+    usage_report.share,
+    usage_report.unshare,
+    usage_report.mail,
+    usage_report.end_mail,
+    usage_report.show_shared,
+    usage_report.shared_file,
     usage_days.show_calendar,
     usage_days.show,
     usage_days.rerun,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -15,13 +14,11 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from heartfly import __version__
+from heartfly.core.text import shown
 from heartfly.web.carried import with_zone
 from heartfly.web.files import Files
 
 WORTH_PACKING = 1_000
-
-# What HTML cannot hold at all, or shows as nothing.
-_UNSHOWN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
 
 
 class Renderer:
@@ -65,8 +62,3 @@ class Renderer:
 def segment(text: str) -> str:
     """A part of a path of ours."""
     return quote(text, safe="")
-
-
-def shown(text: str) -> str:
-    """Text from outside, with a sign in the place of each character that no page can show."""
-    return _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").replace("\r", "\n"))
