@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from heartfly.core.tiles import State
@@ -16,12 +17,30 @@ from heartfly.core.traffic import Figures
 from heartfly.core.windows import Window
 
 
+OTHER_ENDPOINTS = "(other)"
+"""What came when the project had as many endpoints as it may."""
+
+
+class Order(StrEnum):
+    """The largest first. `errors` are the server's, `client_errors` the clients'; `latency`: the slowest request."""
+
+    REQUESTS = "requests"
+    ERRORS = "errors"
+    CLIENT_ERRORS = "client_errors"
+    P95 = "p95"
+    LATENCY = "latency"
+    BYTES = "bytes"
+    TIME = "time"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """[from_at, to_at). Of one filter any value suffices; all filters must hold.
 
-    `endpoints`: "GET /v1/orders/{id}". `customers`: public ids, or subjects as they were sent. `statuses`: "2xx" to
-    "5xx", or exact codes. `methods`: upper case.
+    A `to_at` in the present hour, that is not before now, takes all of that hour in.
+
+    `endpoints`: "GET /v1/orders/{id}", or OTHER_ENDPOINTS. `customers`: public ids, or subjects as they were sent.
+    `statuses`: "2xx" to "5xx", exact codes, or "unknown". `methods`: upper case.
     """
 
     from_at: datetime
@@ -54,10 +73,37 @@ class ByStatus:
 
     of: dict[int, Figures] = field(default_factory=dict)
 
+    def at(self, status: int) -> Figures:
+        """Those of a status, to add to."""
+        found = self.of.get(status)
+        if found is None:
+            found = self.of[status] = Figures()
+        return found
+
+    def merge(self, other: ByStatus) -> None:
+        """No request may be in both."""
+        for status, figures in other.of.items():
+            self.at(status).merge(figures)
+
+    def total(self) -> Figures:
+        """Of all statuses, as figures of their own."""
+        found = Figures()
+        for figures in self.of.values():
+            found.merge(figures)
+        return found
+
+    @property
+    def n(self) -> int:
+        return sum(one.n for one in self.of.values())
+
+    def n_of(self, of_class: int) -> int:
+        """How many of 2xx (2) to 5xx (5); 4 are errors of clients, 5 of servers. 0: told no status."""
+        return sum(one.n for status, one in self.of.items() if status // 100 == of_class)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
-    """A window of a series. `open`: it is not over, or not whole in what was asked."""
+    """A window of a series, cut to what was asked. `open`: it is not over, or was cut."""
 
     window: Window
     by_status: ByStatus
@@ -66,7 +112,9 @@ class Bin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A line of a ranking. `key`: what a filter takes to show it alone; `name`: for people. `share`: of all requests, in thousandths."""
+    """A line of a ranking. `key`: what a filter takes to show it alone; `name`: for people. `share`: of all requests
+    that were asked for, in thousandths, rounded down.
+    """
 
     key: str
     name: str
@@ -76,11 +124,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranked:
-    """The first rows by what was asked for, and all others together (None: there are none). `n`: of all rows."""
+    """The first rows by what was asked for, and all others together (None: there are none), those before `offset` too.
+
+    `n`: of all rows. `all`: of all requests that were asked for.
+    """
 
     rows: Sequence[Row]
     other: Row | None
     n: int
+    all: ByStatus
     trust: Trust
 
 
@@ -90,12 +142,14 @@ class Heat:
 
     rows: Sequence[str]
     columns: Sequence[Window] | Sequence[str]
-    cells: Mapping[tuple[int, int], Figures | ByStatus]
+    cells: Mapping[tuple[int, int], ByStatus]
     trust: Trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slow:
+    """`customer_key`: what a filter takes; `customer`: his name, or as he was sent. `status` 0: unknown."""
+
     at: datetime
     latency_us: int
     endpoint: str

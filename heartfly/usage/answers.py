@@ -94,7 +94,7 @@ async def answer(
     demand_bounds(question)
     subjects = await ids_of(read, pid, of_customers=question.customers, subjects=question.subjects)
     reader = _Reader(read, pid, stored, question, keys=keys, subjects=subjects)
-    settled = await settled_in(read, pid, stored, question, now=now)
+    settled = await settled_in(read, pid, question.from_at, question.to_at, now=now, meter_id=stored.row.id)
     first = question.from_at if after is None else max(question.from_at, after[0])
     found: list[Item] = []
     parts = _parts(reader.spans, question, first, now)

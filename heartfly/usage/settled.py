@@ -14,25 +14,28 @@ from heartfly.core.tiles import Closed, State, Tier
 from heartfly.core.windows import HOUR, Window
 from heartfly.db.models import dirty_hours, proofs, usage_days
 from heartfly.db.models import windows as stored_windows
-from heartfly.usage.meter_queries import Stored
-from heartfly.usage.question import Question
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
+    """`dirty`: hours that were not folded since something came, the earliest first."""
+
     days: Sequence[Closed]
     unsettled: Sequence[Window]
+    dirty: Sequence[datetime]
     complete_up_to: datetime
 
 
-async def settled_in(read: AsyncConnection, pid: int, stored: Stored, question: Question, *, now: datetime) -> Settled:
-    """For a meter: a day is as sure as the meter's figures of it are."""
+async def settled_in(
+    read: AsyncConnection, pid: int, from_at: datetime, to_at: datetime, *, now: datetime, meter_id: int | None
+) -> Settled:
+    """For a meter: a day is as sure as the meter's figures of it are. None: as sure as the day itself."""
     of_meter = sa.and_(
-        proofs.c.pid == usage_days.c.pid, proofs.c.day == usage_days.c.day, proofs.c.meter_id == stored.row.id
+        proofs.c.pid == usage_days.c.pid, proofs.c.day == usage_days.c.day, proofs.c.meter_id == meter_id
     )
     columns = (usage_days.c.from_at, usage_days.c.to_at, usage_days.c.state, proofs.c.amended, proofs.c.moved)
     of_project = sa.select(*columns).outerjoin(proofs, of_meter).where(usage_days.c.pid == pid)
-    asked = of_project.where(usage_days.c.to_at > question.from_at, usage_days.c.from_at < question.to_at)
+    asked = of_project.where(usage_days.c.to_at > from_at, usage_days.c.from_at < to_at)
     rows = await read.execute(asked.order_by(usage_days.c.from_at))
     days = [_closed(row) for row in rows]
     settled = sa.or_(~proofs.c.moved, usage_days.c.state.in_([State.FINAL.value, State.AMENDED.value]))
@@ -41,20 +44,20 @@ async def settled_in(read: AsyncConnection, pid: int, stored: Stored, question: 
     if last is not None and (not days or last.from_at > days[-1].from_at):
         days.append(_closed(last))
     marks = sa.select(dirty_hours.c.hour).where(
-        dirty_hours.c.pid == pid, dirty_hours.c.hour > question.from_at - HOUR, dirty_hours.c.hour < question.to_at
+        dirty_hours.c.pid == pid, dirty_hours.c.hour > from_at - HOUR, dirty_hours.c.hour < to_at
     )
     marked = list((await read.execute(marks.order_by(dirty_hours.c.hour))).scalars())
     unsettled = [Window(hour, hour + HOUR) for hour in marked]
     stale = sa.select(stored_windows.c.start_at, stored_windows.c.end_at).where(
-        *of_tier(pid, Tier.DAY, question.from_at, question.to_at), stored_windows.c.stale.is_(True)
+        *of_tier(pid, Tier.DAY, from_at, to_at), stored_windows.c.stale.is_(True)
     )
     unsettled += [Window(row.start_at, row.end_at) for row in await read.execute(stale)]
-    for gap in _gaps(days, question):
+    for gap in _gaps(days, from_at, to_at):
         hours = sa.select(stored_windows.c.start_at, stored_windows.c.end_at).where(
             *of_tier(pid, Tier.HOUR, gap.from_at, gap.to_at)
         )
         unsettled += [Window(row.start_at, row.end_at) for row in await read.execute(hours)]
-    return Settled(days, unsettled, min([question.to_at, now, *marked[:1]]))
+    return Settled(days, unsettled, marked, min([to_at, now, *marked[:1]]))
 
 
 def _closed(row: Any) -> Closed:
@@ -80,12 +83,12 @@ def of_tier(pid: int, tier: Tier, from_at: datetime, to_at: datetime) -> tuple[s
     )
 
 
-def _gaps(days: Sequence[Closed], question: Question) -> Iterator[Window]:
+def _gaps(days: Sequence[Closed], from_at: datetime, to_at: datetime) -> Iterator[Window]:
     """The times in which no day lies; few, for a project's days follow one another."""
-    at = question.from_at
+    at = from_at
     for day in days:
-        if at < min(day.from_at, question.to_at):
-            yield Window(at, min(day.from_at, question.to_at))
+        if at < min(day.from_at, to_at):
+            yield Window(at, min(day.from_at, to_at))
         at = max(at, day.to_at)
-    if at < question.to_at:
-        yield Window(at, question.to_at)
+    if at < to_at:
+        yield Window(at, to_at)

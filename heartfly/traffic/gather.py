@@ -1,0 +1,316 @@
+"""What requests come to, by window and by endpoint or customer: out of rollups, and at their edges out of events.
+
+Which cube serves: that of what is filtered and grouped by, as few as it takes (docs/traffic.md). Each window of rollups
+is a seek by its generation, so that a day costs the same however many others there are.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.core.packed import merged
+from heartfly.core.tiles import state_of
+from heartfly.core.traffic import Cube, Figures
+from heartfly.core.windows import HOUR, Window
+from heartfly.db.models import request_rollups
+from heartfly.db.models import windows as stored_windows
+from heartfly.db.prepared import among
+from heartfly.db.types import EPOCH
+from heartfly.traffic.asked import ByStatus, Trust
+from heartfly.traffic.filters import Wanted
+from heartfly.traffic.plan import Grain, Piece, Plan, plan_of
+from heartfly.traffic.single import Single, count_in, singles
+from heartfly.usage.seal import has_sealed
+from heartfly.usage.settled import settled_in
+
+MOST_SINGLE = 50_000
+"""Events that an answer looks at one by one, the newest first; half a second of computing."""
+
+
+class By(Enum):
+    NOTHING = 0
+    ENDPOINT = 1
+    SUBJECT = 2
+    KEY = 3
+
+
+Key = int | str
+"""Of an endpoint or subject its number; 0 where it is by nothing; of a key, or an endpoint without a number, its text."""
+
+
+class Sums(NamedTuple):
+    """What rankings are made by. `n_400` and `n_500`: errors of clients, and of servers."""
+
+    n: int = 0
+    n_400: int = 0
+    n_500: int = 0
+    n_timed: int = 0
+    latency_us: int = 0
+    latency_max_us: int = 0
+    n_bytes: int = 0
+
+    def plus(self, other: Sums) -> Sums:
+        largest = max(self.latency_max_us, other.latency_max_us)
+        added = Sums(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+        return added._replace(latency_max_us=largest)
+
+
+@dataclass(slots=True)
+class Gathered:
+    """One question over some windows. `single`: what was counted event by event, by window and key."""
+
+    read: AsyncConnection
+    pid: int
+    wanted: Wanted
+    by: By
+    plan: Plan
+    trust: Trust
+    single: dict[tuple[int, Key], ByStatus] = field(default_factory=dict)
+
+    async def sums(self) -> dict[Key, Sums]:
+        """By key, of all windows together."""
+        r = request_rollups.c
+        found: dict[Key, Sums] = {}
+        errors = [
+            sa.func.sum(sa.case((r.status.between(first, first + 99), r.n), else_=0)).label(f"n_{first}")
+            for first in (400, 500)
+        ]
+        columns = (
+            sa.func.sum(r.n),
+            *errors,
+            *(sa.func.sum(one) for one in (r.n_timed, r.latency_us)),
+            sa.func.max(r.latency_max_us),
+            sa.func.sum(r.bytes_in + r.bytes_out),
+        )
+        key = self._key_column()
+        for grain, run in self.plan.summed:
+            query, given = self._rows(grain, run, key, *columns)
+            for row in await self.read.execute(query.group_by(key), given):
+                sums = Sums(*map(int, row[1:]))
+                found[row[0]] = found[row[0]].plus(sums) if row[0] in found else sums
+        for (_, one), by_status in self.single.items():
+            found[one] = found.get(one, Sums()).plus(sums_of(by_status))
+        return found
+
+    async def present(self) -> set[int]:
+        """The numbers of those of which there was anything."""
+        found = {int(key) for _, key in self.single}
+        for grain, run in self.plan.summed:
+            query, given = self._rows(grain, run, self._key_column())
+            found |= set((await self.read.execute(query.distinct(), given)).scalars())
+        return found
+
+    async def figures(self, keys: Iterable[Key] | None = None) -> dict[tuple[int, Key], ByStatus]:
+        """By window and key; of these keys, or of all."""
+        only = None if keys is None else sorted(one for one in keys if isinstance(one, int))
+        rows: dict[tuple[int, Key, int], _Row] = {}
+        r = request_rollups.c
+        columns = (r.n, r.n_timed, r.latency_us, r.latency_max_us, r.bytes_in, r.bytes_out, r.latencies)
+        if only is None or only:
+            for grain, run in self.plan.summed:
+                query, given = self._rows(grain, run, r.start_at, self._key_column(), r.status, *columns, keys=only)
+                begins = [piece.from_at for piece in run]
+                places: dict[datetime, int] = {}
+                for start_at, key, status, *values in await self.read.execute(query, given):
+                    if (n := places.get(start_at, -1)) < 0:
+                        n = places[start_at] = run[bisect.bisect_right(begins, start_at) - 1].n
+                    row = rows.get((n, key, status))
+                    if row is None:
+                        row = rows[n, key, status] = _Row()
+                    row.take(values)
+        found: dict[tuple[int, Key], ByStatus] = {}
+        for (n, key, status), row in rows.items():
+            found.setdefault((n, key), ByStatus()).of[status] = row.figures()
+        wanted = None if keys is None else set(keys)
+        for place, by_status in self.single.items():
+            if wanted is None or place[1] in wanted:
+                found.setdefault(place, ByStatus()).merge(by_status)
+        return found
+
+    async def all(self) -> ByStatus:
+        """All windows and keys together."""
+        whole = Gathered(self.read, self.pid, self.wanted, By.NOTHING, self.plan, self.trust)
+        found = ByStatus()
+        for one in (await whole.figures()).values():
+            found.merge(one)
+        for one in self.single.values():
+            found.merge(one)
+        return found
+
+    # --- statements
+
+    def _cube(self) -> Cube:
+        by_endpoint = self.by is By.ENDPOINT or self.wanted.endpoints is not None
+        by_customer = self.by is By.SUBJECT or self.wanted.subjects is not None
+        return Cube(by_endpoint + 2 * by_customer)
+
+    def _key_column(self) -> sa.ColumnElement[int]:
+        if self.by is By.NOTHING:
+            return sa.literal(0, literal_execute=True)
+        r = request_rollups.c
+        return r.key2 if self.by is By.ENDPOINT and self._cube() is Cube.PAIR else r.key1
+
+    def _rows(
+        self, grain: Grain, run: Sequence[Piece], *columns: sa.ColumnElement[Any], keys: Sequence[int] | None = None
+    ) -> tuple[sa.Select[Any], Mapping[str, Any]]:
+        """Of a run of windows, of the generations that count."""
+        r, w, cube = request_rollups.c, stored_windows.c, self._cube()
+        from_at, to_at = run[0].from_at, run[-1].to_at
+        same = [r.pid == w.pid, r.gen == w.gen]
+        asked = [
+            w.pid == self.pid,
+            # Spelled out: else no database knows that its index of pairs serves.
+            r.cube == sa.literal(int(cube), literal_execute=True),
+            r.tier == grain.value,
+        ]
+        if grain is Grain.MINUTE:
+            same += [r.start_at >= w.start_at, r.start_at < w.end_at]
+            asked += [w.tier == Grain.HOUR.value, w.start_at > from_at - HOUR, w.start_at < to_at]
+            asked += [r.start_at >= from_at, r.start_at < to_at]
+        else:
+            same.append(r.start_at == w.start_at)
+            asked += [w.tier == grain.value, w.start_at >= from_at, w.start_at < to_at]
+        given: dict[str, Any] = {}
+        endpoint = r.key2 if cube is Cube.PAIR else r.key1
+        for name, column, numbers in (
+            ("endpoints", endpoint, self.wanted.endpoints),
+            ("subjects", r.key1, self.wanted.subjects),
+            ("keys", self._key_column(), keys),
+        ):
+            if numbers is not None and self.by is By.NOTHING and name == "keys":
+                continue
+            if numbers is not None and len(numbers) == 1:
+                asked.append(column == min(numbers))
+            elif numbers is not None:
+                asked.append(among(self.read, column, name))
+                given[name] = sorted(numbers)
+        if self.wanted.statuses:
+            asked.append(sa.or_(*(r.status.between(low, high) for low, high in self.wanted.statuses)))
+        joined = stored_windows.join(request_rollups, sa.and_(*same))
+        return sa.select(*columns).select_from(joined).where(*asked), given
+
+
+async def gathered(
+    read: AsyncConnection, pid: int, wanted: Wanted, parts: Sequence[Window], *, by: By, now: datetime
+) -> Gathered:
+    """`parts`: in order, without overlap, at least one. What is counted event by event is counted here."""
+    settled = await settled_in(read, pid, parts[0].from_at, parts[-1].to_at, now=now, meter_id=None)
+    plan = await plan_of(
+        read,
+        pid,
+        parts,
+        settled=settled,
+        up_to=min(wanted.asked.to_at, now),
+        total=by is By.NOTHING and wanted.endpoints is None and wanted.subjects is None,
+        of_events=wanted.of_events or by is By.KEY,
+    )
+    span = Window(parts[0].from_at, parts[-1].to_at)
+    state = state_of(span, now, settled.days, settled.unsettled)
+    trust = Trust(state=state, complete_up_to=plan.complete_up_to, of_events=wanted.of_events or by is By.KEY)
+    found = Gathered(read, pid, wanted, by, plan, trust)
+    if wanted.is_nobody:
+        plan.raw = []
+    if wanted.is_nobody or wanted.endpoints == frozenset():
+        plan.summed = []
+    await _take_singles(found)
+    return found
+
+
+async def _take_singles(found: Gathered) -> None:
+    left, is_partial = MOST_SINGLE, False
+    for piece in reversed(found.plan.raw):
+        if left <= 0:
+            is_partial = True
+            break
+        # Of a time that is sealed the events are gone: what it came to stays, but not by the minute.
+        is_partial = is_partial or await has_sealed(found.read, found.pid, piece.from_at, piece.to_at)
+        async for some in singles(found.read, found.pid, found.wanted, piece.from_at, piece.to_at):
+            for one in some.singles:
+                key = _key_of(found, one)
+                count_in(found.single.setdefault((piece.n, key), ByStatus()), one.told)
+            left -= some.n
+            if left <= 0 and some.last is not None:
+                is_partial = True
+                break
+    if is_partial:
+        found.trust = Trust(
+            state=found.trust.state,
+            complete_up_to=found.trust.complete_up_to,
+            of_events=found.trust.of_events,
+            partial=True,
+        )
+
+
+def _key_of(found: Gathered, one: Single) -> Key:
+    match found.by:
+        case By.ENDPOINT:
+            # One that is not folded yet has no number, and may get none.
+            return found.wanted.numbers.get(one.told.endpoint, one.told.endpoint)
+        case By.SUBJECT:
+            return one.subject_id
+        case By.KEY:
+            return one.told.key
+        case By.NOTHING:
+            return 0
+
+
+class _Row:
+    """Rows of one window, key and status, on their way to figures: histograms are added up all at once."""
+
+    __slots__ = ("_blobs", "_largest", "_sums")
+
+    def __init__(self) -> None:
+        self._sums = [0, 0, 0, 0, 0]
+        self._largest = 0
+        self._blobs: list[bytes] = []
+
+    def take(self, values: Sequence[Any]) -> None:
+        n, n_timed, latency_us, largest, bytes_in, bytes_out, blob = values
+        sums = self._sums
+        sums[0] += n
+        sums[1] += n_timed
+        sums[2] += latency_us
+        sums[3] += bytes_in
+        sums[4] += bytes_out
+        self._largest = max(self._largest, largest)
+        if blob is not None:
+            self._blobs.append(blob)
+
+    def figures(self) -> Figures:
+        n, n_timed, latency_us, bytes_in, bytes_out = self._sums
+        return Figures(
+            n=n,
+            n_timed=n_timed,
+            latency_us=latency_us,
+            latency_max_us=self._largest,
+            bytes_in=bytes_in,
+            bytes_out=bytes_out,
+            latencies=merged(self._blobs),
+        )
+
+
+def sums_of(by_status: ByStatus) -> Sums:
+    found = Sums()
+    for status, one in by_status.of.items():
+        n_400, n_500 = (one.n if status // 100 == of else 0 for of in (4, 5))
+        n_bytes = one.bytes_in + one.bytes_out
+        found = found.plus(Sums(one.n, n_400, n_500, one.n_timed, one.latency_us, one.latency_max_us, n_bytes))
+    return found
+
+
+def asked_window(wanted: Wanted, now: datetime) -> Window:
+    """What was asked; all of the present hour, if it goes on until now."""
+    to_at = wanted.asked.to_at
+    end = now - (now - EPOCH) % HOUR + HOUR
+    if now <= to_at < end:
+        to_at = end
+    return Window(wanted.asked.from_at, to_at)
+

@@ -1,0 +1,218 @@
+"""Of what an answer is put together: days, hours and minutes that are summed up already, and at their edges events.
+
+Hours that were not folded since something came are looked at event by event where those are few, so that what has just
+come is in the answer; else they stand as they were folded last, and the answer says up to when it is complete.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.core.tiles import Tier, tiles
+from heartfly.core.traffic import Cube
+from heartfly.core.windows import HOUR, Window
+from heartfly.db.models import events, request_rollups
+from heartfly.db.models import windows as stored_windows
+from heartfly.db.types import EPOCH
+from heartfly.usage.settled import Settled, of_tier
+
+FRESH = 2_000
+"""So many events of hours that were not folded yet are looked at one by one; some 20 ms of computing."""
+MINUTE = timedelta(minutes=1)
+
+
+class Grain(StrEnum):
+    """What is summed up. Of minutes there is Cube.TOTAL only, and only lately."""
+
+    DAY = "day"
+    HOUR = "hour"
+    MINUTE = "minute"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """[from_at, to_at), of the window with that number."""
+
+    from_at: datetime
+    to_at: datetime
+    n: int
+
+
+@dataclass(slots=True)
+class Plan:
+    """`summed`: runs of pieces that follow one another without a gap. `raw`: the earliest first."""
+
+    complete_up_to: datetime
+    summed: list[tuple[Grain, Sequence[Piece]]] = field(default_factory=list)
+    raw: list[Piece] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is there. `thinned`: hours of which only days are kept. `minutes_from` None: there are none."""
+
+    days: Sequence[Window]
+    thinned: frozenset[datetime]
+    minutes_from: datetime | None
+    fresh: frozenset[datetime]
+
+
+async def plan_of(
+    read: AsyncConnection,
+    pid: int,
+    parts: Sequence[Window],
+    *,
+    settled: Settled,
+    up_to: datetime,
+    total: bool,
+    of_events: bool,
+) -> Plan:
+    """`parts`: in order, without overlap. `up_to`: more than that cannot be complete. `total`: minutes serve.
+    `of_events`: nothing does that is summed up.
+    """
+    plan = Plan(complete_up_to=up_to)
+    if of_events:
+        plan.raw = [Piece(part.from_at, part.to_at, n) for n, part in enumerate(parts)]
+        return plan
+    kept = await _kept(read, pid, Window(parts[0].from_at, parts[-1].to_at), settled, total=total)
+    found: dict[Grain, list[Piece]] = {grain: [] for grain in Grain}
+    for n, part in enumerate(parts):
+        for tile in tiles(part, _within(kept.days, part)):
+            if tile.tier is Tier.DAY:
+                found[Grain.DAY].append(Piece(tile.from_at, tile.to_at, n))
+            elif tile.tier is Tier.HOUR:
+                for hours, is_kept in _by_hours(Piece(tile.from_at, tile.to_at, n), kept):
+                    (found[Grain.HOUR] if is_kept else plan.raw).append(hours)
+            else:
+                for piece, is_kept in _by_minutes(Piece(tile.from_at, tile.to_at, n), kept):
+                    (found[Grain.MINUTE] if is_kept else plan.raw).append(piece)
+    plan.summed = [(grain, run) for grain in Grain for run in _runs(found[grain])]
+    left = [hour for hour in settled.dirty if hour not in kept.fresh]
+    plan.complete_up_to = min([up_to, *left[:1]])
+    return plan
+
+
+async def _kept(read: AsyncConnection, pid: int, span: Window, settled: Settled, *, total: bool) -> _Kept:
+    fresh = await _fresh(read, pid, settled.dirty)
+    query = (
+        sa.select(stored_windows.c.start_at, stored_windows.c.end_at)
+        .where(
+            *of_tier(pid, Tier.DAY, span.from_at, span.to_at),
+            stored_windows.c.stale.is_(False),
+            stored_windows.c.gen.is_not(None),
+        )
+        .order_by(stored_windows.c.start_at)
+    )
+    days = [Window(row.start_at, row.end_at) for row in await read.execute(query)]
+    return _Kept(
+        days=[day for day in days if not any(day.from_at - HOUR < hour < day.to_at for hour in fresh)],
+        thinned=await _thinned(read, pid, span),
+        minutes_from=await _first_minute(read, pid) if total else None,
+        fresh=fresh,
+    )
+
+
+async def _first_minute(read: AsyncConnection, pid: int) -> datetime | None:
+    query = sa.select(request_rollups.c.start_at).where(
+        request_rollups.c.pid == pid,
+        request_rollups.c.cube == int(Cube.TOTAL),
+        request_rollups.c.tier == Grain.MINUTE.value,
+    )
+    found: datetime | None = (await read.execute(query.order_by(request_rollups.c.start_at).limit(1))).scalar()
+    return found
+
+
+async def _thinned(read: AsyncConnection, pid: int, span: Window) -> frozenset[datetime]:
+    query = sa.select(stored_windows.c.start_at).where(
+        *of_tier(pid, Tier.HOUR, span.from_at, span.to_at), stored_windows.c.thinned.is_(True)
+    )
+    return frozenset((await read.execute(query)).scalars())
+
+
+async def _fresh(read: AsyncConnection, pid: int, dirty: Sequence[datetime]) -> frozenset[datetime]:
+    """The newest of these hours, as long as they have few events."""
+    left, found = FRESH, set()
+    for hour in reversed(dirty):
+        some = sa.select(events.c.id).where(events.c.pid == pid, events.c.at >= hour, events.c.at < hour + HOUR)
+        counted = sa.select(sa.func.count()).select_from(some.limit(left + 1).subquery())
+        left -= (await read.execute(counted)).scalar_one()
+        if left < 0:
+            break
+        found.add(hour)
+    return frozenset(found)
+
+
+def _within(days: Sequence[Window], part: Window) -> Sequence[Window]:
+    first = bisect.bisect_left(days, part.from_at, key=lambda day: day.from_at)
+    end = bisect.bisect_left(days, part.to_at, key=lambda day: day.from_at)
+    return days[first:end]
+
+
+def _by_hours(hours: Piece, kept: _Kept) -> Iterator[tuple[Piece, bool]]:
+    """Whole hours, cut where some must be looked at event by event; and whether they need not."""
+    apart = sorted(hour for hour in kept.fresh | kept.thinned if hours.from_at <= hour < hours.to_at)
+    at = hours.from_at
+    for hour in apart:
+        if at < hour:
+            yield Piece(at, hour, hours.n), True
+        yield Piece(hour, hour + HOUR, hours.n), False
+        at = hour + HOUR
+    if at < hours.to_at:
+        yield Piece(at, hours.to_at, hours.n), True
+
+
+def _by_minutes(part: Piece, kept: _Kept) -> Iterator[tuple[Piece, bool]]:
+    """What is no whole hour, and whether it is summed up."""
+    at = part.from_at
+    while at < part.to_at:
+        hour = _floor(at, HOUR)
+        until = min(part.to_at, hour + HOUR)
+        yield from _of_hour(Piece(at, until, part.n), kept, is_fresh=hour in kept.fresh)
+        at = until
+
+
+def _of_hour(part: Piece, kept: _Kept, *, is_fresh: bool) -> Iterator[tuple[Piece, bool]]:
+    end = _floor(part.to_at, MINUTE)
+    if is_fresh or kept.minutes_from is None or end <= kept.minutes_from:
+        yield part, False
+        return
+    first = min(end, _ceil(max(part.from_at, kept.minutes_from), MINUTE))
+    for from_at, to_at, is_kept in ((part.from_at, first, False), (first, end, True), (end, part.to_at, False)):
+        if from_at < to_at:
+            yield Piece(from_at, to_at, part.n), is_kept
+
+
+def hours_in(span: Window, now: datetime) -> Iterator[Window]:
+    """The hours of UTC that have begun, cut to the span."""
+    at = span.from_at
+    while at < span.to_at and (at == span.from_at or at <= now):
+        end = min(span.to_at, _floor(at, HOUR) + HOUR)
+        yield Window(at, end)
+        at = end
+
+
+def _floor(at: datetime, step: timedelta) -> datetime:
+    return at - (at - EPOCH) % step
+
+
+def _ceil(at: datetime, step: timedelta) -> datetime:
+    return at + -(at - EPOCH) % step
+
+
+def _runs(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
+    """Those that follow one another, together: one query for each."""
+    run: list[Piece] = []
+    for piece in pieces:
+        if run and run[-1].to_at != piece.from_at:
+            yield run
+            run = []
+        run.append(piece)
+    if run:
+        yield run

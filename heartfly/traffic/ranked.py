@@ -1,0 +1,231 @@
+"""Which endpoints, customers, statuses, methods and keys had the most: exact, over all of them, with the rest as a row.
+
+All are ranked by their sums; histograms are read only of those that are shown, or that may be among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.core.amounts import ONE
+from heartfly.core.traffic import UNKNOWN_STATUS, Figures
+from heartfly.traffic.asked import OTHER_ENDPOINTS, Asked, ByStatus, Order, Ranked, Row
+from heartfly.traffic.filters import endpoints_of, wanted_by
+from heartfly.traffic.gather import By, Gathered, Key, Sums, asked_window, gathered
+from heartfly.traffic.named import Named, customers_of, endpoint_of
+
+OTHERS = "(others)"
+"""The name of the row of all that are not shown."""
+P95 = 95
+_AT_ONCE = 25
+
+
+@dataclass(slots=True)
+class _Group:
+    """What is a row: the keys that it is made of, and what they come to."""
+
+    named: Named
+    sums: Sums
+    keys: list[Key] = field(default_factory=list)
+
+
+async def endpoints(
+    read: AsyncConnection, pid: int, asked: Asked, *, by: Order, limit: int, offset: int = 0, now: datetime
+) -> Ranked:
+    """InvalidValueError."""
+    found = await _begun(read, pid, asked, By.ENDPOINT, now)
+    sums = await found.sums()
+    named = {key: endpoint_of(found.wanted, key) for key in sums}
+    groups = [_Group(Named(named[key], named[key]), of, [key]) for key, of in sums.items()]
+    return await _ranked(found, groups, by=by, limit=limit, offset=offset)
+
+
+async def customers(
+    read: AsyncConnection, pid: int, asked: Asked, *, by: Order, limit: int, offset: int = 0, now: datetime
+) -> Ranked:
+    """Requests of nobody are a row, `anonymous`. InvalidValueError."""
+    found = await _begun(read, pid, asked, By.SUBJECT, now)
+    sums = await found.sums()
+    named = await customers_of(read, pid, [int(key) for key in sums])
+    return await _ranked(found, _together(sums, lambda key: named[int(key)]), by=by, limit=limit, offset=offset)
+
+
+async def methods(
+    read: AsyncConnection, pid: int, asked: Asked, *, by: Order, limit: int, offset: int = 0, now: datetime
+) -> Ranked:
+    """Of endpoints that are not told apart the method is not known: they are a row. InvalidValueError."""
+    found = await _begun(read, pid, asked, By.ENDPOINT, now)
+
+    def method(key: Key) -> Named:
+        endpoint = endpoint_of(found.wanted, key)
+        text = endpoint if endpoint == OTHER_ENDPOINTS else endpoint.partition(" ")[0]
+        return Named(text, text)
+
+    return await _ranked(found, _together(await found.sums(), method), by=by, limit=limit, offset=offset)
+
+
+async def keys(
+    read: AsyncConnection, pid: int, asked: Asked, *, by: Order, limit: int, offset: int = 0, now: datetime
+) -> Ranked:
+    """Out of the events, the newest of them. An empty key: requests that told none. InvalidValueError."""
+    found = await _begun(read, pid, asked, By.KEY, now)
+    sums = await found.sums()
+    groups = [_Group(Named(str(key), str(key)), of, [key]) for key, of in sums.items()]
+    return await _ranked(found, groups, by=by, limit=limit, offset=offset)
+
+
+async def statuses(read: AsyncConnection, pid: int, asked: Asked, *, now: datetime) -> Ranked:
+    """All of them, by code. InvalidValueError."""
+    found = await _begun(read, pid, asked, By.NOTHING, now)
+    whole = await found.all()
+    rows = [
+        Row(
+            key="unknown" if status == UNKNOWN_STATUS else str(status),
+            name="unknown" if status == UNKNOWN_STATUS else str(status),
+            by_status=ByStatus({status: figures}),
+            share=_share(figures.n, whole.n),
+        )
+        for status, figures in sorted(whole.of.items())
+    ]
+    return Ranked(rows=rows, other=None, n=len(rows), all=whole, trust=found.trust)
+
+
+async def endpoint_names(read: AsyncConnection, pid: int) -> list[str]:
+    """All that the project has, also those that nobody has called for long."""
+    return sorted((await endpoints_of(read, pid)).values())
+
+
+async def _begun(read: AsyncConnection, pid: int, asked: Asked, by: By, now: datetime) -> Gathered:
+    wanted = await wanted_by(read, pid, asked)
+    return await gathered(read, pid, wanted, [asked_window(wanted, now)], by=by, now=now)
+
+
+def _together(sums: Mapping[Key, Sums], name: Callable[[Key], Named]) -> list[_Group]:
+    found: dict[str, _Group] = {}
+    for key, of in sums.items():
+        named = name(key)
+        group = found.get(named.key)
+        if group is None:
+            found[named.key] = _Group(named, of, [key])
+        else:
+            group.sums = group.sums.plus(of)
+            group.keys.append(key)
+    return list(found.values())
+
+
+# --- in order
+
+_VALUES: Mapping[Order, Callable[[Sums], int]] = {
+    Order.REQUESTS: lambda one: one.n,
+    Order.ERRORS: lambda one: one.n_500,
+    Order.CLIENT_ERRORS: lambda one: one.n_400,
+    Order.LATENCY: lambda one: one.latency_max_us,
+    Order.BYTES: lambda one: one.n_bytes,
+    Order.TIME: lambda one: one.latency_us,
+}
+
+
+async def _ranked(found: Gathered, groups: Sequence[_Group], *, by: Order, limit: int, offset: int) -> Ranked:
+    known: dict[str, ByStatus] = {}
+    if by is Order.P95:
+        in_order, known = await _by_p95(found, groups, offset + limit)
+    else:
+        value = _VALUES[by]
+        in_order = sorted(groups, key=lambda one: (-value(one.sums), -one.sums.n, one.named.key))
+    page = in_order[offset : offset + limit]
+    missing = [one for one in page if one.named.key not in known]
+    known |= await _figures(found, missing)
+    whole = await found.all()
+    rows = [_row(one.named, known[one.named.key], whole.n) for one in page]
+    left = [*in_order[:offset], *in_order[offset + limit :]]
+    other = _row(Named("", OTHERS), _others(whole, rows, left), whole.n) if left else None
+    return Ranked(rows=rows, other=other, n=len(groups), all=whole, trust=found.trust)
+
+
+async def _figures(found: Gathered, groups: Iterable[_Group]) -> dict[str, ByStatus]:
+    of_key = {key: one.named.key for one in groups for key in one.keys}
+    told: dict[str, ByStatus] = {name: ByStatus() for name in of_key.values()}
+    if of_key:
+        for (_, key), by_status in (await found.figures(of_key)).items():
+            told[of_key[key]].merge(by_status)
+    return told
+
+
+async def _by_p95(
+    found: Gathered, groups: Sequence[_Group], n: int
+) -> tuple[Sequence[_Group], dict[str, ByStatus]]:
+    """The first `n` in order, and then those that cannot be among them, in any.
+
+    A twentieth of all times are no less than p95, so it is at most their sum by so many, and at most the greatest.
+    """
+    bounded = sorted(groups, key=lambda one: (-_bound_us(one.sums), one.named.key))
+    known: dict[str, ByStatus] = {}
+    p95: dict[str, int] = {}
+
+    def place(one: _Group) -> tuple[int, int, str]:
+        return -p95[one.named.key], -one.sums.n, one.named.key
+
+    done: list[_Group] = []
+    for start in range(0, len(bounded), _AT_ONCE):
+        some = bounded[start : start + _AT_ONCE]
+        if len(done) >= n and p95[done[n - 1].named.key] * 100 > _bound_us(some[0].sums) * _PER_MS * 102:
+            break
+        told = await _figures(found, some)
+        known |= told
+        p95 |= {name: one.total().percentile_ms(P95 * ONE) or 0 for name, one in told.items()}
+        done = sorted([*done, *some], key=place)
+    return [*done, *bounded[len(done) :]], known
+
+
+_PER_MS = ONE // 1_000
+"""A microsecond, in milliseconds."""
+
+
+def _bound_us(sums: Sums) -> int:
+    """p95 is not more, but for what the histogram is wrong by."""
+    rank = max(1, -(-P95 * sums.n_timed // 100))
+    return min(sums.latency_max_us, sums.latency_us // max(1, sums.n_timed - rank + 1) + 1)
+
+
+def _row(named: Named, by_status: ByStatus, n: int) -> Row:
+    return Row(key=named.key, name=named.name, by_status=by_status, share=_share(by_status.n, n))
+
+
+def _share(n: int, of: int) -> int:
+    return n * 1000 // of if of else 0
+
+
+def _others(whole: ByStatus, rows: Iterable[Row], left: Iterable[_Group]) -> ByStatus:
+    """What is left of all without the rows. The greatest time is that of all others, whatever status it had."""
+    shown = ByStatus()
+    for row in rows:
+        shown.merge(row.by_status)
+    found = ByStatus()
+    largest = max((one.sums.latency_max_us for one in left), default=0)
+    for status, figures in whole.of.items():
+        rest = _without(figures, shown.of.get(status, Figures()))
+        if rest.n:
+            rest.latency_max_us = min(largest, figures.latency_max_us) if rest.n_timed else 0
+            found.of[status] = rest
+    return found
+
+
+def _without(all_: Figures, some: Figures) -> Figures:
+    rest = Figures(
+        n=all_.n - some.n,
+        n_timed=all_.n_timed - some.n_timed,
+        latency_us=all_.latency_us - some.latency_us,
+        bytes_in=all_.bytes_in - some.bytes_in,
+        bytes_out=all_.bytes_out - some.bytes_out,
+    )
+    rest.latencies.zero = all_.latencies.zero - some.latencies.zero
+    rest.latencies.above = {
+        bucket: left
+        for bucket, n in all_.latencies.above.items()
+        if (left := n - some.latencies.above.get(bucket, 0)) > 0
+    }
+    return rest
