@@ -137,9 +137,7 @@ class Report:
 
 
 def measured(of: ByStatus) -> Measured:
-    whole = Figures()
-    for figures in of.of.values():
-        whole.merge(figures)
+    whole = of.total()
     return Measured(
         n=whole.n,
         ok=_within(of, 100, 400),
@@ -172,8 +170,7 @@ def together(found: Iterable[ByStatus]) -> ByStatus:
     """No request may be in two of them."""
     whole = ByStatus()
     for one in found:
-        for status, figures in one.of.items():
-            whole.of.setdefault(status, Figures()).merge(figures)
+        whole.merge(one)
     return whole
 
 
