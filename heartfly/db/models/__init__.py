@@ -36,6 +36,7 @@ from heartfly.db.models.notify import alerts, attempts, channels, deliveries, no
 from heartfly.db.models.pings import ping_bodies, pings
 from heartfly.db.models.public import status_pages
 from heartfly.db.models.reports import report_mails, report_sendings, report_shares
+from heartfly.db.models.requests import path_rules, request_rollups, slow_requests
 from heartfly.db.models.rollups import (
     intake,
     meter_versions,
@@ -104,6 +105,7 @@ __all__ = [
     "nodes",
     "notifications",
     "passkeys",
+    "path_rules",
     "ping_bodies",
     "pings",
     "projects",
@@ -111,11 +113,13 @@ __all__ = [
     "report_mails",
     "report_sendings",
     "report_shares",
+    "request_rollups",
     "resets",
     "rollups",
     "run_metrics",
     "runs",
     "sessions",
+    "slow_requests",
     "status_pages",
     "uncounted",
     "unique_values",
