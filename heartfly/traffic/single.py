@@ -24,7 +24,7 @@ from heartfly.db.models import events
 from heartfly.traffic.asked import OTHER_ENDPOINTS, ByStatus
 from heartfly.traffic.filters import Wanted
 from heartfly.usage.raw import type_ids
-from heartfly.usage.request_fold import router_of
+from heartfly.usage.request_reading import router_of
 
 _SLICE = 500
 """Events; some 5 ms of computing."""
