@@ -63,7 +63,7 @@ def mail_to(
 
     InvalidValueError; ConflictError: see MOST_MAILS.
     """
-    if rhythm not in Rhythm:
+    if rhythm not in list(Rhythm):
         raise InvalidValueError("rhythm", f"must be one of {', '.join(Rhythm)}")
     if not 1 <= len(addresses) <= MOST_ADDRESSES:
         raise InvalidValueError("addresses", f"must be 1 to {MOST_ADDRESSES}")

@@ -70,7 +70,7 @@ async def close(town: Town, *days: int) -> None:
     owner = await town.owner()
     for one in days:
         day = (START - timedelta(days=one)).date()
-        assert 200 == (await owner.post(f"/p/main/usage/jobs/{day}", {"do": "close"})).status
+        assert 303 == (await owner.post(f"/p/main/usage/jobs/{day}", {"do": "close"})).status
 
 
 def said(body: bytes) -> str:
@@ -92,6 +92,7 @@ def lines(body: bytes, kind: str) -> list[dict[str, str]]:
 
 async def test_the_page_the_files_and_the_meters_say_the_same(town: Town, path: str) -> None:
     owner = await town.owner()
+    await close(town, 5, 4, 3, 2, 1)
     page = await text(owner, f"{path}?{DAYS}")
     in_csv = (await owner.get(f"{path}.csv?{DAYS}")).body
     in_json = json.loads((await owner.get(f"{path}.json?{DAYS}")).body)
@@ -189,9 +190,13 @@ async def test_no_form_is_taken_in_by_hostile_names(town: Town, web: WebState) -
         in_csv = (await owner.get(f"{path}.csv")).body.decode()
 
         assert 200 == reply.status
-        assert not re.search(r"<script|<img|<iframe|<svg[^>]*onload|javascript:[^<]*[\"']>|<style|<base", bare, re.I), hostile
+        assert not re.search(r"<script|<img|<iframe|<svg[^>]*onload|javascript:[^<]*[\"']>|<style|<base", bare, re.I), (
+            hostile
+        )
         assert not re.search(r"\son[a-z]+=|\sstyle=", re.sub(r">[^<]*<", "><", bare)), hostile
-        assert all(cell[:1] not in {"=", "+", "-", "@", "\uff1d"} for row in csv.reader(io.StringIO(in_csv)) for cell in row)
+        assert all(
+            cell[:1] not in {"=", "+", "-", "@", "\uff1d"} for row in csv.reader(io.StringIO(in_csv)) for cell in row
+        )
 
 
 # --- links
@@ -199,9 +204,7 @@ async def test_no_form_is_taken_in_by_hostile_names(town: Town, web: WebState) -
 
 async def shared(browser: Browser, path: str, **sent: str) -> str:
     """The link's path, as the page that answers shows it."""
-    reply = await browser.post(
-        f"{path}/shares", {"from": "2026-02-01", "to": "2026-03-01", "lasts": "604800", **sent}
-    )
+    reply = await browser.post(f"{path}/shares", {"from": "2026-02-01", "to": "2026-03-01", "lasts": "604800", **sent})
     assert 201 == reply.status, reply.body.decode()
     (link,) = re.findall(rf"<code>http://{re.escape(HOST)}(/shared/report/[\w-]{{43}})</code>", reply.body.decode())
     return str(link)
@@ -238,6 +241,7 @@ async def test_a_link_ends_by_itself_and_is_taken_back(town: Town, clock: SimClo
     clock.move_to(START + timedelta(days=7))
 
     assert [404, 200] == [(await town.nobody.get(link)).status for link in (first, second)]
+    member = await town.member()  # the session has ended as well
     (revoke,) = re.findall(rf'action="({path}/shares/\d+/revoke)"', (await member.get(path)).body.decode())
     assert 303 == (await member.post(revoke)).status
     assert 404 == (await member.post(revoke)).status
@@ -299,23 +303,27 @@ async def test_what_is_no_link_reads_as_none(town: Town, token: str) -> None:
     assert [404, 404] == [(await town.nobody.get(f"/shared/report/{token}{end}")).status for end in ("", "/csv")]
 
 
-async def test_after_a_restore_or_an_erasure_no_link_works(town: Town, web: WebState, path: str) -> None:
+async def test_after_a_restore_no_link_works(town: Town, path: str) -> None:
+    """Of those in a backup nobody knows which were taken back since."""
+    link = await shared(await town.owner(), path)
+
+    await town.world.db.write(lambda tx: mark(tx, at=START))
+
+    assert 404 == (await town.nobody.get(link)).status
+
+
+async def test_who_is_erased_has_no_link_and_no_mailing_any_more(town: Town, web: WebState, path: str) -> None:
     owner = await town.owner()
-    first, second = await shared(owner, path), await shared(owner, path)
+    link = await shared(owner, path)
     assert 303 == (await owner.post(f"{path}/mails", {"rhythm": "month", "addresses": "a@example.org"})).status
     uuid, api = path.split("/")[-2], web.api
-    await town.world.db.write(lambda tx: sa_delete_first(tx))
     await erase_customer(
         api.usage, api.database, town.world.project.pid, uuid, rev=None, actor=CLI, at=START, ids=api.ids
     )
-    assert [404, 404] == [(await town.nobody.get(link)).status for link in (first, second)]
+    assert 404 == (await town.nobody.get(link)).status
     async with town.world.db.read() as read:
         left = [(await read.execute(sa.select(table))).all() for table in (report_shares, report_mails)]
     assert [[], []] == left
-
-
-def sa_delete_first(tx: Any) -> None:
-    mark(tx, at=START)
 
 
 # --- mailings
@@ -336,7 +344,7 @@ async def test_it_is_mailed_to_whom_somebody_says_until_it_is_ended(town: Town, 
 
     assert (303, ["a@example.org", "b@example.org"]) == (made.status, row.addresses)
     assert (422, 422, 422) == (wrong.status, never.status, nobody.status)
-    assert "nobody" in wrong.body.decode()
+    assert "must be one e-mail address" in said(wrong.body)
     assert (303, 404) == (ended.status, again.status)
     assert "It is mailed to nobody." in await text(member, path)
 
@@ -353,5 +361,3 @@ async def test_a_pdf_is_made_in_a_process_beside(town: Town, path: str) -> None:
 
     assert (200, b"%PDF") == (reply.status, reply.body[:4])
     assert "application/pdf" == reply.headers["content-type"]
-
-
