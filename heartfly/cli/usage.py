@@ -24,6 +24,8 @@ _COMMANDS: Mapping[str, str] = {
     "meters": "heartfly.cli.usage_meters:meters_group",
     "days": "heartfly.cli.usage_days:days",
     "rerun": "heartfly.cli.usage_days:rerun",
+    "report": "heartfly.cli.usage_report:report",
+    "reports": "heartfly.cli.usage_report:reports_group",
     "verify": "heartfly.cli.usage_verify:verify",
 }
 

@@ -119,11 +119,11 @@ async def end_mail(request: PageRequest) -> Response[bytes]:
     return to(request, f"{_path(request)}#mails")
 
 
-@get("/shared/report/{token:str}", opt=FOR_ALL)
+@get("/shared/report/{link:str}", opt=FOR_ALL)
 async def show_shared(request: PageRequest) -> Response[bytes]:
     its, report = await _shared(request)
     context = {"report": report, "its": its, "body": Markup(await asyncio.to_thread(body, report, is_alone=True))}  # noqa: S704 - a template of ours escaped it
-    context |= {"forms": FORMS, "token": request.path_value("token")}
+    context |= {"forms": FORMS, "token": request.path_value("link")}
     page = await asyncio.to_thread(request.web.renderer.now, "shared_report.html", context)
     if request.accepts_gzip:
         packed, headers = gzip.compress(page, 6, mtime=0), _HEADERS | {"Content-Encoding": "gzip"}
@@ -131,7 +131,7 @@ async def show_shared(request: PageRequest) -> Response[bytes]:
     return Response(page, media_type=HTML, headers=_HEADERS)
 
 
-@get("/shared/report/{token:str}/{form:str}", opt=FOR_ALL)
+@get("/shared/report/{link:str}/{form:str}", opt=FOR_ALL)
 async def shared_file(request: PageRequest) -> Response[bytes]:
     form = form_of(request.path_value("form"))
     _, report = await _shared(request)
@@ -142,7 +142,7 @@ async def shared_file(request: PageRequest) -> Response[bytes]:
 async def _shared(request: PageRequest) -> tuple[report_shares.Seen, Report]:
     api, now = request.api, request.api.clock.now()
     async with api.database.read() as main:
-        its = await report_shares.seen(main, request.path_value("token"), now=now)
+        its = await report_shares.seen(main, request.path_value("link"), now=now)
     if its is None:
         raise NotFoundError("this link shows nothing: it has ended, was taken back, or never was")
     async with api.usage.read() as read:

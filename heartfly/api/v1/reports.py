@@ -140,14 +140,14 @@ async def share_report(
 
 
 @delete(
-    "/usage/customers/{customer_id:str}/report/shares/{share_id:str}", summary="Take a link to a report back",
+    "/usage/customers/{customer_id:str}/report/shares/{link_id:str}", summary="Take a link to a report back",
     responses=told_as(404), tags=_TAGS, status_code=204,
 )  # fmt: skip
-async def unshare_report(request: ApiRequest, customer_id: FromPath[str], share_id: FromPath[str]) -> None:
+async def unshare_report(request: ApiRequest, customer_id: FromPath[str], link_id: FromPath[str]) -> None:
     """From the answer on it shows nothing."""
     api, pid, at, actor = request.api, request.caller.pid, request.api.clock.now(), request.actor
     await api.database.write(
-        lambda tx: report_shares.unshare(tx, pid, customer_id.lower(), share_id, at=at, actor=actor, ids=api.ids)
+        lambda tx: report_shares.unshare(tx, pid, customer_id.lower(), link_id, at=at, actor=actor, ids=api.ids)
     )
 
 
