@@ -36,9 +36,11 @@ async def known_only(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
 
 
 def _parameters(handler: BaseRouteHandler) -> frozenset[str]:
-    """As callers spell them."""
-    found = set()
-    for name, field in handler.parsed_fn_signature.parameters.items():
-        if isinstance(field.kwarg_definition, QueryParameter):
-            found.add(field.kwarg_definition.name or name)
-    return frozenset(found)
+    """As callers spell them; also those of what is worked out before the handler is called."""
+    provided = (one.parsed_fn_signature for one in handler.resolve_dependencies().values())
+    return frozenset(
+        field.kwarg_definition.name or name
+        for signature in (handler.parsed_fn_signature, *provided)
+        for name, field in signature.parameters.items()
+        if isinstance(field.kwarg_definition, QueryParameter)
+    )

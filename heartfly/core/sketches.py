@@ -129,14 +129,15 @@ class Histogram:
         if not n:
             return None
         rank = max(1, -(-percent * n // (100 * ONE)))
-        values, counts = zip(*self._ascending(), strict=True)
-        return int(values[bisect_left(list(accumulate(counts)), rank)])
-
-    def _ascending(self) -> Iterable[tuple[Amount, int]]:
-        yield from ((-middle_of(bucket), self.below[bucket]) for bucket in sorted(self.below, reverse=True))
-        if self.zero:
-            yield 0, self.zero
-        yield from ((middle_of(bucket), self.above[bucket]) for bucket in sorted(self.above))
+        for bucket in sorted(self.below, reverse=True):
+            rank -= self.below[bucket]
+            if rank <= 0:
+                return -middle_of(bucket)
+        rank -= self.zero
+        if rank <= 0:
+            return 0
+        buckets = sorted(self.above)
+        return middle_of(buckets[bisect_left(list(accumulate(self.above[bucket] for bucket in buckets)), rank)])
 
     def written(self) -> dict[str, object]:
         """As JSON, the same whatever the order in which it came about."""

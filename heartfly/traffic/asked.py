@@ -16,7 +16,6 @@ from heartfly.core.tiles import State
 from heartfly.core.traffic import Figures
 from heartfly.core.windows import Window
 
-
 OTHER_ENDPOINTS = "(other)"
 """What came when the project had as many endpoints as it may."""
 

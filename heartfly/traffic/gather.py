@@ -43,7 +43,7 @@ class By(Enum):
 
 
 Key = int | str
-"""Of an endpoint or subject its number; 0 where it is by nothing; of a key, or an endpoint without a number, its text."""
+"""The number of an endpoint or subject; 0 where it is by nothing; of a key, or an endpoint without number, its text."""
 
 
 class Sums(NamedTuple):
@@ -313,4 +313,3 @@ def asked_window(wanted: Wanted, now: datetime) -> Window:
     if now <= to_at < end:
         to_at = end
     return Window(wanted.asked.from_at, to_at)
-

@@ -53,9 +53,7 @@ async def over_week(read: AsyncConnection, pid: int, asked: Asked, *, now: datet
     for (n, _), by_status in (await found.figures()).items():
         local = parts[n].from_at.astimezone(asked.zone)
         cells.setdefault((local.weekday(), local.hour), ByStatus()).merge(by_status)
-    return Heat(
-        rows=list(day_name), columns=[f"{hour:02d}:00" for hour in range(24)], cells=cells, trust=found.trust
-    )
+    return Heat(rows=list(day_name), columns=[f"{hour:02d}:00" for hour in range(24)], cells=cells, trust=found.trust)
 
 
 def demand_short(asked: Asked) -> None:

@@ -155,9 +155,7 @@ async def _figures(found: Gathered, groups: Iterable[_Group]) -> dict[str, BySta
     return told
 
 
-async def _by_p95(
-    found: Gathered, groups: Sequence[_Group], n: int
-) -> tuple[Sequence[_Group], dict[str, ByStatus]]:
+async def _by_p95(found: Gathered, groups: Sequence[_Group], n: int) -> tuple[Sequence[_Group], dict[str, ByStatus]]:
     """The first `n` in order, and then those that cannot be among them, in any.
 
     A twentieth of all times are no less than p95, so it is at most their sum by so many, and at most the greatest.

@@ -47,4 +47,3 @@ def bins_of(size: Size, asked: Asked, span: Window, now: datetime) -> Iterator[t
         if window.from_at > now:
             return
         yield window, Window(max(window.from_at, span.from_at), min(window.to_at, span.to_at))
-

@@ -1,4 +1,4 @@
-"""The slowest requests, as they are kept of each hour: so many of all, and so many of each endpoint (docs/traffic.md)."""
+"""The slowest requests, as they are kept of each hour: some of all, and some of each endpoint (docs/traffic.md)."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ async def slow(
     InvalidValueError: also if it is asked for keys or sources, which are not kept of them.
     """
     del now  # what is kept is kept; what was not folded yet is not among it
-    for field, given in (("key", asked.keys), ("source", asked.sources)):
-        if given:
+    for field, unkept in (("key", asked.keys), ("source", asked.sources)):
+        if unkept:
             raise InvalidValueError(field, "is not kept of slow requests: ask for the requests themselves")
     wanted = await wanted_by(read, pid, asked)
     if wanted.subjects == frozenset() or wanted.endpoints == frozenset():
@@ -81,9 +81,7 @@ def _statement(
         query = query.where(sa.or_(*(s.status.between(low, high) for low, high in wanted.statuses)))
     if after is not None:
         latency_us, event_id = after
-        query = query.where(
-            s.latency_us <= latency_us, sa.or_(s.latency_us < latency_us, s.event_id > event_id)
-        )
+        query = query.where(s.latency_us <= latency_us, sa.or_(s.latency_us < latency_us, s.event_id > event_id))
     return query.order_by(s.latency_us.desc(), s.event_id), given
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -93,7 +94,7 @@ def test_periods_follow_one_another_without_a_gap_and_are_over(since: date, days
     found = ended(rhythm, since, zone=UTC_ZONE, now=now, most=3)
 
     assert len(found) <= 3
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         assert before.last + timedelta(days=1) == after.first
     for one in found:
         assert since <= one.last < today

@@ -8,12 +8,12 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from heartfly.audit.record import CLI
 from heartfly.core.amounts import ONE, decimal_of
 from heartfly.core.traffic import Figures
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.audit.record import CLI
 from heartfly.traffic.asked import Asked, ByStatus
 from heartfly.usage.customers import create_customer
 from tests.sim_clock import SimClock

@@ -1,4 +1,4 @@
-"""Requests of a test, and what they come to by brute force: Python's Decimal, one loop, nothing of what Heartfly has."""
+"""Requests of a test, and what they come to by brute force: Python's Decimal, and nothing of what Heartfly has."""
 
 from __future__ import annotations
 
@@ -44,17 +44,15 @@ class Hit:
         from heartfly.core.amounts import Number  # noqa: PLC0415 - how JSON is read, not what is folded
 
         told: dict[str, Any] = {"method": self.method, "route": self.route, "path": f"{self.route}?n={self.number}"}
-        for name, value in (
-            ("status", self.status),
-            ("latency_ms", self.latency),
-            ("request_bytes", self.n_in),
-            ("response_bytes", self.n_out),
-        ):
-            if value is not None:
-                told[name] = Number(str(value))
-        for name, text in (("key", self.key), ("source", self.source), ("request_id", f"r-{self.number}")):
-            if text is not None:
-                told[name] = text
+        numbers = {
+            "status": self.status,
+            "latency_ms": self.latency,
+            "request_bytes": self.n_in,
+            "response_bytes": self.n_out,
+        }
+        told |= {name: Number(str(value)) for name, value in numbers.items() if value is not None}
+        texts = {"key": self.key, "source": self.source, "request_id": f"r-{self.number}"}
+        told |= {name: text for name, text in texts.items() if text is not None}
         return {
             "transaction_id": f"h-{self.number}",
             "customer_id": self.subject,
@@ -106,7 +104,9 @@ def hits_of(n: int, *, seed: int, from_at: datetime, to_at: datetime, first: int
             method=draw.choice(["GET", "GET", "POST"]),
             route=draw.choice(["/a", "/b/{id}", "/c"]),
             status=draw.choice([200, 200, 200, 201, 304, 404, 429, 500, 503, None]),
-            latency=draw.choice([None, "0", "0.0004", "1800000", *(f"{draw.lognormvariate(3, 1.5):.4f}" for _ in "123")]),
+            latency=draw.choice(
+                [None, "0", "0.0004", "1800000", *(f"{draw.lognormvariate(3, 1.5):.4f}" for _ in "123")]
+            ),
             n_in=draw.choice([None, draw.randrange(10_000)]),
             n_out=draw.choice([None, draw.randrange(1_000_000)]),
             key=draw.choice([None, "k-1", "k-2"]),

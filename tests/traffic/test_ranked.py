@@ -48,7 +48,7 @@ async def sent(city: City) -> list[Hit]:
 
 def many(n: int) -> list[Hit]:
     """Endpoints by the alphabet have ever more requests, which take ever longer: the first are the least."""
-    found = []
+    found: list[Hit] = []
     for place in range(n):
         for _ in range(place // 10 + 1):
             number = len(found)
@@ -192,7 +192,7 @@ async def test_keys_are_counted_out_of_the_events(city: City, sent: list[Hit]) -
 
 async def test_what_is_beyond_the_limit_of_endpoints_is_one_row(city: City) -> None:
     """D17."""
-    city.folder.limits = Limits(endpoints=3)
+    city.folder._limits = Limits(endpoints=3)
     hits = [Hit(number=n, at=FROM + HOUR, route=f"/r{n % 9}", method="GET" if n % 2 else "PUT") for n in range(54)]
     await city.sent(hits)
     await city.fold()
@@ -200,9 +200,10 @@ async def test_what_is_beyond_the_limit_of_endpoints_is_one_row(city: City) -> N
     found = await city.ask(ranked.endpoints, by=Order.REQUESTS, limit=10)
 
     assert 4 == len(found.rows)
-    assert {OTHER_ENDPOINTS, *await names(city)} == {row.key for row in found.rows}
+    assert {OTHER_ENDPOINTS, *(await names(city))} == {row.key for row in found.rows}
     assert 54 == found.all.n
-    hidden = next(one for one in hits if one.endpoint not in await names(city))
+    named = await names(city)
+    hidden = next(one for one in hits if one.endpoint not in named)
     alone = await city.ask(ranked.endpoints, by=Order.REQUESTS, limit=10, endpoints=[hidden.endpoint])
     assert sum(one.endpoint == hidden.endpoint for one in hits) == alone.all.n
     put = await city.ask(ranked.customers, by=Order.REQUESTS, limit=10, methods=["PUT"])

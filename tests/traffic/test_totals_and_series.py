@@ -193,7 +193,10 @@ async def test_bytes_are_counted_both_ways(city: City, sent: list[Hit]) -> None:
     found, _ = await city.ask(totals)
 
     whole = found.total()
-    assert (sum(one.n_in or 0 for one in sent), sum(one.n_out or 0 for one in sent)) == (whole.bytes_in, whole.bytes_out)
+    assert (sum(one.n_in or 0 for one in sent), sum(one.n_out or 0 for one in sent)) == (
+        whole.bytes_in,
+        whole.bytes_out,
+    )
 
 
 async def test_errors_of_clients_and_servers_are_told_apart(city: City, sent: list[Hit]) -> None:

@@ -83,9 +83,9 @@ async def query_meter(  # noqa: PLR0917 - the framework passes by name
     the header `Heartfly-Next`.
     """
     api, pid, now = request.api, request.caller.pid, request.api.clock.now()
-    place = await _zone(request, zone)
-    end = _bound(to_at, "to", place) or now
-    start = _bound(from_at, "from", place) or _earlier(end)
+    place = await zone_of(request, zone)
+    end = bound_of(to_at, "to", place) or now
+    start = bound_of(from_at, "from", place) or _earlier(end)
     async with api.usage.read() as read:
         stored = await find_meter(read, pid, meter_id)
         question = Question(
@@ -93,10 +93,10 @@ async def query_meter(  # noqa: PLR0917 - the framework passes by name
             to_at=end,
             size=None if window == "none" else Size(window),
             zone=place,
-            group_by=_few(group_by, "group_by"),
-            customers=_few(customer, "customer"),
-            subjects=_few(subject, "subject"),
-            only=_only(stored, _few(only, "filter")),
+            group_by=few(group_by, "group_by"),
+            customers=few(customer, "customer"),
+            subjects=few(subject, "subject"),
+            only=_only(stored, few(only, "filter")),
         )
         told = await answers.answer(
             read, pid, stored, question, now=now, limit=limit, after=edge_of(cursor, len(question.group_by))
@@ -127,7 +127,7 @@ async def preview_meter(request: ApiRequest, data: JSONBody[PreviewIn]) -> Previ
     """
     api, pid, now = request.api, request.caller.pid, request.api.clock.now()
     proposed = meter_in(data)
-    place = await _zone(request, data.zone)
+    place = await zone_of(request, data.zone)
     end = data.to or now
     start = data.from_ or _earlier(end)
     async with api.usage.read() as read:
@@ -156,7 +156,7 @@ def _earlier(end: datetime) -> datetime:
         raise InvalidValueError("to", "must be within 1970 to 2200") from None
 
 
-def _bound(text: str | None, field: str, zone: ZoneInfo) -> datetime | None:
+def bound_of(text: str | None, field: str, zone: ZoneInfo) -> datetime | None:
     """An instant, or a day: its beginning where the question's days are."""
     if text is None or not _DAY.fullmatch(text):
         return instant_of(text, field=field)
@@ -166,7 +166,7 @@ def _bound(text: str | None, field: str, zone: ZoneInfo) -> datetime | None:
         raise InvalidValueError(field, "must be a day such as 2026-03-02, or an instant") from None
 
 
-async def _zone(request: ApiRequest, name: str | None) -> ZoneInfo:
+async def zone_of(request: ApiRequest, name: str | None) -> ZoneInfo:
     if name is None:
         query = sa.select(projects.c.zone).where(projects.c.id == request.caller.pid)
         async with request.api.database.read() as read:
@@ -174,7 +174,7 @@ async def _zone(request: ApiRequest, name: str | None) -> ZoneInfo:
     return zones.zone(name, field="zone")
 
 
-def _few(given: Sequence[str] | None, field: str) -> Sequence[str]:
+def few(given: Sequence[str] | None, field: str) -> Sequence[str]:
     if given is not None and len(given) > _MOST_NAMED:
         raise InvalidValueError(field, f"must be at most {_MOST_NAMED}")
     for n, one in enumerate(given or ()):
