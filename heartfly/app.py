@@ -28,7 +28,7 @@ from heartfly.db.room import room
 from heartfly.doctor.examine import examine
 from heartfly.errors import HeartflyError
 from heartfly.ground import Ground
-from heartfly.jobs.catalogue import catalogue, daily_usage, keep_of
+from heartfly.jobs.catalogue import catalogue, customer_reports, daily_usage, keep_of
 from heartfly.jobs.run import Jobs
 from heartfly.logs import logger
 from heartfly.monitor.blind import Beat, Hearing
@@ -103,11 +103,13 @@ class App:
         self.folder = Folder(ground.usage, clock, ids, hands=Hands(), leads=self._leads)
         self.closer = Closer(ground.usage, self.folder, clock, ids)
         self.held_days = HeldDays(ground.usage, self.closer, clock, leads=self._leads)
+        self.letters = Letters(mail_settings(settings), self.base_url, clock)
         self.jobs = Jobs(
             database,
             kinds=[
                 *catalogue(settings, clock, usage=ground.usage, sealer=ground.sealer, ids=ids),
                 daily_usage(ground.usage, self.closer),
+                customer_reports(settings, usage=ground.usage, letters=self.letters, hands=self.closer.hands, ids=ids),
             ],
             ingest=self.ingest,
             clock=clock,
@@ -141,7 +143,6 @@ class App:
         self.heartbeat = self._heartbeat() if settings.heartbeat.url else None
         trusted = settings.server.proxy_networks
         self.last_use = LastUse(database, clock)
-        self.letters = Letters(mail_settings(settings), self.base_url, clock)
         self.state = ApiState(
             database=database,
             usage=ground.usage,

@@ -51,6 +51,7 @@ from heartfly.api.v1 import (
     notifications,
     pings,
     project,
+    reports,
     runs,
     status_pages,
     traffic,
@@ -65,6 +66,7 @@ from heartfly.api.v1 import (
     wire_explain,
     wire_incidents,
     wire_meters,
+    wire_reports,
     wire_traffic,
     wire_usage,
 )
@@ -208,6 +210,13 @@ _HANDLERS = (
     meters.unarchive_meter,
     figures.query_meter,
     figures.preview_meter,
+    reports.read_report,
+    reports.list_report_shares,
+    reports.share_report,
+    reports.unshare_report,
+    reports.list_report_mails,
+    reports.mail_report,
+    reports.end_report_mail,
 )
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -298,6 +307,7 @@ def openapi() -> bytes:
         *wire_incidents.SHAPES,
         *wire_accounts.SHAPES,
         *wire_meters.SHAPES,
+        *wire_reports.SHAPES,
         *wire_traffic.SHAPES,
         *audit.SHAPES,
         *badges.SHAPES,

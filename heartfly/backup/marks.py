@@ -20,6 +20,7 @@ from heartfly.db.models import (
     incident_shares,
     nodes,
     notifications,
+    report_shares,
     resets,
     sessions,
 )
@@ -32,11 +33,12 @@ def mark(tx: Tx, *, at: datetime, backup_at: datetime | None = None) -> Identity
     _excuse_once_more(tx)
     repeats_through = _flag_repeats(tx)
     # Who was signed out since, or has a new password, would be in again; so would whoever has a link that was used;
-    # and one to an incident that was taken back would show it again.
+    # and one to an incident or a report that was taken back would show it again.
     tx.conn.execute(sa.delete(sessions))
     tx.conn.execute(sa.delete(resets))
     tx.conn.execute(sa.delete(email_changes))
     tx.conn.execute(sa.delete(incident_shares))
+    tx.conn.execute(sa.delete(report_shares))
     return begin_epoch(tx, at=at, backup_at=backup_at or heard or at, repeats_through=repeats_through)
 
 

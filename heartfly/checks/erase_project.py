@@ -27,7 +27,18 @@ from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.db.ids import IdSource
-from heartfly.db.models import api_keys, channels, checks, incident_shares, invites, members, projects, status_pages
+from heartfly.db.models import (
+    api_keys,
+    channels,
+    checks,
+    incident_shares,
+    invites,
+    members,
+    projects,
+    report_mails,
+    report_shares,
+    status_pages,
+)
 from heartfly.errors import ConflictError
 from heartfly.logs import logger
 from heartfly.sealing import Sealer, digest
@@ -62,7 +73,7 @@ def begin(tx: Tx, pid: int, *, actor: Actor, at: datetime, ids: IdSource) -> Non
         "badge_key_enc": None,
     }
     tx.conn.execute(sa.update(projects).where(projects.c.id == pid).values(gone))
-    for table in (members, api_keys, invites, status_pages, incident_shares):
+    for table in (members, api_keys, invites, status_pages, incident_shares, report_shares, report_mails):
         tx.conn.execute(sa.delete(table).where(table.c.pid == pid))
     record(
         tx, home, actor=actor, action=Action.PROJECT_DELETE, of=f"project:{was.uuid}",

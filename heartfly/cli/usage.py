@@ -25,6 +25,8 @@ _COMMANDS: Mapping[str, str] = {
     "days": "heartfly.cli.usage_days:days",
     "sources": "heartfly.cli.usage_sources:sources_group",
     "rerun": "heartfly.cli.usage_days:rerun",
+    "report": "heartfly.cli.usage_report:report",
+    "reports": "heartfly.cli.usage_report:reports_group",
     "verify": "heartfly.cli.usage_verify:verify",
 }
 

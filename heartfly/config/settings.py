@@ -256,6 +256,15 @@ class Usage(Section, frozen=True):
     """At least as long as senders expect that an event which is sent again is known."""
 
 
+class Reports(Section, frozen=True):
+    """Of customers, that are mailed by themselves."""
+
+    wait_days: Annotated[int, msgspec.Meta(ge=0, le=30)] = 3
+    """After a period has ended, for all its days to be final. Then it is mailed as it is."""
+    link_days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 30
+    """How long the link in such a mail works."""
+
+
 class Backup(Section, frozen=True):
     """Of a SQLite database, by itself; a PostgreSQL database has tools of its own."""
 
@@ -337,6 +346,7 @@ class Settings(Section, frozen=True):
     metrics: Metrics = Metrics()
     backup: Backup = Backup()
     usage: Usage = Usage()
+    reports: Reports = Reports()
 
     @property
     def database_url(self) -> str:

@@ -17,6 +17,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # They show as nothing and mean nothing within a line, but come along with what is copied from a page.
 _NOTHING = re.compile(r"[\u00ad\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb]")
 _REORDERS = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
+# What HTML cannot hold at all, or shows as nothing.
+_UNSHOWN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp", "Mn", "Me"})
 # Letters and symbols that are drawn as a blank (Hangul fillers, the empty Braille pattern, the null notehead), what is
 # set aside for invisible characters to come, and what is no character.
@@ -69,3 +71,8 @@ def slugify(name: str, *, most: int = 100) -> str:
     """An ASCII slug from a name; empty when nothing of it is left."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9_]+", "-", plain).strip("-_")[:most].strip("-_")
+
+
+def shown(text: str) -> str:
+    """Text from outside, with a sign in the place of each character that no page can show."""
+    return _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").replace("\r", "\n"))

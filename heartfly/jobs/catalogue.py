@@ -12,6 +12,8 @@ from heartfly.clock import Clock
 from heartfly.config import Settings
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
+from heartfly.jobs.customer_reports import NAME as CUSTOMER_REPORTS
+from heartfly.jobs.customer_reports import Post, mailing
 from heartfly.jobs.daily_sums import sum_days
 from heartfly.jobs.daily_usage import NAME as DAILY_USAGE
 from heartfly.jobs.daily_usage import aggregating
@@ -20,9 +22,11 @@ from heartfly.jobs.digest import digesting
 from heartfly.jobs.kind import JobKind
 from heartfly.jobs.retention import Kept, sweeping
 from heartfly.jobs.scheduled_backup import backing_up
+from heartfly.notify.letters import Letters
 from heartfly.pings.prune import Keep
 from heartfly.sealing import Sealer
 from heartfly.usage.close_day import Closer, projects_with_usage
+from heartfly.usage.hands import Hands
 
 _HOUR = timedelta(hours=1)
 
@@ -102,6 +106,26 @@ def daily_usage(usage: Database, closer: Closer) -> JobKind:
             GateIn(metric="days_without_a_source", op="==", value=0, level="warn"),
         ),
         projects=partial(projects_with_usage, usage),
+    )
+
+
+def customer_reports(settings: Settings, *, usage: Database, letters: Letters, hands: Hands, ids: IdSource) -> JobKind:
+    post = Post(
+        letters=letters,
+        hands=hands,
+        base_url=settings.server.public_url,
+        wait=timedelta(days=settings.reports.wait_days),
+        link_lasts=timedelta(days=settings.reports.link_days),
+    )
+    return JobKind(
+        name=CUSTOMER_REPORTS,
+        title="Heartfly: customers' reports",
+        about="Heartfly's own job. From 7:00 on where a project is, mails customers' reports that are due.",
+        expression="20 * * * *",
+        grace=_HOUR,
+        max_run=_HOUR,
+        work=mailing(usage, post, ids=ids),
+        off=None if letters.can_send else "no mail server is configured (mail.host)",
     )
 
 

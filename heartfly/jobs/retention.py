@@ -45,6 +45,7 @@ from heartfly.monitor.blind import KEPT as BLIND_KEPT
 from heartfly.notify.outbox import PENDING
 from heartfly.pings.prune import Due, Keep, prune
 from heartfly.sealing import Sealer
+from heartfly.traffic import report_shares
 from heartfly.usage.seal import Gone, remove_old
 
 CHECKS = 5
@@ -214,6 +215,7 @@ def _of_ourselves(tx: Tx, work: Work, kept: Kept) -> int:
     n = tx.conn.execute(sa.delete(job_runs).where(names.in_(runs_of_jobs))).rowcount
     n += remove_ended(tx, at=work.now, most=PIECE)
     n += shares.remove_ended(tx, at=work.now, most=PIECE)
+    n += report_shares.remove_ended(tx, at=work.now, most=PIECE)
     lives = (
         sa.select(nodes.c.id)
         .where(nodes.c.fenced_at.is_not(None), nodes.c.beat_at < work.now - NODES_KEPT)

@@ -28,9 +28,21 @@ AGAIN_AFTER_S = (5.0, 60.0)
 log = logger("heartfly.letters")
 
 
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file; `kind` and `form` are the two halves of its media type."""
+
+    name: str
+    kind: str
+    form: str
+    content: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """`kind`: for the log. `before` and `after`: paragraphs around the link."""
+    """`kind`: for the log. `before` and `after`: paragraphs around the link. `named`: what its message id is made of,
+    so that one that is sent again is known as the same; empty: it is another one each time.
+    """
 
     kind: str
     to: str
@@ -39,6 +51,8 @@ class Letter:
     link: str
     link_text: str
     after: tuple[str, ...]
+    attachments: tuple[Attachment, ...] = ()
+    named: str = ""
 
 
 class Letters:
@@ -105,11 +119,13 @@ class Letters:
         content["From"] = Address(display_name=one_line(mail.from_name), addr_spec=sender(mail))
         content["To"] = Address(addr_spec=to)
         content["Date"] = format_datetime(self._clock.now())
-        content["Message-ID"] = f"<{secrets.token_hex(16)}@{mail_host(self._base_url)}>"
+        content["Message-ID"] = f"<{letter.named or secrets.token_hex(16)}@{mail_host(self._base_url)}>"
         content["Auto-Submitted"] = "auto-generated"
         content["X-Auto-Response-Suppress"] = "All"
         content.set_content(text_of(letter))
         content.add_alternative(html_of(letter), subtype="html")
+        for one in letter.attachments:
+            content.add_attachment(one.content, maintype=one.kind, subtype=one.form, filename=one.name)
         return bytes(content)
 
 

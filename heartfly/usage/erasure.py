@@ -60,6 +60,7 @@ async def erase_customer(
 
     def forget(tx: Tx) -> None:
         traces.from_audit(tx, pid, sets, texts, row.uuid)
+        traces.from_reports(tx, pid, row.uuid)
 
     def last(tx: Tx) -> None:
         traces.from_waiting(tx, pid, sets, texts, row.uuid)

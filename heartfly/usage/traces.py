@@ -19,7 +19,7 @@ from heartfly.core.nesting import too_deep
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
-from heartfly.db.models import backfills, dead_letters, usage_audit
+from heartfly.db.models import backfills, dead_letters, report_mails, report_sendings, report_shares, usage_audit
 
 _PIECE = 500
 _OF = "erased"
@@ -111,3 +111,12 @@ def _nameless(facts: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _unnamed(given: Sequence[str], texts: frozenset[str], uuid: str) -> list[str]:
     return list(dict.fromkeys(uuid if one in texts else one for one in given))
+
+
+def from_reports(tx: Tx, pid: int, public_id: str) -> None:
+    """All links to his reports, and to whom they are mailed."""
+    tx.conn.execute(sa.delete(report_shares).where(report_shares.c.pid == pid, report_shares.c.customer == public_id))
+    his = (report_mails.c.pid == pid, report_mails.c.customer == public_id)
+    sent = (report_sendings.c.pid == pid, report_sendings.c.mail_id.in_(sa.select(report_mails.c.id).where(*his)))
+    tx.conn.execute(sa.delete(report_sendings).where(*sent))
+    tx.conn.execute(sa.delete(report_mails).where(*his))

@@ -11,10 +11,10 @@ from urllib.parse import quote, urlencode
 import msgspec
 from litestar import Response, get, post
 
+from heartfly.core.text import shown
 from heartfly.errors import InvalidValueError, NotFoundError
 from heartfly.public import badge_keys, drawing
 from heartfly.public.badges import ALL, States, Subject, subjects
-from heartfly.web.render import shown
 from heartfly.web.request import FOR_ADMINS, FOR_ALL, PageRequest
 from heartfly.web.sign_in import to
 

@@ -15,8 +15,8 @@ from heartfly.checks.rows import schedule_of
 from heartfly.core import schedule as schedules
 from heartfly.core.describe import describe
 from heartfly.core.schedule import Schedule
+from heartfly.core.text import shown
 from heartfly.errors import HeartflyError, InvalidValueError
-from heartfly.web.render import shown
 from heartfly.web.request import Form
 
 UNITS = {"minutes": 60, "hours": 3600, "days": 86_400, "seconds": 1}

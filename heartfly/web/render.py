@@ -15,13 +15,12 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from heartfly import __version__
+from heartfly.core.text import shown
 from heartfly.web.carried import with_zone
 from heartfly.web.files import Files
 
 WORTH_PACKING = 1_000
 
-# What HTML cannot hold at all, or shows as nothing.
-_UNSHOWN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -71,8 +70,3 @@ def segment(text: str) -> str:
 def is_uuid(text: str) -> bool:
     """Whether it is an id of ours, and can have a page."""
     return _UUID.fullmatch(text) is not None
-
-
-def shown(text: str) -> str:
-    """Text from outside, with a sign in the place of each character that no page can show."""
-    return _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").replace("\r", "\n"))

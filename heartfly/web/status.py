@@ -14,10 +14,10 @@ from xml.sax.saxutils import escape
 from litestar import Response, get
 
 from heartfly.core.spans import span
+from heartfly.core.text import shown
 from heartfly.errors import NotFoundError
 from heartfly.public.logos import MEDIA_TYPES
 from heartfly.public.overview import Bar, Overview, Trouble, overview, published, published_logo
-from heartfly.web.render import shown
 from heartfly.web.request import FOR_ALL, HTML, PageRequest
 from heartfly.web.times import Times
 

@@ -75,6 +75,18 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         ('{"lasts": 299}', "lasts"),
         ('{"with_comments": 1}', "with_comments"),
     ],
+    ("POST", "/v1/usage/customers/{customer_id}/report/shares"): [
+        (f'{{"lasts": {GIANT}}}', "lasts"),
+        ('{"lasts": 299}', "lasts"),
+        (r'{"from": "\u0000"}', "from"),
+        (f'{{"month": "{GIANT}"}}', "month"),
+    ],
+    ("POST", "/v1/usage/customers/{customer_id}/report/mails"): [
+        (r'{"addresses": ["a@example.com", "a\u0000@example.com"]}', "addresses[1]"),
+        ('{"addresses": []}', "addresses"),
+        (r'{"addresses": ["a@example.com\r\nBcc: b@example.com"]}', "addresses[0]"),
+        ('{"addresses": ["a@example.com"], "rhythm": "never"}', "rhythm"),
+    ],
     ("PATCH", "/v1/channels/{channel_id}"): [(r'{"name": "\u0000"}', "name"), ('{"checks": [1e400]}', "checks[0]")],
     ("POST", "/v1/channels/{channel_id}/rotate-secret"): [(f'{{"overlap": {GIANT}}}', "overlap")],
     ("POST", "/v1/deliveries/retry"): [

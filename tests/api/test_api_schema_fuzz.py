@@ -84,6 +84,8 @@ def _furnished(server: Server, key: str) -> dict[str, str]:
         "transaction_id": "t-1",
         "letter_id": server.api("GET", "/v1/dead-letters", key)["items"][0]["id"],
         "customer_id": server.api("POST", "/v1/customers", key, {"name": "Acme", "aliases": ["acme"]})["id"],
+        "link_id": "1",
+        "mail_id": "1",
         "job_id": jobs[0]["id"],
         "meter_id": server.api("POST", "/v1/meters", key, METER | {"slug": "traffic"})["id"],
         "check_id": check["id"],

@@ -38,6 +38,8 @@ from heartfly.db.models import (
     members,
     notifications,
     projects,
+    report_mails,
+    report_shares,
     status_pages,
 )
 from heartfly.errors import ConflictError
@@ -57,6 +59,7 @@ EVENT = {
     "event_type": "api.request",
 }
 BACKFILL = {"name": "again", "from": "2026-03-01T00:00:00Z", "to": "2026-03-02T12:00:00Z", "replaces": True}
+MAILING = {"addresses": ["ops@example.com"]}
 METER = {"event_types": ["api.request"], "aggregation": "sum", "value": "size", "group_keys": ["region"]}
 MISSING = "3f0f8f9e-6a1c-4a55-8d4c-111111111111"
 
@@ -184,6 +187,13 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("DELETE", "/v1/customers/{customer_id}"): (None, 204),
     ("GET", "/v1/customers/{customer_id}/export"): (None, 200),
     ("POST", "/v1/customers/{customer_id}/erase"): (None, 422),  # without his id; with it: test_api_customers.py
+    ("GET", "/v1/usage/customers/{customer_id}/report"): (None, 200),
+    ("GET", "/v1/usage/customers/{customer_id}/report/shares"): (None, 200),
+    ("POST", "/v1/usage/customers/{customer_id}/report/shares"): ({}, 201),
+    ("DELETE", "/v1/usage/customers/{customer_id}/report/shares/{link_id}"): (None, 204),
+    ("GET", "/v1/usage/customers/{customer_id}/report/mails"): (None, 200),
+    ("POST", "/v1/usage/customers/{customer_id}/report/mails"): (MAILING, 201),
+    ("DELETE", "/v1/usage/customers/{customer_id}/report/mails/{mail_id}"): (None, 204),
     ("GET", "/v1/dead-letters"): (None, 200),
     ("POST", "/v1/dead-letters/replay"): ({}, 200),
     ("GET", "/v1/dead-letters/{letter_id}"): (None, 200),
@@ -207,6 +217,8 @@ ADMIN = (
 OUTBOX = (
     check_views,
     incident_shares,
+    report_mails,
+    report_shares,
     status_pages,
     members,
     invites,
@@ -256,12 +268,17 @@ async def furnished(house: House) -> dict[str, str]:
     meter = await house.full("POST", "/v1/meters", METER | {"slug": "traffic"})
     await house.full("POST", "/v1/events", [EVENT, {}], headers={"heartfly-source": "app-1"})
     customer = await house.full("POST", "/v1/customers", {"name": "Acme", "aliases": ["acme"]})
+    report = f"/v1/usage/customers/{customer.json['id']}/report"
+    shared = await house.full("POST", f"{report}/shares", {})
+    mailed = await house.full("POST", f"{report}/mails", MAILING)
     letters = await house.full("GET", "/v1/dead-letters")
     backfill = await house.full("POST", "/v1/backfills", BACKFILL)
     return {
         "{backfill_id}": backfill.json["id"],
         "{meter_id}": meter.json["id"],
         "{customer_id}": customer.json["id"],
+        "{link_id}": shared.json["id"],
+        "{mail_id}": mailed.json["id"],
         "{transaction_id}": EVENT["transaction_id"],
         "{letter_id}": letters.json["items"][0]["id"],
         "{page_id}": shown.json["id"],

@@ -121,6 +121,9 @@ class House:
         day = (yesterday - timedelta(days=1)).date().isoformat()
         self.api("POST", "/usage/runs", {"day": day, "dry_run": False})
         customer = self.api("POST", "/customers", {"name": "Acme", "aliases": ["c-1"]})["id"]
+        self.api("POST", "/events", [_request(yesterday, n) for n in range(60)])
+        report = self.api("POST", f"/usage/customers/{customer}/report/shares", {})
+        self.values |= {"link": report["url"].rpartition("/")[2]}
         letter = self.api("GET", "/dead-letters")["items"][0]["id"]
         midnight = f"{yesterday.date() - timedelta(days=2)}T00:00:00Z", f"{yesterday.date()}T00:00:00Z"
         wanted = {"name": _LONG, "from": midnight[0], "to": midnight[1], "replaces": True}
@@ -153,3 +156,17 @@ class House:
             file.execute("INSERT INTO resets SELECT id, ?, ?, ? FROM users WHERE email = ?", row)
         file.close()
         return token
+
+
+def _request(before: datetime, n: int) -> dict[str, Any]:
+    """Of the customer who is known, in the last days before."""
+    told = {
+        "method": "GET",
+        "route": f"/v1/orders/{_LONG if n % 9 == 0 else n % 7}",
+        "status": (200, 200, 404, 503)[n % 4],
+    }
+    return {
+        "transaction_id": f"r-{n}", "customer_id": "c-1", "event_type": "http.request",
+        "timestamp": (before - timedelta(hours=n)).isoformat(),
+        "properties": told | {"latency_ms": 20 + 13 * n, "request_bytes": 120, "response_bytes": 4_000 * n},
+    }  # fmt: skip

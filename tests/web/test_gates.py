@@ -18,6 +18,7 @@ import pytest
 from heartfly.clock import SystemClock
 from heartfly.core import totp
 from heartfly.web.pages import HANDLERS
+from heartfly.web.usage_report import FORMS as FORMS_OF_REPORTS
 from tests.server_process import Server
 from tests.web.conftest import browser
 from tests.web.full_house import EMAIL, PASSWORD, STATUSES, House
@@ -78,6 +79,8 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/usage/dead-letters/{letter}": ("",),
     "/p/{project}/usage/customers": ("",),
     "/p/{project}/usage/customers/{customer}": ("",),
+    "/p/{project}/usage/customers/{customer}/report": ("", "?month=1999-12"),
+    "/shared/report/{link}": ("",),
     "/p/{project}/usage/backfills": ("", "?state=reverted"),
     "/p/{project}/usage/backfills/new": ("",),
     "/p/{project}/usage/backfills/{backfill}": ("",),
@@ -110,7 +113,8 @@ NO_PAGE = {
     "/p/{project}/checks/{check}/events.csv", "/p/{project}/checks/{check}/events.ndjson",
     "/p/{project}/checks/{check}/events/{n}/body", "/p/{project}/settings/export", "/p/{project}/audit.csv",
     "/p/{project}/audit.ndjson", "/badge/{half}/{states}/{name}", "/docs/images/{name}", "/status/{slug}/atom.xml",
-    "/status/{slug}/look/{name}",
+    "/status/{slug}/look/{name}", "/shared/report/{link}/{form}",
+    *(f"/p/{{project}}/usage/customers/{{customer}}/report.{form}" for form in FORMS_OF_REPORTS),
 }  # fmt: skip
 
 # Of each form the answer that is a page: what is sent, and the status that it gets.
@@ -154,6 +158,8 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
     ),
     "/p/{project}/usage/customers": (({"name": "x", "alias": "\x07"}, 422),),
     "/p/{project}/usage/customers/{customer}": (({"name": "", "rev": "1"}, 422),),
+    "/p/{project}/usage/customers/{customer}/report/shares": (({"lasts": "7"}, 422), ({"lasts": "604800"}, 201)),
+    "/p/{project}/usage/customers/{customer}/report/mails": (({"rhythm": "month", "addresses": "nobody"}, 422),),
     "/p/{project}/usage/customers/{customer}/erase": (({"sure": "another"}, 422),),
     "/p/{project}/usage/dead-letters": (({"do": "drop"}, 422),),
     "/p/{project}/usage/dead-letters/{letter}": (({"do": "replay", "event": "{"}, 422),),
@@ -186,6 +192,8 @@ LEAD_ON = {
     "/p/{project}/usage/meters/{meter}/archive", "/p/{project}/badges/key", "/p/{project}/status-pages/{page}/delete",
     "/p/{project}/settings/general/rotate-ping-key", "/p/{project}/settings/keys/{key}/revoke",
     "/p/{project}/settings/team/invites/{invite}/resend", "/p/{project}/settings/team/invites/{invite}/revoke",
+    "/p/{project}/usage/customers/{customer}/report/shares/{share}/revoke",
+    "/p/{project}/usage/customers/{customer}/report/mails/{mail}/end",
     "/p/{project}/settings/team/members/{member}/role", "/p/{project}/settings/team/members/{member}/remove",
 }  # fmt: skip
 

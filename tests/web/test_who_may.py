@@ -153,6 +153,19 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/usage/customers/{customer}"): Row(404, 403, 404, sent=(("name", "x"),)),
     ("GET", "/p/{project}/usage/customers/{customer}/export"): Row(404, 404, 404),
     ("POST", "/p/{project}/usage/customers/{customer}/erase"): Row(404, 403, 404),
+    ("GET", "/p/{project}/usage/customers/{customer}/report"): Row(
+        404, 404, 404
+    ),  # of one that is: test_usage_report.py
+    **{
+        ("GET", f"/p/{{project}}/usage/customers/{{customer}}/report.{form}"): Row(404, 404, 404)
+        for form in ("pdf", "csv", "json", "ndjson", "parquet")
+    },
+    ("POST", "/p/{project}/usage/customers/{customer}/report/shares"): Row(404, 403, 404, sent=(("lasts", "604800"),)),
+    ("POST", "/p/{project}/usage/customers/{customer}/report/shares/{share}/revoke"): Row(404, 403, 404),
+    ("POST", "/p/{project}/usage/customers/{customer}/report/mails"): Row(404, 403, 404, sent=(("rhythm", "month"),)),
+    ("POST", "/p/{project}/usage/customers/{customer}/report/mails/{mail}/end"): Row(404, 403, 404),
+    ("GET", "/shared/report/{link}"): Row(404, 404, 404, 404),  # with one that works: test_usage_report.py
+    ("GET", "/shared/report/{link}/{form}"): Row(404, 404, 404, 404),
     ("GET", "/p/{project}/usage/backfills"): read(),
     ("GET", "/p/{project}/usage/backfills/new"): only_writers(),
     ("POST", "/p/{project}/usage/backfills/new"): only_writers(422, name="x"),
@@ -267,6 +280,7 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
         "states": "3", "delivery": "none", "passkey": "1", "day": "2026-03-01", "meter": "traffic",
         "letter": "1", "customer": "1", "endpoint": "x", "backfill": "1", "view": "none", "share": "1",
         "token": "x" * 43,
+        "link": "x" * 43, "form": "csv", "mail": "1",
     }  # fmt: skip
 
     for (method, route), row in ROUTES.items():

@@ -35,6 +35,7 @@ from heartfly.db.models.jobs import job_runs, jobs
 from heartfly.db.models.notify import alerts, attempts, channels, deliveries, notifications
 from heartfly.db.models.pings import ping_bodies, pings
 from heartfly.db.models.public import status_pages
+from heartfly.db.models.reports import report_mails, report_sendings, report_shares
 from heartfly.db.models.requests import path_rules, request_rollups, slow_requests
 from heartfly.db.models.rollups import (
     intake,
@@ -110,6 +111,9 @@ __all__ = [
     "pings",
     "projects",
     "proofs",
+    "report_mails",
+    "report_sendings",
+    "report_shares",
     "request_rollups",
     "resets",
     "rollups",

@@ -1,0 +1,154 @@
+"""To whom a customer's report is mailed by itself, and what was: each period once to each address.
+
+When one is due is decided in core/report_periods.py, how it is sent in jobs/customer_reports.py. Each function that
+changes something is one transaction's work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.accounts.queries import number_of
+from heartfly.audit.record import Action, Actor, record
+from heartfly.core.report_periods import Rhythm
+from heartfly.db.changes import Tx
+from heartfly.db.ids import IdSource
+from heartfly.db.models import projects, report_mails, report_sendings
+from heartfly.db.tenant import demand_living
+from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
+from heartfly.notify.channels.email import parse_address
+
+MOST_ADDRESSES = 10
+"""Of one mailing."""
+MOST_MAILS = 5
+"""Of one customer."""
+_MOST_WORDS = 300
+_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Mailing:
+    """`project` and `zone`: of the project that it belongs to."""
+
+    pid: int
+    id: int
+    customer: str
+    rhythm: Rhythm
+    since: date
+    addresses: Sequence[str]
+    project: str
+    zone: str
+
+
+def mail_to(
+    tx: Tx,
+    pid: int,
+    customer: str,
+    *,
+    rhythm: str,
+    addresses: Sequence[str],
+    since: date,
+    at: datetime,
+    actor: Actor,
+    ids: IdSource,
+) -> int:
+    """`customer`: the id of one that there is. `since`: the project's today. Its number.
+
+    InvalidValueError; ConflictError: see MOST_MAILS.
+    """
+    if rhythm not in list(Rhythm):
+        raise InvalidValueError("rhythm", f"must be one of {', '.join(Rhythm)}")
+    if not 1 <= len(addresses) <= MOST_ADDRESSES:
+        raise InvalidValueError("addresses", f"must be 1 to {MOST_ADDRESSES}")
+    found = list(
+        dict.fromkeys(parse_address(text, field=f"addresses[{place}]") for place, text in enumerate(addresses))
+    )
+    demand_living(tx, pid)
+    its = (report_mails.c.pid == pid, report_mails.c.customer == customer)
+    count = sa.select(sa.func.count()).select_from(report_mails).where(*its)
+    if tx.conn.execute(count).scalar_one() >= MOST_MAILS:
+        raise ConflictError(f"his report is mailed in {MOST_MAILS} ways, which is all that there may be; end one")
+    number = ids.next(at)
+    fixed = {"pid": pid, "id": number, "customer": customer, "made_by": actor.name, "created_at": at}
+    tx.conn.execute(sa.insert(report_mails).values(fixed | {"rhythm": rhythm, "since": since, "addresses": found}))
+    # How many they are: an address is somebody's, and entries stay.
+    record(
+        tx, pid, actor=actor, action=Action.REPORT_MAIL, of=f"customer:{customer}", before=None,
+        after={"mail": str(number), "rhythm": rhythm, "n_addresses": len(found)}, at=at, ids=ids,
+    )  # fmt: skip
+    return number
+
+
+def end(tx: Tx, pid: int, customer: str, mail_id: str, *, at: datetime, actor: Actor, ids: IdSource) -> None:
+    """Nothing is mailed by it any more. NotFoundError: the customer has no such one."""
+    number = number_of(mail_id)
+    its = (report_mails.c.pid == pid, report_mails.c.customer == customer, report_mails.c.id == number)
+    was = sa.delete(report_mails).where(*its).returning(report_mails.c.rhythm, report_mails.c.addresses)
+    row = None if number is None else tx.conn.execute(was).first()
+    if row is None:
+        raise NotFoundError("there is no such mailing")
+    sent = (report_sendings.c.pid == pid, report_sendings.c.mail_id == number)
+    tx.conn.execute(sa.delete(report_sendings).where(*sent))
+    record(
+        tx, pid, actor=actor, action=Action.REPORT_MAIL_END, of=f"customer:{customer}",
+        before={"mail": str(number), "rhythm": row.rhythm, "n_addresses": len(row.addresses)}, after=None,
+        at=at, ids=ids,
+    )  # fmt: skip
+
+
+async def mails_of(main: AsyncConnection, pid: int, customer: str) -> Sequence[tuple[Row[Any], Sequence[Row[Any]]]]:
+    """Each with what was sent of it last, to each address; their number is bounded."""
+    its = (report_mails.c.pid == pid, report_mails.c.customer == customer)
+    rows = (await main.execute(sa.select(report_mails).where(*its).order_by(report_mails.c.id))).all()
+    found = []
+    for row in rows:
+        sent = sa.select(report_sendings).where(report_sendings.c.pid == pid, report_sendings.c.mail_id == row.id)
+        newest = sent.order_by(report_sendings.c.first_day.desc(), report_sendings.c.address).limit(MOST_ADDRESSES)
+        last = (await main.execute(newest)).all()
+        found.append((row, [one for one in last if one.first_day == last[0].first_day]))
+    return found
+
+
+async def all_mails(main: AsyncConnection, *, after: tuple[int, int] | None = None) -> Sequence[Mailing]:
+    """Of all projects that live, the next ones behind that key (project and number)."""
+    query = (
+        sa.select(report_mails, projects.c.name.label("project"), projects.c.zone)
+        .join(projects, projects.c.id == report_mails.c.pid)
+        .order_by(report_mails.c.pid, report_mails.c.id)
+        .limit(_AT_ONCE)
+    )
+    if after is not None:
+        query = query.where(sa.tuple_(report_mails.c.pid, report_mails.c.id) > sa.tuple_(*after))
+    return [
+        Mailing(
+            row.pid, row.id, row.customer, Rhythm(row.rhythm), row.since, list(row.addresses), row.project, row.zone
+        )
+        for row in await main.execute(query)
+    ]
+
+
+async def dealt_with(main: AsyncConnection, mailing: Mailing, first: date) -> set[str]:
+    """The addresses to which the period that begins then was sent, or will not be any more."""
+    query = sa.select(report_sendings.c.address).where(
+        report_sendings.c.pid == mailing.pid,
+        report_sendings.c.mail_id == mailing.id,
+        report_sendings.c.first_day == first,
+    )
+    return set((await main.execute(query)).scalars())
+
+
+def mark(tx: Tx, mailing: Mailing, first: date, address: str, *, at: datetime, wrong: str = "") -> None:
+    """After it was sent, or given up. A mailing that was ended meanwhile leaves no trace."""
+    its = sa.select(report_mails.c.id).where(report_mails.c.pid == mailing.pid, report_mails.c.id == mailing.id)
+    if tx.conn.execute(its).first() is None:
+        return
+    values = {"pid": mailing.pid, "mail_id": mailing.id, "first_day": first, "address": address}
+    insert = tx.insert(report_sendings).values(values | {"at": at, "wrong": wrong[:_MOST_WORDS]})
+    tx.conn.execute(insert.on_conflict_do_nothing())
