@@ -25,6 +25,7 @@ from heartfly.db.models import (
     event_conflicts,
     event_corrections,
     events,
+    slow_requests,
 )
 from heartfly.db.types import EPOCH
 from heartfly.usage import traces
@@ -102,7 +103,7 @@ def _piece(tx: Tx, pid: int, customer_id: int, *, seq: int) -> int:
 
 
 def _former(tx: Tx, pid: int, customer_id: int) -> int:
-    """Remove some of what his events were, and of what was sent into backfills. How many; 0: there are none left."""
+    """Remove some of what his events were, was sent into backfills, and was slow. How many; 0: there are none left."""
     hold_events(tx, pid)
     c, b, his = event_corrections.c, backfill_events.c, subject_ids(pid, customer_id)
     were = sa.select(c.event_id, c.id).where(c.pid == pid, sa.or_(c.subject_id.in_(his), c.new_subject_id.in_(his)))
@@ -115,7 +116,11 @@ def _former(tx: Tx, pid: int, customer_id: int) -> int:
         tx.conn.execute(
             sa.delete(backfill_events).where(b.pid == pid, b.backfill_id == row.backfill_id, b.id == row.id)
         )
-    return len(corrected) + len(sent)
+    slow = sa.select(slow_requests.c.event_id).where(slow_requests.c.pid == pid, slow_requests.c.subject_id.in_(his))
+    told = tx.conn.execute(slow.limit(_PIECE)).scalars().all()
+    of_him = (slow_requests.c.pid == pid, slow_requests.c.subject_id.in_(his), slow_requests.c.event_id.in_(told))
+    tx.conn.execute(sa.delete(slow_requests).where(*of_him))
+    return len(corrected) + len(sent) + len(told)
 
 
 def _mark(tx: Tx, pid: int, hours: list[datetime], seq: int) -> None:

@@ -29,11 +29,15 @@ from heartfly.db.models import dirty_hours, events, rollups, unique_values, usag
 from heartfly.db.snapshots import PAGE, Place, as_read, pages, snapshot
 from heartfly.usage.meter_versions import versions_of
 from heartfly.usage.reading import by_size, read_events
+from heartfly.usage.request_fold import RequestTally
+from heartfly.usage.request_reading import fold_requests, stored_requests, tally_of, thinned_hours, type_of
+from heartfly.usage.requests import Limits, Requests
 
 TIER_HOUR, TIER_DAY = "hour", "day"
 BY_SUBJECT, BY_GROUP = 0, 1
 """The two cubes of rollups."""
 NO_GROUP = ""
+DEFAULT = Limits()
 Group = str
 """The values of a meter's group keys, as JSON: a list, null where there is none. NO_GROUP: all of them."""
 _MODULUS = 1 << 128
@@ -55,7 +59,7 @@ class Folded:
     `replaces` the generation that counted then.
 
     `uncounted`: of each version how many events lacked a property, and how many had no amount. `versions`: all that
-    the project has, also those that count nothing here.
+    the project has, also those that count nothing here. `requests` None: nobody asked for them.
     """
 
     from_at: datetime
@@ -67,6 +71,7 @@ class Folded:
     partials: dict[Key, Partial] = field(default_factory=dict)
     uncounted: dict[int, list[int]] = field(default_factory=dict)
     versions: tuple[int, ...] = ()
+    requests: Requests | None = None
 
     def merge(self, other: Folded) -> None:
         """Another window comes to this one; no event may be in both."""
@@ -82,29 +87,36 @@ class Folded:
             mine_too = self.uncounted.setdefault(version_id, [0, 0])
             mine_too[0] += counts[0]
             mine_too[1] += counts[1]
+        if other.requests is not None:
+            self.requests = self.requests or Requests(other.requests.limits)
+            self.requests.merge(other.requests)
 
     def ids_bytes(self) -> bytes:
         return self.ids_sum.to_bytes(16, "big")
 
 
-def fold_hour(place: Place, pid: int, hour: datetime) -> Folded:
+def fold_hour(place: Place, pid: int, hour: datetime, limits: Limits = DEFAULT) -> Folded:
     """Of one state of the data, its mark included."""
     with snapshot(place) as connection:
         mark = sa.select(dirty_hours.c.seq).where(dirty_hours.c.pid == pid, dirty_hours.c.hour == hour)
         seq = connection.execute(mark).scalar()
-        folded = fold_span(connection, pid, hour, hour + HOUR)
+        folded = fold_span(connection, pid, hour, hour + HOUR, limits)
         folded.seq = seq
         counts = sa.select(windows.c.gen).where(windows.c.pid == pid, windows.c.tier == TIER_HOUR)
         folded.replaces = connection.execute(counts.where(windows.c.start_at == hour)).scalar()
         return folded
 
 
-def fold_span(connection: sa.Connection, pid: int, from_at: datetime, to_at: datetime) -> Folded:
-    """The raw events of [from_at, to_at)."""
+def fold_span(
+    connection: sa.Connection, pid: int, from_at: datetime, to_at: datetime, limits: Limits | None = None
+) -> Folded:
+    """The raw events of [from_at, to_at). `limits` None: what requests come to is not asked for."""
     versions = versions_of(connection, pid)
     parts = spans(versions, from_at, to_at)
     types = type_names(connection, pid, {name for part in parts for name in part.version.meter.types})
     tally = _Tally(parts, types, from_at, to_at)
+    if limits is not None:
+        tally.also(tally_of(connection, pid, from_at, limits), type_of(connection, pid))
     instant = as_read(connection, events.c.at) if tally.asks_when else None
     named = as_read(connection, events.c.transaction_id)
     for page in read_events(connection, pid, from_at, to_at, *_READ):
@@ -151,6 +163,12 @@ class _Tally:
         self._known = Amounts()
         self._by_subject: dict[int, dict[int, Partial]] = {}
         self._by_group: dict[int, dict[tuple[int, tuple[str | None, ...]], Partial]] = {}
+        self._requests: RequestTally | None = None
+        self._of_requests: int | None = None
+
+    def also(self, requests: RequestTally, type_id: int | None) -> None:
+        """Be told what events of that type come to as requests."""
+        self._requests, self._of_requests = requests, type_id
 
     def take(self, page: Sequence[Any], names: Sequence[str]) -> None:
         """Rows of `events`: at, number, type, subject, id, properties. `names`: transaction ids as they were sent."""
@@ -162,13 +180,17 @@ class _Tally:
         for row in page:
             of_type.setdefault(row[2], []).append(row)
         for type_id, rows in of_type.items():
-            if lookers := self._looking.get(type_id):
+            lookers = self._looking.get(type_id, ())
+            requests = self._requests if type_id == self._of_requests else None
+            if lookers or requests is not None:
                 for some in by_size(rows, 5):
-                    self._take(lookers, some)
+                    self._take(lookers, requests, some)
 
-    def _take(self, lookers: Sequence[Span], rows: Sequence[Any]) -> None:
+    def _take(self, lookers: Sequence[Span], requests: RequestTally | None, rows: Sequence[Any]) -> None:
         ats, numbers, _, subjects, _, properties = zip(*rows, strict=True)
         page = Page(properties, self._known)
+        if requests is not None:
+            requests.take(page, rows)
         places = list(zip(ats, numbers, strict=True)) if self.asks_when else ()
         for part in lookers:
             version = part.version
@@ -188,6 +210,7 @@ class _Tally:
     def folded(self) -> Folded:
         """Once, at the end."""
         found = self._found
+        found.requests = None if self._requests is None else self._requests.found()
         found.ids_sum %= _MODULUS
         for version_id, by_subject in self._by_subject.items():
             for subject_id, partial in by_subject.items():
@@ -209,33 +232,51 @@ def group_text(group: tuple[str | None, ...]) -> Group:
 # --- days, of hours that were folded before
 
 
-def fold_day(place: Place, pid: int, from_at: datetime, to_at: datetime) -> Folded:
+def fold_day(place: Place, pid: int, from_at: datetime, to_at: datetime, limits: Limits = DEFAULT) -> Folded:
     """A day of the project's zone: its whole hours as they were folded, and of what its zone cuts off, the events."""
     with snapshot(place) as connection:
-        return day_of_hours(connection, pid, from_at, to_at, uniques=False)
+        return day_of_hours(connection, pid, from_at, to_at, limits=limits, uniques=False)
 
 
 def day_of_hours(
-    connection: sa.Connection, pid: int, from_at: datetime, to_at: datetime, *, uniques: bool = True
+    connection: sa.Connection,
+    pid: int,
+    from_at: datetime,
+    to_at: datetime,
+    *,
+    limits: Limits | None = None,
+    uniques: bool = True,
 ) -> Folded:
     """`uniques`: also what the hours have told apart, which a day keeps nowhere, and which may be much."""
     folded = Folded(from_at, to_at)
     first, last = _up(from_at), _down(to_at)
     if first >= last:
-        return fold_span(connection, pid, from_at, to_at)
+        return fold_span(connection, pid, from_at, to_at, limits)
     if from_at < first:
-        folded.merge(fold_span(connection, pid, from_at, first))
-    folded.merge(stored(connection, pid, TIER_HOUR, first, last, uniques=uniques))
+        folded.merge(fold_span(connection, pid, from_at, first, limits))
+    folded.merge(stored(connection, pid, TIER_HOUR, first, last, limits=limits, uniques=uniques))
+    if limits is not None:
+        for hour in thinned_hours(connection, pid, first, last):
+            folded.merge(Folded(hour, hour, requests=fold_requests(connection, pid, hour, hour + HOUR, limits)))
     if last < to_at:
-        folded.merge(fold_span(connection, pid, last, to_at))
+        folded.merge(fold_span(connection, pid, last, to_at, limits))
     return folded
 
 
 def stored(
-    connection: sa.Connection, pid: int, tier: str, from_at: datetime, to_at: datetime, *, uniques: bool = True
+    connection: sa.Connection,
+    pid: int,
+    tier: str,
+    from_at: datetime,
+    to_at: datetime,
+    *,
+    limits: Limits | None = None,
+    uniques: bool = True,
 ) -> Folded:
     """What the windows of a tier that begin in [from_at, to_at) hold, put together."""
     folded = Folded(from_at, to_at)
+    if limits is not None:
+        folded.requests = stored_requests(connection, pid, tier, from_at, to_at, limits=limits)
     in_time = (windows.c.pid == pid, windows.c.tier == tier, windows.c.start_at >= from_at, windows.c.start_at < to_at)
     for window in connection.execute(sa.select(windows).where(*in_time)).all():
         folded.n_events += window.n_events

@@ -39,6 +39,8 @@ from heartfly.usage.generations import (
 )
 from heartfly.usage.hands import Hands
 from heartfly.usage.proofs import printed, settle
+from heartfly.usage.request_rows import sweep_requests
+from heartfly.usage.requests import Limits
 
 log = logger("heartfly.usage")
 
@@ -70,13 +72,21 @@ class _Failing:
 
 class Folder:
     def __init__(
-        self, usage: Database, clock: Clock, ids: IdSource, *, hands: Hands, leads: Callable[[], bool] = lambda: True
+        self,
+        usage: Database,
+        clock: Clock,
+        ids: IdSource,
+        *,
+        hands: Hands,
+        leads: Callable[[], bool] = lambda: True,
+        limits: Limits | None = None,
     ) -> None:
         self._usage = usage
         self._clock = clock
         self._ids = ids
         self.hands = hands
         self._leads = leads
+        self._limits = limits or Limits()
         self._writing = asyncio.Lock()
         self._not_before: dict[tuple[int, datetime], float] = {}
         self._failing: dict[_Window, _Failing] = {}
@@ -180,9 +190,9 @@ class Folder:
             began = self._clock.monotonic()
             place = self._usage.place
             if await self._is_light(pid, hour):
-                folded = await asyncio.to_thread(fold_hour, place, pid, hour)
+                folded = await asyncio.to_thread(fold_hour, place, pid, hour, self._limits)
             else:
-                folded = await self.hands.run(fold_hour, place, pid, hour)
+                folded = await self.hands.run(fold_hour, place, pid, hour, self._limits)
             try:
                 n_rows = await self._write(Generation(pid, TIER_HOUR, folded, self._ids.next(self._clock.now())))
             except SealedError:
@@ -200,7 +210,7 @@ class Folder:
             it = Generation(pid, TIER_DAY, Folded(from_at, to_at), self._ids.next(self._clock.now()))
             # Before the hours are read: one that is folded from now on takes the day away from us.
             await self._usage.write(lambda tx: begin(tx, it), priority=Priority.BULK)
-            it.folded = await self.hands.run(fold_day, self._usage.place, pid, from_at, to_at)
+            it.folded = await self.hands.run(fold_day, self._usage.place, pid, from_at, to_at, self._limits)
             n_rows = await self._write(it, begun=True)
             took_s = self._clock.monotonic() - began
         line("fold", pid=pid, tier=TIER_DAY, start_at=from_at, n=it.folded.n_events, rows=n_rows, took_ms=_ms(took_s))
@@ -247,6 +257,10 @@ class Folder:
                 lambda tx, version_id=version_id: sweep(tx, it, version_id),  # type: ignore[misc]
                 priority=Priority.BULK,
             )
+        while await self._usage.write(
+            lambda tx: sweep_requests(tx, it.pid, it.tier, it.start_at), priority=Priority.BULK
+        ):
+            pass
         await self._usage.write(lambda tx: swept(tx, it), priority=Priority.BULK)
 
     async def _sweep_left(self) -> int:

@@ -27,6 +27,7 @@ from heartfly.db.models import dirty_hours, proofs, rollups, uncounted, unique_v
 from heartfly.db.prepared import Prepared
 from heartfly.errors import HeartflyError
 from heartfly.usage.fold import BY_GROUP, NO_GROUP, TIER_DAY, TIER_HOUR, Folded, Key
+from heartfly.usage.request_rows import name_endpoints, request_rows
 
 SLICE = 500
 """Rows that are written in one transaction: some milliseconds, so that events do not wait."""
@@ -88,7 +89,7 @@ def begin(tx: Tx, it: Generation) -> bool:
 
 
 def name_groups(tx: Tx, it: Generation, *, ids: IdSource, now: datetime) -> None:
-    """Give each group its number, and make the rows."""
+    """Give each group and endpoint its number, and make the rows."""
     texts = {key.group for key in it.folded.partials if key.group}
     digests = {hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest(): text for text in texts}
     known = _numbers(tx, it.pid, digests)
@@ -103,6 +104,9 @@ def name_groups(tx: Tx, it: Generation, *, ids: IdSource, now: datetime) -> None
         known = _numbers(tx, it.pid, digests)
     it.groups = known
     it.rows = list(_rows(it))
+    if (requests := it.folded.requests) is not None:
+        name_endpoints(tx, it.pid, requests, ids=ids, now=now)
+        it.rows += request_rows(it.pid, it.tier, it.start_at, it.gen, requests)
 
 
 def _numbers(tx: Tx, pid: int, digests: Mapping[bytes, str]) -> dict[str, int]:
@@ -195,6 +199,7 @@ def switch(tx: Tx, it: Generation) -> None:
         "seq": folded.seq,
         "n_events": folded.n_events,
         "stale": False,
+        "thinned": False,
     }
     values |= {"ids_sum": folded.ids_bytes(), "end_at": folded.to_at}
     if tx.conn.execute(sa.update(windows).where(*_is(it), windows.c.next_gen == it.gen).values(values)).rowcount != 1:

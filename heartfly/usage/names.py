@@ -13,7 +13,7 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import usage_names
 from heartfly.db.prepared import among
 
-Kind = Literal["type", "subject"]
+Kind = Literal["type", "subject", "endpoint"]
 
 
 def known_names(tx: Tx, pid: int, kind: Kind, texts: Collection[str]) -> dict[str, int]:

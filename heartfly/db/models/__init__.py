@@ -35,6 +35,7 @@ from heartfly.db.models.jobs import job_runs, jobs
 from heartfly.db.models.notify import alerts, attempts, channels, deliveries, notifications
 from heartfly.db.models.pings import ping_bodies, pings
 from heartfly.db.models.public import status_pages
+from heartfly.db.models.requests import path_rules, request_rollups, slow_requests
 from heartfly.db.models.rollups import (
     intake,
     meter_versions,
@@ -105,15 +106,18 @@ __all__ = [
     "nodes",
     "notifications",
     "passkeys",
+    "path_rules",
     "ping_bodies",
     "pings",
     "projects",
     "proofs",
+    "request_rollups",
     "resets",
     "rollups",
     "run_metrics",
     "runs",
     "sessions",
+    "slow_requests",
     "status_pages",
     "uncounted",
     "unique_values",

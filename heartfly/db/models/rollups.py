@@ -68,6 +68,8 @@ windows = Table(
     Column("proved_gen", BigInteger),  # of a day: the one that was last proved, kept until another is
     # Rows of former generations may be left, which nobody reads: they were not removed yet.
     Column("unswept", Boolean, nullable=False, server_default=false()),
+    # Of an hour: its requests were removed, and are kept by the day only. A fold of it writes them once more.
+    Column("thinned", Boolean, nullable=False, server_default=false()),
     Index("ix_windows_stale", "pid", "start_at", sqlite_where=text("stale = 1"), postgresql_where=text("stale")),
     Index("ix_windows_unswept", "pid", "start_at", sqlite_where=text("unswept = 1"), postgresql_where=text("unswept")),
     sqlite_with_rowid=False,

@@ -6,22 +6,25 @@ is worked out from them.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, UniqueConstraint, text
 
 from heartfly.db.models.base import WALK, key, pid, usage_metadata
 from heartfly.db.types import Bytes, Json, TransactionId, UtcInstant
+
+_ENDPOINTS = text("kind = 'endpoint'")
 
 usage_names = Table(
     "usage_names",
     usage_metadata,
     pid(),
     key("id"),
-    Column("kind", Text, nullable=False),  # type or subject
+    Column("kind", Text, nullable=False),  # type, subject or endpoint
     Column("text", Text, nullable=False),
     UniqueConstraint("pid", "text", "kind"),
     Index(None, "id"),
+    Index("ix_usage_names_endpoints", "pid", "text", sqlite_where=_ENDPOINTS, postgresql_where=_ENDPOINTS),
 )
-"""What comes again with each event, once: a type, and a customer as the sender calls it."""
+"""What comes again with each event, once: a type, a customer as the sender calls it, and an endpoint of requests."""
 
 event_ids = Table(
     "event_ids",
