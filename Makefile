@@ -53,7 +53,7 @@ faults: ## kill, stop and starve the real server, then audit what it promised
 	HEARTFLY_KILLS=200 HEARTFLY_REQUIRE_ALL=1 $(BIN)pytest -s -m "slow or not slow" tests/faults
 
 lock: ## resolve requirements.lock anew: hashes for every platform, no addresses
-	$(BIN)uv pip compile --universal --generate-hashes --python-version 3.11 --extra postgres --no-emit-index-url \
+	$(BIN)uv pip compile --universal --generate-hashes --python-version 3.11 --extra postgres --extra otlp --no-emit-index-url \
 	  --custom-compile-command "make lock" --upgrade -q -o requirements.lock pyproject.toml
 
 docs: ## hold the docs against the code: settings, commands, links

@@ -46,6 +46,7 @@ from heartfly.pings.apply import PingApplier
 from heartfly.pings.ingest import Ingest
 from heartfly.pings.rate import RateLimiter
 from heartfly.server.forwarded import client_address
+from heartfly.server.syslog import SyslogListener
 from heartfly.usage.apply import EventApplier
 from heartfly.usage.audit import carry_or_wait
 from heartfly.usage.close_day import Closer
@@ -263,6 +264,13 @@ class App:
             count=self.ground.instruments.heartbeats.add,
         )
 
+    def _syslog(self) -> SyslogListener:
+        ground = self.ground
+        return SyslogListener(
+            ground.settings.syslog, usage=self.events, database=ground.database, clock=ground.clock,
+            count=ground.instruments.syslog,
+        )  # fmt: skip
+
     def turned_away(self) -> None:
         """A connection above the cap was told 503. It may have been a ping."""
         self.ground.instruments.turned_away.add()
@@ -315,7 +323,8 @@ class App:
         services = (self.watcher, self.courier, self.last_use, self.surroundings, self.jobs, self.feeds)
         of_usage = (self.folder, self.held_days)
         beside = [run(self.ended) for run in self.beside]
-        return [*(service.run(self.ended) for service in (*services, *of_usage)), *heartbeat, *beside]
+        syslog = [self._syslog().run(self.ended)] if self.ground.settings.syslog.listen else []
+        return [*(service.run(self.ended) for service in (*services, *of_usage)), *heartbeat, *beside, *syslog]
 
     async def finish(self) -> None:
         """Leave: the last beat, what is queued, and every connection."""

@@ -146,6 +146,9 @@ class Instruments:
         self.turned_away = Counter(
             "heartfly_connections_turned_away_total", "Connections above the cap, which were told 503."
         )
+        self.syslog = Counter(
+            "heartfly_syslog_messages_total", "Messages that came by syslog, by what became of them.", "outcome"
+        )
 
     def batch(self, n: int, took_s: float) -> None:
         self.commit_items.observe(n)

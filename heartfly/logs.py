@@ -52,7 +52,7 @@ _QUERY = re.compile(r"\?\S+")
 _PATH_SECRET = re.compile(
     r"/(?:[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}|[a-z0-9_-]{22}(?![a-z0-9_-]))", re.IGNORECASE
 )
-_PREFIXED = re.compile(r"(hf_|whsec_)[A-Za-z0-9+/=_-]+")
+_PREFIXED = re.compile(r"(hf_|apt_|whsec_)[A-Za-z0-9+/=_-]+")
 _SLACK_TOKEN = re.compile(r"xox[a-z]-[A-Za-z0-9-]+")
 _AUTHORIZATION = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]+", re.IGNORECASE)
 # Loggers of libraries that say too much: httpx and httpcore name every URL, secrets included; uvicorn's
@@ -118,7 +118,7 @@ def redact(text: str) -> str:
         text = _SLACK_HOOK.sub(rf"\1{GONE}", _PATH_SECRET.sub(f"/{GONE}", text))
     if "?" in text:
         text = _QUERY.sub(f"?{GONE}", text)
-    if "hf_" in text or "whsec_" in text:
+    if "hf_" in text or "whsec_" in text or "apt_" in text:
         text = _PREFIXED.sub(rf"\1{GONE}", text)
     if "xox" in text:
         text = _SLACK_TOKEN.sub(GONE, text)

@@ -93,7 +93,16 @@ def new_ping_key() -> str:
     return "".join(secrets.choice(_LETTERS) for _ in range(22))
 
 
-def new_api_key() -> str:
-    """`hf_` and 43 letters and digits, the last six of them a checksum that secret scanners can verify."""
+APITALLY = "apt_"
+"""How the keys begin that Apitally's client takes."""
+
+
+def new_api_key(*, like: str = "") -> str:
+    """`hf_` and 43 letters and digits, the last six of them a checksum that secret scanners can verify.
+
+    `like`: a key as whose successor it must do: of one that Apitally's client takes, `apt_` and 24 (142 bits).
+    """
+    if like.startswith(APITALLY):
+        return APITALLY + "".join(secrets.choice(_LETTERS) for _ in range(24))
     body = "".join(secrets.choice(_LETTERS) for _ in range(37))
     return f"hf_{body}{hashlib.sha256(body.encode()).hexdigest()[:6]}"

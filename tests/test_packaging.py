@@ -46,7 +46,7 @@ def test_direct_dependencies_stay_few() -> None:
 def test_the_lock_holds_every_dependency_at_a_version_that_is_allowed() -> None:
     locked = {canonicalize_name(n): v for n, v in re.findall(r"^([\w.\-]+)==(\S+)", LOCK, re.MULTILINE)}
 
-    for wanted in [*DEPENDENCIES, *EXTRAS["postgres"]]:
+    for wanted in [*DEPENDENCIES, *EXTRAS["postgres"], *EXTRAS["otlp"]]:
         assert canonicalize_name(wanted.name) in locked, f"{wanted} is not locked: make lock"
         assert wanted.specifier.contains(locked[canonicalize_name(wanted.name)]), f"{wanted}: make lock"
 
@@ -70,7 +70,7 @@ def imported_by(folder: Path) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("folder", "declared"),
     [
-        ("heartfly", [*DEPENDENCIES, *EXTRAS["postgres"]]),
+        ("heartfly", [*DEPENDENCIES, *EXTRAS["postgres"], *EXTRAS["otlp"]]),
         ("tests", [*DEPENDENCIES, *EXTRAS["test"], *EXTRAS["browser"]]),
     ],
 )

@@ -42,6 +42,7 @@ def create_key(
     actor: Actor,
     at: datetime,
     ids: IdSource,
+    like: str = "",
 ) -> NewKey:
     """ForbiddenError: it would have a scope that is not in `may_grant`, the scopes of who asks."""
     name = _name(name)
@@ -51,7 +52,7 @@ def create_key(
     _hold(tx, pid)
     if len(_live(tx, pid)) >= MOST_KEYS:
         raise ConflictError(f"the project has {MOST_KEYS} keys; revoke one that is not needed any more")
-    made = make_key(tx, pid, name=name, scopes=wanted, expires_at=expires_at, at=at, ids=ids)
+    made = make_key(tx, pid, name=name, scopes=wanted, expires_at=expires_at, at=at, ids=ids, like=like)
     record(
         tx, pid, actor=actor, action=Action.KEY_CREATE, of=f"key:{made.id}",
         before=None, after=_told(_row(tx, pid, str(made.id))), at=at, ids=ids,
@@ -109,7 +110,7 @@ def rotate_key(
     if row.expires_at is not None and row.expires_at <= at:
         raise ConflictError("the key has expired; give it a later end first")
     _demand_grantable(frozenset(map(Scope, row.scopes)), may_grant)
-    secret = new_api_key()
+    secret = new_api_key(like=row.prefix)
     until = at + lasting if lasting else None
     old = {"old_hash": row.hash, "old_prefix": row.prefix} if lasting else {"old_hash": None, "old_prefix": None}
     _update(tx, row, {"hash": digest(secret), "prefix": secret[:PREFIX], "old_until": until, **old})

@@ -69,8 +69,10 @@ def make_key(
     at: datetime,
     ids: IdSource,
     expires_at: datetime | None = None,
+    like: str = "",
 ) -> NewKey:
-    key_id, secret = ids.next(at), new_api_key()
+    """`like`: see `new_api_key`."""
+    key_id, secret = ids.next(at), new_api_key(like=like)
     tx.conn.execute(
         sa.insert(api_keys).values(
             pid=pid,

@@ -50,7 +50,7 @@ def events_in(
 
     `media_type` and `encoding`: the headers, as they came. NotJsonError, BodyTooLargeError, InvalidValueError.
     """
-    content = _unpacked(raw, encoding)
+    content = unpacked(raw, encoding)
     if media_type.partition(";")[0].strip().lower() in _LINES:
         lines = [line for line in content.split(b"\n") if line.strip()]
         demand_few(lines)  # before they are read: of two million that takes half a minute
@@ -98,7 +98,8 @@ def _text(content: bytes) -> str:
     return content.decode("utf-8-sig", "surrogatepass")
 
 
-def _unpacked(raw: bytes, encoding: str) -> bytes:
+def unpacked(raw: bytes, encoding: str) -> bytes:
+    """BodyTooLargeError, InvalidValueError: it is packed otherwise, or wrongly."""
     match encoding.strip().lower():
         case "" | "identity":
             content = raw

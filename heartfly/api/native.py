@@ -20,7 +20,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from heartfly import __version__
 from heartfly.accounts.guards import Bearer
-from heartfly.api import cors, metronome, openmeter, problems, segment
+from heartfly.api import cors, metronome, openmeter, otlp, problems, segment
 from heartfly.api.event_door import EventDoor
 from heartfly.api.parameters import known_only
 from heartfly.api.ping import Receive, Scope, Send
@@ -247,7 +247,7 @@ def _framework() -> Litestar:
         route_handlers=[
             Router("/v1", route_handlers=list(_HANDLERS), guards=[known_by_its_key, known_only]),
             schema,
-            *(wire.router([known_by_its_key, known_only]) for wire in (metronome, openmeter, segment)),
+            *(wire.router([known_by_its_key, known_only]) for wire in (metronome, openmeter, otlp, segment)),
         ],
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY,
@@ -258,7 +258,7 @@ def _framework() -> Litestar:
     )
 
 
-_WIRES = {f"/{wire.WIRE}/": wire.answer for wire in (metronome, openmeter, segment)}
+_WIRES = {f"/{wire.WIRE}/": wire.answer for wire in (metronome, openmeter, otlp, segment)}
 
 
 def _nowhere(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:

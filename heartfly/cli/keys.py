@@ -53,11 +53,16 @@ def _end(key: Any) -> str:
     help="What it may do; may be repeated.",
 )
 @click.option("--expires-in", type=DURATION, help="It ends after so long.  [never]")
+@click.option("--apitally", is_flag=True, help="One that Apitally's client takes.")
 @AS_JSON
 @connected()
-def create(*, name: str, scopes: tuple[str, ...], expires_in: int | None, as_json: bool, api: Client) -> None:
+def create(
+    *, name: str, scopes: tuple[str, ...], expires_in: int | None, apitally: bool, as_json: bool, api: Client
+) -> None:
     """Make an API key. It is shown only now."""
     asked: dict[str, Any] = {"name": name, "scopes": list(scopes)}
+    if apitally:
+        asked["form"] = "apitally"
     if expires_in is not None:
         asked["expires_at"] = _instant_in(expires_in)
     made = api.call("POST", "/v1/keys", asked)
@@ -101,4 +106,4 @@ def _find(api: Client, name: str) -> Any:
 
 def _shown(name: str) -> str:
     """Who pastes a whole key by mistake must not find it in a log."""
-    return f"{name[:10]}…" if name.startswith("hf_") else name
+    return f"{name[:10]}…" if name.startswith(("hf_", "apt_")) else name

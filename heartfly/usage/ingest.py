@@ -20,6 +20,7 @@ from heartfly.db.group_commit import Priority
 from heartfly.errors import OverloadedError
 from heartfly.logs import line
 from heartfly.usage.apply import Batch, EventApplier, Outcome, Refused, Told, hash_of, of_hashes
+from heartfly.usage.series import Read, Readings, SeriesApplier
 from heartfly.usage.sources import demand_name, heard_of
 
 MAX_EVENTS = 1_000
@@ -44,6 +45,7 @@ class EventIngest:
         """`keep`: how long events are kept; what happened before is refused, for its day is closed for good."""
         self._database = database
         self._applier = applier
+        self._series = SeriesApplier(applier)
         self._clock = clock
         self._keep = keep
         self._waiting = 0
@@ -75,6 +77,17 @@ class EventIngest:
         batch = Batch(pid, wire, now, items, heard_of(zip(found, items, strict=True), source, now))
         told = await self._committed(batch)
         line("events", pid=pid, wire=wire, n=len(told), outcomes=_counted(told))
+        return told
+
+    def item(self, one: Any) -> Event | Refused:
+        """What it would be taken for now: for who makes events of readings, in their transaction."""
+        return self._item(one, self._clock.now())
+
+    async def take_readings(self, pid: int, reads: Sequence[Read], *, wire: str) -> list[Told | None]:
+        """What became of each, in order, after the commit; None of what tells nothing new. As `take`."""
+        item = Readings(pid, wire, self._clock.now(), reads)
+        told: list[Told | None] = await self._database.submit(self._series.apply, item, priority=Priority.BULK)
+        line("readings", pid=pid, wire=wire, n=len(told), outcomes=_counted([one for one in told if one is not None]))
         return told
 
     async def _committed(self, batch: Batch) -> list[Told]:

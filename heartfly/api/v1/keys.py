@@ -15,6 +15,7 @@ from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, nu
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
 from heartfly.api.v1.wire_accounts import KeyEdit, KeyIn, KeyOut, KeyPage, RotateIn, key_out
+from heartfly.sealing import APITALLY
 
 _UNSAID = RotateIn()
 
@@ -51,6 +52,7 @@ async def create_key(request: ApiRequest, data: JSONBody[KeyIn]) -> Response[Key
             actor=request.actor,
             at=at,
             ids=api.ids,
+            like=APITALLY if data.form == "apitally" else "",
         )
     )
     answer = await _told(request, str(made.id), secret=made.secret, status=201)

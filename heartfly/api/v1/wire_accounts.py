@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import Row
@@ -18,12 +18,13 @@ from heartfly.sealing import Sealer
 class KeyIn(msgspec.Struct, forbid_unknown_fields=True):
     """`scopes`: of `read`, `write`, `admin` and `ingest`, at most those of the key that asks.
 
-    `expires_at` null: never.
+    `expires_at` null: never. `form` `apitally`: a secret that Apitally's client takes, of 24 characters behind `apt_`.
     """
 
     name: str
     scopes: list[str]
     expires_at: Instant | None = None
+    form: Literal["heartfly", "apitally"] = "heartfly"
 
 
 class KeyEdit(msgspec.Struct, forbid_unknown_fields=True):

@@ -49,6 +49,7 @@ from heartfly.db.models.rollups import (
     usage_groups,
     windows,
 )
+from heartfly.db.models.series import metric_series
 from heartfly.db.models.usage import (
     aliases,
     customers,
@@ -102,6 +103,7 @@ __all__ = [
     "metadata",
     "meter_versions",
     "meters",
+    "metric_series",
     "node_batches",
     "nodes",
     "notifications",

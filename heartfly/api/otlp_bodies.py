@@ -1,0 +1,137 @@
+"""What OpenTelemetry's exporters send, protobuf or JSON, as messages of its own library; and what they are answered.
+
+The library comes with the extra `otlp`. Whatever is sent is bounded before it is read: bytes, objects of JSON, and one
+body at a time where it is large. What the messages mean is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from heartfly.api.body import NotJsonError
+from heartfly.api.event_bodies import is_large, unpacked
+from heartfly.core.nesting import MAX_DEPTH, too_deep
+from heartfly.errors import InvalidValueError, NotFoundError
+
+PROTOBUF, JSON = "application/x-protobuf", "application/json"
+_MOST_OBJECTS = 50_000
+"""Of JSON, which is read by Python and not by C."""
+_IDS = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"})
+_ONE_AT_A_TIME = threading.Lock()
+"""Four MiB of empty messages take a third of a GiB while they are read."""
+
+
+async def read(raw: bytes, kind: str, *, media_type: str, encoding: str) -> Any:
+    """The request of that kind (`Trace`, `Metrics`, `Logs`). NotJsonError, InvalidValueError, NotFoundError: no
+    library is there to read it with.
+    """
+    message = _message(kind, "Request")
+    if not is_large(raw, encoding):
+        return _read(raw, message, media_type, encoding)
+    return await asyncio.to_thread(_read_alone, raw, message, media_type, encoding)
+
+
+def _read_alone(raw: bytes, message: Callable[[], Any], media_type: str, encoding: str) -> Any:
+    with _ONE_AT_A_TIME:
+        return _read(raw, message, media_type, encoding)
+
+
+def _read(raw: bytes, message: Callable[[], Any], media_type: str, encoding: str) -> Any:
+    from google.protobuf.message import DecodeError  # noqa: PLC0415 - of the extra
+
+    content = unpacked(raw, encoding)
+    if media_type == JSON:
+        return _of_json(content, message())
+    if media_type != PROTOBUF:
+        raise InvalidValueError("Content-Type", f"must be {PROTOBUF} or {JSON}")
+    found = message()
+    try:
+        found.ParseFromString(content)
+    except DecodeError as error:
+        raise NotJsonError(f"the body is no such message of OTLP: {str(error)[:200]}") from error
+    return found
+
+
+def _of_json(content: bytes, message: Any) -> Any:
+    from google.protobuf import json_format  # noqa: PLC0415 - of the extra
+
+    if too_deep(content):
+        raise NotJsonError(f"the body must be JSON, nested at most {MAX_DEPTH} deep")
+    if content.count(b"{") > _MOST_OBJECTS:
+        raise InvalidValueError("", f"the body holds more than {_MOST_OBJECTS} objects; send protobuf, or less at once")
+    try:
+        found = json.loads(content)
+        if not isinstance(found, dict):
+            raise NotJsonError("the body must be OTLP as JSON: an object")
+        json_format.ParseDict(_with_ids(found), message, ignore_unknown_fields=True)
+    except (json_format.ParseError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise NotJsonError(f"the body must be OTLP as JSON: {str(error)[:200]}") from error
+    return message
+
+
+def _with_ids(found: Any) -> Any:
+    """Ids are hexadecimal in OTLP's JSON, and base64 in everybody else's."""
+    if isinstance(found, list):
+        return [_with_ids(one) for one in found]
+    if not isinstance(found, dict):
+        return found
+    return {name: _of_hex(value) if name in _IDS else _with_ids(value) for name, value in found.items()}
+
+
+def _of_hex(value: Any) -> str:
+    try:
+        return base64.b64encode(bytes.fromhex(value)).decode()
+    except (TypeError, ValueError, binascii.Error):
+        raise NotJsonError("the body must be OTLP as JSON: traceId and spanId are hexadecimal") from None
+
+
+def answered(kind: str, media_type: str, *, n_rejected: int = 0, said: str = "") -> bytes:
+    """What OTLP answers with 200; `said` of what was rejected, for the exporter's log."""
+    answer = _message(kind, "Response")()
+    if n_rejected or said:
+        setattr(answer.partial_success, _REJECTED[kind], n_rejected)
+        answer.partial_success.error_message = said
+    if media_type == JSON:
+        from google.protobuf import json_format  # noqa: PLC0415 - of the extra
+
+        return json_format.MessageToJson(answer, indent=None).encode()  # type: ignore[no-any-return]
+    packed: bytes = answer.SerializeToString()
+    return packed
+
+
+_REJECTED = {"Trace": "rejected_spans", "Metrics": "rejected_data_points", "Logs": "rejected_log_records"}
+
+
+def _message(kind: str, direction: str) -> Callable[[], Any]:
+    try:
+        from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs  # noqa: PLC0415 - of the extra
+        from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics  # noqa: PLC0415
+        from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as trace  # noqa: PLC0415
+    except ImportError:
+        raise NotFoundError("OTLP is not read here: install heartfly with its extra, 'heartfly[otlp]'") from None
+    module = {"Trace": trace, "Metrics": metrics, "Logs": logs}[kind]
+    found: Callable[[], Any] = getattr(module, f"Export{kind}Service{direction}")
+    return found
+
+
+_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 413: 3, 422: 3, 429: 8, 503: 14}
+"""Those of gRPC, which OTLP has in its errors over HTTP, too."""
+
+
+def error_of(status: int, detail: str, media_type: str) -> Any:
+    """A `google.rpc.Status`: two fields, so that no library is needed for it."""
+    code = _CODES.get(status, 13)
+    if media_type == JSON:
+        return {"code": code, "message": detail}
+    text = detail.encode("utf-8", "replace")[:1_000].decode("utf-8", "ignore").encode()
+    return b"\x08" + bytes([code]) + b"\x12" + _varint(len(text)) + text
+
+
+def _varint(n: int) -> bytes:
+    return bytes([n]) if n < 0x80 else bytes([n & 0x7F | 0x80, n >> 7])

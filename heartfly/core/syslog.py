@@ -1,0 +1,84 @@
+"""Syslog as web servers and their helpers send it: the header taken off (RFC 3164, RFC 5424), and messages told apart
+in a stream (RFC 6587). What a message says is not looked at. Nothing here raises, whatever comes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+MAX_MESSAGE = 65_536
+"""Bytes; what is longer is no line that a server writes."""
+_OLD = re.compile(rb"<\d{1,3}>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?:(\S+) )?[^\s:\[\]]{1,64}(?:\[[^\]]{0,32}\])?: ?")
+_NEW = re.compile(
+    rb'<\d{1,3}>1 \S+ (\S+) \S+ \S+ \S+ (?:-|(?:\[(?:[^"\]]|"(?:[^"\\]|\\.)*+")*+\])+)(?: |\Z)', re.DOTALL
+)
+_BARE = re.compile(rb"<\d{1,3}>")
+_BOM = b"\xef\xbb\xbf"
+_LENGTH = re.compile(rb"([1-9]\d{0,7}) ")
+
+
+class Message(NamedTuple):
+    """`host`: who says that he wrote it; empty: nobody does."""
+
+    host: str
+    text: bytes
+
+
+def message_of(raw: bytes) -> Message:
+    """Of what has no header, all of it."""
+    raw = raw.rstrip(b"\r\n\0")
+    host = b""
+    if (found := _OLD.match(raw)) is not None:
+        host, raw = found[1] or b"", raw[found.end() :]
+    elif (found := _NEW.match(raw)) is not None:
+        host, raw = found[1] if found[1] != b"-" else b"", raw[found.end() :].removeprefix(_BOM)
+    elif (found := _BARE.match(raw)) is not None:
+        raw = raw[found.end() :]
+    return Message(host.decode("utf-8", "replace")[:255], raw)
+
+
+class Frames:
+    """Bytes of one connection in, messages out: each with its length before it, or its end behind it.
+
+    `lost`: how many were too long, and left out.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._skip = 0
+        self._skipping_line = False
+        self.lost = 0
+
+    def of(self, piece: bytes) -> list[bytes]:
+        rest = self._rest + piece
+        found: list[bytes] = []
+        while rest:
+            if self._skip:
+                skipped = min(self._skip, len(rest))
+                self._skip -= skipped
+                rest = rest[skipped:]
+            elif (counted := _LENGTH.match(rest)) is not None and not self._skipping_line:
+                size = int(counted[1])
+                if size > MAX_MESSAGE:
+                    self.lost += 1
+                    self._skip, rest = size, rest[counted.end() :]
+                elif len(rest) < counted.end() + size:
+                    break
+                else:
+                    found.append(rest[counted.end() : counted.end() + size])
+                    rest = rest[counted.end() + size :]
+            elif rest.isdigit() and len(rest) <= 8 and not self._skipping_line:
+                break  # it may be a length, of which there is more to come
+            else:
+                line, end, behind = rest.partition(b"\n")
+                if not end:
+                    if len(rest) > MAX_MESSAGE:
+                        self.lost += not self._skipping_line
+                        self._skipping_line, rest = True, b""
+                    break
+                if not self._skipping_line and line.strip():
+                    found.append(line)
+                self._skipping_line, rest = False, behind
+        self._rest = rest
+        return found
