@@ -243,7 +243,7 @@ async def test_an_address_that_takes_nothing_holds_up_no_other(office: Office, m
     second = await office.at(FIRST + HOUR)
 
     assert ("failed", 1, 2, 1) == (first.outcome, *(first.figures[name] for name in ("sent", "failed", "given_up")))
-    assert "none@example.com" in first.error
+    assert "none@example.com" in first.words
     assert ("ok", 1) == (second.outcome, second.figures["sent"])
     assert ["ada@example.com", "busy@example.com"] == mailbox.to
     assert [False, False, True] == [wrong for _, _, wrong in await office.marks()]
