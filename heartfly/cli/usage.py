@@ -24,6 +24,7 @@ _COMMANDS: Mapping[str, str] = {
     "meters": "heartfly.cli.usage_meters:meters_group",
     "days": "heartfly.cli.usage_days:days",
     "rerun": "heartfly.cli.usage_days:rerun",
+    "top": "heartfly.cli.usage_top:top_group",
     "verify": "heartfly.cli.usage_verify:verify",
 }
 
