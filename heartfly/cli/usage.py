@@ -26,6 +26,7 @@ _COMMANDS: Mapping[str, str] = {
     "rerun": "heartfly.cli.usage_days:rerun",
     "report": "heartfly.cli.usage_report:report",
     "reports": "heartfly.cli.usage_report:reports_group",
+    "top": "heartfly.cli.usage_top:top_group",
     "verify": "heartfly.cli.usage_verify:verify",
 }
 
