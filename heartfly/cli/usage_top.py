@@ -22,7 +22,7 @@ _FILTERS = (
     click.option("--customer", multiple=True, help="Only of these, by id, or as they were sent."),
     click.option("--method", multiple=True, help="Only these methods."),
     click.option("--status", multiple=True, help="Only these: 5xx, 404, unknown."),
-    click.option("--key", multiple=True, help="Only of these API keys; counted event by event."),
+    click.option("--api-key", multiple=True, help="Only of these API keys; counted event by event."),
     click.option("--source", multiple=True, help="Only of these sources; counted event by event."),
     click.option("--csv", "as_csv", is_flag=True, help="Print a table for a spreadsheet."),
     AS_JSON,
@@ -139,13 +139,14 @@ def _foot(found: Any) -> None:
 def _told(api: Client, of: str, query: Mapping[str, Any], asked: Mapping[str, Any]) -> Any:
     """What the API says; None: it was printed, as it was asked for."""
     given = {**query, "from": _since(asked["since"]), "to": None if asked["until"] is None else _since(asked["until"])}
-    given |= {name: asked[name] for name in ("endpoint", "customer", "method", "status", "key", "source")}
-    path = f"/v1/usage/traffic/{of}"
+    given |= {name: asked[name] for name in ("endpoint", "customer", "method", "status", "source")}
+    given["key"] = asked["api_key"]
+    given = {name: value for name, value in given.items() if value not in {None, ()}}
+    path = f"/v1/usage/traffic/{of}?{urlencode(given, doseq=True)}"
     if asked["as_csv"]:
-        given = {name: value for name, value in given.items() if value not in {None, ()}} | {"format": "csv"}
-        click.echo(api.text(f"{path}?{urlencode(given, doseq=True)}"), nl=False)
+        click.echo(api.text(f"{path}&format=csv"), nl=False)
         return None
-    found = api.call("GET", path, **given)
+    found = api.call("GET", path)
     if asked["as_json"]:
         print_json(found)
         return None

@@ -15,7 +15,7 @@ from heartfly.errors import InvalidValueError
 from heartfly.traffic.asked import Asked, Slow
 from heartfly.traffic.counting import counting
 from heartfly.traffic.filters import Wanted, wanted_by
-from heartfly.traffic.named import customers_of, endpoint_of
+from heartfly.traffic.named import customers_of, endpoints_called
 
 Place = tuple[int, int]
 """How long it took, in microseconds, and its event."""
@@ -38,11 +38,12 @@ async def slow(
     query, given = _statement(read, pid, wanted, after)
     rows = (await read.execute(query.limit(limit + 1), given)).all()
     customers = await customers_of(read, pid, {row.subject_id for row in rows})
+    endpoints = await endpoints_called(read, pid, wanted, {row.endpoint_id for row in rows})
     found = [
         Slow(
             at=row.at,
             latency_us=row.latency_us,
-            endpoint=endpoint_of(wanted, row.endpoint_id),
+            endpoint=endpoints[row.endpoint_id],
             customer_key=customers[row.subject_id].key,
             customer=customers[row.subject_id].name,
             status=row.status,
