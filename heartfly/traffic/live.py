@@ -36,7 +36,7 @@ async def live(read: AsyncConnection, pid: int, *, now: datetime) -> Live:
     if types:
         of_time = (events.c.pid == pid, events.c.at >= start, events.c.at < end, events.c.type_id.in_(list(types)))
         if read.dialect.name == "postgresql":
-            second = sa.cast(sa.func.floor(sa.extract("epoch", events.c.at)), sa.BigInteger)
+            second: sa.ColumnElement[int] = sa.cast(sa.func.floor(sa.extract("epoch", events.c.at)), sa.BigInteger)
         else:
             second = sa.type_coerce(events.c.at, sa.BigInteger) // 1_000_000
         query = sa.select(second, sa.func.count()).where(*of_time).group_by(second)
