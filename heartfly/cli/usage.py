@@ -22,11 +22,13 @@ _COMMANDS: Mapping[str, str] = {
     "undo": "heartfly.cli.usage_corrections:undo",
     "backfill": "heartfly.cli.usage_corrections:backfill_group",
     "meters": "heartfly.cli.usage_meters:meters_group",
+    "paths": "heartfly.cli.usage_paths:paths",
     "days": "heartfly.cli.usage_days:days",
     "sources": "heartfly.cli.usage_sources:sources_group",
     "rerun": "heartfly.cli.usage_days:rerun",
     "report": "heartfly.cli.usage_report:report",
     "reports": "heartfly.cli.usage_report:reports_group",
+    "top": "heartfly.cli.usage_top:top_group",
     "verify": "heartfly.cli.usage_verify:verify",
 }
 

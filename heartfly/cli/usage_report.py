@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -15,6 +16,8 @@ from heartfly.cli.output import AS_JSON, DURATION, print_facts, print_json, prin
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _FORMS = ("pdf", "csv", "json", "ndjson", "parquet", "html")
+_PATIENCE_S = 120.0
+"""A PDF is made behind everything else that the server does."""
 _TEXTS = frozenset({"csv", "json", "ndjson", "html"})
 _MONTH = click.option("--month", help="A month such as 2026-11, in place of --from and --to.")
 _FROM = click.option("--from", "first", metavar="DAY", help="The first day, such as 2026-11-01.")
@@ -50,6 +53,7 @@ def report(
         print_json(told) if wanted == "json" else _tell(told)
         return
     target = f"{path}?{urlencode(asked | {'format': wanted})}"
+    api = replace(api, timeout_s=_PATIENCE_S)
     if out is None or str(out) == "-":
         if wanted not in _TEXTS and sys.stdout.isatty():
             raise click.UsageError(f"{wanted} is nothing for a terminal; say with -o into which file")

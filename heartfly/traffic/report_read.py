@@ -32,16 +32,25 @@ async def project_name(main: AsyncConnection, pid: int) -> str:
 
 
 async def report_of(
-    read: AsyncConnection, pid: int, customer: str, period: Period, *, project: str, now: datetime
+    read: AsyncConnection,
+    pid: int,
+    customer: str,
+    period: Period,
+    *,
+    project: str,
+    now: datetime,
+    meter_days: bool = False,
 ) -> Report:
-    """`customer`: by his public id; NotFoundError. `project`: how it is called. `read`: of the usage part."""
+    """`customer`: by his public id; NotFoundError. `project`: how it is called. `read`: of the usage part.
+    `meter_days`: meters are told by day, too, which people do not read and files hold.
+    """
     row = await one_customer(read, pid, customer)
     days = await days_of(read, pid, period, now=now)
     asked = Asked(from_at=period.from_at, to_at=period.to_at, zone=period.zone, customers=(row.uuid,))
     bins, trust = await series.series(read, pid, asked, now=now, size=Size.DAY)
     by_day: dict[object, ByStatus] = {day_of(period.zone, one.window.from_at): one.by_status for one in bins}
     most_used = await ranked.endpoints(read, pid, asked, now=now, by=ranked.Order.REQUESTS, limit=ENDPOINTS, offset=0)
-    meters, more_meters = await meters_of(read, pid, row.uuid, period, now=now)
+    meters, more_meters = await meters_of(read, pid, row.uuid, period, now=now, by_day=meter_days)
     whole = together(one.by_status for one in bins)
     of_days = [(day, state, by_day.get(day, ByStatus())) for day, state in days.states]
     return Report(

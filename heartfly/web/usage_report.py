@@ -46,7 +46,7 @@ async def show(request: PageRequest) -> Response[bytes]:
 @get([f"{_ROOT}.{form}" for form in FORMS])
 async def file(request: PageRequest) -> Response[bytes]:
     api, form = request.api, form_of(request.scope["path"].rpartition(".")[2])
-    report = await _report(request, await _period(request))
+    report = await _report(request, await _period(request), meter_days=not form.for_people)
     content, headers = await made(report, form, api.closer.hands)
     return Response(content, media_type=form.media_type, headers=headers)
 
@@ -121,7 +121,7 @@ async def end_mail(request: PageRequest) -> Response[bytes]:
 
 @get("/shared/report/{link:str}", opt=FOR_ALL)
 async def show_shared(request: PageRequest) -> Response[bytes]:
-    its, report = await _shared(request)
+    its, report = await _shared(request, meter_days=False)
     context = {"report": report, "its": its, "body": Markup(await asyncio.to_thread(body, report, is_alone=True))}  # noqa: S704 - a template of ours escaped it
     context |= {"forms": FORMS, "token": request.path_value("link")}
     page = await asyncio.to_thread(request.web.renderer.now, "shared_report.html", context)
@@ -134,19 +134,21 @@ async def show_shared(request: PageRequest) -> Response[bytes]:
 @get("/shared/report/{link:str}/{form:str}", opt=FOR_ALL)
 async def shared_file(request: PageRequest) -> Response[bytes]:
     form = form_of(request.path_value("form"))
-    _, report = await _shared(request)
+    _, report = await _shared(request, meter_days=not form.for_people)
     content, headers = await made(report, form, request.api.closer.hands)
     return Response(content, media_type=form.media_type, headers=headers | _HEADERS)
 
 
-async def _shared(request: PageRequest) -> tuple[report_shares.Seen, Report]:
+async def _shared(request: PageRequest, *, meter_days: bool) -> tuple[report_shares.Seen, Report]:
     api, now = request.api, request.api.clock.now()
     async with api.database.read() as main:
         its = await report_shares.seen(main, request.path_value("link"), now=now)
     if its is None:
         raise NotFoundError("this link shows nothing: it has ended, was taken back, or never was")
     async with api.usage.read() as read:
-        return its, await report_of(read, its.pid, its.customer, its.period, project=its.project, now=now)
+        return its, await report_of(
+            read, its.pid, its.customer, its.period, project=its.project, now=now, meter_days=meter_days
+        )
 
 
 # --- the page
@@ -169,7 +171,7 @@ async def told(
             period = await _period(request)
         except InvalidValueError as error:
             period, wrong, status = await _usual(request), {error.field: error.message}, 422
-    report = await _report(request, period)
+    report = await _report(request, period, meter_days=False)
     async with api.database.read() as main:
         links = await report_shares.shares_of(main, pid, report.customer.uuid, now=now)
         mails = await report_mails.mails_of(main, pid, report.customer.uuid)
@@ -192,12 +194,20 @@ async def told(
     )
 
 
-async def _report(request: PageRequest, period: Period) -> Report:
+async def _report(request: PageRequest, period: Period, *, meter_days: bool) -> Report:
     api, pid = request.api, request.project.pid
     async with api.database.read() as main:
         project = await project_name(main, pid)
     async with api.usage.read() as read:
-        return await report_of(read, pid, request.path_value("customer"), period, project=project, now=api.clock.now())
+        return await report_of(
+            read,
+            pid,
+            request.path_value("customer"),
+            period,
+            project=project,
+            now=api.clock.now(),
+            meter_days=meter_days,
+        )
 
 
 async def _period(request: PageRequest) -> Period:

@@ -18,6 +18,7 @@ from heartfly.db.database import Database
 from heartfly.db.migrate import USAGE_HEAD, alembic_config, current, upgrade
 from heartfly.db.models import (
     backfill_events,
+    dirty_hours,
     event_corrections,
     event_ids,
     events,
@@ -186,6 +187,23 @@ def test_of_windows_that_were_there_before_nobody_is_said_to_have_left_anything(
                 "INSERT INTO windows (pid, tier, start_at, end_at, gen, n_events, ids_sum)"
                 f" VALUES (7, '{tier}', {at}, {at}, 5, 0, {no_bytes})"
             )
+def test_hours_with_requests_that_came_before_requests_were_summed_up_are_folded_anew(empty: Database) -> None:
+    with empty.engine.connect() as connection:
+        command.upgrade(alembic_config(connection, USAGE), "0007")
+    at, later = ("'2026-03-02 00:00:00+00'", "'2026-03-02 01:00:00+00'")
+    if not empty.on_postgres:
+        at, later = "1772409600000000", "1772413200000000"
+    no_bytes = "''::bytea" if empty.on_postgres else "x''"
+    with empty.engine.begin() as connection:
+        for pid, kind, text in ((7, "type", "http.request"), (8, "subject", "http.request"), (9, "type", "other")):
+            connection.exec_driver_sql(
+                f"INSERT INTO usage_names (pid, id, kind, text) VALUES ({pid}, {pid}, '{kind}', '{text}')"
+            )
+            for tier, start, sealed in (("hour", at, "NULL"), ("day", at, "NULL"), ("hour", later, at)):
+                connection.exec_driver_sql(
+                    "INSERT INTO windows (pid, tier, start_at, end_at, gen, seq, n_events, ids_sum, sealed_at)"
+                    f" VALUES ({pid}, '{tier}', {start}, {start}, 5, 4, 0, {no_bytes}, {sealed})"
+                )
 
     upgrade(empty.engine, USAGE)
 
@@ -227,6 +245,8 @@ def test_what_an_upgrade_sorts_is_no_load_on_memory_and_it_may_take_long(empty: 
         assert "0" not in usual[0]
         assert ["0", "0"] in meanwhile
         assert [["0", "0"]] * len(meanwhile) == meanwhile
+        marks = connection.execute(sa.select(dirty_hours)).all()
+    assert [(7, datetime(2026, 3, 2, tzinfo=UTC), 4)] == [(row.pid, row.hour, row.seq) for row in marks]
     empty.close()
 
 

