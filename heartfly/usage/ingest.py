@@ -15,6 +15,7 @@ from typing import Any
 
 from heartfly.clock import Clock
 from heartfly.core.events import Event, Rejected, event_of, written
+from heartfly.core.plain_events import plain_events
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.errors import OverloadedError
@@ -56,7 +57,8 @@ class EventIngest:
     async def take(
         self, pid: int, found: Sequence[Any], *, wire: str, dry_run: bool = False, beside: bool = False
     ) -> list[Told]:
-        """What became of each, in order, after the commit. `found`: what JSON held (core.events.read), or Unreadable.
+        """What became of each, in order, after the commit. `found`: what JSON held (core.events.read), or Unreadable,
+        or an event that was made already (`plain`).
 
         OverloadedError: nothing was stored. What is sent again is told as a duplicate. `dry_run`: what would become of
         them; nothing is stored. `beside`: they may be so large that to look at them is a thread's work.
@@ -69,6 +71,11 @@ class EventIngest:
         told = await self._committed(batch)
         line("events", pid=pid, wire=wire, n=len(told), outcomes=_counted(told))
         return told
+
+    def plain(self, content: bytes) -> list[Event] | None:
+        """As core/plain_events.py, by now."""
+        now = self._clock.now()
+        return plain_events(content, now=now, oldest=now - self._keep, most=MAX_EVENTS)
 
     def item(self, one: Any) -> Event | Refused:
         """What it would be taken for now: for who makes events of readings, in their transaction."""
@@ -97,6 +104,8 @@ class EventIngest:
         return [self._item(one, now) for one in found]
 
     def _item(self, one: Any, now: datetime) -> Event | Refused:
+        if isinstance(one, Event):
+            return one
         if isinstance(one, Unreadable):
             return Refused(Rejected("", one.reason), _storable(one.raw))
         event = event_of(one, now=now, oldest=now - self._keep)
