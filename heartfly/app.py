@@ -54,6 +54,7 @@ from heartfly.usage.end_of_project import remove_strays
 from heartfly.usage.folder import Folder
 from heartfly.usage.hands import Hands
 from heartfly.usage.ingest import EventIngest
+from heartfly.usage.requests import Limits
 from heartfly.vitals.gauges import Gauges
 from heartfly.vitals.heartbeat import Heartbeat
 from heartfly.vitals.readiness import Facts
@@ -100,7 +101,8 @@ class App:
         )
         self.ingest = Ingest(database, applier, clock, timed=count.ping_seconds.observe)
         self.events = EventIngest(ground.usage, EventApplier(ids), clock, keep=timedelta(days=settings.usage.keep_days))
-        self.folder = Folder(ground.usage, clock, ids, hands=Hands(), leads=self._leads)
+        limits = Limits(endpoints=settings.usage.endpoints, slow_us=settings.usage.slow_ms * 1_000)
+        self.folder = Folder(ground.usage, clock, ids, hands=Hands(), leads=self._leads, limits=limits)
         self.closer = Closer(ground.usage, self.folder, clock, ids)
         self.jobs = Jobs(
             database,
@@ -138,6 +140,7 @@ class App:
         )
         self.courier = Courier(database, make=self._dispatcher, leave=self._hang_up)
         self.heartbeat = self._heartbeat() if settings.heartbeat.url else None
+        self.syslog = self._syslog() if settings.syslog.listen else None
         trusted = settings.server.proxy_networks
         self.last_use = LastUse(database, clock)
         self.letters = Letters(mail_settings(settings), self.base_url, clock)
@@ -165,6 +168,7 @@ class App:
             facts=self.facts,
             started_at=clock.now(),
             n_unfolded=lambda: self.folder.n_failing,
+            n_over_endpoints=lambda: self.folder.n_over,
         )
         self.front = Front(
             self.state,
@@ -304,6 +308,8 @@ class App:
         await self.surroundings.look()
         self.ground.database.listen(self.jobs.heard)
         await self.watcher.join()
+        if self.syslog is not None:
+            await self.syslog.open()
 
     async def tidy(self) -> None:
         """What a crash in the middle of a long delete left behind; no ping waits for it."""
@@ -318,7 +324,7 @@ class App:
         heartbeat = [] if self.heartbeat is None else [self.heartbeat.run(self.ended)]
         services = (self.watcher, self.courier, self.last_use, self.surroundings, self.jobs, self.feeds, self.folder)
         beside = [run(self.ended) for run in self.beside]
-        syslog = [self._syslog().run(self.ended)] if self.ground.settings.syslog.listen else []
+        syslog = [] if self.syslog is None else [self.syslog.run(self.ended)]
         return [*(service.run(self.ended) for service in services), *heartbeat, *beside, *syslog]
 
     async def finish(self) -> None:

@@ -22,6 +22,7 @@ _COMMANDS: Mapping[str, str] = {
     "undo": "heartfly.cli.usage_corrections:undo",
     "backfill": "heartfly.cli.usage_corrections:backfill_group",
     "meters": "heartfly.cli.usage_meters:meters_group",
+    "paths": "heartfly.cli.usage_paths:paths",
     "days": "heartfly.cli.usage_days:days",
     "rerun": "heartfly.cli.usage_days:rerun",
     "verify": "heartfly.cli.usage_verify:verify",

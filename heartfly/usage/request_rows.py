@@ -29,8 +29,13 @@ _HOUR = timedelta(hours=1)
 
 def name_endpoints(tx: Tx, pid: int, found: Requests, *, ids: IdSource, now: datetime) -> None:
     """Give those that have none their numbers, as far as there is room for them."""
-    if not found.unnamed:
-        return
+    if found.unnamed:
+        _name(tx, pid, found, ids=ids, now=now)
+    statuses = {status for _, status in found.minutes}
+    found.is_over = any((int(Cube.ENDPOINT), OTHER, 0, status) in found.cells for status in statuses)
+
+
+def _name(tx: Tx, pid: int, found: Requests, *, ids: IdSource, now: datetime) -> None:
     texts = found.unnamed
     places = {text: -place for place, text in enumerate(texts, 1)}
     known = known_names(tx, pid, "endpoint", texts)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from heartfly.core.packed import merged as merged_latencies
 from heartfly.core.packed import packed
+from heartfly.core.traffic import Cube
 
 MOST = (1 << 63) - 1
 """What a column holds: a sum that would be more stays there."""
@@ -120,7 +121,8 @@ def added(rows: Iterable[tuple[Cell, Row]]) -> dict[Cell, Row]:
 class Requests:
     """Of a window. `unnamed`: endpoints without a number; the first of them stands as -1 in `cells` and `slow`.
 
-    `minutes`: by the minute's beginning and the status. `cells` of a time in which there were no requests are none.
+    `minutes`: by the minute's beginning and the status. `is_over`: some are of no endpoint, as there are too many,
+    which is known when they were named.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -128,6 +130,7 @@ class Requests:
     cells: dict[Cell, Row] = field(default_factory=dict)
     minutes: dict[tuple[datetime, int], Row] = field(default_factory=dict)
     slow: list[Slow] = field(default_factory=list)
+    is_over: bool = False
 
     def merge(self, other: Requests) -> None:
         """Another time comes to this one; no request may be in both. Its minutes, and which are slow, stay behind."""
@@ -153,8 +156,10 @@ def _renumbered(cells: Mapping[Cell, Row], numbers: Mapping[int, int]) -> Iterab
     """With other numbers for endpoints that have those; a cell may come more than once then."""
     for cell, row in cells.items():
         cube, key1, key2, status = cell
-        if key1 < 0 or key2 < 0:
-            yield (cube, numbers.get(key1, key1), numbers.get(key2, key2), status), row
+        if cube == Cube.ENDPOINT and key1 in numbers:
+            yield (cube, numbers[key1], key2, status), row
+        elif cube == Cube.PAIR and key2 in numbers:
+            yield (cube, key1, numbers[key2], status), row
         else:
             yield cell, row
 
