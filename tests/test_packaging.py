@@ -197,7 +197,7 @@ def test_the_client_installs_alone_and_needs_nothing_of_the_server(tmp_path: Pat
         "print(sorted(d.name for d in m.distributions()), 'heartfly' in sys.modules)"
     )
     said = run(python, "-I", "-c", script, tmp_path / "queue", cwd=tmp_path, env=without_coverage())
-    assert "['heartfly-client', 'pip', 'setuptools'] False" == said.strip().replace("heartfly_client", "heartfly-client")
+    assert "['heartfly-client', 'pip', 'setuptools'] False" == said.strip().replace("_", "-")
 
 
 def instructions() -> list[tuple[str, str]]:
