@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import IO, Any
 
 import rich_click as click
@@ -10,6 +11,8 @@ from heartfly.cli.client import Client, Refused, connected
 from heartfly.cli.output import AS_JSON, counted, print_json, print_table
 
 _SHOWN = 40
+_PREVIEW_S = 120.0
+"""A process is started for it, and reads 50,000 events."""
 
 
 @click.command("paths")
@@ -30,6 +33,7 @@ def paths(*, file: IO[str] | None, yes: bool, as_json: bool, api: Client) -> Non
         return
     body = {"lines": [line.rstrip("\r") for line in file.read().rstrip("\n").split("\n")]}
     body["lines"] = [] if body["lines"] == [""] else body["lines"]
+    api = replace(api, timeout_s=_PREVIEW_S)
     method, path = ("PATCH", "/v1/usage/path-rules") if yes else ("POST", "/v1/usage/path-rules/preview")
     try:
         told = api.call(method, path, body)
