@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.procstat import cpu_s
@@ -76,18 +76,37 @@ async def _imported(served: Served, key: str, log: Path, *, n: int) -> tuple[flo
     told = json.loads(said)
     if told["sent"]["accepted"] != n:
         raise RuntimeError(f"of {n} lines {told['sent']} were accepted")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    return used.cpu_s, used.peak_mb
 
 
-def _run(command: list[str], environment: dict[str, str]) -> tuple[bytes, resource.struct_rusage]:
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        said = process.stdout.read()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{command[:5]} ended with {process.returncode}: {said[-500:]!r}")
-    return said, used
+@dataclass(frozen=True, slots=True)
+class _Used:
+    cpu_s: float
+    peak_mb: float
+
+
+_APART = """
+import os, resource, sys
+status = os.spawnv(os.P_WAIT, sys.argv[1], sys.argv[1:])
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+os.write(2, f"\\n{used.ru_utime + used.ru_stime} {used.ru_maxrss}".encode())
+sys.exit(status)
+"""
+"""Between us and what is measured, as a process begins with the peak of its parent's memory for its own."""
+
+
+def _run(command: list[str], environment: dict[str, str]) -> tuple[bytes, _Used]:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _APART, *command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{command[:5]} ended with {done.returncode}: {done.stderr[-500:]!r}")
+    cpu, kilobytes = done.stderr.rpartition(b"\n")[2].split()
+    return done.stdout, _Used(float(cpu), int(kilobytes) / 1024)
 
 
 def _peak_mb(pid: int) -> float:
@@ -106,4 +125,4 @@ def _goaccess(log: Path, n_lines: int) -> tuple[float, float] | None:
     counted = json.loads(out.read_text(encoding="utf-8", errors="replace"))["general"]["valid_requests"]
     if counted != n_lines:
         raise RuntimeError(f"GoAccess counts {counted} of {n_lines} lines")
-    return n_lines / (used.ru_utime + used.ru_stime), used.ru_maxrss / 1024
+    return n_lines / used.cpu_s, used.peak_mb

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from typing_extensions import override
 
 from heartfly.clock import Clock
-from heartfly.config.settings import Syslog
+from heartfly.config.syslog import Syslog
 from heartfly.core.access.as_event import Ids, Ips, Shape, event_text
 from heartfly.core.access.customers import Customers, rule_of
 from heartfly.core.access.formats import reader
