@@ -256,7 +256,7 @@ class Folder:
             await self._usage.write(lambda tx: switch(tx, it), priority=Priority.BULK)
         if had:
             await self.sweep(it, it.folded.versions)
-        return len(it.rows)
+        return it.n_rows
 
     async def sweep(self, it: Generation, versions: Sequence[int]) -> None:
         """Remove what other generations than those that count left of a window."""

@@ -20,7 +20,7 @@ from heartfly.core.routing import Router
 from heartfly.core.sketches import SCALE, bucket_of, end_of
 from heartfly.core.traffic import OTHER, UNKNOWN_STATUS, Cube
 from heartfly.db.types import instant, micros, unpacked
-from heartfly.usage.requests import MOST, Cell, Limits, Requests, Row, Slow, slowest
+from heartfly.usage.requests import MOST, Cell, Limits, Requests, Row, Slow, in_order, slowest
 
 _MICROSECOND = ONE // 1_000
 """Of an amount of milliseconds."""
@@ -227,7 +227,8 @@ class RequestTally:
         cells |= {(Cube.PAIR, *key): _row(one) for key, one in self._pairs.items()}
         first = instant(self._from_us)
         minutes = {(first + n * _MINUTE, status): _row(one) for (n, status), one in self._minutes.items()}
-        return Requests(self._limits, self._endpoints.unnamed, cells, minutes, slowest(self._slow))
+        minutes = dict(sorted(minutes.items()))
+        return Requests(self._limits, self._endpoints.unnamed, in_order(cells), minutes, slowest(self._slow))
 
 
 def _add(into: dict[Any, _Figures], keys: Iterable[Any], told: Sequence[Sequence[int]]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import NamedTuple
 
 from heartfly.core.packed import merged as merged_latencies
@@ -117,6 +118,11 @@ def added(rows: Iterable[tuple[Cell, Row]]) -> dict[Cell, Row]:
     return found
 
 
+def in_order(cells: Mapping[Cell, Row]) -> dict[Cell, Row]:
+    """Of the table's key, so that rows go in side by side. Not where they are written: to sort many takes its time."""
+    return dict(sorted(cells.items(), key=itemgetter(0)))
+
+
 @dataclass(slots=True)
 class Requests:
     """Of a window. `unnamed`: endpoints without a number; the first of them stands as -1 in `cells` and `slow`.
@@ -132,6 +138,10 @@ class Requests:
     slow: list[Slow] = field(default_factory=list)
     is_over: bool = False
 
+    def n_rows(self, tier: str) -> int:
+        """Of a tier. By the minute, and what is slow, hours only have rows."""
+        return len(self.cells) + (len(self.minutes) + len(self.slow) if tier == "hour" else 0)
+
     def merge(self, other: Requests) -> None:
         """Another time comes to this one; no request may be in both. Its minutes, and which are slow, stay behind."""
         mine = {text: -place for place, text in enumerate(self.unnamed, 1)}
@@ -141,7 +151,7 @@ class Requests:
                 self.unnamed.append(text)
                 mine[text] = -len(self.unnamed)
             numbers[-place] = mine[text]
-        self.cells = added([*self.cells.items(), *_renumbered(other.cells, numbers)])
+        self.cells = in_order(added([*self.cells.items(), *_renumbered(other.cells, numbers)]))
 
     def renumber(self, numbers: Mapping[int, int], unnamed: list[str]) -> None:
         """Endpoints get other numbers, several of them perhaps the same one; `unnamed`: those that still have none."""
