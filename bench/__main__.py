@@ -61,8 +61,8 @@ async def _intake(made: Stores, given: argparse.Namespace) -> list[Figure]:
     return await intake.measure(made, n_events=given.events)
 
 
-async def _logs(_: Stores, given: argparse.Namespace) -> list[Figure]:
-    return await logs.measure(n_lines=given.events, tries=min(given.rounds, 3))
+async def _logs(made: Stores, given: argparse.Namespace) -> list[Figure]:
+    return await logs.measure(made, n_lines=given.events, tries=min(given.rounds, 3))
 
 
 async def _requests(made: Stores, given: argparse.Namespace) -> list[Figure]:

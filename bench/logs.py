@@ -1,7 +1,7 @@
 """Access logs: lines read and made into events, in CPU time; and what the recorder costs an application's event loop.
 
 Beside both stands the least that it could be: one bare expression over the same lines, and the same application
-without a recorder. What the server makes of events is measured by `usage`.
+without a recorder. What the server makes of events is measured by `usage`, and both together by log_import.py.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from bench import log_import
 from bench.load import CLOCK
 from bench.report import Figure
+from bench.served import Stores
 from heartfly.cli.log_files import Lines
 from heartfly.cli.log_import import Import
 from heartfly.core.access.as_event import Shape
@@ -26,27 +29,28 @@ _BARE = re.compile(r'(\S+) \S+ (\S+) \[([^\]]+)\] "(\S+) (\S+) ([^"]*)" (\d+) (\
 _CLIENT = Path(__file__).resolve().parents[1] / "clients" / "python"
 
 
-async def measure(*, n_lines: int, tries: int) -> list[Figure]:
+async def measure(made: Stores, *, n_lines: int, tries: int) -> list[Figure]:
     lines = list(_lines(n_lines))
     log = b"\n".join(line.encode() for line in lines) + b"\n"
     bare = min(_cpu_s(lambda: [_BARE.match(line) for line in lines]) for _ in range(tries))
     read = min(_cpu_s(lambda: list(map(reader(), lines))) for _ in range(tries))
-    made = min(_cpu_s(lambda: _imported(log)) for _ in range(tries))
+    events = min(_cpu_s(lambda: _imported(log)) for _ in range(tries))
     note = f"a bare expression: {n_lines / bare:,.0f}"
     return [
         Figure(name="lines of a log, read", value=n_lines / read, unit="/CPU s", at_least=100_000, note=note),
-        Figure(name="lines of a log, made into events", value=n_lines / made, unit="/CPU s", note=note),
+        Figure(name="lines of a log, made into events", value=n_lines / events, unit="/CPU s", note=note),
         await _recorder(tries),
+        *await log_import.measure(made, iter(lines), n_lines=n_lines),
     ]
 
 
 def _lines(n: int) -> list[str]:
     """Ten a second, by 300 agents, each path with a number of its own."""
-    chance = random.Random(17)
+    chance, day = random.Random(17), CLOCK.now() - timedelta(days=1)
     made = []
     for i in range(n):
         second = i // 10 % 86_400
-        at = f"28/Nov/2026:{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02} +0000"
+        at = f"{day:%d/%b/%Y}:{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02} +0000"
         path = f"/v1/{chance.choice(('users', 'orders'))}/{chance.randrange(10**6)}?page={i}"
         who, agent = f"203.0.{chance.randrange(256)}.{chance.randrange(256)}", f"agent/{chance.randrange(300)}"
         status, size = chance.choice((200, 200, 404)), chance.randrange(9999)

@@ -144,6 +144,7 @@ class App:
         )
         self.courier = Courier(database, make=self._dispatcher, leave=self._hang_up)
         self.heartbeat = self._heartbeat() if settings.heartbeat.url else None
+        self.syslog = self._syslog() if settings.syslog.listen else None
         trusted = settings.server.proxy_networks
         self.last_use = LastUse(database, clock)
         self.state = ApiState(
@@ -311,6 +312,8 @@ class App:
         await self.surroundings.look()
         self.ground.database.listen(self.jobs.heard)
         await self.watcher.join()
+        if self.syslog is not None:
+            await self.syslog.open()
 
     async def tidy(self) -> None:
         """What a crash in the middle of a long delete left behind; no ping waits for it."""
@@ -326,7 +329,7 @@ class App:
         services = (self.watcher, self.courier, self.last_use, self.surroundings, self.jobs, self.feeds)
         of_usage = (self.folder, self.held_days)
         beside = [run(self.ended) for run in self.beside]
-        syslog = [self._syslog().run(self.ended)] if self.ground.settings.syslog.listen else []
+        syslog = [] if self.syslog is None else [self.syslog.run(self.ended)]
         return [*(service.run(self.ended) for service in (*services, *of_usage)), *heartbeat, *beside, *syslog]
 
     async def finish(self) -> None:

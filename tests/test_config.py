@@ -8,7 +8,7 @@ import pytest
 
 from heartfly import config
 from heartfly.config import Database, Mail, Server, Settings, load
-from heartfly.config.settings import Network
+from heartfly.config.section import Network
 from heartfly.errors import SettingsError
 from heartfly.net.addresses import parse_allow_private
 from tests import canaries

@@ -123,6 +123,7 @@ def test_lines_below_the_level_are_not_written() -> None:
         (f"/ping/{canaries.PING_KEY}", "/ping/[redacted]"),
         ("/ping/a-slug-of-23-characters", "/ping/a-slug-of-23-characters"),
         (f"key {canaries.API_KEY}.", "key hf_[redacted]."),
+        ("key apt_0123456789abcdefABCDEF01.", "key apt_[redacted]."),
         (f"signed with {canaries.WEBHOOK_SECRET}", "signed with whsec_[redacted]"),
         ("xoxb-12-34-ab", "[redacted]"),
         ("Authorization: Bearer abc.def-9", "Authorization: Bearer [redacted]"),

@@ -180,6 +180,26 @@ def test_the_wheel_carries_the_migrations_the_documents_and_no_test(tmp_path: Pa
     assert [] == [name for name in held if name.endswith("_alembic/__init__.py")]
 
 
+def test_the_client_installs_alone_and_needs_nothing_of_the_server(tmp_path: Path) -> None:
+    # As links into the server's folder are followed, nothing is left of them in the wheel.
+    copy = shutil.copytree(ROOT / "clients" / "python", tmp_path / "src", symlinks=False)
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, copy, env=without_coverage())
+    (wheel,) = tmp_path.glob("heartfly_client-*.whl")
+    run(sys.executable, "-m", "venv", tmp_path / "venv", env=without_coverage())
+    python = tmp_path / "venv" / "bin" / "python"
+
+    run(python, "-m", "pip", "install", "-q", "--no-index", wheel, cwd=tmp_path, env=without_coverage())
+
+    script = (
+        "import heartfly_client as h, importlib.metadata as m, sys\n"
+        "r = h.Recorder(sys.argv[1], h.Target('http://127.0.0.1:9', 'k'), tell=lambda _: None)\n"
+        "h.ASGIRecorder(None, r), h.WSGIRecorder(None, r)\n"
+        "print(sorted(d.name for d in m.distributions()), 'heartfly' in sys.modules)"
+    )
+    said = run(python, "-I", "-c", script, tmp_path / "queue", cwd=tmp_path, env=without_coverage())
+    assert "['heartfly-client', 'pip', 'setuptools'] False" == said.strip().replace("_", "-")
+
+
 def instructions() -> list[tuple[str, str]]:
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     kept = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]

@@ -5,7 +5,8 @@ What has a query goes to the route (v1/events.py), which the schema is made from
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from heartfly.accounts.guards import PACE, Bearer
 from heartfly.api import problems
-from heartfly.api.event_bodies import MAX_BYTES, events_of, is_large
+from heartfly.api.event_bodies import MAX_BYTES, events_of, is_large, unpacked
 from heartfly.api.ping import Receive, Scope, Send
 from heartfly.api.state import ApiState
 from heartfly.api.v1.events import WIRE
@@ -54,16 +55,24 @@ class EventDoor:
         given = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}  # the first one counts
         raw = await self._guard.ingests(scope, given.get(b"authorization", ""), lambda: _body(given, receive))
         encoding = given.get(b"content-encoding", "")
-        found = await events_of(raw, media_type=given.get(b"content-type", ""), encoding=encoding)
+        large, media_type = is_large(raw, encoding), given.get(b"content-type", "")
+        found: Sequence[Any] | None = None
+        if media_type == _JSON:
+            found = await asyncio.to_thread(self._plain, raw, encoding) if large else self._plain(raw, encoding)
+        if found is None:
+            found = await events_of(raw, media_type=media_type, encoding=encoding)
         scope[PACE](len(found))
         told = await self._state.events.take(
             scope["auth"].pid,
             found,
             wire=WIRE,
             source=given.get(_SOURCE, ""),
-            beside=is_large(raw, encoding),
+            beside=large,
         )
         return ingest_out(told, dry_run=False)
+
+    def _plain(self, raw: bytes, encoding: str) -> Sequence[Any] | None:
+        return self._state.events.plain(unpacked(raw, encoding))
 
 
 async def _body(given: Mapping[bytes, str], receive: Receive) -> bytes:

@@ -7,8 +7,7 @@ is decision 28's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from litestar import Request, Response, Router, post
@@ -16,7 +15,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import Guard
 
 from heartfly.accounts.guards import INGESTS
-from heartfly.api.event_bodies import MAX_BYTES, is_large
+from heartfly.api.event_bodies import MAX_BYTES
 from heartfly.api.foreign import Headers, refusals
 from heartfly.api.otlp_attributes import CUSTOMERS
 from heartfly.api.otlp_bodies import JSON, PROTOBUF, answered, error_of, read
@@ -34,6 +33,7 @@ from heartfly.usage.series import Read
 WIRE = "otlp"
 MOST = 20_000
 """Spans or points of one request."""
+_AT_ONCE = 250
 _NO_LOGS = "Heartfly keeps no log records; send spans or metrics of requests"
 
 
@@ -41,10 +41,10 @@ _NO_LOGS = "Heartfly keeps no log records; send spans or metrics of requests"
 async def traces(request: ApiRequest) -> Response[bytes]:
     """Spans of servers; answered after the commit."""
     found = await _read(request, "Trace")
-    _demand_few(n_spans(found), "spans")
-    large = is_large(await request.body(), request.headers.get("content-encoding", ""))
-    made = partial(lambda: list(events_from(found, _customers(request))))
-    events = await asyncio.to_thread(made) if large else made()
+    n = n_spans(found)
+    _demand_few(n, "spans")
+    large = n > _AT_ONCE
+    events = await _made(lambda: list(events_from(found, _customers(request))), large=large)
     request.demand_pace(len(events))
     told: list[Told] = []
     for start in range(0, len(events), MAX_EVENTS):
@@ -57,8 +57,9 @@ async def traces(request: ApiRequest) -> Response[bytes]:
 async def metrics(request: ApiRequest) -> Response[bytes]:
     """Histograms of requests; answered after the commit."""
     found = await _read(request, "Metrics")
-    _demand_few(n_points(found), "points")
-    points = list(points_in(found, _customers(request)))
+    n = n_points(found)
+    _demand_few(n, "points")
+    points = await _made(lambda: list(points_in(found, _customers(request))), large=n > _AT_ONCE)
     request.demand_pace(len(points))
     told: list[Told] = []
     ingest, pid = request.api.events, request.caller.pid
@@ -67,8 +68,8 @@ async def metrics(request: ApiRequest) -> Response[bytes]:
     for start in range(0, len(events), MAX_EVENTS):
         told += await ingest.take(pid, events[start : start + MAX_EVENTS], wire=WIRE)
     reads = [_reading(one, ingest) for one in points if isinstance(one, Measured) and one.is_cumulative]
-    for start in range(0, len(reads), MAX_EVENTS):
-        some = await ingest.take_readings(pid, reads[start : start + MAX_EVENTS], wire=WIRE)
+    for start in range(0, len(reads), _AT_ONCE):
+        some = await ingest.take_readings(pid, reads[start : start + _AT_ONCE], wire=WIRE)
         told += [one for one in some if one is not None]
     return _answer(request, "Metrics", told)
 
@@ -80,6 +81,11 @@ async def logs(request: ApiRequest) -> Response[bytes]:
     n = sum(len(scope.log_records) for resource in found.resource_logs for scope in resource.scope_logs)
     media_type = _media_type(request)
     return Response(answered("Logs", media_type, n_rejected=n, said=_NO_LOGS if n else ""), media_type=media_type)
+
+
+async def _made(work: Callable[[], list[Any]], *, large: bool) -> list[Any]:
+    """What is much is a thread's work, so that pings are heard meanwhile."""
+    return await asyncio.to_thread(work) if large else work()
 
 
 async def _read(request: ApiRequest, kind: str) -> Any:

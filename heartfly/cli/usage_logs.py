@@ -7,6 +7,7 @@ us away; 75 patience is over. To run it again is safe after any.
 from __future__ import annotations
 
 import csv
+import gc
 import signal
 import sys
 import threading
@@ -103,6 +104,8 @@ def import_logs(
         )  # fmt: skip
     except (LogFormatError, FieldMapError) as error:
         raise click.UsageError(f"{'--format' if isinstance(error, LogFormatError) else '--field'} {error}.") from error
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)  # millions of objects come and go, and none of them holds another in a ring
     run = _Run(whole, stop, time, shows=sys.stderr.isatty() if progress is None else progress)
     trouble: SenderError | None = None
     try:

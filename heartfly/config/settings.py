@@ -7,20 +7,19 @@ the values come from is load.py's; what a setting *does* is decided where it is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 from msgspec.structs import force_setattr
 from typing_extensions import override
 
+from heartfly.config.section import Network, Section, networks_in
+from heartfly.config.syslog import Syslog
 from heartfly.errors import InvalidValueError
 from heartfly.net.addresses import parse_allow_private
 
-Network = IPv4Network | IPv6Network
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]  # the upper bound also refuses inf and nan
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -31,33 +30,6 @@ NIGHTLY = "20 2 * * *"
 # As browsers send it: in small letters, without a path (RFC 6454, 6.2).
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII)
 _MASK = "***"
-
-
-def _networks(field: str, texts: tuple[str, ...]) -> Iterator[Network]:
-    for i, text in enumerate(texts):
-        try:
-            yield ip_network(text)
-        except ValueError as error:
-            raise ValueError(f"{field}[{i}]: {error}") from error
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One table of the file. What `masked` names never shows in a repr, so neither in a traceback."""
-
-    masked: ClassVar[frozenset[str]] = frozenset()
-
-    @override
-    def __repr__(self) -> str:
-        shown = (f"{name}={value!r}" for name, value in self.shown().items())
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-    def shown(self) -> dict[str, object]:
-        """Each setting by its name, masked where it is secret."""
-        return {name: self._shown(name) for name in self.__struct_fields__}
-
-    def _shown(self, name: str) -> object:
-        value = getattr(self, name)
-        return _MASK if value and name in self.masked else value
 
 
 class Server(Section, frozen=True):
@@ -76,7 +48,7 @@ class Server(Section, frozen=True):
     cors_origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        list(_networks("trusted_proxies", self.trusted_proxies))
+        list(networks_in("trusted_proxies", self.trusted_proxies))
         for i, origin in enumerate(self.cors_origins):
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"cors_origins[{i}]: Expected http(s)://host[:port], as a browser spells it, or *")
@@ -90,7 +62,7 @@ class Server(Section, frozen=True):
 
     @property
     def proxy_networks(self) -> tuple[Network, ...]:
-        return tuple(_networks("trusted_proxies", self.trusted_proxies))
+        return tuple(networks_in("trusted_proxies", self.trusted_proxies))
 
     @property
     def public_url(self) -> str:
@@ -176,7 +148,7 @@ class Outgoing(Section, frozen=True):
 
     def __post_init__(self) -> None:
         if not isinstance(self.allow_private, bool):
-            list(_networks("allow_private", self.allow_private))
+            list(networks_in("allow_private", self.allow_private))
 
     @property
     def private_networks(self) -> tuple[Network, ...]:
@@ -272,60 +244,6 @@ class Reports(Section, frozen=True):
     """How long the link in such a mail works."""
 
 
-class Syslog(Section, frozen=True):
-    """Lines of access logs that web servers send by syslog."""
-
-    listen: str = ""
-    """HOST:PORT, of UDP and TCP. Empty: nowhere."""
-    allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
-    """Who may send: syslog knows no keys."""
-    project: str = ""
-    """The slug of the project whose requests they are."""
-    format: str = "auto"
-    """One of those of `heartfly usage import-logs`, or a `log_format` of nginx."""
-    customers: tuple[str, ...] = ()
-    ip: Literal["keep", "truncate", "drop"] = "truncate"
-    source: str = ""
-    most_waiting: Annotated[int, msgspec.Meta(ge=1_000, le=1_000_000)] = 100_000
-    """Messages that wait to be stored; what comes beyond is dropped (UDP) or waits at its sender (TCP)."""
-
-    def __post_init__(self) -> None:
-        list(_networks("allow", self.allow))
-        if not self.listen:
-            return
-        if self.address[1] < 0:
-            raise ValueError("listen: Expected HOST:PORT, such as 127.0.0.1:5514")
-        if not self.project:
-            raise ValueError("project: Expected the slug of a project, as listen is set")
-        # Here, as most never need them.
-        from heartfly.core.access.customers import CustomerRuleError, rule_of  # noqa: PLC0415
-        from heartfly.core.access.formats import FORMATS, reader  # noqa: PLC0415
-        from heartfly.core.access.log_format import LogFormatError  # noqa: PLC0415
-
-        if self.format not in FORMATS and "$" not in self.format:
-            raise ValueError(f"format: Expected one of {', '.join(FORMATS)}, or a log_format")
-        try:
-            reader(self.format)
-        except LogFormatError as error:
-            raise ValueError(f"format: {error}") from error
-        for i, text in enumerate(self.customers):
-            try:
-                rule_of(text)
-            except CustomerRuleError as error:
-                raise ValueError(f"customers[{i}]: {error}") from error
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """A port below zero: it is none."""
-        host, _, port = self.listen.rpartition(":")
-        fits = host and port.isdecimal() and port.isascii() and len(port) <= 5 and int(port) <= 65_535
-        return host.strip("[]"), int(port) if fits else -1
-
-    @property
-    def networks(self) -> tuple[Network, ...]:
-        return tuple(_networks("allow", self.allow))
-
-
 class Backup(Section, frozen=True):
     """Of a SQLite database, by itself; a PostgreSQL database has tools of its own."""
 
@@ -380,13 +298,13 @@ class Metrics(Section, frozen=True):
     allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
 
     def __post_init__(self) -> None:
-        list(_networks("allow", self.allow))
+        list(networks_in("allow", self.allow))
         if self.token and (len(self.token) < 16 or not self.token.isascii() or not self.token.isprintable()):
             raise ValueError("token: Expected at least 16 characters of ASCII, such as `openssl rand -hex 24` makes")
 
     @property
     def networks(self) -> tuple[Network, ...]:
-        return tuple(_networks("allow", self.allow))
+        return tuple(networks_in("allow", self.allow))
 
 
 class Settings(Section, frozen=True):

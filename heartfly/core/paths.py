@@ -136,7 +136,7 @@ class Rules:
         for template in self.templates:
             if template.text == path or template.fits(segments):
                 return template.text
-        of_segment = self._of_segment if self.segments or len(path) > _WORTH_KEEPING else _kept_segment
+        of_segment = self._of_segment if self.segments or len(path) > _WORTH_KEEPING else _known_segment
         return "/".join([first, *map(of_segment, segments)])
 
     def _of_segment(self, segment: str) -> str:
@@ -146,6 +146,11 @@ class Rules:
             if rule.pattern.fullmatch(segment):
                 return segment if rule.put is None else rule.put
         return _kept_segment(segment) if len(segment) <= _WORTH_KEEPING else _segment(segment)
+
+
+def _known_segment(segment: str) -> str:
+    """Numbers are most of what is seen once and never again: they need no room in what is remembered."""
+    return ID if segment.isdecimal() and segment.isascii() else _kept_segment(segment)
 
 
 _SLASHES = re.compile("/{2,}")

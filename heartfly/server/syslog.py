@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from typing_extensions import override
 
 from heartfly.clock import Clock
-from heartfly.config.settings import Syslog
+from heartfly.config.syslog import Syslog
 from heartfly.core.access.as_event import Ids, Ips, Shape, event_text
 from heartfly.core.access.customers import Customers, rule_of
 from heartfly.core.access.formats import reader
@@ -59,6 +59,7 @@ class SyslogListener:
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._senders: OrderedDict[tuple[str, str], tuple[Parser, Ids]] = OrderedDict()
+        self._listening: list[asyncio.DatagramTransport | asyncio.Server] = []
         self._n_connections = 0
         self._unknown_project = False
         self._shape = Shape(
@@ -66,15 +67,18 @@ class SyslogListener:
             source=settings.source,
         )  # fmt: skip
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Until then; what has come by then is stored. OSError: nobody can listen there."""
+    async def open(self) -> None:
+        """Listen; what comes waits for `run`. OSError: nobody can listen there."""
         host, port = self._settings.address
         loop = asyncio.get_running_loop()
         udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), local_addr=(host, port))
+        self._listening.append(udp)
         _widen(udp.get_extra_info("socket"))
-        port = udp.get_extra_info("sockname")[1]
-        tcp = await asyncio.start_server(self._connected, host, port, limit=_PIECE)
+        self._listening.append(await asyncio.start_server(self._connected, host, port, limit=_PIECE))
         log.info("syslog", address=f"{host}:{port}")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until then; what has come by then is stored."""
         stopping = asyncio.ensure_future(stop.wait())
         try:
             while not stopping.done():
@@ -86,8 +90,8 @@ class SyslogListener:
                     await self._one_batch(stopping)
         finally:
             stopping.cancel()
-            udp.close()
-            tcp.close()
+            for one in self._listening:
+                one.close()
             while self._waiting and await self._stored(self._batch()):
                 pass
             self._count.add("dropped", n=len(self._waiting))

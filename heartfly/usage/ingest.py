@@ -15,6 +15,7 @@ from typing import Any
 
 from heartfly.clock import Clock
 from heartfly.core.events import Event, Rejected, event_of, written
+from heartfly.core.plain_events import plain_events
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.errors import OverloadedError
@@ -64,7 +65,8 @@ class EventIngest:
         dry_run: bool = False,
         beside: bool = False,
     ) -> list[Told]:
-        """What became of each, in order, after the commit. `found`: what JSON held (core.events.read), or Unreadable.
+        """What became of each, in order, after the commit. `found`: what JSON held (core.events.read), or Unreadable,
+        or an event that was made already (`plain`).
 
         OverloadedError: nothing was stored. What is sent again is told as a duplicate. `source`: who
         sends them, if he says so (InvalidValueError: he cannot be called so). `dry_run`: what would become of them;
@@ -78,6 +80,11 @@ class EventIngest:
         told = await self._committed(batch)
         line("events", pid=pid, wire=wire, n=len(told), outcomes=_counted(told))
         return told
+
+    def plain(self, content: bytes) -> list[Event] | None:
+        """As core/plain_events.py, by now."""
+        now = self._clock.now()
+        return plain_events(content, now=now, oldest=now - self._keep, most=MAX_EVENTS)
 
     def item(self, one: Any) -> Event | Refused:
         """What it would be taken for now: for who makes events of readings, in their transaction."""
@@ -106,6 +113,8 @@ class EventIngest:
         return [self._item(one, now) for one in found]
 
     def _item(self, one: Any, now: datetime) -> Event | Refused:
+        if isinstance(one, Event):
+            return one
         if isinstance(one, Unreadable):
             return Refused(Rejected("", one.reason), _storable(one.raw))
         event = event_of(one, now=now, oldest=now - self._keep)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -60,6 +61,17 @@ async def test_a_new_key_shows_its_secret_once(house: House) -> None:
     listed = (await house.full("GET", "/v1/keys")).json["items"]
     assert ["first key", "first read-only key", "ci"] == [one["name"] for one in listed]
     assert [None, None, None] == [one["secret"] for one in listed]
+
+
+async def test_a_key_may_have_the_form_that_apitally_s_client_takes_and_keeps_it(house: House) -> None:
+    key = await made(house, "shop", "read", form="apitally")
+    rotated = (await house.full("POST", f"/v1/keys/{key['id']}/rotate", {"overlap": 0})).json
+
+    for secret in (key["secret"], rotated["secret"]):
+        assert re.fullmatch("apt_[a-zA-Z0-9]{24}", secret)
+    assert (False, True) == (await works(house, key["secret"]), await works(house, rotated["secret"]))
+    refused = await house.full("POST", "/v1/keys", {"name": "x", "scopes": ["read"], "form": "other"})
+    assert (422, ["form"]) == (refused.status, refused.fields)
 
 
 async def test_only_the_hash_of_a_secret_is_stored(house: House) -> None:

@@ -234,7 +234,7 @@ OUTBOX = (
 PUBLIC = {("GET", "/v1/openapi.json")}
 
 
-FOREIGN = ("/metronome/", "/openmeter/", "/segment/")
+FOREIGN = ("/metronome/", "/openmeter/", "/otlp/", "/segment/")
 """Other people's wires: who may what there is tested in test_foreign_wires.py."""
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from heartfly.config.settings import Syslog
+from heartfly.config.syslog import Syslog
 from heartfly.instruments import Counter as Instrument
 from heartfly.server.syslog import SyslogListener
 from tests.nginx import Nginx, documented, load
