@@ -83,9 +83,12 @@ def event_of(found: Any, *, now: datetime, oldest: datetime) -> Event | Rejected
         return Rejected("properties", f"are longer than {MAX_BYTES} bytes")
     transaction_id, subject, type_ = texts
     content = f"{subject}\0{at.isoformat()}\0{type_}\0{loose}"
-    return Event(
-        transaction_id, subject, at, type_, exact, hashlib.blake2b(content.encode(), digest_size=8).digest()[:6]
-    )
+    return Event(transaction_id, subject, at, type_, exact, fingerprint_of(content.encode()))
+
+
+def fingerprint_of(content: bytes) -> bytes:
+    """6 bytes. `content`: subject, time, type and properties without a difference between numbers and texts."""
+    return hashlib.blake2b(content, digest_size=8).digest()[:6]
 
 
 _TEXTS = (("transaction_id", MAX_ID), ("customer_id", MAX_SUBJECT), ("event_type", MAX_TYPE))

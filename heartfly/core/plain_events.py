@@ -7,7 +7,6 @@ here is the same to the last byte of its fingerprint; a property test compares b
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -24,6 +23,7 @@ from heartfly.core.events import (
     MAX_SUBJECT,
     MAX_TYPE,
     Event,
+    fingerprint_of,
     instant_of,
 )
 
@@ -72,7 +72,7 @@ def plain_events(content: bytes, *, now: datetime, oldest: datetime, most: int) 
         content_ = f"{one.customer_id}\0{_iso(at)}\0{one.event_type}\0".encode() + _WRITE.encode(loose)
         events.append(Event(
             one.transaction_id, one.customer_id, at, one.event_type, exact.decode(),
-            hashlib.blake2b(content_, digest_size=8).digest(),
+            fingerprint_of(content_),
         ))  # fmt: skip
     return events
 

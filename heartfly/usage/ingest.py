@@ -76,7 +76,7 @@ class EventIngest:
         items = await asyncio.to_thread(self._items, found, now) if beside else self._items(found, now)
         if dry_run:
             return await self._foretold(pid, items)
-        batch = Batch(pid, wire, now, items, heard_of(zip(found, items, strict=True), source, now))
+        batch = Batch(pid, wire, now, items, heard_of(items, source, now))
         told = await self._committed(batch)
         line("events", pid=pid, wire=wire, n=len(told), outcomes=_counted(told))
         return told

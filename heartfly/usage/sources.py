@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -32,6 +33,15 @@ FORGOTTEN = timedelta(days=90)
 """One that was not heard for so long is removed."""
 
 
+class _Says(msgspec.Struct, gc=False):
+    """Of the properties of a request."""
+
+    source: msgspec.Raw = msgspec.Raw()
+
+
+_SAYS = msgspec.json.Decoder(_Says)
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What a batch says of a source. `newest_at`: of its events, never later than they came."""
@@ -47,23 +57,31 @@ def demand_name(text: str) -> str:
     return text
 
 
-def heard_of(pairs: Iterable[tuple[Any, Any]], source: str, at: datetime) -> Mapping[str, datetime]:
-    """The newest instant of each source. `pairs`: what came, and what it was made to. `source`: of all; empty: it is
-    what requests say themselves.
+def heard_of(found: Iterable[object], source: str, at: datetime) -> Mapping[str, datetime]:
+    """The newest instant of each source. `found`: what events were made of what came; anything else tells nothing.
+
+    `source`: of all; empty: it is what requests say themselves.
     """
     newest: dict[str, datetime] = {}
-    for came, made in pairs:
+    for made in found:
         if not isinstance(made, Event):
             continue
-        name: Any = source
+        name = source
         if not name:
-            name = (came.get("properties") or {}).get("source") if made.type == TYPE else None
+            name = _own_name(made.properties) if made.type == TYPE else ""
             if not is_name(name):
                 continue
-            name = str(name)  # that nobody quoted is a name still
         if (known := newest.get(name)) is None or made.at > known:
             newest[name] = made.at
     return {name: min(newest_at, at) for name, newest_at in newest.items()}
+
+
+def _own_name(properties: str) -> str:
+    """What a request calls its source: a text, or a number as it was written. Empty: nothing of both."""
+    raw = bytes(_SAYS.decode(properties).source)
+    if raw.startswith(b'"'):
+        return str(msgspec.json.decode(raw, type=str))
+    return raw.decode() if raw[:1].isdigit() or raw.startswith(b"-") else ""
 
 
 def hear(tx: Tx, pid: int, heard: Sequence[tuple[str, Heard]]) -> None:
