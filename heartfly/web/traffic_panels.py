@@ -13,9 +13,11 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.core.access.as_event import TYPE
 from heartfly.traffic import heat, live, ranked, series, slow, totals
 from heartfly.traffic.asked import Heat, Order, Ranked, Trust
 from heartfly.traffic.live import Live
+from heartfly.usage.raw import type_ids
 from heartfly.usage.rerun import zone_of
 from heartfly.web.panels import Panel
 from heartfly.web.request import PageRequest
@@ -94,6 +96,11 @@ async def endpoint_names(read: AsyncConnection, pid: int, _: View, __: datetime)
     return await ranked.endpoint_names(read, pid)
 
 
+async def any_came(read: AsyncConnection, pid: int, _: View, __: datetime) -> bool:
+    """Whether a request has ever come, summed up or not."""
+    return bool(await type_ids(read, pid, {TYPE}))
+
+
 async def statuses(read: AsyncConnection, pid: int, view: View, now: datetime) -> Ranked:
     return await ranked.statuses(read, pid, view.asked, now=now)
 
@@ -109,11 +116,12 @@ async def slowest(read: AsyncConnection, pid: int, view: View, now: datetime) ->
 
 PANELS: Mapping[str, Work] = {
     "sums": sums, "course": course, "rate": rate, "by_time": by_time, "by_week": by_week, "endpoints": top_endpoints,
-    "customers": top_customers, "names": endpoint_names, "statuses": statuses, "keys": keys, "slow": slowest,
+    "customers": top_customers, "names": endpoint_names, "any_came": any_came, "statuses": statuses, "keys": keys,
+    "slow": slowest,
 }  # fmt: skip
 OF_EVENTS_WAIT_S: Mapping[str, float] = {"keys": 0.3}
 """What no rollup holds is counted event by event, for which nobody is kept waiting: it comes in later."""
-LIVE = ("sums", "course", "rate", "names")
+LIVE = ("sums", "course", "rate", "names", "any_came")
 """Of a page that asks for itself: what goes on while one looks. All else stays as it is, so that nothing moves."""
 
 

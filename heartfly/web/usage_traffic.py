@@ -38,7 +38,7 @@ async def dashboard(request: PageRequest) -> Response[bytes]:
         "traffic.html",
         status=422 if view.errors else 200,
         live=live,
-        is_empty=_is_empty(panels),
+        begins=_begins(panels),
         **context(request, view, panels),
     )
 
@@ -133,12 +133,14 @@ def _lines_by_week(view: View, panel: Panel[Heat] | None) -> Sequence[Line]:
     return traffic_heat.lines(panel.found, view.heat, label=lambda row: (WEEKDAYS[row], ""), href=href)
 
 
-def _is_empty(panels: Mapping[str, Panel[Any]]) -> bool:
-    """No request has ever come, as far as one can see: the page asks for a first one then."""
-    sums, names = panels.get("sums"), panels.get("names")
-    return (
-        sums is not None and sums.found is not None and not sums.found.now.n and names is not None and names.found == []
-    )
+def _begins(panels: Mapping[str, Panel[Any]]) -> str:
+    """`waits`: no request has ever come, the page asks for a first one; `adds`: they have come, and are not summed up
+    yet; empty: there is something to show.
+    """
+    sums, names, came = (panels[name].found if name in panels else None for name in ("sums", "names", "any_came"))
+    if sums is None or sums.now.n or names is None or names:
+        return ""
+    return "adds" if came else "waits"
 
 
 def _again(view: View, panels: Mapping[str, Panel[Any]]) -> int:

@@ -19,6 +19,8 @@ from heartfly.core.access.as_event import TYPE
 from heartfly.core.events import read as parsed
 from heartfly.core.words import PingKind
 from heartfly.db.models import checks
+from heartfly.usage.folder import Folder
+from heartfly.usage.hands import Hands
 from heartfly.web.endpoint_address import address_of
 from heartfly.web.files import Files
 from heartfly.web.state import WebState
@@ -160,6 +162,7 @@ async def test_pages_of_requests_are_light(town: Town, web: WebState) -> None:
             town.world.project.pid, parsed(json.dumps(events[start : start + 100])), wire="native"
         )
     owner = await town.owner()
+    await Folder(web.api.usage, web.api.clock, web.api.ids, hands=Hands(beside=False)).round()
 
     for path in (
         "",
