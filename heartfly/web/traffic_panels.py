@@ -130,7 +130,7 @@ async def view_from(request: PageRequest, path: str, **scope: str) -> View:
     async with request.api.database.read() as main:
         zone = await zone_of(main, request.project.pid)
     root = f"{request.web.root}/p/{request.project.slug}/usage"
-    pairs = request.query_params.multi_items()
+    pairs = list(request.query_params.multi_items())
     return view_of(pairs, root=root, path=root + path, zone=zone, now=request.api.clock.now(), **scope)
 
 

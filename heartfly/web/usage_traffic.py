@@ -34,17 +34,20 @@ async def dashboard(request: PageRequest) -> Response[bytes]:
     view = await view_from(request, "")
     live = await request.live_mark()
     panels = await shown(request, view, tuple(PANELS))
+    begins = _begins(panels)
     return await request.page(
         "traffic.html",
         status=422 if view.errors else 200,
         live=live,
-        begins=_begins(panels),
-        **context(request, view, panels),
+        begins=begins,
+        **context(request, view, panels, copies=begins == "waits"),
     )
 
 
-def context(request: PageRequest, view: View, panels: Mapping[str, Panel[Any]]) -> dict[str, Any]:
-    """What every page of requests puts into its panels."""
+def context(
+    request: PageRequest, view: View, panels: Mapping[str, Panel[Any]], *, copies: bool = False
+) -> dict[str, Any]:
+    """What every page of requests puts into its panels. `copies`: it has lines to be copied."""
     return {
         "view": view,
         "panels": panels,
@@ -70,7 +73,7 @@ def context(request: PageRequest, view: View, panels: Mapping[str, Panel[Any]]) 
         "bars": charts.columns,
         "again": _again(view, panels),
         "base_url": request.api.base_url,
-        "copies": not request.is_by_itself,
+        "copies": copies,
     }
 
 
