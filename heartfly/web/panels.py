@@ -63,22 +63,24 @@ class Panels:
         key: Hashable,
         work: Callable[[AsyncConnection], Awaitable[Result]],
         *,
-        wait_s: float | None = None,
+        turns: asyncio.Semaphore,
+        wait_s: float,
     ) -> Panel[Result]:
-        """`key`: the project, and all that the answer depends on. `wait_s`: less than usual, if it may take long."""
+        """`key`: the project, and all that the answer depends on. `turns`: so many of a page at once."""
         task: asyncio.Task[Result] | None = self._known(key)  # type: ignore[assignment] # of the same key
         if task is None:
             if len(self._going_on) >= MOST:
                 return Panel(wrong="too much is being worked out at this moment; look again in a minute")
 
             async def run() -> Result:
-                async with usage.read() as read:  # one of its own: a question that fails spoils its transaction
+                # A transaction of its own: a question that fails spoils it.
+                async with turns, usage.read() as read:
                     return await work(read)
 
             task = asyncio.create_task(run())
             self._going_on[key] = (asyncio.get_running_loop().time(), task)
             task.add_done_callback(_looked_at)
-        await asyncio.wait({task}, timeout=self.wait_s if wait_s is None else min(wait_s, self.wait_s))
+        await asyncio.wait({task}, timeout=wait_s)
         if not task.done():
             return Panel(counts=True)
         self._going_on.pop(key, None)

@@ -119,6 +119,10 @@ PANELS: Mapping[str, Work] = {
     "customers": top_customers, "names": endpoint_names, "any_came": any_came, "statuses": statuses, "keys": keys,
     "slow": slowest,
 }  # fmt: skip
+AT_ONCE = 3
+"""Questions of a page: on a busy machine the first parts are there before the last ones, and not all of them late."""
+ALONE_WAIT_S = 10.0
+"""For what is all that a page has to show."""
 OF_EVENTS_WAIT_S: Mapping[str, float] = {"keys": 0.3}
 """What no rollup holds is counted event by event, for which nobody is kept waiting: it comes in later."""
 LIVE = ("sums", "course", "rate", "names", "any_came")
@@ -143,18 +147,25 @@ async def shown(
     """
     if view.errors:
         return {}
-    api, pid, now = request.api, request.project.pid, request.api.clock.now()
+    api, pid, now, panels = request.api, request.project.pid, request.api.clock.now(), request.web.panels
 
     def key(name: str, of: Hashable) -> Hashable:
         return pid, name, view.asked, view.before, view.size, view.order, of
 
+    turns = asyncio.Semaphore(AT_ONCE)
+
     async def one(name: str, of: Hashable, work: Work) -> Panel[Any]:
-        return await request.web.panels.ask(
-            api.usage, key(name, of), lambda read: work(read, pid, view, now), wait_s=OF_EVENTS_WAIT_S.get(name)
+        usual = panels.wait_s if name in PANELS else max(ALONE_WAIT_S, panels.wait_s)
+        return await panels.ask(
+            api.usage,
+            key(name, of),
+            lambda read: work(read, pid, view, now),
+            turns=turns,
+            wait_s=OF_EVENTS_WAIT_S.get(name, usual),
         )
 
     if request.is_by_itself:  # and what it could not show before
-        names = [name for name in names if name in LIVE or request.web.panels.goes_on(key(name, None))]
+        names = [name for name in names if name in LIVE or panels.goes_on(key(name, None))]
     asks = [(name, None, PANELS[name]) for name in names] + [(name, *one) for name, one in (own or {}).items()]
     found = await asyncio.gather(*(one(*ask) for ask in asks))
     return {name: panel for (name, _, _), panel in zip(asks, found, strict=True)}
