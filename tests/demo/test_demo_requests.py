@@ -51,7 +51,7 @@ async def test_requests_are_the_same_each_time_and_full_of_what_one_looks_for(
         one["route"] for one in properties
     }  # the old one is called no more
     assert {200, 201, 304, 400, 404, 429, 500} <= statuses.keys()
-    assert len(bad) > 3
+    assert len(bad) >= 3
 
 
 async def test_they_go_on_while_the_demo_serves(db: Database, usage_db: Database, ids: IdSource) -> None:
