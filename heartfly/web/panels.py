@@ -22,8 +22,8 @@ log = logger("heartfly.web")
 
 WAIT_S = 2.0
 """So long at most a page waits for all of its parts together."""
-MOST = 64
-"""Questions that go on without anybody who waits, of all projects; beyond that one is not asked anew."""
+MOST = 400
+"""Questions that are under way or not told yet, of all projects: some thirty pages; beyond that none is asked."""
 
 KEPT_S = 60.0
 """So long after it was asked an answer that took long is told; later it is asked anew."""
@@ -83,7 +83,8 @@ class Panels:
         await asyncio.wait({task}, timeout=wait_s)
         if not task.done():
             return Panel(counts=True)
-        self._going_on.pop(key, None)
+        if self._known(key) is task:  # and not one that somebody else has asked for since
+            del self._going_on[key]
         return _told(task)
 
 

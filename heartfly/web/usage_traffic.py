@@ -23,9 +23,8 @@ from heartfly.web.traffic_panels import PANELS, Course, shown, view_from
 from heartfly.web.traffic_view import FILTERS, HEATS, ORDERS, RANGES, View, iso
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_OFTEN, _SELDOM, _WAITING, _COUNTING = 5, 15, 5, 2
-"""Seconds after which an open page asks again: of a short time and a long one, before the first request, and while
-something is still being worked out."""
+_OFTEN, _SELDOM, _COUNTING = 5, 15, 2
+"""Seconds after which an open page asks again: of a short time, of a long one, and while something is worked out."""
 
 
 @get("/p/{project:str}/usage")
