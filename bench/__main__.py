@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import uvloop
 
-from bench import alerts, idle, intake, lists, logs, pages, pings, report, startup, usage
+from bench import alerts, idle, intake, lists, logs, pages, pings, report, requests, startup, traffic, usage
 from bench.load import CLOCK
 from bench.report import Figure
 from bench.served import Stores, stores
@@ -65,6 +65,14 @@ async def _logs(_: Stores, given: argparse.Namespace) -> list[Figure]:
     return await logs.measure(n_lines=given.events, tries=min(given.rounds, 3))
 
 
+async def _requests(made: Stores, given: argparse.Namespace) -> list[Figure]:
+    return await requests.measure(made, per_day=given.events, tries=min(given.rounds, 3))
+
+
+async def _traffic(made: Stores, given: argparse.Namespace) -> list[Figure]:
+    return await traffic.measure(made, per_day=given.events, tries=min(given.rounds, 3))
+
+
 MEASURES: dict[str, Measure] = {
     "pings": _pings,
     "alerts": _alerts,
@@ -76,6 +84,8 @@ MEASURES: dict[str, Measure] = {
     "usage": _usage,
     "intake": _intake,
     "logs": _logs,
+    "requests": _requests,
+    "traffic": _traffic,
 }
 
 

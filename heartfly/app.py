@@ -53,6 +53,7 @@ from heartfly.usage.end_of_project import remove_strays
 from heartfly.usage.folder import Folder
 from heartfly.usage.hands import Hands
 from heartfly.usage.ingest import EventIngest
+from heartfly.usage.requests import Limits
 from heartfly.vitals.gauges import Gauges
 from heartfly.vitals.heartbeat import Heartbeat
 from heartfly.vitals.readiness import Facts
@@ -99,7 +100,8 @@ class App:
         )
         self.ingest = Ingest(database, applier, clock, timed=count.ping_seconds.observe)
         self.events = EventIngest(ground.usage, EventApplier(ids), clock, keep=timedelta(days=settings.usage.keep_days))
-        self.folder = Folder(ground.usage, clock, ids, hands=Hands(), leads=self._leads)
+        limits = Limits(endpoints=settings.usage.endpoints, slow_us=settings.usage.slow_ms * 1_000)
+        self.folder = Folder(ground.usage, clock, ids, hands=Hands(), leads=self._leads, limits=limits)
         self.closer = Closer(ground.usage, self.folder, clock, ids)
         self.jobs = Jobs(
             database,
@@ -164,6 +166,7 @@ class App:
             facts=self.facts,
             started_at=clock.now(),
             n_unfolded=lambda: self.folder.n_failing,
+            n_over_endpoints=lambda: self.folder.n_over,
         )
         self.front = Front(
             self.state,

@@ -73,3 +73,13 @@ def upgrade() -> None:
         sa.Column("created_at", types.UtcInstant(), nullable=False),
         sa.PrimaryKeyConstraint("pid", "id", name=op.f("pk_path_rules")),
     )
+    # What came before is summed up, too, as far as its events are kept.
+    op.execute(
+        """
+        INSERT INTO dirty_hours (pid, hour, seq)
+        SELECT pid, start_at, coalesce(seq, 0) FROM windows
+        WHERE tier = 'hour' AND sealed_at IS NULL
+          AND pid IN (SELECT pid FROM usage_names WHERE kind = 'type' AND text = 'http.request')
+        ON CONFLICT DO NOTHING
+        """
+    )

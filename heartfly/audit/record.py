@@ -91,6 +91,7 @@ class Action(StrEnum):
     METER_CHANGE = "meter.change"  # a version was added
     METER_ARCHIVE = "meter.archive"
     METER_UNARCHIVE = "meter.unarchive"
+    PATH_RULES_EDIT = "path_rules.edit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,10 @@ _COMMANDS: Mapping[str, str] = {
     "undo": "heartfly.cli.usage_corrections:undo",
     "backfill": "heartfly.cli.usage_corrections:backfill_group",
     "meters": "heartfly.cli.usage_meters:meters_group",
+    "paths": "heartfly.cli.usage_paths:paths",
     "days": "heartfly.cli.usage_days:days",
     "rerun": "heartfly.cli.usage_days:rerun",
+    "top": "heartfly.cli.usage_top:top_group",
     "verify": "heartfly.cli.usage_verify:verify",
 }
 

@@ -254,6 +254,13 @@ class Alerts(Section, frozen=True):
 class Usage(Section, frozen=True):
     keep_days: Annotated[int, msgspec.Meta(ge=34, le=36_500)] = 400
     """At least as long as senders expect that an event which is sent again is known."""
+    keep_by_minute_hours: Annotated[int, msgspec.Meta(ge=48, le=100_000)] = 48
+    """Of requests; what they come to by the hour and day stays."""
+    keep_by_hour_days: Annotated[int, msgspec.Meta(ge=90, le=36_500)] = 90
+    """Of requests, and of the slowest among them; what they come to by the day stays for ever."""
+    endpoints: Annotated[int, msgspec.Meta(ge=10, le=10_000)] = 1_000
+    """Of a project; requests to others are counted together."""
+    slow_ms: Annotated[int, msgspec.Meta(ge=1, le=3_600_000)] = 1_000
 
 
 class Backup(Section, frozen=True):

@@ -54,6 +54,11 @@ def _bound(bucket: int) -> tuple[int, int]:
     return _BOUNDS[place] << max(0, octave), 1 << (_BITS + max(0, -octave))
 
 
+def end_of(bucket: int) -> tuple[int, int]:
+    """The greatest value that a bucket holds, as a fraction."""
+    return _bound(bucket + 1)
+
+
 def middle_of(bucket: int) -> Amount:
     """The value from which both ends of the bucket are equally far, in proportion: 2ab / (a + b)."""
     (low, low_of), (high, high_of) = _bound(bucket), _bound(bucket + 1)

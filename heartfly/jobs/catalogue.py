@@ -23,6 +23,7 @@ from heartfly.jobs.scheduled_backup import backing_up
 from heartfly.pings.prune import Keep
 from heartfly.sealing import Sealer
 from heartfly.usage.close_day import Closer, projects_with_usage
+from heartfly.usage.request_tiers import Kept as RowsKept
 
 _HOUR = timedelta(hours=1)
 
@@ -43,6 +44,10 @@ def catalogue(settings: Settings, clock: Clock, *, usage: Database, sealer: Seal
         bodies=timedelta(days=settings.pings.keep_bodies_days),
         alerts=timedelta(days=settings.alerts.keep_days),
         events=timedelta(days=settings.usage.keep_days),
+        requests=RowsKept(
+            minutes=timedelta(hours=settings.usage.keep_by_minute_hours),
+            hours=timedelta(days=settings.usage.keep_by_hour_days),
+        ),
     )
     return (
         JobKind(

@@ -3,8 +3,8 @@ events of usage.
 
 Days are summed up first, so that no run goes that its day does not know. A project whose erasure was cut off goes to
 its end. Everything goes in pieces, each a short transaction behind everybody else's. Never removed here: flips,
-incidents, days, rollups, and the audit. Which events of usage go, and what is sealed first, usage/seal.py
-decides.
+incidents, days, rollups, and the audit. Which events of usage go, and what is sealed first, usage/seal.py decides;
+what requests come to by minutes and hours goes, too (usage/request_tiers.py).
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ from heartfly.monitor.blind import KEPT as BLIND_KEPT
 from heartfly.notify.outbox import PENDING
 from heartfly.pings.prune import Due, Keep, prune
 from heartfly.sealing import Sealer
+from heartfly.usage.request_tiers import Kept as RowsKept
+from heartfly.usage.request_tiers import remove_old_tiers
 from heartfly.usage.seal import Gone, remove_old
 
 CHECKS = 5
@@ -56,17 +58,21 @@ NODES_KEPT = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """How long what is kept. `history`: of each check. `events`: of usage; what they came to stays."""
+    """How long what is kept. `history`: of each check. `events`: of usage; what they came to stays.
+
+    `requests`: rows by the minute and the hour; those by the day stay.
+    """
 
     history: Keep
     bodies: timedelta
     alerts: timedelta
     events: timedelta
+    requests: RowsKept
 
 
 FIGURES = (
     *("pings", "bodies", "runs", "alerts", "deliveries", "events", "dead_letters", "others", "projects"),
-    *("days_sealed", "days_held"),
+    *("days_sealed", "days_held", "request_rows", "hours_held"),
 )
 
 
@@ -90,6 +96,9 @@ def sweeping(kept: Kept, *, usage: Database, sealer: Sealer, ids: IdSource) -> C
             # In another part, where nobody knows of our lease: it is asked for before each day.
             fence = partial(work.write, _nothing)
             _add(figures, await remove_old(usage, pid, home, keep=kept.events, now=work.now, fence=fence))
+            removed = await remove_old_tiers(usage, pid, kept=kept.requests, now=work.now, fence=fence)
+            figures["request_rows"] += removed.minutes + removed.hours + removed.slow
+            figures["hours_held"] += removed.held
         figures["others"] += await _all(work, lambda tx: _of_ourselves(tx, work, kept))
         return Done(figures=figures)
 

@@ -15,10 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.checks.queries import UUID
 from heartfly.core.traffic import OTHER, UNKNOWN_STATUS, Cube
-from heartfly.db.models import customers, request_rollups, usage_names, windows
+from heartfly.db.models import customers, request_rollups, usage_names
 from heartfly.db.prepared import among
 from heartfly.errors import InvalidValueError
 from heartfly.traffic.asked import OTHER_ENDPOINTS, Asked
+from heartfly.traffic.counting import counting
 from heartfly.usage.question import EARLIEST, LATEST
 from heartfly.usage.whose import ids_of
 
@@ -119,15 +120,13 @@ def _endpoints(asked: Asked, numbers: Mapping[str, int]) -> tuple[frozenset[int]
 
 async def _has_others(read: AsyncConnection, pid: int, asked: Asked) -> bool:
     """Whether there were requests when the project had as many endpoints as it may."""
-    r, w = request_rollups.c, windows.c
-    query = (
-        sa.select(r.key1)
-        .select_from(windows.join(request_rollups, sa.and_(r.pid == w.pid, r.start_at == w.start_at, r.gen == w.gen)))
-        .where(w.pid == pid, w.start_at > asked.from_at - _LONGEST_DAY, w.start_at < asked.to_at)
-        .where(r.cube == int(Cube.ENDPOINT), r.tier == w.tier, r.key1 == OTHER)
-    )
+    r = request_rollups.c
     for tier in ("hour", "day"):
-        if (await read.execute(query.where(w.tier == tier).limit(1))).first() is not None:
+        w = counting(pid, tier, asked.from_at - _LONGEST_DAY, asked.to_at)
+        of_window = sa.and_(r.start_at == w.c.start_at, r.gen == w.c.gen)
+        query = sa.select(r.key1).select_from(w.join(request_rollups, of_window))
+        query = query.where(r.pid == pid, r.cube == int(Cube.ENDPOINT), r.tier == tier, r.key1 == OTHER)
+        if (await read.execute(query.limit(1))).first() is not None:
             return True
     return False
 

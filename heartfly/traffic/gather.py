@@ -21,10 +21,10 @@ from heartfly.core.tiles import state_of
 from heartfly.core.traffic import Cube, Figures
 from heartfly.core.windows import HOUR, Window
 from heartfly.db.models import request_rollups
-from heartfly.db.models import windows as stored_windows
 from heartfly.db.prepared import among
 from heartfly.db.types import EPOCH
 from heartfly.traffic.asked import ByStatus, Trust
+from heartfly.traffic.counting import counting
 from heartfly.traffic.filters import Wanted
 from heartfly.traffic.plan import Grain, Piece, Plan, plan_of
 from heartfly.traffic.single import Single, count_in, singles
@@ -120,8 +120,11 @@ class Gathered:
                 begins = [piece.from_at for piece in run]
                 places: dict[datetime, int] = {}
                 for start_at, key, status, *values in await self.read.execute(query, given):
-                    if (n := places.get(start_at, -1)) < 0:
-                        n = places[start_at] = run[bisect.bisect_right(begins, start_at) - 1].n
+                    n = places.get(start_at, _UNKNOWN)
+                    if n == _UNKNOWN:
+                        n = places[start_at] = _number_of(start_at, run, begins)
+                    if n == _OUTSIDE:
+                        continue
                     row = rows.get((n, key, status))
                     if row is None:
                         row = rows[n, key, status] = _Row()
@@ -161,23 +164,21 @@ class Gathered:
     def _rows(
         self, grain: Grain, run: Sequence[Piece], *columns: sa.ColumnElement[Any], keys: Sequence[int] | None = None
     ) -> tuple[sa.Select[Any], Mapping[str, Any]]:
-        """Of a run of windows, of the generations that count."""
-        r, w, cube = request_rollups.c, stored_windows.c, self._cube()
+        """Of a run of windows, of the generations that count. Of minutes also some that lie before or behind."""
+        r, cube = request_rollups.c, self._cube()
         from_at, to_at = run[0].from_at, run[-1].to_at
-        same = [r.pid == w.pid, r.gen == w.gen]
+        if grain is Grain.MINUTE:
+            w = counting(self.pid, Grain.HOUR.value, from_at - HOUR, to_at)
+            same = [r.start_at >= w.c.start_at, r.start_at < w.c.end_at, r.gen == w.c.gen]
+        else:
+            w = counting(self.pid, grain.value, from_at, to_at)
+            same = [r.start_at == w.c.start_at, r.gen == w.c.gen]
         asked = [
-            w.pid == self.pid,
+            r.pid == self.pid,
             # Spelled out: else no database knows that its index of pairs serves.
             r.cube == sa.literal(int(cube), literal_execute=True),
             r.tier == grain.value,
         ]
-        if grain is Grain.MINUTE:
-            same += [r.start_at >= w.start_at, r.start_at < w.end_at]
-            asked += [w.tier == Grain.HOUR.value, w.start_at > from_at - HOUR, w.start_at < to_at]
-            asked += [r.start_at >= from_at, r.start_at < to_at]
-        else:
-            same.append(r.start_at == w.start_at)
-            asked += [w.tier == grain.value, w.start_at >= from_at, w.start_at < to_at]
         given: dict[str, Any] = {}
         endpoint = r.key2 if cube is Cube.PAIR else r.key1
         for name, column, numbers in (
@@ -194,8 +195,11 @@ class Gathered:
                 given[name] = sorted(numbers)
         if self.wanted.statuses:
             asked.append(sa.or_(*(r.status.between(low, high) for low, high in self.wanted.statuses)))
-        joined = stored_windows.join(request_rollups, sa.and_(*same))
-        return sa.select(*columns).select_from(joined).where(*asked), given
+        query = sa.select(*columns).select_from(w.join(request_rollups, sa.and_(*same))).where(*asked)
+        if cube is Cube.PAIR and self.wanted.subjects is None:
+            # Without statistics SQLite takes the primary key, and walks down all pairs of a window.
+            query = query.with_hint(request_rollups, "INDEXED BY ix_request_rollups_pairs", "sqlite")
+        return query, given
 
 
 async def gathered(
@@ -260,6 +264,15 @@ def _key_of(found: Gathered, one: Single) -> Key:
             return one.told.key
         case By.NOTHING:
             return 0
+
+
+_UNKNOWN, _OUTSIDE = -1, -2
+
+
+def _number_of(start_at: datetime, run: Sequence[Piece], begins: Sequence[datetime]) -> int:
+    """Of which window the piece is that begins, or goes on, there."""
+    piece = run[max(0, bisect.bisect_right(begins, start_at) - 1)]
+    return piece.n if piece.from_at <= start_at < piece.to_at else _OUTSIDE
 
 
 class _Row:

@@ -12,7 +12,7 @@ from heartfly.errors import InvalidValueError
 from heartfly.traffic.asked import Asked, ByStatus, Heat
 from heartfly.traffic.filters import wanted_by
 from heartfly.traffic.gather import By, asked_window, gathered
-from heartfly.traffic.named import endpoint_of
+from heartfly.traffic.named import endpoints_called
 from heartfly.traffic.plan import hours_in
 from heartfly.traffic.series import bins_of
 
@@ -29,11 +29,12 @@ async def over_time(read: AsyncConnection, pid: int, asked: Asked, *, n_rows: in
     parts = [cut for _, cut in bins_of(size, asked, asked_window(wanted, now), now)]
     found = await gathered(read, pid, wanted, parts or [asked_window(wanted, now)], by=By.ENDPOINT, now=now)
     sums = await found.sums()
-    first = sorted(sums, key=lambda key: (-sums[key].n, endpoint_of(wanted, key)))[:n_rows]
+    names = await endpoints_called(read, pid, wanted, sums)
+    first = sorted(sums, key=lambda key: (-sums[key].n, names[key]))[:n_rows]
     place = {key: row for row, key in enumerate(first)}
     figures = await found.figures(first) if first else {}
     return Heat(
-        rows=[endpoint_of(wanted, key) for key in first],
+        rows=[names[key] for key in first],
         columns=parts,
         cells={(place[key], n): by_status for (n, key), by_status in figures.items()},
         trust=found.trust,

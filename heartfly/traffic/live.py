@@ -34,10 +34,14 @@ async def live(read: AsyncConnection, pid: int, *, now: datetime) -> Live:
     types = await type_ids(read, pid, {TYPE})
     found = [0] * SECONDS
     if types:
-        query = sa.select(events.c.at).where(
-            events.c.pid == pid, events.c.at >= start, events.c.at < end, events.c.type_id.in_(list(types))
-        )
-        for at in (await read.execute(query)).scalars():
-            found[(at - start) // _SECOND] += 1
+        of_time = (events.c.pid == pid, events.c.at >= start, events.c.at < end, events.c.type_id.in_(list(types)))
+        if read.dialect.name == "postgresql":
+            second: sa.ColumnElement[int] = sa.cast(sa.func.floor(sa.extract("epoch", events.c.at)), sa.BigInteger)
+        else:
+            second = sa.type_coerce(events.c.at, sa.BigInteger) // 1_000_000
+        query = sa.select(second, sa.func.count()).where(*of_time).group_by(second)
+        first = (start - EPOCH) // _SECOND
+        for at, n in await read.execute(query):
+            found[at - first] = n
     rps = (Decimal(sum(found)) / SECONDS).quantize(Decimal("0.1"), ROUND_HALF_EVEN)
     return Live(rps, found, end)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.traffic import OTHER
 from heartfly.traffic.asked import OTHER_ENDPOINTS
-from heartfly.traffic.filters import Wanted
+from heartfly.traffic.filters import Wanted, endpoints_of
 from heartfly.usage.whose import subjects_of
 
 
@@ -24,17 +24,26 @@ class Named:
     name: str
 
 
+ERASED = Named("", "(erased)")
+"""Whose name is gone, until his hours are folded anew."""
+
+
 async def customers_of(read: AsyncConnection, pid: int, subjects: Iterable[int]) -> Mapping[int, Named]:
     """By the number of a name."""
-    found = await subjects_of(read, pid, subjects)
-    return {
+    wanted = set(subjects)
+    found = await subjects_of(read, pid, wanted)
+    named = {
         number: Named(one.text, one.text) if one.customer is None else Named(one.customer.uuid, one.customer.name)
         for number, one in found.items()
     }
+    return dict.fromkeys(wanted, ERASED) | named
 
 
-def endpoint_of(wanted: Wanted, key: int | str) -> str:
-    """`key`: its number, or what it is called if it has none yet."""
-    if isinstance(key, str):
-        return key
-    return OTHER_ENDPOINTS if key == OTHER else wanted.names[key]
+async def endpoints_called(
+    read: AsyncConnection, pid: int, wanted: Wanted, keys: Iterable[int | str]
+) -> Mapping[int | str, str]:
+    """By its number, or by what it is called if it has none yet."""
+    some, names = list(keys), wanted.names
+    if any(isinstance(key, int) and key != OTHER and key not in names for key in some):
+        names = await endpoints_of(read, pid)  # one was named since
+    return {key: key if isinstance(key, str) else names.get(key, OTHER_ENDPOINTS) for key in some}

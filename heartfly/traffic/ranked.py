@@ -16,7 +16,7 @@ from heartfly.core.traffic import UNKNOWN_STATUS, Figures
 from heartfly.traffic.asked import OTHER_ENDPOINTS, Asked, ByStatus, Order, Ranked, Row
 from heartfly.traffic.filters import endpoints_of, wanted_by
 from heartfly.traffic.gather import By, Gathered, Key, Sums, asked_window, gathered
-from heartfly.traffic.named import Named, customers_of, endpoint_of
+from heartfly.traffic.named import Named, customers_of, endpoints_called
 
 OTHERS = "(others)"
 """The name of the row of all that are not shown."""
@@ -39,7 +39,7 @@ async def endpoints(
     """InvalidValueError."""
     found = await _begun(read, pid, asked, By.ENDPOINT, now)
     sums = await found.sums()
-    named = {key: endpoint_of(found.wanted, key) for key in sums}
+    named = await endpoints_called(read, pid, found.wanted, sums)
     groups = [_Group(Named(named[key], named[key]), of, [key]) for key, of in sums.items()]
     return await _ranked(found, groups, by=by, limit=limit, offset=offset)
 
@@ -59,13 +59,15 @@ async def methods(
 ) -> Ranked:
     """Of endpoints that are not told apart the method is not known: they are a row. InvalidValueError."""
     found = await _begun(read, pid, asked, By.ENDPOINT, now)
+    sums = await found.sums()
+    endpoints_named = await endpoints_called(read, pid, found.wanted, sums)
 
     def method(key: Key) -> Named:
-        endpoint = endpoint_of(found.wanted, key)
+        endpoint = endpoints_named[key]
         text = endpoint if endpoint == OTHER_ENDPOINTS else endpoint.partition(" ")[0]
         return Named(text, text)
 
-    return await _ranked(found, _together(await found.sums(), method), by=by, limit=limit, offset=offset)
+    return await _ranked(found, _together(sums, method), by=by, limit=limit, offset=offset)
 
 
 async def keys(

@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.windows import HOUR
 from heartfly.db.models import slow_requests
-from heartfly.db.models import windows as stored_windows
 from heartfly.db.prepared import among
 from heartfly.errors import InvalidValueError
 from heartfly.traffic.asked import Asked, Slow
+from heartfly.traffic.counting import counting
 from heartfly.traffic.filters import Wanted, wanted_by
-from heartfly.traffic.named import customers_of, endpoint_of
+from heartfly.traffic.named import customers_of, endpoints_called
 
 Place = tuple[int, int]
 """How long it took, in microseconds, and its event."""
@@ -38,11 +38,12 @@ async def slow(
     query, given = _statement(read, pid, wanted, after)
     rows = (await read.execute(query.limit(limit + 1), given)).all()
     customers = await customers_of(read, pid, {row.subject_id for row in rows})
+    endpoints = await endpoints_called(read, pid, wanted, {row.endpoint_id for row in rows})
     found = [
         Slow(
             at=row.at,
             latency_us=row.latency_us,
-            endpoint=endpoint_of(wanted, row.endpoint_id),
+            endpoint=endpoints[row.endpoint_id],
             customer_key=customers[row.subject_id].key,
             customer=customers[row.subject_id].name,
             status=row.status,
@@ -59,15 +60,12 @@ async def slow(
 def _statement(
     read: AsyncConnection, pid: int, wanted: Wanted, after: Place | None
 ) -> tuple[sa.Select[Any], dict[str, Any]]:
-    asked, s, w = wanted.asked, slow_requests.c, stored_windows.c
-    counts = sa.and_(s.pid == w.pid, s.start_at == w.start_at, s.gen == w.gen)
+    asked, s = wanted.asked, slow_requests.c
+    w = counting(pid, "hour", asked.from_at - HOUR, asked.to_at)
     query = (
         sa.select(*(s[name] for name in _COLUMNS))
-        .select_from(stored_windows.join(slow_requests, counts))
-        .where(
-            *(w.pid == pid, w.tier == "hour", w.start_at > asked.from_at - HOUR, w.start_at < asked.to_at),
-            *(s.at >= asked.from_at, s.at < asked.to_at),
-        )
+        .select_from(w.join(slow_requests, sa.and_(s.start_at == w.c.start_at, s.gen == w.c.gen)))
+        .where(s.pid == pid, s.at >= asked.from_at, s.at < asked.to_at)
     )
     given: dict[str, Any] = {}
     for name, column, numbers in (

@@ -92,7 +92,7 @@ class Closer:
 
     async def _forget_former(self, pid: int, span: Day, found: Reconciled) -> None:
         """The rows that the day was proved with before; cut off here, whoever folds next removes them."""
-        if found.former_versions:
+        if found.former_versions is not None:
             it = Generation(pid, TIER_DAY, Folded(span.from_at, span.to_at), found.gen or 0)
             await self._folder.sweep(it, found.former_versions)
 

@@ -19,6 +19,8 @@ from heartfly.db.models import dirty_hours, meter_versions, meters, usage_names,
 from heartfly.db.snapshots import Place, snapshot
 from heartfly.usage.fold import BY_GROUP, TIER_DAY, TIER_HOUR, Folded, Key, day_of_hours, fold_span, stored
 from heartfly.usage.meter_versions import versions_of
+from heartfly.usage.request_compare import METER, differing
+from heartfly.usage.requests import Limits
 
 MOST = 100
 """Differences that are told one by one."""
@@ -26,7 +28,10 @@ MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Of one row: what is kept, and what it would be; None where there is no such row. `group`: JSON, or empty."""
+    """Of one row: what is kept, and what it would be; None where there is no such row. `group`: JSON, or empty.
+
+    Of requests `meter` is their type, and `group` the endpoint and the status in words.
+    """
 
     tier: str
     start_at: datetime
@@ -79,15 +84,17 @@ def compare(place: Place, pid: int, from_at: datetime, to_at: datetime) -> Compa
         found.n_sealed = len(rows) - len(kept)
         dirty -= {row.start_at for row in rows if row.tier == TIER_HOUR and row.sealed_at is not None}
         waiting = dirty | {row.start_at for row in kept if row.tier == TIER_HOUR}
+        thinned = {row.start_at for row in kept if row.thinned}
         for hour in sorted(waiting):
-            fresh = fold_span(connection, pid, hour, hour + HOUR)
-            stands = stored(connection, pid, TIER_HOUR, hour, hour + HOUR)
+            limits = None if hour in thinned else Limits()
+            fresh = fold_span(connection, pid, hour, hour + HOUR, limits)
+            stands = stored(connection, pid, TIER_HOUR, hour, hour + HOUR, limits=limits)
             found.n_events += fresh.n_events
             _note(found, names.differing(TIER_HOUR, stands, fresh), waits=hour in dirty)
         for row in kept:
             if row.tier == TIER_DAY:
-                stands = stored(connection, pid, TIER_DAY, row.start_at, row.start_at + HOUR)
-                fresh = day_of_hours(connection, pid, row.start_at, row.end_at)
+                stands = stored(connection, pid, TIER_DAY, row.start_at, row.start_at + HOUR, limits=Limits())
+                fresh = day_of_hours(connection, pid, row.start_at, row.end_at, limits=Limits())
                 # Of an hour that the day cuts in two its events were read, whether it is folded or not.
                 cut = any(hour < edge < hour + HOUR for hour in marks for edge in (row.start_at, row.end_at))
                 _note(found, names.differing(TIER_DAY, stands, fresh), waits=cut)
@@ -135,6 +142,9 @@ class _Names:
         if kept.ids_sum != fresh.ids_sum or kept.n_events != fresh.n_events:
             counts = (f"{kept.n_events} events", f"{fresh.n_events} events")
             yield Difference(tier, kept.from_at, "", "", "", *counts)
+        if kept.requests is not None and fresh.requests is not None:
+            for one in differing(kept.requests, fresh.requests, self._subject):
+                yield Difference(tier, kept.from_at, METER, *one)
 
     def _subject(self, number: int) -> str:
         query = sa.select(usage_names.c.text).where(usage_names.c.pid == self._pid, usage_names.c.id == number)

@@ -90,6 +90,7 @@ class Folder:
         self._writing = asyncio.Lock()
         self._not_before: dict[tuple[int, datetime], float] = {}
         self._failing: dict[_Window, _Failing] = {}
+        self._over: set[int] = set()
         self._stop = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -164,6 +165,11 @@ class Folder:
         """Windows that could not be folded when it was last tried."""
         return len(self._failing)
 
+    @property
+    def n_over(self) -> int:
+        """Projects that had requests of no endpoint, as there are too many, in the hour that was folded last."""
+        return len(self._over)
+
     async def _dirty(self) -> Sequence[tuple[int, datetime]]:
         resting = len(self._not_before) + len(self._failing)
         query = sa.select(dirty_hours.c.pid, dirty_hours.c.hour).order_by(dirty_hours.c.hour.desc())
@@ -198,6 +204,8 @@ class Folder:
             except SealedError:
                 await self._usage.write(lambda tx: _forget(tx, pid, hour, folded.seq), priority=Priority.BULK)
                 return None
+            is_over = folded.requests is not None and folded.requests.is_over
+            (self._over.add if is_over else self._over.discard)(pid)
             took_s = self._clock.monotonic() - began
             self._not_before[pid, hour] = self._clock.monotonic() + max(REST_S, 10 * took_s)
         line("fold", pid=pid, tier=TIER_HOUR, start_at=hour, n=folded.n_events, rows=n_rows, took_ms=_ms(took_s))
@@ -248,7 +256,7 @@ class Folder:
             await self._usage.write(lambda tx: switch(tx, it), priority=Priority.BULK)
         if had:
             await self.sweep(it, it.folded.versions)
-        return len(it.rows)
+        return it.n_rows
 
     async def sweep(self, it: Generation, versions: Sequence[int]) -> None:
         """Remove what other generations than those that count left of a window."""

@@ -16,6 +16,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain, islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,6 +29,7 @@ from heartfly.db.prepared import Prepared
 from heartfly.errors import HeartflyError
 from heartfly.usage.fold import BY_GROUP, NO_GROUP, TIER_DAY, TIER_HOUR, Folded, Key
 from heartfly.usage.request_rows import name_endpoints, request_rows
+from heartfly.usage.requests import Requests
 
 SLICE = 500
 """Rows that are written in one transaction: some milliseconds, so that events do not wait."""
@@ -51,18 +53,26 @@ class Generation:
     gen: int
     groups: Mapping[str, int] = field(default_factory=dict)
     rows: list[tuple[Prepared, dict[str, Any]]] = field(default_factory=list)
+    more: Requests | None = None
+    """What makes further rows, slice by slice: an hour may have tens of thousands."""
 
     @property
     def start_at(self) -> datetime:
         return self.folded.from_at
 
     def slices(self) -> Iterator[Sequence[tuple[Prepared, dict[str, Any]]]]:
-        for start in range(0, len(self.rows), SLICE):
-            yield self.rows[start : start + SLICE]
+        requests = () if self.more is None else request_rows(self.pid, self.tier, self.start_at, self.gen, self.more)
+        rows = chain(self.rows, requests)
+        while some := list(islice(rows, SLICE)):
+            yield some
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.rows) + (0 if self.more is None else self.more.n_rows(self.tier))
 
     @property
     def is_small(self) -> bool:
-        return len(self.rows) <= SLICE
+        return self.more is None and len(self.rows) <= SLICE
 
 
 def begin(tx: Tx, it: Generation) -> bool:
@@ -89,7 +99,7 @@ def begin(tx: Tx, it: Generation) -> bool:
 
 
 def name_groups(tx: Tx, it: Generation, *, ids: IdSource, now: datetime) -> None:
-    """Give each group and endpoint its number, and make the rows."""
+    """Give each group and endpoint its number, and make the rows, or those that there are few of."""
     texts = {key.group for key in it.folded.partials if key.group}
     digests = {hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest(): text for text in texts}
     known = _numbers(tx, it.pid, digests)
@@ -106,7 +116,10 @@ def name_groups(tx: Tx, it: Generation, *, ids: IdSource, now: datetime) -> None
     it.rows = list(_rows(it))
     if (requests := it.folded.requests) is not None:
         name_endpoints(tx, it.pid, requests, ids=ids, now=now)
-        it.rows += request_rows(it.pid, it.tier, it.start_at, it.gen, requests)
+        if len(it.rows) + requests.n_rows(it.tier) <= SLICE:
+            it.rows += request_rows(it.pid, it.tier, it.start_at, it.gen, requests)
+        else:
+            it.more = requests
 
 
 def _numbers(tx: Tx, pid: int, digests: Mapping[bytes, str]) -> dict[str, int]:

@@ -28,6 +28,8 @@ from heartfly.usage.meter_versions import versions_of
 from heartfly.usage.named import Named
 from heartfly.usage.proofs import Prints, by_whole_hours, events_digest, unique_counts
 from heartfly.usage.reading import by_size, read_events
+from heartfly.usage.request_proof import REQUEST, RequestCount, differences
+from heartfly.usage.request_proof import Day as DayOfRequests
 
 _HOUR = timedelta(hours=1)
 _read = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
@@ -84,7 +86,7 @@ class Reconciled:
     n_uncounted: int = 0
     uncounted: dict[int, list[int]] = field(default_factory=dict)
     versions: list[int] = field(default_factory=list)
-    former_versions: tuple[int, ...] = ()
+    former_versions: tuple[int, ...] | None = None
     mismatches: list[str] = field(default_factory=list)
 
 
@@ -107,9 +109,13 @@ def reconcile(place: Place, pid: int, from_at: datetime, to_at: datetime) -> Rec
         day = _Day(connection, pid, from_at, to_at, versions_of(connection, pid))
         found.versions = [version.id for version in day.versions]
         with ExitStack() as files:
-            sums, uniques = _of_events(day, found, files)
+            count = _of_events(day, found, files)
             found.events = events_digest(found.ids_sum, found.n_raw)
-            _compare(day, found, sums, {version_id: one.counts() for version_id, one in uniques.items()})
+            _compare(day, found, count.sums, {version_id: one.counts() for version_id, one in count.uniques.items()})
+            if found.gen is not None:
+                whole = by_whole_hours(from_at, to_at)
+                of_requests = DayOfRequests(connection, pid, from_at, to_at, found.gen, whole)
+                found.mismatches += differences(of_requests, count.requests)
         return found
 
 
@@ -127,6 +133,7 @@ class _Count:
     def __init__(self, day: _Day, found: Reconciled, files: ExitStack) -> None:
         self.sums: Sums = {}
         self.uniques: Uniques = {}
+        self.requests = RequestCount()
         self._found = found
         self._files = files
         self._meters = {version.id: version.meter_id for version in day.versions}
@@ -155,12 +162,18 @@ class _Count:
         self._found.n_subjects = len(self._subjects)
         self._found.ids_sum = (self._found.ids_sum + hashed) % (1 << 128)
         for (type_id, _), rows in alike.items():
-            if concerned := self._lookers.of(self._types[type_id], self._instant(rows[0][0])):
+            concerned = self._lookers.of(self._types[type_id], self._instant(rows[0][0]))
+            are_requests = self._types[type_id] == REQUEST
+            if concerned or are_requests:
                 for some in by_size(rows, 5):
-                    self._ask(concerned, some)
+                    values = _read("[" + ",".join([row[5] for row in some]) + "]")[0]
+                    self._ask(concerned, some, values)
+                    if are_requests:
+                        self.requests.take([row[3] for row in some], values)
 
-    def _ask(self, concerned: Sequence[tuple[int, Question]], rows: Sequence[Any]) -> None:
-        values = _read("[" + ",".join([row[5] for row in rows]) + "]")[0]
+    def _ask(
+        self, concerned: Sequence[tuple[int, Question]], rows: Sequence[Any], values: Sequence[Mapping[str, Any]]
+    ) -> None:
         subjects, lacking = [row[3] for row in rows], set()
         for version_id, question in concerned:
             told: Sequence[Any] = question.ask_all(values)
@@ -209,14 +222,14 @@ _PIECE = timedelta(hours=3)
 """Read at once: the memory that it takes to put them in order is that of an eighth of a day."""
 
 
-def _of_events(day: _Day, found: Reconciled, files: ExitStack) -> tuple[Sums, Uniques]:
+def _of_events(day: _Day, found: Reconciled, files: ExitStack) -> _Count:
     count, at = _Count(day, found, files), day.from_at
     while at < day.to_at:
         end = min(at + _PIECE, day.to_at)
         for page in read_events(day.connection, day.pid, at, end, *_READ):
             count.take(page)
         at = end
-    return count.sums, count.uniques
+    return count
 
 
 # --- and the rollups
@@ -268,7 +281,7 @@ def _name_hours(day: _Day, words: _Words) -> None:
         hour = replace(day, from_at=at, to_at=at + _HOUR)
         seen = _of_hours(hour, at)
         with ExitStack() as files:
-            expected, _ = _of_events(hour, Reconciled(), files)
+            expected = _of_events(hour, Reconciled(), files).sums
         words.differ(f"the hour from {at:%Y-%m-%d %H:%M} UTC", expected, seen, ("its events", "the rollup"))
         at += _HOUR
 

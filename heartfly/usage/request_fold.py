@@ -6,9 +6,10 @@ up from these at the end. What a column holds that is no status, no time or no s
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from math import ceil, log2
 from operator import itemgetter
 from typing import Any
 
@@ -16,10 +17,10 @@ from heartfly.core.amounts import ONE, amount
 from heartfly.core.columns import Page
 from heartfly.core.packed import packed
 from heartfly.core.routing import Router
-from heartfly.core.sketches import SCALE, bucket_of
+from heartfly.core.sketches import SCALE, bucket_of, end_of
 from heartfly.core.traffic import OTHER, UNKNOWN_STATUS, Cube
 from heartfly.db.types import instant, micros, unpacked
-from heartfly.usage.requests import MOST, Cell, Limits, Requests, Row, Slow, slowest
+from heartfly.usage.requests import MOST, Cell, Limits, Requests, Row, Slow, in_order, slowest
 
 _MICROSECOND = ONE // 1_000
 """Of an amount of milliseconds."""
@@ -39,8 +40,32 @@ _NOTHING = -(1 << 40)
 """In place of a bucket: the time was nothing."""
 _UNTIMED = (-1, _NOTHING)
 
+
+def _end_us(bucket: int) -> int:
+    end, of = end_of(bucket)
+    return end * 1_000 // of
+
+
 _Figures = list[Any]
 """n, n_timed, latency_us, latency_max_us, bytes_in, bytes_out, and how many lie in each bucket."""
+
+
+_PLAIN = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,3})?\n)*[0-9]{1,9}(?:\.[0-9]{1,3})?", re.ASCII)
+"""Milliseconds that are whole microseconds, a line each."""
+_FIRST = -10 * (1 << SCALE)
+"""A bucket below that of a microsecond."""
+_BUCKETS = [_NOTHING, *range(_FIRST, 31 * (1 << SCALE))]
+_ENDS_US = [0, *(_end_us(bucket) for bucket in _BUCKETS[1:])]
+"""The last whole microsecond of each of these buckets."""
+
+
+def _times(texts: Sequence[str | None], known: _Times) -> tuple[Sequence[int], Sequence[int]]:
+    """Microseconds and buckets, as `_Times`. Plain ones, which are most, all at once."""
+    if None not in texts and _PLAIN.fullmatch("\n".join(texts)):  # type: ignore[arg-type]
+        us = [int(ms * 1000 + 0.5) for ms in map(float, texts)]  # type: ignore[arg-type] # far from any half
+        return us, [_BUCKETS[bisect_left(_ENDS_US, one)] for one in us]
+    found = [known[text] for text in texts]
+    return [us for us, _ in found], [bucket for _, bucket in found]
 
 
 class _Times(dict[str | None, tuple[int, int]]):
@@ -52,18 +77,11 @@ class _Times(dict[str | None, tuple[int, int]]):
         if value is not None and value >= 0:
             us = (value + _MICROSECOND // 2) // _MICROSECOND
             if us <= _MOST_US:
-                found = (us, _bucket(value) if value else _NOTHING)
+                found = (us, bucket_of(value) if value else _NOTHING)
         if len(self) >= _MOST_KNOWN:
             self.clear()
         self[text] = found
         return found
-
-
-def _bucket(value: int) -> int:
-    """`bucket_of`, by a logarithm, where this is not near a bound: there the exact way is gone, ten times as long."""
-    place = log2(value / ONE) * (1 << SCALE)
-    found = ceil(place)
-    return found - 1 if 1e-6 < found - place < 1 - 1e-6 else bucket_of(value)
 
 
 class _Statuses(dict[str | None, int]):
@@ -138,14 +156,14 @@ class RequestTally:
         subjects = list(map(itemgetter(3), rows))
         endpoints = self._endpoints_of(page)
         statuses = [self._statuses[text] for text in page.texts("status")]
-        times = [self._times[text] for text in page.texts("latency_ms")]
-        sizes = _sizes(page.texts("request_bytes")), _sizes(page.texts("response_bytes"))
-        _add(self._pairs, zip(subjects, endpoints, statuses, strict=True), times, *sizes)
-        minutes = self._minutes_of(rows)
-        _add(self._minutes, zip(minutes, statuses, strict=True), times, *sizes)
+        times, buckets = _times(page.texts("latency_ms"), self._times)
+        told = times, buckets, _sizes(page.texts("request_bytes")), _sizes(page.texts("response_bytes"))
+        _add(self._pairs, zip(subjects, endpoints, statuses, strict=True), told)
+        _add(self._minutes, zip(self._minutes_of(rows), statuses, strict=True), told)
         slow_us = self._limits.slow_us
-        if max(times)[0] >= slow_us:
-            self._note(page, rows, [place for place, time in enumerate(times) if time[0] >= slow_us], endpoints)
+        if max(times) >= slow_us:
+            slow = [(place, us) for place, us in enumerate(times) if us >= slow_us]
+            self._note(page, rows, slow, endpoints)
         if len(self._endpoints.unnamed) > 2 * _MOST_UNNAMED:
             self._shrink()
 
@@ -163,14 +181,13 @@ class RequestTally:
             return [(row[0] - from_us) // _PER_MINUTE for row in rows]
         return [(micros(row[0]) - from_us) // _PER_MINUTE for row in rows]
 
-    def _note(self, page: Page, rows: Sequence[Any], places: Sequence[int], endpoints: Sequence[int]) -> None:
-        paths, ids = page.texts("path"), page.texts("request_id")
-        statuses, times = page.texts("status"), page.texts("latency_ms")
-        for place in places:
+    def _note(self, page: Page, rows: Sequence[Any], slow: Sequence[tuple[int, int]], endpoints: Sequence[int]) -> None:
+        paths, ids, statuses = page.texts("path"), page.texts("request_id"), page.texts("status")
+        for place, us in slow:
             at, number, _, subject_id, txid, *_ = rows[place]
             self._slow.append(
                 Slow(
-                    -self._times[times[place]][0],
+                    -us,
                     instant(at) if isinstance(at, int) else at.astimezone(UTC),
                     unpacked(txid) or "",
                     number,
@@ -210,18 +227,14 @@ class RequestTally:
         cells |= {(Cube.PAIR, *key): _row(one) for key, one in self._pairs.items()}
         first = instant(self._from_us)
         minutes = {(first + n * _MINUTE, status): _row(one) for (n, status), one in self._minutes.items()}
-        return Requests(self._limits, self._endpoints.unnamed, cells, minutes, slowest(self._slow))
+        minutes = dict(sorted(minutes.items()))
+        return Requests(self._limits, self._endpoints.unnamed, in_order(cells), minutes, slowest(self._slow))
 
 
-def _add(
-    into: dict[Any, _Figures],
-    keys: Iterable[Any],
-    times: Sequence[tuple[int, int]],
-    bytes_in: Sequence[int],
-    bytes_out: Sequence[int],
-) -> None:
+def _add(into: dict[Any, _Figures], keys: Iterable[Any], told: Sequence[Sequence[int]]) -> None:
+    """`told`: times, their buckets, and both sizes."""
     known = into.get
-    for key, (us, bucket), n_in, n_out in zip(keys, times, bytes_in, bytes_out, strict=True):
+    for key, us, bucket, n_in, n_out in zip(keys, *told, strict=True):
         one = known(key)
         if one is None:
             one = into[key] = [0, 0, 0, 0, 0, 0, {}]
@@ -231,8 +244,8 @@ def _add(
             one[2] += us
             if us > one[3]:  # noqa: PLR1730 - a call for each event costs more
                 one[3] = us
-            buckets = one[6]
-            buckets[bucket] = buckets.get(bucket, 0) + 1
+            lies = one[6]
+            lies[bucket] = lies.get(bucket, 0) + 1
         one[4] += n_in
         one[5] += n_out
 
@@ -255,13 +268,10 @@ def _merge(into: dict[Any, _Figures], key: Any, figures: _Figures) -> None:
 
 def _row(one: _Figures) -> Row:
     n, n_timed, latency_us, latency_max_us, bytes_in, bytes_out, buckets = one
-    latencies = None
-    if buckets:
-        zero = buckets.pop(_NOTHING, 0)
-        latencies = packed(zero, buckets)
-    return Row(
-        *(n, n_timed, min(latency_us, MOST), latency_max_us), min(bytes_in, MOST), min(bytes_out, MOST), latencies
-    )
+    latencies = packed(buckets.pop(_NOTHING, 0), buckets) if buckets else None
+    if latency_us > MOST or bytes_in > MOST or bytes_out > MOST:
+        latency_us, bytes_in, bytes_out = min(latency_us, MOST), min(bytes_in, MOST), min(bytes_out, MOST)
+    return Row(n, n_timed, latency_us, latency_max_us, bytes_in, bytes_out, latencies)
 
 
 def _sizes(texts: Sequence[str | None]) -> Sequence[int]:

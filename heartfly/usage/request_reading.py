@@ -19,7 +19,7 @@ from heartfly.db.models import path_rules, request_rollups, usage_names, windows
 from heartfly.db.snapshots import pages
 from heartfly.usage.reading import by_size, read_events
 from heartfly.usage.request_fold import RequestTally
-from heartfly.usage.requests import Cell, Limits, Requests, Row, added
+from heartfly.usage.requests import Cell, Limits, Requests, Row, added, in_order
 
 
 def tally_of(connection: sa.Connection, pid: int, from_at: datetime, limits: Limits) -> RequestTally:
@@ -87,7 +87,7 @@ def stored_requests(
                     for key1, key2, status, *figures in page:
                         yield (cube, key1, key2, status), Row(*figures)
 
-    return Requests(limits, cells=added(rows()))
+    return Requests(limits, cells=in_order(added(rows())))
 
 
 def thinned_hours(connection: sa.Connection, pid: int, from_at: datetime, to_at: datetime) -> list[datetime]:

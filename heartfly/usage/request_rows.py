@@ -19,7 +19,7 @@ from heartfly.db.models import request_rollups, slow_requests, usage_names, wind
 from heartfly.db.prepared import Prepared
 from heartfly.usage.names import known_names, new_numbers
 from heartfly.usage.request_reading import IS_ENDPOINT
-from heartfly.usage.requests import Requests, Row
+from heartfly.usage.requests import Requests
 
 TIER_MINUTE, _TIER_HOUR = "minute", "hour"
 PIECE = 1_000
@@ -29,8 +29,13 @@ _HOUR = timedelta(hours=1)
 
 def name_endpoints(tx: Tx, pid: int, found: Requests, *, ids: IdSource, now: datetime) -> None:
     """Give those that have none their numbers, as far as there is room for them."""
-    if not found.unnamed:
-        return
+    if found.unnamed:
+        _name(tx, pid, found, ids=ids, now=now)
+    statuses = {status for _, status in found.minutes}
+    found.is_over = any((int(Cube.ENDPOINT), OTHER, 0, status) in found.cells for status in statuses)
+
+
+def _name(tx: Tx, pid: int, found: Requests, *, ids: IdSource, now: datetime) -> None:
     texts = found.unnamed
     places = {text: -place for place, text in enumerate(texts, 1)}
     known = known_names(tx, pid, "endpoint", texts)
@@ -61,13 +66,13 @@ def _most_asked(found: Requests) -> dict[int, int]:
 def request_rows(
     pid: int, tier: str, start_at: datetime, gen: int, found: Requests
 ) -> Iterator[tuple[Prepared, dict[str, Any]]]:
-    """In the order of the tables' keys. After `name_endpoints`."""
+    """In the order in which they stand there (`in_order`). After `name_endpoints`."""
     of_window = {"pid": pid, "gen": gen}
     if tier == _TIER_HOUR:
-        for (minute, status), row in sorted(found.minutes.items()):
+        for (minute, status), row in found.minutes.items():
             place = {"cube": int(Cube.TOTAL), "tier": TIER_MINUTE, "start_at": minute, "key1": 0, "key2": 0}
             yield _INSERT_ROLLUPS, of_window | place | {"status": status} | row._asdict()
-    for (cube, key1, key2, status), row in sorted(found.cells.items(), key=_cell):
+    for (cube, key1, key2, status), row in found.cells.items():
         yield (
             _INSERT_ROLLUPS,
             {
@@ -97,10 +102,6 @@ def request_rows(
                 | {"endpoint_id": one.endpoint_id, "subject_id": one.subject_id, "status": one.status}
                 | {"path": one.path, "request_id": one.request_id},
             )
-
-
-def _cell(item: tuple[tuple[int, int, int, int], Row]) -> tuple[int, int, int, int]:
-    return item[0]
 
 
 def sweep_requests(tx: Tx, pid: int, tier: str, start_at: datetime) -> int:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import NamedTuple
 
 from heartfly.core.packed import merged as merged_latencies
 from heartfly.core.packed import packed
+from heartfly.core.traffic import Cube
 
 MOST = (1 << 63) - 1
 """What a column holds: a sum that would be more stays there."""
@@ -116,11 +118,17 @@ def added(rows: Iterable[tuple[Cell, Row]]) -> dict[Cell, Row]:
     return found
 
 
+def in_order(cells: Mapping[Cell, Row]) -> dict[Cell, Row]:
+    """Of the table's key, so that rows go in side by side. Not where they are written: to sort many takes its time."""
+    return dict(sorted(cells.items(), key=itemgetter(0)))
+
+
 @dataclass(slots=True)
 class Requests:
     """Of a window. `unnamed`: endpoints without a number; the first of them stands as -1 in `cells` and `slow`.
 
-    `minutes`: by the minute's beginning and the status. `cells` of a time in which there were no requests are none.
+    `minutes`: by the minute's beginning and the status. `is_over`: some are of no endpoint, as there are too many,
+    which is known when they were named.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -128,6 +136,11 @@ class Requests:
     cells: dict[Cell, Row] = field(default_factory=dict)
     minutes: dict[tuple[datetime, int], Row] = field(default_factory=dict)
     slow: list[Slow] = field(default_factory=list)
+    is_over: bool = False
+
+    def n_rows(self, tier: str) -> int:
+        """Of a tier. By the minute, and what is slow, hours only have rows."""
+        return len(self.cells) + (len(self.minutes) + len(self.slow) if tier == "hour" else 0)
 
     def merge(self, other: Requests) -> None:
         """Another time comes to this one; no request may be in both. Its minutes, and which are slow, stay behind."""
@@ -138,7 +151,7 @@ class Requests:
                 self.unnamed.append(text)
                 mine[text] = -len(self.unnamed)
             numbers[-place] = mine[text]
-        self.cells = added([*self.cells.items(), *_renumbered(other.cells, numbers)])
+        self.cells = in_order(added([*self.cells.items(), *_renumbered(other.cells, numbers)]))
 
     def renumber(self, numbers: Mapping[int, int], unnamed: list[str]) -> None:
         """Endpoints get other numbers, several of them perhaps the same one; `unnamed`: those that still have none."""
@@ -153,8 +166,10 @@ def _renumbered(cells: Mapping[Cell, Row], numbers: Mapping[int, int]) -> Iterab
     """With other numbers for endpoints that have those; a cell may come more than once then."""
     for cell, row in cells.items():
         cube, key1, key2, status = cell
-        if key1 < 0 or key2 < 0:
-            yield (cube, numbers.get(key1, key1), numbers.get(key2, key2), status), row
+        if cube == Cube.ENDPOINT and key1 in numbers:
+            yield (cube, numbers[key1], key2, status), row
+        elif cube == Cube.PAIR and key2 in numbers:
+            yield (cube, key1, numbers[key2], status), row
         else:
             yield cell, row
 

@@ -40,12 +40,14 @@ class Gauges:
         facts: Callable[[], Facts],
         started_at: datetime,
         n_unfolded: Callable[[], int] = lambda: 0,
+        n_over_endpoints: Callable[[], int] = lambda: 0,
     ) -> None:
         self._database = database
         self._watcher = watcher
         self._facts = facts
         self._started_at = started_at
         self._n_unfolded = n_unfolded
+        self._n_over_endpoints = n_over_endpoints
 
     async def families(self) -> list[Family]:
         facts = self._facts()
@@ -66,6 +68,11 @@ class Gauges:
             "heartfly_usage_windows_failing",
             "Hours and days of usage that could not be folded when it was last tried.",
             self._n_unfolded(),
+        )
+        yield gauge(
+            "heartfly_usage_projects_over_endpoints",
+            "Projects with requests of no endpoint of their own, as there are more than usage.endpoints.",
+            self._n_over_endpoints(),
         )
         if facts.watermark is not None and facts.last_beat_at is not None:
             yield gauge(

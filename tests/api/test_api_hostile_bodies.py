@@ -21,6 +21,14 @@ GIANT = "9" * 5_000
 COUNT = '"event_types": ["a"], "aggregation": "count"'
 WINDOW = '"replaces": true, "from": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z"'
 HOOK = '{"url": "https://hooks.example.com/x"}'
+PATHS = [
+    (r'{"lines": ["/a", "\u0000"]}', "lines[1]"),
+    ('{"lines": ["/a", "a b c"]}', "lines"),
+    ('{"lines": ["/{a}b/c"]}', "lines"),
+    (f'{{"lines": ["{GIANT}"]}}', "lines[0]"),
+    ('{"lines": [' + ", ".join(['"/a"'] * 501) + "]}", "lines"),
+    (f'{{"lines": {GIANT}}}', "lines"),
+]
 # What a route is sent, and the field that the refusal must name. NUL stands as JSON spells it.
 FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("POST", "/v1/checks"): [
@@ -116,6 +124,8 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         ('{"day": "0001-01-01"}', "day"),
         ('{"day": "2026-03-01", "dry_run": 1}', "dry_run"),
     ],
+    ("PATCH", "/v1/usage/path-rules"): PATHS,
+    ("POST", "/v1/usage/path-rules/preview"): PATHS,
     ("POST", "/v1/customers"): [
         (r'{"name": "\u0000"}', "name"),
         (r'{"name": "x", "aliases": ["a", "\u0000"]}', "aliases[1]"),

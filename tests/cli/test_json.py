@@ -127,6 +127,20 @@ def test_a_queue_is_filled_by_machines(run: Run, tmp_path: Path) -> None:
     assert (3, {"moved": 0, "kept": 1, "no_room": 0}) == (again.exit_code, json.loads(again.stdout))
 
 
+def test_rules_for_paths_are_read_foreseen_and_changed(run: Run, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.txt"
+    rules.write_text("/json/{name}\n", encoding="utf-8")
+
+    assert [] == json.loads(ok(run("usage", "paths", "--json")))["lines"]
+    assert 0 == json.loads(ok(run("usage", "paths", str(rules), "--json")))["requests_changed"]
+    assert ["/json/{name}"] == json.loads(ok(run("usage", "paths", str(rules), "--yes", "--json")))["lines"]
+    assert "/json/{name}" in ok(run("usage", "paths"))
+    assert "line 1: " in run("usage", "paths", "-", input="a b c").stderr
+    assert "These rules hold" in ok(run("usage", "paths", "-", "--yes", input=""))
+    assert "No rules" in ok(run("usage", "paths"))
+    assert "There are no requests yet." in ok(run("usage", "paths", str(rules)))
+
+
 @pytest.mark.parametrize("words", [("checks", "delete", "none"), ("usage", "dead-letters", "drop", "none")])
 def test_an_error_is_no_answer(run: Run, words: tuple[str, ...]) -> None:
     refused = run(*words, "--json")

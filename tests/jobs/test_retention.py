@@ -33,6 +33,7 @@ from heartfly.db.models import (
 from heartfly.jobs.retention import Kept, sweeping
 from heartfly.pings.prune import Keep
 from heartfly.usage.close_day import Closer
+from heartfly.usage.request_tiers import Kept as RowsKept
 from tests.jobs.workshop import DAY, HOUR, MINUTE, T0, Workshop, kind_of
 from tests.sim_clock import SimClock
 from tests.usage import factory
@@ -41,7 +42,13 @@ from tests.world import SEALER, TEST, World, make_world
 
 pytestmark = pytest.mark.anyio
 
-KEPT = Kept(history=Keep(pings=20, runs=1000, run_age=90 * DAY), bodies=30 * DAY, alerts=90 * DAY, events=400 * DAY)
+KEPT = Kept(
+    history=Keep(pings=20, runs=1000, run_age=90 * DAY),
+    bodies=30 * DAY,
+    alerts=90 * DAY,
+    events=400 * DAY,
+    requests=RowsKept(minutes=2 * DAY, hours=90 * DAY),
+)
 
 
 def shop_of(world: World, clock: SimClock, usage: Database, expression: str) -> Workshop:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from heartfly.audit.record import Actor
+from heartfly.core.amounts import Number
 from heartfly.core.packed import unpacked
 from heartfly.core.traffic import OTHER, Cube
+from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import dirty_hours, request_rollups, slow_requests, usage_names, windows
+from heartfly.db.models import dirty_hours, events, request_rollups, slow_requests, usage_names, windows
 from heartfly.usage import request_fold
+from heartfly.usage.corrections import Amended, amend, undo, void
+from heartfly.usage.customers import create_customer
 from heartfly.usage.dirty import mark_folded
+from heartfly.usage.erasure import erase_customer
 from heartfly.usage.folder import Folder
 from heartfly.usage.hands import Hands
 from heartfly.usage.requests import Limits
@@ -223,6 +230,7 @@ async def test_endpoints_that_are_too_many_are_together(usage_db: Database, cloc
     await plant.fold()
     assert brute_force([late], name) == await kept(plant, "hour", FROM + HOUR)
     assert named == {text for text in (await names(plant)).values() if text.startswith("GET")}
+    assert 1 == plant.folder.n_over
 
 
 async def test_of_endless_endpoints_those_are_held_that_come_first_by_the_alphabet(
@@ -244,3 +252,46 @@ async def test_of_endless_endpoints_those_are_held_that_come_first_by_the_alphab
     await plant.fold()
 
     assert brute_force(found, name) == await kept(plant, "hour", FROM)
+
+
+async def test_what_is_voided_amended_and_put_back_is_counted_so(plant: Plant) -> None:
+    found = requests_of(60, seed=7, from_at=FROM, to_at=TO)
+    await ask(plant, *found)
+    await plant.fold()
+    wrong, other, amended = found[4], found[9], found[12]
+    ann = Actor("user:ann@example.com")
+
+    def void_two(tx: Tx) -> None:
+        for one in (wrong, other):
+            void(tx, PID, one.name, reason="a crawler", actor=ann, at=NOW, ids=plant.ids)
+
+    def change(tx: Tx) -> None:
+        new = Amended({"properties": {"method": "PUT", "route": "/new", "status": Number("204")}})
+        oldest = NOW - timedelta(days=400)
+        amend(tx, PID, amended.name, new, reason="a test", oldest=oldest, actor=ann, at=NOW, ids=plant.ids)
+
+    await plant.usage.write(void_two)
+    await plant.usage.write(change)
+    await plant.usage.write(lambda tx: undo(tx, PID, other.name, actor=ann, at=NOW, ids=plant.ids))
+    await plant.fold()
+
+    told = (("method", "PUT"), ("route", "/new"), ("status", "204"))
+    now = [replace(one, properties=told) if one is amended else one for one in found if one is not wrong]
+    await assert_right(plant, now)
+
+
+async def test_slow_requests_of_an_erased_customer_go_also_where_events_are_gone(db: Database, plant: Plant) -> None:
+    slow = (("method", "GET"), ("route", "/a"), ("path", "/a/ada"), ("latency_ms", "2000"), ("request_id", "x"))
+    await ask(plant, Asked(1, FROM, "ada", slow), Asked(2, FROM, "grace", slow))
+    await plant.fold()
+    actor = Actor("user:ann@example.com")
+    uuid, _ = await plant.usage.write(
+        lambda tx: create_customer(tx, PID, name="Ada", wanted=["ada"], actor=actor, at=NOW, ids=plant.ids)
+    )
+    await plant.usage.write(lambda tx: tx.conn.execute(sa.delete(events)))
+
+    await erase_customer(plant.usage, db, PID, uuid, rev=None, actor=actor, at=NOW, ids=plant.ids)
+
+    async with plant.usage.read() as read:
+        left = (await read.execute(sa.select(slow_requests.c.subject_id))).scalars()
+        assert ["grace"] == [(await names(plant))[number] for number in left]

@@ -17,7 +17,7 @@ from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, number,
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
 from heartfly.api.v1.figures import bound_of, few, zone_of
-from heartfly.api.v1.traffic_tables import Format, answered, demand_json, form_of
+from heartfly.api.v1.traffic_tables import answered, demand_json, form_of
 from heartfly.api.v1.wire_traffic import (
     LiveOut,
     RequestPage,
@@ -55,7 +55,7 @@ OrderBy = Annotated[
     ),
 ]
 Form = Annotated[
-    Format | None, QueryParameter(name="format", description="As `Accept` says, if not said: json, csv or ndjson.")
+    str | None, QueryParameter(name="format", description="json, csv or ndjson; as `Accept` says, if not said.")
 ]
 _Few = list[str] | None
 
@@ -274,7 +274,7 @@ async def _ranking(  # noqa: PLR0917 - as the routes have them
     order: str,
     limit: int,
     cursor: str | None,
-    form: Format | None,
+    form: str | None,
 ) -> Response[TrafficRanking]:
     of = f"traffic-{request.url.path.rpartition('/')[2]}-{order}"
     offset = number(cursor, of) or 0

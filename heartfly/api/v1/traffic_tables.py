@@ -19,14 +19,17 @@ from heartfly.api.v1.figures import NEXT, iso, plain
 from heartfly.errors import InvalidValueError
 
 Format = Literal["json", "csv", "ndjson"]
+_FORMS: Mapping[str, Format] = {"json": "json", "csv": "csv", "ndjson": "ndjson"}
 CSV, LINES = "text/csv", "application/x-ndjson"
 STATE, UP_TO, PARTIAL = "Heartfly-State", "Heartfly-Complete-Up-To", "Heartfly-Partial"
 
 
-def form_of(request: ApiRequest, form: Format | None) -> Format:
-    """JSON, if it is accepted at all."""
+def form_of(request: ApiRequest, form: str | None) -> Format:
+    """`form`: as it was asked for; else JSON, if it is accepted at all. InvalidValueError."""
     if form is not None:
-        return form
+        if form not in _FORMS:
+            raise InvalidValueError("format", f"must be one of {', '.join(_FORMS)}")
+        return _FORMS[form]
     named = [one.partition(";")[0].strip().lower() for one in request.headers.get("accept", "").split(",")]
     if "application/json" in named:
         return "json"

@@ -1,0 +1,137 @@
+"""Rows of requests that are older than their tier is kept go: minutes first, then hours with their slow requests.
+
+Days stay for ever. An hour says that it was thinned before its rows go, so that whoever makes its day anew goes to the
+events. Cut off at any point, it goes on when asked again: what is left is found by its rows. A day that is not proved
+keeps its hours, as its proof adds them up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from heartfly.core.traffic import Cube
+from heartfly.db.changes import Tx
+from heartfly.db.database import Database
+from heartfly.db.group_commit import Priority
+from heartfly.db.models import request_rollups, slow_requests, usage_days, windows
+from heartfly.db.types import EPOCH
+from heartfly.usage.request_rows import TIER_MINUTE, remove_some
+
+_TIER_HOUR = "hour"
+_HOUR = timedelta(hours=1)
+_PROVED = ("final", "amended")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How long rows of these tiers are kept."""
+
+    minutes: timedelta
+    hours: timedelta
+
+
+@dataclass(slots=True)
+class Removed:
+    """Rows. `held`: hours that are old enough, and whose day is not proved."""
+
+    minutes: int = 0
+    hours: int = 0
+    slow: int = 0
+    held: int = 0
+
+
+async def remove_old_tiers(
+    usage: Database, pid: int, *, kept: Kept, now: datetime, fence: Callable[[], Awaitable[None]]
+) -> Removed:
+    """`fence`: raises if it is not ours any more to go on; asked before each hour."""
+    removed = Removed()
+    before = _down(now - kept.minutes)
+    hour = EPOCH
+    while (minute := await _first(usage, pid, Cube.TOTAL, TIER_MINUTE, from_at=hour, before=before)) is not None:
+        await fence()
+        hour = _down(minute)
+        removed.minutes += await _all(usage, lambda tx, hour=hour: _minutes(tx, pid, hour))  # type: ignore[misc]
+        hour += _HOUR
+    before = _down(now - kept.hours)
+    for cube in Cube:
+        hour = EPOCH
+        while (at := await _first(usage, pid, cube, _TIER_HOUR, from_at=hour, before=before)) is not None:
+            await fence()
+            hour = at + _HOUR
+            if await usage.write(lambda tx, at=at: _thin(tx, pid, at), priority=Priority.BULK):  # type: ignore[misc]
+                for one in Cube:
+                    removed.hours += await _all(usage, lambda tx, at=at, one=one: _rows(tx, pid, at, one))  # type: ignore[misc]
+                removed.slow += await _all(usage, lambda tx, at=at: _slow(tx, pid, at))  # type: ignore[misc]
+            else:
+                removed.held += cube == Cube.TOTAL
+    return removed
+
+
+async def _first(
+    usage: Database, pid: int, cube: Cube, tier: str, *, from_at: datetime, before: datetime
+) -> datetime | None:
+    """When the first window that has rows begins: a step down the key."""
+    r = request_rollups.c
+    of_cube = (r.pid == pid, r.cube == int(cube), r.tier == tier)
+    query = sa.select(r.start_at).where(*of_cube, r.start_at >= from_at, r.start_at < before)
+    async with usage.read() as read:
+        found: datetime | None = (await read.execute(query.order_by(r.start_at).limit(1))).scalar()
+    return found
+
+
+def _minutes(tx: Tx, pid: int, hour: datetime) -> int:
+    """All of an hour at once, as its proof adds them up."""
+    r = request_rollups.c
+    of_hour = (r.tier == TIER_MINUTE, r.start_at >= hour, r.start_at < hour + _HOUR)
+    gone = sa.delete(request_rollups).where(r.pid == pid, r.cube == int(Cube.TOTAL), *of_hour)
+    return tx.conn.execute(gone).rowcount
+
+
+def _thin(tx: Tx, pid: int, hour: datetime) -> bool:
+    """Say that the hour's rows go. False: its day is not proved, or somebody writes it."""
+    of_day = (usage_days.c.pid == pid, usage_days.c.from_at < hour + _HOUR, usage_days.c.to_at > hour)
+    states = list(tx.conn.execute(sa.select(usage_days.c.state).where(*of_day)).scalars())
+    if not states or any(state not in _PROVED for state in states):
+        return False
+    w = windows.c
+    is_it = (w.pid == pid, w.tier == _TIER_HOUR, w.start_at == hour, w.next_gen.is_(None))
+    return tx.conn.execute(sa.update(windows).where(*is_it).values(thinned=True)).rowcount == 1
+
+
+def _rows(tx: Tx, pid: int, hour: datetime, cube: Cube) -> int:
+    if not _is_thinned(tx, pid, hour):
+        return 0  # it was folded once more meanwhile
+    r = request_rollups.c
+    of_hour = (r.pid == pid, r.cube == int(cube), r.tier == _TIER_HOUR, r.start_at == hour)
+    return remove_some(tx, request_rollups, of_hour, ("gen", "key1", "key2", "status"))
+
+
+def _slow(tx: Tx, pid: int, hour: datetime) -> int:
+    if not _is_thinned(tx, pid, hour):
+        return 0
+    s = slow_requests.c
+    return remove_some(tx, slow_requests, (s.pid == pid, s.start_at == hour), ("gen", "event_id"))
+
+
+def _is_thinned(tx: Tx, pid: int, hour: datetime) -> bool:
+    w = windows.c
+    query = sa.select(w.thinned).where(w.pid == pid, w.tier == _TIER_HOUR, w.start_at == hour, w.next_gen.is_(None))
+    if tx.on_postgres:
+        query = query.with_for_update(read=True)  # nobody begins to fold it until this ends
+    return bool(tx.conn.execute(query).scalar())
+
+
+async def _all(usage: Database, piece: Callable[[Tx], int]) -> int:
+    """Until a piece finds nothing any more."""
+    n = 0
+    while removed := await usage.write(piece, priority=Priority.BULK):
+        n += removed
+    return n
+
+
+def _down(at: datetime) -> datetime:
+    return at - (at - EPOCH) % _HOUR

@@ -1,0 +1,136 @@
+"""A day of requests is proved by counting them once more, and whatever was changed in its rows is found and named."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.core.traffic import Cube
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.db.models import request_rollups
+from heartfly.usage.close_day import Closed, Closer
+from heartfly.usage.compare import compare
+from heartfly.usage.folder import Folder
+from heartfly.usage.hands import Hands
+from heartfly.usage.requests import Limits
+from tests.sim_clock import SimClock
+from tests.usage.factory import HOUR, NOW, PID, Plant
+from tests.usage.request_oracle import requests_of
+
+pytestmark = pytest.mark.anyio
+
+BERLIN, KOLKATA = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kolkata")
+DAY = date(2026, 11, 27)
+FROM = datetime(2026, 11, 26, 23, tzinfo=UTC)
+TO = FROM + 24 * HOUR
+
+
+@pytest.fixture
+def clock() -> SimClock:
+    return SimClock(NOW)
+
+
+@pytest.fixture
+async def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
+    """With a day of requests that is closed, of more endpoints than have a name."""
+    made = Plant(usage_db, clock, ids)
+    made.folder = Folder(usage_db, clock, ids, hands=Hands(beside=False), limits=Limits(endpoints=7))
+    found = requests_of(100, seed=31, from_at=FROM, to_at=TO)
+    await made.ingest.take(PID, [one.wire() for one in found], wire="native")
+    return made
+
+
+async def close(plant: Plant, zone: ZoneInfo = BERLIN) -> Closed:
+    return await Closer(plant.usage, plant.folder, plant.clock, plant.ids).close(PID, DAY, zone)
+
+
+async def as_it_is(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> Closed:
+    """Closed without folding: whatever stands in the rows is what is looked at."""
+
+    async def nothing(*_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(plant.folder, "fold_day", nothing)
+    return await close(plant)
+
+
+@pytest.mark.parametrize("zone", [BERLIN, KOLKATA])
+async def test_a_day_that_agrees_is_final_and_stays_as_it_was_proved(plant: Plant, zone: ZoneInfo) -> None:
+    await plant.fold()
+    closed = await close(plant, zone)
+
+    assert ("final", "") == (closed.state, closed.mismatch)
+    compared = compare(plant.usage.place, PID, FROM - HOUR, TO + HOUR)
+    assert (0, 0, []) == (compared.n_differences, compared.waiting, compared.differences)
+
+
+@pytest.mark.parametrize(
+    ("cube", "column"),
+    [
+        *((Cube.TOTAL, "latency_us"), (Cube.ENDPOINT, "n_timed"), (Cube.CUSTOMER, "latency_max_us")),
+        *((Cube.PAIR, "n"), (Cube.PAIR, "bytes_in"), (Cube.ENDPOINT, "bytes_out")),
+    ],
+)
+async def test_a_figure_of_the_day_that_was_changed_is_found(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, cube: Cube, column: str
+) -> None:
+    await close(plant)
+    r = request_rollups.c
+    of_cube = (r.tier == "day", r.cube == int(cube), r.status == 200)
+    changed = sa.update(request_rollups).where(*of_cube).values({column: r[column] + 1})
+    await plant.usage.write(lambda tx: tx.conn.execute(changed))
+    closed = await as_it_is(plant, monkeypatch)
+
+    by = {0: "in all", 1: "by endpoint", 2: "by customer", 3: "by customer and endpoint"}[cube]
+    assert "provisional" == closed.state
+    assert re.search(
+        rf"requests {by}, the day, status 200: expected \d+ requests \(.*\(by its events\), seen \d+", closed.mismatch
+    )
+    differing = compare(plant.usage.place, PID, FROM, TO).differences
+    assert {"http.request"} == {one.meter for one in differing}
+    assert all(one.group.endswith("status 200") for one in differing)
+
+
+async def test_a_customer_whose_requests_are_anothers_is_told(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    await close(plant)
+    r = request_rollups.c
+
+    def swap(tx: Any) -> None:
+        of = (r.tier == "day", r.cube == int(Cube.CUSTOMER), r.status == 200)
+        keys = sorted(tx.conn.execute(sa.select(r.key1).where(*of)).scalars())
+        for old, new in ((keys[0], -1), (keys[1], keys[0]), (-1, keys[1])):
+            tx.conn.execute(sa.update(request_rollups).where(*of, r.key1 == old).values(key1=new))
+
+    await plant.usage.write(swap)
+    told = (await as_it_is(plant, monkeypatch)).mismatch
+    assert re.search(r"requests of customer c-\d, status 200, the day: expected \d+ requests", told)
+
+
+@pytest.mark.parametrize("tier", ["hour", "minute"])
+async def test_an_hour_or_a_minute_that_was_changed_is_found(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, tier: str
+) -> None:
+    await close(plant)
+    r = request_rollups.c
+    of_total = (r.tier == tier, r.cube == int(Cube.TOTAL))
+    changed = sa.update(request_rollups).where(*of_total).values(bytes_out=r.bytes_out + 1)
+    await plant.usage.write(lambda tx: tx.conn.execute(changed))
+
+    told = (await as_it_is(plant, monkeypatch)).mismatch
+    assert re.search(r"requests, the hour from 2026-11-26 23:00 UTC, status .*\(by its minutes\)", told)
+
+
+async def test_a_histogram_that_lost_a_time_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    await close(plant)
+    r = request_rollups.c
+    emptied = sa.update(request_rollups).where(r.tier == "day", r.cube == 0, r.status == 200).values(latencies=None)
+    await plant.usage.write(lambda tx: tx.conn.execute(emptied))
+
+    told = (await as_it_is(plant, monkeypatch)).mismatch
+    assert re.search(r"requests in all, status 200, the day: expected \d+ times, seen 0 in the histogram", told)
