@@ -22,6 +22,8 @@ log = logger("heartfly.web")
 
 WAIT_S = 2.0
 """So long at most a page waits for all of its parts together."""
+SHORT_S = 0.3
+"""For one of which it is known that it may take long."""
 MOST = 400
 """Questions that are under way or not told yet, of all projects: some thirty pages; beyond that none is asked."""
 
@@ -43,8 +45,8 @@ class Panel(Generic[Result]):
 class Panels:
     """Of one process: a question that goes on is found again by its key, and told once."""
 
-    def __init__(self, *, wait_s: float = WAIT_S) -> None:
-        self.wait_s = wait_s
+    def __init__(self, *, wait_s: float = WAIT_S, short_s: float = SHORT_S) -> None:
+        self.wait_s, self.short_s = wait_s, short_s
         self._going_on: dict[Hashable, tuple[float, asyncio.Task[object]]] = {}
 
     def goes_on(self, key: Hashable) -> bool:

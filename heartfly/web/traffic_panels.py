@@ -123,7 +123,7 @@ AT_ONCE = 3
 """Questions of a page: on a busy machine the first parts are there before the last ones, and not all of them late."""
 ALONE_WAIT_S = 10.0
 """For what is all that a page has to show."""
-OF_EVENTS_WAIT_S: Mapping[str, float] = {"keys": 0.3}
+OF_EVENTS = frozenset({"keys"})
 """What no rollup holds is counted event by event, for which nobody is kept waiting: it comes in later."""
 LIVE = ("sums", "course", "rate", "names", "any_came")
 """Of a page that asks for itself: what goes on while one looks. All else stays as it is, so that nothing moves."""
@@ -161,7 +161,7 @@ async def shown(
             key(name, of),
             lambda read: work(read, pid, view, now),
             turns=turns,
-            wait_s=OF_EVENTS_WAIT_S.get(name, usual),
+            wait_s=panels.short_s if name in OF_EVENTS else usual,
         )
 
     if request.is_by_itself:  # and what it could not show before
