@@ -21,6 +21,7 @@ from heartfly.db.types import EPOCH
 from heartfly.usage.compare import Compared, Difference, compare
 from heartfly.usage.fold import TIER_DAY
 from heartfly.usage.hands import Hands
+from heartfly.usage.request_compare import METER as REQUESTS
 
 _PROVED = ("final", "amended")
 _TOLD = 5
@@ -83,7 +84,11 @@ def _words(found: Compared) -> str:
 
 
 def _one(it: Difference) -> str:
-    of = f"meter {it.meter}, customer {it.subject}, " if it.meter else ""
-    group = f"group {it.group}, " if it.group else ""
+    customer = f"customer {it.subject}, " if it.subject else ""
+    if it.meter == REQUESTS:
+        of, group = f"requests, {customer}", f"{it.group}, "
+    else:
+        of = f"meter {it.meter}, {customer}" if it.meter else ""
+        group = f"group {it.group}, " if it.group else ""
     when = "the day" if it.tier == TIER_DAY else f"the hour from {it.start_at:%Y-%m-%d %H:%M} UTC"
     return f"{of}{group}{when}: expected {it.would_be or 'nothing'}, seen {it.kept or 'nothing'}"

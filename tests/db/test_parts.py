@@ -16,6 +16,7 @@ from heartfly.clock import SystemClock
 from heartfly.db.database import Database
 from heartfly.db.migrate import USAGE_HEAD, alembic_config, current, upgrade
 from heartfly.db.models import (
+    dirty_hours,
     event_corrections,
     events,
     metadata,
@@ -134,6 +135,32 @@ def test_events_that_came_before_they_took_less_room_are_the_same_ones(empty: Da
         for table in (events, event_corrections):
             this = sa.select(table.c.transaction_id).where(table.c.transaction_id == names[0])
             assert [names[0]] == list(connection.execute(this).scalars())
+    empty.close()
+
+
+def test_hours_with_requests_that_came_before_requests_were_summed_up_are_folded_anew(empty: Database) -> None:
+    with empty.engine.connect() as connection:
+        command.upgrade(alembic_config(connection, USAGE), "0007")
+    at, later = ("'2026-03-02 00:00:00+00'", "'2026-03-02 01:00:00+00'")
+    if not empty.on_postgres:
+        at, later = "1772409600000000", "1772413200000000"
+    no_bytes = "''::bytea" if empty.on_postgres else "x''"
+    with empty.engine.begin() as connection:
+        for pid, kind, text in ((7, "type", "http.request"), (8, "subject", "http.request"), (9, "type", "other")):
+            connection.exec_driver_sql(
+                f"INSERT INTO usage_names (pid, id, kind, text) VALUES ({pid}, {pid}, '{kind}', '{text}')"
+            )
+            for tier, start, sealed in (("hour", at, "NULL"), ("day", at, "NULL"), ("hour", later, at)):
+                connection.exec_driver_sql(
+                    "INSERT INTO windows (pid, tier, start_at, end_at, gen, seq, n_events, ids_sum, sealed_at)"
+                    f" VALUES ({pid}, '{tier}', {start}, {start}, 5, 4, 0, {no_bytes}, {sealed})"
+                )
+
+    upgrade(empty.engine, USAGE)
+
+    with empty.engine.connect() as connection:
+        marks = connection.execute(sa.select(dirty_hours)).all()
+    assert [(7, datetime(2026, 3, 2, tzinfo=UTC), 4)] == [(row.pid, row.hour, row.seq) for row in marks]
     empty.close()
 
 

@@ -93,13 +93,21 @@ def percentile(hits: Iterable[Hit], percent: int) -> Decimal:
 
 
 def hits_of(n: int, *, seed: int, from_at: datetime, to_at: datetime, first: int = 0) -> list[Hit]:
-    """Some tell no time, no status or no size; some are fast beyond a microsecond, some take half an hour."""
+    """Some tell no time, no status or no size; some are fast beyond a microsecond, some take half an hour.
+
+    In few hours of a day, each of which is to be folded.
+    """
     draw = random.Random(seed)
     span = (to_at - from_at) // timedelta(microseconds=1)
+
+    def at() -> datetime:
+        found = from_at + timedelta(microseconds=draw.randrange(span))
+        return max(from_at, found - timedelta(hours=found.hour % 5))
+
     return [
         Hit(
             number=first + number,
-            at=from_at + timedelta(microseconds=draw.randrange(span)),
+            at=at(),
             subject=draw.choice(["anonymous", "acme", "acme-eu", "globex", "initech"]),
             method=draw.choice(["GET", "GET", "POST"]),
             route=draw.choice(["/a", "/b/{id}", "/c"]),

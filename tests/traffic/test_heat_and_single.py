@@ -140,10 +140,10 @@ async def test_single_requests_are_found_newest_first(city: City, sent: list[Hit
     meant = [one for one in sent if one.subject in asked["customers"] and one.key == "k-1"]
     meant = [one for one in meant if one.status in {200, 201}]
     found = [one for page in pages for one in page.requests]
-    assert [f"h-{one.number}" for one in sorted(meant, key=lambda one: one.at, reverse=True)] == [
+    assert [f"h-{one.number}" for one in sorted(meant, key=lambda one: (one.at, one.number), reverse=True)] == [
         one.transaction_id for one in found
     ]
-    one, hit = found[0], max(meant, key=lambda one: one.at)
+    one, hit = found[0], max(meant, key=lambda one: (one.at, one.number))
     assert ("192.0.2.0", "curl/8.5", f"{hit.route}?n={hit.number}") == (one.ip, one.user_agent, one.path)
     assert (hit.n_in or 0, hit.n_out or 0, hit.source) == (one.bytes_in, one.bytes_out, one.source)
     assert hit.latency is None or Decimal(hit.latency) == decimal_of(one.latency_ms or 0)

@@ -19,6 +19,7 @@ from heartfly.usage.compare import compare
 from heartfly.usage.folder import Folder
 from heartfly.usage.hands import Hands
 from heartfly.usage.requests import Limits
+from heartfly.usage.verify_days import days_to_verify, verify_day
 from tests.sim_clock import SimClock
 from tests.usage.factory import HOUR, NOW, PID, Plant
 from tests.usage.request_oracle import requests_of
@@ -134,3 +135,17 @@ async def test_a_histogram_that_lost_a_time_is_found(plant: Plant, monkeypatch: 
 
     told = (await as_it_is(plant, monkeypatch)).mismatch
     assert re.search(r"requests in all, status 200, the day: expected \d+ times, seen 0 in the histogram", told)
+
+
+async def test_a_day_that_was_changed_after_it_was_proved_is_named_by_a_later_look(plant: Plant) -> None:
+    await plant.fold()
+    await close(plant)
+    r = request_rollups.c
+    of_day = (r.tier == "day", r.cube == int(Cube.CUSTOMER), r.status == 200)
+    await plant.usage.write(lambda tx: tx.conn.execute(sa.update(request_rollups).where(*of_day).values(n=r.n + 1)))
+    (day,) = await days_to_verify(plant.usage, PID, before=NOW + HOUR, limit=5)
+
+    found = await verify_day(plant.usage, plant.folder.hands, day, now=NOW)
+
+    assert found is not None
+    assert re.match(r"requests, customer c-\d, status 200, the day: expected \d+ requests, \d+ of them in", found.wrong)
