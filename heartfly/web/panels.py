@@ -22,8 +22,10 @@ log = logger("heartfly.web")
 
 WAIT_S = 2.0
 """So long at most a page waits for all of its parts together."""
-MOST = 64
-"""Questions that go on without anybody who waits, of all projects; beyond that one is not asked anew."""
+SHORT_S = 0.3
+"""For one of which it is known that it may take long."""
+MOST = 400
+"""Questions that are under way or not told yet, of all projects: some thirty pages; beyond that none is asked."""
 
 KEPT_S = 60.0
 """So long after it was asked an answer that took long is told; later it is asked anew."""
@@ -43,8 +45,8 @@ class Panel(Generic[Result]):
 class Panels:
     """Of one process: a question that goes on is found again by its key, and told once."""
 
-    def __init__(self, *, wait_s: float = WAIT_S) -> None:
-        self.wait_s = wait_s
+    def __init__(self, *, wait_s: float = WAIT_S, short_s: float = SHORT_S) -> None:
+        self.wait_s, self.short_s = wait_s, short_s
         self._going_on: dict[Hashable, tuple[float, asyncio.Task[object]]] = {}
 
     def goes_on(self, key: Hashable) -> bool:
@@ -63,25 +65,28 @@ class Panels:
         key: Hashable,
         work: Callable[[AsyncConnection], Awaitable[Result]],
         *,
-        wait_s: float | None = None,
+        turns: asyncio.Semaphore,
+        wait_s: float,
     ) -> Panel[Result]:
-        """`key`: the project, and all that the answer depends on. `wait_s`: less than usual, if it may take long."""
+        """`key`: the project, and all that the answer depends on. `turns`: so many of a page at once."""
         task: asyncio.Task[Result] | None = self._known(key)  # type: ignore[assignment] # of the same key
         if task is None:
             if len(self._going_on) >= MOST:
                 return Panel(wrong="too much is being worked out at this moment; look again in a minute")
 
             async def run() -> Result:
-                async with usage.read() as read:  # one of its own: a question that fails spoils its transaction
+                # A transaction of its own: a question that fails spoils it.
+                async with turns, usage.read() as read:
                     return await work(read)
 
             task = asyncio.create_task(run())
             self._going_on[key] = (asyncio.get_running_loop().time(), task)
             task.add_done_callback(_looked_at)
-        await asyncio.wait({task}, timeout=self.wait_s if wait_s is None else min(wait_s, self.wait_s))
+        await asyncio.wait({task}, timeout=wait_s)
         if not task.done():
             return Panel(counts=True)
-        self._going_on.pop(key, None)
+        if self._known(key) is task:  # and not one that somebody else has asked for since
+            del self._going_on[key]
         return _told(task)
 
 

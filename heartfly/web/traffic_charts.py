@@ -24,7 +24,8 @@ FIELDS = 12
 """That can be pressed, at most: on a phone each is as wide as a finger's tip."""
 _MARKS = 6
 _GAP = 0.12
-_STEPS = (1, 2, 4, 5, 10)
+_TENTHS = (10, 15, 20, 30, 40, 50, 60, 80, 100)
+"""Of a power of ten: what the top of a scale can be."""
 _HALF = 1 << (SCALE - 1)
 """Buckets of half an octave."""
 _MOST_ROWS = 100
@@ -106,9 +107,7 @@ def stacked(found: Sequence[Point], zone: ZoneInfo, size: Size, *, before: Seque
     if before:
         spots = [(across.middle(one.window), HEIGHT - n * HEIGHT / top) for one, n in zip(found, before, strict=False)]
         paths.append(("before", _line(spots)))
-    return Picture(
-        paths, [count(top), count(top // 2) if top > 1 else "", "0"], marks(found, zone, size), fields(found)
-    )
+    return Picture(paths, _labels(top), marks(found, zone, size), fields(found))
 
 
 def lane_of_errors(found: Sequence[Point], zone: ZoneInfo, size: Size) -> Picture | None:
@@ -245,7 +244,7 @@ def spread(latencies: Histogram) -> tuple[Picture | None, Sequence[tuple[str, st
     places = [(round(100 * (half - low) / n_bars, 2), _ms_of(half)) for half in range(low, high + 1, step)]
     labels = [(x, f"{label} ms") for x, label in places if x < 94]
     rows = [(_ms_of(half), _ms_of(half + 1), counts.get(half, 0)) for half in range(low, high + 1)]
-    return Picture([("c-2xx", bars)], [count(top), count(top // 2) if top > 1 else "", "0"], labels, ()), rows
+    return Picture([("c-2xx", bars)], _labels(top), labels, ()), rows
 
 
 def _ms_of(half: int) -> str:
@@ -284,17 +283,22 @@ def sentence_of_latency(found: Sequence[Point], told: Callable[[datetime], str])
     )
 
 
+def _labels(top: int) -> Sequence[str]:
+    """Half of an odd number is no number of requests."""
+    return [count(top), "" if top % 2 else count(top // 2), "0"]
+
+
 def _top(most: int) -> int:
-    """The shortest number that is no less, of which half is short as well."""
+    """A short number that is no less."""
     if most <= 1:
         return 1
     unit: int = 10 ** (len(str(most)) - 1)
-    return next(step * unit for step in _STEPS if step * unit >= most)
+    return next(step * unit // 10 for step in _TENTHS if step * unit >= 10 * most)
 
 
 def _top_of(most: float) -> float:
     unit = 10.0 ** (ceil(log10(most)) - 1) if most > 0 else 1.0
-    return next((step * unit for step in _STEPS if step * unit >= most), 10 * unit)
+    return next((step * unit / 10 for step in _TENTHS if step * unit >= 10 * most), 10 * unit)
 
 
 def _top_share(most: Decimal) -> Decimal:
@@ -302,7 +306,7 @@ def _top_share(most: Decimal) -> Decimal:
     unit = Decimal("0.001")
     while unit * 10 < most:
         unit *= 10
-    return min(Decimal(1), next(step * unit for step in _STEPS if step * unit >= most))
+    return min(Decimal(1), next(step * unit / 10 for step in _TENTHS if step * unit >= 10 * most))
 
 
 def _short(value: float) -> str:

@@ -13,9 +13,11 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.core.access.as_event import TYPE
 from heartfly.traffic import heat, live, ranked, series, slow, totals
 from heartfly.traffic.asked import Heat, Order, Ranked, Trust
 from heartfly.traffic.live import Live
+from heartfly.usage.raw import type_ids
 from heartfly.usage.rerun import zone_of
 from heartfly.web.panels import Panel
 from heartfly.web.request import PageRequest
@@ -94,6 +96,11 @@ async def endpoint_names(read: AsyncConnection, pid: int, _: View, __: datetime)
     return await ranked.endpoint_names(read, pid)
 
 
+async def any_came(read: AsyncConnection, pid: int, _: View, __: datetime) -> bool:
+    """Whether a request has ever come, summed up or not."""
+    return bool(await type_ids(read, pid, {TYPE}))
+
+
 async def statuses(read: AsyncConnection, pid: int, view: View, now: datetime) -> Ranked:
     return await ranked.statuses(read, pid, view.asked, now=now)
 
@@ -109,11 +116,16 @@ async def slowest(read: AsyncConnection, pid: int, view: View, now: datetime) ->
 
 PANELS: Mapping[str, Work] = {
     "sums": sums, "course": course, "rate": rate, "by_time": by_time, "by_week": by_week, "endpoints": top_endpoints,
-    "customers": top_customers, "names": endpoint_names, "statuses": statuses, "keys": keys, "slow": slowest,
+    "customers": top_customers, "names": endpoint_names, "any_came": any_came, "statuses": statuses, "keys": keys,
+    "slow": slowest,
 }  # fmt: skip
-OF_EVENTS_WAIT_S: Mapping[str, float] = {"keys": 0.3}
+AT_ONCE = 3
+"""Questions of a page: on a busy machine the first parts are there before the last ones, and not all of them late."""
+ALONE_WAIT_S = 10.0
+"""For what is all that a page has to show."""
+OF_EVENTS = frozenset({"keys"})
 """What no rollup holds is counted event by event, for which nobody is kept waiting: it comes in later."""
-LIVE = ("sums", "course", "rate", "names")
+LIVE = ("sums", "course", "rate", "names", "any_came")
 """Of a page that asks for itself: what goes on while one looks. All else stays as it is, so that nothing moves."""
 
 
@@ -122,7 +134,7 @@ async def view_from(request: PageRequest, path: str, **scope: str) -> View:
     async with request.api.database.read() as main:
         zone = await zone_of(main, request.project.pid)
     root = f"{request.web.root}/p/{request.project.slug}/usage"
-    pairs = request.query_params.multi_items()
+    pairs = list(request.query_params.multi_items())
     return view_of(pairs, root=root, path=root + path, zone=zone, now=request.api.clock.now(), **scope)
 
 
@@ -135,18 +147,25 @@ async def shown(
     """
     if view.errors:
         return {}
-    api, pid, now = request.api, request.project.pid, request.api.clock.now()
+    api, pid, now, panels = request.api, request.project.pid, request.api.clock.now(), request.web.panels
 
     def key(name: str, of: Hashable) -> Hashable:
         return pid, name, view.asked, view.before, view.size, view.order, of
 
+    turns = asyncio.Semaphore(AT_ONCE)
+
     async def one(name: str, of: Hashable, work: Work) -> Panel[Any]:
-        return await request.web.panels.ask(
-            api.usage, key(name, of), lambda read: work(read, pid, view, now), wait_s=OF_EVENTS_WAIT_S.get(name)
+        usual = panels.wait_s if name in PANELS else max(ALONE_WAIT_S, panels.wait_s)
+        return await panels.ask(
+            api.usage,
+            key(name, of),
+            lambda read: work(read, pid, view, now),
+            turns=turns,
+            wait_s=panels.short_s if name in OF_EVENTS else usual,
         )
 
     if request.is_by_itself:  # and what it could not show before
-        names = [name for name in names if name in LIVE or request.web.panels.goes_on(key(name, None))]
+        names = [name for name in names if name in LIVE or panels.goes_on(key(name, None))]
     asks = [(name, None, PANELS[name]) for name in names] + [(name, *one) for name, one in (own or {}).items()]
     found = await asyncio.gather(*(one(*ask) for ask in asks))
     return {name: panel for (name, _, _), panel in zip(asks, found, strict=True)}

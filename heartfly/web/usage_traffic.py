@@ -23,9 +23,8 @@ from heartfly.web.traffic_panels import PANELS, Course, shown, view_from
 from heartfly.web.traffic_view import FILTERS, HEATS, ORDERS, RANGES, View, iso
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_OFTEN, _SELDOM, _WAITING, _COUNTING = 5, 15, 5, 2
-"""Seconds after which an open page asks again: of a short time and a long one, before the first request, and while
-something is still being worked out."""
+_OFTEN, _SELDOM, _COUNTING = 5, 15, 2
+"""Seconds after which an open page asks again: of a short time, of a long one, and while something is worked out."""
 
 
 @get("/p/{project:str}/usage")
@@ -34,17 +33,20 @@ async def dashboard(request: PageRequest) -> Response[bytes]:
     view = await view_from(request, "")
     live = await request.live_mark()
     panels = await shown(request, view, tuple(PANELS))
+    begins = _begins(panels)
     return await request.page(
         "traffic.html",
         status=422 if view.errors else 200,
         live=live,
-        is_empty=_is_empty(panels),
-        **context(request, view, panels),
+        begins=begins,
+        **context(request, view, panels, copies=begins == "waits"),
     )
 
 
-def context(request: PageRequest, view: View, panels: Mapping[str, Panel[Any]]) -> dict[str, Any]:
-    """What every page of requests puts into its panels."""
+def context(
+    request: PageRequest, view: View, panels: Mapping[str, Panel[Any]], *, copies: bool = False
+) -> dict[str, Any]:
+    """What every page of requests puts into its panels. `copies`: it has lines to be copied."""
     return {
         "view": view,
         "panels": panels,
@@ -70,7 +72,7 @@ def context(request: PageRequest, view: View, panels: Mapping[str, Panel[Any]]) 
         "bars": charts.columns,
         "again": _again(view, panels),
         "base_url": request.api.base_url,
-        "copies": not request.is_by_itself,
+        "copies": copies,
     }
 
 
@@ -133,12 +135,14 @@ def _lines_by_week(view: View, panel: Panel[Heat] | None) -> Sequence[Line]:
     return traffic_heat.lines(panel.found, view.heat, label=lambda row: (WEEKDAYS[row], ""), href=href)
 
 
-def _is_empty(panels: Mapping[str, Panel[Any]]) -> bool:
-    """No request has ever come, as far as one can see: the page asks for a first one then."""
-    sums, names = panels.get("sums"), panels.get("names")
-    return (
-        sums is not None and sums.found is not None and not sums.found.now.n and names is not None and names.found == []
-    )
+def _begins(panels: Mapping[str, Panel[Any]]) -> str:
+    """`waits`: no request has ever come, the page asks for a first one; `adds`: they have come, and are not summed up
+    yet; empty: there is something to show.
+    """
+    sums, names, came = (panels[name].found if name in panels else None for name in ("sums", "names", "any_came"))
+    if sums is None or sums.now.n or names is None or names:
+        return ""
+    return "adds" if came else "waits"
 
 
 def _again(view: View, panels: Mapping[str, Panel[Any]]) -> int:

@@ -7,11 +7,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 
 from heartfly.core.tiles import State
 from heartfly.core.windows import Size, windows
+from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
+from heartfly.db.models import request_rollups
 from heartfly.errors import InvalidValueError
 from heartfly.traffic import gather, plan
 from heartfly.traffic.series import series
@@ -291,3 +294,21 @@ async def test_a_project_without_requests_has_none(city: City) -> None:
     assert [0, 0, 0] == [one.by_status.n for one in bins]
     assert (TO, False) == (trust.complete_up_to, trust.partial)
     assert await city.ask(n_customers) == 0
+
+
+async def test_what_another_fold_or_another_project_left_counts_nothing(city: City, sent: list[Hit]) -> None:
+    """Rows of former generations may lie there until they are swept."""
+    asked: dict[str, Any] = {"size": Size.HOUR, "from_at": DAY, "to_at": DAY + 24 * HOUR}
+    before, _ = await city.ask(series, **asked)
+
+    def left(tx: Tx) -> None:
+        rows = [row._asdict() for row in tx.conn.execute(sa.select(request_rollups))]
+        tx.conn.execute(sa.insert(request_rollups), [row | {"gen": row["gen"] + 1} for row in rows])
+        tx.conn.execute(sa.insert(request_rollups), [row | {"pid": PID + 1} for row in rows])
+
+    await city.usage.write(left)
+
+    after, _ = await city.ask(series, **asked)
+    assert [statuses(one.by_status) for one in before] == [statuses(one.by_status) for one in after]
+    found, _ = await city.ask(totals)
+    assert by_status(sent) == statuses(found)

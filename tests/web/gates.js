@@ -7,7 +7,7 @@
     const name = (one) => one.outerHTML.replace(/\s+/g, " ").slice(0, 110);
     const count = (what, n) => { if (all(what).length !== n) wrong.push(`${all(what).length} of ${what}, not ${n}`); };
     const isPublic = document.querySelector("main.public"); // for strangers: nothing of ours is named
-    for (const what of ["h1", "main", "body > footer", "title", ...(isPublic ? [] : ["body > header"])]) count(what, 1);
+    for (const what of ["h1", "main", "body > footer", "head > title", ...(isPublic ? [] : ["body > header"])]) count(what, 1);
     if (document.documentElement.lang !== "en") wrong.push("no language");
     if (!isPublic && (!document.title.endsWith(" – Heartfly") || document.title.length < 14)) wrong.push(`title ${document.title}`);
     for (const one of all("nav")) if (!one.ariaLabel && !one.getAttribute("aria-labelledby")) wrong.push("a nav without a name");

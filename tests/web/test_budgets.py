@@ -15,9 +15,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from heartfly.core.access.as_event import TYPE
 from heartfly.core.events import read as parsed
 from heartfly.core.words import PingKind
 from heartfly.db.models import checks
+from heartfly.usage.folder import Folder
+from heartfly.usage.hands import Hands
+from heartfly.web.endpoint_address import address_of
 from heartfly.web.files import Files
 from heartfly.web.state import WebState
 from tests.web.browser import Browser
@@ -133,4 +137,39 @@ async def test_pages_of_usage_are_light(town: Town, web: WebState) -> None:
         "/meters", "/meters/traffic", "/meters/traffic?by=endpoint", "/meters/traffic?by=customer", "/events",
         "/customers", "/jobs", f"/jobs/{days[0].date()}",
     ):  # fmt: skip
+        assert await weight(owner, usage + path) <= USAGE, path
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_pages_of_requests_are_light(town: Town, web: WebState) -> None:
+    """A week of eight endpoints, each called in every hour, of forty customers: no cell is empty."""
+    usage = "/p/main/usage"
+    events = [
+        {
+            "transaction_id": f"{hour}-{n}", "customer_id": f"customer-{(hour * 8 + n) % 40}", "event_type": TYPE,
+            "timestamp": (START - timedelta(hours=hour, minutes=n)).isoformat(),
+            "properties": {
+                "method": "POST", "route": f"/v1/orders/{n}/items/{{id}}", "path": f"/v1/orders/{n}/items/{hour}",
+                "status": (200, 201, 404, 500)[hour % 4], "latency_ms": hour * 31 + n * 17, "request_id": f"{hour}-{n}",
+                "response_bytes": hour * 997, "key": f"hf_live_{n}",
+            },
+        }
+        for hour in range(168)
+        for n in range(8)
+    ]  # fmt: skip
+    for start in range(0, len(events), 100):
+        await web.api.events.take(
+            town.world.project.pid, parsed(json.dumps(events[start : start + 100])), wire="native"
+        )
+    owner = await town.owner()
+    await Folder(web.api.usage, web.api.clock, web.api.ids, hands=Hands(beside=False)).round()
+
+    for path in (
+        "",
+        "?range=24h&heat=requests",
+        "?range=30d",
+        "/endpoints",
+        "/requests",
+        address_of("POST /v1/orders/1/items/{id}"),
+    ):
         assert await weight(owner, usage + path) <= USAGE, path

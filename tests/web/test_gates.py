@@ -30,6 +30,7 @@ __all__ = ["browser"]
 
 MOST_REQUESTS = 6
 """Of a page with all that it needs: itself, style, script, its stream, and once more itself if that was late."""
+MOST_OF_USAGE = 10
 LOOKS: tuple[tuple[int, str], ...] = ((DESKTOP, "light"), (PHONE, "dark"), (DESKTOP, "dark"), (PHONE, "light"))
 
 # Of each route that shows a page what is asked for it: the address of the route, with these queries.
@@ -233,7 +234,7 @@ class Walk:
         for width in (PHONE, NARROWEST):
             found += gates.fits(width)
         found += gates.forced()
-        if len(gates.asked) > MOST_REQUESTS:
+        if len(gates.asked) > (MOST_OF_USAGE if "/usage" in name else MOST_REQUESTS):
             found.append(f"asks for {len(gates.asked)} files: {gates.asked}")
         title, route = page.title(), re.split(r"[?,]", name)[0]
         if not is_form and self.titles.setdefault(title, route) != route:

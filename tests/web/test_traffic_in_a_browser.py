@@ -54,6 +54,7 @@ def test_a_cell_leads_to_its_requests_and_back_restores(place: Place, *, script:
     n, before = int(cell.inner_text()), who.page.url
     who.click(cell)
     who.page.wait_for_url("**/usage/requests?**")
+    settled(who)
     found = int(who.page.inner_text("#total strong"))
     rows = who.page.locator("tbody tr").count()
     who.page.go_back()
