@@ -61,6 +61,7 @@ EVENT = {
 BACKFILL = {"name": "again", "from": "2026-03-01T00:00:00Z", "to": "2026-03-02T12:00:00Z", "replaces": True}
 MAILING = {"addresses": ["ops@example.com"]}
 METER = {"event_types": ["api.request"], "aggregation": "sum", "value": "size", "group_keys": ["region"]}
+PATH_RULES = "/v1/usage/path-rules"
 MISSING = "3f0f8f9e-6a1c-4a55-8d4c-111111111111"
 
 # Route: what is sent, and what the owner hears. What holds for a thing is asked for with another's, and with none.
@@ -383,10 +384,11 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
             missing = await house.full(method, filled(path, nothing), asked)
             assert (404, missing.body, missing.headers) == (foreign.status, foreign.body, foreign.headers), path
 
-    apart = (*ADMIN, *FIGURES)
-    lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(apart)]
+    no_lists = (*ADMIN, *FIGURES, PATH_RULES)
+    lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(no_lists)]
     listed = [await house.full("GET", path) for path in lists]
     assert [b'{"items":[],"next":null}'] * 16 == [reply.body for reply in listed]
+    assert [] == (await house.full("GET", PATH_RULES)).json["lines"]
     about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
     about.append(f"incidents?check={theirs['{check_id}']}")
     assert [404] * 3 == [(await house.full("GET", f"/v1/{query}")).status for query in about]
