@@ -150,7 +150,7 @@ async def test_shapes_that_go_in_refuse_what_they_do_not_know(document: Any) -> 
     ):
         assert shapes[name]["additionalProperties"] is False
     words = {"title", "description", "type", "properties", "required", "additionalProperties", "items", "enum", "anyOf"}
-    words |= {"format", "default", "$ref", "oneOf"}
+    words |= {"format", "default", "$ref", "oneOf", "maxItems"}
     for shape in shapes.values():
         for value in (shape, *shape.get("properties", {}).values()):
             assert set(value) <= words

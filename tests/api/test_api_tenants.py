@@ -218,8 +218,8 @@ ADMIN = (
     "/v1/status-pages",
 )
 """What begins so needs the scope `admin`."""
-FIGURES = ("/v1/usage/traffic",)
-"""What begins so tells figures, also where there are none: that they are nobody else's, test_api_traffic.py holds."""
+FIGURES = ("/v1/usage/traffic", "/v1/usage/path-rules")
+"""What begins so is no list, or tells figures where there is none: that they are nobody else's, other tests hold."""
 OUTBOX = (
     check_views,
     incident_shares,

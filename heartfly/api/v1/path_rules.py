@@ -59,7 +59,7 @@ class PathRulesPreview(msgspec.Struct, kw_only=True):
     more: int
 
 
-@get("/usage/path-rules", summary="Read the rules for paths", tags=_TAGS)
+@get("/usage/path-rules", summary="Read the rules for paths", responses=told_as(), tags=_TAGS)
 async def read_path_rules(request: ApiRequest) -> Response[PathRulesOut]:
     return await _told(request, 0)
 
