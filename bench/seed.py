@@ -26,7 +26,8 @@ from heartfly.ground import Ground, open_ground
 from heartfly.notify.commands import create_channel
 
 _SLICE = 5_000
-_GRACE = timedelta(seconds=5)
+GRACE = timedelta(seconds=5)
+"""So long before its deadline the slot of a check opens that was made due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,6 @@ def _make_due(tx: Tx, seeded: Seeded, groups: Sequence[tuple[int, datetime]]) ->
         some = seeded.check_ids[start : start + n]
         # Ids grow, so a group is a range of them.
         mine = sa.and_(checks.c.pid == seeded.pid, checks.c.id.between(some[0], some[-1]))
-        values = {"grace_s": 5, "expected_at": at - _GRACE, "goes_down_at": at, "wake_at": at}
+        values = {"grace_s": 5, "expected_at": at - GRACE, "goes_down_at": at, "wake_at": at}
         tx.conn.execute(sa.update(checks).where(mine).values(values))
         start += n

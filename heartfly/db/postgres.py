@@ -19,6 +19,7 @@ from sqlalchemy.pool import NullPool
 from heartfly.db.changes import Tx
 from heartfly.db.models import node_batches
 from heartfly.db.parts import MAIN, Part
+from heartfly.db.prepared import Prepared
 from heartfly.db.types import to_json
 from heartfly.errors import OverloadedError, StoreError
 
@@ -91,6 +92,15 @@ def refuse_forgetful(connection: Connection) -> None:
             raise StoreError(f"PostgreSQL runs with {name}=off: it would lose acknowledged pings; set it to on")
 
 
+_NUMBER = Prepared(
+    lambda _: (
+        sa.update(node_batches)
+        .where(node_batches.c.node_id == sa.bindparam("b_node"), node_batches.c.lane == sa.bindparam("b_lane"))
+        .values(last_batch=sa.bindparam("last_batch"))
+    )
+)
+
+
 class PostgresSession:
     """`lane` numbers this process's writing connections; (node, lane) owns a row of batch numbers."""
 
@@ -117,12 +127,9 @@ class PostgresSession:
         try:
             transaction = connection.begin()
             try:
-                result = work(Tx(connection))
-                connection.execute(
-                    sa.update(node_batches)
-                    .where(node_batches.c.node_id == self._node_id, node_batches.c.lane == self._lane)
-                    .values(last_batch=self._batch)
-                )
+                tx = Tx(connection)
+                result = work(tx)
+                _NUMBER.run(tx, [{"b_node": self._node_id, "b_lane": self._lane, "last_batch": self._batch}])
                 committing = True
                 transaction.commit()
             except BaseException:

@@ -54,7 +54,9 @@ class Prepared:
             return 0
         plan = self._plan(tx)
         if not plan.positional:
-            return tx.conn.exec_driver_sql(plan.sql, plan.parameters(rows)).rowcount
+            given = plan.parameters(rows)
+            # One row alone needs no pipeline, which takes another round to the server.
+            return tx.conn.exec_driver_sql(plan.sql, given if len(given) > 1 else given[0]).rowcount
         driver, values = _sqlite(tx), plan.parameters(rows)
         with _told_as_ever(tx, plan):
             if plan.many is None or len(values) == 1:

@@ -86,6 +86,8 @@ def writing_engine(path: Path | None) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
+        if _BEGUN in connection.get_execution_options():
+            return
         # Straight to the driver: what SQLAlchemy does for a statement costs more than a small batch's inserts.
         connection.connection.driver_connection.execute("BEGIN IMMEDIATE")  # type: ignore[union-attr]
 
@@ -140,16 +142,34 @@ def reading_engine(path: Path, clock: Clock, *, limit_s: float = 5.0) -> AsyncEn
     return engine
 
 
+_BEGUN = "heartfly_begun"
+"""Of a connection whose transactions begin and end at the driver's, not at SQLAlchemy's."""
+
+
 class SqliteSession:
+    """To SQLAlchemy all of it is one transaction, without an end: to open and close one costs it as much as a ping's
+    three statements. It is dropped after a failure, with whatever state that left.
+    """
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._connection: Connection | None = None
 
     def attempt(self, work: Callable[[Tx], Result]) -> Result:
         if self._connection is None:
-            self._connection = self._engine.connect()
-        with self._connection.begin():
-            return work(Tx(self._connection))
+            self._connection = self._engine.connect().execution_options(**{_BEGUN: True})
+            self._connection.begin()
+        driver = driver_of(self._connection)
+        driver.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(Tx(self._connection))
+            driver.execute("COMMIT")
+        except BaseException:
+            if driver.in_transaction:  # SQLite ends it by itself when the disk is full
+                driver.execute("ROLLBACK")
+            self.close()
+            raise
+        return result
 
     def explain(self, error: Exception) -> StoreError | OverloadedError | None:
         cause: BaseException | None = error
@@ -169,7 +189,13 @@ class SqliteSession:
 
     def close(self) -> None:
         if self._connection is not None:
-            self._connection.close()
+            connection, self._connection = self._connection, None
+            connection.close()
+
+
+def driver_of(connection: Connection) -> sqlite3.Connection:
+    driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+    return driver
 
 
 def check_integrity(connection: Connection) -> None:

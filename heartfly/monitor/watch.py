@@ -25,7 +25,7 @@ from heartfly.db.models import checks
 from heartfly.errors import HeartflyError
 from heartfly.logs import line, logger
 from heartfly.monitor.blind import Beat, Heard, Hearing
-from heartfly.monitor.judge import STORM, Judge, Judged
+from heartfly.monitor.judge import Judge, Judged
 from heartfly.monitor.leader import Leader
 
 log = logger("heartfly.monitor")
@@ -35,7 +35,7 @@ NEXT_WAKE = sa.select(sa.func.min(checks.c.wake_at)).where(checks.c.wake_at.is_n
 
 
 HURRY_S = 30.0
-"""So long, at most, others make room for a storm's flips: a storm without end must not keep alerts from going out."""
+"""So long, at most, others make room for flips: checks that fall due without end must not hold up alerts for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Watcher:
         self._hearing = hearing
         self._nearer = asyncio.Event()
         self._next_wake_at: datetime | None = None
-        self._storm_since: float | None = None  # monotonic
+        self._hurries_since: float | None = None  # monotonic
         self.last_beat: Looked | None = None
         self.last_beat_at: datetime | None = None
         self.last_round: Looked | None = None
@@ -76,8 +76,8 @@ class Watcher:
 
     @property
     def hurries(self) -> bool:
-        """Many more checks are due than were judged yet: what can wait should. May be asked in any thread."""
-        since = self._storm_since
+        """More checks are due than are judged at a time: what can wait should. May be asked in any thread."""
+        since = self._hurries_since
         return since is not None and self._clock.monotonic() - since < HURRY_S
 
     def heard(self, changes: Changes) -> None:
@@ -126,7 +126,7 @@ class Watcher:
         try:
             await self._judge_batches(looked)
         finally:
-            self._storm_since = None
+            self._hurries_since = None
 
     async def _judge_batches(self, looked: Looked) -> None:
         full, n, beat_at = True, 0, self._clock.now()
@@ -137,8 +137,8 @@ class Watcher:
             )
             full = judged.full
             n += judged.n
-            if full and n >= STORM and self._storm_since is None:
-                self._storm_since = self._clock.monotonic()
+            if full and self._hurries_since is None:
+                self._hurries_since = self._clock.monotonic()
             if judged.n:
                 line("judge", n=judged.n, flips=judged.flips, through=looked.watermark)
             if full and self._clock.now() - beat_at >= self._hearing.beat:

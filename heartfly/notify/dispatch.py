@@ -43,7 +43,7 @@ LANES_KEPT = 5_000
 _GATHER_S = 0.03
 """A busy lane is refilled when some of its sends have ended, not after each one."""
 MEANWHILE = 8
-_MEANWHILE_S = 0.1
+_MEANWHILE_S = 0.05
 """So many sends, so often, while statuses wait to be written: some go out at once, the rest when all is known."""
 
 T = TypeVar("T")

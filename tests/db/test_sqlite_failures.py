@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,45 @@ async def test_another_program_that_holds_the_file_is_waited_for_and_then_told(t
     other.close()
     await database.write(lambda tx: tx.conn.execute(sa.delete(pings)))
     await database.stop()
+
+
+@pytest.mark.parametrize(
+    "where", ["the work", "a savepoint", "the commit", "what has ended", "a savepoint of what has ended"]
+)
+def test_whatever_fails_nothing_of_it_stays_and_the_next_one_works(tmp_path: Path, where: str) -> None:
+    engine = sqlite.writing_engine(tmp_path / "heartfly.db")
+    session = sqlite.SqliteSession(engine)
+
+    def table(tx: Tx) -> None:
+        tx.conn.exec_driver_sql("CREATE TABLE one (id INTEGER PRIMARY KEY)")
+        tx.conn.exec_driver_sql("CREATE TABLE two (one_id REFERENCES one (id) DEFERRABLE INITIALLY DEFERRED)")
+
+    def fails(tx: Tx) -> None:
+        tx.conn.exec_driver_sql("INSERT INTO one VALUES (1)")
+        if where == "the commit":
+            tx.conn.exec_driver_sql("INSERT INTO two VALUES (99)")
+            return
+        if where == "what has ended":  # as a full disk leaves it
+            tx.conn.exec_driver_sql("ROLLBACK")
+            raise StoreError(where)
+        with tx.conn.begin_nested() if "savepoint" in where else nullcontext():
+            if where == "a savepoint of what has ended":
+                tx.conn.exec_driver_sql("ROLLBACK")
+                raise StoreError(where)
+            tx.conn.exec_driver_sql("INSERT INTO one VALUES (1)")
+
+    def works(tx: Tx) -> list[int]:
+        with tx.conn.begin_nested():
+            tx.conn.exec_driver_sql("INSERT INTO one VALUES (2)")
+        return list(tx.conn.exec_driver_sql("SELECT id FROM one").scalars())
+
+    session.attempt(table)
+    with pytest.raises((sa.exc.DBAPIError, sqlite3.IntegrityError, StoreError)):
+        session.attempt(fails)
+
+    assert [2] == session.attempt(works)
+    session.close()
+    with sqlite3.connect(tmp_path / "heartfly.db") as other:
+        assert [(2,)] == other.execute("SELECT id FROM one").fetchall()
+    other.close()
+    engine.dispose()

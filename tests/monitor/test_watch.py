@@ -15,7 +15,6 @@ from heartfly.db.changes import Changes
 from heartfly.db.models import alerts, blind_intervals, channels, check_channels, checks, nodes, notifications
 from heartfly.errors import OverloadedError
 from heartfly.monitor.blind import Hearing
-from heartfly.monitor.judge import STORM
 from heartfly.monitor.watch import HURRY_S
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.rate import RateLimiter
@@ -592,8 +591,8 @@ async def alike(world: World, check: Any, n: int) -> None:
     await world.db.write(work)
 
 
-@pytest.mark.parametrize(("n", "expected"), [(STORM - 1, False), (STORM + 200, True)])
-async def test_what_can_wait_makes_room_while_a_storm_is_judged(
+@pytest.mark.parametrize(("n", "expected"), [(498, False), (600, True)])
+async def test_what_can_wait_makes_room_while_more_is_judged_than_fits_in_one_batch(
     world: World, tower: Tower, *, n: int, expected: bool
 ) -> None:
     check = await world.check(T0)
@@ -611,10 +610,10 @@ async def test_what_can_wait_makes_room_while_a_storm_is_judged(
     assert ["down"] == statuses
 
 
-async def test_a_storm_without_end_keeps_others_waiting_for_a_while_only(world: World, tower: Tower) -> None:
+async def test_checks_that_fall_due_without_end_keep_others_waiting_for_a_while(world: World, tower: Tower) -> None:
     check = await world.check(T0)
     await world.ping(check, T0)
-    await alike(world, check, STORM + 200)
+    await alike(world, check, 600)
     seen: list[bool] = []
 
     def heard(_: Changes) -> None:
