@@ -9,6 +9,7 @@ from heartfly.accounts.passwords import hashed
 from heartfly.app import App
 from heartfly.demo.fill import DEMO, EMAIL, Filled, fill
 from heartfly.demo.pretend import pretending
+from heartfly.demo.red_day import RedDay
 from heartfly.demo.traffic import Traffic
 from heartfly.demo.usage import UsageGoesOn, fill_usage
 from heartfly.errors import ConflictError
@@ -28,6 +29,7 @@ class Shown:
         app = App(ground, kinds=pretending(CHANNELS))
         usage = UsageGoesOn(self.filled.project, ground.database, ground.clock, ground.ids)
         app.beside.append(usage.run)
+        app.beside.append(RedDay(self.filled.project, ground.usage, app.closer.hands, ground.clock).run)
         app.beside.append(Traffic(self.filled.lives, app.ingest, ground.clock).run)
         return app
 
