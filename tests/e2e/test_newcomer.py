@@ -112,6 +112,9 @@ def test_from_an_empty_directory_to_an_incident_that_is_over(
         assert "disk full" in body.get_content()
 
         page.goto(link)
+        page.click("text=What the run said")
+        assert "disk full" in page.inner_text("main")
+        page.go_back()
         page.locator("#as-of", has_text="live").wait_for()
         page.click("#text")
         page.keyboard.type("I empty it")
