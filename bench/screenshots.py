@@ -1,7 +1,7 @@
 """`make screenshots`: the pages as a release shows them, on a desktop and a phone, in light and in dark.
 
 Real servers with made-up data: the demo, one with a thousand checks, an empty one. What is made lands in
-build/screenshots/, and is looked at by people; two of them are kept, small, for the README (docs/images/).
+build/screenshots/, and is looked at by people; three of them are kept, small, for the README (docs/images/).
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import mail_shot
 from bench.seed import seed
 from bench.served import ROOT, Store, free_port
 from bench.watchers import COOKIE, signed_in
@@ -30,6 +31,7 @@ from bench.watchers import COOKIE, signed_in
 SIZES = {"1440": (1440, 900), "390": (390, 844)}
 KEPT = {"checks-list": "light", "check-down": "dark"}
 """Those of the README, and in which theme: in a smaller window, named like the shot."""
+MAIL = "alert-mail"
 README_SIZE = (1200, 660)
 MOST_BYTES = 150_000
 _LIMIT_S = 90.0
@@ -90,9 +92,10 @@ def main() -> None:
             *_of_demo(chromium, Path(folder), given),
             *_of_empty(chromium, Path(folder), given),
             *_of_big(chromium, Path(folder), given),
+            *_of_mail(chromium, Path(folder), given),
         ]
         chromium.close()
-    for name in KEPT:
+    for name in (*KEPT, MAIL):
         if (source := given.into / f"{name}-readme.png") in made:
             small = smaller(source.read_bytes())
             print(f"docs/images/{name}.png: {len(small):,} bytes")
@@ -101,6 +104,8 @@ def main() -> None:
 
 
 def _of_demo(chromium: Any, folder: Path, given: argparse.Namespace) -> Iterator[Path]:
+    if not _wanted(DEMO, given):
+        return
     with _serving(folder / "demo", "--demo") as (url, said):
         who = re.search(r"(\S+@\S+)\n\s+(\S+)\n", said)
         assert who is not None, said
@@ -131,6 +136,8 @@ def _wait_for_the_days(page: Any, url: str) -> None:
 
 
 def _of_empty(chromium: Any, folder: Path, given: argparse.Namespace) -> Iterator[Path]:
+    if not _wanted(EMPTY, given):
+        return
     with _serving(folder / "empty") as (url, said):
         link = re.search(r"http\S+/setup\?token=\S+", said)
         assert link is not None, said
@@ -145,6 +152,8 @@ def _of_empty(chromium: Any, folder: Path, given: argparse.Namespace) -> Iterato
 
 
 def _of_big(chromium: Any, folder: Path, given: argparse.Namespace) -> Iterator[Path]:
+    if not _wanted(BIG, given):
+        return
     store = Store(folder / "big")
     store.folder.mkdir()
     token = signed_in(store, seed(store, 999), 1)[0]  # and the one that they are copies of
@@ -153,14 +162,24 @@ def _of_big(chromium: Any, folder: Path, given: argparse.Namespace) -> Iterator[
         yield from _taken(chromium, url, state, BIG, given)
 
 
+def _of_mail(chromium: Any, folder: Path, given: argparse.Namespace) -> Iterator[Path]:
+    into = given.into / f"{MAIL}-readme.png"
+    if given.only not in into.name:
+        return
+    with mail_shot.Letterbox() as letterbox, _serving(folder / "mail", settings=letterbox.settings) as (url, _):
+        mail_shot.take(chromium, url, folder / "mail", letterbox, into)
+    print(into.name, flush=True)
+    yield into
+
+
 @contextmanager
-def _serving(folder: Path, *more: str) -> Iterator[tuple[str, str]]:
+def _serving(folder: Path, *more: str, settings: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
     """The address, and what the server said at its start."""
     folder.mkdir(exist_ok=True)
     port, log = free_port(), folder / "server.log"
     command = [sys.executable, "-m", "heartfly", "serve", "--port", str(port), "--data", str(folder), *more]
     with log.open("ab") as output:
-        process = subprocess.Popen(command, cwd=folder, env=os.environ, stdout=output, stderr=output)
+        process = subprocess.Popen(command, cwd=folder, env=os.environ | (settings or {}), stdout=output, stderr=output)
     try:
         begun = time.perf_counter()
         while time.perf_counter() < begun + _LIMIT_S and process.poll() is None:
@@ -177,6 +196,11 @@ def _serving(folder: Path, *more: str) -> Iterator[tuple[str, str]]:
     finally:
         process.terminate()
         process.wait(60)
+
+
+def _wanted(shots: Sequence[Shot], given: argparse.Namespace) -> bool:
+    endings = ["-readme", *(f"-{size}-{theme}" for size in SIZES for theme in ("light", "dark"))]
+    return any(given.only in f"{shot.name}{ending}.png" for shot in shots for ending in endings)
 
 
 def _taken(chromium: Any, url: str, state: Any, shots: Sequence[Shot], given: argparse.Namespace) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from heartfly.db.ids import IdSource
 from heartfly.demo.fill import DEMO, EMAIL, Filled, fill
 from heartfly.demo.lives import NODE
 from heartfly.demo.pretend import pretending
+from heartfly.demo.red_day import RedDay
 from heartfly.demo.requests import RequestsGoOn, fill_requests
 from heartfly.demo.traffic import Traffic
 from heartfly.demo.usage import UsageGoesOn, fill_usage
@@ -32,6 +33,7 @@ class Shown:
         usage = UsageGoesOn(self.filled.project, ground.database, ground.clock, ground.ids)
         app.beside.append(usage.run)
         app.beside.append(RequestsGoOn(self.filled.project, app.events, ground.clock, seed=_SEED).run)
+        app.beside.append(RedDay(self.filled.project, ground.usage, app.closer.hands, ground.clock).run)
         app.beside.append(Traffic(self.filled.lives, app.ingest, ground.clock).run)
         return app
 

@@ -48,7 +48,8 @@ def facts(incident: Incident, run: Run | None) -> list[Fact]:
     found = [] if run is None else _of_run(run, incident)
     found.append(Fact(incident.opened_at, What.OPENED, incident.explain or "The check went down."))
     if incident.acked_at is not None:
-        found.append(Fact(incident.acked_at, What.ACKNOWLEDGED, f"{incident.acked_by} takes care of it."))
+        who = (incident.acked_by or "Somebody").removeprefix("user:")
+        found.append(Fact(incident.acked_at, What.ACKNOWLEDGED, f"{who} takes care of it."))
     if incident.closed_at is not None:
         found.append(Fact(incident.closed_at, What.CLOSED, _end(incident, incident.closed_at)))
     return sorted(found, key=lambda fact: fact.at)

@@ -93,6 +93,7 @@ async def told(
         status=status,
         incident=row,
         facts=facts(queries.value(row), run_of(run) if run is not None else None),
+        ended_by=run.ping_n if run is not None and run.ended_at is not None else None,
         told=heard,
         notes=notes,
         links=links,

@@ -6,17 +6,21 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 
 from heartfly.accounts.commands import NewProject
+from heartfly.core.days import ONE, day_of
 from heartfly.db import models as tables
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
+from heartfly.demo import red_day
 from heartfly.demo import usage as demo_usage
 from heartfly.demo.fill import SLUG, ZONE
+from heartfly.demo.red_day import RedDay
 from heartfly.demo.usage import UsageGoesOn, fill_usage
 from heartfly.jobs.catalogue import daily_usage
 from heartfly.jobs.daily_usage import NAME as DAILY_USAGE
@@ -97,3 +101,26 @@ async def test_the_real_job_closes_the_days_once_somebody_serves(
     assert {"void", "amend"} <= {row.kind for row in await all_of(usage_db, sa.select(c.kind))}
     assert was_going  # a service that ends before it is told to takes the process along
     assert DAILY_USAGE == (await workshop.job(DAILY_USAGE)).kind
+
+
+async def test_one_day_is_not_what_it_was_proved_to_be_until_it_is_closed_anew(
+    db: Database, usage_db: Database, ids: IdSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo_usage, "DAYS", 2)
+    monkeypatch.setattr(red_day, "DAYS_AGO", 1)
+    clock, zone = SimClock(NOW), ZoneInfo(ZONE)
+    world = await make_world(db, ids, NOW, slug=SLUG)
+    await usage_db.write(filling(world.project))
+    closer = Closer(usage_db, Folder(usage_db, clock, ids, hands=Hands(beside=False)), clock, ids)
+    red = RedDay(world.project, usage_db, closer.hands, clock)
+    day = day_of(zone, NOW) - ONE
+
+    was_closed = await red.made()
+    assert "final" == (await closer.close(world.project.pid, day, zone)).state
+    is_made = await red.made()
+    (told,) = await all_of(usage_db, sa.select(tables.usage_days))
+    closed = await closer.close(world.project.pid, day, zone)
+
+    assert (False, True) == (was_closed, is_made)
+    assert ("provisional", True) == (told.state, "expected" in told.mismatch), told.mismatch
+    assert ("final", "") == (closed.state, closed.mismatch)

@@ -80,6 +80,9 @@ def test_from_an_empty_directory_to_an_incident_that_is_over(
         if page.get_by_text("Not now").count():  # a passkey is on offer
             page.click("text=Not now")
         page.click("text=New check")
+        page.fill("#line", "15 4 * * * /usr/local/bin/nightly-backup")
+        page.click("text=Fill in")
+        assert "nightly-backup" == page.input_value("#name")
         page.fill("#name", "Nightly backup")
         page.click("text=Create")
         page.locator("#first", has_text="Waiting for the first ping").wait_for()
@@ -109,6 +112,9 @@ def test_from_an_empty_directory_to_an_incident_that_is_over(
         assert "disk full" in body.get_content()
 
         page.goto(link)
+        page.click("text=What the run said")
+        assert "disk full" in page.inner_text("main")
+        page.go_back()
         page.locator("#as-of", has_text="live").wait_for()
         page.click("#text")
         page.keyboard.type("I empty it")

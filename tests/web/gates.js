@@ -106,6 +106,16 @@
     return wrong;
   },
 
+  // On paper there is nothing to press, no dark ground, and nothing that would have to be scrolled to.
+  printed() {
+    const wrong = [], seen = (one) => one.checkVisibility() && one.getClientRects().length > 0;
+    for (const one of document.querySelectorAll("nav, button, form, .button, .skip")) if (seen(one)) wrong.push(`on paper: ${one.outerHTML.slice(0, 90)}`);
+    if (getComputedStyle(document.body).backgroundColor !== "rgb(255, 255, 255)") wrong.push("the paper is not white");
+    for (const one of document.querySelectorAll("h1")) if (!seen(one)) wrong.push("no heading on paper");
+    for (const one of document.querySelectorAll(".scroll, pre")) if (seen(one) && one.scrollWidth > one.clientWidth + 1) wrong.push(`cut off on paper: ${one.outerHTML.slice(0, 90)}`);
+    return wrong;
+  },
+
   // In the colours of the system, and without motion.
   forced() {
     const wrong = [];

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PHONE, NARROWEST, DESKTOP = 390, 320, 1440
+PAPER = 718
+"""A4 within margins of 10 mm."""
 HEIGHT = 900
 LEAST_TARGET = 24
 LONG_MS = 120_000
@@ -90,7 +92,7 @@ class Gates:
     def see(self, width: int, scheme: str) -> None:
         self.look = (width, scheme)
         self._widen(width)
-        self._emulate(color_scheme=scheme, forced_colors="none")
+        self._emulate(color_scheme=scheme, forced_colors="none", media="screen")
 
     # Each of them lays out and paints the page anew, also where nothing changes.
 
@@ -146,8 +148,16 @@ class Gates:
 
     def forced(self) -> Iterable[str]:
         """Until `see` is called again."""
-        self._emulate(color_scheme=self.look[1], forced_colors="active")
+        self._emulate(color_scheme=self.look[1], forced_colors="active", media="screen")
         return self._ask("forced()")
+
+    def printed(self) -> Iterable[str]:
+        """As wide as A4. On the screen again after that, or nothing could be filled in."""
+        self._widen(PAPER)
+        self._emulate(color_scheme=self.look[1], forced_colors="none", media="print")
+        found = [*self._ask("printed()"), *self._ask("wide()")]
+        self._emulate(color_scheme=self.look[1], forced_colors="none", media="screen")
+        return [f"{one} (print)" for one in found]
 
     def _ask(self, gate: str) -> list[str]:
         return list(self.page.evaluate(f"({_GATES}).{gate}"))

@@ -234,6 +234,7 @@ class Walk:
         for width in (PHONE, NARROWEST):
             found += gates.fits(width)
         found += gates.forced()
+        found += gates.printed()
         if len(gates.asked) > (MOST_OF_USAGE if "/usage" in name else MOST_REQUESTS):
             found.append(f"asks for {len(gates.asked)} files: {gates.asked}")
         title, route = page.title(), re.split(r"[?,]", name)[0]

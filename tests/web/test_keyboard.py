@@ -112,5 +112,5 @@ async def test_times_are_told_in_ones_own_zone_or_by_a_switch_in_utc(town: Town)
 def test_all_script_together_is_small() -> None:
     files = Files("")
     packed = [file.packed for file in files._by_name.values() if file.media_type == "text/javascript"]
-    assert 5 == len(packed)
+    assert 4 == len(packed)
     assert sum(map(len, packed)) <= 7_000

@@ -260,7 +260,7 @@ async def test_an_incident_is_read_acknowledged_and_commented_on(town: Town, clo
     for said in (
         "Backup is down",
         "exit status 7",
-        "user:owner@example.com takes care of it",
+        "owner@example.com takes care of it",
         "I look at it",
         "Nobody",
     ):

@@ -48,9 +48,9 @@ class Hands:
             self.page.keyboard.press(key)
 
     def tab_to(self, what: str) -> None:
-        wanted = self.page.locator(what).first.element_handle()
+        wanted = self.page.locator(what).first  # found anew each time, for an open page replaces what has changed
         for _ in range(MOST_TABS):
-            if self.page.evaluate("(wanted) => document.activeElement === wanted", wanted):
+            if wanted.evaluate("(one) => document.activeElement === one"):
                 return
             self.press("Tab")
         raise AssertionError(f"Tab does not lead to {what} on {self.page.url}")

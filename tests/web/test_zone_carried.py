@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+import sqlalchemy as sa
 
 from heartfly.core.words import PingKind
+from heartfly.db.changes import Tx
+from heartfly.db.models import users
 from heartfly.web.carried import with_zone
 from tests.web.conftest import START, Town
 
@@ -32,6 +35,38 @@ async def test_every_link_and_form_within_the_projects_carries_the_zone(town: To
         assert not [link for link in others if "tz=" in link], path
         # A reader who asks for nothing has plain addresses, but for the switch itself.
         assert 'name="tz"' not in plain, path
+
+
+_TIME = re.compile(r'<time [^>]*datetime="([^"]*)"([^>]*)>([^<]*)</time>')
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_another_zone_changes_how_each_instant_is_written_and_never_the_instant(town: Town) -> None:
+    def far_away(tx: Tx) -> int:
+        mine = users.c.email == "owner@example.com"
+        return tx.conn.execute(sa.update(users).where(mine).values(zone="Asia/Kathmandu")).rowcount
+
+    await town.world.db.write(far_away)
+    owner = await town.owner()
+    await owner.post("/p/main/channels/new/email", {"name": "Ops", "value": "ops@example.com", "test": "1"})
+    check = await town.world.check(START, name="Backup", slug="backup")
+    await town.world.ping(check, START, PingKind.FAIL, body=b"said", body_size=4)
+    incident, channel = [
+        re.findall(rf"/p/main/{what}/[0-9a-f-]{{36}}", (await owner.get(f"/p/main/{what}")).body.decode())[0]
+        for what in ("incidents", "channels")
+    ]
+    for path in (
+        "/p/main/checks", "/p/main/checks/backup", "/p/main/checks/backup/events", "/p/main/checks/backup/events/1",
+        "/p/main/checks/backup/runs", "/p/main/incidents", incident, channel, "/p/main/audit",
+    ):  # fmt: skip
+        mine, utc = [
+            [(at, text) for at, more, text in _TIME.findall((await owner.get(f"{path}?tz={zone}")).body.decode())
+             if "data-rel" not in more]
+            for zone in ("mine", "utc")
+        ]  # fmt: skip
+        assert mine, path
+        assert [at for at, _ in mine] == [at for at, _ in utc], path
+        assert [] == [text for (_, text), (_, other) in zip(mine, utc, strict=True) if text == other], path
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
