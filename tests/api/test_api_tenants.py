@@ -242,7 +242,7 @@ async def furnished(house: House) -> dict[str, str]:
     slug = f"of-{house.world.project.slug}"
     shown = await house.full("POST", "/v1/status-pages", {"slug": slug, "title": "Ours"})
     meter = await house.full("POST", "/v1/meters", METER | {"slug": "traffic"})
-    await house.full("POST", "/v1/events", [EVENT, {}], headers={"heartfly-source": "app-1"})
+    await house.full("POST", "/v1/events", [EVENT, {}], headers=[("heartfly-source", "app-1")])
     customer = await house.full("POST", "/v1/customers", {"name": "Acme", "aliases": ["acme"]})
     letters = await house.full("GET", "/v1/dead-letters")
     backfill = await house.full("POST", "/v1/backfills", BACKFILL)
