@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import compress, islice
@@ -34,7 +33,7 @@ from heartfly.errors import InvalidValueError
 from heartfly.usage.meter_queries import Stored
 from heartfly.usage.question import CUSTOMER, SUBJECT, Question, demand_bounds, own_keys
 from heartfly.usage.raw import type_ids
-from heartfly.usage.raw_columns import PROPERTIES, Edges, Read, by_type, rows_between
+from heartfly.usage.raw_columns import PROPERTIES, Edges, Read, by_type, count_between, rows_between
 from heartfly.usage.reading import by_size
 from heartfly.usage.rollup_rows import columns, in_cubes, place, take_values, taking
 from heartfly.usage.seal import demand_events
@@ -293,18 +292,16 @@ class _Reader:
         if not types:
             return
         edges, known = Edges(self._read, run), Amounts()
-        # A question that is refused in the middle leaves no cursor open.
-        async with aclosing(rows_between(self._read, self._pid, from_at, to_at, subjects=self._subjects)) as found:
-            async for rows in found:
-                self._raw_left -= len(rows)
-                if self._raw_left < 0:
-                    raise InvalidValueError("to", _TOO_MANY)
-                for type_id, alike in by_type(rows, types).items():
-                    for some in by_size(alike, PROPERTIES):
-                        page = Read(some, edges, known)
-                        for span in here:
-                            if types[type_id] in span.version.meter.types:
-                                self._add(page, span, sums)
+        most, subjects = self._raw_left + 1, self._subjects
+        self._raw_left -= await count_between(self._read, self._pid, from_at, to_at, subjects=subjects, most=most)
+        if self._raw_left < 0:
+            raise InvalidValueError("to", _TOO_MANY)
+        async for rows in rows_between(self._read, self._pid, from_at, to_at, subjects=subjects):
+            for type_id, alike in by_type(rows, types).items():
+                for some in by_size(alike, PROPERTIES):
+                    page = Read(some, edges, known)
+                    for span in (one for one in here if types[type_id] in one.version.meter.types):
+                        self._add(page, span, sums)
 
     def _add(self, page: Read, span: Span, sums: dict[_Key, Partial]) -> None:
         meter = span.version.meter

@@ -7,7 +7,7 @@ its turn.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -27,21 +27,41 @@ _PAGE = 2_000
 _AT, _ID, _TYPE, _SUBJECT, PROPERTIES = range(5)
 
 
+async def count_between(
+    read: AsyncConnection, pid: int, from_at: datetime, to_at: datetime, *, subjects: Sequence[int] | None, most: int
+) -> int:
+    """How many `rows_between` would tell, up to `most`. To be asked before: reading is not broken off in the middle."""
+    query, given = _between(read, [events.c.id], pid=pid, from_at=from_at, to_at=to_at, subjects=subjects)
+    some = sa.select(sa.func.count()).select_from(query.limit(most).subquery())
+    n: int = (await read.execute(some, given)).scalar_one()
+    return n
+
+
 async def rows_between(
     read: AsyncConnection, pid: int, from_at: datetime, to_at: datetime, *, subjects: Sequence[int] | None
-) -> AsyncGenerator[Sequence[Any]]:
+) -> AsyncIterator[Sequence[Any]]:
     """Of [from_at, to_at) and these subjects (None: of any), in whatever order, as the driver has them."""
     names = ("at", "id", "type_id", "subject_id", "properties")
-    query = sa.select(*(sa.type_coerce(events.c[name], NullType()).label(name) for name in names)).where(
-        events.c.pid == pid, events.c.at >= from_at, events.c.at < to_at
-    )
-    given: dict[str, Any] = {}
-    if subjects is not None:
-        query = query.where(among(read, events.c.subject_id, "subjects"))
-        given = {"subjects": list(subjects)}
+    columns = [sa.type_coerce(events.c[name], NullType()).label(name) for name in names]
+    query, given = _between(read, columns, pid=pid, from_at=from_at, to_at=to_at, subjects=subjects)
     async with read.stream(query, given) as result:
         async for rows in result.partitions(_PAGE):
             yield rows
+
+
+def _between(
+    read: AsyncConnection,
+    columns: Sequence[sa.ColumnElement[Any]],
+    *,
+    pid: int,
+    from_at: datetime,
+    to_at: datetime,
+    subjects: Sequence[int] | None,
+) -> tuple[sa.Select[Any], dict[str, Any]]:
+    query = sa.select(*columns).where(events.c.pid == pid, events.c.at >= from_at, events.c.at < to_at)
+    if subjects is None:
+        return query, {}
+    return query.where(among(read, events.c.subject_id, "subjects")), {"subjects": list(subjects)}
 
 
 def by_type(rows: Sequence[Any], wanted: Mapping[int, str]) -> Mapping[int, Sequence[Any]]:
