@@ -351,7 +351,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
 
     lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(ADMIN)]
     listed = [await house.full("GET", path) for path in lists]
-    assert [b'{"items":[],"next":null}'] * 16 == [reply.body for reply in listed]
+    assert [b'{"items":[],"next":null}'] * 17 == [reply.body for reply in listed]
     about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
     about.append(f"incidents?check={theirs['{check_id}']}")
     assert [404] * 3 == [(await house.full("GET", f"/v1/{query}")).status for query in about]
