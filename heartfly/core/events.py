@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from json.encoder import encode_basestring
-from typing import Any
+from typing import Any, NamedTuple
 
 from heartfly.core.amounts import Number
 
@@ -32,9 +32,10 @@ Value = str | bool | None | Sequence["Value"] | Mapping[str, "Value"]
 """What JSON holds; numbers as they were written (`core.amounts.Number`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """`transaction_id`: the sender's name for it, one event each. `subject`: the customer as the sender calls it.
+class Event(NamedTuple):
+    """A tuple, as there are many: it is made in less than half the time.
+
+    `transaction_id`: the sender's name for it, one event each. `subject`: the customer as the sender calls it.
 
     `properties`: as JSON, names in order, no white space, numbers as they were written. `fingerprint`: 6 bytes, the
     same for the same content, whatever the order of names and whether a number was a text.

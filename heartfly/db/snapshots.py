@@ -88,7 +88,7 @@ def as_read(connection: Connection | AsyncConnection, column: Column[Any]) -> Ca
     return convert or _as_it_is
 
 
-def as_stored(connection: Connection, column: Column[Any]) -> Callable[[Any], Any]:
+def as_stored(connection: Connection | AsyncConnection, column: Column[Any]) -> Callable[[Any], Any]:
     """What makes of a value the driver's, so that many can be compared without being converted."""
     return column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect) or _as_it_is
 

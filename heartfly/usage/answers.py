@@ -10,7 +10,7 @@ import bisect
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
+from itertools import compress, islice
 from operator import itemgetter
 from typing import Any
 
@@ -18,12 +18,13 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.core.aggregate import Partial
+from heartfly.core.aggregate import Partial, Place
 from heartfly.core.amounts import Amount
-from heartfly.core.meters import Aggregation, Counted, Meter, counted
-from heartfly.core.tiles import State, Tier, Tile, cut, state_of, tiles
-from heartfly.core.versions import Span, in_force, spans
-from heartfly.core.windows import Size, Window, windows
+from heartfly.core.columns import Amounts, add
+from heartfly.core.meters import Aggregation, Meter
+from heartfly.core.tiles import State, Tier, cut, state_of
+from heartfly.core.versions import Span, spans
+from heartfly.core.windows import Window, windows
 from heartfly.db.models import rollups, unique_values, usage_groups
 from heartfly.db.models import windows as stored_windows
 from heartfly.db.prepared import among
@@ -31,10 +32,13 @@ from heartfly.db.snapshots import as_read
 from heartfly.errors import InvalidValueError
 from heartfly.usage.meter_queries import Stored
 from heartfly.usage.question import CUSTOMER, SUBJECT, Question, demand_bounds, own_keys
-from heartfly.usage.raw import events_between, type_ids
+from heartfly.usage.raw import type_ids
+from heartfly.usage.raw_columns import PROPERTIES, Edges, Read, by_type, count_between, rows_between
+from heartfly.usage.reading import by_size
 from heartfly.usage.rollup_rows import columns, in_cubes, place, take_values, taking
 from heartfly.usage.seal import demand_events
 from heartfly.usage.settled import of_tier, settled_in
+from heartfly.usage.tiling import Numbered, runs, tiles_of, within
 from heartfly.usage.whose import Customer, Subject, ids_of, subjects_of
 
 MOST_RAW = 200_000
@@ -195,19 +199,19 @@ class _Reader:
 
     async def _sum_up(self, parts: Sequence[Window], meters: Sequence[Meter | None], sums: dict[_Key, Partial]) -> None:
         days = await self._days(parts[0].from_at, parts[-1].to_at)
-        starts: dict[Tier, list[tuple[datetime, datetime, int]]] = {tier: [] for tier in Tier}
+        starts: dict[Tier, list[Numbered]] = {tier: [] for tier in Tier}
         for n, (part, meter) in enumerate(zip(parts, meters, strict=True)):
             if meter is None:
                 continue
             # Values that are told apart are kept by the hour only.
-            of_days = () if meter.aggregation is Aggregation.UNIQUE else _within(days, part)
-            for tile in _tiles(part, of_days, self._question.size):
+            of_days = () if meter.aggregation is Aggregation.UNIQUE else within(days, part)
+            for tile in tiles_of(part, of_days, self._question.size):
                 starts[tile.tier].append((tile.from_at, tile.to_at, n))
         for tier in (Tier.DAY, Tier.HOUR):
-            for run in _runs(starts[tier]):
+            for run in runs(starts[tier]):
                 await self._take_rollups(tier, run, meters, sums)
-        for from_at, to_at, n in starts[Tier.RAW]:
-            await self._take_events(Window(from_at, to_at), n, sums)
+        for run in runs(starts[Tier.RAW]):
+            await self._take_events(run, sums)
 
     async def _days(self, from_at: datetime, to_at: datetime) -> Sequence[Window]:
         query = (
@@ -224,7 +228,7 @@ class _Reader:
     async def _take_rollups(
         self,
         tier: Tier,
-        run: Sequence[tuple[datetime, datetime, int]],
+        run: Sequence[Numbered],
         meters: Sequence[Meter | None],
         sums: dict[_Key, Partial],
     ) -> None:
@@ -279,28 +283,46 @@ class _Reader:
             async for rows in result.partitions(_ROWS):
                 yield rows
 
-    async def _take_events(self, window: Window, n: int, sums: dict[_Key, Partial]) -> None:
-        await demand_events(self._read, self._pid, window.from_at, window.to_at)
-        here = [span for span in self.spans if span.from_at < window.to_at and window.from_at < span.to_at]
+    async def _take_events(self, run: Sequence[Numbered], sums: dict[_Key, Partial]) -> None:
+        """Of one run of tiles, which follow one another without a gap."""
+        from_at, to_at = run[0][0], run[-1][1]
+        await demand_events(self._read, self._pid, from_at, to_at)
+        here = [span for span in self.spans if span.from_at < to_at and from_at < span.to_at]
         types = await type_ids(self._read, self._pid, {name for span in here for name in span.version.meter.types})
         if not types:
             return
-        between = events_between(
-            self._read, self._pid, window.from_at, window.to_at, types=types, subjects=self._subjects
-        )
-        async for found in between:
-            self._raw_left -= found.n
-            if self._raw_left < 0:
-                raise InvalidValueError("to", _TOO_MANY)
-            for event in found.events:
-                version = in_force(self._stored.versions, event.at)
-                told = None if version is None else counted(version.meter, event.type, event.properties)
-                if version is None or not isinstance(told, Counted):
-                    continue
-                group = self._picked(version.meter, told.group) if self._by_group else ()
-                if group is not None:
-                    partial = sums.setdefault((n, event.subject_id, group), Partial())
-                    partial.add(version.meter, told, (event.at, event.id))
+        edges, known = Edges(self._read, run), Amounts()
+        most, subjects = self._raw_left + 1, self._subjects
+        self._raw_left -= await count_between(self._read, self._pid, from_at, to_at, subjects=subjects, most=most)
+        if self._raw_left < 0:
+            raise InvalidValueError("to", _TOO_MANY)
+        async for rows in rows_between(self._read, self._pid, from_at, to_at, subjects=subjects):
+            for type_id, alike in by_type(rows, types).items():
+                for some in by_size(alike, PROPERTIES):
+                    page = Read(some, edges, known)
+                    for span in (one for one in here if types[type_id] in one.version.meter.types):
+                        self._add(page, span, sums)
+
+    def _add(self, page: Read, span: Span, sums: dict[_Key, Partial]) -> None:
+        meter = span.version.meter
+        told = page.told(span)
+        where, whose, values = told.only(page.where), told.only(page.subjects), told.values
+        groups: Sequence[Texts] = [()] * len(where)
+        if self._by_group:
+            given = told.groups if told.groups is not None else [()] * len(where)
+            picked = {group: self._picked(meter, group) for group in set(given)}
+            wanted = [picked[group] is not None for group in given]
+            if not all(wanted):
+                where, whose, given = (list(compress(column, wanted)) for column in (where, whose, given))
+                values = None if values is None else list(compress(values, wanted))
+            groups = [picked[group] or () for group in given]
+        else:
+            wanted = []
+        places: Sequence[Place] = ()
+        if meter.aggregation is Aggregation.LATEST:
+            places = told.only(page.places())
+            places = list(compress(places, wanted)) if wanted else places
+        add(sums, meter, list(zip(where, whose, groups, strict=True)), values, places)
 
     def _picked(self, meter: Meter, group: Sequence[str | None]) -> Texts | None:
         """Of a group the texts that are grouped by; None: the question is not about it."""
@@ -376,25 +398,3 @@ _TOO_MANY = (
     f"more than {MOST_RAW} events would have to be looked at one by one, as windows of minutes and those that begin "
     "within an hour of UTC need it: ask for a shorter time, or in another zone"
 )
-
-
-def _tiles(part: Window, days: Sequence[Window], size: Size | None) -> list[Tile]:
-    return [Tile(Tier.RAW, part.from_at, part.to_at)] if size is Size.MINUTE else tiles(part, days)
-
-
-def _within(days: Sequence[Window], part: Window) -> Sequence[Window]:
-    first = bisect.bisect_left(days, part.from_at, key=lambda day: day.from_at)
-    end = bisect.bisect_left(days, part.to_at, key=lambda day: day.from_at)
-    return days[first:end]
-
-
-def _runs(found: Sequence[tuple[datetime, datetime, int]]) -> Iterator[list[tuple[datetime, datetime, int]]]:
-    """Tiles that follow one another, together: one query for each."""
-    run: list[tuple[datetime, datetime, int]] = []
-    for tile in found:
-        if run and run[-1][1] != tile[0]:
-            yield run
-            run = []
-        run.append(tile)
-    if run:
-        yield run

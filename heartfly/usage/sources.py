@@ -179,7 +179,7 @@ async def list_sources(read: AsyncConnection, pid: int, *, after: str | None, li
 def retire(tx: Tx, pid: int, name: str, *, actor: Actor, at: datetime, ids: IdSource) -> Any:
     """The row as it is then. No day waits for it any more, until it tells again what happens. NotFoundError."""
     this = (usage_sources.c.pid == pid, usage_sources.c.name == name)
-    row = tx.conn.execute(sa.select(usage_sources).where(*this)).first()
+    row = tx.conn.execute(sa.select(usage_sources).where(*this)).first() if is_name(name) else None
     if row is None:
         raise NotFoundError("there is no such source")
     if row.retired_at is not None:

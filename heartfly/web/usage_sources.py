@@ -30,6 +30,7 @@ async def show_sources(request: PageRequest) -> Response[bytes]:
         "usage_sources.html",
         sources=page,
         header=sources.HEADER,
+        base_url=request.api.base_url,
         is_first=after is None,
         following=urlencode({"after": following}) if following else "",
     )

@@ -272,7 +272,7 @@ async def furnished(house: House) -> dict[str, str]:
     slug = f"of-{house.world.project.slug}"
     shown = await house.full("POST", "/v1/status-pages", {"slug": slug, "title": "Ours"})
     meter = await house.full("POST", "/v1/meters", METER | {"slug": "traffic"})
-    await house.full("POST", "/v1/events", [EVENT, {}], headers={"heartfly-source": "app-1"})
+    await house.full("POST", "/v1/events", [EVENT, {}], headers=[("heartfly-source", "app-1")])
     customer = await house.full("POST", "/v1/customers", {"name": "Acme", "aliases": ["acme"]})
     report = f"/v1/usage/customers/{customer.json['id']}/report"
     shared = await house.full("POST", f"{report}/shares", {})
@@ -387,7 +387,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     no_lists = (*ADMIN, *FIGURES, PATH_RULES)
     lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(no_lists)]
     listed = [await house.full("GET", path) for path in lists]
-    assert [b'{"items":[],"next":null}'] * 16 == [reply.body for reply in listed]
+    assert [b'{"items":[],"next":null}'] * 17 == [reply.body for reply in listed]
     assert [] == (await house.full("GET", PATH_RULES)).json["lines"]
     about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
     about.append(f"incidents?check={theirs['{check_id}']}")

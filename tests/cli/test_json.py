@@ -86,7 +86,9 @@ def test_sources_of_events_are_listed_and_retired(run: Run) -> None:
     assert [] == json.loads(ok(run("usage", "sources", "list", "--json")))
     assert "No source is known" in ok(run("usage", "sources", "list"))
     logged = (
-        event("json-source", "acct-json").replace('"call"', '"http.request"').replace('{"n"', '{"source": "web-1", "n"')
+        event("json-source", "acct-source")
+        .replace('"call"', '"http.request"')
+        .replace('{"n"', '{"source": "web-1", "n"')
     )
     ok(run("usage", "events", "send", "-", input=logged))
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from heartfly.core.events import read as parsed
 from heartfly.db.models import audit
+from heartfly.usage import changed_figures
 from heartfly.web.state import WebState
 from tests.api.door import Reply
 from tests.one_database import on_sqlite
@@ -165,3 +166,19 @@ async def test_what_figures_would_change_is_told_by_day_meter_and_customer(owner
     assert ("still being worked out" in said(waits), b'name="look" value="void"' in waits) == (True, True)
     assert "2026-03-01 size c-0 unknown 10.5 – 1 0" in told
     assert "As it counts" in await text(owner, PAGE)
+
+
+@pytest.mark.parametrize("do", ["void", "amend"])
+async def test_what_is_too_much_to_be_foretold_is_said_and_the_correction_goes_on(
+    owner: Browser, monkeypatch: pytest.MonkeyPatch, do: str
+) -> None:
+    meter = {"slug": "traffic", "event_types": "call", "aggregation": "sum", "value": "bytes", "name": "", "unit": ""}
+    assert 303 == (await owner.post(f"{ROOT}/meters/new", meter)).status
+    monkeypatch.setattr(changed_figures, "MOST_READ", 0)
+    fields = TYPED | {"do": do, "properties": '{"bytes": 7, "region": "eu"}'}
+    asked = await owner.post(PATH, fields)
+
+    assert 200 == asked.status
+    assert "its customers have too many events of these days to preview" in said(asked.body)
+    assert 303 == (await sure(owner, fields)).status
+    assert "wrong unit" in await text(owner, PAGE)
