@@ -13,7 +13,7 @@ from heartfly.core.amounts import ONE, Amount, text_of
 from heartfly.traffic.report import DayOf, Measured, Report
 
 WIDTH, HEIGHT = 600, 120
-_STEPS = (1, 2, 4, 5, 10)
+_STEPS: tuple[int, ...] = (1, 2, 4, 5, 10)
 """Of a scale's top, times a power of ten: half of each is a short number, too."""
 _GAP = 0.2
 """Of a day's width, between its bar and the next."""

@@ -16,7 +16,7 @@ from heartfly.core.traffic import UNKNOWN_STATUS
 from heartfly.core.windows import Size
 from heartfly.db.models import projects
 from heartfly.traffic import ranked, series
-from heartfly.traffic.asked import Asked, ByStatus
+from heartfly.traffic.asked import Asked, ByStatus, Order
 from heartfly.traffic.report import DayOf, EndpointOf, Measured, Report, fingerprint, measured, together
 from heartfly.traffic.report_days import days_of
 from heartfly.traffic.report_meters import meters_of
@@ -49,7 +49,7 @@ async def report_of(
     asked = Asked(from_at=period.from_at, to_at=period.to_at, zone=period.zone, customers=(row.uuid,))
     bins, trust = await series.series(read, pid, asked, now=now, size=Size.DAY)
     by_day: dict[object, ByStatus] = {day_of(period.zone, one.window.from_at): one.by_status for one in bins}
-    most_used = await ranked.endpoints(read, pid, asked, now=now, by=ranked.Order.REQUESTS, limit=ENDPOINTS, offset=0)
+    most_used = await ranked.endpoints(read, pid, asked, now=now, by=Order.REQUESTS, limit=ENDPOINTS, offset=0)
     meters, more_meters = await meters_of(read, pid, row.uuid, period, now=now, by_day=meter_days)
     whole = together(one.by_status for one in bins)
     of_days = [(day, state, by_day.get(day, ByStatus())) for day, state in days.states]

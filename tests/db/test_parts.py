@@ -187,6 +187,8 @@ def test_of_windows_that_were_there_before_nobody_is_said_to_have_left_anything(
                 "INSERT INTO windows (pid, tier, start_at, end_at, gen, n_events, ids_sum)"
                 f" VALUES (7, '{tier}', {at}, {at}, 5, 0, {no_bytes})"
             )
+
+
 def test_hours_with_requests_that_came_before_requests_were_summed_up_are_folded_anew(empty: Database) -> None:
     with empty.engine.connect() as connection:
         command.upgrade(alembic_config(connection, USAGE), "0007")
