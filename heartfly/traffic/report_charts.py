@@ -125,7 +125,7 @@ def _marks(days: Sequence[DayOf]) -> Sequence[tuple[float, str]]:
 
 
 def _top(most: int) -> int:
-    unit = 10 ** (len(str(most)) - 1)
+    unit: int = 10 ** (len(str(most)) - 1)
     return next(step * unit for step in _STEPS if step * unit >= most)
 
 
