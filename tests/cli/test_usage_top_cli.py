@@ -34,6 +34,7 @@ def test_what_was_served_is_ranked_in_the_terminal(run: Run, server: Server) -> 
     for of in ("endpoints", "customers", "statuses"):
         assert "No requests in that time." in ok(run("usage", "top", of))
     assert "No slow requests in that time." in ok(run("usage", "top", "slow"))
+    assert "There are no requests yet." in ok(run("usage", "paths", "-", input="/v1/{name}\n"))
     key = (server.folder / "heartfly-data" / "cli-key").read_text().strip()
     hits = [hit(number) for number in range(8)]
     hits += [hit(8, route="/v1/slow", status=503, latency_ms=2_500, customer="=globex")]

@@ -188,6 +188,13 @@ def test_of_windows_that_were_there_before_nobody_is_said_to_have_left_anything(
                 f" VALUES (7, '{tier}', {at}, {at}, 5, 0, {no_bytes})"
             )
 
+    upgrade(empty.engine, USAGE)
+
+    with empty.engine.connect() as connection:
+        assert [False, False] == list(connection.execute(sa.select(windows.c.unswept)).scalars())
+        assert [] == connection.execute(unswept(datetime(2026, 3, 3, tzinfo=UTC))).all()
+    empty.close()
+
 
 def test_hours_with_requests_that_came_before_requests_were_summed_up_are_folded_anew(empty: Database) -> None:
     with empty.engine.connect() as connection:
@@ -210,8 +217,8 @@ def test_hours_with_requests_that_came_before_requests_were_summed_up_are_folded
     upgrade(empty.engine, USAGE)
 
     with empty.engine.connect() as connection:
-        assert [False, False] == list(connection.execute(sa.select(windows.c.unswept)).scalars())
-        assert [] == connection.execute(unswept(datetime(2026, 3, 3, tzinfo=UTC))).all()
+        marks = connection.execute(sa.select(dirty_hours)).all()
+    assert [(7, datetime(2026, 3, 2, tzinfo=UTC), 4)] == [(row.pid, row.hour, row.seq) for row in marks]
     empty.close()
 
 
@@ -247,8 +254,6 @@ def test_what_an_upgrade_sorts_is_no_load_on_memory_and_it_may_take_long(empty: 
         assert "0" not in usual[0]
         assert ["0", "0"] in meanwhile
         assert [["0", "0"]] * len(meanwhile) == meanwhile
-        marks = connection.execute(sa.select(dirty_hours)).all()
-    assert [(7, datetime(2026, 3, 2, tzinfo=UTC), 4)] == [(row.pid, row.hour, row.seq) for row in marks]
     empty.close()
 
 
