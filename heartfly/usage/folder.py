@@ -48,8 +48,6 @@ PAUSE_S = 2.0
 """Between two looks: events that come in the meantime are folded in one go."""
 REST_S = 10.0
 """An hour that was just folded rests so long, and ten times as long as that took: each time it is read whole."""
-LONGEST_REST_OF_ALL_S = 30.0
-"""Hours that were folded in one go rest ten times as long as all of them took, but no longer than that."""
 FAILED_REST_S, LONGEST_REST_S = 60.0, 900.0
 """One that could not be folded: twice as long after each time, and then so long."""
 MOST = 200
@@ -121,22 +119,14 @@ class Folder:
         self._not_before = {key: at for key, at in self._not_before.items() if at > now}
         hours, days = await self._dirty(), await self._stale_days()
         self._forget_others(hours, days)
-        due = [one for one in hours if one not in self._not_before]
-        for pid, hour in due:
+        for pid, hour in hours:
             if self._stop.is_set():
                 return n
-            n += await self._alone(partial(self.fold_hour, pid, hour), (pid, TIER_HOUR, hour))
-        self._rest(due, took_s=self._clock.monotonic() - now)
+            if (pid, hour) not in self._not_before:
+                n += await self._alone(partial(self.fold_hour, pid, hour), (pid, TIER_HOUR, hour))
         for row in await self._stale_days():
             n += await self._alone(partial(self._again, row), (row.pid, TIER_DAY, row.start_at))
         return n + await self._sweep_left()
-
-    def _rest(self, folded: Sequence[tuple[int, datetime]], *, took_s: float) -> None:
-        """Where history comes in, all its hours are dirty all the time: each would rest, and the folding never."""
-        not_before = self._clock.monotonic() + min(LONGEST_REST_OF_ALL_S, 10 * took_s)
-        for one in folded:
-            if one in self._not_before:
-                self._not_before[one] = max(self._not_before[one], not_before)
 
     def _forget_others(self, hours: Sequence[tuple[int, datetime]], days: Sequence[Any]) -> None:
         """Windows that somebody else has folded, or that went with their project. Lists that are cut tell of none."""
@@ -201,8 +191,11 @@ class Folder:
             return list((await read.execute(query.order_by(dirty_hours.c.hour))).scalars())
 
     async def fold_hour(self, pid: int, hour: datetime) -> Folded | None:
-        """None: its events are gone; what it came to stays, and the mark goes. OvertakenError: another process did."""
+        """None: it is clean, or its events are gone; what it came to stays. OvertakenError: another process did."""
         async with self._writing:
+            # Whoever closes its day may have folded it meanwhile: once more would put that day in doubt for nothing.
+            if not await self.dirty_within(pid, hour, hour + HOUR):
+                return None
             began = self._clock.monotonic()
             place = self._usage.place
             if await self._is_light(pid, hour):
