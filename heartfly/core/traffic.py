@@ -6,10 +6,12 @@ core/paths.py. Times are whole microseconds, and a request that told no time cou
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from heartfly.core.amounts import Amount
+from heartfly.core.packed import apart, merged
 from heartfly.core.sketches import Histogram
 
 
@@ -27,11 +29,12 @@ OTHER = 0
 UNKNOWN_STATUS = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Figures:
     """`n_timed`: of `n`, those that told how long they took. `latency_us`: their sum; `latency_max_us` 0: of none.
 
-    `latencies`: in milliseconds. `bytes_in` and `bytes_out`: of those that told them.
+    `bytes_in` and `bytes_out`: of those that told them. Times stay packed until somebody asks for them: most who ask
+    want the sums.
     """
 
     n: int = 0
@@ -40,7 +43,26 @@ class Figures:
     latency_max_us: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
-    latencies: Histogram = field(default_factory=Histogram)
+    _told: Histogram = field(default_factory=Histogram)
+    _packed: list[bytes | str] = field(default_factory=list)
+    """To be added. A text: many of them (core/packed.py)."""
+    _of: tuple[Figures, Figures] | None = None
+    """What is in the first and not in the second, to be added."""
+
+    @property
+    def latencies(self) -> Histogram:
+        """In milliseconds."""
+        if self._packed:
+            self._told.merge(merged(_each(self._packed)))
+            self._packed = []
+        if self._of is not None:
+            self._told.merge(_difference(*(one.latencies for one in self._of)))
+            self._of = None
+        return self._told
+
+    def add_packed(self, latencies: bytes | str) -> None:
+        """`latencies`: as core/packed.py has them; a text: many."""
+        self._packed.append(latencies)
 
     def merge(self, other: Figures) -> None:
         """No request may be in both."""
@@ -50,8 +72,33 @@ class Figures:
         self.latency_max_us = max(self.latency_max_us, other.latency_max_us)
         self.bytes_in += other.bytes_in
         self.bytes_out += other.bytes_out
-        self.latencies.merge(other.latencies)
+        self._told.merge(other._told if other._of is None else other.latencies)
+        self._packed += other._packed
+
+    def without(self, some: Figures) -> Figures:
+        """All of `some` must be in it. The longest is not known of what is left."""
+        return Figures(
+            n=self.n - some.n,
+            n_timed=self.n_timed - some.n_timed,
+            latency_us=self.latency_us - some.latency_us,
+            bytes_in=self.bytes_in - some.bytes_in,
+            bytes_out=self.bytes_out - some.bytes_out,
+            _of=(self, some),
+        )
 
     def percentile_ms(self, percent: Amount) -> Amount | None:
         """Of those that told their time, wrong by 1.1 % at most; None: none did. `percent`: as in core/sketches.py."""
         return self.latencies.percentile(percent)
+
+
+def _each(found: Iterable[bytes | str]) -> Iterator[bytes]:
+    for one in found:
+        if isinstance(one, str):
+            yield from apart(one)
+        else:
+            yield one
+
+
+def _difference(whole: Histogram, some: Histogram) -> Histogram:
+    above = {bucket: left for bucket, n in whole.above.items() if (left := n - some.above.get(bucket, 0)) > 0}
+    return Histogram(whole.zero - some.zero, above)

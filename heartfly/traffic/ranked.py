@@ -21,7 +21,8 @@ from heartfly.traffic.named import Named, customers_of, endpoints_called
 OTHERS = "(others)"
 """The name of the row of all that are not shown."""
 P95 = 95
-_AT_ONCE = 25
+_AT_ONCE = 250
+"""Histograms of so many rows are read and added up in one go."""
 
 
 @dataclass(slots=True)
@@ -132,15 +133,13 @@ _VALUES: Mapping[Order, Callable[[Sums], int]] = {
 
 
 async def _ranked(found: Gathered, groups: Sequence[_Group], *, by: Order, limit: int, offset: int) -> Ranked:
-    known: dict[str, ByStatus] = {}
     if by is Order.P95:
-        in_order, known = await _by_p95(found, groups, offset + limit)
+        in_order = await _by_p95(found, groups, offset + limit)
     else:
         value = _VALUES[by]
         in_order = sorted(groups, key=lambda one: (-value(one.sums), -one.sums.n, one.named.key))
     page = in_order[offset : offset + limit]
-    missing = [one for one in page if one.named.key not in known]
-    known |= await _figures(found, missing)
+    known = await _figures(found, page)
     whole = await found.all()
     rows = [_row(one.named, known[one.named.key], whole.n) for one in page]
     left = [*in_order[:offset], *in_order[offset + limit :]]
@@ -157,13 +156,20 @@ async def _figures(found: Gathered, groups: Iterable[_Group]) -> dict[str, BySta
     return told
 
 
-async def _by_p95(found: Gathered, groups: Sequence[_Group], n: int) -> tuple[Sequence[_Group], dict[str, ByStatus]]:
+async def _times(found: Gathered, groups: Iterable[_Group]) -> dict[str, Figures]:
+    of_key = {key: one.named.key for one in groups for key in one.keys}
+    told: dict[str, Figures] = {name: Figures() for name in of_key.values()}
+    for key, figures in (await found.times(of_key)).items():
+        told[of_key[key]].merge(figures)
+    return told
+
+
+async def _by_p95(found: Gathered, groups: Sequence[_Group], n: int) -> Sequence[_Group]:
     """The first `n` in order, and then those that cannot be among them, in any.
 
     A twentieth of all times are no less than p95, so it is at most their sum by so many, and at most the greatest.
     """
     bounded = sorted(groups, key=lambda one: (-_bound_us(one.sums), one.named.key))
-    known: dict[str, ByStatus] = {}
     p95: dict[str, int] = {}
 
     def place(one: _Group) -> tuple[int, int, str]:
@@ -174,11 +180,10 @@ async def _by_p95(found: Gathered, groups: Sequence[_Group], n: int) -> tuple[Se
         some = bounded[start : start + _AT_ONCE]
         if len(done) >= n and p95[done[n - 1].named.key] * 100 > _bound_us(some[0].sums) * _PER_MS * 102:
             break
-        told = await _figures(found, some)
-        known |= told
-        p95 |= {name: one.total().percentile_ms(P95 * ONE) or 0 for name, one in told.items()}
+        told = await _times(found, some)
+        p95 |= {name: one.percentile_ms(P95 * ONE) or 0 for name, one in told.items()}
         done = sorted([*done, *some], key=place)
-    return [*done, *bounded[len(done) :]], known
+    return [*done, *bounded[len(done) :]]
 
 
 _PER_MS = ONE // 1_000
@@ -207,25 +212,8 @@ def _others(whole: ByStatus, rows: Iterable[Row], left: Iterable[_Group]) -> ByS
     found = ByStatus()
     largest = max((one.sums.latency_max_us for one in left), default=0)
     for status, figures in whole.of.items():
-        rest = _without(figures, shown.of.get(status, Figures()))
+        rest = figures.without(shown.of.get(status, Figures()))
         if rest.n:
             rest.latency_max_us = min(largest, figures.latency_max_us) if rest.n_timed else 0
             found.of[status] = rest
     return found
-
-
-def _without(all_: Figures, some: Figures) -> Figures:
-    rest = Figures(
-        n=all_.n - some.n,
-        n_timed=all_.n_timed - some.n_timed,
-        latency_us=all_.latency_us - some.latency_us,
-        bytes_in=all_.bytes_in - some.bytes_in,
-        bytes_out=all_.bytes_out - some.bytes_out,
-    )
-    rest.latencies.zero = all_.latencies.zero - some.latencies.zero
-    rest.latencies.above = {
-        bucket: left
-        for bucket, n in all_.latencies.above.items()
-        if (left := n - some.latencies.above.get(bucket, 0)) > 0
-    }
-    return rest
