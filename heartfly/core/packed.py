@@ -61,7 +61,9 @@ def merged(blobs: Iterable[bytes]) -> Histogram:
             continue
         code, place = _read(blob, place)
         first = -(code >> 1) if code & 1 else code >> 1
-        if width := blob[0]:
+        if (width := blob[0]) == 1 and place + 1 == len(blob):  # of what is rare: all in one bucket
+            counts[first] = counts.get(first, 0) + blob[place]
+        elif width:
             dense.append((width, first, blob[place:]))
         else:
             for bucket, count in _pairs(blob[place:], first):

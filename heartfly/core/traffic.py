@@ -7,7 +7,7 @@ core/paths.py. Times are whole microseconds, and a request that told no time cou
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 
 from heartfly.core.amounts import Amount
@@ -43,8 +43,8 @@ class Figures:
     latency_max_us: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
-    _told: Histogram = field(default_factory=Histogram)
-    _packed: list[bytes | str] = field(default_factory=list)
+    _told: Histogram | None = None
+    _packed: list[bytes | str] | None = None
     """To be added. A text: many of them (core/packed.py)."""
     _of: tuple[Figures, Figures] | None = None
     """What is in the first and not in the second, to be added."""
@@ -52,17 +52,23 @@ class Figures:
     @property
     def latencies(self) -> Histogram:
         """In milliseconds."""
+        found = self._told
+        if found is None:
+            found = self._told = Histogram()
         if self._packed:
-            self._told.merge(merged(_each(self._packed)))
-            self._packed = []
+            found.merge(merged(_each(self._packed)))
+            self._packed = None
         if self._of is not None:
-            self._told.merge(_difference(*(one.latencies for one in self._of)))
+            found.merge(_difference(*(one.latencies for one in self._of)))
             self._of = None
-        return self._told
+        return found
 
     def add_packed(self, latencies: bytes | str) -> None:
         """`latencies`: as core/packed.py has them; a text: many."""
-        self._packed.append(latencies)
+        if self._packed is None:
+            self._packed = [latencies]
+        else:
+            self._packed.append(latencies)
 
     def merge(self, other: Figures) -> None:
         """No request may be in both."""
@@ -72,8 +78,12 @@ class Figures:
         self.latency_max_us = max(self.latency_max_us, other.latency_max_us)
         self.bytes_in += other.bytes_in
         self.bytes_out += other.bytes_out
-        self._told.merge(other._told if other._of is None else other.latencies)
-        self._packed += other._packed
+        if other._told is not None or other._of is not None:
+            self.latencies.merge(other.latencies)
+        elif other._packed:
+            if self._packed is None:
+                self._packed = []
+            self._packed += other._packed
 
     def without(self, some: Figures) -> Figures:
         """All of `some` must be in it. The longest is not known of what is left."""

@@ -74,26 +74,16 @@ class Gathered:
     trust: Trust
     single: dict[tuple[int, Key], ByStatus] = field(default_factory=dict)
 
-    async def sums(self) -> dict[Key, Sums]:
-        """By key, of all windows together."""
-        r = request_rollups.c
+    async def sums(self, names: Iterable[str] = Sums._fields) -> dict[Key, Sums]:
+        """By key, of all windows together; of these sums, the others stay nothing: each takes its time."""
         found: dict[Key, Sums] = {}
-        errors = [
-            sa.func.sum(sa.case((r.status.between(first, first + 99), r.n), else_=0)).label(f"n_{first}")
-            for first in (400, 500)
-        ]
-        columns = (
-            sa.func.sum(r.n),
-            *errors,
-            *(sa.func.sum(one) for one in (r.n_timed, r.latency_us)),
-            sa.func.max(r.latency_max_us),
-            sa.func.sum(r.bytes_in + r.bytes_out),
-        )
+        told = [name for name in Sums._fields if name in set(names)]
+        columns = [_summed(name).label(name) for name in told]
         key = self._key_column()
         for grain, run in self.plan.summed:
             query, given = self._rows(grain, run, key, *columns)
             for row in await self.read.execute(query.group_by(key), given):
-                sums = Sums(*map(int, row[1:]))
+                sums = Sums(**dict(zip(told, map(int, row[1:]), strict=True)))
                 found[row[0]] = found[row[0]].plus(sums) if row[0] in found else sums
         for (_, one), by_status in self.single.items():
             found[one] = found.get(one, Sums()).plus(sums_of(by_status))
@@ -307,6 +297,21 @@ def _number_of(start_at: datetime, run: Sequence[Piece], begins: Sequence[dateti
     """Of which window the piece is that begins, or goes on, there."""
     piece = run[max(0, bisect.bisect_right(begins, start_at) - 1)]
     return piece.n if piece.from_at <= start_at < piece.to_at else _OUTSIDE
+
+
+def _summed(name: str) -> sa.ColumnElement[Any]:
+    """A field of Sums."""
+    r = request_rollups.c
+    match name:
+        case "n_400" | "n_500":
+            first = int(name.removeprefix("n_"))
+            return sa.func.sum(sa.case((r.status.between(first, first + 99), r.n), else_=0))
+        case "latency_max_us":
+            return sa.func.max(r.latency_max_us)
+        case "n_bytes":
+            return sa.func.sum(r.bytes_in + r.bytes_out)
+        case _:
+            return sa.func.sum(r[name])
 
 
 def _placed(rows: Iterable[Sequence[Any]], run: Sequence[Piece]) -> Iterator[Sequence[Any]]:

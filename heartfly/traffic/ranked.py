@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -39,7 +40,7 @@ async def endpoints(
 ) -> Ranked:
     """InvalidValueError."""
     found = await _begun(read, pid, asked, By.ENDPOINT, now)
-    sums = await found.sums()
+    sums = await found.sums(_needed(by))
     named = await endpoints_called(read, pid, found.wanted, sums)
     groups = [_Group(Named(named[key], named[key]), of, [key]) for key, of in sums.items()]
     return await _ranked(found, groups, by=by, limit=limit, offset=offset)
@@ -50,7 +51,7 @@ async def customers(
 ) -> Ranked:
     """Requests of nobody are a row, `anonymous`. InvalidValueError."""
     found = await _begun(read, pid, asked, By.SUBJECT, now)
-    sums = await found.sums()
+    sums = await found.sums(_needed(by))
     named = await customers_of(read, pid, [int(key) for key in sums])
     return await _ranked(found, _together(sums, lambda key: named[int(key)]), by=by, limit=limit, offset=offset)
 
@@ -60,7 +61,7 @@ async def methods(
 ) -> Ranked:
     """Of endpoints that are not told apart the method is not known: they are a row. InvalidValueError."""
     found = await _begun(read, pid, asked, By.ENDPOINT, now)
-    sums = await found.sums()
+    sums = await found.sums(_needed(by))
     endpoints_named = await endpoints_called(read, pid, found.wanted, sums)
 
     def method(key: Key) -> Named:
@@ -76,7 +77,7 @@ async def keys(
 ) -> Ranked:
     """Out of the events, the newest of them. An empty key: requests that told none. InvalidValueError."""
     found = await _begun(read, pid, asked, By.KEY, now)
-    sums = await found.sums()
+    sums = await found.sums(_needed(by))
     groups = [_Group(Named(str(key), str(key)), of, [key]) for key, of in sums.items()]
     return await _ranked(found, groups, by=by, limit=limit, offset=offset)
 
@@ -122,21 +123,28 @@ def _together(sums: Mapping[Key, Sums], name: Callable[[Key], Named]) -> list[_G
 
 # --- in order
 
-_VALUES: Mapping[Order, Callable[[Sums], int]] = {
-    Order.REQUESTS: lambda one: one.n,
-    Order.ERRORS: lambda one: one.n_500,
-    Order.CLIENT_ERRORS: lambda one: one.n_400,
-    Order.LATENCY: lambda one: one.latency_max_us,
-    Order.BYTES: lambda one: one.n_bytes,
-    Order.TIME: lambda one: one.latency_us,
+_VALUES: Mapping[Order, str] = {
+    Order.REQUESTS: "n",
+    Order.ERRORS: "n_500",
+    Order.CLIENT_ERRORS: "n_400",
+    Order.LATENCY: "latency_max_us",
+    Order.BYTES: "n_bytes",
+    Order.TIME: "latency_us",
 }
+"""Fields of Sums."""
+
+
+def _needed(by: Order) -> Sequence[str]:
+    """The sums that an order, and the row of all others, are made by."""
+    of_order = ("n_timed", "latency_us") if by is Order.P95 else (_VALUES[by],)
+    return ("n", "latency_max_us", *of_order)
 
 
 async def _ranked(found: Gathered, groups: Sequence[_Group], *, by: Order, limit: int, offset: int) -> Ranked:
     if by is Order.P95:
         in_order = await _by_p95(found, groups, offset + limit)
     else:
-        value = _VALUES[by]
+        value = attrgetter(_VALUES[by])
         in_order = sorted(groups, key=lambda one: (-value(one.sums), -one.sums.n, one.named.key))
     page = in_order[offset : offset + limit]
     known = await _figures(found, page)
