@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from heartfly.audit.record import CLI
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bench.load import CLOCK
@@ -25,6 +24,7 @@ from bench.seed import Seeded, seed
 from bench.served import Store, Stores, heartfly
 from bench.traffic_seed import DAYS, opened, seed_traffic
 from bench.watchers import COOKIE, signed_in
+from heartfly.audit.record import CLI
 from heartfly.core.report_periods import Period
 from heartfly.core.windows import Size
 from heartfly.db.changes import Tx
