@@ -7,9 +7,11 @@ HTTP. What the fold costs is told by bench/requests.py.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -18,7 +20,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bench.load import CLOCK
-from bench.procstat import cpu_s
+from bench.procstat import Meter, cpu_s
 from bench.report import Figure
 from bench.seed import Seeded, seed
 from bench.served import Store, Stores, heartfly
@@ -55,6 +57,7 @@ async def measure(made: Stores, *, per_day: int, tries: int, days: int = DAYS) -
         seed_traffic(ground, seeded.pid, to_at=midnight, days=days, per_day=per_day)
         customer = ground.usage.transaction(lambda tx: _customer(tx, seeded.pid, ground))
         ground.usage.start()
+        meter = Meter(os.getpid(), [] if store.pid is None else [store.pid])
         try:
             asked = _questions(seeded.pid, midnight, days)
             found = [await _asked(ground.usage, name, ask, tries) for name, ask in asked.items()]
@@ -65,7 +68,9 @@ async def measure(made: Stores, *, per_day: int, tries: int, days: int = DAYS) -
             await ground.usage.stop()
     finally:
         ground.close()
-    return found + await _pages(store, seeded, midnight, days, tries)
+    found += await _pages(store, seeded, midnight, days, tries)
+    others = meter.read().others
+    return [replace(one, others=others) for one in found]
 
 
 def _customer(tx: Tx, pid: int, ground: Ground) -> str:
