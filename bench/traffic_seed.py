@@ -1,7 +1,7 @@
 """A month of requests as the fold writes them: by minute, hour and day, without the events that they would be made of.
 
-The rows of one day are folded out of requests that are drawn, by what folds in production, and written by what writes
-there; the other days have the same hours. As a program it fills the data directory of an installation:
+The rows of the last day are folded out of requests that are drawn, by what folds in production, and written by what
+writes there; the database copies them to the days before. As a program it fills the data directory of an installation:
 
     python -m bench.traffic_seed DIR --days 30 --requests 1000000
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -28,9 +28,9 @@ from heartfly.core.columns import Amounts, Page
 from heartfly.core.routing import Router
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import request_rollups, usage_days, windows
+from heartfly.db.models import request_rollups, slow_requests, usage_days, windows
 from heartfly.db.prepared import Prepared
-from heartfly.db.types import micros
+from heartfly.db.types import UtcInstant, micros
 from heartfly.ground import Ground, open_ground
 from heartfly.usage.fold import TIER_DAY, TIER_HOUR
 from heartfly.usage.names import name_ids
@@ -41,6 +41,8 @@ from heartfly.usage.requests import Limits, Requests, added
 ENDPOINTS, CUSTOMERS, SOURCES = 200, 1_000, 3
 DAYS, PER_DAY = 30, 1_000_000
 _SLICE = 20_000
+_MINUTES_KEPT = 2
+"""Days."""
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _BY_HOUR = (2, 1, 1, 1, 1, 2, 3, 5, 7, 8, 8, 8, 7, 8, 8, 8, 7, 6, 5, 4, 4, 3, 3, 2)
 """How a day's requests are shared out."""
@@ -61,22 +63,43 @@ def seed_traffic(
     endpoints: int = ENDPOINTS, customers: int = CUSTOMERS,
 ) -> Traffic:  # fmt: skip
     """`to_at`: midnight of UTC."""
-    from_at, ids = to_at - days * _DAY, ground.ids
+    last, ids = to_at - _DAY, ground.ids
     usage = ground.usage
     subjects = usage.transaction(lambda tx: _named(tx, pid, customers, ids))
-    hours = list(_a_day(subjects, from_at, per_day=per_day, endpoints=endpoints))
+    hours = list(_a_day(subjects, last, per_day=per_day, endpoints=endpoints))
     for found in hours:
-        usage.transaction(lambda tx, found=found: name_endpoints(tx, pid, found, ids=ids, now=from_at))  # type: ignore[misc]
-    of_day = Requests(cells=added(cell for found in hours for cell in found.cells.items()))
+        usage.transaction(lambda tx, found=found: name_endpoints(tx, pid, found, ids=ids, now=last))  # type: ignore[misc]
     n_rows = 0
-    for number in range(days):
-        midnight = from_at + number * _DAY
-        for place, found in enumerate(hours):
-            at = midnight + place * _HOUR
-            n_rows += _write(ground, pid, TIER_HOUR, at, _moved(found, number * _DAY))
-        n_rows += _write(ground, pid, TIER_DAY, midnight, of_day)
-        usage.transaction(lambda tx, midnight=midnight: _closed(tx, pid, midnight))  # type: ignore[misc]
-    return Traffic(pid, from_at, to_at, n_rows)
+    for place, found in enumerate(hours):
+        n_rows += _write(ground, pid, TIER_HOUR, last + place * _HOUR, found)
+    of_day = Requests(cells=added(cell for found in hours for cell in found.cells.items()))
+    n_rows += _write(ground, pid, TIER_DAY, last, of_day)
+    usage.transaction(lambda tx: _closed(tx, pid, last))
+    for number in range(1, days):
+        back, keeps = number * _DAY, number < _MINUTES_KEPT
+        n_rows += usage.transaction(lambda tx, back=back, keeps=keeps: _copied(tx, pid, last, back, minutes=keeps))  # type: ignore[misc]
+        usage.transaction(lambda tx, back=back: _closed(tx, pid, last - back))  # type: ignore[misc]
+    return Traffic(pid, to_at - days * _DAY, to_at, n_rows)
+
+
+def _copied(tx: Tx, pid: int, midnight: datetime, back: timedelta, *, minutes: bool) -> int:
+    """The day from `midnight` on once more, so long before. A generation is one of its window: the same will do."""
+    n_rows = 0
+    for table in (request_rollups, slow_requests, windows):
+        values = [_earlier(tx, one, back) if isinstance(one.type, UtcInstant) else one for one in table.columns]
+        start_at = table.c.start_at
+        query = sa.select(*values).where(table.c.pid == pid, start_at >= midnight, start_at < midnight + _DAY)
+        if table is request_rollups and not minutes:
+            query = query.where(table.c.tier != TIER_MINUTE)
+        copy = sa.insert(table).from_select([one.name for one in table.columns], query)
+        n_rows += tx.conn.execute(copy).rowcount
+    return n_rows
+
+
+def _earlier(tx: Tx, column: sa.Column[Any], back: timedelta) -> sa.ColumnElement[Any]:
+    if tx.on_postgres:
+        return column - sa.cast(sa.literal(back, sa.Interval), sa.Interval)
+    return sa.type_coerce(column, sa.BigInteger) - back // timedelta(microseconds=1)
 
 
 def _named(tx: Tx, pid: int, customers: int, ids: IdSource) -> Sequence[int]:
@@ -120,15 +143,6 @@ def drawn(
         yield first + number * 3_600_000_000 // len(whose), first + number, 0, subjects[who], f"t-{number}", text
 
 
-def _moved(found: Requests, by: timedelta) -> Requests:
-    """The same requests at another day."""
-    return replace(
-        found,
-        minutes={(at + by, status): row for (at, status), row in found.minutes.items()},
-        slow=[one._replace(at=one.at + by) for one in found.slow],
-    )
-
-
 def _write(ground: Ground, pid: int, tier: str, at: datetime, found: Requests) -> int:
     """In large slices: nobody waits."""
     gen, lasts = ground.ids.next(at), _HOUR if tier == TIER_HOUR else _DAY
@@ -155,13 +169,6 @@ def _closed(tx: Tx, pid: int, midnight: datetime) -> None:
     tx.conn.execute(sa.insert(usage_days).values(row))
 
 
-def thin(ground: Ground, pid: int, *, before: datetime) -> None:
-    """Remove minutes that production would have removed, so that a month is as large as it is there."""
-    r = request_rollups.c
-    gone = sa.delete(request_rollups).where(r.pid == pid, r.cube == 0, r.tier == TIER_MINUTE, r.start_at < before)
-    ground.usage.transaction(lambda tx: tx.conn.execute(gone))
-
-
 def opened(store: Store) -> Ground:
     return open_ground(config.load(None, store.environment), clock=CLOCK)
 
@@ -184,7 +191,6 @@ def main() -> None:
             ground, seeded.pid, to_at=midnight, days=asked.days, per_day=asked.requests,
             endpoints=asked.endpoints, customers=asked.customers,
         )  # fmt: skip
-        thin(ground, seeded.pid, before=midnight - 2 * _DAY)
     finally:
         ground.close()
     print(f"project {made.pid}: {made.n_rows} rows, key {seeded.api_key}")

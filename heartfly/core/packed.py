@@ -7,12 +7,14 @@ nothing, and the first bucket. Numbers are varints of 7 bits, the lowest first.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, islice
 
 from heartfly.core.sketches import Histogram
 
-_MOST_AT_ONCE = 256
-"""Lanes of a byte that are added up in two bytes cannot run over."""
+_MOST_AT_ONCE = 1 << 15
+"""Lanes of one or two bytes that are added up in four cannot run over."""
 
 
 def packed(zero: int, above: Mapping[int, int]) -> bytes:
@@ -50,51 +52,72 @@ def unpacked(blob: bytes) -> Histogram:
 def merged(blobs: Iterable[bytes]) -> Histogram:
     """All of them together."""
     zero, counts = 0, dict[int, int]()
-    dense: dict[int, list[tuple[int, bytes]]] = {}
-    """By the bytes of a lane: the first bucket, and the lanes."""
+    dense: list[tuple[int, int, bytes]] = []
+    """The bytes of a lane, the first bucket, and the lanes."""
     for blob in blobs:
-        n_zero, place = _read(blob, 1)
+        n_zero, place = (blob[1], 2) if blob[1] < 0x80 else _read(blob, 1)
         zero += n_zero
         if place == len(blob):
             continue
         code, place = _read(blob, place)
         first = -(code >> 1) if code & 1 else code >> 1
-        width = blob[0]
-        if width:
-            dense.setdefault(width, []).append((first, blob[place:]))
+        if (width := blob[0]) == 1 and place + 1 == len(blob):  # of what is rare: all in one bucket
+            counts[first] = counts.get(first, 0) + blob[place]
+        elif width:
+            dense.append((width, first, blob[place:]))
         else:
-            for bucket, count in _pairs(blob, place, first):
+            for bucket, count in _pairs(blob[place:], first):
                 counts[bucket] = counts.get(bucket, 0) + count
-    for width, some in dense.items():
-        for start in range(0, len(some), _MOST_AT_ONCE):
-            for bucket, count in _lanes(width, some[start : start + _MOST_AT_ONCE]):
-                counts[bucket] = counts.get(bucket, 0) + count
+    for start in range(0, len(dense), _MOST_AT_ONCE):
+        for bucket, count in _lanes(dense[start : start + _MOST_AT_ONCE]):
+            counts[bucket] = counts.get(bucket, 0) + count
     return Histogram(zero, counts)
 
 
-def _lanes(width: int, some: Sequence[tuple[int, bytes]]) -> Iterator[tuple[int, int]]:
-    """Added up as whole numbers: a blob takes two additions, each of every second lane, with room beside it."""
-    low = min(first for first, _ in some)
-    n = max(first + len(lanes) // width for first, lanes in some) - low
-    room = 2 * width
-    every_second = int.from_bytes((b"\xff" * width + bytes(width)) * (n // 2 + 1), "little")
-    sums = [0, 0]
-    for first, lanes in some:
-        one = int.from_bytes(lanes, "little") << 8 * width * (first - low)
-        sums[0] += one & every_second
-        sums[1] += one >> 8 * width & every_second
-    for odd, total in enumerate(sums):
-        told = total.to_bytes(room * (n // 2 + 1), "little")
-        for place in range(n // 2 + 1):
-            if count := int.from_bytes(told[room * place : room * (place + 1)], "little"):
-                yield low + 2 * place + odd, count
+def apart(text: str) -> Iterator[bytes]:
+    """Histograms that a database has put one behind the other: in hexadecimal digits, with a comma between."""
+    return map(bytes.fromhex, text.split(","))
 
 
-def _pairs(blob: bytes, place: int, first: int) -> Iterator[tuple[int, int]]:
-    bucket = first
-    while place < len(blob):
-        step, place = _read(blob, place)
-        count, place = _read(blob, place)
+def _lanes(some: Sequence[tuple[int, int, bytes]]) -> Iterator[tuple[int, int]]:
+    """Added up as whole numbers: a blob takes one addition, each of its lanes spread to four bytes."""
+    low = min(first for _, first, _ in some)
+    total = end = 0
+    for width, first, lanes in some:
+        n = len(lanes) // width
+        end = max(end, first + n)
+        wide = bytearray(4 * n)
+        if width == 1:
+            wide[::4] = lanes
+        elif width == 2:
+            wide[::4], wide[1::4] = lanes[::2], lanes[1::2]
+        else:  # of a row that counts more than 65,535 in a bucket: there are few
+            yield from _wide(width, first, lanes)
+            continue
+        total += int.from_bytes(wide, "little") << 32 * (first - low)
+    told = total.to_bytes(4 * (end - low), "little")
+    for place, (count,) in enumerate(struct.iter_unpack("<I", told)):
+        if count:
+            yield low + place, count
+
+
+def _wide(width: int, first: int, lanes: bytes) -> Iterator[tuple[int, int]]:
+    for place in range(0, len(lanes), width):
+        if count := int.from_bytes(lanes[place : place + width], "little"):
+            yield first + place // width, count
+
+
+def _pairs(pairs: bytes, first: int) -> Iterator[tuple[int, int]]:
+    if pairs.isascii():  # each number is one byte
+        return zip(islice(accumulate(pairs[::2], initial=first), 1, None), pairs[1::2], strict=True)
+    return _long_pairs(pairs, first)
+
+
+def _long_pairs(pairs: bytes, first: int) -> Iterator[tuple[int, int]]:
+    bucket, place = first, 0
+    while place < len(pairs):
+        step, place = _read(pairs, place)
+        count, place = _read(pairs, place)
         bucket += step
         yield bucket, count
 

@@ -6,10 +6,12 @@ core/paths.py. Times are whole microseconds, and a request that told no time cou
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import IntEnum
 
 from heartfly.core.amounts import Amount
+from heartfly.core.packed import apart, merged
 from heartfly.core.sketches import Histogram
 
 
@@ -27,11 +29,12 @@ OTHER = 0
 UNKNOWN_STATUS = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Figures:
     """`n_timed`: of `n`, those that told how long they took. `latency_us`: their sum; `latency_max_us` 0: of none.
 
-    `latencies`: in milliseconds. `bytes_in` and `bytes_out`: of those that told them.
+    `bytes_in` and `bytes_out`: of those that told them. Times stay packed until somebody asks for them: most who ask
+    want the sums.
     """
 
     n: int = 0
@@ -40,7 +43,32 @@ class Figures:
     latency_max_us: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
-    latencies: Histogram = field(default_factory=Histogram)
+    _told: Histogram | None = None
+    _packed: list[bytes | str] | None = None
+    """To be added. A text: many of them (core/packed.py)."""
+    _of: tuple[Figures, Figures] | None = None
+    """What is in the first and not in the second, to be added."""
+
+    @property
+    def latencies(self) -> Histogram:
+        """In milliseconds."""
+        found = self._told
+        if found is None:
+            found = self._told = Histogram()
+        if self._packed:
+            found.merge(merged(_each(self._packed)))
+            self._packed = None
+        if self._of is not None:
+            found.merge(_difference(*(one.latencies for one in self._of)))
+            self._of = None
+        return found
+
+    def add_packed(self, latencies: bytes | str) -> None:
+        """`latencies`: as core/packed.py has them; a text: many."""
+        if self._packed is None:
+            self._packed = [latencies]
+        else:
+            self._packed.append(latencies)
 
     def merge(self, other: Figures) -> None:
         """No request may be in both."""
@@ -50,8 +78,37 @@ class Figures:
         self.latency_max_us = max(self.latency_max_us, other.latency_max_us)
         self.bytes_in += other.bytes_in
         self.bytes_out += other.bytes_out
-        self.latencies.merge(other.latencies)
+        if other._told is not None or other._of is not None:
+            self.latencies.merge(other.latencies)
+        elif other._packed:
+            if self._packed is None:
+                self._packed = []
+            self._packed += other._packed
+
+    def without(self, some: Figures) -> Figures:
+        """All of `some` must be in it. The longest is not known of what is left."""
+        return Figures(
+            n=self.n - some.n,
+            n_timed=self.n_timed - some.n_timed,
+            latency_us=self.latency_us - some.latency_us,
+            bytes_in=self.bytes_in - some.bytes_in,
+            bytes_out=self.bytes_out - some.bytes_out,
+            _of=(self, some),
+        )
 
     def percentile_ms(self, percent: Amount) -> Amount | None:
         """Of those that told their time, wrong by 1.1 % at most; None: none did. `percent`: as in core/sketches.py."""
         return self.latencies.percentile(percent)
+
+
+def _each(found: Iterable[bytes | str]) -> Iterator[bytes]:
+    for one in found:
+        if isinstance(one, str):
+            yield from apart(one)
+        else:
+            yield one
+
+
+def _difference(whole: Histogram, some: Histogram) -> Histogram:
+    above = {bucket: left for bucket, n in whole.above.items() if (left := n - some.above.get(bucket, 0)) > 0}
+    return Histogram(whole.zero - some.zero, above)

@@ -7,16 +7,15 @@ is a seek by its generation, so that a day costs the same however many others th
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.core.packed import merged
 from heartfly.core.tiles import state_of
 from heartfly.core.traffic import Cube, Figures
 from heartfly.core.windows import HOUR, Window
@@ -75,26 +74,16 @@ class Gathered:
     trust: Trust
     single: dict[tuple[int, Key], ByStatus] = field(default_factory=dict)
 
-    async def sums(self) -> dict[Key, Sums]:
-        """By key, of all windows together."""
-        r = request_rollups.c
+    async def sums(self, names: Iterable[str] = Sums._fields) -> dict[Key, Sums]:
+        """By key, of all windows together; of these sums, the others stay nothing: each takes its time."""
         found: dict[Key, Sums] = {}
-        errors = [
-            sa.func.sum(sa.case((r.status.between(first, first + 99), r.n), else_=0)).label(f"n_{first}")
-            for first in (400, 500)
-        ]
-        columns = (
-            sa.func.sum(r.n),
-            *errors,
-            *(sa.func.sum(one) for one in (r.n_timed, r.latency_us)),
-            sa.func.max(r.latency_max_us),
-            sa.func.sum(r.bytes_in + r.bytes_out),
-        )
+        told = [name for name in Sums._fields if name in set(names)]
+        columns = [_summed(name).label(name) for name in told]
         key = self._key_column()
         for grain, run in self.plan.summed:
             query, given = self._rows(grain, run, key, *columns)
             for row in await self.read.execute(query.group_by(key), given):
-                sums = Sums(*map(int, row[1:]))
+                sums = Sums(**dict(zip(told, map(int, row[1:]), strict=True)))
                 found[row[0]] = found[row[0]].plus(sums) if row[0] in found else sums
         for (_, one), by_status in self.single.items():
             found[one] = found.get(one, Sums()).plus(sums_of(by_status))
@@ -111,31 +100,34 @@ class Gathered:
     async def figures(self, keys: Iterable[Key] | None = None) -> dict[tuple[int, Key], ByStatus]:
         """By window and key; of these keys, or of all."""
         only = None if keys is None else sorted(one for one in keys if isinstance(one, int))
-        rows: dict[tuple[int, Key, int], _Row] = {}
-        r = request_rollups.c
-        columns = (r.n, r.n_timed, r.latency_us, r.latency_max_us, r.bytes_in, r.bytes_out, r.latencies)
+        found: dict[tuple[int, Key], ByStatus] = {}
         if only is None or only:
             for grain, run in self.plan.summed:
-                query, given = self._rows(grain, run, r.start_at, self._key_column(), r.status, *columns, keys=only)
-                begins = [piece.from_at for piece in run]
-                places: dict[datetime, int] = {}
-                for start_at, key, status, *values in await self.read.execute(query, given):
-                    n = places.get(start_at, _UNKNOWN)
-                    if n == _UNKNOWN:
-                        n = places[start_at] = _number_of(start_at, run, begins)
-                    if n == _OUTSIDE:
-                        continue
-                    row = rows.get((n, key, status))
-                    if row is None:
-                        row = rows[n, key, status] = _Row()
-                    row.take(values)
-        found: dict[tuple[int, Key], ByStatus] = {}
-        for (n, key, status), row in rows.items():
-            found.setdefault((n, key), ByStatus()).of[status] = row.figures()
+                for n, key, status, *values in await self._told(grain, run, only):
+                    by_status = found.get((n, key))
+                    if by_status is None:
+                        by_status = found[n, key] = ByStatus()
+                    _take(by_status.at(status), values)
         wanted = None if keys is None else set(keys)
         for place, by_status in self.single.items():
             if wanted is None or place[1] in wanted:
                 found.setdefault(place, ByStatus()).merge(by_status)
+        return found
+
+    async def times(self, keys: Iterable[Key]) -> dict[Key, Figures]:
+        """How long those of each of these keys took, of all windows and statuses together, and nothing else of them."""
+        wanted, r = set(keys), request_rollups.c
+        found: dict[Key, Figures] = {key: Figures() for key in wanted}
+        if only := sorted(one for one in wanted if isinstance(one, int)):
+            key = self._key_column()
+            for grain, run in self.plan.summed:
+                query, given = self._rows(grain, run, key, _together(self.read, r.latencies), keys=only)
+                for one, latencies in await self.read.execute(query.group_by(key), given):
+                    if latencies is not None:
+                        found[one].add_packed(latencies)
+        for (_, one), by_status in self.single.items():
+            if one in wanted:
+                found[one].merge(by_status.total())
         return found
 
     async def all(self) -> ByStatus:
@@ -149,6 +141,38 @@ class Gathered:
         return found
 
     # --- statements
+
+    async def _told(self, grain: Grain, run: Sequence[Piece], only: Sequence[int] | None) -> Iterable[Sequence[Any]]:
+        """Window, key, status, and what `_take` takes. What many rows come to is added up by the database, where there
+        are many: histograms only stand one behind the other.
+        """
+        r, key = request_rollups.c, self._key_column()
+        groups = [r.status] if self.by is By.NOTHING else [key, r.status]  # a bare number would be a column's place
+        is_one = grain is not Grain.MINUTE and run[0].n == run[-1].n
+        columns: list[sa.ColumnElement[Any]]
+        if is_one or self._is_finer():
+            n, n_timed, latency_us, bytes_in, bytes_out = (
+                sa.cast(sa.func.sum(one), sa.BigInteger)
+                for one in (r.n, r.n_timed, r.latency_us, r.bytes_in, r.bytes_out)
+            )
+            largest, times = sa.func.max(r.latency_max_us), _together(self.read, r.latencies)
+            columns = [n, n_timed, latency_us, largest, bytes_in, bytes_out, times]
+        else:
+            columns = [r.n, r.n_timed, r.latency_us, r.latency_max_us, r.bytes_in, r.bytes_out, r.latencies]
+        if is_one:
+            window = sa.literal(run[0].n, literal_execute=True)
+            query, given = self._rows(grain, run, window, key, r.status, *columns, keys=only)
+            return [tuple(row) for row in await self.read.execute(query.group_by(*groups), given)]
+        at = _unconverted(self.read, r.start_at)
+        query, given = self._rows(grain, run, at, key, r.status, *columns, keys=only)
+        if self._is_finer():
+            query = query.group_by(r.start_at, *groups)
+        return _placed((await self.read.execute(query, given)).all(), run)
+
+    def _is_finer(self) -> bool:
+        """Whether the rollups tell apart what is not asked for."""
+        grouped = {By.NOTHING: Cube.TOTAL, By.ENDPOINT: Cube.ENDPOINT, By.SUBJECT: Cube.CUSTOMER}
+        return self._cube() is not grouped.get(self.by)
 
     def _cube(self) -> Cube:
         by_endpoint = self.by is By.ENDPOINT or self.wanted.endpoints is not None
@@ -275,39 +299,58 @@ def _number_of(start_at: datetime, run: Sequence[Piece], begins: Sequence[dateti
     return piece.n if piece.from_at <= start_at < piece.to_at else _OUTSIDE
 
 
-class _Row:
-    """Rows of one window, key and status, on their way to figures: histograms are added up all at once."""
+def _summed(name: str) -> sa.ColumnElement[Any]:
+    """A field of Sums."""
+    r = request_rollups.c
+    match name:
+        case "n_400" | "n_500":
+            first = int(name.removeprefix("n_"))
+            return sa.func.sum(sa.case((r.status.between(first, first + 99), r.n), else_=0))
+        case "latency_max_us":
+            return sa.func.max(r.latency_max_us)
+        case "n_bytes":
+            return sa.func.sum(r.bytes_in + r.bytes_out)
+        case _:
+            return sa.func.sum(r[name])
 
-    __slots__ = ("_blobs", "_largest", "_sums")
 
-    def __init__(self) -> None:
-        self._sums = [0, 0, 0, 0, 0]
-        self._largest = 0
-        self._blobs: list[bytes] = []
+def _placed(rows: Iterable[Sequence[Any]], run: Sequence[Piece]) -> Iterator[Sequence[Any]]:
+    """The same with the number of the window in place of its beginning, without those that lie in none."""
+    begins = [piece.from_at for piece in run]
+    places: dict[Any, int] = {}
+    for start_at, *values in rows:
+        n = places.get(start_at, _UNKNOWN)
+        if n == _UNKNOWN:
+            at = EPOCH + start_at * _US if isinstance(start_at, int) else start_at
+            n = places[start_at] = _number_of(at, run, begins)
+        if n != _OUTSIDE:
+            yield (n, *values)
 
-    def take(self, values: Sequence[Any]) -> None:
-        n, n_timed, latency_us, largest, bytes_in, bytes_out, blob = values
-        sums = self._sums
-        sums[0] += n
-        sums[1] += n_timed
-        sums[2] += latency_us
-        sums[3] += bytes_in
-        sums[4] += bytes_out
-        self._largest = max(self._largest, largest)
-        if blob is not None:
-            self._blobs.append(blob)
 
-    def figures(self) -> Figures:
-        n, n_timed, latency_us, bytes_in, bytes_out = self._sums
-        return Figures(
-            n=n,
-            n_timed=n_timed,
-            latency_us=latency_us,
-            latency_max_us=self._largest,
-            bytes_in=bytes_in,
-            bytes_out=bytes_out,
-            latencies=merged(self._blobs),
-        )
+_US = timedelta(microseconds=1)
+
+
+def _unconverted(read: AsyncConnection, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """An instant as the database hands it out: there are many rows of each, and to make one takes as long as a row."""
+    return sa.type_coerce(column, sa.BigInteger) if read.dialect.name == "sqlite" else column
+
+
+def _together(read: AsyncConnection, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Packed histograms of many rows as one text (core/packed.py)."""
+    digits = sa.func.hex(column) if read.dialect.name == "sqlite" else sa.func.encode(column, "hex")
+    return sa.func.aggregate_strings(sa.case((column.is_not(None), sa.type_coerce(digits, sa.Text))), ",")
+
+
+def _take(into: Figures, values: Sequence[Any]) -> None:
+    n, n_timed, latency_us, largest, bytes_in, bytes_out, latencies = values
+    into.n += n
+    into.n_timed += n_timed
+    into.latency_us += latency_us
+    into.latency_max_us = max(into.latency_max_us, largest)
+    into.bytes_in += bytes_in
+    into.bytes_out += bytes_out
+    if latencies is not None:
+        into.add_packed(latencies)
 
 
 def sums_of(by_status: ByStatus) -> Sums:

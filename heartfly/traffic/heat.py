@@ -28,7 +28,7 @@ async def over_time(read: AsyncConnection, pid: int, asked: Asked, *, n_rows: in
     size = Size.HOUR if asked.to_at - asked.from_at <= MOST_HOURS else Size.DAY
     parts = [cut for _, cut in bins_of(size, asked, asked_window(wanted, now), now)]
     found = await gathered(read, pid, wanted, parts or [asked_window(wanted, now)], by=By.ENDPOINT, now=now)
-    sums = await found.sums()
+    sums = await found.sums(["n"])
     names = await endpoints_called(read, pid, wanted, sums)
     first = sorted(sums, key=lambda key: (-sums[key].n, names[key]))[:n_rows]
     place = {key: row for row, key in enumerate(first)}

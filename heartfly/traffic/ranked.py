@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,7 +22,8 @@ from heartfly.traffic.named import Named, customers_of, endpoints_called
 OTHERS = "(others)"
 """The name of the row of all that are not shown."""
 P95 = 95
-_AT_ONCE = 25
+_AT_ONCE = 250
+"""Histograms of so many rows are read and added up in one go."""
 
 
 @dataclass(slots=True)
@@ -38,7 +40,7 @@ async def endpoints(
 ) -> Ranked:
     """InvalidValueError."""
     found = await _begun(read, pid, asked, By.ENDPOINT, now)
-    sums = await found.sums()
+    sums = await found.sums(_needed(by))
     named = await endpoints_called(read, pid, found.wanted, sums)
     groups = [_Group(Named(named[key], named[key]), of, [key]) for key, of in sums.items()]
     return await _ranked(found, groups, by=by, limit=limit, offset=offset)
@@ -49,7 +51,7 @@ async def customers(
 ) -> Ranked:
     """Requests of nobody are a row, `anonymous`. InvalidValueError."""
     found = await _begun(read, pid, asked, By.SUBJECT, now)
-    sums = await found.sums()
+    sums = await found.sums(_needed(by))
     named = await customers_of(read, pid, [int(key) for key in sums])
     return await _ranked(found, _together(sums, lambda key: named[int(key)]), by=by, limit=limit, offset=offset)
 
@@ -59,7 +61,7 @@ async def methods(
 ) -> Ranked:
     """Of endpoints that are not told apart the method is not known: they are a row. InvalidValueError."""
     found = await _begun(read, pid, asked, By.ENDPOINT, now)
-    sums = await found.sums()
+    sums = await found.sums(_needed(by))
     endpoints_named = await endpoints_called(read, pid, found.wanted, sums)
 
     def method(key: Key) -> Named:
@@ -75,7 +77,7 @@ async def keys(
 ) -> Ranked:
     """Out of the events, the newest of them. An empty key: requests that told none. InvalidValueError."""
     found = await _begun(read, pid, asked, By.KEY, now)
-    sums = await found.sums()
+    sums = await found.sums(_needed(by))
     groups = [_Group(Named(str(key), str(key)), of, [key]) for key, of in sums.items()]
     return await _ranked(found, groups, by=by, limit=limit, offset=offset)
 
@@ -121,26 +123,31 @@ def _together(sums: Mapping[Key, Sums], name: Callable[[Key], Named]) -> list[_G
 
 # --- in order
 
-_VALUES: Mapping[Order, Callable[[Sums], int]] = {
-    Order.REQUESTS: lambda one: one.n,
-    Order.ERRORS: lambda one: one.n_500,
-    Order.CLIENT_ERRORS: lambda one: one.n_400,
-    Order.LATENCY: lambda one: one.latency_max_us,
-    Order.BYTES: lambda one: one.n_bytes,
-    Order.TIME: lambda one: one.latency_us,
+_VALUES: Mapping[Order, str] = {
+    Order.REQUESTS: "n",
+    Order.ERRORS: "n_500",
+    Order.CLIENT_ERRORS: "n_400",
+    Order.LATENCY: "latency_max_us",
+    Order.BYTES: "n_bytes",
+    Order.TIME: "latency_us",
 }
+"""Fields of Sums."""
+
+
+def _needed(by: Order) -> Sequence[str]:
+    """The sums that an order, and the row of all others, are made by."""
+    of_order = ("n_timed", "latency_us") if by is Order.P95 else (_VALUES[by],)
+    return ("n", "latency_max_us", *of_order)
 
 
 async def _ranked(found: Gathered, groups: Sequence[_Group], *, by: Order, limit: int, offset: int) -> Ranked:
-    known: dict[str, ByStatus] = {}
     if by is Order.P95:
-        in_order, known = await _by_p95(found, groups, offset + limit)
+        in_order = await _by_p95(found, groups, offset + limit)
     else:
-        value = _VALUES[by]
+        value = attrgetter(_VALUES[by])
         in_order = sorted(groups, key=lambda one: (-value(one.sums), -one.sums.n, one.named.key))
     page = in_order[offset : offset + limit]
-    missing = [one for one in page if one.named.key not in known]
-    known |= await _figures(found, missing)
+    known = await _figures(found, page)
     whole = await found.all()
     rows = [_row(one.named, known[one.named.key], whole.n) for one in page]
     left = [*in_order[:offset], *in_order[offset + limit :]]
@@ -157,13 +164,20 @@ async def _figures(found: Gathered, groups: Iterable[_Group]) -> dict[str, BySta
     return told
 
 
-async def _by_p95(found: Gathered, groups: Sequence[_Group], n: int) -> tuple[Sequence[_Group], dict[str, ByStatus]]:
+async def _times(found: Gathered, groups: Iterable[_Group]) -> dict[str, Figures]:
+    of_key = {key: one.named.key for one in groups for key in one.keys}
+    told: dict[str, Figures] = {name: Figures() for name in of_key.values()}
+    for key, figures in (await found.times(of_key)).items():
+        told[of_key[key]].merge(figures)
+    return told
+
+
+async def _by_p95(found: Gathered, groups: Sequence[_Group], n: int) -> Sequence[_Group]:
     """The first `n` in order, and then those that cannot be among them, in any.
 
     A twentieth of all times are no less than p95, so it is at most their sum by so many, and at most the greatest.
     """
     bounded = sorted(groups, key=lambda one: (-_bound_us(one.sums), one.named.key))
-    known: dict[str, ByStatus] = {}
     p95: dict[str, int] = {}
 
     def place(one: _Group) -> tuple[int, int, str]:
@@ -174,11 +188,10 @@ async def _by_p95(found: Gathered, groups: Sequence[_Group], n: int) -> tuple[Se
         some = bounded[start : start + _AT_ONCE]
         if len(done) >= n and p95[done[n - 1].named.key] * 100 > _bound_us(some[0].sums) * _PER_MS * 102:
             break
-        told = await _figures(found, some)
-        known |= told
-        p95 |= {name: one.total().percentile_ms(P95 * ONE) or 0 for name, one in told.items()}
+        told = await _times(found, some)
+        p95 |= {name: one.percentile_ms(P95 * ONE) or 0 for name, one in told.items()}
         done = sorted([*done, *some], key=place)
-    return [*done, *bounded[len(done) :]], known
+    return [*done, *bounded[len(done) :]]
 
 
 _PER_MS = ONE // 1_000
@@ -207,25 +220,8 @@ def _others(whole: ByStatus, rows: Iterable[Row], left: Iterable[_Group]) -> ByS
     found = ByStatus()
     largest = max((one.sums.latency_max_us for one in left), default=0)
     for status, figures in whole.of.items():
-        rest = _without(figures, shown.of.get(status, Figures()))
+        rest = figures.without(shown.of.get(status, Figures()))
         if rest.n:
             rest.latency_max_us = min(largest, figures.latency_max_us) if rest.n_timed else 0
             found.of[status] = rest
     return found
-
-
-def _without(all_: Figures, some: Figures) -> Figures:
-    rest = Figures(
-        n=all_.n - some.n,
-        n_timed=all_.n_timed - some.n_timed,
-        latency_us=all_.latency_us - some.latency_us,
-        bytes_in=all_.bytes_in - some.bytes_in,
-        bytes_out=all_.bytes_out - some.bytes_out,
-    )
-    rest.latencies.zero = all_.latencies.zero - some.latencies.zero
-    rest.latencies.above = {
-        bucket: left
-        for bucket, n in all_.latencies.above.items()
-        if (left := n - some.latencies.above.get(bucket, 0)) > 0
-    }
-    return rest

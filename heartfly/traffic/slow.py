@@ -35,8 +35,8 @@ async def slow(
     wanted = await wanted_by(read, pid, asked)
     if wanted.subjects == frozenset() or wanted.endpoints == frozenset():
         return [], None
-    query, given = _statement(read, pid, wanted, after)
-    rows = (await read.execute(query.limit(limit + 1), given)).all()
+    query, given = _statement(read, pid, wanted, after, limit + 1)
+    rows = (await read.execute(query, given)).all()
     customers = await customers_of(read, pid, {row.subject_id for row in rows})
     endpoints = await endpoints_called(read, pid, wanted, {row.endpoint_id for row in rows})
     found = [
@@ -58,29 +58,39 @@ async def slow(
 
 
 def _statement(
-    read: AsyncConnection, pid: int, wanted: Wanted, after: Place | None
+    read: AsyncConnection, pid: int, wanted: Wanted, after: Place | None, n: int
 ) -> tuple[sa.Select[Any], dict[str, Any]]:
-    asked, s = wanted.asked, slow_requests.c
+    """Where nothing is filtered, only the `n` slowest of each hour are looked at; more cannot be among those of all."""
+    asked = wanted.asked
     w = counting(pid, "hour", asked.from_at - HOUR, asked.to_at)
-    query = (
-        sa.select(*(s[name] for name in _COLUMNS))
-        .select_from(w.join(slow_requests, sa.and_(s.start_at == w.c.start_at, s.gen == w.c.gen)))
-        .where(s.pid == pid, s.at >= asked.from_at, s.at < asked.to_at)
-    )
     given: dict[str, Any] = {}
+
+    def asked_of(table: sa.FromClause) -> list[sa.ColumnElement[bool]]:
+        s = table.c
+        found = [s.pid == pid, s.start_at == w.c.start_at, s.gen == w.c.gen]
+        found += [s.at >= asked.from_at, s.at < asked.to_at]
+        if after is not None:
+            latency_us, event_id = after
+            found += [s.latency_us <= latency_us, sa.or_(s.latency_us < latency_us, s.event_id > event_id)]
+        return found
+
+    s = slow_requests.c
+    where = asked_of(slow_requests)
     for name, column, numbers in (
         ("endpoints", s.endpoint_id, wanted.endpoints),
         ("subjects", s.subject_id, wanted.subjects),
     ):
         if numbers is not None:
-            query = query.where(among(read, column, name))
+            where.append(among(read, column, name))
             given[name] = sorted(numbers)
     if wanted.statuses:
-        query = query.where(sa.or_(*(s.status.between(low, high) for low, high in wanted.statuses)))
-    if after is not None:
-        latency_us, event_id = after
-        query = query.where(s.latency_us <= latency_us, sa.or_(s.latency_us < latency_us, s.event_id > event_id))
-    return query.order_by(s.latency_us.desc(), s.event_id), given
+        where.append(sa.or_(*(s.status.between(low, high) for low, high in wanted.statuses)))
+    if not given and not wanted.statuses:
+        same_hour = slow_requests.alias()
+        nth = sa.select(same_hour.c.latency_us).where(*asked_of(same_hour)).order_by(same_hour.c.latency_us.desc())
+        where.append(s.latency_us >= sa.func.coalesce(nth.limit(1).offset(n - 1).correlate(w).scalar_subquery(), 0))
+    query = sa.select(*(s[name] for name in _COLUMNS)).select_from(w.join(slow_requests, sa.and_(*where[:3])))
+    return query.where(*where[3:]).order_by(s.latency_us.desc(), s.event_id).limit(n), given
 
 
 _COLUMNS = ("event_id", "at", "latency_us", "endpoint_id", "subject_id", "status", "path", "request_id")

@@ -55,6 +55,7 @@ slow_requests = Table(
     Column("path", Text, nullable=False),  # as it was asked for, or empty
     Column("request_id", Text, nullable=False),
     Index(None, "subject_id", "pid"),
+    Index("ix_slow_requests_slowest", "pid", "start_at", "gen", "latency_us"),
     sqlite_with_rowid=False,
 )
 """Of each hour the slowest of all, and the slowest of each endpoint."""
