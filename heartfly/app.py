@@ -28,7 +28,7 @@ from heartfly.db.room import room
 from heartfly.doctor.examine import examine
 from heartfly.errors import HeartflyError
 from heartfly.ground import Ground
-from heartfly.jobs.catalogue import catalogue, customer_reports, daily_usage, keep_of
+from heartfly.jobs.catalogue import catalogue, customer_reports, daily_usage, data_watches, keep_of
 from heartfly.jobs.run import Jobs
 from heartfly.logs import logger
 from heartfly.monitor.blind import Beat, Hearing
@@ -113,6 +113,7 @@ class App:
                 *catalogue(settings, clock, usage=ground.usage, sealer=ground.sealer, ids=ids),
                 daily_usage(ground.usage, self.closer),
                 customer_reports(settings, usage=ground.usage, letters=self.letters, hands=self.closer.hands, ids=ids),
+                data_watches(database, usage=ground.usage, ingest=self.ingest, ids=ids),
             ],
             ingest=self.ingest,
             clock=clock,

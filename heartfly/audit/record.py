@@ -91,6 +91,9 @@ class Action(StrEnum):
     BACKFILL_CLOSE = "backfill.close"
     BACKFILL_REVERT = "backfill.revert"
     SOURCE_RETIRE = "source.retire"
+    WATCH_CREATE = "watch.create"
+    WATCH_EDIT = "watch.edit"
+    WATCH_DELETE = "watch.delete"
     METER_CREATE = "meter.create"
     METER_EDIT = "meter.edit"
     METER_CHANGE = "meter.change"  # a version was added

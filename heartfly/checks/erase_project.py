@@ -38,6 +38,7 @@ from heartfly.db.models import (
     report_mails,
     report_shares,
     status_pages,
+    watches,
 )
 from heartfly.errors import ConflictError
 from heartfly.logs import logger
@@ -73,7 +74,7 @@ def begin(tx: Tx, pid: int, *, actor: Actor, at: datetime, ids: IdSource) -> Non
         "badge_key_enc": None,
     }
     tx.conn.execute(sa.update(projects).where(projects.c.id == pid).values(gone))
-    for table in (members, api_keys, invites, status_pages, incident_shares, report_shares, report_mails):
+    for table in (members, api_keys, invites, status_pages, incident_shares, report_shares, report_mails, watches):
         tx.conn.execute(sa.delete(table).where(table.c.pid == pid))
     record(
         tx, home, actor=actor, action=Action.PROJECT_DELETE, of=f"project:{was.uuid}",

@@ -25,6 +25,7 @@ _COMMANDS: Mapping[str, str] = {
     "paths": "heartfly.cli.usage_paths:paths",
     "days": "heartfly.cli.usage_days:days",
     "sources": "heartfly.cli.usage_sources:sources_group",
+    "watches": "heartfly.cli.usage_watches:watches_group",
     "rerun": "heartfly.cli.usage_days:rerun",
     "report": "heartfly.cli.usage_report:report",
     "reports": "heartfly.cli.usage_report:reports_group",

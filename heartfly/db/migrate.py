@@ -18,9 +18,9 @@ from heartfly.errors import StoreError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0017"
+HEAD = "0018"
 """The newest version. Known here so that a start with a current schema need not import alembic (1 s)."""
-USAGE_HEAD = "0012"
+USAGE_HEAD = "0013"
 """The same of the part that is usage."""
 _HEADS = {MAIN.name: HEAD, USAGE.name: USAGE_HEAD}
 

@@ -17,14 +17,18 @@ from heartfly.jobs.customer_reports import Post, mailing
 from heartfly.jobs.daily_sums import sum_days
 from heartfly.jobs.daily_usage import NAME as DAILY_USAGE
 from heartfly.jobs.daily_usage import aggregating
+from heartfly.jobs.data_watches import NAME as DATA_WATCHES
+from heartfly.jobs.data_watches import watching
 from heartfly.jobs.database_check import checking
 from heartfly.jobs.digest import digesting
 from heartfly.jobs.kind import JobKind
 from heartfly.jobs.retention import Kept, sweeping
 from heartfly.jobs.scheduled_backup import backing_up
 from heartfly.notify.letters import Letters
+from heartfly.pings.ingest import Ingest
 from heartfly.pings.prune import Keep
 from heartfly.sealing import Sealer
+from heartfly.traffic.watches import projects_that_watch
 from heartfly.usage.close_day import Closer, projects_with_usage
 from heartfly.usage.hands import Hands
 from heartfly.usage.request_tiers import Kept as RowsKept
@@ -131,6 +135,24 @@ def customer_reports(settings: Settings, *, usage: Database, letters: Letters, h
         max_run=_HOUR,
         work=mailing(usage, post, ids=ids),
         off=None if letters.can_send else "no mail server is configured (mail.host)",
+    )
+
+
+def data_watches(database: Database, *, usage: Database, ingest: Ingest, ids: IdSource) -> JobKind:
+    async def watching_projects() -> Sequence[int]:
+        async with database.read() as main:
+            return await projects_that_watch(main)
+
+    return JobKind(
+        name=DATA_WATCHES,
+        title="Heartfly: data watches",
+        about="Heartfly's own job. Looks whether sources and customers are silent, and endpoints degraded.",
+        expression="* * * * *",
+        grace=timedelta(minutes=5),
+        max_run=timedelta(minutes=10),
+        work=watching(usage, ingest, ids=ids),
+        quiet=timedelta(),
+        projects=watching_projects,
     )
 
 

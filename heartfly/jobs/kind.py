@@ -88,5 +88,7 @@ class JobKind:
     """Why it does not run here, in words for people; None: it does."""
     gates: Sequence[GateIn] = ()
     """That its check has from the start."""
+    quiet: timedelta = timedelta(hours=1)
+    """How long after it was listed it does not run: a new installation's owner looks around first."""
     projects: Callable[[], Awaitable[Collection[int]]] | None = None
     """Which projects have one, each of its own and in its own zone; None: the first, for the whole installation."""

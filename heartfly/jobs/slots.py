@@ -31,8 +31,6 @@ from heartfly.jobs.kind import CatchUp, JobKind
 
 _TAG = "heartfly"
 _STEP = timedelta(minutes=1)
-QUIET = timedelta(hours=1)
-"""A new installation has nothing yet that would have to be summed up, removed or kept: its owner looks around first."""
 
 
 def list_jobs(
@@ -92,7 +90,7 @@ def _list(tx: Tx, home: Any, kinds: Sequence[JobKind], *, now: datetime, ids: Id
         row = known.get(kind.name)
         if row is None:
             values = wanted | {"pid": home.id, "id": ids.next(now), "uuid": str(uuid.uuid4()), "kind": kind.name}
-            values |= {"next_at": _first(kind, zone, now + QUIET), "created_at": now}
+            values |= {"next_at": _first(kind, zone, now + kind.quiet), "created_at": now}
             tx.conn.execute(tx.insert(jobs).values(values).on_conflict_do_nothing())
             continue
         if any(getattr(row, name) != value for name, value in wanted.items()):

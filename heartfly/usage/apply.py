@@ -51,13 +51,13 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one request brought. `wire`: the format that it came in. `sources`: of each its newest event's instant."""
+    """What one request brought. `wire`: the format that it came in. `sources`: what each told."""
 
     pid: int
     wire: str
     received_at: datetime
     items: Sequence[Event | Refused]
-    sources: Mapping[str, datetime] = field(default_factory=dict)
+    sources: Mapping[str, Heard] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -143,11 +143,7 @@ class EventApplier:
         project = _Project(self._ids, hashes, firsts, fresh, types, subjects)
         told = {place: [project.tell(batch, item) for item in batch.items] for place, batch in batches.items()}
         _write(tx, pid, project)
-        heard = [
-            (name, Heard(newest_at, batch.received_at))
-            for batch in batches.values()
-            for name, newest_at in batch.sources.items()
-        ]
+        heard = [one for batch in batches.values() for one in batch.sources.items()]
         if heard:
             hear(tx, pid, heard)
         _INTAKE.run(tx, list(_intake(pid, ((batch.received_at, told[place]) for place, batch in batches.items()))))

@@ -17,11 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.audit.record import Action, Actor
 from heartfly.core.access.as_event import TYPE
+from heartfly.core.data_silence import floor
 from heartfly.core.events import Event
 from heartfly.core.watermarks import Source, Standing, is_live, is_name, standing
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import usage_sources
+from heartfly.db.models import source_hours, usage_sources
 from heartfly.db.prepared import among
 from heartfly.errors import InvalidValueError, NotFoundError
 from heartfly.usage.audit import note
@@ -31,6 +32,8 @@ MOST = 1_000
 """Of a project. Others are not kept, and no day waits for them."""
 FORGOTTEN = timedelta(days=90)
 """One that was not heard for so long is removed."""
+HOURS_KEPT = timedelta(days=35)
+"""What is usual for a source is told by its last four weeks."""
 
 
 class _Says(msgspec.Struct, gc=False):
@@ -44,10 +47,11 @@ _SAYS = msgspec.json.Decoder(_Says)
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a batch says of a source. `newest_at`: of its events, never later than they came."""
+    """What a batch says of a source. `newest_at`: of its events, never later than they came. `n`: how many they are."""
 
     newest_at: datetime
     at: datetime
+    n: int = 0
 
 
 def demand_name(text: str) -> str:
@@ -57,12 +61,13 @@ def demand_name(text: str) -> str:
     return text
 
 
-def heard_of(found: Iterable[object], source: str, at: datetime) -> Mapping[str, datetime]:
-    """The newest instant of each source. `found`: what events were made of what came; anything else tells nothing.
+def heard_of(found: Iterable[object], source: str, at: datetime) -> Mapping[str, Heard]:
+    """What each source told. `found`: what events were made of what came; anything else tells nothing.
 
     `source`: of all; empty: it is what requests say themselves.
     """
     newest: dict[str, datetime] = {}
+    count: dict[str, int] = {}
     for made in found:
         if not isinstance(made, Event):
             continue
@@ -73,7 +78,8 @@ def heard_of(found: Iterable[object], source: str, at: datetime) -> Mapping[str,
                 continue
         if (known := newest.get(name)) is None or made.at > known:
             newest[name] = made.at
-    return {name: min(newest_at, at) for name, newest_at in newest.items()}
+        count[name] = count.get(name, 0) + 1
+    return {name: Heard(min(newest_at, at), at, count[name]) for name, newest_at in newest.items()}
 
 
 def _own_name(properties: str) -> str:
@@ -89,7 +95,7 @@ def hear(tx: Tx, pid: int, heard: Sequence[tuple[str, Heard]]) -> None:
     by_name: dict[str, Heard] = {}
     for name, one in heard:
         before = by_name.get(name)
-        by_name[name] = one if before is None else Heard(max(before.newest_at, one.newest_at), max(before.at, one.at))
+        by_name[name] = one if before is None else _later(before, one)
     s = usage_sources.c
     known = set(
         tx.conn.execute(
@@ -114,6 +120,30 @@ def hear(tx: Tx, pid: int, heard: Sequence[tuple[str, Heard]]) -> None:
     ]
     if rows:
         tx.conn.execute(_upsert(tx), rows)
+        _count(tx, pid, [(name, one) for name, one in heard if name in by_name])
+
+
+def _count(tx: Tx, pid: int, heard: Sequence[tuple[str, Heard]]) -> None:
+    """By the hour in which it came, whenever it happened: silence is of whoever sends nothing."""
+    sums: dict[tuple[str, datetime], list[int]] = {}
+    for name, one in heard:
+        came = sums.setdefault((name, floor(one.at)), [0, 0])
+        came[0] += 1
+        came[1] += one.n
+    insert, s = tx.insert(source_hours), source_hours.c
+    new = insert.excluded
+    added = {"turns": s.turns + new.turns, "n": s.n + new.n}
+    tx.conn.execute(
+        insert.on_conflict_do_update(index_elements=["pid", "name", "hour"], set_=added),
+        [
+            {"pid": pid, "name": name, "hour": hour, "turns": turns, "n": n}
+            for (name, hour), (turns, n) in sorted(sums.items())
+        ],
+    )
+
+
+def _later(one: Heard, other: Heard) -> Heard:
+    return Heard(max(one.newest_at, other.newest_at), max(one.at, other.at), one.n + other.n)
 
 
 def _upsert(tx: Tx) -> Any:
@@ -194,4 +224,6 @@ def retire(tx: Tx, pid: int, name: str, *, actor: Actor, at: datetime, ids: IdSo
 
 def forget_silent(tx: Tx, pid: int, now: datetime) -> int:
     s = usage_sources.c
+    h = source_hours.c
+    tx.conn.execute(sa.delete(source_hours).where(h.pid == pid, h.hour < now - HOURS_KEPT))
     return tx.conn.execute(sa.delete(usage_sources).where(s.pid == pid, s.seen_at < now - FORGOTTEN)).rowcount

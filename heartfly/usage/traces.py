@@ -19,7 +19,15 @@ from heartfly.core.nesting import too_deep
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
-from heartfly.db.models import backfills, dead_letters, report_mails, report_sendings, report_shares, usage_audit
+from heartfly.db.models import (
+    backfills,
+    dead_letters,
+    report_mails,
+    report_sendings,
+    report_shares,
+    usage_audit,
+    watches,
+)
 
 _PIECE = 500
 _OF = "erased"
@@ -120,3 +128,6 @@ def from_reports(tx: Tx, pid: int, public_id: str) -> None:
     sent = (report_sendings.c.pid == pid, report_sendings.c.mail_id.in_(sa.select(report_mails.c.id).where(*his)))
     tx.conn.execute(sa.delete(report_sendings).where(*sent))
     tx.conn.execute(sa.delete(report_mails).where(*his))
+    # What looks said, which may name him; the next one, within a minute, says what is so still.
+    of_customers = (watches.c.pid == pid, watches.c.kind == "customer")
+    tx.conn.execute(sa.update(watches).where(*of_customers).values(words="", standing={}))

@@ -139,6 +139,15 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         ('{"name": " app"}', "name"),
         (f'{{"name": {GIANT}}}', "name"),
     ],
+    ("POST", "/v1/usage/watches"): [
+        (r'{"kind": "\u0000"}', "kind"),
+        (r'{"kind": "source", "what": "\u0000"}', "what"),
+        (f'{{"kind": "source", "what": {GIANT}}}', "what"),
+        (r'{"kind": "endpoint", "what": "\u0000"}', "what"),
+        ('{"kind": "source", "factor": 1e400}', "factor"),
+        ('{"kind": "source", "least": 99999999999999999999}', "least"),
+    ],
+    ("PATCH", "/v1/usage/watches/{watch_id}"): [('{"factor": true}', "factor"), ('{"gap_s": -1}', "gap_s")],
     ("POST", "/v1/usage/runs"): [
         ('{"day": "yesterday"}', "day"),
         ('{"day": "9999-12-31"}', "day"),

@@ -88,6 +88,7 @@ def _furnished(server: Server, key: str) -> dict[str, str]:
         "mail_id": "1",
         "job_id": jobs[0]["id"],
         "meter_id": server.api("POST", "/v1/meters", key, METER | {"slug": "traffic"})["id"],
+        "watch_id": server.api("POST", "/v1/usage/watches", key, {"kind": "source"})["id"],
         "check_id": check["id"],
         "channel_id": channel,
         "n": "1",

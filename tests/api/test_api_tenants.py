@@ -41,6 +41,7 @@ from heartfly.db.models import (
     report_mails,
     report_shares,
     status_pages,
+    watches,
 )
 from heartfly.errors import ConflictError
 from tests.api.conftest import START
@@ -165,6 +166,11 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("POST", "/v1/usage/runs"): ({"day": "2026-03-01", "dry_run": False}, 200),
     ("GET", "/v1/usage/sources"): (None, 200),
     ("POST", "/v1/usage/sources/retire"): ({"name": "app-1"}, 200),
+    ("GET", "/v1/usage/watches"): (None, 200),
+    ("POST", "/v1/usage/watches"): ({"kind": "source"}, 201),
+    ("GET", "/v1/usage/watches/{watch_id}"): (None, 200),
+    ("PATCH", "/v1/usage/watches/{watch_id}"): ({"factor": 30}, 200),
+    ("DELETE", "/v1/usage/watches/{watch_id}"): (None, 204),
     ("GET", "/v1/usage/path-rules"): (None, 200),
     ("PATCH", "/v1/usage/path-rules"): ({"lines": ["/users/{name}"]}, 200),
     ("POST", "/v1/usage/path-rules/preview"): ({"lines": ["sku-* {sku}"]}, 200),
@@ -226,6 +232,7 @@ OUTBOX = (
     report_mails,
     report_shares,
     status_pages,
+    watches,
     members,
     invites,
     alerts,
@@ -282,6 +289,7 @@ async def furnished(house: House) -> dict[str, str]:
     return {
         "{backfill_id}": backfill.json["id"],
         "{meter_id}": meter.json["id"],
+        "{watch_id}": (await house.full("POST", "/v1/usage/watches", {"kind": "customer"})).json["id"],
         "{customer_id}": customer.json["id"],
         "{link_id}": shared.json["id"],
         "{mail_id}": mailed.json["id"],
@@ -387,7 +395,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     no_lists = (*ADMIN, *FIGURES, PATH_RULES)
     lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(no_lists)]
     listed = [await house.full("GET", path) for path in lists]
-    assert [b'{"items":[],"next":null}'] * 17 == [reply.body for reply in listed]
+    assert [b'{"items":[],"next":null}'] * 18 == [reply.body for reply in listed]
     assert [] == (await house.full("GET", PATH_RULES)).json["lines"]
     about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
     about.append(f"incidents?check={theirs['{check_id}']}")

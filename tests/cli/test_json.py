@@ -101,6 +101,24 @@ def test_sources_of_events_are_listed_and_retired(run: Run) -> None:
     assert 1 == run("usage", "sources", "retire", "none").exit_code
 
 
+def test_watches_of_data_are_made_listed_edited_and_deleted(run: Run) -> None:
+    assert [] == json.loads(ok(run("usage", "watches", "list", "--json")))
+    assert "Nothing is watched" in ok(run("usage", "watches", "list"))
+    made = json.loads(ok(run("usage", "watches", "create", "source", "web-1", "--gap", "600", "--json")))
+    assert ("web-1", 600, 20) == (made["what"], made["gap_s"], made["factor"])
+    assert "watches endpoint *" in ok(run("usage", "watches", "create", "endpoint"))
+    assert 1 == run("usage", "watches", "create", "source", "web-1").exit_code
+
+    assert 30 == json.loads(ok(run("usage", "watches", "edit", made["id"], "--factor", "30", "--json")))["factor"]
+    assert "least 40, gap 600 s" in ok(run("usage", "watches", "edit", made["id"], "--least", "40"))
+    assert "web-1" in ok(run("usage", "watches", "list"))
+    assert {"id": made["id"], "deleted": True} == json.loads(
+        ok(run("usage", "watches", "delete", made["id"], "--json"))
+    )
+    (other,) = json.loads(ok(run("usage", "watches", "list", "--json")))
+    assert "is deleted, with its check" in ok(run("usage", "watches", "delete", other["id"]))
+
+
 def test_events_are_read_by_machines_with_their_figures_as_they_were_sent(run: Run) -> None:
     sent = f"[{event('json-1', 'acct-json', figure='0.12345678901234567890')}, 7]"
     told = run("usage", "events", "send", "-", "--json", input=sent)

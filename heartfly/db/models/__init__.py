@@ -58,10 +58,12 @@ from heartfly.db.models.usage import (
     event_conflicts,
     event_ids,
     events,
+    source_hours,
     usage_audit,
     usage_names,
     usage_sources,
 )
+from heartfly.db.models.watches import watches
 
 __all__ = [
     "addresses",
@@ -123,6 +125,7 @@ __all__ = [
     "runs",
     "sessions",
     "slow_requests",
+    "source_hours",
     "status_pages",
     "uncounted",
     "unique_values",
@@ -133,5 +136,6 @@ __all__ = [
     "usage_names",
     "usage_sources",
     "users",
+    "watches",
     "windows",
 ]

@@ -99,6 +99,18 @@ usage_sources = Table(
 )
 """Who sends events, and how far each has come (core/watermarks.py)."""
 
+source_hours = Table(
+    "source_hours",
+    usage_metadata,
+    pid(),
+    Column("name", Text, primary_key=True),
+    Column("hour", UtcInstant, primary_key=True),  # of UTC, in which it was heard
+    Column("turns", BigInteger, nullable=False),  # how often it sent something
+    Column("n", BigInteger, nullable=False),  # how many events
+    sqlite_with_rowid=False,
+)
+"""What is usual for a source, by which its silence is judged (core/data_silence.py)."""
+
 dirty_hours = Table(
     "dirty_hours",
     usage_metadata,
