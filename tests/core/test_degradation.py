@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartfly.core.degradation import IN_A_ROW, Seen, Standing, degraded, stepped
+from heartfly.core.degradation import Seen, Standing, degraded, stepped
 
 
 def seen(p95: int | None = 100, *, n: int = 1000, errors: int = 0) -> Seen:
@@ -47,7 +47,7 @@ def test_what_holds_is_what_the_last_two_equal_looks_said(looks: list[bool]) -> 
     expected = False
     for place, bad in enumerate(looks):
         known = stepped(known, ["a"] if bad else [])
-        if place + 1 >= IN_A_ROW and set(looks[place + 1 - IN_A_ROW : place + 1]) == {bad}:
+        if place + 1 >= 2 and set(looks[place + 1 - 2 : place + 1]) == {bad}:
             expected = bad
         assert expected == ("a" in known and known["a"].is_bad)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from heartfly.server.limits import Limits
+from heartfly.server.limits import ServerLimits
 from tests.server_process import Server
 from tests.web.test_in_a_browser import chromium, server, set_up, watched
 
@@ -173,4 +173,4 @@ def test_open_streams_do_not_hold_up_a_server_that_stops(polite: Server, chromiu
         other.goto(f"{polite.url}/p/main/checks")
         other.locator("#as-of", has_text="live").wait_for(timeout=LIMIT_MS)
 
-    assert stopped_after(polite) < without + Limits().drain_s + 1
+    assert stopped_after(polite) < without + ServerLimits().drain_s + 1
