@@ -88,3 +88,11 @@ def test_an_event_too_large_and_properties_too_many_are_left_to_the_rules() -> N
     many = json.dumps({str(n): n for n in range(101)})
     for properties in (many, '{"a":"' + "x" * 33_000 + '"}', '{"' + "n" * 129 + '":1}', '{"":1}'):
         assert fast(f"[{EVENT % 1}]".replace('{"n":1}', properties).encode()) is None
+
+
+@pytest.mark.parametrize("field", ["transaction_id", "customer_id", "event_type"])
+@pytest.mark.parametrize("value", ["", " ", "\u00a0", "a\nb", "\u200b", "x" * 1_000])
+def test_ids_and_names_that_are_not_plain_are_left_to_the_rules(field: str, value: str) -> None:
+    event = json.loads(EVENT % 1) | {field: value}
+
+    assert fast(json.dumps([event]).encode()) is None
