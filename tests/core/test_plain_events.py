@@ -96,3 +96,8 @@ def test_ids_and_names_that_are_not_plain_are_left_to_the_rules(field: str, valu
     event = json.loads(EVENT % 1) | {field: value}
 
     assert fast(json.dumps([event]).encode()) is None
+
+
+@pytest.mark.parametrize("at", ["today", "2020-01-01T00:00:00Z", "2026-11-29T13:00:01Z"])
+def test_times_that_are_none_or_out_of_bounds_are_left_to_the_rules(at: str) -> None:
+    assert fast(json.dumps([json.loads(EVENT % 1) | {"timestamp": at}]).encode()) is None
