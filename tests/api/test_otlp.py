@@ -451,7 +451,8 @@ async def test_of_large_requests_few_wait_and_small_ones_are_heard_meanwhile(
     busy = Turnstile(at_once=1, waiting=0, again_s=5, busy="later")
     api = native_api(replace(state_of(db, clock, ids, usage=usage_db), large_otlp=busy))
     door = Door(api, (await make_world(db, ids, START)).project.api_key)
-    small = {"traces": traced(span()), "metrics": measured(), "logs": ExportLogsServiceRequest()}[signal]
+    some: dict[str, Any] = {"traces": traced(span()), "metrics": measured(), "logs": ExportLogsServiceRequest()}
+    small = some[signal]
     large = small.SerializeToString() + b"\x0a\x00" * 140_000
     by_gzip = gzip.compress(large)
 
@@ -494,7 +495,7 @@ async def test_points_of_many_buckets_become_events_beside_the_loop(
     assert threading.main_thread().name not in threads
 
 
-Change = Callable[[Any, Any], None]
+Change = Callable[[Any, Any, str], None]
 
 
 def _many(resource: Any, point: Any, name: str) -> None:
