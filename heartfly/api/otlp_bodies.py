@@ -1,21 +1,18 @@
 """What OpenTelemetry's exporters send, protobuf or JSON, as messages of its own library; and what they are answered.
 
-The library comes with the extra `otlp`. Whatever is sent is bounded before it is read: bytes, objects of JSON, and one
-body at a time where it is large. What the messages mean is not known here.
+The library comes with the extra `otlp`. Whatever is sent is bounded before it is read: bytes, and objects of JSON. How
+many are read at one time, and what the messages mean, is not known here.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import json
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from heartfly.api.body import NotJsonError
-from heartfly.api.event_bodies import is_large, unpacked
 from heartfly.core.nesting import MAX_DEPTH, too_deep
 from heartfly.errors import InvalidValueError, NotFoundError
 
@@ -23,29 +20,15 @@ PROTOBUF, JSON = "application/x-protobuf", "application/json"
 _MOST_OBJECTS = 50_000
 """Of JSON, which is read by Python and not by C."""
 _IDS = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"})
-_ONE_AT_A_TIME = threading.Lock()
-"""Four MiB of empty messages take a third of a GiB while they are read."""
 
 
-async def read(raw: bytes, kind: str, *, media_type: str, encoding: str) -> Any:
+def read(content: bytes, kind: str, *, media_type: str) -> Any:
     """The request of that kind (`Trace`, `Metrics`, `Logs`). NotJsonError, InvalidValueError, NotFoundError: no
-    library is there to read it with.
+    library is there to read it with. `content`: unpacked; four MiB of empty messages become a third of a GiB.
     """
     message = _message(kind, "Request")
-    if not is_large(raw, encoding):
-        return _read(raw, message, media_type, encoding)
-    return await asyncio.to_thread(_read_alone, raw, message, media_type, encoding)
-
-
-def _read_alone(raw: bytes, message: Callable[[], Any], media_type: str, encoding: str) -> Any:
-    with _ONE_AT_A_TIME:
-        return _read(raw, message, media_type, encoding)
-
-
-def _read(raw: bytes, message: Callable[[], Any], media_type: str, encoding: str) -> Any:
     from google.protobuf.message import DecodeError  # noqa: PLC0415 - of the extra
 
-    content = unpacked(raw, encoding)
     if media_type == JSON:
         return _of_json(content, message())
     if media_type != PROTOBUF:

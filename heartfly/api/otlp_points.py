@@ -7,8 +7,7 @@ usage/series.py makes what was added.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -82,17 +81,31 @@ def n_points(found: Any) -> int:
     )
 
 
+def n_buckets(found: Any) -> int:
+    """Of all points of histograms."""
+    n = 0
+    for resource in found.resource_metrics:
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                n += sum(len(one.bucket_counts) for one in metric.histogram.data_points)
+                for one in metric.exponential_histogram.data_points:
+                    n += len(one.positive.bucket_counts) + len(one.negative.bucket_counts)
+    return n
+
+
 def points_in(found: Any, customers: Sequence[str]) -> Iterator[Measured | Unreadable]:
     for resource in found.resource_metrics:
         program = attributes(resource.resource.attributes)
+        whose = _hash(*_said(resource.resource.attributes))
         for scope in resource.scope_metrics:
+            by = _hash(whose, scope.scope.name.encode(), scope.scope.version.encode(), *_said(scope.scope.attributes))
             for metric in scope.metrics:
                 if metric.name in MEASURES:
-                    yield from _points(metric, program, scope.scope.name, customers)
+                    yield from _points(metric, program, by, customers)
 
 
 def _points(
-    metric: Any, program: dict[str, Any], scope: str, customers: Sequence[str]
+    metric: Any, program: dict[str, Any], by: bytes, customers: Sequence[str]
 ) -> Iterator[Measured | Unreadable]:
     kind = metric.WhichOneof("data")
     if kind is None:
@@ -116,7 +129,7 @@ def _points(
         else:
             told = attributes(point.attributes)
             yield Measured(
-                _series(program, scope, metric.name, told), measure, unit,
+                _hash(by, metric.name.encode(), *_said(point.attributes)), measure, unit,
                 point.start_time_unix_nano, point.time_unix_nano, data.aggregation_temporality == _CUMULATIVE,
                 found, customer_of(told, program, customers), properties_of(told, program),
             )  # fmt: skip
@@ -126,9 +139,14 @@ def _unread(metric: Any, why: str) -> Unreadable:
     return unfit({"metric": metric.name}, f"{metric.name}: {why}")
 
 
-def _series(program: Mapping[str, Any], scope: str, metric: str, told: Mapping[str, Any]) -> bytes:
-    text = json.dumps([program, scope, metric, told], sort_keys=True, ensure_ascii=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+def _said(found: Iterable[Any]) -> list[bytes]:
+    """All of the attributes, whole, whatever their order: what is kept of them may be the same for two series."""
+    return sorted(one.SerializeToString(deterministic=True) for one in found)
+
+
+def _hash(*parts: bytes) -> bytes:
+    whole = b"".join(b"%d:%s" % (len(part), part) for part in parts)
+    return hashlib.blake2b(whole, digest_size=16).digest()
 
 
 def series_since(one: Measured) -> bytes:

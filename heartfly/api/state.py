@@ -48,3 +48,9 @@ class ApiState:
         )
     )
     """Held by whoever judges a history once more: that takes a core for up to a second."""
+    large_otlp: Turnstile = field(
+        default_factory=lambda: Turnstile(
+            at_once=1, waiting=8, again_s=5, busy="too many large requests wait at this moment; send it again"
+        )
+    )
+    """Held by a large request of OTLP until it is answered: what it becomes takes a hundred times its size."""

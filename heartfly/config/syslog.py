@@ -27,7 +27,8 @@ class Syslog(Section, frozen=True):
     ip: Literal["keep", "truncate", "drop"] = "truncate"
     source: str = ""
     most_waiting: Annotated[int, msgspec.Meta(ge=1_000, le=1_000_000)] = 100_000
-    """Messages that wait to be stored; what comes beyond is dropped (UDP) or waits at its sender (TCP)."""
+    """Messages that wait to be stored; what comes beyond, or beyond 64 MiB, is dropped (UDP) or waits at its
+    sender (TCP)."""
 
     def __post_init__(self) -> None:
         list(networks_in("allow", self.allow))

@@ -15,7 +15,8 @@ _NEW = re.compile(
 )
 _BARE = re.compile(rb"<\d{1,3}>")
 _BOM = b"\xef\xbb\xbf"
-_LENGTH = re.compile(rb"([1-9]\d{0,7}) ")
+_DIGITS = 8
+_LENGTH = re.compile(rb"([1-9]\d{0,%d}) " % (_DIGITS - 1))
 
 
 class Message(NamedTuple):
@@ -41,7 +42,7 @@ def message_of(raw: bytes) -> Message:
 class Frames:
     """Bytes of one connection in, messages out: each with its length before it, or its end behind it.
 
-    `lost`: how many were too long, and left out.
+    `lost`: how many were too long, or broken off, and left out.
     """
 
     def __init__(self) -> None:
@@ -53,32 +54,42 @@ class Frames:
     def of(self, piece: bytes) -> list[bytes]:
         rest = self._rest + piece
         found: list[bytes] = []
-        while rest:
+        at, whole = 0, len(rest)
+        while at < whole:
             if self._skip:
-                skipped = min(self._skip, len(rest))
+                skipped = min(self._skip, whole - at)
                 self._skip -= skipped
-                rest = rest[skipped:]
-            elif (counted := _LENGTH.match(rest)) is not None and not self._skipping_line:
-                size = int(counted[1])
+                at += skipped
+            elif not self._skipping_line and (counted := _LENGTH.match(rest, at)) is not None:
+                size, begin = int(counted[1]), counted.end()
                 if size > MAX_MESSAGE:
                     self.lost += 1
-                    self._skip, rest = size, rest[counted.end() :]
-                elif len(rest) < counted.end() + size:
+                    self._skip, at = size, begin
+                elif whole < begin + size:
                     break
                 else:
-                    found.append(rest[counted.end() : counted.end() + size])
-                    rest = rest[counted.end() + size :]
-            elif rest.isdigit() and len(rest) <= 8 and not self._skipping_line:
+                    at = begin + size
+                    found.append(rest[begin:at])
+            elif not self._skipping_line and whole - at <= _DIGITS and rest[at:].isdigit():
                 break  # it may be a length, of which there is more to come
             else:
-                line, end, behind = rest.partition(b"\n")
-                if not end:
-                    if len(rest) > MAX_MESSAGE:
-                        self.lost += not self._skipping_line
-                        self._skipping_line, rest = True, b""
+                end = rest.find(b"\n", at)
+                too_long = (end if end >= 0 else whole) - at > MAX_MESSAGE
+                self.lost += too_long and not self._skipping_line
+                if end < 0:
+                    self._skipping_line |= too_long
+                    at = whole if self._skipping_line else at
                     break
-                if not self._skipping_line and line.strip():
+                if not (self._skipping_line or too_long) and (line := rest[at:end]).strip():
                     found.append(line)
-                self._skipping_line, rest = False, behind
-        self._rest = rest
+                self._skipping_line, at = False, end + 1
+        self._rest = rest[at:]
         return found
+
+    def end(self) -> list[bytes]:
+        """Nothing more comes: that ends a line, and a message that is shorter than its length is lost."""
+        rest, self._rest = self._rest, b""
+        if _LENGTH.match(rest) is not None:
+            self.lost += 1
+            return []
+        return [rest] if rest.strip() else []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,16 +21,22 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from heartfly.accounts.turnstile import Turnstile
+from heartfly.api.native import native_api
+from heartfly.api.otlp_points import Measured
 from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
 from heartfly.db.models import events, metric_series, usage_names
+from heartfly.usage.ingest import EventIngest
 from tests.api.conftest import START
-from tests.api.door import Door, House, Reply
+from tests.api.door import Door, House, Reply, state_of
 from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
+from tests.world import make_world
 
 pytestmark = pytest.mark.anyio
 
@@ -419,6 +427,120 @@ async def test_more_spans_than_events_of_a_request_are_taken_piece_by_piece(hous
 
     assert (200, b"") == (reply.status, reply.body)
     assert 1_201 == len(await kept(usage_db))
+
+
+@on_sqlite
+async def test_more_buckets_than_a_request_may_bring_are_refused_whole(house: House, usage_db: Database) -> None:
+    made = measured()
+    data = made.resource_metrics[0].scope_metrics[0].metrics[0].exponential_histogram.data_points
+    for n in range(501):
+        data.add(time_unix_nano=NOW - n - 1, count=400).positive.bucket_counts.extend([1] * 400)
+
+    reply = await post(house.full, "metrics", made)
+
+    assert 422 == reply.status
+    assert b"holds 200403 buckets; at most 200000" in reply.body
+    assert [] == await kept(usage_db)
+
+
+@on_sqlite
+@pytest.mark.parametrize("signal", ["traces", "metrics", "logs"])
+async def test_of_large_requests_few_wait_and_small_ones_are_heard_meanwhile(
+    db: Database, usage_db: Database, ids: IdSource, clock: SimClock, signal: str
+) -> None:
+    busy = Turnstile(at_once=1, waiting=0, again_s=5, busy="later")
+    api = native_api(replace(state_of(db, clock, ids, usage=usage_db), large_otlp=busy))
+    door = Door(api, (await make_world(db, ids, START)).project.api_key)
+    some: dict[str, Any] = {"traces": traced(span()), "metrics": measured(), "logs": ExportLogsServiceRequest()}
+    small = some[signal]
+    large = small.SerializeToString() + b"\x0a\x00" * 140_000
+    by_gzip = gzip.compress(large)
+
+    async with busy:
+        refused = [
+            await door("POST", f"/otlp/v1/{signal}", body=large, headers=[PROTOBUF]),
+            await door("POST", f"/otlp/v1/{signal}", body=by_gzip, headers=[PROTOBUF, ("Content-Encoding", "gzip")]),
+        ]
+        heard = await post(door, signal, small)
+    after = await door("POST", f"/otlp/v1/{signal}", body=large, headers=[PROTOBUF])
+
+    assert [(503, "5")] * 2 == [(one.status, one.headers["retry-after"]) for one in refused]
+    assert (200, 200) == (heard.status, after.status)
+
+
+@on_sqlite
+async def test_points_of_many_buckets_become_events_beside_the_loop(
+    house: House, usage_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = measured(n=380, counts=(1,) * 380)
+    data = made.resource_metrics[0].scope_metrics[0].metrics[0].exponential_histogram.data_points
+    for n in range(1, 30):
+        data.add().CopyFrom(data[0])
+        data[n].time_unix_nano -= n
+    threads: list[str] = []
+    # Both are watched, and do what they do.
+    for owner, name in ((Measured, "event"), (EventIngest, "_item")):
+        real = getattr(owner, name)
+
+        def watched(*given: Any, real: Any = real) -> Any:
+            threads.append(threading.current_thread().name)
+            return real(*given)
+
+        monkeypatch.setattr(owner, name, watched)
+
+    reply = await post(house.full, "metrics", made)
+
+    assert (200, 30) == (reply.status, len(await kept(usage_db)))
+    assert 60 == len(threads)
+    assert threading.main_thread().name not in threads
+
+
+Change = Callable[[Any, Any, str], None]
+
+
+def _many(resource: Any, point: Any, name: str) -> None:
+    point.attributes.extend(attributes({f"a{n:03}": n for n in range(200)} | {"z": name}))
+
+
+def _long(resource: Any, point: Any, name: str) -> None:
+    point.attributes.extend(attributes({"z": "x" * 3_000 + name}))
+
+
+def _list(resource: Any, point: Any, name: str) -> None:
+    values = [AnyValue(string_value="same"), AnyValue(string_value=name)]
+    point.attributes.append(KeyValue(key="z", value=AnyValue(array_value=ArrayValue(values=values))))
+
+
+def _version(resource: Any, point: Any, name: str) -> None:
+    resource.scope_metrics[0].scope.version = name
+
+
+def _program(resource: Any, point: Any, name: str) -> None:
+    resource.resource.attributes.extend(attributes({f"a{n:03}": n for n in range(200)} | {"z": name}))
+
+
+@pytest.mark.parametrize("differ", [_many, _long, _list, _version, _program])
+async def test_series_that_differ_in_anything_are_not_taken_for_one(
+    house: House, usage_db: Database, differ: Change
+) -> None:
+    for name in ("one", "other", "one"):
+        made = measured()
+        resource = made.resource_metrics[0]
+        differ(resource, resource.scope_metrics[0].metrics[0].exponential_histogram.data_points[0], name)
+        assert (200, b"") == ((reply := await post(house.full, "metrics", made)).status, reply.body)
+
+    assert 2 == len(await kept(usage_db))
+
+
+@on_sqlite
+async def test_the_order_of_attributes_tells_no_series_from_another(house: House, usage_db: Database) -> None:
+    for names in ("ab", "ba"):
+        made = measured()
+        point = made.resource_metrics[0].scope_metrics[0].metrics[0].exponential_histogram.data_points[0]
+        point.attributes.extend(attributes(dict.fromkeys(names, 1)))
+        await post(house.full, "metrics", made)
+
+    assert 1 == len(await kept(usage_db))
 
 
 @on_sqlite

@@ -88,3 +88,16 @@ def test_an_event_too_large_and_properties_too_many_are_left_to_the_rules() -> N
     many = json.dumps({str(n): n for n in range(101)})
     for properties in (many, '{"a":"' + "x" * 33_000 + '"}', '{"' + "n" * 129 + '":1}', '{"":1}'):
         assert fast(f"[{EVENT % 1}]".replace('{"n":1}', properties).encode()) is None
+
+
+@pytest.mark.parametrize("field", ["transaction_id", "customer_id", "event_type"])
+@pytest.mark.parametrize("value", ["", " ", "\u00a0", "a\nb", "\u200b", "x" * 1_000])
+def test_ids_and_names_that_are_not_plain_are_left_to_the_rules(field: str, value: str) -> None:
+    event = json.loads(EVENT % 1) | {field: value}
+
+    assert fast(json.dumps([event]).encode()) is None
+
+
+@pytest.mark.parametrize("at", ["today", "2020-01-01T00:00:00Z", "2026-11-29T13:00:01Z"])
+def test_times_that_are_none_or_out_of_bounds_are_left_to_the_rules(at: str) -> None:
+    assert fast(json.dumps([json.loads(EVENT % 1) | {"timestamp": at}]).encode()) is None

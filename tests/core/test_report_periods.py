@@ -102,3 +102,13 @@ def test_periods_follow_one_another_without_a_gap_and_are_over(since: date, days
         assert rhythm is Rhythm.MONTH or ((one.first - since).days % 30, one.n_days) == (0, 30)
     if found:
         assert (today - found[-1].last).days <= 31 + (rhythm is Rhythm.MONTH)
+
+
+def test_a_period_begins_and_ends_with_its_days_as_the_zone_has_them_and_is_asked_for_by_them() -> None:
+    found = Period(date(2026, 10, 25), date(2026, 10, 26), ZoneInfo("Europe/Berlin"))
+
+    assert (datetime(2026, 10, 24, 22, tzinfo=UTC), datetime(2026, 10, 26, 23, tzinfo=UTC)) == (
+        found.from_at,
+        found.to_at,
+    )
+    assert (2, "from=2026-10-25&to=2026-10-26") == (found.n_days, found.query)

@@ -138,3 +138,16 @@ def test_what_is_no_slug_is_told_with_its_field(value: str) -> None:
     with pytest.raises(InvalidValueError, match="meter: must be 1 to 20 of: a-z, 0-9, - and _"):
         text.slug(value, field="meter", most=20)
     assert "a-1_" == text.slug("a-1_", field="meter", most=20)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ("a\tb\nc", "a\tb\nc"),
+        ("a\r\nb\rc", "a\nb\nc"),
+        ("\0a\x1bb\x7f\ufffe\ud800", "\ufffda\ufffdb\ufffd\ufffd\ufffd"),
+        ("Grüße 🙂", "Grüße 🙂"),
+    ],
+)
+def test_what_no_page_can_show_has_a_sign_in_its_place(found: str, expected: str) -> None:
+    assert expected == text.shown(found)
