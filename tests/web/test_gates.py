@@ -171,8 +171,8 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
     "/p/{project}/usage/jobs/{day}": (({"do": "try"}, 200),),
     "/p/{project}/usage/paths": (
         ({"lines": "one two three"}, 422),
-        ({"lines": "# ours\n/v1/orders/{what}", "preview": "1"}, 200),
-        ({"lines": "/v1/orders/{what}", "rev": "9"}, 409),
+        ({"lines": "# ours\n/v1/orders/:what", "preview": "1"}, 200),
+        ({"lines": "/v1/orders/:what", "rev": "9"}, 409),
     ),
     "/p/{project}/usage/meters/new": (
         ({"slug": "A B", "event_types": "", "aggregation": "sum"}, 422),
