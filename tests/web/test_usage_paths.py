@@ -55,7 +55,7 @@ async def test_a_preview_tells_before_and_after_and_saves_nothing(asked: Town) -
 
     assert 200 == would.status, shown
     assert "3 of 3 requests would count for another endpoint" in shown
-    assert "the endpoints would be 1 , and are 2" in shown
+    assert "They have 2 endpoints now, and would have 1 ." in shown
     assert "GET /users/ada GET /users/{name} 2 1 /users/ada" in shown
     assert "Nothing but what is built in." in await text(owner, "/paths")
 
