@@ -1,7 +1,7 @@
 """`make screenshots`: the pages as a release shows them, on a desktop and a phone, in light and in dark.
 
 Real servers with made-up data: the demo, one with a thousand checks, an empty one. What is made lands in
-build/screenshots/, and is looked at by people; three of them are kept, small, for the README (docs/images/).
+build/screenshots/, and is looked at by people; a few are kept, small, for the README and its pages (docs/images/).
 """
 
 from __future__ import annotations
@@ -29,12 +29,15 @@ from bench.served import ROOT, Store, free_port
 from bench.watchers import COOKIE, signed_in
 
 SIZES = {"1440": (1440, 900), "390": (390, 844)}
+PAPER = {"width": 680, "height": 1_009}
+"""A4 in pixels of 1/96 inch, within the style sheet's margins of 15 mm."""
 KEPT = {"checks-list": "light", "check-down": "dark"}
-"""Those of the README, and in which theme: in a smaller window, named like the shot."""
+"""Those of the README, and in which theme: as far as a smaller window shows them, named like the shot."""
 MAIL = "alert-mail"
 README_SIZE = (1200, 660)
 MOST_BYTES = 150_000
-_LIMIT_S = 90.0
+_LIMIT_S = 240.0
+_PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Shot:
     """The page to its end, not only what a window shows."""
     has: str = "h1"
     """What must be on it; without that the picture is left out, and said to be."""
+    paper: bool = False
+    """Once more, as it is printed on A4."""
 
 
 DEMO = (
@@ -61,8 +66,22 @@ DEMO = (
     Shot("channels", "/p/demo/channels"),
     Shot("channel-log", "/p/demo/channels", ("td > a:has-text('#alerts')",)),
     Shot("status-page", "/status/acme", whole=True, has=".line .days"),
-    Shot("usage", "/p/demo/usage/meters/api-calls?by=endpoint", has="rect.v"),
-    Shot("customer", "/p/demo/usage/customers", ("td a.short",)),
+    Shot("usage", "/p/demo/usage?range=7d", whole=True, has=".kpis"),
+    Shot("endpoints", "/p/demo/usage/endpoints?range=7d", whole=True),
+    Shot("endpoint", "/p/demo/usage/endpoints?range=7d", ("td a.short[href*='/endpoints/']",), whole=True, has=".kpis"),
+    Shot("requests", "/p/demo/usage/requests?status=5xx"),
+    Shot("meter", "/p/demo/usage/meters/api-calls?by=endpoint", has="rect.v"),
+    Shot("customer", "/p/demo/usage/customers", ("td a.short",), whole=True),
+    Shot(
+        "customer-report",
+        "/p/demo/usage/customers",
+        ("td a.short", "text=Report"),
+        whole=True,
+        has=".report",
+        paper=True,
+    ),
+    Shot("sources", "/p/demo/usage/sources"),
+    Shot("path-rules", "/p/demo/usage/paths", ("#lines=/v1/{what}", "text=Preview"), whole=True, has="#preview"),
     Shot("aggregation-runs", "/p/demo/usage/jobs", has=".c-final"),
 )
 STATUS_PAGE = {
@@ -73,6 +92,8 @@ STATUS_PAGE = {
 """The demo has none: people choose themselves what the world may see."""
 EMPTY = (
     Shot("checks-empty", "/p/main/checks"),
+    Shot("usage-empty", "/p/main/usage", whole=True),
+    Shot("sources-empty", "/p/main/usage/sources"),
     Shot("check-waiting-first-ping", "/p/main/checks/new", ("#name=Nightly backup", "text=Create")),
 )
 BIG = (Shot("checks-1000", "/p/bench/checks"),)
@@ -126,13 +147,14 @@ def _of_demo(chromium: Any, folder: Path, given: argparse.Namespace) -> Iterator
 
 
 def _wait_for_the_days(page: Any, url: str) -> None:
-    """Until the demo's usage is closed, which its job does once it serves."""
+    """Until the demo's usage is counted and closed, which its jobs do once it serves."""
     until = time.perf_counter() + _LIMIT_S
-    while time.perf_counter() < until:
-        page.goto(f"{url}/p/demo/usage/jobs")
-        if page.locator("#runs ~ * .st.up").count():
-            return
-        page.wait_for_timeout(1_000)
+    for path, sign in (("jobs", "#runs ~ * .st.up"), ("?range=7d", ".kpis")):
+        while time.perf_counter() < until:
+            page.goto(f"{url}/p/demo/usage/{path}".replace("/?", "?"))
+            if page.locator(sign).count():
+                break
+            page.wait_for_timeout(1_000)
 
 
 def _of_empty(chromium: Any, folder: Path, given: argparse.Namespace) -> Iterator[Path]:
@@ -230,9 +252,18 @@ def _take(context: Any, url: str, shot: Shot, into: Path) -> bool:
         else:
             page.locator(step).first.click()
             page.wait_for_load_state()
-    is_there: bool = page.locator(shot.has).count() > 0
+    # What is worked out first comes into the open page by itself.
+    until = time.perf_counter() + _PATIENCE_S
+    is_there = False
+    while not is_there and time.perf_counter() < until:
+        is_there = bool(page.locator(shot.has).count())
+        page.wait_for_timeout(0 if is_there else 250)
     if is_there:
-        page.screenshot(path=into, full_page=shot.whole)
+        page.screenshot(path=into, full_page=shot.whole and not into.stem.endswith("-readme"))
+        if shot.paper and into.name.endswith("-1440-light.png"):
+            page.emulate_media(media="print")
+            page.set_viewport_size(PAPER)
+            page.screenshot(path=into.with_name(f"{shot.name}-print.png"), full_page=True)
     print(into.name if is_there else f"left out: {into.name}", flush=True)
     page.close()
     return is_there

@@ -21,7 +21,7 @@ from heartfly.core.traffic import Cube
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import dirty_hours, path_rules, request_rollups, windows
-from heartfly.errors import ChangedMeanwhileError, InvalidValueError
+from heartfly.errors import ChangedMeanwhileError, InvalidValueError, NotFoundError
 from heartfly.usage.apply import hold_events
 from heartfly.usage.audit import note
 
@@ -37,6 +37,16 @@ class PathRules:
     version: str
     lines: Sequence[str]
     created_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PathRulesSet:
+    """One that holds or held. `at`: from when on."""
+
+    id: int
+    version: str
+    lines: Sequence[str]
+    at: datetime
 
 
 def checked(lines: Sequence[str]) -> tuple[Sequence[str], Rules]:
@@ -96,10 +106,34 @@ async def kept_rules(read: AsyncConnection, pid: int) -> PathRules:
     return _of(newest, (await read.execute(_count(pid))).scalar_one())
 
 
+async def list_sets(read: AsyncConnection, pid: int, *, after: int | None, limit: int) -> Sequence[PathRulesSet]:
+    """The newest first, which is the one that holds. `after`: the id of the one before the first."""
+    query = sa.select(path_rules).where(path_rules.c.pid == pid).order_by(path_rules.c.id.desc()).limit(limit)
+    if after is not None:
+        query = query.where(path_rules.c.id < after)
+    return [_set(row) for row in await read.execute(query)]
+
+
+async def one_set(read: AsyncConnection, pid: int, number: int) -> PathRulesSet:
+    """NotFoundError."""
+    row = (await read.execute(sa.select(path_rules).where(path_rules.c.pid == pid, path_rules.c.id == number))).first()
+    if row is None:
+        raise NotFoundError("there are no such rules")
+    return _set(row)
+
+
+def _set(row: Any) -> PathRulesSet:
+    return PathRulesSet(row.id, row.version, _lines(row.lines), row.created_at)
+
+
+def _lines(text: str) -> Sequence[str]:
+    return text.split("\n") if text else ()
+
+
 def _of(row: Any, n: int) -> PathRules:
     if row is None:
         return PathRules(0, Rules().version, (), None)
-    return PathRules(n, row.version, row.lines.split("\n") if row.lines else (), row.created_at)
+    return PathRules(n, row.version, _lines(row.lines), row.created_at)
 
 
 def _newest(pid: int) -> sa.Select[Any]:

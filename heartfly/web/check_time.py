@@ -29,6 +29,7 @@ MANY = 300
 MOST_LISTED = 100
 _TALL = 30
 _TOPS = {"ok": 14, "degraded": 7, "unverified": 20}
+_PATHS = {"ok": "o", "degraded": "d"}
 _CHART = 100
 _BAD = frozenset({"failed", "hung"})
 _SUGGESTED_OF = frozenset({"ok", "degraded"})
@@ -74,7 +75,7 @@ def _runs(
     runs: Sequence[Row[Any]], past: CheckPast, expected: Iterable[tuple[datetime, datetime]], scale: Scale
 ) -> list[tuple[str, str]]:
     is_dense = len(runs) > MANY
-    made: dict[str, dict[str, None]] = {"w": {}, "o": {}, "b": {}, "r": {}}
+    made: dict[str, dict[str, None]] = {"w": {}, "o": {}, "b": {}, "d": {}, "r": {}}
     for begun, ended in expected:
         made["w"][_box(scale, begun, ended, 0, dense=False)] = None
     for run in reversed(runs):
@@ -84,7 +85,7 @@ def _runs(
         elif run.outcome is None:
             made["r"][_box(scale, begun, past.to_at, 10, dense=False) + f"M{WIDTH - 4} 10h4v20h-4z"] = None
         else:
-            top, name = _TOPS.get(run.outcome, 0), "b" if run.outcome in _BAD else "o" if run.outcome == "ok" else "r"
+            top, name = _TOPS.get(run.outcome, 0), "b" if run.outcome in _BAD else _PATHS.get(run.outcome, "r")
             made[name][_box(scale, begun, run.ended_at or begun, top, dense=is_dense)] = None
     return [(name, "".join(pieces)) for name, pieces in made.items() if pieces]
 

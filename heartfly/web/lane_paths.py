@@ -1,4 +1,4 @@
-"""A check's time as the paths of a small picture: at most three, whatever happened, so that a thousand rows stay light.
+"""A check's time as the paths of a small picture: at most four, whatever happened, so that a thousand rows stay light.
 
 Shape tells, colour only helps: up is a low bar, down a full one, degraded a higher one with a dotted top, paused a
 line, new a dotted line; a run that failed is a filled tooth above, one that was missed a hollow one; time in which
@@ -45,6 +45,7 @@ def paths(lane: Lane, scale: Scale, blind: Sequence[tuple[float, float]]) -> lis
     """Class and path of each kind that there is. `blind`: from where to where, in the picture's measure."""
     good: list[str] = []
     bad: list[str] = []
+    degraded: list[str] = []
     rest: list[str] = []
     lefts, rights = [left for left, _ in blind], [right for _, right in blind]
     is_dense = len(lane.spans) > MANY
@@ -60,18 +61,18 @@ def paths(lane: Lane, scale: Scale, blind: Sequence[tuple[float, float]]) -> lis
         elif span.status is Status.NEW:
             rest.append(_dots(left, right, _FLOOR - 2))
         else:
-            is_up = span.status is Status.UP
             for heard_from, heard_to in _without(left, right, near):
-                (good if is_up else rest).append(_bar(heard_from, heard_to, _HEIGHTS[span.status]))
-                if not is_up:
-                    rest.append(_dots(heard_from, heard_to, _TOP))
+                if span.status is Status.UP:
+                    good.append(_bar(heard_from, heard_to, _HEIGHTS[span.status]))
+                else:
+                    degraded += _bar(heard_from, heard_to, _HEIGHTS[span.status]), _dots(heard_from, heard_to, _TOP - 1)
             for deaf_from, deaf_to in near:
                 if deaf_from < right and deaf_to > left:
                     rest.append(_hatch(max(deaf_from, left), min(deaf_to, right)))
     at: dict[tuple[float, bool], None] = {(scale.x(mark.at), mark.outcome == "missed"): None for mark in lane.marks}
     for x, is_missed in at:
         bad.append((_hollow if is_missed else _tooth)(min(x, WIDTH - _TOOTH)))
-    named = (("o", good), ("b", bad), ("r", rest))
+    named = (("o", good), ("b", bad), ("d", degraded), ("r", rest))
     # What falls on one place is drawn once.
     return [(name, "".join(dict.fromkeys(pieces))) for name, pieces in named if pieces]
 

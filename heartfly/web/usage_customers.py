@@ -13,6 +13,7 @@ from litestar.response import Stream
 from heartfly.api.paging import cursor_of, cut, number
 from heartfly.api.v1.wire_usage import customer_out, event_out
 from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError
+from heartfly.traffic import report_mails, report_shares
 from heartfly.usage import customer_queries as queries
 from heartfly.usage import customers
 from heartfly.usage.audit import carry_or_wait
@@ -164,7 +165,6 @@ async def _list(
         errors=errors or {},
         typed=typed or {"name": "", "alias": ""},
         base_url=request.api.base_url,
-        copies=True,
     )
 
 
@@ -186,6 +186,9 @@ async def _one(
         row = await queries.one_customer(read, pid, request.path_value("customer"))
         aliases = (await queries.aliases_of(read, pid, [row]))[row.id]
         usage = await used_lately(read, pid, row.uuid, zone=zone, now=now)
+    async with request.api.database.read() as main:
+        links = await report_shares.shares_of(main, pid, row.uuid, now=now)
+        mails = await report_mails.mails_of(main, pid, row.uuid)
     live = await request.live_mark()
     view = await view_from(request, f"/customers/{row.uuid}", customer=row.uuid)
     panels = await shown(request, view, _PANELS)
@@ -196,6 +199,8 @@ async def _one(
         customer=row,
         aliases=aliases,
         usage=usage,
+        links=links,
+        mails=mails,
         moved=_number(request.query_params.get("moved", "")) if status == 200 else 0,
         errors=errors or {},
         typed=typed or {"name": row.name, "aliases": "\n".join(aliases)},

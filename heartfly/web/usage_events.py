@@ -43,7 +43,6 @@ async def show(request: PageRequest) -> Response[bytes]:
         older=older,
         errors=errors,
         base_url=request.api.base_url,
-        copies=True,
     )
 
 

@@ -63,7 +63,6 @@ async def list_meters(request: PageRequest) -> Response[bytes]:
         is_first=after is None,
         written=written,
         base_url=request.api.base_url,
-        copies=True,
     )
 
 
@@ -139,7 +138,6 @@ async def _page(request: PageRequest, *, status: int = 200, wrong: str = "") -> 
         errors=errors,
         wrong=wrong,
         asks=_asks(request, stored, asked, errors),
-        copies=True,
     )
 
 

@@ -190,7 +190,6 @@ async def told(
         rhythms=RHYTHMS,
         errors=wrong,
         typed=typed,
-        copies=link is not None,
     )
 
 

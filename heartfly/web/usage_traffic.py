@@ -39,14 +39,12 @@ async def dashboard(request: PageRequest) -> Response[bytes]:
         status=422 if view.errors else 200,
         live=live,
         begins=begins,
-        **context(request, view, panels, copies=begins == "waits"),
+        **context(request, view, panels),
     )
 
 
-def context(
-    request: PageRequest, view: View, panels: Mapping[str, Panel[Any]], *, copies: bool = False
-) -> dict[str, Any]:
-    """What every page of requests puts into its panels. `copies`: it has lines to be copied."""
+def context(request: PageRequest, view: View, panels: Mapping[str, Panel[Any]]) -> dict[str, Any]:
+    """What every page of requests puts into its panels."""
     return {
         "view": view,
         "panels": panels,
@@ -72,7 +70,6 @@ def context(
         "bars": charts.columns,
         "again": _again(view, panels),
         "base_url": request.api.base_url,
-        "copies": copies,
     }
 
 

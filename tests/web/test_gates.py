@@ -88,6 +88,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/usage/jobs": ("", "?month=2026-01"),
     "/p/{project}/usage/jobs/{day}": ("",),
     "/p/{project}/usage/sources": ("",),
+    "/p/{project}/usage/paths": ("", "?saved=3"),
     "/p/{project}/usage/meters": ("",),
     "/p/{project}/usage/meters/new": ("",),
     "/p/{project}/usage/meters/{meter}": ("", "?by=customer&window=hour", "?from=2020-01-01&to=2020-01-02"),
@@ -168,6 +169,11 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
     "/p/{project}/usage/backfills/{backfill}": (({"do": "close"}, 200),),
     "/p/{project}/usage/backfills/{backfill}/events": (({"events": "{}\n{"}, 200), ({"events": ""}, 422)),
     "/p/{project}/usage/jobs/{day}": (({"do": "try"}, 200),),
+    "/p/{project}/usage/paths": (
+        ({"lines": "one two three"}, 422),
+        ({"lines": "# ours\n/v1/orders/:what", "preview": "1"}, 200),
+        ({"lines": "/v1/orders/:what", "rev": "9"}, 409),
+    ),
     "/p/{project}/usage/meters/new": (
         ({"slug": "A B", "event_types": "", "aggregation": "sum"}, 422),
         ({"slug": "x", "event_types": "api.request", "aggregation": "sum", "value": "bytes", "preview": "1"}, 200),

@@ -179,3 +179,35 @@ def test_somebody_joins_by_a_link_and_signs_in_by_two_steps_without_any_script(s
     assert "member.second_step_on" in owner.inner_text("main")
     assert [] == troubles
     server.kill()
+
+
+def test_on_a_phone_the_pages_are_at_the_thumb_and_hide_nothing(server: Server, chromium: Any) -> None:
+    """Without any script. Four of them, and the rest behind one more."""
+    server.start()
+    page = chromium.new_context(java_script_enabled=False, viewport={"width": 320, "height": 600}).new_page()
+    set_up(server, page)
+    page.goto(f"{server.url}/p/main/settings/general")
+    shown = page.locator("header nav > a:visible, header nav summary:visible")
+    boxes = [one.bounding_box() for one in shown.all()]
+
+    assert ["Checks", "Incidents", "Usage", "Channels", "More"] == shown.all_inner_texts()
+    assert {600.0} == {round(box["y"] + box["height"]) for box in boxes}
+    assert 320 == round(boxes[-1]["x"] + boxes[-1]["width"])
+    assert all(box["height"] >= 48 and box["width"] >= 24 for box in boxes)
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    end = page.locator("footer").bounding_box()
+    assert end["y"] + end["height"] <= boxes[0]["y"]
+    page.evaluate("scrollTo(0, 0)")
+    for one in page.locator("main :is(a, button, input:not([type=hidden]), summary):visible").all():
+        one.focus()
+        box = one.bounding_box()
+        assert box["y"] + box["height"] <= boxes[0]["y"]
+
+    page.click("header nav summary")
+    page.click("header nav li >> text=Status pages")
+    page.wait_for_url("**/p/main/status-pages")
+    assert "true" == page.locator("header nav summary").get_attribute("aria-current")
+    page.set_viewport_size({"width": 1000, "height": 600})
+    assert ["Status pages", "Settings"] == page.locator("header nav > a:visible").all_inner_texts()[4:]
+    page.emulate_media(media="print")
+    assert not page.locator("header nav").is_visible()

@@ -285,6 +285,23 @@ async def test_viewers_see_links_and_mailings_and_change_nothing(town: Town, pat
     assert [403] * 4 == [reply.status for reply in refused]
 
 
+async def test_the_page_of_a_customer_tells_who_gets_his_report(town: Town, path: str) -> None:
+    owner, viewer, of_customer = await town.owner(), await town.viewer(), path.removesuffix("/report")
+    assert "Nobody outside of the project" in (await owner.get(of_customer)).body.decode()
+    await shared(owner, path)
+    await owner.post(f"{path}/mails", {"rhythm": "month", "addresses": "a@example.org"})
+
+    page, seen = (await owner.get(of_customer)).body.decode(), (await viewer.get(of_customer)).body.decode()
+    for text in ("2026-02-01 to 2026-03-01", "a@example.org", "each month"):
+        assert text in page
+        assert text in seen
+    assert f'href="{path}#links"' in page
+    assert ("Take back" in page, "Take back" in seen) == (True, False)
+    (revoke,) = re.findall(rf'action="({path}/shares/\w+/revoke)"', page)
+    assert 303 == (await owner.post(revoke)).status
+    assert "2026-02-01 to 2026-03-01" not in (await owner.get(of_customer)).body.decode()
+
+
 @on_sqlite
 async def test_there_are_only_so_many_links_and_they_last_only_so_long(town: Town, path: str) -> None:
     owner = await town.owner()

@@ -79,6 +79,19 @@ async def test_states_and_runs_that_failed_or_were_missed_are_told_by_shape_and_
     assert set(re.findall(r"<bdi>(f\w+)</bdi>", page)) == {"fine", "failing"}
 
 
+async def test_degraded_has_a_shape_and_a_colour_of_its_own(town: Town, clock: SimClock) -> None:
+    gates = '[{"metric":"rows","op":">=","value":"10","level":"warn"}]'
+    check = await town.world.check(START, name="thin", gates=gates, every=timedelta(days=3))
+    await town.world.ping(check, START, body=b"rows=3", body_size=6)
+    clock.move_to(START + 24 * HOUR)
+    page = await page_of(await town.owner(), TIMELINE)
+    said, shapes = lane_of(page, "thin")
+
+    assert "degraded" in said
+    assert {"d"} == set(shapes)
+    assert shapes["d"].startswith("M0.0 9H480.0V20H0.0zM0.0 6h2v2h-2z")
+
+
 async def test_a_slot_that_was_missed_has_another_shape_than_a_failure(town: Town, clock: SimClock) -> None:
     tower = Tower(town.world, clock)
     await tower.watcher.join()

@@ -178,6 +178,8 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/usage/jobs/{day}"): only_writers(303, do="close"),
     ("GET", "/p/{project}/usage/sources"): read(),
     ("POST", "/p/{project}/usage/sources"): only_writers(404, name="none"),
+    ("GET", "/p/{project}/usage/paths"): read(),
+    ("POST", "/p/{project}/usage/paths"): only_writers(303, lines="/users/{name}", rev="0"),
     ("GET", "/p/{project}/usage/meters"): read(),
     ("GET", "/p/{project}/usage/meters/new"): only_writers(),
     ("POST", "/p/{project}/usage/meters/new"): only_writers(303, slug="calls", event_types="call", aggregation="count"),
