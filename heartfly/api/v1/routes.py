@@ -1,4 +1,4 @@
-"""The routes of the native API, in the order in which its description tells them. What holds for all is in native.py."""
+"""The routes of the native API, in the order in which its description tells them; native.py says what holds for all."""
 
 from __future__ import annotations
 
