@@ -34,6 +34,8 @@ from heartfly.usage.settled import settled_in
 MOST_SINGLE = 50_000
 """Events that an answer looks at one by one, the newest first; half a second of computing."""
 
+_HALF = 1 << 32
+
 
 class By(Enum):
     NOTHING = 0
@@ -83,18 +85,19 @@ class Gathered:
             sa.func.sum(sa.case((r.status.between(first, first + 99), r.n), else_=0)).label(f"n_{first}")
             for first in (400, 500)
         ]
+        # In halves, and each by itself: what two rows hold may be more than a database adds up.
+        wide = (half for one in (r.latency_us, r.bytes_in, r.bytes_out) for half in (one // _HALF, one % _HALF))
         columns = (
-            sa.func.sum(r.n),
-            *errors,
-            *(sa.func.sum(one) for one in (r.n_timed, r.latency_us)),
-            sa.func.max(r.latency_max_us),
-            sa.func.sum(r.bytes_in + r.bytes_out),
+            *(sa.func.sum(r.n), *errors, sa.func.sum(r.n_timed), sa.func.max(r.latency_max_us)),
+            *(sa.func.sum(half) for half in wide),
         )
         key = self._key_column()
         for grain, run in self.plan.summed:
             query, given = self._rows(grain, run, key, *columns)
             for row in await self.read.execute(query.group_by(key), given):
-                sums = Sums(*map(int, row[1:]))
+                n, n_400, n_500, n_timed, longest, *halves = map(int, row[1:])
+                us, n_in, n_out = (high * _HALF + low for high, low in zip(halves[::2], halves[1::2], strict=True))
+                sums = Sums(n, n_400, n_500, n_timed, us, longest, n_in + n_out)
                 found[row[0]] = found[row[0]].plus(sums) if row[0] in found else sums
         for (_, one), by_status in self.single.items():
             found[one] = found.get(one, Sums()).plus(sums_of(by_status))
