@@ -186,18 +186,19 @@ async def _one(
         row = await queries.one_customer(read, pid, request.path_value("customer"))
         aliases = (await queries.aliases_of(read, pid, [row]))[row.id]
         usage = await used_lately(read, pid, row.uuid, zone=zone, now=now)
-    live = await request.live_mark()
+    # What is told of a form that was refused stays, and its address is none that a page could be asked for at.
+    live = {} if errors else {"live": await request.live_mark()}
     view = await view_from(request, f"/customers/{row.uuid}", customer=row.uuid)
     panels = await shown(request, view, _PANELS)
     return await request.page(
         "usage_customer.html",
         status=422 if view.errors and status == 200 else status,
-        live=live,
         customer=row,
         aliases=aliases,
         usage=usage,
         moved=_number(request.query_params.get("moved", "")) if status == 200 else 0,
         errors=errors or {},
         typed=typed or {"name": row.name, "aliases": "\n".join(aliases)},
+        **live,
         **context(request, view, panels),
     )
