@@ -74,6 +74,7 @@ def _foresee(told: Any) -> None:
             click.echo(f"And {counted(more, 'change')} more.")
     click.echo(
         f"Of the last {counted(told['requests'], 'request')} {told['requests_changed']} would count for another "
-        f"endpoint; endpoints: {told['endpoints_before']} now, {told['endpoints_after']} then."
+        f"endpoint; endpoints: {told['endpoints_before']} now, {told['endpoints_after']} then, "
+        f"{told['endpoints_most']} at most."
     )
     click.echo("Nothing was changed; --yes does it.")

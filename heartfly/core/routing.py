@@ -31,6 +31,6 @@ class Router:
         return route if is_template else self.rules.normal(path)
 
     def endpoint(self, method: str | None, route: str | None, path: str | None, made_by: str | None) -> str:
-        """`GET /users/{id}`; a dash for what is not told."""
+        """`GET /users/{id}`; a dash for what is not told. Methods are told apart by their letters only."""
         found = self.route(route, path, made_by)
-        return f"{method or _NOT_TOLD} {found or _NOT_TOLD}"[:MOST_CHARACTERS]
+        return f"{(method or _NOT_TOLD).upper()} {found or _NOT_TOLD}"[:MOST_CHARACTERS]

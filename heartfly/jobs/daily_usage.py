@@ -22,11 +22,14 @@ from heartfly.db.database import Database
 from heartfly.db.models import jobs, projects, usage_days
 from heartfly.errors import HeartflyError, StoreError
 from heartfly.jobs.kind import Done, Work
+from heartfly.logs import logger
 from heartfly.usage.close_day import ONE_DAY, Closed, Closer, came_in, days_to_close, has_length, intake_of
 from heartfly.usage.day_queries import proved_days
 from heartfly.usage.generations import OvertakenError
 from heartfly.usage.sources import standing_in
 from heartfly.usage.verify_days import Verified, days_to_verify, verify_day
+
+log = logger("heartfly.jobs")
 
 NAME = "daily-usage"
 _MOST = 100
@@ -57,9 +60,9 @@ def aggregating(usage: Database, closer: Closer) -> Callable[[Work], Awaitable[D
                 closed.append(await closer.close(work.pid, day, zone))
             except OvertakenError:
                 pass  # whoever closes it by now says how it is; `days_left` tells if nobody did
-            except HeartflyError as error:  # no day holds up those after it
-                stuck.append(f"{day} could not be closed: {error}")
-        verified = await _verify(work, usage, closer, before=began)
+            except Exception as error:  # noqa: BLE001 - no day holds up those after it; told in the run's words
+                stuck.append(f"{day} could not be closed: {_why(error)}")
+        verified = await _verify(work, usage, closer, before=began, stuck=stuck)
         yesterday = today - ONE_DAY
         wrong = [one for one in closed if one.mismatch]
         held = [one for one in closed if not one.mismatch and one.sources.waits_for]
@@ -90,6 +93,14 @@ def aggregating(usage: Database, closer: Closer) -> Callable[[Work], Awaitable[D
     return aggregate
 
 
+def _why(error: Exception) -> str:
+    """As a run says it; what nobody expected is in the log with its traceback."""
+    if isinstance(error, HeartflyError):
+        return str(error)
+    log.error("job", job=NAME, error=repr(error), exc_info=error)
+    return f"a fault of Heartfly's own: {error!r}"
+
+
 def _sources(held: Sequence[Closed], without: Sequence[Closed]) -> Mapping[str, str]:
     """Who it is that days wait for, or were closed without."""
     waiting = sorted({name for one in held for name in one.sources.waits_for})
@@ -103,14 +114,18 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(name[:_NAME] for name in names[:_NAMES]) + more
 
 
-async def _verify(work: Work, usage: Database, closer: Closer, *, before: datetime) -> list[Verified]:
+async def _verify(work: Work, usage: Database, closer: Closer, *, before: datetime, stuck: list[str]) -> list[Verified]:
     """Some days that were proved in earlier nights, those that were not looked at for longest."""
     found: list[Verified] = []
     for row in await days_to_verify(usage, work.pid, before=before, limit=_MOST_VERIFIED):
         if work.now - before > _VERIFY_UNTIL:
             break
         await work.write(_nothing)
-        one = await verify_day(usage, closer.hands, row, now=work.now)
+        try:
+            one = await verify_day(usage, closer.hands, row, now=work.now)
+        except Exception as error:  # noqa: BLE001 - as of a day that is closed
+            stuck.append(f"{row.day} could not be verified: {_why(error)}")
+            continue
         if one is not None:
             found.append(one)
     return found

@@ -33,6 +33,8 @@ from heartfly.usage.settled import settled_in
 MOST_SINGLE = 50_000
 """Events that an answer looks at one by one, the newest first; half a second of computing."""
 
+_HALF = 1 << 32
+
 
 class By(Enum):
     NOTHING = 0
@@ -77,13 +79,13 @@ class Gathered:
     async def sums(self, names: Iterable[str] = Sums._fields) -> dict[Key, Sums]:
         """By key, of all windows together; of these sums, the others stay nothing: each takes its time."""
         found: dict[Key, Sums] = {}
-        told = [name for name in Sums._fields if name in set(names)]
-        columns = [_summed(name).label(name) for name in told]
+        told = [(name, _summed(name)) for name in Sums._fields if name in set(names)]
+        columns = [column for _, halves in told for column in halves]
         key = self._key_column()
         for grain, run in self.plan.summed:
             query, given = self._rows(grain, run, key, *columns)
             for row in await self.read.execute(query.group_by(key), given):
-                sums = Sums(**dict(zip(told, map(int, row[1:]), strict=True)))
+                sums = _sums_of(told, row[1:])
                 found[row[0]] = found[row[0]].plus(sums) if row[0] in found else sums
         for (_, one), by_status in self.single.items():
             found[one] = found.get(one, Sums()).plus(sums_of(by_status))
@@ -299,19 +301,35 @@ def _number_of(start_at: datetime, run: Sequence[Piece], begins: Sequence[dateti
     return piece.n if piece.from_at <= start_at < piece.to_at else _OUTSIDE
 
 
-def _summed(name: str) -> sa.ColumnElement[Any]:
-    """A field of Sums."""
+def _summed(name: str) -> tuple[sa.ColumnElement[Any], ...]:
+    """A field of Sums; what may be more than a database adds up in two halves, the upper one first."""
     r = request_rollups.c
     match name:
         case "n_400" | "n_500":
             first = int(name.removeprefix("n_"))
-            return sa.func.sum(sa.case((r.status.between(first, first + 99), r.n), else_=0))
+            return (sa.func.sum(sa.case((r.status.between(first, first + 99), r.n), else_=0)),)
         case "latency_max_us":
-            return sa.func.max(r.latency_max_us)
+            return (sa.func.max(r.latency_max_us),)
+        case "latency_us":
+            return sa.func.sum(r.latency_us // _HALF), sa.func.sum(r.latency_us % _HALF)
         case "n_bytes":
-            return sa.func.sum(r.bytes_in + r.bytes_out)
+            return (
+                sa.func.sum(r.bytes_in // _HALF + r.bytes_out // _HALF),
+                sa.func.sum(r.bytes_in % _HALF + r.bytes_out % _HALF),
+            )
         case _:
-            return sa.func.sum(r[name])
+            return (sa.func.sum(r[name]),)
+
+
+def _sums_of(told: Sequence[tuple[str, tuple[Any, ...]]], row: Sequence[Any]) -> Sums:
+    """`row`: the columns of `told`, one after the other."""
+    values = map(int, row)
+    found: dict[str, int] = {}
+    for name, halves in told:
+        found[name] = next(values)
+        if len(halves) > 1:
+            found[name] = found[name] * _HALF + next(values)
+    return Sums(**found)
 
 
 def _placed(rows: Iterable[Sequence[Any]], run: Sequence[Piece]) -> Iterator[Sequence[Any]]:

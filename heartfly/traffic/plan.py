@@ -56,11 +56,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What is there. `thinned`: hours of which only days are kept. `minutes_from` None: there are none."""
+    """What is there. `thinned`: hours of which only days are kept. `without_minutes`: hours that are cut, and whose
+    minutes went, however late they were folded; None: minutes do not serve.
+    """
 
     days: Sequence[Window]
     thinned: frozenset[datetime]
-    minutes_from: datetime | None
+    without_minutes: frozenset[datetime] | None
     fresh: frozenset[datetime]
 
 
@@ -81,7 +83,7 @@ async def plan_of(
     if of_events:
         plan.raw = [Piece(part.from_at, part.to_at, n) for n, part in enumerate(parts)]
         return plan
-    kept = await _kept(read, pid, Window(parts[0].from_at, parts[-1].to_at), settled, total=total)
+    kept = await _kept(read, pid, parts, settled, total=total)
     found: dict[Grain, list[Piece]] = {grain: [] for grain in Grain}
     for n, part in enumerate(parts):
         for tile in tiles(part, _within(kept.days, part)):
@@ -99,7 +101,8 @@ async def plan_of(
     return plan
 
 
-async def _kept(read: AsyncConnection, pid: int, span: Window, settled: Settled, *, total: bool) -> _Kept:
+async def _kept(read: AsyncConnection, pid: int, parts: Sequence[Window], settled: Settled, *, total: bool) -> _Kept:
+    span = Window(parts[0].from_at, parts[-1].to_at)
     fresh = await _fresh(read, pid, settled.dirty)
     query = (
         sa.select(stored_windows.c.start_at, stored_windows.c.end_at)
@@ -114,19 +117,26 @@ async def _kept(read: AsyncConnection, pid: int, span: Window, settled: Settled,
     return _Kept(
         days=[day for day in days if not any(day.from_at - HOUR < hour < day.to_at for hour in fresh)],
         thinned=await _thinned(read, pid, span),
-        minutes_from=await _first_minute(read, pid) if total else None,
+        without_minutes=await _without_minutes(read, pid, parts) if total else None,
         fresh=fresh,
     )
 
 
-async def _first_minute(read: AsyncConnection, pid: int) -> datetime | None:
-    query = sa.select(request_rollups.c.start_at).where(
-        request_rollups.c.pid == pid,
-        request_rollups.c.cube == int(Cube.TOTAL),
-        request_rollups.c.tier == Grain.MINUTE.value,
-    )
-    found: datetime | None = (await read.execute(query.order_by(request_rollups.c.start_at).limit(1))).scalar()
-    return found
+async def _without_minutes(read: AsyncConnection, pid: int, parts: Sequence[Window]) -> frozenset[datetime]:
+    """Of hours that a part cuts those that had requests, as they are folded now, and have no minutes of that."""
+    ends = {at for part in parts for at in (part.from_at, part.to_at)}
+    cut = sorted({hour for at in ends if (hour := _floor(at, HOUR)) != at})
+    if not cut:
+        return frozenset()
+    w, r = stored_windows.c, request_rollups.c
+    of_window = (r.pid == w.pid, r.cube == sa.literal(int(Cube.TOTAL), literal_execute=True), r.gen == w.gen)
+    within = (r.tier == Grain.MINUTE.value, r.start_at >= w.start_at, r.start_at < w.end_at)
+    itself = (r.tier == Grain.HOUR.value, r.start_at == w.start_at)
+    has_minutes = sa.exists().where(*of_window, *within).correlate(stored_windows)
+    has_any = sa.exists().where(*of_window, *itself).correlate(stored_windows)
+    query = sa.select(w.start_at).where(w.pid == pid, w.tier == Grain.HOUR.value, w.start_at.in_(cut))
+    found = await read.execute(query.where(w.gen.is_not(None), sa.or_(w.thinned, has_any), ~has_minutes))
+    return frozenset(found.scalars())
 
 
 async def _thinned(read: AsyncConnection, pid: int, span: Window) -> frozenset[datetime]:
@@ -174,16 +184,17 @@ def _by_minutes(part: Piece, kept: _Kept) -> Iterator[tuple[Piece, bool]]:
     while at < part.to_at:
         hour = _floor(at, HOUR)
         until = min(part.to_at, hour + HOUR)
-        yield from _of_hour(Piece(at, until, part.n), kept, is_fresh=hour in kept.fresh)
+        lacking = kept.without_minutes
+        yield from _of_hour(Piece(at, until, part.n), serves=lacking is not None and hour not in lacking | kept.fresh)
         at = until
 
 
-def _of_hour(part: Piece, kept: _Kept, *, is_fresh: bool) -> Iterator[tuple[Piece, bool]]:
-    end = _floor(part.to_at, MINUTE)
-    if is_fresh or kept.minutes_from is None or end <= kept.minutes_from:
+def _of_hour(part: Piece, *, serves: bool) -> Iterator[tuple[Piece, bool]]:
+    if not serves:
         yield part, False
         return
-    first = min(end, _ceil(max(part.from_at, kept.minutes_from), MINUTE))
+    end = _floor(part.to_at, MINUTE)
+    first = min(end, _ceil(part.from_at, MINUTE))
     for from_at, to_at, is_kept in ((part.from_at, first, False), (first, end, True), (end, part.to_at, False)):
         if from_at < to_at:
             yield Piece(from_at, to_at, part.n), is_kept

@@ -188,7 +188,7 @@ def request_in(properties: str, router: Router) -> Request:
     return Request(
         properties=told,
         endpoint=router.endpoint(method, text_of(told.route), text_of(told.path), text_of(told.rules)),
-        method=method or "",
+        method=(method or "").upper(),  # as in its endpoint
         status=_status(text_of(told.status)),
         latency=latency,
         latency_us=latency_us,

@@ -30,7 +30,15 @@ from heartfly.db.snapshots import PAGE, Place, as_read, pages, snapshot
 from heartfly.usage.meter_versions import versions_of
 from heartfly.usage.reading import by_size, read_events
 from heartfly.usage.request_fold import RequestTally
-from heartfly.usage.request_reading import fold_requests, stored_requests, tally_of, thinned_hours, type_of
+from heartfly.usage.request_reading import (
+    counted_elsewhere,
+    endpoints_of,
+    fold_requests,
+    stored_requests,
+    tally_of,
+    thinned_hours,
+    type_of,
+)
 from heartfly.usage.requests import Limits, Requests
 
 TIER_HOUR, TIER_DAY = "hour", "day"
@@ -123,6 +131,11 @@ def fold_span(
         names = [named(row[4]) for row in page]
         tally.take(page if instant is None else [(instant(row[0]), *row[1:]) for row in page], names)
     folded = tally.folded()
+    found = folded.requests
+    if limits is not None and found is not None and found.unnamed:
+        most = limits.endpoints
+        if len(endpoints_of(connection, pid)) + len(found.unnamed) > most:
+            found.elsewhere = counted_elsewhere(connection, pid, from_at, to_at, most=most)
     folded.versions = tuple(version.id for version in versions)
     return folded
 

@@ -58,8 +58,9 @@ class HeldDays:
                 zone = ZoneInfo(row.zone if is_zone(row.zone) else "UTC")
                 try:
                     closed = await self._closer.close(row.pid, row.day, zone)
-                except HeartflyError as error:  # it holds up no other; the next round tries again
-                    log.warning("held day", pid=row.pid, day=row.day, error=str(error))
+                except Exception as error:  # noqa: BLE001 - it holds up no other; the next round tries again
+                    told = str(error) if isinstance(error, HeartflyError) else repr(error)
+                    log.warning("held day", pid=row.pid, day=row.day, error=told)
                     continue
                 line("held day", pid=row.pid, day=row.day, state=closed.state)
                 n += 1

@@ -61,9 +61,12 @@ _ENDS_US = [0, *(_end_us(bucket) for bucket in _BUCKETS[1:])]
 
 def _times(texts: Sequence[str | None], known: _Times) -> tuple[Sequence[int], Sequence[int]]:
     """Microseconds and buckets, as `_Times`. Plain ones, which are most, all at once."""
-    if None not in texts and _PLAIN.fullmatch("\n".join(texts)):  # type: ignore[arg-type]
-        us = [int(ms * 1000 + 0.5) for ms in map(float, texts)]  # type: ignore[arg-type] # far from any half
-        return us, [_BUCKETS[bisect_left(_ENDS_US, one)] for one in us]
+    if None not in texts:
+        joined = "\n".join(texts)  # type: ignore[arg-type]
+        # A text may have lines of its own.
+        if joined.count("\n") == len(texts) - 1 and _PLAIN.fullmatch(joined):
+            us = [int(ms * 1000 + 0.5) for ms in map(float, texts)]  # type: ignore[arg-type] # far from any half
+            return us, [_BUCKETS[bisect_left(_ENDS_US, one)] for one in us]
     found = [known[text] for text in texts]
     return [us for us, _ in found], [bucket for _, bucket in found]
 

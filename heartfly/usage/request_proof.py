@@ -29,6 +29,8 @@ _LONGEST_MS = Decimal("1000000000000.0005")
 _NAMES = ("n", "n_timed", "latency_us", "bytes_in", "bytes_out")
 _CUBES = {0: "in all", 1: "by endpoint", 2: "by customer", 3: "by customer and endpoint"}
 _HALF = 1 << 32
+_MOST = (1 << 63) - 1
+"""What a row holds: a sum that would be more stays there, and so does all that it is added to."""
 _HOUR = timedelta(hours=1)
 
 
@@ -48,6 +50,10 @@ class Counted:
         self.longest_us = max(self.longest_us, other.longest_us)
         self.bytes_in += other.bytes_in
         self.bytes_out += other.bytes_out
+
+    def held(self) -> Counted:
+        us, n_in, n_out = (min(one, _MOST) for one in (self.latency_us, self.bytes_in, self.bytes_out))
+        return Counted(self.n, self.n_timed, us, self.longest_us, n_in, n_out)
 
     def told(self) -> str:
         times = f"{self.n_timed} timed, {self.latency_us} us in all, {self.longest_us} us at most"
@@ -115,7 +121,7 @@ def differences(day: Day, counted: RequestCount) -> Iterator[str]:
     customer = Named(day.connection, day.pid).customer
     seen_of = _customers(day)
     for subject_id, status in sorted(counted.by_customer.keys() | seen_of.keys()):
-        a, b = (one.get((subject_id, status), Counted()) for one in (counted.by_customer, seen_of))
+        a, b = (one.get((subject_id, status), Counted()).held() for one in (counted.by_customer, seen_of))
         if a != b:
             yield f"requests of customer {customer(subject_id)}, status {_code(status)}, the day: " + _words(
                 a, b, ("its events", "the rollup")
@@ -193,7 +199,7 @@ def _histograms(day: Day) -> Iterator[str]:
 
 def _differing(what: str, expected: ByStatus, seen: ByStatus, names: tuple[str, str]) -> Iterator[str]:
     for status in sorted(expected.keys() | seen.keys()):
-        a, b = expected.get(status, Counted()), seen.get(status, Counted())
+        a, b = (found.get(status, Counted()).held() for found in (expected, seen))
         if a != b:
             yield f"{what}, status {_code(status)}: " + _words(a, b, names)
 

@@ -5,8 +5,10 @@ Only reads. What requests come to is decided in request_fold.py, and who may hav
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,8 +16,9 @@ from heartfly.core.access.as_event import TYPE
 from heartfly.core.columns import Amounts, Page
 from heartfly.core.paths import Rules, rules_of
 from heartfly.core.routing import Router
-from heartfly.core.traffic import Cube
-from heartfly.db.models import path_rules, request_rollups, usage_names, windows
+from heartfly.core.traffic import OTHER, Cube
+from heartfly.core.windows import HOUR
+from heartfly.db.models import dirty_hours, path_rules, request_rollups, usage_names, windows
 from heartfly.db.snapshots import pages
 from heartfly.usage.reading import by_size, read_events
 from heartfly.usage.request_fold import RequestTally
@@ -45,6 +48,43 @@ IS_ENDPOINT = sa.text("usage_names.kind = 'endpoint'")
 def endpoints_of(connection: sa.Connection, pid: int) -> dict[str, int]:
     query = sa.select(usage_names.c.text, usage_names.c.id).where(usage_names.c.pid == pid, IS_ENDPOINT)
     return {row.text: row.id for row in connection.execute(query)}
+
+
+def counted_elsewhere(
+    connection: sa.Connection, pid: int, from_at: datetime, to_at: datetime, *, most: int
+) -> frozenset[int]:
+    """Endpoints that windows count which have no part in [from_at, to_at), and are not to be folded anew; of more than
+    `most` some. A day has those of its hours.
+    """
+    w, r = windows.c, request_rollups.c
+    marked = set(connection.execute(sa.select(dirty_hours.c.hour).where(dirty_hours.c.pid == pid)).scalars())
+    columns = sa.select(w.start_at, w.end_at, w.gen).where(w.pid == pid, w.gen.is_not(None))
+    apart = columns.where(sa.or_(w.end_at <= from_at, w.start_at >= to_at)).order_by(w.start_at.desc())
+    moving = sorted(marked)
+
+    def is_settled(one: Any) -> bool:
+        place = bisect_right(moving, one.start_at - HOUR)
+        return place == len(moving) or moving[place] >= one.end_at
+
+    days = [one for one in connection.execute(apart.where(w.tier == "day", ~w.stale)).all() if is_settled(one)]
+    starts = [one.start_at for one in reversed(days)]
+    ends = [one.end_at for one in reversed(days)]
+
+    def is_in_day(hour: Any) -> bool:
+        place = bisect_right(starts, hour.start_at) - 1
+        return place >= 0 and hour.end_at <= ends[place]
+
+    hours = connection.execute(apart.where(w.tier == "hour", ~w.thinned)).all()
+    counting = [("day", one) for one in days]
+    counting += [("hour", one) for one in hours if one.start_at not in marked and not is_in_day(one)]
+    found: set[int] = set()
+    for tier, one in counting:
+        of_window = (r.pid == pid, r.cube == int(Cube.ENDPOINT), r.tier == tier, r.start_at == one.start_at)
+        keys = sa.select(r.key1).where(*of_window, r.gen == one.gen, r.key1 != OTHER).distinct()
+        found.update(connection.execute(keys).scalars())
+        if len(found) >= most:
+            break
+    return frozenset(found)
 
 
 def type_of(connection: sa.Connection, pid: int) -> int | None:

@@ -1,12 +1,13 @@
 """Writing what requests come to: endpoints get their numbers, and rows go into the generation of their window.
 
-How a generation comes to count is generations.py's. A project has so many endpoints at most; those that come after are
-together in one, OTHER. Who comes first in one window: what was asked for most, and of equals the alphabet says.
+How a generation comes to count is generations.py's. A project has so many endpoints at most that anything counts; those
+that come after are together in one, OTHER. Who comes first in one window: what was asked for most, and of equals the
+alphabet says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -41,8 +42,7 @@ def _name(tx: Tx, pid: int, found: Requests, *, ids: IdSource, now: datetime) ->
     known = known_names(tx, pid, "endpoint", texts)
     missing = [text for text in texts if text not in known]
     if missing:
-        count = sa.select(sa.func.count()).select_from(usage_names).where(usage_names.c.pid == pid, IS_ENDPOINT)
-        room = max(0, found.limits.endpoints - tx.conn.execute(count).scalar_one())
+        room = max(0, found.limits.endpoints - _n_used(tx, pid, found, known.values()))
         if room:
             most = _most_asked(found)
             first = sorted(missing, key=lambda text: (-most.get(places[text], 0), text))[:room]
@@ -52,6 +52,17 @@ def _name(tx: Tx, pid: int, found: Requests, *, ids: IdSource, now: datetime) ->
             tx.conn.execute(tx.insert(usage_names).on_conflict_do_nothing(), rows)
             known = known_names(tx, pid, "endpoint", texts)
     found.renumber({place: known.get(text, OTHER) for text, place in places.items()}, [])
+
+
+def _n_used(tx: Tx, pid: int, found: Requests, named: Collection[int]) -> int:
+    """Endpoints that there is no room for others beside: names that nothing counts any more, as rules changed, take
+    none up. `named`: of those that are written now.
+    """
+    if found.elsewhere is None:
+        count = sa.select(sa.func.count()).select_from(usage_names).where(usage_names.c.pid == pid, IS_ENDPOINT)
+        return int(tx.conn.execute(count).scalar_one())
+    mine = {key for cube, key, _, _ in found.cells if cube == Cube.ENDPOINT and key > 0 and key != OTHER}
+    return len(found.elsewhere.union(mine, named))
 
 
 def _most_asked(found: Requests) -> dict[int, int]:

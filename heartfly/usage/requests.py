@@ -128,7 +128,7 @@ class Requests:
     """Of a window. `unnamed`: endpoints without a number; the first of them stands as -1 in `cells` and `slow`.
 
     `minutes`: by the minute's beginning and the status. `is_over`: some are of no endpoint, as there are too many,
-    which is known when they were named.
+    which is known when they were named. `elsewhere`: endpoints that other windows count, told where it matters.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -137,6 +137,7 @@ class Requests:
     minutes: dict[tuple[datetime, int], Row] = field(default_factory=dict)
     slow: list[Slow] = field(default_factory=list)
     is_over: bool = False
+    elsewhere: frozenset[int] | None = None
 
     def n_rows(self, tier: str) -> int:
         """Of a tier. By the minute, and what is slow, hours only have rows."""

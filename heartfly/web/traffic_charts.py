@@ -105,7 +105,7 @@ def stacked(found: Sequence[Point], zone: ZoneInfo, size: Size, *, before: Seque
             pieces["open"].append(f"M{left} {HEIGHT}V{min(y, HEIGHT - 2):.2f}h{wide}V{HEIGHT}")
     paths = [(f"c-{name}" if name != "open" else name, "".join(some)) for name, some in pieces.items() if some]
     if before:
-        spots = [(across.middle(one.window), HEIGHT - n * HEIGHT / top) for one, n in zip(found, before, strict=False)]
+        spots = [(across.middle(one.window), HEIGHT - n * HEIGHT / top) for one, n in zip(found, before, strict=True)]
         paths.append(("before", _line(spots)))
     return Picture(paths, _labels(top), marks(found, zone, size), fields(found))
 

@@ -15,7 +15,7 @@ from math import isqrt
 from heartfly.core.amounts import ONE
 from heartfly.core.windows import HOUR, Window
 from heartfly.traffic.asked import ByStatus, Heat
-from heartfly.web.traffic_view import View
+from heartfly.web.traffic_view import View, ceil
 from heartfly.web.traffic_words import MEASURES, Summed, count, exact, percent, short_ms, summed
 
 FEW = 20
@@ -90,14 +90,17 @@ def _cell(one: Summed, measure: str, most: int, href: str) -> Cell:
 
 
 def newest_hour(view: View, weekday: int, hour: int) -> Window | None:
-    """The last hour of that name in what was asked; None: there is none, as on a day on which clocks go forward."""
+    """The last hour of UTC that begins in the hour of that name, in what was asked, as cells count (traffic/heat.py).
+
+    None: there is none, as on a day on which clocks go forward.
+    """
     last = (view.asked.to_at - timedelta(microseconds=1)).astimezone(view.zone)
     for back in range(14):
         day = last.date() - timedelta(days=back)
         if day.weekday() != weekday:
             continue
         wall = datetime(day.year, day.month, day.day, hour, tzinfo=view.zone)
-        from_at = wall.astimezone(UTC)
+        from_at = ceil(wall.astimezone(UTC), HOUR)
         if from_at.astimezone(view.zone).hour == hour and view.asked.from_at <= from_at < view.asked.to_at:
             return Window(from_at, from_at + HOUR)
     return None

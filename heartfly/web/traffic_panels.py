@@ -22,7 +22,7 @@ from heartfly.usage.rerun import zone_of
 from heartfly.web.panels import Panel
 from heartfly.web.request import PageRequest
 from heartfly.web.traffic_charts import Point, points
-from heartfly.web.traffic_view import View, view_of
+from heartfly.web.traffic_view import View, one_to_one, view_of
 from heartfly.web.traffic_words import Summed, summed
 
 TOP = 10
@@ -42,7 +42,9 @@ class Sums:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """`before`: how many requests there were in the windows of the period before, in the same order."""
+    """`before`: how many requests there were in the windows of the period before, one to one; empty: they do not
+    match, or nobody compares.
+    """
 
     points: Sequence[Point]
     before: Sequence[int]
@@ -68,7 +70,9 @@ async def course(read: AsyncConnection, pid: int, view: View, now: datetime) -> 
     bins, trust = await series.series(read, pid, view.asked, size=view.size, now=now)
     earlier: Sequence[int] = ()
     if view.before is not None:
-        earlier = [one.by_status.n for one in (await series.series(read, pid, view.before, size=view.size, now=now))[0]]
+        found, _ = await series.series(read, pid, view.before, size=view.size, now=now)
+        if one_to_one([one.window for one in bins], [one.window for one in found], view):
+            earlier = [one.by_status.n for one in found]
     return Course(points=points(bins), before=earlier, trust=trust)
 
 

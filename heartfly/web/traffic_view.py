@@ -36,6 +36,7 @@ MOST_VALUES = 20
 """Of one filter."""
 _MOST = 300
 _MINUTE = timedelta(minutes=1)
+_INSTANT = timedelta(microseconds=1)
 _BY_MINUTES, _BY_HOURS, _BY_DAYS = timedelta(hours=6), timedelta(days=8), timedelta(days=120)
 _LONGEST = timedelta(days=3_700)
 _STATUS = re.compile(r"[1-5]xx|[1-9][0-9]{2}|unknown", re.ASCII)
@@ -47,7 +48,7 @@ _PARTS = {"1h": (_MINUTE, 60), "24h": (HOUR, 24)}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """`word`: of RANGES; empty: from and to stand in the address. `size`: of the windows of a series. `before`: the
-    same of the period before, as long as this one has lasted; None: nobody wants to compare. `path`: of the page,
+    same of the period before, up to where this one has come; None: nobody wants to compare. `path`: of the page,
     `root`: of the pages of usage. `scope`: the filter that the page itself is.
     """
 
@@ -72,18 +73,19 @@ class View:
         self,
         path: str | None = None,
         *,
-        add: Mapping[str, str] | None = None,
+        add: Mapping[str, str | Sequence[str]] | None = None,
         less: tuple[str, str] | None = None,
         **there: str,
     ) -> str:
-        """The address with one thing changed. `add`: values of filters; `less`: one that goes; `there`: what is once
-        only, an empty one is left out. `path`: below the pages of usage; None: this page.
+        """The address with one thing changed. `add`: filters, which take the place of those of the same name; `less`:
+        a value that goes; `there`: what is once only, an empty one is left out. `path`: below the pages of usage;
+        None: this page.
         """
         query = {name: list(values) for name, values in self.query.items()}
         if path is not None:  # another page does not know what this one is about
             query |= {name: [value] for name, value in self.scope.items()}
         for name, value in (add or {}).items():
-            query[name] = [*[one for one in query.get(name, []) if one != value], value]
+            query[name] = [value] if isinstance(value, str) else list(value)
         if less is not None:
             query[less[0]] = [one for one in query.get(less[0], []) if one != less[1]]
         if there.keys() & {"from_at", "to_at", "range"}:
@@ -97,6 +99,13 @@ class View:
     def of_window(self, window: Window, path: str | None = "/requests", **filters: str) -> str:
         """The single requests of it."""
         return self.link(path, add=filters, from_at=iso(window.from_at), to_at=iso(window.to_at))
+
+    def statuses_in(self, word: str) -> Sequence[str]:
+        """Of a class or code what the filter lets through, as filters; empty: nothing."""
+        asked = self.query.get("status", ())
+        if not asked or word in asked or f"{word[0]}xx" in asked:
+            return (word,)
+        return [one for one in asked if one[0] == word[0]] if word.endswith("xx") else ()
 
     @property
     def chips(self) -> Sequence[tuple[str, str, str]]:
@@ -157,7 +166,7 @@ def view_of(
     }
     asked = Asked(from_at=from_at, to_at=to_at, zone=zone, **wanted)
     return View(
-        root=root, path=path, asked=asked, before=_before(asked, now) if compares else None, word=word, size=size,
+        root=root, path=path, asked=asked, before=_before(asked, size, now) if compares else None, word=word, size=size,
         query=query, log=has_log, heat=heat, order=Order(order), scope=scope, errors=errors,
     )  # fmt: skip
 
@@ -173,24 +182,64 @@ def iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _before(asked: Asked, now: datetime) -> Asked | None:
+def _before(asked: Asked, size: Size, now: datetime) -> Asked | None:
     """As long as what has passed of this one: a day that is half over is compared with the half of another.
 
-    Of more than two days to the hour, which rollups hold; None: there is no such time.
+    What is days of the zone, or is shown by them, has as many of them before it, however many hours each has, and
+    whole months have months. Of more than two days to the hour, which rollups hold; None: there is no such time.
     """
     length = asked.to_at - asked.from_at
     step = HOUR if length > timedelta(days=2) else _MINUTE
-    passed = min(asked.to_at, _ceil(now, step)) - asked.from_at
-    if passed <= timedelta(0):
+    until = min(asked.to_at, ceil(now + _INSTANT, step))  # of what begins now there is nothing yet, and it is shown
+    if until <= asked.from_at:
         return None
     try:
-        from_at = asked.from_at - length
+        back = _backwards(asked, size)
+        return replace(asked, from_at=back(asked.from_at), to_at=back(until))
     except OverflowError:
         return None
-    return replace(asked, from_at=from_at, to_at=from_at + passed)
 
 
-def _ceil(at: datetime, step: timedelta) -> datetime:
+def one_to_one(now: Sequence[Window], before: Sequence[Window], view: View) -> bool:
+    """Whether each of these windows has one of the time before: as far into its day or month, or behind the first."""
+
+    def places(found: Sequence[Window]) -> list[object]:
+        if view.size not in {Size.DAY, Size.MONTH}:
+            return [one.from_at - found[0].from_at for one in found]
+        starts = [one.from_at.astimezone(view.zone) for one in found]
+        return [(at.day if view.size is Size.MONTH else 0, at.time()) for at in starts]
+
+    return places(now) == places(before)
+
+
+def _backwards(asked: Asked, size: Size) -> Callable[[datetime], datetime]:
+    """Where an instant of it lies in the time before."""
+    zone, length = asked.zone, asked.to_at - asked.from_at
+    first, last = (day_of(zone, at) for at in (asked.from_at, asked.to_at - _INSTANT))
+    are_days = all(day_in(zone, day_of(zone, at)).from_at == at for at in (asked.from_at, asked.to_at))
+    if not are_days and size not in {Size.DAY, Size.MONTH}:
+        return lambda at: at - length
+    end = last + ONE
+    if are_days and size is Size.MONTH and first.day == end.day == 1:
+        months = 12 * (end.year - first.year) + end.month - first.month
+        return lambda at: _in_window(Size.MONTH, zone, at, lambda day: _months_before(day, months))
+    days = end - first
+    return lambda at: _in_window(Size.DAY, zone, at, lambda day: day - days)
+
+
+def _in_window(size: Size, zone: ZoneInfo, at: datetime, earlier: Callable[[date], date]) -> datetime:
+    """As far into the earlier day or month as the instant is into its own, and no farther than to its end."""
+    own = window_at(size, zone, at)
+    from_at = day_in(zone, earlier(day_of(zone, own.from_at))).from_at
+    return min(from_at + (at - own.from_at), window_at(size, zone, from_at).to_at)
+
+
+def _months_before(first: date, months: int) -> date:
+    years, month = divmod(12 * first.year + first.month - 1 - months, 12)
+    return first.replace(year=years, month=month + 1)
+
+
+def ceil(at: datetime, step: timedelta) -> datetime:
     into = (at - datetime(1970, 1, 1, tzinfo=UTC)) % step
     return at if not into else at - into + step
 
@@ -209,7 +258,7 @@ def _from_to(given: Mapping[str, Sequence[str]], zone: ZoneInfo, now: datetime) 
     from_text, to_text = _first(given, "from"), _first(given, "to")
     if not from_text and not to_text:
         return None
-    to_at = _instant(to_text, zone, "to", is_end=True) if to_text else _ceil(now, HOUR)
+    to_at = _instant(to_text, zone, "to", is_end=True) if to_text else ceil(now, HOUR)
     from_at = _instant(from_text, zone, "from") if from_text else to_at - timedelta(days=7)
     if to_at <= from_at:
         raise InvalidValueError("to", "must be later than from")

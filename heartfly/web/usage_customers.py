@@ -189,13 +189,13 @@ async def _one(
     async with request.api.database.read() as main:
         links = await report_shares.shares_of(main, pid, row.uuid, now=now)
         mails = await report_mails.mails_of(main, pid, row.uuid)
-    live = await request.live_mark()
+    # What is told of a form that was refused stays, and its address is none that a page could be asked for at.
+    live = {} if errors else {"live": await request.live_mark()}
     view = await view_from(request, f"/customers/{row.uuid}", customer=row.uuid)
     panels = await shown(request, view, _PANELS)
     return await request.page(
         "usage_customer.html",
         status=422 if view.errors and status == 200 else status,
-        live=live,
         customer=row,
         aliases=aliases,
         usage=usage,
@@ -204,5 +204,6 @@ async def _one(
         moved=_number(request.query_params.get("moved", "")) if status == 200 else 0,
         errors=errors or {},
         typed=typed or {"name": row.name, "aliases": "\n".join(aliases)},
+        **live,
         **context(request, view, panels),
     )

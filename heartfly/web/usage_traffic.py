@@ -61,7 +61,7 @@ def context(request: PageRequest, view: View, panels: Mapping[str, Panel[Any]]) 
         "heat_lines": _lines_by_time(view, panels.get("by_time")),
         "heat_columns": _columns(view, panels.get("by_time")),
         "week_lines": _lines_by_week(view, panels.get("by_week")),
-        "address": lambda name: view.link(address_of(name)),
+        "address": lambda name: view.link(address_of(name), endpoint=""),
         "one_customer": "customer" in view.scope,
         "pareto": pareto,
         "iso": iso,
@@ -86,6 +86,7 @@ def _pictures(view: View, course: Panel[Course] | None) -> Mapping[str, Any]:
     told, rows = clock(view), charts.rows_of(found.points)
     return {
         "requests": charts.stacked(found.points, view.zone, view.size, before=found.before),
+        "has_before": bool(found.before),
         "errors": charts.lane_of_errors(found.points, view.zone, view.size),
         "latency": charts.latencies(found.points, view.zone, view.size, log=view.log),
         "said": charts.sentence(found.points, told),
@@ -107,7 +108,7 @@ def _lines_by_time(view: View, panel: Panel[Heat] | None) -> Sequence[Line]:
     return traffic_heat.lines(
         heat,
         view.heat,
-        label=lambda row: (heat.rows[row], view.link(address_of(heat.rows[row]))),
+        label=lambda row: (heat.rows[row], view.link(address_of(heat.rows[row]), endpoint="")),
         href=lambda row, column: view.of_window(windows[column], endpoint=heat.rows[row]),
     )
 

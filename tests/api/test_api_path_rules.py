@@ -34,6 +34,7 @@ async def test_they_are_foreseen_and_then_hold(house: House) -> None:
     assert (3, 2, 3, 2, 1, 0) == tuple(
         told[name] for name in ("requests", "paths", "requests_changed", "endpoints_before", "endpoints_after", "more")
     )
+    assert 1_000 == told["endpoints_most"]
     first = {"path": "/users/ada", "before": "GET /users/ada", "after": "GET /users/{name}", "requests": 2, "paths": 1}
     assert first == told["changes"][0]
     assert [] == (await house.full("GET", PATH)).json["lines"]

@@ -45,3 +45,8 @@ def test_by_rules_a_route_is_made_of_the_path_but_a_frameworks_stays(
 
 def test_an_endpoint_has_so_many_characters() -> None:
     assert MOST_CHARACTERS == len(Router().endpoint("GET", "/" + "a" * 1_000, None, None))
+
+
+def test_a_method_is_the_same_however_it_is_written() -> None:
+    assert "GET /a" == Router().endpoint("get", "/a", None, None)
+    assert "GET /users/{name}" == RULES.endpoint("Get", None, "/users/ada", None)

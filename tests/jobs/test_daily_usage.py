@@ -235,8 +235,15 @@ async def test_days_that_are_not_proved_as_they_are_are_counted(
     assert 2 == (await shop.runs())[-1].figures["days_left"]
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (StoreError("the process that folds usage died"), "the process that folds usage died"),
+        (ValueError("no number"), "a fault of Heartfly's own: ValueError('no number')"),
+    ],
+)
 async def test_a_day_that_cannot_be_closed_holds_up_none_after_it(
-    shop: Workshop, plant: Plant, monkeypatch: pytest.MonkeyPatch
+    shop: Workshop, plant: Plant, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
 ) -> None:
     await fill(plant)
     await shop.look()
@@ -244,7 +251,7 @@ async def test_a_day_that_cannot_be_closed_holds_up_none_after_it(
 
     async def dies_at_first(pid: int, from_at: datetime, to_at: datetime) -> Any:
         if from_at < MORNING - timedelta(days=1):
-            raise StoreError("the process that folds usage died")
+            raise error
         return await fold_day(pid, from_at, to_at)
 
     monkeypatch.setattr(plant.folder, "fold_day", dies_at_first)
@@ -252,7 +259,7 @@ async def test_a_day_that_cannot_be_closed_holds_up_none_after_it(
 
     (run,) = await shop.runs()
     assert ("failed", 1) == (run.outcome, run.figures["days_left"])
-    assert "2026-03-02 could not be closed: the process that folds usage died" in run.words
+    assert f"2026-03-02 could not be closed: {words}" in run.words
     assert ["open", "final", "final"] == [one.state for one in await days(plant)][-3:]
 
 

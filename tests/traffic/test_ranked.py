@@ -9,9 +9,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
+from heartfly.db.models import request_rollups
 from heartfly.traffic import ranked
 from heartfly.traffic.asked import OTHER_ENDPOINTS, Order, Ranked
 from heartfly.usage.requests import Limits
@@ -111,6 +113,22 @@ async def test_p95_ranks_all_endpoints_as_exact_ones_would(city: City) -> None:
     assert all(before >= after for before, after in pairwise(values))
     for place, value in enumerate(values, 5):
         assert is_near(exact[place], value)
+
+
+@pytest.mark.parametrize("by", [Order.BYTES, Order.TIME])
+async def test_sums_of_rows_that_are_full_are_told(city: City, by: Order) -> None:
+    """Two rows that hold as much as a row can."""
+    most = (1 << 63) - 1
+    await city.sent([Hit(number=n, at=DAY + n * HOUR, latency="1", n_in=1, n_out=1) for n in range(2)])
+    await city.fold()
+    full = {"latency_us": most, "bytes_in": most, "bytes_out": most}
+    await city.usage.write(lambda tx: tx.conn.execute(sa.update(request_rollups).values(full)))
+
+    found = await city.ask(ranked.endpoints, by=by, limit=5)
+
+    assert [("GET /a", 2)] == [(row.name, row.by_status.n) for row in found.rows]
+    figures = found.rows[0].by_status.total()
+    assert (2 * most, 2 * most, 2 * most) == (figures.latency_us, figures.bytes_in, figures.bytes_out)
 
 
 async def test_pages_follow_one_another(city: City, sent: list[Hit]) -> None:

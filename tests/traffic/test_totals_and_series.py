@@ -20,9 +20,10 @@ from heartfly.traffic import gather, plan
 from heartfly.traffic.series import series
 from heartfly.traffic.totals import n_customers, totals
 from heartfly.usage.close_day import Closer
+from heartfly.usage.request_tiers import Kept, remove_old_tiers
 from tests.traffic.city import FROM, TO, City, is_near, make_city, ms, statuses
 from tests.traffic.oracle import Hit, by_status, grouped, hits_of, percentile, within
-from tests.usage.factory import HOUR, NOW, PID
+from tests.usage.factory import HOUR, NOW, PID, events_of
 
 pytestmark = pytest.mark.anyio
 
@@ -158,6 +159,46 @@ async def test_minutes_are_kept_for_what_happened_lately(city: City) -> None:
     }
     assert [NOW - 3 * HOUR + n * timedelta(minutes=1) for n in range(181)] == [one.window.from_at for one in found]
     assert not trust.of_events
+
+
+async def test_an_old_hour_that_is_folded_anew_makes_no_other_seem_empty(city: City) -> None:
+    """The minutes of most hours went; those of one older than all of them are there again."""
+    hits = hits_of(90, seed=61, from_at=DAY, to_at=DAY + HOUR)
+    await city.sent(hits)
+    await city.fold()
+    kept = Kept(minutes=timedelta(0), hours=timedelta(days=90))
+    await remove_old_tiers(city.usage, PID, kept=kept, now=NOW, fence=_go_on)
+    late = hits_of(5, seed=62, from_at=DAY - 24 * HOUR, to_at=DAY - 23 * HOUR, first=1_000)
+    await city.sent(late)
+    await city.fold()
+    from_at, to_at = DAY + HOUR / 4, DAY + HOUR * 3 / 4
+
+    found, trust = await city.ask(totals, from_at=from_at, to_at=to_at)
+    halves, _ = await city.ask(
+        series, size=Size.HOUR, zone=ZoneInfo("Asia/Kolkata"), from_at=DAY - HOUR / 2, to_at=DAY + 3 * HOUR / 2
+    )
+
+    assert by_status([one for one in hits if from_at <= one.at < to_at]) == statuses(found)
+    assert not trust.partial
+    half = DAY + HOUR / 2
+    assert [sum(one.at < half for one in hits), sum(one.at >= half for one in hits)] == [
+        one.by_status.n for one in halves
+    ]
+
+
+async def test_an_hour_of_which_no_request_is_kept_is_not_looked_at_event_by_event(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "MOST_SINGLE", 0)  # nothing that is looked at so would be whole
+    await city.send(*events_of(20, seed=1, from_at=DAY, to_at=DAY + HOUR))
+    await city.fold()
+
+    found, trust = await city.ask(totals, from_at=DAY + HOUR / 4, to_at=DAY + HOUR * 3 / 4)
+
+    assert (0, False) == (found.n, trust.partial)
+
+
+async def _go_on() -> None: ...
 
 
 async def test_the_average_is_the_sum_by_the_count(city: City, sent: list[Hit]) -> None:

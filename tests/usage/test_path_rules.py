@@ -14,8 +14,11 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import path_rules, request_rollups, usage_audit, usage_names, windows
 from heartfly.errors import ChangedMeanwhileError, InvalidValueError
+from heartfly.usage.folder import Folder
+from heartfly.usage.hands import Hands
 from heartfly.usage.path_preview import PathChange, foresee_paths
 from heartfly.usage.path_rules import kept_rules, save_rules
+from heartfly.usage.requests import Limits
 from tests.sim_clock import SimClock
 from tests.usage.factory import HOUR, NOW, PID, Plant
 from tests.usage.request_oracle import Asked
@@ -147,3 +150,46 @@ async def test_of_a_project_without_requests_nothing_is_told(
 
     assert (0, []) == ((found := foresee_paths(plant.usage.place, PID, LINES)).n, found.changes)
     assert 0 == await save(plant, LINES)
+
+
+async def test_a_project_full_of_endpoints_gets_out_by_rules(
+    usage_db: Database, clock: SimClock, ids: IdSource
+) -> None:
+    """Names that rules left take up no room any more; the bound holds still."""
+    full = Plant(usage_db, clock, ids)
+    full.folder = Folder(usage_db, clock, ids, hands=Hands(beside=False), limits=Limits(endpoints=5))
+    told = (("method", "GET"), ("status", "200"))
+    routes = [f"/users/{name}" for name in ("ada", "bob", "cid", "dan", "eve", "fay", "gus", "hal")]
+    found = [
+        Asked(n, FROM + (n % 2) * HOUR + n * MINUTE, "c-1", (*told, ("route", route), ("path", route)))
+        for n, route in enumerate(routes)
+    ]
+    await full.ingest.take(PID, [one.wire() for one in found], wire="native")
+    await full.fold()
+    assert (5, 1) == (len(await endpoints(full)), full.folder.n_over)
+
+    await save(full, ["/users/{name}"])
+    await full.fold()
+    assert {"GET /users/{name}": 8} == await endpoints(full)
+    assert 0 == full.folder.n_over
+
+    more = [Asked(n, FROM + 2 * HOUR, "c-1", (*told, ("route", f"/{n}"))) for n in range(100, 106)]
+    await full.ingest.take(PID, [one.wire() for one in more], wire="native")
+    await full.fold()
+    assert (5, 12) == (len(await endpoints(full)), sum((await endpoints(full)).values()))
+    assert 1 == full.folder.n_over
+
+
+async def test_what_a_closed_day_counts_takes_up_room(usage_db: Database, clock: SimClock, ids: IdSource) -> None:
+    full = Plant(usage_db, clock, ids)
+    full.folder = Folder(usage_db, clock, ids, hands=Hands(beside=False), limits=Limits(endpoints=2))
+    told = (("method", "GET"), ("status", "200"))
+    earlier = FROM.replace(hour=0) - 24 * HOUR
+    for n, at in enumerate((earlier, earlier + HOUR, FROM)):
+        await full.ingest.take(PID, [Asked(n, at, "c-1", (*told, ("route", f"/{n}"))).wire()], wire="native")
+        await full.fold()
+        if at < FROM:
+            await full.folder.fold_day(PID, earlier, earlier + 24 * HOUR)
+
+    assert {"GET /0", "GET /1"} == (await endpoints(full)).keys()
+    assert 1 == full.folder.n_over

@@ -14,6 +14,7 @@ from heartfly.core.traffic import Cube
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import request_rollups
+from heartfly.usage import request_fold, request_proof, requests
 from heartfly.usage.close_day import Closed, Closer
 from heartfly.usage.compare import compare
 from heartfly.usage.folder import Folder
@@ -96,6 +97,21 @@ async def test_a_figure_of_the_day_that_was_changed_is_found(
     differing = compare(plant.usage.place, PID, FROM, TO).differences
     assert {"http.request"} == {one.meter for one in differing}
     assert all(one.group.endswith("status 200") for one in differing)
+
+
+async def test_sums_that_are_more_than_a_row_holds_are_proved_as_they_are_held(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in ((request_fold, "MOST"), (requests, "MOST"), (request_proof, "_MOST")):
+        monkeypatch.setattr(module, name, 100_000)
+
+    closed = await close(plant)
+
+    r = request_rollups.c
+    async with plant.usage.read() as read:
+        total = sa.select(sa.func.max(r.bytes_out)).where(r.cube == int(Cube.TOTAL), r.tier == "day")
+        assert 100_000 == (await read.execute(total)).scalar_one()
+    assert ("final", "") == (closed.state, closed.mismatch)
 
 
 async def test_a_customer_whose_requests_are_anothers_is_told(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,6 +129,17 @@ async def test_hours_and_minutes_equal_what_brute_force_finds(plant: Plant, *, w
     await assert_right(plant, [one for one in found if one.number >= 30])
 
 
+async def test_a_time_of_two_lines_is_no_time_and_its_hour_is_folded(plant: Plant) -> None:
+    base = (("method", "GET"), ("route", "/a"), ("status", "200"))
+    texts = ["5", "7.25", "5\n6", "1\n2\n3"]
+    found = [Asked(n, FROM + n * MINUTE, "c-1", (*base, ("latency_ms", text))) for n, text in enumerate(texts)]
+    await plant.ingest.take(PID, [one.wire() | {"properties": one.told} for one in found], wire="native")
+    await plant.fold()
+
+    assert 0 == plant.folder.n_failing
+    assert brute_force(found) == await kept(plant, "hour", FROM)
+
+
 async def test_a_day_is_its_hours_and_what_its_zone_cuts_off(plant: Plant) -> None:
     found = requests_of(300, seed=2, from_at=FROM, to_at=TO)
     await ask(plant, *found)

@@ -366,7 +366,7 @@ async def test_files_are_kept_for_a_year_under_names_of_their_content(town: Town
         plain.headers["content-type"],
         plain.headers["cache-control"],
     )
-    assert plain.body.startswith(b"@layer reset, tokens, base, layout, components, pages, print;")
+    assert plain.body.startswith(b"@layer reset, tokens, base, layout, components, pages, traffic, print;")
     assert "gzip" == packed.headers["content-encoding"]
     assert len(packed.body) < 12_000
     assert 404 == (await town.nobody.get("/static/heartfly.000000000000.css")).status

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,12 +14,13 @@ from heartfly.core.amounts import ONE
 from heartfly.core.sketches import Histogram
 from heartfly.core.traffic import Figures
 from heartfly.core.windows import Size, Window, windows
-from heartfly.traffic.asked import Bin, ByStatus
+from heartfly.traffic.asked import Asked, Bin, ByStatus
+from heartfly.traffic.series import bins_of
 from heartfly.web import traffic_charts as charts
 from heartfly.web import traffic_words as words
 from heartfly.web.endpoint_address import address_of, named
 from heartfly.web.traffic_heat import newest_hour
-from heartfly.web.traffic_view import View, view_of
+from heartfly.web.traffic_view import View, one_to_one, view_of
 
 UTC_ZONE, BERLIN = ZoneInfo("UTC"), ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 3, 30, 10, 30, tzinfo=UTC)
@@ -141,6 +143,21 @@ def test_links_keep_what_the_address_has() -> None:
     assert "customer" not in view(customer="c-1").link()
 
 
+def test_a_link_of_a_row_takes_the_place_of_its_filter() -> None:
+    shown = view("endpoint=GET /a&endpoint=GET /b&status=4xx&status=500&customer=acme")
+    window = next(windows(Size.HOUR, UTC_ZONE, NOW, NOW + timedelta(hours=1)))
+
+    def asked(link: str, name: str) -> list[str]:
+        return [value for one, value in parse_qsl(link.partition("?")[2]) if one == name]
+
+    assert ["GET /a"] == asked(shown.of_window(window, endpoint="GET /a"), "endpoint")
+    assert ["404"] == asked(shown.link("/requests", add={"status": "404"}), "status")
+    assert [["500"], ["4xx"], ["429"], []] == [list(shown.statuses_in(word)) for word in ("5xx", "4xx", "429", "3xx")]
+    assert ["5xx"] == list(view().statuses_in("5xx"))
+    assert ["500"] == asked(shown.link("/requests", add={"status": shown.statuses_in("5xx")}), "status")
+    assert [] == asked(shown.link("/endpoints/x", endpoint=""), "endpoint")
+
+
 def test_times_that_are_typed_are_of_the_project_and_win_over_a_range() -> None:
     shown = view("range=30d&from=2026-03-28&to=2026-03-29T12:00", zone=BERLIN)
 
@@ -152,12 +169,57 @@ def test_times_that_are_typed_are_of_the_project_and_win_over_a_range() -> None:
     assert shown.asked.from_at == shown.before.to_at
 
 
+@pytest.mark.parametrize(
+    ("query", "now", "before"),
+    [
+        # Clocks go back on the 25th of October, and forward on the 29th of March.
+        ("range=90d", datetime(2026, 11, 12, 12, tzinfo=UTC), ("2026-05-17", "2026-08-14")),
+        ("range=30d", datetime(2026, 11, 12, 12, tzinfo=UTC), ("2026-09-14", "2026-10-13")),
+        ("range=30d", datetime(2026, 4, 10, 12, tzinfo=UTC), ("2026-02-10", "2026-03-11")),
+        ("from=2026-07-01&to=2026-12-31", datetime(2027, 1, 12, 12, tzinfo=UTC), ("2026-01-01", "2026-06-01")),
+        ("from=2026-03-01&to=2026-08-31", datetime(2026, 7, 31, 12, tzinfo=UTC), ("2025-09-01", "2026-01-01")),
+    ],
+)
+def test_the_time_before_has_as_many_days_or_months_one_to_one(
+    query: str, now: datetime, before: tuple[str, str]
+) -> None:
+    shown = view_of(parse_qsl(query), root="/u", path="/u", zone=BERLIN, now=now)
+    mine, earlier = shown_windows(shown, shown.asked, now), shown_windows(shown, shown.before, now)
+
+    first, last = (one.from_at.astimezone(BERLIN) for one in (earlier[0], earlier[-1]))
+    assert [f"{day}T00:00" for day in before] == [f"{at:%Y-%m-%dT%H:%M}" for at in (first, last)]
+    assert len(mine) == len(earlier)
+    assert one_to_one(mine, earlier, shown)
+
+
+@pytest.mark.parametrize("query", ["from=2026-10-19&to=2026-10-25", "from=2026-03-10&to=2026-09-20"])
+def test_windows_that_do_not_match_are_not_compared_one_to_one(query: str) -> None:
+    """A week with an hour more, and months that begin within one."""
+    now = datetime(2026, 11, 12, 12, tzinfo=UTC)
+    shown = view_of(parse_qsl(query), root="/u", path="/u", zone=BERLIN, now=now)
+
+    mine, earlier = shown_windows(shown, shown.asked, now), shown_windows(shown, shown.before, now)
+    assert not one_to_one(mine, earlier, shown)
+
+
+def shown_windows(shown: View, asked: Asked | None, now: datetime) -> list[Window]:
+    assert asked is not None
+    return [cut for _, cut in bins_of(shown.size, asked, Window(asked.from_at, asked.to_at), now)]
+
+
 def test_the_hour_that_clocks_leave_out_is_looked_for_a_week_before() -> None:
     shown = view("from=2026-03-16&to=2026-03-29", zone=BERLIN)
     found = newest_hour(shown, 6, 2)
 
     assert found is not None
     assert datetime(2026, 3, 22, 1, tzinfo=UTC) == found.from_at  # on the 29th it goes from 2 to 3
+
+
+def test_the_hour_of_a_zone_with_half_an_hour_is_that_of_utc_which_its_cell_counts() -> None:
+    found = newest_hour(view("range=7d", zone=ZoneInfo("Asia/Kolkata")), 6, 9)
+
+    assert found is not None
+    assert datetime(2026, 3, 29, 4, tzinfo=UTC) == found.from_at  # 9:30 there
 
 
 def test_an_endpoint_is_found_by_its_address_alone() -> None:

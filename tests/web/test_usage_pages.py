@@ -510,5 +510,6 @@ async def test_a_customer_is_exported_and_erased_once_his_name_was_typed(sent: T
 
     assert ["customer", "event", "event"] == [next(iter(json.loads(line))) for line in lines]
     assert [422, 404, 303] == [refused.status, hidden.status, erased.status]
+    assert b"live.js" not in refused.body  # nothing can be asked for at its address
     assert 404 == (await owner.get(path)).status
     assert 1 == (await owner.get(f"{ROOT}/events")).body.count(b"/usage/event?id=")

@@ -47,7 +47,10 @@ class PathChangeOut(msgspec.Struct, kw_only=True):
 
 
 class PathRulesPreview(msgspec.Struct, kw_only=True):
-    """Of the newest requests among the latest 50,000 events. `more`: changes that are left out of `changes`."""
+    """Of the newest requests among the latest 50,000 events. `more`: changes that are left out of `changes`.
+
+    `endpoints_most`: so many a project has; requests of others are together in `(other)`.
+    """
 
     version: str
     requests: int
@@ -55,6 +58,7 @@ class PathRulesPreview(msgspec.Struct, kw_only=True):
     requests_changed: int
     endpoints_before: int
     endpoints_after: int
+    endpoints_most: int
     changes: list[PathChangeOut]
     more: int
 
@@ -97,6 +101,7 @@ async def preview_path_rules(request: ApiRequest, data: JSONBody[PathRulesIn]) -
         requests_changed=found.n_changed,
         endpoints_before=found.endpoints_before,
         endpoints_after=found.endpoints_after,
+        endpoints_most=request.api.settings.usage.endpoints,
         changes=[
             PathChangeOut(path=one.path, before=one.before, after=one.after, requests=one.n, paths=one.n_paths)
             for one in found.changes
