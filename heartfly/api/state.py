@@ -48,3 +48,9 @@ class ApiState:
         )
     )
     """Held by whoever judges a history once more: that takes a core for up to a second."""
+    laying_out: Turnstile = field(
+        default_factory=lambda: Turnstile(
+            at_once=1, waiting=1, again_s=10, busy="another report is laid out at this moment; try again"
+        )
+    )
+    """Held by who asks for a PDF with a link alone: the process beside, which also folds, is not his to fill."""

@@ -35,7 +35,7 @@ _AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class Mailing:
-    """`project` and `zone`: of the project that it belongs to."""
+    """`project`, `slug` and `zone`: of the project that it belongs to."""
 
     pid: int
     id: int
@@ -44,6 +44,7 @@ class Mailing:
     since: date
     addresses: Sequence[str]
     project: str
+    slug: str
     zone: str
 
 
@@ -119,7 +120,7 @@ async def mails_of(main: AsyncConnection, pid: int, customer: str) -> Sequence[t
 async def all_mails(main: AsyncConnection, *, after: tuple[int, int] | None = None) -> Sequence[Mailing]:
     """Of all projects that live, the next ones behind that key (project and number)."""
     query = (
-        sa.select(report_mails, projects.c.name.label("project"), projects.c.zone)
+        sa.select(report_mails, projects.c.name.label("project"), projects.c.slug, projects.c.zone)
         .join(projects, projects.c.id == report_mails.c.pid)
         .order_by(report_mails.c.pid, report_mails.c.id)
         .limit(_AT_ONCE)
@@ -128,7 +129,15 @@ async def all_mails(main: AsyncConnection, *, after: tuple[int, int] | None = No
         query = query.where(sa.tuple_(report_mails.c.pid, report_mails.c.id) > sa.tuple_(*after))
     return [
         Mailing(
-            row.pid, row.id, row.customer, Rhythm(row.rhythm), row.since, list(row.addresses), row.project, row.zone
+            row.pid,
+            row.id,
+            row.customer,
+            Rhythm(row.rhythm),
+            row.since,
+            list(row.addresses),
+            row.project,
+            row.slug,
+            row.zone,
         )
         for row in await main.execute(query)
     ]
@@ -140,15 +149,50 @@ async def dealt_with(main: AsyncConnection, mailing: Mailing, first: date) -> se
         report_sendings.c.pid == mailing.pid,
         report_sendings.c.mail_id == mailing.id,
         report_sendings.c.first_day == first,
+        report_sendings.c.trying_since.is_(None),
     )
     return set((await main.execute(query)).scalars())
 
 
+async def addresses_now(main: AsyncConnection, mailing: Mailing) -> Sequence[str]:
+    """None of one that was ended since it was read, or whose customer was erased."""
+    query = sa.select(report_mails.c.addresses).where(*_row_of(mailing))
+    found: Sequence[str] | None = (await main.execute(query)).scalar_one_or_none()
+    return found or ()
+
+
+def is_there(tx: Tx, mailing: Mailing) -> bool:
+    """False once it was ended, or its customer erased."""
+    return tx.conn.execute(sa.select(report_mails.c.id).where(*_row_of(mailing))).first() is not None
+
+
+def _row_of(mailing: Mailing) -> tuple[sa.ColumnElement[bool], ...]:
+    return report_mails.c.pid == mailing.pid, report_mails.c.id == mailing.id
+
+
 def mark(tx: Tx, mailing: Mailing, first: date, address: str, *, at: datetime, wrong: str = "") -> None:
     """After it was sent, or given up. A mailing that was ended meanwhile leaves no trace."""
-    its = sa.select(report_mails.c.id).where(report_mails.c.pid == mailing.pid, report_mails.c.id == mailing.id)
-    if tx.conn.execute(its).first() is None:
-        return
-    values = {"pid": mailing.pid, "mail_id": mailing.id, "first_day": first, "address": address}
-    insert = tx.insert(report_sendings).values(values | {"at": at, "wrong": wrong[:_MOST_WORDS]})
-    tx.conn.execute(insert.on_conflict_do_nothing())
+    if is_there(tx, mailing):
+        _put(tx, mailing, first, address, {"at": at, "wrong": wrong[:_MOST_WORDS], "trying_since": None})
+
+
+def failed(tx: Tx, mailing: Mailing, first: date, address: str, *, at: datetime, wrong: str) -> datetime:
+    """It is tried again. Since when it has failed: the first time counts."""
+    if not is_there(tx, mailing):
+        return at
+    known = sa.select(report_sendings.c.trying_since).where(
+        report_sendings.c.pid == mailing.pid,
+        report_sendings.c.mail_id == mailing.id,
+        report_sendings.c.first_day == first,
+        report_sendings.c.address == address,
+    )
+    since: datetime = tx.conn.execute(known).scalar_one_or_none() or at
+    _put(tx, mailing, first, address, {"at": at, "wrong": wrong[:_MOST_WORDS], "trying_since": since})
+    return since
+
+
+def _put(tx: Tx, mailing: Mailing, first: date, address: str, told: dict[str, Any]) -> None:
+    key = {"pid": mailing.pid, "mail_id": mailing.id, "first_day": first, "address": address}
+    tx.conn.execute(
+        tx.insert(report_sendings).values(key | told).on_conflict_do_update(index_elements=list(key), set_=told)
+    )

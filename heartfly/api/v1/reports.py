@@ -134,7 +134,9 @@ async def list_report_shares(request: ApiRequest, customer_id: FromPath[str]) ->
 async def share_report(
     request: ApiRequest, customer_id: FromPath[str], data: JSONBody[ReportShareIn]
 ) -> MadeReportShareOut:
-    """Whoever has the `url` of the answer may read the report of these days, and nothing else. 409 when he has 20."""
+    """Whoever has the `url` of the answer may read the report of these days, and nothing else. 409 when people
+    made 20 of him.
+    """
     api, pid, at, actor = request.api, request.caller.pid, request.api.clock.now(), request.actor
     period = await _period(request, data.month, data.from_, data.to)
     customer = await _customer(request, customer_id)
