@@ -33,7 +33,8 @@ from heartfly.errors import (
 from heartfly.jobs.kind import Done, LeaseLostError, Work
 from heartfly.logs import logger
 from heartfly.notify.letters import Attachment, Letter, Letters
-from heartfly.traffic import report_mails, report_shares
+from heartfly.sealing import Sealer
+from heartfly.traffic import report_mails, report_shares, report_stops
 from heartfly.traffic.report import Report
 from heartfly.traffic.report_document import summary
 from heartfly.traffic.report_files import ExtraMissingError
@@ -41,6 +42,7 @@ from heartfly.traffic.report_mails import Mailing
 from heartfly.traffic.report_pdf import pdf_of
 from heartfly.traffic.report_read import report_of
 from heartfly.traffic.report_shares import Shared
+from heartfly.traffic.report_stops import Stop
 from heartfly.usage.customer_queries import one_customer
 from heartfly.usage.hands import Hands
 
@@ -68,6 +70,7 @@ class Post:
 
     letters: Letters
     hands: Hands
+    sealer: Sealer
     base_url: str
     wait: timedelta
     link_lasts: timedelta
@@ -185,7 +188,8 @@ async def _send(  # noqa: PLR0917 - what all of a run has in common
             async with work.read() as main:
                 if address not in await report_mails.addresses_now(main, one):
                     continue
-            letter = _letter(one, report, address, url, until=link.expires_at, pdf=pdf)
+            stop = report_stops.address(post.base_url, Stop(one.pid, one.id, address), post.sealer)
+            letter = _letter(one, report, address, url, stop, until=link.expires_at, pdf=pdf)
             n_sent += await _went(work, post, one, letter, report.period, count)
     finally:
         if not n_sent:  # nobody has it
@@ -238,7 +242,7 @@ async def _went(  # noqa: PLR0917 - what all of a run has in common
 
 
 def _letter(  # noqa: PLR0917 - what it is made of
-    one: Mailing, report: Report, address: str, url: str, until: datetime, pdf: bytes | None
+    one: Mailing, report: Report, address: str, url: str, stop: str, until: datetime, pdf: bytes | None
 ) -> Letter:
     period, name = report.period, report.customer.name
     doubt = f"{len(report.doubtful)} of its {len(report.days)} days are not final yet: its figures may still change."
@@ -260,4 +264,5 @@ def _letter(  # noqa: PLR0917 - what it is made of
         after=(f"{what}, until {until:%Y-%m-%d %H:%M} UTC.",),
         attachments=() if attached is None else (attached,),
         named=named,
+        stop=stop,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,19 +16,23 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.accounts.queries import number_of
+from heartfly.audit.queries import nth_newest
 from heartfly.audit.record import Action, Actor, record
 from heartfly.core.report_periods import Rhythm
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import projects, report_mails, report_sendings
 from heartfly.db.tenant import demand_living
-from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
+from heartfly.errors import ConflictError, InvalidValueError, LimitError, NotFoundError, TooManyRequestsError
 from heartfly.notify.channels.email import parse_address
 
 MOST_ADDRESSES = 10
 """Of one mailing."""
 MOST_MAILS = 5
 """Of one customer."""
+PER_HOUR = 60
+"""Mailings that a project may make: each brings mail from our server to people who have not asked for it."""
+_AN_HOUR = timedelta(hours=1)
 _MOST_WORDS = 300
 _AT_ONCE = 200
 
@@ -56,13 +60,15 @@ def mail_to(
     rhythm: str,
     addresses: Sequence[str],
     since: date,
+    most: int,
     at: datetime,
     actor: Actor,
     ids: IdSource,
 ) -> int:
-    """`customer`: the id of one that there is. `since`: the project's today. Its number.
+    """`customer`: the id of one that there is. `since`: the project's today. `most`: addresses of the project, of all
+    its mailings together. Its number.
 
-    InvalidValueError; ConflictError: see MOST_MAILS.
+    InvalidValueError; ConflictError: see MOST_MAILS; LimitError; TooManyRequestsError: see PER_HOUR.
     """
     if rhythm not in list(Rhythm):
         raise InvalidValueError("rhythm", f"must be one of {', '.join(Rhythm)}")
@@ -76,6 +82,10 @@ def mail_to(
     count = sa.select(sa.func.count()).select_from(report_mails).where(*its)
     if tx.conn.execute(count).scalar_one() >= MOST_MAILS:
         raise ConflictError(f"his report is mailed in {MOST_MAILS} ways, which is all that there may be; end one")
+    all_lists = sa.select(report_mails.c.addresses).where(report_mails.c.pid == pid)
+    if sum(map(len, tx.conn.execute(all_lists).scalars())) + len(found) > most:
+        raise LimitError("the project could then mail reports to more addresses than", most, "reports.addresses")
+    _demand_pace(tx, pid, at)
     number = ids.next(at)
     fixed = {"pid": pid, "id": number, "customer": customer, "made_by": actor.name, "created_at": at}
     tx.conn.execute(sa.insert(report_mails).values(fixed | {"rhythm": rhythm, "since": since, "addresses": found}))
@@ -85,6 +95,15 @@ def mail_to(
         after={"mail": str(number), "rhythm": rhythm, "n_addresses": len(found)}, at=at, ids=ids,
     )  # fmt: skip
     return number
+
+
+def _demand_pace(tx: Tx, pid: int, at: datetime) -> None:
+    of_the_last = nth_newest(tx, pid, (Action.REPORT_MAIL,), since=at - _AN_HOUR, n=PER_HOUR)
+    if of_the_last is not None:
+        wait = of_the_last + _AN_HOUR - at
+        raise TooManyRequestsError(
+            f"a project may make {PER_HOUR} mailings an hour", retry_after=int(wait.total_seconds()) + 1
+        )
 
 
 def end(tx: Tx, pid: int, customer: str, mail_id: str, *, at: datetime, actor: Actor, ids: IdSource) -> None:
@@ -161,9 +180,10 @@ async def addresses_now(main: AsyncConnection, mailing: Mailing) -> Sequence[str
     return found or ()
 
 
-def is_there(tx: Tx, mailing: Mailing) -> bool:
-    """False once it was ended, or its customer erased."""
-    return tx.conn.execute(sa.select(report_mails.c.id).where(*_row_of(mailing))).first() is not None
+def is_there(tx: Tx, mailing: Mailing, address: str = "") -> bool:
+    """False once it was ended, for this address if one is named, or its customer erased."""
+    found = tx.conn.execute(sa.select(report_mails.c.addresses).where(*_row_of(mailing))).scalar_one_or_none()
+    return found is not None and (not address or address in found)
 
 
 def _row_of(mailing: Mailing) -> tuple[sa.ColumnElement[bool], ...]:
@@ -171,14 +191,14 @@ def _row_of(mailing: Mailing) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def mark(tx: Tx, mailing: Mailing, first: date, address: str, *, at: datetime, wrong: str = "") -> None:
-    """After it was sent, or given up. A mailing that was ended meanwhile leaves no trace."""
-    if is_there(tx, mailing):
+    """After it was sent, or given up. What was ended meanwhile leaves no trace."""
+    if is_there(tx, mailing, address):
         _put(tx, mailing, first, address, {"at": at, "wrong": wrong[:_MOST_WORDS], "trying_since": None})
 
 
 def failed(tx: Tx, mailing: Mailing, first: date, address: str, *, at: datetime, wrong: str) -> datetime:
     """It is tried again. Since when it has failed: the first time counts."""
-    if not is_there(tx, mailing):
+    if not is_there(tx, mailing, address):
         return at
     known = sa.select(report_sendings.c.trying_since).where(
         report_sendings.c.pid == mailing.pid,

@@ -99,6 +99,7 @@ async def mail(request: PageRequest) -> Response[bytes]:
                 rhythm=form["rhythm"],
                 addresses=addresses,
                 since=today,
+                most=api.settings.reports.addresses,
                 at=at,
                 actor=actor,
                 ids=api.ids,

@@ -13,17 +13,18 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from typing_extensions import override
 
 from heartfly.audit.record import CLI, HEARTFLY, Actor
 from heartfly.core.report_periods import Period
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import projects, report_sendings, report_shares
-from heartfly.errors import ConflictError, StoreError
+from heartfly.errors import ConflictError, LimitError, NotFoundError, StoreError, TooManyRequestsError
 from heartfly.jobs.catalogue import customer_reports
 from heartfly.jobs.customer_reports import NAME, Post, mailing
 from heartfly.notify.letters import Letters
-from heartfly.traffic import report_mails
+from heartfly.traffic import report_mails, report_stops
 from heartfly.traffic import report_shares as links
 from heartfly.usage.close_day import Closer
 from heartfly.usage.customers import archive_customer, create_customer
@@ -35,7 +36,7 @@ from tests.notify.test_email_delivery import Mailbox, server
 from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 from tests.usage.factory import Plant
-from tests.world import World
+from tests.world import SEALER, World
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -70,7 +71,8 @@ class Picky(Mailbox):
         envelope.mail_from = address
         return "250 2.1.0 ok"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+    @override
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self.when_taken is not None:
             await self.when_taken()
         return await super().handle_DATA(server, session, envelope)
@@ -105,6 +107,7 @@ class Frail(Hands):
         super().__init__(beside=False)
         self.dies = 0
 
+    @override
     async def run(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
         if self.dies:
             self.dies -= 1
@@ -122,6 +125,7 @@ class Office:
         post = Post(
             letters=Letters(mail_settings(port), BASE_URL, clock),
             hands=self.hands,
+            sealer=SEALER,
             base_url=BASE_URL,
             wait=WAIT,
             link_lasts=timedelta(days=30),
@@ -138,7 +142,7 @@ class Office:
         )
         await self.shop.look()  # it is listed
 
-    async def mail_to(self, *addresses: str, rhythm: str = "month") -> int:
+    async def mail_to(self, *addresses: str, rhythm: str = "month", most: int = 100) -> int:
         pid, ids = self.world.project.pid, self.world.ids
         return await self.world.db.write(
             lambda tx: report_mails.mail_to(
@@ -148,6 +152,7 @@ class Office:
                 rhythm=rhythm,
                 addresses=addresses,
                 since=MADE.date(),
+                most=most,
                 at=MADE,
                 actor=CLI,
                 ids=ids,
@@ -379,6 +384,45 @@ async def test_what_ends_while_it_is_mailed_goes_to_nobody_more(office: Office, 
     assert ("ok", ["ada@example.com"], 1) == (run.outcome, mailbox.to, await office.links())
 
 
+async def test_its_reader_ends_it_for_his_address_alone(office: Office, mailbox: Picky) -> None:
+    await office.mail_to("ada@example.com", "grace@example.com")
+    await office.close(date(2026, 2, 28))
+    await office.at(FIRST)
+    first, second = [mail["List-Unsubscribe"].removeprefix("<").removesuffix(">") for mail in mailbox.mails]
+    text = mailbox.mails[0].get_body(("plain",))
+
+    async def stop(link: str) -> None:
+        meant = report_stops.meant(link.rpartition("/")[2], SEALER)
+        await office.world.db.write(lambda tx: report_stops.end(tx, meant, ip="", at=FIRST, ids=office.world.ids))
+
+    await stop(first)
+    with pytest.raises(NotFoundError):
+        await stop(first)
+    await office.at(ENDED + 31 * DAY + WAIT + 8 * HOUR + 20 * MINUTE)
+
+    assert text is not None
+    assert f"To get no more of these:\n{first}" in text.get_content().replace("\r\n", "\n")
+    assert "List-Unsubscribe=One-Click" == mailbox.mails[0]["List-Unsubscribe-Post"]
+    assert ["ada@example.com", "grace@example.com", "grace@example.com"] == mailbox.to
+    await stop(second)
+    async with office.world.db.read() as main:
+        assert [] == list(await report_mails.all_mails(main))
+    assert [] == await office.sendings()
+
+
+async def test_a_project_mails_to_so_many_addresses_and_makes_so_many_mailings_an_hour(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await office.mail_to("ada@example.com", "grace@example.com", most=3)
+    with pytest.raises(LimitError, match=r"reports\.addresses"):
+        await office.mail_to("a@example.com", "b@example.com", most=3)
+    await office.mail_to("a@example.com", most=3)
+    monkeypatch.setattr(report_mails, "PER_HOUR", 2)
+
+    with pytest.raises(TooManyRequestsError, match="2 mailings an hour"):
+        await office.mail_to("c@example.com")
+
+
 @on_sqlite
 async def test_the_links_of_mails_are_none_of_those_that_people_may_make(office: Office) -> None:
     pid, ids = office.world.project.pid, office.world.ids
@@ -439,6 +483,8 @@ async def test_of_who_is_archived_or_erased_nothing_is_mailed(office: Office, ma
 async def test_it_is_off_where_no_mail_leaves(world: World, usage_db: Database, clock: SimClock, ids: IdSource) -> None:
     letters = Letters(None, BASE_URL, clock)
 
-    kind = customer_reports(SETTINGS, usage=usage_db, letters=letters, hands=Hands(beside=False), ids=ids)
+    kind = customer_reports(
+        SETTINGS, usage=usage_db, letters=letters, hands=Hands(beside=False), sealer=SEALER, ids=ids
+    )
 
     assert "no mail server is configured (mail.host)" == kind.off

@@ -13,15 +13,18 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from cryptography.fernet import Fernet
 
 from heartfly.accounts.turnstile import Turnstile
 from heartfly.audit.record import CLI
 from heartfly.backup.marks import mark
 from heartfly.core.events import read as parsed
 from heartfly.db.models import audit, projects, report_mails, report_shares
+from heartfly.sealing import Sealer
 from heartfly.traffic import gather
 from heartfly.traffic.report import PARTIAL
 from heartfly.traffic.report_shares import MOST_SHARES, remove_ended
+from heartfly.traffic.report_stops import Stop, address
 from heartfly.usage.customers import create_customer
 from heartfly.usage.erasure import erase_customer
 from heartfly.web.state import WebState
@@ -382,6 +385,31 @@ async def test_it_is_mailed_to_whom_somebody_says_until_it_is_ended(town: Town, 
     assert (422, 422, 422) == (wrong.status, never.status, nobody.status)
     assert "must be one e-mail address" in said(wrong.body)
     assert (303, 404) == (ended.status, again.status)
+    assert "It is mailed to nobody." in await text(member, path)
+
+
+async def test_the_link_in_a_mail_asks_first_and_ends_it_for_that_address(town: Town, web: WebState, path: str) -> None:
+    member = await town.member()
+    await member.post(f"{path}/mails", {"rhythm": "month", "addresses": "a@example.org\nb@example.org"})
+    async with town.world.db.read() as read:
+        (row,) = (await read.execute(sa.select(report_mails))).all()
+    of_a, of_b = [address("", Stop(row.pid, row.id, one), web.api.sealer) for one in ("a@example.org", "b@example.org")]
+    forged = address("", Stop(row.pid, row.id, "a@example.org"), Sealer([Fernet.generate_key()]))
+    other = web.api.sealer.seal(b'["something else", 1, 2, "a@example.org"]').decode()
+
+    asked = (await town.nobody.get(of_a)).body.decode()
+    still = await text(member, path)
+    ended = await town.nobody.post(of_a, {"List-Unsubscribe": "One-Click"}, origin=None, site=None)
+    after = await text(member, path)
+    again = [(await town.nobody.get(of_a)).status, (await town.nobody.post(of_a)).status]
+    wrong = [(await town.nobody.get(one)).status for one in (forged, f"/shared/report-stop/{other}")]
+    last = await town.nobody.post(of_b)
+
+    assert "Stop it" in asked
+    assert "a@example.org" in still
+    assert 200 == ended.status
+    assert ("a@example.org" in after, "b@example.org" in after) == (False, True)
+    assert ([404, 404], [404, 404], 200) == (again, wrong, last.status)
     assert "It is mailed to nobody." in await text(member, path)
 
 
