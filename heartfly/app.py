@@ -112,7 +112,14 @@ class App:
             kinds=[
                 *catalogue(settings, clock, usage=ground.usage, sealer=ground.sealer, ids=ids),
                 daily_usage(ground.usage, self.closer),
-                customer_reports(settings, usage=ground.usage, letters=self.letters, hands=self.closer.hands, ids=ids),
+                customer_reports(
+                    settings,
+                    usage=ground.usage,
+                    letters=self.letters,
+                    hands=self.closer.hands,
+                    sealer=ground.sealer,
+                    ids=ids,
+                ),
                 data_watches(database, usage=ground.usage, ingest=self.ingest, ids=ids),
             ],
             ingest=self.ingest,

@@ -82,7 +82,8 @@ class DeliveryError(HeartflyError):
     """A notification did not arrive. `permanent`: trying again cannot help.
 
     `code` is the receiver's status (HTTP or SMTP) if it gave one, `reply` the start of what it said,
-    `retry_after` its own wish in seconds, `ambiguous` whether it may have arrived all the same.
+    `retry_after` its own wish in seconds, `ambiguous` whether it may have arrived all the same. `of_recipient`: it was
+    this recipient or this mail that was not taken; otherwise no other mail would go either.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class DeliveryError(HeartflyError):
         *,
         permanent: bool = False,
         ambiguous: bool = False,
+        of_recipient: bool = False,
         code: int | None = None,
         reply: str = "",
         retry_after: float | None = None,
@@ -98,6 +100,7 @@ class DeliveryError(HeartflyError):
         super().__init__(message)
         self.permanent = permanent
         self.ambiguous = ambiguous
+        self.of_recipient = of_recipient
         self.code = code
         self.reply = reply
         self.retry_after = retry_after

@@ -54,3 +54,9 @@ class ApiState:
         )
     )
     """Held by a large request of OTLP until it is answered: what it becomes takes a hundred times its size."""
+    laying_out: Turnstile = field(
+        default_factory=lambda: Turnstile(
+            at_once=1, waiting=1, again_s=10, busy="another report is laid out at this moment; try again"
+        )
+    )
+    """Held by who asks for a PDF with a link alone: the process beside, which also folds, is not his to fill."""

@@ -39,7 +39,9 @@ _NEXT = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """`from_at`: where it begins. `incidents`: by the instant at which it went down, for the alarms that were real."""
+    """`from_at`: where it begins. `whole`: nothing of the time that was asked for was left out, as there was too much
+    of it. `incidents`: by the instant at which it went down, for the alarms that were real.
+    """
 
     signals: Sequence[Signal]
     commands: Sequence[Command]
@@ -47,6 +49,7 @@ class History:
     incidents: Mapping[datetime, str]
     from_at: datetime
     through: datetime
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,7 @@ class Backtest:
 async def history_of(
     read: AsyncConnection, row: Row[Any], *, since: datetime, through: datetime, gated: bool
 ) -> History:
-    """`row`: of the check. `gated`: some gate is tried on it, so that figures are wanted."""
+    """`row`: of the check. `gated`: some gate is tried on it, of either rule, so that figures are wanted."""
     mine = (pings.c.pid == row.pid, pings.c.check_id == row.id)
     query = sa.select(pings).where(*mine, pings.c.kind.in_(_COUNTED)).order_by(pings.c.n.desc()).limit(MOST)
     found = [ping for ping in await read.execute(query) if since <= ping.received_at <= through]
@@ -78,6 +81,7 @@ async def history_of(
     turns = (await read.execute(turned)).all()[::-1]
     deaf = sa.select(blind_intervals).where(blind_intervals.c.to_at >= from_at)
     gaps = (await read.execute(deaf.order_by(blind_intervals.c.to_at.desc()).limit(MOST_TURNS + 1))).all()[::-1]
+    whole = len(found) < MOST and len(turns) <= MOST_TURNS and len(gaps) <= MOST_TURNS
     # Behind what was not read nothing can be judged: a pause or a gap there would be taken for silence.
     if len(turns) > MOST_TURNS:
         from_at = max(from_at, turns[0].at + _NEXT)
@@ -95,6 +99,7 @@ async def history_of(
         incidents={turn.at: turn.uuid for turn in turns if turn.to_status == Status.DOWN.value and turn.uuid},
         from_at=from_at,
         through=through,
+        whole=whole,
     )
 
 
@@ -118,10 +123,11 @@ async def tried(
     database: Database, row: Row[Any], would: CheckConfig, *, since: datetime, through: datetime
 ) -> tuple[Backtest, History]:
     """The check's rule and another one, over what is kept of this time. Whoever asks bounds how many do so at once."""
+    was = of_row(row._asdict())
     async with database.read() as read:
-        history = await history_of(read, row, since=since, through=through, gated=bool(would.gates))
+        history = await history_of(read, row, since=since, through=through, gated=bool(would.gates or was.gates))
     # In a thread: thousands of pings take a second, which no other ping shall wait for.
-    return await asyncio.to_thread(backtest, history, of_row(row._asdict()), would), history
+    return await asyncio.to_thread(backtest, history, was, would), history
 
 
 async def _figures(read: AsyncConnection, row: Row[Any], run_ids: set[int]) -> dict[int, dict[str, Any]]:

@@ -103,12 +103,14 @@ def _id_of(api: Client, named: str) -> str:
 def _tell(told: Any) -> None:
     total = told["total"]
     sure = "final" if told["is_final"] else f"provisional: {told['days_final']} of {len(told['days'])} days are final"
+    if told["partial"]:
+        sure = f"{sure}; requests are missing from these figures"
     facts = [
         ("customer", f"{told['customer']['name']} ({told['customer']['id']})"),
         ("days", f"{told['from']} to {told['to']} ({told['zone']}), {sure}"),
         ("requests", f"{total['requests']:,}, of which {total['succeeded']:,} succeeded"),
         ("errors", f"{total['client_errors']:,} of the client, {total['server_errors']:,} of the server"),
-        ("p50/p95/p99", " / ".join(_ms(total[name]) for name in ("p50_ms", "p95_ms", "p99_ms")) + " ms"),
+        ("p50/p95/p99", " / ".join(in_ms(total[name]) for name in ("p50_ms", "p95_ms", "p99_ms")) + " ms"),
         ("bytes", f"{total['bytes_in']:,} received, {total['bytes_out']:,} sent"),
         ("fingerprint", told["fingerprint"]),
     ]
@@ -128,14 +130,20 @@ def _tell(told: Any) -> None:
         print_table(
             ("ENDPOINT", "REQUESTS", "4XX", "5XX", "P95 MS"),
             [
-                (name, f"{of['requests']:,}", f"{of['client_errors']:,}", f"{of['server_errors']:,}", _ms(of["p95_ms"]))
+                (
+                    name,
+                    f"{of['requests']:,}",
+                    f"{of['client_errors']:,}",
+                    f"{of['server_errors']:,}",
+                    in_ms(of["p95_ms"]),
+                )
                 for name, of in endpoints
             ],
         )
 
 
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}" if value < 1_000 else f"{value:,.0f}"
+def in_ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
 
 
 @click.group("reports")

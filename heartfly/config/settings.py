@@ -242,6 +242,8 @@ class Reports(Section, frozen=True):
     """After a period has ended, for all its days to be final. Then it is mailed as it is."""
     link_days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 30
     """How long the link in such a mail works."""
+    addresses: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 100
+    """Of a project, to which reports are mailed: of all mailings together."""
 
 
 class Backup(Section, frozen=True):

@@ -118,10 +118,13 @@ def daily_usage(usage: Database, closer: Closer) -> JobKind:
     )
 
 
-def customer_reports(settings: Settings, *, usage: Database, letters: Letters, hands: Hands, ids: IdSource) -> JobKind:
+def customer_reports(
+    settings: Settings, *, usage: Database, letters: Letters, hands: Hands, sealer: Sealer, ids: IdSource
+) -> JobKind:
     post = Post(
         letters=letters,
         hands=hands,
+        sealer=sealer,
         base_url=settings.server.public_url,
         wait=timedelta(days=settings.reports.wait_days),
         link_lasts=timedelta(days=settings.reports.link_days),

@@ -25,6 +25,8 @@ from heartfly.notify.text import one_line
 AGAIN_AFTER_S = (5.0, 60.0)
 """How long after a try that failed the next one comes, where nobody waits for the answer."""
 
+STOP = "To get no more of these"
+
 log = logger("heartfly.letters")
 
 
@@ -41,7 +43,8 @@ class Attachment:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
     """`kind`: for the log. `before` and `after`: paragraphs around the link. `named`: what its message id is made of,
-    so that one that is sent again is known as the same; empty: it is another one each time.
+    so that one that is sent again is known as the same; empty: it is another one each time. `stop`: where its reader
+    ends it, of one that comes again and again.
     """
 
     kind: str
@@ -53,6 +56,7 @@ class Letter:
     after: tuple[str, ...]
     attachments: tuple[Attachment, ...] = ()
     named: str = ""
+    stop: str = ""
 
 
 class Letters:
@@ -122,6 +126,9 @@ class Letters:
         content["Message-ID"] = f"<{letter.named or secrets.token_hex(16)}@{mail_host(self._base_url)}>"
         content["Auto-Submitted"] = "auto-generated"
         content["X-Auto-Response-Suppress"] = "All"
+        if letter.stop:
+            content["List-Unsubscribe"] = f"<{letter.stop}>"
+            content["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         content.set_content(text_of(letter))
         content.add_alternative(html_of(letter), subtype="html")
         for one in letter.attachments:
@@ -131,8 +138,10 @@ class Letters:
 
 def text_of(letter: Letter) -> str:
     paragraphs = [letter.subject, *letter.before, f"{letter.link_text}:\n{letter.link}", *letter.after]
+    if letter.stop:
+        paragraphs.append(f"{STOP}:\n{letter.stop}")
     return "\n\n".join([*paragraphs, "--\u0020\nHeartfly. All times are UTC."]) + "\n"
 
 
 def html_of(letter: Letter) -> str:
-    return template("letter.html").render(letter=letter)
+    return template("letter.html").render(letter=letter, stop_text=STOP)

@@ -24,6 +24,10 @@ MARGIN = "1.1 %"
 """By how much of itself a percentile may be wrong: core/sketches.py."""
 TOO_MANY = 429
 SURE = frozenset({State.FINAL, State.AMENDED})
+PARTIAL = (
+    "Its requests could not all be counted: some of these days would have to be counted request by request, and there"
+    " are too many of them, or they are not kept any more. There were more requests than it tells."
+)
 _DOUBT = (State.OPEN, State.PROVISIONAL, State.AMENDED, State.FINAL)
 
 
@@ -98,7 +102,8 @@ class Report:
     """`endpoints`: the most used ones, `others` all behind them together (None: there are none), of `n_endpoints`.
 
     `late`: events of the whole project that came after their day was over, and are in. `complete_up_to`: whatever has
-    come of what happened before is in. `more_meters`: there are meters that it does not tell.
+    come of what happened before is in. `more_meters`: there are meters that it does not tell. `partial`: requests are
+    missing; see PARTIAL.
     """
 
     project: str
@@ -116,6 +121,7 @@ class Report:
     late: int
     complete_up_to: datetime
     fingerprint: str
+    partial: bool = False
 
     @property
     def n_final(self) -> int:
@@ -128,7 +134,7 @@ class Report:
 
     @property
     def is_final(self) -> bool:
-        return not self.doubtful
+        return not self.doubtful and not self.partial
 
     @property
     def shown_meters(self) -> Sequence[MeterOf]:
@@ -179,19 +185,26 @@ def worst(states: Iterable[State]) -> State:
 
 
 def fingerprint(
-    days: Iterable[tuple[date, ByStatus]],
+    of: tuple[str, str, Period, bool],
+    days: Iterable[tuple[date, State, ByStatus]],
     endpoints: Iterable[tuple[str, ByStatus]],
     meters: Iterable[MeterOf],
     proofs: Iterable[tuple[date, bytes]],
 ) -> str:
-    """SHA-256 of all sums that the report is made of, and of the fingerprints with which its days were closed: the
-    same for as long as no rollup that it used is another, whoever prepares it and when.
+    """SHA-256 of whose report it is (`of`: the project's name, the customer's id, the days, whether it is partial), of
+    all sums that it is made of, how sure each day is, and of the fingerprints with which its days were closed: the same
+    for as long as no rollup that it used is another, whoever prepares it and when.
     """
-    digest = hashlib.sha256()
-    for kind, found in (("day", days), ("endpoint", endpoints)):
-        for name, of in found:
-            for status in sorted(of.of):
-                digest.update(repr((kind, str(name), status, _sums(of.of[status]))).encode())
+    project, customer, period, partial = of
+    whose = (project, customer, period.first.isoformat(), period.last.isoformat(), period.zone.key, partial)
+    digest = hashlib.sha256(repr(("report", *whose)).encode())
+    told: list[tuple[str, str, ByStatus]] = []
+    for day, state, by_status in days:
+        digest.update(repr(("state", day.isoformat(), state.value)).encode())
+        told.append(("day", day.isoformat(), by_status))
+    for kind, name, found in [*told, *(("endpoint", name, found) for name, found in endpoints)]:
+        for status in sorted(found.of):
+            digest.update(repr((kind, name, status, _sums(found.of[status]))).encode())
     for meter in meters:
         value = None if meter.value is None else text_of(meter.value)
         digest.update(repr(("meter", meter.slug, meter.window.from_at.isoformat(), meter.n, value)).encode())

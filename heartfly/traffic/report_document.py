@@ -17,7 +17,7 @@ from heartfly.core.meters import Aggregation
 from heartfly.core.sketches import rounded, spelled
 from heartfly.core.text import shown
 from heartfly.traffic import report_charts as charts
-from heartfly.traffic.report import MARGIN, Measured, MeterOf, Report
+from heartfly.traffic.report import MARGIN, PARTIAL, Measured, MeterOf, Report
 
 _BYTES = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
@@ -45,9 +45,13 @@ def document(report: Report, *, style: str) -> str:
 
 def summary(report: Report) -> str:
     """The report in a sentence or two."""
+    return f"{_summary(report)} {PARTIAL}" if report.partial else _summary(report)
+
+
+def _summary(report: Report) -> str:
     total = report.total
     if not total.n:
-        return "No request of this customer was recorded in these days."
+        return f"No request of this customer was {'counted' if report.partial else 'recorded'} in these days."
     said = [f"{total.n:,} request{'s' if total.n != 1 else ''}", f"{part(total.ok, total.n)} ok"]
     if total.p95 is not None:
         said.append(f"p95 {spelled(total.p95)} ms")

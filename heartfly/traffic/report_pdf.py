@@ -31,11 +31,15 @@ def is_installed() -> bool:
     return find_spec("weasyprint") is not None
 
 
-async def pdf_of(report: Report, hands: Hands) -> bytes:
-    """ExtraMissingError: it is not installed, or a library of the system is missing. OverloadedError."""
+async def pdf_of(report: Report, hands: Hands, *, is_patient: bool = False) -> bytes:
+    """`is_patient`: however much waits already; else OverloadedError.
+
+    ExtraMissingError: it is not installed, or a library of the system is missing.
+    """
     if not is_installed():
         raise ExtraMissingError("a PDF", "pdf")
-    hands.demand_room()
+    if not is_patient:
+        hands.demand_room()
     made = await hands.run(laid_out, report)
     if made is None:
         raise ExtraMissingError("a PDF", "pdf", why=_NO_LIBRARY)

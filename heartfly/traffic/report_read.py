@@ -51,6 +51,7 @@ async def report_of(
     by_day: dict[object, ByStatus] = {day_of(period.zone, one.window.from_at): one.by_status for one in bins}
     most_used = await ranked.endpoints(read, pid, asked, now=now, by=Order.REQUESTS, limit=ENDPOINTS, offset=0)
     meters, more_meters = await meters_of(read, pid, row.uuid, period, now=now, by_day=meter_days)
+    partial = trust.partial or most_used.trust.partial
     whole = together(one.by_status for one in bins)
     of_days = [(day, state, by_day.get(day, ByStatus())) for day, state in days.states]
     return Report(
@@ -71,8 +72,10 @@ async def report_of(
         more_meters=more_meters,
         late=days.late,
         complete_up_to=min(days.complete_up_to, trust.complete_up_to),
+        partial=partial,
         fingerprint=fingerprint(
-            [(day, of) for day, _, of in of_days],
+            (project, row.uuid, period, partial),
+            of_days,
             [(one.key, one.by_status) for one in most_used.rows],
             meters,
             days.proofs,

@@ -1,7 +1,7 @@
 """A report as a table of rows of one shape, which CSV, NDJSON and Parquet hold; and which rows add up to which.
 
 The first row, `report`, is the whole; the rows `day` add up to it, and so do `endpoint` and `status`. `meter` is a
-meter's own answer; its rows `meter_day` add up to it where days do.
+meter's own answer; its rows `meter_day` add up to it where days do. `note` says what is missing, if anything is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from heartfly.core.amounts import Amount
 from heartfly.core.days import day_in
 from heartfly.core.tiles import State
 from heartfly.core.windows import Window
-from heartfly.traffic.report import Measured, MeterOf, Report, worst
+from heartfly.traffic.report import PARTIAL, Measured, MeterOf, Report, worst
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +57,15 @@ COLUMNS = (
 
 def rows(report: Report) -> Iterator[Row]:
     whole = Window(report.period.from_at, report.period.to_at)
-    state = worst(day.state for day in report.days).value
+    unsure = [State.PROVISIONAL] if report.partial else []
+    state = worst([*(day.state for day in report.days), *unsure]).value
     yield _requests("report", report.customer.uuid, whole, state, report.total, report=report)
+    if report.partial:
+        yield Row(kind="note", name="partial", title=PARTIAL, from_at=whole.from_at, to_at=whole.to_at, state=state)
     for day in report.days:
         span = day_in(report.period.zone, day.date)
         window = Window(span.from_at, span.to_at)
-        yield _requests("day", day.date.isoformat(), window, day.state.value, day.measured)
+        yield _requests("day", day.date.isoformat(), window, worst([day.state, *unsure]).value, day.measured)
     for one in report.endpoints:
         yield _requests("endpoint", one.name, whole, state, one.measured)
     if report.others is not None:

@@ -18,7 +18,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.accounts.queries import number_of
-from heartfly.audit.record import Action, Actor, record
+from heartfly.audit.record import HEARTFLY, Action, Actor, record
 from heartfly.core.report_periods import Period
 from heartfly.core.zones import is_zone
 from heartfly.db.changes import Tx
@@ -31,7 +31,7 @@ from heartfly.sealing import digest
 SHORTEST_S, USUAL_S, LONGEST_S = 300, 2_592_000, 31_622_400
 """Five minutes, 30 days, a year of 366."""
 MOST_SHARES = 20
-"""Of one customer, counted without those that have ended."""
+"""Of one customer that people made, counted without those that have ended."""
 _TOKEN = 43  # 32 bytes in base64
 _SHOWN = [column for column in report_shares.c if column.name != "token_hash"]
 
@@ -70,9 +70,8 @@ def share(
     at: datetime,
     actor: Actor,
     ids: IdSource,
-    most: int | None = MOST_SHARES,
 ) -> Shared:
-    """`customer`: the id of one that there is. `most` None: however many there are.
+    """`customer`: the id of one that there is. Heartfly's own are bounded by the mails that they stand in.
 
     InvalidValueError: it cannot last as long as that. ConflictError: see MOST_SHARES.
     """
@@ -81,9 +80,10 @@ def share(
     demand_living(tx, pid)
     its = (report_shares.c.pid == pid, report_shares.c.customer == customer)
     tx.conn.execute(sa.delete(report_shares).where(*its, report_shares.c.expires_at <= at))
-    count = sa.select(sa.func.count()).select_from(report_shares).where(*its)
-    if most is not None and tx.conn.execute(count).scalar_one() >= most:
-        raise ConflictError(f"the customer has {most} links, which is all that he may have; take one back")
+    of_people = report_shares.c.made_by != HEARTFLY.name
+    count = sa.select(sa.func.count()).select_from(report_shares).where(*its, of_people)
+    if actor != HEARTFLY and tx.conn.execute(count).scalar_one() >= MOST_SHARES:
+        raise ConflictError(f"the customer has {MOST_SHARES} links, which is all that he may have; take one back")
     made = Shared(
         id=ids.next(at),
         made_by=actor.name,

@@ -35,6 +35,8 @@ Result = TypeVar("Result")
 
 FOR_ALL = {"for_all": True}
 """Also for who is not signed in."""
+FROM_ANYWHERE = {"for_all": True, "from_anywhere": True}
+"""The same, and programs that are no browser may send it, which come from no page: its address says all that may be."""
 FOR_WRITERS = {"for_writers": True}
 """A page that only those need who may change something."""
 FOR_ADMINS = {"for_admins": True}
@@ -262,7 +264,8 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     assert isinstance(connection, PageRequest)
     request, opt = connection, handler.opt
     is_sent = request.scope["method"] not in _READING
-    if is_sent and not origin.is_ours(request.headers, request.api.base_url):
+    by_program = bool(opt.get("from_anywhere")) and not {"origin", "sec-fetch-site"} & set(request.headers)
+    if is_sent and not by_program and not origin.is_ours(request.headers, request.api.base_url):
         raise ForbiddenError(
             "this form was not sent from a page of this Heartfly; open the page here, and send it again"
         )

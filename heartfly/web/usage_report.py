@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import quote
 
@@ -98,6 +99,7 @@ async def mail(request: PageRequest) -> Response[bytes]:
                 rhythm=form["rhythm"],
                 addresses=addresses,
                 since=today,
+                most=api.settings.reports.addresses,
                 at=at,
                 actor=actor,
                 ids=api.ids,
@@ -134,8 +136,10 @@ async def show_shared(request: PageRequest) -> Response[bytes]:
 @get("/shared/report/{link:str}/{form:str}", opt=FOR_ALL)
 async def shared_file(request: PageRequest) -> Response[bytes]:
     form = form_of(request.path_value("form"))
-    _, report = await _shared(request, meter_days=not form.for_people)
-    content, headers = await made(report, form, request.api.closer.hands)
+    api = request.api
+    async with api.laying_out if form.make is None else nullcontext():
+        _, report = await _shared(request, meter_days=not form.for_people)
+        content, headers = await made(report, form, api.closer.hands)
     return Response(content, media_type=form.media_type, headers=headers | _HEADERS)
 
 

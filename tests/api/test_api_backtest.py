@@ -46,6 +46,19 @@ async def test_alarms_are_kept_lost_and_new_and_nothing_is_saved(house: House, c
     assert before == (await house.read("GET", f"/v1/checks/{check.uuid}")).body
 
 
+async def test_without_gates_the_present_rule_is_tried_with_the_figures_that_it_had(
+    house: House, clock: SimClock
+) -> None:
+    check = await house.world.check(START, gates='[{"metric":"rows","op":">","value":"0","level":"fail"}]')
+    for hour in range(3):
+        await house.world.ping(check, START + hour * HOUR, body=b"rows=5")
+    clock.move_to(START + 2.1 * HOUR)
+
+    told = (await house.full("POST", f"/v1/checks/{check.uuid}/backtest", {"gates": []})).json
+
+    assert (3, 0, 0, []) == (told["n_pings"], told["n_old"], told["n_new"], told["lost"])
+
+
 async def test_a_rule_that_cannot_be_names_its_field_and_a_key_that_only_reads_tries_none(house: House) -> None:
     check = await house.world.check(START)
     path = f"/v1/checks/{check.uuid}/backtest"

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from typing_extensions import override
 
-from heartfly.audit.record import CLI
+from heartfly.audit.record import CLI, HEARTFLY, Actor
+from heartfly.core.report_periods import Period
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import projects, report_sendings, report_shares
+from heartfly.errors import ConflictError, LimitError, NotFoundError, StoreError, TooManyRequestsError
 from heartfly.jobs.catalogue import customer_reports
 from heartfly.jobs.customer_reports import NAME, Post, mailing
 from heartfly.notify.letters import Letters
-from heartfly.traffic import report_mails
+from heartfly.traffic import report_mails, report_stops
 from heartfly.traffic import report_shares as links
 from heartfly.usage.close_day import Closer
 from heartfly.usage.customers import archive_customer, create_customer
@@ -33,7 +36,10 @@ from tests.notify.test_email_delivery import Mailbox, server
 from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 from tests.usage.factory import Plant
-from tests.world import World
+from tests.world import SEALER, World
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +57,25 @@ class Picky(Mailbox):
     def __init__(self) -> None:
         super().__init__()
         self.refused: dict[str, str] = {}
+        self.no_sender = ""
+        """What it answers to whatever comes from us."""
+        self.n_asked = 0
+        self.when_taken: Callable[[], Awaitable[None]] | None = None
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: Sequence[str]
+    ) -> str:
+        self.n_asked += 1
+        if self.no_sender:
+            return self.no_sender
+        envelope.mail_from = address
+        return "250 2.1.0 ok"
+
+    @override
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        if self.when_taken is not None:
+            await self.when_taken()
+        return await super().handle_DATA(server, session, envelope)
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: Sequence[str]
@@ -75,15 +100,32 @@ class Picky(Mailbox):
         return [address for one in self.envelopes for address in one.rcpt_tos]
 
 
+class Frail(Hands):
+    """`dies`: so many of its next works kill the process."""
+
+    def __init__(self) -> None:
+        super().__init__(beside=False)
+        self.dies = 0
+
+    @override
+    async def run(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
+        if self.dies:
+            self.dies -= 1
+            raise StoreError("the process that folds usage died")
+        return await super().run(function, *args, **kwargs)
+
+
 class Office:
     """The job each hour, over a customer whose report is mailed."""
 
     def __init__(self, world: World, usage: Database, clock: SimClock, port: int) -> None:
         self.world, self.usage = world, usage
         self.closer = Closer(usage, Plant(usage, clock, world.ids).folder, clock, world.ids)
+        self.hands = Frail()
         post = Post(
             letters=Letters(mail_settings(port), BASE_URL, clock),
-            hands=Hands(beside=False),
+            hands=self.hands,
+            sealer=SEALER,
             base_url=BASE_URL,
             wait=WAIT,
             link_lasts=timedelta(days=30),
@@ -100,7 +142,7 @@ class Office:
         )
         await self.shop.look()  # it is listed
 
-    async def mail_to(self, *addresses: str, rhythm: str = "month") -> int:
+    async def mail_to(self, *addresses: str, rhythm: str = "month", most: int = 100) -> int:
         pid, ids = self.world.project.pid, self.world.ids
         return await self.world.db.write(
             lambda tx: report_mails.mail_to(
@@ -110,6 +152,7 @@ class Office:
                 rhythm=rhythm,
                 addresses=addresses,
                 since=MADE.date(),
+                most=most,
                 at=MADE,
                 actor=CLI,
                 ids=ids,
@@ -125,8 +168,11 @@ class Office:
         await self.closer.close(self.world.project.pid, day, ZoneInfo("UTC"))
 
     async def marks(self) -> list[tuple[str, str, bool]]:
-        rows = await self.world._all(sa.select(report_sendings).order_by(report_sendings.c.address))
-        return [(row.first_day.isoformat(), row.address, bool(row.wrong)) for row in rows]
+        rows = await self.sendings()
+        return [(row.first_day.isoformat(), row.address, bool(row.wrong)) for row in rows if row.trying_since is None]
+
+    async def sendings(self) -> list[Any]:
+        return await self.world._all(sa.select(report_sendings).order_by(report_sendings.c.address))
 
     async def links(self) -> int:
         return len(await self.world._all(sa.select(report_shares.c.id)))
@@ -235,17 +281,21 @@ async def test_seven_is_that_of_the_project(office: Office, mailbox: Picky) -> N
 
 async def test_an_address_that_takes_nothing_holds_up_no_other(office: Office, mailbox: Picky) -> None:
     mailbox.refused = {"none@example.com": "550 5.1.1 no such user", "busy@example.com": "451 4.2.1 later"}
-    await office.mail_to("none@example.com", "busy@example.com", "ada@example.com")
+    mail = await office.mail_to("none@example.com", "busy@example.com", "ada@example.com")
     await office.close(date(2026, 2, 28))
 
     first = await office.at(FIRST)
+    tried = {row.address: (row.wrong, row.trying_since) for row in await office.sendings()}
     del mailbox.refused["busy@example.com"]
     second = await office.at(FIRST + HOUR)
 
     assert ("failed", 1, 2, 1) == (first.outcome, *(first.figures[name] for name in ("sent", "failed", "given_up")))
-    assert "none@example.com" in first.words
+    assert f"project main, mailing {mail}: an address did not take it (SMTP 550)" in first.words
+    assert "@" not in first.words  # who reads it is of one project
     assert ("ok", 1) == (second.outcome, second.figures["sent"])
     assert ["ada@example.com", "busy@example.com"] == mailbox.to
+    assert ("", None) == tried["ada@example.com"]
+    assert ("answered 451: 4.2.1 later" in tried["busy@example.com"][0], FIRST) == (True, tried["busy@example.com"][1])
     assert [False, False, True] == [wrong for _, _, wrong in await office.marks()]
 
 
@@ -262,6 +312,134 @@ async def test_what_cannot_be_sent_for_days_is_given_up_and_leaves_no_link(offic
     assert ("failed", "failed", "ok") == (tried.outcome, over.outcome, after.outcome)
     assert (0, 0) == (left, await office.links())
     assert [("2026-02-01", "busy@example.com", True)] == await office.marks()
+
+
+async def test_it_is_given_up_so_long_after_it_first_failed(office: Office, mailbox: Picky) -> None:
+    """And not after it could have gone, which is long ago when Heartfly was down."""
+    mailbox.refused = {"busy@example.com": "451 4.2.1 later"}
+    await office.mail_to("busy@example.com")
+    late = ENDED + 10 * DAY + 8 * HOUR + 20 * MINUTE
+
+    first, second, third = [await office.at(at) for at in (late, late + 3 * DAY - HOUR, late + 3 * DAY)]
+
+    assert [0, 0, 1] == [run.figures["given_up"] for run in (first, second, third)]
+    assert [("2026-02-01", "busy@example.com", True)] == await office.marks()
+
+
+@pytest.mark.parametrize("answer", ["550 5.7.1 sender refused", "553 5.1.8 no such domain", "530 5.7.0 log in first"])
+async def test_when_our_own_server_takes_nothing_nothing_is_given_up_and_the_run_ends(
+    office: Office, mailbox: Picky, answer: str
+) -> None:
+    await office.mail_to("ada@example.com")
+    await office.mail_to("grace@example.com")
+    await office.close(date(2026, 2, 28))
+    mailbox.no_sender = answer
+
+    refused = await office.at(FIRST)
+    days_later = await office.at(FIRST + 5 * DAY)
+    n_asked, left, mailbox.no_sender = mailbox.n_asked, await office.links(), ""
+    goes = await office.at(FIRST + 5 * DAY + HOUR)
+
+    assert ("failed", 0, 0) == (refused.outcome, refused.figures["sent"], refused.figures["given_up"])
+    assert f"the mail server takes no mail (SMTP {answer[:3]})" in refused.words
+    assert ("failed", 0) == (days_later.outcome, days_later.figures["given_up"])
+    assert (2, 0) == (n_asked, left)
+    assert ("ok", 2) == (goes.outcome, goes.figures["sent"])
+    assert ["ada@example.com", "grace@example.com"] == mailbox.to
+
+
+async def test_a_mailing_that_fails_holds_up_no_other(office: Office, mailbox: Picky) -> None:
+    pytest.importorskip("weasyprint")
+    mail = await office.mail_to("ada@example.com")
+    await office.mail_to("grace@example.com")
+    await office.close(date(2026, 2, 28))
+    office.hands.dies = 1
+
+    first = await office.at(FIRST)
+    second = await office.at(FIRST + HOUR)
+
+    assert ("failed", 1, 1) == (first.outcome, first.figures["sent"], first.figures["failed"])
+    assert f"project main, mailing {mail}: the database, or the process beside, could not be used" in first.words
+    assert ("ok", ["grace@example.com", "ada@example.com"]) == (second.outcome, mailbox.to)
+
+
+async def test_what_ends_while_it_is_mailed_goes_to_nobody_more(office: Office, mailbox: Picky) -> None:
+    pid, ids, customer = office.world.project.pid, office.world.ids, office.customer
+    first = await office.mail_to("ada@example.com", "grace@example.com")
+    second = await office.mail_to("mary@example.com")
+    await office.close(date(2026, 2, 28))
+
+    async def end() -> None:
+        mailbox.when_taken = None
+        for one in (first, second):
+            await office.world.db.write(
+                lambda tx, one=one: report_mails.end(  # type: ignore[misc]
+                    tx, pid, customer, str(one), at=FIRST, actor=CLI, ids=ids
+                )
+            )
+
+    mailbox.when_taken = end
+    run = await office.at(FIRST)
+
+    assert ("ok", ["ada@example.com"], 1) == (run.outcome, mailbox.to, await office.links())
+
+
+async def test_its_reader_ends_it_for_his_address_alone(office: Office, mailbox: Picky) -> None:
+    await office.mail_to("ada@example.com", "grace@example.com")
+    await office.close(date(2026, 2, 28))
+    await office.at(FIRST)
+    first, second = [mail["List-Unsubscribe"].removeprefix("<").removesuffix(">") for mail in mailbox.mails]
+    text = mailbox.mails[0].get_body(("plain",))
+
+    async def stop(link: str) -> None:
+        meant = report_stops.meant(link.rpartition("/")[2], SEALER)
+        await office.world.db.write(lambda tx: report_stops.end(tx, meant, ip="", at=FIRST, ids=office.world.ids))
+
+    await stop(first)
+    with pytest.raises(NotFoundError):
+        await stop(first)
+    await office.at(ENDED + 31 * DAY + WAIT + 8 * HOUR + 20 * MINUTE)
+
+    assert text is not None
+    assert f"To get no more of these:\n{first}" in text.get_content().replace("\r\n", "\n")
+    assert "List-Unsubscribe=One-Click" == mailbox.mails[0]["List-Unsubscribe-Post"]
+    assert ["ada@example.com", "grace@example.com", "grace@example.com"] == mailbox.to
+    await stop(second)
+    async with office.world.db.read() as main:
+        assert [] == list(await report_mails.all_mails(main))
+    assert [] == await office.sendings()
+
+
+async def test_a_project_mails_to_so_many_addresses_and_makes_so_many_mailings_an_hour(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await office.mail_to("ada@example.com", "grace@example.com", most=3)
+    with pytest.raises(LimitError, match=r"reports\.addresses"):
+        await office.mail_to("a@example.com", "b@example.com", most=3)
+    await office.mail_to("a@example.com", most=3)
+    monkeypatch.setattr(report_mails, "PER_HOUR", 2)
+
+    with pytest.raises(TooManyRequestsError, match="2 mailings an hour"):
+        await office.mail_to("c@example.com")
+
+
+@on_sqlite
+async def test_the_links_of_mails_are_none_of_those_that_people_may_make(office: Office) -> None:
+    pid, ids = office.world.project.pid, office.world.ids
+    period = Period(date(2026, 2, 1), date(2026, 2, 28), ZoneInfo("UTC"))
+
+    async def share(actor: Actor) -> None:
+        await office.world.db.write(
+            lambda tx: links.share(tx, pid, office.customer, period, lasts_s=3600, at=FIRST, actor=actor, ids=ids)
+        )
+
+    for _ in range(links.MOST_SHARES):
+        await share(HEARTFLY)
+    for _ in range(links.MOST_SHARES):
+        await share(CLI)
+    with pytest.raises(ConflictError, match="20 links"):
+        await share(CLI)
+    await share(HEARTFLY)
 
 
 async def test_what_a_crash_left_unmarked_is_known_as_the_same_mail(office: Office, mailbox: Picky) -> None:
@@ -305,6 +483,8 @@ async def test_of_who_is_archived_or_erased_nothing_is_mailed(office: Office, ma
 async def test_it_is_off_where_no_mail_leaves(world: World, usage_db: Database, clock: SimClock, ids: IdSource) -> None:
     letters = Letters(None, BASE_URL, clock)
 
-    kind = customer_reports(SETTINGS, usage=usage_db, letters=letters, hands=Hands(beside=False), ids=ids)
+    kind = customer_reports(
+        SETTINGS, usage=usage_db, letters=letters, hands=Hands(beside=False), sealer=SEALER, ids=ids
+    )
 
     assert "no mail server is configured (mail.host)" == kind.off

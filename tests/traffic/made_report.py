@@ -60,6 +60,7 @@ def a_report(
     n_endpoints: int = 20,
     not_final: int = 0,
     is_empty: bool = False,
+    partial: bool = False,
     seed: int = 17,
 ) -> Report:
     """`not_final`: of its last days, so many are provisional."""
@@ -103,5 +104,8 @@ def a_report(
         more_meters=False,
         late=12,
         complete_up_to=period.to_at,
-        fingerprint=fingerprint(zip(dates, by_day, strict=True), endpoints, meters, []),
+        partial=partial,
+        fingerprint=fingerprint(
+            ("Main", UUID, period, partial), zip(dates, states, by_day, strict=True), endpoints, meters, []
+        ),
     )

@@ -11,10 +11,10 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -23,7 +23,7 @@ from heartfly.core.report_periods import Period
 from heartfly.core.tiles import State
 from heartfly.core.traffic import Figures
 from heartfly.traffic.asked import ByStatus
-from heartfly.traffic.report import Report, fingerprint, measured, together
+from heartfly.traffic.report import PARTIAL, Report, fingerprint, measured, together
 from heartfly.traffic.report_document import body, part, size, summary
 from heartfly.traffic.report_files import ExtraMissingError, as_csv, as_ndjson, as_parquet
 from heartfly.traffic.report_pdf import laid_out, pdf_of
@@ -31,6 +31,7 @@ from heartfly.usage.hands import Hands
 from tests.traffic.made_report import ZONE, a_report, of_status
 from tests.web.hostile import HOSTILE
 
+WHOSE = ("Main", "acme", Period(date(2026, 11, 1), date(2026, 11, 1), ZONE), False)
 FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1")
 
 
@@ -96,16 +97,54 @@ def test_bytes_are_told_to_three_digits(n: int, told: str) -> None:
     assert told == size(n)
 
 
-def test_the_fingerprint_is_of_the_sums_alone() -> None:
+def test_the_fingerprint_is_of_the_sums() -> None:
     day, other = date(2026, 11, 1), of_status({200: 5})
     told = [
-        fingerprint([(day, of)], [("GET /a", of)], [], [(day, proof)])
+        fingerprint(WHOSE, [(day, State.FINAL, of)], [("GET /a", of)], [], [(day, proof)])
         for of, proof in ((other, b"x"), (of_status({200: 5}), b"x"), (of_status({200: 6}), b"x"), (other, b"y"))
     ]
 
     assert told[0] == told[1]
     assert 3 == len(set(told))
-    assert a_report().fingerprint == replace(a_report(), project="Another").fingerprint
+
+
+@pytest.mark.parametrize(
+    ("whose", "state"),
+    [
+        (("Another", *WHOSE[1:]), State.FINAL),
+        ((WHOSE[0], "another", *WHOSE[2:]), State.FINAL),
+        ((*WHOSE[:2], Period(date(2026, 10, 31), WHOSE[2].last, ZONE), False), State.FINAL),
+        ((*WHOSE[:2], Period(WHOSE[2].first, date(2026, 11, 2), ZONE), False), State.FINAL),
+        ((*WHOSE[:2], Period(WHOSE[2].first, WHOSE[2].last, ZoneInfo("Asia/Tokyo")), False), State.FINAL),
+        ((*WHOSE[:3], True), State.FINAL),
+        (WHOSE, State.AMENDED),
+    ],
+)
+def test_the_fingerprint_is_of_whose_report_it_is_and_how_sure(
+    whose: tuple[str, str, Period, bool], state: State
+) -> None:
+    """Also where nobody asked for anything, so that there are no sums."""
+    day = date(2026, 11, 1)
+
+    assert fingerprint(WHOSE, [(day, State.FINAL, ByStatus())], [], [], []) != fingerprint(
+        whose, [(day, state, ByStatus())], [], [], []
+    )
+
+
+def test_what_is_not_whole_is_never_final_and_each_form_says_so() -> None:
+    report, whole = a_report(partial=True), a_report()
+
+    assert (False, True) == (report.is_final, whole.is_final)
+    assert PARTIAL in summary(report)
+    assert PARTIAL not in summary(whole)
+    page = body(report)
+    assert ("Not whole." in page, "Not whole." in body(whole)) == (True, False)
+    for made_of in (as_csv, as_ndjson):
+        assert PARTIAL in made_of(report).decode()
+        assert PARTIAL not in made_of(whole).decode()
+    in_csv = list(csv.DictReader(io.StringIO(as_csv(report).decode())))
+    assert {"provisional"} == {row["state"] for row in in_csv if row["kind"] in {"report", "day", "note"}}
+    assert "No request of this customer was counted" in summary(a_report(partial=True, is_empty=True))
 
 
 # --- files

@@ -82,6 +82,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/usage/customers/{customer}": ("",),
     "/p/{project}/usage/customers/{customer}/report": ("", "?month=1999-12"),
     "/shared/report/{link}": ("",),
+    "/shared/report-stop/{link}": ("",),
     "/p/{project}/usage/backfills": ("", "?state=reverted"),
     "/p/{project}/usage/backfills/new": ("",),
     "/p/{project}/usage/backfills/{backfill}": ("",),

@@ -193,6 +193,7 @@ async def test_more_turns_than_are_read_begin_the_history_later(
         (int((one.at - START) / HOUR), one.pauses) for one in history.commands
     ]
     assert START + 3 * HOUR < history.from_at <= START + 4 * HOUR
+    assert not history.whole
 
 
 async def test_when_many_try_schedules_at_once_one_is_told_to_come_again_and_loses_nothing(

@@ -13,12 +13,18 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from cryptography.fernet import Fernet
 
+from heartfly.accounts.turnstile import Turnstile
 from heartfly.audit.record import CLI
 from heartfly.backup.marks import mark
 from heartfly.core.events import read as parsed
-from heartfly.db.models import audit, report_mails, report_shares
+from heartfly.db.models import audit, projects, report_mails, report_shares
+from heartfly.sealing import Sealer
+from heartfly.traffic import gather
+from heartfly.traffic.report import PARTIAL
 from heartfly.traffic.report_shares import MOST_SHARES, remove_ended
+from heartfly.traffic.report_stops import Stop, address
 from heartfly.usage.customers import create_customer
 from heartfly.usage.erasure import erase_customer
 from heartfly.web.state import WebState
@@ -114,6 +120,26 @@ async def test_the_page_the_files_and_the_meters_say_the_same(town: Town, path: 
     assert {"calls": "40", "bytes": str(total)} == {row["name"]: row["value"] for row in lines(in_csv, "meter")}
     assert {"calls": "40", "bytes": str(total)} == {one["meter"]: one["value_exact"] for one in in_json["meters"]}
     assert "secret-of-others" not in page + in_csv.decode() + json.dumps(in_json)
+
+
+async def test_where_requests_cannot_all_be_counted_it_is_not_final_and_says_so(
+    town: Town, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after the zone has changed: days begin within an hour then, of which nothing smaller is kept."""
+    owner = await town.owner()
+    await close(town, 5, 4, 3, 2, 1)
+    zone = sa.update(projects).values(zone="Asia/Kolkata")
+    await town.world.db.write(lambda tx: tx.conn.execute(zone).rowcount)
+    monkeypatch.setattr(gather, "MOST_SINGLE", 0)
+    asked = "from=2026-02-26&to=2026-02-28"
+
+    told = json.loads((await owner.get(f"{path}.json?{asked}")).body)
+    page = await text(owner, f"{path}?{asked}")
+
+    assert (True, False, 3) == (told["partial"], told["is_final"], told["days_final"])
+    assert "Not whole. Requests are missing from these figures." in page
+    assert PARTIAL in page
+    assert "Provisional. " not in page
 
 
 async def test_it_is_provisional_until_each_day_is_proved(town: Town, path: str) -> None:
@@ -234,6 +260,18 @@ async def test_whoever_has_the_link_reads_the_report_and_nothing_else(town: Town
     packed = await town.nobody.get(link, headers=[("Accept-Encoding", "gzip")])
     assert "40 requests" in gzip.decompress(packed.body).decode()
     assert len(packed.body) <= 10_000
+
+
+@on_sqlite
+async def test_who_has_a_link_alone_does_not_fill_the_process_beside(town: Town, web: WebState, path: str) -> None:
+    link = await shared(await town.member(), path)
+    busy = Turnstile(at_once=1, waiting=0, again_s=10, busy="another report is laid out")
+    object.__setattr__(web.api, "laying_out", busy)
+    async with busy:
+        refused = await town.nobody.get(f"{link}/pdf")
+        other = await town.nobody.get(f"{link}/csv")
+
+    assert (503, "10", 200) == (refused.status, refused.headers["retry-after"], other.status)
 
 
 async def test_a_link_ends_by_itself_and_is_taken_back(town: Town, clock: SimClock, path: str) -> None:
@@ -364,6 +402,31 @@ async def test_it_is_mailed_to_whom_somebody_says_until_it_is_ended(town: Town, 
     assert (422, 422, 422) == (wrong.status, never.status, nobody.status)
     assert "must be one e-mail address" in said(wrong.body)
     assert (303, 404) == (ended.status, again.status)
+    assert "It is mailed to nobody." in await text(member, path)
+
+
+async def test_the_link_in_a_mail_asks_first_and_ends_it_for_that_address(town: Town, web: WebState, path: str) -> None:
+    member = await town.member()
+    await member.post(f"{path}/mails", {"rhythm": "month", "addresses": "a@example.org\nb@example.org"})
+    async with town.world.db.read() as read:
+        (row,) = (await read.execute(sa.select(report_mails))).all()
+    of_a, of_b = [address("", Stop(row.pid, row.id, one), web.api.sealer) for one in ("a@example.org", "b@example.org")]
+    forged = address("", Stop(row.pid, row.id, "a@example.org"), Sealer([Fernet.generate_key()]))
+    other = web.api.sealer.seal(b'["something else", 1, 2, "a@example.org"]').decode()
+
+    asked = (await town.nobody.get(of_a)).body.decode()
+    still = await text(member, path)
+    ended = await town.nobody.post(of_a, {"List-Unsubscribe": "One-Click"}, origin=None, site=None)
+    after = await text(member, path)
+    again = [(await town.nobody.get(of_a)).status, (await town.nobody.post(of_a)).status]
+    wrong = [(await town.nobody.get(one)).status for one in (forged, f"/shared/report-stop/{other}")]
+    last = await town.nobody.post(of_b)
+
+    assert "Stop it" in asked
+    assert "a@example.org" in still
+    assert 200 == ended.status
+    assert ("a@example.org" in after, "b@example.org" in after) == (False, True)
+    assert ([404, 404], [404, 404], 200) == (again, wrong, last.status)
     assert "It is mailed to nobody." in await text(member, path)
 
 

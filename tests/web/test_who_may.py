@@ -166,6 +166,8 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/usage/customers/{customer}/report/mails/{mail}/end"): Row(404, 403, 404),
     ("GET", "/shared/report/{link}"): Row(404, 404, 404, 404),  # with one that works: test_usage_report.py
     ("GET", "/shared/report/{link}/{form}"): Row(404, 404, 404, 404),
+    ("GET", "/shared/report-stop/{link}"): Row(404, 404, 404, 404),  # the same
+    ("POST", "/shared/report-stop/{link}"): Row(404, 404, 404, 404),
     ("GET", "/p/{project}/usage/backfills"): read(),
     ("GET", "/p/{project}/usage/backfills/new"): only_writers(),
     ("POST", "/p/{project}/usage/backfills/new"): only_writers(422, name="x"),

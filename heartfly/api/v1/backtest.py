@@ -15,7 +15,7 @@ from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
 from heartfly.api.v1.wire import Instant
 from heartfly.checks import queries
-from heartfly.checks.backtest import DAYS, MOST, History, tried
+from heartfly.checks.backtest import DAYS, History, tried
 from heartfly.checks.config import CheckIn, merged, of_row
 from heartfly.core.replay import Alarm
 from heartfly.core.words import Reason
@@ -40,7 +40,9 @@ class KeptOut(msgspec.Struct):
 
 
 class BacktestOut(msgspec.Struct, kw_only=True):
-    """`from_at`: the first ping that was judged. `whole`: false when only the newest pings were."""
+    """`from_at`: the first ping that was judged. `whole`: false when only the newest pings were, as there
+    are many of them, or of pauses, alarms and times in which Heartfly was deaf.
+    """
 
     from_at: Instant
     through: Instant
@@ -72,7 +74,7 @@ async def try_rule(request: ApiRequest, check_id: FromPath[str], data: JSONBody[
         from_at=history.from_at,
         through=history.through,
         n_pings=len(history.signals),
-        whole=len(history.signals) < MOST,
+        whole=history.whole,
         n_old=len(found.old),
         n_new=len(found.new),
         kept=[KeptOut(_out(old, history), _out(new, history)) for old, new in found.differ.kept],

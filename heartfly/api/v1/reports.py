@@ -134,7 +134,9 @@ async def list_report_shares(request: ApiRequest, customer_id: FromPath[str]) ->
 async def share_report(
     request: ApiRequest, customer_id: FromPath[str], data: JSONBody[ReportShareIn]
 ) -> MadeReportShareOut:
-    """Whoever has the `url` of the answer may read the report of these days, and nothing else. 409 when he has 20."""
+    """Whoever has the `url` of the answer may read the report of these days, and nothing else. 409 when people
+    made 20 of him.
+    """
     api, pid, at, actor = request.api, request.caller.pid, request.api.clock.now(), request.actor
     period = await _period(request, data.month, data.from_, data.to)
     customer = await _customer(request, customer_id)
@@ -174,7 +176,7 @@ async def list_report_mails(request: ApiRequest, customer_id: FromPath[str]) -> 
 )  # fmt: skip
 async def mail_report(request: ApiRequest, customer_id: FromPath[str], data: JSONBody[ReportMailIn]) -> ReportMailOut:
     """Each period once to each address, when all its days are final, or some days later as it is then. 409 when his
-    report is mailed in 5 ways.
+    report is mailed in 5 ways, or the project mails to as many addresses as the setting reports.addresses allows.
     """
     api, pid, at, actor = request.api, request.caller.pid, request.api.clock.now(), request.actor
     customer, today = await _customer(request, customer_id), day_of(await _zone(request), at)
@@ -186,6 +188,7 @@ async def mail_report(request: ApiRequest, customer_id: FromPath[str], data: JSO
             rhythm=data.rhythm.value,
             addresses=data.addresses,
             since=today,
+            most=api.settings.reports.addresses,
             at=at,
             actor=actor,
             ids=api.ids,

@@ -97,6 +97,10 @@ class ReportOut(msgspec.Struct, kw_only=True):
     complete_up_to: Instant
     """Whatever has come of what happened before this is in the figures."""
     is_final: bool
+    partial: bool
+    """Requests are missing: some days would have to be counted request by request, and there are too many, or they
+    are not kept any more.
+    """
     days_final: int
     late_events: int
     """Of the whole project: they came after their day was over, and are in."""
@@ -154,12 +158,15 @@ class ReportMailIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class ReportSentOut(msgspec.Struct, kw_only=True):
-    """`wrong`: why it was given up; empty: it was sent."""
+    """`wrong`: why it did not go; empty: it was sent. `trying_since`: when it first failed, while it is tried again;
+    null: it was sent, or given up.
+    """
 
     first_day: date
     address: str
     at: Instant
     wrong: str
+    trying_since: Instant | None
 
 
 class ReportMailOut(msgspec.Struct, kw_only=True):
@@ -191,6 +198,7 @@ def report_out(report: Report) -> ReportOut:
         prepared_at=report.prepared_at,
         complete_up_to=report.complete_up_to,
         is_final=report.is_final,
+        partial=report.partial,
         days_final=report.n_final,
         late_events=report.late,
         fingerprint=report.fingerprint,
@@ -276,7 +284,16 @@ def mail_out(row: Row[Any], sent: Sequence[Row[Any]]) -> ReportMailOut:
         since=row.since,
         addresses=list(row.addresses),
         created_at=row.created_at,
-        last=[ReportSentOut(first_day=one.first_day, address=one.address, at=one.at, wrong=one.wrong) for one in sent],
+        last=[
+            ReportSentOut(
+                first_day=one.first_day,
+                address=one.address,
+                at=one.at,
+                wrong=one.wrong,
+                trying_since=one.trying_since,
+            )
+            for one in sent
+        ],
     )
 
 

@@ -48,6 +48,7 @@ report_sendings = Table(
     Column("first_day", Date, primary_key=True),
     Column("address", Text, primary_key=True),
     Column("at", UtcInstant, nullable=False),
-    Column("wrong", Text, nullable=False),  # why it was given up; empty: it was sent
+    Column("wrong", Text, nullable=False),  # why it did not go; empty: it was sent
+    Column("trying_since", UtcInstant),  # when it first failed, while it is tried again; else sent, or given up
 )
 """What was mailed, of which period and to whom: once, as this row says."""

@@ -160,20 +160,21 @@ def _thread(alert: Alert, host: str) -> str | None:
 async def submit(content: bytes, *, to: str, settings: MailSettings, helo: str) -> Receipt:
     """DeliveryError: the server did not take it, or may not have."""
     client = _client(settings, helo)
-    under_way = False
+    under_way = of_recipient = False
     try:
         # One limit over all steps: a tarpit answers each of them just in time.
         async with asyncio.timeout(settings.timeout_s):
             await client.connect()
             await client.mail(sender(settings))
+            of_recipient = True
             await client.rcpt(to)
             under_way = True
             accepted = await client.data(content)
         await _leave(client)
     except aiosmtplib.SMTPResponseException as error:
-        raise _refused(error, settings.host, under_way=under_way) from error
+        raise _refused(error, settings.host, under_way=under_way, of_recipient=of_recipient) from error
     except (aiosmtplib.SMTPException, OSError) as error:
-        raise _broken(error, settings, under_way=under_way) from error
+        raise _broken(error, settings, under_way=under_way, of_recipient=of_recipient) from error
     finally:
         client.close()
     return Receipt(code=accepted.code, reply=one_line(accepted.message, limit=500))
@@ -201,9 +202,9 @@ async def reach(settings: MailSettings, *, base_url: str) -> None:
             await client.ehlo()
         await _leave(client)
     except aiosmtplib.SMTPResponseException as error:
-        raise _refused(error, settings.host, under_way=False) from error
+        raise _refused(error, settings.host, under_way=False, of_recipient=False) from error
     except (aiosmtplib.SMTPException, OSError) as error:
-        raise _broken(error, settings, under_way=False) from error
+        raise _broken(error, settings, under_way=False, of_recipient=False) from error
     finally:
         client.close()
 
@@ -215,22 +216,27 @@ async def _leave(client: aiosmtplib.SMTP) -> None:
             await client.quit()
 
 
-def _refused(error: aiosmtplib.SMTPResponseException, host: str, *, under_way: bool) -> DeliveryError:
+def _refused(
+    error: aiosmtplib.SMTPResponseException, host: str, *, under_way: bool, of_recipient: bool
+) -> DeliveryError:
     said = one_line(error.message, limit=500)
     understood = 400 <= error.code < 600
     return DeliveryError(
         f"the mail server {host} answered {error.code}: {said}",
         permanent=500 <= error.code < 600,
         ambiguous=under_way and not understood,
+        of_recipient=of_recipient,
         code=error.code if understood else None,
         reply=said,
     )
 
 
-def _broken(error: Exception, settings: MailSettings, *, under_way: bool) -> DeliveryError:
+def _broken(error: Exception, settings: MailSettings, *, under_way: bool, of_recipient: bool) -> DeliveryError:
     said = one_line(str(error), limit=300) or f"no answer within {settings.timeout_s:g} s"
     # The server may have taken the mail before the connection broke.
-    return DeliveryError(f"the mail server {settings.host} cannot be used: {said}", ambiguous=under_way)
+    return DeliveryError(
+        f"the mail server {settings.host} cannot be used: {said}", ambiguous=under_way, of_recipient=of_recipient
+    )
 
 
 def sender(settings: MailSettings) -> str:
