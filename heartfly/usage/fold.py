@@ -31,9 +31,8 @@ from heartfly.usage.meter_versions import versions_of
 from heartfly.usage.reading import by_size, read_events
 from heartfly.usage.request_fold import RequestTally
 from heartfly.usage.request_reading import (
-    counted_elsewhere,
-    endpoints_of,
     fold_requests,
+    look_for_room,
     stored_requests,
     tally_of,
     thinned_hours,
@@ -131,11 +130,8 @@ def fold_span(
         names = [named(row[4]) for row in page]
         tally.take(page if instant is None else [(instant(row[0]), *row[1:]) for row in page], names)
     folded = tally.folded()
-    found = folded.requests
-    if limits is not None and found is not None and found.unnamed:
-        most = limits.endpoints
-        if len(endpoints_of(connection, pid)) + len(found.unnamed) > most:
-            found.elsewhere = counted_elsewhere(connection, pid, from_at, to_at, most=most)
+    if folded.requests is not None:
+        look_for_room(connection, pid, from_at, to_at, folded.requests)
     folded.versions = tuple(version.id for version in versions)
     return folded
 

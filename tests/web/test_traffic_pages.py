@@ -101,7 +101,9 @@ async def test_figures_files_and_events_agree(owner: Browser, web: WebState) -> 
 async def test_a_cell_leads_to_the_requests_of_its_endpoint_and_hour(owner: Browser) -> None:
     shown = await page(owner, "?from=2026-03-01&to=2026-03-02")
     (cell,) = [
-        unescape(href) for href in re.findall(r'<td class="h\d few" data-at="11"><a href="([^"]+)"', shown) if "orders" in href
+        unescape(href)
+        for href in re.findall(r'<td class="h\d few" data-at="11"><a href="([^"]+)"', shown)
+        if "orders" in href
     ]
     found = await owner.get(cell)
 
