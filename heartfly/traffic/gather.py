@@ -153,22 +153,21 @@ class Gathered:
         is_one = grain is not Grain.MINUTE and run[0].n == run[-1].n
         columns: list[sa.ColumnElement[Any]]
         if is_one or self._is_finer():
-            n, n_timed, latency_us, bytes_in, bytes_out = (
-                sa.cast(sa.func.sum(one), sa.BigInteger)
-                for one in (r.n, r.n_timed, r.latency_us, r.bytes_in, r.bytes_out)
-            )
-            largest, times = sa.func.max(r.latency_max_us), _together(self.read, r.latencies)
-            columns = [n, n_timed, latency_us, largest, bytes_in, bytes_out, times]
+            # In halves: what rows hold may be more than a database adds up.
+            wide = (half for one in (r.latency_us, r.bytes_in, r.bytes_out) for half in (one // _HALF, one % _HALF))
+            sums = [sa.cast(sa.func.sum(one), sa.BigInteger) for one in (r.n, r.n_timed, *wide)]
+            columns = [*sums, sa.func.max(r.latency_max_us), _together(self.read, r.latencies)]
         else:
             columns = [r.n, r.n_timed, r.latency_us, r.latency_max_us, r.bytes_in, r.bytes_out, r.latencies]
         if is_one:
             window = sa.literal(run[0].n, literal_execute=True)
             query, given = self._rows(grain, run, window, key, r.status, *columns, keys=only)
-            return [tuple(row) for row in await self.read.execute(query.group_by(*groups), given)]
+            return [_joined(row) for row in await self.read.execute(query.group_by(*groups), given)]
         at = _unconverted(self.read, r.start_at)
         query, given = self._rows(grain, run, at, key, r.status, *columns, keys=only)
         if self._is_finer():
-            query = query.group_by(r.start_at, *groups)
+            rows = await self.read.execute(query.group_by(r.start_at, *groups), given)
+            return _placed(map(_joined, rows), run)
         return _placed((await self.read.execute(query, given)).all(), run)
 
     def _is_finer(self) -> bool:
@@ -330,6 +329,13 @@ def _sums_of(told: Sequence[tuple[str, tuple[Any, ...]]], row: Sequence[Any]) ->
         if len(halves) > 1:
             found[name] = found[name] * _HALF + next(values)
     return Sums(**found)
+
+
+def _joined(row: Sequence[Any]) -> Sequence[Any]:
+    """A row of sums in halves, as one of rollups is told."""
+    place, key, status, n, n_timed, us, us_low, came, came_low, went, went_low, largest, times = row
+    wide = (us * _HALF + us_low, largest, came * _HALF + came_low, went * _HALF + went_low)
+    return place, key, status, n, n_timed, *wide, times
 
 
 def _placed(rows: Iterable[Sequence[Any]], run: Sequence[Piece]) -> Iterator[Sequence[Any]]:

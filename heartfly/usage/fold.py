@@ -118,8 +118,7 @@ def fold_span(
     connection: sa.Connection, pid: int, from_at: datetime, to_at: datetime, limits: Limits | None = None
 ) -> Folded:
     """The raw events of [from_at, to_at). `limits` None: what requests come to is not asked for."""
-    versions = versions_of(connection, pid)
-    parts = spans(versions, from_at, to_at)
+    parts = spans(versions := versions_of(connection, pid), from_at, to_at)
     types = type_names(connection, pid, {name for part in parts for name in part.version.meter.types})
     tally = _Tally(parts, types, from_at, to_at)
     if limits is not None:

@@ -51,7 +51,7 @@ def endpoints_of(connection: sa.Connection, pid: int) -> dict[str, int]:
 
 
 def look_for_room(connection: sa.Connection, pid: int, from_at: datetime, to_at: datetime, found: Requests) -> None:
-    """Where a project has nearly as many endpoints as it may, those that come up take the place of what nobody counts."""
+    """Where a project has nearly all endpoints that it may, those that come up take the place of what nobody counts."""
     most = found.limits.endpoints
     if found.unnamed and len(endpoints_of(connection, pid)) + len(found.unnamed) > most:
         found.elsewhere = counted_elsewhere(connection, pid, from_at, to_at, most=most)
