@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ from heartfly.core.data_silence import (
     Limits,
     apart,
     floor,
+    judged_hours,
     lasted,
     of_customer,
     of_source,
@@ -125,3 +127,10 @@ def test_spans_and_numbers_are_told_in_one_unit() -> None:
     assert ["0.5", "12", "1 k", "1.5 k", "2 M"] == [
         short(Fraction(one)) for one in ("1/2", "12.3", "1000", "1500", "2000000")
     ]
+
+
+def test_what_is_usual_is_asked_for_the_hours_that_are_looked_back_at_and_those_beside() -> None:
+    hours = judged_hours(NOW)
+
+    assert (floor(NOW - LOOKED_BACK) - HOUR, floor(NOW) + HOUR) == (hours[0], hours[-1])
+    assert {HOUR} == {later - earlier for earlier, later in itertools.pairwise(hours)}

@@ -57,3 +57,16 @@ def test_what_is_left_without_some_is_the_others_also_when_it_is_added_up() -> N
     assert (3, 3, 7_000) == (rest.n, rest.n_timed, rest.latency_us)
     assert written(0, 3, 4) == rest.latencies.written()
     assert written(0, 3, 4) == total.latencies.written()
+
+
+def test_packed_times_are_added_one_by_one_and_to_figures_that_have_none() -> None:
+    found, none = Figures(), Figures(n=2)
+    for ms in (3, 4):
+        histogram = Histogram()
+        histogram.add(ms * ONE)
+        found.add_packed(packed(histogram.zero, histogram.above))
+    none.merge(Figures(n=1))
+    none.merge(found)
+
+    assert written(3, 4) == none.latencies.written()
+    assert 3 == none.n

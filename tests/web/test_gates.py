@@ -82,7 +82,6 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/usage/customers/{customer}": ("",),
     "/p/{project}/usage/customers/{customer}/report": ("", "?month=1999-12"),
     "/shared/report/{link}": ("",),
-    "/shared/report-stop/{link}": ("",),
     "/p/{project}/usage/backfills": ("", "?state=reverted"),
     "/p/{project}/usage/backfills/new": ("",),
     "/p/{project}/usage/backfills/{backfill}": ("",),
@@ -117,6 +116,7 @@ NO_PAGE = {
     "/p/{project}/checks/{check}/events/{n}/body", "/p/{project}/settings/export", "/p/{project}/audit.csv",
     "/p/{project}/audit.ndjson", "/badge/{half}/{states}/{name}", "/docs/images/{name}", "/status/{slug}/atom.xml",
     "/status/{slug}/look/{name}", "/shared/report/{link}/{form}",
+    "/shared/report-stop/{link}",  # a page, whose link only a mail has: test_usage_report.py reads it
     *(f"/p/{{project}}/usage/customers/{{customer}}/report.{form}" for form in FORMS_OF_REPORTS),
 }  # fmt: skip
 
@@ -201,7 +201,7 @@ LEAD_ON = {
     "/p/{project}/badges/key", "/p/{project}/status-pages/{page}/delete",
     "/p/{project}/settings/general/rotate-ping-key", "/p/{project}/settings/keys/{key}/revoke",
     "/p/{project}/settings/team/invites/{invite}/resend", "/p/{project}/settings/team/invites/{invite}/revoke",
-    "/p/{project}/usage/customers/{customer}/report/shares/{share}/revoke",
+    "/shared/report-stop/{link}", "/p/{project}/usage/customers/{customer}/report/shares/{share}/revoke",
     "/p/{project}/usage/customers/{customer}/report/mails/{mail}/end",
     "/p/{project}/settings/team/members/{member}/role", "/p/{project}/settings/team/members/{member}/remove",
 }  # fmt: skip
