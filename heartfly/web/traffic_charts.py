@@ -22,6 +22,8 @@ from heartfly.web.traffic_words import CLASSES, MEASURES, Summed, count, short_m
 WIDTH, HEIGHT = 600, 100
 FIELDS = 12
 """That can be pressed, at most: on a phone each is as wide as a finger's tip."""
+_NARROW = 43
+"""Of WIDTH: some 24 px where a chart is narrowest, on a phone."""
 _MARKS = 6
 _GAP = 0.12
 _TENTHS = (10, 15, 20, 30, 40, 50, 60, 80, 100)
@@ -187,15 +189,25 @@ def columns(values: Sequence[int], *, high: int = 20) -> str:
 
 
 def fields(found: Sequence[Point]) -> list[Field]:
-    """The time in a dozen pieces, each of whole windows."""
+    """The time in a dozen pieces, each of whole windows. One at an end that is too narrow for a finger, as its window has
+    only begun, belongs to the one beside it.
+    """
     across, per = _Across(found), _per_field(len(found))
+    pieces = [found[start : start + per] for start in range(0, len(found), per)]
+    for end, beside in ((-1, -2), (0, 1)):
+        if len(pieces) > 1 and across.x(_span(pieces[end]).to_at) - across.x(_span(pieces[end]).from_at) < _NARROW:
+            pieces[beside] = [*pieces[min(end, beside)], *pieces[max(end, beside)]]
+            del pieces[end]
     made = []
-    for start in range(0, len(found), per):
-        some = found[start : start + per]
-        window = Window(some[0].window.from_at, some[-1].window.to_at)
+    for some in pieces:
+        window = _span(some)
         left, right = across.x(window.from_at), across.x(window.to_at)
         made.append(Field(left, round(right - left, 2), window, sum(one.summed.n for one in some)))
     return made
+
+
+def _span(some: Sequence[Point]) -> Window:
+    return Window(some[0].window.from_at, some[-1].window.to_at)
 
 
 def _per_field(n: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from urllib.parse import parse_qsl
@@ -104,6 +105,20 @@ def test_what_can_be_pressed_covers_all_of_the_time_in_a_dozen_pieces() -> None:
     assert 12 >= len(found)
     assert 168 == sum(one.n for one in found)
     assert all(one.window.to_at == after.window.from_at for one, after in pairwise(found))
+
+
+@pytest.mark.parametrize("minutes", [1, 11, 59, 61, 119])
+def test_what_can_be_pressed_is_wide_enough_whenever_one_looks(minutes: int) -> None:
+    whole = bins(*({200: 1} for _ in range(24)))
+    first, last = whole[0].window, whole[-1].window
+    begun = Window(last.to_at, last.to_at + timedelta(minutes=minutes % 60))
+    late = Window(first.to_at - timedelta(minutes=minutes % 60), first.to_at)
+    found = charts.fields([replace(whole[0], window=late), *whole[1:], replace(whole[-1], window=begun)])
+
+    assert min(one.width for one in found) >= charts.WIDTH * 24 / 340
+    assert (late.from_at, begun.to_at) == (found[0].window.from_at, found[-1].window.to_at)
+    assert all(one.window.to_at == after.window.from_at for one, after in pairwise(found))
+    assert 25 == sum(one.n for one in found)
 
 
 def test_times_are_spread_by_half_octaves() -> None:
