@@ -189,8 +189,9 @@ def columns(values: Sequence[int], *, high: int = 20) -> str:
 
 
 def fields(found: Sequence[Point]) -> list[Field]:
-    """The time in a dozen pieces, each of whole windows. One at an end that is too narrow for a finger, as its window has
-    only begun, belongs to the one beside it.
+    """The time in a dozen pieces, each of whole windows.
+
+    One at an end that is too narrow for a finger, as its window has only begun, belongs to the one beside it.
     """
     across, per = _Across(found), _per_field(len(found))
     pieces = [found[start : start + per] for start in range(0, len(found), per)]
