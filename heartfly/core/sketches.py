@@ -130,19 +130,23 @@ class Histogram:
 
         `percent`: above 0, up to 100. Wrong by 1.1 % at most.
         """
-        n = self.n
-        if not n:
-            return None
-        rank = max(1, -(-percent * n // (100 * ONE)))
-        for bucket in sorted(self.below, reverse=True):
-            rank -= self.below[bucket]
-            if rank <= 0:
-                return -middle_of(bucket)
-        rank -= self.zero
-        if rank <= 0:
-            return 0
-        buckets = sorted(self.above)
-        return middle_of(buckets[bisect_left(list(accumulate(self.above[bucket] for bucket in buckets)), rank)])
+        return self.percentiles([percent])[0]
+
+    def percentiles(self, percents: Sequence[Amount]) -> list[Amount | None]:
+        """Each of them, for little more than one."""
+        below, above = sorted(self.below, reverse=True), sorted(self.above)
+        counts = [*(self.below[bucket] for bucket in below), self.zero, *(self.above[bucket] for bucket in above)]
+        up_to = list(accumulate(counts))
+        if not (n := up_to[-1]):
+            return [None for _ in percents]
+        found: list[Amount | None] = []
+        for percent in percents:
+            place = bisect_left(up_to, max(1, -(-percent * n // (100 * ONE)))) - len(below)
+            if place < 0:
+                found.append(-middle_of(below[place + len(below)]))
+            else:
+                found.append(middle_of(above[place - 1]) if place else 0)
+        return found
 
     def written(self) -> dict[str, object]:
         """As JSON, the same whatever the order in which it came about."""

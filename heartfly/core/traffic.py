@@ -6,7 +6,7 @@ core/paths.py. Times are whole microseconds, and a request that told no time cou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -99,6 +99,10 @@ class Figures:
     def percentile_ms(self, percent: Amount) -> Amount | None:
         """Of those that told their time, wrong by 1.1 % at most; None: none did. `percent`: as in core/sketches.py."""
         return self.latencies.percentile(percent)
+
+    def percentiles_ms(self, percents: Sequence[Amount]) -> Sequence[Amount | None]:
+        """Each of them, for little more than one."""
+        return self.latencies.percentiles(percents)
 
 
 def _each(found: Iterable[bytes | str]) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ what one can press are a few wide fields above, each with the time it leads to. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,7 +17,7 @@ from heartfly.core.amounts import Amount, decimal_of
 from heartfly.core.sketches import SCALE, Histogram
 from heartfly.core.windows import Size, Window
 from heartfly.traffic.asked import Bin
-from heartfly.web.traffic_words import CLASSES, MEASURES, Summed, count, short_ms, summed
+from heartfly.web.traffic_words import CLASSES, MEASURES, Summed, count, measured, short_ms, summed
 
 WIDTH, HEIGHT = 600, 100
 FIELDS = 12
@@ -36,15 +36,12 @@ _MOST_ROWS = 100
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A window with what came to pass in it."""
+    """A window with what came to pass in it. `measures`: as traffic_words.measured."""
 
     window: Window
     open: bool
     summed: Summed
-
-    @property
-    def measures(self) -> dict[str, Amount | None]:
-        return {name: of(self.summed.figures) for name, of in MEASURES.items()}
+    measures: Mapping[str, Amount | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,8 @@ class Picture:
 
 
 def points(bins: Sequence[Bin]) -> list[Point]:
-    return [Point(one.window, one.open, summed(one.by_status)) for one in bins]
+    told = [(one, summed(one.by_status)) for one in bins]
+    return [Point(one.window, one.open, figures, measured(figures.figures)) for one, figures in told]
 
 
 class _Across:

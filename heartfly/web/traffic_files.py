@@ -23,7 +23,7 @@ from heartfly.web.request import PageRequest
 from heartfly.web.traffic_heat import figure
 from heartfly.web.traffic_panels import view_from
 from heartfly.web.traffic_view import View, iso
-from heartfly.web.traffic_words import CLASSES, MEASURES, summed
+from heartfly.web.traffic_words import CLASSES, measured, summed
 
 MOST_ROWS = 10_000
 _AT_ONCE = 1_000
@@ -54,7 +54,7 @@ async def as_csv(request: PageRequest) -> Response[bytes]:
 def _figures(by_status: ByStatus) -> list[Any]:
     one = summed(by_status)
     return [
-        one.n, *(one.by_class[name] for name in CLASSES), *(_known(of(one.figures)) for of in MEASURES.values()),
+        one.n, *(one.by_class[name] for name in CLASSES), *map(_known, measured(one.figures).values()),
         _known_us(one.figures.latency_max_us) if one.figures.n_timed else "", one.figures.bytes_in,
         one.figures.bytes_out,
     ]  # fmt: skip

@@ -16,7 +16,7 @@ from heartfly.core.amounts import ONE
 from heartfly.core.windows import HOUR, Window
 from heartfly.traffic.asked import ByStatus, Heat
 from heartfly.web.traffic_view import View, ceil
-from heartfly.web.traffic_words import MEASURES, Summed, count, exact, percent, short_ms, summed
+from heartfly.web.traffic_words import Summed, count, exact, measured, percent, short_ms, summed
 
 FEW = 20
 """Fewer samples than that are no percentile to build on."""
@@ -70,12 +70,12 @@ def figure(by_status: ByStatus, measure: str) -> str:
         return str(one.n)
     if measure == "errors":
         return str(one.errors)
-    return short_ms(MEASURES[measure](one.figures)).replace(",", "").replace("–", "")
+    return short_ms(measured(one.figures)[measure]).replace(",", "").replace("–", "")
 
 
 def _cell(one: Summed, measure: str, most: int, href: str) -> Cell:
     said = f"{exact(one.n)} request{'' if one.n == 1 else 's'}, {percent(one.errors, one.n)} failed"
-    values = {name: MEASURES[name](one.figures) for name in ("p95", "p99")}
+    values = measured(one.figures)
     if values["p95"] is not None:
         said += f", p95 {short_ms(values['p95'])} ms, p99 {short_ms(values['p99'])} ms"
     if measure == "requests":

@@ -6,7 +6,6 @@ Sums are exact and told exactly where there is room; a percentile is told with h
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
@@ -137,17 +136,14 @@ def more_ms(now: Amount | None, before: Amount | None) -> str:
     return f"{_signed(Decimal(_digits(decimal_of(now - before))))} ms"
 
 
-def percentile_of(figures: Figures, percent_of: Amount) -> Amount | None:
-    """No more than the longest of all, which is known exactly."""
-    found = figures.percentile_ms(percent_of)
-    return None if found is None else min(found, figures.latency_max_us * (ONE // 1_000))
+MEASURES: dict[str, Amount] = {"p50": P50, "p95": P95, "p99": P99}
 
 
-MEASURES: dict[str, Callable[[Figures], Amount | None]] = {
-    "p50": lambda figures: percentile_of(figures, P50),
-    "p95": lambda figures: percentile_of(figures, P95),
-    "p99": lambda figures: percentile_of(figures, P99),
-}
+def measured(figures: Figures) -> dict[str, Amount | None]:
+    """By the names of MEASURES; no more than the longest of all, which is known exactly."""
+    longest = figures.latency_max_us * (ONE // 1_000)
+    found = figures.percentiles_ms(list(MEASURES.values()))
+    return {name: None if of is None else min(of, longest) for name, of in zip(MEASURES, found, strict=True)}
 
 
 def _signed(value: Decimal) -> str:
