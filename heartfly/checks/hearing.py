@@ -31,6 +31,7 @@ from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueEr
 from heartfly.notify import commands
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.channels.base import MASK
+from heartfly.notify.channels.told_by_settings import ToldBySettings
 from heartfly.notify.channels.webhook import retired, rotated
 from heartfly.notify.commands import Assign
 from heartfly.notify.signature import new_secret
@@ -279,6 +280,9 @@ def _completed(
         raise InvalidValueError(
             "config.url", "is at another place, which shall not get this webhook's headers: use the API"
         )
+    if kept and isinstance(channel, ToldBySettings) and not channel.is_one_server(stored, config):
+        field = f"config.{kept[0]}"
+        raise InvalidValueError(field, "must be given again: it goes to no other server than it was given for")
     config = {**{name: stored[name] for name in kept}, **config}
     if "secrets" in stored and "secrets" not in config:
         return {**config, "secrets": stored["secrets"]}, retired(stored, at)

@@ -15,6 +15,11 @@ from heartfly.cli.client import Client, connected, part
 from heartfly.cli.output import AS_JSON, DURATION, counted, print_json, print_table, since_instant, when
 from heartfly.clock import Clock, SystemClock
 
+KINDS = (
+    "email", "slack", "webhook", "discord", "teams", "telegram", "mattermost", "zulip", "matrix", "ntfy", "pushover",
+    "sms", "pagerduty", "opsgenie", "github", "apprise",
+)  # fmt: skip
+"""As notify/channels/ has them, of which nothing is loaded here."""
 _WAIT_S = 30.0
 _LOOK_EVERY_S = 0.2
 
@@ -39,15 +44,10 @@ def list_channels(*, as_json: bool, api: Client) -> None:
     print_table(
         ("NAME", "KIND", "TO", "CHECKS", "STATE"),
         [
-            (channel["name"], channel["kind"], _receiver(channel), str(channel["n_checks"]), _state(channel))
+            (channel["name"], channel["kind"], channel["receiver"] or "-", str(channel["n_checks"]), _state(channel))
             for channel in found
         ],
     )
-
-
-def _receiver(channel: Any) -> str:
-    config = channel["config"] or {}
-    return str(config.get("to") or config.get("url") or config.get("address") or "-")
 
 
 def _state(channel: Any, *, now: datetime | None = None) -> str:
@@ -58,14 +58,21 @@ def _state(channel: Any, *, now: datetime | None = None) -> str:
 
 
 @channels_group.command("create")
-@click.argument("kind", type=click.Choice(["email", "slack", "webhook", "apprise"]))
+@click.argument("kind", type=click.Choice(KINDS))
 @click.option("--name", required=True, help="What it is called, such as ops.")
 @click.option("--to", help="The address, for email.")
 @click.option("--url", "address", help="Where to send, for slack and webhook.")
 @click.option("--address", "named", help="The name of an address in apprise.addresses, for apprise.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What any other kind must know, such as chat=-1001234; may be repeated. docs/channels.md lists them.",
+)
 @click.option("--method", type=click.Choice(["POST", "PUT", "GET"]), help="For webhook.  [POST]")
 @click.option(
-    "--digest", type=click.Choice(["daily", "weekly", "both"]), help="Send one, at 7:00. Not for webhook.  [none]"
+    "--digest", type=click.Choice(["daily", "weekly", "both"]), help="Send one, at 7:00. Not for machines.  [none]"
 )
 @click.option("--event", "events", multiple=True, help="What it hears; may be repeated.  [all but check.late]")
 @click.option("--check", "checks", multiple=True, help="Only for this check, by slug or id.  [every check]")
@@ -95,9 +102,31 @@ def create(
 _NEEDS = {"email": "--to", "slack": "--url", "webhook": "--url", "apprise": "--address"}
 
 
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise click.BadParameter(f"{text} is not NAME=VALUE.", param_hint="--set")
+    return name.strip(), value
+
+
 def _config(
-    kind: str, *, to: str | None, address: str | None, named: str | None, method: str | None, digest: str | None
+    kind: str,
+    *,
+    to: str | None,
+    address: str | None,
+    named: str | None,
+    method: str | None,
+    digest: str | None,
+    settings: tuple[str, ...],
 ) -> dict[str, Any]:
+    own = dict(_setting(one) for one in settings)
+    if kind not in _NEEDS:
+        for option, value in {"--to": to, "--url": address, "--address": named, "--method": method}.items():
+            if value is not None:
+                raise click.UsageError(f"{option} is not for {kind}: it takes --set {option.removeprefix('--')}=….")
+        return own | ({"digest": digest} if digest else {})
+    if own:
+        raise click.UsageError(f"--set is not for {kind}.")
     strange = {
         "--to": to,
         "--url": address,

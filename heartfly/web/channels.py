@@ -17,6 +17,7 @@ from heartfly.notify import commands, queries, resend
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.outbox import DEFAULT_EVENTS
 from heartfly.notify.queries import ChannelView, NotificationView
+from heartfly.web.channel_settings import TITLES, given, has_digest, labels_of, settings_of, typed
 from heartfly.web.request import FOR_WRITERS, Form, PageRequest
 from heartfly.web.sign_in import to
 from heartfly.web.times import lasted
@@ -24,7 +25,9 @@ from heartfly.web.times import lasted
 PER_LIST = 20
 
 FIELDS = {"email": "to", "slack": "url", "webhook": "url"}
-"""What can be added here: the kinds, and the one thing that each must know."""
+"""The one thing that each of these must know; the others are told by settings (channel_settings.py)."""
+KINDS = tuple(kind for kind in CHANNELS if kind in FIELDS or settings_of(kind))
+"""What can be added here."""
 EVENTS = {
     AlertKind.DOWN: "down", AlertKind.UP: "up again", AlertKind.LATE: "late, before it is down",
     AlertKind.DEGRADED: "degraded", AlertKind.UNVERIFIED: "time in which Heartfly could not hear",
@@ -46,7 +49,14 @@ async def list_channels(request: PageRequest) -> Response[bytes]:
     async with api.database.read() as read:
         found = await queries.list_channels(read, request.project.pid, api.sealer)
     listed = [(view, _warning(request, view)) for view in found]
-    return await request.page("channels.html", channels=listed, kinds=list(FIELDS), live=live)
+    return await request.page(
+        "channels.html",
+        channels=listed,
+        kinds=[(kind, TITLES[kind]) for kind in KINDS if kind not in FIELDS],
+        titles=TITLES,
+        receiver=_receiver,
+        live=live,
+    )
 
 
 @get("/p/{project:str}/channels/new/{kind:str}", opt=FOR_WRITERS)
@@ -62,8 +72,8 @@ async def create(request: PageRequest) -> Response[bytes]:
     api, pid, actor, kind, form = request.api, request.project.pid, request.actor, _kind(request), await request.sent()
     at, events = api.clock.now(), [event for event in form.many("event") if event]
     try:
-        config: dict[str, Any] = {FIELDS[kind]: form["value"].strip()}
-        config |= {"digest": form["digest"]} if form["digest"] and kind != "webhook" else {}
+        config: dict[str, Any] = {FIELDS[kind]: form["value"].strip()} if kind in FIELDS else dict(given(kind, form))
+        config |= {"digest": form["digest"]} if form["digest"] and has_digest(kind) else {}
         config |= {"headers": headers} if kind == "webhook" and (headers := headers_of(form["headers"])) else {}
         uuid, secret = await api.database.write(
             lambda tx: hearing.add_channel(
@@ -82,7 +92,7 @@ async def create(request: PageRequest) -> Response[bytes]:
             )
         )
     except InvalidValueError as error:
-        return await _form(request, kind, form, events, status=422, errors={field_of(error): error.message})
+        return await _form(request, kind, form, events, status=422, errors={field_of(error, kind): error.message})
     except ConflictError as error:
         return await _form(request, kind, form, events, status=409, errors={"name": str(error)})
     try:
@@ -155,6 +165,8 @@ async def told(
         "channel.html",
         status=status,
         channel=view,
+        title_of_kind=TITLES[view.kind],
+        settings=settings_of(view.kind),
         warning=_warning(request, view),
         carried=carried,
         tested=tested,
@@ -206,14 +218,17 @@ async def _form(
     status: int = 200,
     errors: Mapping[str, str] | None = None,
 ) -> Response[bytes]:
-    typed = {name: values.get(name, "").replace("\r\n", "\n") for name in ("name", "value", "digest", "headers")}
+    shown = {name: values.get(name, "").replace("\r\n", "\n") for name in ("name", "value", "digest", "headers")}
     return await request.page(
         "new_channel.html",
         status=status,
         kind=kind,
-        values=typed,
+        title_of_kind=TITLES[kind],
+        settings=settings_of(kind),
+        labels=labels_of(kind),
+        values=shown | typed(kind, values),
         events=choices_of(events),
-        digests=DIGESTS,
+        digests=DIGESTS if has_digest(kind) else None,
         errors=errors or {},
     )
 
@@ -238,9 +253,11 @@ def headers_of(text: str) -> dict[str, str]:
     return found
 
 
-def field_of(error: InvalidValueError) -> str:
+def field_of(error: InvalidValueError, kind: str) -> str:
     """The field of a form that an error of a configuration is about."""
     name = error.field.removeprefix("config.").partition(".")[0].partition("[")[0]
+    if settings_of(kind):
+        return name
     return {"url": "value", "to": "value", "address": "value", "config": "value"}.get(name, name)
 
 
@@ -251,9 +268,13 @@ def _there(request: PageRequest, uuid: str, test: str) -> Response[bytes]:
 
 def _kind(request: PageRequest) -> str:
     kind = request.path_value("kind")
-    if kind not in FIELDS:
+    if kind not in KINDS:
         raise NotFoundError("there is no such kind of channel")
     return kind
+
+
+def _receiver(view: ChannelView) -> str:
+    return CHANNELS[view.kind].receiver(view.config or {})
 
 
 def _warning(request: PageRequest, view: ChannelView) -> Any:

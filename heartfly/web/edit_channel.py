@@ -17,6 +17,7 @@ from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueEr
 from heartfly.notify import queries
 from heartfly.notify.channels.webhook import METHODS
 from heartfly.notify.queries import ChannelView
+from heartfly.web.channel_settings import edited, has_digest, labels_of, settings_of, stored, typed
 from heartfly.web.channels import DIGESTS, choices_of, field_of, headers_of, told
 from heartfly.web.request import FOR_WRITERS, Form, PageRequest, rev_of_form
 from heartfly.web.sign_in import to
@@ -62,11 +63,11 @@ async def save(request: PageRequest) -> Response[bytes]:
         )
     except ChangedMeanwhileError:
         fresh = await _view(request)
-        return await _form(request, fresh, _typed(form), events, status=409, both=_both(fresh, form, events))
+        return await _form(request, fresh, _typed(form, view.kind), events, status=409, both=_both(fresh, form, events))
     except InvalidValueError as error:
-        return await _form(request, view, _typed(form), events, status=422, errors=_wrong(error))
+        return await _form(request, view, _typed(form, view.kind), events, status=422, errors=_wrong(error, view.kind))
     except ConflictError as error:
-        return await _form(request, view, _typed(form), events, status=409, errors={"name": str(error)})
+        return await _form(request, view, _typed(form, view.kind), events, status=409, errors={"name": str(error)})
     return to(request, f"/p/{request.project.slug}/channels/{view.uuid}")
 
 
@@ -109,7 +110,9 @@ async def _form(
         channel=view,
         values=values,
         events=choices_of(events),
-        digests=None if view.kind == "webhook" else DIGESTS,
+        settings=settings_of(view.kind),
+        labels=labels_of(view.kind) | {"overlap": "The old secret", "events": "What it hears"},
+        digests=DIGESTS if has_digest(view.kind) else None,
         header_names=list((view.config or {}).get("headers", {})),
         is_secret=view.kind not in _ADDRESS,
         masked=(view.config or {}).get("url", ""),
@@ -132,54 +135,57 @@ def _values(view: ChannelView) -> dict[str, str]:
         "digest": config.get("digest", ""),
         "headers": "",
         "drop_headers": "",
-    }
+    } | stored(view)
 
 
-def _typed(form: Form) -> dict[str, str]:
+def _typed(form: Form, kind: str) -> dict[str, str]:
     names = ("name", "value", "method", "body", "digest", "headers", "drop_headers")
-    return {name: form[name].replace("\r\n", "\n") for name in names}
+    return {name: form[name].replace("\r\n", "\n") for name in names} | typed(kind, form)
 
 
 def _config(view: ChannelView, form: Form) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     """The configuration as it is asked for, None if it stays, and which of its fields are kept beside."""
-    typed, was = _typed(form), _values(view)
-    value = typed["value"].strip()
+    if settings_of(view.kind):
+        return edited(view, form)
+    told, was = _typed(form, view.kind), _values(view)
+    value = told["value"].strip()
     if view.kind != "webhook":
         # A form that has no such field has not chosen another digest.
-        digest = typed["digest"] if "digest" in form else was["digest"]
+        digest = told["digest"] if "digest" in form else was["digest"]
         if digest == was["digest"] and value == was["value"]:
             return None, ()
         is_told = bool(value) or view.kind in _ADDRESS
         config: dict[str, Any] = {_ADDRESS.get(view.kind, "url"): value} if is_told else {}
         return config | ({"digest": digest} if digest else {}), _BESIDE if is_told else (*_BESIDE, "url")
-    headers = headers_of(typed["headers"])
-    is_same = all(typed[name] == was[name] for name in ("method", "body", "drop_headers"))
+    headers = headers_of(told["headers"])
+    is_same = all(told[name] == was[name] for name in ("method", "body", "drop_headers"))
     if not value and not headers and is_same:
         return None, ()
     config = {"url": value} if value else {}
-    config |= {"method": typed["method"] or "POST"}
-    config |= {"body": typed["body"]} if typed["body"].strip() else {}
+    config |= {"method": told["method"] or "POST"}
+    config |= {"body": told["body"]} if told["body"].strip() else {}
     config |= {"headers": headers} if headers else {}
-    kept = _UNSHOWN if typed["drop_headers"] else (*_UNSHOWN, "headers")
+    kept = _UNSHOWN if told["drop_headers"] else (*_UNSHOWN, "headers")
     return config, kept if value else (*kept, "url")
 
 
 def _both(view: ChannelView, form: Form, events: list[str]) -> list[tuple[str, str, str]]:
-    typed, was = _typed(form), _values(view)
+    told, was = _typed(form, view.kind), _values(view)
     labels = {"name": "Name", "value": "Address", "method": "Method", "body": "Body", "digest": "Digest"}
+    labels |= {one.name: one.label for one in settings_of(view.kind) if not one.is_secret}
     if view.kind == "webhook":
-        typed |= {"digest": was["digest"]}
+        told |= {"digest": was["digest"]}
     else:
-        typed |= {"method": was["method"], "body": was["body"]}
-    found = [(labels[name], was[name], typed[name]) for name in labels if typed[name] != was[name]]
+        told |= {"method": was["method"], "body": was["body"]}
+    found = [(labels[name], was[name], told[name]) for name in labels if told[name] != was[name]]
     if sorted(events) != sorted(view.events):
         found.append(("Hears", ", ".join(view.events), ", ".join(events)))
     return found
 
 
-def _wrong(error: InvalidValueError) -> dict[str, str]:
-    name = field_of(error)
-    if name in _FIELDS:
+def _wrong(error: InvalidValueError, kind: str) -> dict[str, str]:
+    name = field_of(error, kind)
+    if name in _FIELDS or settings_of(kind):
         return {name: error.message}
     # A field that this form does not have is named by the message.
     return {"value": f"{name} {error.message}"}

@@ -56,6 +56,10 @@ class HttpReceiver:
         """Read the request and close without a word."""
         self._answers.append(None)
 
+    def answer_to(self, _request: Request) -> bytes:
+        """Of what nothing was scripted for."""
+        return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -64,8 +68,7 @@ class HttpReceiver:
             body = await reader.readexactly(int(headers.get("content-length", "0")))
             method, target, _ = first.split(" ")
             self.requests.append(Request(method, target, headers, body))
-            ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
-            answer = self._answers.popleft() if self._answers else ok
+            answer = self._answers.popleft() if self._answers else self.answer_to(self.requests[-1])
             if answer is not None:
                 writer.write(answer)
                 await writer.drain()

@@ -12,8 +12,10 @@ from heartfly.net.addresses import parse_allow_private
 from heartfly.net.rules import Rules
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.channels.base import Channel, ChannelContext, Reach, exchange, retry_after_s
+from heartfly.notify.channels.told_by_settings import ToldBySettings
 from heartfly.notify.signature import new_secret
 from tests.notify.receivers import NOW, HttpReceiver
+from tests.notify.vendors import VENDORS
 
 SECRET = new_secret()
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -25,12 +27,13 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "secrets": [SECRET],
         "down": {"url": "https://down.example.com/canary", "headers": {"X-Key": "canary"}},
     },
+    **{kind: {**of.config, of.at: f"https://example.com{of.path}"} for kind, of in VENDORS.items()},
     "apprise": {"address": "oncall"},
 }
 
 
 def test_each_kind_is_registered_under_its_own_name() -> None:
-    assert list(CHANNELS) == ["email", "slack", "webhook", "apprise"]
+    assert list(CHANNELS) == ["email", "slack", "webhook", *VENDORS, "apprise"]
     assert {name: channel.kind for name, channel in CHANNELS.items()} == {name: name for name in CHANNELS}
 
 
@@ -39,6 +42,8 @@ def test_storms_are_folded_for_people_and_never_for_machines() -> None:
         "email": (True, True),
         "slack": (True, True),
         "webhook": (False, False),
+        **dict.fromkeys(VENDORS, (True, True)),
+        **dict.fromkeys(("pagerduty", "opsgenie", "github"), (False, False)),
         "apprise": (True, True),
     }
 
@@ -52,6 +57,8 @@ def test_storms_are_folded_for_people_and_never_for_machines() -> None:
         ("webhook", {"url": "https://hooks.example.com:9000/…"}, "port 9000"),
         ("webhook", {"url": "https://beat.example.com/…"}, "Heartfly itself"),
         ("apprise", {"address": "oncall"}, "apprise.addresses"),
+        ("matrix", {"server": "http://10.0.0.5", "room": "!x:y", "token": "…"}, "outgoing.allow_private"),
+        ("discord", {"url": "http://10.0.0.5/…"}, "outgoing.allow_private"),
     ],
 )
 def test_what_cannot_be_reached_is_known_as_soon_as_it_is_set_up(kind: str, config: Any, word: str) -> None:
@@ -104,7 +111,8 @@ def test_a_configuration_needs_its_address(channel: Channel) -> None:
     with pytest.raises(InvalidValueError) as refusal:
         channel.parse_config({})
     named = {"email": "config.to", "apprise": "config.address"}
-    assert refusal.value.field == named.get(channel.kind, "config.url")
+    usual = channel.settings[0].name if isinstance(channel, ToldBySettings) else "url"
+    assert refusal.value.field == named.get(channel.kind, f"config.{usual}")
 
 
 @pytest.mark.anyio

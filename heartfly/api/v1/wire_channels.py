@@ -17,7 +17,7 @@ from heartfly.notify.resend import MOST_AT_ONCE
 
 class ChannelIn(msgspec.Struct, forbid_unknown_fields=True):
     """`config`: `to` for email; `url` for slack; `url`, `method`, `headers`, `body`, `secrets`, … for webhook;
-    `address` for apprise, a name from the operator's settings.
+    `address` for apprise, a name from the operator's settings; of every other kind what `/docs/channels` says.
     """
 
     kind: str
@@ -48,6 +48,8 @@ class ChannelOut(msgspec.Struct, kw_only=True):
     kind: str
     name: str
     config: dict[str, Any] | None
+    receiver: str
+    """Where it sends to, in a few words, without secrets; empty if it cannot be opened any more."""
     events: list[str]
     n_checks: int
     created_at: Instant
@@ -80,6 +82,7 @@ def channel_out(
         kind=view.kind,
         name=view.name,
         config=config,
+        receiver=CHANNELS[view.kind].receiver(view.config or {}),
         events=list(view.events),
         n_checks=view.n_checks,
         created_at=view.created_at,

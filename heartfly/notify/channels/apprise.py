@@ -28,8 +28,9 @@ from heartfly.notify.channels.base import (
     text_of,
 )
 from heartfly.notify.message import Delivery, Message, word
+from heartfly.notify.plain import plain
 from heartfly.notify.sentences import Tone
-from heartfly.notify.text import one_line, tail
+from heartfly.notify.text import one_line
 
 LIMIT_S = 60.0
 """For one message in all. Services are given 4 s to connect and 4 s for each read by Apprise itself."""
@@ -88,16 +89,7 @@ class AppriseChannel(Channel):
 
 
 def body(message: Message) -> str:
-    """The message as plain text, without its title: services cut it as they must, so the most important comes first."""
-    parts = [message.sentence, *message.why, message.note]
-    parts += [f"{line.label}: {line.name} {line.text}" for line in message.lines[:MAX_LINES]]
-    if n_more := message.n_more + max(0, len(message.lines) - MAX_LINES):
-        parts.append(f"+{n_more} more")
-    parts.append("\n".join(f"{name}: {value}" for name, value in message.facts))
-    if message.tail:
-        parts.append(f"{message.tail_title}:\n{tail(message.tail, limit=TAIL_LIMIT)}")
-    parts.append(message.link)
-    return "\n\n".join(part for part in parts if part)
+    return plain(message, most_lines=MAX_LINES, tail_limit=TAIL_LIMIT)
 
 
 def _notify(url: str, message: Message) -> str | None:

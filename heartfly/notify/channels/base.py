@@ -7,7 +7,7 @@ When to send, how often to retry and what is recorded is the dispatcher's.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from heartfly.clock import Clock, SystemClock
 from heartfly.core.words import Cadence
 from heartfly.errors import DeliveryError, InvalidValueError
-from heartfly.net.http import OutgoingHttp, RequestFailed
+from heartfly.net.http import OutgoingHttp, Reply, RequestFailed
 from heartfly.net.rules import Rules
 from heartfly.net.urls import check_url
 from heartfly.notify.message import Delivery
@@ -90,6 +90,10 @@ class Channel(ABC):
     @abstractmethod
     def public_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the configuration with its secrets masked."""
+
+    def receiver(self, public: Mapping[str, Any]) -> str:
+        """Return where it sends to, out of a public configuration, in a few words."""
+        return str(public.get("to") or public.get("url") or public.get("address") or "")
 
     def for_readers(self, public: Mapping[str, Any]) -> dict[str, Any]:
         """Return of a public configuration what they see who may only read."""
@@ -172,9 +176,19 @@ def closed_to(config: Mapping[str, Any], reach: Reach) -> str | None:
 
 
 async def exchange(
-    context: ChannelContext, method: str, url: str, *, headers: Mapping[str, str], body: bytes
+    context: ChannelContext,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    body: bytes,
+    busy: Callable[[Reply], float | None] = lambda _: None,
 ) -> Receipt:
-    """Send one request and judge the answer."""
+    """Send one request and judge the answer.
+
+    `busy`: after how many seconds a refusal wants to be asked again, where it says so in a way of its own; then it is
+    no refusal for good, whatever its status.
+    """
     try:
         reply = await context.http.request(method, url, headers=headers, body=body)
     except RequestFailed as error:
@@ -182,12 +196,14 @@ async def exchange(
     said = one_line(reply.body.decode(errors="replace"), limit=500)
     if 200 <= reply.status < 300:
         return Receipt(code=reply.status, reply=said)
+    told = retry_after_s(reply.headers.get("retry-after"), now=context.clock.now())
+    wanted = busy(reply)
     raise DeliveryError(
         _refusal(reply.status, said),
-        permanent=300 <= reply.status < 500 and reply.status not in _TRY_AGAIN,
+        permanent=wanted is None and 300 <= reply.status < 500 and reply.status not in _TRY_AGAIN,
         code=reply.status,
         reply=said,
-        retry_after=retry_after_s(reply.headers.get("retry-after"), now=context.clock.now()),
+        retry_after=told if wanted is None else max(wanted, told or 0.0),
     )
 
 

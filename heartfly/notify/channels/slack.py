@@ -14,6 +14,7 @@ import msgspec
 from typing_extensions import override
 
 from heartfly.net.urls import parse_target
+from heartfly.notify import fit
 from heartfly.notify.channels.base import (
     Channel,
     ChannelContext,
@@ -29,7 +30,6 @@ from heartfly.notify.channels.base import (
 )
 from heartfly.notify.message import Delivery, Line, Message, word
 from heartfly.notify.sentences import Tone
-from heartfly.notify.text import FIRST_STRONG_ISOLATE, POP_ISOLATE
 
 # docs.slack.dev, "Blocks" and "Composition objects". Slack counts what we send, so after escaping.
 HEADER_LIMIT = 150
@@ -111,18 +111,7 @@ def payload(message: Message) -> dict[str, object]:
 
 def fitted(text: str, limit: int, *, from_end: bool = False) -> str:
     """Escape as much of the text as fits: its beginning, or its end."""
-    room = limit - 2
-    kept: list[str] = []
-    for char in reversed(text) if from_end else text:
-        escaped = _ESCAPES.get(char, char)
-        # In UTF-16 units, the strictest way that a receiver may count.
-        room -= len(escaped) + (char > "\uffff")
-        if room < 0:
-            # A name that is cut must not leave its isolation open, or it would turn around what follows.
-            kept.append("…" + POP_ISOLATE if kept.count(FIRST_STRONG_ISOLATE) > kept.count(POP_ISOLATE) else "…")
-            break
-        kept.append(escaped)
-    return "".join(reversed(kept) if from_end else kept)
+    return fit.fitted(text, limit, escapes=_ESCAPES, from_end=from_end)
 
 
 def _text(message: Message) -> str:
