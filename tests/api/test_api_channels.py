@@ -63,6 +63,7 @@ async def test_a_webhook_gets_a_secret_that_is_shown_once(house: House) -> None:
         "kind": "webhook",
         "name": "ops",
         "config": {"url": "https://hooks.example.com/…", "secrets": ["whsec_…"]},
+        "receiver": "https://hooks.example.com/…",
         "events": again["events"],
         "n_checks": 0,
         "created_at": "2026-03-02T10:00:00Z",

@@ -8,6 +8,8 @@ import urllib.request
 
 import pytest
 
+from heartfly.cli.channels import KINDS
+from heartfly.notify.channels import CHANNELS
 from tests.cli.conftest import Run, ok
 from tests.server_process import Server
 
@@ -168,3 +170,31 @@ def test_what_cannot_be_done_is_said_in_words(run: Run, arguments: list[str], st
 
     assert (status, True) == (result.exit_code, words in result.output), result.output
     assert "Traceback" not in result.output
+
+
+def test_every_kind_can_be_made_by_its_settings(run: Run, hook: str) -> None:
+    told = ["--set", "topic=canary-ops", "--set", f"server={hook}/ok"]
+    made = json.loads(ok(run("channels", "create", "ntfy", "--name", "pushes", *told, "--json")))
+    tested = ok(run("channels", "test", "pushes"))
+    listed = ok(run("channels", "list"))
+
+    assert {"topic": "…", "server": f"{hook}/ok"} == made["config"]
+    assert "pushes took it (200)." in tested
+    assert re.search(r"pushes\s+ntfy\s+http", listed)
+    assert list(KINDS) == list(CHANNELS)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (["ntfy", "--set", "topic"], "topic is not NAME=VALUE"),
+        (["ntfy", "--url", "https://example.com"], "it takes --set url=…"),
+        (["ntfy", "--set", "topic=a b"], "config.topic"),
+        (["ntfy", "--set", "colour=red", "--set", "topic=x"], "config.colour"),
+        (["slack", "--url", "https://example.com/x", "--set", "a=b"], "--set is not for slack"),
+    ],
+)
+def test_a_wrong_setting_is_told_in_words(run: Run, asked: list[str], words: str) -> None:
+    told = run("channels", "create", asked[0], "--name", "wrong", *asked[1:])
+
+    assert (True, True) == (told.exit_code in {1, 2}, words in " ".join(told.output.split()))
