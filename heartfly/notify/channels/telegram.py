@@ -42,11 +42,11 @@ class TelegramChannel(ToldBySettings):
         Setting(
             name="token",
             label="Token of the bot",
-            example="123456789:AA…",
+            example="123456789:AAHx",
             hint="BotFather gives it.",
             is_secret=True,
             like=re.compile(r"[0-9]{3,20}:[A-Za-z0-9_-]{20,100}", re.ASCII),
-            must="must be a bot's token, such as 123456789:AA…",
+            must="must be a bot's token, such as 123456789:AAHx and more",
         ),
         Setting(
             name="chat",
