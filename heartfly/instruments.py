@@ -153,9 +153,6 @@ class Instruments:
             "heartfly_limit_checks_total", "Checks of limits, by what was answered; opened: let through unseen.",
             "outcome",
         )  # fmt: skip
-        self.limit_check_seconds = Histogram(
-            "heartfly_limit_check_seconds", "From the receipt of a check of limits to its answer."
-        )
 
     def batch(self, n: int, took_s: float) -> None:
         self.commit_items.observe(n)

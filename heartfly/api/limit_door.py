@@ -39,7 +39,6 @@ class LimitDoor:
         return not scope["query_string"] and _ending(path) is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began = self._state.clock.monotonic()
         status, media_type = 200, _JSON
         more: Mapping[str, str] = {}
         content: CheckOut | EndOut | problems.Problem
@@ -57,8 +56,6 @@ class LimitDoor:
         headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in more.items()]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-        if scope["path"] == _CHECK:
-            self._state.instruments.limit_check_seconds.observe(self._state.clock.monotonic() - began)
 
     async def _check(self, scope: Scope, receive: Receive) -> tuple[CheckOut, int, Mapping[str, str]]:
         asked = _QUERIES[scope["query_string"]]

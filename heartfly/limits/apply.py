@@ -88,7 +88,7 @@ class LimitApplier:
         _add(found, lambda: rows.BY_ID.rows(tx, pid=pid, numbers=sorted(wanted_numbers)), wanted_numbers)
         _add(found, lambda: rows.BY_KEY.rows(tx, pid=pid, keys=sorted(keys)), keys)
         asked = [item.call for item in items if isinstance(item, Ask)]
-        needed = {(one.limit.id, one.values) for call in (*asked, *calls) for one in rules.holding(call)}
+        needed = {one.key for call in (*asked, *calls) for one in rules.holding(call)}
         needed |= {hold.key for one in found.values() for hold in one.holds}
         ledger = Ledger(rules.bounds, micros(now), rows.texts_of(tx, pid, needed))
         by_key = {one.key_hash: one for one in found.values() if one.key_hash is not None}

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from heartfly.core.amounts import Amount
-from heartfly.core.limits.ledger import Answer, Hold, Key, Ledger, Standing
-from heartfly.core.limits.rules import wanted
+from heartfly.core.limits.ledger import Answer, Hold, Ledger, Standing
+from heartfly.core.limits.rules import Key, wanted
 from heartfly.core.limits.scope import Call
 from heartfly.core.windows import HOUR
 from heartfly.db.changes import Tx

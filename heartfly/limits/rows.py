@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from heartfly.core.limits.ledger import Hold, Key, Ledger
+from heartfly.core.limits.ledger import Hold, Ledger
+from heartfly.core.limits.rules import Key
 from heartfly.db.changes import Tx
 from heartfly.db.models import limit_counters, limit_denials, limit_hours, limit_reservations
 from heartfly.db.prepared import Prepared, among
@@ -61,10 +63,12 @@ def put_counters(tx: Tx, pid: int, ledger: Ledger) -> None:
     PUT_COUNTERS.run(tx, made)
 
 
+@lru_cache(20_000)
 def scope_text(values: tuple[str, ...]) -> str:
     return json.dumps(values, ensure_ascii=False, separators=(",", ":")) if values else "[]"
 
 
+@lru_cache(20_000)
 def values_of(text: str) -> tuple[str, ...]:
     return tuple(msgspec.json.decode(text, type=list[str])) if text != "[]" else ()
 

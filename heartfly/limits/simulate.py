@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.amounts import Amount
-from heartfly.core.limits.ledger import Key, Ledger
-from heartfly.core.limits.rules import Applied, Limit, holding, wanted
+from heartfly.core.limits.ledger import Ledger
+from heartfly.core.limits.rules import Applied, Key, Limit, holding, wanted
 from heartfly.core.limits.tracked import CALL, made_of
 from heartfly.core.windows import HOUR
 from heartfly.db.database import Database

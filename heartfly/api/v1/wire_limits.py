@@ -7,6 +7,7 @@ way.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -296,8 +297,9 @@ def checked_out(told: Checked) -> CheckOut:
     wait = None if denied is None or denied.wait_us is None else denied.wait_us
     least: dict[str, Amount] = {}
     for one in told.standings:
-        unit = one.applied.limit.unit
-        least[unit] = min(least.get(unit, one.remaining), one.remaining)
+        unit, remaining = one.applied.limit.unit, one.remaining
+        if unit not in least or remaining < least[unit]:
+            least[unit] = remaining
     return CheckOut(
         allowed=denied is None,
         reservation=None if told.reservation is None else name_of(told.reservation),
@@ -383,21 +385,25 @@ def _holding(rules: Rules | None, standings: Sequence[Standing]) -> list[Holding
         return []
     found = []
     for one in standings:
-        limit = one.applied.limit
+        applied, used = one.applied, one.used
+        limit = applied.limit
         row = rules.rows[limit.id]
         found.append(
             HoldingOut(
                 id=row.uuid,
                 name=row.name,
                 unit=limit.unit,
-                values=_values(limit, one.applied.values),
-                limit=text_of(limit.most),
-                used=text_of(one.used),
+                values=_values(limit, applied.values),
+                limit=_text_of_limit(limit.most),
+                used=text_of(used),
                 remaining=text_of(one.remaining),
                 approaching=one.approaching,
             )
         )
     return found
+
+
+_text_of_limit = lru_cache(10_000)(text_of)
 
 
 def _reached(rules: Rules | None, limit: Limit) -> ReachedOut:

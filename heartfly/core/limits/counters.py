@@ -23,6 +23,9 @@ class Frame:
     to_us: int = 0
 
 
+_UNSEEN = Frame(0)
+
+
 class Counter(Protocol):
     """Of one limit, for one value of what it counts apart. `look` comes before everything else."""
 
@@ -83,7 +86,7 @@ class _Quota:
     buckets: dict[int, list[Amount]] = field(default_factory=dict)
     used: Amount = 0
     held: Amount = 0
-    frame: Frame = field(default_factory=lambda: Frame(0))
+    frame: Frame = _UNSEEN
 
     @staticmethod
     def read(limit: Limit, text: str) -> _Quota:

@@ -12,15 +12,13 @@ from dataclasses import dataclass, field
 
 from heartfly.core.amounts import Amount
 from heartfly.core.limits.counters import Counter, Frame, counter_of
-from heartfly.core.limits.rules import TOKENS, Applied, Kind, Limit, wanted
+from heartfly.core.limits.rules import TOKENS, Applied, Key, Kind, Limit, wanted
 
-Key = tuple[int, tuple[str, ...]]
-"""Of a counter: the limit's number, and the values of what it counts apart."""
 Bounds = Callable[[Limit, int], tuple[int, int]]
 """[from, to) of the window that holds the instant, in microseconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Standing:
     """How a counter stands. `used` is with what is `held`. `short`: it has no room for what was asked for.
 
@@ -48,10 +46,11 @@ class Standing:
 
     @property
     def approaching(self) -> bool:
-        return self.percent >= self.applied.limit.approaching
+        limit = self.applied.limit
+        return self.used * 100 >= limit.most * limit.approaching
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hold:
     """What one counter holds for a reservation. `mark`: what the counter must know to give it back."""
 
@@ -61,7 +60,7 @@ class Hold:
     mark: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """`denied_by`: the first that has no room; None: the call may be made. `holds`: if it was to be reserved."""
 
@@ -82,19 +81,21 @@ class Ledger:
     _frames: dict[int, Frame] = field(default_factory=dict)
 
     def ask(self, applied: Sequence[Applied], units: Mapping[str, Amount], *, reserve: bool) -> Answer:
-        standings: list[Standing] = []
-        denied: Standing | None = None
-        for one in applied:
-            counter = self._counter(one.limit, one.values)
-            amount = wanted(one.limit, units)
-            wait = 0 if amount is None else counter.waits_us(amount)
-            standings.append(Standing(one, counter.used, counter.held, wait))
-            if wait != 0 and denied is None:
-                denied = standings[-1]
-        if denied is not None or not reserve:
-            return Answer(standings, denied)
-        holds = [self._hold(one, wanted(one.limit, units) or 0) for one in applied]
-        return Answer([self._standing(one) for one in applied], None, holds)
+        found = [(one, self._counter(one.limit, one.values), wanted(one.limit, units)) for one in applied]
+        waits = [0 if amount is None else counter.waits_us(amount) for _, counter, amount in found]
+        if any(wait != 0 for wait in waits):
+            standings = [
+                Standing(one, counter.used, counter.held, wait)
+                for (one, counter, _), wait in zip(found, waits, strict=True)
+            ]
+            return Answer(standings, next(one for one in standings if one.short))
+        holds: list[Hold] = []
+        for one, counter, amount in found if reserve else ():
+            limit, key = one.limit, one.key
+            if amount:
+                self.changed[key] = (limit, counter)
+            holds.append(Hold(key, limit.unit, amount or 0, counter.reserve(amount or 0)))
+        return Answer([Standing(one, counter.used, counter.held) for one, counter, _ in found], None, holds)
 
     def count(self, applied: Sequence[Applied], units: Mapping[str, Amount], *, at_us: int) -> None:
         """A call that was made, whether it was allowed or not."""
@@ -135,10 +136,6 @@ class Ledger:
     def _standing(self, one: Applied) -> Standing:
         counter = self._counter(one.limit, one.values)
         return Standing(one, counter.used, counter.held)
-
-    def _hold(self, one: Applied, amount: Amount) -> Hold:
-        counter = self._touched(one.limit, one.values) if amount else self._counter(one.limit, one.values)
-        return Hold((one.limit.id, one.values), one.limit.unit, amount, counter.reserve(amount))
 
     def _touched(self, limit: Limit, values: tuple[str, ...]) -> Counter:
         counter = self._counter(limit, values)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -79,6 +79,7 @@ class Limit:
 
     @property
     def bucket_us(self) -> int:
+        """Of a rolling window."""
         return -(-self.period_us // BUCKETS)
 
 
@@ -107,12 +108,20 @@ def usable(limit: Limit) -> Limit:
     return limit
 
 
+Key = tuple[int, tuple[str, ...]]
+"""Of a counter: the limit's number, and the values of what it counts apart."""
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
     """A limit that holds for a call, and which of its counters: the values of what it counts apart."""
 
     limit: Limit
     values: tuple[str, ...]
+    key: Key = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", (self.limit.id, self.values))
 
 
 def holding(limits: Iterable[Limit], call: Call) -> list[Applied]:
