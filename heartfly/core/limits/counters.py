@@ -115,12 +115,11 @@ class _Quota:
             return None
         if limit.kind is Kind.CALENDAR:
             return frame.to_us - frame.now_us
-        left, last = self.used, frame.now_us
-        for at, one in sorted(self.buckets.items()):
-            left, last = left - one[0] - one[1], at
-            if left + amount <= limit.amount:
-                break
-        return last + limit.bucket_us + limit.period_us - frame.now_us
+        left = self.used
+        gone = next(
+            at for at, one in sorted(self.buckets.items()) if (left := left - one[0] - one[1]) + amount <= limit.amount
+        )
+        return gone + limit.bucket_us + limit.period_us - frame.now_us
 
     def reserve(self, amount: Amount) -> str:
         at = self._bucket(self.frame.now_us)

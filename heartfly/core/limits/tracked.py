@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from heartfly.core.amounts import ONE, Amount, amount
+from heartfly.core.amounts import ONE, PLACES, Amount, amount
 from heartfly.core.limits.rules import COST, REQUESTS
 from heartfly.core.limits.scope import MAX_VALUE, MOST_TAGS, Call, tags_of
 
@@ -48,10 +48,18 @@ def made_of(customer: str, properties: str) -> Made:
                 units[name.removeprefix(_UNITS)] = used
         elif name.startswith(_TOLD) and isinstance(value, str) and len(told) < _MOST_TOLD:
             told[name.removeprefix(_TOLD)[:MAX_VALUE]] = value[:MAX_VALUE]
-    cost, currency = amount(_text(found, "cost")), _text(found, "currency")
+    cost, currency = _cost(_text(found, "cost")), _text(found, "currency")
     if cost is not None and cost >= 0 and currency:
         units[f"{COST}{currency}"] = cost
     return Made(call, units, _text(found, "reservation"), told)
+
+
+def _cost(text: str) -> Amount | None:
+    """Money may have more places than amounts; what is beyond the last of them counts as one of it."""
+    whole, _, places = text.partition(".")
+    known = amount(text if len(places) <= PLACES else f"{whole}.{places[:PLACES]}")
+    rest = places[PLACES:]
+    return known + 1 if known is not None and rest.isdecimal() and rest.strip("0") else known
 
 
 def _text(found: Mapping[str, Any], name: str) -> str:
@@ -63,7 +71,7 @@ def _tags(value: Any) -> list[str]:
     """Separated by commas, or a JSON list, as it is or as text."""
     if isinstance(value, str) and value.startswith("["):
         try:
-            value = json.loads(value)
+            value = json.loads(value, parse_int=str, parse_float=str)
         except ValueError:
             return []
     if isinstance(value, list):

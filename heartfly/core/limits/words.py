@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from heartfly.core.amounts import Amount, text_of
 from heartfly.core.limits.rules import COST, Kind, Limit
 from heartfly.core.limits.scope import Scope
@@ -22,12 +20,10 @@ def unit_words(unit: str) -> str:
 
 
 def duration_words(period_us: int) -> str:
-    seconds = period_us // 1_000_000
-    for name, length in _UNITS:
-        if seconds % length == 0:
-            n = seconds // length
-            return name if n == 1 else f"{n:,} {name}s"
-    return str(timedelta(microseconds=period_us))
+    seconds = max(1, period_us // 1_000_000)
+    name, length = next(unit for unit in _UNITS if seconds % unit[1] == 0)
+    n = seconds // length
+    return name if n == 1 else f"{n:,} {name}s"
 
 
 def _within(limit: Limit) -> str:
