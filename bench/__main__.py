@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import uvloop
 
-from bench import alerts, idle, intake, lists, logs, pages, pings, report, requests, startup, traffic, usage
+from bench import alerts, idle, intake, limits, lists, logs, pages, pings, report, requests, startup, traffic, usage
 from bench.load import CLOCK
 from bench.report import Figure
 from bench.served import Stores, stores
@@ -43,6 +43,10 @@ async def _startup(made: Stores, given: argparse.Namespace) -> list[Figure]:
 
 async def _idle(made: Stores, given: argparse.Namespace) -> list[Figure]:
     return await idle.measure(made, n_checks=given.checks, seconds=given.idle_seconds)
+
+
+async def _limits(made: Stores, given: argparse.Namespace) -> list[Figure]:
+    return await limits.measure(made, rounds=given.rounds, seconds=given.seconds)
 
 
 async def _lists(made: Stores, given: argparse.Namespace) -> list[Figure]:
@@ -79,6 +83,7 @@ MEASURES: dict[str, Measure] = {
     "storm": _storm,
     "startup": _startup,
     "idle": _idle,
+    "limits": _limits,
     "lists": _lists,
     "pages": _pages,
     "usage": _usage,

@@ -149,6 +149,10 @@ class Instruments:
         self.syslog = Counter(
             "heartfly_syslog_messages_total", "Messages that came by syslog, by what became of them.", "outcome"
         )
+        self.limit_checks = Counter(
+            "heartfly_limit_checks_total", "Checks of limits, by what was answered; opened: let through unseen.",
+            "outcome",
+        )  # fmt: skip
 
     def batch(self, n: int, took_s: float) -> None:
         self.commit_items.observe(n)

@@ -5,6 +5,7 @@ Writes are queued to the group commit by priority; reads go to connections that 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -184,8 +185,12 @@ class Database:
         return result
 
     async def submit(self, handler: Handler, item: Any, *, priority: Priority) -> Any:
+        return await self.enter(handler, item, priority=priority)
+
+    def enter(self, handler: Handler, item: Any, *, priority: Priority) -> asyncio.Future[Any]:
+        """As GroupCommitter.enter."""
         lane = self._lanes[0 if priority <= Priority.JUDGING or len(self._lanes) == 1 else 1]
-        return await lane.submit(handler, item, priority=priority)
+        return lane.enter(handler, item, priority=priority)
 
     @property
     def broken(self) -> StoreError | None:

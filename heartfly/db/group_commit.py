@@ -141,6 +141,10 @@ class GroupCommitter:
 
         OverloadedError: not stored, try later. StoreError: the database is unusable.
         """
+        return await self.enter(handler, item, priority=priority)
+
+    def enter(self, handler: Handler, item: Any, *, priority: Priority) -> asyncio.Future[Any]:
+        """As `submit`, for who has not so much patience: what is done with before its turn is not stored."""
         future: asyncio.Future[Any] = self._loop.create_future()
         entry = _Entry(handler, item, future, self._clock.monotonic() + self._timeout_s)
         with self._ready:
@@ -158,7 +162,7 @@ class GroupCommitter:
         self._waiting.append(entry)
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(self._timeout_s, self._sweep)
-        return await future
+        return future
 
     @property
     def n_queued(self) -> int:
