@@ -18,6 +18,7 @@ from heartfly.db.models.accounts import (
 )
 from heartfly.db.models.audit import audit
 from heartfly.db.models.base import metadata, usage_metadata
+from heartfly.db.models.calls import call_names, call_rollups
 from heartfly.db.models.checks import (
     check_channels,
     check_days,
@@ -79,6 +80,8 @@ __all__ = [
     "backfills",
     "backup_codes",
     "blind_intervals",
+    "call_names",
+    "call_rollups",
     "channels",
     "check_channels",
     "check_days",
