@@ -16,14 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.audit.record import HEARTFLY, Actor
 from heartfly.core.alert_rules import Condition, Family, Metric, Op, Rule
 from heartfly.core.amounts import ONE
+from heartfly.core.calls import TYPE as CALL
 from heartfly.core.words import Severity
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import alert_rules, rule_defaults, usage_names
 from heartfly.rules.commands import Wanted, create
 
-CALL = "api.call"
-"""The type of events that are calls."""
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _LEAST_CALLS = 20
 """Of fewer calls an error rate tells nothing."""

@@ -105,7 +105,9 @@ def _cost(condition: Condition, row: Row) -> Figure:
 
 def projected(table: Table, dims: Scope, by: Scope, where: Iterable[tuple[str, tuple[str, ...]]]) -> Table:
     """Of a table that tells apart `dims`: rows by `by` alone, of those only for which `where` holds."""
-    conditions = [(dims.index(group), frozenset(values)) for group, values in where if group in dims]
+    conditions = [
+        (dims.index(group), frozenset(values)) for group, values in where if group in dims and group != "status"
+    ]
     places = [dims.index(group) for group in by]
     if not conditions and by == dims:
         return table

@@ -68,7 +68,7 @@ def select_standings(pid: int) -> Select[Any]:
         incidents.c.closed_at.is_(None),
     )
     query = sa.select(rule_standings, incidents.c.acked_at, incidents.c.uuid.label("incident"))
-    return query.outerjoin(incidents, its).where(rule_standings.c.pid == pid)
+    return query.select_from(rule_standings.outerjoin(incidents, its)).where(rule_standings.c.pid == pid)
 
 
 def placed(row: Row[Any]) -> Placed:
