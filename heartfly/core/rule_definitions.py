@@ -123,6 +123,8 @@ def _condition(raw: Any, path: str) -> Condition:
 
 
 def _demand_sense(made: Condition, path: str) -> None:
+    if made.of is Family.LIMITS and made.name not in {"", "rate", "cost"}:
+        raise InvalidValueError(f"{path}.name", "must be rate, cost, or left out for all limits")
     if made.against is not Against.NUMBER and made.metric in {Metric.USE, Metric.CONSECUTIVE_ERRORS}:
         raise InvalidValueError(f"{path}.against", f"must be number: {made.metric.value} has no past to compare with")
     if made.against is Against.BURN and made.window != timedelta(days=1):

@@ -125,6 +125,7 @@ def test_what_is_written_again_means_the_same(written: dict[str, Any]) -> None:
         ("conditions[0].name", one(metric="cost", name="US\nD")),
         ("conditions[0].percentile", one(percentile="95")),
         ("conditions[0].percentile", one(metric="latency", percentile="101")),
+        ("conditions[0].name", one(of="limits", metric="use", name="speed")),
         ("conditions[0].where", one(where=["provider"])),
         ("conditions[0].where", one(where={"colour": "red"})),
         ("conditions[0].where.provider", one(where={"provider": []})),

@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from heartfly.db.models import blind_intervals
-from heartfly.rules.commands import delete, edit, resolve
+from heartfly.rules.commands import OWN, delete, edit, resolve
+from heartfly.rules.defaults import DEFAULTS
 from tests.jobs.workshop import HOUR, MINUTE
 from tests.rules.neighbourhood import CALLS, TEN, Neighbourhood
 from tests.world import TEST
@@ -55,9 +56,10 @@ async def test_errors_and_rates_and_times_and_units_and_costs_are_seen(there: Ne
 
     told = await there.look(TEN + MINUTE)
 
-    assert {f"rule.firing {name}" for name in given if name != "of azure"} == set(told)
+    by_default = "Error rate of a provider (provider openai)"
+    assert {f"rule.firing {name}" for name in [*given, by_default] if name != "of azure"} == set(told)
     figures = await there.figures()
-    assert (8, 0) == (figures["rules"], figures["failed"])
+    assert (len(given) + len(DEFAULTS), 0) == (figures["rules"], figures["failed"])
 
 
 async def test_a_cooldown_holds_back_its_own_scope_and_no_other(there: Neighbourhood) -> None:
@@ -124,7 +126,8 @@ async def test_a_broken_rule_is_told_and_keeps_no_other_from_its_look(there: Nei
     await there.calls(TEN, 11)
 
     assert ["rule.firing busy"] == await there.look(TEN + MINUTE)
-    assert ["what it looks at is gone: meter gone", ""] == [row.trouble for row in await there.rules()]
+    own = [row.trouble for row in await there.rules() if row.origin == OWN]
+    assert ["what it looks at is gone: meter gone", ""] == own
     figures = await there.figures()
     assert ("failed", "lost: what it looks at is gone: meter gone") == (figures["outcome"], figures["words"])
 
