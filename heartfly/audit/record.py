@@ -97,6 +97,10 @@ class Action(StrEnum):
     WATCH_CREATE = "watch.create"
     WATCH_EDIT = "watch.edit"
     WATCH_DELETE = "watch.delete"
+    ALERT_RULE_CREATE = "alert_rule.create"
+    ALERT_RULE_EDIT = "alert_rule.edit"
+    ALERT_RULE_DELETE = "alert_rule.delete"
+    ALERT_RESOLVE = "alert.resolve"
     METER_CREATE = "meter.create"
     METER_EDIT = "meter.edit"
     METER_CHANGE = "meter.change"  # a version was added

@@ -28,6 +28,7 @@ from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.db.ids import IdSource
 from heartfly.db.models import (
+    alert_rules,
     api_keys,
     channels,
     checks,
@@ -74,7 +75,17 @@ def begin(tx: Tx, pid: int, *, actor: Actor, at: datetime, ids: IdSource) -> Non
         "badge_key_enc": None,
     }
     tx.conn.execute(sa.update(projects).where(projects.c.id == pid).values(gone))
-    for table in (members, api_keys, invites, status_pages, incident_shares, report_shares, report_mails, watches):
+    for table in (
+        members,
+        api_keys,
+        invites,
+        status_pages,
+        incident_shares,
+        report_shares,
+        report_mails,
+        watches,
+        alert_rules,
+    ):
         tx.conn.execute(sa.delete(table).where(table.c.pid == pid))
     record(
         tx, home, actor=actor, action=Action.PROJECT_DELETE, of=f"project:{was.uuid}",

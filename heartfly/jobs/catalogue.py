@@ -12,6 +12,8 @@ from heartfly.clock import Clock
 from heartfly.config import Settings
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
+from heartfly.jobs.alert_rules import NAME as ALERT_RULES
+from heartfly.jobs.alert_rules import looking
 from heartfly.jobs.customer_reports import NAME as CUSTOMER_REPORTS
 from heartfly.jobs.customer_reports import Post, mailing
 from heartfly.jobs.daily_sums import sum_days
@@ -27,6 +29,8 @@ from heartfly.jobs.scheduled_backup import backing_up
 from heartfly.notify.letters import Letters
 from heartfly.pings.ingest import Ingest
 from heartfly.pings.prune import Keep
+from heartfly.rules.defaults import projects_with_calls
+from heartfly.rules.queries import living, projects_with_rules
 from heartfly.sealing import Sealer
 from heartfly.traffic.watches import projects_that_watch
 from heartfly.usage.close_day import Closer, projects_with_usage
@@ -156,6 +160,25 @@ def data_watches(database: Database, *, usage: Database, ingest: Ingest, ids: Id
         work=watching(usage, ingest, ids=ids),
         quiet=timedelta(),
         projects=watching_projects,
+    )
+
+
+def alert_rules(database: Database, *, usage: Database, ids: IdSource) -> JobKind:
+    async def projects() -> Sequence[int]:
+        async with database.read() as main, usage.read() as events:
+            having = {*await projects_with_rules(main), *await projects_with_calls(events)}
+            return await living(main, having)
+
+    return JobKind(
+        name=ALERT_RULES,
+        title="Heartfly: alert rules",
+        about="Heartfly's own job. Looks at the project's alert rules each minute, and tells which of them fire.",
+        expression="* * * * *",
+        grace=timedelta(minutes=5),
+        max_run=timedelta(minutes=10),
+        work=looking(usage, ids=ids),
+        quiet=timedelta(),
+        projects=projects,
     )
 
 

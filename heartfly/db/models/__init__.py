@@ -60,6 +60,7 @@ from heartfly.db.models.rollups import (
     usage_groups,
     windows,
 )
+from heartfly.db.models.rules import alert_rules, rule_alerts, rule_defaults, rule_standings
 from heartfly.db.models.series import metric_series
 from heartfly.db.models.usage import (
     aliases,
@@ -78,6 +79,7 @@ from heartfly.db.models.watches import watches
 
 __all__ = [
     "addresses",
+    "alert_rules",
     "alerts",
     "aliases",
     "api_keys",
@@ -144,6 +146,9 @@ __all__ = [
     "request_rollups",
     "resets",
     "rollups",
+    "rule_alerts",
+    "rule_defaults",
+    "rule_standings",
     "run_metrics",
     "runs",
     "sessions",

@@ -1,0 +1,181 @@
+"""What a look sees of many rules: each reading that some of them need, once, and of that what each condition is about.
+
+A reading that fails is told to the rules that need it, and to no other. Time in which Heartfly did not hear makes a
+window partial. Nothing is judged here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from fractions import Fraction
+
+from heartfly.core.alert_rules import Against, Condition, Family, Metric, Past, Rule, Scope, Seen, base_of
+from heartfly.core.windows import Window
+from heartfly.errors import HeartflyError, NotFoundError
+from heartfly.logs import logger
+from heartfly.rules.figures import Table, figure, projected
+from heartfly.rules.sources import SOURCES
+from heartfly.rules.sources.base import Reads, What
+
+log = logger("heartfly.rules")
+
+MOST_SCOPES = 1_000
+"""Of a rule; those with most in them, and all in which it is not in order."""
+
+
+class UnseenError(HeartflyError):
+    """A rule could not be looked at."""
+
+
+def window_of(condition: Condition, now: datetime) -> Window:
+    return Window(now - condition.window, now)
+
+
+def past_of(condition: Condition, now: datetime) -> Window | None:
+    """The span that the window is compared with."""
+    if (back := condition.baseline) is None:
+        return None
+    end = now if condition.against is Against.BURN else now - condition.window
+    return Window(end - back, end)
+
+
+@dataclass(slots=True)
+class Sight:
+    """Readings of one instant. `now`: a whole minute, so that rules share their windows."""
+
+    now: datetime
+    deaf: Sequence[Window]
+    tables: dict[tuple[What, Window], Table | str] = field(default_factory=dict)
+    first_at: dict[Family, datetime | None] = field(default_factory=dict)
+    _projected: dict[tuple[What, Window, Scope, tuple[tuple[str, tuple[str, ...]], ...]], Table] = field(
+        default_factory=dict
+    )
+
+    async def read(self, reads: Reads, rules: Iterable[Rule]) -> None:
+        for rule in rules:
+            for condition in rule.conditions:
+                source = SOURCES.get(condition.of)
+                if source is None:
+                    continue
+                what = source.what(condition, rule.by)
+                for window in (window_of(condition, self.now), past_of(condition, self.now)):
+                    if window is not None and (what, window) not in self.tables:
+                        self.tables[what, window] = await _reading(reads, what, window)
+                if condition.of not in self.first_at:
+                    self.first_at[condition.of] = await source.first_at(reads)
+
+    def of(self, rule: Rule, unsettled: Collection[Scope]) -> Mapping[Scope, tuple[Seen, ...]]:
+        """What was seen of each condition in each scope. `unsettled`: scopes in which it is not in order.
+
+        UnseenError.
+        """
+        views = [self._view(rule, condition) for condition in rule.conditions]
+        scopes = {scope for view in views for scope in view.scopes}
+        if not rule.by:
+            kept: list[Scope] = [()]
+        else:
+            much = {scope: max(view.n(scope) for view in views) for scope in scopes}
+            largest = sorted(scopes, key=lambda scope: (-much[scope], scope))[:MOST_SCOPES]
+            kept = sorted({*largest, *unsettled})
+        return {scope: tuple(view.seen(scope) for view in views) for scope in kept}
+
+    def names(self, rule: Rule, scope: Scope) -> Scope:
+        """Of a scope, for people; its own values where it is not in what was read."""
+        for condition in rule.conditions:
+            for window in (window_of(condition, self.now), past_of(condition, self.now)):
+                if window is None:
+                    continue
+                row = self._projected_of(rule, condition, window).get(scope)
+                if row is not None and len(row.names) == len(scope):
+                    return row.names
+        return scope
+
+    def _view(self, rule: Rule, condition: Condition) -> _View:
+        if condition.of not in SOURCES:
+            raise UnseenError(f"this Heartfly knows no {condition.of.value}")
+        past = past_of(condition, self.now)
+        window = window_of(condition, self.now)
+        return _View(
+            condition,
+            self._projected_of(rule, condition, window),
+            None if past is None else self._projected_of(rule, condition, past),
+            None if past is None else Past(
+                past.from_at, past.to_at, self.first_at[condition.of], deaf_in(self.deaf, past)
+            ),
+            is_partial=deaf_in(self.deaf, window) > timedelta(),
+        )  # fmt: skip
+
+    def _projected_of(self, rule: Rule, condition: Condition, window: Window) -> Table:
+        what = SOURCES[condition.of].what(condition, rule.by)
+        key = (what, window, rule.by, condition.where)
+        if key not in self._projected:
+            found = self.tables[what, window]
+            if isinstance(found, str):
+                raise UnseenError(found)
+            self._projected[key] = projected(found, what.dims, rule.by, condition.where)
+        return self._projected[key]
+
+
+@dataclass(slots=True)
+class _View:
+    """A condition, with what was read for it."""
+
+    condition: Condition
+    now: Table
+    before: Table | None
+    past: Past | None
+    is_partial: bool
+
+    @property
+    def scopes(self) -> set[Scope]:
+        """An absence is of those that came before."""
+        found = set(self.now)
+        if self.condition.against is Against.ABSENCE and self.before is not None:
+            found |= set(self.before)
+        return found
+
+    def n(self, scope: Scope) -> int:
+        return self.now[scope].n if scope in self.now else 0
+
+    def seen(self, scope: Scope) -> Seen:
+        told = figure(self.condition, self.now.get(scope))
+        base: Fraction | None = None
+        if self.past is not None and self.before is not None:
+            row = self.before.get(scope)
+            if self.condition.against is Against.ABSENCE:
+                total: Fraction | None = Fraction(row.n if row is not None else 0)
+                adds = True
+            else:
+                then = figure(self.condition, row)
+                total, adds = then.value, then.adds
+                if then.value is None and row is None and told.adds:
+                    total, adds = Fraction(), True
+            base = base_of(self.condition, total, self.past, adds=adds)
+        is_share = self.condition.metric is Metric.USE  # what is used was counted as it came, heard or not
+        return Seen(
+            value=told.value,
+            n=told.n,
+            base=base,
+            is_partial=(self.is_partial and not is_share) or told.is_partial,
+            adds=told.adds,
+        )
+
+
+async def _reading(reads: Reads, what: What, window: Window) -> Table | str:
+    """Or why there is none."""
+    try:
+        return await SOURCES[what.of].read(reads, what, window)
+    except NotFoundError:
+        return f"what it looks at is gone: {what.of.value} {what.detail}".strip()
+    except HeartflyError as error:
+        return str(error)
+    except Exception as error:  # one fault of ours must not silence the other rules
+        log.exception("alert_rules", source=what.of.value, error=repr(error))
+        return f"a fault of Heartfly's own: {error!r}"
+
+
+def deaf_in(deaf: Sequence[Window], window: Window) -> timedelta:
+    spans = (min(one.to_at, window.to_at) - max(one.from_at, window.from_at) for one in deaf)
+    return sum((span for span in spans if span > timedelta()), timedelta())
