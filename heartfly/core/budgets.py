@@ -207,8 +207,8 @@ def due(terms: Terms, seen: Seen, told: Collection[Mark]) -> list[Mark]:
 def rearmed(told: Collection[Mark], before: Terms, after: Terms, seen: Seen) -> list[Mark]:
     """What may be told anew since an edit: what was told, was raised, and is now below again.
 
-    A raise of the whole re-arms thresholds and `low`, one of an allocation that allocation; to lift it is a raise. What is
-    still reached stays told; so does everything if nothing was raised, whatever a correction made of the spend.
+    A raise of the whole re-arms thresholds and `low`, one of an allocation that allocation; to lift it is a raise.
+    What is still reached stays told; so does everything if nothing was raised, whatever a correction made of the spend.
     """
     return [mark for mark in sorted(told) if _was_raised(mark, before, after) and not holds(mark, after, seen)]
 
