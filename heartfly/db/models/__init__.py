@@ -35,6 +35,7 @@ from heartfly.db.models.incidents import incident_notes, incident_shares, incide
 from heartfly.db.models.jobs import job_runs, jobs
 from heartfly.db.models.notify import alerts, attempts, channels, deliveries, notifications
 from heartfly.db.models.pings import ping_bodies, pings
+from heartfly.db.models.prices import meter_prices, price_books, prices
 from heartfly.db.models.public import status_pages
 from heartfly.db.models.reports import report_mails, report_sendings, report_shares
 from heartfly.db.models.requests import path_rules, request_rollups, slow_requests
@@ -109,6 +110,7 @@ __all__ = [
     "leases",
     "members",
     "metadata",
+    "meter_prices",
     "meter_versions",
     "meters",
     "metric_series",
@@ -119,6 +121,8 @@ __all__ = [
     "path_rules",
     "ping_bodies",
     "pings",
+    "price_books",
+    "prices",
     "projects",
     "proofs",
     "report_mails",
