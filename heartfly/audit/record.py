@@ -94,6 +94,12 @@ class Action(StrEnum):
     WATCH_CREATE = "watch.create"
     WATCH_EDIT = "watch.edit"
     WATCH_DELETE = "watch.delete"
+    BUDGET_CREATE = "budget.create"
+    BUDGET_EDIT = "budget.edit"
+    BUDGET_PAUSE = "budget.pause"
+    BUDGET_RESUME = "budget.resume"
+    BUDGET_CANCEL = "budget.cancel"
+    BUDGET_DELETE = "budget.delete"
     METER_CREATE = "meter.create"
     METER_EDIT = "meter.edit"
     METER_CHANGE = "meter.change"  # a version was added

@@ -1,6 +1,6 @@
 """How fast a budget's money goes: a day's burn, how long what is left lasts, and on which day it is gone.
 
-Exact fractions of amounts; no float. What a period comes to by its end is foreseen elsewhere, with a range.
+Exact fractions of money; no float. What a period comes to by its end is foreseen elsewhere, with a range.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from datetime import date, timedelta
 from fractions import Fraction
 from math import ceil
 
-from heartfly.core.amounts import Amount
+from heartfly.core.money import Money
 
 BURN_DAYS = 7
 """Of how many whole days the burn is the mean."""
 
 
-def burn(before: Sequence[Amount]) -> Fraction | None:
+def burn(before: Sequence[Money]) -> Fraction | None:
     """A day's, of the last whole days since something was spent (oldest first); None: nothing was yet."""
     days = since_first(before[-BURN_DAYS:])
     return Fraction(sum(days), len(days)) if days else None
 
 
-def since_first(days: Sequence[Amount]) -> Sequence[Amount]:
+def since_first(days: Sequence[Money]) -> Sequence[Money]:
     """Without the days before anything was spent."""
     for n, one in enumerate(days):
         if one:
@@ -30,14 +30,14 @@ def since_first(days: Sequence[Amount]) -> Sequence[Amount]:
     return ()
 
 
-def lasts_days(left: Amount, burnt: Fraction | None) -> Fraction | None:
+def lasts_days(left: Money, burnt: Fraction | None) -> Fraction | None:
     """How many days what is left lasts; None: nobody knows, or for ever."""
     if burnt is None or burnt <= 0:
         return None
     return Fraction(max(left, 0)) / burnt
 
 
-def gone_on(today: date, left: Amount, burnt: Fraction | None, *, share_left: Fraction) -> date | None:
+def gone_on(today: date, left: Money, burnt: Fraction | None, *, share_left: Fraction) -> date | None:
     """The day on which nothing is left any more, if it goes on so. `share_left`: of today. None: not foreseen."""
     lasts = lasts_days(left, burnt)
     if lasts is None:

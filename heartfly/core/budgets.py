@@ -13,18 +13,18 @@ from datetime import date
 from enum import StrEnum
 from fractions import Fraction
 
-from heartfly.core.amounts import ONE, PLACES, Amount, amount, text_of
+from heartfly.core.amounts import amount
 from heartfly.core.budget_burn import burn, lasts_days, since_first
+from heartfly.core.money import MONEY_ONE, Money, money_of, money_text
 from heartfly.errors import ConflictError, InvalidValueError
 
 USUAL_THRESHOLDS = (50, 80, 90, 100)
 MOST_THRESHOLDS = 20
 MOST_PERCENT = 1_000
 WHOLE = 100
-MONEY_PLACES = 6
-MONEY_UNIT: Amount = 10 ** (PLACES - MONEY_PLACES)
-"""The smallest part of an amount of a budget: a millionth."""
-_MOST_MONEY: Amount = 10**12 * ONE
+MILLIONTH: Money = MONEY_ONE // 10**6
+"""The smallest part of an amount of a budget."""
+_MOST_MONEY: Money = 10**12 * MONEY_ONE
 SPIKE_DAYS = 7
 """With how many whole days before a day is compared."""
 SPIKE_LEAST_DAYS = 3
@@ -108,16 +108,16 @@ class Spike:
     """A day that costs more than `percent` of the mean of the days before, and `least` at least."""
 
     percent: int
-    least: Amount
+    least: Money
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """What was agreed. `amount` None: unlimited. `allocations`: by `allocation_key`. `low_days` None: not told."""
 
-    amount: Amount | None
+    amount: Money | None
     thresholds: Sequence[int] = ()
-    allocations: Mapping[str, Amount] = field(default_factory=dict)
+    allocations: Mapping[str, Money] = field(default_factory=dict)
     spike: Spike | None = None
     low_days: int | None = None
 
@@ -130,21 +130,22 @@ class Seen:
     `day` None: the period is over, and no day of it is judged any more.
     """
 
-    spent: Amount
-    by_allocation: Mapping[str, Amount] = field(default_factory=dict)
+    spent: Money
+    by_allocation: Mapping[str, Money] = field(default_factory=dict)
     day: date | None = None
-    today: Amount = 0
-    before: Sequence[Amount] = ()
+    today: Money = 0
+    before: Sequence[Money] = ()
     days_left: Fraction | None = None
 
 
 # --- what is agreed
 
 
-def money(text: str, name: str) -> Amount:
+def sum_of(text: str, name: str) -> Money:
     """An amount of a budget: above nothing, with at most six places. InvalidValueError."""
-    found = amount(text)
-    if found is None or not 0 < found <= _MOST_MONEY or found % MONEY_UNIT:
+    told = amount(text)
+    found = 0 if told is None else money_of(told)
+    if not 0 < found <= _MOST_MONEY or found % MILLIONTH:
         raise InvalidValueError(
             name, "must be an amount above 0, to 12 digits and at most 6 places, such as 250 or 0.5"
         )
@@ -165,20 +166,21 @@ def allocation_key(by: str, name: str) -> str:
     return f"{by}:{name}"
 
 
-def demand_fits(whole: Amount | None, allocated: Amount, currency: str) -> None:
+def demand_fits(whole: Money | None, allocated: Money, currency: str) -> None:
     """InvalidValueError: parts come to more than the whole."""
     if whole is None and allocated:
         raise InvalidValueError("allocations", "are parts of an amount, and this budget has none (unlimited)")
     if whole is not None and allocated > whole:
         raise InvalidValueError(
-            "allocations", f"come to {text_of(allocated)} {currency}, which is more than {text_of(whole)} {currency}"
+            "allocations",
+            f"come to {money_text(allocated)} {currency}, which is more than {money_text(whole)} {currency}",
         )
 
 
 # --- what is told
 
 
-def is_reached(spent: Amount, whole: Amount, percent: int) -> bool:
+def is_reached(spent: Money, whole: Money, percent: int) -> bool:
     return spent * WHOLE >= whole * percent
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Boolean, Column, Date, Integer, Table, Text, UniqueConstraint
 
 from heartfly.db.models.base import key, metadata, pid
-from heartfly.db.types import AmountText, Json, UtcInstant
+from heartfly.db.types import Json, UtcInstant
 
 budgets = Table(
     "budgets",
@@ -32,7 +32,6 @@ budgets = Table(
     Column("spike_least", BigInteger),  # in millionths
     Column("low_days", Integer),
     Column("hard_stop", Boolean, nullable=False),
-    Column("looked_at", UtcInstant),
     Column("created_at", UtcInstant, nullable=False),
     Column("rev", BigInteger, nullable=False),
     UniqueConstraint("uuid"),
@@ -60,8 +59,10 @@ budget_periods = Table(
     key("budget_id"),
     Column("first_day", Date, primary_key=True),
     Column("last_day", Date),  # null: it has no end
-    Column("amount", BigInteger),  # as it was last agreed while it was this period
-    Column("spent", AmountText, nullable=False),  # as it was last seen
+    # As it was last agreed while it was this period.
+    Column("amount", BigInteger),
+    Column("thresholds", Json, nullable=False),
+    Column("spent", Text, nullable=False),  # as it was last seen, exact
     Column("seen_at", UtcInstant, nullable=False),
 )
 
@@ -75,7 +76,7 @@ budget_marks = Table(
     Column("what", Text, primary_key=True),  # a percent, a day, an allocation, or nothing
     key("nth"),  # the first, the second after it was re-armed, and so on
     Column("at", UtcInstant, nullable=False),
-    Column("spent", AmountText, nullable=False),  # as it was when it was told
+    Column("spent", Text, nullable=False),  # as it was when it was told, exact
     Column("amount", BigInteger),
     Column("rearmed_at", UtcInstant),  # since when it may be told anew; null: it may not
 )
