@@ -10,7 +10,7 @@ from dataclasses import field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from heartfly.core.words import AlertKind, Cadence, PingKind, Reason, RunOutcome, Status
+from heartfly.core.words import AlertKind, Cadence, PingKind, Reason, RunOutcome, Severity, Status
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as value
@@ -140,6 +140,27 @@ class DigestFacts:
     """Those that do not deliver."""
 
 
+@value(frozen=True, kw_only=True)
+class ConcernFacts:
+    """What is no check and yet alerts: an alert rule in one scope, or a budget. All of it in words for people."""
+
+    source: str
+    """`rule` or `budget`."""
+    uuid: str
+    name: str
+    severity: Severity
+    scope: str = ""
+    """Whose the figure is, such as `provider openai`; empty: of the whole project."""
+    what: str = ""
+    """What the figure is of, such as `error rate`."""
+    figure: str = ""
+    threshold: str = ""
+    """Such as `more than 10 %`."""
+    window: str = ""
+    values: tuple[tuple[str, str], ...] = ()
+    """The last few values, oldest first: when, and how much."""
+
+
 def flip_key(check_id: int, flip_no: int) -> str:
     """The key of the alert that tells of a flip."""
     return f"flip:{check_id}:{flip_no}"
@@ -162,7 +183,7 @@ class Alert:
     check: CheckFacts | None = None
     run: RunFacts | None = None
     down_since: datetime | None = None
-    """For `check.up`: when the span that ends began."""
+    """For what ends a span: when it began."""
     blind_from: datetime | None = None
     blind_to: datetime | None = None
     slots: tuple[UnverifiedSlot, ...] = ()
@@ -172,4 +193,5 @@ class Alert:
     """The public id of the incident that the change opens or closes."""
     digest: DigestFacts | None = None
     explain: str = ""
-    """One or two sentences: why this check has this status."""
+    """One or two sentences: why this check has this status, or why this alert was raised or ended."""
+    concern: ConcernFacts | None = None

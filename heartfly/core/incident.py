@@ -28,6 +28,7 @@ class Incident:
     """`explain`: why it opened; empty if nobody knew then. `ended_by` None with a `closed_at`: not known."""
 
     opened_at: datetime
+    of: str = "check"
     explain: str = ""
     closed_at: datetime | None = None
     ended_by: IncidentEnd | None = None
@@ -46,7 +47,8 @@ class Fact:
 def facts(incident: Incident, run: Run | None) -> list[Fact]:
     """`run`: the one that opened it, as far as it is kept."""
     found = [] if run is None else _of_run(run, incident)
-    found.append(Fact(incident.opened_at, What.OPENED, incident.explain or "The check went down."))
+    began = "The check went down." if incident.of == "check" else f"The {incident.of} raised it."
+    found.append(Fact(incident.opened_at, What.OPENED, incident.explain or began))
     if incident.acked_at is not None:
         who = (incident.acked_by or "Somebody").removeprefix("user:")
         found.append(Fact(incident.acked_at, What.ACKNOWLEDGED, f"{who} takes care of it."))
@@ -81,6 +83,10 @@ def _end(incident: Incident, closed_at: datetime) -> str:
         case IncidentEnd.PAUSED:
             return "Somebody paused the check."
         case IncidentEnd.DELETED:
-            return "Somebody deleted the check."
+            return f"Somebody deleted the {incident.of}."
+        case IncidentEnd.RESOLVED:
+            return f"It was in order again, after {lasted}."
+        case IncidentEnd.BY_HAND:
+            return f"Somebody resolved it, after {lasted}."
         case _:
             return "It was over by then; since when is not known."

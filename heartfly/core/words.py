@@ -40,16 +40,24 @@ class Reason(StrEnum):
     PAUSED = "paused"
     RESUMED = "resumed"
     RETRACTED = "retracted"
+    RULE = "rule"
+    """Of no check: an alert rule opened the incident."""
+    BUDGET = "budget"
 
 
 class IncidentEnd(StrEnum):
-    """How an incident ended: by the reason of the flip that closed it, or with its check."""
+    """How an incident ended: by the reason of the flip that closed it, or with its check.
+
+    That of a rule or budget: by itself (`resolved`), by a person (`by_hand`), or with it.
+    """
 
     SUCCESS = "success"
     GATE = "gate"
     PAUSED = "paused"
     RETRACTED = "retracted"
     DELETED = "deleted"
+    RESOLVED = "resolved"
+    BY_HAND = "by_hand"
 
 
 class RunOutcome(StrEnum):
@@ -72,8 +80,21 @@ class AlertKind(StrEnum):
     UNVERIFIED = "check.unverified"
     SCHEDULE_ERROR = "check.schedule_error"
     CHANNEL_FAILING = "channel.failing"
+    RULE_FIRING = "rule.firing"
+    RULE_RESOLVED = "rule.resolved"
+    BUDGET_REACHED = "budget.reached"
+    BUDGET_CLEARED = "budget.cleared"
     TEST = "test"
     DIGEST = "digest"
+
+
+class Severity(StrEnum):
+    """How bad what an alert rule or a budget tells of is, the mildest first."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
 
 
 class Cadence(StrEnum):

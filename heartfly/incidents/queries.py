@@ -19,6 +19,7 @@ from heartfly.core.incident import Incident
 from heartfly.core.words import IncidentEnd
 from heartfly.db.models import checks, flips, incident_notes, incidents, runs
 from heartfly.errors import NotFoundError
+from heartfly.incidents.raised import keys_of
 from heartfly.incidents.spans import OF_CHECK
 from heartfly.notify import queries as notifications
 from heartfly.notify.queries import NotificationView
@@ -108,6 +109,17 @@ async def run_of(read: AsyncConnection, flip: Row[Any]) -> Row[Any] | None:
     return (await read.execute(query)).first()
 
 
+async def told_of_incident(
+    read: AsyncConnection, incident: Row[Any], of_flips: Sequence[Row[Any]]
+) -> list[NotificationView]:
+    """Who was told of what began and ended it. `of_flips`: of a check's."""
+    if incident.alert_key is None:
+        return await told_of(read, incident.pid, of_flips)
+    return await notifications.notifications_of(
+        read, incident.pid, keys_of(incident.alert_key), limit=_MOST_NOTIFICATIONS
+    )
+
+
 async def told_of(read: AsyncConnection, pid: int, of_flips: Sequence[Row[Any]]) -> list[NotificationView]:
     """Who was told of these flips, and how each delivery went, newest first."""
     keys = [flip_key(flip.check_id, flip.flip_no) for flip in of_flips]
@@ -124,6 +136,7 @@ async def notes_of(read: AsyncConnection, pid: int, incident_id: int) -> list[No
 def value(row: Row[Any]) -> Incident:
     """The row of an incident as what it is."""
     return Incident(
+        of=row.source_kind,
         opened_at=row.opened_at,
         explain=row.explain,
         closed_at=row.closed_at,

@@ -21,7 +21,7 @@ from heartfly.db.models import checks, incidents
 from heartfly.db.prepared import Prepared, among
 
 OF_CHECK = "check"
-"""The one kind of source that there is."""
+"""What flips are of. Other kinds of source are raised.py's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +124,7 @@ class Span:
             "disproved": self.disproved,
             "acked_at": None,
             "acked_by": None,
+            "alert_key": None,
         }
 
 

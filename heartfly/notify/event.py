@@ -10,7 +10,7 @@ from datetime import datetime
 
 import msgspec
 
-from heartfly.core.alerts import Alert, ChannelFacts, CheckFacts, RunFacts, UnverifiedSlot
+from heartfly.core.alerts import Alert, ChannelFacts, CheckFacts, ConcernFacts, RunFacts, UnverifiedSlot
 from heartfly.notify.message import Delivery, headline, incident_link, link_to, project_link
 from heartfly.notify.presentable import presentable
 
@@ -55,6 +55,24 @@ class ChannelOut(msgspec.Struct, frozen=True):
     kind: str
     error: str
     n_failed: int
+
+
+class ValueOut(msgspec.Struct, frozen=True):
+    when: str
+    value: str
+
+
+class ConcernOut(msgspec.Struct, frozen=True):
+    source: str
+    id: str
+    name: str
+    severity: str
+    scope: str
+    what: str
+    figure: str
+    threshold: str
+    window: str
+    values: tuple[ValueOut, ...]
 
 
 class BrokenGateOut(msgspec.Struct, frozen=True):
@@ -107,6 +125,7 @@ class EventOut(msgspec.Struct, frozen=True):
     links: dict[str, str]
     attempt: int
     possible_duplicate: bool
+    concern: ConcernOut | None
 
 
 def event(delivery: Delivery) -> EventOut:
@@ -136,6 +155,7 @@ def event(delivery: Delivery) -> EventOut:
         links=_links(alert, delivery.base_url),
         attempt=delivery.attempt,
         possible_duplicate=delivery.possible_duplicate,
+        concern=None if alert.concern is None else _concern(alert.concern),
     )
 
 
@@ -180,6 +200,21 @@ def _channel(channel: ChannelFacts) -> ChannelOut:
     return ChannelOut(channel.uuid, channel.name, channel.kind, channel.error, channel.n_failed)
 
 
+def _concern(concern: ConcernFacts) -> ConcernOut:
+    return ConcernOut(
+        source=concern.source,
+        id=concern.uuid,
+        name=concern.name,
+        severity=concern.severity.value,
+        scope=concern.scope,
+        what=concern.what,
+        figure=concern.figure,
+        threshold=concern.threshold,
+        window=concern.window,
+        values=tuple(ValueOut(when, much) for when, much in concern.values),
+    )
+
+
 def _slot(slot: UnverifiedSlot) -> SlotOut:
     return SlotOut({"id": slot.check_uuid, "name": slot.check_name}, slot.expected_at, slot.closes_at)
 
@@ -198,4 +233,6 @@ def _links(alert: Alert, base_url: str) -> dict[str, str]:
         links["incident"] = incident
     if alert.channel is not None:
         links["channel"] = link_to(alert, base_url)
+    if alert.concern is not None:
+        links[alert.concern.source] = link_to(alert, base_url)
     return links

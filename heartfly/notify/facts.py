@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import islice
 
-from heartfly.core.alerts import Alert, CheckFacts, RunFacts
+from heartfly.core.alerts import Alert, CheckFacts, ConcernFacts, RunFacts
 from heartfly.core.words import AlertKind, Reason, RunOutcome, Status
 from heartfly.notify import words
 from heartfly.notify.sentences import is_about_its_run, project, shown
 
 MAX_METRICS = 15
 VALUE_LIMIT = 300
+MAX_VALUES = 8
 
 _OUTCOMES = {
     RunOutcome.OK: "succeeded",
@@ -35,6 +36,8 @@ def facts(alert: Alert) -> tuple[tuple[str, str], ...]:
     if alert.channel is not None:
         rows.append(("Channel", f"{shown(alert.channel.name)} ({alert.channel.kind})"))
         rows.append(("Failed messages", str(alert.channel.n_failed)))
+    if alert.concern is not None:
+        rows += _concern(alert.concern)
     rows.append(("Project", project(alert)))
     return tuple((label, value) for label, value in rows if value)
 
@@ -51,6 +54,11 @@ def _when(alert: Alert) -> tuple[str, str]:
         case AlertKind.UP if alert.down_since is not None:
             span = words.full_span(alert.down_since, alert.at, seen_at=alert.decided_at)
             return _span_label(alert), f"{span} ({words.duration(alert.at - alert.down_since)})"
+        case AlertKind.RULE_RESOLVED | AlertKind.BUDGET_CLEARED if alert.down_since is not None:
+            span = words.full_span(alert.down_since, alert.at, seen_at=alert.decided_at)
+            return "Lasted", f"{span} ({words.duration(alert.at - alert.down_since)})"
+        case AlertKind.RULE_FIRING:
+            return "Since", at
         case AlertKind.LATE:
             return "Late since", at
         case _:
@@ -104,6 +112,16 @@ def _check(check: CheckFacts, alert: Alert) -> Iterator[tuple[str, str]]:
     yield "Last signal", _last_signal(check, alert)
     yield "Description", shown(check.description, limit=500)
     yield "Tags", shown(" ".join(check.tags), limit=VALUE_LIMIT)
+
+
+def _concern(concern: ConcernFacts) -> Iterator[tuple[str, str]]:
+    yield "Severity", concern.severity.value
+    yield "Scope", shown(concern.scope, limit=VALUE_LIMIT)
+    yield (shown(concern.what).capitalize() or "Figure"), shown(concern.figure, limit=VALUE_LIMIT)
+    yield "Threshold", shown(concern.threshold, limit=VALUE_LIMIT)
+    yield "Window", shown(concern.window)
+    for when, much in concern.values[-MAX_VALUES:]:
+        yield shown(when, limit=60), shown(much, limit=60)
 
 
 def _last_signal(check: CheckFacts, alert: Alert) -> str:

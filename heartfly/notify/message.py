@@ -100,6 +100,9 @@ def link_to(alert: Alert, base_url: str) -> str:
     """Return the page about the alert's subject. Only ever built on the configured address."""
     if alert.channel is not None:
         return f"{project_link(alert, base_url)}/channels/{quote(alert.channel.uuid, safe='')}"
+    if alert.concern is not None:
+        page = {"rule": "alerts", "budget": "budgets"}[alert.concern.source]
+        return f"{project_link(alert, base_url)}/usage/{page}/{quote(alert.concern.uuid, safe='')}"
     if alert.check is not None:
         slug = alert.check.slug if len(alert.check.slug) <= SLUG_LIMIT and alert.check.slug != NEW else ""
         return f"{project_link(alert, base_url)}/checks/{quote(slug or alert.check.uuid, safe='')}"
@@ -125,7 +128,7 @@ def _one(alert: Alert, base_url: str) -> Message:
         label=sentences.label(alert),
         sentence=sentences.sentence(alert),
         tone=sentences.tone(alert),
-        link=incident_link(alert, base_url) or link_to(alert, base_url),
+        link=_link(alert, base_url),
         link_text=_link_text(alert),
         project=sentences.project(alert),
         why=_why(alert),
@@ -136,6 +139,13 @@ def _one(alert: Alert, base_url: str) -> Message:
         lines=_slots(alert, base_url),
         n_more=max(0, len(alert.slots) - MOST_NAMED),
     )
+
+
+def _link(alert: Alert, base_url: str) -> str:
+    """A rule's page shows its figures and its alerts; what began for a check stands on the incident's."""
+    if alert.concern is not None:
+        return link_to(alert, base_url)
+    return incident_link(alert, base_url) or link_to(alert, base_url)
 
 
 def _digest(alert: Alert, digest: DigestFacts, base_url: str) -> Message:
@@ -179,6 +189,8 @@ def _merged(alerts: list[Alert], base_url: str) -> Message:
         lines=tuple(_line([alert], base_url) for alert in alerts[-MOST_NAMED:]),
     )
     name = sentences.subject(last)
+    if last.concern is not None and _is_begun_and_ended(alerts):
+        return replace(message, sentence=f"{name} {_grouped(alerts)}.")
     if not _is_down_then_up(alerts):
         changes = words.count(len(alerts), "change")
         return replace(message, sentence=f"{changes} since the last message. Now: {message.sentence}")
@@ -194,13 +206,15 @@ def _storm(groups: list[list[Alert]], base_url: str) -> Message:
     # Ten thousand alerts may come as one message: only those that it names are worth the work.
     named = [[presentable(alert, base_url=base_url) for alert in group] for group in groups[:MOST_NAMED]]
     worst = named[0][-1]
+    of_checks = all(alert.concern is None for alert in alerts)
+    noun = "check" if of_checks else "alert"
     return Message(
-        title=_storm_title(labels, project=sentences.project(worst)),
+        title=_storm_title(labels, noun, project=sentences.project(worst)),
         label=sentences.label(worst) if len(labels) == 1 else "CHANGES",
-        sentence=_storm_sentence(labels, alerts),
+        sentence=_storm_sentence(labels, noun, alerts),
         tone=sentences.tone(worst),
-        link=f"{project_link(worst, base_url)}/checks",
-        link_text="Open the checks",
+        link=f"{project_link(worst, base_url)}/{'checks' if of_checks else 'incidents'}",
+        link_text="Open the checks" if of_checks else "Open the incidents",
         project=sentences.project(worst),
         why=("They may have one cause.",) if labels["DOWN"] > 1 else (),
         lines=tuple(_line(group, base_url) for group in named),
@@ -209,22 +223,22 @@ def _storm(groups: list[list[Alert]], base_url: str) -> Message:
 
 
 _WORST_FIRST = (Tone.DOWN, Tone.DEGRADED, Tone.NOTICE, Tone.UP)
-_STORM_VERBS = {"DOWN": "went down", "UP": "came up again"}
+_STORM_VERBS = {"DOWN": "went down", "UP": "came up again", "ALERT": "began", "RESOLVED": "ended"}
 
 
-def _storm_title(labels: Counter[str], *, project: str) -> str:
+def _storm_title(labels: Counter[str], noun: str, *, project: str) -> str:
     if len(labels) == 1:
-        return f"{next(iter(labels))}: {words.count(labels.total(), 'check')} in {project}"
+        return f"{next(iter(labels))}: {words.count(labels.total(), noun)} in {project}"
     return f"{', '.join(f'{number} {label}' for label, number in labels.items())} in {project}"
 
 
-def _storm_sentence(labels: Counter[str], alerts: list[Alert]) -> str:
+def _storm_sentence(labels: Counter[str], noun: str, alerts: list[Alert]) -> str:
     seen_at = max(alert.decided_at for alert in alerts)
     first, last = min(alert.at for alert in alerts), max(alert.at for alert in alerts)
     instant = words.instant(first, seen_at=seen_at)
     when = f"at {instant}" if first == last else f"within {words.span(first, last, seen_at=seen_at)}"
     verb = _STORM_VERBS.get(next(iter(labels)), "changed") if len(labels) == 1 else "changed"
-    return f"{words.count(labels.total(), 'check')} {verb} {when}."
+    return f"{words.count(labels.total(), noun)} {verb} {when}."
 
 
 def _line(group: list[Alert], base_url: str) -> Line:
@@ -242,11 +256,17 @@ def _grouped(alerts: list[Alert]) -> str:
     """Return the clause for several changes of one check."""
     if _is_down_then_up(alerts):
         return f"was down for {words.rough_duration(alerts[-1].at - alerts[0].at)} (now up)"
+    if _is_begun_and_ended(alerts):
+        return f"fired for {words.rough_duration(alerts[-1].at - alerts[0].at)} (now in order)"
     return f"{sentences.clause(alerts[-1])} ({words.count(len(alerts), 'change')})"
 
 
 def _is_down_then_up(alerts: list[Alert]) -> bool:
     return [alert.kind for alert in alerts] == [AlertKind.DOWN, AlertKind.UP]
+
+
+def _is_begun_and_ended(alerts: list[Alert]) -> bool:
+    return [alert.kind for alert in alerts] == [AlertKind.RULE_FIRING, AlertKind.RULE_RESOLVED]
 
 
 def _slots(alert: Alert, base_url: str) -> tuple[Line, ...]:
@@ -274,10 +294,14 @@ def _has_tail(alert: Alert) -> bool:
 def _link_text(alert: Alert) -> str:
     if alert.channel is not None:
         return "Open the channel"
+    if alert.concern is not None:
+        return f"Open the {alert.concern.source}"
     if alert.incident is not None:
         return "Open the incident"
     return "Open the check" if alert.check is not None else "Open the checks"
 
 
 def _subject_key(alert: Alert) -> str:
+    if alert.concern is not None:
+        return f"{alert.concern.uuid} {alert.concern.scope}"
     return alert.check.uuid if alert.check is not None else alert.key

@@ -28,6 +28,10 @@ DEFAULT_EVENTS = (
     AlertKind.UNVERIFIED,
     AlertKind.SCHEDULE_ERROR,
     AlertKind.CHANNEL_FAILING,
+    AlertKind.RULE_FIRING,
+    AlertKind.RULE_RESOLVED,
+    AlertKind.BUDGET_REACHED,
+    AlertKind.BUDGET_CLEARED,
 )
 """What a channel hears unless it was told otherwise. Lateness is asked for."""
 

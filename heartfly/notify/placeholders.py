@@ -60,11 +60,11 @@ class Values:
     @cached_property
     def texts(self) -> Mapping[str, str]:
         event = self.event
-        check, run = event.check, event.run
+        check, run, concern = event.check, event.run, event.concern
         tags = check.tags if check is not None else ()
         exit_status = run.exit_status if run is not None else None
         return {
-            "NAME": check.name if check is not None else event.project.name,
+            "NAME": check.name if check is not None else concern.name if concern is not None else event.project.name,
             "STATUS": event.type.rpartition(".")[2],
             "KIND": event.type,
             "NOW": event.at.astimezone(UTC).isoformat(timespec="seconds"),
@@ -77,7 +77,7 @@ class Values:
             "TITLE": event.title,
             "SUMMARY": event.summary,
             "PROJECT": event.project.slug,
-            "LINK": event.links.get("check", event.links["project"]),
+            "LINK": event.links.get("check" if concern is None else concern.source, event.links["project"]),
             "ID": event.id,
             "BODY": run.body_tail if run is not None else "",
             **{f"TAG{number}": tag for number, tag in enumerate(tags, start=1)},

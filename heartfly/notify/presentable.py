@@ -9,7 +9,15 @@ from __future__ import annotations
 from itertools import islice
 from urllib.parse import urlsplit
 
-from heartfly.core.alerts import Alert, ChannelFacts, CheckFacts, DigestFacts, NamedInDigest, RunFacts
+from heartfly.core.alerts import (
+    Alert,
+    ChannelFacts,
+    CheckFacts,
+    ConcernFacts,
+    DigestFacts,
+    NamedInDigest,
+    RunFacts,
+)
 from heartfly.core.values import replace
 from heartfly.notify.text import cut, from_whole_line, many_lines, tail, whole, without_ping_addresses
 
@@ -71,6 +79,20 @@ def presentable(alert: Alert, *, base_url: str) -> Alert:
             channels=tuple(safe_channel(channel) for channel in digest.channels),
         )
 
+    def safe_concern(concern: ConcernFacts) -> ConcernFacts:
+        return replace(
+            concern,
+            source=whole(concern.source),
+            uuid=whole(concern.uuid),
+            name=safe(concern.name),
+            scope=safe(concern.scope),
+            what=safe(concern.what),
+            figure=safe(concern.figure),
+            threshold=safe(concern.threshold),
+            window=safe(concern.window),
+            values=tuple((safe(when), safe(much)) for when, much in concern.values[:MAX_ITEMS]),
+        )
+
     return replace(
         alert,
         project_slug=whole(alert.project_slug),
@@ -80,6 +102,7 @@ def presentable(alert: Alert, *, base_url: str) -> Alert:
         check=None if alert.check is None else safe_check(alert.check),
         run=None if alert.run is None else safe_run(alert.run),
         channel=None if alert.channel is None else safe_channel(alert.channel),
+        concern=None if alert.concern is None else safe_concern(alert.concern),
         digest=None if alert.digest is None else safe_digest(alert.digest),
         slots=tuple(
             replace(slot, check_uuid=whole(slot.check_uuid), check_name=safe(slot.check_name)) for slot in alert.slots

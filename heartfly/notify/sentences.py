@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from heartfly.core.alerts import Alert
-from heartfly.core.words import AlertKind, Reason, Status
+from heartfly.core.words import AlertKind, Reason, Severity, Status
 from heartfly.notify import words
 from heartfly.notify.text import isolated, one_line
 
@@ -35,6 +35,10 @@ _LABELS = {
     AlertKind.UNVERIFIED: ("UNVERIFIED", Tone.NOTICE),
     AlertKind.SCHEDULE_ERROR: ("SCHEDULE ERROR", Tone.DEGRADED),
     AlertKind.CHANNEL_FAILING: ("CHANNEL FAILING", Tone.DEGRADED),
+    AlertKind.RULE_FIRING: ("ALERT", Tone.DOWN),
+    AlertKind.RULE_RESOLVED: ("RESOLVED", Tone.UP),
+    AlertKind.BUDGET_REACHED: ("BUDGET", Tone.DEGRADED),
+    AlertKind.BUDGET_CLEARED: ("BUDGET IN ORDER", Tone.UP),
     AlertKind.TEST: ("TEST", Tone.NOTICE),
     AlertKind.DIGEST: ("DIGEST", Tone.NOTICE),
 }
@@ -45,7 +49,18 @@ def label(alert: Alert) -> str:
 
 
 def tone(alert: Alert) -> Tone:
+    if alert.kind in _FIRING and alert.concern is not None:
+        return _TONES[alert.concern.severity]
     return _LABELS[alert.kind][1]
+
+
+_FIRING = frozenset({AlertKind.RULE_FIRING, AlertKind.BUDGET_REACHED})
+_TONES = {
+    Severity.LOW: Tone.NOTICE,
+    Severity.MEDIUM: Tone.DEGRADED,
+    Severity.HIGH: Tone.DOWN,
+    Severity.CRITICAL: Tone.DOWN,
+}
 
 
 def shown(name: str, *, limit: int = NAME_LIMIT) -> str:
@@ -60,6 +75,9 @@ def subject(alert: Alert) -> str:
         return shown(check.name) or shown(check.slug) or check.uuid
     if alert.channel is not None:
         return shown(alert.channel.name) or alert.channel.kind
+    if alert.concern is not None:
+        name, scope = shown(alert.concern.name) or alert.concern.uuid, shown(alert.concern.scope)
+        return f"{name} ({scope})" if scope else name
     return project(alert)
 
 
@@ -73,6 +91,10 @@ def title(alert: Alert) -> str:
             return f"UP: {subject(alert)}{_how_long(alert)}"
         case AlertKind.UNVERIFIED:
             return f"UNVERIFIED: {words.count(len(alert.slots), 'run')} in {project(alert)}"
+        case AlertKind.RULE_FIRING | AlertKind.BUDGET_REACHED:
+            return f"{label(alert)}: {subject(alert)}{_severely(alert)}"
+        case AlertKind.RULE_RESOLVED | AlertKind.BUDGET_CLEARED:
+            return f"{label(alert)}: {subject(alert)}{_lasted(alert)}"
         case AlertKind.TEST:
             return f"TEST: alerts of {project(alert)} reach you here"
         case _:
@@ -107,6 +129,14 @@ def clause(alert: Alert) -> str:
             return "cannot be watched: its schedule raises an error. We try again every hour"
         case AlertKind.CHANNEL_FAILING:
             return _failing(alert)
+        case AlertKind.RULE_FIRING:
+            return f"fires since {_instant(alert.at, alert)}{_figure(alert)}"
+        case AlertKind.RULE_RESOLVED:
+            return f"is in order again{_at(alert.at, alert)}{_figure(alert)}"
+        case AlertKind.BUDGET_REACHED:
+            return f"has reached a threshold{_at(alert.at, alert)}{_figure(alert)}"
+        case AlertKind.BUDGET_CLEARED:
+            return f"is in order again{_at(alert.at, alert)}{_figure(alert)}"
         case AlertKind.UNVERIFIED:
             return f"has {words.count(len(alert.slots), 'unverified run')}"
         case AlertKind.TEST:
@@ -215,6 +245,25 @@ def _late(alert: Alert) -> str:
         f"is late: expected at {_instant(check.expected_at, alert)}, "
         f"it goes down at {_instant(deadline, alert)} if it stays silent"
     )
+
+
+def _figure(alert: Alert) -> str:
+    """What was seen, against what: as the alert was decided, and to be read without a page."""
+    concern = alert.concern
+    if concern is None or not concern.figure:
+        return ""
+    what = f"{shown(concern.what)} is " if concern.what else ""
+    against = f" ({shown(concern.threshold)})" if concern.threshold else ""
+    window = f" in {shown(concern.window)}" if concern.window else ""
+    return f": {what}{shown(concern.figure)}{window}{against}"
+
+
+def _severely(alert: Alert) -> str:
+    return f" [{alert.concern.severity}]" if alert.concern is not None else ""
+
+
+def _lasted(alert: Alert) -> str:
+    return "" if alert.down_since is None else f" (lasted {words.rough_duration(alert.at - alert.down_since)})"
 
 
 def _failing(alert: Alert) -> str:

@@ -30,6 +30,9 @@ EVENTS = {
     AlertKind.DEGRADED: "degraded", AlertKind.UNVERIFIED: "time in which Heartfly could not hear",
     AlertKind.SCHEDULE_ERROR: "a schedule that cannot be worked out",
     AlertKind.CHANNEL_FAILING: "another channel that fails",
+    AlertKind.RULE_FIRING: "an alert rule that fires", AlertKind.RULE_RESOLVED: "an alert rule that is in order again",
+    AlertKind.BUDGET_REACHED: "a threshold of a budget that is reached",
+    AlertKind.BUDGET_CLEARED: "a budget that is in order again",
 }  # fmt: skip
 DIGESTS = {
     "": "none",

@@ -85,7 +85,7 @@ async def told(
         row = await queries.find(read, pid, request.path_value("incident"))
         flips = await queries.flips_of(read, row)
         run = await queries.run_of(read, flips[0]) if flips else None
-        heard = await queries.told_of(read, pid, flips)
+        heard = await queries.told_of_incident(read, row, flips)
         notes = await queries.notes_of(read, pid, row.id)
         links = await shares.shares_of(read, pid, row.id, now=now)
     return await request.page(

@@ -59,6 +59,8 @@ async def test_one_is_told_with_every_fact(house: House) -> None:
 
     assert {
         "id": opened["id"],
+        "source": "check",
+        "source_id": check.uuid,
         "check": check.uuid,
         "check_name": "backup",
         "state": "open",

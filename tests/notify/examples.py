@@ -8,6 +8,7 @@ from heartfly.core.alerts import (
     Alert,
     ChannelFacts,
     CheckFacts,
+    ConcernFacts,
     DigestFacts,
     DownInDigest,
     NamedInDigest,
@@ -15,7 +16,7 @@ from heartfly.core.alerts import (
     UnverifiedSlot,
 )
 from heartfly.core.values import replace
-from heartfly.core.words import AlertKind, Cadence, PingKind, Reason, RunOutcome, Status
+from heartfly.core.words import AlertKind, Cadence, PingKind, Reason, RunOutcome, Severity, Status
 from heartfly.notify.message import Delivery
 
 BASE_URL = "https://heartfly.example.com"
@@ -313,6 +314,64 @@ QUIET_DIGEST = replace(
     ),
 )
 
+RULE_FIRING = Alert(
+    key='rule:41:["openai"]:2026-03-02T03:05:00+00:00',
+    kind=AlertKind.RULE_FIRING,
+    project_slug="acme",
+    project_name="Acme billing",
+    at=at("03:05"),
+    decided_at=at("03:05:01"),
+    incident=INCIDENT,
+    explain="The error rate was 12.4 % in 1 h, with 1,210 requests.",
+    concern=ConcernFacts(
+        source="rule",
+        uuid="7a1d1f39-4e6e-4b8e-9f0d-0c6a7d6f1a77",
+        name="Errors of providers",
+        severity=Severity.HIGH,
+        scope="provider openai",
+        what="error rate",
+        figure="12.4 %",
+        threshold="more than 10 %",
+        window="1 h",
+        values=(("02:50", "1.2 %"), ("02:55", "7.9 %"), ("03:00", "11.8 %"), ("03:05", "12.4 %")),
+    ),
+)
+RULE_RESOLVED = replace(
+    RULE_FIRING,
+    key=f"{RULE_FIRING.key}:end",
+    kind=AlertKind.RULE_RESOLVED,
+    at=at("03:47"),
+    decided_at=at("03:47:01"),
+    down_since=RULE_FIRING.at,
+    explain="",
+    concern=replace(RULE_FIRING.concern, figure="4.1 %") if RULE_FIRING.concern is not None else None,
+)
+BUDGET_REACHED = replace(
+    RULE_FIRING,
+    key="budget:42:2026-03:80",
+    kind=AlertKind.BUDGET_REACHED,
+    explain="At this pace it is used up on Fri 20 Mar.",
+    concern=ConcernFacts(
+        source="budget",
+        uuid="8a1d1f39-4e6e-4b8e-9f0d-0c6a7d6f1a78",
+        name="APIs in March",
+        severity=Severity.MEDIUM,
+        what="spent",
+        figure="401.20 USD",
+        threshold="80 % of 500 USD",
+        window="March 2026",
+    ),
+)
+BUDGET_CLEARED = replace(
+    BUDGET_REACHED,
+    key="budget:42:2026-03:80:end",
+    kind=AlertKind.BUDGET_CLEARED,
+    at=at("09:00"),
+    decided_at=at("09:00"),
+    down_since=BUDGET_REACHED.at,
+    explain="The budget was raised to 900 USD.",
+)
+
 ALL = {
     "missed": MISSED,
     "exit_status": EXIT_STATUS,
@@ -329,6 +388,10 @@ ALL = {
     "schedule_error": SCHEDULE_ERROR,
     "channel_failing": CHANNEL_FAILING,
     "channel_retrying": CHANNEL_RETRYING,
+    "rule_firing": RULE_FIRING,
+    "rule_resolved": RULE_RESOLVED,
+    "budget_reached": BUDGET_REACHED,
+    "budget_cleared": BUDGET_CLEARED,
     "test": TEST,
     "digest": DIGEST,
     "quiet_digest": QUIET_DIGEST,

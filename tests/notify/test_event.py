@@ -97,6 +97,7 @@ uploaded 731905112 bytes\
             },
             "attempt": 1,
             "possible_duplicate": False,
+            "concern": None,
         }
     )
 
@@ -142,6 +143,7 @@ def test_a_digest_lists_the_runs_that_nobody_could_see() -> None:
             "links": {"project": "https://heartfly.example.com/p/acme/checks"},
             "attempt": 1,
             "possible_duplicate": False,
+            "concern": None,
         }
     )
 
@@ -193,6 +195,7 @@ def test_a_change_that_waited_is_told_with_the_one_after_it() -> None:
 def test_what_opens_an_incident_and_what_closes_it_name_the_same_and_nothing_else_names_one() -> None:
     named = {name: sent(alert)["incident"] for name, alert in examples.ALL.items()}
     opens_or_closes = {"missed", "exit_status", "fail", "hung", "gate", "missed_twice", "up", "retracted"}
+    opens_or_closes |= {"rule_firing", "rule_resolved", "budget_reached", "budget_cleared"}
 
     assert named == {name: examples.INCIDENT if name in opens_or_closes else None for name in examples.ALL}
     linked = {name for name, alert in examples.ALL.items() if "incident" in sent(alert)["links"]}

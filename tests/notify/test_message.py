@@ -89,6 +89,25 @@ def test_each_kind_has_its_title_and_its_sentence() -> None:
                 "Messages to #ops on Slack do not arrive: no answer within 15 s.",
                 "You get this on another channel. We go on trying; until that works, whoever reads the failing one does not hear of alarms.",
             ),
+            "rule_firing": (
+                "ALERT: Errors of providers (provider openai) [high]",
+                "Errors of providers (provider openai) fires since 03:05 UTC: error rate is 12.4 % in 1 h (more than 10 %).",
+                "The error rate was 12.4 % in 1 h, with 1,210 requests.",
+            ),
+            "rule_resolved": (
+                "RESOLVED: Errors of providers (provider openai) (lasted 42 min)",
+                "Errors of providers (provider openai) is in order again at 03:47 UTC: error rate is 4.1 % in 1 h (more than 10 %).",
+            ),
+            "budget_reached": (
+                "BUDGET: APIs in March [medium]",
+                "APIs in March has reached a threshold at 03:05 UTC: spent is 401.20 USD in March 2026 (80 % of 500 USD).",
+                "At this pace it is used up on Fri 20 Mar.",
+            ),
+            "budget_cleared": (
+                "BUDGET IN ORDER: APIs in March (lasted 5 h 55 min)",
+                "APIs in March is in order again at 09:00 UTC: spent is 401.20 USD in March 2026 (80 % of 500 USD).",
+                "The budget was raised to 900 USD.",
+            ),
             "test": (
                 "TEST: alerts of Acme billing reach you here",
                 "This is only a test. Alerts of the project Acme billing will reach you here.",
@@ -122,6 +141,10 @@ def test_the_tone_follows_the_kind() -> None:
         AlertKind.UNVERIFIED: Tone.NOTICE,
         AlertKind.SCHEDULE_ERROR: Tone.DEGRADED,
         AlertKind.CHANNEL_FAILING: Tone.DEGRADED,
+        AlertKind.RULE_FIRING: Tone.DOWN,  # of high severity
+        AlertKind.RULE_RESOLVED: Tone.UP,
+        AlertKind.BUDGET_REACHED: Tone.DEGRADED,  # of medium severity
+        AlertKind.BUDGET_CLEARED: Tone.UP,
         AlertKind.TEST: Tone.NOTICE,
         AlertKind.DIGEST: Tone.UP,  # of the last example, where all is well
     }

@@ -69,7 +69,7 @@ async def read_incident(request: ApiRequest, incident_id: FromPath[str]) -> Whol
             row,
             facts=facts(queries.value(row), run_of(run) if run is not None else None),
             flips=flips,
-            notifications=await queries.told_of(read, pid, flips),
+            notifications=await queries.told_of_incident(read, row, flips),
             notes=await queries.notes_of(read, pid, row.id),
         )
 

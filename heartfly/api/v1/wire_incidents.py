@@ -14,15 +14,22 @@ from heartfly.core.incident import Fact, What
 from heartfly.core.words import IncidentEnd, Reason
 from heartfly.incidents.queries import Note
 from heartfly.incidents.shares import USUAL_S, Shared
+from heartfly.incidents.spans import OF_CHECK
 from heartfly.notify.queries import NotificationView
 
 
 class IncidentOut(msgspec.Struct, kw_only=True):
-    """A span in which a check is or was down. `check` may have been deleted since."""
+    """A span in which a check is or was down, or in which an alert rule or a budget tells of something. What it is
+    of may have been deleted since.
+    """
 
     id: str
-    check: str
+    source: Literal["check", "rule", "budget"]
+    source_id: str
+    check: str | None
+    """Null: it is of no check."""
     check_name: str
+    """The name of what it is of, whatever that is."""
     state: Literal["open", "closed"]
     opened_at: Instant
     closed_at: Instant | None
@@ -123,7 +130,9 @@ def whole_incident_out(
 def _fields(row: Row[Any]) -> dict[str, Any]:
     return {
         "id": row.uuid,
-        "check": row.source_uuid,
+        "source": row.source_kind,
+        "source_id": row.source_uuid,
+        "check": row.source_uuid if row.source_kind == OF_CHECK else None,
         "check_name": row.check_name,
         "state": "open" if row.closed_at is None else "closed",
         "opened_at": row.opened_at,

@@ -51,6 +51,7 @@ from heartfly.db.models.rollups import (
     usage_groups,
     windows,
 )
+from heartfly.db.models.rules import alert_rules, rule_alerts, rule_defaults, rule_standings
 from heartfly.db.models.series import metric_series
 from heartfly.db.models.usage import (
     aliases,
@@ -69,6 +70,7 @@ from heartfly.db.models.watches import watches
 
 __all__ = [
     "addresses",
+    "alert_rules",
     "alerts",
     "aliases",
     "api_keys",
@@ -131,6 +133,9 @@ __all__ = [
     "request_rollups",
     "resets",
     "rollups",
+    "rule_alerts",
+    "rule_defaults",
+    "rule_standings",
     "run_metrics",
     "runs",
     "sessions",

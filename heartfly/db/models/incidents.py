@@ -1,4 +1,5 @@
-"""Incidents: each down span of a check, what people said about it, and links by which strangers may read it.
+"""Incidents: each down span of a check, or of what an alert rule or a budget tells of; what people said about it, and
+links by which strangers may read it.
 
 A flip names the incident that it belongs to.
 """
@@ -16,8 +17,8 @@ incidents = Table(
     pid(),
     key("id"),
     Column("uuid", Text, nullable=False),
-    Column("source_kind", Text, nullable=False),  # what it is of: check
-    Column("source_id", BigInteger, nullable=False),
+    Column("source_kind", Text, nullable=False),  # what it is of: check, rule, budget
+    Column("source_id", BigInteger, nullable=False),  # what has one open at most; of a rule: its standing in a scope
     # Frozen as it opens, for the time when the check is gone.
     Column("source_uuid", Text, nullable=False),
     Column("source_name", Text, nullable=False),
@@ -29,6 +30,7 @@ incidents = Table(
     Column("disproved", Boolean, nullable=False),
     Column("acked_at", UtcInstant),
     Column("acked_by", Text),
+    Column("alert_key", Text),  # of what is no check: the alert that told of its beginning
     UniqueConstraint("uuid"),
     Index(
         "uq_incidents_open",
@@ -49,6 +51,14 @@ incidents = Table(
         postgresql_where=text("closed_at IS NULL"),
     ),
     Index(None, "pid", "opened_at", "id"),
+    Index(
+        "uq_incidents_alert_key",
+        "pid",
+        "alert_key",
+        unique=True,
+        sqlite_where=text("alert_key IS NOT NULL"),
+        postgresql_where=text("alert_key IS NOT NULL"),
+    ),
     Index(None, "pid", "source_kind", "source_id", "opened_at"),
     sqlite_with_rowid=False,
 )

@@ -49,7 +49,7 @@ class WebhookChannel(Channel):
 
     @override
     def parse_config(self, raw: Mapping[str, Any]) -> dict[str, Any]:
-        """`down` and `up` hold what differs for alerts of these kinds: any of url, method, headers, body."""
+        """`down` and `up`: what differs for alerts of a beginning and an end, any of url, method, headers, body."""
         refuse_unknown(raw, _REQUEST_FIELDS | {"secrets", "down", "up"})
         if "url" not in raw:
             raise InvalidValueError("config.url", "is required")
@@ -138,9 +138,9 @@ def _retired_until(config: Mapping[str, Any]) -> datetime | None:
 
 def _direction(delivery: Delivery) -> str:
     match delivery.alerts[-1].kind:
-        case AlertKind.DOWN:
+        case AlertKind.DOWN | AlertKind.RULE_FIRING | AlertKind.BUDGET_REACHED:
             return "down"
-        case AlertKind.UP:
+        case AlertKind.UP | AlertKind.RULE_RESOLVED | AlertKind.BUDGET_CLEARED:
             return "up"
         case _:
             return ""
