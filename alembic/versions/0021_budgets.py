@@ -8,7 +8,7 @@ from alembic import op
 from heartfly.db import types
 
 revision = "0021"
-down_revision = "0019"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
