@@ -28,7 +28,7 @@ from heartfly.db.room import room
 from heartfly.doctor.examine import examine
 from heartfly.errors import HeartflyError
 from heartfly.ground import Ground
-from heartfly.jobs.catalogue import catalogue, customer_reports, daily_usage, data_watches, keep_of
+from heartfly.jobs.catalogue import budgets, catalogue, customer_reports, daily_usage, data_watches, keep_of
 from heartfly.jobs.run import Jobs
 from heartfly.logs import logger
 from heartfly.monitor.blind import Beat, Hearing
@@ -121,6 +121,7 @@ class App:
                     ids=ids,
                 ),
                 data_watches(database, usage=ground.usage, ingest=self.ingest, ids=ids),
+                budgets(database, usage=ground.usage, ids=ids),
             ],
             ingest=self.ingest,
             clock=clock,

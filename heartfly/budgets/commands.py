@@ -16,18 +16,20 @@ import sqlalchemy as sa
 from msgspec import UNSET, UnsetType
 
 from heartfly.audit.record import Action, Actor, differing, record
-from heartfly.budgets import hard_stop
+from heartfly.budgets import hard_stop, words
 from heartfly.budgets.channels import assign, channel_ids, heard
 from heartfly.budgets.config import Agreed, BudgetIn, agreed, edited, of_millionths
 from heartfly.budgets.rows import Stored, marks_query, no_such, one_query, parts_query, stored_of, told_of
 from heartfly.core.budget_periods import is_over
 from heartfly.core.budgets import MILLIONTH, BudgetState, Seen, Turn, demand_fits, rearmed, turned
 from heartfly.core.money import Money
+from heartfly.core.words import IncidentEnd
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import budget_allocations, budget_channels, budget_marks, budget_periods, budgets, projects
 from heartfly.db.tenant import demand_living
 from heartfly.errors import ChangedMeanwhileError, ConflictError, HeartflyError
+from heartfly.incidents.raised import Ended, end_alerts
 
 MOST = 200
 """Of a project: all of them are looked at each minute."""
@@ -51,6 +53,7 @@ def create(tx: Tx, pid: int, asked: BudgetIn, *, today: date, actor: Actor, at: 
     tx.conn.execute(sa.select(projects.c.id).where(projects.c.id == pid).with_for_update())
     demand_living(tx, pid)
     wanted = agreed(asked, today=today)
+    hard_stop.demand_possible(wanted)
     count = sa.select(sa.func.count()).where(budgets.c.pid == pid)
     if tx.conn.execute(count).scalar_one() >= MOST:
         raise ConflictError(f"{MOST} budgets are all that a project may have; delete one")
@@ -63,7 +66,6 @@ def create(tx: Tx, pid: int, asked: BudgetIn, *, today: date, actor: Actor, at: 
     _divide(tx, pid, number, wanted, at=at, ids=ids)
     assign(tx, pid, number, hearing)
     row = held(tx, pid, public_id).row
-    hard_stop.follow(tx, row, wanted, at=at, ids=ids, actor=actor)
     after = wanted.as_asked() | {"channels": heard(tx, pid, number)}
     _note(tx, Action.BUDGET_CREATE, row, None, after, at=at, actor=actor, ids=ids)
     return public_id
@@ -94,6 +96,7 @@ def edit(
     if now.state is BudgetState.CANCELLED:
         raise ConflictError("the budget is cancelled, and cannot be edited")
     wanted = edited(now.agreed, asked)
+    hard_stop.demand_possible(wanted)
     before = now.agreed.as_asked() | {"channels": heard(tx, pid, row.id)}
     values = wanted.columns() | {"rev": row.rev + 1}
     if now.state is BudgetState.EXPIRED and not is_over(wanted.plan, now.today(at)):
@@ -113,7 +116,6 @@ def edit(
         assign(tx, pid, row.id, channel_ids(tx, pid, asked.channels))
     if seen is not None:
         _rearm(tx, now, wanted, seen, at=at)
-    hard_stop.follow(tx, row, wanted, at=at, ids=ids, actor=actor)
     was, is_now = differing(before, wanted.as_asked() | {"channels": heard(tx, pid, row.id)})
     if is_now:
         _note(tx, Action.BUDGET_EDIT, row, was, is_now, at=at, actor=actor, ids=ids)
@@ -136,7 +138,8 @@ def turn(
     if after is now.state:
         return
     tx.conn.execute(sa.update(budgets).where(*is_it(now.row)).values(state=after.value, rev=now.row.rev + 1))
-    hard_stop.turn(tx, now.row, after, at=at)
+    if what is not Turn.RESUME:
+        _end_incident(tx, now, by=IncidentEnd.BY_HAND, at=at, ids=ids)
     facts = {"state": now.state.value}, {"state": after.value}
     _note(tx, _DONE[what], now.row, *facts, at=at, actor=actor, ids=ids)
 
@@ -146,7 +149,7 @@ def delete(tx: Tx, pid: int, public_id: str, *, rev: int | None, actor: Actor, a
     now = held(tx, pid, public_id)
     demand_rev(now.row, rev)
     before = now.agreed.as_asked() | {"channels": heard(tx, pid, now.row.id)}
-    hard_stop.end(tx, now.row, at=at)
+    _end_incident(tx, now, by=IncidentEnd.DELETED, at=at, ids=ids)
     for table in _TABLES:
         tx.conn.execute(sa.delete(table).where(table.c.pid == pid, table.c.budget_id == now.row.id))
     tx.conn.execute(sa.delete(budgets).where(*is_it(now.row)))
@@ -203,6 +206,13 @@ def _rearm(tx: Tx, now: Stored, wanted: Agreed, seen: Seen, *, at: datetime) -> 
         of_budget = (m.pid == now.row.pid, m.budget_id == now.row.id, m.period == period.key)
         of_mark = (m.kind == mark.kind.value, m.what == mark.what, m.nth == standing[mark].nth)
         tx.conn.execute(sa.update(budget_marks).where(*of_budget, *of_mark).values(rearmed_at=at))
+
+
+def _end_incident(tx: Tx, now: Stored, *, by: IncidentEnd, at: datetime, ids: IdSource) -> None:
+    """Whoever does it knows: nobody is told."""
+    concern, number = words.in_order(now, None, None), now.row.id
+    one = Ended(pid=now.row.pid, source_id=number, concern=concern, at=at, explain="", by=by, is_told=False)
+    end_alerts(tx, [one], ids=ids, now=at)
 
 
 def raises(asked: BudgetIn) -> bool:

@@ -23,6 +23,7 @@ from heartfly.core.days import day_of
 from heartfly.core.money import Money, money
 from heartfly.core.zones import is_zone
 from heartfly.db.models import budget_allocations, budget_channels, budget_marks, budgets, channels, projects
+from heartfly.db.tenant import ERASED
 from heartfly.errors import NotFoundError
 
 
@@ -194,3 +195,10 @@ async def told(main: AsyncConnection, pid: int, budget_id: int, periods: Sequenc
 async def heard_by(main: AsyncConnection, pid: int, budget_ids: Sequence[int]) -> Sequence[Row[Any]]:
     """Channels, each with the `budget_id` that it hears of."""
     return (await main.execute(channels_query(pid, budget_ids))).all() if budget_ids else ()
+
+
+async def projects_with_budgets(main: AsyncConnection) -> Sequence[int]:
+    """Those that live, and have one that is looked at."""
+    query = sa.select(budgets.c.pid).distinct().join(projects, projects.c.id == budgets.c.pid)
+    query = query.where(~projects.c.slug.startswith(ERASED), budgets.c.state != BudgetState.CANCELLED.value)
+    return (await main.execute(query)).scalars().all()

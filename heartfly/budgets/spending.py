@@ -1,0 +1,171 @@
+"""What calls in a budget's scope have cost: in a period, on its last days, and of each of its parts.
+
+Read from what usage has folded, each time anew; so late events, corrections and other prices are in it. Only the
+budget's own currency counts. What calls come to, and how, is decided in calls/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.budgets.rows import Stored
+from heartfly.calls.figures import Line, figures
+from heartfly.core.budget_burn import BURN_DAYS, burn, gone_on
+from heartfly.core.budget_periods import Period
+from heartfly.core.budgets import Seen, Terms, allocation_key
+from heartfly.core.calls import Dimension
+from heartfly.core.days import ONE, day_in
+from heartfly.core.money import Money
+
+_AHEAD = timedelta(days=2)
+"""How far beyond now a period without an end is asked about: no event is taken that lies further ahead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """`others`: in other currencies. `n_unpriced`: calls whose cost is not known."""
+
+    spent: Money = 0
+    others: Mapping[str, Money] = field(default_factory=dict)
+    n_calls: int = 0
+    n_unpriced: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """All that is known of a period. `days`: the last whole ones, and today. `burnt`: a day's, to the last place.
+
+    `gone_on`: when it runs out, if that is within the period. `foreseen`: low, likely and high at its end. These are
+    of the period that is now only.
+    """
+
+    period: Period
+    terms: Terms
+    seen: Seen
+    cost: Cost
+    by_part: Mapping[str, Money]
+    days: Sequence[tuple[date, Money]] = ()
+    burnt: Money | None = None
+    gone_on: date | None = None
+    foreseen: tuple[Money, Money, Money] | None = None
+
+
+async def cost_of(read: AsyncConnection, stored: Stored, period: Period, *, now: datetime) -> Cost:
+    from_at, to_at = _bounds(stored, period, now)
+    lines = await _lines(read, stored, from_at, to_at, ())
+    currency, others = stored.agreed.currency, dict[str, Money]()
+    for line in lines:
+        for name, money in line.cost.items():
+            others[name] = others.get(name, 0) + money
+    return Cost(
+        spent=others.pop(currency, 0),
+        others=dict(sorted(others.items())),
+        n_calls=sum(line.n for line in lines),
+        n_unpriced=sum(line.n_unpriced for line in lines),
+    )
+
+
+async def see(read: AsyncConnection, stored: Stored, period: Period, terms: Terms, *, now: datetime) -> Seen:
+    """What is needed to judge it by these terms."""
+    cost = await cost_of(read, stored, period, now=now)
+    parts = await _by_part(read, stored, period, terms, now=now)
+    if not _is_now(stored, period, now):
+        return Seen(spent=cost.spent, by_allocation=parts)
+    if terms.spike is None and terms.low_days is None:
+        return Seen(spent=cost.spent, by_allocation=parts, day=stored.today(now))
+    return await _seen(read, stored, period, cost, parts, now=now)
+
+
+async def standing(read: AsyncConnection, stored: Stored, period: Period, *, now: datetime) -> Standing:
+    """What is shown of it."""
+    terms = stored.agreed.terms
+    cost = await cost_of(read, stored, period, now=now)
+    parts = await _by_part(read, stored, period, terms, now=now)
+    if not _is_now(stored, period, now):
+        seen = Seen(spent=cost.spent, by_allocation=parts)
+        return Standing(period=period, terms=terms, seen=seen, cost=cost, by_part=parts)
+    seen, today = await _seen(read, stored, period, cost, parts, now=now), stored.today(now)
+    burnt, gone = burn(seen.before), None
+    if terms.amount is not None:
+        gone = gone_on(today, terms.amount - seen.spent, burnt, share_left=_share_left(stored, today, now))
+    first = today - len(seen.before) * ONE
+    return Standing(
+        period=period,
+        terms=terms,
+        seen=seen,
+        cost=cost,
+        by_part=parts,
+        days=[(first + n * ONE, money) for n, money in enumerate([*seen.before, seen.today])],
+        burnt=None if burnt is None else round(burnt),
+        gone_on=None if gone is None or (period.last is not None and gone > period.last) else gone,
+    )
+
+
+async def _seen(
+    read: AsyncConnection, stored: Stored, period: Period, cost: Cost, parts: Mapping[str, Money], *, now: datetime
+) -> Seen:
+    today = stored.today(now)
+    days = [await _spent_on(read, stored, today - n * ONE) for n in range(BURN_DAYS, -1, -1)]
+    left = None
+    if period.last is not None:
+        left = _share_left(stored, today, now) + (period.last - today) // ONE
+    return Seen(
+        spent=cost.spent,
+        by_allocation=parts,
+        day=today,
+        today=days[-1],
+        before=days[:-1],
+        days_left=left,
+    )
+
+
+async def _spent_on(read: AsyncConnection, stored: Stored, day: date) -> Money:
+    of_day = day_in(stored.zone, day)
+    if of_day.from_at == of_day.to_at:  # a day that the zone skipped
+        return 0
+    lines = await _lines(read, stored, of_day.from_at, of_day.to_at, ())
+    return sum(line.cost.get(stored.agreed.currency, 0) for line in lines)
+
+
+async def _by_part(
+    read: AsyncConnection, stored: Stored, period: Period, terms: Terms, *, now: datetime
+) -> Mapping[str, Money]:
+    """Of each allocation that the terms have."""
+    found: dict[str, Money] = {}
+    if not terms.allocations:
+        return found
+    from_at, to_at = _bounds(stored, period, now)
+    for by in sorted({by for by, _ in stored.agreed.allocations}):
+        for line in await _lines(read, stored, from_at, to_at, (Dimension(by),)):
+            key = allocation_key(by, line.names[0])
+            found[key] = found.get(key, 0) + line.cost.get(stored.agreed.currency, 0)
+    return found
+
+
+async def _lines(
+    read: AsyncConnection, stored: Stored, from_at: datetime, to_at: datetime, by: Sequence[Dimension]
+) -> Sequence[Line]:
+    filters = {Dimension(name): tuple(values) for name, values in stored.agreed.scope.items()}
+    return await figures(read, stored.row.pid, from_at, to_at, by=by, filters=filters)
+
+
+def _bounds(stored: Stored, period: Period, now: datetime) -> tuple[datetime, datetime]:
+    return period.from_at(stored.zone), period.to_at(stored.zone) or now + _AHEAD
+
+
+def _is_now(stored: Stored, period: Period, now: datetime) -> bool:
+    return period.last is None or stored.today(now) <= period.last
+
+
+def _share_left(stored: Stored, today: date, now: datetime) -> Fraction:
+    """Of today, which may have 23 or 25 hours."""
+    of_day = day_in(stored.zone, today)
+    return Fraction((of_day.to_at - now) // _TICK, (of_day.to_at - of_day.from_at) // _TICK)
+
+
+_TICK = timedelta(microseconds=1)
