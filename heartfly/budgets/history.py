@@ -20,6 +20,7 @@ from heartfly.core.budgets import Kind, is_reached
 from heartfly.core.days import ONE
 from heartfly.core.money import Money
 from heartfly.db.models import budget_periods
+from heartfly.errors import InvalidValueError
 
 MOST = 36
 """Periods of a page: each is a question to usage."""
@@ -62,3 +63,11 @@ async def history(
         )
         for period in periods
     ]
+
+
+def day_of_cursor(text: str | None) -> date | None:
+    """InvalidValueError."""
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise InvalidValueError("cursor", "must be the `next` of a page of this list") from None

@@ -197,6 +197,12 @@ async def heard_by(main: AsyncConnection, pid: int, budget_ids: Sequence[int]) -
     return (await main.execute(channels_query(pid, budget_ids))).all() if budget_ids else ()
 
 
+async def channels_of(main: AsyncConnection, pid: int) -> Sequence[Row[Any]]:
+    """All of the project, in the order in which they were made."""
+    c = channels.c
+    return (await main.execute(sa.select(c.id, c.uuid, c.name, c.kind).where(c.pid == pid).order_by(c.id))).all()
+
+
 async def projects_with_budgets(main: AsyncConnection) -> Sequence[int]:
     """Those that live, and have one that is looked at."""
     query = sa.select(budgets.c.pid).distinct().join(projects, projects.c.id == budgets.c.pid)

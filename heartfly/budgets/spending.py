@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,10 +18,10 @@ from heartfly.budgets.rows import Stored
 from heartfly.calls.figures import Line, figures
 from heartfly.core.budget_burn import BURN_DAYS, burn, gone_on
 from heartfly.core.budget_periods import Period
-from heartfly.core.budgets import Seen, Terms, allocation_key
+from heartfly.core.budgets import MILLIONTH, Seen, Terms, allocation_key
 from heartfly.core.calls import Dimension
-from heartfly.core.days import ONE, day_in
-from heartfly.core.money import Money
+from heartfly.core.days import ONE, day_in, day_of
+from heartfly.core.money import Money, money_text
 
 _AHEAD = timedelta(days=2)
 """How far beyond now a period without an end is asked about: no event is taken that lies further ahead."""
@@ -104,6 +105,44 @@ async def standing(read: AsyncConnection, stored: Stored, period: Period, *, now
         burnt=None if burnt is None else round(burnt),
         gone_on=None if gone is None or (period.last is not None and gone > period.last) else gone,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A budget that nobody has made. `spent`: in the last thirty days."""
+
+    currency: str
+    spent: Money
+    amount: Money
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """Of the form that has it."""
+        return {"name": "Calls to APIs", "currency": self.currency, "amount": money_text(self.amount)}
+
+
+async def example(read: AsyncConnection, pid: int, zone: ZoneInfo, *, now: datetime) -> Example | None:
+    """Out of what was spent in the last thirty days, in the currency of the most of it; None: nothing was."""
+    today = day_of(zone, now)
+    from_at, to_at = day_in(zone, today - _EXAMPLE_DAYS * ONE).from_at, day_in(zone, today).to_at
+    by_currency: dict[str, Money] = {}
+    for line in await figures(read, pid, from_at, to_at, by=(), filters={}):
+        for currency, money in line.cost.items():
+            by_currency[currency] = by_currency.get(currency, 0) + money
+    known = {currency: money for currency, money in by_currency.items() if money >= MILLIONTH}
+    if not known:
+        return None
+    currency = max(known, key=lambda one: (known[one], one))
+    return Example(currency, known[currency], _rounded_up(known[currency] * 6 // 5))
+
+
+_EXAMPLE_DAYS = 30
+
+
+def _rounded_up(money: Money) -> Money:
+    """To two digits, of a millionth at least."""
+    unit = max(MILLIONTH, 10 ** (len(str(money)) - 2))
+    return -(-money // unit) * unit
 
 
 async def _seen(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 
 from litestar import Response, delete, get, patch, post
@@ -29,7 +28,6 @@ from heartfly.budgets.rows import heard_by, list_budgets, one_budget, told
 from heartfly.budgets.spending import standing
 from heartfly.budgets.summary import summary
 from heartfly.core.budgets import BudgetState, Turn
-from heartfly.errors import InvalidValueError
 
 _LIST, _HISTORY = "budgets", "budget-history"
 States = Annotated[list[BudgetState] | None, QueryParameter(description="Of any of these.")]
@@ -137,22 +135,14 @@ async def budget_status(request: ApiRequest, budget_id: FromPath[str]) -> Status
 async def budget_history(
     request: ApiRequest, budget_id: FromPath[str], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> HistoryPage:
-    """The newest first, each with what was told of it; 36 at most at a time. A correction unsays nothing that was told."""
+    """The newest first, 36 at most at a time. What was told of a period stays, whatever was corrected since."""
     limit = min(limit, histories.MOST)
-    api, pid, now, before = request.api, request.caller.pid, request.api.clock.now(), _before(cursor)
+    api, pid, now, before = request.api, request.caller.pid, request.api.clock.now(), histories.day_of_cursor(text_at(cursor, _HISTORY))
     async with api.database.read() as main, api.usage.read() as read:
         stored = await one_budget(main, pid, budget_id)
         found = await histories.history(main, read, stored, before=before, limit=limit + 1, now=now)
     page, following = cut(found, limit, lambda one: cursor_at(_HISTORY, one.period.key))
     return HistoryPage([history_out(one) for one in page], following)
-
-
-def _before(cursor: str | None) -> date | None:
-    text = text_at(cursor, _HISTORY)
-    try:
-        return None if text is None else date.fromisoformat(text)
-    except ValueError:
-        raise InvalidValueError("cursor", "must be the `next` of a page of this list") from None
 
 
 def _changer(request: ApiRequest) -> Changer:
