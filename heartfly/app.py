@@ -30,6 +30,11 @@ from heartfly.errors import HeartflyError
 from heartfly.ground import Ground
 from heartfly.jobs.catalogue import budgets, catalogue, customer_reports, daily_usage, data_watches, keep_of
 from heartfly.jobs.run import Jobs
+from heartfly.limits.apply import LimitApplier
+from heartfly.limits.book import Book
+from heartfly.limits.checker import Checker
+from heartfly.limits.tracked import TrackedCalls
+from heartfly.limits.upkeep import LimitUpkeep
 from heartfly.logs import logger
 from heartfly.monitor.blind import Beat, Hearing
 from heartfly.monitor.judge import Judge
@@ -101,7 +106,12 @@ class App:
             creating=RateLimiter(per_minute=settings.limits.new_checks_per_minute),
         )
         self.ingest = Ingest(database, applier, clock, timed=count.ping_seconds.observe)
-        self.events = EventIngest(ground.usage, EventApplier(ids), clock, keep=timedelta(days=settings.usage.keep_days))
+        book = Book()
+        of_limits = LimitApplier(book, ids)
+        self.checker = Checker(ground.usage, book, of_limits, clock, count=count.limit_checks.add)
+        self.limit_upkeep = LimitUpkeep(ground.usage, of_limits, self.checker, clock, leads=self._leads)
+        events = EventApplier(ids, calls=TrackedCalls(of_limits))
+        self.events = EventIngest(ground.usage, events, clock, keep=timedelta(days=settings.usage.keep_days))
         limits = Limits(endpoints=settings.usage.endpoints, slow_us=settings.usage.slow_ms * 1_000)
         self.folder = Folder(ground.usage, clock, ids, hands=Hands(), leads=self._leads, limits=limits)
         self.closer = Closer(ground.usage, self.folder, clock, ids)
@@ -160,6 +170,7 @@ class App:
             database=database,
             usage=ground.usage,
             events=self.events,
+            checker=self.checker,
             closer=self.closer,
             clock=clock,
             ids=ids,
@@ -336,7 +347,7 @@ class App:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""
         heartbeat = [] if self.heartbeat is None else [self.heartbeat.run(self.ended)]
         services = (self.watcher, self.courier, self.last_use, self.surroundings, self.jobs, self.feeds)
-        of_usage = (self.folder, self.held_days)
+        of_usage = (self.folder, self.held_days, self.limit_upkeep)
         beside = [run(self.ended) for run in self.beside]
         syslog = [] if self.syslog is None else [self.syslog.run(self.ended)]
         return [*(service.run(self.ended) for service in (*services, *of_usage)), *heartbeat, *beside, *syslog]

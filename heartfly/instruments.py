@@ -149,6 +149,13 @@ class Instruments:
         self.syslog = Counter(
             "heartfly_syslog_messages_total", "Messages that came by syslog, by what became of them.", "outcome"
         )
+        self.limit_checks = Counter(
+            "heartfly_limit_checks_total", "Checks of limits, by what was answered; opened: let through unseen.",
+            "outcome",
+        )  # fmt: skip
+        self.limit_check_seconds = Histogram(
+            "heartfly_limit_check_seconds", "From the receipt of a check of limits to its answer."
+        )
 
     def batch(self, n: int, took_s: float) -> None:
         self.commit_items.observe(n)

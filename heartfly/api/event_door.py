@@ -53,7 +53,7 @@ class EventDoor:
 
     async def _take(self, scope: Scope, receive: Receive) -> IngestOut:
         given = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}  # the first one counts
-        raw = await self._guard.ingests(scope, given.get(b"authorization", ""), lambda: _body(given, receive))
+        raw = await self._guard.ingests(scope, given.get(b"authorization", ""), lambda: body_of(given, receive))
         encoding = given.get(b"content-encoding", "")
         large, media_type = is_large(raw, encoding), given.get(b"content-type", "")
         found: Sequence[Any] | None = None
@@ -75,7 +75,7 @@ class EventDoor:
         return self._state.events.plain(unpacked(raw, encoding))
 
 
-async def _body(given: Mapping[bytes, str], receive: Receive) -> bytes:
+async def body_of(given: Mapping[bytes, str], receive: Receive) -> bytes:
     announced = given.get(b"content-length", "")
     if announced.isdecimal() and int(announced) > MAX_BYTES:
         raise RequestEntityTooLarge

@@ -22,6 +22,7 @@ from heartfly import __version__
 from heartfly.accounts.guards import Bearer
 from heartfly.api import cors, metronome, openmeter, otlp, problems, segment
 from heartfly.api.event_door import EventDoor
+from heartfly.api.limit_door import LimitDoor
 from heartfly.api.parameters import known_only
 from heartfly.api.ping import Receive, Scope, Send
 from heartfly.api.request import GUARD, STATE, ApiRequest
@@ -46,8 +47,10 @@ from heartfly.api.v1 import (
     wire_events,
     wire_explain,
     wire_incidents,
+    wire_limits,
     wire_meters,
     wire_reports,
+    wire_simulated,
     wire_traffic,
     wire_usage,
 )
@@ -151,8 +154,10 @@ def openapi() -> bytes:
         *wire_explain.SHAPES,
         *wire_incidents.SHAPES,
         *wire_accounts.SHAPES,
+        *wire_limits.SHAPES,
         *wire_meters.SHAPES,
         *wire_reports.SHAPES,
+        *wire_simulated.SHAPES,
         *wire_traffic.SHAPES,
         *audit.SHAPES,
         *badges.SHAPES,
@@ -173,7 +178,7 @@ class NativeApi:
 
     def __init__(self, framework: Litestar, state: ApiState, guard: Bearer) -> None:
         self.framework = framework
-        self._events = EventDoor(state, guard)
+        self._doors = (EventDoor(state, guard), LimitDoor(state, guard))
         self._given: dict[str, Any] = {STATE: state, GUARD: guard}
         self._clock = state.clock
         self._instruments = state.instruments
@@ -190,7 +195,7 @@ class NativeApi:
                 await exchange.send({"type": "http.response.start", "status": 204, "headers": []})
                 await exchange.send({"type": "http.response.body", "body": b""})
                 return
-            door = self._events if self._events.takes(scope) else application
+            door = next((door for door in self._doors if door.takes(scope)), application)
             await door(exchange.scope, receive, exchange.send)
         finally:
             exchange.tell(self._instruments, ended=self._clock.monotonic())

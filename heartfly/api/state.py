@@ -14,6 +14,7 @@ from heartfly.config import Settings
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.instruments import Instruments
+from heartfly.limits.checker import Checker
 from heartfly.notify.channels.base import Reach
 from heartfly.notify.letters import Letters
 from heartfly.sealing import Sealer
@@ -27,6 +28,8 @@ class ApiState:
     usage: Database
     """The part that is usage (db/parts.py). No transaction spans both."""
     events: EventIngest
+    checker: Checker
+    """Of limits of calls."""
     closer: Closer
     clock: Clock
     ids: IdSource

@@ -38,6 +38,6 @@ USAGE = Part(
     schema="usage",
     migrations="usage",
     version_table="usage_version",
-    lanes=(2,),
+    lanes=(2, 3),  # the first one for checks of limits, whose callers wait with their calls
 )
 PARTS = (MAIN, USAGE)

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from heartfly.core.events import Event, Rejected
+from heartfly.core.limits.tracked import CALL
 from heartfly.core.windows import HOUR
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
@@ -77,6 +78,7 @@ class _Project:
     events: list[dict[str, Any]] = field(default_factory=list)
     conflicts: list[dict[str, Any]] = field(default_factory=list)
     letters: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[Event] = field(default_factory=list)
 
     def tell(self, batch: Batch, item: Event | Refused) -> Told:
         if isinstance(item, Refused):
@@ -86,6 +88,8 @@ class _Project:
         number, fingerprint = self.firsts[id_hash]
         if id_hash in self.fresh:
             self.fresh.remove(id_hash)
+            if item.type == CALL:
+                self.calls.append(item)
             self.events.append(
                 {
                     "pid": batch.pid,
@@ -117,9 +121,15 @@ class _Project:
         return _CONFLICT
 
 
+class TellsOfCalls(Protocol):
+    def __call__(self, tx: Tx, pid: int, calls: Sequence[Event], /, *, now: datetime) -> None: ...
+
+
 class EventApplier:
-    def __init__(self, ids: IdSource) -> None:
+    def __init__(self, ids: IdSource, *, calls: TellsOfCalls | None = None) -> None:
+        """`calls` is told of calls to somebody's API that are new, in the transaction that writes them."""
         self._ids = ids
+        self._calls = calls
         self._names: dict[tuple[int, str, str], int] = {}
         """Names that are committed: a transaction that fails takes along those that it made."""
 
@@ -146,6 +156,8 @@ class EventApplier:
         heard = [one for batch in batches.values() for one in batch.sources.items()]
         if heard:
             hear(tx, pid, heard)
+        if project.calls and self._calls is not None:
+            self._calls(tx, pid, project.calls, now=now)
         _INTAKE.run(tx, list(_intake(pid, ((batch.received_at, told[place]) for place, batch in batches.items()))))
         return told
 

@@ -19,6 +19,10 @@ from heartfly.clock import Clock
 from heartfly.config import Settings
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
+from heartfly.limits.apply import LimitApplier
+from heartfly.limits.book import Book
+from heartfly.limits.checker import Checker
+from heartfly.limits.tracked import TrackedCalls
 from heartfly.notify.letters import Letters
 from heartfly.server.forwarded import client_address
 from heartfly.usage.apply import EventApplier
@@ -113,10 +117,14 @@ def state_of(
 ) -> ApiState:
     """`usage`: that part of the data, for tests that touch it."""
     told, part = settings or Settings(), usage or db
+    book = Book()
+    of_limits = LimitApplier(book, ids)
+    events = EventApplier(ids, calls=TrackedCalls(of_limits))
     return ApiState(
         database=db,
         usage=part,
-        events=EventIngest(part, EventApplier(ids), clock, keep=timedelta(days=told.usage.keep_days)),
+        events=EventIngest(part, events, clock, keep=timedelta(days=told.usage.keep_days)),
+        checker=Checker(part, book, of_limits, clock),
         closer=Closer(part, Folder(part, clock, ids, hands=Hands(beside=False)), clock, ids),
         clock=clock,
         ids=ids,

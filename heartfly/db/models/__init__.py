@@ -34,6 +34,15 @@ from heartfly.db.models.corrections import backfill_events, backfills, event_cor
 from heartfly.db.models.ground import addresses, blind_intervals, instance, leases, node_batches, nodes
 from heartfly.db.models.incidents import incident_notes, incident_shares, incidents
 from heartfly.db.models.jobs import job_runs, jobs
+from heartfly.db.models.limits import (
+    limit_books,
+    limit_counters,
+    limit_denials,
+    limit_hours,
+    limit_reservations,
+    limit_told,
+    limits,
+)
 from heartfly.db.models.notify import alerts, attempts, channels, deliveries, notifications
 from heartfly.db.models.pings import ping_bodies, pings
 from heartfly.db.models.prices import meter_prices, price_books, prices
@@ -113,6 +122,13 @@ __all__ = [
     "job_runs",
     "jobs",
     "leases",
+    "limit_books",
+    "limit_counters",
+    "limit_denials",
+    "limit_hours",
+    "limit_reservations",
+    "limit_told",
+    "limits",
     "members",
     "metadata",
     "meter_prices",

@@ -1,0 +1,153 @@
+"""What checks read and write, a statement each: counters, reservations, and what is told of who was denied.
+
+Whoever writes counters holds the project's limits first (`hold_limits`). What the rows mean is decided in
+core/limits/.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from heartfly.core.limits.ledger import Hold, Key, Ledger
+from heartfly.db.changes import Tx
+from heartfly.db.models import limit_counters, limit_denials, limit_hours, limit_reservations
+from heartfly.db.prepared import Prepared, among
+from heartfly.db.types import instant
+
+_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('limits', :key))")
+MOST_LEVEL = 1_000_000_000
+
+
+def hold_limits(tx: Tx, pid: int) -> None:
+    """Until this transaction ends nobody else counts for the project.
+
+    Two nodes that check at one time: the second waits, and finds what the first has taken. Who holds events as well
+    (usage.apply.hold_events) holds those first, and projects come in the order of their numbers.
+    """
+    if tx.on_postgres:
+        tx.conn.execute(_LOCK, {"key": pid})
+
+
+def texts_of(tx: Tx, pid: int, keys: Collection[Key]) -> dict[Key, str]:
+    """Of these counters those that were ever written. Of those of other limits with the same values some more."""
+    if not keys:
+        return {}
+    rows = _COUNTERS.rows(
+        tx, pid=pid, of_limits=sorted({key[0] for key in keys}), scopes=sorted({scope_text(key[1]) for key in keys})
+    )
+    return {(row.limit_id, values_of(row.scope)): row.state for row in rows}
+
+
+def put_counters(tx: Tx, pid: int, ledger: Ledger) -> None:
+    made = []
+    for (limit_id, values), (limit, counter) in ledger.changed.items():
+        level = counter.used * 1_000 // limit.most if limit.most else MOST_LEVEL
+        made.append(
+            {
+                "pid": pid,
+                "limit_id": limit_id,
+                "scope": scope_text(values),
+                "state": counter.written(),
+                "level": min(level, MOST_LEVEL),
+                "ends_at": instant(counter.ends_us()),
+            }
+        )
+    PUT_COUNTERS.run(tx, made)
+
+
+def scope_text(values: tuple[str, ...]) -> str:
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")) if values else "[]"
+
+
+def values_of(text: str) -> tuple[str, ...]:
+    return tuple(msgspec.json.decode(text, type=list[str])) if text != "[]" else ()
+
+
+def holds_text(holds: Iterable[Hold]) -> str:
+    return msgspec.json.encode(
+        [(str(one.key[0]), one.key[1], one.unit, str(one.amount), one.mark) for one in holds]
+    ).decode()
+
+
+def holds_of(text: str) -> list[Hold]:
+    found = msgspec.json.decode(text, type=list[tuple[str, tuple[str, ...], str, str, str]])
+    return [Hold((int(one[0]), one[1]), one[2], int(one[3]), one[4]) for one in found]
+
+
+def put_denials(tx: Tx, denied: Sequence[Mapping[str, Any]]) -> None:
+    """A row a minute, limit and value; `n` is added to what is there."""
+    DENIALS.run(tx, denied)
+
+
+def put_hours(tx: Tx, pid: int, hour: datetime, counts: Mapping[int, Sequence[int]]) -> None:
+    """`counts`: by limit, how many were checked, denied, and let through unseen."""
+    HOURS.run(
+        tx,
+        [
+            {"pid": pid, "limit_id": limit_id, "hour": hour, "checked": n[0], "denied": n[1], "opened": n[2]}
+            for limit_id, n in sorted(counts.items())
+        ],
+    )
+
+
+_C, _R = limit_counters.c, limit_reservations.c
+
+
+def _put_counters(tx: Tx) -> Any:
+    insert = tx.insert(limit_counters)
+    fresh = {name: insert.excluded[name] for name in ("state", "level", "ends_at")}
+    return insert.on_conflict_do_update(index_elements=["pid", "limit_id", "scope"], set_=fresh)
+
+
+def _add_denials(tx: Tx) -> Any:
+    insert = tx.insert(limit_denials)
+    newest = {name: insert.excluded[name] for name in ("last_at", "call", "wanted", "used", "wait_us")}
+    return insert.on_conflict_do_update(
+        index_elements=["pid", "limit_id", "minute", "scope"],
+        set_=newest | {"n": limit_denials.c.n + insert.excluded.n},
+    )
+
+
+def _add_hours(tx: Tx) -> Any:
+    insert = tx.insert(limit_hours)
+    added = {name: limit_hours.c[name] + insert.excluded[name] for name in ("checked", "denied", "opened")}
+    return insert.on_conflict_do_update(index_elements=["pid", "limit_id", "hour"], set_=added)
+
+
+_COUNTERS = Prepared(
+    lambda tx: sa.select(_C.limit_id, _C.scope, _C.state).where(
+        _C.pid == sa.bindparam("pid"), among(tx, _C.limit_id, "of_limits"), among(tx, _C.scope, "scopes")
+    )
+)
+PUT_COUNTERS = Prepared(_put_counters)
+DENIALS = Prepared(_add_denials)
+HOURS = Prepared(_add_hours)
+RESERVE = Prepared(lambda _: sa.insert(limit_reservations))
+END = Prepared(
+    lambda _: (
+        sa.update(limit_reservations)
+        .where(_R.pid == sa.bindparam("b_pid"), _R.id == sa.bindparam("b_id"))
+        .values(state=sa.bindparam("state"), key_hash=sa.bindparam("key_hash"), told=sa.bindparam("told"))
+    ),
+    apart=True,
+)
+OVERDUE = Prepared(
+    lambda _: (
+        sa.select(limit_reservations)
+        .where(_R.pid == sa.bindparam("pid"), _R.state == "held", _R.expires_at <= sa.bindparam("now"))
+        .order_by(_R.expires_at)
+        .limit(sa.bindparam("most"))
+    )
+)
+BY_ID = Prepared(
+    lambda tx: sa.select(limit_reservations).where(_R.pid == sa.bindparam("pid"), among(tx, _R.id, "numbers"))
+)
+BY_KEY = Prepared(
+    lambda tx: sa.select(limit_reservations).where(_R.pid == sa.bindparam("pid"), among(tx, _R.key_hash, "keys"))
+)
