@@ -13,6 +13,7 @@ from heartfly.audit.record import Actor
 from heartfly.budgets import commands
 from heartfly.budgets.commands import SeenAnotherError, raises
 from heartfly.budgets.config import BudgetIn
+from heartfly.budgets.hard_stop import withdraw_for
 from heartfly.budgets.look import look
 from heartfly.budgets.rows import one_budget
 from heartfly.budgets.spending import see
@@ -22,6 +23,7 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.errors import ChangedMeanwhileError, HeartflyError
 from heartfly.logs import logger
+from heartfly.usage.audit import carry_or_wait
 from heartfly.usage.rerun import zone_of
 
 log = logger("heartfly.budgets")
@@ -79,6 +81,8 @@ class Changer:
         """As commands.delete."""
         delete = partial(commands.delete, rev=rev, actor=self.actor, at=self.at, ids=self.ids)
         await self.main.write(lambda tx: delete(tx, self.pid, public_id))
+        await withdraw_for(self.usage, self.pid, public_id.lower(), now=self.at, ids=self.ids)
+        await carry_or_wait(self.usage, self.main)
 
     async def _look(self, public_id: str) -> None:
         """The change is done: what cannot be looked at now the job looks at within a minute."""
@@ -86,3 +90,5 @@ class Changer:
             await look(self.main, self.usage, self.pid, public_id, now=self.at, ids=self.ids)
         except HeartflyError as error:
             log.warning("budget_waits", budget=public_id, error=str(error))
+            return
+        await carry_or_wait(self.usage, self.main)

@@ -6,7 +6,7 @@ Each value is judged here, and the whole once more after an edit. What follows f
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -17,6 +17,7 @@ from msgspec import UNSET, UnsetType
 from heartfly.core import text
 from heartfly.core.budget_periods import Plan, Rhythm, plan_of
 from heartfly.core.budgets import MILLIONTH, USUAL_THRESHOLDS, Spike, Terms, allocation_key, sum_of, thresholds_of
+from heartfly.core.calls import Dimension, cube_for
 from heartfly.core.money import Money, currency_of, money_text
 from heartfly.errors import InvalidValueError
 
@@ -204,14 +205,16 @@ def _whole(asked: Mapping[str, Any]) -> Agreed:
         raise InvalidValueError("low_days", f"must be 1 to {_MOST_LOW_DAYS}")
     if asked["hard_stop"] and amount is None:
         raise InvalidValueError("hard_stop", "needs an amount, and an unlimited budget has none")
+    scope, allocations = _scope(asked["scope"]), _allocations(asked["allocations"])
+    _demand_told_apart(scope, allocations)
     return Agreed(
         name=text.name(asked["name"], field="name", most=_MOST_NAME),
         currency=currency_of(asked["currency"]),
         amount=amount,
         plan=plan,
-        scope=_scope(asked["scope"]),
+        scope=scope,
         thresholds=thresholds,
-        allocations=_allocations(asked["allocations"]),
+        allocations=allocations,
         spike=_spike(asked["spike"]),
         low_days=low_days,
         hard_stop=asked["hard_stop"],
@@ -234,6 +237,18 @@ def _scope(asked: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
         if kept:
             found[name] = sorted(set(kept))
     return found
+
+
+def _demand_told_apart(scope: Mapping[str, Sequence[str]], parts: Iterable[tuple[str, str]]) -> None:
+    """What no sum tells apart would have to be counted call by call, each minute. InvalidValueError."""
+    if len(scope.get("tag", ())) > 1:
+        raise InvalidValueError("scope.tag", "must be one: a call with two of them would count twice")
+    names = [Dimension(name) for name in scope]
+    if cube_for(names) is None:
+        raise InvalidValueError("scope", "may name one of customer, user, key and tag, beside provider and model")
+    for by in sorted({by for by, _ in parts}):
+        if cube_for([*names, Dimension(by)]) is None:
+            raise InvalidValueError("allocations", f"by {by} cannot be told apart within a scope of another kind")
 
 
 def _allocations(asked: Sequence[Mapping[str, str]]) -> Mapping[tuple[str, str], Money]:

@@ -18,9 +18,10 @@ import sqlalchemy as sa
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.budgets import words
+from heartfly.budgets import hard_stop, words
 from heartfly.budgets.commands import held, is_it
 from heartfly.budgets.config import of_millionths
+from heartfly.budgets.hard_stop import Spent
 from heartfly.budgets.rows import Stored, channels_query, marks_query, one_budget, told, told_of
 from heartfly.budgets.spending import see
 from heartfly.core.budget_periods import Period, is_over, newest
@@ -76,10 +77,12 @@ async def look(main: Main, usage: Database, pid: int, public_id: str, *, now: da
             known = await _known(read, pid, public_id, now=now)
         async with usage.read() as read:
             judged = await _judge(read, known, now=now)
-        if not _is_news(known, judged, now):
-            return Outcome(state=known.stored.state)
-        outcome = await main.write(partial(_keep, stored=known.stored, judged=judged, now=now, ids=ids))
+        outcome: Outcome | None = Outcome(state=known.stored.state)
+        if _is_news(known, judged, now):
+            outcome = await main.write(partial(_keep, stored=known.stored, judged=judged, now=now, ids=ids))
         if outcome is not None:
+            at_present = next((Spent(one.period, one.seen.spent) for one in judged if one.is_now), None)
+            await hard_stop.follow(usage, known.stored, at_present, now=now, ids=ids)
             return outcome
     return Outcome(state=known.stored.state)
 

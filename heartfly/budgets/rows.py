@@ -197,7 +197,7 @@ async def heard_by(main: AsyncConnection, pid: int, budget_ids: Sequence[int]) -
     return (await main.execute(channels_query(pid, budget_ids))).all() if budget_ids else ()
 
 
-async def channels_of(main: AsyncConnection, pid: int) -> Sequence[Row[Any]]:
+async def channels_of(main: AsyncConnection, pid: int) -> Sequence[Any]:
     """All of the project, in the order in which they were made."""
     c = channels.c
     return (await main.execute(sa.select(c.id, c.uuid, c.name, c.kind).where(c.pid == pid).order_by(c.id))).all()

@@ -12,16 +12,24 @@ from datetime import date, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.budgets.rows import Stored
-from heartfly.calls.figures import Line, figures
+from heartfly.calls.asked import Line
+from heartfly.calls.figures import figures
+from heartfly.calls.gather import gathered
+from heartfly.checks.queries import UUID
 from heartfly.core.budget_burn import BURN_DAYS, burn, gone_on
 from heartfly.core.budget_periods import Period
 from heartfly.core.budgets import MILLIONTH, Seen, Terms, allocation_key
 from heartfly.core.calls import Dimension
 from heartfly.core.days import ONE, day_in, day_of
 from heartfly.core.money import Money, money_text
+from heartfly.core.windows import Window
+from heartfly.db.models import aliases, customers
+from heartfly.errors import InvalidValueError
+from heartfly.traffic.filters import subjects_called
 
 _AHEAD = timedelta(days=2)
 """How far beyond now a period without an end is asked about: no event is taken that lies further ahead."""
@@ -58,7 +66,7 @@ class Standing:
 
 async def cost_of(read: AsyncConnection, stored: Stored, period: Period, *, now: datetime) -> Cost:
     from_at, to_at = _bounds(stored, period, now)
-    lines = await _lines(read, stored, from_at, to_at, ())
+    lines = await _lines(read, stored, from_at, to_at, (), now=now)
     currency, others = stored.agreed.currency, dict[str, Money]()
     for line in lines:
         for name, money in line.cost.items():
@@ -126,7 +134,7 @@ async def example(read: AsyncConnection, pid: int, zone: ZoneInfo, *, now: datet
     today = day_of(zone, now)
     from_at, to_at = day_in(zone, today - _EXAMPLE_DAYS * ONE).from_at, day_in(zone, today).to_at
     by_currency: dict[str, Money] = {}
-    for line in await figures(read, pid, from_at, to_at, by=(), filters={}):
+    for line in await figures(read, pid, from_at, to_at, by=(), now=now, times=False):
         for currency, money in line.cost.items():
             by_currency[currency] = by_currency.get(currency, 0) + money
     known = {currency: money for currency, money in by_currency.items() if money >= MILLIONTH}
@@ -141,7 +149,9 @@ _EXAMPLE_DAYS = 30
 
 def _rounded_up(money: Money) -> Money:
     """To two digits, of a millionth at least."""
-    unit = max(MILLIONTH, 10 ** (len(str(money)) - 2))
+    unit: Money = MILLIONTH
+    while unit * 100 <= money:
+        unit *= 10
     return -(-money // unit) * unit
 
 
@@ -149,7 +159,7 @@ async def _seen(
     read: AsyncConnection, stored: Stored, period: Period, cost: Cost, parts: Mapping[str, Money], *, now: datetime
 ) -> Seen:
     today = stored.today(now)
-    days = [await _spent_on(read, stored, today - n * ONE) for n in range(BURN_DAYS, -1, -1)]
+    days = await _spent_by_day(read, stored, [today - n * ONE for n in range(BURN_DAYS, -1, -1)], now=now)
     left = None
     if period.last is not None:
         left = _share_left(stored, today, now) + (period.last - today) // ONE
@@ -163,12 +173,19 @@ async def _seen(
     )
 
 
-async def _spent_on(read: AsyncConnection, stored: Stored, day: date) -> Money:
-    of_day = day_in(stored.zone, day)
-    if of_day.from_at == of_day.to_at:  # a day that the zone skipped
-        return 0
-    lines = await _lines(read, stored, of_day.from_at, of_day.to_at, ())
-    return sum(line.cost.get(stored.agreed.currency, 0) for line in lines)
+async def _spent_by_day(
+    read: AsyncConnection, stored: Stored, days: Sequence[date], *, now: datetime
+) -> Sequence[Money]:
+    """In one question. A day that the zone skipped cost nothing."""
+    spans = {day: day_in(stored.zone, day) for day in days}
+    lasting = [day for day in days if spans[day].from_at < spans[day].to_at]
+    filters = await _filters(read, stored)
+    if filters is None:
+        return [0 for _ in days]
+    windows = [Window(spans[day].from_at, spans[day].to_at) for day in lasting]
+    found = await gathered(read, stored.row.pid, windows, by=(), filters=filters, now=now, times=False)
+    cost = {lasting[n]: one.cost.get(stored.agreed.currency, 0) for (n, _), one in found.figures.items()}
+    return [cost.get(day, 0) for day in days]
 
 
 async def _by_part(
@@ -180,17 +197,56 @@ async def _by_part(
         return found
     from_at, to_at = _bounds(stored, period, now)
     for by in sorted({by for by, _ in stored.agreed.allocations}):
-        for line in await _lines(read, stored, from_at, to_at, (Dimension(by),)):
-            key = allocation_key(by, line.names[0])
-            found[key] = found.get(key, 0) + line.cost.get(stored.agreed.currency, 0)
+        lines = await _lines(read, stored, from_at, to_at, (Dimension(by),), now=now)
+        spent = {line.key[Dimension(by)]: line.cost.get(stored.agreed.currency, 0) for line in lines}
+        names = [name for part, name in stored.agreed.allocations if part == by]
+        keys = await _keys_of(read, stored.row.pid, names) if by == Dimension.CUSTOMER else {}
+        found |= {allocation_key(by, name): spent.get(keys.get(name, name), 0) for name in names}
     return found
 
 
 async def _lines(
-    read: AsyncConnection, stored: Stored, from_at: datetime, to_at: datetime, by: Sequence[Dimension]
+    read: AsyncConnection,
+    stored: Stored,
+    from_at: datetime,
+    to_at: datetime,
+    by: Sequence[Dimension],
+    *,
+    now: datetime,
 ) -> Sequence[Line]:
-    filters = {Dimension(name): tuple(values) for name, values in stored.agreed.scope.items()}
-    return await figures(read, stored.row.pid, from_at, to_at, by=by, filters=filters)
+    filters = await _filters(read, stored)
+    if filters is None:
+        return ()
+    return await figures(read, stored.row.pid, from_at, to_at, by=by, filters=filters, now=now, times=False)
+
+
+async def _filters(read: AsyncConnection, stored: Stored) -> Mapping[Dimension, Sequence[str]] | None:
+    """None: none of its customers has ever sent anything, or is known any more."""
+    found = {Dimension(name): tuple(values) for name, values in stored.agreed.scope.items()}
+    if customers := found.get(Dimension.CUSTOMER):
+        known = [one for one in customers if await _is_known(read, stored.row.pid, one)]
+        if not known:
+            return None
+        found[Dimension.CUSTOMER] = tuple(known)
+    return found
+
+
+async def _is_known(read: AsyncConnection, pid: int, customer: str) -> bool:
+    try:
+        return bool(await subjects_called(read, pid, [customer]))
+    except InvalidValueError:  # it is the id of nobody: he was erased, and no call is his any more
+        return False
+
+
+async def _keys_of(read: AsyncConnection, pid: int, names: Sequence[str]) -> Mapping[str, str]:
+    """Of those that name a customer by an alias, or by his id in other letters: his id, by which figures name him."""
+    query = (
+        sa.select(aliases.c.text, customers.c.uuid)
+        .join(customers, sa.and_(customers.c.pid == aliases.c.pid, customers.c.id == aliases.c.customer_id))
+        .where(aliases.c.pid == pid, aliases.c.text.in_(names))
+    )
+    found = {row.text: row.uuid for row in await read.execute(query)}
+    return {name: name.lower() for name in names if UUID.fullmatch(name.lower())} | found
 
 
 def _bounds(stored: Stored, period: Period, now: datetime) -> tuple[datetime, datetime]:

@@ -61,7 +61,7 @@ class Values:
     def sent(cls, form: Form) -> Values:
         texts = {one.name: form[one.name].strip()[:_MOST_TEXT] for one in fields(cls) if one.name in _TEXTS}
         return cls(
-            **texts,  # type: ignore[arg-type] # texts all
+            **texts,
             auto_renew="auto_renew" in form,
             hard_stop="hard_stop" in form,
             channels=form.many("channels"),
@@ -72,7 +72,7 @@ class Values:
         now = stored.agreed.as_asked()
         spike = now["spike"] or {"percent": "", "least": ""}
         return cls(
-            **{name: "" if now[name] is None else str(now[name]) for name in _PLAIN},  # type: ignore[arg-type]
+            **{name: "" if now[name] is None else str(now[name]) for name in _PLAIN},
             scope="\n".join(f"{name} = {', '.join(values)}" for name, values in now["scope"].items()),
             thresholds=", ".join(map(str, now["thresholds"])),
             allocations="\n".join(f"{one['by']} {one['name']} = {one['amount']}" for one in now["allocations"]),
@@ -120,8 +120,11 @@ async def show_new(request: PageRequest) -> Response[bytes]:
     async with request.api.database.read() as main:
         channels = await channels_of(main, request.project.pid)
         today = day_of(await zone_of(main, request.project.pid), request.api.clock.now())
-    given = {name: request.query_params.get(name, "")[:100] for name in ("name", "currency", "amount")}
-    values = Values(**given, starts_on=today.isoformat(), channels=[one.uuid for one in channels])
+    name, currency, amount = (request.query_params.get(one, "")[:100] for one in ("name", "currency", "amount"))
+    values = Values(
+        name=name, currency=currency, amount=amount, starts_on=today.isoformat(),
+        channels=[one.uuid for one in channels],
+    )  # fmt: skip
     return await _form(request, values, channels)
 
 

@@ -1,4 +1,4 @@
-"""Budgets as pictures: how much is spent, with its thresholds as marks, and what the last days cost. Numbers in, paths out.
+"""Budgets as pictures: how much is spent, with thresholds as marks, and what the last days cost. Numbers in, paths out.
 
 Pictures are stretched to their place, so labels stand beside them in words; geometry only, and floats only here.
 """

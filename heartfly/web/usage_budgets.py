@@ -61,7 +61,9 @@ async def list_page(request: PageRequest) -> Response[bytes]:
     after = number(request.query_params.get("after"), _LIST)
     async with api.database.read() as main:
         rows, following = cut(
-            await list_budgets(main, pid, after=after or 0, limit=PAGE + 1), PAGE, lambda one: cursor_of(_LIST, one.row.id)
+            await list_budgets(main, pid, after=after or 0, limit=PAGE + 1),
+            PAGE,
+            lambda one: cursor_of(_LIST, one.row.id),
         )
         channels = await heard_by(main, pid, [one.row.id for one in rows])
         sums = await summary(main, pid, now=now)

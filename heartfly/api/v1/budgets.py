@@ -136,8 +136,8 @@ async def budget_history(
     request: ApiRequest, budget_id: FromPath[str], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> HistoryPage:
     """The newest first, 36 at most at a time. What was told of a period stays, whatever was corrected since."""
-    limit = min(limit, histories.MOST)
-    api, pid, now, before = request.api, request.caller.pid, request.api.clock.now(), histories.day_of_cursor(text_at(cursor, _HISTORY))
+    api, pid, now, limit = request.api, request.caller.pid, request.api.clock.now(), min(limit, histories.MOST)
+    before = histories.day_of_cursor(text_at(cursor, _HISTORY))
     async with api.database.read() as main, api.usage.read() as read:
         stored = await one_budget(main, pid, budget_id)
         found = await histories.history(main, read, stored, before=before, limit=limit + 1, now=now)
