@@ -27,7 +27,7 @@ def budgets_group() -> None:
 @connected()
 def list_budgets(*, states: tuple[str, ...], most: int, as_json: bool, api: Client) -> None:
     """List budgets, in the order in which they were made."""
-    query = {"state": list(states)} if states else {}
+    query = {"status": list(states)} if states else {}
     found = api.first("/v1/budgets", most, **query)
     if as_json:
         print_json(found)

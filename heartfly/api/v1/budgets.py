@@ -24,6 +24,7 @@ from heartfly.api.v1.wire_budgets import (
 from heartfly.budgets import history as histories
 from heartfly.budgets.change import Changer
 from heartfly.budgets.config import BudgetIn
+from heartfly.budgets.hard_stop import is_stopping
 from heartfly.budgets.rows import heard_by, list_budgets, one_budget, told
 from heartfly.budgets.spending import standing
 from heartfly.budgets.summary import summary
@@ -35,12 +36,12 @@ States = Annotated[list[BudgetState] | None, QueryParameter(description="Of any 
 
 @get("/budgets", summary="List budgets", responses=told_as(422), tags=["budgets"])
 async def list_all_budgets(
-    request: ApiRequest, state: States = None, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    request: ApiRequest, status: States = None, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> BudgetPage:
     """In the order in which they were made."""
     pid, after = request.caller.pid, number(cursor, _LIST) or 0
     async with request.api.database.read() as main:
-        found = await list_budgets(main, pid, after=after, limit=limit + 1, states=state or ())
+        found = await list_budgets(main, pid, after=after, limit=limit + 1, states=status or ())
         page, following = cut(found, limit, lambda one: cursor_of(_LIST, one.row.id))
         channels = await heard_by(main, pid, [one.row.id for one in page])
     return BudgetPage([budget_out(one, channels) for one in page], following)
@@ -125,10 +126,10 @@ async def budget_status(request: ApiRequest, budget_id: FromPath[str]) -> Status
         stored = await one_budget(main, pid, budget_id)
         period = stored.shown_period(now)
         known = [] if period is None else await told(main, pid, stored.row.id, [period.key])
-    if period is None:
-        return status_out(stored, None, (), now=now)
     async with api.usage.read() as read:
-        return status_out(stored, await standing(read, stored, period, now=now), known, now=now)
+        stops = await is_stopping(read, pid, stored.row.uuid)
+        stands = None if period is None else await standing(read, stored, period, now=now)
+    return status_out(stored, stands, known, stops=stops, now=now)
 
 
 @get("/budgets/{budget_id:str}/history", summary="List its periods", responses=told_as(404, 422), tags=["budgets"])

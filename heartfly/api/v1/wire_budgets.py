@@ -137,6 +137,8 @@ class StatusOut(msgspec.Struct, kw_only=True):
     gone_on: str | None
     """The day on which it runs out at that pace, if that is within its period."""
     foreseen: ForeseenOut | None
+    stops: bool
+    """Whether a limit refuses calls that would cost more than is left (`hard_stop`)."""
     days: list[DaySpentOut]
     """The last whole days, and today so far."""
     thresholds: list[ThresholdOut]
@@ -202,7 +204,9 @@ def budget_out(stored: Stored, channels: Sequence[Any]) -> BudgetOut:
     )
 
 
-def status_out(stored: Stored, standing: Standing | None, known: Sequence[Told], *, now: datetime) -> StatusOut:
+def status_out(
+    stored: Stored, standing: Standing | None, known: Sequence[Told], *, stops: bool, now: datetime
+) -> StatusOut:
     """`known`: what was told of that period."""
     agreed = stored.agreed
     found = StatusOut(
@@ -222,6 +226,7 @@ def status_out(stored: Stored, standing: Standing | None, known: Sequence[Told],
         burn_per_day=None,
         gone_on=None,
         foreseen=None,
+        stops=stops,
         days=[],
         thresholds=[],
         allocations=[],
