@@ -129,6 +129,7 @@ async def _page(request: PageRequest, *, status: int = 200, wrong: str = "") -> 
         parts_of=_parts(shown),
         days=None if shown.standing is None else days_of(shown.standing.days),
         known=[(one, _holds(shown.standing, one)) for one in known],
+        money_of=words.shown,
         title_of=lambda one: words.title(one.mark),
         scope=words.scope_words(stored),
         percent=words.percent_of,

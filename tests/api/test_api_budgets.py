@@ -354,7 +354,7 @@ async def test_a_spike_and_what_runs_low_are_told(house: House, clock: SimClock)
     low = await look(house, budget)
 
     assert [] == told(quiet)
-    assert ("40", None) == (quiet["burn_per_day"], quiet["gone_on"])
+    assert ("40", "2026-03-28") == (quiet["burn_per_day"], quiet["gone_on"])
     assert [("spike", "2026-03-08")] == told(spike)
     assert {("spike", "2026-03-08"), ("low", "")} == set(told(low))
     assert "2026-03-18" == low["gone_on"]  # 419 left at 40 a day, from noon on
