@@ -28,7 +28,15 @@ from heartfly.db.room import room
 from heartfly.doctor.examine import examine
 from heartfly.errors import HeartflyError
 from heartfly.ground import Ground
-from heartfly.jobs.catalogue import alert_rules, catalogue, customer_reports, daily_usage, data_watches, keep_of
+from heartfly.jobs.catalogue import (
+    alert_rules,
+    budgets,
+    catalogue,
+    customer_reports,
+    daily_usage,
+    data_watches,
+    keep_of,
+)
 from heartfly.jobs.run import Jobs
 from heartfly.limits.apply import LimitApplier
 from heartfly.limits.book import Book
@@ -132,6 +140,7 @@ class App:
                 ),
                 data_watches(database, usage=ground.usage, ingest=self.ingest, ids=ids),
                 alert_rules(database, usage=ground.usage, ids=ids),
+                budgets(database, usage=ground.usage, ids=ids),
             ],
             ingest=self.ingest,
             clock=clock,

@@ -41,6 +41,7 @@ from heartfly.api.v1 import (
     watches,
     wire,
     wire_accounts,
+    wire_budgets,
     wire_channels,
     wire_corrections,
     wire_events,
@@ -143,6 +144,7 @@ def openapi() -> bytes:
     # The framework's own shapes lack what is refused (unknown fields) and what is explained (docstrings).
     ours = (
         *wire.SHAPES,
+        *wire_budgets.SHAPES,
         *wire_channels.SHAPES,
         *wire_events.SHAPES,
         *usage_days.SHAPES,

@@ -101,6 +101,12 @@ class Action(StrEnum):
     ALERT_RULE_EDIT = "alert_rule.edit"
     ALERT_RULE_DELETE = "alert_rule.delete"
     ALERT_RESOLVE = "alert.resolve"
+    BUDGET_CREATE = "budget.create"
+    BUDGET_EDIT = "budget.edit"
+    BUDGET_PAUSE = "budget.pause"
+    BUDGET_RESUME = "budget.resume"
+    BUDGET_CANCEL = "budget.cancel"
+    BUDGET_DELETE = "budget.delete"
     METER_CREATE = "meter.create"
     METER_EDIT = "meter.edit"
     METER_CHANGE = "meter.change"  # a version was added

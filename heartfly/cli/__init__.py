@@ -27,6 +27,7 @@ _COMMANDS: Mapping[str, str] = {
     "invites": "heartfly.cli.invites:invites_group",
     "user": "heartfly.cli.user:user_group",
     "jobs": "heartfly.cli.jobs:jobs_group",
+    "budgets": "heartfly.cli.budgets:budgets_group",
     "usage": "heartfly.cli.usage:usage_group",
     "next": "heartfly.cli.next:next_command",
     "backup": "heartfly.cli.backup:backup",

@@ -7,13 +7,16 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+from heartfly.budgets.rows import projects_with_budgets
 from heartfly.checks.config import GateIn
 from heartfly.clock import Clock
 from heartfly.config import Settings
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.jobs.alert_rules import NAME as ALERT_RULES
-from heartfly.jobs.alert_rules import looking
+from heartfly.jobs.alert_rules import looking as looking_at_rules
+from heartfly.jobs.budgets import NAME as BUDGETS
+from heartfly.jobs.budgets import looking as looking_at_budgets
 from heartfly.jobs.customer_reports import NAME as CUSTOMER_REPORTS
 from heartfly.jobs.customer_reports import Post, mailing
 from heartfly.jobs.daily_sums import sum_days
@@ -176,7 +179,25 @@ def alert_rules(database: Database, *, usage: Database, ids: IdSource) -> JobKin
         expression="* * * * *",
         grace=timedelta(minutes=5),
         max_run=timedelta(minutes=10),
-        work=looking(usage, ids=ids),
+        work=looking_at_rules(usage, ids=ids),
+        quiet=timedelta(),
+        projects=projects,
+    )
+
+
+def budgets(database: Database, *, usage: Database, ids: IdSource) -> JobKind:
+    async def projects() -> Sequence[int]:
+        async with database.read() as main:
+            return await projects_with_budgets(main)
+
+    return JobKind(
+        name=BUDGETS,
+        title="Heartfly: budgets",
+        about="Heartfly's own job. Looks what budgets have come to, and tells what they shall be told of.",
+        expression="* * * * *",
+        grace=timedelta(minutes=5),
+        max_run=timedelta(minutes=10),
+        work=looking_at_budgets(usage, ids=ids),
         quiet=timedelta(),
         projects=projects,
     )

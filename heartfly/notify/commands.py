@@ -23,7 +23,7 @@ from heartfly.core.words import AlertKind
 from heartfly.db import tenant
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import channels, check_channels, checks, deliveries, projects
+from heartfly.db.models import budget_channels, channels, check_channels, checks, deliveries, projects
 from heartfly.errors import ConflictError, InvalidValueError, LimitError, NotFoundError, TooManyRequestsError
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.claim import abandon
@@ -127,6 +127,8 @@ def delete_channel(tx: Tx, pid: int, channel_uuid: str, *, at: datetime) -> Chan
     """The channel is gone, and what it had not delivered yet is given up. What it delivered stays in the history."""
     row = _locked(tx, pid, channel_uuid)
     affected = _assign(tx, pid, row.id, ())
+    b = budget_channels.c
+    tx.conn.execute(sa.delete(budget_channels).where(b.pid == pid, b.channel_id == row.id))
     abandon(tx, pid, row.id, at=at)
     tx.conn.execute(sa.delete(channels).where(channels.c.pid == pid, channels.c.id == row.id))
     return Changed(channel_id=row.id, uuid=row.uuid, check_ids=affected)

@@ -130,7 +130,30 @@ class House:
         backfill = self.api("POST", "/backfills", wanted)["id"]
         into = [one | {"timestamp": f"{day}T{hour:02}:00:00Z"} for hour, one in enumerate(sent[2:5])]
         self.api("POST", f"/backfills/{backfill}/events", [*into, into[0] | {"transaction_id": _LONG}])
+        self._budget()
         self.values |= {"meter": "traffic", "day": day, "letter": letter, "customer": customer, "backfill": backfill}
+
+    def _budget(self) -> None:
+        """Of two providers, spent to nine tenths, and one in another currency; its period has the last days whole."""
+        now = SystemClock().now()
+        calls = [
+            {
+                "transaction_id": f"p-{n}", "customer_id": "c-1" if n % 2 else _LONG, "event_type": "api.call",
+                "timestamp": (now - timedelta(hours=5 * n, minutes=1)).isoformat(),
+                "properties": {
+                    "provider": "openai" if n % 3 else _LONG, "model": "gpt-5", "cost": "2.345", "currency": "USD",
+                } if n else {"provider": "maps", "units.requests": "1"},
+            }
+            for n in range(20)
+        ]  # fmt: skip
+        calls[7]["properties"]["currency"] = "EUR"  # type: ignore[index]
+        self.api("POST", "/events", calls)
+        first = (now - timedelta(days=6)).date().isoformat()
+        parts = [{"by": "provider", "name": "openai", "amount": "25"}, {"by": "model", "name": _LONG, "amount": "5"}]
+        wanted = {"name": _LONG, "currency": "USD", "amount": "45", "period": "custom", "every_days": 30}
+        made = self.api("POST", "/budgets", wanted | {"starts_on": first, "allocations": parts, "low_days": 9})
+        self.api("POST", "/budgets", {"name": "All", "currency": "EUR", "amount": None, "period": "unlimited"})
+        self.values["budget"] = made["id"]
 
     def _requests(self, yesterday: datetime) -> list[dict[str, Any]]:
         """Of two endpoints, one of which fails and is slow, and of a customer with a long name; some just now."""

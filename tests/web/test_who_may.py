@@ -189,6 +189,18 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/p/{project}/usage/meters/{meter}/version"): only_writers(),
     ("POST", "/p/{project}/usage/meters/{meter}/version"): only_writers(409, event_types="x", aggregation="count"),
     ("POST", "/p/{project}/usage/meters/{meter}/archive"): only_writers(409, do="archive"),  # no revision that he saw
+    ("GET", "/p/{project}/usage/budgets"): read(),
+    ("GET", "/p/{project}/usage/budgets/new"): only_writers(),
+    ("POST", "/p/{project}/usage/budgets/new"): only_writers(
+        303, name="Maps", currency="USD", amount="5", period="monthly"
+    ),
+    ("GET", "/p/{project}/usage/budgets/{budget}"): read(),
+    ("GET", "/p/{project}/usage/budgets/{budget}/edit"): only_writers(),
+    ("POST", "/p/{project}/usage/budgets/{budget}/edit"): only_writers(
+        409, name="Maps 2", currency="USD", amount="6", period="monthly"
+    ),  # no revision that he saw
+    ("POST", "/p/{project}/usage/budgets/{budget}/turn"): only_writers(409, do="pause"),  # the same
+    ("POST", "/p/{project}/usage/budgets/{budget}/delete"): only_writers(303),
     ("GET", "/badge/{half}/{states}/{name}"): Row(404, 404, 404, 404),
     ("GET", "/p/{project}/badges"): read(),
     ("POST", "/p/{project}/badges/key"): only_admins(303, do="make"),
@@ -276,7 +288,10 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
     await owner.post("/p/main/status-pages/new", {"title": "Ours", "slug": "ours"})
     (page,) = re.findall(r"status-pages/([0-9a-f-]{36})", (await owner.get("/p/main/status-pages")).body.decode())
     await owner.post("/p/main/usage/meters/new", {"slug": "traffic", "event_types": "call", "aggregation": "count"})
+    budget = {"name": "Models", "currency": "USD", "amount": "5", "period": "monthly"}
+    planned = await owner.post("/p/main/usage/budgets/new", budget)
     values = {
+        "budget": planned.headers["location"].rpartition("/")[2],
         "slug": "ours", "page": page,
         "key": await town.key_id(), "invite": invite, "member": await town.user_id("temp@example.com"),
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",

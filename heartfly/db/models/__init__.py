@@ -18,6 +18,7 @@ from heartfly.db.models.accounts import (
 )
 from heartfly.db.models.audit import audit
 from heartfly.db.models.base import metadata, usage_metadata
+from heartfly.db.models.budgets import budget_allocations, budget_channels, budget_marks, budget_periods, budgets
 from heartfly.db.models.calls import call_names, call_rollups
 from heartfly.db.models.checks import (
     check_channels,
@@ -89,6 +90,11 @@ __all__ = [
     "backfills",
     "backup_codes",
     "blind_intervals",
+    "budget_allocations",
+    "budget_channels",
+    "budget_marks",
+    "budget_periods",
+    "budgets",
     "call_names",
     "call_rollups",
     "channels",

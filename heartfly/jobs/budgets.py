@@ -1,0 +1,42 @@
+"""The job that looks at a project's budgets each minute: what they have come to, and what is to be told of that.
+
+What is told, and that it is told once, is decided in budgets/look.py. A budget that cannot be looked at is named, and
+holds up no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from heartfly.budgets.commands import MOST
+from heartfly.budgets.look import look
+from heartfly.budgets.rows import list_budgets
+from heartfly.core.budgets import BudgetState
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.errors import HeartflyError
+from heartfly.jobs.kind import Done, LeaseLostError, Work
+
+NAME = "budgets"
+_LOOKED_AT = tuple(state for state in BudgetState if state is not BudgetState.CANCELLED)
+
+
+def looking(usage: Database, *, ids: IdSource) -> Callable[[Work], Awaitable[Done]]:
+    async def look_at_all(work: Work) -> Done:
+        async with work.read() as main:
+            found = await list_budgets(main, work.pid, limit=MOST, states=_LOOKED_AT)
+        n_told, n_exceeded, failed = 0, 0, list[str]()
+        for one in found:
+            try:
+                outcome = await look(work, usage, work.pid, one.row.uuid, now=work.now, ids=ids)
+            except LeaseLostError:
+                raise
+            except HeartflyError as error:  # told by the job's own check
+                failed.append(f"{one.agreed.name} could not be looked at: {error}")
+                continue
+            n_told += len(outcome.told)
+            n_exceeded += outcome.state is BudgetState.EXCEEDED
+        figures = {"budgets": len(found), "told": n_told, "exceeded": n_exceeded, "failed": len(failed)}
+        return Done(figures=figures, failure="; ".join(failed))
+
+    return look_at_all

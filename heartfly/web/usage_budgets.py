@@ -1,0 +1,164 @@
+"""Budgets: which there are and how each stands; and one of them, with its parts, its days and its periods.
+
+Of what nobody has made yet an example stands there, out of what was really spent; it is not saved. The form is in
+budget_form.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from litestar import Response, get, post
+from sqlalchemy import Row
+
+from heartfly.api.paging import cursor_at, cursor_of, cut, number, text_at
+from heartfly.budgets import history as histories
+from heartfly.budgets import words
+from heartfly.budgets.rows import Stored, Told, heard_by, list_budgets, one_budget, told
+from heartfly.budgets.spending import Standing, example, standing
+from heartfly.budgets.summary import summary
+from heartfly.core.budget_periods import is_over
+from heartfly.core.budgets import WHOLE, Turn, allocation_key, holds
+from heartfly.core.money import Money
+from heartfly.errors import ConflictError, InvalidValueError
+from heartfly.usage.rerun import zone_of
+from heartfly.web.budget_changes import changer
+from heartfly.web.budget_pictures import Bar, bar_of, days_of
+from heartfly.web.request import FOR_WRITERS, PageRequest, rev_of_form
+from heartfly.web.sign_in import to
+
+PAGE = 20
+"""Each is a few questions to usage."""
+PERIODS = 12
+_LIST, _HISTORY = "budgets", "budget-history"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A budget with how it stands. `standing` None: it has not begun."""
+
+    stored: Stored
+    standing: Standing | None
+    channels: Sequence[Row[Any]]
+    bar: Bar | None
+
+    def money(self, amount: Money) -> str:
+        return words.shown(amount, self.stored.agreed.currency)
+
+    @property
+    def left(self) -> Money | None:
+        whole = self.stored.agreed.amount
+        return None if whole is None or self.standing is None else whole - self.standing.seen.spent
+
+
+@get("/p/{project:str}/usage/budgets")
+async def list_page(request: PageRequest) -> Response[bytes]:
+    api, pid, now = request.api, request.project.pid, request.api.clock.now()
+    after = number(request.query_params.get("after"), _LIST)
+    async with api.database.read() as main:
+        rows, following = cut(
+            await list_budgets(main, pid, after=after or 0, limit=PAGE + 1),
+            PAGE,
+            lambda one: cursor_of(_LIST, one.row.id),
+        )
+        channels = await heard_by(main, pid, [one.row.id for one in rows])
+        sums = await summary(main, pid, now=now)
+        zone = await zone_of(main, pid)
+    async with api.usage.read() as read:
+        shown = [await _shown(read, one, channels, now=now) for one in rows]
+        such_as = None if rows or after is not None else await example(read, pid, zone, now=now)
+    return await request.page(
+        "usage_budgets.html",
+        budgets=shown,
+        sums=sums if len(rows) > 1 else (),
+        money=words.shown,
+        following=urlencode({"after": following}) if following else "",
+        is_first=after is None,
+        example=such_as,
+        example_query="" if such_as is None else urlencode(such_as.query),
+    )
+
+
+@get("/p/{project:str}/usage/budgets/{budget:str}")
+async def show(request: PageRequest) -> Response[bytes]:
+    """In the query: `before`, from which on its periods are listed."""
+    return await _page(request)
+
+
+@post("/p/{project:str}/usage/budgets/{budget:str}/turn", opt=FOR_WRITERS, status_code=200)
+async def turn(request: PageRequest) -> Response[bytes]:
+    """`do`: pause, resume or cancel."""
+    form, name = await request.sent(), request.path_value("budget")
+    what = {one.value: one for one in (Turn.PAUSE, Turn.RESUME, Turn.CANCEL)}.get(form["do"])
+    if what is None:
+        raise InvalidValueError("do", "must be pause, resume or cancel")
+    try:
+        await changer(request).turn(name, what, rev=rev_of_form(form["rev"]))
+    except ConflictError as error:
+        return await _page(request, status=409, wrong=f"Nothing was changed: {error}.")
+    return to(request, f"/p/{request.project.slug}/usage/budgets/{quote(name, safe='')}")
+
+
+@post("/p/{project:str}/usage/budgets/{budget:str}/delete", opt=FOR_WRITERS, status_code=200)
+async def delete(request: PageRequest) -> Response[bytes]:
+    await changer(request).delete(request.path_value("budget"), rev=None)
+    return to(request, f"/p/{request.project.slug}/usage/budgets")
+
+
+async def _page(request: PageRequest, *, status: int = 200, wrong: str = "") -> Response[bytes]:
+    api, pid, now = request.api, request.project.pid, request.api.clock.now()
+    before = histories.day_of_cursor(text_at(request.query_params.get("before"), _HISTORY))
+    async with api.database.read() as main, api.usage.read() as read:
+        stored = await one_budget(main, pid, request.path_value("budget"))
+        channels = await heard_by(main, pid, [stored.row.id])
+        shown = await _shown(read, stored, channels, now=now)
+        found = await histories.history(main, read, stored, before=before, limit=PERIODS + 1, now=now)
+        period = None if shown.standing is None else shown.standing.period
+        known = [] if period is None else await told(main, pid, stored.row.id, [period.key])
+    past, following = cut(found, PERIODS, lambda one: cursor_at(_HISTORY, one.period.key))
+    return await request.page(
+        "usage_budget.html",
+        status=status,
+        shown=shown,
+        stored=stored,
+        standing=shown.standing,
+        parts_of=_parts(shown),
+        days=None if shown.standing is None else days_of(shown.standing.days),
+        known=[(one, _holds(shown.standing, one)) for one in known],
+        money_of=words.shown,
+        title_of=lambda one: words.title(one.mark),
+        scope=words.scope_words(stored),
+        percent=words.percent_of,
+        past=past,
+        following=urlencode({"before": following}) if following else "",
+        is_first=before is None,
+        is_over=is_over(stored.agreed.plan, stored.today(now)),
+        wrong=wrong,
+    )
+
+
+def _holds(standing: Standing | None, one: Told) -> bool:
+    return standing is not None and holds(one.mark, standing.terms, standing.seen)
+
+
+def _parts(shown: Shown) -> list[tuple[str, str, Money, Money, Bar]]:
+    """By what, which one, what it may use and has, and that as a bar."""
+    found = []
+    for (by, name), amount in shown.stored.agreed.allocations.items():
+        used = 0 if shown.standing is None else shown.standing.by_part.get(allocation_key(by, name), 0)
+        found.append((by, name, amount, used, bar_of(used, amount, (WHOLE,))))
+    return found
+
+
+async def _shown(read: Any, stored: Stored, channels: Sequence[Row[Any]], *, now: datetime) -> Shown:
+    period = stored.shown_period(now)
+    stands = None if period is None else await standing(read, stored, period, now=now)
+    bar = None
+    if stands is not None and stands.terms.amount is not None:
+        bar = bar_of(stands.seen.spent, stands.terms.amount, stands.terms.thresholds)
+    mine = [one for one in channels if one.budget_id == stored.row.id]
+    return Shown(stored=stored, standing=stands, channels=mine, bar=bar)
