@@ -83,6 +83,10 @@ class Background(Generic[Item]):
         if self._pid != os.getpid():
             self._start()
 
+    def also(self, item: Item) -> None:
+        """What an item was found to hold beside itself, by whoever makes events; it is one more of the same list."""
+        self._waiting.append(item)
+
     def lost(self, error: Exception) -> None:
         """An item could not be made."""
         self.drop(1)

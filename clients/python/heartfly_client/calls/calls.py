@@ -284,7 +284,7 @@ class Calls:
         with self._lock:
             self._held -= size
         if reading.run is not None:
-            self._background.put(self._of_run(reading.run, call.made.customer, call.made.user))
+            self._background.also(self._of_run(reading.run, call.made.customer, call.made.user))
 
     def _settle(self, call: Call) -> None:
         if (reservation := call.reservation) is None:

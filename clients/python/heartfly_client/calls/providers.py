@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from heartfly_client.paths import Rules
+from heartfly_client.paths import BUILT_IN, Rules, rules_of
 
 HOSTS: Mapping[str, str] = {
     "api.openai.com": "openai",
@@ -52,6 +52,16 @@ _MODEL_IN_PATH = re.compile(
 )
 _HAVE_MODELS_IN_PATHS = frozenset({"gemini", "vertex_ai", "azure", "azure_ai", "bedrock", "huggingface"})
 
+_OWN_RULES: Mapping[str, Rules] = {
+    # Their ids are shorter than what looks like one.
+    "apify": rules_of([
+        "/v2/acts/{actor}", "/v2/acts/{actor}/{rest...}", "/v2/actor-runs/{run}", "/v2/actor-runs/{run}/dataset/items",
+        "/v2/actor-runs/{run}/{rest...}", "/v2/datasets/{dataset}", "/v2/datasets/{dataset}/items",
+        "/v2/datasets/{dataset}/{rest...}", "/v2/acts/{actor}/runs", "/v2/acts/{actor}/run-sync-get-dataset-items",
+        "/v2/key-value-stores/{store}/{rest...}", "/v2/request-queues/{queue}/{rest...}",
+    ]),
+}  # fmt: skip
+
 
 class Place(NamedTuple):
     provider: str
@@ -85,6 +95,8 @@ def _in(table: Mapping[str, str], host: str) -> str | None:
 def place_of(host: str, path: str, own: Mapping[str, str], rules: Rules) -> Place:
     """`path`: without a query. A model that stands in it is told apart: else each would be an endpoint of its own."""
     provider = provider_of(host, own)
+    if rules == BUILT_IN:
+        rules = _OWN_RULES.get(provider, rules)
     if provider in _HAVE_MODELS_IN_PATHS and (fit := _MODEL_IN_PATH.search(path)) is not None:
         around = f"{path[: fit.start()]}{fit['before']}{{model}}{fit['after']}"
         # What follows a colon is the method of Google's, no part of an identifier.
