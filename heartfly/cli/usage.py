@@ -14,6 +14,7 @@ _COMMANDS: Mapping[str, str] = {
     "requeue": "heartfly.cli.usage_send:requeue_command",
     "heartbeat": "heartfly.cli.usage_send:heartbeat_command",
     "import-logs": "heartfly.cli.usage_logs:import_logs",
+    "import-calls": "heartfly.cli.usage_calls:import_calls",
     "events": "heartfly.cli.usage_events:events_group",
     "customers": "heartfly.cli.usage_events:customers_group",
     "dead-letters": "heartfly.cli.usage_events:letters_group",
