@@ -101,7 +101,7 @@ class App:
             creating=RateLimiter(per_minute=settings.limits.new_checks_per_minute),
         )
         self.ingest = Ingest(database, applier, clock, timed=count.ping_seconds.observe)
-        self.events = EventIngest(ground.usage, EventApplier(ids), clock, keep=timedelta(days=settings.usage.keep_days))
+        self.events = EventIngest(ground.usage, EventApplier(ids), clock, keep=settings.events_taken)
         limits = Limits(endpoints=settings.usage.endpoints, slow_us=settings.usage.slow_ms * 1_000)
         self.folder = Folder(ground.usage, clock, ids, hands=Hands(), leads=self._leads, limits=limits)
         self.closer = Closer(ground.usage, self.folder, clock, ids)

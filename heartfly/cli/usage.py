@@ -25,6 +25,7 @@ _COMMANDS: Mapping[str, str] = {
     "meters": "heartfly.cli.usage_meters:meters_group",
     "paths": "heartfly.cli.usage_paths:paths",
     "days": "heartfly.cli.usage_days:days",
+    "archive": "heartfly.cli.usage_archive:archive_group",
     "sources": "heartfly.cli.usage_sources:sources_group",
     "watches": "heartfly.cli.usage_watches:watches_group",
     "rerun": "heartfly.cli.usage_days:rerun",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from json.encoder import encode_basestring
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -35,6 +35,8 @@ _NAIVE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d)?)(\.\d{1,18})
 _EPOCH_S = re.compile(r"(\d{9,10})(?:\.(\d{1,9}))?", re.ASCII)
 _EPOCH_MS = re.compile(r"\d{12,13}", re.ASCII)
 _START = datetime(1970, 1, 1, tzinfo=UTC)
+_CONTEXT = Context(prec=100)
+"""Python's own rounds to 28 digits."""
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
 
@@ -165,7 +167,9 @@ def _tokens(told: Mapping[str, str], found: dict[str, str]) -> None:
     ):
         if whole not in told:
             continue
-        rest = _exact(whole, told[whole]) - sum(Decimal(found.get(part, "0")) for part in parts)
+        rest = _exact(whole, told[whole])
+        for part in parts:
+            rest = _CONTEXT.subtract(rest, Decimal(found.get(part, "0")))
         if rest < 0:
             raise _Wrong(f"its {whole} are fewer than those of them that are told apart")
         found[kind] = _spelled(whole, rest)
@@ -173,7 +177,7 @@ def _tokens(told: Mapping[str, str], found: dict[str, str]) -> None:
 
 def _latency(told: Mapping[str, str]) -> str:
     if LATENCY_S in told:
-        return _spelled(LATENCY_S, _exact(LATENCY_S, told[LATENCY_S]) * 1_000)
+        return _spelled(LATENCY_S, _CONTEXT.multiply(_exact(LATENCY_S, told[LATENCY_S]), Decimal(1_000)))
     return _amount("latency_ms", told["latency_ms"])
 
 

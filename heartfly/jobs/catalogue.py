@@ -12,6 +12,8 @@ from heartfly.clock import Clock
 from heartfly.config import Settings
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
+from heartfly.jobs.archiving import NAME as ARCHIVE
+from heartfly.jobs.archiving import archiving
 from heartfly.jobs.customer_reports import NAME as CUSTOMER_REPORTS
 from heartfly.jobs.customer_reports import Post, mailing
 from heartfly.jobs.daily_sums import sum_days
@@ -29,6 +31,7 @@ from heartfly.pings.ingest import Ingest
 from heartfly.pings.prune import Keep
 from heartfly.sealing import Sealer
 from heartfly.traffic.watches import projects_that_watch
+from heartfly.usage.archive.let_go import Rules
 from heartfly.usage.close_day import Closer, projects_with_usage
 from heartfly.usage.hands import Hands
 from heartfly.usage.request_tiers import Kept as RowsKept
@@ -51,11 +54,12 @@ def catalogue(settings: Settings, clock: Clock, *, usage: Database, sealer: Seal
         history=keep_of(settings),
         bodies=timedelta(days=settings.pings.keep_bodies_days),
         alerts=timedelta(days=settings.alerts.keep_days),
-        events=timedelta(days=settings.usage.keep_days),
+        events=settings.usage.keep,
         requests=RowsKept(
             minutes=timedelta(hours=settings.usage.keep_by_minute_hours),
             hours=timedelta(days=settings.usage.keep_by_hour_days),
         ),
+        archives=settings.archive.enabled,
     )
     return (
         JobKind(
@@ -94,6 +98,7 @@ def catalogue(settings: Settings, clock: Clock, *, usage: Database, sealer: Seal
             max_run=6 * _HOUR,
             work=checking(path),
         ),
+        _archive(settings, usage),
         _backup(settings, path, clock),
     )
 
@@ -156,6 +161,29 @@ def data_watches(database: Database, *, usage: Database, ingest: Ingest, ids: Id
         work=watching(usage, ingest, ids=ids),
         quiet=timedelta(),
         projects=watching_projects,
+    )
+
+
+def _archive(settings: Settings, usage: Database) -> JobKind:
+    """Before retention: what goes there is in a file by then."""
+    off, folder = None, settings.archive_dir
+    if not settings.archive.enabled and not folder.is_dir():
+        off = "archive.enabled is false"
+    rules = Rules(
+        folder=folder,
+        format=settings.archive.format,
+        after=timedelta(days=settings.archive.after_days),
+        calls_only=settings.archive.calls_only,
+    )
+    return JobKind(
+        name=ARCHIVE,
+        title="Heartfly: archive",
+        about="Heartfly's own job. Takes events of usage that are old into files, and then out of the database.",
+        expression="30 2 * * *",
+        grace=2 * _HOUR,
+        max_run=6 * _HOUR,
+        work=archiving(usage, rules, is_on=settings.archive.enabled),
+        off=off,
     )
 
 

@@ -116,7 +116,7 @@ def state_of(
     return ApiState(
         database=db,
         usage=part,
-        events=EventIngest(part, EventApplier(ids), clock, keep=timedelta(days=told.usage.keep_days)),
+        events=EventIngest(part, EventApplier(ids), clock, keep=told.events_taken),
         closer=Closer(part, Folder(part, clock, ids, hands=Hands(beside=False)), clock, ids),
         clock=clock,
         ids=ids,

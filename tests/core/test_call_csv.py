@@ -127,6 +127,14 @@ def test_seconds_of_latency_are_told_in_milliseconds_and_a_credit_may_be_negativ
     assert "currency" not in event({"currency": "USD"})["properties"]
 
 
+def test_no_digit_is_rounded_away() -> None:
+    many = "12345678901234567890.123456789012345678"
+    one = event({"prompt_tokens": many, "units.cached_tokens": "0.000000000000000001", "latency_s": many[3:]})
+
+    assert "12345678901234567890.123456789012345677" == one["properties"]["units.input_tokens"]
+    assert "45678901234567890123.456789012345678" == one["properties"]["latency_ms"]
+
+
 def test_an_id_of_its_own_names_an_event() -> None:
     assert "mine" == event({"id": "mine", "request_id": "r"})["transaction_id"]
 

@@ -245,6 +245,17 @@ def test_what_is_no_amount_is_left_out_and_named(receiver: Receiver, calls: Call
     assert "units.input_tokens" not in known
 
 
+def test_no_digit_of_what_is_added_up_is_rounded_away(receiver: Receiver, calls: Calls) -> None:
+    with calls.track(provider="openai") as call:
+        for _ in range(2):
+            call.units(gb="12345678901234567890.123456789012345678")
+            call.cost("12345678901234567890.123456789012345678", "USD")
+
+    known = properties(receiver, calls)
+
+    assert ["24691357802469135780.246913578024691356"] * 2 == [known["units.gb"], known["cost"]]
+
+
 def test_a_run_of_apify_counts_once_with_its_cost_to_the_last_digit(receiver: Receiver, calls: Calls) -> None:
     run = json.loads(json.dumps(RUN), parse_float=Decimal)
     for _ in range(2):

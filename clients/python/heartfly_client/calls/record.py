@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 TYPE = "api.call"
@@ -25,6 +25,9 @@ _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _KIND = re.compile(r"[a-z0-9][a-z0-9_]{0,59}", re.ASCII)
 _AMOUNT = re.compile(r"-?\d{1,20}(?:\.\d{1,18})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+
+_EXACT = Context(prec=100)
+"""Python's own rounds to 28 digits."""
 
 Number = int | str | float | Decimal
 
@@ -63,7 +66,7 @@ class Made:
             self._cannot_read(kind)
             return
         before = self.units.get(kind)
-        self.units[kind] = text if before is None else spelled(Decimal(before) + Decimal(text))
+        self.units[kind] = text if before is None else spelled(_EXACT.add(Decimal(before), Decimal(text)))
 
     def costs(self, amount: Number, currency: str) -> None:
         """To what was said before, if it is the same currency; another one is not added to it."""
@@ -71,7 +74,7 @@ class Made:
         if text is None or not _CURRENCY.fullmatch(currency) or self.currency not in {"", currency}:
             self._cannot_read("cost")
             return
-        self.cost = text if self.cost is None else spelled(Decimal(self.cost) + Decimal(text))
+        self.cost = text if self.cost is None else spelled(_EXACT.add(Decimal(self.cost), Decimal(text)))
         self.currency = currency
 
     def _cannot_read(self, what: str) -> None:
