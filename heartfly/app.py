@@ -119,7 +119,7 @@ class App:
         self.checker = Checker(ground.usage, book, of_limits, clock, count=count.limit_checks.add)
         self.limit_upkeep = LimitUpkeep(ground.usage, of_limits, self.checker, clock, leads=self._leads)
         events = EventApplier(ids, calls=TrackedCalls(of_limits))
-        self.events = EventIngest(ground.usage, events, clock, keep=timedelta(days=settings.usage.keep_days))
+        self.events = EventIngest(ground.usage, events, clock, keep=settings.events_taken)
         limits = Limits(endpoints=settings.usage.endpoints, slow_us=settings.usage.slow_ms * 1_000)
         self.folder = Folder(ground.usage, clock, ids, hands=Hands(), leads=self._leads, limits=limits)
         self.closer = Closer(ground.usage, self.folder, clock, ids)

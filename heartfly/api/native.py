@@ -28,6 +28,7 @@ from heartfly.api.ping import Receive, Scope, Send
 from heartfly.api.request import GUARD, STATE, ApiRequest
 from heartfly.api.state import ApiState
 from heartfly.api.v1 import (
+    archives,
     audit,
     badges,
     coverage,
@@ -147,6 +148,7 @@ def openapi() -> bytes:
         *wire_budgets.SHAPES,
         *wire_channels.SHAPES,
         *wire_events.SHAPES,
+        *archives.SHAPES,
         *usage_days.SHAPES,
         *usage_sources.SHAPES,
         *watches.SHAPES,

@@ -83,6 +83,7 @@ class Action(StrEnum):
     MEMBER_CHANGE_PASSWORD = "member.change_password"  # noqa: S105 - the name of what was done
     MEMBER_RESET_PASSWORD = "member.reset_password"  # noqa: S105 - the name of what was done
     USAGE_RERUN = "usage.rerun"
+    USAGE_RESTORE = "usage.restore"
     EVENT_VOID = "event.void"
     EVENT_AMEND = "event.amend"
     EVENT_UNDO = "event.undo"

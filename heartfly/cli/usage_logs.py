@@ -100,7 +100,7 @@ def import_logs(
         whole = Import(
             _shape(**shaping), out.put if out is not None else _nowhere,
             now=time.now(), format_=_format(format_), fields=dict(_pair(one) for one in fields),
-            since=_since(since), counts_names=dry_run,
+            since=since_at(since), counts_names=dry_run,
         )  # fmt: skip
     except (LogFormatError, FieldMapError) as error:
         raise click.UsageError(f"{'--format' if isinstance(error, LogFormatError) else '--field'} {error}.") from error
@@ -144,7 +144,7 @@ class _Run:
             try:
                 self._one(name, sum(sizes[:n]), total)
             except UNREADABLE as error:
-                self.failed.append(f"{name}: {_why(error)}")
+                self.failed.append(f"{name}: {why_of(error)}")
 
     def _one(self, name: str, before: int, total: int) -> None:
         with closing(LogFile(None if name == "-" else Path(name), sys.stdin.buffer)) as file:
@@ -175,7 +175,7 @@ class _Run:
                             break
                     said.pop(name, None)
                 except OSError as error:
-                    if said.get(name) != (why := _why(error)):
+                    if said.get(name) != (why := why_of(error)):
                         said[name] = why
                         self._say(f"{name}: {why}; it is looked at again")
             into = {key: file for key, file in into.items() if key[1] in tails[key[0]].numbers}
@@ -250,7 +250,7 @@ def _format(given: str) -> str:
         try:
             return Path(given[1:]).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise click.UsageError(f"--format {given}: {_why(error)}.") from error
+            raise click.UsageError(f"--format {given}: {why_of(error)}.") from error
     if given not in FORMATS and "$" not in given:
         raise click.UsageError(f"--format {given} is none of {', '.join(FORMATS)}, and no log_format.")
     return given
@@ -263,7 +263,7 @@ def _pair(given: str) -> tuple[str, str]:
     return name, path
 
 
-def _since(given: str | None) -> datetime | None:
+def since_at(given: str | None) -> datetime | None:
     if given is None:
         return None
     text = since_instant(given)
@@ -273,7 +273,7 @@ def _since(given: str | None) -> datetime | None:
     return at
 
 
-def _why(error: Exception) -> str:
+def why_of(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) and error.strerror else str(error)) or type(error).__name__
 
 
@@ -315,7 +315,9 @@ def _foretell(seen: Seen) -> None:
     if seen.first_at is None or seen.last_at is None:
         click.echo("Nothing would be sent.")
         return
-    click.echo(f"{counted(n, 'event')} would be sent, from {_told(seen.first_at)} to {_told(seen.last_at)}, such as")
+    click.echo(
+        f"{counted(n, 'event')} would be sent, from {told_at(seen.first_at)} to {told_at(seen.last_at)}, such as"
+    )
     click.echo(f"  {plain(seen.example)}")
     for what, counts in (("routes", seen.routes), ("customers", seen.customers)):
         click.echo(f"{len(counts)} {what}, the most frequent:")
@@ -332,8 +334,8 @@ def _facts(seen: Seen, fate: Fate | None, failed: Sequence[str]) -> dict[str, An
         "samples": [asdict(one) for one in seen.samples],
         "before_since": seen.n_before,
         "ahead": seen.n_ahead,
-        "first_at": _told(seen.first_at),
-        "last_at": _told(seen.last_at),
+        "first_at": told_at(seen.first_at),
+        "last_at": told_at(seen.last_at),
         "failed": list(failed),
         "sent": None if fate is None else asdict(fate),
     } | ({} if fate is not None else {
@@ -341,7 +343,7 @@ def _facts(seen: Seen, fate: Fate | None, failed: Sequence[str]) -> dict[str, An
     })  # fmt: skip
 
 
-def _told(at: datetime | None) -> str | None:
+def told_at(at: datetime | None) -> str | None:
     return None if at is None else at.isoformat().replace("+00:00", "Z")
 
 

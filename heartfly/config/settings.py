@@ -7,6 +7,7 @@ the values come from is load.py's; what a setting *does* is decided where it is 
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -26,6 +27,9 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 
 SQLITE_FILE = "heartfly.db"
 NIGHTLY = "20 2 * * *"
+_SHORTEST_DAYS = 34
+_FOR_EVER_DAYS = 36_500
+"""A hundred years: no event is older."""
 
 # As browsers send it: in small letters, without a path (RFC 6454, 6.2).
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII)
@@ -224,8 +228,8 @@ class Alerts(Section, frozen=True):
 
 
 class Usage(Section, frozen=True):
-    keep_days: Annotated[int, msgspec.Meta(ge=34, le=36_500)] = 400
-    """At least as long as senders expect that an event which is sent again is known."""
+    keep_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 400
+    """At least as long as senders expect that an event which is sent again is known. 0: for ever."""
     keep_by_minute_hours: Annotated[int, msgspec.Meta(ge=48, le=100_000)] = 48
     """Of requests; what they come to by the hour and day stays."""
     keep_by_hour_days: Annotated[int, msgspec.Meta(ge=90, le=36_500)] = 90
@@ -233,6 +237,30 @@ class Usage(Section, frozen=True):
     endpoints: Annotated[int, msgspec.Meta(ge=10, le=10_000)] = 1_000
     """Of a project; requests to others are counted together."""
     slow_ms: Annotated[int, msgspec.Meta(ge=1, le=3_600_000)] = 1_000
+
+    def __post_init__(self) -> None:
+        if 0 < self.keep_days < _SHORTEST_DAYS:
+            raise ValueError(f"keep_days: Expected {_SHORTEST_DAYS} or more, or 0, which is for ever")
+
+    @property
+    def keep(self) -> timedelta:
+        return timedelta(days=self.keep_days or _FOR_EVER_DAYS)
+
+
+class Archive(Section, frozen=True):
+    """Of events of usage that are old: into files, by a job, and out of the database."""
+
+    enabled: bool = False
+    after_days: Annotated[int, msgspec.Meta(ge=35, le=36_500)] = 90
+    """Then their days are sealed, and what comes of a day before is refused."""
+    format: Literal["ndjson", "parquet"] = "ndjson"
+    """Parquet needs the extra of that name."""
+    calls_only: bool = False
+    """Events `api.call` alone; others stay as long as events are kept."""
+    dir: str = ""
+    """Empty: `archive` in the data directory."""
+    restored_days: Annotated[int, msgspec.Meta(ge=1, le=3_650)] = 7
+    """How long a day that was put back stays before it goes again."""
 
 
 class Reports(Section, frozen=True):
@@ -327,6 +355,7 @@ class Settings(Section, frozen=True):
     metrics: Metrics = Metrics()
     backup: Backup = Backup()
     usage: Usage = Usage()
+    archive: Archive = Archive()
     reports: Reports = Reports()
     syslog: Syslog = Syslog()
 
@@ -337,6 +366,16 @@ class Settings(Section, frozen=True):
     @property
     def backup_dir(self) -> Path:
         return Path(self.backup.dir) if self.backup.dir else self.data.dir / "backups"
+
+    @property
+    def archive_dir(self) -> Path:
+        return Path(self.archive.dir) if self.archive.dir else self.data.dir / "archive"
+
+    @property
+    def events_taken(self) -> timedelta:
+        """How long ago an event may have happened that comes now: days that are archived are sealed."""
+        after = timedelta(days=self.archive.after_days)
+        return min(self.usage.keep, after) if self.archive.enabled else self.usage.keep
 
     @property
     def secrets(self) -> tuple[str, ...]:

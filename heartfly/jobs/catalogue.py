@@ -17,6 +17,8 @@ from heartfly.jobs.alert_rules import NAME as ALERT_RULES
 from heartfly.jobs.alert_rules import looking as looking_at_rules
 from heartfly.jobs.budgets import NAME as BUDGETS
 from heartfly.jobs.budgets import looking as looking_at_budgets
+from heartfly.jobs.archiving import NAME as ARCHIVE
+from heartfly.jobs.archiving import archiving
 from heartfly.jobs.customer_reports import NAME as CUSTOMER_REPORTS
 from heartfly.jobs.customer_reports import Post, mailing
 from heartfly.jobs.daily_sums import sum_days
@@ -36,6 +38,7 @@ from heartfly.rules.defaults import projects_with_calls
 from heartfly.rules.queries import living, projects_with_rules
 from heartfly.sealing import Sealer
 from heartfly.traffic.watches import projects_that_watch
+from heartfly.usage.archive.let_go import Rules
 from heartfly.usage.close_day import Closer, projects_with_usage
 from heartfly.usage.hands import Hands
 from heartfly.usage.request_tiers import Kept as RowsKept
@@ -58,11 +61,12 @@ def catalogue(settings: Settings, clock: Clock, *, usage: Database, sealer: Seal
         history=keep_of(settings),
         bodies=timedelta(days=settings.pings.keep_bodies_days),
         alerts=timedelta(days=settings.alerts.keep_days),
-        events=timedelta(days=settings.usage.keep_days),
+        events=settings.usage.keep,
         requests=RowsKept(
             minutes=timedelta(hours=settings.usage.keep_by_minute_hours),
             hours=timedelta(days=settings.usage.keep_by_hour_days),
         ),
+        archives=settings.archive.enabled,
     )
     return (
         JobKind(
@@ -101,6 +105,7 @@ def catalogue(settings: Settings, clock: Clock, *, usage: Database, sealer: Seal
             max_run=6 * _HOUR,
             work=checking(path),
         ),
+        _archive(settings, usage),
         _backup(settings, path, clock),
     )
 
@@ -200,6 +205,29 @@ def budgets(database: Database, *, usage: Database, ids: IdSource) -> JobKind:
         work=looking_at_budgets(usage, ids=ids),
         quiet=timedelta(),
         projects=projects,
+    )
+
+
+def _archive(settings: Settings, usage: Database) -> JobKind:
+    """Before retention: what goes there is in a file by then."""
+    off, folder = None, settings.archive_dir
+    if not settings.archive.enabled and not folder.is_dir():
+        off = "archive.enabled is false"
+    rules = Rules(
+        folder=folder,
+        format=settings.archive.format,
+        after=timedelta(days=settings.archive.after_days),
+        calls_only=settings.archive.calls_only,
+    )
+    return JobKind(
+        name=ARCHIVE,
+        title="Heartfly: archive",
+        about="Heartfly's own job. Takes events of usage that are old into files, and then out of the database.",
+        expression="30 2 * * *",
+        grace=2 * _HOUR,
+        max_run=6 * _HOUR,
+        work=archiving(usage, rules, is_on=settings.archive.enabled),
+        off=off,
     )
 
 

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from heartfly.accounts.sessions import remove_ended
 from heartfly.checks import erase_project
+from heartfly.core.days import Day
 from heartfly.core.zones import is_zone
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
@@ -46,6 +47,7 @@ from heartfly.notify.outbox import PENDING
 from heartfly.pings.prune import Due, Keep, prune
 from heartfly.sealing import Sealer
 from heartfly.traffic import report_shares
+from heartfly.usage.archive.queries import stays
 from heartfly.usage.request_tiers import Kept as RowsKept
 from heartfly.usage.request_tiers import remove_old_tiers
 from heartfly.usage.seal import Gone, remove_old
@@ -69,6 +71,8 @@ class Kept:
     alerts: timedelta
     events: timedelta
     requests: RowsKept
+    archives: bool = False
+    """Whether events are archived: those that are in no file yet stay."""
 
 
 FIGURES = (
@@ -96,7 +100,9 @@ def sweeping(kept: Kept, *, usage: Database, sealer: Sealer, ids: IdSource) -> C
             home = ZoneInfo(zone if is_zone(zone) else "UTC")
             # In another part, where nobody knows of our lease: it is asked for before each day.
             fence = partial(work.write, _nothing)
-            _add(figures, await remove_old(usage, pid, home, keep=kept.events, now=work.now, fence=fence))
+            spared = partial(_stays, usage, pid, work, kept)
+            gone = await remove_old(usage, pid, home, keep=kept.events, now=work.now, fence=fence, spared=spared)
+            _add(figures, gone)
             removed = await remove_old_tiers(usage, pid, kept=kept.requests, now=work.now, fence=fence)
             figures["request_rows"] += removed.minutes + removed.hours + removed.slow
             figures["hours_held"] += removed.held
@@ -104,6 +110,11 @@ def sweeping(kept: Kept, *, usage: Database, sealer: Sealer, ids: IdSource) -> C
         return Done(figures=figures)
 
     return sweep
+
+
+async def _stays(usage: Database, pid: int, work: Work, kept: Kept, day: Day) -> bool:
+    async with usage.read() as read:
+        return await stays(read, pid, day.date, now=work.now, is_on=kept.archives)
 
 
 async def _all(work: Work, piece: Callable[[Tx], int]) -> int:

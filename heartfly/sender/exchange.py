@@ -25,11 +25,11 @@ class Answer:
     retry_after: str | None = None
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-    """Raise one of FAILURES if there is no whole answer."""
+def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float = TIMEOUT_S) -> Answer:
+    """Raise one of FAILURES if there is no whole answer. `timeout_s`: for each step of the exchange."""
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    connection = _connection(parts.scheme, parts.hostname or "", parts.port)
+    connection = _connection(parts.scheme, parts.hostname or "", parts.port, timeout_s)
     try:
         connection.request("POST", target, body=body, headers={"User-Agent": "heartfly-sender", **headers})
         answer = connection.getresponse()
@@ -38,7 +38,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         connection.close()
 
 
-def _connection(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+def _connection(scheme: str, host: str, port: int | None, timeout_s: float) -> http.client.HTTPConnection:
     if scheme == "https":
-        return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=ssl.create_default_context())
-    return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+        return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=ssl.create_default_context())
+    return http.client.HTTPConnection(host, port, timeout=timeout_s)

@@ -30,6 +30,7 @@ from heartfly.db.models import (
 from heartfly.db.types import EPOCH
 from heartfly.usage import traces
 from heartfly.usage.apply import hold_events
+from heartfly.usage.archive.erasures import note_erased
 from heartfly.usage.audit import carry, note
 from heartfly.usage.customer_queries import aliases_in, subject_ids
 from heartfly.usage.customers import held
@@ -50,6 +51,7 @@ async def erase_customer(
 ) -> int:
     """How many events went. `main`: where the audit is. NotFoundError; ChangedMeanwhileError."""
     row, texts = await usage.write(lambda tx: _held(tx, pid, public_id, rev))
+    await usage.write(lambda tx: note_erased(tx, pid, texts, at=at, ids=ids))
     n = 0
     while gone := await usage.write(lambda tx: _piece(tx, pid, row.id, seq=ids.next(at)), priority=Priority.BULK):
         n += gone

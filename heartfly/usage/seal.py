@@ -7,7 +7,7 @@ events, is held back with them, however old. Cut off at any point, it goes on wh
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -60,9 +60,16 @@ class Gone:
 
 
 async def remove_old(
-    usage: Database, pid: int, zone: ZoneInfo, *, keep: timedelta, now: datetime, fence: Callable[[], Awaitable[None]]
+    usage: Database,
+    pid: int,
+    zone: ZoneInfo,
+    *,
+    keep: timedelta,
+    now: datetime,
+    fence: Callable[[], Awaitable[None]],
+    spared: Callable[[Day], Awaitable[bool]] | None = None,
 ) -> Gone:
-    """`fence`: raises if it is not ours any more to go on; asked before each day."""
+    """`fence`: raises if it is not ours any more to go on; asked before each day. `spared`: whether one is to stay."""
     before, gone = now - keep - MARGIN, Gone()
     kept = day_of(zone, before)
     """The earliest day that is not over yet at that instant."""
@@ -72,12 +79,15 @@ async def remove_old(
         if span.date >= kept:
             break
         await fence()
+        after = _down(span.to_at)
+        if spared is not None and await spared(span):
+            gone.held += 1
+            continue
         n = await usage.write(lambda tx, span=span: seal(tx, pid, span, now=now), priority=Priority.BULK)  # type: ignore[misc]
         gone.held += n is None
         gone.sealed += bool(n)
         if n is not None:
             gone.events += await _all(usage, lambda tx, span=span: _events(tx, pid, span))  # type: ignore[misc]
-        after = _down(span.to_at)
     await fence()
     gone.letters = await _all(usage, lambda tx: _letters(tx, pid, before))
     await usage.write(lambda tx: forget_silent(tx, pid, now), priority=Priority.BULK)
@@ -120,11 +130,21 @@ def seal(tx: Tx, pid: int, span: Day, *, now: datetime) -> int | None:
 
 
 def _events(tx: Tx, pid: int, span: Day) -> int:
-    """Some of a day that is sealed, with what contradicted them and what they are known by."""
+    """Some of a day that is sealed."""
+    from_at, to_at = hours_of(span)
     query = sa.select(events.c.id, events.c.transaction_id).where(
-        events.c.pid == pid, events.c.at >= _down(span.from_at), events.c.at < _down(span.to_at)
+        events.c.pid == pid, events.c.at >= from_at, events.c.at < to_at
     )
-    found = tx.conn.execute(query.limit(PIECE)).all()
+    return remove_events(tx, pid, tx.conn.execute(query.limit(PIECE)).all())
+
+
+def hours_of(span: Day) -> tuple[datetime, datetime]:
+    """What is sealed with a day: the hours that end within it."""
+    return _down(span.from_at), _down(span.to_at)
+
+
+def remove_events(tx: Tx, pid: int, found: Sequence[Any]) -> int:
+    """With what contradicted them and what they are known by. How many. `found`: their ids and transaction ids."""
     numbers = [row.id for row in found]
     if not numbers:
         return 0

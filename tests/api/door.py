@@ -123,7 +123,7 @@ def state_of(
     return ApiState(
         database=db,
         usage=part,
-        events=EventIngest(part, events, clock, keep=timedelta(days=told.usage.keep_days)),
+        events=EventIngest(part, events, clock, keep=told.events_taken),
         checker=Checker(part, book, of_limits, clock),
         closer=Closer(part, Folder(part, clock, ids, hands=Hands(beside=False)), clock, ids),
         clock=clock,

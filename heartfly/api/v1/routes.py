@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heartfly.api.v1 import (
+    archives,
     audit,
     backfills,
     backtest,
@@ -46,6 +47,9 @@ HANDLERS = (
     events.take_events,
     usage_days.list_usage_days,
     usage_days.run_usage_day,
+    archives.list_archives,
+    archives.verify_archive,
+    archives.restore_archive,
     usage_sources.list_usage_sources,
     usage_sources.retire_usage_source,
     watches.list_watches,

@@ -16,6 +16,7 @@ from heartfly.db.models.accounts import (
     sessions,
     users,
 )
+from heartfly.db.models.archives import archive_erasures, archives
 from heartfly.db.models.audit import audit
 from heartfly.db.models.base import metadata, usage_metadata
 from heartfly.db.models.budgets import budget_allocations, budget_channels, budget_marks, budget_periods, budgets
@@ -84,6 +85,8 @@ __all__ = [
     "alerts",
     "aliases",
     "api_keys",
+    "archive_erasures",
+    "archives",
     "attempts",
     "audit",
     "backfill_events",

@@ -1,0 +1,225 @@
+"""From rows of CSV files to batches of events: which are passed over, and what is told of them at the end."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, cast
+from zoneinfo import ZoneInfo
+
+from heartfly.cli.log_sending import Ready
+from heartfly.core.call_csv import Columns, Unread
+from heartfly.core.events import FUTURE
+
+MOST_OF_BATCH = 1_000
+MOST_BYTES = 1024 * 1024
+MOST_SAMPLES = 5
+MOST_NAMES = 100_000
+_MOST_OF_CELL = 256 * 1024
+_REMEMBERED = 500_000
+"""Rows, twice: equal ones that are further apart count once."""
+_LOOKED_AT = 64 * 1024
+_DELIMITERS = ",;\t|"
+_GZIP = b"\x1f\x8b"
+
+UNREADABLE = (OSError, EOFError, zlib.error)
+"""What a file raises that is away, not ours, cut off or damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A row that could not be read: where it stands, and why."""
+
+    place: str
+    reason: str
+    text: str
+
+
+@dataclass(slots=True)
+class Seen:
+    """`n_rows`: without headers and empty ones. `unread`: by reason."""
+
+    n_rows: int = 0
+    n_calls: int = 0
+    n_before: int = 0
+    n_ahead: int = 0
+    unread: Counter[str] = field(default_factory=Counter)
+    samples: list[Sample] = field(default_factory=list)
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+    providers: Counter[str] = field(default_factory=Counter)
+    customers: Counter[str] = field(default_factory=Counter)
+    example: str = ""
+
+    @property
+    def n_unread(self) -> int:
+        return self.unread.total()
+
+
+class Import:
+    """`fixed`: the same in each row. `put` takes a batch."""
+
+    def __init__(
+        self,
+        put: Callable[[Sequence[Ready]], None],
+        *,
+        mapped: Mapping[str, str],
+        fixed: Mapping[str, str],
+        zone: ZoneInfo | None,
+        delimiter: str,
+        source: str,
+        now: datetime,
+        since: datetime | None,
+    ) -> None:
+        self._put = put
+        self._mapped = mapped
+        self._fixed = fixed
+        self._zone = zone
+        self._delimiter = delimiter
+        self._source = source
+        self._ahead = now + FUTURE
+        self._since = since
+        self._batch: list[Ready] = []
+        self._n_bytes = 0
+        self.seen = Seen()
+
+    def file(self, name: str, text: io.TextIOBase) -> Iterator[None]:
+        """Row by row. InvalidValueError: its columns are not what was said. One of UNREADABLE."""
+        csv.field_size_limit(_MOST_OF_CELL)
+        rows = csv.reader(text, delimiter=self._delimiter or _delimiter(text))
+        header = next(rows, None)
+        if header is None:
+            return
+        columns, names = Columns(header, self._mapped, self._fixed, self._zone), _Names(self._source)
+        while True:
+            try:
+                cells = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                self._unread(f"{name}:{rows.line_num}", f"is no CSV: {error}", "")
+            else:
+                if cells and any(cells):
+                    self._take(lambda: f"{name}:{rows.line_num}", cells, columns, names)
+            yield
+
+    def _take(self, place: Callable[[], str], cells: Sequence[str], columns: Columns, names: _Names) -> None:
+        found = columns.row(cells, lambda: names.of(cells))
+        seen = self.seen
+        if isinstance(found, Unread):
+            self._unread(place(), found, ",".join(cells)[:200])
+            return
+        seen.n_rows += 1
+        seen.n_calls += 1
+        if self._since is not None and found.at < self._since:
+            seen.n_before += 1
+            return
+        if found.at > self._ahead:
+            seen.n_ahead += 1
+            return
+        seen.example = seen.example or found.text
+        seen.first_at = found.at if seen.first_at is None else min(seen.first_at, found.at)
+        seen.last_at = found.at if seen.last_at is None else max(seen.last_at, found.at)
+        for counts, one in ((seen.providers, found.provider), (seen.customers, found.customer)):
+            if one in counts or len(counts) < MOST_NAMES:
+                counts[one] += 1
+        self._batch.append(Ready(found.at, found.text))
+        self._n_bytes += len(found.text)
+        if len(self._batch) >= MOST_OF_BATCH or self._n_bytes >= MOST_BYTES:
+            self.flush()
+
+    def _unread(self, place: str, reason: str, text: str) -> None:
+        self.seen.n_rows += 1
+        self.seen.unread[str(reason)] += 1
+        if len(self.seen.samples) < MOST_SAMPLES:
+            self.seen.samples.append(Sample(place, str(reason), text))
+
+    def flush(self) -> None:
+        if self._batch:
+            batch, self._batch, self._n_bytes = self._batch, [], 0
+            self._put(batch)
+
+
+class _Names:
+    """Of one file's rows that have no id: what is in them, and how many such were before. They may be in any order."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source.encode() + b"\0"
+        self._new: dict[bytes, int] = {}
+        self._old: dict[bytes, int] = {}
+
+    def of(self, cells: Sequence[str]) -> str:
+        line = "\x1f".join(cells).encode("utf-8", "replace")
+        digest = hashlib.blake2b(self._source + line, digest_size=12).digest()
+        n = self._new.get(digest)
+        if n is None:
+            n = self._old.get(digest, 0)
+        if len(self._new) >= _REMEMBERED:
+            self._old, self._new = self._new, {}
+        self._new[digest] = n + 1
+        return f"{digest.hex()}-{n}" if n else digest.hex()
+
+
+def _delimiter(text: io.TextIOBase) -> str:
+    """The one that stands most often in the first line."""
+    peeked = cast("_Peekable", text).peek_line()
+    return max(_DELIMITERS, key=peeked.count)
+
+
+class _Peekable(io.TextIOWrapper):
+    """Whose first line can be looked at: a pipe cannot be gone back in."""
+
+    _first: str | None = None
+
+    def peek_line(self) -> str:
+        if self._first is None:
+            self._first = super().readline(_LOOKED_AT)
+        return self._first
+
+    def __next__(self) -> str:
+        if self._first is not None:
+            first, self._first = self._first, None
+            if not first.endswith("\n"):
+                first += super().readline()
+            if first:
+                return first
+        line = super().readline(_MOST_OF_CELL)
+        if not line:
+            raise StopIteration
+        return line
+
+
+class CsvFile:
+    """`done`: how many of its `size` bytes were read, as they lie on the disk; a pipe has none."""
+
+    def __init__(self, path: Path | None, stdin: BinaryIO) -> None:
+        """OSError."""
+        self._path = path
+        raw = path.open("rb") if path is not None else stdin
+        self._raw = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", raw))
+        self.size = 0 if path is None else path.stat().st_size
+
+    @property
+    def done(self) -> int:
+        return self._raw.tell() if self._path is not None and self._raw.seekable() else 0
+
+    @contextmanager
+    def text(self) -> Iterator[io.TextIOBase]:
+        is_packed = self._raw.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
+        stream = cast("BinaryIO", gzip.GzipFile(fileobj=self._raw) if is_packed else self._raw)
+        wrapped = _Peekable(stream, encoding="utf-8-sig", errors="replace", newline="")
+        try:
+            yield wrapped
+        finally:
+            wrapped.detach()  # what is under it is closed by who opened it
+            if self._path is not None:
+                self._raw.close()
