@@ -69,6 +69,7 @@ from heartfly.web import (
     usage_requests,
     usage_sources,
     usage_traffic,
+    usage_watches,
     views,
 )
 from heartfly.web.error_pages import new_request_id, wrong
@@ -219,6 +220,12 @@ HANDLERS = (
     usage_days.rerun,
     usage_sources.show_sources,
     usage_sources.retire_source,
+    usage_watches.show_watches,
+    usage_watches.show_new,
+    usage_watches.create,
+    usage_watches.show_watch,
+    usage_watches.edit,
+    usage_watches.delete,
     usage_paths.show_rules,
     usage_paths.preview_or_save,
     usage_backfills.show_sets,
