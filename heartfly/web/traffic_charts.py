@@ -20,9 +20,9 @@ from heartfly.traffic.asked import Bin
 from heartfly.web.traffic_words import CLASSES, MEASURES, Summed, count, short_ms, summed
 
 WIDTH, HEIGHT = 600, 100
-FIELDS = 12
+FIELDS = 10
 """That can be pressed, at most: on a phone each is as wide as a finger's tip."""
-_NARROW = 43
+_NARROW = 58
 """Of WIDTH: some 24 px where a chart is narrowest, on a phone."""
 _MARKS = 6
 _GAP = 0.12
