@@ -31,7 +31,7 @@ from bench.watchers import COOKIE, signed_in
 SIZES = {"1440": (1440, 900), "390": (390, 844)}
 PAPER = {"width": 680, "height": 1_009}
 """A4 in pixels of 1/96 inch, within the style sheet's margins of 15 mm."""
-KEPT = {"checks-list": "light", "check-down": "dark"}
+KEPT = {"checks-list": "light", "check-down": "dark", "usage": "light"}
 """Those of the README, and in which theme: as far as a smaller window shows them, named like the shot."""
 MAIL = "alert-mail"
 README_SIZE = (1200, 660)
@@ -81,6 +81,7 @@ DEMO = (
         paper=True,
     ),
     Shot("sources", "/p/demo/usage/sources"),
+    Shot("watch", "/p/demo/usage/watches/new?kind=source", ("text=Preview",), whole=True, has="#preview td"),
     Shot("path-rules", "/p/demo/usage/paths", ("#lines=/v1/{what}", "text=Preview"), whole=True, has="#preview"),
     Shot("aggregation-runs", "/p/demo/usage/jobs", has=".c-final"),
 )
@@ -94,6 +95,7 @@ EMPTY = (
     Shot("checks-empty", "/p/main/checks"),
     Shot("usage-empty", "/p/main/usage", whole=True),
     Shot("sources-empty", "/p/main/usage/sources"),
+    Shot("watches-empty", "/p/main/usage/watches"),
     Shot("check-waiting-first-ping", "/p/main/checks/new", ("#name=Nightly backup", "text=Create")),
 )
 BIG = (Shot("checks-1000", "/p/bench/checks"),)
@@ -256,10 +258,14 @@ def _take(context: Any, url: str, shot: Shot, into: Path) -> bool:
     until = time.perf_counter() + _PATIENCE_S
     is_there = False
     while not is_there and time.perf_counter() < until:
-        is_there = bool(page.locator(shot.has).count())
+        is_there = bool(page.locator(shot.has).count()) and not page.get_by_text("Still counting").count()
         page.wait_for_timeout(0 if is_there else 250)
     if is_there:
-        page.screenshot(path=into, full_page=shot.whole and not into.stem.endswith("-readme"))
+        is_whole = shot.whole and not into.stem.endswith("-readme")
+        if is_whole:  # what is fixed to the window's foot stands at the page's then, and not across its middle
+            size = page.viewport_size
+            page.set_viewport_size(size | {"height": page.evaluate("document.documentElement.scrollHeight")})
+        page.screenshot(path=into, full_page=is_whole)
         if shot.paper and into.name.endswith("-1440-light.png"):
             page.emulate_media(media="print")
             page.set_viewport_size(PAPER)

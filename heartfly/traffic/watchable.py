@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core import data_silence
-from heartfly.core.data_silence import GIVEN_UP, Limits, apart, floor, silence, usual
+from heartfly.core.data_silence import GIVEN_UP, LOOKED_BACK, Limits, apart, floor, silence, usual
 from heartfly.core.degradation import degraded, expected
 from heartfly.core.windows import HOUR
 from heartfly.db.models import customers, usage_sources
@@ -37,7 +37,7 @@ _NO_GAP = timedelta(seconds=-1)
 class Heard:
     """A source or a customer. `gap` and `rate`: between two times that something comes, and how much of it comes in
     an hour, as is usual now; None: it is not known for long enough, or nothing is usual now. `alarms_after`: so long a
-    silence, if it went on as is usual now. `words`: what an alarm would say at this moment; empty: there is none.
+    silence, if it went on as is usual now; None: none, as it is not busy enough. `words`: what an alarm would say at this moment; empty: there is none.
     """
 
     name: str
@@ -50,10 +50,13 @@ class Heard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Called:
-    """An endpoint in the last minutes: now, what is usual, and from where on it would alarm; None: not known."""
+    """An endpoint in the last minutes: now, what is usual, and from where on it would alarm; None: not known.
+    `is_enough`: it had as many requests as tell something.
+    """
 
     name: str
     n: int
+    is_enough: bool
     p95_ms: tuple[Fraction | None, Fraction | None, Fraction | None]
     share: tuple[Fraction, Fraction | None, Fraction | None]
     words: str
@@ -141,7 +144,8 @@ def _heard(one: Quiet, limits: Limits, words: str, *, now: datetime, zone: ZoneI
         return Heard(name=one.name, last_at=one.last_at, gap=None, rate=None, alarms_after=None, words=words)
     gap, missing = _share(1 / here.turns), _share(limits.least / here.n)
     after = max(limits.gap, limits.factor * gap, missing)
-    return Heard(name=one.name, last_at=one.last_at, gap=gap, rate=here.n, alarms_after=after, words=words)
+    alarms_after = after if after < LOOKED_BACK else None
+    return Heard(name=one.name, last_at=one.last_at, gap=gap, rate=here.n, alarms_after=alarms_after, words=words)
 
 
 def _share(of_an_hour: Fraction) -> timedelta:
@@ -158,7 +162,8 @@ async def _called(
     for name, one in seen.items():
         p95, share = expected(past[name], factor=factor, least=least)
         words = degraded(one, past[name], factor=factor, least=least)
-        rows.append(Called(name=name, n=one.n, p95_ms=(one.p95_ms, *p95), share=(one.share, *share), words=words))
+        p95_ms, shares, is_enough = (one.p95_ms, *p95), (one.share, *share), one.n >= least
+        rows.append(Called(name=name, n=one.n, is_enough=is_enough, p95_ms=p95_ms, share=shares, words=words))
     rows.sort(key=lambda row: (not row.words, -row.n, row.name))
     n_wrong = sum(bool(row.words) for row in rows)
     return Preview(n=len(rows), n_wrong=n_wrong, called=rows[:MOST_ROWS])
