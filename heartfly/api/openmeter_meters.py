@@ -38,7 +38,7 @@ from heartfly.usage.meter_queries import Stored, find_meter, list_meters
 from heartfly.usage.question import CUSTOMER, SUBJECT, Question, own_keys
 from heartfly.usage.since import first_hour
 
-_SIZES = {size.value.upper(): size for size in Size}
+_SIZES = {size.value.upper(): size for size in (Size.MINUTE, Size.HOUR, Size.DAY, Size.MONTH)}
 AGGREGATIONS = {
     Aggregation.SUM: "SUM",
     Aggregation.COUNT: "COUNT",

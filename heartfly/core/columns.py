@@ -63,7 +63,8 @@ class Page:
     """Events of one type. `properties`: as `core.events.written` wrote them."""
 
     def __init__(self, properties: Sequence[str], known: Amounts) -> None:
-        self._rows: Sequence[dict[str, Any]] = _scan(f"[{','.join(properties)}]")[0]
+        self.rows: Sequence[dict[str, Any]] = _scan(f"[{','.join(properties)}]")[0]
+        """What each holds; numbers as texts."""
         self._known = known
         self._columns: dict[str, Sequence[str | None]] = {}
 
@@ -71,10 +72,10 @@ class Page:
         """As `text_at`."""
         found = self._columns.get(path)
         if found is None:
-            column = [row.get(path) for row in self._rows]
+            column = [row.get(path) for row in self.rows]
             kinds = set(map(type, column))
             if not (kinds <= _TEXT or ("." not in path and kinds <= _TEXT_OR_NOT)):
-                column = [text_at(row, path) for row in self._rows]
+                column = [text_at(row, path) for row in self.rows]
             found = self._columns[path] = column
         return found
 

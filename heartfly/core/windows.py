@@ -1,4 +1,4 @@
-"""Windows of time, half-open: minutes, hours, days and months, as a time zone has them.
+"""Windows of time, half-open: minutes, hours, days, weeks from Monday on, and months, as a time zone has them.
 
 A day of a clock change has 23 or 25 hours, and its hours are counted as they pass: none is told twice, none is left
 out. Zones whose offset is no whole hour have hours of their own.
@@ -19,6 +19,7 @@ class Size(StrEnum):
     MINUTE = "minute"
     HOUR = "hour"
     DAY = "day"
+    WEEK = "week"
     MONTH = "month"
 
 
@@ -42,6 +43,9 @@ def window_at(size: Size, zone: ZoneInfo, at: datetime) -> Window:
     if size is Size.DAY:
         found = day_in(zone, day)
         return Window(found.from_at, found.to_at)
+    if size is Size.WEEK:
+        monday = day - timedelta(days=day.weekday())
+        return Window(day_in(zone, monday).from_at, day_in(zone, monday + timedelta(days=7)).from_at)
     first = day.replace(day=1)
     return Window(day_in(zone, first).from_at, day_in(zone, _next_month(first)).from_at)
 

@@ -58,7 +58,7 @@ async def wanted_by(read: AsyncConnection, pid: int, asked: Asked) -> Wanted:
     """InvalidValueError names the filter, as `customer`, or the bound, as `from`."""
     demand_bounds(asked)
     statuses = ranges_of(asked.statuses)
-    subjects = await _subjects(read, pid, asked.customers) if asked.customers else None
+    subjects = await subjects_called(read, pid, asked.customers) if asked.customers else None
     names = await endpoints_of(read, pid)
     numbers = {text: number for number, text in names.items()}
     endpoints, unheld = _endpoints(asked, numbers)
@@ -131,7 +131,7 @@ async def _has_others(read: AsyncConnection, pid: int, asked: Asked) -> bool:
     return False
 
 
-async def _subjects(read: AsyncConnection, pid: int, texts: Sequence[str]) -> set[int]:
+async def subjects_called(read: AsyncConnection, pid: int, texts: Sequence[str]) -> set[int]:
     """What these customers are called, in numbers. InvalidValueError: it is the id of nobody."""
     ids = sorted({text.lower() for text in texts if UUID.fullmatch(text.lower())})
     query = sa.select(customers.c.uuid).where(customers.c.pid == pid, among(read, customers.c.uuid, "ids"))

@@ -75,15 +75,16 @@ async def plan_of(
     up_to: datetime,
     total: bool,
     of_events: bool,
+    rollups: sa.Table = request_rollups,
 ) -> Plan:
     """`parts`: in order, without overlap. `up_to`: more than that cannot be complete. `total`: minutes serve.
-    `of_events`: nothing does that is summed up.
+    `of_events`: nothing does that is summed up. `rollups`: where that is.
     """
     plan = Plan(complete_up_to=up_to)
     if of_events:
         plan.raw = [Piece(part.from_at, part.to_at, n) for n, part in enumerate(parts)]
         return plan
-    kept = await _kept(read, pid, parts, settled, total=total)
+    kept = await _kept(read, pid, parts, settled, minutes_of=rollups if total else None)
     found: dict[Grain, list[Piece]] = {grain: [] for grain in Grain}
     for n, part in enumerate(parts):
         for tile in tiles(part, _within(kept.days, part)):
@@ -101,7 +102,9 @@ async def plan_of(
     return plan
 
 
-async def _kept(read: AsyncConnection, pid: int, parts: Sequence[Window], settled: Settled, *, total: bool) -> _Kept:
+async def _kept(
+    read: AsyncConnection, pid: int, parts: Sequence[Window], settled: Settled, *, minutes_of: sa.Table | None
+) -> _Kept:
     span = Window(parts[0].from_at, parts[-1].to_at)
     fresh = await _fresh(read, pid, settled.dirty)
     query = (
@@ -117,18 +120,20 @@ async def _kept(read: AsyncConnection, pid: int, parts: Sequence[Window], settle
     return _Kept(
         days=[day for day in days if not any(day.from_at - HOUR < hour < day.to_at for hour in fresh)],
         thinned=await _thinned(read, pid, span),
-        without_minutes=await _without_minutes(read, pid, parts) if total else None,
+        without_minutes=None if minutes_of is None else await _without_minutes(read, pid, parts, minutes_of),
         fresh=fresh,
     )
 
 
-async def _without_minutes(read: AsyncConnection, pid: int, parts: Sequence[Window]) -> frozenset[datetime]:
-    """Of hours that a part cuts those that had requests, as they are folded now, and have no minutes of that."""
+async def _without_minutes(
+    read: AsyncConnection, pid: int, parts: Sequence[Window], rollups: sa.Table
+) -> frozenset[datetime]:
+    """Of hours that a part cuts those that had any, as they are folded now, and have no minutes of that."""
     ends = {at for part in parts for at in (part.from_at, part.to_at)}
     cut = sorted({hour for at in ends if (hour := _floor(at, HOUR)) != at})
     if not cut:
         return frozenset()
-    w, r = stored_windows.c, request_rollups.c
+    w, r = stored_windows.c, rollups.c
     of_window = (r.pid == w.pid, r.cube == sa.literal(int(Cube.TOTAL), literal_execute=True), r.gen == w.gen)
     within = (r.tier == Grain.MINUTE.value, r.start_at >= w.start_at, r.start_at < w.end_at)
     itself = (r.tier == Grain.HOUR.value, r.start_at == w.start_at)

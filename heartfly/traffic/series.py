@@ -17,6 +17,7 @@ _MOST = {
     Size.MINUTE: (timedelta(days=2), "two days"),
     Size.HOUR: (timedelta(days=100), "100 days"),
     Size.DAY: (timedelta(days=3_700), "ten years"),
+    Size.WEEK: (timedelta(days=3_700), "ten years"),
     Size.MONTH: (timedelta(days=3_700), "ten years"),
 }
 

@@ -27,6 +27,9 @@ from heartfly.core.versions import Span, Version, spans
 from heartfly.core.windows import HOUR
 from heartfly.db.models import dirty_hours, events, rollups, unique_values, usage_groups, usage_names, windows
 from heartfly.db.snapshots import PAGE, Place, as_read, pages, snapshot
+from heartfly.usage.call_fold import CallTally
+from heartfly.usage.call_reading import call_tally, call_type, fold_calls, stored_calls
+from heartfly.usage.calls import Calls
 from heartfly.usage.meter_versions import versions_of
 from heartfly.usage.reading import by_size, read_events
 from heartfly.usage.request_fold import RequestTally
@@ -66,7 +69,7 @@ class Folded:
     `replaces` the generation that counted then.
 
     `uncounted`: of each version how many events lacked a property, and how many had no amount. `versions`: all that
-    the project has, also those that count nothing here. `requests` None: nobody asked for them.
+    the project has, also those that count nothing here. `requests` and `calls` None: nobody asked for them.
     """
 
     from_at: datetime
@@ -79,6 +82,7 @@ class Folded:
     uncounted: dict[int, list[int]] = field(default_factory=dict)
     versions: tuple[int, ...] = ()
     requests: Requests | None = None
+    calls: Calls | None = None
 
     def merge(self, other: Folded) -> None:
         """Another window comes to this one; no event may be in both."""
@@ -97,6 +101,9 @@ class Folded:
         if other.requests is not None:
             self.requests = self.requests or Requests(other.requests.limits)
             self.requests.merge(other.requests)
+        if other.calls is not None:
+            self.calls = self.calls or Calls(other.calls.limits)
+            self.calls.merge(other.calls)
 
     def ids_bytes(self) -> bytes:
         return self.ids_sum.to_bytes(16, "big")
@@ -117,12 +124,13 @@ def fold_hour(place: Place, pid: int, hour: datetime, limits: Limits = DEFAULT) 
 def fold_span(
     connection: sa.Connection, pid: int, from_at: datetime, to_at: datetime, limits: Limits | None = None
 ) -> Folded:
-    """The raw events of [from_at, to_at). `limits` None: what requests come to is not asked for."""
+    """The raw events of [from_at, to_at). `limits` None: what requests and calls come to is not asked for."""
     parts = spans(versions := versions_of(connection, pid), from_at, to_at)
     types = type_names(connection, pid, {name for part in parts for name in part.version.meter.types})
     tally = _Tally(parts, types, from_at, to_at)
     if limits is not None:
-        tally.also(tally_of(connection, pid, from_at, limits), type_of(connection, pid))
+        requests, calls = tally_of(connection, pid, from_at, limits), call_tally(connection, pid, from_at, limits)
+        tally.also(requests, type_of(connection, pid), calls, call_type(connection, pid))
     instant = as_read(connection, events.c.at) if tally.asks_when else None
     named = as_read(connection, events.c.transaction_id)
     for page in read_events(connection, pid, from_at, to_at, *_READ):
@@ -172,11 +180,13 @@ class _Tally:
         self._by_subject: dict[int, dict[int, Partial]] = {}
         self._by_group: dict[int, dict[tuple[int, tuple[str | None, ...]], Partial]] = {}
         self._requests: RequestTally | None = None
-        self._of_requests: int | None = None
+        self._calls: CallTally | None = None
+        self._tallies: dict[int | None, RequestTally | CallTally] = {}
 
-    def also(self, requests: RequestTally, type_id: int | None) -> None:
-        """Be told what events of that type come to as requests."""
-        self._requests, self._of_requests = requests, type_id
+    def also(self, requests: RequestTally, of_requests: int | None, calls: CallTally, of_calls: int | None) -> None:
+        """Be told what events of these types come to as requests, and as calls."""
+        self._requests, self._calls = requests, calls
+        self._tallies = {of_requests: requests, of_calls: calls}
 
     def take(self, page: Sequence[Any], names: Sequence[str]) -> None:
         """Rows of `events`: at, number, type, subject, id, properties. `names`: transaction ids as they were sent."""
@@ -189,16 +199,16 @@ class _Tally:
             of_type.setdefault(row[2], []).append(row)
         for type_id, rows in of_type.items():
             lookers = self._looking.get(type_id, ())
-            requests = self._requests if type_id == self._of_requests else None
-            if lookers or requests is not None:
+            also = self._tallies.get(type_id)
+            if lookers or also is not None:
                 for some in by_size(rows, 5):
-                    self._take(lookers, requests, some)
+                    self._take(lookers, also, some)
 
-    def _take(self, lookers: Sequence[Span], requests: RequestTally | None, rows: Sequence[Any]) -> None:
+    def _take(self, lookers: Sequence[Span], also: RequestTally | CallTally | None, rows: Sequence[Any]) -> None:
         ats, numbers, _, subjects, _, properties = zip(*rows, strict=True)
         page = Page(properties, self._known)
-        if requests is not None:
-            requests.take(page, rows)
+        if also is not None:
+            also.take(page, rows)
         places = list(zip(ats, numbers, strict=True)) if self.asks_when else ()
         for part in lookers:
             version = part.version
@@ -219,6 +229,7 @@ class _Tally:
         """Once, at the end."""
         found = self._found
         found.requests = None if self._requests is None else self._requests.found()
+        found.calls = None if self._calls is None else self._calls.found()
         found.ids_sum %= _MODULUS
         for version_id, by_subject in self._by_subject.items():
             for subject_id, partial in by_subject.items():
@@ -265,7 +276,9 @@ def day_of_hours(
     folded.merge(stored(connection, pid, TIER_HOUR, first, last, limits=limits, uniques=uniques))
     if limits is not None:
         for hour in thinned_hours(connection, pid, first, last):
-            folded.merge(Folded(hour, hour, requests=fold_requests(connection, pid, hour, hour + HOUR, limits)))
+            requests = fold_requests(connection, pid, hour, hour + HOUR, limits)
+            calls = fold_calls(connection, pid, hour, hour + HOUR, limits)
+            folded.merge(Folded(hour, hour, requests=requests, calls=calls))
     if last < to_at:
         folded.merge(fold_span(connection, pid, last, to_at, limits))
     return folded
@@ -285,6 +298,7 @@ def stored(
     folded = Folded(from_at, to_at)
     if limits is not None:
         folded.requests = stored_requests(connection, pid, tier, from_at, to_at, limits=limits)
+        folded.calls = stored_calls(connection, pid, tier, from_at, to_at, limits=limits)
     in_time = (windows.c.pid == pid, windows.c.tier == tier, windows.c.start_at >= from_at, windows.c.start_at < to_at)
     for window in connection.execute(sa.select(windows).where(*in_time)).all():
         folded.n_events += window.n_events

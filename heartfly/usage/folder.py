@@ -24,6 +24,7 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import dirty_hours, events, meter_versions, windows
 from heartfly.errors import HeartflyError
 from heartfly.logs import line, logger
+from heartfly.usage.call_rows import sweep_calls
 from heartfly.usage.fold import TIER_DAY, TIER_HOUR, Folded, fold_day, fold_hour
 from heartfly.usage.generations import (
     Generation,
@@ -91,6 +92,7 @@ class Folder:
         self._not_before: dict[tuple[int, datetime], float] = {}
         self._failing: dict[_Window, _Failing] = {}
         self._over: set[int] = set()
+        self._calls_over: set[int] = set()
         self._stop = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -160,6 +162,15 @@ class Folder:
             log.warning("fold", pid=pid, tier=tier, start_at=start_at, recovered=True, failed=failing.n)
         return 1
 
+    def _note_over(self, pid: int, folded: Folded) -> None:
+        """Names of calls that there is no room for are told in the log when that begins; all of them by /metrics."""
+        is_over = folded.requests is not None and folded.requests.is_over
+        (self._over.add if is_over else self._over.discard)(pid)
+        too_many = folded.calls is not None and folded.calls.is_over
+        if too_many and pid not in self._calls_over:
+            log.warning("calls", pid=pid, start_at=folded.from_at, call_names=self._limits.call_names, over=True)
+        (self._calls_over.add if too_many else self._calls_over.discard)(pid)
+
     @property
     def n_failing(self) -> int:
         """Windows that could not be folded when it was last tried."""
@@ -169,6 +180,11 @@ class Folder:
     def n_over(self) -> int:
         """Projects that had requests of no endpoint, as there are too many, in the hour that was folded last."""
         return len(self._over)
+
+    @property
+    def n_calls_over(self) -> int:
+        """The same of calls, and their products, endpoints, users, keys and tags."""
+        return len(self._calls_over)
 
     async def _dirty(self) -> Sequence[tuple[int, datetime]]:
         resting = len(self._not_before) + len(self._failing)
@@ -207,8 +223,7 @@ class Folder:
             except SealedError:
                 await self._usage.write(lambda tx: _forget(tx, pid, hour, folded.seq), priority=Priority.BULK)
                 return None
-            is_over = folded.requests is not None and folded.requests.is_over
-            (self._over.add if is_over else self._over.discard)(pid)
+            self._note_over(pid, folded)
             took_s = self._clock.monotonic() - began
             self._not_before[pid, hour] = self._clock.monotonic() + max(REST_S, 10 * took_s)
         line("fold", pid=pid, tier=TIER_HOUR, start_at=hour, n=folded.n_events, rows=n_rows, took_ms=_ms(took_s))
@@ -271,6 +286,8 @@ class Folder:
         while await self._usage.write(
             lambda tx: sweep_requests(tx, it.pid, it.tier, it.start_at), priority=Priority.BULK
         ):
+            pass
+        while await self._usage.write(lambda tx: sweep_calls(tx, it.pid, it.tier, it.start_at), priority=Priority.BULK):
             pass
         await self._usage.write(lambda tx: swept(tx, it), priority=Priority.BULK)
 

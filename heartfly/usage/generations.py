@@ -27,6 +27,8 @@ from heartfly.db.ids import IdSource, first_id
 from heartfly.db.models import dirty_hours, proofs, rollups, uncounted, unique_values, usage_days, usage_groups, windows
 from heartfly.db.prepared import Prepared
 from heartfly.errors import HeartflyError
+from heartfly.usage.call_rows import Numbers, call_rows, name_calls
+from heartfly.usage.calls import Calls
 from heartfly.usage.fold import BY_GROUP, NO_GROUP, TIER_DAY, TIER_HOUR, Folded, Key
 from heartfly.usage.request_rows import name_endpoints, request_rows
 from heartfly.usage.requests import Requests
@@ -54,7 +56,10 @@ class Generation:
     groups: Mapping[str, int] = field(default_factory=dict)
     rows: list[tuple[Prepared, dict[str, Any]]] = field(default_factory=list)
     more: Requests | None = None
+    more_calls: Calls | None = None
     """What makes further rows, slice by slice: an hour may have tens of thousands."""
+    numbers: Numbers = field(default_factory=dict)
+    """Of what calls' amounts are of."""
 
     @property
     def start_at(self) -> datetime:
@@ -62,17 +67,21 @@ class Generation:
 
     def slices(self) -> Iterator[Sequence[tuple[Prepared, dict[str, Any]]]]:
         requests = () if self.more is None else request_rows(self.pid, self.tier, self.start_at, self.gen, self.more)
-        rows = chain(self.rows, requests)
+        calls: Iterator[tuple[Prepared, dict[str, Any]]] = iter(())
+        if self.more_calls is not None:
+            calls = call_rows(self.pid, self.tier, self.start_at, self.gen, self.more_calls, numbers=self.numbers)
+        rows = chain(self.rows, requests, calls)
         while some := list(islice(rows, SLICE)):
             yield some
 
     @property
     def n_rows(self) -> int:
-        return len(self.rows) + (0 if self.more is None else self.more.n_rows(self.tier))
+        more = (one.n_rows(self.tier) for one in (self.more, self.more_calls) if one is not None)
+        return len(self.rows) + sum(more)
 
     @property
     def is_small(self) -> bool:
-        return self.more is None and len(self.rows) <= SLICE
+        return self.more is None and self.more_calls is None and len(self.rows) <= SLICE
 
 
 def begin(tx: Tx, it: Generation) -> bool:
@@ -120,6 +129,12 @@ def name_groups(tx: Tx, it: Generation, *, ids: IdSource, now: datetime) -> None
             it.rows += request_rows(it.pid, it.tier, it.start_at, it.gen, requests)
         else:
             it.more = requests
+    if (calls := it.folded.calls) is not None:
+        it.numbers = name_calls(tx, it.pid, calls, ids=ids, now=now)
+        if len(it.rows) + calls.n_rows(it.tier) <= SLICE:
+            it.rows += call_rows(it.pid, it.tier, it.start_at, it.gen, calls, numbers=it.numbers)
+        else:
+            it.more_calls = calls
 
 
 def _numbers(tx: Tx, pid: int, digests: Mapping[bytes, str]) -> dict[str, int]:
@@ -213,6 +228,7 @@ def switch(tx: Tx, it: Generation) -> None:
         "n_events": folded.n_events,
         "stale": False,
         "thinned": False,
+        "prices": None if folded.calls is None else folded.calls.version,
     }
     values |= {"ids_sum": folded.ids_bytes(), "end_at": folded.to_at}
     if tx.conn.execute(sa.update(windows).where(*_is(it), windows.c.next_gen == it.gen).values(values)).rowcount != 1:

@@ -6,26 +6,19 @@ up from these at the end. What a column holds that is no status, no time or no s
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
-from heartfly.core.amounts import ONE, amount
 from heartfly.core.columns import Page
 from heartfly.core.packed import packed
 from heartfly.core.routing import Router
-from heartfly.core.sketches import SCALE, bucket_of, end_of
-from heartfly.core.traffic import OTHER, UNKNOWN_STATUS, Cube
+from heartfly.core.traffic import OTHER, Cube
 from heartfly.db.types import instant, micros, unpacked
+from heartfly.usage.event_columns import NOTHING, Statuses, Times, times_in
 from heartfly.usage.requests import MOST, Cell, Limits, Requests, Row, Slow, in_order, slowest
 
-_MICROSECOND = ONE // 1_000
-"""Of an amount of milliseconds."""
-_MOST_US = 10**15
-"""Thirty years: what says that it took longer tells no time."""
 _MOST_DIGITS = 15
 """Of a size in bytes."""
 _MOST_KNOWN = 50_000
@@ -36,65 +29,8 @@ _PATH, _REQUEST_ID = 1_024, 256
 """Characters that are kept."""
 _PER_MINUTE = 60_000_000
 _MINUTE = timedelta(minutes=1)
-_NOTHING = -(1 << 40)
-"""In place of a bucket: the time was nothing."""
-_UNTIMED = (-1, _NOTHING)
-
-
-def _end_us(bucket: int) -> int:
-    end, of = end_of(bucket)
-    return end * 1_000 // of
-
-
 _Figures = list[Any]
 """n, n_timed, latency_us, latency_max_us, bytes_in, bytes_out, and how many lie in each bucket."""
-
-
-_PLAIN = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,3})?\n)*[0-9]{1,9}(?:\.[0-9]{1,3})?", re.ASCII)
-"""Milliseconds that are whole microseconds, a line each."""
-_FIRST = -10 * (1 << SCALE)
-"""A bucket below that of a microsecond."""
-_BUCKETS = [_NOTHING, *range(_FIRST, 31 * (1 << SCALE))]
-_ENDS_US = [0, *(_end_us(bucket) for bucket in _BUCKETS[1:])]
-"""The last whole microsecond of each of these buckets."""
-
-
-def _times(texts: Sequence[str | None], known: _Times) -> tuple[Sequence[int], Sequence[int]]:
-    """Microseconds and buckets, as `_Times`. Plain ones, which are most, all at once."""
-    if None not in texts:
-        joined = "\n".join(texts)  # type: ignore[arg-type]
-        # A text may have lines of its own.
-        if joined.count("\n") == len(texts) - 1 and _PLAIN.fullmatch(joined):
-            us = [int(ms * 1000 + 0.5) for ms in map(float, texts)]  # type: ignore[arg-type] # far from any half
-            return us, [_BUCKETS[bisect_left(_ENDS_US, one)] for one in us]
-    found = [known[text] for text in texts]
-    return [us for us, _ in found], [bucket for _, bucket in found]
-
-
-class _Times(dict[str | None, tuple[int, int]]):
-    """What texts of milliseconds come to: whole microseconds, -1 of what is no time, and the exact value's bucket."""
-
-    def __missing__(self, text: str | None) -> tuple[int, int]:
-        value = None if text is None else amount(text)
-        found = _UNTIMED
-        if value is not None and value >= 0:
-            us = (value + _MICROSECOND // 2) // _MICROSECOND
-            if us <= _MOST_US:
-                found = (us, bucket_of(value) if value else _NOTHING)
-        if len(self) >= _MOST_KNOWN:
-            self.clear()
-        self[text] = found
-        return found
-
-
-class _Statuses(dict[str | None, int]):
-    def __missing__(self, text: str | None) -> int:
-        is_one = text is not None and len(text) == 3 and text.isascii() and text.isdecimal() and text[0] != "0"
-        found = int(text) if is_one and text is not None else UNKNOWN_STATUS
-        if len(self) >= _MOST_KNOWN:
-            self.clear()
-        self[text] = found
-        return found
 
 
 class _Endpoints(dict[tuple[str | None, ...], int]):
@@ -149,7 +85,7 @@ class RequestTally:
         self._routed = router.rules is not None
         self._endpoints = _Endpoints(router, known)
         self._from_us = micros(from_at)
-        self._times, self._statuses = _Times(), _Statuses()
+        self._times, self._statuses = Times(), Statuses()
         self._pairs: dict[tuple[int, int, int], _Figures] = {}
         self._minutes: dict[tuple[int, int], _Figures] = {}
         self._slow: list[Slow] = []
@@ -159,7 +95,7 @@ class RequestTally:
         subjects = list(map(itemgetter(3), rows))
         endpoints = self._endpoints_of(page)
         statuses = [self._statuses[text] for text in page.texts("status")]
-        times, buckets = _times(page.texts("latency_ms"), self._times)
+        times, buckets = times_in(page.texts("latency_ms"), self._times)
         told = times, buckets, _sizes(page.texts("request_bytes")), _sizes(page.texts("response_bytes"))
         _add(self._pairs, zip(subjects, endpoints, statuses, strict=True), told)
         _add(self._minutes, zip(self._minutes_of(rows), statuses, strict=True), told)
@@ -271,7 +207,7 @@ def _merge(into: dict[Any, _Figures], key: Any, figures: _Figures) -> None:
 
 def _row(one: _Figures) -> Row:
     n, n_timed, latency_us, latency_max_us, bytes_in, bytes_out, buckets = one
-    latencies = packed(buckets.pop(_NOTHING, 0), buckets) if buckets else None
+    latencies = packed(buckets.pop(NOTHING, 0), buckets) if buckets else None
     if latency_us > MOST or bytes_in > MOST or bytes_out > MOST:
         latency_us, bytes_in, bytes_out = min(latency_us, MOST), min(bytes_in, MOST), min(bytes_out, MOST)
     return Row(n, n_timed, latency_us, latency_max_us, bytes_in, bytes_out, latencies)

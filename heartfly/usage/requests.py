@@ -25,10 +25,14 @@ _MANY = 64
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`endpoints`: what comes when a project has so many is of none of them. `slow_us`: from then on one is slow."""
+    """`endpoints`: what comes when a project has so many is of none of them. `slow_us`: from then on one is slow.
+
+    `call_names`: the same of calls, for each kind of names by which they are told apart.
+    """
 
     endpoints: int = 1_000
     slow_us: int = 1_000_000
+    call_names: int = 2_000
 
 
 Cell = tuple[int, int, int, int]

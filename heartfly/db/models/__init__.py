@@ -18,6 +18,7 @@ from heartfly.db.models.accounts import (
 )
 from heartfly.db.models.audit import audit
 from heartfly.db.models.base import metadata, usage_metadata
+from heartfly.db.models.calls import call_names, call_rollups
 from heartfly.db.models.checks import (
     check_channels,
     check_days,
@@ -34,6 +35,7 @@ from heartfly.db.models.incidents import incident_notes, incident_shares, incide
 from heartfly.db.models.jobs import job_runs, jobs
 from heartfly.db.models.notify import alerts, attempts, channels, deliveries, notifications
 from heartfly.db.models.pings import ping_bodies, pings
+from heartfly.db.models.prices import meter_prices, price_books, prices
 from heartfly.db.models.public import status_pages
 from heartfly.db.models.reports import report_mails, report_sendings, report_shares
 from heartfly.db.models.requests import path_rules, request_rollups, slow_requests
@@ -76,6 +78,8 @@ __all__ = [
     "backfills",
     "backup_codes",
     "blind_intervals",
+    "call_names",
+    "call_rollups",
     "channels",
     "check_channels",
     "check_days",
@@ -103,6 +107,7 @@ __all__ = [
     "leases",
     "members",
     "metadata",
+    "meter_prices",
     "meter_versions",
     "meters",
     "metric_series",
@@ -113,6 +118,8 @@ __all__ = [
     "path_rules",
     "ping_bodies",
     "pings",
+    "price_books",
+    "prices",
     "projects",
     "proofs",
     "report_mails",

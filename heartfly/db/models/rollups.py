@@ -70,6 +70,7 @@ windows = Table(
     Column("unswept", Boolean, nullable=False, server_default=false()),
     # Of an hour: its requests were removed, and are kept by the day only. A fold of it writes them once more.
     Column("thinned", Boolean, nullable=False, server_default=false()),
+    Column("prices", Text),  # the version of the prices by which its calls were charged; null: nobody asked
     Index("ix_windows_stale", "pid", "start_at", sqlite_where=text("stale = 1"), postgresql_where=text("stale")),
     Index("ix_windows_unswept", "pid", "start_at", sqlite_where=text("unswept = 1"), postgresql_where=text("unswept")),
     sqlite_with_rowid=False,
