@@ -30,7 +30,7 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 async def send(
-    town: Town, web: WebState, clock: SimClock, at: datetime, *, source: str = "nginx-1", **told: object
+    town: Town, web: WebState, clock: SimClock, at: datetime, *, source: str = "nginx-1", **told: Any
 ) -> None:
     """One request that comes, and happened, then."""
     clock.move_to(at)
