@@ -35,6 +35,8 @@ KEPT = {"checks-list": "light", "check-down": "dark", "usage": "light"}
 """Those of the README, and in which theme: as far as a smaller window shows them, named like the shot."""
 MAIL = "alert-mail"
 README_SIZE = (1200, 660)
+TALLER = {"usage": 1_000}
+"""Of those of the README: what is of interest goes on farther down."""
 MOST_BYTES = 150_000
 _LIMIT_S = 240.0
 _PATIENCE_S = 30.0
@@ -229,7 +231,9 @@ def _wanted(shots: Sequence[Shot], given: argparse.Namespace) -> bool:
 
 def _taken(chromium: Any, url: str, state: Any, shots: Sequence[Shot], given: argparse.Namespace) -> Iterator[Path]:
     looks = [(f"-{size}-{theme}", dims, theme, shots) for size, dims in SIZES.items() for theme in ("light", "dark")]
-    looks += [("-readme", README_SIZE, KEPT[one.name], [one]) for one in shots if one.name in KEPT]
+    for one in shots:
+        if one.name in KEPT:
+            looks.append(("-readme", (README_SIZE[0], TALLER.get(one.name, README_SIZE[1])), KEPT[one.name], [one]))
     for ending, (width, height), theme, some in looks:
         context = chromium.new_context(
             storage_state=state,
