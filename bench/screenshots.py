@@ -31,10 +31,12 @@ from bench.watchers import COOKIE, signed_in
 SIZES = {"1440": (1440, 900), "390": (390, 844)}
 PAPER = {"width": 680, "height": 1_009}
 """A4 in pixels of 1/96 inch, within the style sheet's margins of 15 mm."""
-KEPT = {"checks-list": "light", "check-down": "dark"}
+KEPT = {"checks-list": "light", "check-down": "dark", "usage": "light"}
 """Those of the README, and in which theme: as far as a smaller window shows them, named like the shot."""
 MAIL = "alert-mail"
 README_SIZE = (1200, 660)
+TALLER = {"usage": 830}
+"""Of those of the README: what is of interest goes on farther down."""
 MOST_BYTES = 150_000
 _LIMIT_S = 240.0
 _PATIENCE_S = 30.0
@@ -81,6 +83,7 @@ DEMO = (
         paper=True,
     ),
     Shot("sources", "/p/demo/usage/sources"),
+    Shot("watch", "/p/demo/usage/watches/new?kind=source", ("text=Preview",), whole=True, has="#preview td"),
     Shot("path-rules", "/p/demo/usage/paths", ("#lines=/v1/{what}", "text=Preview"), whole=True, has="#preview"),
     Shot("aggregation-runs", "/p/demo/usage/jobs", has=".c-final"),
 )
@@ -94,6 +97,7 @@ EMPTY = (
     Shot("checks-empty", "/p/main/checks"),
     Shot("usage-empty", "/p/main/usage", whole=True),
     Shot("sources-empty", "/p/main/usage/sources"),
+    Shot("watches-empty", "/p/main/usage/watches"),
     Shot("check-waiting-first-ping", "/p/main/checks/new", ("#name=Nightly backup", "text=Create")),
 )
 BIG = (Shot("checks-1000", "/p/bench/checks"),)
@@ -227,7 +231,9 @@ def _wanted(shots: Sequence[Shot], given: argparse.Namespace) -> bool:
 
 def _taken(chromium: Any, url: str, state: Any, shots: Sequence[Shot], given: argparse.Namespace) -> Iterator[Path]:
     looks = [(f"-{size}-{theme}", dims, theme, shots) for size, dims in SIZES.items() for theme in ("light", "dark")]
-    looks += [("-readme", README_SIZE, KEPT[one.name], [one]) for one in shots if one.name in KEPT]
+    for one in shots:
+        if one.name in KEPT:
+            looks.append(("-readme", (README_SIZE[0], TALLER.get(one.name, README_SIZE[1])), KEPT[one.name], [one]))
     for ending, (width, height), theme, some in looks:
         context = chromium.new_context(
             storage_state=state,
@@ -256,10 +262,14 @@ def _take(context: Any, url: str, shot: Shot, into: Path) -> bool:
     until = time.perf_counter() + _PATIENCE_S
     is_there = False
     while not is_there and time.perf_counter() < until:
-        is_there = bool(page.locator(shot.has).count())
+        is_there = bool(page.locator(shot.has).count()) and not page.get_by_text("Still counting").count()
         page.wait_for_timeout(0 if is_there else 250)
     if is_there:
-        page.screenshot(path=into, full_page=shot.whole and not into.stem.endswith("-readme"))
+        is_whole = shot.whole and not into.stem.endswith("-readme")
+        if is_whole:  # what is fixed to the window's foot stands at the page's then, and not across its middle
+            size = page.viewport_size
+            page.set_viewport_size(size | {"height": page.evaluate("document.documentElement.scrollHeight")})
+        page.screenshot(path=into, full_page=is_whole)
         if shot.paper and into.name.endswith("-1440-light.png"):
             page.emulate_media(media="print")
             page.set_viewport_size(PAPER)

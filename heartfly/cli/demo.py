@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from heartfly.accounts.passwords import hashed
 from heartfly.app import App
 from heartfly.db.ids import IdSource
+from heartfly.demo.calls import CallsGoOn, fill_calls
 from heartfly.demo.fill import DEMO, EMAIL, Filled, fill
 from heartfly.demo.lives import NODE
 from heartfly.demo.pretend import pretending
@@ -33,6 +34,7 @@ class Shown:
         usage = UsageGoesOn(self.filled.project, ground.database, ground.clock, ground.ids)
         app.beside.append(usage.run)
         app.beside.append(RequestsGoOn(self.filled.project, app.events, ground.clock, seed=_SEED).run)
+        app.beside.append(CallsGoOn(self.filled.project, app.events, ground.clock, seed=_SEED).run)
         app.beside.append(RedDay(self.filled.project, ground.usage, app.closer.hands, ground.clock).run)
         app.beside.append(Traffic(self.filled.lives, app.ingest, ground.clock).run)
         return app
@@ -65,5 +67,6 @@ def fill_demo(ground: Ground) -> Shown:
     ids = IdSource(NODE)
     ground.usage.transaction(lambda tx: fill_usage(tx, filled.project, seed=_SEED, now=now, ids=ids))
     ground.usage.transaction(lambda tx: fill_requests(tx, filled.project, seed=_SEED, now=now, ids=ids))
+    ground.usage.transaction(lambda tx: fill_calls(tx, filled.project, seed=_SEED, now=now, ids=ids))
     leave_key(ground, filled.project)
     return Shown(filled, password)

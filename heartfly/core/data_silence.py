@@ -34,6 +34,10 @@ class Came:
     n: Fraction
 
 
+Expected = Callable[[datetime], Came | None]
+"""What is usual in an hour; None: it is not known."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """`gap`: less is no silence. `factor`: so many usual gaps. `least`: so many requests must be missing."""
@@ -92,7 +96,7 @@ def silence(
     last_at: datetime,
     *,
     now: datetime,
-    expected: Callable[[datetime], Came | None],
+    expected: Expected,
     deaf: Sequence[Window],
     limits: Limits,
 ) -> Silence | None:
@@ -118,7 +122,7 @@ def silence(
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def _at_an_edge(hour: datetime, expected: Callable[[datetime], Came | None]) -> bool:
+def _at_an_edge(hour: datetime, expected: Expected) -> bool:
     """Whether nothing is usual just before or after: when within the hour it begins or ends nobody knows."""
     return any(one is not None and one.n == 0 for one in (expected(hour - HOUR), expected(hour + HOUR)))
 

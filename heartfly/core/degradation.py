@@ -32,21 +32,31 @@ class Seen:
         return Fraction(self.errors, self.n) if self.n else Fraction()
 
 
+Usual = tuple[Fraction | None, Fraction | None]
+"""What is usual, and from where on it is not; None: nothing tells it."""
+
+
 def degraded(now: Seen, past: Sequence[Seen], *, factor: int, least: int) -> str:
     """How, in words; empty: it is not, or that cannot be told. `past`: those with fewer than `least` tell nothing."""
-    past = [one for one in past if one.n >= least]
-    if now.n < least or not past:
+    (usual_ms, most_ms), (usual_share, most_share) = expected(past, factor=factor, least=least)
+    if now.n < least or usual_share is None or most_share is None:
         return ""
     said = []
-    times = [one.p95_ms for one in past if one.p95_ms is not None]
-    if times and now.p95_ms is not None:
-        usual, limit = _limit(times, factor, Fraction(_MORE_MS))
-        if now.p95_ms >= limit:
-            said.append(f"p95 {_ms(now.p95_ms)}, usual {_ms(usual)}")
-    usual, limit = _limit([one.share for one in past], factor, _MORE_SHARE)
-    if now.share >= limit:
-        said.append(f"{amount(now.share * 100)}% of requests failed, usual {amount(usual * 100)}%")
+    if usual_ms is not None and most_ms is not None and now.p95_ms is not None and now.p95_ms >= most_ms:
+        said.append(f"p95 {_ms(now.p95_ms)}, usual {_ms(usual_ms)}")
+    if now.share >= most_share:
+        said.append(f"{amount(now.share * 100)}% of requests failed, usual {amount(usual_share * 100)}%")
     return "; ".join(said)
+
+
+def expected(past: Sequence[Seen], *, factor: int, least: int) -> tuple[Usual, Usual]:
+    """Of p95 in milliseconds, and of the share that fails."""
+    past = [one for one in past if one.n >= least]
+    times = [one.p95_ms for one in past if one.p95_ms is not None]
+    return (
+        _limit(times, factor, Fraction(_MORE_MS)) if times else (None, None),
+        _limit([one.share for one in past], factor, _MORE_SHARE) if past else (None, None),
+    )
 
 
 def _limit(past: Sequence[Fraction], factor: int, more: Fraction) -> tuple[Fraction, Fraction]:

@@ -1,5 +1,5 @@
 """Requests of the demo's API: 30 days of eight endpoints and forty customers, with nights, weekends, an hour in which
-the search failed, and a customer who asks too often. And a few more each second while the demo serves.
+the search failed, and a customer who asks too often. And a few more each minute while the demo serves.
 
 The same seed and the same `now` make the same requests. How they are summed up is decided in usage/, what is told of
 them in traffic/.
@@ -42,7 +42,8 @@ _LAST_OF_OLD = 12
 """So many days ago the old endpoint was called last."""
 _BAD_HOUR = 14
 """Of two days ago: the search failed."""
-_OFTEN_S = 0.4
+_OFTEN_S = 10.0
+"""More than before, so that something happens while one looks; and not so much more that the hour dwarfs the others."""
 _BATCHES = 24
 
 
@@ -167,7 +168,7 @@ def _status(endpoint: Endpoint, customer: str, chance: Random, *, fails: bool) -
 
 
 class RequestsGoOn:
-    """Beside the server: the API goes on being called, some times a second."""
+    """Beside the server: the API goes on being called, some times a minute."""
 
     def __init__(self, project: NewProject, ingest: EventIngest, clock: Clock, *, seed: int) -> None:
         self._pid, self._ingest, self._clock = project.pid, ingest, clock

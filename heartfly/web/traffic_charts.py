@@ -20,9 +20,9 @@ from heartfly.traffic.asked import Bin
 from heartfly.web.traffic_words import CLASSES, MEASURES, Summed, count, measured, short_ms, summed
 
 WIDTH, HEIGHT = 600, 100
-FIELDS = 12
+FIELDS = 10
 """That can be pressed, at most: on a phone each is as wide as a finger's tip."""
-_NARROW = 43
+_NARROW = 58
 """Of WIDTH: some 24 px where a chart is narrowest, on a phone."""
 _MARKS = 6
 _GAP = 0.12
@@ -70,7 +70,7 @@ def points(bins: Sequence[Bin]) -> list[Point]:
     return [Point(one.window, one.open, figures, measured(figures.figures)) for one, figures in told]
 
 
-class _Across:
+class Across:
     """Where a window is, from left to right."""
 
     def __init__(self, found: Sequence[Point]) -> None:
@@ -92,7 +92,7 @@ def stacked(found: Sequence[Point], zone: ZoneInfo, size: Size, *, before: Seque
     """How many requests, by how they ended. `before`: how many there were in the windows of the period before."""
     if not found:
         return None
-    across, top = _Across(found), _top(max([one.summed.n for one in found] + list(before)))
+    across, top = Across(found), _top(max([one.summed.n for one in found] + list(before)))
     pieces: dict[str, list[str]] = {name: [] for name in (*CLASSES, "open")}
     for one in found:
         (left, wide), y = across.bar(one.window), float(HEIGHT)
@@ -100,7 +100,7 @@ def stacked(found: Sequence[Point], zone: ZoneInfo, size: Size, *, before: Seque
             if n := one.summed.by_class[name]:
                 high = max(n * HEIGHT / top, 0.4)
                 y = max(0.0, y - high)
-                pieces[name].append(_bar(left, wide, y, high))
+                pieces[name].append(bar_at(left, wide, y, high))
         if one.open:
             pieces["open"].append(f"M{left} {HEIGHT}V{min(y, HEIGHT - 2):.2f}h{wide}V{HEIGHT}")
     paths = [(f"c-{name}" if name != "open" else name, "".join(some)) for name, some in pieces.items() if some]
@@ -116,7 +116,7 @@ def lane_of_errors(found: Sequence[Point], zone: ZoneInfo, size: Size) -> Pictur
     """
     if not any(one.summed.errors for one in found):
         return None
-    across, high = _Across(found), 40
+    across, high = Across(found), 40
     shares = [Decimal(one.summed.errors) / one.summed.n if one.summed.n else Decimal() for one in found]
     top = _top_share(max(shares))
     server: list[str] = []
@@ -127,7 +127,7 @@ def lane_of_errors(found: Sequence[Point], zone: ZoneInfo, size: Size) -> Pictur
             if n:
                 tall = max(float(Decimal(n) / one.summed.n / top) * high, 0.6)
                 y = max(0.0, y - tall)
-                pieces.append(_bar(left, wide, y, tall))
+                pieces.append(bar_at(left, wide, y, tall))
     paths = [(name, "".join(some)) for name, some in (("c-5xx", server), ("c-4xx", client)) if some]
     return Picture(paths, [f"{(100 * top).normalize():f} %", "0"], marks(found, zone, size), (), high)
 
@@ -138,7 +138,7 @@ def latencies(found: Sequence[Point], zone: ZoneInfo, size: Size, *, log: bool) 
     values = [float(decimal_of(value)) for _, known in rows for value in known.values() if value is not None]
     if not values:
         return None
-    across = _Across(found)
+    across = Across(found)
     place, scale = _log_scale(values) if log else _plain_scale(values)
     paths = []
     for name in reversed(MEASURES):
@@ -151,7 +151,7 @@ def latencies(found: Sequence[Point], zone: ZoneInfo, size: Size, *, log: bool) 
 
 
 def _plain_scale(values: Sequence[float]) -> tuple[Callable[[float], float], Sequence[str]]:
-    top = _top_of(max(values))
+    top = top_of(max(values))
     return (lambda value: HEIGHT - value * HEIGHT / top), [f"{_short(top)} ms", _short(top / 2), "0"]
 
 
@@ -180,7 +180,7 @@ def columns(values: Sequence[int], *, high: int = 20) -> str:
     """Bars of 100 in all by `high`, such as requests in each of the last 60 seconds."""
     top, step = max([*values, 1]), 100 / max(len(values), 1)
     return "".join(
-        _bar(round(n * step, 2), round(step * 0.8, 2), high - one * high / top, one * high / top)
+        bar_at(round(n * step, 2), round(step * 0.8, 2), high - one * high / top, one * high / top)
         for n, one in enumerate(values)
         if one
     )
@@ -191,7 +191,7 @@ def fields(found: Sequence[Point]) -> list[Field]:
 
     One at an end that is too narrow for a finger, as its window has only begun, belongs to the one beside it.
     """
-    across, per = _Across(found), _per_field(len(found))
+    across, per = Across(found), _per_field(len(found))
     pieces = [found[start : start + per] for start in range(0, len(found), per)]
     for end, beside in ((-1, -2), (0, 1)):
         if len(pieces) > 1 and across.x(_span(pieces[end]).to_at) - across.x(_span(pieces[end]).from_at) < _NARROW:
@@ -216,7 +216,7 @@ def _per_field(n: int) -> int:
 
 
 def marks(found: Sequence[Point], zone: ZoneInfo, size: Size) -> list[tuple[float, str]]:
-    across = _Across(found)
+    across = Across(found)
     step = -(-len(found) // _MARKS)
     first, last = found[0].window.from_at.astimezone(zone), found[-1].window.from_at.astimezone(zone)
     of_one_day = first.date() == last.date() or (size is Size.HOUR and (last - first).days < 1)
@@ -247,7 +247,7 @@ def spread(latencies: Histogram) -> tuple[Picture | None, Sequence[tuple[str, st
     n_bars, top = high - low + 1, _top(max(counts.values()))
     wide = WIDTH / n_bars
     bars = "".join(
-        _bar(round((half - low) * wide + wide * _GAP / 2, 2), round(wide * (1 - _GAP), 2), HEIGHT - tall, tall)
+        bar_at(round((half - low) * wide + wide * _GAP / 2, 2), round(wide * (1 - _GAP), 2), HEIGHT - tall, tall)
         for half, n in sorted(counts.items())
         for tall in (max(n * HEIGHT / top, 0.4),)
     )
@@ -268,27 +268,27 @@ def rows_of(found: Sequence[Point]) -> tuple[Sequence[Point], bool]:
     return list(reversed(found))[:_MOST_ROWS], len(found) > _MOST_ROWS
 
 
-def sentence(found: Sequence[Point], told: Callable[[datetime], str]) -> str:
+def sentence(found: Sequence[Point], told: Callable[[datetime], str], *, noun: str = "request") -> str:
     """What the bars say, in words."""
     n, errors = sum(one.summed.n for one in found), sum(one.summed.errors for one in found)
     if not n:
-        return "No requests in this time."
+        return f"No {noun}s in this time."
     most = max(found, key=lambda one: one.summed.n)
-    said = f"{n:,} request{'' if n == 1 else 's'}, the most at {told(most.window.from_at)} ({most.summed.n:,})"
+    said = f"{n:,} {noun}{'' if n == 1 else 's'}, the most at {told(most.window.from_at)} ({most.summed.n:,})"
     if not errors:
         return f"{said}; none failed."
     worst = max(found, key=lambda one: one.summed.errors)
     return f"{said}; {errors:,} failed, the most at {told(worst.window.from_at)} ({worst.summed.errors:,})."
 
 
-def sentence_of_latency(found: Sequence[Point], told: Callable[[datetime], str]) -> str:
+def sentence_of_latency(found: Sequence[Point], told: Callable[[datetime], str], *, noun: str = "request") -> str:
     rows = [(one, value) for one in found if (value := one.measures["p95"]) is not None]
     if not rows:
-        return "No request told how long it took."
+        return f"No {noun} told how long it took."
     low, high = min(rows, key=lambda row: row[1]), max(rows, key=lambda row: row[1])
     longest = max(one.summed.figures.latency_max_us for one, _ in rows)
     return (
-        f"Of 100 requests 95 took no more than {short_ms(low[1])} ms at best ({told(low[0].window.from_at)}) and "
+        f"Of 100 {noun}s 95 took no more than {short_ms(low[1])} ms at best ({told(low[0].window.from_at)}) and "
         f"{short_ms(high[1])} ms at worst ({told(high[0].window.from_at)}); the longest took "
         f"{_short(longest / 1_000)} ms."
     )
@@ -307,7 +307,7 @@ def _top(most: int) -> int:
     return next(step * unit // 10 for step in _TENTHS if step * unit >= 10 * most)
 
 
-def _top_of(most: float) -> float:
+def top_of(most: float) -> float:
     unit = 10.0 ** (ceil(log10(most)) - 1) if most > 0 else 1.0
     return next((step * unit / 10 for step in _TENTHS if step * unit >= 10 * most), 10 * unit)
 
@@ -324,7 +324,7 @@ def _short(value: float) -> str:
     return f"{value:,.3f}".rstrip("0").rstrip(".")
 
 
-def _bar(left: float, wide: float, y: float, high: float) -> str:
+def bar_at(left: float, wide: float, y: float, high: float) -> str:
     return f"M{left} {y:.2f}h{wide}v{high:.2f}h-{wide}z"
 
 

@@ -49,7 +49,7 @@ _PARTS = {"1h": (_MINUTE, 60), "24h": (HOUR, 24)}
 class View:
     """`word`: of RANGES; empty: from and to stand in the address. `size`: of the windows of a series. `before`: the
     same of the period before, up to where this one has come; None: nobody wants to compare. `path`: of the page,
-    `root`: of the pages of usage. `scope`: the filter that the page itself is.
+    `root`: of the pages of usage. `scope`: the filter that the page itself is. `names`: of the filters of its pages.
     """
 
     root: str
@@ -64,6 +64,7 @@ class View:
     order: Order
     scope: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
+    names: Sequence[str] = FILTERS
 
     @property
     def zone(self) -> ZoneInfo:
@@ -110,7 +111,9 @@ class View:
     @property
     def chips(self) -> Sequence[tuple[str, str, str]]:
         """Name and value of each filter, and the address without it."""
-        return [(name, value, self.link(less=(name, value))) for name in FILTERS for value in self.query.get(name, ())]
+        return [
+            (name, value, self.link(less=(name, value))) for name in self.names for value in self.query.get(name, ())
+        ]
 
     @property
     def kept(self) -> Sequence[tuple[str, str]]:

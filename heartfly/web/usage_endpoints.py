@@ -75,6 +75,7 @@ async def show_endpoint(request: PageRequest) -> Response[bytes]:
         status=422 if view.errors else 200,
         live=live,
         name=name,
+        other=OTHER_ENDPOINTS,
         spread=spread,
         spread_rows=rows,
         **context(request, view, panels),

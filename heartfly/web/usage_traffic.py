@@ -18,6 +18,7 @@ from heartfly.web import traffic_heat, traffic_words
 from heartfly.web.endpoint_address import address_of
 from heartfly.web.panels import Panel
 from heartfly.web.request import PageRequest
+from heartfly.web.times import Times
 from heartfly.web.traffic_heat import Line
 from heartfly.web.traffic_panels import PANELS, Course, shown, view_from
 from heartfly.web.traffic_view import FILTERS, HEATS, ORDERS, RANGES, View, iso
@@ -44,8 +45,12 @@ async def dashboard(request: PageRequest) -> Response[bytes]:
 
 
 def context(request: PageRequest, view: View, panels: Mapping[str, Panel[Any]]) -> dict[str, Any]:
-    """What every page of requests puts into its panels."""
+    """What every page of requests puts into its panels. Its charts stand in the zone of the project's days, and
+    beside them no instant is told in another one: there is no choice of zones.
+    """
     return {
+        "t": Times(request.api.clock.now(), view.zone.key),
+        "zones": (),
         "view": view,
         "panels": panels,
         "parts_only": request.is_by_itself,
@@ -138,6 +143,8 @@ def _begins(panels: Mapping[str, Panel[Any]]) -> str:
     yet; empty: there is something to show.
     """
     sums, names, came = (panels[name].found if name in panels else None for name in ("sums", "names", "any_came"))
+    if came is False and not names:
+        return "waits"  # whatever is still being counted, it will be nothing
     if sums is None or sums.now.n or names is None or names:
         return ""
     return "adds" if came else "waits"

@@ -64,7 +64,7 @@ async def test_they_go_on_while_the_demo_serves(db: Database, usage_db: Database
     rows: list[Any] = await all_of(usage_db, sa.select(tables.events.c.at))
 
     assert 0 < len(rows) <= 10
-    assert all(NOW - timedelta(seconds=1) < row.at <= NOW for row in rows)
+    assert all(NOW - timedelta(seconds=10) < row.at <= NOW for row in rows)
 
 
 def test_a_request_names_all_that_a_log_does() -> None:

@@ -17,7 +17,9 @@ from typing import Any
 from heartfly.clock import SystemClock
 from heartfly.core.access.as_event import TYPE
 from heartfly.db.types import micros
-from heartfly.sealing import digest
+from heartfly.sealing import digest, load_or_create
+from heartfly.traffic import report_stops
+from heartfly.traffic.report_stops import Stop
 from heartfly.web.endpoint_address import address_of
 from tests.server_process import Server
 from tests.web.hook import Hook
@@ -124,6 +126,11 @@ class House:
         self.api("POST", "/events", [_request(yesterday, n) for n in range(60)])
         report = self.api("POST", f"/usage/customers/{customer}/report/shares", {})
         self.values |= {"link": report["url"].rpartition("/")[2]}
+        mailing = {"rhythm": "month", "addresses": [f"{_LONG.replace(' ', '-').replace(',', '')[:60]}@example.com"]}
+        mail = self.api("POST", f"/usage/customers/{customer}/report/mails", mailing)
+        self.values |= {"stop": self._stop_link(mail["id"], mail["addresses"][0])}
+        watch = self.api("POST", "/usage/watches", {"kind": "endpoint"})
+        self.api("POST", "/usage/watches", {"kind": "customer", "what": customer})
         letter = self.api("GET", "/dead-letters")["items"][0]["id"]
         midnight = f"{yesterday.date() - timedelta(days=2)}T00:00:00Z", f"{yesterday.date()}T00:00:00Z"
         wanted = {"name": _LONG, "from": midnight[0], "to": midnight[1], "replaces": True}
@@ -131,6 +138,7 @@ class House:
         into = [one | {"timestamp": f"{day}T{hour:02}:00:00Z"} for hour, one in enumerate(sent[2:5])]
         self.api("POST", f"/backfills/{backfill}/events", [*into, into[0] | {"transaction_id": _LONG}])
         self._budget()
+        self.values |= {"watch": watch["id"]}
         self.values |= {"meter": "traffic", "day": day, "letter": letter, "customer": customer, "backfill": backfill}
 
     def _budget(self) -> None:
@@ -170,6 +178,14 @@ class House:
             }
             for n in range(60)
         ]  # fmt: skip
+
+    def _stop_link(self, mail_id: str, to: str) -> str:
+        """As it stands at the foot of a mailed report, to the project that is there from the start."""
+        with sqlite3.connect(self.server.folder / "heartfly-data" / "heartfly.db", timeout=20) as file:
+            (pid,) = file.execute("SELECT pid FROM report_mails WHERE id = ?", (int(mail_id),)).fetchone()
+        file.close()
+        sealer = load_or_create(self.server.folder / "heartfly-data" / "secret.key")
+        return report_stops.address("", Stop(pid, int(mail_id), to), sealer)
 
     def _reset_token(self) -> str:
         """As if the mail with the link had come, which no server here can send."""

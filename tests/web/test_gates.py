@@ -88,6 +88,9 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/usage/jobs": ("", "?month=2026-01"),
     "/p/{project}/usage/jobs/{day}": ("",),
     "/p/{project}/usage/sources": ("",),
+    "/p/{project}/usage/watches": ("",),
+    "/p/{project}/usage/watches/new": ("", "?kind=customer", "?kind=endpoint"),
+    "/p/{project}/usage/watches/{watch}": ("",),
     "/p/{project}/usage/paths": ("", "?saved=3"),
     "/p/{project}/usage/budgets": ("",),
     "/p/{project}/usage/budgets/new": ("",),
@@ -111,6 +114,7 @@ PAGES: dict[str, tuple[str, ...]] = {
 BY_NAME = {
     "/setup", "/sign-in", "/sign-in/reset", "/sign-in/new-password", "/invite", "/account/confirm-email",
     "/docs/{name}", "/docs/decisions/{name}", "/p/{project}/usage/backfills/{backfill}/preview",
+    "/shared/report-stop/{link}",
 }  # fmt: skip
 NO_PAGE = {
     "/", "/static/{name}", "/sign-in/2fa", "/sign-in/passkey", "/account/security/passkeys/new", "/account/export",
@@ -120,7 +124,6 @@ NO_PAGE = {
     "/p/{project}/checks/{check}/events/{n}/body", "/p/{project}/settings/export", "/p/{project}/audit.csv",
     "/p/{project}/audit.ndjson", "/badge/{half}/{states}/{name}", "/docs/images/{name}", "/status/{slug}/atom.xml",
     "/status/{slug}/look/{name}", "/shared/report/{link}/{form}",
-    "/shared/report-stop/{link}",  # a page, whose link only a mail has: test_usage_report.py reads it
     *(f"/p/{{project}}/usage/customers/{{customer}}/report.{form}" for form in FORMS_OF_REPORTS),
 }  # fmt: skip
 
@@ -179,6 +182,13 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
         ({"name": "x", "currency": "USD", "amount": "1", "period": "monthly", "rev": "0"}, 409),
     ),
     "/p/{project}/usage/budgets/{budget}/turn": (({"do": "resume", "rev": "1"}, 409),),
+    "/p/{project}/usage/watches/new": (
+        ({"kind": "source", "what": "*", "factor": "1", "gap_s": "soon"}, 422),
+        ({"kind": "source", "what": "*", "preview": "1"}, 200),
+        ({"kind": "customer", "what": "*", "preview": "1"}, 200),
+        ({"kind": "endpoint", "what": "*", "preview": "1", "least": "10"}, 200),
+    ),
+    "/p/{project}/usage/watches/{watch}": (({"least": "x"}, 422), ({"least": "10", "preview": "1"}, 200)),
     "/p/{project}/usage/paths": (
         ({"lines": "one two three"}, 422),
         ({"lines": "# ours\n/v1/orders/:what", "preview": "1"}, 200),
@@ -195,7 +205,7 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
 }
 FORMS_BY_NAME = {
     "/account/security/2fa", "/setup", "/sign-in", "/sign-in/2fa", "/sign-in/reset", "/sign-in/new-password", "/invite",
-    "/account/confirm-email", "/sign-in/passkey",
+    "/account/confirm-email", "/sign-in/passkey", "/shared/report-stop/{link}",
 }  # fmt: skip
 # They lead to a page of those above, or answer as another form does.
 LEAD_ON = {
@@ -208,10 +218,11 @@ LEAD_ON = {
     "/p/{project}/views/{view}/delete", "/p/{project}/incidents/{incident}/shares/{share}/revoke",
     "/p/{project}/usage/meters/{meter}/archive", "/p/{project}/usage/sources",
     "/p/{project}/usage/budgets/{budget}/delete",
+    "/p/{project}/usage/watches/{watch}/delete",
     "/p/{project}/badges/key", "/p/{project}/status-pages/{page}/delete",
     "/p/{project}/settings/general/rotate-ping-key", "/p/{project}/settings/keys/{key}/revoke",
     "/p/{project}/settings/team/invites/{invite}/resend", "/p/{project}/settings/team/invites/{invite}/revoke",
-    "/shared/report-stop/{link}", "/p/{project}/usage/customers/{customer}/report/shares/{share}/revoke",
+    "/p/{project}/usage/customers/{customer}/report/shares/{share}/revoke",
     "/p/{project}/usage/customers/{customer}/report/mails/{mail}/end",
     "/p/{project}/settings/team/members/{member}/role", "/p/{project}/settings/team/members/{member}/remove",
 }  # fmt: skip
@@ -343,6 +354,10 @@ def others(walk: Walk, house: House) -> None:
     walk.gates.page.locator("#progress").wait_for(state="detached", timeout=0)
     walk.gates.asked.clear()
     walk.look("/p/{project}/usage/backfills/{backfill}/preview")
+    walk.at(house.values["stop"], name="/shared/report-stop/{link}")
+    walk.sent(house.values["stop"], {}, 200, name="/shared/report-stop/{link}")
+    walk.at(house.values["stop"], status=404, name="/shared/report-stop/{link}, gone")
+    walk.titles.clear()
     walk.at("/docs/install", name="/docs/{name}")
     walk.at("/docs/decisions/0001-rooms-around-a-pure-core", name="/docs/decisions/{name}")
     walk.at("/account/confirm-email?token=none", status=404, name="/account/confirm-email")

@@ -88,6 +88,8 @@ async def test_every_page_is_valid_html(town: Town, web: WebState) -> None:
     backfill = (await owner.post("/p/main/usage/backfills/new", wanted)).headers["location"].rpartition("/")[2]
     into = {"transaction_id": "t-9", "customer_id": HOSTILE, "event_type": HOSTILE, "timestamp": f"{day}T10:00:00Z"}
     await owner.post(f"/p/main/usage/backfills/{backfill}/events", {"events": json.dumps([into, {HOSTILE: 1}])})
+    await owner.post("/p/main/usage/watches/new", {"kind": "source", "what": HOSTILE})
+    (watch,) = set(re.findall(r"watches/([0-9a-f-]{36})", (await owner.get("/p/main/usage/watches")).body.decode()))
     (page,) = re.findall(r"status-pages/([0-9a-f-]{36})", (await owner.get("/p/main/status-pages")).body.decode())
     of_days = {"from": day, "to": START.date().isoformat(), "lasts": "604800"}
     given = await owner.post(f"/p/main/usage/customers/{customer}/report/shares", of_days)
@@ -98,14 +100,21 @@ async def test_every_page_is_valid_html(town: Town, web: WebState) -> None:
         "incident": incident, "kind": "webhook", "channel": made.headers["location"].split("?")[0].rpartition("/")[2],
         "name": "pages", "tag": "checks", "half": "x", "states": "3", "token": token,
         "letter": letter, "customer": customer, "day": day, "meter": "traffic",
-        "backfill": backfill, "endpoint": address_of(f"GET {HOSTILE}").rpartition("/")[2],
+        "backfill": backfill, "watch": watch, "endpoint": address_of(f"GET {HOSTILE}").rpartition("/")[2],
     }  # fmt: skip
     paths = [re.sub(r"{(\w+)}", lambda found: values[found[1]], route) for method, route in ROUTES if method == "GET"]
     invite = re.findall(r"/invite\?token=[\w-]+", invited.body.decode())[0]
     pages = [(owner, path, None) for path in (*paths, *MORE, "/p/main/checks/waits")]
     pages += [(town.nobody, path, None) for path in ("/sign-in", "/sign-in/reset", "/setup", invite, "/status/ours")]
     of_set = f"/p/main/usage/backfills/{backfill}"
-    more = [(of_set, {"do": "close"}), (f"{of_set}/events", {"events": "{}"}), (f"{of_set}/events", {"events": ""})]
+    watching = "/p/main/usage/watches/new"
+    more = [(watching, {"kind": kind, "what": "*", "preview": "1"}) for kind in ("source", "customer", "endpoint")]
+    more += [
+        (watching, {"kind": "source", "what": HOSTILE, "factor": HOSTILE}),
+        (of_set, {"do": "close"}),
+        (f"{of_set}/events", {"events": "{}"}),
+        (f"{of_set}/events", {"events": ""}),
+    ]
     asked: list[tuple[Browser, str, dict[str, str] | None]] = [
         *pages, *((owner, path, form) for path, form in (*SENT, *more)),
     ]  # fmt: skip

@@ -12,11 +12,8 @@ from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, pl
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
 from heartfly.api.v1.wire import Instant
-from heartfly.errors import InvalidValueError, NotFoundError
-from heartfly.traffic import watches
-from heartfly.traffic.ranked import endpoint_names
-from heartfly.traffic.watches import ALL, Kind
-from heartfly.usage.customer_queries import one_customer
+from heartfly.traffic import watchable, watches
+from heartfly.traffic.watches import ALL
 
 
 class WatchOut(msgspec.Struct, kw_only=True):
@@ -79,7 +76,8 @@ async def make_watch(request: ApiRequest, data: JSONBody[WatchIn]) -> WatchOut:
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
     kind = watches.kind_of(data.kind)
     limits = watches.limits_of(kind, _asked(data))
-    await _demand_known(request, kind, data.what)
+    async with api.usage.read() as read:
+        await watchable.demand_known(read, pid, kind, data.what)
     row = await api.database.write(
         lambda tx: watches.create(
             tx, pid, kind=kind, what=data.what, limits=limits, at=at, actor=request.actor, ids=api.ids
@@ -109,21 +107,6 @@ async def delete_watch(request: ApiRequest, watch_id: FromPath[str]) -> None:
     """Its check goes with it."""
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
     await api.database.write(lambda tx: watches.delete(tx, pid, watch_id, at=at, actor=request.actor, ids=api.ids))
-
-
-async def _demand_known(request: ApiRequest, kind: Kind, what: str) -> None:
-    """A source may be heard for the first time yet; of others there is nothing to watch before they were."""
-    if what == ALL or kind is Kind.SOURCE:
-        return
-    async with request.api.usage.read() as read:
-        if kind is Kind.ENDPOINT:
-            if what not in await endpoint_names(read, request.caller.pid):
-                raise InvalidValueError("what", "is no endpoint that was ever asked for; one is as `GET /v1/orders`")
-            return
-        try:
-            await one_customer(read, request.caller.pid, what)
-        except NotFoundError:
-            raise InvalidValueError("what", "is the id of no customer") from None
 
 
 def _asked(data: WatchIn | WatchEditIn) -> dict[str, int | None]:
