@@ -6,6 +6,7 @@ A badge that is made here has the address that it has for everybody. One that mo
     /b/<2|3>/<uuid>.<format>                        b/<uuid>
     /badge/<badge key>/<sig>[-2]/<tag>.<format>     <badge key>/<sig>/<tag>
     /badge/<badge key>/<sig>[-2].<format>           <badge key>/<sig>
+    /badge/<half>/<2|3>/<code>.<format>             <half>/<code>, of another Heartfly; the pages show it
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 
 from heartfly.api.compat.healthchecks.asked import Answer, Asked, not_found, told
 from heartfly.api.compat.healthchecks.forms import badge_url
-from heartfly.api.compat.healthchecks.paths import OF_CHECK, OF_TAG
+from heartfly.api.compat.healthchecks.paths import OF_CHECK, OF_HEARTFLY, OF_TAG
 from heartfly.db.models import badge_addresses
 from heartfly.errors import NotFoundError
 from heartfly.public.badges import ALL, CHECK, TAG, States, subjects
@@ -29,7 +30,7 @@ def address_in(url: str) -> str | None:
     """What is stored of the address of a badge, wherever it was. None: it is none of theirs."""
     path = unquote(urlsplit(url).path)
     # Under a path of its own, a server's addresses have that before them.
-    for place, pattern in (("/b/", OF_CHECK), ("/badge/", OF_TAG)):
+    for place, pattern in (("/b/", OF_CHECK), ("/badge/", OF_HEARTFLY), ("/badge/", OF_TAG)):
         start = path.find(place)
         if start >= 0 and (found := pattern.fullmatch(path[start:])):
             return _address(found.groupdict())
@@ -39,6 +40,8 @@ def address_in(url: str) -> str | None:
 def _address(parts: dict[str, str | None]) -> str:
     if (uuid := parts.get("uuid")) is not None:
         return f"b/{uuid.lower()}"
+    if (code := parts.get("code")) is not None:
+        return f"{parts['half']}/{code}"
     tag = parts.get("tag")
     return f"{parts['key']}/{parts['sig']}" + ("" if tag is None else f"/{tag}")
 

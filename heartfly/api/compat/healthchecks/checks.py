@@ -143,15 +143,16 @@ def create(
     at: datetime,
     ids: IdSource,
     ping_uuid: str | None = None,
+    first_ping_by: datetime | None = None,
 ) -> str:
     """Its public id. Without `channels` nobody hears of it, as there. SaidNoError, LimitError."""
     sent = with_spec(sent_of(None), spec)
     wanted = asked_of(spec, version=version, row=None, sent=sent, at=at)
     heard = _channels(tx, pid, spec.get("channels", ""))
+    wanted = msgspec.structs.replace(wanted, channels=heard, first_ping_by=first_ping_by)
     try:
         uuid = commands.create(
-            tx, pid, msgspec.structs.replace(wanted, channels=heard), at=at, ids=ids, actor=actor, most=most,
-            ping_uuid=ping_uuid,
+            tx, pid, wanted, at=at, ids=ids, actor=actor, most=most, ping_uuid=ping_uuid
         )  # fmt: skip
     except InvalidValueError as error:
         raise told_in_theirs(error) from error

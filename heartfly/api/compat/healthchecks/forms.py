@@ -20,6 +20,8 @@ from heartfly.public.badges import CHECK
 GOOD = frozenset({Status.UP.value, Status.DEGRADED.value})
 _KIND = {PingKind.IGNORED.value: "ign"}
 _US = 1_000_000
+_CODE = 16
+"""So long is what stands for a badge of a Heartfly in its address, and 8 that of a Healthchecks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +125,10 @@ def badge_url(base_url: str, address: str, *, states: int, kind: str) -> str:
     head, _, rest = address.partition("/")
     if head == "b":
         return f"{base_url}/b/{states}/{rest}.{kind}"
-    mark = "-2" if states == 2 else ""
     sig, slash, tag = rest.partition("/")
+    if len(sig) == _CODE:
+        return f"{base_url}/badge/{head}/{states}/{sig}.{kind}"
+    mark = "-2" if states == 2 else ""
     return f"{base_url}/badge/{head}/{sig}{mark}{slash}{tag}.{kind}"
 
 

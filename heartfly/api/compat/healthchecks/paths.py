@@ -7,8 +7,12 @@ import re
 _FORMAT = r"\.(?P<format>svg|json|shields)"
 OF_CHECK = re.compile(rf"/b/(?P<states>[23])/(?P<uuid>[0-9a-fA-F-]{{36}}){_FORMAT}", re.ASCII)
 OF_TAG = re.compile(
-    rf"/badge/(?P<key>[A-Za-z0-9_-]{{1,64}})/(?P<sig>[A-Za-z0-9_-]{{8}})(?P<two>-2)?(?:/(?P<tag>.{{1,200}}))?{_FORMAT}"
+    rf"/badge/(?P<key>[A-Za-z0-9_-]{{1,64}})/(?P<sig>[A-Za-z0-9_-]{{8}})(?P<two>-2)?(?:/(?P<tag>[^\x00-\x1f\x7f]{{1,200}}))?{_FORMAT}"
 )
+OF_HEARTFLY = re.compile(
+    rf"/badge/(?P<half>[A-Za-z0-9_-]{{16}})/(?P<states>[23])/(?P<code>[A-Za-z0-9_-]{{16}}){_FORMAT}"
+)
+"""A badge of our own, as another Heartfly tells of it."""
 OF_PROJECT = re.compile(r"/projects/[^/]+/metrics(?:/(?P<key>[^/]+))?/?")
 _ALL_UNDER = re.compile(r"/(?:api/v[123]|b)/")
 

@@ -16,6 +16,7 @@ import msgspec
 from heartfly.api.compat.healthchecks.asked import SaidNoError, no
 from heartfly.checks.config import CheckIn, FiltersIn, ScheduleIn, SharedSlug
 from heartfly.core import schedule as schedules
+from heartfly.core import text
 from heartfly.core.schedule import Kind
 from heartfly.core.zones import is_zone
 from heartfly.errors import InvalidValueError
@@ -42,8 +43,8 @@ _THEIRS = {
 }
 
 
-def wrong(text: str) -> SaidNoError:
-    return no(400, f"json validation error: {text}")
+def wrong(sentence: str) -> SaidNoError:
+    return no(400, f"json validation error: {sentence}")
 
 
 def read_spec(body: Mapping[str, Any]) -> Spec:
@@ -77,6 +78,16 @@ def _text(most: int | None = None) -> Callable[[str, Any], str]:
         return value
 
     return read
+
+
+def _keywords(name: str, value: Any) -> str:
+    """As it was sent, white space and all; but what no database holds is refused."""
+    words = _text(200)(name, value)
+    try:
+        text.one_line(words, field=name, most=200)
+    except InvalidValueError as error:
+        raise wrong(f"{name} {error.message}") from None
+    return words
 
 
 def _flag(name: str, value: Any) -> bool:
@@ -126,7 +137,7 @@ def _unique(name: str, value: Any) -> list[str]:
 _READ: Mapping[str, Callable[[str, Any], Any]] = {
     "channels": _text(),
     "desc": _text(),
-    "failure_kw": _text(200),
+    "failure_kw": _keywords,
     "filter_body": _flag,
     "filter_default_fail": _flag,
     "filter_http_body": _flag,
@@ -137,10 +148,10 @@ _READ: Mapping[str, Callable[[str, Any], Any]] = {
     "name": _text(100),
     "schedule": _text(100),
     "slug": _slug,
-    "start_kw": _text(200),
-    "subject": _text(200),
-    "subject_fail": _text(200),
-    "success_kw": _text(200),
+    "start_kw": _keywords,
+    "subject": _keywords,
+    "subject_fail": _keywords,
+    "success_kw": _keywords,
     "tags": _text(),
     "timeout": _seconds,
     "tz": _zone,
@@ -197,14 +208,14 @@ def _schedule(spec: Spec, row: Any | None, at: datetime) -> ScheduleIn | None:
     return None
 
 
-def _calendar(text: str, zone: str, dialect: str, at: datetime) -> ScheduleIn:
+def _calendar(expression: str, zone: str, dialect: str, at: datetime) -> ScheduleIn:
     """One line of five words is for cron, anything else for systemd."""
-    kind = Kind.CRON if len(text.split()) == 5 and "\n" not in text.strip() else Kind.ONCALENDAR
+    kind = Kind.CRON if len(expression.split()) == 5 and "\n" not in expression.strip() else Kind.ONCALENDAR
     try:
-        schedules.parse(kind, expression=text, zone=zone, after=at)
+        schedules.parse(kind, expression=expression, zone=zone, after=at)
     except (InvalidValueError, ValueError):
         raise wrong("schedule is not a valid cron or OnCalendar expression") from None
-    return ScheduleIn(kind=kind.value, expression=text, zone=zone, dialect=dialect)
+    return ScheduleIn(kind=kind.value, expression=expression, zone=zone, dialect=dialect)
 
 
 # --- filters -----------------------------------------------------------------------------------------

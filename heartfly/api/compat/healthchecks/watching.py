@@ -49,7 +49,7 @@ async def read_metrics(asked: Asked) -> Answer:
 
 
 async def show_project(asked: Asked) -> Answer:
-    """For Prometheus, with a key that may only read, in the path or as a bearer. Not looked at is the id in the path."""
+    """For Prometheus, with a key that may only read, in the path or as a bearer. The id in the path says nothing."""
     caller, now = await _reader(asked), asked.api.clock.now()
     query = sa.select(checks).where(checks.c.pid == caller.pid).order_by(checks.c.id)
     async with asked.api.database.read() as read:
