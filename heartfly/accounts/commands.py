@@ -47,6 +47,7 @@ RESERVED = frozenset(
 )
 """First segments of our own addresses: a project of that name would be shadowed by them."""
 
+_PING_KEY = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)*", re.ASCII)
 
 
@@ -148,15 +149,20 @@ def rotate_ping_key(
     sealer: Sealer,
     rev: int | None = None,
     key_rev: int | None = None,
+    ping_key: str | None = None,
 ) -> None:
     """A new ping key. The one so far works for `overlap_s` more; one before it ends now.
 
+    `ping_key`: one that jobs have already, of another server. ConflictError: it is another project's.
     `key_rev`: the revision of the ping key that whoever asks has seen, whatever the project is called by now.
     """
     lasting = overlap(overlap_s)
     row = _held(tx, pid, rev)
     revisions.demand(revisions.of_ping_key(row), key_rev, "ping key")
-    ping_key = new_ping_key()
+    if ping_key is None:
+        ping_key = new_ping_key()
+    else:
+        _demand_free(tx, pid, ping_key)
     until = at + lasting if lasting else None
     values = {
         "ping_key_hash": digest(ping_key),
@@ -169,6 +175,23 @@ def rotate_ping_key(
         tx, pid, actor=actor, action=Action.PROJECT_ROTATE_PING_KEY, of=f"project:{row.uuid}",
         before={}, after={"old_ping_key_until": until}, at=at, ids=ids,
     )  # fmt: skip
+
+
+def has_ping_key(tx: Tx, pid: int, ping_key: str) -> bool:
+    query = sa.select(projects.c.id).where(projects.c.id == pid, projects.c.ping_key_hash == digest(ping_key))
+    return tx.conn.execute(query).first() is not None
+
+
+def _demand_free(tx: Tx, pid: int, ping_key: str) -> None:
+    """InvalidValueError: nothing would find it in an address. ConflictError."""
+    if not _PING_KEY.fullmatch(ping_key):
+        raise InvalidValueError("ping_key", "must be 22 letters, digits, - or _")
+    hashed = digest(ping_key)
+    query = sa.select(projects.c.id).where(
+        sa.or_(projects.c.ping_key_hash == hashed, projects.c.old_ping_key_hash == hashed), projects.c.id != pid
+    )
+    if tx.conn.execute(query).first() is not None:
+        raise ConflictError("another project has this ping key")
 
 
 def _held(tx: Tx, pid: int, rev: int | None) -> Any:

@@ -74,6 +74,18 @@ class Bearer:
         self._pace.demand(caller, self._clock.monotonic())
         _demand(caller, scope)
 
+    async def recognise(self, secret: str) -> Caller:
+        """Whose key it is, for a door with words of its own about what is wrong: UnauthenticatedError.
+
+        It counts as a request of the key: TooManyRequestsError.
+        """
+        if not secret or len(secret) > _LONGEST_KEY or not secret.isascii():
+            raise UnauthenticatedError("an API key is needed")
+        caller, now = await self._keys.caller(secret)
+        self._last_use.note(caller, now)
+        self._pace.demand(caller, self._clock.monotonic())
+        return caller
+
     async def ingests(
         self, scope: dict[str, Any], header: str, body: Callable[[], Awaitable[bytes]], *, basic: bool = False
     ) -> bytes:

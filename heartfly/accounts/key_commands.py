@@ -43,8 +43,12 @@ def create_key(
     at: datetime,
     ids: IdSource,
     like: str = "",
+    secret: str = "",
 ) -> NewKey:
-    """ForbiddenError: it would have a scope that is not in `may_grant`, the scopes of who asks."""
+    """ForbiddenError: it would have a scope that is not in `may_grant`, the scopes of who asks.
+
+    `secret`: one that programs have already. ConflictError: a key of this Heartfly has it.
+    """
     name = _name(name)
     wanted = _scopes(scopes)
     expires_at = _end(expires_at, at)
@@ -52,7 +56,9 @@ def create_key(
     _hold(tx, pid)
     if len(_live(tx, pid)) >= MOST_KEYS:
         raise ConflictError(f"the project has {MOST_KEYS} keys; revoke one that is not needed any more")
-    made = make_key(tx, pid, name=name, scopes=wanted, expires_at=expires_at, at=at, ids=ids, like=like)
+    if secret and known(tx, secret) is not None:
+        raise ConflictError("there is a key with this secret already")
+    made = make_key(tx, pid, name=name, scopes=wanted, expires_at=expires_at, at=at, ids=ids, like=like, secret=secret)
     record(
         tx, pid, actor=actor, action=Action.KEY_CREATE, of=f"key:{made.id}",
         before=None, after=_told(_row(tx, pid, str(made.id))), at=at, ids=ids,
@@ -165,6 +171,13 @@ def _hold(tx: Tx, pid: int) -> None:
     """Two nodes that each revoke one of two keys must not both see the other's: the project is held meanwhile."""
     query = sa.select(projects.c.id).where(projects.c.id == pid)
     tx.conn.execute(query.with_for_update(key_share=True) if tx.on_postgres else query)
+
+
+def known(tx: Tx, secret: str) -> Any:
+    """The row, of whatever project, of the key that has this secret, or had it before; None: there is none."""
+    hashed = digest(secret)
+    query = sa.select(api_keys).where(sa.or_(api_keys.c.hash == hashed, api_keys.c.old_hash == hashed))
+    return tx.conn.execute(query).first()
 
 
 # --- rows --------------------------------------------------------------------------------------------

@@ -70,9 +70,10 @@ def make_key(
     ids: IdSource,
     expires_at: datetime | None = None,
     like: str = "",
+    secret: str = "",
 ) -> NewKey:
-    """`like`: see `new_api_key`."""
-    key_id, secret = ids.next(at), new_api_key(like=like)
+    """`like`: see `new_api_key`. `secret`: one that programs have already, of another server."""
+    key_id, secret = ids.next(at), secret or new_api_key(like=like)
     tx.conn.execute(
         sa.insert(api_keys).values(
             pid=pid,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from heartfly.api.compat.healthchecks.paths import takes as is_healthchecks
 from heartfly.api.health import Health
 from heartfly.api.metrics import MetricsDoor
 from heartfly.api.ping import PingDoor, Receive, Scope, Send, is_ping
@@ -63,6 +64,8 @@ class Front:
 
     def _is_page(self, scope: Scope) -> bool:
         """Of a path that nobody has, a browser is told by a page, and a program by a problem document."""
+        if is_healthchecks(scope["path"]):
+            return False
         first = scope["path"][1:].partition("/")[0]
         if first in self._page_paths:
             return True

@@ -21,6 +21,8 @@ from litestar.openapi.spec import Components, SecurityScheme
 from heartfly import __version__
 from heartfly.accounts.guards import Bearer
 from heartfly.api import cors, metronome, openmeter, otlp, problems, segment
+from heartfly.api.compat.healthchecks.door import HealthchecksDoor
+from heartfly.api.compat.healthchecks.paths import takes as is_healthchecks
 from heartfly.api.event_door import EventDoor
 from heartfly.api.limit_door import LimitDoor
 from heartfly.api.parameters import known_only
@@ -33,6 +35,7 @@ from heartfly.api.v1 import (
     badges,
     coverage,
     days,
+    imports,
     jobs,
     path_rules,
     status_pages,
@@ -167,6 +170,7 @@ def openapi() -> bytes:
         *badges.SHAPES,
         *coverage.SHAPES,
         *days.SHAPES,
+        *imports.SHAPES,
         *jobs.SHAPES,
         *path_rules.SHAPES,
         *status_pages.SHAPES,
@@ -183,6 +187,7 @@ class NativeApi:
     def __init__(self, framework: Litestar, state: ApiState, guard: Bearer) -> None:
         self.framework = framework
         self._doors = (EventDoor(state, guard), LimitDoor(state, guard))
+        self._healthchecks = HealthchecksDoor(state, guard)
         self._given: dict[str, Any] = {STATE: state, GUARD: guard}
         self._clock = state.clock
         self._instruments = state.instruments
@@ -190,11 +195,17 @@ class NativeApi:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = dict(scope["headers"])
-        for_browsers = cors.allowed(self._origins, scope["method"], given)
+        of_healthchecks = is_healthchecks(scope["path"])
+        for_browsers = {} if of_healthchecks else cors.allowed(self._origins, scope["method"], given)
         exchange = _Exchange(scope | self._given, send, started=self._clock.monotonic(), more=for_browsers)
         # The framework spells the same ASGI shapes as typed dictionaries.
         application = cast("Application", self.framework)
         try:
+            if of_healthchecks:
+                # There a question for the head of something is a method like any other.
+                exchange.scope["method"] = scope["method"]
+                await self._healthchecks(exchange.scope, receive, exchange.send)
+                return
             if self._origins and cors.is_preflight(scope["method"], given):
                 await exchange.send({"type": "http.response.start", "status": 204, "headers": []})
                 await exchange.send({"type": "http.response.body", "body": b""})

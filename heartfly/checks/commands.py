@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from heartfly.audit.record import HEARTFLY, Action, Actor, Facts, differing
 from heartfly.audit.record import record as audit
 from heartfly.checks import first_ping
-from heartfly.checks.config import CheckConfig, CheckIn, as_asked, mark_of, merged, of_row
+from heartfly.checks.config import CheckConfig, CheckIn, SharedSlug, as_asked, mark_of, merged, of_row
 from heartfly.checks.create import assign_channels, demand_room, heard_by, insert_check, record_version
 from heartfly.checks.flips import Taken, record
 from heartfly.checks.queries import UUID, uuid_of
@@ -31,7 +31,7 @@ from heartfly.core.check import waits_for_first_ping
 from heartfly.core.values import Step, replace
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import addresses, channels, check_channels, checks
+from heartfly.db.models import addresses, badge_addresses, channels, check_channels, checks
 from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError, NotFoundError
 from heartfly.incidents.commands import end_with_check
 
@@ -52,18 +52,28 @@ class JobsCheckError(ConflictError):
 
 
 def create(
-    tx: Tx, pid: int, asked: CheckIn, *, at: datetime, ids: IdSource, actor: Actor, most: int | None = None
+    tx: Tx,
+    pid: int,
+    asked: CheckIn,
+    *,
+    at: datetime,
+    ids: IdSource,
+    actor: Actor,
+    most: int | None = None,
+    ping_uuid: str | None = None,
 ) -> str:
     """A new check; returns its public id. Without a slug one is made of the name, and made unique.
 
-    `most`: how many the project may have; None: any number. LimitError.
+    `most`: how many the project may have; None: any number. LimitError. `ping_uuid`: see `insert_check`.
     """
     if most is not None:
         demand_room(tx, pid, most)
     config, by = _named(merged(CheckConfig(), asked, at=at)), first_ping.asked_for(asked, at=at)
     channel_ids = _channel_ids(tx, pid, asked.channels)
-    if config.slug:
-        made = _insert(tx, pid, config, actor=actor.name, at=at, ids=ids)
+    if isinstance(asked.slug, SharedSlug):
+        made = _insert_sharing(tx, pid, config, actor=actor.name, at=at, ids=ids, ping_uuid=ping_uuid)
+    elif config.slug:
+        made = _insert(tx, pid, config, actor=actor.name, at=at, ids=ids, ping_uuid=ping_uuid)
     else:
         made = _insert_with_free_slug(tx, pid, config, actor=actor.name, at=at, ids=ids)
     assign_channels(tx, pid, made.id, channel_ids)
@@ -148,7 +158,7 @@ def edit(
     if moves := first_ping.is_changed(found.check, asked):
         was[first_ping.FIELD], wanted[first_ping.FIELD] = found.check.expected_at, first_ping.asked_for(asked, at=at)
     if differs:
-        _write_config(tx, found, config, at=at)
+        _write_config(tx, found, config, at=at, shares=isinstance(asked.slug, SharedSlug))
         record_version(tx, pid, found.id, config, actor=actor.name, at=at)
     if asked.channels is not msgspec.UNSET:
         was["channels"] = heard_by(tx, pid, found.id)
@@ -199,7 +209,7 @@ def delete(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, actor: A
     _audit(tx, found, Action.CHECK_DELETE, told(tx, found), None, actor=actor, at=at, ids=ids)
     of_check = (addresses.c.pid == pid, addresses.c.check_id == found.id)
     tx.conn.execute(sa.update(addresses).where(*of_check).values(kind="gone"))
-    for table in (check_channels, checks):
+    for table in (check_channels, badge_addresses, checks):
         column = table.c.id if table is checks else table.c.check_id
         tx.conn.execute(sa.delete(table).where(table.c.pid == pid, column == found.id))
     end_with_check(tx, pid, found.id, at=at)
@@ -286,13 +296,27 @@ def _named(config: CheckConfig) -> CheckConfig:
     return config if config.name else dataclasses.replace(config, name=config.slug)
 
 
-def _insert(tx: Tx, pid: int, config: CheckConfig, *, actor: str, at: datetime, ids: IdSource) -> Stored:
+def _insert_sharing(
+    tx: Tx, pid: int, config: CheckConfig, *, actor: str, at: datetime, ids: IdSource, ping_uuid: str | None
+) -> Stored:
+    """With its slug, whoever else has it, or without any."""
+    try:
+        if config.slug:
+            return _insert(tx, pid, config, actor=actor, at=at, ids=ids, ping_uuid=ping_uuid)
+    except SlugTakenError:
+        pass  # then it is the second, and a ping by slug is told that it is ambiguous
+    return insert_check(tx, pid, config, actor=actor, at=at, ids=ids, slug_key=None, ping_uuid=ping_uuid)
+
+
+def _insert(
+    tx: Tx, pid: int, config: CheckConfig, *, actor: str, at: datetime, ids: IdSource, ping_uuid: str | None = None
+) -> Stored:
     """SlugTakenError, also when another node takes the slug at this very moment."""
     if config.slug in _taken(tx, pid, config.slug):
         raise SlugTakenError(f"there is a check with the slug {config.slug} already")
     try:
         with tx.conn.begin_nested():
-            return insert_check(tx, pid, config, actor=actor, at=at, ids=ids, slug_key=config.slug)
+            return insert_check(tx, pid, config, actor=actor, at=at, ids=ids, slug_key=config.slug, ping_uuid=ping_uuid)
     except sa.exc.IntegrityError as error:
         raise SlugTakenError(f"there is a check with the slug {config.slug} already") from error
 
@@ -323,18 +347,23 @@ def _free(base: str, taken: set[str]) -> str:
     return next(slug for n in count(2) if (slug := f"{base[:_SLUG_ROOT]}-{n}") not in taken)
 
 
-def _set_slug(tx: Tx, stored: Stored, slug: str) -> dict[str, str]:
-    """The columns of a new slug; unchanged, a duplicate that a foreign API made stays one."""
+def _set_slug(tx: Tx, stored: Stored, slug: str, *, shares: bool) -> dict[str, str | None]:
+    """The columns of a new slug; unchanged, a duplicate that a foreign API made stays one.
+
+    `shares`: others may have it as well.
+    """
     if slug == stored.row.slug:
         return {}
+    if shares:
+        return {"slug": slug, "slug_key": None}
     if slug in _taken(tx, stored.pid, slug):
         raise SlugTakenError(f"there is a check with the slug {slug} already")
     return {"slug": slug, "slug_key": slug}
 
 
-def _write_config(tx: Tx, stored: Stored, config: CheckConfig, *, at: datetime) -> None:
+def _write_config(tx: Tx, stored: Stored, config: CheckConfig, *, at: datetime, shares: bool) -> None:
     columns = dataclasses.asdict(config) | {"tags": list(config.tags), "updated_at": at}
-    columns |= _set_slug(tx, stored, columns.pop("slug"))
+    columns |= _set_slug(tx, stored, columns.pop("slug"), shares=shares)
     update = sa.update(checks).where(checks.c.pid == stored.pid, checks.c.id == stored.id).values(columns)
     try:
         with tx.conn.begin_nested():

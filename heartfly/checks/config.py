@@ -49,6 +49,12 @@ class FiltersIn(msgspec.Struct, forbid_unknown_fields=True):
     default_fail: bool = False
 
 
+class SharedSlug(str):
+    """A slug that other checks may have as well, or none (empty): what a foreign API allows, and ours does not."""
+
+    __slots__ = ()
+
+
 class CheckIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A check as it is asked for. Left out: the default on creation, unchanged on an edit. Durations in seconds."""
 
@@ -241,6 +247,10 @@ def _gate(asked: GateIn | str, field: str) -> Gate:
     )
 
 
+def _slug(asked: str) -> str:
+    return "" if isinstance(asked, SharedSlug) and not asked else text.slug(str(asked), field="slug")
+
+
 def _methods(asked: str) -> str:
     if asked not in {"", "POST"}:
         raise InvalidValueError("methods", "must be empty (any) or POST")
@@ -249,7 +259,7 @@ def _methods(asked: str) -> str:
 
 _READ: Mapping[str, Callable[[Any, datetime], Mapping[str, Any]]] = {
     "name": lambda value, _: {"name": text.name(value, field="name", most=100)},
-    "slug": lambda value, _: {"slug": text.slug(value, field="slug")},
+    "slug": lambda value, _: {"slug": _slug(value)},
     "tags": lambda value, _: {"tags": _tags(value)},
     "description": lambda value, _: {"description": text.many_lines(value, field="description", most=10_000)},
     "schedule": _schedule,

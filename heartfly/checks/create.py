@@ -17,7 +17,7 @@ from heartfly.db import tenant
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, channels, check_channels, check_versions, checks
-from heartfly.errors import LimitError
+from heartfly.errors import ConflictError, LimitError
 
 _UNBORN: dict[str, Any] = {
     "status": Status.NEW.value,
@@ -33,16 +33,34 @@ _UNBORN: dict[str, Any] = {
 }
 
 
+class AddressTakenError(ConflictError):
+    """A check has that address, in this project or in another."""
+
+
 def insert_check(
-    tx: Tx, pid: int, config: CheckConfig, *, actor: str, at: datetime, ids: IdSource, slug_key: str | None
+    tx: Tx,
+    pid: int,
+    config: CheckConfig,
+    *,
+    actor: str,
+    at: datetime,
+    ids: IdSource,
+    slug_key: str | None,
+    ping_uuid: str | None = None,
 ) -> Stored:
     """`slug_key` None: a duplicate slug is allowed (only a foreign API may ask for one).
 
-    NotFoundError: the project is being erased.
+    `ping_uuid`: the address that its job pings already; None: a new one. AddressTakenError. NotFoundError: the project
+    is being erased.
     """
     tenant.demand_living(tx, pid)
     check_id = ids.next(at)
-    ping_uuid = str(uuid.uuid4())
+    ping_uuid = str(uuid.uuid4()) if ping_uuid is None else ping_uuid
+    # Not looked up first: on another node somebody may take it at this very moment.
+    address = {"key": ping_uuid, "kind": "uuid", "pid": pid, "check_id": check_id, "until": None}
+    insert = tx.insert(addresses).values(address).on_conflict_do_nothing(index_elements=["key"])
+    if tx.conn.execute(insert.returning(addresses.c.key)).first() is None:
+        raise AddressTakenError(f"a check has the address {ping_uuid} already")
     values = asdict(config) | {
         "tags": list(config.tags),
         "pid": pid,
@@ -55,7 +73,6 @@ def insert_check(
         "updated_at": at,
     }
     tx.conn.execute(sa.insert(checks).values(_UNBORN | values))
-    tx.conn.execute(sa.insert(addresses).values(key=ping_uuid, kind="uuid", pid=pid, check_id=check_id, until=None))
     record_version(tx, pid, check_id, config, actor=actor, at=at)
     made = one(tx, pid, check_id)
     assert made is not None

@@ -30,6 +30,7 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import (
     alert_rules,
     api_keys,
+    badge_addresses,
     channels,
     checks,
     incident_shares,
@@ -75,17 +76,8 @@ def begin(tx: Tx, pid: int, *, actor: Actor, at: datetime, ids: IdSource) -> Non
         "badge_key_enc": None,
     }
     tx.conn.execute(sa.update(projects).where(projects.c.id == pid).values(gone))
-    for table in (
-        members,
-        api_keys,
-        invites,
-        status_pages,
-        incident_shares,
-        report_shares,
-        report_mails,
-        watches,
-        alert_rules,
-    ):
+    of_people = (members, api_keys, invites, incident_shares, report_shares, report_mails)
+    for table in (*of_people, status_pages, badge_addresses, watches, alert_rules):
         tx.conn.execute(sa.delete(table).where(table.c.pid == pid))
     record(
         tx, home, actor=actor, action=Action.PROJECT_DELETE, of=f"project:{was.uuid}",

@@ -25,7 +25,7 @@ from heartfly.core.words import Status
 from heartfly.db import tenant
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import addresses, check_channels, checks
+from heartfly.db.models import addresses, badge_addresses, check_channels, checks
 from heartfly.errors import ConflictError
 
 
@@ -90,6 +90,8 @@ def _arrive(
         raise SlugTakenError(f"that project has a check with the slug {slug}")
     of_old = (addresses.c.pid == found.pid, addresses.c.check_id == found.id)
     tx.conn.execute(sa.update(addresses).where(*of_old).values(pid=to_pid, check_id=check_id))
+    badges_of_old = (badge_addresses.c.pid == found.pid, badge_addresses.c.check_id == found.id)
+    tx.conn.execute(sa.update(badge_addresses).where(*badges_of_old).values(pid=to_pid, check_id=check_id))
     mark = {"key": f"gone:{found.pid}:{found.id}", "kind": "gone", "until": None}
     tx.conn.execute(sa.insert(addresses).values(pid=found.pid, check_id=found.id, **mark))
     record_version(tx, to_pid, check_id, of_row(values), actor=actor.name, at=at)

@@ -29,6 +29,7 @@ _COMMANDS: Mapping[str, str] = {
     "jobs": "heartfly.cli.jobs:jobs_group",
     "budgets": "heartfly.cli.budgets:budgets_group",
     "usage": "heartfly.cli.usage:usage_group",
+    "import": "heartfly.cli.imports:import_group",
     "next": "heartfly.cli.next:next_command",
     "backup": "heartfly.cli.backup:backup",
     "restore": "heartfly.cli.restore:restore",

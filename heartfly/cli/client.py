@@ -161,7 +161,7 @@ class Client:
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            connection = _connection(base.scheme, base.hostname or "", base.port, self.timeout_s)
+            connection = connection_to(base.scheme, base.hostname or "", base.port, self.timeout_s)
             try:
                 connection.request(method, base.path.rstrip("/") + target, body=body, headers=headers)
                 return taken(connection.getresponse())
@@ -187,7 +187,8 @@ def _given(query: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in query.items() if value is not None and value != ()}
 
 
-def _connection(scheme: str, host: str, port: int | None, timeout_s: float) -> http.client.HTTPConnection:
+def connection_to(scheme: str, host: str, port: int | None, timeout_s: float) -> http.client.HTTPConnection:
+    """Certificates are looked at; nobody is followed elsewhere, and no proxy is asked."""
     if scheme == "https":
         return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=ssl.create_default_context())
     return http.client.HTTPConnection(host, port, timeout=timeout_s)
@@ -201,27 +202,29 @@ def part(text: str) -> str:
 # --- options -----------------------------------------------------------------------------------------
 
 
-def connected(*names: str, offline: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
+def connected(
+    *names: str, offline: str = "", key: str = "--key"
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options that say which server, and as whom; it gets `api`, a Client.
 
-    `names` of the first option, for a command whose own --url means something else. `offline`: a flag of the command
-    with which it asks no server, and needs no key.
+    `names` of the first option and `key`, of the other, for a command whose own --url and --key mean something else.
+    `offline`: a flag of the command with which it asks no server, and needs no key.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
         def with_client(
-            *, server: str | None, key: str | None, config: Path | None, data: Path | None, **rest: Any
+            *, server: str | None, own_key: str | None, config: Path | None, data: Path | None, **rest: Any
         ) -> None:
             settings = settings_from(config, DATA__DIR=data)
-            known = key or ("" if rest.get(offline) else _key_of(settings))
+            known = own_key or ("" if rest.get(offline) else _key_of(settings))
             api = Client(_checked(server or settings.server.public_url), known)
             command(api=api, **rest)
 
         for option in (
             DATA,
             CONFIG,
-            click.option("--key", envvar="HEARTFLY_API_KEY", help="An API key.  [the data directory's cli-key]"),
+            click.option(key, "own_key", envvar="HEARTFLY_API_KEY", help="An API key.  [the data directory's cli-key]"),
             click.option(
                 *(names or ("--url", "--server")),
                 "server",

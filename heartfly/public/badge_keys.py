@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from heartfly.audit.record import Action, Actor, record
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import projects
+from heartfly.db.models import badge_addresses, projects
 from heartfly.errors import ConflictError, StoreError
 from heartfly.sealing import Sealer
 
@@ -51,6 +51,8 @@ def key_of(row: Any, sealer: Sealer) -> BadgeKey | None:
 def make_badge_key(tx: Tx, pid: int, *, actor: Actor, at: datetime, ids: IdSource, sealer: Sealer) -> str:
     """A new key; returns its public half. Badges of the one before, if there was one, are gone at once."""
     row = _held(tx, pid)
+    if row.badge_half is not None:
+        _forget_addresses(tx, pid)
     half = _letters(secrets.token_bytes(_HALF))
     values = {"badge_half": half, "badge_key_enc": sealer.seal(secrets.token_bytes(32))}
     tx.conn.execute(sa.update(projects).where(projects.c.id == pid).values(values))
@@ -61,10 +63,15 @@ def make_badge_key(tx: Tx, pid: int, *, actor: Actor, at: datetime, ids: IdSourc
 def remove_badge_key(tx: Tx, pid: int, *, actor: Actor, at: datetime, ids: IdSource) -> None:
     """The project has no badges any more. ConflictError: it had none."""
     row = _held(tx, pid)
-    if row.badge_half is None:
+    if not _forget_addresses(tx, pid) and row.badge_half is None:
         raise ConflictError("the project has no badge key")
     tx.conn.execute(sa.update(projects).where(projects.c.id == pid).values(badge_half=None, badge_key_enc=None))
     _tell(tx, pid, row, Action.PROJECT_REMOVE_BADGE_KEY, has_now=False, actor=actor, at=at, ids=ids)
+
+
+def _forget_addresses(tx: Tx, pid: int) -> int:
+    """Those that its badges brought along from elsewhere: who ends badges means all of them. How many there were."""
+    return tx.conn.execute(sa.delete(badge_addresses).where(badge_addresses.c.pid == pid)).rowcount
 
 
 def _held(tx: Tx, pid: int) -> Any:

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.checks.shown import shown_status
 from heartfly.clock import Clock
 from heartfly.db.database import Database
-from heartfly.db.models import checks, projects
+from heartfly.db.models import badge_addresses, checks, projects
 from heartfly.errors import NotFoundError
 from heartfly.public.badge_keys import BadgeKey, key_of
 from heartfly.sealing import Sealer
@@ -27,6 +27,10 @@ from heartfly.sealing import Sealer
 KEPT = timedelta(seconds=5)
 """For so long a process answers from what it read: a popular badge costs the database little."""
 _MOST_KEPT = 200
+_COLUMNS = (
+    *(checks.c.uuid, checks.c.name, checks.c.tags),
+    *(checks.c.status, checks.c.n_open_runs, checks.c.expected_at),
+)
 
 Of = Literal["all", "tag", "check"]
 """What a badge may be of."""
@@ -99,29 +103,58 @@ class Badges:
         self._database, self._sealer, self._clock = database, sealer, clock
         self._kept: OrderedDict[str, tuple[datetime, dict[str, Badge]]] = OrderedDict()
 
+    async def find_at(self, address: str) -> Badge:
+        """By an address that it had elsewhere (`badge_addresses`). NotFoundError."""
+        now = self._clock.now()
+        until, found = self._kept.get(f"at:{address}", (now, {}))
+        if not now < until <= now + KEPT:
+            found = {address: await self._read_at(address, now)}
+            self._keep(f"at:{address}", now, found)
+        return found[address]
+
     async def find(self, half: str, code: str) -> Badge:
         """NotFoundError: no badge has this address."""
         now = self._clock.now()
         until, found = self._kept.get(half, (now, {}))
         if not now < until <= now + KEPT:  # a clock that was set back must not keep it longer
-            found = await self._read(half, now)
-            self._kept[half] = (now + KEPT, found)
-            self._kept.move_to_end(half)
-            while len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)
+            try:
+                found = await self._read(half, now)
+            except NotFoundError:
+                return await self.find_at(f"{half}/{code}")
+            self._keep(half, now, found)
         if code not in found:
             raise NotFoundError("there is no such badge")
         return found[code]
 
+    def _keep(self, name: str, now: datetime, found: dict[str, Badge]) -> None:
+        self._kept[name] = (now + KEPT, found)
+        self._kept.move_to_end(name)
+        while len(self._kept) > _MOST_KEPT:
+            self._kept.popitem(last=False)
+
+    async def _read_at(self, address: str, now: datetime) -> Badge:
+        async with self._database.read() as read:
+            query = sa.select(badge_addresses).where(badge_addresses.c.address == address)
+            stored = (await read.execute(query)).first()
+            if stored is None:
+                raise NotFoundError("there is no such badge")
+            project = (await read.execute(sa.select(projects.c.name).where(projects.c.id == stored.pid))).scalar_one()
+            its = sa.select(*_COLUMNS, checks.c.id).where(checks.c.pid == stored.pid)
+            if stored.of == CHECK:
+                its = its.where(checks.c.id == stored.check_id)
+            rows = (await read.execute(its)).all()
+        if stored.of == TAG:
+            rows = [row for row in rows if stored.tag in row.tags]
+        label = {ALL: project, TAG: stored.tag}.get(stored.of) or next((row.name for row in rows), "")
+        return _badge(stored.of, label, [shown_status(row, now) for row in rows])
+
     async def _read(self, half: str, now: datetime) -> dict[str, Badge]:
-        columns = (checks.c.uuid, checks.c.name, checks.c.tags, checks.c.status, checks.c.n_open_runs)
         async with self._database.read() as read:
             project = (await read.execute(sa.select(projects).where(projects.c.badge_half == half))).first()
             key = None if project is None else key_of(project, self._sealer)
             if project is None or key is None:
                 raise NotFoundError("there is no such badge")
-            query = sa.select(*columns, checks.c.expected_at).where(checks.c.pid == project.id)
-            rows = (await read.execute(query)).all()
+            rows = (await read.execute(sa.select(*_COLUMNS).where(checks.c.pid == project.id))).all()
         return {key.code(of, name): badge for of, name, badge in _badges(project.name, rows, now)}
 
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
+import msgspec
+
+from heartfly.core.text import shown
 from heartfly.public.badges import Badge, States
 
 # White on each of these, and on the label's ground, has a contrast above 4.5.
@@ -18,6 +21,26 @@ _SHIELDS = {"up": "success", "late": "important", "down": "critical"}
 MOST_LABEL = 60
 
 _NARROW, _WIDE = frozenset("ijltfrI.,:;'|!()[] -"), frozenset("mwMWQOG@%&ABCDHKNRSUVXY")
+
+
+FORMATS = {"svg": "image/svg+xml", "json": "application/json", "shields": "application/json"}
+"""What an address may end in, and its media type."""
+HEADERS = {
+    "Cache-Control": "public, max-age=30",
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "X-Robots-Tag": "noindex",
+}
+
+
+def drawn(badge: Badge, states: States, *, kind: str, label: str = "") -> bytes:
+    """`kind`: one of FORMATS. `label`: what it says in the place of its name; cut to MOST_LABEL."""
+    label = shown(label)[:MOST_LABEL].strip() or shown(badge.label)
+    if kind == "svg":
+        return as_svg(badge, states, label=label)
+    if kind == "json":
+        return msgspec.json.encode(as_json(badge, states))
+    return msgspec.json.encode(as_shields(badge, states, label=label))
 
 
 def as_svg(badge: Badge, states: States, *, label: str) -> bytes:

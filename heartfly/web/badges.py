@@ -8,7 +8,6 @@ from __future__ import annotations
 from html import escape
 from urllib.parse import quote, urlencode
 
-import msgspec
 from litestar import Response, get, post
 
 from heartfly.core.text import shown
@@ -18,31 +17,18 @@ from heartfly.public.badges import ALL, States, Subject, subjects
 from heartfly.web.request import FOR_ADMINS, FOR_ALL, PageRequest
 from heartfly.web.sign_in import to
 
-_FORMATS = {"svg": "image/svg+xml", "json": "application/json", "shields": "application/json"}
 _STATES = {"3": States.THREE, "2": States.TWO}
-HEADERS = {
-    "Cache-Control": "public, max-age=30",
-    "Access-Control-Allow-Origin": "*",
-    "Cross-Origin-Resource-Policy": "cross-origin",
-    "X-Robots-Tag": "noindex",
-}
 
 
 @get("/badge/{half:str}/{states:str}/{name:str}", opt=FOR_ALL)
 async def show(request: PageRequest) -> Response[bytes]:
     """`name`: the badge's code and a format. `label` in the query: what it shall say in the place of its name."""
     states, (code, _, kind) = _STATES.get(request.path_value("states")), request.path_value("name").partition(".")
-    if states is None or kind not in _FORMATS:
+    if states is None or kind not in drawing.FORMATS:
         raise NotFoundError("there is no such badge")
     badge = await request.web.badges.find(request.path_value("half"), code)
-    label = shown(request.query_params.get("label", ""))[: drawing.MOST_LABEL].strip() or shown(badge.label)
-    if kind == "svg":
-        made = drawing.as_svg(badge, states, label=label)
-    elif kind == "json":
-        made = msgspec.json.encode(drawing.as_json(badge, states))
-    else:
-        made = msgspec.json.encode(drawing.as_shields(badge, states, label=label))
-    return Response(made, media_type=_FORMATS[kind], headers=HEADERS)
+    made = drawing.drawn(badge, states, kind=kind, label=request.query_params.get("label", ""))
+    return Response(made, media_type=drawing.FORMATS[kind], headers=drawing.HEADERS)
 
 
 @get("/p/{project:str}/badges")
@@ -99,7 +85,7 @@ def _pasted(request: PageRequest, half: str, picked: Subject, states: States, la
     key = (half, picked.code)
     svg, as_json, shields = (
         _address(request.api.base_url, key, states, kind=kind, label=label if kind != "json" else "")
-        for kind in _FORMATS
+        for kind in drawing.FORMATS
     )
     alt = f"Status of {label or shown(picked.label)}"
     return {

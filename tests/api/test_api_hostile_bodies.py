@@ -200,6 +200,13 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         ('{"name": "x", "replaces": true, "from": "2026-03-01T00:00:00Z", "to": "9999-12-31T23:59:59Z"}', "to"),
         (f'{{"name": "x", "replaces": 1, "from": "2026-03-01T00:00:00Z", "to": {GIANT}}}', "replaces"),
     ],
+    ("POST", "/v1/import/healthchecks"): [
+        (r'{"ping_key": "\u0000"}', "ping_key"),
+        (r'{"api_key": "\u0000"}', "api_key"),
+        (f'{{"read_key": "{GIANT}"}}', "read_key"),
+        ('{"checks": [' + ", ".join(["{}"] * 101) + "]}", "checks"),
+        (f'{{"update": {GIANT}}}', "update"),
+    ],
     ("POST", "/v1/project/rotate-ping-key"): [(f'{{"overlap": {GIANT}}}', "overlap")],
     ("POST", "/v1/meters"): [
         (f'{{"slug": "\\u0000", {COUNT}}}', "slug"),

@@ -148,6 +148,7 @@ async def test_shapes_that_go_in_refuse_what_they_do_not_know(document: Any) -> 
         "CustomerEdit",
         "ReplayIn",
         "ReplayAllIn",
+        "HealthchecksIn",
     ):
         assert shapes[name]["additionalProperties"] is False
     words = {"title", "description", "type", "properties", "required", "additionalProperties", "items", "enum", "anyOf"}

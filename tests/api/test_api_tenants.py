@@ -209,6 +209,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/dead-letters/{letter_id}"): (None, 200),
     ("POST", "/v1/dead-letters/{letter_id}/replay"): ({"event": EVENT | {"transaction_id": "t-2"}}, 200),
     ("POST", "/v1/dead-letters/{letter_id}/drop"): (None, 409),  # the row above has replayed it
+    ("POST", "/v1/import/healthchecks"): ({"checks": [{"name": "x", "uuid": MISSING}]}, 200),
     ("GET", "/v1/jobs"): (None, 200),
     ("GET", "/v1/jobs/{job_id}/runs"): (None, 200),
     ("POST", "/v1/jobs/{job_id}/run"): (None, 202),
@@ -222,6 +223,7 @@ ADMIN = (
     "/v1/audit",
     "/v1/badges/key",
     "/v1/status-pages",
+    "/v1/import",
 )
 """What begins so needs the scope `admin`."""
 FIGURES = ("/v1/usage/traffic", "/v1/usage/path-rules")

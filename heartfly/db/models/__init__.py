@@ -47,7 +47,7 @@ from heartfly.db.models.limits import (
 from heartfly.db.models.notify import alerts, attempts, channels, deliveries, notifications
 from heartfly.db.models.pings import ping_bodies, pings
 from heartfly.db.models.prices import meter_prices, price_books, prices
-from heartfly.db.models.public import status_pages
+from heartfly.db.models.public import badge_addresses, status_pages
 from heartfly.db.models.reports import report_mails, report_sendings, report_shares
 from heartfly.db.models.requests import path_rules, request_rollups, slow_requests
 from heartfly.db.models.rollups import (
@@ -92,6 +92,7 @@ __all__ = [
     "backfill_events",
     "backfills",
     "backup_codes",
+    "badge_addresses",
     "blind_intervals",
     "budget_allocations",
     "budget_channels",

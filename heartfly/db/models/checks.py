@@ -59,6 +59,7 @@ checks = Table(
     Column("created_at", UtcInstant, nullable=False),
     Column("updated_at", UtcInstant, nullable=False),
     Column("old_ping_until", UtcInstant),  # until when the address before the last rotation works
+    Column("filters_as_sent", Json),  # through a foreign API, which keeps more of them than we use; null: none came
     UniqueConstraint("uuid"),
     UniqueConstraint("pid", "slug_key"),
     Index(

@@ -1,8 +1,8 @@
-"""What a project shows to everybody: its status pages."""
+"""What a project shows to everybody: its status pages, and badges at addresses that they had elsewhere."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Index, Table, Text, UniqueConstraint
 
 from heartfly.db.models.base import key, metadata, pid
 from heartfly.db.types import Bytes, Json, UtcInstant
@@ -26,4 +26,16 @@ status_pages = Table(
     Column("created_at", UtcInstant, nullable=False),
     UniqueConstraint("uuid"),
     UniqueConstraint("slug"),
+)
+
+badge_addresses = Table(
+    "badge_addresses",
+    metadata,
+    # What stands in a badge's path, without how many states it knows and its format.
+    Column("address", Text, primary_key=True),
+    Column("pid", BigInteger, nullable=False),
+    Column("of", Text, nullable=False),  # all, tag, check
+    Column("tag", Text, nullable=False),
+    Column("check_id", BigInteger),
+    Index(None, "pid", "check_id"),
 )
