@@ -133,11 +133,11 @@ async def test_a_file_comes_in_once_and_its_odd_entries_are_told(house: House) -
         ("format=csv", b"", "file"),
         ("format=litellm", b"[]", "file"),
         ("format=csv&from=soon", b"", "from"),
-        ("", b"", "format"),
-        ("format=xml", b"", "format"),
     ):
         refused = await house.full("POST", f"/v1/prices/imports?{query}", body=body)
         assert (422, [field]) == (refused.status, refused.fields)
+    for query in ("", "format=xml"):
+        assert 422 == (await house.full("POST", f"/v1/prices/imports?{query}", body=b"x")).status
     assert 403 == (await house.read("POST", "/v1/prices/imports?format=csv", body=b"x")).status
 
 
