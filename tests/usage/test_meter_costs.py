@@ -72,9 +72,7 @@ async def ask(plant: Plant, customer: str | None = None, **asked: Any) -> MeterC
 async def known(plant: Plant, name: str, alias: str) -> None:
     def work(tx: Tx) -> None:
         number = plant.ids.next(NOW)
-        tx.conn.execute(
-            sa.insert(customers).values(pid=PID, id=number, uuid=ACME, name=name, rev=1, created_at=NOW)
-        )
+        tx.conn.execute(sa.insert(customers).values(pid=PID, id=number, uuid=ACME, name=name, rev=1, created_at=NOW))
         tx.conn.execute(sa.insert(aliases).values(pid=PID, text=alias, customer_id=number))
 
     await plant.usage.write(work)

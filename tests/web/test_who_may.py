@@ -287,7 +287,7 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
         "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks", "half": "x",
         "states": "3", "delivery": "none", "passkey": "1", "day": "2026-03-01", "meter": "traffic",
-        "letter": "1", "customer": "1", "endpoint": "x", "backfill": "1", "view": "none", "share": "1",
+        "letter": "1", "customer": "1", "endpoint": "x", "backfill": "1", "price": "1", "view": "none", "share": "1",
         "token": "x" * 43,
         "link": "x" * 43, "form": "csv", "mail": "1",
     }  # fmt: skip
