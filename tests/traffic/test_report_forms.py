@@ -176,11 +176,18 @@ def with_costs() -> Report:
     report = a_report()
     eu = MeterPrice(id=1, only={"region": "eu", "plan": None}, amount=rate("0.000025") or 0, currency="USD")
     rest = MeterPrice(id=2, only={}, amount=rate("0.01") or 0, currency="EUR")
-    whole = {"from_at": report.period.from_at, "to_at": report.period.to_at}
 
     def line(price: MeterPrice | None, quantity: int, untold: str = "") -> CostLine:
         return CostLine(
-            meter="bytes", name="Bytes <b>", unit="B", price=price, n=2, quantity=quantity, untold=untold, **whole
+            meter="bytes",
+            name="Bytes <b>",
+            unit="B",
+            from_at=report.period.from_at,
+            to_at=report.period.to_at,
+            price=price,
+            n=2,
+            quantity=quantity,
+            untold=untold,
         )
 
     lines = [line(eu, 1_234 * ONE), line(eu, ONE // 8), line(rest, 7 * ONE), line(None, 3 * ONE), line(eu, 0, "why")]
