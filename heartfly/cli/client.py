@@ -80,9 +80,10 @@ class Client:
 
         return self._answer(*self._exchange("GET", path, None, taken=taken)), tags[0]
 
-    def send(self, path: str, body: bytes) -> Any:
+    def send(self, path: str, body: bytes, **query: Any) -> Any:
         """Post a body as it stands. Unreachable or Refused."""
-        return self._answer(*self._exchange("POST", path, body))
+        target = path + (f"?{urlencode(given, doseq=True)}" if (given := _given(query)) else "")
+        return self._answer(*self._exchange("POST", target, body))
 
     def text(self, path: str) -> str:
         """What is there, as it was sent: figures in it are not read. Unreachable or Refused."""

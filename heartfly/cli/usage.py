@@ -24,6 +24,7 @@ _COMMANDS: Mapping[str, str] = {
     "backfill": "heartfly.cli.usage_corrections:backfill_group",
     "meters": "heartfly.cli.usage_meters:meters_group",
     "paths": "heartfly.cli.usage_paths:paths",
+    "prices": "heartfly.cli.usage_prices:prices_group",
     "days": "heartfly.cli.usage_days:days",
     "archive": "heartfly.cli.usage_archive:archive_group",
     "sources": "heartfly.cli.usage_sources:sources_group",

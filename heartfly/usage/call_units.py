@@ -6,18 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from heartfly.core.amounts import ONE, Amount, amount
-from heartfly.core.prices import REQUESTS
+from heartfly.core.prices import KIND, REQUESTS
 
 _UNIT = "units."
 _FAILED = 400
 
 
 def units_of(properties: Mapping[str, Any]) -> dict[str, Amount]:
-    """A call is one request, unless it says otherwise; an amount that is none counts nothing."""
+    """By kind, as `units.pages` or within `units`. A call is one request, unless it says otherwise; an amount that is
+    none counts nothing.
+    """
+    inner = properties.get("units")
+    told = dict(inner) if isinstance(inner, Mapping) else {}
+    told |= {name.removeprefix(_UNIT): value for name, value in properties.items() if name.startswith(_UNIT)}
     found = {REQUESTS: ONE}
-    for name, value in properties.items():
-        if name.startswith(_UNIT) and isinstance(value, str) and (told := amount(value)) is not None:
-            found[name.removeprefix(_UNIT)] = told
+    for kind, value in told.items():
+        if KIND.fullmatch(kind) and isinstance(value, str) and (of_it := amount(value)) is not None:
+            found[kind] = of_it
     return found
 
 

@@ -63,6 +63,8 @@ BACKFILL = {"name": "again", "from": "2026-03-01T00:00:00Z", "to": "2026-03-02T1
 MAILING = {"addresses": ["ops@example.com"]}
 METER = {"event_types": ["api.request"], "aggregation": "sum", "value": "size", "group_keys": ["region"]}
 PATH_RULES = "/v1/usage/path-rules"
+PRICE = {"provider": "openai", "product": "gpt", "unit": "pages", "amount": "0.5", "currency": "USD"}
+METER_PRICE = {"amount": "0.01", "currency": "EUR"}
 MISSING = "3f0f8f9e-6a1c-4a55-8d4c-111111111111"
 
 # Route: what is sent, and what the owner hears. What holds for a thing is asked for with another's, and with none.
@@ -174,6 +176,18 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/usage/path-rules"): (None, 200),
     ("PATCH", "/v1/usage/path-rules"): ({"lines": ["/users/{name}"]}, 200),
     ("POST", "/v1/usage/path-rules/preview"): ({"lines": ["sku-* {sku}"]}, 200),
+    ("GET", "/v1/prices"): (None, 200),
+    ("POST", "/v1/prices"): (PRICE | {"unit": "images"}, 201),
+    ("POST", "/v1/prices/preview"): ({"create": PRICE | {"unit": "seconds"}}, 200),
+    ("POST", "/v1/prices/imports"): (None, 422),  # without saying what it is; with it: test_api_prices.py
+    ("GET", "/v1/prices/{price_id}"): (None, 200),
+    ("PATCH", "/v1/prices/{price_id}"): ({"to_at": "2027-01-01T00:00:00Z"}, 200),
+    ("DELETE", "/v1/prices/{price_id}"): (None, 204),
+    ("GET", "/v1/meters/{meter_id}/prices"): (None, 200),
+    ("POST", "/v1/meters/{meter_id}/prices"): (METER_PRICE | {"only": {"region": "us"}}, 201),
+    ("PATCH", "/v1/meters/{meter_id}/prices/{meter_price_id}"): ({"to_at": "2027-01-01T00:00:00Z"}, 200),
+    ("DELETE", "/v1/meters/{meter_id}/prices/{meter_price_id}"): (None, 204),
+    ("GET", "/v1/usage/meter-costs"): (None, 200),
     ("GET", "/v1/events"): (None, 200),
     ("GET", "/v1/events/conflicts"): (None, 200),
     ("GET", "/v1/events/{transaction_id}"): (None, 200),
@@ -226,7 +240,7 @@ ADMIN = (
     "/v1/import",
 )
 """What begins so needs the scope `admin`."""
-FIGURES = ("/v1/usage/traffic", "/v1/usage/path-rules")
+FIGURES = ("/v1/usage/traffic", "/v1/usage/path-rules", "/v1/usage/meter-costs")
 """What begins so is no list, or tells figures where there is none: that they are nobody else's, other tests hold."""
 OUTBOX = (
     check_views,
@@ -281,6 +295,8 @@ async def furnished(house: House) -> dict[str, str]:
     slug = f"of-{house.world.project.slug}"
     shown = await house.full("POST", "/v1/status-pages", {"slug": slug, "title": "Ours"})
     meter = await house.full("POST", "/v1/meters", METER | {"slug": "traffic"})
+    price = await house.full("POST", "/v1/prices", PRICE)
+    of_meter = await house.full("POST", "/v1/meters/traffic/prices", METER_PRICE)
     await house.full("POST", "/v1/events", [EVENT, {}], headers=[("heartfly-source", "app-1")])
     customer = await house.full("POST", "/v1/customers", {"name": "Acme", "aliases": ["acme"]})
     report = f"/v1/usage/customers/{customer.json['id']}/report"
@@ -291,6 +307,8 @@ async def furnished(house: House) -> dict[str, str]:
     return {
         "{backfill_id}": backfill.json["id"],
         "{meter_id}": meter.json["id"],
+        "{price_id}": price.json["id"],
+        "{meter_price_id}": of_meter.json["id"],
         "{watch_id}": (await house.full("POST", "/v1/usage/watches", {"kind": "customer"})).json["id"],
         "{customer_id}": customer.json["id"],
         "{link_id}": shared.json["id"],
@@ -384,7 +402,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     before = await all_rows(neighbour)
     nowhere = dict.fromkeys(("{check_id}", "{channel_id}", "{incident_id}", "{delivery_id}", "{job_id}"), MISSING)
     nowhere |= {"{key_id}": "4711", "{user_id}": "4711", "{notification_id}": "47-11", "{page_id}": MISSING}
-    nowhere |= {"{meter_id}": MISSING, "{view_id}": MISSING}
+    nowhere |= {"{meter_id}": MISSING, "{view_id}": MISSING, "{price_id}": "4711", "{meter_price_id}": "4711"}
     nowhere |= {"{customer_id}": MISSING, "{transaction_id}": "t-47", "{letter_id}": "4711"}
     nothing = theirs | nowhere
 
@@ -397,7 +415,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     no_lists = (*ADMIN, *FIGURES, PATH_RULES)
     lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(no_lists)]
     listed = [await house.full("GET", path) for path in lists]
-    assert [b'{"items":[],"next":null}'] * 18 == [reply.body for reply in listed]
+    assert [b'{"items":[],"next":null}'] * 19 == [reply.body for reply in listed]
     assert [] == (await house.full("GET", PATH_RULES)).json["lines"]
     about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
     about.append(f"incidents?check={theirs['{check_id}']}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartfly.core.amounts import ONE, amount
+from heartfly.core.amounts import amount
 from heartfly.core.money import money_text, rate
 from heartfly.core.prices import EVERY, Book, Cost, Price, condition_of
 
@@ -200,13 +200,9 @@ def test_a_sheet_says_how_long_it_holds() -> None:
     )
 )
 def test_costs_are_what_decimals_say(told: dict[str, int]) -> None:
-    of_one = {
-        "input_tokens": Decimal("0.000002"),
-        "output_tokens": Decimal("0.000008"),
-        "cached_tokens": Decimal("5e-7"),
-    }
-    expected = sum((Decimal(n) / ONE * of_one[kind] for kind, n in told.items()), Decimal(0))
-
+    of_one = {"input_tokens": "0.000002", "output_tokens": "0.000008", "cached_tokens": "0.0000005"}
     found = cost(Book(TOKENS), told)
-    total = Decimal(money_text(found.amounts.get("USD", 0)))
-    assert abs(expected - total) <= Decimal(10) ** -9 * max(expected, Decimal(1))
+
+    with localcontext(Context(prec=120)):
+        expected = sum((Decimal(n).scaleb(-18) * Decimal(of_one[kind]) for kind, n in told.items()), Decimal(0))
+        assert expected == Decimal(money_text(found.amounts.get("USD", 0)))

@@ -139,6 +139,7 @@ class House:
         self.api("POST", f"/backfills/{backfill}/events", [*into, into[0] | {"transaction_id": _LONG}])
         self._budget()
         self.values |= {"watch": watch["id"]}
+        self._prices(yesterday)
         self.values |= {"meter": "traffic", "day": day, "letter": letter, "customer": customer, "backfill": backfill}
 
     def _budget(self) -> None:
@@ -186,6 +187,25 @@ class House:
         file.close()
         sealer = load_or_create(self.server.folder / "heartfly-data" / "secret.key")
         return report_stops.address("", Stop(pid, int(mail_id), to), sealer)
+    def _prices(self, yesterday: datetime) -> None:
+        """Of calls that came yesterday; one with a long name, and one that has another amount since then."""
+        price = {
+            "provider": "openai",
+            "product": "gpt",
+            "unit": "input_tokens",
+            "amount": "0.0000025",
+            "currency": "USD",
+        }
+        made = self.api("POST", "/prices", price)["id"]
+        self.api("PATCH", f"/prices/{made}", {"amount": "0.000002", "from_at": yesterday.isoformat()})
+        self.api("POST", "/prices", price | {"product": _LONG, "tier": "batch", "condition": "above_200k_tokens"})
+        self.api("POST", "/prices", price | {"provider": "maps", "product": "", "amount": "0.005", "unit": "requests"})
+        used = {"provider": "openai", "model": "gpt", "units.input_tokens": "1000"}
+        call = {"customer_id": "c-1", "event_type": "api.call", "properties": used}
+        at = {"transaction_id": "call-1", "timestamp": yesterday.isoformat()}
+        self.api("POST", "/events", [call | at])
+        self.api("POST", "/meters/traffic/prices", {"amount": "0.01", "currency": "EUR", "only": {"region": "eu"}})
+        self.values |= {"price": made}
 
     def _reset_token(self) -> str:
         """As if the mail with the link had come, which no server here can send."""

@@ -85,6 +85,9 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/usage/backfills": ("", "?state=reverted"),
     "/p/{project}/usage/backfills/new": ("",),
     "/p/{project}/usage/backfills/{backfill}": ("",),
+    "/p/{project}/usage/prices": ("", "?provider=nobody"),
+    "/p/{project}/usage/prices/new": ("",),
+    "/p/{project}/usage/prices/{price}": ("", "?saved=1"),
     "/p/{project}/usage/jobs": ("", "?month=2026-01"),
     "/p/{project}/usage/jobs/{day}": ("",),
     "/p/{project}/usage/sources": ("",),
@@ -189,6 +192,21 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
         ({"kind": "endpoint", "what": "*", "preview": "1", "least": "10"}, 200),
     ),
     "/p/{project}/usage/watches/{watch}": (({"least": "x"}, 422), ({"least": "10", "preview": "1"}, 200)),
+    "/p/{project}/usage/prices/new": (
+        ({"provider": "", "amount": "x"}, 422),
+        (
+            {
+                "provider": "openai",
+                "product": "gpt",
+                "unit": "seconds",
+                "amount": "1",
+                "currency": "USD",
+                "preview": "1",
+            },
+            200,
+        ),
+    ),
+    "/p/{project}/usage/prices/{price}": (({"do": "delete"}, 200), ({"do": "reprice", "amount": "x"}, 422)),
     "/p/{project}/usage/paths": (
         ({"lines": "one two three"}, 422),
         ({"lines": "# ours\n/v1/orders/:what", "preview": "1"}, 200),
