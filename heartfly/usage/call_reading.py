@@ -135,9 +135,10 @@ def _sum(texts: Sequence[str], measure: str) -> int:
         return sum(map(int, texts))
     places = PLACES if of == UNITS else MONEY_PLACES
     if "." not in "".join(texts):
-        return sum(map(int, texts)) * 10**places
+        return sum(map(int, texts)) * int(10**places)
     with localcontext(_EXACT):
-        return int(sum(map(Decimal, texts), _ZERO).scaleb(places))
+        total = sum(map(Decimal, texts), _ZERO)
+        return int(total.scaleb(places))
 
 
 _ZERO = Decimal(0)

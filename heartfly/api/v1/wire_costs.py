@@ -22,6 +22,7 @@ from heartfly.core.traffic import Figures
 from heartfly.traffic.asked import Trust
 
 _US = ONE // 1_000
+PERCENTS = (50, 90, 95, 99)
 
 
 class CallSums(msgspec.Struct, kw_only=True):
@@ -216,9 +217,8 @@ def sums_out(found: CallFigures) -> CallSums:
 
 
 def times_out(found: CallFigures) -> CallTimes:
-    return CallTimes(
-        **_sums(found), **{f"p{percent}_ms": _percentile(found.times, percent) for percent in (50, 90, 95, 99)}
-    )
+    percentiles: dict[str, Any] = {f"p{percent}_ms": _percentile(found.times, percent) for percent in PERCENTS}
+    return CallTimes(**_sums(found), **percentiles)
 
 
 def row_out(one: CostLine) -> CostRow:
