@@ -9,7 +9,22 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import uvloop
 
-from bench import alerts, idle, intake, limits, lists, logs, pages, pings, report, requests, startup, traffic, usage
+from bench import (
+    alerts,
+    calls,
+    idle,
+    intake,
+    limits,
+    lists,
+    logs,
+    pages,
+    pings,
+    report,
+    requests,
+    startup,
+    traffic,
+    usage,
+)
 from bench.load import CLOCK
 from bench.report import Figure
 from bench.served import Stores, stores
@@ -77,6 +92,10 @@ async def _traffic(made: Stores, given: argparse.Namespace) -> list[Figure]:
     return await traffic.measure(made, per_day=given.events, tries=min(given.rounds, 3))
 
 
+async def _calls(made: Stores, given: argparse.Namespace) -> list[Figure]:
+    return await calls.measure(made, per_day=given.events, tries=min(given.rounds, 3))
+
+
 MEASURES: dict[str, Measure] = {
     "pings": _pings,
     "alerts": _alerts,
@@ -91,6 +110,7 @@ MEASURES: dict[str, Measure] = {
     "logs": _logs,
     "requests": _requests,
     "traffic": _traffic,
+    "calls": _calls,
 }
 
 

@@ -60,10 +60,10 @@ async def measure(made: Stores, *, per_day: int, tries: int, days: int = DAYS) -
         meter = Meter(os.getpid(), [] if store.pid is None else [store.pid])
         try:
             asked = _questions(seeded.pid, midnight, days)
-            found = [await _asked(ground.usage, name, ask, tries) for name, ask in asked.items()]
+            found = [await asked_of(ground.usage, name, ask, tries) for name, ask in asked.items()]
             period = Period((midnight - days * _DAY).date(), (midnight - _DAY).date(), _UTC)
             report = _reported(seeded.pid, customer, period, midnight)
-            found.append(await _asked(ground.usage, "a report, as HTML", report, tries, at_most=_MOST_REPORT_MS))
+            found.append(await asked_of(ground.usage, "a report, as HTML", report, tries, at_most=_MOST_REPORT_MS))
         finally:
             await ground.usage.stop()
     finally:
@@ -113,7 +113,7 @@ def _page(port: int, path: str, token: str) -> bytes:
         return found
 
 
-async def _asked(usage: Database, name: str, ask: Ask, tries: int, *, at_most: float = _MOST_MS) -> Figure:
+async def asked_of(usage: Database, name: str, ask: Ask, tries: int, *, at_most: float = _MOST_MS) -> Figure:
     walls, cpus = [], []
     for _ in range(max(2, tries)):
         wall, cpu = time.perf_counter(), time.process_time()

@@ -44,7 +44,7 @@ _SLICE = 20_000
 _MINUTES_KEPT = 2
 """Days."""
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
-_BY_HOUR = (2, 1, 1, 1, 1, 2, 3, 5, 7, 8, 8, 8, 7, 8, 8, 8, 7, 6, 5, 4, 4, 3, 3, 2)
+BY_HOUR = (2, 1, 1, 1, 1, 2, 3, 5, 7, 8, 8, 8, 7, 8, 8, 8, 7, 6, 5, 4, 4, 3, 3, 2)
 """How a day's requests are shared out."""
 
 
@@ -74,11 +74,11 @@ def seed_traffic(
         n_rows += _write(ground, pid, TIER_HOUR, last + place * _HOUR, found)
     of_day = Requests(cells=added(cell for found in hours for cell in found.cells.items()))
     n_rows += _write(ground, pid, TIER_DAY, last, of_day)
-    usage.transaction(lambda tx: _closed(tx, pid, last))
+    usage.transaction(lambda tx: closed(tx, pid, last))
     for number in range(1, days):
         back, keeps = number * _DAY, number < _MINUTES_KEPT
         n_rows += usage.transaction(lambda tx, back=back, keeps=keeps: _copied(tx, pid, last, back, minutes=keeps))  # type: ignore[misc]
-        usage.transaction(lambda tx, back=back: _closed(tx, pid, last - back))  # type: ignore[misc]
+        usage.transaction(lambda tx, back=back: closed(tx, pid, last - back))  # type: ignore[misc]
     return Traffic(pid, to_at - days * _DAY, to_at, n_rows)
 
 
@@ -86,7 +86,7 @@ def _copied(tx: Tx, pid: int, midnight: datetime, back: timedelta, *, minutes: b
     """The day from `midnight` on once more, so long before. A generation is one of its window: the same will do."""
     n_rows = 0
     for table in (request_rollups, slow_requests, windows):
-        values = [_earlier(tx, one, back) if isinstance(one.type, UtcInstant) else one for one in table.columns]
+        values = [earlier(tx, one, back) if isinstance(one.type, UtcInstant) else one for one in table.columns]
         start_at = table.c.start_at
         query = sa.select(*values).where(table.c.pid == pid, start_at >= midnight, start_at < midnight + _DAY)
         if table is request_rollups and not minutes:
@@ -96,7 +96,7 @@ def _copied(tx: Tx, pid: int, midnight: datetime, back: timedelta, *, minutes: b
     return n_rows
 
 
-def _earlier(tx: Tx, column: sa.Column[Any], back: timedelta) -> sa.ColumnElement[Any]:
+def earlier(tx: Tx, column: sa.Column[Any], back: timedelta) -> sa.ColumnElement[Any]:
     if tx.on_postgres:
         return column - sa.cast(sa.literal(back, sa.Interval), sa.Interval)
     return sa.type_coerce(column, sa.BigInteger) - back // timedelta(microseconds=1)
@@ -112,10 +112,10 @@ def _named(tx: Tx, pid: int, customers: int, ids: IdSource) -> Sequence[int]:
 
 def _a_day(subjects: Sequence[int], from_at: datetime, *, per_day: int, endpoints: int) -> Iterator[Requests]:
     draw = random.Random(41)
-    for place, share in enumerate(_BY_HOUR):
+    for place, share in enumerate(BY_HOUR):
         at = from_at + place * _HOUR
         tally, known = RequestTally(Limits(endpoints=endpoints), Router(), {}, at), Amounts()
-        rows = drawn(draw, at, subjects, n=per_day * share // sum(_BY_HOUR), endpoints=endpoints)
+        rows = drawn(draw, at, subjects, n=per_day * share // sum(BY_HOUR), endpoints=endpoints)
         while page := list(islice(rows, 5_000)):
             tally.take(Page([row[5] for row in page], known), page)
         yield tally.found()
@@ -150,12 +150,12 @@ def _write(ground: Ground, pid: int, tier: str, at: datetime, found: Requests) -
     window = {"pid": pid, "tier": tier, "start_at": at, "end_at": at + lasts, "gen": gen, "seq": gen}
     window |= {"n_events": sum(row.n for (cube, *_), row in found.cells.items() if not cube), "ids_sum": bytes(16)}
     for start in range(0, len(rows), _SLICE):
-        ground.usage.transaction(lambda tx, start=start: _put(tx, rows[start : start + _SLICE]))  # type: ignore[misc]
+        ground.usage.transaction(lambda tx, start=start: put(tx, rows[start : start + _SLICE]))  # type: ignore[misc]
     ground.usage.transaction(lambda tx: tx.conn.execute(sa.insert(windows).values(window)))
     return len(rows)
 
 
-def _put(tx: Tx, rows: Sequence[tuple[Prepared, dict[str, Any]]]) -> None:
+def put(tx: Tx, rows: Sequence[tuple[Prepared, dict[str, Any]]]) -> None:
     by_table: dict[Prepared, list[dict[str, Any]]] = {}
     for statement, row in rows:
         by_table.setdefault(statement, []).append(row)
@@ -163,7 +163,7 @@ def _put(tx: Tx, rows: Sequence[tuple[Prepared, dict[str, Any]]]) -> None:
         statement.run(tx, some)
 
 
-def _closed(tx: Tx, pid: int, midnight: datetime) -> None:
+def closed(tx: Tx, pid: int, midnight: datetime) -> None:
     row = {"pid": pid, "day": midnight.date(), "zone": "UTC", "from_at": midnight, "to_at": midnight + _DAY}
     row |= {"state": "final", "figures": {"reconciled": 1}, "mismatch": "", "reconciled_at": midnight + _DAY}
     tx.conn.execute(sa.insert(usage_days).values(row))

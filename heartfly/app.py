@@ -120,7 +120,11 @@ class App:
         self.limit_upkeep = LimitUpkeep(ground.usage, of_limits, self.checker, clock, leads=self._leads)
         events = EventApplier(ids, calls=TrackedCalls(of_limits))
         self.events = EventIngest(ground.usage, events, clock, keep=settings.events_taken)
-        limits = Limits(endpoints=settings.usage.endpoints, slow_us=settings.usage.slow_ms * 1_000)
+        limits = Limits(
+            endpoints=settings.usage.endpoints,
+            slow_us=settings.usage.slow_ms * 1_000,
+            call_names=settings.usage.call_names,
+        )
         self.folder = Folder(ground.usage, clock, ids, hands=Hands(), leads=self._leads, limits=limits)
         self.closer = Closer(ground.usage, self.folder, clock, ids)
         self.held_days = HeldDays(ground.usage, self.closer, clock, leads=self._leads)
@@ -201,6 +205,7 @@ class App:
             started_at=clock.now(),
             n_unfolded=lambda: self.folder.n_failing,
             n_over_endpoints=lambda: self.folder.n_over,
+            n_over_call_names=lambda: self.folder.n_calls_over,
         )
         self.front = Front(
             self.state,

@@ -29,9 +29,12 @@ async def figures(
 ) -> Sequence[Line]:
     """Of [from_at, to_at), a line for each combination of values of which there were calls, in their order.
 
-    `now`: what is complete is judged by it; None: `to_at`. `times`: also how long calls took. InvalidValueError.
+    `now`: what is complete is judged by it, and a `to_at` in its hour, not before it, takes all of that hour in.
+    None: it is `to_at`, and nothing behind is in it. `times`: also how long calls took. InvalidValueError.
     """
-    return (await answer(read, pid, from_at, to_at, by=by, filters=filters, now=now or to_at, times=times)).lines
+    window = Window(from_at, to_at if now is None else _end(to_at, now))
+    found = await gathered(read, pid, [window], by=by, filters=filters, now=now or to_at, up_to=to_at, times=times)
+    return lines_of(found, 0)
 
 
 async def answer(

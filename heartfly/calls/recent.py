@@ -24,7 +24,8 @@ from heartfly.core.money import Money
 from heartfly.core.windows import Window
 from heartfly.traffic.named import customers_of
 from heartfly.traffic.single import Place
-from heartfly.usage.call_columns import NO_TIME, name_of, provider_of
+from heartfly.usage.call_columns import NO_TIME
+from heartfly.usage.call_values import name_of, provider_of
 
 MOST_LOOKED_AT = 20_000
 """Events of any kind that a page looks at."""

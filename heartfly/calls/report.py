@@ -92,9 +92,9 @@ async def costs(
     whole_before: CallFigures | None = None
     if before is not None:
         asked_before = Asked(from_at=before.from_at, to_at=before.to_at, filters=asked.filters)
-        lines = (await _answer(read, pid, asked_before, by, before.to_at)).lines
+        lines = (await _answer(read, pid, asked_before, by, now)).lines
         former = {tuple(line.key.values()): line.figures for line in lines}
-        whole_before = await _all(read, pid, asked_before, by, lines, before.to_at)
+        whole_before = await _all(read, pid, asked_before, by, lines, now)
     of_all = _rank(whole, order, of)
     return Costs(
         lines=[

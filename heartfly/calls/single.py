@@ -20,7 +20,8 @@ from heartfly.core.columns import Amounts, Page
 from heartfly.db.types import micros
 from heartfly.traffic.single import SLICE, Place, walk
 from heartfly.usage.call_books import Books
-from heartfly.usage.call_columns import CallReader, Told, name_of, provider_of
+from heartfly.usage.call_columns import CallReader, Told
+from heartfly.usage.call_values import name_of, provider_of
 from heartfly.usage.raw import type_ids
 
 

@@ -17,8 +17,8 @@ from heartfly.db.prepared import among
 from heartfly.errors import InvalidValueError
 from heartfly.traffic.counting import counting
 from heartfly.traffic.filters import Ranges, ranges_of, subjects_called
-from heartfly.usage.call_columns import name_of
 from heartfly.usage.call_fold import product_of
+from heartfly.usage.call_values import name_of
 from heartfly.usage.question import EARLIEST, LATEST
 
 _LONGEST_DAY = timedelta(hours=50)

@@ -237,6 +237,8 @@ class Usage(Section, frozen=True):
     endpoints: Annotated[int, msgspec.Meta(ge=10, le=10_000)] = 1_000
     """Of a project; requests to others are counted together."""
     slow_ms: Annotated[int, msgspec.Meta(ge=1, le=3_600_000)] = 1_000
+    call_names: Annotated[int, msgspec.Meta(ge=10, le=10_000)] = 2_000
+    """Of a project, of calls: products, endpoints, users, keys and tags, so many of each; others are together."""
 
     def __post_init__(self) -> None:
         if 0 < self.keep_days < _SHORTEST_DAYS:

@@ -53,8 +53,9 @@ def sums_in(value: int) -> Sums:
         lanes = tuple(compress(lanes, tellers))
         amounts = tuple(compress(amounts, tellers))
         tellers = tuple(filter(None, tellers))
-    low, high = told[5], told[6]
-    return Sums(*told[:5], low | high << _COUNT, lanes, tellers, [int.from_bytes(one, "little") for one in amounts])
+    n, n_errors, n_timed, n_unpriced, n_odd, low, high = told[:7]
+    numbers = [int.from_bytes(one, "little") for one in amounts]
+    return Sums(n, n_errors, n_timed, n_unpriced, n_odd, low | high << _COUNT, lanes, tellers, numbers)
 
 
 @lru_cache(maxsize=256)

@@ -15,10 +15,10 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.jobs.alert_rules import NAME as ALERT_RULES
 from heartfly.jobs.alert_rules import looking as looking_at_rules
-from heartfly.jobs.budgets import NAME as BUDGETS
-from heartfly.jobs.budgets import looking as looking_at_budgets
 from heartfly.jobs.archiving import NAME as ARCHIVE
 from heartfly.jobs.archiving import archiving
+from heartfly.jobs.budgets import NAME as BUDGETS
+from heartfly.jobs.budgets import looking as looking_at_budgets
 from heartfly.jobs.customer_reports import NAME as CUSTOMER_REPORTS
 from heartfly.jobs.customer_reports import Post, mailing
 from heartfly.jobs.daily_sums import sum_days

@@ -13,21 +13,20 @@ from itertools import repeat
 from operator import lshift, mul
 from typing import Any, NamedTuple
 
-from heartfly.core.amounts import ONE, PLACES, Amount
-from heartfly.core.calls import GIVEN, LONGEST_NAME, PRICED, UNITS, UNKNOWN, UNPRICED, measure
+from heartfly.core.amounts import ONE, Amount
+from heartfly.core.calls import GIVEN, PRICED, UNITS, UNPRICED, measure
 from heartfly.core.columns import Amounts, Page
 from heartfly.core.lanes import ERRORS, LATENCY, ODD, TIMED, TOLD, Layout, place_of
 from heartfly.core.lanes import UNPRICED as UNPRICED_LANE
-from heartfly.core.money import CURRENCIES, Money, rate_of_json
+from heartfly.core.money import CURRENCIES, Money
 from heartfly.core.prices import KIND, REQUESTS, STAND_INS, Sheet
 from heartfly.db.types import instant, micros
 from heartfly.usage.call_books import Sheets
+from heartfly.usage.call_values import Costs, Tags, name_of, provider_of
 from heartfly.usage.event_columns import NOTHING, Statuses, Times, times_in
 
 MOST_KINDS = 64
 """Of units, of one window; of more, those that come first by the alphabet."""
-MOST_TAGS = 20
-"""Of a call; of more, those that come first by the alphabet."""
 FIRST_ERROR = 400
 _MOST_KNOWN = 50_000
 _MOST_FORMS = 2_000
@@ -57,15 +56,6 @@ class Told(NamedTuple):
     buckets: Sequence[int]
     worth: Sequence[int]
     unpriced: Sequence[int]
-
-
-def name_of(text: str | None) -> str:
-    return "" if text is None else text[:LONGEST_NAME].strip()
-
-
-def provider_of(text: str | None) -> str:
-    """In small letters, as prices have it."""
-    return name_of(text).lower() or UNKNOWN
 
 
 def bucket_in(number: int) -> int:
@@ -137,7 +127,7 @@ class CallReader:
         self.layout = Layout(MOST_KINDS)
         self._sheets = sheets
         self._amounts = Amounts()
-        self._times, self._statuses, self._tags, self._costs = Times(), Statuses(), _Tags(), _Costs()
+        self._times, self._statuses, self._tags, self._costs = Times(), Statuses(), Tags(), Costs()
         self._forms: dict[Any, _Form] = {}
         self._priced: dict[_Place, _Priced] = {}
 
@@ -257,7 +247,7 @@ class CallReader:
             if set(map(type, texts)) != _TEXTS:
                 return None
             amounts = [known[text] for text in texts]
-            if set(map(type, amounts)) != _INTEGERS or min(amounts) < 0:  # type: ignore[type-var, operator]
+            if set(map(type, amounts)) != _INTEGERS or min(amounts) < 0:  # type: ignore[operator]
                 return None
             found.append(amounts)  # type: ignore[arg-type]
         return found
@@ -363,40 +353,3 @@ class CallReader:
 
 _TEXTS, _INTEGERS = {str}, {int}
 _NO_ERROR = frozenset({None, "", "false"})
-
-
-class _Tags(dict[str | None, tuple[str, ...]]):
-    """Of `a, b`, or of a JSON list."""
-
-    def __missing__(self, text: str | None) -> tuple[str, ...]:
-        found = tags_of(text)
-        if len(self) >= _MOST_KNOWN:
-            self.clear()
-        self[text] = found
-        return found
-
-
-def tags_of(text: str | None) -> tuple[str, ...]:
-    """In order, each once; a single empty one if there is none."""
-    told: Sequence[Any] = (text or "").split(",")
-    if text is not None and text.lstrip().startswith("["):
-        try:
-            listed = json.loads(text)
-        except ValueError:
-            pass  # then it is a text that begins so
-        else:
-            told = [one for one in listed if isinstance(one, str)]
-    tags = sorted({name_of(one) for one in told} - {""})
-    return tuple(tags[:MOST_TAGS]) or ("",)
-
-
-class _Costs(dict[str, Money | None]):
-    """Money as callers tell it, which may be in JSON's scientific spelling."""
-
-    def __missing__(self, text: str) -> Money | None:
-        found = rate_of_json(text)
-        money = None if found is None else found * 10**PLACES
-        if len(self) >= _MOST_KNOWN:
-            self.clear()
-        self[text] = money
-        return money

@@ -21,16 +21,8 @@ from heartfly.core.lanes import sums_in, with_lanes
 from heartfly.core.packed import packed
 from heartfly.db.types import instant, micros
 from heartfly.usage.call_books import Sheets
-from heartfly.usage.call_columns import (
-    BUCKET_BITS,
-    BUCKET_MASK,
-    NO_TIME,
-    CallReader,
-    Told,
-    bucket_in,
-    name_of,
-    provider_of,
-)
+from heartfly.usage.call_columns import BUCKET_BITS, BUCKET_MASK, NO_TIME, CallReader, Told, bucket_in
+from heartfly.usage.call_values import name_of, provider_of
 from heartfly.usage.calls import Calls, Cell, Row, in_order
 from heartfly.usage.requests import MOST, Limits
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import Context, Decimal, Inexact, localcontext
+from decimal import Context, Decimal, Inexact
+from functools import reduce
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.core.amounts import PLACES
+from heartfly.core.amounts import ONE, PLACES
 from heartfly.core.calls import TYPE, UNITS, UNPRICED, Cube, Named
 from heartfly.core.columns import Amounts, Page
 from heartfly.core.money import MONEY_PLACES
@@ -126,21 +127,18 @@ def _packed(latencies: str) -> bytes:
 def added_up(amounts: str, measures: Measures) -> tuple[int, ...]:
     """`amounts`: those of many rows, one behind the other."""
     told, n = amounts.split(), len(measures)
-    return tuple(_sum(told[place::n], measure) for place, measure in enumerate(measures))
+    return tuple([_sum(told[place::n], measure[0]) for place, measure in enumerate(measures)])
 
 
-def _sum(texts: Sequence[str], measure: str) -> int:
-    of = measure[0]
+def _sum(texts: Sequence[str], of: str) -> int:
     if of == UNPRICED:
         return sum(map(int, texts))
-    places = PLACES if of == UNITS else MONEY_PLACES
-    if "." not in "".join(texts):
-        return sum(map(int, texts)) * 10**places
-    with localcontext(_EXACT):
-        return int(sum(map(Decimal, texts), _ZERO).scaleb(places))
-
-
-_ZERO = Decimal(0)
+    if of == UNITS:
+        try:
+            return sum(map(int, texts)) * ONE  # most are whole
+        except ValueError:
+            return int(_EXACT.scaleb(reduce(_EXACT.add, map(Decimal, texts)), PLACES))
+    return int(_EXACT.scaleb(reduce(_EXACT.add, map(Decimal, texts)), MONEY_PLACES))
 
 
 def stored_calls(

@@ -58,7 +58,11 @@ def together(rows: Iterable[Row]) -> Row:
         latencies = packed(found.zero, found.above)
     measures = tuple(sorted(amounts))
     return Row(
-        *(sum(column) for column in list(zip(*some, strict=True))[:5]),
+        sum(row.n for row in some),
+        sum(row.n_errors for row in some),
+        sum(row.n_timed for row in some),
+        sum(row.n_unpriced for row in some),
+        sum(row.n_odd for row in some),
         min(MOST, sum(row.latency_us for row in some)),
         max(row.latency_max_us for row in some),
         latencies,

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
-import msgspec
 import sqlalchemy as sa
 
 from heartfly.core.aggregate import Partial
-from heartfly.core.amounts import stored as amount_of
-from heartfly.core.amounts import text_of
 from heartfly.core.columns import Amounts, Page, add
 from heartfly.core.meters import Aggregation
-from heartfly.core.sketches import read as read_histogram
 from heartfly.core.versions import Span, Version, spans
 from heartfly.core.windows import HOUR
 from heartfly.db.models import dirty_hours, events, rollups, unique_values, usage_groups, usage_names, windows
@@ -42,6 +38,7 @@ from heartfly.usage.request_reading import (
     type_of,
 )
 from heartfly.usage.requests import Limits, Requests
+from heartfly.usage.rollup_rows import merge_rows
 
 TIER_HOUR, TIER_DAY = "hour", "day"
 BY_SUBJECT, BY_GROUP = 0, 1
@@ -311,7 +308,7 @@ def stored(
         # One version after the other: its rows lie side by side, and no statistics can send the planner elsewhere.
         into: dict[tuple[int, int, int], Partial] = {}
         for page in pages(connection, _rows_of(pid, version, tier, from_at, to_at)):
-            _merge_rows(into, page, instant)
+            merge_rows(into, page, instant)
         for (cube, subject_id, group_id), partial in into.items():
             folded.partials[Key(version.id, cube, subject_id, texts[group_id])] = partial
         if version.meter.of and tier == TIER_HOUR and uniques:
@@ -331,27 +328,6 @@ class _Texts(dict[int, Group]):
         texts: Group = self._connection.execute(self._of.where(usage_groups.c.id == group_id)).scalar_one()
         self[group_id] = texts
         return texts
-
-
-def _merge_rows(
-    partials: dict[tuple[int, int, int], Partial], rows: Iterable[Any], instant: Callable[[Any], Any]
-) -> None:
-    """Rows of `_rows_of`, as the driver hands them out."""
-    for cube, subject_id, group_id, n, total, low, high, latest, latest_at, latest_id, histogram in rows:
-        key = (cube, subject_id, group_id)
-        mine = partials.get(key)
-        if mine is None:
-            mine = partials[key] = Partial()
-        if low is None and total == _NOTHING:
-            mine.n += int(n)
-            continue
-        place = None if latest_at is None else (instant(latest_at), latest_id)
-        sketch = None if histogram is None else read_histogram(msgspec.json.decode(histogram))
-        least, most, newest = [None if text is None else amount_of(text) for text in (low, high, latest)]
-        mine.merge(Partial(int(n), amount_of(total), least, most, newest, place, histogram=sketch))
-
-
-_NOTHING = text_of(0)
 
 
 def _rows_of(pid: int, version: Version, tier: str, from_at: datetime, to_at: datetime) -> sa.Select[Any]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,6 +28,7 @@ from heartfly.usage.call_proof import CALL, CallCount, call_differences
 from heartfly.usage.distinct import Distinct
 from heartfly.usage.meter_versions import versions_of
 from heartfly.usage.named import Named
+from heartfly.usage.proof_words import Sum, Sums, Words, differing
 from heartfly.usage.proofs import Prints, by_whole_hours, events_digest, unique_counts
 from heartfly.usage.reading import by_size, read_events
 from heartfly.usage.request_proof import REQUEST, RequestCount, differences
@@ -38,29 +39,6 @@ _read = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
 """Numbers as texts: a meter compares texts, and whatever is to be added up is checked as one."""
 
 
-@dataclass(slots=True)
-class Sum:
-    n: int = 0
-    total: Decimal = Decimal(0)
-    low: Decimal | None = None
-    high: Decimal | None = None
-
-    def add(self, values: Sequence[Decimal]) -> None:
-        """At least one."""
-        self.n += len(values)
-        with localcontext(WIDE):
-            self.take(sum(values, Decimal(0)), min(values), max(values))
-
-    def take(self, total: Decimal, low: Decimal | None, high: Decimal | None) -> None:
-        self.total = WIDE.add(self.total, total)
-        if low is not None and (self.low is None or low < self.low):
-            self.low = low
-        if high is not None and (self.high is None or high > self.high):
-            self.high = high
-
-
-Sums = dict[tuple[int, int], Sum]
-"""By version and subject."""
 Uniques = dict[int, Distinct]
 """What is told apart, by version; counted by subject."""
 
@@ -242,7 +220,7 @@ def _of_events(day: _Day, found: Reconciled, files: ExitStack) -> _Count:
 
 
 def _compare(day: _Day, found: Reconciled, sums: Sums, uniques: Mapping[int, Mapping[int, int]]) -> None:
-    words = _Words(Named(day.connection, day.pid), found.mismatches)
+    words = Words(Named(day.connection, day.pid), found.mismatches)
     whole = (windows.c.start_at == day.from_at, windows.c.end_at == day.to_at, windows.c.gen.is_not(None))
     of_day = sa.select(windows).where(windows.c.pid == day.pid, windows.c.tier == "day", *whole, ~windows.c.stale)
     window = day.connection.execute(of_day).first()
@@ -270,7 +248,7 @@ def _compare(day: _Day, found: Reconciled, sums: Sums, uniques: Mapping[int, Map
     words.differ("the day", of_grouped, by_group, ("the whole", "its groups"))
     if by_whole_hours(day.from_at, day.to_at):
         by_hour = _of_hours(day, day.to_at - _HOUR)
-        if list(_differing(by_day, by_hour)):
+        if list(differing(by_day, by_hour)):
             _name_hours(day, words)
             if not found.mismatches:
                 words.differ("the day", by_day, by_hour, ("the day", "its hours"))
@@ -280,7 +258,7 @@ def _compare(day: _Day, found: Reconciled, sums: Sums, uniques: Mapping[int, Map
     found.by_meter = prints.by_meter()
 
 
-def _name_hours(day: _Day, words: _Words) -> None:
+def _name_hours(day: _Day, words: Words) -> None:
     """Which hours are not what their events come to: each is gone through once more."""
     at = day.from_at
     while at < day.to_at:
@@ -292,7 +270,7 @@ def _name_hours(day: _Day, words: _Words) -> None:
         at += _HOUR
 
 
-def _compare_uniques(day: _Day, version_id: int, expected: Mapping[int, int], words: _Words, prints: Prints) -> None:
+def _compare_uniques(day: _Day, version_id: int, expected: Mapping[int, int], words: Words, prints: Prints) -> None:
     seen = unique_counts(day.connection, day.pid, version_id, day.from_at, day.to_at)
     prints.take_uniques(version_id, seen)
     for subject_id in sorted(expected.keys() | seen.keys()):
@@ -368,34 +346,3 @@ def _decimal(amount: int) -> Decimal:
 
 def _decimal_or_none(amount: int | None) -> Decimal | None:
     return None if amount is None else _decimal(amount)
-
-
-def _differing(expected: Sums, seen: Sums) -> Iterator[tuple[tuple[int, int], Sum, Sum]]:
-    for key in sorted(expected.keys() | seen.keys()):
-        a, b = expected.get(key, Sum()), seen.get(key, Sum())
-        if (a.n, a.total, a.low, a.high) != (b.n, b.total, b.low, b.high):
-            yield key, a, b
-
-
-class _Words:
-    """What does not agree, by the names that people know."""
-
-    def __init__(self, named: Named, said: list[str]) -> None:
-        self._named = named
-        self.say = said.append
-
-    def whose(self, version_id: int, subject_id: int) -> str:
-        return f"meter {self._named.slugs[version_id]}, customer {self._named.customer(subject_id)}"
-
-    def differ(self, when: str, expected: Sums, seen: Sums, names: tuple[str, str]) -> None:
-        by, in_ = names
-        for key, a, b in _differing(expected, seen):
-            self.say(f"{self.whose(*key)}, {when}: expected {_told(a)} (by {by}), seen {_told(b)} (in {in_})")
-
-
-def _told(one: Sum) -> str:
-    n = f"{one.n} event{'s' if one.n != 1 else ''}"
-    if one.low is None:
-        return n  # it counts them, or tells their values apart
-    total, low, high = (f"{x.normalize(WIDE):f}" for x in (one.total, one.low, one.high) if x is not None)
-    return f"{total} of {n} (from {low} to {high})"

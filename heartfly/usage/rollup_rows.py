@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.types import NullType
 
 from heartfly.core.aggregate import Partial
+from heartfly.core.amounts import stored as amount_of
+from heartfly.core.amounts import text_of
 from heartfly.core.meters import Aggregation
 from heartfly.core.sketches import read as histogram_of
 from heartfly.core.versions import Version
@@ -91,3 +93,24 @@ def _take_all(into: Partial, row: Any) -> None:
 
 def take_values(into: Partial, row: Any) -> None:
     into.uniques.add(bytes(row[4]))
+
+
+def merge_rows(
+    partials: dict[tuple[int, int, int], Partial], rows: Iterable[Any], instant: Callable[[Any], Any]
+) -> None:
+    """Rows as `fold.stored` asks for them, as the driver hands them out."""
+    for cube, subject_id, group_id, n, total, low, high, latest, latest_at, latest_id, histogram in rows:
+        key = (cube, subject_id, group_id)
+        mine = partials.get(key)
+        if mine is None:
+            mine = partials[key] = Partial()
+        if low is None and total == _NOTHING:
+            mine.n += int(n)
+            continue
+        place = None if latest_at is None else (instant(latest_at), latest_id)
+        sketch = None if histogram is None else histogram_of(msgspec.json.decode(histogram))
+        least, most, newest = [None if text is None else amount_of(text) for text in (low, high, latest)]
+        mine.merge(Partial(int(n), amount_of(total), least, most, newest, place, histogram=sketch))
+
+
+_NOTHING = text_of(0)

@@ -15,8 +15,8 @@ from heartfly.core.columns import Amounts, Page
 from heartfly.core.prices import Book
 from heartfly.db.types import micros
 from heartfly.usage import call_columns, call_fold
-from heartfly.usage.call_columns import tags_of
 from heartfly.usage.call_fold import CallTally
+from heartfly.usage.call_values import tags_of
 from heartfly.usage.calls import Calls, Row
 from heartfly.usage.requests import Limits
 from tests.calls.oracle import calls_of
