@@ -141,7 +141,7 @@ class CallScope(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     tags: list[str] = []
 
 
-class CheckIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class LimitCheckIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A call that somebody would make. What it will take of `tokens` and cost may be left out: then it is let through
     unless nothing at all is left.
     """
@@ -177,7 +177,7 @@ class HoldingOut(msgspec.Struct, frozen=True, kw_only=True):
     approaching: bool
 
 
-class CheckOut(msgspec.Struct, frozen=True, kw_only=True):
+class LimitCheckOut(msgspec.Struct, frozen=True, kw_only=True):
     """`limit`: which denies. `retry_after`: seconds until it has room, if nobody else comes; null: it never has for so
     much, or nothing is denied. `unseen`: nothing could be looked up, and the limits that hold allow calls then.
     """
@@ -246,7 +246,7 @@ class ProviderLimitPage(msgspec.Struct):
 
 
 SHAPES = (
-    LimitIn, LimitEdit, LimitOut, LimitPage, CounterPage, CheckIn, CheckOut, EndIn, EndOut, DenialPage,
+    LimitIn, LimitEdit, LimitOut, LimitPage, CounterPage, LimitCheckIn, LimitCheckOut, EndIn, EndOut, DenialPage,
     ProviderLimitPage,
 )  # fmt: skip
 
@@ -292,7 +292,7 @@ def _amount(value: AmountIn, field: str) -> Amount:
     return found
 
 
-def checked_out(told: Checked) -> CheckOut:
+def checked_out(told: Checked) -> LimitCheckOut:
     denied = told.denied_by
     wait = None if denied is None or denied.wait_us is None else denied.wait_us
     least: dict[str, Amount] = {}
@@ -300,7 +300,7 @@ def checked_out(told: Checked) -> CheckOut:
         unit, remaining = one.applied.limit.unit, one.remaining
         if unit not in least or remaining < least[unit]:
             least[unit] = remaining
-    return CheckOut(
+    return LimitCheckOut(
         allowed=denied is None,
         reservation=None if told.reservation is None else name_of(told.reservation),
         expires_at=told.expires_at,
