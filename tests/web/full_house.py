@@ -130,7 +130,23 @@ class House:
         backfill = self.api("POST", "/backfills", wanted)["id"]
         into = [one | {"timestamp": f"{day}T{hour:02}:00:00Z"} for hour, one in enumerate(sent[2:5])]
         self.api("POST", f"/backfills/{backfill}/events", [*into, into[0] | {"transaction_id": _LONG}])
+        self._limits(yesterday)
         self.values |= {"meter": "traffic", "day": day, "letter": letter, "customer": customer, "backfill": backfill}
+
+    def _limits(self, yesterday: datetime) -> None:
+        """One that is reached by who has a long name, one nearly so, one that nobody uses; and what was tracked."""
+        rule = {"kind": "rolling", "period_s": 3600, "amount": 1, "scope": {"customer": "each"}, "name": _LONG}
+        self.values["limit"] = self.api("POST", "/limits", rule)["id"]
+        self.api("POST", "/limits", {"kind": "calendar", "window": "month", "amount": "9.5", "unit": "cost:USD"})
+        self.api("POST", "/limits", {"kind": "rate", "period_s": 60, "amount": 10, "scope": {"provider": "nobody"}})
+        for customer in (_LONG, _LONG, "acme"):
+            self.api(
+                "POST", "/limits/check",
+                {"scope": {"provider": "openai", "customer": customer[:256], "tags": ["a", "b"]}, "cost": {"USD": "4"}},
+            )  # fmt: skip
+        told = {"provider": "openai", "model": _LONG[:100], "ratelimit.requests.remaining": "59"}
+        call = {"customer_id": "acme", "timestamp": yesterday.isoformat(), "event_type": "api.call"}
+        self.api("POST", "/events", [call | {"transaction_id": f"call-{n}", "properties": told} for n in range(3)])
 
     def _requests(self, yesterday: datetime) -> list[dict[str, Any]]:
         """Of two endpoints, one of which fails and is slow, and of a customer with a long name; some just now."""
