@@ -28,6 +28,7 @@ _COMMANDS: Mapping[str, str] = {
     "user": "heartfly.cli.user:user_group",
     "jobs": "heartfly.cli.jobs:jobs_group",
     "usage": "heartfly.cli.usage:usage_group",
+    "limits": "heartfly.cli.limits:limits_group",
     "next": "heartfly.cli.next:next_command",
     "backup": "heartfly.cli.backup:backup",
     "restore": "heartfly.cli.restore:restore",
