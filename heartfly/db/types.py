@@ -19,6 +19,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from typing_extensions import override
 
 from heartfly.core.amounts import stored, text_of
+from heartfly.core.money import rate, rate_text
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -133,6 +134,29 @@ def _amount_text(value: int | None) -> str | None:
 
 def _amount_back(value: str | None) -> int | None:
     return None if value is None else stored(value)
+
+
+class RateText(TypeDecorator[int]):
+    """What one unit costs (core/money.py), as canonical decimal text on both databases."""
+
+    impl = Text
+    cache_ok = True
+
+    @override
+    def bind_processor(self, dialect: Dialect) -> Callable[[int | None], Any]:
+        return _rate_text
+
+    @override
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], int | None]:
+        return _rate_back
+
+
+def _rate_text(value: int | None) -> str | None:
+    return None if value is None else rate_text(value)
+
+
+def _rate_back(value: str | None) -> int | None:
+    return None if value is None else rate(value)
 
 
 class TransactionId(TypeDecorator[str]):

@@ -43,6 +43,7 @@ from heartfly.db.models.limits import (
 )
 from heartfly.db.models.notify import alerts, attempts, channels, deliveries, notifications
 from heartfly.db.models.pings import ping_bodies, pings
+from heartfly.db.models.prices import meter_prices, price_books, prices
 from heartfly.db.models.public import status_pages
 from heartfly.db.models.reports import report_mails, report_sendings, report_shares
 from heartfly.db.models.requests import path_rules, request_rollups, slow_requests
@@ -119,6 +120,7 @@ __all__ = [
     "limits",
     "members",
     "metadata",
+    "meter_prices",
     "meter_versions",
     "meters",
     "metric_series",
@@ -129,6 +131,8 @@ __all__ = [
     "path_rules",
     "ping_bodies",
     "pings",
+    "price_books",
+    "prices",
     "projects",
     "proofs",
     "report_mails",

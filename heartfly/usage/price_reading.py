@@ -1,0 +1,49 @@
+"""A project's prices of calls, as one book that whoever works out costs can keep for as long as its version holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.core.prices import Book, Price
+from heartfly.db.models import price_books, prices
+
+NO_CHANGES = "0"
+"""The version of a book of a project whose prices nobody has ever written."""
+
+_COLUMNS = ("provider", "product", "unit", "tier", "condition", "from_at", "to_at", "amount", "currency")
+
+
+def book_of(connection: sa.Connection, pid: int) -> Book:
+    """All in one state, if the connection reads one."""
+    version = connection.execute(_version(pid)).scalar()
+    return _book(connection.execute(_all(pid)), version)
+
+
+async def read_book(read: AsyncConnection, pid: int) -> Book:
+    version = (await read.execute(_version(pid))).scalar()
+    return _book(await read.execute(_all(pid)), version)
+
+
+def book_version(connection: sa.Connection, pid: int) -> str:
+    """That of the book which `book_of` would make: a row of the database, where that may be some ten thousand."""
+    return str(connection.execute(_version(pid)).scalar() or NO_CHANGES)
+
+
+def price_of(row: Any) -> Price:
+    return Price(**{name: getattr(row, name) for name in _COLUMNS})
+
+
+def _book(rows: Iterable[Any], version: int | None) -> Book:
+    return Book([Price(**dict(zip(_COLUMNS, row, strict=True))) for row in rows], str(version or NO_CHANGES))
+
+
+def _version(pid: int) -> sa.Select[Any]:
+    return sa.select(price_books.c.seq).where(price_books.c.pid == pid)
+
+
+def _all(pid: int) -> sa.Select[Any]:
+    return sa.select(*(prices.c[name] for name in _COLUMNS)).where(prices.c.pid == pid)
