@@ -17,7 +17,7 @@ from heartfly.api.event_door import body_of
 from heartfly.api.ping import Receive, Scope, Send
 from heartfly.api.state import ApiState
 from heartfly.api.v1.limit_checks import check, commit, demand_status, release, status_of
-from heartfly.api.v1.wire_limits import EndIn, EndOut, LimitCheckIn, LimitCheckOut
+from heartfly.api.v1.wire_limit_checks import EndIn, EndOut, LimitCheckIn, LimitCheckOut
 
 _CHECK, _RESERVATIONS = "/v1/limits/check", "/v1/limits/reservations/"
 _TEMPLATE = _RESERVATIONS + "{reservation:str}/"

@@ -16,7 +16,7 @@ from heartfly.accounts.guards import INGESTS
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
 from heartfly.api.state import ApiState
-from heartfly.api.v1.wire_limits import (
+from heartfly.api.v1.wire_limit_checks import (
     EndIn,
     EndOut,
     LimitCheckIn,
