@@ -17,7 +17,7 @@ from heartfly.api.event_door import body_of
 from heartfly.api.ping import Receive, Scope, Send
 from heartfly.api.state import ApiState
 from heartfly.api.v1.limit_checks import check, commit, demand_status, release, status_of
-from heartfly.api.v1.wire_limits import CheckIn, CheckOut, EndIn, EndOut
+from heartfly.api.v1.wire_limit_checks import EndIn, EndOut, LimitCheckIn, LimitCheckOut
 
 _CHECK, _RESERVATIONS = "/v1/limits/check", "/v1/limits/reservations/"
 _TEMPLATE = _RESERVATIONS + "{reservation:str}/"
@@ -41,7 +41,7 @@ class LimitDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         status, media_type = 200, _JSON
         more: Mapping[str, str] = {}
-        content: CheckOut | EndOut | problems.Problem
+        content: LimitCheckOut | EndOut | problems.Problem
         try:
             if scope["path"] == _CHECK:
                 scope["path_template"] = _CHECK
@@ -57,11 +57,11 @@ class LimitDoor:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _check(self, scope: Scope, receive: Receive) -> tuple[CheckOut, int, Mapping[str, str]]:
+    async def _check(self, scope: Scope, receive: Receive) -> tuple[LimitCheckOut, int, Mapping[str, str]]:
         asked = _QUERIES[scope["query_string"]]
         raw = await self._body(scope, receive)
         demand_status(asked)
-        told = await check(self._state, scope["auth"].pid, decode(raw, CheckIn))
+        told = await check(self._state, scope["auth"].pid, decode(raw, LimitCheckIn))
         return told, *status_of(told, asked)
 
     async def _end(self, scope: Scope, receive: Receive) -> EndOut:

@@ -30,6 +30,7 @@ _COMMANDS: Mapping[str, str] = {
     "budgets": "heartfly.cli.budgets:budgets_group",
     "usage": "heartfly.cli.usage:usage_group",
     "import": "heartfly.cli.imports:import_group",
+    "limits": "heartfly.cli.limits:limits_group",
     "next": "heartfly.cli.next:next_command",
     "backup": "heartfly.cli.backup:backup",
     "restore": "heartfly.cli.restore:restore",

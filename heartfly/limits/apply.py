@@ -17,8 +17,9 @@ from heartfly.db.ids import IdSource
 from heartfly.db.types import micros
 from heartfly.errors import HeartflyError, NotFoundError
 from heartfly.limits import rows
-from heartfly.limits.batch import EXPIRED, Ask, Batch, Checked, End, Ended, Known
+from heartfly.limits.batch import EXPIRED, Ask, Batch, Checked, End, Ended, Known, Units
 from heartfly.limits.book import Book
+from heartfly.limits.pricing import Pricing
 
 MOST_EXPIRED = 500
 """Given back with one batch; the others with the next. Until then they count as used."""
@@ -28,6 +29,7 @@ class LimitApplier:
     def __init__(self, book: Book, ids: IdSource) -> None:
         self._book = book
         self._ids = ids
+        self.pricing = Pricing()
 
     def apply(self, tx: Tx, items: Sequence[Ask | End]) -> list[Checked | Ended | HeartflyError]:
         told: dict[int, Checked | Ended | HeartflyError] = {}
@@ -58,10 +60,15 @@ class LimitApplier:
                 for place, item in items.items()
             }
         told: dict[int, Checked | Ended | HeartflyError] = {
-            place: batch.check(item) if isinstance(item, Ask) else batch.end(item) for place, item in items.items()
+            place: batch.check(item, self._priced(tx, batch, item)) if isinstance(item, Ask) else batch.end(item)
+            for place, item in items.items()
         }
         batch.write(tx)
         return told
+
+    def _priced(self, tx: Tx, batch: Batch, ask: Ask) -> Units:
+        applied = batch.rules.holding(ask.call)
+        return self.pricing.priced(tx, batch.pid, ask.call, ask.units, applied, at=batch.now)
 
     def opened(
         self,

@@ -128,7 +128,8 @@ class Batch:
     hours: dict[int, list[int]] = field(default_factory=dict)
     denied: dict[Key, dict[str, Any]] = field(default_factory=dict)
 
-    def check(self, ask: Ask) -> Checked | HeartflyError:
+    def check(self, ask: Ask, units: Units) -> Checked | HeartflyError:
+        """`units`: what it takes, with what that costs as far as it is known."""
         known = None if ask.key_hash is None else self.by_key.get(ask.key_hash)
         applied = self.rules.holding(ask.call)
         if known is not None:
@@ -136,9 +137,9 @@ class Batch:
                 return ConflictError("something else was asked for under this idempotency key")
             standings = [self.ledger.standing(one.limit, one.values) for one in applied]
             return self._told(Answer(standings, None), known, repeated=True)
-        answer = self.ledger.ask(applied, ask.units, reserve=ask.reserve)
+        answer = self.ledger.ask(applied, units, reserve=ask.reserve)
         if ask.reserve:
-            self._tally(ask, answer)
+            self._tally(ask, units, answer)
         if answer.denied_by is not None or not ask.reserve or not applied:
             return self._told(answer, None)
         made = Known(self.ids.next(self.now), HELD, ask.key_hash, ask.asked, None, self.now + ask.ttl, answer.holds)
@@ -189,7 +190,7 @@ class Batch:
         rows.put_denials(tx, list(self.denied.values()))
         rows.put_hours(tx, self.pid, self.now - (self.now - EPOCH) % HOUR, self.hours)
 
-    def _tally(self, ask: Ask, answer: Answer) -> None:
+    def _tally(self, ask: Ask, units: Units, answer: Answer) -> None:
         for one in answer.standings:
             counts = self.hours.setdefault(one.applied.limit.id, [0, 0, 0])
             counts[0] += 1
@@ -207,7 +208,7 @@ class Batch:
             "n": row["n"] + 1,
             "last_at": self.now,
             "call": {name: value for name, value in ask.call._asdict().items() if value},
-            "wanted": wanted(limit, ask.units) or 0,
+            "wanted": wanted(limit, units) or 0,
             "used": denied.used,
             "wait_us": denied.wait_us,
         }

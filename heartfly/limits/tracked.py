@@ -17,7 +17,7 @@ from heartfly.db.models import limit_told
 from heartfly.db.prepared import Prepared
 from heartfly.db.types import micros
 from heartfly.limits.apply import LimitApplier
-from heartfly.limits.batch import COMMITTED, HELD, Batch
+from heartfly.limits.batch import COMMITTED, HELD, Batch, Units
 from heartfly.limits.names import number_of
 
 
@@ -37,19 +37,21 @@ class TrackedCalls:
         if batch is None:
             return
         for event, one in made:
-            _count(batch, event, one)
+            applied = batch.rules.holding(one.call)
+            units = self._applier.pricing.priced(tx, pid, one.call, one.units, applied, at=event.at, tier=one.tier)
+            _count(batch, event, one, units)
         batch.write(tx)
 
 
-def _count(batch: Batch, event: Event, made: Made) -> None:
+def _count(batch: Batch, event: Event, made: Made, units: Units) -> None:
     number = number_of(made.reservation)
     known = None if number is None else batch.by_number.get(number)
     if known is not None and known.state == COMMITTED:
         return
     if known is not None and known.state == HELD:
-        batch.settle(known, made.units, COMMITTED)
+        batch.settle(known, units, COMMITTED)
         return
-    batch.ledger.count(batch.rules.holding(made.call), made.units, at_us=micros(event.at))
+    batch.ledger.count(batch.rules.holding(made.call), units, at_us=micros(event.at))
 
 
 def _newest(pid: int, made: Sequence[tuple[Event, Made]]) -> list[Mapping[str, Any]]:

@@ -17,7 +17,19 @@ from heartfly.db.models import jobs
 from tests.api.conftest import START
 from tests.api.door import House
 from tests.api.failed import given_up
-from tests.api.test_api_tenants import BACKFILL, EVENT, METER, METER_PRICE, PRICE, PUBLIC, ROUTES, a_job, people
+from tests.api.test_api_tenants import (
+    BACKFILL,
+    CHECK,
+    EVENT,
+    LIMIT,
+    METER,
+    METER_PRICE,
+    PRICE,
+    PUBLIC,
+    ROUTES,
+    a_job,
+    people,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -209,6 +221,9 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     ids |= {"{customer_id}": made.json["id"], "{transaction_id}": "t-1", "{letter_id}": letter}
     await house.full("POST", "/v1/events/amend", {"transaction_id": "t-1", "reason": "x", "customer_id": "other"})
     ids["{watch_id}"] = (await house.full("POST", "/v1/usage/watches", {"kind": "source"})).json["id"]
+    ids["{limit_id}"] = (await house.full("POST", "/v1/limits", LIMIT)).json["id"]
+    for _ in range(3):  # the third is denied
+        await house.full("POST", "/v1/limits/check", CHECK)
     ids["{backfill_id}"] = (await house.full("POST", "/v1/backfills", BACKFILL)).json["id"]
     await house.full("POST", f"/v1/backfills/{ids['{backfill_id}']}/events", [EVENT | {"transaction_id": "t-9"}])
     asked = 0

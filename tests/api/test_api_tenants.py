@@ -62,6 +62,8 @@ EVENT = {
 BACKFILL = {"name": "again", "from": "2026-03-01T00:00:00Z", "to": "2026-03-02T12:00:00Z", "replaces": True}
 MAILING = {"addresses": ["ops@example.com"]}
 METER = {"event_types": ["api.request"], "aggregation": "sum", "value": "size", "group_keys": ["region"]}
+LIMIT = {"kind": "rolling", "period_s": 3600, "amount": 2, "scope": {"customer": "each"}}
+CHECK = {"scope": {"provider": "openai", "customer": "acme"}}
 PATH_RULES = "/v1/usage/path-rules"
 PRICE = {"provider": "openai", "product": "gpt", "unit": "pages", "amount": "0.5", "currency": "USD"}
 METER_PRICE = {"amount": "0.01", "currency": "EUR"}
@@ -179,6 +181,18 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/usage/watches/{watch_id}"): (None, 200),
     ("PATCH", "/v1/usage/watches/{watch_id}"): ({"factor": 30}, 200),
     ("DELETE", "/v1/usage/watches/{watch_id}"): (None, 204),
+    ("POST", "/v1/limits/check"): (CHECK, 200),
+    ("POST", "/v1/limits/reservations/{reservation}/commit"): ({}, 200),
+    ("POST", "/v1/limits/reservations/{reservation}/release"): (None, 409),  # the row above committed it
+    ("GET", "/v1/limits"): (None, 200),
+    ("POST", "/v1/limits"): (LIMIT | {"period_s": 60}, 201),
+    ("GET", "/v1/limits/denials"): (None, 200),
+    ("GET", "/v1/limits/providers"): (None, 200),
+    ("POST", "/v1/limits/simulate"): (LIMIT, 200),
+    ("GET", "/v1/limits/{limit_id}"): (None, 200),
+    ("GET", "/v1/limits/{limit_id}/counters"): (None, 200),
+    ("PATCH", "/v1/limits/{limit_id}"): ({"amount": 3}, 200),
+    ("DELETE", "/v1/limits/{limit_id}"): (None, 204),
     ("GET", "/v1/usage/path-rules"): (None, 200),
     ("PATCH", "/v1/usage/path-rules"): ({"lines": ["/users/{name}"]}, 200),
     ("POST", "/v1/usage/path-rules/preview"): ({"lines": ["sku-* {sku}"]}, 200),
@@ -316,7 +330,11 @@ async def furnished(house: House) -> dict[str, str]:
     mailed = await house.full("POST", f"{report}/mails", MAILING)
     letters = await house.full("GET", "/v1/dead-letters")
     backfill = await house.full("POST", "/v1/backfills", BACKFILL)
+    limit = await house.full("POST", "/v1/limits", LIMIT)
+    held = await house.full("POST", "/v1/limits/check", CHECK)
     return {
+        "{limit_id}": limit.json["id"],
+        "{reservation}": held.json["reservation"],
         "{backfill_id}": backfill.json["id"],
         "{meter_id}": meter.json["id"],
         "{price_id}": price.json["id"],
@@ -415,6 +433,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     nowhere = dict.fromkeys(("{check_id}", "{channel_id}", "{incident_id}", "{delivery_id}", "{job_id}"), MISSING)
     nowhere |= {"{key_id}": "4711", "{user_id}": "4711", "{notification_id}": "47-11", "{page_id}": MISSING}
     nowhere |= {"{meter_id}": MISSING, "{view_id}": MISSING, "{price_id}": "4711", "{meter_price_id}": "4711"}
+    nowhere |= {"{meter_id}": MISSING, "{view_id}": MISSING, "{limit_id}": MISSING, "{reservation}": "lr_4711"}
     nowhere |= {"{customer_id}": MISSING, "{transaction_id}": "t-47", "{letter_id}": "4711"}
     nothing = theirs | nowhere
 
@@ -427,7 +446,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     no_lists = (*ADMIN, *FIGURES, PATH_RULES)
     lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(no_lists)]
     listed = [await house.full("GET", path) for path in lists]
-    assert [b'{"items":[],"next":null}'] * 19 == [reply.body for reply in listed]
+    assert [b'{"items":[],"next":null}'] * 21 == [reply.body for reply in listed]
     assert [] == (await house.full("GET", PATH_RULES)).json["lines"]
     about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
     about.append(f"incidents?check={theirs['{check_id}']}")

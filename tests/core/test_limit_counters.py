@@ -395,7 +395,11 @@ def test_when_a_counter_ends_nothing_of_it_counts_any_more_and_before_that_somet
         assert 2 == it.look().used
 
 
-def test_an_empty_rolling_counter_has_nothing_to_wait_for() -> None:
-    it = Clocked(rolling())
+@pytest.mark.parametrize("limit", [rolling(), daily()])
+def test_a_counter_of_which_all_was_given_back_is_forgotten_at_once(limit: Limit) -> None:
+    it = Clocked(limit)
+    mark = it.reserve(2)
+    assert mark is not None
+    it.give_back(mark, 2, 2)
 
-    assert it.now_us + HOUR_US + MINUTE_US == it.look().ends_us()
+    assert ("", it.now_us) == (it.text, it.counter.ends_us())

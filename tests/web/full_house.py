@@ -140,6 +140,7 @@ class House:
         self._budget()
         self.values |= {"watch": watch["id"]}
         self._prices(yesterday)
+        self._limits(yesterday)
         self.values |= {"meter": "traffic", "day": day, "letter": letter, "customer": customer, "backfill": backfill}
 
     def _budget(self) -> None:
@@ -163,6 +164,21 @@ class House:
         made = self.api("POST", "/budgets", wanted | {"starts_on": first, "allocations": parts, "low_days": 9})
         self.api("POST", "/budgets", {"name": "All", "currency": "EUR", "amount": None, "period": "unlimited"})
         self.values["budget"] = made["id"]
+
+    def _limits(self, yesterday: datetime) -> None:
+        """One that is reached by who has a long name, one nearly so, one that nobody uses; and what was tracked."""
+        rule = {"kind": "rolling", "period_s": 3600, "amount": 1, "scope": {"customer": "each"}, "name": _LONG}
+        self.values["limit"] = self.api("POST", "/limits", rule)["id"]
+        self.api("POST", "/limits", {"kind": "calendar", "window": "month", "amount": "9.5", "unit": "cost:USD"})
+        self.api("POST", "/limits", {"kind": "rate", "period_s": 60, "amount": 10, "scope": {"provider": "nobody"}})
+        for customer in (_LONG, _LONG, "acme"):
+            self.api(
+                "POST", "/limits/check",
+                {"scope": {"provider": "openai", "customer": customer[:256], "tags": ["a", "b"]}, "cost": {"USD": "4"}},
+            )  # fmt: skip
+        told = {"provider": "openai", "model": _LONG[:100], "ratelimit.requests.remaining": "59"}
+        call = {"customer_id": "acme", "timestamp": yesterday.isoformat(), "event_type": "api.call"}
+        self.api("POST", "/events", [call | {"transaction_id": f"call-{n}", "properties": told} for n in range(3)])
 
     def _requests(self, yesterday: datetime) -> list[dict[str, Any]]:
         """Of two endpoints, one of which fails and is slow, and of a customer with a long name; some just now."""

@@ -99,6 +99,8 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/usage/budgets/new": ("",),
     "/p/{project}/usage/budgets/{budget}": ("",),
     "/p/{project}/usage/budgets/{budget}/edit": ("",),
+    "/p/{project}/usage/limits": ("",),
+    "/p/{project}/usage/limits/{limit}": ("",),
     "/p/{project}/usage/meters": ("",),
     "/p/{project}/usage/meters/new": ("",),
     "/p/{project}/usage/meters/{meter}": ("", "?by=customer&window=hour", "?from=2020-01-01&to=2020-01-02"),
@@ -212,6 +214,11 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
         ({"lines": "# ours\n/v1/orders/:what", "preview": "1"}, 200),
         ({"lines": "/v1/orders/:what", "rev": "9"}, 409),
     ),
+    "/p/{project}/usage/limits": (
+        ({"amount": "many", "kind": "rate", "period_s": "60"}, 422),
+        ({"policy": "1;w=3600;s=customer", "try": "1"}, 200),
+    ),
+    "/p/{project}/usage/limits/{limit}": (({"amount": "-1", "name": "x", "approaching": "80"}, 422),),
     "/p/{project}/usage/meters/new": (
         ({"slug": "A B", "event_types": "", "aggregation": "sum"}, 422),
         ({"slug": "x", "event_types": "api.request", "aggregation": "sum", "value": "bytes", "preview": "1"}, 200),

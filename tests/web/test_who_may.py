@@ -193,6 +193,10 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/usage/prices/{price}"): Row(404, 403, 404, sent=(("do", "delete"),)),
     ("GET", "/p/{project}/usage/paths"): read(),
     ("POST", "/p/{project}/usage/paths"): only_writers(303, lines="/users/{name}", rev="0"),
+    ("GET", "/p/{project}/usage/limits"): read(),
+    ("POST", "/p/{project}/usage/limits"): only_writers(303, policy="5;w=60"),
+    ("GET", "/p/{project}/usage/limits/{limit}"): read(),
+    ("POST", "/p/{project}/usage/limits/{limit}"): only_writers(303, do="delete"),
     ("GET", "/p/{project}/usage/meters"): read(),
     ("GET", "/p/{project}/usage/meters/new"): only_writers(),
     ("POST", "/p/{project}/usage/meters/new"): only_writers(303, slug="calls", event_types="call", aggregation="count"),
@@ -299,11 +303,12 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
     await owner.post("/p/main/status-pages/new", {"title": "Ours", "slug": "ours"})
     (page,) = re.findall(r"status-pages/([0-9a-f-]{36})", (await owner.get("/p/main/status-pages")).body.decode())
     await owner.post("/p/main/usage/meters/new", {"slug": "traffic", "event_types": "call", "aggregation": "count"})
+    limit = (await owner.post("/p/main/usage/limits", {"policy": "9;w=9"})).headers["location"].rpartition("/")[2]
     budget = {"name": "Models", "currency": "USD", "amount": "5", "period": "monthly"}
     planned = await owner.post("/p/main/usage/budgets/new", budget)
     values = {
         "budget": planned.headers["location"].rpartition("/")[2],
-        "slug": "ours", "page": page,
+        "slug": "ours", "page": page, "limit": limit,
         "key": await town.key_id(), "invite": invite, "member": await town.user_id("temp@example.com"),
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
         "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks", "half": "x",
@@ -348,6 +353,7 @@ async def test_another_projects_things_read_as_none(town: Town) -> None:
     listed = (await owner.get("/p/main/incidents")).body.decode()
     (incident,) = set(re.findall(r"/p/main/incidents/([0-9a-f-]{36})", listed))
     await owner.post("/p/main/usage/meters/new", {"slug": "traffic", "event_types": "call", "aggregation": "count"})
+    limit = (await owner.post("/p/main/usage/limits", {"policy": "9;w=9"})).headers["location"].rpartition("/")[2]
     there = "/p/next-door"
 
     for path in (
@@ -357,7 +363,7 @@ async def test_another_projects_things_read_as_none(town: Town) -> None:
         f"/checks/{check.uuid}/events.csv", f"/checks/{check.uuid}/events.ndjson", f"/checks/{check.uuid}/runs",
         f"/checks/{check.uuid}/snippets", f"/channels/{channel}/edit",
         f"/incidents/{incident}", f"/channels/{channel}", f"/channels/{channel}/delete",
-        "/usage/meters/traffic", "/usage/meters/traffic/version",
+        "/usage/meters/traffic", "/usage/meters/traffic/version", f"/usage/limits/{limit}",
     ):  # fmt: skip
         assert 404 == (await other.get(there + path)).status, path
     invited = await owner.post("/p/main/settings/team/invites", {"email": "grace@example.com", "role": "member"})
@@ -371,7 +377,7 @@ async def test_another_projects_things_read_as_none(town: Town) -> None:
         f"/incidents/{incident}/acknowledge", f"/incidents/{incident}/comments",
         f"/channels/{channel}/test", f"/channels/{channel}/delete", f"/channels/{channel}/edit",
         f"/channels/{channel}/rotate-secret", f"/checks/{check.uuid}/edit", f"/checks/{check.uuid}/schedule",
-        "/usage/meters/traffic/version",
+        "/usage/meters/traffic/version", f"/usage/limits/{limit}",
     ):  # fmt: skip
         assert (
             404

@@ -16,11 +16,11 @@ from heartfly.accounts.guards import INGESTS
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
 from heartfly.api.state import ApiState
-from heartfly.api.v1.wire_limits import (
-    CheckIn,
-    CheckOut,
+from heartfly.api.v1.wire_limit_checks import (
     EndIn,
     EndOut,
+    LimitCheckIn,
+    LimitCheckOut,
     call_of,
     checked_out,
     ended_out,
@@ -35,7 +35,7 @@ DENIED = "429"
 MAX_KEY = 200
 
 
-async def check(state: ApiState, pid: int, data: CheckIn) -> CheckOut:
+async def check(state: ApiState, pid: int, data: LimitCheckIn) -> LimitCheckOut:
     """InvalidValueError; OverloadedError, StoreError: nothing could be looked up."""
     if not 0 < data.ttl <= LONGEST_TTL.total_seconds():
         raise InvalidValueError("ttl", f"must be more than 0, and at most {LONGEST_TTL.total_seconds():.0f} (seconds)")
@@ -66,7 +66,7 @@ def demand_status(asked: str) -> None:
         raise InvalidValueError("status", f"must be 200 or {DENIED}")
 
 
-def status_of(told: CheckOut, asked: str) -> tuple[int, Mapping[str, str]]:
+def status_of(told: LimitCheckOut, asked: str) -> tuple[int, Mapping[str, str]]:
     """And more headers. `asked`: as `demand_status` let pass."""
     if told.allowed or asked != DENIED:
         return 200, {}
@@ -84,9 +84,9 @@ def status_of(told: CheckOut, asked: str) -> tuple[int, Mapping[str, str]]:
 )
 async def check_limits(
     request: ApiRequest,
-    data: JSONBody[CheckIn],
+    data: JSONBody[LimitCheckIn],
     status: Annotated[str, QueryParameter(description="429: what is denied is answered so, not with 200.")] = "",
-) -> Response[CheckOut]:
+) -> Response[LimitCheckOut]:
     """Before it is made. All limits that hold are looked at, and nothing is reserved unless all have room; answered
     once that is on the disk. A denial is an answer, too: 200 with `allowed` false.
     """

@@ -41,7 +41,7 @@ from heartfly.usage.rerun import zone_of
 _TAGS = ["limits"]
 Result = TypeVar("Result")
 Place = TypeVar("Place")
-_Number = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _Micros = Annotated[int, msgspec.Meta(ge=0, lt=2**57)]
 """Up to the year 6536: what an instant can be, and more than ever is."""
 

@@ -97,7 +97,7 @@ class _Quota:
         return _Quota(limit, found)
 
     def written(self) -> str:
-        return ",".join([f"{at}:{one[0]}:{one[1]}" for at, one in sorted(self.buckets.items())])
+        return ",".join([f"{at}:{one[0]}:{one[1]}" for at, one in sorted(self.buckets.items()) if one[0] or one[1]])
 
     def look(self, frame: Frame) -> None:
         self.frame = frame
@@ -145,9 +145,12 @@ class _Quota:
         self.used = self.held
 
     def ends_us(self) -> int:
+        counting = [at for at, one in self.buckets.items() if one[0] or one[1]]
+        if not counting:
+            return self.frame.now_us
         if self.limit.kind is not Kind.ROLLING:
             return self.frame.to_us
-        return max(self.buckets, default=self.frame.now_us) + self.limit.bucket_us + self.limit.period_us
+        return max(counting) + self.limit.bucket_us + self.limit.period_us
 
     def _add(self, at: int, used: Amount, held: Amount) -> None:
         one = self.buckets.setdefault(at, [0, 0])

@@ -27,6 +27,7 @@ class Made:
     units: Mapping[str, Amount]
     reservation: str
     told: Mapping[str, str]
+    tier: str = ""
 
 
 def made_of(customer: str, properties: str) -> Made:
@@ -51,7 +52,7 @@ def made_of(customer: str, properties: str) -> Made:
     cost, currency = _cost(_text(found, "cost")), _text(found, "currency")
     if cost is not None and cost >= 0 and currency:
         units[f"{COST}{currency}"] = cost
-    return Made(call, units, _text(found, "reservation"), told)
+    return Made(call, units, _text(found, "reservation"), told, _text(found, "tier"))
 
 
 def _cost(text: str) -> Amount | None:
