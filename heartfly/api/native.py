@@ -155,6 +155,7 @@ def openapi() -> bytes:
         *wire_limits.SHAPES,
         *wire_meters.SHAPES,
         *wire_reports.SHAPES,
+        *wire_rules.SHAPES,
         *wire_simulated.SHAPES,
         *wire_traffic.SHAPES,
         *audit.SHAPES,

@@ -10,17 +10,28 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.alert_rules import Against, Condition, Family, Metric, Past, Rule, Scope, Seen, base_of
+from heartfly.core.data_silence import apart
 from heartfly.core.windows import Window
+from heartfly.core.zones import is_zone
+from heartfly.db.models import projects
+from heartfly.db.types import EPOCH
 from heartfly.errors import HeartflyError, NotFoundError
 from heartfly.logs import logger
 from heartfly.rules.figures import Table, figure, projected
 from heartfly.rules.sources import SOURCES
 from heartfly.rules.sources.base import Reads, What
+from heartfly.traffic.watched import deaf
 
 log = logger("heartfly.rules")
 
+_MINUTE = timedelta(minutes=1)
+_HEARD_BACK = timedelta(days=70)
 MOST_SCOPES = 1_000
 """Of a rule; those with most in them, and all in which it is not in order."""
 
@@ -179,3 +190,18 @@ async def _reading(reads: Reads, what: What, window: Window) -> Table | str:
 def deaf_in(deaf: Sequence[Window], window: Window) -> timedelta:
     spans = (min(one.to_at, window.to_at) - max(one.from_at, window.from_at) for one in deaf)
     return sum((span for span in spans if span > timedelta()), timedelta())
+
+
+async def deaf_times(main: AsyncConnection, *, now: datetime) -> Sequence[Window]:
+    """As far back as any rule looks."""
+    return apart(await deaf(main, now - _HEARD_BACK))
+
+
+async def reads_of(main: AsyncConnection, usage: AsyncConnection, pid: int, *, now: datetime) -> Reads:
+    name = (await main.execute(sa.select(projects.c.zone).where(projects.c.id == pid))).scalar_one()
+    return Reads(main, usage, pid, ZoneInfo(name if is_zone(name) else "UTC"), now)
+
+
+def whole_minute(at: datetime) -> datetime:
+    """Rules share their windows, which end with it."""
+    return at - (at - EPOCH) % _MINUTE
