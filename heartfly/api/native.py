@@ -49,6 +49,7 @@ from heartfly.api.v1 import (
     wire_limits,
     wire_meters,
     wire_reports,
+    wire_rules,
     wire_simulated,
     wire_traffic,
     wire_usage,

@@ -120,6 +120,14 @@ async def channel_uuids(read: AsyncConnection, pid: int, ids: Sequence[int] | No
     return list((await read.execute(query.order_by(channels.c.id))).scalars())
 
 
+async def channel_names(read: AsyncConnection, pid: int, ids: Sequence[int] | None) -> list[Row[Any]] | None:
+    """The same, with names, for people."""
+    if ids is None:
+        return None
+    query = sa.select(channels.c.uuid, channels.c.name).where(channels.c.pid == pid, channels.c.id.in_(ids))
+    return list(await read.execute(query.order_by(channels.c.name)))
+
+
 # --- alerts
 
 

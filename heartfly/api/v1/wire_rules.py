@@ -53,7 +53,7 @@ class RuleIn(DefinitionIn, forbid_unknown_fields=True, kw_only=True):
     name: str
     severity: Severity = Severity.MEDIUM
     enabled: bool = True
-    channels: list[str] = ["*"]
+    channels: list[str] = msgspec.field(default_factory=lambda: ["*"])
     """Ids of channels, or `*`: all of the project, also those that come."""
 
 
