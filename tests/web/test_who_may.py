@@ -51,6 +51,7 @@ def only_admins(owner: int = 200, **sent: str) -> Row:
 
 
 # In this order: what a row above changes, the rows below find changed.
+A_RULE = {"name": "Errors", "metric_0": "error_rate", "of_0": "calls", "window_0": "1h", "threshold_0": "10"}
 ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/"): Row(303, 303, 303),
     ("GET", "/static/{name}"): Row(404, 404, 404, 404),
@@ -180,6 +181,14 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/usage/jobs/{day}"): only_writers(303, do="close"),
     ("GET", "/p/{project}/usage/sources"): read(),
     ("POST", "/p/{project}/usage/sources"): only_writers(404, name="none"),
+    ("GET", "/p/{project}/usage/alerts"): read(),
+    ("POST", "/p/{project}/usage/alerts"): only_writers(303),
+    ("GET", "/p/{project}/usage/alerts/new"): only_writers(),
+    ("POST", "/p/{project}/usage/alerts/new"): only_writers(303, **A_RULE),
+    ("GET", "/p/{project}/usage/alerts/{rule}"): read(),
+    ("POST", "/p/{project}/usage/alerts/{rule}"): only_writers(303, do="off"),
+    ("GET", "/p/{project}/usage/alerts/{rule}/edit"): only_writers(),
+    ("POST", "/p/{project}/usage/alerts/{rule}/edit"): only_writers(303, **A_RULE),
     ("GET", "/p/{project}/usage/paths"): read(),
     ("POST", "/p/{project}/usage/paths"): only_writers(303, lines="/users/{name}", rev="0"),
     ("GET", "/p/{project}/usage/meters"): read(),
@@ -276,7 +285,9 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
     await owner.post("/p/main/status-pages/new", {"title": "Ours", "slug": "ours"})
     (page,) = re.findall(r"status-pages/([0-9a-f-]{36})", (await owner.get("/p/main/status-pages")).body.decode())
     await owner.post("/p/main/usage/meters/new", {"slug": "traffic", "event_types": "call", "aggregation": "count"})
+    ruled = await owner.post("/p/main/usage/alerts/new", A_RULE)
     values = {
+        "rule": ruled.headers["location"].rpartition("/")[2],
         "slug": "ours", "page": page,
         "key": await town.key_id(), "invite": invite, "member": await town.user_id("temp@example.com"),
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
@@ -321,6 +332,7 @@ async def test_another_projects_things_read_as_none(town: Town) -> None:
     listed = (await owner.get("/p/main/incidents")).body.decode()
     (incident,) = set(re.findall(r"/p/main/incidents/([0-9a-f-]{36})", listed))
     await owner.post("/p/main/usage/meters/new", {"slug": "traffic", "event_types": "call", "aggregation": "count"})
+    ruled = (await owner.post("/p/main/usage/alerts/new", A_RULE)).headers["location"].rpartition("/")[2]
     there = "/p/next-door"
 
     for path in (
@@ -330,7 +342,8 @@ async def test_another_projects_things_read_as_none(town: Town) -> None:
         f"/checks/{check.uuid}/events.csv", f"/checks/{check.uuid}/events.ndjson", f"/checks/{check.uuid}/runs",
         f"/checks/{check.uuid}/snippets", f"/channels/{channel}/edit",
         f"/incidents/{incident}", f"/channels/{channel}", f"/channels/{channel}/delete",
-        "/usage/meters/traffic", "/usage/meters/traffic/version",
+        "/usage/meters/traffic", "/usage/meters/traffic/version", f"/usage/alerts/{ruled}",
+        f"/usage/alerts/{ruled}/edit",
     ):  # fmt: skip
         assert 404 == (await other.get(there + path)).status, path
     invited = await owner.post("/p/main/settings/team/invites", {"email": "grace@example.com", "role": "member"})
