@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import uvloop
 
-from bench import alerts, idle, intake, lists, logs, pages, pings, report, requests, startup, traffic, usage
+from bench import alerts, idle, intake, lists, logs, pages, pings, report, requests, rules, startup, traffic, usage
 from bench.load import CLOCK
 from bench.report import Figure
 from bench.served import Stores, stores
@@ -73,6 +73,10 @@ async def _traffic(made: Stores, given: argparse.Namespace) -> list[Figure]:
     return await traffic.measure(made, per_day=given.events, tries=min(given.rounds, 3))
 
 
+async def _rules(made: Stores, given: argparse.Namespace) -> list[Figure]:
+    return await rules.measure(made, n_events=given.events, tries=min(given.rounds, 3))
+
+
 MEASURES: dict[str, Measure] = {
     "pings": _pings,
     "alerts": _alerts,
@@ -86,6 +90,7 @@ MEASURES: dict[str, Measure] = {
     "logs": _logs,
     "requests": _requests,
     "traffic": _traffic,
+    "rules": _rules,
 }
 
 

@@ -15,7 +15,7 @@ from heartfly.rules import queries
 from heartfly.rules.defaults import give_defaults, lacks_defaults
 from heartfly.rules.look import moves, with_last_values, write
 from heartfly.rules.rows import by_rule, stored
-from heartfly.rules.seeing import Sight, deaf_times, reads_of, whole_minute
+from heartfly.rules.seeing import Sight, deaf_times, opening, whole_minute
 
 NAME = "alert-rules"
 _MOST_TOLD = 20
@@ -28,14 +28,14 @@ def looking(usage: Database, *, ids: IdSource) -> Callable[[Work], Awaitable[Don
         if given:
             await work.write(lambda tx: give_defaults(tx, work.pid, at=work.now, ids=ids))
         now = whole_minute(work.now)
-        async with work.read() as main, usage.read() as events:
+        async with work.read() as main:
             rules = [stored(row) for row in await queries.looked_at(main, work.pid)]
             standings = by_rule(await queries.standings(main, work.pid))
-            reads = await reads_of(main, events, work.pid, now=now)
             sight = Sight(now, await deaf_times(main, now=now))
-            await sight.read(reads, (one.rule for one in rules))
-            found, looked = moves(rules, sight, standings)
-            found = await with_last_values(reads, found)
+        opened = opening(work.read, usage.read, work.pid, now=now)
+        await sight.read(opened, (one.rule for one in rules))
+        found, looked = moves(rules, sight, standings)
+        found = await with_last_values(opened, now, found)
         await work.write(lambda tx: write(tx, work.pid, rules, found, looked, now=now, ids=ids))
         names = {one.id: one.row.name for one in rules}
         told = [f"{names[number]}: {why}" for number, why in list(looked.trouble.items())[:_MOST_TOLD]]

@@ -119,7 +119,7 @@ async def test_a_cooldown_holds_for_as_long_as_it_says(there: Neighbourhood) -> 
     await begin(there)
     told: list[int] = []
     for half_hours in range(10):
-        at = TEN + half_hours * HOUR / 2
+        at = TEN + HOUR + half_hours * HOUR / 2
         await there.calls(at, 30, status="500" if half_hours % 3 == 0 else "200")
         told += [half_hours] * len(firing(await there.look(at + MINUTE)))
     assert told[0] == 0
