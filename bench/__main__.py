@@ -21,6 +21,7 @@ from bench import (
     pings,
     report,
     requests,
+    rules,
     startup,
     traffic,
     usage,
@@ -96,6 +97,10 @@ async def _calls(made: Stores, given: argparse.Namespace) -> list[Figure]:
     return await calls.measure(made, per_day=given.events, tries=min(given.rounds, 3))
 
 
+async def _rules(made: Stores, given: argparse.Namespace) -> list[Figure]:
+    return await rules.measure(made, n_events=given.events, tries=min(given.rounds, 3))
+
+
 MEASURES: dict[str, Measure] = {
     "pings": _pings,
     "alerts": _alerts,
@@ -111,6 +116,7 @@ MEASURES: dict[str, Measure] = {
     "requests": _requests,
     "traffic": _traffic,
     "calls": _calls,
+    "rules": _rules,
 }
 
 

@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import Guard
 
 from heartfly.accounts.guards import INGESTS
-from heartfly.api import metronome_customers, metronome_metrics, metronome_usage
+from heartfly.api import metronome_alerts, metronome_customers, metronome_metrics, metronome_usage
 from heartfly.api.event_bodies import MAX_BYTES
 from heartfly.api.foreign import Headers, body_of, refusals, take, what_is_wrong
 from heartfly.api.problems import Problem
@@ -45,14 +45,20 @@ def _worded(_: Request[Any, Any, Any], problem: Problem) -> tuple[Any, str, Head
 
 answer = refusals(
     _worded,
-    declined="is not answered here: Heartfly meters usage, and does not price, bill or alert on it",
+    declined="is not answered here: Heartfly meters usage and alerts on it, and bills nobody",
 )
 
 
 def router(guards: list[Guard]) -> Router:
     return Router(
         "/metronome",
-        route_handlers=[ingest, *metronome_customers.HANDLERS, *metronome_metrics.HANDLERS, *metronome_usage.HANDLERS],
+        route_handlers=[
+            ingest,
+            *metronome_customers.HANDLERS,
+            *metronome_metrics.HANDLERS,
+            *metronome_usage.HANDLERS,
+            *metronome_alerts.HANDLERS,
+        ],
         guards=guards,
         exception_handlers={HeartflyError: answer, HTTPException: answer, Exception: answer},
     )

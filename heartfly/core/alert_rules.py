@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 
 from heartfly.core.amounts import ONE, Amount
 
@@ -228,10 +229,16 @@ def holds(condition: Condition, seen: Seen, *, firing: bool) -> bool | None:
 def limit_of(condition: Condition, seen: Seen, *, firing: bool = False) -> Fraction | None:
     """With what the value is compared. None: there is too little past to tell."""
     asked = condition.threshold if condition.clear is None or not firing else condition.clear
-    told = Fraction(asked, ONE)
+    told = _exact(asked)
     if condition.against is Against.NUMBER:
         return told
     return None if seen.base is None else told * seen.base
+
+
+@lru_cache(maxsize=4_096)
+def _exact(number: Amount) -> Fraction:
+    """The same few are compared with again and again, and to reduce one takes longer than to compare."""
+    return Fraction(number, ONE)
 
 
 def _is_absent(seen: Seen) -> bool | None:

@@ -171,11 +171,26 @@ def archive(tx: Tx, pid: int, public: str, *, frees_key: bool, at: datetime, act
     return after
 
 
-def reset(tx: Tx, pid: int, public: str, scopes: Sequence[str] | None, *, at: datetime, ids: IdSource) -> None:
+def reset(
+    tx: Tx, pid: int, public: str, scopes: Sequence[str] | None, *, at: datetime, actor: Actor, ids: IdSource
+) -> None:
     """Look anew in these scopes (None: in all), as if nothing had been seen so far. NotFoundError."""
     row = locked(tx, pid, public)
     _end_all(
         tx, row, by=IncidentEnd.BY_HAND, explain="Somebody reset it.", is_told=False, at=at, ids=ids, scopes=scopes
+    )
+    # What is not looked at yet says nothing of how it stands.
+    tx.conn.execute(sa.update(alert_rules).where(*_is(row)).values(looked_at=None))
+    tx.changes.jobs = True
+    _note(
+        tx,
+        Action.ALERT_RULE_EDIT,
+        row,
+        {},
+        {"reset": "all" if scopes is None else list(scopes)},
+        at=at,
+        actor=actor,
+        ids=ids,
     )
 
 

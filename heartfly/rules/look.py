@@ -33,9 +33,9 @@ from heartfly.incidents.raised import OF_RULE, Ended, Raised, end_alerts, raise_
 from heartfly.logs import logger
 from heartfly.rules.figures import Table, figure, projected
 from heartfly.rules.rows import Placed, Stored, demand_unchanged, forget, put_standings, scope_text, standing_row
-from heartfly.rules.seeing import Sight, UnseenError
+from heartfly.rules.seeing import Opened, Sight, UnseenError
 from heartfly.rules.sources import SOURCES
-from heartfly.rules.sources.base import Reads, What
+from heartfly.rules.sources.base import What
 
 log = logger("heartfly.rules")
 
@@ -114,7 +114,7 @@ def moves(
     return found, looked
 
 
-async def with_last_values(reads: Reads, found: Sequence[Move]) -> list[Move]:
+async def with_last_values(opened: Opened, now: datetime, found: Sequence[Move]) -> list[Move]:
     """Those that are told of, with what was before. What cannot be read is left out: the alert is what matters."""
     told: list[Move] = []
     read: dict[tuple[What, timedelta], Sequence[Table]] = {}
@@ -125,13 +125,14 @@ async def with_last_values(reads: Reads, found: Sequence[Move]) -> list[Move]:
             told.append(move)
             continue
         what = source.what(condition, move.of.rule.by)
-        windows = last_windows(condition, reads.now)
+        windows = last_windows(condition, now)
         if (what, condition.window) not in read:
             if len(read) >= MOST_LAST:
                 told.append(move)
                 continue
             try:
-                read[what, condition.window] = await source.series(reads, what, windows)
+                async with opened() as reads:
+                    read[what, condition.window] = await source.series(reads, what, windows)
             except HeartflyError as error:
                 log.warning("alert_rules", rule=move.of.row.uuid, error=str(error))
                 read[what, condition.window] = ()
@@ -139,7 +140,7 @@ async def with_last_values(reads: Reads, found: Sequence[Move]) -> list[Move]:
         for window, table in zip(windows, read[what, condition.window], strict=False):
             view = projected(table, what.dims, move.of.rule.by, condition.where)
             text = figure_words(condition, figure(condition, view.get(move.scope)).value)
-            rows.append((_when(window.to_at, reads.now), text))
+            rows.append((_when(window.to_at, now), text))
         told.append(replace(move, last=tuple(rows)))
     return told
 

@@ -79,6 +79,25 @@ async def _views(read: AsyncConnection, pid: int, rows: Sequence[Row[Any]]) -> l
     ]
 
 
+async def foreign_rules(
+    read: AsyncConnection, pid: int, origin: str, *, after: int = 0, limit: int
+) -> Sequence[Row[Any]]:
+    """Those that another API made, archived or not, in the order in which they were made."""
+    r = alert_rules.c
+    query = sa.select(alert_rules).where(r.pid == pid, r.origin == origin, r.id > after)
+    found: Sequence[Row[Any]] = (await read.execute(query.order_by(r.id).limit(limit))).all()
+    return found
+
+
+async def firing_in(read: AsyncConnection, pid: int, rules: Sequence[int], scope: str) -> set[int]:
+    """Of these rules, by number, those that fire in this scope."""
+    s = rule_standings.c
+    query = sa.select(s.rule_id).where(
+        s.pid == pid, s.rule_id.in_(rules), s.scope == scope, s.state == State.FIRING.value
+    )
+    return set((await read.execute(query)).scalars()) if rules else set()
+
+
 async def looked_at(read: AsyncConnection, pid: int) -> Sequence[Row[Any]]:
     """All that a look is about."""
     r = alert_rules.c
@@ -118,6 +137,14 @@ async def channel_uuids(read: AsyncConnection, pid: int, ids: Sequence[int] | No
         return None
     query = sa.select(channels.c.uuid).where(channels.c.pid == pid, channels.c.id.in_(ids))
     return list((await read.execute(query.order_by(channels.c.id))).scalars())
+
+
+async def channel_names(read: AsyncConnection, pid: int, ids: Sequence[int] | None) -> list[Row[Any]] | None:
+    """The same, with names, for people."""
+    if ids is None:
+        return None
+    query = sa.select(channels.c.uuid, channels.c.name).where(channels.c.pid == pid, channels.c.id.in_(ids))
+    return list(await read.execute(query.order_by(channels.c.name)))
 
 
 # --- alerts

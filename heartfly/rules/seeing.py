@@ -6,23 +6,39 @@ window partial. Nothing is judged here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.alert_rules import Against, Condition, Family, Metric, Past, Rule, Scope, Seen, base_of
+from heartfly.core.data_silence import apart
 from heartfly.core.windows import Window
+from heartfly.core.zones import is_zone
+from heartfly.db.models import projects
+from heartfly.db.types import EPOCH
 from heartfly.errors import HeartflyError, NotFoundError
 from heartfly.logs import logger
 from heartfly.rules.figures import Table, figure, projected
 from heartfly.rules.sources import SOURCES
 from heartfly.rules.sources.base import Reads, What
+from heartfly.traffic.watched import deaf
 
 log = logger("heartfly.rules")
 
+_MINUTE = timedelta(minutes=1)
+_HEARD_BACK = timedelta(days=70)
 MOST_SCOPES = 1_000
 """Of a rule; those with most in them, and all in which it is not in order."""
+
+
+Opened = Callable[[], AbstractAsyncContextManager[Reads]]
+"""Reads of now, for as long as it is open."""
 
 
 class UnseenError(HeartflyError):
@@ -53,7 +69,8 @@ class Sight:
         default_factory=dict
     )
 
-    async def read(self, reads: Reads, rules: Iterable[Rule]) -> None:
+    async def read(self, opened: Opened, rules: Iterable[Rule]) -> None:
+        """Each reading has a snapshot of its own: no reader may keep one for long."""
         for rule in rules:
             for condition in rule.conditions:
                 source = SOURCES.get(condition.of)
@@ -62,9 +79,10 @@ class Sight:
                 what = source.what(condition, rule.by)
                 for window in (window_of(condition, self.now), past_of(condition, self.now)):
                     if window is not None and (what, window) not in self.tables:
-                        self.tables[what, window] = await _reading(reads, what, window)
+                        self.tables[what, window] = await _reading(opened, what, window)
                 if condition.of not in self.first_at:
-                    self.first_at[condition.of] = await source.first_at(reads)
+                    async with opened() as reads:
+                        self.first_at[condition.of] = await source.first_at(reads)
 
     def of(self, rule: Rule, unsettled: Collection[Scope]) -> Mapping[Scope, tuple[Seen, ...]]:
         """What was seen of each condition in each scope. `unsettled`: scopes in which it is not in order.
@@ -163,10 +181,11 @@ class _View:
         )
 
 
-async def _reading(reads: Reads, what: What, window: Window) -> Table | str:
+async def _reading(opened: Opened, what: What, window: Window) -> Table | str:
     """Or why there is none."""
     try:
-        return await SOURCES[what.of].read(reads, what, window)
+        async with opened() as reads:
+            return await SOURCES[what.of].read(reads, what, window)
     except NotFoundError:
         return f"what it looks at is gone: {what.of.value} {what.detail}".strip()
     except HeartflyError as error:
@@ -179,3 +198,33 @@ async def _reading(reads: Reads, what: What, window: Window) -> Table | str:
 def deaf_in(deaf: Sequence[Window], window: Window) -> timedelta:
     spans = (min(one.to_at, window.to_at) - max(one.from_at, window.from_at) for one in deaf)
     return sum((span for span in spans if span > timedelta()), timedelta())
+
+
+async def deaf_times(main: AsyncConnection, *, now: datetime) -> Sequence[Window]:
+    """As far back as any rule looks."""
+    return apart(await deaf(main, now - _HEARD_BACK))
+
+
+async def reads_of(main: AsyncConnection, usage: AsyncConnection, pid: int, *, now: datetime) -> Reads:
+    name = (await main.execute(sa.select(projects.c.zone).where(projects.c.id == pid))).scalar_one()
+    return Reads(main, usage, pid, ZoneInfo(name if is_zone(name) else "UTC"), now)
+
+
+def opening(
+    main: Callable[[], AbstractAsyncContextManager[AsyncConnection]],
+    usage: Callable[[], AbstractAsyncContextManager[AsyncConnection]],
+    pid: int,
+    *,
+    now: datetime,
+) -> Opened:
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Reads]:
+        async with main() as of_main, usage() as of_usage:
+            yield await reads_of(of_main, of_usage, pid, now=now)
+
+    return opened
+
+
+def whole_minute(at: datetime) -> datetime:
+    """Rules share their windows, which end with it."""
+    return at - (at - EPOCH) % _MINUTE

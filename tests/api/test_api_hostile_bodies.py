@@ -18,6 +18,7 @@ from tests.sim_clock import SimClock
 pytestmark = pytest.mark.anyio
 
 GIANT = "9" * 5_000
+CONDITION = '{"of": "calls", "metric": "requests", "window": 3600, "threshold": "10"}'
 COUNT = '"event_types": ["a"], "aggregation": "count"'
 WINDOW = '"replaces": true, "from": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z"'
 HOOK = '{"url": "https://hooks.example.com/x"}'
@@ -165,6 +166,20 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         ('{"name": " app"}', "name"),
         (f'{{"name": {GIANT}}}', "name"),
     ],
+    ("POST", "/v1/alert-rules"): [
+        (r'{"name": "\u0000", "conditions": [' + CONDITION + "]}", "name"),
+        (f'{{"name": {GIANT}, "conditions": [{CONDITION}]}}', "name"),
+        ('{"name": "x", "conditions": []}', "conditions"),
+        ('{"name": "x", "conditions": [{"of": "calls"}]}', "conditions[0].metric"),
+        ('{"name": "x", "by": ["planet"], "conditions": [' + CONDITION + "]}", "by"),
+        ('{"name": "x", "for": 1e400, "conditions": [' + CONDITION + "]}", "for"),
+        ('{"name": "x", "channels": ["nobody"], "conditions": [' + CONDITION + "]}", "channels[0]"),
+    ],
+    ("POST", "/v1/alert-rules/backtest"): [
+        ('{"conditions": [{"of": "calls", "metric": "x", "window": 60}]}', "conditions[0].metric")
+    ],
+    ("PATCH", "/v1/alert-rules/{rule_id}"): [(r'{"name": "\u0000"}', "name"), ('{"severity": "worst"}', "severity")],
+    ("POST", "/v1/alert-rules/alerts/{alert_id}/resolve"): [(r'{"note": "\u0000"}', "note")],
     ("POST", "/v1/usage/watches"): [
         (r'{"kind": "\u0000"}', "kind"),
         (r'{"kind": "source", "what": "\u0000"}', "what"),

@@ -17,6 +17,7 @@ from heartfly.db.models import jobs
 from tests.api.conftest import START
 from tests.api.door import House
 from tests.api.failed import given_up
+from tests.api.fired import an_alert
 from tests.api.test_api_tenants import (
     BACKFILL,
     CHECK,
@@ -220,6 +221,7 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     letter = (await house.full("GET", "/v1/dead-letters")).json["items"][0]["id"]
     ids |= {"{customer_id}": made.json["id"], "{transaction_id}": "t-1", "{letter_id}": letter}
     await house.full("POST", "/v1/events/amend", {"transaction_id": "t-1", "reason": "x", "customer_id": "other"})
+    ids |= await an_alert(house)
     ids["{watch_id}"] = (await house.full("POST", "/v1/usage/watches", {"kind": "source"})).json["id"]
     ids["{limit_id}"] = (await house.full("POST", "/v1/limits", LIMIT)).json["id"]
     for _ in range(3):  # the third is denied

@@ -21,6 +21,7 @@ from heartfly.core.words import PingKind
 from heartfly.db.changes import Tx
 from heartfly.db.models import (
     addresses,
+    alert_rules,
     alerts,
     api_keys,
     attempts,
@@ -40,6 +41,7 @@ from heartfly.db.models import (
     projects,
     report_mails,
     report_shares,
+    rule_alerts,
     status_pages,
     watches,
 )
@@ -47,6 +49,7 @@ from heartfly.errors import ConflictError
 from tests.api.conftest import START
 from tests.api.door import Door, House, Reply
 from tests.api.failed import given_up
+from tests.api.fired import RULE, an_alert
 from tests.sim_clock import SimClock
 from tests.world import TEST
 
@@ -193,6 +196,20 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/limits/{limit_id}/counters"): (None, 200),
     ("PATCH", "/v1/limits/{limit_id}"): ({"amount": 3}, 200),
     ("DELETE", "/v1/limits/{limit_id}"): (None, 204),
+    ("GET", "/v1/alert-rules"): (None, 200),
+    ("POST", "/v1/alert-rules"): (RULE, 201),
+    ("POST", "/v1/alert-rules/defaults"): (None, 200),
+    ("POST", "/v1/alert-rules/backtest"): ({"conditions": RULE["conditions"]}, 200),
+    ("GET", "/v1/alert-rules/statistics"): (None, 200),
+    ("GET", "/v1/alert-rules/alerts"): (None, 200),
+    ("GET", "/v1/alert-rules/alerts/{alert_id}"): (None, 200),
+    ("POST", "/v1/alert-rules/alerts/{alert_id}/ack"): (None, 200),
+    ("POST", "/v1/alert-rules/alerts/{alert_id}/resolve"): ({"note": "ours"}, 200),
+    ("GET", "/v1/alert-rules/{rule_id}"): (None, 200),
+    ("PATCH", "/v1/alert-rules/{rule_id}"): ({"severity": "low"}, 200),
+    ("DELETE", "/v1/alert-rules/{rule_id}"): (None, 204),
+    ("GET", "/v1/alert-rules/{rule_id}/backtest"): (None, 200),
+    ("GET", "/v1/alert-rules/{rule_id}/scopes"): (None, 200),
     ("GET", "/v1/usage/path-rules"): (None, 200),
     ("PATCH", "/v1/usage/path-rules"): ({"lines": ["/users/{name}"]}, 200),
     ("POST", "/v1/usage/path-rules/preview"): ({"lines": ["sku-* {sku}"]}, 200),
@@ -275,6 +292,8 @@ OUTBOX = (
     report_shares,
     status_pages,
     watches,
+    alert_rules,
+    rule_alerts,
     members,
     invites,
     alerts,
@@ -340,6 +359,7 @@ async def furnished(house: House) -> dict[str, str]:
         "{price_id}": price.json["id"],
         "{meter_price_id}": of_meter.json["id"],
         "{watch_id}": (await house.full("POST", "/v1/usage/watches", {"kind": "customer"})).json["id"],
+        **await an_alert(house),
         "{customer_id}": customer.json["id"],
         "{link_id}": shared.json["id"],
         "{mail_id}": mailed.json["id"],

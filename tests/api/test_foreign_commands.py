@@ -309,8 +309,6 @@ def test_what_we_do_not_do_is_declined_in_a_sentence_and_not_tried_again(metrono
         openmeter.features.list()
 
     body: Any = told.value.body
-    said = (
-        "POST /v1/contracts/list is not answered here: Heartfly meters usage, and does not price, bill or alert on it"
-    )
+    said = "POST /v1/contracts/list is not answered here: Heartfly meters usage and alerts on it, and bills nobody"
     assert said == body["message"]
     assert "0" == told.value.request.headers["x-stainless-retry-count"]

@@ -119,6 +119,42 @@ def test_watches_of_data_are_made_listed_edited_and_deleted(run: Run) -> None:
     assert "is deleted, with its check" in ok(run("usage", "watches", "delete", other["id"]))
 
 
+def test_alert_rules_are_made_listed_shown_tried_and_deleted(run: Run) -> None:
+    assert [] == json.loads(ok(run("alert-rules", "list", "--json")))
+    assert "There are no alert rules" in ok(run("alert-rules", "list"))
+    asked = ("--metric", "error_rate", "--threshold", "10", "--least", "20", "--by", "provider", "--where", "tag=prod")
+    made = json.loads(ok(run("alert-rules", "create", "Errors", *asked, "--cooldown", "2h", "--json")))
+    assert ("Errors", ["provider"], 7200, {"tag": ["prod"]}) == (
+        made["name"], made["by"], made["cooldown"], made["conditions"][0]["where"],
+    )  # fmt: skip
+    cost = ("--metric", "cost", "--what", "USD", "--window", "1d", "--against", "burn", "--threshold", "1.5")
+    assert "fires when cost of calls in 1 d" in ok(run("alert-rules", "create", "Spend", *cost))
+    assert 1 == run("alert-rules", "create", "Bad", "--metric", "weather", "--threshold", "1").exit_code
+    assert 2 == run("alert-rules", "create", "Bad", *asked, "--where", "prod").exit_code
+
+    assert "error rate of calls in 1 h more than 10 %" in ok(run("alert-rules", "list"))
+    assert made["id"] == json.loads(ok(run("alert-rules", "show", "Errors", "--json")))["id"]
+    assert "for each" in ok(run("alert-rules", "show", made["id"]))
+    assert [] == json.loads(ok(run("alert-rules", "test", "Errors", "--json")))["fired"]
+    assert "It would not have fired." in ok(run("alert-rules", "test", "Errors"))
+    assert 5 == len(json.loads(ok(run("alert-rules", "defaults", "--json"))))
+    assert "They are all there." in ok(run("alert-rules", "defaults"))
+    assert "Not known: of limits" in ok(run("alert-rules", "test", "Rate limit at 80 %"))
+    assert {"id": made["id"], "deleted": True} == json.loads(ok(run("alert-rules", "delete", "Errors", "--json")))
+    assert 1 == run("alert-rules", "show", "Errors").exit_code
+    for rule in json.loads(ok(run("alert-rules", "list", "--json"))):
+        assert "is deleted" in ok(run("alert-rules", "delete", rule["id"]))
+
+
+def test_alerts_that_are_none_are_listed_and_can_neither_be_acknowledged_nor_resolved(run: Run) -> None:
+    assert [] == json.loads(ok(run("alerts", "list", "--json")))
+    assert "There are no alerts." in ok(run("alerts", "list"))
+    assert "No alert is like that." in ok(run("alerts", "list", "--state", "firing", "--since", "7d"))
+    none = "00000000-0000-4000-8000-000000000000"
+    assert 1 == run("alerts", "ack", none).exit_code
+    assert 1 == run("alerts", "resolve", none, "--note", "x").exit_code
+
+
 def test_events_are_read_by_machines_with_their_figures_as_they_were_sent(run: Run) -> None:
     sent = f"[{event('json-1', 'acct-json', figure='0.12345678901234567890')}, 7]"
     told = run("usage", "events", "send", "-", "--json", input=sent)

@@ -87,7 +87,7 @@ class Neighbourhood:
         await self.plant.fold()
         await self.shop.go(at)
         await self.story.dispatcher.round(at)
-        return [_short(event) for event in self.heard() if event["concern"] is not None]
+        return [_short(event) for event in self.heard() if event.get("concern") is not None]
 
     def heard(self) -> list[dict[str, Any]]:
         new = self.story.receiver.requests[self.story.told :]

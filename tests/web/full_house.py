@@ -137,6 +137,9 @@ class House:
         backfill = self.api("POST", "/backfills", wanted)["id"]
         into = [one | {"timestamp": f"{day}T{hour:02}:00:00Z"} for hour, one in enumerate(sent[2:5])]
         self.api("POST", f"/backfills/{backfill}/events", [*into, into[0] | {"transaction_id": _LONG}])
+        of_requests = {"of": "requests", "metric": "requests", "window": 3600, "threshold": "3"}
+        rule = {"name": _LONG, "by": ["endpoint"], "severity": "high", "conditions": [of_requests], "cooldown": 3600}
+        self.values["rule"] = self.api("POST", "/alert-rules", rule)["id"]
         self._budget()
         self.values |= {"watch": watch["id"]}
         self._prices(yesterday)

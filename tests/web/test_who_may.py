@@ -51,6 +51,7 @@ def only_admins(owner: int = 200, **sent: str) -> Row:
 
 
 # In this order: what a row above changes, the rows below find changed.
+A_RULE = {"name": "Errors", "metric_0": "error_rate", "of_0": "calls", "window_0": "1h", "threshold_0": "10"}
 ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/"): Row(303, 303, 303),
     ("GET", "/static/{name}"): Row(404, 404, 404, 404),
@@ -191,6 +192,14 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/usage/prices/new"): only_writers(422, provider="x"),
     ("GET", "/p/{project}/usage/prices/{price}"): Row(404, 404, 404),
     ("POST", "/p/{project}/usage/prices/{price}"): Row(404, 403, 404, sent=(("do", "delete"),)),
+    ("GET", "/p/{project}/usage/alerts"): read(),
+    ("POST", "/p/{project}/usage/alerts"): only_writers(303),
+    ("GET", "/p/{project}/usage/alerts/new"): only_writers(),
+    ("POST", "/p/{project}/usage/alerts/new"): only_writers(303, **A_RULE),
+    ("GET", "/p/{project}/usage/alerts/{rule}"): read(),
+    ("POST", "/p/{project}/usage/alerts/{rule}"): only_writers(303, do="off"),
+    ("GET", "/p/{project}/usage/alerts/{rule}/edit"): only_writers(),
+    ("POST", "/p/{project}/usage/alerts/{rule}/edit"): only_writers(303, **A_RULE),
     ("GET", "/p/{project}/usage/paths"): read(),
     ("POST", "/p/{project}/usage/paths"): only_writers(303, lines="/users/{name}", rev="0"),
     ("GET", "/p/{project}/usage/limits"): read(),
@@ -303,18 +312,20 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
     await owner.post("/p/main/status-pages/new", {"title": "Ours", "slug": "ours"})
     (page,) = re.findall(r"status-pages/([0-9a-f-]{36})", (await owner.get("/p/main/status-pages")).body.decode())
     await owner.post("/p/main/usage/meters/new", {"slug": "traffic", "event_types": "call", "aggregation": "count"})
+    ruled = await owner.post("/p/main/usage/alerts/new", A_RULE)
     limit = (await owner.post("/p/main/usage/limits", {"policy": "9;w=9"})).headers["location"].rpartition("/")[2]
     budget = {"name": "Models", "currency": "USD", "amount": "5", "period": "monthly"}
     planned = await owner.post("/p/main/usage/budgets/new", budget)
     values = {
+        "rule": ruled.headers["location"].rpartition("/")[2],
         "budget": planned.headers["location"].rpartition("/")[2],
         "slug": "ours", "page": page, "limit": limit,
         "key": await town.key_id(), "invite": invite, "member": await town.user_id("temp@example.com"),
         "project": "main", "check": check.uuid, "n": "1", "incident": incident, "kind": "email", "session": "1",
         "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks", "half": "x",
         "states": "3", "delivery": "none", "passkey": "1", "day": "2026-03-01", "meter": "traffic",
-        "letter": "1", "customer": "1", "endpoint": "x", "backfill": "1", "watch": "none", "view": "none", "share": "1",
-        "letter": "1", "customer": "1", "endpoint": "x", "backfill": "1", "price": "1", "view": "none", "share": "1",
+        "letter": "1", "customer": "1", "endpoint": "x", "backfill": "1", "watch": "none", "price": "1", "view": "none",
+        "share": "1",
         "token": "x" * 43,
         "link": "x" * 43, "form": "csv", "mail": "1",
     }  # fmt: skip
@@ -354,6 +365,7 @@ async def test_another_projects_things_read_as_none(town: Town) -> None:
     (incident,) = set(re.findall(r"/p/main/incidents/([0-9a-f-]{36})", listed))
     await owner.post("/p/main/usage/meters/new", {"slug": "traffic", "event_types": "call", "aggregation": "count"})
     limit = (await owner.post("/p/main/usage/limits", {"policy": "9;w=9"})).headers["location"].rpartition("/")[2]
+    ruled = (await owner.post("/p/main/usage/alerts/new", A_RULE)).headers["location"].rpartition("/")[2]
     there = "/p/next-door"
 
     for path in (
@@ -363,7 +375,8 @@ async def test_another_projects_things_read_as_none(town: Town) -> None:
         f"/checks/{check.uuid}/events.csv", f"/checks/{check.uuid}/events.ndjson", f"/checks/{check.uuid}/runs",
         f"/checks/{check.uuid}/snippets", f"/channels/{channel}/edit",
         f"/incidents/{incident}", f"/channels/{channel}", f"/channels/{channel}/delete",
-        "/usage/meters/traffic", "/usage/meters/traffic/version", f"/usage/limits/{limit}",
+        "/usage/meters/traffic", "/usage/meters/traffic/version", f"/usage/limits/{limit}", f"/usage/alerts/{ruled}",
+        f"/usage/alerts/{ruled}/edit",
     ):  # fmt: skip
         assert 404 == (await other.get(there + path)).status, path
     invited = await owner.post("/p/main/settings/team/invites", {"email": "grace@example.com", "role": "member"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heartfly.api.v1 import (
+    alert_rules,
     archives,
     audit,
     backfills,
@@ -60,6 +61,20 @@ HANDLERS = (
     watches.read_watch,
     watches.edit_watch,
     watches.delete_watch,
+    alert_rules.list_rules,
+    alert_rules.make_rule,
+    alert_rules.make_default_rules,
+    alert_rules.try_rule,
+    alert_rules.read_alert_statistics,
+    alert_rules.list_alerts,
+    alert_rules.read_alert,
+    alert_rules.acknowledge_alert,
+    alert_rules.resolve_alert,
+    alert_rules.read_rule,
+    alert_rules.edit_rule,
+    alert_rules.delete_rule,
+    alert_rules.look_back,
+    alert_rules.list_scopes,
     limit_checks.check_limits,
     limit_checks.commit_reservation,
     limit_checks.release_reservation,
