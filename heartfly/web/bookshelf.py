@@ -16,7 +16,15 @@ from heartfly.web.markdown import Document, Heading, document
 GROUPS = {
     "Begin": ("install", "try-it-with-cron", "pages", "api-tour"),
     "Use": ("life-of-a-check", "gates", "daily-job-in-bash", "alerts", "channels", "webhooks", "api", "cli"),
-    "Usage": ("usage", "usage-clients", "access-logs", "requests", "traffic", "otlp", "meters", "daily-aggregation",
+    "Usage": (
+        "usage",
+        "usage-clients",
+        "access-logs",
+        "requests",
+        "traffic",
+        "otlp",
+        "meters",
+        "daily-aggregation",
         "alert-rules",
     ),
     "Operate": ("configuration", "operations", "backup", "upgrade", "jobs", "metrics", "performance"),

@@ -206,6 +206,7 @@ class House:
         file.close()
         sealer = load_or_create(self.server.folder / "heartfly-data" / "secret.key")
         return report_stops.address("", Stop(pid, int(mail_id), to), sealer)
+
     def _prices(self, yesterday: datetime) -> None:
         """Of calls that came yesterday; one with a long name, and one that has another amount since then."""
         price = {
