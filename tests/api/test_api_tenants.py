@@ -163,6 +163,9 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/usage/traffic/slow"): (None, 200),
     ("GET", "/v1/usage/traffic/requests"): (None, 200),
     ("GET", "/v1/usage/traffic/live"): (None, 200),
+    ("GET", "/v1/usage/archives"): (None, 200),
+    ("POST", "/v1/usage/archives/{day}/verify"): (None, 404),  # of one that is archived: test_api_archives.py
+    ("POST", "/v1/usage/archives/{day}/restore"): ({}, 404),
     ("POST", "/v1/usage/runs"): ({"day": "2026-03-01", "dry_run": False}, 200),
     ("GET", "/v1/usage/sources"): (None, 200),
     ("POST", "/v1/usage/sources/retire"): ({"name": "app-1"}, 200),
@@ -304,6 +307,7 @@ async def furnished(house: House) -> dict[str, str]:
         "{view_id}": (await house.full("POST", "/v1/views", {"name": "ours", "q": "tag:etl"})).json["id"],
         "{channel_id}": made.json["id"],
         "{n}": "1",
+        "{day}": "2026-03-01",
         "{key_id}": key.json["id"],
         "{notification_id}": test,
         "{delivery_id}": told["delivery"]["id"],
@@ -395,7 +399,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     no_lists = (*ADMIN, *FIGURES, PATH_RULES)
     lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(no_lists)]
     listed = [await house.full("GET", path) for path in lists]
-    assert [b'{"items":[],"next":null}'] * 18 == [reply.body for reply in listed]
+    assert [b'{"items":[],"next":null}'] * 19 == [reply.body for reply in listed]
     assert [] == (await house.full("GET", PATH_RULES)).json["lines"]
     about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
     about.append(f"incidents?check={theirs['{check_id}']}")
