@@ -92,10 +92,10 @@ class Import:
         self._n_bytes = 0
         self.seen = Seen()
 
-    def file(self, name: str, text: io.TextIOBase) -> Iterator[None]:
+    def file(self, name: str, text: Text) -> Iterator[None]:
         """Row by row. InvalidValueError: its columns are not what was said. One of UNREADABLE."""
         csv.field_size_limit(_MOST_OF_CELL)
-        rows = csv.reader(text, delimiter=self._delimiter or _delimiter(text))
+        rows = csv.reader(text, delimiter=self._delimiter or text.delimiter())
         header = next(rows, None)
         if header is None:
             return
@@ -169,33 +169,30 @@ class _Names:
         return f"{digest.hex()}-{n}" if n else digest.hex()
 
 
-def _delimiter(text: io.TextIOBase) -> str:
-    """The one that stands most often in the first line."""
-    peeked = cast("_Peekable", text).peek_line()
-    return max(_DELIMITERS, key=peeked.count)
+class Text:
+    """Lines, of which the first can be looked at before: a pipe cannot be gone back in."""
 
+    def __init__(self, stream: BinaryIO) -> None:
+        self._lines = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
+        self._first: str | None = None
 
-class _Peekable(io.TextIOWrapper):
-    """Whose first line can be looked at: a pipe cannot be gone back in."""
+    def delimiter(self) -> str:
+        """The one that stands most often in the first line."""
+        self._first = self._lines.readline(_LOOKED_AT)
+        return max(_DELIMITERS, key=self._first.count)
 
-    _first: str | None = None
-
-    def peek_line(self) -> str:
-        if self._first is None:
-            self._first = super().readline(_LOOKED_AT)
-        return self._first
-
-    def __next__(self) -> str:
+    def __iter__(self) -> Iterator[str]:
         if self._first is not None:
             first, self._first = self._first, None
-            if not first.endswith("\n"):
-                first += super().readline()
-            if first:
-                return first
-        line = super().readline(_MOST_OF_CELL)
-        if not line:
-            raise StopIteration
-        return line
+            if not first:
+                return
+            yield first if first.endswith("\n") else first + self._lines.readline()
+        while line := self._lines.readline(_MOST_OF_CELL):
+            yield line
+
+    def leave(self) -> None:
+        """What is under it is closed by who opened it."""
+        self._lines.detach()
 
 
 class CsvFile:
@@ -213,13 +210,13 @@ class CsvFile:
         return self._raw.tell() if self._path is not None and self._raw.seekable() else 0
 
     @contextmanager
-    def text(self) -> Iterator[io.TextIOBase]:
+    def text(self) -> Iterator[Text]:
         is_packed = self._raw.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
         stream = cast("BinaryIO", gzip.GzipFile(fileobj=self._raw) if is_packed else self._raw)
-        wrapped = _Peekable(stream, encoding="utf-8-sig", errors="replace", newline="")
+        wrapped = Text(stream)
         try:
             yield wrapped
         finally:
-            wrapped.detach()  # what is under it is closed by who opened it
+            wrapped.leave()
             if self._path is not None:
                 self._raw.close()

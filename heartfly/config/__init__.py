@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from heartfly.config.load import load, sections
-from heartfly.config.settings import Alerts, Backup, Data, Database, Log, Mail, Server, Settings
+from heartfly.config.settings import Alerts, Archive, Backup, Data, Database, Log, Mail, Server, Settings
 
-__all__ = ["Alerts", "Backup", "Data", "Database", "Log", "Mail", "Server", "Settings", "load", "sections"]
+__all__ = ["Alerts", "Archive", "Backup", "Data", "Database", "Log", "Mail", "Server", "Settings", "load", "sections"]

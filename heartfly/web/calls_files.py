@@ -24,7 +24,7 @@ from heartfly.web.calls_panels import Course, Ranked
 from heartfly.web.calls_view import USUAL_RANGE, CallsView, calls_view_from
 from heartfly.web.request import PageRequest
 from heartfly.web.traffic_view import iso
-from heartfly.web.traffic_words import MEASURES
+from heartfly.web.traffic_words import measured
 
 Table = tuple[Sequence[str], Iterable[Sequence[Any]]]
 _FIGURES = ("calls", "failed", "without_price", "p50_ms", "p95_ms", "p99_ms")
@@ -52,7 +52,7 @@ async def as_csv(request: PageRequest) -> Response[bytes]:
 
 def _figures(one: CallFigures, currencies: Sequence[str], kinds: Sequence[str]) -> list[Any]:
     return [
-        one.n, one.n_errors, one.n_unpriced, *(_known(of(one.times)) for of in MEASURES.values()),
+        one.n, one.n_errors, one.n_unpriced, *map(_known, measured(one.times).values()),
         *(money_text(one.cost[currency]) if currency in one.cost else "" for currency in currencies),
         *(text_of(one.units[kind]) if kind in one.units else "" for kind in kinds),
     ]  # fmt: skip

@@ -26,7 +26,7 @@ from heartfly.web.calls_view import CallsView
 from heartfly.web.panels import Panel
 from heartfly.web.request import PageRequest
 from heartfly.web.traffic_charts import Point
-from heartfly.web.traffic_words import CLASSES, Summed, class_of
+from heartfly.web.traffic_words import CLASSES, Summed, class_of, measured
 
 MOST_WINDOWS = 400
 """Of a picture."""
@@ -119,7 +119,8 @@ async def _by_window(read: AsyncConnection, pid: int, asked: CallsView, size: Si
         total = CallFigures()
         for figures in by_status.values():
             total.merge(figures)
-        points.append(Point(part, one.to_at > now or one != part, summed(total, by_status)))
+        of_all = summed(total, by_status)
+        points.append(Point(part, one.to_at > now or one != part, of_all, measured(of_all.figures)))
         together.append(total)
     return Course(points=points, figures=together, trust=found.trust)
 

@@ -223,6 +223,11 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         ('{"day": "0001-01-01"}', "day"),
         ('{"day": "2026-03-01", "dry_run": 1}', "dry_run"),
     ],
+    ("POST", "/v1/usage/archives/{day}/restore"): [
+        (f'{{"after": {GIANT}}}', "after"),
+        ('{"after": -1}', "after"),
+        ('{"after": "0"}', "after"),
+    ],
     ("PATCH", "/v1/usage/path-rules"): PATHS,
     ("POST", "/v1/prices"): PRICES,
     ("POST", "/v1/prices/preview"): [

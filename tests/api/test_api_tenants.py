@@ -176,6 +176,9 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/usage/costs/unpriced"): (None, 200),
     ("GET", "/v1/usage/calls/statistics"): (None, 200),
     ("GET", "/v1/usage/calls"): (None, 200),
+    ("GET", "/v1/usage/archives"): (None, 200),
+    ("POST", "/v1/usage/archives/{day}/verify"): (None, 404),  # of one that is archived: test_api_archives.py
+    ("POST", "/v1/usage/archives/{day}/restore"): ({}, 404),
     ("POST", "/v1/usage/runs"): ({"day": "2026-03-01", "dry_run": False}, 200),
     ("GET", "/v1/usage/sources"): (None, 200),
     ("POST", "/v1/usage/sources/retire"): ({"name": "app-1"}, 200),
@@ -374,6 +377,7 @@ async def furnished(house: House) -> dict[str, str]:
         "{view_id}": (await house.full("POST", "/v1/views", {"name": "ours", "q": "tag:etl"})).json["id"],
         "{channel_id}": made.json["id"],
         "{n}": "1",
+        "{day}": "2026-03-01",
         "{key_id}": key.json["id"],
         "{notification_id}": test,
         "{delivery_id}": told["delivery"]["id"],

@@ -200,7 +200,7 @@ def test_whose_calls_they_are_is_said_once_for_all_within(receiver: Receiver, ca
         ("openai", CHAT, {"input_tokens": "86", "cached_tokens": "1920", "output_tokens": "172",
                           "reasoning_tokens": "128", "requests": "1"}),
         ("anthropic", MESSAGE, {"input_tokens": "21", "cached_tokens": "188086", "cache_write_tokens": "750",
-                                "cache_write_1h_tokens": "250", "output_tokens": "393", "web_search_requests": "2",
+                                "cache_write_1h_tokens": "250", "output_tokens": "393", "search_queries_medium": "2",
                                 "requests": "1"}),
     ],
 )  # fmt: skip

@@ -75,7 +75,7 @@ OF_CHAT = {
 }  # fmt: skip
 OF_MESSAGE = {
     "requests": "1", "input_tokens": "21", "cached_tokens": "188086", "cache_write_tokens": "750",
-    "cache_write_1h_tokens": "250", "output_tokens": "393", "web_search_requests": "2",
+    "cache_write_1h_tokens": "250", "output_tokens": "393", "search_queries_medium": "2",
 }  # fmt: skip
 
 Client = Callable[..., Any]

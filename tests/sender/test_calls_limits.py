@@ -187,6 +187,19 @@ def test_a_server_that_says_nothing_in_time_holds_nobody_up_and_each_such_call_i
     assert [] == server.settled
 
 
+def test_a_server_that_could_not_look_itself_says_so_and_that_is_counted(server: Server, calls: Calls) -> None:
+    server.check = 200, {"allowed": True, "reservation": None, "unseen": True}
+
+    with calls.track(provider="openai", reserve={}):
+        pass
+
+    found = events(server, calls)
+    assert (1, []) == (calls.failed_open, server.settled)
+    assert {"could not look at them"} == {
+        text for one in found for name, text in one["properties"].items() if name in {"why", "unchecked"}
+    }
+
+
 @pytest.mark.parametrize("answer", [(500, {}), (404, {}), (200, []), (200, {"allowed": "yes"}), (403, {})])
 def test_where_it_is_said_so_no_call_is_made_that_nobody_allowed(
     server: Server, tmp_path: Path, answer: tuple[int, Any]

@@ -86,7 +86,7 @@ def units_of(found: dict[str, Decimal]) -> dict[str, int]:
         (TRANSCRIPT, {"seconds": 12}),
         (DEEPSEEK, {"input_tokens": 36, "cached_tokens": 64, "output_tokens": 7}),
         (MESSAGE, {"input_tokens": 21, "cached_tokens": 188_086, "cache_write_tokens": 750,
-                   "cache_write_1h_tokens": 250, "output_tokens": 393, "web_search_requests": 2}),
+                   "cache_write_1h_tokens": 250, "output_tokens": 393, "search_queries_medium": 2}),
         (GEMINI, {"input_tokens": 100, "cached_tokens": 900, "output_tokens": 20, "reasoning_tokens": 5}),
         (CONVERSE, {"input_tokens": 30, "cached_tokens": 7, "output_tokens": 628}),
         (COHERE, {"input_tokens": 5, "output_tokens": 2, "search_units": 1}),

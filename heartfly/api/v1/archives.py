@@ -20,6 +20,7 @@ from heartfly.usage.archive.restore import restore, verify
 from heartfly.usage.audit import carry_or_wait
 
 _DAY = date(1970, 1, 1)
+_MOST_ROWS = 10**12
 
 
 class OfTypeOut(msgspec.Struct, kw_only=True):
@@ -74,7 +75,7 @@ class VerifiedOut(msgspec.Struct, kw_only=True):
 
 
 class RestoreIn(msgspec.Struct, forbid_unknown_fields=True):
-    after: Annotated[int, msgspec.Meta(ge=0, le=10**12)] = 0
+    after: int = 0
     """The `done` of the answer before; 0 begins."""
 
 
@@ -138,6 +139,8 @@ async def restore_archive(request: ApiRequest, day: FromPath[str], data: JSONBod
     Safe as often as you like: what is here is not put back twice. 409: a file is away, or not as it was written.
     """
     api, pid = request.api, request.caller.pid
+    if not 0 <= data.after <= _MOST_ROWS:
+        raise InvalidValueError("after", "must be the `done` of the answer before, or 0")
     try:
         told = await restore(
             api.usage, pid, _day(day), api.settings.archive_dir,

@@ -48,6 +48,11 @@ def is_ours(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+def shown(path: Path) -> str:
+    """As it is told: below the archive's directory, which is nobody's business but the operator's."""
+    return f"{path.parent.name}/{path.name}"
+
+
 class Writing:
     """A file that is being written: `add` rows, then `finish`, or `give_up`."""
 
@@ -118,9 +123,9 @@ def rows_in(path: Path, format_: Format) -> Iterator[Row]:
     try:
         yield from _lines_in(path) if format_ == "ndjson" else _columns_in(path)
     except FileNotFoundError:
-        raise NotFoundError(f"the file {path} is not there") from None
+        raise NotFoundError(f"the file {shown(path)} is not there") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise StoreError(f"{path} cannot be read: {error}") from error
+        raise StoreError(f"{shown(path)} cannot be read: {error}") from error
 
 
 class _Into(Protocol):
@@ -144,8 +149,12 @@ def _lines_in(path: Path) -> Iterator[Row]:
     with gzip.open(path, "rb") as file:
         for line in file:
             if not line.endswith(b"\n"):
-                raise StoreError(f"{path} is cut off")
-            yield row_of(line[:-1])
+                raise StoreError(f"{shown(path)} is cut off")
+            try:
+                row = row_of(line[:-1])
+            except StoreError as error:
+                raise StoreError(f"{shown(path)}: {error}") from error
+            yield row
 
 
 _COLUMNS = (
@@ -193,7 +202,7 @@ def _columns_in(path: Path) -> Iterator[Row]:
                 columns = [batch.column(name).to_pylist() for name, _ in _COLUMNS]
                 yield from (Row(*values) for values in zip(*columns, strict=True))
         except (arrow.ArrowException, KeyError) as error:
-            raise StoreError(f"{path} cannot be read: {error}") from error
+            raise StoreError(f"{shown(path)} cannot be read: {error}") from error
 
 
 def _arrow(name: str) -> Any:

@@ -27,7 +27,7 @@ from heartfly.db.models import archives, events, usage_names
 from heartfly.db.types import EPOCH
 from heartfly.errors import HeartflyError, NotFoundError, StoreError
 from heartfly.usage.apply import hold_events
-from heartfly.usage.archive.files import Format, Written, is_ours, look_at, name_of, rows_in
+from heartfly.usage.archive.files import Format, Written, is_ours, look_at, name_of, rows_in, shown
 from heartfly.usage.archive.pages import write_day
 from heartfly.usage.archive.queries import folder_of
 from heartfly.usage.seal import MARGIN, PIECE, hours_of, remove_events, seal
@@ -252,9 +252,9 @@ def demand_whole(path: Path, part: Any) -> None:
     """NotFoundError; StoreError: the file is not what was written, of which `part` is the row."""
     found = look_at(path, part.format)
     if found.checksum != bytes(part.checksum) or found.figures.fingerprint != bytes(part.fingerprint):
-        raise StoreError(f"{path} is not as it was written: its checksum is another")
+        raise StoreError(f"{shown(path)} is not as it was written: its checksum is another")
     if (found.figures.n_events, found.figures.n_conflicts) != (part.n_events, part.n_conflicts):
-        raise StoreError(f"{path} is not as it was written: it holds {found.figures.n_events} events")
+        raise StoreError(f"{shown(path)} is not as it was written: it holds {found.figures.n_events} events")
 
 
 def _numbers(path: Path, format_: Format) -> list[int]:

@@ -22,7 +22,11 @@ class Call:
     def __init__(self, made: Made, ended: Callable[[Call], None], *, messages: bool = False) -> None:
         self.made = made
         self.bodies: list[Body] = []
+        self.later: list[Callable[[], None]] = []
+        """What there is to be read besides, in the thread."""
         self.reservation: Reservation | None = None
+        self.n_held = 0
+        """Bytes of what was sent, until they are read."""
         self._ended = ended
         self._messages = messages
         self._begun = time.perf_counter_ns()
@@ -135,9 +139,17 @@ class Call:
         self.made.latency_ns = time.perf_counter_ns() - self._begun
         self._ended(self)
 
+    @property
+    def size(self) -> int:
+        """Bytes that wait to be read."""
+        return self.n_held + sum(body.size for body in self.bodies)
+
     def read_bodies(self) -> Reading:
         """What the answers said of units, added to what is known. The last of them, for what else is in it."""
         last = Reading()
+        later, self.later, self.n_held = self.later, [], 0
+        for one in later:
+            one()
         bodies, self.bodies = self.bodies, []
         for body in bodies:
             try:

@@ -269,7 +269,7 @@ class Calls:
 
     def _ended(self, call: Call) -> None:
         """In the program: what takes time is left to the thread, unless too much waits for it."""
-        size = sum(body.size for body in call.bodies)
+        size = call.size
         with self._lock:
             self._held += size
             is_much = self._held > _MOST_HELD
@@ -301,8 +301,8 @@ class Calls:
             return unchecked_event(item, id_)
         if isinstance(item, Made):
             return event_of(item, id_)
-        if item.bodies:
-            self._read(item, sum(body.size for body in item.bodies))
+        if item.bodies or item.later:
+            self._read(item, item.size)
         self._settle(item)
         return event_of(item.made, id_)
 

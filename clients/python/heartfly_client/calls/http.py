@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import NamedTuple
 
 from heartfly_client.calls.call import Call
 from heartfly_client.calls.ratelimits import limits_in
-from heartfly_client.sender.times import RealTime
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-ms-request-id")
@@ -36,15 +36,18 @@ def head_of(status: int, headers: Iterable[tuple[str, str]]) -> Head:
     return Head(status, {name.lower(): value for name, value in headers})
 
 
-def hear(call: Call, head: Head) -> None:
+def hear(call: Call, head: Head, at: datetime) -> None:
+    """`at`: when the answer came, aware."""
     request_id = next((head.headers[name] for name in _REQUEST_IDS if head.headers.get(name)), "")
-    call.answered(head.status, request_id=request_id, more=limits_in(head.headers.items(), RealTime().now()))
+    call.answered(head.status, request_id=request_id, more=limits_in(head.headers.items(), at))
 
 
-def model_sent(content: bytes, content_type: str) -> str:
+def may_name_model(content: bytes, content_type: str) -> bool:
+    return "json" in content_type and len(content) <= _MOST_SENT and b'"model"' in content
+
+
+def model_sent(content: bytes) -> str:
     """The model that a request names; empty: none. Nothing else of it is looked at."""
-    if "json" not in content_type or not 0 < len(content) <= _MOST_SENT or b'"model"' not in content:
-        return ""
     try:
         told = json.loads(content)
     except (ValueError, RecursionError):

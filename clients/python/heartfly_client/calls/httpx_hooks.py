@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from functools import lru_cache
+from datetime import datetime
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from heartfly_client.calls.bodies import Body
 from heartfly_client.calls.call import Call
-from heartfly_client.calls.http import REDIRECTS, head_of, hear, model_sent
+from heartfly_client.calls.http import REDIRECTS, head_of, hear, may_name_model, model_sent
+from heartfly_client.sender.times import RealTime
 
 if TYPE_CHECKING:
     from heartfly_client.calls.calls import Calls
@@ -79,26 +81,31 @@ def _answered(answer: Any) -> None:
         asked.is_answered = True
         asked.call.forget() if not asked.joined else asked.call.closed(None)
         return
-    head = head_of(answer.status_code, answer.headers.items())
-    call = asked.call
-    hear(call, head)
-    call.asked_for(_model(answer.request))
-    if not Body.may_say(head.content_type):
-        body = None
-    else:
-        body = Body(head.content_type, head.encoding, _decoder(answer, head.encoding))
+    call, content_type = asked.call, answer.headers.get("content-type", "").lower()
+    call.status(answer.status_code)
+    call.later.append(partial(_read, call, answer.status_code, answer.headers, RealTime().now()))
+    _hold_sent(call, answer.request)
+    may_say = Body.may_say(content_type)
     if hasattr(answer, "_content"):  # it was read before: a transport of tests, or of a cache
-        body = None if body is None else Body(head.content_type, "")
+        body = Body(content_type, "") if may_say else None
         if body is not None:
             body.add(answer.content)
         asked.end(body)
         return
+    encoding = answer.headers.get("content-encoding", "")
+    body = Body(content_type, encoding, _decoder(answer, encoding)) if may_say else None
     answer.stream = _listening(type(answer).__module__.partition(".")[0])(answer.stream, asked, body)
 
 
-def _model(request: Any) -> str:
+def _read(call: Call, status: int, headers: Any, at: datetime) -> None:
+    hear(call, head_of(status, headers.items()), at)
+
+
+def _hold_sent(call: Call, request: Any) -> None:
     content = getattr(request, "_content", b"")  # what is sent in pieces is not kept by anybody
-    return model_sent(content, request.headers.get("content-type", "")) if isinstance(content, bytes) else ""
+    if isinstance(content, bytes) and may_name_model(content, request.headers.get("content-type", "")):
+        call.n_held += len(content)
+        call.later.append(lambda: call.asked_for(model_sent(content)))
 
 
 def _decoder(answer: Any, encoding: str) -> Callable[[bytes], bytes]:

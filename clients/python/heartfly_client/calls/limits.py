@@ -101,6 +101,8 @@ class Limits:
             return self._without(f"answered {answer.status}")
         if not allowed:
             raise _refused(told, answer)
+        if told.get("unseen"):
+            return self._without("could not look at them")
         remaining = told.get("remaining")
         return Said(str(told.get("reservation") or ""), remaining if isinstance(remaining, dict) else {})
 

@@ -151,7 +151,8 @@ def _anthropic(usage: Mapping[str, Any]) -> dict[str, Decimal]:
         "cache_write_tokens": written - for_an_hour,
         "cache_write_1h_tokens": for_an_hour,
         "output_tokens": _of(usage, "output_tokens"),
-        "web_search_requests": _of(_inner(usage, "server_tool_use"), "web_search_requests"),
+        # As price lists have searches whose size nobody chose.
+        "search_queries_medium": _of(_inner(usage, "server_tool_use"), "web_search_requests"),
     }
 
 

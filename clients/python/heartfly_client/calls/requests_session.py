@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from heartfly_client.calls.bodies import Body
-from heartfly_client.calls.http import head_of, hear, model_sent
+from heartfly_client.calls.http import head_of, hear, may_name_model, model_sent
+from heartfly_client.sender.times import RealTime
 
 if TYPE_CHECKING:
     from heartfly_client.calls.call import Call
@@ -64,10 +65,10 @@ def _end(
         body = None
         if answer is not None:
             head = head_of(answer.status_code, answer.headers.items())
-            hear(call, head)
+            hear(call, head, RealTime().now())
             content = request.body.encode() if isinstance(request.body, str) else request.body
-            if isinstance(content, bytes):
-                call.asked_for(model_sent(content, request.headers.get("content-type") or ""))
+            if isinstance(content, bytes) and may_name_model(content, request.headers.get("content-type") or ""):
+                call.asked_for(model_sent(content))
             if not is_streamed and Body.may_say(head.content_type):  # `send` has read it
                 body = Body(head.content_type, "")
                 body.add(answer.content)
