@@ -497,3 +497,61 @@ async def test_what_was_done_stands_in_the_audit_with_its_key(house: House) -> N
 
     by_key = [one["action"] for one in entries if one["actor"].startswith("key:hf_")]
     assert ["check.pause", "check.edit", "check.create"] == by_key[:3]
+
+
+async def test_an_older_name_of_a_zone_stays_as_it_was_sent(house: House) -> None:
+    client = writer(house)
+    made = await client.made(schedule="0 4 * * *", tz="Europe/Kiev")
+    lower = await client.made(schedule="0 4 * * *", tz="europe/riga")
+
+    assert ("Europe/Kiev", "Europe/Riga") == (made["tz"], lower["tz"])
+
+
+async def test_filters_without_a_keyword_filter_nothing_and_are_told_as_they_were_sent(house: House) -> None:
+    made = await writer(house).made(filter_http_body=True, filter_default_fail=True)
+
+    assert (True, True) == (made["filter_http_body"], made["filter_default_fail"])
+    await house.world.ping(await stored(house, made), START, body=b"anything")
+    assert "up" == (await writer(house).check(made))["status"]
+
+
+async def test_a_run_under_way_has_its_own_time(house: House, clock: SimClock) -> None:
+    made = await writer(house).made(timeout=3600, grace=600)
+    row = await stored(house, made)
+    await house.world.ping(row, START)
+    clock.move_to(START + timedelta(seconds=4190))
+    await house.world.ping(row, clock.now(), PingKind.START)
+    clock.move_to(clock.now() + timedelta(seconds=30))
+
+    seen = await writer(house).check(made)
+
+    assert ("grace", True) == (seen["status"], seen["started"])
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", f"notifications/{MISSING}/status"), ("POST", "bounces/")])
+async def test_callbacks_of_senders_that_are_not_here_are_nowhere(house: House, method: str, path: str) -> None:
+    told = await writer(house)(method, path, body=b"error=x")
+
+    assert (404, {"error": "not found"}) == (told.status, told.json)
+
+
+async def test_the_check_of_a_job_of_our_own_is_not_deleted(house: House) -> None:
+    row = await house.world.check(START)
+    await house.world.db.write(
+        lambda tx: tx.conn.execute(sa.update(checks).where(checks.c.id == row.id).values(job="backup")).rowcount
+    )
+
+    told = await writer(house)("DELETE", f"checks/{row.ping_uuid}")
+
+    assert (409, True) == (told.status, told.json["error"].startswith("it watches Heartfly's own job"))
+
+
+async def test_a_slug_that_moves_may_be_shared_and_may_go(house: House) -> None:
+    client = writer(house)
+    one, other = await client.made(slug="one"), await client.made(slug="two")
+
+    shared = (await client("POST", f"checks/{other['uuid']}", {"slug": "one"})).json
+    gone = (await client("POST", f"checks/{one['uuid']}", {"slug": ""})).json
+
+    assert ("one", "") == (shared["slug"], gone["slug"])
+    assert 409 == (await house.full("POST", "/v1/checks", {"name": "n", "slug": "one"})).status
