@@ -28,6 +28,7 @@ _COMMANDS: Mapping[str, str] = {
     "user": "heartfly.cli.user:user_group",
     "jobs": "heartfly.cli.jobs:jobs_group",
     "usage": "heartfly.cli.usage:usage_group",
+    "run": "heartfly.cli.run:run",
     "import": "heartfly.cli.imports:import_group",
     "next": "heartfly.cli.next:next_command",
     "backup": "heartfly.cli.backup:backup",

@@ -15,7 +15,7 @@ from heartfly.web.markdown import Document, Heading, document
 
 GROUPS = {
     "Begin": ("install", "try-it-with-cron", "healthchecks", "pages", "api-tour"),
-    "Use": ("life-of-a-check", "gates", "daily-job-in-bash", "alerts", "webhooks", "api", "cli"),
+    "Use": ("life-of-a-check", "gates", "run", "daily-job-in-bash", "alerts", "webhooks", "api", "cli"),
     "Usage": ("usage", "usage-clients", "access-logs", "requests", "traffic", "otlp", "meters", "daily-aggregation"),
     "Operate": ("configuration", "operations", "backup", "upgrade", "jobs", "metrics", "performance"),
     "Look up": ("glossary", "changelog", "config-example"),
