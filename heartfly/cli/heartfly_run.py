@@ -98,7 +98,7 @@ class Spool:
         """OSError: there is no room, or no right."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         facts = {**vars(ping), "body": base64.b64encode(ping.body).decode(), "figures": dict(ping.figures)}
-        path = self._folder / f"{int(ping.at * 1_000_000):020d}-{uuid.uuid4().hex}.new"
+        path = self._folder / f"{int(ping.at * 1_000_000):020d}-{uuid.uuid4().hex[:8]}-{ping.action}.new"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as handle:
             json.dump(facts, handle)
@@ -115,7 +115,8 @@ class Spool:
         try:
             with (self._folder / "lock").open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                for path in self._files():
+                # Ends before starts: a run that is over would hang until its end came.
+                for path in sorted(self._files(), key=lambda path: path.stem.endswith("-start")):
                     self._send(path, server, until)
         except UndeliveredError as error:
             return str(error)

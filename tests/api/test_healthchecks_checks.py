@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 from dataclasses import replace
@@ -555,3 +556,21 @@ async def test_a_slug_that_moves_may_be_shared_and_may_go(house: House) -> None:
 
     assert ("one", "") == (shared["slug"], gone["slug"])
     assert 409 == (await house.full("POST", "/v1/checks", {"name": "n", "slug": "one"})).status
+
+
+async def test_scripts_that_run_at_once_make_one_check(house: House) -> None:
+    asked = {"name": "Once", "tags": "x", "unique": ["name", "tags"]}
+
+    told = await asyncio.gather(*(writer(house)("POST", "checks/", asked) for _ in range(8)))
+
+    assert [200] * 7 + [201] == sorted(reply.status for reply in told)
+    assert 1 == len((await writer(house)("GET", "checks/")).json["checks"])
+
+
+async def test_an_upsert_changes_only_what_it_names(house: House) -> None:
+    client = writer(house)
+    made = await client.made(name="A", desc="by a person", grace=120)
+
+    again = await client("POST", "checks/", {"name": "A", "tags": "new", "unique": ["name"]})
+
+    assert (200, made | {"tags": "new"}) == (again.status, again.json)

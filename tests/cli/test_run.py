@@ -260,12 +260,13 @@ def test_what_cannot_be_sent_is_kept_and_sent_with_its_time_by_the_next_run(alon
     ear.listen()
     assert 0 == ran(alone, "--check", ear.url, "--", "true")[0]
 
-    assert ["/start", "/2", "/start", "/0"] == ear.actions
-    assert b"said\n" == ear.heard[1].body
+    # Of what was kept the end goes first, so that its run does not hang until it comes.
+    assert ["/2", "/start", "/start", "/0"] == ear.actions
+    assert b"said\n" == ear.heard[0].body
     assert ear.heard[0].query["rid"] == ear.heard[1].query["rid"]
     ago = [float(one.query["ago"][0]) for one in ear.heard[:2]]
-    assert ago[0] >= ago[1]
-    assert CLOCK.now().timestamp() - begun_at + 1 > ago[0] > 0
+    assert ago[1] >= ago[0]
+    assert CLOCK.now().timestamp() - begun_at + 1 > ago[1] > 0
     assert "ago" not in ear.heard[2].query
     assert [] == kept(alone)
 
