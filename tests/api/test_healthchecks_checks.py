@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import uuid
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -19,6 +20,7 @@ from heartfly.checks.config import CheckIn, FiltersIn
 from heartfly.config import Settings
 from heartfly.config.settings import Limits
 from heartfly.core.words import PingKind
+from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import checks
@@ -42,14 +44,14 @@ async def stored(house: House, check: Any) -> Any:
 async def test_a_check_is_made_and_told_in_their_form(house: House) -> None:
     made = await writer(house).made(name="Foo Bar", tags="a b", desc="d")
 
-    uuid = made["uuid"]
-    update = f"{BASE}/api/v3/checks/{uuid}"
+    address = made["uuid"]
+    update = f"{BASE}/api/v3/checks/{address}"
     assert {
         "name": "Foo Bar", "slug": "", "tags": "a b", "desc": "d", "grace": 3600, "n_pings": 0, "status": "new",
         "started": False, "last_ping": None, "next_ping": None, "manual_resume": False, "methods": "", "subject": "",
         "subject_fail": "", "start_kw": "", "success_kw": "", "failure_kw": "", "filter_subject": False,
-        "filter_body": False, "filter_http_body": False, "filter_default_fail": False, "badge_url": "", "uuid": uuid,
-        "ping_url": f"{BASE}/ping/{uuid}", "update_url": update, "pause_url": f"{update}/pause",
+        "filter_body": False, "filter_http_body": False, "filter_default_fail": False, "badge_url": "", "uuid": address,
+        "ping_url": f"{BASE}/ping/{address}", "update_url": update, "pause_url": f"{update}/pause",
         "resume_url": f"{update}/resume", "channels": "", "timeout": 86400,
     } == made  # fmt: skip
 
@@ -574,3 +576,22 @@ async def test_an_upsert_changes_only_what_it_names(house: House) -> None:
     again = await client("POST", "checks/", {"name": "A", "tags": "new", "unique": ["name"]})
 
     assert (200, made | {"tags": "new"}) == (again.status, again.json)
+
+
+async def test_a_list_is_whole_however_long_it_is(house: House) -> None:
+    rows = [await house.world.check(START) for _ in range(3)]
+
+    def copied(tx: Tx) -> None:
+        values = {**rows[0]._asdict(), "slug_key": None}
+        more = [
+            values | {"id": house.world.ids.next(START), "uuid": str(uuid.uuid4()), "slug": "many"} for _ in range(1200)
+        ]
+        tx.conn.execute(sa.insert(checks), more)
+
+    await house.world.db.write(copied)
+
+    listed = (await writer(house)("GET", "checks/")).json["checks"]
+    many = (await writer(house)("GET", "checks/?slug=many")).json["checks"]
+
+    assert (1203, 1200) == (len(listed), len(many))
+    assert [row.ping_uuid for row in rows] == [check["uuid"] for check in listed[:3]]

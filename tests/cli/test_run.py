@@ -109,8 +109,11 @@ def alone(tmp_path: Path) -> Path:
 
 def begun(alone: Path, *arguments: str, env: Mapping[str, str] | None = None, **rest: Any) -> subprocess.Popen[bytes]:
     given = {"PATH": os.environ["PATH"], "XDG_STATE_HOME": str(alone.parent / "state"), **(env or {})}
-    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | rest
-    return subprocess.Popen([sys.executable, "-I", alone, *arguments], env=given, cwd=alone.parent, **streams)
+    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | rest
+    process: subprocess.Popen[bytes] = subprocess.Popen(
+        [sys.executable, "-I", alone, *arguments], env=given, cwd=alone.parent, **streams
+    )
+    return process
 
 
 def ran(alone: Path, *arguments: str, env: Mapping[str, str] | None = None) -> tuple[int, bytes, bytes]:
