@@ -595,3 +595,12 @@ async def test_a_list_is_whole_however_long_it_is(house: House) -> None:
 
     assert (1203, 1200) == (len(listed), len(many))
     assert [row.ping_uuid for row in rows] == [check["uuid"] for check in listed[:3]]
+
+
+async def test_checks_without_a_slug_move_to_another_project(house: House, neighbour: House) -> None:
+    for _ in range(2):
+        row = await stored(house, await writer(house).made())
+        key = {"key": neighbour.world.project.api_key}
+        assert 200 == (await house.full("POST", f"/v1/checks/{row.uuid}/transfer", key)).status
+
+    assert ["", ""] == [check["slug"] for check in (await writer(neighbour)("GET", "checks/")).json["checks"]]
