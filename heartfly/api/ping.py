@@ -5,6 +5,8 @@ Forms (each also at the root, where the first segment is a UUID or a ping key):
     /ping/<uuid>[/start|fail|log|<exit status>]
     /ping/<ping key>/<slug>[/start|fail|log|<exit status>]     ?create=1
 
+`?rid=` names the run, `?ago=` says how many seconds ago it was when it could not be sent.
+
 Answers are those of Healthchecks, whose clients rely on them; a body is never refused, it is cut.
 """
 
@@ -13,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -23,7 +25,7 @@ from heartfly.core.words import PingKind
 from heartfly.errors import HeartflyError, InvalidValueError, OverloadedError, StoreError
 from heartfly.logs import line, logger
 from heartfly.pings.ingest import Ingest
-from heartfly.pings.request import END_BYTES, BySlug, ByUuid, PingOutcome, PingRequest, Target
+from heartfly.pings.request import END_BYTES, OLDEST, BySlug, ByUuid, PingOutcome, PingRequest, Target
 from heartfly.sealing import digest
 
 Scope = dict[str, Any]
@@ -37,6 +39,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.A
 _PING_KEY = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
 _SLUG = re.compile(r"[a-z0-9_-]{1,100}", re.ASCII)
 _ACTIONS = {"": PingKind.SUCCESS, "start": PingKind.START, "fail": PingKind.FAIL, "log": PingKind.LOG}
+_SECONDS = re.compile(r"\d{1,6}(?:\.\d{1,6})?", re.ASCII)
 _METHODS = {"GET", "HEAD", "POST"}
 _WHOLE = "heartfly.response.whole"
 """An answer in one message, where the server offers it (server/exchange.py)."""
@@ -140,6 +143,7 @@ class PingDoor:
                 body=body,
                 body_end=end,
                 body_size=size,
+                happened_at=_happened_at(query, received_at) if "ago" in query else None,
                 metrics=figures.of_query(query["metric"]) if "metric" in query else {},
                 covers=coverage.of_query(query),
             )
@@ -253,6 +257,14 @@ def _rid(query: dict[str, list[str]]) -> str | None:
     if not _UUID.fullmatch(rid):
         raise _RefusedError(400, "invalid uuid format")
     return rid.lower()
+
+
+def _happened_at(query: dict[str, list[str]], received_at: datetime) -> datetime:
+    """When it was meant to be sent: `?ago=` so many seconds. What a clock elsewhere says the time is counts nothing."""
+    ago = query["ago"][0]
+    if not _SECONDS.fullmatch(ago) or float(ago) > OLDEST.total_seconds():
+        raise _RefusedError(400, f"ago: must be 0 to {OLDEST.total_seconds():.0f} seconds")
+    return received_at - timedelta(seconds=float(ago))
 
 
 def _has_body(scope: Scope) -> bool:

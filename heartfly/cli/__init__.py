@@ -31,6 +31,7 @@ _COMMANDS: Mapping[str, str] = {
     "jobs": "heartfly.cli.jobs:jobs_group",
     "budgets": "heartfly.cli.budgets:budgets_group",
     "usage": "heartfly.cli.usage:usage_group",
+    "run": "heartfly.cli.run:run",
     "import": "heartfly.cli.imports:import_group",
     "limits": "heartfly.cli.limits:limits_group",
     "next": "heartfly.cli.next:next_command",

@@ -25,7 +25,7 @@ from heartfly.core import metrics as figures
 from heartfly.core.check import after_ping, needs_known, needs_past
 from heartfly.core.filters import Filters, resolve
 from heartfly.core.gates import NOTHING, Known
-from heartfly.core.values import Signal, Step
+from heartfly.core.values import Order, Signal, Step
 from heartfly.core.words import PingKind
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
@@ -36,6 +36,9 @@ from heartfly.pings.past import past_of
 from heartfly.pings.prune import EVERY, Due, Keep, prune
 from heartfly.pings.rate import RateLimiter
 from heartfly.pings.request import BySlug, ByUuid, PingOutcome, PingRequest, PingResult
+
+ELSEWHERE = 0
+"""The node of a signal that was not sent when it happened. No process has this number."""
 
 
 @dataclass(slots=True)
@@ -113,7 +116,7 @@ class PingApplier:
         signal = Signal(
             id=self._ids.next(request.received_at),
             kind=kind,
-            order=(request.received_at, self._node_id, request.seq),
+            order=self._order(request),
             rid=request.rid,
             exit_status=request.exit_status if ends else None,
             metrics=metrics,
@@ -140,6 +143,12 @@ class PingApplier:
             flipped_to=step.flips[-1].to_status.value if step.flips else "",
         )
 
+    def _order(self, request: PingRequest) -> Order:
+        """One that was kept elsewhere meanwhile has no place among those that came here: its time alone says where."""
+        if request.happened_at is None:
+            return request.received_at, self._node_id, request.seq
+        return request.happened_at, ELSEWHERE, request.seq
+
     def _keep_rows(self, check: Stored, request: PingRequest, step: Step, signal: Signal, written: _Written) -> None:
         n = step.check.n_pings
         run = step.run
@@ -149,8 +158,8 @@ class PingApplier:
                 "check_id": check.id,
                 "n": n,
                 "received_at": request.received_at,
-                "client_at": request.client_at,
-                "node_id": self._node_id,
+                "client_at": request.happened_at or request.client_at,
+                "node_id": signal.order[1],
                 "seq": request.seq,
                 "kind": (step.kind or signal.kind).value,
                 "exit_status": request.exit_status,

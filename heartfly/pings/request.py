@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -31,6 +31,8 @@ Target = ByUuid | BySlug
 
 
 END_BYTES = 16 * 1024
+OLDEST = timedelta(days=4)
+"""So far back a signal may lie that could not be sent in time: what history says of runs goes no further."""
 
 
 class PingRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +60,8 @@ class PingRequest(msgspec.Struct, frozen=True, kw_only=True):
     covers: Span | None = None
     """What the job says that it processed, if it said so in the query."""
     client_at: datetime | None = None
+    happened_at: datetime | None = None
+    """Of one that could not be sent in time: when that was, and by when it is judged. Within OLDEST of its receipt."""
 
 
 class PingOutcome(StrEnum):

@@ -14,8 +14,8 @@ from posixpath import normpath
 from heartfly.web.markdown import Document, Heading, document
 
 GROUPS = {
-    "Begin": ("install", "try-it-with-cron", "pages", "api-tour"),
-    "Use": ("life-of-a-check", "gates", "daily-job-in-bash", "alerts", "channels", "webhooks", "api", "cli"),
+    "Begin": ("install", "try-it-with-cron", "healthchecks", "pages", "api-tour"),
+    "Use": ("life-of-a-check", "gates", "run", "daily-job-in-bash", "alerts", "channels", "webhooks", "api", "cli"),
     "Usage": (
         "usage",
         "usage-clients",

@@ -258,3 +258,15 @@ def test_a_shell_script_pings_by_slug_and_makes_its_check(server: Server, key: s
 
     (check,) = ask(server, key, "GET", "/api/v3/checks/?slug=from-a-script")[1]["checks"]
     assert ("Created", "OK", "down", 2) == (made.stdout, failed.stdout, check["status"], check["n_pings"])
+
+
+def test_a_browser_and_prometheus_are_answered_by_the_api_and_not_by_pages(server: Server, key: str) -> None:
+    reads = server.api("POST", "/v1/keys", key, {"name": "scrapes", "scopes": ["read"]})["secret"]
+    html = {"Accept": "text/html,application/xhtml+xml"}
+
+    nowhere = ask(server, key, "GET", "/api/v3/nothing", headers=html)
+    badge = ask(server, key, "GET", f"/b/2/{'0' * 8}-0000-4000-8000-{'0' * 12}.svg", headers=html)
+    scraped = ask(server, "", "GET", "/projects/any/metrics/", headers=html | {"Authorization": f"Bearer {reads}"})
+
+    assert [(404, {"error": "not found"})] * 2 == [nowhere, badge]
+    assert (200, True) == (scraped[0], "hc_checks_total" in scraped[1])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
+import sqlalchemy as sa
+
 from heartfly.api.native import NativeApi
+from heartfly.db.models import checks
 from tests.api.door import Door, House, Reply
 
 MISSING = "3f0f8f9e-6a1c-4a55-8d4c-111111111111"
@@ -59,4 +61,7 @@ def nobody(house: House) -> Theirs:
     return Theirs(house.full.api, "")
 
 
-HOUR = timedelta(hours=1)
+async def stored(house: House, check: Any) -> Any:
+    """The row of a check that was made through the API."""
+    async with house.world.db.read() as read:
+        return (await read.execute(sa.select(checks).where(checks.c.ping_uuid == check["uuid"]))).one()

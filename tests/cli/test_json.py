@@ -14,8 +14,8 @@ from heartfly.db.migrate import HEAD
 from tests.cli.conftest import Run, ok
 from tests.cli.test_usage_events_cli import event
 
-IS_NO_ANSWER = {"serve", "project export"}
-"""A server, and a file of NDJSON."""
+IS_NO_ANSWER = {"serve", "project export", "run"}
+"""A server, a file of NDJSON, and a job, whose output is its own."""
 
 
 def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:

@@ -13,7 +13,7 @@ from litestar.params import JSONBody
 from heartfly.accounts import commands, key_commands
 from heartfly.accounts.guards import ADMINISTERS
 from heartfly.accounts.keys import Scope
-from heartfly.api.compat.healthchecks.take_over import Difference, Taken, TakingOver
+from heartfly.api.compat.healthchecks.take_over import FieldDifference, Taken, TakingOver
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
 from heartfly.db.changes import Tx
@@ -62,7 +62,7 @@ class TakenOut(msgspec.Struct, kw_only=True):
     address: str
     outcome: Literal["new", "same", "differs", "updated", "refused"]
     check: str | None
-    differences: list[Difference]
+    differences: list[FieldDifference]
     """Of what is here from what is there."""
     notes: list[str]
     """Why it was refused, and which channels there are not here."""

@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from heartfly.api.compat.healthchecks.asked import Answer, Asked, SaidNoError, no, told
-from heartfly.api.compat.healthchecks.reading import find, form_of, forms
+from heartfly.api.compat.healthchecks.reading import around_of, find, form_of, forms, pages
 from heartfly.api.compat.healthchecks.spec import (
     Spec,
     asked_of,
@@ -37,14 +37,15 @@ from heartfly.errors import ConflictError, InvalidValueError, LimitError
 async def list_checks(asked: Asked) -> Answer:
     """With `?slug=`, of that slug; with `?tag=`, with all of these tags. All of them: this API has no pages."""
     slugs, tags = asked.query.get("slug"), asked.query.get("tag", ())
+    found: list[dict[str, Any]] = []
     async with asked.api.database.read() as read:
-        query = sa.select(checks).where(checks.c.pid == asked.caller.pid).order_by(checks.c.id)
-        rows = [
-            row
-            for row in await read.execute(query)
-            if (slugs is None or row.slug == slugs[-1]) and all(tag in row.tags for tag in tags)
-        ]
-        return told({"checks": await forms(read, asked, rows)})
+        around = await around_of(read, asked)
+        async for page in pages(read, asked.caller.pid):
+            rows = [
+                row for row in page if (slugs is None or row.slug == slugs[-1]) and all(tag in row.tags for tag in tags)
+            ]
+            found += await forms(read, asked, rows, around)
+    return told({"checks": found})
 
 
 async def create_check(asked: Asked) -> Answer:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,12 @@ from heartfly.public.badges import CHECK
 
 _UNIQUE_KEY = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _AT_ONCE = 500
+_PAGE = (
+    sa.select(checks)
+    .where(checks.c.pid == sa.bindparam("pid"), checks.c.id > sa.bindparam("after"))
+    .order_by(checks.c.id)
+    .limit(_AT_ONCE)
+)
 
 
 async def find(read: AsyncConnection, asked: Asked) -> Any:
@@ -40,23 +47,36 @@ async def find(read: AsyncConnection, asked: Asked) -> Any:
     return row
 
 
-async def forms(read: AsyncConnection, asked: Asked, rows: Sequence[Any]) -> list[dict[str, Any]]:
+async def pages(read: AsyncConnection, pid: int) -> AsyncIterator[Sequence[Any]]:
+    """All checks of a project in the order in which they were made, some at a time: others are served in between."""
+    after = 0
+    while rows := (await read.execute(_PAGE, {"pid": pid, "after": after})).all():
+        yield rows
+        after = rows[-1].id
+
+
+async def around_of(read: AsyncConnection, asked: Asked) -> Around:
+    """But for channels, which come with the checks."""
     api, pid = asked.api, asked.caller.pid
     project = (await read.execute(sa.select(projects).where(projects.c.id == pid))).one()
-    ids = [row.id for row in rows]
-    channels: dict[int, list[str]] = {}
-    for start in range(0, len(ids), _AT_ONCE):
-        channels |= await channels_of(read, pid, ids[start : start + _AT_ONCE])
-    around = Around(
+    return Around(
         base_url=api.base_url,
         version=asked.version,
         now=api.clock.now(),
         with_secret=asked.may_write,
-        channels=channels,
-        started=await _started(read, pid) if any(row.n_open_runs for row in rows) else {},
+        started=await _started(read, pid),
         badges=await addresses_of_checks(read, pid),
         key=key_of(project, api.sealer),
     )
+
+
+async def forms(
+    read: AsyncConnection, asked: Asked, rows: Sequence[Any], around: Around | None = None
+) -> list[dict[str, Any]]:
+    """`rows`: at most a page of them."""
+    around = await around_of(read, asked) if around is None else around
+    channels = await channels_of(read, asked.caller.pid, [row.id for row in rows]) if around.with_secret else {}
+    around = replace(around, channels=channels)
     return [check_form(row, around) for row in rows]
 
 

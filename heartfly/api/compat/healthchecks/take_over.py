@@ -42,7 +42,7 @@ _TAG = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,50}")
 _RUNS = frozenset({"up", "grace", "started"})
 
 
-class Difference(msgspec.Struct, frozen=True):
+class FieldDifference(msgspec.Struct, frozen=True):
     """Both as the API of Healthchecks tells them; null: it is not told."""
 
     field: str
@@ -58,7 +58,7 @@ class Taken:
     address: str
     outcome: str
     uuid: str | None = None
-    differences: Sequence[Difference] = ()
+    differences: Sequence[FieldDifference] = ()
     notes: Sequence[str] = ()
 
 
@@ -147,7 +147,7 @@ class TakingOver:
             notes.append("nobody hears of it here")
         return sorted(heard), notes
 
-    def _differences(self, tx: Tx, row: Any, form: Mapping[str, Any], heard: Sequence[str]) -> list[Difference]:
+    def _differences(self, tx: Tx, row: Any, form: Mapping[str, Any], heard: Sequence[str]) -> list[FieldDifference]:
         around = Around(base_url=self.base_url, version=_VERSION, now=self.at, with_secret=False)
         ours = check_form(row, around) | {"channels": ",".join(sorted(heard_by(tx, self.pid, row.id)))}
         theirs = {name: form[name] for name in _FIELDS if form.get(name) is not None}
@@ -156,7 +156,9 @@ class TakingOver:
         theirs["channels"] = ",".join(heard)
         names = [name for name in (*_FIELDS, "channels") if name in theirs or name in {"timeout", "schedule", "tz"}]
         return [
-            Difference(name, theirs.get(name), ours.get(name)) for name in names if theirs.get(name) != ours.get(name)
+            FieldDifference(name, theirs.get(name), ours.get(name))
+            for name in names
+            if theirs.get(name) != ours.get(name)
         ]
 
     def _badge_of(self, tx: Tx, form: Mapping[str, Any], check_id: int) -> None:

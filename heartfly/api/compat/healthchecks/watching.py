@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from heartfly.accounts.keys import Caller, Scope
 from heartfly.api.compat.healthchecks.asked import Answer, Asked, SaidNoError, no, told
 from heartfly.api.compat.healthchecks.forms import status_of, unique_key
+from heartfly.api.compat.healthchecks.reading import pages
 from heartfly.core.words import Status
 from heartfly.db.models import alerts, checks, deliveries
 from heartfly.errors import UnauthenticatedError
@@ -51,10 +52,10 @@ async def read_metrics(asked: Asked) -> Answer:
 async def show_project(asked: Asked) -> Answer:
     """For Prometheus, with a key that may only read, in the path or as a bearer. The id in the path says nothing."""
     caller, now = await _reader(asked), asked.api.clock.now()
-    query = sa.select(checks).where(checks.c.pid == caller.pid).order_by(checks.c.id)
+    shown: list[tuple[Any, str]] = []
     async with asked.api.database.read() as read:
-        rows = (await read.execute(query)).all()
-    shown = [(row, status_of(row, now)) for row in rows]
+        async for page in pages(read, caller.pid):
+            shown += [(row, status_of(row, now)) for row in page]
     return Answer(body=exposed(_families(shown)), media_type=_PROMETHEUS)
 
 
