@@ -14,7 +14,7 @@ from posixpath import normpath
 from heartfly.web.markdown import Document, Heading, document
 
 GROUPS = {
-    "Begin": ("install", "try-it-with-cron", "healthchecks", "pages", "api-tour"),
+    "Begin": ("install", "try-it-with-cron", "healthchecks", "other-clients", "pages", "api-tour"),
     "Use": ("life-of-a-check", "gates", "daily-job-in-bash", "alerts", "webhooks", "api", "cli"),
     "Usage": ("usage", "usage-clients", "access-logs", "requests", "traffic", "otlp", "meters", "daily-aggregation"),
     "Operate": ("configuration", "operations", "backup", "upgrade", "jobs", "metrics", "performance"),
