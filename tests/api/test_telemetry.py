@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+import brotli
 import pytest
 import sqlalchemy as sa
 
@@ -317,3 +318,15 @@ async def test_a_body_that_is_too_large_or_packed_wrongly_is_refused(ask: Door, 
     broken = await ask("POST", path, body=b"no gzip", headers=[("content-encoding", "gzip")])
 
     assert [413, 400] == [large.status, broken.status]
+
+
+async def test_what_brotli_packed_is_read_within_bounds(house: House, ask: Door) -> None:
+    named = [("x-sentry-auth", f"Sentry sentry_key={key(house)}"), ("content-encoding", "br")]
+    good = brotli.compress(envelope(check_in("ok")))
+    bomb = brotli.compress(b"\n" * (64 * 1024 * 1024))
+    bodies = (good, bomb, good[:-3], b"no brotli", b"")
+
+    answers = [(await ask("POST", "/api/1/envelope/", body=body, headers=named)).status for body in bodies]
+
+    assert [200, 413, 400, 400, 400] == answers
+    assert [("success", None)] == await signals(house, await the_check(house))

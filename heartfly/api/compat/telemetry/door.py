@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+from heartfly.api.compat.telemetry import brotli_bodies
 from heartfly.api.compat.telemetry.signal import Call, Room, Said, Schedule, Signal, UnreadableError, as_text
 from heartfly.api.event_bodies import unpacked
 from heartfly.api.ping import PingDoor, Receive, Scope, Send
@@ -132,8 +133,9 @@ async def _call(scope: Scope, receive: Receive) -> Call:
         if not message.get("more_body"):
             break
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+    raw, encoding = b"".join(parts), headers.get("content-encoding", "").strip().lower()
     try:
-        body = unpacked(b"".join(parts), headers.get("content-encoding", ""))
+        body = brotli_bodies.unpacked(raw, most=MOST_BYTES) if encoding == "br" else unpacked(raw, encoding)
     except HeartflyError as error:
         raise UnreadableError(as_text(str(error), 400)) from error
     return Call(
