@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from heartfly.api.compat.healthchecks.paths import takes as is_healthchecks
+from heartfly.api.compat.telemetry.rooms import room_of
 from heartfly.api.health import Health
 from heartfly.api.metrics import MetricsDoor
 from heartfly.api.ping import PingDoor, Receive, Scope, Send, is_ping
 from heartfly.api.state import ApiState
 
+if TYPE_CHECKING:
+    from heartfly.api.compat.telemetry.door import TelemetryDoor
+
+_ENDS = ("/run", "/complete", "/alertmanager", "/")
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+_Slow = tuple[Application, Application, "TelemetryDoor"]
 
 
 class Front:
@@ -37,29 +44,37 @@ class Front:
         self._metrics = metrics
         self._pages = pages
         self._page_paths = page_paths
-        self._loading: asyncio.Task[tuple[Application, Application]] | None = None
+        self._loading: asyncio.Task[_Slow] | None = None
 
-    def load(self) -> asyncio.Task[tuple[Application, Application]]:
+    def load(self) -> asyncio.Task[_Slow]:
         """Begin to import the framework, in a thread, once."""
         if self._loading is None:
             self._loading = asyncio.ensure_future(asyncio.to_thread(self._both))
         return self._loading
 
-    def _both(self) -> tuple[Application, Application]:
-        from heartfly.api.native import native_api  # noqa: PLC0415 - half a second that no ping shall wait for
+    def _both(self) -> _Slow:
+        # Half a second that no ping shall wait for.
+        from heartfly.api.compat.telemetry.door import TelemetryDoor  # noqa: PLC0415
+        from heartfly.api.native import native_api  # noqa: PLC0415
 
-        return native_api(self._state), self._pages()
+        return native_api(self._state), self._pages(), TelemetryDoor(self._state, self._ping)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
-        if is_ping(path):
+        path, query = scope["path"], scope["query_string"]
+        of_ping = is_ping(path)
+        # A ping is asked for what makes it another service's before it is asked for more.
+        room = None if of_ping and not _may_be_elses(path, query) else room_of(path, query)
+        if room is not None:
+            _, _, telemetry = await asyncio.shield(self.load())
+            await telemetry(room, scope, receive, send)
+        elif of_ping:
             await self._ping(scope, receive, send)
         elif path in {"/healthz", "/readyz"}:
             await self._health(scope, receive, send)
         elif path == "/metrics":
             await self._metrics(scope, receive, send)
         else:
-            native, pages = await asyncio.shield(self.load())
+            native, pages, _ = await asyncio.shield(self.load())
             await (pages if self._is_page(scope) else native)(scope, receive, send)
 
     def _is_page(self, scope: Scope) -> bool:
@@ -71,3 +86,7 @@ class Front:
             return True
         accepted = next((value for name, value in scope["headers"] if name == b"accept"), b"")
         return first != "v1" and b"text/html" in accepted
+
+
+def _may_be_elses(path: str, query: bytes) -> bool:
+    return b"state=" in query or path.endswith(_ENDS)

@@ -1,0 +1,147 @@
+"""Reads a call of another service's client, makes the check that it describes if there is none, and pings it.
+
+The ping itself goes through the ping door, so that everything that holds for a ping holds for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+from heartfly.api.compat.telemetry import brotli_bodies
+from heartfly.api.compat.telemetry.signal import Call, Room, Said, Schedule, Signal, UnreadableError, as_text
+from heartfly.api.event_bodies import unpacked
+from heartfly.api.ping import PingDoor, Receive, Scope, Send
+from heartfly.api.state import ApiState
+from heartfly.checks.described import make_if_missing
+from heartfly.errors import ConflictError, HeartflyError, InvalidValueError, LimitError, NotFoundError
+from heartfly.logs import line
+from heartfly.sealing import digest
+
+MOST_BYTES = 1024 * 1024
+"""Of a call, packed."""
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH"})
+
+
+class TelemetryDoor:
+    def __init__(self, state: ApiState, ping: PingDoor) -> None:
+        self._state = state
+        self._ping = ping
+
+    async def __call__(self, room: Room, scope: Scope, receive: Receive, send: Send) -> None:
+        said = await self._answer(room, scope, receive)
+        fields = [
+            (b"content-type", said.media_type.encode()),
+            (b"content-length", str(len(said.body)).encode()),
+            (b"cache-control", b"no-store"),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+        if said.status == 503:
+            fields.append((b"retry-after", b"30"))
+        await send({"type": "http.response.start", "status": said.status, "headers": fields})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else said.body})
+
+    async def _answer(self, room: Room, scope: Scope, receive: Receive) -> Said:
+        if scope["method"] not in _METHODS:
+            return as_text("method not allowed", 405)
+        try:
+            call = await _call(scope, receive)
+            worst, text = 200, ""
+            for signal in room.read(call):
+                if signal.schedule is not None:
+                    await self._described(signal, signal.schedule, scope)
+                status, told = await self._pinged(signal, scope)
+                if status >= worst:
+                    worst, text = status, told
+        except UnreadableError as refused:
+            line("telemetry", room=room.name, outcome="refused", code=refused.said.status)
+            return refused.said
+        except InvalidValueError as error:
+            line("telemetry", room=room.name, outcome="refused", code=400)
+            return as_text(str(error), 400)
+        line("telemetry", room=room.name, outcome="ok" if worst < 300 else "refused", code=worst)
+        return room.answer(call, worst, text)
+
+    async def _described(self, signal: Signal, schedule: Schedule, scope: Scope) -> None:
+        """A check as its client describes it. What cannot be made so is made by the ping as any other, or refused."""
+        key, _, slug = signal.address.partition("/")
+        state = self._state
+        at, remote = state.clock.now(), state.client_address(scope)[0]
+        try:
+            await state.database.write(
+                lambda tx: make_if_missing(
+                    tx, digest(key), slug, schedule, remote=remote, at=at, ids=state.ids,
+                    most=state.settings.limits.checks,
+                )
+            )  # fmt: skip
+        except (InvalidValueError, ConflictError, LimitError, NotFoundError) as error:
+            line("telemetry", outcome="not_described", reason=type(error).__name__)
+
+    async def _pinged(self, signal: Signal, scope: Scope) -> tuple[int, str]:
+        heard = _Heard()
+        method = "POST" if signal.body else "GET"
+        asked = scope | {
+            "method": method,
+            "path": signal.path,
+            "raw_path": signal.path.encode(),
+            "query_string": urlencode(signal.query).encode(),
+            "extensions": {},
+            # Of the body that came, not of the one that is told.
+            "headers": [pair for pair in scope["headers"] if pair[0] not in {b"content-length", b"content-encoding"}]
+            + ([(b"content-length", str(len(signal.body)).encode())] if signal.body else []),
+        }
+        await self._ping(asked, _told_once(signal.body), heard)
+        return heard.status, heard.body.decode(errors="replace")
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What the ping door answers."""
+
+    status: int = 500
+    body: bytes = b""
+    headers: list[Any] = field(default_factory=list)
+
+    async def __call__(self, message: Mapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        else:
+            self.body += message.get("body", b"")
+
+
+def _told_once(body: bytes) -> Receive:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+async def _call(scope: Scope, receive: Receive) -> Call:
+    """InvalidValueError: its body is too large, or not what its encoding says."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise UnreadableError(as_text("the body did not arrive", 400))
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MOST_BYTES:
+            raise UnreadableError(as_text("the body is larger than 1 MiB", 413))
+        if not message.get("more_body"):
+            break
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+    raw, encoding = b"".join(parts), headers.get("content-encoding", "").strip().lower()
+    try:
+        body = brotli_bodies.unpacked(raw, most=MOST_BYTES) if encoding == "br" else unpacked(raw, encoding)
+    except HeartflyError as error:
+        raise UnreadableError(as_text(str(error), 400)) from error
+    return Call(
+        method=scope["method"],
+        path=scope["path"],
+        query=parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True),
+        headers=headers,
+        body=body,
+    )
