@@ -144,9 +144,7 @@ def test_a_value_that_is_none_is_told(key: str, value: Any, words: str) -> None:
 
 async def lay(plant: Plant, raw: bytes, days: int = 0) -> Imported:
     file = read_file(raw, "litellm", from_at=NOW + timedelta(days=days))
-    return await plant.usage.write(
-        lambda tx: import_prices(tx, PID, file, over_hand=False, actor=Actor("test"), at=NOW, ids=plant.ids)
-    )
+    return await import_prices(plant.usage, PID, file, over_hand=False, actor=Actor("test"), at=NOW, ids=plant.ids)
 
 
 async def test_only_what_differs_becomes_a_new_version(plant: Plant) -> None:

@@ -90,6 +90,9 @@ async def test_every_page_is_valid_html(town: Town, web: WebState) -> None:
     await owner.post(f"/p/main/usage/backfills/{backfill}/events", {"events": json.dumps([into, {HOSTILE: 1}])})
     await owner.post("/p/main/usage/watches/new", {"kind": "source", "what": HOSTILE})
     (watch,) = set(re.findall(r"watches/([0-9a-f-]{36})", (await owner.get("/p/main/usage/watches")).body.decode()))
+    a_price = {"provider": HOSTILE, "product": HOSTILE, "unit": "pages", "amount": "0.00001", "currency": "USD"}
+    price = (await owner.post("/p/main/usage/prices/new", a_price)).headers["location"]
+    price = price.partition("?")[0].rpartition("/")[2]
     (page,) = re.findall(r"status-pages/([0-9a-f-]{36})", (await owner.get("/p/main/status-pages")).body.decode())
     of_days = {"from": day, "to": START.date().isoformat(), "lasts": "604800"}
     given = await owner.post(f"/p/main/usage/customers/{customer}/report/shares", of_days)
@@ -100,7 +103,8 @@ async def test_every_page_is_valid_html(town: Town, web: WebState) -> None:
         "incident": incident, "kind": "webhook", "channel": made.headers["location"].split("?")[0].rpartition("/")[2],
         "name": "pages", "tag": "checks", "half": "x", "states": "3", "token": token,
         "letter": letter, "customer": customer, "day": day, "meter": "traffic",
-        "backfill": backfill, "watch": watch, "endpoint": address_of(f"GET {HOSTILE}").rpartition("/")[2],
+        "backfill": backfill, "watch": watch, "price": price,
+        "endpoint": address_of(f"GET {HOSTILE}").rpartition("/")[2],
     }  # fmt: skip
     paths = [re.sub(r"{(\w+)}", lambda found: values[found[1]], route) for method, route in ROUTES if method == "GET"]
     invite = re.findall(r"/invite\?token=[\w-]+", invited.body.decode())[0]
@@ -115,6 +119,9 @@ async def test_every_page_is_valid_html(town: Town, web: WebState) -> None:
         (f"{of_set}/events", {"events": "{}"}),
         (f"{of_set}/events", {"events": ""}),
     ]
+    of_price = f"/p/main/usage/prices/{price}"
+    more += [("/p/main/usage/prices/new", a_price | {"preview": "1", "unit": "x"}), (of_price, {"do": "delete"})]
+    more += [("/p/main/usage/prices/new", {"provider": HOSTILE}), (of_price, {"do": "reprice", "amount": HOSTILE})]
     asked: list[tuple[Browser, str, dict[str, str] | None]] = [
         *pages, *((owner, path, form) for path, form in (*SENT, *more)),
     ]  # fmt: skip

@@ -155,10 +155,10 @@ async def import_prices(
         told = await hands.run(foresee_import, api.usage.place, pid, raw, kind, from_at=from_at, over_hand=over_hand)
         return imported_out(told.file, told.imported, calls=told.calls)
     file = await hands.run(read_file, raw, kind, from_at=from_at)
-    found = await _written(
-        request,
-        lambda tx: price_imports.import_prices(tx, pid, file, over_hand=over_hand, actor=actor, at=at, ids=api.ids),
+    found = await price_imports.import_prices(
+        api.usage, pid, file, over_hand=over_hand, actor=actor, at=at, ids=api.ids
     )
+    await carry_or_wait(api.usage, api.database)
     return imported_out(file, found, calls=None)
 
 
