@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.budgets.rows import Stored
 from heartfly.calls.asked import Line
-from heartfly.calls.figures import figures
+from heartfly.calls.figures import figures, lines_of
 from heartfly.calls.gather import gathered
 from heartfly.checks.queries import UUID
 from heartfly.core.budget_burn import BURN_DAYS, burn, gone_on
@@ -217,7 +217,9 @@ async def _lines(
     filters = await _filters(read, stored)
     if filters is None:
         return ()
-    return await figures(read, stored.row.pid, from_at, to_at, by=by, filters=filters, now=now, times=False)
+    # To the instant: what is asked of the present hour as a whole would reach beyond the period.
+    window = Window(from_at, to_at)
+    return lines_of(await gathered(read, stored.row.pid, [window], by=by, filters=filters, now=now, times=False), 0)
 
 
 async def _filters(read: AsyncConnection, stored: Stored) -> Mapping[Dimension, Sequence[str]] | None:

@@ -71,7 +71,7 @@ async def test_a_budget_has_what_is_usual_and_is_read_and_listed_page_by_page(ho
     first, second = await make(house), await make(house, name="Maps", currency="EUR", period="yearly")
 
     assert (201, 201) == (first.status, second.status)
-    usual = {
+    usual: dict[str, Any] = {
         "name": "Models", "state": "active", "currency": "USD", "amount": "100", "period": "monthly",
         "starts_on": "2026-03-02", "ends_on": None, "every_days": None, "auto_renew": True, "scope": {},
         "thresholds": [50, 80, 90, 100], "allocations": [], "spike": None, "low_days": None, "hard_stop": False,
