@@ -23,7 +23,6 @@ from heartfly.core.tiles import state_of
 from heartfly.core.windows import HOUR, Window
 from heartfly.db.models import call_rollups
 from heartfly.db.prepared import among
-from heartfly.db.snapshots import as_read
 from heartfly.db.types import micros
 from heartfly.traffic.asked import Trust
 from heartfly.traffic.counting import counting
@@ -129,13 +128,12 @@ async def _take_rows(question: _Question, cube: Cube, grain: Grain, run: Sequenc
     at_measures = several + len(keys)
     called = await read.run_sync(measures_called, pid, {row[at_measures] for row in rows})
     values = await _values(question, keys)
-    instant = as_read(read, r.first_at)
     begins = [piece.from_at for piece in run]
     for row in rows:
         n = _number_of(row[0], run, begins) if several else run[0].n
         if n is not None:
             key = values(row[several:at_measures])
-            _take(question.at(n, key), row[at_measures + 1 :], called[row[at_measures]], instant)
+            _take(question.at(n, key), row[at_measures + 1 :], called[row[at_measures]])
 
 
 def _columns(cube: Cube, by: Sequence[Dimension]) -> dict[Named | str, sa.ColumnElement[Any]]:
@@ -234,7 +232,7 @@ def _number_of(start_at: datetime, run: Sequence[Piece], begins: Sequence[dateti
     return piece.n if piece.from_at <= start_at < piece.to_at else None
 
 
-def _take(into: CallFigures, told: Sequence[Any], measures: Measures, instant: Any) -> None:
+def _take(into: CallFigures, told: Sequence[Any], measures: Measures) -> None:
     """`told`: the columns of `sums_of`."""
     n, n_errors, n_timed, n_unpriced, n_odd, us, us_low, longest, latencies, amounts, first_at, last_at = told
     into.n += n
@@ -249,7 +247,7 @@ def _take(into: CallFigures, told: Sequence[Any], measures: Measures, instant: A
     if latencies is not None:
         times.add_packed(latencies)
     into.add(measures, added_up(amounts, measures))
-    into.note(instant(first_at), instant(last_at))
+    into.note(first_at, last_at)
 
 
 # --- out of events

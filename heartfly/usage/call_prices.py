@@ -1,0 +1,31 @@
+"""A change of prices: which hours are folded anew for it. Which prices there are is decided elsewhere."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from heartfly.core.calls import Cube
+from heartfly.db.changes import Tx
+from heartfly.db.models import call_rollups, dirty_hours, windows
+from heartfly.usage.fold import TIER_HOUR
+
+
+def mark_priced(tx: Tx, pid: int, *, from_at: datetime | None, to_at: datetime | None, seq: int) -> int:
+    """All hours with a part in [from_at, to_at) that hold calls and whose events are kept; None: without an end there.
+
+    How many. To be asked in the transaction that changes a price: whoever folds an hour reads either both or neither.
+    `seq`: a new id. What was never folded is dirty already; what is sealed stays as it was charged.
+    """
+    w, r = windows.c, call_rollups.c
+    here = sa.exists().where(r.pid == pid, r.cube == int(Cube.TOTAL), r.tier == TIER_HOUR, r.start_at == w.start_at)
+    where = [w.pid == pid, w.tier == TIER_HOUR, w.sealed_at.is_(None), sa.or_(w.thinned, here)]
+    if from_at is not None:
+        where.append(w.end_at > from_at)
+    if to_at is not None:
+        where.append(w.start_at < to_at)
+    hours = sa.select(w.pid, w.start_at, sa.literal(seq, sa.BigInteger)).where(*where)
+    insert = tx.insert(dirty_hours).from_select(["pid", "hour", "seq"], hours)
+    upsert = insert.on_conflict_do_update(index_elements=["pid", "hour"], set_={"seq": seq})
+    return tx.conn.execute(upsert.execution_options(preserve_rowcount=True)).rowcount
