@@ -63,10 +63,7 @@ async def wanted_by(
     read: AsyncConnection, pid: int, span: Window, *, filters: Filters, by: Sequence[Dimension]
 ) -> Wanted:
     """InvalidValueError names the filter, as `customer`, or the bound, as `from`."""
-    if not EARLIEST <= span.from_at <= LATEST:
-        raise InvalidValueError("from", "must be within 1970 to 2200")
-    if not span.from_at < span.to_at <= LATEST:
-        raise InvalidValueError("to", "must be after `from`, and before 2200")
+    demand_bounds(span)
     given = {dimension: list(values) for dimension, values in filters.items() if values}
     for dimension, values in given.items():
         if len(values) > MOST_VALUES:
@@ -98,6 +95,14 @@ async def wanted_by(
     if cube is not None and unheld and await _has_others(read, pid, cube, unheld, span):
         cube = None
     return Wanted(texts=texts, numbers=numbers, statuses=statuses, cube=cube)
+
+
+def demand_bounds(span: Window) -> None:
+    """InvalidValueError."""
+    if not EARLIEST <= span.from_at <= LATEST:
+        raise InvalidValueError("from", "must be within 1970 to 2200")
+    if not span.from_at < span.to_at <= LATEST:
+        raise InvalidValueError("to", "must be after `from`, and before 2200")
 
 
 def _is_product(product: tuple[str, str], texts: Mapping[Dimension, frozenset[str]]) -> bool:

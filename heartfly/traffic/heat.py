@@ -26,7 +26,7 @@ async def over_time(read: AsyncConnection, pid: int, asked: Asked, *, n_rows: in
     wanted = await wanted_by(read, pid, asked)
     demand_short(asked)
     size = Size.HOUR if asked.to_at - asked.from_at <= MOST_HOURS else Size.DAY
-    parts = [cut for _, cut in bins_of(size, asked, asked_window(wanted, now), now)]
+    parts = [cut for _, cut in bins_of(size, asked.zone, asked_window(wanted, now), now)]
     found = await gathered(read, pid, wanted, parts or [asked_window(wanted, now)], by=By.ENDPOINT, now=now)
     sums = await found.sums(["n"])
     names = await endpoints_called(read, pid, wanted, sums)

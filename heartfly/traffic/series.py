@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -30,7 +31,7 @@ async def series(
     wanted = await wanted_by(read, pid, asked)
     if asked.to_at - asked.from_at > most:
         raise InvalidValueError("to", f"is more than {words} after `from`, which is the most for window={size.value}")
-    parts = list(bins_of(size, wanted.asked, asked_window(wanted, now), now))
+    parts = list(bins_of(size, wanted.asked.zone, asked_window(wanted, now), now))
     if not parts:
         found = await gathered(read, pid, wanted, [asked_window(wanted, now)], by=By.NOTHING, now=now)
         return [], found.trust
@@ -42,9 +43,9 @@ async def series(
     ], found.trust
 
 
-def bins_of(size: Size, asked: Asked, span: Window, now: datetime) -> Iterator[tuple[Window, Window]]:
+def bins_of(size: Size, zone: ZoneInfo, span: Window, now: datetime) -> Iterator[tuple[Window, Window]]:
     """Each window of the zone that has begun, and its part of what was asked."""
-    for window in windows(size, asked.zone, span.from_at, span.to_at):
+    for window in windows(size, zone, span.from_at, span.to_at):
         if window.from_at > now:
             return
         yield window, Window(max(window.from_at, span.from_at), min(window.to_at, span.to_at))

@@ -64,7 +64,8 @@ def name_of(text: str | None) -> str:
 
 
 def provider_of(text: str | None) -> str:
-    return name_of(text) or UNKNOWN
+    """In small letters, as prices have it."""
+    return name_of(text).lower() or UNKNOWN
 
 
 def bucket_in(number: int) -> int:

@@ -23,6 +23,8 @@ from heartfly.core.versions import Version
 from heartfly.db.models import dirty_hours, events, rollups, usage_names, windows
 from heartfly.db.snapshots import PAGE, Place, as_read, as_stored, pages, snapshot
 from heartfly.usage.asked import WIDE, Lacks, Lookers, Question
+from heartfly.usage.call_books import Books
+from heartfly.usage.call_proof import CALL, CallCount, call_differences
 from heartfly.usage.distinct import Distinct
 from heartfly.usage.meter_versions import versions_of
 from heartfly.usage.named import Named
@@ -116,6 +118,7 @@ def reconcile(place: Place, pid: int, from_at: datetime, to_at: datetime) -> Rec
                 whole = by_whole_hours(from_at, to_at)
                 of_requests = DayOfRequests(connection, pid, from_at, to_at, found.gen, whole)
                 found.mismatches += differences(of_requests, count.requests)
+                found.mismatches += call_differences(of_requests, count.calls)
         return found
 
 
@@ -134,6 +137,7 @@ class _Count:
         self.sums: Sums = {}
         self.uniques: Uniques = {}
         self.requests = RequestCount()
+        self.calls = CallCount(Books(day.connection, day.pid))
         self._found = found
         self._files = files
         self._meters = {version.id: version.meter_id for version in day.versions}
@@ -163,13 +167,15 @@ class _Count:
         self._found.ids_sum = (self._found.ids_sum + hashed) % (1 << 128)
         for (type_id, _), rows in alike.items():
             concerned = self._lookers.of(self._types[type_id], self._instant(rows[0][0]))
-            are_requests = self._types[type_id] == REQUEST
-            if concerned or are_requests:
+            are_requests, are_calls = (self._types[type_id] == one for one in (REQUEST, CALL))
+            if concerned or are_requests or are_calls:
                 for some in by_size(rows, 5):
                     values = _read("[" + ",".join([row[5] for row in some]) + "]")[0]
                     self._ask(concerned, some, values)
                     if are_requests:
                         self.requests.take([row[3] for row in some], values)
+                    if are_calls:
+                        self.calls.take([row[3] for row in some], [self._instant(row[0]) for row in some], values)
 
     def _ask(
         self, concerned: Sequence[tuple[int, Question]], rows: Sequence[Any], values: Sequence[Mapping[str, Any]]

@@ -1,4 +1,4 @@
-"""Rows of requests that are older than their tier is kept go: minutes first, then hours with their slow requests.
+"""Rows of requests and calls that are older than their tier is kept go: minutes first, then hours, the slow ones too.
 
 Days stay for ever. An hour says that it was thinned before its rows go, so that whoever makes its day anew goes to the
 events. Cut off at any point, it goes on when asked again: what is left is found by its rows. A day that is not proved
@@ -7,17 +7,18 @@ keeps its hours, as its proof adds them up.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from heartfly.core.calls import Cube as CallCube
 from heartfly.core.traffic import Cube
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
-from heartfly.db.models import request_rollups, slow_requests, usage_days, windows
+from heartfly.db.models import call_rollups, request_rollups, slow_requests, usage_days, windows
 from heartfly.db.types import EPOCH
 from heartfly.usage.request_rows import TIER_MINUTE, remove_some
 
@@ -50,44 +51,61 @@ async def remove_old_tiers(
     """`fence`: raises if it is not ours any more to go on; asked before each hour."""
     removed = Removed()
     before = _down(now - kept.minutes)
-    hour = EPOCH
-    while (minute := await _first(usage, pid, Cube.TOTAL, TIER_MINUTE, from_at=hour, before=before)) is not None:
-        await fence()
-        hour = _down(minute)
-        removed.minutes += await _all(usage, lambda tx, hour=hour: _minutes(tx, pid, hour))  # type: ignore[misc]
-        hour += _HOUR
-    before = _down(now - kept.hours)
-    for cube in Cube:
+    for table in _CUBES:
         hour = EPOCH
-        while (at := await _first(usage, pid, cube, _TIER_HOUR, from_at=hour, before=before)) is not None:
+        while (minute := await _first(usage, pid, (table, 0), TIER_MINUTE, from_at=hour, before=before)) is not None:
             await fence()
-            hour = at + _HOUR
-            if await usage.write(lambda tx, at=at: _thin(tx, pid, at), priority=Priority.BULK):  # type: ignore[misc]
-                for one in Cube:
-                    removed.hours += await _all(usage, lambda tx, at=at, one=one: _rows(tx, pid, at, one))  # type: ignore[misc]
-                removed.slow += await _all(usage, lambda tx, at=at: _slow(tx, pid, at))  # type: ignore[misc]
-            else:
-                removed.held += cube == Cube.TOTAL
+            hour = _down(minute)
+            removed.minutes += await _all(usage, lambda tx, t=table, at=hour: _minutes(tx, pid, t, at))  # type: ignore[misc]
+            hour += _HOUR
+    before = _down(now - kept.hours)
+    held: set[datetime] = set()
+    for table, cubes in _CUBES.items():
+        for cube in cubes:
+            hour = EPOCH
+            while (at := await _first(usage, pid, (table, cube), _TIER_HOUR, from_at=hour, before=before)) is not None:
+                await fence()
+                hour = at + _HOUR
+                if await usage.write(lambda tx, at=at: _thin(tx, pid, at), priority=Priority.BULK):  # type: ignore[misc]
+                    await _hour(usage, pid, at, removed)
+                else:
+                    held.add(at)
+    removed.held = len(held)
     return removed
 
 
+_CUBES: Mapping[sa.Table, Sequence[int]] = {
+    request_rollups: [int(cube) for cube in Cube],
+    call_rollups: [int(cube) for cube in CallCube],
+}
+
+
+async def _hour(usage: Database, pid: int, at: datetime, removed: Removed) -> None:
+    """All that is kept of an hour that was thinned."""
+    for table, cubes in _CUBES.items():
+        for cube in cubes:
+            removed.hours += await _all(usage, lambda tx, t=table, one=cube: _rows(tx, pid, at, t, one))  # type: ignore[misc]
+    removed.slow += await _all(usage, lambda tx: _slow(tx, pid, at))
+
+
 async def _first(
-    usage: Database, pid: int, cube: Cube, tier: str, *, from_at: datetime, before: datetime
+    usage: Database, pid: int, of: tuple[sa.Table, int], tier: str, *, from_at: datetime, before: datetime
 ) -> datetime | None:
     """When the first window that has rows begins: a step down the key."""
-    r = request_rollups.c
-    of_cube = (r.pid == pid, r.cube == int(cube), r.tier == tier)
+    table, cube = of
+    r = table.c
+    of_cube = (r.pid == pid, r.cube == cube, r.tier == tier)
     query = sa.select(r.start_at).where(*of_cube, r.start_at >= from_at, r.start_at < before)
     async with usage.read() as read:
         found: datetime | None = (await read.execute(query.order_by(r.start_at).limit(1))).scalar()
     return found
 
 
-def _minutes(tx: Tx, pid: int, hour: datetime) -> int:
+def _minutes(tx: Tx, pid: int, table: sa.Table, hour: datetime) -> int:
     """All of an hour at once, as its proof adds them up."""
-    r = request_rollups.c
+    r = table.c
     of_hour = (r.tier == TIER_MINUTE, r.start_at >= hour, r.start_at < hour + _HOUR)
-    gone = sa.delete(request_rollups).where(r.pid == pid, r.cube == int(Cube.TOTAL), *of_hour)
+    gone = sa.delete(table).where(r.pid == pid, r.cube == 0, *of_hour)  # of all together
     return tx.conn.execute(gone).rowcount
 
 
@@ -102,12 +120,12 @@ def _thin(tx: Tx, pid: int, hour: datetime) -> bool:
     return tx.conn.execute(sa.update(windows).where(*is_it).values(thinned=True)).rowcount == 1
 
 
-def _rows(tx: Tx, pid: int, hour: datetime, cube: Cube) -> int:
+def _rows(tx: Tx, pid: int, hour: datetime, table: sa.Table, cube: int) -> int:
     if not _is_thinned(tx, pid, hour):
         return 0  # it was folded once more meanwhile
-    r = request_rollups.c
-    of_hour = (r.pid == pid, r.cube == int(cube), r.tier == _TIER_HOUR, r.start_at == hour)
-    return remove_some(tx, request_rollups, of_hour, ("gen", "key1", "key2", "status"))
+    r = table.c
+    of_hour = (r.pid == pid, r.cube == cube, r.tier == _TIER_HOUR, r.start_at == hour)
+    return remove_some(tx, table, of_hour, ("gen", "key1", "key2", "status"))
 
 
 def _slow(tx: Tx, pid: int, hour: datetime) -> int:
