@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.budgets.rows import Stored
 from heartfly.calls.asked import Line
 from heartfly.calls.figures import figures, lines_of
+from heartfly.calls.forecasts import cost_forecast
 from heartfly.calls.gather import gathered
 from heartfly.checks.queries import UUID
 from heartfly.core.budget_burn import BURN_DAYS, burn, gone_on
@@ -90,8 +91,10 @@ async def see(read: AsyncConnection, stored: Stored, period: Period, terms: Term
     return await _seen(read, stored, period, cost, parts, now=now)
 
 
-async def standing(read: AsyncConnection, stored: Stored, period: Period, *, now: datetime) -> Standing:
-    """What is shown of it."""
+async def standing(
+    read: AsyncConnection, stored: Stored, period: Period, *, now: datetime, foresee: bool = True
+) -> Standing:
+    """What is shown of it. `foresee`: also what it will come to, which is the longest question."""
     terms = stored.agreed.terms
     cost = await cost_of(read, stored, period, now=now)
     parts = await _by_part(read, stored, period, terms, now=now)
@@ -112,7 +115,23 @@ async def standing(read: AsyncConnection, stored: Stored, period: Period, *, now
         days=[(first + n * ONE, money) for n, money in enumerate([*seen.before, seen.today])],
         burnt=None if burnt is None else round(burnt),
         gone_on=None if gone is None or (period.last is not None and gone > period.last) else gone,
+        foreseen=await _foreseen(read, stored, period, now=now) if foresee else None,
     )
+
+
+async def _foreseen(
+    read: AsyncConnection, stored: Stored, period: Period, *, now: datetime
+) -> tuple[Money, Money, Money] | None:
+    """None: it has no end, or there are not enough days yet."""
+    to_at, filters = period.to_at(stored.zone), await _filters(read, stored)
+    if to_at is None or filters is None:
+        return None
+    window = Window(period.from_at(stored.zone), to_at)
+    if window.from_at >= now:
+        return None
+    found = await cost_forecast(read, stored.row.pid, period=window, filters=filters, zone=stored.zone, now=now)
+    mine = next((one.forecast for one in found.items if one.currency == stored.agreed.currency), None)
+    return None if mine is None else (mine.low, mine.expected, mine.high)
 
 
 @dataclass(frozen=True, slots=True)

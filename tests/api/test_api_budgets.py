@@ -433,3 +433,19 @@ async def test_a_hard_stop_refuses_calls_before_they_are_made(house: House) -> N
     assert not await may()
     await house.full("DELETE", path)
     assert await may()
+
+
+async def test_what_it_will_come_to_is_foreseen_with_a_range(house: House, clock: SimClock) -> None:
+    clock.move_to(datetime.fromisoformat("2026-03-21T00:00:00+00:00"))
+    budget = await made(house, amount="1000")
+    none = await status(house, budget)
+    for day in range(1, 21):
+        await call(house, "10" if day % 2 else "12", at=f"2026-03-{day:02}T12:00:00Z")
+
+    found = await status(house, budget)
+
+    assert none["foreseen"] is None
+    low, likely, high = (float(found["foreseen"][name]) for name in ("low", "likely", "high"))
+    assert "220" == found["spent"]
+    assert 220 < low < likely < high
+    assert abs(likely - 341) < 5  # eleven days of eleven

@@ -199,6 +199,8 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     letter = (await house.full("GET", "/v1/dead-letters")).json["items"][0]["id"]
     ids |= {"{customer_id}": made.json["id"], "{transaction_id}": "t-1", "{letter_id}": letter}
     await house.full("POST", "/v1/events/amend", {"transaction_id": "t-1", "reason": "x", "customer_id": "other"})
+    budget = {"name": "Models", "currency": "USD", "amount": "100"}
+    ids["{budget_id}"] = (await house.full("POST", "/v1/budgets", budget)).json["id"]
     ids["{watch_id}"] = (await house.full("POST", "/v1/usage/watches", {"kind": "source"})).json["id"]
     ids["{backfill_id}"] = (await house.full("POST", "/v1/backfills", BACKFILL)).json["id"]
     await house.full("POST", f"/v1/backfills/{ids['{backfill_id}']}/events", [EVENT | {"transaction_id": "t-9"}])

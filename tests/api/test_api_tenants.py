@@ -24,6 +24,11 @@ from heartfly.db.models import (
     alerts,
     api_keys,
     attempts,
+    budget_allocations,
+    budget_channels,
+    budget_marks,
+    budget_periods,
+    budgets,
     channels,
     check_channels,
     check_views,
@@ -60,6 +65,7 @@ EVENT = {
     "event_type": "api.request",
 }
 BACKFILL = {"name": "again", "from": "2026-03-01T00:00:00Z", "to": "2026-03-02T12:00:00Z", "replaces": True}
+BUDGET = {"name": "Models", "currency": "USD", "amount": "100"}
 MAILING = {"addresses": ["ops@example.com"]}
 METER = {"event_types": ["api.request"], "aggregation": "sum", "value": "size", "group_keys": ["region"]}
 PATH_RULES = "/v1/usage/path-rules"
@@ -171,6 +177,17 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/usage/watches/{watch_id}"): (None, 200),
     ("PATCH", "/v1/usage/watches/{watch_id}"): ({"factor": 30}, 200),
     ("DELETE", "/v1/usage/watches/{watch_id}"): (None, 204),
+    ("GET", "/v1/budgets"): (None, 200),
+    ("POST", "/v1/budgets"): (BUDGET | {"name": "new"}, 201),
+    ("GET", "/v1/budgets/summary"): (None, 200),
+    ("GET", "/v1/budgets/{budget_id}"): (None, 200),
+    ("PATCH", "/v1/budgets/{budget_id}"): ({"amount": "200"}, 200),
+    ("GET", "/v1/budgets/{budget_id}/status"): (None, 200),
+    ("GET", "/v1/budgets/{budget_id}/history"): (None, 200),
+    ("POST", "/v1/budgets/{budget_id}/pause"): (None, 200),
+    ("POST", "/v1/budgets/{budget_id}/resume"): (None, 200),  # the row above paused it
+    ("POST", "/v1/budgets/{budget_id}/cancel"): (None, 200),
+    ("DELETE", "/v1/budgets/{budget_id}"): (None, 204),
     ("GET", "/v1/usage/path-rules"): (None, 200),
     ("PATCH", "/v1/usage/path-rules"): ({"lines": ["/users/{name}"]}, 200),
     ("POST", "/v1/usage/path-rules/preview"): ({"lines": ["sku-* {sku}"]}, 200),
@@ -224,9 +241,14 @@ ADMIN = (
     "/v1/status-pages",
 )
 """What begins so needs the scope `admin`."""
-FIGURES = ("/v1/usage/traffic", "/v1/usage/path-rules")
+FIGURES = ("/v1/usage/traffic", "/v1/usage/path-rules", "/v1/budgets/summary")
 """What begins so is no list, or tells figures where there is none: that they are nobody else's, other tests hold."""
 OUTBOX = (
+    budget_allocations,
+    budget_channels,
+    budget_marks,
+    budget_periods,
+    budgets,
     check_views,
     incident_shares,
     report_mails,
@@ -289,6 +311,7 @@ async def furnished(house: House) -> dict[str, str]:
     return {
         "{backfill_id}": backfill.json["id"],
         "{meter_id}": meter.json["id"],
+        "{budget_id}": (await house.full("POST", "/v1/budgets", BUDGET)).json["id"],
         "{watch_id}": (await house.full("POST", "/v1/usage/watches", {"kind": "customer"})).json["id"],
         "{customer_id}": customer.json["id"],
         "{link_id}": shared.json["id"],
@@ -382,7 +405,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     before = await all_rows(neighbour)
     nowhere = dict.fromkeys(("{check_id}", "{channel_id}", "{incident_id}", "{delivery_id}", "{job_id}"), MISSING)
     nowhere |= {"{key_id}": "4711", "{user_id}": "4711", "{notification_id}": "47-11", "{page_id}": MISSING}
-    nowhere |= {"{meter_id}": MISSING, "{view_id}": MISSING}
+    nowhere |= {"{meter_id}": MISSING, "{view_id}": MISSING, "{budget_id}": MISSING}
     nowhere |= {"{customer_id}": MISSING, "{transaction_id}": "t-47", "{letter_id}": "4711"}
     nothing = theirs | nowhere
 
@@ -395,7 +418,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     no_lists = (*ADMIN, *FIGURES, PATH_RULES)
     lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(no_lists)]
     listed = [await house.full("GET", path) for path in lists]
-    assert [b'{"items":[],"next":null}'] * 18 == [reply.body for reply in listed]
+    assert [b'{"items":[],"next":null}'] * 19 == [reply.body for reply in listed]
     assert [] == (await house.full("GET", PATH_RULES)).json["lines"]
     about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
     about.append(f"incidents?check={theirs['{check_id}']}")

@@ -245,7 +245,8 @@ async def test_a_period_in_which_nobody_could_look_is_judged_by_what_is_agreed(
 
 
 @pytest.mark.parametrize(
-    ("zone", "day", "hours"), [("Europe/Berlin", "2026-03-29", 23), ("Europe/Berlin", "2026-10-25", 25), ("Asia/Kolkata", "2026-03-29", 24)]
+    ("zone", "day", "hours"),
+    [("Europe/Berlin", "2026-03-29", 23), ("Europe/Berlin", "2026-10-25", 25), ("Asia/Kolkata", "2026-03-29", 24)],
 )
 async def test_a_day_on_which_the_clock_changes_has_its_calls_and_no_others(
     treasury: Treasury, clock: SimClock, zone: str, day: str, hours: int
