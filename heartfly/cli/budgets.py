@@ -289,4 +289,5 @@ def _percents(one: Any) -> str:
 def _money(text: str) -> str:
     money = Decimal(text)
     unit = _CENTS if abs(money) >= 1 or not money else _PLACES
-    return f"{money.quantize(unit, ROUND_HALF_EVEN):,f}"
+    whole, _, places = f"{money.quantize(unit, ROUND_HALF_EVEN):,f}".partition(".")
+    return f"{whole}.{places.rstrip('0').ljust(2, '0')}"

@@ -255,7 +255,7 @@ async def test_parts_have_what_they_may_use_and_are_told_of_when_it_is_spent(hou
     assert [("25", "15", 62), ("25", "-5", 125), ("25", "5", 83), ("25", "-15", 250)] == [
         (one["spent"], one["left"], one["percent"]) for one in found["allocations"]
     ]
-    assert [("allocation", f"customer:{acme.upper()}"), ("allocation", "model:gpt-5")] == told(found)
+    assert [("allocation", "model:gpt-5"), ("allocation", f"customer:{acme.upper()}")] == told(found)
     assert "0" == found["unallocated"]
 
 

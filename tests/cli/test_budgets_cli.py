@@ -52,7 +52,7 @@ def test_a_budget_is_made_looked_at_edited_and_ended(run: Run, server: Server) -
     ):  # fmt: skip
         assert re.search(line, status), (line, status)
     assert "55.005000000000000001" == json.loads(ok(run("budgets", "status", budget, "--json")))["spent"]
-    assert re.search(r"55\.01 +100\.00 +55 % +50 % spent", ok(run("budgets", "history", budget)))
+    assert re.search(r"55\.01 +100\.00 +55 % +50 % spent; the part of", ok(run("budgets", "history", budget)))
     assert re.search(r"USD +1 +100\.00 +50\.00 +55\.01 +44\.99", ok(run("budgets", "summary")))
     assert "Models, 200.00 USD" in ok(run("budgets", "edit", budget, "--amount", "200"))
     for verb, state in (("pause", "paused"), ("resume", "active"), ("cancel", "cancelled")):
