@@ -109,6 +109,14 @@ class Action(StrEnum):
     METER_ARCHIVE = "meter.archive"
     METER_UNARCHIVE = "meter.unarchive"
     PATH_RULES_EDIT = "path_rules.edit"
+    PRICE_CREATE = "price.create"
+    PRICE_EDIT = "price.edit"  # another amount from an instant on
+    PRICE_END = "price.end"
+    PRICE_DELETE = "price.delete"
+    PRICE_IMPORT = "price.import"
+    METER_PRICE_CREATE = "meter_price.create"
+    METER_PRICE_END = "meter_price.end"
+    METER_PRICE_DELETE = "meter_price.delete"
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,13 +70,23 @@ def condition_of(text: str) -> Condition | None:
     return Condition(int(found[2]) * _TIMES[found[3]] * ONE, found[1] == "from", found[4])
 
 
+def condition_text(condition: Condition) -> str:
+    """The one spelling of it: 200000 is 200k."""
+    n = condition.threshold // ONE
+    amount = f"{n // 1_000}k" if n and n % 1_000 == 0 else str(n)
+    return f"{'from' if condition.inclusive else 'above'}_{amount}_{condition.kind}"
+
+
 def context_of(units: Mapping[str, Amount]) -> Amount:
     return sum(amount for kind, amount in units.items() if kind in CONTEXT_KINDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """In force in [from_at, to_at); None: until further notice. `condition`: empty, or what `condition_of` reads."""
+    """In force in [from_at, to_at); None: until further notice. `provider`: in small letters.
+
+    `condition`: empty, or what `condition_of` reads.
+    """
 
     provider: str
     product: str
@@ -180,7 +190,7 @@ class Book:
         """Of kinds that the product has at its tier, those; of others what it has at the standard tier; of others what
         every product of the provider has. A tier that no price of the product or the provider knows has none at all.
         """
-        tier = STANDARD if tier in STANDARD_TIERS else tier
+        provider, tier = provider.lower(), STANDARD if tier in STANDARD_TIERS else tier
         # Names that no price has are many, and are all the same: a sheet for each would fill the memory.
         own = product if (provider, product) in self._prices else EVERY
         places = [(provider, own)] if own == EVERY else [(provider, own), (provider, EVERY)]
