@@ -25,7 +25,9 @@ from heartfly.errors import InvalidValueError
 from heartfly.usage.audit import note
 from heartfly.usage.prices import Source, demand_time, held_of, hold_prices, write
 
-MOST_TOLD = 200
+MOST_BYTES = 16 * 1024 * 1024
+"""Of a file. LiteLLM's has 3.5 million."""
+MOST_TOLD = 5_000
 """Entries of each kind that are told one by one."""
 
 

@@ -13,20 +13,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from heartfly.core.amounts import ONE, Amount, amount
 from heartfly.core.events import read as parsed
 from heartfly.core.money import Money
 from heartfly.core.price_shelf import Change, Held, Plan, Shelf
-from heartfly.core.prices import ALWAYS, EVERY, REQUESTS, Book
+from heartfly.core.prices import ALWAYS, EVERY, Book
 from heartfly.db.models import events, prices, usage_names
 from heartfly.db.snapshots import Place, as_read, pages, snapshot
 from heartfly.usage.call_hours import CALL
+from heartfly.usage.call_units import failed, text_of, units_of
 from heartfly.usage.price_imports import Imported, PriceFile, demand_file, lay_file, read_file
 from heartfly.usage.prices import Source, demand_times, held_of
 
 MOST_EVENTS = 200_000
 """Of any type: the newest of the span."""
-_UNIT = "units."
 
 
 @dataclass(slots=True)
@@ -125,17 +124,17 @@ def _take(
     properties: Mapping[str, Any],
     at: datetime,
 ) -> None:
-    provider, product = _text(properties, "provider").lower(), _text(properties, "model")
+    provider, product = text_of(properties, "provider").lower(), text_of(properties, "model")
     if (provider, product) not in concerned and (provider, EVERY) not in concerned:
         return
     found.n_calls += 1
-    if _text(properties, "cost"):
+    if text_of(properties, "cost"):
         found.n_given += 1
         return
-    units, tier, failed = units_of(properties), _text(properties, "tier"), failed_of(properties)
-    before, after = (book.cost(provider, product, tier, units, at, failed=failed) for book in books)
+    units, tier, is_wrong = units_of(properties), text_of(properties, "tier"), failed(properties)
+    before, after = (book.cost(provider, product, tier, units, at, failed=is_wrong) for book in books)
     found.n_unknown += not after.known
-    if (before.known, dict(before.amounts)) != (after.known, dict(after.amounts)):
+    if before.known != after.known or (after.known and before.amounts != after.amounts):
         found.n_changed += 1
         found.n_priced += after.known and not before.known
         found.n_unpriced += before.known and not after.known
@@ -143,22 +142,3 @@ def _take(
         if cost.known:
             for currency, value in cost.amounts.items():
                 sums[currency] = sums.get(currency, 0) + value
-
-
-def units_of(properties: Mapping[str, Any]) -> dict[str, Amount]:
-    """What a call used. A call is one request, unless it says otherwise; an amount that is none counts nothing."""
-    found = {REQUESTS: ONE}
-    for name, value in properties.items():
-        if name.startswith(_UNIT) and isinstance(value, str) and (told := amount(value)) is not None:
-            found[name.removeprefix(_UNIT)] = told
-    return found
-
-
-def failed_of(properties: Mapping[str, Any]) -> bool:
-    status = _text(properties, "status")
-    return bool(_text(properties, "error")) or (status.isascii() and status.isdigit() and int(status) >= 400)
-
-
-def _text(properties: Mapping[str, Any], name: str) -> str:
-    value = properties.get(name)
-    return str(value) if isinstance(value, str) else ""
