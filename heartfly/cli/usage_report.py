@@ -100,6 +100,12 @@ def _id_of(api: Client, named: str) -> str:
     return str(found[0]["id"])
 
 
+def _cost(one: Any) -> tuple[str, ...]:
+    of = ", ".join(f"{name}: {'none' if value is None else value}" for name, value in (one["only"] or {}).items())
+    cost = one["untold"] or ("no price" if one["cost"] is None else f"{one['cost']} {one['currency']}")
+    return one["name"], of or "-", one["quantity"] or "-", one["amount"] or "-", cost
+
+
 def _tell(told: Any) -> None:
     total = told["total"]
     sure = "final" if told["is_final"] else f"provisional: {told['days_final']} of {len(told['days'])} days are final"
@@ -122,6 +128,11 @@ def _tell(told: Any) -> None:
     if meters:
         click.echo()
         print_table(("METER", "QUANTITY", "UNIT", "EVENTS", "STATE"), meters)
+    if told["costs"]:
+        click.echo()
+        print_table(("METER", "OF", "QUANTITY", "PRICE OF ONE", "COST"), [_cost(one) for one in told["costs"]])
+        for currency, total in told["cost_totals"].items():
+            click.echo(f"Total: {total} {currency}")
     if told["endpoints"]:
         click.echo()
         endpoints = [(one["endpoint"], one["requests"]) for one in told["endpoints"]]

@@ -13,11 +13,13 @@ from datetime import date, datetime
 
 from heartfly.core.amounts import ONE, Amount, over, text_of
 from heartfly.core.meters import Aggregation
+from heartfly.core.money import money_text
 from heartfly.core.report_periods import Period
 from heartfly.core.tiles import State
 from heartfly.core.traffic import UNKNOWN_STATUS, Figures
 from heartfly.core.windows import Window
 from heartfly.traffic.asked import ByStatus
+from heartfly.usage.meter_costs import NO_COSTS, MeterCosts
 from heartfly.usage.whose import Customer
 
 MARGIN = "1.1 %"
@@ -103,7 +105,7 @@ class Report:
 
     `late`: events of the whole project that came after their day was over, and are in. `complete_up_to`: whatever has
     come of what happened before is in. `more_meters`: there are meters that it does not tell. `partial`: requests are
-    missing; see PARTIAL.
+    missing; see PARTIAL. `costs`: of the meters that have a price.
     """
 
     project: str
@@ -122,6 +124,7 @@ class Report:
     complete_up_to: datetime
     fingerprint: str
     partial: bool = False
+    costs: MeterCosts = NO_COSTS
 
     @property
     def n_final(self) -> int:
@@ -190,6 +193,8 @@ def fingerprint(
     endpoints: Iterable[tuple[str, ByStatus]],
     meters: Iterable[MeterOf],
     proofs: Iterable[tuple[date, bytes]],
+    *,
+    costs: MeterCosts = NO_COSTS,
 ) -> str:
     """SHA-256 of whose report it is (`of`: the project's name, the customer's id, the days, whether it is partial), of
     all sums that it is made of, how sure each day is, and of the fingerprints with which its days were closed: the same
@@ -208,6 +213,10 @@ def fingerprint(
     for meter in meters:
         value = None if meter.value is None else text_of(meter.value)
         digest.update(repr(("meter", meter.slug, meter.window.from_at.isoformat(), meter.n, value)).encode())
+    for line in costs.lines:
+        cost = None if line.cost is None else money_text(line.cost)
+        currency = "" if line.price is None else line.price.currency
+        digest.update(repr(("cost", line.meter, line.from_at.isoformat(), line.n, cost, currency)).encode())
     for day, proof in proofs:
         digest.update(repr(("proof", day.isoformat(), proof.hex())).encode())
     return digest.hexdigest()

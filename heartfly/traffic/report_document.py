@@ -14,6 +14,7 @@ import jinja2
 
 from heartfly.core.amounts import Amount, text_of
 from heartfly.core.meters import Aggregation
+from heartfly.core.money import Money, money_text, rate_text
 from heartfly.core.sketches import rounded, spelled
 from heartfly.core.text import shown
 from heartfly.traffic import report_charts as charts
@@ -95,6 +96,11 @@ def grouped(value: Amount) -> str:
     return f"{Decimal(text_of(value)):,f}"
 
 
+def money(value: Money) -> str:
+    """All its digits, with the thousands apart."""
+    return f"{Decimal(money_text(value)):,f}"
+
+
 def errors(of: Measured) -> int:
     return of.client + of.server
 
@@ -114,5 +120,6 @@ def _template(name: str) -> jinja2.Template:
     )
     environment.filters |= {
         "shown": shown, "size": size, "near": near, "told": told, "errors": errors, "utc": utc, "part": part,
+        "rate": rate_text, "grouped": grouped, "money": money,
     }  # fmt: skip
     return environment.get_template(name)

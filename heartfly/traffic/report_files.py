@@ -24,7 +24,9 @@ from heartfly.traffic.report_rows import COLUMNS, rows
 _RUN = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for the beginning of a formula, also in the wide letters of East Asia."""
 _TIMES = frozenset({"mean_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms"})
-_TEXTS = frozenset({"kind", "name", "title", "state", "unit", "fingerprint"})
+_TEXTS = frozenset({"kind", "name", "title", "state", "unit", "fingerprint", "currency"})
+_EXACT = frozenset({"price", "cost"})
+"""Decimals that are texts already."""
 
 
 class ExtraMissingError(InvalidValueError):
@@ -96,7 +98,7 @@ def _type(arrow: Any, name: str) -> Any:
         return arrow.timestamp("us", tz="UTC")
     if name in _TIMES:
         return arrow.float64()
-    return arrow.string() if name in _TEXTS or name == "value" else arrow.int64()
+    return arrow.string() if name in _TEXTS | _EXACT or name == "value" else arrow.int64()
 
 
 def _stored(name: str, value: Any) -> Any:

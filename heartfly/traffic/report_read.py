@@ -21,6 +21,7 @@ from heartfly.traffic.report import DayOf, EndpointOf, Measured, Report, fingerp
 from heartfly.traffic.report_days import days_of
 from heartfly.traffic.report_meters import meters_of
 from heartfly.usage.customer_queries import one_customer
+from heartfly.usage.meter_costs import costs_of
 from heartfly.usage.whose import Customer
 
 ENDPOINTS = 20
@@ -51,6 +52,9 @@ async def report_of(
     by_day: dict[object, ByStatus] = {day_of(period.zone, one.window.from_at): one.by_status for one in bins}
     most_used = await ranked.endpoints(read, pid, asked, now=now, by=Order.REQUESTS, limit=ENDPOINTS, offset=0)
     meters, more_meters = await meters_of(read, pid, row.uuid, period, now=now, by_day=meter_days)
+    costs = await costs_of(
+        read, pid, from_at=period.from_at, to_at=period.to_at, zone=period.zone, now=now, customer=row.uuid
+    )
     partial = trust.partial or most_used.trust.partial
     whole = together(one.by_status for one in bins)
     of_days = [(day, state, by_day.get(day, ByStatus())) for day, state in days.states]
@@ -79,5 +83,7 @@ async def report_of(
             [(one.key, one.by_status) for one in most_used.rows],
             meters,
             days.proofs,
+            costs=costs,
         ),
+        costs=costs,
     )

@@ -1,7 +1,8 @@
 """A report as a table of rows of one shape, which CSV, NDJSON and Parquet hold; and which rows add up to which.
 
 The first row, `report`, is the whole; the rows `day` add up to it, and so do `endpoint` and `status`. `meter` is a
-meter's own answer; its rows `meter_day` add up to it where days do. `note` says what is missing, if anything is.
+meter's own answer; its rows `meter_day` add up to it where days do. Rows `cost` of a currency add up to its
+`cost_total`. `note` says what is missing, if anything is.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ from datetime import datetime
 
 from heartfly.core.amounts import Amount
 from heartfly.core.days import day_in
+from heartfly.core.money import money_text, rate_text
 from heartfly.core.tiles import State
 from heartfly.core.windows import Window
 from heartfly.traffic.report import PARTIAL, Measured, MeterOf, Report, worst
+from heartfly.usage.meter_costs import CostLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """What a row does not tell is None. `name`: a day, an endpoint, a status or a meter's slug; of the whole the
-    customer's id. `title`: for people. `value`, `unit` and `events`: of meters. `fingerprint`: of the whole only.
+    customer's id; of a total the currency. `title`: for people. `value`, `unit` and `events`: of meters. `fingerprint`:
+    of the whole only. `price` and `cost`: exact, of `currency`.
     """
 
     kind: str
@@ -45,12 +49,15 @@ class Row:
     value: Amount | None = None
     unit: str | None = None
     fingerprint: str | None = None
+    price: str | None = None
+    cost: str | None = None
+    currency: str | None = None
 
 
 COLUMNS = (
     *("kind", "name", "title", "from", "to", "state", "requests", "succeeded", "client_errors", "server_errors"),
     *("unknown_status", "bytes_in", "bytes_out", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms", "events", "value"),
-    *("unit", "fingerprint"),
+    *("unit", "fingerprint", "price", "cost", "currency"),
 )
 """The fields of a row, in order, as they are called outside."""
 
@@ -82,6 +89,19 @@ def rows(report: Report) -> Iterator[Row]:
         )
     for meter in report.meters:
         yield from _meter(report, meter)
+    for line in report.costs.lines:
+        yield _cost(line)
+    for currency, total in sorted(report.costs.totals.items()):
+        yield Row(
+            kind="cost_total",
+            name=currency,
+            title="",
+            from_at=whole.from_at,
+            to_at=whole.to_at,
+            state=worst(line.state for line in report.costs.lines).value,
+            cost=money_text(total),
+            currency=currency,
+        )
 
 
 def _requests(
@@ -114,6 +134,23 @@ def _requests(
         p99_ms=told.p99,
         max_ms=told.longest,
         fingerprint=None if report is None else report.fingerprint,
+    )
+
+
+def _cost(line: CostLine) -> Row:
+    return Row(
+        kind="cost",
+        name=line.meter,
+        title=line.group,
+        from_at=line.from_at,
+        to_at=line.to_at,
+        state=line.state.value,
+        events=line.n,
+        value=None if line.untold else line.quantity,
+        unit=line.unit,
+        price=None if line.price is None else rate_text(line.price.amount),
+        cost=None if line.cost is None else money_text(line.cost),
+        currency=None if line.price is None else line.price.currency,
     )
 
 

@@ -29,6 +29,32 @@ PATHS = [
     ('{"lines": [' + ", ".join(['"/a"'] * 501) + "]}", "lines"),
     (f'{{"lines": {GIANT}}}', "lines"),
 ]
+OPENAI = '"provider": "openai", "currency": "USD"'
+PRICES = [
+    (r'{"provider": "\u0000", "unit": "pages", "amount": "1", "currency": "USD"}', "provider"),
+    (f'{{{OPENAI}, "unit": "a b", "amount": "1"}}', "unit"),
+    (f'{{{OPENAI}, "unit": "{GIANT}", "amount": "1"}}', "unit"),
+    (f'{{{OPENAI}, "unit": "pages", "amount": "{GIANT}"}}', "amount"),
+    (f'{{{OPENAI}, "unit": "pages", "amount": {GIANT}}}', "amount"),
+    (f'{{{OPENAI}, "unit": "pages", "amount": 0.1}}', "amount"),
+    (f'{{{OPENAI}, "unit": "pages", "amount": "1e400"}}', "amount"),
+    (f'{{{OPENAI}, "unit": "pages", "amount": "-1"}}', "amount"),
+    (f'{{{OPENAI}, "unit": "pages", "amount": "1", "product": "\\u0000"}}', "product"),
+    (f'{{{OPENAI}, "unit": "pages", "amount": "1", "tier": "a b"}}', "tier"),
+    (f'{{{OPENAI}, "unit": "pages", "amount": "1", "condition": "above_{GIANT}_tokens"}}', "condition"),
+    (f'{{{OPENAI}, "unit": "pages", "amount": "1", "from_at": "9999-12-31T23:59:59Z"}}', "from_at"),
+    (f'{{{OPENAI}, "unit": "pages", "amount": "1", "to_at": "0001-01-01T00:00:00Z"}}', "to_at"),
+    ('{"provider": "a", "unit": "pages", "amount": "1", "currency": "UDS"}', "currency"),
+]
+METER_PRICES = [
+    ('{"amount": "x", "currency": "USD"}', "amount"),
+    (f'{{"amount": "{GIANT}", "currency": "USD"}}', "amount"),
+    ('{"amount": "1", "currency": "$"}', "currency"),
+    (r'{"amount": "1", "currency": "USD", "only": {"region": "\u0000"}}', "only.region"),
+    (r'{"amount": "1", "currency": "USD", "only": {"\u0000": "x"}}', "only"),
+    ('{"amount": "1", "currency": "USD", "from_at": "2026-03-02T09:00:01Z"}', "from_at"),
+    ('{"amount": "1", "currency": "USD", "to_at": "9999-12-31T23:00:00Z"}', "to_at"),
+]
 # What a route is sent, and the field that the refusal must name. NUL stands as JSON spells it.
 FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("POST", "/v1/checks"): [
@@ -167,6 +193,28 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         ('{"day": "2026-03-01", "dry_run": 1}', "dry_run"),
     ],
     ("PATCH", "/v1/usage/path-rules"): PATHS,
+    ("POST", "/v1/prices"): PRICES,
+    ("POST", "/v1/prices/preview"): [
+        ('{"create": {"provider": "a", "unit": "pages", "amount": "x", "currency": "USD"}}', "amount"),
+        ("{}", "create"),
+        (r'{"price_id": "1", "edit": {"amount": "\u0000"}}', "amount"),
+        (f'{{"price_id": "1", "edit": {{"currency": "{GIANT}"}}}}', "currency"),
+    ],
+    ("PATCH", "/v1/prices/{price_id}"): [
+        (f'{{"amount": "{GIANT}"}}', "amount"),
+        ('{"amount": "1"}', "from_at"),
+        ("{}", "amount"),
+        ('{"currency": "XXX"}', "currency"),
+        ('{"amount": "1", "from_at": "9999-12-31T23:59:59Z"}', "from_at"),
+        ('{"to_at": "9999-12-31T23:59:59Z"}', "to_at"),
+        ('{"amount": "1", "to_at": null}', "to_at"),
+    ],
+    ("POST", "/v1/meters/{meter_id}/prices"): METER_PRICES,
+    ("PATCH", "/v1/meters/{meter_id}/prices/{meter_price_id}"): [
+        ("{}", "to_at"),
+        ('{"to_at": "2026-03-02T09:30:00Z"}', "to_at"),
+        ('{"to_at": "9999-12-31T23:00:00Z"}', "to_at"),
+    ],
     ("POST", "/v1/usage/path-rules/preview"): PATHS,
     ("POST", "/v1/customers"): [
         (r'{"name": "\u0000"}', "name"),

@@ -17,7 +17,7 @@ from heartfly.db.models import jobs
 from tests.api.conftest import START
 from tests.api.door import House
 from tests.api.failed import given_up
-from tests.api.test_api_tenants import BACKFILL, EVENT, METER, PUBLIC, ROUTES, a_job, people
+from tests.api.test_api_tenants import BACKFILL, EVENT, METER, METER_PRICE, PRICE, PUBLIC, ROUTES, a_job, people
 
 pytestmark = pytest.mark.anyio
 
@@ -112,6 +112,7 @@ async def test_every_operation_says_how_it_fails(document: Any) -> None:
         assert {"400", "401", "403", "429", "500", "503"} <= set(failures), path
         may_name: set[str] = {"/v1/notifications", "/v1/incidents"}  # a check, as a filter
         may_name |= {"/v1/events/void", "/v1/events/amend", "/v1/events/undo"}  # an event, in the body
+        may_name |= {"/v1/prices/preview", "/v1/usage/meter-costs"}  # a price, in the body; a meter, as a filter
         may_name |= {"/v1/usage/sources/retire"}  # a source, in the body
         assert ("404" in failures) == ("{" in path or path in may_name), path
         assert {int(status) for status in failures} <= set(TYPES)
@@ -146,6 +147,11 @@ async def test_shapes_that_go_in_refuse_what_they_do_not_know(document: Any) -> 
         "PreviewIn",
         "CustomerIn",
         "CustomerEdit",
+        "PriceIn",
+        "PriceEdit",
+        "PricePreviewIn",
+        "MeterPriceIn",
+        "MeterPriceEnd",
         "ReplayIn",
         "ReplayAllIn",
     ):
@@ -194,6 +200,8 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     assert 202 == (await house.full("POST", f"/v1/jobs/{job}/run")).status
     ids["{job_id}"] = job
     ids["{meter_id}"] = (await house.full("POST", "/v1/meters", METER | {"slug": "traffic"})).json["id"]
+    ids["{price_id}"] = (await house.full("POST", "/v1/prices", PRICE)).json["id"]
+    await house.full("POST", f"/v1/meters/{ids['{meter_id}']}/prices", METER_PRICE | {"only": {"region": None}})
     await house.full("POST", "/v1/events", [EVENT, EVENT | {"customer_id": "other"}, {}])
     made = await house.full("POST", "/v1/customers", {"name": "Acme", "aliases": ["acme"]})
     letter = (await house.full("GET", "/v1/dead-letters")).json["items"][0]["id"]

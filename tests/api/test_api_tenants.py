@@ -69,6 +69,8 @@ BUDGET = {"name": "Models", "currency": "USD", "amount": "100"}
 MAILING = {"addresses": ["ops@example.com"]}
 METER = {"event_types": ["api.request"], "aggregation": "sum", "value": "size", "group_keys": ["region"]}
 PATH_RULES = "/v1/usage/path-rules"
+PRICE = {"provider": "openai", "product": "gpt", "unit": "pages", "amount": "0.5", "currency": "USD"}
+METER_PRICE = {"amount": "0.01", "currency": "EUR"}
 MISSING = "3f0f8f9e-6a1c-4a55-8d4c-111111111111"
 
 # Route: what is sent, and what the owner hears. What holds for a thing is asked for with another's, and with none.
@@ -191,6 +193,18 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/usage/path-rules"): (None, 200),
     ("PATCH", "/v1/usage/path-rules"): ({"lines": ["/users/{name}"]}, 200),
     ("POST", "/v1/usage/path-rules/preview"): ({"lines": ["sku-* {sku}"]}, 200),
+    ("GET", "/v1/prices"): (None, 200),
+    ("POST", "/v1/prices"): (PRICE | {"unit": "images"}, 201),
+    ("POST", "/v1/prices/preview"): ({"create": PRICE | {"unit": "seconds"}}, 200),
+    ("POST", "/v1/prices/imports"): (None, 422),  # without saying what it is; with it: test_api_prices.py
+    ("GET", "/v1/prices/{price_id}"): (None, 200),
+    ("PATCH", "/v1/prices/{price_id}"): ({"to_at": "2027-01-01T00:00:00Z"}, 200),
+    ("DELETE", "/v1/prices/{price_id}"): (None, 204),
+    ("GET", "/v1/meters/{meter_id}/prices"): (None, 200),
+    ("POST", "/v1/meters/{meter_id}/prices"): (METER_PRICE | {"only": {"region": "us"}}, 201),
+    ("PATCH", "/v1/meters/{meter_id}/prices/{meter_price_id}"): ({"to_at": "2027-01-01T00:00:00Z"}, 200),
+    ("DELETE", "/v1/meters/{meter_id}/prices/{meter_price_id}"): (None, 204),
+    ("GET", "/v1/usage/meter-costs"): (None, 200),
     ("GET", "/v1/events"): (None, 200),
     ("GET", "/v1/events/conflicts"): (None, 200),
     ("GET", "/v1/events/{transaction_id}"): (None, 200),
@@ -242,6 +256,7 @@ ADMIN = (
 )
 """What begins so needs the scope `admin`."""
 FIGURES = ("/v1/usage/traffic", "/v1/usage/path-rules", "/v1/budgets/summary")
+FIGURES = ("/v1/usage/traffic", "/v1/usage/path-rules", "/v1/usage/meter-costs")
 """What begins so is no list, or tells figures where there is none: that they are nobody else's, other tests hold."""
 OUTBOX = (
     budget_allocations,
@@ -301,6 +316,8 @@ async def furnished(house: House) -> dict[str, str]:
     slug = f"of-{house.world.project.slug}"
     shown = await house.full("POST", "/v1/status-pages", {"slug": slug, "title": "Ours"})
     meter = await house.full("POST", "/v1/meters", METER | {"slug": "traffic"})
+    price = await house.full("POST", "/v1/prices", PRICE)
+    of_meter = await house.full("POST", "/v1/meters/traffic/prices", METER_PRICE)
     await house.full("POST", "/v1/events", [EVENT, {}], headers=[("heartfly-source", "app-1")])
     customer = await house.full("POST", "/v1/customers", {"name": "Acme", "aliases": ["acme"]})
     report = f"/v1/usage/customers/{customer.json['id']}/report"
@@ -312,6 +329,8 @@ async def furnished(house: House) -> dict[str, str]:
         "{backfill_id}": backfill.json["id"],
         "{meter_id}": meter.json["id"],
         "{budget_id}": (await house.full("POST", "/v1/budgets", BUDGET)).json["id"],
+        "{price_id}": price.json["id"],
+        "{meter_price_id}": of_meter.json["id"],
         "{watch_id}": (await house.full("POST", "/v1/usage/watches", {"kind": "customer"})).json["id"],
         "{customer_id}": customer.json["id"],
         "{link_id}": shared.json["id"],
@@ -406,6 +425,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     nowhere = dict.fromkeys(("{check_id}", "{channel_id}", "{incident_id}", "{delivery_id}", "{job_id}"), MISSING)
     nowhere |= {"{key_id}": "4711", "{user_id}": "4711", "{notification_id}": "47-11", "{page_id}": MISSING}
     nowhere |= {"{meter_id}": MISSING, "{view_id}": MISSING, "{budget_id}": MISSING}
+    nowhere |= {"{meter_id}": MISSING, "{view_id}": MISSING, "{price_id}": "4711", "{meter_price_id}": "4711"}
     nowhere |= {"{customer_id}": MISSING, "{transaction_id}": "t-47", "{letter_id}": "4711"}
     nothing = theirs | nowhere
 

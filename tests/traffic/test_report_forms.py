@@ -11,14 +11,19 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from heartfly.api.v1.wire_reports import report_out
 from heartfly.core.amounts import ONE
+from heartfly.core.meter_prices import MeterPrice
+from heartfly.core.money import rate
 from heartfly.core.report_periods import Period
 from heartfly.core.tiles import State
 from heartfly.core.traffic import Figures
@@ -28,6 +33,7 @@ from heartfly.traffic.report_document import body, part, size, summary
 from heartfly.traffic.report_files import ExtraMissingError, as_csv, as_ndjson, as_parquet
 from heartfly.traffic.report_pdf import laid_out, pdf_of
 from heartfly.usage.hands import Hands
+from heartfly.usage.meter_costs import CostLine, MeterCosts
 from tests.traffic.made_report import ZONE, a_report, of_status
 from tests.web.hostile import HOSTILE
 
@@ -164,6 +170,62 @@ def test_rows_add_up_in_each_file() -> None:
         (meter,) = [row for row in found if row["kind"] == "meter"]
         assert int(meter["value"]) == sum(int(row["value"]) for row in found if row["kind"] == "meter_day")
     assert len(in_csv) == len(in_lines)
+
+
+def with_costs() -> Report:
+    report = a_report()
+    eu = MeterPrice(id=1, only={"region": "eu", "plan": None}, amount=rate("0.000025") or 0, currency="USD")
+    rest = MeterPrice(id=2, only={}, amount=rate("0.01") or 0, currency="EUR")
+    whole = {"from_at": report.period.from_at, "to_at": report.period.to_at}
+
+    def line(price: MeterPrice | None, quantity: int, untold: str = "") -> CostLine:
+        return CostLine(
+            meter="bytes", name="Bytes <b>", unit="B", price=price, n=2, quantity=quantity, untold=untold, **whole
+        )
+
+    lines = [line(eu, 1_234 * ONE), line(eu, ONE // 8), line(rest, 7 * ONE), line(None, 3 * ONE), line(eu, 0, "why")]
+    totals: dict[str, int] = {}
+    for one in lines:
+        if one.price is not None and one.cost is not None:
+            totals[one.price.currency] = totals.get(one.price.currency, 0) + one.cost
+    return replace(report, costs=MeterCosts(lines, totals))
+
+
+def test_lines_of_costs_add_up_to_their_totals_in_each_form() -> None:
+    report = with_costs()
+    in_csv = list(csv.DictReader(io.StringIO(as_csv(report).decode())))
+    in_lines = [json.loads(line) for line in as_ndjson(report).splitlines()]
+
+    for found in (in_csv, in_lines):
+        totals = {row["name"]: Decimal(row["cost"]) for row in found if row["kind"] == "cost_total"}
+        assert {"USD": Decimal("0.030853125"), "EUR": Decimal("0.07")} == totals
+        for currency, total in totals.items():
+            lines = [row for row in found if row["kind"] == "cost" and row.get("currency") == currency]
+            assert total == sum(Decimal(row["cost"]) for row in lines if row.get("cost"))
+    assert "region: eu, plan: none" in {row["title"] for row in in_csv}
+    page = body(report)
+    for words in (
+        "0.030853125",
+        "0.07",
+        "no price is known",
+        "2 of these lines have no cost",
+        "Bytes &lt;b&gt;",
+        "why",
+    ):
+        assert words in page
+    assert "Costs" not in body(a_report())
+    assert report_out(report).cost_totals == {"USD": "0.030853125", "EUR": "0.07"}
+
+
+def test_costs_are_in_the_fingerprint() -> None:
+    report = with_costs()
+    one, other = (
+        fingerprint(WHOSE, [], [], [], [], costs=costs)
+        for costs in (report.costs, MeterCosts(report.costs.lines[1:], report.costs.totals))
+    )
+
+    assert one != other
+    assert fingerprint(WHOSE, [], [], [], []) == fingerprint(WHOSE, [], [], [], [], costs=MeterCosts((), {}))
 
 
 def test_parquet_holds_the_same_rows() -> None:

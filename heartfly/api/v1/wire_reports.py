@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Row
 
 from heartfly.api.v1.wire import Instant
+from heartfly.api.v1.wire_meter_prices import MeterCostLineOut, cost_lines_out, totals_out
 from heartfly.api.v1.wire_meters import KnownAsOut, exact
 from heartfly.core.amounts import Amount, text_of
 from heartfly.core.report_periods import Rhythm
@@ -117,6 +118,10 @@ class ReportOut(msgspec.Struct, kw_only=True):
     meters: list[ReportMeterOut]
     more_meters: bool
     """The project has meters that are not told."""
+    costs: list[MeterCostLineOut]
+    """Of meters that have a price."""
+    cost_totals: dict[str, str]
+    """By currency, what these add up to, to the last digit."""
 
 
 class ReportShareIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -212,6 +217,8 @@ def report_out(report: Report) -> ReportOut:
         n_endpoints=report.n_endpoints,
         meters=[_meter(one) for one in report.meters],
         more_meters=report.more_meters,
+        costs=cost_lines_out(report.costs),
+        cost_totals=totals_out(report.costs),
     )
 
 
