@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 HEAD = "0021"
 """The newest version. Known here so that a start with a current schema need not import alembic (1 s)."""
 USAGE_HEAD = "0016"
-USAGE_HEAD = "0014"
 """The same of the part that is usage."""
 _HEADS = {MAIN.name: HEAD, USAGE.name: USAGE_HEAD}
 

@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.usage.folder import Folder
+from heartfly.usage.hands import Hands
 from tests.api.door import House, Reply
 from tests.sim_clock import SimClock
 
@@ -111,6 +115,11 @@ async def test_a_budget_has_what_is_usual_and_is_read_and_listed_page_by_page(ho
         ({"scope": {"provider": [str(n) for n in range(51)]}}, "scope.provider"),
         ({"scope": {"tag": ["a", "b"]}}, "scope.tag"),
         ({"scope": {"key": ["a"], "user": ["b"]}}, "scope"),
+        ({"scope": {"meter": ["*"], "provider": ["a"]}}, "scope"),
+        ({"scope": {"meter": ["none"]}}, "scope.meter[0]"),
+        ({"scope": {"meter": ["*"]}, "hard_stop": True}, "hard_stop"),
+        ({"scope": {"meter": ["*"]}, "allocations": [{"by": "model", "name": "a", "amount": "1"}]}, "allocations"),
+        ({"allocations": [{"by": "meter", "name": "a", "amount": "1"}]}, "allocations"),
         ({"scope": {"key": ["a"]}, "allocations": [{"by": "customer", "name": "c", "amount": "1"}]}, "allocations"),
         ({"allocations": [{"by": "planet", "name": "mars", "amount": "1"}]}, "allocations[0].by"),
         ({"allocations": [{"by": "provider", "name": "", "amount": "1"}]}, "allocations[0].name"),
@@ -449,3 +458,36 @@ async def test_what_it_will_come_to_is_foreseen_with_a_range(house: House, clock
     assert "220" == found["spent"]
     assert 220 < low < likely < high
     assert abs(likely - 341) < 5  # eleven days of eleven
+
+
+async def test_a_budget_of_meters_counts_what_their_use_costs(
+    house: House, clock: SimClock, usage_db: Database, ids: IdSource
+) -> None:
+    for slug, price in (("bytes", "0.3"), ("calls", "2")):
+        meter = {"slug": slug, "event_types": [slug], "aggregation": "sum", "value": "size"}
+        assert 201 == (await house.full("POST", "/v1/meters", meter)).status
+        asked = {"amount": price, "currency": "USD"}
+        assert 201 == (await house.full("POST", f"/v1/meters/{slug}/prices", asked)).status
+    acme = (await house.full("POST", "/v1/customers", {"name": "Acme", "aliases": ["acme"]})).json["id"]
+    parts = [{"by": "meter", "name": "bytes", "amount": "30"}]
+    every = await made(house, name="all", scope={"meter": ["*"]}, allocations=parts, low_days=5, thresholds=[50])
+    one = await made(house, name="one", scope={"meter": ["calls"], "customer": ["acme"]})
+    nobody = await made(house, name="nobody", scope={"meter": ["*"], "customer": [MISSING]})
+    for n, (kind, size, whose) in enumerate((("bytes", "100.5", "acme"), ("calls", "4", acme), ("calls", "9", "zeta"))):
+        event = {
+            "transaction_id": f"use-{n}", "customer_id": whose, "timestamp": "2026-03-02T09:00:00Z",
+            "event_type": kind, "properties": {"size": size},
+        }  # fmt: skip
+        assert 200 == (await house.full("POST", "/v1/events", [event])).status
+    await call(house, "50")  # no use of a meter
+    folder = Folder(usage_db, clock, ids, hands=Hands(beside=False))
+    while await folder.round():
+        pass
+
+    found = await look(house, every)
+
+    assert ("56.15", "43.85", 56) == (found["spent"], found["left"], found["percent"])
+    assert [("30.15", "-0.15")] == [(part["spent"], part["left"]) for part in found["allocations"]]
+    assert [("threshold", "50"), ("allocation", "meter:bytes")] == told(found)
+    assert "56.15" == found["days"][-1]["spent"]
+    assert ["8", "0"] == [(await status(house, budget))["spent"] for budget in (one, nobody)]

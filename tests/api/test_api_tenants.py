@@ -255,8 +255,7 @@ ADMIN = (
     "/v1/status-pages",
 )
 """What begins so needs the scope `admin`."""
-FIGURES = ("/v1/usage/traffic", "/v1/usage/path-rules", "/v1/budgets/summary")
-FIGURES = ("/v1/usage/traffic", "/v1/usage/path-rules", "/v1/usage/meter-costs")
+FIGURES = ("/v1/usage/traffic", "/v1/usage/path-rules", "/v1/budgets/summary", "/v1/usage/meter-costs")
 """What begins so is no list, or tells figures where there is none: that they are nobody else's, other tests hold."""
 OUTBOX = (
     budget_allocations,
