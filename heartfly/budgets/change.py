@@ -12,9 +12,10 @@ from functools import partial
 from heartfly.audit.record import Actor
 from heartfly.budgets import commands
 from heartfly.budgets.commands import SeenAnotherError, raises
-from heartfly.budgets.config import BudgetIn
+from heartfly.budgets.config import BudgetIn, agreed, edited
 from heartfly.budgets.hard_stop import withdraw_for
 from heartfly.budgets.look import look
+from heartfly.budgets.metering import demand_meters
 from heartfly.budgets.rows import one_budget
 from heartfly.budgets.spending import see
 from heartfly.core.budgets import Turn
@@ -46,6 +47,8 @@ class Changer:
         """Its public id. As commands.create."""
         async with self.main.read() as read:
             today = day_of(await zone_of(read, self.pid), self.at)
+        async with self.usage.read() as read:
+            await demand_meters(read, self.pid, agreed(asked, today=today))
         make = partial(commands.create, asked=asked, today=today, actor=self.actor, at=self.at, ids=self.ids)
         public_id = await self.main.write(lambda tx: make(tx, self.pid))
         await self._look(public_id)
@@ -56,6 +59,8 @@ class Changer:
         for _ in range(_TRIES):
             async with self.main.read() as read:
                 stored = await one_budget(read, self.pid, public_id)
+            async with self.usage.read() as read:
+                await demand_meters(read, self.pid, edited(stored.agreed, asked))
             period, seen = stored.period(self.at), None
             if period is not None and raises(asked):
                 async with self.usage.read() as read:

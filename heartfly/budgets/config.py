@@ -6,7 +6,7 @@ Each value is judged here, and the whole once more after an edit. What follows f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -21,9 +21,12 @@ from heartfly.core.calls import Dimension, cube_for
 from heartfly.core.money import Money, currency_of, money_text
 from heartfly.errors import InvalidValueError
 
-SCOPES = ("provider", "model", "customer", "key", "user", "tag")
+METER = "meter"
+"""In a scope: the budget is of what the use of our own meters costs, and of no calls."""
+ALL_METERS = "*"
+SCOPES = ("provider", "model", "customer", "key", "user", "tag", METER)
 """By what a budget's calls are told from others."""
-PARTS = ("provider", "model", "customer")
+PARTS = ("provider", "model", "customer", METER)
 """By what a budget is divided. A model is what the provider sells: a model, a product, a service."""
 MOST_ALLOCATIONS = 500
 MOST_VALUES = 50
@@ -35,7 +38,10 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 class AllocationIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """`by`: `provider`, `model` or `customer`. `name`: which one; of a customer his id or one of his aliases."""
+    """`by`: `provider`, `model` or `customer`; in a budget of meters `meter`.
+
+    `name`: which one; of a customer his id or one of his aliases.
+    """
 
     by: str
     name: str
@@ -64,7 +70,9 @@ class BudgetIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     every_days: int | UnsetType | None = UNSET
     auto_renew: bool | UnsetType = UNSET
     scope: dict[str, list[str]] | UnsetType = UNSET
-    """Which calls count: by `provider`, `model`, `customer`, `key`, `user` and `tag`, any of the values of each."""
+    """Which calls count: by `provider`, `model`, `customer`, `key`, `user` and `tag`, any of the values of each. With
+    `meter` (slugs, or `*` for all) it is of what our own meters' use costs.
+    """
     thresholds: list[int] | UnsetType = UNSET
     """Percents, each of which is told once a period; 50, 80, 90 and 100 if not said."""
     allocations: list[AllocationIn] | UnsetType = UNSET
@@ -239,10 +247,18 @@ def _scope(asked: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
     return found
 
 
-def _demand_told_apart(scope: Mapping[str, Sequence[str]], parts: Iterable[tuple[str, str]]) -> None:
+def _demand_told_apart(scope: Mapping[str, Sequence[str]], parts: Collection[tuple[str, str]]) -> None:
     """What no sum tells apart would have to be counted call by call, each minute. InvalidValueError."""
     if len(scope.get("tag", ())) > 1:
         raise InvalidValueError("scope.tag", "must be one: a call with two of them would count twice")
+    if METER in scope:
+        if set(scope) - {METER, "customer"}:
+            raise InvalidValueError("scope", "of meters may name customers besides, and nothing of calls")
+        if any(by != METER for by, _ in parts):
+            raise InvalidValueError("allocations", "of a budget of meters are by meter")
+        return
+    if any(by == METER for by, _ in parts):
+        raise InvalidValueError("allocations", "by meter are of a budget whose scope names meters")
     names = [Dimension(name) for name in scope]
     if cube_for(names) is None:
         raise InvalidValueError("scope", "may name one of customer, user, key and tag, beside provider and model")

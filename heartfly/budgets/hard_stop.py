@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.audit.record import HEARTFLY
-from heartfly.budgets.config import Agreed
+from heartfly.budgets.config import METER, Agreed
 from heartfly.budgets.rows import Stored
 from heartfly.core.amounts import Amount
 from heartfly.core.budget_periods import Period
@@ -44,7 +44,9 @@ class Spent:
 
 
 def demand_possible(wanted: Agreed) -> None:
-    """InvalidValueError: a limit is for one value of each kind."""
+    """InvalidValueError: a limit is for one value of each kind, and for calls."""
+    if wanted.hard_stop and METER in wanted.scope:
+        raise InvalidValueError("hard_stop", "is of calls: nobody asks before a meter counts")
     if wanted.hard_stop and any(len(values) > 1 for values in wanted.scope.values()):
         raise InvalidValueError("hard_stop", "needs a scope with one value of each kind: a limit is for one")
 

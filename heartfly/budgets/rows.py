@@ -108,10 +108,10 @@ def channels_query(pid: int, budget_ids: Sequence[int]) -> Select[Any]:
 
 
 def marks_query(pid: int, budget_id: int, periods: Sequence[str]) -> Select[Any]:
-    """The oldest first."""
+    """The oldest first; of an instant thresholds, from the lowest on, before all else."""
     m = budget_marks.c
     query = sa.select(budget_marks).where(m.pid == pid, m.budget_id == budget_id, m.period.in_(periods))
-    return query.order_by(m.period, m.at, m.kind, m.what, m.nth)
+    return query.order_by(m.period, m.at, m.kind.desc(), sa.func.length(m.what), m.what, m.nth)
 
 
 # --- and what becomes of the answers

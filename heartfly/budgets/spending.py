@@ -6,20 +6,20 @@ budget's own currency counts. What calls come to, and how, is decided in calls/.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.budgets.metering import is_metered, keys_of, metered
 from heartfly.budgets.rows import Stored
 from heartfly.calls.asked import Line
-from heartfly.calls.figures import figures
+from heartfly.calls.figures import figures, lines_of
+from heartfly.calls.forecasts import cost_forecast
 from heartfly.calls.gather import gathered
-from heartfly.checks.queries import UUID
 from heartfly.core.budget_burn import BURN_DAYS, burn, gone_on
 from heartfly.core.budget_periods import Period
 from heartfly.core.budgets import MILLIONTH, Seen, Terms, allocation_key
@@ -27,9 +27,9 @@ from heartfly.core.calls import Dimension
 from heartfly.core.days import ONE, day_in, day_of
 from heartfly.core.money import Money, money_text
 from heartfly.core.windows import Window
-from heartfly.db.models import aliases, customers
 from heartfly.errors import InvalidValueError
 from heartfly.traffic.filters import subjects_called
+from heartfly.usage.meter_costs import MeterCosts
 
 _AHEAD = timedelta(days=2)
 """How far beyond now a period without an end is asked about: no event is taken that lies further ahead."""
@@ -66,6 +66,8 @@ class Standing:
 
 async def cost_of(read: AsyncConnection, stored: Stored, period: Period, *, now: datetime) -> Cost:
     from_at, to_at = _bounds(stored, period, now)
+    if is_metered(stored):
+        return _together((await metered(read, stored, from_at, to_at, now=now)).values(), stored.agreed.currency)
     lines = await _lines(read, stored, from_at, to_at, (), now=now)
     currency, others = stored.agreed.currency, dict[str, Money]()
     for line in lines:
@@ -79,6 +81,15 @@ async def cost_of(read: AsyncConnection, stored: Stored, period: Period, *, now:
     )
 
 
+def _together(costs: Iterable[MeterCosts], currency: str) -> Cost:
+    found, n, n_unpriced = dict[str, Money](), 0, 0
+    for one in costs:
+        for name, money in one.totals.items():
+            found[name] = found.get(name, 0) + money
+        n, n_unpriced = n + sum(line.n for line in one.lines), n_unpriced + one.n_unpriced
+    return Cost(spent=found.pop(currency, 0), others=dict(sorted(found.items())), n_calls=n, n_unpriced=n_unpriced)
+
+
 async def see(read: AsyncConnection, stored: Stored, period: Period, terms: Terms, *, now: datetime) -> Seen:
     """What is needed to judge it by these terms."""
     cost = await cost_of(read, stored, period, now=now)
@@ -90,8 +101,10 @@ async def see(read: AsyncConnection, stored: Stored, period: Period, terms: Term
     return await _seen(read, stored, period, cost, parts, now=now)
 
 
-async def standing(read: AsyncConnection, stored: Stored, period: Period, *, now: datetime) -> Standing:
-    """What is shown of it."""
+async def standing(
+    read: AsyncConnection, stored: Stored, period: Period, *, now: datetime, foresee: bool = True
+) -> Standing:
+    """What is shown of it. `foresee`: also what it will come to, which is the longest question."""
     terms = stored.agreed.terms
     cost = await cost_of(read, stored, period, now=now)
     parts = await _by_part(read, stored, period, terms, now=now)
@@ -112,7 +125,24 @@ async def standing(read: AsyncConnection, stored: Stored, period: Period, *, now
         days=[(first + n * ONE, money) for n, money in enumerate([*seen.before, seen.today])],
         burnt=None if burnt is None else round(burnt),
         gone_on=None if gone is None or (period.last is not None and gone > period.last) else gone,
+        foreseen=await _foreseen(read, stored, period, now=now) if foresee else None,
     )
+
+
+async def _foreseen(
+    read: AsyncConnection, stored: Stored, period: Period, *, now: datetime
+) -> tuple[Money, Money, Money] | None:
+    """None: it has no end, there are not enough days yet, or it is of meters."""
+    to_at = period.to_at(stored.zone)
+    filters = None if is_metered(stored) else await _filters(read, stored)
+    if to_at is None or filters is None:
+        return None
+    window = Window(period.from_at(stored.zone), to_at)
+    if window.from_at >= now:
+        return None
+    found = await cost_forecast(read, stored.row.pid, period=window, filters=filters, zone=stored.zone, now=now)
+    mine = next((one.forecast for one in found.items if one.currency == stored.agreed.currency), None)
+    return None if mine is None else (mine.low, mine.expected, mine.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +209,12 @@ async def _spent_by_day(
     """In one question. A day that the zone skipped cost nothing."""
     spans = {day: day_in(stored.zone, day) for day in days}
     lasting = [day for day in days if spans[day].from_at < spans[day].to_at]
+    if is_metered(stored):
+        cost: dict[date, Money] = {}
+        for day in lasting:
+            costs = await metered(read, stored, spans[day].from_at, spans[day].to_at, now=now)
+            cost[day] = _together(costs.values(), stored.agreed.currency).spent
+        return [cost.get(day, 0) for day in days]
     filters = await _filters(read, stored)
     if filters is None:
         return [0 for _ in days]
@@ -196,11 +232,17 @@ async def _by_part(
     if not terms.allocations:
         return found
     from_at, to_at = _bounds(stored, period, now)
+    if is_metered(stored):
+        costs = await metered(read, stored, from_at, to_at, now=now)
+        return {
+            allocation_key(by, name): costs[name].totals.get(stored.agreed.currency, 0) if name in costs else 0
+            for by, name in stored.agreed.allocations
+        }
     for by in sorted({by for by, _ in stored.agreed.allocations}):
         lines = await _lines(read, stored, from_at, to_at, (Dimension(by),), now=now)
         spent = {line.key[Dimension(by)]: line.cost.get(stored.agreed.currency, 0) for line in lines}
         names = [name for part, name in stored.agreed.allocations if part == by]
-        keys = await _keys_of(read, stored.row.pid, names) if by == Dimension.CUSTOMER else {}
+        keys = await keys_of(read, stored.row.pid, names) if by == Dimension.CUSTOMER else {}
         found |= {allocation_key(by, name): spent.get(keys.get(name, name), 0) for name in names}
     return found
 
@@ -217,7 +259,9 @@ async def _lines(
     filters = await _filters(read, stored)
     if filters is None:
         return ()
-    return await figures(read, stored.row.pid, from_at, to_at, by=by, filters=filters, now=now, times=False)
+    # To the instant: what is asked of the present hour as a whole would reach beyond the period.
+    window = Window(from_at, to_at)
+    return lines_of(await gathered(read, stored.row.pid, [window], by=by, filters=filters, now=now, times=False), 0)
 
 
 async def _filters(read: AsyncConnection, stored: Stored) -> Mapping[Dimension, Sequence[str]] | None:
@@ -236,17 +280,6 @@ async def _is_known(read: AsyncConnection, pid: int, customer: str) -> bool:
         return bool(await subjects_called(read, pid, [customer]))
     except InvalidValueError:  # it is the id of nobody: he was erased, and no call is his any more
         return False
-
-
-async def _keys_of(read: AsyncConnection, pid: int, names: Sequence[str]) -> Mapping[str, str]:
-    """Of those that name a customer by an alias, or by his id in other letters: his id, by which figures name him."""
-    query = (
-        sa.select(aliases.c.text, customers.c.uuid)
-        .join(customers, sa.and_(customers.c.pid == aliases.c.pid, customers.c.id == aliases.c.customer_id))
-        .where(aliases.c.pid == pid, aliases.c.text.in_(names))
-    )
-    found = {row.text: row.uuid for row in await read.execute(query)}
-    return {name: name.lower() for name in names if UUID.fullmatch(name.lower())} | found
 
 
 def _bounds(stored: Stored, period: Period, now: datetime) -> tuple[datetime, datetime]:

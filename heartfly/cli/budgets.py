@@ -50,9 +50,9 @@ def list_budgets(*, states: tuple[str, ...], most: int, as_json: bool, api: Clie
 @click.option("--to", "ends_on", help="The last day, of a project.")
 @click.option("--every", "every_days", type=int, help="Days, of a custom period.")
 @click.option("--once", is_flag=True, help="Do not renew it.")
-@click.option("--scope", "scopes", multiple=True, help="provider=openai, or model, customer, key, user, tag.")
+@click.option("--scope", "scopes", multiple=True, help="provider=openai, or model, customer, key, user, tag, meter.")
 @click.option("--at", "thresholds", multiple=True, type=int, help="A percent to tell at.  [50, 80, 90, 100]")
-@click.option("--part", "parts", multiple=True, help="provider:openai=200, or model, customer.")
+@click.option("--part", "parts", multiple=True, help="provider:openai=200, or model, customer, meter.")
 @click.option("--spike", help="200:10 tells of a day over 200 % of the days before, and of 10 at least.")
 @click.option("--low-days", type=int, help="Tell when what is left lasts for so many days or less.")
 @click.option("--hard-stop", is_flag=True, help="Refuse calls that would cost more than is left.")
@@ -289,4 +289,5 @@ def _percents(one: Any) -> str:
 def _money(text: str) -> str:
     money = Decimal(text)
     unit = _CENTS if abs(money) >= 1 or not money else _PLACES
-    return f"{money.quantize(unit, ROUND_HALF_EVEN):,f}"
+    whole, _, places = f"{money.quantize(unit, ROUND_HALF_EVEN):,f}".partition(".")
+    return f"{whole}.{places.rstrip('0').ljust(2, '0')}"

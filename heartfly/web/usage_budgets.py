@@ -69,7 +69,7 @@ async def list_page(request: PageRequest) -> Response[bytes]:
         sums = await summary(main, pid, now=now)
         zone = await zone_of(main, pid)
     async with api.usage.read() as read:
-        shown = [await _shown(read, one, channels, now=now) for one in rows]
+        shown = [await _shown(read, one, channels, now=now, foresee=False) for one in rows]
         such_as = None if rows or after is not None else await example(read, pid, zone, now=now)
     return await request.page(
         "usage_budgets.html",
@@ -154,9 +154,11 @@ def _parts(shown: Shown) -> list[tuple[str, str, Money, Money, Bar]]:
     return found
 
 
-async def _shown(read: Any, stored: Stored, channels: Sequence[Row[Any]], *, now: datetime) -> Shown:
+async def _shown(
+    read: Any, stored: Stored, channels: Sequence[Row[Any]], *, now: datetime, foresee: bool = True
+) -> Shown:
     period = stored.shown_period(now)
-    stands = None if period is None else await standing(read, stored, period, now=now)
+    stands = None if period is None else await standing(read, stored, period, now=now, foresee=foresee)
     bar = None
     if stands is not None and stands.terms.amount is not None:
         bar = bar_of(stands.seen.spent, stands.terms.amount, stands.terms.thresholds)

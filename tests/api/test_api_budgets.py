@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.usage.folder import Folder
+from heartfly.usage.hands import Hands
 from tests.api.door import House, Reply
 from tests.sim_clock import SimClock
 
@@ -71,7 +75,7 @@ async def test_a_budget_has_what_is_usual_and_is_read_and_listed_page_by_page(ho
     first, second = await make(house), await make(house, name="Maps", currency="EUR", period="yearly")
 
     assert (201, 201) == (first.status, second.status)
-    usual = {
+    usual: dict[str, Any] = {
         "name": "Models", "state": "active", "currency": "USD", "amount": "100", "period": "monthly",
         "starts_on": "2026-03-02", "ends_on": None, "every_days": None, "auto_renew": True, "scope": {},
         "thresholds": [50, 80, 90, 100], "allocations": [], "spike": None, "low_days": None, "hard_stop": False,
@@ -111,6 +115,11 @@ async def test_a_budget_has_what_is_usual_and_is_read_and_listed_page_by_page(ho
         ({"scope": {"provider": [str(n) for n in range(51)]}}, "scope.provider"),
         ({"scope": {"tag": ["a", "b"]}}, "scope.tag"),
         ({"scope": {"key": ["a"], "user": ["b"]}}, "scope"),
+        ({"scope": {"meter": ["*"], "provider": ["a"]}}, "scope"),
+        ({"scope": {"meter": ["none"]}}, "scope.meter[0]"),
+        ({"scope": {"meter": ["*"]}, "hard_stop": True}, "hard_stop"),
+        ({"scope": {"meter": ["*"]}, "allocations": [{"by": "model", "name": "a", "amount": "1"}]}, "allocations"),
+        ({"allocations": [{"by": "meter", "name": "a", "amount": "1"}]}, "allocations"),
         ({"scope": {"key": ["a"]}, "allocations": [{"by": "customer", "name": "c", "amount": "1"}]}, "allocations"),
         ({"allocations": [{"by": "planet", "name": "mars", "amount": "1"}]}, "allocations[0].by"),
         ({"allocations": [{"by": "provider", "name": "", "amount": "1"}]}, "allocations[0].name"),
@@ -255,7 +264,7 @@ async def test_parts_have_what_they_may_use_and_are_told_of_when_it_is_spent(hou
     assert [("25", "15", 62), ("25", "-5", 125), ("25", "5", 83), ("25", "-15", 250)] == [
         (one["spent"], one["left"], one["percent"]) for one in found["allocations"]
     ]
-    assert [("allocation", f"customer:{acme.upper()}"), ("allocation", "model:gpt-5")] == told(found)
+    assert [("allocation", "model:gpt-5"), ("allocation", f"customer:{acme.upper()}")] == told(found)
     assert "0" == found["unallocated"]
 
 
@@ -433,3 +442,52 @@ async def test_a_hard_stop_refuses_calls_before_they_are_made(house: House) -> N
     assert not await may()
     await house.full("DELETE", path)
     assert await may()
+
+
+async def test_what_it_will_come_to_is_foreseen_with_a_range(house: House, clock: SimClock) -> None:
+    clock.move_to(datetime.fromisoformat("2026-03-21T00:00:00+00:00"))
+    budget = await made(house, amount="1000")
+    none = await status(house, budget)
+    for day in range(1, 21):
+        await call(house, "10" if day % 2 else "12", at=f"2026-03-{day:02}T12:00:00Z")
+
+    found = await status(house, budget)
+
+    assert none["foreseen"] is None
+    low, likely, high = (float(found["foreseen"][name]) for name in ("low", "likely", "high"))
+    assert "220" == found["spent"]
+    assert 220 < low < likely < high
+    assert abs(likely - 341) < 5  # eleven days of eleven
+
+
+async def test_a_budget_of_meters_counts_what_their_use_costs(
+    house: House, clock: SimClock, usage_db: Database, ids: IdSource
+) -> None:
+    for slug, price in (("bytes", "0.3"), ("calls", "2")):
+        meter = {"slug": slug, "event_types": [slug], "aggregation": "sum", "value": "size"}
+        assert 201 == (await house.full("POST", "/v1/meters", meter)).status
+        asked = {"amount": price, "currency": "USD"}
+        assert 201 == (await house.full("POST", f"/v1/meters/{slug}/prices", asked)).status
+    acme = (await house.full("POST", "/v1/customers", {"name": "Acme", "aliases": ["acme"]})).json["id"]
+    parts = [{"by": "meter", "name": "bytes", "amount": "30"}]
+    every = await made(house, name="all", scope={"meter": ["*"]}, allocations=parts, low_days=5, thresholds=[50])
+    one = await made(house, name="one", scope={"meter": ["calls"], "customer": ["acme"]})
+    nobody = await made(house, name="nobody", scope={"meter": ["*"], "customer": [MISSING]})
+    for n, (kind, size, whose) in enumerate((("bytes", "100.5", "acme"), ("calls", "4", acme), ("calls", "9", "zeta"))):
+        event = {
+            "transaction_id": f"use-{n}", "customer_id": whose, "timestamp": "2026-03-02T09:00:00Z",
+            "event_type": kind, "properties": {"size": size},
+        }  # fmt: skip
+        assert 200 == (await house.full("POST", "/v1/events", [event])).status
+    await call(house, "50")  # no use of a meter
+    folder = Folder(usage_db, clock, ids, hands=Hands(beside=False))
+    while await folder.round():
+        pass
+
+    found = await look(house, every)
+
+    assert ("56.15", "43.85", 56) == (found["spent"], found["left"], found["percent"])
+    assert [("30.15", "-0.15")] == [(part["spent"], part["left"]) for part in found["allocations"]]
+    assert [("threshold", "50"), ("allocation", "meter:bytes")] == told(found)
+    assert "56.15" == found["days"][-1]["spent"]
+    assert ["8", "0"] == [(await status(house, budget))["spent"] for budget in (one, nobody)]

@@ -180,6 +180,18 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
     ],
     ("PATCH", "/v1/alert-rules/{rule_id}"): [(r'{"name": "\u0000"}', "name"), ('{"severity": "worst"}', "severity")],
     ("POST", "/v1/alert-rules/alerts/{alert_id}/resolve"): [(r'{"note": "\u0000"}', "note")],
+    ("POST", "/v1/budgets"): [
+        ('{"name": 5}', "name"),
+        ('{"name": "x", "amount": 5}', "amount"),
+        ('{"name": "x", "thresholds": ["50"]}', "thresholds[0]"),
+        ('{"name": "x", "thresholds": [5e400]}', "thresholds[0]"),
+        ('{"name": "x", "scope": []}', "scope"),
+        ('{"name": "x", "scope": {"provider": "openai"}}', "scope[...]"),
+        ('{"name": "x", "allocations": [{"by": "provider"}]}', "allocations[0].name"),
+        ('{"name": "\\u0000", "currency": "USD", "amount": "5"}', "name"),
+        ('{"name": "x", "currency": "USD", "amount": "5", "scope": {"provider": ["\\u0000"]}}', "scope.provider[0]"),
+    ],
+    ("PATCH", "/v1/budgets/{budget_id}"): [('{"low_days": true}', "low_days"), ('{"amount": "-1"}', "amount")],
     ("POST", "/v1/usage/watches"): [
         (r'{"kind": "\u0000"}', "kind"),
         (r'{"kind": "source", "what": "\u0000"}', "what"),

@@ -222,6 +222,8 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     ids |= {"{customer_id}": made.json["id"], "{transaction_id}": "t-1", "{letter_id}": letter}
     await house.full("POST", "/v1/events/amend", {"transaction_id": "t-1", "reason": "x", "customer_id": "other"})
     ids |= await an_alert(house)
+    budget = {"name": "Models", "currency": "USD", "amount": "100"}
+    ids["{budget_id}"] = (await house.full("POST", "/v1/budgets", budget)).json["id"]
     ids["{watch_id}"] = (await house.full("POST", "/v1/usage/watches", {"kind": "source"})).json["id"]
     ids["{limit_id}"] = (await house.full("POST", "/v1/limits", LIMIT)).json["id"]
     for _ in range(3):  # the third is denied

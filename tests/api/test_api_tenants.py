@@ -25,6 +25,11 @@ from heartfly.db.models import (
     alerts,
     api_keys,
     attempts,
+    budget_allocations,
+    budget_channels,
+    budget_marks,
+    budget_periods,
+    budgets,
     channels,
     check_channels,
     check_views,
@@ -63,6 +68,7 @@ EVENT = {
     "event_type": "api.request",
 }
 BACKFILL = {"name": "again", "from": "2026-03-01T00:00:00Z", "to": "2026-03-02T12:00:00Z", "replaces": True}
+BUDGET = {"name": "Models", "currency": "USD", "amount": "100"}
 MAILING = {"addresses": ["ops@example.com"]}
 METER = {"event_types": ["api.request"], "aggregation": "sum", "value": "size", "group_keys": ["region"]}
 LIMIT = {"kind": "rolling", "period_s": 3600, "amount": 2, "scope": {"customer": "each"}}
@@ -213,6 +219,17 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("DELETE", "/v1/alert-rules/{rule_id}"): (None, 204),
     ("GET", "/v1/alert-rules/{rule_id}/backtest"): (None, 200),
     ("GET", "/v1/alert-rules/{rule_id}/scopes"): (None, 200),
+    ("GET", "/v1/budgets"): (None, 200),
+    ("POST", "/v1/budgets"): (BUDGET | {"name": "new"}, 201),
+    ("GET", "/v1/budgets/summary"): (None, 200),
+    ("GET", "/v1/budgets/{budget_id}"): (None, 200),
+    ("PATCH", "/v1/budgets/{budget_id}"): ({"amount": "200"}, 200),
+    ("GET", "/v1/budgets/{budget_id}/status"): (None, 200),
+    ("GET", "/v1/budgets/{budget_id}/history"): (None, 200),
+    ("POST", "/v1/budgets/{budget_id}/pause"): (None, 200),
+    ("POST", "/v1/budgets/{budget_id}/resume"): (None, 200),  # the row above paused it
+    ("POST", "/v1/budgets/{budget_id}/cancel"): (None, 200),
+    ("DELETE", "/v1/budgets/{budget_id}"): (None, 204),
     ("GET", "/v1/usage/path-rules"): (None, 200),
     ("PATCH", "/v1/usage/path-rules"): ({"lines": ["/users/{name}"]}, 200),
     ("POST", "/v1/usage/path-rules/preview"): ({"lines": ["sku-* {sku}"]}, 200),
@@ -281,6 +298,7 @@ ADMIN = (
 )
 """What begins so needs the scope `admin`."""
 FIGURES = (
+    "/v1/budgets/summary",
     "/v1/usage/traffic",
     "/v1/usage/costs",
     "/v1/usage/calls",
@@ -289,6 +307,11 @@ FIGURES = (
 )
 """What begins so is no list, or tells figures where there is none: that they are nobody else's, other tests hold."""
 OUTBOX = (
+    budget_allocations,
+    budget_channels,
+    budget_marks,
+    budget_periods,
+    budgets,
     check_views,
     incident_shares,
     report_mails,
@@ -359,6 +382,7 @@ async def furnished(house: House) -> dict[str, str]:
         "{reservation}": held.json["reservation"],
         "{backfill_id}": backfill.json["id"],
         "{meter_id}": meter.json["id"],
+        "{budget_id}": (await house.full("POST", "/v1/budgets", BUDGET)).json["id"],
         "{price_id}": price.json["id"],
         "{meter_price_id}": of_meter.json["id"],
         "{watch_id}": (await house.full("POST", "/v1/usage/watches", {"kind": "customer"})).json["id"],
@@ -458,6 +482,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     nowhere |= {"{key_id}": "4711", "{user_id}": "4711", "{notification_id}": "47-11", "{page_id}": MISSING}
     nowhere |= {"{meter_id}": MISSING, "{view_id}": MISSING, "{price_id}": "4711", "{meter_price_id}": "4711"}
     nowhere |= {"{meter_id}": MISSING, "{view_id}": MISSING, "{limit_id}": MISSING, "{reservation}": "lr_4711"}
+    nowhere |= {"{meter_id}": MISSING, "{view_id}": MISSING, "{budget_id}": MISSING}
     nowhere |= {"{customer_id}": MISSING, "{transaction_id}": "t-47", "{letter_id}": "4711"}
     nothing = theirs | nowhere
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from heartfly.core.budget_burn import burn, gone_on, lasts_days
 from heartfly.core.budgets import (
@@ -270,6 +270,9 @@ def test_what_becomes_of_a_budget_stands_in_the_table() -> None:
 # --- all together
 
 
+MOSTLY = st.sampled_from([1, 1, 1, 0])
+
+
 class Telling(RuleBasedStateMachine):
     """Costs that come, come late, and are corrected; raises and cuts; periods that end. Looked at now and then.
 
@@ -289,22 +292,25 @@ class Telling(RuleBasedStateMachine):
     def now(self) -> int:
         return max(self.spent)
 
-    @rule(cost=st.sampled_from([1, 10, 30, 49, 50, 51, 200]))
-    def something_is_spent(self, cost: int) -> None:
+    @rule(cost=st.sampled_from([1, 10, 30, 49, 50, 51, 200]), looks=MOSTLY)
+    def something_is_spent(self, cost: int, looks: int) -> None:
         self.spent[self.now] += cost
+        self.somebody_looks(looks)
 
-    @rule(cost=st.sampled_from([-60, -1, 1, 50, 100]))
-    def a_period_that_is_over_is_corrected(self, cost: int) -> None:
-        self.spent[max(self.now - 1, 0)] += cost
+    @rule(cost=st.sampled_from([-60, -1, 1, 50, 100]), back=st.sampled_from([0, 0, 1]), looks=MOSTLY)
+    def what_was_spent_is_corrected(self, cost: int, back: int, looks: int) -> None:
+        self.spent[max(self.now - back, 0)] += cost
+        self.somebody_looks(looks)
 
+    @precondition(lambda self: self.spent[self.now] > 0)
     @rule()
     def the_next_period_begins(self) -> None:
         period = self.now + 1
         self.spent[period], self.told[period] = 0, set()
         self.armed |= {(period, percent): True for percent in self.terms.thresholds}
 
-    @rule(whole=st.sampled_from([20, 100, 101, 150, 400]))
-    def it_is_raised_or_cut(self, whole: int) -> None:
+    @rule(whole=st.sampled_from([20, 100, 101, 150, 400]), looks=MOSTLY)
+    def it_is_raised_or_cut(self, whole: int, looks: int) -> None:
         after = Terms(amount=whole, thresholds=self.terms.thresholds)
         assert self.terms.amount is not None
         period, spent = self.now, self.spent[self.now]
@@ -313,11 +319,11 @@ class Telling(RuleBasedStateMachine):
             for percent in self.terms.thresholds:
                 self.armed[period, percent] |= Fraction(spent, whole) < Fraction(percent, 100)
         self.terms = after
+        self.somebody_looks(looks)
 
-    @rule()
-    def somebody_looks(self) -> None:
+    def somebody_looks(self, looks: int) -> None:
         assert self.terms.amount is not None
-        for period in {self.now, max(self.now - 1, 0)}:
+        for period in {self.now, max(self.now - 1, 0)} if looks else ():
             spent = self.spent[period]
             for mark in due(self.terms, Seen(spent=spent), self.told[period]):
                 self.told[period].add(mark)
@@ -335,7 +341,7 @@ class Telling(RuleBasedStateMachine):
 
 
 TestTelling = Telling.TestCase
-TestTelling.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
+TestTelling.settings = settings(max_examples=250, stateful_step_count=30, deadline=None)
 
 
 @given(spent=st.integers(0, 10**25), whole=st.integers(1, 10**24), percent=st.integers(1, 1000))

@@ -94,11 +94,19 @@ async def test_every_page_is_valid_html(town: Town, web: WebState) -> None:
     price = (await owner.post("/p/main/usage/prices/new", a_price)).headers["location"]
     price = price.partition("?")[0].rpartition("/")[2]
     (page,) = re.findall(r"status-pages/([0-9a-f-]{36})", (await owner.get("/p/main/status-pages")).body.decode())
+    planned = {
+        "name": HOSTILE,
+        "currency": "USD",
+        "amount": "5",
+        "period": "monthly",
+        "allocations": f"model {HOSTILE} = 1",
+    }
+    budget = (await owner.post("/p/main/usage/budgets/new", planned)).headers["location"].rpartition("/")[2]
     of_days = {"from": day, "to": START.date().isoformat(), "lasts": "604800"}
     given = await owner.post(f"/p/main/usage/customers/{customer}/report/shares", of_days)
     (link,) = re.findall(r"/shared/report/([\w-]{43})", given.body.decode())
     values = {
-        "link": link, "form": "csv", "mail": "1",
+        "link": link, "form": "csv", "mail": "1", "budget": budget,
         "slug": "ours", "page": page, "key": await town.key_id(), "project": "main", "check": check.uuid, "n": "2",
         "incident": incident, "kind": "webhook", "channel": made.headers["location"].split("?")[0].rpartition("/")[2],
         "name": "pages", "tag": "checks", "half": "x", "states": "3", "token": token,

@@ -16,7 +16,7 @@ from heartfly.budgets.rows import Stored, Told
 from heartfly.budgets.spending import Standing
 from heartfly.budgets.summary import Sum
 from heartfly.core.budget_periods import Period
-from heartfly.core.budgets import Mark, allocation_key, holds, is_reached
+from heartfly.core.budgets import Kind, Mark, allocation_key, holds, is_reached
 from heartfly.core.money import Money, money_text
 
 
@@ -253,7 +253,7 @@ def status_out(
         ThresholdOut(
             percent=percent,
             reached=terms.amount is not None and is_reached(seen.spent, terms.amount, percent),
-            told_at=at.get(Mark(words.Kind.THRESHOLD, str(percent))),
+            told_at=at.get(Mark(Kind.THRESHOLD, str(percent))),
         )
         for percent in terms.thresholds
     ]
