@@ -51,13 +51,7 @@ def upgrade() -> None:
         ),
         sqlite_with_rowid=False,
     )
-    op.create_index(
-        "ix_call_rollups_paired",
-        "call_rollups",
-        ["pid", "cube", "tier", "start_at", "gen", "key2"],
-        sqlite_where=sa.text("cube IN (2, 7, 8, 9, 10)"),
-        postgresql_where=sa.text("cube IN (2, 7, 8, 9, 10)"),
-    )
+    op.create_index("ix_call_rollups_paired", "call_rollups", ["pid", "cube", "tier", "start_at", "gen", "key2"])
     op.add_column("windows", sa.Column("prices", sa.Text(), nullable=True))
 
 

@@ -17,6 +17,7 @@ from heartfly.core.meters import Meter
 from heartfly.core.windows import HOUR
 from heartfly.db.models import dirty_hours, meter_versions, meters, usage_names, windows
 from heartfly.db.snapshots import Place, snapshot
+from heartfly.usage.call_compare import CALLS, differing_calls
 from heartfly.usage.fold import BY_GROUP, TIER_DAY, TIER_HOUR, Folded, Key, day_of_hours, fold_span, stored
 from heartfly.usage.meter_versions import versions_of
 from heartfly.usage.request_compare import METER, differing
@@ -30,7 +31,7 @@ MOST = 100
 class Difference:
     """Of one row: what is kept, and what it would be; None where there is no such row. `group`: JSON, or empty.
 
-    Of requests `meter` is their type, and `group` the endpoint and the status in words.
+    Of requests `meter` is their type, and `group` the endpoint and the status in words; of calls likewise their cube.
     """
 
     tier: str
@@ -145,6 +146,9 @@ class _Names:
         if kept.requests is not None and fresh.requests is not None:
             for one in differing(kept.requests, fresh.requests, self._subject):
                 yield Difference(tier, kept.from_at, METER, *one)
+        if kept.calls is not None and fresh.calls is not None:
+            for one in differing_calls(kept.calls, fresh.calls, self._subject):
+                yield Difference(tier, kept.from_at, CALLS, *one)
 
     def _subject(self, number: int) -> str:
         query = sa.select(usage_names.c.text).where(usage_names.c.pid == self._pid, usage_names.c.id == number)

@@ -170,6 +170,23 @@ def _values(call: Call, dimension: Dimension) -> set[str]:
     return {key[0] for key in brute_force([call], TARIFFS, [dimension.value], FROM, TO)}
 
 
+async def test_who_called_a_product_is_looked_up_by_the_product(bill: Bill) -> None:
+    calls = calls_of(200, seed=7, from_at=FROM, to_at=TO)
+    await bill.call(*calls)
+    await bill.fold()
+    for filters in ({D.PROVIDER: ["openai"]}, {D.MODEL: ["page", "gpt"]}, {D.PROVIDER: ["none"]}):
+        (of, values), *_ = filters.items()
+        some = [call for call in calls if _values(call, of) & set(values)]
+        for by in ((D.CUSTOMER,), (D.USER,), (D.KEY,), (D.TAG,)):
+            lines = await bill.ask(figures, FROM, TO, by=by, filters=filters, now=NOW)
+            wanted = brute_force(some, TARIFFS, [by[0].value], FROM, TO)
+            assert {key: expected(sums) for key, sums in wanted.items()} == by_key(lines, by)
+    endpoint = [call for call in calls if "/chat" in _values(call, D.ENDPOINT)]
+    lines = await bill.ask(figures, FROM, TO, by=[D.MODEL], filters={D.ENDPOINT: ["/chat"]}, now=NOW)
+    wanted = brute_force(endpoint, TARIFFS, ["model"], FROM, TO)
+    assert {key: expected(sums) for key, sums in wanted.items()} == by_key(lines, [D.MODEL])
+
+
 async def test_a_customer_of_several_names_is_one_line(bill: Bill) -> None:
     calls = [Call(number=n, at=FROM + n * HOUR, subject=f"c-{n}", told={"provider": "scraper"}) for n in range(4)]
     await bill.call(*calls)

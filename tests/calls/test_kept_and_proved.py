@@ -18,6 +18,7 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import call_rollups, dirty_hours, windows
 from heartfly.usage.close_day import Closed, Closer
+from heartfly.usage.compare import compare
 from heartfly.usage.folder import Folder
 from heartfly.usage.hands import Hands
 from heartfly.usage.reconcile import reconcile
@@ -113,6 +114,18 @@ async def test_a_row_that_was_tampered_with_is_told(bill: Bill) -> None:
 
             await bill.usage.write(put_back)
     assert [] == reconcile(bill.usage.place, PID, FROM, TO).mismatches
+
+
+async def test_what_stands_is_compared_with_what_events_come_to(bill: Bill) -> None:
+    await bill.call(*calls_of(60, seed=38, from_at=FROM, to_at=FROM + 3 * HOUR))
+    await close(bill)
+    assert [] == compare(bill.usage.place, PID, FROM, TO).differences
+    r = call_rollups.c
+    of_hour = (r.tier == "hour", r.cube == int(Cube.CUSTOMER), r.start_at == FROM)
+    await bill.usage.write(lambda tx: tx.conn.execute(sa.update(call_rollups).where(*of_hour).values(n=r.n + 1)))
+    found = compare(bill.usage.place, PID, FROM, FROM + HOUR).differences
+    assert {"api.call"} == {one.meter for one in found}
+    assert {"hour"} <= {one.tier for one in found}
 
 
 async def test_minutes_and_hours_go_and_days_stay_and_are_made_anew(bill: Bill) -> None:

@@ -6,12 +6,10 @@ its hour's. Customers are numbers of `usage_names`, all others those of `call_na
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, UniqueConstraint
 
 from heartfly.db.models.base import key, pid, usage_metadata
 from heartfly.db.types import Bytes, UtcInstant
-
-_PAIRED = text("cube IN (2, 7, 8, 9, 10)")
 
 call_names = Table(
     "call_names",
@@ -46,11 +44,6 @@ call_rollups = Table(
     Column("amounts", Text, nullable=False),  # exact decimals, with spaces between
     Column("first_at", UtcInstant),  # of those whose cost is not known; in cubes that have a status
     Column("last_at", UtcInstant),
-    Index(
-        "ix_call_rollups_paired",
-        *("pid", "cube", "tier", "start_at", "gen", "key2"),
-        sqlite_where=_PAIRED,
-        postgresql_where=_PAIRED,
-    ),
+    Index("ix_call_rollups_paired", "pid", "cube", "tier", "start_at", "gen", "key2"),  # nearly all rows are of pairs
     sqlite_with_rowid=False,
 )
