@@ -383,7 +383,7 @@ async def test_a_customer_who_is_erased_is_erased_from_limits_too(house: House) 
     made = await house.full("POST", "/v1/customers", {"name": "Acme", "aliases": ["acme", "acme-2"]})
 
     customer = made.json["id"]
-    erased = await house.full("POST", f"/v1/customers/{customer}/erase", {"confirm": customer})
+    erased = await house.full("POST", f"/v1/customers/{customer}/erase?confirm={customer}")
 
     assert 200 == erased.status, erased.json
     assert 404 == (await house.read("GET", f"/v1/limits/{his['id']}")).status
