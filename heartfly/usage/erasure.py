@@ -67,6 +67,7 @@ async def erase_customer(
     def last(tx: Tx) -> None:
         traces.from_waiting(tx, pid, sets, texts, row.uuid)
         traces.unname_sets(tx, pid, sets, texts, row.uuid)
+        traces.from_limits(tx, pid, texts)
         _last(tx, pid, public_id, n, actor=actor, at=at, ids=ids)
 
     await carry(usage, main)

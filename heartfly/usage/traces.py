@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from heartfly.audit.forget import forget
 from heartfly.core.events import read as read_json
+from heartfly.core.limits.scope import scope_of
 from heartfly.core.nesting import too_deep
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
@@ -22,6 +23,12 @@ from heartfly.db.group_commit import Priority
 from heartfly.db.models import (
     backfills,
     dead_letters,
+    limit_books,
+    limit_counters,
+    limit_denials,
+    limit_hours,
+    limit_reservations,
+    limits,
     report_mails,
     report_sendings,
     report_shares,
@@ -119,6 +126,34 @@ def _nameless(facts: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _unnamed(given: Sequence[str], texts: frozenset[str], uuid: str) -> list[str]:
     return list(dict.fromkeys(uuid if one in texts else one for one in given))
+
+
+def from_limits(tx: Tx, pid: int, texts: frozenset[str]) -> None:
+    """Limits that were his alone go, and of others what was counted for him, or denied to him.
+
+    What is reserved at this moment is given back by its time, and goes with that.
+    """
+    his = [row.id for row in tx.conn.execute(sa.select(limits.c.id, limits.c.scope).where(limits.c.pid == pid))
+           if dict(scope_of(row.scope)).get("customer") in texts]  # fmt: skip
+    for table, of in (
+        (limits, "id"),
+        (limit_counters, "limit_id"),
+        (limit_hours, "limit_id"),
+        (limit_denials, "limit_id"),
+    ):
+        tx.conn.execute(sa.delete(table).where(table.c.pid == pid, table.c[of].in_(his)))
+    tx.conn.execute(sa.update(limit_books).where(limit_books.c.pid == pid).values(rev=limit_books.c.rev + 1))
+    d, r = limit_denials.c, limit_reservations.c
+    for text in texts:
+        literal = json.dumps(text, ensure_ascii=False)
+        counted = limit_counters.c.scope.contains(literal, autoescape=True)
+        tx.conn.execute(sa.delete(limit_counters).where(limit_counters.c.pid == pid, counted))
+        held = (r.pid == pid, r.state != "held", r.holds.contains(literal, autoescape=True))
+        tx.conn.execute(sa.delete(limit_reservations).where(*held))
+    for row in tx.conn.execute(sa.select(d.limit_id, d.minute, d.scope, d.call).where(d.pid == pid)).all():
+        if row.call.get("customer") in texts or texts & set(json.loads(row.scope)):
+            this = (d.pid == pid, d.limit_id == row.limit_id, d.minute == row.minute, d.scope == row.scope)
+            tx.conn.execute(sa.delete(limit_denials).where(*this))
 
 
 def from_reports(tx: Tx, pid: int, public_id: str) -> None:

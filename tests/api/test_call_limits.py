@@ -373,3 +373,21 @@ async def test_a_limit_is_tried_on_what_was_called(house: House) -> None:
     )
     assert [{"values": ["acme"], "denied": 2, "used_at_most": "3"}] == told["by_value"]
     assert [{"hour": "2026-03-02T09:00:00Z", "denied": 2}] == told["by_hour"]
+
+
+async def test_a_customer_who_is_erased_is_erased_from_limits_too(house: House) -> None:
+    his, each = await make(house, scope={"customer": "acme"}), await make(house, scope={"customer": "each"}, amount=1)
+    by_tag = await make(house, scope={"tag": "each"}, amount=9)
+    for customer in ("acme", "acme-2", "acme-2", "other"):
+        await check(house, scope={"customer": customer, "tags": ["a"]})
+    made = await house.full("POST", "/v1/customers", {"name": "Acme", "aliases": ["acme", "acme-2"]})
+
+    customer = made.json["id"]
+    erased = await house.full("POST", f"/v1/customers/{customer}/erase?confirm={customer}")
+
+    assert 200 == erased.status, erased.json
+    assert 404 == (await house.read("GET", f"/v1/limits/{his['id']}")).status
+    left = (await house.read("GET", f"/v1/limits/{each['id']}/counters")).json["items"]
+    assert [{"customer": "other"}] == [one["values"] for one in left]
+    assert [] == (await house.read("GET", "/v1/limits/denials")).json["items"]
+    assert "3" == (await house.read("GET", f"/v1/limits/{by_tag['id']}")).json["fullest"]["used"]

@@ -347,6 +347,28 @@ def test_a_rate_that_was_edited_keeps_what_had_not_drained() -> None:
     assert 0 == it.look().used
 
 
+def test_what_of_a_rate_has_drained_is_not_given_back_out_of_what_others_use() -> None:
+    it = Clocked(rate(6, MINUTE_US, 3))
+    early = it.reserve(3)
+    assert early is not None
+    it.now_us += 30_000_000  # all of it has drained
+    assert it.take(3)
+    it.give_back(early, 3, 3)
+
+    assert (3, 0) == (it.counter.used, it.counter.held)
+    assert not it.take(1)
+
+
+def test_what_of_a_rate_has_not_drained_is_given_back() -> None:
+    it = Clocked(rate(6, MINUTE_US, 3))
+    mark = it.reserve(3)
+    assert mark is not None
+    it.now_us += 10_000_000
+    it.give_back(mark, 3, 3)
+
+    assert 0 == it.counter.used
+
+
 def test_a_quota_that_was_edited_keeps_what_was_used() -> None:
     it = Clocked(rolling(5))
     assert it.take(5)
