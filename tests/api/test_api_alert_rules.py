@@ -22,7 +22,7 @@ async def make(house: House, **changes: Any) -> Any:
 
 
 async def test_without_rules_and_alerts_lists_are_empty_and_sums_nothing(house: House) -> None:
-    nothing = {"items": [], "next": None}
+    nothing: dict[str, Any] = {"items": [], "next": None}
     assert nothing == (await house.read("GET", "/v1/alert-rules")).json
     assert nothing == (await house.read("GET", "/v1/alert-rules/alerts")).json
     assert {

@@ -88,7 +88,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/usage/jobs": ("", "?month=2026-01"),
     "/p/{project}/usage/jobs/{day}": ("",),
     "/p/{project}/usage/sources": ("",),
-    "/p/{project}/usage/alerts": ("", "?state=firing&severity=low", "?state=nonsense"),
+    "/p/{project}/usage/alerts": ("", "?state=firing&severity=low"),
     "/p/{project}/usage/alerts/new": ("",),
     "/p/{project}/usage/alerts/{rule}": ("",),
     "/p/{project}/usage/alerts/{rule}/edit": ("",),

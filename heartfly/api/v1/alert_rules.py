@@ -60,7 +60,7 @@ Until = Annotated[str | None, QueryParameter(description="Fired before then.")]
 
 
 @get("/alert-rules", summary="List alert rules", responses=told_as(422), tags=_TAGS)
-async def list_rules(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> RulePage:
+async def list_alert_rules(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> RulePage:
     """In the order in which they were made."""
     pid, after = request.caller.pid, number(cursor, _LIST) or 0
     async with request.api.database.read() as read:
@@ -71,7 +71,7 @@ async def list_rules(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor: 
 
 
 @post("/alert-rules", summary="Make an alert rule", responses=told_as(409, 422), tags=_TAGS)
-async def make_rule(request: ApiRequest, data: JSONBody[RuleIn]) -> Response[RuleOut]:
+async def make_alert_rule(request: ApiRequest, data: JSONBody[RuleIn]) -> Response[RuleOut]:
     """It is looked at within a minute, and each minute from then on."""
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
     wanted = Wanted(
@@ -104,7 +104,7 @@ async def make_default_rules(request: ApiRequest) -> MadeOut:
     tags=_TAGS,
     status_code=200,
 )
-async def try_rule(request: ApiRequest, data: JSONBody[DefinitionIn]) -> BacktestOut:
+async def try_alert_rule(request: ApiRequest, data: JSONBody[DefinitionIn]) -> BacktestOut:
     """Where it would have fired in the last seven days, before it is saved. Nothing is stored."""
     return await _backtest(request, rule_in(data))
 
@@ -193,12 +193,12 @@ async def resolve_alert(request: ApiRequest, alert_id: FromPath[str], data: JSON
 
 
 @get("/alert-rules/{rule_id:str}", summary="Read an alert rule", responses=told_as(404), tags=_TAGS)
-async def read_rule(request: ApiRequest, rule_id: FromPath[str]) -> Response[RuleOut]:
+async def read_alert_rule(request: ApiRequest, rule_id: FromPath[str]) -> Response[RuleOut]:
     return await _told(request, rule_id)
 
 
 @patch("/alert-rules/{rule_id:str}", summary="Edit an alert rule", responses=told_as(404, 412, 422), tags=_TAGS)
-async def edit_rule(
+async def edit_alert_rule(
     request: ApiRequest, rule_id: FromPath[str], data: JSONBody[RuleEditIn], if_match: IfMatch = None
 ) -> Response[RuleOut]:
     """What is left out stays. If it looks at something else now, what fires ends, and it begins anew."""
@@ -233,7 +233,7 @@ async def edit_rule(
     tags=_TAGS,
     status_code=204,
 )
-async def delete_rule(request: ApiRequest, rule_id: FromPath[str], if_match: IfMatch = None) -> None:
+async def delete_alert_rule(request: ApiRequest, rule_id: FromPath[str], if_match: IfMatch = None) -> None:
     """Its alerts stay; those that are open end without a word."""
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
     await api.database.write(
@@ -242,7 +242,7 @@ async def delete_rule(request: ApiRequest, rule_id: FromPath[str], if_match: IfM
 
 
 @get("/alert-rules/{rule_id:str}/backtest", summary="Look back at past days", responses=told_as(404), tags=_TAGS)
-async def look_back(request: ApiRequest, rule_id: FromPath[str]) -> BacktestOut:
+async def look_back_at_alert_rule(request: ApiRequest, rule_id: FromPath[str]) -> BacktestOut:
     """Where it would have fired in the last seven days."""
     async with request.api.database.read() as read:
         view = await queries.one_rule(read, request.caller.pid, rule_id)
@@ -250,7 +250,7 @@ async def look_back(request: ApiRequest, rule_id: FromPath[str]) -> BacktestOut:
 
 
 @get("/alert-rules/{rule_id:str}/scopes", summary="List how a rule stands", responses=told_as(404), tags=_TAGS)
-async def list_scopes(request: ApiRequest, rule_id: FromPath[str]) -> ScopePage:
+async def list_alert_rule_scopes(request: ApiRequest, rule_id: FromPath[str]) -> ScopePage:
     """In each scope that matters, at most 500: those in which it is not in order come first."""
     pid = request.caller.pid
     async with request.api.database.read() as read:
