@@ -57,6 +57,7 @@ async def test_a_rule_is_what_was_asked_for_and_is_listed_page_by_page(house: Ho
         ("conditions[0].threshold", {"conditions": [RULE["conditions"][0] | {"threshold": "much"}]}),
         ("conditions[0].window", {"conditions": [RULE["conditions"][0] | {"window": 1}]}),
         ("by", {"by": ["planet"]}),
+        ("conditions[0].metric", {"conditions": [RULE["conditions"][0] | {"of": "limits"}]}),
         ("channels[0]", {"channels": [MISSING]}),
         ("severity", {"severity": "worst"}),
     ],
