@@ -189,4 +189,4 @@ async def test_a_rule_is_tried_on_past_days_before_it_is_saved(house: House) -> 
     unknown = (await house.full("POST", "/v1/alert-rules/backtest", {"conditions": [use]})).json
     assert "of limits only the present is known" in unknown["unknown"]
     gone = {"of": "meter", "metric": "value", "name": "gone", "window": 3600, "threshold": "80"}
-    assert 404 == (await house.full("POST", "/v1/alert-rules/backtest", {"conditions": [gone]})).status
+    assert 422 == (await house.full("POST", "/v1/alert-rules/backtest", {"conditions": [gone]})).status

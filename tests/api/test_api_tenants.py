@@ -241,7 +241,7 @@ ADMIN = (
     "/v1/status-pages",
 )
 """What begins so needs the scope `admin`."""
-FIGURES = ("/v1/usage/traffic", "/v1/usage/path-rules")
+FIGURES = ("/v1/usage/traffic", "/v1/usage/path-rules", "/v1/alert-rules/statistics")
 """What begins so is no list, or tells figures where there is none: that they are nobody else's, other tests hold."""
 OUTBOX = (
     check_views,
@@ -415,7 +415,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     no_lists = (*ADMIN, *FIGURES, PATH_RULES)
     lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(no_lists)]
     listed = [await house.full("GET", path) for path in lists]
-    assert [b'{"items":[],"next":null}'] * 18 == [reply.body for reply in listed]
+    assert [b'{"items":[],"next":null}'] * 20 == [reply.body for reply in listed]
     assert [] == (await house.full("GET", PATH_RULES)).json["lines"]
     about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
     about.append(f"incidents?check={theirs['{check_id}']}")

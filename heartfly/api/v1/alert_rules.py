@@ -13,10 +13,10 @@ from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
 from heartfly.api.v1.wire_rules import (
     AlertOut,
     AlertPage,
-    BacktestOut,
     DefinitionIn,
     MadeOut,
     ResolveIn,
+    RuleBacktestOut,
     RuleEditIn,
     RuleIn,
     RuleOut,
@@ -36,6 +36,7 @@ from heartfly.core.rule_definitions import rule_from
 from heartfly.core.words import Severity
 from heartfly.db.changes import Tx
 from heartfly.db.types import micros
+from heartfly.errors import InvalidValueError, NotFoundError
 from heartfly.incidents import commands as incidents
 from heartfly.rules import commands, queries
 from heartfly.rules.backtest import backtest
@@ -100,13 +101,16 @@ async def make_default_rules(request: ApiRequest) -> MadeOut:
 @post(
     "/alert-rules/backtest",
     summary="Try an alert rule on past days",
-    responses=told_as(404, 422),
+    responses=told_as(422),
     tags=_TAGS,
     status_code=200,
 )
-async def try_alert_rule(request: ApiRequest, data: JSONBody[DefinitionIn]) -> BacktestOut:
+async def try_alert_rule(request: ApiRequest, data: JSONBody[DefinitionIn]) -> RuleBacktestOut:
     """Where it would have fired in the last seven days, before it is saved. Nothing is stored."""
-    return await _backtest(request, rule_in(data))
+    try:
+        return await _backtest(request, rule_in(data))
+    except NotFoundError as error:
+        raise InvalidValueError("conditions", f"name what is not there: {error}") from None
 
 
 @get("/alert-rules/statistics", summary="Read statistics of alerts", responses=told_as(422), tags=_TAGS)
@@ -242,7 +246,7 @@ async def delete_alert_rule(request: ApiRequest, rule_id: FromPath[str], if_matc
 
 
 @get("/alert-rules/{rule_id:str}/backtest", summary="Look back at past days", responses=told_as(404), tags=_TAGS)
-async def look_back_at_alert_rule(request: ApiRequest, rule_id: FromPath[str]) -> BacktestOut:
+async def look_back_at_alert_rule(request: ApiRequest, rule_id: FromPath[str]) -> RuleBacktestOut:
     """Where it would have fired in the last seven days."""
     async with request.api.database.read() as read:
         view = await queries.one_rule(read, request.caller.pid, rule_id)
@@ -268,7 +272,7 @@ async def _told(request: ApiRequest, rule_id: str, *, status: int = 200) -> Resp
     return Response(rule_out(view, channels), status_code=status, headers={"ETag": etag(view.row.rev)})
 
 
-async def _backtest(request: ApiRequest, rule: Rule) -> BacktestOut:
+async def _backtest(request: ApiRequest, rule: Rule) -> RuleBacktestOut:
     api, pid = request.api, request.caller.pid
     now = whole_minute(api.clock.now())
     async with api.database.read() as main, api.usage.read() as usage:
