@@ -30,6 +30,7 @@ from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueEr
 from heartfly.incidents.queries import uuid_of
 from heartfly.incidents.raised import OF_RULE, Ended, end_alerts
 from heartfly.rules.rows import placed, put_standings, scope_of, select_standings, standing_row
+from heartfly.rules.sources import SOURCES
 
 MOST = 2_000
 """Of a project: all of them are looked at each minute."""
@@ -59,6 +60,7 @@ class Wanted:
 
 def create(tx: Tx, pid: int, wanted: Wanted, *, at: datetime, actor: Actor, ids: IdSource) -> Row[Any]:
     """InvalidValueError. ConflictError: see MOST. KeyTakenError."""
+    _demand_known(wanted.rule)
     # Whoever makes one holds the project's row, so that two cannot be the last one both.
     tx.conn.execute(sa.select(projects.c.id).where(projects.c.id == pid).with_for_update())
     demand_living(tx, pid)
@@ -126,6 +128,7 @@ def edit(
     if name is not None:
         values["name"] = text.name(name, field="name", most=_MOST_NAME)
     if rule is not None:
+        _demand_known(rule)
         values["definition"] = definition_of(rule)
     if severity is not None:
         values["severity"] = severity.value
@@ -304,6 +307,12 @@ def _scope_words(tx: Tx, row: Row[Any], uuids: Sequence[str]) -> Mapping[str, st
         .where(incidents.c.pid == row.pid, incidents.c.uuid.in_(uuids))
     )
     return {one.uuid: one.scope_words for one in tx.conn.execute(query)} if uuids else {}
+
+
+def _demand_known(rule: Rule) -> None:
+    for place, one in enumerate(rule.conditions):
+        if one.of not in SOURCES:
+            raise InvalidValueError(f"conditions[{place}].of", f"this Heartfly has no numbers of {one.of.value}")
 
 
 def locked(tx: Tx, pid: int, public: str) -> Row[Any]:

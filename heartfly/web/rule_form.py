@@ -59,7 +59,7 @@ class Values:
 
         return cls(
             name=text("name"),
-            severity=text("severity"),
+            severity=text("severity") or Severity.MEDIUM.value,
             by=text("by"),
             match=text("match") or "all",
             wait=text("for"),

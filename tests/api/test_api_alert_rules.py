@@ -22,7 +22,7 @@ async def make(house: House, **changes: Any) -> Any:
 
 
 async def test_without_rules_and_alerts_lists_are_empty_and_sums_nothing(house: House) -> None:
-    nothing = {"items": [], "next": None}
+    nothing: dict[str, Any] = {"items": [], "next": None}
     assert nothing == (await house.read("GET", "/v1/alert-rules")).json
     assert nothing == (await house.read("GET", "/v1/alert-rules/alerts")).json
     assert {
@@ -57,6 +57,7 @@ async def test_a_rule_is_what_was_asked_for_and_is_listed_page_by_page(house: Ho
         ("conditions[0].threshold", {"conditions": [RULE["conditions"][0] | {"threshold": "much"}]}),
         ("conditions[0].window", {"conditions": [RULE["conditions"][0] | {"window": 1}]}),
         ("by", {"by": ["planet"]}),
+        ("conditions[0].metric", {"conditions": [RULE["conditions"][0] | {"of": "limits"}]}),
         ("channels[0]", {"channels": [MISSING]}),
         ("severity", {"severity": "worst"}),
     ],
@@ -188,4 +189,4 @@ async def test_a_rule_is_tried_on_past_days_before_it_is_saved(house: House) -> 
     unknown = (await house.full("POST", "/v1/alert-rules/backtest", {"conditions": [use]})).json
     assert "of limits only the present is known" in unknown["unknown"]
     gone = {"of": "meter", "metric": "value", "name": "gone", "window": 3600, "threshold": "80"}
-    assert 404 == (await house.full("POST", "/v1/alert-rules/backtest", {"conditions": [gone]})).status
+    assert 422 == (await house.full("POST", "/v1/alert-rules/backtest", {"conditions": [gone]})).status

@@ -216,9 +216,9 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("POST", "/v1/alert-rules/alerts/{alert_id}/resolve"): ({"note": "ours"}, 200),
     ("GET", "/v1/alert-rules/{rule_id}"): (None, 200),
     ("PATCH", "/v1/alert-rules/{rule_id}"): ({"severity": "low"}, 200),
-    ("DELETE", "/v1/alert-rules/{rule_id}"): (None, 204),
     ("GET", "/v1/alert-rules/{rule_id}/backtest"): (None, 200),
     ("GET", "/v1/alert-rules/{rule_id}/scopes"): (None, 200),
+    ("DELETE", "/v1/alert-rules/{rule_id}"): (None, 204),
     ("GET", "/v1/budgets"): (None, 200),
     ("POST", "/v1/budgets"): (BUDGET | {"name": "new"}, 201),
     ("GET", "/v1/budgets/summary"): (None, 200),
@@ -298,6 +298,7 @@ ADMIN = (
 )
 """What begins so needs the scope `admin`."""
 FIGURES = (
+    "/v1/alert-rules/statistics",
     "/v1/budgets/summary",
     "/v1/usage/traffic",
     "/v1/usage/costs",
@@ -495,7 +496,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     no_lists = (*ADMIN, *FIGURES, PATH_RULES)
     lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(no_lists)]
     listed = [await house.full("GET", path) for path in lists]
-    assert [b'{"items":[],"next":null}'] * 21 == [reply.body for reply in listed]
+    assert [b'{"items":[],"next":null}'] * 26 == [reply.body for reply in listed]
     assert [] == (await house.full("GET", PATH_RULES)).json["lines"]
     about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
     about.append(f"incidents?check={theirs['{check_id}']}")

@@ -42,6 +42,8 @@ class Neighbourhood:
         self, *conditions: dict[str, Any], name: str = "a rule", severity: str = "medium", **rest: Any
     ) -> str:
         channels = rest.pop("channels", None)
+        if "wait" in rest:
+            rest["for"] = rest.pop("wait")  # a word of the language
         definition = {**rest, "conditions": list(conditions)}
         wanted = Wanted(name=name, rule=rule_from(definition), severity=Severity(severity), channel_uuids=channels)
         at = self.story.clock.now()

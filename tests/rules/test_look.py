@@ -75,7 +75,7 @@ async def test_a_cooldown_holds_back_its_own_scope_and_no_other(there: Neighbour
 
 
 async def test_it_must_hold_for_as_long_as_it_says(there: Neighbourhood) -> None:
-    await there.rule(CALLS, name="busy", **{"for": 180})
+    await there.rule(CALLS, name="busy", wait=180)
     await there.calls(TEN, 11)
 
     assert [(3, "rule.firing busy")] == await there.looks(TEN + MINUTE, TEN + 6 * MINUTE)

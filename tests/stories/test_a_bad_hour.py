@@ -43,7 +43,7 @@ async def test_a_provider_fails_for_an_hour(
             )
         )  # fmt: skip
         rate = {"of": "calls", "metric": "error_rate", "window": 3600, "threshold": "10", "least": 20, "clear": "5"}
-        await there.rule(rate, name="Errors", severity="critical", by=["provider"], cooldown=7200, **{"for": 120})
+        await there.rule(rate, name="Errors", severity="critical", by=["provider"], cooldown=7200, wait=120)
 
         # All is well for two hours, then openai fails for one; azure goes on.
         for minute in range(0, 120, 10):

@@ -13,10 +13,10 @@ from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
 from heartfly.api.v1.wire_rules import (
     AlertOut,
     AlertPage,
-    BacktestOut,
     DefinitionIn,
     MadeOut,
     ResolveIn,
+    RuleBacktestOut,
     RuleEditIn,
     RuleIn,
     RuleOut,
@@ -36,6 +36,7 @@ from heartfly.core.rule_definitions import rule_from
 from heartfly.core.words import Severity
 from heartfly.db.changes import Tx
 from heartfly.db.types import micros
+from heartfly.errors import InvalidValueError, NotFoundError
 from heartfly.incidents import commands as incidents
 from heartfly.rules import commands, queries
 from heartfly.rules.backtest import backtest
@@ -60,7 +61,7 @@ Until = Annotated[str | None, QueryParameter(description="Fired before then.")]
 
 
 @get("/alert-rules", summary="List alert rules", responses=told_as(422), tags=_TAGS)
-async def list_rules(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> RulePage:
+async def list_alert_rules(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> RulePage:
     """In the order in which they were made."""
     pid, after = request.caller.pid, number(cursor, _LIST) or 0
     async with request.api.database.read() as read:
@@ -71,7 +72,7 @@ async def list_rules(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor: 
 
 
 @post("/alert-rules", summary="Make an alert rule", responses=told_as(409, 422), tags=_TAGS)
-async def make_rule(request: ApiRequest, data: JSONBody[RuleIn]) -> Response[RuleOut]:
+async def make_alert_rule(request: ApiRequest, data: JSONBody[RuleIn]) -> Response[RuleOut]:
     """It is looked at within a minute, and each minute from then on."""
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
     wanted = Wanted(
@@ -100,13 +101,16 @@ async def make_default_rules(request: ApiRequest) -> MadeOut:
 @post(
     "/alert-rules/backtest",
     summary="Try an alert rule on past days",
-    responses=told_as(404, 422),
+    responses=told_as(422),
     tags=_TAGS,
     status_code=200,
 )
-async def try_rule(request: ApiRequest, data: JSONBody[DefinitionIn]) -> BacktestOut:
+async def try_alert_rule(request: ApiRequest, data: JSONBody[DefinitionIn]) -> RuleBacktestOut:
     """Where it would have fired in the last seven days, before it is saved. Nothing is stored."""
-    return await _backtest(request, rule_in(data))
+    try:
+        return await _backtest(request, rule_in(data))
+    except NotFoundError as error:
+        raise InvalidValueError("conditions", f"name what is not there: {error}") from None
 
 
 @get("/alert-rules/statistics", summary="Read statistics of alerts", responses=told_as(422), tags=_TAGS)
@@ -193,12 +197,12 @@ async def resolve_alert(request: ApiRequest, alert_id: FromPath[str], data: JSON
 
 
 @get("/alert-rules/{rule_id:str}", summary="Read an alert rule", responses=told_as(404), tags=_TAGS)
-async def read_rule(request: ApiRequest, rule_id: FromPath[str]) -> Response[RuleOut]:
+async def read_alert_rule(request: ApiRequest, rule_id: FromPath[str]) -> Response[RuleOut]:
     return await _told(request, rule_id)
 
 
 @patch("/alert-rules/{rule_id:str}", summary="Edit an alert rule", responses=told_as(404, 412, 422), tags=_TAGS)
-async def edit_rule(
+async def edit_alert_rule(
     request: ApiRequest, rule_id: FromPath[str], data: JSONBody[RuleEditIn], if_match: IfMatch = None
 ) -> Response[RuleOut]:
     """What is left out stays. If it looks at something else now, what fires ends, and it begins anew."""
@@ -233,7 +237,7 @@ async def edit_rule(
     tags=_TAGS,
     status_code=204,
 )
-async def delete_rule(request: ApiRequest, rule_id: FromPath[str], if_match: IfMatch = None) -> None:
+async def delete_alert_rule(request: ApiRequest, rule_id: FromPath[str], if_match: IfMatch = None) -> None:
     """Its alerts stay; those that are open end without a word."""
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
     await api.database.write(
@@ -242,7 +246,7 @@ async def delete_rule(request: ApiRequest, rule_id: FromPath[str], if_match: IfM
 
 
 @get("/alert-rules/{rule_id:str}/backtest", summary="Look back at past days", responses=told_as(404), tags=_TAGS)
-async def look_back(request: ApiRequest, rule_id: FromPath[str]) -> BacktestOut:
+async def look_back_at_alert_rule(request: ApiRequest, rule_id: FromPath[str]) -> RuleBacktestOut:
     """Where it would have fired in the last seven days."""
     async with request.api.database.read() as read:
         view = await queries.one_rule(read, request.caller.pid, rule_id)
@@ -250,7 +254,7 @@ async def look_back(request: ApiRequest, rule_id: FromPath[str]) -> BacktestOut:
 
 
 @get("/alert-rules/{rule_id:str}/scopes", summary="List how a rule stands", responses=told_as(404), tags=_TAGS)
-async def list_scopes(request: ApiRequest, rule_id: FromPath[str]) -> ScopePage:
+async def list_alert_rule_scopes(request: ApiRequest, rule_id: FromPath[str]) -> ScopePage:
     """In each scope that matters, at most 500: those in which it is not in order come first."""
     pid = request.caller.pid
     async with request.api.database.read() as read:
@@ -268,7 +272,7 @@ async def _told(request: ApiRequest, rule_id: str, *, status: int = 200) -> Resp
     return Response(rule_out(view, channels), status_code=status, headers={"ETag": etag(view.row.rev)})
 
 
-async def _backtest(request: ApiRequest, rule: Rule) -> BacktestOut:
+async def _backtest(request: ApiRequest, rule: Rule) -> RuleBacktestOut:
     api, pid = request.api, request.caller.pid
     now = whole_minute(api.clock.now())
     async with api.database.read() as main, api.usage.read() as usage:

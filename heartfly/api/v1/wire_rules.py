@@ -207,7 +207,7 @@ class PointOut(msgspec.Struct):
     limit: str | None
 
 
-class BacktestOut(msgspec.Struct, kw_only=True):
+class RuleBacktestOut(msgspec.Struct, kw_only=True):
     """`unknown`: why the past cannot be told; empty: it can. `points`: of the first condition, in its worst scope."""
 
     from_at: Instant
@@ -225,7 +225,7 @@ class MadeOut(msgspec.Struct):
     """Ids of the rules that were missing, and are there now."""
 
 
-SHAPES = (RulePage, ScopePage, AlertPage, StatisticsOut, BacktestOut, MadeOut)
+SHAPES = (RulePage, ScopePage, AlertPage, StatisticsOut, RuleBacktestOut, MadeOut)
 
 
 def rule_in(data: DefinitionIn) -> Rule:
@@ -359,9 +359,9 @@ def statistics_out(told: Statistics) -> StatisticsOut:
     )
 
 
-def backtest_out(told: Backtest, rule: Rule) -> BacktestOut:
+def backtest_out(told: Backtest, rule: Rule) -> RuleBacktestOut:
     first = rule.conditions[0]
-    return BacktestOut(
+    return RuleBacktestOut(
         from_at=told.from_at,
         to_at=told.to_at,
         step=round(told.step.total_seconds()),
