@@ -102,7 +102,11 @@ class App:
         )
         self.ingest = Ingest(database, applier, clock, timed=count.ping_seconds.observe)
         self.events = EventIngest(ground.usage, EventApplier(ids), clock, keep=timedelta(days=settings.usage.keep_days))
-        limits = Limits(endpoints=settings.usage.endpoints, slow_us=settings.usage.slow_ms * 1_000)
+        limits = Limits(
+            endpoints=settings.usage.endpoints,
+            slow_us=settings.usage.slow_ms * 1_000,
+            call_names=settings.usage.call_names,
+        )
         self.folder = Folder(ground.usage, clock, ids, hands=Hands(), leads=self._leads, limits=limits)
         self.closer = Closer(ground.usage, self.folder, clock, ids)
         self.held_days = HeldDays(ground.usage, self.closer, clock, leads=self._leads)
@@ -180,6 +184,7 @@ class App:
             started_at=clock.now(),
             n_unfolded=lambda: self.folder.n_failing,
             n_over_endpoints=lambda: self.folder.n_over,
+            n_over_call_names=lambda: self.folder.n_calls_over,
         )
         self.front = Front(
             self.state,

@@ -233,6 +233,8 @@ class Usage(Section, frozen=True):
     endpoints: Annotated[int, msgspec.Meta(ge=10, le=10_000)] = 1_000
     """Of a project; requests to others are counted together."""
     slow_ms: Annotated[int, msgspec.Meta(ge=1, le=3_600_000)] = 1_000
+    call_names: Annotated[int, msgspec.Meta(ge=10, le=10_000)] = 2_000
+    """Of a project: products, endpoints, users, keys and tags of calls, so many of each; others are counted together."""
 
 
 class Reports(Section, frozen=True):

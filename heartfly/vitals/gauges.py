@@ -41,6 +41,7 @@ class Gauges:
         started_at: datetime,
         n_unfolded: Callable[[], int] = lambda: 0,
         n_over_endpoints: Callable[[], int] = lambda: 0,
+        n_over_call_names: Callable[[], int] = lambda: 0,
     ) -> None:
         self._database = database
         self._watcher = watcher
@@ -48,6 +49,7 @@ class Gauges:
         self._started_at = started_at
         self._n_unfolded = n_unfolded
         self._n_over_endpoints = n_over_endpoints
+        self._n_over_call_names = n_over_call_names
 
     async def families(self) -> list[Family]:
         facts = self._facts()
@@ -73,6 +75,11 @@ class Gauges:
             "heartfly_usage_projects_over_endpoints",
             "Projects with requests of no endpoint of their own, as there are more than usage.endpoints.",
             self._n_over_endpoints(),
+        )
+        yield gauge(
+            "heartfly_usage_projects_over_call_names",
+            "Projects with calls of names that are not told apart, as there are more than usage.call_names.",
+            self._n_over_call_names(),
         )
         if facts.watermark is not None and facts.last_beat_at is not None:
             yield gauge(

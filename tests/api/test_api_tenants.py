@@ -163,6 +163,12 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/usage/traffic/slow"): (None, 200),
     ("GET", "/v1/usage/traffic/requests"): (None, 200),
     ("GET", "/v1/usage/traffic/live"): (None, 200),
+    ("GET", "/v1/usage/costs"): (None, 200),
+    ("GET", "/v1/usage/costs/series"): (None, 200),
+    ("GET", "/v1/usage/costs/forecast"): (None, 200),
+    ("GET", "/v1/usage/costs/unpriced"): (None, 200),
+    ("GET", "/v1/usage/calls/statistics"): (None, 200),
+    ("GET", "/v1/usage/calls"): (None, 200),
     ("POST", "/v1/usage/runs"): ({"day": "2026-03-01", "dry_run": False}, 200),
     ("GET", "/v1/usage/sources"): (None, 200),
     ("POST", "/v1/usage/sources/retire"): ({"name": "app-1"}, 200),
@@ -224,7 +230,7 @@ ADMIN = (
     "/v1/status-pages",
 )
 """What begins so needs the scope `admin`."""
-FIGURES = ("/v1/usage/traffic", "/v1/usage/path-rules")
+FIGURES = ("/v1/usage/traffic", "/v1/usage/costs", "/v1/usage/calls", "/v1/usage/path-rules")
 """What begins so is no list, or tells figures where there is none: that they are nobody else's, other tests hold."""
 OUTBOX = (
     check_views,

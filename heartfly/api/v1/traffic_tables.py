@@ -40,14 +40,14 @@ def answered(answer: Any, form: Format) -> Response[Any]:
     """`answer`: with `items`, each of one shape, in the order of the columns."""
     if form == "json":
         return Response(answer)
-    headers = _headers(answer)
+    headers = headers_of(answer)
     if form == "ndjson":
         lines = b"".join(msgspec.json.encode(one) + b"\n" for one in answer.items)
         return Response(lines, media_type=LINES, headers=headers)
     return Response(_csv(answer.items, _columns(answer)), media_type=CSV, headers=headers)
 
 
-def _headers(answer: Any) -> Mapping[str, str]:
+def headers_of(answer: Any) -> Mapping[str, str]:
     found: dict[str, str] = {}
     if getattr(answer, "next", None) is not None:
         found[NEXT] = answer.next
@@ -74,11 +74,11 @@ def _csv(items: Sequence[Any], columns: Sequence[str]) -> str:
     rows = csv.writer(written)
     rows.writerow(columns)
     for one in items:
-        rows.writerow([_cell(getattr(one, name)) for name in columns])
+        rows.writerow([cell_of(getattr(one, name)) for name in columns])
     return written.getvalue()
 
 
-def _cell(value: Any) -> str:
+def cell_of(value: Any) -> str:
     """Texts from outside that a spreadsheet would run begin with an apostrophe."""
     if isinstance(value, datetime):
         return iso(value)
