@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from html import unescape
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from heartfly.core.calls import TYPE
 from heartfly.core.money import rate
 from heartfly.core.prices import ALWAYS
 from heartfly.db.models import price_books, prices
+from heartfly.web import usage_apis
 from heartfly.web.state import WebState
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
@@ -115,7 +117,7 @@ async def test_figures_tables_and_files_agree_with_decimals_over_the_events(owne
     assert "mapbox" in costs
     for name in ("by", "products", "costs", "series"):
         rows = await table(owner, name)
-        assert (12, 2, 1) == tuple(total(rows, column) for column in ("calls", "failed", "without_price")), name
+        assert [12, 2, 1] == [int(total(rows, column)) for column in ("calls", "failed", "without_price")], name
         assert (DOLLARS, EUROS) == (total(rows, "cost_USD"), total(rows, "cost_EUR")), name
         assert 6_021 == total(rows, "units.input_tokens"), name
 
@@ -234,3 +236,48 @@ async def test_nobody_sees_the_calls_of_another_project(town: Town, owner: Brows
 
     assert "Waiting for the first call" in theirs
     assert [404, 404, 404] == refused
+
+
+async def test_single_calls_are_told_a_page_at_a_time_with_what_each_used_and_cost(
+    owner: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage_apis, "PAGE", 5)
+
+    first = (await owner.get(f"{ROOT}/apis?range=7d")).body.decode()
+    (older,) = re.findall(r'href="([^"]+before=[^"]+)#recent">Older', first)
+    second = (await owner.get(unescape(older))).body.decode()
+    ids = [re.findall(r"event\?id=(call-\d+)", page) for page in (first, second)]
+
+    assert [[f"call-{n}" for n in (10, 9, 8, 7, 6)], [f"call-{n}" for n in (5, 4, 3, 2, 1)]] == ids
+    assert "EUR 0.0007" in said(first.encode())
+    assert "1006 input tokens, 7 output tokens, 1 requests USD 0.00133" in said(second.encode())
+    assert "429 slow down" in said(first.encode())
+    assert "Older calls" in said(second.encode())
+    assert 422 == (await owner.get(f"{ROOT}/apis?before=x")).status
+
+
+async def test_a_forecast_says_that_there_is_not_enough_data_or_what_it_foresees_within_which_range(
+    town: Town, web: WebState, owner: Browser
+) -> None:
+    few = await text(owner, "/costs")
+    days = [
+        call(100 + n, START - timedelta(days=n), units__input_tokens=1, cost="2.5", currency="USD")
+        for n in range(1, 21)
+    ]
+    await take(town, web, days)
+
+    enough = await text(owner, "/costs?period=week")
+
+    assert "not enough data: it takes 14 whole days since the first call, and there are 1" in few
+    assert "What this week will have cost" in enough
+    assert re.search(r"USD 0\.00 17\.50 1[67]\.\d+ to 1[78]\.\d+", enough), enough
+
+
+async def test_of_tags_shares_are_of_all_calls_each_once(town: Town, web: WebState, owner: Browser) -> None:
+    both = [call(200 + n, YESTERDAY, model="m", tags="a, b", cost="1", currency="CHF") for n in range(2)]
+    await take(town, web, both)
+
+    shown = await text(owner, "/costs?by=tag&model=m")
+
+    assert "A call with several tags counts with each of them" in shown
+    assert re.search(r"a 2\.00 100 % new 2 0 % – b 2\.00 100 % new 2", shown), shown

@@ -88,6 +88,8 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/usage/jobs": ("", "?month=2026-01"),
     "/p/{project}/usage/jobs/{day}": ("",),
     "/p/{project}/usage/sources": ("",),
+    "/p/{project}/usage/apis": ("", "?range=30d&log=1", "?range=1h&status=5xx"),
+    "/p/{project}/usage/costs": ("", "?range=7d&by=model&step=week", "?provider=nobody&by=tag"),
     "/p/{project}/usage/watches": ("",),
     "/p/{project}/usage/watches/new": ("", "?kind=customer", "?kind=endpoint"),
     "/p/{project}/usage/watches/{watch}": ("",),
@@ -115,6 +117,7 @@ BY_NAME = {
 NO_PAGE = {
     "/", "/static/{name}", "/sign-in/2fa", "/sign-in/passkey", "/account/security/passkeys/new", "/account/export",
     "/p/{project}", "/p/{project}/live", "/p/{project}/usage/traffic.csv",
+    "/p/{project}/usage/calls.csv",
     "/p/{project}/usage/customers/{customer}/export",
     "/p/{project}/checks/{check}/events.csv", "/p/{project}/checks/{check}/events.ndjson",
     "/p/{project}/checks/{check}/events/{n}/body", "/p/{project}/settings/export", "/p/{project}/audit.csv",

@@ -138,7 +138,9 @@ async def test_a_preview_of_endpoints_tells_p95_and_errors_beside_the_usual_ones
     link = (await owner.get(f"{HERE}/new?kind=endpoint&what={quote(ITEMS)}")).body.decode()
 
     assert "1 endpoint is watched; 1 would alarm now." in shown
-    assert re.search(r"GET /v1/items/\{id\} 60 \d{3} usual 20 , alarms from 120 100 % usual 0 % , alarms from 2 % Degraded", shown), shown
+    assert re.search(
+        r"GET /v1/items/\{id\} 60 \d{3} usual 20 , alarms from 120 100 % usual 0 % , alarms from 2 % Degraded", shown
+    ), shown
     assert "100% of requests failed, usual 0%" in shown
     assert 'value="GET /v1/items/{id}"' in link
 
