@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from math import ceil, log10
 from zoneinfo import ZoneInfo
 
@@ -34,15 +35,17 @@ _MOST_ROWS = 100
 """Of a table below a picture; all of them are in its file."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Point:
-    """A window with what came to pass in it."""
+    """A window with what came to pass in it. Its measures are asked for by pictures, sentences and tables, and take
+    long to work out: once.
+    """
 
     window: Window
     open: bool
     summed: Summed
 
-    @property
+    @cached_property
     def measures(self) -> dict[str, Amount | None]:
         return {name: of(self.summed.figures) for name, of in MEASURES.items()}
 

@@ -140,7 +140,7 @@ AT_ONCE = 3
 ALONE_WAIT_S = 10.0
 """For what is all that a page has to show."""
 OF_EVENTS = frozenset({"keys"})
-"""What no rollup holds is counted event by event, for which nobody is kept waiting: it comes in later."""
+"""What no rollup holds is counted event by event, if somebody asks for it, and comes in later: nobody waits for it."""
 LIVE = ("sums", "course", "rate", "names", "any_came", "cost")
 """Of a page that asks for itself: what goes on while one looks. All else stays as it is, so that nothing moves."""
 
@@ -180,6 +180,8 @@ async def shown(
             wait_s=panels.short_s if name in OF_EVENTS else usual,
         )
 
+    if not view.keys:
+        names = [name for name in names if name not in OF_EVENTS]
     if request.is_by_itself:  # and what it could not show before
         names = [name for name in names if name in LIVE or panels.goes_on(key(name, None))]
     asks = [(name, None, PANELS[name]) for name in names] + [(name, *one) for name, one in (own or {}).items()]

@@ -70,7 +70,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/settings/keys": ("",),
     "/p/{project}/audit": ("", "?since=2099-01-01"),
     "/p/{project}/badges": ("",),
-    "/p/{project}/usage": ("", "?range=30d&heat=errors&log=1", "?range=1h&status=4xx&customer=c-0"),
+    "/p/{project}/usage": ("", "?range=30d&heat=errors&log=1&keys=1", "?range=1h&status=4xx&customer=c-0"),
     "/p/{project}/usage/endpoints": ("", "?range=30d&by=p95"),
     "/p/{project}/usage/endpoints/{endpoint}": ("?range=30d",),
     "/p/{project}/usage/requests": ("", "?status=5xx", "?from=2020-01-01&to=2020-01-02"),

@@ -219,7 +219,7 @@ def test_windows_that_do_not_match_are_not_compared_one_to_one(query: str) -> No
 
 def shown_windows(shown: View, asked: Asked | None, now: datetime) -> list[Window]:
     assert asked is not None
-    return [cut for _, cut in bins_of(shown.size, asked, Window(asked.from_at, asked.to_at), now)]
+    return [cut for _, cut in bins_of(shown.size, asked.zone, Window(asked.from_at, asked.to_at), now)]
 
 
 def test_the_hour_that_clocks_leave_out_is_looked_for_a_week_before() -> None:
