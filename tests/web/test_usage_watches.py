@@ -74,7 +74,8 @@ async def test_a_preview_tells_the_usual_gap_and_after_what_silence_it_would_ala
     clock.move_to(START + DAY + HOUR + 10 * MINUTE)
     owner = await town.owner()
 
-    reply = await owner.post(f"{HERE}/new", LIMITS | {"kind": "source", "what": "*", "preview": "1"})
+    fields = LIMITS | {"kind": "source", "what": "*", "factor": "25", "preview": "1"}
+    reply = await owner.post(f"{HERE}/new", fields)
     shown = said(reply.body)
 
     busier = await owner.post(f"{HERE}/new", LIMITS | {"kind": "source", "what": "*", "least": "400", "preview": "1"})
@@ -82,7 +83,7 @@ async def test_a_preview_tells_the_usual_gap_and_after_what_silence_it_would_ala
     assert 200 == reply.status
     assert "2 min 30 not busy enough" in said(busier.body)
     assert "1 source is watched; 1 would alarm now. Nothing is saved yet." in shown
-    assert re.search(r"2 min 30 40 min Silent", shown), shown  # the usual gap, an hour's, and when it alarms
+    assert re.search(r"2 min 30 50 min Silent", shown), shown  # the usual gap, an hour's, and when it alarms
     assert f"{HOSTILE} has sent nothing for 22 h (usual gap 2 min)" in shown
     assert HOSTILE not in reply.body.decode()
     assert [] == await made(town)
