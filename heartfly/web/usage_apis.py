@@ -55,7 +55,7 @@ async def show_calls(request: PageRequest) -> Response[bytes]:
     works: dict[str, calls_panels.Work] = {} if before is not None else dict(_PANELS)
     works["recent"] = recent
     panels = await shown(request, asked, works, live=_LIVE, of=before)
-    page: Page | None = panels["recent"].found if panels else None
+    page: Page | None = panels["recent"].found if "recent" in panels else None
     place = None if page is None else page.next
     return await request.page(
         "usage_apis.html",
