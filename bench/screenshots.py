@@ -82,6 +82,8 @@ DEMO = (
         has=".report",
         paper=True,
     ),
+    Shot("apis", "/p/demo/usage/apis?range=7d", whole=True, has="#products td"),
+    Shot("costs", "/p/demo/usage/costs?by=model", whole=True, has="#by td"),
     Shot("sources", "/p/demo/usage/sources"),
     Shot("watch", "/p/demo/usage/watches/new?kind=source", ("text=Preview",), whole=True, has="#preview td"),
     Shot("path-rules", "/p/demo/usage/paths", ("#lines=/v1/{what}", "text=Preview"), whole=True, has="#preview"),
@@ -97,6 +99,7 @@ EMPTY = (
     Shot("checks-empty", "/p/main/checks"),
     Shot("usage-empty", "/p/main/usage", whole=True),
     Shot("sources-empty", "/p/main/usage/sources"),
+    Shot("apis-empty", "/p/main/usage/apis", whole=True),
     Shot("watches-empty", "/p/main/usage/watches"),
     Shot("check-waiting-first-ping", "/p/main/checks/new", ("#name=Nightly backup", "text=Create")),
 )
@@ -231,9 +234,10 @@ def _wanted(shots: Sequence[Shot], given: argparse.Namespace) -> bool:
 
 def _taken(chromium: Any, url: str, state: Any, shots: Sequence[Shot], given: argparse.Namespace) -> Iterator[Path]:
     looks = [(f"-{size}-{theme}", dims, theme, shots) for size, dims in SIZES.items() for theme in ("light", "dark")]
-    for one in shots:
-        if one.name in KEPT:
-            looks.append(("-readme", (README_SIZE[0], TALLER.get(one.name, README_SIZE[1])), KEPT[one.name], [one]))
+    wide, high = README_SIZE
+    looks += [
+        ("-readme", (wide, TALLER.get(one.name, high)), KEPT[one.name], [one]) for one in shots if one.name in KEPT
+    ]
     for ending, (width, height), theme, some in looks:
         context = chromium.new_context(
             storage_state=state,

@@ -36,8 +36,10 @@ _NO_GAP = timedelta(seconds=-1)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
     """A source or a customer. `gap` and `rate`: between two times that something comes, and how much of it comes in
-    an hour, as is usual now; None: it is not known for long enough, or nothing is usual now. `alarms_after`: so long a
-    silence, if it went on as is usual now; None: none, as it is not busy enough. `words`: what an alarm would say at this moment; empty: there is none.
+    an hour, as is usual now; None: it is not known for long enough, or nothing is usual now.
+
+    `alarms_after`: so long a silence, if it went on as is usual now; None: none, as it is not busy enough.
+    `words`: what an alarm would say at this moment; empty: there is none.
     """
 
     name: str

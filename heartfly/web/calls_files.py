@@ -117,13 +117,12 @@ async def _by(read: AsyncConnection, pid: int, asked: CallsView, now: datetime) 
 
 
 async def _unpriced(read: AsyncConnection, pid: int, asked: CallsView, now: datetime) -> Table:
-    found = await calls_panels.unpriced(read, pid, asked, now)
+    found = await calls_panels.lacking(read, pid, asked, now)
     return ("provider", "model", "calls", "without_price", "units", "first_at", "last_at"), [
         (
-            line.key[Dimension.PROVIDER], line.key[Dimension.MODEL], line.n, line.n_unpriced,
-            " ".join(sorted(line.figures.unpriced)), _at(line.figures.first_unpriced), _at(line.figures.last_unpriced),
+            one.provider, one.model, one.n_calls, one.n, " ".join(one.kinds), _at(one.first_at), _at(one.last_at),
         )
-        for line in found
+        for one in found
     ]  # fmt: skip
 
 

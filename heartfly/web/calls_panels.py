@@ -15,10 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.calls.asked import Line
 from heartfly.calls.figures import answer
-from heartfly.calls.gather import gathered
-from heartfly.core.calls import TYPE, CallFigures, Dimension
+from heartfly.calls.forecasts import CostForecast, cost_forecast, period_at
+from heartfly.calls.series import series
+from heartfly.calls.unpriced import Unpriced, unpriced
+from heartfly.core.calls import TYPE, UNKNOWN_STATUS, CallFigures, Dimension
 from heartfly.core.money import Money
-from heartfly.core.windows import Size, Window, windows
+from heartfly.core.windows import Size, Window
 from heartfly.errors import InvalidValueError
 from heartfly.traffic.asked import Trust
 from heartfly.usage.raw import type_ids
@@ -63,7 +65,7 @@ class Row:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranked:
     """The dearest first. `dimensions`: by which its rows are told apart; `currencies`: that there are, the one of most
-    rows first; `all`: rows together, of tags some calls several times.
+    rows first; `all`: of all calls, each once.
     """
 
     dimensions: Sequence[Dimension]
@@ -101,28 +103,22 @@ async def course_of_costs(read: AsyncConnection, pid: int, asked: CallsView, now
 
 
 async def _by_window(read: AsyncConnection, pid: int, asked: CallsView, size: Size, now: datetime) -> Course:
-    span, zone = asked.view.asked, asked.view.zone
-    whole = [
-        one for one in windows(size, zone, span.from_at, min(span.to_at, max(now, span.from_at))) if one.from_at <= now
-    ]
-    if not whole:
-        whole = [Window(span.from_at, span.to_at)]
-    if len(whole) > MOST_WINDOWS:
+    found, trust = await series(
+        read, pid, asked.question, size=size, zone=asked.view.zone, by=(Dimension.STATUS,), now=now
+    )  # fmt: skip
+    if len(found) > MOST_WINDOWS:
         raise InvalidValueError("to", f"is so far from `from` that there would be more than {MOST_WINDOWS} bars")
-    parts = [Window(max(one.from_at, span.from_at), min(one.to_at, span.to_at)) for one in whole]
-    found = await gathered(read, pid, parts, by=(Dimension.STATUS,), filters=asked.filters, now=now)
-    of_window: list[dict[int, CallFigures]] = [{} for _ in parts]
-    for (n, (status,)), figures in found.figures.items():
-        of_window[n][int(status) if status.isdigit() else 0] = figures
-    points, together = [], []
-    for part, one, by_status in zip(parts, whole, of_window, strict=True):
-        total = CallFigures()
-        for figures in by_status.values():
-            total.merge(figures)
+    points, figures = [], []
+    for one in found:
+        total, by_status = CallFigures(), dict[int, CallFigures]()
+        for line in one.lines:
+            status = line.key[Dimension.STATUS]
+            by_status[int(status) if status.isdigit() else UNKNOWN_STATUS] = line.figures
+            total.merge(line.figures)
         of_all = summed(total, by_status)
-        points.append(Point(part, one.to_at > now or one != part, of_all, measured(of_all.figures)))
-        together.append(total)
-    return Course(points=points, figures=together, trust=found.trust)
+        points.append(Point(one.window, one.open, of_all, measured(of_all.figures)))
+        figures.append(total)
+    return Course(points=points, figures=figures, trust=trust)
 
 
 def summed(total: CallFigures, by_status: Mapping[int, CallFigures]) -> Summed:
@@ -168,9 +164,12 @@ async def _ranked(
         Row(line, before.get(tuple(line.key.values()), CallFigures()) if view.before is not None else None)
         for line in lines
     ]
-    together = CallFigures()
-    for line in lines:
-        together.merge(line.figures)
+    if Dimension.TAG in dimensions:  # a call of several tags stands in several lines
+        together, _ = await _total(read, pid, asked, Window(view.asked.from_at, view.asked.to_at), now)
+    else:
+        together = CallFigures()
+        for line in lines:
+            together.merge(line.figures)
     return Ranked(dimensions=dimensions, rows=rows, currencies=currencies, all=together, trust=found.trust)
 
 
@@ -187,14 +186,17 @@ def _dearest(line: Line, currencies: Sequence[str]) -> Sequence[Money]:
     return tuple(-line.cost.get(currency, 0) for currency in currencies)
 
 
-async def unpriced(read: AsyncConnection, pid: int, asked: CallsView, now: datetime) -> Sequence[Line]:
+async def lacking(read: AsyncConnection, pid: int, asked: CallsView, now: datetime) -> Sequence[Unpriced]:
     """Products of which some calls have no cost that is known, those of most such calls first."""
-    view = asked.view
-    found = await answer(
-        read, pid, view.asked.from_at, view.asked.to_at, by=(Dimension.PROVIDER, Dimension.MODEL),
-        filters=asked.filters, now=now, times=False,
-    )  # fmt: skip
-    return sorted((line for line in found.lines if line.n_unpriced), key=lambda line: -line.n_unpriced)
+    found, _ = await unpriced(read, pid, asked.question, now=now)
+    return found
+
+
+async def ahead(read: AsyncConnection, pid: int, asked: CallsView, now: datetime) -> CostForecast:
+    """Of the period that holds now, whatever time the page is about."""
+    zone = asked.view.zone
+    period = period_at(asked.period, zone, now)
+    return await cost_forecast(read, pid, period=period, filters=asked.filters, zone=zone, now=now)
 
 
 async def any_came(read: AsyncConnection, pid: int, _: CallsView, __: datetime) -> bool:
@@ -203,9 +205,10 @@ async def any_came(read: AsyncConnection, pid: int, _: CallsView, __: datetime) 
 
 
 async def shown(
-    request: PageRequest, asked: CallsView, works: Mapping[str, Work], *, live: Sequence[str] = ()
+    request: PageRequest, asked: CallsView, works: Mapping[str, Work], *, live: Sequence[str] = (), of: Hashable = None
 ) -> dict[str, Panel[Any]]:
-    """Each by its name; `live`: of a page that asks for itself, what goes on while one looks.
+    """Each by its name; `live`: of a page that asks for itself, what goes on while one looks. `of`: what answers depend
+    on besides the view.
 
     What is wrong in what was asked is no panel's fault: then there are none.
     """
@@ -215,7 +218,7 @@ async def shown(
     turns = asyncio.Semaphore(AT_ONCE)
 
     def key(name: str) -> Hashable:
-        return pid, "calls", name, asked.key
+        return pid, "calls", name, asked.key, of
 
     async def one(name: str, work: Work) -> Panel[Any]:
         return await panels.ask(

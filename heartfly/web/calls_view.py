@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from heartfly.calls.asked import Asked
+from heartfly.calls.forecasts import Period
 from heartfly.core import text
 from heartfly.core.calls import Dimension
 from heartfly.core.windows import Size
@@ -20,6 +22,7 @@ from heartfly.web.traffic_view import View, view_of
 FILTERS: Sequence[str] = tuple(one.value for one in Dimension)
 MOST_VALUES = 20
 """Of one filter."""
+PERIODS: Sequence[str] = (Period.WEEK, Period.MONTH, Period.QUARTER, Period.YEAR)
 STEPS: Mapping[str, Size] = {"day": Size.DAY, "week": Size.WEEK, "month": Size.MONTH}
 USUAL_RANGE = "30d"
 """Of costs: they are asked for by the month more than by the week."""
@@ -31,18 +34,23 @@ _OF_TIME = frozenset({"range", "from", "to", "compare", "log"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallsView:
-    """`by`: by what the table tells calls apart. `step`: the windows of costs over time."""
+    """`by`: by what the table tells calls apart. `step`: the windows of costs over time. `period`: of a forecast."""
 
     view: View
     filters: Mapping[Dimension, Sequence[str]]
     by: Dimension
     step: Size
+    period: Period
+
+    @property
+    def question(self) -> Asked:
+        return Asked(from_at=self.view.asked.from_at, to_at=self.view.asked.to_at, filters=self.filters)
 
     @property
     def key(self) -> tuple[object, ...]:
         """What an answer depends on besides its question."""
         filters = tuple((name.value, tuple(values)) for name, values in self.filters.items())
-        return self.view.asked, self.view.before, self.view.size, filters, self.by, self.step
+        return self.view.asked, self.view.before, self.view.size, filters, self.by, self.step, self.period
 
     def only(self, dimension: Dimension, value: str) -> str:
         """The same page of these calls alone."""
@@ -77,13 +85,16 @@ async def calls_view_from(request: PageRequest, path: str, *, usual: str, by: Di
             errors[dimension.value] = error.message
         query[dimension.value] = values
     chosen, step = _word(pairs, "by", by.value, FILTERS, errors), _word(pairs, "step", "day", STEPS, errors)
+    period = _word(pairs, "period", Period.MONTH, PERIODS, errors)
     query |= {} if chosen == by else {"by": (chosen,)}
+    query |= {} if period == Period.MONTH else {"period": (period,)}
     query |= {} if step == "day" else {"step": (step,)}
     return CallsView(
         view=replace(time, query=query, errors=errors, names=FILTERS, scope=scope),
         filters=filters | {Dimension(name): (value,) for name, value in scope.items()},
         by=Dimension(chosen),
         step=STEPS[step],
+        period=Period(period),
     )
 
 
@@ -100,6 +111,8 @@ def _filter(dimension: Dimension, values: Sequence[str]) -> Sequence[str]:
     if dimension is Dimension.STATUS:
         ranges_of(values)
         return values
+    if dimension is Dimension.PROVIDER:
+        values = tuple(value.lower() for value in values)
     return tuple("" if value == NONE else value for value in values)
 
 

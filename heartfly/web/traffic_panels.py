@@ -13,7 +13,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.calls.figures import answer
 from heartfly.core.access.as_event import TYPE
+from heartfly.core.calls import CallFigures, Dimension
 from heartfly.traffic import heat, live, ranked, series, slow, totals
 from heartfly.traffic.asked import Heat, Order, Ranked, Trust
 from heartfly.traffic.live import Live
@@ -22,7 +24,7 @@ from heartfly.usage.rerun import zone_of
 from heartfly.web.panels import Panel
 from heartfly.web.request import PageRequest
 from heartfly.web.traffic_charts import Point, points
-from heartfly.web.traffic_view import View, one_to_one, view_of
+from heartfly.web.traffic_view import FILTERS, View, one_to_one, view_of
 from heartfly.web.traffic_words import Summed, summed
 
 TOP = 10
@@ -96,6 +98,16 @@ async def top_customers(read: AsyncConnection, pid: int, view: View, now: dateti
     return await ranked.customers(read, pid, view.asked, now=now, by=Order.REQUESTS, limit=TOP, offset=0)
 
 
+async def cost(read: AsyncConnection, pid: int, view: View, now: datetime) -> CallFigures | None:
+    """Of calls to other people's APIs in the same time. None: requests are filtered by what calls do not have."""
+    asked = view.asked
+    if view.query.keys() & set(FILTERS) - {"customer"}:
+        return None
+    filters = {Dimension.CUSTOMER: asked.customers} if asked.customers else {}
+    found = await answer(read, pid, asked.from_at, asked.to_at, by=(), filters=filters, now=now, times=False)
+    return found.lines[0].figures if found.lines else CallFigures()
+
+
 async def endpoint_names(read: AsyncConnection, pid: int, _: View, __: datetime) -> Sequence[str]:
     return await ranked.endpoint_names(read, pid)
 
@@ -121,15 +133,15 @@ async def slowest(read: AsyncConnection, pid: int, view: View, now: datetime) ->
 PANELS: Mapping[str, Work] = {
     "sums": sums, "course": course, "rate": rate, "by_time": by_time, "by_week": by_week, "endpoints": top_endpoints,
     "customers": top_customers, "names": endpoint_names, "any_came": any_came, "statuses": statuses, "keys": keys,
-    "slow": slowest,
+    "slow": slowest, "cost": cost,
 }  # fmt: skip
 AT_ONCE = 3
 """Questions of a page: on a busy machine the first parts are there before the last ones, and not all of them late."""
 ALONE_WAIT_S = 10.0
 """For what is all that a page has to show."""
 OF_EVENTS = frozenset({"keys"})
-"""What no rollup holds is counted event by event, for which nobody is kept waiting: it comes in later."""
-LIVE = ("sums", "course", "rate", "names", "any_came")
+"""What no rollup holds is counted event by event, if somebody asks for it, and comes in later: nobody waits for it."""
+LIVE = ("sums", "course", "rate", "names", "any_came", "cost")
 """Of a page that asks for itself: what goes on while one looks. All else stays as it is, so that nothing moves."""
 
 
@@ -168,6 +180,8 @@ async def shown(
             wait_s=panels.short_s if name in OF_EVENTS else usual,
         )
 
+    if not view.keys:
+        names = [name for name in names if name not in OF_EVENTS]
     if request.is_by_itself:  # and what it could not show before
         names = [name for name in names if name in LIVE or panels.goes_on(key(name, None))]
     asks = [(name, None, PANELS[name]) for name in names] + [(name, *one) for name, one in (own or {}).items()]

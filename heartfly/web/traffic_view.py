@@ -50,6 +50,7 @@ class View:
     """`word`: of RANGES; empty: from and to stand in the address. `size`: of the windows of a series. `before`: the
     same of the period before, up to where this one has come; None: nobody wants to compare. `path`: of the page,
     `root`: of the pages of usage. `scope`: the filter that the page itself is. `names`: of the filters of its pages.
+    `keys`: they are counted, too, which takes long.
     """
 
     root: str
@@ -65,6 +66,7 @@ class View:
     scope: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
     names: Sequence[str] = FILTERS
+    keys: bool = False
 
     @property
     def zone(self) -> ZoneInfo:
@@ -155,12 +157,14 @@ def view_of(
         query["range"] = (word,)
     heat = _chosen(errors, given, "heat", HEATS)
     order = _chosen(errors, given, "by", ORDERS)
+    counts_keys = _first(given, "keys") == "1"
     has_log, compares = _first(given, "log") == "1", _first(given, "compare") != "0"
     for name, value in (
         ("heat", heat),
         ("by", order),
         ("log", "1" if has_log else ""),
         ("compare", "" if compares else "0"),
+        ("keys", "1" if counts_keys else ""),
     ):
         if value and value not in _USUAL_WORDS:
             query[name] = (value,)
@@ -171,6 +175,7 @@ def view_of(
     return View(
         root=root, path=path, asked=asked, before=_before(asked, size, now) if compares else None, word=word, size=size,
         query=query, log=has_log, heat=heat, order=Order(order), scope=scope, errors=errors,
+        keys=counts_keys,
     )  # fmt: skip
 
 

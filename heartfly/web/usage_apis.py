@@ -10,9 +10,14 @@ from datetime import datetime
 from typing import Any
 
 from litestar import Response, get
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.api.paging import cursor_of, place_in_time
+from heartfly.calls.recent import Page, recent_calls
+from heartfly.core.amounts import text_of
 from heartfly.core.calls import Dimension
 from heartfly.core.windows import Size
+from heartfly.db.types import micros
 from heartfly.web import calls_charts, calls_panels, money_words, traffic_words
 from heartfly.web import traffic_charts as charts
 from heartfly.web.calls_panels import Course, shown
@@ -23,6 +28,9 @@ from heartfly.web.times import Times
 from heartfly.web.traffic_view import RANGES, iso
 
 MOST_ROWS = 50
+PAGE = 25
+"""Of single calls."""
+LIST = "calls"
 _OFTEN, _SELDOM, _COUNTING = 5, 15, 2
 """Seconds after which an open page asks again: of a short time, of a long one, and while something is worked out."""
 _PANELS: Mapping[str, calls_panels.Work] = {
@@ -34,16 +42,29 @@ _LIVE = ("sums", "course", "products", "any_came")
 
 @get("/p/{project:str}/usage/apis")
 async def show_calls(request: PageRequest) -> Response[bytes]:
-    """In the query: `range`, or `from` and `to`; filters; `compare=0`, `log=1`."""
+    """In the query: `range`, or `from` and `to`; filters; `compare=0`, `log=1`; `before`: what a page of single calls
+    ended with, and then only the next one is shown.
+    """
     asked = await calls_view_from(request, "/apis", usual="24h", by=Dimension.MODEL)
+    before = place_in_time(request.query_params.get("before"), LIST)
     live = await request.live_mark()
-    panels = await shown(request, asked, _PANELS, live=_LIVE)
+
+    async def recent(read: AsyncConnection, pid: int, asked: CallsView, _: datetime) -> Page:
+        return await recent_calls(read, pid, asked.question, limit=PAGE, after=before)
+
+    works: dict[str, calls_panels.Work] = {} if before is not None else dict(_PANELS)
+    works["recent"] = recent
+    panels = await shown(request, asked, works, live=_LIVE, of=before)
+    page: Page | None = panels["recent"].found if "recent" in panels else None
+    place = None if page is None else page.next
     return await request.page(
         "usage_apis.html",
         status=422 if asked.view.errors else 200,
         live=live,
         waits=_waits(panels),
         most_rows=MOST_ROWS,
+        is_first=before is None,
+        following=asked.view.link(before=cursor_of(LIST, micros(place[0]), place[1])) if place is not None else "",
         **context(request, asked, panels),
         **_pictures(asked, panels.get("course")),
     )
@@ -65,6 +86,7 @@ def context(request: PageRequest, asked: CallsView, panels: Mapping[str, Panel[A
         "noun": "call",
         "w": traffic_words,
         "m": money_words,
+        "amount_text": text_of,
         "iso": iso,
         "in_address": in_address,
         "again": _COUNTING if counts else _OFTEN if view.size is not Size.DAY else _SELDOM,
@@ -96,6 +118,11 @@ def _pictures(asked: CallsView, panel: Panel[Course] | None) -> dict[str, Any]:
             "said_of_latency": charts.sentence_of_latency(points, told, noun="call"),
             "rows": rows,
             "has_more": has_more,
+            "n_of": {
+                "429": sum(one.summed.throttled for one in points),
+                "5xx": sum(one.summed.by_class["5xx"] for one in points),
+                "4xx": sum(one.summed.by_class["4xx"] for one in points),
+            },
             "sparks": {
                 "calls": charts.spark([one.summed.n for one in points]),
                 "p95": charts.spark([float(one.measures["p95"] or 0) for one in points]),

@@ -11,16 +11,17 @@ from typing import Any
 from litestar import Response, get
 
 from heartfly.core.calls import Dimension
+from heartfly.core.forecast import LEAST_DAYS, LEVEL
 from heartfly.web import calls_charts, calls_panels
 from heartfly.web.calls_panels import Course, shown
-from heartfly.web.calls_view import FILTERS, STEPS, USUAL_RANGE, CallsView, calls_view_from
+from heartfly.web.calls_view import FILTERS, PERIODS, STEPS, USUAL_RANGE, CallsView, calls_view_from
 from heartfly.web.panels import Panel
 from heartfly.web.request import PageRequest
 from heartfly.web.usage_apis import MOST_ROWS, clock, context
 
 _PANELS: Mapping[str, calls_panels.Work] = {
     "sums": calls_panels.sums, "costs": calls_panels.course_of_costs, "ranked": calls_panels.by_chosen,
-    "unpriced": calls_panels.unpriced, "any_came": calls_panels.any_came,
+    "unpriced": calls_panels.lacking, "ahead": calls_panels.ahead, "any_came": calls_panels.any_came,
 }  # fmt: skip
 _LIVE = ("sums", "any_came")
 MOST_TOLD = 100
@@ -41,6 +42,9 @@ async def show_costs(request: PageRequest) -> Response[bytes]:
         waits=came is not None and came.found is False,
         dimensions=FILTERS,
         steps=STEPS,
+        periods=PERIODS,
+        least_days=LEAST_DAYS,
+        level=LEVEL // 10,
         costs=_pictures(asked, panels.get("costs")),
         most_rows=MOST_ROWS,
         most_told=MOST_TOLD,

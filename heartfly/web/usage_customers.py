@@ -24,7 +24,7 @@ from heartfly.usage.rerun import zone_of
 from heartfly.web.request import FOR_WRITERS, PageRequest, rev_of_form
 from heartfly.web.sign_in import to
 from heartfly.web.traffic_panels import shown, view_from
-from heartfly.web.usage_of_customer import used_lately
+from heartfly.web.usage_of_customer import spent_lately, used_lately
 from heartfly.web.usage_traffic import context
 
 PAGE = 50
@@ -186,6 +186,7 @@ async def _one(
         row = await queries.one_customer(read, pid, request.path_value("customer"))
         aliases = (await queries.aliases_of(read, pid, [row]))[row.id]
         usage = await used_lately(read, pid, row.uuid, zone=zone, now=now)
+        spent = await spent_lately(read, pid, row.uuid, usage, now=now)
     async with request.api.database.read() as main:
         links = await report_shares.shares_of(main, pid, row.uuid, now=now)
         mails = await report_mails.mails_of(main, pid, row.uuid)
@@ -199,6 +200,7 @@ async def _one(
         customer=row,
         aliases=aliases,
         usage=usage,
+        spent=spent,
         links=links,
         mails=mails,
         moved=_number(request.query_params.get("moved", "")) if status == 200 else 0,

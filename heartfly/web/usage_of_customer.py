@@ -1,4 +1,4 @@
-"""What a customer used of each meter in the last 30 days, for his page."""
+"""What a customer used of each meter in the last 30 days, and what calls cost that were made for him, for his page."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.calls.asked import Line
+from heartfly.calls.figures import figures
+from heartfly.core.calls import Dimension
 from heartfly.core.days import ONE, day_in, day_of
 from heartfly.errors import InvalidValueError
 from heartfly.usage.answers import answer
@@ -60,3 +63,13 @@ async def used_lately(read: AsyncConnection, pid: int, customer: str, *, zone: Z
         complete_up_to = found.complete_up_to
         used.append(Used(stored.row, alone(found, stored)))
     return Usage(first, last, zone.key, used, len(meters) > MOST, complete_up_to)
+
+
+async def spent_lately(
+    read: AsyncConnection, pid: int, customer: str, usage: Usage, *, now: datetime
+) -> Sequence[Line]:
+    """On each provider's APIs, in the days of `usage`."""
+    zone = ZoneInfo(usage.zone)
+    from_at, to_at = day_in(zone, usage.first).from_at, day_in(zone, usage.last + ONE).from_at
+    filters = {Dimension.CUSTOMER: (customer,)}
+    return await figures(read, pid, from_at, to_at, by=(Dimension.PROVIDER,), filters=filters, now=now, times=False)

@@ -13,8 +13,8 @@ from litestar import Response, get
 
 from heartfly.core.windows import Size, Window
 from heartfly.traffic.asked import Heat, Ranked
+from heartfly.web import money_words, traffic_heat, traffic_words
 from heartfly.web import traffic_charts as charts
-from heartfly.web import traffic_heat, traffic_words
 from heartfly.web.endpoint_address import address_of
 from heartfly.web.panels import Panel
 from heartfly.web.request import PageRequest
@@ -61,6 +61,7 @@ def context(request: PageRequest, view: View, panels: Mapping[str, Panel[Any]]) 
         "levels": traffic_heat.LEVELS,
         "few": traffic_heat.FEW,
         "w": traffic_words,
+        "m": money_words,
         "pictures": _pictures(view, panels.get("course")),
         "clock": clock(view),
         "heat_lines": _lines_by_time(view, panels.get("by_time")),

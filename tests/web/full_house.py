@@ -16,6 +16,7 @@ from typing import Any
 
 from heartfly.clock import SystemClock
 from heartfly.core.access.as_event import TYPE
+from heartfly.core.calls import TYPE as CALL
 from heartfly.db.types import micros
 from heartfly.sealing import digest, load_or_create
 from heartfly.traffic import report_stops
@@ -116,6 +117,7 @@ class House:
             for n in range(30)
         ]  # fmt: skip
         sent += self._requests(yesterday)
+        sent += self._calls(yesterday)
         contradicts = {**sent[1], "properties": {"bytes": 8}}
         self.api("POST", "/events", [*sent, contradicts, {"transaction_id": "none"}, {"customer_id": _LONG * 3}])
         meter = {"slug": "traffic", "name": _LONG, "unit": "bytes", "event_types": ["api.request"]}
@@ -197,6 +199,26 @@ class House:
                 },
             }
             for n in range(60)
+        ]  # fmt: skip
+
+    def _calls(self, yesterday: datetime) -> list[dict[str, Any]]:
+        """To two providers, one of whom has a long name; some told their cost, in two currencies, and some did not."""
+        costs: tuple[dict[str, str], ...] = (
+            {"cost": "0.0123", "currency": "USD"},
+            {"cost": "12345.5", "currency": "EUR"},
+            {},
+        )
+        return [
+            {
+                "transaction_id": f"call-{n}", "customer_id": f"c-{n % 2}", "event_type": CALL,
+                "timestamp": (yesterday + timedelta(days=n % 2, seconds=-n)).isoformat(),
+                "properties": {
+                    "provider": "openai" if n % 3 else _LONG, "model": "gpt-5" if n % 4 else _LONG, "tags": "a, b",
+                    "status": (200, 200, 429, 500)[n % 4], "error": _LONG if n % 4 > 1 else "", "latency_ms": 90 * n,
+                    "units.input_tokens": 1_000 + n, **costs[n % 3],
+                },
+            }
+            for n in range(30)
         ]  # fmt: skip
 
     def _stop_link(self, mail_id: str, to: str) -> str:

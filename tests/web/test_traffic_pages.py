@@ -98,6 +98,20 @@ async def test_figures_files_and_events_agree(owner: Browser, web: WebState) -> 
     assert len(told) == len(await table(owner, "requests"))
 
 
+async def test_keys_are_counted_request_by_request_once_somebody_asks_for_it(
+    owner: Browser, town: Town, web: WebState
+) -> None:
+    await take(town, web, [hit(100 + n, YESTERDAY, key="hf_live_xy") for n in range(3)])
+
+    usual, asked = await page(owner), await page(owner, "?keys=1")
+
+    assert "Count them" in said(usual.encode())
+    assert f'href="{ROOT}?keys=1#keys"' in usual
+    assert "hf_live_xy" not in usual
+    assert "hf_live_xy 3" in said(asked.encode())
+    assert 'name="keys" value="1"' in asked  # filters keep it
+
+
 async def test_a_cell_leads_to_the_requests_of_its_endpoint_and_hour(owner: Browser) -> None:
     shown = await page(owner, "?from=2026-03-01&to=2026-03-02")
     (cell,) = [

@@ -74,7 +74,8 @@ async def test_a_preview_tells_the_usual_gap_and_after_what_silence_it_would_ala
     clock.move_to(START + DAY + HOUR + 10 * MINUTE)
     owner = await town.owner()
 
-    reply = await owner.post(f"{HERE}/new", LIMITS | {"kind": "source", "what": "*", "preview": "1"})
+    fields = LIMITS | {"kind": "source", "what": "*", "factor": "25", "preview": "1"}
+    reply = await owner.post(f"{HERE}/new", fields)
     shown = said(reply.body)
 
     busier = await owner.post(f"{HERE}/new", LIMITS | {"kind": "source", "what": "*", "least": "400", "preview": "1"})
@@ -82,7 +83,7 @@ async def test_a_preview_tells_the_usual_gap_and_after_what_silence_it_would_ala
     assert 200 == reply.status
     assert "2 min 30 not busy enough" in said(busier.body)
     assert "1 source is watched; 1 would alarm now. Nothing is saved yet." in shown
-    assert re.search(r"2 min 30 40 min Silent", shown), shown  # the usual gap, an hour's, and when it alarms
+    assert re.search(r"2 min 30 50 min Silent", shown), shown  # the usual gap, an hour's, and when it alarms
     assert f"{HOSTILE} has sent nothing for 22 h (usual gap 2 min)" in shown
     assert HOSTILE not in reply.body.decode()
     assert [] == await made(town)
@@ -138,7 +139,9 @@ async def test_a_preview_of_endpoints_tells_p95_and_errors_beside_the_usual_ones
     link = (await owner.get(f"{HERE}/new?kind=endpoint&what={quote(ITEMS)}")).body.decode()
 
     assert "1 endpoint is watched; 1 would alarm now." in shown
-    assert re.search(r"GET /v1/items/\{id\} 60 \d{3} 20 120 100 % 0 % 2 % Degraded", shown), shown
+    assert re.search(
+        r"GET /v1/items/\{id\} 60 \d{3} usual 20 , alarms from 120 100 % usual 0 % , alarms from 2 % Degraded", shown
+    ), shown
     assert "100% of requests failed, usual 0%" in shown
     assert 'value="GET /v1/items/{id}"' in link
 

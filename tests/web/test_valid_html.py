@@ -16,6 +16,7 @@ import pytest
 
 from heartfly.core.access.as_event import TYPE
 from heartfly.core.amounts import Number
+from heartfly.core.calls import TYPE as CALL
 from heartfly.core.words import PingKind
 from heartfly.web.endpoint_address import address_of
 from heartfly.web.state import WebState
@@ -29,6 +30,7 @@ MORE = (
     "/p/main/checks?view=timeline", "/p/main/checks?view=next", "/p/main/checks?q=nothing-has-it", "/p/main/nowhere",
     "/p/main/checks?tz=utc", "/p/main/audit?since=2099-01-01", "/p/next-door/checks", "/docs?q=ready",
     "/p/main/usage/event?id=t-1", "/p/main/usage?range=30d&heat=errors&log=1", "/p/main/usage?from=x&status=9xx",
+    "/p/main/usage/costs?by=model&step=week&status=2xx", "/p/main/usage/costs?by=x&from=y", "/p/next-door/usage/apis",
     "/p/main/usage/requests?status=4xx&endpoint=%22%3E%3Cb%3E", "/p/next-door/usage", "/p/main/usage/requests?range=1h",
 )  # fmt: skip
 SENT: tuple[tuple[str, dict[str, str]], ...] = (
@@ -119,6 +121,16 @@ async def test_every_page_is_valid_html(town: Town, web: WebState) -> None:
     pages = [(owner, path, None) for path in (*paths, *MORE, "/p/main/checks/waits")]
     pages += [(town.nobody, path, None) for path in ("/sign-in", "/sign-in/reset", "/setup", invite, "/status/ours")]
     of_set = f"/p/main/usage/backfills/{backfill}"
+    called = {
+        "provider": HOSTILE,
+        "model": HOSTILE,
+        "error": HOSTILE,
+        "cost": "1.5",
+        "currency": "USD",
+        "user": HOSTILE,
+    }
+    call = {"transaction_id": f"c{HOSTILE}", "customer_id": HOSTILE, "event_type": CALL, "timestamp": START.isoformat()}
+    await web.api.events.take(town.world.project.pid, [call | {"properties": called}], wire="native")
     watching = "/p/main/usage/watches/new"
     more = [(watching, {"kind": kind, "what": "*", "preview": "1"}) for kind in ("source", "customer", "endpoint")]
     more += [
