@@ -28,15 +28,7 @@ from heartfly.db.room import room
 from heartfly.doctor.examine import examine
 from heartfly.errors import HeartflyError
 from heartfly.ground import Ground
-from heartfly.jobs.catalogue import (
-    alert_rules,
-    budgets,
-    catalogue,
-    customer_reports,
-    daily_usage,
-    data_watches,
-    keep_of,
-)
+from heartfly.jobs import catalogue
 from heartfly.jobs.run import Jobs
 from heartfly.limits.apply import LimitApplier
 from heartfly.limits.book import Book
@@ -108,7 +100,7 @@ class App:
             ids=ids,
             node_id=ground.node_id,
             rate=RateLimiter(per_minute=settings.pings.rate_per_minute),
-            keep=keep_of(settings),
+            keep=catalogue.keep_of(settings),
             keeps_bodies=self._keeps_body,
             most_checks=settings.limits.checks,
             creating=RateLimiter(per_minute=settings.limits.new_checks_per_minute),
@@ -132,9 +124,9 @@ class App:
         self.jobs = Jobs(
             database,
             kinds=[
-                *catalogue(settings, clock, usage=ground.usage, sealer=ground.sealer, ids=ids),
-                daily_usage(ground.usage, self.closer),
-                customer_reports(
+                *catalogue.catalogue(settings, clock, usage=ground.usage, sealer=ground.sealer, ids=ids),
+                catalogue.daily_usage(ground.usage, self.closer),
+                catalogue.customer_reports(
                     settings,
                     usage=ground.usage,
                     letters=self.letters,
@@ -142,9 +134,9 @@ class App:
                     sealer=ground.sealer,
                     ids=ids,
                 ),
-                data_watches(database, usage=ground.usage, ingest=self.ingest, ids=ids),
-                alert_rules(database, usage=ground.usage, ids=ids),
-                budgets(database, usage=ground.usage, ids=ids),
+                catalogue.data_watches(database, usage=ground.usage, ingest=self.ingest, ids=ids),
+                catalogue.alert_rules(database, usage=ground.usage, ids=ids),
+                catalogue.budgets(database, usage=ground.usage, ids=ids),
             ],
             ingest=self.ingest,
             clock=clock,

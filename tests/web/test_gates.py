@@ -17,7 +17,7 @@ import pytest
 
 from heartfly.clock import SystemClock
 from heartfly.core import totp
-from heartfly.web.pages import HANDLERS
+from heartfly.web.routes import HANDLERS
 from heartfly.web.usage_report import FORMS as FORMS_OF_REPORTS
 from tests.server_process import Server
 from tests.web.conftest import browser
@@ -97,7 +97,6 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/usage/watches/new": ("", "?kind=customer", "?kind=endpoint"),
     "/p/{project}/usage/watches/{watch}": ("",),
     "/p/{project}/usage/alerts": ("", "?state=firing&severity=low", "?state=nonsense"),
-    "/p/{project}/usage/alerts": ("", "?state=firing&severity=low"),
     "/p/{project}/usage/alerts/new": ("",),
     "/p/{project}/usage/alerts/{rule}": ("",),
     "/p/{project}/usage/alerts/{rule}/edit": ("",),
