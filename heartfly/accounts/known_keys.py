@@ -1,11 +1,13 @@
 """Whose key it is, asked again only when that may have changed: a key that was revoked is refused from its answer on.
 
 On SQLite nobody but this process writes, so what was read holds until its next commit, and until the key's own end.
-On PostgreSQL another node may have revoked it meanwhile, so there each request asks.
+On PostgreSQL another node may have revoked it meanwhile, so there each request asks; those that wait while one asks
+share the question that begins when that is answered, which is after they came.
 """
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 from heartfly.accounts.keys import Caller, caller_of
@@ -28,6 +30,9 @@ class KnownKeys:
         self._as_of = -1
         self._seen: dict[str, float] = {}
         """When each was last found good, in monotonic seconds."""
+        self._under_way: dict[str, asyncio.Task[Caller]] = {}
+        self._following: dict[str, asyncio.Task[Caller]] = {}
+        """By the hash of the secret: what is asked at this moment, and what is asked next."""
 
     async def demand(self, secret: str) -> None:
         """That a body may be read, after which `caller` is asked: one that was good a minute ago is good enough."""
@@ -45,8 +50,7 @@ class KnownKeys:
         known = self._known.get(hashed)
         if known is not None and (known.until is None or now < known.until):
             return known, now
-        async with self._database.read() as read:
-            caller = await caller_of(read, secret, now=now)
+        caller = await (self._shared(hashed, secret) if self._database.on_postgres else self._read(secret))
         if len(self._seen) >= _REMEMBERED:
             self._seen.clear()
         self._seen[hashed] = self._clock.monotonic()
@@ -54,3 +58,41 @@ class KnownKeys:
         if not self._database.on_postgres and as_of == self._as_of == self._database.n_batches:
             self._known[hashed] = caller
         return caller, now
+
+    async def _read(self, secret: str) -> Caller:
+        async with self._database.read() as read:
+            return await caller_of(read, secret, now=self._clock.now())
+
+    async def _shared(self, hashed: str, secret: str) -> Caller:
+        """By a question that begins now, or by the one that follows what is under way."""
+        under_way = self._under_way.get(hashed)
+        if under_way is None:
+            return await asyncio.shield(self._begin(hashed, secret))
+        following = self._following.get(hashed)
+        if following is None:
+            following = self._following[hashed] = asyncio.ensure_future(self._after(under_way, hashed, secret))
+            following.add_done_callback(_seen_to)
+        return await asyncio.shield(following)
+
+    async def _after(self, under_way: asyncio.Task[Caller], hashed: str, secret: str) -> Caller:
+        await asyncio.wait([under_way])
+        del self._following[hashed]  # who comes from now on came after it began
+        return await self._begin(hashed, secret)
+
+    def _begin(self, hashed: str, secret: str) -> asyncio.Task[Caller]:
+        task = asyncio.ensure_future(self._read(secret))
+        self._under_way[hashed] = task
+
+        def ended(_: asyncio.Task[Caller]) -> None:
+            if self._under_way.get(hashed) is task:
+                del self._under_way[hashed]
+            _seen_to(task)
+
+        task.add_done_callback(ended)
+        return task
+
+
+def _seen_to(task: asyncio.Task[Caller]) -> None:
+    """Whoever asked may have gone: then nobody else hears what went wrong."""
+    if not task.cancelled():
+        task.exception()
