@@ -107,7 +107,11 @@ async def test_every_page_is_valid_html(town: Town, web: WebState) -> None:
     of_days = {"from": day, "to": START.date().isoformat(), "lasts": "604800"}
     given = await owner.post(f"/p/main/usage/customers/{customer}/report/shares", of_days)
     (link,) = re.findall(r"/shared/report/([\w-]{43})", given.body.decode())
+    a_rule = {"name": HOSTILE, "metric_0": "errors", "of_0": "requests", "threshold_0": "1", "by": "endpoint"}
+    a_rule |= {"where_0": f"endpoint = GET {HOSTILE}".replace("\n", " ").replace(",", "")}
+    ruled = await owner.post("/p/main/usage/alerts/new", a_rule)
     values = {
+        "rule": ruled.headers["location"].rpartition("/")[2],
         "link": link, "form": "csv", "mail": "1", "budget": budget,
         "slug": "ours", "page": page, "key": await town.key_id(), "project": "main", "check": check.uuid, "n": "2",
         "incident": incident, "kind": "webhook", "channel": made.headers["location"].split("?")[0].rpartition("/")[2],
