@@ -12,12 +12,12 @@ from typing_extensions import override
 
 from heartfly.core.alerts import Alert, UnverifiedSlot
 from heartfly.core.values import replace
-from heartfly.core.words import AlertKind
 from heartfly.errors import DeliveryError, InvalidValueError
 from heartfly.notify.channels import CHANNELS, discord, mattermost
 from heartfly.notify.channels.base import ChannelContext
 from heartfly.notify.channels.told_by_settings import ToldBySettings
 from heartfly.notify.message import word
+from heartfly.notify.tickets import ends_its_ticket
 from tests.notify import examples
 from tests.notify.examples import CHECK, FAILED_RUN, at, delivery
 from tests.notify.receivers import HttpReceiver, Request
@@ -79,7 +79,21 @@ def test_each_of_them_has_a_receiver() -> None:
 
 
 @pytest.mark.parametrize("kind", TOLD)
-@pytest.mark.parametrize("name", ["EXIT_STATUS", "UP", "LATE", "DEGRADED", "UNVERIFIED", "TEST", "CHANNEL_FAILING"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "EXIT_STATUS",
+        "UP",
+        "LATE",
+        "DEGRADED",
+        "UNVERIFIED",
+        "TEST",
+        "CHANNEL_FAILING",
+        "RULE_FIRING",
+        "RULE_RESOLVED",
+        "BUDGET_REACHED",
+    ],
+)
 async def test_each_kind_of_alert_is_taken(kind: str, name: str, vendor: Judging, context: ChannelContext) -> None:
     vendor.kind = kind
     alert: Alert = getattr(examples, name)
@@ -87,7 +101,7 @@ async def test_each_kind_of_alert_is_taken(kind: str, name: str, vendor: Judging
     receipt = await TOLD[kind].send(delivery(alert), config(kind, vendor), context)
 
     assert receipt.code is None or 200 <= receipt.code < 300
-    if receipt.code is not None and alert.kind is not AlertKind.UP:
+    if receipt.code is not None and not ends_its_ticket(alert):
         told = vendor.requests[-1].body.decode()
         assert alert.check is None or "backup" in told
 
@@ -161,6 +175,20 @@ async def test_while_it_is_broken_it_is_tried_again(kind: str, receiver: HttpRec
         await TOLD[kind].send(delivery(examples.EXIT_STATUS), config(kind, receiver), context)
 
     assert (False, 503) == (failed.value.permanent, failed.value.code)
+
+
+@pytest.mark.parametrize("kind", ["pagerduty", "opsgenie"])
+async def test_what_a_rule_says_is_over_closes_what_it_opened(
+    kind: str, vendor: Judging, context: ChannelContext
+) -> None:
+    vendor.kind = kind
+    for alert in (examples.RULE_FIRING, examples.RULE_RESOLVED):
+        await TOLD[kind].send(delivery(alert), config(kind, vendor), context)
+
+    opened, closed = vendor.requests
+    ticket = f"heartfly:{examples.RULE_FIRING.incident}"
+    assert (True, True) == (ticket in opened.body.decode(), b"trigger" in opened.body or opened.target == "/v2/alerts")
+    assert b'"resolve"' in closed.body or closed.target.endswith("/close?identifierType=alias")
 
 
 @pytest.mark.parametrize("kind", ["pagerduty", "opsgenie"])

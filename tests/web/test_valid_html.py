@@ -110,7 +110,9 @@ async def test_every_page_is_valid_html(town: Town, web: WebState) -> None:
     a_rule = {"name": HOSTILE, "metric_0": "errors", "of_0": "requests", "threshold_0": "1", "by": "endpoint"}
     a_rule |= {"where_0": f"endpoint = GET {HOSTILE}".replace("\n", " ").replace(",", "")}
     ruled = await owner.post("/p/main/usage/alerts/new", a_rule)
+    limit = (await owner.post("/p/main/usage/limits", {"policy": "9;w=9", "name": HOSTILE})).headers["location"]
     values = {
+        "limit": limit.rpartition("/")[2],
         "rule": ruled.headers["location"].rpartition("/")[2],
         "link": link, "form": "csv", "mail": "1", "budget": budget,
         "slug": "ours", "page": page, "key": await town.key_id(), "project": "main", "check": check.uuid, "n": "2",

@@ -56,7 +56,7 @@ async def create_budget(request: ApiRequest, data: JSONBody[BudgetIn]) -> Respon
     return answer
 
 
-@get("/budgets/summary", summary="Sum up budgets", tags=["budgets"])
+@get("/budgets/summary", summary="Sum up budgets", responses=told_as(), tags=["budgets"])
 async def sum_up_budgets(request: ApiRequest) -> SummaryOut:
     """By currency, of budgets that are active or exceeded."""
     async with request.api.database.read() as main:

@@ -15,7 +15,6 @@ import msgspec
 from typing_extensions import override
 
 from heartfly.core.alerts import Alert
-from heartfly.core.words import AlertKind
 from heartfly.errors import DeliveryError
 from heartfly.net.http import Reply, RequestFailed
 from heartfly.notify import fit
@@ -23,7 +22,7 @@ from heartfly.notify.channels.base import ChannelContext, Receipt, exchange
 from heartfly.notify.channels.told_by_settings import Setting, ToldBySettings, server
 from heartfly.notify.message import Delivery, Message, word
 from heartfly.notify.plain import n_unnamed
-from heartfly.notify.tickets import ticket_of
+from heartfly.notify.tickets import ends_its_ticket, ticket_of
 
 # docs.github.com, "Issues": title 256, body 65,536 characters; some 80 writes a minute.
 TITLE_LIMIT = 200
@@ -79,12 +78,12 @@ class GitHubChannel(ToldBySettings):
         number = await asked.open_issue(_mark(alert))
         text = body(message)
         if number is None:
-            if alert.kind is AlertKind.UP:
+            if ends_its_ticket(alert):
                 return Receipt(code=None, reply="there is no open issue of it")
             title = f"{fit.fitted(message.title, TITLE_LIMIT, escapes={})} {_mark(alert)}"
             return await asked.write("POST", "/issues", {"title": title, "body": text, "labels": [LABEL]})
         told = await asked.write("POST", f"/issues/{number}/comments", {"body": text})
-        if alert.kind is not AlertKind.UP:
+        if not ends_its_ticket(alert):
             return told
         return await asked.write("PATCH", f"/issues/{number}", {"state": "closed", "state_reason": "completed"})
 

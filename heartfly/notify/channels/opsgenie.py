@@ -9,14 +9,13 @@ from urllib.parse import quote
 import msgspec
 from typing_extensions import override
 
-from heartfly.core.words import AlertKind
 from heartfly.notify import fit
 from heartfly.notify.channels.base import ChannelContext, Receipt, exchange
 from heartfly.notify.channels.told_by_settings import Setting, ToldBySettings, server
 from heartfly.notify.message import Delivery, word
 from heartfly.notify.plain import plain
 from heartfly.notify.sentences import Tone
-from heartfly.notify.tickets import ticket_of
+from heartfly.notify.tickets import ends_its_ticket, ticket_of
 
 # docs.opsgenie.com, "Alert API": message 130, alias 512, description 15,000, 20 tags of 50, details 8,000, note 25,000.
 MESSAGE_LIMIT = 130
@@ -44,9 +43,7 @@ class OpsgenieChannel(ToldBySettings):
     @override
     async def send(self, delivery: Delivery, config: Mapping[str, Any], context: ChannelContext) -> Receipt:
         alias, told = alert_of(delivery)
-        path = (
-            f"/{quote(alias, safe='')}/close?identifierType=alias" if delivery.alerts[-1].kind is AlertKind.UP else ""
-        )
+        path = f"/{quote(alias, safe='')}/close?identifierType=alias" if ends_its_ticket(delivery.alerts[-1]) else ""
         headers = {"Authorization": f"GenieKey {config['key']}", "Content-Type": "application/json"}
         url = f"{self.base(config)}/v2/alerts{path}"
         return await exchange(context, "POST", url, headers=headers, body=msgspec.json.encode(told))
@@ -56,7 +53,7 @@ def alert_of(delivery: Delivery) -> tuple[str, dict[str, object]]:
     """Its alias, and what is said: of a new one, or when it is closed."""
     alert, message = delivery.alerts[-1], word(delivery)
     alias = ticket_of(alert)
-    if alert.kind is AlertKind.UP:
+    if ends_its_ticket(alert):
         note = plain(message, most_lines=MAX_LINES, tail_limit=0)
         return alias, {"source": "Heartfly", "note": fit.fitted(note, TEXT_LIMIT, escapes={})}
     text = plain(message, most_lines=MAX_LINES, tail_limit=TAIL_LIMIT)

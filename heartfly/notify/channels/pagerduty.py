@@ -10,14 +10,13 @@ from urllib.parse import urlsplit
 import msgspec
 from typing_extensions import override
 
-from heartfly.core.words import AlertKind
 from heartfly.notify import fit
 from heartfly.notify.channels.base import ChannelContext, Receipt, exchange
 from heartfly.notify.channels.told_by_settings import Setting, ToldBySettings, server
 from heartfly.notify.message import Delivery, word
 from heartfly.notify.plain import plain
 from heartfly.notify.sentences import Tone
-from heartfly.notify.tickets import ticket_of
+from heartfly.notify.tickets import ends_its_ticket, ticket_of
 
 # developer.pagerduty.com, "PD-CEF": summary 1,024 and dedup_key 255 characters, 512 KB in all.
 SUMMARY_LIMIT = 1_000
@@ -56,7 +55,7 @@ class PagerDutyChannel(ToldBySettings):
 def event(delivery: Delivery) -> dict[str, object]:
     alert, message = delivery.alerts[-1], word(delivery)
     key = ticket_of(alert)
-    if alert.kind is AlertKind.UP:
+    if ends_its_ticket(alert):
         return {"event_action": "resolve", "dedup_key": key}
     text = plain(message, most_lines=MAX_LINES, tail_limit=TAIL_LIMIT, with_link=False)
     return {
