@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from heartfly.core.calls import Cube
+from heartfly.core.windows import HOUR
 from heartfly.db.changes import Tx
 from heartfly.db.models import call_rollups, dirty_hours, windows
 from heartfly.usage.fold import TIER_HOUR
@@ -15,9 +16,16 @@ from heartfly.usage.fold import TIER_HOUR
 def mark_priced(tx: Tx, pid: int, *, from_at: datetime | None, to_at: datetime | None, seq: int) -> int:
     """All hours with a part in [from_at, to_at) that hold calls and whose events are kept; None: without an end there.
 
-    How many. To be asked in the transaction that changes a price: whoever folds an hour reads either both or neither.
-    `seq`: a new id. What was never folded is dirty already; what is sealed stays as it was charged.
+    How many were folded. To be asked in the transaction that changes a price: whoever folds an hour reads either both
+    or neither. `seq`: a new id, also for what is marked already: who folds an hour now, by the prices as they were, must
+    not take its mark away. What is sealed stays as it was charged.
     """
+    marked = [dirty_hours.c.pid == pid]
+    if from_at is not None:
+        marked.append(dirty_hours.c.hour > from_at - HOUR)
+    if to_at is not None:
+        marked.append(dirty_hours.c.hour < to_at)
+    tx.conn.execute(sa.update(dirty_hours).where(*marked).values(seq=seq))
     w, r = windows.c, call_rollups.c
     here = sa.exists().where(r.pid == pid, r.cube == int(Cube.TOTAL), r.tier == TIER_HOUR, r.start_at == w.start_at)
     where = [w.pid == pid, w.tier == TIER_HOUR, w.sealed_at.is_(None), sa.or_(w.thinned, here)]

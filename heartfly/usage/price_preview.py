@@ -14,12 +14,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from heartfly.core.events import read as parsed
+from heartfly.core.limits.tracked import CALL
 from heartfly.core.money import Money
 from heartfly.core.price_shelf import Change, Held, Plan, Shelf
 from heartfly.core.prices import ALWAYS, EVERY, Book
 from heartfly.db.models import events, prices, usage_names
 from heartfly.db.snapshots import Place, as_read, pages, snapshot
-from heartfly.usage.call_hours import CALL
 from heartfly.usage.call_units import failed, text_of, units_of
 from heartfly.usage.price_imports import Imported, PriceFile, demand_file, lay_file, read_file
 from heartfly.usage.prices import Source, demand_times, held_of

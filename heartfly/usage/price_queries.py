@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.events import read as parsed
+from heartfly.core.limits.tracked import CALL
 from heartfly.core.price_shelf import Held
 from heartfly.core.prices import REQUESTS, Price
 from heartfly.db.models import events, prices, usage_names
 from heartfly.db.types import instant, micros
 from heartfly.errors import InvalidValueError, NotFoundError
-from heartfly.usage.call_hours import CALL
 from heartfly.usage.call_units import units_of
 from heartfly.usage.prices import held_of
 

@@ -23,7 +23,7 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import price_books, prices
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
 from heartfly.usage.audit import note
-from heartfly.usage.call_hours import mark_calls
+from heartfly.usage.call_prices import mark_priced
 from heartfly.usage.price_reading import price_of
 from heartfly.usage.question import EARLIEST, LATEST
 
@@ -137,7 +137,7 @@ def write(tx: Tx, pid: int, plan: Plan, *, at: datetime, ids: IdSource) -> Seque
     seq = ids.next(at)
     book = tx.insert(price_books).values(pid=pid, seq=seq, changed_at=at)
     tx.conn.execute(book.on_conflict_do_update(index_elements=["pid"], set_={"seq": seq, "changed_at": at}))
-    mark_calls(tx, pid, from_at=None if plan.from_at <= ALWAYS else plan.from_at, to_at=plan.to_at, seq=ids.next(at))
+    mark_priced(tx, pid, from_at=None if plan.from_at <= ALWAYS else plan.from_at, to_at=plan.to_at, seq=ids.next(at))
     return numbers
 
 
