@@ -242,8 +242,8 @@ def _scope(asked: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
             text.one_line(value, field=f"scope.{name}[{n}]", most=_MOST_VALUE, least=1)
             for n, value in enumerate(values)
         ]
-        if kept:
-            found[name] = sorted(set(kept))
+        if kept:  # a provider is the same in capitals and small letters, as calls and prices have it
+            found[name] = sorted({one.lower() for one in kept} if name == Dimension.PROVIDER.value else set(kept))
     return found
 
 

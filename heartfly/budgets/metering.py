@@ -43,6 +43,7 @@ async def metered(
         known = await keys_of(read, pid, named)
         asked = sorted({known[name] for name in named if name in known})
     found: dict[str, list[CostLine]] = {}
+    seen: set[tuple[str | None, str]] = set()
     for customer in asked:
         for meter in [None] if ALL_METERS in wanted else wanted:
             try:
@@ -54,7 +55,9 @@ async def metered(
                     raise
                 continue  # he was erased, and no use is his any more
             for line in costs.lines:
-                found.setdefault(line.meter, []).append(line)
+                if (customer, line.meter) not in seen:  # a meter may be named by its slug and by its id
+                    found.setdefault(line.meter, []).append(line)
+            seen |= {(customer, line.meter) for line in costs.lines}
     return {slug: MeterCosts(lines, _totals(lines)) for slug, lines in found.items()}
 
 

@@ -18,7 +18,7 @@ from heartfly.errors import InvalidValueError
 from heartfly.traffic.counting import counting
 from heartfly.traffic.filters import Ranges, ranges_of, subjects_called
 from heartfly.usage.call_fold import product_of
-from heartfly.usage.call_values import name_of
+from heartfly.usage.call_values import name_of, provider_of
 from heartfly.usage.question import EARLIEST, LATEST
 
 _LONGEST_DAY = timedelta(hours=50)
@@ -69,7 +69,10 @@ async def wanted_by(
         if len(values) > MOST_VALUES:
             raise InvalidValueError(dimension.value, f"must be up to {MOST_VALUES} values")
     statuses = ranges_of(given.get(Dimension.STATUS, ()))
-    texts = {dimension: frozenset(map(name_of, values)) for dimension, values in given.items()}
+    texts = {
+        dimension: frozenset(map(provider_of if dimension is Dimension.PROVIDER else name_of, values))
+        for dimension, values in given.items()
+    }
     numbers: dict[Named, frozenset[int]] = {}
     if customers := given.get(Dimension.CUSTOMER):
         numbers[Named.SUBJECT] = frozenset(await subjects_called(read, pid, customers))

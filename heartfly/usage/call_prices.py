@@ -6,10 +6,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from heartfly.core.calls import Cube
+from heartfly.core.calls import TYPE, Cube
 from heartfly.core.windows import HOUR
 from heartfly.db.changes import Tx
-from heartfly.db.models import call_rollups, dirty_hours, windows
+from heartfly.db.models import call_rollups, dirty_hours, usage_names, windows
+from heartfly.usage.apply import hold_events
 from heartfly.usage.fold import TIER_HOUR
 
 
@@ -17,9 +18,13 @@ def mark_priced(tx: Tx, pid: int, *, from_at: datetime | None, to_at: datetime |
     """All hours with a part in [from_at, to_at) that hold calls and whose events are kept; None: without an end there.
 
     How many were folded. To be asked in the transaction that changes a price: whoever folds an hour reads either both
-    or neither. `seq`: a new id, also for what is marked already: who folds an hour now, by the prices as they were, must
-    not take its mark away. What is sealed stays as it was charged.
+    or neither. `seq`: a new id, also for what is marked already: who folds an hour now, by the prices as they were,
+    must not take its mark away. What is sealed stays as it was charged.
     """
+    hold_events(tx, pid)
+    of_calls = (usage_names.c.pid == pid, usage_names.c.kind == "type", usage_names.c.text == TYPE)
+    if tx.conn.execute(sa.select(usage_names.c.id).where(*of_calls)).first() is None:
+        return 0
     marked = [dirty_hours.c.pid == pid]
     if from_at is not None:
         marked.append(dirty_hours.c.hour > from_at - HOUR)

@@ -41,7 +41,7 @@ def tags_of(text: str | None) -> tuple[str, ...]:
     if text is not None and text.lstrip().startswith("["):
         try:
             listed = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):  # it may nest as deep as it likes
             pass  # then it is a text that begins so
         else:
             told = [one for one in listed if isinstance(one, str)]

@@ -13,8 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from heartfly.core.calls import TYPE
 from heartfly.core.events import read as parsed
-from heartfly.core.limits.tracked import CALL
 from heartfly.core.money import Money
 from heartfly.core.price_shelf import Change, Held, Plan, Shelf
 from heartfly.core.prices import ALWAYS, EVERY, Book
@@ -94,7 +94,7 @@ def _foreseen(connection: sa.Connection, pid: int, plan: Plan, held: Sequence[He
     found.from_at = None if plan.from_at <= ALWAYS else plan.from_at
     found.to_at = plan.to_at
     query = sa.select(usage_names.c.id).where(
-        usage_names.c.pid == pid, usage_names.c.text == CALL, usage_names.c.kind == "type"
+        usage_names.c.pid == pid, usage_names.c.text == TYPE, usage_names.c.kind == "type"
     )
     type_id: int | None = connection.execute(query).scalar()
     if type_id is None:

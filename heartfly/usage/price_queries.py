@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.core.calls import TYPE
 from heartfly.core.events import read as parsed
-from heartfly.core.limits.tracked import CALL
 from heartfly.core.price_shelf import Held
 from heartfly.core.prices import REQUESTS, Price
 from heartfly.db.models import events, prices, usage_names
@@ -100,7 +100,7 @@ async def providers_of(read: AsyncConnection, pid: int) -> Sequence[str]:
 async def example_of(read: AsyncConnection, pid: int) -> Example | None:
     """Out of the newest events; None: there is no call among them."""
     type_id = sa.select(usage_names.c.id).where(
-        usage_names.c.pid == pid, usage_names.c.text == CALL, usage_names.c.kind == "type"
+        usage_names.c.pid == pid, usage_names.c.text == TYPE, usage_names.c.kind == "type"
     )
     number = (await read.execute(type_id)).scalar()
     if number is None:

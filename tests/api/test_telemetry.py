@@ -275,6 +275,8 @@ async def test_the_http_form_is_taken_as_borgmatic_sends_it(house: House, ask: D
         (envelope(check_in("maybe")), 400),
         (envelope(check_in("ok", monitor_slug="")), 400),
         (envelope(*[check_in("ok")] * 101), 413),
+        (b"{}\n" + b"\n" * 1_000_000, 413),
+        (b"{}\n\n\n" + envelope(check_in("ok")).partition(b"\n")[2], 200),
         (b"[" * 100_000, 400),
         (b"{}", 200),
     ],
@@ -330,3 +332,12 @@ async def test_what_brotli_packed_is_read_within_bounds(house: House, ask: Door)
 
     assert [200, 413, 400, 400, 400] == answers
     assert [("success", None)] == await signals(house, await the_check(house))
+
+
+async def test_nothing_is_read_for_whoever_has_no_key(ask: Door) -> None:
+    told = await ask("POST", "/api/1/envelope/", body=b"{}\n" + b"[" * 1_000_000)
+    packed = await ask(
+        "POST", "/api/1/envelope/", body=gzip.compress(b"\n" * 3_000_000), headers=[("content-encoding", "gzip")]
+    )
+
+    assert [401, 413] == [told.status, packed.status]

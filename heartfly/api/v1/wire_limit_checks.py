@@ -112,7 +112,7 @@ SHAPES = (LimitCheckIn, LimitCheckOut, EndIn, EndOut)
 
 def call_of(scope: CallScope) -> Call:
     """InvalidValueError."""
-    call = Call(scope.provider, scope.model, scope.key, scope.customer, scope.user, tags_of(scope.tags))
+    call = Call(scope.provider.strip().lower(), scope.model, scope.key, scope.customer, scope.user, tags_of(scope.tags))
     for name, value in zip(("provider", "model", "key", "customer", "user"), call[:5], strict=True):
         _demand_value(f"scope.{name}", value)
     if len(call.tags) > MOST_TAGS:

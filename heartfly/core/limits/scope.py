@@ -61,7 +61,8 @@ def scope_of(given: Mapping[str, str]) -> Scope:
             raise InvalidValueError(
                 f"scope.{dimension}", f"must be *, each, or a value of 1 to {MAX_VALUE} printable characters"
             )
-        found.append((dimension, value))
+        # A provider is the same in capitals and small letters, as calls and prices have it.
+        found.append((dimension, value.lower() if dimension == "provider" else value))
     return tuple(found)
 
 

@@ -13,10 +13,13 @@ from typing import Any
 from heartfly.core.amounts import ONE, PLACES, Amount, amount
 from heartfly.core.limits.rules import COST, REQUESTS
 from heartfly.core.limits.scope import MAX_VALUE, MOST_TAGS, Call, tags_of
+from heartfly.core.money import CURRENCIES, RATE_PLACES, rate_of_json
 
 CALL = "api.call"
 _UNITS, _TOLD = "units.", "ratelimit."
 _MOST_TOLD = 20
+_RATES = 10 ** (RATE_PLACES - PLACES)
+"""Of the last place of an amount; what is beyond it counts as one of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ def made_of(customer: str, properties: str) -> Made:
     """`properties`: as an event keeps them."""
     found: dict[str, Any] = json.loads(properties, parse_int=str, parse_float=str)
     call = Call(
-        provider=_text(found, "provider"),
+        provider=_text(found, "provider").strip().lower(),
         model=_text(found, "model"),
         key=_text(found, "key"),
         customer=customer,
@@ -43,24 +46,19 @@ def made_of(customer: str, properties: str) -> Made:
     )
     units: dict[str, Amount] = {REQUESTS: ONE}
     told: dict[str, str] = {}
-    for name, value in found.items():
+    nested = found.get("units")
+    within = {f"{_UNITS}{kind}": value for kind, value in nested.items()} if isinstance(nested, dict) else {}
+    for name, value in (within | found).items():
         if name.startswith(_UNITS):
             if isinstance(value, str) and (used := amount(value)) is not None and used >= 0:
                 units[name.removeprefix(_UNITS)] = used
         elif name.startswith(_TOLD) and isinstance(value, str) and len(told) < _MOST_TOLD:
             told[name.removeprefix(_TOLD)[:MAX_VALUE]] = value[:MAX_VALUE]
-    cost, currency = _cost(_text(found, "cost")), _text(found, "currency")
-    if cost is not None and cost >= 0 and currency:
-        units[f"{COST}{currency}"] = cost
+    # As the fold reads what a caller says that a call has cost.
+    cost, currency = rate_of_json(_text(found, "cost")), _text(found, "currency").strip().upper()
+    if cost is not None and currency in CURRENCIES:
+        units[f"{COST}{currency}"] = -(-cost // _RATES)
     return Made(call, units, _text(found, "reservation"), told, _text(found, "tier"))
-
-
-def _cost(text: str) -> Amount | None:
-    """Money may have more places than amounts; what is beyond the last of them counts as one of it."""
-    whole, _, places = text.partition(".")
-    known = amount(text if len(places) <= PLACES else f"{whole}.{places[:PLACES]}")
-    rest = places[PLACES:]
-    return known + 1 if known is not None and rest.isdecimal() and rest.strip("0") else known
 
 
 def _text(found: Mapping[str, Any], name: str) -> str:
@@ -73,7 +71,7 @@ def _tags(value: Any) -> list[str]:
     if isinstance(value, str) and value.startswith("["):
         try:
             value = json.loads(value, parse_int=str, parse_float=str)
-        except ValueError:
+        except (ValueError, RecursionError):  # it may nest as deep as it likes
             return []
     if isinstance(value, list):
         return [one for one in value if isinstance(one, str)]

@@ -10,7 +10,6 @@ from datetime import datetime
 from fractions import Fraction
 from typing import ClassVar
 
-import msgspec
 from typing_extensions import override
 
 from heartfly.calls.gather import Gathered, gathered
@@ -19,6 +18,7 @@ from heartfly.calls.wanted import wanted_by
 from heartfly.core.alert_rules import Condition, Family, Metric, Scope, errors_at_the_end
 from heartfly.core.amounts import ONE
 from heartfly.core.calls import CallFigures, Dimension, cube_for
+from heartfly.core.lanes import sums_in
 from heartfly.core.money import MONEY_ONE
 from heartfly.core.windows import Window
 from heartfly.rules.figures import Row, Table
@@ -28,7 +28,6 @@ from heartfly.traffic.named import customers_of
 
 MOST_IN_ORDER = 10_000
 """Calls that are looked at one by one for errors in a row, the newest."""
-_ERROR = 400
 _ALWAYS_FILTERED = frozenset({"tag", "status"})
 """A call has several tags, and classes of statuses are no values: neither can be picked out of a table."""
 
@@ -96,17 +95,6 @@ def _row(one: CallFigures, names: Scope) -> Row:
     )
 
 
-class _Error(msgspec.Struct):
-    error: str = ""
-
-
-_error = msgspec.json.Decoder(_Error).decode
-
-
-def _has_failed(status: int, properties: str) -> bool:
-    return status >= _ERROR or bool(_error(properties).error)
-
-
 async def _in_order(reads: Reads, what: What, window: Window) -> Table:
     """The true sequence, successes and all, of each scope."""
     by = [Dimension(dim) for dim in what.dims]
@@ -116,7 +104,7 @@ async def _in_order(reads: Reads, what: What, window: Window) -> Table:
     async for some in Singles(reads.usage, reads.pid, wanted).between(window.from_at, window.to_at):
         for line in some.lines:
             assert some.told is not None
-            failed = _has_failed(some.told.statuses[line], some.rows[line].properties)
+            failed = bool(sums_in(some.told.worth[line]).n_errors)
             keys: list[tuple[str | int, ...]] = [()]
             for one in by:
                 values: Sequence[str | int]

@@ -36,10 +36,12 @@ class Limits(Source):
 
     @override
     async def read(self, reads: Reads, what: What, window: Window) -> Table:
-        """The fullest scopes of all limits that hold now. Each is a scope of its own: a limit and whom it counts."""
-        rows = (
-            await reads.usage.execute(sa.select(limits).where(limits.c.pid == reads.pid, limits.c.active.is_(True)))
-        ).all()
+        """The fullest scopes of all limits that people made and that hold now: what a budget stops, it tells itself.
+        Each is a scope of its own: a limit and whom it counts.
+        """
+        c = limits.c
+        now = sa.select(limits).where(c.pid == reads.pid, c.active.is_(True), c.source == "")
+        rows = (await reads.usage.execute(now)).all()
         wanted = {row.id: row for row in rows if what.detail == "" or _kind(row.unit) == what.detail}
         c = limit_counters.c
         query = sa.select(c.limit_id, c.scope, c.state).where(

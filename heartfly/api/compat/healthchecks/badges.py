@@ -28,7 +28,10 @@ _KINDS = ("svg", "json", "shields")
 
 def address_in(url: str) -> str | None:
     """What is stored of the address of a badge, wherever it was. None: it is none of theirs."""
-    path = unquote(urlsplit(url).path)
+    try:
+        path = unquote(urlsplit(url).path)
+    except ValueError:
+        return None
     # Under a path of its own, a server's addresses have that before them.
     for place, pattern in (("/b/", OF_CHECK), ("/badge/", OF_HEARTFLY), ("/badge/", OF_TAG)):
         start = path.find(place)

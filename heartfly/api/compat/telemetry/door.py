@@ -138,6 +138,8 @@ async def _call(scope: Scope, receive: Receive) -> Call:
         body = brotli_bodies.unpacked(raw, most=MOST_BYTES) if encoding == "br" else unpacked(raw, encoding)
     except HeartflyError as error:
         raise UnreadableError(as_text(str(error), 400)) from error
+    if len(body) > MOST_BYTES:
+        raise UnreadableError(as_text("the body is larger than 1 MiB", 413))
     return Call(
         method=scope["method"],
         path=scope["path"],

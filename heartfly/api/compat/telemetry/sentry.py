@@ -45,17 +45,17 @@ def takes(path: str, _query: bytes) -> bool:
 def read(call: Call) -> Sequence[Signal]:
     by_http = _BY_HTTP.fullmatch(call.path)
     if by_http is None:
-        header, items = _parts(call.body)
-        key = _key(call, header)
-        return [_signal(key, item) for item in items]
+        first, _, rest = call.body.partition(b"\n")
+        key = _key(call, _object(first))
+        _demand_ping_key(key)  # before anything is read for it
+        return [_signal(key, item) for item in _check_ins(rest)]
     told = dict(_object(call.body)) if call.method == "POST" and call.body.lstrip()[:1] == b"{" else {}
     told |= {name: values[0] for name, values in call.query.items()}
     return [_signal(by_http["key"] or _key(call, {}), told | {"monitor_slug": by_http["slug"]})]
 
 
 def _signal(key: str, item: Mapping[str, Any]) -> Signal:
-    if not PING_KEY.fullmatch(key):
-        raise UnreadableError(as_json({"detail": "the key must be the project's ping key"}, 401))
+    _demand_ping_key(key)
     slug, status = slug_of(str(item.get("monitor_slug", ""))), item.get("status")
     if not slug:
         raise UnreadableError(as_json({"detail": "monitor_slug: must be there"}, 400))
@@ -70,6 +70,11 @@ def _signal(key: str, item: Mapping[str, Any]) -> Signal:
         metrics=figures([("duration", str(item["duration"]))]) if item.get("duration") is not None else None,
         schedule=_schedule(item.get("monitor_config")),
     )
+
+
+def _demand_ping_key(key: str) -> None:
+    if not PING_KEY.fullmatch(key):
+        raise UnreadableError(as_json({"detail": "the key must be the project's ping key"}, 401))
 
 
 def _schedule(config: object) -> Schedule | None:
@@ -107,29 +112,32 @@ def _key(call: Call, header: Mapping[str, Any]) -> str:
     return of_dsn[1] if of_dsn else ""
 
 
-def _parts(body: bytes) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]:
-    """The envelope's header, and its check-ins."""
-    first, _, rest = body.partition(b"\n")
-    return _object(first), list(_check_ins(rest))
-
-
-def _check_ins(rest: bytes) -> Iterator[Mapping[str, Any]]:
-    n = 0
-    while rest.strip():
-        line, _, rest = rest.partition(b"\n")
-        if not line.strip():
-            continue
+def _check_ins(items: bytes) -> Iterator[Mapping[str, Any]]:
+    """By places, so that each byte is looked at once, whatever stands in it. An empty line is as much as an item."""
+    at, n = 0, 0
+    while at < len(items):
         n += 1
         if n > MOST_ITEMS:
             raise UnreadableError(as_json({"detail": f"more than {MOST_ITEMS} items"}, 413))
+        end = _line_end(items, at)
+        line, at = items[at:end].strip(), end + 1
+        if not line:
+            continue
         header = _object(line)
         length = header.get("length")
-        if isinstance(length, int) and 0 <= length <= len(rest):
-            payload, rest = rest[:length], rest[length:].removeprefix(b"\n")
+        if isinstance(length, int) and not isinstance(length, bool) and 0 <= length <= len(items) - at:
+            end = at + length
+            payload, at = items[at:end], end + (items[end : end + 1] == b"\n")
         else:
-            payload, _, rest = rest.partition(b"\n")
+            end = _line_end(items, at)
+            payload, at = items[at:end], end + 1
         if header.get("type") == "check_in":
             yield _object(payload)
+
+
+def _line_end(items: bytes, at: int) -> int:
+    end = items.find(b"\n", at)
+    return len(items) if end < 0 else end
 
 
 def _object(raw: bytes) -> Mapping[str, Any]:
