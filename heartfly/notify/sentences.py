@@ -253,7 +253,8 @@ def _figure(alert: Alert) -> str:
     if concern is None or not concern.figure:
         return ""
     what = f"{shown(concern.what)} is " if concern.what else ""
-    against = f" ({shown(concern.threshold)})" if concern.threshold else ""
+    again = "no longer " if alert.kind is AlertKind.RULE_RESOLVED else ""
+    against = f" ({again}{shown(concern.threshold)})" if concern.threshold else ""
     window = f" in {shown(concern.window)}" if concern.window else ""
     return f": {what}{shown(concern.figure)}{window}{against}"
 

@@ -91,6 +91,9 @@ def figure(condition: Condition, row: Row | None) -> Figure:
             return Figure(Fraction(one.unpriced), one.n)
         case Metric.CONSECUTIVE_ERRORS:
             return Figure(Fraction(one.streak), one.n, adds=False)
+        case Metric.USE:
+            # What has no counter any more, as its time is over or it is gone, is not used at all.
+            return Figure(Fraction() if row is None else row.value, one.n, adds=False)
         case _:
             return Figure(None if row is None else row.value, one.n, adds=row is not None and row.adds)
 

@@ -96,7 +96,7 @@ def test_each_kind_has_its_title_and_its_sentence() -> None:
             ),
             "rule_resolved": (
                 "RESOLVED: Errors of providers (provider openai) (lasted 42 min)",
-                "Errors of providers (provider openai) is in order again at 03:47 UTC: error rate is 4.1 % in 1 h (more than 10 %).",
+                "Errors of providers (provider openai) is in order again at 03:47 UTC: error rate is 4.1 % in 1 h (no longer more than 10 %).",
             ),
             "budget_reached": (
                 "BUDGET: APIs in March [medium]",

@@ -54,6 +54,23 @@ async def test_a_budget_that_is_paused_is_no_scope(there: Neighbourhood) -> None
     assert [] == [one for one in await there.look(TEN + 2 * MINUTE) if "spent" in one]
 
 
+async def test_what_is_no_longer_counted_ends_its_alert(there: Neighbourhood) -> None:
+    """As a budget that is paused, or a limit whose hour has run out."""
+    money = await treasury(there)
+    models = await money.budget(name="Models", amount="10", thresholds=[])
+    await there.rule(USE, name="nearly spent", by=["budget"])
+    await money.call("9")
+    await money.fold()
+    await money.look(models)
+    first = await there.look(TEN + 2 * MINUTE)
+    await money.turn(models, Turn.PAUSE)
+
+    then = await there.look(TEN + 3 * MINUTE)
+
+    assert ["rule.firing nearly spent (budget Models)"] == [one for one in first if "spent" in one]
+    assert 1 == sum(one.startswith("rule.resolved nearly spent") for one in then)
+
+
 def test_every_family_has_a_source() -> None:
     assert {source.of for source in SOURCES.values()} == set(SOURCES)
     assert "budgets" in {family.value for family in SOURCES}
