@@ -24,7 +24,7 @@ from heartfly.db.changes import Tx
 from heartfly.ground import Ground
 from heartfly.rules import queries
 from heartfly.rules.commands import Wanted, create
-from heartfly.rules.look import Looked, moves, with_last_values, write
+from heartfly.rules.look import Looked, judged, with_last_values, write
 from heartfly.rules.rows import by_rule, stored
 from heartfly.rules.seeing import Sight, deaf_times, opening, whole_minute
 from heartfly.usage.apply import EventApplier
@@ -153,7 +153,7 @@ async def _look(ground: Ground, pid: int, now: datetime) -> tuple[float, float, 
         sight = Sight(now, await deaf_times(main, now=now))
     opened_reads = opening(ground.database.read, ground.usage.read, pid, now=now)
     await sight.read(opened_reads, (one.rule for one in rules))
-    found, looked = moves(rules, sight, standings)
+    found, looked = await judged(rules, sight, standings)
     found = await with_last_values(opened_reads, now, found)
     await ground.database.write(lambda tx: write(tx, pid, rules, found, looked, now=now, ids=ground.ids))
     took, cpu = time.perf_counter() - begun, time.process_time() - computed

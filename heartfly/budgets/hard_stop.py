@@ -29,7 +29,7 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import limits
 from heartfly.errors import InvalidValueError
 from heartfly.limits.book import limit_of
-from heartfly.limits.commands import Wanted, provide, set_used, withdraw
+from heartfly.limits.commands import Wanted, provide, raise_used, withdraw
 from heartfly.limits.queries import counters_of
 
 _STOPPING = frozenset({BudgetState.ACTIVE, BudgetState.EXCEEDED})
@@ -67,9 +67,8 @@ async def follow(usage: Database, stored: Stored, spent: Spent | None, *, now: d
 
     def put(tx: Tx) -> None:
         name = provide(tx, pid, wanted, actor=HEARTFLY, at=now, ids=ids)
-        # What was counted since is more than what the figures know of yet, but for another window it says nothing.
-        if row is None or not _is_window(row, wanted) or amount > counted:
-            set_used(tx, pid, name, amount, at=now)
+        # What was counted since may be more than what the figures know of yet, also since this look began.
+        raise_used(tx, pid, name, amount, at=now)
 
     await usage.write(put)
 

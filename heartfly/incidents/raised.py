@@ -148,14 +148,14 @@ def _told_before(tx: Tx, raised: Sequence[Raised]) -> dict[tuple[int, str], Inci
     told = sa.select(alerts.c.pid, alerts.c.key, alerts.c.payload).where(
         among(tx, alerts.c.pid, "pids"), among(tx, alerts.c.key, "keys")
     )
-    later = {
-        row.payload["incident"]: (row.pid, row.key)
-        for row in tx.conn.execute(told, {"pids": pids, "keys": keys})
-        if (row.pid, row.key) not in found
-    }
+    later: dict[str, list[tuple[int, str]]] = {}  # of one incident several may be told
+    for row in tx.conn.execute(told, {"pids": pids, "keys": keys}):
+        if (row.pid, row.key) not in found:
+            later.setdefault(row.payload["incident"], []).append((row.pid, row.key))
     if later:
         known = sa.select(incidents.c.id, incidents.c.uuid).where(incidents.c.uuid.in_(later))
-        found |= {later[row.uuid]: Incident(row.id, row.uuid) for row in tx.conn.execute(known)}
+        for number, uuid in tx.conn.execute(known):
+            found |= dict.fromkeys(later[uuid], Incident(number, uuid))
     return found
 
 

@@ -6,6 +6,7 @@ same. A project that calls other people's APIs is given the default rules with i
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from heartfly.db.database import Database
@@ -13,7 +14,7 @@ from heartfly.db.ids import IdSource
 from heartfly.jobs.kind import Done, Work
 from heartfly.rules import queries
 from heartfly.rules.defaults import give_defaults, lacks_defaults
-from heartfly.rules.look import moves, with_last_values, write
+from heartfly.rules.look import judged, with_last_values, write
 from heartfly.rules.rows import by_rule, stored
 from heartfly.rules.seeing import Sight, deaf_times, opening, whole_minute
 
@@ -29,12 +30,15 @@ def looking(usage: Database, *, ids: IdSource) -> Callable[[Work], Awaitable[Don
             await work.write(lambda tx: give_defaults(tx, work.pid, at=work.now, ids=ids))
         now = whole_minute(work.now)
         async with work.read() as main:
-            rules = [stored(row) for row in await queries.looked_at(main, work.pid)]
-            standings = by_rule(await queries.standings(main, work.pid))
+            rows = await queries.looked_at(main, work.pid)
+            known = await queries.standings(main, work.pid)
             sight = Sight(now, await deaf_times(main, now=now))
+        # Beside the event loop, as all that is computed of thousands of them.
+        rules = await asyncio.to_thread(lambda: [stored(row) for row in rows])
+        standings = await asyncio.to_thread(by_rule, known)
         opened = opening(work.read, usage.read, work.pid, now=now)
         await sight.read(opened, (one.rule for one in rules))
-        found, looked = moves(rules, sight, standings)
+        found, looked = await judged(rules, sight, standings)
         found = await with_last_values(opened, now, found)
         await work.write(lambda tx: write(tx, work.pid, rules, found, looked, now=now, ids=ids))
         names = {one.id: one.row.name for one in rules}

@@ -210,7 +210,7 @@ class Batch:
             "call": {name: value for name, value in ask.call._asdict().items() if value},
             "wanted": wanted(limit, units) or 0,
             "used": denied.used,
-            "wait_us": denied.wait_us,
+            "wait_us": None if denied.wait_us is None else min(denied.wait_us, rows.MOST_WAIT_US),
         }
 
     def _told(self, answer: Answer, known: Known | None, *, repeated: bool = False) -> Checked:

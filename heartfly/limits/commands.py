@@ -136,16 +136,29 @@ def set_used(tx: Tx, pid: int, public_id: str, amount: Amount, *, values: tuple[
 
     Of a quota. `values`: of what it counts apart.
     """
+    limit, ledger = _counted(tx, pid, public_id, values, at=at)
+    ledger.set_used(limit, values, amount)
+    rows.put_counters(tx, pid, ledger)
+
+
+def raise_used(tx: Tx, pid: int, public_id: str, amount: Amount, *, values: tuple[str, ...] = (), at: datetime) -> None:
+    """As `set_used`, unless more was counted already."""
+    limit, ledger = _counted(tx, pid, public_id, values, at=at)
+    now_is = ledger.standing(limit, values)
+    if amount > now_is.used - now_is.held:
+        ledger.set_used(limit, values, amount)
+        rows.put_counters(tx, pid, ledger)
+
+
+def _counted(tx: Tx, pid: int, public_id: str, values: tuple[str, ...], *, at: datetime) -> tuple[Limit, Ledger]:
+    """A quota, and what is used of it. Nobody else counts until this transaction ends."""
     rows.hold_limits(tx, pid)
     row = one_in(tx, pid, public_id)
     limit = limit_of(row)
     if limit.kind is Kind.RATE:
         raise InvalidValueError("kind", "a rate forgets what was used; only quotas can be told")
-    key = (limit.id, values)
     rules = Rules(0, {row.id: row}, {limit.id: limit}, [limit])
-    ledger = Ledger(rules.bounds, micros(at), rows.texts_of(tx, pid, [key]))
-    ledger.set_used(limit, values, amount)
-    rows.put_counters(tx, pid, ledger)
+    return limit, Ledger(rules.bounds, micros(at), rows.texts_of(tx, pid, [(limit.id, values)]))
 
 
 def turn_page(tx: Tx, pid: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -20,10 +20,14 @@ from heartfly.core.limits.rules import Key
 from heartfly.db.changes import Tx
 from heartfly.db.models import limit_counters, limit_denials, limit_hours, limit_reservations
 from heartfly.db.prepared import Prepared, among
-from heartfly.db.types import instant
+from heartfly.db.types import instant, micros
 
 _LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('limits', :key))")
 MOST_LEVEL = 1_000_000_000
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+"""Of a counter that ends later: every zone of a clock still has a date for it."""
+MOST_WAIT_US = 2**62
+_LATEST_US = micros(LATEST)
 
 
 def hold_limits(tx: Tx, pid: int) -> None:
@@ -57,7 +61,7 @@ def put_counters(tx: Tx, pid: int, ledger: Ledger) -> None:
                 "scope": scope_text(values),
                 "state": counter.written(),
                 "level": min(level, MOST_LEVEL),
-                "ends_at": instant(counter.ends_us()),
+                "ends_at": instant(min(counter.ends_us(), _LATEST_US)),
             }
         )
     PUT_COUNTERS.run(tx, made)

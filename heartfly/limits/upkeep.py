@@ -19,7 +19,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.db.ids import first_id
-from heartfly.db.models import limit_counters, limit_denials, limit_hours, limit_reservations, limit_told, limits
+from heartfly.db.models import limit_books, limit_counters, limit_denials, limit_hours, limit_reservations, limit_told
 from heartfly.errors import HeartflyError
 from heartfly.limits.apply import MOST_EXPIRED, LimitApplier
 from heartfly.limits.batch import HELD
@@ -106,7 +106,7 @@ def _ended(tx: Tx, now: datetime) -> int:
     r = limit_reservations.c
     old = first_id(now - KEEP_RESERVATIONS)
     n = 0
-    for pid in tx.conn.execute(sa.select(limits.c.pid).distinct()).scalars().all():
+    for pid in tx.conn.execute(sa.select(limit_books.c.pid)).scalars().all():  # also of who has no limit any more
         found = tx.conn.execute(
             sa.select(r.id).where(r.pid == pid, r.id < old, r.state != HELD).order_by(r.id).limit(_PIECE)
         ).scalars().all()  # fmt: skip

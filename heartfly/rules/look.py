@@ -6,6 +6,7 @@ and keeps no other from its look. What was edited while it was looked at is look
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -45,6 +46,8 @@ MOST_LAST = 20
 FORGOTTEN = timedelta(days=31)
 """A standing that is in order for so long is removed: no cooldown lasts longer."""
 _MOST_TROUBLE = 500
+_PIECE = 50
+"""Rules that are judged before anybody who wants to stop is heard."""
 
 
 @dataclass(slots=True)
@@ -57,6 +60,14 @@ class Looked:
     resolved: int = 0
     firing: int = 0
     trouble: dict[int, str] = field(default_factory=dict)
+
+    def add(self, other: Looked) -> None:
+        self.rules += other.rules
+        self.scopes += other.scopes
+        self.fired += other.fired
+        self.resolved += other.resolved
+        self.firing += other.firing
+        self.trouble |= other.trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +90,19 @@ class Move:
         places = [place for place, one in enumerate(self.verdict.each) if one]
         place = places[0] if places else 0
         return self.of.rule.conditions[place], self.seen[place]
+
+
+async def judged(
+    rules: Sequence[Stored], sight: Sight, standings: Mapping[int, Mapping[Scope, Placed]]
+) -> tuple[list[Move], Looked]:
+    """As `moves`, beside the event loop: many rules with many scopes take some twenty seconds to compute."""
+    found: list[Move] = []
+    looked = Looked()
+    for start in range(0, len(rules), _PIECE):
+        some, part = await asyncio.to_thread(moves, rules[start : start + _PIECE], sight, standings)
+        found += some
+        looked.add(part)
+    return found, looked
 
 
 def moves(

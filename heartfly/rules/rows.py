@@ -133,7 +133,13 @@ def forget(tx: Tx, pid: int, *, before: datetime) -> None:
 
 
 def demand_unchanged(tx: Tx, pid: int, revs: Mapping[int, int]) -> set[int]:
-    """Of these rules those that are still as they were read; by number, with the revision that was read."""
+    """Of these rules those that are still as they were read; by number, with the revision that was read.
+
+    They stay so until this transaction ends: who edits or deletes one finds what it raised, and ends that.
+    """
     r = alert_rules.c
-    query = sa.select(r.id, r.rev).where(r.pid == pid, r.enabled.is_(True), r.archived_at.is_(None))
+    query = sa.select(r.id, r.rev).where(r.pid == pid, r.enabled.is_(True), r.archived_at.is_(None)).order_by(r.id)
+    if tx.on_postgres:
+        # Not shared: a look writes these rows at its end, and of two that shared them neither could.
+        query = query.with_for_update(key_share=True)
     return {row.id for row in tx.conn.execute(query) if revs.get(row.id) == row.rev}

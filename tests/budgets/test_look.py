@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.budgets.commands import MOST
+from heartfly.budgets.look import look
 from heartfly.budgets.rows import projects_with_budgets
+from heartfly.core.amounts import ONE
 from heartfly.core.budgets import Kind, Mark, Turn
-from heartfly.db.models import budget_channels, budget_marks, budget_periods, channels, notifications, projects
+from heartfly.db.changes import Tx
+from heartfly.db.models import (
+    budget_channels,
+    budget_marks,
+    budget_periods,
+    channels,
+    limits,
+    notifications,
+    projects,
+)
 from heartfly.errors import ConflictError, NotFoundError, StoreError
+from heartfly.limits.commands import set_used
+from heartfly.limits.queries import counters_of
 from heartfly.notify.commands import create_channel, delete_channel
 from tests.budgets.treasury import Dying, Treasury
 from tests.sim_clock import SimClock
@@ -43,6 +60,28 @@ async def a_channel(treasury: Treasury, name: str = "hook") -> str:
 
 async def n_notified(treasury: Treasury) -> int:
     return len(await treasury.world._all(sa.select(notifications)))
+
+
+class Busy:
+    """Usage in which so much is counted by checks between what is read of it and what is written."""
+
+    def __init__(self, treasury: Treasury, dollars: int) -> None:
+        self._usage, self._pid, self._at = treasury.usage, treasury.pid, treasury.clock.now()
+        self._dollars = dollars
+
+    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self._usage.read()
+
+    async def write(self, piece: Callable[[Tx], Any]) -> Any:
+        await self.count()
+        return await self._usage.write(piece)
+
+    async def count(self) -> None:
+        def put(tx: Tx) -> None:
+            uuid = tx.conn.execute(sa.select(limits.c.uuid)).scalar_one()
+            set_used(tx, self._pid, uuid, self._dollars * ONE, at=self._at)
+
+        await self._usage.write(put)
 
 
 async def test_what_is_crossed_at_once_is_told_one_by_one_and_belongs_to_one_incident(treasury: Treasury) -> None:
@@ -279,3 +318,19 @@ async def test_a_project_has_so_many_budgets_and_no_more(treasury: Treasury) -> 
         await treasury.budget(name="one more")
     async with treasury.world.db.read() as read:
         assert [treasury.pid] == list(await projects_with_budgets(read))
+
+
+async def test_what_is_counted_while_somebody_looks_is_not_lost_to_the_hard_stop(treasury: Treasury) -> None:
+    budget = await treasury.budget(hard_stop=True)
+    await treasury.call("10")
+    await treasury.look(budget)
+    await treasury.call("5")
+
+    for counted, stands_at in ((40, 40), (12, 15)):
+        usage: Any = Busy(treasury, counted)
+        await look(treasury.world.db, usage, treasury.pid, budget, now=treasury.clock.now(), ids=treasury.ids)
+        async with treasury.usage.read() as read:
+            row = (await read.execute(sa.select(limits))).one()
+            ((standing, _, _),) = await counters_of(read, treasury.pid, row, now=treasury.clock.now(), limit=10)
+        assert stands_at * ONE == standing.used
+        await Busy(treasury, 10).count()

@@ -359,6 +359,32 @@ def test_what_of_a_rate_has_drained_is_not_given_back_out_of_what_others_use() -
     assert not it.take(1)
 
 
+@pytest.mark.parametrize("amount", [10, 10**12, 10**38])
+def test_however_much_was_used_of_a_rate_it_has_room_again_after_a_burst_and_a_period(amount: int) -> None:
+    it = Clocked(rate(6, MINUTE_US, 3))
+    it.counter.count(amount, it.now_us)
+    it.counter.count(amount, it.now_us)
+    it.keep()
+
+    assert (9, START_US + 90_000_000 + 1) == (it.look().used, it.counter.ends_us())
+    it.now_us += 70_000_000 - 1
+    assert not it.take(1)
+    it.now_us += 1
+    assert it.take(1)
+
+
+def test_a_rate_that_was_lowered_has_room_again_after_a_burst_and_a_period() -> None:
+    it = Clocked(rate(10**12, MINUTE_US, 10**12))
+    assert it.take(10**12)
+    it.limit = rate(6, MINUTE_US, 3)
+    it.look()
+    it.keep()
+
+    assert 9 == it.look().used
+    it.now_us += 90_000_000
+    assert 0 == it.look().used
+
+
 def test_what_of_a_rate_has_not_drained_is_given_back() -> None:
     it = Clocked(rate(6, MINUTE_US, 3))
     mark = it.reserve(3)

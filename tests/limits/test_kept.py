@@ -121,6 +121,18 @@ async def test_what_is_past_goes_and_nothing_grows_without_end(desk: Desk, clock
     assert [0, 0, 0, 0] == [await n_rows(desk, table) for table in tables]
 
 
+async def test_of_a_project_without_limits_any_more_what_was_reserved_goes_as_well(desk: Desk, clock: SimClock) -> None:
+    limit = await desk.limit(amount="5", scope={"customer": "each"})
+    for customer in ("a", "b"):
+        held = await desk.reserved(customer=customer)
+    await desk.commit(held, requests=1)
+    await desk.delete(limit)
+    clock.move_to(START + timedelta(days=2, minutes=1))
+    await desk.upkeep.round()
+
+    assert 0 == await n_rows(desk, limit_reservations)
+
+
 async def test_what_nobody_ended_is_given_back_also_if_nobody_checks(desk: Desk, clock: SimClock) -> None:
     limit = await desk.limit(amount="5")
     await asyncio.gather(*(desk.check(ttl=timedelta(seconds=5)) for _ in range(5)))

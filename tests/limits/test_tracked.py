@@ -87,6 +87,35 @@ async def test_an_event_of_a_call_that_was_said_not_to_be_made_counts(desk: Desk
     assert {(): "4"} == await desk.used(limit)
 
 
+@pytest.mark.parametrize("tokens", ["100000000000000", "99999999999999999999"])
+async def test_a_call_of_any_size_is_kept_with_its_event_and_its_commit(
+    desk: Desk, clock: SimClock, tokens: str
+) -> None:
+    limit = await desk.limit(amount="1000", unit="tokens", kind="rate", period_s=60)
+    held = await desk.reserved(units={"tokens": 1})
+
+    await desk.track({"provider": "openai", "units.tokens": tokens})
+    await desk.commit(held, tokens=tokens)
+
+    assert {(): "2000"} == await desk.used(limit)
+    async with desk.usage.read() as read:
+        assert 1 == (await read.execute(sa.select(sa.func.count()).select_from(events))).scalar_one()
+    clock.move_to(START + timedelta(minutes=2))
+    assert await desk.allowed(units={"tokens": 1_000})
+
+
+async def test_a_limit_that_takes_longer_than_there_are_dates_counts_and_denies(desk: Desk) -> None:
+    most = "99999999999999999999"
+    limit = await desk.limit(amount="1", unit="tokens", kind="rate", period_s=60, burst=most)
+
+    await desk.reserved(units={"tokens": most})
+    assert not await desk.allowed(units={"tokens": most})
+
+    assert {(): most} == await desk.used(limit)
+    async with desk.usage.read() as read:
+        assert [2**62] == [row.wait_us for row in await queries.list_denials(read, PID, limit=10)]
+
+
 async def test_a_call_that_is_told_late_counts_when_it_was_made(desk: Desk, clock: SimClock) -> None:
     limit = await desk.limit(amount="5")
 

@@ -136,6 +136,20 @@ async def test_a_budget_reaches_its_thresholds_within_one_incident_each_once(pos
     assert 2 == len(await post.notifications())
 
 
+async def test_all_that_was_told_within_one_incident_is_known_also_after_its_end(post: PostOffice) -> None:
+    await post.webhook("https://hooks.example.com/x")
+    keys = [f"budget:42:2026-03:{percent}" for percent in (50, 80, 90)]
+    them = [Raised(pid=post.pid, source_id=42, key=key, concern=BUDGET, at=post.at, explain="") for key in keys]
+    (first, *_) = await put(post, *them)
+    await end(post, when=post.at, source_id=42, concern=BUDGET, is_told=False)
+
+    again = await put(post, *them)
+
+    assert [first] * 3 == again
+    assert [first] == [row.uuid for row in await rows(post)]
+    assert 3 == len(await post.notifications())
+
+
 async def test_another_project_has_incidents_of_its_own_under_the_same_key(post: PostOffice) -> None:
     await put(post, raised(post))
     first = post.pid

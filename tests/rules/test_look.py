@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from heartfly.db.models import blind_intervals
+from heartfly.db.changes import Tx
+from heartfly.db.models import alert_rules, blind_intervals
 from heartfly.rules.commands import OWN, delete, edit, resolve
 from heartfly.rules.defaults import DEFAULTS
+from heartfly.rules.rows import demand_unchanged
 from tests.jobs.workshop import HOUR, MINUTE
 from tests.rules.neighbourhood import CALLS, TEN, Neighbourhood
 from tests.world import TEST
@@ -190,3 +192,22 @@ async def test_a_rule_that_is_edited_or_deleted_ends_what_it_had_begun(there: Ne
     assert ["rule.resolved busy"] == await there.look(TEN + 3 * MINUTE)
     assert ["by_hand", "deleted"] == [alert.ended_by for alert in await there.alerts()]
     assert {} == await there.standings()
+
+
+async def test_what_a_look_judged_cannot_be_deleted_before_the_look_is_written(there: Neighbourhood) -> None:
+    """Else an incident would be opened of a rule that is gone. (SQLite has one writer.)"""
+    if not there.usage.on_postgres:
+        return
+    await there.rule(CALLS, name="busy")
+    revs = {row.id: row.rev for row in await there.rules()}
+    free = sa.select(alert_rules.c.id).where(alert_rules.c.pid == there.pid)
+
+    def write(tx: Tx) -> list[int]:
+        assert set(revs) == demand_unchanged(tx, there.pid, revs)
+        other = sa.create_engine(tx.conn.engine.url, poolclass=sa.NullPool)
+        with other.connect() as beside:
+            return list(beside.execute(free.with_for_update(skip_locked=True)).scalars())
+
+    assert [] == await there.story.world.db.write(write)
+    async with there.story.world.db.read() as read:
+        assert set(revs) == set((await read.execute(free)).scalars())

@@ -212,7 +212,7 @@ class _Rate:
             left = self.used
             self.amount, self.period_us = self.limit.amount, self.limit.period_us
             self.ahead = self.now_us * self.amount + left * self.period_us
-        self.ahead = max(self.ahead, self.now_us * self.amount)
+        self.ahead = max(self.now_us * self.amount, min(self.ahead, self._farthest))
 
     def waits_us(self, amount: Amount) -> int | None:
         amount = amount or _LEAST
@@ -229,7 +229,7 @@ class _Rate:
         more = amount * self.period_us
         if not self._over:  # nothing else: what has drained since then does not count any more
             more = max(0, more - max(0, self.now_us - at_us) * self.amount)
-        self.ahead += more
+        self.ahead = max(self.ahead, min(self.ahead + more, self._farthest))
 
     def give_back(self, mark: str, amount: Amount, *, back: Amount) -> None:
         """At most what has not drained since: what has is used up by time, and cannot be used again. Nothing if the
@@ -250,6 +250,11 @@ class _Rate:
     @property
     def _over(self) -> int:
         return self.ahead - self.now_us * self.amount
+
+    @property
+    def _farthest(self) -> int:
+        """A period beyond a full burst: however much was used, or the limit was lowered, it lasts no longer."""
+        return self.now_us * self.amount + (self.limit.burst + self.amount) * self.period_us
 
 
 def _up(value: int, n: int) -> int:
