@@ -6,11 +6,19 @@ HTTP status codes are not here: api/problems.py maps these to answers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from typing_extensions import override
 
 
 class HeartflyError(Exception):
     """Something is wrong that we expected could be."""
+
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is, also where it was raised in another process: what is made of its arguments may want others."""
+        return _as_it_was, (type(self), self.args, dict(vars(self)))
 
 
 class InvalidValueError(HeartflyError):
@@ -108,3 +116,10 @@ class DeliveryError(HeartflyError):
 
 class ForbiddenAddressError(HeartflyError):
     """An outgoing request would reach an address that Heartfly may not talk to."""
+
+
+def _as_it_was(kind: type[HeartflyError], said: tuple[Any, ...], facts: Mapping[str, Any]) -> HeartflyError:
+    found = kind.__new__(kind, *said)
+    found.args = said
+    vars(found).update(facts)
+    return found

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 from zoneinfo import ZoneInfo
 
 from heartfly.cli.log_sending import Ready
@@ -94,8 +94,13 @@ class Import:
 
     def file(self, name: str, text: Text) -> Iterator[None]:
         """Row by row. InvalidValueError: its columns are not what was said. One of UNREADABLE."""
-        csv.field_size_limit(_MOST_OF_CELL)
-        rows = csv.reader(text, delimiter=self._delimiter or text.delimiter())
+        before = csv.field_size_limit(_MOST_OF_CELL)  # of the whole process
+        try:
+            yield from self._rows(name, csv.reader(text, delimiter=self._delimiter or text.delimiter()))
+        finally:
+            csv.field_size_limit(before)
+
+    def _rows(self, name: str, rows: Any) -> Iterator[None]:
         header = next(rows, None)
         if header is None:
             return

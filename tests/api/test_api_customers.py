@@ -241,7 +241,7 @@ async def test_an_erasure_goes_piece_by_piece_and_on_where_it_was_cut_off(
     async def cut_off(*given: Any, **more: Any) -> Any:
         nonlocal pieces
         pieces += 1
-        if pieces == 6:
+        if pieces == 7:
             raise StoreError("as if the disk were gone")
         return await whole(*given, **more)
 

@@ -89,6 +89,7 @@ def _furnished(server: Server, key: str) -> dict[str, str]:
         "job_id": jobs[0]["id"],
         "meter_id": server.api("POST", "/v1/meters", key, METER | {"slug": "traffic"})["id"],
         "watch_id": server.api("POST", "/v1/usage/watches", key, {"kind": "source"})["id"],
+        **_of_calls(server, key),
         "check_id": check["id"],
         "channel_id": channel,
         "n": "1",
@@ -101,6 +102,24 @@ def _furnished(server: Server, key: str) -> dict[str, str]:
         "user_id": server.api("GET", "/v1/members", key)["items"][0]["id"],
         "key_id": server.api("POST", "/v1/keys", key, {"name": "read", "scopes": ["read"]})["id"],
     }
+
+
+def _of_calls(server: Server, key: str) -> dict[str, str]:
+    """Of calls to others' APIs; an alert and a day in files take longer to come about, and are never there."""
+    price = {"provider": "openai", "product": "gpt", "unit": "pages", "amount": "0.5", "currency": "USD"}
+    limit = {"kind": "rolling", "period_s": 3600, "amount": 2, "scope": {"customer": "each"}}
+    rule = {"name": "busy", "conditions": [{"of": "calls", "metric": "requests", "window": 3600, "threshold": "10"}]}
+    scope = {"provider": "openai", "customer": "acme"}
+    made = {
+        "price_id": server.api("POST", "/v1/prices", key, price)["id"],
+        "limit_id": server.api("POST", "/v1/limits", key, limit)["id"],
+        "rule_id": server.api("POST", "/v1/alert-rules", key, rule)["id"],
+        "budget_id": server.api("POST", "/v1/budgets", key, {"name": "b", "currency": "USD", "amount": "9"})["id"],
+        "meter_price_id": "1",
+        "alert_id": "5b1d1f39-4e6e-4b8e-9f0d-0c6a7d6f1a01",
+        "day": "2026-03-01",
+    }
+    return made | {"reservation": server.api("POST", "/v1/limits/check", key, {"scope": scope})["reservation"]}
 
 
 def _now() -> str:

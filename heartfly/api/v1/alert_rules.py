@@ -233,7 +233,7 @@ async def edit_alert_rule(
 @delete(
     "/alert-rules/{rule_id:str}",
     summary="Delete an alert rule",
-    responses=told_as(404, 412),
+    responses=told_as(404, 412, 422),
     tags=_TAGS,
     status_code=204,
 )
