@@ -139,6 +139,7 @@ def _last(tx: Tx, pid: int, public_id: str, n: int, *, actor: Actor, at: datetim
     tx.conn.execute(
         sa.delete(event_conflicts).where(event_conflicts.c.pid == pid, event_conflicts.c.subject.in_(texts))
     )
+    note_erased(tx, pid, texts, at=at, ids=ids)  # of a file that was begun since, and may have some of them
     tx.conn.execute(sa.delete(aliases).where(aliases.c.pid == pid, aliases.c.customer_id == row.id))
     tx.conn.execute(sa.delete(customers).where(customers.c.pid == pid, customers.c.id == row.id))
     # Neither his name nor what senders called him: that would keep what shall be gone.
