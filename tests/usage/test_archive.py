@@ -29,6 +29,7 @@ from heartfly.usage.archive import files, let_go
 from heartfly.usage.archive import restore as restoring
 from heartfly.usage.archive.erasures import note_erased, rewrite
 from heartfly.usage.archive.let_go import Let, Rules, archive_old, remove_strays
+from heartfly.usage.archive.pages import write_day
 from heartfly.usage.archive.queries import list_archives, stays
 from heartfly.usage.archive.restore import Restored, restore, verify
 from heartfly.usage.archive.row import Row, line_of, row_of
@@ -548,7 +549,7 @@ async def test_who_is_erased_while_his_first_file_is_written_goes_from_that_file
 
     with monkeypatch.context() as patch:
         if begun == "before":
-            patch.setattr(let_go, "write_day", followed(let_go.write_day, erase))
+            patch.setattr(let_go, "write_day", followed(write_day, erase))
             await archived(plant, rules)
         else:
             patch.setattr(plant.usage, "write", preceded(plant.usage.write, 3, lambda: archived(plant, rules)))
@@ -571,7 +572,7 @@ async def test_what_stands_for_a_file_that_is_being_written_goes_with_it_and_hol
 
     async def cut_off() -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(let_go, "write_day", followed(let_go.write_day, killed))
+            patch.setattr(let_go, "write_day", followed(write_day, killed))
             with pytest.raises(KeyboardInterrupt):
                 await archived(plant, rules)
         assert ([], 1) == (await parts(plant), len((await rows_of(plant, archives))[0]))
