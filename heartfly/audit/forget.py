@@ -5,7 +5,7 @@ The one place where entries are edited. Which names those are is decided by who 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -25,3 +25,12 @@ def forget(tx: Tx, pid: int, of: str, without: Callable[[Facts], Facts], *, tabl
         less = {name: None if facts is None else without(facts) for name, facts in told.items()}
         if less != told:
             tx.conn.execute(sa.update(table).where(table.c.pid == pid, table.c.id == row.id).values(less))
+
+
+def objects(tx: Tx, pid: int, kind: str, *, table: sa.Table = audit) -> Mapping[str, Sequence[Facts]]:
+    """What entries tell of each object of a kind, by what it is called there, for who has to know whom they name."""
+    query = sa.select(table.c.object, table.c.before, table.c.after)
+    found: dict[str, list[Facts]] = {}
+    for row in tx.conn.execute(query.where(table.c.pid == pid, table.c.object.startswith(f"{kind}:"))).all():
+        found.setdefault(row.object, []).extend(facts for facts in (row.before, row.after) if facts is not None)
+    return found

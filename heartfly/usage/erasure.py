@@ -28,7 +28,7 @@ from heartfly.db.models import (
     slow_requests,
 )
 from heartfly.db.types import EPOCH
-from heartfly.usage import traces
+from heartfly.usage import traces, traces_told
 from heartfly.usage.apply import hold_events
 from heartfly.usage.archive.erasures import note_erased
 from heartfly.usage.audit import carry, note
@@ -59,13 +59,18 @@ async def erase_customer(
         pass
     await traces.remove_letters(usage, pid, texts)
     sets = await traces.sets_of(usage, pid, texts)
+    who = traces_told.Who(texts, row.uuid, row.name)
 
     def forget(tx: Tx) -> None:
         traces.from_audit(tx, pid, sets, texts, row.uuid)
         traces.from_reports(tx, pid, row.uuid)
+        traces_told.from_alerts(tx, pid, who, at=at)
+        traces_told.from_budgets(tx, pid, who)
+        traces_told.from_audit_of_scopes(tx, pid, who)
 
     def last(tx: Tx) -> None:
         traces.from_waiting(tx, pid, sets, texts, row.uuid)
+        traces_told.from_audit_of_scopes(tx, pid, who, waiting=True)
         traces.unname_sets(tx, pid, sets, texts, row.uuid)
         traces.from_limits(tx, pid, texts)
         _last(tx, pid, public_id, n, actor=actor, at=at, ids=ids)
@@ -139,6 +144,7 @@ def _last(tx: Tx, pid: int, public_id: str, n: int, *, actor: Actor, at: datetim
     tx.conn.execute(
         sa.delete(event_conflicts).where(event_conflicts.c.pid == pid, event_conflicts.c.subject.in_(texts))
     )
+    note_erased(tx, pid, texts, at=at, ids=ids)  # of a file that was begun since, and may have some of them
     tx.conn.execute(sa.delete(aliases).where(aliases.c.pid == pid, aliases.c.customer_id == row.id))
     tx.conn.execute(sa.delete(customers).where(customers.c.pid == pid, customers.c.id == row.id))
     # Neither his name nor what senders called him: that would keep what shall be gone.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,12 +26,16 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import archive_erasures, archives, dirty_hours, event_conflicts, event_ids, events, usage_audit
 from heartfly.errors import NotFoundError, StoreError
 from heartfly.usage.archive import files, let_go
+from heartfly.usage.archive import restore as restoring
 from heartfly.usage.archive.erasures import note_erased, rewrite
 from heartfly.usage.archive.let_go import Let, Rules, archive_old, remove_strays
+from heartfly.usage.archive.pages import write_day
 from heartfly.usage.archive.queries import list_archives, stays
 from heartfly.usage.archive.restore import Restored, restore, verify
 from heartfly.usage.archive.row import Row, line_of, row_of
 from heartfly.usage.close_day import Closer
+from heartfly.usage.customers import create_customer
+from heartfly.usage.erasure import erase_customer
 from heartfly.usage.seal import remove_old
 from tests.sim_clock import SimClock
 from tests.usage.factory import HOUR, NOW, PID, Plant, events_of
@@ -488,6 +494,137 @@ async def test_who_was_erased_stays_away_and_goes_from_the_files(plant: Plant, r
     await plant.usage.write(lambda tx: note_erased(tx, PID, ["c-2"], at=DUE, ids=plant.ids))
     await rewrite(plant.usage, PID, rules, fence=ours)
     assert ["2026-11-26.1.2.ndjson.gz"] == [one.file for one in await parts(plant)]
+
+
+async def test_who_is_erased_while_a_day_comes_back_does_not_come_back_with_it(
+    plant: Plant, rules: Rules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Noted after the files were read, and before the first piece is put back."""
+    old = await filled(plant)
+    await archived(plant, rules)
+    n_his = len([one for one in old if one.subject == "c-1"])
+
+    async def erased() -> None:
+        await plant.usage.write(lambda tx: note_erased(tx, PID, ["c-1"], at=DUE, ids=plant.ids))
+
+    read_before(monkeypatch, erased)
+    told = await back(plant, rules)
+
+    assert (n_his, len(old) - n_his) == (told.erased, told.back)
+
+
+async def test_a_file_that_is_written_anew_while_its_day_comes_back_is_asked_for_again(
+    plant: Plant, rules: Rules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who went from it is noted nowhere any more, and is in what was read of it before."""
+    old = await filled(plant)
+    await archived(plant, rules)
+    before = await rows_of(plant, events)
+
+    async def erased() -> None:
+        await plant.usage.write(lambda tx: note_erased(tx, PID, ["c-1"], at=DUE, ids=plant.ids))
+        assert 1 == await rewrite(plant.usage, PID, rules, fence=ours)
+
+    with monkeypatch.context() as patch:
+        read_before(patch, erased)
+        with pytest.raises(StoreError, match="written anew meanwhile"):
+            await back(plant, rules)
+
+    assert before == await rows_of(plant, events)
+    assert len([one for one in old if one.subject != "c-1"]) == (await back(plant, rules)).back
+
+
+@pytest.mark.parametrize("begun", ["after he was noted", "before"])
+async def test_who_is_erased_while_his_first_file_is_written_goes_from_that_file(
+    db: Database, plant: Plant, rules: Rules, monkeypatch: pytest.MonkeyPatch, begun: str
+) -> None:
+    """No row named any file as the erasure began, and his events were read for one before they went."""
+    old = await filled(plant)
+    uuid, _ = await plant.usage.write(
+        lambda tx: create_customer(tx, PID, name="Ada", wanted=["c-1"], actor=Actor("cli"), at=NOW, ids=plant.ids)
+    )
+
+    async def erase() -> None:
+        await erase_customer(plant.usage, db, PID, uuid, rev=None, actor=Actor("cli"), at=DUE, ids=plant.ids)
+
+    with monkeypatch.context() as patch:
+        if begun == "before":
+            patch.setattr(let_go, "write_day", followed(write_day, erase))
+            await archived(plant, rules)
+        else:
+            patch.setattr(plant.usage, "write", preceded(plant.usage.write, 3, lambda: archived(plant, rules)))
+            await erase()
+    assert len(old) == (await parts(plant))[0].n_events
+
+    assert 1 == await rewrite(plant.usage, PID, rules, fence=ours)
+
+    assert len([one for one in old if one.subject != "c-1"]) == (await parts(plant))[0].n_events
+    assert [[]] == await rows_of(plant, archive_erasures)
+
+
+async def test_what_stands_for_a_file_that_is_being_written_goes_with_it_and_holds_up_nothing(
+    plant: Plant, rules: Rules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = await filled(plant)
+
+    async def killed() -> None:
+        raise KeyboardInterrupt
+
+    async def cut_off() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(let_go, "write_day", followed(write_day, killed))
+            with pytest.raises(KeyboardInterrupt):
+                await archived(plant, rules)
+        assert ([], 1) == (await parts(plant), len((await rows_of(plant, archives))[0]))
+
+    await cut_off()
+    assert 0 == (await archived(plant, replace(rules, calls_only=True))).days, "there are no calls"
+    await plant.usage.write(lambda tx: tx.conn.execute(sa.delete(archives)))
+    await cut_off()
+    assert 1 == await remove_strays(plant.usage, PID, rules)
+    assert [[]] == await rows_of(plant, archives)
+    await cut_off()
+    assert (1, len(old)) == ((told := await archived(plant, rules)).days, told.gone)
+    assert [1] == [row[2] for row in (await rows_of(plant, archives))[0]]
+
+
+def followed(one: Callable[..., Awaitable[Any]], by: Callable[[], Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def both(*given: Any, **more: Any) -> Any:
+        found = await one(*given, **more)
+        await by()
+        return found
+
+    return both
+
+
+def preceded(
+    one: Callable[..., Awaitable[Any]], nth: int, by: Callable[[], Awaitable[Any]]
+) -> Callable[..., Awaitable[Any]]:
+    """Its nth call."""
+    numbers = count(1)
+
+    async def both(*given: Any, **more: Any) -> Any:
+        if next(numbers) == nth:
+            await by()
+        return await one(*given, **more)
+
+    return both
+
+
+def read_before(patch: pytest.MonkeyPatch, what: Callable[[], Awaitable[Any]]) -> None:
+    """The rows of a day's files are read, and then that happens before the first is put back."""
+    rows, loop = restoring._rows, asyncio.get_running_loop()
+
+    def both(*given: Any) -> list[Row]:
+        found = rows(*given)
+        asyncio.run_coroutine_threadsafe(_run(what), loop).result(60)
+        return found
+
+    patch.setattr(restoring, "_rows", both)
+
+
+async def _run(what: Callable[[], Awaitable[Any]]) -> None:
+    await what()
 
 
 async def test_where_nothing_is_archived_nobody_s_name_is_kept(plant: Plant) -> None:

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.db.ids import IdSource
 from heartfly.db.models import archive_erasures, archives
+from heartfly.usage.apply import hold_events
 from heartfly.usage.archive.files import Writing, Written, name_of, rows_in
 from heartfly.usage.archive.let_go import Rules, demand_whole
 from heartfly.usage.archive.queries import folder_of
@@ -29,12 +29,17 @@ _AT_ONCE = 2_000
 
 
 def note_erased(tx: Tx, pid: int, subjects: Iterable[str], *, at: datetime, ids: IdSource) -> None:
-    """In the transaction that erases. Nothing is noted where nothing is archived."""
+    """Before the first of his events goes, so that none is put back; and with the last, for what went into a file until
+    then. Nothing is noted where nothing is archived.
+    """
+    hold_events(tx, pid)  # a file that is begun is either noted before this looks, or finds none of his events
     if tx.conn.execute(sa.select(archives.c.day).where(archives.c.pid == pid).limit(1)).first() is None:
         return
+    e = archive_erasures.c
+    known = {bytes(one) for one in tx.conn.execute(sa.select(e.subject_hash).where(e.pid == pid)).scalars()}
     rows = [
-        {"pid": pid, "id": ids.next(at), "subject_hash": hash_of_subject(pid, text), "at": at}
-        for text in sorted(set(subjects))
+        {"pid": pid, "id": ids.next(at), "subject_hash": hashed, "at": at}
+        for hashed in sorted({hash_of_subject(pid, text) for text in subjects} - known)
     ]
     if rows:
         tx.conn.execute(sa.insert(archive_erasures), rows)
@@ -42,12 +47,6 @@ def note_erased(tx: Tx, pid: int, subjects: Iterable[str], *, at: datetime, ids:
 
 def hash_of_subject(pid: int, text: str) -> bytes:
     return hashlib.blake2b(f"{pid}\0{text}".encode(), digest_size=16).digest()
-
-
-async def erased(read: AsyncConnection, pid: int) -> frozenset[bytes]:
-    """The hashes of those who are not out of all files yet."""
-    query = sa.select(archive_erasures.c.subject_hash).where(archive_erasures.c.pid == pid)
-    return frozenset(bytes(one) for one in (await read.execute(query)).scalars())
 
 
 async def rewrite(usage: Database, pid: int, rules: Rules, *, fence: Callable[[], Awaitable[None]]) -> int:

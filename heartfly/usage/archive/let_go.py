@@ -123,7 +123,7 @@ async def _begun(usage: Database, pid: int, *, now: datetime) -> list[date]:
     """Days with a file whose events are here: a run was cut off, or somebody had put them back, and time is over."""
     a = archives.c
     here = sa.or_(a.let_go_at.is_(None), a.restored_until <= now)
-    query = sa.select(a.day).where(a.pid == pid, here).distinct().order_by(a.day)
+    query = sa.select(a.day).where(a.pid == pid, a.part > 0, here).distinct().order_by(a.day)
     async with usage.read() as read:
         return list((await read.execute(query)).scalars())
 
@@ -140,7 +140,8 @@ async def _is_done(usage: Database, pid: int, day: date, rules: Rules) -> bool:
     """It was put back for a while; or what is left of it was looked at, and is of other types."""
     a = archives.c
     async with usage.read() as read:
-        rows = (await read.execute(sa.select(a.restored_until).where(a.pid == pid, a.day == day))).all()
+        of_day = (a.pid == pid, a.day == day, sa.not_(_BEGUN))
+        rows = (await read.execute(sa.select(a.restored_until).where(*of_day))).all()
     return any(row.restored_until is not None for row in rows) or (rules.calls_only and bool(rows))
 
 
@@ -162,6 +163,7 @@ async def _archive(
         told.held += 1
         return
     folder = folder_of(rules.folder, pid)
+    await usage.write(lambda tx: _begin(tx, pid, span, rules, now=now), priority=Priority.BULK)
     async with usage.read() as read:
         type_id = await _type_id(read, pid) if rules.calls_only else None
         part = await _next_part(read, pid, span.date)
@@ -173,7 +175,7 @@ async def _archive(
         )
     row = _row(pid, span, part if written is not None else 0, rules, written, now=now)
     await fence()  # another run may have written it meanwhile; then ours is a file that no row names
-    await usage.write(lambda tx: tx.conn.execute(sa.insert(archives).values(row)), priority=Priority.BULK)
+    await usage.write(lambda tx: _name(tx, pid, span.date, row), priority=Priority.BULK)
     if written is None:
         return
     told.days += 1
@@ -181,6 +183,23 @@ async def _archive(
     told.conflicts += written.figures.n_conflicts
     told.n_bytes += written.n_bytes
     await _finish(usage, pid, span.date, rules, now=now, fence=fence, told=told)
+
+
+_BEGUN = sa.and_(archives.c.part == 0, archives.c.let_go_at.is_(None))
+"""A row that stands for a file that is being written, or was when a run was cut off."""
+
+
+def _begin(tx: Tx, pid: int, span: Day, rules: Rules, *, now: datetime) -> None:
+    """Before the first event is read for a file: who is erased from now on is noted (erasures.py), and goes from it."""
+    hold_events(tx, pid)
+    row = {**_row(pid, span, 0, rules, None, now=now), "let_go_at": None}
+    tx.conn.execute(tx.insert(archives).on_conflict_do_nothing(index_elements=["pid", "day", "part"]), [row])
+
+
+def _name(tx: Tx, pid: int, day: date, row: Mapping[str, Any]) -> None:
+    """The file is there, and takes the place of what stood for it."""
+    tx.conn.execute(sa.delete(archives).where(archives.c.pid == pid, archives.c.day == day, _BEGUN))
+    tx.conn.execute(sa.insert(archives).values(row))
 
 
 async def _type_id(read: AsyncConnection, pid: int) -> int | None:
@@ -234,7 +253,8 @@ async def _finish(
     a = archives.c
     here = sa.or_(a.let_go_at.is_(None), a.restored_until <= now)
     async with usage.read() as read:
-        parts = (await read.execute(sa.select(archives).where(a.pid == pid, a.day == day, here).order_by(a.part))).all()
+        of_day = (a.pid == pid, a.day == day, a.part > 0)
+        parts = (await read.execute(sa.select(archives).where(*of_day, here).order_by(a.part))).all()
     for part in parts:
         path = folder_of(rules.folder, pid) / part.file
         await asyncio.to_thread(demand_whole, path, part)
@@ -285,10 +305,13 @@ def _is_gone(tx: Tx, part: Any, *, now: datetime) -> None:
 
 
 async def remove_strays(usage: Database, pid: int, rules: Rules) -> int:
-    """Files of ours that no row names. How many."""
+    """Files of ours that no row names. How many. What stood for them goes with them."""
     async with usage.read() as read:
         named = set((await read.execute(sa.select(archives.c.file).where(archives.c.pid == pid))).scalars())
-    return await asyncio.to_thread(lambda: sum(map(_unlink, _strays(folder_of(rules.folder, pid), named))))
+    n = await asyncio.to_thread(lambda: sum(map(_unlink, _strays(folder_of(rules.folder, pid), named))))
+    if "" in named:
+        await usage.write(lambda tx: tx.conn.execute(sa.delete(archives).where(archives.c.pid == pid, _BEGUN)))
+    return n
 
 
 def _strays(folder: Path, named: set[str]) -> Iterator[Path]:

@@ -19,10 +19,10 @@ from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.db.ids import IdSource
-from heartfly.db.models import archives, event_conflicts, event_ids, events
+from heartfly.db.models import archive_erasures, archives, event_conflicts, event_ids, events
 from heartfly.errors import NotFoundError, StoreError
 from heartfly.usage.apply import hash_of, hold_events
-from heartfly.usage.archive.erasures import erased, hash_of_subject
+from heartfly.usage.archive.erasures import hash_of_subject
 from heartfly.usage.archive.files import rows_in
 from heartfly.usage.archive.let_go import demand_whole
 from heartfly.usage.archive.queries import folder_of, parts_of
@@ -87,11 +87,11 @@ async def restore(
     """Put up to MOST rows back, behind the first `after`; at 0 each file is looked at as a whole before. It stays for
     `stay` from now.
 
-    NotFoundError: nothing of the day is archived, or a file is away. StoreError: a file is not as it was written.
+    NotFoundError: nothing of the day is archived, or a file is away. StoreError: a file is not as it was written, or
+    was written anew meanwhile.
     """
     async with usage.read() as read:
         parts = await parts_of(read, pid, day)
-        gone = await erased(read, pid)
     told = Restored(sum(part.n_events + part.n_conflicts for part in parts), done=after)
     if after == 0:
         for part in parts:
@@ -100,12 +100,12 @@ async def restore(
         await usage.write(lambda tx: _begin(tx, pid, parts, until=until, actor=actor, at=now, ids=ids))
     rows = await asyncio.to_thread(_rows, folder_of(folder, pid), parts, after)
     for some in (rows[place : place + _PIECE] for place in range(0, len(rows), _PIECE)):
-        kept = [row for row in some if hash_of_subject(pid, row.subject) not in gone]
-        told.erased += len(some) - len(kept)
-        told.back += await usage.write(
-            lambda tx, kept=kept: _put(tx, pid, kept, at=now, ids=ids),  # type: ignore[misc]
+        back, erased = await usage.write(
+            lambda tx, some=some: _put(tx, pid, parts, some, at=now, ids=ids),  # type: ignore[misc]
             priority=Priority.BULK,
         )
+        told.back += back
+        told.erased += erased
         told.done += len(some)
     return told
 
@@ -136,9 +136,17 @@ def _begin(
     )  # fmt: skip
 
 
-def _put(tx: Tx, pid: int, rows: Sequence[Row], *, at: datetime, ids: IdSource) -> int:
-    """How many events were not here. Their hours are not marked: they are sealed, and stay what they are."""
+def _put(
+    tx: Tx, pid: int, parts: Sequence[Any], some: Sequence[Row], *, at: datetime, ids: IdSource
+) -> tuple[int, int]:
+    """How many events were not here, and how many rows stay away, as they were of somebody who was erased by now.
+
+    Their hours are not marked: they are sealed, and stay what they are.
+    """
     hold_events(tx, pid)
+    _demand_same(tx, pid, parts)
+    gone = _erased(tx, pid)
+    rows = [row for row in some if hash_of_subject(pid, row.subject) not in gone]
     mine = [row for row in rows if row.against is None]
     types = name_ids(tx, pid, "type", {row.type for row in mine}, at=at, ids=ids)
     subjects = name_ids(tx, pid, "subject", {row.subject for row in mine}, at=at, ids=ids)
@@ -165,4 +173,20 @@ def _put(tx: Tx, pid: int, rows: Sequence[Row], *, at: datetime, ids: IdSource) 
     ]  # fmt: skip
     if against:
         tx.conn.execute(tx.insert(event_conflicts).on_conflict_do_nothing(), against)
-    return len(new)
+    return len(new), len(some) - len(rows)
+
+
+def _demand_same(tx: Tx, pid: int, parts: Sequence[Any]) -> None:
+    """StoreError: a file was written anew since it was read. Nothing tells any more who was erased from it."""
+    a = archives.c
+    query = sa.select(a.part, a.file).where(a.pid == pid, a.day == parts[0].day)
+    now = {row.part: row.file for row in tx.conn.execute(query)}
+    for part in parts:
+        if now.get(part.part) != part.file:
+            raise StoreError(f"{part.file} was written anew meanwhile; put the day back from its beginning")
+
+
+def _erased(tx: Tx, pid: int) -> frozenset[bytes]:
+    """The hashes of those who are not out of all files yet."""
+    query = sa.select(archive_erasures.c.subject_hash).where(archive_erasures.c.pid == pid)
+    return frozenset(bytes(one) for one in tx.conn.execute(query).scalars())
