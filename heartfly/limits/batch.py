@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from heartfly.core.amounts import Amount
-from heartfly.core.limits.ledger import Answer, Hold, Ledger, Standing
-from heartfly.core.limits.rules import Key, wanted
+from heartfly.core.limits.ledger import UNTOLD, Answer, Hold, Ledger, Standing
+from heartfly.core.limits.rules import COST, Key, wanted
 from heartfly.core.limits.scope import Call
 from heartfly.core.windows import HOUR
 from heartfly.db.changes import Tx
@@ -109,7 +109,14 @@ class Known:
         }
 
     def ending(self, pid: int) -> Mapping[str, Any]:
-        return {"b_pid": pid, "b_id": self.number, "state": self.state, "key_hash": self.key_hash, "told": self.told}
+        return {
+            "b_pid": pid,
+            "b_id": self.number,
+            "state": self.state,
+            "key_hash": self.key_hash,
+            "told": self.told,
+            "holds": rows.holds_text(self.holds),
+        }
 
 
 @dataclass(slots=True)
@@ -162,6 +169,11 @@ class Batch:
         late = known.state == EXPIRED
         if end.units is not None or not late:
             self.settle(known, end.units, wants, told=end.told)
+            if end.units is not None:
+                # Who commits seldom knows what the call has cost: its event tells.
+                for hold in known.holds:
+                    if hold.unit.startswith(COST) and hold.unit not in end.units:
+                        hold.mark = UNTOLD
         return self._ended(known, late=late)
 
     def settle(self, known: Known, units: Units | None, state: str, *, told: bytes | None = None) -> None:
@@ -180,6 +192,17 @@ class Batch:
             self.by_key.pop(known.key_hash, None)
             known.key_hash = None
         self.ended[known.number] = known
+
+    def complete(self, known: Known, units: Units, *, at_us: int) -> None:
+        """Of one that was committed: its event tells what its caller has not, once."""
+        untold = [hold for hold in known.holds if hold.mark == UNTOLD]
+        for hold in untold:
+            limit = self.rules.all.get(hold.key[0])
+            if limit is not None and hold.unit in units:
+                self.ledger.tell(limit, hold, units[hold.unit], at_us=at_us)
+            hold.mark = ""
+        if untold:
+            self.ended[known.number] = known
 
     def write(self, tx: Tx) -> None:
         rows.put_counters(tx, self.pid, self.ledger)

@@ -141,7 +141,7 @@ END = Prepared(
     lambda _: (
         sa.update(limit_reservations)
         .where(_R.pid == sa.bindparam("b_pid"), _R.id == sa.bindparam("b_id"))
-        .values(state=sa.bindparam("state"), key_hash=sa.bindparam("key_hash"), told=sa.bindparam("told"))
+        .values({name: sa.bindparam(name) for name in ("state", "key_hash", "told", "holds")})
     ),
     apart=True,
 )

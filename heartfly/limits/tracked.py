@@ -1,7 +1,7 @@
 """Calls that were only tracked count as well: with their events, in the same transaction, once.
 
-An event that names a reservation ends it, if nobody has; one whose reservation was committed is counted already. What
-an event says of a call is read in core/limits/tracked.py.
+An event that names a reservation ends it, if nobody has; one whose reservation was committed is counted already, but
+for the cost that its caller did not tell. What an event says of a call is read in core/limits/tracked.py.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def _count(batch: Batch, event: Event, made: Made, units: Units) -> None:
     number = number_of(made.reservation)
     known = None if number is None else batch.by_number.get(number)
     if known is not None and known.state == COMMITTED:
+        batch.complete(known, units, at_us=micros(event.at))
         return
     if known is not None and known.state == HELD:
         batch.settle(known, units, COMMITTED)

@@ -248,3 +248,76 @@ async def test_what_a_call_costs_is_rounded_up_never_down(desk: Desk) -> None:
     await desk.track(CALL)
 
     assert {(): "0.000000000000000001"} == await desk.used(limit)
+
+
+@pytest.mark.parametrize("told", [{"cost": "8", "currency": "USD"}, {"units.input_tokens": "8000"}])
+async def test_a_commit_without_a_cost_is_completed_by_its_event_once(desk: Desk, told: dict[str, str]) -> None:
+    await price(desk, amount=rate("0.001"))
+    limit = await desk.limit(amount="10", unit="cost:USD", scope={"user": "each"})
+    tokens = await desk.limit(amount="100", unit="input_tokens")
+
+    for _ in range(2):
+        held = await desk.reserved(provider="openai", model="unknown", user="ann")
+        await desk.commit(held, input_tokens=40)
+        for _ in range(2):  # each with a transaction id of its own
+            await desk.track(CALL | told | {"reservation": held})
+        assert ("committed", True) == ((again := await desk.commit(held, input_tokens=40)).state, again.repeated)
+
+    assert {("ann",): "16"} == await desk.used(limit)
+    assert {(): "80"} == await desk.used(tokens)
+    assert not await desk.allowed(provider="openai", user="ann")
+
+
+async def test_an_event_before_the_commit_tells_the_cost_and_neither_tells_it_again(desk: Desk) -> None:
+    limit = await desk.limit(amount="10", unit="cost:USD")
+    event = CALL | {"cost": "8", "currency": "USD"}
+    held = await desk.reserved()
+
+    await desk.track(event | {"reservation": held})
+    await desk.commit(held, input_tokens=40)
+    await desk.track(event | {"reservation": held})
+
+    assert {(): "8"} == await desk.used(limit)
+
+
+async def test_an_event_adds_to_a_commit_only_what_was_neither_reserved_nor_told(desk: Desk) -> None:
+    dollars = await desk.limit(amount="100", unit="cost:USD")
+    euros = await desk.limit(amount="100", unit="cost:EUR")
+    event = CALL | {"cost": "8", "currency": "USD"}
+
+    told = await desk.reserved()
+    await desk.commit(told, **{"cost:USD": "1"})
+    reserved = await desk.reserved(units={"cost:USD": "5", "cost:EUR": "2"})
+    await desk.commit(reserved)
+    assert {(): "6"} == await desk.used(dollars)
+    await desk.track(event | {"reservation": told}, event | {"reservation": reserved})
+
+    assert {(): "9"} == await desk.used(dollars)
+    assert {(): "2"} == await desk.used(euros)
+
+
+async def test_a_late_commit_without_a_cost_is_completed_at_the_instant_of_its_event(
+    desk: Desk, clock: SimClock
+) -> None:
+    limit = await desk.limit(amount="10", unit="cost:USD")
+    held = await desk.reserved(ttl=timedelta(seconds=1))
+    clock.move_to(START + timedelta(minutes=30))
+    assert (await desk.commit(held)).late
+
+    await desk.track(CALL | {"cost": "8", "currency": "USD", "reservation": held}, at=START)
+
+    assert {(): "8"} == await desk.used(limit)
+    clock.move_to(START + timedelta(minutes=62))
+    assert {} == await desk.used(limit)
+
+
+async def test_a_commit_is_completed_for_the_limits_that_are_left(desk: Desk) -> None:
+    gone = await desk.limit(amount="10", unit="cost:USD", scope={"user": "each"})
+    left = await desk.limit(amount="10", unit="cost:USD", always=True)
+    held = await desk.reserved(user="ann")
+    await desk.commit(held)
+    await desk.delete(gone)
+
+    await desk.track(CALL | {"cost": "8", "currency": "USD", "reservation": held})
+
+    assert {(): "8"} == await desk.used(left)

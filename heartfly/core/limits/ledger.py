@@ -50,9 +50,15 @@ class Standing:
         return self.used * 100 >= limit.most * limit.approaching
 
 
+UNTOLD = "untold"
+
+
 @dataclass(slots=True)
 class Hold:
-    """What one counter holds for a reservation. `mark`: what the counter must know to give it back."""
+    """What one counter holds for a reservation. `mark`: what the counter must know to give it back.
+
+    UNTOLD instead: it has been settled, by as much as was reserved, and what was really used may still be told.
+    """
 
     key: Key
     unit: str
@@ -118,6 +124,11 @@ class Ledger:
         """A reservation that had been given back turns out to have been used: it counts as of now."""
         if amount := _really(limit, hold, units):
             self._touched(limit, hold.key[1]).count(amount, self.now_us)
+
+    def tell(self, limit: Limit, hold: Hold, amount: Amount, *, at_us: int) -> None:
+        """So much was really used of what was settled untold. What was reserved counts already, and stays."""
+        if amount > hold.amount:
+            self._touched(limit, hold.key[1]).count(amount - hold.amount, at_us)
 
     def set_used(self, limit: Limit, values: tuple[str, ...], amount: Amount) -> None:
         """So much is used of a quota by now, whatever was counted; what is reserved stays so."""
