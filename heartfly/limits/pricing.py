@@ -44,9 +44,7 @@ class Pricing:
             return units
         if any(name.startswith(COST) for name in units):
             return units
-        cost = self._book(tx, pid).cost(call.provider, call.model, tier, {REQUESTS: ONE} | dict(units), at)
-        # Up: what is rounded away a million times would be let through.
-        return {**units, **{f"{COST}{currency}": -(-money // _FINER) for currency, money in cost.amounts.items()}}
+        return with_cost(self._book(tx, pid), call, units, at=at, tier=tier)
 
     def _book(self, tx: Tx, pid: int) -> Book:
         version = book_version(tx.conn, pid)
@@ -57,3 +55,14 @@ class Pricing:
                 self._books.popitem(last=False)
         self._books.move_to_end(pid)
         return known
+
+
+def with_cost(
+    book: Book, call: Call, units: Mapping[str, Amount], *, at: datetime, tier: str = STANDARD
+) -> Mapping[str, Amount]:
+    """The same units, and what they cost by the book; the same if that is said."""
+    if any(name.startswith(COST) for name in units):
+        return units
+    cost = book.cost(call.provider, call.model, tier, {REQUESTS: ONE} | dict(units), at)
+    # Up: what is rounded away a million times would be let through.
+    return {**units, **{f"{COST}{currency}": -(-money // _FINER) for currency, money in cost.amounts.items()}}

@@ -1,6 +1,7 @@
 """What a limit would have denied of the calls that were made: their events, in order, put to the same rules.
 
-A call that it would have denied is not counted as used, for it would not have been made. Nothing is stored.
+A call that it would have denied is not counted as used, for it would not have been made. What does not say what it cost
+costs what the project's prices of its instant say. Nothing is stored.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.amounts import Amount
 from heartfly.core.limits.ledger import Ledger
-from heartfly.core.limits.rules import Applied, Key, Limit, holding, wanted
+from heartfly.core.limits.rules import COST, Applied, Key, Limit, holding, wanted
 from heartfly.core.limits.tracked import CALL, made_of
+from heartfly.core.prices import Book
 from heartfly.core.windows import HOUR
 from heartfly.db.database import Database
 from heartfly.db.models import events, usage_names
 from heartfly.db.types import EPOCH, micros
 from heartfly.limits.book import Rules
+from heartfly.limits.pricing import with_cost
+from heartfly.usage.price_reading import read_book
 
 WEEK = timedelta(days=7)
 MOST_CALLS = 300_000
@@ -60,19 +64,21 @@ async def simulate(usage: Database, pid: int, limit: Limit, *, now: datetime) ->
     after: tuple[datetime, int] | None = None
     async with usage.read() as read:
         type_id = await _type_id(read, pid)
+        book = await read_book(read, pid) if limit.unit.startswith(COST) else None
         while type_id is not None:
             rows = (await read.execute(_page(pid, type_id, found.from_at, now, after))).all()
             if found.calls + len(rows) > MOST_CALLS:
                 found.cut, found.to_at = True, rows[0].at
                 break
-            await asyncio.to_thread(_put, found, ledger, limit, rows)
+            await asyncio.to_thread(_put, found, ledger, limit, book, rows)
             if len(rows) < _PAGE:
                 break
             after = (rows[-1].at, rows[-1].id)
     return found
 
 
-def _put(found: Simulated, ledger: Ledger, limit: Limit, rows: Sequence[Any]) -> None:
+def _put(found: Simulated, ledger: Ledger, limit: Limit, book: Book | None, rows: Sequence[Any]) -> None:
+    """`book`: if the limit is one of cost."""
     for row in rows:
         made = made_of(row.subject, row.properties)
         found.calls += 1
@@ -81,15 +87,16 @@ def _put(found: Simulated, ledger: Ledger, limit: Limit, rows: Sequence[Any]) ->
             continue
         found.fitting += 1
         ledger.now_us = max(ledger.now_us, micros(row.at))
-        answer = ledger.ask(applied, made.units, reserve=False)
+        units = with_cost(book, made.call, made.units, at=row.at, tier=made.tier) if book else made.units
+        answer = ledger.ask(applied, units, reserve=False)
         if answer.denied_by is not None:
             found.denied += 1
             found.by_value[answer.denied_by.applied.values] += 1
             found.by_hour[row.at - (row.at - EPOCH) % HOUR] += 1
             found.first_denied_at = found.first_denied_at or row.at
             continue
-        ledger.count(applied, made.units, at_us=ledger.now_us)
-        found.used += wanted(limit, made.units) or 0
+        ledger.count(applied, units, at_us=ledger.now_us)
+        found.used += wanted(limit, units) or 0
         _note_fullest(found, ledger, applied)
     _forget(ledger)
 

@@ -12,9 +12,11 @@ import sqlalchemy as sa
 
 from heartfly.core.amounts import amount, text_of
 from heartfly.core.limits.scope import Call, tags_of
+from heartfly.core.prices import ALWAYS
+from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import limits
+from heartfly.db.models import limits, price_books, prices
 from heartfly.limits import commands, queries
 from heartfly.limits.apply import LimitApplier
 from heartfly.limits.asked import Asked, wanted_of
@@ -127,6 +129,22 @@ class Desk:
             for one in properties
         ]
         await self.ingest.take(self.pid, found, wire="native")
+
+    async def price(self, **given: Any) -> None:
+        """Without more words: of gpt-5's input tokens, in dollars, always."""
+        at = self.clock.now()
+        values = {
+            "pid": self.pid, "provider": "openai", "product": "gpt-5", "unit": "input_tokens", "tier": "",
+            "condition": "", "from_at": ALWAYS, "to_at": None, "currency": "USD", "source": "hand", "created_at": at,
+        }  # fmt: skip
+        number = self.ids.next(at)
+
+        def write(tx: Tx) -> None:
+            tx.conn.execute(sa.insert(prices).values(values | {"id": number} | given))
+            book = tx.insert(price_books).values(pid=self.pid, seq=number, changed_at=at)
+            tx.conn.execute(book.on_conflict_do_update(index_elements=["pid"], set_={"seq": number}))
+
+        await self.usage.write(write)
 
     async def used(self, limit: str) -> dict[tuple[str, ...], str]:
         """By value of what it counts apart, with what is reserved."""

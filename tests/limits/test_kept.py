@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from heartfly.core.amounts import ONE, text_of
+from heartfly.core.money import rate
 from heartfly.db.models import limit_counters, limit_denials, limit_hours, limit_reservations, limit_told
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
 from heartfly.limits import commands, queries, simulate, upkeep
@@ -271,6 +272,25 @@ async def test_a_rule_on_cost_by_the_calendar_is_tried_too_and_too_many_calls_ar
 
     assert (4, 2, True) == (found.calls, found.denied, found.cut)
     assert START - timedelta(days=1) + timedelta(minutes=4) == found.to_at
+
+
+async def test_a_rule_on_cost_prices_each_call_that_does_not_say_what_it_cost(desk: Desk, clock: SimClock) -> None:
+    call = {"provider": "openai", "model": "gpt-5", "units.input_tokens": "400"}
+    changed = START - timedelta(hours=2)
+    await desk.price(amount=rate("0.001"), to_at=changed)
+    await desk.price(amount=rate("0.002"), from_at=changed)
+    await desk.price(amount=rate("0.004"), tier="batch")
+    await desk.track(call, at=changed - timedelta(minutes=1))  # 0.4
+    await desk.track(call | {"model": "unknown"}, at=changed)  # no price
+    await desk.track(call, at=changed + timedelta(minutes=1))  # 0.8
+    await desk.track(call | {"cost": "0.2", "currency": "USD"}, at=changed + timedelta(minutes=2))
+    await desk.track(call | {"tier": "batch"}, at=changed + timedelta(minutes=3))  # 1.6, more than is left
+    asked = Asked(kind="calendar", window="day", unit="cost:USD", amount="2")
+
+    found = await simulated(desk.usage, PID, wanted_of(asked, zone="UTC").limit, now=clock.now())
+
+    assert (5, 5, 1, "1.4") == (found.calls, found.fitting, found.denied, text_of(found.used))
+    assert changed + timedelta(minutes=3) == found.first_denied_at
 
 
 async def test_without_calls_nothing_would_have_been_denied(desk: Desk) -> None:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from heartfly.clock import SystemClock
 from heartfly.core.money import rate
-from heartfly.core.prices import ALWAYS
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import events, price_books, prices
+from heartfly.db.models import events
 from heartfly.db.parts import USAGE
 from heartfly.limits import queries
 from heartfly.usage import corrections
@@ -199,23 +197,8 @@ async def test_events_on_one_node_and_checks_on_another_share_what_there_is(
 # --- what calls cost, by the project's prices
 
 
-async def price(desk: Desk, **given: Any) -> None:
-    values = {
-        "pid": PID, "provider": "openai", "product": "gpt-5", "unit": "input_tokens", "tier": "", "condition": "",
-        "from_at": ALWAYS, "to_at": None, "currency": "USD", "source": "hand", "created_at": START,
-    }  # fmt: skip
-    number = desk.ids.next(START)
-
-    def write(tx: Tx) -> None:
-        tx.conn.execute(sa.insert(prices).values(values | {"id": number} | given))
-        book = tx.insert(price_books).values(pid=PID, seq=number, changed_at=START)
-        tx.conn.execute(book.on_conflict_do_update(index_elements=["pid"], set_={"seq": number}))
-
-    await desk.usage.write(write)
-
-
 async def test_what_nobody_says_a_call_costs_is_its_price_at_its_instant(desk: Desk) -> None:
-    await price(desk, amount=rate("0.00000125"))
+    await desk.price(amount=rate("0.00000125"))
     limit = await desk.limit(amount="1", unit="cost:USD", scope={"provider": "openai"})
 
     await desk.track(CALL | {"units.input_tokens": "200000"})
@@ -228,13 +211,13 @@ async def test_what_nobody_says_a_call_costs_is_its_price_at_its_instant(desk: D
 
 
 async def test_a_price_that_changes_holds_from_then_on_and_what_has_no_price_costs_nothing_here(desk: Desk) -> None:
-    await price(desk, amount=rate("0.001"), to_at=START - timedelta(minutes=5))
+    await desk.price(amount=rate("0.001"), to_at=START - timedelta(minutes=5))
     limit = await desk.limit(amount="10", unit="cost:USD")
     await desk.track(CALL, at=START - timedelta(minutes=6))
     await desk.track(CALL)  # no price is in force
     assert {(): "0.04"} == await desk.used(limit)
 
-    await price(desk, amount=rate("0.002"), from_at=START - timedelta(minutes=5))
+    await desk.price(amount=rate("0.002"), from_at=START - timedelta(minutes=5))
     await desk.track(CALL, {"provider": "free", "units.input_tokens": "9"})
     assert {(): "0.12"} == await desk.used(limit)
     await desk.track(CALL | {"cost": "1", "currency": "USD"})  # what is given wins
@@ -242,7 +225,7 @@ async def test_a_price_that_changes_holds_from_then_on_and_what_has_no_price_cos
 
 
 async def test_what_a_call_costs_is_rounded_up_never_down(desk: Desk) -> None:
-    await price(desk, amount=1)  # 10^-30
+    await desk.price(amount=1)  # 10^-30
     limit = await desk.limit(amount="1", unit="cost:USD")
 
     await desk.track(CALL)
@@ -252,7 +235,7 @@ async def test_what_a_call_costs_is_rounded_up_never_down(desk: Desk) -> None:
 
 @pytest.mark.parametrize("told", [{"cost": "8", "currency": "USD"}, {"units.input_tokens": "8000"}])
 async def test_a_commit_without_a_cost_is_completed_by_its_event_once(desk: Desk, told: dict[str, str]) -> None:
-    await price(desk, amount=rate("0.001"))
+    await desk.price(amount=rate("0.001"))
     limit = await desk.limit(amount="10", unit="cost:USD", scope={"user": "each"})
     tokens = await desk.limit(amount="100", unit="input_tokens")
 
