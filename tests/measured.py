@@ -12,7 +12,9 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-ROOMS = {"core", "monitor", "notify", "db", "pings"}
+ROOMS = {"core", "monitor", "notify", "db", "pings", "calls"}
+OF_OTHERS = {"usage/test_litellm_prices.py", "usage/test_prices.py"}
+"""They go through rules of the core from its door: lists of prices as files are."""
 AS_WELL_BY_OTHERS = {"test_check_machine.py", "test_cron_zones.py"}
 """They go the ways that the rest of their room goes, thousands of times."""
 _STARTS_IT = "COVERAGE_PROCESS_START"
@@ -34,7 +36,8 @@ class Measuring:
     def is_for(self, test: Path) -> bool:
         if not test.is_relative_to(_here) or test.name in AS_WELL_BY_OTHERS:
             return False
-        return test.relative_to(_here).parts[0] in ROOMS
+        of_tests = test.relative_to(_here)
+        return of_tests.parts[0] in ROOMS or of_tests.as_posix() in OF_OTHERS
 
     def switch(self, test: Path) -> None:
         """Before a test in the file `test`. Those of a room come in rows, so this is rarely more than a look."""

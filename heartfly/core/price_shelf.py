@@ -193,7 +193,7 @@ class Shelf:
                 self.reprice(number, of_one, currency or was.currency, source, from_at=from_at, now=now)
             case End(number, to_at):
                 self.end(number, to_at)
-            case Remove(number):
+            case Remove(number):  # pragma: no branch - there are no others
                 self.remove(number)
 
     def plan(self) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -77,3 +78,15 @@ def test_each_end_is_told_in_a_sentence(ended_by: IncidentEnd | None, disproved:
     incident = Incident(opened_at=at(), closed_at=at(minutes=20), ended_by=ended_by, disproved=disproved)
 
     assert part in told(incident)[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("by", "words"),
+    [
+        (IncidentEnd.RESOLVED, "It was in order again, after 15 min."),
+        (IncidentEnd.BY_HAND, "Somebody resolved it, after 15 min."),
+    ],
+)
+def test_an_end_of_what_is_no_check_is_told_in_words(by: IncidentEnd, words: str) -> None:
+    ended = replace(OPEN, of="alert rule", closed_at=at(minutes=25), ended_by=by)
+    assert words == told(ended)[-1][1]

@@ -219,3 +219,14 @@ def test_cost_without_its_currency_is_none_and_at_most_twenty_things_are_told() 
 
     assert ({"requests": ONE}, 20) == (made.units, len(made.told))
     assert ONE // 10**18 + 1 == made_of("c", '{"cost":"0.0000000000000000011","currency":"USD"}').units["cost:USD"]
+
+
+def test_what_was_settled_untold_is_told_later_and_counts_what_it_was_more() -> None:
+    it = ledger()
+    (hold,) = [one for one in it.ask(ALL, units(requests=1), reserve=True).holds if one.unit == COST.unit]
+    it.settle(COST, hold, units(requests=1))
+
+    it.tell(COST, hold, 0, at_us=NOW)
+    assert [1, 0, 0] == used(it)
+    it.tell(COST, hold, ONE, at_us=NOW)
+    assert [1, 0, 1] == used(it)

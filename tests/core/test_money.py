@@ -81,3 +81,9 @@ def test_a_currency_is_one_that_is_in_use() -> None:
         with pytest.raises(InvalidValueError) as refused:
             currency_of(text)
         assert "currency" == refused.value.field
+
+
+@pytest.mark.parametrize("text", ["", "much", "1,5", "--1", "1."])
+def test_what_is_no_money_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no amount of money"):
+        money(text)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from heartfly.core.amounts import amount
 from heartfly.core.money import money_text, rate
-from heartfly.core.prices import EVERY, Book, Cost, Price, condition_of
+from heartfly.core.prices import EVERY, Book, Cost, Price, condition_of, condition_text
 
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -206,3 +206,16 @@ def test_costs_are_what_decimals_say(told: dict[str, int]) -> None:
     with localcontext(Context(prec=120)):
         expected = sum((Decimal(n).scaleb(-18) * Decimal(of_one[kind]) for kind, n in told.items()), Decimal(0))
         assert expected == Decimal(money_text(found.amounts.get("USD", 0)))
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        ("above_200000_tokens", "above_200k_tokens"), ("from_128k_tokens", "from_128k_tokens"),
+        ("above_1500_tokens", "above_1500_tokens"), ("above_8_video_seconds", "above_8_video_seconds"),
+    ],
+)  # fmt: skip
+def test_a_condition_has_one_spelling(text: str, spelled: str) -> None:
+    condition = condition_of(text)
+    assert condition is not None
+    assert spelled == condition_text(condition)

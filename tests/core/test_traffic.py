@@ -70,3 +70,12 @@ def test_packed_times_are_added_one_by_one_and_to_figures_that_have_none() -> No
 
     assert written(3, 4) == none.latencies.written()
     assert 3 == none.n
+
+
+def test_several_percentiles_are_those_that_one_asks_for_one_by_one() -> None:
+    figures = Figures()
+    figures.latencies.add_all([ONE * n for n in (0, 1, 5, 9, 200)])
+    percents = [ONE, 50 * ONE, 95 * ONE, 100 * ONE]
+
+    assert [figures.percentile_ms(one) for one in percents] == list(figures.percentiles_ms(percents))
+    assert [None, None] == list(Figures().percentiles_ms(percents[:2]))
