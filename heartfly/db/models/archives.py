@@ -12,9 +12,7 @@ archives = Table(
     usage_metadata,
     pid(),
     Column("day", Date, primary_key=True),
-    Column(
-        "part", Integer, primary_key=True, autoincrement=False
-    ),  # 0: none, or it is being written
+    Column("part", Integer, primary_key=True, autoincrement=False),  # 0: none, or it is being written
     Column("file", Text, nullable=False),  # its name in the project's directory
     Column("format", Text, nullable=False),  # ndjson or parquet
     Column("from_at", UtcInstant, nullable=False),
