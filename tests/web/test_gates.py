@@ -96,7 +96,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/usage/watches": ("",),
     "/p/{project}/usage/watches/new": ("", "?kind=customer", "?kind=endpoint"),
     "/p/{project}/usage/watches/{watch}": ("",),
-    "/p/{project}/usage/alerts": ("", "?state=firing&severity=low", "?state=nonsense"),
+    "/p/{project}/usage/alerts": ("", "?state=firing&severity=low"),
     "/p/{project}/usage/alerts/new": ("",),
     "/p/{project}/usage/alerts/{rule}": ("",),
     "/p/{project}/usage/alerts/{rule}/edit": ("",),
