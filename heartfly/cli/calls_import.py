@@ -7,23 +7,17 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from zoneinfo import ZoneInfo
 
+from heartfly.cli.event_import import Batches, Seen
 from heartfly.cli.log_sending import Ready
 from heartfly.core.call_csv import Columns, Unread
-from heartfly.core.events import FUTURE
 
-MOST_OF_BATCH = 1_000
-MOST_BYTES = 1024 * 1024
-MOST_SAMPLES = 5
-MOST_NAMES = 100_000
 _MOST_OF_CELL = 256 * 1024
 _REMEMBERED = 500_000
 """Rows, twice: equal ones that are further apart count once."""
@@ -33,36 +27,6 @@ _GZIP = b"\x1f\x8b"
 
 UNREADABLE = (OSError, EOFError, zlib.error)
 """What a file raises that is away, not ours, cut off or damaged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A row that could not be read: where it stands, and why."""
-
-    place: str
-    reason: str
-    text: str
-
-
-@dataclass(slots=True)
-class Seen:
-    """`n_rows`: without headers and empty ones. `unread`: by reason."""
-
-    n_rows: int = 0
-    n_calls: int = 0
-    n_before: int = 0
-    n_ahead: int = 0
-    unread: Counter[str] = field(default_factory=Counter)
-    samples: list[Sample] = field(default_factory=list)
-    first_at: datetime | None = None
-    last_at: datetime | None = None
-    providers: Counter[str] = field(default_factory=Counter)
-    customers: Counter[str] = field(default_factory=Counter)
-    example: str = ""
-
-    @property
-    def n_unread(self) -> int:
-        return self.unread.total()
 
 
 class Import:
@@ -80,17 +44,16 @@ class Import:
         now: datetime,
         since: datetime | None,
     ) -> None:
-        self._put = put
+        self._batches = Batches(put, now=now, since=since, names=("providers", "customers"))
         self._mapped = mapped
         self._fixed = fixed
         self._zone = zone
         self._delimiter = delimiter
         self._source = source
-        self._ahead = now + FUTURE
-        self._since = since
-        self._batch: list[Ready] = []
-        self._n_bytes = 0
-        self.seen = Seen()
+
+    @property
+    def seen(self) -> Seen:
+        return self._batches.seen
 
     def file(self, name: str, text: Text) -> Iterator[None]:
         """Row by row. InvalidValueError: its columns are not what was said. One of UNREADABLE."""
@@ -111,47 +74,23 @@ class Import:
             except StopIteration:
                 return
             except csv.Error as error:
-                self._unread(f"{name}:{rows.line_num}", f"is no CSV: {error}", "")
+                self._batches.unread(f"{name}:{rows.line_num}", f"is no CSV: {error}", "")
             else:
                 if cells and any(cells):
                     self._take(lambda: f"{name}:{rows.line_num}", cells, columns, names)
             yield
 
     def _take(self, place: Callable[[], str], cells: Sequence[str], columns: Columns, names: _Names) -> None:
-        found = columns.row(cells, lambda: names.of(cells))
-        seen = self.seen
+        found, batches = columns.row(cells, lambda: names.of(cells)), self._batches
         if isinstance(found, Unread):
-            self._unread(place(), found, ",".join(cells)[:200])
-            return
-        seen.n_rows += 1
-        seen.n_calls += 1
-        if self._since is not None and found.at < self._since:
-            seen.n_before += 1
-            return
-        if found.at > self._ahead:
-            seen.n_ahead += 1
-            return
-        seen.example = seen.example or found.text
-        seen.first_at = found.at if seen.first_at is None else min(seen.first_at, found.at)
-        seen.last_at = found.at if seen.last_at is None else max(seen.last_at, found.at)
-        for counts, one in ((seen.providers, found.provider), (seen.customers, found.customer)):
-            if one in counts or len(counts) < MOST_NAMES:
-                counts[one] += 1
-        self._batch.append(Ready(found.at, found.text))
-        self._n_bytes += len(found.text)
-        if len(self._batch) >= MOST_OF_BATCH or self._n_bytes >= MOST_BYTES:
-            self.flush()
-
-    def _unread(self, place: str, reason: str, text: str) -> None:
-        self.seen.n_rows += 1
-        self.seen.unread[str(reason)] += 1
-        if len(self.seen.samples) < MOST_SAMPLES:
-            self.seen.samples.append(Sample(place, str(reason), text))
+            batches.unread(place(), str(found), ",".join(cells))
+        elif batches.is_wanted(found.at):
+            batches.count("providers", found.provider)
+            batches.count("customers", found.customer)
+            batches.add(found.at, found.text)
 
     def flush(self) -> None:
-        if self._batch:
-            batch, self._batch, self._n_bytes = self._batch, [], 0
-            self._put(batch)
+        self._batches.flush()
 
 
 class _Names:

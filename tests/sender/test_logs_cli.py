@@ -20,8 +20,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from heartfly.cli import main
+from heartfly.cli.event_import import how_far
 from heartfly.cli.log_files import Lines, Tail
-from heartfly.cli.usage_logs import how_far
 from tests.sender.receiving import Receiver
 
 Run = Callable[..., Result]
@@ -301,8 +301,8 @@ def test_what_the_server_finds_too_far_ahead_is_rejected_and_not_too_old(run: Ru
 
 
 def test_how_far_it_is() -> None:
-    assert "25 %, 50,000 lines, 25,000/s, 6 s left" == how_far(50_000, 100, 400, 2.0)
-    assert "50,000 lines, 0/s" == how_far(50_000, 100, 0, 0.0)
+    assert "25 %, 50,000 lines, 25,000/s, 6 s left" == how_far(50_000, 100, 400, 2.0, read="lines")
+    assert "50,000 lines, 0/s" == how_far(50_000, 100, 0, 0.0, read="lines")
 
 
 # --- following
