@@ -10,6 +10,7 @@ import pytest
 
 from heartfly.core import price_csv
 from heartfly.core.litellm_prices import price_list
+from heartfly.core.money import rate_text
 from heartfly.core.price_csv import price_table
 from heartfly.core.price_given import price_given
 from heartfly.errors import InvalidValueError
@@ -97,8 +98,26 @@ def test_of_a_list_what_cannot_be_mapped_is_told_and_never_dropped() -> None:
     told = {(one.entry, one.reason) for one in found.unmapped}
     assert ("nobody", "names no provider") in told
     assert {"silent", "c", "loop", "tiers", "openai/plain", "searched"} <= {one.entry for one in found.unmapped}
-    assert {"gpt", "plain"} & {price.product for price in found.prices}
+    assert {"plain", "openai/plain", "tiers", "twice", "searched"} == {price.product for price in found.prices}
     assert len(ENTRIES) == found.n_entries
+
+
+def test_of_two_keys_for_one_price_the_first_counts_and_the_other_is_told() -> None:
+    late, early = "input_cost_per_token_above_200k_tokens_priority", "input_cost_per_token_priority_above_200k_tokens"
+    found = price_list(json.dumps({"a": {"litellm_provider": "openai", late: 1e-06, early: 2e-06}}).encode())
+
+    assert [("input_tokens", "priority", "0.000001")] == [(p.unit, p.tier, rate_text(p.amount)) for p in found.prices]
+    assert [(early, "has another price of input_tokens than a key before it; the first one counts")] == [
+        (one.key, one.reason) for one in found.unmapped
+    ]
+
+
+def test_an_entry_that_repeats_another_is_no_second_product_and_no_price_is_no_remark() -> None:
+    same = {"litellm_provider": "openai", "input_cost_per_token": 1e-06, "output_cost_per_token": None}
+    found = price_list(json.dumps({"a": same, "openai/a": same}).encode())
+
+    assert [("openai", "a", "input_tokens")] == [(p.provider, p.product, p.unit) for p in found.prices]
+    assert [] == found.unmapped
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{", b"\xff"])
