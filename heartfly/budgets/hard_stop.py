@@ -2,13 +2,17 @@
 
 It is a limit whose source is the budget, of the period that is now; what was spent by the figures is told to it, as the
 cost of a call is mostly not known before it is priced. Limits lie with usage, in another part: whoever looks at a
-budget sets its limit right, so what a crash leaves behind lasts for a minute. How a limit counts is decided in limits/.
+budget sets its limit right, and their job withdraws those of budgets that are gone, so that what a crash leaves behind
+lasts for a minute. How a limit counts is decided in limits/.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,12 +30,15 @@ from heartfly.core.money import RATE_ONE, Money
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import limits
+from heartfly.db.models import budgets, limits
 from heartfly.errors import InvalidValueError
 from heartfly.limits.book import limit_of
 from heartfly.limits.commands import Wanted, provide, raise_used, withdraw
 from heartfly.limits.queries import counters_of
 
+Reading = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
+
+_SOURCE = "budget:"
 _STOPPING = frozenset({BudgetState.ACTIVE, BudgetState.EXCEEDED})
 
 
@@ -81,6 +88,23 @@ async def withdraw_for(usage: Database, pid: int, uuid: str, *, now: datetime, i
         await usage.write(lambda tx: withdraw(tx, pid, source_of(uuid), actor=HEARTFLY, at=now, ids=ids))
 
 
+async def withdraw_orphans(read_main: Reading, usage: Database, pid: int, *, now: datetime, ids: IdSource) -> None:
+    """Of budgets that are cancelled or gone, and whose end a crash cut off between the two parts."""
+    async with usage.read() as read:
+        query = sa.select(limits.c.source).distinct().where(limits.c.pid == pid, limits.c.source.startswith(_SOURCE))
+        sources = (await read.execute(query)).scalars().all()
+    if not sources:
+        return
+    # In this order: a budget is there before its limit is, so that none that is made meanwhile looks like an orphan.
+    async with read_main() as read:
+        b = budgets.c
+        living = sa.select(b.uuid).where(b.pid == pid, b.state != BudgetState.CANCELLED.value)
+        kept = {source_of(one) for one in (await read.execute(living)).scalars()}
+    for source in sources:
+        if source not in kept:
+            await usage.write(partial(withdraw, pid=pid, source=source, actor=HEARTFLY, at=now, ids=ids))
+
+
 async def is_stopping(read: AsyncConnection, pid: int, uuid: str) -> bool:
     """Whether a limit is in place now. `read` is of usage."""
     row = await _row(read, pid, source_of(uuid))
@@ -88,7 +112,7 @@ async def is_stopping(read: AsyncConnection, pid: int, uuid: str) -> bool:
 
 
 def source_of(uuid: str) -> str:
-    return f"budget:{uuid}"
+    return f"{_SOURCE}{uuid}"
 
 
 def wanted_limit(stored: Stored, period: Period) -> Wanted | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from heartfly.budgets.commands import MOST
+from heartfly.budgets.hard_stop import withdraw_orphans
 from heartfly.budgets.look import look
 from heartfly.budgets.rows import list_budgets
 from heartfly.core.budgets import BudgetState
@@ -36,6 +37,7 @@ def looking(usage: Database, *, ids: IdSource) -> Callable[[Work], Awaitable[Don
                 continue
             n_told += len(outcome.told)
             n_exceeded += outcome.state is BudgetState.EXCEEDED
+        await withdraw_orphans(work.read, usage, work.pid, now=work.now, ids=ids)
         figures = {"budgets": len(found), "told": n_told, "exceeded": n_exceeded, "failed": len(failed)}
         return Done(figures=figures, failure="; ".join(failed))
 
