@@ -99,7 +99,7 @@ class _Running:
 
 
 async def _ingest(it: _Running, n: int) -> list[Figure]:
-    meter, size = it.meter(), _size(it.store)
+    meter, size = it.meter(), 0 if it.store.url else _size(it.store)
     seconds, pinged, _ = await _while(it, it.sender.send(n, it.today - _DAY))
     used = meter.read()
     note = f"{n:,} events in batches of {BATCH}, {SENDERS} connections"

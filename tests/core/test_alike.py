@@ -87,6 +87,7 @@ def test_it_makes_the_same_of_both(pair: tuple[Check, Check], blind: list[tuple[
         assert any(one.touches(opened[0] - GRACE, opened[1] + GRACE) for one in deaf)
         return
     (flip,), (run,) = step.flips, step.runs
+    assert other.goes_down_at is not None
     alone = after_silence(other, through=NOW, blind=deaf, new_id=lambda: 0, now=NOW)
     own_run = replace(run, slot_at=other.expected_at)
     own_flip = replace(flip, flip_no=other.flip_no + 1, at=other.goes_down_at, run=own_run)

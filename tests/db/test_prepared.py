@@ -153,3 +153,37 @@ async def test_of_an_insert_that_may_find_its_row_the_last_one_counts(db: Databa
         return at
 
     assert AT + timedelta(hours=39) == await db.write(work)
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 200])
+async def test_columns_are_written_as_their_rows_would_be(db: Database, n: int) -> None:
+    rows = [interval(number) for number in range(n)]
+
+    def work(tx: Tx) -> tuple[int, list[dict[str, Any]]]:
+        same = {name: value for name, value in interval(0).items() if name != "id"}
+        written = INSERT.fill(tx, n, each={"id": range(n)}, same=same)
+        query = sa.select(blind_intervals).order_by(blind_intervals.c.id)
+        return written, [dict(row) for row in tx.conn.execute(query).mappings()]
+
+    assert (n, rows) == await db.write(work)
+
+
+async def test_columns_of_another_length_are_an_error(db: Database) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        await db.write(lambda tx: INSERT.fill(tx, 3, each={"id": [1, 2]}, same=interval(0)))
+
+
+async def test_what_was_found_goes_back_as_it_is_and_is_told_when_it_is_asked_for(db: Database) -> None:
+    """Rows as the driver has them: their instants compare, and mean what they mean in Python."""
+
+    def work(tx: Tx) -> tuple[list[datetime], datetime, datetime]:
+        INSERT.run(tx, [interval(1, AT + timedelta(hours=1)), interval(2)])
+        both = Prepared(lambda _: sa.select(blind_intervals).order_by(blind_intervals.c.id))
+        found = both.found(tx)
+        from_at = [at for at, _ in map(found.pick("from_at", "id"), found.rows)]
+        MOVE_APART.fill(tx, 2, each={"of": [1, 2], "until": from_at}, same={})
+        parts = found.parts(found.rows, "id", "from_at")
+        assert [1, 2] == [part.id for part in parts]
+        return [row.to_at for row in both.rows(tx)], found.value("from_at", min(from_at)), parts[0].from_at
+
+    assert ([AT + timedelta(hours=1), AT], AT, AT + timedelta(hours=1)) == await db.write(work)
