@@ -38,7 +38,13 @@ log = logger("heartfly.ping")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _PING_KEY = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
 _SLUG = re.compile(r"[a-z0-9_-]{1,100}", re.ASCII)
-_ACTIONS = {"": PingKind.SUCCESS, "start": PingKind.START, "fail": PingKind.FAIL, "log": PingKind.LOG}
+_ACTIONS = {
+    "": PingKind.SUCCESS,
+    "start": PingKind.START,
+    "progress": PingKind.PROGRESS,
+    "fail": PingKind.FAIL,
+    "log": PingKind.LOG,
+}
 _SECONDS = re.compile(r"\d{1,6}(?:\.\d{1,6})?", re.ASCII)
 _METHODS = {"GET", "HEAD", "POST"}
 _WHOLE = "heartfly.response.whole"

@@ -32,7 +32,7 @@ MOST = 5_000
 MOST_TURNS = 5_000
 """Pauses, resumes and alarms that are read, the newest; as many blind intervals. What is older is not judged."""
 _ENDS = frozenset({PingKind.SUCCESS.value, PingKind.FAIL.value})
-_COUNTED = (*sorted(_ENDS), PingKind.START.value)
+_COUNTED = (*sorted(_ENDS), PingKind.START.value, PingKind.PROGRESS.value)
 _COMMANDS = (Reason.PAUSED.value, Reason.RESUMED.value)
 _NEXT = timedelta(microseconds=1)
 
@@ -162,4 +162,5 @@ def _signal(ping: Row[Any], figures: Mapping[int, Mapping[str, Any]], spans: Map
         exit_status=ping.exit_status if ends else None,
         metrics=figures.get(ping.run_id, {}) if ends else {},
         covers=spans.get(ping.run_id) if ends else None,
+        source=ping.remote,
     )

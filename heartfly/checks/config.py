@@ -12,10 +12,13 @@ import msgspec
 
 from heartfly.core import schedule as schedules
 from heartfly.core import text
+from heartfly.core.bound_text import bounds_of_lines, lines_of, refuse_late_start
+from heartfly.core.bounds import NO_BOUNDS, Bounds
 from heartfly.core.filters import Filters
 from heartfly.core.gate_text import Parts, gate_of, gate_of_text, written
 from heartfly.core.gates import Gate
 from heartfly.core.schedule import Dialect, Kind
+from heartfly.core.tolerance import MOST_FAILURES, MOST_LAST, MOST_RECOVER, NO_TOLERANCE, Tolerance
 from heartfly.errors import InvalidValueError
 
 YEAR_S = 365 * 86400
@@ -49,6 +52,17 @@ class FiltersIn(msgspec.Struct, forbid_unknown_fields=True):
     default_fail: bool = False
 
 
+class ToleranceIn(msgspec.Struct, forbid_unknown_fields=True):
+    """Down after so many `failures` in a row, or when `share` percent of the `last` runs failed; up after `recover`
+    successes in a row. Null: not by that.
+    """
+
+    failures: int | None = None
+    share: int | None = None
+    last: int | None = None
+    recover: int = 1
+
+
 class SharedSlug(str):
     """A slug that other checks may have as well, or none (empty): what a foreign API allows, and ours does not."""
 
@@ -68,6 +82,10 @@ class CheckIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     methods: str | msgspec.UnsetType = msgspec.UNSET
     filters: FiltersIn | msgspec.UnsetType = msgspec.UNSET
     gates: list[GateIn | str] | msgspec.UnsetType = msgspec.UNSET
+    tolerance: ToleranceIn | msgspec.UnsetType | None = msgspec.UNSET
+    """Null: the first failure or miss is an alarm, and the first success ends it."""
+    bounds: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """As they are written: `run >= 1m warn`, `start within 10m`, `5 reports by address`."""
     sticky: bool | msgspec.UnsetType = msgspec.UNSET
     first_ping_by: Annotated[datetime, msgspec.Meta(tz=True)] | msgspec.UnsetType | None = msgspec.UNSET
     """A check that has not pinged by then goes down; null: it may wait for ever. Not kept once it has pinged."""
@@ -93,12 +111,15 @@ class CheckConfig:
     methods: str = ""
     filters: str = ""
     gates: str = ""
+    tolerance: str = ""
+    bounds: str = ""
     sticky: bool = False
 
     @property
     def timing(self) -> tuple[Any, ...]:
-        """What re-arms the check when it changes."""
-        return (self.kind, self.period_s, self.expression, self.zone, self.dialect, self.grace_s, self.max_run_s)
+        """What moves a deadline when it changes."""
+        calendar = (self.kind, self.period_s, self.expression, self.zone, self.dialect)
+        return (*calendar, self.grace_s, self.max_run_s, self.tolerance, self.bounds)
 
 
 COLUMNS = tuple(CheckConfig.__dataclass_fields__)
@@ -123,9 +144,14 @@ def merged(base: CheckConfig, asked: CheckIn, *, at: datetime) -> CheckConfig:
                 changes |= read(value, at)
             except InvalidValueError as error:
                 wrong.append(error)
+    found = replace(base, **changes) if not wrong else base
+    try:
+        refuse_late_start(bounds_of(found.bounds), timedelta(seconds=found.grace_s), field="bounds")
+    except InvalidValueError as error:
+        wrong.append(error)
     if wrong:
         raise InvalidValueError(wrong[0].field, wrong[0].message, others=wrong[1:])
-    return replace(base, **changes)
+    return found
 
 
 def as_asked(config: CheckConfig) -> dict[str, Any]:
@@ -142,6 +168,8 @@ def as_asked(config: CheckConfig) -> dict[str, Any]:
         "methods": config.methods,
         "filters": msgspec.json.decode(config.filters) if config.filters else None,
         "gates": [msgspec.to_builtins(gate_in(gate)) for gate in gates_of(config.gates)],
+        "tolerance": msgspec.to_builtins(tolerance_in(config.tolerance)),
+        "bounds": lines_of(bounds_of(config.bounds)),
         "sticky": config.sticky,
     }
 
@@ -231,6 +259,43 @@ def gate_in(gate: Gate) -> GateIn:
     )
 
 
+def tolerance_of(stored: str) -> Tolerance:
+    return msgspec.json.decode(stored, type=Tolerance) if stored else NO_TOLERANCE
+
+
+def tolerance_in(stored: str) -> ToleranceIn | None:
+    """As it is asked for; None: there is none."""
+    if not stored:
+        return None
+    found = tolerance_of(stored)
+    return ToleranceIn(failures=found.failures, share=found.share, last=found.last, recover=found.recover)
+
+
+def bounds_of(stored: str) -> Bounds:
+    return msgspec.json.decode(stored, type=Bounds) if stored else NO_BOUNDS
+
+
+def _tolerance(asked: ToleranceIn | None) -> str:
+    if asked is None:
+        return ""
+    limits = {"failures": MOST_FAILURES, "share": 100, "last": MOST_LAST, "recover": MOST_RECOVER}
+    for name, most in limits.items():
+        value = getattr(asked, name)
+        if value is not None and not 1 <= value <= most:
+            raise InvalidValueError(f"tolerance.{name}", f"must be 1 to {most}")
+    if (asked.share is None) != (asked.last is None):
+        missing = "share" if asked.share is None else "last"
+        raise InvalidValueError(f"tolerance.{missing}", "is required: a share is one of the last so many runs")
+    found = Tolerance(failures=asked.failures, share=asked.share, last=asked.last, recover=asked.recover)
+    # One failure in a row is what there is without any: nothing is counted then.
+    return "" if found.tolerates_nothing else msgspec.json.encode(found).decode()
+
+
+def _bounds(asked: list[str]) -> str:
+    found = bounds_of_lines(asked, field="bounds")
+    return "" if found == NO_BOUNDS else msgspec.json.encode(found).decode()
+
+
 def _gates(asked: list[GateIn | str]) -> str:
     if len(asked) > 20:
         raise InvalidValueError("gates", "must be at most 20")
@@ -268,6 +333,8 @@ _READ: Mapping[str, Callable[[Any, datetime], Mapping[str, Any]]] = {
     "methods": lambda value, _: {"methods": _methods(value)},
     "filters": lambda value, _: {"filters": _filters(value)},
     "gates": lambda value, _: {"gates": _gates(value)},
+    "tolerance": lambda value, _: {"tolerance": _tolerance(value)},
+    "bounds": lambda value, _: {"bounds": _bounds(value)},
     "sticky": lambda value, _: {"sticky": value},
 }
 """Each field of `CheckIn` but the channels: the columns that its value becomes, at an instant."""

@@ -109,7 +109,10 @@ def _still_open(tx: Tx, pid: int, blind: Blind, excused: set[int]) -> dict[_Name
         if row.id not in excused
     }
     query = (
-        sa.select(checks.c.id, checks.c.uuid, checks.c.name, checks.c.grace_s, checks.c.max_run_s, runs.c.started_at)
+        sa.select(
+            *(checks.c.id, checks.c.uuid, checks.c.name, checks.c.grace_s, checks.c.max_run_s),
+            *(runs.c.started_at, runs.c.progress_at),
+        )
         .join(runs, sa.and_(runs.c.pid == checks.c.pid, runs.c.check_id == checks.c.id))
         .where(checks.c.pid == pid, checks.c.n_open_runs > 0, runs.c.outcome.is_(None))
         .where(runs.c.started_at <= blind.to_at)
@@ -117,7 +120,7 @@ def _still_open(tx: Tx, pid: int, blind: Blind, excused: set[int]) -> dict[_Name
     )
     for row in tx.conn.execute(query):
         limit = row.grace_s if row.max_run_s is None else row.max_run_s
-        ends_by = row.started_at + timedelta(seconds=limit)
+        ends_by = (row.progress_at or row.started_at) + timedelta(seconds=limit)
         if ends_by >= blind.from_at:
             slots[row.uuid, row.started_at] = (row.id, slot_of(row, row.started_at, ends_by))
     return slots

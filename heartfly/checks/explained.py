@@ -148,7 +148,7 @@ async def _again(read: AsyncConnection, row: Row[Any], check: Check) -> tuple[Ag
     if run is None:
         return None, None
     if run.outcome == RunOutcome.HUNG.value:
-        return Again(at=run.started_at + check.rules.run_limit, hung=True), None
+        return Again(at=run_of(run).counts_from + check.rules.run_limit, hung=True), None
     return Again(at=run.ended_at, exit_status=run.exit_status), run.id
 
 

@@ -1,12 +1,13 @@
 """What many checks were over a time: their statuses one after another, and what failed or was missed on the way.
 
-Runs are looked for only where a check was down: a failure, a run that hung and a slot that was missed always leave it
-so. That keeps a thousand healthy checks at one look at their changes of status, however often they run.
+Runs are looked for only where a check was down, or may have tolerated something: a failure, a run that hung and a slot
+that was missed always leave all others down. That keeps a thousand healthy checks at one look at their changes of
+status, however often they run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -31,7 +32,7 @@ _PER_SPAN = 60
 _COLUMNS = {"check_id": BigInteger, "at": UtcInstant, "outcome": Text}
 _BEGAN = {
     Reason.MISSED.value: "missed", Reason.MISSED_TWICE_UNVERIFIED.value: "missed", Reason.NO_FIRST_PING.value: "missed",
-    Reason.HUNG.value: "hung",
+    Reason.HUNG.value: "hung", Reason.NOT_STARTED.value: "missed", Reason.TOO_FEW.value: "missed",
 }  # fmt: skip
 # Spans go in as JSON: [check, first microsecond, last], each a walk down the index of its check's runs.
 _OF_SPANS = {
@@ -124,7 +125,7 @@ async def lanes(read: AsyncConnection, pid: int, rows: Sequence[Any], *, from_at
         ]
         for row in rows
     }
-    marks, is_cut = await _marks(read, pid, of_checks)
+    marks, is_cut = await _marks(read, pid, of_checks, {row.id for row in rows if row.tolerance})
     by_check = {check_id: Lane(of_check, marks.get(check_id, ())) for check_id, of_check in of_checks.items()}
     return Lanes(by_check, await deaf_times(read, from_at, to_at), from_at, is_cut)
 
@@ -138,16 +139,17 @@ async def deaf_times(read: AsyncConnection, from_at: datetime, to_at: datetime) 
 
 
 async def _marks(
-    read: AsyncConnection, pid: int, of_checks: Mapping[int, Sequence[Span]]
+    read: AsyncConnection, pid: int, of_checks: Mapping[int, Sequence[Span]], tolerant: Collection[int]
 ) -> tuple[dict[int, list[Mark]], bool]:
     """What began a span is told by its change of status; runs are those after it."""
     down: list[tuple[int, int, int]] = []
     marks: dict[int, list[Mark]] = {}
     for check_id, of_check in of_checks.items():
         for span in of_check:
-            if span.status is Status.DOWN:
+            watched = check_id in tolerant and span.status in {Status.UP, Status.DEGRADED}
+            if span.status is Status.DOWN or watched:
                 down.append((check_id, micros(span.from_at), micros(span.to_at)))
-                if span.reason:
+                if span.reason and not watched:
                     marks.setdefault(check_id, []).append(Mark(span.from_at, _BEGAN.get(span.reason, "failed")))
     if not down:
         return marks, False

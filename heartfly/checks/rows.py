@@ -19,9 +19,11 @@ from sqlalchemy import Insert, Row, Select
 
 from heartfly.checks.config import CheckConfig
 from heartfly.core import schedule as schedules
+from heartfly.core.bounds import NO_BOUNDS, Bounds
 from heartfly.core.coverage import Span
 from heartfly.core.gates import Gate
 from heartfly.core.schedule import Dialect, Kind, Schedule
+from heartfly.core.tolerance import NO_TOLERANCE, NOTHING_KEPT, Memory, Tolerance
 from heartfly.core.values import Check, NextAfter, Rules, Run, replace
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from heartfly.db.changes import Tx
@@ -33,6 +35,8 @@ _STATUS = {word.value: word for word in Status}
 _REASON = {word.value: word for word in Reason}
 _KIND = {word.value: word for word in PingKind}
 _OUTCOME = {word.value: word for word in RunOutcome}
+_READ_MEMORY = msgspec.json.Decoder(Memory)
+_WRITE = msgspec.json.Encoder()
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -106,6 +110,9 @@ def run_of(row: Any) -> Run:
         duration=None if row.duration_us is None else timedelta(microseconds=row.duration_us),
         ping_n=row.ping_n,
         covers=None if row.covers_from is None else Span(row.covers_from, row.covers_to),
+        progress_at=row.progress_at,
+        reason=_REASON[row.reason] if row.reason else None,
+        tolerated=row.tolerated or "",
     )
 
 
@@ -132,6 +139,7 @@ def check_of(row: Row[Any], open_runs: tuple[Run, ...] = ()) -> Check:
         schedule_error_at=row.schedule_error_at,
         schedule_error=row.schedule_error,
         open_runs=open_runs,
+        memory=_READ_MEMORY.decode(row.memory) if row.memory else NOTHING_KEPT,
     )
 
 
@@ -160,6 +168,7 @@ def life_of(check: Check) -> dict[str, Any]:
         "unverified_in_row": check.unverified_in_row,
         "schedule_error_at": check.schedule_error_at,
         "schedule_error": check.schedule_error,
+        "memory": "" if check.memory == NOTHING_KEPT else _WRITE.encode(check.memory).decode(),
     }
 
 
@@ -186,11 +195,12 @@ _LIFE = (
     "unverified_in_row",
     "schedule_error_at",
     "schedule_error",
+    "memory",
 )
 
 _RARE = (
     *("status", "status_since", "status_reason", "flip_no", "n_open_runs"),
-    *("late_told_at", "unverified_in_row", "schedule_error_at", "schedule_error"),
+    *("late_told_at", "unverified_in_row", "schedule_error_at", "schedule_error", "memory"),
 )
 """What an ordinary success leaves as it is."""
 _rare_before, _rare_after = attrgetter(*_RARE), itemgetter(*_RARE)
@@ -234,6 +244,9 @@ def _upsert_runs(tx: Tx) -> Insert:
             "ping_n",
             "covers_from",
             "covers_to",
+            "progress_at",
+            "reason",
+            "tolerated",
         )
     }
     return insert.on_conflict_do_update(index_elements=["pid", "check_id", "id"], set_=changed)
@@ -281,6 +294,9 @@ def run_values(one_check: Stored, run: Run) -> dict[str, Any]:
         "ping_n": run.ping_n,
         "covers_from": run.covers.from_at if run.covers else None,
         "covers_to": run.covers.to_at if run.covers else None,
+        "progress_at": run.progress_at,
+        "reason": run.reason.value if run.reason else None,
+        "tolerated": run.tolerated or None,
     }
 
 
@@ -297,13 +313,15 @@ Timing = tuple[str, int, str, str, str]
 
 def rules_of(row: Row[Any]) -> Rules:
     timing = (row.kind, row.period_s, row.expression, row.zone, row.dialect)
-    return _rules(timing, row.grace_s, row.max_run_s, row.gates, sticky=row.sticky, wants_late=row.wants_late)
+    said = (row.gates, row.tolerance, row.bounds)
+    return _rules(timing, row.grace_s, row.max_run_s, said, sticky=row.sticky, wants_late=row.wants_late)
 
 
 def rules_of_config(config: CheckConfig) -> Rules:
     """As if the check were so. Nobody hears of lateness."""
     timing = (config.kind, config.period_s, config.expression, config.zone, config.dialect)
-    return _rules(timing, config.grace_s, config.max_run_s, config.gates, sticky=config.sticky, wants_late=False)
+    said = (config.gates, config.tolerance, config.bounds)
+    return _rules(timing, config.grace_s, config.max_run_s, said, sticky=config.sticky, wants_late=False)
 
 
 @lru_cache(maxsize=16_384)
@@ -311,16 +329,19 @@ def _rules(
     timing: Timing,
     grace_s: int,
     max_run_s: int | None,
-    gates: str,
+    said: tuple[str, str, str],
     *,
     sticky: bool,
     wants_late: bool,
 ) -> Rules:
+    gates, tolerance, bounds = said
     return Rules(
         next_after=_next_after(timing),
         grace=timedelta(seconds=grace_s),
         max_run=None if max_run_s is None else timedelta(seconds=max_run_s),
         gates=tuple(msgspec.json.decode(gates, type=list[Gate])) if gates else (),
+        tolerance=msgspec.json.decode(tolerance, type=Tolerance) if tolerance else NO_TOLERANCE,
+        bounds=msgspec.json.decode(bounds, type=Bounds) if bounds else NO_BOUNDS,
         zone=timing[3],
         sticky=sticky,
         wants_late=wants_late,

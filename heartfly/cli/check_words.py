@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Any
 
+import rich_click as click
+
 from heartfly.cli.gates import coverage_words, gate_words
 from heartfly.cli.output import seconds, status, when
+from heartfly.core.tolerance import Tolerance
 
 _FIELDS_OF_CRON = 5
 
@@ -27,6 +31,8 @@ def facts_of(check: Any, coverage: Any) -> list[tuple[str, Any]]:
         ("tags", ", ".join(check["tags"]) or "-"),
         ("channels", str(len(check["channels"]))),
         ("gates", "\n".join(gate_words(gate) for gate in check["gates"]) or "-"),
+        ("tolerance", tolerance_words(check["tolerance"])),
+        ("bounds", "\n".join(check["bounds"]) or "-"),
     ]
     if coverage["spans"] or coverage["gaps"]:
         facts.append(("coverage", coverage_words(coverage)))
@@ -45,7 +51,11 @@ def reasons_of(told: Any) -> list[tuple[str, str]]:
         ("grace", seconds(told["grace"])),
         ("max run", seconds(told["max_run"]) if told["max_run"] is not None else "the grace"),
         ("slot", f"{slot['expected_at']} to {slot['closes_at']}" if slot else "-"),
-        ("goes down", told["goes_down_at"] or "-"),
+        ("judged at", told["goes_down_at"] or "-"),
+        ("goes down", told["alarm_at"] or "-"),
+        ("tolerance", tolerance_words(told["tolerance"])),
+        ("tolerated", told["tolerated"] or "-"),
+        ("bounds", "\n".join(told["bounds"]) or "-"),
     ]
     facts += [("run", f"{run['started_at']}, hung at {run['ends_by']}") for run in told["runs"]]
     facts += [("could not hear", f"{one['from_at']} to {one['to_at']} ({one['touches']})") for one in told["blind"]]
@@ -54,6 +64,38 @@ def reasons_of(told: Any) -> list[tuple[str, str]]:
     for name, signal in (("last end", told["last_end"]), ("newest ping", told["newest_ping"])):
         facts.append((name, f"{signal['kind']} at {signal['at']}" if signal else "-"))
     return facts + ([("incident", told["incident"])] if told["incident"] else [])
+
+
+def tolerance_words(asked: Any) -> str:
+    return "-" if asked is None else Tolerance(**asked).text
+
+
+_PART = re.compile(r"(\d{1,9}) in a row|(\d{1,3})% of (?:the last )?(\d{1,9})|up after (\d{1,9})", re.ASCII)
+
+
+def tolerance_asked(text: str) -> dict[str, int] | None:
+    """`3 in a row, 50% of 10, up after 2`, or parts of it, as the API takes it; `nothing`: none."""
+    if text.strip() == "nothing":
+        return None
+    asked: dict[str, int] = {}
+    for part in re.split(r",\s*|\s+or\s+", text.strip().removeprefix("after ")):
+        found = _PART.fullmatch(part.strip())
+        if found is None:
+            looks = "3 in a row, 50% of 10, up after 2, or several of them with commas; or nothing"
+            raise click.BadParameter(f"{part!r} must look like {looks}", param_hint="--tolerate")
+        names = ("failures", "share", "last", "recover")
+        asked |= {name: int(number) for name, number in zip(names, found.groups(), strict=True) if number}
+    return asked
+
+
+def outcome_of(run: Any) -> str:
+    """How a run went, and what of it nobody was told."""
+    reason = f" ({run['reason'].replace('_', ' ')})" if run["reason"] in _SHOWN_REASONS else ""
+    tolerated = f", {run['tolerated']} tolerated" if run["tolerated"] else ""
+    return f"{run['outcome'] or 'running'}{reason}{tolerated}"
+
+
+_SHOWN_REASONS = frozenset({"too_fast", "too_soon", "too_often", "too_early", "too_few", "not_started"})
 
 
 def schedule_of(check: Any) -> str:

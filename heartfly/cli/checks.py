@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
-from heartfly.cli.check_words import facts_of, how_to_ping, reasons_of, schedule_of
+from heartfly.cli.check_words import facts_of, how_to_ping, outcome_of, reasons_of, schedule_of, tolerance_asked
 from heartfly.cli.client import Client, connected, part
 from heartfly.cli.gates import show_coverage, what_changed, with_gates
 from heartfly.cli.output import (
@@ -90,6 +90,17 @@ def _schedule_options(command: F) -> F:
                 multiple=True,
                 help='What must hold: "rows > 0", "errors == 0 warn". May be repeated; those that are there stay.',
             ),
+            click.option(
+                "--tolerate",
+                help='When it goes down: "3 in a row", "50% of 10", "3 in a row, 50% of 10, up after 2"; or nothing.',
+            ),
+            click.option(
+                "--bound",
+                "bounds",
+                multiple=True,
+                help='"run >= 1m", "start within 10m", "apart >= 1m", "at most 5 runs in 1h", "5 reports by address", '
+                '"early 10%". May be repeated; in the place of all that it has; none takes them away.',
+            ),
         )
     ):
         command = option(command)
@@ -138,6 +149,8 @@ def _asked(
     dialect: str | None,
     tags: tuple[str, ...],
     gates: tuple[str, ...],
+    tolerate: str | None,
+    bounds: tuple[str, ...],
     **plain: Any,
 ) -> dict[str, Any]:
     kinds = {"period": period, "cron": cron, "oncalendar": oncalendar}
@@ -150,8 +163,13 @@ def _asked(
         asked["schedule"] = {"kind": kind, "period" if kind == "period" else "expression": value} | calendar
     if calendar and not (cron or oncalendar):
         raise click.UsageError(f"--{next(iter(calendar))} goes with --cron or --oncalendar.")
-    lists = {"tags": tags, "gates": gates}
-    return asked | {name: list(value) for name, value in lists.items() if value}
+    lists = {"tags": tags, "gates": gates, "bounds": bounds}
+    asked |= {name: list(value) for name, value in lists.items() if value}
+    if bounds == ("none",):
+        asked["bounds"] = []
+    if tolerate is not None:
+        asked["tolerance"] = tolerance_asked(tolerate)
+    return asked
 
 
 @checks_group.command("edit")
@@ -227,7 +245,7 @@ def show(*, check: str, as_json: bool, api: Client) -> None:
             ("OUTCOME", "WHEN", "DURATION", "FIGURES"),
             [
                 (
-                    run["outcome"] or "running",
+                    outcome_of(run),
                     when(run["started_at"] or run["ended_at"] or run["slot_at"]),
                     seconds(run["duration"]),
                     ", ".join(f"{metric}={value}" for metric, value in run["metrics"].items()),

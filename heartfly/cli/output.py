@@ -99,6 +99,8 @@ def status(check: Any) -> Text:
     from rich.text import Text  # noqa: PLC0415 - see print_table
 
     beside = [word for word in ("late", "running") if check[word]]
+    if tolerated := check.get("tolerated"):
+        beside.append(f"failing, {tolerated} tolerated")
     word = "late" if check["late"] else check["status"]
     return Text(" ".join([check["status"], *(f"({one})" for one in beside)]), style=_COLOURS.get(word, ""))
 

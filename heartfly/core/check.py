@@ -5,22 +5,35 @@ pings/apply.py, monitor/judge.py and checks/commands.py do that. The table that 
 in ARCHITECTURE.md; the words are defined in docs/glossary.md.
 
     slot k   [e_k, e_k + grace]; e_k = last success or fail + k periods, or the k-th fire after it
+             (a success that its bounds find too early, or one of several reports, is not that end)
     deadline expected_at + grace, inclusive: the first instant at which silence is an alarm;
              of a new check, by when somebody wants its first ping, if anybody does;
              a run that was started goes down at started_at + max_run, and one with a max_run of
              its own holds its slot open (docs/decisions/0012-a-run-under-way-holds-its-slot.md)
+    failure  goes down, unless the tolerance of a check that is up or degraded lets it pass: then the
+             slot after it is judged next (`_failed`, docs/tolerance.md)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
+from heartfly.core import bounds as bound_rules
 from heartfly.core import gates as gate_rules
+from heartfly.core import tolerance as tolerances
+from heartfly.core.bounds import Breach, By
 from heartfly.core.coverage import Span, reaches_ahead
 from heartfly.core.gates import NOTHING, Broken, Known, Level, Reported
+from heartfly.core.tolerance import NO_TOLERANCE, NOTHING_KEPT, Memory
 from heartfly.core.values import Blind, Check, Flip, Past, Rules, Run, Signal, Slot, Step, Unverified, replace
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass as value
+else:
+    from heartfly.core.values import value
 
 MAX_OPEN_RUNS = 100
 """More runs open at a time than this, and the oldest is superseded: a bound for jobs that never report an end."""
@@ -37,18 +50,27 @@ _WATCHED_OR_NEW = (*_WATCHED, Status.NEW)
 _TOLD_OF = (Status.NEW, Status.UP, Status.DEGRADED)
 _COMMANDS = (Reason.PAUSED, Reason.RESUMED)
 _OUTCOMES = {Status.UP: RunOutcome.OK, Status.DEGRADED: RunOutcome.DEGRADED, Status.DOWN: RunOutcome.FAILED}
-_SILENCE = (Reason.MISSED, Reason.MISSED_TWICE_UNVERIFIED, Reason.NO_FIRST_PING, Reason.HUNG)
+_LEVELS = {Level.WARN: Status.DEGRADED, Level.FAIL: Status.DOWN}
+_SILENCE = (
+    *(Reason.MISSED, Reason.MISSED_TWICE_UNVERIFIED, Reason.NO_FIRST_PING, Reason.HUNG),
+    *(Reason.NOT_STARTED, Reason.TOO_FEW),
+)
+_CROWDED = (Reason.TOO_SOON, Reason.TOO_OFTEN)
 
 # --- signals ---------------------------------------------------------------------------------------
 
 
 def needs_past(check: Check, signal: Signal) -> bool:
     """Whether `after_ping` must be given a `Past` for this signal: something newer was applied or decided."""
-    if signal.kind is PingKind.LOG or signal.kind is PingKind.IGNORED:
+    if signal.kind in _SAYS_NOTHING:
         return False
     if signal.kind is PingKind.START and signal.rid is not None:
         return True  # its end may have come before it, or this may be a retry from before that end
     return signal.is_before(check.last_end) or _before_alarm(check, signal)
+
+
+_SAYS_NOTHING = frozenset({PingKind.LOG, PingKind.IGNORED, PingKind.PROGRESS})
+"""Of the past, and of what is to come."""
 
 
 def _before_command(check: Check, signal: Signal) -> bool:
@@ -88,6 +110,8 @@ def after_ping(check: Check, signal: Signal, *, past: Past | None = None, known:
         step = _end(check, signal, past, known)
     elif kind is PingKind.START:
         step = _start(check, signal, past)
+    elif kind is PingKind.PROGRESS:
+        return replace(_progress(check, signal), kind=kind)
     else:
         return Step(check=replace(check, rev=check.rev + 1), kind=kind)
     step = replace(step, kind=kind)
@@ -111,6 +135,7 @@ def _start(check: Check, signal: Signal, past: Past | None) -> Step:
     slot_at = check.expected_at if any(_holds_slot(check, run) for run in rivals) else None
     opened = Run(id=signal.id, rid=signal.rid, started_at=signal.at, order=signal.order, slot_at=slot_at)
     opened = replace(opened, ping_n=check.n_pings)
+    not_late = check.status_reason is Reason.NOT_STARTED and _before_alarm(check, signal)
     if _before_command(check, signal) or any(run.began_after(signal) for run in rivals):
         # Superseded before we heard of it: by a newer start, or by the pause.
         opened = _closed(opened, RunOutcome.SUPERSEDED, signal.at)
@@ -122,15 +147,70 @@ def _start(check: Check, signal: Signal, past: Past | None) -> Step:
         rivals.append(min(others, key=_age))
         others.remove(rivals[-1])
     closed = [_closed(run, RunOutcome.SUPERSEDED, signal.at) for run in rivals]
-    step = Step(check=replace(check, open_runs=(*others, opened)), run=opened, runs=(*closed, opened))
-    return _armed(step, signal.at)
+    memory, breach = _begins(check, signal)
+    opened = replace(opened, reason=None if breach is None else breach[1])
+    check = replace(check, open_runs=(*others, opened), memory=memory)
+    step = Step(check=check, run=opened, runs=(*closed, opened))
+    if not_late:
+        return _began_in_time(step, signal, past or Past())
+    return _armed(step if breach is None else _crowded(step, opened, breach, signal.at), signal.at)
+
+
+def _crowded(step: Step, run: Run, breach: Breach, at: datetime) -> Step:
+    """A run began too soon after others. It may still end well, which makes it no better: it was one too many."""
+    level, reason = breach
+    if level is Level.FAIL and step.check.status in _WATCHED_OR_NEW:
+        step, tolerated = _failed(step, run, reason, at=at)
+        return step if tolerated else _with_run(step, run)
+    if level is Level.WARN and step.check.status is Status.UP:
+        return _flip(step, Status.DEGRADED, reason, at=at, run=run)
+    return step
+
+
+def _began_in_time(step: Step, signal: Signal, past: Past) -> Step:
+    """A start from before the alarm that none had come: the alarm was not true, and its slot is open again."""
+    check, limit = step.check, step.check.rules.bounds.start_within
+    before = past.status_at if past.status_at in _WATCHED else Status.UP
+    assert before is not None
+    back = _flip(step, before, Reason.RETRACTED, at=check.status_since, run=step.run)
+    flip = replace(back.flips[-1], retracts_flip_no=check.flip_no)
+    expected = None if limit is None else check.status_since - limit
+    memory = tolerances.without_failure(back.check.memory)
+    return _armed(
+        replace(back, check=replace(back.check, expected_at=expected, memory=memory), flips=(flip,)), signal.at
+    )
+
+
+def _progress(check: Check, signal: Signal) -> Step:
+    """A run says that it is at work: its limit counts anew. Of no run that is under way, it says nothing."""
+    mine = [
+        run for run in check.open_runs if not run.began_after(signal) and (signal.rid is None or run.rid == signal.rid)
+    ]
+    if not mine:
+        return Step(check=replace(check, rev=check.rev + 1))
+    found = max(mine, key=lambda run: (run.rid == signal.rid, _age(run)))
+    run = replace(found, progress_at=max(found.counts_from, signal.at))
+    open_runs = tuple(run if other is found else other for other in check.open_runs)
+    return _armed(Step(check=replace(check, open_runs=open_runs), run=run, runs=(run,)), signal.at)
+
+
+def _begins(check: Check, signal: Signal) -> tuple[Memory, Breach | None]:
+    if not check.rules.bounds.count_runs or check.status is Status.PAUSED or _before_command(check, signal):
+        return check.memory, None
+    return bound_rules.begins(check.rules.bounds, check.memory, signal.at, signal.rid)
 
 
 def _end(check: Check, signal: Signal, past: Past | None, known: Known) -> Step:
     run, open_runs = _ended_run(check, signal, past)
+    crowded = run.reason in _CROWDED
+    memory, breach = (check.memory, None) if run.started_at is not None else _begins(check, signal)
     broken = _broken(check, signal, run, known) if signal.kind is PingKind.SUCCESS else ()
-    to_status, reason = _verdict(signal, gate_rules.worst(broken))
-    run = replace(run, outcome=_OUTCOMES[to_status], covers=_counted(signal, broken))
+    to_status, reason = _verdict(check, signal, gate_rules.worst(broken), run, breach)
+    if to_status is not Status.UP:
+        run = replace(run, outcome=_OUTCOMES[to_status], reason=reason)
+    else:
+        run = replace(run, outcome=_OUTCOMES[_crowd_status(check, run.reason) if crowded else to_status])
+    run = replace(run, covers=_counted(signal, broken))
     step = Step(check=replace(check, open_runs=open_runs), run=run, runs=(run,))
     if signal.is_before(check.last_end):
         return _late_end(step, signal, past or Past(), run=run, reason=reason)
@@ -141,16 +221,121 @@ def _end(check: Check, signal: Signal, past: Past | None, known: Known) -> Step:
         last_duration=run.duration,
         last_end=signal.order,
         last_end_kind=signal.kind,
-        anchor_at=signal.at,
-        unverified_in_row=0,
+        memory=memory,
     )
     step = replace(step, check=ended)
-    if to_status is check.status:
-        return _armed(step, signal.at, after=signal.at)
-    if _before_alarm(check, signal):
-        return _retracted(step, signal, past or Past(), to_status=to_status, run=run, broken=broken)
-    step = _flip(step, to_status, reason, at=signal.at, run=run, broken=broken)
-    return _armed(step, signal.at, after=signal.at)
+    end = _End(
+        signal=signal,
+        past=past or Past(),
+        to_status=to_status,
+        reason=reason,
+        broken=broken,
+        before_alarm=_before_alarm(check, signal),
+    )
+    if to_status is Status.DOWN:
+        return _ended_badly(step, end)
+    step, whole = _reported(step, end)
+    step, after = _for_its_slot(step, signal, whole=whole)
+    if crowded and to_status is Status.UP and check.status in _TELLS:
+        return _armed(step, signal.at, after=after)  # what it is was told as it began
+    return _ended_well(step, end, whole=whole, after=after)
+
+
+@value(frozen=True, kw_only=True)
+class _End:
+    """The end of a run, and what it says by itself. `before_alarm`: it is from before the silence that is one."""
+
+    signal: Signal
+    past: Past
+    to_status: Status
+    reason: Reason
+    broken: tuple[Broken, ...]
+    before_alarm: bool
+
+
+def _ended_badly(step: Step, end: _End) -> Step:
+    check, at, run = step.check, end.signal.at, step.run
+    assert run is not None
+    waits = check.rules.bounds.reports is not None and check.status in _WATCHED
+    if not waits:  # where several report, one that fails leaves the slot to the others
+        check = replace(check, anchor_at=at, unverified_in_row=0)
+    step, tolerated = _failed(replace(step, check=check), run, end.reason, at=at, broken=end.broken)
+    return _armed(step, at, after=None if waits and tolerated else at)
+
+
+def _ended_well(step: Step, end: _End, *, whole: bool, after: datetime | None) -> Step:
+    """A success, whose figures are in order or at least no failure. `whole`: with it, all have reported."""
+    check, tolerance, at = step.check, step.check.rules.tolerance, end.signal.at
+    down = check.status is Status.DOWN
+    if down and not whole:
+        return _armed(step, at)
+    if end.before_alarm:
+        return _retracted(step, end)
+    if whole and tolerance is not NO_TOLERANCE:
+        if down and check.memory.good + 1 < tolerance.recover:
+            # It has to go well some times more before anybody is told so.
+            return _armed(replace(step, check=replace(check, memory=tolerances.well_again(check.memory))), at)
+        step = replace(step, check=replace(check, memory=tolerances.with_success(tolerance, check.memory)))
+    if end.to_status is not check.status and (whole or check.status is not Status.DEGRADED):
+        step = _flip(step, end.to_status, end.reason, at=at, run=step.run, broken=end.broken)
+    return _armed(step, at, after=after)
+
+
+def _reported(step: Step, end: _End) -> tuple[Step, bool]:
+    """Where several must report for a slot: whether all have, with this one."""
+    check, bounds, signal = step.check, step.check.rules.bounds, end.signal
+    if bounds.reports is None or (check.status in _WATCHED and _too_early(check, signal)):
+        return step, bounds.reports is None
+    match bounds.reports_by:
+        case By.RID:
+            key = signal.rid or ""
+        case By.ADDRESS:
+            key = signal.source
+        case By.COUNT:
+            key = str(signal.id)
+    over = check.status is Status.DOWN and not end.before_alarm and _round_is_over(check, signal)
+    memory, whole = bound_rules.reports(bounds, check.memory, key=key, at=signal.at, round_over=over)
+    return replace(step, check=replace(check, memory=memory)), whole
+
+
+def _round_is_over(check: Check, signal: Signal) -> bool:
+    """While a check is down no slot ends a round of reports: as long as a slot would have been open, it lasts."""
+    began = check.memory.round_at
+    if began is None:
+        return True
+    following, _ = _next_expected(replace(check, anchor_at=began), began)
+    return following is not None and following + check.rules.grace <= signal.at
+
+
+def _for_its_slot(step: Step, signal: Signal, *, whole: bool) -> tuple[Step, datetime | None]:
+    """What a success does to the slot: the instant after which the next one opens. None: this one stays open."""
+    check = step.check
+    if check.status not in _WATCHED:
+        return replace(step, check=replace(check, anchor_at=signal.at, unverified_in_row=0)), signal.at
+    if _too_early(check, signal):
+        assert step.run is not None
+        marked = replace(step.run, reason=step.run.reason or Reason.TOO_EARLY)
+        return _with_run(step, marked), None
+    if not whole:
+        return step, None
+    ended = replace(step, check=replace(check, anchor_at=signal.at, unverified_in_row=0))
+    if not check.rules.bounds.bound_early or check.expected_at is None:
+        return ended, signal.at
+    return ended, max(signal.at, check.expected_at)  # one that is early is for the slot that it is before
+
+
+def _too_early(check: Check, signal: Signal) -> bool:
+    from_at = _early_from(check)
+    return from_at is not None and signal.at < from_at
+
+
+def _early_from(check: Check) -> datetime | None:
+    """The first instant at which a success is for the slot that opens next; None: the schedule alone says that."""
+    bounds = check.rules.bounds
+    if not bounds.bound_early or check.expected_at is None:
+        return None
+    by = bound_rules.early_by(bounds, check.expected_at, lambda at: _next_expected(check, at)[0])
+    return None if by is None else check.expected_at - by
 
 
 def _broken(check: Check, signal: Signal, run: Run, known: Known) -> tuple[Broken, ...]:
@@ -171,14 +356,20 @@ def _counted(signal: Signal, broken: Sequence[Broken]) -> Span | None:
     return covers if gate_rules.proves_work(broken) else None
 
 
-def _verdict(signal: Signal, level: Level | None) -> tuple[Status, Reason]:
+def _verdict(
+    check: Check, signal: Signal, level: Level | None, run: Run, breach: Breach | None
+) -> tuple[Status, Reason]:
+    """`level`: of the worst gate that is broken. `breach`: it has just begun, too soon after others."""
     if signal.kind is PingKind.FAIL:
         return Status.DOWN, Reason.EXIT_STATUS if signal.exit_status else Reason.FAIL
-    if level is Level.FAIL:
-        return Status.DOWN, Reason.GATE
-    if level is Level.WARN:
-        return Status.DEGRADED, Reason.GATE
-    return Status.UP, Reason.SUCCESS
+    gate = None if level is None else (level, Reason.GATE)
+    worst = bound_rules.worst(gate, bound_rules.too_fast(check.rules.bounds, run.duration), breach)
+    return (Status.UP, Reason.SUCCESS) if worst is None else (_LEVELS[worst[0]], worst[1])
+
+
+def _crowd_status(check: Check, reason: Reason | None) -> Status:
+    bounds = check.rules.bounds
+    return _LEVELS[bounds.apart_level if reason is Reason.TOO_SOON else bounds.most_level]
 
 
 def _ended_run(check: Check, signal: Signal, past: Past | None) -> tuple[Run, tuple[Run, ...]]:
@@ -219,25 +410,33 @@ def _was_its_end(hung: Run, signal: Signal) -> bool:
 # --- signals that come out of order ------------------------------------------------------------------
 
 
-def _retracted(
-    step: Step, signal: Signal, past: Past, *, to_status: Status, run: Run, broken: tuple[Broken, ...]
-) -> Step:
+def _retracted(step: Step, end: _End) -> Step:
     """A success from before the alarm. If none had been raised had we known of it in time, the alarm is taken back."""
-    check = step.check
+    check, signal, past, to_status, run = step.check, end.signal, end.past, end.to_status, step.run
+    assert run is not None
     another = past.hung_run is None or past.hung_run.id != run.id
     expected, _ = _next_expected(check, signal.at)
     closes = _slot_closes_at(replace(check, status=to_status, expected_at=expected))
     after, unverified = signal.at, 0
+    memory = tolerances.with_success(check.rules.tolerance, replace(check.memory, recent=check.memory.recent[:-1]))
     if check.status_reason is Reason.MISSED_TWICE_UNVERIFIED and closes == check.status_since and expected is not None:
         # Of the two slots that we could not hear the first is settled, so the second is the first in a row.
         after, unverified = expected, 1
-    elif closes is not None and closes <= check.status_since:
-        return _armed(step, signal.at)
+    else:
+        while expected is not None and closes is not None and closes <= check.status_since:
+            # Missed since then all the same; tolerated, if that alone is no alarm.
+            memory = tolerances.with_failure(check.rules.tolerance, memory, closes)
+            if tolerances.is_alarm(check.rules.tolerance, memory):
+                return _armed(step, signal.at)
+            after = max(expected, closes - check.rules.grace)
+            expected, _ = _next_expected(check, after)
+            closes = _slot_closes_at(replace(check, status=to_status, expected_at=expected))
     if past.hung_since or (check.status_reason is Reason.HUNG and another):
         return _armed(step, signal.at)
-    step = replace(step, check=replace(check, unverified_in_row=unverified))
+    memory = NOTHING_KEPT if check.rules.tolerance is NO_TOLERANCE and memory.reported == () else memory
+    step = replace(step, check=replace(check, unverified_in_row=unverified, memory=memory))
     reason = Reason.RETRACTED if to_status is Status.UP else Reason.GATE
-    step = _flip(step, to_status, reason, at=check.status_since, run=run, broken=broken)
+    step = _flip(step, to_status, reason, at=check.status_since, run=run, broken=end.broken)
     flip = replace(step.flips[-1], retracts_flip_no=check.flip_no)
     return _armed(replace(step, flips=(flip,)), signal.at, after=after)
 
@@ -250,6 +449,11 @@ def _late_end(step: Step, signal: Signal, past: Past, *, run: Run, reason: Reaso
         return _armed(step, signal.at)
     assert check.last_end is not None
     ended_at = max(check.last_end[0], signal.at)
+    if past.status_at is not Status.NEW and check.rules.tolerance is not NO_TOLERANCE:
+        step, tolerated = _late_failure(step, past, run, reason, at=ended_at)
+        if tolerated or step.flips:
+            return _armed(step, signal.at)
+        check = step.check
     down = Flip(
         flip_no=check.flip_no + 1,
         at=signal.at,
@@ -273,6 +477,62 @@ def _late_end(step: Step, signal: Signal, past: Past, *, run: Run, reason: Reaso
     return _armed(replace(step, check=check, flips=(down, up)), signal.at)
 
 
+def _late_failure(step: Step, past: Past, run: Run, reason: Reason, *, at: datetime) -> tuple[Step, bool]:
+    """It makes the row that it stands in longer by one. True: that is tolerated. If the row goes on, it is now."""
+    check, tolerance = step.check, step.check.rules.tolerance
+    memory = tolerances.with_failure_before(tolerance, check.memory)
+    row = replace(memory, bad=past.bad_row + 1)
+    if past.row_goes_on:
+        memory = row
+    step = replace(step, check=replace(check, memory=memory))
+    if not tolerances.is_alarm(tolerance, row):
+        return _with_run(step, replace(run, tolerated=tolerances.standing(tolerance, row))), True
+    if past.row_goes_on:
+        step = _flip(step, Status.DOWN, reason, at=at, run=run)
+    return step, False
+
+
+# --- failures, and what is tolerated ------------------------------------------------------------------
+
+
+def _failed(
+    step: Step, run: Run, reason: Reason, *, at: datetime, broken: tuple[Broken, ...] = ()
+) -> tuple[Step, bool]:
+    """A run, or a slot without one, went wrong: the check goes down. True: not yet, that is tolerated.
+
+    Only a check that is up or degraded has something to be tolerated: one that never went well is told of at once.
+    The step has the run.
+    """
+    check, tolerance = step.check, step.check.rules.tolerance
+    run, share = replace(run, reason=reason), ""
+    if tolerance is not NO_TOLERANCE:
+        memory = tolerances.with_failure(tolerance, check.memory, at)
+        enough = tolerances.is_alarm(tolerance, memory)
+        check = replace(check, memory=memory)
+        step = replace(step, check=check)
+        if not enough and check.status in _WATCHED:
+            run = replace(run, tolerated=tolerances.standing(tolerance, memory))
+            return _with_run(step, run), True
+        share = tolerances.share_words(tolerance, memory)
+    step = _with_run(step, run)
+    if check.status is not Status.DOWN:
+        step = _flip(step, Status.DOWN, reason, at=at, run=run, broken=broken)
+        if check.memory.bad > 1 or share:
+            told = replace(step.flips[-1], failure=check.memory.bad, since=check.memory.bad_since, of_last=share)
+            step = replace(step, flips=(*step.flips[:-1], told))
+    return step, False
+
+
+def _with_run(step: Step, run: Run) -> Step:
+    """The step with this run as it is now."""
+    known = any(one.id == run.id for one in step.runs)
+    runs = tuple(run if one.id == run.id else one for one in step.runs) if known else (*step.runs, run)
+    mine = step.run is not None and step.run.id == run.id
+    open_runs = tuple(run if one.id == run.id else one for one in step.check.open_runs)
+    check = step.check if open_runs == step.check.open_runs else replace(step.check, open_runs=open_runs)
+    return replace(step, check=check, runs=runs, run=run if mine else step.run)
+
+
 # --- silence -----------------------------------------------------------------------------------------
 
 
@@ -294,8 +554,11 @@ def _due(check: Check, through: datetime) -> _Judge | None:
 
     That a slot is late is not told any more when it has closed, too.
     """
-    hangs_at = min((_ends_by(check, run) for run in check.open_runs), default=None)
+    hangs_at = min((ends_by(check, run) for run in check.open_runs), default=None)
     misses_at = _slot_closes_at(check)
+    starts_by = _starts_by(check)
+    if starts_by is not None and starts_by <= through and (misses_at is None or starts_by < misses_at):
+        return _not_started  # no run is under way, so none hangs
     if hangs_at is not None and hangs_at <= through and (misses_at is None or hangs_at <= misses_at):
         return _hung
     if misses_at is not None and misses_at <= through:
@@ -329,9 +592,41 @@ def _missed(step: Step, blind: Sequence[Blind], new_id: Callable[[], int], now: 
     if deaf is not None and not (is_new and _silent_since(step.check, deaf, closes)):
         return _unverified_slot(step, run, Unverified(run=run, from_at=opened, to_at=closes, blind=deaf), now)
     run = _closed(run, RunOutcome.MISSED, None)
-    reason = Reason.NO_FIRST_PING if is_new else Reason.MISSED
-    step = _flip(replace(step, runs=(*step.runs, run)), Status.DOWN, reason, at=closes, run=run)
-    return _armed(step, now)
+    few = bool(step.check.memory.reported)
+    reason = Reason.NO_FIRST_PING if is_new else Reason.TOO_FEW if few else Reason.MISSED
+    step, tolerated = _failed(step, run, reason, at=closes)
+    step = _round_ends(step, tolerated=tolerated)
+    # Those slots in between that a run held open were missed with this one.
+    return _armed(step, now, after=max(opened, closes - step.check.rules.grace) if tolerated else None)
+
+
+def _round_ends(step: Step, *, tolerated: bool) -> Step:
+    """The next slot wants a report of each anew. Those of an alarm are kept for a report that comes late."""
+    memory = step.check.memory
+    if not memory.reported:
+        return step
+    kept = bound_rules.round_over(memory, kept=not tolerated)
+    return replace(step, check=replace(step.check, memory=kept))
+
+
+def _starts_by(check: Check) -> datetime | None:
+    """By when a run must have begun. Any that is under way says that the job is at work."""
+    limit, opened = check.rules.bounds.start_within, check.expected_at
+    if limit is None or opened is None or check.status not in _WATCHED or check.open_runs:
+        return None
+    return opened + limit if check.memory.excused_start != opened else None
+
+
+def _not_started(step: Step, blind: Sequence[Blind], new_id: Callable[[], int], now: datetime) -> Step:
+    check, opened, at = step.check, step.check.expected_at, _starts_by(step.check)
+    assert opened is not None
+    assert at is not None
+    if _touching(blind, _may_come_from(check, opened), at) is not None:
+        # It may have come unheard. Its end is still wanted, and is judged with the slot.
+        return _armed(replace(step, check=replace(check, memory=bound_rules.excused(check.memory, opened))), now)
+    run = Run(id=new_id(), slot_at=opened, outcome=RunOutcome.MISSED)
+    step, tolerated = _failed(step, run, Reason.NOT_STARTED, at=at)
+    return _armed(step, now, after=opened if tolerated else None)
 
 
 def _silent_since(check: Check, blind: Blind, through: datetime) -> bool:
@@ -352,11 +647,13 @@ def _unverified_slot(step: Step, run: Run, found: Unverified, now: datetime) -> 
     check = step.check
     if check.unverified_in_row >= 1:
         run = _closed(run, RunOutcome.MISSED if run.started_at is None else RunOutcome.UNVERIFIED, None)
-        step = replace(step, runs=(*step.runs, run))
-        step = _flip(step, Status.DOWN, Reason.MISSED_TWICE_UNVERIFIED, at=found.to_at, run=run)
-        return _armed(step, now)
-    run = _closed(run, RunOutcome.UNVERIFIED, None)
-    step = replace(step, runs=(*step.runs, run), unverified=(*step.unverified, replace(found, run=run)))
+        step, tolerated = _failed(step, run, Reason.MISSED_TWICE_UNVERIFIED, at=found.to_at)
+        if not tolerated:
+            return _armed(step, now)
+    else:
+        run = _closed(run, RunOutcome.UNVERIFIED, None)
+        step = replace(step, runs=(*step.runs, run), unverified=(*step.unverified, replace(found, run=run)))
+    check = _round_ends(step, tolerated=True).check
     # The next slot is the first that opens when we could hear again; those in between are excused with this one.
     # A period counts from there, for a success may have come in the last moment that we could not hear.
     check = replace(check, unverified_in_row=max(check.unverified_in_row, 0) + 1, anchor_at=found.blind.to_at)
@@ -369,17 +666,20 @@ def _unverified_slot(step: Step, run: Run, found: Unverified, now: datetime) -> 
 
 def _hung(step: Step, blind: Sequence[Blind], _new_id: Callable[[], int], now: datetime) -> Step:
     check = step.check
-    run = min(check.open_runs, key=_age)
-    started, ends = _started(run), _ends_by(check, run)
+    run = min(check.open_runs, key=lambda run: (ends_by(check, run), run.id))
+    started, ends = run.counts_from, ends_by(check, run)
     check = replace(check, open_runs=tuple(other for other in check.open_runs if other is not run))
     step = replace(step, check=check)
     deaf = _touching(blind, started, ends)
     if deaf is None:
         run = _closed(run, RunOutcome.HUNG, None)
-        step = replace(step, runs=(*step.runs, run))
-        if check.status is not Status.DOWN and not _only_resume_helps(check):
-            step = _flip(step, Status.DOWN, Reason.HUNG, at=ends, run=run)
-        return _armed(step, now)
+        if _only_resume_helps(check):
+            return _armed(_with_run(step, run), now)
+        step, tolerated = _failed(step, run, Reason.HUNG, at=ends)
+        if not tolerated or check.rules.bounds.reports is not None:
+            return _armed(step, now)
+        # As one that fails it is the end of its slot, which is not missed as well.
+        return _armed(replace(step, check=replace(step.check, anchor_at=ends)), now, after=ends)
     found = Unverified(run=run, from_at=started, to_at=ends, blind=deaf)
     closes = _slot_closes_at(check)
     if check.expected_at is not None and closes is not None and closes <= ends:
@@ -424,8 +724,9 @@ def _age(run: Run) -> tuple[datetime, int]:
     return _started(run), run.id
 
 
-def _ends_by(check: Check, run: Run) -> datetime:
-    return _started(run) + check.rules.run_limit
+def ends_by(check: Check, run: Run) -> datetime:
+    """The instant, inclusive, at which a run that is under way hangs."""
+    return run.counts_from + check.rules.run_limit
 
 
 def _only_resume_helps(check: Check) -> bool:
@@ -440,7 +741,7 @@ def pause(check: Check, at: datetime) -> Step:
     if check.status is Status.PAUSED:
         return Step(check=check)
     closed = tuple(_closed(run, RunOutcome.SUPERSEDED, at) for run in check.open_runs)
-    step = Step(check=replace(check, open_runs=()), runs=closed)
+    step = Step(check=replace(check, open_runs=(), memory=NOTHING_KEPT), runs=closed)
     return _armed(_flip(step, Status.PAUSED, Reason.PAUSED, at=at), at)
 
 
@@ -458,6 +759,7 @@ def resume(check: Check, at: datetime) -> Step | None:
         anchor_at=None,
         expected_at=None,
         unverified_in_row=0,
+        memory=NOTHING_KEPT,
     )
     return _armed(_flip(Step(check=forgotten), Status.NEW, Reason.RESUMED, at=at), at)
 
@@ -469,6 +771,7 @@ def edited(check: Check, rules: Rules, at: datetime) -> Step:
     late by saving the same thing again, or with another grace. The slot then ends by the grace that it has now; when
     that end has passed already, the next look at the check finds it missed.
     """
+    check = replace(check, memory=bound_rules.fitting(rules.bounds, tolerances.fitting(rules.tolerance, check.memory)))
     if rules.next_after == check.rules.next_after:
         return _armed(Step(check=replace(check, rules=rules)), at)
     check = replace(check, rules=rules, schedule_error_at=None, schedule_error=None)
@@ -543,7 +846,7 @@ def _armed(step: Step, at: datetime, *, after: datetime | None = None) -> Step:
         check = replace(check, expected_at=expected, schedule_error_at=error_at, schedule_error=error)
     goes_down_at = _goes_down_at(check)
     retry_at = at + SCHEDULE_RETRY if check.schedule_error_at is not None and check.status in _WATCHED else None
-    ends = [_ends_by(check, run) for run in check.open_runs]
+    ends = [ends_by(check, run) for run in check.open_runs]
     wake_at = _earliest(goes_down_at, *ends, _late_at(check), retry_at)
     return replace(step, check=replace(check, goes_down_at=goes_down_at, wake_at=wake_at, rev=check.rev + 1))
 
@@ -570,8 +873,16 @@ def _slot_closes_at(check: Check) -> datetime | None:
     closes = check.expected_at + check.rules.grace
     if not check.open_runs:
         return closes
-    held = max((_ends_by(check, run) for run in check.open_runs if _holds_slot(check, run)), default=closes)
-    return max(closes, min(held, closes + check.rules.run_limit))
+    held = max((_held_until(check, run, closes) for run in check.open_runs if _holds_slot(check, run)), default=closes)
+    return max(closes, held)
+
+
+def _held_until(check: Check, run: Run, closes: datetime) -> datetime:
+    """Only one that began in time itself, and says that it is at work, holds the slot for longer than one limit."""
+    ends = ends_by(check, run)
+    if run.progress_at is not None and _started(run) <= closes:
+        return ends
+    return min(ends, closes + check.rules.run_limit)
 
 
 def current_slot(check: Check) -> Slot | None:
@@ -584,12 +895,14 @@ def current_slot(check: Check) -> Slot | None:
         counts_from=_may_come_from(check, check.expected_at),
         closes_at=closes_at,
         held_by=tuple(run.id for run in check.open_runs if _holds_slot(check, run)),
+        starts_by=_starts_by(check),
+        early_from=_early_from(check) if check.status in _WATCHED else None,
     )
 
 
 def _holds_slot(check: Check, run: Run) -> bool:
     """It began by the end of the grace, or follows without an end in between on one that did."""
-    if check.rules.max_run is None or check.expected_at is None:
+    if check.expected_at is None or (check.rules.max_run is None and check.rules.bounds.start_within is None):
         return False
     return _started(run) <= check.expected_at + check.rules.grace or run.slot_at == check.expected_at
 
@@ -600,8 +913,8 @@ def _goes_down_at(check: Check) -> datetime | None:
         return None
     closes_at = _slot_closes_at(check)
     if not check.open_runs:
-        return closes_at
-    return _earliest(closes_at, *(_ends_by(check, run) for run in check.open_runs))
+        return _earliest(closes_at, _starts_by(check))
+    return _earliest(closes_at, *(ends_by(check, run) for run in check.open_runs))
 
 
 def _earliest(*instants: datetime | None) -> datetime | None:

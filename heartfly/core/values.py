@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import defstruct
 
+from heartfly.core.bounds import NO_BOUNDS, Bounds
 from heartfly.core.coverage import Span
 from heartfly.core.gates import Broken, Gate
+from heartfly.core.tolerance import NO_TOLERANCE, NOTHING_KEPT, Memory, Tolerance
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ class Rules:
     grace: timedelta
     max_run: timedelta | None = None
     gates: tuple[Gate, ...] = ()
+    tolerance: Tolerance = NO_TOLERANCE
+    bounds: Bounds = NO_BOUNDS
     zone: str = "UTC"
     """In which the days of gates begin and end."""
     sticky: bool = False
@@ -91,12 +95,24 @@ class Run:
     ping_n: int | None = None
     covers: Span | None = None
     """What it processed, if that counts: it went well, but perhaps for its coverage, and said so."""
+    progress_at: datetime | None = None
+    """When it last said that it is at work; its limit counts from there."""
+    reason: Reason | None = None
+    """Why it counts as it does, where it did not simply go well. Of an open run: how it began."""
+    tolerated: str = ""
+    """How near to an alarm it was, such as `1 of 3`; empty: nothing was tolerated."""
 
     def began_after(self, signal: Signal) -> bool:
         """Whether the signal was sent before the run began, so that it cannot be its end."""
         if self.order is not None:
             return signal.is_before(self.order)
         return self.started_at is not None and self.started_at > signal.at
+
+    @property
+    def counts_from(self) -> datetime:
+        """Of one that was started: the instant from which its limit counts."""
+        assert self.started_at is not None
+        return self.started_at if self.progress_at is None else max(self.started_at, self.progress_at)
 
 
 Order = tuple[datetime, int, int]
@@ -122,6 +138,8 @@ class Signal:
     metrics: Mapping[str, Decimal] = field(default_factory=dict)
     covers: Span | None = None
     """What the job says that it processed."""
+    source: str = ""
+    """The address that it came from."""
 
     @property
     def at(self) -> datetime:
@@ -155,6 +173,10 @@ class Past:
     """The run whose hanging made the check down, if that is why it is."""
     hung_since: bool = False
     """Another run hung after the check went down: taking that alarm back would hide this one."""
+    bad_row: int = 0
+    """Of a signal that is a failure: which row of failures and misses it stands in; so many are the others of it."""
+    row_goes_on: bool = False
+    """Nothing has gone well since."""
 
 
 @value(frozen=True, kw_only=True)
@@ -184,6 +206,7 @@ class Check:
     schedule_error_at: datetime | None = None
     schedule_error: str | None = None
     open_runs: tuple[Run, ...] = ()
+    memory: Memory = NOTHING_KEPT
 
 
 @value(frozen=True, kw_only=True)
@@ -201,6 +224,12 @@ class Flip:
     broken: tuple[Broken, ...] = ()
     down_since: datetime | None = None
     """For a flip that ends a down span: when it began."""
+    failure: int = 1
+    """Which failure or miss in a row it is of; those before were tolerated."""
+    since: datetime | None = None
+    """When the first of them was."""
+    of_last: str = ""
+    """The share of the last runs that failed, if that is why it is told: `5 of the last 10`."""
 
 
 @value(frozen=True, kw_only=True)
@@ -212,6 +241,10 @@ class Slot:
     closes_at: datetime
     held_by: tuple[int, ...] = ()
     """Ids of the runs under way that may hold it open beyond the grace."""
+    starts_by: datetime | None = None
+    """The instant at which a run must have begun; None: nothing is said about that, or one has, or may have unheard."""
+    early_from: datetime | None = None
+    """Before this instant a success is not for it; None: by the schedule alone."""
 
 
 @value(frozen=True, kw_only=True)

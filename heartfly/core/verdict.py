@@ -11,16 +11,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from itertools import count
 
 from heartfly.core import gates as gate_rules
-from heartfly.core.check import current_slot
-from heartfly.core.explain import explain, explain_blind
+from heartfly.core import tolerance as tolerances
+from heartfly.core.check import after_silence, current_slot, ends_by
+from heartfly.core.explain import breach_words, explain, explain_blind
 from heartfly.core.gates import NOTHING, Broken, Known, Level, Op, Reported
 from heartfly.core.spans import span, utc
+from heartfly.core.tolerance import MOST_FAILURES, MOST_LAST, NO_TOLERANCE
 from heartfly.core.values import Blind, Check, Flip, Run, Slot, replace
 from heartfly.core.words import PingKind, Reason, Status
 
 _MOST_NAMED = 3
+_MOST_SLOTS = 2 * (MOST_FAILURES + MOST_LAST)
 
 
 class Touches(StrEnum):
@@ -85,6 +89,10 @@ class Verdict:
     blind: tuple[Touch, ...]
     broken_gates: tuple[Broken, ...]
     """By the figures that gave it its status, of its gates as they are now."""
+    tolerated: str
+    """How near to an alarm its failures are, such as `1 of 3`; empty: there is none, or it is told."""
+    alarm_at: datetime | None
+    """When silence from now on is an alarm, with what is tolerated until then; None: never, as things stand."""
     sentences: tuple[str, ...]
 
 
@@ -140,12 +148,15 @@ def verdict(
         check=check, now=now, schedule=schedule, slot=slot, runs=runs, blind=touches, broken=broken, last=last,
         known=known, again=again if check.status is Status.DOWN else None,
     )  # fmt: skip
+    alarm_at = _alarm_at(check, now)
     parts = (
         _status(facts),
+        *_tolerated(facts, alarm_at),
         *_failed_again(facts),
         *([f"It said: {said}"] if said and check.status is Status.DOWN else []),
         *_ignored(newest),
         *_expectation(facts),
+        *_bounds(facts),
         *_under_way_words(facts),
         *_deafness(facts),
         *_unready(facts),
@@ -156,6 +167,8 @@ def verdict(
         runs=runs,
         blind=touches,
         broken_gates=broken,
+        tolerated=tolerated_words(check),
+        alarm_at=alarm_at,
         sentences=parts,
     )
 
@@ -166,7 +179,29 @@ def verdict(
 def _under_way(check: Check, run: Run, slot: Slot | None) -> UnderWay:
     assert run.started_at is not None
     holds_slot = slot is not None and run.id in slot.held_by
-    return UnderWay(run, run.started_at, run.started_at + check.rules.run_limit, holds_slot)
+    return UnderWay(run, run.started_at, ends_by(check, run), holds_slot)
+
+
+def tolerated_words(check: Check) -> str:
+    """`1 of 3`; empty: nothing failed, or it is told already."""
+    if check.status not in {Status.UP, Status.DEGRADED} or not check.memory.bad:
+        return ""
+    return tolerances.standing(check.rules.tolerance, check.memory)
+
+
+def _alarm_at(check: Check, now: datetime) -> datetime | None:
+    """As if nothing came any more, and all of it were heard."""
+    if check.goes_down_at is None or check.status is Status.DOWN:
+        return None
+    check, ids = replace(check, unverified_in_row=0), count(-1, -1)
+    for _ in range(_MOST_SLOTS):
+        if check.goes_down_at is None:
+            return None
+        through = check.goes_down_at
+        check = after_silence(check, through=through, blind=(), new_id=ids.__next__, now=max(now, through)).check
+        if check.status is Status.DOWN:
+            return check.status_since
+    return None
 
 
 def _touched(
@@ -218,16 +253,56 @@ def _status(known: _Known) -> str:
             return f"It is up: a success reached Heartfly late and took the alarm of {since} back."
         case Status.UP:
             return f"It is up since {since}, when a success came."
+        case Status.DEGRADED if check.status_reason in _BREACHES:
+            run = known.last.flip.run if known.last is not None else None
+            return f"It is degraded since {since}. {breach_words(check.status_reason, check.rules.bounds, run)}"
         case Status.DEGRADED:
             return f"It is degraded since {since}: a success came, but {_figures(known)}."
         case Status.DOWN:
-            enough = " whose figures hold" if any(gate.level is Level.FAIL for gate in check.rules.gates) else ""
-            return f"It is down since {since}. {_alarm_words(known)} It stays down until its next success{enough}."
+            return f"It is down since {since}. {_alarm_words(known)} It stays down until {_recovery(check)}."
         case _:  # paused
             ends = (
                 "only a resume ends that" if check.rules.sticky else "a resume ends that, or its next success or fail"
             )
             return f"It is paused since {since}: nothing is expected, and {ends}."
+
+
+_BREACHES = frozenset({Reason.TOO_FAST, Reason.TOO_SOON, Reason.TOO_OFTEN})
+
+
+def _recovery(check: Check) -> str:
+    enough = " whose figures hold" if any(gate.level is Level.FAIL for gate in check.rules.gates) else ""
+    recover, reports = check.rules.tolerance.recover, check.rules.bounds.reports
+    if reports is not None:
+        all_of = f"all of {reports} have reported success{enough} again"
+        return all_of if recover == 1 else f"{all_of}, {recover} times in a row"
+    if recover == 1:
+        return f"its next success{enough}"
+    good = f"; {check.memory.good} of them came" if check.memory.good else ""
+    return f"{recover} successes in a row{enough}{good}"
+
+
+def _tolerated(known: _Known, alarm_at: datetime | None) -> Iterator[str]:
+    check = known.check
+    if tolerance := tolerated_words(check):
+        since = "" if check.memory.bad_since is None else f" since {utc(check.memory.bad_since)}"
+        yield f"It is failing{since}: {tolerance} tolerated, and nobody was told."
+    if check.rules.tolerance is not NO_TOLERANCE and check.status in {Status.UP, Status.DEGRADED}:
+        silent = "" if alarm_at is None else f" If nothing comes any more, it goes down at {utc(alarm_at)}."
+        yield f"It goes down {check.rules.tolerance.text}.{silent}"
+
+
+def _bounds(known: _Known) -> Iterator[str]:
+    check, slot = known.check, known.slot
+    bounds, memory = check.rules.bounds, check.memory
+    if slot is not None and slot.starts_by is not None:
+        yield f"A run must have begun by {utc(slot.starts_by)}."
+    elif slot is not None and memory.excused_start == slot.expected_at:
+        yield "Heartfly itself could not hear when its start was due, so only its end is wanted."
+    if bounds.reports is not None and memory.reported and memory.round_at is not None:
+        yield f"{len(memory.reported)} of {bounds.reports} reports have come, the first at {utc(memory.round_at)}."
+    if slot is not None and slot.early_from is not None:
+        yield f"A success before {utc(slot.early_from)} is too early for that slot, and is not for it."
 
 
 def _first(known: _Known, which: str) -> str:

@@ -22,12 +22,13 @@ class PingKind(StrEnum):
     SUCCESS = "success"
     START = "start"
     FAIL = "fail"
+    PROGRESS = "progress"
     LOG = "log"
     IGNORED = "ignored"
 
 
 class Reason(StrEnum):
-    """Why a check changed its status."""
+    """Why a check changed its status, and why a run that changed nothing counts as it does."""
 
     SUCCESS = "success"
     FAIL = "fail"
@@ -37,6 +38,13 @@ class Reason(StrEnum):
     MISSED_TWICE_UNVERIFIED = "missed_twice_unverified"
     NO_FIRST_PING = "no_first_ping"
     HUNG = "hung"
+    NOT_STARTED = "not_started"
+    TOO_FEW = "too_few"
+    TOO_FAST = "too_fast"
+    TOO_SOON = "too_soon"
+    TOO_OFTEN = "too_often"
+    TOO_EARLY = "too_early"
+    """Of no change: a success came so long before its slot that it is not for it."""
     PAUSED = "paused"
     RESUMED = "resumed"
     RETRACTED = "retracted"

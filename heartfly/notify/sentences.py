@@ -174,7 +174,9 @@ def is_about_its_run(alert: Alert) -> bool:
     return alert.kind is not AlertKind.LATE and alert.reason not in _SILENCE
 
 
-_SILENCE = frozenset({Reason.MISSED, Reason.MISSED_TWICE_UNVERIFIED, Reason.NO_FIRST_PING})
+_SILENCE = frozenset(
+    {Reason.MISSED, Reason.MISSED_TWICE_UNVERIFIED, Reason.NO_FIRST_PING, Reason.NOT_STARTED, Reason.TOO_FEW}
+)
 
 
 def _down(alert: Alert) -> str:
@@ -187,6 +189,14 @@ def _down(alert: Alert) -> str:
             return f"has never reported: its first ping was wanted by {_instant(alert.at, alert)}"
         case Reason.HUNG:
             return _hung(alert)
+        case Reason.NOT_STARTED:
+            return f"had not started by {_instant(alert.at, alert)}"
+        case Reason.TOO_FEW:
+            return f"got too few reports by {_instant(alert.at, alert)}"
+        case Reason.TOO_FAST:
+            return f"finished{_at(alert.at, alert)}, but too fast to be true"
+        case Reason.TOO_SOON | Reason.TOO_OFTEN:
+            return f"runs too often, again{_at(alert.at, alert)}"
         case Reason.FAIL:
             return f"reported a failure{_at(alert.at, alert)}"
         case Reason.EXIT_STATUS:

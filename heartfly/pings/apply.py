@@ -121,6 +121,7 @@ class PingApplier:
             exit_status=request.exit_status if ends else None,
             metrics=metrics,
             covers=(request.covers or coverage.of_body(request.body, end=request.body_end)) if ends else None,
+            source=request.remote,
         )
         before = check.stored.check
         past = past_of(tx, check.stored, signal, taken) if needs_past(before, signal) else None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import takewhile
 
 import sqlalchemy as sa
 
 from heartfly.checks.flips import Taken
 from heartfly.checks.rows import Stored, run_of
 from heartfly.core.check import END_REMEMBERED
+from heartfly.core.tolerance import NO_TOLERANCE
 from heartfly.core.values import Past, Run, Signal
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from heartfly.db.changes import Tx
@@ -17,6 +19,7 @@ from heartfly.db.models import flips, runs
 
 _LONGEST = timedelta(days=4)
 """Runs that began longer ago are not looked for: the index is by their beginning."""
+_MOST_IN_ROW = 200
 
 
 def past_of(tx: Tx, check: Stored, signal: Signal, taken: Sequence[Taken]) -> Past:
@@ -28,8 +31,11 @@ def past_of(tx: Tx, check: Stored, signal: Signal, taken: Sequence[Taken]) -> Pa
             rid_ended=_rid_ended(tx, check, signal, recent),
             newer_anonymous_end=signal.rid is None and _newer_anonymous_end(tx, check, signal, recent),
         )
+    row, goes_on = _bad_row(tx, check, signal, recent)
     return Past(
         status_at=_status_at(tx, check, signal, mine),
+        bad_row=row,
+        row_goes_on=goes_on,
         hung_run=_hung_run(tx, check),
         hung_since=_hung_since(tx, check),
     )
@@ -48,6 +54,31 @@ def _status_at(tx: Tx, check: Stored, signal: Signal, mine: Sequence[Taken]) -> 
     )
     found = tx.conn.execute(query).scalar_one_or_none()
     return Status(found) if found is not None else Status.NEW
+
+
+_BAD = frozenset({RunOutcome.FAILED, RunOutcome.HUNG, RunOutcome.MISSED})
+_COUNTED = _BAD | {RunOutcome.OK, RunOutcome.DEGRADED}
+
+
+def _bad_row(tx: Tx, check: Stored, signal: Signal, recent: Sequence[Run]) -> tuple[int, bool]:
+    """How many failures and misses stand right before and after this signal, and whether they go on until now."""
+    if check.check.rules.tolerance is NO_TOLERANCE:
+        return 0, False
+    mine = (runs.c.pid == check.pid, runs.c.check_id == check.id, runs.c.outcome.in_(_COUNTED))
+    # By their end, or by the slot in which none came; a run that hung has neither, and stands by its start.
+    at = sa.func.coalesce(runs.c.ended_at, runs.c.slot_at, runs.c.started_at)
+    near = (runs.c.at >= signal.at - _LONGEST, *mine)
+    query = sa.select(runs.c.id, at.label("at"), runs.c.outcome).where(*near).order_by(at.desc(), runs.c.id.desc())
+    known = {row.id: (row.at, RunOutcome(row.outcome)) for row in tx.conn.execute(query.limit(_MOST_IN_ROW))}
+    for run in recent:
+        when = run.ended_at or run.slot_at or run.started_at
+        if run.outcome in _COUNTED and when is not None and run.outcome is not None:
+            known[run.id] = (when, run.outcome)
+    outcomes = sorted(known.values(), key=lambda one: one[0])
+    before = [outcome in _BAD for when, outcome in outcomes if when <= signal.at]
+    after = [outcome in _BAD for when, outcome in outcomes if when > signal.at]
+    n_after = sum(1 for _ in takewhile(bool, after))
+    return sum(1 for _ in takewhile(bool, reversed(before))) + n_after, n_after == len(after)
 
 
 def _rid_ended(tx: Tx, check: Stored, signal: Signal, recent: Sequence[Run]) -> bool:

@@ -13,9 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.api.v1.wire import schedule_text
 from heartfly.checks import commands, history, queries
+from heartfly.checks.config import bounds_of, tolerance_of
 from heartfly.checks.covered import covered
 from heartfly.checks.explained import explained
 from heartfly.checks.turn import in_turn
+from heartfly.core.bound_text import lines_of
 from heartfly.core.words import PingKind
 from heartfly.db.changes import Tx
 from heartfly.errors import AmbiguousSlugError
@@ -71,6 +73,8 @@ async def show(request: PageRequest) -> Response[bytes]:
         waits_s=max(0, int((now - row.created_at).total_seconds())),
         base_url=api.base_url,
         told=told,
+        tolerance=tolerance_of(row.tolerance),
+        bounds=lines_of(bounds_of(row.bounds)),
         schedule=schedule_text(row),
         channels=channels,
         ping_url=url,

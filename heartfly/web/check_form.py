@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from heartfly.checks.config import CheckConfig, CheckIn, FiltersIn, ScheduleIn, as_asked, gates_of
+from heartfly.checks.config import CheckConfig, CheckIn, FiltersIn, ScheduleIn, ToleranceIn, as_asked, gates_of
 from heartfly.checks.rows import schedule_of
 from heartfly.core import schedule as schedules
 from heartfly.core.describe import describe
@@ -22,9 +22,10 @@ from heartfly.web.request import Form
 UNITS = {"minutes": 60, "hours": 3600, "days": 86_400, "seconds": 1}
 SCHEDULE = ("kind", "every", "every_unit", "expression", "zone", "dialect")
 FILTERS = ("start", "success", "failure")
+TOLERANCE = ("failures", "share", "last", "recover")
 FIELDS = (
     "name", "slug", "tags", "description", *SCHEDULE, "grace", "grace_unit", "max_run", "max_run_unit", "methods",
-    "gates", *(f"filter_{name}" for name in FILTERS), "default_fail", "sticky",
+    "gates", *TOLERANCE, "bounds", *(f"filter_{name}" for name in FILTERS), "default_fail", "sticky",
 )  # fmt: skip
 
 _NEXT = 5
@@ -36,6 +37,7 @@ _NAMED = {
     "schedule.zone": "zone",
     "schedule.kind": "kind",
     "schedule.dialect": "dialect",
+    **{f"tolerance.{name}": name for name in TOLERANCE},
 }
 
 
@@ -54,6 +56,9 @@ def values_of(config: CheckConfig) -> dict[str, str]:
         "gates": "\n".join(f"{gate.text} {gate.level}" for gate in gates_of(config.gates)),
         "default_fail": "1" if filters.get("default_fail") else "", "sticky": "1" if config.sticky else "",
     }  # fmt: skip
+    tolerance: Mapping[str, Any] = facts["tolerance"] or {}
+    values |= {name: str(tolerance.get(name) or "") for name in TOLERANCE}
+    values["bounds"] = "\n".join(facts["bounds"])
     values |= {f"filter_{name}": "\n".join(filters.get(name, ())) for name in FILTERS}
     return {name: shown(value) for name, value in values.items()}
 
@@ -77,6 +82,10 @@ def asked_of(typed: Mapping[str, str], was: Mapping[str, str], *, with_schedule:
         asked["max_run"] = seconds(typed, "max_run") if typed["max_run"].strip() else None
     if typed["gates"] != was["gates"]:
         asked["gates"] = _lines(typed["gates"])
+    if any(typed[name] != was[name] for name in TOLERANCE):
+        asked["tolerance"] = _tolerance_in(typed)
+    if typed["bounds"] != was["bounds"]:
+        asked["bounds"] = _lines(typed["bounds"])
     names = (*(f"filter_{name}" for name in FILTERS), "default_fail")
     if any(typed[name] != was[name] for name in names):
         asked["filters"] = FiltersIn(
@@ -95,6 +104,18 @@ def schedule_in(typed: Mapping[str, str] | Form) -> ScheduleIn:
     else:
         schedule.expression = typed["expression"]
     return schedule
+
+
+def _tolerance_in(typed: Mapping[str, str]) -> ToleranceIn | None:
+    given = {name: _whole(name, text) for name in TOLERANCE if (text := typed[name].strip())}
+    return ToleranceIn(**given) if given else None
+
+
+def _whole(name: str, text: str) -> int:
+    number = text.removesuffix("%").strip()
+    if not (number.isascii() and number.isdigit() and len(number) < 10):
+        raise InvalidValueError(name, "must be a whole number")
+    return int(number)
 
 
 def tags_of(text: str, *, apart: str) -> list[str]:

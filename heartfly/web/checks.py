@@ -27,7 +27,7 @@ from heartfly.errors import InvalidValueError
 from heartfly.web import across, ahead
 from heartfly.web.check_form import UNITS
 from heartfly.web.request import Form, PageRequest
-from heartfly.web.shown import shown_status
+from heartfly.web.shown import shown_status, tolerated_of
 from heartfly.web.sign_in import is_welcomed, to
 from heartfly.web.snippets import first_ping
 
@@ -43,6 +43,8 @@ class Line:
     rev: int
     name: str
     shown: str
+    tolerated: str
+    """How near to an alarm it is, if it is failing."""
     is_running: bool
     since: datetime
     tags: Sequence[str]
@@ -202,6 +204,7 @@ def line_of(row: Any, now: datetime) -> Line:
         rev=row.rev,
         name=row.name,
         shown=shown_status(row, now),
+        tolerated=tolerated_of(row),
         is_running=row.n_open_runs > 0,
         since=row.status_since,
         tags=row.tags,

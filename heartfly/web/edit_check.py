@@ -27,6 +27,8 @@ LABELS = {
     "dialect": "Who runs it", "grace": "Grace", "grace_unit": "Unit of grace", "max_run": "Longest run",
     "max_run_unit": "Unit of longest run", "methods": "Methods", "gates": "Gates", "filter_start": "Words of a start",
     "filter_success": "Words of a success", "filter_failure": "Words of a failure",
+    "failures": "Failures in a row", "share": "Share of failures", "last": "Of the last runs",
+    "recover": "Successes to be up again", "bounds": "Bounds",
     "default_fail": "Else it is a failure", "sticky": "Stays paused", "channels": "Channels",
 }  # fmt: skip
 

@@ -22,18 +22,19 @@ from heartfly.checks.turn import in_turn
 from heartfly.core.describe import notices
 from heartfly.core.replay import Alarm
 from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError, OverloadedError
-from heartfly.web.check_form import SCHEDULE, UNITS, asked_of, schedule_value, typed_in, upcoming, wrong
+from heartfly.web.check_form import SCHEDULE, TOLERANCE, UNITS, asked_of, schedule_value, typed_in, upcoming, wrong
 from heartfly.web.edit_check import LABELS, Seen, both_ways, seen
 from heartfly.web.request import PageRequest
 from heartfly.web.sign_in import to
 from heartfly.web.times import Times
 
 _A_YEAR = timedelta(days=366)
-_OURS = (*SCHEDULE, "grace", "grace_unit", "max_run", "max_run_unit")
+_OURS = (*SCHEDULE, "grace", "grace_unit", "max_run", "max_run_unit", *TOLERANCE, "bounds")
 _MINUTES = re.compile(r"[0-9]{1,7}")
 _REASONS = {
     "missed": "missed", "missed_twice_unverified": "missed twice", "hung": "a run that hung", "fail": "failed",
-    "exit_status": "failed", "gate": "a gate was broken",
+    "exit_status": "failed", "gate": "a gate was broken", "not_started": "not started in time",
+    "too_few": "too few reports", "too_fast": "too fast", "too_soon": "too soon", "too_often": "too often",
 }  # fmt: skip
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from heartfly.checks.shown import WATCHED, shown_status
+from heartfly.checks.shown import WATCHED, shown_status, tolerated_of
 
-__all__ = ["WATCHED", "shown_status"]
+__all__ = ["WATCHED", "shown_status", "tolerated_of"]

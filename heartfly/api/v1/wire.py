@@ -15,9 +15,21 @@ from typing import Annotated, Any
 import msgspec
 from sqlalchemy import Row
 
-from heartfly.checks.config import CheckIn, FiltersIn, GateIn, ScheduleIn, gate_in, gates_of
+from heartfly.checks.config import (
+    CheckIn,
+    FiltersIn,
+    GateIn,
+    ScheduleIn,
+    ToleranceIn,
+    bounds_of,
+    gate_in,
+    gates_of,
+    tolerance_in,
+)
 from heartfly.checks.rows import Timing, schedule_of
+from heartfly.checks.shown import tolerated_of
 from heartfly.checks.wording import schedule_words
+from heartfly.core.bound_text import lines_of
 from heartfly.core.describe import describe
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from heartfly.errors import InvalidValueError
@@ -40,6 +52,8 @@ class CheckOut(msgspec.Struct, kw_only=True):
     """A run is under way."""
     late: bool
     """Up or degraded, and its signal is overdue within the grace."""
+    tolerated: str
+    """Up or degraded, and failing: how near to an alarm it is, such as `1 of 3`; empty: it is not."""
     schedule: ScheduleIn
     schedule_text: str
     schedule_error: str | None
@@ -50,6 +64,8 @@ class CheckOut(msgspec.Struct, kw_only=True):
     methods: str
     filters: FiltersIn
     gates: list[GateIn]
+    tolerance: ToleranceIn | None
+    bounds: list[str]
     sticky: bool
     job: str | None
     """The kind of the job of Heartfly's own that it watches: it cannot be deleted or given another schedule."""
@@ -65,7 +81,7 @@ class CheckOut(msgspec.Struct, kw_only=True):
     first_ping_by: Instant | None
     """Of a check that is new: if it has not pinged by then, it goes down."""
     goes_down_at: Instant | None
-    """The first instant at which silence is an alarm; null: never, as things stand."""
+    """The first instant at which silence counts: an alarm, unless it is tolerated; null: never, as things stand."""
     created_at: Instant
     updated_at: Instant
 
@@ -97,6 +113,7 @@ def check_out(row: Row[Any], channels: Sequence[str], *, base_url: str, now: dat
         running=running,
         # A run under way is not lateness: the rule of core/check.py.
         late=watched and not running and row.expected_at is not None and row.expected_at <= now,
+        tolerated=tolerated_of(row),
         schedule=schedule_out(row),
         schedule_text=schedule_text(row),
         schedule_error=row.schedule_error,
@@ -105,6 +122,8 @@ def check_out(row: Row[Any], channels: Sequence[str], *, base_url: str, now: dat
         methods=row.methods,
         filters=filters_out(row),
         gates=gates_out(row),
+        tolerance=tolerance_in(row.tolerance),
+        bounds=bounds_out(row),
         sticky=row.sticky,
         job=row.job,
         channels=list(channels),
@@ -134,6 +153,10 @@ def filters_out(row: Row[Any]) -> FiltersIn:
 
 def gates_out(row: Row[Any]) -> list[GateIn]:
     return [gate_in(gate) for gate in gates_of(row.gates)]
+
+
+def bounds_out(row: Row[Any]) -> list[str]:
+    return lines_of(bounds_of(row.bounds))
 
 
 def schedule_text(row: Row[Any]) -> str:
@@ -239,7 +262,11 @@ def flip_out(row: Row[Any], *, incident: str | None) -> FlipOut:
 
 
 class RunOut(msgspec.Struct, kw_only=True):
-    """A start and its end. `outcome` null: under way. One that was missed has only its `slot_at`."""
+    """A start and its end. `outcome` null: under way. One that was missed has only its `slot_at`.
+
+    `reason`: why it counts as it does, where it did not simply go well. `tolerated`: how near to an alarm it was, such
+    as `1 of 3`, if nobody was told of it.
+    """
 
     id: str
     rid: str | None
@@ -254,6 +281,9 @@ class RunOut(msgspec.Struct, kw_only=True):
     covers_from: Instant | None
     covers_to: Instant | None
     """What it processed, [from, to), if it went well and said so."""
+    progress_at: Instant | None
+    reason: Reason | None
+    tolerated: str
 
 
 class RunPage(msgspec.Struct):
@@ -275,6 +305,9 @@ def run_out(row: Row[Any], metrics: Mapping[str, str]) -> RunOut:
         metrics=dict(metrics),
         covers_from=row.covers_from,
         covers_to=row.covers_to,
+        progress_at=row.progress_at,
+        reason=Reason(row.reason) if row.reason else None,
+        tolerated=row.tolerated or "",
     )
 
 

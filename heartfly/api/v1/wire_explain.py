@@ -6,8 +6,8 @@ from datetime import datetime
 
 import msgspec
 
-from heartfly.api.v1.wire import Instant, filters_out, gates_out, schedule_out, schedule_text
-from heartfly.checks.config import FiltersIn, GateIn, ScheduleIn, gate_in
+from heartfly.api.v1.wire import Instant, bounds_out, filters_out, gates_out, schedule_out, schedule_text
+from heartfly.checks.config import FiltersIn, GateIn, ScheduleIn, ToleranceIn, gate_in, tolerance_in
 from heartfly.checks.explained import Explanation
 from heartfly.core.gates import Level
 from heartfly.core.verdict import Touches
@@ -21,6 +21,10 @@ class SlotOut(msgspec.Struct, kw_only=True):
     counts_from: Instant
     closes_at: Instant
     held: bool
+    starts_by: Instant | None
+    """By when a run must have begun; null: nothing is said about that, or one has."""
+    early_from: Instant | None
+    """Before this instant a success is too early to be for it; null: the schedule alone says that."""
 
 
 class UnderWayOut(msgspec.Struct, kw_only=True):
@@ -77,6 +81,12 @@ class ExplainOut(msgspec.Struct, kw_only=True):
     max_run: int | None
     slot: SlotOut | None
     goes_down_at: Instant | None
+    alarm_at: Instant | None
+    """When silence from now on is an alarm, with what is tolerated until then; null: never, as things stand."""
+    tolerance: ToleranceIn | None
+    tolerated: str
+    """How near to an alarm its failures are, such as `1 of 3`; empty: there is none, or it is told."""
+    bounds: list[str]
     runs: list[UnderWayOut]
     blind: list[TouchOut]
     unverified_in_row: int
@@ -115,6 +125,10 @@ def explain_out(found: Explanation, *, now: datetime) -> ExplainOut:
         max_run=row.max_run_s,
         slot=_slot(found),
         goes_down_at=row.goes_down_at,
+        alarm_at=verdict.alarm_at,
+        tolerance=tolerance_in(row.tolerance),
+        tolerated=verdict.tolerated,
+        bounds=bounds_out(row),
         runs=_runs(found),
         blind=_blind(found),
         unverified_in_row=row.unverified_in_row,
@@ -141,6 +155,8 @@ def _slot(found: Explanation) -> SlotOut | None:
         counts_from=slot.counts_from,
         closes_at=slot.closes_at,
         held=bool(slot.held_by),
+        starts_by=slot.starts_by,
+        early_from=slot.early_from,
     )
 
 

@@ -30,6 +30,8 @@ checks = Table(
     Column("methods", Text, nullable=False),
     Column("filters", Text, nullable=False),  # JSON, "" when there is none: parsed once, see checks/rows.py
     Column("gates", Text, nullable=False),  # the same
+    Column("tolerance", Text, nullable=False, server_default=""),  # the same
+    Column("bounds", Text, nullable=False, server_default=""),  # the same
     Column("sticky", Boolean, nullable=False),
     Column("wants_late", Boolean, nullable=False),
     Column("job", Text),  # the kind of the job of ours that pings it; null: somebody else's
@@ -56,6 +58,7 @@ checks = Table(
     Column("unverified_in_row", Integer, nullable=False),
     Column("schedule_error_at", UtcInstant),
     Column("schedule_error", Text),
+    Column("memory", Text, nullable=False, server_default=""),  # for its tolerance and bounds; JSON, "" when empty
     Column("created_at", UtcInstant, nullable=False),
     Column("updated_at", UtcInstant, nullable=False),
     Column("old_ping_until", UtcInstant),  # until when the address before the last rotation works
@@ -100,6 +103,9 @@ runs = Table(
     Column("ping_n", BigInteger),
     Column("covers_from", UtcInstant),  # what it processed, if it said so and went well: both or neither
     Column("covers_to", UtcInstant),
+    Column("progress_at", UtcInstant),
+    Column("reason", Text),  # why it counts as it does, where it did not simply go well
+    Column("tolerated", Text),  # how near to an alarm it was; null: nothing was tolerated
     Index(
         "uq_runs_open_rid",
         "pid",
