@@ -30,6 +30,7 @@ _UNBORN: dict[str, Any] = {
     "last_end_seq": 0,
     "unverified_in_row": 0,
     "wants_late": False,
+    "wants_success": False,
 }
 
 

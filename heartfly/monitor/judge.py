@@ -24,6 +24,9 @@ from heartfly.db.models import blind_intervals, checks
 from heartfly.db.prepared import Prepared
 from heartfly.db.types import UtcInstant
 from heartfly.logs import logger
+from heartfly.monitor.planned import Planned, left_alone, planned
+from heartfly.notify.later import tell_later
+from heartfly.notify.silences import unjudging
 
 BATCH = 40
 """Checks in one transaction. Pings wait for it, and what each check costs is mostly its alert."""
@@ -69,16 +72,27 @@ class Judge:
         found = stored(tx, _DUE.rows(tx, through=through, most=most))
         ready = [one for one in found if _is_due(one, held.get(one.id, through))]
         due = ready[:batch]
-        blind = blind_since(tx, _oldest(due)) if due else []
-        taken = [self._one(one, blind, min(through, held.get(one.id, through)), now) for one in due]
+        oldest = _oldest(due) if due else through
+        blind = blind_since(tx, oldest) if due else []
+        silences = unjudging(tx, {one.pid for one in due}, since=oldest) if due else {}
+        taken = []
+        for one in due:
+            until = min(through, held.get(one.id, through))
+            plan = planned(one, silences.get(one.pid, ()), since=oldest, through=until)
+            taken.append(self._one(one, blind, plan, now))
         record(tx, taken, ids=self._ids, now=now)
         full = len(found) >= most or len(ready) > len(due)
         return Judged(len(due), sum(len(one.step.flips) for one in taken), full)
 
-    def _one(self, stored: Stored, blind: Sequence[Blind], through: datetime, now: datetime) -> Taken:
-        before = stored.check
+    def later(self, tx: Tx, *, now: datetime) -> bool:
+        """Tell what was held until now, and remind whom it is time to. True: there may be more."""
+        return tell_later(tx, now=now, ids=self._ids)
+
+    def _one(self, stored: Stored, blind: Sequence[Blind], plan: Planned, now: datetime) -> Taken:
+        before, deaf = stored.check, [*blind, *plan.blind] if plan.blind else blind
         try:
-            step = after_silence(before, through=through, blind=blind, new_id=lambda: self._ids.next(now), now=now)
+            step = after_silence(before, through=plan.through, blind=deaf, new_id=lambda: self._ids.next(now), now=now)
+            step = left_alone(step, plan.until)
         except Exception as error:
             log.exception("check", check=stored.row.uuid, error=repr(error))
             step = _raised(before, error, now)

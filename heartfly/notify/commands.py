@@ -195,8 +195,8 @@ def _sealed(kind: str, config: Mapping[str, Any], sealer: Sealer, *, beside: Map
 
 
 def _events(events: Sequence[str]) -> list[str]:
-    # A digest is chosen by the configuration of a channel, and no event of a check.
-    known = [kind.value for kind in AlertKind if kind is not AlertKind.DIGEST]
+    # Digests and reminders are chosen by the settings of a channel, and no event of a check.
+    known = [kind.value for kind in AlertKind if kind not in {AlertKind.DIGEST, AlertKind.REMINDER}]
     for index, event in enumerate(events):
         if event not in known:
             raise InvalidValueError(f"events[{index}]", f"must be one of {', '.join(known)}")

@@ -283,7 +283,8 @@ def _slots(alert: Alert, base_url: str) -> tuple[Line, ...]:
 
 
 def _why(alert: Alert) -> tuple[str, ...]:
-    paragraphs = (one_line(alert.explain, limit=500), sentences.advice(alert))
+    late = f"You hear of it only now: {one_line(alert.held, limit=500)}." if alert.held else ""
+    paragraphs = (one_line(alert.explain, limit=500), sentences.advice(alert), late)
     return tuple(text for text in paragraphs if text)
 
 
