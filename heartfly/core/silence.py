@@ -157,9 +157,12 @@ class Silence:
         """The one that holds `at`."""
         return next((span for span in self.spans(at, at) if span.from_at <= at < span.to_at), None)
 
-    def next_span(self, at: datetime, *, within: timedelta) -> Span | None:
-        """The one that holds `at`, or else the first that begins within that time."""
-        return next((span for span in self.spans(at, at + within) if span.to_at > at), None)
+    def first_after(self, at: datetime) -> Span | None:
+        """The first that begins after `at`."""
+        if self.recurs is None:
+            return next((span for span in self.spans(self.from_at, self.from_at) if span.from_at > at), None)
+        fire = next_after(self.recurs.schedule, max(at, self.from_at))
+        return None if fire is None else next((span for span in self.spans(fire, fire) if span.from_at > at), None)
 
     @property
     def is_of_a_channel(self) -> bool:

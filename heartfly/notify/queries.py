@@ -99,6 +99,10 @@ class NotificationView:
     done_at: datetime | None
     delivery: DeliveryView | None
     """None: no delivery carries it yet."""
+    why: str | None = None
+    """Why it did not go out at once, or not at all."""
+    held_until: datetime | None = None
+    """When that is looked at again, while it is held."""
 
 
 def uuid_of(text: str) -> str:
@@ -270,6 +274,8 @@ async def _notifications(
             created_at=row.created_at,
             done_at=row.done_at,
             delivery=carriers.get(row.delivery_id),
+            why=row.why,
+            held_until=row.held_until,
         )
         for row in rows
     ]

@@ -6,13 +6,14 @@ What a silence holds is decided in core/silence.py; people make and end them by 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.core.silence import Effect, Recurrence, Scope, Silence, SilenceKind
+from heartfly.core.silence import Effect, Recurrence, Scope, Silence, SilenceKind, Span
 from heartfly.core.words import Severity
 from heartfly.db.changes import Tx
 from heartfly.db.models import silences
@@ -95,6 +96,26 @@ async def in_force(read: AsyncConnection, pid: int, *, now: datetime) -> list[Si
         silences.c.pid == pid, sa.or_(silences.c.to_at.is_(None), silences.c.to_at > sa.literal(now, UtcInstant))
     )
     return [silence_of(row) for row in await read.execute(query.order_by(silences.c.id))]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A silence that covers a check now, in its present span."""
+
+    silence: Silence
+    span: Span
+
+
+def running(known: Sequence[Silence], check: Any, *, now: datetime) -> list[Running]:
+    """Those that hold alerts of this check on all of its channels, the longest first. `check`: a row of `checks`."""
+    found = []
+    for one in known:
+        if one.kind is SilenceKind.QUIET or one.scope is Scope.CHANNEL or not one.covers_check(check.uuid, check.tags):
+            continue
+        span = one.span_at(now)
+        if span is not None:
+            found.append(Running(one, span))
+    return sorted(found, key=lambda one: one.span.to_at, reverse=True)
 
 
 async def one_silence(read: AsyncConnection, pid: int, uuid: str) -> Any:

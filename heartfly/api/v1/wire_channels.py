@@ -142,6 +142,10 @@ class NotificationOut(msgspec.Struct, kw_only=True):
     created_at: Instant
     done_at: Instant | None
     delivery: DeliveryOut | None
+    why: str | None
+    """Why it did not go out at once (`held`, or told later), or not at all (`untold`); null: nothing was in its way."""
+    held_until: Instant | None
+    """While it is `held`: when it is looked at again."""
 
 
 class NotificationPage(msgspec.Struct):
@@ -192,6 +196,8 @@ def notification_out(view: NotificationView) -> NotificationOut:
         created_at=view.created_at,
         done_at=view.done_at,
         delivery=delivery_out(view.delivery) if view.delivery else None,
+        why=view.why,
+        held_until=view.held_until,
     )
 
 
