@@ -50,7 +50,7 @@ def upgrade() -> None:
         sa.Column("incident_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("channel_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("n", sa.Integer(), nullable=False),
-        sa.Column("next_at", types.UtcInstant(), nullable=False),
+        sa.Column("next_at", types.UtcInstant(), nullable=True),
         sa.PrimaryKeyConstraint("pid", "incident_id", "channel_id", name=op.f("pk_reminders")),
     )
     op.create_index(op.f("ix_reminders_next_at"), "reminders", ["next_at"], unique=False)

@@ -117,7 +117,7 @@ def abandon(tx: Tx, pid: int, channel_id: int, *, at: datetime) -> None:
 def _channels(tx: Tx, asks: Sequence[Ask]) -> dict[int, ChannelRow]:
     """The channels, locked where there are other nodes: of two that claim from one channel, one passes it by."""
     query = (
-        sa.select(channels.c.id, channels.c.uuid, channels.c.kind, channels.c.config_enc, channels.c.rev)
+        sa.select(*(channels.c[name] for name in ("id", "uuid", "kind", "config_enc", "rev", "policy")))
         .where(channels.c.pid.in_({ask.pid for ask in asks}), channels.c.id.in_({ask.channel_id for ask in asks}))
         .order_by(channels.c.id)
     )

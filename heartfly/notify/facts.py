@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import islice
 
 from heartfly.core.alerts import Alert, CheckFacts, ConcernFacts, RunFacts
+from heartfly.core.missed import MOST
 from heartfly.core.words import AlertKind, Reason, RunOutcome, Status
 from heartfly.notify import words
 from heartfly.notify.sentences import is_about_its_run, project, shown
@@ -34,7 +35,8 @@ def facts(alert: Alert) -> tuple[tuple[str, str], ...]:
     if alert.check is not None:
         rows += _check(alert.check, alert)
     if alert.n_missed:
-        rows.append(("Missed meanwhile", words.count(alert.n_missed, "run")))
+        at_least = "at least " if alert.n_missed >= MOST else ""
+        rows.append(("Missed meanwhile", f"{at_least}{words.count(alert.n_missed, 'run')}"))
     if alert.channel is not None:
         rows.append(("Channel", f"{shown(alert.channel.name)} ({alert.channel.kind})"))
         rows.append(("Failed messages", str(alert.channel.n_failed)))

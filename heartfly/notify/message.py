@@ -39,6 +39,9 @@ class Delivery:
     alerts: tuple[Alert, ...]
     base_url: str
     created_at: datetime
+    own_title: str = ""
+    own_text: str = ""
+    """What the channel says in the place of title and sentence, filled in; empty: what we say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,11 @@ def word(delivery: Delivery) -> Message:
         message = _merged([presentable(alert, base_url=base_url) for alert in delivery.alerts], base_url)
     else:
         message = _one(presentable(delivery.alerts[0], base_url=base_url), base_url)
+    if len(groups) == 1:
+        # Of a storm its own words would name one check, and hide the others.
+        message = replace(
+            message, title=delivery.own_title or message.title, sentence=delivery.own_text or message.sentence
+        )
     return replace(message, note=DUPLICATE_NOTE) if delivery.possible_duplicate else message
 
 

@@ -48,6 +48,8 @@ class ChannelView:
     last_error: str | None
     n_checks: int
     rev: int
+    policy: dict[str, Any]
+    """As it is stored (policies.py); empty: it hears all that it listens to, at once and once."""
     old_secret_until: datetime | None
     """Until when a webhook is also signed with what the last rotation replaced. It may be past."""
 
@@ -230,6 +232,7 @@ async def _channels(
             last_error=row.last_error,
             n_checks=row.n_checks,
             rev=row.rev,
+            policy=row.policy or {},
             **_public(row, sealer),
         )
         for row in await read.execute(query.order_by(channels.c.id))

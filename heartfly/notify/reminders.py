@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.db.changes import Tx
 from heartfly.db.models import incidents, reminders
@@ -49,3 +50,18 @@ def begin(tx: Tx, begun: Sequence[Begun]) -> None:
     if rows:
         tx.conn.execute(tx.insert(reminders).on_conflict_do_nothing(), rows)
         tx.changes.wake(min(one.next_at for one in begun))
+
+
+def keys_of(incident: str, channel_id: int, n: int) -> list[str]:
+    """Of the alerts by which the channel was reminded of that incident, `n` times."""
+    return [f"remind:{incident}:{channel_id}:{nth}" for nth in range(1, n + 1)]
+
+
+async def keys_of_incident(read: AsyncConnection, pid: int, incident_id: int, uuid: str) -> list[str]:
+    """Of all reminders of an incident; of each channel the newest few."""
+    r = reminders.c
+    query = sa.select(r.channel_id, r.n).where(r.pid == pid, r.incident_id == incident_id, r.n > 0)
+    return [key for row in await read.execute(query) for key in keys_of(uuid, row.channel_id, row.n)[-_MOST_SHOWN:]]
+
+
+_MOST_SHOWN = 50

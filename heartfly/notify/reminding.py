@@ -23,6 +23,7 @@ from heartfly.db.types import UtcInstant
 from heartfly.notify.contents import decoded
 from heartfly.notify.outbox import Entry, enqueue
 from heartfly.notify.peace import hearers, subject
+from heartfly.notify.reminders import keys_of
 from heartfly.notify.silences import living
 
 MOST = 200
@@ -46,7 +47,7 @@ def remind(tx: Tx, *, now: datetime, ids: IdSource) -> bool:
         hearer, alert = known.get(row.channel_id), _told_first(tx, row)
         every = None if hearer is None else hearer.policy.every
         if hearer is None or every is None or alert is None or _is_seen_to(row):
-            tx.conn.execute(sa.delete(reminders).where(*_is(row)))
+            tx.conn.execute(sa.update(reminders).where(*_is(row)).values(next_at=None))
             continue
         hold = held(subject(alert, hearer.uuid), silent.get(row.pid, ()), at=now, begin_was_told=True)
         if hold is not None:
@@ -56,11 +57,6 @@ def remind(tx: Tx, *, now: datetime, ids: IdSource) -> bool:
         _move(tx, row, now + every, n=row.n + 1)
     enqueue(tx, entries, ids=ids, now=now)
     return len(due) >= MOST
-
-
-def keys_of(incident: str, channel_id: int, n: int) -> list[str]:
-    """Of the alerts by which the channel was reminded of that incident, `n` times."""
-    return [f"remind:{incident}:{channel_id}:{nth}" for nth in range(1, n + 1)]
 
 
 def _due(tx: Tx, now: datetime) -> Sequence[Any]:

@@ -237,9 +237,10 @@ def _up(alert: Alert) -> str:
     reported = f"it reported success{_at(alert.at, alert)}"
     if alert.from_status is Status.DEGRADED:
         return f"is in order again: {reported}"
+    missed = f" ({words.count(alert.n_missed, 'run')} missed)" if alert.n_missed else ""
     if alert.down_since is None:
         return f"is up again: {reported}"
-    return f"is up again after {words.rough_duration(alert.at - alert.down_since)}: {reported}"
+    return f"is up again after {words.rough_duration(alert.at - alert.down_since)}{missed}: {reported}"
 
 
 def _how_long(alert: Alert) -> str:

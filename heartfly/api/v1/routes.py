@@ -159,6 +159,7 @@ HANDLERS = (
     channels.create_channel,
     channels.read_channel,
     channels.edit_channel,
+    channels.preview_channel,
     channels.delete_channel,
     channels.send_test,
     channels.rotate_secret,

@@ -45,6 +45,6 @@ reminders = Table(
     key("incident_id"),
     key("channel_id"),
     Column("n", Integer, nullable=False),  # how many were told
-    Column("next_at", UtcInstant, nullable=False),
+    Column("next_at", UtcInstant),  # null: no more; the row says how many were
     Index(None, "next_at"),
 )
