@@ -191,9 +191,7 @@ UNVERIFIED = Alert(
     ),
 )
 SUCCESS = replace(UP, key="success:1:813", kind=AlertKind.SUCCESS, down_since=None, incident=None, from_status=None)
-REMINDER = replace(
-    MISSED, key="remind:x:1:1", kind=AlertKind.REMINDER, decided_at=at("05:10"), down_since=MISSED.at
-)
+REMINDER = replace(MISSED, key="remind:x:1:1", kind=AlertKind.REMINDER, decided_at=at("05:10"), down_since=MISSED.at)
 SCHEDULE_ERROR = replace(
     MISSED,
     key="schedule:1:1",
