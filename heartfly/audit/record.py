@@ -67,6 +67,8 @@ class Action(StrEnum):
     INCIDENT_COMMENT = "incident.comment"
     INCIDENT_SHARE = "incident.share"
     INCIDENT_UNSHARE = "incident.unshare"
+    SILENCE_CREATE = "silence.create"
+    SILENCE_END = "silence.end"
     MEMBER_ADD = "member.add"
     MEMBER_EDIT = "member.edit"
     MEMBER_REMOVE = "member.remove"

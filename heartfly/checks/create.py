@@ -31,6 +31,7 @@ _UNBORN: dict[str, Any] = {
     "unverified_in_row": 0,
     "wants_late": False,
     "memory": "",
+    "wants_success": False,
 }
 
 
@@ -148,7 +149,11 @@ def heard_by(tx: Tx, pid: int, check_id: int) -> list[str]:
 
 
 def refresh_wants_late(tx: Tx, pid: int, check_ids: set[int]) -> None:
-    """Keep `wants_late` true to whether a channel of the check hears `check.late`; it is then looked at earlier."""
+    """Keep `wants_late` true to whether a channel of the check hears `check.late`; it is then looked at earlier.
+
+    And `wants_success` to whether one hears of each run that goes well: of most checks nobody does, and a ping of those
+    asks no further.
+    """
     if tx.on_postgres:
         # In id order, as every writer does: an update takes its rows as it finds them.
         mine = sa.select(checks.c.id).where(checks.c.pid == pid, checks.c.id.in_(check_ids)).order_by(checks.c.id)
@@ -159,15 +164,13 @@ def refresh_wants_late(tx: Tx, pid: int, check_ids: set[int]) -> None:
         .join(channels, joined)
         .where(check_channels.c.pid == pid, check_channels.c.check_id.in_(check_ids))
     )
-    wanting = {
-        row.check_id
-        for row in tx.conn.execute(query)
-        if "check.late" in (row.own if row.events is None else row.events)
-    }
-    for value, ids_of in ((True, wanting), (False, check_ids - wanting)):
-        if ids_of:
-            tx.conn.execute(
-                sa.update(checks)
-                .where(checks.c.pid == pid, checks.c.id.in_(ids_of), checks.c.wants_late != value)
-                .values(wants_late=value, rev=checks.c.rev + 1)
-            )
+    heard = [(row.check_id, row.own if row.events is None else row.events) for row in tx.conn.execute(query)]
+    for column, kind in ((checks.c.wants_late, "check.late"), (checks.c.wants_success, "check.success")):
+        wanting = {check_id for check_id, kinds in heard if kind in kinds}
+        for value, ids_of in ((True, wanting), (False, check_ids - wanting)):
+            if ids_of:
+                tx.conn.execute(
+                    sa.update(checks)
+                    .where(checks.c.pid == pid, checks.c.id.in_(ids_of), column != value)
+                    .values({column: value, checks.c.rev: checks.c.rev + 1})
+                )

@@ -19,8 +19,9 @@ from heartfly.checks.rows import Stored, save, save_runs
 from heartfly.checks.wording import schedule_words
 from heartfly.core.alerts import Alert, BrokenGate, flip_key
 from heartfly.core.explain import explain
+from heartfly.core.missed import n_missed
 from heartfly.core.values import Check, Flip, Step
-from heartfly.core.words import AlertKind
+from heartfly.core.words import AlertKind, PingKind, RunOutcome, Status
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import flips, projects
@@ -46,7 +47,7 @@ def record(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetime) -> N
     flipped = Flipped()
     if any(one.step.flips for one in taken):
         flipped = _record_flips(tx, taken, ids=ids, now=now)
-    telling = [one for one in taken if _tells(one.step)]
+    telling = [one for one in taken if _tells(one.step) or _went_well(one)]
     if telling:
         _tell(tx, telling, flipped, ids=ids, now=now)
 
@@ -96,6 +97,13 @@ def _tells(step: Step) -> bool:
     )
 
 
+def _went_well(one: Taken) -> bool:
+    """Somebody hears of each run that goes well, and nothing else tells of this one."""
+    run = one.step.run
+    wanted = one.stored.row.wants_success and one.step.kind is PingKind.SUCCESS and not one.step.flips
+    return bool(wanted) and run is not None and run.outcome is RunOutcome.OK
+
+
 def flip_row(stored: Stored, flip: Flip, incident: Incident | None, now: datetime) -> dict[str, Any]:
     return {
         "pid": stored.pid,
@@ -132,6 +140,8 @@ def _tell(tx: Tx, taken: Sequence[Taken], flipped: Flipped, *, ids: IdSource, no
             continue
         common = Telling(one, *names.get(one.stored.pid, ("", "")), now=now)
         entries += [common.flipped(flip, flipped) for flip in one.step.flips if flip.tell is not None]
+        if _went_well(one):
+            entries.append(common.success())
         if one.step.late_since is not None:
             entries.append(common.late(one.step.late_since))
         if one.step.schedule_error is not None:
@@ -190,9 +200,23 @@ class Telling:
                 for one in flip.broken
             ),
             down_since=flip.down_since,
+            n_missed=self._n_missed(flip),
             incident=incident.uuid if incident else None,
             explain=flipped.why[key],
         )
+
+    def _n_missed(self, flip: Flip) -> int:
+        before = self.taken.before
+        if flip.tell is not AlertKind.UP or flip.retracts_flip_no is not None or before.status is not Status.DOWN:
+            return 0
+        return n_missed(before.rules, anchor=before.anchor_at, at=flip.at)
+
+    def success(self) -> Entry:
+        step = self.taken.step
+        assert step.run is not None
+        at = step.run.ended_at or self.now
+        key = f"success:{self.taken.stored.id}:{step.check.n_pings}"
+        return self._entry(key, AlertKind.SUCCESS, at, run=run_facts(step.run, self.taken.said))
 
     def late(self, since: datetime) -> Entry:
         return self._entry(f"late:{self.taken.stored.id}:{since.isoformat()}", AlertKind.LATE, since)

@@ -34,11 +34,14 @@ from heartfly.notify.channels.base import MASK
 from heartfly.notify.channels.told_by_settings import ToldBySettings
 from heartfly.notify.channels.webhook import retired, rotated
 from heartfly.notify.commands import Assign
+from heartfly.notify.policies import AskedPolicy
 from heartfly.notify.signature import new_secret
 from heartfly.sealing import Sealer
 
 ALL_CHECKS = "*"
 _SLICE = 500
+_EARLIER = {AlertKind.LATE, AlertKind.SUCCESS}
+"""Kinds of alert that a check must know to be heard."""
 _MOST_NAMED = 200
 """Checks that an entry of the audit names; of more it says how many they are."""
 
@@ -63,6 +66,7 @@ def add_channel(
     ids: IdSource,
     sealer: Sealer,
     most: int | None = None,
+    policy: AskedPolicy | None = None,
 ) -> tuple[str, str | None]:
     """A new channel. Returns its public id, and the secret that was made for it: the only time that it is seen."""
     _demand_free(tx, pid, name)
@@ -80,8 +84,9 @@ def add_channel(
         ids=ids,
         sealer=sealer,
         most=most,
+        policy=policy,
     )
-    if events is not None and AlertKind.LATE in events:
+    if events is not None and _EARLIER & {*events}:
         _look_earlier(tx, pid, made.check_ids, at=at, ids=ids)
     audit(
         tx, pid, actor=actor, action=Action.CHANNEL_CREATE, of=f"channel:{made.uuid}",
@@ -105,6 +110,7 @@ def edit_channel(
     sealer: Sealer,
     rev: int | None = None,
     kept: Collection[str] = (),
+    policy: AskedPolicy | None = None,
 ) -> None:
     """Change what is given. A configuration is replaced whole, but for the signing secrets of a webhook.
 
@@ -120,9 +126,10 @@ def edit_channel(
         config, beside = _completed(row, config, sealer, at, kept)
     assign = _assign(tx, pid, check_uuids)
     changed = commands.edit_channel(
-        tx, pid, uuid, name=name, config=config, events=events, assign=assign, beside=beside, at=at, sealer=sealer
-    )
-    if AlertKind.LATE in row.events or (events is not None and AlertKind.LATE in events):
+        tx, pid, uuid, name=name, config=config, events=events, assign=assign, beside=beside, policy=policy, at=at,
+        sealer=sealer,
+    )  # fmt: skip
+    if _EARLIER & {*row.events, *(events or ())}:
         _look_earlier(tx, pid, changed.check_ids, at=at, ids=ids)
     is_now = _told(tx, _row(tx, pid, uuid), sealer)
     before, after = differing(was, is_now)
@@ -145,7 +152,7 @@ def remove_channel(
         before=_told(tx, row, sealer), after=None, at=at, ids=ids,
     )  # fmt: skip
     changed = commands.delete_channel(tx, pid, uuid, at=at)
-    if AlertKind.LATE in row.events:
+    if _EARLIER & {*row.events}:
         _look_earlier(tx, pid, changed.check_ids, at=at, ids=ids)
 
 
@@ -214,6 +221,7 @@ def _told(tx: Tx, row: Any, sealer: Sealer) -> dict[str, Any]:
         "name": row.name,
         "config": config,
         "events": row.events,
+        "policy": row.policy,
         "n_checks": n_checks,
         "checks": None if named is None else list(named),
     }

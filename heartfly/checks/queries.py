@@ -71,6 +71,12 @@ async def find(read: AsyncConnection, pid: int, uuid: str) -> Row[Any]:
     return row
 
 
+async def names_of(read: AsyncConnection, pid: int) -> Sequence[Any]:
+    """Id and name of each check of the project, by name."""
+    query = sa.select(checks.c.uuid, checks.c.name).where(checks.c.pid == pid).order_by(checks.c.name, checks.c.id)
+    return (await read.execute(query)).all()
+
+
 # A row of SQLAlchemy's finds each column by its name anew, which is most of the work of a long list.
 _Found = namedtuple("_Found", [column.name for column in checks.c])  # type: ignore[misc] # noqa: PYI024 - known at run time
 

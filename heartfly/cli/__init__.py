@@ -19,6 +19,7 @@ _COMMANDS: Mapping[str, str] = {
     "checks": "heartfly.cli.checks:checks_group",
     "channels": "heartfly.cli.channels:channels_group",
     "incidents": "heartfly.cli.incidents:incidents_group",
+    "silences": "heartfly.cli.silences:silences_group",
     "alert-rules": "heartfly.cli.alert_rules:alert_rules_group",
     "alerts": "heartfly.cli.alert_rules:alerts_group",
     "notifications": "heartfly.cli.notifications:notifications_group",

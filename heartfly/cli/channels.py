@@ -12,7 +12,7 @@ from click.exceptions import Exit
 
 from heartfly.cli.checks import channel_id, find
 from heartfly.cli.client import Client, connected, part
-from heartfly.cli.output import AS_JSON, DURATION, counted, print_json, print_table, since_instant, when
+from heartfly.cli.output import AS_JSON, DURATION, counted, plain, print_json, print_table, seconds, since_instant, when
 from heartfly.clock import Clock, SystemClock
 
 KINDS = (
@@ -143,6 +143,49 @@ def _config(
             raise click.UsageError(f"{option} is not for {kind}.")
     given = {"to": to, "url": address, "address": named, "method": method, "digest": digest}
     return {name: value for name, value in given.items() if value is not None}
+
+
+@channels_group.command("policy")
+@click.argument("channel")
+@click.option("--tag", "tags", multiple=True, help="Only for checks with one of these tags; may be repeated.")
+@click.option("--least", type=click.Choice(["low", "medium", "high", "critical"]), help="Nothing less severe.")
+@click.option("--after", type=DURATION, help="Told if nobody has acknowledged it by then, such as 15m.")
+@click.option("--every", type=DURATION, help="Remind so often until somebody does, such as 1h.")
+@click.option("--title", default="", help="In the place of our title: a template such as '$STATUS $NAME'.")
+@click.option("--text", default="", help="In the place of our first sentence.")
+@AS_JSON
+@connected()
+def policy(*, channel: str, as_json: bool, api: Client, tags: tuple[str, ...], **asked: Any) -> None:
+    """Say what a channel is there for, by its name or id. What is not said here is forgotten."""
+    found = channel_id(api, channel)
+    told = api.call("PATCH", f"/v1/channels/{part(found)}", {"policy": {"tags": list(tags)} | asked})
+    if as_json:
+        print_json(told)
+        return
+    said = {name: value for name, value in told["policy"].items() if value}
+    click.echo(plain(f"{told['name']}: " + (", ".join(f"{name} {_told(said[name])}" for name in said) or "everything")))
+
+
+def _told(value: Any) -> str:
+    return " ".join(value) if isinstance(value, list) else seconds(value) if isinstance(value, int) else str(value)
+
+
+@channels_group.command("preview")
+@click.argument("channel")
+@click.option("--title", default="")
+@click.option("--text", default="")
+@AS_JSON
+@connected()
+def preview(*, channel: str, title: str, text: str, as_json: bool, api: Client) -> None:
+    """Try own words: what the newest alert of a channel would read like. Nothing is saved or sent."""
+    found = channel_id(api, channel)
+    told = api.call("POST", f"/v1/channels/{part(found)}/preview", {"title": title, "text": text})
+    if as_json:
+        print_json(told)
+    else:
+        click.echo(plain(told["title"]))
+        for line in told["text"].splitlines():
+            click.echo(plain(line))
 
 
 @channels_group.command("test")

@@ -195,3 +195,7 @@ class Alert:
     explain: str = ""
     """One or two sentences: why this check has this status, or why this alert was raised or ended."""
     concern: ConcernFacts | None = None
+    n_missed: int = 0
+    """Of what ends a span: so many runs were expected in it, and did not come."""
+    held: str = ""
+    """Why the channel hears of it only now; of each channel's own copy."""

@@ -645,7 +645,7 @@ def _first_slot_closes_after(check: Check, blind: Blind) -> datetime | None:
 def _unverified_slot(step: Step, run: Run, found: Unverified, now: datetime) -> Step:
     """Nothing came, but it may be we who did not hear it: excused once, not twice in a row."""
     check = step.check
-    if check.unverified_in_row >= 1:
+    if check.unverified_in_row >= 1 and not found.blind.planned:
         run = _closed(run, RunOutcome.MISSED if run.started_at is None else RunOutcome.UNVERIFIED, None)
         step, tolerated = _failed(step, run, Reason.MISSED_TWICE_UNVERIFIED, at=found.to_at)
         if not tolerated:
@@ -656,7 +656,8 @@ def _unverified_slot(step: Step, run: Run, found: Unverified, now: datetime) -> 
     check = _round_ends(step, tolerated=True).check
     # The next slot is the first that opens when we could hear again; those in between are excused with this one.
     # A period counts from there, for a success may have come in the last moment that we could not hear.
-    check = replace(check, unverified_in_row=max(check.unverified_in_row, 0) + 1, anchor_at=found.blind.to_at)
+    in_row = check.unverified_in_row if found.blind.planned else max(check.unverified_in_row, 0) + 1
+    check = replace(check, unverified_in_row=in_row, anchor_at=found.blind.to_at)
     if check.status is Status.NEW:
         check = replace(check, expected_at=_first_slot_closes_after(check, found.blind))
         return _armed(replace(step, check=check), now)

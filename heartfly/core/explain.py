@@ -50,7 +50,7 @@ def _explain(flip: Flip, before: Check, *, schedule: str) -> str:
             slot = run.slot_at if run is not None and run.slot_at is not None else flip.at
             return (
                 f"A run was expected at {utc(slot)} ({schedule}) and none had begun by {utc(flip.at)}."
-                + _last_heard(before)
+                + last_heard(before.last_ping_at, before.last_kind)
             )
         case Reason.TOO_FEW:
             slot = run.slot_at if run is not None and run.slot_at is not None else flip.at

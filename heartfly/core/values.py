@@ -151,11 +151,15 @@ class Signal:
 
 @value(frozen=True, kw_only=True)
 class Blind:
-    """Time in which Heartfly itself could not hear, [from_at, to_at]."""
+    """Time in which Heartfly itself could not hear, [from_at, to_at].
+
+    `planned`: it could, but somebody said before that it shall not judge. That excuses any number of slots in a row.
+    """
 
     id: int
     from_at: datetime
     to_at: datetime
+    planned: bool = False
 
     def touches(self, from_at: datetime, to_at: datetime) -> bool:
         return self.from_at <= to_at and from_at <= self.to_at

@@ -92,6 +92,8 @@ class AlertKind(StrEnum):
     RULE_RESOLVED = "rule.resolved"
     BUDGET_REACHED = "budget.reached"
     BUDGET_CLEARED = "budget.cleared"
+    SUCCESS = "check.success"
+    REMINDER = "incident.reminder"
     TEST = "test"
     DIGEST = "digest"
 

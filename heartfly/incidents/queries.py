@@ -23,6 +23,7 @@ from heartfly.incidents.raised import keys_of
 from heartfly.incidents.spans import OF_CHECK
 from heartfly.notify import queries as notifications
 from heartfly.notify.queries import NotificationView
+from heartfly.notify.reminders import keys_of_incident
 
 _MOST_NOTIFICATIONS = 500
 
@@ -113,11 +114,12 @@ async def told_of_incident(
     read: AsyncConnection, incident: Row[Any], of_flips: Sequence[Row[Any]]
 ) -> list[NotificationView]:
     """Who was told of what began and ended it. `of_flips`: of a check's."""
+    keys = await keys_of_incident(read, incident.pid, incident.id, incident.uuid)
     if incident.alert_key is None:
-        return await told_of(read, incident.pid, of_flips)
-    return await notifications.notifications_of(
-        read, incident.pid, keys_of(incident.alert_key), limit=_MOST_NOTIFICATIONS
-    )
+        keys += [flip_key(flip.check_id, flip.flip_no) for flip in of_flips]
+    else:
+        keys += keys_of(incident.alert_key)
+    return await notifications.notifications_of(read, incident.pid, keys, limit=_MOST_NOTIFICATIONS)
 
 
 async def told_of(read: AsyncConnection, pid: int, of_flips: Sequence[Row[Any]]) -> list[NotificationView]:

@@ -19,6 +19,7 @@ from heartfly.checks.flips import Taken, record
 from heartfly.checks.missed import Missed, judged_as_one, record_missed, sort_out
 from heartfly.checks.rows import Stored, select_locked, stored
 from heartfly.core.check import SCHEDULE_RETRY, after_silence
+from heartfly.core.silence import Silence
 from heartfly.core.values import Blind, Check, Step, replace
 from heartfly.core.words import Status
 from heartfly.db.changes import Tx
@@ -27,6 +28,9 @@ from heartfly.db.models import blind_intervals, checks
 from heartfly.db.prepared import Found, Prepared
 from heartfly.db.types import UtcInstant
 from heartfly.logs import logger
+from heartfly.monitor.planned import Planned, left_alone, planned
+from heartfly.notify.later import tell_later
+from heartfly.notify.silences import unjudging
 
 BATCH = 40
 """Checks in one transaction. Pings wait for it, and what each check costs is mostly its alert."""
@@ -74,24 +78,39 @@ class Judge:
         due = ready[:batch]
         groups, rows = sort_out(found, due)
         apart = stored(tx, found.told(rows))
-        blind = blind_since(tx, _oldest(found, due, apart)) if due else []
+        oldest = _oldest(found, due, apart) if due else through
+        blind = blind_since(tx, oldest) if due else []
+        silences = unjudging(tx, {pid for (pid,) in map(found.pick("pid"), due)}, since=oldest) if due else {}
         at_once: list[Missed] = []
         for group in groups:
-            missed, rest = judged_as_one(tx, found, group, through=through, blind=blind, now=now)
+            alike, rest = _without_silence(found, group, silences)
+            apart += stored(tx, found.told(rest))
+            if not alike:
+                continue
+            missed, rest = judged_as_one(tx, found, alike, through=through, blind=blind, now=now)
             apart += stored(tx, found.told(rest))
             if missed is not None:
                 at_once.append(missed)
-        taken = [self._one(one, blind, min(through, held.get(one.id, through)), now) for one in apart]
+        taken = []
+        for one in apart:
+            until = min(through, held.get(one.id, through))
+            plan = planned(one, silences.get(one.pid, ()), since=oldest, through=until)
+            taken.append(self._one(one, blind, plan, now))
         record(tx, taken, ids=self._ids, now=now)
         for missed in at_once:
             record_missed(tx, found, missed, ids=self._ids, now=now)
         n_flips = sum(len(one.step.flips) for one in taken) + sum(len(one.rows) for one in at_once)
         return Judged(len(due), n_flips, full=len(found.rows) >= most or len(ready) > len(due))
 
-    def _one(self, stored: Stored, blind: Sequence[Blind], through: datetime, now: datetime) -> Taken:
-        before = stored.check
+    def later(self, tx: Tx, *, now: datetime) -> bool:
+        """Tell what was held until now, and remind whom it is time to. True: there may be more."""
+        return tell_later(tx, now=now, ids=self._ids)
+
+    def _one(self, stored: Stored, blind: Sequence[Blind], plan: Planned, now: datetime) -> Taken:
+        before, deaf = stored.check, [*blind, *plan.blind] if plan.blind else blind
         try:
-            step = after_silence(before, through=through, blind=blind, new_id=lambda: self._ids.next(now), now=now)
+            step = after_silence(before, through=plan.through, blind=deaf, new_id=lambda: self._ids.next(now), now=now)
+            step = left_alone(step, plan.until)
         except Exception as error:
             log.exception("check", check=stored.row.uuid, error=repr(error))
             step = _raised(before, error, now)
@@ -105,6 +124,17 @@ def _not_held(found: Found, held: Mapping[int, datetime]) -> list[tuple[Any, ...
         return found.rows
     of_id, wake_at = found.pick("id", "wake_at"), partial(found.value, "wake_at")
     return [row for row in found.rows if (of := of_id(row))[0] not in held or wake_at(of[1]) <= held[of[0]]]
+
+
+def _without_silence(
+    found: Found, group: Sequence[tuple[Any, ...]], silences: Mapping[int, Sequence[Silence]]
+) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """Those of projects in which all is judged, and the others, of which each may be left alone for another time."""
+    if not silences:
+        return list(group), []
+    of_pid = found.pick("pid")
+    alike = [row for row in group if of_pid(row)[0] not in silences]
+    return alike, [row for row in group if of_pid(row)[0] in silences]
 
 
 def _due(tx: Tx) -> sa.Select[tuple[object, ...]]:

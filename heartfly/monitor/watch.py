@@ -1,7 +1,7 @@
 """The watcher: sleeps until the next deadline, wakes early when a nearer one is written, judges what is due.
 
     each second  beat: say that we hear, record gaps, renew the lease, learn the watermark
-    when due     judge everything up to the watermark, in batches, each one transaction
+    when due     judge everything up to the watermark, in batches, each one transaction; then tell what was held
 
 Never past the watermark: min(now, slowest living node), and no check past the oldest signal for it that
 is under way here. Both are read before due checks are selected, so a signal that is in the database by
@@ -27,6 +27,7 @@ from heartfly.logs import line, logger
 from heartfly.monitor.blind import Beat, Heard, Hearing
 from heartfly.monitor.judge import Judge, Judged
 from heartfly.monitor.leader import Leader
+from heartfly.notify.later import next_later
 
 log = logger("heartfly.monitor")
 
@@ -104,6 +105,7 @@ class Watcher:
         looked = await self._beat_once()
         if looked.leads and looked.next_wake_at is not None and looked.next_wake_at <= looked.watermark:
             await self._judge_through(looked)
+            await self._tell_later()
             looked = await self._beat_once()
         self.last_round = looked
         return looked
@@ -118,7 +120,8 @@ class Watcher:
         now = self._clock.now()
         heard = self._beat.beat(tx, now=now)
         leads = self._leader.campaign(tx)
-        next_wake_at = tx.conn.execute(NEXT_WAKE).scalar()
+        due = [at for at in (tx.conn.execute(NEXT_WAKE).scalar(), next_later(tx)) if at is not None]
+        next_wake_at = min(due, default=None)
         return Looked(heard.through, heard.held, leads, next_wake_at), heard
 
     async def _judge_through(self, looked: Looked) -> None:
@@ -149,6 +152,15 @@ class Watcher:
             return Judged(0, 0, full=False)
         now = self._clock.now()
         return self._judge.judge(tx, through=looked.watermark, held=looked.held, now=now, n_before=n_before)
+
+    async def _tell_later(self) -> None:
+        """Behind what was judged: what ended meanwhile is not told as if it were still so."""
+        more = True
+        while more:
+            more = await self._database.write(self._later_batch, priority=Priority.JUDGING)
+
+    def _later_batch(self, tx: Tx) -> bool:
+        return self._leader.leads(tx) and self._judge.later(tx, now=self._clock.now())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Beat and judge until stopped. A failure is logged and the next beat tries again."""

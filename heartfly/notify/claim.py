@@ -17,11 +17,12 @@ from heartfly.config import Alerts
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.instance import identify
-from heartfly.db.models import channels, deliveries, notifications
+from heartfly.db.models import channels, deliveries, notifications, reminders
 from heartfly.notify.again import take_again
 from heartfly.notify.contents import small
 from heartfly.notify.outbox import PENDING
 from heartfly.notify.pack import Packed, pack, store
+from heartfly.notify.peace import HELD
 from heartfly.notify.work import Ask, ChannelRow, Claimed
 
 
@@ -104,18 +105,19 @@ def _end_leases(tx: Tx, now: datetime, node_id: int) -> None:
 
 def abandon(tx: Tx, pid: int, channel_id: int, *, at: datetime) -> None:
     """Give up whatever is undelivered on a channel that is gone. Nobody is told: its owner deleted it."""
-    for table in (deliveries, notifications):
+    for table, unsent in ((deliveries, (PENDING,)), (notifications, (PENDING, HELD))):
         tx.conn.execute(
             sa.update(table)
-            .where(table.c.pid == pid, table.c.channel_id == channel_id, table.c.state == PENDING)
+            .where(table.c.pid == pid, table.c.channel_id == channel_id, table.c.state.in_(unsent))
             .values({"state": "failed", "done_at": at})
         )
+    tx.conn.execute(sa.delete(reminders).where(reminders.c.pid == pid, reminders.c.channel_id == channel_id))
 
 
 def _channels(tx: Tx, asks: Sequence[Ask]) -> dict[int, ChannelRow]:
     """The channels, locked where there are other nodes: of two that claim from one channel, one passes it by."""
     query = (
-        sa.select(channels.c.id, channels.c.uuid, channels.c.kind, channels.c.config_enc, channels.c.rev)
+        sa.select(*(channels.c[name] for name in ("id", "uuid", "kind", "config_enc", "rev", "policy")))
         .where(channels.c.pid.in_({ask.pid for ask in asks}), channels.c.id.in_({ask.channel_id for ask in asks}))
         .order_by(channels.c.id)
     )

@@ -28,6 +28,7 @@ from heartfly.errors import ConflictError, InvalidValueError, LimitError, NotFou
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.claim import abandon
 from heartfly.notify.outbox import DEFAULT_EVENTS, PENDING, Entry, enqueue
+from heartfly.notify.policies import AskedPolicy, to_store
 from heartfly.notify.queries import uuid_of
 from heartfly.sealing import Sealer
 
@@ -62,6 +63,7 @@ def create_channel(
     ids: IdSource,
     sealer: Sealer,
     most: int | None = None,
+    policy: AskedPolicy | None = None,
 ) -> Changed:
     """A new channel, for all checks of the project unless said otherwise. ConflictError: the name is taken.
 
@@ -75,6 +77,7 @@ def create_channel(
         "name": _name(name),
         "config_enc": _sealed(kind, config, sealer),
         "events": [kind.value for kind in DEFAULT_EVENTS] if events is None else _events(events),
+        "policy": None if policy is None else to_store(policy),
     }
     channel_id, channel_uuid = ids.next(at), str(uuid.uuid4())
     fixed = {"pid": pid, "id": channel_id, "uuid": channel_uuid, "kind": kind, "created_at": at, "rev": 1}
@@ -95,6 +98,7 @@ def edit_channel(
     events: Sequence[str] | None = None,
     assign: Assign | None = None,
     beside: Mapping[str, Any] | None = None,
+    policy: AskedPolicy | None = None,
     at: datetime,
     sealer: Sealer,
 ) -> Changed:
@@ -111,6 +115,8 @@ def edit_channel(
         _try_at_once(tx, pid, row.id, at)
     if events is not None:
         values["events"] = _events(events)
+    if policy is not None:
+        values["policy"] = to_store(policy)
     update = sa.update(channels).where(channels.c.pid == pid, channels.c.id == row.id).values(values)
     try:
         with tx.conn.begin_nested():
@@ -195,8 +201,8 @@ def _sealed(kind: str, config: Mapping[str, Any], sealer: Sealer, *, beside: Map
 
 
 def _events(events: Sequence[str]) -> list[str]:
-    # A digest is chosen by the configuration of a channel, and no event of a check.
-    known = [kind.value for kind in AlertKind if kind is not AlertKind.DIGEST]
+    # Digests and reminders are chosen by the settings of a channel, and no event of a check.
+    known = [kind.value for kind in AlertKind if kind not in {AlertKind.DIGEST, AlertKind.REMINDER}]
     for index, event in enumerate(events):
         if event not in known:
             raise InvalidValueError(f"events[{index}]", f"must be one of {', '.join(known)}")

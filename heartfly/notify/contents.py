@@ -18,6 +18,7 @@ from heartfly.core.alerts import Alert
 from heartfly.db.changes import Tx
 from heartfly.db.models import alerts, notifications
 from heartfly.db.prepared import Prepared, among
+from heartfly.db.types import to_json
 
 FEW = 30
 
@@ -42,7 +43,7 @@ _FEW = Prepared(
 )
 _CARRIED = Prepared(
     lambda tx: (
-        sa.select(notifications.c.pid, notifications.c.delivery_id, notifications.c.alert_id)
+        sa.select(notifications.c.pid, notifications.c.delivery_id, notifications.c.alert_id, notifications.c.why)
         .where(among(tx, notifications.c.delivery_id, "ids"))
         .order_by(notifications.c.alert_id)
     )
@@ -80,7 +81,9 @@ def without_output(*, on_postgres: bool) -> sa.ColumnElement[str]:
 
 def _carried(delivery_ids: Collection[str]) -> Select[Any]:
     n = notifications.c
-    return sa.select(n.pid, n.delivery_id, n.alert_id).where(n.delivery_id.in_(delivery_ids)).order_by(n.alert_id)
+    return (
+        sa.select(n.pid, n.delivery_id, n.alert_id, n.why).where(n.delivery_id.in_(delivery_ids)).order_by(n.alert_id)
+    )
 
 
 def _of_these(where: Tx | AsyncConnection, carried: Sequence[Any], payload: sa.ColumnElement[str]) -> Executable:
@@ -93,5 +96,10 @@ def _by_delivery(carried: Sequence[Any], payloads: Iterable[Any]) -> dict[str, l
     texts = {row.id: row.payload for row in payloads}
     found: dict[str, list[str]] = {}
     for row in carried:
-        found.setdefault(row.delivery_id, []).append(texts[row.alert_id])
+        found.setdefault(row.delivery_id, []).append(_with(texts[row.alert_id], row.why))
     return found
+
+
+def _with(payload: str, why: str | None) -> str:
+    """The alert, which all channels share, with why this one hears of it only now. Of two names the last counts."""
+    return payload if why is None else f'{payload[:-1]},"held":{to_json(why)}}}'

@@ -126,6 +126,8 @@ class EventOut(msgspec.Struct, frozen=True):
     attempt: int
     possible_duplicate: bool
     concern: ConcernOut | None
+    missed: int
+    held: str
 
 
 def event(delivery: Delivery) -> EventOut:
@@ -156,6 +158,8 @@ def event(delivery: Delivery) -> EventOut:
         attempt=delivery.attempt,
         possible_duplicate=delivery.possible_duplicate,
         concern=None if alert.concern is None else _concern(alert.concern),
+        missed=alert.n_missed,
+        held=alert.held,
     )
 
 

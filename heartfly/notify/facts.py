@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import islice
 
 from heartfly.core.alerts import Alert, CheckFacts, ConcernFacts, RunFacts
+from heartfly.core.missed import MOST
 from heartfly.core.words import AlertKind, Reason, RunOutcome, Status
 from heartfly.notify import words
 from heartfly.notify.sentences import is_about_its_run, project, shown
@@ -33,6 +34,9 @@ def facts(alert: Alert) -> tuple[tuple[str, str], ...]:
         rows += _run(alert.run, alert)
     if alert.check is not None:
         rows += _check(alert.check, alert)
+    if alert.n_missed:
+        at_least = "at least " if alert.n_missed >= MOST else ""
+        rows.append(("Missed meanwhile", f"{at_least}{words.count(alert.n_missed, 'run')}"))
     if alert.channel is not None:
         rows.append(("Channel", f"{shown(alert.channel.name)} ({alert.channel.kind})"))
         rows.append(("Failed messages", str(alert.channel.n_failed)))
@@ -59,6 +63,8 @@ def _when(alert: Alert) -> tuple[str, str]:
             return "Lasted", f"{span} ({words.duration(alert.at - alert.down_since)})"
         case AlertKind.RULE_FIRING:
             return "Since", at
+        case AlertKind.REMINDER if alert.down_since is not None:
+            return "Since", words.full_instant(alert.down_since, seen_at=alert.decided_at)
         case AlertKind.LATE:
             return "Late since", at
         case _:

@@ -39,6 +39,9 @@ class Delivery:
     alerts: tuple[Alert, ...]
     base_url: str
     created_at: datetime
+    own_title: str = ""
+    own_text: str = ""
+    """What the channel says in the place of title and sentence, filled in; empty: what we say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,11 @@ def word(delivery: Delivery) -> Message:
         message = _merged([presentable(alert, base_url=base_url) for alert in delivery.alerts], base_url)
     else:
         message = _one(presentable(delivery.alerts[0], base_url=base_url), base_url)
+    if len(groups) == 1:
+        # Of a storm its own words would name one check, and hide the others.
+        message = replace(
+            message, title=delivery.own_title or message.title, sentence=delivery.own_text or message.sentence
+        )
     return replace(message, note=DUPLICATE_NOTE) if delivery.possible_duplicate else message
 
 
@@ -283,7 +291,8 @@ def _slots(alert: Alert, base_url: str) -> tuple[Line, ...]:
 
 
 def _why(alert: Alert) -> tuple[str, ...]:
-    paragraphs = (one_line(alert.explain, limit=500), sentences.advice(alert))
+    late = f"You hear of it only now: {one_line(alert.held, limit=500)}." if alert.held else ""
+    paragraphs = (one_line(alert.explain, limit=500), sentences.advice(alert), late)
     return tuple(text for text in paragraphs if text)
 
 

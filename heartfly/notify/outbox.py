@@ -1,12 +1,13 @@
 """The outbox: alerts and who shall hear them, written in the transaction that decided them.
 
-Nothing is sent here. An alert that no channel listens to leaves no row; the flip is its history.
+Nothing is sent here. An alert that no channel listens to leaves no row; the flip is its history. Of one that tells of
+something wrong, the channels that would not hear it keep why. Whether it goes out at once is decided in peace.py.
 Ids of alerts are the order in which each channel hears of a source, so they grow within it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -15,11 +16,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from heartfly.core.alerts import Alert
+from heartfly.core.escalation import Leave, part_of
+from heartfly.core.silence import Hold, Part
 from heartfly.core.words import AlertKind
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import alerts, channels, check_channels, notifications
 from heartfly.db.prepared import Prepared, among
+from heartfly.notify.peace import Decided, Offer, decisions, held_row
+from heartfly.notify.reminders import Begun, begin
 
 DEFAULT_EVENTS = (
     AlertKind.DOWN,
@@ -75,28 +80,51 @@ def enqueue(
     if not heard:
         return 0
     newest = _newest(tx, heard)
+    decided = _decided(tx, heard, now)
     alert_rows: list[dict[str, Any]] = []
     notification_rows: list[dict[str, Any]] = []
+    begun: list[Begun] = []
     for entry, hearing in heard:
         alert_id = _id_after(newest.get(entry.source, 0), ids, now)
         alert_rows.append(alert_row(entry, alert_id))
-        notification_rows += [
-            {
-                "pid": entry.pid,
-                "alert_id": alert_id,
-                "channel_id": channel_id,
-                "source": entry.source,
-                "state": "pending",
-                "delivery_id": None,
-                "created_at": now,
-                "done_at": None,
-            }
-            for channel_id in sorted(hearing)
-        ]
+        for channel_id in sorted(hearing):
+            one = next(decided)
+            notification_rows.append(
+                {
+                    "pid": entry.pid,
+                    "alert_id": alert_id,
+                    "channel_id": channel_id,
+                    "source": entry.source,
+                    "delivery_id": None,
+                    "created_at": now,
+                    "done_at": now,
+                }
+                | held_row(one.decision)
+            )
+            if isinstance(one.decision, Hold):
+                tx.changes.wake(one.decision.until)
+            elif one.every is not None and entry.alert.incident is not None:
+                begun.append(Begun(entry.pid, entry.alert.incident, channel_id, now + one.every))
     _INSERT_ALERTS.run(tx, alert_rows)
     _INSERT_NOTIFICATIONS.run(tx, notification_rows)
+    begin(tx, begun)
     tx.changes.outbox = True
     return len(heard)
+
+
+def _decided(tx: Tx, heard: Sequence[_Heard], now: datetime) -> Iterator[Decided]:
+    """Of each entry and channel, in their order. What a channel does not listen to it does not hear."""
+    offers = [
+        Offer(entry.pid, entry.source, entry.alert, channel_id)
+        for entry, hearing in heard
+        for channel_id, listens in sorted(hearing.items())
+        if listens
+    ]
+    found = iter(decisions(tx, offers, now=now))
+    for entry, hearing in heard:
+        deaf = Decided(Leave(f"this channel does not hear of {entry.alert.kind.value}"))
+        for _, listens in sorted(hearing.items()):
+            yield next(found) if listens else deaf
 
 
 def alert_row(entry: Entry, alert_id: int) -> dict[str, Any]:
@@ -125,15 +153,21 @@ def _new(tx: Tx, entries: Sequence[Entry]) -> list[Entry]:
     return fresh
 
 
-def _heard(tx: Tx, entries: Sequence[Entry], known: Listening) -> list[tuple[Entry, set[int]]]:
-    """Each entry that some channel hears, with these channels."""
+_Heard = tuple[Entry, dict[int, bool]]
+"""With channels by id, and whether they listen to this kind of alert."""
+
+
+def _heard(tx: Tx, entries: Sequence[Entry], known: Listening) -> list[_Heard]:
+    """Each entry that some channel hears. If none hears that something began, those that might have are named."""
     check_ids = {check_id for entry in entries for check_id in entry.check_ids}
     listeners = {**known, **who_listens(tx, {entry.pid for entry in entries}, check_ids - known.keys())}
-    heard = []
+    heard: list[_Heard] = []
     for entry in entries:
-        hearing = set(entry.channel_ids)
-        for check_id in entry.check_ids:
-            hearing |= {channel for channel, kinds in listeners.get(check_id, ()) if entry.alert.kind.value in kinds}
+        hearing = dict.fromkeys(entry.channel_ids, True)
+        of_checks = [one for check_id in entry.check_ids for one in listeners.get(check_id, ())]
+        hearing |= {channel: True for channel, kinds in of_checks if entry.alert.kind.value in kinds}
+        if not hearing and part_of(entry.alert.kind) is Part.BEGIN:
+            hearing = {channel: False for channel, _ in of_checks}
         if hearing:
             heard.append((entry, hearing))
     return heard
@@ -149,7 +183,7 @@ def who_listens(tx: Tx, pids: Collection[int], check_ids: Collection[int]) -> Li
     return found
 
 
-def _newest(tx: Tx, heard: Sequence[tuple[Entry, set[int]]]) -> dict[str, int]:
+def _newest(tx: Tx, heard: Sequence[_Heard]) -> dict[str, int]:
     """Each source that still has something undelivered, with its newest alert."""
     channel_ids = {channel for _, hearing in heard for channel in hearing}
     sources = {entry.source for entry, _ in heard}

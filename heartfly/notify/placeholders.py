@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC
 from functools import cached_property
 from urllib.parse import quote, quote_plus
 
 from heartfly.notify.event import EventOut, encoded, event
 from heartfly.notify.message import Delivery
+from heartfly.notify.policies import OwnWords
 from heartfly.notify.text import one_line
 
 NAMES = (
@@ -34,6 +36,7 @@ NAMES = (
     "PROJECT",
     "LINK",
     "ID",
+    "MISSED",
     "BODY",
 )
 _ONLY_IN_BODIES = frozenset({"BODY", "JSON"})
@@ -79,9 +82,27 @@ class Values:
             "PROJECT": event.project.slug,
             "LINK": event.links.get("check" if concern is None else concern.source, event.links["project"]),
             "ID": event.id,
+            "MISSED": str(event.missed),
             "BODY": run.body_tail if run is not None else "",
             **{f"TAG{number}": tag for number, tag in enumerate(tags, start=1)},
         }
+
+
+def in_own_words(delivery: Delivery, words: OwnWords | None) -> Delivery:
+    """With what the channel says in the place of our title and sentence. What is unknown after a `$` stays as it is."""
+    if words is None:
+        return delivery
+    values = Values(delivery)
+    title = one_line(_plain(words.title, values), limit=_IN_LINE_LIMIT)
+    return replace(delivery, own_title=title, own_text=_plain(words.text, values))
+
+
+def _plain(template: str, values: Values) -> str:
+    def filled(match: re.Match[str]) -> str:
+        name = match["name"]
+        return match[0] if name is None else values.texts.get(name, "")[:_IN_LINE_LIMIT]
+
+    return PLACEHOLDER.sub(filled, template)
 
 
 def in_address(template: str, values: Values) -> str:

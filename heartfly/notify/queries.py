@@ -48,6 +48,8 @@ class ChannelView:
     last_error: str | None
     n_checks: int
     rev: int
+    policy: dict[str, Any]
+    """As it is stored (policies.py); empty: it hears all that it listens to, at once and once."""
     old_secret_until: datetime | None
     """Until when a webhook is also signed with what the last rotation replaced. It may be past."""
 
@@ -99,6 +101,10 @@ class NotificationView:
     done_at: datetime | None
     delivery: DeliveryView | None
     """None: no delivery carries it yet."""
+    why: str | None = None
+    """Why it did not go out at once, or not at all."""
+    held_until: datetime | None = None
+    """When that is looked at again, while it is held."""
 
 
 def uuid_of(text: str) -> str:
@@ -226,6 +232,7 @@ async def _channels(
             last_error=row.last_error,
             n_checks=row.n_checks,
             rev=row.rev,
+            policy=row.policy or {},
             **_public(row, sealer),
         )
         for row in await read.execute(query.order_by(channels.c.id))
@@ -270,6 +277,8 @@ async def _notifications(
             created_at=row.created_at,
             done_at=row.done_at,
             delivery=carriers.get(row.delivery_id),
+            why=row.why,
+            held_until=row.held_until,
         )
         for row in rows
     ]

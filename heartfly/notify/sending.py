@@ -22,6 +22,8 @@ from heartfly.logs import logger
 from heartfly.notify.channels.base import Channel, ChannelContext, Receipt
 from heartfly.notify.contents import decoded
 from heartfly.notify.message import Delivery
+from heartfly.notify.placeholders import in_own_words
+from heartfly.notify.policies import own_words
 from heartfly.notify.record import Failure, Outcome
 from heartfly.notify.text import one_line
 from heartfly.notify.work import ChannelRow, Claimed
@@ -115,6 +117,7 @@ class Sender:
             base_url=self._base_url,
             created_at=claimed.created_at,
         )
+        delivery = in_own_words(delivery, own_words(claimed.channel.policy))
         known.began = True
         return await channel.send(delivery, config, self._context)
 

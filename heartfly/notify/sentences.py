@@ -39,12 +39,16 @@ _LABELS = {
     AlertKind.RULE_RESOLVED: ("RESOLVED", Tone.UP),
     AlertKind.BUDGET_REACHED: ("BUDGET", Tone.DEGRADED),
     AlertKind.BUDGET_CLEARED: ("BUDGET IN ORDER", Tone.UP),
+    AlertKind.SUCCESS: ("OK", Tone.UP),
+    AlertKind.REMINDER: ("STILL DOWN", Tone.DOWN),
     AlertKind.TEST: ("TEST", Tone.NOTICE),
     AlertKind.DIGEST: ("DIGEST", Tone.NOTICE),
 }
 
 
 def label(alert: Alert) -> str:
+    if alert.kind is AlertKind.REMINDER and alert.concern is not None:
+        return "STILL"
     return _LABELS[alert.kind][0]
 
 
@@ -54,7 +58,7 @@ def tone(alert: Alert) -> Tone:
     return _LABELS[alert.kind][1]
 
 
-_FIRING = frozenset({AlertKind.RULE_FIRING, AlertKind.BUDGET_REACHED})
+_FIRING = frozenset({AlertKind.RULE_FIRING, AlertKind.BUDGET_REACHED, AlertKind.REMINDER})
 _TONES = {
     Severity.LOW: Tone.NOTICE,
     Severity.MEDIUM: Tone.DEGRADED,
@@ -139,6 +143,10 @@ def clause(alert: Alert) -> str:
             return f"is in order again{_at(alert.at, alert)}{_figure(alert)}"
         case AlertKind.UNVERIFIED:
             return f"has {words.count(len(alert.slots), 'unverified run')}"
+        case AlertKind.SUCCESS:
+            return f"ran, and went well{_at(alert.at, alert)}"
+        case AlertKind.REMINDER:
+            return _still(alert)
         case AlertKind.TEST:
             return "sends a test"
         case AlertKind.DIGEST:
@@ -209,6 +217,13 @@ def _down(alert: Alert) -> str:
             return f"is down since {_instant(alert.at, alert)}"
 
 
+def _still(alert: Alert) -> str:
+    since = alert.down_since or alert.at
+    what = "is still down" if alert.concern is None else "is still not in order"
+    lasts = words.rough_duration(alert.decided_at - since)
+    return f"{what}, for {lasts} (since {_instant(since, alert)}), and nobody has acknowledged it"
+
+
 def _deadline(alert: Alert) -> str:
     check = alert.check
     if check is None or check.expected_at is None or alert.from_status is Status.NEW:
@@ -232,9 +247,10 @@ def _up(alert: Alert) -> str:
     reported = f"it reported success{_at(alert.at, alert)}"
     if alert.from_status is Status.DEGRADED:
         return f"is in order again: {reported}"
+    missed = f" ({words.count(alert.n_missed, 'run')} missed)" if alert.n_missed else ""
     if alert.down_since is None:
         return f"is up again: {reported}"
-    return f"is up again after {words.rough_duration(alert.at - alert.down_since)}: {reported}"
+    return f"is up again after {words.rough_duration(alert.at - alert.down_since)}{missed}: {reported}"
 
 
 def _how_long(alert: Alert) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 LEASE = timedelta(seconds=60)
 
@@ -36,6 +37,7 @@ class ChannelRow:
     kind: str
     config_enc: bytes
     rev: int
+    policy: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

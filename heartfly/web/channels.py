@@ -35,7 +35,7 @@ EVENTS = {
     AlertKind.CHANNEL_FAILING: "another channel that fails",
     AlertKind.RULE_FIRING: "an alert rule that fires", AlertKind.RULE_RESOLVED: "an alert rule that is in order again",
     AlertKind.BUDGET_REACHED: "a threshold of a budget that is reached",
-    AlertKind.BUDGET_CLEARED: "a budget that is in order again",
+    AlertKind.BUDGET_CLEARED: "a budget that is in order again", AlertKind.SUCCESS: "each run that goes well",
 }  # fmt: skip
 DIGESTS = {
     "": "none",

@@ -22,13 +22,17 @@ from heartfly.core.words import PingKind
 from heartfly.db.changes import Tx
 from heartfly.errors import AmbiguousSlugError
 from heartfly.incidents import queries as incidents
+from heartfly.notify import silences
 from heartfly.notify.queries import NotificationView
+from heartfly.notify.silences import running
+from heartfly.usage.rerun import zone_of
 from heartfly.web import check_time
 from heartfly.web.coverage_strip import strip
 from heartfly.web.request import FOR_WRITERS, PageRequest
 from heartfly.web.shown import shown_status
 from heartfly.web.sign_in import to
 from heartfly.web.snippets import all_snippets, snippets
+from heartfly.web.snooze import CHOICES
 
 PER_LIST = 20
 _LONGEST_SAID = 10_000
@@ -60,6 +64,8 @@ async def show(request: PageRequest) -> Response[bytes]:
         }
         said_by, said = await _said(read, row, history_of["pings"]) if row.status == "down" else (0, [])
         receipts = await _receipts(read, pid, told.incident) if told.incident else []
+        silent = running(await silences.in_force(read, pid, now=now), row, now=now)
+        zone = await zone_of(read, pid)
     firsts = (ping for ping in history_of["pings"] if ping.n == 1 and now - ping.received_at < FIRST_SHOWN)
     # A job of our own pings from within: nobody shall paste its address anywhere.
     url = f"{api.base_url}/ping/{row.ping_uuid}" if request.project.may_write and row.job is None else ""
@@ -83,6 +89,9 @@ async def show(request: PageRequest) -> Response[bytes]:
         said_by=said_by,
         receipts=receipts,
         covered=strip(coverage),
+        silent=silent,
+        snooze_choices=CHOICES,
+        project_zone=zone.key,
         **history_of,
         **time,
     )

@@ -23,7 +23,9 @@ from heartfly.api.v1.wire import schedule_text
 from heartfly.checks import queries, views
 from heartfly.checks.filters import SHOWN, demand_known, filtered_by, kept_in, range_of, wanted_of
 from heartfly.checks.queries import Wanted
+from heartfly.core.silence import Silence
 from heartfly.errors import InvalidValueError
+from heartfly.notify.silences import in_force, running
 from heartfly.web import across, ahead
 from heartfly.web.check_form import UNITS
 from heartfly.web.request import Form, PageRequest
@@ -52,6 +54,7 @@ class Line:
     last_ping_at: datetime | None
     expected_at: datetime | None
     schedule_error: str | None
+    silenced_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +134,13 @@ async def listed(
         if following is None and after is None:
             rows = sorted(rows, key=lambda row: (_ORDER[shown_status(row, now)], row.name.casefold(), row.uuid))
         more: dict[str, Any] = {}
+        silent = await in_force(read, pid, now=now)
         if view == "timeline":
             more = await across.seen(read, request, rows, range_s=range_s)
     if view == "next":
         more = await ahead.seen(request, rows)
     filtered = filtered_by(q, tag, word)
-    lines = [] if view else [line_of(row, now) for row in rows]
+    lines = [] if view else [line_of(row, now, silent) for row in rows]
     kept = kept_in(view, filtered, range_s)
     return await request.page(
         TEMPLATES[view],
@@ -198,7 +202,9 @@ async def _first_ping(request: PageRequest, read: AsyncConnection) -> str:
     return request.api.sealer.open(row.ping_key_enc).decode()
 
 
-def line_of(row: Any, now: datetime) -> Line:
+def line_of(row: Any, now: datetime, silent: Sequence[Silence] = ()) -> Line:
+    """`silent`: the project's silences that have not ended."""
+    over = running(silent, row, now=now)
     return Line(
         uuid=row.uuid,
         rev=row.rev,
@@ -212,6 +218,7 @@ def line_of(row: Any, now: datetime) -> Line:
         last_ping_at=row.last_ping_at,
         expected_at=row.expected_at,
         schedule_error=row.schedule_error,
+        silenced_until=over[0].span.to_at if over else None,
     )
 
 

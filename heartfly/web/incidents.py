@@ -16,6 +16,7 @@ from heartfly.incidents import commands, queries, shares
 from heartfly.incidents.shares import Shared
 from heartfly.web.request import PageRequest
 from heartfly.web.sign_in import to
+from heartfly.web.snooze import CHOICES
 
 PAGE = 50
 LASTS = {"3600": "an hour", "86400": "a day", "604800": "a week", "2592000": "30 days"}
@@ -103,6 +104,7 @@ async def told(
         link=shares.address(request.api.base_url, made.token) if made is not None else "",
         wrong=wrong,
         said=said,
+        snooze_choices=CHOICES,
         **live,
     )
 

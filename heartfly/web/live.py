@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from heartfly import __version__
 from heartfly.accounts.sessions import Membership
 from heartfly.errors import HeartflyError, TooManyRequestsError
+from heartfly.notify.silences import in_force
 from heartfly.web.checks import line_of
 from heartfly.web.feed import Event, Feed, Feeds, first_of
 from heartfly.web.request import PageRequest
@@ -131,7 +132,12 @@ async def _told(request: PageRequest, feed: Feed, events: Sequence[Event], proje
     for event in events:
         newest.pop(event.uuid or event.kind, None)
         newest[event.uuid or event.kind] = event
-    lines = [line_of(event.row, now) for event in newest.values() if event.kind == "row"]
+    rows_of = [event.row for event in newest.values() if event.kind == "row"]
+    silent = []
+    if rows_of:
+        async with request.api.database.read() as read:
+            silent = await in_force(read, request.project.pid, now=now)
+    lines = [line_of(row, now, silent) for row in rows_of]
     context = {"project": project, "t": Times(now, request.who.zone)}
     rows = iter(await request.web.renderer.rows(lines, context) if lines else ())
     return b"".join(

@@ -224,6 +224,8 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
     ids |= await an_alert(house)
     budget = {"name": "Models", "currency": "USD", "amount": "100"}
     ids["{budget_id}"] = (await house.full("POST", "/v1/budgets", budget)).json["id"]
+    a_silence = {"kind": "maintenance", "scope": "project", "lasts": 3600}
+    ids["{silence_id}"] = (await house.full("POST", "/v1/silences", a_silence)).json["id"]
     ids["{watch_id}"] = (await house.full("POST", "/v1/usage/watches", {"kind": "source"})).json["id"]
     ids["{limit_id}"] = (await house.full("POST", "/v1/limits", LIMIT)).json["id"]
     for _ in range(3):  # the third is denied

@@ -88,6 +88,7 @@ def _furnished(server: Server, key: str) -> dict[str, str]:
         "mail_id": "1",
         "job_id": jobs[0]["id"],
         "meter_id": server.api("POST", "/v1/meters", key, METER | {"slug": "traffic"})["id"],
+        "silence_id": server.api("POST", "/v1/silences", key, {"kind": "mute", "scope": "project", "lasts": 60})["id"],
         "watch_id": server.api("POST", "/v1/usage/watches", key, {"kind": "source"})["id"],
         **_of_calls(server, key),
         "check_id": check["id"],

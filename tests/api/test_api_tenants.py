@@ -188,6 +188,13 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("POST", "/v1/usage/runs"): ({"day": "2026-03-01", "dry_run": False}, 200),
     ("GET", "/v1/usage/sources"): (None, 200),
     ("POST", "/v1/usage/sources/retire"): ({"name": "app-1"}, 200),
+    ("GET", "/v1/silences"): (None, 200),
+    ("POST", "/v1/silences"): ({"kind": "mute", "scope": "project", "lasts": 3600}, 201),
+    ("GET", "/v1/silences/{silence_id}"): (None, 200),
+    ("POST", "/v1/silences/{silence_id}/end"): (None, 200),
+    ("DELETE", "/v1/silences/{silence_id}"): (None, 409),  # the row above ended it
+    ("POST", "/v1/checks/{check_id}/snooze"): ({"lasts": 3600}, 201),
+    ("POST", "/v1/channels/{channel_id}/preview"): ({"title": "$NAME"}, 200),
     ("GET", "/v1/usage/watches"): (None, 200),
     ("POST", "/v1/usage/watches"): ({"kind": "source"}, 201),
     ("GET", "/v1/usage/watches/{watch_id}"): (None, 200),
@@ -387,6 +394,9 @@ async def furnished(house: House) -> dict[str, str]:
         "{price_id}": price.json["id"],
         "{meter_price_id}": of_meter.json["id"],
         "{watch_id}": (await house.full("POST", "/v1/usage/watches", {"kind": "customer"})).json["id"],
+        "{silence_id}": (
+            await house.full("POST", "/v1/silences", {"kind": "maintenance", "scope": "project", "lasts": 3600})
+        ).json["id"],
         **await an_alert(house),
         "{customer_id}": customer.json["id"],
         "{link_id}": shared.json["id"],

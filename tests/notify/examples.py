@@ -190,6 +190,8 @@ UNVERIFIED = Alert(
         for n in range(1, 4)
     ),
 )
+SUCCESS = replace(UP, key="success:1:813", kind=AlertKind.SUCCESS, down_since=None, incident=None, from_status=None)
+REMINDER = replace(MISSED, key="remind:x:1:1", kind=AlertKind.REMINDER, decided_at=at("05:10"), down_since=MISSED.at)
 SCHEDULE_ERROR = replace(
     MISSED,
     key="schedule:1:1",
@@ -386,6 +388,8 @@ ALL = {
     "degraded": DEGRADED,
     "unverified": UNVERIFIED,
     "schedule_error": SCHEDULE_ERROR,
+    "success": SUCCESS,
+    "reminder": REMINDER,
     "channel_failing": CHANNEL_FAILING,
     "channel_retrying": CHANNEL_RETRYING,
     "rule_firing": RULE_FIRING,

@@ -98,6 +98,8 @@ uploaded 731905112 bytes\
             "attempt": 1,
             "possible_duplicate": False,
             "concern": None,
+            "missed": 0,
+            "held": "",
         }
     )
 
@@ -144,6 +146,8 @@ def test_a_digest_lists_the_runs_that_nobody_could_see() -> None:
             "attempt": 1,
             "possible_duplicate": False,
             "concern": None,
+            "missed": 0,
+            "held": "",
         }
     )
 

@@ -145,6 +145,8 @@ def test_the_tone_follows_the_kind() -> None:
         AlertKind.RULE_RESOLVED: Tone.UP,
         AlertKind.BUDGET_REACHED: Tone.DEGRADED,  # of medium severity
         AlertKind.BUDGET_CLEARED: Tone.UP,
+        AlertKind.SUCCESS: Tone.UP,
+        AlertKind.REMINDER: Tone.DOWN,
         AlertKind.TEST: Tone.NOTICE,
         AlertKind.DIGEST: Tone.UP,  # of the last example, where all is well
     }

@@ -63,9 +63,19 @@ async def test_lateness_is_heard_only_where_it_was_asked_for(post: PostOffice) -
 async def test_an_alert_that_nobody_hears_leaves_no_row(post: PostOffice) -> None:
     await assign(post, 7, await post.webhook(HOOK, events=["check.up"]))
 
-    await put(post, about(post, 7, AlertKind.DOWN, "flip:7:1"), about(post, 9, AlertKind.DOWN, "flip:9:1"))
+    await put(post, about(post, 7, AlertKind.LATE, "late:7:1"), about(post, 9, AlertKind.DOWN, "flip:9:1"))
 
+    assert [] == await post.alert_rows(AlertKind.LATE)
     assert [] == await post.alert_rows(AlertKind.DOWN)
+
+
+async def test_what_begins_and_none_of_its_channels_hears_keeps_why(post: PostOffice) -> None:
+    await assign(post, 7, await post.webhook(HOOK, events=["check.up"]))
+
+    await put(post, about(post, 7, AlertKind.DOWN, "flip:7:1"))
+
+    (row,) = await post.notifications()
+    assert ("untold", "this channel does not hear of check.down") == (row.state, row.why)
 
 
 async def test_no_entries_are_nothing_to_do(post: PostOffice) -> None:

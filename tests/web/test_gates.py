@@ -60,6 +60,9 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/incidents": ("", "?state=closed"),
     "/p/{project}/incidents/{incident}": ("",),
     "/shared/{token}": ("",),
+    "/p/{project}/maintenance": ("", "?state=ended"),
+    "/p/{project}/maintenance/new": ("", "?kind=mute", "?kind=quiet"),
+    "/p/{project}/channels/{channel}/policy": ("",),
     "/p/{project}/channels": ("",),
     "/p/{project}/channels/new/{kind}": ("",),
     "/p/{project}/channels/{channel}": ("",),
@@ -193,6 +196,14 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
     "/p/{project}/usage/budgets/{budget}/edit": (
         ({"name": "x", "currency": "USD", "amount": "1", "period": "monthly", "rev": "0"}, 409),
     ),
+    "/p/{project}/maintenance/new": (
+        ({"kind": "maintenance", "scope": "check", "when": "again", "cron": "soon", "lasts": "2"}, 422),
+        ({"kind": "quiet", "scope": "project", "night_from": "late", "night_to": "07:00"}, 422),
+    ),
+    "/p/{project}/channels/{channel}/policy": (
+        ({"after": "soon"}, 422),
+        ({"title": "$STATUS: $NAME", "text": "See $LINK", "preview": "1"}, 200),
+    ),
     "/p/{project}/usage/budgets/{budget}/turn": (({"do": "resume", "rev": "1"}, 409),),
     "/p/{project}/usage/watches/new": (
         ({"kind": "source", "what": "*", "factor": "1", "gap_s": "soon"}, 422),
@@ -250,6 +261,8 @@ LEAD_ON = {
     "/sign-out", "/account/security/sessions/{session}/revoke", "/account/security/sessions/revoke-others",
     "/account/security/2fa/codes", "/account/security/2fa/off", "/account/security/passkeys/{passkey}/rename",
     "/account/security/passkeys/{passkey}/remove", "/p/{project}/checks/{check}/pause",
+    "/p/{project}/checks/{check}/snooze", "/p/{project}/maintenance/{silence}/end",
+    "/p/{project}/maintenance/{silence}/delete",
     "/p/{project}/checks/{check}/resume", "/p/{project}/incidents/{incident}/acknowledge",
     "/p/{project}/channels/{channel}/test", "/p/{project}/channels/{channel}/deliveries/{delivery}/resend",
     "/p/{project}/channels/{channel}/delete", "/account/keyboard", "/account/profile/email",

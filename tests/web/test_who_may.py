@@ -111,6 +111,14 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/incidents/{incident}/shares"): only_writers(201, lasts="3600"),
     ("POST", "/p/{project}/incidents/{incident}/shares/{share}/revoke"): Row(404, 403, 404),
     ("GET", "/shared/{token}"): Row(404, 404, 404, 404),  # with one that works: test_shares.py
+    ("POST", "/p/{project}/checks/{check}/snooze"): only_writers(303, lasts="1800"),
+    ("GET", "/p/{project}/maintenance"): read(),
+    ("GET", "/p/{project}/maintenance/new"): only_writers(),
+    ("POST", "/p/{project}/maintenance/new"): only_writers(303, kind="mute", scope="project", to="2099-01-01T00:00"),
+    ("POST", "/p/{project}/maintenance/{silence}/end"): Row(404, 403, 404),
+    ("POST", "/p/{project}/maintenance/{silence}/delete"): Row(404, 403, 404),
+    ("GET", "/p/{project}/channels/{channel}/policy"): only_writers(),
+    ("POST", "/p/{project}/channels/{channel}/policy"): only_writers(409, after="5"),  # no revision that he saw
     ("GET", "/p/{project}/channels"): read(),
     ("GET", "/p/{project}/channels/new/{kind}"): only_writers(),
     ("POST", "/p/{project}/channels/new/{kind}"): only_writers(303, **EMAIL),

@@ -18,11 +18,16 @@ from heartfly.api.v1.wire_channels import (
     ChannelOut,
     ChannelPage,
     NotificationOut,
+    PreviewIn,
+    PreviewOut,
+    asked_policy,
     channel_out,
     notification_out,
 )
 from heartfly.checks import hearing
 from heartfly.notify import commands, queries
+from heartfly.notify.policies import AskedPolicy
+from heartfly.notify.preview import previewed
 
 T = TypeVar("T")
 _UNSAID = RotateIn()
@@ -59,6 +64,7 @@ async def create_channel(request: ApiRequest, data: JSONBody[ChannelIn]) -> Resp
             ids=api.ids,
             sealer=api.sealer,
             most=api.settings.limits.channels,
+            policy=asked_policy(data.policy),
         )
     )
     answer = await _told(request, uuid, secret=secret, status=201)
@@ -91,9 +97,33 @@ async def edit_channel(
             ids=api.ids,
             sealer=api.sealer,
             rev=rev,
+            policy=asked_policy(data.policy),
         )
     )
     return await _told(request, channel_id)
+
+
+@post(
+    "/channels/{channel_id:str}/preview",
+    summary="Try own words",
+    responses=told_as(404, 422),
+    tags=["channels"],
+    status_code=200,
+)
+async def preview_channel(request: ApiRequest, channel_id: FromPath[str], data: JSONBody[PreviewIn]) -> PreviewOut:
+    """Nothing is saved, and nothing is sent."""
+    api, pid = request.api, request.caller.pid
+    async with api.database.read() as read:
+        view = await queries.one_channel(read, pid, channel_id, api.sealer)
+        found = await previewed(
+            read,
+            pid,
+            view.id,
+            AskedPolicy(title=data.title, text=data.text),
+            base_url=api.base_url,
+            now=api.clock.now(),
+        )
+    return PreviewOut(title=found.title, text=found.sentence)
 
 
 @delete(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -11,8 +12,49 @@ from heartfly.api.v1.wire import Instant
 from heartfly.core.words import Reason
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.channels.base import Reach
+from heartfly.notify.policies import AskedPolicy
 from heartfly.notify.queries import AttemptView, ChannelView, DeliveryView, NotificationView
 from heartfly.notify.resend import MOST_AT_ONCE
+
+
+class PolicyIn(msgspec.Struct, forbid_unknown_fields=True):
+    """What a channel is there for. Left out, a field says nothing: it hears all, at once, once, in our words."""
+
+    tags: list[str] = []
+    """Only checks that have one of these."""
+    least: Literal["low", "medium", "high", "critical"] | None = None
+    """Nothing less severe."""
+    after: int | None = None
+    """Seconds: it hears that something is wrong if nobody has acknowledged it by then; 60 to 604800."""
+    every: int | None = None
+    """Seconds: so often it reminds while that lasts and nobody has acknowledged it; 300 to 604800."""
+    title: str = ""
+    """In the place of our title: a template with `$NAME`, `$STATUS` and the like."""
+    text: str = ""
+    """In the place of our first sentence."""
+
+
+class PolicyOut(msgspec.Struct, kw_only=True):
+    tags: list[str]
+    least: str | None
+    after: int | None
+    every: int | None
+    title: str
+    text: str
+
+
+class PreviewIn(msgspec.Struct, forbid_unknown_fields=True):
+    """Templates to be tried: `title`, `text`, or both."""
+
+    title: str = ""
+    text: str = ""
+
+
+class PreviewOut(msgspec.Struct, kw_only=True):
+    """What the newest alert of the channel would read like, or an example if it has carried none."""
+
+    title: str
+    text: str
 
 
 class ChannelIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -27,6 +69,7 @@ class ChannelIn(msgspec.Struct, forbid_unknown_fields=True):
     """What it hears; everything but lateness when left out."""
     checks: list[str] | msgspec.UnsetType = msgspec.UNSET
     """Ids of checks, or `["*"]` for all that there are now, as when left out."""
+    policy: PolicyIn | msgspec.UnsetType = msgspec.UNSET
 
 
 class ChannelEdit(msgspec.Struct, forbid_unknown_fields=True):
@@ -36,6 +79,8 @@ class ChannelEdit(msgspec.Struct, forbid_unknown_fields=True):
     config: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     events: list[str] | msgspec.UnsetType = msgspec.UNSET
     checks: list[str] | msgspec.UnsetType = msgspec.UNSET
+    policy: PolicyIn | msgspec.UnsetType = msgspec.UNSET
+    """Replaces the old one whole."""
 
 
 class ChannelOut(msgspec.Struct, kw_only=True):
@@ -51,6 +96,7 @@ class ChannelOut(msgspec.Struct, kw_only=True):
     receiver: str
     """Where it sends to, in a few words, without secrets; empty if it cannot be opened any more."""
     events: list[str]
+    policy: PolicyOut
     n_checks: int
     created_at: Instant
     state: Literal["ok", "retrying", "failing"]
@@ -84,6 +130,7 @@ def channel_out(
         config=config,
         receiver=CHANNELS[view.kind].receiver(view.config or {}),
         events=list(view.events),
+        policy=policy_out(view.policy),
         n_checks=view.n_checks,
         created_at=view.created_at,
         state=view.state,
@@ -93,6 +140,25 @@ def channel_out(
         old_secret_until=until if until is not None and until > now else None,
         warning=None if view.config is None else CHANNELS[view.kind].hindrance(view.config, reach),
         secret=secret,
+    )
+
+
+def policy_out(stored: Mapping[str, Any]) -> PolicyOut:
+    return PolicyOut(
+        tags=list(stored.get("tags", ())),
+        least=stored.get("least"),
+        after=stored.get("after_s"),
+        every=stored.get("every_s"),
+        title=stored.get("title", ""),
+        text=stored.get("text", ""),
+    )
+
+
+def asked_policy(data: PolicyIn | msgspec.UnsetType) -> AskedPolicy | None:
+    if isinstance(data, msgspec.UnsetType):
+        return None
+    return AskedPolicy(
+        tags=data.tags, least=data.least, after_s=data.after, every_s=data.every, title=data.title, text=data.text
     )
 
 
@@ -142,6 +208,10 @@ class NotificationOut(msgspec.Struct, kw_only=True):
     created_at: Instant
     done_at: Instant | None
     delivery: DeliveryOut | None
+    why: str | None
+    """Why it did not go out at once (`held`, or told later), or not at all (`untold`); null: nothing was in its way."""
+    held_until: Instant | None
+    """While it is `held`: when it is looked at again."""
 
 
 class NotificationPage(msgspec.Struct):
@@ -192,6 +262,8 @@ def notification_out(view: NotificationView) -> NotificationOut:
         created_at=view.created_at,
         done_at=view.done_at,
         delivery=delivery_out(view.delivery) if view.delivery else None,
+        why=view.why,
+        held_until=view.held_until,
     )
 
 
@@ -220,4 +292,14 @@ def attempt_out(one: AttemptView) -> AttemptOut:
     )
 
 
-SHAPES = (ChannelIn, ChannelEdit, ChannelPage, NotificationPage, AttemptPage, RetryIn, RetriedOut)
+SHAPES = (
+    ChannelIn,
+    ChannelEdit,
+    PreviewIn,
+    PreviewOut,
+    ChannelPage,
+    NotificationPage,
+    AttemptPage,
+    RetryIn,
+    RetriedOut,
+)

@@ -64,6 +64,7 @@ from heartfly.db.models.rollups import (
 )
 from heartfly.db.models.rules import alert_rules, rule_alerts, rule_defaults, rule_standings
 from heartfly.db.models.series import metric_series
+from heartfly.db.models.silences import reminders, silences
 from heartfly.db.models.usage import (
     aliases,
     customers,
@@ -150,6 +151,7 @@ __all__ = [
     "prices",
     "projects",
     "proofs",
+    "reminders",
     "report_mails",
     "report_sendings",
     "report_shares",
@@ -162,6 +164,7 @@ __all__ = [
     "run_metrics",
     "runs",
     "sessions",
+    "silences",
     "slow_requests",
     "source_hours",
     "status_pages",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, UniqueConstraint, false, text
 
 from heartfly.db.models.base import key, metadata, pid
 from heartfly.db.types import ExactDecimal, Json, UtcInstant
@@ -34,6 +34,9 @@ checks = Table(
     Column("bounds", Text, nullable=False, server_default=""),  # the same
     Column("sticky", Boolean, nullable=False),
     Column("wants_late", Boolean, nullable=False),
+    Column(
+        "wants_success", Boolean, nullable=False, server_default=false()
+    ),  # somebody hears of each run that goes well
     Column("job", Text),  # the kind of the job of ours that pings it; null: somebody else's
     # life
     Column("status", Text, nullable=False),

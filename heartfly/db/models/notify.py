@@ -24,6 +24,7 @@ channels = Table(
     Column("told_at", UtcInstant),  # when the project's other channels were told
     Column("last_error", Text),
     Column("rev", BigInteger, nullable=False),
+    Column("policy", Json),  # for what it is there, and how often; null: for all that it hears, once
     UniqueConstraint("uuid"),
     UniqueConstraint("pid", "name"),
 )
@@ -49,10 +50,28 @@ notifications = Table(
     key("alert_id"),
     key("channel_id"),
     Column("source", Text, nullable=False),
-    Column("state", Text, nullable=False),  # pending, merged, sent, failed
+    Column("state", Text, nullable=False),  # held, pending, merged, sent, failed, untold
     Column("delivery_id", Text),
     Column("created_at", UtcInstant, nullable=False),
     Column("done_at", UtcInstant),
+    # Of what did not go out at once: why, by which silence, and when that is looked at again.
+    Column("why", Text),
+    Column("held_by", BigInteger),
+    Column("held_until", UtcInstant),
+    Index(
+        "ix_notifications_held_until",
+        "held_until",
+        sqlite_where=text("state = 'held'"),
+        postgresql_where=text("state = 'held'"),
+    ),
+    Index(
+        "ix_notifications_held",
+        "channel_id",
+        "source",
+        "alert_id",
+        sqlite_where=text("state = 'held'"),
+        postgresql_where=text("state = 'held'"),
+    ),
     Index(
         "ix_notifications_pending",
         "channel_id",

@@ -1,0 +1,268 @@
+"""What was held is told after the silence, if it is still true; and whoever asked for it is reminded.
+
+Called by the monitor at each instant that a held notification or a reminder names, in a transaction of its own. What
+of it is told is decided in core/silence.py (`settled`); what another silence holds by now waits for that. What is not
+told keeps its reason, and says why it was not told afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+import sqlalchemy as sa
+
+from heartfly.core.alerts import Alert
+from heartfly.core.escalation import part_of
+from heartfly.core.silence import Hold, Part, Silence, SilenceKind, Verdict, Waiting, held, settled
+from heartfly.core.words import AlertKind, Status
+from heartfly.db.changes import Tx
+from heartfly.db.ids import IdSource
+from heartfly.db.models import alerts, channels, checks, deliveries, incidents, notifications, silences
+from heartfly.db.types import UtcInstant
+from heartfly.notify.channels import CHANNELS
+from heartfly.notify.contents import decoded
+from heartfly.notify.pack import delivery_id
+from heartfly.notify.peace import HELD, Hearer, begin_was_told, hearers, subject
+from heartfly.notify.reminders import Begun, begin
+from heartfly.notify.reminding import next_reminder, remind
+from heartfly.notify.silences import living
+
+MOST = 200
+"""Sources on channels that are looked at in one transaction."""
+
+_WATCHED = (Status.UP.value, Status.DEGRADED.value)
+
+
+def next_later(tx: Tx) -> datetime | None:
+    """When the next that is held, or the next reminder, is due."""
+    until = tx.conn.execute(sa.select(sa.func.min(notifications.c.held_until)).where(notifications.c.state == HELD))
+    found = [at for at in (until.scalar(), next_reminder(tx)) if at is not None]
+    return min(found, default=None)
+
+
+def tell_later(tx: Tx, *, now: datetime, ids: IdSource) -> bool:
+    """Tell what is due. True: there may be more."""
+    groups = _due(tx, now)
+    if groups:
+        _release(tx, groups, now)
+    return remind(tx, now=now, ids=ids) or len(groups) >= MOST
+
+
+# --- what is due, with all that it depends on --------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Group:
+    """What is held of one source for one channel, in order."""
+
+    pid: int
+    channel_id: int
+    source: str
+    rows: list[Any] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+
+
+def _due(tx: Tx, now: datetime) -> list[_Group]:
+    n = notifications.c
+    head = (
+        sa.select(n.pid, n.channel_id, n.source)
+        .where(n.state == HELD, n.held_until <= sa.literal(now, UtcInstant))
+        .group_by(n.pid, n.channel_id, n.source)
+        .order_by(sa.func.min(n.held_until))
+        .limit(MOST)
+    )
+    found = {(row.channel_id, row.source): _Group(row.pid, row.channel_id, row.source) for row in tx.conn.execute(head)}
+    if not found:
+        return []
+    query = (
+        sa.select(notifications, sa.cast(alerts.c.payload, sa.Text).label("payload"))
+        .join(alerts, sa.and_(alerts.c.pid == n.pid, alerts.c.id == n.alert_id))
+        .where(n.state == HELD, n.channel_id.in_({key[0] for key in found}), n.source.in_({key[1] for key in found}))
+        .order_by(n.channel_id, n.source, n.alert_id)
+    )
+    for row in tx.conn.execute(query.with_for_update(of=notifications)):
+        group = found.get((row.channel_id, row.source))
+        if group is not None:
+            group.rows.append(row)
+            group.alerts += decoded([row.payload])
+    return [group for group in found.values() if group.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """How things are now. `checks`: by public id, `incidents` as well."""
+
+    checks: Mapping[str, Any]
+    incidents: Mapping[str, Any]
+
+    def is_true(self, alert: Alert) -> bool:
+        if alert.check is not None and alert.check.uuid not in self.checks:
+            return False  # nobody is told of a check that is gone
+        check = self.checks[alert.check.uuid] if alert.check is not None else None
+        if part_of(alert.kind) is Part.BEGIN:
+            if alert.incident is not None:
+                incident = self.incidents.get(alert.incident)
+                return incident is not None and incident.closed_at is None
+            return check is None or (alert.to_status is not None and check.status == alert.to_status.value)
+        if alert.kind is AlertKind.LATE:
+            return check is not None and check.status in _WATCHED and check.expected_at == alert.at
+        return True
+
+    def acknowledged_by(self, alert: Alert) -> str | None:
+        found = self.incidents.get(alert.incident) if alert.incident is not None else None
+        return None if found is None or found.acked_at is None else found.acked_by or "somebody"
+
+
+def _world(tx: Tx, pids: Collection[int], told: Iterable[Alert]) -> _World:
+    told = list(told)
+    of_checks = {alert.check.uuid for alert in told if alert.check is not None}
+    named = {alert.incident for alert in told if alert.incident is not None}
+    c, i = checks.c, incidents.c
+    query = sa.select(c.uuid, c.status, c.expected_at).where(c.pid.in_(pids), c.uuid.in_(of_checks))
+    known = {row.uuid: row for row in tx.conn.execute(query)} if of_checks else {}
+    query = sa.select(i.uuid, i.closed_at, i.acked_at, i.acked_by).where(i.pid.in_(pids), i.uuid.in_(named))
+    return _World(known, {row.uuid: row for row in tx.conn.execute(query)} if named else {})
+
+
+# --- what becomes of it ------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Written:
+    told: list[Any] = field(default_factory=list)
+    left: list[tuple[Any, str]] = field(default_factory=list)
+    waiting: list[tuple[Any, Hold]] = field(default_factory=list)
+    begun: list[Begun] = field(default_factory=list)
+
+
+def _release(tx: Tx, groups: Sequence[_Group], now: datetime) -> None:
+    pids = {group.pid for group in groups}
+    world = _world(tx, pids, (alert for group in groups for alert in group.alerts))
+    known = hearers(tx, pids, {group.channel_id for group in groups})
+    silent = living(tx, pids, now=now)
+    written = _Written()
+    for group in groups:
+        hearer = known.get(group.channel_id)
+        if hearer is None:
+            written.left += [(row, "the channel is gone") for row in group.rows]
+        else:
+            _settle(tx, group, hearer, silent.get(group.pid, ()), world, written, now)
+    _write(tx, written, now)
+
+
+def _settle(  # noqa: PLR0917 - what a verdict depends on
+    tx: Tx, group: _Group, hearer: Hearer, silent: Sequence[Silence], world: _World, written: _Written, now: datetime
+) -> None:
+    parts = [part_of(alert.kind) for alert in group.alerts]
+    turns = [n for n, part in enumerate(parts) if part is not Part.FACT]
+    told_before = bool(turns) and begin_was_told(tx, group.pid, group.channel_id, group.alerts[turns[0]].key)
+    verdicts = settled(
+        [Waiting(part, world.is_true(alert)) for part, alert in zip(parts, group.alerts, strict=True)],
+        begin_was_told=told_before,
+    )
+    wait_on = max((group.rows[n].held_until for n in turns[-1:]), default=now)
+    for row, alert, part, verdict in zip(group.rows, group.alerts, parts, verdicts, strict=True):
+        if part is Part.FACT and row.held_until > now:
+            continue
+        if part is not Part.FACT and wait_on > now:
+            # A later change of the same source waits longer, and settles all.
+            written.waiting.append((row, Hold(wait_on, row.why, row.held_by)))
+            continue
+        _settle_one(row, alert, _unless_acknowledged(alert, hearer, world, verdict), hearer, silent, written, now)
+
+
+def _unless_acknowledged(alert: Alert, hearer: Hearer, world: _World, verdict: Verdict) -> Verdict:
+    by = world.acknowledged_by(alert) if hearer.policy.after is not None else None
+    if by is None or not verdict.is_told or part_of(alert.kind) is not Part.BEGIN:
+        return verdict
+    return Verdict(is_told=False, why=f"acknowledged by {by.removeprefix('user:')} before that")
+
+
+def _settle_one(  # noqa: PLR0917 - the same
+    row: Any,
+    alert: Alert,
+    verdict: Verdict,
+    hearer: Hearer,
+    silent: Sequence[Silence],
+    written: _Written,
+    now: datetime,
+) -> None:
+    if not verdict.is_told:
+        written.left.append((row, f"{row.why}; {verdict.why}"))
+        return
+    about = subject(alert, hearer.uuid)
+    hold = held(about, silent, at=now, begin_was_told=about.part is Part.END)
+    if hold is not None:
+        written.waiting.append((row, hold))
+        return
+    written.told.append(row)
+    every = hearer.policy.every
+    if every is not None and about.part is Part.BEGIN and alert.incident is not None:
+        written.begun.append(Begun(row.pid, alert.incident, row.channel_id, now + every))
+
+
+def _write(tx: Tx, written: _Written, now: datetime) -> None:
+    """In the order of channels and alerts, as they were locked."""
+    for row, hold in written.waiting:
+        _change(tx, row, held_until=hold.until, why=hold.why, held_by=hold.by)
+        tx.changes.wake(hold.until)
+    for row, why in written.left:
+        _change(tx, row, state="untold", why=why, done_at=now, held_until=None)
+    for row in written.told:
+        _change(tx, row, state="pending", held_until=None)
+    if written.told:
+        _as_digests(tx, written.told, now)
+        begin(tx, written.begun)
+        tx.changes.outbox = True
+
+
+def _change(tx: Tx, row: Any, **values: Any) -> None:
+    n = notifications.c
+    its = (n.pid == row.pid, n.alert_id == row.alert_id, n.channel_id == row.channel_id)
+    tx.conn.execute(sa.update(notifications).where(*its).values(values))
+
+
+# --- the digest of quiet hours -----------------------------------------------------------------------
+
+
+def _as_digests(tx: Tx, told: Sequence[Any], now: datetime) -> None:
+    """What quiet hours held for people comes as one message: a delivery that carries all of it."""
+    by = {row.held_by for row in told if row.held_by is not None}
+    s = silences.c
+    query = sa.select(s.id).where(s.pid.in_({row.pid for row in told}), s.id.in_(by), s.kind == SilenceKind.QUIET.value)
+    quiet = {*tx.conn.execute(query).scalars()} if by else set()
+    mine = sorted((row for row in told if row.held_by in quiet), key=lambda row: (row.channel_id, row.alert_id))
+    for channel_id, grouped in groupby(mine, key=lambda row: row.channel_id):
+        rows = list(grouped)
+        if len({row.source for row in rows}) > 1 and _folds(tx, rows[0].pid, channel_id):
+            _carry(tx, rows, now)
+
+
+def _folds(tx: Tx, pid: int, channel_id: int) -> bool:
+    query = sa.select(channels.c.kind).where(channels.c.pid == pid, channels.c.id == channel_id)
+    channel = CHANNELS.get(tx.conn.execute(query).scalar_one())
+    return channel is not None and channel.folds_storms
+
+
+def _carry(tx: Tx, rows: Sequence[Any], now: datetime) -> None:
+    first = rows[0]
+    carrier = delivery_id(first.channel_id, first.alert_id)
+    new = {
+        "id": carrier,
+        "pid": first.pid,
+        "channel_id": first.channel_id,
+        "state": "pending",
+        "next_at": now,
+        "attempt": 0,
+        "lease_until": None,
+        "node_id": None,
+        "possible_duplicate": False,
+        "created_at": now,
+    }
+    tx.conn.execute(sa.insert(deliveries).values(new))
+    for row in rows:
+        _change(tx, row, delivery_id=carrier)

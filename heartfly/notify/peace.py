@@ -1,0 +1,196 @@
+"""What becomes of each alert on each channel as it is put into the outbox: told, held, or left with a reason.
+
+Gathers what core/escalation.py decides by: the silences of the project, the policy of the channel, and what the
+channel knows of the source. Where there is none of that, nothing is looked at further. What was held is told by
+later.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, assert_never
+
+import sqlalchemy as sa
+
+from heartfly.core.alerts import Alert
+from heartfly.core.escalation import (
+    UNBOUND,
+    Decision,
+    Leave,
+    Policy,
+    Standing,
+    Tell,
+    decide,
+    of_stored,
+    part_of,
+    severity_of,
+)
+from heartfly.core.silence import Hold, Part, Silence, Subject
+from heartfly.core.words import AlertKind
+from heartfly.db.changes import Tx
+from heartfly.db.models import alerts, channels, notifications
+from heartfly.db.prepared import Prepared, among
+from heartfly.notify.silences import living
+
+HELD: sa.ColumnElement[str] = sa.literal_column("'held'")
+_TOLD = ("pending", "merged", "sent", "failed")
+_FLIPS_BACK = 20
+"""So many changes of a check are looked back at for what a channel was told last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hearer:
+    id: int
+    uuid: str
+    policy: Policy
+
+
+def hearers(tx: Tx, pids: Iterable[int], channel_ids: Iterable[int]) -> dict[int, Hearer]:
+    rows = _CHANNELS.rows(tx, pids=list({*pids}), ids=list({*channel_ids}))
+    return {row.id: Hearer(row.id, row.uuid, of_stored(row.policy)) for row in rows}
+
+
+def subject(alert: Alert, channel: str) -> Subject:
+    check = alert.check
+    return Subject(
+        part=part_of(alert.kind),
+        severity=severity_of(
+            alert.kind,
+            tags=check.tags if check is not None else (),
+            concern=alert.concern.severity if alert.concern is not None else None,
+        ),
+        channel=channel,
+        check=check.uuid if check is not None else "",
+        tags=check.tags if check is not None else (),
+        grace=timedelta(seconds=check.grace_s) if check is not None else timedelta(minutes=5),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An alert for a channel."""
+
+    pid: int
+    source: str
+    alert: Alert
+    channel_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """`every`: so often the channel is reminded from now on, if this tells it that something began."""
+
+    decision: Decision
+    every: timedelta | None = None
+
+
+_AT_ONCE = Decided(Tell())
+
+
+def decisions(tx: Tx, offers: Sequence[Offer], *, now: datetime) -> list[Decided]:
+    """Of each in turn."""
+    found = [_AT_ONCE] * len(offers)
+    bound = [n for n, one in enumerate(offers) if one.alert.kind not in UNBOUND]
+    if not bound:
+        return found
+    pids = {offers[n].pid for n in bound}
+    silent, known = living(tx, pids, now=now), hearers(tx, pids, {offers[n].channel_id for n in bound})
+    waiting = _waiting(tx, [offers[n] for n in bound])
+    for n in bound:
+        one = offers[n]
+        hearer, silences = known.get(one.channel_id), silent.get(one.pid, ())
+        waits = waiting.get((one.channel_id, one.source))
+        if hearer is None or (not silences and waits is None and hearer.policy == Policy()):
+            continue
+        decision = _decided(tx, one, hearer, silences, waits, now)
+        is_begin = part_of(one.alert.kind) is Part.BEGIN
+        found[n] = Decided(decision, hearer.policy.every if is_begin and isinstance(decision, Tell) else None)
+        if is_begin and isinstance(decision, Hold):
+            # Within one transaction a check may go down and come up again.
+            waiting[one.channel_id, one.source] = decision
+    return found
+
+
+def _decided(  # noqa: PLR0917 - what a decision depends on
+    tx: Tx, one: Offer, hearer: Hearer, silences: Sequence[Silence], waits: Hold | None, now: datetime
+) -> Decision:
+    about = subject(one.alert, hearer.uuid)
+    is_end = about.part is Part.END
+    told = is_end and begin_was_told(tx, one.pid, one.channel_id, one.alert.key)
+    return decide(about, hearer.policy, silences, Standing(begin_was_told=told, waits=waits), at=now)
+
+
+def _waiting(tx: Tx, offers: Sequence[Offer]) -> dict[tuple[int, str], Hold]:
+    """What is held of each source on each channel: until when at the latest, and why."""
+    found: dict[tuple[int, str], Hold] = {}
+    rows = _HELD.rows(
+        tx, channel_ids=list({one.channel_id for one in offers}), sources=list({one.source for one in offers})
+    )
+    for row in rows:
+        mine = (row.channel_id, row.source)
+        if mine not in found or found[mine].until < row.held_until:
+            found[mine] = Hold(row.held_until, row.why, row.held_by)
+    return found
+
+
+def begin_was_told(tx: Tx, pid: int, channel_id: int, key: str) -> bool:
+    """Whether the last that the channel was told of the alert's source, before this one, is that it began."""
+    rows = _TOLD_BEFORE.rows(tx, pids=[pid], channel_ids=[channel_id], keys=keys_before(key))
+    newest = max((row for row in rows if row.state in _TOLD), key=lambda row: row.alert_id, default=None)
+    return newest is not None and part_of(AlertKind(newest.kind)) is Part.BEGIN
+
+
+def keys_before(key: str) -> list[str]:
+    """Of the alerts that may have told of the same source before the one of this key."""
+    kind, _, rest = key.partition(":")
+    if kind != "flip":
+        return [key.removesuffix(":end")] if key.endswith(":end") else []
+    check, _, number = rest.partition(":")
+    last = int(number)
+    return [f"flip:{check}:{n}" for n in range(max(1, last - _FLIPS_BACK), last)]
+
+
+_CHANNELS = Prepared(
+    lambda tx: sa.select(channels.c.id, channels.c.uuid, channels.c.policy).where(
+        among(tx, channels.c.pid, "pids"), among(tx, channels.c.id, "ids")
+    )
+)
+_HELD = Prepared(
+    lambda tx: sa.select(
+        notifications.c.channel_id,
+        notifications.c.source,
+        notifications.c.held_until,
+        notifications.c.why,
+        notifications.c.held_by,
+    ).where(
+        notifications.c.state == HELD,
+        among(tx, notifications.c.channel_id, "channel_ids"),
+        among(tx, notifications.c.source, "sources"),
+    )
+)
+_TOLD_BEFORE = Prepared(
+    lambda tx: (
+        sa.select(notifications.c.alert_id, notifications.c.state, alerts.c.kind)
+        .join(alerts, sa.and_(alerts.c.pid == notifications.c.pid, alerts.c.id == notifications.c.alert_id))
+        .where(
+            among(tx, alerts.c.pid, "pids"),
+            among(tx, alerts.c.key, "keys"),
+            among(tx, notifications.c.channel_id, "channel_ids"),
+        )
+    )
+)
+
+
+def held_row(decision: Decision) -> dict[str, Any]:
+    """The columns of a notification that say what was decided."""
+    match decision:
+        case Tell():
+            return {"state": "pending", "why": None, "held_by": None, "held_until": None, "done_at": None}
+        case Hold(until, why, by, _):
+            return {"state": "held", "why": why, "held_by": by, "held_until": until, "done_at": None}
+        case Leave(why):
+            return {"state": "untold", "why": why, "held_by": None, "held_until": None}
+        case _:
+            assert_never(decision)

@@ -1,0 +1,81 @@
+"""What a channel is there for, as people set it: read, checked and stored with the channel.
+
+What follows from it for an alert is decided in core/escalation.py, what its own words look like in placeholders.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from heartfly.core import text
+from heartfly.core.escalation import (
+    LEAST_DELAY,
+    LEAST_REMINDING,
+    MOST_DELAY,
+    MOST_REMINDING,
+    MOST_TAGS,
+    Policy,
+    stored_of,
+)
+from heartfly.core.words import Severity
+from heartfly.errors import InvalidValueError
+
+LONGEST_TITLE, LONGEST_TEXT = 300, 2_000
+_LONGEST_TAG = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedPolicy:
+    """`least`: a severity. `after_s`, `every_s`: seconds. `title`, `text`: own words; empty: ours."""
+
+    tags: Sequence[str] = ()
+    least: str | None = None
+    after_s: int | None = None
+    every_s: int | None = None
+    title: str = ""
+    text: str = ""
+
+
+def to_store(asked: AskedPolicy) -> dict[str, Any] | None:
+    """None: it says nothing. InvalidValueError names the field."""
+    if len(asked.tags) > MOST_TAGS:
+        raise InvalidValueError("policy.tags", f"must be at most {MOST_TAGS}")
+    tags = [text.name(tag, field=f"policy.tags[{n}]", most=_LONGEST_TAG) for n, tag in enumerate(asked.tags)]
+    if asked.least is not None and asked.least not in {*Severity}:
+        raise InvalidValueError("policy.least", f"must be one of {', '.join(Severity)}")
+    policy = Policy(
+        tags=tuple(dict.fromkeys(tags)),
+        least=None if asked.least is None else Severity(asked.least),
+        after=_span(asked.after_s, "policy.after", least=LEAST_DELAY, most=MOST_DELAY),
+        every=_span(asked.every_s, "policy.every", least=LEAST_REMINDING, most=MOST_REMINDING),
+    )
+    words = {
+        "title": text.one_line(asked.title, field="policy.title", most=LONGEST_TITLE),
+        "text": text.many_lines(asked.text.strip(), field="policy.text", most=LONGEST_TEXT),
+    }
+    return stored_of(policy) | {name: value for name, value in words.items() if value} or None
+
+
+def _span(seconds: int | None, field: str, *, least: timedelta, most: timedelta) -> timedelta | None:
+    if seconds is None:
+        return None
+    if not least.total_seconds() <= seconds <= most.total_seconds():
+        raise InvalidValueError(field, f"must be {least.total_seconds():.0f} to {most.total_seconds():.0f} seconds")
+    return timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnWords:
+    """Templates of a channel's messages; either may be empty."""
+
+    title: str = ""
+    text: str = ""
+
+
+def own_words(stored: Mapping[str, Any] | None) -> OwnWords | None:
+    if not stored or not (stored.get("title") or stored.get("text")):
+        return None
+    return OwnWords(stored.get("title", ""), stored.get("text", ""))

@@ -1,0 +1,142 @@
+"""Silences as they are stored: read for whoever decides about an alert, and for pages.
+
+What a silence holds is decided in core/silence.py; people make and end them by peace_commands.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from heartfly.core.silence import Effect, Recurrence, Scope, Silence, SilenceKind, Span
+from heartfly.core.words import Severity
+from heartfly.db.changes import Tx
+from heartfly.db.models import silences
+from heartfly.db.prepared import Prepared, among
+from heartfly.db.types import UtcInstant
+from heartfly.errors import NotFoundError
+from heartfly.notify.queries import uuid_of
+
+
+def silence_of(row: Any) -> Silence:
+    recurs = None
+    if row.cron is not None:
+        recurs = Recurrence(row.cron, row.zone, timedelta(seconds=row.lasts_s), by_wall=row.kind == SilenceKind.QUIET)
+    return Silence(
+        id=row.id,
+        uuid=row.uuid,
+        kind=SilenceKind(row.kind),
+        effect=Effect(row.effect),
+        scope=Scope(row.scope),
+        targets=frozenset(row.targets),
+        from_at=row.from_at,
+        to_at=row.to_at,
+        recurs=recurs,
+        below=Severity(row.below) if row.below else None,
+        note=row.note,
+    )
+
+
+def living(tx: Tx, pids: Collection[int], *, now: datetime) -> dict[int, list[Silence]]:
+    """By project: those that have not ended."""
+    found: dict[int, list[Silence]] = {}
+    for row in _LIVING.rows(tx, pids=list(pids), now=now):
+        found.setdefault(row.pid, []).append(silence_of(row))
+    return found
+
+
+def unjudging(tx: Tx, pids: Collection[int], *, since: datetime) -> dict[int, list[Silence]]:
+    """By project: those in which checks are not judged, also if they have ended since then."""
+    found: dict[int, list[Silence]] = {}
+    for row in _UNJUDGING.rows(tx, pids=list(pids), since=since):
+        found.setdefault(row.pid, []).append(silence_of(row))
+    return found
+
+
+_LIVING = Prepared(
+    lambda tx: sa.select(silences).where(
+        among(tx, silences.c.pid, "pids"),
+        sa.or_(silences.c.to_at.is_(None), silences.c.to_at > sa.bindparam("now", type_=UtcInstant)),
+    )
+)
+_UNJUDGING = Prepared(
+    lambda tx: sa.select(silences).where(
+        among(tx, silences.c.pid, "pids"),
+        # Spelled out: an index over these alone is not used when the word is a parameter.
+        silences.c.effect == sa.literal_column("'ignore'"),
+        sa.or_(silences.c.to_at.is_(None), silences.c.to_at >= sa.bindparam("since", type_=UtcInstant)),
+    )
+)
+
+
+# --- for pages and the API ---------------------------------------------------------------------------
+
+
+async def list_silences(
+    read: AsyncConnection, pid: int, *, now: datetime, ended: bool | None = None, before: int | None = None, limit: int
+) -> Sequence[Any]:
+    """The newest first. `ended` None: all."""
+    query = sa.select(silences).where(silences.c.pid == pid)
+    if ended is not None:
+        over = sa.and_(silences.c.to_at.is_not(None), silences.c.to_at <= sa.literal(now, UtcInstant))
+        query = query.where(over if ended else sa.not_(over))
+    if before is not None:
+        query = query.where(silences.c.id < before)
+    return (await read.execute(query.order_by(silences.c.id.desc()).limit(limit))).all()
+
+
+async def in_force(read: AsyncConnection, pid: int, *, now: datetime) -> list[Silence]:
+    """Those that have not ended, also if their time is still to come."""
+    query = sa.select(silences).where(
+        silences.c.pid == pid, sa.or_(silences.c.to_at.is_(None), silences.c.to_at > sa.literal(now, UtcInstant))
+    )
+    return [silence_of(row) for row in await read.execute(query.order_by(silences.c.id))]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A silence that covers a check now, in its present span."""
+
+    silence: Silence
+    span: Span
+
+
+def running(known: Sequence[Silence], check: Any, *, now: datetime) -> list[Running]:
+    """Those that hold alerts of this check on all of its channels, the longest first. `check`: a row of `checks`."""
+    found = []
+    for one in known:
+        if one.kind is SilenceKind.QUIET or one.scope is Scope.CHANNEL or not one.covers_check(check.uuid, check.tags):
+            continue
+        span = one.span_at(now)
+        if span is not None:
+            found.append(Running(one, span))
+    return sorted(found, key=lambda one: one.span.to_at, reverse=True)
+
+
+async def one_silence(read: AsyncConnection, pid: int, uuid: str) -> Any:
+    """NotFoundError, for one of another project too."""
+    row = (await read.execute(_named(pid, uuid))).first()
+    if row is None:
+        raise NotFoundError("there is no such silence")
+    return row
+
+
+def locked(tx: Tx, pid: int, uuid: str) -> Any:
+    """For who ends it. NotFoundError."""
+    row = tx.conn.execute(_named(pid, uuid).with_for_update(key_share=True)).first()
+    if row is None:
+        raise NotFoundError("there is no such silence")
+    return row
+
+
+def _named(pid: int, uuid: str) -> sa.Select[Any]:
+    try:
+        plain = uuid_of(uuid)
+    except NotFoundError:
+        raise NotFoundError("there is no such silence") from None
+    return sa.select(silences).where(silences.c.pid == pid, silences.c.uuid == plain)
