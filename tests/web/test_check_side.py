@@ -1,4 +1,4 @@
-"""Beside a check stands what it was on the last 90 days, and its address, which can be changed while the old one works on.
+"""Beside a check stand what it was on its last 90 days, and its address, which is changed while the old one works on.
 
 An alarm of it is acknowledged there, too.
 """
