@@ -14,6 +14,7 @@ from heartfly.checks.commands import locked
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, checks
+from heartfly.errors import ChangedMeanwhileError
 
 
 def rotate(
@@ -26,13 +27,18 @@ def rotate(
     ids: IdSource,
     actor: Actor,
     rev: int | None = None,
+    seen: str | None = None,
 ) -> None:
     """A new address. The one so far works for `overlap_s` more, not inclusive; one before it ends now.
+
+    `seen`: the address that whoever asks saw; ChangedMeanwhileError if it is another one by now.
 
     Nothing of the check's life changes: a ping is a ping, whichever address it came to.
     """
     lasting = overlap(overlap_s)
     found = locked(tx, pid, check_uuid, rev)
+    if seen is not None and seen != found.row.ping_uuid:
+        raise ChangedMeanwhileError("the ping address has been changed since you opened the page")
     of_check = (addresses.c.pid == pid, addresses.c.check_id == found.id)
     so_far, ping_uuid, until = found.row.ping_uuid, str(uuid.uuid4()), at + lasting if lasting else None
     ending = addresses.c.key != so_far if until is not None else sa.true()

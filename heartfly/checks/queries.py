@@ -201,6 +201,17 @@ async def channels_of(read: AsyncConnection, pid: int, check_ids: Collection[int
     return found
 
 
+async def unheard(read: AsyncConnection, pid: int) -> frozenset[int]:
+    """The checks of which a channel fails: what it should have been told of them was given up."""
+    joined = sa.and_(channels.c.pid == check_channels.c.pid, channels.c.id == check_channels.c.channel_id)
+    query = (
+        sa.select(check_channels.c.check_id)
+        .join(channels, joined)
+        .where(channels.c.pid == pid, channels.c.failing_since.is_not(None))
+    )
+    return frozenset((await read.execute(query)).scalars())
+
+
 async def named_channels_of(read: AsyncConnection, pid: int, check_id: int) -> list[tuple[str, str]]:
     """Public id and name of each channel of one check, in the order in which they were made."""
     joined = sa.and_(channels.c.pid == check_channels.c.pid, channels.c.id == check_channels.c.channel_id)

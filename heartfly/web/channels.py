@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from heartfly.checks import hearing
 from heartfly.core.words import AlertKind
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError, TooManyRequestsError
 from heartfly.notify import commands, queries, resend
+from heartfly.notify.carried import carried_by
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.outbox import DEFAULT_EVENTS
 from heartfly.notify.queries import ChannelView, NotificationView
@@ -23,6 +25,7 @@ from heartfly.web.sign_in import to
 from heartfly.web.times import lasted
 
 PER_LIST = 20
+_LATELY = timedelta(days=30)
 
 FIELDS = {"email": "to", "slack": "url", "webhook": "url"}
 """The one thing that each of these must know; the others are told by settings (channel_settings.py)."""
@@ -49,8 +52,10 @@ DIGESTS = {
 @get("/p/{project:str}/channels")
 async def list_channels(request: PageRequest) -> Response[bytes]:
     api, live = request.api, await request.live_mark()
+    since = api.clock.now() - _LATELY
     async with api.database.read() as read:
         found = await queries.list_channels(read, request.project.pid, api.sealer)
+        carried = await carried_by(read, request.project.pid, [view.id for view in found], since=since)
     listed = [(view, _warning(request, view)) for view in found]
     return await request.page(
         "channels.html",
@@ -58,6 +63,7 @@ async def list_channels(request: PageRequest) -> Response[bytes]:
         kinds=[(kind, TITLES[kind]) for kind in KINDS if kind not in FIELDS],
         titles=TITLES,
         receiver=_receiver,
+        carried=carried,
         live=live,
     )
 

@@ -16,6 +16,7 @@ from heartfly.checks import commands, history, queries
 from heartfly.checks.config import bounds_of, tolerance_of
 from heartfly.checks.covered import covered
 from heartfly.checks.explained import explained
+from heartfly.checks.ninety import ninety_of
 from heartfly.checks.turn import in_turn
 from heartfly.core.bound_text import lines_of
 from heartfly.core.words import PingKind
@@ -28,13 +29,18 @@ from heartfly.notify.silences import running
 from heartfly.usage.rerun import zone_of
 from heartfly.web import check_time
 from heartfly.web.coverage_strip import strip
+from heartfly.web.keys import OVERLAPS
+from heartfly.web.ping_address import CHOSEN
 from heartfly.web.request import FOR_WRITERS, PageRequest
 from heartfly.web.shown import shown_status
 from heartfly.web.sign_in import to
 from heartfly.web.snippets import all_snippets, snippets
 from heartfly.web.snooze import CHOICES
+from heartfly.web.status import heights
 
 PER_LIST = 20
+SHOWN_OF_EACH = 10
+"""Runs and pings; the others are a link away."""
 _LONGEST_SAID = 10_000
 FIRST_LINES = 5
 """Of what a failure said: so many stand beside the cause."""
@@ -55,7 +61,7 @@ async def show(request: PageRequest) -> Response[bytes]:
         told = await explained(read, pid, found.uuid, now=now)
         row = told.row
         time = await check_time.seen(read, request, row)
-        coverage = await covered(read, row)
+        coverage, ninety = await covered(read, row), await ninety_of(read, pid, row.id, now=now)
         channels = await queries.named_channels_of(read, pid, row.id)
         history_of: dict[str, Any] = {
             "runs": await queries.runs_of(read, pid, row.id, before=None, limit=PER_LIST),
@@ -63,9 +69,10 @@ async def show(request: PageRequest) -> Response[bytes]:
             "flips": await queries.flips_of(read, pid, row.id, before=None, limit=PER_LIST),
         }
         said_by, said = await _said(read, row, history_of["pings"]) if row.status == "down" else (0, [])
-        receipts = await _receipts(read, pid, told.incident) if told.incident else []
         silent = running(await silences.in_force(read, pid, now=now), row, now=now)
         zone = await zone_of(read, pid)
+        incident = await incidents.find(read, pid, told.incident) if told.incident else None
+        receipts = await _receipts(read, incident) if incident is not None else []
     firsts = (ping for ping in history_of["pings"] if ping.n == 1 and now - ping.received_at < FIRST_SHOWN)
     # A job of our own pings from within: nobody shall paste its address anywhere.
     url = f"{api.base_url}/ping/{row.ping_uuid}" if request.project.may_write and row.job is None else ""
@@ -88,10 +95,17 @@ async def show(request: PageRequest) -> Response[bytes]:
         said=said,
         said_by=said_by,
         receipts=receipts,
+        acked_at=incident.acked_at if incident is not None else None,
+        acked_by=incident.acked_by if incident is not None else None,
         covered=strip(coverage),
         silent=silent,
         snooze_choices=CHOICES,
         project_zone=zone.key,
+        ninety=ninety,
+        day_paths=heights(ninety.days),
+        overlaps=OVERLAPS,
+        overlap_chosen=CHOSEN,
+        shown_of_each=SHOWN_OF_EACH,
         **history_of,
         **time,
     )
@@ -106,10 +120,9 @@ async def _said(read: AsyncConnection, row: Row[Any], newest: Sequence[Row[Any]]
     return failed.n, body.decode("utf-8", "replace")[:_LONGEST_SAID].splitlines()[:FIRST_LINES]
 
 
-async def _receipts(read: AsyncConnection, pid: int, incident: str) -> Sequence[NotificationView]:
+async def _receipts(read: AsyncConnection, incident: Row[Any]) -> Sequence[NotificationView]:
     """Who was told that it went down, and how that went."""
-    row = await incidents.find(read, pid, incident)
-    return await incidents.told_of(read, pid, (await incidents.flips_of(read, row))[:1])
+    return await incidents.told_of(read, incident.pid, (await incidents.flips_of(read, incident))[:1])
 
 
 @get("/p/{project:str}/checks/{check:str}/snippets", opt=FOR_WRITERS)

@@ -23,12 +23,14 @@ from heartfly.api.v1.wire import schedule_text
 from heartfly.checks import queries, views
 from heartfly.checks.filters import SHOWN, demand_known, filtered_by, kept_in, range_of, wanted_of
 from heartfly.checks.queries import Wanted
+from heartfly.checks.recent import Recent, recent_of
 from heartfly.core.silence import Silence
 from heartfly.errors import InvalidValueError
 from heartfly.notify.silences import in_force, running
 from heartfly.web import across, ahead
 from heartfly.web.check_form import UNITS
 from heartfly.web.request import Form, PageRequest
+from heartfly.web.run_strip import Strip, strip
 from heartfly.web.shown import shown_status, tolerated_of
 from heartfly.web.sign_in import is_welcomed, to
 from heartfly.web.snippets import first_ping
@@ -54,6 +56,10 @@ class Line:
     last_ping_at: datetime | None
     expected_at: datetime | None
     schedule_error: str | None
+    recent: Recent
+    strip: Strip
+    is_unheard: bool
+    """A channel that should tell of it fails."""
     silenced_until: datetime | None = None
 
 
@@ -134,13 +140,12 @@ async def listed(
         if following is None and after is None:
             rows = sorted(rows, key=lambda row: (_ORDER[shown_status(row, now)], row.name.casefold(), row.uuid))
         more: dict[str, Any] = {}
-        silent = await in_force(read, pid, now=now)
+        lines = [] if view else await lines_of(read, pid, rows, now=now)
         if view == "timeline":
             more = await across.seen(read, request, rows, range_s=range_s)
     if view == "next":
         more = await ahead.seen(request, rows)
     filtered = filtered_by(q, tag, word)
-    lines = [] if view else [line_of(row, now, silent) for row in rows]
     kept = kept_in(view, filtered, range_s)
     return await request.page(
         TEMPLATES[view],
@@ -202,7 +207,13 @@ async def _first_ping(request: PageRequest, read: AsyncConnection) -> str:
     return request.api.sealer.open(row.ping_key_enc).decode()
 
 
-def line_of(row: Any, now: datetime, silent: Sequence[Silence] = ()) -> Line:
+async def lines_of(read: AsyncConnection, pid: int, rows: Sequence[Any], *, now: datetime) -> list[Line]:
+    recent, unheard = await recent_of(read, pid, [row.id for row in rows]), await queries.unheard(read, pid)
+    silent = await in_force(read, pid, now=now)
+    return [_line(row, now, recent[row.id], silent, is_unheard=row.id in unheard) for row in rows]
+
+
+def _line(row: Any, now: datetime, recent: Recent, silent: Sequence[Silence], *, is_unheard: bool) -> Line:
     """`silent`: the project's silences that have not ended."""
     over = running(silent, row, now=now)
     return Line(
@@ -219,6 +230,9 @@ def line_of(row: Any, now: datetime, silent: Sequence[Silence] = ()) -> Line:
         expected_at=row.expected_at,
         schedule_error=row.schedule_error,
         silenced_until=over[0].span.to_at if over else None,
+        recent=recent,
+        strip=strip(recent.outcomes),
+        is_unheard=is_unheard,
     )
 
 

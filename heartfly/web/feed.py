@@ -27,6 +27,7 @@ from heartfly.db.pulse import pulse
 from heartfly.errors import HeartflyError
 from heartfly.logs import logger
 from heartfly.web.audience import Audience
+from heartfly.web.marks import Marks, marks_of
 from heartfly.web.shown import WATCHED, shown_status
 
 log = logger("heartfly.web")
@@ -66,8 +67,8 @@ class _Light(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`kind`: `row` with the row of a check, `gone`, `counts` of each shown status, `news` of anything else, or
-    `resync`: more than is told.
+    """`kind`: `row` with the row of a check, `gone`, `counts` of each shown status, `marks` of the navigation, `news`
+    of anything else, or `resync`: more than is told.
     """
 
     n: int
@@ -96,6 +97,7 @@ class Feed:
         self._ring: deque[Event] = deque(maxlen=RING)
         self._known: dict[int, tuple[int, str, str]] = {}
         self._traces: tuple[object, ...] = ()
+        self._marks = Marks()
         self._next_at: datetime | None = None
         self._rest_until = clock.monotonic()
         self._taken: deque[float] = deque(maxlen=TAKEN)
@@ -146,7 +148,7 @@ class Feed:
             if changed and not is_first and not is_much:
                 query = sa.select(checks).where(checks.c.pid == self.pid, checks.c.id.in_(changed))
                 rows = (await read.execute(query)).all()
-            traces = await _traces(read, self.pid)
+            traces, marks = await _traces(read, self.pid), await marks_of(read, self.pid)
         if is_much and not is_first:
             self._tell("resync")
         elif not is_first:
@@ -156,9 +158,11 @@ class Feed:
                 self._tell("row", row.uuid, row=row)
         if (changed or gone) and not is_first:
             self._tell("counts", counts=Counter(shown for _, shown, _ in known.values()))
+        if marks != self._marks and not is_first:
+            self._tell("marks", counts=marks.told())
         if traces != self._traces and not is_first:
             self._tell("news")
-        self._traces = traces
+        self._traces, self._marks = traces, marks
         self._known, self.pulse, self.as_of = known, beat, now
         expected = (row.expected_at for row in light if row.status in WATCHED and not row.n_open_runs)
         self._next_at = min((at for at in expected if at is not None and at > now), default=None)

@@ -14,6 +14,7 @@ from heartfly.db.types import micros
 from heartfly.errors import ConflictError, InvalidValueError
 from heartfly.incidents import commands, queries, shares
 from heartfly.incidents.shares import Shared
+from heartfly.incidents.spans import OF_CHECK
 from heartfly.web.request import PageRequest
 from heartfly.web.sign_in import to
 from heartfly.web.snooze import CHOICES
@@ -45,7 +46,8 @@ async def show(request: PageRequest) -> Response[bytes]:
 @post("/p/{project:str}/incidents/{incident:str}/acknowledge", status_code=200)
 async def acknowledge(request: PageRequest) -> Response[bytes]:
     api, pid, uuid, actor = request.api, request.project.pid, request.path_value("incident"), request.actor
-    at, said = api.clock.now(), (await request.sent())["text"]
+    form = await request.sent()
+    at, said = api.clock.now(), form["text"]
 
     def work(tx: Tx) -> None:
         commands.acknowledge(tx, pid, uuid, at=at, actor=actor, ids=api.ids)
@@ -59,7 +61,7 @@ async def acknowledge(request: PageRequest) -> Response[bytes]:
     except ConflictError as error:
         wrong = "It was closed before anybody acknowledged it." if "closed" in str(error) else f"{error}."
         return await told(request, status=409, wrong=wrong, said=said)
-    return _back(request)
+    return await _to_check(request) if form["to"] == "check" else _back(request)
 
 
 @post("/p/{project:str}/incidents/{incident:str}/comments", status_code=200)
@@ -107,6 +109,15 @@ async def told(
         snooze_choices=CHOICES,
         **live,
     )
+
+
+async def _to_check(request: PageRequest) -> Response[bytes]:
+    """From whose page it was acknowledged."""
+    async with request.api.database.read() as read:
+        row = await queries.find(read, request.project.pid, request.path_value("incident"))
+    if row.source_kind != OF_CHECK:
+        return _back(request)
+    return to(request, f"/p/{request.project.slug}/checks/{row.source_uuid}")
 
 
 def _back(request: PageRequest) -> Response[bytes]:

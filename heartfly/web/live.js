@@ -32,7 +32,7 @@ function take(event) {
   heardAt = now();
   lostAt = 0;
   if (event.id) mark = event.id;
-  const does = { hello, tick, row, gone, counts, news, resync: fetchAnew, end: over }[event.kind];
+  const does = { hello, tick, row, gone, counts, marks, news, resync: fetchAnew, end: over }[event.kind];
   if (does) does(event.data);
   showFreshness();
 }
@@ -104,6 +104,16 @@ function counts(told) {
   }
   document.title = (by.down ? `(${by.down} down) ` : "") + document.title.replace(/^\(\d+ down\) /, "");
   $("icon").href = $("icon").dataset[by.down ? "down" : "up"];
+}
+
+// Of the navigation. A row says whether a channel of its check fails.
+function marks(told) {
+  for (const one of told.split(" ")) {
+    const [name, n] = one.split("="), box = $("n-" + name), was = box.firstChild.data;
+    box.firstChild.data = n;
+    box.hidden = n === "0";
+    if (name === "channels" && n !== was && $("checks")) fetchAnew();
+  }
 }
 
 // --- the page anew, without what one is at being lost
@@ -241,7 +251,7 @@ function connect() {
   source?.close();
   if (isOver) return;
   source = new EventSource(url + "?after=" + encodeURIComponent(mark));
-  for (const kind of ["hello", "tick", "row", "gone", "counts", "news", "resync", "end", "bye"]) {
+  for (const kind of ["hello", "tick", "row", "gone", "counts", "marks", "news", "resync", "end", "bye"]) {
     source.addEventListener(kind, (event) => {
       fails = 0;
       pass({ kind, id: event.lastEventId, data: event.data });

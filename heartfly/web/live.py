@@ -19,11 +19,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from heartfly import __version__
 from heartfly.accounts.sessions import Membership
 from heartfly.errors import HeartflyError, TooManyRequestsError
-from heartfly.notify.silences import in_force
-from heartfly.web.checks import line_of
+from heartfly.web.checks import lines_of
 from heartfly.web.feed import Event, Feed, Feeds, first_of
 from heartfly.web.request import PageRequest
-from heartfly.web.times import Times
+from heartfly.web.times import Times, lasted
 
 PER_USER = 12
 """Streams of one user with this process: as many browsers, or windows of one that cannot share."""
@@ -132,13 +131,12 @@ async def _told(request: PageRequest, feed: Feed, events: Sequence[Event], proje
     for event in events:
         newest.pop(event.uuid or event.kind, None)
         newest[event.uuid or event.kind] = event
-    rows_of = [event.row for event in newest.values() if event.kind == "row"]
-    silent = []
-    if rows_of:
+    changed = [event.row for event in newest.values() if event.kind == "row"]
+    lines: Sequence[Any] = ()
+    if changed:
         async with request.api.database.read() as read:
-            silent = await in_force(read, request.project.pid, now=now)
-    lines = [line_of(row, now, silent) for row in rows_of]
-    context = {"project": project, "t": Times(now, request.who.zone)}
+            lines = await lines_of(read, project.pid, changed, now=now)
+    context = {"project": project, "t": Times(now, request.who.zone), "lasted": lasted}
     rows = iter(await request.web.renderer.rows(lines, context) if lines else ())
     return b"".join(
         _event(event.kind, next(rows) if event.kind == "row" else _data(event), mark=feed.mark_at(event.n))

@@ -36,7 +36,7 @@ class Renderer:
             auto_reload=False,
         )
         self._environment.globals |= {"file": files.url, "root": root, "version": __version__}
-        self._environment.filters |= {"segment": segment, "shown": shown, "is_uuid": is_uuid}
+        self._environment.filters |= {"segment": segment, "shown": shown, "is_uuid": is_uuid, "counted": counted}
 
     async def page(
         self, template: str, context: Mapping[str, Any], *, pack: bool, zone: str = ""
@@ -65,6 +65,11 @@ class Renderer:
 def segment(text: str) -> str:
     """A part of a path of ours."""
     return quote(text, safe="")
+
+
+def counted(n: int, what: str) -> str:
+    """`1 call`, `2,000 calls`."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def is_uuid(text: str) -> bool:

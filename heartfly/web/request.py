@@ -26,6 +26,7 @@ from heartfly.db.group_commit import Priority
 from heartfly.errors import ForbiddenError, HeartflyError, InvalidValueError, NotFoundError
 from heartfly.logs import logger
 from heartfly.web import cookie, origin, refresh
+from heartfly.web.marks import Marks, marks_of
 from heartfly.web.state import WebState
 from heartfly.web.times import Times, Zones, lasted
 
@@ -233,6 +234,13 @@ class PageRequest(Request[None, None, State]):
             lambda tx: work(tx, demand_administrator(tx, project, user_id, owner=owner))
         )
 
+    async def _marks(self) -> Marks:
+        project: Membership | None = self.scope.get("web_project")  # type: ignore[assignment] # our own
+        if project is None:
+            return Marks()
+        async with self.api.database.read() as read:
+            return await marks_of(read, project.pid)
+
     async def page(self, template: str, *, status: int = 200, **context: Any) -> Response[bytes]:
         """A page of the house, with what every template may ask for. `check_zone`: that of the check that it shows."""
         who = self.scope.get("web_session")
@@ -242,6 +250,7 @@ class PageRequest(Request[None, None, State]):
             "me": who,
             "project": self.scope.get("web_project"),
             "projects": self.memberships,
+            "marks": await self._marks(),
             "form_token": origin.form_token(self.token) if who is not None else "",
             "t": Times(self.api.clock.now(), zones.shown),
             "zones": zones.choices(here, self._query),

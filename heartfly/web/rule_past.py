@@ -51,6 +51,8 @@ class Shown:
     n_more: int = 0
     warnings: list[str] = field(default_factory=list)
     days: str = ""
+    least: int = 0
+    """Of fewer the condition says nothing, though the picture shows them."""
 
 
 async def past_of(request: PageRequest, rule: Rule) -> Shown:
@@ -66,7 +68,7 @@ async def past_of(request: PageRequest, rule: Rule) -> Shown:
 
 
 def shown(rule: Rule, told: Backtest) -> Shown:
-    found = Shown(unknown=told.unknown, told=told)
+    found = Shown(unknown=told.unknown, told=told, least=rule.conditions[0].least or 0)
     found.days = "the last 7 days" if (told.to_at - told.from_at).days >= 7 else "the last 24 hours"
     if told.unknown:
         return found

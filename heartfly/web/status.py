@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Protocol
 from xml.sax.saxutils import escape
 
 from litestar import Response, get
@@ -17,7 +19,7 @@ from heartfly.core.spans import span
 from heartfly.core.text import shown
 from heartfly.errors import NotFoundError
 from heartfly.public.logos import MEDIA_TYPES
-from heartfly.public.overview import Bar, Overview, Trouble, overview, published, published_logo
+from heartfly.public.overview import Overview, Trouble, overview, published, published_logo
 from heartfly.web.request import FOR_ALL, HTML, PageRequest
 from heartfly.web.times import Times
 
@@ -104,7 +106,12 @@ def _headers(its: Overview) -> dict[str, str]:
     return {"Cache-Control": _KEPT} | ({"X-Robots-Tag": "noindex"} if its.noindex else {})
 
 
-def heights(bars: list[Bar]) -> dict[str, str]:
+class OfADay(Protocol):
+    @property
+    def down_s(self) -> int | None: ...
+
+
+def heights(bars: Sequence[OfADay]) -> dict[str, str]:
     """Three paths in a picture of 4 by 20 units a day: what was up is short, what was down is tall, the rest a line."""
     paths = {"up": "", "down": "", "none": ""}
     for n, bar in enumerate(bars):

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from heartfly.checks.recent import MOST
 from heartfly.core.access.as_event import TYPE
 from heartfly.core.events import read as parsed
 from heartfly.core.words import PingKind
-from heartfly.db.models import checks
+from heartfly.db.models import checks, runs
 from heartfly.usage.folder import Folder
 from heartfly.usage.hands import Hands
 from heartfly.web.endpoint_address import address_of
@@ -65,7 +66,7 @@ async def test_a_list_is_light(town: Town, n: int) -> None:
 
 
 async def many(town: Town, n: int) -> None:
-    """Checks as people have them: names, tags, schedules and times that differ, one in twenty down."""
+    """Checks as people have them: names, tags, schedules, times and runs that differ, one in twenty down."""
     check = await town.world.check(START, name="Backup", slug="backup")
     async with town.world.db.read() as read:
         row = (await read.execute(sa.select(checks).where(checks.c.uuid == check.uuid))).mappings().one()
@@ -82,6 +83,17 @@ async def many(town: Town, n: int) -> None:
         for i in range(1, n)
     ]  # fmt: skip
     await town.world.db.write(lambda tx: tx.conn.execute(sa.insert(checks), rows).rowcount)
+    ended = [
+        {
+            "pid": row["pid"], "check_id": row["id"] + i, "id": k, "started_at": at, "ended_at": at, "at": at,
+            "outcome": "ok" if i % 3 else "failed" if (i * k) % 17 == 1 else "missed" if (i + k) % 41 == 0 else "ok",
+            "duration_us": 1_000_000 * (i % 90 + k % 7),
+        }
+        for i in range(n)
+        for k in range(MOST)
+        for at in [START - timedelta(hours=MOST - k)]
+    ]  # fmt: skip
+    await town.world.db.write(lambda tx: tx.conn.execute(sa.insert(runs), ended).rowcount)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

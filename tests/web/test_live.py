@@ -77,10 +77,10 @@ async def test_a_ping_is_told_as_the_row_that_the_page_shows(town: Town, web: We
         told = by_kind(await tab.until("tick"))
 
     after = await page_of(browser)
-    assert {"row", "counts", "tick"} == set(told)
+    assert {"row", "counts", "marks", "tick"} == set(told)
     assert squeezed(told["row"]) in squeezed(after)
     assert squeezed(told["row"]) not in squeezed(before)
-    assert "down=1" == told["counts"]
+    assert ("down=1", "incidents=1 channels=0") == (told["counts"], told["marks"])
     assert "0 10:00:00 UTC" == told["tick"]
 
 

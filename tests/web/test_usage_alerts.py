@@ -66,7 +66,7 @@ async def test_the_five_usual_ones_are_made_by_one_click(town: Town) -> None:
 async def test_a_preview_tells_where_it_would_have_fired_and_saves_nothing(busy: Town) -> None:
     owner = await busy.owner()
     shown = said((await owner.post(f"{ROOT}/alerts/new", RULE | {"preview": "1"})).body)
-    assert "It would have fired 1 times in the last 7 days" in shown
+    assert "It would have fired once in the last 7 days" in shown
     assert "endpoint GET /orders" in shown
     never = said((await owner.post(f"{ROOT}/alerts/new", RULE | {"threshold_0": "9", "preview": "1"})).body)
     assert "never held in the last 7 days" in never
@@ -88,7 +88,7 @@ async def test_a_rule_is_saved_shown_edited_switched_off_and_deleted(busy: Town)
         one
         for one in (
             "Busy <b>", "requests in 1 h more than 2, for each endpoint", "It has not fired", "Not looked at yet",
-            "It would have fired 1 times",
+            "It would have fired once",
         )
         if one not in shown
     ]  # fmt: skip
@@ -101,6 +101,27 @@ async def test_a_rule_is_saved_shown_edited_switched_off_and_deleted(busy: Town)
     assert "Off" in await text(owner, "/alerts")
     assert 303 == (await owner.post(f"{ROOT}{path}", {"do": "delete"})).status
     await text(owner, path, status=404)
+
+
+async def test_the_form_holds_all_five_conditions_that_a_rule_may_have(busy: Town) -> None:
+    owner, typed = await busy.owner(), RULE | {"match": "any"}
+    for n in range(1, 5):
+        typed |= {f"metric_{n}": "requests", f"of_{n}": "requests", f"window_{n}": "1h", f"threshold_{n}": str(n * 10)}
+    made = await owner.post(f"{ROOT}/alerts/new", typed)
+    assert 303 == made.status
+    path = made.headers["location"].removeprefix(ROOT)
+    form = (await owner.get(f"{ROOT}{path}/edit")).body.decode()
+    assert ["2", "10", "20", "30", "40"] == [
+        found[1] for n in range(5) if (found := re.search(rf'name="threshold_{n}"[^>]* value="(\d+)"', form))
+    ]
+    assert 5 == form.count("open><summary>") + 1
+    assert 303 == (await owner.post(f"{ROOT}{path}/edit", typed | {"threshold_4": "50"})).status
+
+    shown = await text(owner, path)
+    assert "more than 40" not in shown
+    assert "more than 30 or requests in 1 h more than 50" in shown
+    wrong = await owner.post(f"{ROOT}{path}/edit", typed | {"threshold_4": "much"})
+    assert (422, True) == (wrong.status, b'id="threshold_4-wrong"' in wrong.body)
 
 
 @pytest.mark.parametrize(
