@@ -57,18 +57,18 @@ class Prepared:
             given = plan.parameters(rows)
             # One row alone needs no pipeline, which takes another round to the server.
             return tx.conn.exec_driver_sql(plan.sql, given if len(given) > 1 else given[0]).rowcount
-        driver, values = _sqlite(tx), plan.parameters(rows)
-        with _told_as_ever(tx, plan):
-            if plan.many is None or len(values) == 1:
-                return driver.executemany(plan.sql, values).rowcount
-            written = start = 0
-            while start < len(values):
-                # By powers of two: a few texts serve for any number of rows, and the driver keeps them prepared.
-                n = min(1 << (len(values) - start).bit_length() - 1, plan.most)
-                some = list(chain.from_iterable(values[start : start + n]))
-                written += driver.execute(plan.many(n), some).rowcount
-                start += n
-            return written
+        return _written(tx, plan, plan.parameters(rows))
+
+    def add(self, tx: Tx, columns: Mapping[str, Sequence[Any]]) -> int:
+        """As `run`, of an insert whose rows are told column by column, all of one length: in a third of the time."""
+        plan = self._plan(tx)
+        rows: list[Any] = list(zip(*plan.columns(columns), strict=True))
+        if not rows:
+            return 0
+        if plan.positional:
+            return _written(tx, plan, rows)
+        given = [dict(zip(plan.names, row, strict=True)) for row in rows]
+        return tx.conn.exec_driver_sql(plan.sql, given if len(given) > 1 else given[0]).rowcount
 
     def rows(self, tx: Tx, **values: Any) -> list[Any]:
         """What a select finds, as named tuples."""
@@ -85,6 +85,22 @@ class Prepared:
         if plan is None:
             plan = self._plans[dialect.name] = _plan(self._make(tx), dialect, apart=self._apart)
         return plan
+
+
+def _written(tx: Tx, plan: _Plan, values: Sequence[Sequence[Any]]) -> int:
+    """By SQLite's driver."""
+    driver = _sqlite(tx)
+    with _told_as_ever(tx, plan):
+        if plan.many is None or len(values) == 1:
+            return driver.executemany(plan.sql, values).rowcount
+        written = start = 0
+        while start < len(values):
+            # By powers of two: a few texts serve for any number of rows, and the driver keeps them prepared.
+            n = min(1 << (len(values) - start).bit_length() - 1, plan.most)
+            some = list(chain.from_iterable(values[start : start + n]))
+            written += driver.execute(plan.many(n), some).rowcount
+            start += n
+        return written
 
 
 def _sqlite(tx: Tx) -> sqlite3.Connection:
@@ -155,6 +171,13 @@ class _Plan:
             found.append(values if self.positional else dict(zip(names, values, strict=True)))
         return found
 
+    def columns(self, columns: Mapping[str, Sequence[Any]]) -> list[Sequence[Any]]:
+        """In the order of the statement."""
+        found = [columns[name] for name in self.names]
+        for place, convert in self.binds:
+            found[place] = _all_by(convert, found[place])
+        return found
+
     def converted(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
         make, results = self.row, self.results
         found = []
@@ -165,6 +188,17 @@ class _Plan:
                     values[place] = convert(value)
             found.append(make(values))
         return found
+
+
+def _all_by(convert: Convert, column: Sequence[Any]) -> Sequence[Any]:
+    """Equal values mostly come again: an instant of a second's events, and that of their receipt."""
+    known: dict[Any, Any] = {None: None}
+    found = []
+    for value in column:
+        if value not in known:
+            known[value] = convert(value)
+        found.append(known[value])
+    return found
 
 
 def _plan(statement: Statement, dialect: Dialect, *, apart: bool) -> _Plan:
