@@ -20,8 +20,9 @@ from heartfly.sender import SenderError, TurnedAwayError
 from heartfly.sender.times import RealTime
 
 REJECTED, TURNED_AWAY, GAVE_UP = 3, 4, 75
-MOST_OF_BATCH = 1_000
-MOST_BYTES = 1024 * 1024
+MOST_OF_BATCH = 2_000
+MOST_BYTES = 2 * 1024 * 1024
+"""Characters, nearly all of one byte: what is too large after all is sent by halves."""
 _MOST_SAMPLES = 5
 _MOST_OF_SAMPLE = 200
 _MOST_NAMES = 100_000

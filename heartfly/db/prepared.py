@@ -32,6 +32,7 @@ Convert = Callable[[Any], Any]
 Statement = sa.Select[Any] | sa.Insert | sa.Update | sa.Delete
 
 
+_MOSTLY = 4
 _MOST_AT_ONCE = 128
 _MOST_VALUES = 16_000
 """Half of what SQLite allows in a statement, since 3.32."""
@@ -192,13 +193,11 @@ class _Plan:
 
 def _all_by(convert: Convert, column: Sequence[Any]) -> Sequence[Any]:
     """Equal values mostly come again: an instant of a second's events, and that of their receipt."""
-    known: dict[Any, Any] = {None: None}
-    found = []
-    for value in column:
-        if value not in known:
-            known[value] = convert(value)
-        found.append(known[value])
-    return found
+    distinct = set(column)
+    if len(distinct) * _MOSTLY > len(column):
+        return [None if value is None else convert(value) for value in column]
+    known = {value: None if value is None else convert(value) for value in distinct}
+    return [known[value] for value in column]
 
 
 def _plan(statement: Statement, dialect: Dialect, *, apart: bool) -> _Plan:

@@ -57,4 +57,3 @@ def newest_of_hours(found: Iterable[tuple[datetime, int]]) -> dict[int, int]:
         if number > newest.get(hour, -1):
             newest[hour] = number
     return newest
-

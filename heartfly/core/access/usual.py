@@ -18,8 +18,8 @@ from heartfly.core.access.customers import ANONYMOUS
 from heartfly.core.access.request import Request, at_clf, status_of
 
 _LINES = re.compile(
-    r'^(?:([^\s\\",{#][^\s\\",]{0,63}+) \S++ ([^\s\\"]{1,64}+) \[([^\]\n]{20,40}+)\] "([A-Z]{3,10}+) (/[^"\\ ?#\n]{0,600}+)'
-    r'(?:[?#][^"\\ \n]*+)? HTTP/[\d.]{1,3}" (\d{3}) (\d{1,18}+|-)'
+    r'^(?:([^\s\\",{#][^\s\\",]{0,63}+) \S++ ([^\s\\"]{1,64}+) \[([^\]\n]{20,40}+)\] "'
+    r'([A-Z]{3,10}+) (/[^"\\ ?#\n]{0,600}+)(?:[?#][^"\\ \n]*+)? HTTP/[\d.]{1,3}" (\d{3}) (\d{1,18}+|-)'
     r'(?: "[^"\\\n]*+" "([^"\\\n]{0,500}+)"(.*+)|((?! ").*+))|.*+)$',
     re.MULTILINE | re.ASCII,
 )
@@ -55,7 +55,7 @@ class UsualLines:
         return told
 
     def _one(self, found: tuple[str, ...]) -> Usual | None:
-        ip, user, time, method, path, status, size, agent, extra, others = found
+        ip, _, time, method, path, status, size, agent, extra, others = found
         if not ip:
             return None
         head = self._heads[time]
