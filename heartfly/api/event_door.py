@@ -19,12 +19,12 @@ from heartfly.api.event_bodies import MAX_BYTES, events_of, is_large, unpacked
 from heartfly.api.ping import Receive, Scope, Send
 from heartfly.api.state import ApiState
 from heartfly.api.v1.events import WIRE
-from heartfly.api.v1.wire_events import IngestOut, ingest_out
+from heartfly.api.v1.wire_events import PREFER, IngestOut, ingest_out, is_brief
 from heartfly.usage.sources import HEADER
 
 _PATH = "/v1/events"
 _JSON = "application/json"
-_SOURCE = HEADER.lower().encode()
+_SOURCE, _PREFER = HEADER.lower().encode(), PREFER.lower().encode()
 
 
 class EventDoor:
@@ -69,7 +69,7 @@ class EventDoor:
             source=given.get(_SOURCE, ""),
             beside=large,
         )
-        return ingest_out(told, dry_run=False)
+        return ingest_out(told, dry_run=False, brief=is_brief(given.get(_PREFER, "")))
 
     def _plain(self, raw: bytes, encoding: str) -> Sequence[Any] | None:
         return self._state.events.plain(unpacked(raw, encoding))

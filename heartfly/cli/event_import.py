@@ -20,8 +20,9 @@ from heartfly.sender import SenderError, TurnedAwayError
 from heartfly.sender.times import RealTime
 
 REJECTED, TURNED_AWAY, GAVE_UP = 3, 4, 75
-MOST_OF_BATCH = 1_000
-MOST_BYTES = 1024 * 1024
+MOST_OF_BATCH = 2_000
+MOST_BYTES = 2 * 1024 * 1024
+"""Characters, nearly all of one byte: what is too large after all is sent by halves."""
 _MOST_SAMPLES = 5
 _MOST_OF_SAMPLE = 200
 _MOST_NAMES = 100_000
@@ -105,13 +106,40 @@ class Batches:
             return False
         return True
 
-    def add(self, at: datetime, text: str) -> None:
+    def take(self, ats: Sequence[datetime], texts: Sequence[str]) -> None:
+        """As `is_wanted` and `add`, of many that were understood."""
+        if not ats:
+            return
+        first, last = min(ats), max(ats)
+        if last > self._ahead or (self._since is not None and first < self._since):
+            for at, text in zip(ats, texts, strict=True):
+                if self.is_wanted(at):
+                    self.add(at, text)
+            return
+        seen = self.seen
+        seen.n_read += len(ats)
+        seen.n_understood += len(ats)
+        self._saw(first, texts[0])
+        self._saw(last, texts[0])
+        self._batch += map(Ready._make, zip(ats, texts, strict=True))
+        self._n_bytes += sum(map(len, texts))
+        while len(self._batch) >= MOST_OF_BATCH:
+            full, self._batch = self._batch[:MOST_OF_BATCH], self._batch[MOST_OF_BATCH:]
+            self._n_bytes -= sum(len(one.text) for one in full)
+            self._put(full)
+        if self._n_bytes >= MOST_BYTES:
+            self.flush()
+
+    def _saw(self, at: datetime, text: str) -> None:
         seen = self.seen
         seen.example = seen.example or text
         if seen.first_at is None or at < seen.first_at:
             seen.first_at = at
         if seen.last_at is None or at > seen.last_at:
             seen.last_at = at
+
+    def add(self, at: datetime, text: str) -> None:
+        self._saw(at, text)
         self._batch.append(Ready(at, text))
         self._n_bytes += len(text)
         if len(self._batch) >= MOST_OF_BATCH or self._n_bytes >= MOST_BYTES:

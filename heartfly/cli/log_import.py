@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from heartfly.cli.event_import import Batches, Seen
 from heartfly.cli.log_sending import Ready
-from heartfly.core.access.as_event import Ids, Shape, event_text
-from heartfly.core.access.formats import reader
+from heartfly.core.access.as_event import Ids, Shape, event_text, with_id
+from heartfly.core.access.formats import reader, takes_usual
 from heartfly.core.access.request import Parser, Unread
+from heartfly.core.access.usual import UsualLines
 
 
 class Import:
@@ -35,6 +36,7 @@ class Import:
         self._fields = fields
         self._counts_names = counts_names
         reader(format_, fields=fields)  # whether it can be read is known before any file is
+        self._usual = UsualLines(shape) if takes_usual(format_, fields) and not counts_names else None
 
     def file(self, name: str) -> OneFile:
         return OneFile(self, name, reader(self._format, fields=self._fields), Ids(self._shape.source))
@@ -46,13 +48,29 @@ class Import:
     def now_is(self, now: datetime) -> None:
         self._batches.now_is(now)
 
-    def take(self, place: Callable[[], str], raw: bytes, read: Parser, ids: Ids) -> None:
+    def take(self, lines: Sequence[bytes], read: Parser, ids: Ids, place: Callable[[int], str]) -> None:
+        """`place`: how the n-th of these lines is called, from 0."""
+        if self._usual is None:
+            for n, raw in enumerate(lines):
+                self._one(raw, read, ids, place, n)
+            return
+        id_of, ats, texts = ids.of, [], []
+        for n, usual in enumerate(self._usual.read(lines)):
+            if usual is None:
+                self._one(lines[n], read, ids, place, n)
+            else:
+                at, rest = usual
+                ats.append(at)
+                texts.append(with_id(id_of(lines[n], at), rest))
+        self._batches.take(ats, texts)
+
+    def _one(self, raw: bytes, read: Parser, ids: Ids, place: Callable[[int], str], n: int) -> None:
         line = raw.decode("utf-8", "replace")
         found, batches = read(line), self._batches
         if found is None:
             return
         if isinstance(found, Unread):
-            batches.unread(place(), found, line)
+            batches.unread(place(n), found, line)
             return
         # Before anything is passed over: the id of what follows must not depend on it.
         id_ = ids.of(raw, found.at)
@@ -78,10 +96,11 @@ class OneFile:
         self._ids = ids
         self._n = 0
 
-    def take(self, lines: Iterable[bytes]) -> None:
-        for line in lines:
-            self._n += 1
-            self._whole.take(self._place, line.rstrip(b"\r"), self._read, self._ids)
+    def take(self, lines: Sequence[bytes]) -> None:
+        if any(line.endswith(b"\r") for line in lines):
+            lines = [line.rstrip(b"\r") for line in lines]
+        self._whole.take(lines, self._read, self._ids, self._place)
+        self._n += len(lines)
 
-    def _place(self) -> str:
-        return f"{self._name}:{self._n}"
+    def _place(self, n: int) -> str:
+        return f"{self._name}:{self._n + n + 1}"

@@ -6,15 +6,18 @@ found out by a dry run, and not sent, so that an old log does not fill the dead 
 
 from __future__ import annotations
 
+import json
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from heartfly.sender import NATIVE, GaveUpError, Target, TurnedAwayError
-from heartfly.sender.exchange import FAILURES, post
+from heartfly.sender.exchange import FAILURES, Answer, post
 from heartfly.sender.pace import asked_for, wait_s
 from heartfly.sender.times import RealTime, Time
 from heartfly.sender.wires import Again, Bad, Meaning, Result, Settled, TurnedAway
@@ -23,12 +26,35 @@ _WAITING = 2
 _TOLD = 5
 
 
+def _brief(answer: Answer, n: int) -> Sequence[Result] | None:
+    """What became of each of `n` events, by an answer that names those only that are in conflict or rejected.
+
+    Which of the others are new it does not tell, only how many. None: it says nothing of events.
+    """
+    try:
+        found = json.loads(answer.body)
+        told = {int(one["index"]): Result(*(str(one.get(name) or "") for name in _TOLD_OF)) for one in found["results"]}
+        n_new, n_known = int(found["accepted"]), int(found["duplicate"])
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+        return None
+    apart = {place: one for place, one in told.items() if one.status in {"conflict", "rejected"}}
+    if len(apart) + n_new + n_known != n or not all(0 <= place < n for place in apart):
+        return None
+    others = [_ACCEPTED] * n_new + [_DUPLICATE] * n_known
+    for place in sorted(apart):
+        others.insert(place, apart[place])
+    return others
+
+
+_TOLD_OF = ("outcome", "field", "reason")
+_ACCEPTED, _DUPLICATE = Result("accepted"), Result("duplicate")
+
+
 def _is_this_machine(url: str) -> bool:
     return urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """An event as JSON, and when it happened."""
 
     at: datetime
@@ -60,7 +86,7 @@ class Outgoing:
         """`patience_s`: how long one batch is tried; None: for ever, or until `stop`."""
         self._target = target
         # To pack takes a fifth of what a line takes in all, and on this machine there is nothing to be saved by it.
-        self._wire = replace(NATIVE, packed=not _is_this_machine(target.url))
+        self._wire = replace(NATIVE, packed=not _is_this_machine(target.url), results=_brief)
         self._tell = tell
         self._patience = patience_s
         self._time = time or RealTime()
@@ -129,8 +155,9 @@ class Outgoing:
                     raise TurnedAwayError(f"{self._target.address} {why}")
 
     def _count(self, results: Sequence[Result]) -> None:
+        for status, n in Counter([result.status for result in results]).items():
+            setattr(self.fate, status, getattr(self.fate, status) + n)
         for result in results:
-            setattr(self.fate, result.status, getattr(self.fate, result.status) + 1)
             if result.status == "rejected":
                 why = f"{result.field} {result.reason}".strip()
                 if why in self.fate.reasons or len(self.fate.reasons) < _TOLD:
@@ -138,7 +165,7 @@ class Outgoing:
 
     def _until_answered(self, texts: Sequence[str], *, dry_run: bool = False) -> Settled | Bad | TurnedAway:
         body, headers = self._wire.request([text.encode() for text in texts])
-        headers = {**headers, "Authorization": f"Bearer {self._target.key}"}
+        headers = {**headers, "Authorization": f"Bearer {self._target.key}", "Prefer": "return=minimal"}
         address = self._target.address + ("?dry_run=true" if dry_run else "")
         ends = None if self._patience is None else self._time.monotonic() + self._patience
         n_failed = 0

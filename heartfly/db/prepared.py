@@ -32,6 +32,7 @@ Convert = Callable[[Any], Any]
 Statement = sa.Select[Any] | sa.Insert | sa.Update | sa.Delete
 
 
+_MOSTLY = 4
 _MOST_AT_ONCE = 128
 _MOST_VALUES = 16_000
 """Half of what SQLite allows in a statement, since 3.32."""
@@ -81,6 +82,16 @@ class Prepared:
                 written += driver.execute(plan.many(n), some).rowcount
                 start += n
             return written
+
+    def add(self, tx: Tx, columns: Mapping[str, Sequence[Any]]) -> int:
+        """As `run`, of an insert whose rows are told column by column, all of one length: in a third of the time."""
+        plan = self._plan(tx)
+        rows: list[Any] = list(zip(*plan.in_order(columns), strict=True))
+        if not rows:
+            return 0
+        return self._run(
+            tx, plan, rows if plan.positional else [dict(zip(plan.names, row, strict=True)) for row in rows]
+        )
 
     def rows(self, tx: Tx, **values: Any) -> list[Any]:
         """What a select finds, as named tuples."""
@@ -217,6 +228,13 @@ class _Plan:
         rows = list(zip(*columns, strict=True))
         return rows if self.positional else [dict(zip(names, row, strict=True)) for row in rows]
 
+    def in_order(self, columns: Mapping[str, Sequence[Any]]) -> list[Sequence[Any]]:
+        """In the order of the statement."""
+        found = [columns[name] for name in self.names]
+        for place, convert in self.binds:
+            found[place] = _all_by(convert, found[place])
+        return found
+
     def converted(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
         return _converted(rows, self.row, self.results)
 
@@ -240,6 +258,15 @@ def _named(name: str, columns: tuple[str, ...]) -> Callable[[Sequence[Any]], Any
     made: Any = namedtuple(name, columns)  # type: ignore[misc]  # noqa: PYI024
     make: Callable[[Sequence[Any]], Any] = made._make
     return make
+
+
+def _all_by(convert: Convert, column: Sequence[Any]) -> Sequence[Any]:
+    """Equal values mostly come again: an instant of a second's events, and that of their receipt."""
+    distinct = set(column)
+    if len(distinct) * _MOSTLY > len(column):
+        return [None if value is None else convert(value) for value in column]
+    known = {value: None if value is None else convert(value) for value in distinct}
+    return [known[value] for value in column]
 
 
 def _plan(statement: Statement, dialect: Dialect, *, apart: bool) -> _Plan:

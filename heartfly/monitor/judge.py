@@ -80,7 +80,7 @@ class Judge:
         apart = stored(tx, found.told(rows))
         oldest = _oldest(found, due, apart) if due else through
         blind = blind_since(tx, oldest) if due else []
-        silences = unjudging(tx, {pid for (pid,) in map(found.pick("pid"), due)}, since=oldest) if due else {}
+        silences = unjudging(tx, {pid for pid, _ in map(found.pick("pid", "id"), due)}, since=oldest) if due else {}
         at_once: list[Missed] = []
         for group in groups:
             alike, rest = _without_silence(found, group, silences)
@@ -132,7 +132,7 @@ def _without_silence(
     """Those of projects in which all is judged, and the others, of which each may be left alone for another time."""
     if not silences:
         return list(group), []
-    of_pid = found.pick("pid")
+    of_pid = found.pick("pid", "id")
     alike = [row for row in group if of_pid(row)[0] not in silences]
     return alike, [row for row in group if of_pid(row)[0] in silences]
 

@@ -19,9 +19,10 @@ from heartfly.core.limits.tracked import CALL
 from heartfly.core.windows import HOUR
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import dead_letters, dirty_hours, event_conflicts, event_ids, events, intake, usage_names
+from heartfly.db.models import dead_letters, dirty_hours, event_conflicts, event_ids, intake, usage_names
 from heartfly.db.prepared import Prepared, among
 from heartfly.db.types import EPOCH
+from heartfly.usage.all_new import INSERT_EVENTS, newest_of_hours, write_new
 from heartfly.usage.names import new_numbers
 from heartfly.usage.sources import Heard, hear
 
@@ -148,11 +149,21 @@ class EventApplier:
         found = [item for batch in batches.values() for item in batch.items if isinstance(item, Event)]
         hashes = {event.transaction_id: hash_of(event.transaction_id) for event in found}
         now = max(batch.received_at for batch in batches.values())
-        firsts, fresh = _settle(tx, pid, self._candidates(found, hashes, now))
+        candidates = self._candidates(found, hashes, now)
+        firsts, fresh = _settle(tx, pid, candidates)
         types, subjects = self._name_ids(tx, pid, found, now)
         project = _Project(self._ids, hashes, firsts, fresh, types, subjects)
-        told = {place: [project.tell(batch, item) for item in batch.items] for place, batch in batches.items()}
-        _write(tx, pid, project)
+        if firsts is candidates and len(firsts) == sum(len(batch.items) for batch in batches.values()):
+            # Not one of them was known, or came twice.
+            project.calls = [event for event in found if event.type == CALL] if CALL in types else []
+            received = [(batch.received_at, len(batch.items)) for batch in batches.values()]
+            numbers = [number for number, _ in firsts.values()]
+            newest = write_new(tx, pid, found, numbers, received=received, types=types, subjects=subjects)
+            told = {place: [_ACCEPTED] * len(batch.items) for place, batch in batches.items()}
+        else:
+            told = {place: [project.tell(batch, item) for item in batch.items] for place, batch in batches.items()}
+            newest = _write(tx, project)
+        _MARK.run(tx, [{"pid": pid, "hour": EPOCH + hour * HOUR, "seq": newest[hour]} for hour in sorted(newest)])
         heard = [one for batch in batches.values() for one in batch.sources.items()]
         if heard:
             hear(tx, pid, heard)
@@ -244,11 +255,14 @@ def _settle(
 
     They are written without a look first: most of what comes was never seen before, and to write has to look anyway.
     """
-    made = [
-        {"pid": pid, "id_hash": id_hash, "event_id": number, "fingerprint": fingerprint}
-        for id_hash, (number, fingerprint) in candidates.items()
-    ]
-    if _CLAIM_IDS.run(tx, made) == len(made):
+    numbers, fingerprints = zip(*candidates.values(), strict=True) if candidates else ((), ())
+    made = {
+        "pid": [pid] * len(candidates),
+        "id_hash": [*candidates],
+        "event_id": numbers,
+        "fingerprint": fingerprints,
+    }
+    if _CLAIM_IDS.add(tx, made) == len(candidates):
         return candidates, set(candidates)
     firsts, fresh = dict(candidates), set(candidates)
     some = sorted(candidates)
@@ -271,15 +285,12 @@ def of_hashes(pid: int, hashes: Sequence[bytes]) -> sa.Select[Any]:
     )
 
 
-def _write(tx: Tx, pid: int, written: _Project) -> None:
-    _INSERT_EVENTS.run(tx, written.events)
+def _write(tx: Tx, written: _Project) -> Mapping[int, int]:
+    """The newest number in each hour since EPOCH."""
+    INSERT_EVENTS.run(tx, written.events)
     _INSERT_CONFLICTS.run(tx, written.conflicts)
     _INSERT_LETTERS.run(tx, written.letters)
-    newest: dict[int, int] = {}
-    for row in written.events:  # their numbers ascend
-        since = row["at"] - EPOCH
-        newest[since.days * 24 + since.seconds // 3600] = row["id"]
-    _MARK.run(tx, [{"pid": pid, "hour": EPOCH + hour * HOUR, "seq": newest[hour]} for hour in sorted(newest)])
+    return newest_of_hours((row["at"], row["id"]) for row in written.events)
 
 
 def _intake(pid: int, told: Iterable[tuple[datetime, Sequence[Told]]]) -> Iterable[Mapping[str, Any]]:
@@ -315,7 +326,6 @@ def _mark(tx: Tx) -> Any:
 _MARK = Prepared(_mark)
 _CLAIM_IDS = Prepared(lambda tx: tx.insert(event_ids).on_conflict_do_nothing())
 _INTAKE = Prepared(_add)
-_INSERT_EVENTS = Prepared(lambda _: sa.insert(events))
 _INSERT_CONFLICTS = Prepared(lambda _: sa.insert(event_conflicts))
 _INSERT_LETTERS = Prepared(lambda _: sa.insert(dead_letters))
 _INSERT_NAMES = Prepared(lambda _: sa.insert(usage_names))

@@ -24,7 +24,7 @@ from heartfly.usage.apply import Batch, EventApplier, Outcome, Refused, Told, ha
 from heartfly.usage.series import Read, Readings, SeriesApplier
 from heartfly.usage.sources import demand_name, heard_of
 
-MAX_EVENTS = 1_000
+MAX_EVENTS = 2_000
 """Of one request."""
 MAX_RAW = 16_384
 """Characters that the dead letter keeps of what is no event."""

@@ -13,7 +13,7 @@ from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, in
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
 from heartfly.api.v1.wire_corrections import EventDetail, detail_out
-from heartfly.api.v1.wire_events import IngestOut, TakesEvents, ingest_out
+from heartfly.api.v1.wire_events import PREFER, IngestOut, TakesEvents, ingest_out, is_brief
 from heartfly.api.v1.wire_usage import ConflictPage, EventPage, conflict_out, event_out
 from heartfly.core.events import MAX_ID, MAX_SUBJECT, MAX_TYPE
 from heartfly.db.types import micros
@@ -43,6 +43,9 @@ async def take_events(
     source: Annotated[
         str, HeaderParameter(name=HEADER, description="Who sends them: the day waits for its live sources.")
     ] = "",
+    prefer: Annotated[
+        str, HeaderParameter(name=PREFER, description="`return=minimal`: results of what is not stored, and no others.")
+    ] = "",
 ) -> IngestOut:
     """Answered once they are on the disk. Each is told for itself: what is none does not stop its neighbours.
 
@@ -54,7 +57,7 @@ async def take_events(
     told = await request.api.events.take(
         request.caller.pid, found, wire=WIRE, source=source, dry_run=dry_run, beside=is_large(raw, encoding)
     )
-    return ingest_out(told, dry_run=dry_run)
+    return ingest_out(told, dry_run=dry_run, brief=is_brief(prefer))
 
 
 @get("/events", summary="List events, newest first", responses=told_as(422), tags=["usage"])

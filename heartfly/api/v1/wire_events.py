@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +83,22 @@ class TakesEvents(Operation):
         )
 
 
-def ingest_out(told: Sequence[Told], *, dry_run: bool) -> IngestOut:
+PREFER = "Prefer"
+_BRIEFLY = "return=minimal"
+
+
+def is_brief(prefer: str) -> bool:
+    """Whether the sender wants no results of what is stored (RFC 7240)."""
+    return any(one.strip().lower() == _BRIEFLY for one in prefer.split(","))
+
+
+def ingest_out(told: Sequence[Told], *, dry_run: bool, brief: bool = False) -> IngestOut:
+    """`brief`: with results of those only that are rejected, or in conflict."""
+    if brief:
+        of = Counter(one.outcome for one in told)
+        apart = [(index, one) for index, one in enumerate(told) if one.outcome in _APART] if of.keys() & _APART else []
+        results = [_result(index, one) for index, one in apart]
+        return IngestOut(dry_run=dry_run, results=results, **{name: of[outcome] for outcome, name in _NAMES.items()})
     counts = dict.fromkeys(_NAMES.values(), 0)
     results = []
     for index, one in enumerate(told):
@@ -97,5 +113,6 @@ def _result(index: int, told: Told) -> EventResult:
     return EventResult(index=index, outcome=told.outcome, field=field, reason=reason)
 
 
+_APART = {Outcome.REJECTED, Outcome.CONFLICT}
 _NAMES = {outcome: outcome.value for outcome in Outcome}
 _ACCEPTED = [_result(index, Told(Outcome.ACCEPTED)) for index in range(MAX_EVENTS)]

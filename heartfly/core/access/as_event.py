@@ -82,6 +82,16 @@ class Ids:
 
 def event_text(request: Request, transaction_id: str, shape: Shape) -> tuple[str, str, str | None]:
     """As JSON; its customer and its route beside it. What is not known is left out."""
+    rest, customer, route = behind_id(request, shape)
+    return with_id(transaction_id, rest), customer, route
+
+
+def with_id(transaction_id: str, rest: str) -> str:
+    return f'{{"transaction_id":"{transaction_id}"{rest}'
+
+
+def behind_id(request: Request, shape: Shape) -> tuple[str, str, str | None]:
+    """The event behind its transaction id, its customer and its route."""
     at, method, path, status, ip, _, host, agent, latency, upstream, n_in, n_out, request_id, _ = request
     customer, key = shape.customers.whose(request)
     route = shape.rules.normal(path) if path is not None else None
@@ -90,9 +100,7 @@ def event_text(request: Request, transaction_id: str, shape: Shape) -> tuple[str
     if method is not None:
         text += f',"method":{_quoted(method)}'
     if route is not None and path is not None:
-        text += f',"route":{_quoted(route)},"path":{_quoted(path)}'
-        if shape.rules.version != _FIRST_RULES:
-            text += f',"rules":"{shape.rules.version}"'
+        text += f',"route":{_quoted(route)},"path":{_quoted(path)}{rules_told(shape.rules)}'
     if status is not None:
         text += f',"status":{status},"status_class":"{status // 100}xx"'
     if latency is not None:
@@ -103,18 +111,36 @@ def event_text(request: Request, transaction_id: str, shape: Shape) -> tuple[str
         text += f',"request_bytes":{n_in}'
     if n_out is not None:
         text += f',"response_bytes":{n_out}'
-    if ip is not None and (kept := ip_as(ip, shape.ips, shape.secret)) is not None:
-        text += f',"ip":{_quoted(kept)}'
-    for name, value in (
-        ("host", host), ("user_agent", agent), ("key", key), ("request_id", request_id), ("source", shape.source),
-    ):  # fmt: skip
+    if ip is not None:
+        text += ip_told(ip, shape.ips, shape.secret)
+    if host:
+        text += f',"host":{_quoted(host)}'
+    if agent:
+        text += agent_told(agent)
+    for name, value in (("key", key), ("request_id", request_id), ("source", shape.source)):
         if value:
             text += f',"{name}":{_quoted(value)}'
-    made = (
-        f'{{"transaction_id":"{transaction_id}","customer_id":{_quoted(customer)},"timestamp":"{_rfc3339(at)}",'
-        f'"event_type":"{TYPE}","properties":{{{text[1:]}}}}}'
-    )
-    return made, customer, route
+    return f'{head_of(customer, at)}"properties":{{{text[1:]}}}}}', customer, route
+
+
+def head_of(customer: str, at: datetime) -> str:
+    """What stands between the transaction id and the properties."""
+    return f',"customer_id":{_quoted(customer)},"timestamp":"{_rfc3339(at)}","event_type":"{TYPE}",'
+
+
+def rules_told(rules: Rules) -> str:
+    return "" if rules.version == _FIRST_RULES else f',"rules":"{rules.version}"'
+
+
+@lru_cache(16_384)
+def ip_told(ip: str, ips: Ips, secret: str) -> str:
+    kept = ip_as(ip, ips, secret)
+    return "" if kept is None else f',"ip":{_quoted(kept)}'
+
+
+@lru_cache(16_384)
+def agent_told(agent: str) -> str:
+    return f',"user_agent":{_quoted(agent)}'
 
 
 @lru_cache(4_096)

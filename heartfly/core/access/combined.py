@@ -51,7 +51,7 @@ def read_combined(line: str) -> Told:
         ip, user, time, method, path, status, size, agent, extra, others = found.groups()
         if (at := at_clf(time)) is not None:
             more = extra or others
-            latency, upstream, fields = _extras(more) if more else _NOTHING
+            latency, upstream, fields = extras(more) if more else _NOTHING
             return Request(
                 at, method, path, status_of(status),
                 None if ip == "-" else ip, None if user == "-" else user, None,
@@ -76,7 +76,7 @@ def _read_unusual(line: str) -> Told:
             return Unread("is no line of the common or combined format")
         host, ip, user = who
     method, path = method_and_path(asked)
-    latency, upstream, fields = _extras(extra) if extra else _NOTHING
+    latency, upstream, fields = extras(extra) if extra else _NOTHING
     return Request(
         at, method, path, status_of(status), field_of(ip), field_of(user), host, field_of(agent, MAX_AGENT),
         latency, upstream, None,
@@ -111,7 +111,7 @@ def _host(word: str) -> str | None:
     return None
 
 
-def _extras(text: str) -> tuple[str | None, str | None, Mapping[str, str]]:
+def extras(text: str) -> tuple[str | None, str | None, Mapping[str, str]]:
     """Latency, that of servers behind, and other names."""
     latency = upstream = None
     fields: dict[str, str] = {}

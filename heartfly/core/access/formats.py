@@ -27,6 +27,7 @@ _NAMED: Mapping[str, Callable[[], Parser]] = {
     "w3c": lambda: W3C().read,
 }
 FORMATS = (AUTO, *_NAMED)
+_COMBINED = frozenset({AUTO, "combined", "common", "vhost", "traefik"})
 
 
 def reader(format_: str = AUTO, *, fields: Mapping[str, str] | None = None) -> Parser:
@@ -39,6 +40,11 @@ def reader(format_: str = AUTO, *, fields: Mapping[str, str] | None = None) -> P
     if fields:
         return _bounded(json_reader(fields))
     return _bounded(_by_line() if format_ == AUTO else _NAMED[format_]())
+
+
+def takes_usual(format_: str, fields: Mapping[str, str]) -> bool:
+    """Whether usual.py may be asked first."""
+    return format_ in _COMBINED and not fields
 
 
 def _bounded(read: Parser) -> Parser:

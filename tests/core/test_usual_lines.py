@@ -1,0 +1,85 @@
+"""Lines read many at once make the events that they make one by one, to the last byte; what is not usual is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heartfly.core.access.as_event import Ips, Shape, behind_id
+from heartfly.core.access.customers import Customers, rule_of
+from heartfly.core.access.formats import FORMATS, reader, takes_usual
+from heartfly.core.access.request import Request
+from heartfly.core.access.usual import UsualLines
+from heartfly.core.paths import rules_of
+
+PLAIN = '203.0.113.9 - - [17/May/2015:10:05:03 +0200] "GET /users/17?a=b HTTP/1.1" 200 1234 "-" "curl/8.5"'
+SHAPES = [
+    Shape(),
+    Shape(rules=rules_of(['/users/{"n"}', "a* {any}"]), ips=Ips.KEEP, source='web "1"'),
+    Shape(customers=Customers([rule_of("field:customer"), rule_of("user"), rule_of("path:1")]), ips=Ips.DROP),
+]
+
+
+def one_by_one(lines: Sequence[bytes], shape: Shape) -> list[tuple[object, str] | None]:
+    read = reader("combined")
+    found = [read(line.decode("utf-8", "replace")) for line in lines]
+    return [(one.at, behind_id(one, shape)[0]) if isinstance(one, Request) else None for one in found]
+
+
+words = st.text(st.sampled_from("ab1-é \\\"'\x00\x7f\r?#/{}[],:=.%") | st.characters(codec="utf-8"), max_size=6)
+lines = st.one_of(
+    st.builds(
+        '{} - {} [{}] "{} /{} HTTP/{}" {} {}{}'.format,
+        st.sampled_from(["203.0.113.9", "-", "::1", "{", "#x", "a,b"]) | words,
+        st.sampled_from(["-", "ada"]) | words,
+        st.sampled_from(["17/May/2015:10:05:03 +0200", "31/Feb/2015:10:05:03 +0200", "17/May/2015:10:05:03"]),
+        st.sampled_from(["GET", "POST", "get", "A"]),
+        st.sampled_from(["", "users/17", "users/17?a=b", "a1#b", "a b"]) | words,
+        st.sampled_from(["1.1", "2", "x"]),
+        st.sampled_from(["200", "404", "999", "000", "-"]),
+        st.sampled_from(["0", "-", "0017", "1234", "1" * 19]),
+        st.sampled_from(
+            ["", ' "-" "-"', ' "-" ""', ' "x" "curl/8.5"', ' "x" "curl/8.5" rt=0.012 urt="0.01, -" customer="acme"',
+             ' "-" "a" "203.0.113.7"', " 0.012", ' "a']
+        ) | words,
+    ),
+    words,
+)  # fmt: skip
+
+
+@settings(max_examples=100)
+@given(st.lists(lines, max_size=4), st.sampled_from(SHAPES))
+def test_what_is_usual_is_the_event_that_its_line_alone_makes(some: list[str], shape: Shape) -> None:
+    raw = [line.replace("\n", "").encode() for line in [*some, PLAIN]]
+
+    told = UsualLines(shape).read(raw)
+
+    assert len(raw) == len(told)
+    assert [None] == [
+        one for one, alone in zip(told, one_by_one(raw, shape), strict=True) if one not in {None, alone}
+    ] + [None]
+
+
+@pytest.mark.parametrize("extra", ["", ' "203.0.113.7"', ' rt=0.012 urt="0.010" id=8f14 customer="acme"', " 0.012"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_servers_write_is_usual(extra: str, shape: Shape) -> None:
+    raw = [(PLAIN + extra).encode(), b"", PLAIN.encode()]
+
+    told = UsualLines(shape).read(raw)
+
+    assert one_by_one(raw, shape) == told
+    assert [True, False, True] == [one is not None for one in told]
+
+
+@pytest.mark.parametrize("other", [b"\xff", b"a\x7fb", b"{}", b"#Fields: date", b"\\x16\\x03", b'- - - [-] "-" 400 0'])
+def test_a_line_that_is_not_usual_is_left_to_who_reads_line_by_line(other: bytes) -> None:
+    assert None is UsualLines(Shape()).read([PLAIN.encode(), other])[1]
+
+
+@pytest.mark.parametrize("format_", [*FORMATS, "$remote_addr $status"])
+def test_only_formats_that_are_read_as_combined_are_read_so(format_: str) -> None:
+    assert (format_ in {"auto", "combined", "common", "vhost", "traefik"}) is takes_usual(format_, {})
+    assert not takes_usual(format_, {"path": "p"})
