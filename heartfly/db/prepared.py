@@ -6,7 +6,8 @@ the conversion of those values whose types need one, and on SQLite the driver it
 
 SQLite's driver lets go of the interpreter for each row that it writes, and gets it back only when the other threads
 make room: half a millisecond each time, while they compute. So many rows go in as one. (To read many as one, as
-JSON, costs as much as it saves.)
+JSON, costs as much as it saves.) PostgreSQL parses, plans and answers each statement, and so it gets many rows as one
+list a column.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ARRAY, Dialect
+from sqlalchemy.dialects.postgresql.dml import OnConflictDoNothing
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import NullType, TypeEngine
 
 from heartfly.db.changes import Tx
 from heartfly.db.types import Json
@@ -40,12 +42,15 @@ _MOST_VALUES = 16_000
 class Prepared:
     """`make` is asked once for each kind of database. An insert takes a value for each column of its table.
 
-    `apart`: no two rows of one run touch the same row of the table, so that an update may change them all at once.
+    `apart`: no two rows of one run touch the same row of the table, so that an update may change them all at once, and
+    on PostgreSQL an insert that changes what is there. `locked`: nobody else can touch them meanwhile, so that
+    PostgreSQL may update them in any order; else two that update the same rows could wait for each other.
     """
 
-    def __init__(self, make: Callable[[Tx], Statement], *, apart: bool = False) -> None:
+    def __init__(self, make: Callable[[Tx], Statement], *, apart: bool = False, locked: bool = False) -> None:
         self._make = make
         self._apart = apart
+        self._locked = locked
         self._plans: dict[str, _Plan] = {}
 
     def run(self, tx: Tx, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -54,6 +59,8 @@ class Prepared:
             return 0
         plan = self._plan(tx)
         if not plan.positional:
+            if plan.listed and len(rows) > 1:
+                return tx.conn.exec_driver_sql(plan.listed, plan.lists(rows)).rowcount
             given = plan.parameters(rows)
             # One row alone needs no pipeline, which takes another round to the server.
             return tx.conn.exec_driver_sql(plan.sql, given if len(given) > 1 else given[0]).rowcount
@@ -83,7 +90,7 @@ class Prepared:
         dialect = tx.conn.dialect
         plan = self._plans.get(dialect.name)
         if plan is None:
-            plan = self._plans[dialect.name] = _plan(self._make(tx), dialect, apart=self._apart)
+            plan = self._plans[dialect.name] = _plan(self._make(tx), dialect, apart=self._apart, locked=self._locked)
         return plan
 
 
@@ -127,6 +134,7 @@ class _Plan:
     """`positional`: the driver wants tuples, else dictionaries. `own`: values that the statement itself holds.
 
     Conversions stand with their places; most have none. `many`: the text for so many rows at once, at most `most`.
+    `listed`: the text for any number of rows, given as a list of values a name; empty: there is none.
     """
 
     statement: Any
@@ -140,6 +148,13 @@ class _Plan:
     results: tuple[tuple[int, Convert], ...]
     many: Callable[[int], str] | None
     most: int
+    listed: str
+
+    def lists(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+        columns = [list(column) for column in zip(*map(self.pick, [{**self.own, **row} for row in rows]), strict=True)]
+        for place, convert in self.binds:
+            columns[place] = [None if value is None else convert(value) for value in columns[place]]
+        return dict(zip(self.names, columns, strict=True))
 
     def parameters(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         names, pick, binds = self.names, self.pick, self.binds
@@ -167,7 +182,7 @@ class _Plan:
         return found
 
 
-def _plan(statement: Statement, dialect: Dialect, *, apart: bool) -> _Plan:
+def _plan(statement: Statement, dialect: Dialect, *, apart: bool, locked: bool) -> _Plan:
     columns = [column.key for column in statement.table.columns] if isinstance(statement, sa.Insert) else None
     compiled = statement.compile(dialect=dialect, column_keys=columns)
     order = getattr(compiled, "positiontup", None)
@@ -186,6 +201,7 @@ def _plan(statement: Statement, dialect: Dialect, *, apart: bool) -> _Plan:
         results=_places(_own(column.type, dialect).result_processor(dialect, None) for column in selected),
         many=None if order is None else _for_many(statement, str(compiled), len(names), apart=apart),
         most=min(_MOST_AT_ONCE, 1 << (_MOST_VALUES // max(1, len(names))).bit_length() - 1),
+        listed=_for_lists(statement, compiled, names, dialect, apart=apart, locked=locked) if order is None else "",
     )
 
 
@@ -205,6 +221,38 @@ def _for_many(statement: Statement, sql: str, n_values: int, *, apart: bool) -> 
                 where = where.replace("?", at_place, 1)
         return lru_cache(lambda n: f"{changes} FROM (VALUES {', '.join([marks] * n)}) AS given WHERE {where}")
     return None
+
+
+def _for_lists(
+    statement: Statement, compiled: sa.Compiled, names: Sequence[str], dialect: Dialect, *, apart: bool, locked: bool
+) -> str:
+    """The text that does at once what PostgreSQL's own does for each row; the rows come as lists, one for each name."""
+    if not isinstance(statement, sa.Insert | sa.Update):
+        return ""
+    binds: Mapping[str, sa.BindParameter[Any]] = compiled.binds  # type: ignore[attr-defined]
+    types = {name: _own(binds[name].type, dialect) for name in names}
+    if any(isinstance(type_, ARRAY | NullType) for type_ in types.values()):
+        return ""  # lists of lists would be taken apart to their last values
+    casts = {name: type_.compile(dialect=dialect) for name, type_ in types.items()}
+    lists = ", ".join(f"%({name})s::{cast}[]" for name, cast in casts.items())
+    given = "unnest({}) AS given ({})".format(lists, ", ".join(f'"{name}"' for name in names))
+    sql = str(compiled)
+    marks = {
+        name: f"%({name})s::{cast}" if f"%({name})s::{cast}" in sql else f"%({name})s" for name, cast in casts.items()
+    }
+    if isinstance(statement, sa.Insert):
+        clause = statement._post_values_clause  # noqa: SLF001 - what follows the values has no public name
+        before, values, after = sql.partition(f" VALUES ({', '.join(marks.values())})")
+        # A row that this statement has written it cannot change as well.
+        if not values or not (apart or clause is None or isinstance(clause, OnConflictDoNothing)):
+            return ""
+        return f"{before} SELECT * FROM {given}{after}"  # noqa: S608 - its parts are SQLAlchemy's
+    if apart and locked:
+        for name, mark in marks.items():
+            sql = sql.replace(mark, f'given."{name}"')
+        changes, _, where = sql.partition(" WHERE ")
+        return f"{changes} FROM {given} WHERE {where}"
+    return ""
 
 
 def _own(type_: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:

@@ -133,9 +133,10 @@ _COUNTERS = Prepared(
         _C.pid == sa.bindparam("pid"), among(tx, _C.limit_id, "of_limits"), among(tx, _C.scope, "scopes")
     )
 )
-PUT_COUNTERS = Prepared(_put_counters)
-DENIALS = Prepared(_add_denials)
-HOURS = Prepared(_add_hours)
+# Whoever writes these has one row of each, and holds the project's limits.
+PUT_COUNTERS = Prepared(_put_counters, apart=True)
+DENIALS = Prepared(_add_denials, apart=True)
+HOURS = Prepared(_add_hours, apart=True)
 RESERVE = Prepared(lambda _: sa.insert(limit_reservations))
 END = Prepared(
     lambda _: (
@@ -144,6 +145,7 @@ END = Prepared(
         .values({name: sa.bindparam(name) for name in ("state", "key_hash", "told", "holds")})
     ),
     apart=True,
+    locked=True,
 )
 OVERDUE = Prepared(
     lambda _: (
