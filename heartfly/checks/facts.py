@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from heartfly.checks.wording import schedule_words
 from heartfly.core.alerts import CheckFacts, RunFacts
 from heartfly.core.values import Check, Run
+from heartfly.core.words import PingKind
 
 TAIL_CHARS = 10_000
 
@@ -26,6 +27,29 @@ class Said:
 
 def check_facts(row: Any, check: Check, *, expected_at: datetime | None) -> CheckFacts:
     """`expected_at`: when the signal was expected that this is about."""
+    return facts_of(
+        row,
+        n_pings=check.n_pings,
+        last_ping_at=check.last_ping_at,
+        last_kind=check.last_kind,
+        last_duration=check.last_duration,
+        expected_at=expected_at,
+    )
+
+
+NAMED = ("uuid", "name", "slug", "tags", "description", "kind", "period_s", "expression", "zone", "grace_s")
+"""What `facts_of` asks a row for."""
+
+
+def facts_of(
+    row: Any,
+    *,
+    n_pings: int,
+    last_ping_at: datetime | None,
+    last_kind: PingKind | None,
+    last_duration: timedelta | None,
+    expected_at: datetime | None,
+) -> CheckFacts:
     return CheckFacts(
         uuid=row.uuid,
         name=row.name,
@@ -34,10 +58,10 @@ def check_facts(row: Any, check: Check, *, expected_at: datetime | None) -> Chec
         description=row.description,
         schedule=schedule_words(row),
         grace_s=row.grace_s,
-        n_pings=check.n_pings,
-        last_ping_at=check.last_ping_at,
-        last_kind=check.last_kind,
-        last_duration_s=None if check.last_duration is None else check.last_duration.total_seconds(),
+        n_pings=n_pings,
+        last_ping_at=last_ping_at,
+        last_kind=last_kind,
+        last_duration_s=None if last_duration is None else last_duration.total_seconds(),
         expected_at=expected_at,
     )
 

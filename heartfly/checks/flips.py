@@ -6,7 +6,7 @@ pings, by the monitor and by commands alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,7 +24,7 @@ from heartfly.core.words import AlertKind
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import flips, projects
-from heartfly.db.prepared import Prepared
+from heartfly.db.prepared import Prepared, among
 from heartfly.incidents.spans import FlipKey, Incident, Turn, follow, touches_down
 from heartfly.notify.outbox import Entry, enqueue, who_listens
 
@@ -112,10 +112,19 @@ def flip_row(stored: Stored, flip: Flip, incident: Incident | None, now: datetim
     }
 
 
+def names_of(tx: Tx, pids: Collection[int]) -> Mapping[int, tuple[str, str]]:
+    """Slug and name of each of these projects."""
+    return {row.id: (row.slug, row.name) for row in _NAMES.rows(tx, pids=list(pids))}
+
+
+_NAMES = Prepared(
+    lambda tx: sa.select(projects.c.id, projects.c.slug, projects.c.name).where(among(tx, projects.c.id, "pids"))
+)
+
+
 def _tell(tx: Tx, taken: Sequence[Taken], flipped: Flipped, *, ids: IdSource, now: datetime) -> None:
     pids = {one.stored.pid for one in taken}
-    query = sa.select(projects.c.id, projects.c.slug, projects.c.name).where(projects.c.id.in_(pids))
-    names = {row.id: (row.slug, row.name) for row in tx.conn.execute(query)}
+    names = names_of(tx, pids)
     heard = who_listens(tx, pids, {one.stored.id for one in taken})
     entries: list[Entry] = []
     for one in taken:
@@ -129,6 +138,11 @@ def _tell(tx: Tx, taken: Sequence[Taken], flipped: Flipped, *, ids: IdSource, no
             entries.append(common.schedule_error(one.step.schedule_error))
     entries += digests(tx, [(one.stored, it) for one in taken for it in one.step.unverified], names, now)
     enqueue(tx, entries, ids=ids, now=now, listening=heard)
+
+
+def source_of(check_id: int) -> str:
+    """What an alert about this check is about; see `Entry`."""
+    return f"check:{check_id}"
 
 
 @dataclass(slots=True)
@@ -152,7 +166,7 @@ class Telling:
             check=check_facts(stored.row, self.taken.step.check, expected_at=self.taken.before.expected_at),
             **facts,
         )
-        return Entry(pid=stored.pid, source=f"check:{stored.id}", alert=alert, check_ids=(stored.id,))
+        return Entry(pid=stored.pid, source=source_of(stored.id), alert=alert, check_ids=(stored.id,))
 
     def flipped(self, flip: Flip, flipped: Flipped) -> Entry:
         assert flip.tell is not None

@@ -10,6 +10,10 @@ from heartfly.core.spans import span
 
 def schedule_words(row: Any) -> str:
     """`every 5 min`, or `30 2 * * * (Europe/Berlin)`."""
-    if row.kind == "period":
-        return f"every {span(timedelta(seconds=row.period_s))}"
-    return f"{'; '.join(row.expression.splitlines())} ({row.zone})"
+    return words_of(row.kind, row.period_s, row.expression, row.zone)
+
+
+def words_of(kind: str, period_s: int, expression: str, zone: str) -> str:
+    if kind == "period":
+        return f"every {span(timedelta(seconds=period_s))}"
+    return f"{'; '.join(expression.splitlines())} ({zone})"

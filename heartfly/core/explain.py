@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from heartfly.core.spans import span, utc
 from heartfly.core.values import Blind, Check, Flip
-from heartfly.core.words import Reason, Status
+from heartfly.core.words import PingKind, Reason, Status
 
 
 def explain(flip: Flip, before: Check, *, schedule: str) -> str:
@@ -18,13 +20,10 @@ def explain(flip: Flip, before: Check, *, schedule: str) -> str:
             )
         case Reason.MISSED | Reason.MISSED_TWICE_UNVERIFIED:
             slot = run.slot_at if run is not None and run.slot_at is not None else flip.at
-            grace = before.rules.grace
-            held = flip.at > slot + grace
-            end = "though a run under way was waited for" if held else f"the end of the grace of {span(grace)}"
-            sentence = f"A success was expected at {utc(slot)} ({schedule}) and none came by {utc(flip.at)}, {end}."
+            sentence = missed(slot, flip.at, before.rules.grace, schedule=schedule)
             if flip.reason is Reason.MISSED_TWICE_UNVERIFIED:
                 sentence += " Heartfly could not hear for part of this slot and of the one before; two in a row count."
-            return sentence + _last_heard(before)
+            return sentence + last_heard(before.last_ping_at, before.last_kind)
         case Reason.NO_FIRST_PING:
             return _no_first_ping(flip)
         case Reason.HUNG:
@@ -57,7 +56,12 @@ def explain_blind(blind: Blind) -> str:
     return f"Heartfly itself could not hear from {utc(blind.from_at)} to {utc(blind.to_at)}."
 
 
-def _last_heard(check: Check) -> str:
-    if check.last_ping_at is None or check.last_kind is None:
-        return ""
-    return f" The last signal was a {check.last_kind.value} at {utc(check.last_ping_at)}."
+def missed(slot: datetime, at: datetime, grace: timedelta, *, schedule: str) -> str:
+    """That nothing came by this instant for the slot that opened at `slot`."""
+    held = at > slot + grace
+    end = "though a run under way was waited for" if held else f"the end of the grace of {span(grace)}"
+    return f"A success was expected at {utc(slot)} ({schedule}) and none came by {utc(at)}, {end}."
+
+
+def last_heard(at: datetime | None, kind: PingKind | None) -> str:
+    return "" if at is None or kind is None else f" The last signal was a {kind.value} at {utc(at)}."

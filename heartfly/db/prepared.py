@@ -17,17 +17,17 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ARRAY, Dialect
-from sqlalchemy.dialects.postgresql.dml import OnConflictDoNothing
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import NullType, TypeEngine
+from sqlalchemy.types import TypeEngine
 
 from heartfly.db.changes import Tx
+from heartfly.db.lists import by_lists, list_text, listed
 from heartfly.db.types import Json
 
 Convert = Callable[[Any], Any]
@@ -58,13 +58,25 @@ class Prepared:
         if not rows:
             return 0
         plan = self._plan(tx)
+        return self._run(tx, plan, plan.parameters(rows))
+
+    def fill(self, tx: Tx, n: int, *, each: Mapping[str, Sequence[Any]], same: Mapping[str, Any]) -> int:
+        """As `run` for `n` rows that are given by columns, of which many are the same in all.
+
+        `each` has a value for each row, as the driver takes it (and as `Found` holds it); `same` one for all of them.
+        """
+        if not n:
+            return 0
+        plan = self._plan(tx)
+        return self._run(tx, plan, plan.filled(n, each, same))
+
+    def _run(self, tx: Tx, plan: _Plan, values: list[Any]) -> int:
         if not plan.positional:
-            if plan.listed and len(rows) > 1:
-                return tx.conn.exec_driver_sql(plan.listed, plan.lists(rows)).rowcount
-            given = plan.parameters(rows)
+            if plan.listed and len(values) > 1:
+                return tx.conn.exec_driver_sql(plan.listed, listed(values, plan.names)).rowcount
             # One row alone needs no pipeline, which takes another round to the server.
-            return tx.conn.exec_driver_sql(plan.sql, given if len(given) > 1 else given[0]).rowcount
-        driver, values = _sqlite(tx), plan.parameters(rows)
+            return tx.conn.exec_driver_sql(plan.sql, values if len(values) > 1 else values[0]).rowcount
+        driver = _sqlite(tx)
         with _told_as_ever(tx, plan):
             if plan.many is None or len(values) == 1:
                 return driver.executemany(plan.sql, values).rowcount
@@ -79,12 +91,17 @@ class Prepared:
 
     def rows(self, tx: Tx, **values: Any) -> list[Any]:
         """What a select finds, as named tuples."""
+        found = self.found(tx, **values)
+        return found.told(found.rows)
+
+    def found(self, tx: Tx, **values: Any) -> Found:
+        """What a select finds, as the driver hands it out: for who needs few values of many rows."""
         plan = self._plan(tx)
         if plan.positional:
             with _told_as_ever(tx, plan):
-                return plan.converted(_sqlite(tx).execute(plan.sql, plan.parameters([values])[0]).fetchall())
-        with tx.conn.execute(plan.statement, values) as result:
-            return plan.converted(result.cursor.fetchall())  # SQLAlchemy's own rows would be made for nothing
+                return Found(plan, _sqlite(tx).execute(plan.sql, plan.parameters([values])[0]).fetchall())
+        with tx.conn.exec_driver_sql(plan.sql, plan.parameters([values])[0]) as result:
+            return Found(plan, list(result.cursor.fetchall()))  # SQLAlchemy's own rows would be made for nothing
 
     def _plan(self, tx: Tx) -> _Plan:
         dialect = tx.conn.dialect
@@ -92,6 +109,38 @@ class Prepared:
         if plan is None:
             plan = self._plans[dialect.name] = _plan(self._make(tx), dialect, apart=self._apart, locked=self._locked)
         return plan
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Rows as the driver has them: on SQLite an instant is a number. They compare as what they mean does."""
+
+    plan: _Plan
+    rows: list[tuple[Any, ...]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.plan.columns
+
+    def pick(self, *names: str) -> Callable[[Sequence[Any]], Any]:
+        """Takes the values of these columns, two or more, out of a row."""
+        return itemgetter(*map(self.names.index, names))
+
+    def told(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
+        """Some of the rows as named tuples, each value as Python has it."""
+        return self.plan.converted(rows)
+
+    def parts(self, rows: Iterable[Sequence[Any]], *names: str) -> list[Any]:
+        """As `told`, of these columns only, two or more: nothing else is converted."""
+        make = _named("Part", names)
+        converts = dict(self.plan.results)
+        places = [(place, converts.get(self.names.index(name))) for place, name in enumerate(names)]
+        return _converted(map(self.pick(*names), rows), make, [(at, how) for at, how in places if how is not None])
+
+    def value(self, name: str, stored: Any) -> Any:
+        """One value of this column as Python has it."""
+        convert = dict(self.plan.results).get(self.names.index(name))
+        return stored if stored is None or convert is None else convert(stored)
 
 
 def _sqlite(tx: Tx) -> sqlite3.Connection:
@@ -144,17 +193,12 @@ class _Plan:
     positional: bool
     own: Mapping[str, Any]
     binds: tuple[tuple[int, Convert], ...]
+    columns: tuple[str, ...]
     row: Callable[[Sequence[Any]], Any]
     results: tuple[tuple[int, Convert], ...]
     many: Callable[[int], str] | None
     most: int
     listed: str
-
-    def lists(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-        columns = [list(column) for column in zip(*map(self.pick, [{**self.own, **row} for row in rows]), strict=True)]
-        for place, convert in self.binds:
-            columns[place] = [None if value is None else convert(value) for value in columns[place]]
-        return dict(zip(self.names, columns, strict=True))
 
     def parameters(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         names, pick, binds = self.names, self.pick, self.binds
@@ -170,16 +214,41 @@ class _Plan:
             found.append(values if self.positional else dict(zip(names, values, strict=True)))
         return found
 
+    def filled(self, n: int, each: Mapping[str, Sequence[Any]], same: Mapping[str, Any]) -> list[Any]:
+        names, binds, own = self.names, dict(self.binds), self.own
+        columns: list[Iterable[Any]] = []
+        for place, name in enumerate(names):
+            if (column := each.get(name)) is None:
+                value = same[name] if name in same else own[name]
+                columns.append(repeat(binds[place](value) if place in binds and value is not None else value, n))
+            else:
+                columns.append(column)
+        rows = list(zip(*columns, strict=True))
+        return rows if self.positional else [dict(zip(names, row, strict=True)) for row in rows]
+
     def converted(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
-        make, results = self.row, self.results
-        found = []
-        for row in rows:
-            values = list(row)
-            for place, convert in results:
-                if (value := values[place]) is not None:
-                    values[place] = convert(value)
-            found.append(make(values))
-        return found
+        return _converted(rows, self.row, self.results)
+
+
+def _converted(
+    rows: Iterable[Sequence[Any]], make: Callable[[Sequence[Any]], Any], converts: Sequence[tuple[int, Convert]]
+) -> list[Any]:
+    found = []
+    for row in rows:
+        values = list(row)
+        for place, convert in converts:
+            if (value := values[place]) is not None:
+                values[place] = convert(value)
+        found.append(make(values))
+    return found
+
+
+@lru_cache
+def _named(name: str, columns: tuple[str, ...]) -> Callable[[Sequence[Any]], Any]:
+    """Makes named tuples of a query's columns."""
+    made: Any = namedtuple(name, columns)  # type: ignore[misc]  # noqa: PYI024
+    make: Callable[[Sequence[Any]], Any] = made._make
+    return make
 
 
 def _plan(statement: Statement, dialect: Dialect, *, apart: bool, locked: bool) -> _Plan:
@@ -188,7 +257,8 @@ def _plan(statement: Statement, dialect: Dialect, *, apart: bool, locked: bool) 
     order = getattr(compiled, "positiontup", None)
     names = tuple(compiled.params if order is None else order)
     selected = list(statement.selected_columns) if isinstance(statement, sa.Select) else []
-    row = namedtuple("Row", [column.key for column in selected])  # type: ignore[misc]  # noqa: PYI024 - a query's columns
+    found = tuple(str(column.key) for column in selected)
+    types = {name: _own(compiled.binds[name].type, dialect) for name in names}
     return _Plan(
         statement=statement,
         sql=str(compiled),
@@ -196,12 +266,15 @@ def _plan(statement: Statement, dialect: Dialect, *, apart: bool, locked: bool) 
         pick=itemgetter(*names) if len(names) > 1 else lambda row: tuple(row[name] for name in names),
         positional=order is not None,
         own={name: compiled.params[name] for name in names if not compiled.binds[name].required},
-        binds=_places(_own(compiled.binds[name].type, dialect).bind_processor(dialect) for name in names),
-        row=row._make,
+        binds=_places(_bind(types[name], dialect) for name in names),
+        columns=found,
+        row=_named("Row", found),
         results=_places(_own(column.type, dialect).result_processor(dialect, None) for column in selected),
         many=None if order is None else _for_many(statement, str(compiled), len(names), apart=apart),
         most=min(_MOST_AT_ONCE, 1 << (_MOST_VALUES // max(1, len(names))).bit_length() - 1),
-        listed=_for_lists(statement, compiled, names, dialect, apart=apart, locked=locked) if order is None else "",
+        listed=by_lists(statement, compiled, types, dialect, apart=apart, locked=locked)
+        if order is None and isinstance(statement, sa.Insert | sa.Update)
+        else "",
     )
 
 
@@ -223,36 +296,12 @@ def _for_many(statement: Statement, sql: str, n_values: int, *, apart: bool) -> 
     return None
 
 
-def _for_lists(
-    statement: Statement, compiled: sa.Compiled, names: Sequence[str], dialect: Dialect, *, apart: bool, locked: bool
-) -> str:
-    """The text that does at once what PostgreSQL's own does for each row; the rows come as lists, one for each name."""
-    if not isinstance(statement, sa.Insert | sa.Update):
-        return ""
-    binds: Mapping[str, sa.BindParameter[Any]] = compiled.binds  # type: ignore[attr-defined]
-    types = {name: _own(binds[name].type, dialect) for name in names}
-    if any(isinstance(type_, ARRAY | NullType) for type_ in types.values()):
-        return ""  # lists of lists would be taken apart to their last values
-    casts = {name: type_.compile(dialect=dialect) for name, type_ in types.items()}
-    lists = ", ".join(f"%({name})s::{cast}[]" for name, cast in casts.items())
-    given = "unnest({}) AS given ({})".format(lists, ", ".join(f'"{name}"' for name in names))
-    sql = str(compiled)
-    marks = {
-        name: f"%({name})s::{cast}" if f"%({name})s::{cast}" in sql else f"%({name})s" for name, cast in casts.items()
-    }
-    if isinstance(statement, sa.Insert):
-        clause = statement._post_values_clause  # noqa: SLF001 - what follows the values has no public name
-        before, values, after = sql.partition(f" VALUES ({', '.join(marks.values())})")
-        # A row that this statement has written it cannot change as well.
-        if not values or not (apart or clause is None or isinstance(clause, OnConflictDoNothing)):
-            return ""
-        return f"{before} SELECT * FROM {given}{after}"  # noqa: S608 - its parts are SQLAlchemy's
-    if apart and locked:
-        for name, mark in marks.items():
-            sql = sql.replace(mark, f'given."{name}"')
-        changes, _, where = sql.partition(" WHERE ")
-        return f"{changes} FROM {given} WHERE {where}"
-    return ""
+def _bind(type_: TypeEngine[Any], dialect: Dialect) -> Convert | None:
+    """A list is one text."""
+    if not isinstance(type_, ARRAY):
+        return type_.bind_processor(dialect)
+    convert = _own(type_.item_type, dialect).bind_processor(dialect)
+    return list_text if convert is None else lambda values: list_text(map(convert, values))
 
 
 def _own(type_: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from heartfly.core.values import Flip
-from heartfly.core.words import Status
+from heartfly.core.words import Reason, Status
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource, public_ids
 from heartfly.db.models import checks, incidents
@@ -79,6 +79,56 @@ def follow(tx: Tx, turns: Sequence[Turn], *, ids: IdSource, now: datetime) -> Ma
     _CLOSE.run(tx, [span.closing_row() for span in ended])  # first: of a check only one may be open
     _INSERT.run(tx, [span.whole_row(span.turn) for span in begun if span.turn is not None])
     return found
+
+
+def which_are_open(tx: Tx, found: Sequence[tuple[int, int]]) -> set[int]:
+    """Those of these checks, given as (project, check), that have an open incident."""
+    rows = _OPEN.rows(tx, pids=list({pid for pid, _ in found}), ids=[check_id for _, check_id in found])
+    return {row.source_id for row in rows}
+
+
+def open_many(
+    tx: Tx,
+    *,
+    pids: Sequence[int],
+    check_ids: Sequence[int],
+    uuids: Sequence[str],
+    names: Sequence[str],
+    opened: Sequence[Any],
+    explain: Sequence[str],
+    cause: Reason,
+    ids: IdSource,
+    now: datetime,
+) -> list[Incident]:
+    """As `follow`, for many checks that go down for the same reason and have no open incident: each opens one.
+
+    All are columns, a value for each check. `opened`: instants as the driver has them.
+    """
+    n = len(check_ids)
+    begun = list(map(Incident, ids.several(now, n), public_ids(now, n)))
+    each = {
+        "pid": pids,
+        "id": [one.id for one in begun],
+        "uuid": [one.uuid for one in begun],
+        "source_id": check_ids,
+        "source_uuid": uuids,
+        "source_name": names,
+        "explain": explain,
+        "opened_at": opened,
+    }
+    _INSERT.fill(tx, n, each=each, same=_AS_IT_OPENS | {"cause": cause.value})
+    return begun
+
+
+_AS_IT_OPENS: dict[str, Any] = {
+    "source_kind": OF_CHECK,
+    "closed_at": None,
+    "ended_by": None,
+    "disproved": False,
+    "acked_at": None,
+    "acked_by": None,
+    "alert_key": None,
+}
 
 
 @dataclass(slots=True)

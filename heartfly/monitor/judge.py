@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import sqlalchemy as sa
 
 from heartfly.checks.flips import Taken, record
+from heartfly.checks.missed import Missed, judged_as_one, record_missed, sort_out
 from heartfly.checks.rows import Stored, select_locked, stored
 from heartfly.core.check import SCHEDULE_RETRY, after_silence
 from heartfly.core.values import Blind, Check, Step, replace
@@ -21,7 +24,7 @@ from heartfly.core.words import Status
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import blind_intervals, checks
-from heartfly.db.prepared import Prepared
+from heartfly.db.prepared import Found, Prepared
 from heartfly.db.types import UtcInstant
 from heartfly.logs import logger
 
@@ -66,14 +69,24 @@ class Judge:
         """
         batch = self._batch if n_before < STORM else self._batch * _STORM_TIMES
         most = batch + len(held)  # whoever is held must not keep others from their turn
-        found = stored(tx, _DUE.rows(tx, through=through, most=most))
-        ready = [one for one in found if _is_due(one, held.get(one.id, through))]
+        found = _DUE.found(tx, through=through, most=most)
+        ready = _not_held(found, held)
         due = ready[:batch]
-        blind = blind_since(tx, _oldest(due)) if due else []
-        taken = [self._one(one, blind, min(through, held.get(one.id, through)), now) for one in due]
+        groups, rows = sort_out(found, due)
+        apart = stored(tx, found.told(rows))
+        blind = blind_since(tx, _oldest(found, due, apart)) if due else []
+        at_once: list[Missed] = []
+        for group in groups:
+            missed, rest = judged_as_one(tx, found, group, through=through, blind=blind, now=now)
+            apart += stored(tx, found.told(rest))
+            if missed is not None:
+                at_once.append(missed)
+        taken = [self._one(one, blind, min(through, held.get(one.id, through)), now) for one in apart]
         record(tx, taken, ids=self._ids, now=now)
-        full = len(found) >= most or len(ready) > len(due)
-        return Judged(len(due), sum(len(one.step.flips) for one in taken), full)
+        for missed in at_once:
+            record_missed(tx, found, missed, ids=self._ids, now=now)
+        n_flips = sum(len(one.step.flips) for one in taken) + sum(len(one.rows) for one in at_once)
+        return Judged(len(due), n_flips, full=len(found.rows) >= most or len(ready) > len(due))
 
     def _one(self, stored: Stored, blind: Sequence[Blind], through: datetime, now: datetime) -> Taken:
         before = stored.check
@@ -86,8 +99,12 @@ class Judge:
         return Taken(stored, before, step)
 
 
-def _is_due(one: Stored, at: datetime) -> bool:
-    return one.check.wake_at is not None and one.check.wake_at <= at
+def _not_held(found: Found, held: Mapping[int, datetime]) -> list[tuple[Any, ...]]:
+    """Those of the rows that are due although signals for some checks are under way."""
+    if not held:
+        return found.rows
+    of_id, wake_at = found.pick("id", "wake_at"), partial(found.value, "wake_at")
+    return [row for row in found.rows if (of := of_id(row))[0] not in held or wake_at(of[1]) <= held[of[0]]]
 
 
 def _due(tx: Tx) -> sa.Select[tuple[object, ...]]:
@@ -118,15 +135,15 @@ def _raised(check: Check, error: Exception, now: datetime) -> Step:
     return Step(check=check, schedule_error=text if first else None)
 
 
-def _oldest(due: Sequence[Stored]) -> datetime:
+def _oldest(found: Found, due: Sequence[tuple[Any, ...]], apart: Sequence[Stored]) -> datetime:
     """Nothing before this counts for a slot or run that may be judged."""
-    starts = [one.check.expected_at for one in due if one.check.expected_at is not None]
     # A job without a calendar may have come early for its slot, though not before its last end.
-    starts += [one.check.anchor_at for one in due if one.check.anchor_at is not None]
+    columns = zip(*map(found.pick("wake_at", "expected_at", "anchor_at"), due), strict=True)
+    known = [[at for at in column if at is not None] for column in columns]
+    starts: list[datetime] = [found.value("wake_at", min(column)) for column in known if column]
     # The first ping of a new check may have come at any time.
-    starts += [one.check.status_since for one in due if one.check.status is Status.NEW]
-    starts += [run.started_at for one in due for run in one.check.open_runs if run.started_at is not None]
-    starts += [one.check.wake_at for one in due if one.check.wake_at is not None]
+    starts += [one.check.status_since for one in apart if one.check.status is Status.NEW]
+    starts += [run.started_at for one in apart for run in one.check.open_runs if run.started_at is not None]
     return min(starts)
 
 

@@ -1,0 +1,171 @@
+"""Checks that fall silent at one time are written by columns: the rows are those that each would have by itself."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.core.words import PingKind
+from heartfly.db.changes import Tx
+from heartfly.db.models import (
+    alerts,
+    blind_intervals,
+    channels,
+    check_channels,
+    checks,
+    flips,
+    incidents,
+    notifications,
+    runs,
+)
+from heartfly.monitor.judge import Judge
+from tests.monitor.tower import HOUR, MINUTE, SECOND, T0
+from tests.world import World
+
+pytestmark = pytest.mark.anyio
+
+NOW = T0 + 5 * HOUR
+N = 60
+ALONE = 8
+"""Fewer than are judged as one."""
+
+
+async def lives(world: World, draw: random.Random) -> None:
+    """Most missed a slot; some wait for a run, were excused, are new or degraded, or have an incident left open."""
+    for n in range(N):
+        every = draw.choice([HOUR, 90 * MINUTE])
+        rules: dict[str, Any] = {"every": every}
+        if draw.random() < 0.5:
+            rules |= {"kind": "cron", "expression": draw.choice(["0 * * * *", "15 * * * *"]), "zone": "Europe/Berlin"}
+        check = await world.check(T0, tags=["nightly", f"n{n % 3}"], description=f"does {n}", **rules)
+        if n % 10 == 9:
+            continue
+        for _ in range(draw.randrange(1, 4)):
+            await world.ping(check, T0 + draw.randrange(3_600) * SECOND, draw.choice([PingKind.SUCCESS, PingKind.FAIL]))
+        if n % 7:
+            await world.ping(check, T0 + HOUR + draw.randrange(60) * SECOND)
+        if n % 12 == 0:
+            await world.ping(check, T0 + HOUR + 70 * SECOND, PingKind.START)
+    await world.db.write(lambda tx: _estrange(tx, world, draw))
+
+
+def _estrange(tx: Tx, world: World, draw: random.Random) -> None:
+    ids = [row.id for row in tx.conn.execute(sa.select(checks.c.id).order_by(checks.c.id))]
+    change = sa.update(checks).where(checks.c.id == sa.bindparam("of"))
+    tx.conn.execute(change.values(unverified_in_row=1), [{"of": id_} for id_ in ids[3::11]])
+    tx.conn.execute(change.values(wants_late=True), [{"of": id_} for id_ in ids[::4]])
+    tx.conn.execute(change.values(status="degraded").where(checks.c.status == "up"), [{"of": id_} for id_ in ids[::5]])
+    template = {
+        "pid": world.project.pid, "source_kind": "check", "source_uuid": "x", "source_name": "x", "explain": "",
+        "opened_at": T0, "cause": "fail", "disproved": False,
+    }  # fmt: skip
+    known = {row.source_id for row in tx.conn.execute(sa.select(incidents).where(incidents.c.closed_at.is_(None)))}
+    for id_ in [id_ for id_ in ids[4::13] if id_ not in known]:
+        tx.conn.execute(
+            sa.insert(incidents).values(id=world.ids.next(T0), uuid=f"left-{id_}", source_id=id_, **template)
+        )
+    for number, events in enumerate([["check.down", "check.late"], ["check.up"], ["check.down"]]):
+        tx.conn.execute(
+            sa.insert(channels).values(
+                pid=world.project.pid, id=number + 1, uuid=f"c{number}", kind="webhook", name=f"c{number}",
+                config_enc=b"", events=events, created_at=T0, rev=1,
+            )
+        )  # fmt: skip
+        heard = [{"check_id": id_} for id_ in ids if draw.random() < 0.5]
+        tx.conn.execute(
+            sa.insert(check_channels).values(pid=world.project.pid, channel_id=number + 1, events=None), heard
+        )
+
+
+def _judged(tx: Tx, world: World, batch: int) -> tuple[int, Mapping[str, Any]]:
+    """How many flips came of it, and every row that is there then; nothing of it stays."""
+    undone, judge, n_flips = tx.conn.begin_nested(), Judge(ids=world.ids, batch=batch), 0
+    full = True
+    while full:
+        judged = judge.judge(tx, through=NOW, now=NOW)
+        full = judged.full
+        n_flips += judged.flips
+    found = _rows(tx)
+    undone.rollback()
+    return n_flips, found
+
+
+def _rows(tx: Tx) -> Mapping[str, Any]:
+    """Every row that judging writes, but for the ids that it makes up: those must lead to the right ones."""
+
+    def whole(query: sa.Select[Any]) -> list[dict[str, Any]]:
+        return sorted((dict(row) for row in tx.conn.execute(query).mappings()), key=repr)
+
+    def without(table: sa.Table, *names: str) -> list[sa.ColumnElement[Any]]:
+        return [column for column in table.c if column.name not in names]
+
+    of_run = sa.and_(runs.c.pid == flips.c.pid, runs.c.check_id == flips.c.check_id, runs.c.id == flips.c.run_id)
+    of_flip = sa.and_(incidents.c.pid == flips.c.pid, incidents.c.id == flips.c.incident_id)
+    told = whole(sa.select(*without(alerts, "id")))
+    uuids = {row.uuid: row.source_id for row in tx.conn.execute(sa.select(incidents.c.uuid, incidents.c.source_id))}
+    for one in told:
+        one["payload"] = {**one["payload"], "incident": uuids.get(one["payload"]["incident"])}
+    return {
+        "checks": whole(sa.select(checks)),
+        "runs": whole(sa.select(*without(runs, "id"))),
+        "flips": whole(
+            sa.select(*without(flips, "run_id", "incident_id"), runs.c.slot_at, runs.c.outcome, incidents.c.source_id)
+            .join(runs, of_run, isouter=True)
+            .join(incidents, of_flip, isouter=True)
+        ),
+        "incidents": whole(sa.select(*without(incidents, "id", "uuid"))),
+        "alerts": told,
+        "notifications": whole(
+            sa.select(*without(notifications, "alert_id"), alerts.c.key).join(
+                alerts, sa.and_(alerts.c.pid == notifications.c.pid, alerts.c.id == notifications.c.alert_id)
+            )
+        ),
+    }
+
+
+@pytest.mark.parametrize("deaf", [None, (T0 - 2 * HOUR, T0 - HOUR), (T0 + 2 * HOUR, T0 + 2 * HOUR + MINUTE)])
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_each_gets_the_rows_that_it_would_have_by_itself(
+    world: World, seed: int, deaf: tuple[datetime, datetime] | None
+) -> None:
+    await lives(world, random.Random(seed))
+
+    def work(tx: Tx) -> list[tuple[int, Mapping[str, Any]]]:
+        if deaf is not None:
+            values = {"id": 1, "node_id": 1, "from_at": deaf[0], "to_at": deaf[1], "cause": "silence"}
+            tx.conn.execute(sa.insert(blind_intervals).values(values))
+        return [_judged(tx, world, batch) for batch in (ALONE, 500)]
+
+    (n_alone, alone), (n_together, together) = await world.db.write(work)
+
+    assert n_alone == n_together
+    assert n_alone > N // 2 or deaf is not None
+    for name, rows in alone.items():
+        assert rows == together[name], f"seed={seed} {name}"
+
+
+async def test_a_thousand_take_few_statements(world: World) -> None:
+    """What they cost beside the rows that are written does not grow with them."""
+    counts = []
+    for n in (100, 400):
+        made = [await world.check(T0) for _ in range(n)]
+        await world.pings([world.request(check, T0 + SECOND) for check in made])
+        at = T0 + 2 * HOUR
+
+        def work(tx: Tx, at: datetime = at) -> int:
+            seen: list[str] = []
+            driver = tx.conn.connection.driver_connection
+            if not tx.on_postgres:
+                driver.set_trace_callback(seen.append)  # type: ignore[union-attr]
+            Judge(ids=world.ids, batch=1_000).judge(tx, through=at, now=at)
+            if not tx.on_postgres:
+                driver.set_trace_callback(None)  # type: ignore[union-attr]
+            return len(seen)
+
+        counts.append(await world.db.write(work))
+    assert counts[1] <= 2 * counts[0]
