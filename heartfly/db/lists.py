@@ -6,6 +6,7 @@ part. Which statements may be run so is decided in prepared.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -58,9 +59,21 @@ def by_lists(
     return f"{changes} FROM {given} WHERE {where}"
 
 
-def listed(rows: Sequence[Mapping[str, Any]], names: Iterable[str]) -> dict[str, str]:
-    """The parameters of such a text. `rows`: with values as the driver takes them."""
-    return {name: list_text([row[name] for row in rows]) for name in names}
+def as_one(texts: Mapping[int, str]) -> str:
+    """Several such texts that write into different tables; their parameters have the number of theirs before them."""
+    if not all(texts.values()):
+        raise ValueError("only what is run by lists can be run as one")
+    *before, last = [_NAMED.sub(rf"%({place}_\1)s", text) for place, text in texts.items()]
+    return "WITH " + ", ".join(f"part{n} AS ({text})" for n, text in enumerate(before)) + f" {last}"
+
+
+_NAMED = re.compile(r"%\((\w+)\)s")
+
+
+def listed(rows: Sequence[Mapping[str, Any]], names: Iterable[str], *, of: int | None = None) -> dict[str, str]:
+    """The parameters of such a text; `of`: its number among several. `rows`: with values as the driver takes them."""
+    prefix = "" if of is None else f"{of}_"
+    return {prefix + name: list_text([row[name] for row in rows]) for name in names}
 
 
 def list_text(values: Iterable[Any]) -> str:

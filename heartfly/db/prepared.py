@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
 from heartfly.db.changes import Tx
-from heartfly.db.lists import by_lists, list_text, listed
+from heartfly.db.lists import as_one, by_lists, list_text, listed
 from heartfly.db.types import Json
 
 Convert = Callable[[Any], Any]
@@ -57,7 +57,7 @@ class Prepared:
         """Run it as if once for each row of parameters, in order. Returns how many rows it wrote."""
         if not rows:
             return 0
-        plan = self._plan(tx)
+        plan = self.plan(tx)
         return self._run(tx, plan, plan.parameters(rows))
 
     def fill(self, tx: Tx, n: int, *, each: Mapping[str, Sequence[Any]], same: Mapping[str, Any]) -> int:
@@ -67,7 +67,7 @@ class Prepared:
         """
         if not n:
             return 0
-        plan = self._plan(tx)
+        plan = self.plan(tx)
         return self._run(tx, plan, plan.filled(n, each, same))
 
     def _run(self, tx: Tx, plan: _Plan, values: list[Any]) -> int:
@@ -96,19 +96,44 @@ class Prepared:
 
     def found(self, tx: Tx, **values: Any) -> Found:
         """What a select finds, as the driver hands it out: for who needs few values of many rows."""
-        plan = self._plan(tx)
+        plan = self.plan(tx)
         if plan.positional:
             with _told_as_ever(tx, plan):
                 return Found(plan, _sqlite(tx).execute(plan.sql, plan.parameters([values])[0]).fetchall())
         with tx.conn.exec_driver_sql(plan.sql, plan.parameters([values])[0]) as result:
             return Found(plan, list(result.cursor.fetchall()))  # SQLAlchemy's own rows would be made for nothing
 
-    def _plan(self, tx: Tx) -> _Plan:
+    def plan(self, tx: Tx) -> _Plan:
+        """How it is run on that kind of database."""
         dialect = tx.conn.dialect
         plan = self._plans.get(dialect.name)
         if plan is None:
             plan = self._plans[dialect.name] = _plan(self._make(tx), dialect, apart=self._apart, locked=self._locked)
         return plan
+
+
+class Together:
+    """Several that write into different tables, one after the other; to PostgreSQL they are one statement."""
+
+    def __init__(self, *parts: Prepared) -> None:
+        self._parts = parts
+        self._texts: dict[tuple[int, ...], str] = {}
+
+    def run(self, tx: Tx, *rows: Sequence[Mapping[str, Any]]) -> None:
+        """Those of each part, in the order of the parts."""
+        told = [place for place, some in enumerate(rows) if some]
+        if not tx.on_postgres or len(told) < 2:
+            for part, some in zip(self._parts, rows, strict=True):
+                part.run(tx, some)
+            return
+        plans = {place: self._parts[place].plan(tx) for place in told}
+        text = self._texts.get(tuple(told))
+        if text is None:
+            text = self._texts[tuple(told)] = as_one({place: plan.listed for place, plan in plans.items()})
+        given: dict[str, str] = {}
+        for place, plan in plans.items():
+            given |= listed(plan.parameters(rows[place]), plan.names, of=place)
+        tx.conn.exec_driver_sql(text, given)
 
 
 @dataclass(frozen=True, slots=True)
