@@ -18,7 +18,7 @@ from heartfly.rules.seeing import reads_of, whole_minute
 from heartfly.rules.sources import SOURCES
 from heartfly.rules.sources.base import Reads, What
 from heartfly.web.request import FOR_WRITERS, PageRequest
-from heartfly.web.rule_form import MOST, Busy, Values, example, labels
+from heartfly.web.rule_form import Busy, Values, example, labels
 from heartfly.web.rule_past import Shown, past_of
 from heartfly.web.sign_in import to
 
@@ -69,7 +69,7 @@ async def show_edit_rule(request: PageRequest) -> Response[bytes]:
         row = (await queries.one_rule(read, request.project.pid, request.path_value("rule"))).row
         channels = await queries.channel_uuids(read, request.project.pid, row.channels)
     values = Values.of(row.name, row.severity, row.definition, channels)
-    return await _form(request, values, n_more=max(0, len(row.definition["conditions"]) - MOST), rule_name=row.name)
+    return await _form(request, values, rule_name=row.name)
 
 
 @post("/p/{project:str}/usage/alerts/{rule:str}/edit", opt=FOR_WRITERS, status_code=200)
@@ -109,7 +109,6 @@ async def _form(
     status: int = 200,
     errors: dict[str, str] | None = None,
     past: Shown | None = None,
-    n_more: int = 0,
     rule_name: str = "",
 ) -> Response[bytes]:
     async with request.api.database.read() as read:
@@ -121,7 +120,6 @@ async def _form(
         errors=errors or {},
         labels=labels(),
         past=past,
-        n_more=n_more,
         rule_name=rule_name,
         here=f"{request.path_value('rule')}/edit" if rule_name else "new",
         channels=channels,

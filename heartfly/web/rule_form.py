@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from heartfly.core.alert_rules import Rule
-from heartfly.core.rule_definitions import rule_from
+from heartfly.core.rule_definitions import MOST_CONDITIONS, rule_from
 from heartfly.core.words import Severity
 from heartfly.errors import InvalidValueError
 from heartfly.web.request import Form
 
-MOST = 3
-"""Conditions that the form has; the API takes more."""
+MOST = MOST_CONDITIONS
+"""Conditions that the form has."""
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
 _SPAN = re.compile(r"(\d{1,9})\s*(s|min|m|h|d)?", re.ASCII)
 _MOST_TEXT = 2_000
