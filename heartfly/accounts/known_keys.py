@@ -1,8 +1,9 @@
 """Whose key it is, asked again only when that may have changed: a key that was revoked is refused from its answer on.
 
 On SQLite nobody but this process writes, so what was read holds until its next commit, and until the key's own end.
-On PostgreSQL another node may have revoked it meanwhile, so there each request asks; those that wait while one asks
-share the question that begins when that is answered, which is after they came.
+On PostgreSQL another node may have revoked it meanwhile, so there each request asks. Those that wait while one asks
+share the question that begins when that is answered, which is after they came: on SQLite, too, where after a commit all
+that are under way would ask at once.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class KnownKeys:
         known = self._known.get(hashed)
         if known is not None and (known.until is None or now < known.until):
             return known, now
-        caller = await (self._shared(hashed, secret) if self._database.on_postgres else self._read(secret))
+        caller = await self._shared(hashed, secret)
         if len(self._seen) >= _REMEMBERED:
             self._seen.clear()
         self._seen[hashed] = self._clock.monotonic()

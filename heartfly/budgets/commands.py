@@ -63,6 +63,7 @@ def create(tx: Tx, pid: int, asked: BudgetIn, *, today: date, actor: Actor, at: 
     insert = tx.insert(budgets).values(wanted.columns() | fixed).on_conflict_do_nothing(index_elements=["pid", "name"])
     if tx.conn.execute(insert.returning(budgets.c.id)).first() is None:
         raise _name_is_taken(wanted.name)
+    tx.changes.jobs = True  # which looks at budgets is there from the first one on
     _divide(tx, pid, number, wanted, at=at, ids=ids)
     assign(tx, pid, number, hearing)
     row = held(tx, pid, public_id).row

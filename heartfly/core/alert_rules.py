@@ -147,6 +147,11 @@ class Condition:
     """Group → any of these values; all groups must hold."""
 
     @property
+    def aspect(self) -> tuple[object, ...]:
+        """What is seen of it, and what of that is compared with: the same in many rules of other thresholds."""
+        return self.of, self.metric, self.window, self.against, self.n_before, self.name, self.percent, self.where
+
+    @property
     def baseline(self) -> timedelta | None:
         """How far back from the window's beginning is looked; of BURN from its end. None: not at all."""
         match self.against:

@@ -6,7 +6,8 @@ the conversion of those values whose types need one, and on SQLite the driver it
 
 SQLite's driver lets go of the interpreter for each row that it writes, and gets it back only when the other threads
 make room: half a millisecond each time, while they compute. So many rows go in as one. (To read many as one, as
-JSON, costs as much as it saves.)
+JSON, costs as much as it saves.) PostgreSQL parses, plans and answers each statement, and so it gets many rows as one
+list a column.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
 from heartfly.db.changes import Tx
+from heartfly.db.lists import as_one, by_lists, list_text, listed
 from heartfly.db.types import Json
 
 Convert = Callable[[Any], Any]
@@ -41,19 +43,22 @@ _MOST_VALUES = 16_000
 class Prepared:
     """`make` is asked once for each kind of database. An insert takes a value for each column of its table.
 
-    `apart`: no two rows of one run touch the same row of the table, so that an update may change them all at once.
+    `apart`: no two rows of one run touch the same row of the table, so that an update may change them all at once, and
+    on PostgreSQL an insert that changes what is there. `locked`: nobody else can touch them meanwhile, so that
+    PostgreSQL may update them in any order; else two that update the same rows could wait for each other.
     """
 
-    def __init__(self, make: Callable[[Tx], Statement], *, apart: bool = False) -> None:
+    def __init__(self, make: Callable[[Tx], Statement], *, apart: bool = False, locked: bool = False) -> None:
         self._make = make
         self._apart = apart
+        self._locked = locked
         self._plans: dict[str, _Plan] = {}
 
     def run(self, tx: Tx, rows: Sequence[Mapping[str, Any]]) -> int:
         """Run it as if once for each row of parameters, in order. Returns how many rows it wrote."""
         if not rows:
             return 0
-        plan = self._plan(tx)
+        plan = self.plan(tx)
         return self._run(tx, plan, plan.parameters(rows))
 
     def fill(self, tx: Tx, n: int, *, each: Mapping[str, Sequence[Any]], same: Mapping[str, Any]) -> int:
@@ -63,11 +68,13 @@ class Prepared:
         """
         if not n:
             return 0
-        plan = self._plan(tx)
+        plan = self.plan(tx)
         return self._run(tx, plan, plan.filled(n, each, same))
 
     def _run(self, tx: Tx, plan: _Plan, values: list[Any]) -> int:
         if not plan.positional:
+            if plan.listed and len(values) > 1:
+                return tx.conn.exec_driver_sql(plan.listed, listed(values, plan.names)).rowcount
             # One row alone needs no pipeline, which takes another round to the server.
             return tx.conn.exec_driver_sql(plan.sql, values if len(values) > 1 else values[0]).rowcount
         driver = _sqlite(tx)
@@ -85,7 +92,7 @@ class Prepared:
 
     def add(self, tx: Tx, columns: Mapping[str, Sequence[Any]]) -> int:
         """As `run`, of an insert whose rows are told column by column, all of one length: in a third of the time."""
-        plan = self._plan(tx)
+        plan = self.plan(tx)
         rows: list[Any] = list(zip(*plan.in_order(columns), strict=True))
         if not rows:
             return 0
@@ -100,19 +107,44 @@ class Prepared:
 
     def found(self, tx: Tx, **values: Any) -> Found:
         """What a select finds, as the driver hands it out: for who needs few values of many rows."""
-        plan = self._plan(tx)
+        plan = self.plan(tx)
         if plan.positional:
             with _told_as_ever(tx, plan):
                 return Found(plan, _sqlite(tx).execute(plan.sql, plan.parameters([values])[0]).fetchall())
-        with tx.conn.execute(plan.statement, values) as result:
+        with tx.conn.exec_driver_sql(plan.sql, plan.parameters([values])[0]) as result:
             return Found(plan, list(result.cursor.fetchall()))  # SQLAlchemy's own rows would be made for nothing
 
-    def _plan(self, tx: Tx) -> _Plan:
+    def plan(self, tx: Tx) -> _Plan:
+        """How it is run on that kind of database."""
         dialect = tx.conn.dialect
         plan = self._plans.get(dialect.name)
         if plan is None:
-            plan = self._plans[dialect.name] = _plan(self._make(tx), dialect, apart=self._apart)
+            plan = self._plans[dialect.name] = _plan(self._make(tx), dialect, apart=self._apart, locked=self._locked)
         return plan
+
+
+class Together:
+    """Several that write into different tables, one after the other; to PostgreSQL they are one statement."""
+
+    def __init__(self, *parts: Prepared) -> None:
+        self._parts = parts
+        self._texts: dict[tuple[int, ...], str] = {}
+
+    def run(self, tx: Tx, *rows: Sequence[Mapping[str, Any]]) -> None:
+        """Those of each part, in the order of the parts."""
+        told = [place for place, some in enumerate(rows) if some]
+        if not tx.on_postgres or len(told) < 2:
+            for part, some in zip(self._parts, rows, strict=True):
+                part.run(tx, some)
+            return
+        plans = {place: self._parts[place].plan(tx) for place in told}
+        text = self._texts.get(tuple(told))
+        if text is None:
+            text = self._texts[tuple(told)] = as_one({place: plan.listed for place, plan in plans.items()})
+        given: dict[str, str] = {}
+        for place, plan in plans.items():
+            given |= listed(plan.parameters(rows[place]), plan.names, of=place)
+        tx.conn.exec_driver_sql(text, given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +219,7 @@ class _Plan:
     """`positional`: the driver wants tuples, else dictionaries. `own`: values that the statement itself holds.
 
     Conversions stand with their places; most have none. `many`: the text for so many rows at once, at most `most`.
+    `listed`: the text for any number of rows, given as a list of values a name; empty: there is none.
     """
 
     statement: Any
@@ -201,6 +234,7 @@ class _Plan:
     results: tuple[tuple[int, Convert], ...]
     many: Callable[[int], str] | None
     most: int
+    listed: str
 
     def parameters(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         names, pick, binds = self.names, self.pick, self.binds
@@ -269,13 +303,14 @@ def _all_by(convert: Convert, column: Sequence[Any]) -> Sequence[Any]:
     return [known[value] for value in column]
 
 
-def _plan(statement: Statement, dialect: Dialect, *, apart: bool) -> _Plan:
+def _plan(statement: Statement, dialect: Dialect, *, apart: bool, locked: bool) -> _Plan:
     columns = [column.key for column in statement.table.columns] if isinstance(statement, sa.Insert) else None
     compiled = statement.compile(dialect=dialect, column_keys=columns)
     order = getattr(compiled, "positiontup", None)
     names = tuple(compiled.params if order is None else order)
     selected = list(statement.selected_columns) if isinstance(statement, sa.Select) else []
     found = tuple(str(column.key) for column in selected)
+    types = {name: _own(compiled.binds[name].type, dialect) for name in names}
     return _Plan(
         statement=statement,
         sql=str(compiled),
@@ -283,12 +318,15 @@ def _plan(statement: Statement, dialect: Dialect, *, apart: bool) -> _Plan:
         pick=itemgetter(*names) if len(names) > 1 else lambda row: tuple(row[name] for name in names),
         positional=order is not None,
         own={name: compiled.params[name] for name in names if not compiled.binds[name].required},
-        binds=_places(_own(compiled.binds[name].type, dialect).bind_processor(dialect) for name in names),
+        binds=_places(_bind(types[name], dialect) for name in names),
         columns=found,
         row=_named("Row", found),
         results=_places(_own(column.type, dialect).result_processor(dialect, None) for column in selected),
         many=None if order is None else _for_many(statement, str(compiled), len(names), apart=apart),
         most=min(_MOST_AT_ONCE, 1 << (_MOST_VALUES // max(1, len(names))).bit_length() - 1),
+        listed=by_lists(statement, compiled, types, dialect, apart=apart, locked=locked)
+        if order is None and isinstance(statement, sa.Insert | sa.Update)
+        else "",
     )
 
 
@@ -308,6 +346,14 @@ def _for_many(statement: Statement, sql: str, n_values: int, *, apart: bool) -> 
                 where = where.replace("?", at_place, 1)
         return lru_cache(lambda n: f"{changes} FROM (VALUES {', '.join([marks] * n)}) AS given WHERE {where}")
     return None
+
+
+def _bind(type_: TypeEngine[Any], dialect: Dialect) -> Convert | None:
+    """A list is one text."""
+    if not isinstance(type_, ARRAY):
+        return type_.bind_processor(dialect)
+    convert = _own(type_.item_type, dialect).bind_processor(dialect)
+    return list_text if convert is None else lambda values: list_text(map(convert, values))
 
 
 def _own(type_: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:

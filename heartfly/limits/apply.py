@@ -85,10 +85,11 @@ class LimitApplier:
         `numbers`: of reservations; `calls`: what is counted without one. Whoever opens a batch writes it.
         """
         rows.hold_limits(tx, pid)
-        rules = self._book.current(tx, pid)
-        if rules is None:
+        opened = rows.OPENED.rows(tx, pid=pid, now=now, most=MOST_EXPIRED)
+        if not opened:
             return None
-        overdue = [_known(row) for row in rows.OVERDUE.rows(tx, pid=pid, now=now, most=MOST_EXPIRED)]
+        rules = self._book.current(tx, pid, opened[0].rev)
+        overdue = [_known(row) for row in opened if row.id is not None]
         found = {one.number: one for one in overdue}
         wanted_numbers = {item.number for item in items if isinstance(item, End)} | set(numbers)
         keys = {item.key_hash for item in items if isinstance(item, Ask) and item.key_hash is not None}

@@ -205,13 +205,16 @@ class Batch:
             self.ended[known.number] = known
 
     def write(self, tx: Tx) -> None:
-        rows.put_counters(tx, self.pid, self.ledger)
         fresh = {one.number for one in self.made}
         # Before what is new: it may have the name that one of these had.
         rows.END.run(tx, [one.ending(self.pid) for one in self.ended.values() if one.number not in fresh])
-        rows.RESERVE.run(tx, [one.row(self.pid) for one in self.made])
-        rows.put_denials(tx, list(self.denied.values()))
-        rows.put_hours(tx, self.pid, self.now - (self.now - EPOCH) % HOUR, self.hours)
+        rows.FOLLOWS.run(
+            tx,
+            rows.counter_rows(self.pid, self.ledger),
+            [one.row(self.pid) for one in self.made],
+            list(self.denied.values()),
+            rows.hour_rows(self.pid, self.now - (self.now - EPOCH) % HOUR, self.hours),
+        )
 
     def _tally(self, ask: Ask, units: Units, answer: Answer) -> None:
         for one in answer.standings:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from heartfly.core.limits.rules import Applied, Kind, Limit, Span, bounds, holding
 from heartfly.core.limits.scope import Call, scope_of
 from heartfly.db.changes import Tx
-from heartfly.db.models import limit_books, limits
+from heartfly.db.models import limits
 from heartfly.db.prepared import Prepared
 from heartfly.db.types import instant, micros
 
@@ -57,15 +57,12 @@ class Book:
     def __init__(self) -> None:
         self._rules: OrderedDict[int, Rules] = OrderedDict()
 
-    def current(self, tx: Tx, pid: int) -> Rules | None:
-        """None: the project has no limits."""
-        found = _REV.rows(tx, pid=pid)
-        if not found:
-            return None
+    def current(self, tx: Tx, pid: int, rev: int) -> Rules:
+        """`rev`: the number that its limits have in this transaction."""
         known = self._rules.get(pid)
-        if known is not None and known.rev == found[0].rev:
+        if known is not None and known.rev == rev:
             return known
-        fresh = rules_of(found[0].rev, _LIMITS.rows(tx, pid=pid))
+        fresh = rules_of(rev, _LIMITS.rows(tx, pid=pid))
         tx.after.append(lambda: self._remember(pid, fresh))
         return fresh
 
@@ -105,5 +102,4 @@ def limit_of(row: Any) -> Limit:
     )
 
 
-_REV = Prepared(lambda _: sa.select(limit_books.c.rev).where(limit_books.c.pid == sa.bindparam("pid")))
 _LIMITS = Prepared(lambda _: sa.select(limits).where(limits.c.pid == sa.bindparam("pid")).order_by(limits.c.id))

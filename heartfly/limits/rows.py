@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from heartfly.core.limits.ledger import Hold, Ledger
 from heartfly.core.limits.rules import Key
 from heartfly.db.changes import Tx
-from heartfly.db.models import limit_counters, limit_denials, limit_hours, limit_reservations
-from heartfly.db.prepared import Prepared, among
+from heartfly.db.models import limit_books, limit_counters, limit_denials, limit_hours, limit_reservations
+from heartfly.db.prepared import Prepared, Together, among
 from heartfly.db.types import instant, micros
 
 _LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('limits', :key))")
@@ -51,7 +51,12 @@ def texts_of(tx: Tx, pid: int, keys: Collection[Key]) -> dict[Key, str]:
 
 
 def put_counters(tx: Tx, pid: int, ledger: Ledger) -> None:
-    made = []
+    PUT_COUNTERS.run(tx, counter_rows(pid, ledger))
+
+
+def counter_rows(pid: int, ledger: Ledger) -> list[Mapping[str, Any]]:
+    """Of those that the ledger has changed."""
+    made: list[Mapping[str, Any]] = []
     for (limit_id, values), (limit, counter) in ledger.changed.items():
         level = counter.used * 1_000 // limit.most if limit.most else MOST_LEVEL
         made.append(
@@ -64,7 +69,7 @@ def put_counters(tx: Tx, pid: int, ledger: Ledger) -> None:
                 "ends_at": instant(min(counter.ends_us(), _LATEST_US)),
             }
         )
-    PUT_COUNTERS.run(tx, made)
+    return made
 
 
 @lru_cache(20_000)
@@ -88,20 +93,16 @@ def holds_of(text: str) -> list[Hold]:
     return [Hold((int(one[0]), one[1]), one[2], int(one[3]), one[4]) for one in found]
 
 
-def put_denials(tx: Tx, denied: Sequence[Mapping[str, Any]]) -> None:
-    """A row a minute, limit and value; `n` is added to what is there."""
-    DENIALS.run(tx, denied)
-
-
 def put_hours(tx: Tx, pid: int, hour: datetime, counts: Mapping[int, Sequence[int]]) -> None:
-    """`counts`: by limit, how many were checked, denied, and let through unseen."""
-    HOURS.run(
-        tx,
-        [
-            {"pid": pid, "limit_id": limit_id, "hour": hour, "checked": n[0], "denied": n[1], "opened": n[2]}
-            for limit_id, n in sorted(counts.items())
-        ],
-    )
+    HOURS.run(tx, hour_rows(pid, hour, counts))
+
+
+def hour_rows(pid: int, hour: datetime, counts: Mapping[int, Sequence[int]]) -> list[Mapping[str, Any]]:
+    """`counts`: by limit, how many were checked, denied, and let through unseen. They are added to what is there."""
+    return [
+        {"pid": pid, "limit_id": limit_id, "hour": hour, "checked": n[0], "denied": n[1], "opened": n[2]}
+        for limit_id, n in sorted(counts.items())
+    ]
 
 
 _C, _R = limit_counters.c, limit_reservations.c
@@ -133,10 +134,14 @@ _COUNTERS = Prepared(
         _C.pid == sa.bindparam("pid"), among(tx, _C.limit_id, "of_limits"), among(tx, _C.scope, "scopes")
     )
 )
-PUT_COUNTERS = Prepared(_put_counters)
-DENIALS = Prepared(_add_denials)
-HOURS = Prepared(_add_hours)
+# Whoever writes these has one row of each, and holds the project's limits.
+_OVERDUE = (_R.state == "held", _R.expires_at <= sa.bindparam("now"))
+PUT_COUNTERS = Prepared(_put_counters, apart=True)
+DENIALS = Prepared(_add_denials, apart=True)
+HOURS = Prepared(_add_hours, apart=True)
 RESERVE = Prepared(lambda _: sa.insert(limit_reservations))
+FOLLOWS = Together(PUT_COUNTERS, RESERVE, DENIALS, HOURS)
+"""What follows from a batch."""
 END = Prepared(
     lambda _: (
         sa.update(limit_reservations)
@@ -144,15 +149,18 @@ END = Prepared(
         .values({name: sa.bindparam(name) for name in ("state", "key_hash", "told", "holds")})
     ),
     apart=True,
+    locked=True,
 )
-OVERDUE = Prepared(
+OPENED = Prepared(
     lambda _: (
-        sa.select(limit_reservations)
-        .where(_R.pid == sa.bindparam("pid"), _R.state == "held", _R.expires_at <= sa.bindparam("now"))
+        sa.select(limit_books.c.rev, limit_reservations)
+        .select_from(limit_books.outerjoin(limit_reservations, sa.and_(_R.pid == limit_books.c.pid, *_OVERDUE)))
+        .where(limit_books.c.pid == sa.bindparam("pid"))
         .order_by(_R.expires_at)
         .limit(sa.bindparam("most"))
     )
 )
+"""The number of the project's limits, and with it what has expired; nothing: it has no limits."""
 BY_ID = Prepared(
     lambda tx: sa.select(limit_reservations).where(_R.pid == sa.bindparam("pid"), among(tx, _R.id, "numbers"))
 )

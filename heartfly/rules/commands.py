@@ -17,14 +17,14 @@ from sqlalchemy import Row
 
 from heartfly.audit.record import Action, Actor, differing, record
 from heartfly.core import text
-from heartfly.core.alert_rules import Rule
+from heartfly.core.alert_rules import Family, Rule
 from heartfly.core.alerts import ConcernFacts
 from heartfly.core.rule_definitions import definition_of
 from heartfly.core.rule_states import resolved_by_hand
 from heartfly.core.words import IncidentEnd, Severity
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import alert_rules, channels, incidents, projects, rule_alerts, rule_standings
+from heartfly.db.models import alert_rules, budgets, channels, incidents, projects, rule_alerts, rule_standings
 from heartfly.db.tenant import demand_living
 from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError, NotFoundError
 from heartfly.incidents.queries import uuid_of
@@ -60,7 +60,7 @@ class Wanted:
 
 def create(tx: Tx, pid: int, wanted: Wanted, *, at: datetime, actor: Actor, ids: IdSource) -> Row[Any]:
     """InvalidValueError. ConflictError: see MOST. KeyTakenError."""
-    _demand_known(wanted.rule)
+    _demand_known(tx, pid, wanted.rule)
     # Whoever makes one holds the project's row, so that two cannot be the last one both.
     tx.conn.execute(sa.select(projects.c.id).where(projects.c.id == pid).with_for_update())
     demand_living(tx, pid)
@@ -128,7 +128,7 @@ def edit(
     if name is not None:
         values["name"] = text.name(name, field="name", most=_MOST_NAME)
     if rule is not None:
-        _demand_known(rule)
+        _demand_known(tx, pid, rule)
         values["definition"] = definition_of(rule)
     if severity is not None:
         values["severity"] = severity.value
@@ -203,13 +203,15 @@ def resolve(tx: Tx, pid: int, alert: str, note: str, *, at: datetime, actor: Act
     NotFoundError; ConflictError: it has ended already.
     """
     note = text.many_lines(note.strip(), field="note", most=_LONGEST_NOTE)
-    incident, its = _alert(tx, pid, alert)
+    # As a look does it, the rule before what stands of it: else each could hold what the other waits for.
+    its = _alert(tx, pid, alert)
+    known = sa.select(alert_rules).where(alert_rules.c.pid == pid, alert_rules.c.id == its.rule_id)
+    rule = tx.conn.execute(known.with_for_update(key_share=True)).first()
+    mine = (incidents.c.pid == pid, incidents.c.id == its.incident_id)
+    incident = tx.conn.execute(sa.select(incidents).where(*mine).with_for_update(key_share=True)).one()
     if incident.closed_at is not None:
         raise ConflictError("the alert has ended already")
     row = tx.conn.execute(select_standings(pid).where(rule_standings.c.id == incident.source_id)).first()
-    rule = tx.conn.execute(
-        sa.select(alert_rules).where(alert_rules.c.pid == pid, alert_rules.c.id == its.rule_id)
-    ).first()
     concern = ConcernFacts(
         source=OF_RULE,
         uuid=its.rule_uuid,
@@ -228,8 +230,8 @@ def resolve(tx: Tx, pid: int, alert: str, note: str, *, at: datetime, actor: Act
         channel_ids=None if rule is None else rule.channels,
     )
     end_alerts(tx, [ended], ids=ids, now=at)
-    mine = (rule_alerts.c.pid == pid, rule_alerts.c.incident_id == incident.id)
-    tx.conn.execute(sa.update(rule_alerts).where(*mine).values(note=note or None, resolved_by=actor.name))
+    of_it = (rule_alerts.c.pid == pid, rule_alerts.c.incident_id == incident.id)
+    tx.conn.execute(sa.update(rule_alerts).where(*of_it).values(note=note or None, resolved_by=actor.name))
     if row is not None:
         now_is = resolved_by_hand(placed(row).standing, at=at)
         changed = standing_row(pid, row.rule_id, scope_of(row.scope), row.id, now_is, figure=row.figure)
@@ -240,22 +242,22 @@ def resolve(tx: Tx, pid: int, alert: str, note: str, *, at: datetime, actor: Act
     )  # fmt: skip
 
 
-def _alert(tx: Tx, pid: int, alert: str) -> tuple[Any, Any]:
+def _alert(tx: Tx, pid: int, alert: str) -> Row[Any]:
+    """Its row of `rule_alerts`. NotFoundError."""
     try:
         known = uuid_of(alert)
     except NotFoundError:
         raise NotFoundError("there is no such alert") from None
-    query = sa.select(incidents).where(
-        incidents.c.pid == pid, incidents.c.uuid == known, incidents.c.source_kind == OF_RULE
+    i, a = incidents.c, rule_alerts.c
+    query = (
+        sa.select(rule_alerts)
+        .join(incidents, sa.and_(i.pid == a.pid, i.id == a.incident_id))
+        .where(i.pid == pid, i.uuid == known, i.source_kind == OF_RULE)
     )
-    incident = tx.conn.execute(query.with_for_update(key_share=True)).first()
-    its = None
-    if incident is not None:
-        mine = (rule_alerts.c.pid == pid, rule_alerts.c.incident_id == incident.id)
-        its = tx.conn.execute(sa.select(rule_alerts).where(*mine)).first()
+    its = tx.conn.execute(query).first()
     if its is None:
         raise NotFoundError("there is no such alert")
-    return incident, its
+    return its
 
 
 def _end_all(
@@ -309,10 +311,16 @@ def _scope_words(tx: Tx, row: Row[Any], uuids: Sequence[str]) -> Mapping[str, st
     return {one.uuid: one.scope_words for one in tx.conn.execute(query)} if uuids else {}
 
 
-def _demand_known(rule: Rule) -> None:
+def _demand_known(tx: Tx, pid: int, rule: Rule) -> None:
+    """That there are figures of what it looks at. A meter is in another part, and a look tells that it is gone."""
     for place, one in enumerate(rule.conditions):
         if one.of not in SOURCES:
             raise InvalidValueError(f"conditions[{place}].of", f"this Heartfly has no numbers of {one.of.value}")
+        if one.of is Family.BUDGETS and one.name:
+            b = budgets.c
+            query = sa.select(b.id).where(b.pid == pid, sa.or_(b.name == one.name, b.uuid == one.name))
+            if tx.conn.execute(query).first() is None:
+                raise InvalidValueError(f"conditions[{place}].name", f"there is no budget {one.name!r}")
 
 
 def locked(tx: Tx, pid: int, public: str) -> Row[Any]:

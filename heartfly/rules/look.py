@@ -142,6 +142,7 @@ async def with_last_values(opened: Opened, now: datetime, found: Sequence[Move])
     """Those that are told of, with what was before. What cannot be read is left out: the alert is what matters."""
     told: list[Move] = []
     read: dict[tuple[What, timedelta], Sequence[Table]] = {}
+    views: dict[tuple[object, ...], Sequence[Table]] = {}  # of many scopes, and of many rules that look alike
     for move in found:
         condition, _ = move.told
         source = SOURCES[condition.of]
@@ -160,9 +161,13 @@ async def with_last_values(opened: Opened, now: datetime, found: Sequence[Move])
             except HeartflyError as error:
                 log.warning("alert_rules", rule=move.of.row.uuid, error=str(error))
                 read[what, condition.window] = ()
+        view_of = (what, condition.window, move.of.rule.by, condition.where)
+        if view_of not in views:
+            views[view_of] = [
+                projected(table, what.dims, move.of.rule.by, condition.where) for table in read[what, condition.window]
+            ]
         rows = []
-        for window, table in zip(windows, read[what, condition.window], strict=False):
-            view = projected(table, what.dims, move.of.rule.by, condition.where)
+        for window, view in zip(windows, views[view_of], strict=False):
             text = figure_words(condition, figure(condition, view.get(move.scope)).value)
             rows.append((_when(window.to_at, now), text))
         told.append(replace(move, last=tuple(rows)))

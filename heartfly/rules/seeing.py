@@ -68,6 +68,8 @@ class Sight:
     _projected: dict[tuple[What, Window, Scope, tuple[tuple[str, tuple[str, ...]], ...]], Table] = field(
         default_factory=dict
     )
+    _views: dict[tuple[Scope, tuple[object, ...]], _View] = field(default_factory=dict)
+    """By groups, and what of a condition is seen: rules that differ in their thresholds share what they see."""
 
     async def read(self, opened: Opened, rules: Iterable[Rule]) -> None:
         """Each reading has a snapshot of its own: no reader may keep one for long."""
@@ -90,14 +92,15 @@ class Sight:
         UnseenError.
         """
         views = [self._view(rule, condition) for condition in rule.conditions]
-        scopes = {scope for view in views for scope in view.scopes}
         if not rule.by:
             kept: list[Scope] = [()]
         else:
-            much = {scope: max(view.n(scope) for view in views) for scope in scopes}
-            largest = sorted(scopes, key=lambda scope: (-much[scope], scope))[:MOST_SCOPES]
-            kept = sorted({*largest, *unsettled})
-        return {scope: tuple(view.seen(scope) for view in views) for scope in kept}
+            scopes = views[0].scopes.union(*(view.scopes for view in views[1:]))
+            if len(scopes) > MOST_SCOPES:
+                much = {scope: max(view.n(scope) for view in views) for scope in scopes}
+                scopes = frozenset(sorted(scopes, key=lambda scope: (-much[scope], scope))[:MOST_SCOPES])
+            kept = sorted(scopes.union(unsettled))
+        return {scope: tuple([view.seen(scope) for view in views]) for scope in kept}
 
     def names(self, rule: Rule, scope: Scope) -> Scope:
         """Of a scope, for people; its own values where it is not in what was read."""
@@ -111,6 +114,13 @@ class Sight:
         return scope
 
     def _view(self, rule: Rule, condition: Condition) -> _View:
+        key = (rule.by, condition.aspect)
+        found = self._views.get(key)
+        if found is None:
+            found = self._views[key] = self._seen_of(rule, condition)
+        return found
+
+    def _seen_of(self, rule: Rule, condition: Condition) -> _View:
         if condition.of not in SOURCES:
             raise UnseenError(f"this Heartfly knows no {condition.of.value}")
         past = past_of(condition, self.now)
@@ -138,26 +148,32 @@ class Sight:
 
 @dataclass(slots=True)
 class _View:
-    """A condition, with what was read for it."""
+    """What a condition looks at (`Condition.aspect`), with what was read for it. `scopes`: an absence is also of those
+    that came before.
+    """
 
     condition: Condition
     now: Table
     before: Table | None
     past: Past | None
     is_partial: bool
+    scopes: frozenset[Scope] = frozenset()
+    _seen: dict[Scope, Seen] = field(default_factory=dict)
 
-    @property
-    def scopes(self) -> set[Scope]:
-        """An absence is of those that came before."""
-        found = set(self.now)
-        if self.condition.against is Against.ABSENCE and self.before is not None:
-            found |= set(self.before)
-        return found
+    def __post_init__(self) -> None:
+        also = self.before if self.condition.against is Against.ABSENCE and self.before is not None else ()
+        self.scopes = frozenset(self.now).union(also)
 
     def n(self, scope: Scope) -> int:
         return self.now[scope].n if scope in self.now else 0
 
     def seen(self, scope: Scope) -> Seen:
+        found = self._seen.get(scope)
+        if found is None:
+            found = self._seen[scope] = self._look(scope)
+        return found
+
+    def _look(self, scope: Scope) -> Seen:
         told = figure(self.condition, self.now.get(scope))
         base: Fraction | None = None
         if self.past is not None and self.before is not None:

@@ -1,26 +1,30 @@
 """What a change of prices would make of the calls that there were: what they cost, and would cost, by currency.
 
-Works on the calls themselves, the newest first, up to a number of events. Runs in the process beside (hands.py), and
+Works on the calls themselves, the newest first, up to a number of events; they are read by what folds them
+(call_columns.py), once by the prices as they are and once as they would be. Runs in the process beside (hands.py), and
 only reads. Calls that tell their own cost are counted, and stay as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
-from heartfly.core.calls import TYPE
-from heartfly.core.events import read as parsed
+from heartfly.core.calls import CallFigures
+from heartfly.core.columns import Amounts, Page
+from heartfly.core.lanes import sums_in
 from heartfly.core.money import Money
 from heartfly.core.price_shelf import Change, Held, Plan, Shelf
 from heartfly.core.prices import ALWAYS, EVERY, Book
-from heartfly.db.models import events, prices, usage_names
+from heartfly.db.models import events, prices
 from heartfly.db.snapshots import Place, as_read, pages, snapshot
-from heartfly.usage.call_units import failed, text_of, units_of
+from heartfly.db.types import micros
+from heartfly.usage.call_columns import CallReader
+from heartfly.usage.call_reading import call_type
+from heartfly.usage.call_values import name_of, provider_of
 from heartfly.usage.price_imports import Imported, PriceFile, demand_file, lay_file, read_file
 from heartfly.usage.prices import Source, demand_times, held_of
 
@@ -93,14 +97,15 @@ def _foreseen(connection: sa.Connection, pid: int, plan: Plan, held: Sequence[He
     found.n_prices = len(plan.added) + len(plan.changed) + len(plan.gone)
     found.from_at = None if plan.from_at <= ALWAYS else plan.from_at
     found.to_at = plan.to_at
-    query = sa.select(usage_names.c.id).where(
-        usage_names.c.pid == pid, usage_names.c.text == TYPE, usage_names.c.kind == "type"
-    )
-    type_id: int | None = connection.execute(query).scalar()
+    type_id = call_type(connection, pid)
     if type_id is None:
         return found
-    books = Book(one.price for one in held), Book(shelf.prices())
-    concerned = {(price.provider, price.product) for price in plan.touched}
+    looked = _Looked(
+        found,
+        CallReader(Book(one.price for one in held)),
+        CallReader(Book(shelf.prices())),
+        {(price.provider, price.product) for price in plan.touched},
+    )
     where = [events.c.pid == pid, events.c.at >= plan.from_at]
     if plan.to_at is not None:
         where.append(events.c.at < plan.to_at)
@@ -109,36 +114,67 @@ def _foreseen(connection: sa.Connection, pid: int, plan: Plan, held: Sequence[He
     for page in pages(connection, newest.order_by(events.c.at.desc()).limit(MOST_EVENTS)):
         n += len(page)
         last = page[-1][1]
-        for of_type, at, properties in page:
-            if of_type == type_id:
-                _take(found, books, concerned, parsed(properties), instant(at))
+        calls = [(micros(instant(at)), properties) for of_type, at, properties in page if of_type == type_id]
+        if calls:
+            looked.take(calls)
     if n == MOST_EVENTS:
         found.looked_from = instant(last)
     return found
 
 
-def _take(
-    found: PricesForeseen,
-    books: tuple[Book, Book],
-    concerned: set[tuple[str, str]],
-    properties: Mapping[str, Any],
-    at: datetime,
-) -> None:
-    provider, product = text_of(properties, "provider").lower(), text_of(properties, "model")
-    if (provider, product) not in concerned and (provider, EVERY) not in concerned:
-        return
-    found.n_calls += 1
-    if text_of(properties, "cost"):
-        found.n_given += 1
-        return
-    units, tier, is_wrong = units_of(properties), text_of(properties, "tier"), failed(properties)
-    before, after = (book.cost(provider, product, tier, units, at, failed=is_wrong) for book in books)
-    found.n_unknown += not after.known
-    if before.known != after.known or (after.known and before.amounts != after.amounts):
-        found.n_changed += 1
-        found.n_priced += after.known and not before.known
-        found.n_unpriced += before.known and not after.known
-    for sums, cost in ((found.before, before), (found.after, after)):
-        if cost.known:
-            for currency, value in cost.amounts.items():
-                sums[currency] = sums.get(currency, 0) + value
+@dataclass(slots=True)
+class _Looked:
+    """`concerned`: products that the prices are of; with EVERY, those of a provider."""
+
+    found: PricesForeseen
+    now: CallReader
+    then: CallReader
+    concerned: Collection[tuple[str, str]]
+    _known: Amounts = field(default_factory=Amounts)
+
+    def take(self, calls: Sequence[tuple[int, str]]) -> None:
+        """When each was, in microseconds, and its properties."""
+        page = Page([properties for _, properties in calls], self._known)
+        products = zip(page.texts("provider"), page.texts("model"), strict=True)
+        mine = [call for call, product in zip(calls, products, strict=True) if self._is_meant(*product)]
+        if not mine:
+            return
+        page = Page([properties for _, properties in mine], self._known)
+        before, after = (_figures(reader, page, [at for at, _ in mine]) for reader in (self.now, self.then))
+        for one, other in zip(before, after, strict=True):
+            self._count(one, other)
+
+    def _is_meant(self, provider: str | None, model: str | None) -> bool:
+        of = provider_of(provider)
+        return (of, name_of(model)) in self.concerned or (of, EVERY) in self.concerned
+
+    def _count(self, before: CallFigures, after: CallFigures) -> None:
+        found = self.found
+        found.n_calls += 1
+        if before.given:
+            found.n_given += 1
+            return
+        found.n_unknown += after.n_unpriced
+        if before.n_unpriced != after.n_unpriced or (not after.n_unpriced and before.priced != after.priced):
+            found.n_changed += 1
+            found.n_priced += before.n_unpriced > after.n_unpriced
+            found.n_unpriced += before.n_unpriced < after.n_unpriced
+        for sums, one in ((found.before, before), (found.after, after)):
+            if not one.n_unpriced:
+                for currency, value in one.priced.items():
+                    sums[currency] = sums.get(currency, 0) + value
+
+
+def _figures(reader: CallReader, page: Page, ats: Sequence[int]) -> Sequence[CallFigures]:
+    """Of each call what it cost, and whether that is known."""
+    told = reader.told(page, ats)
+    measures = list(reader.layout)
+    figures = []
+    for worth in told.worth:
+        sums = sums_in(worth)
+        one = CallFigures(n_unpriced=sums.n_unpriced)
+        one.add([measures[lane] for lane in sums.lanes], sums.amounts)
+        figures.append(one)
+    if reader.layout.is_wide:
+        reader.narrow()
+    return figures

@@ -11,14 +11,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.core.calls import TYPE
-from heartfly.core.events import read as parsed
+from heartfly.core.calls import TYPE, UNITS
+from heartfly.core.columns import Amounts, Page
+from heartfly.core.lanes import sums_in
 from heartfly.core.price_shelf import Held
-from heartfly.core.prices import REQUESTS, Price
+from heartfly.core.prices import REQUESTS, Book, Price
 from heartfly.db.models import events, prices, usage_names
 from heartfly.db.types import instant, micros
 from heartfly.errors import InvalidValueError, NotFoundError
-from heartfly.usage.call_units import units_of
+from heartfly.usage.call_columns import CallReader
+from heartfly.usage.call_values import name_of
 from heartfly.usage.prices import held_of
 
 _ORDER = ("provider", "product", "unit", "tier", "condition", "from_at")
@@ -107,10 +109,15 @@ async def example_of(read: AsyncConnection, pid: int) -> Example | None:
         return None
     newest = sa.select(events.c.type_id, events.c.properties).where(events.c.pid == pid)
     for row in await read.execute(newest.order_by(events.c.at.desc()).limit(_NEWEST)):
-        told: Any = parsed(row.properties) if row.type_id == number else {}
-        if isinstance(provider := told.get("provider"), str) and provider:
-            units = sorted(units_of(told), key=lambda unit: (unit == REQUESTS, unit))
-            return Example(provider.lower(), str(told.get("model") or ""), units[0])
+        if row.type_id != number:
+            continue
+        reader = CallReader(Book(()))
+        told = reader.told(Page([row.properties], Amounts()), [0])
+        if (provider := name_of(told.providers[0])) != "":
+            measures = list(reader.layout)
+            told_of = (measures[lane].partition(":") for lane in sums_in(told.worth[0]).lanes)
+            units = sorted((name for of, _, name in told_of if of == UNITS), key=lambda unit: (unit == REQUESTS, unit))
+            return Example(provider.lower(), name_of(told.models[0]), units[0])
     return None
 
 

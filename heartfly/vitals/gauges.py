@@ -23,6 +23,7 @@ from heartfly.instruments import Family, Sample, gauge
 from heartfly.logs import logger
 from heartfly.monitor.watch import Watcher
 from heartfly.notify.age import Undelivered, undelivered
+from heartfly.vitals.alerting import alerting
 from heartfly.vitals.readiness import Facts, reasons
 
 _READ_LIMIT_S = 3.0
@@ -98,11 +99,12 @@ class Gauges:
         try:
             async with asyncio.timeout(_READ_LIMIT_S), self._database.read() as read:
                 found = await undelivered(read)
+                rules = await alerting(read, facts.now)
                 size = await _size(read) if self._database.on_postgres else None
         except Exception as error:  # noqa: BLE001 - whoever scrapes sees it as heartfly_database_readable 0
             log.warning("metrics", error=type(error).__name__)
             return [_readable(0)]
-        told = [_readable(1), _waiting(found, facts.now)]
+        told = [_readable(1), _waiting(found, facts.now), *rules]
         return told if size is None else [*told, _database_bytes(size)]
 
     def _sizes(self) -> Iterator[Family]:

@@ -32,6 +32,7 @@ MOVE_APART = Prepared(
     ),
     apart=True,
 )
+MOVE_LOCKED = Prepared(MOVE_APART._make, apart=True, locked=True)
 
 
 def interval(number: int, from_at: datetime = AT) -> dict[str, Any]:
@@ -187,3 +188,37 @@ async def test_what_was_found_goes_back_as_it_is_and_is_told_when_it_is_asked_fo
         return [row.to_at for row in both.rows(tx)], found.value("from_at", min(from_at)), parts[0].from_at
 
     assert ([AT + timedelta(hours=1), AT], AT, AT + timedelta(hours=1)) == await db.write(work)
+
+
+def put_apart(tx: Tx) -> Any:
+    insert = tx.insert(blind_intervals)
+    changed = {name: insert.excluded[name] for name in ("to_at", "cause")}
+    return insert.on_conflict_do_update(index_elements=["id"], set_=changed)
+
+
+@pytest.mark.parametrize("n", [1, 2, 300])
+async def test_rows_apart_are_put_where_they_were_and_beside_others_whatever_is_in_their_text(
+    db: Database, n: int
+) -> None:
+    causes = [f'{{"{number}", NULL, \\ \N{SNOWMAN} %s' for number in range(n)]
+
+    def work(tx: Tx) -> tuple[int, list[Any]]:
+        INSERT.run(tx, [interval(number) for number in range(0, n, 2)])
+        written = Prepared(put_apart, apart=True).run(
+            tx, [{**interval(number), "cause": cause} for number, cause in enumerate(causes)]
+        )
+        rows = tx.conn.execute(sa.select(blind_intervals).order_by(blind_intervals.c.id)).all()
+        return written, [row.cause for row in rows]
+
+    assert (n, causes) == await db.write(work)
+
+
+@pytest.mark.parametrize("n", [1, 2, 300])
+async def test_rows_that_are_held_are_all_updated_and_no_other(db: Database, n: int) -> None:
+    def work(tx: Tx) -> tuple[int, list[timedelta]]:
+        INSERT.run(tx, [interval(number) for number in range(n + 1)])
+        moved = MOVE_LOCKED.run(tx, [{"of": number, "until": AT + timedelta(hours=number)} for number in range(n)])
+        rows = tx.conn.execute(sa.select(blind_intervals).order_by(blind_intervals.c.id)).all()
+        return moved, [row.to_at - AT for row in rows]
+
+    assert (n, [timedelta(hours=number) for number in range(n)] + [timedelta(seconds=3)]) == await db.write(work)

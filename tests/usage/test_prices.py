@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from heartfly.audit.record import Actor
+from heartfly.calls.figures import figures
 from heartfly.core.money import money_text, rate
 from heartfly.core.price_given import price_given
 from heartfly.core.price_shelf import Add, Change, End, Remove, Reprice
@@ -196,6 +198,38 @@ async def test_a_change_is_foreseen_on_the_calls_of_its_span(plant: Plant) -> No
     gone = foresee_change(plant.usage.place, PID, Remove(number), NOW)
     assert (2, 0, {}) == (gone.n_unpriced, gone.n_priced, sums(gone)[1])
     assert not foresee_change(plant.usage.place, PID, End(number, None), NOW).n_calls
+
+
+async def test_what_is_foreseen_is_what_the_fold_comes_to_however_odd_a_call_is(plant: Plant) -> None:
+    """Calls are read by one code, and so no oddity of theirs is one thing before a change and another after it."""
+    at = NOW - 5 * HOUR
+    odd: list[dict[str, str]] = [
+        {"cost": "4.2"},  # without a currency it is none
+        {"cost": "much", "currency": "USD"},
+        {"provider": " OpenAI ", "model": " gpt "},
+        {"units_input_tokens": "-5"},
+        {"units_Pages!": "5"},
+        {"error": "false", "status": "200"},
+        {"tier": "default"},
+        {"units": "none"},
+        {"cost": "0.5", "currency": " usd "},
+    ]
+    for number, told_by in enumerate(odd):
+        properties: dict[str, Any] = {"units_input_tokens": f"{number + 1}000"} | told_by
+        await call(plant, number, at, **properties)
+    await change(plant, Add(a_price("0", "requests")))
+    await change(plant, Add(a_price("0.000002")))
+    then = a_price("0.000003", from_at=at - HOUR)
+    foreseen = foresee_change(plant.usage.place, PID, Add(replace(then, unit="pages")), NOW)
+    await plant.fold()
+
+    async with plant.usage.read() as read:
+        (line,) = await figures(read, PID, at - HOUR, NOW, by=())
+    by_the_fold = {currency: money_text(value) for currency, value in line.figures.priced.items()}
+
+    assert (by_the_fold, by_the_fold) == sums(foreseen)
+    assert (len(odd), 1, 0) == (foreseen.n_calls, foreseen.n_given, foreseen.n_changed)
+    assert line.n_unpriced == foreseen.n_unknown
 
 
 async def test_the_hours_of_its_span_are_folded_anew_and_no_others(plant: Plant) -> None:

@@ -6,11 +6,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from heartfly.audit.record import CLI
+from heartfly.core.rule_definitions import rule_from
 from heartfly.core.words import PingKind
+from heartfly.db.changes import Tx
+from heartfly.db.models import alert_rules
 from heartfly.db.room import Room
 from heartfly.errors import OverloadedError
 from heartfly.instruments import Family
+from heartfly.rules.commands import Wanted, create
 from heartfly.vitals.gauges import Gauges
 from heartfly.vitals.readiness import Facts
 from tests.monitor.test_watch import channel
@@ -77,6 +83,34 @@ async def test_the_oldest_alert_that_waits_is_told_with_its_age(world: World, to
 
     assert 90.0 == told["heartfly_oldest_undelivered_seconds in_order"]
     assert 0.0 == told["heartfly_oldest_undelivered_seconds in_trouble"]
+
+
+async def test_rules_and_budgets_are_told_with_what_fires_and_how_old_the_oldest_look_is(
+    world: World, tower: Tower
+) -> None:
+    names = ("alert_rules", "alert_rules_in_trouble", "alert_rules_look_age_seconds", "alerts_firing high")
+    before = values(await gauges(tower).families())
+    assert [0, 0, 0, 0] == [before[f"heartfly_{name}"] for name in names]
+    assert (0, 0) == (before["heartfly_budgets active"], before["heartfly_budgets exceeded"])
+
+    rule = rule_from({"conditions": [{"of": "calls", "metric": "requests", "window": 3600, "threshold": "1"}]})
+    pid = world.project.pid
+
+    def made(tx: Tx) -> None:
+        for number in range(3):
+            wanted = Wanted(name=f"rule {number}", rule=rule)
+            create(tx, pid, wanted, at=T0, actor=CLI, ids=world.ids)
+        rows = tx.conn.execute(sa.select(alert_rules.c.id).order_by(alert_rules.c.id)).scalars().all()
+        for number, looked_at, trouble in ((rows[0], T0 - MINUTE, ""), (rows[1], T0, "it is gone")):
+            mine = sa.update(alert_rules).where(alert_rules.c.id == number)
+            tx.conn.execute(mine.values(looked_at=looked_at, trouble=trouble))
+        tx.conn.execute(sa.update(alert_rules).where(alert_rules.c.id == rows[2]).values(enabled=False, looked_at=None))
+
+    await world.db.write(made)
+    told = values(await gauges(tower).families())
+    since = (tower.clock.now() - (T0 - MINUTE)).total_seconds()
+
+    assert [2, 1, since, 0] == [told[f"heartfly_{name}"] for name in names]
 
 
 async def test_a_database_that_does_not_answer_leaves_all_else_readable(

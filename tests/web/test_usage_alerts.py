@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from heartfly.core.events import read as parsed
+from heartfly.core.rule_definitions import MOST_CONDITIONS
+from heartfly.rules.queries import one_rule
 from heartfly.web.state import WebState
 from tests.web.conftest import START, Town
 from tests.web.test_usage_pages import ROOT, said, text
@@ -154,3 +156,32 @@ async def test_an_action_that_is_none_and_an_alert_that_is_none_are_refused(busy
     assert 422 == (await owner.post(path, {"do": "dance"})).status
     assert 404 == (await owner.post(path, {"do": "resolve", "alert": "none"})).status
     assert 422 == (await owner.get(f"{ROOT}/alerts?state=angry")).status
+
+
+async def test_a_rule_of_as_many_conditions_as_the_api_takes_is_shown_and_saved_whole(
+    busy: Town, web: WebState
+) -> None:
+    owner, pid = await busy.owner(), busy.world.project.pid
+    more = {
+        f"{name}_{n}": value
+        for n in range(1, MOST_CONDITIONS)
+        for name, value in (
+            ("metric", "requests"), ("of", "requests"), ("window", f"{n + 1}h"), ("op", ">"), ("threshold", f"{n + 2}"),
+        )
+    }  # fmt: skip
+    made = await owner.post(f"{ROOT}/alerts/new", RULE | more)
+    path = made.headers["location"].removeprefix(ROOT)
+
+    async def conditions() -> list[Any]:
+        async with web.api.database.read() as read:
+            row = (await one_rule(read, pid, path.rpartition("/")[2])).row
+        found: list[Any] = row.definition["conditions"]
+        return found
+
+    before = await conditions()
+    form = (await owner.get(f"{ROOT}{path}/edit")).body.decode()
+    assert ["A second", "A third", "A fourth", "A fifth"] == re.findall(r"<details open><summary>(A \w+) cond", form)
+    saved = await owner.post(f"{ROOT}{path}/edit", RULE | more | {"name": "the same"})
+
+    assert (303, MOST_CONDITIONS) == (saved.status, len(before))
+    assert before == await conditions()

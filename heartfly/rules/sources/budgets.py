@@ -14,17 +14,19 @@ from typing import ClassVar
 import sqlalchemy as sa
 from typing_extensions import override
 
+from heartfly.budgets.commands import MOST
+from heartfly.budgets.rows import Stored, list_budgets
 from heartfly.core.alert_rules import Family, Scope
 from heartfly.core.budgets import MILLIONTH, BudgetState
-from heartfly.core.days import day_of
 from heartfly.core.money import money
 from heartfly.core.windows import Window
-from heartfly.db.models import budget_periods, budgets
+from heartfly.db.models import budget_periods
+from heartfly.errors import NotFoundError
 from heartfly.rules.figures import Row, Table
-from heartfly.rules.sources.base import MOST_SCOPES, Reads, Source, What
+from heartfly.rules.sources.base import Reads, Source, What
 
 _PERCENT = 100
-_ALIVE = (BudgetState.ACTIVE.value, BudgetState.EXCEEDED.value)
+_ALIVE = (BudgetState.ACTIVE, BudgetState.EXCEEDED)
 
 
 class Budgets(Source):
@@ -33,29 +35,16 @@ class Budgets(Source):
 
     @override
     async def read(self, reads: Reads, what: What, window: Window) -> Table:
-        """Each budget is a scope of its own."""
-        today = day_of(reads.zone, reads.now)
-        b, p = budgets.c, budget_periods.c
-        query = (
-            sa.select(b.uuid, b.name, p.first_day, p.amount, p.spent)
-            .join(budget_periods, sa.and_(p.pid == b.pid, p.budget_id == b.id))
-            .where(
-                b.pid == reads.pid,
-                b.state.in_(_ALIVE),
-                p.amount.is_not(None),
-                p.first_day <= today,
-                sa.or_(p.last_day.is_(None), p.last_day >= today),
-            )
-            .order_by(b.id, p.first_day)
-            .limit(MOST_SCOPES)
-        )
+        """Each budget is a scope of its own. NotFoundError: none has that name."""
+        found = await list_budgets(reads.main, reads.pid, limit=MOST)
+        meant = [one for one in found if what.detail in {"", one.row.name, one.row.uuid}]
+        if what.detail and not meant:
+            raise NotFoundError(f"there is no budget {what.detail!r}")
+        spent = await _at_present(reads, [one for one in meant if one.state in _ALIVE])
         table: dict[Scope, Row] = {}
-        for row in await reads.main.execute(query):
-            if what.detail not in {"", row.name, row.uuid}:
-                continue
-            scope: Scope = (row.uuid,) if what.dims else ()
-            used = Fraction(money(row.spent) * _PERCENT, row.amount * MILLIONTH)
-            told = Row(n=1, value=used, adds=False, names=(row.name,) if what.dims else ())
+        for one, used in spent:
+            scope: Scope = (one.row.uuid,) if what.dims else ()
+            told = Row(n=1, value=used, adds=False, names=(one.row.name,) if what.dims else ())
             if scope in table:
                 table[scope].merge(told)
             else:
@@ -69,3 +58,20 @@ class Budgets(Source):
     @override
     async def first_at(self, reads: Reads) -> datetime | None:
         return None
+
+
+async def _at_present(reads: Reads, budgets: Sequence[Stored]) -> list[tuple[Stored, Fraction]]:
+    """What is used, in percent, of those that have an amount and were looked at in the period that is now.
+
+    An edit of its rhythm leaves a budget with rows of periods that overlap: by its plan one is the present one.
+    """
+    first_days = {one.row.id: period.first for one in budgets if (period := one.period(reads.now)) is not None}
+    p = budget_periods.c
+    query = sa.select(p.budget_id, p.first_day, p.amount, p.spent).where(
+        p.pid == reads.pid, p.budget_id.in_(list(first_days)), p.amount.is_not(None)
+    )
+    rows = {(row.budget_id, row.first_day): row for row in await reads.main.execute(query)}
+    kept = [(one, rows.get((one.row.id, first_days.get(one.row.id)))) for one in budgets]
+    return [
+        (one, Fraction(money(row.spent) * _PERCENT, row.amount * MILLIONTH)) for one, row in kept if row is not None
+    ]

@@ -291,6 +291,8 @@ class Calls:
             return
         made, call.reservation = call.made, None
         if made.error and not made.units and made.cost is None:
+            # Its event counts by itself then: one that names the reservation would end it otherwise than this does.
+            made.more.pop("reservation", None)
             reservation.release()
         else:
             reservation.commit(made.units or None, None if made.cost is None else {made.currency: made.cost})
