@@ -20,7 +20,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from heartfly import __version__
 from heartfly.accounts.guards import Bearer
-from heartfly.api import cors, metronome, openmeter, otlp, problems, segment
+from heartfly.api import cors, lago, metronome, openmeter, orb, otlp, problems, segment, stripe
 from heartfly.api.compat.healthchecks.door import HealthchecksDoor
 from heartfly.api.compat.healthchecks.paths import takes as is_healthchecks
 from heartfly.api.event_door import EventDoor
@@ -73,6 +73,7 @@ REQUESTS_PER_MINUTE = 600
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+_FOREIGN = (lago, metronome, openmeter, orb, otlp, segment, stripe)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -101,7 +102,7 @@ def _framework() -> Litestar:
         route_handlers=[
             Router("/v1", route_handlers=list(HANDLERS), guards=[known_by_its_key, known_only]),
             schema,
-            *(wire.router([known_by_its_key, known_only]) for wire in (metronome, openmeter, otlp, segment)),
+            *(wire.router([known_by_its_key, known_only]) for wire in _FOREIGN),
         ],
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY,
@@ -112,7 +113,7 @@ def _framework() -> Litestar:
     )
 
 
-_WIRES = {f"/{wire.WIRE}/": wire.answer for wire in (metronome, openmeter, otlp, segment)}
+_WIRES = {f"/{wire.WIRE}/": wire.answer for wire in _FOREIGN}
 
 
 def _nowhere(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
