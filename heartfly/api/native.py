@@ -21,6 +21,8 @@ from litestar.openapi.spec import Components, SecurityScheme
 from heartfly import __version__
 from heartfly.accounts.guards import Bearer
 from heartfly.api import cors, lago, metronome, openmeter, orb, otlp, problems, segment, stripe
+from heartfly.api.compat.cronitor.door import CronitorDoor
+from heartfly.api.compat.cronitor.paths import takes as is_cronitor
 from heartfly.api.compat.healthchecks.door import HealthchecksDoor
 from heartfly.api.compat.healthchecks.paths import takes as is_healthchecks
 from heartfly.api.event_door import EventDoor
@@ -195,6 +197,8 @@ class NativeApi:
         self.framework = framework
         self._doors = (EventDoor(state, guard), LimitDoor(state, guard))
         self._healthchecks = HealthchecksDoor(state, guard)
+        self._cronitor = CronitorDoor(state, guard)
+        self.guard = guard
         self._given: dict[str, Any] = {STATE: state, GUARD: guard}
         self._clock = state.clock
         self._instruments = state.instruments
@@ -212,6 +216,9 @@ class NativeApi:
                 # There a question for the head of something is a method like any other.
                 exchange.scope["method"] = scope["method"]
                 await self._healthchecks(exchange.scope, receive, exchange.send)
+                return
+            if is_cronitor(scope["path"]):
+                await self._cronitor(exchange.scope, receive, exchange.send)
                 return
             if self._origins and cors.is_preflight(scope["method"], given):
                 await exchange.send({"type": "http.response.start", "status": 204, "headers": []})
