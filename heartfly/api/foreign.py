@@ -7,8 +7,10 @@ it came as. What is no event is told in the wire's own names.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+import msgspec
 from litestar import Request, Response
 from litestar.exceptions import MethodNotAllowedException, NotFoundException
 
@@ -69,11 +71,15 @@ Answer = Callable[[Request[Any, Any, Any], Exception], Response[Any]]
 
 
 def refusals(
-    worded: Callable[[Request[Any, Any, Any], Problem], tuple[Any, str, Headers]], declined: str = ""
+    worded: Callable[[Request[Any, Any, Any], Problem], tuple[Any, str, Headers]],
+    declined: str = "",
+    *,
+    statuses: Mapping[int, int] = MappingProxyType({}),
 ) -> Answer:
     """An exception handler that tells what the API tells, in a wire's words: content, media type, more headers.
 
-    `declined`: what is said of a call that the wire has and we have not, after its method and path.
+    `declined`: what is said of a call that the wire has and we have not, after its method and path. `statuses`: ours
+    to those that the wire has in their place.
     """
 
     def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
@@ -82,9 +88,8 @@ def refusals(
         if declined and isinstance(error, (NotFoundException, MethodNotAllowedException)):
             path = request.scope["path"].partition("/")[2].partition("/")[2]
             problem = problems.make(problem.status, f"{request.method} /{path[:200]} {declined}")
+        problem = msgspec.structs.replace(problem, status=statuses.get(problem.status, problem.status))
         content, media_type, more = worded(request, problem)
-        return Response(
-            content, status_code=told.status_code or 500, media_type=media_type, headers=dict(told.headers) | more
-        )
+        return Response(content, status_code=problem.status, media_type=media_type, headers=dict(told.headers) | more)
 
     return answer

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from heartfly.api.compat.cronitor.paths import takes as is_cronitor
 from heartfly.api.compat.healthchecks.paths import takes as is_healthchecks
 from heartfly.api.compat.telemetry.rooms import room_of
 from heartfly.api.health import Health
@@ -57,7 +58,8 @@ class Front:
         from heartfly.api.compat.telemetry.door import TelemetryDoor  # noqa: PLC0415
         from heartfly.api.native import native_api  # noqa: PLC0415
 
-        return native_api(self._state), self._pages(), TelemetryDoor(self._state, self._ping)
+        native = native_api(self._state)
+        return native, self._pages(), TelemetryDoor(self._state, self._ping, native.guard)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, query = scope["path"], scope["query_string"]
@@ -79,7 +81,7 @@ class Front:
 
     def _is_page(self, scope: Scope) -> bool:
         """Of a path that nobody has, a browser is told by a page, and a program by a problem document."""
-        if is_healthchecks(scope["path"]):
+        if is_healthchecks(scope["path"]) or is_cronitor(scope["path"]):
             return False
         first = scope["path"][1:].partition("/")[0]
         if first in self._page_paths:

@@ -20,7 +20,9 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from heartfly import __version__
 from heartfly.accounts.guards import Bearer
-from heartfly.api import cors, metronome, openmeter, otlp, problems, segment
+from heartfly.api import cors, lago, metronome, openmeter, orb, otlp, problems, segment, stripe
+from heartfly.api.compat.cronitor.door import CronitorDoor
+from heartfly.api.compat.cronitor.paths import takes as is_cronitor
 from heartfly.api.compat.healthchecks.door import HealthchecksDoor
 from heartfly.api.compat.healthchecks.paths import takes as is_healthchecks
 from heartfly.api.event_door import EventDoor
@@ -74,6 +76,7 @@ REQUESTS_PER_MINUTE = 600
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+_FOREIGN = (lago, metronome, openmeter, orb, otlp, segment, stripe)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -102,7 +105,7 @@ def _framework() -> Litestar:
         route_handlers=[
             Router("/v1", route_handlers=list(HANDLERS), guards=[known_by_its_key, known_only]),
             schema,
-            *(wire.router([known_by_its_key, known_only]) for wire in (metronome, openmeter, otlp, segment)),
+            *(wire.router([known_by_its_key, known_only]) for wire in _FOREIGN),
         ],
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY,
@@ -113,7 +116,7 @@ def _framework() -> Litestar:
     )
 
 
-_WIRES = {f"/{wire.WIRE}/": wire.answer for wire in (metronome, openmeter, otlp, segment)}
+_WIRES = {f"/{wire.WIRE}/": wire.answer for wire in _FOREIGN}
 
 
 def _nowhere(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
@@ -196,6 +199,8 @@ class NativeApi:
         self.framework = framework
         self._doors = (EventDoor(state, guard), LimitDoor(state, guard))
         self._healthchecks = HealthchecksDoor(state, guard)
+        self._cronitor = CronitorDoor(state, guard)
+        self.guard = guard
         self._given: dict[str, Any] = {STATE: state, GUARD: guard}
         self._clock = state.clock
         self._instruments = state.instruments
@@ -213,6 +218,9 @@ class NativeApi:
                 # There a question for the head of something is a method like any other.
                 exchange.scope["method"] = scope["method"]
                 await self._healthchecks(exchange.scope, receive, exchange.send)
+                return
+            if is_cronitor(scope["path"]):
+                await self._cronitor(exchange.scope, receive, exchange.send)
                 return
             if self._origins and cors.is_preflight(scope["method"], given):
                 await exchange.send({"type": "http.response.start", "status": 204, "headers": []})

@@ -20,8 +20,9 @@ from heartfly.audit.record import HEARTFLY, Action, Actor, Facts, differing
 from heartfly.audit.record import record as audit
 from heartfly.checks import first_ping
 from heartfly.checks.config import CheckConfig, CheckIn, SharedSlug, as_asked, mark_of, merged, of_row
-from heartfly.checks.create import assign_channels, demand_room, heard_by, insert_check, record_version
+from heartfly.checks.create import assign_channels, demand_room, insert_check, record_version
 from heartfly.checks.flips import Taken, record
+from heartfly.checks.owned import heard_by
 from heartfly.checks.queries import UUID, uuid_of
 from heartfly.checks.rows import Stored, load, one, select_locked
 from heartfly.checks.turn import refuse_if_due

@@ -10,7 +10,7 @@ import msgspec
 from heartfly.audit.record import Actor
 from heartfly.checks.commands import create, locked
 from heartfly.checks.config import CheckIn, as_asked, of_row
-from heartfly.checks.create import heard_by
+from heartfly.checks.owned import heard_by
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from heartfly.audit.record import Action, Actor, record
 from heartfly.checks.config import CheckConfig, as_asked
+from heartfly.checks.owned import FIELDS, heard_by, own
 from heartfly.checks.rows import Stored, one
 from heartfly.core.words import Status
 from heartfly.db import tenant
@@ -108,6 +109,7 @@ def auto_provision(tx: Tx, pid: int, slug: str, *, remote: str, at: datetime, id
     config = CheckConfig(name=slug, slug=slug)
     made = insert_check(tx, pid, config, actor="ping", at=at, ids=ids, slug_key=slug)
     assign_channels(tx, made.pid, made.id, None)
+    own(tx, made, FIELDS)
     record(
         tx, pid, actor=Actor("ping", remote or None), action=Action.CHECK_CREATE, of=f"check:{made.row.uuid}",
         before=None, after=as_asked(config) | {"channels": heard_by(tx, pid, made.id)}, at=at, ids=ids,
@@ -132,20 +134,6 @@ def assign_channels(tx: Tx, pid: int, check_id: int, channel_ids: set[int] | Non
             ],
         )
     refresh_wants_late(tx, pid, {check_id})
-
-
-def heard_by(tx: Tx, pid: int, check_id: int) -> list[str]:
-    """The channels of a check by public id, in the order in which they were made."""
-    query = (
-        sa.select(channels.c.uuid)
-        .join(
-            check_channels,
-            sa.and_(channels.c.pid == check_channels.c.pid, channels.c.id == check_channels.c.channel_id),
-        )
-        .where(check_channels.c.pid == pid, check_channels.c.check_id == check_id)
-        .order_by(channels.c.id)
-    )
-    return list(tx.conn.execute(query).scalars())
 
 
 def refresh_wants_late(tx: Tx, pid: int, check_ids: set[int]) -> None:

@@ -1,22 +1,26 @@
-"""A check that the client of its job describes, made when its first signal comes; what is there stays as it is.
+"""A check as the client of its job describes it: made if there is none, else set where no person has set it.
 
-A person's settings are never overwritten by a job: a description counts only where there is no check of that slug.
+A person's settings are never overwritten by a job: whose a field is, says owned.py.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
 
 from heartfly.audit.record import Actor
 from heartfly.checks import commands
-from heartfly.checks.config import CheckIn, ScheduleIn
+from heartfly.checks.config import CheckIn, ScheduleIn, merged, of_row
+from heartfly.checks.owned import FIELDS, as_it_is, heard_by, own, owned
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import checks, projects
+from heartfly.db.models import channels, checks, projects
+from heartfly.errors import ConflictError
 
 
 class Described(Protocol):
@@ -34,25 +38,74 @@ class Described(Protocol):
     def max_run_s(self) -> int | None: ...
 
 
-def make_if_missing(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upserted:
+    """`kept`: the fields that were asked for and are a person's, who has set them otherwise."""
+
+    uuid: str
+    is_new: bool
+    kept: tuple[str, ...] = ()
+
+
+def upsert(
+    tx: Tx, pid: int, slug: str, asked: CheckIn, *, at: datetime, ids: IdSource, actor: Actor, most: int, **more: str
+) -> Upserted:
+    """`more`: what we only keep of it. InvalidValueError names the field; LimitError; NotJudgedYetError: it is due.
+
+    ConflictError: two checks have that slug, or its schedule is that of a job of ours.
+    """
+    wanted = [name for name in FIELDS if getattr(asked, name) is not msgspec.UNSET]
+    query = sa.select(checks.c.uuid).where(checks.c.pid == pid, checks.c.slug == slug).limit(2)
+    found: Sequence[str] = tx.conn.execute(query).scalars().all()
+    if len(found) > 1:
+        raise ConflictError(f"two checks have the slug {slug}")
+    if not found:
+        named = asked if asked.name is not msgspec.UNSET else msgspec.structs.replace(asked, name=slug)
+        uuid = commands.create(
+            tx, pid, msgspec.structs.replace(named, slug=slug), at=at, ids=ids, actor=actor, most=most
+        )
+        own(tx, commands.locked(tx, pid, uuid, None), FIELDS, **more)
+        return Upserted(uuid=uuid, is_new=True)
+    stored = commands.locked(tx, pid, found[0], None)
+    config = of_row(stored.row._asdict())
+    now = as_it_is(config, heard_by(tx, pid, stored.id))
+    then = as_it_is(merged(config, asked, at=at), _heard(tx, pid, asked, now))
+    its = owned(stored.row, now["channels"])
+    kept = tuple(name for name in wanted if name not in its and then[name] != now[name])
+    taken = [name for name in wanted if name in its]
+    if any(then[name] != now[name] for name in taken):
+        some = {name: getattr(asked, name) for name in taken}
+        commands.edit(tx, pid, found[0], CheckIn(**some), at=at, ids=ids, actor=actor)
+    own(tx, stored, taken, **more)
+    return Upserted(uuid=found[0], is_new=False, kept=kept)
+
+
+def _heard(tx: Tx, pid: int, asked: CheckIn, now: dict[str, Any]) -> Sequence[str]:
+    if asked.channels is msgspec.UNSET:
+        heard: Sequence[str] = now["channels"]
+        return heard
+    if asked.channels == [commands.ALL_CHANNELS]:
+        return list(tx.conn.execute(sa.select(channels.c.uuid).where(channels.c.pid == pid)).scalars())
+    return asked.channels
+
+
+def describe(
     tx: Tx, ping_key_hash: str, slug: str, told: Described, *, remote: str, at: datetime, ids: IdSource, most: int
 ) -> None:
-    """InvalidValueError: no schedule can be made of it. LimitError; NotFoundError. Nobody has that key: nothing."""
+    """By a client that has a ping key. Nobody has that key: nothing. Raises as `upsert`."""
     pid = tx.conn.execute(
         sa.select(projects.c.id).where(projects.c.ping_key_hash == ping_key_hash)
     ).scalar_one_or_none()
     if pid is None:
-        return
-    if tx.conn.execute(sa.select(checks.c.id).where(checks.c.pid == pid, checks.c.slug == slug)).first() is not None:
         return
     schedule = (
         ScheduleIn(kind="cron", expression=told.expression, zone=told.zone)
         if told.period_s is None
         else ScheduleIn(kind="period", period=told.period_s)
     )
-    asked = CheckIn(name=slug, slug=slug, schedule=schedule)
+    asked = CheckIn(schedule=schedule)
     if told.grace_s is not None:
         asked = msgspec.structs.replace(asked, grace=told.grace_s)
     if told.max_run_s is not None:
         asked = msgspec.structs.replace(asked, max_run=told.max_run_s)
-    commands.create(tx, pid, asked, at=at, ids=ids, actor=Actor("ping", remote or None), most=most)
+    upsert(tx, pid, slug, asked, at=at, ids=ids, actor=Actor("ping", remote or None), most=most)

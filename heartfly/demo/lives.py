@@ -79,6 +79,7 @@ def live(
         job=None,
         old_ping_until=None,
         filters_as_sent=None,
+        client_fields=None,
     )
     check = Check(rules=rules_of_config(config), status=Status.NEW, status_since=born_at, rev=1)
     signals = beats(config, part.habit, born_at=born_at, now=now, chance=chance)

@@ -36,7 +36,7 @@ class Telemetry:
             max_body=10_000,
             client_address=lambda scope: (scope["client"][0], scope["scheme"]),
         )
-        self._door = TelemetryDoor(state, ping)
+        self._door = TelemetryDoor(state, ping, house.full.api.guard)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         room = room_of(scope["path"], scope["query_string"])
@@ -115,6 +115,23 @@ async def test_older_addresses_have_the_state_at_their_end(house: House, ask: Do
     assert ([200, 200], [("start", None), ("success", None)]) == (
         answers, await signals(house, await the_check(house, "old")),
     )  # fmt: skip
+
+
+async def test_a_client_that_knows_an_api_key_alone_tells_its_runs_with_it(
+    house: House, neighbour: House, ask: Door
+) -> None:
+    made = await house.full("POST", "/v1/keys", {"name": "sender", "scopes": ["ingest"]})
+    answers = [
+        (await ask("GET", f"/{door}/{one}/nightly?state=run&series=1")).status
+        for door, one in (
+            ("p", house.full.key), ("ping", house.full.key), ("p", house.read.key), ("p", made.json["secret"]),
+            ("p", "hf_" + "0" * 43),
+        )
+    ]  # fmt: skip
+
+    assert [200, 200, 403, 403, 404] == answers
+    assert [("start", None)] * 2 == await signals(house, await the_check(house))
+    assert [] == (await neighbour.full("GET", "/v1/checks")).json["items"]
 
 
 # --- Uptime Kuma
@@ -246,6 +263,27 @@ async def test_what_a_person_has_set_no_check_in_changes(house: House, ask: Door
     assert ("period", 600, 60) == (check.kind, check.period_s, check.grace_s)
 
 
+async def test_what_the_client_itself_has_set_follows_it_and_what_a_person_set_since_stays(
+    house: House, ask: Door
+) -> None:
+    assert 200 == (await sent(ask, house, envelope(check_in("in_progress", monitor_config=CONFIG)))).status
+    uuid = (await the_check(house)).uuid
+    assert 200 == (await house.full("PATCH", f"/v1/checks/{uuid}", {"grace": 60})).status
+
+    moved = CONFIG | {"schedule": {"type": "crontab", "value": "30 4 * * *"}, "checkin_margin": 20}
+    assert 200 == (await sent(ask, house, envelope(check_in("ok", monitor_config=moved)))).status
+
+    check = await the_check(house)
+    assert ("30 4 * * *", 60, 5_400) == (check.expression, check.grace_s, check.max_run_s)
+
+
+async def test_a_check_that_its_first_ping_made_is_described_later(house: House, ask: Door) -> None:
+    assert 200 == (await ask("GET", f"/p/{key(house)}/nightly?state=ok")).status
+    assert 200 == (await sent(ask, house, envelope(check_in("ok", monitor_config=CONFIG)))).status
+
+    assert ("cron", "30 2 * * *") == ((await the_check(house)).kind, (await the_check(house)).expression)
+
+
 async def test_a_schedule_that_is_none_still_makes_the_check(house: House, ask: Door) -> None:
     wrong = {"schedule": {"type": "crontab", "value": "every now and then"}}
     interval = {"schedule": {"type": "interval", "value": 2, "unit": "hour"}}
@@ -304,7 +342,8 @@ async def test_a_key_that_is_none_of_ours_is_refused(house: House, ask: Door) ->
         ("/p/AbCdEfGhIjKlMnOpQrStUv/x", b"stamp=1", "cronitor"),
         ("/p/main/checks", b"state=down", None), ("/p/abcdefghijklmnopqrstuv/checks", b"state=down", None),
         ("/p/AbCdEfGhIjKlMnOpQrStUv/x", b"", None), ("/api/v1/checks/", b"", None), ("/api/v3/cron/x/y", b"", None),
-        ("/api/1/envelope/", b"", "sentry"), ("/api/1/store/", b"", None), ("/api/push/x", b"", "kuma"),
+        ("/api/1/envelope/", b"", "sentry"), ("/api/1/store/", b"", None), ("/api/monitors/envelope", b"", None),
+        ("/p/hf_" + "0" * 43 + "/x", b"stamp=1", "cronitor"), ("/api/push/x", b"", "kuma"),
         ("/v2/heartbeats/x/ping", b"", "opsgenie"), ("/v1/checks", b"", None), ("/start/x", b"", None),
     ],
 )  # fmt: skip

@@ -66,6 +66,7 @@ checks = Table(
     Column("updated_at", UtcInstant, nullable=False),
     Column("old_ping_until", UtcInstant),  # until when the address before the last rotation works
     Column("filters_as_sent", Json),  # through a foreign API, which keeps more of them than we use; null: none came
+    Column("client_fields", Text),  # JSON: what clients of its job have set, see checks/owned.py; null: none have
     UniqueConstraint("uuid"),
     UniqueConstraint("pid", "slug_key"),
     Index(

@@ -23,7 +23,7 @@ from heartfly.api.compat.healthchecks.forms import Around, check_form
 from heartfly.api.compat.healthchecks.spec import UNNAMED, read_spec
 from heartfly.audit.record import Actor
 from heartfly.checks import commands
-from heartfly.checks.create import heard_by
+from heartfly.checks.owned import heard_by
 from heartfly.checks.queries import UUID
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource

@@ -1,6 +1,6 @@
 """Cronitor's telemetry: `/p/KEY/MONITOR` and `/ping/KEY/MONITOR` with a state, and the older `/CODE/run`.
 
-KEY is the project's ping key, MONITOR a check's slug, CODE a check's ping UUID.
+KEY is the project's ping key, or an API key that may write; MONITOR a check's slug, CODE a check's ping UUID.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from urllib.parse import unquote
 
 from heartfly.api.compat.telemetry.signal import (
+    API_KEY,
     PING_KEY,
     UUID,
     Call,
@@ -39,6 +40,8 @@ def takes(path: str, query: bytes) -> bool:
         return _STATE.search(query) is not None and _BY_KEY.fullmatch(path) is not None
     if path.startswith("/p/"):
         found = _BY_KEY.fullmatch(path)
+        if found is not None and API_KEY.fullmatch(found["key"]):
+            return True
         # A project's slug has no capitals, and of a ping key's 22 characters one nearly always is.
         is_key = (
             found is not None and PING_KEY.fullmatch(found["key"]) is not None and found["key"] != found["key"].lower()
@@ -55,7 +58,7 @@ def read(call: Call) -> Sequence[Signal]:
     if found is None or state not in _STATES:
         raise UnreadableError(as_text("state must be run, complete, ok or fail", 400))
     slug = slug_of(unquote(found["monitor"]))
-    if not PING_KEY.fullmatch(found["key"]) or not slug:
+    if not (PING_KEY.fullmatch(found["key"]) or API_KEY.fullmatch(found["key"])) or not slug:
         raise UnreadableError(as_text("not found", 404))
     kind, status = _STATES[state], call.first("status_code")
     is_status = status.isascii() and status.isdigit() and len(status) < 4 and int(status) < 256

@@ -6,17 +6,40 @@ The ping itself goes through the ping door, so that everything that holds for a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+import sqlalchemy as sa
+
+from heartfly.accounts.guards import Bearer
+from heartfly.accounts.keys import Scope as KeyScope
 from heartfly.api.compat.telemetry import brotli_bodies
-from heartfly.api.compat.telemetry.signal import Call, Room, Said, Schedule, Signal, UnreadableError, as_text
+from heartfly.api.compat.telemetry.signal import (
+    API_KEY,
+    Call,
+    Room,
+    Said,
+    Schedule,
+    Signal,
+    UnreadableError,
+    as_text,
+)
 from heartfly.api.event_bodies import unpacked
 from heartfly.api.ping import PingDoor, Receive, Scope, Send
 from heartfly.api.state import ApiState
-from heartfly.checks.described import make_if_missing
-from heartfly.errors import ConflictError, HeartflyError, InvalidValueError, LimitError, NotFoundError
+from heartfly.checks.described import describe
+from heartfly.checks.turn import NotJudgedYetError
+from heartfly.db.models import projects
+from heartfly.errors import (
+    ConflictError,
+    HeartflyError,
+    InvalidValueError,
+    LimitError,
+    NotFoundError,
+    TooManyRequestsError,
+    UnauthenticatedError,
+)
 from heartfly.logs import line
 from heartfly.sealing import digest
 
@@ -26,9 +49,10 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH"})
 
 
 class TelemetryDoor:
-    def __init__(self, state: ApiState, ping: PingDoor) -> None:
+    def __init__(self, state: ApiState, ping: PingDoor, guard: Bearer) -> None:
         self._state = state
         self._ping = ping
+        self._guard = guard
 
     async def __call__(self, room: Room, scope: Scope, receive: Receive, send: Send) -> None:
         said = await self._answer(room, scope, receive)
@@ -49,12 +73,13 @@ class TelemetryDoor:
         try:
             call = await _call(scope, receive)
             worst, text = 200, ""
-            for signal in room.read(call):
+            for told in room.read(call):
+                signal = await self._by_ping_key(told)
                 if signal.schedule is not None:
                     await self._described(signal, signal.schedule, scope)
-                status, told = await self._pinged(signal, scope)
+                status, answered = await self._pinged(signal, scope)
                 if status >= worst:
-                    worst, text = status, told
+                    worst, text = status, answered
         except UnreadableError as refused:
             line("telemetry", room=room.name, outcome="refused", code=refused.said.status)
             return refused.said
@@ -64,19 +89,39 @@ class TelemetryDoor:
         line("telemetry", room=room.name, outcome="ok" if worst < 300 else "refused", code=worst)
         return room.answer(call, worst, text)
 
+    async def _by_ping_key(self, signal: Signal) -> Signal:
+        """As it is, unless it came by an API key: whoever may write checks may ping them. UnreadableError."""
+        key, slash, slug = signal.address.partition("/")
+        if not slash or not API_KEY.fullmatch(key):
+            return signal
+        try:
+            caller = await self._guard.recognise(key)
+        except UnauthenticatedError:
+            raise UnreadableError(as_text("not found", 404)) from None
+        except TooManyRequestsError as error:
+            raise UnreadableError(as_text(str(error), 429)) from None
+        if KeyScope.WRITE not in caller.scopes:
+            raise UnreadableError(as_text("this key lacks the scope write", 403))
+        query = sa.select(projects.c.ping_key_enc).where(projects.c.id == caller.pid)
+        async with self._state.database.read() as read:
+            sealed = (await read.execute(query)).scalar_one()
+        return replace(signal, address=f"{self._state.sealer.open(sealed).decode()}/{slug}")
+
     async def _described(self, signal: Signal, schedule: Schedule, scope: Scope) -> None:
-        """A check as its client describes it. What cannot be made so is made by the ping as any other, or refused."""
+        """A check as its client describes it. What cannot be made so is made by the ping as any other, or refused; what
+        cannot be set now (it is just being judged) is set with the next signal.
+        """
         key, _, slug = signal.address.partition("/")
         state = self._state
         at, remote = state.clock.now(), state.client_address(scope)[0]
         try:
             await state.database.write(
-                lambda tx: make_if_missing(
+                lambda tx: describe(
                     tx, digest(key), slug, schedule, remote=remote, at=at, ids=state.ids,
                     most=state.settings.limits.checks,
                 )
             )  # fmt: skip
-        except (InvalidValueError, ConflictError, LimitError, NotFoundError) as error:
+        except (InvalidValueError, ConflictError, LimitError, NotFoundError, NotJudgedYetError) as error:
             line("telemetry", outcome="not_described", reason=type(error).__name__)
 
     async def _pinged(self, signal: Signal, scope: Scope) -> tuple[int, str]:

@@ -29,7 +29,7 @@ from heartfly.core.nesting import too_deep
 from heartfly.core.words import PingKind
 
 _STATES = {"in_progress": PingKind.START, "ok": PingKind.SUCCESS, "error": PingKind.FAIL}
-_PROJECT = r"(?!v[0-9]/)[^/]{1,100}"
+_PROJECT = r"(?!v[0-9]/|monitors/)[^/]{1,100}"
 _ENVELOPE = re.compile(rf"/api/{_PROJECT}/envelope/?")
 _BY_HTTP = re.compile(rf"/api/{_PROJECT}/cron/(?P<slug>[^/]+)(?:/(?P<key>[^/]+))?/?")
 _KEY = re.compile(r"sentry_key=([A-Za-z0-9_-]+)")

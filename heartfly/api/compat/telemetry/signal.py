@@ -18,6 +18,8 @@ from heartfly.core import metrics
 from heartfly.core.words import PingKind
 
 PING_KEY = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
+API_KEY = re.compile(r"hf_[A-Za-z0-9]{43}", re.ASCII)
+"""In the place of a ping key: a client that knows one key only, with which it also sets its monitors."""
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _NOT_OF_SLUGS = re.compile(r"[^a-z0-9_-]+")
 _MOST_SLUG = 100
