@@ -33,6 +33,7 @@ _COMMANDS: Mapping[str, str] = {
     "usage": "heartfly.cli.usage:usage_group",
     "run": "heartfly.cli.run:run",
     "import": "heartfly.cli.imports:import_group",
+    "drift": "heartfly.cli.drift:drift",
     "limits": "heartfly.cli.limits:limits_group",
     "next": "heartfly.cli.next:next_command",
     "backup": "heartfly.cli.backup:backup",

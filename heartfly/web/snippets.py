@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from heartfly.core.scheduled.tell import CURL, drop_in
+
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
@@ -40,11 +42,11 @@ def all_snippets(url: str) -> list[Snippet]:
 
 
 def _curl(url: str) -> str:
-    return f"curl -fsS -m 10 --retry 3 -o /dev/null {url}"
+    return f"{CURL} {url}"
 
 
 def _crontab(url: str) -> str:
-    return f"0 3 * * * /path/to/job; curl -fsS -m 10 --retry 3 -o /dev/null {url}/$?"
+    return f"0 3 * * * /path/to/job; {CURL} {url}/$?"
 
 
 def _bash(url: str) -> str:
@@ -64,14 +66,7 @@ wait $job"""
 
 
 def _systemd(url: str) -> str:
-    curl = "/usr/bin/curl -fsS -m 10 --retry 3 -o /dev/null"
-    return f"""\
-# systemctl edit my-job.service
-[Service]
-ExecStartPre=-{curl} {url}/start
-# EXIT_STATUS is a number, or the name of a signal that ended it.
-ExecStopPost=-/bin/sh -c 'case "$EXIT_STATUS" in *[!0-9]*|"") end=fail;; *) end=$EXIT_STATUS;; esac; \
-  {curl} {url}/$end'"""
+    return f"# systemctl edit my-job.service\n{drop_in(url)}".rstrip()
 
 
 def _python(url: str) -> str:
