@@ -89,6 +89,8 @@ class _Reader:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self._value(one, (*path, place)) for place, one in enumerate(node.value)]
+        if not isinstance(node, yaml.ScalarNode):
+            raise InvalidValueError(self._field, f"line {line}: it is no value")
         return _scalar(node)
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
@@ -120,7 +122,7 @@ class _Reader:
         return found
 
 
-def _scalar(node: yaml.Node) -> Any:
+def _scalar(node: yaml.ScalarNode) -> Any:
     text = str(node.value)
     if node.style or node.tag == _TEXT:
         return text

@@ -6,6 +6,7 @@ Names are guesses that people may change; slugs stay the same as long as the job
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -178,8 +179,9 @@ def judged(job: Job, now: datetime, *, more_grace: timedelta = timedelta(0)) -> 
     try:
         grace = usual_grace(job.times, now)
     except InvalidValueError as error:
-        return Left(where=job.where, line=job.line, text=job.times.expression or job.title, why=error.message)
-    return replace(job, grace=min(grace + more_grace, timedelta(days=365)))
+        return Left(where=job.where, line=job.line, text=job.title, why=error.message)
+    seconds = math.ceil((grace + more_grace).total_seconds())
+    return replace(job, grace=min(timedelta(seconds=seconds), schedules.MAX_PERIOD))
 
 
 def sorted_out(all_of_them: Iterable[Job | Left]) -> Found:
