@@ -48,7 +48,7 @@ def name_of(command: str) -> str:
     if parts := _RUN_PARTS.match(command.strip()):
         return parts[1][:_LONGEST_NAME]
     words = [word.strip("'\"();{}") for word in command.split()]
-    says = [word for word in words if re.match(r"[\w./]", word) and not _stands_before(word)]
+    says = [word for word in words if re.match(r"[\w./~]", word) and not _stands_before(word)]
     stems = (word.rstrip("/").rpartition("/")[2].partition(".")[0] for word in says if not word.isdigit())
     return next((stem for stem in stems if stem), "job")[:_LONGEST_NAME]
 
