@@ -23,6 +23,7 @@ from heartfly.cli.job_edits import replace_own_crontab, replace_text, write_drop
 from heartfly.cli.job_words import IS_DRIFT, left_out, line_out, show_left, show_lines, show_notes, sum_of
 from heartfly.cli.jobs_here import (
     OWN,
+    STDIN,
     Here,
     crontab_files,
     crontabs_of_machine,
@@ -39,6 +40,7 @@ from heartfly.core import schedule as schedules
 from heartfly.core.scheduled.drift import Drift, Line, Read, drifts
 from heartfly.core.scheduled.found import Job, Origin, proposals, tags_of
 from heartfly.core.scheduled.tell import Form, container, crontab_line, drop_in, edited, step
+from heartfly.core.text import shown
 
 F = TypeVar("F", bound=Callable[..., Any])
 DRIFTED = 3
@@ -115,6 +117,8 @@ def crontab(
 ) -> None:  # fmt: skip
     """Make checks for the jobs in crontabs: the FILES, - for standard input, or all of this machine."""
     now, there = SystemClock().now(), zone or machine_zone(root)
+    if STDIN in files and rest["edit"]:
+        raise click.UsageError("--edit writes files: standard input is none.")
     if files:
         here = crontab_files(files, system=system, zone=there, now=now)
     else:
@@ -204,7 +208,7 @@ def _import(api: Client, here: Here, wanted: Wanted, origins: Sequence[Origin], 
     edits = _edit(lines, texts, here, root=root, now=now) if wanted.edit else []
     if wanted.as_json:
         told = [
-            line_out(line) | {"done": done.get(n), "tell": text}
+            line_out(line) | {"done": done.get(n), "tell": text and shown(text)}
             for n, (line, text) in enumerate(zip(lines, texts, strict=True))
         ]
         left = [left_out(one) for one in here.found.left]
@@ -298,11 +302,8 @@ def _edit(
         new = edited(old, changes)
         if where == OWN:
             backup = replace_own_crontab(old=old, new=new, now=now)
-        elif where in here.paths:
-            backup = replace_text(here.paths[where], old=old, new=new, now=now)
         else:
-            click.echo(new, nl=False)
-            continue
+            backup = replace_text(here.paths[where], old=old, new=new, now=now)
         told.append({"file": where, "backup": str(backup)})
     return told
 

@@ -13,6 +13,7 @@ from heartfly.core.schedule import Kind
 from heartfly.core.scheduled.drift import Drift, Line
 from heartfly.core.scheduled.found import Left, Times
 from heartfly.core.spans import span
+from heartfly.core.text import shown
 
 _BEFORE = {
     Drift.SAME: "has its check",
@@ -31,13 +32,13 @@ def line_out(line: Line) -> dict[str, Any]:
     if proposal is not None:
         job = proposal.job
         out |= {"origin": job.origin.value, "where": job.where, "line": job.line, "user": job.user, "off": job.off}
-        out |= {"command": job.command, "notes": list(job.notes), "proposal": proposal.as_asked()}
+        out |= {"command": shown(job.command), "notes": list(job.notes), "proposal": proposal.as_asked()}
     out["check"] = None if check is None else {name: check[name] for name in ("id", "name", "slug", "schedule")}
     return out
 
 
 def left_out(left: Left) -> dict[str, Any]:
-    return {"where": left.where, "line": left.line, "text": left.text, "why": left.why}
+    return {"where": left.where, "line": left.line, "text": shown(left.text), "why": left.why}
 
 
 def show_lines(lines: Sequence[Line], *, done: Mapping[int, str]) -> None:

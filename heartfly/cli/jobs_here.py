@@ -170,8 +170,8 @@ def timer_files(files: Sequence[str], *, zone: str, now: datetime) -> Here:
             continue
         path = Path(name).absolute()
         texts = [_demanded(path)]
-        service = path.with_name(systemd_units.unit_of(path.name, texts))
-        services = [_demanded(service)] if service.is_file() else []
+        unit = systemd_units.unit_of(path.name, texts)
+        services = [_demanded(path.with_name(unit))] if unit and path.with_name(unit).is_file() else []
         timer = Timer(name=path.name, where=str(path), texts=texts, service=services)
         here += Here(found=systemd_units.read([timer], zone=zone, now=now), files=[str(path)])
     return here

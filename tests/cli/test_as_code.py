@@ -125,7 +125,7 @@ def test_what_is_written_down_of_a_project_changes_nothing_in_it(run: Run, proje
             "--zone",
             "Asia/Tokyo",
             "--gate",
-            "rows within 20% of the median of 7",
+            "rows within 20% of median(same weekday, 4 weeks)",
         )
     )
     ok(run("alert-rules", "defaults"))
@@ -233,8 +233,13 @@ def test_secrets_come_from_variables_and_are_needed_only_when_they_are_sent(proj
 
 
 def test_a_meter_that_counts_differently_gets_a_version(run: Run, project: Project) -> None:
+    ok(run("usage", "meters", "archive", "requests"))
+    assert [("change", "meters", "requests", ["archived"])] == project.changes()
     project.say(WHOLE.replace("any_of: [us, eu]", "any_of: [us]").replace("name: Requests", "name: All requests"))
-    assert [("change", "meters", "requests", ["name"]), ("change", "meters", "bytes", ["filters"])] == project.changes()
+    assert [
+        ("change", "meters", "requests", ["name", "archived"]),
+        ("change", "meters", "bytes", ["filters"]),
+    ] == project.changes()
     project.told("apply", "--yes")
     assert [] == project.changes()
     assert 2 == len(json.loads(ok(run("usage", "meters", "show", "bytes", "--json")))["versions"])
@@ -249,13 +254,13 @@ def test_a_meter_that_counts_differently_gets_a_version(run: Run, project: Proje
         ("kind: email", "kind: pigeon", 5, "channels.ops.kind: must be one of"),
         ("to: ops@example.com", "to: ops", 5, "channels.ops.config.to: "),
         ("events: [check.down", "events: [check.gone", 5, "channels.ops.events: must be a list of"),
-        ("aggregation: sum", "aggregation: add", 10, "meters.bytes.aggregation: "),
+        ("aggregation: sum", "aggregation: add", 11, "meters.bytes.aggregation: "),
         ('cron: "30 2 * * *"', 'cron: "61 2 * * *"', 17, "checks.nightly.schedule.expression: "),
         ("grace: 10m", "grace: soon", 18, "checks.nightly.grace: must be seconds, or a duration"),
         ("rows > 0", "rows >> 0", 21, "checks.nightly.gates[0]: "),
         ("    tags: [db]", "    tagz: [db]", 20, "checks.nightly.tagz: is not known here"),
-        ("period: 90s", "period: 90s, cron: '* * * * *'", 25, "checks.beat.schedule.period: must not stand beside cron"),
-        ("channels: [ops]\n  timers", "channels: [nobody]\n  timers", 23, "checks.nightly.channels: there is no channel nobody"),
+        ("period: 90s", "period: 90s, cron: '* * * * *'", 25, "beat.schedule.period: must not stand beside cron"),
+        ("channels: [ops]\n  timers", "channels: [nobody]\n  timers", 23, "channels: there is no channel nobody"),
         ("sticky: true", "sticky: maybe", 26, "checks.pods.sticky: expected `bool`, got `str`"),
         ("metric: error_rate", "metric: weather", 29, "alert_rules.Errors.conditions[0].metric: "),
         ("severity: high", "severity: big", 28, "alert_rules.Errors.severity: must be one of"),
@@ -313,7 +318,7 @@ def test_a_change_that_is_refused_says_what_was_done(run: Run, tmp_path: Path) -
     path = tmp_path / "x.yaml"
     path.write_text(f"version: 1\nchecks:\n  first-one: {{}}\n  second-one: {{tags: [x]}}\n{'  third-one: {}'}\n")
     ok(run("apply", "-f", str(path), "--yes"))
-    read_key = json.loads(ok(run("keys", "create", "reader", "--scope", "read", "--json")))["key"]
+    read_key = json.loads(ok(run("keys", "create", "reader", "--scope", "read", "--json")))["secret"]
     path.write_text("version: 1\nchecks:\n  first-one: {grace: 7m}\n")
     refused = run("apply", "-f", str(path), "--yes", "--no-backtest", "--key", read_key)
     assert 1 == refused.exit_code

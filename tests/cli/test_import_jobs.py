@@ -91,10 +91,8 @@ def test_lines_are_edited_with_a_backup_and_their_mode_and_only_once(run: Run, m
     edited = told(run, *options)
 
     check = told(run, "checks", "show", "second-backup")
-    assert (
-        f"0 2 * * * root /opt/heartfly run --check {check['ping_url']} -- /opt/backup --all\n@reboot root /opt/warm-up\n"
-        == (path.read_text())
-    )
+    line = f"0 2 * * * root /opt/heartfly run --check {check['ping_url']} -- /opt/backup --all"
+    assert f"{line}\n@reboot root /opt/warm-up\n" == path.read_text()
     assert check["first_ping_by"] is not None  # a job that was edited, and never begins, is found
     backups = {one["file"]: Path(one["backup"]) for one in edited["edited"]}
     assert before == backups["/etc/cron.d/backup"].read_text()
@@ -175,6 +173,15 @@ def test_manifests_and_workflows_become_checks(run: Run, tmp_path: Path) -> None
     assert {"prod-billing-nightly": "no_job"} == outcomes(gone)
 
 
+def test_what_is_no_text_or_would_steer_a_terminal_is_shown_as_such(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "crontab"
+    path.write_bytes(b'0 1 * * * /opt/caf\xe9 "\x1b[31m"\n61 1 * * * \xff\n')
+    found = told(run, "import", "crontab", str(path), "--host", "odd", "--apply", "--edit", "--of-user")
+    assert ("made", "odd-caf") == (found["jobs"][0]["done"], found["jobs"][0]["check"]["slug"])
+    assert b" -c '/opt/caf\xe9 \"\x1b[31m\"'\n61 1 * * * \xff\n" in path.read_bytes()
+    assert "\x1b" not in ok(run("import", "crontab", str(path), "--host", "odd-2", "--of-user"))
+
+
 def test_standard_input_and_single_files_are_read(run: Run, tmp_path: Path) -> None:
     result = run("import", "crontab", "-", "--host", "", "--zone", "Asia/Tokyo", "--json", input="@daily /opt/solo\n")
     (job,) = json.loads(ok(result))["jobs"]
@@ -191,6 +198,7 @@ def test_standard_input_and_single_files_are_read(run: Run, tmp_path: Path) -> N
     ("arguments", "status", "said"),
     [
         (("import", "crontab", "--edit"), 2, "--edit goes with --apply"),
+        (("import", "crontab", "-", "--apply", "--edit"), 2, "standard input is none"),
         (("import", "systemd", "none.timer"), 1, "there is no such file"),
         (("import", "k8s"), 2, "Missing argument"),
         (("import", "github-actions"), 2, "no .github/workflows here"),

@@ -120,7 +120,7 @@ def test_a_workflow_without_a_schedule_is_none_of_ours() -> None:
 def test_what_is_printed_for_them_is_yaml_itself() -> None:
     (made,) = documents(container("https://x/ping/u", "/opt/a 'b: c'"))
     assert ["/bin/sh", "-c"] == made.value["command"]
-    assert "/opt/a 'b: c'; rc=$?\n" in made.value["args"][0]
+    assert "/opt/a 'b: c' & job=$!\n" in made.value["args"][0]
     ((told,),) = (one.value for one in documents(step("https://x/ping/u", "0 3 * * *")))
     assert "always() && github.event.schedule == '0 3 * * *'" == told["if"]
 

@@ -70,6 +70,7 @@ def test_addresses_in_its_service_are_seen() -> None:
         ("[Timer]\nOnBootSec=15min\n", "once after a start"), ("[Timer]\n", "no times"), ("", "no times"),
         ("[Timer]\nOnUnitActiveSec=soon\n", "no span"), ("[Timer]\nOnUnitActiveSec=1s\n", "not between"),
         ("[Timer]\nOnCalendar=never\n", "cannot read"), ("[Timer]\nOnCalendar=2020-01-01 00:00\n", "eight years"),
+        ("[Timer]\nOnCalendar=daily\nUnit=../../../etc/passwd\n", "no unit"),
         ("[Timer]\n" + "OnCalendar=Mon..Fri 02:30\n" * 40, "longer than"),
     ],
 )  # fmt: skip

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from heartfly.cli.as_code.file import Wanted
+from heartfly.cli.as_code.file import MARK, Wanted
 from heartfly.cli.as_code.settings import ALL, KINDS, Entry
-from heartfly.cli.as_code.there import OWN, There, Thing
+from heartfly.cli.as_code.there import ARCHIVED, OWN, There, Thing
 from heartfly.core.yaml_text import Path
 
 SHARE = 4
@@ -59,6 +59,8 @@ def plan_of(wanted: Wanted, there: There, *, prune: bool, secrets: bool = False)
         for key, entry in wanted.sections.get(kind, {}).items():
             thing = there.sections.get(kind, {}).get(key)
             named = _settings(kind, entry, thing, wanted.mark, all_channels)
+            if secrets and kind == "channels":
+                named = {"config": {**((thing.settings["config"] if thing else None) or {}), **entry.config}, **named}
             if thing is None:
                 fields = [Field(name=name, before=None, after=value) for name, value in named.items()]
                 changes.append(Change(kind=kind, key=key, verb=Verb.MAKE, fields=fields, entry=entry))
@@ -112,14 +114,22 @@ def _settings(
     kind: str, entry: Entry, thing: Thing | None, mark: str, all_channels: Sequence[str]
 ) -> Mapping[str, Any]:
     named = dict(entry.settings)
-    if kind == "checks" and mark:
-        tags = named.get("tags", thing.settings["tags"] if thing else [])
-        named["tags"] = tags if mark in tags else [*tags, mark]
+    if kind == "checks" and (mark or "tags" in named):
+        named["tags"] = _tags(named.get("tags"), thing.settings["tags"] if thing else [], mark)
     if kind in {"checks", "budgets"} and named.get("channels") == ALL:
         named["channels"] = list(all_channels)
+    if kind == "meters" and thing is not None:
+        named[ARCHIVED] = False
     if kind == "channels" and "config" not in named:
         named |= _plain_part(entry, thing)
     return named
+
+
+def _tags(asked: Sequence[str] | None, there: Sequence[str], mark: str) -> list[str]:
+    """With the mark; those of other files stay. None: none are asked for, and what is there stays."""
+    marks = [tag for tag in there if tag.startswith(MARK)]
+    wanted = list(dict.fromkeys([*(there if asked is None else asked), *marks, *([mark] if mark else [])]))
+    return list(there) if set(wanted) == set(there) else wanted
 
 
 def _plain_part(entry: Entry, thing: Thing | None) -> dict[str, Any]:
@@ -160,4 +170,6 @@ def _is_managed(kind: str, thing: Thing, mark: str) -> bool:
     """Checks come to be in many ways, and those of others carry no mark; the rest is made by people alone."""
     if kind == "checks":
         return bool(mark) and mark in thing.settings["tags"]
+    if kind == "meters":
+        return not thing.settings[ARCHIVED]
     return kind != "alert_rules" or thing.raw["origin"] == OWN

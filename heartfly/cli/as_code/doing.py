@@ -7,6 +7,7 @@ from typing import Any
 
 from heartfly.cli.as_code.differ import Change, Verb
 from heartfly.cli.as_code.settings import ALL, DEFINING
+from heartfly.cli.as_code.there import ARCHIVED
 from heartfly.cli.client import Client, part
 
 _PATHS = {
@@ -75,6 +76,9 @@ def _change(api: Client, change: Change, ids: Mapping[str, str]) -> None:
         return
     path = f"{_PATHS[change.kind]}/{part(change.thing.id)}"
     if change.kind == "meters":
+        if ARCHIVED in asked:
+            api.call("POST", f"{path}/unarchive")
+            del asked[ARCHIVED]
         names = {name: value for name, value in asked.items() if name not in DEFINING}
         if names:
             api.call("PATCH", path, names)

@@ -13,7 +13,7 @@ import yaml
 
 from heartfly.cli.as_code.file import MARK, VERSION
 from heartfly.cli.as_code.settings import DEFINING, KINDS
-from heartfly.cli.as_code.there import There, Thing
+from heartfly.cli.as_code.there import ARCHIVED, There, Thing
 from heartfly.notify.channels.base import MASK
 
 _WIDTH = 110
@@ -34,7 +34,9 @@ def exported(there: There) -> str:
         if kind == "project":
             whole |= {kind: dict(things["project"].settings)} if things else {}
         elif things:
-            whole[kind] = {key: _told(kind, key, thing) for key, thing in things.items()}
+            whole[kind] = {
+                key: _told(kind, key, thing) for key, thing in things.items() if not thing.settings.get(ARCHIVED)
+            }
     left = [
         f"# Left out: another one of {kind} is called {key!r}, too."
         for kind, keys in there.twice.items()
@@ -50,6 +52,7 @@ def _told(kind: str, key: str, thing: Thing) -> dict[str, Any]:
         case "channels":
             settings["config"] = _config(settings["config"] or {}, key)
         case "meters":
+            del settings[ARCHIVED]
             settings = {name: value for name, value in settings.items() if value is not None or name not in DEFINING}
         case "checks":
             settings["schedule"] = _schedule(settings["schedule"])

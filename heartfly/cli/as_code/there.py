@@ -14,6 +14,8 @@ from heartfly.cli.client import Client
 
 _ENDED = frozenset({"expired", "cancelled"})
 OWN = "own"
+ARCHIVED = "archived"
+"""A setting of meters that no file names: one that it names is brought back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,7 @@ def look(api: Client, kinds: Sequence[str]) -> There:
         settings = {name: raw[name] for name in FIELDS["project"]}
         found["project"] = [("project", Thing(id=raw["id"], raw=raw, settings=settings))]
     if "meters" in kinds:
-        found["meters"] = [(one["slug"], _meter(one)) for one in api.listed("/v1/meters", archived="false")]
+        found["meters"] = [(one["slug"], _meter(one)) for one in api.listed("/v1/meters")]
     if "checks" in kinds:
         found["checks"] = [(one["slug"], _check(one, names)) for one in api.listed("/v1/checks") if one["job"] is None]
     if "alert_rules" in kinds:
@@ -72,7 +74,8 @@ def _channel(raw: Mapping[str, Any]) -> Thing:
 
 def _meter(raw: Mapping[str, Any]) -> Thing:
     definition = counted({name: raw["current"][name] for name in DEFINING} | {"filters": _filters(raw["current"])})
-    return Thing(id=raw["id"], raw=raw, settings={"name": raw["name"], "unit": raw["unit"], **definition})
+    archived = {ARCHIVED: raw["archived_at"] is not None}
+    return Thing(id=raw["id"], raw=raw, settings={"name": raw["name"], "unit": raw["unit"], **definition, **archived})
 
 
 def _filters(version: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ Other kinds of objects are passed over. A schedule is in the cluster's zone, whi
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -78,7 +79,7 @@ def _job(one: Mapping[str, Any], line: int, *, where: str, zone: str, now: datet
         where=where,
         line=line,
         title=title,
-        command=" ".join(word for word in words if word),
+        command=shlex.join(word for word in words if word),
         times=times,
         grace=timedelta(0),
         max_run=_deadline(template.get("activeDeadlineSeconds")),

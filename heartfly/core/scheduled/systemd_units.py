@@ -25,6 +25,8 @@ _SECONDS: Mapping[str, float] = {
 _PART = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([A-Za-z]*)", re.ASCII)
 _SECTION = re.compile(r"\[([^\]]+)\]")
 _SHOWN = re.compile(r"\{ (On\w+)=(.*?) ; next_elapse=")
+_UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,240}\.[a-z]{1,10}", re.ASCII)
+"""Nothing in it reads as more of a path."""
 _ONCE = ("OnActive", "OnBoot", "OnStartup")
 _TRUE = frozenset({"1", "yes", "y", "true", "t", "on"})
 
@@ -50,8 +52,13 @@ def read(timers: Sequence[Timer], *, zone: str, now: datetime) -> Found:
 
 
 def unit_of(name: str, texts: Sequence[str]) -> str:
-    """What a timer starts: a service of its own name, unless it says another."""
-    return _last(sections(texts).get("Timer", {}), "Unit") or f"{name.removesuffix('.timer')}.service"
+    """What a timer starts: a service of its own name, unless it says another. Empty: what it says is no unit's name."""
+    return _unit(_last(sections(texts).get("Timer", {}), "Unit"), name)
+
+
+def _unit(named: str, timer: str) -> str:
+    unit = named or f"{timer.removesuffix('.timer')}.service"
+    return unit if _UNIT.fullmatch(unit) else ""
 
 
 def shown(text: str, *, zone: str, now: datetime, services: Mapping[str, Sequence[str]] | None = None) -> Found:
@@ -140,7 +147,7 @@ def _of_block(block: Section, *, zone: str, now: datetime, services: Mapping[str
         delay=span_of(_last(block, "RandomizedDelayUSec")),
         accuracy=span_of(_last(block, "AccuracyUSec")),
         is_persistent=_last(block, "Persistent").lower() in _TRUE,
-        unit=unit or f"{name.removesuffix('.timer')}.service",
+        unit=_unit(unit, name),
         service=services.get(unit, ()),
         off="" if state in {"", "active", "activating"} else f"it is {state}",
         zone=zone,
@@ -168,6 +175,8 @@ def _job(
 
     if "@." in name:
         return left("it is a template; what is made of it has its own timers")
+    if not unit:
+        return left("what it starts is no unit")
     found = _times(calendar, spans, zone)
     if isinstance(found, str):
         return left(found)

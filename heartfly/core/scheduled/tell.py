@@ -26,7 +26,7 @@ _OF_THE_SHELL = frozenset(
 )  # fmt: skip
 """Words that are no programs."""
 _RUN = re.compile(
-    r"(?:\S*/)?(?:heartfly\s+run|heartfly-run|python3?\s+\S*heartfly[-_]run(?:\.py)?)\s.*?\s--\s+", re.DOTALL
+    r"(?:\S*/)?(?:heartfly\s+run|heartfly-run|python[\d.]*\s+\S*heartfly[-_]run(?:\.py)?)\s.*?\s--\s+", re.DOTALL
 )
 _QUOTED = re.compile(r"\S+\s+-c\s+'((?:[^']|'\\'')*)'\s*", re.DOTALL)
 _CURL_AFTER = re.compile(r"\s*(?:;|&&|\|\|)\s*(?:\S*/)?(?:curl|wget)\s[^;&|]*?https?://[^;&|\s]+[^;&|]*$")
@@ -78,8 +78,8 @@ ExecStopPost=-/bin/sh -c 'case "$EXIT_STATUS" in *[!0-9]*|"") end=fail;; *) end=
 """
 
 
-def container(url: str, command: str) -> str:
-    """What goes into a container of a CronJob that has a shell and wget."""
+def container(url: str, command: str = "") -> str:
+    """What goes into a container of a CronJob that has a shell and wget. One that is ended tells so: 143."""
     return f"""\
 env:
   - name: BEAT
@@ -87,9 +87,12 @@ env:
 command: ["/bin/sh", "-c"]
 args:
   - |
-    wget -q -T 10 -O /dev/null "$BEAT/start" || true
-    {command or "/path/to/job"}; rc=$?
-    wget -q -T 10 -O /dev/null "$BEAT/$rc" || true
+    beat() {{ wget -q -T 10 -O /dev/null "$BEAT/$1" || true; }}
+    trap 'kill $job; wait $job' TERM
+    beat start
+    {command or "/path/to/job"} & job=$!
+    wait $job; rc=$?
+    beat $rc
     exit $rc
 """
 
