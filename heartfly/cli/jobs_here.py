@@ -26,7 +26,8 @@ from heartfly.core.zones import is_zone
 
 OWN = "crontab -l"
 STDIN = "-"
-SPOOL = "/var/spool/cron/crontabs"
+SPOOLS = ("/var/spool/cron/crontabs", "/var/spool/cron")
+"""Debian's place, and others'."""
 UNIT_FOLDERS = (
     "/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
     "/lib/systemd/system",
@@ -94,12 +95,13 @@ def crontabs_of_machine(root: Path, *, zone: str, now: datetime) -> Here:
         elif not path.name.startswith("."):
             left = Left(where=where, text=path.name, why="cron passes over files with such a name")
             here += Here(found=Found([], [left]), files=[where])
-    spool = root / SPOOL.lstrip("/")
-    if os.access(spool, os.R_OK | os.X_OK):
-        here += Here(folders=[SPOOL])
+    shown = next((one for one in SPOOLS if (root / one.lstrip("/")).is_dir()), "")
+    spool = root / shown.lstrip("/")
+    if shown and os.access(spool, os.R_OK | os.X_OK):
+        here += Here(folders=[shown])
         for path in _entries(spool):
             if not path.name.startswith("."):
-                here += _crontab(f"{SPOOL}/{path.name}", path, zone=zone, now=now, system=False, user=path.name)
+                here += _crontab(f"{shown}/{path.name}", path, zone=zone, now=now, system=False, user=path.name)
     elif root == Path("/") and shutil.which("crontab"):
         here += own_crontab(zone=zone, now=now)
     return here

@@ -9,10 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from heartfly.cli.job_edits import replace_own_crontab, replace_text
+from heartfly.cli.jobs_here import own_crontab
 from tests.cli.conftest import Run, ok
-from tests.core.test_crontab_text import DEBIAN
+from tests.core.test_crontab_text import DEBIAN, NOW
 from tests.core.test_manifests import ONE, WORKFLOW
 
 TIMER = "[Timer]\nOnCalendar=*-*-* 6,18:00\nRandomizedDelaySec=12h\nPersistent=true\n"
@@ -107,6 +110,55 @@ def test_lines_are_edited_with_a_backup_and_their_mode_and_only_once(run: Run, m
     assert {True} == {one["pings"] for one in told(run, "import", "crontab", "--root", str(root))["jobs"]}
     assert [] == told(run, *options)["edited"]
     assert [] == [one for one in path.parent.iterdir() if one.name.startswith(".heartfly-")]
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the program `crontab` keeps, and where backups of it go."""
+    kept, folder = tmp_path / "kept", tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "crontab"
+    program.write_text(
+        "#!/bin/sh\n"
+        f'if [ "$1" = -l ]; then cat {kept} 2>/dev/null || exit 1; exit 0; fi\n'
+        f"cat >{kept}.new; grep -q nonsense {kept}.new && {{ echo 'bad minute' >&2; exit 1; }}; mv {kept}.new {kept}\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return kept
+
+
+def test_the_own_crontab_is_read_and_installed_by_crontab(own: Path) -> None:
+    assert [] == own_crontab(zone="UTC", now=NOW).found.jobs  # who has none has no jobs
+    own.write_bytes(b"0 1 * * * /opt/caf\xe9\n")
+    here = own_crontab(zone="UTC", now=NOW)
+    assert [("crontab -l", 1)] == [(one.where, one.line) for one in here.found.jobs]
+    old = here.texts["crontab -l"]
+    backup = replace_own_crontab(old=old, new=old + "# more\n", now=NOW)
+    assert b"0 1 * * * /opt/caf\xe9\n# more\n" == own.read_bytes()
+    assert (b"0 1 * * * /opt/caf\xe9\n", 0o600) == (backup.read_bytes(), stat.S_IMODE(backup.stat().st_mode))
+
+    with pytest.raises(click.ClickException, match="changed meanwhile"):
+        replace_own_crontab(old=old, new="", now=NOW)
+    with pytest.raises(click.ClickException, match="bad minute"):
+        replace_own_crontab(old=old + "# more\n", new="nonsense\n", now=NOW)
+    assert own.read_bytes().endswith(b"# more\n")
+
+
+def test_a_file_that_changed_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "tab"
+    path.write_text("new\n")
+    with pytest.raises(click.ClickException, match="changed meanwhile"):
+        replace_text(path, old="old\n", new="x\n", now=NOW)
+    assert (["tab"], "new\n") == ([one.name for one in tmp_path.iterdir()], path.read_text())
+
+
+def test_a_link_stays_a_link_to_the_file_that_is_edited(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old\n")
+    (tmp_path / "link").symlink_to("real")
+    replace_text(tmp_path / "link", old="old\n", new="new\n", now=NOW)
+    assert (True, "new\n") == ((tmp_path / "link").is_symlink(), (tmp_path / "real").read_text())
 
 
 def test_drift_is_told_with_its_exit_status(run: Run, machine: Machine) -> None:
