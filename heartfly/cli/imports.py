@@ -1,4 +1,7 @@
-"""`heartfly import …`: take over what another server has. It says what would come of it, and does it with --yes."""
+"""`heartfly import …`: take over what another server has, or what runs on a machine. It says first what would come.
+
+What is here takes over from Healthchecks; jobs of machines are import_jobs.py's.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import rich_click as click
 
 from heartfly.cli.client import Client, connected
 from heartfly.cli.healthchecks import Source
+from heartfly.cli.import_jobs import crontab, github_actions, k8s, systemd
 from heartfly.cli.output import AS_JSON, counted, plain, print_json, print_table
 
 _AT_ONCE = 50
@@ -26,7 +30,11 @@ _HOLDS = {"same": ("works here already", "works here already"), "new": ("would w
 
 @click.group("import")
 def import_group() -> None:
-    """Take over what another server has."""
+    """Take over what another server has, or make checks for the jobs that are there."""
+
+
+for _command in (crontab, systemd, k8s, github_actions):
+    import_group.add_command(_command)
 
 
 @import_group.command("healthchecks")

@@ -15,7 +15,19 @@ from heartfly.web.markdown import Document, Heading, document
 
 GROUPS = {
     "Begin": ("install", "try-it-with-cron", "healthchecks", "other-clients", "pages", "api-tour", "calls-walk"),
-    "Use": ("life-of-a-check", "gates", "run", "daily-job-in-bash", "alerts", "channels", "webhooks", "api", "cli"),
+    "Use": (
+        "life-of-a-check",
+        "gates",
+        "run",
+        "import",
+        "daily-job-in-bash",
+        "alerts",
+        "channels",
+        "webhooks",
+        "api",
+        "cli",
+        "as-code",
+    ),
     "Usage": (
         "usage",
         "usage-clients",

@@ -7,6 +7,9 @@ machine has the interpreter are run by the tests.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import indent
+
+from heartfly.core.scheduled.tell import CURL, container, drop_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,11 @@ def all_snippets(url: str) -> list[Snippet]:
 
 
 def _curl(url: str) -> str:
-    return f"curl -fsS -m 10 --retry 3 -o /dev/null {url}"
+    return f"{CURL} {url}"
 
 
 def _crontab(url: str) -> str:
-    return f"0 3 * * * /path/to/job; curl -fsS -m 10 --retry 3 -o /dev/null {url}/$?"
+    return f"0 3 * * * /path/to/job; {CURL} {url}/$?"
 
 
 def _bash(url: str) -> str:
@@ -64,14 +67,7 @@ wait $job"""
 
 
 def _systemd(url: str) -> str:
-    curl = "/usr/bin/curl -fsS -m 10 --retry 3 -o /dev/null"
-    return f"""\
-# systemctl edit my-job.service
-[Service]
-ExecStartPre=-{curl} {url}/start
-# EXIT_STATUS is a number, or the name of a signal that ended it.
-ExecStopPost=-/bin/sh -c 'case "$EXIT_STATUS" in *[!0-9]*|"") end=fail;; *) end=$EXIT_STATUS;; esac; \
-  {curl} {url}/$end'"""
+    return f"# systemctl edit my-job.service\n{drop_in(url)}".rstrip()
 
 
 def _python(url: str) -> str:
@@ -121,10 +117,11 @@ async function beat(what, said) {{
 }}
 
 export async function watched(job) {{
+  process.once("SIGTERM", () => beat("/143").finally(() => process.exit(143)));
   await beat("/start");
   try {{
     const result = await job();
-    await beat("");
+    await beat(process.exitCode ? `/${{process.exitCode}}` : "");
     return result;
   }} catch (error) {{
     await beat("/fail", String(error?.stack ?? error));
@@ -139,10 +136,14 @@ package main
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -164,12 +165,25 @@ func main() {{
 	id := make([]byte, 16)
 	rand.Read(id)
 	rid := fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
+	done, stop := make(chan error, 1), make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
 	beat("/start", rid, "")
-	if err := job(); err != nil {{
-		beat("/fail", rid, err.Error())
-		os.Exit(1)
+	go func() {{ done <- job() }}()
+	select {{
+	case <-stop:
+		beat("/143", rid, "")
+		os.Exit(143)
+	case err := <-done:
+		var ended *exec.ExitError
+		if errors.As(err, &ended) && ended.ExitCode() > 0 {{
+			beat(fmt.Sprintf("/%d", ended.ExitCode()), rid, err.Error())
+			os.Exit(ended.ExitCode())
+		}} else if err != nil {{
+			beat("/fail", rid, err.Error())
+			os.Exit(1)
+		}}
+		beat("", rid, "")
 	}}
-	beat("", rid, "")
 }}
 
 func job() error {{ return nil }}"""
@@ -189,8 +203,11 @@ function Beat($what, $said) {{
 }}
 
 Beat "/start" ""
-$said = & C:\\path\\to\\job.exe 2>&1 | Out-String
-$code = $LASTEXITCODE
+$code = 127
+try {{
+    $said = & C:\\path\\to\\job.exe 2>&1 | Out-String
+    $code = $LASTEXITCODE
+}} catch {{ $said = "$_" }}
 Beat "/$code" $said.Substring([Math]::Max(0, $said.Length - 10000))
 exit $code"""
 
@@ -213,13 +230,4 @@ spec:
           containers:
             - name: my-job
               image: my-image
-              env:
-                - name: BEAT
-                  value: {url}
-              command: ["/bin/sh", "-c"]
-              args:
-                - |
-                  wget -q -T 10 -O /dev/null "$BEAT/start" || true
-                  /path/to/job; rc=$?
-                  wget -q -T 10 -O /dev/null "$BEAT/$rc" || true
-                  exit $rc"""
+{indent(container(url), " " * 14).rstrip()}"""

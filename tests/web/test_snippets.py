@@ -85,8 +85,8 @@ class Job:
         return [(one["outcome"], one["exit_status"]) for one in reversed(found)]
 
 
-def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+def run(*command: str, limit_s: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=limit_s, check=False)
 
 
 def needs(*programs: str) -> pytest.MarkDecorator:
@@ -104,10 +104,16 @@ def test_curl_tells_a_success(server: Server) -> None:
 
 @pytest.mark.e2e
 @needs("curl", "bash")
-@pytest.mark.parametrize(("status", "kind"), [(0, "success"), (3, "fail"), (127, "fail")])
-def test_the_crontab_line_tells_how_it_ended(server: Server, status: int, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("does", "status", "kind"),
+    [
+        ("(exit 0)", 0, "success"), ("(exit 3)", 3, "fail"), ("no-such-program 2>/dev/null", 127, "fail"),
+        ("sh -c 'kill -TERM $$'", 143, "fail"),
+    ],
+)  # fmt: skip
+def test_the_crontab_line_tells_how_it_ended(server: Server, does: str, status: int, kind: str) -> None:
     job = Job(server, "crontab")
-    line = job.code.removeprefix("0 3 * * * ").replace("/path/to/job", f"(exit {status})")
+    line = job.code.removeprefix("0 3 * * * ").replace("/path/to/job", does)
     run("/bin/sh", "-c", line)
     assert [(kind, status, "")] == job.came()
 
@@ -210,16 +216,67 @@ def test_the_python_snippet_goes_on_if_nobody_answers(server: Server) -> None:
 if shutil.which("node"):  # no skip: where it is not, nothing is promised
 
     @pytest.mark.e2e
-    def test_the_node_snippet_tells_how_it_ended(server: Server) -> None:
+    @pytest.mark.parametrize(
+        ("does", "status", "wanted"),
+        [
+            ("", 0, ("success", None)), ("process.exitCode = 3;", 3, ("fail", 3)),
+            ("process.exitCode = 127;", 127, ("fail", 127)), ("throw new Error('no route');", 1, ("fail", None)),
+        ],
+    )  # fmt: skip
+    def test_the_node_snippet_tells_how_it_ended(
+        server: Server, does: str, status: int, wanted: tuple[Any, ...]
+    ) -> None:
         job = Job(server, "Node")
-        job.file("job.mjs", job.code + "\nawait watched(() => { throw new Error('no route'); });\n")
-        assert 0 != run("node", str(server.folder / "job.mjs")).returncode
-        assert ["start", "fail"] == [kind for kind, _, _ in job.came()]
+        script = job.file("job.mjs", f"{job.code}\nawait watched(() => {{ {does} }});\n")
+        assert status == run("node", str(script)).returncode
+        start, ended = job.came()
+        assert ("start", wanted) == (start[0], ended[:2])
+
+    @pytest.mark.e2e
+    def test_the_node_snippet_tells_of_a_job_that_was_ended(server: Server) -> None:
+        job = Job(server, "Node")
+        mark = server.folder / "node-begun"
+        does = f"fs.writeFileSync({str(mark)!r}, 'x'); return new Promise((done) => setTimeout(done, 60000));"
+        script = job.file("job.mjs", f'import fs from "node:fs";\n{job.code}\nawait watched(() => {{ {does} }});\n')
+        process = subprocess.Popen(["node", str(script)], text=True)
+        begun(process, mark)
+        process.send_signal(signal.SIGTERM)
+        assert 143 == process.wait(30)
+        assert [("start", None), ("fail", 143)] == [one[:2] for one in job.came()]
+
+
+if shutil.which("go"):  # likewise
+
+    @pytest.mark.e2e
+    def test_the_go_snippet_tells_how_it_ended(server: Server) -> None:
+        does = """func job() error {
+	switch os.Args[1] {
+	case "sleep":
+		os.WriteFile(os.Args[2], []byte("x"), 0o600)
+		time.Sleep(time.Minute)
+	case "error":
+		return errors.New("no route")
+	}
+	return exec.Command("sh", "-c", "exit "+os.Args[1]).Run()
+}"""
+        job = Job(server, "Go")
+        source = job.file("job.go", job.code.replace("func job() error { return nil }", does))
+        program, mark = str(server.folder / "go-job"), server.folder / "go-begun"
+        assert "" == run("go", "build", "-o", program, str(source), limit_s=600).stderr
+        assert [0, 3, 127, 1] == [run(program, how).returncode for how in ("0", "3", "127", "error")]
+        process = subprocess.Popen([program, "sleep", str(mark)])
+        begun(process, mark)
+        process.send_signal(signal.SIGTERM)
+        assert 143 == process.wait(30)
+        ends = [one[:2] for one in job.came() if one[0] != "start"]
+        assert [("success", None), ("fail", 3), ("fail", 127), ("fail", None), ("fail", 143)] == ends
 
 
 @pytest.mark.e2e
 @needs("curl")
-@pytest.mark.parametrize(("ended", "wanted"), [("0", ("success", 0)), ("3", ("fail", 3)), ("TERM", ("fail", None))])
+@pytest.mark.parametrize(
+    ("ended", "wanted"), [("0", ("success", 0)), ("3", ("fail", 3)), ("127", ("fail", 127)), ("TERM", ("fail", None))]
+)
 def test_what_systemd_runs_after_the_job_tells_how_it_ended(
     server: Server, ended: str, wanted: tuple[str, Any]
 ) -> None:
@@ -237,12 +294,28 @@ def test_what_systemd_runs_after_the_job_tells_how_it_ended(
 if shutil.which("wget"):  # no skip: where it is not, nothing is promised
 
     @pytest.mark.e2e
-    def test_what_the_kubernetes_container_runs_tells_how_it_ended(server: Server) -> None:
+    @pytest.mark.parametrize(("status", "kind"), [(0, "success"), (3, "fail"), (127, "fail")])
+    def test_what_the_kubernetes_container_runs_tells_how_it_ended(server: Server, status: int, kind: str) -> None:
         job = Job(server, "Kubernetes")
-        script = job.code.partition("- |\n")[2].replace("/path/to/job", "(exit 3)")
-        done = run("env", f"BEAT={job.check['ping_url']}", "/bin/sh", "-c", script)
-        assert 3 == done.returncode
-        assert [("start", None), ("fail", 3)] == [one[:2] for one in job.came()]
+        done = run("env", f"BEAT={job.check['ping_url']}", "/bin/sh", "-c", in_container(job, f"(exit {status})"))
+        assert (status, "") == (done.returncode, done.stderr)
+        assert [("start", None), (kind, status)] == [one[:2] for one in job.came()]
+
+    @pytest.mark.e2e
+    def test_a_kubernetes_container_that_is_ended_tells_so_and_ends_its_job(server: Server) -> None:
+        job = Job(server, "Kubernetes")
+        mark = server.folder / "container-begun"
+        script = in_container(job, f"sh -c 'echo $$ >{mark}; exec sleep 60'")
+        process = subprocess.Popen(["env", f"BEAT={job.check['ping_url']}", "/bin/sh", "-c", script])
+        begun(process, mark)
+        process.send_signal(signal.SIGTERM)
+        assert 143 == process.wait(30)
+        assert [("start", None), ("fail", 143)] == [one[:2] for one in job.came()]
+        assert not Path(f"/proc/{mark.read_text().strip()}").exists()
+
+
+def in_container(job: Job, command: str) -> str:
+    return job.code.partition("- |\n")[2].replace("/path/to/job", command)
 
 
 def test_the_kubernetes_snippet_is_yaml_with_the_schedule_as_text() -> None:
