@@ -34,6 +34,7 @@ from heartfly.web import (
     reset,
     schedule,
     second_step,
+    security_txt,
     setup,
     shares,
     sign_in,
@@ -70,6 +71,7 @@ from heartfly.web import (
 HANDLERS = (
     sign_in.home,
     sign_in.static_file,
+    security_txt.show,
     sign_in.show,
     sign_in.sign_in,
     sign_in.sign_out,
