@@ -25,7 +25,7 @@ from heartfly.core.watching import Bounds
 from tests.cli.conftest import Run
 from tests.server_process import free_port
 from tests.sim_clock import SimClock
-from tests.vitals.test_heartbeat import T0
+from tests.monitor.tower import T0
 
 READY = {"status": "ready", "reasons": [], "watermark_lag_s": 1.0, "undelivered_s": None, "canary": None}
 
