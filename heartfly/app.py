@@ -61,6 +61,8 @@ from heartfly.usage.hands import Hands
 from heartfly.usage.held_days import HeldDays
 from heartfly.usage.ingest import EventIngest
 from heartfly.usage.requests import Limits
+from heartfly.vitals.canary import KIND as CANARY
+from heartfly.vitals.canary import Canary, CanaryChannel
 from heartfly.vitals.gauges import Gauges
 from heartfly.vitals.heartbeat import Heartbeat
 from heartfly.vitals.readiness import Facts
@@ -81,7 +83,7 @@ class App:
         """`kinds`: how each kind of channel sends. `beside`: what else shall run in the background."""
         settings = ground.settings
         self.ground = ground
-        self._kinds = kinds
+        self._kinds = {**kinds, CANARY: CanaryChannel()}
         self.beside: list[Callable[[asyncio.Event], Awaitable[None]]] = []
         self.base_url = settings.server.public_url
         self.stop = asyncio.Event()
@@ -167,6 +169,15 @@ class App:
             hearing=hearing,
         )
         self.courier = Courier(database, make=self._dispatcher, leave=self._hang_up)
+        self.canary = Canary(
+            database,
+            every=timedelta(seconds=settings.monitor.canary_s) if settings.monitor.canary_s else None,
+            ingest=self.ingest,
+            sealer=ground.sealer,
+            clock=clock,
+            ids=ids,
+            leads=self._leads,
+        )
         self.heartbeat = self._heartbeat() if settings.heartbeat.url else None
         self.syslog = self._syslog() if settings.syslog.listen else None
         trusted = settings.server.proxy_networks
@@ -201,7 +212,7 @@ class App:
         )
         self.front = Front(
             self.state,
-            health=Health(self.facts),
+            health=Health(self.facts, pulse=lambda: self.canary.pulse),
             ping=PingDoor(
                 self.ingest,
                 max_body=settings.pings.max_body_bytes,
@@ -352,7 +363,7 @@ class App:
     def background(self) -> Sequence[Awaitable[Any]]:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""
         heartbeat = [] if self.heartbeat is None else [self.heartbeat.run(self.ended)]
-        services = (self.watcher, self.courier, self.last_use, self.surroundings, self.jobs, self.feeds)
+        services = (self.watcher, self.courier, self.last_use, self.surroundings, self.jobs, self.feeds, self.canary)
         of_usage = (self.folder, self.held_days, self.limit_upkeep)
         beside = [run(self.ended) for run in self.beside]
         syslog = [] if self.syslog is None else [self.syslog.run(self.ended)]

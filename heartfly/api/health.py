@@ -7,10 +7,12 @@ in words, and never anything that only the owner may know.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from heartfly.vitals.canary import Pulse
 from heartfly.vitals.readiness import Facts, reasons
 
 Scope = dict[str, Any]
@@ -19,8 +21,9 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Health:
-    def __init__(self, facts: Callable[[], Facts]) -> None:
+    def __init__(self, facts: Callable[[], Facts], *, pulse: Callable[[], Pulse] = Pulse) -> None:
         self._facts = facts
+        self._pulse = pulse
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["method"] not in {"GET", "HEAD"}:
@@ -33,8 +36,27 @@ class Health:
         facts = self._facts()
         why_not = reasons(facts)
         lag = None if facts.watermark is None else max(0.0, (facts.now - facts.watermark).total_seconds())
-        told = {"status": "not ready" if why_not else "ready", "reasons": why_not, "watermark_lag_s": lag}
+        told = {
+            "status": "not ready" if why_not else "ready",
+            "reasons": why_not,
+            "watermark_lag_s": lag,
+            **_vital(self._pulse(), facts.now),
+        }
         await _answer(send, 503 if why_not else 200, told, with_body=with_body)
+
+
+def _vital(pulse: Pulse, now: datetime) -> dict[str, Any]:
+    """For who watches us from elsewhere (`heartfly watch`): whether an alarm still comes out at the other end."""
+    since = None if pulse.outbox is None else pulse.outbox.in_order
+    told = pulse.told
+    return {
+        "undelivered_s": None if since is None else max(0.0, (now - since).total_seconds()),
+        "canary": None if told is None else {
+            "at": told.at,
+            "age_s": max(0.0, (now - told.at).total_seconds()),
+            "latency_s": told.latency.total_seconds(),
+        },
+    }  # fmt: skip
 
 
 async def _answer(send: Send, status: int, told: dict[str, Any], *, with_body: bool) -> None:

@@ -57,6 +57,21 @@ def insert_check(
     is being erased.
     """
     tenant.demand_living(tx, pid)
+    return place_check(tx, pid, config, actor=actor, at=at, ids=ids, slug_key=slug_key, ping_uuid=ping_uuid)
+
+
+def place_check(
+    tx: Tx,
+    pid: int,
+    config: CheckConfig,
+    *,
+    actor: str,
+    at: datetime,
+    ids: IdSource,
+    slug_key: str | None,
+    ping_uuid: str | None = None,
+) -> Stored:
+    """As `insert_check`, whether there is such a project or not: Heartfly's own canary is in none."""
     check_id = ids.next(at)
     ping_uuid = str(uuid.uuid4()) if ping_uuid is None else ping_uuid
     # Not looked up first: on another node somebody may take it at this very moment.

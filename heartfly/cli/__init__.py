@@ -43,6 +43,8 @@ _COMMANDS: Mapping[str, str] = {
     "backup": "heartfly.cli.backup:backup",
     "restore": "heartfly.cli.restore:restore",
     "doctor": "heartfly.cli.doctor:doctor",
+    "watch": "heartfly.cli.watch:watch",
+    "monitoring": "heartfly.cli.monitoring:monitoring_group",
     "move": "heartfly.cli.move:move_command",
     "rotate-key": "heartfly.cli.rotate_key:rotate_key",
 }

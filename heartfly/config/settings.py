@@ -33,6 +33,9 @@ _FOR_EVER_DAYS = 36_500
 
 # As browsers send it: in small letters, without a path (RFC 6454, 6.2).
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII)
+_CONTACT = re.compile(r"(?:mailto:[^@\s]+@[^@\s]+|tel:\+?[0-9().-]+|https://\S+)", re.ASCII)
+"""RFC 9116, 2.5.3."""
+_SHORTEST_CANARY_S = 5
 _MASK = "***"
 
 
@@ -50,12 +53,16 @@ class Server(Section, frozen=True):
     drain_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 5.0
     finish_s: Seconds = 15.0
     cors_origins: tuple[str, ...] = ()
+    security_contact: str = ""
+    """Empty: there is no /.well-known/security.txt here."""
 
     def __post_init__(self) -> None:
         list(networks_in("trusted_proxies", self.trusted_proxies))
         for i, origin in enumerate(self.cors_origins):
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"cors_origins[{i}]: Expected http(s)://host[:port], as a browser spells it, or *")
+        if self.security_contact and not _CONTACT.fullmatch(self.security_contact):
+            raise ValueError("security_contact: Expected mailto:…, tel:… or https://… without spaces")
         if not self.base_url:
             return
         url = urlsplit(self.base_url)
@@ -300,8 +307,12 @@ class Monitor(Section, frozen=True):
     beat_s: Annotated[float, msgspec.Meta(gt=0, le=2)] = 1.0
     blind_after_s: Seconds = 2.0
     hold_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 2.0
+    canary_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 3_600
+    """0: there is none."""
 
     def __post_init__(self) -> None:
+        if 0 < self.canary_s < _SHORTEST_CANARY_S:
+            raise ValueError(f"canary_s: Expected 0, or at least {_SHORTEST_CANARY_S}")
         if self.blind_after_s <= self.beat_s:
             raise ValueError("blind_after_s: Expected more than monitor.beat_s, or every beat would be a gap")
 

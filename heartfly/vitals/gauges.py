@@ -24,6 +24,7 @@ from heartfly.logs import logger
 from heartfly.monitor.watch import Watcher
 from heartfly.notify.age import Undelivered, undelivered
 from heartfly.vitals.alerting import alerting
+from heartfly.vitals.canary import Told, told
 from heartfly.vitals.readiness import Facts, reasons
 
 _READ_LIMIT_S = 3.0
@@ -100,12 +101,13 @@ class Gauges:
             async with asyncio.timeout(_READ_LIMIT_S), self._database.read() as read:
                 found = await undelivered(read)
                 rules = await alerting(read, facts.now)
+                newest = await told(read, most=1)
                 size = await _size(read) if self._database.on_postgres else None
         except Exception as error:  # noqa: BLE001 - whoever scrapes sees it as heartfly_database_readable 0
             log.warning("metrics", error=type(error).__name__)
             return [_readable(0)]
-        told = [_readable(1), _waiting(found, facts.now), *rules]
-        return told if size is None else [*told, _database_bytes(size)]
+        inside = [_readable(1), _waiting(found, facts.now), *_canary(newest, facts.now), *rules]
+        return inside if size is None else [*inside, _database_bytes(size)]
 
     def _sizes(self) -> Iterator[Family]:
         path = self._database.path
@@ -133,6 +135,20 @@ class Gauges:
 
 def _readable(value: int) -> Family:
     return gauge("heartfly_database_readable", "1 when a question to the database was answered just now.", value)
+
+
+def _canary(newest: Sequence[Told], now: datetime) -> Iterator[Family]:
+    for one in newest:
+        yield gauge(
+            "heartfly_canary_latency_seconds",
+            "From the deadline of the canary's last miss to the message that told of it.",
+            one.latency.total_seconds(),
+        )
+        yield gauge(
+            "heartfly_canary_age_seconds",
+            "How long ago the deadline was of the canary's last miss that was told.",
+            max(0.0, (now - one.at).total_seconds()),
+        )
 
 
 def _waiting(found: Undelivered, now: datetime) -> Family:

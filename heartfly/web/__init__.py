@@ -18,6 +18,7 @@ FIRST_SEGMENTS = frozenset(
         "badge",
         "status",
         "shared",
+        ".well-known",
     }
 )
 """Of the paths that are pages' for whoever asks."""

@@ -37,6 +37,7 @@ from heartfly.web import (
     reset,
     schedule,
     second_step,
+    security_txt,
     setup,
     shares,
     sign_in,
@@ -74,6 +75,7 @@ from heartfly.web import (
 HANDLERS = (
     sign_in.home,
     sign_in.static_file,
+    security_txt.show,
     sign_in.show,
     sign_in.sign_in,
     sign_in.sign_out,

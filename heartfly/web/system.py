@@ -10,6 +10,7 @@ import asyncio
 import platform
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from litestar import Response, get
@@ -25,6 +26,7 @@ from heartfly.errors import HeartflyError
 from heartfly.instruments import Histogram
 from heartfly.jobs import queries as jobs
 from heartfly.logs import logger
+from heartfly.vitals.canary import Told, told
 from heartfly.vitals.overview import MOST_WAITING, Overview, overview, settings_of
 from heartfly.vitals.readiness import reasons
 from heartfly.web.request import FOR_OPERATORS, PageRequest
@@ -55,7 +57,7 @@ async def show(request: PageRequest) -> Response[bytes]:
         _in_time(api.database.write(settings_of, priority=Priority.BULK)),
         _in_time(web.doctor()),
     )
-    seen, home, its_jobs = inside or (None, None, ())
+    seen, home, its_jobs, canary = inside or (None, None, (), ())
     path = api.database.path
     return await request.page(
         "system.html",
@@ -64,6 +66,9 @@ async def show(request: PageRequest) -> Response[bytes]:
         system=seen,
         home=home,
         jobs=its_jobs,
+        canary=canary,
+        canary_s=api.settings.monitor.canary_s,
+        latencies=_latencies(canary),
         settings=_rows(its),
         findings=_worst_first(found),
         started_at=web.started_at,
@@ -77,6 +82,7 @@ async def show(request: PageRequest) -> Response[bytes]:
         commit_s=_mean(api.instruments.commit_seconds),
         most_waiting=MOST_WAITING,
         span=span,
+        seconds=_seconds,
         limit_s=LIMIT_S,
     )
 
@@ -91,14 +97,28 @@ async def _in_time(asked: Awaitable[Answer]) -> Answer | None:
         return None
 
 
-async def _inside(request: PageRequest) -> tuple[Overview, Row[Any], Sequence[Job]]:
+async def _inside(request: PageRequest) -> tuple[Overview, Row[Any], Sequence[Job], Sequence[Told]]:
     api = request.api
     async with api.database.read() as read:
         seen = await overview(read, now=api.clock.now())
         home = await home_project(read)
         rows = await jobs.find_many(read, home.id, after=None, limit=_MOST_JOBS)
         newest = await jobs.newest_runs(read, home.id, [row.id for row in rows])
-    return seen, home, [Job(row=row, schedule=_schedule(row), last=newest.get(row.id)) for row in rows]
+        canary = await told(read)
+    its_jobs = [Job(row=row, schedule=_schedule(row), last=newest.get(row.id)) for row in rows]
+    return seen, home, its_jobs, canary
+
+
+def _latencies(canary: Sequence[Told]) -> tuple[str, str] | None:
+    """The median and the longest, in words."""
+    if not canary:
+        return None
+    found = sorted(one.latency for one in canary)
+    return _seconds(found[len(found) // 2]), _seconds(found[-1])
+
+
+def _seconds(latency: timedelta) -> str:
+    return f"{latency.total_seconds():.2f} s"
 
 
 def _schedule(row: Row[Any]) -> str:

@@ -13,15 +13,21 @@ from heartfly.api.health import Health
 from heartfly.db.migrate import HEAD
 from heartfly.db.room import Room
 from heartfly.errors import StoreError
+from heartfly.notify.age import Undelivered
+from heartfly.vitals.canary import Pulse, Told
 from heartfly.vitals.readiness import Facts, Reason, reasons
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
+NOT_YET: dict[str, Any] = {"undelivered_s": None, "canary": None}
 SOUND = Facts(now=NOW, last_beat_at=NOW, watermark=NOW, broken=None)
 TICK = timedelta(microseconds=1)
+SILENT = Pulse()
 LITTLE = Room(free=99_000_000, total=100_000_000_000)
 
 
-async def ask(facts: Facts, path: str, method: str = "GET") -> tuple[int, dict[bytes, bytes], Any]:
+async def ask(
+    facts: Facts, path: str, method: str = "GET", *, pulse: Pulse = SILENT
+) -> tuple[int, dict[bytes, bytes], Any]:
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -30,7 +36,7 @@ async def ask(facts: Facts, path: str, method: str = "GET") -> tuple[int, dict[b
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await Health(lambda: facts)({"method": method, "path": path}, receive, send)
+    await Health(lambda: facts, pulse=lambda: pulse)({"method": method, "path": path}, receive, send)
     return sent[0]["status"], dict(sent[0]["headers"]), json.loads(sent[1]["body"]) if sent[1]["body"] else None
 
 
@@ -94,7 +100,7 @@ async def test_alive_is_not_ready() -> None:
 async def test_ready_says_how_far_it_has_judged() -> None:
     status, headers, told = await ask(replace(SOUND, watermark=NOW - timedelta(seconds=2)), "/readyz")
 
-    assert (200, {"status": "ready", "reasons": [], "watermark_lag_s": 2.0}) == (status, told)
+    assert (200, {"status": "ready", "reasons": [], "watermark_lag_s": 2.0, **NOT_YET}) == (status, told)
     assert b"no-store" == headers[b"cache-control"]
 
 
@@ -106,3 +112,15 @@ async def test_only_questions_are_answered() -> None:
     assert (200, None) == (head, nothing)
     assert int(headers[b"content-length"]) > 0
     assert (405, b"GET, HEAD") == (post, refused[b"allow"])
+
+
+@pytest.mark.anyio
+async def test_who_watches_from_elsewhere_is_told_what_waits_and_what_the_canary_told() -> None:
+    pulse = Pulse(
+        Told(NOW - timedelta(minutes=5), timedelta(milliseconds=180)), Undelivered(in_order=NOW - timedelta(seconds=3))
+    )
+
+    _, _, told = await ask(SOUND, "/readyz", pulse=pulse)
+
+    assert 3.0 == told["undelivered_s"]
+    assert {"at": "2026-03-02T09:55:00Z", "age_s": 300.0, "latency_s": 0.18} == told["canary"]

@@ -14,8 +14,8 @@ from heartfly.db.migrate import HEAD
 from tests.cli.conftest import Run, ok
 from tests.cli.test_usage_events_cli import event
 
-IS_NO_ANSWER = {"serve", "project export", "run"}
-"""A server, a file of NDJSON, and a job, whose output is its own."""
+IS_NO_ANSWER = {"serve", "project export", "run", "monitoring dashboard", "monitoring rules"}
+"""A server, a file of NDJSON, a job, whose output is its own, and files for other programs."""
 
 
 def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:

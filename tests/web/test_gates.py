@@ -131,7 +131,8 @@ BY_NAME = {
     "/shared/report-stop/{link}",
 }  # fmt: skip
 NO_PAGE = {
-    "/", "/static/{name}", "/sign-in/2fa", "/sign-in/passkey", "/account/security/passkeys/new", "/account/export",
+    "/", "/static/{name}", "/.well-known/security.txt",
+    "/sign-in/2fa", "/sign-in/passkey", "/account/security/passkeys/new", "/account/export",
     "/p/{project}", "/p/{project}/live", "/p/{project}/usage/traffic.csv",
     "/p/{project}/usage/calls.csv",
     "/p/{project}/usage/customers/{customer}/export",

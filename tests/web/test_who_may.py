@@ -241,6 +241,7 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/p/{project}/badges"): read(),
     ("POST", "/p/{project}/badges/key"): only_admins(303, do="make"),
     ("GET", "/status/{slug}"): Row(404, 404, 404, 404),
+    ("GET", "/.well-known/security.txt"): Row(404, 404, 404, 404),
     ("GET", "/status/{slug}/atom.xml"): Row(404, 404, 404, 404),
     ("POST", "/p/{project}/views"): only_writers(303, name="Mine", q="tag:etl"),
     ("POST", "/p/{project}/views/{view}/delete"): Row(404, 403, 404),
