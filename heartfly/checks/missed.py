@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from heartfly.checks.facts import NAMED, facts_of
 from heartfly.checks.flips import Flipped, Taken, Telling, names_of, source_of
-from heartfly.checks.rows import Stored, check_of
+from heartfly.checks.rows import Stored, check_of, run_values
 from heartfly.checks.wording import words_of
 from heartfly.core.alerts import Alert, flip_key
 from heartfly.core.alike import judged_for_all
@@ -39,6 +39,7 @@ _OWN = frozenset(
         *("pid", "id", "uuid", "ping_uuid", "name", "slug", "slug_key", "tags", "description", "job"),
         *("kind", "expression", "period_s", "zone", "dialect"),
         *("methods", "filters", "filters_as_sent", "created_at", "updated_at", "old_ping_until"),
+        *("client_fields", "wants_success"),
         *("rev", "flip_no", "n_pings", "last_ping_at", "last_kind", "last_duration_us"),
         *("last_end_at", "last_end_node", "last_end_seq", "last_end_kind", "anchor_at", "late_told_at"),
         *("status_since", "expected_at", "goes_down_at", "wake_at"),
@@ -122,8 +123,7 @@ def record_missed(tx: Tx, found: Found, one: Missed, *, ids: IdSource, now: date
 
     run_ids = ids.several(now, n)
     each = {**whose, "id": run_ids, "slot_at": opened, "at": opened}
-    assert run.outcome is not None
-    _INSERT_RUNS.fill(tx, n, each=each, same=_NO_RUN | {"outcome": run.outcome.value})
+    _INSERT_RUNS.fill(tx, n, each=each, same=run_values(one.first, run))
 
     why = _explained(found, one)
     incidents = open_many(
@@ -142,9 +142,6 @@ def _raised(numbers: Iterable[int], by: int) -> list[int]:
     return [number + by for number in numbers]
 
 
-_NO_RUN = dict.fromkeys(
-    ("rid", "started_at", "ended_at", "exit_status", "duration_us", "ping_n", "covers_from", "covers_to")
-)
 _UPDATE = Prepared(
     lambda _: (
         sa.update(checks)

@@ -48,9 +48,8 @@ def _explain(flip: Flip, before: Check, *, schedule: str) -> str:
             return f"The run that started at {started} did not end within {span(before.rules.run_limit)}."
         case Reason.NOT_STARTED:
             slot = run.slot_at if run is not None and run.slot_at is not None else flip.at
-            return (
-                f"A run was expected at {utc(slot)} ({schedule}) and none had begun by {utc(flip.at)}."
-                + last_heard(before.last_ping_at, before.last_kind)
+            return f"A run was expected at {utc(slot)} ({schedule}) and none had begun by {utc(flip.at)}." + last_heard(
+                before.last_ping_at, before.last_kind
             )
         case Reason.TOO_FEW:
             slot = run.slot_at if run is not None and run.slot_at is not None else flip.at

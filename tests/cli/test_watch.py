@@ -23,9 +23,9 @@ from heartfly.cli.watch import Watch, by_command, by_mail, pinged, to_webhook
 from heartfly.config.settings import Mail
 from heartfly.core.watching import Bounds
 from tests.cli.conftest import Run
+from tests.monitor.tower import T0
 from tests.server_process import free_port
 from tests.sim_clock import SimClock
-from tests.monitor.tower import T0
 
 READY = {"status": "ready", "reasons": [], "watermark_lag_s": 1.0, "undelivered_s": None, "canary": None}
 
