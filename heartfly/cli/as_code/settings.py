@@ -138,7 +138,7 @@ def check(key: str, raw: Mapping[str, Any], now: datetime) -> Entry:
         found["filters"] = keywords(found["filters"])
     if "channels" in raw:
         found["channels"] = _names(raw["channels"])
-    body = {} if found.get("filters", given) else {"filters": {}}  # none is told as an empty one
+    body: dict[str, Any] = {} if found.get("filters", given) else {"filters": {}}  # none is told as an empty one
     return Entry(settings=found, body=body, usual={"slug": key, "name": found.get("name", key)})
 
 
