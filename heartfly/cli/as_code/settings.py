@@ -138,8 +138,10 @@ def check(key: str, raw: Mapping[str, Any], now: datetime) -> Entry:
         found["filters"] = keywords(found["filters"])
     if "channels" in raw:
         found["channels"] = _names(raw["channels"])
-    body: dict[str, Any] = {} if found.get("filters", given) else {"filters": {}}  # none is told as an empty one
-    return Entry(settings=found, body=body, usual={"slug": key, "name": found.get("name", key)})
+    no_words = "filters" in found and found["filters"] is None
+    return Entry(
+        settings=found, body={"filters": {}} if no_words else {}, usual={"slug": key, "name": found.get("name", key)}
+    )
 
 
 def timing(schedule: Mapping[str, Any]) -> dict[str, Any]:
