@@ -44,6 +44,7 @@ from heartfly.core.text import shown
 
 F = TypeVar("F", bound=Callable[..., Any])
 DRIFTED = 3
+_MADE = "made"
 _UNMADE = "http(s)://…/ping/UUID"
 
 
@@ -248,7 +249,7 @@ def _applied(
                 if wanted.edit and (by := _first_ping_by(proposal.job, now)):
                     asked["first_ping_by"] = by
                 made = api.call("POST", "/v1/checks", asked)
-                after[n], done[n] = replace(line, check=made), "made"
+                after[n], done[n] = replace(line, check=made), _MADE
             elif line.kind is Drift.DIFFERS and wanted.update and proposal is not None and line.check is not None:
                 schedule = {"schedule": proposal.job.times.as_asked()}
                 made = api.call("PATCH", f"/v1/checks/{part(line.check['id'])}", schedule)
@@ -333,7 +334,8 @@ def _tell(
         click.echo(plain(f"Edited: {one['file']}{backup}"))
     if any(str(one["file"]).endswith(".conf") for one in edits):
         click.echo("Now let systemd read them: systemctl daemon-reload")
-    click.echo(f"\n{sum_of(lines)}")
+    made = [replace(line, kind=Drift.SAME) if done.get(n) == _MADE else line for n, line in enumerate(lines)]
+    click.echo(f"\n{sum_of(made)}")
     if not wanted.apply:
         click.echo("Nothing was changed: --apply makes the checks that are missing.")
 

@@ -96,9 +96,9 @@ def sum_of(lines: Sequence[Line]) -> str:
 def _short(kind: Drift) -> str:
     return {
         Drift.NO_CHECK: "without a check",
-        Drift.NO_JOB: "checks without a job",
+        Drift.NO_JOB: "gone while its check waits",
         Drift.DIFFERS: "with another schedule",
-        Drift.OFF: "that do not run while their checks wait",
+        Drift.OFF: "not running while its check waits",
         Drift.SAME: "as they should be",
     }[kind]
 

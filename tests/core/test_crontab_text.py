@@ -218,7 +218,7 @@ def test_the_own_command_of_a_job_that_tells_of_itself_is_found(command: str, ow
 @example("@" * 100 + "\n", "user")
 def test_any_text_is_read_and_each_line_told_once(text: str, kind: str) -> None:
     found = read(text, system=kind == "system")
-    lines = [one.line for one in (*found.jobs, *found.left)]
+    lines = [one.line for one in found.jobs] + [one.line for one in found.left]
 
     assert len(lines) == len(set(lines))
     assert len(lines) <= len(crontab_text.lines_of(text))

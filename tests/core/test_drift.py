@@ -34,7 +34,7 @@ def check(slug: str, expression: str = "0 3 * * *", **more: Any) -> dict[str, An
 
 
 def kinds(text: str, *checks: dict[str, Any], read: Read = READ) -> list[tuple[Drift, str | None]]:
-    return [(line.kind, line.check and line.check["slug"]) for line in drifts(jobs(text), checks, read)]
+    return [(line.kind, line.check["slug"] if line.check else None) for line in drifts(jobs(text), checks, read)]
 
 
 def test_a_job_without_a_check_a_check_without_a_job_and_another_schedule_are_told() -> None:

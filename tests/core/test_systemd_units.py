@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +16,7 @@ from heartfly.core.schedule import Kind
 from heartfly.core.scheduled import systemd_units
 from heartfly.core.scheduled.found import Found, Job
 from heartfly.core.scheduled.systemd_units import Timer, span_of
+from heartfly.core.scheduled.tell import drop_in
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -139,3 +144,16 @@ def test_any_text_is_a_timer_or_is_told(text: str) -> None:
     assert 1 == len(found.jobs) + len(found.left)
     shown = systemd_units.shown(f"Id=x.timer\n{text}", zone="UTC", now=NOW)
     assert len(shown.jobs) + len(shown.left) >= 1
+
+
+if shutil.which("systemd-analyze"):  # no skip: where it is not, nothing is promised
+
+    def test_the_drop_in_of_a_service_is_one_to_systemd(tmp_path: Path) -> None:
+        (tmp_path / "x.service").write_text("[Service]\nType=oneshot\nExecStart=/bin/true\n")
+        (tmp_path / "x.service.d").mkdir()
+        (tmp_path / "x.service.d/heartfly.conf").write_text(drop_in("http://x/ping/u", curl="/bin/true"))
+        done = subprocess.run(
+            ["systemd-analyze", "verify", "x.service"], capture_output=True, text=True, timeout=60, check=False,
+            env=os.environ | {"SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+        )  # fmt: skip
+        assert (0, "", "") == (done.returncode, done.stdout, done.stderr)

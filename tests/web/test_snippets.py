@@ -264,7 +264,7 @@ if shutil.which("go"):  # likewise
         program, mark = str(server.folder / "go-job"), server.folder / "go-begun"
         assert "" == run("go", "build", "-o", program, str(source), limit_s=600).stderr
         assert [0, 3, 127, 1] == [run(program, how).returncode for how in ("0", "3", "127", "error")]
-        process = subprocess.Popen([program, "sleep", str(mark)])
+        process = subprocess.Popen([program, "sleep", str(mark)], text=True)
         begun(process, mark)
         process.send_signal(signal.SIGTERM)
         assert 143 == process.wait(30)
@@ -306,7 +306,7 @@ if shutil.which("wget"):  # no skip: where it is not, nothing is promised
         job = Job(server, "Kubernetes")
         mark = server.folder / "container-begun"
         script = in_container(job, f"sh -c 'echo $$ >{mark}; exec sleep 60'")
-        process = subprocess.Popen(["env", f"BEAT={job.check['ping_url']}", "/bin/sh", "-c", script])
+        process = subprocess.Popen(["env", f"BEAT={job.check['ping_url']}", "/bin/sh", "-c", script], text=True)
         begun(process, mark)
         process.send_signal(signal.SIGTERM)
         assert 143 == process.wait(30)

@@ -11,9 +11,10 @@ from enum import StrEnum
 from typing import Any
 
 from heartfly.cli.as_code.file import MARK, Wanted
-from heartfly.cli.as_code.settings import ALL, KINDS, Entry
+from heartfly.cli.as_code.settings import ALL, KINDS, UNSET, Entry
 from heartfly.cli.as_code.there import ARCHIVED, OWN, There, Thing
 from heartfly.core.yaml_text import Path
+from heartfly.notify.channels.base import MASK
 
 SHARE = 4
 """Without force at most one in so many things of a section is deleted, or one."""
@@ -121,7 +122,7 @@ def _settings(
     if kind == "meters" and thing is not None:
         named[ARCHIVED] = False
     if kind == "channels" and "config" not in named:
-        named |= _plain_part(entry, thing)
+        named |= _config_part(entry, thing)
     return named
 
 
@@ -132,13 +133,21 @@ def _tags(asked: Sequence[str] | None, there: Sequence[str], mark: str) -> list[
     return list(there) if set(wanted) == set(there) else wanted
 
 
-def _plain_part(entry: Entry, thing: Thing | None) -> dict[str, Any]:
-    """Of a configuration with variables that are not set: it differs if what has none in it differs."""
+def _config_part(entry: Entry, thing: Thing | None) -> dict[str, Any]:
+    """A configuration with variables that are not set: it differs if what can be seen of it does."""
     now = thing.settings["config"] if thing is not None else None
-    if now is None:
-        return {"config": dict(entry.config)}
-    plain = {name: value for name, value in entry.config.items() if "${" not in str(value)}
-    return {} if all(now.get(name) == value for name, value in plain.items()) else {"config": dict(now) | plain}
+    if now is not None and all(_may_be(value, now.get(name)) for name, value in entry.config.items()):
+        return {}
+    return {"config": dict(entry.config)}
+
+
+def _may_be(asked: Any, shown: Any) -> bool:
+    """Whether a value that is shown with its secrets masked may be the one that is asked for."""
+    if isinstance(asked, dict) and isinstance(shown, dict):
+        return asked.keys() == shown.keys() and all(_may_be(value, shown[name]) for name, value in asked.items())
+    if isinstance(asked, str) and isinstance(shown, str) and MASK in shown:
+        return UNSET in asked or asked.startswith(shown.partition(MASK)[0])
+    return asked == shown or (isinstance(asked, str) and UNSET in asked)
 
 
 def _there(kind: str, thing: Thing, new: Sequence[str]) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from heartfly.cli.as_code.differ import Change, Verb
@@ -41,7 +42,8 @@ def backtest(api: Client, change: Change) -> Mapping[str, Any] | None:
     """What a change of a check would have meant for its past; None: it decides nothing about alarms."""
     if change.kind != "checks" or change.verb is not Verb.CHANGE or change.thing is None:
         return None
-    asked = {field.name: field.after for field in change.fields if field.name in _SCHEDULE}
+    deciding = replace(change, fields=[field for field in change.fields if field.name in _SCHEDULE])
+    asked = _asked(deciding, {})
     if not asked:
         return None
     told: Mapping[str, Any] = api.call("POST", f"{_PATHS['checks']}/{part(change.thing.id)}/backtest", asked)

@@ -26,6 +26,8 @@ from heartfly.errors import InvalidValueError
 from heartfly.notify.channels import CHANNELS
 
 ALL = ["*"]
+UNSET = "\x00"
+"""Stands for what an unset variable holds; nothing that is sent can hold it."""
 KINDS = ("project", "channels", "meters", "checks", "alert_rules", "budgets")
 """Sections of a file, in the order in which they are made: later ones name earlier ones."""
 DEFINING = ("event_types", "aggregation", "filters", "value", "percentile", "group_keys")
@@ -63,7 +65,7 @@ class Entry:
     """A thing as a file wants it. `settings`: what it names, in the one way to write it, channels by name.
 
     `body`: what is sent where that is written another way. `usual`: what a new one gets besides.
-    `missing`: variables that are not set, so that what they hold is not known. `config`: of a channel, as it stands.
+    `missing`: variables that are not set. `config`: of a channel, with UNSET in their place.
     """
 
     settings: Mapping[str, Any]
@@ -96,7 +98,7 @@ def channel(_key: str, raw: Mapping[str, Any], env: Mapping[str, str]) -> Entry:
         found["config"] = shown_config(kind, CHANNELS[kind].public_config(CHANNELS[kind].parse_config(config)))
     if "events" in raw:
         found["events"] = _events(raw["events"])
-    return Entry(settings=found, body={"config": config}, missing=missing, config=written)
+    return Entry(settings=found, body={"config": config}, missing=missing, config=config)
 
 
 def shown_config(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,6 +127,8 @@ def check(key: str, raw: Mapping[str, Any], now: datetime) -> Entry:
     for name in ("grace", "max_run"):
         if given.get(name) is not None:
             given[name] = _seconds(given[name], name)
+    if "filters" in given:
+        given["filters"] = given["filters"] or {}
     asked = _converted({"name": key} | given | {"slug": key}, CheckIn)
     whole = as_asked(merged(CheckConfig(), asked, at=now))
     found = {name: whole[name] for name in given}
@@ -134,7 +138,10 @@ def check(key: str, raw: Mapping[str, Any], now: datetime) -> Entry:
         found["filters"] = keywords(found["filters"])
     if "channels" in raw:
         found["channels"] = _names(raw["channels"])
-    return Entry(settings=found, usual={"slug": key, "name": found.get("name", key)})
+    no_words = "filters" in found and found["filters"] is None
+    return Entry(
+        settings=found, body={"filters": {}} if no_words else {}, usual={"slug": key, "name": found.get("name", key)}
+    )
 
 
 def timing(schedule: Mapping[str, Any]) -> dict[str, Any]:
@@ -302,6 +309,6 @@ def _filled(value: Any, env: Mapping[str, str], missing: list[str]) -> Any:
             return f"${{{found[2]}}}"
         if found[2] not in env:
             missing.append(found[2])
-        return env.get(found[2], "")
+        return env.get(found[2], UNSET)
 
     return _VARIABLE.sub(of, value)
