@@ -54,44 +54,43 @@ def plain_events(content: bytes, *, now: datetime, oldest: datetime, most: int) 
         return None
     if len(found) > most:
         return None
+    # Of such a text each character can be printed, so that none of its strings has to be looked through.
+    clean = content.isascii() and not (b"\\" in content or b"\x7f" in content)
     events: list[Event] = []
     latest = now + FUTURE
     for one in found:
         at = _at(one.timestamp)
         if at is None or at > latest or at < oldest:
             return None
-        if not (_is_plain(one.transaction_id, MAX_ID) and _is_plain(one.customer_id, MAX_SUBJECT)
-                and _is_plain(one.event_type, MAX_TYPE)):  # fmt: skip
+        id_, subject, type_, properties = one.transaction_id, one.customer_id, one.event_type, one.properties
+        if not (0 < len(id_) <= MAX_ID and 0 < len(subject) <= MAX_SUBJECT and 0 < len(type_) <= MAX_TYPE):
             return None
-        loose = _loose(one.properties)
+        if id_.isspace() or subject.isspace() or type_.isspace():
+            return None
+        if not clean and not (id_.isprintable() and subject.isprintable() and type_.isprintable()):
+            return None
+        loose = _loose(properties, clean=clean)
         if loose is None:
             return None
-        exact = _WRITE.encode(one.properties)
+        exact = _WRITE.encode(properties)
         if len(exact) > MAX_BYTES:
             return None
-        content_ = f"{one.customer_id}\0{_iso(at)}\0{one.event_type}\0".encode() + _WRITE.encode(loose)
-        events.append(Event(
-            one.transaction_id, one.customer_id, at, one.event_type, exact.decode(),
-            fingerprint_of(content_),
-        ))  # fmt: skip
+        content_ = f"{subject}\0{_iso(at)}\0{type_}\0".encode() + _WRITE.encode(loose)
+        events.append(Event(id_, subject, at, type_, exact.decode(), fingerprint_of(content_)))
     return events
 
 
-def _is_plain(text: str, most: int) -> bool:
-    return 0 < len(text) <= most and text.isprintable() and not text.isspace()
-
-
-def _loose(properties: Mapping[str, Any]) -> dict[str, Any] | None:
-    """With numbers as texts. None: one is not plain."""
+def _loose(properties: Mapping[str, Any], *, clean: bool) -> dict[str, Any] | None:
+    """With numbers as texts. None: one is not plain. `clean`: every text of them can be printed."""
     if len(properties) > MAX_PROPERTIES:
         return None
     loose: dict[str, Any] = {}
     for name, value in properties.items():
-        if not (0 < len(name) <= MAX_NAME and name.isprintable()):
+        if not 0 < len(name) <= MAX_NAME or not (clean or name.isprintable()):
             return None
         kind = value.__class__
         if kind is str:
-            if not value.isprintable():
+            if not (clean or value.isprintable()):
                 return None
             loose[name] = value
         elif kind is int:

@@ -66,7 +66,7 @@ class _Project:
     """One project's part of a batch: who was first under each transaction id, and the rows to write at the end.
 
     `firsts`: number and fingerprint of the event that counts. `fresh`: hashes of those that this batch brought and
-    nobody has been told of yet.
+    nobody has been told of yet. `events`: rows in the order of `_EVENT`.
     """
 
     ids: IdSource
@@ -75,7 +75,7 @@ class _Project:
     fresh: set[bytes]
     types: Mapping[str, int]
     subjects: Mapping[str, int]
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: list[tuple[Any, ...]] = field(default_factory=list)
     conflicts: list[dict[str, Any]] = field(default_factory=list)
     letters: list[dict[str, Any]] = field(default_factory=list)
     calls: list[Event] = field(default_factory=list)
@@ -91,16 +91,15 @@ class _Project:
             if item.type == CALL:
                 self.calls.append(item)
             self.events.append(
-                {
-                    "pid": batch.pid,
-                    "id": number,
-                    "received_at": batch.received_at,
-                    "at": item.at,
-                    "type_id": self.types[item.type],
-                    "subject_id": self.subjects[item.subject],
-                    "transaction_id": item.transaction_id,
-                    "properties": item.properties,
-                }
+                (
+                    number,
+                    batch.received_at,
+                    item.at,
+                    self.types[item.type],
+                    self.subjects[item.subject],
+                    item.transaction_id,
+                    item.properties,
+                )
             )
             return _ACCEPTED
         if fingerprint == item.fingerprint:
@@ -244,11 +243,12 @@ def _settle(
 
     They are written without a look first: most of what comes was never seen before, and to write has to look anyway.
     """
-    made = [
-        {"pid": pid, "id_hash": id_hash, "event_id": number, "fingerprint": fingerprint}
-        for id_hash, (number, fingerprint) in candidates.items()
-    ]
-    if _CLAIM_IDS.run(tx, made) == len(made):
+    n = len(candidates)
+    if not n:
+        return {}, set()
+    numbers, fingerprints = zip(*candidates.values(), strict=True)
+    each = {"id_hash": list(candidates), "event_id": numbers, "fingerprint": fingerprints}
+    if _CLAIM_IDS.fill(tx, n, each=each, same={"pid": pid}) == n:
         return candidates, set(candidates)
     firsts, fresh = dict(candidates), set(candidates)
     some = sorted(candidates)
@@ -272,14 +272,19 @@ def of_hashes(pid: int, hashes: Sequence[bytes]) -> sa.Select[Any]:
 
 
 def _write(tx: Tx, pid: int, written: _Project) -> None:
-    _INSERT_EVENTS.run(tx, written.events)
+    newest: dict[int, int] = {}
+    if written.events:
+        each = dict(zip(_EVENT, zip(*written.events, strict=True), strict=True))
+        _INSERT_EVENTS.fill(tx, len(written.events), each=each, same={"pid": pid}, convert=_EVENT)
+        for number, at in zip(each["id"], each["at"], strict=True):  # their numbers ascend
+            since = at - EPOCH
+            newest[since.days * 24 + since.seconds // 3600] = number
     _INSERT_CONFLICTS.run(tx, written.conflicts)
     _INSERT_LETTERS.run(tx, written.letters)
-    newest: dict[int, int] = {}
-    for row in written.events:  # their numbers ascend
-        since = row["at"] - EPOCH
-        newest[since.days * 24 + since.seconds // 3600] = row["id"]
     _MARK.run(tx, [{"pid": pid, "hour": EPOCH + hour * HOUR, "seq": newest[hour]} for hour in sorted(newest)])
+
+
+_EVENT = ("id", "received_at", "at", "type_id", "subject_id", "transaction_id", "properties")
 
 
 def _intake(pid: int, told: Iterable[tuple[datetime, Sequence[Told]]]) -> Iterable[Mapping[str, Any]]:

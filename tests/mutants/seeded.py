@@ -60,6 +60,12 @@ MUTANTS = (
         tests=("tests/db/test_sqlite_failures.py",),
     ),
     Mutant(
+        name="many that fall silent at once are judged as if all of the time had been heard",
+        file="heartfly/core/alike.py",
+        edits=(("    if any(one.touches(first, last) for one in blind):\n", "    if not blind and first > last:\n"),),
+        tests=("tests/core/test_alike.py", "tests/monitor/test_many_at_once.py"),
+    ),
+    Mutant(
         name="a check is written back without being held since it was read",
         file="heartfly/checks/rows.py",
         edits=((".order_by(checks.c.id).with_for_update(key_share=True, of=checks)", ".order_by(checks.c.id)"),),
