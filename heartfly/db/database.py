@@ -95,7 +95,7 @@ class Database:
         if self.on_postgres:
             return postgres.writing_engine(self._url, self.part)
         if self.part is not MAIN:
-            return sqlite.writing_engine(self._path)
+            return sqlite.writing_engine(self._path, self.part)
         self._lock = sqlite.lock(self._path.parent)
         if (self._path.parent / sqlite.UNFINISHED).exists():
             self._lock.close()

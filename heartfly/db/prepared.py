@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, repeat
@@ -61,15 +61,24 @@ class Prepared:
         plan = self.plan(tx)
         return self._run(tx, plan, plan.parameters(rows))
 
-    def fill(self, tx: Tx, n: int, *, each: Mapping[str, Sequence[Any]], same: Mapping[str, Any]) -> int:
+    def fill(
+        self,
+        tx: Tx,
+        n: int,
+        *,
+        each: Mapping[str, Sequence[Any]],
+        same: Mapping[str, Any],
+        convert: Collection[str] = (),
+    ) -> int:
         """As `run` for `n` rows that are given by columns, of which many are the same in all.
 
-        `each` has a value for each row, as the driver takes it (and as `Found` holds it); `same` one for all of them.
+        `each` has a value for each row, as the driver takes it (and as `Found` holds it), but for the columns that are
+        to be converted, which know no None; `same` has one for all of them, as Python has it.
         """
         if not n:
             return 0
         plan = self.plan(tx)
-        return self._run(tx, plan, plan.filled(n, each, same))
+        return self._run(tx, plan, plan.filled(n, each, same, frozenset(convert)))
 
     def _run(self, tx: Tx, plan: _Plan, values: list[Any]) -> int:
         if not plan.positional:
@@ -250,15 +259,18 @@ class _Plan:
             found.append(values if self.positional else dict(zip(names, values, strict=True)))
         return found
 
-    def filled(self, n: int, each: Mapping[str, Sequence[Any]], same: Mapping[str, Any]) -> list[Any]:
+    def filled(
+        self, n: int, each: Mapping[str, Sequence[Any]], same: Mapping[str, Any], convert: frozenset[str]
+    ) -> list[Any]:
         names, binds, own = self.names, dict(self.binds), self.own
         columns: list[Iterable[Any]] = []
         for place, name in enumerate(names):
-            if (column := each.get(name)) is None:
+            how, column = binds.get(place), each.get(name)
+            if column is None:
                 value = same[name] if name in same else own[name]
-                columns.append(repeat(binds[place](value) if place in binds and value is not None else value, n))
+                columns.append(repeat(how(value) if how is not None and value is not None else value, n))
             else:
-                columns.append(column)
+                columns.append(map(how, column) if how is not None and name in convert else column)
         rows = list(zip(*columns, strict=True))
         return rows if self.positional else [dict(zip(names, row, strict=True)) for row in rows]
 

@@ -24,6 +24,7 @@ from typing_extensions import override
 from heartfly.clock import Clock
 from heartfly.db.changes import Tx
 from heartfly.db.group_commit import FatalStoreError
+from heartfly.db.parts import MAIN, Part
 from heartfly.errors import OverloadedError, StoreError
 
 Result = TypeVar("Result")
@@ -57,7 +58,7 @@ def _private(path: Path, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def writing_engine(path: Path | None) -> Engine:
+def writing_engine(path: Path | None, part: Part = MAIN) -> Engine:
     """An engine with one connection. None: in memory, for simulations. A new file is its owner's alone."""
     if path is not None:
         # SQLite gives the files beside it (-wal, -shm) the mode of the database itself.
@@ -79,7 +80,7 @@ def writing_engine(path: Path | None) -> Engine:
             "foreign_keys=ON",
             "busy_timeout=5000",
             "temp_store=MEMORY",
-            "cache_size=-32768",
+            f"cache_size=-{part.cache_kib}",
             "wal_autocheckpoint=4000",
         ):
             connection.execute(f"PRAGMA {pragma}")
@@ -129,7 +130,7 @@ def reading_engine(path: Path, clock: Clock, *, limit_s: float = 5.0) -> AsyncEn
             "query_only=1",
             "busy_timeout=5000",
             "temp_store=MEMORY",
-            "cache_size=-8192",
+            "cache_size=-4096",
             "wal_autocheckpoint=0",
         ):
             cursor.execute(f"PRAGMA {pragma}")

@@ -60,6 +60,12 @@ MUTANTS = (
         tests=("tests/db/test_sqlite_failures.py",),
     ),
     Mutant(
+        name="many that fall silent at once are judged as if all of the time had been heard",
+        file="heartfly/core/alike.py",
+        edits=(("    if any(one.touches(first, last) for one in blind):\n", "    if not blind and first > last:\n"),),
+        tests=("tests/core/test_alike.py", "tests/monitor/test_many_at_once.py"),
+    ),
+    Mutant(
         name="a check is written back without being held since it was read",
         file="heartfly/checks/rows.py",
         edits=((".order_by(checks.c.id).with_for_update(key_share=True, of=checks)", ".order_by(checks.c.id)"),),
@@ -77,7 +83,7 @@ MUTANTS = (
     Mutant(
         name="time in which nobody could hear excuses nothing",
         file="heartfly/monitor/judge.py",
-        edits=(("blind = blind_since(tx, _oldest(due)) if due else []", "blind: list[Blind] = []"),),
+        edits=(("blind = blind_since(tx, _oldest(found, due, apart)) if due else []", "blind: list[Blind] = []"),),
         tests=(
             f"{WATCH}::test_a_slot_that_fell_into_our_own_outage_is_unverified_not_down",
             "tests/stories/test_promises.py::test_our_own_outage_is_nobodys_fault",
