@@ -272,10 +272,10 @@ def _ended_well(step: Step, end: _End, *, whole: bool, after: datetime | None) -
     if end.before_alarm:
         return _retracted(step, end)
     if whole and tolerance is not NO_TOLERANCE:
-        if down and check.memory.good + 1 < tolerance.recover:
-            # It has to go well some times more before anybody is told so.
-            return _armed(replace(step, check=replace(check, memory=tolerances.well_again(check.memory))), at)
-        step = replace(step, check=replace(check, memory=tolerances.with_success(tolerance, check.memory)))
+        memory = tolerances.with_success(tolerance, check.memory, down=down)
+        step = replace(step, check=replace(check, memory=memory))
+        if down and memory.good:
+            return _armed(step, at)  # it has to go well some times more before anybody is told so
     if end.to_status is not check.status and (whole or check.status is not Status.DEGRADED):
         step = _flip(step, end.to_status, end.reason, at=at, run=step.run, broken=end.broken)
     return _armed(step, at, after=after)
