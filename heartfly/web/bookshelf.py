@@ -15,7 +15,18 @@ from heartfly.web.markdown import Document, Heading, document
 
 GROUPS = {
     "Begin": ("install", "try-it-with-cron", "healthchecks", "other-clients", "pages", "api-tour"),
-    "Use": ("life-of-a-check", "gates", "run", "daily-job-in-bash", "alerts", "channels", "webhooks", "api", "cli"),
+    "Use": (
+        "life-of-a-check",
+        "gates",
+        "tolerance",
+        "run",
+        "daily-job-in-bash",
+        "alerts",
+        "channels",
+        "webhooks",
+        "api",
+        "cli",
+    ),
     "Usage": (
         "usage",
         "usage-clients",
