@@ -411,7 +411,6 @@ def _retracted(step: Step, end: _End) -> Step:
             closes = slots.slot_closes_at(replace(check, status=to_status, expected_at=expected))
     if past.hung_since or (check.status_reason is Reason.HUNG and another):
         return _armed(step, signal.at)
-    memory = NOTHING_KEPT if check.rules.tolerance is NO_TOLERANCE and memory.reported == () else memory
     step = replace(step, check=replace(check, unverified_in_row=unverified, memory=memory))
     reason = Reason.RETRACTED if to_status is Status.UP else Reason.GATE
     step = _flip(step, to_status, reason, at=check.status_since, run=run, broken=end.broken)
@@ -467,6 +466,7 @@ def _late_failure(step: Step, past: Past, run: Run, reason: Reason, *, at: datet
         return _with_run(step, replace(run, tolerated=tolerances.standing(tolerance, row))), True
     if past.row_goes_on:
         step = _flip(step, Status.DOWN, reason, at=at, run=run)
+        step = replace(step, flips=(*step.flips[:-1], replace(step.flips[-1], failure=row.bad, since=row.bad_since)))
     return step, False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -36,8 +37,8 @@ MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 
 
-def bound(check_status: Status = Status.UP, *, tolerance: Tolerance | None = None, **bounds: object) -> Check:
-    made = Bounds(**bounds)  # type: ignore[arg-type]
+def bound(check_status: Status = Status.UP, *, tolerance: Tolerance | None = None, **bounds: Any) -> Check:
+    made = Bounds(**bounds)
     return make_check(check_status, rules=make_rules(bounds=made, tolerance=tolerance or Tolerance()))
 
 
@@ -365,7 +366,7 @@ def test_what_could_not_be_heard_before_it_excuses_nothing() -> None:
 
 
 @pytest.mark.parametrize(("bounds", "by"), [({"early": 10 * MINUTE}, 10 * MINUTE), ({"early_share": 10}, HOUR / 10)])
-def test_a_run_far_before_its_slot_does_not_satisfy_it(bounds: dict[str, object], by: timedelta) -> None:
+def test_a_run_far_before_its_slot_does_not_satisfy_it(bounds: dict[str, Any], by: timedelta) -> None:
     check = bound(**bounds)
 
     too_early = success(check, at(hours=1) - by - TICK)
