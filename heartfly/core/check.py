@@ -207,24 +207,28 @@ def _end(check: Check, signal: Signal, past: Past | None, known: Known) -> Step:
     memory, breach = (check.memory, None) if run.started_at is not None else _begins(check, signal)
     broken = _broken(check, signal, run, known) if signal.kind is PingKind.SUCCESS else ()
     to_status, reason = _verdict(check, signal, gate_rules.worst(broken), run, breach)
-    if to_status is not Status.UP:
-        run = replace(run, outcome=_OUTCOMES[to_status], reason=reason)
-    else:
-        run = replace(run, outcome=_OUTCOMES[_crowd_status(check, run.reason) if crowded else to_status])
-    run = replace(run, covers=_counted(signal, broken))
+    outcome = _OUTCOMES[_crowd_status(check, run.reason) if crowded and to_status is Status.UP else to_status]
+    mark = run.reason if to_status is Status.UP else reason
+    run = replace(run, outcome=outcome, reason=mark, covers=_counted(signal, broken))
     step = Step(check=replace(check, open_runs=open_runs), run=run, runs=(run,))
     if signal.is_before(check.last_end):
         return _late_end(step, signal, past or Past(), run=run, reason=reason)
     if _before_command(check, signal):
         return _armed(step, signal.at)
+    bounded = check.rules.bounds is not bound_rules.NO_BOUNDS
     ended = replace(
         step.check,
         last_duration=run.duration,
         last_end=signal.order,
         last_end_kind=signal.kind,
+        # Whether an end is that of its slot, its bounds have to say.
+        anchor_at=check.anchor_at if bounded else signal.at,
+        unverified_in_row=check.unverified_in_row if bounded else 0,
         memory=memory,
     )
     step = replace(step, check=ended)
+    if to_status is check.status and not bounded and check.rules.tolerance is NO_TOLERANCE:
+        return _armed(step, signal.at, after=signal.at)  # as most are: nothing comes of it
     end = _End(
         signal=signal,
         past=past or Past(),
@@ -302,6 +306,8 @@ def _reported(step: Step, end: _End) -> tuple[Step, bool]:
 def _for_its_slot(step: Step, signal: Signal, *, whole: bool) -> tuple[Step, datetime | None]:
     """What a success does to the slot: the instant after which the next one opens. None: this one stays open."""
     check = step.check
+    if check.rules.bounds is bound_rules.NO_BOUNDS:
+        return step, signal.at
     if check.status not in _WATCHED:
         return replace(step, check=replace(check, anchor_at=signal.at, unverified_in_row=0)), signal.at
     if slots.too_early(check, signal):
@@ -340,6 +346,8 @@ def _verdict(
     """`level`: of the worst gate that is broken. `breach`: it has just begun, too soon after others."""
     if signal.kind is PingKind.FAIL:
         return Status.DOWN, Reason.EXIT_STATUS if signal.exit_status else Reason.FAIL
+    if level is None and check.rules.bounds is bound_rules.NO_BOUNDS:
+        return Status.UP, Reason.SUCCESS
     gate = None if level is None else (level, Reason.GATE)
     worst = bound_rules.worst(gate, bound_rules.too_fast(check.rules.bounds, run.duration), breach)
     return (Status.UP, Reason.SUCCESS) if worst is None else (_LEVELS[worst[0]], worst[1])
