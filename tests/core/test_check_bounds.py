@@ -243,6 +243,16 @@ def test_when_one_is_missing_at_its_end_it_is_down_and_says_so() -> None:
     assert [Reason.MISSED] == [why for _, why, _ in changes(judge(by_address(), at(hours=1) + GRACE))]
 
 
+def test_a_report_for_the_slot_before_is_none_for_this_one() -> None:
+    check = by_address()
+    for host in ("a", "b", "c"):
+        check = reported(check, at(hours=1), host).check
+    for host in ("b", "c"):
+        check = reported(check, at(hours=2), host).check
+
+    assert [(Status.DOWN, Reason.TOO_FEW, at(hours=2) + GRACE)] == changes(judge(check, at(hours=2) + GRACE))
+
+
 def test_it_is_up_again_when_all_have_reported_again_and_not_before() -> None:
     check = judge(reported(by_address(), at(hours=1), "a").check, at(hours=1) + GRACE).check
     for hour in (2, 3):
