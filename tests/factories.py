@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from heartfly.core.bounds import NO_BOUNDS, Bounds
 from heartfly.core.check import after_ping, after_silence, edited
 from heartfly.core.gates import Gate
+from heartfly.core.tolerance import NO_TOLERANCE, Tolerance
 from heartfly.core.values import Blind, Check, NextAfter, Past, Rules, Run, Signal, Step, replace
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 
@@ -58,6 +60,8 @@ def make_rules(
     max_run: timedelta | None = None,
     next_after: NextAfter | None = None,
     gates: tuple[Gate, ...] = (),
+    tolerance: Tolerance = NO_TOLERANCE,
+    bounds: Bounds = NO_BOUNDS,
     sticky: bool = False,
     wants_late: bool = False,
 ) -> Rules:
@@ -66,6 +70,8 @@ def make_rules(
         grace=grace,
         max_run=max_run,
         gates=gates,
+        tolerance=tolerance,
+        bounds=bounds,
         sticky=sticky,
         wants_late=wants_late,
     )
@@ -80,6 +86,7 @@ def make_signal(
     rid: str | None = None,
     exit_status: int | None = None,
     metrics: Mapping[str, Decimal] | None = None,
+    source: str = "",
 ) -> Signal:
     """Without a `seq`, signals of a node come in the order of their times."""
     if seq is None:
@@ -91,6 +98,7 @@ def make_signal(
         rid=rid,
         exit_status=exit_status,
         metrics=metrics or {},
+        source=source,
     )
 
 

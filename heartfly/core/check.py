@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING
 
 from heartfly.core import bounds as bound_rules
 from heartfly.core import gates as gate_rules
+from heartfly.core import slots
 from heartfly.core import tolerance as tolerances
 from heartfly.core.bounds import Breach, By
 from heartfly.core.coverage import Span, reaches_ahead
 from heartfly.core.gates import NOTHING, Broken, Known, Level, Reported
 from heartfly.core.tolerance import NO_TOLERANCE, NOTHING_KEPT, Memory
-from heartfly.core.values import Blind, Check, Flip, Past, Rules, Run, Signal, Slot, Step, Unverified, replace
+from heartfly.core.values import Blind, Check, Flip, Past, Rules, Run, Signal, Step, Unverified, replace
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ END_REMEMBERED = timedelta(minutes=2)
 """A start that comes so soon after the end of its own run was overtaken by it, or is a retry; later it is a new run of
 a job that uses one id for ever."""
 
-_WATCHED = (Status.UP, Status.DEGRADED)
+_WATCHED = slots.WATCHED
 _TELLS = {Status.DOWN: AlertKind.DOWN, Status.DEGRADED: AlertKind.DEGRADED, Status.UP: AlertKind.UP}
 _WATCHED_OR_NEW = (*_WATCHED, Status.NEW)
 _TOLD_OF = (Status.NEW, Status.UP, Status.DEGRADED)
@@ -103,7 +104,7 @@ def after_ping(check: Check, signal: Signal, *, past: Past | None = None, known:
     `known`: see `needs_known`.
     """
     kind = signal.kind
-    if _only_resume_helps(check):
+    if slots.only_resume_helps(check):
         kind = PingKind.IGNORED
     check = replace(check, n_pings=check.n_pings + 1)
     if kind is PingKind.SUCCESS or kind is PingKind.FAIL:
@@ -132,7 +133,7 @@ def _start(check: Check, signal: Signal, past: Past | None) -> Step:
         heard = check.status is Status.NEW and not _before_command(check, signal)
         return _armed(Step(check=replace(check, expected_at=None) if heard else check), signal.at)
     rivals = [run for run in check.open_runs if run.rid is None] if signal.rid is None else []
-    slot_at = check.expected_at if any(_holds_slot(check, run) for run in rivals) else None
+    slot_at = check.expected_at if any(slots.holds_slot(check, run) for run in rivals) else None
     opened = Run(id=signal.id, rid=signal.rid, started_at=signal.at, order=signal.order, slot_at=slot_at)
     opened = replace(opened, ping_n=check.n_pings)
     not_late = check.status_reason is Reason.NOT_STARTED and _before_alarm(check, signal)
@@ -144,7 +145,7 @@ def _start(check: Check, signal: Signal, past: Past | None) -> Step:
         check = replace(check, expected_at=None)  # its first ping has come; the run has a limit of its own
     others = [run for run in check.open_runs if run not in rivals]
     if len(others) >= MAX_OPEN_RUNS:
-        rivals.append(min(others, key=_age))
+        rivals.append(min(others, key=slots.age))
         others.remove(rivals[-1])
     closed = [_closed(run, RunOutcome.SUPERSEDED, signal.at) for run in rivals]
     memory, breach = _begins(check, signal)
@@ -188,7 +189,7 @@ def _progress(check: Check, signal: Signal) -> Step:
     ]
     if not mine:
         return Step(check=replace(check, rev=check.rev + 1))
-    found = max(mine, key=lambda run: (run.rid == signal.rid, _age(run)))
+    found = max(mine, key=lambda run: (run.rid == signal.rid, slots.age(run)))
     run = replace(found, progress_at=max(found.counts_from, signal.at))
     open_runs = tuple(run if other is found else other for other in check.open_runs)
     return _armed(Step(check=replace(check, open_runs=open_runs), run=run, runs=(run,)), signal.at)
@@ -206,24 +207,28 @@ def _end(check: Check, signal: Signal, past: Past | None, known: Known) -> Step:
     memory, breach = (check.memory, None) if run.started_at is not None else _begins(check, signal)
     broken = _broken(check, signal, run, known) if signal.kind is PingKind.SUCCESS else ()
     to_status, reason = _verdict(check, signal, gate_rules.worst(broken), run, breach)
-    if to_status is not Status.UP:
-        run = replace(run, outcome=_OUTCOMES[to_status], reason=reason)
-    else:
-        run = replace(run, outcome=_OUTCOMES[_crowd_status(check, run.reason) if crowded else to_status])
-    run = replace(run, covers=_counted(signal, broken))
+    outcome = _OUTCOMES[_crowd_status(check, run.reason) if crowded and to_status is Status.UP else to_status]
+    mark = run.reason if to_status is Status.UP else reason
+    run = replace(run, outcome=outcome, reason=mark, covers=_counted(signal, broken))
     step = Step(check=replace(check, open_runs=open_runs), run=run, runs=(run,))
     if signal.is_before(check.last_end):
         return _late_end(step, signal, past or Past(), run=run, reason=reason)
     if _before_command(check, signal):
         return _armed(step, signal.at)
+    bounded = check.rules.bounds is not bound_rules.NO_BOUNDS
     ended = replace(
         step.check,
         last_duration=run.duration,
         last_end=signal.order,
         last_end_kind=signal.kind,
+        # Whether an end is that of its slot, its bounds have to say.
+        anchor_at=check.anchor_at if bounded else signal.at,
+        unverified_in_row=check.unverified_in_row if bounded else 0,
         memory=memory,
     )
     step = replace(step, check=ended)
+    if to_status is check.status and not bounded and check.rules.tolerance is NO_TOLERANCE:
+        return _armed(step, signal.at, after=signal.at)  # as most are: nothing comes of it
     end = _End(
         signal=signal,
         past=past or Past(),
@@ -272,10 +277,10 @@ def _ended_well(step: Step, end: _End, *, whole: bool, after: datetime | None) -
     if end.before_alarm:
         return _retracted(step, end)
     if whole and tolerance is not NO_TOLERANCE:
-        if down and check.memory.good + 1 < tolerance.recover:
-            # It has to go well some times more before anybody is told so.
-            return _armed(replace(step, check=replace(check, memory=tolerances.well_again(check.memory))), at)
-        step = replace(step, check=replace(check, memory=tolerances.with_success(tolerance, check.memory)))
+        memory = tolerances.with_success(tolerance, check.memory, down=down)
+        step = replace(step, check=replace(check, memory=memory))
+        if down and memory.good:
+            return _armed(step, at)  # it has to go well some times more before anybody is told so
     if end.to_status is not check.status and (whole or check.status is not Status.DEGRADED):
         step = _flip(step, end.to_status, end.reason, at=at, run=step.run, broken=end.broken)
     return _armed(step, at, after=after)
@@ -284,7 +289,7 @@ def _ended_well(step: Step, end: _End, *, whole: bool, after: datetime | None) -
 def _reported(step: Step, end: _End) -> tuple[Step, bool]:
     """Where several must report for a slot: whether all have, with this one."""
     check, bounds, signal = step.check, step.check.rules.bounds, end.signal
-    if bounds.reports is None or (check.status in _WATCHED and _too_early(check, signal)):
+    if bounds.reports is None or (check.status in _WATCHED and slots.too_early(check, signal)):
         return step, bounds.reports is None
     match bounds.reports_by:
         case By.RID:
@@ -293,26 +298,19 @@ def _reported(step: Step, end: _End) -> tuple[Step, bool]:
             key = signal.source
         case By.COUNT:
             key = str(signal.id)
-    over = check.status is Status.DOWN and not end.before_alarm and _round_is_over(check, signal)
+    over = check.status is Status.DOWN and not end.before_alarm and slots.round_is_over(check, signal)
     memory, whole = bound_rules.reports(bounds, check.memory, key=key, at=signal.at, round_over=over)
     return replace(step, check=replace(check, memory=memory)), whole
-
-
-def _round_is_over(check: Check, signal: Signal) -> bool:
-    """While a check is down no slot ends a round of reports: as long as a slot would have been open, it lasts."""
-    began = check.memory.round_at
-    if began is None:
-        return True
-    following, _ = _next_expected(replace(check, anchor_at=began), began)
-    return following is not None and following + check.rules.grace <= signal.at
 
 
 def _for_its_slot(step: Step, signal: Signal, *, whole: bool) -> tuple[Step, datetime | None]:
     """What a success does to the slot: the instant after which the next one opens. None: this one stays open."""
     check = step.check
+    if check.rules.bounds is bound_rules.NO_BOUNDS:
+        return step, signal.at
     if check.status not in _WATCHED:
         return replace(step, check=replace(check, anchor_at=signal.at, unverified_in_row=0)), signal.at
-    if _too_early(check, signal):
+    if slots.too_early(check, signal):
         assert step.run is not None
         marked = replace(step.run, reason=step.run.reason or Reason.TOO_EARLY)
         return _with_run(step, marked), None
@@ -322,20 +320,6 @@ def _for_its_slot(step: Step, signal: Signal, *, whole: bool) -> tuple[Step, dat
     if not check.rules.bounds.bound_early or check.expected_at is None:
         return ended, signal.at
     return ended, max(signal.at, check.expected_at)  # one that is early is for the slot that it is before
-
-
-def _too_early(check: Check, signal: Signal) -> bool:
-    from_at = _early_from(check)
-    return from_at is not None and signal.at < from_at
-
-
-def _early_from(check: Check) -> datetime | None:
-    """The first instant at which a success is for the slot that opens next; None: the schedule alone says that."""
-    bounds = check.rules.bounds
-    if not bounds.bound_early or check.expected_at is None:
-        return None
-    by = bound_rules.early_by(bounds, check.expected_at, lambda at: _next_expected(check, at)[0])
-    return None if by is None else check.expected_at - by
 
 
 def _broken(check: Check, signal: Signal, run: Run, known: Known) -> tuple[Broken, ...]:
@@ -362,6 +346,8 @@ def _verdict(
     """`level`: of the worst gate that is broken. `breach`: it has just begun, too soon after others."""
     if signal.kind is PingKind.FAIL:
         return Status.DOWN, Reason.EXIT_STATUS if signal.exit_status else Reason.FAIL
+    if level is None and check.rules.bounds is bound_rules.NO_BOUNDS:
+        return Status.UP, Reason.SUCCESS
     gate = None if level is None else (level, Reason.GATE)
     worst = bound_rules.worst(gate, bound_rules.too_fast(check.rules.bounds, run.duration), breach)
     return (Status.UP, Reason.SUCCESS) if worst is None else (_LEVELS[worst[0]], worst[1])
@@ -384,7 +370,7 @@ def _ended_run(check: Check, signal: Signal, past: Past | None) -> tuple[Run, tu
     else:
         mine = [run for run in check.open_runs if not run.began_after(signal)]
     if mine:
-        run = max(mine, key=lambda run: (run.rid == signal.rid, _age(run)))
+        run = max(mine, key=lambda run: (run.rid == signal.rid, slots.age(run)))
     elif past is not None and past.hung_run is not None and _was_its_end(past.hung_run, signal):
         run = past.hung_run
     else:
@@ -415,8 +401,8 @@ def _retracted(step: Step, end: _End) -> Step:
     check, signal, past, to_status, run = step.check, end.signal, end.past, end.to_status, step.run
     assert run is not None
     another = past.hung_run is None or past.hung_run.id != run.id
-    expected, _ = _next_expected(check, signal.at)
-    closes = _slot_closes_at(replace(check, status=to_status, expected_at=expected))
+    expected, _ = slots.next_expected(check, signal.at)
+    closes = slots.slot_closes_at(replace(check, status=to_status, expected_at=expected))
     after, unverified = signal.at, 0
     memory = tolerances.with_success(check.rules.tolerance, replace(check.memory, recent=check.memory.recent[:-1]))
     if check.status_reason is Reason.MISSED_TWICE_UNVERIFIED and closes == check.status_since and expected is not None:
@@ -429,11 +415,10 @@ def _retracted(step: Step, end: _End) -> Step:
             if tolerances.is_alarm(check.rules.tolerance, memory):
                 return _armed(step, signal.at)
             after = max(expected, closes - check.rules.grace)
-            expected, _ = _next_expected(check, after)
-            closes = _slot_closes_at(replace(check, status=to_status, expected_at=expected))
+            expected, _ = slots.next_expected(check, after)
+            closes = slots.slot_closes_at(replace(check, status=to_status, expected_at=expected))
     if past.hung_since or (check.status_reason is Reason.HUNG and another):
         return _armed(step, signal.at)
-    memory = NOTHING_KEPT if check.rules.tolerance is NO_TOLERANCE and memory.reported == () else memory
     step = replace(step, check=replace(check, unverified_in_row=unverified, memory=memory))
     reason = Reason.RETRACTED if to_status is Status.UP else Reason.GATE
     step = _flip(step, to_status, reason, at=check.status_since, run=run, broken=end.broken)
@@ -489,6 +474,7 @@ def _late_failure(step: Step, past: Past, run: Run, reason: Reason, *, at: datet
         return _with_run(step, replace(run, tolerated=tolerances.standing(tolerance, row))), True
     if past.row_goes_on:
         step = _flip(step, Status.DOWN, reason, at=at, run=run)
+        step = replace(step, flips=(*step.flips[:-1], replace(step.flips[-1], failure=row.bad, since=row.bad_since)))
     return step, False
 
 
@@ -554,42 +540,35 @@ def _due(check: Check, through: datetime) -> _Judge | None:
 
     That a slot is late is not told any more when it has closed, too.
     """
-    hangs_at = min((ends_by(check, run) for run in check.open_runs), default=None)
-    misses_at = _slot_closes_at(check)
-    starts_by = _starts_by(check)
+    hangs_at = min((slots.ends_by(check, run) for run in check.open_runs), default=None)
+    misses_at = slots.slot_closes_at(check)
+    starts_by = slots.starts_by(check)
     if starts_by is not None and starts_by <= through and (misses_at is None or starts_by < misses_at):
         return _not_started  # no run is under way, so none hangs
     if hangs_at is not None and hangs_at <= through and (misses_at is None or hangs_at <= misses_at):
         return _hung
     if misses_at is not None and misses_at <= through:
         return _missed
-    late_at = _late_at(check)
+    late_at = slots.late_at(check)
     return _late if late_at is not None and late_at <= through else None
-
-
-def _late_at(check: Check) -> datetime | None:
-    """When somebody will be told that the check is late. A run under way is not lateness."""
-    if not check.rules.wants_late or check.expected_at is None or check.open_runs or check.status is Status.NEW:
-        return None
-    return check.expected_at if check.late_told_at != check.expected_at else None
 
 
 def _late(step: Step, blind: Sequence[Blind], _new_id: Callable[[], int], now: datetime) -> Step:
     opened = step.check.expected_at
     assert opened is not None
-    deaf = _touching(blind, opened, opened + step.check.rules.grace)
+    deaf = slots.touching(blind, opened, opened + step.check.rules.grace)
     check = replace(step.check, late_told_at=opened)
     return _armed(replace(step, check=check, late_since=opened if deaf is None else None), now)
 
 
 def _missed(step: Step, blind: Sequence[Blind], new_id: Callable[[], int], now: datetime) -> Step:
-    is_new, opened, closes = step.check.status is Status.NEW, step.check.expected_at, _slot_closes_at(step.check)
+    is_new, opened, closes = step.check.status is Status.NEW, step.check.expected_at, slots.slot_closes_at(step.check)
     assert opened is not None
     assert closes is not None
     run = Run(id=new_id(), slot_at=opened)
     # Mostly there is none, and to say from when a success counts takes as long as all the rest.
-    deaf = _touching(blind, _may_come_from(step.check, opened), closes) if blind else None
-    if deaf is not None and not (is_new and _silent_since(step.check, deaf, closes)):
+    deaf = slots.touching(blind, slots.may_come_from(step.check, opened), closes) if blind else None
+    if deaf is not None and not (is_new and slots.silent_since(step.check, deaf, closes)):
         return _unverified_slot(step, run, Unverified(run=run, from_at=opened, to_at=closes, blind=deaf), now)
     run = _closed(run, RunOutcome.MISSED, None)
     few = bool(step.check.memory.reported)
@@ -609,37 +588,16 @@ def _round_ends(step: Step, *, tolerated: bool) -> Step:
     return replace(step, check=replace(step.check, memory=kept))
 
 
-def _starts_by(check: Check) -> datetime | None:
-    """By when a run must have begun. Any that is under way says that the job is at work."""
-    limit, opened = check.rules.bounds.start_within, check.expected_at
-    if limit is None or opened is None or check.status not in _WATCHED or check.open_runs:
-        return None
-    return opened + limit if check.memory.excused_start != opened else None
-
-
 def _not_started(step: Step, blind: Sequence[Blind], new_id: Callable[[], int], now: datetime) -> Step:
-    check, opened, at = step.check, step.check.expected_at, _starts_by(step.check)
+    check, opened, at = step.check, step.check.expected_at, slots.starts_by(step.check)
     assert opened is not None
     assert at is not None
-    if _touching(blind, _may_come_from(check, opened), at) is not None:
+    if slots.touching(blind, slots.may_come_from(check, opened), at) is not None:
         # It may have come unheard. Its end is still wanted, and is judged with the slot.
         return _armed(replace(step, check=replace(check, memory=bound_rules.excused(check.memory, opened))), now)
     run = Run(id=new_id(), slot_at=opened, outcome=RunOutcome.MISSED)
     step, tolerated = _failed(step, run, Reason.NOT_STARTED, at=at)
     return _armed(step, now, after=opened if tolerated else None)
-
-
-def _silent_since(check: Check, blind: Blind, through: datetime) -> bool:
-    """Whether a job that had begun in time that we could not hear would have been heard since: a whole slot passed."""
-    closes = _first_slot_closes_after(check, blind)
-    return closes is not None and closes <= through
-
-
-def _first_slot_closes_after(check: Check, blind: Blind) -> datetime | None:
-    """Of a new check, which has no slots yet: as if it had pinged in the last moment that we could not hear."""
-    heard_from = replace(check, anchor_at=blind.to_at)
-    expected, _ = _next_expected(heard_from, blind.to_at - timedelta(microseconds=1))
-    return None if expected is None else expected + check.rules.grace
 
 
 def _unverified_slot(step: Step, run: Run, found: Unverified, now: datetime) -> Step:
@@ -659,7 +617,7 @@ def _unverified_slot(step: Step, run: Run, found: Unverified, now: datetime) -> 
     in_row = check.unverified_in_row if found.blind.planned else max(check.unverified_in_row, 0) + 1
     check = replace(check, unverified_in_row=in_row, anchor_at=found.blind.to_at)
     if check.status is Status.NEW:
-        check = replace(check, expected_at=_first_slot_closes_after(check, found.blind))
+        check = replace(check, expected_at=slots.first_slot_closes_after(check, found.blind))
         return _armed(replace(step, check=check), now)
     after = max(found.blind.to_at - timedelta(microseconds=1), found.to_at - check.rules.grace)
     return _armed(replace(step, check=check), now, after=after)
@@ -667,14 +625,14 @@ def _unverified_slot(step: Step, run: Run, found: Unverified, now: datetime) -> 
 
 def _hung(step: Step, blind: Sequence[Blind], _new_id: Callable[[], int], now: datetime) -> Step:
     check = step.check
-    run = min(check.open_runs, key=lambda run: (ends_by(check, run), run.id))
-    started, ends = run.counts_from, ends_by(check, run)
+    run = min(check.open_runs, key=lambda run: (slots.ends_by(check, run), run.id))
+    started, ends = run.counts_from, slots.ends_by(check, run)
     check = replace(check, open_runs=tuple(other for other in check.open_runs if other is not run))
     step = replace(step, check=check)
-    deaf = _touching(blind, started, ends)
+    deaf = slots.touching(blind, started, ends)
     if deaf is None:
         run = _closed(run, RunOutcome.HUNG, None)
-        if _only_resume_helps(check):
+        if slots.only_resume_helps(check):
             return _armed(_with_run(step, run), now)
         step, tolerated = _failed(step, run, Reason.HUNG, at=ends)
         if not tolerated or check.rules.bounds.reports is not None:
@@ -682,7 +640,7 @@ def _hung(step: Step, blind: Sequence[Blind], _new_id: Callable[[], int], now: d
         # As one that fails it is the end of its slot, which is not missed as well.
         return _armed(replace(step, check=replace(step.check, anchor_at=ends)), now, after=ends)
     found = Unverified(run=run, from_at=started, to_at=ends, blind=deaf)
-    closes = _slot_closes_at(check)
+    closes = slots.slot_closes_at(check)
     if check.expected_at is not None and closes is not None and closes <= ends:
         # This run alone held its slot open. That its end was not heard excuses both, as one.
         run = replace(run, slot_at=check.expected_at)
@@ -691,47 +649,6 @@ def _hung(step: Step, blind: Sequence[Blind], _new_id: Callable[[], int], now: d
     run = _closed(run, RunOutcome.UNVERIFIED, None)
     found = replace(found, run=run)
     return _armed(replace(step, runs=(*step.runs, run), unverified=(*step.unverified, found)), now)
-
-
-def _may_come_from(check: Check, opened: datetime) -> datetime:
-    """The first instant from which a success counts for this slot.
-
-    A calendar says when its slot opens. A job that runs every so often may come early, as it may come late: by the
-    grace, and at any time after a slot that we could not hear. Coming early while we could not hear, it would have put
-    the slot off. The first ping of a new check may come at any time.
-    """
-    if check.status is Status.NEW:
-        return check.status_since if check.anchor_at is None else check.anchor_at + timedelta(microseconds=1)
-    early = opened - check.rules.grace
-    after_anchor = early if check.anchor_at is None else check.anchor_at + timedelta(microseconds=1)
-    early = after_anchor if check.unverified_in_row else max(early, after_anchor)
-    if early > opened:
-        return opened  # by a calendar, it opened in the last instant that we could not hear
-    puts_off, _ = _next_expected(replace(check, anchor_at=early), early)
-    return early if puts_off is not None and puts_off > opened else opened
-
-
-def _touching(blind: Sequence[Blind], from_at: datetime, to_at: datetime) -> Blind | None:
-    """Of the blind intervals that touch this span, the one that lasted longest into it."""
-    return max((b for b in blind if b.touches(from_at, to_at)), key=lambda b: b.to_at, default=None)
-
-
-def _started(run: Run) -> datetime:
-    assert run.started_at is not None
-    return run.started_at
-
-
-def _age(run: Run) -> tuple[datetime, int]:
-    return _started(run), run.id
-
-
-def ends_by(check: Check, run: Run) -> datetime:
-    """The instant, inclusive, at which a run that is under way hangs."""
-    return run.counts_from + check.rules.run_limit
-
-
-def _only_resume_helps(check: Check) -> bool:
-    return check.status is Status.PAUSED and check.rules.sticky
 
 
 # --- commands ----------------------------------------------------------------------------------------
@@ -840,86 +757,16 @@ def _armed(step: Step, at: datetime, *, after: datetime | None = None) -> Step:
         check = replace(check, expected_at=None)
     elif check.status is not Status.NEW and (after is not None or check.schedule_error_at is not None):
         # What fell due while the rules were broken is nobody's fault, so they count from now on.
-        expected, error = _next_expected(check, after if after is not None else at)
+        expected, error = slots.next_expected(check, after if after is not None else at)
         if error is not None and check.schedule_error_at is None:
             step = replace(step, schedule_error=error)
         error_at = None if error is None else check.schedule_error_at or at
         check = replace(check, expected_at=expected, schedule_error_at=error_at, schedule_error=error)
-    goes_down_at = _goes_down_at(check)
+    goes_down_at = slots.goes_down_at(check)
     retry_at = at + SCHEDULE_RETRY if check.schedule_error_at is not None and check.status in _WATCHED else None
-    ends = [ends_by(check, run) for run in check.open_runs]
-    wake_at = _earliest(goes_down_at, *ends, _late_at(check), retry_at)
+    ends = [slots.ends_by(check, run) for run in check.open_runs]
+    wake_at = slots.earliest(goes_down_at, *ends, slots.late_at(check), retry_at)
     return replace(step, check=replace(check, goes_down_at=goes_down_at, wake_at=wake_at, rev=check.rev + 1))
-
-
-def _next_expected(check: Check, after: datetime) -> tuple[datetime | None, str | None]:
-    """The first expected time after this instant, or what the rules raised instead."""
-    try:
-        return check.rules.next_after(after, check.anchor_at or after), None
-    except Exception as raised:  # noqa: BLE001 - shown on the check and told to its owner
-        return None, str(raised) or type(raised).__name__
-
-
-def _slot_closes_at(check: Check) -> datetime | None:
-    """The deadline of the current slot.
-
-    A run under way with a limit of its own (`max_run`) holds the slot open up to that limit: the job is known to be
-    alive, and how long it may take has been said. Starts that supersede one another hold it for one `max_run`, not
-    for ever.
-    """
-    if check.status is Status.NEW:
-        return check.expected_at
-    if check.status not in _WATCHED or check.expected_at is None:
-        return None
-    closes = check.expected_at + check.rules.grace
-    if not check.open_runs:
-        return closes
-    held = max((_held_until(check, run, closes) for run in check.open_runs if _holds_slot(check, run)), default=closes)
-    return max(closes, held)
-
-
-def _held_until(check: Check, run: Run, closes: datetime) -> datetime:
-    """Only one that began in time itself, and says that it is at work, holds the slot for longer than one limit."""
-    ends = ends_by(check, run)
-    if run.progress_at is not None and _started(run) <= closes:
-        return ends
-    return min(ends, closes + check.rules.run_limit)
-
-
-def current_slot(check: Check) -> Slot | None:
-    """For who explains: the slot as it is judged. None: nothing is expected."""
-    closes_at = _slot_closes_at(check)
-    if closes_at is None or check.expected_at is None:
-        return None
-    return Slot(
-        expected_at=check.expected_at,
-        counts_from=_may_come_from(check, check.expected_at),
-        closes_at=closes_at,
-        held_by=tuple(run.id for run in check.open_runs if _holds_slot(check, run)),
-        starts_by=_starts_by(check),
-        early_from=_early_from(check) if check.status in _WATCHED else None,
-    )
-
-
-def _holds_slot(check: Check, run: Run) -> bool:
-    """It began by the end of the grace, or follows without an end in between on one that did."""
-    if check.expected_at is None or (check.rules.max_run is None and check.rules.bounds.start_within is None):
-        return False
-    return _started(run) <= check.expected_at + check.rules.grace or run.slot_at == check.expected_at
-
-
-def _goes_down_at(check: Check) -> datetime | None:
-    """The first instant (UTC, inclusive) at which silence is an alarm; None: never, as things stand."""
-    if check.status is Status.DOWN or _only_resume_helps(check):
-        return None
-    closes_at = _slot_closes_at(check)
-    if not check.open_runs:
-        return _earliest(closes_at, _starts_by(check))
-    return _earliest(closes_at, *(ends_by(check, run) for run in check.open_runs))
-
-
-def _earliest(*instants: datetime | None) -> datetime | None:
-    return min([instant for instant in instants if instant is not None], default=None)
 
 
 def _closed(run: Run, outcome: RunOutcome, at: datetime | None) -> Run:

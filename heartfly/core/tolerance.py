@@ -94,11 +94,11 @@ def with_failure(tolerance: Tolerance, memory: Memory, at: datetime) -> Memory:
     )
 
 
-def with_success(tolerance: Tolerance, memory: Memory) -> Memory:
+def with_success(tolerance: Tolerance, memory: Memory, *, down: bool = False) -> Memory:
+    """`down`: of a check that is. With `good` left over, it is not up again yet."""
     recent = _recent(tolerance, memory.recent, _GOOD)
-    if not memory.bad and recent == memory.recent:
-        return memory
-    return replace(memory, bad=0, bad_since=None, recent=recent)
+    good = memory.good + 1 if down and memory.good + 1 < tolerance.recover else 0
+    return replace(memory, bad=0, bad_since=None, good=good, recent=recent)
 
 
 def without_failure(memory: Memory) -> Memory:
@@ -107,11 +107,6 @@ def without_failure(memory: Memory) -> Memory:
         return memory
     bad_since = memory.bad_since if memory.bad > 1 else None
     return replace(memory, bad=memory.bad - 1, bad_since=bad_since, recent=memory.recent[:-1])
-
-
-def well_again(memory: Memory) -> Memory:
-    """One more success of a check that is down."""
-    return replace(memory, good=memory.good + 1)
 
 
 def with_failure_before(tolerance: Tolerance, memory: Memory) -> Memory:

@@ -15,9 +15,10 @@ from itertools import count
 
 from heartfly.core import gates as gate_rules
 from heartfly.core import tolerance as tolerances
-from heartfly.core.check import after_silence, current_slot, ends_by
+from heartfly.core.check import after_silence
 from heartfly.core.explain import breach_words, explain, explain_blind
 from heartfly.core.gates import NOTHING, Broken, Known, Level, Op, Reported
+from heartfly.core.slots import current_slot, ends_by
 from heartfly.core.spans import span, utc
 from heartfly.core.tolerance import MOST_FAILURES, MOST_LAST, NO_TOLERANCE
 from heartfly.core.values import Blind, Check, Flip, Run, Slot, replace

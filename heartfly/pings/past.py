@@ -30,6 +30,7 @@ def past_of(tx: Tx, check: Stored, signal: Signal, taken: Sequence[Taken]) -> Pa
         return Past(
             rid_ended=_rid_ended(tx, check, signal, recent),
             newer_anonymous_end=signal.rid is None and _newer_anonymous_end(tx, check, signal, recent),
+            status_at=_status_at(tx, check, signal, mine) if check.check.status is Status.DOWN else None,
         )
     row, goes_on = _bad_row(tx, check, signal, recent)
     return Past(

@@ -18,6 +18,7 @@ GROUPS = {
     "Use": (
         "life-of-a-check",
         "gates",
+        "tolerance",
         "run",
         "import",
         "daily-job-in-bash",

@@ -94,6 +94,8 @@ async def test_the_life_of_a_check_is_told(house: House) -> None:
         "methods": "",
         "filters": None,
         "gates": [{"metric": "rows", "op": ">", "value": "0", "level": "fail"}],
+        "tolerance": None,
+        "bounds": [],
         "sticky": False,
         "channels": [],
     } == create["after"]

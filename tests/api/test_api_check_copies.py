@@ -33,6 +33,8 @@ RULES: dict[str, Any] = {
     "methods": "POST",
     "filters": {"start": ["go"], "success": [], "failure": [], "default_fail": False},
     "gates": [{"metric": "rows", "op": ">", "value": "0", "level": "warn"}],
+    "tolerance": {"failures": 3, "share": 50, "last": 10, "recover": 2},
+    "bounds": ["run >= 1m warn", "start within 30s", "5 reports by address"],
     "sticky": True,
 }
 

@@ -111,6 +111,8 @@ EDITS: dict[str, Any] = {
     "methods": "POST",
     "filters": {"success": ["done"]},
     "gates": [{"metric": "rows", "op": ">", "value": "1"}],
+    "tolerance": {"failures": 3},
+    "bounds": ["run >= 1m"],
     "sticky": True,
     "channels": [],
 }

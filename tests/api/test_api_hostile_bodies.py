@@ -74,6 +74,9 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("PATCH", "/v1/checks/{check_id}"): [
         (r'{"description": "\u0000"}', "description"),
         (f'{{"max_run": {GIANT}}}', "max_run"),
+        (f'{{"tolerance": {{"failures": {GIANT}}}}}', "tolerance.failures"),
+        (f'{{"bounds": ["run >= {GIANT}m"]}}', "bounds[0]"),
+        (r'{"bounds": ["\u0000"]}', "bounds[0]"),
         ('{"max_run": 1e999999999}', "max_run"),
     ],
     ("POST", "/v1/checks/{check_id}/copy"): [(r'{"slug": "\u0000"}', "slug"), (f'{{"grace": {GIANT}}}', "grace")],

@@ -52,10 +52,25 @@ def test_a_check_is_edited_and_what_is_not_named_stays(run: Run) -> None:
     assert (None, 1800, ["new"]) == (never["first_ping_by"], never["grace"], never["tags"])
 
 
+def test_what_is_tolerated_and_bounded_is_said_in_a_line_and_shown(run: Run) -> None:
+    ok(run("checks", "create", "Calm", "--tolerate", "3 in a row, 50% of 10, up after 2", "--bound", "run >= 1m"))
+    check = json.loads(ok(run("checks", "show", "calm", "--json")))
+    shown = ok(run("checks", "show", "calm"))
+
+    assert {"failures": 3, "share": 50, "last": 10, "recover": 2} == check["tolerance"]
+    assert re.search(r"^tolerance +after 3 in a row or 50% of the last 10, up after 2$", shown, re.MULTILINE), shown
+    assert re.search(r"^bounds +run >= 1m$", shown, re.MULTILINE), shown
+    plain = json.loads(ok(run("checks", "edit", "calm", "--tolerate", "nothing", "--bound", "none", "--json")))
+    assert (None, []) == (plain["tolerance"], plain["bounds"])
+
+
 @pytest.mark.parametrize(
     ("options", "status", "words"),
     [
         ([], 2, "Say what to change"),
+        (["--tolerate", "a lot"], 2, "must look like 3 in a row"),
+        (["--tolerate", "99 in a row"], 1, "tolerance.failures: must be 1 to 20"),
+        (["--bound", "run <= 1m"], 1, "bounds[0]: must look like run >= 1m"),
         (["--first-ping-by", "soon"], 2, "is not a duration"),
         (["--first-ping-by", "2020-01-01T00:00:00Z"], 1, "first_ping_by: must lie ahead"),
         (["--cron", "* * * * *", "--period", "1h"], 2, "Only one of"),

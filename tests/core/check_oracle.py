@@ -19,10 +19,26 @@ class Rules:
     grace: int
     max_run: int | None = None
     sticky: bool = False
+    failures: int | None = None
+    """In a row; None, and no share: nothing is counted."""
+    share: tuple[int, int] | None = None
+    """So many of the last so many."""
+    recover: int = 1
+    start_within: int | None = None
+    early: int | None = None
+    min_run: int | None = None
 
     @property
     def limit(self) -> int:
         return self.grace if self.max_run is None else self.max_run
+
+    @property
+    def counts(self) -> bool:
+        return self.failures is not None or self.share is not None or self.recover > 1
+
+    @property
+    def in_row(self) -> int | None:
+        return 1 if self.failures is None and self.share is None else self.failures
 
     def next_after(self, instant: int, anchor: int) -> int:
         fire = 0 if self.calendar else anchor + self.period
@@ -36,7 +52,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Event:
-    """`what`: success, warn, broken, fail, start, log, judge, pause, resume, edit, want (a first ping by then)."""
+    """`what`: success, warn, broken, fail, start, progress, log, judge, pause, resume, edit, want (a first ping)."""
 
     what: str
     at: int
@@ -65,6 +81,14 @@ class Life:
     """Something has come since it was new."""
     unverified: int = 0
     n_unverified: int = 0
+    row: int = 0
+    """Failures in a row."""
+    well: int = 0
+    """Successes in a row since it is down."""
+    recent: list[bool] = field(default_factory=list)
+    at_work: dict[tuple[str | None, int], int] = field(default_factory=dict)
+    """When a run last said so."""
+    excused_start: int | None = None
 
     # --- questions
 
@@ -74,13 +98,18 @@ class Life:
         if self.status not in {"up", "degraded"} or self.slot is None:
             return None
         last = self.slot + self.rules.grace
-        if self.rules.max_run is None:
-            return last
-        held = [began + self.rules.max_run for key, began in self.runs.items() if self._holds(key)]
-        return max([last, *(min(until, last + self.rules.max_run) for until in held)])
+        held = [self._held(key, last) for key in self.runs if self._holds(key)]
+        return max([last, *held])
+
+    def _held(self, key: tuple[str | None, int], last: int) -> int:
+        """One that began in time and is at work holds it as long as it says so, all others for one limit at most."""
+        until = self._hangs(key)
+        return until if key in self.at_work and self.runs[key] <= last else min(until, last + self.rules.limit)
 
     def _holds(self, key: tuple[str | None, int]) -> bool:
-        if self.slot is None or self.rules.max_run is None or self.status not in {"up", "degraded"}:
+        if self.slot is None or self.status not in {"up", "degraded"}:
+            return False
+        if self.rules.max_run is None and self.rules.start_within is None:
             return False
         return self.runs[key] <= self.slot + self.rules.grace or self.heirs.get(key) == self.slot
 
@@ -92,12 +121,22 @@ class Life:
     def wakes(self) -> int | None:
         return min([*self._limits(), *self._slot()], default=None)
 
+    def _hangs(self, key: tuple[str | None, int]) -> int:
+        return max(self.runs[key], self.at_work.get(key, 0)) + self.rules.limit
+
     def _limits(self) -> list[int]:
-        return [began + self.rules.limit for began in self.runs.values()]
+        return [self._hangs(key) for key in self.runs]
 
     def _slot(self) -> list[int]:
-        closes = self.closes()
-        return [] if closes is None else [closes]
+        return [at for at in (self.closes(), self.starts()) if at is not None]
+
+    def starts(self) -> int | None:
+        """By when a run must have begun."""
+        if self.rules.start_within is None or self.slot is None or self.runs:
+            return None
+        if self.status not in {"up", "degraded"} or self.excused_start == self.slot:
+            return None
+        return self.slot + self.rules.start_within
 
     # --- what happens
 
@@ -107,20 +146,79 @@ class Life:
             self.flips.append((self.status, to, self.since, reason))
             self.status = to
 
+    def goes_wrong(self, at: int, reason: str) -> bool:
+        """Whether that is tolerated."""
+        if self.rules.counts:
+            self.row, self.well = self.row + 1, 0
+            self.ran(well=False)
+            enough = self.rules.in_row is not None and self.row >= self.rules.in_row
+            if self.rules.share is not None:
+                enough = enough or self.recent.count(False) >= self.rules.share[0]
+            if not enough and self.status in {"up", "degraded"}:
+                return True
+        self.flip("down", at, reason)
+        return False
+
+    def ran(self, *, well: bool) -> None:
+        if self.rules.share is not None:
+            self.recent = [*self.recent, well][-self.rules.share[1] :]
+
+    def forgets(self) -> None:
+        self.row = self.well = 0
+        self.recent = []
+        self.excused_start = None
+
+    def refits(self) -> None:
+        """What other rules do not ask for is not kept."""
+        if not self.rules.counts:
+            self.row = self.well = 0
+        self.recent = [] if self.rules.share is None else self.recent[-self.rules.share[1] :]
+        if self.rules.start_within is None:
+            self.excused_start = None
+
+    def goes_well(self, event: Event, to: str, reason: str) -> None:
+        watched = self.status in {"up", "degraded"} and self.slot is not None
+        early = watched and self.rules.early is not None and event.at < (self.slot or 0) - self.rules.early
+        if not early:
+            self.ends, self.unverified = event.at, 0
+        if self.rules.counts:
+            self.ran(well=True)
+            self.row = 0
+            if self.status == "down" and self.well + 1 < self.rules.recover:
+                self.well += 1
+                return
+            self.well = 0
+        if not early:
+            seen = max(event.at, self.slot or 0) if watched and self.rules.early is not None else event.at
+            self.slot = self.rules.next_after(seen, event.at)
+        self.flip(to, event.at, reason)
+
     def end(self, event: Event) -> None:
         mine = [key for key in self.runs if event.rid in {None, key[0]}]
+        took = None
         if mine:
-            del self.runs[max(mine, key=lambda key: (key[0] == event.rid, self.runs[key], key[1]))]
+            key = max(mine, key=lambda key: (key[0] == event.rid, self.runs[key], key[1]))
+            took = event.at - self.runs.pop(key)
         to, reason = {
             "success": ("up", "success"),
             "warn": ("degraded", "gate"),
             "broken": ("down", "gate"),
             "fail": ("down", "fail"),
         }[event.what]
-        self.ends, self.unverified = event.at, 0
+        if self.rules.min_run is not None and to != "down" and (took is None or took < self.rules.min_run):
+            to, reason = "down", "too_fast"
         self.begun, self.wanted = True, None
-        self.flip(to, event.at, reason)
+        if to != "down":
+            self.goes_well(event, to, reason)
+            return
+        self.ends, self.unverified = event.at, 0
+        self.goes_wrong(event.at, reason)
         self.slot = self.rules.next_after(event.at, event.at)
+
+    def progress(self, event: Event) -> None:
+        mine = [key for key in self.runs if event.rid in {None, key[0]}]
+        if mine:
+            self.at_work[max(mine, key=lambda key: (key[0] == event.rid, self.runs[key], key[1]))] = event.at
 
     def start(self, event: Event, serial: int) -> None:
         if event.rid is not None and any(key[0] == event.rid for key in self.runs):
@@ -134,7 +232,11 @@ class Life:
 
     def judge(self, through: int, blind: tuple[tuple[int, int], ...]) -> None:
         while True:
-            hang = min(((began + self.rules.limit, 0, key[1]) for key, began in self.runs.items()), default=None)
+            begins = self.starts()
+            if begins is not None and begins <= through:
+                self._never_started(begins, blind)
+                continue
+            hang = min(((self._hangs(key), 0, key[1]) for key in self.runs), default=None)
             closes = self.closes()
             slot = None if closes is None else (closes, 1)
             if hang is not None and hang[0] <= through and (slot is None or hang[:2] < slot):
@@ -145,11 +247,12 @@ class Life:
                 return
 
     def _hang(self, at: int, key: tuple[str | None, int], blind: tuple[tuple[int, int], ...]) -> None:
-        began = self.runs.pop(key)
+        began = max(self.runs.pop(key), self.at_work.get(key, 0))
         deaf = [to for from_, to in blind if from_ <= at and to >= began]
         if not deaf:
-            if not (self.status == "paused" and self.rules.sticky) and self.status != "down":
-                self.flip("down", at, "hung")
+            if not (self.status == "paused" and self.rules.sticky) and self.goes_wrong(at, "hung"):
+                self.ends = at
+                self.slot = self.rules.next_after(at, at)
             return
         closes = self.closes()
         if closes is not None and closes <= at:
@@ -165,8 +268,17 @@ class Life:
         deaf = [to for from_, to in blind if from_ <= at and to >= self._counts_from()]
         if deaf:
             self._excuse(at, max(deaf))
-        else:
-            self.flip("down", at, "missed")
+        elif self.goes_wrong(at, "missed"):
+            assert self.ends is not None
+            self.slot = self.rules.next_after(max(self.slot, at - self.rules.grace), self.ends)
+
+    def _never_started(self, at: int, blind: tuple[tuple[int, int], ...]) -> None:
+        assert self.slot is not None
+        assert self.ends is not None
+        if any(from_ <= at and to >= self._counts_from() for from_, to in blind):
+            self.excused_start = self.slot
+        elif self.goes_wrong(at, "not_started"):
+            self.slot = self.rules.next_after(self.slot, self.ends)
 
     def _never_began(self, at: int, blind: tuple[tuple[int, int], ...]) -> None:
         """Had it begun while nobody could hear, it would have been heard in the first whole slot since."""
@@ -174,9 +286,9 @@ class Life:
         heard_from = max((to for from_, to in blind if from_ <= at and to >= since), default=None)
         again = None if heard_from is None else self.rules.next_after(heard_from - 1, heard_from) + self.rules.grace
         if again is None or again <= at:
-            self.flip("down", at, "no_first_ping")
+            self.goes_wrong(at, "no_first_ping")
         elif self.unverified:
-            self.flip("down", at, "missed_twice_unverified")
+            self.goes_wrong(at, "missed_twice_unverified")
         else:
             self.ends, self.unverified, self.wanted = heard_from, 1, again
             self.n_unverified += 1
@@ -191,10 +303,12 @@ class Life:
 
     def _excuse(self, at: int, heard_from: int) -> None:
         if self.unverified:
-            self.flip("down", at, "missed_twice_unverified")
-            return
-        self.unverified = 1
-        self.n_unverified += 1
+            if not self.goes_wrong(at, "missed_twice_unverified"):
+                return
+            self.unverified += 1
+        else:
+            self.unverified = 1
+            self.n_unverified += 1
         # It may have ended in the last moment that could not be heard.
         self.ends = heard_from
         fire = self.rules.next_after(self.ends - 1, self.ends)
@@ -209,23 +323,28 @@ class Life:
                 self.end(event)
             case "start" if not sticky:
                 self.start(event, serial)
+            case "progress" if not sticky:
+                self.progress(event)
             case "judge":
                 self.judge(event.at, event.blind)
             case "pause":
                 if self.status != "paused":
                     self.runs.clear()
                     self.wanted = None
+                    self.forgets()
                 self.flip("paused", event.at, "paused")
             case "resume" if self.status == "paused":
                 self.ends = None
                 self.unverified = 0
                 self.begun = bool(self.runs)  # a start that came while it was paused is under way
+                self.forgets()
                 self.flip("new", event.at, "resumed")
             case "want" if self.status == "new" and not self.begun and not self.runs:
                 self.wanted, self.unverified = event.by, 0
             case "edit":
                 assert event.rules is not None
                 before, self.rules = self.rules, event.rules
+                self.refits()
                 if self.ends is not None and not self.rules.expects_as(before):
                     self.slot = self.rules.next_after(event.at, self.ends)
             case _:

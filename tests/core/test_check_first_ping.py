@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from heartfly.core.check import after_ping, current_slot, edited, first_ping_by, needs_past, pause, resume
+from heartfly.core.check import after_ping, edited, first_ping_by, needs_past, pause, resume
+from heartfly.core.slots import current_slot
 from heartfly.core.values import Check, NextAfter, Past, Rules, replace
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from tests.factories import (

@@ -7,6 +7,7 @@ blind interval): chance alone does not find them.
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace as replaced
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -24,6 +25,7 @@ from hypothesis.stateful import (
 )
 from typing_extensions import override
 
+from heartfly.core.bounds import Bounds
 from heartfly.core.check import (
     after_ping,
     after_silence,
@@ -35,6 +37,7 @@ from heartfly.core.check import (
     waits_for_first_ping,
 )
 from heartfly.core.gates import Gate, Level, Op
+from heartfly.core.tolerance import NO_TOLERANCE, Tolerance
 from heartfly.core.values import Blind, Check, Flip, NextAfter, Past, Rules, Run, Signal, Step, replace
 from heartfly.core.words import PingKind, RunOutcome, Status
 from tests.core import check_oracle as oracle
@@ -43,7 +46,13 @@ from tests.factories import START, TICK, every
 
 MINUTE = 60 * SECOND
 GATES = (Gate("rows", Op.GT, Decimal(0), Level.WARN), Gate("bytes", Op.GT, Decimal(0), Level.FAIL))
-KINDS = {"fail": PingKind.FAIL, "start": PingKind.START, "log": PingKind.LOG}
+KINDS = {
+    "fail": PingKind.FAIL,
+    "start": PingKind.START,
+    "progress": PingKind.PROGRESS,
+    "log": PingKind.LOG,
+}
+BAD = {RunOutcome.FAILED, RunOutcome.HUNG, RunOutcome.MISSED}
 FIGURES = {"success": (1, 1), "warn": (0, 1), "broken": (1, 0)}
 
 
@@ -69,8 +78,21 @@ def core_rules(rules: oracle.Rules) -> Rules:
         grace=rules.grace * TICK,
         max_run=None if rules.max_run is None else rules.max_run * TICK,
         gates=GATES,
+        tolerance=tolerance_of(rules),
+        bounds=Bounds(
+            min_run=None if rules.min_run is None else rules.min_run * TICK,
+            start_within=None if rules.start_within is None else rules.start_within * TICK,
+            early=None if rules.early is None else rules.early * TICK,
+        ),
         sticky=rules.sticky,
     )
+
+
+def tolerance_of(rules: oracle.Rules) -> Tolerance:
+    if not rules.counts:
+        return NO_TOLERANCE
+    share, last = (None, None) if rules.share is None else (100 * rules.share[0] // rules.share[1], rules.share[1])
+    return Tolerance(failures=rules.failures, share=share, last=last, recover=rules.recover)
 
 
 # Few and short durations: what seldom meets in real life meets often here.
@@ -82,6 +104,21 @@ some_rules = st.builds(
     max_run=st.sampled_from([None, MINUTE, 7 * MINUTE]),
     sticky=st.sampled_from([False, False, False, True]),
 )
+more_rules = st.builds(
+    lambda plain, more: replaced(plain, **more),
+    some_rules,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "failures": st.sampled_from([2, 3]),
+            "share": st.sampled_from([(1, 4), (2, 4), (2, 2)]),
+            "recover": st.sampled_from([1, 2]),
+            "start_within": st.just(30 * SECOND),
+            "early": st.sampled_from([0, MINUTE]),
+            "min_run": st.just(SECOND),
+        },
+    ),
+)
 steps = st.sampled_from([0, 1, SECOND, MINUTE, 5 * MINUTE, 11 * MINUTE])
 offsets = st.sampled_from([0, -1, 1])
 rids = st.sampled_from([None, None, "a", "b"])
@@ -89,6 +126,8 @@ rids = st.sampled_from([None, None, "a", "b"])
 
 class Lives(RuleBasedStateMachine):
     """What both machines do: one check in core/check.py, and the list of all that happened."""
+
+    lives_by = some_rules
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,7 +140,10 @@ class Lives(RuleBasedStateMachine):
         self.ids = itertools.count(1)
         self.n_unverified = 0
 
-    @initialize(rules=some_rules)
+    @initialize(data=st.data())
+    def made(self, data: st.DataObject) -> None:
+        self.created(data.draw(self.lives_by))
+
     def created(self, rules: oracle.Rules) -> None:
         self.first_rules = rules
         self.check = Check(rules=core_rules(rules), status=Status.NEW, status_since=START)
@@ -109,10 +151,27 @@ class Lives(RuleBasedStateMachine):
 
     def took(self, step: Step) -> None:
         assert step.check.rev > self.check.rev or step.check == self.check
+        self.no_failure_is_lost(step)
         self.check = step.check
         self.flips += step.flips
         self.n_unverified += len(step.unverified)
         self.runs |= {run.id: run for run in step.runs}
+
+    def no_failure_is_lost(self, step: Step) -> None:
+        """What went wrong is an alarm, is within one, or bears the reason why it is none."""
+        tolerance = self.check.rules.tolerance
+        alarmed = {flip.run.id for flip in step.flips if flip.run is not None and flip.to_status is Status.DOWN}
+        down = self.check.status is Status.DOWN
+        for run in step.runs:
+            if run.outcome in BAD and not (down or run.id in alarmed or run.tolerated):
+                # Of a sticky pause, which keeps no failure but that of a run that it did not begin.
+                assert self.check.status is Status.PAUSED or self.late
+            assert not (run.tolerated and run.id in alarmed)
+            down = down or run.id in alarmed
+        if tolerance.in_row is not None and step.check.status in {Status.UP, Status.DEGRADED}:
+            assert step.check.memory.bad < tolerance.in_row
+
+    late = False
 
     def deaf(self) -> list[Blind]:
         return [Blind(id=n, from_at=instant(a), to_at=instant(b)) for n, (a, b) in enumerate(self.blind)]
@@ -137,7 +196,7 @@ class Lives(RuleBasedStateMachine):
         """Instants at which something may change, not yet passed."""
         check, limit = self.check, self.check.rules.run_limit
         found = [check.goes_down_at, check.wake_at, check.expected_at]
-        found += [run.started_at + limit for run in check.open_runs if run.started_at]
+        found += [run.counts_from + limit for run in check.open_runs]
         if check.expected_at is not None:
             found.append(check.expected_at + self.first_rules.period * TICK)  # the next slot's
         return sorted({us(at) for at in found if at is not None and us(at) > self.now})
@@ -211,7 +270,8 @@ class Lives(RuleBasedStateMachine):
                 for at in (down - TICK, down)
             )
             assert not before.flips
-            assert Status.DOWN is after.check.status
+            assert hears_all.memory == before.check.memory
+            assert Status.DOWN is after.check.status or after.check.memory.bad > hears_all.memory.bad
         assert len({run.rid for run in check.open_runs}) == len(check.open_runs)
 
     @invariant()
@@ -230,7 +290,9 @@ class Lives(RuleBasedStateMachine):
 class InOrder(Lives):
     """Every signal is applied as it comes: the two tellings must agree in every detail."""
 
-    @rule(what=st.sampled_from(["success", "start", "fail", "warn", "broken", "log"]), rid=rids)
+    lives_by = more_rules
+
+    @rule(what=st.sampled_from(["success", "start", "progress", "fail", "warn", "broken", "log"]), rid=rids)
     def pinged(self, what: str, rid: str | None) -> None:
         self.pings(what, rid)
 
@@ -253,7 +315,7 @@ class InOrder(Lives):
         assert signal.kind is PingKind.START or not needs_past(self.check, signal)
         self.took(after_ping(self.check, signal))
 
-    @rule(what=st.sampled_from(["edit", "edit", "pause", "resume"]), rules=some_rules)
+    @rule(what=st.sampled_from(["edit", "edit", "pause", "resume"]), rules=more_rules)
     def somebody_acts(self, what: str, rules: oracle.Rules) -> None:
         when = instant(self.now)
         self.log.append(Event(what, self.now, rules=rules))
@@ -299,12 +361,16 @@ class InOrder(Lives):
         assert sorted(life.runs.values()) == sorted(us(run.started_at) for run in check.open_runs if run.started_at)
         assert (life.goes_down(), life.wakes()) == (_us(check.goes_down_at), _us(check.wake_at))
         assert (life.unverified, life.n_unverified) == (check.unverified_in_row, self.n_unverified)
+        assert (life.row, life.well) == (check.memory.bad, check.memory.good)
+        assert "".join("." if well else "x" for well in life.recent) == check.memory.recent
         if check.status in {Status.UP, Status.DEGRADED}:
             assert life.slot == _us(check.expected_at)
 
 
 class OutOfOrder(Lives):
     """Some signals arrive late, whatever was decided meanwhile. In the end the check is as if they had not."""
+
+    late = True
 
     def __init__(self) -> None:
         super().__init__()

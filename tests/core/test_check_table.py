@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from heartfly.core.bounds import Bounds
 from heartfly.core.check import after_ping, edited, first_ping_by, pause, resume
 from heartfly.core.gates import Gate, Level, Op
+from heartfly.core.tolerance import Tolerance
 from heartfly.core.values import Check, Rules, Step, replace
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
 from tests.factories import (
@@ -68,6 +70,14 @@ def sends(
 
 def slot_passes(check: Check) -> Step:
     return judge(check, at(hours=1) + GRACE)
+
+
+def start_is_due(check: Check) -> Step:
+    return judge(check, at(hours=1) + GRACE / 2)
+
+
+def deaf_start_is_due(check: Check) -> Step:
+    return judge(check, at(hours=1) + GRACE / 2, [make_blind(at(minutes=61), at(minutes=62))])
 
 
 def slot_opens(check: Check) -> Step:
@@ -156,10 +166,43 @@ TABLE = (
         kind=PingKind.FAIL,
     ),
     Row(
+        "fail, but so many in a row are tolerated",
+        "down F T | up · | degraded · | down · | down F T | paused ·",
+        sends(PingKind.FAIL),
+        reason=Reason.FAIL,
+        outcome=RunOutcome.FAILED,
+        kind=PingKind.FAIL,
+        rules=make_rules(tolerance=Tolerance(failures=2)),
+    ),
+    Row(
+        "success, but it takes more in a row to be up again",
+        "up F | up · | up F T | down · | up F | paused ·",
+        sends(PingKind.SUCCESS),
+        reason=Reason.SUCCESS,
+        outcome=RunOutcome.OK,
+        kind=PingKind.SUCCESS,
+        rules=make_rules(tolerance=Tolerance(recover=2)),
+    ),
+    Row(
+        "success, too fast or with no start, which is a failure",
+        "down F T | down F T | down F T | down · | down F T | paused ·",
+        sends(PingKind.SUCCESS),
+        reason=Reason.TOO_FAST,
+        outcome=RunOutcome.FAILED,
+        kind=PingKind.SUCCESS,
+        rules=make_rules(bounds=Bounds(min_run=GRACE)),
+    ),
+    Row(
         "start (opens a run)",
         "new · | up · | degraded · | down · | paused · | paused ·",
         sends(PingKind.START),
         kind=PingKind.START,
+    ),
+    Row(
+        "progress (of no run under way)",
+        "new · | up · | degraded · | down · | paused · | paused ·",
+        sends(PingKind.PROGRESS),
+        kind=PingKind.PROGRESS,
     ),
     Row("log", "new · | up · | degraded · | down · | paused · | paused ·", sends(PingKind.LOG), kind=PingKind.LOG),
     Row(
@@ -174,6 +217,27 @@ TABLE = (
         slot_passes,
         reason=Reason.MISSED,
         outcome=RunOutcome.MISSED,
+    ),
+    Row(
+        "slot missed, but so many in a row are tolerated",
+        "– | up · | degraded · | – | – | –",
+        slot_passes,
+        outcome=RunOutcome.MISSED,
+        rules=make_rules(tolerance=Tolerance(failures=2)),
+    ),
+    Row(
+        "no run has begun by the start deadline",
+        "– | down F T | down F T | – | – | –",
+        start_is_due,
+        reason=Reason.NOT_STARTED,
+        outcome=RunOutcome.MISSED,
+        rules=make_rules(bounds=Bounds(start_within=GRACE / 2)),
+    ),
+    Row(
+        "the same, touched by a blind interval: only its end is wanted",
+        "– | up · | degraded · | – | – | –",
+        deaf_start_is_due,
+        rules=make_rules(bounds=Bounds(start_within=GRACE / 2)),
     ),
     Row(
         "open run over its limit",

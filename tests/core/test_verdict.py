@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from heartfly.core.check import current_slot, first_ping_by, pause, resume
+from heartfly.core.check import first_ping_by, pause, resume
 from heartfly.core.gate_text import gate_of_text
 from heartfly.core.gates import Gate, Level, Op
+from heartfly.core.slots import current_slot
 from heartfly.core.values import Blind, Check, Flip, Rules, Run, Step, replace
 from heartfly.core.verdict import Again, LastFlip, Newest, Touches, Verdict, asks_since, verdict
 from heartfly.core.words import PingKind, Reason, Status

@@ -32,6 +32,7 @@ DISPATCH = (
     "tests/notify/test_dispatch.py::test_a_message_that_may_have_arrived_is_flagged_when_it_is_sent_again",
     "tests/notify/test_dispatch_live.py::test_a_send_that_does_not_end_is_left_to_its_lease",
 )
+TOLERANCE, BOUNDS = "tests/core/test_check_tolerance.py", "tests/core/test_check_bounds.py"
 WATCH = "tests/monitor/test_watch.py"
 LEASE = "tests/monitor/test_lease.py"
 FORWARDED = "tests/server/test_server_forwarded.py"
@@ -162,6 +163,50 @@ MUTANTS = (
             "tests/core/test_check_table.py",
             f"{WATCH}::test_a_missed_slot_is_down_at_its_deadline_and_not_before",
         ),
+    ),
+    Mutant(
+        name="a failure that is tolerated is not counted, so none is ever told",
+        file="heartfly/core/tolerance.py",
+        edits=(("        bad=memory.bad + 1,\n", "        bad=1,\n"),),
+        tests=(TOLERANCE, "tests/core/test_check_machine.py::test_any_life_in_order_is_told_the_same_way_twice"),
+    ),
+    Mutant(
+        name="a failure is tolerated without saying so",
+        file="heartfly/core/check.py",
+        edits=(("            run = replace(run, tolerated=tolerances.standing(tolerance, memory))\n", ""),),
+        tests=(TOLERANCE, "tests/core/test_check_machine.py::test_any_life_in_order_is_told_the_same_way_twice"),
+    ),
+    Mutant(
+        name="a check that was never well tolerates its first failure, and then waits for nothing",
+        file="heartfly/core/check.py",
+        edits=(("if not enough and check.status in _WATCHED:", "if not enough and check.status is not Status.DOWN:"),),
+        tests=(TOLERANCE, "tests/core/test_check_table.py"),
+    ),
+    Mutant(
+        name="a run that hangs within what is tolerated is counted once more, as a missed slot",
+        file="heartfly/core/check.py",
+        edits=(("anchor_at=ends)), now, after=ends)", "anchor_at=ends)), now)"),),
+        tests=(TOLERANCE, "tests/core/test_check_machine.py::test_any_life_in_order_is_told_the_same_way_twice"),
+    ),
+    Mutant(
+        name="one success of several that are wanted ends an alarm",
+        file="heartfly/core/check.py",
+        edits=(("        if down and memory.good:\n", "        if down and memory.good > 1:\n"),),
+        tests=(TOLERANCE, "tests/core/test_check_table.py"),
+    ),
+    Mutant(
+        name="who has reported counts for the next slot as well",
+        file="heartfly/core/bounds.py",
+        edits=(
+            ("return replace(memory, reported=(), round_at=None), True", "return replace(memory, round_at=None), True"),
+        ),
+        tests=(BOUNDS,),
+    ),
+    Mutant(
+        name="an early run is for its slot however early it is",
+        file="heartfly/core/slots.py",
+        edits=(("return from_at is not None and signal.at < from_at", "return from_at is not None and False"),),
+        tests=(BOUNDS,),
     ),
     Mutant(
         name="what is due at this very instant is looked at with the next beat",

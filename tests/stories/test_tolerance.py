@@ -193,3 +193,129 @@ async def test_a_row_of_which_we_hear_when_it_is_over_is_told_as_one_message(sto
 
     await story.want("01:40", "check.up backup (success)")
     assert "up" == await story.status(backup)
+
+
+# --- bounds ------------------------------------------------------------------------------------------
+
+
+async def test_a_backup_that_is_done_in_no_time_is_told(story: Story) -> None:
+    backup = await story.check("backup", **bound("run >= 1m"))
+    await story.channel("ops")
+    await story.ping("01:00", backup, START)
+    await story.ping("01:01", backup)
+    await story.ping("01:30", backup, START)
+    await story.ping("01:30:03", backup)
+
+    await story.want("01:31", "check.down backup (too_fast)")
+    assert ["The job reported success after 3 s, which is too fast: the bound is run >= 1m."] == await whys(story)
+
+
+async def test_a_job_that_does_not_begin_in_time_is_told_before_its_end_is_due(story: Story) -> None:
+    report = await story.check("report", every="1h", grace="40m", max_run="2h", **bound("start within 5m"))
+    await story.channel("ops")
+    await story.ping("01:00", report)
+    await story.ping("02:04:59", report, START)
+    await story.want("03:50")
+    await story.ping("04:00", report)
+
+    await story.want("05:04:59")
+    await story.want("05:05", "check.down report (not_started)")
+    await story.ping("05:20", report, START)
+    await story.ping("05:50", report)
+    await story.want("05:50", "check.up report (success)")
+
+
+async def test_a_start_that_was_sent_in_time_and_came_late_takes_the_alarm_back(story: Story) -> None:
+    report = await story.check("report", every="1h", grace="40m", **bound("start within 5m"))
+    await story.channel("ops")
+    await story.ping("01:00", report)
+    await story.want("02:05", "check.down report (not_started)")
+
+    await story.ping("02:06", report, START, happened_at=story.at("02:01"))
+
+    await story.want("02:06", "check.up report (retracted)")
+    await story.ping("02:20", report)
+    await story.want("02:50")
+
+
+async def test_our_own_outage_excuses_a_start_and_not_its_end(story: Story) -> None:
+    report = await story.check("report", every="2h", grace="1h", **bound("start within 5m"))
+    await story.channel("ops")
+    await story.ping("01:00", report)
+    await story.crash("02:50", until="03:20")
+
+    await story.want("03:40")  # its end is still to come, so nothing is unverified yet
+    await story.ping("03:50", report)
+    await story.want("05:54:59")
+    await story.want("05:55", "check.down report (not_started)")
+
+
+async def test_a_job_that_starts_again_and_again_is_told(story: Story) -> None:
+    loop = await story.check("loop", every="1d", **bound("at most 3 runs in 10m"))
+    await story.channel("ops")
+    await story.ping("01:00", loop)
+    for second in (10, 20, 30):
+        await story.ping(f"02:00:{second}", loop, START)
+    await story.want("02:01")
+
+    await story.ping("02:01:10", loop, START)
+
+    await story.want("02:01:10", "check.down loop (too_often)")
+    await story.ping("02:02", loop)  # the end of the one too many
+    await story.want("02:02")
+    await story.ping("02:20", loop)
+    await story.want("02:20", "check.up loop (success)")
+
+
+async def test_of_three_hosts_the_one_that_is_silent_is_missed(story: Story) -> None:
+    fleet = await story.check("fleet", every="1h", grace="10m", **bound("3 reports by address"))
+    await story.channel("ops")
+    for minute, host in enumerate(("10.0.0.1", "10.0.0.2", "10.0.0.3")):
+        await story.ping(f"01:0{minute}", fleet, remote=host)
+    for minute, host in enumerate(("10.0.0.1", "10.0.0.2", "10.0.0.1")):
+        await story.ping(f"02:0{minute}", fleet, remote=host)
+
+    await story.want("02:11:59")
+    await story.want("02:12", "check.down fleet (too_few)")
+    assert "2 of 3 reports came for the slot of 2026-03-02 02:02:00 UTC" in (await whys(story))[0]
+    for minute, host in enumerate(("10.0.0.1", "10.0.0.2")):
+        await story.ping(f"03:0{minute}", fleet, remote=host)
+    await story.want("03:05")
+    await story.ping("03:06", fleet, remote="10.0.0.3")
+    await story.want("03:06", "check.up fleet (success)")
+
+
+async def test_a_run_that_says_it_is_at_work_may_take_longer(story: Story) -> None:
+    copy = await story.check("copy", every="1d", grace="10m", max_run="20m", **tolerating(failures=1))
+    await story.channel("ops")
+    await story.ping("01:00", copy, START)
+    for time in ("01:15", "01:30", "01:45"):
+        await story.ping(time, copy, PROGRESS)
+    await story.want("02:04:59")
+
+    await story.want("02:05", "check.down copy (hung)")
+    assert ["start", "progress", "progress", "progress"] == [ping.kind for ping in await story.world.pings_of(copy)]
+
+
+async def test_a_run_by_hand_in_the_afternoon_is_not_the_one_of_the_night(story: Story) -> None:
+    backup = await story.check("backup", every="1d", grace="1h", **bound("early 10%"))
+    await story.channel("ops")
+    await story.ping("03:00", backup)
+    await story.ping("15:00", backup)
+
+    await story.want("1d 03:59:59")
+    await story.want("1d 04:00", "check.down backup (missed)")
+    assert ("ok", "too_early", None) == (await marks(story, backup))[1]
+
+
+async def test_what_is_bounded_is_tolerated_like_all_else(story: Story) -> None:
+    backup = await story.check("backup", **bound("run >= 1m", "start within 5m"), **tolerating(failures=3))
+    await story.channel("ops")
+    await story.ping("01:00", backup, START)
+    await story.ping("01:02", backup)
+    await story.ping("01:10", backup)  # no start: too fast
+    await story.want("02:15")  # and none begins
+    await story.ping("02:16", backup, FAIL)
+
+    await story.want("02:16", "check.down backup (fail)")
+    assert ["1 of 3", "2 of 3", None] == [tolerated for _, reason, tolerated in await marks(story, backup) if reason]

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from heartfly.audit.record import CLI
 from heartfly.checks import commands
-from heartfly.checks.config import CheckIn, as_asked, mark_of, of_row
+from heartfly.checks.config import CheckIn, as_asked, bounds_of, mark_of, of_row
+from heartfly.core.bound_text import lines_of
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
@@ -72,6 +73,7 @@ async def test_a_form_that_is_sent_as_it_was_shown_changes_nothing(town: Town, d
         START, name="Nightly", slug="nightly", tags=("a b", "c, d"), description="one\ntwo", gates=GATES,
         filters=FILTERS, methods="POST", sticky=True, kind="oncalendar", period_s=0,
         expression="Mon 02:30\nTue 03:30", zone="Europe/Riga", grace=timedelta(seconds=90), max_run=timedelta(hours=2),
+        tolerance='{"failures":3,"share":50,"last":10,"recover":2}', bounds='{"min_run":"PT60S","reports":5}',
     )  # fmt: skip
     owner = await town.owner()
     before = await town.world.row(check)
@@ -99,7 +101,8 @@ async def test_every_field_of_a_check_is_edited_and_the_audit_says_who(town: Tow
             "expression": "30 2 * * *", "zone": "Europe/Berlin", "dialect": "systemd", "grace": "5",
             "grace_unit": "minutes", "max_run": "2", "max_run_unit": "hours", "methods": "POST",
             "gates": "rows >= 10\r\nerrors == 0 warn", "filter_start": "begin", "filter_success": "all done\r\nok",
-            "filter_failure": "fatal", "default_fail": "1", "sticky": "1",
+            "filter_failure": "fatal", "default_fail": "1", "sticky": "1", "failures": "3", "share": "50 %",
+            "last": "10", "recover": "2", "bounds": "run >= 1m warn\r\nearly 10%",
         },
     )  # fmt: skip
 
@@ -112,6 +115,10 @@ async def test_every_field_of_a_check_is_edited_and_the_audit_says_who(town: Tow
     assert [("rows", ">=", "10", "fail"), ("errors", "==", "0", "warn")] == [
         tuple(gate[name] for name in ("metric", "op", "value", "level")) for gate in msgspec.json.decode(row.gates)
     ]
+    assert (3, 50, 10, 2) == tuple(
+        msgspec.json.decode(row.tolerance)[name] for name in ("failures", "share", "last", "recover")
+    )
+    assert ["run >= 1m warn", "early 10%"] == lines_of(bounds_of(row.bounds))
     assert {"start": ["begin"], "success": ["all done", "ok"], "failure": ["fatal"], "default_fail": True} == (
         msgspec.json.decode(row.filters)
     )
@@ -182,6 +189,13 @@ async def test_who_has_not_seen_an_edit_is_shown_both_and_may_then_decide(town: 
         ({"gates": "rows >= 10\nnonsense"}, "gates"),
         ({"gates": "rows >= ten"}, "gates"),
         ({"gates": "rows ~ 10"}, "gates"),
+        ({"failures": "0"}, "failures"),
+        ({"failures": "three"}, "failures"),
+        ({"share": "50"}, "last"),
+        ({"share": "101", "last": "5"}, "share"),
+        ({"recover": "-2"}, "recover"),
+        ({"bounds": "run >= 1m\nnonsense"}, "bounds"),
+        ({"bounds": "start within 1d"}, "bounds"),
         ({"filter_failure": "x" * 201}, "filter_failure"),
         ({"channel": "nonsense"}, "channels"),
     ],

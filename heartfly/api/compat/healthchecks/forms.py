@@ -18,7 +18,7 @@ from heartfly.public.badge_keys import BadgeKey
 from heartfly.public.badges import CHECK
 
 GOOD = frozenset({Status.UP.value, Status.DEGRADED.value})
-_KIND = {PingKind.IGNORED.value: "ign"}
+_KIND = {PingKind.IGNORED.value: "ign", PingKind.PROGRESS.value: "log"}
 _US = 1_000_000
 _CODE = 16
 """So long is what stands for a badge of a Heartfly in its address, and 8 that of a Healthchecks."""
