@@ -39,7 +39,7 @@ from heartfly.notify.silences import locked, silence_of
 
 MOST = 200
 """Of a project that have not ended: each is looked at with each alert."""
-MOST_TARGETS = 200
+MOST_TARGETS = 1_000
 LONGEST_NOTE = 200
 SHORTEST = timedelta(minutes=1)
 AFTER_MAINTENANCE = timedelta(minutes=5)

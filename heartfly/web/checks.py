@@ -66,9 +66,13 @@ class Chip:
 
 DONE = {
     "pause": "paused", "resume": "resumed", "tag": "tagged", "untag": "untagged", "grace": "given the grace",
-    "delete": "deleted",
+    "silence": "silenced", "delete": "deleted",
 }  # fmt: skip
 """What can be done to many checks at once, and how it is told."""
+
+
+SILENCES = {"1800": "30 min", "7200": "2 h", "28800": "8 h", "86400": "1 day"}
+"""For how long many are silenced at once."""
 
 
 def mark_of(uuids: Iterable[str]) -> str:
@@ -147,6 +151,7 @@ async def listed(
         refused=refused,
         done=done or said(request.query_params.get("done", "")),
         units=UNITS,
+        silences=SILENCES,
         offers_passkey=request.web.party is not None and is_welcomed(request),
         **bar,
         wrong="",
@@ -175,6 +180,7 @@ async def listed(
 
 
 _NOTHING: dict[str, Any] = {
+    "silences": {},
     "lines": [], "n_all": 0, "n_down": 0, "following": "", "is_later": False, "ping_key": "", "first_ping": "",
     "first_query": "", "chips": [], "status_word": "", "refused": (), "done": "", "units": UNITS, "rows": [],
     "filter_query": "", "kept": {}, "saved": (), "naming": ("", ""), "offers_passkey": False,
