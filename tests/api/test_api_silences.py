@@ -51,7 +51,7 @@ async def test_they_are_listed_newest_first_page_by_page(house: House) -> None:
 
 
 async def test_one_that_comes_again_goes_on_with_its_next_time_when_one_is_ended(house: House) -> None:
-    made = await make(house, kind="maintenance", scope="project", cron="* * * * *", lasts=60, effect="ignore")
+    made = await make(house, kind="maintenance", scope="project", cron="*/30 * * * *", lasts=60, effect="ignore")
     ended = await make(house, kind="maintenance", scope="project", cron="0 * * * *", lasts=3000)
 
     path = f"/v1/silences/{ended['id']}"

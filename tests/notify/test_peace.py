@@ -10,11 +10,13 @@ import sqlalchemy as sa
 
 from heartfly.audit.record import Actor
 from heartfly.core.words import AlertKind
-from heartfly.db.models import notifications
+from heartfly.db.models import notifications, silences
 from heartfly.notify import peace_commands
 from heartfly.notify.later import next_later, tell_later
+from heartfly.notify.outbox import Entry, enqueue
 from heartfly.notify.peace_commands import Asked
-from tests.notify.post_office import PostOffice
+from heartfly.notify.policies import AskedPolicy
+from tests.notify.post_office import PostOffice, an_alert
 
 pytestmark = pytest.mark.anyio
 
@@ -75,6 +77,35 @@ async def test_another_project_is_not_silenced(post: PostOffice) -> None:
     await silence(post, kind="mute", scope="project", lasts=timedelta(hours=1))
     await post.open()
     channel = await post.webhook(HOOK)
+
+    await post.alert([channel.channel_id])
+
+    assert ["pending"] == [row.state for row in await rows(post)]
+
+
+async def test_what_begins_and_ends_in_one_transaction_is_told_as_both(post: PostOffice) -> None:
+    channel = await post.webhook(HOOK, policy=AskedPolicy(least="high"))
+    kinds = (AlertKind.DOWN, AlertKind.UP)
+    entries = [
+        Entry(
+            pid=post.pid,
+            source="check:1",
+            alert=an_alert("check:1", kind, f"flip:1:{n}", post.at),
+            channel_ids=(channel.channel_id,),
+        )
+        for n, kind in enumerate(kinds, start=1)
+    ]
+
+    await post.db.write(lambda tx: enqueue(tx, entries, ids=post.ids, now=post.at))
+
+    assert ["pending", "pending"] == [row.state for row in await rows(post)]
+
+
+async def test_a_silence_whose_zone_is_gone_holds_nothing(post: PostOffice) -> None:
+    channel = await post.webhook(HOOK)
+    quiet = await silence(post, kind="quiet", scope="project", cron="0 * * * *", lasts=timedelta(minutes=59))
+    gone = sa.update(silences).where(silences.c.id == quiet.id).values(zone="Atlantis/Capital")
+    await post.db.write(lambda tx: tx.conn.execute(gone).rowcount)
 
     await post.alert([channel.channel_id])
 
