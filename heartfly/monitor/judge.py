@@ -72,8 +72,8 @@ class Judge:
         found = stored(tx, _DUE.rows(tx, through=through, most=most))
         ready = [one for one in found if _is_due(one, held.get(one.id, through))]
         due = ready[:batch]
+        blind = blind_since(tx, _oldest(due)) if due else []
         oldest = _oldest(due) if due else through
-        blind = blind_since(tx, oldest) if due else []
         silences = unjudging(tx, {one.pid for one in due}, since=oldest) if due else {}
         taken = []
         for one in due:

@@ -139,3 +139,14 @@ async def test_own_words_are_tried_with_an_example_where_nothing_was_carried(hou
     told = (await house.full("POST", f"/v1/channels/{made['id']}/preview", words)).json
 
     assert {"title": "down nightly-backup $NOTHING", "text": "main\n0"} == told
+
+
+async def test_checks_and_channels_of_another_project_cannot_be_silenced(house: House, neighbour: House) -> None:
+    check = (await neighbour.full("POST", "/v1/checks", {"name": "theirs"})).json["id"]
+    hook = {"kind": "webhook", "name": "hook", "config": {"url": "https://hooks.example.com/x"}}
+    channel = (await neighbour.full("POST", "/v1/channels", hook)).json["id"]
+
+    for kind, scope, target in (("maintenance", "check", check), ("mute", "channel", channel)):
+        asked = {"kind": kind, "scope": scope, "targets": [target], "lasts": 3600}
+        reply = await house.full("POST", "/v1/silences", asked)
+        assert (422, "targets[0]") == (reply.status, reply.json["errors"][0]["field"])
