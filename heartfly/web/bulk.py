@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,7 +26,7 @@ from heartfly.errors import ChangedMeanwhileError, ConflictError, HeartflyError,
 from heartfly.notify import peace_commands
 from heartfly.notify.peace_commands import Asked
 from heartfly.web.check_form import seconds, tags_of
-from heartfly.web.checks import DONE, SILENCES, WHOLE, listed, mark_of, said_of
+from heartfly.web.checks import DONE, SILENCED_FOR, WHOLE, listed, mark_of, said_of
 from heartfly.web.request import Form, PageRequest
 from heartfly.web.sign_in import to
 
@@ -48,7 +48,7 @@ async def change_many(request: PageRequest) -> Response[bytes]:
                 "delete_checks.html", status=422 if is_wrong else 200, rows=rows, wrong=is_wrong, kept=_kept(form)
             )
         if do == "silence":
-            await _silence(request, rows, form["silence_for"])
+            await _silence(request, rows)
         command = _command(request, form)
     except InvalidValueError as error:
         return await listed(request, form, status=422, refused=[("", error.message)])
@@ -61,12 +61,10 @@ async def change_many(request: PageRequest) -> Response[bytes]:
     return to(request, f"/p/{request.project.slug}/checks", query=query)
 
 
-async def _silence(request: PageRequest, rows: Sequence[Any], lasts: str) -> None:
+async def _silence(request: PageRequest, rows: Sequence[Any]) -> None:
     """All of them by one snooze, so that it is one entry, and ended at once."""
     api, pid, at, actor = request.api, request.project.pid, request.api.clock.now(), request.actor
-    if lasts not in SILENCES:
-        raise InvalidValueError("silence_for", "for how long they are silenced must be one of those that are offered")
-    asked = Asked(kind="snooze", scope="check", targets=[row.uuid for row in rows], lasts=timedelta(seconds=int(lasts)))
+    asked = Asked(kind="snooze", scope="check", targets=[row.uuid for row in rows], lasts=SILENCED_FOR)
     await api.database.write(lambda tx: peace_commands.make(tx, pid, asked, at=at, actor=actor, ids=api.ids))
 
 

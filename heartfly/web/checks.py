@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -71,8 +71,8 @@ DONE = {
 """What can be done to many checks at once, and how it is told."""
 
 
-SILENCES = {"1800": "30 min", "7200": "2 h", "28800": "8 h", "86400": "1 day"}
-"""For how long many are silenced at once."""
+SILENCED_FOR = timedelta(hours=2)
+"""Many at once; any other time is planned on the page of maintenance."""
 
 
 def mark_of(uuids: Iterable[str]) -> str:
@@ -151,7 +151,6 @@ async def listed(
         refused=refused,
         done=done or said(request.query_params.get("done", "")),
         units=UNITS,
-        silences=SILENCES,
         offers_passkey=request.web.party is not None and is_welcomed(request),
         **bar,
         wrong="",
@@ -180,7 +179,6 @@ async def listed(
 
 
 _NOTHING: dict[str, Any] = {
-    "silences": {},
     "lines": [], "n_all": 0, "n_down": 0, "following": "", "is_later": False, "ping_key": "", "first_ping": "",
     "first_query": "", "chips": [], "status_word": "", "refused": (), "done": "", "units": UNITS, "rows": [],
     "filter_query": "", "kept": {}, "saved": (), "naming": ("", ""), "offers_passkey": False,

@@ -131,7 +131,7 @@ async def test_all_that_a_filter_shows_is_silenced_at_once(town: Town) -> None:
     found = re.search(r'name="shown" value="([^"]+)"', page)
     assert found is not None
 
-    form = {"do": "silence", "silence_for": "7200", "all": "1", "q": "tag:etl", "shown": found[1]}
+    form = {"do": "silence", "all": "1", "q": "tag:etl", "shown": found[1]}
     reply = await owner.post("/p/main/checks", form)
 
     assert 303 == reply.status
