@@ -83,9 +83,16 @@ def show(*, incident: str, as_json: bool, api: Client) -> None:
     if found["notifications"]:
         click.echo("\nWho was told")
         print_table(
-            ("EVENT", "CHANNEL", "STATE", "WHEN", "ID"),
+            ("EVENT", "CHANNEL", "STATE", "WHEN", "WHY NOT AT ONCE", "ID"),
             [
-                (one["event"], one["channel_name"] or "-", one["state"], when(one["created_at"]), one["id"])
+                (
+                    one["event"],
+                    one["channel_name"] or "-",
+                    one["state"],
+                    when(one["created_at"]),
+                    one["why"] or "-",
+                    one["id"],
+                )
                 for one in found["notifications"]
             ],
         )

@@ -20,7 +20,9 @@ def notifications_group() -> None:
 
 
 @notifications_group.command("list")
-@click.option("--state", type=click.Choice(["pending", "merged", "sent", "failed"]), help="Only those.  [all]")
+@click.option(
+    "--state", type=click.Choice(["held", "pending", "merged", "sent", "failed", "untold"]), help="Only those.  [all]"
+)
 @click.option("--channel", help="To this channel, by name or id.")
 @click.option("--check", help="About this check, by slug or id.")
 @click.option("--since", help="Made since then: 90m, 12h, 2d; or an instant, 2026-03-02T01:30:00Z.")

@@ -165,9 +165,9 @@ class Silence:
         return None if fire is None else next((span for span in self.spans(fire, fire) if span.from_at > at), None)
 
     @property
-    def is_of_a_channel(self) -> bool:
-        """People who hear of it want peace, whatever it is about; else what it is about is silent, for all."""
-        return self.scope is Scope.CHANNEL or self.kind is SilenceKind.QUIET
+    def is_for_people(self) -> bool:
+        """They want peace, whatever it is about; else some checks are silent, for all who hear of them."""
+        return self.kind in {SilenceKind.MUTE, SilenceKind.QUIET}
 
     def covers_check(self, uuid: str, tags: Sequence[str]) -> bool:
         """Whether alerts of that check wait, on some channel or on all."""
@@ -242,7 +242,7 @@ def _held_by(one: Silence, subject: Subject, at: datetime, begin_was_told: bool)
         return None  # of the work on machines nothing follows for what a budget or a rule sees
     if one.below is not None and rank(subject.severity) >= rank(one.below):
         return None
-    if subject.part is Part.END and begin_was_told and not one.is_of_a_channel:
+    if subject.part is Part.END and begin_was_told and not one.is_for_people:
         return None
     span = one.span_at(at)
     if span is None:

@@ -16,6 +16,8 @@ from heartfly.core.silence import Silence, Span
 from heartfly.core.values import Blind, Step, replace
 
 _JUST_BEFORE = timedelta(microseconds=1)
+_LOOKS_BACK = timedelta(days=31)
+"""What ended longer ago excuses nothing: not all windows of a year are looked through for a yearly job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ def planned(one: Stored, silences: Sequence[Silence], *, since: datetime, throug
     """`since`: nothing before it can matter to the check any more."""
     row = one.row
     mine = [silence for silence in silences if silence.covers_check(row.uuid, row.tags)]
+    since = max(since, through - _LOOKS_BACK)
     spans = [span for silence in mine for span in silence.spans(since, through)]
     running = [span for span in spans if span.from_at <= through < span.to_at]
     over = [_blind(span) for span in spans if span.to_at <= through]

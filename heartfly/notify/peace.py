@@ -98,27 +98,38 @@ def decisions(tx: Tx, offers: Sequence[Offer], *, now: datetime) -> list[Decided
     pids = {offers[n].pid for n in bound}
     silent, known = living(tx, pids, now=now), hearers(tx, pids, {offers[n].channel_id for n in bound})
     waiting = _waiting(tx, [offers[n] for n in bound])
+    told: dict[tuple[int, str], bool] = {}
+    """Whether what this very transaction told of a source is that it began: it is not written yet."""
     for n in bound:
         one = offers[n]
         hearer, silences = known.get(one.channel_id), silent.get(one.pid, ())
         waits = waiting.get((one.channel_id, one.source))
         if hearer is None or (not silences and waits is None and hearer.policy == Policy()):
             continue
-        decision = _decided(tx, one, hearer, silences, waits, now)
-        is_begin = part_of(one.alert.kind) is Part.BEGIN
+        mine, part = (one.channel_id, one.source), part_of(one.alert.kind)
+        decision = _decided(tx, one, hearer, silences, waits, told.get(mine), now)
+        is_begin = part is Part.BEGIN
+        if part is not Part.FACT and isinstance(decision, Tell):
+            told[mine] = is_begin
         found[n] = Decided(decision, hearer.policy.every if is_begin and isinstance(decision, Tell) else None)
         if is_begin and isinstance(decision, Hold):
             # Within one transaction a check may go down and come up again.
-            waiting[one.channel_id, one.source] = decision
+            waiting[mine] = decision
     return found
 
 
 def _decided(  # noqa: PLR0917 - what a decision depends on
-    tx: Tx, one: Offer, hearer: Hearer, silences: Sequence[Silence], waits: Hold | None, now: datetime
+    tx: Tx,
+    one: Offer,
+    hearer: Hearer,
+    silences: Sequence[Silence],
+    waits: Hold | None,
+    told_now: bool | None,  # noqa: FBT001 - the same
+    now: datetime,
 ) -> Decision:
-    about = subject(one.alert, hearer.uuid)
-    is_end = about.part is Part.END
-    told = is_end and begin_was_told(tx, one.pid, one.channel_id, one.alert.key)
+    about, told = subject(one.alert, hearer.uuid), False
+    if about.part is Part.END:
+        told = begin_was_told(tx, one.pid, one.channel_id, one.alert.key) if told_now is None else told_now
     return decide(about, hearer.policy, silences, Standing(begin_was_told=told, waits=waits), at=now)
 
 

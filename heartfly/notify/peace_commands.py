@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from heartfly.audit.record import Action, Actor, record
 from heartfly.core import text
-from heartfly.core.schedule import Cron, Kind, parse
+from heartfly.core.schedule import Cron, Kind, parse, upcoming
 from heartfly.core.silence import (
     LONGEST,
     LONGEST_ONCE,
@@ -39,7 +39,7 @@ from heartfly.notify.silences import locked, silence_of
 
 MOST = 200
 """Of a project that have not ended: each is looked at with each alert."""
-MOST_TARGETS = 200
+MOST_TARGETS = 1_000
 LONGEST_NOTE = 200
 SHORTEST = timedelta(minutes=1)
 AFTER_MAINTENANCE = timedelta(minutes=5)
@@ -81,9 +81,6 @@ def make(tx: Tx, pid: int, asked: Asked, *, at: datetime, actor: Actor, ids: IdS
         tx, pid, actor=actor, action=Action.SILENCE_CREATE, of=f"silence:{name}", before=None, after=told(row),
         at=at, ids=ids,
     )  # fmt: skip
-    if values["effect"] == Effect.IGNORE:
-        # What is due already is judged by what held until now; the rest is left alone as it falls due.
-        tx.changes.wake(at)
     return row
 
 
@@ -117,7 +114,8 @@ def delete(tx: Tx, pid: int, uuid: str, *, at: datetime, actor: Actor, ids: IdSo
 
 
 def _end(tx: Tx, row: Any, *, at: datetime, actor: Actor, ids: IdSource) -> Any:
-    _change(tx, row, to_at=max(at, row.from_at), ended_by=actor.name)
+    # One whose time is still to come never was in force.
+    _change(tx, row, from_at=min(at, row.from_at), to_at=at, ended_by=actor.name)
     _audit(tx, row, Action.SILENCE_END, {"to": row.to_at}, {"to": at}, at=at, actor=actor, ids=ids)
     _wake(tx, row, at)
     return locked(tx, row.pid, row.uuid)
@@ -158,6 +156,8 @@ def _wake(tx: Tx, row: Any, at: datetime) -> None:
 
 
 _SLICE = 500
+_MOST_A_DAY = 50
+"""All times of a month are looked through wherever one is asked for."""
 
 
 def _change(tx: Tx, row: Any, **values: Any) -> None:
@@ -264,6 +264,9 @@ def _recurring(asked: Asked, kind: SilenceKind, at: datetime) -> dict[str, Any]:
     if asked.to_at is not None and asked.to_at <= max(from_at, at):
         raise InvalidValueError("to", "must be after the beginning")
     assert isinstance(schedule, Cron)
+    fires = upcoming(schedule, at, _MOST_A_DAY + 1)
+    if len(fires) > _MOST_A_DAY and fires[-1] - fires[0] < timedelta(days=1):
+        raise InvalidValueError("cron", f"begins more than {_MOST_A_DAY} times a day")
     return {
         "from_at": from_at,
         "to_at": asked.to_at,

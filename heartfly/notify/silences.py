@@ -19,8 +19,11 @@ from heartfly.db.changes import Tx
 from heartfly.db.models import silences
 from heartfly.db.prepared import Prepared, among
 from heartfly.db.types import UtcInstant
-from heartfly.errors import NotFoundError
+from heartfly.errors import InvalidValueError, NotFoundError
+from heartfly.logs import logger
 from heartfly.notify.queries import uuid_of
+
+log = logger("heartfly.notify")
 
 
 def silence_of(row: Any) -> Silence:
@@ -46,7 +49,7 @@ def living(tx: Tx, pids: Collection[int], *, now: datetime) -> dict[int, list[Si
     """By project: those that have not ended."""
     found: dict[int, list[Silence]] = {}
     for row in _LIVING.rows(tx, pids=list(pids), now=now):
-        found.setdefault(row.pid, []).append(silence_of(row))
+        _keep(found, row)
     return found
 
 
@@ -54,8 +57,20 @@ def unjudging(tx: Tx, pids: Collection[int], *, since: datetime) -> dict[int, li
     """By project: those in which checks are not judged, also if they have ended since then."""
     found: dict[int, list[Silence]] = {}
     for row in _UNJUDGING.rows(tx, pids=list(pids), since=since):
-        found.setdefault(row.pid, []).append(silence_of(row))
+        _keep(found, row)
     return found
+
+
+def _keep(found: dict[int, list[Silence]], row: Any) -> None:
+    """One whose times cannot be worked out any more, as its zone is gone, holds nothing: no alert waits for that."""
+    silence = silence_of(row)
+    try:
+        if silence.recurs is not None:
+            silence.recurs.schedule  # noqa: B018 - read, and remembered
+    except InvalidValueError as error:
+        log.warning("silence", silence=row.uuid, error=str(error))
+        return
+    found.setdefault(row.pid, []).append(silence)
 
 
 _LIVING = Prepared(

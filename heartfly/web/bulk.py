@@ -4,7 +4,7 @@ Of the latter the form says which they were. If the filter shows others by now, 
 that he has not seen.
 
 Each check is a command of its own, as if somebody had gone from one to the next: what one of them refuses is done to
-the others all the same, and the page says which it was.
+the others all the same, and the page says which it was. Only silence is one for all of them.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from heartfly.checks.filters import wanted_of
 from heartfly.checks.turn import in_turn
 from heartfly.db.changes import Tx
 from heartfly.errors import ChangedMeanwhileError, ConflictError, HeartflyError, InvalidValueError
+from heartfly.notify import peace_commands
+from heartfly.notify.peace_commands import Asked
 from heartfly.web.check_form import seconds, tags_of
-from heartfly.web.checks import DONE, WHOLE, listed, mark_of, said_of
+from heartfly.web.checks import DONE, SILENCED_FOR, WHOLE, listed, mark_of, said_of
 from heartfly.web.request import Form, PageRequest
 from heartfly.web.sign_in import to
 
@@ -45,16 +47,25 @@ async def change_many(request: PageRequest) -> Response[bytes]:
             return await request.page(
                 "delete_checks.html", status=422 if is_wrong else 200, rows=rows, wrong=is_wrong, kept=_kept(form)
             )
+        if do == "silence":
+            await _silence(request, rows)
         command = _command(request, form)
     except InvalidValueError as error:
         return await listed(request, form, status=422, refused=[("", error.message)])
-    except ChangedMeanwhileError as error:
+    except ConflictError as error:
         return await listed(request, form, status=409, refused=[("", str(error))])
-    refused = await _each(request, rows, command, deletes=do == "delete")
+    refused = [] if do == "silence" else await _each(request, rows, command, deletes=do == "delete")
     if refused:
         return await listed(request, form, status=409, refused=refused, done=said_of(do, len(rows) - len(refused)))
     query = urlencode(_kept(form) | {"done": f"{do}-{len(rows)}"})
     return to(request, f"/p/{request.project.slug}/checks", query=query)
+
+
+async def _silence(request: PageRequest, rows: Sequence[Any]) -> None:
+    """All of them by one snooze, so that it is one entry, and ended at once."""
+    api, pid, at, actor = request.api, request.project.pid, request.api.clock.now(), request.actor
+    asked = Asked(kind="snooze", scope="check", targets=[row.uuid for row in rows], lasts=SILENCED_FOR)
+    await api.database.write(lambda tx: peace_commands.make(tx, pid, asked, at=at, actor=actor, ids=api.ids))
 
 
 async def _chosen(request: PageRequest, form: Form) -> Sequence[Any]:
@@ -96,6 +107,8 @@ def _command(request: PageRequest, form: Form) -> _Command:
         commands.edit(tx, pid, uuid, asked, at=at, ids=ids, actor=actor)
 
     match do:
+        case "silence":
+            return lambda _tx, _at, _row: None  # done already, for all of them
         case "pause":
             return lambda tx, at, row: commands.pause(tx, pid, row.uuid, at=at, ids=ids, actor=actor)
         case "resume":

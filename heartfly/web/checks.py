@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -74,9 +74,13 @@ class Chip:
 
 DONE = {
     "pause": "paused", "resume": "resumed", "tag": "tagged", "untag": "untagged", "grace": "given the grace",
-    "delete": "deleted",
+    "silence": "silenced", "delete": "deleted",
 }  # fmt: skip
 """What can be done to many checks at once, and how it is told."""
+
+
+SILENCED_FOR = timedelta(hours=2)
+"""Many at once; any other time is planned on the page of maintenance."""
 
 
 def mark_of(uuids: Iterable[str]) -> str:

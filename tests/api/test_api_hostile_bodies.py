@@ -212,6 +212,7 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         (r'{"kind": "maintenance", "scope": "project", "cron": "\u0000", "lasts": 60}', "cron"),
         ('{"kind": "maintenance", "scope": "project", "cron": "0 2 30 2 *", "lasts": 60}', "cron"),
         ('{"kind": "maintenance", "scope": "project", "cron": "0 2 * * *"}', "lasts"),
+        ('{"kind": "maintenance", "scope": "project", "cron": "* * * * *", "lasts": 60}', "cron"),
         ('{"kind": "maintenance", "scope": "project", "cron": "0 2 * * *", "lasts": 60, "zone": "Mars"}', "zone"),
         ('{"kind": "quiet", "scope": "project", "lasts": 60}', "cron"),
     ],

@@ -47,6 +47,7 @@ from heartfly.db.models import (
     report_mails,
     report_shares,
     rule_alerts,
+    silences,
     status_pages,
     watches,
 )
@@ -84,6 +85,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("POST", "/v1/checks"): ({"name": "new"}, 201),
     ("GET", "/v1/checks/{check_id}"): (None, 200),
     ("PATCH", "/v1/checks/{check_id}"): ({"name": "changed"}, 200),
+    ("POST", "/v1/checks/{check_id}/snooze"): ({"lasts": 3600}, 201),
     ("POST", "/v1/checks/{check_id}/pause"): (None, 200),
     ("POST", "/v1/checks/{check_id}/resume"): (None, 200),  # the row above paused it
     ("POST", "/v1/checks/{check_id}/copy"): (None, 201),
@@ -109,6 +111,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/channels"): (None, 200),
     ("POST", "/v1/channels"): (HOOK | {"name": "new"}, 201),
     ("GET", "/v1/channels/{channel_id}"): (None, 200),
+    ("POST", "/v1/channels/{channel_id}/preview"): ({"title": "$NAME"}, 200),
     ("PATCH", "/v1/channels/{channel_id}"): ({"name": "changed"}, 200),
     ("POST", "/v1/channels/{channel_id}/test"): (None, 202),
     ("POST", "/v1/channels/{channel_id}/rotate-secret"): (None, 200),
@@ -193,8 +196,6 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/silences/{silence_id}"): (None, 200),
     ("POST", "/v1/silences/{silence_id}/end"): (None, 200),
     ("DELETE", "/v1/silences/{silence_id}"): (None, 409),  # the row above ended it
-    ("POST", "/v1/checks/{check_id}/snooze"): ({"lasts": 3600}, 201),
-    ("POST", "/v1/channels/{channel_id}/preview"): ({"title": "$NAME"}, 200),
     ("GET", "/v1/usage/watches"): (None, 200),
     ("POST", "/v1/usage/watches"): ({"kind": "source"}, 201),
     ("GET", "/v1/usage/watches/{watch_id}"): (None, 200),
@@ -325,6 +326,7 @@ OUTBOX = (
     report_mails,
     report_shares,
     status_pages,
+    silences,
     watches,
     alert_rules,
     rule_alerts,
@@ -493,7 +495,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     nowhere |= {"{key_id}": "4711", "{user_id}": "4711", "{notification_id}": "47-11", "{page_id}": MISSING}
     nowhere |= {"{meter_id}": MISSING, "{view_id}": MISSING, "{price_id}": "4711", "{meter_price_id}": "4711"}
     nowhere |= {"{meter_id}": MISSING, "{view_id}": MISSING, "{limit_id}": MISSING, "{reservation}": "lr_4711"}
-    nowhere |= {"{meter_id}": MISSING, "{view_id}": MISSING, "{budget_id}": MISSING}
+    nowhere |= {"{meter_id}": MISSING, "{view_id}": MISSING, "{budget_id}": MISSING, "{silence_id}": MISSING}
     nowhere |= {"{customer_id}": MISSING, "{transaction_id}": "t-47", "{letter_id}": "4711"}
     nothing = theirs | nowhere
 
@@ -506,7 +508,7 @@ async def test_another_project_reads_exactly_as_nothing_at_all(house: House, nei
     no_lists = (*ADMIN, *FIGURES, PATH_RULES)
     lists = [path for method, path in ROUTES if method == "GET" and "{" not in path and not path.startswith(no_lists)]
     listed = [await house.full("GET", path) for path in lists]
-    assert [b'{"items":[],"next":null}'] * 26 == [reply.body for reply in listed]
+    assert [b'{"items":[],"next":null}'] * 27 == [reply.body for reply in listed]
     assert [] == (await house.full("GET", PATH_RULES)).json["lines"]
     about = [f"notifications?check={theirs['{check_id}']}", f"notifications?channel={theirs['{channel_id}']}"]
     about.append(f"incidents?check={theirs['{check_id}']}")

@@ -219,3 +219,46 @@ def test_an_error_is_no_answer(run: Run, words: tuple[str, ...]) -> None:
 
     assert (1, "") == (refused.exit_code, refused.stdout)
     assert "Error" in refused.stderr
+
+
+def test_silences_are_made_listed_ended_and_deleted(run: Run) -> None:
+    assert "There are no silences" in ok(run("silences", "list"))
+    made = json.loads(
+        ok(
+            run(
+                "silences",
+                "create",
+                "maintenance",
+                "--tag",
+                "db",
+                "--for",
+                "2h",
+                "--note",
+                "move",
+                "--ignore",
+                "--json",
+            )
+        )
+    )
+    assert ("tag", ["db"], "ignore", "in_force") == (made["scope"], made["targets"], made["effect"], made["state"])
+    assert "db" in ok(run("silences", "list"))
+    assert "It has ended" in ok(run("silences", "end", made["id"]))
+    again = json.loads(ok(run("silences", "create", "quiet", "--cron", "0 22 * * *", "--for", "9h", "--json")))
+    assert (32_400, "critical") == (again["lasts"], again["below"])
+    assert "is deleted" in ok(run("silences", "delete", again["id"]))
+    assert [] == json.loads(ok(run("silences", "list", "--state", "living", "--json")))
+    assert 2 == run("silences", "create", "mute", "--tag", "a", "--check", "b", "--for", "1h").exit_code
+
+    ok(run("checks", "create", "snoozed"))
+    assert "snoozed is snoozed until" in ok(run("silences", "snooze", "snoozed", "--for", "30m"))
+    assert "snooze" == json.loads(ok(run("silences", "snooze", "snoozed", "--next-run", "--json")))["kind"]
+
+
+def test_what_a_channel_is_for_is_said_and_tried(run: Run) -> None:
+    ok(run("channels", "create", "webhook", "--name", "policed", "--url", "https://hooks.example.com/x"))
+    said = json.loads(
+        ok(run("channels", "policy", "policed", "--tag", "db", "--after", "15m", "--every", "1h", "--json"))
+    )
+    assert (["db"], 900, 3600) == tuple(said["policy"][name] for name in ("tags", "after", "every"))
+    assert "every 1 h" in ok(run("channels", "policy", "policed", "--every", "1h"))
+    assert "down nightly-backup" in ok(run("channels", "preview", "policed", "--title", "$STATUS $NAME"))

@@ -84,7 +84,7 @@ MUTANTS = (
     Mutant(
         name="time in which nobody could hear excuses nothing",
         file="heartfly/monitor/judge.py",
-        edits=(("blind = blind_since(tx, _oldest(found, due, apart)) if due else []", "blind: list[Blind] = []"),),
+        edits=(("blind = blind_since(tx, oldest) if due else []", "blind: list[Blind] = []"),),
         tests=(
             f"{WATCH}::test_a_slot_that_fell_into_our_own_outage_is_unverified_not_down",
             "tests/stories/test_promises.py::test_our_own_outage_is_nobodys_fault",

@@ -201,9 +201,10 @@ def test_what_opens_an_incident_and_what_closes_it_name_the_same_and_nothing_els
     opens_or_closes = {"missed", "exit_status", "fail", "hung", "gate", "missed_twice", "up", "retracted"}
     opens_or_closes |= {"rule_firing", "rule_resolved", "budget_reached", "budget_cleared"}
 
-    assert named == {name: examples.INCIDENT if name in opens_or_closes else None for name in examples.ALL}
+    tells_of_one = opens_or_closes | {"reminder"}
+    assert named == {name: examples.INCIDENT if name in tells_of_one else None for name in examples.ALL}
     linked = {name for name, alert in examples.ALL.items() if "incident" in sent(alert)["links"]}
-    assert linked == opens_or_closes
+    assert linked == tells_of_one
 
 
 def test_a_repeat_says_which_attempt_it_is_and_that_it_may_be_known() -> None:

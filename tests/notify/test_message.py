@@ -79,6 +79,12 @@ def test_each_kind_has_its_title_and_its_sentence() -> None:
                 "The time zone Europe/Atlantis is not known.",
                 "Until that works, silence of this check raises no alarm. Please look at its schedule.",
             ),
+            "success": ("OK: nightly-backup", "nightly-backup ran, and went well at 03:40:31 UTC."),
+            "reminder": (
+                "STILL DOWN: nightly-backup",
+                "nightly-backup is still down, for 2 h (since 03:10 UTC), and nobody has acknowledged it.",
+                "The last success came on Sun 1 Mar at 02:31:07 UTC; nothing was heard since.",
+            ),
             "channel_failing": (
                 "CHANNEL FAILING: #ops on Slack",
                 "Messages to #ops on Slack do not arrive: the receiver answered 404: no_service.",

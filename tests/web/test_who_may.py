@@ -115,7 +115,9 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/checks/{check}/snooze"): only_writers(303, lasts="1800"),
     ("GET", "/p/{project}/maintenance"): read(),
     ("GET", "/p/{project}/maintenance/new"): only_writers(),
-    ("POST", "/p/{project}/maintenance/new"): only_writers(303, kind="mute", scope="project", to="2099-01-01T00:00"),
+    ("POST", "/p/{project}/maintenance/new"): only_writers(
+        303, kind="quiet", scope="project", night_from="22:00", night_to="07:00"
+    ),
     ("POST", "/p/{project}/maintenance/{silence}/end"): Row(404, 403, 404),
     ("POST", "/p/{project}/maintenance/{silence}/delete"): Row(404, 403, 404),
     ("GET", "/p/{project}/channels/{channel}/policy"): only_writers(),
@@ -338,6 +340,7 @@ async def test_each_hears_what_he_may_and_no_more(town: Town) -> None:
         "channel": made.headers["location"].rpartition("/")[2], "name": "none.css", "tag": "checks", "half": "x",
         "states": "3", "delivery": "none", "passkey": "1", "day": "2026-03-01", "meter": "traffic",
         "letter": "1", "customer": "1", "endpoint": "x", "backfill": "1", "watch": "none", "price": "1", "view": "none",
+        "silence": "none",
         "share": "1",
         "token": "x" * 43,
         "link": "x" * 43, "form": "csv", "mail": "1",

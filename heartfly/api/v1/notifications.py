@@ -17,7 +17,7 @@ from heartfly.checks import queries as checks
 from heartfly.notify import queries
 from heartfly.notify.queries import NotificationView
 
-State = Literal["pending", "merged", "sent", "failed"]
+State = Literal["held", "pending", "merged", "sent", "failed", "untold"]
 Place = tuple[int, int]
 _SLICE = 500
 _SLICES = 4

@@ -20,7 +20,7 @@ State = Literal["living", "ended"]
 @get("/silences", summary="List silences", responses=told_as(422), tags=["silences"])
 async def list_silences(
     request: ApiRequest,
-    state: Annotated[State | None, QueryParameter(description="Only those; all if left out.")] = None,
+    in_state: Annotated[State | None, QueryParameter(name="state", description="Only those; all if left out.")] = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> SilencePage:
@@ -31,7 +31,7 @@ async def list_silences(
             read,
             request.caller.pid,
             now=now,
-            ended=None if state is None else state == "ended",
+            ended=None if in_state is None else in_state == "ended",
             before=before[0] if before else None,
             limit=limit + 1,
         )

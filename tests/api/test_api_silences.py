@@ -1,0 +1,152 @@
+"""Silences over the API: made, read, listed page by page, ended and deleted; channels say what they are for."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.db.changes import Tx
+from heartfly.db.models import silences
+from heartfly.notify.peace_commands import MOST
+from tests.api.conftest import START
+from tests.api.door import House
+from tests.sim_clock import SimClock
+
+pytestmark = pytest.mark.anyio
+
+
+async def make(house: House, **asked: Any) -> Any:
+    return (await house.full("POST", "/v1/silences", asked)).json
+
+
+async def states(house: House) -> list[str]:
+    return [one["state"] for one in (await house.read("GET", "/v1/silences")).json["items"]]
+
+
+async def test_a_window_is_to_come_in_force_and_ended(house: House, clock: SimClock) -> None:
+    hour = timedelta(hours=1)
+    begin, end = START + hour, START + 2 * hour
+    made = await make(house, kind="maintenance", scope="project", **{"from": begin.isoformat(), "to": end.isoformat()})
+    assert ("to_come", None) == (made["state"], made["until"])
+    assert made == (await house.read("GET", f"/v1/silences/{made['id']}")).json
+
+    clock.move_to(begin)
+    assert ["in_force"] == await states(house)
+    clock.move_to(end)
+    assert ["ended"] == await states(house)
+    assert [] == (await house.read("GET", "/v1/silences?state=living")).json["items"]
+
+
+async def test_they_are_listed_newest_first_page_by_page(house: House) -> None:
+    made = [await make(house, kind="mute", scope="project", lasts=3600, note=f"n{n}") for n in range(3)]
+
+    first = (await house.read("GET", "/v1/silences?limit=2")).json
+    last = (await house.read("GET", f"/v1/silences?limit=2&cursor={first['next']}")).json
+    assert [one["id"] for one in reversed(made)] == [one["id"] for one in [*first["items"], *last["items"]]]
+    assert last["next"] is None
+
+
+async def test_one_that_comes_again_goes_on_with_its_next_time_when_one_is_ended(house: House) -> None:
+    made = await make(house, kind="maintenance", scope="project", cron="*/30 * * * *", lasts=60, effect="ignore")
+    ended = await make(house, kind="maintenance", scope="project", cron="0 * * * *", lasts=3000)
+
+    path = f"/v1/silences/{ended['id']}"
+    assert "in_force" == ended["state"]
+    told = (await house.full("POST", f"{path}/end")).json
+    assert ("to_come", "2026") == (told["state"], told["next_from"][:4])
+    assert 409 == (await house.full("POST", f"{path}/end")).status
+    assert 204 == (await house.full("DELETE", path)).status
+    assert 409 == (await house.full("DELETE", path)).status
+    assert made["id"] in {one["id"] for one in (await house.read("GET", "/v1/silences?state=living")).json["items"]}
+
+
+async def test_a_second_snooze_takes_the_place_of_the_first(house: House, clock: SimClock) -> None:
+    check = (await house.full("POST", "/v1/checks", {"name": "job"})).json
+    path = f"/v1/checks/{check['id']}/snooze"
+
+    await house.full("POST", path, {"lasts": 86_400})
+    second = (await house.full("POST", path, {"next_run": True, "note": "known"})).json
+
+    assert ("snooze", [check["id"]], "known") == (second["kind"], second["targets"], second["note"])
+    living = (await house.read("GET", "/v1/silences?state=living")).json["items"]
+    assert [second["id"]] == [one["id"] for one in living]
+    assert 422 == (await house.full("POST", path, {"until": START.isoformat()})).status
+
+
+async def test_a_project_has_so_many_and_no_more(house: House) -> None:
+    await make(house, kind="mute", scope="project", lasts=3600)
+
+    def fill(tx: Tx) -> int:
+        row = tx.conn.execute(sa.select(silences)).one()._asdict()
+        more = [row | {"id": row["id"] + n, "uuid": str(uuid.uuid4())} for n in range(1, MOST)]
+        return tx.conn.execute(sa.insert(silences), more).rowcount
+
+    await house.world.db.write(fill)
+
+    assert 409 == (await house.full("POST", "/v1/silences", {"kind": "mute", "scope": "project", "lasts": 3600})).status
+
+
+async def test_each_change_is_in_the_audit(house: House) -> None:
+    made = await make(house, kind="mute", scope="project", lasts=3600)
+    await house.full("POST", f"/v1/silences/{made['id']}/end")
+
+    told = (await house.full("GET", "/v1/audit")).json["items"]
+    assert ["silence.end", "silence.create"] == [one["action"] for one in told if one["action"].startswith("silence")]
+
+
+POLICY = {"tags": ["db"], "least": "high", "after": 900, "every": 3600, "title": "$NAME", "text": ""}
+
+
+async def test_a_channel_says_what_it_is_for_and_an_edit_replaces_that_whole(house: House) -> None:
+    asked = {"kind": "webhook", "name": "hook", "config": {"url": "https://hooks.example.com/x"}, "policy": POLICY}
+    made = (await house.full("POST", "/v1/channels", asked)).json
+    assert POLICY == made["policy"]
+
+    path = f"/v1/channels/{made['id']}"
+    assert POLICY == (await house.full("PATCH", path, {"name": "other"})).json["policy"]
+    edited = (await house.full("PATCH", path, {"policy": {"every": 600}})).json["policy"]
+    assert {**dict.fromkeys(POLICY), "tags": [], "every": 600, "title": "", "text": ""} == edited
+
+
+@pytest.mark.parametrize(
+    ("policy", "field"),
+    [
+        ({"after": 59}, "policy.after"),
+        ({"every": 299}, "policy.every"),
+        ({"every": 604_801}, "policy.every"),
+        ({"tags": [""]}, "policy.tags[0]"),
+        ({"tags": [f"t{n}" for n in range(21)]}, "policy.tags"),
+        ({"title": "x" * 301}, "policy.title"),
+        ({"text": "x" * 2_001}, "policy.text"),
+    ],
+)
+async def test_what_is_wrong_with_it_is_named(house: House, policy: Any, field: str) -> None:
+    asked = {"kind": "webhook", "name": "hook", "config": {"url": "https://hooks.example.com/x"}, "policy": policy}
+    reply = await house.full("POST", "/v1/channels", asked)
+
+    assert (422, field) == (reply.status, reply.json["errors"][0]["field"])
+
+
+async def test_own_words_are_tried_with_an_example_where_nothing_was_carried(house: House) -> None:
+    asked = {"kind": "webhook", "name": "hook", "config": {"url": "https://hooks.example.com/x"}}
+    made = (await house.full("POST", "/v1/channels", asked)).json
+    words = {"title": "$STATUS $NAME $NOTHING", "text": "$PROJECT\n$MISSED"}
+
+    told = (await house.full("POST", f"/v1/channels/{made['id']}/preview", words)).json
+
+    assert {"title": "down nightly-backup $NOTHING", "text": "main\n0"} == told
+
+
+async def test_checks_and_channels_of_another_project_cannot_be_silenced(house: House, neighbour: House) -> None:
+    check = (await neighbour.full("POST", "/v1/checks", {"name": "theirs"})).json["id"]
+    hook = {"kind": "webhook", "name": "hook", "config": {"url": "https://hooks.example.com/x"}}
+    channel = (await neighbour.full("POST", "/v1/channels", hook)).json["id"]
+
+    for kind, scope, target in (("maintenance", "check", check), ("mute", "channel", channel)):
+        asked = {"kind": kind, "scope": scope, "targets": [target], "lasts": 3600}
+        reply = await house.full("POST", "/v1/silences", asked)
+        assert (422, "targets[0]") == (reply.status, reply.json["errors"][0]["field"])

@@ -1,0 +1,163 @@
+"""Silences in the browser: planned, shown where they matter, and ended; snoozed from a check and from an incident."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from heartfly.core.words import PingKind
+from heartfly.db.models import incidents, silences
+from tests.sim_clock import SimClock
+from tests.web.browser import Browser
+from tests.web.conftest import START, Town
+from tests.web.test_usage_pages import said
+
+pytestmark = pytest.mark.anyio
+
+HERE = "/p/main/maintenance"
+HOSTILE = "<script>alert(1)</script>"
+
+
+async def rows(town: Town) -> list[Any]:
+    async with town.world.db.read() as read:
+        return list((await read.execute(sa.select(silences).order_by(silences.c.id))).all())
+
+
+async def text(browser: Browser, path: str) -> str:
+    reply = await browser.get(path)
+    assert 200 == reply.status
+    return said(reply.body)
+
+
+async def test_where_nothing_is_planned_it_is_said_what_for_and_how(town: Town) -> None:
+    owner, viewer = await text(await town.owner(), HERE), await text(await town.viewer(), HERE)
+
+    assert "Nothing planned" in owner
+    assert "heartfly silences create maintenance" in owner
+    assert (True, False) == ("Silence now, for 2 hours" in owner, "Silence now, for 2 hours" in viewer)
+
+
+async def test_a_window_for_a_tag_is_planned_shown_on_its_checks_and_ended(town: Town, clock: SimClock) -> None:
+    backup = await town.world.check(START, name="backup", tags=("db",))
+    await town.world.check(START, name="other")
+    owner = await town.owner()
+    form = {"kind": "maintenance", "scope": "tag", "tags": "db, web", "when": "once", "note": HOSTILE}
+    made = await owner.post(f"{HERE}/new", form | {"to": f"{START + timedelta(hours=3):%Y-%m-%dT%H:%M}"})
+    assert 303 == made.status
+    (row,) = await rows(town)
+    assert (["db", "web"], "hold", START + timedelta(hours=3)) == (row.targets, row.effect, row.to_at)
+
+    shown = (await owner.get(HERE)).body.decode()
+    assert HOSTILE not in shown
+    assert "In force" in shown
+    assert 1 == (await text(owner, "/p/main/checks")).count("silenced until")
+    page = await text(owner, f"/p/main/checks/{backup.uuid}")
+    assert "Silenced maintenance" in page
+
+    ended = await owner.post(f"{HERE}/{row.uuid}/end", {"check": backup.uuid})
+    assert (303, f"/p/main/checks/{backup.uuid}") == (ended.status, ended.headers["location"])
+    assert "Silenced" not in await text(owner, f"/p/main/checks/{backup.uuid}")
+    assert "ended by" in await text(owner, f"{HERE}?state=ended")
+
+
+async def test_a_window_that_comes_again_and_quiet_hours_are_planned_by_fields(town: Town) -> None:
+    owner = await town.owner()
+    again = {"kind": "maintenance", "scope": "project", "when": "again", "cron": "0 2 * * 0", "lasts": "2"}
+    assert 303 == (await owner.post(f"{HERE}/new", again | {"lasts_unit": "hours", "effect": "ignore"})).status
+    night = {"kind": "quiet", "scope": "project", "night_from": "22:30", "night_to": "07:00", "days": "1-5"}
+    assert 303 == (await owner.post(f"{HERE}/new", night | {"below": "high", "zone": "Europe/Berlin"})).status
+
+    window, quiet = await rows(town)
+    assert ("0 2 * * 0", 7200, "ignore") == (window.cron, window.lasts_s, window.effect)
+    assert ("30 22 * * 1-5", 8.5 * 3600, "high") == (quiet.cron, quiet.lasts_s, quiet.below)
+    assert "The next 14 days" in await text(owner, HERE)
+    assert 303 == (await owner.post(f"{HERE}/{window.uuid}/delete", {})).status
+    assert "maintenance" not in (await text(owner, HERE)).partition("New window")[2].partition("Quiet hours Covers")[0]
+
+
+@pytest.mark.parametrize(
+    ("form", "wrong"),
+    [
+        ({"kind": "maintenance", "scope": "project", "to": "2020-01-01T00:00"}, "must be after the beginning"),
+        ({"kind": "maintenance", "scope": "project", "to": "soon"}, "must be a time such as"),
+        ({"kind": "maintenance", "scope": "check", "to": "2026-12-01T00:00"}, "Name a check at least"),
+        ({"kind": "maintenance", "scope": "planet", "to": "2026-12-01T00:00"}, "must be one of"),
+        ({"kind": "maintenance", "scope": "project", "when": "again", "cron": "x", "lasts": "1"}, "Begins"),
+        (
+            {"kind": "maintenance", "scope": "project", "when": "again", "cron": "0 2 * * *", "lasts": "-"},
+            "whole number",
+        ),
+        ({"kind": "quiet", "scope": "project", "night_from": "25:00", "night_to": "07:00"}, "a time such as 22:00"),
+        ({"kind": "snooze", "scope": "project", "to": "2026-12-01T00:00"}, "must be one of"),
+    ],
+)
+async def test_what_is_wrong_is_said_beside_its_field(town: Town, form: dict[str, str], wrong: str) -> None:
+    reply = await (await town.owner()).post(f"{HERE}/new", form)
+
+    assert (422, True) == (reply.status, wrong in said(reply.body)), said(reply.body)
+    assert [] == await rows(town)
+
+
+async def test_a_check_is_snoozed_from_its_page_and_from_its_incident(town: Town, clock: SimClock) -> None:
+    check = await town.world.check(START, name="backup")
+    await town.world.ping(check, START, PingKind.FAIL)
+    owner = await town.owner()
+    async with town.world.db.read() as read:
+        incident = (await read.execute(sa.select(incidents.c.uuid))).scalar_one()
+
+    one = await owner.post(f"/p/main/checks/{check.uuid}/snooze", {"lasts": "1800", "incident": incident})
+    assert (303, f"/p/main/incidents/{incident}") == (one.status, one.headers["location"])
+    two = await owner.post(f"/p/main/checks/{check.uuid}/snooze", {"lasts": "next"})
+    assert (303, f"/p/main/checks/{check.uuid}") == (two.status, two.headers["location"])
+    until = f"{START + timedelta(hours=5):%Y-%m-%dT%H:%M}"
+    assert 303 == (await owner.post(f"/p/main/checks/{check.uuid}/snooze", {"lasts": "until", "until": until})).status
+
+    now = clock.now()
+    assert [now, now, START + timedelta(hours=5)] == [row.to_at for row in await rows(town)]
+    assert "Snooze" in (await owner.get(f"/p/main/incidents/{incident}")).body.decode()
+    assert 422 == (await owner.post(f"/p/main/checks/{check.uuid}/snooze", {"lasts": "for ever"})).status
+
+
+async def test_all_that_a_filter_shows_is_silenced_at_once(town: Town) -> None:
+    for n in range(3):
+        await town.world.check(START, name=f"etl-{n}", tags=("etl",))
+    await town.world.check(START, name="other")
+    owner = await town.owner()
+    page = (await owner.get("/p/main/checks?q=tag:etl")).body.decode()
+    found = re.search(r'name="shown" value="([^"]+)"', page)
+    assert found is not None
+
+    form = {"do": "silence", "all": "1", "q": "tag:etl", "shown": found[1]}
+    reply = await owner.post("/p/main/checks", form)
+
+    assert 303 == reply.status
+    (row,) = await rows(town)
+    assert ("snooze", 3, timedelta(hours=2)) == (row.kind, len(row.targets), row.to_at - row.from_at)
+    assert 3 == (await text(owner, "/p/main/checks")).count("silenced until")
+    assert "silence.create" in (await owner.get("/p/main/audit")).body.decode()
+
+
+async def test_what_a_channel_is_for_is_set_with_a_preview(town: Town) -> None:
+    owner = await town.owner()
+    await owner.post("/p/main/channels/new/email", {"name": "ops", "value": "ops@example.com"})
+    listed = (await owner.get("/p/main/channels")).body.decode()
+    found = re.search(r"/p/main/channels/([0-9a-f-]{36})", listed)
+    assert found is not None
+    mine = f"/p/main/channels/{found[1]}"
+    rev = re.search(r'name="rev" value="(\d+)"', (await owner.get(f"{mine}/policy")).body.decode())
+    assert rev is not None
+    form = {"tags": "db, web", "least": "high", "after": "15", "every": "60", "title": "$STATUS: $NAME", "rev": rev[1]}
+
+    preview = await owner.post(f"{mine}/policy", form | {"preview": "1"})
+    assert (200, True) == (preview.status, "down: nightly-backup" in said(preview.body))
+    assert 422 == (await owner.post(f"{mine}/policy", form | {"every": "1"})).status
+    assert 409 == (await owner.post(f"{mine}/policy", form | {"rev": "99"})).status
+    assert 303 == (await owner.post(f"{mine}/policy", form)).status
+
+    page = await text(owner, mine)
+    assert "of these with a tag of db, web" in page
+    assert "every 1 h" in page
