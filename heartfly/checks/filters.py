@@ -1,7 +1,7 @@
 """What the list of checks is filtered by: the language of its box, and the address that says all of it.
 
-In the box stand `tag:etl is:down channel:slack late>1h` and words; what is no such term is a word. The address is what is saved
-as a view (views.py), by a page or by the API.
+In the box stand `tag:etl is:down channel:slack late>1h` and words; what is no such term is a word. The address is what
+is saved as a view (views.py), by a page or by the API.
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ class Wanted:
     """Which checks are listed: of any of the statuses, with all of the tags, with `text` in name, slug or tags.
 
     Each of `words` stands in name, slug, tags or description, each of `channels` in the name of a channel of theirs, or
-    is its kind. `shown`: of each set, the status as it is shown at `at` (one that is late is `late`) is one. `late_for`:
-    it is late then, and has been for longer.
+    is its kind. `shown`: of each set, the status as it is shown at `at` (one that is late is `late`) is one.
+    `late_for`: it is late then, and has been for longer.
     """
 
     statuses: Collection[Status] = ()
