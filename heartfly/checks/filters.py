@@ -1,7 +1,7 @@
 """What the list of checks is filtered by: the language of its box, and the address that says all of it.
 
-In the box stand `tag:etl is:down channel:slack` and words; what is no such term is a word. The address is what is saved
-as a view (views.py), by a page or by the API.
+In the box stand `tag:etl is:down channel:slack late>1h` and words; what is no such term is a word. The address is what
+is saved as a view (views.py), by a page or by the API.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from heartfly.checks.queries import Wanted
@@ -17,6 +17,8 @@ from heartfly.core import text
 from heartfly.errors import InvalidValueError
 
 _TERM = re.compile(r'(?:(tag|is|channel):)?(?:"([^"]*)"|(\S+))', re.IGNORECASE)
+_LATE = re.compile(r"late>(\d{1,5})(m|min|h|d)", re.IGNORECASE | re.ASCII)
+_UNITS = {"m": timedelta(minutes=1), "min": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _MOST = 20
 DAY_S = 86_400
 RANGES = {DAY_S: "24h", 7 * DAY_S: "7d"}
@@ -36,6 +38,8 @@ class Terms:
     states: list[str] = field(default_factory=list)
     channels: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
+    late: list[timedelta] = field(default_factory=list)
+    """Longer than each of these."""
 
 
 def terms(q: str, *, known: tuple[str, ...]) -> Terms:
@@ -50,6 +54,9 @@ def terms(q: str, *, known: tuple[str, ...]) -> Terms:
             value = value.lower()
             if value not in known:
                 raise InvalidValueError("q", f"has is:{value}, which must be one of {', '.join(known)}")
+        if not what and (late := _LATE.fullmatch(value)):
+            found.late.append(int(late[1]) * _UNITS[late[2].lower()])
+            continue
         lists = {"tag": found.tags, "is": found.states, "channel": found.channels, "": found.words}
         if value:
             lists[what].append(value)
@@ -67,6 +74,7 @@ def wanted_of(q: str, tag: str, status: str, now: datetime) -> Wanted:
         channels=found.channels,
         shown=[words for words in states if words],
         is_running=RUNNING in found.states,
+        late_for=max(found.late, default=None),
         at=now,
     )
 

@@ -9,7 +9,7 @@ import re
 from collections import namedtuple
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,6 +41,7 @@ class Wanted:
 
     Each of `words` stands in name, slug, tags or description, each of `channels` in the name of a channel of theirs, or
     is its kind. `shown`: of each set, the status as it is shown at `at` (one that is late is `late`) is one.
+    `late_for`: it is late then, and has been for longer.
     """
 
     statuses: Collection[Status] = ()
@@ -51,6 +52,7 @@ class Wanted:
     channels: Sequence[str] = ()
     shown: Sequence[Collection[str]] = ()
     is_running: bool = False
+    late_for: timedelta | None = None
     at: datetime | None = None
 
 
@@ -108,6 +110,8 @@ def wanted_of(
         query = query.where(_heard_on(name))
     if wanted.is_running:
         query = query.where(checks.c.n_open_runs > 0)
+    if wanted.at is not None and wanted.late_for is not None:
+        query = query.where(_is_late(wanted.at), checks.c.expected_at < wanted.at - wanted.late_for)
     if wanted.at is not None:
         for words in wanted.shown:
             query = query.where(_shown(wanted.at).in_(words))

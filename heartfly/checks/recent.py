@@ -1,14 +1,16 @@
 """How the newest runs of many checks went, and how long the last one took beside what is usual: a line of the list.
 
 Of each check the database walks down the index of its runs and hands over one text, so that a thousand checks are a
-thousand rows, not thirty thousand.
+thousand rows, not thirty thousand. What was read is kept until the check's revision is another: no run begins or ends
+without one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from statistics import median_low
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,6 +22,8 @@ MOST = 30
 KNOWN_FROM = 5
 """Of fewer runs that went well nothing is usual."""
 _AT_ONCE = 500
+MOST_KEPT = 5_000
+"""Checks: some megabytes."""
 _BY_LETTER = {outcome.value[0]: outcome for outcome in RunOutcome}
 
 
@@ -71,6 +75,27 @@ async def recent_of(read: AsyncConnection, pid: int, check_ids: Collection[int])
         for check_id, said in await read.execute(query):
             found[check_id] = _parsed(said) if said else NONE
     return {check_id: found.get(check_id, NONE) for check_id in asked}
+
+
+@dataclass(slots=True)
+class Known:
+    """What was read, of the checks that were asked for last."""
+
+    _kept: dict[int, tuple[int, Recent]] = field(default_factory=dict)
+
+    async def of(self, read: AsyncConnection, pid: int, rows: Sequence[Any]) -> dict[int, Recent]:
+        """`rows`: checks of the project, as this `read` sees them."""
+        stale = [row.id for row in rows if (kept := self._kept.get(row.id)) is None or kept[0] != row.rev]
+        fresh = await recent_of(read, pid, stale) if stale else {}
+        found: dict[int, Recent] = {}
+        for row in rows:
+            # Put in anew, so that those come first that were not asked for in the longest time.
+            kept = self._kept.pop(row.id, None)
+            found[row.id] = fresh[row.id] if row.id in fresh or kept is None else kept[1]
+            self._kept[row.id] = (row.rev, found[row.id])
+        for check_id in list(self._kept)[: max(0, len(self._kept) - MOST_KEPT)]:
+            del self._kept[check_id]
+        return found
 
 
 def _parsed(said: str) -> Recent:

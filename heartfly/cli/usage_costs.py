@@ -217,7 +217,8 @@ def _foot(found: Any) -> None:
     whole = found["all"]
     from_at, to_at, up_to = (datetime.fromisoformat(found[name]) for name in ("from_at", "to_at", "complete_up_to"))
     click.echo(
-        f"\n{counted(whole['calls'], 'call')}, {_percent(whole['errors'], whole['calls'])} errors, {_money(whole['cost'])}, "
+        f"\n{counted(whole['calls'], 'call')}, {_percent(whole['errors'], whole['calls'])} errors, "
+        f"{_money(whole['cost'])}, "
         f"from {from_at:%Y-%m-%d %H:%M} to {to_at:%Y-%m-%d %H:%M} UTC"
         + ("." if up_to >= to_at else f"; complete up to {up_to:%Y-%m-%d %H:%M} UTC.")
     )

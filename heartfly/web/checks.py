@@ -23,7 +23,7 @@ from heartfly.api.v1.wire import schedule_text
 from heartfly.checks import queries, views
 from heartfly.checks.filters import SHOWN, demand_known, filtered_by, kept_in, range_of, wanted_of
 from heartfly.checks.queries import Wanted
-from heartfly.checks.recent import Recent, recent_of
+from heartfly.checks.recent import Known, Recent
 from heartfly.core.silence import Silence
 from heartfly.errors import InvalidValueError
 from heartfly.notify.silences import in_force, running
@@ -144,7 +144,7 @@ async def listed(
         if following is None and after is None:
             rows = sorted(rows, key=lambda row: (_ORDER[shown_status(row, now)], row.name.casefold(), row.uuid))
         more: dict[str, Any] = {}
-        lines = [] if view else await lines_of(read, pid, rows, now=now)
+        lines = [] if view else await lines_of(read, request.web.recent, pid, rows, now=now)
         if view == "timeline":
             more = await across.seen(read, request, rows, range_s=range_s)
     if view == "next":
@@ -211,8 +211,8 @@ async def _first_ping(request: PageRequest, read: AsyncConnection) -> str:
     return request.api.sealer.open(row.ping_key_enc).decode()
 
 
-async def lines_of(read: AsyncConnection, pid: int, rows: Sequence[Any], *, now: datetime) -> list[Line]:
-    recent, unheard = await recent_of(read, pid, [row.id for row in rows]), await queries.unheard(read, pid)
+async def lines_of(read: AsyncConnection, known: Known, pid: int, rows: Sequence[Any], *, now: datetime) -> list[Line]:
+    recent, unheard = await known.of(read, pid, rows), await queries.unheard(read, pid)
     silent = await in_force(read, pid, now=now)
     return [_line(row, now, recent[row.id], silent, is_unheard=row.id in unheard) for row in rows]
 

@@ -8,8 +8,8 @@ const $ = (id) => document.getElementById(id);
 const now = () => Date.now();
 const self = Math.random().toString(36).slice(2);
 
-// By how much this machine's clock is before the server's.
-const skew = now() - Date.parse($("as-of")?.querySelector("time").dateTime);
+// By how much this machine's clock is before the server's. A few seconds are rather how long the page took to come.
+const early = now() - Date.parse($("as-of")?.querySelector("time").dateTime), skew = Math.abs(early) < 10_000 ? 0 : early;
 
 // What this page knows, and when the server was heard by whichever tab.
 let mark = after, heardAt = now();
@@ -222,7 +222,7 @@ function over() {
 function relative() {
   for (const one of document.querySelectorAll("time[data-rel]")) {
     const seconds = (Date.parse(one.dateTime) - now() + skew) / 1_000, said = rough(Math.abs(seconds));
-    const text = said === "0 s" ? "now" : seconds > 0 ? "in " + said : said + " ago";
+    const text = said === "0 s" || (seconds > 0 && seconds < 5) ? "now" : seconds > 0 ? "in " + said : said + " ago";
     if (one.textContent !== text) one.textContent = text;
   }
 }

@@ -135,7 +135,7 @@ async def _told(request: PageRequest, feed: Feed, events: Sequence[Event], proje
     lines: Sequence[Any] = ()
     if changed:
         async with request.api.database.read() as read:
-            lines = await lines_of(read, project.pid, changed, now=now)
+            lines = await lines_of(read, request.web.recent, project.pid, changed, now=now)
     context = {"project": project, "t": Times(now, request.who.zone), "lasted": lasted}
     rows = iter(await request.web.renderer.rows(lines, context) if lines else ())
     return b"".join(

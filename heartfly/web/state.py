@@ -13,6 +13,7 @@ from heartfly.accounts.relying_party import Party, party_of
 from heartfly.accounts.sign_in import SignIn
 from heartfly.accounts.turnstile import Turnstile
 from heartfly.api.state import ApiState
+from heartfly.checks.recent import Known
 from heartfly.doctor.finding import Finding
 from heartfly.public.badges import Badges
 from heartfly.usage.backfill_preview import Foreseen
@@ -47,6 +48,8 @@ class WebState:
     root: str
     """The path at which a proxy serves us: what every link begins with. Empty at the root of a host."""
     panels: Panels = field(default_factory=Panels)
+    recent: Known = field(default_factory=Known)
+    """How the newest runs of the checks that are looked at went."""
 
     @property
     def hashing(self) -> Turnstile:

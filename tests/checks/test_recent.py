@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from heartfly.checks.recent import MOST, NONE, Recent, recent_of
+from heartfly.checks.recent import MOST, NONE, Known, Recent, recent_of
 from heartfly.core.words import PingKind, RunOutcome
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
@@ -62,6 +62,29 @@ async def test_of_another_project_nothing_is_told(db: Database, ids: IdSource) -
 
     async with db.read() as read:
         assert {check.id: NONE} == await recent_of(read, other.project.pid, [check.id])
+
+
+async def test_what_is_known_is_read_anew_with_each_revision_and_no_more_is_kept(
+    db: Database, ids: IdSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heartfly.checks.recent.MOST_KEPT", 2)
+    world, known = await make_world(db, ids, START), Known()
+    made = [await world.check(START) for _ in range(3)]
+
+    async def told(*checks: object) -> list[int]:
+        rows = [await world.row(check) for check in checks]
+        async with world.db.read() as read:
+            found = await known.of(read, world.project.pid, rows)
+        return [len(found[row.id].outcomes) for row in rows]
+
+    assert [0, 0, 0] == await told(*made)
+    for n in range(1, 3):
+        await world.ping(made[0], START + n * MINUTE)
+        assert [n, 0] == await told(made[0], made[1])
+    await world.ping(made[2], START + MINUTE, PingKind.START)
+    await world.ping(made[2], START + 2 * MINUTE, PingKind.FAIL)
+    assert [1, 0, 2] == await told(made[2], made[1], made[0])
+    assert 2 == len(known._kept)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from heartfly.checks.recent import MOST
 from heartfly.core.access.as_event import TYPE
+from heartfly.core.calls import TYPE as CALL
 from heartfly.core.events import read as parsed
 from heartfly.core.words import PingKind
 from heartfly.db.models import checks, runs
@@ -185,3 +186,53 @@ async def test_pages_of_requests_are_light(town: Town, web: WebState) -> None:
         address_of("POST /v1/orders/1/items/{id}"),
     ):
         assert await weight(owner, usage + path) <= USAGE, path
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_pages_of_calls_and_money_are_light(town: Town, web: WebState) -> None:
+    """A week of calls to six providers with four models each, for forty customers; two of each thing about them."""
+    usage = "/p/main/usage"
+    events = [
+        {
+            "transaction_id": f"{hour}-{n}", "customer_id": f"customer-{(hour + n) % 40}", "event_type": CALL,
+            "timestamp": (START - timedelta(hours=hour, minutes=n)).isoformat(),
+            "properties": {
+                "provider": f"provider-{n}", "model": f"model-{n}-{hour % 4}", "status": "200" if n else "429",
+                "latency_ms": str(hour * 31 + n * 17), "cost": f"0.{hour}{n}", "currency": "USD", "user": f"u-{n}",
+                "units.input_tokens": str(hour * 7), "key": "prod", "tags": "search",
+            },
+        }
+        for hour in range(168)
+        for n in range(6)
+    ]  # fmt: skip
+    for start in range(0, len(events), 100):
+        sent = parsed(json.dumps(events[start : start + 100]))
+        await web.api.events.take(town.world.project.pid, sent, wire="native", source="app")
+    await Folder(web.api.usage, web.api.clock, web.api.ids, hands=Hands(beside=False)).round()
+    owner = await town.owner()
+
+    async def made(path: str, **fields: str) -> str:
+        reply = await owner.post(usage + path, fields)
+        assert 303 == reply.status, path
+        return str(reply.headers["location"].partition("?")[0])
+
+    pages = []
+    for n in range(2):
+        price = {"product": "*", "unit": "input_tokens", "amount": "0.000001", "currency": "USD"}
+        await made("/prices/new", provider=f"provider-{n}", **price)
+        pages.append(await made("/limits", policy=f"{n + 1}00;w=3600", provider=f"provider-{n}"))
+        rule = {"metric_0": "error_rate", "of_0": "calls", "window_0": "1h", "threshold_0": str(n + 5)}
+        pages.append(await made("/alerts/new", name=f"Errors {n}", by="provider", **rule))
+        budget = {"name": f"Budget {n}", "currency": "USD", "amount": "50", "period": "monthly"}
+        pages.append(await made("/budgets/new", **budget))
+    await made("/watches/new", kind="source", what="*")
+    customer = await made("/customers", name="Acme", alias="customer-1")
+
+    for path in (
+        "/apis", "/apis?range=7d", "/costs?range=7d&by=model", "/prices", "/limits", "/alerts", "/alerts/new",
+        "/budgets", "/budgets/new", "/watches", "/sources", "/paths",
+    ):  # fmt: skip
+        assert await weight(owner, usage + path) <= USAGE, path
+    for path in pages:
+        assert await weight(owner, path) <= USAGE, path
+    assert await weight(owner, f"{customer}/report?month=2026-02") <= SMALL

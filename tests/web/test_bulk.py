@@ -34,6 +34,8 @@ MINUTE = timedelta(minutes=1)
         ('tag:"a b" "two words"', Terms(tags=["a b"], words=["two words"])),
         ("host:db1 is", Terms(words=["host:db1", "is"])),
         ('tag:"" ""', Terms()),
+        ("late>90m late>2H", Terms(late=[timedelta(minutes=90), timedelta(hours=2)])),
+        ("late>x tag:late>1h late", Terms(words=["late>x", "late"], tags=["late>1h"])),
     ],
 )
 def test_a_filter_is_read_as_terms_and_words(q: str, wanted: Terms) -> None:
@@ -88,6 +90,19 @@ async def test_the_list_is_filtered_by_words_tags_states_and_channels(
 
 async def statuses(db: Database) -> dict[str, str]:
     return {row.name: row.status for row in await rows(db, sa.select(checks.c.name, checks.c.status))}
+
+
+async def test_those_that_are_late_for_long_are_found(town: Town, clock: SimClock) -> None:
+    w, browser = town.world, await town.owner()
+    for name, hours in (("long", 0), ("short", 2), ("up", 3)):
+        check = await w.check(START, name=name, every=timedelta(hours=1), grace=timedelta(days=1))
+        await w.ping(check, START + timedelta(hours=hours))
+    clock.move_to(START + timedelta(hours=3, minutes=30))
+
+    assert ["long", "short"] == await names_listed(browser, "?q=is:late")
+    assert ["long"] == await names_listed(browser, "?q=late%3E1h")
+    assert ["long", "short"] == await names_listed(browser, "?q=late%3E29m")
+    assert [] == await names_listed(browser, "?q=late%3E150m")
 
 
 async def test_what_is_ticked_is_paused_and_resumed_and_nothing_else(town: Town, db: Database) -> None:

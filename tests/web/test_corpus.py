@@ -1,18 +1,14 @@
 """More than 200 hostile texts in each field that is stored and shown, in real Chromium: none runs, loads, breaks out.
 
-The pages are asked of the application, and given to the browser with their own headers. Its policy would stop most of
-what broke out; then it complains, which is a failure here.
+What is made of calls, requests and money is in test_corpus_of_usage.py; how it is looked at, in corpus_walk.py.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
 import uuid
-from collections.abc import Sequence
 from datetime import timedelta
-from html import unescape
 from typing import Any
 
 import pytest
@@ -21,7 +17,6 @@ import sqlalchemy as sa
 from heartfly.core.events import read as parsed
 from heartfly.core.words import PingKind
 from heartfly.db.changes import Tx
-from heartfly.db.database import Database
 from heartfly.db.models import (
     api_keys,
     attempts,
@@ -49,43 +44,10 @@ from heartfly.web.state import WebState
 from tests.one_database import on_sqlite
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
+from tests.web.corpus_walk import LINES, copied, line, looked_through
 from tests.web.hostile import CORPUS
-from tests.web.test_pages import _OURS, _SCRIPT, _TAGS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
-
-LINES = [text[:100] for text in CORPUS]
-_OWN = {"uuid", "ping_uuid", "hash", "token_hash", "email_norm", "slug_key"}
-"""Columns that no two rows may share."""
-
-
-async def copied(
-    town: Town, table: sa.Table, where: Sequence[Any] = (), db: Database | None = None, **texts: Any
-) -> None:
-    """A row for each text, like the newest one there is but for these columns, of which each is made from its text.
-    `db`: where it is, if not in the main part."""
-    db = db or town.world.db
-    mine = [table.c.pid == town.world.project.pid] if "pid" in table.c else []
-    newest = (
-        sa.select(table)
-        .where(*mine, *where)
-        .order_by(*[column.desc() for column in table.primary_key.columns])
-        .limit(1)
-    )
-    async with db.read() as read:
-        base = dict((await read.execute(newest)).mappings().one())
-    number = [column.name for column in table.primary_key.columns][-1]
-    rows = []
-    for i, text in enumerate(CORPUS):
-        row = base | {name: str(uuid.uuid4()) for name in _OWN & base.keys()}
-        row |= {"slug": f"s{i}"} if "slug" in base else {}
-        row |= {number: base[number] + 1 + i} if isinstance(base[number], int) else {}
-        rows.append(row | {name: make(text) for name, make in texts.items()})
-    await db.write(lambda tx: tx.conn.execute(sa.insert(table), rows).rowcount)
-
-
-def line(text: str) -> str:
-    return text[:100]
 
 
 async def furnished(town: Town, owner: Browser, web: WebState) -> dict[str, bool]:
@@ -207,55 +169,6 @@ def test_there_are_two_hundred_and_more() -> None:
 
 @on_sqlite
 async def test_no_text_runs_or_breaks_out_of_any_field(town: Town, web: WebState) -> None:
-    playwright = pytest.importorskip("playwright.async_api")
-    if (path := shutil.which("chromium")) is None:
-        pytest.skip("no chromium here")
     owner = await town.owner()
-    pages = await furnished(town, owner, web)
-    troubles: list[str] = []
-    async with playwright.async_playwright() as running:
-        chromium = await running.chromium.launch(executable_path=path)
-        page = await chromium.new_page()
-
-        async def answer(route: Any) -> None:
-            host, _, asked = route.request.url.removeprefix("http://").partition("/")
-            if host != "beat.example.org":
-                troubles.append(f"asks {route.request.url}")
-            if asked == "control":
-                policy = {"content-security-policy": "default-src 'none'", "content-type": "text/html"}
-                await route.fulfill(status=200, headers=policy, body=f"<h1>x</h1>{CORPUS[0]}")
-                return
-            if asked.partition("?")[0].endswith("/live"):  # a stream would never end here
-                await route.fulfill(status=204)
-                return
-            reply = await owner.get(f"/{asked}")
-            # Of plain http the browser complains where a page wants to be by itself.
-            headers = {name: value for name, value in reply.headers.items() if name != "cross-origin-opener-policy"}
-            await route.fulfill(status=reply.status, headers=headers, body=reply.body)
-
-        async def ran(dialog: Any) -> None:
-            troubles.append(f"ran: {dialog.message}")
-            await dialog.dismiss()
-
-        page.on("dialog", ran)
-        page.on("pageerror", lambda error: troubles.append(f"page error: {error}"))
-        page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
-        await page.route("**/*", answer)
-        await page.goto("http://beat.example.org/control")
-        assert any("Content Security Policy" in one for one in troubles), troubles  # it would be told
-        troubles.clear()
-        found: list[str] = []
-        for path, is_whole in pages.items():
-            html = (await owner.get(path)).body.decode()
-            shown = unescape(re.sub(r"<[^>]*>", "", html))
-            absent = [text for text in LINES if text[:40] not in shown]
-            assert not (is_whole and absent), (path, absent[:3])
-            assert len(absent) < len(LINES), path
-            for _, tag, attributes in _TAGS.findall(_SCRIPT.sub("", html)):
-                assert tag.lower() in _OURS | {"img", "progress", "figure", "figcaption"}, (path, tag, attributes)
-            await page.goto(f"http://beat.example.org{path}")
-            found += [f"{path}: {one}" for one in troubles]
-            troubles.clear()
-        await page.unroute_all(behavior="ignoreErrors")  # what the last page asks for is asked for nobody
-        await chromium.close()
+    found = await looked_through(owner, await furnished(town, owner, web))
     assert [] == found, found

@@ -158,6 +158,17 @@ async def test_a_viewer_does_not_see_who_edited(town: Town, clock: SimClock) -> 
         assert "owner@example.com" not in (await viewer.get(f"{path}/{page}")).body.decode()
 
 
+async def test_changes_are_a_page_of_their_own_for_who_may_see_them(town: Town, clock: SimClock) -> None:
+    browser = await town.owner()
+    path = await lived(town, clock, browser)
+    page = (await browser.get(f"{path}/events?kind=edit")).body.decode()
+    assert re.search(r'href="[^"]*/events\?kind=edit" aria-current="page">Changes<', page)
+    assert "owner@example.com" in page
+    everything = (await browser.get(f"{path}/events")).body.decode()
+    assert re.search(r'href="[^"]*/events" aria-current="page">Events<', everything)
+    assert ">Changes<" not in (await (await town.viewer()).get(f"{path}/events")).body.decode()
+
+
 async def test_a_check_that_nothing_happened_to_says_so(town: Town) -> None:
     check = await town.world.check(START, name="one")
     browser = await town.owner()
