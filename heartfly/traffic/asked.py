@@ -53,7 +53,7 @@ class Asked:
     keys: Sequence[str] = ()
     sources: Sequence[str] = ()
     settled: Mapping[Window, Settled] = field(default_factory=dict, compare=False, repr=False)
-    """Of windows of time what was looked up already (`gather.settled_first`); the others are looked up when asked."""
+    """Of windows of time what was looked up already (span.py); the others are looked up when asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from heartfly.core.windows import HOUR, Window
 from heartfly.db.models import request_rollups
 from heartfly.db.prepared import among
 from heartfly.db.types import EPOCH
-from heartfly.traffic.asked import Asked, ByStatus, Trust
+from heartfly.traffic.asked import ByStatus, Trust
 from heartfly.traffic.counting import counting
 from heartfly.traffic.filters import Wanted
 from heartfly.traffic.plan import Grain, Piece, Plan, plan_of
@@ -260,17 +260,6 @@ async def gathered(
     return found
 
 
-async def settled_first(read: AsyncConnection, pid: int, asked: Asked, *, now: datetime) -> Asked:
-    """The same question, for who asks many of them: how sure figures of its time are is looked up here, once.
-
-    To be read before them: who reads later finds no less than is said here. What was folded in between is counted
-    event by event all the same.
-    """
-    span = _window(asked, now)
-    settled = await settled_in(read, pid, span.from_at, span.to_at, now=now, meter_id=None)
-    return replace(asked, settled={span: settled})
-
-
 async def _take_singles(found: Gathered) -> None:
     left, is_partial = MOST_SINGLE, False
     for piece in reversed(found.plan.raw):
@@ -402,16 +391,3 @@ def sums_of(by_status: ByStatus) -> Sums:
         n_bytes = one.bytes_in + one.bytes_out
         found = found.plus(Sums(one.n, n_400, n_500, one.n_timed, one.latency_us, one.latency_max_us, n_bytes))
     return found
-
-
-def asked_window(wanted: Wanted, now: datetime) -> Window:
-    """What was asked; all of the present hour, if it goes on until now."""
-    return _window(wanted.asked, now)
-
-
-def _window(asked: Asked, now: datetime) -> Window:
-    to_at = asked.to_at
-    end = now - (now - EPOCH) % HOUR + HOUR
-    if now <= to_at < end:
-        to_at = end
-    return Window(asked.from_at, to_at)

@@ -11,10 +11,11 @@ from heartfly.core.windows import Size
 from heartfly.errors import InvalidValueError
 from heartfly.traffic.asked import Asked, Heat
 from heartfly.traffic.filters import wanted_by
-from heartfly.traffic.gather import By, asked_window, gathered
+from heartfly.traffic.gather import By, gathered
 from heartfly.traffic.named import endpoints_called
 from heartfly.traffic.plan import hours_in
 from heartfly.traffic.series import bins_of
+from heartfly.traffic.span import asked_window
 
 MOST_HOURS = timedelta(hours=48)
 """What is no longer is shown by the hour, else by the day."""

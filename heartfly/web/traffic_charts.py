@@ -142,7 +142,7 @@ def latencies(
         return None
     across = Across(found)
     if slo_ms is not None:
-        values.append(float(slo_ms))
+        values.append(slo_ms * 1.05)  # a line on the edge would be half a line
     place, scale = _log_scale(values) if log else _plain_scale(values)
     paths = [] if slo_ms is None else [("slo", f"M0 {place(float(slo_ms)):.2f}H{WIDTH}")]
     for name in reversed(MEASURES):

@@ -20,9 +20,9 @@ from heartfly.core.calls import CallFigures, Dimension
 from heartfly.errors import HeartflyError
 from heartfly.traffic import heat, live, ranked, series, slow, totals
 from heartfly.traffic.asked import Heat, Order, Ranked, Trust
-from heartfly.traffic.gather import settled_first
 from heartfly.traffic.live import Live
 from heartfly.traffic.nearest import Nearest, nearest
+from heartfly.traffic.span import settled_first
 from heartfly.usage.raw import type_ids
 from heartfly.usage.rerun import zone_of
 from heartfly.web.panels import Panel

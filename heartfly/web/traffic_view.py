@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -172,7 +172,7 @@ def view_of(
     ):
         if value and value not in _USUAL_WORDS:
             query[name] = (value,)
-    wanted = {_PLURAL[name]: values for name, values in filters.items()} | {
+    wanted: dict[str, Any] = {_PLURAL[name]: values for name, values in filters.items()} | {
         _PLURAL[name]: (value,) for name, value in scope.items()
     }
     asked = Asked(from_at=from_at, to_at=to_at, zone=zone, **wanted)

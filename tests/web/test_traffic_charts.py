@@ -99,7 +99,7 @@ def test_lines_break_where_nobody_told_a_time() -> None:
     assert charts.latencies(bins({}), UTC_ZONE, Size.HOUR, log=True) is None
 
 
-@pytest.mark.parametrize(("log", "y", "top"), [(False, "50.00", "400 ms"), (True, "23.30", "1,000 ms")])
+@pytest.mark.parametrize(("log", "y", "top"), [(False, "33.33", "300 ms"), (True, "34.95", "1,000 ms")])
 def test_a_goal_is_a_line_of_its_own_that_the_scale_has_room_for(*, log: bool, y: str, top: str) -> None:
     picture = charts.latencies(bins({200: 1}, {200: 1}), UTC_ZONE, Size.HOUR, log=log, slo_ms=200)
     assert picture is not None
