@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from heartfly.db.database import Database
@@ -26,7 +28,7 @@ async def city(usage_db: Database, ids: IdSource) -> City:
     return made
 
 
-async def meant(city: City, pid: int = PID, **filters: list[str]) -> Nearest:
+async def meant(city: City, pid: int = PID, **filters: Any) -> Nearest:
     async with city.usage.read() as read:
         return await nearest(read, pid, Asked(from_at=FROM, to_at=TO, zone=ZONE, **filters))
 
