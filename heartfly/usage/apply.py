@@ -154,7 +154,7 @@ class EventApplier:
         types, subjects = self._name_ids(tx, pid, found, now)
         project = _Project(self._ids, hashes, firsts, fresh, types, subjects)
         newest: Mapping[int, int]
-        if firsts is candidates and len(firsts) == sum(len(batch.items) for batch in batches.values()):
+        if found and firsts is candidates and len(firsts) == sum(len(batch.items) for batch in batches.values()):
             # Not one of them was known, or came twice.
             project.calls = [event for event in found if event.type == CALL] if CALL in types else []
             received = [(batch.received_at, len(batch.items)) for batch in batches.values()]

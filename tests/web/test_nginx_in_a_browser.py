@@ -13,12 +13,13 @@ import pytest
 from tests.nginx import Nginx, documented, load
 from tests.web.test_gates import browser
 from tests.web.test_tasks import Place, place
+from tests.web.test_traffic_in_a_browser import settled
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.slow]
 __all__ = ["browser", "place"]
 
 LIMIT_MS = 240_000
-TOTAL = "document.querySelector('#kpis a').title.replaceAll(',', '')"
+TOTAL = "document.querySelector('#kpis dl a').title.replaceAll(',', '')"
 
 
 @pytest.fixture
@@ -33,6 +34,7 @@ def test_what_wrk_asks_of_nginx_is_on_the_page_that_stays_open(place: Place, ngi
     who = place.person()
     who.page.set_default_timeout(LIMIT_MS)
     who.at("/p/main/usage?range=24h")
+    settled(who)
     before = int(who.page.evaluate(TOTAL))
     who.page.evaluate("window.same = 1")
     server = place.house.server
@@ -54,4 +56,5 @@ def test_what_wrk_asks_of_nginx_is_on_the_page_that_stays_open(place: Place, ngi
     assert 1 == who.page.evaluate("window.same")
     who.at("/p/main/usage?range=24h&endpoint=GET+/users/{id}&endpoint=GET+/orders/{id}&customer=acme&customer=bolt"
            "&customer=cliff&compare=0")  # fmt: skip
+    settled(who)
     assert served == int(who.page.evaluate(TOTAL))
