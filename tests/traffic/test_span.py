@@ -13,7 +13,7 @@ from heartfly.db.ids import IdSource
 from heartfly.traffic import heat, ranked, series, totals
 from heartfly.traffic.asked import Asked, Order
 from heartfly.traffic.span import settled_first
-from tests.traffic.city import FROM, TO, ZONE, City, make_city
+from tests.traffic.city import FROM, TO, ZONE, City, make_city, statuses
 from tests.traffic.oracle import hits_of
 from tests.usage.factory import HOUR, PID
 
