@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.slow]
 __all__ = ["browser", "place"]
 
 LIMIT_MS = 240_000
-TOTAL = "document.querySelector('#kpis dl a').title.replaceAll(',', '')"
+TOTAL = "document.querySelector('#kpis dl a')?.title.replaceAll(',', '')"
 
 
 @pytest.fixture
