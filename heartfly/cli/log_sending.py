@@ -29,8 +29,11 @@ _TOLD = 5
 def _brief(answer: Answer, n: int) -> Sequence[Result] | None:
     """What became of each of `n` events, by an answer that names those only that are in conflict or rejected.
 
-    Which of the others are new it does not tell, only how many. None: it says nothing of events.
+    Which of the others are new it does not tell, only how many. One that names each is read as it says. None: it says
+    nothing of events.
     """
+    if (each := NATIVE.results(answer, n)) is not None:
+        return each
     try:
         found = json.loads(answer.body)
         told = {int(one["index"]): Result(*(str(one.get(name) or "") for name in _TOLD_OF)) for one in found["results"]}

@@ -129,7 +129,9 @@ class Rules:
         return found
 
     def _normal(self, path: str) -> str:
-        path = _SLASHES.sub("/", plain_path(path))
+        path = plain_path(path)
+        if "//" in path:
+            path = _SLASHES.sub("/", path)
         if not path.startswith("/"):
             return path
         first, *segments = path.split("/")

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from heartfly.core.tiles import State
 from heartfly.core.traffic import Figures
 from heartfly.core.windows import Window
+from heartfly.usage.settled import Settled
 
 OTHER_ENDPOINTS = "(other)"
 """What came when the project had as many endpoints as it may."""
@@ -51,6 +52,8 @@ class Asked:
     statuses: Sequence[str] = ()
     keys: Sequence[str] = ()
     sources: Sequence[str] = ()
+    settled: Mapping[Window, Settled] = field(default_factory=dict, compare=False, repr=False)
+    """Of windows of time what was looked up already (span.py); the others are looked up when asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

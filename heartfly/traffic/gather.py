@@ -99,21 +99,26 @@ class Gathered:
             found |= set((await self.read.execute(query.distinct(), given)).scalars())
         return found
 
-    async def figures(self, keys: Iterable[Key] | None = None) -> dict[tuple[int, Key], ByStatus]:
-        """By window and key; of these keys, or of all."""
+    async def figures(
+        self, keys: Iterable[Key] | None = None, *, places: Sequence[int] | None = None
+    ) -> dict[tuple[int, Key], ByStatus]:
+        """By window and key; of these keys, or of all. `places`: a number for each window, for which it counts."""
         only = None if keys is None else sorted(one for one in keys if isinstance(one, int))
         found: dict[tuple[int, Key], ByStatus] = {}
         if only is None or only:
             for grain, run in self.plan.summed:
                 for n, key, status, *values in await self._told(grain, run, only):
+                    if places is not None:
+                        n = places[n]  # noqa: PLW2901 - from here on it is that one
                     by_status = found.get((n, key))
                     if by_status is None:
                         by_status = found[n, key] = ByStatus()
                     _take(by_status.at(status), values)
         wanted = None if keys is None else set(keys)
-        for place, by_status in self.single.items():
-            if wanted is None or place[1] in wanted:
-                found.setdefault(place, ByStatus()).merge(by_status)
+        for (n, key), by_status in self.single.items():
+            if wanted is None or key in wanted:
+                place = n if places is None else places[n]
+                found.setdefault((place, key), ByStatus()).merge(by_status)
         return found
 
     async def times(self, keys: Iterable[Key]) -> dict[Key, Figures]:
@@ -231,7 +236,10 @@ async def gathered(
     read: AsyncConnection, pid: int, wanted: Wanted, parts: Sequence[Window], *, by: By, now: datetime
 ) -> Gathered:
     """`parts`: in order, without overlap, at least one. What is counted event by event is counted here."""
-    settled = await settled_in(read, pid, parts[0].from_at, parts[-1].to_at, now=now, meter_id=None)
+    span = Window(parts[0].from_at, parts[-1].to_at)
+    settled = wanted.asked.settled.get(span)
+    if settled is None:
+        settled = await settled_in(read, pid, span.from_at, span.to_at, now=now, meter_id=None)
     plan = await plan_of(
         read,
         pid,
@@ -241,7 +249,6 @@ async def gathered(
         total=by is By.NOTHING and wanted.endpoints is None and wanted.subjects is None,
         of_events=wanted.of_events or by is By.KEY,
     )
-    span = Window(parts[0].from_at, parts[-1].to_at)
     state = state_of(span, now, settled.days, settled.unsettled)
     trust = Trust(state=state, complete_up_to=plan.complete_up_to, of_events=wanted.of_events or by is By.KEY)
     found = Gathered(read, pid, wanted, by, plan, trust)
@@ -384,12 +391,3 @@ def sums_of(by_status: ByStatus) -> Sums:
         n_bytes = one.bytes_in + one.bytes_out
         found = found.plus(Sums(one.n, n_400, n_500, one.n_timed, one.latency_us, one.latency_max_us, n_bytes))
     return found
-
-
-def asked_window(wanted: Wanted, now: datetime) -> Window:
-    """What was asked; all of the present hour, if it goes on until now."""
-    to_at = wanted.asked.to_at
-    end = now - (now - EPOCH) % HOUR + HOUR
-    if now <= to_at < end:
-        to_at = end
-    return Window(wanted.asked.from_at, to_at)

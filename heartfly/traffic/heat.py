@@ -9,12 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.windows import Size
 from heartfly.errors import InvalidValueError
-from heartfly.traffic.asked import Asked, ByStatus, Heat
+from heartfly.traffic.asked import Asked, Heat
 from heartfly.traffic.filters import wanted_by
-from heartfly.traffic.gather import By, asked_window, gathered
+from heartfly.traffic.gather import By, gathered
 from heartfly.traffic.named import endpoints_called
 from heartfly.traffic.plan import hours_in
 from heartfly.traffic.series import bins_of
+from heartfly.traffic.span import asked_window
 
 MOST_HOURS = timedelta(hours=48)
 """What is no longer is shown by the hour, else by the day."""
@@ -50,10 +51,9 @@ async def over_week(read: AsyncConnection, pid: int, asked: Asked, *, now: datet
     demand_short(asked)
     parts = list(hours_in(asked_window(wanted, now), now))
     found = await gathered(read, pid, wanted, parts, by=By.NOTHING, now=now)
-    cells: dict[tuple[int, int], ByStatus] = {}
-    for (n, _), by_status in (await found.figures()).items():
-        local = parts[n].from_at.astimezone(asked.zone)
-        cells.setdefault((local.weekday(), local.hour), ByStatus()).merge(by_status)
+    locals_ = [part.from_at.astimezone(asked.zone) for part in parts]
+    figures = await found.figures(places=[local.weekday() * 24 + local.hour for local in locals_])
+    cells = {divmod(place, 24): by_status for (place, _), by_status in figures.items()}
     return Heat(rows=list(day_name), columns=[f"{hour:02d}:00" for hour in range(24)], cells=cells, trust=found.trust)
 
 

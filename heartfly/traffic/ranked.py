@@ -16,8 +16,9 @@ from heartfly.core.amounts import ONE
 from heartfly.core.traffic import UNKNOWN_STATUS, Figures
 from heartfly.traffic.asked import OTHER_ENDPOINTS, Asked, ByStatus, Order, Ranked, Row
 from heartfly.traffic.filters import endpoints_of, wanted_by
-from heartfly.traffic.gather import By, Gathered, Key, Sums, asked_window, gathered
+from heartfly.traffic.gather import By, Gathered, Key, Sums, gathered
 from heartfly.traffic.named import Named, customers_of, endpoints_called
+from heartfly.traffic.span import asked_window
 
 OTHERS = "(others)"
 """The name of the row of all that are not shown."""

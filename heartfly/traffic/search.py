@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.core.amounts import Amount
 from heartfly.traffic.asked import Asked
 from heartfly.traffic.filters import wanted_by
-from heartfly.traffic.gather import asked_window
 from heartfly.traffic.named import customers_of
 from heartfly.traffic.single import Place, Single, singles, text_of
+from heartfly.traffic.span import asked_window
 
 MOST_LOOKED_AT = 20_000
 """Events of any kind that a page looks at."""

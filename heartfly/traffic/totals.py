@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.traffic.asked import Asked, ByStatus, Trust
 from heartfly.traffic.filters import wanted_by
-from heartfly.traffic.gather import By, asked_window, gathered
+from heartfly.traffic.gather import By, gathered
 from heartfly.traffic.named import customers_of
+from heartfly.traffic.span import asked_window
 
 
 async def totals(read: AsyncConnection, pid: int, asked: Asked, *, now: datetime) -> tuple[ByStatus, Trust]:

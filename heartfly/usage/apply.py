@@ -153,7 +153,8 @@ class EventApplier:
         firsts, fresh = _settle(tx, pid, candidates)
         types, subjects = self._name_ids(tx, pid, found, now)
         project = _Project(self._ids, hashes, firsts, fresh, types, subjects)
-        if firsts is candidates and len(firsts) == sum(len(batch.items) for batch in batches.values()):
+        newest: Mapping[int, int]
+        if found and firsts is candidates and len(firsts) == sum(len(batch.items) for batch in batches.values()):
             # Not one of them was known, or came twice.
             project.calls = [event for event in found if event.type == CALL] if CALL in types else []
             received = [(batch.received_at, len(batch.items)) for batch in batches.values()]
@@ -256,7 +257,7 @@ def _settle(
     They are written without a look first: most of what comes was never seen before, and to write has to look anyway.
     """
     numbers, fingerprints = zip(*candidates.values(), strict=True) if candidates else ((), ())
-    made = {
+    made: dict[str, Sequence[Any]] = {
         "pid": [pid] * len(candidates),
         "id_hash": [*candidates],
         "event_id": numbers,

@@ -131,3 +131,16 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
   does();
 });
+
+// Drawn across a picture of time: from the beginning of one field to the end of another.
+let drawn;
+
+addEventListener("pointerdown", ({ target }) => { drawn = target.closest(".fields a"); });
+addEventListener("dragstart", (event) => { if (drawn) event.preventDefault(); });
+addEventListener("pointerup", ({ target }) => {
+  const last = drawn && target.closest(".fields a");
+  if (!last || last === drawn || last.parentNode !== drawn.parentNode) return;
+  const [a, b] = [drawn, last].map((one) => new URL(one.href.baseVal, location)).sort((x, y) => x.href < y.href ? -1 : 1);
+  a.searchParams.set("to", b.searchParams.get("to"));
+  location = a;
+});

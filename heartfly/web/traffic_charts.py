@@ -13,7 +13,7 @@ from decimal import Decimal
 from math import ceil, log10
 from zoneinfo import ZoneInfo
 
-from heartfly.core.amounts import Amount, decimal_of
+from heartfly.core.amounts import ONE, Amount, decimal_of
 from heartfly.core.sketches import SCALE, Histogram
 from heartfly.core.windows import Size, Window
 from heartfly.traffic.asked import Bin
@@ -132,15 +132,19 @@ def lane_of_errors(found: Sequence[Point], zone: ZoneInfo, size: Size) -> Pictur
     return Picture(paths, [f"{(100 * top).normalize():f} %", "0"], marks(found, zone, size), (), high)
 
 
-def latencies(found: Sequence[Point], zone: ZoneInfo, size: Size, *, log: bool) -> Picture | None:
-    """The percentiles as lines, which break where nobody told a time. None: nobody ever did."""
+def latencies(
+    found: Sequence[Point], zone: ZoneInfo, size: Size, *, log: bool, slo_ms: int | None = None
+) -> Picture | None:
+    """The percentiles as lines, which break where nobody told a time. None: nobody ever did. `slo_ms`: one more."""
     rows = [(one, one.measures) for one in found]
     values = [float(decimal_of(value)) for _, known in rows for value in known.values() if value is not None]
     if not values:
         return None
     across = Across(found)
+    if slo_ms is not None:
+        values.append(slo_ms * 1.05)  # a line on the edge would be half a line
     place, scale = _log_scale(values) if log else _plain_scale(values)
-    paths = []
+    paths = [] if slo_ms is None else [("slo", f"M0 {place(float(slo_ms)):.2f}H{WIDTH}")]
     for name in reversed(MEASURES):
         spots = [
             None if known[name] is None else (across.middle(one.window), place(float(decimal_of(known[name] or 0))))
@@ -292,6 +296,13 @@ def sentence_of_latency(found: Sequence[Point], told: Callable[[datetime], str],
         f"{short_ms(high[1])} ms at worst ({told(high[0].window.from_at)}); the longest took "
         f"{_short(longest / 1_000)} ms."
     )
+
+
+def sentence_of_slo(found: Sequence[Point], slo_ms: int) -> str:
+    """In how many windows p95 was over it; windows in which nobody told a time are not among them."""
+    told = [value for one in found if (value := one.measures["p95"]) is not None]
+    over = sum(value > slo_ms * ONE for value in told)
+    return f"p95 was over the goal of {slo_ms:,} ms in {over:,} of {len(told):,} bars of time."
 
 
 def _labels(top: int) -> Sequence[str]:

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.calls.figures import answer
 from heartfly.core.access.as_event import TYPE
 from heartfly.core.calls import CallFigures, Dimension
+from heartfly.errors import HeartflyError
 from heartfly.traffic import heat, live, ranked, series, slow, totals
 from heartfly.traffic.asked import Heat, Order, Ranked, Trust
 from heartfly.traffic.live import Live
+from heartfly.traffic.nearest import Nearest, nearest
+from heartfly.traffic.span import settled_first
 from heartfly.usage.raw import type_ids
 from heartfly.usage.rerun import zone_of
 from heartfly.web.panels import Panel
@@ -112,6 +116,10 @@ async def endpoint_names(read: AsyncConnection, pid: int, _: View, __: datetime)
     return await ranked.endpoint_names(read, pid)
 
 
+async def meant(read: AsyncConnection, pid: int, view: View, _: datetime) -> Nearest:
+    return await nearest(read, pid, view.asked)
+
+
 async def any_came(read: AsyncConnection, pid: int, _: View, __: datetime) -> bool:
     """Whether a request has ever come, summed up or not."""
     return bool(await type_ids(read, pid, {TYPE}))
@@ -133,7 +141,7 @@ async def slowest(read: AsyncConnection, pid: int, view: View, now: datetime) ->
 PANELS: Mapping[str, Work] = {
     "sums": sums, "course": course, "rate": rate, "by_time": by_time, "by_week": by_week, "endpoints": top_endpoints,
     "customers": top_customers, "names": endpoint_names, "any_came": any_came, "statuses": statuses, "keys": keys,
-    "slow": slowest, "cost": cost,
+    "slow": slowest, "cost": cost, "meant": meant,
 }  # fmt: skip
 AT_ONCE = 3
 """Questions of a page: on a busy machine the first parts are there before the last ones, and not all of them late."""
@@ -154,6 +162,18 @@ async def view_from(request: PageRequest, path: str, **scope: str) -> View:
     return view_of(pairs, root=root, path=root + path, zone=zone, now=request.api.clock.now(), **scope)
 
 
+async def _settled(request: PageRequest, view: View) -> View:
+    """With what all panels would look up. If it cannot be, each of them says so."""
+    pid, now = request.project.pid, request.api.clock.now()
+    try:
+        async with request.api.usage.read() as read:
+            asked = await settled_first(read, pid, view.asked, now=now)
+            before = None if view.before is None else await settled_first(read, pid, view.before, now=now)
+    except (HeartflyError, SQLAlchemyError, OverflowError):
+        return view
+    return replace(view, asked=asked, before=before)
+
+
 async def shown(
     request: PageRequest, view: View, names: Sequence[str], *, own: Mapping[str, tuple[Hashable, Work]] | None = None
 ) -> dict[str, Panel[Any]]:
@@ -163,6 +183,7 @@ async def shown(
     """
     if view.errors:
         return {}
+    view = await _settled(request, view)
     api, pid, now, panels = request.api, request.project.pid, request.api.clock.now(), request.web.panels
 
     def key(name: str, of: Hashable) -> Hashable:

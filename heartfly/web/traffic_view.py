@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -50,7 +50,7 @@ class View:
     """`word`: of RANGES; empty: from and to stand in the address. `size`: of the windows of a series. `before`: the
     same of the period before, up to where this one has come; None: nobody wants to compare. `path`: of the page,
     `root`: of the pages of usage. `scope`: the filter that the page itself is. `names`: of the filters of its pages.
-    `keys`: they are counted, too, which takes long.
+    `keys`: they are counted, too, which takes long. `slo_ms`: what p95 is not to exceed; None: nobody said.
     """
 
     root: str
@@ -67,6 +67,7 @@ class View:
     errors: Mapping[str, str] = field(default_factory=dict)
     names: Sequence[str] = FILTERS
     keys: bool = False
+    slo_ms: int | None = None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -120,7 +121,8 @@ class View:
     @property
     def kept(self) -> Sequence[tuple[str, str]]:
         """What the form of the bar has no field for, and must not lose. Times that are typed win over a range."""
-        return [(name, value) for name, values in self.query.items() if name not in {"from", "to"} for value in values]
+        has_field = {"from", "to", "slo"}
+        return [(name, value) for name, values in self.query.items() if name not in has_field for value in values]
 
     def local(self, at: datetime) -> str:
         """As a browser's own field for a time wants it, in the zone of the days."""
@@ -158,6 +160,7 @@ def view_of(
     heat = _chosen(errors, given, "heat", HEATS)
     order = _chosen(errors, given, "by", ORDERS)
     counts_keys = _first(given, "keys") == "1"
+    slo = _tried(errors, "slo", partial(_slo, _first(given, "slo")))
     has_log, compares = _first(given, "log") == "1", _first(given, "compare") != "0"
     for name, value in (
         ("heat", heat),
@@ -165,20 +168,31 @@ def view_of(
         ("log", "1" if has_log else ""),
         ("compare", "" if compares else "0"),
         ("keys", "1" if counts_keys else ""),
+        ("slo", f"{slo or ''}"),
     ):
         if value and value not in _USUAL_WORDS:
             query[name] = (value,)
-    wanted = {_PLURAL[name]: values for name, values in filters.items()} | {
+    wanted: dict[str, Any] = {_PLURAL[name]: values for name, values in filters.items()} | {
         _PLURAL[name]: (value,) for name, value in scope.items()
     }
     asked = Asked(from_at=from_at, to_at=to_at, zone=zone, **wanted)
     return View(
         root=root, path=path, asked=asked, before=_before(asked, size, now) if compares else None, word=word, size=size,
         query=query, log=has_log, heat=heat, order=Order(order), scope=scope, errors=errors,
-        keys=counts_keys,
+        keys=counts_keys, slo_ms=slo,
     )  # fmt: skip
 
 
+def _slo(given: str) -> int | None:
+    """InvalidValueError."""
+    if not given:
+        return None
+    if not (given.isascii() and given.isdecimal() and len(given) <= 8 and 0 < int(given) <= _LONGEST_SLO_MS):
+        raise InvalidValueError("slo", f"must be a whole number of milliseconds, 1 to {_LONGEST_SLO_MS:,}")
+    return int(given)
+
+
+_LONGEST_SLO_MS = 3_600_000
 _USUAL_WORDS = frozenset({next(iter(HEATS)), next(iter(ORDERS))})
 _PLURAL = {
     "endpoint": "endpoints", "customer": "customers", "method": "methods", "status": "statuses", "key": "keys",

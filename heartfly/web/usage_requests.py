@@ -29,7 +29,7 @@ async def show_requests(request: PageRequest) -> Response[bytes]:
         return await search.requests(read, pid, view.asked, limit=PAGE, after=before, now=now)
 
     own = {"page_of_requests": (before, page)}
-    panels = await shown(request, view, () if before is not None else ("sums",), own=own)
+    panels = await shown(request, view, () if before is not None else ("sums", "meant"), own=own)
     found = panels["page_of_requests"].found if panels else None
     place = None if found is None else found.next
     return await request.page(

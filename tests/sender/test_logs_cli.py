@@ -277,11 +277,12 @@ def test_a_server_that_turns_us_away_or_is_not_there_has_an_exit_code(run: Run, 
     assert "next try in" in again.output
 
 
-def test_batches_hold_a_thousand_events(run: Run, receiver: Receiver) -> None:
-    run("-", "--progress", given=b"".join(map(line, range(2_500))))
+def test_batches_hold_two_thousand_events(run: Run, receiver: Receiver) -> None:
+    run("-", "--progress", given=b"".join(map(line, range(4_500))))
 
-    assert [1000, 1000, 1000, 500] == [len(json.loads(body)) for body in receiver.bodies]
-    assert 2_500 == len(receiver.known)
+    # The first of them is asked about before it is sent.
+    assert [2000, 2000, 2000, 500] == [len(json.loads(body)) for body in receiver.bodies]
+    assert 4_500 == len(receiver.known)
 
 
 def test_a_line_is_the_same_wherever_pieces_of_its_file_end() -> None:

@@ -99,6 +99,37 @@ def test_lines_break_where_nobody_told_a_time() -> None:
     assert charts.latencies(bins({}), UTC_ZONE, Size.HOUR, log=True) is None
 
 
+@pytest.mark.parametrize(("log", "y", "top"), [(False, "33.33", "300 ms"), (True, "34.95", "1,000 ms")])
+def test_a_goal_is_a_line_of_its_own_that_the_scale_has_room_for(*, log: bool, y: str, top: str) -> None:
+    picture = charts.latencies(bins({200: 1}, {200: 1}), UTC_ZONE, Size.HOUR, log=log, slo_ms=200)
+    assert picture is not None
+
+    assert ("slo", f"M0 {y}H600") == picture.paths[0]
+    assert top == picture.scale[0]
+
+
+@pytest.mark.parametrize(("slo_ms", "over"), [(19, 2), (20, 0), (3_600_000, 0)])
+def test_a_goal_is_told_in_words(slo_ms: int, over: int) -> None:
+    found = bins({200: 1}, {}, {200: 1})
+
+    assert f"p95 was over the goal of {slo_ms:,} ms in {over} of 2 bars of time." == charts.sentence_of_slo(
+        found, slo_ms
+    )
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "1.5", "3600001", "x", "٣", "999999999"])
+def test_a_goal_that_is_none_is_told_by_its_field(given: str) -> None:
+    assert {"slo"} == view(f"slo={given}").errors.keys()
+
+
+def test_a_goal_stays_in_links_and_is_typed_anew_in_the_form() -> None:
+    shown = view("slo=250&log=1")
+
+    assert 250 == shown.slo_ms
+    assert "slo=250" in shown.link(range="30d")
+    assert [("log", "1")] == list(shown.kept)
+
+
 def test_what_can_be_pressed_covers_all_of_the_time_in_a_dozen_pieces() -> None:
     found = charts.fields(bins(*({200: 1} for _ in range(168))))
 

@@ -7,6 +7,7 @@ import io
 import json
 import sqlite3
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -114,3 +115,26 @@ def test_figures_follow_what_comes_without_a_reload_and_lists_stay(place: Place)
 
     assert 1 == who.page.evaluate("window.same")
     assert "1" == who.page.evaluate("document.querySelector('#endpoints').dataset.same")
+
+
+def test_a_stroke_across_a_picture_looks_closer_at_that_time(place: Place) -> None:
+    who = place.person()
+    who.at(f"{USAGE}?range=7d&compare=0")
+    settled(who)
+    links = who.page.locator("#over-time .fields a").all()
+    spans = [parse_qs(urlsplit(one.get_attribute("href")).query) for one in links]
+    middles = [
+        (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2) for one in links if (box := one.bounding_box())
+    ]
+    for begin, end in ((3, 1), (1, 3)):
+        who.page.mouse.move(*middles[begin])
+        who.page.mouse.down()
+        who.page.mouse.move(*middles[2])
+        who.page.mouse.move(*middles[end])
+        who.page.mouse.up()
+        who.page.wait_for_url("**/usage?*from=*")
+
+        asked = parse_qs(urlsplit(who.page.url).query)
+        assert (spans[1]["from"], spans[3]["to"], ["0"]) == (asked["from"], asked["to"], asked["compare"])
+        who.page.go_back()
+        settled(who)

@@ -170,6 +170,23 @@ async def test_a_customer_that_nobody_knows_spoils_no_page(owner: Browser) -> No
     assert "Live, all requests" not in shown
 
 
+async def test_a_filter_that_finds_nothing_offers_what_is_called_alike(owner: Browser) -> None:
+    for path in ("", "/requests"):
+        shown = await page(owner, f"{path}?endpoint=GET+/v1/item/%7Bid%7D&customer=acm")
+
+        assert "There is no endpoint GET /v1/item/{id} . Did you mean GET /v1/items/{id} " in said(shown.encode())
+        assert "There is no customer acm ." in said(shown.encode())
+        assert f'href="{ROOT}{path}?endpoint=GET+%2Fv1%2Fitems%2F%7Bid%7D&amp;customer=acm"' in shown
+
+
+async def test_a_goal_for_latency_is_drawn_and_told(owner: Browser) -> None:
+    shown = await page(owner, "?slo=20")
+
+    assert '<path class="slo"' in shown
+    assert "over the goal of 20 ms in" in said(shown.encode())
+    assert 'name="slo" inputmode="numeric" size="7" maxlength="9" autocomplete="off" value="20"' in shown
+
+
 async def test_an_endpoint_has_a_page_and_those_not_called_are_listed(owner: Browser) -> None:
     address = address_of(ORDERS)
     shown, listed = (

@@ -132,8 +132,27 @@ def rules_told(rules: Rules) -> str:
     return "" if rules.version == _FIRST_RULES else f',"rules":"{rules.version}"'
 
 
-@lru_cache(16_384)
 def ip_told(ip: str, ips: Ips, secret: str) -> str:
+    if ips is Ips.TRUNCATE:
+        # There are far fewer networks than addresses, so these are remembered.
+        network, _, last = ip.rpartition(".")
+        if last in _LAST_BYTES and (told := _network_told(network)):
+            return told
+    return _ip_told(ip, ips, secret)
+
+
+_LAST_BYTES = frozenset(map(str, range(256)))
+
+
+@lru_cache(16_384)
+def _network_told(three: str) -> str:
+    """Empty: these are not the first three bytes of an address."""
+    found = _FOUR.fullmatch(f"{three}.0")
+    return "" if found is None else f',"ip":"{found[1]}.0"'
+
+
+@lru_cache(16_384)
+def _ip_told(ip: str, ips: Ips, secret: str) -> str:
     kept = ip_as(ip, ips, secret)
     return "" if kept is None else f',"ip":{_quoted(kept)}'
 
