@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import rich_click as click
 
 from heartfly.cli.client import Client, connected, part
-from heartfly.cli.output import AS_JSON, print_facts, print_json, print_table
+from heartfly.cli.output import AS_JSON, counted, print_facts, print_json, print_table
 
 DENIED = 3
 """The exit code of a check that is denied; 1 is an error."""
@@ -230,7 +230,9 @@ def simulate(*, as_json: bool, api: Client, **given: Any) -> None:
     if as_json:
         print_json(told)
         return
-    click.echo(f"It would have denied {told['denied']:,} of {told['fitting']:,} calls, out of {told['calls']:,}.")
+    click.echo(
+        f"It would have denied {told['denied']:,} of {counted(told['fitting'], 'call')}, out of {told['calls']:,}."
+    )
     if told["cut"]:
         click.echo(f"There were more; looked at are those before {told['to_at']}.")
     hit = [one for one in told["by_value"] if one["denied"] and one["values"]]

@@ -144,5 +144,5 @@ def seconds(value: float | None) -> str:
 
 
 def counted(n: int, what: str) -> str:
-    """`1 check`, `2 checks`."""
-    return f"{n} {what}{'' if n == 1 else 's'}"
+    """`1 check`, `2,000 checks`."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"

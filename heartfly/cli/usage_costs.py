@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import rich_click as click
 
 from heartfly.cli.client import Client, connected
-from heartfly.cli.output import AS_JSON, MOST, plain, print_json, print_table, since_instant
+from heartfly.cli.output import AS_JSON, MOST, counted, plain, print_json, print_table, since_instant
 
 _ORDERS = ("cost", "calls", "errors", "unpriced", "latency")
 _WINDOWS = ("hour", "day", "week", "month")
@@ -124,11 +124,11 @@ def forecast(*, period: str, api: Client, **asked: Any) -> None:
         ],
     )
     if found["days"] < found["least_days"]:
-        click.echo(f"\nNot enough data: {found['days']} whole days, and it takes {found['least_days']}.")
+        click.echo(f"\nNot enough data: {counted(found['days'], 'whole day')}, and it takes {found['least_days']}.")
     else:
         click.echo(f"\nOf {found['days']} days; {found['level'] / 10:.0f} % of such periods end within the range.")
     if found["unpriced"]:
-        click.echo(f"{found['unpriced']:,} calls of the period have no known cost, and are not in it.")
+        click.echo(f"The cost of {counted(found['unpriced'], 'call')} of the period is not known, and not in it.")
 
 
 @click.command("unpriced")
@@ -217,8 +217,8 @@ def _foot(found: Any) -> None:
     whole = found["all"]
     from_at, to_at, up_to = (datetime.fromisoformat(found[name]) for name in ("from_at", "to_at", "complete_up_to"))
     click.echo(
-        f"\n{whole['calls']:,} calls, {_percent(whole['errors'], whole['calls'])} errors, {_money(whole['cost'])}, "
-        f"from {from_at:%Y-%m-%d %H:%M} to {to_at:%Y-%m-%d %H:%M} UTC"
+        f"\n{counted(whole['calls'], 'call')}, {_percent(whole['errors'], whole['calls'])} errors, "
+        f"{_money(whole['cost'])}, from {from_at:%Y-%m-%d %H:%M} to {to_at:%Y-%m-%d %H:%M} UTC"
         + ("." if up_to >= to_at else f"; complete up to {up_to:%Y-%m-%d %H:%M} UTC.")
     )
     if whole["unpriced"]:
