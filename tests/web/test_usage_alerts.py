@@ -68,7 +68,7 @@ async def test_the_five_usual_ones_are_made_by_one_click(town: Town) -> None:
 async def test_a_preview_tells_where_it_would_have_fired_and_saves_nothing(busy: Town) -> None:
     owner = await busy.owner()
     shown = said((await owner.post(f"{ROOT}/alerts/new", RULE | {"preview": "1"})).body)
-    assert "It would have fired 1 time in in the last 7 days" in shown
+    assert "It would have fired 1 time in the last 7 days" in shown
     assert "endpoint GET /orders" in shown
     never = said((await owner.post(f"{ROOT}/alerts/new", RULE | {"threshold_0": "9", "preview": "1"})).body)
     assert "never held in the last 7 days" in never
