@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.calls.asked import Answer, Asked, Line
 from heartfly.calls.figures import answer
+from heartfly.core.amounts import thousandths
 from heartfly.core.calls import CallFigures, Dimension
 from heartfly.core.preceding import preceding
 from heartfly.core.windows import Window
@@ -38,7 +39,7 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostLine:
-    """`share`: of what is ranked by, of all calls that were asked for, in thousandths, rounded down; None: of nothing.
+    """`share`: of what is ranked by, of all calls that were asked for, in thousandths, rounded; None: of nothing.
 
     `before`: the same calls in the time before; None: there were none, or nobody asked.
     """
@@ -100,7 +101,7 @@ async def costs(
         lines=[
             CostLine(
                 line=line,
-                share=_rank(line.figures, order, of) * 1_000 // of_all
+                share=thousandths(_rank(line.figures, order, of), of_all)
                 if of_all and order is not Order.LATENCY
                 else None,
                 before=former.get(tuple(line.key.values())),

@@ -11,6 +11,7 @@ from heartfly.cli.output import (
     AS_JSON,
     DURATION,
     MOST,
+    counted,
     plain,
     print_facts,
     print_json,
@@ -219,8 +220,10 @@ def test(*, rule: str, as_json: bool, api: Client) -> None:
         click.echo(plain(f"Not known: {told['unknown']}."))
         return
     for one in told["conditions"]:
-        how = "never held" if one["never"] else "always held" if one["always"] else f"held {one['held']:,} times"
-        click.echo(plain(f"{one['words']}: {how}, {one['unknown']:,} looks not known"))
+        how = (
+            "never held" if one["never"] else "always held" if one["always"] else f"held {counted(one['held'], 'time')}"
+        )
+        click.echo(plain(f"{one['words']}: {how}, {counted(one['unknown'], 'look')} not known"))
     if not told["fired"]:
         click.echo("It would not have fired.")
         return

@@ -124,7 +124,7 @@ def forecast(*, period: str, api: Client, **asked: Any) -> None:
         ],
     )
     if found["days"] < found["least_days"]:
-        click.echo(f"\nNot enough data: {found['days']} whole days, and it takes {found['least_days']}.")
+        click.echo(f"\nNot enough data: {counted(found['days'], 'whole day')}, and it takes {found['least_days']}.")
     else:
         click.echo(f"\nOf {found['days']} days; {found['level'] / 10:.0f} % of such periods end within the range.")
     if found["unpriced"]:
@@ -218,8 +218,7 @@ def _foot(found: Any) -> None:
     from_at, to_at, up_to = (datetime.fromisoformat(found[name]) for name in ("from_at", "to_at", "complete_up_to"))
     click.echo(
         f"\n{counted(whole['calls'], 'call')}, {_percent(whole['errors'], whole['calls'])} errors, "
-        f"{_money(whole['cost'])}, "
-        f"from {from_at:%Y-%m-%d %H:%M} to {to_at:%Y-%m-%d %H:%M} UTC"
+        f"{_money(whole['cost'])}, from {from_at:%Y-%m-%d %H:%M} to {to_at:%Y-%m-%d %H:%M} UTC"
         + ("." if up_to >= to_at else f"; complete up to {up_to:%Y-%m-%d %H:%M} UTC.")
     )
     if whole["unpriced"]:

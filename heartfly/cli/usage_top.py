@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import rich_click as click
 
 from heartfly.cli.client import Client, connected
-from heartfly.cli.output import AS_JSON, MOST, print_json, print_table, since_instant
+from heartfly.cli.output import AS_JSON, MOST, counted, print_json, print_table, since_instant
 
 _ORDERS = ("requests", "errors", "client_errors", "p95", "latency", "bytes", "time")
 _HOUR_S = 3_600
@@ -128,7 +128,8 @@ def _foot(found: Any) -> None:
     whole = found["figures"]
     from_at, to_at, up_to = (datetime.fromisoformat(found[name]) for name in ("from_at", "to_at", "complete_up_to"))
     click.echo(
-        f"\n{whole['requests']:,} requests, {_percent(whole['server_errors'], whole['requests'])} server errors, "
+        f"\n{counted(whole['requests'], 'request')}, "
+        f"{_percent(whole['server_errors'], whole['requests'])} server errors, "
         f"p95 {_ms(whole['p95_ms'])}, from {from_at:%Y-%m-%d %H:%M} to {to_at:%Y-%m-%d %H:%M} UTC"
         + ("." if up_to >= to_at else f"; complete up to {up_to:%Y-%m-%d %H:%M} UTC.")
     )

@@ -63,6 +63,14 @@ def decimal_of(value: Amount) -> Decimal:
     return Decimal(text_of(value))
 
 
+def thousandths(part: int, whole: int) -> int:
+    """The share that a part is, to the nearest; something is never nothing of it, nor is a part ever all."""
+    nearest = (2_000 * part + whole) // (2 * whole)
+    if 0 < part < whole:
+        return min(999, max(1, nearest))
+    return nearest
+
+
 def over(value: Amount, n: int) -> Amount:
     """A share of it, to the 18th place; halves go to the even neighbour. `n` is positive."""
     share, rest = divmod(value, n)

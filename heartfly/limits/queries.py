@@ -62,6 +62,41 @@ async def counters_of(
     return [(_standing(row, one.scope, one.state, now=now), one.level, one.scope) for one in found]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfProvider:
+    """A counter that holds for calls of a provider and model; empty: of all. `values`: what else is counted apart."""
+
+    row: Any
+    standing: Standing
+    provider: str
+    model: str
+    values: Sequence[str]
+
+
+async def fullest_by_provider(read: AsyncConnection, pid: int, *, now: datetime, limit: int) -> list[OfProvider]:
+    """Of all limits that hold the fullest counters, as they stood when each was written; by provider and model."""
+    c, r = limit_counters.c, limits.c
+    query = (
+        sa.select(*limits.c, c.scope.label("counted"), c.state)
+        .join(limit_counters, sa.and_(c.pid == r.pid, c.limit_id == r.id))
+        .where(r.pid == pid, r.active.is_(True), c.ends_at > now)
+        .order_by(c.level.desc(), r.id, c.scope)
+        .limit(limit)
+    )
+    found = []
+    for row in (await read.execute(query)).all():
+        standing = _standing(row, row.counted, row.state, now=now)
+        rest = iter(standing.applied.values)
+        told = {name: next(rest) if value is None else value for name, value in standing.applied.limit.scope}
+        apart = [told[name] for name, value in standing.applied.limit.scope if value is None and name not in _PRODUCT]
+        provider, model = (told.get(name, "") for name in _PRODUCT)
+        found.append(OfProvider(row=row, standing=standing, provider=provider, model=model, values=apart))
+    return sorted(found, key=lambda one: (one.provider, one.model, -one.standing.percent))
+
+
+_PRODUCT = ("provider", "model")
+
+
 async def list_denials(
     read: AsyncConnection,
     pid: int,

@@ -1,12 +1,14 @@
 """Where a rule would have fired in the last days: the same conditions and the same life, over what rollups know.
 
 The past is looked at in steps of an hour; that of a rule whose windows are shorter, in steps of its shortest window,
-and no further back than minutes are kept. What cannot be known of the past is said, and never shown as calm.
+and no further back than minutes are kept. The last look is one of now, as the job makes it, so that the hour that runs
+is in it. What cannot be known of the past is said, and never shown as calm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -17,7 +19,7 @@ from heartfly.core.rule_states import Counted, Fired, replay
 from heartfly.core.windows import HOUR, Window
 from heartfly.db.types import EPOCH
 from heartfly.rules.figures import Row, Table, figure, projected
-from heartfly.rules.seeing import deaf_in
+from heartfly.rules.seeing import Sight, deaf_in
 from heartfly.rules.sources import SOURCES
 from heartfly.rules.sources.base import Reads
 
@@ -67,10 +69,30 @@ async def backtest(reads: Reads, rule: Rule, deaf: Sequence[Window], *, now: dat
     for past in pasts:
         told.names |= {scope: past.names[scope] for scope in scopes if scope in past.names}
     looks = list(_looks(told, pasts, scopes))
+    if told.to_at < now:
+        looks.append((now, await _at_present(reads, rule, deaf, told, now=now)))
+        told.to_at = now
     replayed = replay(rule, looks)
     told.fired, told.conditions = replayed.fired, replayed.conditions
     told.points = [_point(rule.conditions[0], at, seen) for at, seen in looks]
     return told
+
+
+async def _at_present(
+    reads: Reads, rule: Rule, deaf: Sequence[Window], told: Backtest, *, now: datetime
+) -> Mapping[Scope, Sequence[Seen]]:
+    """UnseenError, as of a look."""
+    sight = Sight(now, deaf)
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Reads]:
+        yield reads
+
+    await sight.read(opened, [rule])
+    seen = sight.of(rule, told.names)
+    told.names |= {scope: sight.names(rule, scope) for scope in seen if scope not in told.names}
+    told.n_scopes = max(told.n_scopes, len(seen))
+    return seen
 
 
 def step_of(rule: Rule) -> tuple[timedelta, timedelta]:

@@ -22,6 +22,7 @@ from heartfly.core.calls import TYPE, UNKNOWN_STATUS, CallFigures, Dimension
 from heartfly.core.money import Money
 from heartfly.core.windows import Size, Window
 from heartfly.errors import InvalidValueError
+from heartfly.limits.queries import OfProvider, fullest_by_provider
 from heartfly.traffic.asked import Trust
 from heartfly.usage.raw import type_ids
 from heartfly.web.calls_view import CallsView
@@ -30,6 +31,8 @@ from heartfly.web.request import PageRequest
 from heartfly.web.traffic_charts import Point
 from heartfly.web.traffic_words import CLASSES, Summed, class_of, measured
 
+MOST_LIMITS = 50
+"""Counters of limits, the fullest."""
 MOST_WINDOWS = 400
 """Of a picture."""
 AT_ONCE = 3
@@ -129,6 +132,20 @@ def summed(total: CallFigures, by_status: Mapping[int, CallFigures]) -> Summed:
     client = by_class["4xx"]
     throttled = by_status[429].n if 429 in by_status else 0
     return Summed(total.times, by_class, client, max(0, total.n_errors - client), throttled)
+
+
+async def limits_now(read: AsyncConnection, pid: int, asked: CallsView, now: datetime) -> Sequence[OfProvider]:
+    """Of the providers and models that are asked for, and of all of them."""
+    found = await fullest_by_provider(read, pid, now=now, limit=MOST_LIMITS)
+    named = {name: set(asked.filters.get(name, ())) | {""} for name in (Dimension.PROVIDER, Dimension.MODEL)}
+    return [
+        one
+        for one in found
+        if all(
+            len(named[name]) == 1 or value in named[name]
+            for name, value in ((Dimension.PROVIDER, one.provider), (Dimension.MODEL, one.model))
+        )
+    ]
 
 
 async def by_product(read: AsyncConnection, pid: int, asked: CallsView, now: datetime) -> Ranked:

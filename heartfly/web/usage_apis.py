@@ -1,4 +1,5 @@
-"""Calls to other people's APIs, as they go on: how many, how well, how fast, what they cost, by provider and model.
+"""Calls to other people's APIs, as they go on: how many, how well, how fast, what they cost, by provider and model,
+and how far their limits are used.
 
 While the page is open it asks for itself: then only what goes on is worked out (live.js puts in the parts that come).
 """
@@ -35,9 +36,9 @@ _OFTEN, _SELDOM, _COUNTING = 5, 15, 2
 """Seconds after which an open page asks again: of a short time, of a long one, and while something is worked out."""
 _PANELS: Mapping[str, calls_panels.Work] = {
     "sums": calls_panels.sums, "course": calls_panels.course, "products": calls_panels.by_product,
-    "any_came": calls_panels.any_came,
+    "limits": calls_panels.limits_now, "any_came": calls_panels.any_came,
 }  # fmt: skip
-_LIVE = ("sums", "course", "products", "any_came")
+_LIVE = ("sums", "course", "products", "limits", "any_came")
 
 
 @get("/p/{project:str}/usage/apis")

@@ -5,23 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
-import sqlalchemy as sa
 
 from heartfly.api.native import NativeApi, native_api
 from heartfly.config import Archive, Data, Settings
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import projects
-from heartfly.usage.archive.let_go import Let, Rules, archive_old
-from heartfly.usage.close_day import Closer
-from heartfly.usage.folder import Folder
-from heartfly.usage.hands import Hands
 from tests.api.conftest import START
 from tests.api.door import House, state_of
 from tests.sim_clock import SimClock
+from tests.usage.archived import calls_of, let_go
 
 pytestmark = pytest.mark.anyio
 
@@ -45,30 +39,8 @@ async def archived(
 ) -> House:
     """Three days of calls, in files."""
     pid = house.world.project.pid
-    sent = [
-        {
-            "transaction_id": f"{day}-{number}",
-            "customer_id": "acme",
-            "timestamp": f"{day}T12:00:0{number}Z",
-            "event_type": "api.call",
-            "properties": {"provider": "openai", "cost": "0.1", "units.input_tokens": str(number)},
-        }
-        for day in DAYS
-        for number in range(3)
-    ]
-    assert 200 == (await house.full("POST", "/v1/events", sent)).status
-    closer = Closer(usage_db, Folder(usage_db, clock, ids, hands=Hands(beside=False)), clock, ids)
-    async with db.read() as read:
-        zone = ZoneInfo((await read.execute(sa.select(projects.c.zone).where(projects.c.id == pid))).scalar_one())
-    for row in DAYS:
-        await closer.close(pid, START.date().fromisoformat(row), zone)
-    rules = Rules(folder=settings.archive_dir, format="ndjson", after=timedelta(days=90), calls_only=False)
-    clock.move_to(START + timedelta(days=92))
-
-    async def ours() -> None:
-        return None
-
-    told: Let = await archive_old(usage_db, pid, zone, rules, now=clock.now(), fence=ours, has_time=lambda: True)
+    assert 200 == (await house.full("POST", "/v1/events", calls_of(DAYS))).status
+    told = await let_go(db, usage_db, clock, ids, settings, pid=pid, days=DAYS)
     assert (3, 9, 9, []) == (told.days, told.events, told.gone, told.wrong)
     return house
 

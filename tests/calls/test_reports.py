@@ -61,7 +61,7 @@ async def test_rows_are_ranked_over_all_and_the_rest_is_a_row(bill: Bill) -> Non
     await bill.fold()
     asked = Asked(from_at=FROM, to_at=TO)
     found = await bill.ask(costs, asked, by=[D.PROVIDER], zone=ZONE, limit=2, now=NOW)
-    assert (["b", "a"], "USD", 4, [571, 428]) == (
+    assert (["b", "a"], "USD", 4, [571, 429]) == (
         providers(found.lines),
         found.currency,
         found.n,

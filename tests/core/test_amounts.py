@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartfly.core.amounts import LIMIT, ONE, amount, decimal_of, over, stored, text_of
+from heartfly.core.amounts import LIMIT, ONE, amount, decimal_of, over, stored, text_of, thousandths
 
 AMOUNTS = st.integers(-LIMIT + 1, LIMIT - 1)
 
@@ -86,3 +86,13 @@ def test_halves_of_the_smallest_part() -> None:
 @given(st.integers())
 def test_a_sum_of_any_length_is_stored_and_read_back(value: int) -> None:
     assert value == stored(text_of(value))
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "share"),
+    [(0, 7, 0), (3, 7, 429), (4, 7, 571), (7, 7, 1_000), (1, 10**60, 1), (10**60 - 1, 10**60, 999), (1, 2_000, 1)],
+)
+def test_a_share_is_told_to_the_nearest_thousandth_and_something_is_never_nothing(
+    part: int, whole: int, share: int
+) -> None:
+    assert share == thousandths(part, whole)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from heartfly.clock import SystemClock
@@ -23,13 +24,18 @@ ENABLED = {"ARCHIVE__ENABLED": "true", "ARCHIVE__AFTER_DAYS": "35"}
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    made = Server(tmp_path)
+def server(database_url: str, tmp_path: Path) -> Iterator[Server]:
+    made = Server(tmp_path, {"DATABASE__URL": database_url} if database_url else {})
     yield made
     made.leave()
 
 
 def events_in(server: Server) -> int:
+    if url := server.settings.get("DATABASE__URL"):
+        with psycopg.connect(url.replace("+psycopg", "")) as postgres:
+            row = postgres.execute("SELECT count(*) FROM usage.events").fetchone()
+            assert row is not None
+            return int(row[0])
     path = server.folder / "heartfly-data" / "usage.db"
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30) as connection:
         return int(connection.execute("SELECT count(*) FROM events").fetchone()[0])

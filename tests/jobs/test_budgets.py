@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from heartfly.core.budgets import Turn
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import limits
+from heartfly.errors import OverloadedError
 from heartfly.jobs.catalogue import budgets
 from heartfly.limits.asked import Asked, wanted_of
 from heartfly.limits.commands import create
@@ -68,3 +70,24 @@ async def test_a_hard_stop_whose_budget_ended_in_a_crash_is_gone_within_a_minute
     await ends(last)  # no budget is left to be looked at
     await office.minute()
     assert {"People's"} == await office.limits()
+
+
+async def test_a_look_without_time_is_made_up_for_and_only_three_in_a_row_fail(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await office.budget(thresholds=[50])
+    await office.minute()  # the job is listed, and has its first slot in the next one
+    await office.call("60")
+    await office.fold()
+    read, outcomes = office.usage.read, list[tuple[str, int]]()
+
+    def away() -> Any:
+        raise OverloadedError("the question takes too long to answer")
+
+    for is_busy in (True, True, False, True, True, True):
+        monkeypatch.setattr(office.usage, "read", away if is_busy else read)
+        await office.minute()
+        run = (await office.shop.runs())[-1]
+        outcomes.append((run.outcome, run.figures["told"]))
+
+    assert [("ok", 0), ("ok", 0), ("ok", 1), ("ok", 0), ("ok", 0), ("failed", 0)] == outcomes

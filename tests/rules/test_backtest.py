@@ -104,3 +104,20 @@ async def test_a_meter_and_requests_and_dead_letters_have_a_past(there: Neighbou
     assert [(TEN + HOUR, TEN + 2 * HOUR)] == [(one.from_at, one.to_at) for one in of_meter.fired]
     assert [(TEN + HOUR, TEN + 2 * HOUR)] == [(one.from_at, one.to_at) for one in of_requests.fired]
     assert ([], True) == (dead.fired, dead.conditions[0].never)
+
+
+async def test_what_goes_on_in_the_hour_that_runs_is_seen_as_the_job_sees_it(there: Neighbourhood) -> None:
+    await there.rule(CALLS, name="busy", by=["provider"])
+    await there.calls(TEN + MINUTE, 4)
+    await there.calls(TEN + 40 * MINUTE, 4)
+    await there.calls(TEN + 65 * MINUTE, 8)  # of the last 60 minutes 12, of no whole hour more than 8
+    await there.calls(TEN + 66 * MINUTE, 11, provider="azure")
+    now = TEN + 70 * MINUTE
+    live = await there.look(now)
+
+    told = await tried(there, CALLS, by=["provider"])
+
+    assert [("azure",), ("openai",)] == [one.scope for one in told.fired]
+    assert {now} == {one.from_at for one in told.fired}
+    assert {f"rule.firing busy (provider {one.scope[0]})" for one in told.fired} <= set(live)
+    assert (now, now) == (told.to_at, told.points[-1].at)

@@ -14,10 +14,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from heartfly.audit.record import CLI
+from heartfly.core.amounts import ONE
 from heartfly.core.calls import TYPE
+from heartfly.core.limits.scope import Call
 from heartfly.core.money import rate
 from heartfly.core.prices import ALWAYS
 from heartfly.db.models import price_books, prices
+from heartfly.limits.asked import Asked, wanted_of
+from heartfly.limits.commands import create
 from heartfly.web import usage_apis
 from heartfly.web.state import WebState
 from tests.web.browser import Browser
@@ -256,6 +261,24 @@ async def test_single_calls_are_told_a_page_at_a_time_with_what_each_used_and_co
     by_itself = await owner.get(f"{ROOT}/apis?range=7d", headers=[("X-Heartfly-Live", "1")])
     assert (200, True) == (by_itself.status, "Single calls" not in said(by_itself.body))  # what one reads stays
     assert 422 == (await owner.get(f"{ROOT}/apis?before=x")).status
+
+
+async def test_limits_stand_by_provider_and_model_and_follow_the_filter(
+    web: WebState, town: Town, owner: Browser
+) -> None:
+    pid, api = town.world.project.pid, web.api
+    for amount, scope in (("4", {"provider": "openai", "user": "each"}), ("10", {"provider": "each"})):
+        wanted = wanted_of(Asked(kind="rolling", period_s=3_600, amount=amount, scope=scope), zone="UTC")
+        await api.usage.write(lambda tx, w=wanted: create(tx, pid, w, actor=CLI, at=START, ids=api.ids))  # type: ignore[misc]
+    for provider in ("openai", "openai", "openai", "mapbox"):
+        call_of = Call(provider=provider, model="m", user="ada")
+        await api.checker.check(pid, call_of, {"requests": ONE}, reserve=True)
+
+    page = (await owner.get(f"{ROOT}/apis")).body.decode()
+    rows = re.findall(r'<td class="wrap"><bdi>(\w+)</bdi></td>.*?(\d+) %</td>', page[page.index('id="limits"') :])
+    assert [("mapbox", "10"), ("openai", "75")] == rows  # where the more special one holds, the other counts nothing
+    narrowed = (await owner.get(f"{ROOT}/apis?provider=mapbox")).body.decode()
+    assert 1 == narrowed[narrowed.index('id="limits"') :].count("<meter")
 
 
 async def test_a_forecast_says_that_there_is_not_enough_data_or_what_it_foresees_within_which_range(

@@ -192,6 +192,8 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/usage/jobs/{day}"): only_writers(303, do="close"),
     ("GET", "/p/{project}/usage/sources"): read(),
     ("POST", "/p/{project}/usage/sources"): only_writers(404, name="none"),
+    ("GET", "/p/{project}/usage/archive"): read(),
+    ("POST", "/p/{project}/usage/archive"): only_writers(404, day="2020-01-01", do="verify"),
     ("GET", "/p/{project}/usage/apis"): read(),
     ("GET", "/p/{project}/usage/costs"): read(),
     ("GET", "/p/{project}/usage/calls.csv"): read(),
