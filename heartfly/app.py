@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from heartfly import __version__
@@ -26,7 +26,7 @@ from heartfly.config import Settings
 from heartfly.db.afar import Afar
 from heartfly.db.room import room
 from heartfly.doctor.examine import examine
-from heartfly.errors import HeartflyError
+from heartfly.errors import HeartflyError, SettingsError
 from heartfly.ground import Ground
 from heartfly.jobs import catalogue
 from heartfly.jobs.run import Jobs
@@ -67,6 +67,9 @@ from heartfly.vitals.readiness import Facts
 from heartfly.vitals.surroundings import MB, Surroundings, Thresholds
 from heartfly.web import FIRST_SEGMENTS
 from heartfly.web.feed import Feeds
+
+if TYPE_CHECKING:
+    from heartfly.server.smtp import SmtpListener
 
 log = logger("heartfly")
 
@@ -169,6 +172,7 @@ class App:
         self.courier = Courier(database, make=self._dispatcher, leave=self._hang_up)
         self.heartbeat = self._heartbeat() if settings.heartbeat.url else None
         self.syslog = self._syslog() if settings.syslog.listen else None
+        self.smtp = self._smtp() if settings.smtp.listen else None
         trusted = settings.server.proxy_networks
         self.last_use = LastUse(database, clock)
         self.state = ApiState(
@@ -301,6 +305,18 @@ class App:
             count=ground.instruments.syslog,
         )  # fmt: skip
 
+    def _smtp(self) -> SmtpListener:
+        """SettingsError: it is asked for, and the extra that it needs is not installed."""
+        try:
+            from heartfly.server.smtp import SmtpListener  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise SettingsError("smtp.listen: needs the extra smtp: pip install 'heartfly[smtp]'") from None
+        ground = self.ground
+        return SmtpListener(
+            ground.settings.smtp, self.ingest, max_body=ground.settings.pings.max_body_bytes,
+            count=ground.instruments.pings.add,
+        )  # fmt: skip
+
     def turned_away(self) -> None:
         """A connection above the cap was told 503. It may have been a ping."""
         self.ground.instruments.turned_away.add()
@@ -340,6 +356,8 @@ class App:
         await self.watcher.join()
         if self.syslog is not None:
             await self.syslog.open()
+        if self.smtp is not None:
+            await self.smtp.open()
 
     async def tidy(self) -> None:
         """What a crash in the middle of a long delete left behind; no ping waits for it."""
@@ -356,7 +374,8 @@ class App:
         of_usage = (self.folder, self.held_days, self.limit_upkeep)
         beside = [run(self.ended) for run in self.beside]
         syslog = [] if self.syslog is None else [self.syslog.run(self.ended)]
-        return [*(service.run(self.ended) for service in (*services, *of_usage)), *heartbeat, *beside, *syslog]
+        smtp = [] if self.smtp is None else [self.smtp.run(self.ended)]
+        return [*(service.run(self.ended) for service in (*services, *of_usage)), *heartbeat, *beside, *syslog, *smtp]
 
     async def finish(self) -> None:
         """Leave: the last beat, what is queued, and every connection."""

@@ -14,7 +14,7 @@ from posixpath import normpath
 from heartfly.web.markdown import Document, Heading, document
 
 GROUPS = {
-    "Begin": ("install", "try-it-with-cron", "healthchecks", "other-clients", "pages", "api-tour"),
+    "Begin": ("install", "try-it-with-cron", "healthchecks", "other-clients", "email-pings", "pages", "api-tour"),
     "Use": ("life-of-a-check", "gates", "run", "daily-job-in-bash", "alerts", "channels", "webhooks", "api", "cli"),
     "Usage": (
         "usage",
