@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from heartfly import __version__
@@ -26,7 +26,7 @@ from heartfly.config import Settings
 from heartfly.db.afar import Afar
 from heartfly.db.room import room
 from heartfly.doctor.examine import examine
-from heartfly.errors import HeartflyError, SettingsError
+from heartfly.errors import HeartflyError
 from heartfly.ground import Ground
 from heartfly.jobs import catalogue
 from heartfly.jobs.run import Jobs
@@ -50,6 +50,7 @@ from heartfly.notify.letters import Letters
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.ingest import Ingest
 from heartfly.pings.rate import RateLimiter
+from heartfly.server.by_mail import mail_listener
 from heartfly.server.forwarded import client_address
 from heartfly.server.syslog import SyslogListener
 from heartfly.usage.apply import EventApplier
@@ -67,9 +68,6 @@ from heartfly.vitals.readiness import Facts
 from heartfly.vitals.surroundings import MB, Surroundings, Thresholds
 from heartfly.web import FIRST_SEGMENTS
 from heartfly.web.feed import Feeds
-
-if TYPE_CHECKING:
-    from heartfly.server.smtp import SmtpListener
 
 log = logger("heartfly")
 
@@ -172,7 +170,7 @@ class App:
         self.courier = Courier(database, make=self._dispatcher, leave=self._hang_up)
         self.heartbeat = self._heartbeat() if settings.heartbeat.url else None
         self.syslog = self._syslog() if settings.syslog.listen else None
-        self.smtp = self._smtp() if settings.smtp.listen else None
+        self.smtp = mail_listener(settings, self.ingest, count=count.pings.add)
         trusted = settings.server.proxy_networks
         self.last_use = LastUse(database, clock)
         self.state = ApiState(
@@ -303,18 +301,6 @@ class App:
         return SyslogListener(
             ground.settings.syslog, usage=self.events, database=ground.database, clock=ground.clock,
             count=ground.instruments.syslog,
-        )  # fmt: skip
-
-    def _smtp(self) -> SmtpListener:
-        """SettingsError: it is asked for, and the extra that it needs is not installed."""
-        try:
-            from heartfly.server.smtp import SmtpListener  # noqa: PLC0415 - an extra
-        except ImportError:
-            raise SettingsError("smtp.listen: needs the extra smtp: pip install 'heartfly[smtp]'") from None
-        ground = self.ground
-        return SmtpListener(
-            ground.settings.smtp, self.ingest, max_body=ground.settings.pings.max_body_bytes,
-            count=ground.instruments.pings.add,
         )  # fmt: skip
 
     def turned_away(self) -> None:
