@@ -50,6 +50,7 @@ from heartfly.notify.letters import Letters
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.ingest import Ingest
 from heartfly.pings.rate import RateLimiter
+from heartfly.server.by_mail import mail_listener
 from heartfly.server.forwarded import client_address
 from heartfly.server.syslog import SyslogListener
 from heartfly.usage.apply import EventApplier
@@ -180,6 +181,7 @@ class App:
         )
         self.heartbeat = self._heartbeat() if settings.heartbeat.url else None
         self.syslog = self._syslog() if settings.syslog.listen else None
+        self.smtp = mail_listener(settings, self.ingest, count=count.pings.add)
         trusted = settings.server.proxy_networks
         self.last_use = LastUse(database, clock)
         self.state = ApiState(
@@ -351,6 +353,8 @@ class App:
         await self.watcher.join()
         if self.syslog is not None:
             await self.syslog.open()
+        if self.smtp is not None:
+            await self.smtp.open()
 
     async def tidy(self) -> None:
         """What a crash in the middle of a long delete left behind; no ping waits for it."""
@@ -367,7 +371,8 @@ class App:
         of_usage = (self.folder, self.held_days, self.limit_upkeep)
         beside = [run(self.ended) for run in self.beside]
         syslog = [] if self.syslog is None else [self.syslog.run(self.ended)]
-        return [*(service.run(self.ended) for service in (*services, *of_usage)), *heartbeat, *beside, *syslog]
+        smtp = [] if self.smtp is None else [self.smtp.run(self.ended)]
+        return [*(service.run(self.ended) for service in (*services, *of_usage)), *heartbeat, *beside, *syslog, *smtp]
 
     async def finish(self) -> None:
         """Leave: the last beat, what is queued, and every connection."""

@@ -58,6 +58,8 @@ _AUTHORIZATION = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]+", re.IGNORE
 # Loggers of libraries that say too much: httpx and httpcore name every URL, secrets included; uvicorn's
 # access log would repeat our request line; apscheduler tells each wake-up.
 _QUIET = ("alembic", "httpx", "httpcore", "uvicorn.access", "apscheduler", "asyncio", "aiosqlite")
+_MUTE = "mail.log"
+"""aiosmtpd's, which tells addresses, of which each is a secret; its faults come to us otherwise."""
 
 
 class LogSettings(Protocol):
@@ -83,6 +85,7 @@ def configure(
         library.propagate = True
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    logging.getLogger(_MUTE).setLevel(logging.CRITICAL + 1)
     _wire(level)
 
 

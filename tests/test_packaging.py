@@ -70,7 +70,7 @@ def imported_by(folder: Path) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("folder", "declared"),
     [
-        ("heartfly", [*DEPENDENCIES, *EXTRAS["postgres"], *EXTRAS["otlp"], *EXTRAS["brotli"]]),
+        ("heartfly", [*DEPENDENCIES, *EXTRAS["postgres"], *EXTRAS["otlp"], *EXTRAS["brotli"], *EXTRAS["smtp"]]),
         ("tests", [*DEPENDENCIES, *EXTRAS["test"], *EXTRAS["browser"]]),
     ],
 )

@@ -49,6 +49,8 @@ _SECONDS = re.compile(r"\d{1,6}(?:\.\d{1,6})?", re.ASCII)
 _METHODS = {"GET", "HEAD", "POST"}
 _WHOLE = "heartfly.response.whole"
 """An answer in one message, where the server offers it (server/exchange.py)."""
+CLIENT_AT = "heartfly.client_at"
+"""In the scope: when a client's own clock said that it was. It is kept, and counts nothing."""
 _NO_BODY = (b"", b"", 0)
 
 
@@ -149,6 +151,7 @@ class PingDoor:
                 body=body,
                 body_end=end,
                 body_size=size,
+                client_at=scope.get(CLIENT_AT),
                 happened_at=_happened_at(query, received_at) if "ago" in query else None,
                 metrics=figures.of_query(query["metric"]) if "metric" in query else {},
                 covers=coverage.of_query(query),

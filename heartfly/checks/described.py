@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from heartfly.audit.record import Actor
 from heartfly.checks import commands
 from heartfly.checks.config import CheckIn, ScheduleIn, merged, of_row
-from heartfly.checks.owned import FIELDS, as_it_is, heard_by, own, owned
+from heartfly.checks.owned import FIELDS, as_it_is, heard_by, own, owned, said_by_clients
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import channels, checks, projects
@@ -73,10 +73,12 @@ def upsert(
     its = owned(stored.row, now["channels"])
     kept = tuple(name for name in wanted if name not in its and then[name] != now[name])
     taken = [name for name in wanted if name in its]
-    if any(then[name] != now[name] for name in taken):
+    changed = any(then[name] != now[name] for name in taken)
+    if changed:
         some = {name: getattr(asked, name) for name in taken}
         commands.edit(tx, pid, found[0], CheckIn(**some), at=at, ids=ids, actor=actor)
-    own(tx, stored, taken, **more)
+    if changed or not more.items() <= said_by_clients(stored.row).items():
+        own(tx, stored, taken, **more)
     return Upserted(uuid=found[0], is_new=False, kept=kept)
 
 

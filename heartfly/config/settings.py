@@ -17,6 +17,7 @@ from msgspec.structs import force_setattr
 from typing_extensions import override
 
 from heartfly.config.section import Network, Section, networks_in
+from heartfly.config.smtp import Smtp
 from heartfly.config.syslog import Syslog
 from heartfly.errors import InvalidValueError
 from heartfly.net.addresses import parse_allow_private
@@ -371,6 +372,7 @@ class Settings(Section, frozen=True):
     archive: Archive = Archive()
     reports: Reports = Reports()
     syslog: Syslog = Syslog()
+    smtp: Smtp = Smtp()
 
     @property
     def database_url(self) -> str:

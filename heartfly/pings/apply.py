@@ -32,6 +32,7 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, checks, ping_bodies, pings, projects, run_metrics
 from heartfly.db.prepared import Prepared, among
 from heartfly.errors import LimitError, NotFoundError
+from heartfly.pings.by_mail import kind_of
 from heartfly.pings.past import past_of
 from heartfly.pings.prune import EVERY, Due, Keep, prune
 from heartfly.pings.rate import RateLimiter
@@ -103,14 +104,7 @@ class PingApplier:
         if check is None or (check.until is not None and request.received_at >= check.until):
             return PingResult(PingOutcome.NOT_FOUND)
         row = check.stored.row
-        kind = resolve(
-            request.kind,
-            exit_status=request.exit_status,
-            method=request.method,
-            body=b"\n".join((request.body, request.body_end)) if request.body_end else request.body,
-            methods=row.methods,
-            filters=_filters(row.filters),
-        )
+        kind = _kind(request, row)
         ends = kind is PingKind.SUCCESS or kind is PingKind.FAIL
         metrics = {**figures.of_body(request.body, end=request.body_end), **request.metrics} if ends else {}
         signal = Signal(
@@ -309,6 +303,20 @@ def _projects(tx: Tx, targets: Iterable[tuple[BySlug, PingRequest]]) -> dict[str
         if old in received and row.old_until is not None and received[old] < row.old_until:
             found.setdefault(old, row.id)
     return found
+
+
+def _kind(request: PingRequest, row: Any) -> PingKind:
+    """Of the signal, once the check's own rules have had their say."""
+    if request.mail is not None:
+        return kind_of(request.kind, request.mail, row, _filters(row.filters))
+    return resolve(
+        request.kind,
+        exit_status=request.exit_status,
+        method=request.method,
+        body=b"\n".join((request.body, request.body_end)) if request.body_end else request.body,
+        methods=row.methods,
+        filters=_filters(row.filters),
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -35,6 +35,13 @@ OLDEST = timedelta(days=4)
 """So far back a signal may lie that could not be sent in time: what history says of runs goes no further."""
 
 
+class FromMail(msgspec.Struct, frozen=True):
+    """What keywords are looked for in, of a signal that came by mail."""
+
+    subject: str
+    text: str
+
+
 class PingRequest(msgspec.Struct, frozen=True, kw_only=True):
     """`received_at` is stamped at the door, before the body was read; `seq` counts within this process.
 
@@ -59,6 +66,7 @@ class PingRequest(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
     covers: Span | None = None
     """What the job says that it processed, if it said so in the query."""
+    mail: FromMail | None = None
     client_at: datetime | None = None
     happened_at: datetime | None = None
     """Of one that could not be sent in time: when that was, and by when it is judged. Within OLDEST of its receipt."""

@@ -14,7 +14,16 @@ from posixpath import normpath
 from heartfly.web.markdown import Document, Heading, document
 
 GROUPS = {
-    "Begin": ("install", "try-it-with-cron", "healthchecks", "other-clients", "pages", "api-tour", "calls-walk"),
+    "Begin": (
+        "install",
+        "try-it-with-cron",
+        "healthchecks",
+        "other-clients",
+        "email-pings",
+        "pages",
+        "api-tour",
+        "calls-walk",
+    ),
     "Use": (
         "life-of-a-check",
         "gates",

@@ -132,7 +132,8 @@ async def show_snippets(request: PageRequest) -> Response[bytes]:
     if row.job is not None:
         return to(request, f"{_list_path(request)}/{row.uuid}")
     url = f"{request.api.base_url}/ping/{row.ping_uuid}"
-    return await request.page("snippets.html", check=row, url=url, snippets=all_snippets(url))
+    mail = request.api.settings.smtp.mail_address(row.ping_uuid)
+    return await request.page("snippets.html", check=row, url=url, mail_address=mail, snippets=all_snippets(url))
 
 
 @post("/p/{project:str}/checks/{check:str}/pause", status_code=200)

@@ -110,7 +110,7 @@ def key(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     full = (server.folder / "heartfly-data" / "cli-key").read_text().strip()
     monkeypatch.setattr(cronitor, "api_key", full)
     yield full
-    Monitor._req.close()  # type: ignore[no-untyped-call]
+    Monitor._req.close()
     tunnel.close()
 
 

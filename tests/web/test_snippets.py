@@ -9,15 +9,24 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from heartfly.accounts.first_owner import SetupToken
+from heartfly.config import Settings
+from heartfly.config.smtp import Smtp
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.web.pages import pages
 from heartfly.web.snippets import all_snippets
+from tests.api.door import state_of
 from tests.server_process import Server
-from tests.web.conftest import START, Town
+from tests.sim_clock import SimClock
+from tests.web.conftest import START, Town, state_with
 
 pytestmark = pytest.mark.anyio
 
@@ -35,6 +44,19 @@ async def test_the_page_shows_each_with_the_checks_own_address(town: Town) -> No
     assert all(url in code for code in shown)
     viewer = await (await town.viewer()).get("/p/main/checks/one/snippets")
     assert (403, False) == (viewer.status, check.ping_uuid in viewer.body.decode())
+
+
+async def test_where_mails_are_taken_the_page_shows_the_address_for_them(
+    town: Town, db: Database, usage_db: Database, ids: IdSource, clock: SimClock
+) -> None:
+    check = await town.world.check(START, name="one", slug="one")
+    settings = Settings(smtp=Smtp(listen="127.0.0.1:2525", domain="ping.example.org"))
+    served = pages(state_with(state_of(db, clock, ids, settings, usage=usage_db), SetupToken()))
+
+    page = (await (await replace(town, served=served).owner()).get("/p/main/checks/one/snippets")).body.decode()
+
+    assert f"{check.ping_uuid}@ping.example.org" in page
+    assert "/docs/email-pings" in page
 
 
 @pytest.fixture(scope="module")

@@ -74,6 +74,7 @@ def read(call: Call) -> Sequence[Signal]:
             kind=kind,
             exit_status=exit_status,
             rid=f"cronitor:{call.first('series')}" if call.first("series") else "",
+            stamp=call.first("stamp"),
             create=True,
             metrics=figures(pairs),
             body=_said(call),

@@ -5,6 +5,8 @@ The ping itself goes through the ping door, so that everything that holds for a 
 
 from __future__ import annotations
 
+import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,9 +26,10 @@ from heartfly.api.compat.telemetry.signal import (
     Signal,
     UnreadableError,
     as_text,
+    client_time,
 )
 from heartfly.api.event_bodies import unpacked
-from heartfly.api.ping import PingDoor, Receive, Scope, Send
+from heartfly.api.ping import CLIENT_AT, PingDoor, Receive, Scope, Send
 from heartfly.api.state import ApiState
 from heartfly.checks.described import describe
 from heartfly.checks.turn import NotJudgedYetError
@@ -45,6 +48,8 @@ from heartfly.sealing import digest
 
 MOST_BYTES = 1024 * 1024
 """Of a call, packed."""
+_REMEMBERED = 10_000
+"""Signals that are known when they come again."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH"})
 
 
@@ -53,6 +58,7 @@ class TelemetryDoor:
         self._state = state
         self._ping = ping
         self._guard = guard
+        self._before: OrderedDict[str, asyncio.Future[tuple[int, str]]] = OrderedDict()
 
     async def __call__(self, room: Room, scope: Scope, receive: Receive, send: Send) -> None:
         said = await self._answer(room, scope, receive)
@@ -77,7 +83,7 @@ class TelemetryDoor:
                 signal = await self._by_ping_key(told)
                 if signal.schedule is not None:
                     await self._described(signal, signal.schedule, scope)
-                status, answered = await self._pinged(signal, scope)
+                status, answered = await self._once(signal, scope)
                 if status >= worst:
                     worst, text = status, answered
         except UnreadableError as refused:
@@ -88,6 +94,27 @@ class TelemetryDoor:
             return as_text(str(error), 400)
         line("telemetry", room=room.name, outcome="ok" if worst < 300 else "refused", code=worst)
         return room.answer(call, worst, text)
+
+    async def _once(self, signal: Signal, scope: Scope) -> tuple[int, str]:
+        """What was sent again, as its answer was lost, is told what it was told before. This process's memory only."""
+        if not signal.stamp:
+            return await self._pinged(signal, scope)
+        key = digest(f"{signal.path} {signal.rid} {signal.stamp}")
+        before = self._before.get(key)
+        if before is not None:
+            return await asyncio.shield(before)
+        done: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+        self._before[key] = done
+        if len(self._before) > _REMEMBERED:
+            self._before.popitem(last=False)
+        told = (503, "try again later")
+        try:
+            told = await self._pinged(signal, scope)
+        finally:
+            if told[0] >= 300:
+                self._before.pop(key, None)  # so that it may come again
+            done.set_result(told)
+        return told
 
     async def _by_ping_key(self, signal: Signal) -> Signal:
         """As it is, unless it came by an API key: whoever may write checks may ping them. UnreadableError."""
@@ -133,6 +160,7 @@ class TelemetryDoor:
             "raw_path": signal.path.encode(),
             "query_string": urlencode(signal.query).encode(),
             "extensions": {},
+            CLIENT_AT: client_time(signal.stamp, self._state.clock.now()) if signal.stamp else None,
             # Of the body that came, not of the one that is told.
             "headers": [pair for pair in scope["headers"] if pair[0] not in {b"content-length", b"content-encoding"}]
             + ([(b"content-length", str(len(signal.body)).encode())] if signal.body else []),

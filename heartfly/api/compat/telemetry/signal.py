@@ -1,7 +1,7 @@
 """What a call of another service's client says, as pings of ours; and how that service would have answered.
 
 A room reads a call (`Call`) and returns signals; nothing of it touches the database. What a client says of the time is
-not among them: a ping is of the time at which it is received.
+only kept: a ping is of the time at which it is received.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 import msgspec
 
 from heartfly.core import metrics
 from heartfly.core.words import PingKind
+from heartfly.db.types import EPOCH
+from heartfly.pings.request import OLDEST
 
 PING_KEY = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
 API_KEY = re.compile(r"hf_[A-Za-z0-9]{43}", re.ASCII)
@@ -23,6 +26,7 @@ API_KEY = re.compile(r"hf_[A-Za-z0-9]{43}", re.ASCII)
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _NOT_OF_SLUGS = re.compile(r"[^a-z0-9_-]+")
 _MOST_SLUG = 100
+_MOST_SECONDS = 100_000_000_000
 _OURS = uuid.UUID("2c1f4a52-4f0f-5b0a-9d0a-6a1c7f7f3b10")
 """Names of runs of other services have ids in this space."""
 
@@ -55,12 +59,16 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """`address`: of the check, below `/ping/`. `rid`: of the run, as the client calls it; empty: it does not."""
+    """`address`: of the check, below `/ping/`. `rid`: of the run, as the client calls it; empty: it does not.
+
+    `stamp`: seconds since 1970 by the client's clock; what comes again with the same one is the same signal.
+    """
 
     address: str
     kind: PingKind
     exit_status: int | None = None
     rid: str = ""
+    stamp: str = ""
     create: bool = False
     metrics: Mapping[str, Decimal] | None = None
     body: bytes = b""
@@ -115,6 +123,15 @@ def run_id(name: str) -> uuid.UUID:
         return uuid.UUID(name)
     except ValueError:
         return uuid.uuid5(_OURS, name[:500])
+
+
+def client_time(stamp: str, now: datetime) -> datetime | None:
+    """None: it is no time, or too far from ours to be of any use."""
+    value = figure(stamp[:40])
+    if value is None or abs(value) > _MOST_SECONDS:
+        return None
+    at = EPOCH + timedelta(microseconds=int(value * 1_000_000))
+    return at if abs(at - now) <= OLDEST else None
 
 
 def slug_of(name: str) -> str:

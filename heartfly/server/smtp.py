@@ -1,0 +1,213 @@
+"""Mails that are signals of jobs: an SMTP server that takes them, for addresses that are those of checks.
+
+    <ping uuid>@domain
+    <ping key>+<slug>@domain
+
+It relays nothing, answers no mail, and says that it has one only when its signal is committed. What a mail says is
+core/mail.py's to read, and what it means pings/by_mail.py's. Off unless a setting says where to listen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from typing_extensions import override
+
+from heartfly.config.smtp import Smtp
+from heartfly.core import mail
+from heartfly.core.words import PingKind
+from heartfly.errors import OverloadedError, StoreError
+from heartfly.logs import line, logger
+from heartfly.pings.ingest import Ingest
+from heartfly.pings.request import BySlug, ByUuid, FromMail, PingOutcome, PingRequest, Target
+from heartfly.sealing import digest
+
+log = logger("heartfly.smtp")
+
+MOST_RECIPIENTS = 20
+SILENT_S = 60.0
+"""After which a client that says nothing is hung up on."""
+MOST_COMMANDS = 200
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+_SLUG = re.compile(r"(?P<key>[A-Za-z0-9_-]{22})\+(?P<slug>[a-z0-9_-]{1,100})", re.ASCII)
+_GOOD = {PingOutcome.OK, PingOutcome.CREATED, PingOutcome.LIMITED}
+_LIMIT_S = 30.0
+
+
+def target_of(address: str, domain: str) -> Target | None:
+    """None: it is no address of a check, by its shape."""
+    name, at, host = address.rpartition("@")
+    if not at or host.lower() != domain:
+        return None
+    if _UUID.fullmatch(name):
+        return ByUuid(name.lower())
+    if (found := _SLUG.fullmatch(name)) is not None:
+        return BySlug(digest(found["key"]), found["slug"])
+    return None
+
+
+class SmtpListener:
+    def __init__(
+        self, settings: Smtp, ingest: Ingest, *, max_body: int, count: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`max_body`: bytes of what a mail says that are kept. `count` is told what became of each."""
+        self._settings = settings
+        self._ingest = ingest
+        self._max_body = max_body
+        self._count = count
+        self._open: set[_Connection] = set()
+        self._server: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        """Listen. OSError: nobody can listen there."""
+        host, port = self._settings.address
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._connection, host, port)
+        log.info("smtp", address=f"{host}:{self.port}")
+
+    @property
+    def port(self) -> int:
+        """Where it listens, also if it was asked for any."""
+        assert self._server is not None
+        found: int = self._server.sockets[0].getsockname()[1]
+        return found
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until then; mails under way come again, as their senders were not told that we have them."""
+        await stop.wait()
+        if self._server is not None:
+            self._server.close()
+        for one in list(self._open):
+            one.hang_up()
+
+    def _connection(self) -> SMTP:
+        return _Connection(
+            self,
+            self._open,
+            most=self._settings.connections,
+            data_size_limit=self._settings.max_bytes,
+            enable_SMTPUTF8=True,
+            hostname=self._settings.domain,
+            ident="Heartfly",
+            timeout=SILENT_S,
+            command_call_limit=MOST_COMMANDS,
+            auth_exclude_mechanism=("LOGIN", "PLAIN"),
+            loop=asyncio.get_running_loop(),
+        )
+
+    # --- what aiosmtpd asks
+
+    async def handle_RCPT(  # noqa: N802 - as it is called
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        if target_of(address, self._settings.domain) is None:
+            self._refused(550, "no such address")
+            return "550 5.1.1 there is no such address here"
+        if len(envelope.rcpt_tos) >= MOST_RECIPIENTS:
+            return f"452 4.5.3 at most {MOST_RECIPIENTS} recipients"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 OK"
+
+    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - as it is called
+        if envelope.mail_from in {None, "", "<>"}:
+            self._refused(554, "a bounce")
+            return "554 5.7.1 what comes back is no signal"
+        content = envelope.original_content or b""
+        found = await asyncio.to_thread(mail.read, content, most=self._max_body)
+        if found.why_not:
+            self._refused(554, found.why_not)
+            return f"554 5.7.1 not taken: {found.why_not}"
+        targets = list(dict.fromkeys(target_of(one, self._settings.domain) for one in envelope.rcpt_tos))
+        peer = str(session.peer[0]) if session.peer else ""
+        try:
+            async with asyncio.timeout(_LIMIT_S):
+                outcomes = [
+                    await self._ping(one, found, peer=peer, sender=str(envelope.mail_from), size=len(content))
+                    for one in targets
+                    if one is not None
+                ]
+        except (OverloadedError, StoreError, TimeoutError) as error:
+            # It is we who could not store it, so its silence is not the job's.
+            self._count("refused")
+            self._ingest.refused()
+            line("ping", outcome="refused", code=451, reason=str(error), method="SMTP")
+            return "451 4.3.0 try again later"
+        return _said(outcomes)
+
+    async def handle_exception(self, error: Exception) -> str:
+        """The log is told; the client hears that nothing was stored, and tries again."""
+        log.error("smtp", error=repr(error), exc_info=error)
+        self._count("failed")
+        return "451 4.3.0 something went wrong in Heartfly; it is in its log"
+
+    # ---
+
+    async def _ping(self, target: Target, found: mail.Mail, *, peer: str, sender: str, size: int) -> PingOutcome:
+        seq, received_at = self._ingest.arrived(target)
+        try:
+            body = found.body.encode("utf-8", "replace")[: self._max_body]
+            result = await self._ingest.submit(
+                PingRequest(
+                    target=target,
+                    kind=PingKind.SUCCESS,
+                    received_at=received_at,
+                    seq=seq,
+                    method="",
+                    scheme="email",
+                    remote=peer,
+                    agent=f"Email from {sender}".replace("\0", "")[:200],
+                    body=body,
+                    body_size=size,
+                    mail=FromMail(found.subject, found.text),
+                )
+            )
+        finally:
+            self._ingest.gone(seq)
+        self._count(result.outcome.value)
+        return result.outcome
+
+    def _refused(self, code: int, why: str) -> None:
+        self._count("bad_request")
+        line("ping", outcome="refused", code=code, reason=why, method="SMTP")
+
+
+def _said(outcomes: Sequence[PingOutcome]) -> str:
+    """Of several recipients it is enough that one is known: SMTP has one answer for all of them."""
+    if any(one in _GOOD for one in outcomes):
+        return "250 2.0.0 OK"
+    if PingOutcome.AMBIGUOUS in outcomes:
+        return "550 5.1.4 ambiguous slug"
+    return "550 5.1.1 there is no such address here"
+
+
+class _Connection(SMTP):
+    """One client. Above the cap it is told to come again."""
+
+    def __init__(self, listener: SmtpListener, opened: set[_Connection], *, most: int, **more: Any) -> None:
+        super().__init__(listener, **more)
+        self._opened = opened
+        self._most = most
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if len(self._opened) >= self._most and isinstance(transport, asyncio.WriteTransport):
+            log.warning("smtp", error=f"{self._most} connections are open; no more are taken")
+            transport.write(b"421 4.3.2 too many connections; come again later\r\n")
+            transport.close()
+            return
+        self._opened.add(self)
+        super().connection_made(transport)
+
+    @override
+    def connection_lost(self, error: Exception | None) -> None:
+        if self in self._opened:
+            self._opened.discard(self)
+            super().connection_lost(error)
+
+    def hang_up(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
