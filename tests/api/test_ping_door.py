@@ -36,6 +36,7 @@ KINDS = {
     "": "success",
     "/start": "start",
     "/fail": "fail",
+    "/progress": "progress",
     "/log": "log",
     "/0": "success",
     "/1": "fail",
