@@ -22,7 +22,7 @@ from heartfly.web.usage_report import FORMS as FORMS_OF_REPORTS
 from tests.server_process import Server
 from tests.web.conftest import browser
 from tests.web.full_house import EMAIL, PASSWORD, STATUSES, House
-from tests.web.gates import DESKTOP, NARROWEST, PHONE, Gates
+from tests.web.gates import DESKTOP, LONG_MS, NARROWEST, PHONE, Gates
 from tests.web.hook import listening
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
@@ -324,7 +324,9 @@ class Walk:
         title, route = page.title(), re.split(r"[?,]", name)[0]
         if not is_form and self.titles.setdefault(title, route) != route:
             found.append(f"its title {title!r} is that of {self.titles[title]}, too")
-        self.wrong += [f"{name}: {one}" for one in dict.fromkeys((*gates.taken(), *found))]
+        told = [f"{name}: {one}" for one in dict.fromkeys((*gates.taken(), *found))]
+        print(*told, sep="\n", end="\n" if told else "")  # a walk that breaks off says what it has found until then
+        self.wrong += told
 
     def at(self, path: str, *, status: int = 200, name: str = "") -> None:
         self.gates.go(path, status=status)
@@ -345,6 +347,7 @@ def test_every_page_holds_what_all_pages_hold(
         try:
             house = House(server)
             page = browser.new_context(viewport={"width": DESKTOP, "height": 900}, locale="en").new_page()
+            page.set_default_timeout(LONG_MS)  # a machine with much else to do is no fault of a page
             walk = Walk(Gates(page, server.url), all_looks)
             set_up(walk, house)
             house.furnish(hook)

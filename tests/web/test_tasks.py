@@ -216,12 +216,12 @@ def test_one_of_many_is_found_by_three_letters_and_its_view_can_be_sent_on(place
         ada.page.keyboard.type("snap")
         ada.page.keyboard.press("Enter")
         ada.page.wait_for_url("**q=snap")
-        names = ada.page.locator(".row:not(.first) .name").all_inner_texts()
+        names = ada.page.locator(".row:not(.first) .name > a:first-child").all_inner_texts()
         other = place.person(size=size)
         other.page.goto(ada.page.url)
 
         assert ["Snapshot"] == names
-        assert names == other.page.locator(".row:not(.first) .name").all_inner_texts()
+        assert names == other.page.locator(".row:not(.first) .name > a:first-child").all_inner_texts()
 
 
 def test_an_incident_is_acknowledged_with_a_note_by_two_taps_on_a_phone(place: Place) -> None:
