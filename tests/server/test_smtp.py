@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
+from email.policy import SMTP
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,7 +70,7 @@ class Post:
             made[name.replace("_", "-")] = value
         made.set_content(text)
         try:
-            await self.client(lambda client: client.sendmail(sender, to, bytes(made)))
+            await self.client(lambda client: client.sendmail(sender, to, made.as_bytes(policy=SMTP)))
         except smtplib.SMTPRecipientsRefused as refused:
             code, reply = next(iter(refused.recipients.values()))
         except smtplib.SMTPResponseException as refused:
@@ -145,8 +146,16 @@ async def test_what_a_mail_says_is_kept_decoded_and_up_to_its_bound(post: Post, 
     await post.send(f"{check}@{DOMAIN}", "Zeile ä", Subject="Größe")
     assert "Subject: Größe\nFrom: \n\nZeile ä" == (await post.body(check)).rstrip()
 
-    assert "250" == await post.send(f"{check}@{DOMAIN}", "x" * 200_000)
+    assert "250" == await post.send(f"{check}@{DOMAIN}", ("x" * 900 + "\n") * 200)
     assert 10_000 == len(await post.body(check))
+
+
+async def test_a_line_longer_than_the_standard_lets_it_be_loses_no_signal(post: Post, check: str) -> None:
+    raw = b"Subject: done\r\n\r\n" + b"x" * 50_000 + b"\r\n"
+
+    await post.client(lambda client: client.sendmail(SENDER, f"{check}@{DOMAIN}", raw))
+
+    assert ["success"] == await post.kinds(check)
 
 
 async def test_a_mail_to_a_slug_needs_the_ping_key(post: Post, check: str, world: World) -> None:
