@@ -2,7 +2,7 @@
 
 What a client says of its job it says at each start, for years. So it is kept as what it was set to: a field that is
 still as a client has set it is the client's, and any other is a person's, which no client overwrites. A check that its
-first ping made is its clients' in all of its fields. See docs/decisions/0040-a-field-is-whose-it-was-set-last.md.
+first ping made is its clients' in all of its fields. See docs/decisions/0038-a-field-is-whose-it-was-set-last.md.
 """
 
 from __future__ import annotations
