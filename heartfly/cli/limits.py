@@ -230,9 +230,8 @@ def simulate(*, as_json: bool, api: Client, **given: Any) -> None:
     if as_json:
         print_json(told)
         return
-    click.echo(
-        f"It would have denied {told['denied']:,} of {counted(told['fitting'], 'call')}, out of {told['calls']:,}."
-    )
+    fitting = counted(told["fitting"], "call", grouped=True)
+    click.echo(f"It would have denied {told['denied']:,} of {fitting}, out of {told['calls']:,}.")
     if told["cut"]:
         click.echo(f"There were more; looked at are those before {told['to_at']}.")
     hit = [one for one in told["by_value"] if one["denied"] and one["values"]]
