@@ -220,10 +220,9 @@ def test(*, rule: str, as_json: bool, api: Client) -> None:
         click.echo(plain(f"Not known: {told['unknown']}."))
         return
     for one in told["conditions"]:
-        how = (
-            "never held" if one["never"] else "always held" if one["always"] else f"held {counted(one['held'], 'time')}"
-        )
-        click.echo(plain(f"{one['words']}: {how}, {counted(one['unknown'], 'look')} not known"))
+        held = f"held {counted(one['held'], 'time', grouped=True)}"
+        how = "never held" if one["never"] else "always held" if one["always"] else held
+        click.echo(plain(f"{one['words']}: {how}, {counted(one['unknown'], 'look', grouped=True)} not known"))
     if not told["fired"]:
         click.echo("It would not have fired.")
         return

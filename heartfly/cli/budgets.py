@@ -135,7 +135,7 @@ def status(*, budget_id: str, as_json: bool, api: Client) -> None:
         seen = one["foreseen"]
         facts.append(("by its end", f"{_money(seen['likely'])} ({_money(seen['low'])} to {_money(seen['high'])})"))
     if one["n_unpriced"]:
-        facts.append(("not counted", f"{counted(one['n_unpriced'], 'call')} whose cost is not known"))
+        facts.append(("not counted", f"{counted(one['n_unpriced'], 'call', grouped=True)} whose cost is not known"))
     facts += [("not counted", f"{_money(much)} {name}") for name, much in one["other_currencies"].items()]
     facts += [
         (f"part {part['by']}", f"{part['name']}: {_money(part['spent'])} of {_money(part['amount'])}")

@@ -230,7 +230,7 @@ def simulate(*, as_json: bool, api: Client, **given: Any) -> None:
     if as_json:
         print_json(told)
         return
-    fitting = counted(told["fitting"], "call")
+    fitting = counted(told["fitting"], "call", grouped=True)
     click.echo(f"It would have denied {told['denied']:,} of {fitting}, out of {told['calls']:,}.")
     if told["cut"]:
         click.echo(f"There were more; looked at are those before {told['to_at']}.")

@@ -145,6 +145,6 @@ def seconds(value: float | None) -> str:
     return f"{value:.3g} s" if 0 < value < 10 else span(timedelta(seconds=value))
 
 
-def counted(n: int, what: str) -> str:
-    """`1 check`, `2,000 checks`."""
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
+def counted(n: int, what: str, *, grouped: bool = False) -> str:
+    """`1 check`, `2 checks`; `grouped`: `2,000 checks`."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}" if grouped else f"{n} {what}{'' if n == 1 else 's'}"

@@ -128,7 +128,9 @@ def forecast(*, period: str, api: Client, **asked: Any) -> None:
     else:
         click.echo(f"\nOf {found['days']} days; {found['level'] / 10:.0f} % of such periods end within the range.")
     if found["unpriced"]:
-        click.echo(f"The cost of {counted(found['unpriced'], 'call')} of the period is not known, and not in it.")
+        click.echo(
+            f"The cost of {counted(found['unpriced'], 'call', grouped=True)} of the period is not known, and not in it."
+        )
 
 
 @click.command("unpriced")
@@ -217,7 +219,7 @@ def _foot(found: Any) -> None:
     whole = found["all"]
     from_at, to_at, up_to = (datetime.fromisoformat(found[name]) for name in ("from_at", "to_at", "complete_up_to"))
     click.echo(
-        f"\n{counted(whole['calls'], 'call')}, {_percent(whole['errors'], whole['calls'])} errors, "
+        f"\n{counted(whole['calls'], 'call', grouped=True)}, {_percent(whole['errors'], whole['calls'])} errors, "
         f"{_money(whole['cost'])}, from {from_at:%Y-%m-%d %H:%M} to {to_at:%Y-%m-%d %H:%M} UTC"
         + ("." if up_to >= to_at else f"; complete up to {up_to:%Y-%m-%d %H:%M} UTC.")
     )

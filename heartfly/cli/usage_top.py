@@ -128,7 +128,7 @@ def _foot(found: Any) -> None:
     whole = found["figures"]
     from_at, to_at, up_to = (datetime.fromisoformat(found[name]) for name in ("from_at", "to_at", "complete_up_to"))
     click.echo(
-        f"\n{counted(whole['requests'], 'request')}, "
+        f"\n{counted(whole['requests'], 'request', grouped=True)}, "
         f"{_percent(whole['server_errors'], whole['requests'])} server errors, "
         f"p95 {_ms(whole['p95_ms'])}, from {from_at:%Y-%m-%d %H:%M} to {to_at:%Y-%m-%d %H:%M} UTC"
         + ("." if up_to >= to_at else f"; complete up to {up_to:%Y-%m-%d %H:%M} UTC.")

@@ -58,7 +58,7 @@ class Prepared:
         """Run it as if once for each row of parameters, in order. Returns how many rows it wrote."""
         if not rows:
             return 0
-        plan = self.plan(tx)
+        plan = self._plan(tx)
         return self._run(tx, plan, plan.parameters(rows))
 
     def fill(
@@ -77,7 +77,7 @@ class Prepared:
         """
         if not n:
             return 0
-        plan = self.plan(tx)
+        plan = self._plan(tx)
         return self._run(tx, plan, plan.filled(n, each, same, frozenset(convert)))
 
     def _run(self, tx: Tx, plan: _Plan, values: list[Any]) -> int:
@@ -101,7 +101,7 @@ class Prepared:
 
     def add(self, tx: Tx, columns: Mapping[str, Sequence[Any]]) -> int:
         """As `run`, of an insert whose rows are told column by column, all of one length: in a third of the time."""
-        plan = self.plan(tx)
+        plan = self._plan(tx)
         rows: list[Any] = list(zip(*plan.in_order(columns), strict=True))
         if not rows:
             return 0
@@ -116,15 +116,14 @@ class Prepared:
 
     def found(self, tx: Tx, **values: Any) -> Found:
         """What a select finds, as the driver hands it out: for who needs few values of many rows."""
-        plan = self.plan(tx)
+        plan = self._plan(tx)
         if plan.positional:
             with _told_as_ever(tx, plan):
                 return Found(plan, _sqlite(tx).execute(plan.sql, plan.parameters([values])[0]).fetchall())
         with tx.conn.exec_driver_sql(plan.sql, plan.parameters([values])[0]) as result:
             return Found(plan, list(result.cursor.fetchall()))  # SQLAlchemy's own rows would be made for nothing
 
-    def plan(self, tx: Tx) -> _Plan:
-        """How it is run on that kind of database."""
+    def _plan(self, tx: Tx) -> _Plan:
         dialect = tx.conn.dialect
         plan = self._plans.get(dialect.name)
         if plan is None:
@@ -146,7 +145,7 @@ class Together:
             for part, some in zip(self._parts, rows, strict=True):
                 part.run(tx, some)
             return
-        plans = {place: self._parts[place].plan(tx) for place in told}
+        plans = {place: self._parts[place]._plan(tx) for place in told}  # noqa: SLF001 - of this module
         text = self._texts.get(tuple(told))
         if text is None:
             text = self._texts[tuple(told)] = as_one({place: plan.listed for place, plan in plans.items()})

@@ -250,14 +250,14 @@ async def test_an_id_of_lago_is_known_by_its_subscription(house: House) -> None:
     ]
 
 
-@pytest.mark.parametrize("amount", [1001, 5000])
+@pytest.mark.parametrize("amount", [2001, 5000])
 async def test_more_events_than_a_request_may_bring_are_refused_whole(house: House, amount: int) -> None:
     of_lago = await house.full("POST", "/lago/api/v1/events/batch", {"events": [LAGO] * amount})
     of_orb = await house.full("POST", "/orb/ingest", {"events": [ORB] * amount})
 
     assert [422, 400] == [of_lago.status, of_orb.status]
-    assert "at most 1000" in message_of("lago", of_lago)
-    assert "at most 1000" in message_of("orb", of_orb)
+    assert "at most 2000" in message_of("lago", of_lago)
+    assert "at most 2000" in message_of("orb", of_orb)
     assert "accepted" == await told_natively(house, "t-1")
 
 

@@ -333,7 +333,7 @@ async def test_open_incidents_are_found_by_their_index(world: World) -> None:
     def plan(tx: Tx) -> str:
         if tx.on_postgres:
             tx.conn.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        asked = spans._OPEN.plan(tx)
+        asked = spans._OPEN._plan(tx)
         explain = "EXPLAIN " if tx.on_postgres else "EXPLAIN QUERY PLAN "
         lists = [1, 2]
         values = asked.parameters([{"pids": lists, "ids": lists}])[0]
