@@ -341,8 +341,8 @@ OUTBOX = (
 PUBLIC = {("GET", "/v1/openapi.json")}
 
 
-FOREIGN = ("/metronome/", "/openmeter/", "/otlp/", "/segment/")
-"""Other people's wires: who may what there is tested in test_foreign_wires.py."""
+FOREIGN = ("/metronome/", "/openmeter/", "/otlp/", "/segment/", "/stripe/", "/lago/", "/orb/")
+"""Other people's wires: who may what there is tested in test_foreign_wires.py and test_billing_wires.py."""
 
 
 def routes_of(api: NativeApi) -> set[tuple[str, str]]:

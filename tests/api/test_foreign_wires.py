@@ -145,10 +145,10 @@ async def test_a_key_brings_events_into_its_own_project_only(house: House, neigh
 async def test_more_events_than_a_request_may_bring_are_refused_whole(house: House, wire: str) -> None:
     path, event, name, _ = DOORS[wire]
 
-    reply = await house.full("POST", path, body=body_of(wire, [event] * 1001))
+    reply = await house.full("POST", path, body=body_of(wire, [event] * 2001))
 
     assert 422 == reply.status
-    assert "at most 1000" in message_of(wire, reply)
+    assert "at most 2000" in message_of(wire, reply)
     assert ["accepted"] == await told_natively(house, OURS | {"transaction_id": name})
 
 

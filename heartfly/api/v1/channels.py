@@ -18,8 +18,8 @@ from heartfly.api.v1.wire_channels import (
     ChannelOut,
     ChannelPage,
     NotificationOut,
-    PreviewIn,
-    PreviewOut,
+    WordsPreviewIn,
+    WordsPreviewOut,
     asked_policy,
     channel_out,
     notification_out,
@@ -110,7 +110,9 @@ async def edit_channel(
     tags=["channels"],
     status_code=200,
 )
-async def preview_channel(request: ApiRequest, channel_id: FromPath[str], data: JSONBody[PreviewIn]) -> PreviewOut:
+async def preview_channel(
+    request: ApiRequest, channel_id: FromPath[str], data: JSONBody[WordsPreviewIn]
+) -> WordsPreviewOut:
     """Nothing is saved, and nothing is sent."""
     api, pid = request.api, request.caller.pid
     async with api.database.read() as read:
@@ -123,7 +125,7 @@ async def preview_channel(request: ApiRequest, channel_id: FromPath[str], data: 
             base_url=api.base_url,
             now=api.clock.now(),
         )
-    return PreviewOut(title=found.title, text=found.sentence)
+    return WordsPreviewOut(title=found.title, text=found.sentence)
 
 
 @delete(

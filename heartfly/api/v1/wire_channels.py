@@ -43,14 +43,14 @@ class PolicyOut(msgspec.Struct, kw_only=True):
     text: str
 
 
-class PreviewIn(msgspec.Struct, forbid_unknown_fields=True):
+class WordsPreviewIn(msgspec.Struct, forbid_unknown_fields=True):
     """Templates to be tried: `title`, `text`, or both."""
 
     title: str = ""
     text: str = ""
 
 
-class PreviewOut(msgspec.Struct, kw_only=True):
+class WordsPreviewOut(msgspec.Struct, kw_only=True):
     """What the newest alert of the channel would read like, or an example if it has carried none."""
 
     title: str
@@ -295,8 +295,8 @@ def attempt_out(one: AttemptView) -> AttemptOut:
 SHAPES = (
     ChannelIn,
     ChannelEdit,
-    PreviewIn,
-    PreviewOut,
+    WordsPreviewIn,
+    WordsPreviewOut,
     ChannelPage,
     NotificationPage,
     AttemptPage,
