@@ -241,7 +241,7 @@ def _channel(pid: int, one: Receiver, sealer: Sealer, since: datetime) -> dict[s
         "pid": pid, "id": one.id, "uuid": one.uuid, "kind": one.kind, "name": one.name,
         "config_enc": sealer.seal(msgspec.json.encode(one.config)), "events": [kind.value for kind in DEFAULT_EVENTS],
         "created_at": since, "retrying_since": one.retrying_since, "failing_since": one.failing_since,
-        "told_at": one.told_at, "last_error": one.last_error, "rev": 1,
+        "told_at": one.told_at, "last_error": one.last_error, "policy": None, "rev": 1,
     }  # fmt: skip
 
 

@@ -76,6 +76,7 @@ def live(
         ping_uuid=str(uuid.uuid4()),  # a secret: it does not follow from the seed
         slug_key=config.slug,
         wants_late=False,
+        wants_success=False,
         job=None,
         old_ping_until=None,
         filters_as_sent=None,

@@ -198,7 +198,8 @@ class Teller:
         self.told.notifications.append(
             {
                 "pid": self._pid, "alert_id": alert_id, "channel_id": to.id, "source": entry.source, "state": state,
-                "delivery_id": named, "created_at": at, "done_at": done_at,
+                "delivery_id": named, "created_at": at, "done_at": done_at, "why": None, "held_by": None,
+                "held_until": None,
             }
         )  # fmt: skip
         return news

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    made = Server(tmp_path)
+    made = Server(tmp_path, settings={"MONITOR__CANARY_S": "0"})
     yield made
     if made.process is not None and made.process.poll() is None:
         made.kill()

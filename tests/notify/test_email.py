@@ -174,6 +174,8 @@ def test_each_kind_has_its_subject() -> None:
             "DEGRADED: nightly-backup",
             "UNVERIFIED: 3 runs in Acme billing",
             "SCHEDULE ERROR: nightly-backup",
+            "OK: nightly-backup",
+            "STILL DOWN: nightly-backup",
             "CHANNEL FAILING: #ops on Slack",
             "CHANNEL FAILING: #ops on Slack",
             "ALERT: Errors of providers (provider openai) [high]",

@@ -48,6 +48,7 @@ def test_each_placeholder_has_its_value() -> None:
         "PROJECT=acme",
         "LINK=https://heartfly.example.com/p/acme/checks/nightly-backup",
         f"ID={examples.DELIVERY_ID}",
+        "MISSED=0",
         "TAG1=prod",
         "TAG2=db",
     ]
