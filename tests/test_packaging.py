@@ -94,6 +94,35 @@ def test_whatever_is_imported_is_declared(folder: str, declared: list[Requiremen
     assert set() == undeclared
 
 
+# What `pip install .` brings. The machine of the tests has the extras, too, so they are hidden from the child.
+WITHOUT_EXTRAS = """
+import importlib, pkgutil, sys
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name in sys.argv[1:]:
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Hidden())
+import heartfly.cli.serve
+for module in pkgutil.walk_packages(heartfly.__path__, "heartfly."):
+    if "alembic" not in module.name and not module.name.endswith((".__main__", ".smtp")):
+        importlib.import_module(module.name)
+print("all are there")
+"""
+
+
+def test_without_any_extra_the_server_and_all_of_its_commands_can_be_imported() -> None:
+    optional = {"postgres", "apprise", "pdf", "parquet", "brotli", "smtp", "otlp"}
+    theirs = {canonicalize_name(r.name) for name in optional for r in EXTRAS[name]}
+    providers = importlib.metadata.packages_distributions()
+    hidden = [m for m, found in providers.items() if theirs & {canonicalize_name(d) for d in found} and m != "google"]
+
+    said = run(sys.executable, "-c", WITHOUT_EXTRAS, *hidden)
+
+    assert ("psycopg" in hidden, "all are there") == (True, said.strip())
+
+
 # --- the README's words, and CI
 
 

@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from psycopg.types.json import Jsonb
 from sqlalchemy import ARRAY, Dialect
 from sqlalchemy.dialects.postgresql.dml import OnConflictDoNothing
 from sqlalchemy.types import NullType, TypeEngine
@@ -78,7 +78,8 @@ def listed(rows: Sequence[Mapping[str, Any]], names: Iterable[str], *, of: int |
 
 def list_text(values: Iterable[Any]) -> str:
     """As PostgreSQL reads an array of whatever type they are."""
-    return "{" + ",".join([_TEXTS.get(value.__class__, _other)(value) for value in values]) + "}"
+    texts = _texts()
+    return "{" + ",".join([texts.get(value.__class__, _other)(value) for value in values]) + "}"
 
 
 def _quoted(text: str) -> str:
@@ -90,19 +91,23 @@ def _other(value: Any) -> str:
     """Of what is one of them by descent, such as a word of an enumeration."""
     for kind in (int, str):
         if isinstance(value, kind):
-            return _TEXTS[kind](kind(value))
+            return _texts()[kind](kind(value))
     raise TypeError(f"a {type(value).__name__} has no place in a list of PostgreSQL's")
 
 
-_TEXTS: Mapping[type, Callable[[Any], str]] = {
-    type(None): lambda _: "NULL",
-    str: _quoted,
-    int: str,
-    bool: lambda value: "t" if value else "f",
-    float: repr,
-    Decimal: str,
-    datetime: lambda value: f'"{value.isoformat()}"',
-    date: date.isoformat,
-    bytes: lambda value: f'"\\\\x{value.hex()}"',
-    Jsonb: lambda value: _quoted(to_json(value.obj)),
-}
+@cache
+def _texts() -> Mapping[type, Callable[[Any], str]]:
+    from psycopg.types.json import Jsonb  # noqa: PLC0415 - an extra; whoever gets here has it
+
+    return {
+        type(None): lambda _: "NULL",
+        str: _quoted,
+        int: str,
+        bool: lambda value: "t" if value else "f",
+        float: repr,
+        Decimal: str,
+        datetime: lambda value: f'"{value.isoformat()}"',
+        date: date.isoformat,
+        bytes: lambda value: f'"\\\\x{value.hex()}"',
+        Jsonb: lambda value: _quoted(to_json(value.obj)),
+    }
