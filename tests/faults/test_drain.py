@@ -67,7 +67,12 @@ class Jobs:
 async def test_a_server_that_is_told_to_stop_under_load_loses_and_cuts_nothing(
     database_url: str, tmp_path: Path, drain_s: str
 ) -> None:
-    settings = {"PINGS__KEEP_PER_CHECK": "1000000", "PINGS__RATE_PER_MINUTE": "1000000", "SERVER__DRAIN_S": drain_s}
+    settings = {
+        "PINGS__KEEP_PER_CHECK": "1000000",
+        "PINGS__RATE_PER_MINUTE": "1000000",
+        "SERVER__DRAIN_S": drain_s,
+        "MONITOR__CANARY_S": "0",
+    }
     server = Server(tmp_path, settings | ({"DATABASE__URL": database_url} if database_url else {}))
     await asyncio.to_thread(server.start)
     key = (tmp_path / "heartfly-data" / "cli-key").read_text().strip()
