@@ -17,7 +17,7 @@ from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.text import SLUG
-from heartfly.core.words import PingKind, Status
+from heartfly.core.words import Status
 from heartfly.db.models import (
     channels,
     check_channels,
@@ -232,13 +232,18 @@ async def named_channels_of(read: AsyncConnection, pid: int, check_id: int) -> l
 
 
 def pings_with_runs() -> Select[Any]:
-    """Pings with the duration of the run that each belongs to, and whether something of the body was kept."""
+    """Pings with duration and outcome of the run that each belongs to, and whether something of the body was kept."""
     run = sa.and_(runs.c.pid == pings.c.pid, runs.c.check_id == pings.c.check_id, runs.c.id == pings.c.run_id)
     body = sa.and_(
         ping_bodies.c.pid == pings.c.pid, ping_bodies.c.check_id == pings.c.check_id, ping_bodies.c.n == pings.c.n
     )
     return (
-        sa.select(pings, runs.c.duration_us, ping_bodies.c.n.is_not(None).label("has_body"))
+        sa.select(
+            pings,
+            runs.c.duration_us,
+            runs.c.outcome.label("run_outcome"),
+            ping_bodies.c.n.is_not(None).label("has_body"),
+        )
         .outerjoin(runs, run)
         .outerjoin(ping_bodies, body)
     )
@@ -257,20 +262,6 @@ async def neighbours_of(read: AsyncConnection, pid: int, check_id: int, n: int) 
     earlier = sa.select(sa.func.max(pings.c.n)).where(*mine, pings.c.n < n)
     later = sa.select(sa.func.min(pings.c.n)).where(*mine, pings.c.n > n)
     return (await read.execute(earlier)).scalar(), (await read.execute(later)).scalar()
-
-
-async def success_before(read: AsyncConnection, pid: int, check_id: int, n: int) -> int | None:
-    """The number of the last success before this ping of which something is kept that it said."""
-    body = sa.and_(
-        ping_bodies.c.pid == pings.c.pid, ping_bodies.c.check_id == pings.c.check_id, ping_bodies.c.n == pings.c.n
-    )
-    query = (
-        sa.select(pings.c.n)
-        .join(ping_bodies, body)
-        .where(pings.c.pid == pid, pings.c.check_id == check_id, pings.c.n < n, pings.c.kind == PingKind.SUCCESS.value)
-    )
-    found: int | None = (await read.execute(query.order_by(pings.c.n.desc()).limit(1))).scalar()
-    return found
 
 
 async def ping_body(read: AsyncConnection, pid: int, check_id: int, n: int) -> bytes:
