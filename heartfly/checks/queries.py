@@ -41,7 +41,7 @@ class Wanted:
 
     Each of `words` stands in name, slug, tags or description, each of `channels` in the name of a channel of theirs, or
     is its kind. `shown`: of each set, the status as it is shown at `at` (one that is late is `late`) is one.
-    `late_for`: it is late then, and has been for longer.
+    `late_for`: it is late then, and has been for longer. `is_failing`: within what is tolerated.
     """
 
     statuses: Collection[Status] = ()
@@ -52,6 +52,7 @@ class Wanted:
     channels: Sequence[str] = ()
     shown: Sequence[Collection[str]] = ()
     is_running: bool = False
+    is_failing: bool = False
     late_for: timedelta | None = None
     at: datetime | None = None
 
@@ -110,6 +111,8 @@ def wanted_of(
         query = query.where(_heard_on(name))
     if wanted.is_running:
         query = query.where(checks.c.n_open_runs > 0)
+    if wanted.is_failing:
+        query = query.where(_is_failing())
     if wanted.at is not None and wanted.late_for is not None:
         query = query.where(_is_late(wanted.at), checks.c.expected_at < wanted.at - wanted.late_for)
     if wanted.at is not None:
@@ -163,6 +166,12 @@ def _is_late(now: datetime) -> sa.ColumnElement[bool]:
         checks.c.n_open_runs == 0,
         checks.c.expected_at <= now,
     )
+
+
+def _is_failing() -> sa.ColumnElement[bool]:
+    """As `shown.tolerated_of` says it: what is kept of a check names no failures while it has none."""
+    watched = checks.c.status.in_([Status.UP.value, Status.DEGRADED.value])
+    return sa.and_(watched, checks.c.tolerance != "", checks.c.memory.contains('"bad":'))
 
 
 def _shown(now: datetime) -> sa.ColumnElement[str]:

@@ -18,6 +18,8 @@ from heartfly.core import tolerance as tolerances
 from heartfly.core.check import after_silence
 from heartfly.core.explain import breach_words, explain, explain_blind
 from heartfly.core.gates import NOTHING, Broken, Known, Level, Op, Reported
+from heartfly.core.silenced import Silenced
+from heartfly.core.silenced import sentences as silenced_words
 from heartfly.core.slots import current_slot, ends_by
 from heartfly.core.spans import span, utc
 from heartfly.core.tolerance import MOST_FAILURES, MOST_LAST, NO_TOLERANCE
@@ -137,9 +139,10 @@ def verdict(
     said: str = "",
     blind: Sequence[Blind] = (),
     known: Known = NOTHING,
+    silenced: Sequence[Silenced] = (),
 ) -> Verdict:
     """`schedule`: in words. `said`: by the newest run that failed, if it is down by one. `blind`: the intervals that
-    end at or after `asks_since`. `known`: what history says to its gates now.
+    end at or after `asks_since`. `known`: what history says to its gates now. `silenced`: by what is in force now.
     """
     slot = current_slot(check)
     runs = tuple(_under_way(check, run, slot) for run in check.open_runs)
@@ -161,6 +164,7 @@ def verdict(
         *_under_way_words(facts),
         *_deafness(facts),
         *_unready(facts),
+        *silenced_words(silenced),
     )
     return Verdict(
         is_late=check.status is not Status.NEW and slot is not None and slot.expected_at <= now and not runs,

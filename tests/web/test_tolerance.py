@@ -34,6 +34,19 @@ async def test_what_is_tolerated_is_shown_and_is_no_alarm(town: Town) -> None:
     assert '<span class="dim">too fast</span> <span class="dim">1 of 3 tolerated</span>' in page
 
 
+async def test_checks_that_fail_within_what_is_tolerated_are_found(town: Town) -> None:
+    for name, kinds in (("fails", "sf"), ("again", "sfs"), ("down", "sff"), ("fine", "s")):
+        check = await town.world.check(START, name=name, tolerance='{"failures":2,"recover":2}')
+        for n, kind in enumerate(kinds):
+            what = PingKind.FAIL if kind == "f" else PingKind.SUCCESS
+            await town.world.ping(check, START + n * MINUTE, what)
+    owner = await town.owner()
+
+    listed = (await owner.get("/p/main/checks?q=is:failing")).body.decode()
+
+    assert {"fails"} == {name for name in ("fails", "again", "down", "fine") if f"<bdi>{name}</bdi>" in listed}
+
+
 @on_sqlite
 async def test_the_preview_tries_what_would_be_tolerated(town: Town) -> None:
     check = await town.world.check(START - 10 * MINUTE, name="Backup")
