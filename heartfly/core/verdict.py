@@ -255,7 +255,7 @@ def _status(known: _Known) -> str:
         case Status.NEW:
             return f"It is new: {_first(known, 'first')}."
         case Status.UP if check.status_reason is Reason.RETRACTED:
-            return f"It is up: a success reached Heartfly late and took the alarm of {since} back."
+            return f"It is up: a signal reached Heartfly late and took the alarm of {since} back."
         case Status.UP:
             return f"It is up since {since}, when a success came."
         case Status.DEGRADED if check.status_reason in _BREACHES:
