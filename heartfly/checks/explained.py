@@ -22,7 +22,8 @@ from heartfly.core.gates import NOTHING
 from heartfly.core.schedule import Dialect, Kind
 from heartfly.core.silenced import Silenced
 from heartfly.core.values import Blind, Check, Flip
-from heartfly.core.verdict import Again, LastFlip, Newest, Verdict, asks_since, verdict
+from heartfly.core.verdict import asks_since, verdict
+from heartfly.core.verdict_facts import Again, LastFlip, Newest, Verdict
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from heartfly.db.models import blind_intervals, flips, incidents, ping_bodies, pings, run_metrics, runs
 from heartfly.errors import InvalidValueError

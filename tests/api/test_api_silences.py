@@ -178,7 +178,9 @@ async def test_a_check_says_until_when_it_is_silenced_in_the_list_and_by_itself(
 async def test_an_explanation_names_what_silences_the_check_and_its_channels(house: House, neighbour: House) -> None:
     hook = {"kind": "webhook", "name": "Ops", "config": {"url": "https://hooks.example.com/x"}}
     channel = (await house.full("POST", "/v1/channels", hook)).json["id"]
-    made = (await house.full("POST", "/v1/checks", {"name": "one", "schedule": {"kind": "period", "period": 3600}})).json["id"]
+    made = (
+        await house.full("POST", "/v1/checks", {"name": "one", "schedule": {"kind": "period", "period": 3600}})
+    ).json["id"]
     await make(neighbour, kind="mute", scope="project", lasts=3600)
     path = f"/v1/checks/{made}/explain"
     assert [] == (await house.read("GET", path)).json["silenced"]

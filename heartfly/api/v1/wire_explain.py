@@ -12,7 +12,7 @@ from heartfly.checks.explained import Explanation
 from heartfly.core.gates import Level
 from heartfly.core.silence import Effect, SilenceKind
 from heartfly.core.silenced import Silenced
-from heartfly.core.verdict import Touches
+from heartfly.core.verdict_facts import Touches
 from heartfly.core.words import PingKind, Reason, Severity, Status
 
 
