@@ -20,12 +20,15 @@ from heartfly.checks.wording import schedule_words
 from heartfly.core.describe import notices
 from heartfly.core.gates import NOTHING
 from heartfly.core.schedule import Dialect, Kind
+from heartfly.core.silenced import Silenced
 from heartfly.core.values import Blind, Check, Flip
-from heartfly.core.verdict import Again, LastFlip, Newest, Verdict, asks_since, verdict
+from heartfly.core.verdict import asks_since, verdict
+from heartfly.core.verdict_facts import Again, LastFlip, Newest, Verdict
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from heartfly.db.models import blind_intervals, flips, incidents, ping_bodies, pings, run_metrics, runs
 from heartfly.errors import InvalidValueError
 from heartfly.incidents.spans import OF_CHECK
+from heartfly.notify.silences import silenced_of
 
 _MOST_INTERVALS = 100
 _MOST_SAID = 1_000
@@ -43,6 +46,8 @@ class Explanation:
     newest: Newest | None
     causes: Mapping[int, str]
     incident: str | None
+    silenced: list[Silenced]
+    """By what is in force now."""
     notices: list[str]
     """What clock changes do to its schedule in the day before and the day after it is expected."""
 
@@ -60,6 +65,8 @@ async def explained(read: AsyncConnection, pid: int, uuid: str, *, now: datetime
     again, run_id = await _again(read, row, check)
     if again is None and last is not None and last.flip.run is not None and last.flip.reason in _BY_A_RUN:
         run_id = last.flip.run.id
+    channels = await queries.named_channels_of(read, pid, row.id)
+    silenced = await silenced_of(read, row, channels, now=now)
     return Explanation(
         row=row,
         verdict=verdict(
@@ -72,10 +79,12 @@ async def explained(read: AsyncConnection, pid: int, uuid: str, *, now: datetime
             said=await _said(read, row, run_id),
             blind=[Blind(id=one.id, from_at=one.from_at, to_at=one.to_at) for one in deaf],
             known=await known_to(read, pid, row.id, check.rules.gates, at=now),
+            silenced=silenced,
         ),
         newest=newest,
         causes={one.id: one.cause for one in deaf},
         incident=incident.uuid if incident is not None else None,
+        silenced=silenced,
         # In a thread: dozens of lines that run every second take a while.
         notices=await asyncio.to_thread(_notices, row),
     )

@@ -28,6 +28,10 @@ VIEWS = ("", "timeline", "next")
 SHOWN = ("down", "late", "degraded", "new", "up", "paused")
 """The worst first. `late` is shown, never stored."""
 RUNNING = "running"
+FAILING = "failing"
+"""Up or degraded, with failures that are tolerated."""
+_BESIDE = (RUNNING, FAILING)
+"""What may be true beside any status."""
 ASKED = ("view", "q", "tag", "status", "range")
 """What the address may say, in the order in which it says it; `range` only on the axis of time."""
 
@@ -66,14 +70,15 @@ def terms(q: str, *, known: tuple[str, ...]) -> Terms:
 def wanted_of(q: str, tag: str, status: str, now: datetime) -> Wanted:
     if status and status not in SHOWN:
         raise InvalidValueError("status", f"must be one of {', '.join(SHOWN)}")
-    found = terms(q, known=(*SHOWN, RUNNING))
-    states = [frozenset(word for word in found.states if word != RUNNING), frozenset({status} if status else ())]
+    found = terms(q, known=(*SHOWN, *_BESIDE))
+    states = [frozenset(word for word in found.states if word not in _BESIDE), frozenset({status} if status else ())]
     return Wanted(
         tags=[*found.tags, *([text.one_line(tag, field="tag", most=50)] if tag else [])],
         words=found.words,
         channels=found.channels,
         shown=[words for words in states if words],
         is_running=RUNNING in found.states,
+        is_failing=FAILING in found.states,
         late_for=max(found.late, default=None),
         at=now,
     )

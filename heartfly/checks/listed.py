@@ -48,6 +48,16 @@ async def rows_of(read: AsyncConnection, pid: int, ids: Collection[int]) -> Sequ
     return [_Listed._make(row) for row in await read.execute(query)]
 
 
+async def named_with_tags(read: AsyncConnection, pid: int, ids: Sequence[int]) -> Sequence[Any]:
+    """Id, public id and tags of these. One that is gone is left out."""
+    found: list[Any] = []
+    for start in range(0, len(ids), AT_ONCE):
+        query = sa.select(checks.c.id, checks.c.uuid, checks.c.tags)
+        some = query.where(checks.c.pid == pid, checks.c.id.in_(ids[start : start + AT_ONCE]))
+        found += (await read.execute(some)).all()
+    return found
+
+
 def mark_of(row: Any) -> Mark:
     """Of one of `rows_of`."""
     return Mark(row.id, row.rev, row.job, row.heard)

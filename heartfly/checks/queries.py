@@ -17,7 +17,7 @@ from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.text import SLUG
-from heartfly.core.words import PingKind, Status
+from heartfly.core.words import Status
 from heartfly.db.models import (
     channels,
     check_channels,
@@ -41,7 +41,7 @@ class Wanted:
 
     Each of `words` stands in name, slug, tags or description, each of `channels` in the name of a channel of theirs, or
     is its kind. `shown`: of each set, the status as it is shown at `at` (one that is late is `late`) is one.
-    `late_for`: it is late then, and has been for longer.
+    `late_for`: it is late then, and has been for longer. `is_failing`: within what is tolerated.
     """
 
     statuses: Collection[Status] = ()
@@ -52,6 +52,7 @@ class Wanted:
     channels: Sequence[str] = ()
     shown: Sequence[Collection[str]] = ()
     is_running: bool = False
+    is_failing: bool = False
     late_for: timedelta | None = None
     at: datetime | None = None
 
@@ -110,6 +111,8 @@ def wanted_of(
         query = query.where(_heard_on(name))
     if wanted.is_running:
         query = query.where(checks.c.n_open_runs > 0)
+    if wanted.is_failing:
+        query = query.where(_is_failing())
     if wanted.at is not None and wanted.late_for is not None:
         query = query.where(_is_late(wanted.at), checks.c.expected_at < wanted.at - wanted.late_for)
     if wanted.at is not None:
@@ -163,6 +166,12 @@ def _is_late(now: datetime) -> sa.ColumnElement[bool]:
         checks.c.n_open_runs == 0,
         checks.c.expected_at <= now,
     )
+
+
+def _is_failing() -> sa.ColumnElement[bool]:
+    """As `shown.tolerated_of` says it: what is kept of a check names no failures while it has none."""
+    watched = checks.c.status.in_([Status.UP.value, Status.DEGRADED.value])
+    return sa.and_(watched, checks.c.tolerance != "", checks.c.memory.contains('"bad":'))
 
 
 def _shown(now: datetime) -> sa.ColumnElement[str]:
@@ -232,13 +241,18 @@ async def named_channels_of(read: AsyncConnection, pid: int, check_id: int) -> l
 
 
 def pings_with_runs() -> Select[Any]:
-    """Pings with the duration of the run that each belongs to, and whether something of the body was kept."""
+    """Pings with duration and outcome of the run that each belongs to, and whether something of the body was kept."""
     run = sa.and_(runs.c.pid == pings.c.pid, runs.c.check_id == pings.c.check_id, runs.c.id == pings.c.run_id)
     body = sa.and_(
         ping_bodies.c.pid == pings.c.pid, ping_bodies.c.check_id == pings.c.check_id, ping_bodies.c.n == pings.c.n
     )
     return (
-        sa.select(pings, runs.c.duration_us, ping_bodies.c.n.is_not(None).label("has_body"))
+        sa.select(
+            pings,
+            runs.c.duration_us,
+            runs.c.outcome.label("run_outcome"),
+            ping_bodies.c.n.is_not(None).label("has_body"),
+        )
         .outerjoin(runs, run)
         .outerjoin(ping_bodies, body)
     )
@@ -257,20 +271,6 @@ async def neighbours_of(read: AsyncConnection, pid: int, check_id: int, n: int) 
     earlier = sa.select(sa.func.max(pings.c.n)).where(*mine, pings.c.n < n)
     later = sa.select(sa.func.min(pings.c.n)).where(*mine, pings.c.n > n)
     return (await read.execute(earlier)).scalar(), (await read.execute(later)).scalar()
-
-
-async def success_before(read: AsyncConnection, pid: int, check_id: int, n: int) -> int | None:
-    """The number of the last success before this ping of which something is kept that it said."""
-    body = sa.and_(
-        ping_bodies.c.pid == pings.c.pid, ping_bodies.c.check_id == pings.c.check_id, ping_bodies.c.n == pings.c.n
-    )
-    query = (
-        sa.select(pings.c.n)
-        .join(ping_bodies, body)
-        .where(pings.c.pid == pid, pings.c.check_id == check_id, pings.c.n < n, pings.c.kind == PingKind.SUCCESS.value)
-    )
-    found: int | None = (await read.execute(query.order_by(pings.c.n.desc()).limit(1))).scalar()
-    return found
 
 
 async def ping_body(read: AsyncConnection, pid: int, check_id: int, n: int) -> bytes:

@@ -61,7 +61,10 @@ class Begun(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Memory(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a check remembers of its past for its tolerance and its bounds; nothing, where it has none."""
+    """What a check remembers of its past for its tolerance and its bounds; nothing, where it has none.
+
+    As it is stored, a field is there only if it is not empty: the list of checks finds by `bad` those that fail.
+    """
 
     bad: int = 0
     """Failures and misses in a row, that of an alarm included."""

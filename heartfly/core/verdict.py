@@ -1,16 +1,14 @@
 """Why a check has the status that it has now: what is expected of it, until when, and what speaks for or against it.
 
-Facts, and a few sentences made of them, from the check as it is stored. Nothing is decided here, but in
-check.py; why one flip happened is worded in explain.py.
+Sentences made of facts (verdict_facts.py), from the check as it is stored. Nothing is decided here,
+but in check.py; why one flip happened is worded in explain.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
-from enum import StrEnum
 from itertools import count
 
 from heartfly.core import gates as gate_rules
@@ -18,83 +16,17 @@ from heartfly.core import tolerance as tolerances
 from heartfly.core.check import after_silence
 from heartfly.core.explain import breach_words, explain, explain_blind
 from heartfly.core.gates import NOTHING, Broken, Known, Level, Op, Reported
+from heartfly.core.silenced import Silenced
+from heartfly.core.silenced import sentences as silenced_words
 from heartfly.core.slots import current_slot, ends_by
 from heartfly.core.spans import span, utc
 from heartfly.core.tolerance import MOST_FAILURES, MOST_LAST, NO_TOLERANCE
 from heartfly.core.values import Blind, Check, Flip, Run, Slot, replace
+from heartfly.core.verdict_facts import Again, LastFlip, Newest, Touch, Touches, UnderWay, Verdict
 from heartfly.core.words import PingKind, Reason, Status
 
 _MOST_NAMED = 3
 _MOST_SLOTS = 2 * (MOST_FAILURES + MOST_LAST)
-
-
-class Touches(StrEnum):
-    """What of the check a blind interval touches."""
-
-    SLOT = "slot"  # the one that is open, or opens next
-    RUN = "run"  # one that is under way
-    EXCUSED = "excused"  # the slot before, which it excused
-    ALARM = "alarm"  # the slot whose silence is the present alarm
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LastFlip:
-    """The flip that gave the check its status. `said`: the sentence that was frozen with it; empty: there is none."""
-
-    flip: Flip
-    metrics: Mapping[str, Decimal] = field(default_factory=dict)
-    """Of its run, as far as they are kept."""
-    known: Known = NOTHING
-    """What history said to its gates then."""
-    said: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Newest:
-    """The newest ping of all, ignored ones too."""
-
-    kind: PingKind
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Again:
-    """The newest run that failed since a check is down, which changed nothing any more. `hung`: it had no end."""
-
-    at: datetime
-    hung: bool = False
-    exit_status: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class UnderWay:
-    """A run that is open. At `ends_by` it is hung."""
-
-    run: Run
-    started_at: datetime
-    ends_by: datetime
-    holds_slot: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Touch:
-    blind: Blind
-    what: Touches
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    is_late: bool
-    slot: Slot | None
-    runs: tuple[UnderWay, ...]
-    blind: tuple[Touch, ...]
-    broken_gates: tuple[Broken, ...]
-    """By the figures that gave it its status, of its gates as they are now."""
-    tolerated: str
-    """How near to an alarm its failures are, such as `1 of 3`; empty: there is none, or it is told."""
-    alarm_at: datetime | None
-    """When silence from now on is an alarm, with what is tolerated until then; None: never, as things stand."""
-    sentences: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,9 +69,10 @@ def verdict(
     said: str = "",
     blind: Sequence[Blind] = (),
     known: Known = NOTHING,
+    silenced: Sequence[Silenced] = (),
 ) -> Verdict:
     """`schedule`: in words. `said`: by the newest run that failed, if it is down by one. `blind`: the intervals that
-    end at or after `asks_since`. `known`: what history says to its gates now.
+    end at or after `asks_since`. `known`: what history says to its gates now. `silenced`: by what is in force now.
     """
     slot = current_slot(check)
     runs = tuple(_under_way(check, run, slot) for run in check.open_runs)
@@ -161,6 +94,7 @@ def verdict(
         *_under_way_words(facts),
         *_deafness(facts),
         *_unready(facts),
+        *silenced_words(silenced),
     )
     return Verdict(
         is_late=check.status is not Status.NEW and slot is not None and slot.expected_at <= now and not runs,
@@ -251,7 +185,7 @@ def _status(known: _Known) -> str:
         case Status.NEW:
             return f"It is new: {_first(known, 'first')}."
         case Status.UP if check.status_reason is Reason.RETRACTED:
-            return f"It is up: a success reached Heartfly late and took the alarm of {since} back."
+            return f"It is up: a signal reached Heartfly late and took the alarm of {since} back."
         case Status.UP:
             return f"It is up since {since}, when a success came."
         case Status.DEGRADED if check.status_reason in _BREACHES:

@@ -243,7 +243,10 @@ def _hung(alert: Alert) -> str:
 
 def _up(alert: Alert) -> str:
     if alert.reason is Reason.RETRACTED:
-        return "was not down after all: its success signal reached us late"
+        run = alert.run
+        # Of a run that is under way: it is the start that was missed.
+        signal = "start" if run is not None and run.started_at is not None and run.outcome is None else "success"
+        return f"was not down after all: its {signal} signal reached us late"
     reported = f"it reported success{_at(alert.at, alert)}"
     if alert.from_status is Status.DEGRADED:
         return f"is in order again: {reported}"

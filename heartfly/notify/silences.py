@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.silence import Effect, Recurrence, Scope, Silence, SilenceKind, Span
+from heartfly.core.silenced import Silenced
 from heartfly.core.words import Severity
 from heartfly.db.changes import Tx
 from heartfly.db.models import silences
@@ -107,10 +108,36 @@ async def list_silences(
 
 async def in_force(read: AsyncConnection, pid: int, *, now: datetime) -> list[Silence]:
     """Those that have not ended, also if their time is still to come."""
-    query = sa.select(silences).where(
-        silences.c.pid == pid, sa.or_(silences.c.to_at.is_(None), silences.c.to_at > sa.literal(now, UtcInstant))
-    )
-    return [silence_of(row) for row in await read.execute(query.order_by(silences.c.id))]
+    found: dict[int, list[Silence]] = {}
+    for row in await read.execute(_not_ended(pid, now)):
+        _keep(found, row)
+    return found.get(pid, [])
+
+
+def _not_ended(pid: int, now: datetime) -> sa.Select[Any]:
+    is_to_end = sa.or_(silences.c.to_at.is_(None), silences.c.to_at > sa.literal(now, UtcInstant))
+    return sa.select(silences).where(silences.c.pid == pid, is_to_end).order_by(silences.c.id)
+
+
+async def silenced_of(
+    read: AsyncConnection, check: Any, channels: Sequence[tuple[str, str]], *, now: datetime
+) -> list[Silenced]:
+    """All that keep people from hearing of a check now, what holds everything first, and then the longest.
+
+    `check`: a row of `checks`. `channels`: public id and name of each of its channels.
+    """
+    rows = (await read.execute(_not_ended(check.pid, now))).all()
+    by, known = {row.id: row.made_by for row in rows}, dict[int, list[Silence]]()
+    for row in rows:
+        _keep(known, row)
+    found = []
+    for one in known.get(check.pid, []):
+        its = tuple(name for uuid, name in channels if one.scope is Scope.CHANNEL and uuid in one.targets)
+        if not its and not one.covers_check(check.uuid, check.tags):
+            continue
+        if (span := one.span_at(now)) is not None:
+            found.append(Silenced(silence=one, span=span, by=by[one.id], channels=its))
+    return sorted(found, key=lambda one: (one.is_whole, one.span.to_at), reverse=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
-"""What a ping said, as lines to read: a terminal's colours as classes or taken out, words that are looked for marked,
-and what differs from another output.
+"""What a ping said, as lines to read: a terminal's colours as classes or taken out, words that are looked for marked.
 
 Only classes of ours and text leave this file; the template escapes the text. What is kept of a body is decided
-elsewhere, and what is shown of it in ping_page.py.
+elsewhere, what is shown of it in ping_page.py, and what differs from another in core/outputs.py.
 """
 
 from __future__ import annotations
@@ -10,21 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from itertools import islice
 from typing import NamedTuple
 
-MOST_COMPARED = 1_000
-"""Lines: comparing takes the square of it at worst."""
-AROUND = 3
-"""Lines beside a difference."""
+from heartfly.core.outputs import COMMAND, plain, split
 
-# A terminal's commands: colours and the like (SGR), any other control sequence, titles and links, and the short ones.
-_COMMAND = re.compile(
-    r"\x1b\[(?P<sgr>[0-9;:]{0,64})m|\x1b\[[0-?]{0,64}[ -/]{0,8}[@-~]"
-    r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][0-9AB]|\x1b[=>78DEHMc]"
-)
-_BREAK = re.compile(r"\r\n|\r|\n")
 _ON = {1: "ab", 2: "ad", 3: "ai", 4: "au"}
 _OFF = {22: ("ab", "ad"), 23: ("ai",), 24: ("au",)}
 
@@ -40,15 +29,6 @@ class Piece(NamedTuple):
 class Line(NamedTuple):
     pieces: Sequence[Piece]
     has_found: bool
-
-
-class Compared(NamedTuple):
-    """`sign`: `-` only there, `+` only here, a space both, `…` that as many lines as `text` says are the same."""
-
-    sign: str
-    there: int
-    here: int
-    text: str
 
 
 @dataclass(slots=True)
@@ -96,12 +76,7 @@ def _of_palette(numbers: Iterator[int]) -> int | None:
 
 
 def has_commands(text: str) -> bool:
-    return _COMMAND.search(text) is not None
-
-
-def plain(text: str) -> str:
-    """Without a terminal's commands."""
-    return _COMMAND.sub("", text)
+    return COMMAND.search(text) is not None
 
 
 def lines_of(text: str, *, colours: bool, find: str = "") -> list[Line]:
@@ -110,18 +85,12 @@ def lines_of(text: str, *, colours: bool, find: str = "") -> list[Line]:
     return [_marked(pieces, find) for pieces in coloured]
 
 
-def split(text: str) -> list[str]:
-    """Into lines, as an editor counts them: a break at the end begins none."""
-    lines = _BREAK.split(text)
-    return lines[:-1] if lines and not lines[-1] else lines
-
-
 def _coloured(text: str) -> Iterator[list[Piece]]:
     pen = _Pen()
     for line in split(text):
         pieces: list[Piece] = []
         at = 0
-        for command in _COMMAND.finditer(line):
+        for command in COMMAND.finditer(line):
             if command.start() > at:
                 pieces.append(Piece(pen.classes, line[at : command.start()]))
             if command["sgr"] is not None:
@@ -152,29 +121,3 @@ def _marked(pieces: Sequence[Piece], find: str) -> Line:
             begun = end
         at += len(piece.text)
     return Line(made, has_found=True)
-
-
-def compared(there: str, here: str) -> tuple[list[Compared], bool]:
-    """What differs, with some lines around; whether all was compared. Nothing: they say the same."""
-    old, new = split(plain(there)), split(plain(here))
-    is_whole = max(len(old), len(new)) <= MOST_COMPARED
-    old, new = old[:MOST_COMPARED], new[:MOST_COMPARED]
-    made: list[Compared] = []
-    seen = 0
-    for group in SequenceMatcher(None, old, new).get_grouped_opcodes(AROUND):
-        first = group[0][3]
-        if first > seen:
-            made.append(Compared("…", 0, 0, str(first - seen)))
-        for what, old_from, old_to, new_from, new_to in group:
-            if what == "equal":
-                made += [
-                    Compared(" ", old_from + i + 1, new_from + i + 1, line)
-                    for i, line in enumerate(new[new_from:new_to])
-                ]
-                continue
-            made += [Compared("-", old_from + i + 1, 0, line) for i, line in enumerate(old[old_from:old_to])]
-            made += [Compared("+", 0, new_from + i + 1, line) for i, line in enumerate(new[new_from:new_to])]
-        seen = group[-1][4]
-    if made and len(new) > seen:
-        made.append(Compared("…", 0, 0, str(len(new) - seen)))
-    return made, is_whole

@@ -106,7 +106,13 @@ def schedule_in(typed: Mapping[str, str] | Form) -> ScheduleIn:
     return schedule
 
 
-def _tolerance_in(typed: Mapping[str, str]) -> ToleranceIn | None:
+def limits_in(typed: Mapping[str, str] | Form) -> dict[str, Any]:
+    """What a new check tolerates, and its bounds; what is empty is not asked for."""
+    asked = {"tolerance": _tolerance_in(typed), "bounds": _lines(typed["bounds"])}
+    return {name: value for name, value in asked.items() if value}
+
+
+def _tolerance_in(typed: Mapping[str, str] | Form) -> ToleranceIn | None:
     given = {name: _whole(name, text) for name in TOLERANCE if (text := typed[name].strip())}
     return ToleranceIn(**given) if given else None
 

@@ -1,7 +1,8 @@
 """One ping: who sent it, and what it said, in the way that the address asks for; and the bytes as they came.
 
 `?view=pretty` lays JSON out, `?ansi=strip` takes a terminal's colours out, `?wrap=off` leaves long lines long, `?find=`
-marks words, and `?diff=1` shows what differs from the last success before. Each is a link, so none needs a script.
+marks words, and `?diff=1` shows what differs from the last success before, with `?numbers=off` without its numbers.
+Each is a link, so none needs a script. Of a run that failed the beginning of that stands there unasked.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from litestar import MediaType, Response, get
-from sqlalchemy import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.checks import queries
+from heartfly.checks import differing, queries
+from heartfly.checks.differing import Said
 from heartfly.core import text as texts
+from heartfly.core.outputs import MOST_LINES, compared
 from heartfly.errors import InvalidValueError, NotFoundError
-from heartfly.web.body_view import MOST_COMPARED, compared, has_commands, lines_of
+from heartfly.web.body_view import has_commands, lines_of
 from heartfly.web.json_text import is_json, laid_out
 from heartfly.web.request import PageRequest
 
@@ -25,7 +26,9 @@ MOST_FOUND = 100
 """Lines that are linked of those in which something was found."""
 _LARGEST = 2**63 - 1
 _LONGEST_SHOWN = 100_000
-_OPTIONS = {"view": "pretty", "ansi": "strip", "wrap": "off", "diff": "1"}
+_OPTIONS = {"view": "pretty", "ansi": "strip", "wrap": "off", "diff": "1", "numbers": "off"}
+_BRIEF = 40
+"""Lines of what differs, on the page of a run that failed."""
 
 
 @get("/p/{project:str}/checks/{check:str}/events/{n:str}")
@@ -41,7 +44,9 @@ async def show(request: PageRequest) -> Response[bytes]:
         ping = found[0]
         body = await queries.ping_body(read, pid, row.id, n) if ping.has_body else b""
         earlier, later = await queries.neighbours_of(read, pid, row.id, n)
-        other = await _success_before(read, row, n) if "diff" in asked else None
+        is_failure = differing.is_of_failure(ping) and bool(body)
+        compares = "diff" in asked or is_failure
+        other = await differing.success_before(read, pid, row.id, n) if compares else None
     # In a thread: long outputs take tens of milliseconds, and comparing them more.
     said = await asyncio.to_thread(_said, body, asked, find, other)
     return await request.page(
@@ -57,7 +62,9 @@ async def show(request: PageRequest) -> Response[bytes]:
         find=find,
         wrong=wrong,
         most_found=MOST_FOUND,
-        most_compared=MOST_COMPARED,
+        most_compared=MOST_LINES,
+        is_failure=is_failure,
+        brief=_BRIEF,
         switched=lambda name: _switched(asked, find, name),
         **said,
     )
@@ -84,12 +91,7 @@ def _find(request: PageRequest) -> tuple[str, str]:
         return "", error.message
 
 
-async def _success_before(read: AsyncConnection, row: Row[Any], n: int) -> tuple[int, bytes] | None:
-    before = await queries.success_before(read, row.pid, row.id, n)
-    return None if before is None else (before, await queries.ping_body(read, row.pid, row.id, before))
-
-
-def _said(content: bytes, asked: dict[str, str], find: str, other: tuple[int, bytes] | None) -> dict[str, Any]:
+def _said(content: bytes, asked: dict[str, str], find: str, other: Said | None) -> dict[str, Any]:
     whole = content.decode("utf-8", "replace")
     can_be_pretty = is_json(whole)
     text = laid_out(whole) if can_be_pretty and "view" in asked else whole
@@ -106,10 +108,11 @@ def _said(content: bytes, asked: dict[str, str], find: str, other: tuple[int, by
         "all_compared": True,
     }
     if other is not None:
-        there = other[1].decode("utf-8", "replace")
+        there = other.body.decode("utf-8", "replace")
         there = laid_out(there) if "view" in asked and is_json(there) else there
-        differs, is_whole = compared(there[:_LONGEST_SHOWN], shown)
-        said |= {"other_n": other[0], "differs": differs, "all_compared": is_whole}
+        # Of the whole text, so that a difference beyond what is shown is not missed.
+        found = compared(there, text, numbers="numbers" not in asked)
+        said |= {"other_n": other.n, "differs": found.lines, "all_compared": found.is_whole}
     return said
 
 

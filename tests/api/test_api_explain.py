@@ -91,6 +91,7 @@ async def test_a_check_that_is_up_is_explained_with_every_fact(house: House, clo
         "last_end": {"kind": "success", "at": "2026-03-02T10:00:00Z"},
         "newest_ping": {"kind": "success", "at": "2026-03-02T10:00:00Z"},
         "incident": None,
+        "silenced": [],
     } == await explain(house, check)
 
 

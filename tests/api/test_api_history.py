@@ -75,6 +75,34 @@ async def test_a_ping_without_a_body_or_none_at_all_has_no_body(house: House, ch
     assert {404} == {(await house.read("GET", f"/v1/checks/{check.uuid}/pings/{n}/body")).status for n in numbers}
 
 
+async def test_what_a_ping_said_is_told_beside_the_last_success(house: House, check: Any) -> None:
+    failed = b"rows=7\nno route"
+    await house.world.ping(check, START + 5 * MINUTE, PingKind.FAIL, body=failed, body_size=len(failed))
+    url = f"/v1/checks/{check.uuid}/pings/6/diff"
+    gone = {"sign": "-", "there": 1, "here": None, "text": "rows=1000000000000000000.5"}
+    come = [{"sign": "+", "there": None, "here": n, "text": text} for n, text in ((1, "rows=7"), (2, "no route"))]
+
+    told = (await house.read("GET", url)).json
+    assert {"compared_with": 4, "same": False, "whole": True, "lines": [gone, *come]} == told
+    told = (await house.read("GET", f"{url}?numbers=false")).json
+    assert ["=", "+"] == [line["sign"] for line in told["lines"]]
+    first = (await house.read("GET", f"/v1/checks/{check.uuid}/pings/3/diff")).json
+    assert {"compared_with": None, "same": None, "whole": True, "lines": []} == first
+    assert 422 == (await house.read("GET", f"{url}?numbers=some")).status
+    gone_too = [f"/v1/checks/{check.uuid}/pings/{n}/diff" for n in ("5", "99", "0", "x", "9" * 19)]
+    assert {404} == {(await house.read("GET", one)).status for one in gone_too}
+
+
+async def test_a_run_whose_figures_broke_a_gate_is_no_success_to_compare_with(house: House) -> None:
+    row = await house.world.check(START, gates='[{"metric":"rows","op":">","value":"0","level":"fail"}]')
+    for n, body in enumerate((b"rows=5", b"rows=0", b"boom")):
+        kind = PingKind.FAIL if body == b"boom" else PingKind.SUCCESS
+        await house.world.ping(row, START + n * MINUTE, kind, body=body, body_size=len(body))
+
+    told = [(await house.read("GET", f"/v1/checks/{row.uuid}/pings/{n}/diff")).json for n in (2, 3)]
+    assert [1, 1] == [one["compared_with"] for one in told]
+
+
 async def test_runs_are_listed_with_their_figures_exact(house: House, check: Any) -> None:
     runs = (await house.read("GET", f"/v1/checks/{check.uuid}/runs")).json["items"]
 

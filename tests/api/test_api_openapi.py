@@ -199,7 +199,7 @@ async def test_answers_are_as_the_schema_says(house: House, document: Any) -> No
         "{incident_id}": incident,
         "{channel_id}": channel,
     }
-    ids["{share_id}"] = link
+    ids |= {"{share_id}": link, "{n}": "1"}
     ids["{view_id}"] = (await house.full("POST", "/v1/views", {"name": "ours", "q": "tag:etl"})).json["id"]
     ada, _ = await people(house)
     ids["{user_id}"] = (await house.full("POST", "/v1/members", {"email": ada, "role": "owner"})).json["id"]

@@ -150,3 +150,49 @@ async def test_checks_and_channels_of_another_project_cannot_be_silenced(house: 
         asked = {"kind": kind, "scope": scope, "targets": [target], "lasts": 3600}
         reply = await house.full("POST", "/v1/silences", asked)
         assert (422, "targets[0]") == (reply.status, reply.json["errors"][0]["field"])
+
+
+async def test_a_check_says_until_when_it_is_silenced_in_the_list_and_by_itself(
+    house: House, clock: SimClock, neighbour: House
+) -> None:
+    await house.world.check(START, name="one", tags=["db"])
+    await house.world.check(START, name="two")
+    await neighbour.world.check(START, name="other")
+
+    async def until(whose: House = house) -> list[str | None]:
+        listed = (await whose.read("GET", "/v1/checks")).json["items"]
+        alone = [(await whose.read("GET", f"/v1/checks/{one['id']}")).json for one in listed]
+        assert alone == listed
+        return [one["silenced_until"] for one in listed]
+
+    assert [None, None] == await until()
+    await make(house, kind="maintenance", scope="tag", targets=["db"], lasts=1800)
+    assert ["2026-03-02T10:30:00Z", None] == await until()
+    await make(house, kind="mute", scope="project", lasts=3600)
+    assert ["2026-03-02T11:00:00Z"] * 2 == await until()
+    assert [None] == await until(neighbour)
+    clock.move_to(START + timedelta(hours=1))
+    assert [None, None] == await until()
+
+
+async def test_an_explanation_names_what_silences_the_check_and_its_channels(house: House, neighbour: House) -> None:
+    hook = {"kind": "webhook", "name": "Ops", "config": {"url": "https://hooks.example.com/x"}}
+    channel = (await house.full("POST", "/v1/channels", hook)).json["id"]
+    made = (
+        await house.full("POST", "/v1/checks", {"name": "one", "schedule": {"kind": "period", "period": 3600}})
+    ).json["id"]
+    await make(neighbour, kind="mute", scope="project", lasts=3600)
+    path = f"/v1/checks/{made}/explain"
+    assert [] == (await house.read("GET", path)).json["silenced"]
+
+    muted = await make(house, kind="mute", scope="channel", targets=[channel], lasts=7200)
+    snoozed = (await house.full("POST", f"/v1/checks/{made}/snooze", {"lasts": 1800, "note": "new disk"})).json
+    told = (await house.read("GET", path)).json
+
+    assert [(snoozed["id"], "snooze", []), (muted["id"], "mute", ["Ops"])] == [
+        (one["id"], one["kind"], one["channels"]) for one in told["silenced"]
+    ]
+    first = told["silenced"][0]
+    assert ("2026-03-02T10:30:00Z", snoozed["made_by"], "new disk") == (first["until"], first["by"], first["note"])
+    assert "It is silenced until 2026-03-02 10:30:00 UTC, by key:" in told["explain"]
+    assert "It is silenced on Ops until 2026-03-02 12:00:00 UTC, by key:" in told["explain"]

@@ -95,6 +95,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("POST", "/v1/checks/{check_id}/backtest"): ({"grace": 60}, 200),
     ("GET", "/v1/checks/{check_id}/pings"): (None, 200),
     ("GET", "/v1/checks/{check_id}/pings/{n}/body"): (None, 200),
+    ("GET", "/v1/checks/{check_id}/pings/{n}/diff"): (None, 200),
     ("GET", "/v1/checks/{check_id}/flips"): (None, 200),
     ("GET", "/v1/checks/{check_id}/runs"): (None, 200),
     ("GET", "/v1/checks/{check_id}/coverage"): (None, 200),

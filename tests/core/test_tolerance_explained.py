@@ -10,7 +10,8 @@ from heartfly.core.explain import explain
 from heartfly.core.gates import Level
 from heartfly.core.tolerance import Tolerance
 from heartfly.core.values import Check, Step
-from heartfly.core.verdict import LastFlip, verdict
+from heartfly.core.verdict import verdict
+from heartfly.core.verdict_facts import LastFlip
 from heartfly.core.words import PingKind
 from tests.factories import GRACE, at, fail, judge, make_check, make_rules, ping, start, success
 

@@ -14,7 +14,8 @@ from heartfly.core.gate_text import gate_of_text
 from heartfly.core.gates import Gate, Level, Op
 from heartfly.core.slots import current_slot
 from heartfly.core.values import Blind, Check, Flip, Rules, Run, Step, replace
-from heartfly.core.verdict import Again, LastFlip, Newest, Touches, Verdict, asks_since, verdict
+from heartfly.core.verdict import asks_since, verdict
+from heartfly.core.verdict_facts import Again, LastFlip, Newest, Touches, Verdict
 from heartfly.core.words import PingKind, Reason, Status
 from tests.factories import (
     GRACE,

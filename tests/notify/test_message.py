@@ -14,11 +14,18 @@ from heartfly.core.words import AlertKind, Reason, RunOutcome, Status
 from heartfly.notify.message import DUPLICATE_NOTE, Message, word
 from heartfly.notify.sentences import Tone
 from tests.notify import examples
-from tests.notify.examples import CHECK, delivery
+from tests.notify.examples import CHECK, at, delivery
 
 
 def told(*alerts: Alert) -> Message:
     return word(delivery(*alerts))
+
+
+def test_a_late_start_that_takes_an_alarm_back_is_called_a_start() -> None:
+    under_way = RunFacts(started_at=at("02:30:02"))
+    assert "nightly-backup was not down after all: its start signal reached us late." == (
+        told(replace(examples.RETRACTED, run=under_way)).sentence
+    )
 
 
 def test_each_kind_has_its_title_and_its_sentence() -> None:

@@ -9,8 +9,9 @@ from time import thread_time
 
 import pytest
 
+from heartfly.core.outputs import plain, split
 from heartfly.core.words import PingKind
-from heartfly.web.body_view import MOST_COMPARED, compared, has_commands, lines_of, plain, split
+from heartfly.web.body_view import has_commands, lines_of
 from tests.sim_clock import SimClock
 from tests.web.conftest import START, Town
 from tests.web.hostile import HOSTILE
@@ -91,27 +92,6 @@ def test_no_output_takes_long_to_read(text: str) -> None:
     assert thread_time() - began < 3
 
 
-# --- what differs --------------------------------------------------------------------------------
-
-
-def test_what_differs_is_told_with_lines_around_and_how_many_are_the_same() -> None:
-    old = [f"line {i}" for i in range(1, 31)]
-    new = [*old[:9], "other", *old[10:]]
-    found, is_whole = compared("\n".join(old), "\x1b[1m" + "\n".join(new))
-
-    assert is_whole
-    assert ["…", " ", " ", " ", "-", "+", " ", " ", " ", "…"] == [one.sign for one in found]
-    assert [("-", 10, 0, "line 10"), ("+", 0, 10, "other")] == [tuple(one) for one in found[4:6]]
-    assert ("6", "17") == (found[0].text, found[-1].text)
-    assert [] == compared("a\nb\n", "a\r\nb")[0]
-    assert [("-", 1, 0, "a")] == [tuple(one) for one in compared("a", "")[0]]
-
-
-def test_of_very_long_outputs_the_beginning_is_compared() -> None:
-    found, is_whole = compared("\n" * MOST_COMPARED, "\n" * (MOST_COMPARED + 5))
-    assert ([], False) == (found, is_whole)
-
-
 # --- the page ------------------------------------------------------------------------------------
 
 
@@ -175,6 +155,42 @@ async def test_it_is_compared_with_the_last_success_that_said_something(town: To
     assert "It says the same as #2 , the last success" in await text_of(browser, f"{PATH}/5?diff=1")
     assert "nothing to compare with" in await text_of(browser, f"{PATH}/1?diff=1")
     assert 'id="L1"' in await page_of(browser, f"{PATH}/1?diff=1")
+
+
+async def test_of_a_run_that_failed_it_is_told_unasked_what_is_different(town: Town, clock: SimClock) -> None:
+    await said(
+        town, clock,
+        (PingKind.SUCCESS, b"2026-03-01 02:00:07 begin\n12 rows in 3.5 s\n"),
+        (PingKind.FAIL, b"2026-03-02 02:00:09 begin\n0 rows in 0.2 s\nno route\n"),
+        (PingKind.FAIL, b"2026-03-03 02:00:01 begin\n12 rows in 99 s\n"),
+        (PingKind.SUCCESS, b"nothing alike"),
+    )  # fmt: skip
+    browser = await town.owner()
+    page = await page_of(browser, f"{PATH}/2")
+
+    assert "What is different from the last success" in page
+    assert ["− 12 rows in 3.5 s"] == re.findall(r"<del>([^<]*)</del>", page)
+    assert ["+ 0 rows in 0.2 s", "+ no route"] == re.findall(r"<ins>([^<]*)</ins>", page)
+    assert re.search(r'href="[^"]*/events/2#L3"', page)
+    assert 'id="L3"' in page
+    page = await page_of(browser, f"{PATH}/2?diff=1&numbers=off")
+    assert ["+ no route"] == re.findall(r"<ins>([^<]*)</ins>", page)
+    assert "Let numbers count" in page
+    assert "Nothing: it says the same as #1 ." in await text_of(browser, f"{PATH}/3")
+    for n in (1, 4):
+        assert "What is different" not in await page_of(browser, f"{PATH}/{n}")
+
+
+async def test_a_long_difference_is_cut_with_a_link_to_all_of_it(town: Town, clock: SimClock) -> None:
+    long = "".join(f"{'x' * n}!\n" for n in range(100)).encode()
+    await said(town, clock, (PingKind.SUCCESS, b"fine"), (PingKind.FAIL, long))
+    browser = await town.owner()
+    page = await page_of(browser, f"{PATH}/2")
+
+    assert 40 == page.count("<del>") + page.count("<ins>")
+    assert "see all that differs" in page
+    page = await page_of(browser, f"{PATH}/2?diff=1")
+    assert 101 == page.count("<del>") + page.count("<ins>")
 
 
 async def test_hostile_output_is_only_text_in_each_way_of_reading(town: Town, clock: SimClock) -> None:

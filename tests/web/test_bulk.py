@@ -76,6 +76,7 @@ async def test_the_list_is_filtered_by_words_tags_states_and_channels(
         "tag:etl is:down": ["one"],
         "is:down is:late": ["one", "two"],
         "is:running": ["three"],
+        "is:failing": [],
         "channel:email": ["one"],
         "channel:pag": ["one"],
         "channel:slack": [],

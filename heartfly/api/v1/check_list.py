@@ -5,17 +5,20 @@ Rendered for one project and one kind of key: whoever may only read is not shown
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.api.paging import cursor_of, cut
 from heartfly.api.state import ApiState
 from heartfly.api.v1.wire import check_out
-from heartfly.checks.listed import AT_ONCE, Mark, mark_of, marks, rows_of, uuids_of
+from heartfly.checks.listed import AT_ONCE, Mark, mark_of, marks, named_with_tags, rows_of, uuids_of
 from heartfly.checks.queries import Wanted
 from heartfly.checks.shown import WATCHED
+from heartfly.notify.silences import in_force, running
 
 _encode = msgspec.json.Encoder().encode
 
@@ -27,6 +30,7 @@ async def page_of(
     now, kept = api.clock.now(), api.fragments
     async with api.database.read() as read:
         found = await marks(read, pid, wanted, after=after, limit=limit + 1)
+        silenced = await _silenced(read, pid, [mark.id for mark in found], now=now)
     page, following = cut(found, limit, lambda mark: cursor_of("checks", mark.id))
     shown = {mark.id: kept.get(_of(pid, mark, with_secret), mark, now) for mark in page}
     missing = [check_id for check_id, rendered in shown.items() if rendered is None]
@@ -42,8 +46,24 @@ async def page_of(
             kept.put(_of(pid, mark, with_secret), mark, rendered, now=now, turns=_turns(row))
             shown[row.id] = rendered
     # One that was deleted between the two looks is left out.
-    items = b",".join([rendered for rendered in shown.values() if rendered is not None])
+    items = b",".join(
+        [_until(rendered, silenced.get(check_id)) for check_id, rendered in shown.items() if rendered is not None]
+    )
     return b'{"items":[%b],"next":%b}' % (items, _encode(following))
+
+
+async def _silenced(read: AsyncConnection, pid: int, ids: Sequence[int], *, now: datetime) -> dict[int, datetime]:
+    """Until when, of those that are. Of most projects at most times there is none to look for."""
+    silent = await in_force(read, pid, now=now)
+    if not silent:
+        return {}
+    over = [(row.id, running(silent, row, now=now)) for row in await named_with_tags(read, pid, ids)]
+    return {check_id: them[0].span.to_at for check_id, them in over if them}
+
+
+def _until(rendered: bytes, until: datetime | None) -> bytes:
+    """A silence is no part of a check: what is kept of it says none, and here it is put in, in its last field."""
+    return rendered if until is None else rendered.removesuffix(b"null}") + _encode(until) + b"}"
 
 
 def _of(pid: int, mark: Mark, with_secret: bool) -> tuple[int, int, bool]:  # noqa: FBT001 - a part of a key

@@ -32,6 +32,7 @@ from heartfly.core.describe import describe, notices
 from heartfly.core.words import Status
 from heartfly.db.changes import Tx
 from heartfly.errors import ConflictError, InvalidValueError, UnauthenticatedError
+from heartfly.notify.silences import in_force, running
 
 _A_YEAR = timedelta(days=366)
 _UNCHANGED = CheckIn()
@@ -292,5 +293,14 @@ async def _told(request: ApiRequest, check_id: str, *, status: int = 200, pid: i
     async with api.database.read() as read:
         row = await queries.find(read, pid, check_id)
         channels = await queries.channels_of(read, pid, [row.id])
-    body = check_out(row, channels[row.id], base_url=api.base_url, now=api.clock.now(), with_secret=request.may_write)
+        now = api.clock.now()
+        silenced = running(await in_force(read, pid, now=now), row, now=now)
+    body = check_out(
+        row,
+        channels[row.id],
+        base_url=api.base_url,
+        now=now,
+        with_secret=request.may_write,
+        silenced_until=silenced[0].span.to_at if silenced else None,
+    )
     return Response(body, status_code=status, headers={"ETag": etag(row.rev)})

@@ -151,6 +151,7 @@ HANDLERS = (
     backtest.try_rule,
     pings.list_pings,
     pings.ping_body,
+    pings.ping_diff,
     flips.list_flips,
     runs.list_runs,
     coverage.read_coverage,

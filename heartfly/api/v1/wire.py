@@ -84,6 +84,8 @@ class CheckOut(msgspec.Struct, kw_only=True):
     """The first instant at which silence counts: an alarm, unless it is tolerated; null: never, as things stand."""
     created_at: Instant
     updated_at: Instant
+    silenced_until: Instant | None
+    """Until then all its alerts wait; null: they do not. The last field, as `check_list` fills it in."""
 
 
 class TransferIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -98,7 +100,15 @@ class CheckPage(msgspec.Struct):
     next: str | None
 
 
-def check_out(row: Row[Any], channels: Sequence[str], *, base_url: str, now: datetime, with_secret: bool) -> CheckOut:
+def check_out(
+    row: Row[Any],
+    channels: Sequence[str],
+    *,
+    base_url: str,
+    now: datetime,
+    with_secret: bool,
+    silenced_until: datetime | None = None,
+) -> CheckOut:
     running = row.n_open_runs > 0
     watched = row.status in {Status.UP, Status.DEGRADED}
     return CheckOut(
@@ -138,6 +148,7 @@ def check_out(row: Row[Any], channels: Sequence[str], *, base_url: str, now: dat
         goes_down_at=row.goes_down_at,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        silenced_until=silenced_until,
     )
 
 

@@ -10,8 +10,10 @@ from heartfly.api.v1.wire import Instant, bounds_out, filters_out, gates_out, sc
 from heartfly.checks.config import FiltersIn, GateIn, ScheduleIn, ToleranceIn, gate_in, tolerance_in
 from heartfly.checks.explained import Explanation
 from heartfly.core.gates import Level
-from heartfly.core.verdict import Touches
-from heartfly.core.words import PingKind, Reason, Status
+from heartfly.core.silence import Effect, SilenceKind
+from heartfly.core.silenced import Silenced
+from heartfly.core.verdict_facts import Touches
+from heartfly.core.words import PingKind, Reason, Severity, Status
 
 
 class SlotOut(msgspec.Struct, kw_only=True):
@@ -60,6 +62,19 @@ class BreachOut(msgspec.Struct):
     expected: str
 
 
+class SilencedOut(msgspec.Struct, kw_only=True):
+    """A silence in force, until when, and by whom. `channels`: for these of its channels only; empty: for all."""
+
+    id: str
+    kind: SilenceKind
+    effect: Effect
+    until: Instant
+    by: str
+    below: Severity | None
+    channels: list[str]
+    note: str
+
+
 class ExplainOut(msgspec.Struct, kw_only=True):
     """Why a check has its status, at the instant `at`."""
 
@@ -104,6 +119,8 @@ class ExplainOut(msgspec.Struct, kw_only=True):
     """Of any kind, ignored ones too."""
     incident: str | None
     """The open one."""
+    silenced: list[SilencedOut]
+    """What keeps people from hearing of it now."""
 
 
 def explain_out(found: Explanation, *, now: datetime) -> ExplainOut:
@@ -143,6 +160,21 @@ def explain_out(found: Explanation, *, now: datetime) -> ExplainOut:
         last_end=SignalOut(PingKind(row.last_end_kind), row.last_end_at) if row.last_end_kind else None,
         newest_ping=SignalOut(found.newest.kind, found.newest.at) if found.newest is not None else None,
         incident=found.incident,
+        silenced=[_silenced(one) for one in found.silenced],
+    )
+
+
+def _silenced(one: Silenced) -> SilencedOut:
+    silence = one.silence
+    return SilencedOut(
+        id=silence.uuid,
+        kind=silence.kind,
+        effect=silence.effect,
+        until=one.span.to_at,
+        by=one.by,
+        below=silence.below,
+        channels=list(one.channels),
+        note=silence.note,
     )
 
 
