@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from heartfly import __version__
 from heartfly.accounts.first_owner import SetupToken, has_users
@@ -42,6 +41,7 @@ from heartfly.monitor.leader import Leader
 from heartfly.monitor.watch import Watcher
 from heartfly.net.http import OutgoingHttp
 from heartfly.net.rules import Rules
+from heartfly.net.urls import own_hosts
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.channels.base import Channel, ChannelContext, MailSettings, Reach
 from heartfly.notify.courier import Courier
@@ -170,14 +170,9 @@ class App:
             hearing=hearing,
         )
         self.courier = Courier(database, make=self._dispatcher, leave=self._hang_up)
+        every = timedelta(seconds=settings.monitor.canary_s) or None
         self.canary = Canary(
-            database,
-            every=timedelta(seconds=settings.monitor.canary_s) if settings.monitor.canary_s else None,
-            ingest=self.ingest,
-            sealer=ground.sealer,
-            clock=clock,
-            ids=ids,
-            leads=self._leads,
+            database, every=every, ingest=self.ingest, sealer=ground.sealer, clock=clock, ids=ids, leads=self._leads
         )
         self.heartbeat = self._heartbeat() if settings.heartbeat.url else None
         self.syslog = self._syslog() if settings.syslog.listen else None
@@ -384,13 +379,6 @@ class App:
         await self.letters.settle(limit_s=LETTERS_LIMIT_S)
         await self.ground.usage.stop()
         await self.ground.database.stop()
-
-
-def own_hosts(base_url: str, host: str, port: int) -> frozenset[str]:
-    """Our own addresses, which no channel may call: an alert that pings its own check would never end."""
-    url = urlsplit(base_url)
-    public = f"{url.hostname or ''}:{url.port or (443 if url.scheme == 'https' else 80)}"
-    return frozenset({public.lower(), f"{host}:{port}".lower(), f"127.0.0.1:{port}", f"[::1]:{port}"})
 
 
 def mail_settings(settings: Settings) -> MailSettings | None:

@@ -32,11 +32,8 @@ _SHORTEST_DAYS = 34
 _FOR_EVER_DAYS = 36_500
 """A hundred years: no event is older."""
 
-# As browsers send it: in small letters, without a path (RFC 6454, 6.2).
-_ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII)
-_CONTACT = re.compile(r"(?:mailto:[^@\s]+@[^@\s]+|tel:\+?[0-9().-]+|https://\S+)", re.ASCII)
-"""RFC 9116, 2.5.3."""
-_SHORTEST_CANARY_S = 5
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII)  # small: RFC 6454, 6.2
+_CONTACT = re.compile(r"(?:mailto:[^@\s]+@[^@\s]+|tel:\+?[0-9().-]+|https://\S+)", re.ASCII)  # RFC 9116
 _MASK = "***"
 
 
@@ -54,8 +51,7 @@ class Server(Section, frozen=True):
     drain_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 5.0
     finish_s: Seconds = 15.0
     cors_origins: tuple[str, ...] = ()
-    security_contact: str = ""
-    """Empty: there is no /.well-known/security.txt here."""
+    security_contact: str = ""  # empty: there is no /.well-known/security.txt here
 
     def __post_init__(self) -> None:
         list(networks_in("trusted_proxies", self.trusted_proxies))
@@ -308,12 +304,11 @@ class Monitor(Section, frozen=True):
     beat_s: Annotated[float, msgspec.Meta(gt=0, le=2)] = 1.0
     blind_after_s: Seconds = 2.0
     hold_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 2.0
-    canary_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 3_600
-    """0: there is none."""
+    canary_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 3_600  # 0: there is none
 
     def __post_init__(self) -> None:
-        if 0 < self.canary_s < _SHORTEST_CANARY_S:
-            raise ValueError(f"canary_s: Expected 0, or at least {_SHORTEST_CANARY_S}")
+        if 0 < self.canary_s < 5:
+            raise ValueError("canary_s: Expected 0, or at least 5")
         if self.blind_after_s <= self.beat_s:
             raise ValueError("blind_after_s: Expected more than monitor.beat_s, or every beat would be a gap")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 import httpx  # noqa: TID251 - the URL must be read by the parser that sends it
 
@@ -130,3 +131,10 @@ def _unknown_rules(target: Target) -> str | None:
     if target.is_literal and Rules().refusal(target.host, 80):
         return None
     return f"uses port {target.port}: only 80 and 443 are open for requests to the internet"
+
+
+def own_hosts(base_url: str, host: str, port: int) -> frozenset[str]:
+    """Our own addresses, which no channel may call: an alert that pings its own check would never end."""
+    url = urlsplit(base_url)
+    public = f"{url.hostname or ''}:{url.port or (443 if url.scheme == 'https' else 80)}"
+    return frozenset({public.lower(), f"{host}:{port}".lower(), f"127.0.0.1:{port}", f"[::1]:{port}"})
