@@ -22,6 +22,7 @@ from heartfly.checks.wording import words_of
 from heartfly.core.alerts import Alert, flip_key
 from heartfly.core.alike import judged_for_all
 from heartfly.core.explain import last_heard, missed
+from heartfly.core.slots import WATCHED
 from heartfly.core.values import Blind, Check, Step, replace
 from heartfly.core.words import PingKind
 from heartfly.db.changes import Tx
@@ -48,7 +49,8 @@ _OWN = frozenset(
 """What may differ between checks that are alike. A column that is not named here may not."""
 
 _SAME = tuple(column.key for column in checks.columns if column.key not in _OWN)
-_TIMES = ("status_since", "expected_at", "goes_down_at", "wake_at")
+_TIMES = ("status_since", "expected_at", "goes_down_at", "wake_at", "status", "n_open_runs")
+_WATCHED = frozenset(status.value for status in WATCHED)
 _WRITTEN = ("pid", "id", "uuid", "name", "rev", "flip_no", "expected_at", "goes_down_at")
 _WORDED = ("expected_at", "goes_down_at", "kind", "period_s", "expression", "zone", "last_kind", "last_ping_at")
 
@@ -63,8 +65,10 @@ def sort_out(found: Found, due: Rows) -> tuple[list[Rows], list[tuple[Any, ...]]
     groups: dict[Any, list[tuple[Any, ...]]] = {}
     others: list[tuple[Any, ...]] = []
     for row in due:
-        since, opened, closes, wakes = times(row)
-        if opened is None or closes is None or wakes != closes or since > opened:
+        since, opened, closes, wakes, status, n_open_runs = times(row)
+        # What a new check or a run under way needs to be judged by is read for those alone that are judged apart.
+        is_plain = status in _WATCHED and not n_open_runs
+        if not is_plain or opened is None or closes is None or wakes != closes or since > opened:
             others.append(row)
         else:
             groups.setdefault((closes - opened, same(row)), []).append(row)

@@ -149,6 +149,22 @@ async def test_each_gets_the_rows_that_it_would_have_by_itself(
         assert rows == together[name], f"seed={seed} {name}"
 
 
+async def test_new_checks_are_excused_as_each_would_be_by_itself(world: World) -> None:
+    """The first ping of each may have come long before the instant by which it is wanted."""
+    made = [await world.check(T0, every=24 * HOUR) for _ in range(N)]
+
+    def work(tx: Tx) -> list[tuple[int, Mapping[str, Any]]]:
+        wanted = {"expected_at": NOW - MINUTE, "goes_down_at": NOW - MINUTE, "wake_at": NOW - MINUTE}
+        tx.conn.execute(sa.update(checks).where(checks.c.id.in_([check.id for check in made])).values(wanted))
+        deaf = {"id": 1, "node_id": 1, "from_at": T0 + HOUR, "to_at": T0 + 2 * HOUR, "cause": "silence"}
+        tx.conn.execute(sa.insert(blind_intervals).values(deaf))
+        return [_judged(tx, world, batch) for batch in (ALONE, 500)]
+
+    (n_alone, alone), (n_together, together) = await world.db.write(work)
+    assert (0, 0) == (n_alone, n_together)
+    assert alone == together
+
+
 async def test_a_thousand_take_few_statements(world: World) -> None:
     """What they cost beside the rows that are written does not grow with them."""
     counts = []
