@@ -153,12 +153,19 @@ def _config(
 @click.option("--every", type=DURATION, help="Remind so often until somebody does, such as 1h.")
 @click.option("--title", default="", help="In the place of our title: a template such as '$STATUS $NAME'.")
 @click.option("--text", default="", help="In the place of our first sentence.")
+@click.option("--everything", is_flag=True, help="It hears all, at once, once, in our words; instead of the others.")
 @AS_JSON
 @connected()
-def policy(*, channel: str, as_json: bool, api: Client, tags: tuple[str, ...], **asked: Any) -> None:
-    """Say what a channel is there for, by its name or id. What is not said here is forgotten."""
-    found = channel_id(api, channel)
-    told = api.call("PATCH", f"/v1/channels/{part(found)}", {"policy": {"tags": list(tags)} | asked})
+def policy(*, channel: str, everything: bool, as_json: bool, api: Client, tags: tuple[str, ...], **asked: Any) -> None:
+    """Say what a channel is there for, by its name or id. What is not said here is forgotten; nothing said: show it."""
+    says = bool(tags) or any(value not in {None, ""} for value in asked.values())
+    if says and everything:
+        raise click.UsageError("--everything stands alone: it takes all of the others away.")
+    path = f"/v1/channels/{part(channel_id(api, channel))}"
+    if says or everything:
+        told = api.call("PATCH", path, {"policy": {"tags": list(tags)} | asked})
+    else:
+        told = api.call("GET", path)
     if as_json:
         print_json(told)
         return

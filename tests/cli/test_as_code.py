@@ -26,7 +26,8 @@ version: 1
 managed_by: team-a
 project: {zone: Europe/Berlin}
 channels:
-  ops: {kind: email, config: {to: ops@example.com, digest: daily}, events: [check.down, check.up]}
+  ops: {kind: email, config: {to: ops@example.com, digest: daily}, events: [check.down, check.up],
+    policy: {tags: [db], least: high, after: 15m, every: 1h, title: "$STATUS: $NAME"}}
   hook: {kind: webhook, config: {url: "https://example.com/${HOOK_KEY}", headers: {X-Plain: "$${NAME}"}}}
 meters:
   requests: {name: Requests, unit: requests, event_types: [http.request], group_keys: [region]}
@@ -43,6 +44,8 @@ checks:
     max_run: 1h30m
     tags: [db]
     gates: ["rows > 0", "errors == 0 warn"]
+    tolerance: {failures: 3, recover: 2}
+    bounds: ["run >= 1m", "start within 5m"]
     filters: {failure: [ERROR]}
     channels: [ops]
   timers: {schedule: {oncalendar: [daily, "Mon 12:00"]}, channels: ["*"]}
@@ -137,6 +140,14 @@ def test_what_is_written_down_of_a_project_changes_nothing_in_it(run: Run, proje
     assert "s3cret" not in text
     assert "${CHANNEL_HOOK_URL}" in text
     assert "cron: 30 2 * * *" in text
+    whole = documents(text)[0].value
+    assert {"tags": ["db"], "least": "high", "after": "15m", "every": "1h", "title": "$STATUS: $NAME"} == (
+        whole["channels"]["ops"]["policy"]
+    )
+    assert (3, ["run >= 1m", "start within 5m"]) == (
+        whole["checks"]["nightly"]["tolerance"]["failures"], whole["checks"]["nightly"]["bounds"],
+    )  # fmt: skip
+    assert {"policy", "tolerance", "bounds"}.isdisjoint({**whole["channels"]["hook"], **whole["checks"]["beat"]})
     assert [] == again.changes(env={})
     assert 1 == run("export", "-f", str(again.path)).exit_code  # it overwrites nothing
     assert text == ok(run("export"))
@@ -219,7 +230,7 @@ def test_secrets_come_from_variables_and_are_needed_only_when_they_are_sent(proj
     assert "needs the variable HOOK_KEY, which is not set" in project.words("plan", "--secrets", env={})
     project.say(WHOLE.replace("X-Plain", "X-Other"))
     assert [("change", "channels", "hook", ["config"])] == project.changes()
-    assert "heartfly.yaml:6: channels.hook.config: needs the variable HOOK_KEY" in project.words("plan", env={})
+    assert "heartfly.yaml:7: channels.hook.config: needs the variable HOOK_KEY" in project.words("plan", env={})
     project.told("apply", "--yes")
     assert [] == project.changes()
     project.told("apply", "--yes", "--secrets")
@@ -253,19 +264,24 @@ def test_a_meter_that_counts_differently_gets_a_version(run: Run, project: Proje
         ("zone: Europe/Berlin}\nchannels", "zone: Mars}\nchannels", 3, "project.zone: 'Mars' is not a time zone"),
         ("kind: email", "kind: pigeon", 5, "channels.ops.kind: must be one of"),
         ("to: ops@example.com", "to: ops", 5, "channels.ops.config.to: "),
+        ("least: high", "least: huge", 6, "channels.ops.policy.least: must be one of"),
+        ("after: 15m", "after: 5s", 6, "channels.ops.policy.after: must be 60 to"),
+        ("every: 1h", "evry: 1h", 6, "channels.ops.policy.evry: is "),
+        ("failures: 3", "failures: 99", 23, "checks.nightly.tolerance"),
+        ("run >= 1m", "run >> 1m", 24, "checks.nightly.bounds"),
         ("events: [check.down", "events: [check.gone", 5, "channels.ops.events: must be a list of"),
-        ("aggregation: sum", "aggregation: add", 11, "meters.bytes.aggregation: "),
-        ('cron: "30 2 * * *"', 'cron: "61 2 * * *"', 17, "checks.nightly.schedule.expression: "),
-        ("grace: 10m", "grace: soon", 18, "checks.nightly.grace: must be seconds, or a duration"),
-        ("rows > 0", "rows >> 0", 21, "checks.nightly.gates[0]: "),
-        ("    tags: [db]", "    tagz: [db]", 20, "checks.nightly.tagz: is not known here"),
-        ("period: 90s", "period: 90s, cron: '* * * * *'", 25, "beat.schedule.period: must not stand beside cron"),
-        ("channels: [ops]\n  timers", "channels: [nobody]\n  timers", 23, "channels: there is no channel nobody"),
-        ("sticky: true", "sticky: maybe", 26, "checks.pods.sticky: expected `bool`, got `str`"),
-        ("metric: error_rate", "metric: weather", 29, "alert_rules.Errors.conditions[0].metric: "),
-        ("severity: high", "severity: big", 28, "alert_rules.Errors.severity: must be one of"),
-        ("thresholds: [50, 90]", "thresholds: [900000]", 32, "budgets.AI models.thresholds"),
-        ("  beat: {", "  nightly: {", 25, "'nightly' stands here twice"),
+        ("aggregation: sum", "aggregation: add", 12, "meters.bytes.aggregation: "),
+        ('cron: "30 2 * * *"', 'cron: "61 2 * * *"', 18, "checks.nightly.schedule.expression: "),
+        ("grace: 10m", "grace: soon", 19, "checks.nightly.grace: must be seconds, or a duration"),
+        ("rows > 0", "rows >> 0", 22, "checks.nightly.gates[0]: "),
+        ("    tags: [db]", "    tagz: [db]", 21, "checks.nightly.tagz: is not known here"),
+        ("period: 90s", "period: 90s, cron: '* * * * *'", 28, "beat.schedule.period: must not stand beside cron"),
+        ("channels: [ops]\n  timers", "channels: [nobody]\n  timers", 26, "channels: there is no channel nobody"),
+        ("sticky: true", "sticky: maybe", 29, "checks.pods.sticky: expected `bool`, got `str`"),
+        ("metric: error_rate", "metric: weather", 32, "alert_rules.Errors.conditions[0].metric: "),
+        ("severity: high", "severity: big", 31, "alert_rules.Errors.severity: must be one of"),
+        ("thresholds: [50, 90]", "thresholds: [900000]", 35, "budgets.AI models.thresholds"),
+        ("  beat: {", "  nightly: {", 28, "'nightly' stands here twice"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_has_its_path_and_line(

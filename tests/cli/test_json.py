@@ -261,4 +261,8 @@ def test_what_a_channel_is_for_is_said_and_tried(run: Run) -> None:
     )
     assert (["db"], 900, 3600) == tuple(said["policy"][name] for name in ("tags", "after", "every"))
     assert "every 1 h" in ok(run("channels", "policy", "policed", "--every", "1h"))
+    assert "policed: every 1 h\n" == ok(run("channels", "policy", "policed"))  # looked at, it stays
+    assert "policed: every 1 h\n" == ok(run("channels", "policy", "policed"))
+    assert 2 == run("channels", "policy", "policed", "--everything", "--every", "1h").exit_code
+    assert "policed: everything\n" == ok(run("channels", "policy", "policed", "--everything"))
     assert "down nightly-backup" in ok(run("channels", "preview", "policed", "--title", "$STATUS $NAME"))

@@ -18,7 +18,7 @@ _PATHS = {
     "alert_rules": "/v1/alert-rules",
     "budgets": "/v1/budgets",
 }
-_SCHEDULE = ("schedule", "grace", "max_run", "gates", "filters", "methods")
+_SCHEDULE = ("schedule", "grace", "max_run", "gates", "tolerance", "bounds", "filters", "methods")
 """What of a check decides when it alarms."""
 
 

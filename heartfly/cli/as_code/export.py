@@ -19,11 +19,11 @@ from heartfly.notify.channels.base import MASK
 _WIDTH = 110
 _USUAL: Mapping[str, Any] = {
     "description": "", "tags": [], "max_run": None, "methods": "", "filters": None, "gates": [], "sticky": False,
-    "unit": "",
+    "unit": "", "tolerance": None, "bounds": [], "policy": {},
 }  # fmt: skip
 """What need not be said of a new thing, as it is so without."""
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60))
-_DURATIONS = frozenset({"grace", "max_run", "for", "cooldown"})
+_DURATIONS = frozenset({"grace", "max_run", "for", "cooldown", "after", "every"})
 
 
 def exported(there: There) -> str:
@@ -51,6 +51,11 @@ def _told(kind: str, key: str, thing: Thing) -> dict[str, Any]:
     match kind:
         case "channels":
             settings["config"] = _config(settings["config"] or {}, key)
+            settings["policy"] = {
+                name: _duration(value) if name in _DURATIONS else value
+                for name, value in settings["policy"].items()
+                if value
+            }
         case "meters":
             del settings[ARCHIVED]
             settings = {name: value for name, value in settings.items() if value is not None or name not in DEFINING}

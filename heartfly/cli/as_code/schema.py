@@ -75,6 +75,10 @@ _CHECK = _object(
                 ]
             },
         },
+        "tolerance": _or_null(
+            _object(dict.fromkeys(("failures", "share", "last", "recover"), _or_null({"type": "integer"})))
+        ),
+        "bounds": _TEXTS,
         "sticky": {"type": "boolean"},
         "channels": _CHANNELS,
     }
@@ -158,6 +162,18 @@ _CHANNEL = _object(
         "kind": {"enum": list(CHANNELS)},
         "config": {"type": "object", "description": "${NAME} stands for what that variable holds."},
         "events": {"type": "array", "items": _words(AlertKind)},
+        "policy": _or_null(
+            _object(
+                {
+                    "tags": _TEXTS,
+                    "least": _or_null(_words(Severity)),
+                    "after": _or_null(_DURATION),
+                    "every": _or_null(_DURATION),
+                    "title": _TEXT,
+                    "text": _TEXT,
+                }
+            )
+        ),
     },
     "kind",
     "config",

@@ -24,6 +24,7 @@ from heartfly.core.words import AlertKind, Severity
 from heartfly.core.zones import zone
 from heartfly.errors import InvalidValueError
 from heartfly.notify.channels import CHANNELS
+from heartfly.notify.policies import AskedPolicy, to_store
 
 ALL = ["*"]
 UNSET = "\x00"
@@ -32,9 +33,11 @@ KINDS = ("project", "channels", "meters", "checks", "alert_rules", "budgets")
 """Sections of a file, in the order in which they are made: later ones name earlier ones."""
 DEFINING = ("event_types", "aggregation", "filters", "value", "percentile", "group_keys")
 """What of a meter counts, and so makes a version of it."""
+POLICY = ("tags", "least", "after", "every", "title", "text")
 _MOST_NAME = 100
 _CHECK = (
-    "name", "tags", "description", "schedule", "grace", "max_run", "methods", "filters", "gates", "sticky", "channels",
+    "name", "tags", "description", "schedule", "grace", "max_run", "methods", "filters", "gates", "tolerance", "bounds",
+    "sticky", "channels",
 )  # fmt: skip
 _RULE = ("severity", "enabled", "channels", "match", "by", "for", "cooldown", "conditions")
 _BUDGET = (
@@ -43,7 +46,7 @@ _BUDGET = (
 )  # fmt: skip
 FIELDS: Mapping[str, Sequence[str]] = {
     "project": ("name", "zone"),
-    "channels": ("kind", "config", "events"),
+    "channels": ("kind", "config", "events", "policy"),
     "meters": ("name", "unit", *DEFINING),
     "checks": _CHECK,
     "alert_rules": _RULE,
@@ -98,6 +101,8 @@ def channel(_key: str, raw: Mapping[str, Any], env: Mapping[str, str]) -> Entry:
         found["config"] = shown_config(kind, CHANNELS[kind].public_config(CHANNELS[kind].parse_config(config)))
     if "events" in raw:
         found["events"] = _events(raw["events"])
+    if "policy" in raw:
+        found["policy"] = _policy(raw["policy"])
     return Entry(settings=found, body={"config": config}, missing=missing, config=config)
 
 
@@ -288,10 +293,45 @@ def _events(raw: Any) -> list[str]:
     return sorted(set(raw))
 
 
-def _text(raw: Mapping[str, Any], name: str) -> str:
+def _policy(raw: Any) -> dict[str, Any]:
+    """Whole: what of it is not said is as if it had never been said."""
+    given = {} if raw is None else raw
+    if not isinstance(given, dict):
+        raise InvalidValueError("policy", "must be a mapping, such as {tags: [db], after: 15m, every: 1h}")
+    for name in given:
+        if name not in POLICY:
+            raise InvalidValueError(f"policy.{name}", f"is none of {', '.join(POLICY)}")
+    given = {name: value for name, value in given.items() if value is not None}
+    for name in ("after", "every"):
+        if name in given:
+            given[name] = _seconds(given[name], f"policy.{name}")
+    for name in ("title", "text"):
+        given[name] = _text({name: given.get(name, "")}, name, field=f"policy.{name}")
+    tags = given.get("tags", [])
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise InvalidValueError("policy.tags", "must be a list of tags")
+    asked = AskedPolicy(
+        tags=tags,
+        least=given.get("least"),
+        after_s=given.get("after"),
+        every_s=given.get("every"),
+        title=given["title"],
+        text=given["text"],
+    )
+    kept = to_store(asked) or {}
+    return policy_as_told({name.removesuffix("_s"): value for name, value in kept.items()})
+
+
+def policy_as_told(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a channel is for, in the one way to write it: all of it, or nothing."""
+    said = {name: told[name] for name in POLICY if told.get(name)}
+    return {} if not said else dict.fromkeys(POLICY) | {"tags": [], "title": "", "text": ""} | said
+
+
+def _text(raw: Mapping[str, Any], name: str, *, field: str = "") -> str:
     value = raw.get(name)
     if not isinstance(value, str):
-        raise InvalidValueError(name, "must be a text")
+        raise InvalidValueError(field or name, "must be a text")
     return value
 
 

@@ -9,7 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from heartfly.cli.as_code.settings import DEFINING, FIELDS, conditions_there, counted, keywords, shown_config, timing
+from heartfly.cli.as_code.settings import (
+    DEFINING,
+    FIELDS,
+    conditions_there,
+    counted,
+    keywords,
+    policy_as_told,
+    shown_config,
+    timing,
+)  # fmt: skip
 from heartfly.cli.client import Client
 
 _ENDED = frozenset({"expired", "cancelled"})
@@ -68,7 +77,12 @@ def look(api: Client, kinds: Sequence[str]) -> There:
 
 def _channel(raw: Mapping[str, Any]) -> Thing:
     config = None if raw["config"] is None else shown_config(raw["kind"], raw["config"])
-    settings = {"kind": raw["kind"], "config": config, "events": sorted(raw["events"])}
+    settings = {
+        "kind": raw["kind"],
+        "config": config,
+        "events": sorted(raw["events"]),
+        "policy": policy_as_told(raw["policy"]),
+    }
     return Thing(id=raw["id"], raw=raw, settings=settings)
 
 
