@@ -19,6 +19,8 @@ MOST_HEADER = 2_000
 MOST_HOPS = 30
 OWN = "X-Heartfly-Kind"
 """A header that every alert of ours has."""
+_LONG = re.compile(rb"^content-[a-z-]+[ \t]*:(?:[^\n]|\n[ \t]){8000}", re.IGNORECASE | re.MULTILINE)
+"""What names kinds of content, and is longer than any mail needs: its parameters take the square of that to read."""
 _UNSEEN = ("script", "style")
 _SMALL = {one: one + 32 for one in range(ord("A"), ord("Z") + 1)}
 _BREAK = re.compile(r"<(?:br|p|/p|/div|/tr|/li|/h[1-6])\b[^<>]*>", re.IGNORECASE)
@@ -43,6 +45,8 @@ class Mail:
 
 def read(raw: bytes, *, most: int) -> Mail:
     """`most`: characters of its text that are kept."""
+    if _LONG.search(raw) is not None:
+        return Mail(subject="", sender="", text="", why_not="a header of it is too long")
     # The parser asks of each line whether it ends one of the parts that are open: few may be.
     many = raw.lower().count(b"boundary") > MOST_PARTS
     head, _, rest = raw.partition(b"\r\n\r\n") if b"\r\n\r\n" in raw else raw.partition(b"\n\n")

@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from heartfly.core.schedule import Cron, Dialect, Kind, next_after, parse
+from heartfly.core.schedule import Cron, Dialect, Kind, next_after, parse, upcoming
 from heartfly.core.words import Severity
 
 LONGEST = timedelta(days=31)
@@ -22,7 +22,10 @@ LONGEST = timedelta(days=31)
 LONGEST_ONCE = timedelta(days=366)
 LEAST_SETTLING, MOST_SETTLING = timedelta(minutes=1), timedelta(hours=1)
 """So long after maintenance, within the check's grace, jobs have time to come back before people hear of them."""
-_MOST_JOINED = 1_000
+MOST_BEGINNINGS = 50
+"""In a day, and while it lasts once: each is looked at wherever somebody asks whether it is in force."""
+_MOST_JOINED = 50
+_DAY = timedelta(days=1)
 
 
 class SilenceKind(StrEnum):
@@ -81,6 +84,32 @@ class Recurrence:
     def schedule(self) -> Cron:
         return _read(self.cron, self.zone)
 
+    def begins_too_often(self, after: datetime) -> bool:
+        """More often than MOST_BEGINNINGS, from then on; of a day that has begun the rest alone would be seen."""
+        fires = upcoming(self.schedule, after, 2 * MOST_BEGINNINGS + 1)
+        within = max(self.lasts, _DAY)
+        return any(later - fire < within for fire, later in zip(fires, fires[MOST_BEGINNINGS:], strict=False))
+
+    def beginnings(self, after: datetime, most: int) -> int:
+        """In the two days from the first on; no more than `most` are counted."""
+        first = next_after(self.schedule, after)
+        n, fire = 0, first
+        while first is not None and fire is not None and fire < first + 2 * _DAY and n < most:
+            n, fire = n + 1, next_after(self.schedule, fire)
+        return n
+
+    def span_at(self, at: datetime) -> Span | None:
+        """The one that holds `at`. It is asked with each alert, so the answer is remembered for as long as it holds."""
+        known = _remembered(self)
+        if known and known[0].from_at <= at < known[0].to_at:
+            return known[0].span
+        found = next((span for span in self.spans(at, at) if span.from_at <= at < span.to_at), None)
+        # What follows may be joined differently when it is asked from there on, so it counts from this question on.
+        fire = found.to_at if found is not None else next_after(self.schedule, at)
+        if fire is not None:
+            known[:] = [_Answer(at, fire, found)]
+        return found
+
     def end_of(self, begin: datetime) -> datetime:
         if not self.by_wall:
             return begin + self.lasts
@@ -115,6 +144,21 @@ class Recurrence:
             yield current
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The span, or none, for each instant of [from_at, to_at)."""
+
+    from_at: datetime
+    to_at: datetime
+    span: Span | None
+
+
+@lru_cache(maxsize=4_096)
+def _remembered(_of: Recurrence) -> list[_Answer]:
+    """Its newest answer, replaced as a whole; threads may ask at the same time."""
+    return []
+
+
 @lru_cache(maxsize=1_024)
 def _read(cron: str, zone: str) -> Cron:
     schedule = parse(Kind.CRON, expression=cron, zone=zone, dialect=Dialect.CRON)
@@ -138,15 +182,19 @@ class Silence:
     below: Severity | None = None
     note: str = ""
 
-    def spans(self, from_at: datetime, to_at: datetime) -> list[Span]:
-        """When it is in force, as far as that touches [from_at, to_at]; in order."""
+    def spans(self, from_at: datetime, to_at: datetime) -> Iterator[Span]:
+        """When it is in force, as far as that touches [from_at, to_at]; in order, and worked out as they are asked."""
         low, high = max(from_at, self.from_at), to_at if self.to_at is None else min(to_at, self.to_at)
         if low > high:
-            return []
+            return
         if self.recurs is None:
             assert self.to_at is not None
-            return [Span(self.from_at, self.to_at)] if self.from_at < self.to_at else []
-        return [found for span in self.recurs.spans(low, high) if (found := self._bounded(span)) is not None]
+            if self.from_at < self.to_at:
+                yield Span(self.from_at, self.to_at)
+            return
+        for span in self.recurs.spans(low, high):
+            if (found := self._bounded(span)) is not None:
+                yield found
 
     def _bounded(self, span: Span) -> Span | None:
         to_at = span.to_at if self.to_at is None else min(span.to_at, self.to_at)
@@ -155,7 +203,12 @@ class Silence:
 
     def span_at(self, at: datetime) -> Span | None:
         """The one that holds `at`."""
-        return next((span for span in self.spans(at, at) if span.from_at <= at < span.to_at), None)
+        if self.recurs is None:
+            return next((span for span in self.spans(at, at) if span.from_at <= at < span.to_at), None)
+        if at < self.from_at or (self.to_at is not None and at >= self.to_at):
+            return None
+        span = self.recurs.span_at(at)
+        return None if span is None else self._bounded(span)
 
     def first_after(self, at: datetime) -> Span | None:
         """The first that begins after `at`."""

@@ -28,7 +28,7 @@ from heartfly.db.models import blind_intervals, checks
 from heartfly.db.prepared import Found, Prepared
 from heartfly.db.types import UtcInstant
 from heartfly.logs import logger
-from heartfly.monitor.planned import Planned, left_alone, planned
+from heartfly.monitor.planned import Planned, Windows, left_alone, planned
 from heartfly.notify.later import tell_later
 from heartfly.notify.silences import unjudging
 
@@ -91,10 +91,10 @@ class Judge:
             apart += stored(tx, found.told(rest))
             if missed is not None:
                 at_once.append(missed)
-        taken = []
+        taken, windows = [], Windows(silences, since=oldest)
         for one in apart:
             until = min(through, held.get(one.id, through))
-            plan = planned(one, silences.get(one.pid, ()), since=oldest, through=until)
+            plan = planned(one, windows, through=until)
             taken.append(self._one(one, blind, plan, now))
         record(tx, taken, ids=self._ids, now=now)
         for missed in at_once:

@@ -16,13 +16,15 @@ import sqlalchemy as sa
 
 from heartfly.audit.record import Action, Actor, record
 from heartfly.core import text
-from heartfly.core.schedule import Cron, Kind, parse, upcoming
+from heartfly.core.schedule import Cron, Kind, parse
 from heartfly.core.silence import (
     LONGEST,
     LONGEST_ONCE,
+    MOST_BEGINNINGS,
     RECURRING,
     SCOPES,
     Effect,
+    Recurrence,
     Scope,
     SilenceKind,
 )
@@ -39,6 +41,7 @@ from heartfly.notify.silences import locked, silence_of
 
 MOST = 200
 """Of a project that have not ended: each is looked at with each alert."""
+MOST_UNJUDGED_A_DAY = 200
 MOST_TARGETS = 1_000
 LONGEST_NOTE = 200
 SHORTEST = timedelta(minutes=1)
@@ -73,6 +76,8 @@ def make(tx: Tx, pid: int, asked: Asked, *, at: datetime, actor: Actor, ids: IdS
     count = sa.select(sa.func.count()).select_from(silences).where(silences.c.pid == pid, living)
     if tx.conn.execute(count).scalar_one() >= MOST:
         raise ConflictError(f"the project has {MOST} silences, which is all that it may have; end one")
+    if values["effect"] == Effect.IGNORE and values["cron"] is not None:
+        _demand_few_beginnings(tx, pid, values, at)
     name = str(uuids.uuid4())
     fixed = {"pid": pid, "id": ids.next(at), "uuid": name, "made_by": actor.name, "created_at": at, "ended_by": None}
     tx.conn.execute(sa.insert(silences).values(values | fixed))
@@ -82,6 +87,23 @@ def make(tx: Tx, pid: int, asked: Asked, *, at: datetime, actor: Actor, ids: IdS
         at=at, ids=ids,
     )  # fmt: skip
     return row
+
+
+def _demand_few_beginnings(tx: Tx, pid: int, values: Mapping[str, Any], at: datetime) -> None:
+    """All that begins of what is not judged is looked through for a check that waited for a month."""
+    s = silences.c
+    living = sa.or_(s.to_at.is_(None), s.to_at > sa.literal(at, UtcInstant))
+    query = sa.select(s.cron, s.zone, s.lasts_s).where(
+        s.pid == pid, s.effect == Effect.IGNORE.value, s.cron.is_not(None), living
+    )
+    given = (values["cron"], values["zone"], values["lasts_s"])
+    left = 2 * MOST_UNJUDGED_A_DAY
+    for cron, zone, lasts_s in [given, *tx.conn.execute(query)]:
+        left -= Recurrence(cron, zone, timedelta(seconds=lasts_s)).beginnings(at, left + 1)
+        if left < 0:
+            raise ConflictError(
+                f"what leaves checks of the project unjudged may begin {MOST_UNJUDGED_A_DAY} times a day, all together"
+            )
 
 
 def end_now(tx: Tx, pid: int, uuid: str, *, at: datetime, actor: Actor, ids: IdSource) -> Any:
@@ -156,8 +178,6 @@ def _wake(tx: Tx, row: Any, at: datetime) -> None:
 
 
 _SLICE = 500
-_MOST_A_DAY = 50
-"""All times of a month are looked through wherever one is asked for."""
 
 
 def _change(tx: Tx, row: Any, **values: Any) -> None:
@@ -264,9 +284,9 @@ def _recurring(asked: Asked, kind: SilenceKind, at: datetime) -> dict[str, Any]:
     if asked.to_at is not None and asked.to_at <= max(from_at, at):
         raise InvalidValueError("to", "must be after the beginning")
     assert isinstance(schedule, Cron)
-    fires = upcoming(schedule, at, _MOST_A_DAY + 1)
-    if len(fires) > _MOST_A_DAY and fires[-1] - fires[0] < timedelta(days=1):
-        raise InvalidValueError("cron", f"begins more than {_MOST_A_DAY} times a day")
+    recurs = Recurrence(schedule.expression, zone, asked.lasts, by_wall=kind is SilenceKind.QUIET)
+    if recurs.begins_too_often(at):
+        raise InvalidValueError("cron", f"begins more than {MOST_BEGINNINGS} times a day, or while it lasts once")
     return {
         "from_at": from_at,
         "to_at": asked.to_at,

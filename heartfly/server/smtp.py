@@ -194,6 +194,23 @@ class _Connection(SMTP):
         super().__init__(listener, **more)
         self._opened = opened
         self._most = most
+        self._left = self._room = 4 * (self.data_size_limit or 0) + self.line_length_limit
+        """Bytes that it may send before its next mail. aiosmtpd drops a mail that is too large, but keeps a line that
+        has no end until there is one.
+        """
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left < 0:
+            self.hang_up()
+            return
+        super().data_received(data)
+
+    @override
+    async def smtp_DATA(self, arg: str) -> None:
+        self._left = self._room
+        await super().smtp_DATA(arg)
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

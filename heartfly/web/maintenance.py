@@ -5,9 +5,11 @@ Snoozes of single checks are made on their own pages (snooze.py), and shown here
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
@@ -152,8 +154,14 @@ def _line(row: Any, known: Mapping[str, str], now: datetime) -> Line:
 
 def _ahead(living: Sequence[Silence], now: datetime) -> list[Ahead]:
     """The next two weeks, in order; what is in force begins them."""
-    found = [Ahead(one.words(), span) for one in living for span in one.spans(now, now + AHEAD) if span.to_at > now]
-    return sorted(found, key=lambda one: one.span.from_at)[:MOST_AHEAD]
+    each = (_ahead_of(one, now) for one in living)
+    # No more of them is worked out than is shown.
+    return [*islice(heapq.merge(*each, key=lambda one: one.span.from_at), MOST_AHEAD)]
+
+
+def _ahead_of(one: Silence, now: datetime) -> Iterator[Ahead]:
+    words = one.words()
+    return (Ahead(words, span) for span in one.spans(now, now + AHEAD) if span.to_at > now)
 
 
 async def _form(

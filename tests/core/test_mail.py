@@ -125,3 +125,16 @@ def test_a_mail_that_goes_round_in_circles_ends_here(hops: int, goes_round: bool
     raw = b"Received: from a by b; Mon, 2 Mar 2026 10:00:00 +0000\r\n" * hops + mail()
 
     assert goes_round == ("circles" in read(raw, most=MOST).why_not)
+
+
+def test_a_header_whose_parameters_would_take_long_to_read_is_no_signal() -> None:
+    for name in ("Content-Type: text/plain", "Content-Type: multipart/mixed", "content-disposition: inline"):
+        long = f"{name}; ".encode() + b"a*1=x;\r\n " * 200_000
+        for raw in (b"Subject: x\r\n" + long + b"\r\n\r\nx", _with_part(long)):
+            began = time.process_time()
+            assert "a header of it is too long" == read(raw, most=1_000).why_not
+            assert time.process_time() - began < 1
+
+
+def _with_part(header: bytes) -> bytes:
+    return b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" + header + b"\r\n\r\nx\r\n--b--\r\n"

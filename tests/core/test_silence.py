@@ -86,7 +86,7 @@ def test_a_time_that_began_before_the_silence_was_made_counts_from_then_on() -> 
 
 def test_an_end_cuts_the_last_time_short() -> None:
     ends = silence(from_at=DAY, to_at=at("02:30"), recurs=Recurrence("0 2 * * *", "UTC", HOUR))
-    assert [Span(at("02:00"), at("02:30"))] == ends.spans(DAY, at("72:00"))
+    assert [Span(at("02:00"), at("02:30"))] == [*ends.spans(DAY, at("72:00"))]
 
 
 def test_a_night_ends_by_the_clock_on_the_wall_though_clocks_are_set_forward_in_it() -> None:
@@ -102,6 +102,32 @@ def test_the_next_time_is_found_however_far_it_is() -> None:
     assert found is not None
     assert datetime(2028, 2, 29, 2, tzinfo=UTC) == found.from_at
     assert None is silence().first_after(at("03:00"))
+
+
+@pytest.mark.parametrize(
+    ("cron", "lasts", "is_too_often"),
+    [
+        ("*/30 * * * *", HOUR, False),
+        ("0 22 * * 1-5", timedelta(days=31), False),
+        ("*/5 * * * *", HOUR, True),
+        ("* * 1-15 * *", HOUR, True),
+        ("*/30 * * * *", timedelta(days=2), True),
+    ],
+)
+def test_what_begins_so_often_that_each_look_would_take_long_is_known(
+    cron: str, lasts: timedelta, *, is_too_often: bool
+) -> None:
+    """Also late on a day, when little of it is left."""
+    found = {Recurrence(cron, "UTC", lasts).begins_too_often(at(time)) for time in ("00:00", "23:30")}
+    assert {is_too_often} == found
+
+
+def test_what_is_remembered_of_a_time_holds_for_that_alone() -> None:
+    one = nightly(lasts=90 * timedelta(minutes=1))
+    assert one.recurs is not None
+    times = ["01:59", "02:00", "03:29", "03:30", "26:00", "01:00", "02:30", "25:59"]
+    found = [(time, one.span_at(at(time)) is not None) for time in times]
+    assert ["02:00", "03:29", "26:00", "02:30"] == [time for time, is_in_force in found if is_in_force]
 
 
 @given(st.integers(0, 72 * 60), st.integers(1, 30 * 60), st.sampled_from(["0 2 * * *", "*/30 * * * *", "15 3,4 * * *"]))

@@ -366,3 +366,26 @@ def test_a_server_takes_mails_where_its_settings_say(tmp_path: Path) -> None:
         server.kill()
 
     assert [("ok", {"rows": "3"})] == [(one["outcome"], one["metrics"]) for one in told]
+
+
+async def test_a_line_without_an_end_is_cut_off_long_before_it_fills_the_memory(world: World) -> None:
+    check = await world.check(SystemClock().now())
+    async with listening(world, max_bytes=10_000) as post:
+
+        def talk() -> int:
+            """How many bytes were taken."""
+            with socket.create_connection(("127.0.0.1", post.listener.port), timeout=30) as client:
+                answers = client.makefile("rb")
+                answers.readline()
+                for line in ("HELO x", f"MAIL FROM:<{SENDER}>", f"RCPT TO:<{check.ping_uuid}@{DOMAIN}>", "DATA"):
+                    client.sendall(line.encode() + b"\r\n")
+                    answers.readline()
+                for n in range(300):
+                    try:
+                        client.sendall(b"x" * 100_000)
+                    except OSError:
+                        return n * 100_000
+                return 30_000_000
+
+        assert await anyio.to_thread.run_sync(talk) < 20_000_000
+        assert "250" == await post.send(f"{check.ping_uuid}@{DOMAIN}")
