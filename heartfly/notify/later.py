@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,6 +33,8 @@ from heartfly.notify.silences import living
 
 MOST = 200
 """Sources on channels that are looked at in one transaction."""
+MOST_ROWS = 200
+"""Of what is held, that are: one source may have had thousands in a silence of weeks, and every ping waits for it."""
 
 _WATCHED = (Status.UP.value, Status.DEGRADED.value)
 
@@ -46,10 +48,10 @@ def next_later(tx: Tx) -> datetime | None:
 
 def tell_later(tx: Tx, *, now: datetime, ids: IdSource) -> bool:
     """Tell what is due. True: there may be more."""
-    groups = _due(tx, now)
+    groups, more = _due(tx, now)
     if groups:
         _release(tx, groups, now)
-    return remind(tx, now=now, ids=ids) or len(groups) >= MOST
+    return remind(tx, now=now, ids=ids) or more
 
 
 # --- what is due, with all that it depends on --------------------------------------------------------
@@ -64,9 +66,16 @@ class _Group:
     source: str
     rows: list[Any] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
+    last_waits: bool = False
+    """The last here is what the source came to; it is not due, or settled after those that did not fit."""
+
+    def add(self, row: Any) -> None:
+        self.rows.append(row)
+        self.alerts += decoded([row.payload])
 
 
-def _due(tx: Tx, now: datetime) -> list[_Group]:
+def _due(tx: Tx, now: datetime) -> tuple[list[_Group], bool]:
+    """And whether there is more."""
     n = notifications.c
     head = (
         sa.select(n.pid, n.channel_id, n.source)
@@ -77,19 +86,31 @@ def _due(tx: Tx, now: datetime) -> list[_Group]:
     )
     found = {(row.channel_id, row.source): _Group(row.pid, row.channel_id, row.source) for row in tx.conn.execute(head)}
     if not found:
-        return []
+        return [], False
     query = (
-        sa.select(notifications, sa.cast(alerts.c.payload, sa.Text).label("payload"))
+        sa.select(notifications, alerts.c.kind, sa.cast(alerts.c.payload, sa.Text).label("payload"))
         .join(alerts, sa.and_(alerts.c.pid == n.pid, alerts.c.id == n.alert_id))
         .where(n.state == HELD, n.channel_id.in_({key[0] for key in found}), n.source.in_({key[1] for key in found}))
-        .order_by(n.channel_id, n.source, n.alert_id)
     )
-    for row in tx.conn.execute(query.with_for_update(of=notifications)):
+    in_order = (n.channel_id, n.source, n.alert_id)
+    due = query.where(n.held_until <= sa.literal(now, UtcInstant)).order_by(*in_order).limit(MOST_ROWS)
+    rows = tx.conn.execute(due.with_for_update(of=notifications)).all()
+    for row in rows:
         group = found.get((row.channel_id, row.source))
         if group is not None:
-            group.rows.append(row)
-            group.alerts += decoded([row.payload])
-    return [group for group in found.values() if group.rows]
+            group.add(row)
+    for (channel_id, source), group in found.items():
+        if group.rows:
+            # What is last decides of all before it, also if it is not due itself.
+            mine = (n.channel_id == channel_id, n.source == source, n.alert_id > group.rows[-1].alert_id)
+            later = query.where(*mine, alerts.c.kind.in_(_TURNS)).order_by(n.alert_id.desc()).limit(1)
+            if (last := tx.conn.execute(later).first()) is not None:
+                group.add(last)
+                group.last_waits = True
+    return [group for group in found.values() if group.rows], len(found) >= MOST or len(rows) == MOST_ROWS
+
+
+_TURNS = [kind.value for kind in AlertKind if part_of(kind) is not Part.FACT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +186,8 @@ def _settle(  # noqa: PLR0917 - what a verdict depends on
         begin_was_told=told_before,
     )
     wait_on = max((group.rows[n].held_until for n in turns[-1:]), default=now)
-    for row, alert, part, verdict in zip(group.rows, group.alerts, parts, verdicts, strict=True):
+    settling = zip(group.rows, group.alerts, parts, verdicts, strict=True)
+    for row, alert, part, verdict in islice(settling, len(group.rows) - group.last_waits):
         if part is Part.FACT and row.held_until > now:
             continue
         if part is not Part.FACT and wait_on > now:
