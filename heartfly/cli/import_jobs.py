@@ -39,7 +39,7 @@ from heartfly.clock import SystemClock
 from heartfly.core import schedule as schedules
 from heartfly.core.scheduled.drift import Drift, Line, Read, drifts
 from heartfly.core.scheduled.found import Job, Origin, proposals, tags_of
-from heartfly.core.scheduled.tell import Form, container, crontab_line, drop_in, edited, step
+from heartfly.core.scheduled.tell import Form, container, crontab_line, demand_plain, drop_in, edited, step
 from heartfly.core.text import shown
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -270,7 +270,9 @@ def _own_words(line: Line, wanted: Wanted) -> str | None:
     if line.proposal is None or line.pings or line.proposal.job.off:
         return None
     job = line.proposal.job
-    url = str(line.check["ping_url"] or _UNMADE) if line.check else _UNMADE
+    url = _UNMADE
+    if line.check and line.check["ping_url"]:
+        demand_plain(url := str(line.check["ping_url"]))
     match job.origin:
         case Origin.CRONTAB:
             return crontab_line(job.spelled, url, form=wanted.form, program=wanted.program) if job.spelled else None

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from heartfly.core.scheduled import crontab_text
 from heartfly.core.scheduled.found import Found, Job, proposals
-from heartfly.core.scheduled.tell import Form, crontab_line, edited, without_run
+from heartfly.core.scheduled.tell import Form, crontab_line, demand_plain, edited, without_run
+from heartfly.errors import InvalidValueError
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 UUID = "0b7a3a4c-0b7a-4a4c-8b7a-0b7a3a4c0b7a"
@@ -224,3 +225,22 @@ def test_any_text_is_read_and_each_line_told_once(text: str, kind: str) -> None:
     assert len(lines) <= len(crontab_text.lines_of(text))
     for one in proposals(found.jobs, host="h"):
         one.as_asked()["description"].encode()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://x/ping/u; reboot",
+        "http://x/$(reboot)",
+        "http://x/`id`",
+        "http://x/u\nroot",
+        "http://x/a b",
+        "file:///x",
+        "",
+    ],
+)
+def test_an_address_that_could_mean_something_to_a_shell_goes_into_no_line(url: str) -> None:
+    demand_plain(URL)
+
+    with pytest.raises(InvalidValueError, match=r"^ping_url: "):
+        demand_plain(url)

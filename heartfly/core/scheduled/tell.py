@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from heartfly.core.scheduled.found import Spelled
+from heartfly.errors import InvalidValueError
 
 CURL = "curl -fsS -m 10 --retry 3 -o /dev/null"
 _PLAIN = re.compile(r"[\w./@:,+ -]*[\w./@:,+-]", re.ASCII)
 """What every shell takes word by word, as it stands."""
+_ADDRESS = re.compile(r"https?://[\w.:\[\]~/-]+", re.ASCII)
+"""Of a ping. It comes from a server, and goes into lines that shells read: nothing in it may mean anything to them."""
 _OF_THE_SHELL = frozenset(
     {
         ".", ":", "alias", "bg", "break", "case", "cd", "command", "continue", "declare", "eval", "exec", "exit",
@@ -45,6 +48,12 @@ def crontab_line(line: Spelled, url: str, *, form: Form = Form.RUN, program: str
     if form is Form.CURL:
         return f"{line.head}{words}; {CURL} {url}/$?{space}{line.rest}"
     return f"{line.head}{program} --check {url} -- {words}{space}{line.rest}"
+
+
+def demand_plain(url: str) -> None:
+    """InvalidValueError: a shell would read more out of it than an address."""
+    if not _ADDRESS.fullmatch(url):
+        raise InvalidValueError("ping_url", "is no plain address, so it goes into no line that a shell reads")
 
 
 def without_run(command: str) -> str:
