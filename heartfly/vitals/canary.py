@@ -206,15 +206,21 @@ class Canary:
 
 async def told(read: AsyncConnection, *, most: int = TOLD) -> Sequence[Told]:
     """The newest misses that were told, the newest first."""
-    sent = sa.func.min(attempts.c.started_at, type_=attempts.c.started_at.type)
-    of_alert = sa.and_(notifications.c.pid == alerts.c.pid, notifications.c.alert_id == alerts.c.id)
-    query = (
-        sa.select(alerts.c.at, sent.label("sent_at"))
-        .join(notifications, of_alert)
-        .join(attempts, attempts.c.delivery_id == notifications.c.delivery_id)
+    # The very newest may not have been told yet. Those before it are not read: there is one of each hour.
+    newest = (
+        sa.select(alerts.c.id, alerts.c.at)
         .where(alerts.c.pid == NOBODY, alerts.c.kind == AlertKind.DOWN.value)
-        .group_by(alerts.c.id, alerts.c.at)
         .order_by(alerts.c.id.desc())
+        .limit(most + 1)
+        .subquery()
+    )
+    sent = sa.func.min(attempts.c.started_at, type_=attempts.c.started_at.type)
+    query = (
+        sa.select(newest.c.at, sent.label("sent_at"))
+        .join(notifications, sa.and_(notifications.c.pid == NOBODY, notifications.c.alert_id == newest.c.id))
+        .join(attempts, attempts.c.delivery_id == notifications.c.delivery_id)
+        .group_by(newest.c.id, newest.c.at)
+        .order_by(newest.c.id.desc())
         .limit(most)
     )
     return [Told(row.at, row.sent_at - row.at) for row in await read.execute(query)]
