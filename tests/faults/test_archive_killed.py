@@ -16,7 +16,7 @@ import pytest
 from heartfly.clock import SystemClock
 from tests.server_process import Server
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]  # `make faults`
 
 N = 4_000
 DAY = (SystemClock().now() - timedelta(days=40)).date().isoformat()

@@ -23,7 +23,7 @@ from heartfly.db.parts import USAGE
 from tests.faults.metering import DAY, HOUR, METERS, SUBJECTS, Made, Senders, owner, told, ways
 from tests.server_process import Server
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]  # `make faults`
 
 MANY = int(os.environ.get("HEARTFLY_EVENTS", "1000000"))
 SEED = int(os.environ.get("HEARTFLY_SEED", "1"))

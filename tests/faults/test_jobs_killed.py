@@ -14,7 +14,7 @@ import pytest
 
 from tests.server_process import Server
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]  # `make faults`
 
 KILLS = 6
 SEED = 20_260_302
