@@ -96,6 +96,7 @@ async def test_a_new_check_is_told_in_full_with_its_address(house: House) -> Non
         "bounds": [],
         "sticky": False,
         "job": None,
+        "silenced_until": None,
         "channels": [],
         "ping_url": f"{BASE_URL}/ping/{row.ping_uuid}",
         "old_ping_url_until": None,

@@ -21,7 +21,7 @@ def test_an_answer_that_names_only_what_is_apart_tells_of_all(run: Run, receiver
     brief = {"accepted": 2, "duplicate": 1, "conflict": 1, "rejected": 1, "results": apart}
     receiver.answers = [(200, {}, json.dumps(brief).encode())] * 2
 
-    done = run("-", "--json", given=b"".join(line(n, at=NOW + timedelta(minutes=n)) for n in range(5)))
+    done = run("-", "--json", given=b"".join(line(n, at=NOW + timedelta(hours=1, minutes=n)) for n in range(5)))
 
     sent = json.loads(done.stdout)["sent"]
     assert {"accepted": 2, "duplicate": 1, "conflict": 1, "rejected": 1} == {

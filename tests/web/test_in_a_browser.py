@@ -208,6 +208,6 @@ def test_on_a_phone_the_pages_are_at_the_thumb_and_hide_nothing(server: Server, 
     page.wait_for_url("**/p/main/status-pages")
     assert "true" == page.locator("header nav summary").get_attribute("aria-current")
     page.set_viewport_size({"width": 1000, "height": 600})
-    assert ["Status pages", "Settings"] == page.locator("header nav > a:visible").all_inner_texts()[4:]
+    assert ["Maintenance", "Status pages", "Settings"] == page.locator("header nav > a:visible").all_inner_texts()[4:]
     page.emulate_media(media="print")
     assert not page.locator("header nav").is_visible()

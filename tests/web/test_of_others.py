@@ -76,6 +76,8 @@ async def furnished(town: Town, owner: Browser, web: WebState) -> dict[str, str]
     }  # fmt: skip
     await made("usage/watches/new", kind="source", what="*")
     values["watch"] = await found(r"/usage/watches/([0-9a-f-]{36})", "usage/watches")
+    await made("maintenance/new", kind="quiet", scope="project", night_from="22:00", night_to="07:00")
+    values["silence"] = await found(r"/maintenance/([0-9a-f-]{36})/", "maintenance")
     await made("views", name="Mine", q="tag:etl")
     await made("status-pages/new", title="Ours", slug="ours")
     values["page"] = await found(r"status-pages/([0-9a-f-]{36})", "status-pages")
