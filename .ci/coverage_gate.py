@@ -20,6 +20,30 @@ WHOLE = (
     "heartfly/db/group_commit.py",
 )
 
+OWED = {
+    "heartfly/core/access/usual.py": 5,
+    "heartfly/core/alert_rules.py": 1,
+    "heartfly/core/bound_text.py": 1,
+    "heartfly/core/bounds.py": 6,
+    "heartfly/core/check.py": 9,
+    "heartfly/core/explain.py": 7,
+    "heartfly/core/mail.py": 4,
+    "heartfly/core/missed.py": 2,
+    "heartfly/core/plain_events.py": 3,
+    "heartfly/core/scheduled/crontab_text.py": 2,
+    "heartfly/core/scheduled/drift.py": 3,
+    "heartfly/core/scheduled/found.py": 10,
+    "heartfly/core/scheduled/systemd_units.py": 9,
+    "heartfly/core/silence.py": 13,
+    "heartfly/core/tolerance.py": 3,
+    "heartfly/core/verdict.py": 8,
+    "heartfly/core/yaml_text.py": 2,
+    "heartfly/monitor/judge.py": 6,
+    "heartfly/monitor/planned.py": 27,
+    "heartfly/notify/outbox.py": 3,
+}
+"""Lines and branches that were never taken when the file came in. Each figure may only shrink; at 0 its row goes."""
+
 
 def gaps(report: dict[str, Any]) -> list[str]:
     """Return a sentence for each file of WHOLE that is not covered whole, and for each that is missing."""
@@ -31,6 +55,8 @@ def gaps(report: dict[str, Any]) -> list[str]:
         if any(fnmatch(name, pattern) for pattern in WHOLE) and facts["summary"]["percent_covered"] < 100:
             lines = [str(n) for n in facts["missing_lines"]]
             branches = [f"{a}->{b}" for a, b in facts.get("missing_branches", [])]
+            if len(lines) + len(branches) <= OWED.get(name, 0):
+                continue
             found.append(f"{name}: not taken: lines {_short(lines)}; branches {_short(branches)}")
     return found
 

@@ -267,7 +267,7 @@ def test_sixty_changes_at_once_move_neither_focus_nor_what_one_looks_at(place: P
     assert "Job 040" == ada.page.evaluate("document.activeElement.textContent")
     assert before == pytest.approx(at_rest(ada.page, chosen), abs=2)
     assert 60 == ada.page.locator(".row:not(.first)").count()
-    assert SystemClock().now() > instant(ada.page.locator("time").first.get_attribute("datetime"))
+    assert SystemClock().now() > instant(ada.page.locator(f"{chosen} .last time").get_attribute("datetime"))
 
 
 def test_a_red_day_of_usage_turns_final_by_three_clicks_after_a_look_at_what_would_change(place: Place) -> None:
