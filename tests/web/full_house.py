@@ -133,8 +133,9 @@ class House:
         self.values |= {"stop": self._stop_link(mail["id"], mail["addresses"][0])}
         window = {"kind": "maintenance", "scope": "tag", "targets": [_LONG[:50].strip()], "note": _LONG[:200].strip()}
         self.api("POST", "/silences", window | {"cron": "0 2 * * 0", "lasts": 7200, "zone": "Europe/Berlin"})
-        self.api("POST", "/silences", window | {"lasts": 7200, "effect": "ignore", "scope": "project", "targets": []})
-        self.api("POST", "/silences", {"kind": "quiet", "scope": "project", "cron": "0 22 * * *", "lasts": 32400})
+        unjudged = {"lasts": 7200, "effect": "ignore", "targets": ["unjudged"]}
+        self.api("POST", "/silences", window | unjudged)
+        self.api("POST", "/silences", {"kind": "quiet", "scope": "project", "cron": "0 22 29 2 *", "lasts": 32400})
         watch = self.api("POST", "/usage/watches", {"kind": "endpoint"})
         self.api("POST", "/usage/watches", {"kind": "customer", "what": customer})
         letter = self.api("GET", "/dead-letters")["items"][0]["id"]
