@@ -170,7 +170,7 @@ def _spread(n_checks: int, due_at: datetime) -> list[tuple[int, datetime]]:
 
 
 async def _flipped(store: Store, served: Served, seeded: Seeded, due_at: datetime) -> tuple[float, Used]:
-    """Seconds from the end of the second in which they fell due to the last flip, as the flips themselves tell it."""
+    """Seconds from the first deadline, a second before the last one, until all flips can be read."""
     wanted = len(seeded.check_ids) - 1
     await CLOCK.sleep((due_at - CLOCK.now()).total_seconds())
     meter = Meter(served.pid, served.extra)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import compress
 from typing import Any
 
 import sqlalchemy as sa
@@ -161,10 +162,13 @@ _INSERT_FLIPS = Prepared(lambda _: sa.insert(flips))
 
 def _explained(found: Found, one: Missed) -> list[str]:
     grace, heard, schedule = one.before.rules.grace, _heard_words(found), lru_cache(words_of)
-    instant = lru_cache(lambda stored: found.value("expected_at", stored))
+
+    @lru_cache
+    def silent(opened: Any, closes: Any, words: str) -> str:
+        return missed(found.value("expected_at", opened), found.value("goes_down_at", closes), grace, schedule=words)
+
     return [
-        missed(instant(opened), instant(closes), grace, schedule=schedule(kind, period_s, expression, zone))
-        + heard(last_ping_at, last_kind)
+        silent(opened, closes, schedule(kind, period_s, expression, zone)) + heard(last_ping_at, last_kind)
         for opened, closes, kind, period_s, expression, zone, last_kind, last_ping_at in map(
             found.pick(*_WORDED), one.rows
         )
@@ -188,16 +192,16 @@ def _tell(
     ids: IdSource,
     now: datetime,
 ) -> None:
-    rows = found.parts(one.rows, *_TOLD)
-    listening = who_listens(tx, {row.pid for row in rows}, {row.id for row in rows})
+    pids, check_ids = zip(*map(found.pick("pid", "id"), one.rows), strict=True)
+    listening = who_listens(tx, set(pids), set(check_ids))
     if not listening:
         return
+    heard = [check_id in listening for check_id in check_ids]
+    rows = found.parts(compress(one.rows, heard), *_TOLD)
     projects = names_of(tx, {row.pid for row in rows})
     common = _told_of_first(one, now)
     entries: list[Entry] = []
-    for row, words, incident in zip(rows, why, incidents, strict=True):
-        if row.id not in listening:
-            continue
+    for row, words, incident in zip(rows, compress(why, heard), compress(incidents, heard), strict=True):
         slug, name = projects.get(row.pid, ("", ""))
         facts = facts_of(
             row,

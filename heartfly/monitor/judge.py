@@ -35,10 +35,10 @@ from heartfly.notify.silences import unjudging
 BATCH = 40
 """Checks in one transaction. Pings wait for it, and what each check costs is mostly its alert."""
 STORM = 1_000
-"""Behind so many that fell due at once, the rest go in batches eight times as large: a ping may wait a little longer
-then, for each of them waits for all who are before it, and a third of a small batch is its flush and its telling.
+"""Behind so many that fell due at once, the rest go in batches sixteen times as large: a ping may wait for 30 ms then,
+for each of them waits for all who are before it, and a third of a small batch is its flush and its telling.
 """
-_STORM_TIMES = 8
+_STORM_TIMES = 16
 
 log = logger("heartfly.monitor")
 
