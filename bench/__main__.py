@@ -123,7 +123,7 @@ MEASURES: dict[str, Measure] = {
 async def _run(given: argparse.Namespace) -> list[Figure]:
     found: list[Figure] = []
     for name in MEASURES if given.what == "all" else [given.what]:
-        with stores(given.database) as made:
+        with stores(given.database, given.python) as made:
             some = await MEASURES[name](made, given)
         for one in some:
             met = {True: "met", False: "NOT MET", None: ""}[one.met]
@@ -142,6 +142,8 @@ def main() -> None:
     parser.add_argument("--idle-seconds", type=float, default=30)
     parser.add_argument("--checks", type=int, default=100_000, help="checks for all but the pings")
     parser.add_argument("--events", type=int, default=100_000, help="events of usage, and lines of a log")
+    installed = "Python of an environment that holds what people install, and nothing that tests need"
+    parser.add_argument("--python", default=sys.executable, metavar="PATH", help=installed)
     given = parser.parse_args()
     about = report.surroundings(CLOCK.now(), given.database)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

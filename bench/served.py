@@ -52,11 +52,15 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Where a Heartfly keeps its data. `url` empty: SQLite in the folder. `pid`: of the PostgreSQL server."""
+    """Where a Heartfly keeps its data. `url` empty: SQLite in the folder. `pid`: of the PostgreSQL server.
+
+    `python`: of the environment in which Heartfly is installed.
+    """
 
     folder: Path
     url: str = ""
     pid: int | None = None
+    python: str = sys.executable
 
     @property
     def environment(self) -> dict[str, str]:
@@ -69,7 +73,7 @@ async def heartfly(store: Store, first_ping: str, *, settings: Mapping[str, str]
     """`heartfly serve` with its defaults, but for receivers on loopback. `started_s`: from exec to the first ping."""
     port = free_port()
     environment = os.environ | {"HEARTFLY_OUTGOING__ALLOW_PRIVATE": "true", "HEARTFLY_SERVER__DRAIN_S": "0"}
-    command = [sys.executable, "-m", "heartfly", "serve", "--port", str(port)]
+    command = [store.python, "-m", "heartfly", "serve", "--port", str(port)]
     extra = (store.pid,) if store.pid is not None else ()
     log = store.folder / "server.log"
     async with _running("heartfly", command, port, {**environment, **store.environment, **settings}, log) as served:
@@ -134,12 +138,14 @@ class Stores:
     folder: Path
     server: str = ""
     pid: int | None = None
+    python: str = sys.executable
     made: list[Store] = field(default_factory=list)
 
     def fresh(self) -> Store:
         folder = self.folder / f"store-{len(self.made)}"
         folder.mkdir()
-        store = Store(folder, self._create_database(), self.pid) if self.server else Store(folder)
+        url = self._create_database() if self.server else ""
+        store = Store(folder, url, self.pid, self.python)
         self.made.append(store)
         return store
 
@@ -155,10 +161,10 @@ class Stores:
 
 
 @contextmanager
-def stores(database: str) -> Iterator[Stores]:
+def stores(database: str, python: str = sys.executable) -> Iterator[Stores]:
     with tempfile.TemporaryDirectory(prefix="heartfly-bench-") as folder:
         if database == "sqlite":
-            yield Stores(database, Path(folder))
+            yield Stores(database, Path(folder), python=python)
             return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -169,6 +175,6 @@ def stores(database: str) -> Iterator[Stores]:
             server = get_server(str(data), cleanup_mode="delete")
         try:
             pid = int((data / "postmaster.pid").read_text().split()[0])
-            yield Stores(database, Path(folder), server.get_uri(), pid)
+            yield Stores(database, Path(folder), server.get_uri(), pid, python)
         finally:
             server.cleanup()

@@ -225,7 +225,7 @@ def _tune_interpreter() -> None:
 
 
 def _share_memory() -> None:
-    """Let all threads take their memory out of two places, where glibc's allocator would give each thread one of its own.
+    """Let all threads take their memory out of two places, where the allocator of glibc would give each one of its own.
 
     What a thread gives back stays in its place: after a thousand alerts that was a tenth of the server's memory.
     """
