@@ -28,7 +28,7 @@ from heartfly.api.compat.healthchecks.paths import takes as is_healthchecks
 from heartfly.api.event_door import EventDoor
 from heartfly.api.limit_door import LimitDoor
 from heartfly.api.parameters import known_only
-from heartfly.api.ping import Receive, Scope, Send
+from heartfly.api.ping import WHOLE, Receive, Scope, Send, written
 from heartfly.api.request import GUARD, STATE, ApiRequest
 from heartfly.api.state import ApiState
 from heartfly.api.v1 import (
@@ -252,6 +252,9 @@ class _Exchange:
             names = {name.lower() for name, _ in given}
             given += [(name, value) for name, value in self._headers.items() if name not in names]
             message = {**message, "headers": given}
+        elif message["type"] == WHOLE:
+            self._status = message["status"]
+            message = {**message, "fields": message["fields"] + written(self._headers.items())}
         elif self._is_head and message["type"] == "http.response.body":
             message = {**message, "body": b""}
         await self._send(message)

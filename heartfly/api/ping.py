@@ -47,7 +47,7 @@ _ACTIONS = {
 }
 _SECONDS = re.compile(r"\d{1,6}(?:\.\d{1,6})?", re.ASCII)
 _METHODS = {"GET", "HEAD", "POST"}
-_WHOLE = "heartfly.response.whole"
+WHOLE = "heartfly.response.whole"
 """An answer in one message, where the server offers it (server/exchange.py)."""
 CLIENT_AT = "heartfly.client_at"
 """In the scope: when a client's own clock said that it was. It is kept, and counts nothing."""
@@ -77,8 +77,13 @@ class _Answer:
         self.status = status
         self.body = body
         self.headers = headers
-        fields = b"".join(b"%b: %b\r\n" % field for field in _fields(status, body, headers))
-        self.whole = {"type": _WHOLE, "status": status, "fields": fields, "body": body}
+        fields = written(_fields(status, body, headers))
+        self.whole = {"type": WHOLE, "status": status, "fields": fields, "body": body}
+
+
+def written(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """As they stand in an answer. Nobody looks at them again: no value may be anybody's word."""
+    return b"".join([b"%b: %b\r\n" % field for field in fields])
 
 
 def is_ping(path: str) -> bool:
@@ -190,7 +195,7 @@ class PingDoor:
 
     async def _tell(self, outcome: PingOutcome, scope: Scope, send: Send) -> None:
         said = self._answers[outcome]
-        if "extensions" in scope and _WHOLE in scope["extensions"]:
+        if "extensions" in scope and WHOLE in scope["extensions"]:
             await send(said.whole)
         else:
             await _answer(send, said.status, said.body, said.headers)

@@ -12,6 +12,7 @@ import anyio
 
 from heartfly.accounts.last_use import LastUse
 from heartfly.api.native import NativeApi
+from heartfly.api.ping import WHOLE
 from heartfly.api.state import ApiState
 from heartfly.app import mail_settings
 from heartfly.clock import Clock
@@ -65,8 +66,11 @@ class Door:
         *,
         body: bytes | None = None,
         headers: Sequence[tuple[str, str]] = (),
+        whole: bool = False,
     ) -> Reply:
-        """`path` may have a query. `asked` is sent as JSON, `body` as it is."""
+        """`path` may have a query. `asked` is sent as JSON, `body` as it is. `whole`: to a server that
+        takes answers in one message.
+        """
         raw = body if body is not None else b"" if asked is None else json.dumps(asked).encode()
         given = [
             (b"host", b"beat.example.org"),
@@ -89,6 +93,8 @@ class Door:
             "server": ("127.0.0.1", 8000),
             "client": ("127.0.0.1", 40000),
         }
+        if whole:
+            scope["extensions"] = {WHOLE: {}}
         # In pieces, as a network brings it.
         pieces = [raw[:10], raw[10:]]
         sent: list[dict[str, Any]] = []
@@ -102,11 +108,17 @@ class Door:
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
-            if message["type"] == "http.response.body" and not message.get("more_body"):
+            if message["type"] in {WHOLE, "http.response.body"} and not message.get("more_body"):
                 answered.set()
 
         await self.api(scope, receive, send)
         head, *rest = sent
+        if head["type"] == WHOLE:
+            assert head["fields"].endswith(b"\r\n")
+            fields = [line.partition(": ") for line in head["fields"].decode("latin-1")[:-2].split("\r\n")]
+            told = {name: value for name, _, value in fields}
+            assert len(fields) == len(told)
+            return Reply(head["status"], told, head["body"])
         names = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in head["headers"]}
         return Reply(head["status"], names, b"".join(message.get("body", b"") for message in rest))
 

@@ -188,6 +188,18 @@ async def test_what_is_denied_is_answered_429_where_that_is_asked_for(house: Hou
     assert (429, None, None) == (never.status, never.headers.get("retry-after"), never.json["retry_after"])
 
 
+@pytest.mark.parametrize("query", ["", "?status=429"])
+async def test_an_answer_in_one_message_is_that_in_two(house: House, query: str) -> None:
+    await make(house, amount=1)
+    await check(house)
+
+    one = await house.full("POST", f"/v1/limits/check{query}", CALL, whole=True)
+    two = await check(house, query=query)
+
+    assert not two.json["allowed"]
+    assert (two.status, two.headers, two.body) == (one.status, one.headers, one.body)
+
+
 async def test_the_door_and_the_route_answer_alike(house: House) -> None:
     await make(house)
     by_door = await check(house, reserve=False)
