@@ -31,7 +31,7 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.migrate import upgrade
 from heartfly.db.parts import PARTS, USAGE
-from tests import canaries
+from tests import canaries, compiled
 from tests.measured import Measuring
 from tests.postgres_spares import Spares
 
@@ -53,6 +53,8 @@ settings.load_profile("searching" if os.environ.get("HEARTFLY_SEARCH") else "ste
 # Hundreds of tests start a program: that the shell wants no compiled files would cost each of them a second or two.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+compiled.keep()
 
 REQUIRE_ALL = os.environ.get("HEARTFLY_REQUIRE_ALL") == "1"
 _ADDRESS = "HEARTFLY_TEST_POSTGRES"

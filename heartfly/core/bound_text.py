@@ -75,11 +75,6 @@ def lines_of(bounds: Bounds) -> list[str]:
     return found
 
 
-def kind_of(line: str, *, field: str) -> str:
-    """Which bound a line is of: two of one kind cannot both hold."""
-    return _read(line, field)[0]
-
-
 def _read(line: str, field: str) -> tuple[str, dict[str, Any]]:
     text = " ".join(line.split()) if len(line) <= MOST_CHARS else ""
     for kind, form in _FORMS.items():

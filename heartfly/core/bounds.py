@@ -71,9 +71,7 @@ def too_fast(bounds: Bounds, took: timedelta | None) -> Breach | None:
 
 
 def begins(bounds: Bounds, memory: Memory, at: datetime, rid: str | None) -> tuple[Memory, Breach | None]:
-    """A run begins: what is remembered of it, and whether it does so too soon after others."""
-    if not bounds.count_runs:
-        return memory, None
+    """A run begins, and runs are counted: what is remembered of it, and whether it does so too soon after others."""
     known = memory.begun
     if known and at < known[-1].at:
         return memory, None  # it came late: those that followed it were judged without it

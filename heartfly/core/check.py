@@ -296,7 +296,7 @@ def _reported(step: Step, end: _End) -> tuple[Step, bool]:
             key = signal.rid or ""
         case By.ADDRESS:
             key = signal.source
-        case By.COUNT:
+        case _:  # each counts
             key = str(signal.id)
     over = check.status is Status.DOWN and not end.before_alarm and slots.round_is_over(check, signal)
     memory, whole = bound_rules.reports(bounds, check.memory, key=key, at=signal.at, round_over=over)

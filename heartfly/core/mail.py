@@ -95,7 +95,7 @@ def _text(whole: Message, most: int) -> str:
 def _decoded(part: Message, most: int) -> str:
     try:
         raw = part.get_payload(decode=True)
-    except (ValueError, AssertionError):  # what is no encoding of that name
+    except (ValueError, AssertionError):  # pragma: no cover - what is no encoding of that name; some Pythons keep it
         raw = None
     content = raw if isinstance(raw, bytes) else str(part.get_payload()).encode("utf-8", "replace")
     # Of HTML more than is kept: most of it is none of the text.

@@ -106,8 +106,7 @@ class Recurrence:
         found = next((span for span in self.spans(at, at) if span.from_at <= at < span.to_at), None)
         # What follows may be joined differently when it is asked from there on, so it counts from this question on.
         fire = found.to_at if found is not None else next_after(self.schedule, at)
-        if fire is not None:
-            known[:] = [_Answer(at, fire, found)]
+        known[:] = [] if fire is None else [_Answer(at, fire, found)]
         return found
 
     def end_of(self, begin: datetime) -> datetime:
@@ -238,7 +237,7 @@ class Silence:
                 return f"maintenance{called}"
             case SilenceKind.MUTE:
                 return f"the {'channel' if self.scope is Scope.CHANNEL else 'project'} is muted{called}"
-            case SilenceKind.QUIET:
+            case _:  # quiet
                 return f"quiet hours{called}"
 
 

@@ -96,10 +96,9 @@ def late_at(check: Check) -> datetime | None:
 
 def early_from(check: Check) -> datetime | None:
     """The first instant at which a success is for the slot that opens next; None: the schedule alone says that."""
-    bounds = check.rules.bounds
-    if not bounds.bound_early or check.expected_at is None:
+    if check.expected_at is None:
         return None
-    by = bound_rules.early_by(bounds, check.expected_at, lambda at: next_expected(check, at)[0])
+    by = bound_rules.early_by(check.rules.bounds, check.expected_at, lambda at: next_expected(check, at)[0])
     return None if by is None else check.expected_at - by
 
 

@@ -89,8 +89,7 @@ class _Reader:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self._value(one, (*path, place)) for place, one in enumerate(node.value)]
-        if not isinstance(node, yaml.ScalarNode):
-            raise InvalidValueError(self._field, f"line {line}: it is no value")
+        assert isinstance(node, yaml.ScalarNode)  # there are no other kinds
         return _scalar(node)
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:

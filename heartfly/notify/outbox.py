@@ -121,10 +121,13 @@ def _decided(tx: Tx, heard: Sequence[_Heard], now: datetime) -> Iterator[Decided
         if listens
     ]
     found = iter(decisions(tx, offers, now=now))
-    for entry, hearing in heard:
-        deaf = Decided(Leave(f"this channel does not hear of {entry.alert.kind.value}"))
-        for _, listens in sorted(hearing.items()):
-            yield next(found) if listens else deaf
+    return iter(
+        [
+            next(found) if listens else Decided(Leave(f"this channel does not hear of {entry.alert.kind.value}"))
+            for entry, hearing in heard
+            for _, listens in sorted(hearing.items())
+        ]
+    )
 
 
 def alert_row(entry: Entry, alert_id: int) -> dict[str, Any]:

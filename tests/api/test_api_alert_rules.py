@@ -10,6 +10,7 @@ import pytest
 from tests.api.conftest import START
 from tests.api.door import House
 from tests.api.fired import RULE, an_alert, fire
+from tests.one_database import on_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -62,6 +63,7 @@ async def test_a_rule_is_what_was_asked_for_and_is_listed_page_by_page(house: Ho
         ("severity", {"severity": "worst"}),
     ],
 )
+@on_sqlite
 async def test_what_is_wrong_is_named(house: House, field: str, changes: dict[str, Any]) -> None:
     reply = await make(house, **changes)
     assert (422, field) == (reply.status, reply.json["errors"][0]["field"])

@@ -13,6 +13,7 @@ from heartfly.db.ids import IdSource
 from heartfly.usage.folder import Folder
 from heartfly.usage.hands import Hands
 from tests.api.door import House, Reply
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
@@ -134,6 +135,7 @@ async def test_a_budget_has_what_is_usual_and_is_read_and_listed_page_by_page(ho
         ({"channels": [MISSING]}, "channels[0]"),
     ],
 )
+@on_sqlite
 async def test_what_is_no_budget_is_refused_by_its_field(house: House, asked: Any, field: str) -> None:
     reply = await make(house, **asked)
 

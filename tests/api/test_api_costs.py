@@ -13,6 +13,7 @@ import pytest
 
 from tests.api.conftest import START
 from tests.api.door import House, Reply
+from tests.one_database import on_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -164,6 +165,7 @@ async def test_a_project_without_calls_is_told_so(house: House) -> None:
         ("calls", {"cursor": "x"}, "cursor"),
     ],
 )
+@on_sqlite
 async def test_what_is_wrong_is_named(house: House, of: str, query: dict[str, str], field: str) -> None:
     reply = await ask(house, of, **query)
     assert (422, [field]) == (reply.status, reply.fields)

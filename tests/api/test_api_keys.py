@@ -309,6 +309,7 @@ async def test_an_id_that_cannot_be_is_not_there(house: House, key_id: str) -> N
     assert [(404, "there is no such key")] * 4 == [(reply.status, reply.json["detail"]) for reply in heard]
 
 
+@on_sqlite
 async def test_both_secrets_of_a_key_share_its_pace(house: House, clock: SimClock) -> None:
     key = await made(house)
     rotated = (await house.full("POST", f"/v1/keys/{key['id']}/rotate")).json

@@ -14,6 +14,7 @@ from heartfly.db.models import silences
 from heartfly.notify.peace_commands import MOST
 from tests.api.conftest import START
 from tests.api.door import House
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
@@ -124,6 +125,7 @@ async def test_a_channel_says_what_it_is_for_and_an_edit_replaces_that_whole(hou
         ({"text": "x" * 2_001}, "policy.text"),
     ],
 )
+@on_sqlite
 async def test_what_is_wrong_with_it_is_named(house: House, policy: Any, field: str) -> None:
     asked = {"kind": "webhook", "name": "hook", "config": {"url": "https://hooks.example.com/x"}, "policy": policy}
     reply = await house.full("POST", "/v1/channels", asked)

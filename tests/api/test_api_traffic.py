@@ -13,6 +13,7 @@ import pytest
 
 from tests.api.conftest import START
 from tests.api.door import House, Reply
+from tests.one_database import on_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -176,6 +177,7 @@ async def test_no_text_from_outside_is_run_by_a_spreadsheet(served: House) -> No
         ("requests", {"format": "xml"}, "format"),
     ],
 )
+@on_sqlite
 async def test_what_is_wrong_is_named(house: House, of: str, query: dict[str, Any], field: str) -> None:
     refused = await ask(house, of, **query)
 

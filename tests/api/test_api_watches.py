@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.door import House
+from tests.one_database import on_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +62,7 @@ async def test_a_watch_has_what_is_usual_and_is_read_and_listed_page_by_page(hou
         ({"kind": "endpoint", "least": 9}, "least"),
     ],
 )
+@on_sqlite
 async def test_what_cannot_be_watched_is_refused_by_its_field(house: House, asked: Any, field: str) -> None:
     reply = await make(house, **asked)
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.api.conftest import START
 from tests.api.door import Door, House
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
@@ -138,6 +139,7 @@ async def test_there_are_limits_of_every_kind(house: House, asked: Any, expected
         ({"policy": "10;w=60;u=Odd!"}, "unit"),
     ],
 )
+@on_sqlite
 async def test_what_is_no_limit_is_refused_by_its_field(house: House, asked: Any, field: str) -> None:
     for path in ("/v1/limits", "/v1/limits/simulate"):
         told = await house.full("POST", path, asked)
@@ -264,6 +266,7 @@ async def test_cost_is_counted_by_currency_and_currencies_are_never_added_up(hou
         ({"reserv": True}, "reserv"),
     ],
 )
+@on_sqlite
 async def test_what_is_no_check_is_refused_by_its_field_and_nothing_is_reserved(
     house: House, asked: Any, field: str
 ) -> None:
@@ -276,6 +279,7 @@ async def test_what_is_no_check_is_refused_by_its_field_and_nothing_is_reserved(
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"null", b"\xff", b'{"scope": {"provider": "\\ud800"}}'])
+@on_sqlite
 async def test_what_is_no_json_is_no_check(house: House, body: bytes) -> None:
     await make(house)
 

@@ -10,6 +10,7 @@ import pytest
 from heartfly.core.words import PingKind
 from tests.api.door import House
 from tests.api.theirs import nobody, reader, stored, writer
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
@@ -183,6 +184,7 @@ async def test_what_is_left_out_of_an_update_stays(house: House) -> None:
         ),
     ],
 )
+@on_sqlite
 async def test_what_is_wrong_is_told_in_their_words(house: House, asked: dict[str, Any], text: str) -> None:
     client = writer(house)
     made = await client.made()
@@ -204,6 +206,7 @@ async def test_what_is_wrong_is_told_in_their_words(house: House, asked: dict[st
         (b"null", "json validation error: value is not an object"),
     ],
 )
+@on_sqlite
 async def test_a_body_is_read_before_the_key_is(house: House, body: bytes, text: str) -> None:
     told = await nobody(house)("POST", "checks/", body=body)
 

@@ -183,6 +183,14 @@ def test_how_far_back_is_looked() -> None:
     ]
 
 
+def test_conditions_that_differ_by_their_thresholds_alone_look_at_the_same() -> None:
+    one = condition(where=(("model", ("a",)),))
+
+    assert one.aspect == condition(where=one.where, threshold=7 * ONE, op=Op.BELOW, clear=ONE, least=3).aspect
+    others = [condition(), condition(metric=Metric.COST), condition(window=2 * HOUR), condition(against=Against.BURN)]
+    assert 5 == len({one.aspect, *(other.aspect for other in others)})
+
+
 def test_errors_in_a_row_are_counted_over_the_true_sequence() -> None:
     e, ok = True, False
     assert errors_at_the_end([e, e, e, e, ok, e]) == 1

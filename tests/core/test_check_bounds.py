@@ -202,6 +202,57 @@ def test_the_same_run_sent_again_is_one_run() -> None:
     assert [Reason.TOO_SOON] == [why for _, why, _ in changes(success(once, at(minutes=13), rid="a"))]
 
 
+def test_a_start_too_soon_fails_at_once_and_its_run_goes_on() -> None:
+    check = start(bound(apart=MINUTE), at(minutes=10)).check
+
+    step = start(check, at(minutes=10, seconds=20))
+
+    assert [(Status.DOWN, Reason.TOO_SOON, at(minutes=10, seconds=20))] == changes(step)
+    assert [Reason.TOO_SOON] == [run.reason for run in step.check.open_runs]
+
+
+def test_a_start_too_soon_may_be_tolerated_and_its_run_says_so() -> None:
+    check = start(bound(apart=MINUTE, tolerance=Tolerance(failures=2)), at(minutes=10)).check
+
+    step = start(check, at(minutes=10, seconds=20))
+
+    assert ([], ["1 of 2"]) == (changes(step), [run.tolerated for run in step.check.open_runs])
+
+
+def test_a_start_too_soon_that_is_only_warned_of_makes_degraded_what_is_up_and_nothing_else() -> None:
+    check = start(bound(apart=MINUTE, apart_level=Level.WARN), at(minutes=10)).check
+
+    degraded = start(check, at(minutes=10, seconds=20))
+
+    assert [(Status.DEGRADED, Reason.TOO_SOON, at(minutes=10, seconds=20))] == changes(degraded)
+    again = start(degraded.check, at(minutes=10, seconds=40))
+    assert ([], Reason.TOO_SOON) == (changes(again), reason(again))
+
+
+def test_what_is_down_already_does_not_go_down_again_by_a_start_too_soon() -> None:
+    down = start(bound(Status.DOWN, apart=MINUTE), at(minutes=10)).check
+
+    step = start(down, at(minutes=10, seconds=20))
+
+    assert ([], Reason.TOO_SOON) == (changes(step), reason(step))
+
+
+def test_a_start_that_comes_after_those_that_followed_it_is_not_counted_among_them() -> None:
+    check = success(bound(apart=MINUTE), at(minutes=10)).check
+
+    late = start(check, at(minutes=9, seconds=30), past=Past())
+
+    assert ([], check.memory.begun) == (changes(late), late.check.memory.begun)
+
+
+def test_a_start_that_is_sent_again_after_its_end_is_the_same_run() -> None:
+    once = success(bound(apart=10 * MINUTE), at(minutes=10), rid="a").check
+
+    again = start(once, at(minutes=11), rid="a")
+
+    assert ([], once.memory.begun) == (changes(again), again.check.memory.begun)
+
+
 def test_a_pause_forgets_what_ran_before() -> None:
     check = success(bound(apart=MINUTE), at(minutes=10)).check
     rules = make_rules(bounds=Bounds())
@@ -274,6 +325,16 @@ def test_reports_that_are_counted_do_not_add_up_over_slots() -> None:
         assert [] == changes(step)
 
     assert [Status.UP] == [to for to, _, _ in changes(success(check, at(hours=4.2)))]
+
+
+def test_reports_are_told_apart_by_their_run_ids_and_those_without_one_are_one() -> None:
+    check = bound(reports=3, reports_by=By.RID)
+    for rid in ("a", "a", None, None):
+        step = success(check, at(hours=1), rid=rid)
+        check = step.check
+        assert at(hours=1) == check.expected_at
+
+    assert at(hours=2) == success(check, at(hours=1), rid="b").check.expected_at
 
 
 def test_the_first_report_of_a_new_check_puts_it_under_watch() -> None:
@@ -406,3 +467,11 @@ def test_one_that_is_too_early_is_a_recovery_all_the_same() -> None:
     step = success(check, at(hours=1.5))
 
     assert (0, at(hours=25)) == (step.check.memory.bad, step.check.expected_at)
+
+
+def test_before_the_last_slot_of_all_a_share_of_the_time_to_the_next_is_none() -> None:
+    rules = make_rules(next_after=fires(at(hours=1)), bounds=Bounds(early_share=50))
+    check = make_check(rules=rules)
+
+    assert Reason.TOO_EARLY is reason(success(check, at(hours=1) - TICK))
+    assert reason(success(check, at(hours=1))) is None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartfly.core.check import edited, pause, resume
-from heartfly.core.tolerance import NOTHING_KEPT, Tolerance, standing
+from heartfly.core.tolerance import NOTHING_KEPT, Tolerance, standing, without_failure
 from heartfly.core.values import Check, Past, Step
 from heartfly.core.words import Reason, RunOutcome, Status
 from tests.factories import (
@@ -196,6 +196,24 @@ def test_a_failure_that_comes_late_makes_its_row_longer(row: int, goes_on: bool,
     assert flips == len(step.flips)
     assert ("" if flips else f"{row + 1} of 3") == step.runs[-1].tolerated
     assert (Status.DOWN if goes_on else Status.UP) is step.check.status
+
+
+@pytest.mark.parametrize(
+    ("asked", "nothing"),
+    [
+        ({}, True),
+        ({"failures": 1}, True),
+        ({"failures": 2}, False),
+        ({"recover": 2}, False),
+        ({"share": 50, "last": 2}, False),
+    ],
+)
+def test_one_failure_in_a_row_and_one_success_are_no_tolerance(asked: dict[str, int], *, nothing: bool) -> None:
+    assert nothing is Tolerance(**asked).tolerates_nothing
+
+
+def test_taking_a_failure_back_from_a_row_without_one_changes_nothing() -> None:
+    assert NOTHING_KEPT == without_failure(NOTHING_KEPT)
 
 
 def test_how_near_it_is_says_each_rule() -> None:

@@ -91,6 +91,22 @@ def test_what_is_not_taken_is_told_with_its_line(line: str, why: str) -> None:
     assert line.count("\n", 0, len(line) - 1) + 1 == left.line
 
 
+def test_a_file_that_is_too_long_is_told_and_not_read() -> None:
+    found = read("#" * (crontab_text.MOST_CHARACTERS + 1))
+
+    assert ([], ["it is longer than 1000000 characters"]) == (list(found.jobs), [left.why for left in found.left])
+    assert [] == list(read("#" * crontab_text.MOST_CHARACTERS).left)
+
+
+def test_what_was_found_in_two_places_stands_together_and_each_says_where() -> None:
+    both = read("0 3 * * * /opt/x\n") + read("# why\nnonsense\n")
+
+    assert (["/etc/crontab:1"], ["/etc/crontab:2"]) == (
+        [job.place for job in both.jobs],
+        [one.place for one in both.left],
+    )
+
+
 def test_lines_of_the_system_name_a_user() -> None:
     found = read("0 3 * * * root\n0 3 * * * ada /opt/x\n", system=True)
 
@@ -116,6 +132,13 @@ def test_names_and_slugs_tell_jobs_apart_and_stay_when_others_go() -> None:
     asked = proposals(read(text).jobs, host="web1", tags=["team-a"])[0].as_asked()
     assert ("backup on web1", ["crontab", "on:web1", "team-a"]) == (asked["name"], asked["tags"])
     assert asked["description"].startswith("From /etc/crontab on web1.\n")
+
+
+def test_jobs_that_are_the_same_in_all_have_slugs_of_their_own() -> None:
+    slugs = [one.slug for one in proposals(read("0 1 * * * /opt/backup\n" * 4).jobs, host="")]
+
+    assert 4 == len(set(slugs))
+    assert [f"{slugs[1]}-2", f"{slugs[1]}-3"] == slugs[2:]
 
 
 # --- how a line tells of itself ----------------------------------------------------------------------

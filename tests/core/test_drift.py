@@ -105,6 +105,20 @@ def test_schedules_are_compared_by_what_they_mean(
     assert same == is_same(ours, theirs)
 
 
+def test_expressions_that_cannot_be_read_are_the_same_letter_by_letter() -> None:
+    odd = Times(kind=Kind.CRON, expression="61 * * * *", zone="UTC", dialect=Dialect.CRON)
+    stored = {"kind": "cron", "zone": "UTC", "dialect": "cron"}
+
+    assert is_same(odd, stored | {"expression": "61 * * * *"})
+    assert not is_same(odd, stored | {"expression": "62 * * * *"})
+    assert not is_same(odd, stored | {"expression": "1 * * * *"})
+
+
+def test_a_check_without_an_address_to_ping_is_found_by_its_slug() -> None:
+    """As one is shown to who may not see addresses."""
+    assert [(Drift.SAME, "web1-a")] == kinds("0 3 * * * /opt/a\n", check("web1-a", ping_url=None))
+
+
 def test_periods_and_calendars_are_compared_too() -> None:
     hourly = Times(kind=Kind.PERIOD, period=timedelta(hours=1))
     assert is_same(hourly, {"kind": "period", "period": 3600})

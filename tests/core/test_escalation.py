@@ -124,6 +124,15 @@ def test_missed_runs_are_counted_up_to_a_bound() -> None:
     assert 0 == n_missed(hourly(), anchor=None, at=NOW)
 
 
+def test_of_a_schedule_that_raises_nothing_more_is_known_to_be_missed() -> None:
+    def next_after(instant: datetime, _anchor: datetime) -> datetime:
+        if instant > NOW + timedelta(hours=1):
+            raise OverflowError
+        return instant + timedelta(hours=1)
+
+    assert 2 == n_missed(make_rules(next_after=next_after, grace=10 * MINUTE), anchor=NOW, at=NOW + timedelta(days=1))
+
+
 # --- the first alert of a real failure ----------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from heartfly.core.explain import explain, explain_blind
 from heartfly.core.gates import Broken, Gate, Level, Op
 from heartfly.core.spans import span
 from heartfly.core.values import Blind, Flip, Run, replace
-from heartfly.core.words import PingKind, Reason, Status
+from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from tests.factories import make_check
 
 T0 = datetime(2026, 3, 2, 2, 30, tzinfo=UTC)
@@ -44,7 +44,7 @@ def flip(reason: Reason, **rest: object) -> Flip:
         (flip(Reason.FAIL), "reported a failure"),
         (flip(Reason.GATE, broken=(Broken(EMPTY, Decimal(0)),)), "success, but rows is 0, expected > 0."),
         (flip(Reason.GATE, broken=(Broken(EMPTY, None),)), "success, but rows was not reported, expected > 0."),
-        (flip(Reason.RETRACTED), "the alarm was not true"),
+        (flip(Reason.RETRACTED), "A success from before 2026-03-02 02:40:00 UTC reached Heartfly late"),
         (flip(Reason.SUCCESS, down_since=T0), "10 min after it went down"),
         (flip(Reason.SUCCESS), "A success came at 2026-03-02 02:40:00 UTC."),
         (flip(Reason.PAUSED), "paused"),
@@ -63,6 +63,17 @@ def test_the_last_signal_is_named_if_there_was_one() -> None:
         flip(Reason.MISSED), heard, schedule="x"
     )
     assert "last signal" not in explain(flip(Reason.MISSED), silent, schedule="x")
+
+
+def test_a_start_that_came_late_is_told_as_one_while_its_run_is_open() -> None:
+    unstarted = replace(make_check(), status_reason=Reason.NOT_STARTED)
+    begun, ended = flip(Reason.RETRACTED, run=RUN), flip(Reason.RETRACTED, run=replace(RUN, outcome=RunOutcome.OK))
+
+    assert "A start from before 2026-03-02 02:40:00 UTC reached Heartfly late: the alarm was not true." == explain(
+        begun, unstarted, schedule="x"
+    )
+    for success in (ended, flip(Reason.RETRACTED)):
+        assert explain(success, unstarted, schedule="x").startswith("A success from before")
 
 
 def test_our_own_deafness_is_told_with_its_bounds() -> None:

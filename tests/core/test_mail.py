@@ -65,7 +65,9 @@ def test_of_a_mail_in_html_alone_what_can_be_read_is_read() -> None:
         b"Content-Transfer-Encoding: base64\r\n\r\n!!!",
         b"Content-Transfer-Encoding: x-uuencode\r\n\r\nbegin 666 x\n!!",
         b"Content-Type: multipart/mixed\r\n\r\nx", b"Content-Type: message/rfc822\r\n\r\n",
-        b"Content-Type: text/plain; charset=base64\r\n\r\nx", b"Subject: a\r\n b\r\n\r\n",
+        b"Content-Transfer-Encoding: x-uuencode\r\n\r\nbegin 666 x\n!\x7f\x7f",
+        b"Content-Type: text/plain; charset=base64\r\n\r\nx", b"Subject: =?utf-8?b?A?=\r\n\r\nx",
+        b"Subject: a\r\n b\r\n\r\n",
     ],
 )  # fmt: skip
 def test_what_is_hardly_a_mail_is_read_all_the_same(raw: bytes) -> None:
@@ -73,6 +75,12 @@ def test_what_is_hardly_a_mail_is_read_all_the_same(raw: bytes) -> None:
 
     assert "" == found.why_not
     assert found.body.encode("utf-8", "replace")
+
+
+def test_what_cannot_be_decoded_is_kept_as_it_came() -> None:
+    assert "=?utf-8?b?A?=" == read(b"Subject: =?utf-8?b?A?=\r\n\r\nx", most=MOST).subject
+    raw = b"Content-Transfer-Encoding: x-uuencode\r\n\r\nbegin 666 x\n!\x7f\x7f"
+    assert "begin 666 x\n!\x7f\x7f" == read(raw, most=MOST).text
 
 
 def test_parts_in_parts_without_end_take_no_time_and_their_text_is_kept_as_it_is() -> None:

@@ -78,6 +78,17 @@ def test_what_is_no_array_of_events_is_left_to_the_rules(content: bytes) -> None
     assert fast(content) is None
 
 
+@pytest.mark.parametrize("number", ["0", "0.0"])
+def test_a_zero_is_plain_beside_a_time_that_holds_the_same_signs(number: str) -> None:
+    """`-05:00` is no minus zero; of the same event sent with one, the rules must judge."""
+    event = (EVENT % number).replace("T12:00:00.5+02:00", "T05:00:00.5-05:00")
+    both = f"[{event},{EVENT % number}]".encode()
+
+    assert "-0" in event
+    assert by_the_rules(both) == fast(both)
+    assert fast(f"[{event},{EVENT % '-0'}]".encode()) is None
+
+
 def test_more_than_come_in_one_request_are_left_to_the_rules() -> None:
     content = f"[{','.join([EVENT % 1] * 101)}]".encode()
 

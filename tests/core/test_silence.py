@@ -122,6 +122,28 @@ def test_what_begins_so_often_that_each_look_would_take_long_is_known(
     assert {is_too_often} == found
 
 
+@pytest.mark.parametrize(
+    ("cron", "most", "n"),
+    [("0 * * * *", 100, 48), ("0 * * * *", 7, 7), ("0 2 * * *", 100, 2), ("0 2 1 * *", 100, 1), ("0 2 * * *", 0, 0)],
+)
+def test_how_often_it_begins_is_counted_over_two_days_up_to_a_bound(cron: str, most: int, n: int) -> None:
+    assert n == Recurrence(cron, "UTC", HOUR).beginnings(DAY, most)
+
+
+def test_of_several_times_each_is_told_that_touches_what_is_asked_for() -> None:
+    hourly = nightly("0 * * * *", lasts=timedelta(minutes=10))
+    told = [span.from_at for span in hourly.spans(at("02:10"), at("04:00"))]
+
+    assert [at("02:00"), at("03:00"), at("04:00")] == told
+    assert at("03:00") == next(hourly.spans(at("02:11"), at("04:00"))).from_at
+
+
+def test_one_that_ended_as_it_began_was_never_in_force() -> None:
+    assert [] == list(silence(to_at=at("02:00")).spans(DAY, at("05:00")))
+    nothing_left = silence(from_at=DAY, to_at=at("02:00"), recurs=Recurrence("0 2 * * *", "UTC", HOUR))
+    assert [] == list(nothing_left.spans(DAY, at("02:00")))
+
+
 def test_what_is_remembered_of_a_time_holds_for_that_alone() -> None:
     one = nightly(lasts=90 * timedelta(minutes=1))
     assert one.recurs is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from heartfly.core.schedule import Kind
 from heartfly.core.scheduled import systemd_units
-from heartfly.core.scheduled.found import Found, Job
+from heartfly.core.scheduled.found import Found, Job, proposals
 from heartfly.core.scheduled.systemd_units import Timer, span_of
 from heartfly.core.scheduled.tell import drop_in
 
@@ -114,6 +115,31 @@ def test_what_systemctl_shows_is_read() -> None:
     assert ("*-*-* 06,18:00:00", timedelta(hours=13, minutes=1)) == (apt.times.expression, apt.grace)
     assert ("/lib/systemd/system/apt-daily.timer", "apt-daily.service", "") == (apt.where, apt.unit, apt.off)
     assert (timedelta(days=1), "it is inactive") == (tmp.times.period, tmp.off)
+
+
+def test_more_than_any_machine_has_is_told_and_not_read() -> None:
+    long = "#" * (systemd_units.MOST_CHARACTERS + 1)
+    shown, unit = systemd_units.shown(long, zone="UTC", now=NOW), read(long)
+
+    assert ([], ["it said more than 4000000 characters"]) == (shown.jobs, [left.why for left in shown.left])
+    assert ([], ["it is longer than 4000000 characters"]) == (unit.jobs, [left.why for left in unit.left])
+    assert ("systemctl", "/etc/systemd/system/backup.timer") == (shown.left[0].place, unit.left[0].place)
+
+
+def test_a_line_that_goes_on_past_the_end_of_the_file_is_read() -> None:
+    assert "Sun 03:10" == only("[Timer]\nOnCalendar=Sun 03:10 \\").times.expression
+
+
+@pytest.mark.parametrize(("said", "told"), [("90s", "90 s"), ("90min", "90 min"), ("2h", "2 h"), ("45s", "45 s")])
+def test_a_delay_is_told_in_the_largest_unit_in_which_it_is_whole(said: str, told: str) -> None:
+    assert f"late by {told} by itself" in only(f"[Timer]\nOnCalendar=daily\nRandomizedDelaySec={said}\n").notes[0]
+
+
+def test_a_period_is_asked_for_in_seconds() -> None:
+    job = replace(only("[Timer]\nOnUnitActiveSec=1d\n"), max_run=timedelta(minutes=10))
+    (asked,) = (one.as_asked() for one in proposals([job], host="db1"))
+
+    assert ({"kind": "period", "period": 86_400}, 600) == (asked["schedule"], asked["max_run"])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from heartfly.core.values import Check, Step
 from heartfly.core.verdict import verdict
 from heartfly.core.verdict_facts import LastFlip
 from heartfly.core.words import PingKind
-from tests.factories import GRACE, at, fail, judge, make_check, make_rules, ping, start, success
+from tests.factories import GRACE, at, fail, fires, judge, make_blind, make_check, make_rules, ping, start, success
 
 MINUTE = timedelta(minutes=1)
 
@@ -64,6 +64,10 @@ def test_each_bound_says_what_it_is_and_how_it_was_broken() -> None:
     assert "no start, so how long it took is not known: the bound is run >= 1m." in why(
         success(fast, at(minutes=1)), fast
     )
+    begun = start(fast, at(minutes=1)).check
+    assert "The job reported success after 5 s, which is too fast: the bound is run >= 1m." == why(
+        success(begun, at(minutes=1, seconds=5)), begun
+    )
     soon = success(checked(apart=MINUTE), at(minutes=1)).check
     assert "A run began too soon after the one before it: the bound is apart >= 1m." == why(
         success(soon, at(minutes=1.5)), soon
@@ -112,6 +116,15 @@ def test_one_that_is_down_says_what_it_takes_to_be_up() -> None:
     assert "It stays down until all of 3 have reported success again." in said(step.check, minutes=70, step=step)
 
 
+def test_of_several_that_it_takes_the_last_is_told() -> None:
+    down = fail(checked(tolerance=Tolerance(recover=2)), at(minutes=1)).check
+    almost = success(down, at(minutes=2)).check
+
+    assert "The last of 2 successes in a row came at 2026-03-02 03:03:00 UTC, 2 min after it went down." == why(
+        success(almost, at(minutes=3)), almost
+    )
+
+
 def test_the_slot_says_when_a_run_must_begin_and_from_when_a_success_is_for_it() -> None:
     words = said(checked(start_within=MINUTE, early=5 * MINUTE))
     assert "A run must have begun by 2026-03-02 04:01:00 UTC." in words
@@ -122,3 +135,35 @@ def test_a_run_at_work_has_its_limit_from_its_last_word() -> None:
     check = start(checked(), at(minutes=10)).check
     check = ping(check, PingKind.PROGRESS, at(minutes=14)).check
     assert "it may take until 2026-03-02 03:19:00 UTC" in said(check, minutes=15)
+
+
+def test_where_no_slot_is_left_after_what_is_tolerated_silence_is_never_told() -> None:
+    rules = make_rules(next_after=fires(at(hours=1)), tolerance=Tolerance(failures=2))
+
+    assert verdict(make_check(rules=rules), now=at(minutes=30), schedule="once").alarm_at is None
+    assert (
+        at(hours=2) + GRACE
+        == verdict(
+            make_check(rules=make_rules(tolerance=Tolerance(failures=2))), now=at(minutes=30), schedule="x"
+        ).alarm_at
+    )
+
+
+def test_an_alarm_beyond_all_that_may_be_tolerated_is_not_looked_for() -> None:
+    rules = make_rules(tolerance=Tolerance(failures=1_000))
+
+    assert verdict(make_check(rules=rules), now=at(minutes=30), schedule="x").alarm_at is None
+
+
+def test_a_start_that_may_have_come_unheard_is_not_wanted_any_more() -> None:
+    blind = make_blind(at(hours=1) - MINUTE, at(hours=1) + MINUTE)
+    check = judge(checked(start_within=2 * MINUTE), at(hours=1) + 2 * MINUTE, [blind]).check
+
+    assert "Heartfly itself could not hear when its start was due, so only its end is wanted." in said(check)
+    assert "could not hear" not in said(checked(start_within=2 * MINUTE))
+
+
+def test_it_says_how_many_have_reported_since_when() -> None:
+    check = success(checked(reports=3), at(minutes=60)).check
+
+    assert "1 of 3 reports have come, the first at 2026-03-02 04:00:00 UTC." in said(check, minutes=61)

@@ -83,3 +83,32 @@ def test_a_line_that_is_not_usual_is_left_to_who_reads_line_by_line(other: bytes
 def test_only_formats_that_are_read_as_combined_are_read_so(format_: str) -> None:
     assert (format_ in {"auto", "combined", "common", "vhost", "traefik"}) is takes_usual(format_, {})
     assert not takes_usual(format_, {"path": "p"})
+
+
+@pytest.mark.parametrize("other", [f"a\n{PLAIN}".encode(), PLAIN.encode() + b" " * 16_384])
+def test_with_a_line_that_is_two_or_too_long_all_are_left_to_who_reads_line_by_line(other: bytes) -> None:
+    assert [None, None] == UsualLines(Shape()).read([PLAIN.encode(), other])
+
+
+@pytest.mark.parametrize("ips", list(Ips))
+def test_of_a_client_without_an_address_nothing_is_told(ips: Ips) -> None:
+    shape = Shape(ips=ips)
+    raw = [("-" + PLAIN[PLAIN.index(" ") :]).encode()]
+
+    (told,) = UsualLines(shape).read(raw)
+
+    assert told is not None
+    assert one_by_one(raw, shape) == [told]
+    assert "203.0.113" not in told[1]
+
+
+def test_however_many_times_lines_have_each_is_read_as_it_is() -> None:
+    """More seconds than are remembered."""
+    raw = [
+        PLAIN.replace("10:05:03", f"{n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}").encode() for n in (*range(10_001), 0)
+    ]
+
+    told = UsualLines(Shape()).read(raw)
+
+    assert told[0] == told[-1]
+    assert 10_001 == len({one[0] for one in told if one is not None})

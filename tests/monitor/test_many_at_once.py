@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from heartfly.core.words import PingKind
 from heartfly.db.changes import Tx
+from heartfly.db.ids import IdSource
 from heartfly.db.models import (
     alerts,
     blind_intervals,
@@ -24,8 +25,9 @@ from heartfly.db.models import (
     runs,
 )
 from heartfly.monitor.judge import Judge
+from heartfly.notify.peace_commands import Asked, make
 from tests.monitor.tower import HOUR, MINUTE, SECOND, T0
-from tests.world import World
+from tests.world import TEST, World, make_world
 
 pytestmark = pytest.mark.anyio
 
@@ -33,6 +35,7 @@ NOW = T0 + 5 * HOUR
 N = 60
 ALONE = 8
 """Fewer than are judged as one."""
+MANY = 20
 
 
 async def lives(world: World, draw: random.Random) -> None:
@@ -185,3 +188,31 @@ async def test_a_thousand_take_few_statements(world: World) -> None:
 
         counts.append(await world.db.write(work))
     assert counts[1] <= 2 * counts[0]
+
+
+@pytest.mark.parametrize(("batch", "n_others"), [(ALONE, MANY), (500, MANY), (500, 0)])
+async def test_of_many_those_in_unjudged_time_are_left_alone_and_all_others_are_judged(
+    world: World, ids: IdSource, batch: int, n_others: int
+) -> None:
+    other = await make_world(world.db, ids, T0, slug="other")
+    mine, theirs = [await world.check(T0) for _ in range(MANY)], [await other.check(T0) for _ in range(n_others)]
+    for one, made in ((world, mine), (other, theirs)):
+        await one.pings([one.request(check, T0) for check in made])
+    window = Asked(
+        kind="maintenance", scope="project", effect="ignore", from_at=T0 + HOUR, to_at=T0 + 3 * HOUR
+    )  # fmt: skip
+    await world.db.write(lambda tx: make(tx, world.project.pid, window, at=T0, actor=TEST, ids=ids) and None)
+
+    def judge(tx: Tx, at: datetime) -> int:
+        judge, n_flips, full = Judge(ids=ids, batch=batch), 0, True
+        while full:
+            judged = judge.judge(tx, through=at, now=at)
+            n_flips, full = n_flips + judged.flips, judged.full
+        return n_flips
+
+    assert n_others == await world.db.write(lambda tx: judge(tx, T0 + 2 * HOUR))
+    assert n_others == [(await other.row(check)).status for check in theirs].count("down")
+    assert {("up", T0 + 3 * HOUR)} == {(row.status, row.wake_at) for row in [await world.row(check) for check in mine]}
+    assert 0 == await world.db.write(lambda tx: judge(tx, T0 + 3 * HOUR))
+    assert {"up"} == {(await world.row(check)).status for check in mine}
+    assert MANY == await world.db.write(lambda tx: judge(tx, T0 + 5 * HOUR))

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 
 from heartfly.core.words import AlertKind
 from heartfly.db.ids import IdSource
-from heartfly.db.models import alerts, check_channels
+from heartfly.db.models import alerts, check_channels, incidents, reminders
 from heartfly.notify.commands import Changed
 from heartfly.notify.outbox import DEFAULT_EVENTS, Entry, enqueue, who_listens
+from heartfly.notify.policies import AskedPolicy
 from tests.notify.examples import at
 from tests.notify.post_office import PostOffice, an_alert
 
@@ -76,6 +77,28 @@ async def test_what_begins_and_none_of_its_channels_hears_keeps_why(post: PostOf
 
     (row,) = await post.notifications()
     assert ("untold", "this channel does not hear of check.down") == (row.state, row.why)
+
+
+async def test_who_asks_for_it_is_reminded_from_the_alert_on_that_told_of_the_incident(post: PostOffice) -> None:
+    reminded = await post.webhook(HOOK, policy=AskedPolicy(every_s=3600))
+    once = await post.webhook(HOOK)
+    await post.db.write(lambda tx: tx.conn.execute(sa.insert(incidents).values(_incident(post))) and None)
+
+    await post.alert([reminded.channel_id, once.channel_id], incident="i-1")
+    await post.alert([reminded.channel_id], source="check:2")
+
+    async with post.db.read() as read:
+        rows = (await read.execute(sa.select(reminders))).all()
+    assert [(post.pid, 1, reminded.channel_id, 0, post.at + timedelta(hours=1))] == [
+        (row.pid, row.incident_id, row.channel_id, row.n, row.next_at) for row in rows
+    ]
+
+
+def _incident(post: PostOffice) -> dict[str, object]:
+    return {
+        "pid": post.pid, "id": 1, "uuid": "i-1", "source_kind": "check", "source_uuid": "x", "source_name": "x",
+        "source_id": 1, "explain": "", "opened_at": post.at, "cause": "fail", "disproved": False,
+    }  # fmt: skip
 
 
 async def test_no_entries_are_nothing_to_do(post: PostOffice) -> None:
