@@ -47,6 +47,7 @@ PAGES: dict[str, tuple[str, ...]] = {
         "?done=pause-3",
         "?view=timeline",
         "?view=next",
+        "?group=tag",
     ),
     "/p/{project}/checks/new": ("", "?line=*/15+*+*+*+*+/opt/etl.sh"),
     "/p/{project}/checks/{check}": ("",),
