@@ -30,6 +30,7 @@ STATUSES = ("down", "late", "degraded", "new", "up", "paused")
 OUTPUT = "pg_dump: error: connection to server at 10.0.0.4, port 5432 failed\n" + "".join(
     f"line {n} of what the job said, and it said a lot\n" for n in range(2, 60)
 )
+BOOK = "# Of all\n\n**Runs** on `db1`; see [the book](https://example.com/x).\n\n- one\n- two\n\n```\nmake again\n```\n> so it is\n"
 _LONG = "A name that goes on and on, for people do that, " + "and_some_have_no_spaces_at_all"
 
 
@@ -87,7 +88,7 @@ class House:
         asked: dict[str, dict[str, Any]] = {
             # First, for its five seconds must have passed when it is looked at.
             "late": {"name": "Mirror", "schedule": {"kind": "period", "period": 5}, "grace": 86_400},
-            "down": {"name": "Nightly backup", "schedule": nightly, "tags": ["prod", "db"], "description": "Of all.\n"},
+            "down": {"name": "Nightly backup", "schedule": nightly, "tags": ["prod", "db"], "description": BOOK},
             "degraded": {"name": "Import", "gates": [{"metric": "rows", "op": ">=", "value": "10", "level": "warn"}]},
             "new": {"name": "Snapshot", "schedule": every_hour},
             "up": {"name": _LONG, "schedule": every_hour, "tags": ["etl", "a-tag-that-is-rather-long-for-a-tag"]},
