@@ -51,7 +51,10 @@ def list_silences(*, state: str | None, most: int, as_json: bool, api: Client) -
 
 
 def _covers(one: Any) -> str:
-    return "all" if one["scope"] == "project" else f"{_COVERS[one['scope']]} {', '.join(one['targets'])}"
+    if one["scope"] == "project":
+        return "all"
+    names = [name or f"{target} (deleted)" for target, name in zip(one["targets"], one["names"], strict=True)]
+    return f"{_COVERS[one['scope']]} {', '.join(names)}"
 
 
 def _when(one: Any) -> str:

@@ -21,6 +21,7 @@ from heartfly.checks import queries
 from heartfly.core.silence import Silence, Span
 from heartfly.core.words import Severity
 from heartfly.errors import ConflictError, InvalidValueError
+from heartfly.incidents import queries as incidents
 from heartfly.notify import peace_commands, silences
 from heartfly.notify.queries import list_channels
 from heartfly.notify.silences import silence_of
@@ -111,14 +112,18 @@ async def create(request: PageRequest) -> Response[bytes]:
 
 @post("/p/{project:str}/maintenance/{silence:str}/end", opt=FOR_WRITERS, status_code=200)
 async def end(request: PageRequest) -> Response[bytes]:
-    """The time that is in force. From the page of a check one comes back there."""
+    """The time that is in force. From the page of a check, or of its incident, one comes back there."""
     api, pid, at, actor = request.api, request.project.pid, request.api.clock.now(), request.actor
-    uuid, back = request.path_value("silence"), (await request.sent())["check"]
+    form, uuid = await request.sent(), request.path_value("silence")
     await api.database.write(lambda tx: peace_commands.end_now(tx, pid, uuid, at=at, actor=actor, ids=api.ids))
-    if back:
+    if form["check"]:
         async with api.database.read() as read:
-            row = await queries.find(read, pid, back)
+            row = await queries.find(read, pid, form["check"])
         return to(request, f"/p/{request.project.slug}/checks/{row.uuid}")
+    if form["incident"]:
+        async with api.database.read() as read:
+            incident = await incidents.find(read, pid, form["incident"])
+        return to(request, f"/p/{request.project.slug}/incidents/{incident.uuid}")
     return to(request, f"/p/{request.project.slug}/maintenance")
 
 

@@ -41,6 +41,22 @@ async def test_a_window_is_to_come_in_force_and_ended(house: House, clock: SimCl
     assert [] == (await house.read("GET", "/v1/silences?state=living")).json["items"]
 
 
+async def test_it_tells_what_its_targets_are_called(house: House) -> None:
+    check = (await house.full("POST", "/v1/checks", {"name": "Nightly"})).json
+    gone = (await house.full("POST", "/v1/checks", {"name": "Old"})).json
+    targets = [check["id"], gone["id"]]
+    made = await make(house, kind="maintenance", scope="check", targets=targets, lasts=3600)
+    await make(house, kind="maintenance", scope="tag", targets=["db"], lasts=3600)
+    await make(house, kind="mute", scope="project", lasts=3600)
+
+    await house.full("DELETE", f"/v1/checks/{gone['id']}")
+    listed = (await house.read("GET", "/v1/silences")).json["items"]
+
+    assert ["Nightly", "Old"] == made["names"]
+    assert [[], ["db"], ["Nightly", ""]] == [one["names"] for one in listed]
+    assert ["Nightly", ""] == (await house.read("GET", f"/v1/silences/{made['id']}")).json["names"]
+
+
 async def test_they_are_listed_newest_first_page_by_page(house: House) -> None:
     made = [await make(house, kind="mute", scope="project", lasts=3600, note=f"n{n}") for n in range(3)]
 

@@ -252,6 +252,10 @@ def test_silences_are_made_listed_ended_and_deleted(run: Run) -> None:
     ok(run("checks", "create", "snoozed"))
     assert "snoozed is snoozed until" in ok(run("silences", "snooze", "snoozed", "--for", "30m"))
     assert "snooze" == json.loads(ok(run("silences", "snooze", "snoozed", "--next-run", "--json")))["kind"]
+    listed = ok(run("silences", "list"))
+    assert "check snoozed" in listed
+    ok(run("checks", "delete", "snoozed", "--yes"))
+    assert "(deleted)" in ok(run("silences", "list"))
 
 
 def test_what_a_channel_is_for_is_said_and_tried(run: Run) -> None:

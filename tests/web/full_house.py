@@ -30,8 +30,18 @@ STATUSES = ("down", "late", "degraded", "new", "up", "paused")
 OUTPUT = "pg_dump: error: connection to server at 10.0.0.4, port 5432 failed\n" + "".join(
     f"line {n} of what the job said, and it said a lot\n" for n in range(2, 60)
 )
-BOOK = "# Of all\n\n**Runs** on `db1`; see [the book](https://example.com/x).\n\n- one\n- two\n\n"
-    "```\nmake again\n```\n> so it is\n"
+BOOK = """# Of all
+
+**Runs** on `db1`; see [the book](https://example.com/x).
+
+- one
+- two
+
+```
+make again
+```
+> so it is
+"""
 _LONG = "A name that goes on and on, for people do that, " + "and_some_have_no_spaces_at_all"
 
 

@@ -122,6 +122,30 @@ async def test_a_check_is_snoozed_from_its_page_and_from_its_incident(town: Town
     assert 422 == (await owner.post(f"/p/main/checks/{check.uuid}/snooze", {"lasts": "for ever"})).status
 
 
+async def test_an_incident_s_page_says_who_keeps_it_quiet_and_until_when(town: Town, clock: SimClock) -> None:
+    check = await town.world.check(START, name="backup")
+    await town.world.ping(check, START, PingKind.FAIL)
+    owner = await town.owner()
+    async with town.world.db.read() as read:
+        incident = (await read.execute(sa.select(incidents.c.uuid))).scalar_one()
+    mine = f"/p/main/incidents/{incident}"
+    assert "Silenced" not in await text(owner, mine)
+    await owner.post(f"/p/main/checks/{check.uuid}/snooze", {"lasts": "1800"})
+
+    told, seen = await text(owner, mine), (await (await town.viewer()).get(mine)).body.decode()
+
+    assert "Silenced until 10:30:00 in 30 min , by owner@example.com : snoozed" in told
+    assert ("End now" in told, "End now" in seen) == (True, False)
+    (silence,) = await rows(town)
+    back = await owner.post(f"/p/main/maintenance/{silence.uuid}/end", {"incident": incident})
+    assert (303, mine) == (back.status, back.headers["location"])
+    assert "Silenced" not in await text(owner, mine)
+    await owner.post(f"/p/main/checks/{check.uuid}/snooze", {"lasts": "86400"})
+    clock.move_to(START + timedelta(minutes=1))
+    await town.world.ping(check, START + timedelta(minutes=1))
+    assert "Silenced" not in await text(owner, mine)  # it is closed: there is nothing to be kept quiet
+
+
 async def test_all_that_a_filter_shows_is_silenced_at_once(town: Town) -> None:
     for n in range(3):
         await town.world.check(START, name=f"etl-{n}", tags=("etl",))

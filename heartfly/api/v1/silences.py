@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 from litestar import delete, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
@@ -35,8 +36,9 @@ async def list_silences(
             before=before[0] if before else None,
             limit=limit + 1,
         )
+        names = await silences.target_names(read, request.caller.pid, rows)
     page, following = cut(rows, limit, lambda row: cursor_of("silences", row.id))
-    return SilencePage([silence_out(row, now=now) for row in page], following)
+    return SilencePage([silence_out(row, names, now=now) for row in page], following)
 
 
 @post("/silences", summary="Make a silence", responses=told_as(409, 422), tags=["silences"])
@@ -47,14 +49,14 @@ async def make_silence(request: ApiRequest, data: JSONBody[SilenceIn]) -> Silenc
     row = await api.database.write(
         lambda tx: peace_commands.make(tx, pid, asked, at=at, actor=request.actor, ids=api.ids)
     )
-    return silence_out(row, now=at)
+    return await _told(request, row, at)
 
 
 @get("/silences/{silence_id:str}", summary="Read a silence", responses=told_as(404), tags=["silences"])
 async def read_silence(request: ApiRequest, silence_id: FromPath[str]) -> SilenceOut:
     async with request.api.database.read() as read:
         row = await silences.one_silence(read, request.caller.pid, silence_id)
-    return silence_out(row, now=request.api.clock.now())
+    return await _told(request, row, request.api.clock.now())
 
 
 @post(
@@ -70,7 +72,7 @@ async def end_silence(request: ApiRequest, silence_id: FromPath[str]) -> Silence
     row = await api.database.write(
         lambda tx: peace_commands.end_now(tx, pid, silence_id, at=at, actor=request.actor, ids=api.ids)
     )
-    return silence_out(row, now=at)
+    return await _told(request, row, at)
 
 
 @delete("/silences/{silence_id:str}", summary="Delete a silence", responses=told_as(404, 409), tags=["silences"])
@@ -102,4 +104,10 @@ async def snooze_check(request: ApiRequest, check_id: FromPath[str], data: JSONB
             ids=api.ids,
         )
     )
-    return silence_out(row, now=at)
+    return await _told(request, row, at)
+
+
+async def _told(request: ApiRequest, row: Any, now: datetime) -> SilenceOut:
+    async with request.api.database.read() as read:
+        names = await silences.target_names(read, row.pid, [row])
+    return silence_out(row, names, now=now)

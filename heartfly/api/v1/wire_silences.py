@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
 
 from heartfly.api.v1.wire import Instant
-from heartfly.core.silence import Silence
+from heartfly.core.silence import Scope, Silence
 from heartfly.notify.peace_commands import Asked
 from heartfly.notify.silences import silence_of
 
@@ -53,6 +54,8 @@ class SilenceOut(msgspec.Struct, kw_only=True, rename={"from_at": "from", "to_at
     kind: str
     scope: str
     targets: list[str]
+    names: list[str]
+    """What each target is called, in their order; a tag is called as it is, and what is deleted has no name."""
     effect: str
     below: str | None
     note: str
@@ -102,7 +105,8 @@ def seconds(given: int | None) -> timedelta | None:
 _MOST_S = 10**9
 
 
-def silence_out(row: Any, *, now: datetime) -> SilenceOut:
+def silence_out(row: Any, names: Mapping[str, str], *, now: datetime) -> SilenceOut:
+    """`names`: of checks and channels by their ids."""
     silence = silence_of(row)
     span = silence.span_at(now)
     following = None if span is not None else next_of(silence, now)
@@ -112,6 +116,7 @@ def silence_out(row: Any, *, now: datetime) -> SilenceOut:
         kind=row.kind,
         scope=row.scope,
         targets=list(row.targets),
+        names=[one if row.scope == Scope.TAG else names.get(one, "") for one in row.targets],
         effect=row.effect,
         below=row.below,
         note=row.note,
