@@ -147,7 +147,8 @@ class House:
         self.api("POST", "/silences", window | {"cron": "0 2 * * 0", "lasts": 7200, "zone": "Europe/Berlin"})
         unjudged = {"lasts": 7200, "effect": "ignore", "targets": ["unjudged"]}
         self.api("POST", "/silences", window | unjudged)
-        self.api("POST", "/silences", {"kind": "quiet", "scope": "project", "cron": "0 22 29 2 *", "lasts": 32400})
+        night = {"kind": "quiet", "scope": "project", "cron": "0 22 29 2 *", "lasts": 32400}
+        self.values["silence"] = self.api("POST", "/silences", night)["id"]
         watch = self.api("POST", "/usage/watches", {"kind": "endpoint"})
         self.api("POST", "/usage/watches", {"kind": "customer", "what": customer})
         letter = self.api("GET", "/dead-letters")["items"][0]["id"]

@@ -22,9 +22,11 @@ LEAST_TARGET = 24
 LONG_MS = 120_000
 
 _GATES = Path(__file__).with_name("gates.js").read_text(encoding="utf-8")
-_AXE = """async ([tags, known]) => {
+# Of axe's rules only contrast and links in texts look at colours; what the others judge is the same in light and dark.
+_AXE = """async ([tags, known, whole]) => {
   const rules = {"color-contrast": {enabled: false}}, resultTypes = ["violations"];
-  const found = await axe.run(document, {runOnly: {type: "tag", values: tags}, rules, resultTypes});
+  const asked = whole ? {runOnly: {type: "tag", values: tags}, rules} : {runOnly: ["link-in-text-block"]};
+  const found = await axe.run(document, {...asked, resultTypes});
   // Contrast takes three times as long as all other rules: once for each sort of text in each look.
   const fresh = GATES.sorts(new Set(known)), include = [...fresh.values()].flat(), all = [...found.violations];
   if (include.length) all.push(...(await axe.run({include}, {runOnly: ["color-contrast"], resultTypes})).violations);
@@ -113,11 +115,12 @@ class Gates:
           for (const one of document.querySelectorAll("dialog")) if (!one.open) one.showModal();
         }""")
 
-    def axe(self) -> Iterable[str]:
+    def axe(self, *, whole: bool = True) -> Iterable[str]:
+        """`whole` False: of a page that was judged in this width, what its colours may change in another theme."""
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
         known = self.seen.setdefault(self.look, set())
-        found, fresh = self.page.evaluate(_AXE, [AXE_TAGS, list(known)])
+        found, fresh = self.page.evaluate(_AXE, [AXE_TAGS, list(known), whole])
         known.update(fresh)
         return list(found)
 

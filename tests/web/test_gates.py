@@ -63,6 +63,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/shared/{token}": ("",),
     "/p/{project}/maintenance": ("", "?state=ended"),
     "/p/{project}/maintenance/new": ("", "?kind=mute", "?kind=quiet"),
+    "/p/{project}/maintenance/{silence}/edit": ("",),
     "/p/{project}/channels/{channel}/policy": ("",),
     "/p/{project}/channels": ("",),
     "/p/{project}/channels/new/{kind}": ("",),
@@ -204,6 +205,7 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
         ({"kind": "maintenance", "scope": "check", "when": "again", "cron": "soon", "lasts": "2"}, 422),
         ({"kind": "quiet", "scope": "project", "night_from": "late", "night_to": "07:00"}, 422),
     ),
+    "/p/{project}/maintenance/{silence}/edit": (({"kind": "quiet", "scope": "channel"}, 422),),
     "/p/{project}/channels/{channel}/policy": (
         ({"after": "soon"}, 422),
         ({"title": "$STATUS: $NAME", "text": "See $LINK", "preview": "1"}, 200),
@@ -312,10 +314,14 @@ class Walk:
         gates.see(*looks[0])
         found += gates.focus()
         gates.open_all()
+        widths: set[int] = set()
         for width, scheme in looks:
             gates.see(width, scheme)
-            found += [f"{width} {scheme}: {one}" for one in (*gates.axe(), *gates.rules())]
-            found += gates.large_text(width)
+            is_first = width not in widths  # what is no colour is the same in both themes
+            widths.add(width)
+            told = [*gates.axe(whole=is_first), *(gates.rules() if is_first else ())]
+            found += [f"{width} {scheme}: {one}" for one in told]
+            found += gates.large_text(width) if is_first else ()
         for width in (PHONE, NARROWEST):
             found += gates.fits(width)
         found += gates.forced()

@@ -5,14 +5,25 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from litestar import delete, get, post
+from litestar import delete, get, patch, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
-from heartfly.api.v1.wire_silences import SilenceIn, SilenceOut, SilencePage, SnoozeIn, asked_of, seconds, silence_out
+from heartfly.api.v1.wire_silences import (
+    SilenceEdit,
+    SilenceIn,
+    SilenceOut,
+    SilencePage,
+    SnoozeIn,
+    asked_of,
+    edited,
+    seconds,
+    silence_out,
+)
 from heartfly.checks.snooze import snooze
+from heartfly.db.changes import Tx
 from heartfly.notify import peace_commands, silences
 
 State = Literal["living", "ended"]
@@ -57,6 +68,18 @@ async def read_silence(request: ApiRequest, silence_id: FromPath[str]) -> Silenc
     async with request.api.database.read() as read:
         row = await silences.one_silence(read, request.caller.pid, silence_id)
     return await _told(request, row, request.api.clock.now())
+
+
+@patch("/silences/{silence_id:str}", summary="Change a silence", responses=told_as(404, 409, 422), tags=["silences"])
+async def edit_silence(request: ApiRequest, silence_id: FromPath[str], data: JSONBody[SilenceEdit]) -> SilenceOut:
+    """From now on; what it was until now stays on record. 409 for one that has ended, and for a snooze."""
+    api, pid, at = request.api, request.caller.pid, request.api.clock.now()
+
+    def work(tx: Tx) -> Any:
+        asked = edited(data, peace_commands.asked_as(silences.locked(tx, pid, silence_id)))
+        return peace_commands.edit(tx, pid, silence_id, asked, at=at, actor=request.actor, ids=api.ids)
+
+    return await _told(request, await api.database.write(work), at)
 
 
 @post(
