@@ -73,7 +73,7 @@ def edited_of(
 ) -> Asked:
     """`was`: as it is stored; its times stay where the form could not show them. InvalidValueError."""
     if typed["when"] == "kept" and was.kind == "quiet":
-        given = asked_of(typed | {"night_from": "0:0", "night_to": "0:0"}, checks=checks, channels=channels, zone=zone)
+        given = asked_of({**typed, "night_from": "0:0", "night_to": "0:0"}, checks=checks, channels=channels, zone=zone)
         return replace(given, cron=was.cron, zone=was.zone, lasts=was.lasts, to_at=was.to_at)
     given = asked_of(typed, checks=checks, channels=channels, zone=zone)
     # No field says until when something comes again and again.
