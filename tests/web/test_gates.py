@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from base64 import b32decode
 from dataclasses import dataclass, field
+from html import unescape
 from itertools import cycle
 from typing import Any
 
@@ -328,12 +329,15 @@ class Walk:
         found += gates.printed()
         if len(gates.asked) > (MOST_OF_USAGE if "/usage" in name else MOST_REQUESTS):
             found.append(f"asks for {len(gates.asked)} files: {gates.asked}")
-        title, route = page.title(), re.split(r"[?,]", name)[0]
-        if not is_form and self.titles.setdefault(title, route) != route:
-            found.append(f"its title {title!r} is that of {self.titles[title]}, too")
+        if not is_form:
+            self.tell_title(page.title(), re.split(r"[?,]", name)[0], name=name)
         told = [f"{name}: {one}" for one in dict.fromkeys((*gates.taken(), *found))]
         print(*told, sep="\n", end="\n" if told else "")  # a walk that breaks off says what it has found until then
         self.wrong += told
+
+    def tell_title(self, title: str, route: str, *, name: str) -> None:
+        if self.titles.setdefault(title, route) != route:
+            self.wrong.append(f"{name}: its title {title!r} is that of {self.titles[title]}, too")
 
     def at(self, path: str, *, status: int = 200, name: str = "") -> None:
         self.gates.go(path, status=status)
@@ -344,9 +348,18 @@ class Walk:
         self.look(f"{name or path} {fields}", is_form=True)
 
 
+PARTS = ("pages", "pages of usage", "forms", "forms of usage")
+"""Each with a house of its own, so that none takes long, and several can be looked at beside one another."""
+
+
+def of_part(part: str, route: str) -> bool:
+    return ("/usage" in route or route.startswith("/shared/report")) == part.endswith("of usage")
+
+
+@pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("all_looks", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["sample", "all"])
 def test_every_page_holds_what_all_pages_hold(
-    browser: Any, tmp_path_factory: pytest.TempPathFactory, *, all_looks: bool
+    browser: Any, tmp_path_factory: pytest.TempPathFactory, part: str, *, all_looks: bool
 ) -> None:
     with listening() as hook:
         server = Server(tmp_path_factory.mktemp("house"), {"OUTGOING__ALLOWED_PORTS": str(hook.port)})
@@ -356,26 +369,55 @@ def test_every_page_holds_what_all_pages_hold(
             page = browser.new_context(viewport={"width": DESKTOP, "height": 900}, locale="en").new_page()
             page.set_default_timeout(LONG_MS)  # a machine with much else to do is no fault of a page
             walk = Walk(Gates(page, server.url), all_looks)
+            if part == PARTS[0]:
+                before_the_setup(walk, house)
             set_up(walk, house)
+            if part == PARTS[0]:
+                walk.look("/p/{project}/checks")  # nothing in it yet
             house.furnish(hook)
-            for route, queries in PAGES.items():
-                for query in queries:
-                    walk.at(house.path(route) + query, name=route + query)
-            statuses_are_told_by_shapes(walk, house)
-            others(walk, house)
-            for route, sent in FORMS.items():
-                if route.startswith("/p/"):
-                    page.goto(f"{server.url}/p/main/checks/new")  # a page that has a token
-                for fields, status in sent:
-                    filled = {name: house.path(value) for name, value in fields.items()}
-                    walk.sent(house.path(route), filled, status, name=route)
-            signed_out(walk, house)
+            if part.startswith("pages"):
+                pages(walk, house, part)
+            else:
+                forms(walk, house, part)
         finally:
             server.kill()
     assert not walk.wrong, "\n".join(walk.wrong)
 
 
-def set_up(walk: Walk, house: House) -> None:
+def pages(walk: Walk, house: House, part: str) -> None:
+    for route, queries in PAGES.items():
+        for query in queries if of_part(part, route) else ():
+            walk.at(house.path(route) + query, name=route + query)
+    if part == PARTS[0]:
+        statuses_are_told_by_shapes(walk, house)
+        titles_are_told_apart(walk, house)
+
+
+def forms(walk: Walk, house: House, part: str) -> None:
+    if part == PARTS[3]:
+        others(walk, house)
+    for route, sent in FORMS.items():
+        if not of_part(part, route):
+            continue
+        if route.startswith("/p/"):
+            walk.gates.page.goto(f"{walk.gates.origin}/p/main/checks/new")  # a page that has a token
+        for fields, status in sent:
+            filled = {name: house.path(value) for name, value in fields.items()}
+            walk.sent(house.path(route), filled, status, name=route)
+    if part == PARTS[2]:
+        signed_out(walk, house)
+
+
+def titles_are_told_apart(walk: Walk, house: House) -> None:
+    """Of all routes, also of those that another part looks at."""
+    routes = {house.path(route): route for route, queries in PAGES.items() if "" in queries}
+    for path, route in routes.items():
+        text = walk.gates.page.request.get(f"{walk.gates.origin}{path}").text()
+        (title,) = re.findall(r"<title>([^<]*)</title>", text)[:1]
+        walk.tell_title(unescape(title), route, name=route)
+
+
+def before_the_setup(walk: Walk, house: House) -> None:
     walk.at("/sign-in", name="/sign-in, nobody")
     walk.titles.clear()
     walk.at("/setup", status=403, name="/setup, refused")
@@ -383,6 +425,9 @@ def set_up(walk: Walk, house: House) -> None:
     walk.at(house.setup_link, name="/setup")
     token = house.setup_link.partition("=")[2]
     walk.sent("/setup", {"token": token, "email": "x", "password": PASSWORD, "again": "y"}, 422)
+
+
+def set_up(walk: Walk, house: House) -> None:
     page = walk.gates.page
     page.goto(walk.gates.origin + house.setup_link)
     for name, value in {"email": EMAIL, "password": PASSWORD, "again": PASSWORD}.items():
@@ -390,7 +435,6 @@ def set_up(walk: Walk, house: House) -> None:
     page.click("button.main")
     page.wait_for_url("**/p/main/checks")
     walk.gates.asked.clear()
-    walk.look("/p/{project}/checks")  # nothing in it yet
 
 
 def statuses_are_told_by_shapes(walk: Walk, house: House) -> None:
