@@ -512,3 +512,23 @@ def signed_out(walk: Walk, house: House) -> None:
     walk.at(path, name="/invite")
     walk.sent("/invite", {"token": path.partition("=")[2], "password": "short", "again": "other"}, 422)
     walk.at("/invite?token=x", status=404, name="/invite, gone")
+
+
+def test_a_part_that_is_like_another_is_judged_once_and_one_that_lacks_something_is_not_like_it(browser: Any) -> None:
+    page = browser.new_page()
+    gates = Gates(page, "data:")
+
+    def wrong_in(*links: str) -> list[str]:
+        cells = "".join(f'<li><p><span><a href="/{n}">{one}</a></span></p></li>' for n, one in enumerate(links))
+        body = f"<main><h1>Title</h1><ul>{cells}</ul></main>"
+        page.goto(f"data:text/html,<!doctype html><html lang=en><title>Title of it</title><body>{body}")
+        gates.look = (DESKTOP, "light")
+        return [re.split(r"[ :]+", one)[1] for one in gates.axe()]
+
+    assert [] == wrong_in("One", "Two", "Three")
+    n_judged = len(gates.judged[gates.look])
+    assert [] == wrong_in("Others", "say", "it")
+    assert n_judged == len(gates.judged[gates.look])
+    assert ["link-name"] == wrong_in("One", "", "Three")
+    assert ["image-alt", "link-name"] == sorted(wrong_in("One", "<img src=data:,>", "Three"))
+    page.close()
