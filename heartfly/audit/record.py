@@ -68,6 +68,7 @@ class Action(StrEnum):
     INCIDENT_SHARE = "incident.share"
     INCIDENT_UNSHARE = "incident.unshare"
     SILENCE_CREATE = "silence.create"
+    SILENCE_EDIT = "silence.edit"
     SILENCE_END = "silence.end"
     MEMBER_ADD = "member.add"
     MEMBER_EDIT = "member.edit"

@@ -32,8 +32,10 @@ FAILING = "failing"
 """Up or degraded, with failures that are tolerated."""
 _BESIDE = (RUNNING, FAILING)
 """What may be true beside any status."""
-ASKED = ("view", "q", "tag", "status", "range")
-"""What the address may say, in the order in which it says it; `range` only on the axis of time."""
+GROUPS = ("", "tag")
+"""By what the list can be told apart; empty: by nothing."""
+ASKED = ("view", "q", "tag", "status", "range", "group")
+"""What the address may say, in the order in which it says it; `range` only on the axis of time, `group` in the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,17 @@ def filtered_by(q: str, tag: str, word: str) -> dict[str, str]:
     return {name: value for name, value in (("q", q), ("tag", tag), ("status", word)) if value}
 
 
-def kept_in(view: str, filtered: dict[str, str], range_s: int) -> dict[str, str]:
+def group_of(text: str) -> str:
+    found = text.strip()
+    if found not in GROUPS:
+        raise InvalidValueError("group", f"must be {' or '.join(GROUPS[1:])}")
+    return found
+
+
+def kept_in(view: str, filtered: dict[str, str], range_s: int, group: str = "") -> dict[str, str]:
     """What the address holds of all this, always in this order."""
-    return ({"view": view} if view else {}) | filtered | ({"range": RANGES[range_s]} if range_s else {})
+    rest = {"range": RANGES[range_s]} if range_s else {"group": group} if group else {}
+    return ({"view": view} if view else {}) | filtered | rest
 
 
 def kept_of(asked: Mapping[str, str], now: datetime) -> str:
@@ -108,7 +118,8 @@ def kept_of(asked: Mapping[str, str], now: datetime) -> str:
     demand_known(view)
     wanted_of(q, tag, word, now)
     range_s = range_of(asked.get("range", "")) if view == "timeline" else 0
-    return urlencode(kept_in(view, filtered_by(q, tag, word), range_s))
+    group = "" if view else group_of(asked.get("group", ""))
+    return urlencode(kept_in(view, filtered_by(q, tag, word), range_s, group))
 
 
 def demand_known(view: str) -> None:

@@ -237,6 +237,12 @@ async def named_channels_of(read: AsyncConnection, pid: int, check_id: int) -> l
     return [(row.uuid, row.name) for row in await read.execute(query)]
 
 
+async def named_channels(read: AsyncConnection, pid: int) -> list[tuple[str, str]]:
+    """Public id and name of each channel of the project, in the order in which they were made."""
+    query = sa.select(channels.c.uuid, channels.c.name).where(channels.c.pid == pid).order_by(channels.c.id)
+    return [(row.uuid, row.name) for row in await read.execute(query)]
+
+
 # --- history, newest first ---------------------------------------------------------------------------
 
 

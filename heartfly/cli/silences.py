@@ -51,7 +51,10 @@ def list_silences(*, state: str | None, most: int, as_json: bool, api: Client) -
 
 
 def _covers(one: Any) -> str:
-    return "all" if one["scope"] == "project" else f"{_COVERS[one['scope']]} {', '.join(one['targets'])}"
+    if one["scope"] == "project":
+        return "all"
+    names = [name or f"{target} (deleted)" for target, name in zip(one["targets"], one["names"], strict=True)]
+    return f"{_COVERS[one['scope']]} {', '.join(names)}"
 
 
 def _when(one: Any) -> str:
@@ -99,6 +102,48 @@ def create(*, kind: str, as_json: bool, api: Client, **asked: Any) -> None:
     if asked["cron"] is not None:
         body["zone"] = asked["zone"]
     told = api.call("POST", "/v1/silences", body)
+    if as_json:
+        print_json(told)
+    else:
+        click.echo(plain(f"{told['kind']} {told['id']}: {_covers(told)}, {_when(told)}, {_effect(told)}."))
+
+
+@silences_group.command("edit")
+@click.argument("silence", metavar="ID")
+@click.option(
+    "--check", "checks", multiple=True, help="Of this check from now on, by slug or id; several times for more."
+)
+@click.option("--tag", "tags", multiple=True, help="Of checks with this tag; several times for more.")
+@click.option("--channel", "channels", multiple=True, help="Of this channel, by name or id; several times for more.")
+@click.option("--all", "everything", is_flag=True, help="Of everything.")
+@click.option("--from", "from_", metavar="TIME", help="An instant, or how long from now.")
+@click.option("--until", metavar="TIME", help="An instant, or how long from now.")
+@click.option("--for", "lasts", type=DURATION, help="How long, such as 2h, from its beginning; with a cron, each time.")
+@click.option("--cron", help="Again and again: when it begins, such as '0 2 * * 0'.")
+@click.option("--zone", help="Of the cron expression.")
+@click.option("--effect", type=click.Choice(["hold", "ignore"]), help="Whether what is missed meanwhile is judged.")
+@click.option(
+    "--below", type=click.Choice(["medium", "high", "critical"]), help="Quiet hours hold what is less severe."
+)
+@click.option("--note", help="It stands with each alert that is held.")
+@AS_JSON
+@connected()
+def edit(*, silence: str, everything: bool, as_json: bool, api: Client, **asked: Any) -> None:
+    """Change what is said, from now on; what it was until now stays on record."""
+    body = {name: asked[name] for name in ("cron", "zone", "effect", "below", "note") if asked[name] is not None}
+    scope, targets = _targets(api, asked)
+    if everything and targets:
+        raise click.UsageError("Say --all, or of what it shall be.")
+    if everything or targets:
+        body |= {"scope": scope, "targets": targets}
+    body |= {
+        name: instant_ahead(asked[of]) for name, of in (("from", "from_"), ("to", "until")) if asked[of] is not None
+    }
+    if asked["lasts"] is not None:
+        body["lasts"] = int(asked["lasts"])
+    if not body:
+        raise click.UsageError("Say what shall be changed.")
+    told = api.call("PATCH", f"/v1/silences/{part(silence)}", body)
     if as_json:
         print_json(told)
     else:

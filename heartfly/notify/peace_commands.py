@@ -1,4 +1,4 @@
-"""What people do for peace: make a silence, end the span that is in force, or all of it; each is one transaction's.
+"""What people do for peace: make a silence, change it, end the span in force, or all of it; each is one transaction's.
 
 What a silence holds is decided in core/silence.py. Ending one early, or making it shorter, tells nobody at that
 moment: what it held is looked at a little later, and what it left unjudged is judged from then on.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import uuid as uuids
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
 
-from heartfly.audit.record import Action, Actor, record
+from heartfly.audit.record import Action, Actor, differing, record
 from heartfly.core import text
 from heartfly.core.schedule import Cron, Kind, parse
 from heartfly.core.silence import (
@@ -77,7 +78,7 @@ def make(tx: Tx, pid: int, asked: Asked, *, at: datetime, actor: Actor, ids: IdS
     if tx.conn.execute(count).scalar_one() >= MOST:
         raise ConflictError(f"the project has {MOST} silences, which is all that it may have; end one")
     if values["effect"] == Effect.IGNORE and values["cron"] is not None:
-        _demand_few_beginnings(tx, pid, values, at)
+        _demand_few_beginnings(tx, pid, values, at, but=0)
     name = str(uuids.uuid4())
     fixed = {"pid": pid, "id": ids.next(at), "uuid": name, "made_by": actor.name, "created_at": at, "ended_by": None}
     tx.conn.execute(sa.insert(silences).values(values | fixed))
@@ -89,12 +90,14 @@ def make(tx: Tx, pid: int, asked: Asked, *, at: datetime, actor: Actor, ids: IdS
     return row
 
 
-def _demand_few_beginnings(tx: Tx, pid: int, values: Mapping[str, Any], at: datetime) -> None:
-    """All that begins of what is not judged is looked through for a check that waited for a month."""
+def _demand_few_beginnings(tx: Tx, pid: int, values: Mapping[str, Any], at: datetime, *, but: int) -> None:
+    """All that begins of what is not judged is looked through for a check that waited for a month. `but`: a silence
+    that is not counted.
+    """
     s = silences.c
     living = sa.or_(s.to_at.is_(None), s.to_at > sa.literal(at, UtcInstant))
     query = sa.select(s.cron, s.zone, s.lasts_s).where(
-        s.pid == pid, s.effect == Effect.IGNORE.value, s.cron.is_not(None), living
+        s.pid == pid, s.id != but, s.effect == Effect.IGNORE.value, s.cron.is_not(None), living
     )
     given = (values["cron"], values["zone"], values["lasts_s"])
     left = 2 * MOST_UNJUDGED_A_DAY
@@ -104,6 +107,50 @@ def _demand_few_beginnings(tx: Tx, pid: int, values: Mapping[str, Any], at: date
             raise ConflictError(
                 f"what leaves checks of the project unjudged may begin {MOST_UNJUDGED_A_DAY} times a day, all together"
             )
+
+
+def edit(tx: Tx, pid: int, uuid: str, asked: Asked, *, at: datetime, actor: Actor, ids: IdSource) -> Any:
+    """Its row, which is as it is asked for from now on. What it was until now stays on record, as one that has ended.
+
+    Its kind stays. ConflictError: it has ended, or is a snooze, which another takes the place of.
+    """
+    row = locked(tx, pid, uuid)
+    _demand_living_one(row, at)
+    if row.kind == SilenceKind.SNOOZE:
+        raise ConflictError("a snooze is not edited: snooze the check anew, or end it")
+    has_begun = row.from_at <= at
+    if has_begun and asked.from_at is not None and asked.from_at <= at:
+        asked = replace(asked, from_at=None)
+    values = _checked(tx, pid, replace(asked, kind=row.kind), at)
+    if values["effect"] == Effect.IGNORE and values["cron"] is not None:
+        _demand_few_beginnings(tx, pid, values, at, but=row.id)
+    before, after = differing(told(row), told(SimpleNamespace(**values)))
+    if has_begun and values["from_at"] == at:
+        before.pop("from", None)
+        after.pop("from", None)
+    if not after:
+        return row
+    if has_begun:
+        part = row._asdict() | {"to_at": at, "id": ids.next(at), "uuid": str(uuids.uuid4()), "ended_by": actor.name}
+        tx.conn.execute(sa.insert(silences).values(part))
+    _change(tx, row, **values)
+    _audit(tx, row, Action.SILENCE_EDIT, before, after, at=at, actor=actor, ids=ids)
+    _wake(tx, row, at)
+    return locked(tx, pid, uuid)
+
+
+def asked_as(row: Any) -> Asked:
+    """As it is, for who changes some of it."""
+    return Asked(
+        kind=row.kind, scope=row.scope, targets=list(row.targets), effect=row.effect, below=row.below, note=row.note,
+        from_at=row.from_at, to_at=row.to_at, cron=row.cron, zone=row.zone or "UTC",
+        lasts=None if row.lasts_s is None else timedelta(seconds=row.lasts_s),
+    )  # fmt: skip
+
+
+def _demand_living_one(row: Any, at: datetime) -> None:
+    if row.to_at is not None and row.to_at <= at:
+        raise ConflictError("it has ended")
 
 
 def end_now(tx: Tx, pid: int, uuid: str, *, at: datetime, actor: Actor, ids: IdSource) -> Any:
@@ -130,8 +177,7 @@ def end_now(tx: Tx, pid: int, uuid: str, *, at: datetime, actor: Actor, ids: IdS
 def delete(tx: Tx, pid: int, uuid: str, *, at: datetime, actor: Actor, ids: IdSource) -> None:
     """It is in force no more. Its row stays, so that everybody can see what it held. ConflictError: it has ended."""
     row = locked(tx, pid, uuid)
-    if row.to_at is not None and row.to_at <= at:
-        raise ConflictError("it has ended")
+    _demand_living_one(row, at)
     _end(tx, row, at=at, actor=actor, ids=ids)
 
 

@@ -5,7 +5,7 @@ What a silence holds is decided in core/silence.py; people make and end them by 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from heartfly.core.silence import Effect, Recurrence, Scope, Silence, SilenceKin
 from heartfly.core.silenced import Silenced
 from heartfly.core.words import Severity
 from heartfly.db.changes import Tx
-from heartfly.db.models import silences
+from heartfly.db.models import channels, checks, silences
 from heartfly.db.prepared import Prepared, among
 from heartfly.db.types import UtcInstant
 from heartfly.errors import InvalidValueError, NotFoundError
@@ -158,6 +158,24 @@ def running(known: Sequence[Silence], check: Any, *, now: datetime) -> list[Runn
         if span is not None:
             found.append(Running(one, span))
     return sorted(found, key=lambda one: one.span.to_at, reverse=True)
+
+
+async def target_names(read: AsyncConnection, pid: int, rows: Sequence[Any]) -> Mapping[str, str]:
+    """Of the checks and channels that these name, by their ids; of what is no more there is none."""
+    found: dict[str, str] = {}
+    asked = {scope: sorted({one for row in rows if row.scope == scope for one in row.targets}) for scope in _NAMED}
+    for scope, wanted in asked.items():
+        table = _NAMED[scope]
+        for start in range(0, len(wanted), _SLICE):
+            query = sa.select(table.c.uuid, table.c.name).where(
+                table.c.pid == pid, table.c.uuid.in_(wanted[start : start + _SLICE])
+            )
+            found |= {row.uuid: row.name for row in await read.execute(query)}
+    return found
+
+
+_NAMED = {Scope.CHECK.value: checks, Scope.CHANNEL.value: channels}
+_SLICE = 500
 
 
 async def one_silence(read: AsyncConnection, pid: int, uuid: str) -> Any:

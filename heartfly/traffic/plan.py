@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import islice
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,6 +26,8 @@ from heartfly.usage.settled import Settled, of_tier
 
 FRESH = 2_000
 """So many events of hours that were not folded yet are looked at one by one; some 20 ms of computing."""
+FRESH_SPANS = 60
+"""And in so many spans without a gap: each is a question of its own, and so is each run of summed hours between two."""
 MINUTE = timedelta(minutes=1)
 
 
@@ -96,6 +99,7 @@ async def plan_of(
             else:
                 for piece, is_kept in _by_minutes(Piece(tile.from_at, tile.to_at, n), kept):
                     (found[Grain.MINUTE] if is_kept else plan.raw).append(piece)
+    plan.raw = _joined(plan.raw)
     plan.summed = [(grain, run) for grain in Grain for run in _runs(found[grain])]
     left = [hour for hour in settled.dirty if hour not in kept.fresh]
     plan.complete_up_to = min([up_to, *left[:1]])
@@ -117,8 +121,9 @@ async def _kept(
         .order_by(stored_windows.c.start_at)
     )
     days = [Window(row.start_at, row.end_at) for row in await read.execute(query)]
+    apart = sorted(fresh)
     return _Kept(
-        days=[day for day in days if not any(day.from_at - HOUR < hour < day.to_at for hour in fresh)],
+        days=[day for day in days if not _has_any(apart, day)],
         thinned=await _thinned(read, pid, span),
         without_minutes=None if minutes_of is None else await _without_minutes(read, pid, parts, minutes_of),
         fresh=fresh,
@@ -152,16 +157,48 @@ async def _thinned(read: AsyncConnection, pid: int, span: Window) -> frozenset[d
 
 
 async def _fresh(read: AsyncConnection, pid: int, dirty: Sequence[datetime]) -> frozenset[datetime]:
-    """The newest of these hours, as long as they have few events."""
-    left, found = FRESH, set()
-    for hour in reversed(dirty):
-        some = sa.select(events.c.id).where(events.c.pid == pid, events.c.at >= hour, events.c.at < hour + HOUR)
-        counted = sa.select(sa.func.count()).select_from(some.limit(left + 1).subquery())
-        left -= (await read.execute(counted)).scalar_one()
-        if left < 0:
-            break
-        found.add(hour)
+    """The newest of these hours, as long as they have few events and lie together. A change of prices marks all."""
+    left, found = FRESH, set[datetime]()
+    for hours in islice(_spans(dirty), FRESH_SPANS):
+        within = (events.c.pid == pid, events.c.at >= hours[-1], events.c.at < hours[0] + HOUR)
+        some = sa.select(events.c.id).where(*within).limit(left + 1)
+        n = (await read.execute(sa.select(sa.func.count()).select_from(some.subquery()))).scalar_one()
+        if n > left:
+            too_many = sa.select(events.c.at).where(*within).order_by(events.c.at.desc()).offset(left).limit(1)
+            last = (await read.execute(too_many)).scalar_one()
+            return frozenset(found | {hour for hour in hours if hour > last})
+        left -= n
+        found |= set(hours)
     return frozenset(found)
+
+
+def _spans(hours: Sequence[datetime]) -> Iterator[Sequence[datetime]]:
+    """Those that follow one another without a gap, together; the newest first."""
+    span: list[datetime] = []
+    for hour in reversed(hours):
+        if span and hour + HOUR != span[-1]:
+            yield span
+            span = []
+        span.append(hour)
+    if span:
+        yield span
+
+
+def _has_any(hours: Sequence[datetime], day: Window) -> bool:
+    """Whether one of them, in their order, has a part in it."""
+    first = bisect.bisect_right(hours, day.from_at - HOUR)
+    return first < len(hours) and hours[first] < day.to_at
+
+
+def _joined(pieces: Sequence[Piece]) -> list[Piece]:
+    """Those of one window that follow one another without a gap are one: each is a question of its own."""
+    found: list[Piece] = []
+    for piece in pieces:
+        if found and (found[-1].to_at, found[-1].n) == (piece.from_at, piece.n):
+            found[-1] = Piece(found[-1].from_at, piece.to_at, piece.n)
+        else:
+            found.append(piece)
+    return found
 
 
 def _within(days: Sequence[Window], part: Window) -> Sequence[Window]:

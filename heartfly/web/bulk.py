@@ -20,6 +20,7 @@ from litestar import Response, post
 from heartfly.checks import commands, history, queries
 from heartfly.checks.config import CheckIn
 from heartfly.checks.filters import wanted_of
+from heartfly.checks.owned import heard_by
 from heartfly.checks.turn import in_turn
 from heartfly.db.changes import Tx
 from heartfly.errors import ChangedMeanwhileError, ConflictError, HeartflyError, InvalidValueError
@@ -130,6 +131,19 @@ def _command(request: PageRequest, form: Form) -> _Command:
                 edit(tx, at, row.uuid, CheckIn(tags=_tagged(tags, given, adds=do == "tag")))
 
             return tagged
+        case "tell" | "untell":
+            channel = form["channel"].lower()
+            if not channel:
+                raise InvalidValueError("channel", "choose a channel first")
+
+            def told(tx: Tx, at: datetime, row: Any) -> None:
+                # Read under the lock of the edit, too. A channel that is none of the project's the edit refuses.
+                heard = heard_by(tx, pid, commands.locked(tx, pid, row.uuid, None).id)
+                if (channel in heard) != (do == "tell"):
+                    wanted = [*heard, channel] if do == "tell" else [one for one in heard if one != channel]
+                    edit(tx, at, row.uuid, CheckIn(channels=wanted))
+
+            return told
         case _:
             return lambda tx, at, row: _gone(row, commands.delete(tx, pid, row.uuid, at=at, ids=ids, actor=actor))
 
@@ -165,4 +179,4 @@ async def _each(
 
 
 def _kept(form: Form) -> dict[str, str]:
-    return {name: form[name] for name in ("q", "tag", "status") if form[name]}
+    return {name: form[name] for name in ("q", "tag", "status", "group") if form[name]}

@@ -21,7 +21,7 @@ from heartfly.accounts.queries import project_of
 from heartfly.api.paging import cursor_of, cut, place
 from heartfly.api.v1.wire import schedule_text
 from heartfly.checks import queries, views
-from heartfly.checks.filters import SHOWN, demand_known, filtered_by, kept_in, range_of, wanted_of
+from heartfly.checks.filters import SHOWN, demand_known, filtered_by, group_of, kept_in, range_of, wanted_of
 from heartfly.checks.queries import Wanted
 from heartfly.checks.recent import Known, Recent
 from heartfly.core.silence import Silence
@@ -29,6 +29,7 @@ from heartfly.errors import InvalidValueError
 from heartfly.notify.silences import in_force, running
 from heartfly.web import across, ahead
 from heartfly.web.check_form import UNITS
+from heartfly.web.grouped import grouped
 from heartfly.web.request import Form, PageRequest
 from heartfly.web.run_strip import Strip, strip
 from heartfly.web.shown import shown_status, tolerated_of
@@ -74,7 +75,8 @@ class Chip:
 
 DONE = {
     "pause": "paused", "resume": "resumed", "tag": "tagged", "untag": "untagged", "grace": "given the grace",
-    "silence": "silenced", "delete": "deleted",
+    "silence": "silenced", "delete": "deleted", "tell": "told to the channel from now on",
+    "untell": "told to the channel no more",
 }  # fmt: skip
 """What can be done to many checks at once, and how it is told."""
 
@@ -132,6 +134,7 @@ async def listed(
     try:
         range_s = range_of(asked.get("range", "")) if view == "timeline" else 0
         demand_known(view)
+        group = "" if view else group_of(asked.get("group", ""))
         wanted, after = wanted_of(q, tag, word, now), place(after_text or None, "page", 1)
     except InvalidValueError as error:
         blank = _NOTHING | bar | {"wrong": error.message, "q": q[:200], "tag": tag[:50], "view": ""}
@@ -141,6 +144,7 @@ async def listed(
         rows, following = await _rows(read, pid, wanted, after[0] if after else None)
         ping_key = await _first_ping(request, read) if not counts else ""
         saved = await views.list_views(read, pid)
+        hearing = await queries.named_channels(read, pid) if request.project.may_write and not view else []
         if following is None and after is None:
             rows = sorted(rows, key=lambda row: (_ORDER[shown_status(row, now)], row.name.casefold(), row.uuid))
         more: dict[str, Any] = {}
@@ -150,7 +154,7 @@ async def listed(
     if view == "next":
         more = await ahead.seen(request, rows)
     filtered = filtered_by(q, tag, word)
-    kept = kept_in(view, filtered, range_s)
+    kept = kept_in(view, filtered, range_s, group)
     return await request.page(
         TEMPLATES[view],
         live=live,
@@ -162,6 +166,9 @@ async def listed(
         **bar,
         wrong="",
         lines=lines,
+        groups=grouped(lines, _ORDER) if group else (),
+        group=group,
+        hearing=hearing,
         mark=mark_of(line.uuid for line in lines),
         rows=rows,
         view=view,
@@ -188,7 +195,8 @@ async def listed(
 _NOTHING: dict[str, Any] = {
     "lines": [], "n_all": 0, "n_down": 0, "following": "", "is_later": False, "ping_key": "", "first_ping": "",
     "first_query": "", "chips": [], "status_word": "", "refused": (), "done": "", "units": UNITS, "rows": [],
-    "filter_query": "", "kept": {}, "saved": (), "naming": ("", ""), "offers_passkey": False,
+    "filter_query": "", "kept": {}, "saved": (), "naming": ("", ""), "offers_passkey": False, "groups": (),
+    "group": "", "hearing": (),
 }  # fmt: skip
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 from urllib.parse import urlencode
 
 from litestar import Response, get, post
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.api.paging import cursor_of, cut, place_in_time
+from heartfly.checks import queries as checks
 from heartfly.checks.rows import run_of
 from heartfly.core.incident import facts
+from heartfly.core.silenced import Silenced
 from heartfly.db.changes import Tx
 from heartfly.db.types import micros
-from heartfly.errors import ConflictError, InvalidValueError
+from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
 from heartfly.incidents import commands, queries, shares
 from heartfly.incidents.shares import Shared
 from heartfly.incidents.spans import OF_CHECK
+from heartfly.notify.silences import silenced_of
 from heartfly.web.request import PageRequest
 from heartfly.web.sign_in import to
 from heartfly.web.snooze import CHOICES
@@ -91,6 +98,7 @@ async def told(
         heard = await queries.told_of_incident(read, row, flips)
         notes = await queries.notes_of(read, pid, row.id)
         links = await shares.shares_of(read, pid, row.id, now=now)
+        silent = await _silent(read, row, now=now)
     return await request.page(
         "incident.html",
         status=status,
@@ -100,6 +108,7 @@ async def told(
         told=heard,
         notes=notes,
         links=links,
+        silent=silent,
         lasts=LASTS,
         usual=str(shares.USUAL_S),
         made=made,
@@ -109,6 +118,18 @@ async def told(
         snooze_choices=CHOICES,
         **live,
     )
+
+
+async def _silent(read: AsyncConnection, row: Any, *, now: datetime) -> Sequence[Silenced]:
+    """What keeps people from hearing of its check now. Of one that is closed, or of no check, nothing."""
+    if row.source_kind != OF_CHECK or row.closed_at is not None:
+        return ()
+    try:
+        check = await checks.find(read, row.pid, row.source_uuid)
+    except NotFoundError:  # it was deleted, or moved to another project
+        return ()
+    channels = await checks.named_channels_of(read, row.pid, check.id)
+    return await silenced_of(read, check, channels, now=now)
 
 
 async def _to_check(request: PageRequest) -> Response[bytes]:

@@ -99,7 +99,7 @@ async function palette() {
 // --- keys
 
 const open = (path) => () => { if (project) location = project + path; };
-const GOES = { c: open("/checks"), i: open("/incidents"), n: open("/channels") };
+const GOES = { c: open("/checks"), i: open("/incidents"), n: open("/channels"), u: open("/usage"), m: open("/maintenance") };
 const DOES = {
   "/": () => { const field = $("#q, #find"); if (field) { field.focus(); field.select(); } else palette(); },
   "?": () => dialog(root + "/account/keyboard", "keys"),
@@ -110,6 +110,7 @@ const DOES = {
   e: () => { const row = here(), at = row && $(".name > a", row); if (at) location = at.href + "/schedule"; else $('.tabs a[href$="/schedule"]')?.click(); },
   p: pause,
   a: () => { const form = $('form[action$="/acknowledge"]'); if (form) form.requestSubmit(); else $('#why a[href*="/incidents/"]')?.click(); },
+  s: () => $(".snooze summary")?.click(),
   c: () => $('[aria-label="Ping address"] + .copy')?.click(),
   t: () => $("#tz")?.click(),
 };

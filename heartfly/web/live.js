@@ -26,14 +26,15 @@ const channel = "BroadcastChannel" in window ? new BroadcastChannel("heartfly " 
 
 // --- what is told
 
+const DOES = { hello, tick, row, gone, counts, marks, news, resync: fetchAnew, end: over, bye() {} };
+
 function take(event) {
   if (event.to && event.to !== self) return;
   if (event.kind === "lost") { lostAt ||= event.at; return; }
   heardAt = now();
   lostAt = 0;
   if (event.id) mark = event.id;
-  const does = { hello, tick, row, gone, counts, marks, news, resync: fetchAnew, end: over }[event.kind];
-  if (does) does(event.data);
+  DOES[event.kind]?.(event.data);
   showFreshness();
 }
 
@@ -118,7 +119,7 @@ function marks(told) {
 
 // --- the page anew, without what one is at being lost
 
-let fetching = 0, isWanted = false;
+let fetching = 0, fetchedAt = 0, isWanted = false;
 
 async function fetchAnew() {
   isWanted = document.hidden || fetching > 0;
@@ -130,8 +131,10 @@ async function fetchAnew() {
     else if (answer.ok) { put(new DOMParser().parseFromString(await answer.text(), "text/html")); heardAt = now(); }
   } catch { lostAt ||= now(); }
   showFreshness();
-  // A page that takes long to make follows more slowly.
-  setTimeout(() => { fetching = 0; if (isWanted) fetchAnew(); }, Math.max(1_000, 4 * (now() - fetching)));
+  // Soon after a rest, else once a second; a page that takes long follows more slowly.
+  const least = fetching - fetchedAt > 3_000 ? 250 : 1_000;
+  fetchedAt = now();
+  setTimeout(() => { fetching = 0; if (isWanted) fetchAnew(); }, Math.max(least, 4 * (fetchedAt - fetching)));
 }
 
 function put(page) {
@@ -251,7 +254,7 @@ function connect() {
   source?.close();
   if (isOver) return;
   source = new EventSource(url + "?after=" + encodeURIComponent(mark));
-  for (const kind of ["hello", "tick", "row", "gone", "counts", "marks", "news", "resync", "end", "bye"]) {
+  for (const kind in DOES) {
     source.addEventListener(kind, (event) => {
       fails = 0;
       pass({ kind, id: event.lastEventId, data: event.data });

@@ -21,6 +21,7 @@ from heartfly.checks import queries
 from heartfly.core.silence import Silence, Span
 from heartfly.core.words import Severity
 from heartfly.errors import ConflictError, InvalidValueError
+from heartfly.incidents import queries as incidents
 from heartfly.notify import peace_commands, silences
 from heartfly.notify.queries import list_channels
 from heartfly.notify.silences import silence_of
@@ -28,7 +29,7 @@ from heartfly.usage.rerun import zone_of
 from heartfly.web.check_form import UNITS
 from heartfly.web.request import FOR_WRITERS, PageRequest
 from heartfly.web.sign_in import to
-from heartfly.web.silence_form import DAYS, LABELS, asked_of, blank, typed_in
+from heartfly.web.silence_form import DAYS, LABELS, asked_of, blank, edited_of, typed_in, typed_of
 
 PAGE = 50
 KINDS = {"maintenance": "Maintenance", "mute": "Mute", "quiet": "Quiet hours"}
@@ -109,16 +110,51 @@ async def create(request: PageRequest) -> Response[bytes]:
     return to(request, f"/p/{request.project.slug}/maintenance")
 
 
+@get("/p/{project:str}/maintenance/{silence:str}/edit", opt=FOR_WRITERS)
+async def show_edit(request: PageRequest) -> Response[bytes]:
+    now, zone = request.api.clock.now(), await _zone(request)
+    async with request.api.database.read() as read:
+        row = await silences.one_silence(read, request.project.pid, request.path_value("silence"))
+    if (row.to_at is not None and row.to_at <= now) or row.kind not in KINDS:
+        raise ConflictError("it has ended" if row.kind in KINDS else "a snooze is set anew on the page of its check")
+    return await _form(request, typed_of(row, now=now, zone=zone), checks=row.targets, channels=row.targets, of=row)
+
+
+@post("/p/{project:str}/maintenance/{silence:str}/edit", opt=FOR_WRITERS, status_code=200)
+async def edit(request: PageRequest) -> Response[bytes]:
+    api, pid, at, actor = request.api, request.project.pid, request.api.clock.now(), request.actor
+    form, zone = await request.sent(), await _zone(request)
+    async with api.database.read() as read:
+        row = await silences.one_silence(read, pid, request.path_value("silence"))
+    typed = typed_in(form) | {"kind": row.kind}
+    chosen = {"checks": form.many("check"), "channels": form.many("channel")}
+    try:
+        asked = edited_of(typed, peace_commands.asked_as(row), **chosen, zone=zone)
+        await api.database.write(
+            lambda tx: peace_commands.edit(tx, pid, row.uuid, asked, at=at, actor=actor, ids=api.ids)
+        )
+    except InvalidValueError as error:
+        field = error.field.partition("[")[0]
+        return await _form(request, typed, status=422, errors={field: error.message}, of=row, **chosen)
+    except ConflictError as error:
+        return await _form(request, typed, status=409, errors={"": str(error)}, of=row, **chosen)
+    return to(request, f"/p/{request.project.slug}/maintenance")
+
+
 @post("/p/{project:str}/maintenance/{silence:str}/end", opt=FOR_WRITERS, status_code=200)
 async def end(request: PageRequest) -> Response[bytes]:
-    """The time that is in force. From the page of a check one comes back there."""
+    """The time that is in force. From the page of a check, or of its incident, one comes back there."""
     api, pid, at, actor = request.api, request.project.pid, request.api.clock.now(), request.actor
-    uuid, back = request.path_value("silence"), (await request.sent())["check"]
+    form, uuid = await request.sent(), request.path_value("silence")
     await api.database.write(lambda tx: peace_commands.end_now(tx, pid, uuid, at=at, actor=actor, ids=api.ids))
-    if back:
+    if form["check"]:
         async with api.database.read() as read:
-            row = await queries.find(read, pid, back)
+            row = await queries.find(read, pid, form["check"])
         return to(request, f"/p/{request.project.slug}/checks/{row.uuid}")
+    if form["incident"]:
+        async with api.database.read() as read:
+            incident = await incidents.find(read, pid, form["incident"])
+        return to(request, f"/p/{request.project.slug}/incidents/{incident.uuid}")
     return to(request, f"/p/{request.project.slug}/maintenance")
 
 
@@ -172,7 +208,9 @@ async def _form(
     errors: Mapping[str, str] | None = None,
     checks: Sequence[str] = (),
     channels: Sequence[str] = (),
+    of: Any = None,
 ) -> Response[bytes]:
+    """`of`: the silence that is changed; None: it is a new one."""
     pid = request.project.pid
     async with request.api.database.read() as read:
         known = await queries.names_of(read, pid)
@@ -180,6 +218,7 @@ async def _form(
     return await request.page(
         "maintenance_form.html",
         status=status,
+        of=of,
         typed=typed,
         errors=errors or {},
         labels=LABELS,

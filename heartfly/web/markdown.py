@@ -39,7 +39,7 @@ class Document:
     body: Markup
 
 
-class _Renderer(RendererHTML):
+class Renderer(RendererHTML):
     """Called by the name of each kind of token."""
 
     @override
@@ -64,7 +64,7 @@ class _Renderer(RendererHTML):
         return RendererHTML.renderAttrs(token)
 
 
-_MARKDOWN = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}, renderer_cls=Renderer).enable("table")
 
 
 def document(text: str, *, link: Callable[[str], str]) -> Document:

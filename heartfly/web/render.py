@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from heartfly import __version__
 from heartfly.core.text import shown
 from heartfly.web.carried import with_zone
+from heartfly.web.described import described
 from heartfly.web.files import Files
 
 WORTH_PACKING = 1_000
@@ -37,6 +38,7 @@ class Renderer:
         )
         self._environment.globals |= {"file": files.url, "root": root, "version": __version__}
         self._environment.filters |= {"segment": segment, "shown": shown, "is_uuid": is_uuid, "counted": counted}
+        self._environment.filters["described"] = described
 
     async def page(
         self, template: str, context: Mapping[str, Any], *, pack: bool, zone: str = ""

@@ -143,6 +143,8 @@ HANDLERS = (
     maintenance.list_silences,
     maintenance.show_new,
     maintenance.create,
+    maintenance.show_edit,
+    maintenance.edit,
     maintenance.end,
     maintenance.delete,
     channels.list_channels,

@@ -5,7 +5,9 @@ Times are typed in the zone that the page names, to the minute, as the browser's
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -27,6 +29,7 @@ LABELS = {
 }  # fmt: skip
 DAYS = {"*": "every day", "1-5": "from Monday to Friday", "6,0": "on Saturday and Sunday"}
 _MINUTES_A_DAY = 1440
+_NIGHT = re.compile(r"(\d{1,2}) (\d{1,2}) \* \* (\S+)", re.ASCII)
 
 
 def typed_in(form: Form) -> dict[str, str]:
@@ -41,6 +44,44 @@ def blank(kind: str, *, now: datetime, zone: str) -> dict[str, str]:
         "from": _typed(local), "to": _typed(local + timedelta(hours=2)), "zone": zone, "cron": "0 2 * * 0",
         "lasts": "2", "lasts_unit": "hours", "night_from": "22:00", "night_to": "07:00", "days": "*",
     }  # fmt: skip
+
+
+def typed_of(row: Any, *, now: datetime, zone: str) -> dict[str, str]:
+    """As it is stored. Of quiet hours whose times no field has, `when` is `kept`."""
+    typed = blank(row.kind, now=now, zone=zone) | {
+        "scope": row.scope, "effect": row.effect, "below": row.below or "critical", "note": row.note,
+        "tags": ", ".join(row.targets) if row.scope == Scope.TAG else "",
+    }  # fmt: skip
+    if row.cron is None:
+        local = ZoneInfo(zone)
+        return typed | {"from": _typed(row.from_at.astimezone(local)), "to": _typed(row.to_at.astimezone(local))}
+    typed |= {"when": "again", "cron": row.cron, "zone": row.zone}
+    unit = next(word for word in ("days", "hours", "minutes", "seconds") if row.lasts_s % UNITS[word] == 0)
+    typed |= {"lasts": str(row.lasts_s // UNITS[unit]), "lasts_unit": unit}
+    if row.kind != "quiet":
+        return typed
+    night = _NIGHT.fullmatch(row.cron)
+    if night is None or night[3] not in DAYS or row.lasts_s % 60 or row.lasts_s > _MINUTES_A_DAY * 60:
+        return typed | {"when": "kept"}
+    begin = int(night[2]) * 60 + int(night[1])
+    end = (begin + row.lasts_s // 60) % _MINUTES_A_DAY
+    return typed | {"night_from": _clock(begin), "night_to": _clock(end), "days": night[3]}
+
+
+def edited_of(
+    typed: Mapping[str, str], was: Asked, *, checks: Sequence[str], channels: Sequence[str], zone: str
+) -> Asked:
+    """`was`: as it is stored; its times stay where the form could not show them. InvalidValueError."""
+    if typed["when"] == "kept" and was.kind == "quiet":
+        given = asked_of({**typed, "night_from": "0:0", "night_to": "0:0"}, checks=checks, channels=channels, zone=zone)
+        return replace(given, cron=was.cron, zone=was.zone, lasts=was.lasts, to_at=was.to_at)
+    given = asked_of(typed, checks=checks, channels=channels, zone=zone)
+    # No field says until when something comes again and again.
+    return replace(given, to_at=was.to_at) if given.cron is not None and was.cron is not None else given
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 def asked_of(typed: Mapping[str, str], *, checks: Sequence[str], channels: Sequence[str], zone: str) -> Asked:

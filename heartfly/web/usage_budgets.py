@@ -6,20 +6,15 @@ budget_form.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 from urllib.parse import quote, urlencode
 
 from litestar import Response, get, post
-from sqlalchemy import Row
 
 from heartfly.api.paging import cursor_at, cursor_of, cut, number, text_at
 from heartfly.budgets import history as histories
 from heartfly.budgets import words
-from heartfly.budgets.rows import Stored, Told, heard_by, list_budgets, one_budget, told
-from heartfly.budgets.spending import Standing, example, standing
+from heartfly.budgets.rows import Told, heard_by, list_budgets, one_budget, told
+from heartfly.budgets.spending import Standing, example
 from heartfly.budgets.summary import summary
 from heartfly.core.budget_periods import is_over
 from heartfly.core.budgets import WHOLE, Turn, allocation_key, holds
@@ -28,31 +23,14 @@ from heartfly.errors import ConflictError, InvalidValueError
 from heartfly.usage.rerun import zone_of
 from heartfly.web.budget_changes import changer
 from heartfly.web.budget_pictures import Bar, bar_of, days_of
+from heartfly.web.budget_standing import Shown, all_shown, now_kept, one_shown
 from heartfly.web.request import FOR_WRITERS, PageRequest, rev_of_form
 from heartfly.web.sign_in import to
 
 PAGE = 20
-"""Each is a few questions to usage."""
+"""Each is a few questions to usage, for which nobody waits longer than for a page."""
 PERIODS = 12
 _LIST, _HISTORY = "budgets", "budget-history"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """A budget with how it stands. `standing` None: it has not begun."""
-
-    stored: Stored
-    standing: Standing | None
-    channels: Sequence[Row[Any]]
-    bar: Bar | None
-
-    def money(self, amount: Money) -> str:
-        return words.shown(amount, self.stored.agreed.currency)
-
-    @property
-    def left(self) -> Money | None:
-        whole = self.stored.agreed.amount
-        return None if whole is None or self.standing is None else whole - self.standing.seen.spent
 
 
 @get("/p/{project:str}/usage/budgets")
@@ -68,9 +46,12 @@ async def list_page(request: PageRequest) -> Response[bytes]:
         channels = await heard_by(main, pid, [one.row.id for one in rows])
         sums = await summary(main, pid, now=now)
         zone = await zone_of(main, pid)
-    async with api.usage.read() as read:
-        shown = [await _shown(read, one, channels, now=now, foresee=False) for one in rows]
-        such_as = None if rows or after is not None else await example(read, pid, zone, now=now)
+        kept = [await now_kept(main, one, now=now) for one in rows]
+    shown = await all_shown(request, rows, kept, channels)
+    such_as = None
+    if not rows and after is None:
+        async with api.usage.read() as read:
+            such_as = await example(read, pid, zone, now=now)
     return await request.page(
         "usage_budgets.html",
         budgets=shown,
@@ -112,14 +93,14 @@ async def delete(request: PageRequest) -> Response[bytes]:
 async def _page(request: PageRequest, *, status: int = 200, wrong: str = "") -> Response[bytes]:
     api, pid, now = request.api, request.project.pid, request.api.clock.now()
     before = histories.day_of_cursor(text_at(request.query_params.get("before"), _HISTORY))
-    async with api.database.read() as main, api.usage.read() as read:
+    async with api.database.read() as main:
         stored = await one_budget(main, pid, request.path_value("budget"))
         channels = await heard_by(main, pid, [stored.row.id])
-        shown = await _shown(read, stored, channels, now=now)
-        found = await histories.history(main, read, stored, before=before, limit=PERIODS + 1, now=now)
-        period = None if shown.standing is None else shown.standing.period
-        known = [] if period is None else await told(main, pid, stored.row.id, [period.key])
-    past, following = cut(found, PERIODS, lambda one: cursor_at(_HISTORY, one.period.key))
+        kept = await now_kept(main, stored, now=now)
+        found = await histories.begun(main, stored, before=before, limit=PERIODS + 1, now=now)
+        known = [] if kept is None else await told(main, pid, stored.row.id, [kept.period.key])
+    begun, following = cut(found, PERIODS, lambda one: cursor_at(_HISTORY, one.period.key))
+    shown, past = await one_shown(request, stored, kept, channels, begun, before=before)
     return await request.page(
         "usage_budget.html",
         status=status,
@@ -141,26 +122,17 @@ async def _page(request: PageRequest, *, status: int = 200, wrong: str = "") -> 
     )
 
 
-def _holds(standing: Standing | None, one: Told) -> bool:
-    return standing is not None and holds(one.mark, standing.terms, standing.seen)
+def _holds(standing: Standing | None, one: Told) -> bool | None:
+    """None: not known now."""
+    return None if standing is None else holds(one.mark, standing.terms, standing.seen)
 
 
 def _parts(shown: Shown) -> list[tuple[str, str, Money, Money, Bar]]:
-    """By what, which one, what it may use and has, and that as a bar."""
-    found = []
+    """By what, which one, what it may use and has, and that as a bar. Empty, too, while what they have is not known."""
+    found = list[tuple[str, str, Money, Money, Bar]]()
+    if shown.standing is None and shown.kept is not None:
+        return found
     for (by, name), amount in shown.stored.agreed.allocations.items():
         used = 0 if shown.standing is None else shown.standing.by_part.get(allocation_key(by, name), 0)
         found.append((by, name, amount, used, bar_of(used, amount, (WHOLE,))))
     return found
-
-
-async def _shown(
-    read: Any, stored: Stored, channels: Sequence[Row[Any]], *, now: datetime, foresee: bool = True
-) -> Shown:
-    period = stored.shown_period(now)
-    stands = None if period is None else await standing(read, stored, period, now=now, foresee=foresee)
-    bar = None
-    if stands is not None and stands.terms.amount is not None:
-        bar = bar_of(stands.seen.spent, stands.terms.amount, stands.terms.thresholds)
-    mine = [one for one in channels if one.budget_id == stored.row.id]
-    return Shown(stored=stored, standing=stands, channels=mine, bar=bar)

@@ -42,6 +42,53 @@ async def test_a_window_is_to_come_in_force_and_ended(house: House, clock: SimCl
     assert [] == (await house.read("GET", "/v1/silences?state=living")).json["items"]
 
 
+async def test_it_tells_what_its_targets_are_called(house: House) -> None:
+    check = (await house.full("POST", "/v1/checks", {"name": "Nightly"})).json
+    gone = (await house.full("POST", "/v1/checks", {"name": "Old"})).json
+    targets = [check["id"], gone["id"]]
+    made = await make(house, kind="maintenance", scope="check", targets=targets, lasts=3600)
+    await make(house, kind="maintenance", scope="tag", targets=["db"], lasts=3600)
+    await make(house, kind="mute", scope="project", lasts=3600)
+
+    await house.full("DELETE", f"/v1/checks/{gone['id']}")
+    listed = (await house.read("GET", "/v1/silences")).json["items"]
+
+    assert ["Nightly", "Old"] == made["names"]
+    assert [[], ["db"], ["Nightly", ""]] == [one["names"] for one in listed]
+    assert ["Nightly", ""] == (await house.read("GET", f"/v1/silences/{made['id']}")).json["names"]
+
+
+async def test_one_is_changed_from_now_on(house: House, clock: SimClock) -> None:
+    made = await make(house, kind="maintenance", scope="project", lasts=3600, note="disk")
+    path = f"/v1/silences/{made['id']}"
+    clock.move_to(START + timedelta(minutes=10))
+
+    longer = (await house.full("PATCH", path, {"lasts": 7200})).json
+    narrow = (await house.full("PATCH", path, {"scope": "tag", "targets": ["db"]})).json
+    again = (await house.full("PATCH", path, {"cron": "0 2 * * *", "lasts": 60, "zone": "Europe/Riga"})).json
+    same = await house.full("PATCH", path, {"note": "disk"})
+    once = (await house.full("PATCH", path, {"cron": None, "lasts": 600})).json
+
+    assert ("2026-03-02T10:10:00Z", "2026-03-02T12:10:00Z") == (longer["from"], longer["to"])
+    assert (["db"], "disk", longer["to"]) == (narrow["targets"], narrow["note"], narrow["to"])
+    assert ("0 2 * * *", "Europe/Riga", 60, None) == (again["cron"], again["zone"], again["lasts"], again["to"])
+    assert (200, again) == (same.status, same.json)
+    assert (None, "2026-03-02T10:20:00Z") == (once["cron"], once["to"])
+    entries = (await house.full("GET", "/v1/audit?action=silence.edit")).json["items"]
+    assert 4 == len(entries)  # where nothing changed there is none
+    assert {"targets": [], "scope": "project"} == entries[2]["before"]
+
+
+async def test_what_has_ended_and_a_snooze_are_not_changed(house: House, clock: SimClock) -> None:
+    check = (await house.full("POST", "/v1/checks", {"name": "job"})).json
+    snoozed = (await house.full("POST", f"/v1/checks/{check['id']}/snooze", {"lasts": 600})).json
+    ended = await make(house, kind="mute", scope="project", lasts=600)
+    assert 409 == (await house.full("PATCH", f"/v1/silences/{snoozed['id']}", {"note": "x"})).status
+    clock.move_to(START + timedelta(minutes=10))
+    assert 409 == (await house.full("PATCH", f"/v1/silences/{ended['id']}", {"note": "x"})).status
+    assert 404 == (await house.full("PATCH", f"/v1/silences/{uuid.uuid4()}", {"note": "x"})).status
+
+
 async def test_they_are_listed_newest_first_page_by_page(house: House) -> None:
     made = [await make(house, kind="mute", scope="project", lasts=3600, note=f"n{n}") for n in range(3)]
 

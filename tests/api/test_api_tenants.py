@@ -195,6 +195,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/silences"): (None, 200),
     ("POST", "/v1/silences"): ({"kind": "mute", "scope": "project", "lasts": 3600}, 201),
     ("GET", "/v1/silences/{silence_id}"): (None, 200),
+    ("PATCH", "/v1/silences/{silence_id}"): ({"note": "longer"}, 200),
     ("POST", "/v1/silences/{silence_id}/end"): (None, 200),
     ("DELETE", "/v1/silences/{silence_id}"): (None, 409),  # the row above ended it
     ("GET", "/v1/usage/watches"): (None, 200),

@@ -29,16 +29,20 @@ async def test_one_is_saved_listed_and_forgotten(house: House) -> None:
         "status": "down",
         "view": "list",
         "range": "",
+        "group": "",
         "url": f"http://beat.example.org/p/{slug}/checks?q=tag%3Aetl+is%3Adown&status=down",
         "created_at": "2026-03-02T10:00:00Z",
     } == made.json
     assert ("timeline", "7d") == (week.json["view"], week.json["range"])
+    by_tag = await house.full("POST", VIEWS, {"name": "z", "group": "tag"})
+    assert ("tag", True) == (by_tag.json["group"], by_tag.json["url"].endswith("/checks?group=tag"))
+    await house.full("DELETE", f"{VIEWS}/{by_tag.json['id']}")
     assert {"items": [week.json, made.json], "next": None} == (await house.read("GET", VIEWS)).json
     assert 403 == (await house.read("DELETE", f"{VIEWS}/{made.json['id']}")).status
     assert [204, 404] == [(await house.full("DELETE", f"{VIEWS}/{made.json['id']}")).status for _ in range(2)]
     assert [week.json] == (await house.read("GET", VIEWS)).json["items"]
     actions = [entry["action"] for entry in (await house.full("GET", "/v1/audit?action=view")).json["items"]]
-    assert ["view.delete", "view.create", "view.create"] == actions
+    assert ["view.delete", "view.delete", "view.create", "view.create", "view.create"] == actions
 
 
 @on_sqlite
@@ -51,6 +55,8 @@ async def test_one_is_saved_listed_and_forgotten(house: House) -> None:
         ({"view": "round"}, "view"),
         ({"range": "7d"}, "range"),
         ({"view": "timeline", "range": "9d"}, "range"),
+        ({"group": "name"}, "group"),
+        ({"view": "next", "group": "tag"}, "group"),
         ({"name": ""}, "name"),
         ({"name": "x" * 61}, "name"),
     ],

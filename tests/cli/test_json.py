@@ -242,6 +242,11 @@ def test_silences_are_made_listed_ended_and_deleted(run: Run) -> None:
     )
     assert ("tag", ["db"], "ignore", "in_force") == (made["scope"], made["targets"], made["effect"], made["state"])
     assert "db" in ok(run("silences", "list"))
+    longer = json.loads(ok(run("silences", "edit", made["id"], "--for", "3h", "--note", "moved", "--json")))
+    assert (made["id"], "moved", ["db"]) == (longer["id"], longer["note"], longer["targets"])
+    assert ": all, " in ok(run("silences", "edit", made["id"], "--all", "--effect", "hold"))
+    assert 2 == run("silences", "edit", made["id"]).exit_code
+    assert 2 == run("silences", "edit", made["id"], "--all", "--tag", "x").exit_code
     assert "It has ended" in ok(run("silences", "end", made["id"]))
     again = json.loads(ok(run("silences", "create", "quiet", "--cron", "0 22 * * *", "--for", "9h", "--json")))
     assert (32_400, "critical") == (again["lasts"], again["below"])
@@ -252,6 +257,10 @@ def test_silences_are_made_listed_ended_and_deleted(run: Run) -> None:
     ok(run("checks", "create", "snoozed"))
     assert "snoozed is snoozed until" in ok(run("silences", "snooze", "snoozed", "--for", "30m"))
     assert "snooze" == json.loads(ok(run("silences", "snooze", "snoozed", "--next-run", "--json")))["kind"]
+    listed = ok(run("silences", "list"))
+    assert "check snoozed" in listed
+    ok(run("checks", "delete", "snoozed", "--yes"))
+    assert "(deleted)" in ok(run("silences", "list"))
 
 
 def test_what_a_channel_is_for_is_said_and_tried(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -110,3 +111,21 @@ async def test_a_silence_whose_zone_is_gone_holds_nothing(post: PostOffice) -> N
     await post.alert([channel.channel_id])
 
     assert ["pending"] == [row.state for row in await rows(post)]
+
+
+async def test_what_an_edited_silence_held_is_looked_at_anew_at_once(post: PostOffice) -> None:
+    """For it may hold that no more: here a mute of one channel becomes one of another."""
+    muted, other = await post.webhook(HOOK), await post.webhook(HOOK)
+    hour = timedelta(hours=1)
+    row = await silence(post, kind="mute", scope="channel", targets=[muted.uuid], lasts=hour)
+    await post.alert([muted.channel_id])
+    before = await post.db.write(next_later)
+    wanted = replace(peace_commands.asked_as(row), targets=[other.uuid])
+
+    await post.db.write(
+        lambda tx: peace_commands.edit(tx, post.pid, row.uuid, wanted, at=post.at, actor=Actor("test"), ids=post.ids)
+    )
+
+    assert (post.at + hour, post.at) == (before, await post.db.write(next_later))
+    await pass_all(post)
+    assert "held" not in {one.state for one in await rows(post)}

@@ -30,6 +30,18 @@ STATUSES = ("down", "late", "degraded", "new", "up", "paused")
 OUTPUT = "pg_dump: error: connection to server at 10.0.0.4, port 5432 failed\n" + "".join(
     f"line {n} of what the job said, and it said a lot\n" for n in range(2, 60)
 )
+BOOK = """# Of all
+
+**Runs** on `db1`; see [the book](https://example.com/x).
+
+- one
+- two
+
+```
+make again
+```
+> so it is
+"""
 _LONG = "A name that goes on and on, for people do that, " + "and_some_have_no_spaces_at_all"
 
 
@@ -87,7 +99,7 @@ class House:
         asked: dict[str, dict[str, Any]] = {
             # First, for its five seconds must have passed when it is looked at.
             "late": {"name": "Mirror", "schedule": {"kind": "period", "period": 5}, "grace": 86_400},
-            "down": {"name": "Nightly backup", "schedule": nightly, "tags": ["prod", "db"], "description": "Of all.\n"},
+            "down": {"name": "Nightly backup", "schedule": nightly, "tags": ["prod", "db"], "description": BOOK},
             "degraded": {"name": "Import", "gates": [{"metric": "rows", "op": ">=", "value": "10", "level": "warn"}]},
             "new": {"name": "Snapshot", "schedule": every_hour},
             "up": {"name": _LONG, "schedule": every_hour, "tags": ["etl", "a-tag-that-is-rather-long-for-a-tag"]},
@@ -135,7 +147,8 @@ class House:
         self.api("POST", "/silences", window | {"cron": "0 2 * * 0", "lasts": 7200, "zone": "Europe/Berlin"})
         unjudged = {"lasts": 7200, "effect": "ignore", "targets": ["unjudged"]}
         self.api("POST", "/silences", window | unjudged)
-        self.api("POST", "/silences", {"kind": "quiet", "scope": "project", "cron": "0 22 29 2 *", "lasts": 32400})
+        night = {"kind": "quiet", "scope": "project", "cron": "0 22 29 2 *", "lasts": 32400}
+        self.values["silence"] = self.api("POST", "/silences", night)["id"]
         watch = self.api("POST", "/usage/watches", {"kind": "endpoint"})
         self.api("POST", "/usage/watches", {"kind": "customer", "what": customer})
         letter = self.api("GET", "/dead-letters")["items"][0]["id"]

@@ -14,7 +14,8 @@
     for (const one of all("[style]")) wrong.push(`style= on ${name(one)}`);
     for (const one of all("style, script:not([src])")) wrong.push(`inline ${name(one)}`);
     for (const one of all("*")) for (const of of one.getAttributeNames()) if (of.startsWith("on")) wrong.push(`${of}= on ${name(one)}`);
-    for (const one of all("[id]")) if (all(`[id="${CSS.escape(one.id)}"]`).length > 1) wrong.push(`twice #${one.id}`);
+    const ids = new Set();
+    for (const one of all("[id]")) if (ids.size === ids.add(one.id).size) wrong.push(`twice #${one.id}`);
     for (const one of all("[src], link[href], form[action], use[href]")) {
       const to = new URL(one.getAttribute("src") || one.getAttribute("href") || one.getAttribute("action"), location.href);
       if (to.origin !== location.origin) wrong.push(`leads outside: ${name(one)}`);
@@ -67,6 +68,43 @@
       else if (fresh.get(sort).length < 2) fresh.get(sort).push(one);
     }
     return fresh;
+  },
+
+  // The largest parts of the page of which the like was judged already, and the names of those that were not. The like:
+  // the same elements with the same attributes in the same kind of place, whatever they say, as long as they say something.
+  parts(known) {
+    const names = new Map(), alike = [], fresh = new Set();
+    const told = new Set(["id", "for", "href", "name", "value", "datetime", "title", "d", "x", "y", "width", "height", "points", "action", "src", "content"]);
+    const short = (text) => {
+      let [a, b] = [3, 4];
+      for (let i = 0; i < text.length; i++) [a, b] = [Math.imul(a ^ text.charCodeAt(i), 2654435761), Math.imul(b ^ text.charCodeAt(i), 1597334677)];
+      return `${a}.${b}`;
+    };
+    const own = (one) => {
+      const says = [...one.childNodes].some((of) => of.nodeType === Node.TEXT_NODE && of.data.trim());
+      const has = one.getAttributeNames().sort().map((of) => {
+        const value = one.getAttribute(of), isText = told.has(of) || /^(data-|aria-(label|labelledby|describedby|controls|rowcount)$)/.test(of);
+        return `${of}=${isText ? Boolean(value.trim()) : value}`;
+      });
+      return `${one.tagName} ${has} ${says} ${one.checkVisibility({visibilityProperty: true})}`;
+    };
+    const name = (one) => {
+      const inside = [...one.children].map(name), found = {size: inside.reduce((sum, of) => sum + of.size, 1)};
+      found.name = short(`${own(one)} [${inside.map((of) => of.name)}]`);
+      names.set(one, found);
+      return found;
+    };
+    name(document.body);
+    const walk = (one) => {
+      for (const of of one.children) {
+        const {name, size} = names.get(of), at = `${one.tagName} ${one.getAttribute("role")} ${name}`;
+        if (size < 4) continue;
+        if (known.has(at) || fresh.has(at)) alike.push(of);
+        else { fresh.add(at); walk(of); }
+      }
+    };
+    walk(document.body);
+    return {alike, fresh: [...fresh]};
   },
 
   wide() {

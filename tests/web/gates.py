@@ -22,15 +22,19 @@ LEAST_TARGET = 24
 LONG_MS = 120_000
 
 _GATES = Path(__file__).with_name("gates.js").read_text(encoding="utf-8")
-_AXE = """async ([tags, known]) => {
-  const rules = {"color-contrast": {enabled: false}}, resultTypes = ["violations"];
-  const found = await axe.run(document, {runOnly: {type: "tag", values: tags}, rules, resultTypes});
+# Of axe's rules only contrast and links in texts look at colours; what the others judge is the same in light and dark.
+_AXE = """async ([tags, known, judged, whole]) => {
+  const gates = GATES, rules = {"color-contrast": {enabled: false}}, resultTypes = ["violations"];
+  // This takes longest: once for each part of a page in each look, and each time what holds for the page as a whole.
+  const {alike, fresh: parts} = gates.parts(new Set(judged)), about = {include: [document], exclude: alike};
+  const asked = whole ? {runOnly: {type: "tag", values: tags}, rules} : {runOnly: ["link-in-text-block"]};
+  const found = await axe.run(about, {...asked, resultTypes, preload: false});
   // Contrast takes three times as long as all other rules: once for each sort of text in each look.
-  const fresh = GATES.sorts(new Set(known)), include = [...fresh.values()].flat(), all = [...found.violations];
+  const fresh = gates.sorts(new Set(known)), include = [...fresh.values()].flat(), all = [...found.violations];
   if (include.length) all.push(...(await axe.run({include}, {runOnly: ["color-contrast"], resultTypes})).violations);
   return [all.flatMap((one) => one.nodes.slice(0, 3).map((node) =>
     `axe ${one.id}: ${node.target.join(" ")}: ${node.any.concat(node.all, node.none).map((why) => why.message)[0]}`)),
-    [...fresh.keys()]];
+    [...fresh.keys()], parts];
 }""".replace("GATES", f"({_GATES})")
 
 
@@ -45,12 +49,16 @@ class Gates:
     """Addresses that the page that is open has asked for."""
     seen: dict[tuple[int, str], set[str]] = field(default_factory=dict)
     """By look: the sorts of text whose contrast was judged."""
+    judged: dict[tuple[int, str], set[str]] = field(default_factory=dict)
+    """By look: the parts of pages that were judged."""
     look: tuple[int, str] = (0, "")
     _width: int = 0
     _emulated: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         page = self.page
+        # With the page, which costs less than to send it after each.
+        page.add_init_script(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.troubles.append(f"page error: {error}"))
         page.on("requestfailed", self._failed)
@@ -113,12 +121,12 @@ class Gates:
           for (const one of document.querySelectorAll("dialog")) if (!one.open) one.showModal();
         }""")
 
-    def axe(self) -> Iterable[str]:
-        if not self.page.evaluate("'axe' in window"):
-            self.page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
-        known = self.seen.setdefault(self.look, set())
-        found, fresh = self.page.evaluate(_AXE, [AXE_TAGS, list(known)])
+    def axe(self, *, whole: bool = True) -> Iterable[str]:
+        """`whole` False: of a page that was judged in this width, what its colours may change in another theme."""
+        known, judged = self.seen.setdefault(self.look, set()), self.judged.setdefault(self.look, set())
+        found, fresh, parts = self.page.evaluate(_AXE, [AXE_TAGS, list(known), list(judged), whole])
         known.update(fresh)
+        judged.update(parts)
         return list(found)
 
     def rules(self) -> Iterable[str]:

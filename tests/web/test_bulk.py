@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from heartfly.checks.filters import SHOWN, Terms, terms
 from heartfly.core.words import PingKind
 from heartfly.db.database import Database
-from heartfly.db.models import audit, check_channels, checks, pings
+from heartfly.db.models import audit, channels, check_channels, checks, pings
 from heartfly.errors import InvalidValueError
 from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
@@ -150,6 +150,54 @@ async def test_all_that_the_filter_shows_are_tagged_untagged_and_given_a_grace(t
     ]
 
 
+async def heard(db: Database) -> dict[str, set[str]]:
+    """By check: the names of the channels that hear of it."""
+    of_check = sa.and_(check_channels.c.pid == checks.c.pid, check_channels.c.check_id == checks.c.id)
+    of_channel = sa.and_(check_channels.c.pid == channels.c.pid, check_channels.c.channel_id == channels.c.id)
+    query = sa.select(checks.c.name, channels.c.name.label("channel"))
+    query = query.outerjoin(check_channels, of_check).outerjoin(channels, of_channel)
+    found: dict[str, set[str]] = {}
+    for row in await rows(db, query):
+        found.setdefault(row.name, set()).update([row.channel] if row.channel else [])
+    return found
+
+
+async def test_a_channel_hears_of_many_checks_at_once_and_of_those_no_more(town: Town, db: Database) -> None:
+    browser = await town.owner()
+    for kind, name, value in (("email", "Ops", "a@example.com"), ("webhook", "Pager", "https://h.example.com/x")):
+        await browser.post(f"/p/main/channels/new/{kind}", {"name": name, "value": value})
+    made = [await town.world.check(START, name=name) for name in ("a", "b", "c")]
+    page = (await browser.get("/p/main/checks")).body.decode()
+    (pager,) = re.findall(r'<option value="([^"]+)">Pager</option>', page)
+    chosen = {"channel": pager, "check": [one.uuid for one in made[:2]]}
+
+    gone = await browser.post("/p/main/checks", chosen | {"do": "untell"})
+    without = await heard(db)
+    await browser.post("/p/main/checks", chosen | {"do": "untell"})  # of what it does not hear nothing changes
+    back = await browser.post("/p/main/checks", {"channel": pager.upper(), "check": made[0].uuid, "do": "tell"})
+
+    assert ("done=untell-2", "done=tell-1") == (gone.headers["location"][-13:], back.headers["location"][-11:])
+    assert "2 checks told to the channel no more." in await text_of(browser, gone.headers["location"])
+    assert {"a": {"Ops"}, "b": {"Ops"}, "c": {"Ops", "Pager"}} == without
+    assert {"a": {"Ops", "Pager"}, "b": {"Ops"}, "c": {"Ops", "Pager"}} == await heard(db)
+    changed = await rows(db, sa.select(audit.c.before, audit.c.after).where(audit.c.action == "check.edit"))
+    assert [(2, 1), (2, 1), (1, 2)] == [(len(row.before["channels"]), len(row.after["channels"])) for row in changed]
+
+
+async def test_a_channel_of_another_project_is_none(town: Town, db: Database) -> None:
+    other, browser = await town.stranger(), await town.owner()
+    await other.post("/p/next-door/channels/new/email", {"name": "Theirs", "value": "b@example.com"})
+    async with db.read() as read:
+        theirs = (await read.execute(sa.select(channels.c.uuid))).scalar_one()
+    check = await town.world.check(START, name="ours")
+
+    told = await browser.post("/p/main/checks", {"do": "tell", "channel": theirs, "check": check.uuid})
+
+    assert (409, True) == (told.status, "there is no such channel" in told.body.decode())
+    assert {"ours": set()} == await heard(db)
+    assert "Theirs" not in (await browser.get("/p/main/checks")).body.decode()
+
+
 @pytest.mark.parametrize("do", [{"do": "pause"}, {"do": "tag", "tags": "x"}, {"do": "delete"}])
 async def test_all_are_those_that_were_shown_or_nothing_is_done(town: Town, db: Database, do: dict[str, str]) -> None:
     """A check that came to the filter after the list was opened is not touched unseen."""
@@ -199,6 +247,8 @@ async def test_deleting_many_asks_how_many_they_are(town: Town, db: Database) ->
         ({"do": "dance", "all": "1"}, "What is to be done must be one of"),
         ({"do": "tag", "all": "1"}, "Name a tag first"),
         ({"do": "tag", "all": "1", "tags": "x" * 60}, "tags"),
+        ({"do": "tell", "all": "1"}, "Choose a channel first"),
+        ({"do": "untell", "all": "1", "channel": ""}, "Choose a channel first"),
         ({"do": "grace", "all": "1", "grace": "soon"}, "Must be a whole number"),
         ({"do": "pause", "all": "1", "q": "is:asleep"}, "is:asleep"),
     ],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from base64 import b32decode
 from dataclasses import dataclass, field
+from html import unescape
 from itertools import cycle
 from typing import Any
 
@@ -47,6 +48,7 @@ PAGES: dict[str, tuple[str, ...]] = {
         "?done=pause-3",
         "?view=timeline",
         "?view=next",
+        "?group=tag",
     ),
     "/p/{project}/checks/new": ("", "?line=*/15+*+*+*+*+/opt/etl.sh"),
     "/p/{project}/checks/{check}": ("",),
@@ -62,6 +64,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/shared/{token}": ("",),
     "/p/{project}/maintenance": ("", "?state=ended"),
     "/p/{project}/maintenance/new": ("", "?kind=mute", "?kind=quiet"),
+    "/p/{project}/maintenance/{silence}/edit": ("",),
     "/p/{project}/channels/{channel}/policy": ("",),
     "/p/{project}/channels": ("",),
     "/p/{project}/channels/new/{kind}": ("",),
@@ -203,6 +206,7 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
         ({"kind": "maintenance", "scope": "check", "when": "again", "cron": "soon", "lasts": "2"}, 422),
         ({"kind": "quiet", "scope": "project", "night_from": "late", "night_to": "07:00"}, 422),
     ),
+    "/p/{project}/maintenance/{silence}/edit": (({"kind": "quiet", "scope": "channel"}, 422),),
     "/p/{project}/channels/{channel}/policy": (
         ({"after": "soon"}, 422),
         ({"title": "$STATUS: $NAME", "text": "See $LINK", "preview": "1"}, 200),
@@ -311,22 +315,29 @@ class Walk:
         gates.see(*looks[0])
         found += gates.focus()
         gates.open_all()
+        widths: set[int] = set()
         for width, scheme in looks:
             gates.see(width, scheme)
-            found += [f"{width} {scheme}: {one}" for one in (*gates.axe(), *gates.rules())]
-            found += gates.large_text(width)
+            is_first = width not in widths  # what is no colour is the same in both themes
+            widths.add(width)
+            told = [*gates.axe(whole=is_first), *(gates.rules() if is_first else ())]
+            found += [f"{width} {scheme}: {one}" for one in told]
+            found += gates.large_text(width) if is_first else ()
         for width in (PHONE, NARROWEST):
             found += gates.fits(width)
         found += gates.forced()
         found += gates.printed()
         if len(gates.asked) > (MOST_OF_USAGE if "/usage" in name else MOST_REQUESTS):
             found.append(f"asks for {len(gates.asked)} files: {gates.asked}")
-        title, route = page.title(), re.split(r"[?,]", name)[0]
-        if not is_form and self.titles.setdefault(title, route) != route:
-            found.append(f"its title {title!r} is that of {self.titles[title]}, too")
+        if not is_form:
+            self.tell_title(page.title(), re.split(r"[?,]", name)[0], name=name)
         told = [f"{name}: {one}" for one in dict.fromkeys((*gates.taken(), *found))]
         print(*told, sep="\n", end="\n" if told else "")  # a walk that breaks off says what it has found until then
         self.wrong += told
+
+    def tell_title(self, title: str, route: str, *, name: str) -> None:
+        if self.titles.setdefault(title, route) != route:
+            self.wrong.append(f"{name}: its title {title!r} is that of {self.titles[title]}, too")
 
     def at(self, path: str, *, status: int = 200, name: str = "") -> None:
         self.gates.go(path, status=status)
@@ -337,9 +348,18 @@ class Walk:
         self.look(f"{name or path} {fields}", is_form=True)
 
 
+PARTS = ("pages", "pages of usage", "forms", "forms of usage")
+"""Each with a house of its own, so that none takes long, and several can be looked at beside one another."""
+
+
+def of_part(part: str, route: str) -> bool:
+    return ("/usage" in route or route.startswith("/shared/report")) == part.endswith("of usage")
+
+
+@pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("all_looks", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["sample", "all"])
 def test_every_page_holds_what_all_pages_hold(
-    browser: Any, tmp_path_factory: pytest.TempPathFactory, *, all_looks: bool
+    browser: Any, tmp_path_factory: pytest.TempPathFactory, part: str, *, all_looks: bool
 ) -> None:
     with listening() as hook:
         server = Server(tmp_path_factory.mktemp("house"), {"OUTGOING__ALLOWED_PORTS": str(hook.port)})
@@ -349,26 +369,55 @@ def test_every_page_holds_what_all_pages_hold(
             page = browser.new_context(viewport={"width": DESKTOP, "height": 900}, locale="en").new_page()
             page.set_default_timeout(LONG_MS)  # a machine with much else to do is no fault of a page
             walk = Walk(Gates(page, server.url), all_looks)
+            if part == PARTS[0]:
+                before_the_setup(walk, house)
             set_up(walk, house)
+            if part == PARTS[0]:
+                walk.look("/p/{project}/checks")  # nothing in it yet
             house.furnish(hook)
-            for route, queries in PAGES.items():
-                for query in queries:
-                    walk.at(house.path(route) + query, name=route + query)
-            statuses_are_told_by_shapes(walk, house)
-            others(walk, house)
-            for route, sent in FORMS.items():
-                if route.startswith("/p/"):
-                    page.goto(f"{server.url}/p/main/checks/new")  # a page that has a token
-                for fields, status in sent:
-                    filled = {name: house.path(value) for name, value in fields.items()}
-                    walk.sent(house.path(route), filled, status, name=route)
-            signed_out(walk, house)
+            if part.startswith("pages"):
+                pages(walk, house, part)
+            else:
+                forms(walk, house, part)
         finally:
             server.kill()
     assert not walk.wrong, "\n".join(walk.wrong)
 
 
-def set_up(walk: Walk, house: House) -> None:
+def pages(walk: Walk, house: House, part: str) -> None:
+    for route, queries in PAGES.items():
+        for query in queries if of_part(part, route) else ():
+            walk.at(house.path(route) + query, name=route + query)
+    if part == PARTS[0]:
+        statuses_are_told_by_shapes(walk, house)
+        titles_are_told_apart(walk, house)
+
+
+def forms(walk: Walk, house: House, part: str) -> None:
+    if part == PARTS[3]:
+        others(walk, house)
+    for route, sent in FORMS.items():
+        if not of_part(part, route):
+            continue
+        if route.startswith("/p/"):
+            walk.gates.page.goto(f"{walk.gates.origin}/p/main/checks/new")  # a page that has a token
+        for fields, status in sent:
+            filled = {name: house.path(value) for name, value in fields.items()}
+            walk.sent(house.path(route), filled, status, name=route)
+    if part == PARTS[2]:
+        signed_out(walk, house)
+
+
+def titles_are_told_apart(walk: Walk, house: House) -> None:
+    """Of all routes, also of those that another part looks at."""
+    routes = {house.path(route): route for route, queries in PAGES.items() if "" in queries}
+    for path, route in routes.items():
+        text = walk.gates.page.request.get(f"{walk.gates.origin}{path}").text()
+        (title,) = re.findall(r"<title>([^<]*)</title>", text)[:1]
+        walk.tell_title(unescape(title), route, name=route)
+
+
+def before_the_setup(walk: Walk, house: House) -> None:
     walk.at("/sign-in", name="/sign-in, nobody")
     walk.titles.clear()
     walk.at("/setup", status=403, name="/setup, refused")
@@ -376,6 +425,9 @@ def set_up(walk: Walk, house: House) -> None:
     walk.at(house.setup_link, name="/setup")
     token = house.setup_link.partition("=")[2]
     walk.sent("/setup", {"token": token, "email": "x", "password": PASSWORD, "again": "y"}, 422)
+
+
+def set_up(walk: Walk, house: House) -> None:
     page = walk.gates.page
     page.goto(walk.gates.origin + house.setup_link)
     for name, value in {"email": EMAIL, "password": PASSWORD, "again": PASSWORD}.items():
@@ -383,7 +435,6 @@ def set_up(walk: Walk, house: House) -> None:
     page.click("button.main")
     page.wait_for_url("**/p/main/checks")
     walk.gates.asked.clear()
-    walk.look("/p/{project}/checks")  # nothing in it yet
 
 
 def statuses_are_told_by_shapes(walk: Walk, house: House) -> None:
@@ -461,3 +512,23 @@ def signed_out(walk: Walk, house: House) -> None:
     walk.at(path, name="/invite")
     walk.sent("/invite", {"token": path.partition("=")[2], "password": "short", "again": "other"}, 422)
     walk.at("/invite?token=x", status=404, name="/invite, gone")
+
+
+def test_a_part_that_is_like_another_is_judged_once_and_one_that_lacks_something_is_not_like_it(browser: Any) -> None:
+    page = browser.new_page()
+    gates = Gates(page, "data:")
+
+    def wrong_in(*links: str) -> list[str]:
+        cells = "".join(f'<li><p><span><a href="/{n}">{one}</a></span></p></li>' for n, one in enumerate(links))
+        body = f"<main><h1>Title</h1><ul>{cells}</ul></main>"
+        page.goto(f"data:text/html,<!doctype html><html lang=en><title>Title of it</title><body>{body}")
+        gates.look = (DESKTOP, "light")
+        return [re.split(r"[ :]+", one)[1] for one in gates.axe()]
+
+    assert [] == wrong_in("One", "Two", "Three")
+    n_judged = len(gates.judged[gates.look])
+    assert [] == wrong_in("Others", "say", "it")
+    assert n_judged == len(gates.judged[gates.look])
+    assert ["link-name"] == wrong_in("One", "", "Three")
+    assert ["image-alt", "link-name"] == sorted(wrong_in("One", "<img src=data:,>", "Three"))
+    page.close()

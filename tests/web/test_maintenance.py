@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from heartfly.audit.record import CLI
 from heartfly.core.words import PingKind
 from heartfly.db.models import incidents, silences
+from heartfly.notify.peace_commands import Asked, make
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
@@ -19,6 +21,7 @@ from tests.web.test_usage_pages import said
 pytestmark = pytest.mark.anyio
 
 HERE = "/p/main/maintenance"
+NEW = f"{HERE}/new"
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -120,6 +123,101 @@ async def test_a_check_is_snoozed_from_its_page_and_from_its_incident(town: Town
     assert [now, now, START + timedelta(hours=5)] == [row.to_at for row in await rows(town)]
     assert "Snooze" in (await owner.get(f"/p/main/incidents/{incident}")).body.decode()
     assert 422 == (await owner.post(f"/p/main/checks/{check.uuid}/snooze", {"lasts": "for ever"})).status
+
+
+async def test_a_window_is_edited_and_what_it_was_stays_on_record(town: Town, clock: SimClock) -> None:
+    owner, kept = await town.owner(), {"kind": "maintenance", "scope": "tag", "tags": "db", "effect": "ignore"}
+    once = kept | {"when": "once", "note": "disk"}
+    await owner.post(NEW, once | {"from": "2026-03-02T10:00", "to": "2026-03-02T12:00"})
+    (made,) = await rows(town)
+    mine = f"/p/main/maintenance/{made.uuid}/edit"
+    half = START + timedelta(minutes=30)
+    clock.move_to(half)
+
+    form = (await owner.get(mine)).body.decode()
+    reply = await owner.post(mine, once | {"to": "2026-03-02T15:00", "tags": "db, etl"})
+
+    for told in ('value="2026-03-02T10:00"', 'value="2026-03-02T12:00"', 'value="db"', 'value="disk"', "Edit a maint"):
+        assert told in form, told
+    assert (303, "/p/main/maintenance") == (reply.status, reply.headers["location"])
+    now, was = sorted(await rows(town), key=lambda row: row.to_at, reverse=True)
+    assert (made.uuid, half, START + timedelta(hours=5)) == (now.uuid, now.from_at, now.to_at)
+    assert (["db"], ["db", "etl"]) == (list(was.targets), list(now.targets))
+    assert (START, half, "user:owner@example.com") == (was.from_at, was.to_at, was.ended_by)
+    assert "silence.edit" in (await owner.get("/p/main/audit")).body.decode()
+    wrong = await owner.post(mine, once | {"to": "2026-03-02T09:00", "note": "typed"})
+    assert (422, True) == (wrong.status, 'value="typed"' in wrong.body.decode())
+    await owner.post(mine.replace("/edit", "/end"))
+    late = await owner.post(mine, once | {"to": "2026-03-03T09:00"})
+    assert (409, 409) == ((await owner.get(mine)).status, late.status)
+
+
+async def test_what_comes_again_is_edited_with_the_times_that_it_has(town: Town) -> None:
+    owner = await town.owner()
+    again = {"kind": "maintenance", "scope": "project", "when": "again", "zone": "Europe/Riga", "effect": "hold"}
+    await owner.post(NEW, again | {"cron": "0 2 * * 0", "lasts": "90", "lasts_unit": "minutes"})
+    nightly = {"kind": "quiet", "scope": "project", "night_from": "22:15", "night_to": "07:00", "days": "1-5"}
+    await owner.post(NEW, nightly)
+    window, nights = sorted(await rows(town), key=lambda row: row.kind)
+
+    form = (await owner.get(f"/p/main/maintenance/{window.uuid}/edit")).body.decode()
+    night = (await owner.get(f"/p/main/maintenance/{nights.uuid}/edit")).body.decode()
+    sent = {"scope": "project", "night_from": "23:00", "night_to": "06:00", "days": "*", "below": "high", "zone": "UTC"}
+    await owner.post(f"/p/main/maintenance/{nights.uuid}/edit", sent)
+
+    for told in ('value="0 2 * * 0"', 'value="90"', "selected>minutes", 'value="Europe/Riga"'):
+        assert told in form, told
+    for told in ('value="22:15"', 'value="07:00"', '<option value="1-5" selected>'):
+        assert told in night, told
+    (changed,) = [row for row in await rows(town) if row.uuid == nights.uuid]
+    assert ("0 23 * * *", 7 * 3600, "high") == (changed.cron, changed.lasts_s, changed.below)
+
+
+async def test_nights_that_no_field_has_stay_as_they_are(town: Town) -> None:
+    owner, pid, ids = await town.owner(), town.world.project.pid, town.world.ids
+    asked = Asked(kind="quiet", scope="project", cron="0 22 29 2 *", zone="Europe/Riga", lasts=timedelta(hours=9))
+    made = await town.world.db.write(lambda tx: make(tx, pid, asked, at=START, actor=CLI, ids=ids))
+    mine = f"/p/main/maintenance/{made.uuid}/edit"
+
+    form = (await owner.get(mine)).body.decode()
+    assert 303 == (await owner.post(mine, {"when": "kept", "scope": "project", "below": "high", "note": "leap"})).status
+
+    assert ("0 22 29 2 *" in form, 'name="night_from"' in form) == (True, False)
+    (now,) = [row for row in await rows(town) if row.uuid == made.uuid]
+    assert ("0 22 29 2 *", "Europe/Riga", 9 * 3600, "leap") == (now.cron, now.zone, now.lasts_s, now.note)
+
+
+async def test_a_snooze_has_no_form(town: Town) -> None:
+    check, owner = await town.world.check(START, name="backup"), await town.owner()
+    await owner.post(f"/p/main/checks/{check.uuid}/snooze", {"lasts": "1800"})
+    (made,) = await rows(town)
+
+    assert 409 == (await owner.get(f"/p/main/maintenance/{made.uuid}/edit")).status
+    assert f"{made.uuid}/edit" not in (await owner.get("/p/main/maintenance")).body.decode()
+
+
+async def test_an_incident_s_page_says_who_keeps_it_quiet_and_until_when(town: Town, clock: SimClock) -> None:
+    check = await town.world.check(START, name="backup")
+    await town.world.ping(check, START, PingKind.FAIL)
+    owner = await town.owner()
+    async with town.world.db.read() as read:
+        incident = (await read.execute(sa.select(incidents.c.uuid))).scalar_one()
+    mine = f"/p/main/incidents/{incident}"
+    assert "Silenced" not in await text(owner, mine)
+    await owner.post(f"/p/main/checks/{check.uuid}/snooze", {"lasts": "1800"})
+
+    told, seen = await text(owner, mine), (await (await town.viewer()).get(mine)).body.decode()
+
+    assert "Silenced until 10:30:00 in 30 min , by owner@example.com : snoozed" in told
+    assert ("End now" in told, "End now" in seen) == (True, False)
+    (silence,) = await rows(town)
+    back = await owner.post(f"/p/main/maintenance/{silence.uuid}/end", {"incident": incident})
+    assert (303, mine) == (back.status, back.headers["location"])
+    assert "Silenced" not in await text(owner, mine)
+    await owner.post(f"/p/main/checks/{check.uuid}/snooze", {"lasts": "86400"})
+    clock.move_to(START + timedelta(minutes=1))
+    await town.world.ping(check, START + timedelta(minutes=1))
+    assert "Silenced" not in await text(owner, mine)  # it is closed: there is nothing to be kept quiet
 
 
 async def test_all_that_a_filter_shows_is_silenced_at_once(town: Town) -> None:

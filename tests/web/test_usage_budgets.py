@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from heartfly.budgets.look import look
+from heartfly.db.ids import IdSource
 from heartfly.usage.ingest import EventIngest
 from heartfly.web.state import WebState
 from tests.sim_clock import SimClock
@@ -214,3 +216,43 @@ async def test_hostile_names_are_shown_as_text(town: Town) -> None:
         page = (await owner.get(ROOT + path)).body.decode()
         assert "<script>alert" not in page
         assert "&lt;script&gt;" in page
+
+
+async def test_what_takes_long_to_count_is_shown_as_the_last_look_has_kept_it(
+    town: Town, events: EventIngest, web: WebState, clock: SimClock, ids: IdSource
+) -> None:
+    owner, pid, usage = await town.owner(), town.world.project.pid, web.api.usage
+    await call(town, events, "10")
+    budget = await made(owner, allocations="provider openai = 30", thresholds="5")
+    await look(town.world.db, usage, pid, budget, now=clock.now(), ids=ids)
+    await call(town, events, "15")
+    web.panels.wait_s = 0  # as if counting took longer than a page waits
+
+    listed, page = await read(owner, ROOT), await read(owner, f"{ROOT}/{budget}")
+
+    for told in (listed, page):
+        assert "10.00 USD" in told
+        assert "Being counted anew. As of 10:00:00" in told
+        assert "25.00 USD" not in told
+    assert "not so any more" not in page  # what was told is not judged by what is not known
+    web.panels.wait_s = 120
+    listed, page = await read(owner, ROOT), await read(owner, f"{ROOT}/{budget}")
+    for told in (listed, page):
+        assert "25.00 USD" in told
+        assert "Being counted anew" not in told
+
+
+async def test_what_nobody_has_looked_at_and_takes_long_is_said_to_be_unknown(
+    town: Town, web: WebState, clock: SimClock
+) -> None:
+    budget = await made(await town.owner())
+    clock.move_to(START + timedelta(days=40))  # in the next period
+    owner = await town.owner()
+    web.panels.wait_s = 0
+
+    listed, page = await read(owner, ROOT), await read(owner, f"{ROOT}/{budget}")
+
+    for told in (listed, page):
+        assert "Being counted anew." in told
+        assert "As of" not in told
+        assert "0.00 USD of" not in told

@@ -118,6 +118,8 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/maintenance/new"): only_writers(
         303, kind="quiet", scope="project", night_from="22:00", night_to="07:00"
     ),
+    ("GET", "/p/{project}/maintenance/{silence}/edit"): Row(404, 403, 404),
+    ("POST", "/p/{project}/maintenance/{silence}/edit"): Row(404, 403, 404),
     ("POST", "/p/{project}/maintenance/{silence}/end"): Row(404, 403, 404),
     ("POST", "/p/{project}/maintenance/{silence}/delete"): Row(404, 403, 404),
     ("GET", "/p/{project}/channels/{channel}/policy"): only_writers(),

@@ -216,6 +216,7 @@ HANDLERS = (
     silences.list_silences,
     silences.make_silence,
     silences.read_silence,
+    silences.edit_silence,
     silences.end_silence,
     silences.delete_silence,
     silences.snooze_check,

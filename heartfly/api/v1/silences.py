@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-from litestar import delete, get, post
+from litestar import delete, get, patch, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, place
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest
-from heartfly.api.v1.wire_silences import SilenceIn, SilenceOut, SilencePage, SnoozeIn, asked_of, seconds, silence_out
+from heartfly.api.v1.wire_silences import (
+    SilenceEdit,
+    SilenceIn,
+    SilenceOut,
+    SilencePage,
+    SnoozeIn,
+    asked_of,
+    edited,
+    seconds,
+    silence_out,
+)
 from heartfly.checks.snooze import snooze
+from heartfly.db.changes import Tx
 from heartfly.notify import peace_commands, silences
 
 State = Literal["living", "ended"]
@@ -35,8 +47,9 @@ async def list_silences(
             before=before[0] if before else None,
             limit=limit + 1,
         )
+        names = await silences.target_names(read, request.caller.pid, rows)
     page, following = cut(rows, limit, lambda row: cursor_of("silences", row.id))
-    return SilencePage([silence_out(row, now=now) for row in page], following)
+    return SilencePage([silence_out(row, names, now=now) for row in page], following)
 
 
 @post("/silences", summary="Make a silence", responses=told_as(409, 422), tags=["silences"])
@@ -47,14 +60,26 @@ async def make_silence(request: ApiRequest, data: JSONBody[SilenceIn]) -> Silenc
     row = await api.database.write(
         lambda tx: peace_commands.make(tx, pid, asked, at=at, actor=request.actor, ids=api.ids)
     )
-    return silence_out(row, now=at)
+    return await _told(request, row, at)
 
 
 @get("/silences/{silence_id:str}", summary="Read a silence", responses=told_as(404), tags=["silences"])
 async def read_silence(request: ApiRequest, silence_id: FromPath[str]) -> SilenceOut:
     async with request.api.database.read() as read:
         row = await silences.one_silence(read, request.caller.pid, silence_id)
-    return silence_out(row, now=request.api.clock.now())
+    return await _told(request, row, request.api.clock.now())
+
+
+@patch("/silences/{silence_id:str}", summary="Change a silence", responses=told_as(404, 409, 422), tags=["silences"])
+async def edit_silence(request: ApiRequest, silence_id: FromPath[str], data: JSONBody[SilenceEdit]) -> SilenceOut:
+    """From now on; what it was until now stays on record. 409 for one that has ended, and for a snooze."""
+    api, pid, at = request.api, request.caller.pid, request.api.clock.now()
+
+    def work(tx: Tx) -> Any:
+        asked = edited(data, peace_commands.asked_as(silences.locked(tx, pid, silence_id)))
+        return peace_commands.edit(tx, pid, silence_id, asked, at=at, actor=request.actor, ids=api.ids)
+
+    return await _told(request, await api.database.write(work), at)
 
 
 @post(
@@ -70,7 +95,7 @@ async def end_silence(request: ApiRequest, silence_id: FromPath[str]) -> Silence
     row = await api.database.write(
         lambda tx: peace_commands.end_now(tx, pid, silence_id, at=at, actor=request.actor, ids=api.ids)
     )
-    return silence_out(row, now=at)
+    return await _told(request, row, at)
 
 
 @delete("/silences/{silence_id:str}", summary="Delete a silence", responses=told_as(404, 409), tags=["silences"])
@@ -102,4 +127,10 @@ async def snooze_check(request: ApiRequest, check_id: FromPath[str], data: JSONB
             ids=api.ids,
         )
     )
-    return silence_out(row, now=at)
+    return await _told(request, row, at)
+
+
+async def _told(request: ApiRequest, row: Any, now: datetime) -> SilenceOut:
+    async with request.api.database.read() as read:
+        names = await silences.target_names(read, row.pid, [row])
+    return silence_out(row, names, now=now)

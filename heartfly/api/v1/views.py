@@ -30,6 +30,8 @@ class SavedViewIn(msgspec.Struct, forbid_unknown_fields=True):
     view: Literal["list", "timeline", "next"] = "list"
     range: str = ""
     """Of a timeline: 24h or 7d."""
+    group: Literal["", "tag"] = ""
+    """Of a list: tag."""
 
 
 class SavedViewOut(msgspec.Struct, kw_only=True):
@@ -40,6 +42,7 @@ class SavedViewOut(msgspec.Struct, kw_only=True):
     status: str
     view: str
     range: str
+    group: str
     url: str
     """The list's page that shows it."""
     created_at: Instant
@@ -69,6 +72,8 @@ async def save_view(request: ApiRequest, data: JSONBody[SavedViewIn]) -> Respons
     api, pid, at, actor = request.api, request.caller.pid, request.api.clock.now(), request.actor
     if data.range and data.view != "timeline":
         raise InvalidValueError("range", "must be empty but for a timeline")
+    if data.group and data.view != "list":
+        raise InvalidValueError("group", "must be empty but for a list")
     query = kept_of(msgspec.structs.asdict(data), at)
     if not query:
         raise InvalidValueError("q", "must filter something: of all checks there is nothing to keep")
@@ -96,6 +101,7 @@ def _out(row: Any, base_url: str, slug: str) -> SavedViewOut:
         status=says.get("status", ""),
         view=says.get("view", "list"),
         range=says.get("range", ""),
+        group=says.get("group", ""),
         url=f"{base_url}/p/{slug}/checks?{row.query}",
         created_at=row.created_at,
     )

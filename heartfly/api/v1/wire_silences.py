@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
 
 from heartfly.api.v1.wire import Instant
-from heartfly.core.silence import Silence
+from heartfly.core.silence import Scope, Silence
 from heartfly.notify.peace_commands import Asked
 from heartfly.notify.silences import silence_of
 
@@ -46,6 +48,21 @@ class SilenceIn(msgspec.Struct, forbid_unknown_fields=True, rename={"from_at": "
     lasts: int | None = None
 
 
+class SilenceEdit(msgspec.Struct, forbid_unknown_fields=True, rename={"from_at": "from", "to_at": "to"}):
+    """What is left out stays. `cron` null: once from now on, which needs a `to` or `lasts`. Its kind stays."""
+
+    scope: Literal["project", "check", "tag", "channel"] | msgspec.UnsetType = msgspec.UNSET
+    targets: list[str] | msgspec.UnsetType = msgspec.UNSET
+    effect: Literal["hold", "ignore"] | msgspec.UnsetType = msgspec.UNSET
+    below: Literal["low", "medium", "high", "critical"] | msgspec.UnsetType = msgspec.UNSET
+    note: str | msgspec.UnsetType = msgspec.UNSET
+    from_at: Instant | msgspec.UnsetType = msgspec.UNSET
+    to_at: Instant | msgspec.UnsetType | None = msgspec.UNSET
+    cron: str | msgspec.UnsetType | None = msgspec.UNSET
+    zone: str | msgspec.UnsetType = msgspec.UNSET
+    lasts: int | msgspec.UnsetType = msgspec.UNSET
+
+
 class SilenceOut(msgspec.Struct, kw_only=True, rename={"from_at": "from", "to_at": "to"}):
     """`state`: it is in force, its time is still to come, or it has ended."""
 
@@ -53,6 +70,8 @@ class SilenceOut(msgspec.Struct, kw_only=True, rename={"from_at": "from", "to_at
     kind: str
     scope: str
     targets: list[str]
+    names: list[str]
+    """What each target is called, in their order; a tag is called as it is, and what is deleted has no name."""
     effect: str
     below: str | None
     note: str
@@ -94,6 +113,23 @@ def asked_of(data: SilenceIn) -> Asked:
     )
 
 
+def edited(data: SilenceEdit, was: Asked) -> Asked:
+    """`was`: as it is stored."""
+    given = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not msgspec.UNSET}
+    if "lasts" in given:
+        given["lasts"] = seconds(given["lasts"])
+    if given.get("scope", was.scope) != was.scope:
+        given.setdefault("targets", ())
+    asked = replace(was, **given)
+    if asked.cron is None and was.cron is not None:  # of a time that comes once `lasts` counts if no end is said
+        asked = replace(asked, lasts=given.get("lasts"), to_at=given.get("to_at"))
+    if asked.cron is None and "lasts" in given and "to_at" not in given:
+        asked = replace(asked, to_at=None)
+    if asked.cron is not None and was.cron is None and "to_at" not in given:  # the end of its one time is none of all
+        asked = replace(asked, to_at=None)
+    return asked
+
+
 def seconds(given: int | None) -> timedelta | None:
     """What no duration can be reads as one that is too long."""
     return None if given is None else timedelta(seconds=max(-1, min(given, _MOST_S)))
@@ -102,7 +138,8 @@ def seconds(given: int | None) -> timedelta | None:
 _MOST_S = 10**9
 
 
-def silence_out(row: Any, *, now: datetime) -> SilenceOut:
+def silence_out(row: Any, names: Mapping[str, str], *, now: datetime) -> SilenceOut:
+    """`names`: of checks and channels by their ids."""
     silence = silence_of(row)
     span = silence.span_at(now)
     following = None if span is not None else next_of(silence, now)
@@ -112,6 +149,7 @@ def silence_out(row: Any, *, now: datetime) -> SilenceOut:
         kind=row.kind,
         scope=row.scope,
         targets=list(row.targets),
+        names=[one if row.scope == Scope.TAG else names.get(one, "") for one in row.targets],
         effect=row.effect,
         below=row.below,
         note=row.note,
@@ -135,4 +173,4 @@ def next_of(silence: Silence, now: datetime) -> datetime | None:
     return None if span is None else span.from_at
 
 
-SHAPES = (SnoozeIn, SilenceIn, SilencePage)
+SHAPES = (SnoozeIn, SilenceIn, SilenceEdit, SilencePage)
