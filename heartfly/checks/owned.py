@@ -18,7 +18,7 @@ from heartfly.checks.rows import Stored, one
 from heartfly.db.changes import Tx
 from heartfly.db.models import channels, check_channels, checks
 
-FIELDS = ("name", "tags", "description", "schedule", "grace", "max_run", "gates", "channels")
+FIELDS = ("name", "tags", "description", "schedule", "grace", "max_run", "tolerance", "gates", "channels")
 """That a client may set, in the words in which they are asked for."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -131,7 +132,8 @@ async def test_of_a_call_with_a_fault_nothing_is_kept_and_each_fault_is_named(ho
 @pytest.mark.parametrize(
     ("more", "field"),
     [
-        ({"failure_tolerance": 2}, "failure_tolerance"), ({"schedule_tolerance": 1}, "schedule_tolerance"),
+        ({"failure_tolerance": 20}, "failure_tolerance"), ({"schedule_tolerance": -1}, "schedule_tolerance"),
+        ({"failure_tolerance": "2"}, "failure_tolerance"), ({"schedule_tolerance": True}, "schedule_tolerance"),
         ({"request": {"url": "https://example.org"}}, "request"), ({"type": "check"}, "type"),
         ({"schedules": ["every hour", "every day"]}, "schedules"), ({"schedule": 5}, "schedule"),
         ({"assertions": ["response.code = 200"]}, "assertions[0]"), ({"assertions": "x"}, "assertions"),
@@ -192,15 +194,61 @@ async def test_who_is_told_are_channels_by_their_names(house: House) -> None:
     assert [["default"], ["Ops"], []] == [each["notify"] for each in (everybody, some, nobody)]
 
 
-async def test_a_monitor_is_paused_and_goes_on_and_no_pause_ends_by_itself(house: House) -> None:
+@pytest.mark.parametrize(
+    ("asked", "failures", "told"),
+    [
+        ({"failure_tolerance": 2}, 3, 2), ({"schedule_tolerance": 1}, 2, 1),
+        ({"failure_tolerance": 4, "schedule_tolerance": 1}, 2, 1), ({"failure_tolerance": 0}, None, None),
+        ({"failure_tolerance": None}, None, None), ({"failure_tolerance": 3, "schedule_tolerance": 0}, None, None),
+    ],
+)  # fmt: skip
+async def test_what_a_monitor_tolerates_the_check_does(
+    house: House, asked: dict[str, Any], failures: int | None, told: int | None
+) -> None:
+    made = await one(house, NIGHTLY | asked)
+
+    kept = (await check(house))["tolerance"]
+    assert failures == (None if kept is None else kept["failures"])
+    assert (told, told) == (made["failure_tolerance"], made["schedule_tolerance"])
+    assert (await one(house, NIGHTLY | asked))["owners"]["failure_tolerance"] == "client"
+
+
+async def test_what_a_person_tolerates_no_client_overwrites(house: House) -> None:
+    await one(house, NIGHTLY | {"failure_tolerance": 2})
+    share = {"share": 50, "last": 10, "failures": None, "recover": 1}
+    await house.full("PATCH", f"/v1/checks/{(await check(house))['id']}", {"tolerance": share})
+
+    told = await one(house, NIGHTLY | {"failure_tolerance": 5})
+
+    assert share == (await check(house))["tolerance"]
+    assert (["failure_tolerance"], "person", None) == (
+        told["kept"], told["owners"]["failure_tolerance"], told["failure_tolerance"],
+    )  # fmt: skip
+
+
+async def test_a_pause_for_hours_is_a_snooze_which_ends_by_itself_or_by_0(house: House) -> None:
     await one(house, NIGHTLY)
 
-    told = [
-        await house.full("GET", f"/api/monitors/nightly/{rest}") for rest in ("pause", "pause/0", "pause/0", "pause/2")
-    ]
+    told = await house.full("GET", "/api/monitors/nightly/pause/2")
+    yaml_meanwhile = (await house.full("GET", "/api/monitors.yaml")).body
 
-    assert [(200, True), (200, False), (200, False)] == [(each.status, each.json["paused"]) for each in told[:3]]
-    assert (400, "hours") == (told[3].status, told[3].json["errors"][0]["field"])
+    silence = (await house.full("GET", "/v1/silences")).json["items"][0]
+    begun, ends = datetime.fromisoformat(silence["from"]), datetime.fromisoformat(told.json["paused_until"])
+    assert (200, True, timedelta(hours=2)) == (told.status, told.json["paused"], ends - begun)
+    assert ("snooze", [(await check(house))["id"]]) == (silence["kind"], silence["targets"])
+    assert ("new", b"paused" in yaml_meanwhile) == ((await check(house))["status"], False)
+    resumed = (await house.full("GET", "/api/monitors/nightly/pause/0")).json
+    assert (False, None) == (resumed["paused"], resumed["paused_until"])
+    wrong = [await house.full("GET", f"/api/monitors/nightly/pause/{rest}") for rest in ("745", "-1", "1.5", "x")]
+    assert [(400, "hours")] * 4 == [(each.status, each.json["errors"][0]["field"]) for each in wrong]
+
+
+async def test_a_monitor_is_paused_and_goes_on(house: House) -> None:
+    await one(house, NIGHTLY)
+
+    told = [await house.full("GET", f"/api/monitors/nightly/{rest}") for rest in ("pause", "pause/0", "pause/0")]
+
+    assert [(200, True), (200, False), (200, False)] == [(each.status, each.json["paused"]) for each in told]
     assert 403 == (await house.read("GET", "/api/monitors/nightly/pause")).status
     assert (await one(house, NIGHTLY | {"paused": True}))["paused"]
     assert not (await one(house, NIGHTLY | {"disabled": False}))["paused"]

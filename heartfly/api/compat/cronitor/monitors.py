@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -21,19 +21,23 @@ from heartfly.api.compat.cronitor.forms import TYPE, monitor_form, page, type_of
 from heartfly.api.compat.cronitor.spec import Spec, read_spec, theirs
 from heartfly.api.state import ApiState
 from heartfly.audit.record import Actor
-from heartfly.checks import commands, history
+from heartfly.checks import commands, history, snooze
 from heartfly.checks.described import Upserted, upsert
 from heartfly.checks.queries import Wanted, find_addressed, find_many, find_these
 from heartfly.checks.turn import in_turn
 from heartfly.core import text
+from heartfly.core.silence import Silence, SilenceKind
 from heartfly.core.words import Status
 from heartfly.db.changes import Tx
 from heartfly.db.models import channels, check_channels
 from heartfly.errors import ConflictError, HeartflyError, InvalidValueError
+from heartfly.notify import peace_commands
+from heartfly.notify.silences import in_force, living, running
 
 ALL = "default"
 """Of `notify`: every channel of the project."""
 MOST_PAGE = 500
+MOST_HOURS = snooze.LONGEST // timedelta(hours=1)
 
 
 class WrongMonitorsError(HeartflyError):
@@ -72,7 +76,7 @@ async def put(call: Call, document: Document) -> list[dict[str, Any]]:
         done = _put_all(tx, call, specs, at)
         if document.rollback:
             uuids = [one.uuid for _, one in done]
-            raise _RolledBackError(done, _forms_in(tx, call.pid, uuids))
+            raise _RolledBackError(done, _forms_in(tx, call.pid, uuids, at))
         return done
 
     try:
@@ -80,7 +84,7 @@ async def put(call: Call, document: Document) -> list[dict[str, Any]]:
     except _RolledBackError as validated:
         return _with_facts(validated.done, validated.forms)
     async with call.api.database.read() as read:
-        forms = await _forms_of(read, call.pid, [one.uuid for _, one in done])
+        forms = await _forms_of(read, call, [one.uuid for _, one in done])
     return _with_facts(done, forms)
 
 
@@ -88,7 +92,7 @@ async def show(call: Call, key: str) -> dict[str, Any]:
     """NotFoundError, AmbiguousSlugError."""
     async with call.api.database.read() as read:
         row = await find_addressed(read, call.pid, key)
-        return (await _forms(read, call.pid, [row]))[0]
+        return (await _forms(read, call, [row]))[0]
 
 
 async def list_page(call: Call, query: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -102,16 +106,17 @@ async def list_page(call: Call, query: Mapping[str, Sequence[str]]) -> dict[str,
         row for row in await _all(call, wanted) if not query.get("type") or type_of(row) in query["type"]
     ]  # fmt: skip
     async with call.api.database.read() as read:
-        forms = await _forms(read, call.pid, rows[(number - 1) * size : number * size])
+        forms = await _forms(read, call, rows[(number - 1) * size : number * size])
     return page(forms, number=number, size=size, total=len(rows))
 
 
 async def all_forms(call: Call) -> list[dict[str, Any]]:
+    """For a configuration. A pause that ends by itself is no part of it: put again, it would have no end."""
     rows = await _all(call, Wanted())
     found: list[dict[str, Any]] = []
     for start in range(0, len(rows), MOST_PAGE):
         async with call.api.database.read() as read:
-            found += await _forms(read, call.pid, rows[start : start + MOST_PAGE])
+            found += await _forms(read, call, rows[start : start + MOST_PAGE], snoozed=False)
     return found
 
 
@@ -126,13 +131,19 @@ async def remove(call: Call, key: str) -> None:
 
 
 async def pause(call: Call, key: str, hours: str | None) -> None:
-    """`hours` None: until it is resumed, which 0 does. A pause that ends by itself is not here: InvalidValueError."""
-    if hours not in {None, "0"}:
-        raise InvalidValueError("hours", "must be 0, which resumes, or left out: no pause ends by itself here")
+    """`hours` None: until it is resumed, which 0 does. So many: nobody is told for so long, which is a snooze here, as
+    what the job says is still taken, there and here. InvalidValueError.
+    """
+    lasts = None if hours is None else _hours(hours)
     uuid = await _uuid(call, key)
 
     def command(tx: Tx, at: datetime) -> None:
+        if lasts:
+            snooze.snooze(tx, call.pid, uuid, lasts=lasts, at=at, actor=call.actor, ids=call.api.ids)
+            return
         _pause(tx, call, uuid, at, wanted=hours is None)
+        if hours is not None:
+            peace_commands.end_snoozes(tx, call.pid, [uuid], at=at, actor=call.actor, ids=call.api.ids)
 
     await in_turn(call.api.database, call.api.clock, command)
 
@@ -233,35 +244,53 @@ def _heard(pid: int, ids: Sequence[int]) -> sa.Select[Any]:
     )
 
 
-def _formed(rows: Sequence[Any], heard: Sequence[Any], of_project: Sequence[str]) -> list[dict[str, Any]]:
+def _formed(
+    rows: Sequence[Any], heard: Sequence[Any], of_project: Sequence[str], silent: Sequence[Silence], now: datetime
+) -> list[dict[str, Any]]:
     by_check: dict[int, list[tuple[str, str]]] = {}
     for one in heard:
         by_check.setdefault(one.check_id, []).append((one.uuid, one.name))
-    return [monitor_form(row, by_check.get(row.id, ()), of_project=of_project) for row in rows]
+    return [
+        monitor_form(
+            row, by_check.get(row.id, ()), of_project=of_project, snoozed_until=_snoozed_until(silent, row, now)
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
-async def _forms(read: AsyncConnection, pid: int, rows: Sequence[Any]) -> list[dict[str, Any]]:
+def _snoozed_until(silent: Sequence[Silence], row: Any, now: datetime) -> datetime | None:
+    found = [one.span.to_at for one in running(silent, row, now=now) if one.silence.kind is SilenceKind.SNOOZE]
+    return max(found, default=None)
+
+
+async def _forms(
+    read: AsyncConnection, call: Call, rows: Sequence[Any], *, snoozed: bool = True
+) -> list[dict[str, Any]]:  # fmt: skip
+    pid, now = call.pid, call.api.clock.now()
     heard = (await read.execute(_heard(pid, [row.id for row in rows]))).all()
     of_project = (await read.execute(sa.select(channels.c.uuid).where(channels.c.pid == pid))).scalars().all()
-    return _formed(rows, heard, of_project)
+    silent = await in_force(read, pid, now=now) if snoozed else []
+    return _formed(rows, heard, of_project, silent, now)
 
 
-async def _forms_of(read: AsyncConnection, pid: int, uuids: Sequence[str]) -> list[dict[str, Any]]:
+async def _forms_of(read: AsyncConnection, call: Call, uuids: Sequence[str]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for start in range(0, len(uuids), MOST_PAGE):
-        some = await find_these(read, pid, uuids[start : start + MOST_PAGE])
-        found += await _forms(read, pid, some)
+        some = await find_these(read, call.pid, uuids[start : start + MOST_PAGE])
+        found += await _forms(read, call, some)
     return found
 
 
-def _forms_in(tx: Tx, pid: int, uuids: Sequence[str]) -> list[dict[str, Any]]:
+def _forms_in(tx: Tx, pid: int, uuids: Sequence[str], at: datetime) -> list[dict[str, Any]]:
     """Inside the transaction that is rolled back."""
     rows = [commands.locked(tx, pid, uuid, None).row for uuid in uuids]
     of_project = tx.conn.execute(sa.select(channels.c.uuid).where(channels.c.pid == pid)).scalars().all()
+    silent = living(tx, [pid], now=at).get(pid, [])
     found: list[dict[str, Any]] = []
     for start in range(0, len(rows), MOST_PAGE):
         some = rows[start : start + MOST_PAGE]
-        found += _formed(some, tx.conn.execute(_heard(pid, [row.id for row in some])).all(), of_project)
+        heard = tx.conn.execute(_heard(pid, [row.id for row in some])).all()
+        found += _formed(some, heard, of_project, silent, at)
     return found
 
 
@@ -281,6 +310,13 @@ async def _uuid(call: Call, key: str) -> str:
     async with call.api.database.read() as read:
         uuid: str = (await find_addressed(read, call.pid, key)).uuid
     return uuid
+
+
+def _hours(told: str) -> timedelta:
+    """InvalidValueError."""
+    if not (told.isascii() and told.isdigit() and len(told) < 6 and int(told) <= MOST_HOURS):
+        raise InvalidValueError("hours", f"must be a whole number, 0 (which resumes) to {MOST_HOURS}")
+    return timedelta(hours=int(told))
 
 
 def _first(query: Mapping[str, Sequence[str]], name: str) -> str:
