@@ -23,6 +23,7 @@ from heartfly.api.state import ApiState
 from heartfly.audit.record import Actor
 from heartfly.checks import commands, history, snooze
 from heartfly.checks.described import Upserted, upsert
+from heartfly.checks.owned import BY
 from heartfly.checks.queries import Wanted, find_addressed, find_many, find_these
 from heartfly.checks.turn import in_turn
 from heartfly.core import text
@@ -191,7 +192,7 @@ def _put_one(tx: Tx, call: Call, spec: Spec, at: datetime) -> Upserted:
     api = call.api
     done = upsert(
         tx, call.pid, spec.slug, asked, at=at, ids=api.ids, actor=call.actor, most=api.settings.limits.checks,
-        **{TYPE: spec.type},
+        **{TYPE: spec.type, BY: "Cronitor"},
     )  # fmt: skip
     if spec.paused is not None:
         _pause(tx, call, done.uuid, at, wanted=spec.paused)
