@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,11 +13,18 @@ import pytest
 import yaml
 
 from heartfly.api.compat.cronitor.documents import MOST_MONITORS, read
+from heartfly.api.compat.cronitor.monitors import AT_ONCE
 from heartfly.api.compat.cronitor.spec import gate_of_assertion, read_spec
+from heartfly.api.native import native_api
 from heartfly.checks.config import ScheduleIn
+from heartfly.config import Settings
+from heartfly.config.settings import Limits
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
 from heartfly.errors import InvalidValueError
-from tests.api.door import Door, House, Reply
+from tests.api.door import Door, House, Reply, state_of
 from tests.one_database import on_sqlite
+from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
 
@@ -127,6 +135,37 @@ async def test_of_a_call_with_a_fault_nothing_is_kept_and_each_fault_is_named(ho
     ]
     assert "monitors[2].notify[0]: there is no channel of that name: nobody" in later.json["message"]
     assert [] == (await house.full("GET", "/v1/checks")).json["items"]
+
+
+async def test_of_many_with_a_fault_at_their_end_nothing_is_kept_and_all_faults_are_named(house: House) -> None:
+    many = [{"key": f"m-{n}"} for n in range(2 * AT_ONCE + 1)]
+    wrong = {"notify": ["nobody"]}
+
+    reply = await put(house, many[0] | wrong, *many[1:-1], many[-1] | wrong)
+
+    assert [(f"monitors[{n}]", "notify[0]") for n in (0, 2 * AT_ONCE)] == [
+        (each["monitor"], each["field"]) for each in reply.json["errors"]
+    ]
+    assert [] == (await house.full("GET", "/v1/checks")).json["items"]
+    told = await put(house, *many)
+    assert ([one["key"] for one in many], 2 * AT_ONCE + 1) == (
+        [one["key"] for one in told.json["monitors"]], len((await house.full("GET", "/v1/checks")).json["items"]),
+    )  # fmt: skip
+
+
+async def test_as_many_as_a_project_may_have_are_made_and_no_more(
+    house: House, db: Database, ids: IdSource, clock: SimClock
+) -> None:
+    door = native_api(state_of(db, clock, ids, Settings(limits=Limits(checks=2 * AT_ONCE))))
+    full = replace(house.full, api=door)
+    many = [{"key": f"m-{n}"} for n in range(2 * AT_ONCE + 1)]
+
+    refused = await full("PUT", "/api/monitors", {"monitors": many})
+    left = len((await full("GET", "/v1/checks")).json["items"])
+    taken = await full("PUT", "/api/monitors", {"monitors": many[:-1]})
+
+    assert (400, 0, 200) == (refused.status, left, taken.status), refused.body
+    assert f"monitors[20]: checks in the project: {2 * AT_ONCE}, as many as" in refused.json["message"]
 
 
 @pytest.mark.parametrize(
@@ -341,7 +380,7 @@ async def test_what_is_no_body_of_monitors_is_refused(house: House, path: str, b
     "text",
     [
         "a: &a [x]\nb: *a", "jobs: {? [a] : 1}", "jobs: {? {a: b} : 1}", "!!python/object/apply:os.system [id]",
-        "a: b: c",
+        "a: b: c", "a: " + "1:" * 120_000 + "1", "jobs: {a: {note: " + "9" * 4_000 + "}}",
         "jobs:\n\t- x", "jobs: " + "{a: " * 100 + "}" * 100, "rollback: 9999-99-99T00:00:00Z", "a: \0",
     ],
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """The calls: monitors put, told, listed, paused and removed. Whose a field is, is checks/owned.py's to say.
 
-A call is one transaction: of a configuration with a fault nothing is kept, and one that is only to be validated does it
-all and is rolled back.
+Of a configuration with a fault nothing is kept. What is only to be validated is done and rolled back; so is, first,
+what is too much for one transaction, for which every ping would wait.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -30,14 +31,16 @@ from heartfly.core import text
 from heartfly.core.silence import Silence, SilenceKind
 from heartfly.core.words import Status
 from heartfly.db.changes import Tx
-from heartfly.db.models import channels, check_channels
-from heartfly.errors import ConflictError, HeartflyError, InvalidValueError
+from heartfly.db.models import channels, check_channels, checks
+from heartfly.errors import ConflictError, HeartflyError, InvalidValueError, LimitError
 from heartfly.notify import peace_commands
 from heartfly.notify.silences import in_force, living, running
 
 ALL = "default"
 """Of `notify`: every channel of the project."""
 MOST_PAGE = 500
+AT_ONCE = 10
+"""Monitors in one transaction: a tenth of a second."""
 MOST_HOURS = snooze.LONGEST // timedelta(hours=1)
 
 
@@ -72,20 +75,40 @@ class Call:
 async def put(call: Call, document: Document) -> list[dict[str, Any]]:
     """The monitors as they are now, in the order in which they came. WrongMonitorsError."""
     specs = _specs(document)
-
-    def command(tx: Tx, at: datetime) -> list[tuple[Spec, Upserted]]:
-        done = _put_all(tx, call, specs, at)
+    some = [specs[start : start + AT_ONCE] for start in range(0, len(specs), AT_ONCE)]
+    if document.rollback or len(some) > 1:
+        tried = await _tried(call, some)
         if document.rollback:
-            uuids = [one.uuid for _, one in done]
-            raise _RolledBackError(done, _forms_in(tx, call.pid, uuids, at))
-        return done
-
-    try:
-        done: Sequence[tuple[Spec, Upserted]] = await in_turn(call.api.database, call.api.clock, command)
-    except _RolledBackError as validated:
-        return _with_facts(validated.done, validated.forms)
+            return tried
+    done: list[tuple[Spec, Upserted]] = []
+    for these in some:
+        done += await in_turn(call.api.database, call.api.clock, partial(_put_all, call=call, specs=these))
     async with call.api.database.read() as read:
         forms = await _forms_of(read, call, [one.uuid for _, one in done])
+    return _with_facts(done, forms)
+
+
+async def _tried(call: Call, some: Sequence[Sequence[tuple[str, Spec]]]) -> list[dict[str, Any]]:
+    """As they would be. WrongMonitorsError, of all that is wrong in any of them."""
+    done: list[tuple[Spec, Upserted]] = []
+    forms: list[dict[str, Any]] = []
+    wrong: list[tuple[str, str, str]] = []
+
+    def command(tx: Tx, at: datetime, *, specs: Sequence[tuple[str, Spec]]) -> None:
+        made = _put_all(tx, at, call=call, specs=specs)
+        _demand_room(tx, call, specs, made, before=sum(one.is_new for _, one in done))
+        raise _RolledBackError(made, _forms_in(tx, call.pid, [one.uuid for _, one in made], at))
+
+    for these in some:
+        try:
+            await in_turn(call.api.database, call.api.clock, partial(command, specs=these))
+        except _RolledBackError as validated:
+            done += validated.done
+            forms += validated.forms
+        except WrongMonitorsError as error:
+            wrong += error.wrong
+    if wrong:
+        raise WrongMonitorsError(wrong)
     return _with_facts(done, forms)
 
 
@@ -170,7 +193,18 @@ def _specs(document: Document) -> list[tuple[str, Spec]]:
     return specs
 
 
-def _put_all(tx: Tx, call: Call, specs: Sequence[tuple[str, Spec]], at: datetime) -> list[tuple[Spec, Upserted]]:
+def _demand_room(
+    tx: Tx, call: Call, specs: Sequence[tuple[str, Spec]], made: Sequence[tuple[Spec, Upserted]], *, before: int
+) -> None:
+    """WrongMonitorsError: with the `before` that will have been made by then there are too many."""
+    most = call.api.settings.limits.checks
+    n: int = tx.conn.execute(sa.select(sa.func.count()).where(checks.c.pid == call.pid)).scalar_one()
+    new = [place for (place, _), (_, one) in zip(specs, made, strict=True) if one.is_new]
+    if new and n + before > most:
+        raise WrongMonitorsError([(new[-1], "", str(LimitError("checks in the project:", most, "limits.checks")))])
+
+
+def _put_all(tx: Tx, at: datetime, *, call: Call, specs: Sequence[tuple[str, Spec]]) -> list[tuple[Spec, Upserted]]:
     done: list[tuple[Spec, Upserted]] = []
     wrong: list[tuple[str, str, str]] = []
     for place, spec in specs:
