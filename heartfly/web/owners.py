@@ -32,14 +32,14 @@ class Whose:
 
 
 def whose_of(row: Any, heard: Iterable[str]) -> Whose | None:
-    """None: no client and no file says anything of it."""
-    files = files_of(row.tags)
-    if row.client_fields is None and not files:
+    """None: no client and no file says anything of it; that a ping made it is no description."""
+    client, files = client_of(row), files_of(row.tags)
+    if not client and not files:
         return None
-    found = whose(row, heard) if row.client_fields is not None else {}
+    found = whose(row, heard) if client else {}
     of_client = [(name, LABELS[name]) for name, owner in found.items() if owner == CLIENT]
     of_person = [(name, LABELS[name]) for name, owner in found.items() if owner == PERSON]
-    return Whose(client_of(row), of_client, of_person, files)
+    return Whose(client, of_client, of_person, files)
 
 
 @post("/p/{project:str}/checks/{check:str}/owners", opt=FOR_WRITERS, status_code=200)
