@@ -2,7 +2,7 @@
 
 An event's `idempotency_key` is its transaction id, its `external_customer_id` (or `customer_id`) an alias of the
 customer here. Other than there: one bad event does not stop its neighbours, and an amendment may change whatever ours
-may. Backfills are ours, and opened by the native API.
+may. Backfills are orb_backfills.py's.
 """
 
 from __future__ import annotations
@@ -18,15 +18,21 @@ from litestar.types import Guard
 
 from heartfly.accounts.guards import INGESTS
 from heartfly.accounts.keys import Scope
-from heartfly.api.body import NotJsonError
 from heartfly.api.event_bodies import MAX_BYTES, demand_few
-from heartfly.api.foreign import Headers, body_of, refusals, renamed, take, unfit
+from heartfly.api.foreign import Headers, refusals, renamed, take
 from heartfly.api.foreign_corrections import amend, void
-from heartfly.api.parameters import UnknownParameterError
+from heartfly.api.orb_asked import event_from, instant, object_of
+from heartfly.api.orb_backfills import (
+    close_backfill,
+    create_backfill,
+    fetch_backfill,
+    fill,
+    list_backfills,
+    revert_backfill,
+)
 from heartfly.api.problems import Problem
 from heartfly.api.request import ApiRequest
 from heartfly.api.v1.figures import iso
-from heartfly.core.events import instant_of
 from heartfly.errors import HeartflyError, InvalidValueError, NotFoundError
 from heartfly.usage.apply import Outcome, Told
 from heartfly.usage.correction_queries import Known, known_event
@@ -54,43 +60,23 @@ _TYPES = {
 """By which its SDKs choose an exception. The addresses are theirs."""
 
 
-def event_from(found: Any) -> Any:
-    """Ours from one of Orb's."""
-    if not isinstance(found, dict):
-        return found
-    named = [found[name] for name in ("external_customer_id", "customer_id") if found.get(name) is not None]
-    if len(named) > 1:
-        return unfit(found, "exactly one of customer_id and external_customer_id must be given")
-    given = {
-        "transaction_id": found.get("idempotency_key"),
-        "customer_id": named[0] if named else None,
-        "timestamp": _in_utc(found.get("timestamp")),
-        "event_type": found.get("event_name"),
-        "properties": found.get("properties"),
-    }
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _in_utc(found: Any) -> Any:
-    """A time without an offset is of UTC there; ours always has one."""
-    without = isinstance(found, str) and instant_of(found) is None and instant_of(f"{found}Z") is not None
-    return f"{found}Z" if without else found
-
-
 @post(["/ingest", "/v1/ingest"], opt=INGESTS, status_code=200, request_max_body_size=MAX_BYTES)
 async def ingest(
     request: ApiRequest,
     debug: Annotated[str, QueryParameter()] = "",
     backfill_id: Annotated[str, QueryParameter()] = "",
 ) -> Response[Any]:
-    """`{"events": [{…}, …]}`; answered after the commit. `debug`: with what became of each."""
-    if backfill_id:
-        raise UnknownParameterError("backfill_id", "is not read: a backfill is opened, sent and closed by our own API")
-    found = (await _object(request)).get("events")
+    """`{"events": [{…}, …]}`; answered after the commit. `debug`: with what became of each. `backfill_id`: they count
+    once that is closed.
+    """
+    found = (await object_of(request)).get("events")
     if not isinstance(found, list):
         raise InvalidValueError("events", "is required, and must be a list")
     demand_few(found)
-    told = await take(request, [event_from(one) for one in found], WIRE)
+    if backfill_id:
+        told = await fill(request, backfill_id, found)
+    else:
+        told = await take(request, [event_from(one) for one in found], WIRE)
     failed = _failed(found, told)
     answer: dict[str, Any] = {"validation_failed": failed}
     if debug.lower() == "true":
@@ -111,7 +97,7 @@ async def ingest(
 @put(["/events/{event_id:str}", "/v1/events/{event_id:str}"])
 async def amend_event(request: ApiRequest, event_id: FromPath[str]) -> dict[str, Any]:
     """What it is amended to counts in its place, under the same key."""
-    event = event_from({**(await _object(request)), "idempotency_key": event_id})
+    event = event_from({**(await object_of(request)), "idempotency_key": event_id})
     if not isinstance(event, dict):
         raise InvalidValueError("customer_id", "exactly one of customer_id and external_customer_id must be given")
     fields = {name: value for name, value in event.items() if name != "transaction_id"}
@@ -129,13 +115,13 @@ async def deprecate_event(request: ApiRequest, event_id: FromPath[str]) -> dict[
 @post(["/events/search", "/v1/events/search"], opt=_READS, status_code=200)
 async def search_events(request: ApiRequest) -> Response[Any]:
     """By `event_ids`, whenever they were; `timeframe_start` and `timeframe_end` leave out what lies outside."""
-    asked = await _object(request)
+    asked = await object_of(request)
     ids = asked.get("event_ids")
     if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
         raise InvalidValueError("event_ids", "is required, and must be a list of texts")
     if len(ids) > MOST_SEARCHED:
         raise InvalidValueError("event_ids", f"must be at most {MOST_SEARCHED}")
-    start, end = (_instant(asked, name) for name in ("timeframe_start", "timeframe_end"))
+    start, end = (instant(asked, name) for name in ("timeframe_start", "timeframe_end"))
     data = []
     async with request.api.usage.read() as read:
         for one in dict.fromkeys(ids):
@@ -146,16 +132,6 @@ async def search_events(request: ApiRequest) -> Response[Any]:
             if (start is None or found.event.at >= start) and (end is None or found.event.at < end):
                 data.append(_shown(found))
     return Response(msgspec.json.encode({"data": data}), media_type=_JSON)
-
-
-def _instant(asked: Mapping[str, Any], name: str) -> Any:
-    if asked.get(name) is None:
-        return None
-    text = _in_utc(asked[name])
-    at = instant_of(text) if isinstance(text, str) else None
-    if at is None:
-        raise InvalidValueError(name, "must be an instant, such as 2026-11-28T13:00:00Z")
-    return at
 
 
 def _shown(found: Known) -> dict[str, Any]:
@@ -170,13 +146,6 @@ def _shown(found: Known) -> dict[str, Any]:
         "properties": msgspec.Raw(one.properties.encode()),
         "timestamp": iso(one.at),
     }
-
-
-async def _object(request: ApiRequest) -> dict[str, Any]:
-    found = await body_of(request)
-    if len(found) != 1 or not isinstance(found[0], dict):
-        raise NotJsonError("the body must be an object")
-    return found[0]
 
 
 def _failed(found: Sequence[Any], told: Sequence[Told]) -> list[dict[str, Any]]:
@@ -223,7 +192,7 @@ def _worded(_: Request[Any, Any, Any], problem: Problem) -> tuple[Any, str, Head
 
 answer = refusals(
     _worded,
-    declined="is not answered here: Heartfly meters usage, and bills nobody; backfills are opened by its own API",
+    declined="is not answered here: Heartfly meters usage, and bills nobody",
     statuses={405: 404, 422: 400},
 )
 
@@ -231,7 +200,17 @@ answer = refusals(
 def router(guards: list[Guard]) -> Router:
     return Router(
         "/orb",
-        route_handlers=[ingest, amend_event, deprecate_event, search_events],
+        route_handlers=[
+            ingest,
+            amend_event,
+            deprecate_event,
+            search_events,
+            create_backfill,
+            list_backfills,
+            fetch_backfill,
+            close_backfill,
+            revert_backfill,
+        ],
         guards=guards,
         exception_handlers={HeartflyError: answer, HTTPException: answer, Exception: answer},
     )

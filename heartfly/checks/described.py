@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from heartfly.audit.record import Actor
 from heartfly.checks import commands
 from heartfly.checks.config import CheckIn, ScheduleIn, merged, of_row
-from heartfly.checks.owned import FIELDS, as_it_is, heard_by, own, owned, said_by_clients
+from heartfly.checks.owned import BY, FIELDS, as_it_is, heard_by, own, owned, said_by_clients
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import channels, checks, projects
@@ -92,9 +92,18 @@ def _heard(tx: Tx, pid: int, asked: CheckIn, now: dict[str, Any]) -> Sequence[st
 
 
 def describe(
-    tx: Tx, ping_key_hash: str, slug: str, told: Described, *, remote: str, at: datetime, ids: IdSource, most: int
+    tx: Tx,
+    ping_key_hash: str,
+    slug: str,
+    told: Described,
+    *,
+    by: str,
+    remote: str,
+    at: datetime,
+    ids: IdSource,
+    most: int,
 ) -> None:
-    """By a client that has a ping key. Nobody has that key: nothing. Raises as `upsert`."""
+    """By a client that has a ping key. `by`: what it is called. Nobody has that key: nothing. Raises as `upsert`."""
     pid = tx.conn.execute(
         sa.select(projects.c.id).where(projects.c.ping_key_hash == ping_key_hash)
     ).scalar_one_or_none()
@@ -110,4 +119,4 @@ def describe(
         asked = msgspec.structs.replace(asked, grace=told.grace_s)
     if told.max_run_s is not None:
         asked = msgspec.structs.replace(asked, max_run=told.max_run_s)
-    upsert(tx, pid, slug, asked, at=at, ids=ids, actor=Actor("ping", remote or None), most=most)
+    upsert(tx, pid, slug, asked, at=at, ids=ids, actor=Actor("ping", remote or None), most=most, **{BY: by})

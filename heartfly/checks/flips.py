@@ -133,13 +133,20 @@ _NAMES = Prepared(
 def _tell(tx: Tx, taken: Sequence[Taken], flipped: Flipped, *, ids: IdSource, now: datetime) -> None:
     pids = {one.stored.pid for one in taken}
     names = names_of(tx, pids)
-    heard = who_listens(tx, pids, {one.stored.id for one in taken})
+    asked = {one.stored.id for one in taken}
+    heard = who_listens(tx, pids, asked)
     entries: list[Entry] = []
     for one in taken:
-        if one.stored.id not in heard:
-            continue
         common = Telling(one, *names.get(one.stored.pid, ("", "")), now=now)
-        entries += [common.flipped(flip, flipped) for flip in one.step.flips if flip.tell is not None]
+        is_heard = one.stored.id in heard
+        # Of an end those hear, too, who were told that it began, and listen no more: see notify/parting.py.
+        entries += [
+            common.flipped(flip, flipped)
+            for flip in one.step.flips
+            if flip.tell is not None and (is_heard or flip.tell is AlertKind.UP)
+        ]
+        if not is_heard:
+            continue
         if _went_well(one):
             entries.append(common.success())
         if one.step.late_since is not None:
@@ -147,7 +154,7 @@ def _tell(tx: Tx, taken: Sequence[Taken], flipped: Flipped, *, ids: IdSource, no
         if one.step.schedule_error is not None:
             entries.append(common.schedule_error(one.step.schedule_error))
     entries += digests(tx, [(one.stored, it) for one in taken for it in one.step.unverified], names, now)
-    enqueue(tx, entries, ids=ids, now=now, listening=heard)
+    enqueue(tx, entries, ids=ids, now=now, listening={**dict.fromkeys(asked, ()), **heard})
 
 
 def source_of(check_id: int) -> str:

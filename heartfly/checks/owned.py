@@ -18,8 +18,11 @@ from heartfly.checks.rows import Stored, one
 from heartfly.db.changes import Tx
 from heartfly.db.models import channels, check_channels, checks
 
-FIELDS = ("name", "tags", "description", "schedule", "grace", "max_run", "gates", "channels")
+FIELDS = ("name", "tags", "description", "schedule", "grace", "max_run", "tolerance", "gates", "channels")
 """That a client may set, in the words in which they are asked for."""
+CLIENT, PERSON = "client", "person"
+BY = "by"
+"""Under this name a check keeps which client describes it."""
 
 
 def owned(row: Any, heard: Iterable[str]) -> frozenset[str]:
@@ -29,13 +32,35 @@ def owned(row: Any, heard: Iterable[str]) -> frozenset[str]:
     return frozenset(name for name in FIELDS if name in set_by_clients and set_by_clients[name] == now[name])
 
 
+def whose(row: Any, heard: Iterable[str]) -> dict[str, str]:
+    """By field CLIENT or PERSON. As `owned`."""
+    its = owned(row, heard)
+    return {name: CLIENT if name in its else PERSON for name in FIELDS}
+
+
+def client_of(row: Any) -> str:
+    """As it is called; empty: nobody knows, or there is none."""
+    return str(said_by_clients(row).get(BY, ""))
+
+
 def own(tx: Tx, stored: Stored, names: Collection[str], **more: str) -> None:
     """These fields are a client's, as they stand now. `more`: what else its client says of it, and we only keep."""
     found = one(tx, stored.pid, stored.id)
     assert found is not None
     now = as_it_is(of_row(found.row._asdict()), heard_by(tx, stored.pid, stored.id))
     before = said_by_clients(found.row)
-    kept = dict(before) | {name: now[name] for name in names} | more
+    _keep(tx, stored, before, dict(before) | {name: now[name] for name in names} | more)
+
+
+def disown(tx: Tx, stored: Stored, names: Collection[str]) -> None:
+    """These fields are a person's, whatever their values are."""
+    found = one(tx, stored.pid, stored.id)
+    assert found is not None
+    before = said_by_clients(found.row)
+    _keep(tx, stored, before, {name: value for name, value in before.items() if name not in names})
+
+
+def _keep(tx: Tx, stored: Stored, before: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
     if kept != before:
         its = sa.update(checks).where(checks.c.pid == stored.pid, checks.c.id == stored.id)
         tx.conn.execute(its.values(client_fields=msgspec.json.encode(kept).decode()))

@@ -1,4 +1,4 @@
-"""Runs a job and tells Heartfly how it went. One file, Python 3.9 and its standard library: copy it wherever jobs run.
+"""Runs a job and tells Heartfly how it went. One file, Python 3.8 and its standard library: copy it wherever jobs run.
 
     heartfly-run --check https://heartfly.example.com/ping/UUID -- /usr/local/bin/backup --all
 
@@ -138,6 +138,7 @@ class Spool:
         except UndeliveredError as error:
             if not error.for_good:
                 raise
+            say(f"Heartfly did not take what was kept for it: {error}")
         path.unlink()
 
     def _files(self) -> list[Path]:

@@ -22,6 +22,10 @@ class Smtp(Section, frozen=True):
     max_bytes: Annotated[int, msgspec.Meta(ge=10_000, le=50_000_000)] = 2_000_000
     """Of a mail; a larger one is refused."""
     connections: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 50
+    certificate: str = ""
+    """File (PEM, with its chain) that STARTTLS shows. Empty: mails come in the clear."""
+    key: str = ""
+    """File of its private key. Empty: it stands in that of the certificate."""
 
     def __post_init__(self) -> None:
         if not self.listen:
@@ -30,6 +34,8 @@ class Smtp(Section, frozen=True):
             raise ValueError("listen: Expected HOST:PORT, such as 0.0.0.0:25")
         if not _DOMAIN.fullmatch(self.domain):
             raise ValueError("domain: Expected a host name, such as ping.example.org, as listen is set")
+        if self.key and not self.certificate:
+            raise ValueError("certificate: Expected the file of the certificate, as key is set")
 
     @property
     def address(self) -> tuple[str, int]:

@@ -130,15 +130,23 @@ def decide(
 ) -> Decision:
     """What becomes of it now. What is held is told when that has passed, if it is true then."""
     left = routed(subject, policy)
-    if left is not None:
+    # Who was told that it began is told of its end, also if it is nothing for him by now.
+    if left is not None and not (subject.part is Part.END and standing.begin_was_told):
         return left
     hold = silence.held(subject, silences, at=at, begin_was_told=standing.begin_was_told)
     if subject.part is Part.END:
         return _end(policy, standing, hold)
-    if subject.part is Part.BEGIN and policy.after is not None:
-        waits = Hold(at + policy.after, f"told here if nobody acknowledges it within {span(policy.after)}")
-        return waits if hold is None or hold.until < waits.until else hold
+    if subject.part is Part.BEGIN:
+        hold = waiting(policy, hold, since=at)
     return hold or Tell()
+
+
+def waiting(policy: Policy, hold: Hold | None, *, since: datetime) -> Hold | None:
+    """Of something that began: until when it is held at the latest. `since`: when it was first to be told."""
+    if policy.after is None:
+        return hold
+    waits = Hold(since + policy.after, f"told here if nobody acknowledges it within {span(policy.after)}")
+    return waits if hold is None or hold.until < waits.until else hold
 
 
 def _end(policy: Policy, standing: Standing, hold: Hold | None) -> Decision:

@@ -29,7 +29,7 @@ async def examine(settings: Settings, *, mail_settings: MailSettings | None, clo
         machine.zones(now),
         machine.address(settings.server.public_url),
         await mail.look(mail_settings, base_url=settings.server.public_url),
-        await smtp.look(settings.smtp),
+        await smtp.look(settings.smtp, now),
         *await database.look(settings, clock),
         await asyncio.to_thread(usage.look, settings, now),
     ]

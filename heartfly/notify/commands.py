@@ -23,11 +23,13 @@ from heartfly.core.words import AlertKind
 from heartfly.db import tenant
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import budget_channels, channels, check_channels, checks, deliveries, projects
+from heartfly.db.models import budget_channels, channels, check_channels, checks, deliveries, notifications, projects
+from heartfly.db.types import UtcInstant
 from heartfly.errors import ConflictError, InvalidValueError, LimitError, NotFoundError, TooManyRequestsError
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.claim import abandon
 from heartfly.notify.outbox import DEFAULT_EVENTS, PENDING, Entry, enqueue
+from heartfly.notify.peace import HELD
 from heartfly.notify.policies import AskedPolicy, to_store
 from heartfly.notify.queries import uuid_of
 from heartfly.sealing import Sealer
@@ -126,6 +128,8 @@ def edit_channel(
     affected = _assigned(tx, pid, row.id)
     if assign is not None:
         affected |= _assign(tx, pid, row.id, assign)
+    if not (events is None and policy is None and assign is None):
+        _ask_again(tx, pid, row.id, at)
     return Changed(channel_id=row.id, uuid=row.uuid, check_ids=affected)
 
 
@@ -244,6 +248,14 @@ def _checks(tx: Tx, pid: int, assign: Assign) -> frozenset[int]:
 
 def _slices(ids: Sequence[int], size: int = 1000) -> list[Sequence[int]]:
     return [ids[start : start + size] for start in range(0, len(ids), size)]
+
+
+def _ask_again(tx: Tx, pid: int, channel_id: int, at: datetime) -> None:
+    """What is held for it was held by what it was: later.py decides anew."""
+    n = notifications.c
+    mine = (n.pid == pid, n.channel_id == channel_id, n.state == HELD, n.held_until > sa.literal(at, UtcInstant))
+    if tx.conn.execute(sa.update(notifications).where(*mine).values(held_until=at)).rowcount:
+        tx.changes.wake(at)
 
 
 def _try_at_once(tx: Tx, pid: int, channel_id: int, at: datetime) -> None:

@@ -16,12 +16,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from heartfly.core.alerts import Alert
-from heartfly.core.escalation import part_of
-from heartfly.core.silence import Hold, Part, Silence, SilenceKind, Verdict, Waiting, held, settled
+from heartfly.core.escalation import part_of, routed, waiting
+from heartfly.core.silence import Hold, Part, Silence, SilenceKind, Subject, Verdict, Waiting, held, settled
 from heartfly.core.words import AlertKind, Status
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import alerts, channels, checks, deliveries, incidents, notifications, silences
+from heartfly.db.models import alerts, channels, check_channels, checks, deliveries, incidents, notifications, silences
 from heartfly.db.types import UtcInstant
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.contents import decoded
@@ -115,10 +115,23 @@ _TURNS = [kind.value for kind in AlertKind if part_of(kind) is not Part.FACT]
 
 @dataclass(frozen=True, slots=True)
 class _World:
-    """How things are now. `checks`: by public id, `incidents` as well."""
+    """How things are now. `checks`: by public id, `incidents` as well. `listening`: by channel and check's public id,
+    which kinds of alert it hears of that.
+    """
 
     checks: Mapping[str, Any]
     incidents: Mapping[str, Any]
+    listening: Mapping[tuple[int, str], frozenset[str]]
+
+    def not_heard(self, alert: Alert, about: Subject, hearer: Hearer) -> str | None:
+        """Why it is nothing for this channel any more, which has been edited since; None: it is."""
+        kinds = hearer.events if alert.check is None else self.listening.get((hearer.id, alert.check.uuid))
+        if kinds is None:
+            return "the channel is none of its check's any more"
+        if about.part is Part.BEGIN and alert.kind.value not in kinds:
+            return f"the channel does not hear of {alert.kind.value} any more"
+        left = routed(about, hearer.policy)
+        return None if left is None else left.why
 
     def is_true(self, alert: Alert) -> bool:
         if alert.check is not None and alert.check.uuid not in self.checks:
@@ -146,7 +159,20 @@ def _world(tx: Tx, pids: Collection[int], told: Iterable[Alert]) -> _World:
     query = sa.select(c.uuid, c.status, c.expected_at).where(c.pid.in_(pids), c.uuid.in_(of_checks))
     known = {row.uuid: row for row in tx.conn.execute(query)} if of_checks else {}
     query = sa.select(i.uuid, i.closed_at, i.acked_at, i.acked_by).where(i.pid.in_(pids), i.uuid.in_(named))
-    return _World(known, {row.uuid: row for row in tx.conn.execute(query)} if named else {})
+    by_name = {row.uuid: row for row in tx.conn.execute(query)} if named else {}
+    return _World(known, by_name, _listening(tx, pids, of_checks))
+
+
+def _listening(tx: Tx, pids: Collection[int], of_checks: Collection[str]) -> dict[tuple[int, str], frozenset[str]]:
+    c, its = checks.c, check_channels.c
+    query = (
+        sa.select(c.uuid, its.channel_id, its.events, channels.c.events.label("own"))
+        .join(check_channels, sa.and_(its.pid == c.pid, its.check_id == c.id))
+        .join(channels, sa.and_(channels.c.pid == its.pid, channels.c.id == its.channel_id))
+        .where(c.pid.in_(pids), c.uuid.in_(of_checks))
+    )
+    rows = tx.conn.execute(query) if of_checks else ()
+    return {(row.channel_id, row.uuid): frozenset(row.own if row.events is None else row.events) for row in rows}
 
 
 # --- what becomes of it ------------------------------------------------------------------------------
@@ -194,7 +220,8 @@ def _settle(  # noqa: PLR0917 - what a verdict depends on
             # A later change of the same source waits longer, and settles all.
             written.waiting.append((row, Hold(wait_on, row.why, row.held_by)))
             continue
-        _settle_one(row, alert, _unless_acknowledged(alert, hearer, world, verdict), hearer, silent, written, now)
+        it = _unless_acknowledged(alert, hearer, world, verdict)
+        _settle_one(row, alert, it, hearer, silent, world, written, now)
 
 
 def _unless_acknowledged(alert: Alert, hearer: Hearer, world: _World, verdict: Verdict) -> Verdict:
@@ -210,15 +237,20 @@ def _settle_one(  # noqa: PLR0917 - the same
     verdict: Verdict,
     hearer: Hearer,
     silent: Sequence[Silence],
+    world: _World,
     written: _Written,
     now: datetime,
 ) -> None:
-    if not verdict.is_told:
-        written.left.append((row, f"{row.why}; {verdict.why}"))
-        return
     about = subject(alert, hearer.uuid)
+    not_any_more = None if about.part is Part.END else world.not_heard(alert, about, hearer)
+    if not verdict.is_told or not_any_more is not None:
+        written.left.append((row, f"{row.why}; {not_any_more or verdict.why}"))
+        return
     hold = held(about, silent, at=now, begin_was_told=about.part is Part.END)
-    if hold is not None:
+    if about.part is Part.BEGIN:
+        # Its policy may have been changed since it was held.
+        hold = waiting(hearer.policy, hold, since=alert.decided_at)
+    if hold is not None and hold.until > now:
         written.waiting.append((row, hold))
         return
     written.told.append(row)

@@ -23,6 +23,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import alerts, channels, check_channels, notifications
 from heartfly.db.prepared import Prepared, among
+from heartfly.notify.parting import told_of_beginnings
 from heartfly.notify.peace import Decided, Offer, decisions, held_row
 from heartfly.notify.reminders import Begun, begin
 
@@ -161,14 +162,22 @@ _Heard = tuple[Entry, dict[int, bool]]
 
 
 def _heard(tx: Tx, entries: Sequence[Entry], known: Listening) -> list[_Heard]:
-    """Each entry that some channel hears. If none hears that something began, those that might have are named."""
+    """Each entry that some channel hears. If none hears that something began, those that might have are named. Its end
+    is heard by whoever was told that it began, also if he does not listen any more.
+    """
     check_ids = {check_id for entry in entries for check_id in entry.check_ids}
     listeners = {**known, **who_listens(tx, {entry.pid for entry in entries}, check_ids - known.keys())}
+    parting = told_of_beginnings(
+        tx, [(entry.pid, entry.alert) for entry in entries if part_of(entry.alert.kind) is Part.END]
+    )
     heard: list[_Heard] = []
     for entry in entries:
         hearing = dict.fromkeys(entry.channel_ids, True)
         of_checks = [one for check_id in entry.check_ids for one in listeners.get(check_id, ())]
         hearing |= {channel: True for channel, kinds in of_checks if entry.alert.kind.value in kinds}
+        hearing |= dict.fromkeys(
+            parting.get(entry.alert.key, frozenset()) - {channel for channel, _ in of_checks}, True
+        )
         if not hearing and part_of(entry.alert.kind) is Part.BEGIN:
             hearing = {channel: False for channel, _ in of_checks}
         if hearing:

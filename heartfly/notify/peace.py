@@ -35,7 +35,7 @@ from heartfly.db.prepared import Prepared, among
 from heartfly.notify.silences import living
 
 HELD: sa.ColumnElement[str] = sa.literal_column("'held'")
-_TOLD = ("pending", "merged", "sent", "failed")
+TOLD = ("pending", "merged", "sent", "failed")
 _FLIPS_BACK = 20
 """So many changes of a check are looked back at for what a channel was told last."""
 
@@ -45,11 +45,12 @@ class Hearer:
     id: int
     uuid: str
     policy: Policy
+    events: frozenset[str] = frozenset()
 
 
 def hearers(tx: Tx, pids: Iterable[int], channel_ids: Iterable[int]) -> dict[int, Hearer]:
     rows = _CHANNELS.rows(tx, pids=list({*pids}), ids=list({*channel_ids}))
-    return {row.id: Hearer(row.id, row.uuid, of_stored(row.policy)) for row in rows}
+    return {row.id: Hearer(row.id, row.uuid, of_stored(row.policy), frozenset(row.events)) for row in rows}
 
 
 def subject(alert: Alert, channel: str) -> Subject:
@@ -149,7 +150,7 @@ def _waiting(tx: Tx, offers: Sequence[Offer]) -> dict[tuple[int, str], Hold]:
 def begin_was_told(tx: Tx, pid: int, channel_id: int, key: str) -> bool:
     """Whether the last that the channel was told of the alert's source, before this one, is that it began."""
     rows = _TOLD_BEFORE.rows(tx, pids=[pid], channel_ids=[channel_id], keys=keys_before(key))
-    newest = max((row for row in rows if row.state in _TOLD), key=lambda row: row.alert_id, default=None)
+    newest = max((row for row in rows if row.state in TOLD), key=lambda row: row.alert_id, default=None)
     return newest is not None and part_of(AlertKind(newest.kind)) is Part.BEGIN
 
 
@@ -164,7 +165,7 @@ def keys_before(key: str) -> list[str]:
 
 
 _CHANNELS = Prepared(
-    lambda tx: sa.select(channels.c.id, channels.c.uuid, channels.c.policy).where(
+    lambda tx: sa.select(channels.c.id, channels.c.uuid, channels.c.policy, channels.c.events).where(
         among(tx, channels.c.pid, "pids"), among(tx, channels.c.id, "ids")
     )
 )

@@ -72,7 +72,7 @@ def make(tx: Tx, pid: int, asked: Asked, *, at: datetime, actor: Actor, ids: IdS
     demand_living(tx, pid)
     values = _checked(tx, pid, asked, at)
     if values["kind"] == SilenceKind.SNOOZE:
-        _end_snoozes(tx, pid, values["targets"], at=at, actor=actor, ids=ids)
+        end_snoozes(tx, pid, values["targets"], at=at, actor=actor, ids=ids)
     living = sa.or_(silences.c.to_at.is_(None), silences.c.to_at > sa.literal(at, UtcInstant))
     count = sa.select(sa.func.count()).select_from(silences).where(silences.c.pid == pid, living)
     if tx.conn.execute(count).scalar_one() >= MOST:
@@ -189,7 +189,8 @@ def _end(tx: Tx, row: Any, *, at: datetime, actor: Actor, ids: IdSource) -> Any:
     return locked(tx, row.pid, row.uuid)
 
 
-def _end_snoozes(tx: Tx, pid: int, targets: Sequence[str], *, at: datetime, actor: Actor, ids: IdSource) -> None:
+def end_snoozes(tx: Tx, pid: int, targets: Sequence[str], *, at: datetime, actor: Actor, ids: IdSource) -> None:
+    """Of these checks, by public id. One of a check more than these goes on."""
     s = silences.c
     query = sa.select(silences).where(
         s.pid == pid, s.kind == SilenceKind.SNOOZE.value, s.to_at > sa.literal(at, UtcInstant)

@@ -14,9 +14,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, Envelope, Session, TLSSetupException
 from typing_extensions import override
 
+from heartfly.config.certificate import Certificate
 from heartfly.config.smtp import Smtp
 from heartfly.core import mail
 from heartfly.core.words import PingKind
@@ -31,6 +32,8 @@ log = logger("heartfly.smtp")
 MOST_RECIPIENTS = 20
 SILENT_S = 60.0
 """After which a client that says nothing is hung up on."""
+LONGEST_S = 600.0
+"""After which one that does say something is hung up on, too: a place is for a mail, and not for a day."""
 MOST_COMMANDS = 200
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _SLUG = re.compile(r"(?P<key>[A-Za-z0-9_-]{22})\+(?P<slug>[a-z0-9_-]{1,100})", re.ASCII)
@@ -52,19 +55,35 @@ def target_of(address: str, domain: str) -> Target | None:
 
 class SmtpListener:
     def __init__(
-        self, settings: Smtp, ingest: Ingest, *, max_body: int, count: Callable[[str], None] = lambda _: None
+        self,
+        settings: Smtp,
+        ingest: Ingest,
+        *,
+        max_body: int,
+        count: Callable[[str], None] = lambda _: None,
+        longest_s: float = LONGEST_S,
     ) -> None:
-        """`max_body`: bytes of what a mail says that are kept. `count` is told what became of each."""
+        """`max_body`: bytes of what a mail says that are kept. `count` is told what became of each. `longest_s`: so
+        long a connection is open at most.
+        """
         self._settings = settings
         self._ingest = ingest
         self._max_body = max_body
         self._count = count
         self._open: set[_Connection] = set()
+        self._longest_s = longest_s
+        self._certificate = (
+            Certificate(settings.certificate, settings.key, named="smtp.certificate, smtp.key")
+            if settings.certificate
+            else None
+        )
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
-        """Listen. OSError: nobody can listen there."""
+        """Listen. OSError: nobody can listen there. SettingsError: its certificate cannot be read."""
         host, port = self._settings.address
+        if self._certificate is not None:
+            self._certificate.open()
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._connection, host, port)
         log.info("smtp", address=f"{host}:{self.port}")
@@ -89,6 +108,8 @@ class SmtpListener:
             self,
             self._open,
             most=self._settings.connections,
+            longest_s=self._longest_s,
+            tls_context=None if self._certificate is None else self._certificate.context(),
             data_size_limit=self._settings.max_bytes,
             enable_SMTPUTF8=True,
             hostname=self._settings.domain,
@@ -140,6 +161,9 @@ class SmtpListener:
 
     async def handle_exception(self, error: Exception) -> str:
         """The log is told; the client hears that nothing was stored, and tries again."""
+        if isinstance(error, TLSSetupException):
+            log.info("smtp", error=f"no TLS with it: {error.__cause__ or 'it went away'}")
+            return ""
         log.error("smtp", error=repr(error), exc_info=error)
         self._count("failed")
         return "451 4.3.0 something went wrong in Heartfly; it is in its log"
@@ -190,10 +214,15 @@ class _Connection(SMTP):
     # The standard's 1,000 is not known to programs that write mails by hand, and no signal is to be lost for it.
     line_length_limit = 65_536
 
-    def __init__(self, listener: SmtpListener, opened: set[_Connection], *, most: int, **more: Any) -> None:
+    def __init__(
+        self, listener: SmtpListener, opened: set[_Connection], *, most: int, longest_s: float, **more: Any
+    ) -> None:
         super().__init__(listener, **more)
         self._opened = opened
         self._most = most
+        self._longest_s = longest_s
+        self._socket: asyncio.Transport | None = None
+        self._end: asyncio.TimerHandle | None = None
         self._left = self._room = 4 * (self.data_size_limit or 0) + self.line_length_limit
         """Bytes that it may send before its next mail. aiosmtpd drops a mail that is too large, but keeps a line that
         has no end until there is one.
@@ -213,21 +242,37 @@ class _Connection(SMTP):
         await super().smtp_DATA(arg)
 
     @override
+    async def smtp_STARTTLS(self, arg: str) -> None:
+        await super().smtp_STARTTLS(arg)
+        # Of a handshake that ends with its connection asyncio tells nobody that it is lost, and that as a success.
+        if self._tls_protocol is not None and (self.session is None or self.session.ssl is None):
+            raise TLSSetupException
+
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self in self._opened:  # the same one again, within TLS
+            super().connection_made(transport)
+            return
         if len(self._opened) >= self._most and isinstance(transport, asyncio.WriteTransport):
             log.warning("smtp", error=f"{self._most} connections are open; no more are taken")
             transport.write(b"421 4.3.2 too many connections; come again later\r\n")
             transport.close()
             return
         self._opened.add(self)
+        assert isinstance(transport, asyncio.Transport)
+        self._socket = transport
+        self._end = self.loop.call_later(self._longest_s, transport.abort)
         super().connection_made(transport)
 
     @override
     def connection_lost(self, error: Exception | None) -> None:
         if self in self._opened:
             self._opened.discard(self)
+            if self._end is not None:
+                self._end.cancel()
             super().connection_lost(error)
 
     def hang_up(self) -> None:
-        if self.transport is not None:
-            self.transport.close()
+        """At once: a goodbye would wait for who does not read it."""
+        if self._socket is not None:
+            self._socket.abort()

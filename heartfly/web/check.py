@@ -30,6 +30,7 @@ from heartfly.usage.rerun import zone_of
 from heartfly.web import check_time
 from heartfly.web.coverage_strip import strip
 from heartfly.web.keys import OVERLAPS
+from heartfly.web.owners import whose_of
 from heartfly.web.ping_address import CHOSEN
 from heartfly.web.request import FOR_WRITERS, PageRequest
 from heartfly.web.shown import shown_status
@@ -100,6 +101,7 @@ async def show(request: PageRequest) -> Response[bytes]:
         covered=strip(coverage),
         silent=silent,
         snooze_choices=CHOICES,
+        whose=whose_of(row, [uuid for uuid, _ in channels]),
         project_zone=zone.key,
         ninety=ninety,
         day_paths=heights(ninety.days),

@@ -238,6 +238,12 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         ('{"until": "9999-12-31T23:59:59Z"}', "until"),
         (r'{"lasts": 60, "note": "\u0000"}', "note"),
     ],
+    ("PATCH", "/v1/checks/{check_id}/owners"): [
+        ("{}", "fields"),
+        ('{"fields": {"grace": "nobody"}}', "fields.grace"),
+        ('{"fields": {"grace": 1}}', "fields[...]"),
+        (r'{"fields": {"\u0000": "client"}}', "fields.\x00"),
+    ],
     ("POST", "/v1/channels/{channel_id}/preview"): [
         (r'{"title": "\u0000"}', "policy.title"),
         (f'{{"text": "{GIANT}"}}', "policy.text"),

@@ -86,6 +86,8 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/checks/{check_id}"): (None, 200),
     ("PATCH", "/v1/checks/{check_id}"): ({"name": "changed"}, 200),
     ("POST", "/v1/checks/{check_id}/snooze"): ({"lasts": 3600}, 201),
+    ("GET", "/v1/checks/{check_id}/owners"): (None, 200),
+    ("PATCH", "/v1/checks/{check_id}/owners"): ({"fields": {"grace": "client"}}, 200),
     ("POST", "/v1/checks/{check_id}/pause"): (None, 200),
     ("POST", "/v1/checks/{check_id}/resume"): (None, 200),  # the row above paused it
     ("POST", "/v1/checks/{check_id}/copy"): (None, 201),

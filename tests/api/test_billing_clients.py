@@ -152,13 +152,34 @@ def test_orb_s_sdk_hears_of_what_is_wrong_or_not_answered_and_tries_neither_agai
 
     with pytest.raises(RequestValidationError) as told:
         client.events.ingest(events=[orbs("o-8"), orbs("o-9", event_name="")])
-    with pytest.raises(RequestValidationError) as backfill:
+    with pytest.raises(ResourceNotFound) as backfill:
         client.events.ingest(events=[orbs("o-7")], backfill_id="b-1")
     with pytest.raises(ResourceNotFound) as declined:
-        client.events.backfills.create(timeframe_start=AT, timeframe_end=AT)
+        client.customers.create(email="a@example.org", name="A")
 
     assert "[1].event_name: must not be empty" in str(told.value)
     assert "0" == told.value.request.headers["x-stainless-retry-count"]
-    assert "backfill_id" in str(backfill.value)
-    assert "backfills are opened by its own API" in str(declined.value)
+    assert "there is no such backfill" in str(backfill.value)
+    assert "Heartfly meters usage, and bills nobody" in str(declined.value)
     assert ("duplicate", "accepted") == (outcome(server, key, "o-8"), outcome(server, key, "o-7"))
+
+
+def test_orb_s_sdk_opens_fills_closes_and_reverts_a_backfill(server: Server, key: str) -> None:
+    client = Orb(api_key=key, base_url=f"{server.url}/orb")
+    start, end = AT - timedelta(hours=3), AT - timedelta(hours=2)
+    client.events.ingest(events=[orbs("old", timestamp=start)])
+
+    made = client.events.backfills.create(timeframe_start=start, timeframe_end=end, replace_existing_events=True)
+    sent = client.events.ingest(events=[orbs("new", timestamp=start)], backfill_id=made.id)
+    closed = client.events.backfills.close(made.id)
+    between = [one.id for one in client.events.search(event_ids=["old", "new"]).data if not one.deprecated]
+    reverted = client.events.backfills.revert(made.id)
+    after = [one.id for one in client.events.search(event_ids=["old", "new"]).data if not one.deprecated]
+
+    assert ("pending", start, True, []) == (
+        made.status, made.timeframe_start, made.replace_existing_events, sent.validation_failed,
+    )  # fmt: skip
+    assert ("reflected", 1, ["new"]) == (closed.status, closed.events_ingested, between)
+    assert ("reverted", ["old"]) == (reverted.status, after)
+    assert [(made.id, "reverted")] == [(one.id, one.status) for one in client.events.backfills.list()]
+    assert "reverted" == client.events.backfills.fetch(made.id).status

@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from heartfly.api import lago, orb, stripe
+from heartfly.api import lago, stripe
 from heartfly.api.foreign_times import instant_of_seconds
+from heartfly.api.orb_asked import event_from
 from heartfly.core.amounts import Number
 from heartfly.errors import InvalidValueError
 from heartfly.usage.ingest import Unreadable
@@ -308,14 +309,82 @@ async def test_a_bad_event_of_orb_is_named_and_its_neighbours_are_kept(house: Ho
     assert "duplicate" == await told_natively(house, "t-1")
 
 
-async def test_a_backfill_of_orb_is_answered_clearly(house: House) -> None:
-    of_one = await house.full("POST", "/orb/ingest?backfill_id=b-1", {"events": [ORB]})
-    opened = await house.full("POST", "/orb/events/backfills", {"timeframe_start": AT, "timeframe_end": AT})
+async def test_a_backfill_of_orb_counts_once_it_is_closed_and_no_more_when_it_is_reverted(
+    house: House, neighbour: House
+) -> None:
+    asked = {"timeframe_start": "2026-03-02T00:00:00", "timeframe_end": "2026-03-03T00:00:00Z"}
+    opened = await house.full("POST", "/orb/v1/events/backfills", asked | {"replace_existing_events": False})
+    path = f"/orb/events/backfills/{opened.json['id']}"
+    event = ORB | {"idempotency_key": "b-1", "timestamp": "2026-03-02T10:00:00Z"}
+    outside = event | {"idempotency_key": "b-2", "timestamp": "2026-03-05T10:00:00Z"}
+    search = {"event_ids": ["b-1", "b-2"]}
 
-    assert [400, 404] == [of_one.status, opened.status]
-    assert "backfill_id" in message_of("orb", of_one)
-    assert "backfills are opened by its own API" in message_of("orb", opened)
-    assert "accepted" == await told_natively(house, "t-1")
+    sent = await house.full("POST", f"/orb/ingest?debug=true&backfill_id={opened.json['id']}", {"events": [event]})
+    wrong = await house.full("POST", f"/orb/ingest?backfill_id={opened.json['id']}", {"events": [outside]})
+    before = (await house.read("POST", "/orb/events/search", search)).json["data"]
+    told = [await house.full("POST", f"{path}/close") for _ in range(2)]
+    between = (await house.read("POST", "/orb/events/search", search)).json["data"]
+    listed = (await house.read("GET", "/orb/events/backfills?limit=1&status=reflected")).json
+    reverted = await house.full("POST", f"{path}/revert")
+    after = (await house.read("POST", "/orb/events/search", search)).json["data"]
+
+    assert (200, "pending", 0, "2026-03-02T00:00:00Z") == (
+        opened.status, opened.json["status"], opened.json["events_ingested"], opened.json["timeframe_start"],
+    )  # fmt: skip
+    assert (["b-1"], 400) == (sent.json["debug"]["ingested"], wrong.status)
+    assert "[0].timestamp" in message_of("orb", wrong)
+    assert ([], ["b-1"], []) == tuple([one["id"] for one in found] for found in (before, between, after))
+    assert [(200, "reflected", 1)] * 2 == [(e.status, e.json["status"], e.json["events_ingested"]) for e in told]
+    assert ([opened.json["id"]], False) == (
+        [one["id"] for one in listed["data"]], listed["pagination_metadata"]["has_more"],
+    )  # fmt: skip
+    assert "reverted" == reverted.json["status"] == (await house.read("GET", path)).json["status"]
+    assert [404] * 3 == [
+        (await neighbour.full(method, path + rest)).status
+        for method, rest in (("GET", ""), ("POST", "/close"), ("POST", "/revert"))
+    ]
+    key = (await house.full("POST", "/v1/keys", {"name": "sender", "scopes": ["ingest"]})).json["secret"]
+    sender = Door(house.full.api, key)
+    of_others = await neighbour.full("POST", f"/orb/ingest?backfill_id={opened.json['id']}", {"events": [event]})
+    assert 404 == of_others.status
+    assert [] == (await neighbour.read("GET", "/orb/events/backfills")).json["data"]
+    assert [403] * 3 == [
+        (await house.read("POST", "/orb/events/backfills", asked)).status,
+        (await house.read("POST", f"{path}/close")).status,
+        (await sender("POST", f"/orb/ingest?backfill_id={opened.json['id']}", {"events": [event]})).status,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"close_time": AT}, "close_time"), ({"deprecation_filter": "x"}, "deprecation_filter"),
+        ({"timeframe_start": None}, "timeframe_start"), ({"timeframe_end": 7}, "timeframe_end"),
+        ({"replace_existing_events": None}, "replace_existing_events"), ({"customer_id": []}, "customer_id"),
+        ({"customer_id": "a", "external_customer_id": "b"}, "customer_id"),
+        ({"timeframe_end": AT}, "timeframe_end: must be after"),
+    ],
+)  # fmt: skip
+async def test_a_backfill_that_orb_s_client_cannot_mean_is_told_by_its_field(
+    house: House, more: dict[str, Any], field: str
+) -> None:
+    asked = {"timeframe_start": AT, "timeframe_end": "2026-03-03T00:00:00Z", "replace_existing_events": True} | more
+
+    reply = await house.full("POST", "/orb/events/backfills", asked)
+
+    assert 400 == reply.status
+    assert field in message_of("orb", reply)
+
+
+async def test_an_empty_backfill_of_orb_takes_nothing_away_unless_that_is_said(house: House) -> None:
+    asked = {"timeframe_start": AT, "timeframe_end": "2026-03-03T00:00:00Z", "replace_existing_events": True}
+    path = f"/orb/events/backfills/{(await house.full('POST', '/orb/events/backfills', asked)).json['id']}"
+
+    assert [409, 200, 400] == [
+        (await house.full("POST", f"{path}/close")).status,
+        (await house.full("POST", f"{path}/close?empty=true")).status,
+        (await house.full("GET", "/orb/events/backfills?status=gone")).status,
+    ]
 
 
 async def test_an_event_of_orb_is_amended_deprecated_and_found(house: House, neighbour: House) -> None:
@@ -350,7 +419,7 @@ async def test_an_event_of_orb_is_amended_deprecated_and_found(house: House, nei
 
 
 async def test_a_time_without_an_offset_is_of_utc_for_orb_alone() -> None:
-    event = orb.event_from(ORB | {"timestamp": "2026-03-02T10:00:00"})
+    event = event_from(ORB | {"timestamp": "2026-03-02T10:00:00"})
 
     assert "2026-03-02T10:00:00Z" == event["timestamp"]
-    assert isinstance(orb.event_from(ORB | {"customer_id": "c"}), Unreadable)
+    assert isinstance(event_from(ORB | {"customer_id": "c"}), Unreadable)

@@ -5,17 +5,26 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 import yaml
 
 from heartfly.api.compat.cronitor.documents import MOST_MONITORS, read
+from heartfly.api.compat.cronitor.monitors import AT_ONCE
 from heartfly.api.compat.cronitor.spec import gate_of_assertion, read_spec
+from heartfly.api.native import native_api
 from heartfly.checks.config import ScheduleIn
+from heartfly.config import Settings
+from heartfly.config.settings import Limits
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
 from heartfly.errors import InvalidValueError
-from tests.api.door import Door, House, Reply
+from tests.api.door import Door, House, Reply, state_of
 from tests.one_database import on_sqlite
+from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
 
@@ -128,10 +137,42 @@ async def test_of_a_call_with_a_fault_nothing_is_kept_and_each_fault_is_named(ho
     assert [] == (await house.full("GET", "/v1/checks")).json["items"]
 
 
+async def test_of_many_with_a_fault_at_their_end_nothing_is_kept_and_all_faults_are_named(house: House) -> None:
+    many = [{"key": f"m-{n}"} for n in range(2 * AT_ONCE + 1)]
+    wrong = {"notify": ["nobody"]}
+
+    reply = await put(house, many[0] | wrong, *many[1:-1], many[-1] | wrong)
+
+    assert [(f"monitors[{n}]", "notify[0]") for n in (0, 2 * AT_ONCE)] == [
+        (each["monitor"], each["field"]) for each in reply.json["errors"]
+    ]
+    assert [] == (await house.full("GET", "/v1/checks")).json["items"]
+    told = await put(house, *many)
+    assert ([one["key"] for one in many], 2 * AT_ONCE + 1) == (
+        [one["key"] for one in told.json["monitors"]], len((await house.full("GET", "/v1/checks")).json["items"]),
+    )  # fmt: skip
+
+
+async def test_as_many_as_a_project_may_have_are_made_and_no_more(
+    house: House, db: Database, ids: IdSource, clock: SimClock
+) -> None:
+    door = native_api(state_of(db, clock, ids, Settings(limits=Limits(checks=2 * AT_ONCE))))
+    full = replace(house.full, api=door)
+    many = [{"key": f"m-{n}"} for n in range(2 * AT_ONCE + 1)]
+
+    refused = await full("PUT", "/api/monitors", {"monitors": many})
+    left = len((await full("GET", "/v1/checks")).json["items"])
+    taken = await full("PUT", "/api/monitors", {"monitors": many[:-1]})
+
+    assert (400, 0, 200) == (refused.status, left, taken.status), refused.body
+    assert f"monitors[20]: checks in the project: {2 * AT_ONCE}, as many as" in refused.json["message"]
+
+
 @pytest.mark.parametrize(
     ("more", "field"),
     [
-        ({"failure_tolerance": 2}, "failure_tolerance"), ({"schedule_tolerance": 1}, "schedule_tolerance"),
+        ({"failure_tolerance": 20}, "failure_tolerance"), ({"schedule_tolerance": -1}, "schedule_tolerance"),
+        ({"failure_tolerance": "2"}, "failure_tolerance"), ({"schedule_tolerance": True}, "schedule_tolerance"),
         ({"request": {"url": "https://example.org"}}, "request"), ({"type": "check"}, "type"),
         ({"schedules": ["every hour", "every day"]}, "schedules"), ({"schedule": 5}, "schedule"),
         ({"assertions": ["response.code = 200"]}, "assertions[0]"), ({"assertions": "x"}, "assertions"),
@@ -192,15 +233,61 @@ async def test_who_is_told_are_channels_by_their_names(house: House) -> None:
     assert [["default"], ["Ops"], []] == [each["notify"] for each in (everybody, some, nobody)]
 
 
-async def test_a_monitor_is_paused_and_goes_on_and_no_pause_ends_by_itself(house: House) -> None:
+@pytest.mark.parametrize(
+    ("asked", "failures", "told"),
+    [
+        ({"failure_tolerance": 2}, 3, 2), ({"schedule_tolerance": 1}, 2, 1),
+        ({"failure_tolerance": 4, "schedule_tolerance": 1}, 2, 1), ({"failure_tolerance": 0}, None, None),
+        ({"failure_tolerance": None}, None, None), ({"failure_tolerance": 3, "schedule_tolerance": 0}, None, None),
+    ],
+)  # fmt: skip
+async def test_what_a_monitor_tolerates_the_check_does(
+    house: House, asked: dict[str, Any], failures: int | None, told: int | None
+) -> None:
+    made = await one(house, NIGHTLY | asked)
+
+    kept = (await check(house))["tolerance"]
+    assert failures == (None if kept is None else kept["failures"])
+    assert (told, told) == (made["failure_tolerance"], made["schedule_tolerance"])
+    assert (await one(house, NIGHTLY | asked))["owners"]["failure_tolerance"] == "client"
+
+
+async def test_what_a_person_tolerates_no_client_overwrites(house: House) -> None:
+    await one(house, NIGHTLY | {"failure_tolerance": 2})
+    share = {"share": 50, "last": 10, "failures": None, "recover": 1}
+    await house.full("PATCH", f"/v1/checks/{(await check(house))['id']}", {"tolerance": share})
+
+    told = await one(house, NIGHTLY | {"failure_tolerance": 5})
+
+    assert share == (await check(house))["tolerance"]
+    assert (["failure_tolerance"], "person", None) == (
+        told["kept"], told["owners"]["failure_tolerance"], told["failure_tolerance"],
+    )  # fmt: skip
+
+
+async def test_a_pause_for_hours_is_a_snooze_which_ends_by_itself_or_by_0(house: House) -> None:
     await one(house, NIGHTLY)
 
-    told = [
-        await house.full("GET", f"/api/monitors/nightly/{rest}") for rest in ("pause", "pause/0", "pause/0", "pause/2")
-    ]
+    told = await house.full("GET", "/api/monitors/nightly/pause/2")
+    yaml_meanwhile = (await house.full("GET", "/api/monitors.yaml")).body
 
-    assert [(200, True), (200, False), (200, False)] == [(each.status, each.json["paused"]) for each in told[:3]]
-    assert (400, "hours") == (told[3].status, told[3].json["errors"][0]["field"])
+    silence = (await house.full("GET", "/v1/silences")).json["items"][0]
+    begun, ends = datetime.fromisoformat(silence["from"]), datetime.fromisoformat(told.json["paused_until"])
+    assert (200, True, timedelta(hours=2)) == (told.status, told.json["paused"], ends - begun)
+    assert ("snooze", [(await check(house))["id"]]) == (silence["kind"], silence["targets"])
+    assert ("new", b"paused" in yaml_meanwhile) == ((await check(house))["status"], False)
+    resumed = (await house.full("GET", "/api/monitors/nightly/pause/0")).json
+    assert (False, None) == (resumed["paused"], resumed["paused_until"])
+    wrong = [await house.full("GET", f"/api/monitors/nightly/pause/{rest}") for rest in ("745", "-1", "1.5", "x")]
+    assert [(400, "hours")] * 4 == [(each.status, each.json["errors"][0]["field"]) for each in wrong]
+
+
+async def test_a_monitor_is_paused_and_goes_on(house: House) -> None:
+    await one(house, NIGHTLY)
+
+    told = [await house.full("GET", f"/api/monitors/nightly/{rest}") for rest in ("pause", "pause/0", "pause/0")]
+
+    assert [(200, True), (200, False), (200, False)] == [(each.status, each.json["paused"]) for each in told]
     assert 403 == (await house.read("GET", "/api/monitors/nightly/pause")).status
     assert (await one(house, NIGHTLY | {"paused": True}))["paused"]
     assert not (await one(house, NIGHTLY | {"disabled": False}))["paused"]
@@ -293,7 +380,7 @@ async def test_what_is_no_body_of_monitors_is_refused(house: House, path: str, b
     "text",
     [
         "a: &a [x]\nb: *a", "jobs: {? [a] : 1}", "jobs: {? {a: b} : 1}", "!!python/object/apply:os.system [id]",
-        "a: b: c",
+        "a: b: c", "a: " + "1:" * 120_000 + "1", "jobs: {a: {note: " + "9" * 4_000 + "}}",
         "jobs:\n\t- x", "jobs: " + "{a: " * 100 + "}" * 100, "rollback: 9999-99-99T00:00:00Z", "a: \0",
     ],
 )  # fmt: skip

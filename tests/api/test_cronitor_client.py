@@ -121,8 +121,9 @@ def the_check(server: Server, key: str, slug: str) -> Any:
 
 def test_a_monitor_that_is_put_is_a_check_whose_runs_it_tells(server: Server, key: str) -> None:
     made = Monitor.put(
-        key="report", type="job", schedule="0 8 * * 1-5", timezone="Europe/Berlin", assertions=["metric.count > 0"]
-    )
+        key="report", type="job", schedule="0 8 * * 1-5", timezone="Europe/Berlin", assertions=["metric.count > 0"],
+        failure_tolerance=1,
+    )  # fmt: skip
 
     made.ping(state="run", series="s-1")
     made.ping(state="complete", series="s-1", message="done", metrics={"count": 3, "duration": 0.25})
@@ -137,6 +138,7 @@ def test_a_monitor_that_is_put_is_a_check_whose_runs_it_tells(server: Server, ke
     assert ["failed", "failed", "ok"] == [one["outcome"] for one in runs]  # the last one told no count
     assert {"count": "3", "duration": "0.25"} == runs[-1]["metrics"]
     assert ("report", "0 8 * * 1-5", False) == (made.data.key, made.data.schedule, made.data.paused)
+    assert (1, 2) == (made.data.failure_tolerance, check["tolerance"]["failures"])
 
 
 def test_a_function_that_it_watches_is_a_run(server: Server, key: str) -> None:
@@ -190,8 +192,11 @@ def test_monitors_are_listed_paused_and_removed(server: Server, key: str) -> Non
     one = Monitor("listed-1")
 
     assert 3 == len(Monitor.list(type="heartbeat", search="listed-", pageSize=2, auto_paginate=True))
-    assert 400 == one.pause(2).status_code  # no pause ends by itself here
+    assert 200 == one.pause(2).status_code
+    assert Monitor("listed-1").data.paused
+    assert "snooze" == server.api("GET", "/v1/silences", key)["items"][0]["kind"]
     assert 200 == one.unpause().status_code
+    assert not Monitor("listed-1").data.paused
     assert one.delete()
     with pytest.raises(cronitor.MonitorNotFound):
         one.delete()

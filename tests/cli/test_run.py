@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import fcntl
 import json
 import os
@@ -374,3 +375,29 @@ def test_the_same_file_is_a_command_and_a_real_server_hears_it(run: Run, server:
     )
     assert {"rows", "max_rss_bytes", "cpu_seconds", "duration_seconds"} == set(went_well["metrics"])
     assert went_well["started_at"] is not None
+
+
+def pythons() -> list[str]:
+    """Those that are here, of the versions that the file promises to run with."""
+    found = [shutil.which(f"python3.{minor}") for minor in range(8, 16)]
+    return [
+        path
+        for path in found
+        if path and subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0
+    ]
+
+
+@pytest.mark.parametrize("python", pythons())
+def test_the_file_runs_with_each_python_that_is_here(python: str, ear: Ear, tmp_path: Path) -> None:
+    check = f"http://127.0.0.1:{ear.port}/ping/{UUID}"
+    command = [python, str(FILE), "--spool", str(tmp_path), "--check", check, "--", "sh", "-c", "echo rows=5; exit 3"]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (3, "rows=5\n", "") == (done.returncode, done.stdout, done.stderr)
+    assert ["/start", "/3"] == [one.action for one in ear.heard]
+
+
+def test_the_file_is_written_in_the_python_that_it_promises() -> None:
+    ast.parse(FILE.read_text(), feature_version=(3, 8))
+    assert "Python 3.8" in FILE.read_text()

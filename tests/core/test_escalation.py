@@ -51,6 +51,14 @@ def test_a_channel_for_some_tags_leaves_the_others_and_says_why() -> None:
     assert Tell() == decided(about(check="", tags=()), Policy(tags=("web",)))  # what is of no check has none
 
 
+def test_who_was_told_that_it_began_is_told_of_its_end_though_it_is_for_other_tags_by_now() -> None:
+    policy = Policy(tags=("web",))
+
+    assert Tell() == decided(about(END), policy, begin_was_told=True)
+    assert isinstance(decided(about(END), policy), Leave)
+    assert isinstance(decided(about(BEGIN), policy, begin_was_told=True), Leave)
+
+
 def test_a_channel_from_a_severity_on_leaves_what_is_milder() -> None:
     policy = Policy(least=Severity.HIGH)
     assert isinstance(decided(about(severity=Severity.MEDIUM), policy), Leave)

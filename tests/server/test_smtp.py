@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import smtplib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
@@ -16,15 +19,17 @@ import anyio
 import anyio.to_thread
 import pytest
 import sqlalchemy as sa
+import trustme
 
 from heartfly.clock import SystemClock
 from heartfly.config.smtp import Smtp
 from heartfly.db.models import checks, ping_bodies, pings
 from heartfly.doctor import smtp as doctor
 from heartfly.doctor.finding import Level
-from heartfly.errors import StoreError
+from heartfly.errors import SettingsError, StoreError
 from heartfly.pings.ingest import Ingest
-from heartfly.server.smtp import SmtpListener
+from heartfly.server.smtp import LONGEST_S, SmtpListener
+from tests.one_database import on_sqlite
 from tests.server_process import Server, free_port
 from tests.world import World, make_world
 
@@ -49,6 +54,8 @@ async def world(db: Any, ids: Any) -> World:
 class Post:
     """A listener, and who sends to it."""
 
+    tls: ssl.SSLContext | None = None
+
     def __init__(self, world: World, listener: SmtpListener) -> None:
         self.world = world
         self.listener = listener
@@ -56,7 +63,9 @@ class Post:
 
     async def client(self, work: Callable[[smtplib.SMTP], Result]) -> Result:
         def talk() -> Result:
-            with smtplib.SMTP("127.0.0.1", self.listener.port, "db1.example.org", timeout=30) as client:
+            with smtplib.SMTP("localhost", self.listener.port, "db1.example.org", timeout=30) as client:
+                if self.tls is not None:
+                    client.starttls(context=self.tls)
                 return work(client)
 
         return await anyio.to_thread.run_sync(talk)
@@ -105,11 +114,11 @@ class Post:
 
 
 @asynccontextmanager
-async def listening(world: World, **settings: Any) -> AsyncIterator[Post]:
+async def listening(world: World, *, longest_s: float = LONGEST_S, **settings: Any) -> AsyncIterator[Post]:
     told = Smtp(**({"listen": "127.0.0.1:0", "domain": DOMAIN} | settings))
     outcomes: list[str] = []
     ingest = Ingest(world.db, world.applier, SystemClock())
-    listener = SmtpListener(told, ingest, max_body=10_000, count=outcomes.append)
+    listener = SmtpListener(told, ingest, max_body=10_000, count=outcomes.append, longest_s=longest_s)
     post = Post(world, listener)
     post.outcomes = outcomes
     await listener.open()
@@ -330,7 +339,7 @@ async def test_hostile_clients_are_told_and_others_go_on(post: Post, check: str)
     [
         ({"listen": "25"}, "listen: Expected HOST:PORT"), ({"listen": "h:99999"}, "listen: Expected HOST:PORT"),
         ({"domain": ""}, "domain: Expected"), ({"domain": "a b"}, "domain: Expected"),
-        ({"domain": "x@y"}, "domain: Expected"),
+        ({"domain": "x@y"}, "domain: Expected"), ({"key": "key.pem"}, "certificate: Expected"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_told_by_their_name(settings: dict[str, str], words: str) -> None:
@@ -339,14 +348,24 @@ def test_settings_that_cannot_be_are_told_by_their_name(settings: dict[str, str]
         Smtp(**told)
 
 
-async def test_the_doctor_looks_whether_somebody_takes_mails(world: World) -> None:
-    off = await doctor.look(Smtp())
-    nobody = await doctor.look(Smtp(listen=f"127.0.0.1:{free_port()}", domain=DOMAIN))
+async def test_the_doctor_looks_whether_somebody_takes_mails(world: World, tmp_path: Path) -> None:
+    now, its = SystemClock().now(), Identity(tmp_path)
+    off = await doctor.look(Smtp(), now)
+    nobody = await doctor.look(Smtp(listen=f"127.0.0.1:{free_port()}", domain=DOMAIN), now)
     async with listening(world) as post:
-        heard = await doctor.look(Smtp(listen=f"127.0.0.1:{post.listener.port}", domain=DOMAIN))
+        told: dict[str, Any] = {"listen": f"127.0.0.1:{post.listener.port}", "domain": DOMAIN}
+        heard = await doctor.look(Smtp(**told), now)
+        with_tls = await doctor.look(Smtp(**told, **its.settings), now)
+        much_later = await doctor.look(Smtp(**told, **its.settings), now + timedelta(days=370_000))
+        its.key.unlink()
+        without_key = await doctor.look(Smtp(**told, **its.settings), now)
 
-    assert [Level.OK, Level.WARNING, Level.OK] == [one.level for one in (off, nobody, heard)]
+    assert [Level.OK, Level.WARNING, Level.OK, Level.OK, Level.WARNING, Level.ERROR] == [
+        one.level for one in (off, nobody, heard, with_tls, much_later, without_key)
+    ]
     assert f"mails to @{DOMAIN} are taken" in heard.found
+    assert with_tls.found.endswith(", with TLS")
+    assert "its certificate ended on" in much_later.found
 
 
 @pytest.mark.e2e
@@ -389,3 +408,100 @@ async def test_a_line_without_an_end_is_cut_off_long_before_it_fills_the_memory(
 
         assert await anyio.to_thread.run_sync(talk) < 20_000_000
         assert "250" == await post.send(f"{check.ping_uuid}@{DOMAIN}")
+
+
+class Identity:
+    """Files of a certificate, and who trusts it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.certificate, self.key = folder / "cert.pem", folder / "key.pem"
+        self.trust = ssl.create_default_context()
+        self.renew()
+
+    def renew(self) -> None:
+        authority = trustme.CA()
+        made = authority.issue_cert("localhost")
+        self.certificate.write_bytes(b"".join(each.bytes() for each in made.cert_chain_pems))
+        self.key.write_bytes(made.private_key_pem.bytes())
+        self.trust = ssl.create_default_context()
+        authority.configure_trust(self.trust)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"certificate": str(self.certificate), "key": str(self.key)}
+
+
+@on_sqlite
+async def test_a_mail_may_come_by_tls_with_a_certificate_that_is_renewed_without_a_restart(
+    world: World, check: str, tmp_path: Path
+) -> None:
+    its = Identity(tmp_path)
+    async with listening(world, connections=1, **its.settings) as post:
+        post.tls = its.trust
+        assert "250" == await post.send(f"{check}@{DOMAIN}")  # with one place: TLS takes no second one
+        its.renew()
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await post.send(f"{check}@{DOMAIN}")
+        post.tls = its.trust
+        assert "250" == await post.send(f"{check}@{DOMAIN}")
+        its.key.write_bytes(b"half")
+        assert "250" == await post.send(f"{check}@{DOMAIN}")
+        post.tls = None
+        assert "250" == await post.send(f"{check}@{DOMAIN}")
+    assert ["success"] * 4 == await post.kinds(check)
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda its: its.key.unlink(), "No such file"), (lambda its: its.key.write_bytes(b"x"), "smtp.key"),
+        (lambda its: its.key.write_bytes(trustme.CA().issue_cert("x").private_key_pem.bytes()), "not that of"),
+    ],
+)  # fmt: skip
+async def test_a_certificate_that_cannot_be_used_is_told_at_the_start(
+    world: World, tmp_path: Path, spoil: Callable[[Identity], None], why: str
+) -> None:
+    its = Identity(tmp_path)
+    spoil(its)
+
+    with pytest.raises(SettingsError, match=f"smtp.certificate, smtp.key: .*{why}|{why}"):
+        async with listening(world, **its.settings):
+            pass
+
+
+def held(port: int, *says: bytes) -> list[bytes]:
+    """What one is told who says this, and then waits until he is hung up on. TimeoutError: nobody did."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        answers = client.makefile("rb")
+        told = [answers.readline()]
+        for line in says:
+            client.sendall(line)
+            told.append(answers.readline() if line.endswith(b"\n") else b"")
+        with contextlib.suppress(ConnectionError):
+            answers.read()
+        return told
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    "says", [(), (b"HELO x\r\n", b"NOOP\r\n"), (b"HELO x\r\n", f"MAIL FROM:<{SENDER}>\r\n".encode())]
+)
+async def test_who_holds_a_place_loses_it(world: World, check: str, says: tuple[bytes, ...]) -> None:
+    async with listening(world, connections=1, longest_s=0.3) as post:
+        told = await anyio.to_thread.run_sync(held, post.listener.port, *says)
+
+        assert [b"220", *[b"250"] * len(says)] == [each[:3] for each in told]
+        assert "250" == await post.send(f"{check}@{DOMAIN}")
+
+
+@on_sqlite
+@pytest.mark.parametrize("says", [b"", b"\x16\x03\x01", b"\x16\x03\x01\x00\x05hello"])
+async def test_who_stops_within_the_handshake_loses_his_place(
+    world: World, check: str, tmp_path: Path, says: bytes
+) -> None:
+    async with listening(world, connections=1, longest_s=0.5, **Identity(tmp_path).settings) as post:
+        told = await anyio.to_thread.run_sync(held, post.listener.port, b"STARTTLS\r\n", says)
+
+        assert [b"220", b"220"] == [each[:3] for each in told[:2]]
+        assert "250" == await post.send(f"{check}@{DOMAIN}")

@@ -16,6 +16,7 @@ from heartfly.cli.as_code.doing import backtest, do
 from heartfly.cli.as_code.export import exported
 from heartfly.cli.as_code.file import Wanted, read
 from heartfly.cli.as_code.schema import SCHEMA
+from heartfly.cli.as_code.seen import ChangedSince, demand_same, digest_of
 from heartfly.cli.as_code.settings import KINDS
 from heartfly.cli.as_code.there import There, look
 from heartfly.cli.as_code.words import Effects, done_words, plan_out, show_plan
@@ -63,9 +64,12 @@ def plan(*, exit_code: bool, schema: bool, as_json: bool, prune: bool, api: Clie
         return
     _, found, effects, _ = _planned(api, prune=prune, **rest)
     if as_json:
-        print_json(plan_out(found, effects))
+        print_json(plan_out(found, effects) | {"digest": digest_of(found)})
     else:
         show_plan(found, effects, prune=prune)
+        if found.changes:
+            digest = digest_of(found)
+            click.echo(f"This is plan {digest}; `heartfly apply --digest {digest}` does it, and nothing else.")
     if exit_code and found.changes:
         raise SystemExit(DIFFERS)
 
@@ -73,19 +77,26 @@ def plan(*, exit_code: bool, schema: bool, as_json: bool, prune: bool, api: Clie
 @click.command("apply")
 @_of_a_file
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--digest", default="", help="Do it only if it is this plan, as `heartfly plan` calls it.")
 @connected("--url", "--server")
-def apply(*, yes: bool, as_json: bool, prune: bool, api: Client, **rest: Any) -> None:
+def apply(*, yes: bool, digest: str, as_json: bool, prune: bool, api: Client, **rest: Any) -> None:
     """Make the project as the file says. What the file does not name stays as it is.
 
-    Again, it changes nothing.
+    Again, it changes nothing. What somebody has set since it was looked at is not overwritten: that is told, and
+    nothing more is done.
     """
     if as_json and not yes:
         raise click.UsageError("--json asks nothing: say --yes, or look with `heartfly plan`.")
     _, found, effects, there = _planned(api, prune=prune, **rest)
     if not as_json:
         show_plan(found, effects, prune=prune)
+    if digest:
+        demand_same(found, digest)
     if found.changes and not yes:
         click.confirm("\nDo it?", abort=True)
+        seen = digest_of(found)
+        _, found, _, there = _planned(api, prune=prune, **(rest | {"tries": False}))
+        demand_same(found, seen)
     done: list[Change] = []
 
     def told(change: Change) -> None:
@@ -100,6 +111,11 @@ def apply(*, yes: bool, as_json: bool, prune: bool, api: Client, **rest: Any) ->
         raise click.ClickException(
             f"{at.kind}.{at.key}: {refused.message}\n{counted(len(done), 'change')} of {len(found.changes)} done; "
             "what is left is done by the next `heartfly apply`."
+        ) from None
+    except ChangedSince as changed:
+        raise ChangedSince(
+            f"{changed.message}\n{counted(len(done), 'change')} of {len(found.changes)} done, and that is left as it "
+            "is: look with `heartfly plan` again."
         ) from None
     if as_json:
         print_json(plan_out(found, effects) | {"done": len(done)})

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from heartfly.cli.as_code.file import MARK, Wanted
+from heartfly.cli.as_code.file import Wanted
 from heartfly.cli.as_code.settings import ALL, KINDS, UNSET, Entry
 from heartfly.cli.as_code.there import ARCHIVED, OWN, There, Thing
+from heartfly.core.managed import MARK
 from heartfly.core.yaml_text import Path
 from heartfly.notify.channels.base import MASK
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from heartfly.cli.as_code.differ import Change, Verb
+from heartfly.cli.as_code.seen import with_tag
 from heartfly.cli.as_code.settings import ALL, DEFINING
 from heartfly.cli.as_code.there import ARCHIVED
 from heartfly.cli.client import Client, part
@@ -23,7 +25,7 @@ _SCHEDULE = ("schedule", "grace", "max_run", "gates", "tolerance", "bounds", "fi
 
 
 def do(api: Client, changes: Sequence[Change], channel_ids: Mapping[str, str], done: Callable[[Change], None]) -> None:
-    """`done` is told of each. Unreachable or Refused: those after it are not done."""
+    """`done` is told of each. Unreachable, Refused or ChangedSince: those after it are not done."""
     ids = dict(channel_ids)
     for change in changes:
         match change.verb:
@@ -34,7 +36,7 @@ def do(api: Client, changes: Sequence[Change], channel_ids: Mapping[str, str], d
             case Verb.CHANGE:
                 _change(api, change, ids)
             case Verb.DELETE:
-                _delete(api, change)
+                _delete(api, change, ids)
         done(change)
 
 
@@ -73,29 +75,46 @@ def _change(api: Client, change: Change, ids: Mapping[str, str]) -> None:
     assert change.thing is not None
     assert change.entry is not None
     asked = _asked(change, ids)
-    if change.kind == "project":
-        api.call("PATCH", "/v1/project", asked)
-        return
-    path = f"{_PATHS[change.kind]}/{part(change.thing.id)}"
     if change.kind == "meters":
-        if ARCHIVED in asked:
-            api.call("POST", f"{path}/unarchive")
-            del asked[ARCHIVED]
-        names = {name: value for name, value in asked.items() if name not in DEFINING}
-        if names:
-            api.call("PATCH", path, names)
-        if len(names) < len(asked):
-            whole = {name: change.entry.settings[name] for name in DEFINING}
-            api.call("POST", f"{path}/versions", {name: value for name, value in whole.items() if value is not None})
+        _change_meter(api, change, asked)
         return
-    api.call("PATCH", path, asked)
+    path = "/v1/project" if change.kind == "project" else f"{_PATHS[change.kind]}/{part(change.thing.id)}"
+    with_tag(api, change, path, _names(ids), lambda tag: api.call("PATCH", path, asked, seen=tag))
 
 
-def _delete(api: Client, change: Change) -> None:
+def _change_meter(api: Client, change: Change, asked: dict[str, Any]) -> None:
+    """By up to three calls, of which each looks at its own fields alone: those before it are done by then."""
+    assert change.thing is not None
+    assert change.entry is not None
+    path = f"{_PATHS[change.kind]}/{part(change.thing.id)}"
+    whole = {name: change.entry.settings[name] for name in DEFINING}
+    version = {name: value for name, value in whole.items() if value is not None}
+    names = {name: value for name, value in asked.items() if name not in {ARCHIVED, *DEFINING}}
+    calls: tuple[tuple[set[str], str, str, Any], ...] = (
+        ({ARCHIVED}, "POST", f"{path}/unarchive", None),
+        (set(names), "PATCH", path, names),
+        (set(DEFINING), "POST", f"{path}/versions", version),
+    )
+    for its, method, target, body in calls:
+        fields = [field for field in change.fields if field.name in its]
+        if fields:
+            send = partial(_send, api, method, target, body)
+            with_tag(api, replace(change, fields=fields), path, {}, send)
+
+
+def _send(api: Client, method: str, target: str, body: Any, tag: str) -> None:
+    api.call(method, target, body, seen=tag)
+
+
+def _delete(api: Client, change: Change, ids: Mapping[str, str]) -> None:
     assert change.thing is not None
     path = f"{_PATHS[change.kind]}/{part(change.thing.id)}"
     # What they counted stays: a meter is archived, a budget cancelled.
+    method, target = "DELETE", path
     if change.kind in {"meters", "budgets"}:
-        api.call("POST", f"{path}/{'archive' if change.kind == 'meters' else 'cancel'}")
-    else:
-        api.call("DELETE", path)
+        method, target = "POST", f"{path}/{'archive' if change.kind == 'meters' else 'cancel'}"
+    with_tag(api, change, path, _names(ids), lambda tag: api.call(method, target, seen=tag))
+
+
+def _names(ids: Mapping[str, str]) -> dict[str, str]:
+    return {id_: name for name, id_ in ids.items()}

@@ -11,9 +11,10 @@ from typing import Any
 
 import yaml
 
-from heartfly.cli.as_code.file import MARK, VERSION
+from heartfly.cli.as_code.file import VERSION
 from heartfly.cli.as_code.settings import DEFINING, KINDS
 from heartfly.cli.as_code.there import ARCHIVED, There, Thing
+from heartfly.core.managed import MARK
 from heartfly.notify.channels.base import MASK
 
 _WIDTH = 110

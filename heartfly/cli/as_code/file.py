@@ -12,11 +12,11 @@ import rich_click as click
 
 from heartfly.cli.as_code.settings import FIELDS, KINDS, READERS, Entry, channel
 from heartfly.core import text as texts
+from heartfly.core.managed import MARK
 from heartfly.core.yaml_text import Document, Path, documents
 from heartfly.errors import InvalidValueError
 
 VERSION = 1
-MARK = "managed:"
 """Begins the tag of a check that a file manages."""
 _KNOWN = frozenset({"version", "managed_by", *KINDS})
 _MOST_SAID = 20

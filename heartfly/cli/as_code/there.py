@@ -55,8 +55,7 @@ def look(api: Client, kinds: Sequence[str]) -> There:
     found: dict[str, list[tuple[str, Thing]]] = {"channels": [(one["name"], _channel(one)) for one in channels]}
     if "project" in kinds:
         raw = api.call("GET", "/v1/project")
-        settings = {name: raw[name] for name in FIELDS["project"]}
-        found["project"] = [("project", Thing(id=raw["id"], raw=raw, settings=settings))]
+        found["project"] = [("project", Thing(id=raw["id"], raw=raw, settings=settings_of("project", raw, names)))]
     if "meters" in kinds:
         found["meters"] = [(one["slug"], _meter(one)) for one in api.listed("/v1/meters")]
     if "checks" in kinds:
@@ -73,6 +72,23 @@ def look(api: Client, kinds: Sequence[str]) -> There:
         sections[kind] = {key: sections[kind][key] for key, _ in things}
         twice[kind] = [key for key, n in Counter(key for key, _ in things).items() if n > 1]
     return There(sections=sections, twice=twice)
+
+
+def settings_of(kind: str, raw: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
+    """Of one thing, as the API tells it. `names`: of channels by their ids."""
+    match kind:
+        case "project":
+            return {name: raw[name] for name in FIELDS["project"]}
+        case "channels":
+            return _channel(raw).settings
+        case "meters":
+            return _meter(raw).settings
+        case "checks":
+            return _check(raw, names).settings
+        case "alert_rules":
+            return _rule(raw, names).settings
+        case _:
+            return _budget(raw, names).settings
 
 
 def _channel(raw: Mapping[str, Any]) -> Thing:

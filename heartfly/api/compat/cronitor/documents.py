@@ -22,6 +22,8 @@ GROUPS: Mapping[str, str] = {"jobs": "job", "heartbeats": "heartbeat", "checks":
 """Of a configuration, each with the type of what stands in it."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_MOST_DIGITS = 100
+_LONG_NUMBER = re.compile(rf"[-+]?[0-9][0-9_:.]{{{_MOST_DIGITS},}}", re.ASCII)
 _NO_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -89,6 +91,9 @@ def _yaml(raw: bytes) -> Any:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
                 raise InvalidValueError("", f"YAML is read without aliases, nested at most {MAX_DEPTH} deep")
+            if isinstance(event, yaml.ScalarEvent) and event.implicit[0] and _LONG_NUMBER.fullmatch(event.value):
+                # Of 1:1:1:…, base 60, each place is a multiplication by itself: seconds for what fits into a body.
+                raise InvalidValueError("", f"a number in the YAML has more than {_MOST_DIGITS} digits")
         found: Any = yaml.load(text, Loader=_LOADER)  # noqa: S506 - the safe loader
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         if isinstance(error, InvalidValueError):

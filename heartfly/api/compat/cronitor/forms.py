@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from heartfly.api.compat.cronitor.spec import TYPES, theirs
-from heartfly.checks.config import gate_in, gates_of
+from heartfly.checks.config import gate_in, gates_of, tolerance_of
 from heartfly.checks.owned import FIELDS, owned, said_by_clients
 from heartfly.core.schedule import Kind
 from heartfly.core.words import Status
@@ -24,8 +25,11 @@ def type_of(row: Any) -> str:
     return str(kept) if kept in TYPES else TYPES[0]
 
 
-def monitor_form(row: Any, heard: Sequence[tuple[str, str]], *, of_project: Collection[str]) -> dict[str, Any]:
-    """`heard`: its channels, id and name; `of_project`: the ids of all that there are."""
+def monitor_form(
+    row: Any, heard: Sequence[tuple[str, str]], *, of_project: Collection[str], snoozed_until: datetime | None
+) -> dict[str, Any]:
+    """`heard`: its channels, id and name; `of_project`: all ids. `snoozed_until` None: it is not."""
+    tolerated = _tolerated(row)
     ids = [uuid for uuid, _ in heard]
     schedule = schedule_text(row)
     is_client_s = owned(row, ids)
@@ -41,18 +45,26 @@ def monitor_form(row: Any, heard: Sequence[tuple[str, str]], *, of_project: Coll
         "notify": ["default"] if of_project and set(ids) == set(of_project) else [name for _, name in heard],
         "tags": list(row.tags),
         "note": row.description,
-        "paused": row.status == Status.PAUSED.value,
+        "paused": row.status == Status.PAUSED.value or snoozed_until is not None,
+        # Ours: when a pause for hours ends.
+        "paused_until": None if snoozed_until is None else snoozed_until.isoformat(),
         "disabled": False,
         "initialized": row.last_ping_at is not None,
         "passing": row.status != Status.DOWN.value,
         "running": row.n_open_runs > 0,
         "status": row.status,
-        "failure_tolerance": None,
-        "schedule_tolerance": None,
+        "failure_tolerance": tolerated,
+        "schedule_tolerance": tolerated,
         "created": row.created_at.isoformat(),
         # Ours: which of these a client may still set.
         "owners": {theirs(name): "client" if name in is_client_s else "person" for name in FIELDS if name != "max_run"},
     }
+
+
+def _tolerated(row: Any) -> int | None:
+    """How many failures in a row raise no alarm. None: none at all, or it is not by a row that it is decided."""
+    in_row = tolerance_of(row.tolerance).in_row
+    return None if in_row is None or in_row == 1 else in_row - 1
 
 
 def schedule_text(row: Any) -> str:

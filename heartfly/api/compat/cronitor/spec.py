@@ -12,19 +12,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from heartfly.api.compat.telemetry.signal import slug_of
-from heartfly.checks.config import CheckIn, GateIn, ScheduleIn
+from heartfly.checks.config import CheckIn, GateIn, ScheduleIn, ToleranceIn
 from heartfly.core.gate_text import gate_of_text
+from heartfly.core.tolerance import MOST_FAILURES
 from heartfly.errors import InvalidValueError
 
 TYPES = ("job", "heartbeat")
 SETTABLE = (
-    "name", "schedule", "timezone", "grace_seconds", "assertions", "notify", "tags", "note", "paused",
+    "name", "schedule", "timezone", "grace_seconds", "failure_tolerance", "assertions", "notify", "tags", "note",
+    "paused",
 )  # fmt: skip
 """In the order in which they are told."""
+TOLERANCES = ("failure_tolerance", "schedule_tolerance")
 _NONE: tuple[Any, ...] = (None, 0, False, "", [], {})
 _REFUSED: Mapping[str, str] = {
-    "failure_tolerance": "must be 0 or left out: a failure is told at once here",
-    "schedule_tolerance": "must be 0 or left out: use grace_seconds",
     "request": "is not supported: Heartfly hears of jobs, and calls nobody",
     "platform_request": "is not supported: Heartfly hears of jobs, and calls nobody",
 }
@@ -84,15 +85,16 @@ def read_spec(found: Any) -> Spec:
     type_ = str(told.get("type") or TYPES[0])
     if type_ not in TYPES:
         wrong.append(InvalidValueError("type", "must be job or heartbeat: Heartfly hears of jobs, and calls nobody"))
-    try:
-        schedule = _schedule(told)
-    except InvalidValueError as error:
-        wrong.append(error)
-        schedule = None
+    for ours, read_whole in (("schedule", _schedule), ("tolerance", _tolerance)):
+        try:
+            found_whole = read_whole(told)
+        except InvalidValueError as error:
+            wrong.append(error)
+            continue
+        if found_whole is not None:
+            given[ours] = found_whole
     if wrong:
         raise InvalidValueError(wrong[0].field, wrong[0].message, others=wrong[1:])
-    if schedule is not None:
-        given["schedule"] = schedule
     notify, paused = given.pop("notify", None), given.pop("paused", None)
     unkept = [name for name in _UNKEPT if told.get(name) not in _NONE]
     return Spec(slug=slug, type=type_, asked=CheckIn(**given), notify=notify, paused=paused, not_kept=unkept)
@@ -172,6 +174,17 @@ def _schedule(told: Mapping[str, Any]) -> ScheduleIn | None:
     return ScheduleIn(kind="cron", expression=text, zone=zone or "UTC")
 
 
+def _tolerance(told: Mapping[str, Any]) -> ToleranceIn | None:
+    """None: it is not asked for. Failures and misses are one row here, so of two the smaller counts: no alarm that
+    either of them asks for comes later.
+    """
+    given = {name: told[name] for name in TOLERANCES if told.get(name) is not None}
+    for name, value in given.items():
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MOST_FAILURES:
+            raise InvalidValueError(name, f"must be a whole number, 0 to {MOST_FAILURES - 1}")
+    return ToleranceIn(failures=min(given.values()) + 1) if given else None
+
+
 def _several(value: Any) -> Sequence[Any]:
     return () if value is None else _texts("schedules", value)
 
@@ -191,6 +204,8 @@ _THEIRS = {
     "description": "note",
     "grace": "grace_seconds",
     "gates": "assertions",
+    "tolerance": "failure_tolerance",
+    "tolerance.failures": "failure_tolerance",
     "channels": "notify",
     "schedule.zone": "timezone",
     "schedule.period": "schedule",

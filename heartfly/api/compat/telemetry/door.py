@@ -135,8 +135,8 @@ class TelemetryDoor:
         return replace(signal, address=f"{self._state.sealer.open(sealed).decode()}/{slug}")
 
     async def _described(self, signal: Signal, schedule: Schedule, scope: Scope) -> None:
-        """A check as its client describes it. What cannot be made so is made by the ping as any other, or refused; what
-        cannot be set now (it is just being judged) is set with the next signal.
+        """A check as its client describes it, as only Sentry's does. What cannot be made so is made by the ping as any
+        other, or refused; what cannot be set now (it is just being judged) is set with the next signal.
         """
         key, _, slug = signal.address.partition("/")
         state = self._state
@@ -144,7 +144,7 @@ class TelemetryDoor:
         try:
             await state.database.write(
                 lambda tx: describe(
-                    tx, digest(key), slug, schedule, remote=remote, at=at, ids=state.ids,
+                    tx, digest(key), slug, schedule, by="Sentry", remote=remote, at=at, ids=state.ids,
                     most=state.settings.limits.checks,
                 )
             )  # fmt: skip
