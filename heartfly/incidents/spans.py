@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,12 +34,26 @@ class Turn:
     check_name: str
     flip: Flip
     explain: str
+    facts: Facts | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What may explain that a check is down. `began_at`: when the run was expected that did not come, or it failed."""
+
+    host: str
+    linked: bool
+    began_at: datetime
+    grace: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
+    """`part_of`: the incident of the cause that it belonged to before this transaction."""
+
     id: int
     uuid: str
+    part_of: int | None = None
 
 
 FlipKey = tuple[int, int]
@@ -128,6 +142,8 @@ _AS_IT_OPENS: dict[str, Any] = {
     "acked_at": None,
     "acked_by": None,
     "alert_key": None,
+    "part_of": None,
+    "joined_at": None,
 }
 
 
@@ -175,12 +191,14 @@ class Span:
             "acked_at": None,
             "acked_by": None,
             "alert_key": None,
+            "part_of": None,
+            "joined_at": None,
         }
 
 
 def _open(tx: Tx, turns: Sequence[Turn]) -> dict[int, Span]:
     rows = _OPEN.rows(tx, pids=list({turn.pid for turn in turns}), ids=list({turn.check_id for turn in turns}))
-    return {row.source_id: Span(row.pid, Incident(row.id, row.uuid), row.opened_at) for row in rows}
+    return {row.source_id: Span(row.pid, Incident(row.id, row.uuid, row.part_of), row.opened_at) for row in rows}
 
 
 def _select_open(tx: Tx) -> sa.Select[Any]:
@@ -192,7 +210,7 @@ def _select_open(tx: Tx) -> sa.Select[Any]:
         incidents.c.closed_at.is_(None),
     )
     return (
-        sa.select(incidents.c.pid, incidents.c.id, incidents.c.uuid, incidents.c.source_id, incidents.c.opened_at)
+        sa.select(*(incidents.c[name] for name in ("pid", "id", "uuid", "source_id", "opened_at", "part_of")))
         .join_from(checks, incidents, of_check)
         .where(among(tx, checks.c.pid, "pids"), among(tx, checks.c.id, "ids"))
     )
