@@ -115,7 +115,9 @@ def forget(tx: Tx, pid: int, check_id: int, *, at: datetime) -> None:
 def _link(tx: Tx, pid: int, check_ids: Iterable[int]) -> None:
     c, n = checks.c, check_needs.c
     tied = sa.exists().where(n.pid == c.pid, sa.or_(n.check_id == c.id, n.needed_id == c.id))
-    tx.conn.execute(sa.update(checks).where(c.pid == pid, c.id.in_(sorted(check_ids))).values(linked=tied))
+    # A revision of its own: what shows what it needs is shown anew.
+    changed = sa.update(checks).where(c.pid == pid, c.id.in_(sorted(check_ids)))
+    tx.conn.execute(changed.values(linked=tied, rev=c.rev + 1))
 
 
 def needs_of(tx: Tx, pid: int, check_id: int) -> list[str]:

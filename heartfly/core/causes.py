@@ -7,7 +7,7 @@ is dropped, and the first alert is never put off. Who asks, and what is written,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -159,6 +159,36 @@ def waits_for(needed: Sequence[Needed], grace: timedelta, *, at: datetime) -> Ho
         return None
     until, last = max(back, key=lambda each: each[0])
     return Hold(until, f"waits for its own grace to pass since “{last.name}” came back", last.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ties:
+    """What ties a check to others, for people. `heard`: its host is as its pings say. `cause`: in words."""
+
+    host: str = ""
+    heard: bool = False
+    needs: tuple[Needed, ...] = ()
+    is_down: bool = False
+    cause: str = ""
+    n_members: int = 0
+
+
+NO_TIES = Ties()
+
+
+def sentences(ties: Ties) -> Iterator[str]:
+    if ties.cause:
+        others = ties.n_members - 1
+        yield f"{ties.cause[0].upper()}{ties.cause[1:]} explains that, and {others} other{'s' * (others != 1)}."
+    down = [one for one in ties.needs if one.is_down]
+    if down:
+        until = "nobody is told of it until that is up again and its own grace has passed"
+        needs = f"It {'waits for' if ties.is_down else 'needs'} {_named(down)}"
+        yield f"{needs}, which {'is' if len(down) == 1 else 'are'} down: {until}."
+    elif ties.needs:
+        yield f"It needs {_named(ties.needs)}: while that is down, nobody is told of this one."
+    if ties.host:
+        yield f"It runs on host {ties.host}{', as its pings say' if ties.heard else ''}."
 
 
 def _named(needed: Sequence[Needed]) -> str:

@@ -28,8 +28,6 @@ from heartfly.notify.together import take_ended, told_before
 from heartfly.notify.upstream import needed_by, wake_waiting
 
 _REASONS = {Explains.HOST: Reason.HOST, Explains.UPSTREAM: Reason.UPSTREAM}
-KINDS = tuple(what.value for what in Explains)
-"""What incidents of causes are of."""
 
 
 @dataclass(slots=True)

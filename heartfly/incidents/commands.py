@@ -18,9 +18,9 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import incident_notes, incidents
 from heartfly.db.types import UtcInstant
 from heartfly.errors import ConflictError, NotFoundError
-from heartfly.incidents.causes import KINDS, end_emptied
+from heartfly.incidents.causes import end_emptied
 from heartfly.incidents.queries import Note, uuid_of
-from heartfly.incidents.spans import OF_CHECK
+from heartfly.incidents.spans import KINDS, OF_CHECK
 
 MOST_NOTES = 200
 _LONGEST_NOTE = 10_000

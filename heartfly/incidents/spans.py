@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from heartfly.core.causes import Explains
 from heartfly.core.values import Flip
 from heartfly.core.words import Reason, Status
 from heartfly.db.changes import Tx
@@ -22,6 +23,8 @@ from heartfly.db.prepared import Prepared, among
 
 OF_CHECK = "check"
 """What flips are of. Other kinds of source are raised.py's."""
+KINDS = tuple(what.value for what in Explains)
+"""What incidents of causes are of; see causes.py."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -148,6 +148,8 @@ def _decided(  # noqa: PLR0917 - what a decision depends on
     if about.part is Part.END:
         told = begin_was_told(tx, one.pid, one.channel_id, one.alert.key) if told_now is None else told_now
         told = told or one.alert.together is not None  # of its first member, if not of it as a whole
+    elif one.alert.together is not None:
+        flaps = one.alert.at  # its first member has waited for this channel's turn
     elif about.part is Part.BEGIN and hearer.policy.after is not None:
         flaps = _flaps_since(tx, one, hearer.policy.after, now)
     standing = Standing(begin_was_told=told, waits=waits, upstream=one.upstream, flaps_since=flaps)

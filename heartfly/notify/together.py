@@ -20,7 +20,17 @@ from heartfly.core.silence import rank
 from heartfly.core.values import replace
 from heartfly.core.words import AlertKind, Status
 from heartfly.db.changes import Tx
-from heartfly.db.models import alerts, cause_tellings, channels, checks, flips, incidents, notifications, projects
+from heartfly.db.models import (
+    alerts,
+    cause_tellings,
+    channels,
+    checks,
+    flips,
+    incidents,
+    notifications,
+    projects,
+    reminders,
+)
 from heartfly.db.types import UtcInstant
 from heartfly.notify.channels import CHANNELS
 
@@ -156,6 +166,11 @@ def take_due(tx: Tx, *, now: datetime) -> list[Due]:
     for row in rows:
         its = (t.pid == row.pid, t.incident_id == row.incident_id, t.channel_id == row.channel_id)
         tx.conn.execute(sa.update(cause_tellings).where(*its).values(due_at=None, told_at=now))
+        # From now on it is reminded of the cause, and no more of its members.
+        members = sa.select(incidents.c.id).where(incidents.c.pid == row.pid, incidents.c.part_of == row.incident_id)
+        r = reminders.c
+        mine = (r.pid == row.pid, r.channel_id == row.channel_id, r.incident_id.in_(members))
+        tx.conn.execute(sa.update(reminders).where(*mine).values(next_at=None))
     return [Due(row.pid, row.incident_id, row.channel_id) for row in rows]
 
 

@@ -29,7 +29,8 @@ LABELS = {
     "max_run_unit": "Unit of longest run", "methods": "Methods", "gates": "Gates", "filter_start": "Words of a start",
     "filter_success": "Words of a success", "filter_failure": "Words of a failure",
     "failures": "Failures in a row", "share": "Share of failures", "last": "Of the last runs",
-    "recover": "Successes to be up again", "bounds": "Bounds",
+    "recover": "Successes to be up again", "bounds": "Bounds", "host": "Host",
+    "needs": "Needs",
     "default_fail": "Else it is a failure", "sticky": "Stays paused", "channels": "Channels",
 }  # fmt: skip
 
@@ -79,10 +80,9 @@ class Seen:
     ) -> None:
         config = of_row(row._asdict())
         self.row = row
-        self.values = values_of(config)
         self.channels = list(channels)
         self.known = known
-        self.needs = [one.slug or one.uuid for one in needs]
+        self.values = values_of(config, [one.slug or one.uuid for one in needs])
         ties = {"channels": self.channels, "needs": [one.uuid for one in needs]}
         self.mark = mark_of(as_asked(config) | ties)
 
