@@ -25,7 +25,7 @@ from heartfly.core.causes import (
     on_channel,
     waits_for,
 )
-from heartfly.core.escalation import Leave, Policy, Standing, Tell, decide
+from heartfly.core.escalation import Decision, Leave, Policy, Standing, Tell, decide
 from heartfly.core.silence import Effect, Hold, Part, Scope, Silence, SilenceKind, Subject, Waiting, held, settled
 from heartfly.core.tolerance import Tolerance
 from heartfly.core.values import Check
@@ -181,7 +181,7 @@ class House:
         )
         self._settle(row, decide(self._subject(row), self.policy, self.silences, standing, at=at), at, cause)
 
-    def _settle(self, row: Row, decision: object, at: datetime, cause: Cause | None) -> None:
+    def _settle(self, row: Row, decision: Decision, at: datetime, cause: Cause | None) -> None:
         match decision:
             case Hold(until=until, why=why):
                 row.state, row.why, row.until = "held", why, until
