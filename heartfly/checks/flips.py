@@ -90,8 +90,10 @@ def _record_flips(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetim
     return Flipped(why, incidents, group(tx, turns, incidents, ids=ids, now=now))
 
 
-def _facts(one: Taken, flip: Flip) -> Facts:
+def _facts(one: Taken, flip: Flip) -> Facts | None:
     row, slot_at = one.stored.row, flip.run.slot_at if flip.run is not None else None
+    if not (row.host or row.heard_host or row.linked):
+        return None
     return Facts(
         host=row.host or row.heard_host,
         linked=row.linked,

@@ -97,7 +97,7 @@ def assign_needs(tx: Tx, pid: int, check_id: int, needed: Collection[int] | None
         rows = [{"pid": pid, "check_id": check_id, "needed_id": one} for one in sorted(new)]
         tx.conn.execute(sa.insert(check_needs), rows)
     if gone or new:
-        _link(tx, pid, {check_id} | gone | new)
+        _link(tx, pid, {check_id} | gone | new, of={check_id})
         wake_waiting(tx, gone, now=at)
 
 
@@ -108,16 +108,17 @@ def forget(tx: Tx, pid: int, check_id: int, *, at: datetime) -> None:
     rows = tx.conn.execute(sa.select(n.check_id, n.needed_id).where(n.pid == pid, mine)).all()
     if rows:
         tx.conn.execute(sa.delete(check_needs).where(n.pid == pid, mine))
-        _link(tx, pid, {one for row in rows for one in row})
+        _link(tx, pid, {one for row in rows for one in row}, of={row.check_id for row in rows})
         wake_waiting(tx, {check_id}, now=at)
 
 
-def _link(tx: Tx, pid: int, check_ids: Iterable[int]) -> None:
+def _link(tx: Tx, pid: int, check_ids: Iterable[int], *, of: Collection[int]) -> None:
+    """`of`: those whose needs are others now. They count a revision: what shows them is shown anew."""
     c, n = checks.c, check_needs.c
     tied = sa.exists().where(n.pid == c.pid, sa.or_(n.check_id == c.id, n.needed_id == c.id))
-    # A revision of its own: what shows what it needs is shown anew.
-    changed = sa.update(checks).where(c.pid == pid, c.id.in_(sorted(check_ids)))
-    tx.conn.execute(changed.values(linked=tied, rev=c.rev + 1))
+    are_others = sa.update(checks).where(c.pid == pid, c.id.in_(sorted(check_ids)), c.linked != tied)
+    tx.conn.execute(are_others.values(linked=tied))
+    tx.conn.execute(sa.update(checks).where(c.pid == pid, c.id.in_(sorted(of))).values(rev=c.rev + 1))
 
 
 def needs_of(tx: Tx, pid: int, check_id: int) -> list[str]:

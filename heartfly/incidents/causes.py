@@ -43,7 +43,7 @@ def group(tx: Tx, turns: Sequence[Turn], found: Mapping[FlipKey, Incident], *, i
     """Let those that went down join their causes. What follows of those that came up is told by `end_emptied`."""
     grouped = Grouped()
     last = {turn.check_id: turn for turn in turns}
-    fresh = [turn for turn in last.values() if turn.flip.to_status is Status.DOWN and _has_facts(turn)]
+    fresh = [turn for turn in last.values() if turn.facts is not None and turn.flip.to_status is Status.DOWN]
     left = [(turn, incident) for turn in turns if (incident := _left(turn, found)) is not None]
     linked = [turn for turn in last.values() if turn.facts is not None and turn.facts.linked]
     came_back = {turn.check_id for turn in linked if turn.flip.to_status is not Status.DOWN}
@@ -65,10 +65,6 @@ def group(tx: Tx, turns: Sequence[Turn], found: Mapping[FlipKey, Incident], *, i
         grouped.emptied.add((turn.pid, incident.part_of))
     grouped.causes = _facts(tx, members)
     return grouped
-
-
-def _has_facts(turn: Turn) -> bool:
-    return turn.facts is not None and (bool(turn.facts.host) or turn.facts.linked)
 
 
 def _left(turn: Turn, found: Mapping[FlipKey, Incident]) -> Incident | None:

@@ -42,7 +42,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What may explain that a check is down. `began_at`: when the run was expected that did not come, or it failed."""
+    """Of a check that has any: what may explain that it is down. `began_at`: when a run was expected, or it failed."""
 
     host: str
     linked: bool

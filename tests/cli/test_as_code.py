@@ -50,7 +50,8 @@ checks:
     channels: [ops]
   timers: {schedule: {oncalendar: [daily, "Mon 12:00"]}, channels: ["*"]}
   beat: {schedule: {period: 90s}, grace: 60}
-  pods: {schedule: {cron: "@hourly", dialect: kubernetes}, sticky: true, methods: POST}
+  pods: {schedule: {cron: "@hourly", dialect: kubernetes}, sticky: true, host: k8s-1, needs: [tidy, beat]}
+  tidy: {schedule: {period: 1h}}
 alert_rules:
   Errors: {severity: high, by: [provider], cooldown: 2h, channels: [ops],
     conditions: [{of: calls, metric: error_rate, window: 1h, threshold: 10, least: 20, where: {tag: [prod]}}]}
@@ -115,6 +116,38 @@ def test_what_a_file_says_is_made_and_then_it_changes_nothing(run: Run, project:
     assert ("beat", 90, ["managed:team-a"], 2) == (
         beat["name"], beat["schedule"]["period"], beat["tags"], len(beat["channels"]),
     )  # fmt: skip
+
+
+def test_needs_are_set_when_all_checks_are_there_and_may_change_places(run: Run, project: Project) -> None:
+    def needs(slug: str) -> list[str]:
+        found = json.loads(ok(run("checks", "show", slug, "--json")))["needs"]
+        return sorted(json.loads(ok(run("checks", "show", one, "--json")))["slug"] for one in found)
+
+    assert ["beat", "tidy"] == needs("pods")
+    turned = WHOLE.replace(", needs: [tidy, beat]", ", needs: []").replace(
+        "tidy: {schedule: {period: 1h}}", "tidy: {schedule: {period: 1h}, needs: [pods]}"
+    )
+    project.say(turned)
+    assert [("change", "checks", "pods", ["needs"]), ("change", "checks", "tidy", ["needs"])] == project.changes()
+    project.told("apply", "--yes")
+    assert ([], ["pods"]) == (needs("pods"), needs("tidy"))
+    assert [] == project.changes()
+
+
+@pytest.mark.parametrize(
+    ("needs", "said"),
+    [
+        ("needs: [nobody]", "there is no check nobody"),
+        ("needs: [pods]", "that is a circle: tidy needs pods needs tidy"),
+        ("needs: tidy", "must be a list of slugs of checks"),
+    ],
+)
+def test_needs_that_cannot_be_are_told_with_their_line(project: Project, needs: str, said: str) -> None:
+    project.say(WHOLE.replace("tidy: {schedule: {period: 1h}}", f"tidy: {{schedule: {{period: 1h}}, {needs}}}"))
+
+    told = project.words("plan")
+    assert said in told
+    assert "checks.tidy.needs" in told
 
 
 def test_what_is_written_down_of_a_project_changes_nothing_in_it(run: Run, project: Project, tmp_path: Path) -> None:
