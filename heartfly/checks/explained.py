@@ -30,7 +30,7 @@ from heartfly.core.verdict_facts import Again, LastFlip, Newest, Verdict
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from heartfly.db.models import blind_intervals, flips, incidents, ping_bodies, pings, run_metrics, runs
 from heartfly.errors import InvalidValueError
-from heartfly.incidents.spans import OF_CHECK
+from heartfly.incidents.spans import OF_CHECK, are_members
 from heartfly.notify.silences import silenced_of
 
 _MOST_INTERVALS = 100
@@ -108,7 +108,7 @@ async def _ties(read: AsyncConnection, row: Row[Any], incident: Row[Any] | None)
         i = incidents.c
         query = sa.select(i.id, i.uuid, i.source_kind, i.source_name).where(i.pid == row.pid, i.id == incident.part_of)
         cause = (await read.execute(query)).one()
-        members = sa.select(sa.func.count(i.source_id.distinct())).where(i.pid == row.pid, i.part_of == cause.id)
+        members = sa.select(sa.func.count(i.source_id.distinct())).where(are_members(row.pid, [cause.id]))
         n = (await read.execute(members)).scalar_one()
     ties = Ties(
         host=row.host or row.heard_host,

@@ -22,7 +22,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource, public_ids
 from heartfly.db.models import check_needs, checks, incidents
 from heartfly.db.types import UtcInstant
-from heartfly.incidents.spans import OF_CHECK, FlipKey, Incident, Turn
+from heartfly.incidents.spans import OF_CHECK, FlipKey, Incident, Turn, are_members
 from heartfly.notify.later import tell_as_one
 from heartfly.notify.together import take_ended, told_before
 from heartfly.notify.upstream import needed_by, wake_waiting
@@ -157,7 +157,7 @@ class _Project:
         query = sa.select(
             i.id, i.source_id, i.source_uuid, i.source_name, i.opened_at, i.part_of, c.host, c.heard_host
         ).join_from(checks, incidents, of_check)
-        these = [c.id.in_(related), *(_on_hosts(self._hosts) if self._hosts else ())]
+        these = [c.id.in_(related), *(on_hosts(self._pid, self._hosts) if self._hosts else ())]
         rows = [row for one in these for row in self._tx.conn.execute(query.where(c.pid == self._pid, one))]
         return {row.source_id: row for row in rows}
 
@@ -176,7 +176,7 @@ class _Project:
     def _life(self, host: str) -> HostLife:
         c, i = checks.c, incidents.c
         well = [c.pid == self._pid, c.last_end_kind == PingKind.SUCCESS.value]
-        newest = [sa.select(sa.func.max(c.last_end_at)).where(*well, one) for one in _on_hosts([host])]
+        newest = [sa.select(sa.func.max(c.last_end_at)).where(*well, one) for one in on_hosts(self._pid, [host])]
         known = [at for query in newest if (at := self._tx.conn.execute(query).scalar()) is not None]
         cause = self._tx.conn.execute(
             sa.select(i.id, i.opened_at).where(
@@ -188,9 +188,10 @@ class _Project:
             return HostLife(well_at=max(known, default=None))
         since = sa.literal(cause.opened_at, UtcInstant)
         back = [
-            sa.select(sa.func.min(c.last_end_at)).where(*well, one, c.last_end_at > since) for one in _on_hosts([host])
+            sa.select(sa.func.min(c.last_end_at)).where(*well, one, c.last_end_at > since)
+            for one in on_hosts(self._pid, [host])
         ]
-        back.append(sa.select(sa.func.min(i.closed_at)).where(i.pid == self._pid, i.part_of == cause.id))
+        back.append(sa.select(sa.func.min(i.closed_at)).where(are_members(self._pid, [cause.id])))
         firsts = [at for query in back if (at := self._tx.conn.execute(query).scalar()) is not None]
         return HostLife(well_at=max(known, default=None), cause=cause.id, back_at=min(firsts, default=None))
 
@@ -240,14 +241,18 @@ class _Project:
             down[check] = replace(down[check], cause=cause)
 
 
-def _on_hosts(hosts: Sequence[str]) -> list[sa.ColumnElement[bool]]:
-    """Two conditions, an index each; their checks are apart. The empty text is spelled out, as in the indexes."""
+def on_hosts(pid: int, hosts: Sequence[str]) -> list[sa.ColumnElement[bool]]:
+    """Two conditions, an index each; their checks are apart. By their ids, or SQLite would read all of the project.
+
+    The empty text is spelled out, as in the indexes.
+    """
     nothing: sa.ColumnElement[str] = sa.literal_column("''")
-    c = checks.c
-    return [
-        sa.and_(c.host.in_(hosts), c.host != nothing),
-        sa.and_(c.host == nothing, c.heard_host.in_(hosts), c.heard_host != nothing),
-    ]
+    one, other = checks.alias(), checks.alias()
+    are_set = sa.select(one.c.id).where(one.c.pid == pid, one.c.host.in_(hosts), one.c.host != nothing)
+    are_heard = sa.select(other.c.id).where(
+        other.c.pid == pid, other.c.heard_host.in_(hosts), other.c.heard_host != nothing
+    )
+    return [checks.c.id.in_(are_set), sa.and_(checks.c.id.in_(are_heard), checks.c.host == nothing)]
 
 
 def host_number(host: str) -> int:
@@ -273,7 +278,7 @@ def end_emptied(tx: Tx, emptied: Collection[tuple[int, int]], *, ids: IdSource, 
         row = tx.conn.execute(still.with_for_update(key_share=True)).first()
         if row is None:
             continue
-        mine = (i.pid == pid, i.part_of == cause)
+        mine = (are_members(pid, [cause]),)
         if tx.conn.execute(sa.select(i.id).where(*mine, i.closed_at.is_(None)).limit(1)).first() is not None:
             continue
         last: datetime = tx.conn.execute(sa.select(sa.func.max(i.closed_at)).where(*mine)).scalar_one() or now

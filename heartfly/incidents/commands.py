@@ -20,7 +20,7 @@ from heartfly.db.types import UtcInstant
 from heartfly.errors import ConflictError, NotFoundError
 from heartfly.incidents.causes import end_emptied
 from heartfly.incidents.queries import Note, uuid_of
-from heartfly.incidents.spans import KINDS, OF_CHECK
+from heartfly.incidents.spans import KINDS, OF_CHECK, are_members
 
 MOST_NOTES = 200
 _LONGEST_NOTE = 10_000
@@ -39,7 +39,7 @@ def acknowledge(tx: Tx, pid: int, uuid: str, *, at: datetime, actor: Actor, ids:
     i = incidents.c
     these = i.id == found.id
     if found.source_kind in KINDS:
-        of_members = sa.and_(i.part_of == found.id, i.closed_at.is_(None), i.acked_at.is_(None))
+        of_members = sa.and_(are_members(pid, [found.id]), i.closed_at.is_(None), i.acked_at.is_(None))
         these = sa.or_(these, of_members)
     not_before = sa.case((i.opened_at > at, i.opened_at), else_=sa.literal(at, UtcInstant))
     tx.conn.execute(sa.update(incidents).where(i.pid == pid, these).values(acked_at=not_before, acked_by=actor.name))

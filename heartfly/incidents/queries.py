@@ -20,7 +20,7 @@ from heartfly.core.words import IncidentEnd
 from heartfly.db.models import cause_tellings, checks, flips, incident_notes, incidents, runs
 from heartfly.errors import NotFoundError
 from heartfly.incidents.raised import keys_of
-from heartfly.incidents.spans import KINDS, OF_CHECK
+from heartfly.incidents.spans import KINDS, OF_CHECK, are_members
 from heartfly.notify import queries as notifications
 from heartfly.notify.queries import NotificationView
 from heartfly.notify.reminders import keys_of_incident
@@ -109,7 +109,7 @@ async def members_of(read: AsyncConnection, incident: Row[Any]) -> Sequence[Row[
     if incident.source_kind not in KINDS:
         return ()
     i = incidents.c
-    query = _select(incident.pid).where(i.part_of == incident.id)
+    query = _select(incident.pid).where(are_members(incident.pid, [incident.id]))
     return (await read.execute(query.order_by(i.closed_at.is_not(None), i.opened_at, i.id))).all()
 
 
@@ -130,7 +130,7 @@ async def sizes_of(read: AsyncConnection, pid: int, rows: Sequence[Row[Any]]) ->
     is_down = sa.case((i.closed_at.is_(None), i.source_id))
     query = sa.select(
         i.part_of, sa.func.count(i.source_id.distinct()).label("n"), sa.func.count(is_down.distinct()).label("n_down")
-    ).where(i.pid == pid, i.part_of.in_(causes))
+    ).where(are_members(pid, causes))
     return {row.part_of: Size(row.n, row.n_down) for row in await read.execute(query.group_by(i.part_of))}
 
 

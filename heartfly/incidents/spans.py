@@ -6,7 +6,7 @@ flips is decided in core/check.py. A batch without such a flip costs nothing her
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -148,6 +148,13 @@ _AS_IT_OPENS: dict[str, Any] = {
     "part_of": None,
     "joined_at": None,
 }
+
+
+def are_members(pid: int, causes: Collection[int]) -> sa.ColumnElement[bool]:
+    """Of incidents: that one of these causes explains them. By their ids, or SQLite would read all of the project."""
+    member = incidents.alias()
+    ids = sa.select(member.c.id).where(member.c.pid == pid, member.c.part_of.in_(causes))
+    return sa.and_(incidents.c.pid == pid, incidents.c.id.in_(ids))
 
 
 @dataclass(slots=True)

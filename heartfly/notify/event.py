@@ -169,8 +169,14 @@ def event(delivery: Delivery) -> EventOut:
         concern=None if alert.concern is None else _concern(alert.concern),
         missed=alert.n_missed,
         held=alert.held,
-        cause=None if alert.cause is None else CauseOut(alert.cause.uuid, alert.cause.what, alert.cause.name),
+        cause=_cause(alert),
     )
+
+
+def _cause(alert: Alert) -> CauseOut | None:
+    if alert.together is not None:
+        return CauseOut(alert.incident or "", alert.together.what, alert.together.name)
+    return None if alert.cause is None else CauseOut(alert.cause.uuid, alert.cause.what, alert.cause.name)
 
 
 def encoded(event: EventOut) -> bytes:

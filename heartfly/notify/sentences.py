@@ -225,7 +225,8 @@ def _all_down(facts: TogetherFacts, alert: Alert) -> str:
     since = f"since {_instant(alert.at, alert)}"
     if facts.n_down == facts.n:
         return f"has {words.count(facts.n, 'job')} that {'is' if facts.n == 1 else 'are'} down, the first {since}"
-    return f"has {words.count(facts.n, 'job')} that went down, the first {since}; {facts.n_down} of them still are"
+    still = f"{facts.n_down} of them still {'is' if facts.n_down == 1 else 'are'}"
+    return f"has {words.count(facts.n, 'job')} that went down, the first {since}; {still}"
 
 
 def _all_up(facts: TogetherFacts, alert: Alert) -> str:

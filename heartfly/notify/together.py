@@ -167,11 +167,17 @@ def take_due(tx: Tx, *, now: datetime) -> list[Due]:
         its = (t.pid == row.pid, t.incident_id == row.incident_id, t.channel_id == row.channel_id)
         tx.conn.execute(sa.update(cause_tellings).where(*its).values(due_at=None, told_at=now))
         # From now on it is reminded of the cause, and no more of its members.
-        members = sa.select(incidents.c.id).where(incidents.c.pid == row.pid, incidents.c.part_of == row.incident_id)
         r = reminders.c
-        mine = (r.pid == row.pid, r.channel_id == row.channel_id, r.incident_id.in_(members))
+        of_members = r.incident_id.in_(_members(row.pid, row.incident_id))
+        mine = (r.pid == row.pid, r.channel_id == row.channel_id, of_members)
         tx.conn.execute(sa.update(reminders).where(*mine).values(next_at=None))
     return [Due(row.pid, row.incident_id, row.channel_id) for row in rows]
+
+
+def _members(pid: int, cause_id: int) -> sa.Select[tuple[int]]:
+    """By themselves: of more columns SQLite would read all incidents of the project."""
+    member = incidents.alias()
+    return sa.select(member.c.id).where(member.c.pid == pid, member.c.part_of == cause_id)
 
 
 def take_ended(tx: Tx, pid: int, cause_id: int) -> list[Due]:
@@ -204,7 +210,7 @@ def _together(tx: Tx, pid: int, cause_id: int) -> tuple[Any, TogetherFacts]:
     rows = tx.conn.execute(
         sa.select(i.source_id, i.source_uuid, i.source_name, i.opened_at, i.closed_at, checks.c.tags)
         .outerjoin(checks, of_check)
-        .where(i.pid == pid, i.part_of == cause_id)
+        .where(i.pid == pid, i.id.in_(_members(pid, cause_id)))
         .order_by(i.opened_at, i.id)
     ).all()
     newest = {row.source_id: row for row in rows}  # a check that was down twice meanwhile is one member

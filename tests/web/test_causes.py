@@ -119,7 +119,7 @@ async def test_who_has_not_seen_that_its_needs_were_edited_is_shown_both(town: T
 
 
 async def test_who_acknowledges_a_cause_takes_care_of_each_and_a_viewer_cannot(town: Town) -> None:
-    await died(town)
+    jobs = await died(town)
     owner, viewer = await town.owner(), await town.viewer()
     path = await cause_of(owner)
     assert 403 == (await viewer.post(f"{path}/acknowledge", {})).status
@@ -127,8 +127,10 @@ async def test_who_acknowledges_a_cause_takes_care_of_each_and_a_viewer_cannot(t
 
     assert 303 == (await owner.post(f"{path}/acknowledge", {})).status
     assert "owner@example.com takes care of it" in await text(owner, path)
-    (check,) = {row.uuid for row in [(await died(town, host="db-2", n=1))[0]]}
-    assert "takes care of it" not in await text(owner, f"/p/main/checks/{check}")
+    other = await town.world.check(START, name="elsewhere", host="db-2")
+    await town.world.ping(other, START, PingKind.FAIL)
+    assert "takes care of it" in await text(owner, f"/p/main/checks/{jobs[0].uuid}")
+    assert "takes care of it" not in await text(owner, f"/p/main/checks/{other.uuid}")
 
 
 async def test_a_shared_cause_names_no_check_of_the_project(town: Town) -> None:
