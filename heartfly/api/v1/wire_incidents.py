@@ -50,7 +50,7 @@ class IncidentOut(msgspec.Struct, kw_only=True):
     """Since when it is known to be part of that."""
 
 
-class MemberOut(msgspec.Struct, kw_only=True):
+class CauseMemberOut(msgspec.Struct, kw_only=True):
     """A check that a cause explains, and the incident of its own."""
 
     incident: str
@@ -91,7 +91,7 @@ class WholeIncidentOut(IncidentOut, kw_only=True):
     flips: list[FlipOut]
     notifications: list[NotificationOut]
     notes: list[NoteOut]
-    members: list[MemberOut]
+    members: list[CauseMemberOut]
     """Of a cause, those that are down first."""
 
 
@@ -173,8 +173,8 @@ def _fields(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def _member(row: Row[Any]) -> MemberOut:
-    return MemberOut(
+def _member(row: Row[Any]) -> CauseMemberOut:
+    return CauseMemberOut(
         incident=row.uuid,
         check=row.source_uuid,
         check_name=row.check_name,
