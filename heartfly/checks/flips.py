@@ -92,10 +92,11 @@ def _record_flips(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetim
 
 def _facts(one: Taken, flip: Flip) -> Facts | None:
     row, slot_at = one.stored.row, flip.run.slot_at if flip.run is not None else None
-    if not (row.host or row.heard_host or row.linked):
+    host = row.host or one.stored.heard_host or row.heard_host
+    if not (host or row.linked):
         return None
     return Facts(
-        host=row.host or row.heard_host,
+        host=host,
         linked=row.linked,
         began_at=flip.at if slot_at is None or flip.reason is not Reason.MISSED else slot_at,
         grace=timedelta(seconds=row.grace_s),

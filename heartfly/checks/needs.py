@@ -83,7 +83,7 @@ def _circle(tx: Tx, pid: int, way: Sequence[int]) -> str:
     return f"that is a circle: {' needs '.join(names[one] for one in way)}"
 
 
-def assign_needs(tx: Tx, pid: int, check_id: int, needed: Collection[int] | None, *, at: datetime) -> None:
+def assign(tx: Tx, pid: int, check_id: int, needed: Collection[int] | None, *, at: datetime) -> None:
     """Exactly these, which `needed_ids` found. None: as it is."""
     if needed is None:
         return
@@ -97,8 +97,20 @@ def assign_needs(tx: Tx, pid: int, check_id: int, needed: Collection[int] | None
         rows = [{"pid": pid, "check_id": check_id, "needed_id": one} for one in sorted(new)]
         tx.conn.execute(sa.insert(check_needs), rows)
     if gone or new:
-        _link(tx, pid, {check_id} | gone | new, of={check_id})
+        _link(tx, pid, {check_id} | gone | new, whose={check_id})
         wake_waiting(tx, gone, now=at)
+
+
+def edit(
+    tx: Tx, pid: int, check_id: int, asked: Sequence[str] | msgspec.UnsetType, *, at: datetime
+) -> tuple[list[str], list[str]] | None:
+    """What it needed, and needs from now on, by public id. None: nothing was asked."""
+    needed = needed_ids(tx, pid, asked, check_id=check_id)
+    if needed is None:
+        return None
+    before = of(tx, pid, check_id)
+    assign(tx, pid, check_id, needed, at=at)
+    return before, of(tx, pid, check_id)
 
 
 def forget(tx: Tx, pid: int, check_id: int, *, at: datetime) -> None:
@@ -108,20 +120,20 @@ def forget(tx: Tx, pid: int, check_id: int, *, at: datetime) -> None:
     rows = tx.conn.execute(sa.select(n.check_id, n.needed_id).where(n.pid == pid, mine)).all()
     if rows:
         tx.conn.execute(sa.delete(check_needs).where(n.pid == pid, mine))
-        _link(tx, pid, {one for row in rows for one in row}, of={row.check_id for row in rows})
+        _link(tx, pid, {one for row in rows for one in row}, whose={row.check_id for row in rows})
         wake_waiting(tx, {check_id}, now=at)
 
 
-def _link(tx: Tx, pid: int, check_ids: Iterable[int], *, of: Collection[int]) -> None:
-    """`of`: those whose needs are others now. They count a revision: what shows them is shown anew."""
+def _link(tx: Tx, pid: int, check_ids: Iterable[int], *, whose: Collection[int]) -> None:
+    """`whose`: those whose needs are others now. They count a revision: what shows them is shown anew."""
     c, n = checks.c, check_needs.c
     tied = sa.exists().where(n.pid == c.pid, sa.or_(n.check_id == c.id, n.needed_id == c.id))
     are_others = sa.update(checks).where(c.pid == pid, c.id.in_(sorted(check_ids)), c.linked != tied)
     tx.conn.execute(are_others.values(linked=tied))
-    tx.conn.execute(sa.update(checks).where(c.pid == pid, c.id.in_(sorted(of))).values(rev=c.rev + 1))
+    tx.conn.execute(sa.update(checks).where(c.pid == pid, c.id.in_(sorted(whose))).values(rev=c.rev + 1))
 
 
-def needs_of(tx: Tx, pid: int, check_id: int) -> list[str]:
+def of(tx: Tx, pid: int, check_id: int) -> list[str]:
     """The checks that it needs by public id, in the order in which they were made."""
     c, n = checks.c, check_needs.c
     query = sa.select(c.uuid).join_from(check_needs, checks, sa.and_(c.pid == n.pid, c.id == n.needed_id))

@@ -91,12 +91,12 @@ class PingApplier:
                 results[index] = check
             else:
                 results[index] = self._fold(tx, check, request, taken, written)
+        for (pid, check_id), host in sorted(written.hosts.items()):  # first: a cause may be found by it
+            its = sa.update(checks).where(checks.c.pid == pid, checks.c.id == check_id)
+            tx.conn.execute(its.values(heard_host=host))
         if taken:
             record(tx, taken, ids=self._ids, now=max(item.received_at for item in items))
         _write(tx, written)
-        for (pid, check_id), host in sorted(written.hosts.items()):
-            its = sa.update(checks).where(checks.c.pid == pid, checks.c.id == check_id)
-            tx.conn.execute(its.values(heard_host=host))
         if written.prune:
             prune(tx, written.prune, self._keep)
         return [result or PingResult(PingOutcome.NOT_FOUND) for result in results]
@@ -123,7 +123,7 @@ class PingApplier:
             source=request.remote,
         )
         if request.host and request.host != row.heard_host:
-            written.hosts[check.stored.pid, check.stored.id] = request.host
+            written.hosts[check.stored.pid, check.stored.id] = check.stored.heard_host = request.host
         before = check.stored.check
         past = past_of(tx, check.stored, signal, taken) if needs_past(before, signal) else None
         known = _known(tx, check.stored, signal, taken) if needs_known(before, signal) else NOTHING

@@ -48,10 +48,10 @@ checks:
     bounds: ["run >= 1m", "start within 5m"]
     filters: {failure: [ERROR]}
     channels: [ops]
-  timers: {schedule: {oncalendar: [daily, "Mon 12:00"]}, channels: ["*"]}
+  timers: {schedule: {oncalendar: [daily, "Mon 12:00"]}, channels: ["*"], host: k8s-1, needs: [tidy, beat]}
   beat: {schedule: {period: 90s}, grace: 60}
-  pods: {schedule: {cron: "@hourly", dialect: kubernetes}, sticky: true, host: k8s-1, needs: [tidy, beat]}
-  tidy: {schedule: {period: 1h}}
+  pods: {schedule: {cron: "@hourly", dialect: kubernetes}, sticky: true, methods: POST}
+  tidy: {schedule: {period: 1h}, needs: []}
 alert_rules:
   Errors: {severity: high, by: [provider], cooldown: 2h, channels: [ops],
     conditions: [{of: calls, metric: error_rate, window: 1h, threshold: 10, least: 20, where: {tag: [prod]}}]}
@@ -123,14 +123,14 @@ def test_needs_are_set_when_all_checks_are_there_and_may_change_places(run: Run,
         found = json.loads(ok(run("checks", "show", slug, "--json")))["needs"]
         return sorted(json.loads(ok(run("checks", "show", one, "--json")))["slug"] for one in found)
 
-    assert ["beat", "tidy"] == needs("pods")
+    assert ["beat", "tidy"] == needs("timers")
     turned = WHOLE.replace(", needs: [tidy, beat]", ", needs: []").replace(
-        "tidy: {schedule: {period: 1h}}", "tidy: {schedule: {period: 1h}, needs: [pods]}"
+        "tidy: {schedule: {period: 1h}, needs: []}", "tidy: {schedule: {period: 1h}, needs: [timers]}"
     )
     project.say(turned)
-    assert [("change", "checks", "pods", ["needs"]), ("change", "checks", "tidy", ["needs"])] == project.changes()
+    assert [("change", "checks", "timers", ["needs"]), ("change", "checks", "tidy", ["needs"])] == project.changes()
     project.told("apply", "--yes")
-    assert ([], ["pods"]) == (needs("pods"), needs("tidy"))
+    assert ([], ["timers"]) == (needs("timers"), needs("tidy"))
     assert [] == project.changes()
 
 
@@ -138,12 +138,13 @@ def test_needs_are_set_when_all_checks_are_there_and_may_change_places(run: Run,
     ("needs", "said"),
     [
         ("needs: [nobody]", "there is no check nobody"),
-        ("needs: [pods]", "that is a circle: tidy needs pods needs tidy"),
+        ("needs: [timers]", "that is a circle: tidy needs timers needs tidy"),
         ("needs: tidy", "must be a list of slugs of checks"),
     ],
 )
 def test_needs_that_cannot_be_are_told_with_their_line(project: Project, needs: str, said: str) -> None:
-    project.say(WHOLE.replace("tidy: {schedule: {period: 1h}}", f"tidy: {{schedule: {{period: 1h}}, {needs}}}"))
+    asked = f"tidy: {{schedule: {{period: 1h}}, {needs}}}"
+    project.say(WHOLE.replace("tidy: {schedule: {period: 1h}, needs: []}", asked))
 
     told = project.words("plan")
     assert said in told
@@ -313,9 +314,9 @@ def test_a_meter_that_counts_differently_gets_a_version(run: Run, project: Proje
         ("period: 90s", "period: 90s, cron: '* * * * *'", 28, "beat.schedule.period: must not stand beside cron"),
         ("channels: [ops]\n  timers", "channels: [nobody]\n  timers", 26, "channels: there is no channel nobody"),
         ("sticky: true", "sticky: maybe", 29, "checks.pods.sticky: expected `bool`, got `str`"),
-        ("metric: error_rate", "metric: weather", 32, "alert_rules.Errors.conditions[0].metric: "),
-        ("severity: high", "severity: big", 31, "alert_rules.Errors.severity: must be one of"),
-        ("thresholds: [50, 90]", "thresholds: [900000]", 35, "budgets.AI models.thresholds"),
+        ("metric: error_rate", "metric: weather", 33, "alert_rules.Errors.conditions[0].metric: "),
+        ("severity: high", "severity: big", 32, "alert_rules.Errors.severity: must be one of"),
+        ("thresholds: [50, 90]", "thresholds: [900000]", 36, "budgets.AI models.thresholds"),
         ("  beat: {", "  nightly: {", 28, "'nightly' stands here twice"),
     ],
 )  # fmt: skip

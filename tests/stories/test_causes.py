@@ -180,6 +180,14 @@ async def test_the_host_is_what_pings_say_unless_somebody_set_it(story: Story) -
     assert [None] == [row.part_of for row in await rows(story, "check") if row.source_uuid == own.uuid]
 
 
+async def test_the_host_that_the_very_first_pings_name_counts(story: Story) -> None:
+    jobs = [await story.check(f"job-{n}") for n in range(2)]
+    for job in jobs:
+        await story.ping("00:01", job, PingKind.FAIL, host="web-7")
+    (cause,) = await rows(story, "host")
+    assert 2 == len([row for row in await rows(story, "check") if row.part_of == cause.id])
+
+
 async def test_who_acknowledges_the_cause_acknowledges_its_members(story: Story) -> None:
     jobs = [await story.check(f"job-{n}", every="5m", grace="1m", host="db-1") for n in range(3)]
     for job in jobs:
