@@ -5,7 +5,8 @@ Forms (each also at the root, where the first segment is a UUID or a ping key):
     /ping/<uuid>[/start|fail|log|<exit status>]
     /ping/<ping key>/<slug>[/start|fail|log|<exit status>]     ?create=1
 
-`?rid=` names the run, `?ago=` says how many seconds ago it was when it could not be sent.
+`?rid=` names the run, `?ago=` says how many seconds ago it was when it could not be sent,
+`?host=` on which machine.
 
 Answers are those of Healthchecks, whose clients rely on them; a body is never refused, it is cut.
 """
@@ -21,6 +22,7 @@ from urllib.parse import parse_qs
 
 from heartfly.core import coverage
 from heartfly.core import metrics as figures
+from heartfly.core.causes import LONGEST_HOST
 from heartfly.core.words import PingKind
 from heartfly.errors import HeartflyError, InvalidValueError, OverloadedError, StoreError
 from heartfly.logs import line, logger
@@ -149,6 +151,7 @@ class PingDoor:
                 seq=seq,
                 exit_status=address.exit_status,
                 rid=_rid(query),
+                host=_host(query["host"][0]) if "host" in query else "",
                 method=method,
                 scheme=scheme,
                 remote=remote,
@@ -271,6 +274,11 @@ def _rid(query: dict[str, list[str]]) -> str | None:
     if not _UUID.fullmatch(rid):
         raise _RefusedError(400, "invalid uuid format")
     return rid.lower()
+
+
+def _host(said: str) -> str:
+    """As far as it can be shown: no signal is refused for the name of a machine."""
+    return "".join(char for char in said if char.isprintable()).strip()[:LONGEST_HOST]
 
 
 def _happened_at(query: dict[str, list[str]], received_at: datetime) -> datetime:

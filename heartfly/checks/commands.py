@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from heartfly.audit.record import HEARTFLY, Action, Actor, Facts, differing
 from heartfly.audit.record import record as audit
-from heartfly.checks import first_ping
+from heartfly.checks import first_ping, needs
 from heartfly.checks.config import CheckConfig, CheckIn, SharedSlug, as_asked, mark_of, merged, of_row
 from heartfly.checks.create import assign_channels, demand_room, insert_check, record_version
 from heartfly.checks.flips import Taken, record
@@ -71,6 +71,7 @@ def create(
         demand_room(tx, pid, most)
     config, by = _named(merged(CheckConfig(), asked, at=at)), first_ping.asked_for(asked, at=at)
     channel_ids = _channel_ids(tx, pid, asked.channels)
+    needed = needs.needed_ids(tx, pid, asked.needs, check_id=None)
     if isinstance(asked.slug, SharedSlug):
         made = _insert_sharing(tx, pid, config, actor=actor.name, at=at, ids=ids, ping_uuid=ping_uuid)
     elif config.slug:
@@ -78,6 +79,7 @@ def create(
     else:
         made = _insert_with_free_slug(tx, pid, config, actor=actor.name, at=at, ids=ids)
     assign_channels(tx, pid, made.id, channel_ids)
+    needs.assign(tx, pid, made.id, needed, at=at)
     first_ping.want(tx, made, by, at=at, ids=ids)
     wanted: Facts = {} if by is None else {first_ping.FIELD: by}
     _audit(tx, made, Action.CHECK_CREATE, None, {**told(tx, made), **wanted}, actor=actor, at=at, ids=ids)
@@ -165,7 +167,9 @@ def edit(
         was["channels"] = heard_by(tx, pid, found.id)
         assign_channels(tx, pid, found.id, _channel_ids(tx, pid, asked.channels))
         wanted["channels"] = heard_by(tx, pid, found.id)
-    elif not (differs or moves):
+    if (ties := needs.edit(tx, pid, found.id, asked.needs, at=at)) is not None:
+        was[needs.FIELD], wanted[needs.FIELD] = ties
+    if not (differs or moves or "channels" in wanted or ties is not None):
         return
     before, after = differing(was, wanted)
     if after:
@@ -210,10 +214,11 @@ def delete(tx: Tx, pid: int, uuid: str, *, at: datetime, ids: IdSource, actor: A
     _audit(tx, found, Action.CHECK_DELETE, told(tx, found), None, actor=actor, at=at, ids=ids)
     of_check = (addresses.c.pid == pid, addresses.c.check_id == found.id)
     tx.conn.execute(sa.update(addresses).where(*of_check).values(kind="gone"))
+    needs.forget(tx, pid, found.id, at=at)
     for table in (check_channels, badge_addresses, checks):
         column = table.c.id if table is checks else table.c.check_id
         tx.conn.execute(sa.delete(table).where(table.c.pid == pid, column == found.id))
-    end_with_check(tx, pid, found.id, at=at)
+    end_with_check(tx, pid, found.id, at=at, ids=ids)
     return found.id
 
 
@@ -248,7 +253,8 @@ def _config(stored: Stored) -> CheckConfig:
 
 def told(tx: Tx, stored: Stored) -> Facts:
     """The check as the audit tells of it: in the words in which it is asked for."""
-    return as_asked(_config(stored)) | {"channels": heard_by(tx, stored.pid, stored.id)}
+    channels_of = heard_by(tx, stored.pid, stored.id)
+    return as_asked(_config(stored)) | {"channels": channels_of, needs.FIELD: needs.of(tx, stored.pid, stored.id)}
 
 
 def _audit(

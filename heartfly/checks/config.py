@@ -14,6 +14,7 @@ from heartfly.core import schedule as schedules
 from heartfly.core import text
 from heartfly.core.bound_text import bounds_of_lines, lines_of, refuse_late_start
 from heartfly.core.bounds import NO_BOUNDS, Bounds
+from heartfly.core.causes import LONGEST_HOST
 from heartfly.core.filters import Filters
 from heartfly.core.gate_text import Parts, gate_of, gate_of_text, written
 from heartfly.core.gates import Gate
@@ -87,6 +88,10 @@ class CheckIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     bounds: list[str] | msgspec.UnsetType = msgspec.UNSET
     """As they are written: `run >= 1m warn`, `start within 10m`, `5 reports by address`."""
     sticky: bool | msgspec.UnsetType = msgspec.UNSET
+    host: str | msgspec.UnsetType = msgspec.UNSET
+    """On which the job runs; empty: as its pings say."""
+    needs: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Checks of the project without whose success this one cannot go well, by slug or id."""
     first_ping_by: Annotated[datetime, msgspec.Meta(tz=True)] | msgspec.UnsetType | None = msgspec.UNSET
     """A check that has not pinged by then goes down; null: it may wait for ever. Not kept once it has pinged."""
     channels: list[str] | msgspec.UnsetType = msgspec.UNSET
@@ -114,6 +119,7 @@ class CheckConfig:
     tolerance: str = ""
     bounds: str = ""
     sticky: bool = False
+    host: str = ""
 
     @property
     def timing(self) -> tuple[Any, ...]:
@@ -171,6 +177,7 @@ def as_asked(config: CheckConfig) -> dict[str, Any]:
         "tolerance": msgspec.to_builtins(tolerance_in(config.tolerance)),
         "bounds": lines_of(bounds_of(config.bounds)),
         "sticky": config.sticky,
+        "host": config.host,
     }
 
 
@@ -336,5 +343,6 @@ _READ: Mapping[str, Callable[[Any, datetime], Mapping[str, Any]]] = {
     "tolerance": lambda value, _: {"tolerance": _tolerance(value)},
     "bounds": lambda value, _: {"bounds": _bounds(value)},
     "sticky": lambda value, _: {"sticky": value},
+    "host": lambda value, _: {"host": text.one_line(value.strip(), field="host", most=LONGEST_HOST)},
 }
-"""Each field of `CheckIn` but the channels: the columns that its value becomes, at an instant."""
+"""Each field of `CheckIn` but the channels and needs: the columns that its value becomes, at an instant."""

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from heartfly.audit.record import Actor
+from heartfly.checks import needs
 from heartfly.checks.commands import create, locked
 from heartfly.checks.config import CheckIn, as_asked, of_row
 from heartfly.checks.owned import heard_by
@@ -25,6 +26,7 @@ def copy(tx: Tx, pid: int, uuid: str, asked: CheckIn, *, at: datetime, ids: IdSo
     """
     original = locked(tx, pid, uuid, None)
     like: dict[str, Any] = as_asked(of_row(original.row._asdict())) | {"channels": heard_by(tx, pid, original.id)}
+    like["needs"] = needs.of(tx, pid, original.id)
     del like["slug"]
     if like["filters"] is None:
         del like["filters"]

@@ -33,6 +33,8 @@ _UNBORN: dict[str, Any] = {
     "wants_late": False,
     "memory": "",
     "wants_success": False,
+    "heard_host": "",
+    "linked": False,
 }
 
 

@@ -14,9 +14,12 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.checks import queries
+from heartfly.checks.needs import read_needs
 from heartfly.checks.past_figures import known_to
 from heartfly.checks.rows import check_of, run_of, schedule_of
 from heartfly.checks.wording import schedule_words
+from heartfly.core.alerts import cause_words
+from heartfly.core.causes import Needed, Ties
 from heartfly.core.describe import notices
 from heartfly.core.gates import NOTHING
 from heartfly.core.schedule import Dialect, Kind
@@ -27,7 +30,7 @@ from heartfly.core.verdict_facts import Again, LastFlip, Newest, Verdict
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from heartfly.db.models import blind_intervals, flips, incidents, ping_bodies, pings, run_metrics, runs
 from heartfly.errors import InvalidValueError
-from heartfly.incidents.spans import OF_CHECK
+from heartfly.incidents.spans import OF_CHECK, are_members
 from heartfly.notify.silences import silenced_of
 
 _MOST_INTERVALS = 100
@@ -48,6 +51,10 @@ class Explanation:
     incident: str | None
     silenced: list[Silenced]
     """By what is in force now."""
+    ties: Ties
+    """To other checks, by its host and by what it needs."""
+    cause: str | None
+    """The incident of the cause that explains that it is down."""
     notices: list[str]
     """What clock changes do to its schedule in the day before and the day after it is expected."""
 
@@ -67,6 +74,7 @@ async def explained(read: AsyncConnection, pid: int, uuid: str, *, now: datetime
         run_id = last.flip.run.id
     channels = await queries.named_channels_of(read, pid, row.id)
     silenced = await silenced_of(read, row, channels, now=now)
+    ties, cause = await _ties(read, row, incident)
     return Explanation(
         row=row,
         verdict=verdict(
@@ -80,14 +88,37 @@ async def explained(read: AsyncConnection, pid: int, uuid: str, *, now: datetime
             blind=[Blind(id=one.id, from_at=one.from_at, to_at=one.to_at) for one in deaf],
             known=await known_to(read, pid, row.id, check.rules.gates, at=now),
             silenced=silenced,
+            ties=ties,
         ),
         newest=newest,
         causes={one.id: one.cause for one in deaf},
         incident=incident.uuid if incident is not None else None,
         silenced=silenced,
+        ties=ties,
+        cause=cause,
         # In a thread: dozens of lines that run every second take a while.
         notices=await asyncio.to_thread(_notices, row),
     )
+
+
+async def _ties(read: AsyncConnection, row: Row[Any], incident: Row[Any] | None) -> tuple[Ties, str | None]:
+    needs = (await read_needs(read, row.pid, [row.id])).get(row.id, ()) if row.linked else ()
+    cause, n = None, 0
+    if incident is not None and incident.part_of is not None:
+        i = incidents.c
+        query = sa.select(i.id, i.uuid, i.source_kind, i.source_name).where(i.pid == row.pid, i.id == incident.part_of)
+        cause = (await read.execute(query)).one()
+        members = sa.select(sa.func.count(i.source_id.distinct())).where(are_members(row.pid, [cause.id]))
+        n = (await read.execute(members)).scalar_one()
+    ties = Ties(
+        host=row.host or row.heard_host,
+        heard=not row.host,
+        needs=tuple(Needed(id=one.id, name=one.name, is_down=one.status == Status.DOWN.value) for one in needs),
+        is_down=row.status == Status.DOWN.value,
+        cause="" if cause is None else cause_words(cause.source_kind, cause.source_name),
+        n_members=n,
+    )
+    return ties, None if cause is None else cause.uuid
 
 
 def _words(row: Row[Any]) -> str:

@@ -7,8 +7,8 @@ pings, by the monitor and by commands alike.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,12 +21,13 @@ from heartfly.core.alerts import Alert, BrokenGate, flip_key
 from heartfly.core.explain import explain
 from heartfly.core.missed import n_missed
 from heartfly.core.values import Check, Flip, Step
-from heartfly.core.words import AlertKind, PingKind, RunOutcome, Status
+from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import flips, projects
 from heartfly.db.prepared import Prepared, among
-from heartfly.incidents.spans import FlipKey, Incident, Turn, follow, touches_down
+from heartfly.incidents.causes import Grouped, end_emptied, group
+from heartfly.incidents.spans import Facts, FlipKey, Incident, Turn, follow, touches_down
 from heartfly.notify.outbox import Entry, enqueue, who_listens
 
 
@@ -50,6 +51,8 @@ def record(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetime) -> N
     telling = [one for one in taken if _tells(one.step) or _went_well(one)]
     if telling:
         _tell(tx, telling, flipped, ids=ids, now=now)
+    if flipped.grouped.emptied:
+        end_emptied(tx, flipped.grouped.emptied, ids=ids, now=now)
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class Flipped:
 
     why: Mapping[FlipKey, str] = field(default_factory=dict)
     incidents: Mapping[FlipKey, Incident] = field(default_factory=dict)
+    grouped: Grouped = field(default_factory=Grouped)
 
 
 def _record_flips(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetime) -> Flipped:
@@ -74,6 +78,7 @@ def _record_flips(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetim
             check_name=one.stored.row.name,
             flip=flip,
             explain=why[one.stored.id, flip.flip_no],
+            facts=_facts(one, flip),
         )
         for one, flip in found
         if touches_down(flip)
@@ -82,7 +87,20 @@ def _record_flips(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetim
     _INSERT_FLIPS.run(
         tx, [flip_row(one.stored, flip, incidents.get((one.stored.id, flip.flip_no)), now) for one, flip in found]
     )
-    return Flipped(why, incidents)
+    return Flipped(why, incidents, group(tx, turns, incidents, ids=ids, now=now))
+
+
+def _facts(one: Taken, flip: Flip) -> Facts | None:
+    row, slot_at = one.stored.row, flip.run.slot_at if flip.run is not None else None
+    host = row.host or one.stored.heard_host or row.heard_host
+    if not (host or row.linked):
+        return None
+    return Facts(
+        host=host,
+        linked=row.linked,
+        began_at=flip.at if slot_at is None or flip.reason is not Reason.MISSED else slot_at,
+        grace=timedelta(seconds=row.grace_s),
+    )
 
 
 _INSERT_FLIPS = Prepared(lambda _: sa.insert(flips))
@@ -157,6 +175,10 @@ def _tell(tx: Tx, taken: Sequence[Taken], flipped: Flipped, *, ids: IdSource, no
     enqueue(tx, entries, ids=ids, now=now, listening={**dict.fromkeys(asked, ()), **heard})
 
 
+_OF_MEMBERS = (AlertKind.DOWN, AlertKind.UP)
+"""What is told of a member of a cause, by itself or with the others."""
+
+
 def source_of(check_id: int) -> str:
     """What an alert about this check is about; see `Entry`."""
     return f"check:{check_id}"
@@ -189,7 +211,7 @@ class Telling:
         assert flip.tell is not None
         key = (self.taken.stored.id, flip.flip_no)
         incident = flipped.incidents.get(key)
-        return self._entry(
+        entry = self._entry(
             flip_key(*key),
             flip.tell,
             flip.at,
@@ -209,8 +231,10 @@ class Telling:
             down_since=flip.down_since,
             n_missed=self._n_missed(flip),
             incident=incident.uuid if incident else None,
+            cause=flipped.grouped.causes.get(key) if flip.tell in _OF_MEMBERS else None,
             explain=flipped.why[key],
         )
+        return replace(entry, upstream=flipped.grouped.waits.get(key)) if flip.tell is AlertKind.DOWN else entry
 
     def _n_missed(self, flip: Flip) -> int:
         before = self.taken.before

@@ -50,7 +50,10 @@ _OWN = frozenset(
 """What may differ between checks that are alike. A column that is not named here may not."""
 
 _SAME = tuple(column.key for column in checks.columns if column.key not in _OWN)
-_TIMES = ("status_since", "expected_at", "goes_down_at", "wake_at", "status", "n_open_runs")
+_TIMES = (
+    *("status_since", "expected_at", "goes_down_at", "wake_at", "status", "n_open_runs"),
+    *("host", "heard_host", "linked"),
+)
 _WATCHED = frozenset(status.value for status in WATCHED)
 _WRITTEN = ("pid", "id", "uuid", "name", "rev", "flip_no", "expected_at", "goes_down_at")
 _WORDED = ("expected_at", "goes_down_at", "kind", "period_s", "expression", "zone", "last_kind", "last_ping_at")
@@ -66,9 +69,10 @@ def sort_out(found: Found, due: Rows) -> tuple[list[Rows], list[tuple[Any, ...]]
     groups: dict[Any, list[tuple[Any, ...]]] = {}
     others: list[tuple[Any, ...]] = []
     for row in due:
-        since, opened, closes, wakes, status, n_open_runs = times(row)
+        since, opened, closes, wakes, status, n_open_runs, host, heard_host, linked = times(row)
         # What a new check or a run under way needs to be judged by is read for those alone that are judged apart.
-        is_plain = status in _WATCHED and not n_open_runs
+        # So is what may belong to a cause.
+        is_plain = status in _WATCHED and not n_open_runs and not (host or heard_host or linked)
         if not is_plain or opened is None or closes is None or wakes != closes or since > opened:
             others.append(row)
         else:

@@ -49,6 +49,8 @@ class Stored:
     check: Check
     pid: int
     id: int
+    heard_host: str = ""
+    """Of a check that ran on another host than its row says: the one that its ping names."""
 
 
 def select_locked(*columns: Any) -> Select[Any]:

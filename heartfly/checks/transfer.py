@@ -17,6 +17,7 @@ from heartfly.checks import flips
 from heartfly.checks.commands import SlugTakenError, locked, refuse_jobs_check, told
 from heartfly.checks.config import of_row
 from heartfly.checks.create import assign_channels, demand_room, record_version
+from heartfly.checks.needs import forget
 from heartfly.checks.rows import Stored, one
 from heartfly.checks.turn import refuse_if_due
 from heartfly.core import check as life
@@ -60,6 +61,7 @@ def transfer(
     tenant.demand_living(tx, to_pid)
     demand_room(tx, to_pid, most)
     before = told(tx, found)
+    forget(tx, pid, found.id, at=at)
     _leave(tx, found)
     moved = _arrive(tx, found, to_pid, slug=slug, at=at, ids=ids, actor=to_actor)
     for where, who, was, is_now in ((pid, actor, before, None), (to_pid, to_actor, None, told(tx, moved))):
@@ -84,6 +86,7 @@ def _arrive(
     slug = found.row.slug if slug is None else text.slug(slug, field="slug")
     changed: dict[str, Any] = {"pid": to_pid, "id": check_id, "slug": slug, "slug_key": slug or None, "updated_at": at}
     values = found.row._asdict() | changed | {"rev": found.check.rev + 1, "wants_late": False, "wants_success": False}
+    values |= {"linked": False}  # what it needs stays behind
     # Not looked up first: on another node somebody may take the slug at this very moment.
     insert = tx.insert(checks).values(values).on_conflict_do_nothing(index_elements=["pid", "slug_key"])
     if tx.conn.execute(insert.returning(checks.c.id)).first() is None:

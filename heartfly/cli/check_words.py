@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import rich_click as click
@@ -15,7 +16,8 @@ from heartfly.core.tolerance import Tolerance
 _FIELDS_OF_CRON = 5
 
 
-def facts_of(check: Any, coverage: Any) -> list[tuple[str, Any]]:
+def facts_of(check: Any, coverage: Any, *, needs: Sequence[str]) -> list[tuple[str, Any]]:
+    """`needs`: what it needs, by name."""
     facts = [
         ("name", check["name"]),
         ("slug", check["slug"]),
@@ -34,6 +36,10 @@ def facts_of(check: Any, coverage: Any) -> list[tuple[str, Any]]:
         ("tolerance", tolerance_words(check["tolerance"])),
         ("bounds", "\n".join(check["bounds"]) or "-"),
     ]
+    if check["host"] or check["heard_host"]:
+        facts.append(("host", check["host"] or f"{check['heard_host']}, as its pings say"))
+    if needs:
+        facts.append(("needs", ", ".join(needs)))
     if coverage["spans"] or coverage["gaps"]:
         facts.append(("coverage", coverage_words(coverage)))
     if check["first_ping_by"]:

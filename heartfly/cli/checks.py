@@ -101,6 +101,13 @@ def _schedule_options(command: F) -> F:
                 help='"run >= 1m", "start within 10m", "apart >= 1m", "at most 5 runs in 1h", "5 reports by address", '
                 '"early 10%". May be repeated; in the place of all that it has; none takes them away.',
             ),
+            click.option("--host", help="The machine that it runs on; empty: as its pings say."),
+            click.option(
+                "--needs",
+                multiple=True,
+                help="A check, by slug or id, without whose success it cannot go well: while that is down, it waits. "
+                "May be repeated; in the place of all that it has; none takes them away.",
+            ),
         )
     ):
         command = option(command)
@@ -151,6 +158,7 @@ def _asked(
     gates: tuple[str, ...],
     tolerate: str | None,
     bounds: tuple[str, ...],
+    needs: tuple[str, ...],
     **plain: Any,
 ) -> dict[str, Any]:
     kinds = {"period": period, "cron": cron, "oncalendar": oncalendar}
@@ -163,10 +171,9 @@ def _asked(
         asked["schedule"] = {"kind": kind, "period" if kind == "period" else "expression": value} | calendar
     if calendar and not (cron or oncalendar):
         raise click.UsageError(f"--{next(iter(calendar))} goes with --cron or --oncalendar.")
-    lists = {"tags": tags, "gates": gates, "bounds": bounds}
+    lists = {"tags": tags, "gates": gates, "bounds": bounds, "needs": needs}
     asked |= {name: list(value) for name, value in lists.items() if value}
-    if bounds == ("none",):
-        asked["bounds"] = []
+    asked |= {name: [] for name, value in (("bounds", bounds), ("needs", needs)) if value == ("none",)}
     if tolerate is not None:
         asked["tolerance"] = tolerance_asked(tolerate)
     return asked
@@ -237,7 +244,7 @@ def show(*, check: str, as_json: bool, api: Client) -> None:
     if as_json:
         print_json(found | {"runs": runs, "flips": flips, "coverage": coverage})
         return
-    print_facts(facts_of(found, coverage))
+    print_facts(facts_of(found, coverage, needs=[_named(api, one) for one in found["needs"]]))
     click.echo(f"\n{how_to_ping(found)}")
     if runs:
         click.echo("\nLast runs")
@@ -259,6 +266,11 @@ def show(*, check: str, as_json: bool, api: Client) -> None:
             ("FROM", "TO", "REASON", "WHEN"),
             [(flip["from_status"], flip["to_status"], flip["reason"], when(flip["at"])) for flip in flips],
         )
+
+
+def _named(api: Client, check: str) -> str:
+    found = api.read(f"/v1/checks/{part(check)}")
+    return str(check if found is None else found["slug"] or found["name"])
 
 
 @checks_group.command("explain")

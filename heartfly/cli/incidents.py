@@ -9,6 +9,7 @@ import rich_click as click
 from heartfly.cli.checks import find as find_check
 from heartfly.cli.client import Client, connected, part
 from heartfly.cli.output import AS_JSON, DURATION, MOST, plain, print_facts, print_json, print_table, say, seconds, when
+from heartfly.core.alerts import cause_words
 
 _UUID_CHARS = 36
 
@@ -21,13 +22,16 @@ def incidents_group() -> None:
 @incidents_group.command("list")
 @click.option("--state", type=click.Choice(["open", "closed"]), help="Only those.  [all]")
 @click.option("--check", help="Of this check, by slug or id.")
+@click.option("--by-cause", is_flag=True, help="Without those that are part of a cause, which stands for them.")
 @MOST
 @AS_JSON
 @connected()
-def list_incidents(*, state: str | None, check: str | None, most: int, as_json: bool, api: Client) -> None:
+def list_incidents(
+    *, state: str | None, check: str | None, by_cause: bool, most: int, as_json: bool, api: Client
+) -> None:
     """List incidents, the newest first."""
     of = None if check is None else find_check(api, check)["id"]
-    found = api.first("/v1/incidents", most, state=state, check=of)
+    found = api.first("/v1/incidents", most, state=state, check=of, by_cause="true" if by_cause else None)
     if as_json:
         print_json(found)
         return
@@ -39,7 +43,7 @@ def list_incidents(*, state: str | None, check: str | None, most: int, as_json: 
         [
             (
                 _state(incident),
-                incident["check_name"],
+                name_of(incident),
                 when(incident["opened_at"]),
                 seconds(incident["duration"]),
                 incident["cause"],
@@ -49,6 +53,12 @@ def list_incidents(*, state: str | None, check: str | None, most: int, as_json: 
             for incident in found
         ],
     )
+
+
+def name_of(incident: Any) -> str:
+    """What it is of."""
+    is_cause = incident["source"] in {"host", "upstream"}
+    return cause_words(incident["source"], incident["check_name"]) if is_cause else str(incident["check_name"])
 
 
 def _state(incident: Any) -> str:
@@ -67,7 +77,7 @@ def show(*, incident: str, as_json: bool, api: Client) -> None:
         return
     print_facts(
         [
-            ("check", found["check_name"]),
+            ("check" if found["check"] else "of", name_of(found)),
             ("id", found["id"]),
             ("state", _state(found)),
             ("opened", f"{found['opened_at']}, {when(found['opened_at'])}"),
@@ -76,8 +86,25 @@ def show(*, incident: str, as_json: bool, api: Client) -> None:
             ("explain", found["explain"] or "-"),
             ("ended by", found["ended_by"] or "-"),
             ("acknowledged", _acknowledged(found)),
+            *([("part of", _cause(api, found))] if found["part_of"] else []),
         ]
     )
+    if found["members"]:
+        click.echo("\nMembers")
+        print_table(
+            ("STATE", "CHECK", "DOWN SINCE", "JOINED", "UP AGAIN", "ACKNOWLEDGED BY"),
+            [
+                (
+                    one["state"],
+                    one["check_name"],
+                    when(one["down_at"]),
+                    when(one["joined_at"]),
+                    when(one["up_at"]),
+                    one["acknowledged_by"] or "-",
+                )
+                for one in found["members"]
+            ],
+        )
     click.echo("\nWhat happened")
     print_table(("AT", "WHAT", ""), [(fact["at"], fact["what"], fact["text"]) for fact in found["facts"]])
     if found["notifications"]:
@@ -102,6 +129,11 @@ def show(*, incident: str, as_json: bool, api: Client) -> None:
             click.echo(plain(f"    {line}"))
 
 
+def _cause(api: Client, member: Any) -> str:
+    found = api.read(f"/v1/incidents/{part(member['part_of'])}")
+    return f"{name_of(found)}, {member['part_of']}" if found is not None else str(member["part_of"])
+
+
 def _acknowledged(incident: Any) -> str:
     if incident["acknowledged_at"] is None:
         return "-"
@@ -119,7 +151,7 @@ def acknowledge(*, incident: str, as_json: bool, api: Client) -> None:
     if as_json:
         print_json(told)
         return
-    click.echo(plain(f"The incident of {told['check_name']} is acknowledged {_acknowledged(told)}."))
+    click.echo(plain(f"The incident of {name_of(told)} is acknowledged {_acknowledged(told)}."))
 
 
 @incidents_group.command("comment")
@@ -134,7 +166,7 @@ def comment(*, incident: str, text: str, as_json: bool, api: Client) -> None:
     if as_json:
         print_json(told)
         return
-    click.echo(plain(f"Noted at the incident of {found['check_name']}."))
+    click.echo(plain(f"Noted at the incident of {name_of(found)}."))
 
 
 @incidents_group.command("share")
@@ -151,7 +183,7 @@ def share(*, incident: str, lasts: int, with_comments: bool, as_json: bool, api:
     if as_json:
         print_json(told)
         return
-    click.echo(plain(f"Whoever has this link reads the incident of {found['check_name']}; it is shown only now:\n"))
+    click.echo(plain(f"Whoever has this link reads the incident of {name_of(found)}; it is shown only now:\n"))
     click.echo(f"    {told['url']}\n")
     end = f"heartfly incidents unshare {found['id']} {told['id']}"
     click.echo(f"It ends {when(told['expires_at'])}; `{end}` ends it now.")
@@ -168,7 +200,7 @@ def list_shares(*, incident: str, as_json: bool, api: Client) -> None:
     if as_json:
         print_json(links)
     elif not links:
-        click.echo(plain(f"The incident of {found['check_name']} has no link."))
+        click.echo(plain(f"The incident of {name_of(found)} has no link."))
     else:
         print_table(
             ("MADE BY", "MADE", "ENDS", "COMMENTS", "ID"),
@@ -194,7 +226,7 @@ def unshare(*, incident: str, link: str, as_json: bool, api: Client) -> None:
     """Take a link back, by the incident (its id or its check) and the link's id. It shows nothing from then on."""
     found = _find(api, incident)
     api.call("DELETE", f"/v1/incidents/{part(found['id'])}/shares/{part(link)}")
-    told = plain(f"The link to the incident of {found['check_name']} is taken back.")
+    told = plain(f"The link to the incident of {name_of(found)} is taken back.")
     say(told, {"incident": found["id"], "id": link}, as_json=as_json)
 
 

@@ -161,6 +161,57 @@ class ConcernFacts:
     """The last few values, oldest first: when, and how much."""
 
 
+@value(frozen=True, kw_only=True)
+class CauseFacts:
+    """The cause that explains why a check is down, as it was known then: `what` is `host` or `upstream`.
+
+    `is_root`: the check is what the others need.
+    """
+
+    id: int
+    uuid: str
+    what: str
+    name: str
+    is_root: bool = False
+
+    @property
+    def words(self) -> str:
+        return cause_words(self.what, self.name)
+
+
+def cause_words(what: str, name: str) -> str:
+    return f"host {name}" if what == "host" else f"what needs “{name}”"
+
+
+@value(frozen=True, kw_only=True)
+class MemberFacts:
+    """A check that belongs to a cause. `up_at`: when it was up again; None: it is still down."""
+
+    check_uuid: str
+    check_name: str
+    down_at: datetime
+    up_at: datetime | None = None
+
+
+@value(frozen=True, kw_only=True)
+class TogetherFacts:
+    """What is told of a cause as one. Of many members the first are named; `n` counts them all, `n_down` those that are
+    still down.
+    """
+
+    what: str
+    name: str
+    n: int
+    n_down: int
+    severity: Severity
+    members: tuple[MemberFacts, ...] = ()
+
+
+def cause_key(incident_id: int, channel_id: int) -> str:
+    """The key of the alert by which that channel hears of a cause; that of its end has `:end` behind it."""
+    return f"cause:{incident_id}:{channel_id}"
+
+
 def flip_key(check_id: int, flip_no: int) -> str:
     """The key of the alert that tells of a flip."""
     return f"flip:{check_id}:{flip_no}"
@@ -197,5 +248,9 @@ class Alert:
     concern: ConcernFacts | None = None
     n_missed: int = 0
     """Of what ends a span: so many runs were expected in it, and did not come."""
+    cause: CauseFacts | None = None
+    """Of a check: what explains that it is, or was, down."""
+    together: TogetherFacts | None = None
+    """Of a cause: it tells of all its members."""
     held: str = ""
     """Why the channel hears of it only now; of each channel's own copy."""

@@ -119,10 +119,16 @@ Decision = Tell | Hold | Leave
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What the channel knows of the alert's source. `waits`: what is held of it, that an end should join."""
+    """What the channel knows of the alert's source. `waits`: what is held of it, that an end should join.
+
+    `upstream`: what it needs is down, which holds it. `flaps_since`: the first time that the source was down, of those
+    that nobody has acknowledged and that were told here neither, with too little time between them to be over.
+    """
 
     begin_was_told: bool = False
     waits: Hold | None = None
+    upstream: Hold | None = None
+    flaps_since: datetime | None = None
 
 
 def decide(
@@ -136,9 +142,40 @@ def decide(
     hold = silence.held(subject, silences, at=at, begin_was_told=standing.begin_was_told)
     if subject.part is Part.END:
         return _end(policy, standing, hold)
-    if subject.part is Part.BEGIN:
-        hold = waiting(policy, hold, since=at)
-    return hold or Tell()
+    if subject.part is not Part.BEGIN:
+        return hold or Tell()
+    holds = [one for one in (hold, standing.upstream, step(policy, standing.flaps_since or at, at=at)) if one]
+    return max(holds, key=lambda one: one.until) if holds else Tell()
+
+
+def step(policy: Policy, since: datetime, *, at: datetime) -> Hold | None:
+    """That it is not yet this channel's turn; `since`: when it began."""
+    if policy.after is None or since + policy.after <= at:
+        return None
+    return Hold(since + policy.after, f"told here if nobody acknowledges it within {span(policy.after)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownSpan:
+    """When a source was down. `ends_it`: it was acknowledged, or told here, so that what comes after it is new."""
+
+    from_at: datetime
+    to_at: datetime
+    ends_it: bool = False
+
+
+def flaps_since(before: Sequence[DownSpan], after: timedelta, *, at: datetime) -> datetime:
+    """Since when a source flaps that goes down at `at`; that instant itself, if it was up for long enough before.
+
+    `before`: when it was down earlier, in order. A step counts from there on, or whoever is to hear of what lasts would
+    never hear of what is down for minutes, again and again.
+    """
+    since = at
+    for one in reversed(before):
+        if one.ends_it or since - one.to_at >= after:
+            break
+        since = one.from_at
+    return since
 
 
 def waiting(policy: Policy, hold: Hold | None, *, since: datetime) -> Hold | None:

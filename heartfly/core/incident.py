@@ -19,8 +19,19 @@ class What(StrEnum):
     STARTED = "started"
     ENDED = "ended"
     OPENED = "opened"
+    JOINED = "joined"
+    RECOVERED = "recovered"
     ACKNOWLEDGED = "acknowledged"
     CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """Of a cause: a check that it explains. `up_at` None: it is down."""
+
+    name: str
+    joined_at: datetime
+    up_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +46,8 @@ class Incident:
     disproved: bool = False
     acked_at: datetime | None = None
     acked_by: str | None = None
+    members: tuple[Member, ...] = ()
+    """Of a cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +57,19 @@ class Fact:
     text: str
 
 
+_CAUSES = ("host", "upstream")
+_BEGAN = {"check": "The check went down."} | dict.fromkeys(_CAUSES, "Several checks are down.")
+
+
 def facts(incident: Incident, run: Run | None) -> list[Fact]:
     """`run`: the one that opened it, as far as it is kept."""
     found = [] if run is None else _of_run(run, incident)
-    began = "The check went down." if incident.of == "check" else f"The {incident.of} raised it."
+    began = _BEGAN.get(incident.of, f"The {incident.of} raised it.")
     found.append(Fact(incident.opened_at, What.OPENED, incident.explain or began))
+    for member in incident.members:
+        found.append(Fact(member.joined_at, What.JOINED, f"{member.name} is down with it."))
+        if member.up_at is not None:
+            found.append(Fact(member.up_at, What.RECOVERED, f"{member.name} is not down any more."))
     if incident.acked_at is not None:
         who = (incident.acked_by or "Somebody").removeprefix("user:")
         found.append(Fact(incident.acked_at, What.ACKNOWLEDGED, f"{who} takes care of it."))
@@ -84,6 +105,8 @@ def _end(incident: Incident, closed_at: datetime) -> str:
             return "Somebody paused the check."
         case IncidentEnd.DELETED:
             return f"Somebody deleted the {incident.of}."
+        case IncidentEnd.RESOLVED if incident.of in _CAUSES:
+            return f"The last of its checks is not down any more, after {lasted}."
         case IncidentEnd.RESOLVED:
             return f"It was in order again, after {lasted}."
         case IncidentEnd.BY_HAND:

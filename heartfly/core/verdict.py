@@ -13,6 +13,8 @@ from itertools import count
 
 from heartfly.core import gates as gate_rules
 from heartfly.core import tolerance as tolerances
+from heartfly.core.causes import NO_TIES, Ties
+from heartfly.core.causes import sentences as ties_words
 from heartfly.core.check import after_silence
 from heartfly.core.explain import breach_words, explain, explain_blind
 from heartfly.core.gates import NOTHING, Broken, Known, Level, Op, Reported
@@ -70,9 +72,11 @@ def verdict(
     blind: Sequence[Blind] = (),
     known: Known = NOTHING,
     silenced: Sequence[Silenced] = (),
+    ties: Ties = NO_TIES,
 ) -> Verdict:
     """`schedule`: in words. `said`: by the newest run that failed, if it is down by one. `blind`: the intervals that
     end at or after `asks_since`. `known`: what history says to its gates now. `silenced`: by what is in force now.
+    `ties`: to others.
     """
     slot = current_slot(check)
     runs = tuple(_under_way(check, run, slot) for run in check.open_runs)
@@ -95,6 +99,7 @@ def verdict(
         *_deafness(facts),
         *_unready(facts),
         *silenced_words(silenced),
+        *ties_words(ties),
     )
     return Verdict(
         is_late=check.status is not Status.NEW and slot is not None and slot.expected_at <= now and not runs,

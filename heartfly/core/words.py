@@ -51,6 +51,10 @@ class Reason(StrEnum):
     RULE = "rule"
     """Of no check: an alert rule opened the incident."""
     BUDGET = "budget"
+    HOST = "host"
+    """Of no check: nothing goes well any more on a host, which explains its members."""
+    UPSTREAM = "upstream"
+    """The same, of a check that others need."""
 
 
 class IncidentEnd(StrEnum):

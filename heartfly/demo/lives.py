@@ -77,6 +77,8 @@ def live(
         slug_key=config.slug,
         wants_late=False,
         wants_success=False,
+        heard_host="",
+        linked=False,
         job=None,
         old_ping_until=None,
         filters_as_sent=None,

@@ -18,15 +18,16 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import incident_notes, incidents
 from heartfly.db.types import UtcInstant
 from heartfly.errors import ConflictError, NotFoundError
+from heartfly.incidents.causes import end_emptied
 from heartfly.incidents.queries import Note, uuid_of
-from heartfly.incidents.spans import OF_CHECK
+from heartfly.incidents.spans import KINDS, OF_CHECK, are_members
 
 MOST_NOTES = 200
 _LONGEST_NOTE = 10_000
 
 
 def acknowledge(tx: Tx, pid: int, uuid: str, *, at: datetime, actor: Actor, ids: IdSource) -> None:
-    """Somebody takes care of it. Whoever said so first keeps the credit.
+    """Somebody takes care of it. Whoever said so first keeps the credit. Of a cause: of all its members that are down.
 
     ConflictError: it was closed before anybody did, so that there is nothing to take care of.
     """
@@ -35,11 +36,13 @@ def acknowledge(tx: Tx, pid: int, uuid: str, *, at: datetime, actor: Actor, ids:
         return
     if found.closed_at is not None:
         raise ConflictError("the incident is closed")
-    tx.conn.execute(
-        sa.update(incidents)
-        .where(incidents.c.pid == pid, incidents.c.id == found.id)
-        .values(acked_at=max(at, found.opened_at), acked_by=actor.name)
-    )
+    i = incidents.c
+    these = i.id == found.id
+    if found.source_kind in KINDS:
+        of_members = sa.and_(are_members(pid, [found.id]), i.closed_at.is_(None), i.acked_at.is_(None))
+        these = sa.or_(these, of_members)
+    not_before = sa.case((i.opened_at > at, i.opened_at), else_=sa.literal(at, UtcInstant))
+    tx.conn.execute(sa.update(incidents).where(i.pid == pid, these).values(acked_at=not_before, acked_by=actor.name))
     record(
         tx, pid, actor=actor, action=Action.INCIDENT_ACKNOWLEDGE, of=f"incident:{found.uuid}",
         before={"acknowledged_by": None}, after={"acknowledged_by": actor.name}, at=at, ids=ids,
@@ -66,12 +69,15 @@ def comment(tx: Tx, pid: int, uuid: str, said: str, *, at: datetime, actor: Acto
     return note
 
 
-def end_with_check(tx: Tx, pid: int, check_id: int, *, at: datetime) -> None:
-    """Its check is deleted: an open incident is closed, and nobody is told. It stays, with its comments."""
+def end_with_check(tx: Tx, pid: int, check_id: int, *, at: datetime, ids: IdSource) -> None:
+    """Its check is deleted: an open incident is closed, and nobody is told. It stays, with its comments.
+
+    Of a cause it may have been the last: that is over then, which is told to whom the cause was told as one.
+    """
     not_before_it_opened = sa.case(
         (incidents.c.opened_at > at, incidents.c.opened_at), else_=sa.literal(at, UtcInstant)
     )
-    tx.conn.execute(
+    ended = tx.conn.execute(
         sa.update(incidents)
         .where(
             incidents.c.pid == pid,
@@ -80,7 +86,10 @@ def end_with_check(tx: Tx, pid: int, check_id: int, *, at: datetime) -> None:
             incidents.c.closed_at.is_(None),
         )
         .values(closed_at=not_before_it_opened, ended_by=IncidentEnd.DELETED.value)
+        .returning(incidents.c.part_of)
     )
+    if emptied := {(pid, cause) for cause in ended.scalars() if cause is not None}:
+        end_emptied(tx, emptied, ids=ids, now=at)
 
 
 def locked(tx: Tx, pid: int, uuid: str) -> Any:

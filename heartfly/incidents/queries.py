@@ -5,7 +5,7 @@ Of a deleted check its incidents are left, and what was told of them; its flips 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,13 +14,13 @@ import sqlalchemy as sa
 from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.core.alerts import flip_key
-from heartfly.core.incident import Incident
+from heartfly.core.alerts import cause_key, flip_key
+from heartfly.core.incident import Incident, Member
 from heartfly.core.words import IncidentEnd
-from heartfly.db.models import checks, flips, incident_notes, incidents, runs
+from heartfly.db.models import cause_tellings, checks, flips, incident_notes, incidents, runs
 from heartfly.errors import NotFoundError
 from heartfly.incidents.raised import keys_of
-from heartfly.incidents.spans import OF_CHECK
+from heartfly.incidents.spans import KINDS, OF_CHECK, are_members
 from heartfly.notify import queries as notifications
 from heartfly.notify.queries import NotificationView
 from heartfly.notify.reminders import keys_of_incident
@@ -64,11 +64,17 @@ async def find_many(
     *,
     is_open: bool | None = None,
     check_id: int | None = None,
+    by_cause: bool = False,
     before: tuple[datetime, int] | None = None,
     limit: int,
 ) -> Sequence[Row[Any]]:
-    """By the time at which they opened, the newest first; `before`: those behind this place (opened_at, id)."""
+    """By the time at which they opened, the newest first; `before`: those behind this place (opened_at, id).
+
+    `by_cause`: without those that are part of a cause, which stands for them.
+    """
     query = _select(pid)
+    if by_cause:
+        query = query.where(incidents.c.part_of.is_(None))
     if is_open is not None:
         query = query.where(incidents.c.closed_at.is_(None) if is_open else incidents.c.closed_at.is_not(None))
     if check_id is not None:
@@ -88,7 +94,44 @@ def _select(pid: int) -> Select[Any]:
         checks.c.pid == incidents.c.pid, checks.c.id == incidents.c.source_id, incidents.c.source_kind == OF_CHECK
     )
     name = sa.func.coalesce(checks.c.name, incidents.c.source_name).label("check_name")
-    return sa.select(incidents, name).outerjoin(checks, of_check).where(incidents.c.pid == pid)
+    cause = incidents.alias()
+    told_of_cause = (
+        cause.c.uuid.label("cause_uuid"), cause.c.source_kind.label("cause_kind"),
+        cause.c.source_name.label("cause_name"),
+    )  # fmt: skip
+    of_member = sa.and_(cause.c.pid == incidents.c.pid, cause.c.id == incidents.c.part_of)
+    query = sa.select(incidents, name, *told_of_cause).outerjoin(checks, of_check).outerjoin(cause, of_member)
+    return query.where(incidents.c.pid == pid)
+
+
+async def members_of(read: AsyncConnection, incident: Row[Any]) -> Sequence[Row[Any]]:
+    """The incidents that a cause explains: those that are open first, in the order in which they opened."""
+    if incident.source_kind not in KINDS:
+        return ()
+    i = incidents.c
+    query = _select(incident.pid).where(are_members(incident.pid, [incident.id]))
+    return (await read.execute(query.order_by(i.closed_at.is_not(None), i.opened_at, i.id))).all()
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many members a cause has, and how many of them are down."""
+
+    n: int = 0
+    n_down: int = 0
+
+
+async def sizes_of(read: AsyncConnection, pid: int, rows: Sequence[Row[Any]]) -> Mapping[int, Size]:
+    """Of those of these incidents that are of a cause, by their own number."""
+    causes = [row.id for row in rows if row.source_kind in KINDS]
+    if not causes:
+        return {}
+    i = incidents.c
+    is_down = sa.case((i.closed_at.is_(None), i.source_id))
+    query = sa.select(
+        i.part_of, sa.func.count(i.source_id.distinct()).label("n"), sa.func.count(is_down.distinct()).label("n_down")
+    ).where(are_members(pid, causes))
+    return {row.part_of: Size(row.n, row.n_down) for row in await read.execute(query.group_by(i.part_of))}
 
 
 # --- what belongs to one -----------------------------------------------------------------------------
@@ -115,7 +158,12 @@ async def told_of_incident(
 ) -> list[NotificationView]:
     """Who was told of what began and ended it. `of_flips`: of a check's."""
     keys = await keys_of_incident(read, incident.pid, incident.id, incident.uuid)
-    if incident.alert_key is None:
+    if incident.source_kind in KINDS:
+        t = cause_tellings.c
+        told = sa.select(t.channel_id).where(t.pid == incident.pid, t.incident_id == incident.id)
+        first = [cause_key(incident.id, channel_id) for channel_id in (await read.execute(told)).scalars()]
+        keys += [key for one in first for key in keys_of(one)]
+    elif incident.alert_key is None:
         keys += [flip_key(flip.check_id, flip.flip_no) for flip in of_flips]
     else:
         keys += keys_of(incident.alert_key)
@@ -135,9 +183,10 @@ async def notes_of(read: AsyncConnection, pid: int, incident_id: int) -> list[No
     return [Note(id=row.id, at=row.at, actor=row.actor, text=row.text) for row in rows]
 
 
-def value(row: Row[Any]) -> Incident:
-    """The row of an incident as what it is."""
+def value(row: Row[Any], members: Sequence[Row[Any]] = ()) -> Incident:
+    """The row of an incident as what it is; of a cause, with its members."""
     return Incident(
+        members=tuple(Member(name=one.check_name, joined_at=one.joined_at, up_at=one.closed_at) for one in members),
         of=row.source_kind,
         opened_at=row.opened_at,
         explain=row.explain,

@@ -197,6 +197,8 @@ def _row(one: Raised, incident: Incident) -> dict[str, Any]:
         "acked_at": None,
         "acked_by": None,
         "alert_key": one.key,
+        "part_of": None,
+        "joined_at": None,
     }
 
 

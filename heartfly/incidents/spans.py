@@ -6,13 +6,14 @@ flips is decided in core/check.py. A batch without such a flip costs nothing her
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
+from heartfly.core.causes import Explains
 from heartfly.core.values import Flip
 from heartfly.core.words import Reason, Status
 from heartfly.db.changes import Tx
@@ -22,6 +23,8 @@ from heartfly.db.prepared import Prepared, among
 
 OF_CHECK = "check"
 """What flips are of. Other kinds of source are raised.py's."""
+KINDS = tuple(what.value for what in Explains)
+"""What incidents of causes are of; see causes.py."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +37,26 @@ class Turn:
     check_name: str
     flip: Flip
     explain: str
+    facts: Facts | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Of a check that has any: what may explain that it is down. `began_at`: when a run was expected, or it failed."""
+
+    host: str
+    linked: bool
+    began_at: datetime
+    grace: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
+    """`part_of`: the incident of the cause that it belonged to before this transaction."""
+
     id: int
     uuid: str
+    part_of: int | None = None
 
 
 FlipKey = tuple[int, int]
@@ -128,7 +145,16 @@ _AS_IT_OPENS: dict[str, Any] = {
     "acked_at": None,
     "acked_by": None,
     "alert_key": None,
+    "part_of": None,
+    "joined_at": None,
 }
+
+
+def are_members(pid: int, causes: Collection[int]) -> sa.ColumnElement[bool]:
+    """Of incidents: that one of these causes explains them. By their ids, or SQLite would read all of the project."""
+    member = incidents.alias()
+    ids = sa.select(member.c.id).where(member.c.pid == pid, member.c.part_of.in_(causes))
+    return sa.and_(incidents.c.pid == pid, incidents.c.id.in_(ids))
 
 
 @dataclass(slots=True)
@@ -175,12 +201,14 @@ class Span:
             "acked_at": None,
             "acked_by": None,
             "alert_key": None,
+            "part_of": None,
+            "joined_at": None,
         }
 
 
 def _open(tx: Tx, turns: Sequence[Turn]) -> dict[int, Span]:
     rows = _OPEN.rows(tx, pids=list({turn.pid for turn in turns}), ids=list({turn.check_id for turn in turns}))
-    return {row.source_id: Span(row.pid, Incident(row.id, row.uuid), row.opened_at) for row in rows}
+    return {row.source_id: Span(row.pid, Incident(row.id, row.uuid, row.part_of), row.opened_at) for row in rows}
 
 
 def _select_open(tx: Tx) -> sa.Select[Any]:
@@ -192,7 +220,7 @@ def _select_open(tx: Tx) -> sa.Select[Any]:
         incidents.c.closed_at.is_(None),
     )
     return (
-        sa.select(incidents.c.pid, incidents.c.id, incidents.c.uuid, incidents.c.source_id, incidents.c.opened_at)
+        sa.select(*(incidents.c[name] for name in ("pid", "id", "uuid", "source_id", "opened_at", "part_of")))
         .join_from(checks, incidents, of_check)
         .where(among(tx, checks.c.pid, "pids"), among(tx, checks.c.id, "ids"))
     )

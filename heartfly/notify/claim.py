@@ -17,7 +17,7 @@ from heartfly.config import Alerts
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.instance import identify
-from heartfly.db.models import channels, deliveries, notifications, reminders
+from heartfly.db.models import cause_tellings, channels, deliveries, notifications, reminders
 from heartfly.notify.again import take_again
 from heartfly.notify.contents import small
 from heartfly.notify.outbox import PENDING
@@ -111,7 +111,8 @@ def abandon(tx: Tx, pid: int, channel_id: int, *, at: datetime) -> None:
             .where(table.c.pid == pid, table.c.channel_id == channel_id, table.c.state.in_(unsent))
             .values({"state": "failed", "done_at": at})
         )
-    tx.conn.execute(sa.delete(reminders).where(reminders.c.pid == pid, reminders.c.channel_id == channel_id))
+    for what in (reminders, cause_tellings):
+        tx.conn.execute(sa.delete(what).where(what.c.pid == pid, what.c.channel_id == channel_id))
 
 
 def _channels(tx: Tx, asks: Sequence[Ask]) -> dict[int, ChannelRow]:

@@ -75,6 +75,14 @@ class ConcernOut(msgspec.Struct, frozen=True):
     values: tuple[ValueOut, ...]
 
 
+class CauseOut(msgspec.Struct, frozen=True):
+    """What explains that a check is down, with others: a `host`, or an `upstream` check that they need."""
+
+    incident: str
+    what: str
+    name: str
+
+
 class BrokenGateOut(msgspec.Struct, frozen=True):
     gate: str
     level: str
@@ -128,6 +136,7 @@ class EventOut(msgspec.Struct, frozen=True):
     concern: ConcernOut | None
     missed: int
     held: str
+    cause: CauseOut | None
 
 
 def event(delivery: Delivery) -> EventOut:
@@ -160,7 +169,14 @@ def event(delivery: Delivery) -> EventOut:
         concern=None if alert.concern is None else _concern(alert.concern),
         missed=alert.n_missed,
         held=alert.held,
+        cause=_cause(alert),
     )
+
+
+def _cause(alert: Alert) -> CauseOut | None:
+    if alert.together is not None:
+        return CauseOut(alert.incident or "", alert.together.what, alert.together.name)
+    return None if alert.cause is None else CauseOut(alert.cause.uuid, alert.cause.what, alert.cause.name)
 
 
 def encoded(event: EventOut) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import islice
 
-from heartfly.core.alerts import Alert, CheckFacts, ConcernFacts, RunFacts
+from heartfly.core.alerts import Alert, CheckFacts, ConcernFacts, RunFacts, cause_words
 from heartfly.core.missed import MOST
 from heartfly.core.words import AlertKind, Reason, RunOutcome, Status
 from heartfly.notify import words
@@ -42,6 +42,8 @@ def facts(alert: Alert) -> tuple[tuple[str, str], ...]:
         rows.append(("Failed messages", str(alert.channel.n_failed)))
     if alert.concern is not None:
         rows += _concern(alert.concern)
+    if alert.cause is not None:
+        rows.append(("Part of", cause_words(alert.cause.what, shown(alert.cause.name))))
     rows.append(("Project", project(alert)))
     return tuple((label, value) for label, value in rows if value)
 

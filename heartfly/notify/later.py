@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby, islice
 from typing import Any
 
 import sqlalchemy as sa
 
-from heartfly.core.alerts import Alert
-from heartfly.core.escalation import part_of, routed, waiting
+from heartfly.core.alerts import Alert, CauseFacts
+from heartfly.core.causes import Needed, waits_for
+from heartfly.core.escalation import Leave, part_of, routed, step
 from heartfly.core.silence import Hold, Part, Silence, SilenceKind, Subject, Verdict, Waiting, held, settled
 from heartfly.core.words import AlertKind, Status
 from heartfly.db.changes import Tx
@@ -25,11 +26,14 @@ from heartfly.db.models import alerts, channels, check_channels, checks, deliver
 from heartfly.db.types import UtcInstant
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.contents import decoded
+from heartfly.notify.outbox import Entry, enqueue
 from heartfly.notify.pack import delivery_id
-from heartfly.notify.peace import HELD, Hearer, begin_was_told, hearers, subject
+from heartfly.notify.peace import HELD, Hearer, Offer, begin_was_told, flapping_since, hearers, subject
 from heartfly.notify.reminders import Begun, begin
 from heartfly.notify.reminding import next_reminder, remind
 from heartfly.notify.silences import living
+from heartfly.notify.together import Due, Tellings, as_one, causes_of, next_together, source_of, take_due, tellings
+from heartfly.notify.upstream import needed_by
 
 MOST = 200
 """Sources on channels that are looked at in one transaction."""
@@ -42,7 +46,7 @@ _WATCHED = (Status.UP.value, Status.DEGRADED.value)
 def next_later(tx: Tx) -> datetime | None:
     """When the next that is held, or the next reminder, is due."""
     until = tx.conn.execute(sa.select(sa.func.min(notifications.c.held_until)).where(notifications.c.state == HELD))
-    found = [at for at in (until.scalar(), next_reminder(tx)) if at is not None]
+    found = [at for at in (until.scalar(), next_reminder(tx), next_together(tx)) if at is not None]
     return min(found, default=None)
 
 
@@ -51,7 +55,18 @@ def tell_later(tx: Tx, *, now: datetime, ids: IdSource) -> bool:
     groups, more = _due(tx, now)
     if groups:
         _release(tx, groups, now)
-    return remind(tx, now=now, ids=ids) or more
+    gathered = take_due(tx, now=now)
+    tell_as_one(tx, gathered, now=now, ids=ids)
+    return remind(tx, now=now, ids=ids) or more or bool(gathered)
+
+
+def tell_as_one(tx: Tx, due: Sequence[Due], *, now: datetime, ids: IdSource) -> None:
+    """Each of these channels hears of its cause as a whole."""
+    entries = [
+        Entry(pid=one.pid, source=source_of(one.cause), alert=alert, channel_ids=(one.channel_id,))
+        for one, alert in as_one(tx, due, now=now)
+    ]
+    enqueue(tx, entries, ids=ids, now=now)
 
 
 # --- what is due, with all that it depends on --------------------------------------------------------
@@ -115,12 +130,15 @@ _TURNS = [kind.value for kind in AlertKind if part_of(kind) is not Part.FACT]
 
 @dataclass(frozen=True, slots=True)
 class _World:
-    """How things are now. `checks`: by public id, `incidents` as well. `listening`: by channel and check's public id,
-    which kinds of alert it hears of that.
+    """How things are now. `checks`: by public id, `incidents` as well, and their `causes`. `needed`: by check.
+    `listening`: by channel and check's public id, which kinds of alert it hears of that.
     """
 
     checks: Mapping[str, Any]
     incidents: Mapping[str, Any]
+    causes: Mapping[str, CauseFacts]
+    needed: Mapping[int, Sequence[Needed]]
+    tellings: Tellings
     listening: Mapping[tuple[int, str], frozenset[str]]
 
     def not_heard(self, alert: Alert, about: Subject, hearer: Hearer) -> str | None:
@@ -128,7 +146,7 @@ class _World:
         kinds = hearer.events if alert.check is None else self.listening.get((hearer.id, alert.check.uuid))
         if kinds is None:
             return "the channel is none of its check's any more"
-        if about.part is Part.BEGIN and alert.kind.value not in kinds:
+        if alert.together is None and about.part is Part.BEGIN and alert.kind.value not in kinds:
             return f"the channel does not hear of {alert.kind.value} any more"
         left = routed(about, hearer.policy)
         return None if left is None else left.why
@@ -146,21 +164,36 @@ class _World:
             return check is not None and check.status in _WATCHED and check.expected_at == alert.at
         return True
 
+    def upstream(self, alert: Alert, now: datetime) -> Hold | None:
+        check = self.checks.get(alert.check.uuid) if alert.check is not None else None
+        if check is None or check.id not in self.needed or alert.kind is not AlertKind.DOWN:
+            return None
+        return waits_for(self.needed[check.id], timedelta(seconds=check.grace_s), at=now)
+
+    def cause(self, alert: Alert) -> CauseFacts | None:
+        is_of_member = alert.kind in {AlertKind.DOWN, AlertKind.UP} and alert.check is not None
+        return self.causes.get(alert.incident) if is_of_member and alert.incident is not None else None
+
     def acknowledged_by(self, alert: Alert) -> str | None:
         found = self.incidents.get(alert.incident) if alert.incident is not None else None
         return None if found is None or found.acked_at is None else found.acked_by or "somebody"
 
 
-def _world(tx: Tx, pids: Collection[int], told: Iterable[Alert]) -> _World:
+def _world(tx: Tx, pids: Collection[int], told: Iterable[Alert], channel_ids: Collection[int]) -> _World:
     told = list(told)
     of_checks = {alert.check.uuid for alert in told if alert.check is not None}
     named = {alert.incident for alert in told if alert.incident is not None}
     c, i = checks.c, incidents.c
-    query = sa.select(c.uuid, c.status, c.expected_at).where(c.pid.in_(pids), c.uuid.in_(of_checks))
+    query = sa.select(c.uuid, c.id, c.status, c.expected_at, c.grace_s, c.linked)
+    query = query.where(c.pid.in_(pids), c.uuid.in_(of_checks))
     known = {row.uuid: row for row in tx.conn.execute(query)} if of_checks else {}
-    query = sa.select(i.uuid, i.closed_at, i.acked_at, i.acked_by).where(i.pid.in_(pids), i.uuid.in_(named))
-    by_name = {row.uuid: row for row in tx.conn.execute(query)} if named else {}
-    return _World(known, by_name, _listening(tx, pids, of_checks))
+    needed = needed_by(tx, pids, {row.id for row in known.values() if row.linked})
+    of_incidents = sa.select(i.uuid, i.closed_at, i.acked_at, i.acked_by, i.part_of)
+    of_incidents = of_incidents.where(i.pid.in_(pids), i.uuid.in_(named))
+    opened = {row.uuid: row for row in tx.conn.execute(of_incidents)} if named else {}
+    causes = causes_of(tx, pids, {row.uuid for row in opened.values() if row.part_of is not None})
+    known_tellings = tellings(tx, pids, {one.id for one in causes.values()}, channel_ids) if causes else Tellings()
+    return _World(known, opened, causes, needed, known_tellings, _listening(tx, pids, of_checks))
 
 
 def _listening(tx: Tx, pids: Collection[int], of_checks: Collection[str]) -> dict[tuple[int, str], frozenset[str]]:
@@ -188,8 +221,9 @@ class _Written:
 
 def _release(tx: Tx, groups: Sequence[_Group], now: datetime) -> None:
     pids = {group.pid for group in groups}
-    world = _world(tx, pids, (alert for group in groups for alert in group.alerts))
-    known = hearers(tx, pids, {group.channel_id for group in groups})
+    channel_ids = {group.channel_id for group in groups}
+    world = _world(tx, pids, (alert for group in groups for alert in group.alerts), channel_ids)
+    known = hearers(tx, pids, channel_ids)
     silent = living(tx, pids, now=now)
     written = _Written()
     for group in groups:
@@ -198,6 +232,7 @@ def _release(tx: Tx, groups: Sequence[_Group], now: datetime) -> None:
             written.left += [(row, "the channel is gone") for row in group.rows]
         else:
             _settle(tx, group, hearer, silent.get(group.pid, ()), world, written, now)
+    world.tellings.keep(tx)
     _write(tx, written, now)
 
 
@@ -220,8 +255,18 @@ def _settle(  # noqa: PLR0917 - what a verdict depends on
             # A later change of the same source waits longer, and settles all.
             written.waiting.append((row, Hold(wait_on, row.why, row.held_by)))
             continue
-        it = _unless_acknowledged(alert, hearer, world, verdict)
-        _settle_one(row, alert, it, hearer, silent, world, written, now)
+        final = _unless_acknowledged(alert, hearer, world, verdict)
+        _settle_one(row, alert, final, hearer, silent, world, written, now, since=_since(tx, row, alert, hearer))
+
+
+def _since(tx: Tx, row: Any, alert: Alert, hearer: Hearer) -> datetime:
+    """From when on its channel's turn counts. What a silence or another check has held begins to wait for it anew."""
+    if alert.together is not None:
+        return alert.at
+    if hearer.policy.after is None or row.held_by is not None:
+        return alert.decided_at
+    offer = Offer(row.pid, row.source, alert, row.channel_id)
+    return flapping_since(tx, offer, hearer.policy.after, alert.decided_at) or alert.decided_at
 
 
 def _unless_acknowledged(alert: Alert, hearer: Hearer, world: _World, verdict: Verdict) -> Verdict:
@@ -240,6 +285,8 @@ def _settle_one(  # noqa: PLR0917 - the same
     world: _World,
     written: _Written,
     now: datetime,
+    *,
+    since: datetime,
 ) -> None:
     about = subject(alert, hearer.uuid)
     not_any_more = None if about.part is Part.END else world.not_heard(alert, about, hearer)
@@ -248,11 +295,19 @@ def _settle_one(  # noqa: PLR0917 - the same
         return
     hold = held(about, silent, at=now, begin_was_told=about.part is Part.END)
     if about.part is Part.BEGIN:
-        # Its policy may have been changed since it was held.
-        hold = waiting(hearer.policy, hold, since=alert.decided_at)
-    if hold is not None and hold.until > now:
+        # What held it, a silence or a check that it needs, may have kept it from waiting for its channel's turn, and the
+        # policy of that may have been changed since.
+        turn = step(hearer.policy, since, at=now)
+        holds = [one for one in (hold, world.upstream(alert, now), turn) if one is not None]
+        hold = max(holds, key=lambda one: one.until, default=None)
+    if hold is not None:
         written.waiting.append((row, hold))
         return
+    if hearer.is_for_people and (cause := world.cause(alert)) is not None:
+        with_others = world.tellings.offered(row.pid, hearer.id, cause, alert.kind, now=now)
+        if isinstance(with_others, Leave):
+            written.left.append((row, f"{row.why}; {with_others.why}"))
+            return
     written.told.append(row)
     every = hearer.policy.every
     if every is not None and about.part is Part.BEGIN and alert.incident is not None:

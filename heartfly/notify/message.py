@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import quote
 
-from heartfly.core.alerts import Alert, DigestFacts
+from heartfly.core.alerts import Alert, DigestFacts, MemberFacts
 from heartfly.core.words import AlertKind
 from heartfly.notify import digest_words, sentences, words
 from heartfly.notify.facts import facts, tail_title
@@ -144,8 +144,8 @@ def _one(alert: Alert, base_url: str) -> Message:
         tail=alert.run.body_tail if alert.run is not None else "",
         tail_title=tail_title(alert),
         tail_cut=alert.run is not None and alert.run.body_cut,
-        lines=_slots(alert, base_url),
-        n_more=max(0, len(alert.slots) - MOST_NAMED),
+        lines=_slots(alert, base_url) + _members(alert, base_url),
+        n_more=max(0, len(alert.slots) - MOST_NAMED) + _n_unnamed(alert),
     )
 
 
@@ -214,7 +214,7 @@ def _storm(groups: list[list[Alert]], base_url: str) -> Message:
     # Ten thousand alerts may come as one message: only those that it names are worth the work.
     named = [[presentable(alert, base_url=base_url) for alert in group] for group in groups[:MOST_NAMED]]
     worst = named[0][-1]
-    of_checks = all(alert.concern is None for alert in alerts)
+    of_checks = all(alert.concern is None and alert.together is None for alert in alerts)
     noun = "check" if of_checks else "alert"
     return Message(
         title=_storm_title(labels, noun, project=sentences.project(worst)),
@@ -290,6 +290,32 @@ def _slots(alert: Alert, base_url: str) -> tuple[Line, ...]:
     )
 
 
+def _members(alert: Alert, base_url: str) -> tuple[Line, ...]:
+    """Of a cause that is told as one, each of its checks."""
+    if alert.together is None:
+        return ()
+
+    def text(one: MemberFacts) -> str:
+        if one.up_at is None:
+            return f"is down since {words.instant(one.down_at, seen_at=alert.decided_at)}"
+        return f"was down for {words.rough_duration(one.up_at - one.down_at)} (now up)"
+
+    return tuple(
+        Line(
+            label="DOWN" if one.up_at is None else "UP",
+            name=sentences.shown(one.check_name) or one.check_uuid,
+            text=text(one),
+            link=f"{project_link(alert, base_url)}/checks/{quote(one.check_uuid, safe='')}",
+            tone=Tone.DOWN if one.up_at is None else Tone.UP,
+        )
+        for one in alert.together.members[:MOST_NAMED]
+    )
+
+
+def _n_unnamed(alert: Alert) -> int:
+    return 0 if alert.together is None else alert.together.n - min(len(alert.together.members), MOST_NAMED)
+
+
 def _why(alert: Alert) -> tuple[str, ...]:
     late = f"You hear of it only now: {one_line(alert.held, limit=500)}." if alert.held else ""
     paragraphs = (one_line(alert.explain, limit=500), sentences.advice(alert), late)
@@ -311,6 +337,8 @@ def _link_text(alert: Alert) -> str:
 
 
 def _subject_key(alert: Alert) -> str:
+    if alert.together is not None:
+        return f"cause {alert.incident}"
     if alert.concern is not None:
         return f"{alert.concern.uuid} {alert.concern.scope}"
     return alert.check.uuid if alert.check is not None else alert.key

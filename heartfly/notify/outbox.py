@@ -68,6 +68,8 @@ class Entry:
     alert: Alert
     check_ids: Collection[int] = ()
     channel_ids: Collection[int] = ()
+    upstream: Hold | None = None
+    """What the check needs is down, which holds it."""
 
 
 def enqueue(
@@ -116,7 +118,7 @@ def enqueue(
 def _decided(tx: Tx, heard: Sequence[_Heard], now: datetime) -> Iterator[Decided]:
     """Of each entry and channel, in their order. What a channel does not listen to it does not hear."""
     offers = [
-        Offer(entry.pid, entry.source, entry.alert, channel_id)
+        Offer(entry.pid, entry.source, entry.alert, channel_id, entry.upstream)
         for entry, hearing in heard
         for channel_id, listens in sorted(hearing.items())
         if listens

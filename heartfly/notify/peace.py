@@ -18,21 +18,24 @@ from heartfly.core.alerts import Alert
 from heartfly.core.escalation import (
     UNBOUND,
     Decision,
+    DownSpan,
     Leave,
     Policy,
     Standing,
     Tell,
     decide,
+    flaps_since,
     of_stored,
     part_of,
     severity_of,
 )
 from heartfly.core.silence import Hold, Part, Silence, Subject
-from heartfly.core.words import AlertKind
+from heartfly.core.words import AlertKind, Severity, Status
 from heartfly.db.changes import Tx
-from heartfly.db.models import alerts, channels, notifications
+from heartfly.db.models import alerts, channels, flips, incidents, notifications
 from heartfly.db.prepared import Prepared, among
 from heartfly.notify.silences import living
+from heartfly.notify.together import Tellings, is_for_people, tellings
 
 HELD: sa.ColumnElement[str] = sa.literal_column("'held'")
 TOLD = ("pending", "merged", "sent", "failed")
@@ -46,11 +49,15 @@ class Hearer:
     uuid: str
     policy: Policy
     events: frozenset[str] = frozenset()
+    is_for_people: bool = False
 
 
 def hearers(tx: Tx, pids: Iterable[int], channel_ids: Iterable[int]) -> dict[int, Hearer]:
     rows = _CHANNELS.rows(tx, pids=list({*pids}), ids=list({*channel_ids}))
-    return {row.id: Hearer(row.id, row.uuid, of_stored(row.policy), frozenset(row.events)) for row in rows}
+    return {
+        row.id: Hearer(row.id, row.uuid, of_stored(row.policy), frozenset(row.events), is_for_people(row.kind))
+        for row in rows
+    }
 
 
 def subject(alert: Alert, channel: str) -> Subject:
@@ -60,7 +67,7 @@ def subject(alert: Alert, channel: str) -> Subject:
         severity=severity_of(
             alert.kind,
             tags=check.tags if check is not None else (),
-            concern=alert.concern.severity if alert.concern is not None else None,
+            concern=_of_itself(alert),
         ),
         channel=channel,
         check=check.uuid if check is not None else "",
@@ -69,14 +76,21 @@ def subject(alert: Alert, channel: str) -> Subject:
     )
 
 
+def _of_itself(alert: Alert) -> Severity | None:
+    """How severe that says to be which is no check."""
+    told = alert.concern or alert.together
+    return None if told is None else told.severity
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An alert for a channel."""
+    """An alert for a channel. `upstream`: what its check needs is down, which holds it."""
 
     pid: int
     source: str
     alert: Alert
     channel_id: int
+    upstream: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +113,21 @@ def decisions(tx: Tx, offers: Sequence[Offer], *, now: datetime) -> list[Decided
     pids = {offers[n].pid for n in bound}
     silent, known = living(tx, pids, now=now), hearers(tx, pids, {offers[n].channel_id for n in bound})
     waiting = _waiting(tx, [offers[n] for n in bound])
+    causes = {offers[n].alert.cause.id for n in bound if offers[n].alert.cause is not None}  # type: ignore[union-attr]
+    as_one = tellings(tx, pids, causes, known) if causes else Tellings()
     told: dict[tuple[int, str], bool] = {}
     """Whether what this very transaction told of a source is that it began: it is not written yet."""
     for n in bound:
         one = offers[n]
         hearer, silences = known.get(one.channel_id), silent.get(one.pid, ())
         waits = waiting.get((one.channel_id, one.source))
-        if hearer is None or (not silences and waits is None and hearer.policy == Policy()):
+        bound_by_facts = one.alert.cause is not None or one.upstream is not None
+        if hearer is None or (not bound_by_facts and not silences and waits is None and hearer.policy == Policy()):
             continue
         mine, part = (one.channel_id, one.source), part_of(one.alert.kind)
         decision = _decided(tx, one, hearer, silences, waits, told.get(mine), now)
+        if one.alert.cause is not None and hearer.is_for_people and isinstance(decision, Tell):
+            decision = as_one.offered(one.pid, hearer.id, one.alert.cause, one.alert.kind, now=now)
         is_begin = part is Part.BEGIN
         if part is not Part.FACT and isinstance(decision, Tell):
             told[mine] = is_begin
@@ -116,6 +135,7 @@ def decisions(tx: Tx, offers: Sequence[Offer], *, now: datetime) -> list[Decided
         if is_begin and isinstance(decision, Hold):
             # Within one transaction a check may go down and come up again.
             waiting[mine] = decision
+    as_one.keep(tx)
     return found
 
 
@@ -128,10 +148,16 @@ def _decided(  # noqa: PLR0917 - what a decision depends on
     told_now: bool | None,  # noqa: FBT001 - the same
     now: datetime,
 ) -> Decision:
-    about, told = subject(one.alert, hearer.uuid), False
+    about, told, flaps = subject(one.alert, hearer.uuid), False, None
     if about.part is Part.END:
         told = begin_was_told(tx, one.pid, one.channel_id, one.alert.key) if told_now is None else told_now
-    return decide(about, hearer.policy, silences, Standing(begin_was_told=told, waits=waits), at=now)
+        told = told or one.alert.together is not None  # of its first member, if not of it as a whole
+    elif one.alert.together is not None:
+        flaps = one.alert.at  # its first member has waited for this channel's turn
+    elif about.part is Part.BEGIN and hearer.policy.after is not None:
+        flaps = flapping_since(tx, one, hearer.policy.after, now)
+    standing = Standing(begin_was_told=told, waits=waits, upstream=one.upstream, flaps_since=flaps)
+    return decide(about, hearer.policy, silences, standing, at=now)
 
 
 def _waiting(tx: Tx, offers: Sequence[Offer]) -> dict[tuple[int, str], Hold]:
@@ -154,6 +180,37 @@ def begin_was_told(tx: Tx, pid: int, channel_id: int, key: str) -> bool:
     return newest is not None and part_of(AlertKind(newest.kind)) is Part.BEGIN
 
 
+def flapping_since(tx: Tx, one: Offer, after: timedelta, now: datetime) -> datetime | None:
+    """Of what went down at `now`. None: it is no check, or has not been down before."""
+    keys = [key for key in keys_before(one.alert.key) if key.startswith("flip:")]
+    if not keys:
+        return None
+    check, numbers = int(keys[-1].split(":")[1]), [int(key.split(":")[2]) for key in keys]
+    f, i = flips.c, incidents.c
+    query = (
+        sa.select(f.flip_no, f.to_status, i.opened_at, i.closed_at, i.acked_at)
+        .join(incidents, sa.and_(i.pid == f.pid, i.id == f.incident_id))
+        .where(f.pid == one.pid, f.check_id == check, f.flip_no.in_(numbers))
+        .where(f.to_status == Status.DOWN.value, i.closed_at.is_not(None))
+        .order_by(f.flip_no)
+    )
+    rows = tx.conn.execute(query).all()
+    told = {
+        row.key
+        for row in _TOLD_BEFORE.rows(tx, pids=[one.pid], channel_ids=[one.channel_id], keys=keys)
+        if row.state in TOLD
+    }
+    before = [
+        DownSpan(
+            from_at=row.opened_at,
+            to_at=row.closed_at,
+            ends_it=row.acked_at is not None or f"flip:{check}:{row.flip_no}" in told,
+        )
+        for row in rows
+    ]
+    return flaps_since(before, after, at=now)
+
+
 def keys_before(key: str) -> list[str]:
     """Of the alerts that may have told of the same source before the one of this key."""
     kind, _, rest = key.partition(":")
@@ -165,7 +222,7 @@ def keys_before(key: str) -> list[str]:
 
 
 _CHANNELS = Prepared(
-    lambda tx: sa.select(channels.c.id, channels.c.uuid, channels.c.policy, channels.c.events).where(
+    lambda tx: sa.select(channels.c.id, channels.c.uuid, channels.c.policy, channels.c.events, channels.c.kind).where(
         among(tx, channels.c.pid, "pids"), among(tx, channels.c.id, "ids")
     )
 )
@@ -184,7 +241,7 @@ _HELD = Prepared(
 )
 _TOLD_BEFORE = Prepared(
     lambda tx: (
-        sa.select(notifications.c.alert_id, notifications.c.state, alerts.c.kind)
+        sa.select(notifications.c.alert_id, notifications.c.state, alerts.c.kind, alerts.c.key)
         .join(alerts, sa.and_(alerts.c.pid == notifications.c.pid, alerts.c.id == notifications.c.alert_id))
         .where(
             among(tx, alerts.c.pid, "pids"),

@@ -15,6 +15,7 @@ from datetime import UTC
 from functools import cached_property
 from urllib.parse import quote, quote_plus
 
+from heartfly.core.alerts import cause_words
 from heartfly.notify.event import EventOut, encoded, event
 from heartfly.notify.message import Delivery
 from heartfly.notify.policies import OwnWords
@@ -63,11 +64,11 @@ class Values:
     @cached_property
     def texts(self) -> Mapping[str, str]:
         event = self.event
-        check, run, concern = event.check, event.run, event.concern
+        check, run = event.check, event.run
         tags = check.tags if check is not None else ()
         exit_status = run.exit_status if run is not None else None
         return {
-            "NAME": check.name if check is not None else concern.name if concern is not None else event.project.name,
+            "NAME": _name(event),
             "STATUS": event.type.rpartition(".")[2],
             "KIND": event.type,
             "NOW": event.at.astimezone(UTC).isoformat(timespec="seconds"),
@@ -80,12 +81,28 @@ class Values:
             "TITLE": event.title,
             "SUMMARY": event.summary,
             "PROJECT": event.project.slug,
-            "LINK": event.links.get("check" if concern is None else concern.source, event.links["project"]),
+            "LINK": event.links.get(_page(event), event.links["project"]),
             "ID": event.id,
             "MISSED": str(event.missed),
             "BODY": run.body_tail if run is not None else "",
             **{f"TAG{number}": tag for number, tag in enumerate(tags, start=1)},
         }
+
+
+def _name(event: EventOut) -> str:
+    """Of what it is about."""
+    if event.check is not None:
+        return event.check.name
+    if event.concern is not None:
+        return event.concern.name
+    return event.project.name if event.cause is None else cause_words(event.cause.what, event.cause.name)
+
+
+def _page(event: EventOut) -> str:
+    """Which of its links leads there."""
+    if event.concern is not None:
+        return event.concern.source
+    return "check" if event.check is not None or event.cause is None else "incident"
 
 
 def in_own_words(delivery: Delivery, words: OwnWords | None) -> Delivery:

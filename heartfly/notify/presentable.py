@@ -11,12 +11,14 @@ from urllib.parse import urlsplit
 
 from heartfly.core.alerts import (
     Alert,
+    CauseFacts,
     ChannelFacts,
     CheckFacts,
     ConcernFacts,
     DigestFacts,
     NamedInDigest,
     RunFacts,
+    TogetherFacts,
 )
 from heartfly.core.values import replace
 from heartfly.notify.text import cut, from_whole_line, many_lines, tail, whole, without_ping_addresses
@@ -93,6 +95,16 @@ def presentable(alert: Alert, *, base_url: str) -> Alert:
             values=tuple((safe(when), safe(much)) for when, much in concern.values[:MAX_ITEMS]),
         )
 
+    def safe_together(facts: TogetherFacts) -> TogetherFacts:
+        members = tuple(
+            replace(one, check_uuid=whole(one.check_uuid), check_name=safe(one.check_name))
+            for one in facts.members[:MAX_ITEMS]
+        )
+        return replace(facts, what=whole(facts.what), name=safe(facts.name), members=members)
+
+    def safe_cause(cause: CauseFacts) -> CauseFacts:
+        return replace(cause, uuid=whole(cause.uuid), what=whole(cause.what), name=safe(cause.name))
+
     return replace(
         alert,
         project_slug=whole(alert.project_slug),
@@ -104,6 +116,8 @@ def presentable(alert: Alert, *, base_url: str) -> Alert:
         channel=None if alert.channel is None else safe_channel(alert.channel),
         concern=None if alert.concern is None else safe_concern(alert.concern),
         digest=None if alert.digest is None else safe_digest(alert.digest),
+        cause=None if alert.cause is None else safe_cause(alert.cause),
+        together=None if alert.together is None else safe_together(alert.together),
         slots=tuple(
             replace(slot, check_uuid=whole(slot.check_uuid), check_name=safe(slot.check_name)) for slot in alert.slots
         ),

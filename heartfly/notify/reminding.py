@@ -12,7 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from heartfly.core.alerts import Alert, flip_key
+from heartfly.core.alerts import Alert, cause_key, flip_key
+from heartfly.core.causes import Explains
 from heartfly.core.silence import held
 from heartfly.core.values import replace
 from heartfly.core.words import AlertKind
@@ -26,6 +27,7 @@ from heartfly.notify.peace import hearers, subject
 from heartfly.notify.reminders import keys_of
 from heartfly.notify.silences import living
 
+_CAUSES = tuple(what.value for what in Explains)
 MOST = 200
 """That are told in one transaction."""
 
@@ -78,7 +80,9 @@ def _is_seen_to(row: Any) -> bool:
 def _told_first(tx: Tx, row: Any) -> Alert | None:
     """What told of its beginning; None: it is not kept any more."""
     key = row.alert_key
-    if key is None:
+    if row.source_kind in _CAUSES:
+        key = cause_key(row.incident_id, row.channel_id)
+    elif key is None:
         f = flips.c
         first = sa.select(sa.func.min(f.flip_no)).where(f.pid == row.pid, f.incident_id == row.incident_id)
         number = tx.conn.execute(first).scalar()

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
-from heartfly.core.alerts import Alert
+from heartfly.core.alerts import Alert, TogetherFacts, cause_words
 from heartfly.core.words import AlertKind, Reason, Severity, Status
 from heartfly.notify import words
 from heartfly.notify.text import isolated, one_line
@@ -82,6 +82,8 @@ def subject(alert: Alert) -> str:
     if alert.concern is not None:
         name, scope = shown(alert.concern.name) or alert.concern.uuid, shown(alert.concern.scope)
         return f"{name} ({scope})" if scope else name
+    if alert.together is not None:
+        return cause_words(alert.together.what, shown(alert.together.name))
     return project(alert)
 
 
@@ -91,6 +93,8 @@ def project(alert: Alert) -> str:
 
 def title(alert: Alert) -> str:
     match alert.kind:
+        case AlertKind.DOWN if alert.together is not None:
+            return f"DOWN: {subject(alert)}: {words.count(alert.together.n, 'job')}"
         case AlertKind.UP:
             return f"UP: {subject(alert)}{_how_long(alert)}"
         case AlertKind.UNVERIFIED:
@@ -122,9 +126,9 @@ def clause(alert: Alert) -> str:
     """Return the predicate: what stands between the subject and the full stop."""
     match alert.kind:
         case AlertKind.DOWN:
-            return _down(alert)
+            return _down(alert) if alert.together is None else _all_down(alert.together, alert)
         case AlertKind.UP:
-            return _up(alert)
+            return _up(alert) if alert.together is None else _all_up(alert.together, alert)
         case AlertKind.LATE:
             return _late(alert)
         case AlertKind.DEGRADED:
@@ -215,6 +219,20 @@ def _down(alert: Alert) -> str:
             return f"finished{_at(alert.at, alert)}, but its result breaks a rule that must hold"
         case _:
             return f"is down since {_instant(alert.at, alert)}"
+
+
+def _all_down(facts: TogetherFacts, alert: Alert) -> str:
+    since = f"since {_instant(alert.at, alert)}"
+    if facts.n_down == facts.n:
+        return f"has {words.count(facts.n, 'job')} that {'is' if facts.n == 1 else 'are'} down, the first {since}"
+    still = f"{facts.n_down} of them still {'is' if facts.n_down == 1 else 'are'}"
+    return f"has {words.count(facts.n, 'job')} that went down, the first {since}; {still}"
+
+
+def _all_up(facts: TogetherFacts, alert: Alert) -> str:
+    since = alert.down_since or alert.at
+    lasts = words.rough_duration(alert.at - since)
+    return f"is in order again after {lasts}: none of its {words.count(facts.n, 'job')} is down any more"
 
 
 def _still(alert: Alert) -> str:

@@ -50,6 +50,8 @@ class _Written:
     bodies: list[dict[str, Any]] = field(default_factory=list)
     metrics: list[dict[str, Any]] = field(default_factory=list)
     prune: list[Due] = field(default_factory=list)
+    hosts: dict[tuple[int, int], str] = field(default_factory=dict)
+    """Of checks that ran on another machine than before."""
 
 
 class PingApplier:
@@ -89,6 +91,9 @@ class PingApplier:
                 results[index] = check
             else:
                 results[index] = self._fold(tx, check, request, taken, written)
+        for (pid, check_id), host in sorted(written.hosts.items()):  # first: a cause may be found by it
+            its = sa.update(checks).where(checks.c.pid == pid, checks.c.id == check_id)
+            tx.conn.execute(its.values(heard_host=host))
         if taken:
             record(tx, taken, ids=self._ids, now=max(item.received_at for item in items))
         _write(tx, written)
@@ -117,6 +122,8 @@ class PingApplier:
             covers=(request.covers or coverage.of_body(request.body, end=request.body_end)) if ends else None,
             source=request.remote,
         )
+        if request.host and request.host != row.heard_host:
+            written.hosts[check.stored.pid, check.stored.id] = check.stored.heard_host = request.host
         before = check.stored.check
         past = past_of(tx, check.stored, signal, taken) if needs_past(before, signal) else None
         known = _known(tx, check.stored, signal, taken) if needs_known(before, signal) else NOTHING

@@ -63,6 +63,8 @@ class PingRequest(msgspec.Struct, frozen=True, kw_only=True):
     body_end: bytes = b""
     """Of a body that is longer than what is kept: its last END_BYTES, for the alert, figures and keywords."""
     body_size: int = 0
+    host: str = ""
+    """The machine that it came from, if it said so."""
     metrics: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
     covers: Span | None = None
     """What the job says that it processed, if it said so in the query."""

@@ -20,6 +20,7 @@ from heartfly.core.days import last_whole
 from heartfly.core.zones import zone as find_zone
 from heartfly.db.models import check_days, checks, incidents, projects, status_pages
 from heartfly.errors import InvalidValueError, NotFoundError
+from heartfly.incidents.spans import OF_CHECK
 from heartfly.public.status_pages import BUT_LOGO, Group, Item, groups_of
 
 DAYS = 90
@@ -190,7 +191,7 @@ def _worst(states: Sequence[str]) -> str:
 async def _troubles(read: AsyncConnection, pid: int, names: Mapping[int, str], now: datetime) -> Sequence[Trouble]:
     query = (
         sa.select(incidents.c.uuid, incidents.c.source_id, incidents.c.opened_at, incidents.c.closed_at)
-        .where(incidents.c.pid == pid, incidents.c.disproved.is_(False))
+        .where(incidents.c.pid == pid, incidents.c.source_kind == OF_CHECK, incidents.c.disproved.is_(False))
         .order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
     )
     still_open = await _first_of(read, query.where(incidents.c.closed_at.is_(None)), names)

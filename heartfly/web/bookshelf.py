@@ -28,6 +28,7 @@ GROUPS = {
         "life-of-a-check",
         "gates",
         "tolerance",
+        "causes",
         "run",
         "import",
         "daily-job-in-bash",

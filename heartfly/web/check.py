@@ -16,6 +16,7 @@ from heartfly.checks import commands, history, queries
 from heartfly.checks.config import bounds_of, tolerance_of
 from heartfly.checks.covered import covered
 from heartfly.checks.explained import explained
+from heartfly.checks.needs import read_needed_by, read_needs
 from heartfly.checks.ninety import ninety_of
 from heartfly.checks.turn import in_turn
 from heartfly.core.bound_text import lines_of
@@ -74,6 +75,8 @@ async def show(request: PageRequest) -> Response[bytes]:
         zone = await zone_of(read, pid)
         incident = await incidents.find(read, pid, told.incident) if told.incident else None
         receipts = await _receipts(read, incident) if incident is not None else []
+        needs = (await read_needs(read, pid, [row.id])).get(row.id, ()) if row.linked else ()
+        needed_by = (await read_needed_by(read, pid, [row.id])).get(row.id, ()) if row.linked else ()
     firsts = (ping for ping in history_of["pings"] if ping.n == 1 and now - ping.received_at < FIRST_SHOWN)
     # A job of our own pings from within: nobody shall paste its address anywhere.
     url = f"{api.base_url}/ping/{row.ping_uuid}" if request.project.may_write and row.job is None else ""
@@ -96,6 +99,8 @@ async def show(request: PageRequest) -> Response[bytes]:
         said=said,
         said_by=said_by,
         receipts=receipts,
+        needs=needs,
+        needed_by=needed_by,
         acked_at=incident.acked_at if incident is not None else None,
         acked_by=incident.acked_by if incident is not None else None,
         covered=strip(coverage),

@@ -6,7 +6,7 @@ what a form cannot spell (a tag with a comma) survives it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +25,7 @@ FILTERS = ("start", "success", "failure")
 TOLERANCE = ("failures", "share", "last", "recover")
 FIELDS = (
     "name", "slug", "tags", "description", *SCHEDULE, "grace", "grace_unit", "max_run", "max_run_unit", "methods",
-    "gates", *TOLERANCE, "bounds", *(f"filter_{name}" for name in FILTERS), "default_fail", "sticky",
+    "gates", *TOLERANCE, "bounds", "host", "needs", *(f"filter_{name}" for name in FILTERS), "default_fail", "sticky",
 )  # fmt: skip
 
 _NEXT = 5
@@ -41,8 +41,8 @@ _NAMED = {
 }
 
 
-def values_of(config: CheckConfig) -> dict[str, str]:
-    """What the form shows of it."""
+def values_of(config: CheckConfig, needs: Sequence[str] = ()) -> dict[str, str]:
+    """What the form shows of it. `needs`: what it needs, by slug or id."""
     facts = as_asked(config)
     filters: Mapping[str, Any] = facts["filters"] or {}
     every, every_unit = _spelled(config.period_s or 86_400)
@@ -59,6 +59,7 @@ def values_of(config: CheckConfig) -> dict[str, str]:
     tolerance: Mapping[str, Any] = facts["tolerance"] or {}
     values |= {name: str(tolerance.get(name) or "") for name in TOLERANCE}
     values["bounds"] = "\n".join(facts["bounds"])
+    values |= {"host": config.host, "needs": ", ".join(needs)}
     values |= {f"filter_{name}": "\n".join(filters.get(name, ())) for name in FILTERS}
     return {name: shown(value) for name, value in values.items()}
 
@@ -70,10 +71,12 @@ def typed_in(form: Form) -> dict[str, str]:
 def asked_of(typed: Mapping[str, str], was: Mapping[str, str], *, with_schedule: bool = True) -> CheckIn:
     """What of it was changed. InvalidValueError names the field of the form."""
     asked: dict[str, Any] = {
-        name: typed[name] for name in ("name", "slug", "description", "methods") if typed[name] != was[name]
+        name: typed[name] for name in ("name", "slug", "description", "methods", "host") if typed[name] != was[name]
     }
     if typed["tags"] != was["tags"]:
         asked["tags"] = tags_of(typed["tags"], apart=",")
+    if typed["needs"] != was["needs"]:
+        asked["needs"] = tags_of(typed["needs"], apart=",")
     if with_schedule and any(typed[name] != was[name] for name in SCHEDULE):
         asked["schedule"] = schedule_in(typed)
     if any(typed[name] != was[name] for name in ("grace", "grace_unit")):
@@ -109,6 +112,12 @@ def schedule_in(typed: Mapping[str, str] | Form) -> ScheduleIn:
 def limits_in(typed: Mapping[str, str] | Form) -> dict[str, Any]:
     """What a new check tolerates, and its bounds; what is empty is not asked for."""
     asked = {"tolerance": _tolerance_in(typed), "bounds": _lines(typed["bounds"])}
+    return {name: value for name, value in asked.items() if value}
+
+
+def ties_in(typed: Mapping[str, str] | Form) -> dict[str, Any]:
+    """The host of a new check, and what it needs; what is empty is not asked for."""
+    asked = {"host": typed["host"], "needs": tags_of(typed["needs"], apart=",")}
     return {name: value for name, value in asked.items() if value}
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import Row
 
 from heartfly.checks import commands, queries
 from heartfly.checks.config import CheckIn, as_asked, mark_of, of_row
+from heartfly.checks.needs import read_needs
 from heartfly.checks.turn import in_turn
 from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError
 from heartfly.notify import queries as notify
@@ -28,7 +29,8 @@ LABELS = {
     "max_run_unit": "Unit of longest run", "methods": "Methods", "gates": "Gates", "filter_start": "Words of a start",
     "filter_success": "Words of a success", "filter_failure": "Words of a failure",
     "failures": "Failures in a row", "share": "Share of failures", "last": "Of the last runs",
-    "recover": "Successes to be up again", "bounds": "Bounds",
+    "recover": "Successes to be up again", "bounds": "Bounds", "host": "Host",
+    "needs": "Needs",
     "default_fail": "Else it is a failure", "sticky": "Stays paused", "channels": "Channels",
 }  # fmt: skip
 
@@ -73,13 +75,16 @@ async def save(request: PageRequest) -> Response[bytes]:
 class Seen:
     """The check as it is stored, and as the form shows it. `channels`: ids of those that hear of it."""
 
-    def __init__(self, row: Row[Any], channels: Sequence[str], known: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self, row: Row[Any], channels: Sequence[str], known: Sequence[tuple[str, str]], needs: Sequence[Any]
+    ) -> None:
         config = of_row(row._asdict())
         self.row = row
-        self.values = values_of(config)
         self.channels = list(channels)
         self.known = known
-        self.mark = mark_of(as_asked(config) | {"channels": self.channels})
+        self.values = values_of(config, [one.slug or one.uuid for one in needs])
+        ties = {"channels": self.channels, "needs": [one.uuid for one in needs]}
+        self.mark = mark_of(as_asked(config) | ties)
 
 
 async def seen(request: PageRequest) -> Seen:
@@ -88,7 +93,8 @@ async def seen(request: PageRequest) -> Seen:
         row = await queries.find_addressed(read, pid, request.path_value("check"))
         channels = (await queries.channels_of(read, pid, [row.id]))[row.id]
         known = await notify.list_channels(read, pid, request.api.sealer)
-    return Seen(row, channels, [(one.uuid, one.name) for one in known])
+        needs = (await read_needs(read, pid, [row.id])).get(row.id, ())
+    return Seen(row, channels, [(one.uuid, one.name) for one in known], needs)
 
 
 async def _form(

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.api.paging import cursor_of, cut, place_in_time
 from heartfly.checks import queries as checks
 from heartfly.checks.rows import run_of
+from heartfly.core.alerts import cause_words
 from heartfly.core.incident import facts
 from heartfly.core.silenced import Silenced
 from heartfly.db.changes import Tx
@@ -20,7 +21,7 @@ from heartfly.db.types import micros
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
 from heartfly.incidents import commands, queries, shares
 from heartfly.incidents.shares import Shared
-from heartfly.incidents.spans import OF_CHECK
+from heartfly.incidents.spans import KINDS, OF_CHECK
 from heartfly.notify.silences import silenced_of
 from heartfly.web.request import PageRequest
 from heartfly.web.sign_in import to
@@ -38,11 +39,22 @@ async def list_incidents(request: PageRequest) -> Response[bytes]:
     before = place_in_time(request.query_params.get("before"), "incidents")
     live = await request.live_mark()
     async with request.api.database.read() as read:
-        rows = await queries.find_many(read, request.project.pid, is_open=is_open, before=before, limit=PAGE + 1)
+        rows = await queries.find_many(
+            read, request.project.pid, is_open=is_open, by_cause=True, before=before, limit=PAGE + 1
+        )
+        sizes = await queries.sizes_of(read, request.project.pid, rows)
     page, following = cut(rows, PAGE, lambda row: cursor_of("incidents", micros(row.opened_at), row.id))
     kept = {"state": state} if is_open is not None else {}
     older = urlencode(kept | {"before": following}) if following else ""
-    return await request.page("incidents.html", incidents=page, state=kept.get("state", ""), older=older, live=live)
+    return await request.page(
+        "incidents.html", incidents=page, sizes=sizes, name_of=name_of, state=kept.get("state", ""), older=older,
+        live=live,
+    )  # fmt: skip
+
+
+def name_of(row: Any) -> str:
+    """What an incident is of; a cause in words."""
+    return cause_words(row.source_kind, row.source_name) if row.source_kind in KINDS else str(row.check_name)
 
 
 @get("/p/{project:str}/incidents/{incident:str}")
@@ -99,11 +111,16 @@ async def told(
         notes = await queries.notes_of(read, pid, row.id)
         links = await shares.shares_of(read, pid, row.id, now=now)
         silent = await _silent(read, row, now=now)
+        members = await queries.members_of(read, row)
     return await request.page(
         "incident.html",
         status=status,
         incident=row,
-        facts=facts(queries.value(row), run_of(run) if run is not None else None),
+        members=members,
+        name=name_of(row),
+        is_cause=row.source_kind in KINDS,
+        cause=cause_words(row.cause_kind, row.cause_name) if row.cause_uuid else "",
+        facts=facts(queries.value(row, members), run_of(run) if run is not None else None),
         ended_by=run.ping_n if run is not None and run.ended_at is not None else None,
         told=heard,
         notes=notes,

@@ -24,7 +24,9 @@ class Marks:
 
 
 async def marks_of(read: AsyncConnection, pid: int) -> Marks:
-    n_open = sa.select(sa.func.count()).where(incidents.c.pid == pid, incidents.c.closed_at.is_(None))
+    # As the list has them: of a cause one.
+    are_open = (incidents.c.pid == pid, incidents.c.closed_at.is_(None), incidents.c.part_of.is_(None))
+    n_open = sa.select(sa.func.count()).where(*are_open)
     n_failing = sa.select(sa.func.count()).where(channels.c.pid == pid, channels.c.failing_since.is_not(None))
     both = sa.select(n_open.scalar_subquery(), n_failing.scalar_subquery())
     return Marks(*(await read.execute(both)).one())

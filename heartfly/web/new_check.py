@@ -13,14 +13,14 @@ from heartfly.checks.config import CheckConfig, CheckIn, merged
 from heartfly.checks.turn import in_turn
 from heartfly.core import crontab
 from heartfly.errors import ConflictError, InvalidValueError
-from heartfly.web.check_form import TOLERANCE, UNITS, limits_in, schedule_in, seconds, tags_of, upcoming, wrong
+from heartfly.web.check_form import TOLERANCE, UNITS, limits_in, schedule_in, seconds, tags_of, ties_in, upcoming, wrong
 from heartfly.web.request import FOR_WRITERS, Form, PageRequest
 from heartfly.web.sign_in import to
 
 _LONGEST_LINE = 1_000
 _FIELDS = (
     "name", "kind", "every", "every_unit", "expression", "zone", "dialect", "grace", "grace_unit", "tags",
-    "description", *TOLERANCE, "bounds",
+    "description", *TOLERANCE, "bounds", "host", "needs",
 )  # fmt: skip
 
 
@@ -88,6 +88,7 @@ def _asked(form: Form) -> CheckIn:
         tags=tags_of(form["tags"].replace(" ", ","), apart=","),
         description=form["description"],
         **limits_in(form),
+        **ties_in(form),
     )
 
 

@@ -73,6 +73,8 @@ async def test_one_is_told_with_every_fact(house: House) -> None:
         "disproved": False,
         "acknowledged_at": None,
         "acknowledged_by": None,
+        "part_of": None,
+        "joined_at": None,
     } == opened
     assert (
         opened

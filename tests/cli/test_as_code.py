@@ -53,9 +53,10 @@ checks:
     bounds: ["run >= 1m", "start within 5m"]
     filters: {failure: [ERROR]}
     channels: [ops]
-  timers: {schedule: {oncalendar: [daily, "Mon 12:00"]}, channels: ["*"]}
+  timers: {schedule: {oncalendar: [daily, "Mon 12:00"]}, channels: ["*"], host: k8s-1, needs: [tidy, beat]}
   beat: {schedule: {period: 90s}, grace: 60}
   pods: {schedule: {cron: "@hourly", dialect: kubernetes}, sticky: true, methods: POST}
+  tidy: {schedule: {period: 1h}, needs: []}
 alert_rules:
   Errors: {severity: high, by: [provider], cooldown: 2h, channels: [ops],
     conditions: [{of: calls, metric: error_rate, window: 1h, threshold: 10, least: 20, where: {tag: [prod]}}]}
@@ -120,6 +121,39 @@ def test_what_a_file_says_is_made_and_then_it_changes_nothing(run: Run, project:
     assert ("beat", 90, ["managed:team-a"], 2) == (
         beat["name"], beat["schedule"]["period"], beat["tags"], len(beat["channels"]),
     )  # fmt: skip
+
+
+def test_needs_are_set_when_all_checks_are_there_and_may_change_places(run: Run, project: Project) -> None:
+    def needs(slug: str) -> list[str]:
+        found = json.loads(ok(run("checks", "show", slug, "--json")))["needs"]
+        return sorted(json.loads(ok(run("checks", "show", one, "--json")))["slug"] for one in found)
+
+    assert ["beat", "tidy"] == needs("timers")
+    turned = WHOLE.replace(", needs: [tidy, beat]", ", needs: []").replace(
+        "tidy: {schedule: {period: 1h}, needs: []}", "tidy: {schedule: {period: 1h}, needs: [timers]}"
+    )
+    project.say(turned)
+    assert [("change", "checks", "timers", ["needs"]), ("change", "checks", "tidy", ["needs"])] == project.changes()
+    project.told("apply", "--yes")
+    assert ([], ["timers"]) == (needs("timers"), needs("tidy"))
+    assert [] == project.changes()
+
+
+@pytest.mark.parametrize(
+    ("needs", "said"),
+    [
+        ("needs: [nobody]", "there is no check nobody"),
+        ("needs: [timers]", "that is a circle: tidy needs timers needs tidy"),
+        ("needs: tidy", "must be a list of slugs of checks"),
+    ],
+)
+def test_needs_that_cannot_be_are_told_with_their_line(project: Project, needs: str, said: str) -> None:
+    asked = f"tidy: {{schedule: {{period: 1h}}, {needs}}}"
+    project.say(WHOLE.replace("tidy: {schedule: {period: 1h}, needs: []}", asked))
+
+    told = project.words("plan")
+    assert said in told
+    assert "checks.tidy.needs" in told
 
 
 def test_what_is_written_down_of_a_project_changes_nothing_in_it(run: Run, project: Project, tmp_path: Path) -> None:
@@ -285,9 +319,9 @@ def test_a_meter_that_counts_differently_gets_a_version(run: Run, project: Proje
         ("period: 90s", "period: 90s, cron: '* * * * *'", 28, "beat.schedule.period: must not stand beside cron"),
         ("channels: [ops]\n  timers", "channels: [nobody]\n  timers", 26, "channels: there is no channel nobody"),
         ("sticky: true", "sticky: maybe", 29, "checks.pods.sticky: expected `bool`, got `str`"),
-        ("metric: error_rate", "metric: weather", 32, "alert_rules.Errors.conditions[0].metric: "),
-        ("severity: high", "severity: big", 31, "alert_rules.Errors.severity: must be one of"),
-        ("thresholds: [50, 90]", "thresholds: [900000]", 35, "budgets.AI models.thresholds"),
+        ("metric: error_rate", "metric: weather", 33, "alert_rules.Errors.conditions[0].metric: "),
+        ("severity: high", "severity: big", 32, "alert_rules.Errors.severity: must be one of"),
+        ("thresholds: [50, 90]", "thresholds: [900000]", 36, "budgets.AI models.thresholds"),
         ("  beat: {", "  nightly: {", 28, "'nightly' stands here twice"),
     ],
 )  # fmt: skip

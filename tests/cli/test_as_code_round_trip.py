@@ -44,6 +44,7 @@ _CHECK = st.fixed_dictionaries(
         "methods": st.sampled_from(["", "POST"]),
         "gates": st.lists(st.sampled_from(["rows > 0", "rejected / events < 1%", "duration < 15m warn"]), unique=True),
         "sticky": st.booleans(),
+        "host": _WORD,
         "filters": st.one_of(st.none(), st.fixed_dictionaries({"failure": st.lists(_WORD, max_size=2)})),
     },
 )
@@ -51,7 +52,7 @@ _CHECK = st.fixed_dictionaries(
 
 def there_of(checks: dict[str, Any]) -> There:
     """A project in which these checks are, each whole, as the API would tell it."""
-    usual = as_asked(CheckConfig()) | {"channels": []}
+    usual = as_asked(CheckConfig()) | {"channels": [], "needs": []}
     usual["schedule"] = timing(usual["schedule"])
     things = {}
     for slug, raw in checks.items():

@@ -159,3 +159,29 @@ def test_one_is_shared_by_a_link_that_is_listed_and_taken_back(run: Run) -> None
     assert 1 == run("incidents", "unshare", "shared", listed["id"]).exit_code
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(link)
+
+
+def test_a_cause_is_listed_for_its_members_and_shown_with_them(run: Run) -> None:
+    names = ("dump of causes", "copy of causes", "upload of causes")
+    made = [json.loads(ok(run("checks", "create", name, "--host", "db-9", "--json"))) for name in names]
+    ok(run("checks", "edit", made[2]["slug"], "--needs", made[0]["slug"], "--needs", made[1]["id"]))
+    shown = ok(run("checks", "show", made[2]["slug"]))
+    for one in made:
+        ping(one, "/1")
+    listed = ok(run("incidents", "list", "--by-cause", "--state", "open"))
+    (cause,) = [one for one in json.loads(ok(run("incidents", "list", "--json"))) if one["source"] == "host"]
+    whole = ok(run("incidents", "show", cause["id"]))
+    member = ok(run("incidents", "show", made[1]["slug"]))
+    why = ok(run("checks", "explain", made[2]["slug"]))
+    ok(run("checks", "edit", made[2]["slug"], "--needs", "none", "--host", ""))
+    bare = json.loads(ok(run("checks", "show", made[2]["slug"], "--json")))
+
+    assert re.search(r"^host +db-9$", shown, re.MULTILINE), shown
+    assert re.search(r"^needs +dump-of-causes, copy-of-causes$", shown, re.MULTILINE), shown
+    assert re.search(r"^open +host db-9 ", listed, re.MULTILINE), listed
+    assert "copy of causes" not in listed
+    assert re.search(r"^of +host db-9$", whole, re.MULTILINE), whole
+    assert all(re.search(rf"^down +{name} ", whole, re.MULTILINE) for name in names), whole
+    assert re.search(rf"^part of +host db-9, {cause['id']}$", member, re.MULTILINE), member
+    assert "It waits for “dump of causes” and 1 more, which are down" in why
+    assert ([], "") == (bare["needs"], bare["host"])

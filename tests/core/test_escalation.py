@@ -12,14 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heartfly.core.escalation import (
+    DownSpan,
     Leave,
     Policy,
     Standing,
     Tell,
     decide,
+    flaps_since,
     of_stored,
     part_of,
     severity_of,
+    step,
     stored_of,
 )
 from heartfly.core.missed import MOST, n_missed
@@ -75,6 +78,44 @@ def test_a_later_step_waits_for_somebody_to_acknowledge() -> None:
     assert Tell() == decided(about(END), policy, begin_was_told=True)
     assert isinstance(decided(about(END), policy), Leave)
     assert Tell() == decided(about(FACT), policy)
+
+
+def test_what_it_needs_holds_a_begin_and_nothing_else() -> None:
+    upstream = Hold(NOW + 60 * MINUTE, "waits for “dump”, which is down", 7)
+    assert upstream == decided(about(), Policy(), upstream=upstream)
+    assert upstream == decided(about(), Policy(after=15 * MINUTE), upstream=upstream)
+    assert Tell() == decided(about(END), Policy(), upstream=upstream)
+
+
+def test_a_step_counts_from_the_first_time_that_it_was_down() -> None:
+    policy = Policy(after=15 * MINUTE)
+    assert NOW + 5 * MINUTE == getattr(decided(about(), policy, flaps_since=NOW - 10 * MINUTE), "until", None)
+    assert Tell() == decided(about(), policy, flaps_since=NOW - 15 * MINUTE)
+    assert step(Policy(), NOW, at=NOW) is None
+
+
+def spans(*minutes: tuple[int, int], ending: int | None = None) -> list[DownSpan]:
+    return [
+        DownSpan(from_at=NOW + begun * MINUTE, to_at=NOW + over * MINUTE, ends_it=n == ending)
+        for n, (begun, over) in enumerate(minutes)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "since"),
+    [
+        ([], 0),
+        (spans((-20, -10)), -20),
+        (spans((-50, -40), (-20, -10)), -20),
+        (spans((-49, -39), (-29, -20), (-11, -1)), -49),
+        (spans((-30, -15)), 0),  # up for as long as the step: it is over
+        (spans((-30, -14)), -30),
+        (spans((-30, -25), (-20, -10), ending=0), -20),
+        (spans((-30, -25), (-20, -10), ending=1), 0),
+    ],
+)
+def test_it_flaps_since_the_first_that_nobody_took_care_of(before: list[DownSpan], since: int) -> None:
+    assert NOW + since * MINUTE == flaps_since(before, 15 * MINUTE, at=NOW)
 
 
 def test_of_a_silence_and_a_step_the_later_holds() -> None:

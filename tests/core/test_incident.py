@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from heartfly.core.incident import Incident, What, facts
+from heartfly.core.incident import Incident, Member, What, facts
 from heartfly.core.values import Run
 from heartfly.core.words import IncidentEnd
 from tests.factories import at
@@ -90,3 +90,20 @@ def test_each_end_is_told_in_a_sentence(ended_by: IncidentEnd | None, disproved:
 def test_an_end_of_what_is_no_check_is_told_in_words(by: IncidentEnd, words: str) -> None:
     ended = replace(OPEN, of="alert rule", closed_at=at(minutes=25), ended_by=by)
     assert words == told(ended)[-1][1]
+
+
+def test_of_a_cause_it_is_told_who_joined_and_who_was_up_again() -> None:
+    members = (
+        Member(name="dump", joined_at=at(minutes=12), up_at=at(minutes=20)),
+        Member(name="copy", joined_at=at(minutes=11)),
+    )
+    cause = Incident(of="host", opened_at=at(minutes=10), members=members)
+
+    assert [
+        (What.OPENED, "Several checks are down."),
+        (What.JOINED, "copy is down with it."),
+        (What.JOINED, "dump is down with it."),
+        (What.RECOVERED, "dump is not down any more."),
+    ] == told(cause)
+    over = replace(cause, members=(), closed_at=at(minutes=40), ended_by=IncidentEnd.RESOLVED)
+    assert (What.CLOSED, "The last of its checks is not down any more, after 30 min.") == told(over)[-1]

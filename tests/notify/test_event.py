@@ -100,6 +100,7 @@ uploaded 731905112 bytes\
             "concern": None,
             "missed": 0,
             "held": "",
+            "cause": None,
         }
     )
 
@@ -148,6 +149,7 @@ def test_a_digest_lists_the_runs_that_nobody_could_see() -> None:
             "concern": None,
             "missed": 0,
             "held": "",
+            "cause": None,
         }
     )
 

@@ -5,20 +5,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from typing_extensions import override
+
+from heartfly.clock import SystemClock
 
 
 class Hook:
     def __init__(self) -> None:
         self.status, self.reply = 200, b"taken"
         self.heard: list[bytes] = []
+        self.heard_at: list[datetime] = []
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
+                hook.heard_at.append(SystemClock().now())
                 hook.heard.append(self.rfile.read(int(self.headers["content-length"])))
                 self.send_response(hook.status)
                 self.send_header("Content-Length", str(len(hook.reply)))

@@ -19,7 +19,7 @@ from heartfly.core.bound_text import lines_of
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import audit, channels, check_channels, checks
+from heartfly.db.models import audit, channels, check_channels, check_needs, checks
 from heartfly.errors import ChangedMeanwhileError, StoreError
 from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
@@ -89,6 +89,7 @@ async def test_every_field_of_a_check_is_edited_and_the_audit_says_who(town: Tow
     made = await owner.post("/p/main/channels/new/email", {"name": "Ops", "value": "ops@example.com"})
     channel = made.headers["location"].rpartition("/")[2]
     check = await town.world.check(START, name="one", slug="one")
+    dump, other = await town.world.check(START, name="dump"), await town.world.check(START, name="other")
     path = f"/p/main/checks/{check.uuid}/edit"
     fields = await fields_of(owner, path)
     assert channel == fields["channel"]
@@ -102,7 +103,8 @@ async def test_every_field_of_a_check_is_edited_and_the_audit_says_who(town: Tow
             "grace_unit": "minutes", "max_run": "2", "max_run_unit": "hours", "methods": "POST",
             "gates": "rows >= 10\r\nerrors == 0 warn", "filter_start": "begin", "filter_success": "all done\r\nok",
             "filter_failure": "fatal", "default_fail": "1", "sticky": "1", "failures": "3", "share": "50 %",
-            "last": "10", "recover": "2", "bounds": "run >= 1m warn\r\nearly 10%",
+            "last": "10", "recover": "2", "bounds": "run >= 1m warn\r\nearly 10%", "host": "db-1",
+            "needs": f"dump, {other.uuid}",
         },
     )  # fmt: skip
 
@@ -123,7 +125,10 @@ async def test_every_field_of_a_check_is_edited_and_the_audit_says_who(town: Tow
         msgspec.json.decode(row.filters)
     )
     async with db.read() as read:
-        assert [] == (await read.execute(sa.select(check_channels))).all()
+        assert [] == (await read.execute(sa.select(check_channels).where(check_channels.c.check_id == check.id))).all()
+        needs = await read.execute(sa.select(check_needs.c.needed_id).where(check_needs.c.check_id == check.id))
+        assert {dump.id, other.id} == {*needs.scalars()}
+    assert ("db-1", True) == (row.host, row.linked)
     (entry,) = await entries(db, "check.edit")
     assert ("user:owner@example.com", [channel], []) == (
         entry.actor, entry.before["channels"], entry.after["channels"],
@@ -245,7 +250,7 @@ async def test_who_edits_at_the_same_moment_is_refused_by_the_command_itself(
 ) -> None:
     """Between the page's own look and its command somebody else may have been quicker."""
     check = await town.world.check(START, name="one")
-    seen = mark_of(as_asked(of_row((await town.world.row(check))._asdict())) | {"channels": []})
+    seen = mark_of(as_asked(of_row((await town.world.row(check))._asdict())) | {"channels": [], "needs": []})
 
     def edited(name: str) -> Callable[[Tx], None]:
         return lambda tx: commands.edit(

@@ -16,6 +16,7 @@ from heartfly.api.paging import cursor_of, cut
 from heartfly.api.state import ApiState
 from heartfly.api.v1.wire import check_out
 from heartfly.checks.listed import AT_ONCE, Mark, mark_of, marks, named_with_tags, rows_of, uuids_of
+from heartfly.checks.needs import read_needs
 from heartfly.checks.queries import Wanted
 from heartfly.checks.shown import WATCHED
 from heartfly.notify.silences import in_force, running
@@ -39,9 +40,18 @@ async def page_of(
         async with api.database.read() as read:
             rows = await rows_of(read, pid, missing[start : start + AT_ONCE])
             uuids = await uuids_of(read, pid, rows)
+            linked = [row.id for row in rows if row.linked]
+            needs = await read_needs(read, pid, linked) if linked else {}
         for row in rows:
             heard = [uuids[one] for one in (row.heard or "").split(",") if one in uuids]
-            out = check_out(row, heard, base_url=api.base_url, now=now, with_secret=with_secret)
+            out = check_out(
+                row,
+                heard,
+                base_url=api.base_url,
+                now=now,
+                with_secret=with_secret,
+                needs=[one.uuid for one in needs.get(row.id, ())],
+            )
             mark, rendered = mark_of(row), _encode(out)
             kept.put(_of(pid, mark, with_secret), mark, rendered, now=now, turns=_turns(row))
             shown[row.id] = rendered

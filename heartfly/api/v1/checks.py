@@ -22,6 +22,7 @@ from heartfly.checks import address, commands, history, queries
 from heartfly.checks.config import CheckIn
 from heartfly.checks.copy import copy
 from heartfly.checks.explained import explained
+from heartfly.checks.needs import read_needs
 from heartfly.checks.queries import Wanted
 from heartfly.checks.rows import schedule_of
 from heartfly.checks.transfer import transfer
@@ -295,9 +296,11 @@ async def _told(request: ApiRequest, check_id: str, *, status: int = 200, pid: i
         channels = await queries.channels_of(read, pid, [row.id])
         now = api.clock.now()
         silenced = running(await in_force(read, pid, now=now), row, now=now)
+        needs = (await read_needs(read, pid, [row.id])).get(row.id, ()) if row.linked else ()
     body = check_out(
         row,
         channels[row.id],
+        needs=[one.uuid for one in needs],
         base_url=api.base_url,
         now=now,
         with_secret=request.may_write,

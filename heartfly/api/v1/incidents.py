@@ -35,10 +35,13 @@ State = Literal["open", "closed"]
 
 
 @get("/incidents", summary="List incidents, newest first", responses=told_as(404, 422), tags=["incidents"])
-async def list_incidents(
+async def list_incidents(  # noqa: PLR0917 - the framework passes by name
     request: ApiRequest,
     in_state: Annotated[State | None, QueryParameter(name="state", description="Only those; all if left out.")] = None,
     check: Annotated[str | None, QueryParameter(description="Of this check, by id.")] = None,
+    by_cause: Annotated[  # noqa: FBT002 - the same
+        bool, QueryParameter(description="Without those that are part of a cause, which stands for them.")
+    ] = False,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> IncidentPage:
@@ -50,6 +53,7 @@ async def list_incidents(
             pid,
             is_open=None if in_state is None else in_state == "open",
             check_id=check_id,
+            by_cause=by_cause,
             before=before,
             limit=limit + 1,
         )
@@ -59,15 +63,17 @@ async def list_incidents(
 
 @get("/incidents/{incident_id:str}", summary="Read an incident", responses=told_as(404), tags=["incidents"])
 async def read_incident(request: ApiRequest, incident_id: FromPath[str]) -> WholeIncidentOut:
-    """With what happened in it, the flips of its check, who was told, and what people said."""
+    """With what happened in it, the flips of its check, who was told, what people said, and of a cause its members."""
     pid = request.caller.pid
     async with request.api.database.read() as read:
         row = await queries.find(read, pid, incident_id)
         flips = await queries.flips_of(read, row)
         run = await queries.run_of(read, flips[0]) if flips else None
+        members = await queries.members_of(read, row)
         return whole_incident_out(
             row,
-            facts=facts(queries.value(row), run_of(run) if run is not None else None),
+            members=members,
+            facts=facts(queries.value(row, members), run_of(run) if run is not None else None),
             flips=flips,
             notifications=await queries.told_of_incident(read, row, flips),
             notes=await queries.notes_of(read, pid, row.id),
@@ -82,7 +88,9 @@ async def read_incident(request: ApiRequest, incident_id: FromPath[str]) -> Whol
     status_code=200,
 )
 async def acknowledge_incident(request: ApiRequest, incident_id: FromPath[str]) -> IncidentOut:
-    """Somebody takes care of it. Again: nothing changes. 409 when it was closed before anybody did."""
+    """Somebody takes care of it; of a cause, of all its members. Again: nothing changes. 409 when it was closed before
+    anybody did.
+    """
     api, caller, at = request.api, request.caller, request.api.clock.now()
     await api.database.write(
         lambda tx: commands.acknowledge(tx, caller.pid, incident_id, at=at, actor=request.actor, ids=api.ids)

@@ -67,6 +67,12 @@ class CheckOut(msgspec.Struct, kw_only=True):
     tolerance: ToleranceIn | None
     bounds: list[str]
     sticky: bool
+    host: str
+    """On which it runs, as somebody set it; empty: nobody has."""
+    heard_host: str
+    """The same, as its pings say; it counts where none is set."""
+    needs: list[str]
+    """Ids of the checks without whose success it cannot go well."""
     job: str | None
     """The kind of the job of Heartfly's own that it watches: it cannot be deleted or given another schedule."""
     channels: list[str]
@@ -107,6 +113,7 @@ def check_out(
     base_url: str,
     now: datetime,
     with_secret: bool,
+    needs: Sequence[str] = (),
     silenced_until: datetime | None = None,
 ) -> CheckOut:
     running = row.n_open_runs > 0
@@ -135,6 +142,9 @@ def check_out(
         tolerance=tolerance_in(row.tolerance),
         bounds=bounds_out(row),
         sticky=row.sticky,
+        host=row.host,
+        heard_host=row.heard_host,
+        needs=list(needs),
         job=row.job,
         channels=list(channels),
         ping_url=f"{base_url}/ping/{row.ping_uuid}" if with_secret else None,

@@ -19,13 +19,15 @@ from heartfly.notify.queries import NotificationView
 
 
 class IncidentOut(msgspec.Struct, kw_only=True):
-    """A span in which a check is or was down, or in which an alert rule or a budget tells of something. What it is
-    of may have been deleted since.
+    """A span in which a check is or was down, or in which an alert rule or a budget tells of something; or a cause:
+    a `host`, or a check that others need (`upstream`), which explains several of checks. What it is of may have been
+    deleted since.
     """
 
     id: str
-    source: Literal["check", "rule", "budget"]
+    source: Literal["check", "rule", "budget", "host", "upstream"]
     source_id: str
+    """The id of what it is of; of a host, which has none, that of the incident."""
     check: str | None
     """Null: it is of no check."""
     check_name: str
@@ -41,6 +43,24 @@ class IncidentOut(msgspec.Struct, kw_only=True):
     disproved: bool
     """The alarm was not true: what was missed had come, and reached Heartfly late."""
     acknowledged_at: Instant | None
+    acknowledged_by: str | None
+    part_of: str | None
+    """The incident of the cause that explains it."""
+    joined_at: Instant | None
+    """Since when it is known to be part of that."""
+
+
+class CauseMemberOut(msgspec.Struct, kw_only=True):
+    """A check that a cause explains, and the incident of its own."""
+
+    incident: str
+    check: str
+    check_name: str
+    state: Literal["down", "up"]
+    down_at: Instant
+    joined_at: Instant | None
+    up_at: Instant | None
+    """When it was up again, or nobody watched it any more."""
     acknowledged_by: str | None
 
 
@@ -71,6 +91,8 @@ class WholeIncidentOut(IncidentOut, kw_only=True):
     flips: list[FlipOut]
     notifications: list[NotificationOut]
     notes: list[NoteOut]
+    members: list[CauseMemberOut]
+    """Of a cause, those that are down first."""
 
 
 class CommentIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -117,6 +139,7 @@ def whole_incident_out(
     flips: Sequence[Row[Any]],
     notifications: Sequence[NotificationView],
     notes: Sequence[Note],
+    members: Sequence[Row[Any]],
 ) -> WholeIncidentOut:
     return WholeIncidentOut(
         **_fields(row),
@@ -124,6 +147,7 @@ def whole_incident_out(
         flips=[flip_out(flip, incident=row.uuid) for flip in flips],
         notifications=[notification_out(view) for view in notifications],
         notes=[note_out(note) for note in notes],
+        members=[_member(one) for one in members],
     )
 
 
@@ -144,7 +168,22 @@ def _fields(row: Row[Any]) -> dict[str, Any]:
         "disproved": row.disproved,
         "acknowledged_at": row.acked_at,
         "acknowledged_by": row.acked_by,
+        "part_of": row.cause_uuid,
+        "joined_at": row.joined_at,
     }
+
+
+def _member(row: Row[Any]) -> CauseMemberOut:
+    return CauseMemberOut(
+        incident=row.uuid,
+        check=row.source_uuid,
+        check_name=row.check_name,
+        state="down" if row.closed_at is None else "up",
+        down_at=row.opened_at,
+        joined_at=row.joined_at,
+        up_at=row.closed_at,
+        acknowledged_by=row.acked_by,
+    )
 
 
 def note_out(note: Note) -> NoteOut:

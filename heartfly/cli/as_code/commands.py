@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
-from heartfly.cli.as_code.differ import Change, Plan, fixed, plan_of, unknown_channels, unset_variables
+from heartfly.cli.as_code.differ import Change, Plan, fixed, plan_of, unknown_channels, unset_variables, wrong_needs
 from heartfly.cli.as_code.doing import backtest, do
 from heartfly.cli.as_code.export import exported
 from heartfly.cli.as_code.file import Wanted, read
@@ -166,7 +166,12 @@ def _planned(
             if key in there.twice.get(kind, ()):
                 raise wanted.wrong([((kind, key), "several are called so there: give them names of their own first")])
     found = plan_of(wanted, there, prune=prune, secrets=secrets)
-    wrong = [*unknown_channels(wanted, there), *unset_variables(found.changes), *fixed(found.changes)]
+    wrong = [
+        *unknown_channels(wanted, there),
+        *wrong_needs(wanted, there),
+        *unset_variables(found.changes),
+        *fixed(found.changes),
+    ]
     if wrong:
         raise wanted.wrong(wrong)
     if found.too_many and not force:

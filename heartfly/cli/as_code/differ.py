@@ -13,6 +13,7 @@ from typing import Any
 from heartfly.cli.as_code.file import Wanted
 from heartfly.cli.as_code.settings import ALL, KINDS, UNSET, Entry
 from heartfly.cli.as_code.there import ARCHIVED, OWN, There, Thing
+from heartfly.core.causes import a_cycle
 from heartfly.core.managed import MARK
 from heartfly.core.yaml_text import Path
 from heartfly.notify.channels.base import MASK
@@ -42,6 +43,9 @@ class Change:
     fields: Sequence[Field] = ()
     entry: Entry | None = None
     thing: Thing | None = None
+
+
+_UUID_CHARS = 36
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +93,26 @@ def unknown_channels(wanted: Wanted, there: There) -> list[tuple[Path, str]]:
         for name in entry.settings.get("channels", ())
         if name not in known
     ]
+
+
+def wrong_needs(wanted: Wanted, there: There) -> list[tuple[Path, str]]:
+    """Checks that are neither there nor in the file, and circles."""
+    found = wanted.sections.get("checks", {})
+    here = {key: thing.settings["needs"] for key, thing in there.sections.get("checks", {}).items()}
+    here |= {key: entry.settings["needs"] for key, entry in found.items() if "needs" in entry.settings}
+    known = {*here, *found, *(one for needs in here.values() for one in needs if len(one) == _UUID_CHARS)}
+    numbers = {name: n for n, name in enumerate(sorted({*known, *(one for those in here.values() for one in those)}))}
+    names = {n: name for name, n in numbers.items()}
+    ties = {numbers[name]: [numbers[one] for one in needs] for name, needs in here.items()}
+    wrong: list[tuple[Path, str]] = []
+    for key, entry in found.items():
+        for name in entry.settings.get("needs", ()):
+            if name not in known:
+                wrong.append((("checks", key, "needs"), f"there is no check {name}"))
+            elif (way := a_cycle(numbers[key], [numbers[name]], ties)) is not None:
+                said = " needs ".join(names[one] for one in way)
+                wrong.append((("checks", key, "needs"), f"that is a circle: {said}"))
+    return wrong
 
 
 def unset_variables(changes: Sequence[Change]) -> list[tuple[Path, str]]:

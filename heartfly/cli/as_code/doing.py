@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from heartfly.cli.as_code.differ import Change, Verb
+from heartfly.cli.as_code.differ import Change, Field, Verb
 from heartfly.cli.as_code.seen import with_tag
 from heartfly.cli.as_code.settings import ALL, DEFINING
 from heartfly.cli.as_code.there import ARCHIVED
@@ -22,22 +22,48 @@ _PATHS = {
 }
 _SCHEDULE = ("schedule", "grace", "max_run", "gates", "tolerance", "bounds", "filters", "methods")
 """What of a check decides when it alarms."""
+_NEEDS = "needs"
+"""Set when all checks are there: one may need another that is made after it."""
 
 
 def do(api: Client, changes: Sequence[Change], channel_ids: Mapping[str, str], done: Callable[[Change], None]) -> None:
     """`done` is told of each. Unreachable, Refused or ChangedSince: those after it are not done."""
     ids = dict(channel_ids)
+    tied: list[tuple[str, Change]] = []
     for change in changes:
+        if change.verb is Verb.DELETE and tied:
+            tied = _tie(api, tied)
         match change.verb:
             case Verb.MAKE:
                 made = api.call("POST", _PATHS[change.kind], _whole(change, ids))
                 if change.kind == "channels":
                     ids[change.key] = made["id"]
+                tied += _ties(made["id"], change) if change.kind == "checks" else []
             case Verb.CHANGE:
                 _change(api, change, ids)
+                if change.kind == "checks" and change.thing is not None:
+                    tied += _ties(change.thing.id, change)
             case Verb.DELETE:
                 _delete(api, change, ids)
         done(change)
+    _tie(api, tied)
+
+
+def _ties(check: str, change: Change) -> list[tuple[str, Change]]:
+    return [(check, change)] if any(field.name == _NEEDS for field in change.fields) else []
+
+
+def _tie(api: Client, tied: Sequence[tuple[str, Change]]) -> list[tuple[str, Change]]:
+    """When all checks are there; what a check needs no more goes first, as two may change places. None is left then."""
+    needs = [(check, _field(change)) for check, change in tied]
+    fewer = [(check, sorted({*(field.before or ())} & {*field.after})) for check, field in needs if field.before]
+    for check, those in (*fewer, *((check, field.after) for check, field in needs)):
+        api.call("PATCH", f"{_PATHS['checks']}/{part(check)}", {_NEEDS: those})
+    return []
+
+
+def _field(change: Change) -> Field:
+    return next(field for field in change.fields if field.name == _NEEDS)
 
 
 def backtest(api: Client, change: Change) -> Mapping[str, Any] | None:
@@ -65,7 +91,8 @@ def _whole(change: Change, ids: Mapping[str, str]) -> dict[str, Any]:
 def _asked(change: Change, ids: Mapping[str, str]) -> dict[str, Any]:
     """The fields that differ, as they are sent."""
     assert change.entry is not None
-    asked = {field.name: change.entry.body.get(field.name, field.after) for field in change.fields}
+    fields = [field for field in change.fields if field.name != _NEEDS]
+    asked = {field.name: change.entry.body.get(field.name, field.after) for field in fields}
     if "channels" in asked and asked["channels"] != ALL:
         asked["channels"] = [ids[name] for name in asked["channels"]]
     return asked
@@ -75,6 +102,8 @@ def _change(api: Client, change: Change, ids: Mapping[str, str]) -> None:
     assert change.thing is not None
     assert change.entry is not None
     asked = _asked(change, ids)
+    if not asked and change.kind != "project":
+        return
     if change.kind == "meters":
         _change_meter(api, change, asked)
         return

@@ -20,7 +20,8 @@ from heartfly.notify.channels.base import MASK
 _WIDTH = 110
 _USUAL: Mapping[str, Any] = {
     "description": "", "tags": [], "max_run": None, "methods": "", "filters": None, "gates": [], "sticky": False,
-    "unit": "", "tolerance": None, "bounds": [], "policy": {},
+    "unit": "", "tolerance": None, "bounds": [], "policy": {}, "host": "",
+    "needs": [],
 }  # fmt: skip
 """What need not be said of a new thing, as it is so without."""
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60))

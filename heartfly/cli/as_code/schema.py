@@ -80,6 +80,8 @@ _CHECK = _object(
         ),
         "bounds": _TEXTS,
         "sticky": {"type": "boolean"},
+        "host": _TEXT,
+        "needs": {"description": "Slugs of checks.", "type": "array", "items": _TEXT, "uniqueItems": True},
         "channels": _CHANNELS,
     }
 )

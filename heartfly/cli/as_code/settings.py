@@ -16,6 +16,7 @@ import msgspec
 from heartfly.budgets.config import BudgetIn, agreed
 from heartfly.checks.config import CheckConfig, CheckIn, as_asked, merged
 from heartfly.core import text
+from heartfly.core.causes import MOST_NEEDS
 from heartfly.core.definitions import definition_of as meter_definition
 from heartfly.core.definitions import meter_from
 from heartfly.core.rule_definitions import definition_of as rule_definition
@@ -37,7 +38,7 @@ POLICY = ("tags", "least", "after", "every", "title", "text")
 _MOST_NAME = 100
 _CHECK = (
     "name", "tags", "description", "schedule", "grace", "max_run", "methods", "filters", "gates", "tolerance", "bounds",
-    "sticky", "channels",
+    "sticky", "host", "needs", "channels",
 )  # fmt: skip
 _RULE = ("severity", "enabled", "channels", "match", "by", "for", "cooldown", "conditions")
 _BUDGET = (
@@ -126,7 +127,7 @@ def counted(definition: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check(key: str, raw: Mapping[str, Any], now: datetime) -> Entry:
-    given = {name: value for name, value in raw.items() if name != "channels"}
+    given = {name: value for name, value in raw.items() if name not in {"channels", "needs"}}
     if "schedule" in given:
         given["schedule"] = _schedule(given["schedule"])
     for name in ("grace", "max_run"):
@@ -143,6 +144,8 @@ def check(key: str, raw: Mapping[str, Any], now: datetime) -> Entry:
         found["filters"] = keywords(found["filters"])
     if "channels" in raw:
         found["channels"] = _names(raw["channels"])
+    if "needs" in raw:
+        found["needs"] = _needed(raw["needs"])
     no_words = "filters" in found and found["filters"] is None
     return Entry(
         settings=found, body={"filters": {}} if no_words else {}, usual={"slug": key, "name": found.get("name", key)}
@@ -284,6 +287,14 @@ def _names(raw: Any) -> list[str]:
         raise InvalidValueError("channels", 'must be a list of names of channels; ["*"] is all of them')
     if "*" in raw and len(raw) > 1:
         raise InvalidValueError("channels", 'must be names, or ["*"] alone')
+    return sorted(set(raw))
+
+
+def _needed(raw: Any) -> list[str]:
+    if not isinstance(raw, list) or not all(isinstance(one, str) for one in raw):
+        raise InvalidValueError("needs", "must be a list of slugs of checks")
+    if len(raw) > MOST_NEEDS:
+        raise InvalidValueError("needs", f"must be at most {MOST_NEEDS}")
     return sorted(set(raw))
 
 

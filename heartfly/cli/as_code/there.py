@@ -59,7 +59,9 @@ def look(api: Client, kinds: Sequence[str]) -> There:
     if "meters" in kinds:
         found["meters"] = [(one["slug"], _meter(one)) for one in api.listed("/v1/meters")]
     if "checks" in kinds:
-        found["checks"] = [(one["slug"], _check(one, names)) for one in api.listed("/v1/checks") if one["job"] is None]
+        listed = list(api.listed("/v1/checks"))
+        slugs = {one["id"]: one["slug"] or one["id"] for one in listed}
+        found["checks"] = [(one["slug"], _check(one, names, slugs)) for one in listed if one["job"] is None]
     if "alert_rules" in kinds:
         found["alert_rules"] = [(one["name"], _rule(one, names)) for one in api.listed("/v1/alert-rules")]
     if "budgets" in kinds:
@@ -112,11 +114,12 @@ def _filters(version: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{name: value for name, value in one.items() if value is not None} for one in version["filters"]]
 
 
-def _check(raw: Mapping[str, Any], names: Mapping[str, str]) -> Thing:
+def _check(raw: Mapping[str, Any], names: Mapping[str, str], slugs: Mapping[str, str]) -> Thing:
     settings = {name: raw[name] for name in FIELDS["checks"]}
     settings |= {
         "schedule": timing(raw["schedule"]),
         "filters": keywords(raw["filters"]),
+        "needs": sorted(slugs.get(one, one) for one in raw["needs"]),
         "channels": sorted(names.get(one, one) for one in raw["channels"]),
     }
     return Thing(id=raw["id"], raw=raw, settings=settings)

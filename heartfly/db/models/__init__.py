@@ -24,6 +24,7 @@ from heartfly.db.models.calls import call_names, call_rollups
 from heartfly.db.models.checks import (
     check_channels,
     check_days,
+    check_needs,
     check_versions,
     check_views,
     checks,
@@ -33,7 +34,7 @@ from heartfly.db.models.checks import (
 )
 from heartfly.db.models.corrections import backfill_events, backfills, event_corrections
 from heartfly.db.models.ground import addresses, blind_intervals, instance, leases, node_batches, nodes
-from heartfly.db.models.incidents import incident_notes, incident_shares, incidents
+from heartfly.db.models.incidents import cause_tellings, incident_notes, incident_shares, incidents
 from heartfly.db.models.jobs import job_runs, jobs
 from heartfly.db.models.limits import (
     limit_books,
@@ -102,9 +103,11 @@ __all__ = [
     "budgets",
     "call_names",
     "call_rollups",
+    "cause_tellings",
     "channels",
     "check_channels",
     "check_days",
+    "check_needs",
     "check_versions",
     "check_views",
     "checks",

@@ -37,6 +37,10 @@ checks = Table(
     Column(
         "wants_success", Boolean, nullable=False, server_default=false()
     ),  # somebody hears of each run that goes well
+    # facts: what may be the cause when it is down, see core/causes.py
+    Column("host", Text, nullable=False, server_default=""),  # on which it runs, as somebody set it
+    Column("heard_host", Text, nullable=False, server_default=""),  # the same, as its pings say; counts if none is set
+    Column("linked", Boolean, nullable=False, server_default=false()),  # it needs others, or others need it
     Column("job", Text),  # the kind of the job of ours that pings it; null: somebody else's
     # life
     Column("status", Text, nullable=False),
@@ -77,7 +81,24 @@ checks = Table(
     ),
     Index(None, "pid", "status"),
     Index(None, "pid", "slug"),
+    Index("ix_checks_host", "pid", "host", sqlite_where=text("host <> ''"), postgresql_where=text("host <> ''")),
+    Index(
+        "ix_checks_heard_host",
+        "pid",
+        "heard_host",
+        sqlite_where=text("heard_host <> ''"),
+        postgresql_where=text("heard_host <> ''"),
+    ),
     sqlite_with_rowid=False,
+)
+
+check_needs = Table(
+    "check_needs",
+    metadata,
+    pid(),
+    key("check_id"),
+    key("needed_id"),  # the check without whose success it cannot go well
+    Index(None, "pid", "needed_id"),
 )
 
 check_versions = Table(

@@ -6,7 +6,7 @@ A flip names the incident that it belongs to.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Table, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, UniqueConstraint, text
 
 from heartfly.db.models.base import key, metadata, pid
 from heartfly.db.types import UtcInstant
@@ -17,7 +17,7 @@ incidents = Table(
     pid(),
     key("id"),
     Column("uuid", Text, nullable=False),
-    Column("source_kind", Text, nullable=False),  # what it is of: check, rule, budget
+    Column("source_kind", Text, nullable=False),  # what it is of: check, rule, budget; or a cause: host, upstream
     Column("source_id", BigInteger, nullable=False),  # what has one open at most; of a rule: its standing in a scope
     # Frozen as it opens, for the time when the check is gone.
     Column("source_uuid", Text, nullable=False),
@@ -31,6 +31,8 @@ incidents = Table(
     Column("acked_at", UtcInstant),
     Column("acked_by", Text),
     Column("alert_key", Text),  # of what is no check: the alert that told of its beginning
+    Column("part_of", BigInteger),  # the incident of the cause that explains it
+    Column("joined_at", UtcInstant),  # since when it is known to be
     UniqueConstraint("uuid"),
     Index(
         "uq_incidents_open",
@@ -60,6 +62,13 @@ incidents = Table(
         postgresql_where=text("alert_key IS NOT NULL"),
     ),
     Index(None, "pid", "source_kind", "source_id", "opened_at"),
+    Index(
+        "ix_incidents_part_of",
+        "pid",
+        "part_of",
+        sqlite_where=text("part_of IS NOT NULL"),
+        postgresql_where=text("part_of IS NOT NULL"),
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -86,4 +95,18 @@ incident_shares = Table(
     Column("created_at", UtcInstant, nullable=False),
     Column("expires_at", UtcInstant, nullable=False),
     UniqueConstraint("token_hash"),
+)
+
+# What a people's channel knows of a cause: from the first of its members that it was told of, until it is over.
+cause_tellings = Table(
+    "cause_tellings",
+    metadata,
+    pid(),
+    key("incident_id"),
+    key("channel_id"),
+    Column("since", UtcInstant, nullable=False),
+    Column("n_left", Integer, nullable=False),  # members that are told as one with the others
+    Column("due_at", UtcInstant),  # when that is to be told
+    Column("told_at", UtcInstant),  # and when it was
+    Index(None, "due_at"),
 )

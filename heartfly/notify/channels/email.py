@@ -153,6 +153,8 @@ def _thread(alert: Alert, host: str) -> str | None:
     """Return the same ID for a down and its up: mail clients then show them as one conversation."""
     if alert.concern is not None and alert.incident is not None:
         return f"<{alert.concern.source}.{alert.incident}@{host}>"
+    if alert.together is not None and alert.incident is not None:
+        return f"<cause.{alert.incident}@{host}>"
     if alert.check is None or alert.kind not in {AlertKind.DOWN, AlertKind.UP}:
         return None
     began_at = alert.down_since or alert.at

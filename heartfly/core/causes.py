@@ -1,0 +1,245 @@
+"""Which one fact explains that several checks are down, and what a people's channel hears of that.
+
+A check's facts are its host and the checks that it needs. A cause is a host of which nothing goes well any more, or a
+check that others need. Each member keeps an incident of its own; the cause only says that they belong together: none
+is dropped, and the first alert is never put off. Who asks, and what is written, is decided in incidents/ and notify/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from heartfly.core.silence import Hold, Part
+
+QUIET = timedelta(minutes=2)
+"""When no further member has come for so long, those that were not told are told as one message."""
+MOST_GATHERED = timedelta(minutes=10)
+"""After the first alert, at the latest."""
+LOOK = timedelta(hours=1)
+"""So often it is looked whether the check that an alert waits for is still down, should nothing have told it."""
+MOST_NEEDS = 20
+LONGEST_HOST = 200
+
+
+class Explains(StrEnum):
+    HOST = "host"
+    UPSTREAM = "upstream"
+
+
+# --- what explains what ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Down:
+    """A check that is down. `began_at`: when the run was expected that did not come, or when it failed.
+
+    `needs`: the checks that it needs, and `needed_by` those that need it, in any order. `cause`: what it is a member of
+    already.
+    """
+
+    check: int
+    at: datetime
+    began_at: datetime
+    host: str = ""
+    needs: tuple[int, ...] = ()
+    needed_by: tuple[int, ...] = ()
+    cause: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostLife:
+    """`well_at`: the last success of a job on it; None: none is known. `cause`: the open one of this host.
+
+    `back_at`: the first success on it since that cause began.
+    """
+
+    well_at: datetime | None = None
+    cause: int | None = None
+    back_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """`members` belong to an open cause, by its number."""
+
+    cause: int
+    members: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """A cause begins. `root`: the check that others need; None: it is a host."""
+
+    what: Explains
+    members: tuple[int, ...]
+    host: str = ""
+    root: int | None = None
+
+
+def explained(one: Down, down: Mapping[int, Down], hosts: Mapping[str, HostLife]) -> Join | Begin | None:
+    """Which cause this check, which goes down just now, is a member of. `down`: all that may have to do with it.
+
+    What is known already goes first: the cause of a check that it needs, then that of its host. A cause of its own is
+    found by as many members as a fact explains: two of one host, or one check that another needs.
+    """
+    needed = [down[check] for check in sorted(one.needs) if check in down]
+    for other in needed:
+        if other.cause is not None:
+            return Join(other.cause, (one.check,))
+    life = hosts.get(one.host, HostLife()) if one.host else HostLife()
+    if life.cause is not None and (life.back_at is None or one.began_at <= life.back_at):
+        return Join(life.cause, (one.check,))
+    if one.host and life.cause is None and (others := _silent_with(one, down, life)):
+        return Begin(what=Explains.HOST, members=(*others, one.check), host=one.host)
+    if needed:
+        root = needed[0].check
+        return Begin(what=Explains.UPSTREAM, members=(root, one.check), root=root)
+    waiting = [check for check in sorted(one.needed_by) if check in down and down[check].cause is None]
+    if waiting:
+        return Begin(what=Explains.UPSTREAM, members=(*waiting, one.check), root=one.check)
+    return None
+
+
+def _silent_with(one: Down, down: Mapping[int, Down], life: HostLife) -> list[int]:
+    """Others of its host that went down since anything went well there."""
+
+    def is_silent(other: Down) -> bool:
+        return life.well_at is None or other.at > life.well_at
+
+    if not is_silent(one):
+        return []
+    return sorted(
+        other.check
+        for other in down.values()
+        if other.check != one.check and other.host == one.host and other.cause is None and is_silent(other)
+    )
+
+
+def a_cycle(check: int, needs: Sequence[int], known: Mapping[int, Sequence[int]]) -> list[int] | None:
+    """The way from a check to itself, if it needed these; None: there is none. `known`: what others need."""
+    ways: list[list[int]] = [[check, needed] for needed in needs]
+    seen: set[int] = set()
+    while ways:
+        way = ways.pop()
+        if way[-1] == check:
+            return way
+        if way[-1] in seen:
+            continue
+        seen.add(way[-1])
+        ways += [[*way, needed] for needed in known.get(way[-1], ())]
+    return None
+
+
+# --- who waits for whom ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """A check that another needs, as it is now. `back_at`: when it was up again the last time that it was down."""
+
+    id: int
+    name: str
+    is_down: bool
+    back_at: datetime | None = None
+
+
+def waits_for(needed: Sequence[Needed], grace: timedelta, *, at: datetime) -> Hold | None:
+    """Why, and until when, nobody hears that a check is down: what it needs is down itself, or came back just now.
+
+    It is judged when that has been up for as long as its own grace.
+    """
+    down = [one for one in needed if one.is_down]
+    if down:
+        return Hold(at + LOOK, f"waits for {_named(down)}, which {'is' if len(down) == 1 else 'are'} down", down[0].id)
+    back = [(one.back_at + grace, one) for one in needed if one.back_at is not None and at < one.back_at + grace]
+    if not back:
+        return None
+    until, last = max(back, key=lambda each: each[0])
+    return Hold(until, f"waits for its own grace to pass since “{last.name}” came back", last.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ties:
+    """What ties a check to others, for people. `heard`: its host is as its pings say. `cause`: in words."""
+
+    host: str = ""
+    heard: bool = False
+    needs: tuple[Needed, ...] = ()
+    is_down: bool = False
+    cause: str = ""
+    n_members: int = 0
+
+
+NO_TIES = Ties()
+
+
+def sentences(ties: Ties) -> Iterator[str]:
+    if ties.cause:
+        others = ties.n_members - 1
+        yield f"{ties.cause[0].upper()}{ties.cause[1:]} explains that, and {others} other{'s' * (others != 1)}."
+    down = [one for one in ties.needs if one.is_down]
+    if down:
+        until = "nobody is told of it until that is up again and its own grace has passed"
+        needs = f"It {'waits for' if ties.is_down else 'needs'} {_named(down)}"
+        yield f"{needs}, which {'is' if len(down) == 1 else 'are'} down: {until}."
+    elif ties.needs:
+        yield f"It needs {_named(ties.needs)}: while that is down, nobody is told of this one."
+    if ties.host:
+        yield f"It runs on host {ties.host}{', as its pings say' if ties.heard else ''}."
+
+
+def _named(needed: Sequence[Needed]) -> str:
+    first, more = f"“{needed[0].name}”", len(needed) - 1
+    return first if not more else f"{first} and {more} more"
+
+
+# --- what a people's channel hears of it -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """What a channel knows of a cause since its first member was told there. `n_left`: members told as one."""
+
+    since: datetime
+    n_left: int = 0
+    due_at: datetime | None = None
+    told_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """It is told as if there were no cause. `telling`: what is known from then on; None: as before, nothing."""
+
+    telling: Telling | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AsOne:
+    """It is told with the others, and this says so."""
+
+    why: str
+    telling: Telling
+
+
+def on_channel(part: Part, cause: str, known: Telling | None, *, is_root: bool, at: datetime) -> Alone | AsOne:
+    """What becomes of the alert of a member that would be told there now. `cause`: in words, such as `host db-1`.
+
+    The first is told at once, as is each of the check that others need. The others are told as one message soon after,
+    and again as one when the last of them is up.
+    """
+    if is_root or part is Part.FACT:
+        return Alone(known)
+    if part is Part.END:
+        if known is None or not known.n_left:
+            return Alone()
+        return AsOne(f"told when all of {cause} are up again", known)
+    if known is None:
+        return Alone(Telling(since=at))
+    if known.told_at is not None:
+        told = replace(known, n_left=known.n_left + 1)
+        return AsOne(f"{cause} was told of as one before; its incident names all that belong to it", told)
+    due_at = max(min(known.since + MOST_GATHERED, at + QUIET), at)
+    return AsOne(f"told with the others of {cause}", replace(known, n_left=known.n_left + 1, due_at=due_at))

@@ -1,0 +1,288 @@
+"""Incidents by cause: with the flips of a batch, members join the cause that explains them, and it ends with the last.
+
+Called after spans.py has opened and closed what these flips begin and end, in their transaction. Which fact explains
+what is decided in core/causes.py. A batch of checks without facts costs nothing here: no statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+import sqlalchemy as sa
+
+from heartfly.core.alerts import CauseFacts
+from heartfly.core.causes import Begin, Down, Explains, HostLife, Join, explained, waits_for
+from heartfly.core.silence import Hold
+from heartfly.core.words import IncidentEnd, PingKind, Reason, Status
+from heartfly.db.changes import Tx
+from heartfly.db.ids import IdSource, public_ids
+from heartfly.db.models import check_needs, checks, incidents
+from heartfly.db.types import UtcInstant
+from heartfly.incidents.spans import OF_CHECK, FlipKey, Incident, Turn, are_members
+from heartfly.notify.later import tell_as_one
+from heartfly.notify.together import take_ended, told_before
+from heartfly.notify.upstream import needed_by, wake_waiting
+
+_REASONS = {Explains.HOST: Reason.HOST, Explains.UPSTREAM: Reason.UPSTREAM}
+
+
+@dataclass(slots=True)
+class Grouped:
+    """By flip: the cause of its incident, and what holds its alert. `emptied`: causes of which a member came up."""
+
+    causes: dict[FlipKey, CauseFacts] = field(default_factory=dict)
+    waits: dict[FlipKey, Hold] = field(default_factory=dict)
+    emptied: set[tuple[int, int]] = field(default_factory=set)
+
+
+def group(tx: Tx, turns: Sequence[Turn], found: Mapping[FlipKey, Incident], *, ids: IdSource, now: datetime) -> Grouped:
+    """Let those that went down join their causes. What follows of those that came up is told by `end_emptied`."""
+    grouped = Grouped()
+    last = {turn.check_id: turn for turn in turns}
+    fresh = [turn for turn in last.values() if turn.facts is not None and turn.flip.to_status is Status.DOWN]
+    left = [(turn, incident) for turn in turns if (incident := _left(turn, found)) is not None]
+    linked = [turn for turn in last.values() if turn.facts is not None and turn.facts.linked]
+    came_back = {turn.check_id for turn in linked if turn.flip.to_status is not Status.DOWN}
+    if came_back:
+        wake_waiting(tx, came_back, now=now)
+    if not fresh and not left:
+        return grouped
+    members: dict[FlipKey, tuple[int, int, int]] = {}
+    for pid in sorted({turn.pid for turn in fresh}):
+        mine = [turn for turn in fresh if turn.pid == pid]
+        joined = _Project(tx, pid, mine, ids, now).join()
+        for turn in mine:
+            if turn.check_id in joined:
+                members[turn.check_id, turn.flip.flip_no] = (pid, joined[turn.check_id], turn.check_id)
+        grouped.waits |= _waits(tx, pid, mine, now)
+    for turn, incident in left:
+        assert incident.part_of is not None
+        members[turn.check_id, turn.flip.flip_no] = (turn.pid, incident.part_of, turn.check_id)
+        grouped.emptied.add((turn.pid, incident.part_of))
+    grouped.causes = _facts(tx, members)
+    return grouped
+
+
+def _left(turn: Turn, found: Mapping[FlipKey, Incident]) -> Incident | None:
+    """The incident that this flip ended, if it was part of a cause."""
+    incident = found.get((turn.check_id, turn.flip.flip_no))
+    ended = incident is not None and turn.flip.from_status is Status.DOWN and incident.part_of is not None
+    return incident if ended else None
+
+
+def _waits(tx: Tx, pid: int, fresh: Iterable[Turn], now: datetime) -> dict[FlipKey, Hold]:
+    linked = {turn.check_id: turn for turn in fresh if turn.facts is not None and turn.facts.linked}
+    needed = needed_by(tx, {pid}, linked)
+    found: dict[FlipKey, Hold] = {}
+    for check_id, those in needed.items():
+        turn = linked[check_id]
+        assert turn.facts is not None
+        hold = waits_for(those, turn.facts.grace, at=now)
+        if hold is not None:
+            found[check_id, turn.flip.flip_no] = hold
+    return found
+
+
+def _facts(tx: Tx, members: Mapping[FlipKey, tuple[int, int, int]]) -> dict[FlipKey, CauseFacts]:
+    i = incidents.c
+    query = sa.select(i.pid, i.id, i.uuid, i.source_kind, i.source_id, i.source_name).where(
+        i.pid.in_({pid for pid, _, _ in members.values()}), i.id.in_({cause for _, cause, _ in members.values()})
+    )
+    rows = {(row.pid, row.id): row for row in tx.conn.execute(query)} if members else {}
+    return {
+        key: CauseFacts(
+            id=row.id,
+            uuid=row.uuid,
+            what=row.source_kind,
+            name=row.source_name,
+            is_root=row.source_kind == Explains.UPSTREAM.value and row.source_id == check_id,
+        )
+        for key, (pid, cause, check_id) in members.items()
+        if (row := rows.get((pid, cause))) is not None
+    }
+
+
+# --- who joins what ----------------------------------------------------------------------------------
+
+
+class _Project:
+    """What goes down in one project, with all that may explain it."""
+
+    def __init__(self, tx: Tx, pid: int, fresh: Sequence[Turn], ids: IdSource, now: datetime) -> None:
+        self._tx, self._pid, self._ids, self._now = tx, pid, ids, now
+        self._fresh = {turn.check_id: turn for turn in fresh}
+        linked = {turn.check_id for turn in fresh if turn.facts is not None and turn.facts.linked}
+        self._needs, self._needed_by = self._links(linked)
+        self._hosts = sorted({turn.facts.host for turn in fresh if turn.facts is not None and turn.facts.host})
+        related = {*self._fresh, *(other for those in self._needs.values() for other in those)}
+        related |= {other for those in self._needed_by.values() for other in those}
+        self._rows = self._down(related)
+        self._lives = {host: self._life(host) for host in self._hosts}
+
+    def join(self) -> dict[int, int]:
+        """Check id → the incident of its cause, of all that belong to one by now."""
+        down = {check: self._as_down(row) for check, row in self._rows.items()}
+        for turn in self._fresh.values():
+            one = down[turn.check_id]
+            if one.cause is not None:
+                continue
+            found = explained(one, down, self._lives)
+            if isinstance(found, Join) and self._is_open(found.cause):
+                self._join(found.cause, found.members, down)
+            elif isinstance(found, Begin):
+                self._join(self._begin(found), found.members, down)
+        return {check: one.cause for check, one in down.items() if one.cause is not None}
+
+    def _links(self, check_ids: Collection[int]) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+        needs: dict[int, list[int]] = {}
+        needed: dict[int, list[int]] = {}
+        if check_ids:
+            n = check_needs.c
+            of_these = sa.or_(n.check_id.in_(check_ids), n.needed_id.in_(check_ids))
+            for row in self._tx.conn.execute(sa.select(check_needs).where(n.pid == self._pid, of_these)):
+                needs.setdefault(row.check_id, []).append(row.needed_id)
+                needed.setdefault(row.needed_id, []).append(row.check_id)
+        return needs, needed
+
+    def _down(self, related: Collection[int]) -> dict[int, Any]:
+        c, i = checks.c, incidents.c
+        of_check = sa.and_(
+            i.pid == c.pid, i.source_kind == sa.literal_column(f"'{OF_CHECK}'"), i.source_id == c.id,
+            i.closed_at.is_(None),
+        )  # fmt: skip
+        query = sa.select(
+            i.id, i.source_id, i.source_uuid, i.source_name, i.opened_at, i.part_of, c.host, c.heard_host
+        ).join_from(checks, incidents, of_check)
+        these = [c.id.in_(related), *(on_hosts(self._pid, self._hosts) if self._hosts else ())]
+        rows = [row for one in these for row in self._tx.conn.execute(query.where(c.pid == self._pid, one))]
+        return {row.source_id: row for row in rows}
+
+    def _as_down(self, row: Any) -> Down:
+        turn = self._fresh.get(row.source_id)
+        return Down(
+            check=row.source_id,
+            at=row.opened_at,
+            began_at=turn.facts.began_at if turn is not None and turn.facts is not None else row.opened_at,
+            host=row.host or row.heard_host,
+            needs=tuple(self._needs.get(row.source_id, ())),
+            needed_by=tuple(self._needed_by.get(row.source_id, ())),
+            cause=row.part_of,
+        )
+
+    def _life(self, host: str) -> HostLife:
+        c, i = checks.c, incidents.c
+        well = [c.pid == self._pid, c.last_end_kind == PingKind.SUCCESS.value]
+        newest = [sa.select(sa.func.max(c.last_end_at)).where(*well, one) for one in on_hosts(self._pid, [host])]
+        known = [at for query in newest if (at := self._tx.conn.execute(query).scalar()) is not None]
+        cause = self._tx.conn.execute(
+            sa.select(i.id, i.opened_at).where(
+                i.pid == self._pid, i.source_kind == Explains.HOST.value, i.source_id == host_number(host),
+                i.closed_at.is_(None),
+            )
+        ).first()  # fmt: skip
+        if cause is None:
+            return HostLife(well_at=max(known, default=None))
+        since = sa.literal(cause.opened_at, UtcInstant)
+        back = [
+            sa.select(sa.func.min(c.last_end_at)).where(*well, one, c.last_end_at > since)
+            for one in on_hosts(self._pid, [host])
+        ]
+        back.append(sa.select(sa.func.min(i.closed_at)).where(are_members(self._pid, [cause.id])))
+        firsts = [at for query in back if (at := self._tx.conn.execute(query).scalar()) is not None]
+        return HostLife(well_at=max(known, default=None), cause=cause.id, back_at=min(firsts, default=None))
+
+    def _is_open(self, cause: int) -> bool:
+        """Nobody ends it until this transaction does."""
+        i = incidents.c
+        query = sa.select(i.id).where(i.pid == self._pid, i.id == cause, i.closed_at.is_(None))
+        return self._tx.conn.execute(query.with_for_update(key_share=True)).first() is not None
+
+    def _begin(self, what: Begin) -> int:
+        """On another node somebody may begin the same at this very moment: then it is that one."""
+        root = self._rows[what.root] if what.root is not None else None
+        (uuid,) = public_ids(self._now, 1)
+        source_id = host_number(what.host) if root is None else root.source_id
+        row = {
+            "pid": self._pid,
+            "id": self._ids.next(self._now),
+            "uuid": uuid,
+            "source_kind": what.what.value,
+            "source_id": source_id,
+            "source_uuid": uuid if root is None else root.source_uuid,
+            "source_name": what.host if root is None else root.source_name,
+            "explain": _why(what, root),
+            "opened_at": min(self._rows[check].opened_at for check in what.members),
+            "cause": _REASONS[what.what].value,
+            "disproved": False,
+        }
+        self._tx.conn.execute(self._tx.insert(incidents).values(row).on_conflict_do_nothing())
+        i = incidents.c
+        query = sa.select(i.id).where(
+            i.pid == self._pid, i.source_kind == what.what.value, i.source_id == source_id, i.closed_at.is_(None)
+        )
+        cause: int = self._tx.conn.execute(query.with_for_update(key_share=True)).scalar_one()
+        known = {check for check in what.members if check not in self._fresh and check != what.root}
+        if known:
+            told_before(self._tx, self._pid, cause, {self._rows[check].id for check in known}, now=self._now)
+        if what.what is Explains.HOST and what.host in self._lives:
+            self._lives[what.host] = HostLife(well_at=self._lives[what.host].well_at, cause=cause)
+        return cause
+
+    def _join(self, cause: int, members: Sequence[int], down: dict[int, Down]) -> None:
+        i = incidents.c
+        mine = (i.pid == self._pid, i.id.in_([self._rows[check].id for check in members]))
+        joining = sa.update(incidents).where(*mine, i.part_of.is_(None))
+        self._tx.conn.execute(joining.values(part_of=cause, joined_at=self._now))
+        for check in members:
+            down[check] = replace(down[check], cause=cause)
+
+
+def on_hosts(pid: int, hosts: Sequence[str]) -> list[sa.ColumnElement[bool]]:
+    """Two conditions, an index each; their checks are apart. By their ids, or SQLite would read all of the project.
+
+    The empty text is spelled out, as in the indexes.
+    """
+    nothing: sa.ColumnElement[str] = sa.literal_column("''")
+    one, other = checks.alias(), checks.alias()
+    are_set = sa.select(one.c.id).where(one.c.pid == pid, one.c.host.in_(hosts), one.c.host != nothing)
+    are_heard = sa.select(other.c.id).where(
+        other.c.pid == pid, other.c.heard_host.in_(hosts), other.c.heard_host != nothing
+    )
+    return [checks.c.id.in_(are_set), sa.and_(checks.c.id.in_(are_heard), checks.c.host == nothing)]
+
+
+def host_number(host: str) -> int:
+    """Of what an incident is, is told by a number; a host has none but its name's."""
+    return int.from_bytes(blake2b(host.encode(), digest_size=8).digest()) >> 1
+
+
+def _why(what: Begin, root: Any) -> str:
+    if root is None:
+        return f"Nothing has gone well on host {what.host} since its first check went down, and others did, too."
+    return f"“{root.source_name}” is down, and so are checks that need it."
+
+
+# --- the end -----------------------------------------------------------------------------------------
+
+
+def end_emptied(tx: Tx, emptied: Collection[tuple[int, int]], *, ids: IdSource, now: datetime) -> None:
+    """Close those of these causes that have no open member left, and tell of it whom they were told of as one."""
+    i = incidents.c
+    ended = []
+    for pid, cause in sorted(emptied):
+        still = sa.select(i.opened_at).where(i.pid == pid, i.id == cause, i.closed_at.is_(None))
+        row = tx.conn.execute(still.with_for_update(key_share=True)).first()
+        if row is None:
+            continue
+        mine = (are_members(pid, [cause]),)
+        if tx.conn.execute(sa.select(i.id).where(*mine, i.closed_at.is_(None)).limit(1)).first() is not None:
+            continue
+        last: datetime = tx.conn.execute(sa.select(sa.func.max(i.closed_at)).where(*mine)).scalar_one() or now
+        end = {"closed_at": max(last, row.opened_at), "ended_by": IncidentEnd.RESOLVED.value}
+        tx.conn.execute(sa.update(incidents).where(i.pid == pid, i.id == cause).values(end))
+        ended += take_ended(tx, pid, cause)
+    tell_as_one(tx, ended, now=now, ids=ids)

@@ -1,0 +1,260 @@
+"""A cause told as one: what each people's channel knows of it, and the messages that name all members.
+
+Which alert goes out by itself and which with the others is decided in core/causes.py (`on_channel`). Machines hear of
+each. What is told as one is an alert of its own for each channel, so that it is held, repeated and recorded as any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from heartfly.core.alerts import Alert, CauseFacts, MemberFacts, TogetherFacts, cause_key, cause_words
+from heartfly.core.causes import AsOne, Telling, on_channel
+from heartfly.core.escalation import Leave, Tell, part_of, severity_of
+from heartfly.core.silence import rank
+from heartfly.core.values import replace
+from heartfly.core.words import AlertKind, Status
+from heartfly.db.changes import Tx
+from heartfly.db.models import (
+    alerts,
+    cause_tellings,
+    channels,
+    checks,
+    flips,
+    incidents,
+    notifications,
+    projects,
+    reminders,
+)
+from heartfly.db.types import UtcInstant
+from heartfly.notify.channels import CHANNELS
+
+MOST = 100
+"""That are told in one transaction."""
+MOST_NAMED = 100
+_TOLD = ("pending", "merged", "sent", "failed")
+
+
+def is_for_people(kind: str) -> bool:
+    channel = CHANNELS.get(kind)
+    return channel is not None and channel.folds_storms
+
+
+# --- one alert of a member ---------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Tellings:
+    """What channels know of these causes; what changes is written by `keep`."""
+
+    known: dict[tuple[int, int], Telling] = field(default_factory=dict)
+    changed: dict[tuple[int, int], tuple[int, Telling]] = field(default_factory=dict)
+
+    def offered(self, pid: int, channel_id: int, cause: CauseFacts, kind: AlertKind, *, now: datetime) -> Tell | Leave:
+        """What becomes of it, as nothing else keeps it from being told."""
+        its = (cause.id, channel_id)
+        verdict = on_channel(part_of(kind), cause.words, self.known.get(its), is_root=cause.is_root, at=now)
+        if verdict.telling is not None and verdict.telling != self.known.get(its):
+            self.known[its] = verdict.telling
+            self.changed[its] = (pid, verdict.telling)
+        return Leave(verdict.why) if isinstance(verdict, AsOne) else Tell()
+
+    def keep(self, tx: Tx) -> None:
+        for (cause_id, channel_id), (pid, telling) in sorted(self.changed.items()):
+            _write(tx, pid, cause_id, channel_id, telling)
+        self.changed.clear()
+
+
+def tellings(tx: Tx, pids: Collection[int], cause_ids: Collection[int], channel_ids: Collection[int]) -> Tellings:
+    t = cause_tellings.c
+    query = sa.select(cause_tellings).where(
+        t.pid.in_(pids), t.incident_id.in_(cause_ids), t.channel_id.in_(channel_ids)
+    )
+    return Tellings({(row.incident_id, row.channel_id): _telling(row) for row in tx.conn.execute(query)})
+
+
+def _telling(row: Any) -> Telling:
+    return Telling(since=row.since, n_left=row.n_left, due_at=row.due_at, told_at=row.told_at)
+
+
+def _write(tx: Tx, pid: int, cause_id: int, channel_id: int, telling: Telling) -> None:
+    values = {
+        "since": telling.since, "n_left": telling.n_left, "due_at": telling.due_at, "told_at": telling.told_at,
+    }  # fmt: skip
+    row = {"pid": pid, "incident_id": cause_id, "channel_id": channel_id}
+    keys = ["pid", "incident_id", "channel_id"]
+    tx.conn.execute(
+        tx.insert(cause_tellings).values(row | values).on_conflict_do_update(index_elements=keys, set_=values)
+    )
+    if telling.due_at is not None:
+        tx.changes.wake(telling.due_at)
+
+
+def told_before(tx: Tx, pid: int, cause_id: int, members: Collection[int], *, now: datetime) -> None:
+    """A cause begins with members that are down for a while: channels that were told of one know of it.
+
+    `members`: incidents, without that of the check that the others need.
+    """
+    f, a, n, c = flips.c, alerts.c, notifications.c, channels.c
+    of_flips = sa.select(f.check_id, sa.func.min(f.flip_no).label("n")).where(
+        f.pid == pid, f.incident_id.in_(members), f.to_status == Status.DOWN.value
+    )
+    keys = [f"flip:{row.check_id}:{row.n}" for row in tx.conn.execute(of_flips.group_by(f.check_id))]
+    query = (
+        sa.select(n.channel_id, c.kind)
+        .distinct()
+        .select_from(alerts)
+        .join(notifications, sa.and_(n.pid == a.pid, n.alert_id == a.id))
+        .join(channels, sa.and_(c.pid == n.pid, c.id == n.channel_id))
+        .where(a.pid == pid, a.key.in_(keys), n.state.in_(_TOLD))
+    )
+    for row in tx.conn.execute(query).all():
+        if is_for_people(row.kind):
+            _write(tx, pid, cause_id, row.channel_id, Telling(since=now))
+
+
+def causes_of(tx: Tx, pids: Collection[int], uuids: Collection[str]) -> Mapping[str, CauseFacts]:
+    """The cause of each of these incidents, by public id, as far as it has one."""
+    if not uuids:
+        return {}
+    member, cause = incidents.alias(), incidents
+    query = (
+        sa.select(
+            member.c.uuid.label("of"), member.c.source_id.label("check"),
+            cause.c.id, cause.c.uuid, cause.c.source_kind, cause.c.source_id, cause.c.source_name,
+        )
+        .join(cause, sa.and_(cause.c.pid == member.c.pid, cause.c.id == member.c.part_of))
+        .where(member.c.pid.in_(pids), member.c.uuid.in_(uuids))
+    )  # fmt: skip
+    return {
+        row.of: CauseFacts(
+            id=row.id, uuid=row.uuid, what=row.source_kind, name=row.source_name,
+            is_root=row.source_kind == "upstream" and row.source_id == row.check,
+        )
+        for row in tx.conn.execute(query)
+    }  # fmt: skip
+
+
+# --- what is told as one -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a channel shall hear of a cause. `is_end`: that it is over."""
+
+    pid: int
+    cause: int
+    channel_id: int
+    is_end: bool = False
+
+
+def next_together(tx: Tx) -> datetime | None:
+    found: datetime | None = tx.conn.execute(sa.select(sa.func.min(cause_tellings.c.due_at))).scalar()
+    return found
+
+
+def take_due(tx: Tx, *, now: datetime) -> list[Due]:
+    """Those whose turn it is. Of a cause that is over by now its end tells, in the transaction that ended it."""
+    t = cause_tellings.c
+    due = sa.select(t.pid, t.incident_id, t.channel_id).where(t.due_at <= sa.literal(now, UtcInstant))
+    rows = tx.conn.execute(due.order_by(t.due_at).limit(MOST)).all()
+    for row in rows:
+        its = (t.pid == row.pid, t.incident_id == row.incident_id, t.channel_id == row.channel_id)
+        tx.conn.execute(sa.update(cause_tellings).where(*its).values(due_at=None, told_at=now))
+        # From now on it is reminded of the cause, and no more of its members.
+        r = reminders.c
+        of_members = r.incident_id.in_(_members(row.pid, row.incident_id))
+        mine = (r.pid == row.pid, r.channel_id == row.channel_id, of_members)
+        tx.conn.execute(sa.update(reminders).where(*mine).values(next_at=None))
+    return [Due(row.pid, row.incident_id, row.channel_id) for row in rows]
+
+
+def _members(pid: int, cause_id: int) -> sa.Select[tuple[int]]:
+    """By themselves: of more columns SQLite would read all incidents of the project."""
+    member = incidents.alias()
+    return sa.select(member.c.id).where(member.c.pid == pid, member.c.part_of == cause_id)
+
+
+def take_ended(tx: Tx, pid: int, cause_id: int) -> list[Due]:
+    """Who hears that a cause is over: all that were not told of each of its members."""
+    t = cause_tellings.c
+    mine = (t.pid == pid, t.incident_id == cause_id)
+    rows = tx.conn.execute(sa.select(t.channel_id).where(*mine, t.n_left > 0).order_by(t.channel_id)).scalars().all()
+    tx.conn.execute(sa.update(cause_tellings).where(*mine).values(due_at=None))
+    return [Due(pid, cause_id, channel_id, is_end=True) for channel_id in rows]
+
+
+def as_one(tx: Tx, due: Sequence[Due], *, now: datetime) -> list[tuple[Due, Alert]]:
+    """The alert of each."""
+    found: list[tuple[Due, Alert]] = []
+    facts: dict[int, tuple[Any, TogetherFacts]] = {}
+    for one in due:
+        if one.cause not in facts:
+            facts[one.cause] = _together(tx, one.pid, one.cause)
+        found.append((one, _alert(one, *facts[one.cause], now=now)))
+    return found
+
+
+def _together(tx: Tx, pid: int, cause_id: int) -> tuple[Any, TogetherFacts]:
+    i, p = incidents.c, projects.c
+    query = sa.select(incidents, p.slug.label("project_slug"), p.name.label("project_name")).join(
+        projects, p.id == i.pid
+    )
+    cause = tx.conn.execute(query.where(i.pid == pid, i.id == cause_id)).one()
+    of_check = sa.and_(checks.c.pid == i.pid, checks.c.id == i.source_id)
+    rows = tx.conn.execute(
+        sa.select(i.source_id, i.source_uuid, i.source_name, i.opened_at, i.closed_at, checks.c.tags)
+        .outerjoin(checks, of_check)
+        .where(i.pid == pid, i.id.in_(_members(pid, cause_id)))
+        .order_by(i.opened_at, i.id)
+    ).all()
+    newest = {row.source_id: row for row in rows}  # a check that was down twice meanwhile is one member
+    severities = [severity_of(AlertKind.DOWN, tags=row.tags or ()) for row in newest.values()]
+    members = sorted(newest.values(), key=lambda row: (row.closed_at is not None, row.opened_at, row.source_id))
+    return cause, TogetherFacts(
+        what=cause.source_kind,
+        name=cause.source_name,
+        n=len(members),
+        n_down=sum(row.closed_at is None for row in members),
+        severity=max(severities, key=rank),
+        members=tuple(
+            MemberFacts(
+                check_uuid=row.source_uuid, check_name=row.source_name, down_at=row.opened_at, up_at=row.closed_at
+            )
+            for row in members[:MOST_NAMED]
+        ),
+    )
+
+
+def _alert(one: Due, cause: Any, facts: TogetherFacts, *, now: datetime) -> Alert:
+    key = cause_key(one.cause, one.channel_id)
+    common = Alert(
+        key=key,
+        kind=AlertKind.DOWN,
+        project_slug=cause.project_slug,
+        project_name=cause.project_name,
+        at=cause.opened_at,
+        decided_at=now,
+        incident=cause.uuid,
+        explain=cause.explain,
+        together=facts,
+    )
+    if not one.is_end:
+        return common
+    return replace(
+        common,
+        key=f"{key}:end",
+        kind=AlertKind.UP,
+        at=cause.closed_at or now,
+        down_since=cause.opened_at,
+        explain=f"No check of {cause_words(facts.what, facts.name)} is down any more.",
+    )
+
+
+def source_of(cause_id: int) -> str:
+    return f"cause:{cause_id}"
