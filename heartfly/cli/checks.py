@@ -73,7 +73,7 @@ def list_checks(*, statuses: tuple[str, ...], tags: tuple[str, ...], q: str | No
     )
 
 
-def _schedule_options(command: F) -> F:
+def schedule_options(command: F) -> F:
     """When a job runs, and how late is still fine; the same for a new check and an edit."""
     for option in reversed(
         (
@@ -109,7 +109,7 @@ def _schedule_options(command: F) -> F:
 
 @checks_group.command("create")
 @click.argument("name")
-@_schedule_options
+@schedule_options
 @click.option("--slug", help="Its name in ping addresses.  [made of NAME]")
 @click.option("--tag", "tags", multiple=True, help="May be repeated.")
 @click.option("--description")
@@ -125,7 +125,7 @@ def create(
     Without a schedule its pings are expected daily. Left out, the zone is UTC, the dialect cron, the grace an hour, and
     a started run may take as long as the grace.
     """
-    asked = {"name": name} | _asked(**rest)
+    asked = {"name": name} | asked_of(**rest)
     if channels:
         asked["channels"] = [channel_id(api, channel) for channel in channels]
     if first_ping_by is not None:
@@ -140,7 +140,7 @@ def create(
         click.echo(f"\nIts first ping is wanted by {made['first_ping_by']}: without one it goes down.")
 
 
-def _asked(
+def asked_of(
     *,
     period: int | None,
     cron: str | None,
@@ -175,7 +175,7 @@ def _asked(
 @checks_group.command("edit")
 @click.argument("check")
 @click.option("--name", help="Another name. Its slug stays.")
-@_schedule_options
+@schedule_options
 @click.option(
     "--no-gate", "fewer_gates", multiple=True, help="One to take away: as it is written, its figure's name, or all."
 )
@@ -200,7 +200,7 @@ def edit(
 
     A new schedule or grace counts from now on.
     """
-    asked = _asked(**rest)
+    asked = asked_of(**rest)
     if first_ping_by is not None:
         asked["first_ping_by"] = None if first_ping_by == "never" else instant_ahead(first_ping_by)
     if not (asked or channels or fewer_gates):

@@ -20,7 +20,7 @@ NEW = 5
 """So many runs, the newest, make a habit."""
 OLD = 10
 """So many at least were otherwise before."""
-_MOST_OLD = 60
+MOST_LOOKED_AT = 65
 _DAY = timedelta(days=1)
 _LEAST_CLOCK, _LEAST_TOOK = timedelta(minutes=15), timedelta(seconds=10)
 _SPREADS = 4
@@ -54,7 +54,7 @@ class Moved:
 
 def moved(runs: Sequence[Ran], zone: ZoneInfo) -> list[Moved]:
     """`runs`: those that went well, the oldest first. `zone`: whose time of day is told."""
-    runs = runs[-(NEW + _MOST_OLD) :]
+    runs = runs[-MOST_LOOKED_AT:]
     found = [_clock_moved(runs, zone), _distance_moved(runs), _duration_moved(runs)]
     return [one for one in found if one is not None]
 

@@ -16,6 +16,7 @@ from heartfly.checks import commands, history, queries
 from heartfly.checks.config import bounds_of, tolerance_of
 from heartfly.checks.covered import covered
 from heartfly.checks.explained import explained
+from heartfly.checks.learned import moved_of
 from heartfly.checks.ninety import ninety_of
 from heartfly.checks.turn import in_turn
 from heartfly.core.bound_text import lines_of
@@ -61,6 +62,7 @@ async def show(request: PageRequest) -> Response[bytes]:
         told = await explained(read, pid, found.uuid, now=now)
         row = told.row
         time = await check_time.seen(read, request, row)
+        has_moved = await moved_of(read, row)
         coverage, ninety = await covered(read, row), await ninety_of(read, pid, row.id, now=now)
         channels = await queries.named_channels_of(read, pid, row.id)
         history_of: dict[str, Any] = {
@@ -97,6 +99,7 @@ async def show(request: PageRequest) -> Response[bytes]:
         receipts=receipts,
         acked_at=incident.acked_at if incident is not None else None,
         acked_by=incident.acked_by if incident is not None else None,
+        moved=has_moved,
         covered=strip(coverage),
         silent=silent,
         snooze_choices=CHOICES,

@@ -83,6 +83,10 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("POST", "/v1/checks/{check_id}/backtest"): [
         (f'{{"grace": {GIANT}}}', "grace"),
         ('{"schedule": {"kind": "cron", "expression": "0 25 * * *"}}', "schedule.expression"),
+        (f'{{"windows": [{{"cron": "0 2 * * *", "lasts": {GIANT}}}]}}', "windows[0].lasts"),
+        (r'{"windows": [{"cron": "\u0000", "lasts": 60}]}', "windows[0].cron"),
+        (r'{"windows": [{"cron": "0 2 * * *", "zone": "\u0000", "lasts": 60}]}', "windows[0].zone"),
+        ('{"windows": [' + "{}," * 10 + "{}]}", "windows"),
     ],
     ("POST", "/v1/checks/{check_id}/rotate-ping-url"): [(f'{{"overlap": {GIANT}}}', "overlap")],
     ("POST", "/v1/checks/{check_id}/transfer"): [

@@ -70,9 +70,7 @@ async def test_runs_are_bars_and_those_that_failed_were_missed_or_still_run_have
         assert said in table
 
 
-async def test_what_is_usual_is_said_and_a_limit_suggested_that_the_schedule_takes_over(
-    town: Town, clock: SimClock
-) -> None:
+async def test_what_is_usual_is_said_and_leads_to_what_that_suggests(town: Town, clock: SimClock) -> None:
     await lived(town, clock)
     browser = await town.owner()
     page, text = await page_of(browser, f"{PATH}?range=7d"), await text_of(browser, f"{PATH}?range=7d")
@@ -81,12 +79,7 @@ async def test_what_is_usual_is_said_and_a_limit_suggested_that_the_schedule_tak
     assert "Of 25 runs half took at most 5 min, 95 % at most 5 min; the longest 40 min." in text
     assert (25, 1) == (len(set(re.findall(r"M[\d.]+", shapes["dots"]))), shapes["ring"].count("h0"))
     assert {"line p50", "line p95", "line limit"} <= set(shapes)
-    assert "longest run 48 min" in text
-    (use,) = re.findall(r'href="([^"]*/schedule\?[^"]*)"', page)
-    form = await page_of(browser, use.replace("&amp;", "&"))
-    assert re.search(r'<input id="max_run" [^>]*value="48"', form)
-    assert 'value="48' not in await page_of(browser, f"{PATH}/schedule?max_run=48x")
-    assert "Use it" not in await text_of(await town.viewer(), f"{PATH}?range=7d")
+    assert re.search(r'href="[^"]*/learned">What its past suggests', page)
 
 
 async def test_the_picture_is_of_the_range_and_none_of_a_check_that_never_pinged(town: Town, clock: SimClock) -> None:
