@@ -1,4 +1,4 @@
-"""`heartfly checks suggest`, `backtest` and `diff`: what the past of a check says, and what other rules would have."""
+"""`heartfly checks suggest`, `backtest`, `slo` and `diff`: what the past of a check says, and other rules would."""
 
 from __future__ import annotations
 
@@ -125,6 +125,54 @@ def _alarms(told: Any) -> None:
                 for word, one in rows
             ],
         )
+
+
+@checks_group.command("slo")
+@click.argument("check", required=False)
+@click.option("--month", default="", help="A month such as 2026-11.  [the last days that the target is about]")
+@click.option("--aimed", is_flag=True, help="Of all checks: only those with a target.")
+@AS_JSON
+@connected()
+def slo(*, check: str | None, month: str, aimed: bool, as_json: bool, api: Client) -> None:
+    """Say which share of the runs of a check, or of all, came in time and went well, and what is left of the target.
+
+    Exit status 1 if a target is not kept.
+    """
+    asked = {"month": month} if month else {}
+    if check is not None:
+        found = [api.call("GET", f"/v1/checks/{part(find(api, check)['id'])}/service-level", **asked)]
+    else:
+        found = list(api.listed("/v1/service-levels", aimed=str(aimed).lower(), **asked))
+    if as_json:
+        print_json(found if check is None else found[0])
+    elif not found:
+        click.echo("No check has a target." if aimed else "There are no checks yet.")
+    else:
+        print_table(
+            ("CHECK", "IN TIME", "WENT WELL", "NOT HEARD", "DAYS"),
+            [
+                (
+                    one["name"],
+                    _level(one["on_time"]),
+                    _level(one["success"]),
+                    seconds(one["blind"]) if one["blind"] else "-",
+                    f"{one['from_day']} to {one['to_day']}",
+                )
+                for one in found
+            ],
+        )
+    if any(one["met"] is False for one in found):
+        raise SystemExit(1)
+
+
+def _level(level: Any) -> str:
+    if level["share"] is None:
+        return "-"
+    share = f"{level['share']}% of {level['n']}"
+    if level["target"] is None:
+        return share
+    kept = "kept" if level["met"] else "not kept"
+    return f"{share}, {level['target']}% {kept}, {level['left']} of {level['allowed']} bad runs left"
 
 
 @checks_group.command("diff")

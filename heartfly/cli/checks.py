@@ -7,7 +7,15 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
-from heartfly.cli.check_words import facts_of, how_to_ping, outcome_of, reasons_of, schedule_of, tolerance_asked
+from heartfly.cli.check_words import (
+    facts_of,
+    how_to_ping,
+    outcome_of,
+    reasons_of,
+    schedule_of,
+    slo_asked,
+    tolerance_asked,
+)
 from heartfly.cli.client import Client, connected, part
 from heartfly.cli.gates import show_coverage, what_changed, with_gates
 from heartfly.cli.output import (
@@ -95,6 +103,9 @@ def schedule_options(command: F) -> F:
                 help='When it goes down: "3 in a row", "50% of 10", "3 in a row, 50% of 10, up after 2"; or nothing.',
             ),
             click.option(
+                "--slo", help='What is aimed at: "on time 99%", "on time 99.5%, success 98%, 90 days"; or nothing.'
+            ),
+            click.option(
                 "--bound",
                 "bounds",
                 multiple=True,
@@ -150,6 +161,7 @@ def asked_of(
     tags: tuple[str, ...],
     gates: tuple[str, ...],
     tolerate: str | None,
+    slo: str | None,
     bounds: tuple[str, ...],
     **plain: Any,
 ) -> dict[str, Any]:
@@ -167,6 +179,8 @@ def asked_of(
     asked |= {name: list(value) for name, value in lists.items() if value}
     if bounds == ("none",):
         asked["bounds"] = []
+    if slo is not None:
+        asked["slo"] = slo_asked(slo)
     if tolerate is not None:
         asked["tolerance"] = tolerance_asked(tolerate)
     return asked

@@ -106,8 +106,24 @@ class NamedInDigest:
 
 
 @value(frozen=True, kw_only=True)
+class LevelInDigest:
+    """Which share of the runs of a check came in time and went well, and of a target what is left, in words.
+
+    `blind_s`: so long Heartfly could not hear, while it was watched.
+    """
+
+    check_uuid: str
+    check_name: str
+    is_met: bool | None
+    """None: it has no target, or nothing was due."""
+    on_time: str
+    success: str
+    blind_s: int = 0
+
+
+@value(frozen=True, kw_only=True)
 class DigestFacts:
-    """What a day or a week was. Of long lists the worst are named; each `n_` counts them all."""
+    """What a day, a week or a month was. Of long lists the worst are named; each `n_` counts them all."""
 
     cadence: Cadence
     first_day: date
@@ -138,6 +154,12 @@ class DigestFacts:
     """So long Heartfly itself could not hear."""
     channels: tuple[ChannelFacts, ...] = ()
     """Those that do not deliver."""
+    n_aimed: int = 0
+    """Checks that have a target, of a month; and how many did not keep it."""
+    n_not_kept: int = 0
+    n_levels: int = 0
+    levels: tuple[LevelInDigest, ...] = ()
+    """Checks that have a target, those that did not keep it first; then others of which not all came and went well."""
 
 
 @value(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from heartfly.checks import commands, queries
 from heartfly.checks.backtest import DAYS, MOST, Backtest, History, tried
 from heartfly.checks.config import CheckConfig, CheckIn, as_asked, mark_of, merged, of_row
 from heartfly.checks.turn import in_turn
+from heartfly.core.slo import DAYS as SLO_DAYS
 from heartfly.core.text import shown
 from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError, OverloadedError
 from heartfly.notify import queries as notify
@@ -34,6 +35,7 @@ LABELS = {
     "filter_success": "Words of a success", "filter_failure": "Words of a failure",
     "failures": "Failures in a row", "share": "Share of failures", "last": "Of the last runs",
     "recover": "Successes to be up again", "bounds": "Bounds",
+    "slo_on_time": "In time", "slo_success": "Go well", "slo_days": "Over",
     "default_fail": "Else it is a failure", "sticky": "Stays paused", "channels": "Channels",
 }  # fmt: skip
 _LONGEST_GATE = 300
@@ -130,6 +132,7 @@ async def _form(
         errors=errors or {},
         labels=LABELS,
         units=UNITS,
+        slo_days=SLO_DAYS,
         both=both,
         tried=judged,
         history=history,

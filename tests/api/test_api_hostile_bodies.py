@@ -75,6 +75,8 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         (r'{"description": "\u0000"}', "description"),
         (f'{{"max_run": {GIANT}}}', "max_run"),
         (f'{{"tolerance": {{"failures": {GIANT}}}}}', "tolerance.failures"),
+        (f'{{"slo": {{"on_time": {GIANT}}}}}', "slo.on_time"),
+        (r'{"slo": {"success": "\u0661\u0000"}}', "slo.success"),
         (f'{{"bounds": ["run >= {GIANT}m"]}}', "bounds[0]"),
         (r'{"bounds": ["\u0000"]}', "bounds[0]"),
         ('{"max_run": 1e999999999}', "max_run"),

@@ -94,6 +94,8 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("GET", "/v1/checks/{check_id}/explain"): (None, 200),
     ("POST", "/v1/checks/{check_id}/backtest"): ({"grace": 60}, 200),
     ("GET", "/v1/checks/{check_id}/suggestions"): (None, 200),
+    ("GET", "/v1/checks/{check_id}/service-level"): (None, 200),
+    ("GET", "/v1/service-levels"): (None, 200),
     ("GET", "/v1/checks/{check_id}/pings"): (None, 200),
     ("GET", "/v1/checks/{check_id}/pings/{n}/body"): (None, 200),
     ("GET", "/v1/checks/{check_id}/pings/{n}/diff"): (None, 200),

@@ -62,3 +62,22 @@ def test_what_a_failure_printed_is_told_beside_the_last_success(run: Run) -> Non
     ping(run, "prints", "/fail", said="begin\n12 rows\ndone\n")
     same = ok(run("checks", "diff", "prints", "--ping", "1"))
     assert "No success before it is kept that said something." in same
+
+
+def test_a_target_is_set_in_a_line_and_what_is_left_of_it_is_told(run: Run) -> None:
+    ok(run("checks", "create", "Aimed", "--period", "1h", "--slo", "on time 99.5%, success 98%, 90 days"))
+    ping(run, "aimed")
+    kept = ok(run("checks", "slo", "aimed"))
+    ping(run, "aimed", "/fail")
+    lost = run("checks", "slo", "--aimed")
+    machine = json.loads(run("checks", "slo", "aimed", "--json").output)
+    shown = ok(run("checks", "show", "aimed"))
+
+    assert "99.5% kept, 0.005 of 0.005 bad runs left" in " ".join(kept.split())
+    assert 1 == lost.exit_code
+    assert ("50", "98", False) == (machine["success"]["share"], machine["success"]["target"], machine["met"])
+    assert "on time 99.5%, success 98%, 90 days" in shown
+    ok(run("checks", "edit", "aimed", "--slo", "nothing"))
+    assert json.loads(ok(run("checks", "show", "aimed", "--json")))["slo"] is None
+    assert "must look like" in run("checks", "edit", "aimed", "--slo", "always").output
+    assert "month" in run("checks", "slo", "aimed", "--month", "2026-13").output

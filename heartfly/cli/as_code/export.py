@@ -19,7 +19,7 @@ from heartfly.notify.channels.base import MASK
 _WIDTH = 110
 _USUAL: Mapping[str, Any] = {
     "description": "", "tags": [], "max_run": None, "methods": "", "filters": None, "gates": [], "sticky": False,
-    "unit": "", "tolerance": None, "bounds": [], "policy": {},
+    "unit": "", "tolerance": None, "bounds": [], "slo": None, "policy": {},
 }  # fmt: skip
 """What need not be said of a new thing, as it is so without."""
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60))
