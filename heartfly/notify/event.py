@@ -30,6 +30,9 @@ class CheckOut(msgspec.Struct, frozen=True):
     previous_status: str | None
     schedule_text: str
     grace: float
+    dialect: str
+    max_run: float | None
+    rules: tuple[str, ...]
     n_pings: int
     last_ping_at: datetime | None
     last_kind: str | None
@@ -128,6 +131,8 @@ class EventOut(msgspec.Struct, frozen=True):
     concern: ConcernOut | None
     missed: int
     held: str
+    verdict: str
+    unheard: tuple[BlindOut, ...]
 
 
 def event(delivery: Delivery) -> EventOut:
@@ -160,6 +165,8 @@ def event(delivery: Delivery) -> EventOut:
         concern=None if alert.concern is None else _concern(alert.concern),
         missed=alert.n_missed,
         held=alert.held,
+        verdict=alert.verdict,
+        unheard=tuple(BlindOut(one.from_at, one.to_at) for one in alert.unheard),
     )
 
 
@@ -178,6 +185,9 @@ def _check(check: CheckFacts, alert: Alert) -> CheckOut:
         previous_status=alert.from_status,
         schedule_text=check.schedule,
         grace=check.grace_s,
+        dialect=check.dialect,
+        max_run=check.max_run_s,
+        rules=check.rules,
         n_pings=check.n_pings,
         last_ping_at=check.last_ping_at,
         last_kind=check.last_kind,
