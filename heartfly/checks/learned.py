@@ -33,8 +33,8 @@ from heartfly.db.database import Database
 from heartfly.db.models import run_metrics, runs
 from heartfly.errors import InvalidValueError
 
-MOST_RUNS = 2_000
-"""The newest; a job of every minute is learned in a day and a half."""
+MOST_RUNS = 1_000
+"""The newest, which is half a second of work; a job of every minute is learned in most of a day."""
 _WELL = (RunOutcome.OK.value, RunOutcome.DEGRADED.value)
 _NEAR = 5
 """A limit that differs by less than this part of itself is as good as the other."""

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -32,6 +33,10 @@ _STRAY = Fraction(1, 20)
 """So few values may be far out and teach nothing; where more are, they are usual."""
 _ARC = 4
 """Within so much less than a cycle they begin: what begins all over it has no time in it."""
+_TOO_OFTEN = 2
+"""What fires so many times as often as the job ran is not its schedule."""
+_ABOUT = (Fraction(3, 4), Fraction(9, 8))
+"""A cycle is looked at if there are about as many runs as it has times."""
 _NEAR = 10
 """A distance is the period if it differs by no more than this part of it."""
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -147,7 +152,7 @@ def matched(runs: Sequence[Ran], schedule: Schedule) -> Fit:
         return Fit(schedule, len(apart) - n_early, near, n_early)
     times = _times(runs, schedule)
     if times is None:
-        return Fit(schedule, 4 * len(runs), 0, len(runs))
+        return Fit(schedule, _TOO_OFTEN * len(runs), 0, len(runs))
     hit = Counter(bisect_right(times, run.began_at) for run in runs)
     n_hit = sum(place > 0 for place in hit)
     return Fit(schedule, len(times), n_hit, len(runs) - n_hit)
@@ -167,16 +172,22 @@ def _expressions(walls: Sequence[datetime]) -> Iterator[str]:
     if (start := _start(of_day, _DAY)) is not None:
         days = Counter((wall - start).weekday() for wall in walls)
         often = frozenset(day for day, n in days.items() if 2 * n >= max(days.values()))
-        yield f"{_clock(start)} * * {_weekdays(often)}"
+        if _is_about(walls, _DAY * 7 / len(often)):
+            yield f"{_clock(start)} * * {_weekdays(often)}"
     for n in _HOURS:
-        if (start := _start(of_day, n * _HOUR)) is not None:
+        if _is_about(walls, n * _HOUR) and (start := _start(of_day, n * _HOUR)) is not None:
             hour = start // _HOUR
             yield f"{start % _HOUR // _MINUTE} {f'{hour}-23' if hour else '*'}/{n} * * *"
     for n in _MINUTES:
-        if (start := _start(of_day, n * _MINUTE)) is not None:
+        if _is_about(walls, n * _MINUTE) and (start := _start(of_day, n * _MINUTE)) is not None:
             minute = start // _MINUTE
             steps = f"{f'{minute}-59' if minute else '*'}/{n}" if n > 1 else "*"
             yield f"{minute if n == _MINUTES[0] else steps} * * * *"
+
+
+def _is_about(walls: Sequence[datetime], cycle: timedelta) -> bool:
+    n_times = (walls[-1] - walls[0]) / cycle + 1
+    return n_times * _ABOUT[0] <= len(walls) <= n_times * _ABOUT[1] + 1
 
 
 def _start(of_day: Sequence[timedelta], cycle: timedelta) -> timedelta | None:
@@ -202,21 +213,29 @@ def _weekdays(days: frozenset[int]) -> str:
     return ",".join(str(day) for day in sorted((day + 1) % 7 for day in days))
 
 
-def _times(runs: Sequence[Ran], schedule: Cron | OnCalendar) -> list[datetime] | None:
+def _times(runs: Sequence[Ran], schedule: Cron | OnCalendar) -> Sequence[datetime] | None:
     """From the one of the first run to that of the last; None: far more than there are runs."""
-    first, last = runs[0].began_at, runs[-1].began_at
-    # The first run is of the last time before it, which only looking forward from an earlier one finds.
+    first, last, n = runs[0].began_at, runs[-1].began_at, len(runs)
+    # The first run is of the last time before it, which only looking forward from an earlier instant finds.
+    since = first - max(last - first, _DAY) / n * 2 - _MINUTE
+    return _fires(schedule, since, first, last, _TOO_OFTEN * n)
+
+
+@lru_cache(maxsize=16)
+def _fires(
+    schedule: Cron | OnCalendar, since: datetime, first: datetime, last: datetime, most: int
+) -> Sequence[datetime] | None:
+    """Remembered, as each is a tenth of a millisecond of work and asked for several times."""
     found: list[datetime] = []
-    at = next_after(schedule, first - max(last - first, _DAY) / len(runs) * 2 - _MINUTE)
+    at = next_after(schedule, since)
     while at is not None and at <= last:
         if at <= first:
-            found = [at]
-        else:
-            found.append(at)
-        if len(found) > 4 * len(runs):
+            found.clear()
+        found.append(at)
+        if len(found) > most:
             return None
         at = next_after(schedule, at)
-    return found
+    return tuple(found)
 
 
 def _period(runs: Sequence[Ran]) -> Period | None:

@@ -62,12 +62,21 @@ def _drawn(past: CheckPast, row: Row[Any], range_s: int, zone: str) -> dict[str,
         "begins": past.from_at if past.from_at > scale.from_at else None,
         "spans": [span for span in past.lane.spans if span.status.value != "up"][-MOST_LISTED:],
         "blind": past.blind,
+        "planned": past.planned[-MOST_LISTED:],
+        "planned_path": _planned(past, scale),
         "listed": past.runs[:MOST_LISTED],
         "n_listed": len(past.runs),
         "counts": {word: sum(run.outcome == word for run in past.runs) for word in ("ok", "degraded", "missed")}
         | {"failed": sum(run.outcome in _BAD for run in past.runs)},
         "took": _took(past.runs, row, scale),
     }
+
+
+def _planned(past: CheckPast, scale: Scale) -> str:
+    """Brackets above what was planned; each is two wide at least."""
+    spans = [(scale.x(one.span.from_at), scale.x(min(one.span.to_at, past.to_at))) for one in past.planned]
+    drawn = dict.fromkeys((min(left, WIDTH - 2), max(right, left + 2)) for left, right in spans)
+    return "".join(f"M{left:g} 33v-2H{right:g}v2" for left, right in drawn)
 
 
 def _runs(
