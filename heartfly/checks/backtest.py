@@ -1,4 +1,4 @@
-"""A check's own history, read so that other rules can be tried on it. The judging is core/replay.py's.
+"""A check's own history, read so that other rules and windows can be tried on it. The judging is core/replay.py's.
 
 What a ping was (a success, a failure, ignored) stays as it was heard: filters are not tried anew. Kept are the newest
 pings of a check, so the history may begin later than was asked for.
@@ -7,7 +7,7 @@ pings of a check, so the history may begin later than was asked for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,10 +20,13 @@ from heartfly.checks.config import CheckConfig, of_row
 from heartfly.checks.rows import rules_of_config
 from heartfly.core.coverage import Span
 from heartfly.core.replay import Alarm, Command, Compared, compared, replay
+from heartfly.core.silence import Silence
+from heartfly.core.silence import Span as SilenceSpan
 from heartfly.core.values import Blind, Signal
 from heartfly.core.words import PingKind, Reason, Status
 from heartfly.db.database import Database
 from heartfly.db.models import blind_intervals, flips, incidents, pings, run_metrics, runs
+from heartfly.notify.silences import planned_since
 
 DAYS = 90
 """How far back rules are tried, as far as pings are kept."""
@@ -46,6 +49,7 @@ class History:
     signals: Sequence[Signal]
     commands: Sequence[Command]
     blind: Sequence[Blind]
+    """Also the maintenance windows in which the check was not to be judged: `planned`."""
     incidents: Mapping[datetime, str]
     from_at: datetime
     through: datetime
@@ -88,14 +92,20 @@ async def history_of(
     if len(gaps) > MOST_TURNS:
         from_at = max(from_at, gaps[0].to_at + _NEXT)
     turns = [turn for turn in turns if turn.at >= from_at]
-    gaps = sorted((gap for gap in gaps if gap.to_at >= from_at), key=lambda gap: gap.from_at)
+    gaps = [gap for gap in gaps if gap.to_at >= from_at]
     found = [ping for ping in found if ping.received_at >= from_at]
+    windows = await planned_since(read, row, since=from_at, through=through)
     return History(
         signals=[_signal(ping, figures, spans) for ping in reversed(found)],
         commands=[
             Command(at=turn.at, pauses=turn.reason == Reason.PAUSED.value) for turn in turns if turn.reason in _COMMANDS
         ],
-        blind=[Blind(id=one.id, from_at=one.from_at, to_at=one.to_at) for one in gaps],
+        blind=_in_order(
+            [
+                *(Blind(id=one.id, from_at=one.from_at, to_at=one.to_at) for one in gaps),
+                *(_unjudged(one.span) for one in windows if not one.is_judged),
+            ]
+        ),
         incidents={turn.at: turn.uuid for turn in turns if turn.to_status == Status.DOWN.value and turn.uuid},
         from_at=from_at,
         through=through,
@@ -103,31 +113,46 @@ async def history_of(
     )
 
 
-def backtest(history: History, old: CheckConfig, new: CheckConfig) -> Backtest:
-    """Both rules over the same history, from its beginning."""
+def backtest(history: History, old: CheckConfig, new: CheckConfig, windows: Sequence[Silence] = ()) -> Backtest:
+    """Both rules over the same history, from its beginning. `windows`: in which the new one would not judge, either."""
+    more = [_unjudged(span) for one in windows for span in one.spans(history.from_at, history.through)]
     was, would = (
         replay(
             rules_of_config(config),
             history.signals,
             commands=history.commands,
-            blind=history.blind,
+            blind=blind,
             from_at=history.from_at,
             through=history.through,
         )
-        for config in (old, new)
+        for config, blind in ((old, history.blind), (new, _in_order([*history.blind, *more])))
     )
     return Backtest(old=was, new=would, differ=compared(was, would))
 
 
 async def tried(
-    database: Database, row: Row[Any], would: CheckConfig, *, since: datetime, through: datetime
+    database: Database,
+    row: Row[Any],
+    would: CheckConfig,
+    *,
+    since: datetime,
+    through: datetime,
+    windows: Sequence[Silence] = (),
 ) -> tuple[Backtest, History]:
     """The check's rule and another one, over what is kept of this time. Whoever asks bounds how many do so at once."""
     was = of_row(row._asdict())
     async with database.read() as read:
         history = await history_of(read, row, since=since, through=through, gated=bool(would.gates or was.gates))
     # In a thread: thousands of pings take a second, which no other ping shall wait for.
-    return await asyncio.to_thread(backtest, history, was, would), history
+    return await asyncio.to_thread(backtest, history, was, would, windows), history
+
+
+def _unjudged(span: SilenceSpan) -> Blind:
+    return Blind(id=0, from_at=span.from_at, to_at=span.to_at, planned=True)
+
+
+def _in_order(blind: Iterable[Blind]) -> list[Blind]:
+    return sorted(blind, key=lambda one: (one.from_at, one.to_at))
 
 
 async def _figures(read: AsyncConnection, row: Row[Any], run_ids: set[int]) -> dict[int, dict[str, Any]]:

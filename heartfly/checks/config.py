@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from heartfly.checks.slo_config import SloIn, slo_in, to_store
 from heartfly.core import schedule as schedules
 from heartfly.core import text
 from heartfly.core.bound_text import bounds_of_lines, lines_of, refuse_late_start
@@ -87,6 +88,8 @@ class CheckIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Null: the first failure or miss is an alarm, and the first success ends it."""
     bounds: list[str] | msgspec.UnsetType = msgspec.UNSET
     """As they are written: `run >= 1m warn`, `start within 10m`, `5 reports by address`."""
+    slo: SloIn | msgspec.UnsetType | None = msgspec.UNSET
+    """Null: nothing is aimed at."""
     sticky: bool | msgspec.UnsetType = msgspec.UNSET
     host: str | msgspec.UnsetType = msgspec.UNSET
     """On which the job runs; empty: as its pings say."""
@@ -118,6 +121,7 @@ class CheckConfig:
     gates: str = ""
     tolerance: str = ""
     bounds: str = ""
+    slo: str = ""
     sticky: bool = False
     host: str = ""
 
@@ -176,6 +180,7 @@ def as_asked(config: CheckConfig) -> dict[str, Any]:
         "gates": [msgspec.to_builtins(gate_in(gate)) for gate in gates_of(config.gates)],
         "tolerance": msgspec.to_builtins(tolerance_in(config.tolerance)),
         "bounds": lines_of(bounds_of(config.bounds)),
+        "slo": msgspec.to_builtins(slo_in(config.slo)),
         "sticky": config.sticky,
         "host": config.host,
     }
@@ -342,6 +347,7 @@ _READ: Mapping[str, Callable[[Any, datetime], Mapping[str, Any]]] = {
     "gates": lambda value, _: {"gates": _gates(value)},
     "tolerance": lambda value, _: {"tolerance": _tolerance(value)},
     "bounds": lambda value, _: {"bounds": _bounds(value)},
+    "slo": lambda value, _: {"slo": to_store(value)},
     "sticky": lambda value, _: {"sticky": value},
     "host": lambda value, _: {"host": text.one_line(value.strip(), field="host", most=LONGEST_HOST)},
 }

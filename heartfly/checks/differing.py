@@ -34,6 +34,12 @@ def is_of_failure(ping: Row[Any]) -> bool:
 
 async def success_before(read: AsyncConnection, pid: int, check_id: int, n: int) -> Said | None:
     """What the last run before this ping said that went well and said something, as far as it is kept."""
+    found = (await read.execute(last_success(pid, check_id, before=n))).first()
+    return None if found is None else Said(found.n, bytes(found.body))
+
+
+def last_success(pid: int, check_id: int, *, before: int) -> sa.Select[Any]:
+    """Its number and body. `before`: the number of a ping."""
     run = sa.and_(runs.c.pid == pings.c.pid, runs.c.check_id == pings.c.check_id, runs.c.id == pings.c.run_id)
     body = sa.and_(
         ping_bodies.c.pid == pings.c.pid, ping_bodies.c.check_id == pings.c.check_id, ping_bodies.c.n == pings.c.n
@@ -42,12 +48,13 @@ async def success_before(read: AsyncConnection, pid: int, check_id: int, n: int)
         sa.select(pings.c.n, ping_bodies.c.body)
         .join(ping_bodies, body)
         .outerjoin(runs, run)
-        .where(pings.c.pid == pid, pings.c.check_id == check_id, pings.c.n < n, pings.c.kind == PingKind.SUCCESS.value)
+        .where(
+            pings.c.pid == pid, pings.c.check_id == check_id, pings.c.n < before, pings.c.kind == PingKind.SUCCESS.value
+        )
         # A run may be gone, or never have been: its success counts then as what it says it is.
         .where(sa.or_(runs.c.outcome.is_(None), runs.c.outcome == RunOutcome.OK.value))
     )
-    found = (await read.execute(query.order_by(pings.c.n.desc()).limit(1))).first()
-    return None if found is None else Said(found.n, bytes(found.body))
+    return query.order_by(pings.c.n.desc()).limit(1)
 
 
 async def difference(there: bytes, here: bytes, *, numbers: bool) -> Difference:

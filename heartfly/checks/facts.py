@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from heartfly.checks.wording import schedule_words
-from heartfly.core.alerts import CheckFacts, RunFacts
+from heartfly.checks.wording import rules_words, schedule_words
+from heartfly.core.alerts import LAST_GOOD_CHARS, CheckFacts, RunFacts
 from heartfly.core.values import Check, Run
 from heartfly.core.words import PingKind
 
@@ -37,7 +37,10 @@ def check_facts(row: Any, check: Check, *, expected_at: datetime | None) -> Chec
     )
 
 
-NAMED = ("uuid", "name", "slug", "tags", "description", "kind", "period_s", "expression", "zone", "grace_s")
+NAMED = (
+    "uuid", "name", "slug", "tags", "description", "kind", "period_s", "expression", "zone", "dialect", "grace_s",
+    "max_run_s", "tolerance", "bounds", "gates",
+)  # fmt: skip
 """What `facts_of` asks a row for."""
 
 
@@ -58,6 +61,9 @@ def facts_of(
         description=row.description,
         schedule=schedule_words(row),
         grace_s=row.grace_s,
+        dialect=row.dialect if row.kind == "cron" else "",
+        max_run_s=row.max_run_s,
+        rules=rules_words(row.tolerance, row.bounds, row.gates),
         n_pings=n_pings,
         last_ping_at=last_ping_at,
         last_kind=last_kind,
@@ -66,7 +72,7 @@ def facts_of(
     )
 
 
-def run_facts(run: Run, said: Said | None) -> RunFacts:
+def run_facts(run: Run, said: Said | None, *, last_good: str = "") -> RunFacts:
     text = said.body.decode("utf-8", "replace") if said is not None else ""
     return RunFacts(
         started_at=run.started_at,
@@ -78,4 +84,5 @@ def run_facts(run: Run, said: Said | None) -> RunFacts:
         metrics={name: str(value) for name, value in said.metrics.items()} if said is not None else {},
         body_tail=text[-TAIL_CHARS:].replace("\x00", "\N{REPLACEMENT CHARACTER}"),
         body_cut=len(text) > TAIL_CHARS or (said is not None and said.cut),
+        last_good=last_good[-LAST_GOOD_CHARS:].replace("\x00", "\N{REPLACEMENT CHARACTER}"),
     )

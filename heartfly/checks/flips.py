@@ -13,14 +13,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from heartfly.checks.deaf import blind_since
+from heartfly.checks.differing import last_success
 from heartfly.checks.digests import digests
 from heartfly.checks.facts import Said, check_facts, run_facts
 from heartfly.checks.rows import Stored, save, save_runs
 from heartfly.checks.wording import schedule_words
-from heartfly.core.alerts import Alert, BrokenGate, flip_key
+from heartfly.core.alerts import Alert, BrokenGate, Unheard, flip_key
 from heartfly.core.explain import explain
 from heartfly.core.missed import n_missed
-from heartfly.core.values import Check, Flip, Step
+from heartfly.core.values import Blind, Check, Flip, Step
+from heartfly.core.verdict import what_now
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
@@ -153,10 +156,12 @@ def _tell(tx: Tx, taken: Sequence[Taken], flipped: Flipped, *, ids: IdSource, no
     names = names_of(tx, pids)
     asked = {one.stored.id for one in taken}
     heard = who_listens(tx, pids, asked)
+    deaf = _unheard(tx, [one for one in taken if one.stored.id in heard])
     entries: list[Entry] = []
     for one in taken:
-        common = Telling(one, *names.get(one.stored.pid, ("", "")), now=now)
         is_heard = one.stored.id in heard
+        last_good = _last_good(tx, one) if is_heard else None
+        common = Telling(one, *names.get(one.stored.pid, ("", "")), now=now, deaf=deaf, last_good=last_good)
         # Of an end those hear, too, who were told that it began, and listen no more: see notify/parting.py.
         entries += [
             common.flipped(flip, flipped)
@@ -179,6 +184,33 @@ _OF_MEMBERS = (AlertKind.DOWN, AlertKind.UP)
 """What is told of a member of a cause, by itself or with the others."""
 
 
+def _unheard(tx: Tx, taken: Sequence[Taken]) -> Sequence[Blind]:
+    """What may touch a slot that is told of as missed, or a run as hung."""
+    begins = [begin for one in taken for flip in one.step.flips if (begin := _silent_from(one, flip)) is not None]
+    return blind_since(tx, min(begins)) if begins else ()
+
+
+_MOST_UNHEARD = 3
+
+
+def _silent_from(one: Taken, flip: Flip) -> datetime | None:
+    """From when on something was waited for in vain; None: it is no alert about silence."""
+    if flip.tell is not AlertKind.DOWN or flip.run is None:
+        return None
+    if flip.reason is Reason.HUNG:
+        return flip.run.started_at
+    return None if flip.run.slot_at is None else flip.run.slot_at - one.before.rules.grace
+
+
+def _last_good(tx: Tx, one: Taken) -> str:
+    """What the last success said, if this is a failure that says something and is told."""
+    if one.said is None or not one.said.body or not any(flip.tell is AlertKind.DOWN for flip in one.step.flips):
+        return ""
+    query = last_success(one.stored.pid, one.stored.id, before=one.step.check.n_pings)
+    found = tx.conn.execute(query).first()
+    return "" if found is None else bytes(found.body).decode("utf-8", "replace")
+
+
 def source_of(check_id: int) -> str:
     """What an alert about this check is about; see `Entry`."""
     return f"check:{check_id}"
@@ -192,6 +224,10 @@ class Telling:
     project_slug: str
     project_name: str
     now: datetime
+    deaf: Sequence[Blind] = ()
+    """In which Heartfly could not hear, as far as it may matter."""
+    last_good: str = ""
+    """What the last success said, for a failure that says something."""
 
     def _entry(self, key: str, kind: AlertKind, at: datetime, **facts: Any) -> Entry:
         stored = self.taken.stored
@@ -218,7 +254,7 @@ class Telling:
             reason=flip.reason,
             from_status=flip.from_status,
             to_status=flip.to_status,
-            run=run_facts(flip.run, self.taken.said) if flip.run else None,
+            run=run_facts(flip.run, self.taken.said, last_good=self.last_good) if flip.run else None,
             broken_gates=tuple(
                 BrokenGate(
                     gate=one.gate.text,
@@ -233,8 +269,15 @@ class Telling:
             incident=incident.uuid if incident else None,
             cause=flipped.grouped.causes.get(key) if flip.tell in _OF_MEMBERS else None,
             explain=flipped.why[key],
+            verdict=what_now(self.taken.step.check),
+            unheard=self._unheard(flip),
         )
         return replace(entry, upstream=flipped.grouped.waits.get(key)) if flip.tell is AlertKind.DOWN else entry
+
+    def _unheard(self, flip: Flip) -> tuple[Unheard, ...]:
+        since = _silent_from(self.taken, flip)
+        touching = [one for one in self.deaf if since is not None and one.touches(since, flip.at)]
+        return tuple(Unheard(from_at=one.from_at, to_at=one.to_at) for one in touching[-_MOST_UNHEARD:])
 
     def _n_missed(self, flip: Flip) -> int:
         before = self.taken.before
@@ -250,7 +293,8 @@ class Telling:
         return self._entry(key, AlertKind.SUCCESS, at, run=run_facts(step.run, self.taken.said))
 
     def late(self, since: datetime) -> Entry:
-        return self._entry(f"late:{self.taken.stored.id}:{since.isoformat()}", AlertKind.LATE, since)
+        key = f"late:{self.taken.stored.id}:{since.isoformat()}"
+        return self._entry(key, AlertKind.LATE, since, verdict=what_now(self.taken.step.check))
 
     def schedule_error(self, error: str) -> Entry:
         return self._entry(

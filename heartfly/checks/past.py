@@ -21,6 +21,7 @@ from heartfly.checks.lanes import Lane, lanes
 from heartfly.checks.rows import rules_of_config
 from heartfly.core.schedule import Kind
 from heartfly.db.models import check_versions, runs
+from heartfly.notify.silences import Planned, planned_since
 
 MOST_RUNS = 2_000
 MOST_WINDOWS = 600
@@ -43,6 +44,8 @@ class CheckPast:
 
     lane: Lane
     blind: Sequence[tuple[datetime, datetime]]
+    planned: Sequence[Planned]
+    """Maintenance windows that covered it, by its tags as they are."""
     runs: Sequence[Row[Any]]
     versions: Sequence[Version]
     changes: Sequence[datetime]
@@ -62,7 +65,16 @@ async def past_of(read: AsyncConnection, row: Row[Any], *, from_at: datetime, to
     changes = [
         later.from_at for earlier, later in itertools.pairwise(versions) if earlier.config.timing != later.config.timing
     ]
-    return CheckPast(seen.by_check[row.id], seen.blind, found, versions, changes, seen.from_at, to_at)
+    return CheckPast(
+        lane=seen.by_check[row.id],
+        blind=seen.blind,
+        planned=await planned_since(read, row, since=seen.from_at, through=to_at),
+        runs=found,
+        versions=versions,
+        changes=changes,
+        from_at=seen.from_at,
+        to_at=to_at,
+    )
 
 
 def _versions(newest: Sequence[Row[Any]], from_at: datetime, to_at: datetime) -> Iterator[Version]:

@@ -16,7 +16,7 @@ _COMMANDS: Mapping[str, str] = {
     "init": "heartfly.cli.init:init",
     "migrate": "heartfly.cli.migrate:migrate",
     "check-config": "heartfly.cli.check_config:check_config",
-    "checks": "heartfly.cli.checks:checks_group",
+    "checks": "heartfly.cli.check_past:checks_group",
     "channels": "heartfly.cli.channels:channels_group",
     "incidents": "heartfly.cli.incidents:incidents_group",
     "silences": "heartfly.cli.silences:silences_group",

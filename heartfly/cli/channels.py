@@ -14,6 +14,7 @@ from heartfly.cli.checks import channel_id, find
 from heartfly.cli.client import Client, connected, part
 from heartfly.cli.output import AS_JSON, DURATION, counted, plain, print_json, print_table, seconds, since_instant, when
 from heartfly.clock import Clock, SystemClock
+from heartfly.core.digests import CHOICES
 
 KINDS = (
     "email", "slack", "webhook", "discord", "teams", "telegram", "mattermost", "zulip", "matrix", "ntfy", "pushover",
@@ -71,9 +72,7 @@ def _state(channel: Any, *, now: datetime | None = None) -> str:
     help="What any other kind must know, such as chat=-1001234; may be repeated. docs/channels.md lists them.",
 )
 @click.option("--method", type=click.Choice(["POST", "PUT", "GET"]), help="For webhook.  [POST]")
-@click.option(
-    "--digest", type=click.Choice(["daily", "weekly", "both"]), help="Send one, at 7:00. Not for machines.  [none]"
-)
+@click.option("--digest", type=click.Choice(list(CHOICES)), help="Send one, at 7:00. Not for machines.  [none]")
 @click.option("--event", "events", multiple=True, help="What it hears; may be repeated.  [all but check.late]")
 @click.option("--check", "checks", multiple=True, help="Only for this check, by slug or id.  [every check]")
 @AS_JSON

@@ -35,6 +35,7 @@ def facts_of(check: Any, coverage: Any, *, needs: Sequence[str]) -> list[tuple[s
         ("gates", "\n".join(gate_words(gate) for gate in check["gates"]) or "-"),
         ("tolerance", tolerance_words(check["tolerance"])),
         ("bounds", "\n".join(check["bounds"]) or "-"),
+        ("aimed at", slo_words(check["slo"])),
     ]
     if check["host"] or check["heard_host"]:
         facts.append(("host", check["host"] or f"{check['heard_host']}, as its pings say"))
@@ -91,6 +92,33 @@ def tolerance_asked(text: str) -> dict[str, int] | None:
             raise click.BadParameter(f"{part!r} must look like {looks}", param_hint="--tolerate")
         names = ("failures", "share", "last", "recover")
         asked |= {name: int(number) for name, number in zip(names, found.groups(), strict=True) if number}
+    return asked
+
+
+def slo_words(asked: Any) -> str:
+    if asked is None:
+        return "-"
+    parts = [f"{word} {asked[name]}%" for word, name in (("on time", "on_time"), ("success", "success")) if asked[name]]
+    return f"{', '.join(parts)}, {asked['days']} days"
+
+
+_AIM = re.compile(r"(?P<word>on time|success) (?P<percent>[0-9.]+) ?%|(?P<days>[0-9]{1,3}) days?", re.ASCII)
+
+
+def slo_asked(text: str) -> dict[str, Any] | None:
+    """`on time 99%, success 98%, 30 days`, or parts of it, as the API takes it; `nothing`: none."""
+    if text.strip() == "nothing":
+        return None
+    asked: dict[str, Any] = {}
+    for part in re.split(r",\s*", text.strip()):
+        found = _AIM.fullmatch(part.strip())
+        if found is None:
+            looks = "on time 99%, success 98%, 30 days, or several of them with commas; or nothing"
+            raise click.BadParameter(f"{part!r} must look like {looks}", param_hint="--slo")
+        if found["days"]:
+            asked["days"] = int(found["days"])
+        else:
+            asked[found["word"].replace(" ", "_")] = found["percent"]
     return asked
 
 

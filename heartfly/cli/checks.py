@@ -7,7 +7,15 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
-from heartfly.cli.check_words import facts_of, how_to_ping, outcome_of, reasons_of, schedule_of, tolerance_asked
+from heartfly.cli.check_words import (
+    facts_of,
+    how_to_ping,
+    outcome_of,
+    reasons_of,
+    schedule_of,
+    slo_asked,
+    tolerance_asked,
+)
 from heartfly.cli.client import Client, connected, part
 from heartfly.cli.gates import show_coverage, what_changed, with_gates
 from heartfly.cli.output import (
@@ -73,7 +81,7 @@ def list_checks(*, statuses: tuple[str, ...], tags: tuple[str, ...], q: str | No
     )
 
 
-def _schedule_options(command: F) -> F:
+def schedule_options(command: F) -> F:
     """When a job runs, and how late is still fine; the same for a new check and an edit."""
     for option in reversed(
         (
@@ -93,6 +101,9 @@ def _schedule_options(command: F) -> F:
             click.option(
                 "--tolerate",
                 help='When it goes down: "3 in a row", "50% of 10", "3 in a row, 50% of 10, up after 2"; or nothing.',
+            ),
+            click.option(
+                "--slo", help='What is aimed at: "on time 99%", "on time 99.5%, success 98%, 90 days"; or nothing.'
             ),
             click.option(
                 "--bound",
@@ -116,7 +127,7 @@ def _schedule_options(command: F) -> F:
 
 @checks_group.command("create")
 @click.argument("name")
-@_schedule_options
+@schedule_options
 @click.option("--slug", help="Its name in ping addresses.  [made of NAME]")
 @click.option("--tag", "tags", multiple=True, help="May be repeated.")
 @click.option("--description")
@@ -132,7 +143,7 @@ def create(
     Without a schedule its pings are expected daily. Left out, the zone is UTC, the dialect cron, the grace an hour, and
     a started run may take as long as the grace.
     """
-    asked = {"name": name} | _asked(**rest)
+    asked = {"name": name} | asked_of(**rest)
     if channels:
         asked["channels"] = [channel_id(api, channel) for channel in channels]
     if first_ping_by is not None:
@@ -147,7 +158,7 @@ def create(
         click.echo(f"\nIts first ping is wanted by {made['first_ping_by']}: without one it goes down.")
 
 
-def _asked(
+def asked_of(
     *,
     period: int | None,
     cron: str | None,
@@ -157,6 +168,7 @@ def _asked(
     tags: tuple[str, ...],
     gates: tuple[str, ...],
     tolerate: str | None,
+    slo: str | None,
     bounds: tuple[str, ...],
     needs: tuple[str, ...],
     **plain: Any,
@@ -174,6 +186,8 @@ def _asked(
     lists = {"tags": tags, "gates": gates, "bounds": bounds, "needs": needs}
     asked |= {name: list(value) for name, value in lists.items() if value}
     asked |= {name: [] for name, value in (("bounds", bounds), ("needs", needs)) if value == ("none",)}
+    if slo is not None:
+        asked["slo"] = slo_asked(slo)
     if tolerate is not None:
         asked["tolerance"] = tolerance_asked(tolerate)
     return asked
@@ -182,7 +196,7 @@ def _asked(
 @checks_group.command("edit")
 @click.argument("check")
 @click.option("--name", help="Another name. Its slug stays.")
-@_schedule_options
+@schedule_options
 @click.option(
     "--no-gate", "fewer_gates", multiple=True, help="One to take away: as it is written, its figure's name, or all."
 )
@@ -207,7 +221,7 @@ def edit(
 
     A new schedule or grace counts from now on.
     """
-    asked = _asked(**rest)
+    asked = asked_of(**rest)
     if first_ping_by is not None:
         asked["first_ping_by"] = None if first_ping_by == "never" else instant_ahead(first_ping_by)
     if not (asked or channels or fewer_gates):

@@ -30,11 +30,21 @@ class CheckFacts:
     schedule: str
     """In words and symbols, such as `every 5 minutes` or `30 2 * * * (Europe/Berlin)`."""
     grace_s: float
+    dialect: str = ""
+    """Who runs its cron expression; empty: it has none."""
+    max_run_s: float | None = None
+    """None: a run may take the grace."""
+    rules: tuple[str, ...] = ()
+    """What is tolerated, its bounds and gates, as they are written; of very many the first."""
     n_pings: int = 0
     last_ping_at: datetime | None = None
     last_kind: PingKind | None = None
     last_duration_s: float | None = None
     expected_at: datetime | None = None
+
+
+LAST_GOOD_CHARS = 6_000
+"""Of what the last success said, to be told beside what a failure says."""
 
 
 @value(frozen=True, kw_only=True)
@@ -51,6 +61,8 @@ class RunFacts:
     body_tail: str = ""
     """The end of what the job said: at most 10,000 characters, undecodable bytes replaced."""
     body_cut: bool = False
+    last_good: str = ""
+    """Of one that failed: the end of what the last run said that went well, as far as both are kept."""
 
 
 @value(frozen=True, kw_only=True)
@@ -71,6 +83,14 @@ class UnverifiedSlot:
     check_name: str
     expected_at: datetime
     closes_at: datetime
+
+
+@value(frozen=True, kw_only=True)
+class Unheard:
+    """Time in which Heartfly itself could not hear."""
+
+    from_at: datetime
+    to_at: datetime
 
 
 @value(frozen=True, kw_only=True)
@@ -106,8 +126,24 @@ class NamedInDigest:
 
 
 @value(frozen=True, kw_only=True)
+class LevelInDigest:
+    """Which share of the runs of a check came in time and went well, and of a target what is left, in words.
+
+    `blind_s`: so long Heartfly could not hear, while it was watched.
+    """
+
+    check_uuid: str
+    check_name: str
+    is_met: bool | None
+    """None: it has no target, or nothing was due."""
+    on_time: str
+    success: str
+    blind_s: int = 0
+
+
+@value(frozen=True, kw_only=True)
 class DigestFacts:
-    """What a day or a week was. Of long lists the worst are named; each `n_` counts them all."""
+    """What a day, a week or a month was. Of long lists the worst are named; each `n_` counts them all."""
 
     cadence: Cadence
     first_day: date
@@ -138,6 +174,12 @@ class DigestFacts:
     """So long Heartfly itself could not hear."""
     channels: tuple[ChannelFacts, ...] = ()
     """Those that do not deliver."""
+    n_aimed: int = 0
+    """Checks that have a target, of a month; and how many did not keep it."""
+    n_not_kept: int = 0
+    n_levels: int = 0
+    levels: tuple[LevelInDigest, ...] = ()
+    """Checks that have a target, those that did not keep it first; then others of which not all came and went well."""
 
 
 @value(frozen=True, kw_only=True)
@@ -245,6 +287,10 @@ class Alert:
     digest: DigestFacts | None = None
     explain: str = ""
     """One or two sentences: why this check has this status, or why this alert was raised or ended."""
+    verdict: str = ""
+    """What holds from now on: until when it stays so, or when it is expected next."""
+    unheard: tuple[Unheard, ...] = ()
+    """Of an alert about silence: what of the slot could not be heard, the newest few."""
     concern: ConcernFacts | None = None
     n_missed: int = 0
     """Of what ends a span: so many runs were expected in it, and did not come."""

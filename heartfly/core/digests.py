@@ -1,4 +1,4 @@
-"""When a digest is told, and of which time: each day of the day before, on Mondays of the week before.
+"""When a digest is told, and of which time: each day the day before, on Mondays the week, on the first the month.
 
 Days are those of a time zone. What is told of them, and to whom, is decided in jobs/digest.py.
 """
@@ -13,6 +13,16 @@ from heartfly.core.days import ONE, day_in, day_of
 from heartfly.core.words import Cadence
 
 TOLD_AT = time(7)
+CHOICES = {
+    "daily": frozenset({Cadence.DAILY}),
+    "weekly": frozenset({Cadence.WEEKLY}),
+    "both": frozenset({Cadence.DAILY, Cadence.WEEKLY}),
+    "monthly": frozenset({Cadence.MONTHLY}),
+    "daily+monthly": frozenset({Cadence.DAILY, Cadence.MONTHLY}),
+    "weekly+monthly": frozenset({Cadence.WEEKLY, Cadence.MONTHLY}),
+    "all": frozenset(Cadence),
+}
+"""What a channel may choose, and what it gets then."""
 _WEEK = timedelta(days=7)
 
 
@@ -37,12 +47,15 @@ def due(zone: ZoneInfo, *, after: datetime, through: datetime) -> tuple[Period, 
     today = day_of(zone, through)
     morning = today if _told_at(zone, today) <= through else today - ONE
     monday = morning - morning.weekday() * ONE
+    first = morning.replace(day=1)
     found = []
     if after < _told_at(zone, morning) <= through:
         day = _last_before(zone, morning)
         found.append(_period(zone, Cadence.DAILY, day, day))
     if after < _told_at(zone, monday) <= through:
         found.append(_period(zone, Cadence.WEEKLY, monday - _WEEK, monday - ONE))
+    if after < _told_at(zone, first) <= through:
+        found.append(_period(zone, Cadence.MONTHLY, (first - ONE).replace(day=1), first - ONE))
     return tuple(found)
 
 

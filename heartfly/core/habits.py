@@ -9,7 +9,7 @@ from datetime import timedelta
 ENOUGH = 20
 """Of fewer values the hundredth part says nothing."""
 _ROOM = 1.2
-_MINUTE = timedelta(minutes=1)
+_MINUTE, _SECOND = timedelta(minutes=1), timedelta(seconds=1)
 
 
 def quantile(values: Sequence[timedelta], share: float) -> timedelta:
@@ -17,8 +17,14 @@ def quantile(values: Sequence[timedelta], share: float) -> timedelta:
     return values[max(math.ceil(share * len(values)) - 1, 0)]
 
 
-def suggested(values: Sequence[timedelta]) -> timedelta | None:
-    """What 99 of 100 keep, and a fifth more, in whole minutes; None: there are too few. `values`: sorted."""
+def limit(values: Sequence[timedelta], *, least: timedelta = _SECOND) -> timedelta | None:
+    """What 99 of 100 keep, and a fifth more; None: there are too few. `values`: sorted.
+
+    In whole minutes from ten of them on, else in tens of seconds or in seconds: a job of half a minute that takes two
+    shall be found.
+    """
     if len(values) < ENOUGH:
         return None
-    return max(math.ceil(quantile(values, 0.99) * _ROOM / _MINUTE), 1) * _MINUTE
+    wanted = quantile(values, 0.99) * _ROOM
+    unit = _MINUTE if wanted >= 10 * _MINUTE else 10 * _SECOND if wanted >= _MINUTE else _SECOND
+    return max(math.ceil(wanted / unit) * unit, least)

@@ -86,6 +86,12 @@ def asked(month: str, first: str, last: str, *, zone: ZoneInfo, now: datetime) -
     return Period(begin, end, zone)
 
 
+def month_of(text: str) -> tuple[date, date]:
+    """The first and the last day of a month such as 2026-11. InvalidValueError, under `month`."""
+    begin = _month(text)
+    return begin, _month_end(begin)
+
+
 def ended(rhythm: Rhythm, since: date, *, zone: ZoneInfo, now: datetime, most: int) -> list[Period]:
     """The newest periods that are over, of those that end on `since` or later; the oldest first, at most `most`.
 

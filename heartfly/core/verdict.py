@@ -210,6 +210,18 @@ def _status(known: _Known) -> str:
 _BREACHES = frozenset({Reason.TOO_FAST, Reason.TOO_SOON, Reason.TOO_OFTEN})
 
 
+def what_now(check: Check) -> str:
+    """In an alert: until when a check stays as it has become, or when it is expected next. Empty: nothing is."""
+    if check.status is Status.DOWN:
+        return f"It stays down until {_recovery(check)}."
+    if check.status not in {Status.UP, Status.DEGRADED} or check.expected_at is None:
+        return ""
+    expected = f"Its next success is expected at {utc(check.expected_at)}"
+    if check.goes_down_at is None:
+        return f"{expected}."
+    return f"{expected}; if none has come by {utc(check.goes_down_at)}, that counts as missed."
+
+
 def _recovery(check: Check) -> str:
     enough = " whose figures hold" if any(gate.level is Level.FAIL for gate in check.rules.gates) else ""
     recover, reports = check.rules.tolerance.recover, check.rules.bounds.reports

@@ -116,3 +116,4 @@ class Cadence(StrEnum):
 
     DAILY = "daily"
     WEEKLY = "weekly"
+    MONTHLY = "monthly"

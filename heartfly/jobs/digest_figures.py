@@ -6,20 +6,25 @@ Long lists are cut to what a message can name; how many there are is counted all
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.core.alerts import ChannelFacts, DigestFacts, DownInDigest, NamedInDigest
+from heartfly.checks.service_levels import ServiceLevel, of_rows, page_of
+from heartfly.core.alerts import ChannelFacts, DigestFacts, DownInDigest, LevelInDigest, NamedInDigest
 from heartfly.core.days import unheard
 from heartfly.core.digests import Period
 from heartfly.core.retry import PATIENCE_S
+from heartfly.core.slo import Level, left_words, percent
 from heartfly.core.values import Blind
-from heartfly.core.words import Status
+from heartfly.core.words import Cadence, Status
+from heartfly.core.zones import zone as find_zone
 from heartfly.db.models import blind_intervals, channels, check_days, checks, flips, incidents
 
 MOST_NAMED = 50
+_PAGE = 500
 LATE_BY = timedelta(minutes=15)
 """Many jobs are to report at seven, which is when the digest is told: they are not what it warns of."""
 
@@ -39,6 +44,7 @@ async def figures(read: AsyncConnection, project: Any, period: Period, *, now: d
         **await _named(read, pid, "never", _has_never_pinged(period), checks.c.created_at),
         blind_s=await _blind_s(read, period),
         channels=await _not_delivering(read, pid, now),
+        **(await _levels(read, project, period, now) if period.cadence is Cadence.MONTHLY else {}),
     )
 
 
@@ -176,6 +182,50 @@ async def _blind_s(read: AsyncConnection, period: Period) -> int:
     )
     found = [Blind(id=row.id, from_at=row.from_at, to_at=row.to_at) for row in await read.execute(query)]
     return unheard(found, period.from_at, period.to_at) // timedelta(seconds=1)
+
+
+async def _levels(read: AsyncConnection, project: Any, period: Period, now: datetime) -> dict[str, Any]:
+    """Those with a target, and those of which something was missing or failed; the worst first."""
+    zone, after, found = find_zone(project.zone, field="zone"), None, list[ServiceLevel]()
+    while rows := await page_of(read, project.id, aimed=False, after=after, limit=_PAGE):
+        after = rows[-1].id
+        span = (period.first, period.last)
+        found += await of_rows(read, project.id, rows, zone=zone, now=now, span=span)
+    told = sorted((one for one in found if one.slo is not None or _share(one) < 1), key=_worst_first)
+    return {
+        "n_aimed": sum(one.slo is not None for one in found),
+        "n_not_kept": sum(one.levels.is_met is False for one in found),
+        "n_levels": len(told),
+        "levels": tuple(_level(one) for one in told[:MOST_NAMED]),
+    }
+
+
+def _share(one: ServiceLevel) -> Fraction:
+    shares = (one.levels.on_time.share, one.levels.success.share)
+    return min((share for share in shares if share is not None), default=Fraction(1))
+
+
+def _worst_first(one: ServiceLevel) -> tuple[bool, bool, Fraction, int]:
+    return one.levels.is_met is not False, one.slo is None, _share(one), one.row.id
+
+
+def _level(one: ServiceLevel) -> LevelInDigest:
+    return LevelInDigest(
+        check_uuid=one.row.uuid,
+        check_name=one.row.name,
+        is_met=one.levels.is_met,
+        on_time=_level_words(one.levels.on_time),
+        success=_level_words(one.levels.success),
+        blind_s=one.counted.blind_s,
+    )
+
+
+def _level_words(level: Level) -> str:
+    """`98.3 % (target 99 %, 0.7 over the 0.3 that may be bad)`; empty: nothing was due, or came."""
+    if not level.n:
+        return ""
+    aim = f" (target {level.target:f} %, {left_words(level)})" if level.target is not None else ""
+    return f"{percent(level.share)}{aim}"
 
 
 async def _not_delivering(read: AsyncConnection, pid: int, now: datetime) -> tuple[ChannelFacts, ...]:

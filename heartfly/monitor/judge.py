@@ -15,6 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from heartfly.checks.deaf import blind_since
 from heartfly.checks.flips import Taken, record
 from heartfly.checks.missed import Missed, judged_as_one, record_missed, sort_out
 from heartfly.checks.rows import Stored, select_locked, stored
@@ -24,7 +25,7 @@ from heartfly.core.values import Blind, Check, Step, replace
 from heartfly.core.words import Status
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import blind_intervals, checks
+from heartfly.db.models import checks
 from heartfly.db.prepared import Found, Prepared
 from heartfly.db.types import UtcInstant
 from heartfly.logs import logger
@@ -175,16 +176,3 @@ def _oldest(found: Found, due: Sequence[tuple[Any, ...]], apart: Sequence[Stored
     starts += [one.check.status_since for one in apart if one.check.status is Status.NEW]
     starts += [run.started_at for one in apart for run in one.check.open_runs if run.started_at is not None]
     return min(starts)
-
-
-def blind_since(tx: Tx, since: datetime) -> list[Blind]:
-    return [Blind(id=row.id, from_at=row.from_at, to_at=row.to_at) for row in _BLIND.rows(tx, since=since)]
-
-
-_BLIND = Prepared(
-    lambda _: (
-        sa.select(blind_intervals)
-        .where(blind_intervals.c.to_at >= sa.bindparam("since", type_=UtcInstant))
-        .order_by(blind_intervals.c.from_at)
-    )
-)

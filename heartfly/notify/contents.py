@@ -72,8 +72,9 @@ _DECODER = msgspec.json.Decoder(Alert)
 def without_output(*, on_postgres: bool) -> sa.ColumnElement[str]:
     """The alert as JSON, but for what the job printed."""
     if on_postgres:
-        return sa.cast(alerts.c.payload.op("#-")(sa.text("'{run,body_tail}'")), sa.Text)
-    return sa.func.json_remove(alerts.c.payload, "$.run.body_tail", type_=sa.Text)
+        shorter = alerts.c.payload.op("#-")(sa.text("'{run,body_tail}'")).op("#-")(sa.text("'{run,last_good}'"))
+        return sa.cast(shorter, sa.Text)
+    return sa.func.json_remove(alerts.c.payload, "$.run.body_tail", "$.run.last_good", type_=sa.Text)
 
 
 # Three walks down indexes and no join, nor a question about the state: see PENDING in outbox.py.

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from heartfly.core.alerts import Alert, DigestFacts, DownInDigest
+from heartfly.core.alerts import Alert, DigestFacts, DownInDigest, LevelInDigest
+from heartfly.core.slo import Counted, levels, percent
 from heartfly.core.words import Cadence
 from heartfly.notify import words
 from heartfly.notify.sentences import Tone, project, shown
@@ -29,11 +30,11 @@ class Item:
 
 
 def label(digest: DigestFacts) -> str:
-    return "DAILY DIGEST" if digest.cadence is Cadence.DAILY else "WEEKLY DIGEST"
+    return f"{digest.cadence.value.upper()} {'REPORT' if digest.cadence is Cadence.MONTHLY else 'DIGEST'}"
 
 
 def tone(digest: DigestFacts) -> Tone:
-    if digest.n_down_ever:
+    if digest.n_down_ever or digest.n_not_kept:
         return Tone.DOWN
     if digest.channels or digest.n_degraded or digest.n_late or digest.n_never or not digest.n_watched:
         return Tone.DEGRADED
@@ -50,15 +51,18 @@ def sentence(alert: Alert, digest: DigestFacts) -> str:
         now = f", but {_are(digest.n_down_now)} down now" if digest.n_down_now else ""
         return f"{_headline(digest)}{now}."
     days = _days(alert, digest)
-    when = f"on {days}" if digest.first_day == digest.last_day else f"in the week of {days}"
+    when = f"on {days}" if digest.first_day == digest.last_day else f"in the {_SPAN[digest.cadence]} of {days}"
     if not digest.n_down_now:
         return f"{_headline(digest)} {when}."
     joint = "and" if digest.n_down else "but"
     return f"{_headline(digest)} {when}, {joint} {_are(digest.n_down_now)} down now."
 
 
+_SPAN = {Cadence.DAILY: "day", Cadence.WEEKLY: "week", Cadence.MONTHLY: "month"}
+
+
 def why(digest: DigestFacts) -> tuple[str, ...]:
-    return tuple(text for text in (_besides(digest), _blind(digest), _unheard(digest)) if text)
+    return tuple(text for text in (_aimed(digest), _besides(digest), _blind(digest), _unheard(digest)) if text)
 
 
 def facts(alert: Alert, digest: DigestFacts) -> tuple[tuple[str, str], ...]:
@@ -73,6 +77,8 @@ def facts(alert: Alert, digest: DigestFacts) -> tuple[tuple[str, str], ...]:
         (digest.n_unverified, "unverified"),
     ]
     rows.append(("Runs", _counts(runs, none="none")))
+    if digest.cadence is Cadence.MONTHLY:
+        rows += _shares(digest)
     if digest.blind_s:
         rows.append(("Could not hear", words.duration(timedelta(seconds=digest.blind_s))))
     rows.append(("Project", project(alert)))
@@ -85,7 +91,9 @@ def items(alert: Alert, digest: DigestFacts) -> list[Item]:
 
 
 def n_items(digest: DigestFacts) -> int:
-    return digest.n_down_ever + len(digest.channels) + digest.n_degraded + digest.n_late + digest.n_never
+    return (
+        digest.n_levels + digest.n_down_ever + len(digest.channels) + digest.n_degraded + digest.n_late + digest.n_never
+    )
 
 
 def _headline(digest: DigestFacts) -> str:
@@ -97,6 +105,22 @@ def _headline(digest: DigestFacts) -> str:
     if digest.n_down:
         return f"{digest.n_down:,} of {words.count(n, 'check')} {_was(digest.n_down)} down"
     return "The only check was up" if n == 1 else f"All {n:,} checks were up"
+
+
+def _aimed(digest: DigestFacts) -> str:
+    if not digest.n_aimed:
+        return ""
+    kept = digest.n_aimed - digest.n_not_kept
+    has = "has a target, and" if digest.n_aimed == 1 else "have a target, and"
+    return f"{words.count(digest.n_aimed, 'check')} {has} {kept:,} of them kept it."
+
+
+def _shares(digest: DigestFacts) -> list[tuple[str, str]]:
+    came = digest.n_ok + digest.n_failed
+    all_of = levels(Counted(n_ok=digest.n_ok, n_failed=digest.n_failed, n_missed=digest.n_missed), None)
+    if not came + digest.n_missed:
+        return []
+    return [("In time", percent(all_of.on_time.share)), ("Went well", percent(all_of.success.share))]
 
 
 def _besides(digest: DigestFacts) -> str:
@@ -129,6 +153,15 @@ def _unheard(digest: DigestFacts) -> str:
 
 
 def _items(alert: Alert, digest: DigestFacts) -> Iterator[Item]:
+    for level in digest.levels:
+        yield Item(
+            label=_KEPT[level.is_met],
+            name=shown(level.check_name) or level.check_uuid,
+            text=_level_text(level),
+            page="checks",
+            uuid=level.check_uuid,
+            tone=Tone.DOWN if level.is_met is False else Tone.NOTICE,
+        )
     for one in digest.down:
         is_down = one.since is not None
         yield Item(
@@ -163,6 +196,16 @@ def _items(alert: Alert, digest: DigestFacts) -> Iterator[Item]:
                 uuid=it.check_uuid,
                 tone=Tone.NOTICE if kind == "NEW" else Tone.DEGRADED,
             )
+
+
+_KEPT = {True: "TARGET KEPT", False: "TARGET NOT KEPT", None: "RUNS"}
+
+
+def _level_text(level: LevelInDigest) -> str:
+    parts = [f"in time {level.on_time}" if level.on_time else "", f"went well {level.success}" if level.success else ""]
+    if level.blind_s:
+        parts.append(f"not heard for {words.rough_duration(timedelta(seconds=level.blind_s))}")
+    return "; ".join(part for part in parts if part) or "nothing was due"
 
 
 def _is_down(alert: Alert, since: datetime, one: DownInDigest) -> str:

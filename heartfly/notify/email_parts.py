@@ -16,6 +16,7 @@ from heartfly.notify.text import cut
 
 TAIL_BYTES = 20_000
 LINES_BYTES = 70_000
+DIFFERS_BYTES = 10_000
 VALUE_LIMIT = 500
 _ROW_MARKUP_BYTES = 430
 _LABEL_WIDTH = 20
@@ -39,6 +40,8 @@ def text_part(message: Message, *, share: int = 1) -> str:
     facts = _fitting_facts(message, share=share)
     width = min(_LABEL_WIDTH, max((len(label) + 1 for label, _ in facts), default=0))
     paragraphs.append("\n".join(f"{label + ':':<{width}} {value}" for label, value in facts))
+    if differs := _fitting_differs(message, len, room=DIFFERS_BYTES // share):
+        paragraphs.append(f"{DIFFERS}:\n\n" + "\n".join(differs))
     if message.tail:
         tail, cut_off = _fitting_tail(message, len, room=TAIL_BYTES // share)
         paragraphs.append(f"{_tail_heading(message, cut_off=cut_off)}:\n\n{tail}")
@@ -59,9 +62,25 @@ def html_part(message: Message, *, share: int = 1) -> str:
         lines=lines,
         n_more=n_more,
         facts=_fitting_facts(message, share=share),
+        differs="\n".join(_fitting_differs(message, _escaped_length, room=DIFFERS_BYTES // share)),
+        differs_heading=DIFFERS,
         tail=tail,
         tail_heading=_tail_heading(message, cut_off=cut_off),
     )
+
+
+DIFFERS = "What is different from the last success (-), without times and ids"
+
+
+def _fitting_differs(message: Message, size: Callable[[bytes], int], *, room: int) -> list[str]:
+    """The lines that fit, the first first."""
+    found: list[str] = []
+    for line in message.differs:
+        room -= size(line.encode()) + 1
+        if room < 0:
+            break
+        found.append(line)
+    return found
 
 
 def _tail_heading(message: Message, *, cut_off: bool) -> str:

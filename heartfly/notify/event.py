@@ -30,6 +30,9 @@ class CheckOut(msgspec.Struct, frozen=True):
     previous_status: str | None
     schedule_text: str
     grace: float
+    dialect: str
+    max_run: float | None
+    rules: tuple[str, ...]
     n_pings: int
     last_ping_at: datetime | None
     last_kind: str | None
@@ -137,6 +140,8 @@ class EventOut(msgspec.Struct, frozen=True):
     missed: int
     held: str
     cause: CauseOut | None
+    verdict: str
+    unheard: tuple[BlindOut, ...]
 
 
 def event(delivery: Delivery) -> EventOut:
@@ -170,6 +175,8 @@ def event(delivery: Delivery) -> EventOut:
         missed=alert.n_missed,
         held=alert.held,
         cause=_cause(alert),
+        verdict=alert.verdict,
+        unheard=tuple(BlindOut(one.from_at, one.to_at) for one in alert.unheard),
     )
 
 
@@ -194,6 +201,9 @@ def _check(check: CheckFacts, alert: Alert) -> CheckOut:
         previous_status=alert.from_status,
         schedule_text=check.schedule,
         grace=check.grace_s,
+        dialect=check.dialect,
+        max_run=check.max_run_s,
+        rules=check.rules,
         n_pings=check.n_pings,
         last_ping_at=check.last_ping_at,
         last_kind=check.last_kind,

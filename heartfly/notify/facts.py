@@ -115,11 +115,21 @@ def _summary(run: RunFacts, alert: Alert) -> str:
 
 
 def _check(check: CheckFacts, alert: Alert) -> Iterator[tuple[str, str]]:
-    yield "Schedule", shown(check.schedule, limit=VALUE_LIMIT)
+    run_by = f", as {check.dialect} runs it" if check.dialect not in {"", "cron"} else ""
+    yield "Schedule", f"{shown(check.schedule, limit=VALUE_LIMIT)}{shown(run_by)}"
     yield "Grace", words.duration(timedelta(seconds=check.grace_s))
+    if check.max_run_s is not None:
+        yield "Longest run", words.duration(timedelta(seconds=check.max_run_s))
+    yield "Rules", shown("; ".join(check.rules), limit=VALUE_LIMIT)
+    yield "Not heard", _unheard(alert)
     yield "Last signal", _last_signal(check, alert)
     yield "Description", shown(check.description, limit=500)
     yield "Tags", shown(" ".join(check.tags), limit=VALUE_LIMIT)
+
+
+def _unheard(alert: Alert) -> str:
+    """Of what a slot was waited for; empty: all of it was heard, or the alert is about no silence."""
+    return ", ".join(words.full_span(one.from_at, one.to_at, seen_at=alert.decided_at) for one in alert.unheard)
 
 
 def _concern(concern: ConcernFacts) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from heartfly.core.alerts import Alert, DigestFacts, MemberFacts
 from heartfly.core.words import AlertKind
 from heartfly.notify import digest_words, sentences, words
+from heartfly.notify.differing import differing
 from heartfly.notify.facts import facts, tail_title
 from heartfly.notify.presentable import presentable
 from heartfly.notify.sentences import Tone
@@ -74,6 +75,8 @@ class Message:
     lines: tuple[Line, ...] = ()
     n_more: int = 0
     """How many there are beyond the lines."""
+    differs: tuple[str, ...] = ()
+    """What a run that failed said beside the last success: lines with `+`, `-` or a space before them."""
     note: str = ""
 
 
@@ -144,6 +147,7 @@ def _one(alert: Alert, base_url: str) -> Message:
         tail=alert.run.body_tail if alert.run is not None else "",
         tail_title=tail_title(alert),
         tail_cut=alert.run is not None and alert.run.body_cut,
+        differs=differing(alert),
         lines=_slots(alert, base_url) + _members(alert, base_url),
         n_more=max(0, len(alert.slots) - MOST_NAMED) + _n_unnamed(alert),
     )
@@ -193,6 +197,7 @@ def _merged(alerts: list[Alert], base_url: str) -> Message:
         tail=telling.run.body_tail if telling.run is not None else "",
         tail_title=tail_title(last) if telling is last else "Output of the run that failed",
         tail_cut=telling.run is not None and telling.run.body_cut,
+        differs=differing(telling),
         # Of a check that flapped for hours the latest changes.
         lines=tuple(_line([alert], base_url) for alert in alerts[-MOST_NAMED:]),
     )
@@ -318,7 +323,8 @@ def _n_unnamed(alert: Alert) -> int:
 
 def _why(alert: Alert) -> tuple[str, ...]:
     late = f"You hear of it only now: {one_line(alert.held, limit=500)}." if alert.held else ""
-    paragraphs = (one_line(alert.explain, limit=500), sentences.advice(alert), late)
+    verdict = one_line(alert.verdict, limit=300)
+    paragraphs = (one_line(alert.explain, limit=500), verdict, sentences.advice(alert), late)
     return tuple(text for text in paragraphs if text)
 
 

@@ -10,6 +10,7 @@ from itertools import islice
 from urllib.parse import urlsplit
 
 from heartfly.core.alerts import (
+    LAST_GOOD_CHARS,
     Alert,
     CauseFacts,
     ChannelFacts,
@@ -43,6 +44,8 @@ def presentable(alert: Alert, *, base_url: str) -> Alert:
             tags=tuple(safe(tag) for tag in check.tags[:MAX_ITEMS]),
             description=safe(check.description, 10_000),
             schedule=safe(check.schedule, 10_000),
+            dialect=whole(check.dialect),
+            rules=tuple(safe(rule) for rule in check.rules[:MAX_ITEMS]),
         )
 
     def safe_body(run: RunFacts) -> str:
@@ -50,12 +53,18 @@ def presentable(alert: Alert, *, base_url: str) -> Alert:
         # A line that was cut may begin in the middle of a ping address, past what makes it known as one.
         return without_ping_addresses(from_whole_line(body) if run.body_cut else body, host=host)
 
+    def safe_good(run: RunFacts) -> str:
+        said = many_lines(run.last_good[-LAST_GOOD_CHARS:])
+        is_cut = len(run.last_good) >= LAST_GOOD_CHARS
+        return without_ping_addresses(from_whole_line(said) if is_cut else said, host=host)
+
     def safe_run(run: RunFacts) -> RunFacts:
         return replace(
             run,
             rid=None if run.rid is None else safe(run.rid),
             metrics={safe(name): safe(value) for name, value in islice(run.metrics.items(), MAX_ITEMS)},
             body_tail=tail(safe_body(run), limit=TAIL_LIMIT),
+            last_good=safe_good(run),
             body_cut=run.body_cut or len(run.body_tail) > TAIL_LIMIT,
         )
 
@@ -78,6 +87,16 @@ def presentable(alert: Alert, *, base_url: str) -> Alert:
             degraded=named(digest.degraded),
             late=named(digest.late),
             never=named(digest.never),
+            levels=tuple(
+                replace(
+                    one,
+                    check_uuid=whole(one.check_uuid),
+                    check_name=safe(one.check_name),
+                    on_time=safe(one.on_time),
+                    success=safe(one.success),
+                )
+                for one in digest.levels
+            ),
             channels=tuple(safe_channel(channel) for channel in digest.channels),
         )
 
@@ -111,6 +130,7 @@ def presentable(alert: Alert, *, base_url: str) -> Alert:
         project_name=safe(alert.project_name),
         incident=None if alert.incident is None else whole(alert.incident),
         explain=safe(alert.explain),
+        verdict=safe(alert.verdict),
         check=None if alert.check is None else safe_check(alert.check),
         run=None if alert.run is None else safe_run(alert.run),
         channel=None if alert.channel is None else safe_channel(alert.channel),

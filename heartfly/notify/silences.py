@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -112,6 +113,42 @@ async def in_force(read: AsyncConnection, pid: int, *, now: datetime) -> list[Si
     for row in await read.execute(_not_ended(pid, now)):
         _keep(found, row)
     return found.get(pid, [])
+
+
+async def planned_since(read: AsyncConnection, check: Any, *, since: datetime, through: datetime) -> list[Planned]:
+    """When a check was to be left in peace by maintenance, in order; also by windows that have ended.
+
+    `check`: a row of `checks`. Of very many times the first are told.
+    """
+    query = sa.select(silences).where(
+        silences.c.pid == check.pid,
+        silences.c.kind == SilenceKind.MAINTENANCE.value,
+        silences.c.from_at <= sa.literal(through, UtcInstant),
+        sa.or_(silences.c.to_at.is_(None), silences.c.to_at >= sa.literal(since, UtcInstant)),
+    )
+    known: dict[int, list[Silence]] = {}
+    for row in await read.execute(query.order_by(silences.c.id.desc()).limit(_MOST_WINDOWS)):
+        _keep(known, row)
+    mine = (one for one in known.get(check.pid, []) if one.covers_check(check.uuid, check.tags))
+    found = [Planned(span, one) for one in mine for span in islice(one.spans(since, through), _MOST_TIMES)]
+    return sorted(found, key=lambda one: (one.span.from_at, one.span.to_at))
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A time of a maintenance window."""
+
+    span: Span
+    silence: Silence
+
+    @property
+    def is_judged(self) -> bool:
+        """Alerts are held, and what is missed is judged all the same."""
+        return self.silence.effect is Effect.HOLD
+
+
+_MOST_WINDOWS = 1_000
+_MOST_TIMES = 5_000
 
 
 def _not_ended(pid: int, now: datetime) -> sa.Select[Any]:

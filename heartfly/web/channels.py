@@ -45,6 +45,10 @@ DIGESTS = {
     "daily": "of each day",
     "weekly": "of each week, on Mondays",
     "both": "of each day and each week",
+    "monthly": "of each month, on the first",
+    "daily+monthly": "of each day and each month",
+    "weekly+monthly": "of each week and each month",
+    "all": "of each day, week and month",
 }
 """Of channels that people read; a program gets none."""
 

@@ -16,10 +16,13 @@ from heartfly.checks import commands, history, queries
 from heartfly.checks.config import bounds_of, tolerance_of
 from heartfly.checks.covered import covered
 from heartfly.checks.explained import explained
+from heartfly.checks.learned import moved_of
 from heartfly.checks.needs import read_needed_by, read_needs
 from heartfly.checks.ninety import ninety_of
+from heartfly.checks.service_levels import of_rows
 from heartfly.checks.turn import in_turn
 from heartfly.core.bound_text import lines_of
+from heartfly.core.slo import left_words, percent
 from heartfly.core.words import PingKind
 from heartfly.db.changes import Tx
 from heartfly.errors import AmbiguousSlugError
@@ -63,6 +66,8 @@ async def show(request: PageRequest) -> Response[bytes]:
         told = await explained(read, pid, found.uuid, now=now)
         row = told.row
         time = await check_time.seen(read, request, row)
+        has_moved = await moved_of(read, row)
+        (level,) = await of_rows(read, pid, [row], zone=await zone_of(read, pid), now=now)
         coverage, ninety = await covered(read, row), await ninety_of(read, pid, row.id, now=now)
         channels = await queries.named_channels_of(read, pid, row.id)
         history_of: dict[str, Any] = {
@@ -103,6 +108,10 @@ async def show(request: PageRequest) -> Response[bytes]:
         needed_by=needed_by,
         acked_at=incident.acked_at if incident is not None else None,
         acked_by=incident.acked_by if incident is not None else None,
+        moved=has_moved,
+        level=level,
+        percent=percent,
+        left=left_words,
         covered=strip(coverage),
         silent=silent,
         snooze_choices=CHOICES,

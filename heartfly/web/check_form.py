@@ -12,9 +12,11 @@ from typing import Any
 
 from heartfly.checks.config import CheckConfig, CheckIn, FiltersIn, ScheduleIn, ToleranceIn, as_asked, gates_of
 from heartfly.checks.rows import schedule_of
+from heartfly.checks.slo_config import SloIn
 from heartfly.core import schedule as schedules
 from heartfly.core.describe import describe
 from heartfly.core.schedule import Schedule
+from heartfly.core.slo import USUAL_DAYS
 from heartfly.core.text import shown
 from heartfly.errors import HeartflyError, InvalidValueError
 from heartfly.web.request import Form
@@ -23,9 +25,11 @@ UNITS = {"minutes": 60, "hours": 3600, "days": 86_400, "seconds": 1}
 SCHEDULE = ("kind", "every", "every_unit", "expression", "zone", "dialect")
 FILTERS = ("start", "success", "failure")
 TOLERANCE = ("failures", "share", "last", "recover")
+SLO = ("slo_on_time", "slo_success", "slo_days")
 FIELDS = (
     "name", "slug", "tags", "description", *SCHEDULE, "grace", "grace_unit", "max_run", "max_run_unit", "methods",
-    "gates", *TOLERANCE, "bounds", "host", "needs", *(f"filter_{name}" for name in FILTERS), "default_fail", "sticky",
+    "gates", *TOLERANCE, "bounds", "host", "needs", *SLO, *(f"filter_{name}" for name in FILTERS), "default_fail",
+    "sticky",
 )  # fmt: skip
 
 _NEXT = 5
@@ -38,6 +42,7 @@ _NAMED = {
     "schedule.kind": "kind",
     "schedule.dialect": "dialect",
     **{f"tolerance.{name}": name for name in TOLERANCE},
+    **{name.replace("_", ".", 1): name for name in SLO},
 }
 
 
@@ -58,6 +63,8 @@ def values_of(config: CheckConfig, needs: Sequence[str] = ()) -> dict[str, str]:
     }  # fmt: skip
     tolerance: Mapping[str, Any] = facts["tolerance"] or {}
     values |= {name: str(tolerance.get(name) or "") for name in TOLERANCE}
+    slo: Mapping[str, Any] = facts["slo"] or {"days": USUAL_DAYS}
+    values |= {name: str(slo.get(name.removeprefix("slo_")) or "") for name in SLO}
     values["bounds"] = "\n".join(facts["bounds"])
     values |= {"host": config.host, "needs": ", ".join(needs)}
     values |= {f"filter_{name}": "\n".join(filters.get(name, ())) for name in FILTERS}
@@ -89,6 +96,8 @@ def asked_of(typed: Mapping[str, str], was: Mapping[str, str], *, with_schedule:
         asked["tolerance"] = _tolerance_in(typed)
     if typed["bounds"] != was["bounds"]:
         asked["bounds"] = _lines(typed["bounds"])
+    if any(typed[name] != was[name] for name in SLO):
+        asked["slo"] = _slo_in(typed)
     names = (*(f"filter_{name}" for name in FILTERS), "default_fail")
     if any(typed[name] != was[name] for name in names):
         asked["filters"] = FiltersIn(
@@ -124,6 +133,13 @@ def ties_in(typed: Mapping[str, str] | Form) -> dict[str, Any]:
 def _tolerance_in(typed: Mapping[str, str] | Form) -> ToleranceIn | None:
     given = {name: _whole(name, text) for name in TOLERANCE if (text := typed[name].strip())}
     return ToleranceIn(**given) if given else None
+
+
+def _slo_in(typed: Mapping[str, str]) -> SloIn | None:
+    on_time, success = (typed[name].replace("%", "").replace(",", ".").strip() for name in SLO[:2])
+    if not on_time and not success:
+        return None
+    return SloIn(on_time=on_time or None, success=success or None, days=_whole("slo_days", typed["slo_days"]))
 
 
 def _whole(name: str, text: str) -> int:

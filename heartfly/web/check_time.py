@@ -1,6 +1,6 @@
 """One check's time as two pictures: what was expected and what came, and how long its runs took.
 
-What they show is read by checks/past.py; what is usual, and what that suggests, is core/habits.py's. Both pictures are
+What they show is read by checks/past.py; what is usual is core/habits.py's. Both pictures are
 stretched to their place, so words stand beside them, and dots are strokes without a length.
 """
 
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.checks.filters import DAY_S, range_of
 from heartfly.checks.lanes import Lane
 from heartfly.checks.past import CheckPast, past_of, windows
-from heartfly.core.habits import quantile, suggested
+from heartfly.core.habits import quantile
 from heartfly.web import lane_paths
 from heartfly.web.across import axis_of
 from heartfly.web.lane_paths import WIDTH, Scale
@@ -32,7 +32,6 @@ _TOPS = {"ok": 14, "degraded": 7, "unverified": 20}
 _PATHS = {"ok": "o", "degraded": "d"}
 _CHART = 100
 _BAD = frozenset({"failed", "hung"})
-_SUGGESTED_OF = frozenset({"ok", "degraded"})
 
 
 async def seen(read: AsyncConnection, request: PageRequest, row: Row[Any]) -> dict[str, Any]:
@@ -63,12 +62,21 @@ def _drawn(past: CheckPast, row: Row[Any], range_s: int, zone: str) -> dict[str,
         "begins": past.from_at if past.from_at > scale.from_at else None,
         "spans": [span for span in past.lane.spans if span.status.value != "up"][-MOST_LISTED:],
         "blind": past.blind,
+        "planned": past.planned[-MOST_LISTED:],
+        "planned_path": _planned(past, scale),
         "listed": past.runs[:MOST_LISTED],
         "n_listed": len(past.runs),
         "counts": {word: sum(run.outcome == word for run in past.runs) for word in ("ok", "degraded", "missed")}
         | {"failed": sum(run.outcome in _BAD for run in past.runs)},
         "took": _took(past.runs, row, scale),
     }
+
+
+def _planned(past: CheckPast, scale: Scale) -> str:
+    """Brackets above what was planned; each is two wide at least."""
+    spans = [(scale.x(one.span.from_at), scale.x(min(one.span.to_at, past.to_at))) for one in past.planned]
+    drawn = dict.fromkeys((min(left, WIDTH - 2), max(right, left + 2)) for left, right in spans)
+    return "".join(f"M{left:g} 33v-2H{right:g}v2" for left, right in drawn)
 
 
 def _runs(
@@ -109,13 +117,7 @@ def _took(runs: Sequence[Row[Any]], row: Row[Any], scale: Scale) -> dict[str, An
     timed = [(run, timedelta(microseconds=run.duration_us)) for run in runs if run.duration_us is not None]
     if not timed:
         return None
-    good = sorted(took for run, took in timed if run.outcome in _SUGGESTED_OF)
     every = sorted(took for _, took in timed)
-    late = sorted(
-        max(run.ended_at - run.slot_at, timedelta(0))
-        for run in runs
-        if run.slot_at is not None and run.ended_at is not None and run.outcome in _SUGGESTED_OF
-    )
     limit = timedelta(seconds=row.max_run_s if row.max_run_s is not None else row.grace_s)
     top = max(every[-1], limit if limit < 3 * every[-1] else timedelta(0), timedelta(milliseconds=1)) * 1.08
     p50, p95, p99 = (quantile(every, share) for share in (0.5, 0.95, 0.99))
@@ -138,7 +140,4 @@ def _took(runs: Sequence[Row[Any]], row: Row[Any], scale: Scale) -> dict[str, An
         "dots": dots(timed),
         "outliers": dots(one for one in timed if one[1] > p95 and one[1] > 1.5 * p50),
         "lines": [(name, y(took)) for name, took in (("p50", p50), ("p95", p95), ("limit", limit)) if took <= top],
-        "max_run": suggested(good),
-        "grace": suggested(late),
-        "n_late": len(late),
     }

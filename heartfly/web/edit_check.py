@@ -1,23 +1,29 @@
 """A check is edited by a form: all its settings, and which channels hear of it.
 
 The form carries a mark of the settings that it was made from. Had somebody else changed them since, nothing is saved:
-the page shows what is there now beside what was typed, and the next send knows of both.
+the page shows what is there now beside what was typed, and the next send knows of both. A preview saves nothing: it
+tries what was typed on the check's own past.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from litestar import Response, get, post
 from sqlalchemy import Row
 
 from heartfly.checks import commands, queries
-from heartfly.checks.config import CheckIn, as_asked, mark_of, of_row
+from heartfly.checks.backtest import DAYS, MOST, Backtest, History, tried
+from heartfly.checks.config import CheckConfig, CheckIn, as_asked, mark_of, merged, of_row
 from heartfly.checks.needs import read_needs
 from heartfly.checks.turn import in_turn
-from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError
+from heartfly.core.slo import DAYS as SLO_DAYS
+from heartfly.core.text import shown
+from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError, OverloadedError
 from heartfly.notify import queries as notify
+from heartfly.web.alarm_links import REASONS, link_to
 from heartfly.web.check_form import UNITS, asked_of, typed_in, values_of, wrong
 from heartfly.web.request import FOR_WRITERS, PageRequest
 from heartfly.web.sign_in import to
@@ -31,14 +37,19 @@ LABELS = {
     "failures": "Failures in a row", "share": "Share of failures", "last": "Of the last runs",
     "recover": "Successes to be up again", "bounds": "Bounds", "host": "Host",
     "needs": "Needs",
+    "slo_on_time": "In time", "slo_success": "Go well", "slo_days": "Over",
     "default_fail": "Else it is a failure", "sticky": "Stays paused", "channels": "Channels",
 }  # fmt: skip
+_LONGEST_GATE = 300
 
 
 @get("/p/{project:str}/checks/{check:str}/edit", opt=FOR_WRITERS)
 async def show(request: PageRequest) -> Response[bytes]:
+    """`?gate=…`: one that is suggested elsewhere is typed in, and saved by nobody."""
     now_is = await seen(request)
-    return await _form(request, now_is, now_is.values, now_is.channels)
+    gate = request.query_params.get("gate", "")[:_LONGEST_GATE]
+    gates = "\n".join(line for line in (now_is.values["gates"], shown(gate)) if line)
+    return await _form(request, now_is, now_is.values | {"gates": gates}, now_is.channels)
 
 
 @post("/p/{project:str}/checks/{check:str}/edit", status_code=200)
@@ -54,6 +65,9 @@ async def save(request: PageRequest) -> Response[bytes]:
         return await _form(request, now_is, typed, ticked, status=409, both=both_ways(now_is, typed, ticked))
     try:
         asked = asked_of(typed, now_is.values)
+        if "preview" in form:
+            would = merged(of_row(now_is.row._asdict()), asked, at=api.clock.now())
+            return await _form(request, now_is, typed, ticked, would=would)
         if sorted(ticked) != sorted(now_is.channels):
             asked = _with_channels(asked, ticked)
         await in_turn(
@@ -69,6 +83,10 @@ async def save(request: PageRequest) -> Response[bytes]:
     except ConflictError as error:
         field = getattr(error, "field", "")
         return await _form(request, now_is, typed, ticked, status=409, errors={field: str(error)})
+    except OverloadedError as error:
+        answer = await _form(request, now_is, typed, ticked, status=503, errors={"": str(error)})
+        answer.headers["Retry-After"] = str(error.retry_after)
+        return answer
     return to(request, f"/p/{request.project.slug}/checks/{uuid}")
 
 
@@ -106,7 +124,10 @@ async def _form(
     status: int = 200,
     errors: Mapping[str, str] | None = None,
     both: Sequence[tuple[str, str, str]] = (),
+    would: CheckConfig | None = None,
 ) -> Response[bytes]:
+    """`would`: another rule, tried on its past."""
+    judged, history = (None, None) if would is None else await _tried(request, now_is, would)
     return await request.page(
         "edit_check.html",
         status=status,
@@ -117,8 +138,21 @@ async def _form(
         errors=errors or {},
         labels=LABELS,
         units=UNITS,
+        slo_days=SLO_DAYS,
         both=both,
+        tried=judged,
+        history=history,
+        reasons=REASONS,
+        days=DAYS,
+        most=MOST,
+        link=lambda alarm: link_to(request, now_is.row.uuid, history, alarm),
     )
+
+
+async def _tried(request: PageRequest, now_is: Seen, would: CheckConfig) -> tuple[Backtest, History]:
+    now = request.api.clock.now()
+    async with request.api.trying:
+        return await tried(request.api.database, now_is.row, would, since=now - timedelta(days=DAYS), through=now)
 
 
 def both_ways(now_is: Seen, typed: Mapping[str, str], ticked: Sequence[str]) -> list[tuple[str, str, str]]:

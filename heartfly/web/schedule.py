@@ -7,11 +7,9 @@ was typed (core/replay.py).
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 from litestar import Response, get, post
 
@@ -20,8 +18,8 @@ from heartfly.checks.backtest import DAYS, MOST, Backtest, History, tried
 from heartfly.checks.config import CheckConfig, merged, of_row
 from heartfly.checks.turn import in_turn
 from heartfly.core.describe import notices
-from heartfly.core.replay import Alarm
 from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError, OverloadedError
+from heartfly.web.alarm_links import REASONS, link_to
 from heartfly.web.check_form import SCHEDULE, TOLERANCE, UNITS, asked_of, schedule_value, typed_in, upcoming, wrong
 from heartfly.web.edit_check import LABELS, Seen, both_ways, seen
 from heartfly.web.request import PageRequest
@@ -29,23 +27,17 @@ from heartfly.web.sign_in import to
 from heartfly.web.times import Times
 
 _A_YEAR = timedelta(days=366)
+_SUGGESTED = (*SCHEDULE, "grace", "grace_unit", "max_run", "max_run_unit")
 _OURS = (*SCHEDULE, "grace", "grace_unit", "max_run", "max_run_unit", *TOLERANCE, "bounds")
-_MINUTES = re.compile(r"[0-9]{1,7}")
-_REASONS = {
-    "missed": "missed", "missed_twice_unverified": "missed twice", "hung": "a run that hung", "fail": "failed",
-    "exit_status": "failed", "gate": "a gate was broken", "not_started": "not started in time",
-    "too_few": "too few reports", "too_fast": "too fast", "too_soon": "too soon", "too_often": "too often",
-}  # fmt: skip
+_LONGEST = 300
 
 
 @get("/p/{project:str}/checks/{check:str}/schedule")
 async def show(request: PageRequest) -> Response[bytes]:
-    """`?grace=22&max_run=15`, in minutes: what is suggested elsewhere is typed in, and saved by nobody."""
+    """`?grace=22&grace_unit=minutes`: what is suggested elsewhere is typed in, and saved by nobody."""
     now_is = await seen(request)
-    typed = {
-        name: value for name in ("grace", "max_run") if _MINUTES.fullmatch(value := request.query_params.get(name, ""))
-    }
-    return await _page(request, now_is, now_is.values | typed | {f"{name}_unit": "minutes" for name in typed})
+    asked = {name: request.query_params[name] for name in _SUGGESTED if name in request.query_params}
+    return await _page(request, now_is, now_is.values | {name: value[:_LONGEST] for name, value in asked.items()})
 
 
 @post("/p/{project:str}/checks/{check:str}/schedule", status_code=200)
@@ -114,10 +106,10 @@ async def _page(
         other_schedule=told_would is not None and told_would.get("schedule") != told.get("schedule"),
         tried=judged,
         history=history,
-        reasons=_REASONS,
+        reasons=REASONS,
         days=DAYS,
         most=MOST,
-        link=lambda alarm: _link(request, now_is, history, alarm),
+        link=lambda alarm: link_to(request, now_is.row.uuid, history, alarm),
     )
 
 
@@ -138,13 +130,3 @@ def _told(config: CheckConfig, now_is: Seen, now: datetime) -> dict[str, Any]:
         return {"words": "", "times": [], "notices": [], "clock": None, "error": str(error), "grace_s": config.grace_s}
     clock = None if config.kind == "period" else Times(now, config.zone)
     return found | {"schedule": schedule, "notices": said, "clock": clock, "error": "", "grace_s": config.grace_s}
-
-
-def _link(request: PageRequest, now_is: Seen, history: History | None, alarm: Alarm) -> str:
-    """To the incident that it really was, else to what came around it."""
-    here = f"{request.web.root}/p/{request.project.slug}"
-    uuid = history.incidents.get(alarm.at) if history is not None else None
-    if uuid is not None:
-        return f"{here}/incidents/{uuid}"
-    until = (alarm.ended_at or alarm.at) + timedelta(seconds=1)
-    return f"{here}/checks/{now_is.row.uuid}/events?{urlencode({'until': f'{until:%Y-%m-%dT%H:%M:%SZ}'})}"

@@ -75,6 +75,8 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         (r'{"description": "\u0000"}', "description"),
         (f'{{"max_run": {GIANT}}}', "max_run"),
         (f'{{"tolerance": {{"failures": {GIANT}}}}}', "tolerance.failures"),
+        (f'{{"slo": {{"on_time": {GIANT}}}}}', "slo.on_time"),
+        (r'{"slo": {"success": "\u0661\u0000"}}', "slo.success"),
         (f'{{"bounds": ["run >= {GIANT}m"]}}', "bounds[0]"),
         (r'{"bounds": ["\u0000"]}', "bounds[0]"),
         ('{"max_run": 1e999999999}', "max_run"),
@@ -83,6 +85,10 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("POST", "/v1/checks/{check_id}/backtest"): [
         (f'{{"grace": {GIANT}}}', "grace"),
         ('{"schedule": {"kind": "cron", "expression": "0 25 * * *"}}', "schedule.expression"),
+        (f'{{"windows": [{{"cron": "0 2 * * *", "lasts": {GIANT}}}]}}', "windows[0].lasts"),
+        (r'{"windows": [{"cron": "\u0000", "lasts": 60}]}', "windows[0].cron"),
+        (r'{"windows": [{"cron": "0 2 * * *", "zone": "\u0000", "lasts": 60}]}', "windows[0].zone"),
+        ('{"windows": [' + "{}," * 10 + "{}]}", "windows"),
     ],
     ("POST", "/v1/checks/{check_id}/rotate-ping-url"): [(f'{{"overlap": {GIANT}}}', "overlap")],
     ("POST", "/v1/checks/{check_id}/transfer"): [

@@ -41,6 +41,15 @@ def test_mondays_tell_of_the_week_before_too() -> None:
     assert "digest:weekly:2026-02-23" == week.key
 
 
+@pytest.mark.parametrize("through", ["2026-03-01T07:00", "2026-03-01T23:00", "2026-03-04T06:00"])
+def test_the_first_tells_of_the_month_before_too(through: str) -> None:
+    month = told(at("2026-02-28T08:00"), at(through))[Cadence.MONTHLY]
+
+    assert (date(2026, 2, 1), date(2026, 2, 28)) == (month.first, month.last)
+    assert (at("2026-02-01T00:00"), at("2026-03-01T00:00")) == (month.from_at, month.to_at)
+    assert "digest:monthly:2026-02-01" == month.key
+
+
 @pytest.mark.parametrize(
     ("after", "through", "expected"),
     [

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from heartfly.core.habits import ENOUGH, quantile, suggested
+from heartfly.core.habits import ENOUGH, limit, quantile
 
 S = timedelta(seconds=1)
 
@@ -25,12 +25,17 @@ def test_of_one_value_each_quantile_is_that_one() -> None:
     [
         ([600 * S] * ENOUGH, timedelta(minutes=12)),
         ([601 * S] * ENOUGH, timedelta(minutes=13)),
-        ([timedelta(0)] * ENOUGH, timedelta(minutes=1)),
-        ([60 * S] * 99 + [9_000 * S], timedelta(minutes=2)),
+        ([timedelta(0)] * ENOUGH, S),
+        ([30 * S] * ENOUGH, 36 * S),
+        ([60 * S] * 99 + [9_000 * S], 80 * S),
         ([600 * S] * (ENOUGH - 1), None),
     ],
 )
 def test_a_limit_is_suggested_that_leaves_room_and_of_which_one_run_in_a_hundred_decides_nothing(
     values: list[timedelta], wanted: timedelta | None
 ) -> None:
-    assert wanted == suggested(values)
+    assert wanted == limit(values)
+
+
+def test_a_limit_has_a_least() -> None:
+    assert 60 * S == limit([S] * ENOUGH, least=60 * S)

@@ -15,7 +15,7 @@ from heartfly.checks import commands
 from heartfly.config import Alerts
 from heartfly.core.words import AlertKind, PingKind
 from heartfly.db.ids import IdSource
-from heartfly.db.models import alerts, blind_intervals, channels, incidents, job_runs, notifications, projects
+from heartfly.db.models import alerts, blind_intervals, channels, incidents, job_runs, notifications, projects, runs
 from heartfly.jobs.daily_sums import sum_days
 from heartfly.jobs.digest import NAME, digesting
 from heartfly.jobs.digest_figures import MOST_NAMED
@@ -513,3 +513,44 @@ async def test_a_channel_that_was_deleted_meanwhile_is_told_nothing(world: World
 
     assert {kept.channel_id} == await world.db.write(lambda tx: still_there(tx, pid, ids))
     assert set() == await world.db.write(lambda tx: still_there(tx, pid + 1, ids))
+
+
+async def test_the_month_tells_by_mail_which_targets_were_kept_and_what_heartfly_did_not_hear(
+    world: World, digests: Digests, http: OutgoingHttp
+) -> None:
+    """March: one check misses a run of two, one keeps its target, one has none and failed once, one was well."""
+    names = {"short": '{"on_time":"99"}', "kept": '{"success":"50"}', "failed once": "", "fine": ""}
+    for name, slo in names.items():
+        check = await world.check(T0, name=name, every=300 * DAY, grace=HOUR, slo=slo)
+        await world.ping(check, T0)
+        if name == "failed once":
+            await world.ping(check, T0 + HOUR, PingKind.FAIL)
+        if name == "short":
+            missed = {
+                "pid": check.pid, "check_id": check.id, "id": world.ids.next(T0), "slot_at": T0 + HOUR,
+                "at": T0 + HOUR, "outcome": "missed",
+            }  # fmt: skip
+            await digests.write(sa.insert(runs).values(missed))
+    blind = {"id": 9, "node_id": 1, "from_at": T0 + 2 * HOUR, "to_at": T0 + 3 * HOUR, "cause": "a test"}
+    await digests.write(sa.insert(blind_intervals).values(blind))
+    await digests.chosen("monthly")
+    first_of_april = MONDAY + 30 * DAY
+
+    await digests.at(first_of_april + SEVEN)
+    mailbox = Mailbox()
+    async with server(mailbox) as port:
+        await deliver(digests, http, port=port, now=first_of_april + SEVEN)
+
+    said = text_of(mailbox)
+    assert said.startswith("MONTHLY REPORT: Main, Sun 1 Mar – Tue 31 Mar: 1 of 4 checks was down\n")
+    assert "\n2 checks have a target, and 1 of them kept it.\n" in said
+    assert (
+        "* TARGET NOT KEPT: short in time 50 % (target 99 %, 0.9 over the 0 that may be bad); went well 100 %" in said
+    )
+    assert (
+        "* TARGET KEPT: kept in time 100 %; went well 100 % (target 50 %, 0.5 of 0.5 bad runs left); not heard" in said
+    )
+    assert "* RUNS: failed once in time 100 %; went well 50 %" in said
+    assert "RUNS: fine" not in said
+    assert "In time:" in said
+    assert [("monthly:2026-03-01", "ops")] == await digests.keys()

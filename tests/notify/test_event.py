@@ -57,6 +57,9 @@ def test_a_missed_run_brings_the_run_before_it() -> None:
                 "previous_status": "up",
                 "schedule_text": "30 2 * * * (Europe/Berlin)",
                 "grace": 2400,
+                "dialect": "",
+                "max_run": None,
+                "rules": [],
                 "n_pings": 812,
                 "last_ping_at": "2026-03-01T02:31:07Z",
                 "last_kind": "success",
@@ -101,6 +104,8 @@ uploaded 731905112 bytes\
             "missed": 0,
             "held": "",
             "cause": None,
+            "verdict": "",
+            "unheard": [],
         }
     )
 
@@ -150,6 +155,8 @@ def test_a_digest_lists_the_runs_that_nobody_could_see() -> None:
             "missed": 0,
             "held": "",
             "cause": None,
+            "verdict": "",
+            "unheard": [],
         }
     )
 

@@ -9,8 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from heartfly.core.words import PingKind
+from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.models import blind_intervals
+from heartfly.notify.peace_commands import Asked, make
 from tests.monitor.tower import Tower
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
@@ -18,6 +20,7 @@ from tests.web.conftest import START, Town
 from tests.web.test_editing import fields_of
 from tests.web.test_pages import text_of
 from tests.web.test_views import page_of
+from tests.world import TEST
 
 pytestmark = pytest.mark.anyio
 
@@ -70,9 +73,7 @@ async def test_runs_are_bars_and_those_that_failed_were_missed_or_still_run_have
         assert said in table
 
 
-async def test_what_is_usual_is_said_and_a_limit_suggested_that_the_schedule_takes_over(
-    town: Town, clock: SimClock
-) -> None:
+async def test_what_is_usual_is_said_and_leads_to_what_that_suggests(town: Town, clock: SimClock) -> None:
     await lived(town, clock)
     browser = await town.owner()
     page, text = await page_of(browser, f"{PATH}?range=7d"), await text_of(browser, f"{PATH}?range=7d")
@@ -81,12 +82,7 @@ async def test_what_is_usual_is_said_and_a_limit_suggested_that_the_schedule_tak
     assert "Of 25 runs half took at most 5 min, 95 % at most 5 min; the longest 40 min." in text
     assert (25, 1) == (len(set(re.findall(r"M[\d.]+", shapes["dots"]))), shapes["ring"].count("h0"))
     assert {"line p50", "line p95", "line limit"} <= set(shapes)
-    assert "longest run 48 min" in text
-    (use,) = re.findall(r'href="([^"]*/schedule\?[^"]*)"', page)
-    form = await page_of(browser, use.replace("&amp;", "&"))
-    assert re.search(r'<input id="max_run" [^>]*value="48"', form)
-    assert 'value="48' not in await page_of(browser, f"{PATH}/schedule?max_run=48x")
-    assert "Use it" not in await text_of(await town.viewer(), f"{PATH}?range=7d")
+    assert re.search(r'href="[^"]*/learned">What its past suggests', page)
 
 
 async def test_the_picture_is_of_the_range_and_none_of_a_check_that_never_pinged(town: Town, clock: SimClock) -> None:
@@ -150,3 +146,31 @@ async def test_a_check_that_runs_very_often_is_drawn_as_far_back_as_can_be(
     assert "the picture begins at 10:10:00" in text
     assert "expected too often to draw" in text
     assert 20 > paths_of(await page_of(browser, PATH), "lane past")["o"].count("M")
+
+
+async def test_maintenance_is_drawn_between_runs_and_statuses_and_told_in_the_table(
+    town: Town, clock: SimClock
+) -> None:
+    check = await town.world.check(START, name="Backup", slug="backup")
+    await town.world.ping(check, START)
+    windows = {
+        "ours": Asked(
+            kind="maintenance", scope="check", targets=[check.uuid], effect="ignore", note="database move",
+            from_at=START + HOUR, to_at=START + 2 * HOUR,
+        ),
+        "later": Asked(kind="maintenance", scope="project", from_at=START + 90 * HOUR, to_at=START + 91 * HOUR),
+        "others": Asked(kind="maintenance", scope="tag", targets=["etl"], from_at=START, to_at=START + HOUR),
+    }  # fmt: skip
+    w = town.world
+
+    def command(tx: Tx) -> None:
+        for asked in windows.values():
+            make(tx, w.project.pid, asked, at=START, actor=TEST, ids=w.ids)
+
+    await w.db.write(command)
+    clock.move_to(START + 5 * HOUR)
+    browser = await town.owner()
+    page, text = await page_of(browser, PATH), await text_of(browser, PATH)
+
+    assert re.fullmatch(r"M[\d.]+ 33v-2H[\d.]+v2", paths_of(page, "lane past")["m"])
+    assert "Maintenance: 11:00:00 to 12:00:00 “database move”, not judged." in text

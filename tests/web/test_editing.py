@@ -35,7 +35,8 @@ MINUTE = timedelta(minutes=1)
 async def fields_of(browser: Browser, path: str, *, nth: int = 0) -> dict[str, Any]:
     """What a browser would send if its reader changed nothing: of the form that is sent to this page."""
     page = (await browser.get(path)).body.decode()
-    form = re.findall(rf'<form method="post" action="{re.escape(path)}".*?</form>', page, re.DOTALL)[nth]
+    action = re.escape(path.partition("?")[0])
+    form = re.findall(rf'<form method="post" action="{action}".*?</form>', page, re.DOTALL)[nth]
     found: dict[str, Any] = {}
     form = re.sub(r"<fieldset disabled>.*?</fieldset>", "", form, flags=re.DOTALL)
     for tag in re.findall(r"<input [^>]*>", form):

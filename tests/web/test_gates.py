@@ -56,6 +56,8 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/p/{project}/checks/{check}/edit": ("",),
     "/p/{project}/checks/{check}/delete": ("",),
     "/p/{project}/checks/{check}/schedule": ("",),
+    "/p/{project}/checks/{check}/learned": ("",),
+    "/p/{project}/service-levels": ("", "?all=1"),
     "/p/{project}/checks/{check}/events": ("", "?kind=edit&since=2026-01-01T00:00:00"),
     "/p/{project}/checks/{check}/runs": ("",),
     "/p/{project}/checks/{check}/events/{n}": ("",),

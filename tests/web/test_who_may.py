@@ -100,6 +100,8 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/p/{project}/checks/{check}/edit"): only_writers(409, name="x"),  # no mark of what he saw
     ("GET", "/p/{project}/checks/{check}/schedule"): read(),
     ("POST", "/p/{project}/checks/{check}/schedule"): only_writers(409),  # no mark of what he saw
+    ("GET", "/p/{project}/checks/{check}/learned"): read(),
+    ("GET", "/p/{project}/service-levels"): read(),
     ("GET", "/p/{project}/checks/{check}/events"): read(),
     ("GET", "/p/{project}/checks/{check}/events.csv"): read(),
     ("GET", "/p/{project}/checks/{check}/events.ndjson"): read(),

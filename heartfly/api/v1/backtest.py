@@ -17,10 +17,20 @@ from heartfly.api.v1.wire import Instant
 from heartfly.checks import queries
 from heartfly.checks.backtest import DAYS, History, tried
 from heartfly.checks.config import CheckIn, merged, of_row
+from heartfly.checks.trial_windows import WindowIn, silences_of
 from heartfly.core.replay import Alarm
 from heartfly.core.words import Reason
 
-_UNCHANGED = CheckIn()
+
+class BacktestIn(CheckIn, forbid_unknown_fields=True, frozen=True):
+    """Another rule; what is left out is as the check has it. `windows`: maintenance in which it would not be judged,
+    beside that which there was.
+    """
+
+    windows: tuple[WindowIn, ...] = ()
+
+
+_UNCHANGED = BacktestIn()
 
 
 class AlarmOut(msgspec.Struct, kw_only=True):
@@ -62,14 +72,17 @@ class BacktestOut(msgspec.Struct, kw_only=True):
     tags=["checks"],
     status_code=200,
 )
-async def try_rule(request: ApiRequest, check_id: FromPath[str], data: JSONBody[CheckIn] = _UNCHANGED) -> BacktestOut:
+async def try_rule(
+    request: ApiRequest, check_id: FromPath[str], data: JSONBody[BacktestIn] = _UNCHANGED
+) -> BacktestOut:
     """What is sent, and the rest as the check has it, on its pings of the last 90 days. Nothing is saved."""
     api, now = request.api, request.api.clock.now()
     async with api.database.read() as read:
         row = await queries.find(read, request.caller.pid, check_id)
-    would = merged(of_row(row._asdict()), data, at=now)
+    would, since = merged(of_row(row._asdict()), data, at=now), now - timedelta(days=DAYS)
+    windows = silences_of(data.windows, since=since)
     async with api.trying:
-        found, history = await tried(api.database, row, would, since=now - timedelta(days=DAYS), through=now)
+        found, history = await tried(api.database, row, would, since=since, through=now, windows=windows)
     return BacktestOut(
         from_at=history.from_at,
         through=history.through,
@@ -77,11 +90,11 @@ async def try_rule(request: ApiRequest, check_id: FromPath[str], data: JSONBody[
         whole=history.whole,
         n_old=len(found.old),
         n_new=len(found.new),
-        kept=[KeptOut(_out(old, history), _out(new, history)) for old, new in found.differ.kept],
-        lost=[_out(one, history) for one in found.differ.lost],
-        added=[_out(one, history) for one in found.differ.added],
+        kept=[KeptOut(alarm_out(old, history), alarm_out(new, history)) for old, new in found.differ.kept],
+        lost=[alarm_out(one, history) for one in found.differ.lost],
+        added=[alarm_out(one, history) for one in found.differ.added],
     )
 
 
-def _out(alarm: Alarm, history: History) -> AlarmOut:
+def alarm_out(alarm: Alarm, history: History) -> AlarmOut:
     return AlarmOut(at=alarm.at, ended_at=alarm.ended_at, reason=alarm.reason, incident=history.incidents.get(alarm.at))

@@ -28,6 +28,7 @@ from heartfly.checks.config import (
 )
 from heartfly.checks.rows import Timing, schedule_of
 from heartfly.checks.shown import tolerated_of
+from heartfly.checks.slo_config import SloIn, slo_in
 from heartfly.checks.wording import schedule_words
 from heartfly.core.bound_text import lines_of
 from heartfly.core.describe import describe
@@ -66,6 +67,8 @@ class CheckOut(msgspec.Struct, kw_only=True):
     gates: list[GateIn]
     tolerance: ToleranceIn | None
     bounds: list[str]
+    slo: SloIn | None
+    """What share of its runs shall come in time, and go well."""
     sticky: bool
     host: str
     """On which it runs, as somebody set it; empty: nobody has."""
@@ -141,6 +144,7 @@ def check_out(
         gates=gates_out(row),
         tolerance=tolerance_in(row.tolerance),
         bounds=bounds_out(row),
+        slo=slo_in(row.slo),
         sticky=row.sticky,
         host=row.host,
         heard_host=row.heard_host,

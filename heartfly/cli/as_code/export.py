@@ -20,7 +20,7 @@ from heartfly.notify.channels.base import MASK
 _WIDTH = 110
 _USUAL: Mapping[str, Any] = {
     "description": "", "tags": [], "max_run": None, "methods": "", "filters": None, "gates": [], "sticky": False,
-    "unit": "", "tolerance": None, "bounds": [], "policy": {}, "host": "",
+    "unit": "", "tolerance": None, "bounds": [], "slo": None, "policy": {}, "host": "",
     "needs": [],
 }  # fmt: skip
 """What need not be said of a new thing, as it is so without."""

@@ -8,6 +8,7 @@ from heartfly.core.alert_rules import Against, Family, Match, Metric, Op
 from heartfly.core.budget_periods import Rhythm
 from heartfly.core.meters import Aggregation
 from heartfly.core.schedule import Dialect, Kind
+from heartfly.core.slo import DAYS
 from heartfly.core.words import AlertKind, Severity
 from heartfly.notify.channels import CHANNELS
 
@@ -79,6 +80,9 @@ _CHECK = _object(
             _object(dict.fromkeys(("failures", "share", "last", "recover"), _or_null({"type": "integer"})))
         ),
         "bounds": _TEXTS,
+        "slo": _or_null(
+            _object({"on_time": _or_null(_NUMBER), "success": _or_null(_NUMBER), "days": {"enum": list(DAYS)}})
+        ),
         "sticky": {"type": "boolean"},
         "host": _TEXT,
         "needs": {"description": "Slugs of checks.", "type": "array", "items": _TEXT, "uniqueItems": True},

@@ -38,7 +38,7 @@ POLICY = ("tags", "least", "after", "every", "title", "text")
 _MOST_NAME = 100
 _CHECK = (
     "name", "tags", "description", "schedule", "grace", "max_run", "methods", "filters", "gates", "tolerance", "bounds",
-    "sticky", "host", "needs", "channels",
+    "slo", "sticky", "host", "needs", "channels",
 )  # fmt: skip
 _RULE = ("severity", "enabled", "channels", "match", "by", "for", "cooldown", "conditions")
 _BUDGET = (
@@ -135,6 +135,9 @@ def check(key: str, raw: Mapping[str, Any], now: datetime) -> Entry:
             given[name] = _seconds(given[name], name)
     if "filters" in given:
         given["filters"] = given["filters"] or {}
+    if isinstance(given.get("slo"), dict):
+        # YAML reads 99.5 as a float, which is told as it is written.
+        given["slo"] = {name: str(one) if isinstance(one, float) else one for name, one in given["slo"].items()}
     asked = _converted({"name": key} | given | {"slug": key}, CheckIn)
     whole = as_asked(merged(CheckConfig(), asked, at=now))
     found = {name: whole[name] for name in given}

@@ -32,6 +32,7 @@ checks = Table(
     Column("gates", Text, nullable=False),  # the same
     Column("tolerance", Text, nullable=False, server_default=""),  # the same
     Column("bounds", Text, nullable=False, server_default=""),  # the same
+    Column("slo", Text, nullable=False, server_default=""),  # the same; decides nothing about alarms
     Column("sticky", Boolean, nullable=False),
     Column("wants_late", Boolean, nullable=False),
     Column(

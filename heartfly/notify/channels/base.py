@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from heartfly.clock import Clock, SystemClock
+from heartfly.core.digests import CHOICES
 from heartfly.core.words import Cadence
 from heartfly.errors import DeliveryError, InvalidValueError
 from heartfly.net.http import OutgoingHttp, Reply, RequestFailed
@@ -131,26 +132,19 @@ def text_of(raw: Mapping[str, Any], name: str, *, path: str = "config", limit: i
     return value
 
 
-_DIGESTS = {
-    "daily": frozenset({Cadence.DAILY}),
-    "weekly": frozenset({Cadence.WEEKLY}),
-    "both": frozenset(Cadence),
-}
-
-
 def digest_in(raw: Mapping[str, Any]) -> dict[str, str]:
     """Return the choice of digests as it is stored: nothing where none was made."""
     value = raw.get("digest")
     if value is None:
         return {}
-    if not isinstance(value, str) or value not in _DIGESTS:
-        raise InvalidValueError("config.digest", f"must be one of {', '.join(_DIGESTS)}; without it there is none")
+    if not isinstance(value, str) or value not in CHOICES:
+        raise InvalidValueError("config.digest", f"must be one of {', '.join(CHOICES)}; without it there is none")
     return {"digest": value}
 
 
 def digests_of(config: Mapping[str, Any]) -> frozenset[Cadence]:
     """Return the digests that a stored configuration asks for."""
-    return _DIGESTS.get(config.get("digest", ""), frozenset())
+    return CHOICES.get(config.get("digest", ""), frozenset())
 
 
 def masked_url(url: str) -> str:
