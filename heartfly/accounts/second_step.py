@@ -27,7 +27,7 @@ from heartfly.sealing import Sealer, digest
 BETWEEN = timedelta(minutes=10)
 N_CODES = 10
 _SECRET_BYTES = 20
-_CODE_BYTES = 10  # 80 bits: too many to try, so a plain hash is enough
+_CODE_BYTES = 15  # 120 bits: too many to try, so a plain hash is enough
 _LONGEST = 4_000
 _PASSED, _PLANNED = "passed", "planned"
 

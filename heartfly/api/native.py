@@ -84,6 +84,8 @@ _HEADERS = {
     b"referrer-policy": b"no-referrer",
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
 }
+_HSTS = {b"strict-transport-security": b"max-age=31536000"}
+_REFUSED = frozenset({401, 403})
 
 
 def native_api(state: ApiState, *, requests_per_minute: int = REQUESTS_PER_MINUTE) -> NativeApi:
@@ -205,12 +207,15 @@ class NativeApi:
         self._clock = state.clock
         self._instruments = state.instruments
         self._origins = state.settings.server.cors_origins
+        self._client_address = state.client_address
+        self._always = _HEADERS | (_HSTS if state.base_url.startswith("https:") else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = dict(scope["headers"])
         of_healthchecks = is_healthchecks(scope["path"])
         for_browsers = {} if of_healthchecks else cors.allowed(self._origins, scope["method"], given)
-        exchange = _Exchange(scope | self._given, send, started=self._clock.monotonic(), more=for_browsers)
+        headers = self._always | dict(for_browsers)
+        exchange = _Exchange(scope | self._given, send, started=self._clock.monotonic(), headers=headers)
         # The framework spells the same ASGI shapes as typed dictionaries.
         application = cast("Application", self.framework)
         try:
@@ -229,24 +234,26 @@ class NativeApi:
             door = next((door for door in self._doors if door.takes(scope)), application)
             await door(exchange.scope, receive, exchange.send)
         finally:
-            exchange.tell(self._instruments, ended=self._clock.monotonic())
+            # Where somebody comes from is told of who is refused only.
+            client = self._client_address(scope)[0] if exchange.status in _REFUSED else ""
+            exchange.tell(self._instruments, ended=self._clock.monotonic(), client=client)
 
 
 class _Exchange:
     """One request and its answer, as the log will tell of them: no query, no id, of the key its first letters."""
 
-    def __init__(self, scope: Scope, send: Send, *, started: float, more: Mapping[bytes, bytes]) -> None:
+    def __init__(self, scope: Scope, send: Send, *, started: float, headers: Mapping[bytes, bytes]) -> None:
         self._is_head = scope["method"] == "HEAD"
         self.scope = {**scope, "method": "GET"} if self._is_head else scope
         self._method = scope["method"]
         self._send = send
         self._started = started
-        self._status = 0
-        self._headers = _HEADERS | dict(more)
+        self.status = 0
+        self._headers = headers
 
     async def send(self, message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            self._status = message["status"]
+            self.status = message["status"]
             # A list of its own for each answer: what is appended to a shared one is sent to the next caller.
             given = list(message["headers"])
             names = {name.lower() for name, _ in given}
@@ -259,17 +266,18 @@ class _Exchange:
             message = {**message, "body": b""}
         await self._send(message)
 
-    def tell(self, instruments: Instruments, *, ended: float) -> None:
+    def tell(self, instruments: Instruments, *, ended: float, client: str) -> None:
         caller, route = self.scope.get("auth"), self.scope.get("path_template", "")
         # A stranger may write any method; of a path that is none of ours nothing is told.
         method = self._method if self._method in _METHODS else "other"
-        instruments.request(method, route or "none", self._status, ended - self._started)
+        instruments.request(method, route or "none", self.status, ended - self._started)
         line(
             "request",
             method=self._method,
             route=route,
-            status=self._status,
+            status=self.status,
             took_ms=round((ended - self._started) * 1000, 3),
             key=caller.actor.removeprefix("key:hf_") if caller else "",
             project=caller.project_slug if caller else "",
+            **({"client": client} if client else {}),
         )

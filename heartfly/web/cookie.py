@@ -12,7 +12,12 @@ _KEYS = "heartfly-keys"
 
 
 def name_of(*, is_https: bool) -> str:
-    return f"__Host-{_NAME}" if is_https else _NAME
+    return _bound(_NAME, is_https=is_https)
+
+
+def _bound(name: str, *, is_https: bool) -> str:
+    """Browsers keep a name of that form to the host that set it."""
+    return f"__Host-{name}" if is_https else name
 
 
 def token_in(header: str, *, is_https: bool) -> str:
@@ -20,13 +25,13 @@ def token_in(header: str, *, is_https: bool) -> str:
     return _value_in(header, name_of(is_https=is_https))
 
 
-def has_keys(header: str) -> bool:
-    return _value_in(header, _KEYS) != "off"
+def has_keys(header: str, *, is_https: bool) -> bool:
+    return _value_in(header, _bound(_KEYS, is_https=is_https)) != "off"
 
 
 def choosing_keys(*, is_on: bool, is_https: bool) -> str:
-    secure = "; Secure" if is_https else ""
-    return f"{_KEYS}={'on' if is_on else 'off'}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}"
+    secure, name = "; Secure" if is_https else "", _bound(_KEYS, is_https=is_https)
+    return f"{name}={'on' if is_on else 'off'}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}"
 
 
 def _value_in(header: str, name: str) -> str:

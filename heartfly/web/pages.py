@@ -45,6 +45,8 @@ _HEADERS = {
         b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
 }
+_SIGN_IN = frozenset({"/sign-in", "/sign-in/2fa", "/sign-in/passkey"})
+"""Who tries to get in: the log tells from where, so that tries can be counted."""
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -76,6 +78,7 @@ class Pages:
         self._clock = state.api.clock
         self._instruments = state.api.instruments
         self._headers = _HEADERS | (dict([_HSTS]) if state.is_https else {})
+        self._client_address = state.api.client_address
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, started, status = scope["method"], self._clock.monotonic(), 0
@@ -128,4 +131,5 @@ class Pages:
                 request_id=request_id,
                 user=str(session.user_id) if session is not None else "",
                 project=project.slug if project is not None else "",
+                **({"client": self._client_address(scope)[0]} if method == "POST" and route in _SIGN_IN else {}),
             )

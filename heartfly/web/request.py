@@ -255,7 +255,7 @@ class PageRequest(Request[None, None, State]):
             "t": Times(self.api.clock.now(), zones.shown),
             "zones": zones.choices(here, self._query),
             "refresh": refresh.offered(here, self._query, refresh.seconds_in(self._query_text)),
-            "single_keys": cookie.has_keys(self.headers.get("cookie", "")),
+            "single_keys": cookie.has_keys(self.headers.get("cookie", ""), is_https=self.web.is_https),
             "lasted": lasted,
             "path": self.scope["path"],
             "is_https": self.web.is_https,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from heartfly.accounts import passwords
 from heartfly.accounts.commands import create_user, reset_password
 from heartfly.accounts.passwords import hashed, matches
 from heartfly.audit.record import CLI
@@ -53,6 +54,30 @@ async def told(db: Database, kind: str) -> list[Any]:
 
 def test_a_password_takes_whoever_guesses_as_much_time_and_memory_as_owasp_wants() -> None:
     assert hashed(FIRST).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+
+
+@pytest.mark.parametrize(
+    "tried",
+    ["1234567890", "qwertyuiop", "Password123", "PASSWORD123", "heartfly2026", "Heartfly!!", "my-heartfly", "a" * 12,
+     "121212121212"],
+)  # fmt: skip
+def test_a_password_that_strangers_try_first_is_refused(tried: str) -> None:
+    with pytest.raises(InvalidValueError, match="tried first"):
+        hashed(tried)
+
+
+@pytest.mark.parametrize(
+    "good", ["heartfly and a horse", "only small letters", "only digits 4815", "пароль для кошки", "x" * 61 + "yzä"]
+)
+def test_any_other_password_is_taken_as_it_was_typed(good: str) -> None:
+    stored = hashed(good)
+
+    assert (True, False, False) == (matches(stored, good), matches(stored, good.upper()), matches(stored, good[:-1]))
+
+
+def test_passwords_of_breaches_are_known_and_each_is_long_enough_to_be_asked_for() -> None:
+    assert 2000 < len(passwords._common())
+    assert [] == [word for word in passwords._common() if len(word) < 10 or word != word.casefold()]
 
 
 async def test_an_administrator_owns_every_project_and_each_is_told(

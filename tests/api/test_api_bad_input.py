@@ -5,12 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from heartfly.api.native import native_api
 from heartfly.core.nesting import MAX_DEPTH, too_deep
-from tests.api.door import House, Reply
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from tests.api.door import Door, House, Reply, state_of
+from tests.sim_clock import SimClock
 
 pytestmark = pytest.mark.anyio
 
@@ -209,6 +214,14 @@ async def test_every_answer_says_how_it_may_be_used(house: House) -> None:
             reply.headers["content-security-policy"],
         )
         assert "set-cookie" not in reply.headers
+
+
+async def test_over_https_every_answer_demands_it_for_a_year(db: Database, clock: SimClock, ids: IdSource) -> None:
+    here = state_of(db, clock, ids)
+    there = replace(here, base_url="https://beat.example.org")
+    answers = [await Door(native_api(each), "")("GET", "/v1/checks") for each in (here, there)]
+
+    assert [None, "max-age=31536000"] == [each.headers.get("strict-transport-security") for each in answers]
 
 
 async def test_a_question_about_the_head_gets_no_body(house: House) -> None:

@@ -50,6 +50,14 @@ async def test_a_request_is_one_line_with_its_route_and_never_its_ids(house: Hou
     assert house.full.key[3:15] not in written.getvalue()
 
 
+async def test_from_where_a_request_came_is_told_of_those_that_were_refused(house: House, written: io.StringIO) -> None:
+    await house.read("GET", "/v1/checks")
+    await house.read("POST", "/v1/checks", {"name": "x"})
+    await house.nobody("GET", "/v1/checks")
+
+    assert [(200, False), (403, True), (401, True)] == [(one["status"], "client" in one) for one in lines(written)]
+
+
 async def test_a_failure_of_our_own_is_told_to_the_log_and_not_to_the_caller(
     house: House, written: io.StringIO
 ) -> None:

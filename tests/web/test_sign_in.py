@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 
@@ -66,6 +67,26 @@ async def test_over_https_the_cookie_is_for_this_host_alone(
     assert came.headers["set-cookie"].endswith("; Secure")
     assert "max-age=31536000" == came.headers["strict-transport-security"]
     assert await is_in(browser)
+    keys = await browser.post("/account/keyboard", {"keys": "off"}, origin="https://beat.example.org")
+    assert keys.headers["set-cookie"].startswith("__Host-heartfly-keys=off; Path=/; ")
+    assert keys.headers["set-cookie"].endswith("; Secure")
+
+
+async def test_the_log_tells_from_where_somebody_tried_to_sign_in_and_never_with_what(
+    town: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    browser = town.nobody
+    await browser.sign_in(OWNER, "a canary of a password")
+    await browser.sign_in(OWNER, PASSWORD)
+    await browser.get("/account/security")
+
+    said = capsys.readouterr().err
+    lines = [json.loads(one) for one in said.splitlines() if '"page"' in one]
+    told = [(one["method"], one["route"], one["status"], one.get("client")) for one in lines]
+    place = told[-2][3]
+    assert [("POST", "/sign-in", 422, place), ("POST", "/sign-in", 303, place)] == [one for one in told if one[3]]
+    assert "canary" not in said
+    assert OWNER not in said
 
 
 async def test_a_visitor_leaves_no_session_and_gets_no_cookie(town: Town, db: Database) -> None:
