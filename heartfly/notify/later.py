@@ -295,8 +295,8 @@ def _settle_one(  # noqa: PLR0917 - the same
         return
     hold = held(about, silent, at=now, begin_was_told=about.part is Part.END)
     if about.part is Part.BEGIN:
-        # What held it, a silence or a check that it needs, may have kept it from waiting for its channel's turn; and the
-        # policy may have been changed since.
+        # What held it, a silence or a check that it needs, may have kept it from waiting for its channel to have its
+        # turn; and the policy may have been changed since.
         turn = step(hearer.policy, since, at=now)
         holds = [one for one in (hold, world.upstream(alert, now), turn) if one is not None]
         hold = max(holds, key=lambda one: one.until, default=None)
