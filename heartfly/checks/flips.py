@@ -160,7 +160,7 @@ def _tell(tx: Tx, taken: Sequence[Taken], flipped: Flipped, *, ids: IdSource, no
     entries: list[Entry] = []
     for one in taken:
         is_heard = one.stored.id in heard
-        last_good = _last_good(tx, one) if is_heard else None
+        last_good = _last_good(tx, one) if is_heard else ""
         common = Telling(one, *names.get(one.stored.pid, ("", "")), now=now, deaf=deaf, last_good=last_good)
         # Of an end those hear, too, who were told that it began, and listen no more: see notify/parting.py.
         entries += [
