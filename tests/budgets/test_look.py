@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.budgets.commands import MOST
+from heartfly.budgets.commands import MOST, create
+from heartfly.budgets.config import BudgetIn
 from heartfly.budgets.look import look
 from heartfly.budgets.rows import projects_with_budgets
 from heartfly.core.amounts import ONE
@@ -34,7 +36,7 @@ from heartfly.limits.queries import counters_of
 from heartfly.notify.commands import create_channel, delete_channel
 from tests.budgets.treasury import Dying, Treasury
 from tests.sim_clock import SimClock
-from tests.world import SEALER
+from tests.world import SEALER, TEST
 
 pytestmark = pytest.mark.anyio
 
@@ -311,8 +313,15 @@ async def test_a_day_on_which_the_clock_changes_has_its_calls_and_no_others(
 
 
 async def test_a_project_has_so_many_budgets_and_no_more(treasury: Treasury) -> None:
-    for n in range(MOST):
-        await treasury.budget(name=f"b-{n}", period="project", starts_on="2026-05-01", ends_on="2026-05-02")
+    days = {"currency": "USD", "amount": "1", "period": "project", "starts_on": "2026-05-01", "ends_on": "2026-05-02"}
+    asked = [msgspec.convert({"name": f"b-{n}"} | days, BudgetIn) for n in range(MOST)]
+    now, ids = treasury.clock.now(), treasury.world.ids
+
+    def fill(tx: Tx) -> None:
+        for one in asked:
+            create(tx, treasury.pid, one, today=now.date(), actor=TEST, at=now, ids=ids)
+
+    await treasury.world.db.write(fill)
 
     with pytest.raises(ConflictError, match="200"):
         await treasury.budget(name="one more")

@@ -475,3 +475,14 @@ def test_before_the_last_slot_of_all_a_share_of_the_time_to_the_next_is_none() -
 
     assert Reason.TOO_EARLY is reason(success(check, at(hours=1) - TICK))
     assert reason(success(check, at(hours=1))) is None
+
+
+def test_after_the_last_slot_of_all_no_success_is_too_early() -> None:
+    check = success(
+        make_check(rules=make_rules(next_after=fires(at(hours=1)), bounds=Bounds(early=MINUTE))), at(hours=1)
+    )
+    assert check.check.expected_at is None
+
+    step = success(check.check, at(hours=1.5))
+
+    assert ([], None) == (changes(step), reason(step))

@@ -151,7 +151,9 @@ async def test_what_it_left_goes_after_a_month(mine: Mine, db: Database) -> None
     await mine.to(HOUR)
     await mine.send()
     await mine.canary.look()
-    await mine.to(31 * 24 * HOUR)  # so long nobody looked; each slot is the same miss
+    await mine.to(3 * HOUR)
+    assert "down" == await mine.status()
+    await mine.tower.sleep_through(T0 + 31 * 24 * HOUR)  # so long nobody looked; each slot is the same miss
     await mine.send()
     await mine.canary.look()
 

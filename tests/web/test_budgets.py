@@ -208,7 +208,6 @@ async def test_pages_of_calls_and_money_are_light(town: Town, web: WebState) -> 
     for start in range(0, len(events), 100):
         sent = parsed(json.dumps(events[start : start + 100]))
         await web.api.events.take(town.world.project.pid, sent, wire="native", source="app")
-    await Folder(web.api.usage, web.api.clock, web.api.ids, hands=Hands(beside=False)).round()
     owner = await town.owner()
 
     async def made(path: str, **fields: str) -> str:
@@ -225,7 +224,7 @@ async def test_pages_of_calls_and_money_are_light(town: Town, web: WebState) -> 
         pages.append(await made("/alerts/new", name=f"Errors {n}", by="provider", **rule))
         budget = {"name": f"Budget {n}", "currency": "USD", "amount": "50", "period": "monthly"}
         pages.append(await made("/budgets/new", **budget))
-    # With other prices the hours are dirty; until they are folded what they cost is worked out anew.
+    # Not before: with other prices the hours would be dirty, and what they cost worked out anew until they are folded.
     await Folder(web.api.usage, web.api.clock, web.api.ids, hands=Hands(beside=False)).round()
     await made("/watches/new", kind="source", what="*")
     customer = await made("/customers", name="Acme", alias="customer-1")
