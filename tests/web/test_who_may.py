@@ -42,11 +42,11 @@ def read() -> Row:
     return Row(200, 200, 404)
 
 
-def only_writers(owner: int = 200, **sent: str) -> Row:
+def only_writers(owner: int = 200, /, **sent: str) -> Row:
     return Row(owner, 403, 404, sent=tuple(sent.items()))
 
 
-def only_admins(owner: int = 200, **sent: str) -> Row:
+def only_admins(owner: int = 200, /, **sent: str) -> Row:
     return Row(owner, 403, 404, member=403, sent=tuple(sent.items()))
 
 

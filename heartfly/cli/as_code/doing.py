@@ -102,13 +102,16 @@ def _change(api: Client, change: Change, ids: Mapping[str, str]) -> None:
     assert change.thing is not None
     assert change.entry is not None
     asked = _asked(change, ids)
-    if not asked and change.kind != "project":
-        return
     if change.kind == "meters":
         _change_meter(api, change, asked)
         return
     path = "/v1/project" if change.kind == "project" else f"{_PATHS[change.kind]}/{part(change.thing.id)}"
-    with_tag(api, change, path, _names(ids), lambda tag: api.call("PATCH", path, asked, seen=tag))
+
+    def send(tag: str) -> None:
+        if asked:
+            api.call("PATCH", path, asked, seen=tag)
+
+    with_tag(api, change, path, _names(ids), send)
 
 
 def _change_meter(api: Client, change: Change, asked: dict[str, Any]) -> None:

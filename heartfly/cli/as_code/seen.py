@@ -20,6 +20,7 @@ from heartfly.cli.client import Client, Refused
 from heartfly.cli.output import plain
 
 _CHANGED_MEANWHILE = 412
+_NEEDS = "needs"
 _TRIES = 5
 """A check's tag changes also with what is no setting, such as its pings."""
 
@@ -58,7 +59,7 @@ def with_tag(api: Client, change: Change, path: str, names: Mapping[str, str], s
     """Send it with the tag of what is there, as long as that is what the plan has seen. ChangedSince; Refused."""
     for left in reversed(range(_TRIES)):
         raw, tag = api.tagged(path)
-        _demand_unchanged(change, settings_of(change.kind, raw, names))
+        _demand_unchanged(change, _as_planned(change, raw, settings_of(change.kind, raw, names)))
         try:
             send(tag)
         except Refused as refused:
@@ -66,6 +67,14 @@ def with_tag(api: Client, change: Change, path: str, names: Mapping[str, str], s
                 raise
         else:
             return
+
+
+def _as_planned(change: Change, raw: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A plan names what a check needs by slugs, and only a list of all checks knows which are meant."""
+    assert change.thing is not None
+    if _NEEDS in now and {*raw[_NEEDS]} == {*change.thing.raw[_NEEDS]}:
+        return {**now, _NEEDS: change.thing.settings[_NEEDS]}
+    return now
 
 
 def _demand_unchanged(change: Change, now: Mapping[str, Any]) -> None:

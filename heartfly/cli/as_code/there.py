@@ -77,7 +77,7 @@ def look(api: Client, kinds: Sequence[str]) -> There:
 
 
 def settings_of(kind: str, raw: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
-    """Of one thing, as the API tells it. `names`: of channels by their ids."""
+    """Of one thing, as the API tells it. `names`: of channels by their ids. What a check needs is told by ids."""
     match kind:
         case "project":
             return {name: raw[name] for name in FIELDS["project"]}
@@ -86,7 +86,7 @@ def settings_of(kind: str, raw: Mapping[str, Any], names: Mapping[str, str]) -> 
         case "meters":
             return _meter(raw).settings
         case "checks":
-            return _check(raw, names).settings
+            return _check(raw, names, {}).settings
         case "alert_rules":
             return _rule(raw, names).settings
         case _:
