@@ -200,6 +200,10 @@ async def test_who_acknowledges_the_cause_acknowledges_its_members(story: Story)
         )
     )
     assert ["test"] * 4 == [row.acked_by for row in (*await rows(story, "host"), *await rows(story, "check"))]
+    late = await story.check("late", host="db-1")
+    await story.ping("00:11", late, PingKind.FAIL)
+    (joined,) = [row for row in await rows(story, "check") if row.source_uuid == late.uuid]
+    assert (cause.id, "test", story.at("00:11")) == (joined.part_of, joined.acked_by, joined.acked_at)
 
 
 async def test_a_member_that_is_snoozed_is_held_for_that_and_the_next_is_the_first(story: Story) -> None:
