@@ -33,11 +33,14 @@ def wait_for(found: Callable[[], Any], *, place: Place) -> Any:
     raise AssertionError("it did not come")
 
 
-def found_wrong(page: Any, place: Place) -> list[str]:
-    """On the page of a cause, and on its row of the list, in both themes."""
+def found_wrong(page: Any, place: Place, check: str) -> list[str]:
+    """On the page of a cause, on its row of the list, and on the pages and forms of a member, in both themes."""
     gates, wrong = Gates(page, place.house.server.url), []
-    for path in (page.url.removeprefix(place.house.server.url), "/p/main/incidents"):
+    mine = f"/p/main/checks/{check}"
+    cause = page.url.removeprefix(place.house.server.url)
+    for path in (cause, "/p/main/incidents", mine, f"{mine}/edit", "/p/main/checks/new"):
         gates.go(path)
+        gates.open_all()
         for scheme in ("light", "dark"):
             gates.see(PHONE["width"], scheme)
             wrong += [f"{path} {scheme}: {one}" for one in (*gates.axe(), *gates.rules())]
@@ -107,7 +110,7 @@ def test_from_the_message_on_a_phone_to_the_cause_acknowledged_are_three_taps(pl
     assert ada.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     assert all(check["name"] in ada.text for check in jobs)
     if script:
-        assert [] == found_wrong(ada.page, place)
+        assert [] == found_wrong(ada.page, place, jobs[0]["id"])
     for check in jobs:
         (incident,) = place.house.api("GET", f"/incidents?check={check['id']}")["items"]
         assert "ada@example.com" in str(incident["acknowledged_by"])
