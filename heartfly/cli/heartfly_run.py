@@ -55,11 +55,9 @@ class Ping:
     at: float
     body: bytes = b""
     figures: Mapping[str, str] = field(default_factory=dict)
-    host: str = ""
 
     def target(self, *, late_by_s: float | None) -> str:
-        query = [("rid", self.rid), *[("host", self.host)] * bool(self.host)]
-        query += [("metric", f"{name}:{value}") for name, value in self.figures.items()]
+        query = [("rid", self.rid)] + [("metric", f"{name}:{value}") for name, value in self.figures.items()]
         if late_by_s is not None:
             query.append(("ago", f"{late_by_s:.3f}"))
         base = urlsplit(self.url)
@@ -151,12 +149,12 @@ class Spool:
 class Teller:
     """Sends beside the job, in order, and keeps what cannot be sent. Nothing here raises."""
 
-    def __init__(self, url: str, spool: Spool, host: str) -> None:
-        self._url, self._spool, self._host, self._rid = url, spool, host, str(uuid.uuid4())
+    def __init__(self, url: str, spool: Spool) -> None:
+        self._url, self._spool, self._rid = url, spool, str(uuid.uuid4())
         self._started: threading.Thread | None = None
 
     def start(self) -> None:
-        ping, until = Ping(self._url, "start", self._rid, time.time(), host=self._host), time.monotonic() + SEND_LIMIT_S
+        ping, until = Ping(self._url, "start", self._rid, time.time()), time.monotonic() + SEND_LIMIT_S
         self._started = threading.Thread(target=self._tell, args=(ping, until), daemon=True)
         with contextlib.suppress(RuntimeError):  # no thread is to be had: the end is told all the same
             self._started.start()
@@ -164,7 +162,7 @@ class Teller:
     def end(self, action: str, body: bytes = b"", figures: Mapping[str, str] | None = None) -> None:
         """After the start: it is waited for, but for both together no longer than SEND_LIMIT_S."""
         until = time.monotonic() + SEND_LIMIT_S
-        ping = Ping(self._url, action, self._rid, time.time(), body, figures or {}, self._host)
+        ping = Ping(self._url, action, self._rid, time.time(), body, figures or {})
         if self._started is not None and self._started.ident is not None:
             self._started.join(SEND_LIMIT_S / 2)
         self._tell(ping, until)
@@ -352,8 +350,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not command:
         parser().error("there is no command to run")
     url = address_of(given.check, os.environ)
+    if url and given.host:  # in the address, so that any version of this reads what is kept for later
+        url += f"{'&' if '?' in url else '?'}{urlencode({'host': given.host})}"
     state = Path(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"))  # noqa: PTH111 - never raises
-    teller = Teller(url, Spool(given.spool or state / "heartfly-run"), given.host) if url else None
+    teller = Teller(url, Spool(given.spool or state / "heartfly-run")) if url else None
     if teller is None:
         say("no check is named (--check, HEARTFLY_PING_URL, HEARTFLY_URL): the job runs, and nobody is told")
     with contextlib.ExitStack() as held:

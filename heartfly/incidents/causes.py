@@ -117,11 +117,12 @@ class _Project:
         self._fresh = {turn.check_id: turn for turn in fresh}
         linked = {turn.check_id for turn in fresh if turn.facts is not None and turn.facts.linked}
         self._needs, self._needed_by = self._links(linked)
-        self._hosts = sorted({turn.facts.host for turn in fresh if turn.facts is not None and turn.facts.host})
+        hosts = sorted({turn.facts.host for turn in fresh if turn.facts is not None and turn.facts.host})
+        self._lives = {host: self._life(host) for host in hosts}
         related = {*self._fresh, *(other for those in self._needs.values() for other in those)}
         related |= {other for those in self._needed_by.values() for other in those}
-        self._rows = self._down(related)
-        self._lives = {host: self._life(host) for host in self._hosts}
+        # Whoever joins a cause that there is needs no others: of thousands they would be read for each batch.
+        self._rows = self._down(related, [host for host, life in self._lives.items() if life.cause is None])
 
     def join(self) -> dict[int, int]:
         """Check id → the incident of its cause, of all that belong to one by now."""
@@ -148,7 +149,7 @@ class _Project:
                 needed.setdefault(row.needed_id, []).append(row.check_id)
         return needs, needed
 
-    def _down(self, related: Collection[int]) -> dict[int, Any]:
+    def _down(self, related: Collection[int], hosts: Sequence[str]) -> dict[int, Any]:
         c, i = checks.c, incidents.c
         of_check = sa.and_(
             i.pid == c.pid, i.source_kind == sa.literal_column(f"'{OF_CHECK}'"), i.source_id == c.id,
@@ -157,7 +158,7 @@ class _Project:
         query = sa.select(
             i.id, i.source_id, i.source_uuid, i.source_name, i.opened_at, i.part_of, c.host, c.heard_host
         ).join_from(checks, incidents, of_check)
-        these = [c.id.in_(related), *(on_hosts(self._pid, self._hosts) if self._hosts else ())]
+        these = [c.id.in_(related), *(on_hosts(self._pid, hosts) if hosts else ())]
         rows = [row for one in these for row in self._tx.conn.execute(query.where(c.pid == self._pid, one))]
         return {row.source_id: row for row in rows}
 
@@ -237,8 +238,20 @@ class _Project:
         mine = (i.pid == self._pid, i.id.in_([self._rows[check].id for check in members]))
         joining = sa.update(incidents).where(*mine, i.part_of.is_(None))
         self._tx.conn.execute(joining.values(part_of=cause, joined_at=self._now))
+        self._taken_care_of(cause, mine)
         for check in members:
             down[check] = replace(down[check], cause=cause)
+
+    def _taken_care_of(self, cause: int, mine: Sequence[sa.ColumnElement[bool]]) -> None:
+        """Whoever takes care of the cause takes care of who joins it later."""
+        i = incidents.c
+        query = sa.select(i.acked_by).where(i.pid == self._pid, i.id == cause, i.acked_at.is_not(None))
+        by = self._tx.conn.execute(query).scalar()
+        if by is not None:
+            now = sa.literal(self._now, UtcInstant)
+            at = sa.case((i.opened_at > now, i.opened_at), else_=now)
+            acking = sa.update(incidents).where(*mine, i.acked_at.is_(None))
+            self._tx.conn.execute(acking.values(acked_at=at, acked_by=by))
 
 
 def on_hosts(pid: int, hosts: Sequence[str]) -> list[sa.ColumnElement[bool]]:

@@ -110,7 +110,8 @@ async def members_of(read: AsyncConnection, incident: Row[Any]) -> Sequence[Row[
         return ()
     i = incidents.c
     query = _select(incident.pid).where(are_members(incident.pid, [incident.id]))
-    found: Sequence[Row[Any]] = (await read.execute(query.order_by(i.closed_at.is_not(None), i.opened_at, i.id))).all()
+    ordered = query.order_by(i.closed_at.is_not(None), i.opened_at, i.id)
+    found: Sequence[Row[Any]] = (await read.execute(ordered)).all()
     return found
 
 

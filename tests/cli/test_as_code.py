@@ -53,7 +53,7 @@ checks:
     bounds: ["run >= 1m", "start within 5m"]
     filters: {failure: [ERROR]}
     channels: [ops]
-  timers: {schedule: {oncalendar: [daily, "Mon 12:00"]}, channels: ["*"], host: k8s-1, needs: [tidy, beat]}
+  timers: {schedule: {oncalendar: [daily, "Mon 12:00"]}, channels: ["*"], host: k8s-1, needs: [tidy]}
   beat: {schedule: {period: 90s}, grace: 60}
   pods: {schedule: {cron: "@hourly", dialect: kubernetes}, sticky: true, methods: POST}
   tidy: {schedule: {period: 1h}, needs: []}
@@ -128,8 +128,8 @@ def test_needs_are_set_when_all_checks_are_there_and_may_change_places(run: Run,
         found = json.loads(ok(run("checks", "show", slug, "--json")))["needs"]
         return sorted(json.loads(ok(run("checks", "show", one, "--json")))["slug"] for one in found)
 
-    assert ["beat", "tidy"] == needs("timers")
-    turned = WHOLE.replace(", needs: [tidy, beat]", ", needs: []").replace(
+    assert ["tidy"] == needs("timers")
+    turned = WHOLE.replace(", needs: [tidy]", ", needs: []").replace(
         "tidy: {schedule: {period: 1h}, needs: []}", "tidy: {schedule: {period: 1h}, needs: [timers]}"
     )
     project.say(turned)

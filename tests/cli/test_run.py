@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -134,10 +135,20 @@ def test_a_job_is_told_from_its_start_to_its_end_with_what_it_said(alone: Path, 
     assert (0, b"out\n", b"rows=5\n") == (status, out, err)
     assert ("/start", "/0", b"") == (start.action, end.action, start.body)
     assert start.query["rid"] == end.query["rid"]
+    assert [[socket.gethostname()]] * 2 == [one.query["host"] for one in ear.heard]
     assert sorted(b"out\nrows=5\n") == sorted(end.body)
     assert ["cpu_seconds", "duration_seconds", "max_rss_bytes"] == sorted(end.figures)
     assert end.figures["max_rss_bytes"] > 100_000
     assert [] == kept(alone)
+
+
+@pytest.mark.parametrize(("host", "told"), [("db-1 & co", ["db-1 & co"]), ("", None)])
+def test_the_machine_that_is_told_can_be_another_or_none(
+    alone: Path, ear: Ear, host: str, told: list[str] | None
+) -> None:
+    ran(alone, "--check", ear.url, "--host", host, "--", "true")
+
+    assert [told] * 2 == [one.query.get("host") for one in ear.heard]
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,7 @@ def test_its_members_are_named_with_how_they_are_and_it_leads_to_its_incident() 
 def test_a_member_says_what_it_is_part_of() -> None:
     cause = CauseFacts(id=5, uuid=INCIDENT, what="host", name="db-1")
     alert = replace(examples.MISSED, cause=cause)
+    assert ("host db-1", "what needs “db-1”") == (cause.words, replace(cause, what="upstream").words)
 
     assert ("Part of", "host db-1") in told(alert).facts
     out = event(delivery(alert)).cause

@@ -14,10 +14,10 @@ from heartfly.checks.config import CheckIn
 from heartfly.core.words import PingKind
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import alerts, incidents, notifications
+from heartfly.db.models import alerts, cause_tellings, incidents, notifications
 from heartfly.incidents import commands as incident_commands
 from heartfly.notify import peace_commands
-from heartfly.notify.commands import edit_channel
+from heartfly.notify.commands import delete_channel, edit_channel
 from heartfly.notify.peace_commands import Asked
 from heartfly.notify.policies import AskedPolicy
 from tests.notify.receivers import HttpReceiver
@@ -200,6 +200,10 @@ async def test_who_acknowledges_the_cause_acknowledges_its_members(story: Story)
         )
     )
     assert ["test"] * 4 == [row.acked_by for row in (*await rows(story, "host"), *await rows(story, "check"))]
+    late = await story.check("late", host="db-1")
+    await story.ping("00:11", late, PingKind.FAIL)
+    (joined,) = [row for row in await rows(story, "check") if row.source_uuid == late.uuid]
+    assert (cause.id, "test", story.at("00:11")) == (joined.part_of, joined.acked_by, joined.acked_at)
 
 
 async def test_a_member_that_is_snoozed_is_held_for_that_and_the_next_is_the_first(story: Story) -> None:
@@ -221,6 +225,39 @@ async def test_a_member_that_is_snoozed_is_held_for_that_and_the_next_is_the_fir
     assert [] == await heard(story, "05:10")
     (of_first,) = [why for kind, state, why in await states(story) if state == "untold" and "snoozed" in why]
     assert "host db-1 was told of as one" in of_first
+
+
+async def test_once_it_was_told_as_one_people_are_reminded_of_the_whole(story: Story) -> None:
+    jobs = [await story.check(f"job-{n}", every="5m", grace="1m", host="db-1") for n in range(3)]
+    people = await story.channel("people", kind="slack")
+    policy = AskedPolicy(every_s=600)
+    await story.world.db.write(
+        lambda tx: edit_channel(
+            tx, story.world.project.pid, people.uuid, policy=policy, at=story.clock.now(), sealer=SEALER
+        )
+    )
+    for job in jobs:
+        await story.ping("00:01", job)
+    told = await heard(story, "00:25")
+
+    assert ["DOWN: job-0", "DOWN: host db-1: 3 jobs", "STILL DOWN: host db-1"] == [
+        text.partition("*")[2].partition("*")[0] for _, text in told
+    ]
+    assert ["00:07:00", "00:09:00", "00:19:00"] == [at for at, _ in told]
+
+
+async def test_a_channel_that_is_gone_knows_of_no_cause(story: Story) -> None:
+    jobs = [await story.check(f"job-{n}", every="5m", grace="1m", host="db-1") for n in range(3)]
+    people = await story.channel("people", kind="slack")
+    for job in jobs:
+        await story.ping("00:01", job)
+    assert 1 == len(await heard(story, "00:07:30"))
+    await story.world.db.write(
+        lambda tx: delete_channel(tx, story.world.project.pid, people.uuid, at=story.clock.now())
+    )
+    assert [] == await heard(story, "00:30")
+    async with story.world.db.read() as read:
+        assert [] == (await read.execute(sa.select(cause_tellings))).all()
 
 
 async def test_deleting_the_last_member_that_is_down_ends_the_cause(story: Story) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from heartfly.clock import SystemClock
 from tests.web.full_house import ping
+from tests.web.gates import NARROWEST, Gates
 from tests.web.test_gates import browser
 from tests.web.test_tasks import PHONE, Place, place
 
@@ -30,6 +31,21 @@ def wait_for(found: Callable[[], Any], *, place: Place) -> Any:
             return result
         place.house.api("GET", "/incidents?limit=1")
     raise AssertionError("it did not come")
+
+
+def found_wrong(page: Any, place: Place, check: str) -> list[str]:
+    """On the page of a cause, on its row of the list, and on the pages and forms of a member, in both themes."""
+    gates, wrong = Gates(page, place.house.server.url), []
+    mine = f"/p/main/checks/{check}"
+    cause = page.url.removeprefix(place.house.server.url)
+    for path in (cause, "/p/main/incidents", mine, f"{mine}/edit", "/p/main/checks/new"):
+        gates.go(path)
+        gates.open_all()
+        for scheme in ("light", "dark"):
+            gates.see(PHONE["width"], scheme)
+            wrong += [f"{path} {scheme}: {one}" for one in (*gates.axe(), *gates.rules())]
+        wrong += gates.fits(NARROWEST)
+    return wrong + gates.troubles
 
 
 @pytest.mark.parametrize("script", [False, True])
@@ -93,6 +109,8 @@ def test_from_the_message_on_a_phone_to_the_cause_acknowledged_are_three_taps(pl
     assert 3 == ada.clicks
     assert ada.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     assert all(check["name"] in ada.text for check in jobs)
+    if script:
+        assert [] == found_wrong(ada.page, place, jobs[0]["id"])
     for check in jobs:
         (incident,) = place.house.api("GET", f"/incidents?check={check['id']}")["items"]
         assert "ada@example.com" in str(incident["acknowledged_by"])
