@@ -116,6 +116,7 @@ class PingApplier:
             metrics=metrics,
             covers=(request.covers or coverage.of_body(request.body, end=request.body_end)) if ends else None,
             source=request.remote,
+            took=request.took if ends else None,
         )
         before = check.stored.check
         past = past_of(tx, check.stored, signal, taken) if needs_past(before, signal) else None
