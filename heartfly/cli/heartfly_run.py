@@ -54,14 +54,12 @@ class Ping:
     at: float
     body: bytes = b""
     figures: Mapping[str, str] = field(default_factory=dict)
-    took: str = ""
 
     def target(self, *, late_by_s: float | None) -> str:
         query = [("rid", self.rid)] + [("metric", f"{name}:{value}") for name, value in self.figures.items()]
-        if self.took:
-            query.append(("took", self.took))
-        if late_by_s is not None:
-            query.append(("ago", f"{late_by_s:.3f}"))
+        ago = "" if late_by_s is None else f"{late_by_s:.3f}"
+        times = {"took": self.figures.get("duration_seconds"), "ago": ago}
+        query += [(name, value) for name, value in times.items() if value]
         base = urlsplit(self.url)
         path = base.path.rstrip("/") + (f"/{self.action}" if self.action else "")
         return f"{path}?{base.query + '&' if base.query else ''}{urlencode(query)}"
@@ -163,12 +161,10 @@ class Teller:
         with contextlib.suppress(RuntimeError):  # no thread is to be had: the end is told all the same
             self._started.start()
 
-    def end(self, action: str, body: bytes = b"", figures: Mapping[str, str] | None = None, took: str = "") -> None:
+    def end(self, action: str, body: bytes = b"", figures: Mapping[str, str] | None = None) -> None:
         """After the start: it is waited for, but for both together no longer than SEND_LIMIT_S."""
-        ping, until = (
-            Ping(self._url, action, self._rid, time.time(), body, figures or {}, took),
-            time.monotonic() + SEND_LIMIT_S,
-        )
+        ping = Ping(self._url, action, self._rid, time.time(), body, figures or {})
+        until = time.monotonic() + SEND_LIMIT_S
         if self._started is not None and self._started.ident is not None:
             self._started.join(SEND_LIMIT_S / 2)
         self._tell(ping, until)
@@ -377,15 +373,14 @@ def _run(given: argparse.Namespace, command: Sequence[str], teller: Teller | Non
     ended = run_job(command, timeout_s=given.timeout, kill_after_s=given.kill_after, tail=tail)
     if teller is not None:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        took = f"{time.monotonic() - begun:.3f}"
         figures = {
-            "duration_seconds": took,
+            "duration_seconds": f"{time.monotonic() - begun:.3f}",
             "cpu_seconds": f"{used.ru_utime + used.ru_stime:.3f}",
             "max_rss_bytes": str(used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)),
         }
         said = masked(tail.text(), secrets)[-TAIL_BYTES:]
         words = f"\n{ended.words}".encode() if ended.words else b""
-        teller.end(str(min(ended.status, 255)), (said + words).lstrip(b"\n"), figures, took)
+        teller.end(str(min(ended.status, 255)), (said + words).lstrip(b"\n"), figures)
     return ended.status
 
 
