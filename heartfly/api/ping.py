@@ -5,7 +5,7 @@ Forms (each also at the root, where the first segment is a UUID or a ping key):
     /ping/<uuid>[/start|fail|log|<exit status>]
     /ping/<ping key>/<slug>[/start|fail|log|<exit status>]     ?create=1
 
-`?rid=` names the run, `?ago=` says how many seconds ago it was when it could not be sent,
+`?rid=` names the run, `?ago=` says how many seconds ago it was when it could not be sent, `?took=` how long it ran,
 `?host=` on which machine.
 
 Answers are those of Healthchecks, whose clients rely on them; a body is never refused, it is cut.
@@ -160,7 +160,8 @@ class PingDoor:
                 body_end=end,
                 body_size=size,
                 client_at=scope.get(CLIENT_AT),
-                happened_at=_happened_at(query, received_at) if "ago" in query else None,
+                happened_at=received_at - _seconds(query, "ago") if "ago" in query else None,
+                took=_seconds(query, "took") if "took" in query else None,
                 metrics=figures.of_query(query["metric"]) if "metric" in query else {},
                 covers=coverage.of_query(query),
             )
@@ -281,12 +282,12 @@ def _host(said: str) -> str:
     return "".join(char for char in said if char.isprintable()).strip()[:LONGEST_HOST]
 
 
-def _happened_at(query: dict[str, list[str]], received_at: datetime) -> datetime:
-    """When it was meant to be sent: `?ago=` so many seconds. What a clock elsewhere says the time is counts nothing."""
-    ago = query["ago"][0]
-    if not _SECONDS.fullmatch(ago) or float(ago) > OLDEST.total_seconds():
-        raise _RefusedError(400, f"ago: must be 0 to {OLDEST.total_seconds():.0f} seconds")
-    return received_at - timedelta(seconds=float(ago))
+def _seconds(query: dict[str, list[str]], name: str) -> timedelta:
+    """How long something was is believed; what a clock elsewhere says the time is counts nothing."""
+    told = query[name][0]
+    if not _SECONDS.fullmatch(told) or float(told) > OLDEST.total_seconds():
+        raise _RefusedError(400, f"{name}: must be 0 to {OLDEST.total_seconds():.0f} seconds")
+    return timedelta(seconds=float(told))
 
 
 def _has_body(scope: Scope) -> bool:

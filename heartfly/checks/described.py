@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from heartfly.audit.record import Actor
 from heartfly.checks import commands
-from heartfly.checks.config import CheckIn, ScheduleIn, merged, of_row
+from heartfly.checks.config import CheckIn, ScheduleIn, ToleranceIn, merged, of_row
 from heartfly.checks.owned import BY, FIELDS, as_it_is, heard_by, own, owned, said_by_clients
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
@@ -36,6 +36,10 @@ class Described(Protocol):
     def grace_s(self) -> int | None: ...
     @property
     def max_run_s(self) -> int | None: ...
+    @property
+    def failures(self) -> int | None: ...
+    @property
+    def recover(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,4 +123,7 @@ def describe(
         asked = msgspec.structs.replace(asked, grace=told.grace_s)
     if told.max_run_s is not None:
         asked = msgspec.structs.replace(asked, max_run=told.max_run_s)
+    if told.failures is not None or told.recover is not None:
+        tolerance = ToleranceIn(failures=told.failures or 1, recover=told.recover or 1)
+        asked = msgspec.structs.replace(asked, tolerance=tolerance)
     upsert(tx, pid, slug, asked, at=at, ids=ids, actor=Actor("ping", remote or None), most=most, **{BY: by})

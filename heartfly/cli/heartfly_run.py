@@ -58,8 +58,9 @@ class Ping:
 
     def target(self, *, late_by_s: float | None) -> str:
         query = [("rid", self.rid)] + [("metric", f"{name}:{value}") for name, value in self.figures.items()]
-        if late_by_s is not None:
-            query.append(("ago", f"{late_by_s:.3f}"))
+        ago = "" if late_by_s is None else f"{late_by_s:.3f}"
+        times = {"took": self.figures.get("duration_seconds"), "ago": ago}
+        query += [(name, value) for name, value in times.items() if value]
         base = urlsplit(self.url)
         path = base.path.rstrip("/") + (f"/{self.action}" if self.action else "")
         return f"{path}?{base.query + '&' if base.query else ''}{urlencode(query)}"
@@ -161,8 +162,8 @@ class Teller:
 
     def end(self, action: str, body: bytes = b"", figures: Mapping[str, str] | None = None) -> None:
         """After the start: it is waited for, but for both together no longer than SEND_LIMIT_S."""
-        until = time.monotonic() + SEND_LIMIT_S
         ping = Ping(self._url, action, self._rid, time.time(), body, figures or {})
+        until = time.monotonic() + SEND_LIMIT_S
         if self._started is not None and self._started.ident is not None:
             self._started.join(SEND_LIMIT_S / 2)
         self._tell(ping, until)

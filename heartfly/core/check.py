@@ -204,7 +204,10 @@ def _begins(check: Check, signal: Signal) -> tuple[Memory, Breach | None]:
 def _end(check: Check, signal: Signal, past: Past | None, known: Known) -> Step:
     run, open_runs = _ended_run(check, signal, past)
     crowded = run.reason in _CROWDED
-    memory, breach = (check.memory, None) if run.started_at is not None else _begins(check, signal)
+    was_heard = run.started_at is not None
+    if not was_heard and signal.took is not None:
+        run = replace(run, started_at=signal.at - signal.took, duration=signal.took)
+    memory, breach = (check.memory, None) if was_heard else _begins(check, signal)
     broken = _broken(check, signal, run, known) if signal.kind is PingKind.SUCCESS else ()
     to_status, reason = _verdict(check, signal, gate_rules.worst(broken), run, breach)
     outcome = _OUTCOMES[_crowd_status(check, run.reason) if crowded and to_status is Status.UP else to_status]

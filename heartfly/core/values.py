@@ -140,6 +140,8 @@ class Signal:
     """What the job says that it processed."""
     source: str = ""
     """The address that it came from."""
+    took: timedelta | None = None
+    """Of an end: how long its run took, as the job says. Counts only where its start was not heard."""
 
     @property
     def at(self) -> datetime:

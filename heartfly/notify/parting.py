@@ -7,7 +7,6 @@ otherwise look for a trouble that is over. A channel that hears of no ends by it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -16,9 +15,9 @@ from heartfly.core.escalation import part_of
 from heartfly.core.silence import Part
 from heartfly.core.words import AlertKind
 from heartfly.db.changes import Tx
-from heartfly.db.models import alerts, channels, notifications
+from heartfly.db.models import channels, notifications
 from heartfly.db.prepared import Prepared, among
-from heartfly.notify.peace import TOLD, keys_before
+from heartfly.notify.peace import ALERTS, TOLD, keys_before
 
 _CHANGES_BACK = 6
 """So many changes within one trouble (down, degraded, down …) are looked back at: each is a look-up for each ping."""
@@ -30,35 +29,42 @@ def told_of_beginnings(tx: Tx, ends: Sequence[tuple[int, Alert]]) -> Mapping[str
     keys = list({key for some in before.values() for key in some})
     if not keys:
         return {}
-    told: dict[tuple[int, str], list[Any]] = {}
-    for row in _TOLD_OF.rows(tx, pids=list({pid for pid, _ in ends}), keys=keys):
-        if row.state in TOLD:
-            told.setdefault((row.pid, row.key), []).append(row)
+    pids = list({pid for pid, _ in ends})
+    its = {(row.pid, row.id): row for row in ALERTS.rows(tx, pids=pids, keys=keys)}
+    if not its:
+        return {}
+    told: dict[tuple[int, str], list[tuple[int, int, str]]] = {}
+    heard = [row for row in _TOLD_OF.rows(tx, pids=pids, alert_ids=[id_ for _, id_ in its]) if row.state in TOLD]
+    for row in heard:
+        alert = its.get((row.pid, row.alert_id))
+        if alert is not None:
+            told.setdefault((row.pid, alert.key), []).append((row.alert_id, row.channel_id, alert.kind))
+    events = {
+        (row.pid, row.id): row.events
+        for row in (_EVENTS.rows(tx, pids=pids, ids=list({row.channel_id for row in heard})) if heard else ())
+    }
     found: dict[str, frozenset[int]] = {}
-    for pid, alert in ends:
-        rows = sorted((row for key in before[alert.key] for row in told.get((pid, key), ())), key=_number)
-        newest = {row.channel_id: row for row in rows}
-        found[alert.key] = frozenset(
+    for pid, end in ends:
+        newest = {
+            channel: kind
+            for _, channel, kind in sorted(one for key in before[end.key] for one in told.get((pid, key), ()))
+        }
+        found[end.key] = frozenset(
             channel
-            for channel, row in newest.items()
-            if part_of(AlertKind(row.kind)) is Part.BEGIN and alert.kind.value in row.events
+            for channel, kind in newest.items()
+            if part_of(AlertKind(kind)) is Part.BEGIN and end.kind.value in events.get((pid, channel), ())
         )
     return found
 
 
-def _number(row: Any) -> int:
-    found: int = row.alert_id
-    return found
-
-
+# Three walks down indexes and no join: SQLite would begin one with all that a project was ever told.
 _TOLD_OF = Prepared(
-    lambda tx: (
-        sa.select(
-            *(alerts.c.pid, alerts.c.key, alerts.c.kind),
-            *(notifications.c.alert_id, notifications.c.channel_id, notifications.c.state, channels.c.events),
-        )
-        .join(notifications, sa.and_(alerts.c.pid == notifications.c.pid, alerts.c.id == notifications.c.alert_id))
-        .join(channels, sa.and_(channels.c.pid == notifications.c.pid, channels.c.id == notifications.c.channel_id))
-        .where(among(tx, alerts.c.pid, "pids"), among(tx, alerts.c.key, "keys"))
+    lambda tx: sa.select(
+        notifications.c.pid, notifications.c.alert_id, notifications.c.channel_id, notifications.c.state
+    ).where(among(tx, notifications.c.pid, "pids"), among(tx, notifications.c.alert_id, "alert_ids"))
+)
+_EVENTS = Prepared(
+    lambda tx: sa.select(channels.c.pid, channels.c.id, channels.c.events).where(
+        among(tx, channels.c.pid, "pids"), among(tx, channels.c.id, "ids")
     )
 )

@@ -175,9 +175,11 @@ def _waiting(tx: Tx, offers: Sequence[Offer]) -> dict[tuple[int, str], Hold]:
 
 def begin_was_told(tx: Tx, pid: int, channel_id: int, key: str) -> bool:
     """Whether the last that the channel was told of the alert's source, before this one, is that it began."""
-    rows = _TOLD_BEFORE.rows(tx, pids=[pid], channel_ids=[channel_id], keys=keys_before(key))
-    newest = max((row for row in rows if row.state in TOLD), key=lambda row: row.alert_id, default=None)
-    return newest is not None and part_of(AlertKind(newest.kind)) is Part.BEGIN
+    keys = keys_before(key)
+    kinds = {row.id: row.kind for row in ALERTS.rows(tx, pids=[pid], keys=keys)} if keys else {}
+    rows = _OF_CHANNEL.rows(tx, pids=[pid], channel_ids=[channel_id], alert_ids=[*kinds]) if kinds else ()
+    newest = max((row.alert_id for row in rows if row.state in TOLD), default=None)
+    return newest is not None and part_of(AlertKind(kinds[newest])) is Part.BEGIN
 
 
 def flapping_since(tx: Tx, one: Offer, after: timedelta, now: datetime) -> datetime | None:
@@ -195,11 +197,9 @@ def flapping_since(tx: Tx, one: Offer, after: timedelta, now: datetime) -> datet
         .order_by(f.flip_no)
     )
     rows = tx.conn.execute(query).all()
-    told = {
-        row.key
-        for row in _TOLD_BEFORE.rows(tx, pids=[one.pid], channel_ids=[one.channel_id], keys=keys)
-        if row.state in TOLD
-    }
+    alert_keys = {row.id: row.key for row in ALERTS.rows(tx, pids=[one.pid], keys=keys)}
+    heard = _OF_CHANNEL.rows(tx, pids=[one.pid], channel_ids=[one.channel_id], alert_ids=[*alert_keys])
+    told = {alert_keys[row.alert_id] for row in heard if row.state in TOLD}
     before = [
         DownSpan(
             from_at=row.opened_at,
@@ -239,15 +239,17 @@ _HELD = Prepared(
         among(tx, notifications.c.source, "sources"),
     )
 )
-_TOLD_BEFORE = Prepared(
-    lambda tx: (
-        sa.select(notifications.c.alert_id, notifications.c.state, alerts.c.kind, alerts.c.key)
-        .join(alerts, sa.and_(alerts.c.pid == notifications.c.pid, alerts.c.id == notifications.c.alert_id))
-        .where(
-            among(tx, alerts.c.pid, "pids"),
-            among(tx, alerts.c.key, "keys"),
-            among(tx, notifications.c.channel_id, "channel_ids"),
-        )
+# Two walks down indexes and no join: SQLite would begin one with all that a channel was ever told.
+ALERTS = Prepared(
+    lambda tx: sa.select(alerts.c.pid, alerts.c.id, alerts.c.key, alerts.c.kind).where(
+        among(tx, alerts.c.pid, "pids"), among(tx, alerts.c.key, "keys")
+    )
+)
+_OF_CHANNEL = Prepared(
+    lambda tx: sa.select(notifications.c.alert_id, notifications.c.state).where(
+        among(tx, notifications.c.pid, "pids"),
+        among(tx, notifications.c.alert_id, "alert_ids"),
+        among(tx, notifications.c.channel_id, "channel_ids"),
     )
 )
 

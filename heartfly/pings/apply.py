@@ -121,6 +121,7 @@ class PingApplier:
             metrics=metrics,
             covers=(request.covers or coverage.of_body(request.body, end=request.body_end)) if ends else None,
             source=request.remote,
+            took=request.took if ends else None,
         )
         if request.host and request.host != row.heard_host:
             written.hosts[check.stored.pid, check.stored.id] = check.stored.heard_host = request.host

@@ -72,6 +72,8 @@ class PingRequest(msgspec.Struct, frozen=True, kw_only=True):
     client_at: datetime | None = None
     happened_at: datetime | None = None
     """Of one that could not be sent in time: when that was, and by when it is judged. Within OLDEST of its receipt."""
+    took: timedelta | None = None
+    """How long the run took that it ends, for which no start may have come. At most OLDEST."""
 
 
 class PingOutcome(StrEnum):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP, Envelope, Session, TLSSetupException
 from typing_extensions import override
@@ -253,15 +253,16 @@ class _Connection(SMTP):
         if self in self._opened:  # the same one again, within TLS
             super().connection_made(transport)
             return
-        if len(self._opened) >= self._most and isinstance(transport, asyncio.WriteTransport):
+        # Not asked by its class: that of the loop that serves is none of asyncio's.
+        made = cast("asyncio.Transport", transport)
+        if len(self._opened) >= self._most:
             log.warning("smtp", error=f"{self._most} connections are open; no more are taken")
-            transport.write(b"421 4.3.2 too many connections; come again later\r\n")
-            transport.close()
+            made.write(b"421 4.3.2 too many connections; come again later\r\n")
+            made.close()
             return
         self._opened.add(self)
-        assert isinstance(transport, asyncio.Transport)
-        self._socket = transport
-        self._end = self.loop.call_later(self._longest_s, transport.abort)
+        self._socket = made
+        self._end = self.loop.call_later(self._longest_s, made.abort)
         super().connection_made(transport)
 
     @override

@@ -49,6 +49,6 @@ async def save(request: PageRequest) -> Response[bytes]:
     form = await request.sent()
     async with api.database.read() as read:
         row = await queries.find_addressed(read, pid, request.path_value("check"))
-    owners = {form["field"]: form["owner"]}
+    owners = {form["field"]: form["whose"]}
     await api.database.write(lambda tx: set_owners(tx, pid, row.uuid, owners, at=at, ids=api.ids, actor=actor))
     return to(request, f"/p/{request.project.slug}/checks/{row.uuid}")

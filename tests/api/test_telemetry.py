@@ -277,6 +277,24 @@ async def test_what_the_client_itself_has_set_follows_it_and_what_a_person_set_s
     assert ("30 4 * * *", 60, 5_400) == (check.expression, check.grace_s, check.max_run_s)
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"failure_issue_threshold": 3}, (3, 1)), ({"recovery_threshold": 2}, (1, 2)),
+        ({"failure_issue_threshold": 500, "recovery_threshold": 4}, (20, 4)),
+        ({"failure_issue_threshold": 1, "recovery_threshold": 1}, None), ({"failure_issue_threshold": "x"}, None),
+        ({"failure_issue_threshold": True, "recovery_threshold": 0}, None),
+    ],
+)  # fmt: skip
+async def test_thresholds_of_check_ins_are_the_check_s_tolerance(
+    house: House, ask: Door, told: dict[str, Any], expected: tuple[int, int] | None
+) -> None:
+    assert 200 == (await sent(ask, house, envelope(check_in("ok", monitor_config=CONFIG | told)))).status
+
+    found = (await house.full("GET", f"/v1/checks/{(await the_check(house)).uuid}")).json["tolerance"]
+    assert expected == (None if found is None else (found["failures"], found["recover"]))
+
+
 async def test_a_check_that_its_first_ping_made_is_described_later(house: House, ask: Door) -> None:
     assert 200 == (await ask("GET", f"/p/{key(house)}/nightly?state=ok")).status
     assert 200 == (await sent(ask, house, envelope(check_in("ok", monitor_config=CONFIG)))).status

@@ -279,6 +279,8 @@ def test_what_cannot_be_sent_is_kept_and_sent_with_its_time_by_the_next_run(alon
     assert ["/2", "/start", "/start", "/0"] == ear.actions
     assert b"said\n" == ear.heard[0].body
     assert ear.heard[0].query["rid"] == ear.heard[1].query["rid"]
+    assert ["took" in one.query for one in ear.heard] == [True, False, False, True]
+    assert float(ear.heard[0].query["took"][0]) == ear.heard[0].figures["duration_seconds"]
     ago = [float(one.query["ago"][0]) for one in ear.heard[:2]]
     assert ago[1] >= ago[0]
     assert CLOCK.now().timestamp() - begun_at + 1 > ago[1] > 0

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from heartfly.core.bounds import Bounds
 from heartfly.core.check import MAX_OPEN_RUNS, after_ping, edited
 from heartfly.core.values import Check, Rules, replace
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
@@ -55,6 +56,42 @@ def test_a_start_opens_a_run_and_its_end_closes_it() -> None:
     assert (RunOutcome.OK, timedelta(minutes=3), 3) == (ended.run.outcome, ended.run.duration, ended.run.ping_n)
     assert not ended.check.open_runs
     assert timedelta(minutes=3) == ended.check.last_duration
+
+
+def test_an_end_that_says_how_long_its_run_took_has_its_start_though_nobody_heard_it() -> None:
+    bounded = make_rules(bounds=Bounds(min_run=timedelta(minutes=1)))
+    end = replace(make_signal(PingKind.SUCCESS, at(minutes=4)), took=timedelta(minutes=3))
+
+    step = after_ping(make_check(rules=bounded), end)
+
+    assert step.run is not None
+    assert (at(minutes=1), timedelta(minutes=3), RunOutcome.OK) == (
+        step.run.started_at, step.run.duration, step.run.outcome,
+    )  # fmt: skip
+    short = after_ping(make_check(rules=bounded), replace(end, took=timedelta(seconds=59)))
+    assert short.run is not None
+    assert (RunOutcome.FAILED, Reason.TOO_FAST) == (short.run.outcome, short.run.reason)
+
+
+def test_of_a_run_whose_start_was_heard_that_is_what_counts() -> None:
+    began = start(make_check(), at(minutes=1))
+
+    ended = after_ping(began.check, replace(make_signal(PingKind.SUCCESS, at(minutes=4)), took=timedelta(hours=9)))
+
+    assert ended.run is not None
+    assert (at(minutes=1), timedelta(minutes=3)) == (ended.run.started_at, ended.run.duration)
+
+
+def test_a_run_that_tells_how_long_it_took_begins_as_one_without_a_start_does() -> None:
+    """What counts beginnings counts it, once."""
+    rules = make_rules(bounds=Bounds(most=1, most_in=HOUR))
+    one = after_ping(
+        make_check(rules=rules), replace(make_signal(PingKind.SUCCESS, at(minutes=4)), took=timedelta(minutes=3))
+    )
+    other = after_ping(one.check, replace(make_signal(PingKind.SUCCESS, at(minutes=5)), took=timedelta(minutes=1)))
+
+    assert other.run is not None
+    assert Reason.TOO_OFTEN is other.run.reason
 
 
 def test_an_end_without_a_start_is_a_run_of_unknown_length() -> None:

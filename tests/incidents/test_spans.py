@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,7 +18,9 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import alerts, flips, incidents
 from heartfly.incidents import spans
+from heartfly.notify.peace import begin_was_told
 from tests.monitor.tower import HOUR, MINUTE, SECOND, T0, Tower
+from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 from tests.world import SEALER, TEST, World, make_world
 
@@ -344,3 +347,23 @@ async def test_open_incidents_are_found_by_their_index(world: World) -> None:
 
 def _given(values: Any) -> Any:
     return tuple(values) if isinstance(values, list) else values
+
+
+@on_sqlite
+async def test_who_was_told_that_it_began_is_found_by_keys_however_much_was_ever_told(world: World) -> None:
+    check = await world.check(T0)
+    await channel(world)
+    await world.ping(check, T0, FAIL)
+
+    def work(tx: Tx) -> list[str]:
+        with traced(tx) as said:
+            world.applier.apply(tx, [world.request(check, T0 + MINUTE)])
+            begin_was_told(tx, check.pid, 1, f"flip:{check.id}:2")
+        asked = [one for one in said if "FROM notifications" in one.replace("\n", " ") and one.startswith("SELECT")]
+        plans = [tx.conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {one}").all() for one in asked]
+        return [row[3] for plan in plans for row in plan]
+
+    lines = [line for line in await world.db.write(work) if "notifications" in line]
+
+    assert 2 <= len(lines)
+    assert [] == [line for line in lines if not re.search(r"alert_id=\?|ix_notifications_(pending|held)", line)]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from heartfly.api.ping import PingDoor
+from heartfly.core.bounds import Bounds
 from heartfly.core.words import PingKind
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
@@ -124,6 +126,19 @@ async def test_what_is_no_time_of_the_last_days_is_refused_in_words(scene: Scene
 
     expected = (200, b"OK") if ago == "" else (400, b"ago: must be 0 to 345600 seconds")
     assert expected == told
+
+
+async def test_a_kept_end_brings_the_start_that_nobody_heard(scene: Scene) -> None:
+    check = await scene.world.check(T0, bounds=msgspec.json.encode(Bounds(min_run=timedelta(minutes=1))).decode())
+
+    assert (200, b"OK") == await scene.ping(check, "/0", f"rid={RID}&ago=60&took=90.5")
+    assert (200, b"OK") == await scene.ping(check, "/start", f"rid={RID}&ago=150")
+
+    (run,) = await scene.world.runs(check)
+    began = T0 - timedelta(seconds=150, milliseconds=500)
+    assert (began, 90_500_000, "ok") == (run.started_at, run.duration_us, run.outcome)
+    assert (400, b"took: must be 0 to 345600 seconds") == await scene.ping(check, query="took=345601")
+    assert (200, b"OK") == await scene.ping(check, "/start", "took=5")  # says nothing with a start
 
 
 async def test_of_a_kept_log_nothing_is_judged(scene: Scene) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import smtplib
 import socket
 import ssl
@@ -19,17 +18,16 @@ import anyio
 import anyio.to_thread
 import pytest
 import sqlalchemy as sa
-import trustme
 
 from heartfly.clock import SystemClock
 from heartfly.config.smtp import Smtp
 from heartfly.db.models import checks, ping_bodies, pings
 from heartfly.doctor import smtp as doctor
 from heartfly.doctor.finding import Level
-from heartfly.errors import SettingsError, StoreError
+from heartfly.errors import StoreError
 from heartfly.pings.ingest import Ingest
 from heartfly.server.smtp import LONGEST_S, SmtpListener
-from tests.one_database import on_sqlite
+from tests.server.identity import Identity
 from tests.server_process import Server, free_port
 from tests.world import World, make_world
 
@@ -370,20 +368,28 @@ async def test_the_doctor_looks_whether_somebody_takes_mails(world: World, tmp_p
 
 @pytest.mark.e2e
 def test_a_server_takes_mails_where_its_settings_say(tmp_path: Path) -> None:
+    its = Identity(tmp_path)
     server = Server(tmp_path)
     port = free_port()
-    server.settings |= {"SMTP__LISTEN": f"127.0.0.1:{port}", "SMTP__DOMAIN": DOMAIN}
+    server.settings |= {
+        "SMTP__LISTEN": f"127.0.0.1:{port}", "SMTP__DOMAIN": DOMAIN, "SMTP__CONNECTIONS": "1",
+        "SMTP__CERTIFICATE": str(its.certificate), "SMTP__KEY": str(its.key),
+    }  # fmt: skip
     key = str(server.init()["api_key"])
     server.start()
     try:
         made = server.api("POST", "/v1/checks", key, {"name": "by mail"})
         uuid = made["ping_url"].rpartition("/")[2]
-        with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
+        with smtplib.SMTP("localhost", port, timeout=30) as client:
+            client.starttls(context=its.trust)
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as second:
+                above = second.recv(100)
             client.sendmail(SENDER, f"{uuid}@{DOMAIN}", "Subject: done\r\n\r\nrows=3\r\n")
         told = server.api("GET", f"/v1/checks/{made['id']}/runs", key)["items"]
     finally:
         server.kill()
 
+    assert above.startswith(b"421 4.3.2")
     assert [("ok", {"rows": "3"})] == [(one["outcome"], one["metrics"]) for one in told]
 
 
@@ -408,100 +414,3 @@ async def test_a_line_without_an_end_is_cut_off_long_before_it_fills_the_memory(
 
         assert await anyio.to_thread.run_sync(talk) < 20_000_000
         assert "250" == await post.send(f"{check.ping_uuid}@{DOMAIN}")
-
-
-class Identity:
-    """Files of a certificate, and who trusts it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.certificate, self.key = folder / "cert.pem", folder / "key.pem"
-        self.trust = ssl.create_default_context()
-        self.renew()
-
-    def renew(self) -> None:
-        authority = trustme.CA()
-        made = authority.issue_cert("localhost")
-        self.certificate.write_bytes(b"".join(each.bytes() for each in made.cert_chain_pems))
-        self.key.write_bytes(made.private_key_pem.bytes())
-        self.trust = ssl.create_default_context()
-        authority.configure_trust(self.trust)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {"certificate": str(self.certificate), "key": str(self.key)}
-
-
-@on_sqlite
-async def test_a_mail_may_come_by_tls_with_a_certificate_that_is_renewed_without_a_restart(
-    world: World, check: str, tmp_path: Path
-) -> None:
-    its = Identity(tmp_path)
-    async with listening(world, connections=1, **its.settings) as post:
-        post.tls = its.trust
-        assert "250" == await post.send(f"{check}@{DOMAIN}")  # with one place: TLS takes no second one
-        its.renew()
-        with pytest.raises(ssl.SSLCertVerificationError):
-            await post.send(f"{check}@{DOMAIN}")
-        post.tls = its.trust
-        assert "250" == await post.send(f"{check}@{DOMAIN}")
-        its.key.write_bytes(b"half")
-        assert "250" == await post.send(f"{check}@{DOMAIN}")
-        post.tls = None
-        assert "250" == await post.send(f"{check}@{DOMAIN}")
-    assert ["success"] * 4 == await post.kinds(check)
-
-
-@on_sqlite
-@pytest.mark.parametrize(
-    ("spoil", "why"),
-    [
-        (lambda its: its.key.unlink(), "No such file"), (lambda its: its.key.write_bytes(b"x"), "smtp.key"),
-        (lambda its: its.key.write_bytes(trustme.CA().issue_cert("x").private_key_pem.bytes()), "not that of"),
-    ],
-)  # fmt: skip
-async def test_a_certificate_that_cannot_be_used_is_told_at_the_start(
-    world: World, tmp_path: Path, spoil: Callable[[Identity], None], why: str
-) -> None:
-    its = Identity(tmp_path)
-    spoil(its)
-
-    with pytest.raises(SettingsError, match=f"smtp.certificate, smtp.key: .*{why}|{why}"):
-        async with listening(world, **its.settings):
-            pass
-
-
-def held(port: int, *says: bytes) -> list[bytes]:
-    """What one is told who says this, and then waits until he is hung up on. TimeoutError: nobody did."""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
-        answers = client.makefile("rb")
-        told = [answers.readline()]
-        for line in says:
-            client.sendall(line)
-            told.append(answers.readline() if line.endswith(b"\n") else b"")
-        with contextlib.suppress(ConnectionError):
-            answers.read()
-        return told
-
-
-@on_sqlite
-@pytest.mark.parametrize(
-    "says", [(), (b"HELO x\r\n", b"NOOP\r\n"), (b"HELO x\r\n", f"MAIL FROM:<{SENDER}>\r\n".encode())]
-)
-async def test_who_holds_a_place_loses_it(world: World, check: str, says: tuple[bytes, ...]) -> None:
-    async with listening(world, connections=1, longest_s=0.3) as post:
-        told = await anyio.to_thread.run_sync(held, post.listener.port, *says)
-
-        assert [b"220", *[b"250"] * len(says)] == [each[:3] for each in told]
-        assert "250" == await post.send(f"{check}@{DOMAIN}")
-
-
-@on_sqlite
-@pytest.mark.parametrize("says", [b"", b"\x16\x03\x01", b"\x16\x03\x01\x00\x05hello"])
-async def test_who_stops_within_the_handshake_loses_his_place(
-    world: World, check: str, tmp_path: Path, says: bytes
-) -> None:
-    async with listening(world, connections=1, longest_s=0.5, **Identity(tmp_path).settings) as post:
-        told = await anyio.to_thread.run_sync(held, post.listener.port, b"STARTTLS\r\n", says)
-
-        assert [b"220", b"220"] == [each[:3] for each in told[:2]]
-        assert "250" == await post.send(f"{check}@{DOMAIN}")

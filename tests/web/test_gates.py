@@ -168,7 +168,7 @@ FORMS: dict[str, tuple[tuple[dict[str, str], int], ...]] = {
     ),
     "/p/{project}/checks/{check}/delete": (({"name": "another"}, 422),),
     "/p/{project}/checks/{check}/edit": (({"name": "x", "grace": "x"}, 409),),
-    "/p/{project}/checks/{check}/owners": (({"field": "x", "owner": "client"}, 422),),
+    "/p/{project}/checks/{check}/owners": (({"field": "x", "whose": "client"}, 422),),
     "/p/{project}/checks/{check}/rotate-address": (({"overlap": "0", "seen": "x"}, 409),),
     "/p/{project}/checks/{check}/schedule": (({"kind": "cron", "expression": "* * * *"}, 409),),
     "/p/{project}/incidents/{incident}/comments": (({"text": " "}, 422),),

@@ -49,12 +49,12 @@ async def test_a_field_is_given_back_and_kept_on_the_check_s_page(town: Town) ->
     assert 'aria-label="Keep as it is: Schedule"' in page
     assert ("grace",) == (await described(town, 900)).kept
 
-    given = await owner.post(f"{PATH}/owners", {"field": "grace", "owner": "client"})
+    given = await owner.post(f"{PATH}/owners", {"field": "grace", "whose": "client"})
 
     assert (303, f"/p/main/checks/{uuid}") == (given.status, given.headers["location"])
     assert 'aria-label="Keep as it is: Grace"' in await page_of(owner, PATH)
     assert () == (await described(town, 900)).kept
-    assert 303 == (await owner.post(f"{PATH}/owners", {"field": "grace", "owner": "person"})).status
+    assert 303 == (await owner.post(f"{PATH}/owners", {"field": "grace", "whose": "person"})).status
     assert ("grace",) == (await described(town, 600)).kept
     assert "owner of grace" in await page_of(owner, "/p/main/audit")
 
@@ -79,5 +79,5 @@ async def test_of_a_check_that_nobody_describes_nothing_is_said_and_a_file_is_na
 
     assert "The file <bdi>team-a</bdi>, by <code>heartfly apply</code>" in page
     assert "Set by a person" not in page
-    assert 422 == (await owner.post(f"{path}/owners", {"field": "slug", "owner": "client"})).status
-    assert 422 == (await owner.post(f"{path}/owners", {"field": "grace", "owner": "me"})).status
+    assert 422 == (await owner.post(f"{path}/owners", {"field": "slug", "whose": "client"})).status
+    assert 422 == (await owner.post(f"{path}/owners", {"field": "grace", "whose": "me"})).status

@@ -93,7 +93,7 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/p/{project}/checks/{check}"): read(),
     ("POST", "/p/{project}/checks/{check}/pause"): only_writers(303),
     ("POST", "/p/{project}/checks/{check}/resume"): only_writers(303),
-    ("POST", "/p/{project}/checks/{check}/owners"): only_writers(303, field="grace", owner="client"),
+    ("POST", "/p/{project}/checks/{check}/owners"): only_writers(303, field="grace", whose="client"),
     ("POST", "/p/{project}/checks/{check}/rotate-address"): only_writers(409, seen="x", overlap="0"),  # not what it is
     ("GET", "/p/{project}/checks/{check}/snippets"): only_writers(),
     ("GET", "/p/{project}/checks/{check}/edit"): only_writers(),

@@ -26,6 +26,7 @@ from heartfly.api.compat.telemetry.signal import (
     slug_of,
 )
 from heartfly.core.nesting import too_deep
+from heartfly.core.tolerance import MOST_FAILURES, MOST_RECOVER
 from heartfly.core.words import PingKind
 
 _STATES = {"in_progress": PingKind.START, "ok": PingKind.SUCCESS, "error": PingKind.FAIL}
@@ -88,6 +89,8 @@ def _schedule(config: object) -> Schedule | None:
         "zone": zone,
         "grace_s": _minutes(told.get("checkin_margin")),
         "max_run_s": _minutes(told.get("max_runtime")),
+        "failures": _count(told.get("failure_issue_threshold"), MOST_FAILURES),
+        "recover": _count(told.get("recovery_threshold"), MOST_RECOVER),
     }
     if schedule.get("type") == "crontab":
         return Schedule(expression=str(schedule.get("value", ""))[:200], **more)  # type: ignore[arg-type] # as built
@@ -100,6 +103,12 @@ def _schedule(config: object) -> Schedule | None:
 def _minutes(value: object) -> int | None:
     is_number = isinstance(value, int) and not isinstance(value, bool) and 0 < value < 600_000
     return int(value) * 60 if is_number else None  # type: ignore[call-overload] # is a number
+
+
+def _count(value: object, most: int) -> int | None:
+    """One that is larger than ours may be is the largest: the alarm comes sooner, and not never."""
+    is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return min(int(value), most) if is_number else None  # type: ignore[call-overload] # is a number
 
 
 def _key(call: Call, header: Mapping[str, Any]) -> str:

@@ -55,6 +55,10 @@ class Schedule:
     zone: str = "UTC"
     grace_s: int | None = None
     max_run_s: int | None = None
+    failures: int | None = None
+    """So many in a row, misses among them, are an alarm."""
+    recover: int | None = None
+    """So many successes in a row end it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
