@@ -46,6 +46,8 @@ MOST_UNJUDGED_A_DAY = 200
 MOST_TARGETS = 1_000
 LONGEST_NOTE = 200
 SHORTEST = timedelta(minutes=1)
+FARTHEST = timedelta(days=3_660)
+"""So far ahead one may begin at most: there is a time behind all that is added to that."""
 AFTER_MAINTENANCE = timedelta(minutes=5)
 """So long after somebody ends maintenance early, jobs have time to come back."""
 
@@ -275,6 +277,8 @@ def _checked(tx: Tx, pid: int, asked: Asked, at: datetime) -> dict[str, Any]:
         raise InvalidValueError("effect", "only maintenance leaves checks unjudged")
     if asked.below is not None and kind is not SilenceKind.QUIET:
         raise InvalidValueError("below", "only quiet hours let what is severe through")
+    if asked.from_at is not None and asked.from_at > at + FARTHEST:
+        raise InvalidValueError("from", "must be within ten years")
     when = _once(asked, kind, at) if asked.cron is None else _recurring(asked, kind, at)
     below = None if asked.below is None else _word(Severity, asked.below, "below").value
     if kind is SilenceKind.QUIET and below is None:

@@ -111,7 +111,12 @@ async def test_every_page_is_valid_html(town: Town, web: WebState) -> None:
     a_rule |= {"where_0": f"endpoint = GET {HOSTILE}".replace("\n", " ").replace(",", "")}
     ruled = await owner.post("/p/main/usage/alerts/new", a_rule)
     limit = (await owner.post("/p/main/usage/limits", {"policy": "9;w=9", "name": HOSTILE})).headers["location"]
+    night = {"kind": "quiet", "scope": "project", "night_from": "22:00", "night_to": "07:00", "note": HOSTILE[:150]}
+    await owner.post("/p/main/maintenance/new", night)
+    listed = (await owner.get("/p/main/maintenance")).body.decode()
+    (silence,) = re.findall(r"/maintenance/([0-9a-f-]{36})/edit", listed)
     values = {
+        "silence": silence,
         "limit": limit.rpartition("/")[2],
         "rule": ruled.headers["location"].rpartition("/")[2],
         "link": link, "form": "csv", "mail": "1", "budget": budget,
