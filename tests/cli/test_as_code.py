@@ -27,7 +27,7 @@ managed_by: team-a
 project: {zone: Europe/Berlin}
 channels:
   ops: {kind: email, config: {to: ops@example.com, digest: daily}, events: [check.down, check.up],
-    policy: {tags: [db], least: high, after: 15m, every: 1h, title: "$STATUS: $NAME"}}
+    policy: {tags: [db], least: high, after: 15m, every: 1h, title: "$STATUS: $NAME", words: {check.up: {text: back}}}}
   hook: {kind: webhook, config: {url: "https://example.com/${HOOK_KEY}", headers: {X-Plain: "$${NAME}"}}}
 meters:
   requests: {name: Requests, unit: requests, event_types: [http.request], group_keys: [region]}
@@ -50,7 +50,7 @@ checks:
     channels: [ops]
   timers: {schedule: {oncalendar: [daily, "Mon 12:00"]}, channels: ["*"]}
   beat: {schedule: {period: 90s}, grace: 60}
-  pods: {schedule: {cron: "@hourly", dialect: kubernetes}, sticky: true, methods: POST}
+  pods: {schedule: {cron: "@hourly", dialect: kubernetes}, sticky: true, methods: POST, slo: {on_time: 99.50, days: 7}}
 alert_rules:
   Errors: {severity: high, by: [provider], cooldown: 2h, channels: [ops],
     conditions: [{of: calls, metric: error_rate, window: 1h, threshold: 10, least: 20, where: {tag: [prod]}}]}
@@ -141,9 +141,9 @@ def test_what_is_written_down_of_a_project_changes_nothing_in_it(run: Run, proje
     assert "${CHANNEL_HOOK_URL}" in text
     assert "cron: 30 2 * * *" in text
     whole = documents(text)[0].value
-    assert {"tags": ["db"], "least": "high", "after": "15m", "every": "1h", "title": "$STATUS: $NAME"} == (
-        whole["channels"]["ops"]["policy"]
-    )
+    policy = {"tags": ["db"], "least": "high", "after": "15m", "every": "1h", "title": "$STATUS: $NAME"}
+    assert policy | {"words": {"check.up": {"text": "back"}}} == whole["channels"]["ops"]["policy"]
+    assert {"on_time": "99.5", "success": None, "days": 7} == whole["checks"]["pods"]["slo"]
     assert (3, ["run >= 1m", "start within 5m"]) == (
         whole["checks"]["nightly"]["tolerance"]["failures"], whole["checks"]["nightly"]["bounds"],
     )  # fmt: skip
@@ -269,6 +269,10 @@ def test_a_meter_that_counts_differently_gets_a_version(run: Run, project: Proje
         ("least: high", "least: huge", 6, "channels.ops.policy.least: must be one of"),
         ("after: 15m", "after: 5s", 6, "channels.ops.policy.after: must be 60 to"),
         ("every: 1h", "evry: 1h", 6, "channels.ops.policy.evry: is "),
+        ("check.up: {text: back}", "check.gone: {text: back}", 6, "channels.ops.policy.words.check.gone: is none of"),
+        ("check.up: {text: back}", "check.up: {txt: back}", 6, "channels.ops.policy.words.check.up.txt: is none of"),
+        ("check.up: {text: back}", "check.up: back", 6, "channels.ops.policy.words: must be a mapping"),
+        ("on_time: 99.50", "on_time: 199.5", 29, "checks.pods.slo.on_time: must be more than 0"),
         ("failures: 3", "failures: 99", 23, "checks.nightly.tolerance"),
         ("run >= 1m", "run >> 1m", 24, "checks.nightly.bounds"),
         ("events: [check.down", "events: [check.gone", 5, "channels.ops.events: must be a list of"),
