@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from heartfly.cli.as_code.commands import schema_text
 from heartfly.cli.as_code.file import WrongFile, read
+from heartfly.cli.as_code.words import alarm_lines
 from heartfly.core.yaml_text import documents
 from tests.cli.conftest import Run, ok
 from tests.server_process import Server
@@ -180,6 +181,18 @@ def test_changes_are_told_field_by_field_with_what_they_mean_for_the_past(run: R
     assert "budget AI models changed" in project.words("apply", "--yes")
     assert [] == project.changes()
     assert "s3cret" not in words
+
+
+def test_alarms_that_would_be_gone_or_new_stand_below_a_change_with_their_incidents() -> None:
+    at = [f"2026-03-02T0{n}:10:00Z" for n in range(7)]
+    lost = [{"at": one, "ended_at": None, "reason": "exit_status", "incident": f"id-{n}"} for n, one in enumerate(at)]
+    added = [{"at": at[0], "ended_at": None, "reason": "missed", "incident": None}]
+
+    assert [
+        *(f"- {at[n]} exit status, incident id-{n}" for n in range(5)), "- and 2 more; --json tells all",
+        f"+ {at[0]} missed",
+    ] == alarm_lines({"lost": lost, "added": added})  # fmt: skip
+    assert [] == alarm_lines({"error": "the server is busy"})
 
 
 def test_what_is_not_named_stays_and_a_person_may_set_it(run: Run, project: Project) -> None:
