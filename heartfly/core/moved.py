@@ -48,7 +48,7 @@ class Moved:
                 return f"It moved from {_clock(self.before)} to {_clock(self.after)}"
             case What.DISTANCE:
                 return f"It ran every {span(self.before)}, and runs every {span(self.after)}"
-            case What.DURATION:
+            case _:  # how long it took
                 return f"It took {span(self.before)}, and takes {span(self.after)}"
 
 
