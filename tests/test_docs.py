@@ -117,3 +117,28 @@ def test_every_task_of_the_makefile_explains_itself() -> None:
     assert phony is not None
     assert targets == phony[1].split()
     assert targets == re.findall(r"^([a-z-]+):[^\n]*## \S", text, re.MULTILINE)
+
+
+def _wishes() -> list[tuple[str, str]]:
+    """The number of each wish, and its test."""
+    rows = re.findall(r"^\| ([A-F]\d+) \|.*\| `(tests/[^`]+)` \|$", text_of("docs/wishes.md"), re.MULTILINE)
+    assert len(rows) == len(re.findall(r"^\| [A-F]\d+ \|", text_of("docs/wishes.md"), re.MULTILINE))
+    return rows
+
+
+def test_every_wish_of_the_field_has_its_row() -> None:
+    wanted = [*(f"A{n}" for n in range(1, 11)), *(f"B{n}" for n in range(11, 20)), *(f"C{n}" for n in range(20, 25))]
+    wanted += [*(f"D{n}" for n in range(25, 30)), *(f"E{n}" for n in range(30, 37)), *(f"F{n}" for n in range(1, 25))]
+
+    assert wanted == [number for number, _ in _wishes()]
+
+
+@pytest.mark.parametrize(("number", "test"), _wishes())
+def test_the_test_that_holds_a_wish_exists(number: str, test: str) -> None:
+    file, _, name = test.partition("::")
+    path = ROOT / file
+
+    assert path.is_file(), f"{number}: {file}"
+    assert re.search(
+        rf"^(async )?def {name}\(" if name else r"def test_", path.read_text(encoding="utf-8"), re.MULTILINE
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -152,17 +153,35 @@ def _config(
 @click.option("--every", type=DURATION, help="Remind so often until somebody does, such as 1h.")
 @click.option("--title", default="", help="In the place of our title: a template such as '$STATUS $NAME'.")
 @click.option("--text", default="", help="In the place of our first sentence.")
+@click.option(
+    "--words",
+    "of_events",
+    nargs=3,
+    multiple=True,
+    metavar="EVENT TITLE TEXT",
+    help="Other words for an event such as check.up; either may be empty. May be repeated.",
+)
 @click.option("--everything", is_flag=True, help="It hears all, at once, once, in our words; instead of the others.")
 @AS_JSON
 @connected()
-def policy(*, channel: str, everything: bool, as_json: bool, api: Client, tags: tuple[str, ...], **asked: Any) -> None:
+def policy(
+    *,
+    channel: str,
+    everything: bool,
+    as_json: bool,
+    api: Client,
+    tags: tuple[str, ...],
+    of_events: Sequence[tuple[str, str, str]],
+    **asked: Any,
+) -> None:
     """Say what a channel is there for, by its name or id. What is not said here is forgotten; nothing said: show it."""
-    says = bool(tags) or any(value not in {None, ""} for value in asked.values())
+    says = bool(tags or of_events) or any(value not in {None, ""} for value in asked.values())
     if says and everything:
         raise click.UsageError("--everything stands alone: it takes all of the others away.")
     path = f"/v1/channels/{part(channel_id(api, channel))}"
     if says or everything:
-        told = api.call("PATCH", path, {"policy": {"tags": list(tags)} | asked})
+        words = {event: {"title": title, "text": text} for event, title, text in of_events}
+        told = api.call("PATCH", path, {"policy": {"tags": list(tags), "words": words} | asked})
     else:
         told = api.call("GET", path)
     if as_json:
@@ -173,6 +192,8 @@ def policy(*, channel: str, everything: bool, as_json: bool, api: Client, tags: 
 
 
 def _told(value: Any) -> str:
+    if isinstance(value, dict):
+        return "for " + ", ".join(value)
     return " ".join(value) if isinstance(value, list) else seconds(value) if isinstance(value, int) else str(value)
 
 

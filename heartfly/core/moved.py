@@ -26,7 +26,7 @@ _LEAST_CLOCK, _LEAST_TOOK = timedelta(minutes=15), timedelta(seconds=10)
 _SPREADS = 4
 
 
-class What(StrEnum):
+class Habit(StrEnum):
     CLOCK = "time_of_day"
     DISTANCE = "distance"
     DURATION = "duration"
@@ -36,7 +36,7 @@ class What(StrEnum):
 class Moved:
     """`since`: the first run that was so. `before`, `after`: of the day, between two runs, or how long one took."""
 
-    what: What
+    what: Habit
     before: timedelta
     after: timedelta
     since: datetime
@@ -44,11 +44,11 @@ class Moved:
     @property
     def words(self) -> str:
         match self.what:
-            case What.CLOCK:
+            case Habit.CLOCK:
                 return f"It moved from {_clock(self.before)} to {_clock(self.after)}"
-            case What.DISTANCE:
+            case Habit.DISTANCE:
                 return f"It ran every {span(self.before)}, and runs every {span(self.after)}"
-            case What.DURATION:
+            case _:  # how long it took
                 return f"It took {span(self.before)}, and takes {span(self.after)}"
 
 
@@ -72,7 +72,7 @@ def _clock_moved(runs: Sequence[Ran], zone: ZoneInfo) -> Moved | None:
         return None
     before, after, place = shift
     back = first - _DAY / 2
-    return Moved(What.CLOCK, _minutes((before + back) % _DAY), _minutes((after + back) % _DAY), runs[place].began_at)
+    return Moved(Habit.CLOCK, _minutes((before + back) % _DAY), _minutes((after + back) % _DAY), runs[place].began_at)
 
 
 def _distance_moved(runs: Sequence[Ran]) -> Moved | None:
@@ -83,7 +83,7 @@ def _distance_moved(runs: Sequence[Ran]) -> Moved | None:
     if shift is None or (shift[0] >= _DAY * 0.9 and shift[1] >= _DAY * 0.9):
         return None
     before, after, place = shift
-    return Moved(What.DISTANCE, before, after, runs[place + 1].began_at)
+    return Moved(Habit.DISTANCE, before, after, runs[place + 1].began_at)
 
 
 def _duration_moved(runs: Sequence[Ran]) -> Moved | None:
@@ -91,7 +91,7 @@ def _duration_moved(runs: Sequence[Ran]) -> Moved | None:
     values = [took for _, took in timed]
     usual = sorted(values)[len(values) // 2] if values else timedelta(0)
     shift = _shift(values, max(usual / 3, _LEAST_TOOK))
-    return None if shift is None else Moved(What.DURATION, shift[0], shift[1], timed[shift[2]][0].began_at)
+    return None if shift is None else Moved(Habit.DURATION, shift[0], shift[1], timed[shift[2]][0].began_at)
 
 
 def _shift(values: Sequence[timedelta], least: timedelta) -> tuple[timedelta, timedelta, int] | None:

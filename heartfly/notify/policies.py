@@ -6,7 +6,7 @@ What follows from it for an alert is decided in core/escalation.py, what its own
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -20,16 +20,30 @@ from heartfly.core.escalation import (
     Policy,
     stored_of,
 )
-from heartfly.core.words import Severity
+from heartfly.core.words import AlertKind, Severity
 from heartfly.errors import InvalidValueError
 
 LONGEST_TITLE, LONGEST_TEXT = 300, 2_000
 _LONGEST_TAG = 50
 
 
+WORDED = tuple(kind.value for kind in AlertKind if kind not in {AlertKind.TEST, AlertKind.DIGEST})
+"""Events that may have words of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnWords:
+    """Templates of a channel's messages; either may be empty."""
+
+    title: str = ""
+    text: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedPolicy:
-    """`least`: a severity. `after_s`, `every_s`: seconds. `title`, `text`: own words; empty: ours."""
+    """`least`: a severity. `after_s`, `every_s`: seconds. `title`, `text`: own words; empty: ours. `words`: by event,
+    in the place of these.
+    """
 
     tags: Sequence[str] = ()
     least: str | None = None
@@ -37,6 +51,7 @@ class AskedPolicy:
     every_s: int | None = None
     title: str = ""
     text: str = ""
+    words: Mapping[str, OwnWords] = field(default_factory=dict)
 
 
 def to_store(asked: AskedPolicy) -> dict[str, Any] | None:
@@ -52,11 +67,26 @@ def to_store(asked: AskedPolicy) -> dict[str, Any] | None:
         after=_span(asked.after_s, "policy.after", least=LEAST_DELAY, most=MOST_DELAY),
         every=_span(asked.every_s, "policy.every", least=LEAST_REMINDING, most=MOST_REMINDING),
     )
-    words = {
-        "title": text.one_line(asked.title, field="policy.title", most=LONGEST_TITLE),
-        "text": text.many_lines(asked.text.strip(), field="policy.text", most=LONGEST_TEXT),
+    words = _words(OwnWords(asked.title, asked.text), "policy")
+    of_events: dict[str, dict[str, str]] = {}
+    for event, own in asked.words.items():
+        if event not in WORDED:
+            raise InvalidValueError(f"policy.words.{event[:_LONGEST_EVENT]}", f"is none of {', '.join(WORDED)}")
+        if said := _words(own, f"policy.words.{event}"):
+            of_events[event] = said
+    return stored_of(policy) | words | ({"words": of_events} if of_events else {}) or None
+
+
+_LONGEST_EVENT = 40
+
+
+def _words(own: OwnWords, of: str) -> dict[str, str]:
+    """As they are stored: what is empty is not."""
+    checked = {
+        "title": text.one_line(own.title, field=f"{of}.title", most=LONGEST_TITLE),
+        "text": text.many_lines(own.text.strip(), field=f"{of}.text", most=LONGEST_TEXT),
     }
-    return stored_of(policy) | {name: value for name, value in words.items() if value} or None
+    return {name: value for name, value in checked.items() if value}
 
 
 def _span(seconds: int | None, field: str, *, least: timedelta, most: timedelta) -> timedelta | None:
@@ -67,15 +97,10 @@ def _span(seconds: int | None, field: str, *, least: timedelta, most: timedelta)
     return timedelta(seconds=seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class OwnWords:
-    """Templates of a channel's messages; either may be empty."""
-
-    title: str = ""
-    text: str = ""
-
-
-def own_words(stored: Mapping[str, Any] | None) -> OwnWords | None:
-    if not stored or not (stored.get("title") or stored.get("text")):
+def own_words(stored: Mapping[str, Any] | None, kind: AlertKind) -> OwnWords | None:
+    """For a message about an event of this kind; what the event has no word for has that of all. None: ours."""
+    if not stored:
         return None
-    return OwnWords(stored.get("title", ""), stored.get("text", ""))
+    general, its = stored, stored.get("words", {}).get(kind.value, {})
+    title, words = (its.get(name) or general.get(name, "") for name in ("title", "text"))
+    return OwnWords(title, words) if title or words else None

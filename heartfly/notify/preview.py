@@ -19,24 +19,31 @@ _HOUR = timedelta(hours=1)
 
 
 async def previewed(
-    read: AsyncConnection, pid: int, channel_id: int, asked: AskedPolicy, *, base_url: str, now: datetime
+    read: AsyncConnection,
+    pid: int,
+    channel_id: int,
+    asked: AskedPolicy,
+    *,
+    base_url: str,
+    now: datetime,
+    event: AlertKind = AlertKind.DOWN,
 ) -> Message:
-    """InvalidValueError: the templates are too long, or hold what no message may."""
-    words = own_words(to_store(asked))
-    alert = await _newest(read, pid, channel_id) or await _example(read, pid, now)
+    """`event`: about which. InvalidValueError: the templates are too long, or hold what no message may."""
+    words = own_words(to_store(asked), event)
+    alert = await _newest(read, pid, channel_id, event) or await _example(read, pid, now, event)
     delivery = Delivery(
         id="preview", attempt=1, possible_duplicate=False, alerts=(alert,), base_url=base_url, created_at=now
     )
     return word(in_own_words(delivery, words))
 
 
-async def _newest(read: AsyncConnection, pid: int, channel_id: int) -> Alert | None:
+async def _newest(read: AsyncConnection, pid: int, channel_id: int, event: AlertKind) -> Alert | None:
     payload = without_output(on_postgres=read.dialect.name == "postgresql")
     query = (
         sa.select(payload)
         .join(notifications, sa.and_(notifications.c.pid == alerts.c.pid, notifications.c.alert_id == alerts.c.id))
         .where(alerts.c.pid == pid, notifications.c.pid == pid, notifications.c.channel_id == channel_id)
-        .where(alerts.c.kind == AlertKind.DOWN.value)
+        .where(alerts.c.kind == event.value)
         .order_by(notifications.c.alert_id.desc())
         .limit(1)
     )
@@ -44,7 +51,7 @@ async def _newest(read: AsyncConnection, pid: int, channel_id: int) -> Alert | N
     return None if found is None else decoded([found])[0]
 
 
-async def _example(read: AsyncConnection, pid: int, now: datetime) -> Alert:
+async def _example(read: AsyncConnection, pid: int, now: datetime, event: AlertKind) -> Alert:
     query = sa.select(projects.c.slug, projects.c.name).where(projects.c.id == pid)
     project = (await read.execute(query)).one()
     check = CheckFacts(
@@ -58,13 +65,14 @@ async def _example(read: AsyncConnection, pid: int, now: datetime) -> Alert:
     )
     return Alert(
         key="preview",
-        kind=AlertKind.DOWN,
+        kind=event,
         project_slug=project.slug,
         project_name=project.name,
         at=now,
         decided_at=now,
-        reason=Reason.MISSED,
-        from_status=Status.UP,
-        to_status=Status.DOWN,
+        reason=Reason.SUCCESS if event is AlertKind.UP else Reason.MISSED,
+        from_status=Status.DOWN if event is AlertKind.UP else Status.UP,
+        to_status=Status.UP if event is AlertKind.UP else Status.DOWN,
         check=check,
+        down_since=now - _HOUR if event in {AlertKind.UP, AlertKind.REMINDER} else None,
     )

@@ -117,7 +117,7 @@ class Sender:
             base_url=self._base_url,
             created_at=claimed.created_at,
         )
-        delivery = in_own_words(delivery, own_words(claimed.channel.policy))
+        delivery = in_own_words(delivery, own_words(claimed.channel.policy, alerts[-1].kind))
         known.began = True
         return await channel.send(delivery, config, self._context)
 

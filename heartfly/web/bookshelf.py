@@ -29,6 +29,8 @@ GROUPS = {
         "gates",
         "tolerance",
         "causes",
+        "learned",
+        "service-levels",
         "run",
         "import",
         "daily-job-in-bash",
@@ -51,7 +53,7 @@ GROUPS = {
         "alert-rules",
     ),
     "Operate": ("configuration", "operations", "backup", "upgrade", "jobs", "metrics", "performance"),
-    "Look up": ("glossary", "changelog", "config-example"),
+    "Look up": ("glossary", "changelog", "wishes", "config-example"),
 }
 """By their names in addresses. What has no place here stands under `More`."""
 MORE, DECISIONS = "More", "Decisions"

@@ -96,6 +96,7 @@ async def test_the_life_of_a_check_is_told(house: House) -> None:
         "gates": [{"metric": "rows", "op": ">", "value": "0", "level": "fail"}],
         "tolerance": None,
         "bounds": [],
+        "slo": None,
         "sticky": False,
         "channels": [],
     } == create["after"]

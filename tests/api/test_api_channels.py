@@ -74,7 +74,7 @@ async def test_a_webhook_gets_a_secret_that_is_shown_once(house: House) -> None:
         "old_secret_until": None,
         "warning": None,
         "secret": None,
-        "policy": {"after": None, "every": None, "least": None, "tags": [], "text": "", "title": ""},
+        "policy": {"after": None, "every": None, "least": None, "tags": [], "text": "", "title": "", "words": {}},
     } == again
     assert "check.down" in again["events"]
     assert "check.late" not in again["events"]

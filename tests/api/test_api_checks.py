@@ -94,6 +94,7 @@ async def test_a_new_check_is_told_in_full_with_its_address(house: House) -> Non
         "gates": [{"metric": "rows", "op": ">", "value": "0.50", "level": "fail"}],
         "tolerance": None,
         "bounds": [],
+        "slo": None,
         "sticky": False,
         "host": "",
         "heard_host": "",

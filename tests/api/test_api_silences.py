@@ -146,7 +146,7 @@ async def test_each_change_is_in_the_audit(house: House) -> None:
     assert ["silence.end", "silence.create"] == [one["action"] for one in told if one["action"].startswith("silence")]
 
 
-POLICY = {"tags": ["db"], "least": "high", "after": 900, "every": 3600, "title": "$NAME", "text": ""}
+POLICY = {"tags": ["db"], "least": "high", "after": 900, "every": 3600, "title": "$NAME", "text": "", "words": {}}
 
 
 async def test_a_channel_says_what_it_is_for_and_an_edit_replaces_that_whole(house: House) -> None:
@@ -157,7 +157,7 @@ async def test_a_channel_says_what_it_is_for_and_an_edit_replaces_that_whole(hou
     path = f"/v1/channels/{made['id']}"
     assert POLICY == (await house.full("PATCH", path, {"name": "other"})).json["policy"]
     edited = (await house.full("PATCH", path, {"policy": {"every": 600}})).json["policy"]
-    assert {**dict.fromkeys(POLICY), "tags": [], "every": 600, "title": "", "text": ""} == edited
+    assert {**dict.fromkeys(POLICY), "tags": [], "every": 600, "title": "", "text": "", "words": {}} == edited
 
 
 @pytest.mark.parametrize(
@@ -186,8 +186,24 @@ async def test_own_words_are_tried_with_an_example_where_nothing_was_carried(hou
     words = {"title": "$STATUS $NAME $NOTHING", "text": "$PROJECT\n$MISSED"}
 
     told = (await house.full("POST", f"/v1/channels/{made['id']}/preview", words)).json
+    up = (await house.full("POST", f"/v1/channels/{made['id']}/preview", words | {"event": "check.up"})).json
 
     assert {"title": "down nightly-backup $NOTHING", "text": "main\n0"} == told
+    assert "up nightly-backup $NOTHING" == up["title"]
+
+
+async def test_single_events_have_words_of_their_own_and_what_no_event_is_is_refused(house: House) -> None:
+    asked = {"kind": "webhook", "name": "hook", "config": {"url": "https://hooks.example.com/x"}}
+    path = f"/v1/channels/{(await house.full('POST', '/v1/channels', asked)).json['id']}"
+    words = {"check.up": {"title": "$NAME is back"}, "budget.cleared": {"title": "", "text": ""}}
+
+    made = (await house.full("PATCH", path, {"policy": {"words": words}})).json
+    wrong = await house.full("PATCH", path, {"policy": {"words": {"check.gone": {"title": "x"}}}})
+    long = await house.full("PATCH", path, {"policy": {"words": {"check.up": {"text": "x" * 2_001}}}})
+
+    assert {"check.up": {"title": "$NAME is back"}} == made["policy"]["words"]
+    assert (422, "policy.words.check.gone") == (wrong.status, wrong.json["errors"][0]["field"])
+    assert (422, "policy.words.check.up.text") == (long.status, long.json["errors"][0]["field"])
 
 
 async def test_checks_and_channels_of_another_project_cannot_be_silenced(house: House, neighbour: House) -> None:

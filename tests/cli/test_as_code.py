@@ -19,6 +19,7 @@ from heartfly.cli.as_code.doing import do
 from heartfly.cli.as_code.file import WrongFile, read
 from heartfly.cli.as_code.seen import ChangedSince
 from heartfly.cli.as_code.there import look
+from heartfly.cli.as_code.words import alarm_lines
 from heartfly.cli.client import Client
 from heartfly.core.yaml_text import documents
 from tests.cli.conftest import Run, ok
@@ -32,7 +33,7 @@ managed_by: team-a
 project: {zone: Europe/Berlin}
 channels:
   ops: {kind: email, config: {to: ops@example.com, digest: daily}, events: [check.down, check.up],
-    policy: {tags: [db], least: high, after: 15m, every: 1h, title: "$STATUS: $NAME"}}
+    policy: {tags: [db], least: high, after: 15m, every: 1h, title: "$STATUS: $NAME", words: {check.up: {text: back}}}}
   hook: {kind: webhook, config: {url: "https://example.com/${HOOK_KEY}", headers: {X-Plain: "$${NAME}"}}}
 meters:
   requests: {name: Requests, unit: requests, event_types: [http.request], group_keys: [region]}
@@ -55,7 +56,7 @@ checks:
     channels: [ops]
   timers: {schedule: {oncalendar: [daily, "Mon 12:00"]}, channels: ["*"], host: k8s-1, needs: [tidy]}
   beat: {schedule: {period: 90s}, grace: 60}
-  pods: {schedule: {cron: "@hourly", dialect: kubernetes}, sticky: true, methods: POST}
+  pods: {schedule: {cron: "@hourly", dialect: kubernetes}, sticky: true, methods: POST, slo: {on_time: 99.50, days: 7}}
   tidy: {schedule: {period: 1h}, needs: []}
 alert_rules:
   Errors: {severity: high, by: [provider], cooldown: 2h, channels: [ops],
@@ -180,9 +181,9 @@ def test_what_is_written_down_of_a_project_changes_nothing_in_it(run: Run, proje
     assert "${CHANNEL_HOOK_URL}" in text
     assert "cron: 30 2 * * *" in text
     whole = documents(text)[0].value
-    assert {"tags": ["db"], "least": "high", "after": "15m", "every": "1h", "title": "$STATUS: $NAME"} == (
-        whole["channels"]["ops"]["policy"]
-    )
+    policy = {"tags": ["db"], "least": "high", "after": "15m", "every": "1h", "title": "$STATUS: $NAME"}
+    assert policy | {"words": {"check.up": {"text": "back"}}} == whole["channels"]["ops"]["policy"]
+    assert {"on_time": "99.5", "success": None, "days": 7} == whole["checks"]["pods"]["slo"]
     assert (3, ["run >= 1m", "start within 5m"]) == (
         whole["checks"]["nightly"]["tolerance"]["failures"], whole["checks"]["nightly"]["bounds"],
     )  # fmt: skip
@@ -219,6 +220,18 @@ def test_changes_are_told_field_by_field_with_what_they_mean_for_the_past(run: R
     assert "budget AI models changed" in project.words("apply", "--yes")
     assert [] == project.changes()
     assert "s3cret" not in words
+
+
+def test_alarms_that_would_be_gone_or_new_stand_below_a_change_with_their_incidents() -> None:
+    at = [f"2026-03-02T0{n}:10:00Z" for n in range(7)]
+    lost = [{"at": one, "ended_at": None, "reason": "exit_status", "incident": f"id-{n}"} for n, one in enumerate(at)]
+    added = [{"at": at[0], "ended_at": None, "reason": "missed", "incident": None}]
+
+    assert [
+        *(f"- {at[n]} exit status, incident id-{n}" for n in range(5)), "- and 2 more; --json tells all",
+        f"+ {at[0]} missed",
+    ] == alarm_lines({"lost": lost, "added": added})  # fmt: skip
+    assert [] == alarm_lines({"error": "the server is busy"})
 
 
 def test_what_is_not_named_stays_and_a_person_may_set_it(run: Run, project: Project) -> None:
@@ -308,6 +321,10 @@ def test_a_meter_that_counts_differently_gets_a_version(run: Run, project: Proje
         ("least: high", "least: huge", 6, "channels.ops.policy.least: must be one of"),
         ("after: 15m", "after: 5s", 6, "channels.ops.policy.after: must be 60 to"),
         ("every: 1h", "evry: 1h", 6, "channels.ops.policy.evry: is "),
+        ("check.up: {text: back}", "check.gone: {text: back}", 6, "channels.ops.policy.words.check.gone: is none of"),
+        ("check.up: {text: back}", "check.up: {txt: back}", 6, "channels.ops.policy.words.check.up.txt: is none of"),
+        ("check.up: {text: back}", "check.up: back", 6, "channels.ops.policy.words: must be a mapping"),
+        ("on_time: 99.50", "on_time: 199.5", 29, "checks.pods.slo.on_time: must be more than 0"),
         ("failures: 3", "failures: 99", 23, "checks.nightly.tolerance"),
         ("run >= 1m", "run >> 1m", 24, "checks.nightly.bounds"),
         ("events: [check.down", "events: [check.gone", 5, "channels.ops.events: must be a list of"),

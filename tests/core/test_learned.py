@@ -159,6 +159,16 @@ def test_the_second_run_for_one_time_is_beside_the_schedule() -> None:
     assert (70, 70, 70, False) == (found.n_times, found.n_hit, found.n_beside, found.is_good)
 
 
+def test_a_calendar_that_two_of_nine_times_have_no_run_of_is_not_told() -> None:
+    runs = [run for n, run in enumerate(ran(cron("0 3 * * *"))) if n % 9 < 7]
+    assert told(runs, cron("0 3 * * *")).fit is None
+
+
+def test_two_runs_in_one_hour_of_each_day_have_no_expression_that_is_told() -> None:
+    runs = sorted([*ran(cron("0 3 * * *")), *ran(cron("30 3 * * *"))], key=lambda run: run.began_at)
+    assert told(runs, cron("0 3 * * *")).fit is None
+
+
 def test_a_schedule_that_fires_far_more_often_suits_badly() -> None:
     found = matched(ran(cron("0 3 * * *")), cron("* * * * *"))
     assert (0, False) == (found.n_hit, found.is_good)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from heartfly.core.learned import Ran
-from heartfly.core.moved import NEW, OLD, Moved, What, moved
+from heartfly.core.moved import NEW, OLD, Habit, Moved, moved
 
 S, MINUTE, HOUR, DAY = (timedelta(seconds=n) for n in (1, 60, 3600, 86_400))
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
@@ -30,7 +30,7 @@ def told(runs: Sequence[Ran]) -> list[str]:
 def test_a_job_that_moved_by_an_hour_is_told_with_the_first_run_at_its_new_time() -> None:
     runs = daily([3] * 20 + [4] * 8)
 
-    assert [Moved(What.CLOCK, 3 * HOUR, 4 * HOUR, runs[20].began_at)] == moved(runs, ZoneInfo("UTC"))
+    assert [Moved(Habit.CLOCK, 3 * HOUR, 4 * HOUR, runs[20].began_at)] == moved(runs, ZoneInfo("UTC"))
     assert ["It moved from 03:00 to 04:00"] == told(runs)
 
 

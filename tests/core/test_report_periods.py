@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartfly.core.report_periods import MOST_DAYS, Period, Rhythm, asked, ended
+from heartfly.core.report_periods import MOST_DAYS, Period, Rhythm, asked, ended, month_of
 from heartfly.errors import InvalidValueError
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -112,3 +112,10 @@ def test_a_period_begins_and_ends_with_its_days_as_the_zone_has_them_and_is_aske
         found.to_at,
     )
     assert (2, "from=2026-10-25&to=2026-10-26") == (found.n_days, found.query)
+
+
+def test_a_month_is_its_days() -> None:
+    assert (date(2026, 2, 1), date(2026, 2, 28)) == month_of("2026-02")
+    for text in ("2026-13", "2026", "1969-12"):
+        with pytest.raises(InvalidValueError):
+            month_of(text)

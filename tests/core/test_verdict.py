@@ -14,12 +14,13 @@ from heartfly.core.gate_text import gate_of_text
 from heartfly.core.gates import Gate, Level, Op
 from heartfly.core.slots import current_slot
 from heartfly.core.values import Blind, Check, Flip, Rules, Run, Step, replace
-from heartfly.core.verdict import asks_since, verdict
+from heartfly.core.verdict import asks_since, verdict, what_now
 from heartfly.core.verdict_facts import Again, LastFlip, Newest, Touches, Verdict
 from heartfly.core.words import PingKind, Reason, Status
 from tests.factories import (
     GRACE,
     HOUR,
+    START,
     TICK,
     at,
     fires,
@@ -439,3 +440,26 @@ def test_a_check_that_is_down_says_that_it_failed_again(again: Again, says: str)
 
     assert any(sentence.startswith(says) for sentence in said(step.check, at(hours=4), last=last(step), again=again))
     assert not any("since" in sentence for sentence in said(make_check(Status.NEW), at(), again=again))
+
+
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        (make_check(Status.DOWN), "It stays down until its next success."),
+        (
+            replace(make_check(Status.UP), goes_down_at=START + HOUR + GRACE),
+            (
+                "Its next success is expected at 2026-03-02 04:00:00 UTC; if none has come by 2026-03-02 04:05:00 UTC, "
+                "that counts as missed."
+            ),
+        ),
+        (
+            replace(make_check(Status.DEGRADED), goes_down_at=None),
+            "Its next success is expected at 2026-03-02 04:00:00 UTC.",
+        ),
+        (replace(make_check(Status.UP), expected_at=None), ""),
+        (make_check(Status.PAUSED), ""),
+    ],
+)
+def test_an_alert_says_what_holds_from_now_on(check: Check, said: str) -> None:
+    assert said == what_now(check)

@@ -18,7 +18,7 @@ from heartfly.incidents import commands as incident_commands
 from heartfly.notify import peace_commands
 from heartfly.notify.commands import edit_channel
 from heartfly.notify.peace_commands import Asked
-from heartfly.notify.policies import AskedPolicy
+from heartfly.notify.policies import AskedPolicy, OwnWords
 from tests.notify.receivers import HttpReceiver
 from tests.stories.story import Story, begin
 from tests.world import SEALER, TEST
@@ -327,6 +327,19 @@ async def test_a_message_says_why_it_comes_only_now(story: Story) -> None:
     await story.pass_to(story.at("03:01"))
     (request,) = story.receiver.requests
     assert "snoozed “known” until 2026-03-02 03:00 UTC" == json.loads(request.body)["held"]
+
+
+async def test_a_channel_has_other_words_for_a_single_event(story: Story) -> None:
+    backup = await story.check("backup", every="1h", grace="10m")
+    words = {"check.up": OwnWords(text="$NAME is back"), "check.late": OwnWords(title="unused")}
+    await policy(story, await story.channel("chat", kind="slack"), text="$NAME is $STATUS", words=words)
+    await story.ping("00:30", backup)
+    await story.ping("01:45", backup)
+    await story.pass_to(story.at("02:00"))
+    down, up = [request.body.decode() for request in story.receiver.requests]
+
+    assert ("backup is down" in down, "backup is back" in up) == (True, True)
+    assert "is back" not in down
 
 
 async def test_a_channel_speaks_in_its_own_words(story: Story) -> None:

@@ -254,7 +254,13 @@ async def test_what_a_channel_is_for_is_set_with_a_preview(town: Town) -> None:
     assert (200, True) == (preview.status, "down: nightly-backup" in said(preview.body))
     assert 422 == (await owner.post(f"{mine}/policy", form | {"every": "1"})).status
     assert 409 == (await owner.post(f"{mine}/policy", form | {"rev": "99"})).status
-    assert 303 == (await owner.post(f"{mine}/policy", form)).status
+    other = {"check.up.title": "$NAME is back", "check.up.text": "All is well.", "event": "check.up"}
+    of_up = await owner.post(f"{mine}/policy", form | other | {"preview": "1"})
+    assert (200, True) == (of_up.status, "nightly-backup is back" in said(of_up.body))
+    wrong = await owner.post(f"{mine}/policy", form | other | {"check.up.title": "x" * 301})
+    assert (422, True) == (wrong.status, 'id="check.up.title"' in wrong.body.decode())
+    assert 303 == (await owner.post(f"{mine}/policy", form | other)).status
+    assert 'value="$NAME is back"' in (await owner.get(f"{mine}/policy")).body.decode()
 
     page = await text(owner, mine)
     assert "of these with a tag of db, web" in page

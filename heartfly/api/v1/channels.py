@@ -124,6 +124,7 @@ async def preview_channel(
             AskedPolicy(title=data.title, text=data.text),
             base_url=api.base_url,
             now=api.clock.now(),
+            event=data.event,
         )
     return WordsPreviewOut(title=found.title, text=found.sentence)
 

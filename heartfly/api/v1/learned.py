@@ -19,15 +19,15 @@ from heartfly.checks import queries
 from heartfly.checks.config import ScheduleIn
 from heartfly.checks.learned import Learned, learned
 from heartfly.core.describe import describe
-from heartfly.core.moved import Moved, What
+from heartfly.core.moved import Habit, Moved
 from heartfly.core.unusual import Odd
 from heartfly.usage.rerun import zone_of
 
 
-class MovedOut(msgspec.Struct):
+class HabitOut(msgspec.Struct):
     """`before`, `after` in seconds: of the day, between two runs, or how long one took."""
 
-    what: What
+    what: Habit
     before: int
     after: int
     since: Instant
@@ -68,7 +68,7 @@ class SuggestionOut(msgspec.Struct, kw_only=True):
     kept: list[KeptOut]
     lost: list[AlarmOut]
     added: list[AlarmOut]
-    moved: list[MovedOut]
+    moved: list[HabitOut]
     unusual: list[OddOut]
 
 
@@ -116,11 +116,14 @@ def _out(found: Learned) -> SuggestionOut:
     )
 
 
-def _moved(one: Moved) -> MovedOut:
+def _moved(one: Moved) -> HabitOut:
     before, after = (int(value.total_seconds()) for value in (one.before, one.after))
-    return MovedOut(one.what, before, after, one.since, one.words)
+    return HabitOut(one.what, before, after, one.since, one.words)
 
 
 def _odd(one: Odd) -> OddOut:
     gate = one.broken.gate
     return OddOut(one.run.at, gate.metric, one.broken.words(), f"{gate.text} {gate.level.value}", one.asked)
+
+
+SHAPES = (SuggestionOut,)

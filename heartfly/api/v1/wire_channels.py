@@ -9,12 +9,19 @@ from typing import Any, Literal
 import msgspec
 
 from heartfly.api.v1.wire import Instant
-from heartfly.core.words import Reason
+from heartfly.core.words import AlertKind, Reason
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.channels.base import Reach
-from heartfly.notify.policies import AskedPolicy
+from heartfly.notify.policies import AskedPolicy, OwnWords
 from heartfly.notify.queries import AttemptView, ChannelView, DeliveryView, NotificationView
 from heartfly.notify.resend import MOST_AT_ONCE
+
+
+class WordsIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Templates of a message; either may be empty."""
+
+    title: str = ""
+    text: str = ""
 
 
 class PolicyIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -32,6 +39,8 @@ class PolicyIn(msgspec.Struct, forbid_unknown_fields=True):
     """In the place of our title: a template with `$NAME`, `$STATUS` and the like."""
     text: str = ""
     """In the place of our first sentence."""
+    words: dict[str, WordsIn] = {}
+    """By event, such as `check.up`: in the place of `title` and `text`, where they are said."""
 
 
 class PolicyOut(msgspec.Struct, kw_only=True):
@@ -41,13 +50,15 @@ class PolicyOut(msgspec.Struct, kw_only=True):
     every: int | None
     title: str
     text: str
+    words: dict[str, WordsIn]
 
 
 class WordsPreviewIn(msgspec.Struct, forbid_unknown_fields=True):
-    """Templates to be tried: `title`, `text`, or both."""
+    """Templates to be tried: `title`, `text`, or both. `event`: about which."""
 
     title: str = ""
     text: str = ""
+    event: AlertKind = AlertKind.DOWN
 
 
 class WordsPreviewOut(msgspec.Struct, kw_only=True):
@@ -151,6 +162,7 @@ def policy_out(stored: Mapping[str, Any]) -> PolicyOut:
         every=stored.get("every_s"),
         title=stored.get("title", ""),
         text=stored.get("text", ""),
+        words={event: WordsIn(**said) for event, said in stored.get("words", {}).items()},
     )
 
 
@@ -158,7 +170,13 @@ def asked_policy(data: PolicyIn | msgspec.UnsetType) -> AskedPolicy | None:
     if isinstance(data, msgspec.UnsetType):
         return None
     return AskedPolicy(
-        tags=data.tags, least=data.least, after_s=data.after, every_s=data.every, title=data.title, text=data.text
+        tags=data.tags,
+        least=data.least,
+        after_s=data.after,
+        every_s=data.every,
+        title=data.title,
+        text=data.text,
+        words={event: OwnWords(said.title, said.text) for event, said in data.words.items()},
     )
 
 

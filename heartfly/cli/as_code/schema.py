@@ -11,6 +11,7 @@ from heartfly.core.schedule import Dialect, Kind
 from heartfly.core.slo import DAYS
 from heartfly.core.words import AlertKind, Severity
 from heartfly.notify.channels import CHANNELS
+from heartfly.notify.policies import WORDED
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _TEXTS: dict[str, Any] = {"type": "array", "items": _TEXT}
@@ -177,6 +178,11 @@ _CHANNEL = _object(
                     "every": _or_null(_DURATION),
                     "title": _TEXT,
                     "text": _TEXT,
+                    "words": {
+                        "type": "object",
+                        "additionalProperties": _object({"title": _TEXT, "text": _TEXT}),
+                        "propertyNames": {"enum": list(WORDED)},
+                    },
                 }
             )
         ),

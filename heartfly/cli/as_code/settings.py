@@ -25,7 +25,7 @@ from heartfly.core.words import AlertKind, Severity
 from heartfly.core.zones import zone
 from heartfly.errors import InvalidValueError
 from heartfly.notify.channels import CHANNELS
-from heartfly.notify.policies import AskedPolicy, to_store
+from heartfly.notify.policies import AskedPolicy, OwnWords, to_store
 
 ALL = ["*"]
 UNSET = "\x00"
@@ -34,7 +34,7 @@ KINDS = ("project", "channels", "meters", "checks", "alert_rules", "budgets")
 """Sections of a file, in the order in which they are made: later ones name earlier ones."""
 DEFINING = ("event_types", "aggregation", "filters", "value", "percentile", "group_keys")
 """What of a meter counts, and so makes a version of it."""
-POLICY = ("tags", "least", "after", "every", "title", "text")
+POLICY = ("tags", "least", "after", "every", "title", "text", "words")
 _MOST_NAME = 100
 _CHECK = (
     "name", "tags", "description", "schedule", "grace", "max_run", "methods", "filters", "gates", "tolerance", "bounds",
@@ -331,15 +331,31 @@ def _policy(raw: Any) -> dict[str, Any]:
         every_s=given.get("every"),
         title=given["title"],
         text=given["text"],
+        words=_words_of_events(given.get("words", {})),
     )
     kept = to_store(asked) or {}
     return policy_as_told({name.removesuffix("_s"): value for name, value in kept.items()})
 
 
+def _words_of_events(raw: Any) -> dict[str, OwnWords]:
+    if not isinstance(raw, dict) or not all(isinstance(one, dict) for one in raw.values()):
+        raise InvalidValueError("policy.words", "must be a mapping, such as {check.up: {title: $NAME is back}}")
+    found = {}
+    for event, said in raw.items():
+        for name in said:
+            if name not in {"title", "text"}:
+                raise InvalidValueError(f"policy.words.{event}.{name}", "is none of title, text")
+        texts = [
+            _text({"of": said.get(name, "")}, "of", field=f"policy.words.{event}.{name}") for name in ("title", "text")
+        ]
+        found[str(event)] = OwnWords(*texts)
+    return found
+
+
 def policy_as_told(told: Mapping[str, Any]) -> dict[str, Any]:
     """What a channel is for, in the one way to write it: all of it, or nothing."""
     said = {name: told[name] for name in POLICY if told.get(name)}
-    return {} if not said else dict.fromkeys(POLICY) | {"tags": [], "title": "", "text": ""} | said
+    return {} if not said else dict.fromkeys(POLICY) | {"tags": [], "title": "", "text": "", "words": {}} | said
 
 
 def _text(raw: Mapping[str, Any], name: str, *, field: str = "") -> str:

@@ -29,6 +29,7 @@ _DONE = {Verb.MAKE: "made", Verb.CHANGE: "changed", Verb.DELETE: "deleted"}
 _OTHERWISE = {"meters": "archived", "budgets": "cancelled"}
 _DURATIONS = frozenset({"grace", "max_run", "for", "cooldown", "period", "window"})
 _MOST = 300
+_MOST_ALARMS = 5
 
 Effects = Mapping[tuple[str, str], Mapping[str, Any]]
 
@@ -48,7 +49,10 @@ def show_plan(plan: Plan, effects: Effects, *, prune: bool) -> None:
                 before, after = "", f"{after} (written anew)"
             click.echo(f"    {field.name}: {plain(before + after)}")
         if (change.kind, change.key) in effects:
-            click.echo(f"    {effect_words(effects[change.kind, change.key])}")
+            told = effects[change.kind, change.key]
+            click.echo(f"    {effect_words(told)}")
+            for line in alarm_lines(told):
+                click.echo(f"      {line}")
     counts = Counter(change.verb for change in plan.changes)
     parts = [f"{counts[verb]} to {verb.value}" for verb in Verb if counts[verb]]
     click.echo(f"\n{', '.join(parts)}.")
@@ -69,6 +73,19 @@ def effect_words(told: Mapping[str, Any]) -> str:
     return (
         f"on its {counted(pings, 'ping')} since {since}: {counted(old, 'alarm')} as it is, {new} as it would be{differ}"
     )
+
+
+def alarm_lines(told: Mapping[str, Any]) -> list[str]:
+    """The alarms that only one of both rules has, with the incident that each was; of many the first."""
+    lines = []
+    for sign, name in (("-", "lost"), ("+", "added")):
+        found = told.get(name, ())
+        for alarm in found[:_MOST_ALARMS]:
+            incident = f", incident {alarm['incident']}" if alarm["incident"] else ""
+            lines.append(f"{sign} {alarm['at']} {alarm['reason'].replace('_', ' ')}{incident}")
+        if (more := len(found) - _MOST_ALARMS) > 0:
+            lines.append(f"{sign} and {more} more; --json tells all")
+    return lines
 
 
 def done_words(change: Change) -> str:
