@@ -212,9 +212,9 @@ def test_the_wheel_carries_the_migrations_the_documents_and_no_test(tmp_path: Pa
 
 @pytest.mark.slow
 def test_whoever_builds_the_wheel_anew_gets_the_same_bytes(tmp_path: Path) -> None:
-    built = {}
+    once, built = a_copy_of_the_sources(tmp_path / "once"), {}
     for folder, mask in (("here", 0o022), ("somewhere/else", 0o077)):
-        sources = a_copy_of_the_sources(tmp_path / folder / "src")
+        sources = shutil.copytree(once, tmp_path / folder / "src")
         for path in sources.rglob("*"):
             os.utime(path, (mask * 1_000_000, mask * 1_000_000))
             path.chmod(0o777 & ~mask if path.is_dir() else 0o666 & ~mask)

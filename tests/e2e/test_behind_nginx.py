@@ -5,6 +5,7 @@ Only what depends on the place is changed: ports, certificates, where the log li
 
 from __future__ import annotations
 
+import getpass
 import http.client
 import json
 import re
@@ -24,7 +25,7 @@ import trustme
 
 from tests.server_process import Server, free_port
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reverse-proxies.md"
 HOST = "beat.example.org"
 LIMIT_S = 60.0
@@ -99,9 +100,9 @@ def configured(folder: Path, *, behind: int, tls: int, plain: int) -> Path:
         here = here.replace(told, instead)
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     places = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
-    around = f"daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}} http {{ {places}\n{here} }}"
+    own = f"user {getpass.getuser()}; daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}}"
     path = folder / "nginx.conf"
-    path.write_text(around, encoding="utf-8")
+    path.write_text(f"{own} http {{ {places}\n{here} }}", encoding="utf-8")
     return path
 
 
