@@ -13,11 +13,12 @@ import shutil
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlencode
 
 import pytest
@@ -28,6 +29,7 @@ from tests.server_process import Server, free_port
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reverse-proxies.md"
 HOST = "beat.example.org"
+NOTHING: Mapping[str, str] = MappingProxyType({})
 LIMIT_S = 60.0
 SOON_S = 5.0
 """A stream that is held back comes when its buffer is full, or after its 9 s of silence."""
@@ -50,7 +52,7 @@ class Proxied:
 
     @contextmanager
     def asked(
-        self, method: str, path: str, body: bytes = b"", *, plain: bool = False, **headers: str
+        self, method: str, path: str, body: bytes = b"", *, plain: bool = False, headers: Mapping[str, str] = NOTHING
     ) -> Iterator[http.client.HTTPResponse]:
         """An answer that is read as it comes."""
         if plain:
@@ -60,18 +62,20 @@ class Proxied:
             context.check_hostname = False  # it is asked at an address
             connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=LIMIT_S, context=context)
         with closing(connection):
-            connection.request(method, path, body or None, {"Host": HOST} | headers)
+            connection.request(method, path, body or None, {"Host": HOST, **headers})
             with connection.getresponse() as answer:
                 yield answer
 
-    def ask(self, method: str, path: str, body: bytes = b"", *, plain: bool = False, **headers: str) -> Answer:
-        with self.asked(method, path, body, plain=plain, **headers) as answer:
+    def ask(
+        self, method: str, path: str, body: bytes = b"", *, plain: bool = False, headers: Mapping[str, str] = NOTHING
+    ) -> Answer:
+        with self.asked(method, path, body, plain=plain, headers=headers) as answer:
             return Answer(answer.status, answer.headers, answer.read())
 
     def session(self) -> str:
         sent = urlencode({"email": "ada@example.com", "password": "correct horse battery"}).encode()
         form = {"Origin": f"https://{HOST}", "Content-Type": "application/x-www-form-urlencoded"}
-        answer = self.ask("POST", "/sign-in", sent, **form)
+        answer = self.ask("POST", "/sign-in", sent, headers=form)
         assert 303 == answer.status, answer.body
         return str(answer.headers["Set-Cookie"]).partition(";")[0]
 
@@ -157,9 +161,9 @@ def test_behind_it_all_works_and_its_log_has_no_ping_address(proxied: Proxied) -
 
     # A page: its session, and rows that come as they change.
     cookie = proxied.session()
-    page = proxied.ask("GET", "/p/acme/checks", Cookie=cookie)
+    page = proxied.ask("GET", "/p/acme/checks", headers={"Cookie": cookie})
     assert (200, ["max-age=31536000"]) == (page.status, page.headers.get_all("Strict-Transport-Security"))
-    with proxied.asked("GET", "/p/acme/live", Cookie=cookie) as stream:
+    with proxied.asked("GET", "/p/acme/live", headers={"Cookie": cookie}) as stream:
         assert "text/event-stream" == str(stream.headers["Content-Type"]).partition(";")[0]
         until(stream, b"event: tick")
         sent_at = time.perf_counter()
@@ -168,7 +172,7 @@ def test_behind_it_all_works_and_its_log_has_no_ping_address(proxied: Proxied) -
         assert time.perf_counter() - sent_at < SOON_S
 
     # Who asks is known by what nginx says, whatever he says himself.
-    proxied.ask("POST", "/sign-in", b"email=a&password=b", **{"X-Forwarded-For": "203.0.113.9"})
+    proxied.ask("POST", "/sign-in", b"email=a&password=b", headers={"X-Forwarded-For": "203.0.113.9"})
     tries = [json.loads(line) for line in (proxied.server.folder / "server.log").read_text().splitlines()
              if '"route":"/sign-in"' in line.replace(" ", "")]  # fmt: skip
     assert {"127.0.0.1"} == {one["client"] for one in tries if one["method"] == "POST"}
