@@ -3,7 +3,7 @@
 BIN := $(if $(wildcard .venv/bin/python),.venv/bin/,)
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint types contracts test test-all serve migration bench bench-pages screenshots simulate mutants faults lock docs
+.PHONY: help check lint types contracts test test-all serve migration bench bench-pages screenshots simulate mutants faults lock audit sbom docs
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-11s %s\n", $$1, $$2 }'
@@ -55,6 +55,13 @@ faults: ## kill, stop and starve the real server, then audit what it promised
 lock: ## resolve requirements.lock anew: hashes for every platform, no addresses
 	$(BIN)uv pip compile --universal --generate-hashes --python-version 3.11 --extra postgres --extra otlp --no-emit-index-url \
 	  --custom-compile-command "make lock" --upgrade -q -o requirements.lock pyproject.toml
+
+audit: ## known weaknesses of what requirements.lock holds; that one could not be looked up is a failure
+	$(BIN)pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r requirements.lock
+
+sbom: ## what requirements.lock holds, as CycloneDX, into build/sbom.json
+	@mkdir -p build
+	$(BIN)cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json
 
 docs: ## hold the docs against the code: settings, commands, links
 	$(BIN)pytest -q tests/test_docs.py tests/test_config.py

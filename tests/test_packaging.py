@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -207,6 +208,30 @@ def test_the_wheel_carries_the_migrations_the_documents_and_no_test(tmp_path: Pa
     assert set() == documents - set(held)
     assert [] == [name for name in held if name.startswith(("tests/", "alembic/"))]
     assert [] == [name for name in held if name.endswith("_alembic/__init__.py")]
+
+
+@pytest.mark.slow
+def test_whoever_builds_the_wheel_anew_gets_the_same_bytes(tmp_path: Path) -> None:
+    once, built = a_copy_of_the_sources(tmp_path / "once"), {}
+    for folder, mask in (("here", 0o022), ("somewhere/else", 0o077)):
+        sources = shutil.copytree(once, tmp_path / folder / "src")
+        for path in sources.rglob("*"):
+            os.utime(path, (mask * 1_000_000, mask * 1_000_000))
+            path.chmod(0o777 & ~mask if path.is_dir() else 0o666 & ~mask)
+        env = without_coverage() | {"SOURCE_DATE_EPOCH": "1767225600"}
+        run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path / folder, sources, env=env)
+        (wheel,) = (tmp_path / folder).glob("heartfly-*.whl")
+        built[folder] = hashlib.sha256(wheel.read_bytes()).hexdigest()
+
+    assert built["here"] == built["somewhere/else"]
+
+
+def test_the_image_takes_nothing_whose_hash_is_not_in_the_lock() -> None:
+    installed = [rest for word, rest in instructions() if word == "RUN" and "pip install" in rest]
+
+    assert ["--require-hashes -r requirements.lock", "--no-deps ."] == [
+        re.sub(r"^\S+ install --no-cache-dir ", "", words) for words in installed
+    ]
 
 
 def test_the_client_installs_alone_and_needs_nothing_of_the_server(tmp_path: Path) -> None:

@@ -52,7 +52,19 @@ GROUPS = {
         "daily-aggregation",
         "alert-rules",
     ),
-    "Operate": ("configuration", "operations", "backup", "upgrade", "jobs", "metrics", "performance"),
+    "Operate": (
+        "configuration",
+        "systemd",
+        "reverse-proxies",
+        "operations",
+        "backup",
+        "upgrade",
+        "jobs",
+        "metrics",
+        "scale",
+        "performance",
+    ),
+    "Judge": ("proof", "security", "asvs", "supply-chain"),
     "Look up": ("glossary", "changelog", "wishes", "config-example"),
 }
 """By their names in addresses. What has no place here stands under `More`."""

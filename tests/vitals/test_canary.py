@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from heartfly.backup.marks import mark
 from heartfly.config import Alerts
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import checks, flips
+from heartfly.db.models import checks, flips, leases
 from heartfly.net.http import OutgoingHttp
 from heartfly.notify.channels.base import ChannelContext
 from heartfly.notify.dispatch import Dispatcher
@@ -169,3 +170,31 @@ async def test_nobody_sees_it_among_the_checks_of_a_project(mine: Mine, world: W
     async with world.db.read() as read:
         mine_too = sa.select(checks.c.id).where(checks.c.pid == world.project.pid)
         assert [] == (await read.execute(mine_too)).all()
+
+
+async def test_a_restore_excuses_one_miss_and_then_it_misses_as_before(mine: Mine, world: World) -> None:
+    await mine.canary.look()
+    restored_at = T0 + HOUR + 30 * MINUTE
+    mine.clock.move_to(restored_at)
+    await world.db.write(lambda tx: mark(tx, at=restored_at))
+    await world.db.write(lambda tx: tx.conn.execute(sa.delete(leases)) and None)  # it ran out long ago
+    mine.clock.move_to(restored_at + MINUTE)
+    mine.tower = Tower(world, mine.clock, node_id=2)
+    await mine.tower.watcher.join()
+    await mine.tower.watcher.round()
+    await mine.send()
+    await mine.canary.look()
+    assert ("up", []) == (
+        await mine.status(),
+        await mine.told(),
+    )  # its deadline fell into what the backup does not know
+
+    async with world.db.read() as read:
+        due = (await read.execute(sa.select(checks.c.goes_down_at).where(checks.c.pid == NOBODY))).scalar_one()
+    await mine.to(due - T0)
+    assert "down" == await mine.status()
+    await mine.send()
+    await mine.canary.look()
+
+    assert "up" == await mine.status()
+    assert [due] == [one.at for one in await mine.told()]
