@@ -97,6 +97,8 @@ async def test_the_life_of_a_check_is_told(house: House) -> None:
         "tolerance": None,
         "bounds": [],
         "slo": None,
+        "host": "",
+        "needs": [],
         "sticky": False,
         "channels": [],
     } == create["after"]
