@@ -50,7 +50,7 @@ mutants: ## put in bugs on purpose, one at a time: at least two tests must catch
 	$(BIN)python -m tests.mutants.run
 
 faults: ## kill, stop and starve the real server, then audit what it promised
-	HEARTFLY_KILLS=200 HEARTFLY_REQUIRE_ALL=1 $(BIN)pytest -s -m "slow or not slow" tests/faults
+	HEARTFLY_KILLS=200 HEARTFLY_CUTS=10000 HEARTFLY_REQUIRE_ALL=1 $(BIN)pytest -s -m "slow or not slow" tests/faults
 
 lock: ## resolve requirements.lock anew: hashes for every platform, no addresses
 	$(BIN)uv pip compile --universal --generate-hashes --python-version 3.11 --extra postgres --extra otlp --no-emit-index-url \

@@ -132,9 +132,9 @@ async function fetchAnew() {
   } catch { lostAt ||= now(); }
   showFreshness();
   // Soon after a rest, else once a second; a page that takes long follows more slowly.
-  const least = fetching - fetchedAt > 3_000 ? 250 : 1_000;
+  const pause = (fetching - fetchedAt > 3_000 ? 1 : 4) * Math.max(250, now() - fetching);
   fetchedAt = now();
-  setTimeout(() => { fetching = 0; if (isWanted) fetchAnew(); }, Math.max(least, 4 * (fetchedAt - fetching)));
+  setTimeout(() => { fetching = 0; if (isWanted) fetchAnew(); }, pause);
 }
 
 function put(page) {
