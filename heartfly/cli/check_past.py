@@ -8,7 +8,8 @@ from typing import Any
 
 import rich_click as click
 
-from heartfly.cli.checks import asked_of, checks_group, find, schedule_options
+from heartfly.cli.check_options import asked_of, schedule_options
+from heartfly.cli.checks import checks_group, find
 from heartfly.cli.client import Client, connected, part
 from heartfly.cli.output import AS_JSON, DURATION, counted, plain, print_json, print_table, seconds
 

@@ -33,8 +33,7 @@ from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 SEND_LIMIT_S = 10.0  # so long at most the end of a job waits for us
-TAIL_BYTES = 10_000
-MOST_KEPT = 1000
+TAIL_BYTES, MOST_KEPT = 10_000, 1_000
 TIMED_OUT, BUSY, NOT_STARTED, NOT_FOUND = 124, 75, 126, 127  # as timeout(1), sysexits.h and shells have them
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -58,9 +57,8 @@ class Ping:
 
     def target(self, *, late_by_s: float | None) -> str:
         query = [("rid", self.rid)] + [("metric", f"{name}:{value}") for name, value in self.figures.items()]
-        ago = "" if late_by_s is None else f"{late_by_s:.3f}"
-        times = {"took": self.figures.get("duration_seconds"), "ago": ago}
-        query += [(name, value) for name, value in times.items() if value]
+        query += [("took", value) for name, value in self.figures.items() if name == "duration_seconds"]
+        query += [] if late_by_s is None else [("ago", f"{late_by_s:.3f}")]
         base = urlsplit(self.url)
         path = base.path.rstrip("/") + (f"/{self.action}" if self.action else "")
         return f"{path}?{base.query + '&' if base.query else ''}{urlencode(query)}"
