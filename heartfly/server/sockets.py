@@ -17,6 +17,11 @@ BACKLOG = 2048
 """Connections that the kernel may hold ready for us; beyond it a client waits a second and tries again."""
 
 _FIRST_PASSED_FD = 3  # sd_listen_fds(3)
+_TRIES = 20
+
+
+class _TakenError(SettingsError):
+    """Another program listens there."""
 
 
 def open_sockets(
@@ -59,6 +64,17 @@ def _inherit(fd: int) -> socket.socket:
 
 
 def _bind(host: str, port: int) -> list[socket.socket]:
+    for left in reversed(range(_TRIES if port == 0 else 1)):
+        try:
+            return _bind_once(host, port)
+        except _TakenError:
+            # What was free on one address of the host was taken on another.
+            if not left:
+                raise
+    raise AssertionError
+
+
+def _bind_once(host: str, port: int) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
@@ -76,7 +92,8 @@ def _bind(host: str, port: int) -> list[socket.socket]:
     if refused is not None and (not opened or refused.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}):
         for each in opened:
             each.close()
-        raise SettingsError(_sentence(host, port, refused)) from refused
+        kind_of_error = _TakenError if refused.errno == errno.EADDRINUSE else SettingsError
+        raise kind_of_error(_sentence(host, port, refused)) from refused
     return opened
 
 

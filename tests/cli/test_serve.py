@@ -128,7 +128,7 @@ def test_a_second_init_is_refused(server: Server) -> None:
     server.init()
 
     again = heartfly(
-        server.folder, "init", "--email", "b@example.com", "--password-stdin", "--project", "two", given="x" * 12
+        server.folder, "init", "--email", "b@example.com", "--password-stdin", "--project", "two", given="correct horse"
     )
     assert 1 == again.returncode
     assert "there are users already" in again.stderr
@@ -137,10 +137,10 @@ def test_a_second_init_is_refused(server: Server) -> None:
 @pytest.mark.parametrize(
     ("arguments", "given", "names"),
     [
-        (["--email", "nobody", "--project", "one"], "x" * 12, "email"),
-        (["--email", "a@example.com", "--project", "One Two"], "x" * 12, "project"),
-        (["--email", "a@example.com", "--project", "v1"], "x" * 12, "project"),
-        (["--email", "a@example.com", "--project", "one", "--zone", "Mars/Base"], "x" * 12, "zone"),
+        (["--email", "nobody", "--project", "one"], "correct horse", "email"),
+        (["--email", "a@example.com", "--project", "One Two"], "correct horse", "project"),
+        (["--email", "a@example.com", "--project", "v1"], "correct horse", "project"),
+        (["--email", "a@example.com", "--project", "one", "--zone", "Mars/Base"], "correct horse", "zone"),
         (["--email", "a@example.com", "--project", "one"], "short", "password"),
     ],
 )
@@ -173,7 +173,7 @@ def test_a_second_server_in_the_same_place_says_why_not(server: Server) -> None:
 )
 def test_a_start_that_cannot_be_says_why_in_a_sentence(tmp_path: Path, spoil: Any, says: str) -> None:
     arguments = ("--password-stdin", "--email", "a@example.com", "--project", "one")
-    assert 0 == heartfly(tmp_path, "init", *arguments, given="x" * 12).returncode
+    assert 0 == heartfly(tmp_path, "init", *arguments, given="correct horse").returncode
     for journal in ("heartfly.db-wal", "heartfly.db-shm"):
         (tmp_path / "heartfly-data" / journal).unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -11,8 +12,7 @@ from typing import Any
 import pytest
 
 from heartfly.errors import SettingsError
-from heartfly.server import open_sockets
-from heartfly.server import sockets as module
+from heartfly.server import open_sockets, sockets
 
 
 def test_port_0_takes_a_free_port_and_listens_at_once() -> None:
@@ -52,16 +52,47 @@ def test_an_address_that_this_machine_lacks_is_left_out_if_there_is_another(monk
 
 
 def test_a_taken_port_is_named_and_nothing_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.2", 0)) as other:
+    # Addresses that no other program of this machine asks a free port of.
+    with socket.create_server(("127.77.0.2", 0)) as other:
         port = other.getsockname()[1]
-        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.1", "127.0.0.2")]
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.77.0.1", "127.77.0.2")]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
 
         with pytest.raises(SettingsError, match=rf"^server\.port: {port} on here is taken by another program$"):
             open_sockets("here", port, fd=None)
 
-    with socket.create_server(("127.0.0.1", port), reuse_port=False):
+    with socket.create_server(("127.77.0.1", port), reuse_port=False):
         pass
+
+
+def test_a_port_that_is_taken_on_one_address_of_several_is_chosen_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    with contextlib.ExitStack() as taken:
+        first = taken.enter_context(socket.create_server(("127.77.0.2", 0))).getsockname()[1]
+        asked: list[int] = []
+
+        def found(*_: object, **__: object) -> list[Any]:
+            # The system chooses a port that is free on the first address: here, once, one that is not on the second.
+            asked.append(first if not asked else 0)
+            return [
+                (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.77.0.1", 0)),
+                (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.77.0.2", 0)),
+            ]
+
+        listen = sockets._listen
+
+        def chosen(family: Any, kind: Any, protocol: int, address: tuple[Any, ...]) -> socket.socket:
+            wanted = (address[0], address[1] or asked[-1])
+            return listen(family, kind, protocol, wanted)
+
+        monkeypatch.setattr(socket, "getaddrinfo", found)
+        monkeypatch.setattr(sockets, "_listen", chosen)
+        opened = open_sockets("here", 0, fd=None)
+
+    ports = {one.getsockname()[1] for one in opened}
+    for one in opened:
+        one.close()
+    assert (2, 2, 1) == (len(asked), len(opened), len(ports))
+    assert first not in ports
 
 
 def test_an_address_of_another_machine_is_named() -> None:
@@ -78,7 +109,7 @@ def test_a_port_that_only_root_may_use_is_explained(monkeypatch: pytest.MonkeyPa
     def refuse(*_: object) -> socket.socket:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(module, "_listen", refuse)
+    monkeypatch.setattr(sockets, "_listen", refuse)
 
     with pytest.raises(SettingsError, match=r"^server\.port: this user may not listen on 80;"):
         open_sockets("", 80, fd=None)
@@ -115,7 +146,7 @@ def test_a_number_that_is_no_listener_is_refused_and_left_alone(tmp_path: Path) 
 
 def test_sockets_passed_by_systemd_are_taken_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    monkeypatch.setattr(module, "_FIRST_PASSED_FD", 200)
+    monkeypatch.setattr(sockets, "_FIRST_PASSED_FD", 200)
     for number, each in enumerate(listeners):
         os.dup2(each.fileno(), 200 + number)
     environ = {"LISTEN_FDS": "2", "LISTEN_PID": str(os.getpid()), "LISTEN_FDNAMES": "a:b", "OTHER": "stays"}
