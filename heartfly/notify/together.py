@@ -98,7 +98,8 @@ def _write(tx: Tx, pid: int, cause_id: int, channel_id: int, telling: Telling) -
 def told_before(tx: Tx, pid: int, cause_id: int, members: Collection[int], *, now: datetime) -> None:
     """A cause begins with members that are down for a while: channels that were told of one know of it.
 
-    `members`: incidents, without that of the check that the others need.
+    `members`: incidents, without that of the check that the others need. Of a cause that was there before a channel
+    may know more: what it is to be told of that stays.
     """
     f, a, n, c = flips.c, alerts.c, notifications.c, channels.c
     of_flips = sa.select(f.check_id, sa.func.min(f.flip_no).label("n")).where(
@@ -113,9 +114,10 @@ def told_before(tx: Tx, pid: int, cause_id: int, members: Collection[int], *, no
         .join(channels, sa.and_(c.pid == n.pid, c.id == n.channel_id))
         .where(a.pid == pid, a.key.in_(keys), n.state.in_(_TOLD))
     )
-    for row in tx.conn.execute(query).all():
-        if is_for_people(row.kind):
-            _write(tx, pid, cause_id, row.channel_id, Telling(since=now))
+    of_people = [row.channel_id for row in tx.conn.execute(query) if is_for_people(row.kind)]
+    rows = [{"pid": pid, "incident_id": cause_id, "channel_id": one, "since": now, "n_left": 0} for one in of_people]
+    if rows:
+        tx.conn.execute(tx.insert(cause_tellings).on_conflict_do_nothing(), rows)
 
 
 def causes_of(tx: Tx, pids: Collection[int], uuids: Collection[str]) -> Mapping[str, CauseFacts]:
