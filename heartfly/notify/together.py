@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from heartfly.core.alerts import Alert, CauseFacts, MemberFacts, TogetherFacts, cause_key, cause_words
-from heartfly.core.causes import AsOne, Telling, on_channel
+from heartfly.core.causes import AsOne, Explains, Telling, on_channel
 from heartfly.core.escalation import Leave, Tell, part_of, severity_of
 from heartfly.core.silence import rank
 from heartfly.core.values import replace
@@ -55,10 +55,17 @@ class Tellings:
     known: dict[tuple[int, int], Telling] = field(default_factory=dict)
     changed: dict[tuple[int, int], tuple[int, Telling]] = field(default_factory=dict)
 
-    def offered(self, pid: int, channel_id: int, cause: CauseFacts, kind: AlertKind, *, now: datetime) -> Tell | Leave:
+    def offered(self, pid: int, channel_id: int, cause: CauseFacts, alert: Alert, *, now: datetime) -> Tell | Leave:
         """What becomes of it, as nothing else keeps it from being told."""
         its = (cause.id, channel_id)
-        verdict = on_channel(part_of(kind), cause.words, self.known.get(its), is_root=cause.is_root, at=now)
+        verdict = on_channel(
+            part_of(alert.kind),
+            cause.words,
+            self.known.get(its),
+            is_root=cause.is_root,
+            at=now,
+            waited_since=alert.decided_at if cause.what == Explains.UPSTREAM else None,
+        )
         if verdict.telling is not None and verdict.telling != self.known.get(its):
             self.known[its] = verdict.telling
             self.changed[its] = (pid, verdict.telling)

@@ -66,3 +66,25 @@ async def test_a_check_that_is_needed_and_goes_down_again_takes_no_telling_from_
     await story.ping("00:06:40", parent, PingKind.FAIL)
     told = await heard(story, "00:30")
     assert any("child-1" in what for _, what in told), told
+
+
+async def test_a_child_that_fails_in_a_second_outage_of_its_parent_is_told_though_a_cause_was_told_as_one(
+    story: Story,
+) -> None:
+    parent = await story.check("parent", every="1d", grace="1h")
+    children = [await story.check(f"child-{n}", every="1d", grace="1m") for n in range(3)]
+    await story.channel("people", kind="slack")
+    for child in children:
+        await needs(story, child, "parent")
+    await story.ping("00:02", parent, PingKind.FAIL)
+    for child in children[:2]:
+        await story.ping("00:03", child, PingKind.FAIL)
+    await story.ping("00:05", parent)
+    told = await heard(story, "00:30")
+    assert any("what needs" in what for _, what in told), told
+    # Those two stay down, so the cause lasts. Days later the parent fails again, and the third with it.
+    await story.ping("05:00", parent, PingKind.FAIL)
+    await story.ping("05:01", children[2], PingKind.FAIL)
+    await story.ping("05:05", parent)
+    told = await heard(story, "05:30")
+    assert any("DOWN: child-2" in what for _, what in told), told
