@@ -224,11 +224,20 @@ class AsOne:
     telling: Telling
 
 
-def on_channel(part: Part, cause: str, known: Telling | None, *, is_root: bool, at: datetime) -> Alone | AsOne:
+def on_channel(
+    part: Part,
+    cause: str,
+    known: Telling | None,
+    *,
+    is_root: bool,
+    at: datetime,
+    waited_since: datetime | None = None,
+) -> Alone | AsOne:
     """What becomes of the alert of a member that would be told there now. `cause`: in words, such as `host db-1`.
 
     The first is told at once, as is each of the check that others need. The others are told as one message soon after,
-    and again as one when the last of them is up.
+    and again as one when the last of them is up. `waited_since`: from when on it waited for what it needs, which is up
+    by now: if that was after their message, it has failed by itself, and no message has named it.
     """
     if is_root or part is Part.FACT:
         return Alone(known)
@@ -239,6 +248,8 @@ def on_channel(part: Part, cause: str, known: Telling | None, *, is_root: bool, 
     if known is None:
         return Alone(Telling(since=at))
     if known.told_at is not None:
+        if waited_since is not None and waited_since > known.told_at:
+            return Alone(known)
         told = replace(known, n_left=known.n_left + 1)
         return AsOne(f"{cause} was told of as one before; its incident names all that belong to it", told)
     due_at = max(min(known.since + MOST_GATHERED, at + QUIET), at)

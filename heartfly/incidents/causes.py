@@ -17,10 +17,10 @@ import sqlalchemy as sa
 from heartfly.core.alerts import CauseFacts
 from heartfly.core.causes import Begin, Down, Explains, HostLife, Join, explained, waits_for
 from heartfly.core.silence import Hold
-from heartfly.core.words import IncidentEnd, PingKind, Reason, Status
+from heartfly.core.words import IncidentEnd, PingKind, Reason, RunOutcome, Status
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource, public_ids
-from heartfly.db.models import check_needs, checks, incidents
+from heartfly.db.models import check_needs, checks, incidents, runs
 from heartfly.db.types import UtcInstant
 from heartfly.incidents.spans import OF_CHECK, FlipKey, Incident, Turn, are_members
 from heartfly.notify.later import tell_as_one
@@ -28,6 +28,7 @@ from heartfly.notify.together import take_ended, told_before
 from heartfly.notify.upstream import needed_by, wake_waiting
 
 _REASONS = {Explains.HOST: Reason.HOST, Explains.UPSTREAM: Reason.UPSTREAM}
+_WENT_WELL = (RunOutcome.OK.value, RunOutcome.DEGRADED.value)
 
 
 @dataclass(slots=True)
@@ -187,14 +188,30 @@ class _Project:
         ).first()  # fmt: skip
         if cause is None:
             return HostLife(well_at=max(known, default=None))
-        since = sa.literal(cause.opened_at, UtcInstant)
-        back = [
-            sa.select(sa.func.min(c.last_end_at)).where(*well, one, c.last_end_at > since)
-            for one in on_hosts(self._pid, [host])
+        back: list[sa.Select[Any]] = [
+            self._first_well(sa.and_(*well, one), cause.opened_at) for one in on_hosts(self._pid, [host])
         ]
         back.append(sa.select(sa.func.min(i.closed_at)).where(are_members(self._pid, [cause.id])))
         firsts = [at for query in back if (at := self._tx.conn.execute(query).scalar()) is not None]
         return HostLife(well_at=max(known, default=None), cause=cause.id, back_at=min(firsts, default=None))
+
+    @staticmethod
+    def _first_well(are_well: sa.ColumnElement[bool], at: datetime) -> sa.Select[Any]:
+        """When the first of these checks went well since then. When it did last is no answer: a job of each minute
+        would say for days that the host came back just now, and all that fails meanwhile would be laid to its outage.
+        """
+        c, r, since = checks.c, runs.c, sa.literal(at, UtcInstant)
+        first = (
+            sa.select(r.ended_at)
+            .where(r.pid == c.pid, r.check_id == c.id, r.at > since, r.outcome.in_(_WENT_WELL))
+            .order_by(r.at)
+            .limit(1)
+            .correlate(checks)
+            .scalar_subquery()
+        )
+        # The run may be gone, or have begun before.
+        well_at = sa.func.coalesce(first, c.last_end_at, type_=UtcInstant())
+        return sa.select(sa.func.min(well_at, type_=UtcInstant())).where(are_well, c.last_end_at > since)
 
     def _is_open(self, cause: int) -> bool:
         """Nobody ends it until this transaction does."""

@@ -304,7 +304,7 @@ def _settle_one(  # noqa: PLR0917 - the same
         written.waiting.append((row, hold))
         return
     if hearer.is_for_people and (cause := world.cause(alert)) is not None:
-        with_others = world.tellings.offered(row.pid, hearer.id, cause, alert.kind, now=now)
+        with_others = world.tellings.offered(row.pid, hearer.id, cause, alert, now=now)
         if isinstance(with_others, Leave):
             written.left.append((row, f"{row.why}; {with_others.why}"))
             return

@@ -127,7 +127,7 @@ def decisions(tx: Tx, offers: Sequence[Offer], *, now: datetime) -> list[Decided
         mine, part = (one.channel_id, one.source), part_of(one.alert.kind)
         decision = _decided(tx, one, hearer, silences, waits, told.get(mine), now)
         if one.alert.cause is not None and hearer.is_for_people and isinstance(decision, Tell):
-            decision = as_one.offered(one.pid, hearer.id, one.alert.cause, one.alert.kind, now=now)
+            decision = as_one.offered(one.pid, hearer.id, one.alert.cause, one.alert, now=now)
         is_begin = part is Part.BEGIN
         if part is not Part.FACT and isinstance(decision, Tell):
             told[mine] = is_begin

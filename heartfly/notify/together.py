@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from heartfly.core.alerts import Alert, CauseFacts, MemberFacts, TogetherFacts, cause_key, cause_words
-from heartfly.core.causes import AsOne, Telling, on_channel
+from heartfly.core.causes import AsOne, Explains, Telling, on_channel
 from heartfly.core.escalation import Leave, Tell, part_of, severity_of
 from heartfly.core.silence import rank
 from heartfly.core.values import replace
@@ -55,10 +55,17 @@ class Tellings:
     known: dict[tuple[int, int], Telling] = field(default_factory=dict)
     changed: dict[tuple[int, int], tuple[int, Telling]] = field(default_factory=dict)
 
-    def offered(self, pid: int, channel_id: int, cause: CauseFacts, kind: AlertKind, *, now: datetime) -> Tell | Leave:
+    def offered(self, pid: int, channel_id: int, cause: CauseFacts, alert: Alert, *, now: datetime) -> Tell | Leave:
         """What becomes of it, as nothing else keeps it from being told."""
         its = (cause.id, channel_id)
-        verdict = on_channel(part_of(kind), cause.words, self.known.get(its), is_root=cause.is_root, at=now)
+        verdict = on_channel(
+            part_of(alert.kind),
+            cause.words,
+            self.known.get(its),
+            is_root=cause.is_root,
+            at=now,
+            waited_since=alert.decided_at if cause.what == Explains.UPSTREAM else None,
+        )
         if verdict.telling is not None and verdict.telling != self.known.get(its):
             self.known[its] = verdict.telling
             self.changed[its] = (pid, verdict.telling)
@@ -98,7 +105,8 @@ def _write(tx: Tx, pid: int, cause_id: int, channel_id: int, telling: Telling) -
 def told_before(tx: Tx, pid: int, cause_id: int, members: Collection[int], *, now: datetime) -> None:
     """A cause begins with members that are down for a while: channels that were told of one know of it.
 
-    `members`: incidents, without that of the check that the others need.
+    `members`: incidents, without that of the check that the others need. Of a cause that was there before a channel
+    may know more: what it is to be told of that stays.
     """
     f, a, n, c = flips.c, alerts.c, notifications.c, channels.c
     of_flips = sa.select(f.check_id, sa.func.min(f.flip_no).label("n")).where(
@@ -113,9 +121,10 @@ def told_before(tx: Tx, pid: int, cause_id: int, members: Collection[int], *, no
         .join(channels, sa.and_(c.pid == n.pid, c.id == n.channel_id))
         .where(a.pid == pid, a.key.in_(keys), n.state.in_(_TOLD))
     )
-    for row in tx.conn.execute(query).all():
-        if is_for_people(row.kind):
-            _write(tx, pid, cause_id, row.channel_id, Telling(since=now))
+    of_people = [row.channel_id for row in tx.conn.execute(query) if is_for_people(row.kind)]
+    rows = [{"pid": pid, "incident_id": cause_id, "channel_id": one, "since": now, "n_left": 0} for one in of_people]
+    if rows:
+        tx.conn.execute(tx.insert(cause_tellings).on_conflict_do_nothing(), rows)
 
 
 def causes_of(tx: Tx, pids: Collection[int], uuids: Collection[str]) -> Mapping[str, CauseFacts]:

@@ -197,6 +197,17 @@ def test_once_told_as_one_the_incident_names_the_rest() -> None:
     assert Telling(since=NOW, n_left=3, told_at=NOW + 2 * MINUTE) == verdict.telling
 
 
+@pytest.mark.parametrize(("waited", "is_alone"), [(1, False), (2, False), (3, True)])
+def test_who_waited_for_another_check_is_told_unless_that_message_may_have_named_it(
+    waited: float, *, is_alone: bool
+) -> None:
+    known = Telling(since=NOW, n_left=2, told_at=NOW + 2 * MINUTE)
+    verdict = on_channel(
+        BEGIN, "what needs dump", known, is_root=False, at=NOW + 9 * MINUTE, waited_since=NOW + waited * MINUTE
+    )
+    assert is_alone == (Alone(known) == verdict)
+
+
 def test_that_one_is_up_is_told_with_the_last_of_those_that_were_told_as_one() -> None:
     assert Alone() == heard(END, None)
     assert Alone() == heard(END, Telling(since=NOW))
