@@ -53,9 +53,15 @@ def group(tx: Tx, turns: Sequence[Turn], found: Mapping[FlipKey, Incident], *, i
     if not fresh and not left:
         return grouped
     members: dict[FlipKey, tuple[int, int, int]] = {}
-    for pid in sorted({turn.pid for turn in fresh}):
-        mine = [turn for turn in fresh if turn.pid == pid]
-        joined = _Project(tx, pid, mine, ids, now).join()
+    of_projects = {
+        pid: _Project(tx, pid, [turn for turn in fresh if turn.pid == pid], ids, now)
+        for pid in sorted({turn.pid for turn in fresh})
+    }
+    known = {cause for one in of_projects.values() for cause in one.causes()}
+    known |= {incident.part_of for _, incident in left if incident.part_of is not None}
+    _lock(tx, {*of_projects, *(turn.pid for turn, _ in left)}, known)
+    for pid, project in of_projects.items():
+        joined, mine = project.join(), [turn for turn in fresh if turn.pid == pid]
         for turn in mine:
             if turn.check_id in joined:
                 members[turn.check_id, turn.flip.flip_no] = (pid, joined[turn.check_id], turn.check_id)
@@ -73,6 +79,14 @@ def _left(turn: Turn, found: Mapping[FlipKey, Incident]) -> Incident | None:
     incident = found.get((turn.check_id, turn.flip.flip_no))
     ended = incident is not None and turn.flip.from_status is Status.DOWN and incident.part_of is not None
     return incident if ended else None
+
+
+def _lock(tx: Tx, pids: Collection[int], causes: Collection[int]) -> None:
+    """All that may be joined, or ended, at once and in one order: two nodes would wait for each other."""
+    if tx.on_postgres and causes:
+        i = incidents.c
+        query = sa.select(i.id).where(i.pid.in_(pids), i.id.in_(causes)).order_by(i.id)
+        tx.conn.execute(query.with_for_update(key_share=True)).all()
 
 
 def _waits(tx: Tx, pid: int, fresh: Iterable[Turn], now: datetime) -> dict[FlipKey, Hold]:
@@ -125,11 +139,16 @@ class _Project:
         # Whoever joins a cause that there is needs no others: of thousands they would be read for each batch.
         self._rows = self._down(related, [host for host, life in self._lives.items() if life.cause is None])
 
+    def causes(self) -> set[int]:
+        """Those that one of its checks may join."""
+        found = {life.cause for life in self._lives.values()} | {row.part_of for row in self._rows.values()}
+        return {cause for cause in found if cause is not None}
+
     def join(self) -> dict[int, int]:
         """Check id → the incident of its cause, of all that belong to one by now."""
         down = {check: self._as_down(row) for check, row in self._rows.items()}
-        for turn in self._fresh.values():
-            one = down[turn.check_id]
+        for check in sorted(self._fresh, key=lambda check: (down[check].host, check)):  # as on other nodes
+            one = down[check]
             if one.cause is not None:
                 continue
             found = explained(one, down, self._lives)
@@ -237,12 +256,13 @@ class _Project:
             "cause": _REASONS[what.what].value,
             "disproved": False,
         }
-        self._tx.conn.execute(self._tx.insert(incidents).values(row).on_conflict_do_nothing())
-        i = incidents.c
-        query = sa.select(i.id).where(
-            i.pid == self._pid, i.source_kind == what.what.value, i.source_id == source_id, i.closed_at.is_(None)
+        insert = self._tx.insert(incidents).values(row)
+        there_is = insert.on_conflict_do_update(
+            index_elements=["pid", "source_kind", "source_id"],
+            index_where=sa.text("closed_at IS NULL"),
+            set_={"source_name": insert.excluded.source_name},
         )
-        cause: int = self._tx.conn.execute(query.with_for_update(key_share=True)).scalar_one()
+        cause: int = self._tx.conn.execute(there_is.returning(incidents.c.id)).scalar_one()
         known = {check for check in what.members if check not in self._fresh and check != what.root}
         if known:
             told_before(self._tx, self._pid, cause, {self._rows[check].id for check in known}, now=self._now)

@@ -128,7 +128,7 @@ def told_before(tx: Tx, pid: int, cause_id: int, members: Collection[int], *, no
 
 
 def causes_of(tx: Tx, pids: Collection[int], uuids: Collection[str]) -> Mapping[str, CauseFacts]:
-    """The cause of each of these incidents, by public id, as far as it has one."""
+    """The cause of each of these incidents, by public id, as far as it has one. Nobody joins or ends it meanwhile."""
     if not uuids:
         return {}
     member, cause = incidents.alias(), incidents
@@ -139,6 +139,8 @@ def causes_of(tx: Tx, pids: Collection[int], uuids: Collection[str]) -> Mapping[
         )
         .join(cause, sa.and_(cause.c.pid == member.c.pid, cause.c.id == member.c.part_of))
         .where(member.c.pid.in_(pids), member.c.uuid.in_(uuids))
+        .order_by(cause.c.id)
+        .with_for_update(of=cause, key_share=True)
     )  # fmt: skip
     return {
         row.of: CauseFacts(
@@ -170,8 +172,13 @@ def next_together(tx: Tx) -> datetime | None:
 def take_due(tx: Tx, *, now: datetime) -> list[Due]:
     """Those whose turn it is. Of a cause that is over by now its end tells, in the transaction that ended it."""
     t = cause_tellings.c
-    due = sa.select(t.pid, t.incident_id, t.channel_id).where(t.due_at <= sa.literal(now, UtcInstant))
-    rows = tx.conn.execute(due.order_by(t.due_at).limit(MOST)).all()
+    due = (
+        sa.select(t.pid, t.incident_id, t.channel_id)
+        .join(incidents, sa.and_(incidents.c.pid == t.pid, incidents.c.id == t.incident_id))
+        .where(t.due_at <= sa.literal(now, UtcInstant))
+    )
+    # Whoever joins or ends the cause holds it: what he changes of this is seen.
+    rows = tx.conn.execute(due.order_by(t.due_at).limit(MOST).with_for_update(key_share=True)).all()
     for row in rows:
         its = (t.pid == row.pid, t.incident_id == row.incident_id, t.channel_id == row.channel_id)
         tx.conn.execute(sa.update(cause_tellings).where(*its).values(due_at=None, told_at=now))

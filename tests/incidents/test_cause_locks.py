@@ -1,0 +1,85 @@
+"""Two nodes and one cause: they take causes in one order, and what one of them ends the other tells of no more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from anyio.lowlevel import checkpoint
+
+from heartfly.core.words import PingKind
+from heartfly.db.changes import Tx
+from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
+from heartfly.db.models import cause_tellings, incidents
+from heartfly.notify.together import take_due
+from tests.world import World, make_world
+
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
+
+T0 = datetime(2026, 3, 2, 10, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def database_url(postgres_url: str) -> str:
+    """Only PostgreSQL has several writing connections."""
+    return postgres_url
+
+
+@pytest.fixture
+async def world(db: Database, ids: IdSource) -> World:
+    return await make_world(db, ids, T0)
+
+
+def in_thread(db: Database, work: Callable[[Tx], Any]) -> Awaitable[Any]:
+    return asyncio.to_thread(db.transaction, work)
+
+
+async def waits(held: sa.Connection, acting: asyncio.Future[Any]) -> None:
+    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    while not held.execute(waiting).scalar_one():
+        assert not acting.done(), acting.result()
+        await checkpoint()
+
+
+async def a_cause(world: World, host: str, at: datetime) -> int:
+    """Of two checks that are down."""
+    for n in range(2):
+        await world.ping(await world.check(T0, name=f"{host}-{n}", host=host), at, PingKind.FAIL)
+    query = sa.select(incidents.c.id).where(incidents.c.source_kind == "host", incidents.c.source_name == host)
+    async with world.db.read() as read:
+        return int((await read.execute(query)).scalar_one())
+
+
+async def test_causes_are_taken_in_the_order_of_their_ids(world: World) -> None:
+    older, newer = await a_cause(world, "db-1", T0), await a_cause(world, "aux-1", T0 + MINUTE)
+    third = {host: await world.check(T0, name=f"{host}-3", host=host) for host in ("aux-1", "db-1")}
+    requests = [world.request(one, T0 + 2 * MINUTE, PingKind.FAIL) for one in third.values()]
+    with world.db.engine.connect() as held, held.begin():
+        held.execute(sa.select(incidents.c.id).where(incidents.c.id == older).with_for_update())
+        acting = asyncio.ensure_future(in_thread(world.db, lambda tx: world.applier.apply(tx, requests)))
+        await waits(held, acting)
+        with world.db.engine.connect() as probe, probe.begin():
+            free = sa.select(incidents.c.id).where(incidents.c.id == newer).with_for_update(skip_locked=True)
+            is_free = probe.execute(free).first() is not None
+    async with asyncio.timeout(20):
+        told = await acting
+    assert is_free, "it holds a cause with a greater id while it waits for another"
+    assert ["down"] * 2 == [result.flipped_to for result in told]
+
+
+async def test_what_another_node_ends_just_now_is_told_as_one_no_more(world: World) -> None:
+    cause, pid = await a_cause(world, "db-1", T0), world.project.pid
+    row = {"pid": pid, "incident_id": cause, "channel_id": 5, "since": T0, "n_left": 1, "due_at": T0 + MINUTE}
+    await world.db.write(lambda tx: tx.conn.execute(sa.insert(cause_tellings).values(row)))
+    with world.db.engine.connect() as held, held.begin():
+        held.execute(sa.update(cause_tellings).values(due_at=None))
+        acting = asyncio.ensure_future(in_thread(world.db, lambda tx: take_due(tx, now=T0 + 2 * MINUTE)))
+        await waits(held, acting)
+    async with asyncio.timeout(20):
+        assert [] == await acting
