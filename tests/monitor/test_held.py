@@ -211,7 +211,7 @@ async def test_no_more_are_judged_at_a_time_than_a_batch_whoever_is_held(world: 
 
 
 async def test_behind_a_thousand_the_rest_are_judged_in_larger_batches(world: World) -> None:
-    for _ in range(10):
+    for _ in range(18):
         await due(world)
     judge = Judge(ids=world.ids, batch=1)
 
@@ -220,7 +220,7 @@ async def test_behind_a_thousand_the_rest_are_judged_in_larger_batches(world: Wo
         for n in (STORM - 1, STORM)
     ]
 
-    assert [1, 8] == [one.n for one in judged]
+    assert [1, 16] == [one.n for one in judged]
 
 
 async def two_towers(world: World, **hearing: Any) -> list[Tower]:
