@@ -99,3 +99,12 @@ async def test_a_channel_that_hears_of_no_ends_hears_of_no_cause_that_is_over(st
     for job in jobs:
         await story.ping("00:21", job)
     assert [] == await heard(story, "00:23")
+
+
+async def test_of_pings_that_come_together_the_last_names_the_host(story: Story) -> None:
+    job = await story.check("job")
+    await story.ping("00:01", job, host="web-1")
+    await story.world.pings(
+        [story.world.request(job, story.at(f"00:02:{n:02}"), host=host) for n, host in enumerate(("web-2", "web-1"))]
+    )
+    assert "web-1" == (await story.world.row(job)).heard_host
