@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.Column("check_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("needed_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("pid", "check_id", "needed_id", name=op.f("pk_check_needs")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_check_needs_pid_needed_id"), "check_needs", ["pid", "needed_id"], unique=False)
     op.add_column("incidents", sa.Column("part_of", sa.BigInteger(), nullable=True))

@@ -127,7 +127,8 @@ def forget(tx: Tx, pid: int, check_id: int, *, at: datetime) -> None:
 def _link(tx: Tx, pid: int, check_ids: Iterable[int], *, whose: Collection[int]) -> None:
     """`whose`: those whose needs are others now. They count a revision: what shows them is shown anew."""
     c, n = checks.c, check_needs.c
-    tied = sa.exists().where(n.pid == c.pid, sa.or_(n.check_id == c.id, n.needed_id == c.id))
+    needs = sa.exists().where(n.pid == c.pid, n.check_id == c.id)
+    tied = sa.or_(needs, sa.exists().where(n.pid == c.pid, n.needed_id == c.id))
     are_others = sa.update(checks).where(c.pid == pid, c.id.in_(sorted(check_ids)), c.linked != tied)
     tx.conn.execute(are_others.values(linked=tied))
     tx.conn.execute(sa.update(checks).where(c.pid == pid, c.id.in_(sorted(whose))).values(rev=c.rev + 1))

@@ -26,7 +26,8 @@ class Certificate:
     def open(self) -> None:
         """SettingsError: it cannot be read, or the key is not its."""
         try:
-            self._context, self._read_of = self._read(), self._marks()
+            marks = self._marks()  # first: what is replaced while it is read is read again
+            self._context, self._read_of = self._read(), marks
         except OSError as error:  # ssl.SSLError is one
             raise SettingsError(f"{self._named}: {_why(error)}") from None
 

@@ -163,10 +163,11 @@ class _Project:
         needed: dict[int, list[int]] = {}
         if check_ids:
             n = check_needs.c
-            of_these = sa.or_(n.check_id.in_(check_ids), n.needed_id.in_(check_ids))
-            for row in self._tx.conn.execute(sa.select(check_needs).where(n.pid == self._pid, of_these)):
-                needs.setdefault(row.check_id, []).append(row.needed_id)
-                needed.setdefault(row.needed_id, []).append(row.check_id)
+            # Each with an index of its own: asked in one SQLite would read all of the project.
+            ends = ((n.check_id, needs, "check_id", "needed_id"), (n.needed_id, needed, "needed_id", "check_id"))
+            for end, found, one, other in ends:
+                for row in self._tx.conn.execute(sa.select(check_needs).where(n.pid == self._pid, end.in_(check_ids))):
+                    found.setdefault(getattr(row, one), []).append(getattr(row, other))
         return needs, needed
 
     def _down(self, related: Collection[int], hosts: Sequence[str]) -> dict[int, Any]:

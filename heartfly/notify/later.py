@@ -185,27 +185,36 @@ def _world(tx: Tx, pids: Collection[int], told: Iterable[Alert], channel_ids: Co
     named = {alert.incident for alert in told if alert.incident is not None}
     c, i = checks.c, incidents.c
     query = sa.select(c.uuid, c.id, c.status, c.expected_at, c.grace_s, c.linked)
-    query = query.where(c.pid.in_(pids), c.uuid.in_(of_checks))
+    query = query.where(c.pid.in_(pids), c.id.in_(_ids(checks, of_checks)))
     known = {row.uuid: row for row in tx.conn.execute(query)} if of_checks else {}
     needed = needed_by(tx, pids, {row.id for row in known.values() if row.linked})
-    of_incidents = sa.select(i.uuid, i.closed_at, i.acked_at, i.acked_by, i.part_of)
-    of_incidents = of_incidents.where(i.pid.in_(pids), i.uuid.in_(named))
+    of_incidents = sa.select(i.uuid, i.closed_at, i.acked_at, i.acked_by, i.part_of, i.source_id)
+    of_incidents = of_incidents.where(i.pid.in_(pids), i.id.in_(_ids(incidents, named)))
     opened = {row.uuid: row for row in tx.conn.execute(of_incidents)} if named else {}
-    causes = causes_of(tx, pids, {row.uuid for row in opened.values() if row.part_of is not None})
+    causes = causes_of(tx, pids, [row for row in opened.values() if row.part_of is not None])
     known_tellings = tellings(tx, pids, {one.id for one in causes.values()}, channel_ids) if causes else Tellings()
-    return _World(known, opened, causes, needed, known_tellings, _listening(tx, pids, of_checks))
+    uuids = {row.id: row.uuid for row in known.values()}
+    return _World(known, opened, causes, needed, known_tellings, _listening(tx, pids, uuids))
 
 
-def _listening(tx: Tx, pids: Collection[int], of_checks: Collection[str]) -> dict[tuple[int, str], frozenset[str]]:
-    c, its = checks.c, check_channels.c
+def _ids(table: sa.Table, uuids: Collection[str]) -> sa.Select[tuple[int]]:
+    """Of what bears these. Asked together with the project, SQLite would read all that the project ever had."""
+    its = table.alias()
+    return sa.select(its.c.id).where(its.c.uuid.in_(uuids))
+
+
+def _listening(tx: Tx, pids: Collection[int], uuids: Mapping[int, str]) -> dict[tuple[int, str], frozenset[str]]:
+    """`uuids`: of checks by id."""
+    its = check_channels.c
     query = (
-        sa.select(c.uuid, its.channel_id, its.events, channels.c.events.label("own"))
-        .join(check_channels, sa.and_(its.pid == c.pid, its.check_id == c.id))
+        sa.select(its.check_id, its.channel_id, its.events, channels.c.events.label("own"))
         .join(channels, sa.and_(channels.c.pid == its.pid, channels.c.id == its.channel_id))
-        .where(c.pid.in_(pids), c.uuid.in_(of_checks))
+        .where(its.pid.in_(pids), its.check_id.in_(uuids))
     )
-    rows = tx.conn.execute(query) if of_checks else ()
-    return {(row.channel_id, row.uuid): frozenset(row.own if row.events is None else row.events) for row in rows}
+    return {
+        (row.channel_id, uuids[row.check_id]): frozenset(row.own if row.events is None else row.events)
+        for row in (tx.conn.execute(query) if uuids else ())
+    }
 
 
 # --- what becomes of it ------------------------------------------------------------------------------

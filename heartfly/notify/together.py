@@ -13,17 +13,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from heartfly.core.alerts import Alert, CauseFacts, MemberFacts, TogetherFacts, cause_key, cause_words
+from heartfly.core.alerts import Alert, CauseFacts, MemberFacts, TogetherFacts, cause_key, cause_words, flip_key
 from heartfly.core.causes import AsOne, Explains, Telling, on_channel
 from heartfly.core.escalation import Leave, Tell, part_of, severity_of
 from heartfly.core.silence import rank
 from heartfly.core.values import replace
-from heartfly.core.words import AlertKind, Status
+from heartfly.core.words import AlertKind
 from heartfly.db.changes import Tx
 from heartfly.db.models import (
     alerts,
     cause_tellings,
     channels,
+    check_channels,
     checks,
     flips,
     incidents,
@@ -109,17 +110,18 @@ def told_before(tx: Tx, pid: int, cause_id: int, members: Collection[int], *, no
     may know more: what it is to be told of that stays.
     """
     f, a, n, c = flips.c, alerts.c, notifications.c, channels.c
-    of_flips = sa.select(f.check_id, sa.func.min(f.flip_no).label("n")).where(
-        f.pid == pid, f.incident_id.in_(members), f.to_status == Status.DOWN.value
+    # Their numbers alone are in an index; asked for more SQLite would read all flips of the project.
+    of_flips = sa.select(f.check_id, f.flip_no).where(
+        f.pid == pid, f.incident_id.in_(members), f.incident_id.is_not(None)
     )
-    keys = [f"flip:{row.check_id}:{row.n}" for row in tx.conn.execute(of_flips.group_by(f.check_id))]
+    keys = [flip_key(row.check_id, row.flip_no) for row in tx.conn.execute(of_flips)]
     query = (
         sa.select(n.channel_id, c.kind)
         .distinct()
         .select_from(alerts)
         .join(notifications, sa.and_(n.pid == a.pid, n.alert_id == a.id))
         .join(channels, sa.and_(c.pid == n.pid, c.id == n.channel_id))
-        .where(a.pid == pid, a.key.in_(keys), n.state.in_(_TOLD))
+        .where(a.pid == pid, a.key.in_(keys), a.kind == AlertKind.DOWN.value, n.state.in_(_TOLD))
     )
     of_people = [row.channel_id for row in tx.conn.execute(query) if is_for_people(row.kind)]
     rows = [{"pid": pid, "incident_id": cause_id, "channel_id": one, "since": now, "n_left": 0} for one in of_people]
@@ -127,27 +129,26 @@ def told_before(tx: Tx, pid: int, cause_id: int, members: Collection[int], *, no
         tx.conn.execute(tx.insert(cause_tellings).on_conflict_do_nothing(), rows)
 
 
-def causes_of(tx: Tx, pids: Collection[int], uuids: Collection[str]) -> Mapping[str, CauseFacts]:
-    """The cause of each of these incidents, by public id, as far as it has one. Nobody joins or ends it meanwhile."""
-    if not uuids:
+def causes_of(tx: Tx, pids: Collection[int], members: Collection[Any]) -> Mapping[str, CauseFacts]:
+    """The cause of each of these incidents, by public id. Nobody joins or ends it meanwhile.
+
+    `members`: their `uuid`, `source_id` and `part_of`.
+    """
+    if not members:
         return {}
-    member, cause = incidents.alias(), incidents
-    query = (
-        sa.select(
-            member.c.uuid.label("of"), member.c.source_id.label("check"),
-            cause.c.id, cause.c.uuid, cause.c.source_kind, cause.c.source_id, cause.c.source_name,
-        )
-        .join(cause, sa.and_(cause.c.pid == member.c.pid, cause.c.id == member.c.part_of))
-        .where(member.c.pid.in_(pids), member.c.uuid.in_(uuids))
-        .order_by(cause.c.id)
-        .with_for_update(of=cause, key_share=True)
-    )  # fmt: skip
+    i = incidents.c
+    query = sa.select(i.id, i.uuid, i.source_kind, i.source_id, i.source_name).where(
+        i.pid.in_(pids), i.id.in_({member.part_of for member in members})
+    )
+    rows = tx.conn.execute(query.order_by(i.id).with_for_update(key_share=True))
+    causes = {row.id: row for row in rows}
     return {
-        row.of: CauseFacts(
-            id=row.id, uuid=row.uuid, what=row.source_kind, name=row.source_name,
-            is_root=row.source_kind == "upstream" and row.source_id == row.check,
+        member.uuid: CauseFacts(
+            id=cause.id, uuid=cause.uuid, what=cause.source_kind, name=cause.source_name,
+            is_root=cause.source_kind == Explains.UPSTREAM and cause.source_id == member.source_id,
         )
-        for row in tx.conn.execute(query)
+        for member in members
+        if (cause := causes.get(member.part_of)) is not None
     }  # fmt: skip
 
 
@@ -197,12 +198,30 @@ def _members(pid: int, cause_id: int) -> sa.Select[tuple[int]]:
 
 
 def take_ended(tx: Tx, pid: int, cause_id: int) -> list[Due]:
-    """Who hears that a cause is over: all that were not told of each of its members."""
+    """Who hears that a cause is over: all that were not told of each of its members, and hear of ends at all."""
     t = cause_tellings.c
     mine = (t.pid == pid, t.incident_id == cause_id)
-    rows = tx.conn.execute(sa.select(t.channel_id).where(*mine, t.n_left > 0).order_by(t.channel_id)).scalars().all()
+    left = sa.select(t.channel_id, channels.c.events).join(
+        channels, sa.and_(channels.c.pid == t.pid, channels.c.id == t.channel_id)
+    )
+    own = {row.channel_id: row.events for row in tx.conn.execute(left.where(*mine, t.n_left > 0))}
     tx.conn.execute(sa.update(cause_tellings).where(*mine).values(due_at=None))
-    return [Due(pid, cause_id, channel_id, is_end=True) for channel_id in rows]
+    hears: dict[int, set[str]] = {}
+    its = check_channels.c
+    of_members = sa.select(incidents.c.source_id).where(
+        incidents.c.pid == pid, incidents.c.id.in_(_members(pid, cause_id))
+    )
+    if own:
+        query = sa.select(its.channel_id, its.events).where(its.pid == pid, its.check_id.in_(of_members))
+        for row in tx.conn.execute(query.where(its.channel_id.in_(own))):
+            kinds = own[row.channel_id] if row.events is None else row.events
+            hears.setdefault(row.channel_id, set()).update(kinds)
+    # Who listens to none of them any more hears of their end as parting.py has it.
+    return [
+        Due(pid, cause_id, channel_id, is_end=True)
+        for channel_id, events in sorted(own.items())
+        if AlertKind.UP.value in hears.get(channel_id, events)
+    ]
 
 
 def as_one(tx: Tx, due: Sequence[Due], *, now: datetime) -> list[tuple[Due, Alert]]:
@@ -224,11 +243,11 @@ def _together(tx: Tx, pid: int, cause_id: int) -> tuple[Any, TogetherFacts]:
     cause = tx.conn.execute(query.where(i.pid == pid, i.id == cause_id)).one()
     of_check = sa.and_(checks.c.pid == i.pid, checks.c.id == i.source_id)
     rows = tx.conn.execute(
-        sa.select(i.source_id, i.source_uuid, i.source_name, i.opened_at, i.closed_at, checks.c.tags)
+        sa.select(i.id, i.source_id, i.source_uuid, i.source_name, i.opened_at, i.closed_at, checks.c.tags)
         .outerjoin(checks, of_check)
         .where(i.pid == pid, i.id.in_(_members(pid, cause_id)))
-        .order_by(i.opened_at, i.id)
     ).all()
+    rows = sorted(rows, key=lambda row: (row.opened_at, row.id))  # in order SQLite would read all of the project
     newest = {row.source_id: row for row in rows}  # a check that was down twice meanwhile is one member
     severities = [severity_of(AlertKind.DOWN, tags=row.tags or ()) for row in newest.values()]
     members = sorted(newest.values(), key=lambda row: (row.closed_at is not None, row.opened_at, row.source_id))

@@ -22,33 +22,27 @@ def needed_by(tx: Tx, pids: Collection[int], check_ids: Collection[int]) -> Mapp
     """What each of these checks needs. One that needs nothing is not in it."""
     if not check_ids:
         return {}
-    n, c = check_needs.c, checks.c
+    n, c, i = check_needs.c, checks.c, incidents.c
+    newest_end = (
+        sa.select(i.closed_at)
+        .where(i.pid == c.pid, i.source_kind == sa.literal_column("'check'"), i.source_id == c.id)
+        .order_by(i.opened_at.desc())
+        .limit(1)
+        .correlate(checks)
+        .scalar_subquery()
+    )
     query = (
-        sa.select(n.pid, n.check_id, c.id, c.name, c.status)
+        sa.select(n.check_id, c.id, c.name, c.status, newest_end.label("back_at"))
         .join(checks, sa.and_(c.pid == n.pid, c.id == n.needed_id))
         .where(n.pid.in_(pids), n.check_id.in_(check_ids))
         .order_by(n.check_id, c.id)
     )
-    rows = tx.conn.execute(query).all()
-    back = _back(tx, {row.pid for row in rows}, {row.id for row in rows if row.status != Status.DOWN.value})
     found: dict[int, list[Needed]] = {}
-    for row in rows:
-        needed = Needed(id=row.id, name=row.name, is_down=row.status == Status.DOWN.value, back_at=back.get(row.id))
+    for row in tx.conn.execute(query):
+        is_down = row.status == Status.DOWN.value
+        needed = Needed(id=row.id, name=row.name, is_down=is_down, back_at=None if is_down else row.back_at)
         found.setdefault(row.check_id, []).append(needed)
     return found
-
-
-def _back(tx: Tx, pids: Collection[int], check_ids: Collection[int]) -> Mapping[int, datetime]:
-    """When the newest incident of each ended."""
-    if not check_ids:
-        return {}
-    i = incidents.c
-    query = (
-        sa.select(i.source_id, sa.func.max(i.closed_at).label("at"))
-        .where(i.pid.in_(pids), i.source_kind == "check", i.source_id.in_(check_ids))
-        .group_by(i.source_id)
-    )
-    return {row.source_id: row.at for row in tx.conn.execute(query) if row.at is not None}
 
 
 def wake_waiting(tx: Tx, check_ids: Collection[int], *, now: datetime) -> None:

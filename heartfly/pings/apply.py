@@ -123,7 +123,7 @@ class PingApplier:
             source=request.remote,
             took=request.took if ends else None,
         )
-        if request.host and request.host != row.heard_host:
+        if request.host and request.host != (check.stored.heard_host or row.heard_host):
             written.hosts[check.stored.pid, check.stored.id] = check.stored.heard_host = request.host
         before = check.stored.check
         past = past_of(tx, check.stored, signal, taken) if needs_past(before, signal) else None

@@ -88,3 +88,23 @@ async def test_a_child_that_fails_in_a_second_outage_of_its_parent_is_told_thoug
     await story.ping("05:05", parent)
     told = await heard(story, "05:30")
     assert any("DOWN: child-2" in what for _, what in told), told
+
+
+async def test_a_channel_that_hears_of_no_ends_hears_of_no_cause_that_is_over(story: Story) -> None:
+    jobs = [await story.check(f"job-{n}", every="5m", grace="1m", host="db-1") for n in range(3)]
+    await story.channel("people", kind="slack", events=["check.down"])
+    for job in jobs:
+        await story.ping("00:01", job)
+    assert 2 == len(await heard(story, "00:20"))
+    for job in jobs:
+        await story.ping("00:21", job)
+    assert [] == await heard(story, "00:23")
+
+
+async def test_of_pings_that_come_together_the_last_names_the_host(story: Story) -> None:
+    job = await story.check("job")
+    await story.ping("00:01", job, host="web-1")
+    await story.world.pings(
+        [story.world.request(job, story.at(f"00:02:{n:02}"), host=host) for n, host in enumerate(("web-2", "web-1"))]
+    )
+    assert "web-1" == (await story.world.row(job)).heard_host

@@ -100,6 +100,7 @@ check_needs = Table(
     key("check_id"),
     key("needed_id"),  # the check without whose success it cannot go well
     Index(None, "pid", "needed_id"),
+    sqlite_with_rowid=False,  # or SQLite would rather walk all of the project's than look a row up by that index
 )
 
 check_versions = Table(
