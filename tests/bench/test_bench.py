@@ -18,8 +18,9 @@ from bench.served import Store, prototype
 
 pytestmark = pytest.mark.anyio
 
-MOST_CPU = 3.0
-"""What a ping may cost, in pings of the bare prototype: 2.0 to 2.3 were measured, and as much as 2.8 on a busy machine.
+MOST_CPU = 3.3
+"""What a ping may cost, in pings of the bare prototype: 2.0 to 2.3 were measured, and as much as 3.1 where ten others
+wanted a processor: then many pings share a commit, of which the prototype does little besides.
 
 CPU, for throughput swings with whatever else runs beside.
 """
