@@ -6,7 +6,8 @@ what is decided in core/causes.py. A batch of checks without facts costs nothing
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
@@ -133,11 +134,15 @@ class _Project:
         linked = {turn.check_id for turn in fresh if turn.facts is not None and turn.facts.linked}
         self._needs, self._needed_by = self._links(linked)
         hosts = sorted({turn.facts.host for turn in fresh if turn.facts is not None and turn.facts.host})
-        self._lives = {host: self._life(host) for host in hosts}
         related = {*self._fresh, *(other for those in self._needs.values() for other in those)}
         related |= {other for those in self._needed_by.values() for other in those}
+        causes = self._open_causes(hosts)
         # Whoever joins a cause that there is needs no others: of thousands they would be read for each batch.
-        self._rows = self._down(related, [host for host, life in self._lives.items() if life.cause is None])
+        self._rows = self._down(related, [host for host in hosts if host not in causes])
+        # Of a host of which one check is down nothing is asked: a net that fails may be a thousand of those.
+        n_down = Counter(row.host or row.heard_host for row in self._rows.values())
+        self._lives = {host: HostLife(well_at=self._well_at(host)) for host in hosts if n_down[host] > 1}
+        self._lives |= {host: HostLife(cause=row.id, back_at=self._back_at(host, row)) for host, row in causes.items()}
 
     def causes(self) -> set[int]:
         """Those that one of its checks may join."""
@@ -195,25 +200,31 @@ class _Project:
             cause=row.part_of,
         )
 
-    def _life(self, host: str) -> HostLife:
-        c, i = checks.c, incidents.c
-        well = [c.pid == self._pid, c.last_end_kind == PingKind.SUCCESS.value]
-        newest = [sa.select(sa.func.max(c.last_end_at)).where(*well, one) for one in on_hosts(self._pid, [host])]
-        known = [at for query in newest if (at := self._tx.conn.execute(query).scalar()) is not None]
-        cause = self._tx.conn.execute(
-            sa.select(i.id, i.opened_at).where(
-                i.pid == self._pid, i.source_kind == Explains.HOST.value, i.source_id == host_number(host),
-                i.closed_at.is_(None),
-            )
-        ).first()  # fmt: skip
-        if cause is None:
-            return HostLife(well_at=max(known, default=None))
-        back: list[sa.Select[Any]] = [
-            self._first_well(sa.and_(*well, one), cause.opened_at) for one in on_hosts(self._pid, [host])
-        ]
-        back.append(sa.select(sa.func.min(i.closed_at)).where(are_members(self._pid, [cause.id])))
-        firsts = [at for query in back if (at := self._tx.conn.execute(query).scalar()) is not None]
-        return HostLife(well_at=max(known, default=None), cause=cause.id, back_at=min(firsts, default=None))
+    def _open_causes(self, hosts: Sequence[str]) -> dict[str, Any]:
+        i = incidents.c
+        query = sa.select(i.id, i.source_name, i.opened_at).where(
+            i.pid == self._pid, i.source_kind == Explains.HOST.value, i.source_id.in_(map(host_number, hosts)),
+            i.closed_at.is_(None),
+        )  # fmt: skip
+        return {row.source_name: row for row in self._tx.conn.execute(query)} if hosts else {}
+
+    def _well(self, host: str) -> list[sa.ColumnElement[bool]]:
+        """Its checks of which the last run went well: two conditions, as in `on_hosts`."""
+        c = checks.c
+        well = (c.pid == self._pid, c.last_end_kind == PingKind.SUCCESS.value)
+        return [sa.and_(*well, one) for one in on_hosts(self._pid, [host])]
+
+    def _well_at(self, host: str) -> datetime | None:
+        return self._of(max, [sa.select(sa.func.max(checks.c.last_end_at)).where(one) for one in self._well(host)])
+
+    def _back_at(self, host: str, cause: Any) -> datetime | None:
+        back = [self._first_well(one, cause.opened_at) for one in self._well(host)]
+        ends = sa.select(sa.func.min(incidents.c.closed_at)).where(are_members(self._pid, [cause.id]))
+        return self._of(min, [*back, ends])
+
+    def _of(self, which: Callable[[list[datetime]], datetime], queries: Sequence[sa.Select[Any]]) -> datetime | None:
+        found = [at for query in queries if (at := self._tx.conn.execute(query).scalar()) is not None]
+        return which(found) if found else None
 
     @staticmethod
     def _first_well(are_well: sa.ColumnElement[bool], at: datetime) -> sa.Select[Any]:
@@ -267,8 +278,8 @@ class _Project:
         known = {check for check in what.members if check not in self._fresh and check != what.root}
         if known:
             told_before(self._tx, self._pid, cause, {self._rows[check].id for check in known}, now=self._now)
-        if what.what is Explains.HOST and what.host in self._lives:
-            self._lives[what.host] = HostLife(well_at=self._lives[what.host].well_at, cause=cause)
+        if what.what is Explains.HOST:
+            self._lives[what.host] = HostLife(cause=cause)
         return cause
 
     def _join(self, cause: int, members: Sequence[int], down: dict[int, Down]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from sqlalchemy.engine import Engine
 from heartfly.core.words import PingKind
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
+from heartfly.monitor.judge import Judge
 from heartfly.notify.commands import edit_channel
 from heartfly.notify.policies import AskedPolicy
 from tests.notify.receivers import HttpReceiver
@@ -37,9 +40,9 @@ async def story(db: Database, ids: IdSource) -> AsyncIterator[Story]:
         await told.http.aclose()
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_nothing_reads_all_that_a_project_has(story: Story) -> None:
-    if story.world.db.engine.dialect.name != "sqlite":
-        pytest.skip("PostgreSQL plans by how much there is")
+    """PostgreSQL plans by how much there is."""
     parent = await story.check("parent", every="1h", grace="1h", host="db-1")
     children = [await story.check(f"child-{n}", every="1h", grace="1m", host="db-1") for n in range(4)]
     await story.channel("people", kind="slack")
@@ -82,3 +85,26 @@ async def test_nothing_reads_all_that_a_project_has(story: Story) -> None:
         raw.close()
     assert any("cause_tellings" in statement for statement in plans)
     assert [] == [(plan, statement) for statement, plan in plans.items() if OF_ALL.search(plan)]
+
+
+async def test_a_net_that_fails_costs_no_statement_for_each_host(story: Story) -> None:
+    judge, at = Judge(ids=story.world.ids), story.at("00:01")
+    spent: list[int] = []
+    for n in (3, 12):
+        jobs = [await story.check(f"job-{n}-{m}", every="1h", grace="1m", host=f"host-{n}-{m}") for m in range(n)]
+        await story.world.pings([story.world.request(job, at) for job in jobs])
+        later = at + timedelta(hours=1, minutes=2)
+        said: list[str] = []
+        judging, note = partial(judge.judge, through=later, now=later), partial(_note, said)
+        sa.event.listen(Engine, "before_cursor_execute", note)
+        try:
+            judged = story.world.db.transaction(judging)
+        finally:
+            sa.event.remove(Engine, "before_cursor_execute", note)
+        assert (n, n) == (judged.n, judged.flips)
+        spent.append(len(said))
+    assert spent[0] == spent[1]
+
+
+def _note(said: list[str], _: object, __: object, statement: str, *___: object) -> None:
+    said.append(statement)
