@@ -18,8 +18,7 @@ from heartfly.checks.needs import read_needs
 from heartfly.checks.past_figures import known_to
 from heartfly.checks.rows import check_of, run_of, schedule_of
 from heartfly.checks.wording import schedule_words
-from heartfly.core.alerts import cause_words
-from heartfly.core.causes import Needed, Ties
+from heartfly.core.causes import Explains, Needed, Ties
 from heartfly.core.describe import notices
 from heartfly.core.gates import NOTHING
 from heartfly.core.schedule import Dialect, Kind
@@ -106,7 +105,9 @@ async def _ties(read: AsyncConnection, row: Row[Any], incident: Row[Any] | None)
     cause, n = None, 0
     if incident is not None and incident.part_of is not None:
         i = incidents.c
-        query = sa.select(i.id, i.uuid, i.source_kind, i.source_name).where(i.pid == row.pid, i.id == incident.part_of)
+        query = sa.select(i.id, i.uuid, i.source_kind, i.source_id, i.source_name).where(
+            i.pid == row.pid, i.id == incident.part_of
+        )
         cause = (await read.execute(query)).one()
         members = sa.select(sa.func.count(i.source_id.distinct())).where(are_members(row.pid, [cause.id]))
         n = (await read.execute(members)).scalar_one()
@@ -115,7 +116,9 @@ async def _ties(read: AsyncConnection, row: Row[Any], incident: Row[Any] | None)
         heard=not row.host,
         needs=tuple(Needed(id=one.id, name=one.name, is_down=one.status == Status.DOWN.value) for one in needs),
         is_down=row.status == Status.DOWN.value,
-        cause="" if cause is None else cause_words(cause.source_kind, cause.source_name),
+        cause=None if cause is None else Explains(cause.source_kind),
+        cause_name="" if cause is None else cause.source_name,
+        is_root=cause is not None and cause.source_kind == Explains.UPSTREAM and cause.source_id == row.id,
         n_members=n,
     )
     return ties, None if cause is None else cause.uuid

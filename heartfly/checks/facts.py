@@ -25,8 +25,8 @@ class Said:
     cut: bool = False
 
 
-def check_facts(row: Any, check: Check, *, expected_at: datetime | None) -> CheckFacts:
-    """`expected_at`: when the signal was expected that this is about."""
+def check_facts(row: Any, check: Check, *, expected_at: datetime | None, host: str) -> CheckFacts:
+    """`expected_at`: when the signal was expected that this is about. `host`: on which it runs."""
     return facts_of(
         row,
         n_pings=check.n_pings,
@@ -34,6 +34,7 @@ def check_facts(row: Any, check: Check, *, expected_at: datetime | None) -> Chec
         last_kind=check.last_kind,
         last_duration=check.last_duration,
         expected_at=expected_at,
+        host=host,
     )
 
 
@@ -52,6 +53,7 @@ def facts_of(
     last_kind: PingKind | None,
     last_duration: timedelta | None,
     expected_at: datetime | None,
+    host: str = "",
 ) -> CheckFacts:
     return CheckFacts(
         uuid=row.uuid,
@@ -69,6 +71,7 @@ def facts_of(
         last_kind=last_kind,
         last_duration_s=None if last_duration is None else last_duration.total_seconds(),
         expected_at=expected_at,
+        host=host,
     )
 
 

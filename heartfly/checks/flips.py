@@ -17,7 +17,7 @@ from heartfly.checks.deaf import blind_since
 from heartfly.checks.differing import last_success
 from heartfly.checks.digests import digests
 from heartfly.checks.facts import Said, check_facts, run_facts
-from heartfly.checks.rows import Stored, save, save_runs
+from heartfly.checks.rows import Stored, host_of, save, save_runs
 from heartfly.checks.wording import schedule_words
 from heartfly.core.alerts import Alert, BrokenGate, Unheard, flip_key
 from heartfly.core.explain import explain
@@ -95,7 +95,7 @@ def _record_flips(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetim
 
 def _facts(one: Taken, flip: Flip) -> Facts | None:
     row, slot_at = one.stored.row, flip.run.slot_at if flip.run is not None else None
-    host = row.host or one.stored.heard_host or row.heard_host
+    host = host_of(one.stored)
     if not (host or row.linked):
         return None
     return Facts(
@@ -238,7 +238,12 @@ class Telling:
             project_name=self.project_name,
             at=at,
             decided_at=self.now,
-            check=check_facts(stored.row, self.taken.step.check, expected_at=self.taken.before.expected_at),
+            check=check_facts(
+                stored.row,
+                self.taken.step.check,
+                expected_at=self.taken.before.expected_at,
+                host=host_of(stored),
+            ),
             **facts,
         )
         return Entry(pid=stored.pid, source=source_of(stored.id), alert=alert, check_ids=(stored.id,))

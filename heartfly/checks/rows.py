@@ -53,6 +53,11 @@ class Stored:
     """Of a check that ran on another host than its row says: the one that its ping names."""
 
 
+def host_of(stored: Stored) -> str:
+    """On which it runs: what somebody has set counts, else what its newest ping says."""
+    return str(stored.row.host or stored.heard_host or stored.row.heard_host)
+
+
 def select_locked(*columns: Any) -> Select[Any]:
     """A select of whole checks that locks them, in id order; more columns may stand before."""
     return sa.select(*columns, checks).order_by(checks.c.id).with_for_update(key_share=True, of=checks)

@@ -41,6 +41,8 @@ class CheckFacts:
     last_kind: PingKind | None = None
     last_duration_s: float | None = None
     expected_at: datetime | None = None
+    host: str = ""
+    """On which it runs, as somebody has set or its pings say; empty: not known."""
 
 
 LAST_GOOD_CHARS = 6_000
@@ -100,6 +102,9 @@ class ChannelFacts:
     kind: str
     error: str = ""
     n_failed: int = 0
+    """Of what it was given: so many are given up."""
+    n_waiting: int = 0
+    """So many others wait for it to work again."""
 
 
 @value(frozen=True, kw_only=True)
@@ -222,7 +227,7 @@ class CauseFacts:
 
 
 def cause_words(what: str, name: str) -> str:
-    return f"host {name}" if what == "host" else f"what needs “{name}”"
+    return f"host {name}" if what == "host" else f"“{name}” and what needs it"
 
 
 @value(frozen=True, kw_only=True)

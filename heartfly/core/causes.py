@@ -158,18 +158,23 @@ def waits_for(needed: Sequence[Needed], grace: timedelta, *, at: datetime) -> Ho
     if not back:
         return None
     until, last = max(back, key=lambda each: each[0])
-    return Hold(until, f"waits for its own grace to pass since “{last.name}” came back", last.id)
+    return Hold(until, f"it had its own grace since “{last.name}”, which it needs, came back", last.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ties:
-    """What ties a check to others, for people. `heard`: its host is as its pings say. `cause`: in words."""
+    """What ties a check to others, for people. `heard`: its host is as its pings say.
+
+    `cause`: what explains that it is down, if anything does; `is_root`: it is itself what the others need.
+    """
 
     host: str = ""
     heard: bool = False
     needs: tuple[Needed, ...] = ()
     is_down: bool = False
-    cause: str = ""
+    cause: Explains | None = None
+    cause_name: str = ""
+    is_root: bool = False
     n_members: int = 0
 
 
@@ -177,9 +182,8 @@ NO_TIES = Ties()
 
 
 def sentences(ties: Ties) -> Iterator[str]:
-    if ties.cause:
-        others = ties.n_members - 1
-        yield f"{ties.cause[0].upper()}{ties.cause[1:]} explains that, and {others} other{'s' * (others != 1)}."
+    if ties.cause is not None:
+        yield _with_others(ties)
     down = [one for one in ties.needs if one.is_down]
     if down:
         until = "nobody is told of it until that is up again and its own grace has passed"
@@ -189,6 +193,17 @@ def sentences(ties: Ties) -> Iterator[str]:
         yield f"It needs {_named(ties.needs)}: while that is down, nobody is told of this one."
     if ties.host:
         yield f"It runs on host {ties.host}{', as its pings say' if ties.heard else ''}."
+
+
+def _with_others(ties: Ties) -> str:
+    if ties.is_root:
+        n = ties.n_members - 1
+        return f"{n} check{' that needs' if n == 1 else 's that need'} it went down with it."
+    is_host = ties.cause is Explains.HOST
+    what = f"host {ties.cause_name}" if is_host else f"“{ties.cause_name}”, which it needs"
+    n = max(0, ties.n_members - (1 if is_host else 2))
+    others = f"as did {n} other check{'s' * (n != 1)}" if n else ""
+    return f"It went down with {what}{', ' * bool(others)}{others}."
 
 
 def _named(needed: Sequence[Needed]) -> str:

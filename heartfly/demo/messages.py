@@ -215,7 +215,10 @@ class Teller:
         if not able:
             return None
         to.told_at = at
-        facts = ChannelFacts(uuid=to.uuid, name=to.name, kind=to.kind, error=error, n_failed=int(given_up))
+        n_failed = int(given_up)
+        facts = ChannelFacts(
+            uuid=to.uuid, name=to.name, kind=to.kind, error=error, n_failed=n_failed, n_waiting=1 - n_failed
+        )
         alert = Alert(
             key=f"channel_failing:{to.id}:{at.isoformat()}",
             kind=AlertKind.CHANNEL_FAILING,

@@ -38,6 +38,7 @@ class CheckOut(msgspec.Struct, frozen=True):
     last_kind: str | None
     last_duration: float | None
     expected_at: datetime | None
+    host: str
 
 
 class RunOut(msgspec.Struct, frozen=True):
@@ -58,6 +59,7 @@ class ChannelOut(msgspec.Struct, frozen=True):
     kind: str
     error: str
     n_failed: int
+    n_waiting: int
 
 
 class ValueOut(msgspec.Struct, frozen=True):
@@ -209,6 +211,7 @@ def _check(check: CheckFacts, alert: Alert) -> CheckOut:
         last_kind=check.last_kind,
         last_duration=check.last_duration_s,
         expected_at=check.expected_at,
+        host=check.host,
     )
 
 
@@ -227,7 +230,7 @@ def _run(run: RunFacts) -> RunOut:
 
 
 def _channel(channel: ChannelFacts) -> ChannelOut:
-    return ChannelOut(channel.uuid, channel.name, channel.kind, channel.error, channel.n_failed)
+    return ChannelOut(channel.uuid, channel.name, channel.kind, channel.error, channel.n_failed, channel.n_waiting)
 
 
 def _concern(concern: ConcernFacts) -> ConcernOut:

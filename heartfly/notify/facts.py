@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import islice
 
-from heartfly.core.alerts import Alert, CheckFacts, ConcernFacts, RunFacts, cause_words
+from heartfly.core.alerts import Alert, ChannelFacts, CheckFacts, ConcernFacts, RunFacts, cause_words
 from heartfly.core.missed import MOST
 from heartfly.core.words import AlertKind, Reason, RunOutcome, Status
 from heartfly.notify import words
@@ -38,8 +38,7 @@ def facts(alert: Alert) -> tuple[tuple[str, str], ...]:
         at_least = "at least " if alert.n_missed >= MOST else ""
         rows.append(("Missed meanwhile", f"{at_least}{words.count(alert.n_missed, 'run')}"))
     if alert.channel is not None:
-        rows.append(("Channel", f"{shown(alert.channel.name)} ({alert.channel.kind})"))
-        rows.append(("Failed messages", str(alert.channel.n_failed)))
+        rows += _channel(alert.channel)
     if alert.concern is not None:
         rows += _concern(alert.concern)
     if alert.cause is not None:
@@ -116,6 +115,7 @@ def _summary(run: RunFacts, alert: Alert) -> str:
 
 def _check(check: CheckFacts, alert: Alert) -> Iterator[tuple[str, str]]:
     run_by = f", as {check.dialect} runs it" if check.dialect not in {"", "cron"} else ""
+    yield "Host", shown(check.host)
     yield "Schedule", f"{shown(check.schedule, limit=VALUE_LIMIT)}{shown(run_by)}"
     yield "Grace", words.duration(timedelta(seconds=check.grace_s))
     if check.max_run_s is not None:
@@ -130,6 +130,13 @@ def _check(check: CheckFacts, alert: Alert) -> Iterator[tuple[str, str]]:
 def _unheard(alert: Alert) -> str:
     """Of what a slot was waited for; empty: all of it was heard, or the alert is about no silence."""
     return ", ".join(words.full_span(one.from_at, one.to_at, seen_at=alert.decided_at) for one in alert.unheard)
+
+
+def _channel(channel: ChannelFacts) -> Iterator[tuple[str, str]]:
+    yield "Channel", f"{shown(channel.name)} ({channel.kind})"
+    yield "State", "failing" if channel.n_failed else "retrying"
+    for label, n in (("Given up", channel.n_failed), ("Waiting", channel.n_waiting)):
+        yield label, words.count(n, "alert") if n else ""
 
 
 def _concern(concern: ConcernFacts) -> Iterator[tuple[str, str]]:

@@ -22,7 +22,7 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import channels, deliveries, notifications, projects
 from heartfly.db.prepared import Prepared, among
 from heartfly.logs import logger
-from heartfly.notify.outbox import Entry, enqueue
+from heartfly.notify.outbox import PENDING, Entry, enqueue
 
 log = logger("heartfly.notify")
 
@@ -107,6 +107,8 @@ def _tell(tx: Tx, one: FailedTry, row: Any, *, n_lost: int, ids: IdSource) -> No
         log.warning("channel_failing", channel=row.uuid, told="nobody: no other channel of the project works")
         return
     project = tx.conn.execute(sa.select(projects.c.slug, projects.c.name).where(projects.c.id == one.pid)).one()
+    n = notifications.c
+    waiting = sa.select(sa.func.count()).where(n.pid == one.pid, n.channel_id == one.channel_id, n.state == PENDING)
     alert = Alert(
         key=f"channel_failing:{one.channel_id}:{one.at.isoformat()}",
         kind=AlertKind.CHANNEL_FAILING,
@@ -114,7 +116,14 @@ def _tell(tx: Tx, one: FailedTry, row: Any, *, n_lost: int, ids: IdSource) -> No
         project_name=project.name,
         at=one.at,
         decided_at=one.at,
-        channel=ChannelFacts(uuid=row.uuid, name=row.name, kind=row.kind, error=one.error, n_failed=n_lost),
+        channel=ChannelFacts(
+            uuid=row.uuid,
+            name=row.name,
+            kind=row.kind,
+            error=one.error,
+            n_failed=n_lost,
+            n_waiting=tx.conn.execute(waiting).scalar_one(),
+        ),
     )
     entry = Entry(pid=one.pid, source=f"channel:{one.channel_id}", alert=alert, channel_ids=hearing)
     enqueue(tx, [entry], ids=ids, now=one.at)

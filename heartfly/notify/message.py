@@ -26,6 +26,8 @@ NEW = "new"
 """The form for a new check stands at that address: a check of this slug is linked by its id."""
 MOST_NAMED = 100
 """A message names so many subjects; what is beyond them is counted."""
+MOST_REASONS = 3
+"""So many of those for which several things are told late are named; the others are counted."""
 DUPLICATE_NOTE = "You may have had this message already: the first try to send it was cut off."
 
 
@@ -91,8 +93,8 @@ def word(delivery: Delivery) -> Message:
         message = _merged([presentable(alert, base_url=base_url) for alert in delivery.alerts], base_url)
     else:
         message = _one(presentable(delivery.alerts[0], base_url=base_url), base_url)
-    if len(groups) == 1:
-        # Of a storm its own words would name one check, and hide the others.
+    if len(groups) == 1 and delivery.alerts[-1].together is None:
+        # Of a storm, or of a cause that is told as one, its own words would name one check, and hide the others.
         message = replace(
             message, title=delivery.own_title or message.title, sentence=delivery.own_text or message.sentence
         )
@@ -229,7 +231,7 @@ def _storm(groups: list[list[Alert]], base_url: str) -> Message:
         link=f"{project_link(worst, base_url)}/{'checks' if of_checks else 'incidents'}",
         link_text="Open the checks" if of_checks else "Open the incidents",
         project=sentences.project(worst),
-        why=("They may have one cause.",) if labels["DOWN"] > 1 else (),
+        why=(("They may have one cause.",) if labels["DOWN"] > 1 else ()) + _why_late(groups),
         lines=tuple(_line(group, base_url) for group in named),
         n_more=len(groups) - len(named),
     )
@@ -326,6 +328,18 @@ def _why(alert: Alert) -> tuple[str, ...]:
     verdict = one_line(alert.verdict, limit=300)
     paragraphs = (one_line(alert.explain, limit=500), verdict, sentences.advice(alert), late)
     return tuple(text for text in paragraphs if text)
+
+
+def _why_late(groups: list[list[Alert]]) -> tuple[str, ...]:
+    """Of several subjects: why some or all of them are told only now."""
+    reasons = list(dict.fromkeys(one_line(alert.held, limit=500) for group in groups for alert in group if alert.held))
+    if not reasons:
+        return ()
+    n = sum(any(alert.held for alert in group) for group in groups)
+    which = "them" if n == len(groups) else f"{n} of them"
+    more = len(reasons) - MOST_REASONS
+    others = f"; and {words.count(more, 'other reason')}" if more > 0 else ""
+    return (f"You hear of {which} only now: {'; '.join(reasons[:MOST_REASONS])}{others}.",)
 
 
 def _has_tail(alert: Alert) -> bool:

@@ -45,6 +45,7 @@ def presentable(alert: Alert, *, base_url: str) -> Alert:
             description=safe(check.description, 10_000),
             schedule=safe(check.schedule, 10_000),
             dialect=whole(check.dialect),
+            host=safe(check.host),
             rules=tuple(safe(rule) for rule in check.rules[:MAX_ITEMS]),
         )
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from heartfly.core.alerts import Alert, TogetherFacts, cause_words
+from heartfly.core.causes import Explains
 from heartfly.core.words import AlertKind, Reason, Severity, Status
 from heartfly.notify import words
 from heartfly.notify.text import isolated, one_line
@@ -221,23 +222,36 @@ def _down(alert: Alert) -> str:
             return f"is down since {_instant(alert.at, alert)}"
 
 
+def _is_several(facts: TogetherFacts) -> bool:
+    """It is called by a check and those that need it; a host is one thing."""
+    return facts.what == Explains.UPSTREAM
+
+
 def _all_down(facts: TogetherFacts, alert: Alert) -> str:
-    since = f"since {_instant(alert.at, alert)}"
+    since, several = f"since {_instant(alert.at, alert)}", _is_several(facts)
+    if several and facts.n_down == facts.n:
+        return f"are down, {words.count(facts.n, 'job')} in all, the first {since}"
     if facts.n_down == facts.n:
         return f"has {words.count(facts.n, 'job')} that {'is' if facts.n == 1 else 'are'} down, the first {since}"
     still = f"{facts.n_down} of them still {'is' if facts.n_down == 1 else 'are'}"
+    if several:
+        return f"went down, {words.count(facts.n, 'job')} in all, the first {since}; {still}"
     return f"has {words.count(facts.n, 'job')} that went down, the first {since}; {still}"
 
 
 def _all_up(facts: TogetherFacts, alert: Alert) -> str:
     since = alert.down_since or alert.at
     lasts = words.rough_duration(alert.at - since)
+    if _is_several(facts):
+        return f"are in order again after {lasts}: none of these {words.count(facts.n, 'job')} is down any more"
     return f"is in order again after {lasts}: none of its {words.count(facts.n, 'job')} is down any more"
 
 
 def _still(alert: Alert) -> str:
     since = alert.down_since or alert.at
     what = "is still down" if alert.concern is None else "is still not in order"
+    if alert.together is not None and _is_several(alert.together):
+        what = "are still down"
     lasts = words.rough_duration(alert.decided_at - since)
     return f"{what}, for {lasts} (since {_instant(since, alert)}), and nobody has acknowledged it"
 

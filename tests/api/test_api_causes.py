@@ -130,7 +130,7 @@ async def test_a_cause_is_told_with_its_members_and_stands_for_them(house: House
     assert "2026-03-02T10:09:00Z" == told["members"][2]["up_at"]
     assert ["opened", "joined", "joined", "joined", "recovered"] == [fact["what"] for fact in told["facts"]]
     explained = (await house.read("GET", f"/v1/checks/{jobs[1].uuid}/explain")).json["sentences"]
-    assert "Host db-1 explains that, and 2 others." in explained
+    assert "It went down with host db-1, as did 2 other checks." in explained
     assert "It runs on host db-1." in explained
 
 

@@ -132,7 +132,7 @@ def test_it_waits_for_what_is_down_and_is_looked_at_again() -> None:
 def test_what_came_back_gives_it_its_own_grace() -> None:
     grace = 10 * MINUTE
     those = [needed(1, "dump", back=-9), needed(2, "copy", back=-3), needed(3, "old", back=-600)]
-    hold = Hold(NOW + 7 * MINUTE, "waits for its own grace to pass since “copy” came back", 2)
+    hold = Hold(NOW + 7 * MINUTE, "it had its own grace since “copy”, which it needs, came back", 2)
     assert hold == waits_for(those, grace, at=NOW)
     assert waits_for([needed(1, "dump", back=-10)], grace, at=NOW) is None
 
@@ -155,8 +155,30 @@ def test_what_came_back_gives_it_its_own_grace() -> None:
             Ties(needs=(needed(1, "a", is_down=True), needed(2, "b", is_down=True))),
             [f"It needs “a” and 1 more, which are down: {UNTIL}."],
         ),
-        (Ties(cause="host db-1", n_members=2), ["Host db-1 explains that, and 1 other."]),
-        (Ties(cause="host db-1", n_members=30), ["Host db-1 explains that, and 29 others."]),
+        (
+            Ties(cause=Explains.HOST, cause_name="db-1", n_members=2),
+            ["It went down with host db-1, as did 1 other check."],
+        ),
+        (
+            Ties(cause=Explains.HOST, cause_name="db-1", n_members=30),
+            ["It went down with host db-1, as did 29 other checks."],
+        ),
+        (
+            Ties(cause=Explains.UPSTREAM, cause_name="dump", n_members=2),
+            ["It went down with “dump”, which it needs."],
+        ),
+        (
+            Ties(cause=Explains.UPSTREAM, cause_name="dump", n_members=3),
+            ["It went down with “dump”, which it needs, as did 1 other check."],
+        ),
+        (
+            Ties(cause=Explains.UPSTREAM, cause_name="dump", is_root=True, n_members=2),
+            ["1 check that needs it went down with it."],
+        ),
+        (
+            Ties(cause=Explains.UPSTREAM, cause_name="dump", is_root=True, n_members=4),
+            ["3 checks that need it went down with it."],
+        ),
     ],
 )
 def test_its_ties_are_said_in_sentences(ties: Ties, said: list[str]) -> None:

@@ -12,7 +12,8 @@ from heartfly.core.words import AlertKind, Severity
 from heartfly.notify.event import event
 from heartfly.notify.message import Message, word
 from heartfly.notify.peace import subject
-from heartfly.notify.placeholders import Values
+from heartfly.notify.placeholders import Values, in_own_words
+from heartfly.notify.policies import OwnWords
 from heartfly.notify.sentences import Tone
 from tests.notify import examples
 from tests.notify.examples import at, delivery
@@ -58,8 +59,23 @@ def told(*alerts: Alert) -> Message:
         ),
         (
             whole(what="upstream"),
-            "DOWN: what needs “db-1”: 2 jobs",
-            "what needs “db-1” has 2 jobs that went down, the first since 03:00 UTC; 1 of them still is.",
+            "DOWN: “db-1” and what needs it: 2 jobs",
+            "“db-1” and what needs it went down, 2 jobs in all, the first since 03:00 UTC; 1 of them still is.",
+        ),
+        (
+            whole(what="upstream", n_down=2),
+            "DOWN: “db-1” and what needs it: 2 jobs",
+            "“db-1” and what needs it are down, 2 jobs in all, the first since 03:00 UTC.",
+        ),
+        (
+            whole(AlertKind.UP, n_down=0, what="upstream"),
+            "UP: “db-1” and what needs it (was down 1 h 30 min)",
+            "“db-1” and what needs it are in order again after 1 h 30 min: none of these 2 jobs is down any more.",
+        ),
+        (
+            replace(whole(what="upstream"), kind=AlertKind.REMINDER, down_since=at("04:00")),
+            "STILL DOWN: “db-1” and what needs it",
+            "“db-1” and what needs it are still down, for 30 min (since 04:00 UTC), and nobody has acknowledged it.",
         ),
         (
             whole(AlertKind.UP, n_down=0),
@@ -95,13 +111,25 @@ def test_its_members_are_named_with_how_they_are_and_it_leads_to_its_incident() 
 def test_a_member_says_what_it_is_part_of() -> None:
     cause = CauseFacts(id=5, uuid=INCIDENT, what="host", name="db-1")
     alert = replace(examples.MISSED, cause=cause)
-    assert ("host db-1", "what needs “db-1”") == (cause.words, replace(cause, what="upstream").words)
+    assert ("host db-1", "“db-1” and what needs it") == (cause.words, replace(cause, what="upstream").words)
 
     assert ("Part of", "host db-1") in told(alert).facts
     out = event(delivery(alert)).cause
     assert out is not None
     assert (INCIDENT, "host", "db-1") == (out.incident, out.what, out.name)
     assert event(delivery(examples.MISSED)).cause is None
+
+
+@pytest.mark.parametrize("kind", [AlertKind.DOWN, AlertKind.UP, AlertKind.REMINDER])
+def test_a_channels_own_words_are_for_one_check_and_hide_no_member(kind: AlertKind) -> None:
+    own = OwnWords("MINE $NAME", "because $REASON")
+    ours = told(whole(kind))
+
+    message = word(in_own_words(delivery(whole(kind)), own))
+    assert (ours.title, ours.sentence) == (message.title, message.sentence)
+    storm = word(in_own_words(delivery(examples.MISSED, examples.of_other_check(examples.MISSED, 2, "invoices")), own))
+    assert "MINE" not in storm.title
+    assert "MINE nightly-backup" == word(in_own_words(delivery(examples.MISSED), own)).title
 
 
 def test_in_a_storm_it_is_one_of_what_is_told() -> None:

@@ -65,6 +65,7 @@ def test_a_missed_run_brings_the_run_before_it() -> None:
                 "last_kind": "success",
                 "last_duration": 247.0,
                 "expected_at": "2026-03-02T02:30:00Z",
+                "host": "",
             },
             "run": {
                 "started_at": "2026-03-01T02:27:00Z",
@@ -178,6 +179,7 @@ def test_a_failing_channel_is_named() -> None:
                 "kind": "slack",
                 "error": "the receiver answered 404: no_service",
                 "n_failed": 1,
+                "n_waiting": 0,
             },
             {
                 "project": "https://heartfly.example.com/p/acme/checks",

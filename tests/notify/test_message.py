@@ -356,6 +356,48 @@ def test_a_storm_names_every_check_the_worst_first() -> None:
     assert message.link == "https://heartfly.example.com/p/acme/checks"
 
 
+def test_what_comes_late_for_several_checks_says_why_as_of_one() -> None:
+    others = [examples.of_other_check(examples.MISSED, n, f"job-{n}") for n in range(6)]
+    quiet = [replace(one, held="quiet hours “night” until 2026-03-02 06:00 UTC") for one in others]
+
+    assert told(*quiet).why == (
+        "They may have one cause.",
+        "You hear of them only now: quiet hours “night” until 2026-03-02 06:00 UTC.",
+    )
+    assert told(*quiet[:2], *others[2:]).why[1:] == (
+        "You hear of 2 of them only now: quiet hours “night” until 2026-03-02 06:00 UTC.",
+    )
+    each = [replace(one, held=f"snoozed “{n}”") for n, one in enumerate(others)]
+    assert told(*each[:4]).why[1:] == (
+        "You hear of them only now: snoozed “0”; snoozed “1”; snoozed “2”; and 1 other reason.",
+    )
+    assert told(*each).why[1:] == (
+        "You hear of them only now: snoozed “0”; snoozed “1”; snoozed “2”; and 3 other reasons.",
+    )
+
+
+def test_an_alert_names_the_host_of_its_check() -> None:
+    on_a_host = replace(examples.MISSED, check=replace(examples.CHECK, host="db-1"))
+
+    assert ("Host", "db-1") in told(on_a_host).facts
+    assert "Host" not in dict(told(examples.MISSED).facts)
+
+
+def test_a_channel_that_fails_says_what_became_of_its_alerts() -> None:
+    def facts(*, n_failed: int, n_waiting: int) -> dict[str, str]:
+        channel = examples.CHANNEL_FAILING.channel
+        assert channel is not None
+        now_is = replace(channel, n_failed=n_failed, n_waiting=n_waiting)
+        return dict(told(replace(examples.CHANNEL_FAILING, channel=now_is)).facts)
+
+    retrying = facts(n_failed=0, n_waiting=3)
+    assert ("retrying", "3 alerts") == (retrying["State"], retrying["Waiting"])
+    assert "Given up" not in retrying
+    failing = facts(n_failed=1, n_waiting=0)
+    assert ("failing", "1 alert") == (failing["State"], failing["Given up"])
+    assert "Waiting" not in failing
+
+
 def test_the_worst_of_a_large_storm_are_those_that_are_named() -> None:
     ups = [examples.of_other_check(examples.UP, n, f"up-{n}") for n in range(120)]
     downs = [examples.of_other_check(examples.MISSED, n, f"down-{n}") for n in range(200, 205)]

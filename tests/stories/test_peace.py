@@ -277,6 +277,7 @@ async def test_quiet_hours_tell_at_their_end_as_one_message_what_is_still_true(s
     said = request.body.decode()
     assert [True, True, False] == [name in said for name in ("alpha", "beta", "gamma")]
     assert "2 checks" in said
+    assert "You hear of them only now: quiet hours until 2026-03-02 03:00 UTC." in said
 
 
 async def test_quiet_hours_let_through_what_is_severe_enough(story: Story) -> None:

@@ -71,15 +71,17 @@ async def test_a_member_leads_to_its_cause_and_a_check_names_its_ties(town: Town
     page = await text(owner, f"/p/main/checks/{upload.uuid}")
     assert "It waits for “dump”, which is down" in page
     assert "Host web-1 Needs dump Down" in page
-    assert "What needs “dump” explains that, and 1 other." in page
-    assert "Needed by upload Down" in await text(owner, f"/p/main/checks/{dump.uuid}")
+    assert "It went down with “dump”, which it needs." in page
+    needed = await text(owner, f"/p/main/checks/{dump.uuid}")
+    assert "Needed by upload Down" in needed
+    assert "1 check that needs it went down with it." in needed
     body = (await owner.get(f"/p/main/checks/{upload.uuid}")).body.decode()
     member = re.search(r"(/p/main/incidents/[0-9a-f-]{36})\">Open the incident", body)
     cause = re.search(r"(/p/main/incidents/[0-9a-f-]{36})\">Open that of its cause", body)
     assert member is not None
     assert cause is not None
     assert cause[1] in (await owner.get(member[1])).body.decode()
-    assert "what needs “dump” explains 2 checks" in await text(owner, cause[1])
+    assert "“dump” and what needs it : 2 checks" in await text(owner, cause[1])
 
 
 async def test_a_new_check_is_made_with_its_host_and_what_it_needs(town: Town) -> None:
