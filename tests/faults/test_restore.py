@@ -23,7 +23,7 @@ from tests.server_process import Server
 
 CLIENTS = 4
 LIMIT_S = 60
-SLOT_S = 6
+SLOT_S = 10
 
 
 @pytest.mark.e2e
