@@ -1,7 +1,7 @@
 """A check's own history, read so that other rules and windows can be tried on it. The judging is core/replay.py's.
 
-What a ping was (a success, a failure, ignored) stays as it was heard: filters are not tried anew. Kept are the newest
-pings of a check, so the history may begin later than was asked for.
+What a ping was (a success, a failure, ignored) stays as it was heard: filters are not tried anew. One that came late
+stands where it happened. Kept are the newest pings of a check, so the history may begin later than was asked for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from heartfly.core.coverage import Span
 from heartfly.core.replay import Alarm, Command, Compared, compared, replay
 from heartfly.core.silence import Silence
 from heartfly.core.silence import Span as SilenceSpan
-from heartfly.core.values import Blind, Signal
+from heartfly.core.values import ELSEWHERE, Blind, Order, Signal
 from heartfly.core.words import PingKind, Reason, Status
 from heartfly.db.database import Database
 from heartfly.db.models import blind_intervals, flips, incidents, pings, run_metrics, runs
@@ -69,11 +69,13 @@ async def history_of(
     """`row`: of the check. `gated`: some gate is tried on it, of either rule, so that figures are wanted."""
     mine = (pings.c.pid == row.pid, pings.c.check_id == row.id)
     query = sa.select(pings).where(*mine, pings.c.kind.in_(_COUNTED)).order_by(pings.c.n.desc()).limit(MOST)
-    found = [ping for ping in await read.execute(query) if since <= ping.received_at <= through]
+    newest = (await read.execute(query)).all()
+    known = await _whole_since(read, row, newest, since=since)
+    found = [ping for ping in newest if known <= _happened_at(ping) <= through]
     ended = {ping.run_id for ping in found if ping.kind in _ENDS and ping.run_id} if gated else set()
     figures = await _figures(read, row, ended)
     spans = await _spans(read, row, ended)
-    from_at = min((ping.received_at for ping in found), default=since)
+    from_at = min((_happened_at(ping) for ping in found), default=since)
     matter = sa.or_(flips.c.reason.in_(_COMMANDS), flips.c.to_status == Status.DOWN.value)
     turned = (
         sa.select(flips.c.at, flips.c.to_status, flips.c.reason, incidents.c.uuid)
@@ -85,7 +87,8 @@ async def history_of(
     turns = (await read.execute(turned)).all()[::-1]
     deaf = sa.select(blind_intervals).where(blind_intervals.c.to_at >= from_at)
     gaps = (await read.execute(deaf.order_by(blind_intervals.c.to_at.desc()).limit(MOST_TURNS + 1))).all()[::-1]
-    whole = len(found) < MOST and len(turns) <= MOST_TURNS and len(gaps) <= MOST_TURNS
+    all_read = len(newest) < MOST or newest[-1].received_at < since
+    whole = all_read and len(turns) <= MOST_TURNS and len(gaps) <= MOST_TURNS
     # Behind what was not read nothing can be judged: a pause or a gap there would be taken for silence.
     if len(turns) > MOST_TURNS:
         from_at = max(from_at, turns[0].at + _NEXT)
@@ -93,10 +96,10 @@ async def history_of(
         from_at = max(from_at, gaps[0].to_at + _NEXT)
     turns = [turn for turn in turns if turn.at >= from_at]
     gaps = [gap for gap in gaps if gap.to_at >= from_at]
-    found = [ping for ping in found if ping.received_at >= from_at]
+    found = sorted((ping for ping in found if _happened_at(ping) >= from_at), key=lambda ping: _order(ping, ping.seq))
     windows = await planned_since(read, row, since=from_at, through=through)
     return History(
-        signals=[_signal(ping, figures, spans) for ping in reversed(found)],
+        signals=[_signal(ping, nth, figures, spans) for nth, ping in enumerate(found)],
         commands=[
             Command(at=turn.at, pauses=turn.reason == Reason.PAUSED.value) for turn in turns if turn.reason in _COMMANDS
         ],
@@ -177,12 +180,34 @@ async def _spans(read: AsyncConnection, row: Row[Any], run_ids: set[int]) -> dic
     return {one.id: Span(one.covers_from, one.covers_to) for one in await read.execute(query)}
 
 
-def _signal(ping: Row[Any], figures: Mapping[int, Mapping[str, Any]], spans: Mapping[int, Span]) -> Signal:
+async def _whole_since(
+    read: AsyncConnection, row: Row[Any], newest: Sequence[Row[Any]], *, since: datetime
+) -> datetime:
+    """From when on all that happened is among them. What is not kept was received before them, and happened before."""
+    mine = (pings.c.pid == row.pid, pings.c.check_id == row.id)
+    oldest_kept = (await read.execute(sa.select(sa.func.min(pings.c.n)).where(*mine))).scalar()
+    if not newest or (len(newest) < MOST and oldest_kept == 1):
+        return since
+    heard_from: datetime = newest[-1].received_at
+    return max(since, heard_from)
+
+
+def _happened_at(ping: Row[Any]) -> datetime:
+    at: datetime = ping.client_at if ping.node_id == ELSEWHERE else ping.received_at
+    return at
+
+
+def _order(ping: Row[Any], seq: int) -> Order:
+    return _happened_at(ping), ping.node_id, seq
+
+
+def _signal(ping: Row[Any], nth: int, figures: Mapping[int, Mapping[str, Any]], spans: Mapping[int, Span]) -> Signal:
     ends = ping.kind in _ENDS
     return Signal(
         id=ping.n,
         kind=PingKind(ping.kind),
-        order=(ping.received_at, ping.node_id, ping.seq),
+        # Of those that came late the order in which they came says nothing.
+        order=_order(ping, nth if ping.node_id == ELSEWHERE else ping.seq),
         rid=ping.rid,
         exit_status=ping.exit_status if ends else None,
         metrics=figures.get(ping.run_id, {}) if ends else {},

@@ -42,6 +42,8 @@ class Taken:
     before: Check
     step: Step
     said: Said | None = None
+    unjudged: Blind | None = None
+    """Maintenance whose end the slots of the check before are counted from."""
 
 
 def record(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetime) -> None:
@@ -70,7 +72,9 @@ class Flipped:
 def _record_flips(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetime) -> Flipped:
     found = [(one, flip) for one in taken for flip in one.step.flips]
     why = {
-        (one.stored.id, flip.flip_no): explain(flip, one.before, schedule=schedule_words(one.stored.row))
+        (one.stored.id, flip.flip_no): explain(
+            flip, one.before, schedule=schedule_words(one.stored.row), unjudged=one.unjudged
+        )
         for one, flip in found
     }
     turns = [

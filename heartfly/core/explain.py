@@ -11,9 +11,20 @@ from heartfly.core.values import Blind, Check, Flip, Run
 from heartfly.core.words import PingKind, Reason, Status
 
 
-def explain(flip: Flip, before: Check, *, schedule: str) -> str:
-    """Why this flip happened. `before`: the check as it was; `schedule`: in words."""
-    return " ".join([_explain(flip, before, schedule=schedule), *_tolerated_before(flip)])
+def explain(flip: Flip, before: Check, *, schedule: str, unjudged: Blind | None = None) -> str:
+    """Why this flip happened. `before`: the check as it was; `schedule`: in words. `unjudged`: the maintenance whose
+    end its slots were counted from.
+    """
+    said = [_explain(flip, before, schedule=schedule), *_tolerated_before(flip)]
+    if unjudged is not None and flip.reason in _SILENCE:
+        span_of = f"from {utc(unjudged.from_at)} to {utc(unjudged.to_at)}"
+        said.append(f"Maintenance {span_of} was not judged, so what was missed in it counts for nothing.")
+    return " ".join(said)
+
+
+_SILENCE = frozenset({
+    Reason.MISSED, Reason.MISSED_TWICE_UNVERIFIED, Reason.NO_FIRST_PING, Reason.NOT_STARTED, Reason.TOO_FEW,
+})  # fmt: skip
 
 
 def _tolerated_before(flip: Flip) -> list[str]:

@@ -119,6 +119,11 @@ Order = tuple[datetime, int, int]
 """(received_at, node, sequence within the node). A node is one life of a process: its sequence never starts again."""
 
 
+ELSEWHERE = 0
+"""The node of a signal that was not sent when it happened: its time is the one that it told. No process has this
+number."""
+
+
 def came_before(one: Order, other: Order) -> bool:
     """Which of two signals came first: within a node by its sequence, which no clock step can turn round."""
     if one[1] == other[1]:

@@ -18,11 +18,13 @@ from heartfly.core.causes import sentences as ties_words
 from heartfly.core.check import after_silence
 from heartfly.core.explain import breach_words, explain, explain_blind
 from heartfly.core.gates import NOTHING, Broken, Known, Level, Op, Reported
+from heartfly.core.silence import Effect
 from heartfly.core.silenced import Silenced
 from heartfly.core.silenced import sentences as silenced_words
 from heartfly.core.slots import current_slot, ends_by
 from heartfly.core.spans import span, utc
 from heartfly.core.tolerance import MOST_FAILURES, MOST_LAST, NO_TOLERANCE
+from heartfly.core.unjudged import after_windows, left_until
 from heartfly.core.values import Blind, Check, Flip, Run, Slot, replace
 from heartfly.core.verdict_facts import Again, LastFlip, Newest, Touch, Touches, UnderWay, Verdict
 from heartfly.core.words import PingKind, Reason, Status
@@ -43,6 +45,8 @@ class _Known:
     known: Known
     last: LastFlip | None
     again: Again | None
+    left_until: datetime | None
+    """What falls due up to then is not judged, as maintenance lasts."""
 
     def touching(self, what: Touches) -> Iterator[Blind]:
         return (touch.blind for touch in self.blind if touch.what is what)
@@ -79,14 +83,17 @@ def verdict(
     `ties`: to others.
     """
     slot = current_slot(check)
+    windows = [one.span for one in silenced if one.silence.effect is Effect.IGNORE]
+    left = after_windows(check, windows)
     runs = tuple(_under_way(check, run, slot) for run in check.open_runs)
     touches = tuple(Touch(one, what) for one in blind for what in _touched(one, check, slot, runs, last))
     broken = _broken(check, last)
     facts = _Known(
         check=check, now=now, schedule=schedule, slot=slot, runs=runs, blind=touches, broken=broken, last=last,
         known=known, again=again if check.status is Status.DOWN else None,
+        left_until=left_until(check, windows),
     )  # fmt: skip
-    alarm_at = _alarm_at(check, now)
+    alarm_at = _alarm_at(left, now)
     parts = (
         _status(facts),
         *_tolerated(facts, alarm_at),
@@ -94,6 +101,7 @@ def verdict(
         *([f"It said: {said}"] if said and check.status is Status.DOWN else []),
         *_ignored(newest),
         *_expectation(facts),
+        *_left_alone(facts, alarm_at),
         *_bounds(facts),
         *_under_way_words(facts),
         *_deafness(facts),
@@ -108,6 +116,7 @@ def verdict(
         blind=touches,
         broken_gates=broken,
         tolerated=tolerated_words(check),
+        goes_down_at=left.goes_down_at,
         alarm_at=alarm_at,
         sentences=parts,
     )
@@ -262,8 +271,22 @@ def _first(known: _Known, which: str) -> str:
     if slot is None:
         return f"nothing is expected until its {which} success"
     if known.now >= slot.closes_at:
-        return f"its {which} ping was wanted by {utc(slot.closes_at)}, which is about to be judged"
-    return f"its {which} ping is wanted by {utc(slot.closes_at)}; without one it goes down"
+        return f"its {which} ping was wanted by {utc(slot.closes_at)}, which is {_judged(known)}"
+    then = "it goes down" if known.left_until is None else f"that is {_judged(known)}"
+    return f"its {which} ping is wanted by {utc(slot.closes_at)}; without one {then}"
+
+
+def _judged(known: _Known) -> str:
+    """Of what has fallen due."""
+    if known.left_until is None:
+        return "about to be judged"
+    return f"not judged, as maintenance lasts until {utc(known.left_until)}"
+
+
+def _left_alone(known: _Known, alarm_at: datetime | None) -> Iterator[str]:
+    says_so = known.check.rules.tolerance is not NO_TOLERANCE  # beside what is tolerated
+    if known.left_until is not None and alarm_at is not None and not says_so:
+        yield f"If nothing comes any more, it goes down at {utc(alarm_at)}, after the maintenance."
 
 
 def _alarm_words(known: _Known) -> str:
@@ -330,7 +353,7 @@ def _expectation(known: _Known) -> Iterator[str]:
     else:
         until += f", the end of the grace of {span(grace)}"
     if known.now >= slot.closes_at:
-        yield f"A success was expected by {closes} ({known.schedule}): that is about to be judged."
+        yield f"A success was expected by {closes} ({known.schedule}): that is {_judged(known)}."
     elif known.now >= slot.expected_at:
         yield f"A success was expected at {utc(slot.expected_at)} ({known.schedule}) and has not come; it is {until}."
     else:
@@ -340,7 +363,7 @@ def _expectation(known: _Known) -> Iterator[str]:
 def _under_way_words(known: _Known) -> Iterator[str]:
     for one in known.runs[:_MOST_NAMED]:
         if known.now >= one.ends_by:
-            yield f"The run that started at {utc(one.started_at)} is over its limit: that is about to be judged."
+            yield f"The run that started at {utc(one.started_at)} is over its limit: that is {_judged(known)}."
         else:
             yield f"A run is under way since {utc(one.started_at)}; it may take until {utc(one.ends_by)}."
     if (more := len(known.runs) - _MOST_NAMED) > 0:

@@ -80,6 +80,8 @@ class Verdict:
     """By the figures that gave it its status, of its gates as they are now."""
     tolerated: str
     """How near to an alarm its failures are, such as `1 of 3`; empty: there is none, or it is told."""
+    goes_down_at: datetime | None
+    """The first instant at which silence counts; of a check that maintenance leaves unjudged, after its end."""
     alarm_at: datetime | None
     """When silence from now on is an alarm, with what is tolerated until then; None: never, as things stand."""
     sentences: tuple[str, ...]

@@ -116,7 +116,9 @@ class Judge:
             log.exception("check", check=stored.row.uuid, error=repr(error))
             step = _raised(before, error, now)
         stored.check = step.check
-        return Taken(stored, before, step)
+        return Taken(
+            stored, before, step, unjudged=next((one for one in plan.blind if one.to_at == before.anchor_at), None)
+        )
 
 
 def _not_held(found: Found, held: Mapping[int, datetime]) -> list[tuple[Any, ...]]:

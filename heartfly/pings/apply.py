@@ -25,7 +25,7 @@ from heartfly.core import metrics as figures
 from heartfly.core.check import after_ping, needs_known, needs_past
 from heartfly.core.filters import Filters, resolve
 from heartfly.core.gates import NOTHING, Known
-from heartfly.core.values import Order, Signal, Step
+from heartfly.core.values import ELSEWHERE, Order, Signal, Step
 from heartfly.core.words import PingKind
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
@@ -37,9 +37,6 @@ from heartfly.pings.past import past_of
 from heartfly.pings.prune import EVERY, Due, Keep, prune
 from heartfly.pings.rate import RateLimiter
 from heartfly.pings.request import BySlug, ByUuid, PingOutcome, PingRequest, PingResult
-
-ELSEWHERE = 0
-"""The node of a signal that was not sent when it happened. No process has this number."""
 
 
 @dataclass(slots=True)

@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from heartfly.accounts.turnstile import Turnstile
 from heartfly.api.native import native_api
 from heartfly.core.words import PingKind
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
+from heartfly.db.models import pings
 from tests.api.conftest import START
 from tests.api.door import Door, House, state_of
 from tests.api.test_api_explain import judged
@@ -44,6 +46,36 @@ async def test_alarms_are_kept_lost_and_new_and_nothing_is_saved(house: House, c
     assert {one["id"] for one in incidents} == {lost["incident"], kept["old"]["incident"]}
     assert (2, 2, [], []) == (same["n_old"], same["n_new"], same["lost"], same["added"])
     assert before == (await house.read("GET", f"/v1/checks/{check.uuid}")).body
+
+
+async def test_a_ping_that_came_late_counts_when_it_happened(house: House, clock: SimClock) -> None:
+    """Every hour with ten minutes of grace: one run came too late, and all is heard at 14:00, the newest first."""
+    check = await house.world.check(START)
+    heard = START + 4 * HOUR
+    for hour in (3.5, 2.5, 1, 0):
+        await house.world.ping(check, heard, happened_at=START + hour * HOUR)
+    clock.move_to(heard)
+
+    told = (await house.full("POST", f"/v1/checks/{check.uuid}/backtest", {"grace": 3600})).json
+
+    assert ("2026-03-02T10:00:00Z", 4, 1, 0) == (told["from_at"], told["n_pings"], told["n_old"], told["n_new"])
+    (lost,) = told["lost"]
+    assert ("2026-03-02T12:10:00Z", "2026-03-02T12:30:00Z") == (lost["at"], lost["ended_at"])
+
+
+async def test_what_happened_before_the_pings_that_are_kept_is_not_judged(house: House, clock: SimClock) -> None:
+    """Of the time between there may be pings that are kept no more: silence in it says nothing."""
+    check = await house.world.check(START)
+    for hour in (5, 6):
+        await house.world.ping(check, START + hour * HOUR)
+    await house.world.ping(check, START + 6 * HOUR, happened_at=START)
+    first = pings.c.n == 1
+    await house.world.db.write(lambda tx: tx.conn.execute(sa.delete(pings).where(first)) and None)
+    clock.move_to(START + 6.1 * HOUR)
+
+    told = (await house.full("POST", f"/v1/checks/{check.uuid}/backtest")).json
+
+    assert ("2026-03-02T16:00:00Z", 1, 0) == (told["from_at"], told["n_pings"], told["n_old"])
 
 
 async def test_without_gates_the_present_rule_is_tried_with_the_figures_that_it_had(

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from heartfly.core.words import PingKind
 from heartfly.db.changes import Tx
 from heartfly.db.models import silences
 from heartfly.notify.peace_commands import MOST
 from tests.api.conftest import START
 from tests.api.door import House
+from tests.api.test_api_explain import judged
 from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 
@@ -261,3 +263,35 @@ async def test_an_explanation_names_what_silences_the_check_and_its_channels(hou
     assert ("2026-03-02T10:30:00Z", snoozed["made_by"], "new disk") == (first["until"], first["by"], first["note"])
     assert "It is silenced until 2026-03-02 10:30:00 UTC, by key:" in told["explain"]
     assert "It is silenced on Ops until 2026-03-02 12:00:00 UTC, by key:" in told["explain"]
+
+
+async def test_what_is_left_unjudged_goes_down_after_the_window_and_an_alarm_then_names_it(
+    house: House, clock: SimClock
+) -> None:
+    """Every hour with ten minutes of grace, silent since 10:00; one of the two has a run under way that hangs."""
+    hour = timedelta(hours=1)
+    idle, at_work = await house.world.check(START), await house.world.check(START, slug="at-work")
+    for check in (idle, at_work):
+        await house.world.ping(check, START)
+    await house.world.ping(at_work, START + hour, PingKind.START)
+    await house.read("GET", "/v1/checks")  # kept rendered, as it was before the window
+    begin, end = START + hour, START + 3 * hour
+    times = {"from": begin.isoformat(), "to": end.isoformat()}
+    await make(house, kind="maintenance", scope="project", effect="ignore", **times)
+
+    clock.move_to(START + 2 * hour)
+    await judged(house, clock.now())
+    listed = (await house.read("GET", "/v1/checks")).json["items"]
+    one = (await house.read("GET", f"/v1/checks/{at_work.uuid}")).json
+    told = (await house.read("GET", f"/v1/checks/{idle.uuid}/explain")).json
+
+    due = "2026-03-02T14:10:00Z"
+    assert [(due, "2026-03-02T13:00:00Z")] * 2 == [(it["goes_down_at"], it["silenced_until"]) for it in listed]
+    assert [due] * 3 == [one["goes_down_at"], told["goes_down_at"], told["alarm_at"]]
+
+    for now in (end, START + 5 * hour):
+        clock.move_to(now)
+        await judged(house, now)
+    found = (await house.read("GET", "/v1/incidents")).json["items"]
+    words = "Maintenance from 2026-03-02 11:00:00 UTC to 2026-03-02 13:00:00 UTC was not judged"
+    assert [(due, True)] * 2 == [(it["opened_at"], words in it["explain"]) for it in found]

@@ -19,7 +19,8 @@ from heartfly.checks.listed import AT_ONCE, Mark, mark_of, marks, named_with_tag
 from heartfly.checks.needs import read_needs
 from heartfly.checks.queries import Wanted
 from heartfly.checks.shown import WATCHED
-from heartfly.notify.silences import in_force, running
+from heartfly.checks.unjudged import deadlines, unjudged_in
+from heartfly.notify.silences import Running, in_force, running
 
 _encode = msgspec.json.Encoder().encode
 
@@ -33,7 +34,9 @@ async def page_of(
         found = await marks(read, pid, wanted, after=after, limit=limit + 1)
         silenced = await _silenced(read, pid, [mark.id for mark in found], now=now)
     page, following = cut(found, limit, lambda mark: cursor_of("checks", mark.id))
-    shown = {mark.id: kept.get(_of(pid, mark, with_secret), mark, now) for mark in page}
+    windows = {check_id: spans for check_id, over in silenced.items() if (spans := unjudged_in(over))}
+    # What is kept of a check says when it falls due; while it is not judged, that is another time.
+    shown = {mark.id: None if mark.id in windows else kept.get(_of(pid, mark, with_secret), mark, now) for mark in page}
     missing = [check_id for check_id, rendered in shown.items() if rendered is None]
     for start in range(0, len(missing), AT_ONCE):
         # A connection is held no longer than it is needed: to render takes longer than to read.
@@ -42,6 +45,7 @@ async def page_of(
             uuids = await uuids_of(read, pid, rows)
             linked = [row.id for row in rows if row.linked]
             needs = await read_needs(read, pid, linked) if linked else {}
+            due = await deadlines(read, pid, rows, windows) if windows else {}
         for row in rows:
             heard = [uuids[one] for one in (row.heard or "").split(",") if one in uuids]
             out = check_out(
@@ -52,8 +56,10 @@ async def page_of(
                 with_secret=with_secret,
                 needs=[one.uuid for one in needs.get(row.id, ())],
             )
+            out.goes_down_at = due.get(row.id, out.goes_down_at)
             mark, rendered = mark_of(row), _encode(out)
-            kept.put(_of(pid, mark, with_secret), mark, rendered, now=now, turns=_turns(row))
+            if row.id not in windows:
+                kept.put(_of(pid, mark, with_secret), mark, rendered, now=now, turns=_turns(row))
             shown[row.id] = rendered
     # One that was deleted between the two looks is left out.
     items = b",".join(
@@ -62,18 +68,18 @@ async def page_of(
     return b'{"items":[%b],"next":%b}' % (items, _encode(following))
 
 
-async def _silenced(read: AsyncConnection, pid: int, ids: Sequence[int], *, now: datetime) -> dict[int, datetime]:
-    """Until when, of those that are. Of most projects at most times there is none to look for."""
+async def _silenced(read: AsyncConnection, pid: int, ids: Sequence[int], *, now: datetime) -> dict[int, list[Running]]:
+    """By what, of those that are. Of most projects at most times there is none to look for."""
     silent = await in_force(read, pid, now=now)
     if not silent:
         return {}
     over = [(row.id, running(silent, row, now=now)) for row in await named_with_tags(read, pid, ids)]
-    return {check_id: them[0].span.to_at for check_id, them in over if them}
+    return {check_id: them for check_id, them in over if them}
 
 
-def _until(rendered: bytes, until: datetime | None) -> bytes:
+def _until(rendered: bytes, over: Sequence[Running] | None) -> bytes:
     """A silence is no part of a check: what is kept of it says none, and here it is put in, in its last field."""
-    return rendered if until is None else rendered.removesuffix(b"null}") + _encode(until) + b"}"
+    return rendered.removesuffix(b"null}") + _encode(over[0].span.to_at) + b"}" if over else rendered
 
 
 def _of(pid: int, mark: Mark, with_secret: bool) -> tuple[int, int, bool]:  # noqa: FBT001 - a part of a key

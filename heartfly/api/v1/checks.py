@@ -27,6 +27,7 @@ from heartfly.checks.queries import Wanted
 from heartfly.checks.rows import schedule_of
 from heartfly.checks.transfer import transfer
 from heartfly.checks.turn import in_turn
+from heartfly.checks.unjudged import deadlines, unjudged_in
 from heartfly.core import schedule as schedules
 from heartfly.core import text
 from heartfly.core.describe import describe, notices
@@ -297,6 +298,7 @@ async def _told(request: ApiRequest, check_id: str, *, status: int = 200, pid: i
         now = api.clock.now()
         silenced = running(await in_force(read, pid, now=now), row, now=now)
         needs = (await read_needs(read, pid, [row.id])).get(row.id, ()) if row.linked else ()
+        due = await deadlines(read, pid, [row], {row.id: unjudged_in(silenced)})
     body = check_out(
         row,
         channels[row.id],
@@ -306,4 +308,5 @@ async def _told(request: ApiRequest, check_id: str, *, status: int = 200, pid: i
         with_secret=request.may_write,
         silenced_until=silenced[0].span.to_at if silenced else None,
     )
+    body.goes_down_at = due.get(row.id, body.goes_down_at)
     return Response(body, status_code=status, headers={"ETag": etag(row.rev)})

@@ -141,7 +141,7 @@ def explain_out(found: Explanation, *, now: datetime) -> ExplainOut:
         grace=row.grace_s,
         max_run=row.max_run_s,
         slot=_slot(found),
-        goes_down_at=row.goes_down_at,
+        goes_down_at=verdict.goes_down_at,
         alarm_at=verdict.alarm_at,
         tolerance=tolerance_in(row.tolerance),
         tolerated=verdict.tolerated,
