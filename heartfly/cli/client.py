@@ -25,6 +25,8 @@ from heartfly.config import Settings
 KEY_FILE = "cli-key"
 _TIMEOUT_S = 20.0
 _PIECE = 64 * 1024
+_OF_THE_COMMAND = frozenset({"config", "data"})
+"""Options of every command that are no fields of what is asked for."""
 
 
 class Unreachable(click.ClickException):
@@ -47,9 +49,19 @@ def _sentence(status: int, problem: Mapping[str, Any]) -> str:
             "The server does not know this key. Give one with --key or HEARTFLY_API_KEY (`heartfly init` makes them)."
         )
     if errors:
-        return "\n".join(f"{error['field']}: {error['message']}" for error in errors)
+        return "\n".join(f"{_named(error['field'])}: {error['message']}" for error in errors)
     detail = str(problem.get("detail") or f"the server answered {status}")
     return detail[:1].upper() + detail[1:] + "."
+
+
+def _named(field: str) -> str:
+    """As whoever typed the command knows it: `policy.after` is its --after, if it has such an option."""
+    command = click.get_current_context(silent=True)
+    name = field.rpartition(".")[2]
+    for param in command.command.params if command is not None and name not in _OF_THE_COMMAND else ():
+        if isinstance(param, click.Option) and param.name == name:
+            return param.opts[0]
+    return field
 
 
 @dataclass(frozen=True)

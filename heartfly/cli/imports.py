@@ -109,7 +109,7 @@ def _tell(told: Mapping[str, Any], *, yes: bool) -> None:
     if checks:
         print_table(
             ("CHECK", "ADDRESS", "WHAT BECOMES OF IT" if not yes else "WHAT BECAME OF IT"),
-            [(check["name"] or "unnamed", check["address"], _WORDS[check["outcome"]][yes]) for check in checks],
+            [(check["name"] or "unnamed", check["address"], _became(check, yes=yes)) for check in checks],
         )
     else:
         click.echo("There are no checks there.")
@@ -118,7 +118,7 @@ def _tell(told: Mapping[str, Any], *, yes: bool) -> None:
             click.echo(
                 plain(f"{check['name']}: {one['field']} is {_said(one['theirs'])} there, {_said(one['ours'])} here")
             )
-        for note in check["notes"]:
+        for note in check["notes"] if check["outcome"] != "refused" else ():
             click.echo(plain(f"{check['name']}: {note}"))
     counts = Counter(check["outcome"] for check in checks)
     parts = [f"{counted(counts[name], 'check')} {words[yes]}" for name, words in _WORDS.items() if counts[name]]
@@ -132,6 +132,11 @@ def _tell(told: Mapping[str, Any], *, yes: bool) -> None:
         click.echo(f"\n{', '.join(parts)}.")
     if not yes:
         click.echo("Nothing was changed: this is what --yes would do.")
+
+
+def _became(check: Mapping[str, Any], *, yes: bool) -> str:
+    words = _WORDS[check["outcome"]][yes]
+    return f"{words}: {'; '.join(check['notes'])}" if check["outcome"] == "refused" else words
 
 
 def _said(value: Any) -> str:

@@ -62,6 +62,9 @@ def _figures(run: Any) -> str:
     return run["words"] or ", ".join(f"{name}={value}" for name, value in run["figures"].items())
 
 
+_NO_DIGEST = "none was due: each is told once, after 7:00 in its project's zone, on channels that chose one"
+
+
 @jobs_group.command("run")
 @click.argument("job")
 @click.option("--wait", type=DURATION, default=3600, help="Wait for its end for so long; 0: not at all.  [1h]")
@@ -97,6 +100,8 @@ def _told(kind: str, ended: Any) -> str:
     if ended["outcome"] == "failed":
         return f"{kind} failed: {ended['words']}"
     figures = _figures(ended)
+    if kind == "digest" and ended["figures"].get("digests") == 0:
+        figures += f"; {_NO_DIGEST}"
     return f"{kind} went well in {seconds(ended['duration'])}" + (f": {figures}." if figures else ".")
 
 

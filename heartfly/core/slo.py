@@ -119,5 +119,5 @@ def left_words(level: Level) -> str:
 
 
 def _runs(value: Fraction) -> str:
-    tenths = value * 10 // 1
-    return f"{tenths // 10:,}" if tenths % 10 == 0 else f"{tenths // 10:,}.{tenths % 10}"
+    """To a thousandth, rounded down: a budget of few runs is a small part of one."""
+    return f"{(Decimal(value * 1_000 // 1) / 1_000).normalize():,f}"

@@ -42,6 +42,7 @@ from heartfly.web.sign_in import to
 from heartfly.web.snippets import all_snippets, snippets
 from heartfly.web.snooze import CHOICES
 from heartfly.web.status import heights
+from heartfly.web.who_is_told import who_is_told
 
 PER_LIST = 20
 SHOWN_OF_EACH = 10
@@ -69,7 +70,7 @@ async def show(request: PageRequest) -> Response[bytes]:
         has_moved = await moved_of(read, row)
         (level,) = await of_rows(read, pid, [row], zone=await zone_of(read, pid), now=now)
         coverage, ninety = await covered(read, row), await ninety_of(read, pid, row.id, now=now)
-        channels = await queries.named_channels_of(read, pid, row.id)
+        channels = await who_is_told(read, row)
         history_of: dict[str, Any] = {
             "runs": await queries.runs_of(read, pid, row.id, before=None, limit=PER_LIST),
             "pings": await queries.pings_of(read, pid, row.id, before=None, limit=PER_LIST),
@@ -115,7 +116,7 @@ async def show(request: PageRequest) -> Response[bytes]:
         covered=strip(coverage),
         silent=silent,
         snooze_choices=CHOICES,
-        whose=whose_of(row, [uuid for uuid, _ in channels]),
+        whose=whose_of(row, [one.uuid for one in channels]),
         project_zone=zone.key,
         ninety=ninety,
         day_paths=heights(ninety.days),

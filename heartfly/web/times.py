@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
+from heartfly.core.spans import span
 from heartfly.core.zones import zone as known_zone
 from heartfly.errors import InvalidValueError
 
@@ -39,6 +40,11 @@ class Times:
     @staticmethod
     def rough(seconds: float) -> str:
         return rough(seconds)
+
+    @staticmethod
+    def exact(seconds: float) -> str:
+        """Of what somebody has set, or is to compare, as the command line has it: `2 min 10 s`."""
+        return span(timedelta(seconds=seconds))
 
     def day(self, at: datetime) -> Markup:
         """With weekday and date, to the minute unless it has seconds."""

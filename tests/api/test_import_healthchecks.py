@@ -192,7 +192,7 @@ async def test_one_that_is_wrong_is_told_and_leaves_no_trace_and_the_others_come
     forms: list[dict[str, Any]] = [
         FORM,
         {key: value for key, value in FORM.items() if key != "uuid"},
-        other | {"uuid": UUID.replace("c4b3", "eeee"), "grace": 5},
+        other | {"uuid": UUID.replace("c4b3", "eeee"), "grace": 0},
         other | {"uuid": UUID.replace("c4b3", "ffff"), "tags": "x" * 51},
         other | {"uuid": UUID.replace("c4b3", "aaaa"), "name": ["x"], "status": [], "next_ping": {}, "badge_url": 5},
         {},
@@ -205,7 +205,7 @@ async def test_one_that_is_wrong_is_told_and_leaves_no_trace_and_the_others_come
     assert [
         f"a check has the address {UUID} already",
         "it has no uuid: the key must be one that may write",
-        "grace is too small",
+        "grace must be 1 to 31536000 seconds",
         "tags must have at most 50 characters",
         "name is not a string",
         "it has no uuid: the key must be one that may write",
@@ -267,3 +267,13 @@ async def test_texts_that_no_database_holds_are_refused(house: House) -> None:
 
     assert (["refused"], 0) == (outcomes(told.json), told.json["new_badges"])
     assert ["start_kw must not hold control characters"] == kw["checks"][0]["notes"]
+
+
+async def test_what_is_shorter_than_theirs_can_be_comes_from_another_heartfly_as_it_is(house: House) -> None:
+    form = FORM | {"timeout": 30, "grace": 5}
+    first, second = await taken(house, form), await taken(house, form)
+    check = (await house.full("GET", f"/v1/checks/{first['checks'][0]['check']}")).json
+
+    assert (["new"], ["same"]) == (outcomes(first), outcomes(second))
+    assert (30, 5) == (check["schedule"]["period"], check["grace"])
+    assert 400 == (await writer(house)("POST", "checks/", {"name": "x", "grace": 5})).status

@@ -78,7 +78,7 @@ def _until_said(run: Run, verb: str, budget: str, *lines: str, limit_s: float = 
         (("--part", "openai=5"), "is not such as provider:openai=200"),
         (("--spike", "much"), "is not such as 200:10"),
         (("--amount", "x"), "amount: must be an amount above 0"),
-        (("--period", "project"), "ends_on: is needed for a project"),
+        (("--period", "project"), "--to: is needed for a project"),
     ],
 )
 def test_what_is_no_budget_is_said_in_a_line(run: Run, wrong: tuple[str, ...], said: str) -> None:

@@ -158,7 +158,7 @@ def test_a_channel_may_choose_a_digest(run: Run) -> None:
             "--digest is not for webhook",
         ),
         (["create", "email", "--name", "x", "--to", "a@example.com", "--digest", "hourly"], 2, "hourly"),
-        (["create", "email", "--name", "x", "--to", "nobody"], 1, "config.to"),
+        (["create", "email", "--name", "x", "--to", "nobody"], 1, "--to: must be"),
         (["create", "webhook", "--name", "x", "--url", "file:///etc/passwd"], 1, "config.url"),
         (["create", "pigeon", "--name", "x"], 2, "pigeon"),
         (["create", "slack", "--name", "x", "--url", "https://x.example", "--check", "nope"], 1, "There is no check"),

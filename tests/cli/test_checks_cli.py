@@ -36,7 +36,7 @@ def test_a_check_whose_first_ping_is_wanted_says_by_when(run: Run) -> None:
     assert f"Its first ping is wanted by {by}: without one it goes down." in said
     assert re.search(rf"^first ping by +{re.escape(by)}$", shown, re.MULTILINE), shown
     assert "its first ping is wanted by" in why
-    assert (1, True) == (refused.exit_code, "first_ping_by: must lie ahead" in refused.output), refused.output
+    assert (1, True) == (refused.exit_code, "--first-ping-by: must lie ahead" in refused.output), refused.output
     assert "is not a duration" in run("checks", "create", "Late", "--first-ping-by", "soon").output
 
 
@@ -72,7 +72,7 @@ def test_what_is_tolerated_and_bounded_is_said_in_a_line_and_shown(run: Run) -> 
         (["--tolerate", "99 in a row"], 1, "tolerance.failures: must be 1 to 20"),
         (["--bound", "run <= 1m"], 1, "bounds[0]: must look like run >= 1m"),
         (["--first-ping-by", "soon"], 2, "is not a duration"),
-        (["--first-ping-by", "2020-01-01T00:00:00Z"], 1, "first_ping_by: must lie ahead"),
+        (["--first-ping-by", "2020-01-01T00:00:00Z"], 1, "--first-ping-by: must lie ahead"),
         (["--cron", "* * * * *", "--period", "1h"], 2, "Only one of"),
         (["--cron", "61 * * * *"], 1, "schedule.expression"),
     ],
@@ -331,7 +331,7 @@ def test_a_check_is_paused_resumed_and_deleted_by_its_slug_or_id(run: Run) -> No
     ("arguments", "status", "words"),
     [
         (["create", "x", "--cron", "61 * * * *"], 1, "schedule.expression: minute: '61' is not between 0 and 59"),
-        (["create", "x", "--cron", "* * * * *", "--zone", "Mars"], 1, "schedule.zone"),
+        (["create", "x", "--cron", "* * * * *", "--zone", "Mars"], 1, "--zone: "),
         (["create", "x", "--period", "1h", "--cron", "* * * * *"], 2, "Only one of --period, --cron"),
         (["create", "x", "--zone", "UTC"], 2, "--zone goes with --cron or --oncalendar"),
         (["create", "x", "--grace", "soon"], 2, "'soon' is not a duration such as 90s, 10m, 2h or 1d"),

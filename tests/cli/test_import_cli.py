@@ -166,7 +166,7 @@ def test_one_that_is_refused_is_told_and_is_exit_status_1(run: Run, theirs: Thre
 
     told = run(*of(theirs, "--yes"))
 
-    assert (1, True) == (told.exit_code, "Foo Bar: tags must have at most 50 characters" in told.stdout)
+    assert (1, True) == (told.exit_code, "refused: tags must have at most 50 characters" in told.stdout)
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_one_is_shared_by_a_link_that_is_listed_and_taken_back(run: Run) -> None
         rf"^key:hf_\w{{7}} .* shown +{listed['id']}$", ok(run("incidents", "shares", "shared")), re.MULTILINE
     )
     wrong = run("incidents", "share", "shared", "--for", "31d")
-    assert (1, True) == (wrong.exit_code, "lasts: must be 300 to 2592000 seconds" in wrong.output), wrong.output
+    assert (1, True) == (wrong.exit_code, "--for: must be 300 to 2592000 seconds" in wrong.output), wrong.output
 
     assert "is taken back" in ok(run("incidents", "unshare", "shared", listed["id"]))
 

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from heartfly.cli.jobs import _told
 from tests.cli.conftest import Run, ok
 from tests.server_process import Server
 
@@ -58,3 +59,11 @@ def test_a_job_that_is_not_there_is_said_in_words(run: Run) -> None:
     result = run("jobs", "run", "laundry")
 
     assert (1, True) == (result.exit_code, "There is no job laundry" in result.output)
+
+
+def test_of_a_digest_that_told_nobody_it_says_why() -> None:
+    ended = {"outcome": "ok", "words": "", "figures": {"projects": 0, "digests": 0}, "duration": 2}
+
+    assert "digests=0; none was due: each is told once, after 7:00 in its project's zone" in _told("digest", ended)
+    assert "none was due" not in _told("digest", ended | {"figures": {"projects": 1, "digests": 1}})
+    assert "none was due" not in _told("daily-sums", ended)

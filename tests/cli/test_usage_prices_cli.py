@@ -47,7 +47,7 @@ def test_prices_are_set_foreseen_changed_ended_and_deleted(run: Run, server: Ser
 
     assert "costs 0.000002 USD (always)" in ok(run("usage", "prices", "set", *GPT, "0.000002", "USD"))
     refused = run("usage", "prices", "set", *GPT, "3", "USD")
-    assert (1, True) == (refused.exit_code, "from_at: overlaps" in refused.output)
+    assert (1, True) == (refused.exit_code, "--from: overlaps" in refused.output)
     day = f"{SystemClock().now().date() + timedelta(days=1)}"
     dry = prices(run, "set", *GPT, "3", "USD", "--from", day, "--dry-run")
     assert (2, 0) == (dry["prices"], dry["calls"])

@@ -28,7 +28,7 @@ def test_a_target_gives_a_budget_of_bad_runs() -> None:
     assert (Fraction(5), Fraction(3), True) == (found.on_time.allowed, found.on_time.left, found.on_time.is_met)
     assert (Fraction(998, 100), Fraction(198, 100)) == (found.success.allowed, found.success.left)
     assert found.is_met
-    assert ("3 of 5 bad runs left", "1.9 of 9.9 bad runs left") == (
+    assert ("3 of 5 bad runs left", "1.98 of 9.98 bad runs left") == (
         left_words(found.on_time),
         left_words(found.success),
     )

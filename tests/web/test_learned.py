@@ -17,17 +17,17 @@ from tests.web.test_views import page_of
 
 pytestmark = pytest.mark.anyio
 
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 PATH = "/p/main/checks/backup"
 
 
 async def nights(town: Town, clock: SimClock, n: int, *, hour: float = 3, rows: int = 1_000) -> Any:
     """A run of half an hour each night; the newest but one takes thrice as long."""
-    check = await town.world.check(START, name="Backup", slug="backup", every=DAY, grace=6 * HOUR)
+    check = await town.world.check(START, name="Backup", slug="backup", every=DAY, grace=6 * HOUR + 10 * SECOND)
     midnight = START.replace(hour=0, minute=0)
     requests = []
     for night in range(1, n + 1):
-        at = midnight + night * DAY + (hour if night > n - 6 else 3) * HOUR + night % 7 * timedelta(seconds=1)
+        at = midnight + night * DAY + (hour if night > n - 6 else 3) * HOUR + night % 7 * SECOND
         took = 90 * MINUTE if night == n - 1 else 30 * MINUTE
         requests.append(town.world.request(check, at, PingKind.START))
         requests.append(town.world.request(check, at + took, body=f"rows={rows}".encode()))
@@ -47,7 +47,7 @@ async def test_a_suggestion_stands_beside_what_is_with_its_evidence_and_one_pres
     assert (
         "on the 12 since, from which nothing was learned: 0 alarms by the rule that is, 1 by what is suggested." in text
     )
-    for said in ("Schedule every 1 d 0 3 * * * UTC", "Grace 6 h 1 min", "Longest run the grace 36 min"):
+    for said in ("Schedule every 1 d 0 3 * * * UTC", "Grace 6 h 10 s 1 min", "Longest run the grace 36 min"):
         assert said in " ".join(text.split())
     assert re.search(r'\+ <a href="/p/main/checks/[^"]+/events\?until=[^"]+">', page)
     (take,) = re.findall(r'href="([^"]*/schedule\?[^"]*)"', page)

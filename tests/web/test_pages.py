@@ -265,6 +265,10 @@ async def test_an_incident_is_read_acknowledged_and_commented_on(town: Town, clo
         "Nobody",
     ):
         assert said in page
+    banner = re.sub(
+        r"<[^>]+>", "", (await browser.get(path)).body.decode().partition('id="why"')[2].partition("</section>")[0]
+    )
+    assert "owner@example.com takes care of it since" in banner
     await town.world.ping(check, START + 2 * MINUTE)
     assert "Backup was down" in await text_of(browser, path)
     await town.world.ping(check, START + 3 * MINUTE, PingKind.FAIL)

@@ -211,3 +211,13 @@ async def test_when_many_try_schedules_at_once_one_is_told_to_come_again_and_los
     assert "Too many schedules are tried" in busy.body.decode()
     assert re.search(r'name="grace"[^>]* value="45"', busy.body.decode())
     assert 200 == (await browser.post(path, asked)).status
+
+
+async def test_what_is_set_is_shown_as_it_is_set(town: Town) -> None:
+    """Neither rounded to a minute nor with a tenth of a second that nobody has set."""
+    for name, grace_s, said in (("one", 130, "2 min 10 s"), ("two", 30, "30 s"), ("three", 100, "1 min 40 s")):
+        check = await town.world.check(START, name=name, grace=timedelta(seconds=grace_s))
+        browser = await town.owner()
+
+        assert f"grace {said} " in await text_of(browser, f"/p/main/checks/{check.uuid}/schedule")
+        assert f"Grace {said} " in await text_of(browser, f"/p/main/checks/{check.uuid}")

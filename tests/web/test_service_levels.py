@@ -36,7 +36,7 @@ async def test_a_target_is_set_in_the_form_and_stands_beside_the_check_and_in_th
     assert (303, "99.5", "50") == (saved.status, again["slo_on_time"], again["slo_success"])
     for path in (LEVELS, "/p/main/checks/backup"):
         text = await text_of(browser, path)
-        assert "100 % 4 of 4 Kept 99.5 %: 0 of 0 bad runs left" in text
+        assert "100 % 4 of 4 Kept 99.5 %: 0.02 of 0.02 bad runs left" in text
         assert "75 % 3 of 4 Kept 50 %: 1 of 2 bad runs left" in text
     assert "Other" not in await text_of(browser, LEVELS)
     assert "Other" in await text_of(browser, f"{LEVELS}?all=1")

@@ -6,6 +6,7 @@ import asyncio
 import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from tests.web.browser import Browser
 from tests.web.conftest import PASSWORD, START, Town
 
 pytestmark = pytest.mark.anyio
+
+TEMPLATES = Path(system.__file__).parent / "templates"
 
 
 async def told(town: Town, state: WebState | None = None) -> str:
@@ -106,3 +109,9 @@ async def test_only_who_looks_after_the_installation_is_led_there(town: Town) ->
     assert b'href="/system"' not in (await other.get("/account/security")).body
     refused = await other.get("/system")
     assert (403, True) == (refused.status, b"Only owners of the first project" in refused.body)
+
+
+def test_a_hint_is_not_glued_to_the_words_before_it() -> None:
+    found = [path.name for path in TEMPLATES.glob("*.html") if '}}<span class="hint">' in path.read_text()]
+
+    assert [] == found

@@ -47,12 +47,16 @@ def wrong(sentence: str) -> SaidNoError:
     return no(400, f"json validation error: {sentence}")
 
 
-def read_spec(body: Mapping[str, Any]) -> Spec:
-    """In the order of their names the first field that breaks a rule is told: SaidNoError."""
+def read_spec(body: Mapping[str, Any], *, least_s: int | None = LEAST_S) -> Spec:
+    """In the order of their names the first field that breaks a rule is told: SaidNoError.
+
+    `least_s`: of a period and a grace; None: our own rules say, once it is made.
+    """
     found = {}
     for name, read in _READ.items():
         if name in body:
-            found[name] = read(name, body[name])
+            value = body[name]
+            found[name] = _seconds(name, value, least_s) if read is _seconds else read(name, value)
     return found
 
 
@@ -96,10 +100,10 @@ def _flag(name: str, value: Any) -> bool:
     return value
 
 
-def _seconds(name: str, value: Any) -> int:
+def _seconds(name: str, value: Any, least_s: int | None = LEAST_S) -> int:
     if not isinstance(value, int):  # true is 1 there, too
         raise wrong(f"{name} is not a number")
-    if value < LEAST_S:
+    if least_s is not None and value < least_s:
         raise wrong(f"{name} is too small")
     if value > MOST_S:
         raise wrong(f"{name} is too large")

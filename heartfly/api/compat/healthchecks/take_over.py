@@ -98,7 +98,8 @@ class TakingOver:
                 self._badge(tx, address, of=ALL if tag == "*" else TAG, tag="" if tag == "*" else tag)
 
     def _take(self, tx: Tx, form: Mapping[str, Any], name: str, address: str) -> Taken:
-        spec = read_spec({key: form[key] for key in _FIELDS if form.get(key) is not None})
+        # Another Heartfly has shorter ones than theirs can be: what we can have is taken, and ours is the limit told.
+        spec = read_spec({key: form[key] for key in _FIELDS if form.get(key) is not None}, least_s=None)
         heard, notes = self._channels(tx, str(form.get("channels") or ""))
         row = self._row(tx, address)
         if row is None:
