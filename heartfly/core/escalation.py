@@ -178,14 +178,6 @@ def flaps_since(before: Sequence[DownSpan], after: timedelta, *, at: datetime) -
     return since
 
 
-def waiting(policy: Policy, hold: Hold | None, *, since: datetime) -> Hold | None:
-    """Of something that began: until when it is held at the latest. `since`: when it was first to be told."""
-    if policy.after is None:
-        return hold
-    waits = Hold(since + policy.after, f"told here if nobody acknowledges it within {span(policy.after)}")
-    return waits if hold is None or hold.until < waits.until else hold
-
-
 def _end(policy: Policy, standing: Standing, hold: Hold | None) -> Decision:
     if hold is not None or standing.begin_was_told:
         return hold or Tell()
