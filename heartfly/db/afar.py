@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.db.changes import Changes, Tx
-from heartfly.db.database import Database, reading
+from heartfly.db.database import Database, end_reading, reading
 from heartfly.db.group_commit import Handler, Priority
 
 Result = TypeVar("Result")
@@ -64,7 +64,7 @@ class Afar:
         """Hear nothing more, and leave no connection."""
         for tell in self._heard:
             await self._at_home(self._deafen(tell))
-        await self._reading.dispose()
+        await end_reading(self._reading)
 
     async def _deafen(self, tell: Callable[[Changes], None]) -> None:
         self._database.unlisten(tell)

@@ -6,6 +6,7 @@ Writes are queued to the group commit by priority; reads go to connections that 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import IO, Any, Protocol, TypeVar
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import QueuePool
 
 from heartfly.clock import Clock
 from heartfly.db import postgres, sqlite
@@ -51,6 +53,23 @@ async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         if "interrupted" in str(error.orig) or "statement timeout" in str(error.orig):
             raise OverloadedError("the question takes too long to answer") from error
         raise
+
+
+_READ_LASTS_S = 6.0
+"""No read of SQLite's or PostgreSQL's lasts longer: it is interrupted at 5 s."""
+
+
+async def end_reading(engine: AsyncEngine) -> None:
+    """Close its connections, those in use as soon as they are given back.
+
+    One that came back to an engine that was disposed of would be closed by nobody. A read that is cancelled gives its
+    connection back a few steps later, in a task of its own.
+    """
+    pool = engine.sync_engine.pool
+    ends = time.monotonic() + _READ_LASTS_S
+    while isinstance(pool, QueuePool) and pool.checkedout() and time.monotonic() < ends:
+        await asyncio.sleep(0.005)
+    await engine.dispose()
 
 
 class Database:
@@ -139,7 +158,7 @@ class Database:
             self._lanes.append(committer)
 
     def reading_engine(self) -> AsyncEngine:
-        """Connections that cannot write, for the event loop that uses them first; its owner disposes of them."""
+        """Connections that cannot write, for the event loop that uses them first; its owner ends it by `end_reading`."""
         if self.on_postgres:
             return postgres.reading_engine(self._url, self.part)
         return sqlite.reading_engine(self._path, self._clock)
@@ -163,8 +182,9 @@ class Database:
         for lane in self._lanes:
             await lane.stop()
         self._lanes.clear()
-        if self._reading is not None:
-            await self._reading.dispose()
+        engine, self._reading = self._reading, None
+        if engine is not None:
+            await end_reading(engine)
         self.close()
 
     def close(self) -> None:
@@ -175,7 +195,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         if self._reading is None:
-            raise StoreError("the database was not started")
+            raise StoreError("the database is not open")
         async with reading(self._reading) as connection:
             yield connection
 

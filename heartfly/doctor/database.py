@@ -17,6 +17,7 @@ from heartfly.clock import Clock
 from heartfly.config import Settings
 from heartfly.core.spans import span
 from heartfly.db import postgres, sqlite
+from heartfly.db.database import end_reading
 from heartfly.db.instance import QUERY, identity
 from heartfly.db.migrate import HEAD, current, is_known
 from heartfly.db.models import nodes
@@ -43,7 +44,7 @@ async def look(settings: Settings, clock: Clock) -> Sequence[Finding]:
         told = str(getattr(cause, "orig", None) or cause).strip().splitlines()
         return [error("database", f"it cannot be read: {told[0]}", "See that it runs and that this user may read it.")]
     finally:
-        await engine.dispose()
+        await end_reading(engine)
 
 
 def _no_file(path: Path) -> Finding | None:
