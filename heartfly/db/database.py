@@ -6,7 +6,6 @@ Writes are queued to the group commit by priority; reads go to connections that 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
-from heartfly.clock import Clock
+from heartfly.clock import Clock, SystemClock
 from heartfly.db import postgres, sqlite
 from heartfly.db.changes import Changes, Tx
 from heartfly.db.group_commit import GroupCommitter, Handler, Priority, WriteSession, each_alone
@@ -66,9 +65,10 @@ async def end_reading(engine: AsyncEngine) -> None:
     connection back a few steps later, in a task of its own.
     """
     pool = engine.sync_engine.pool
-    ends = time.monotonic() + _READ_LASTS_S
-    while isinstance(pool, QueuePool) and pool.checkedout() and time.monotonic() < ends:
-        await asyncio.sleep(0.005)
+    clock = SystemClock()  # real connections take real time, beside a simulation's clock that stands still, too
+    ends = clock.monotonic() + _READ_LASTS_S
+    while isinstance(pool, QueuePool) and pool.checkedout() and clock.monotonic() < ends:
+        await clock.sleep(0.005)
     await engine.dispose()
 
 
@@ -158,7 +158,7 @@ class Database:
             self._lanes.append(committer)
 
     def reading_engine(self) -> AsyncEngine:
-        """Connections that cannot write, for the event loop that uses them first; its owner ends it by `end_reading`."""
+        """Connections that cannot write, for the event loop that uses them first; its owner ends them."""
         if self.on_postgres:
             return postgres.reading_engine(self._url, self.part)
         return sqlite.reading_engine(self._path, self._clock)
