@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,8 +20,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 N = 30
 LIMIT = timedelta(minutes=2)
-SOON = timedelta(seconds=5)
-"""On a machine that does other things as well; alone it is far below one."""
+SOON = timedelta(seconds=1)
+"""On a machine that rests, as it is promised; that is why it is slow, and not one of those that run beside others."""
 
 
 def test_thirty_jobs_of_a_host_are_one_incident_and_the_first_is_told_at_once(tmp_path: Path) -> None:
@@ -37,7 +38,9 @@ def test_thirty_jobs_of_a_host_are_one_incident_and_the_first_is_told_at_once(tm
     assert N == len({one["check"] for one in whole["members"]})
     # The others wait for the message that names them all.
     assert ["job"] == [json.loads(said)["text"].split("*")[1].split()[1] for said in hook.heard]
-    assert hook.heard_at[0] - deadline < SOON
+    took = hook.heard_at[0] - deadline
+    print(f"the first message: {took.total_seconds():.3f} s after the first deadline")
+    assert took < SOON
 
 
 def _thirty_jobs(server: Server, key: str, hook: Hook) -> datetime:
@@ -53,8 +56,9 @@ def _thirty_jobs(server: Server, key: str, hook: Hook) -> datetime:
 
 
 def _the_cause(server: Server, key: str) -> Any:
-    until = SystemClock().now() + LIMIT
+    until, waiting = SystemClock().now() + LIMIT, threading.Event()
     while SystemClock().now() < until:
+        waiting.wait(0.3)  # a key may ask 600 times a minute
         causes = [
             one for one in server.api("GET", "/v1/incidents?by_cause=true", key)["items"] if one["source"] == "host"
         ]
