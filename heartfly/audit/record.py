@@ -170,10 +170,14 @@ def record(
     after: Facts | None,
     at: datetime,
     ids: IdSource,
+    into: sa.Table = audit,
 ) -> None:
-    """`of`: what was changed, such as `check:<its public id>`. `before` None: it was not there; `after`: it is gone."""
+    """`of`: what was changed, such as `check:<its public id>`. `before` None: it was not there; `after`: it is gone.
+
+    `into`: the other part's table, for a change there.
+    """
     entry = values(pid, actor=actor, action=action, of=of, before=before, after=after, at=at, ids=ids)
-    tx.conn.execute(sa.insert(audit).values(entry))
+    tx.conn.execute(sa.insert(into).values(entry))
 
 
 def values(

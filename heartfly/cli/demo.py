@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from heartfly.accounts.passwords import hashed
 from heartfly.app import App
 from heartfly.db.ids import IdSource
-from heartfly.demo.calls import CallsGoOn, fill_calls
+from heartfly.demo.calls import calls_go_on, fill_calls
 from heartfly.demo.fill import DEMO, EMAIL, Filled, fill
 from heartfly.demo.lives import NODE
 from heartfly.demo.pretend import pretending
 from heartfly.demo.red_day import RedDay
-from heartfly.demo.requests import RequestsGoOn, fill_requests
+from heartfly.demo.requests import fill_requests, requests_go_on
 from heartfly.demo.traffic import Traffic
 from heartfly.demo.usage import UsageGoesOn, fill_usage
 from heartfly.errors import ConflictError
@@ -33,8 +33,8 @@ class Shown:
         app = App(ground, kinds=pretending(CHANNELS))
         usage = UsageGoesOn(self.filled.project, ground.database, ground.clock, ground.ids)
         app.beside.append(usage.run)
-        app.beside.append(RequestsGoOn(self.filled.project, app.events, ground.clock, seed=_SEED).run)
-        app.beside.append(CallsGoOn(self.filled.project, app.events, ground.clock, seed=_SEED).run)
+        app.beside.append(requests_go_on(self.filled.project, app.events, ground.clock, seed=_SEED).run)
+        app.beside.append(calls_go_on(self.filled.project, app.events, ground.clock, seed=_SEED).run)
         app.beside.append(RedDay(self.filled.project, ground.usage, app.closer.hands, ground.clock).run)
         app.beside.append(Traffic(self.filled.lives, app.ingest, ground.clock).run)
         return app

@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import reduce
 from typing import Any, NoReturn
 
 import rich_click as click
 
+from heartfly.cli.client import connected
 from heartfly.cli.log_sending import Fate, Outgoing, Ready
-from heartfly.cli.output import counted, plain, print_json, since_instant
+from heartfly.cli.output import AS_JSON, DURATION, counted, plain, print_json, since_instant
 from heartfly.core.events import FUTURE, instant_of
 from heartfly.sender import SenderError, TurnedAwayError
 from heartfly.sender.times import RealTime
@@ -30,6 +32,18 @@ _MOST_NAMES = 100_000
 _MOST_OF_SOURCE = 100
 _SHOW_EACH_S = 0.5
 _TOP = 10
+_SENDING = (
+    click.option("--give-up-after", type=DURATION, help="Try a batch no longer than this, such as 10m.  [for ever]"),
+    click.option("--dry-run", is_flag=True, help="Say what would be sent; ask no server."),
+    click.option("--progress/--no-progress", default=None, help="Show how far it is.  [on a terminal]"),
+    AS_JSON,
+    connected(offline="dry_run"),
+)
+
+
+def sending(command: Callable[..., Any]) -> Callable[..., Any]:
+    """With the options of each import, and `api`, which is there unless it is a dry run."""
+    return reduce(lambda made, option: option(made), reversed(_SENDING), command)
 
 
 @dataclass(frozen=True, slots=True)

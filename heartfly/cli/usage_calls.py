@@ -16,10 +16,9 @@ from zoneinfo import ZoneInfo
 import rich_click as click
 
 from heartfly.cli.calls_import import UNREADABLE, CsvFile, Import
-from heartfly.cli.client import Client, connected
-from heartfly.cli.event_import import Progress, Words, ended, since_at, source_of, tell, why_of
+from heartfly.cli.client import Client
+from heartfly.cli.event_import import Progress, Words, ended, sending, since_at, source_of, tell, why_of
 from heartfly.cli.log_sending import Outgoing
-from heartfly.cli.output import AS_JSON, DURATION
 from heartfly.core.call_csv import NAMES
 from heartfly.core.zones import is_zone
 from heartfly.errors import InvalidValueError
@@ -41,11 +40,7 @@ _DELIMITERS = {"auto": "", "tab": "\t"}
 @click.option("--delimiter", default="auto", show_default=True, help="One character, or `tab`.")
 @click.option("--source", default="", help="Whose file it is, such as gateway-1: equal rows of two sources are two.")
 @click.option("--since", help="Pass over what is older: 30d, or an instant.")
-@click.option("--give-up-after", type=DURATION, help="Try a batch no longer than this, such as 10m.  [for ever]")
-@click.option("--dry-run", is_flag=True, help="Say what would be sent; ask no server.")
-@click.option("--progress/--no-progress", default=None, help="Show how far it is.  [on a terminal]")
-@AS_JSON
-@connected(offline="dry_run")
+@sending
 def import_calls(
     *,
     api: Client,

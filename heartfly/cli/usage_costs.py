@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from functools import reduce
 from typing import Any
-from urllib.parse import urlencode
 
 import rich_click as click
 
 from heartfly.cli.client import Client, connected
-from heartfly.cli.output import AS_JSON, MOST, counted, plain, print_json, print_table, since_instant
+from heartfly.cli.output import AS_JSON, MOST, counted, plain, print_table
+from heartfly.cli.usage_asked import answer_of, on_the_hour
 
 _ORDERS = ("cost", "calls", "errors", "unpriced", "latency")
 _WINDOWS = ("hour", "day", "week", "month")
 _PERIODS = ("day", "week", "month", "quarter", "year")
-_HOUR_S = 3_600
 _NAMES = ("provider", "model", "endpoint", "customer", "user", "tag", "status")
 _FILTERS = (
     click.option("--provider", multiple=True, help="Only of these providers."),
@@ -190,29 +189,11 @@ def calls(*, most: int, api: Client, **asked: Any) -> None:
 
 
 def _told(api: Client, of: str, query: Mapping[str, Any], asked: Mapping[str, Any]) -> Any:
-    """What the API says; None: it was printed, as it was asked for."""
+    """As answer_of."""
     given: dict[str, Any] = {**query, **{name: asked[name] for name in _NAMES}, "key": asked["api_key"]}
     for bound, name in (("from", "since"), ("to", "until")):
-        given[bound] = None if asked.get(name) is None else _since(asked[name])
-    given = {name: value for name, value in given.items() if value not in {None, ()}}
-    path = f"/v1/usage/{of}?{urlencode(given, doseq=True)}"
-    if asked.get("as_csv"):
-        click.echo(api.text(f"{path}&format=csv"), nl=False)
-        return None
-    found = api.call("GET", path)
-    if asked["as_json"]:
-        print_json(found)
-        return None
-    return found
-
-
-def _since(text: str) -> str:
-    """A span back ends on the hour: whole hours are summed up already."""
-    found = since_instant(text)
-    if found == text:
-        return text
-    at = datetime.fromisoformat(found).astimezone(UTC)
-    return (at - timedelta(seconds=at.timestamp() % _HOUR_S)).replace(microsecond=0).isoformat()
+        given[bound] = None if asked.get(name) is None else on_the_hour(asked[name])
+    return answer_of(api, f"/v1/usage/{of}", given, as_csv=asked.get("as_csv", False), as_json=asked["as_json"])
 
 
 def _foot(found: Any) -> None:

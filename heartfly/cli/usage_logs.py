@@ -18,12 +18,11 @@ from typing import Any
 
 import rich_click as click
 
-from heartfly.cli.client import Client, connected
-from heartfly.cli.event_import import Progress, Words, ended, since_at, source_of, tell, why_of
+from heartfly.cli.client import Client
+from heartfly.cli.event_import import Progress, Words, ended, sending, since_at, source_of, tell, why_of
 from heartfly.cli.log_files import UNREADABLE, LogFile, Tail
 from heartfly.cli.log_import import Import, OneFile
 from heartfly.cli.log_sending import Outgoing, Ready
-from heartfly.cli.output import AS_JSON, DURATION
 from heartfly.core.access.as_event import Ips, Shape
 from heartfly.core.access.customers import CustomerRuleError, Customers, Table, rule_of, table_of
 from heartfly.core.access.formats import FORMATS
@@ -64,11 +63,7 @@ _LOOK_EACH_S = 0.5
 @click.option("--source", default="", help="Who wrote the logs, such as web-1: equal lines of two sources are two.")
 @click.option("--since", help="Pass over what is older: 30d, or an instant.")
 @click.option("--follow", is_flag=True, help="Go on with what is added, through rotation, until it is stopped.")
-@click.option("--give-up-after", type=DURATION, help="Try a batch no longer than this, such as 10m.  [for ever]")
-@click.option("--dry-run", is_flag=True, help="Say what would be sent; ask no server.")
-@click.option("--progress/--no-progress", default=None, help="Show how far it is.  [on a terminal]")
-@AS_JSON
-@connected(offline="dry_run")
+@sending
 def import_logs(
     *,
     api: Client,

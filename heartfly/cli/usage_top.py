@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import reduce
 from typing import Any
-from urllib.parse import urlencode
 
 import rich_click as click
 
 from heartfly.cli.client import Client, connected
-from heartfly.cli.output import AS_JSON, MOST, counted, print_json, print_table, since_instant
+from heartfly.cli.output import AS_JSON, MOST, counted, print_table
+from heartfly.cli.usage_asked import answer_of, on_the_hour
 
 _ORDERS = ("requests", "errors", "client_errors", "p95", "latency", "bytes", "time")
-_HOUR_S = 3_600
 _FILTERS = (
     click.option("--since", default="24h", show_default=True, help="From then on, on the hour: 90m, 24h, 7d; or when."),
     click.option("--until", help="Before then: the same. Now, if not said."),
@@ -138,29 +137,12 @@ def _foot(found: Any) -> None:
 
 
 def _told(api: Client, of: str, query: Mapping[str, Any], asked: Mapping[str, Any]) -> Any:
-    """What the API says; None: it was printed, as it was asked for."""
-    given = {**query, "from": _since(asked["since"]), "to": None if asked["until"] is None else _since(asked["until"])}
+    """As answer_of."""
+    given = {**query, "from": on_the_hour(asked["since"])}
+    given["to"] = None if asked["until"] is None else on_the_hour(asked["until"])
     given |= {name: asked[name] for name in ("endpoint", "customer", "method", "status", "source")}
     given["key"] = asked["api_key"]
-    given = {name: value for name, value in given.items() if value not in {None, ()}}
-    path = f"/v1/usage/traffic/{of}?{urlencode(given, doseq=True)}"
-    if asked["as_csv"]:
-        click.echo(api.text(f"{path}&format=csv"), nl=False)
-        return None
-    found = api.call("GET", path)
-    if asked["as_json"]:
-        print_json(found)
-        return None
-    return found
-
-
-def _since(text: str) -> str:
-    """A span back ends on the hour: whole hours are summed up already."""
-    found = since_instant(text)
-    if found == text:
-        return text
-    at = datetime.fromisoformat(found).astimezone(UTC)
-    return (at - timedelta(seconds=at.timestamp() % _HOUR_S)).replace(microsecond=0).isoformat()
+    return answer_of(api, f"/v1/usage/traffic/{of}", given, as_csv=asked["as_csv"], as_json=asked["as_json"])
 
 
 # --- in columns

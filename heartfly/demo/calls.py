@@ -6,12 +6,11 @@ The same seed and the same `now` make the same calls. What they cost is worked o
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -30,13 +29,10 @@ from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import price_books, prices
 from heartfly.demo.fill import ZONE
+from heartfly.demo.goes_on import GoesOn
 from heartfly.demo.requests import SENT_AS
-from heartfly.errors import HeartflyError
-from heartfly.logs import logger
 from heartfly.usage.apply import Batch, EventApplier, Refused
 from heartfly.usage.ingest import EventIngest
-
-log = logger("heartfly.demo")
 
 DAYS = 30
 PER_DAY = 160
@@ -167,33 +163,10 @@ def call(name: str, at: datetime, chance: Random) -> tuple[datetime, dict[str, A
     }
 
 
-class CallsGoOn:
+def calls_go_on(project: NewProject, ingest: EventIngest, clock: Clock, *, seed: int) -> GoesOn:
     """Beside the server: calls go on being made, some times a minute."""
-
-    def __init__(self, project: NewProject, ingest: EventIngest, clock: Clock, *, seed: int) -> None:
-        self._pid, self._ingest, self._clock = project.pid, ingest, clock
-        self._chance = Random(f"{seed} calls")  # noqa: S311 - nothing secret
-        self._n = 0
-
-    async def run(self, stop: asyncio.Event) -> None:
-        stopping = asyncio.ensure_future(stop.wait())
-        try:
-            while not stop.is_set():
-                await self.some()
-                await asyncio.wait([stopping], timeout=_OFTEN_S)
-        finally:
-            stopping.cancel()
-
-    async def some(self) -> None:
-        """What was called since the last time."""
-        now = self._clock.now()
-        found = []
-        for _ in range(self._chance.randrange(3)):
-            self._n += 1
-            at = now - timedelta(seconds=self._chance.random() * _OFTEN_S)
-            found.append(call(f"live-{now:%Y%m%d%H%M%S}-{self._n}", at, self._chance)[1])
-        try:
-            if found:
-                await self._ingest.take(self._pid, read(json.dumps(found)), wire="native")
-        except HeartflyError as error:
-            log.warning("demo", error=str(error))
+    chance = Random(f"{seed} calls")  # noqa: S311 - nothing secret
+    return GoesOn(
+        project.pid, ingest, clock,
+        often_s=_OFTEN_S, chance=chance, make=lambda name, at, chance: call(name, at, chance)[1],
+    )  # fmt: skip

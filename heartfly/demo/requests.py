@@ -7,12 +7,11 @@ them in traffic/.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -27,13 +26,10 @@ from heartfly.core.windows import HOUR
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.demo.fill import EMAIL, ZONE
-from heartfly.errors import HeartflyError
-from heartfly.logs import logger
+from heartfly.demo.goes_on import GoesOn
 from heartfly.usage.apply import Batch, EventApplier, Refused
 from heartfly.usage.customers import create_customer
 from heartfly.usage.ingest import EventIngest
-
-log = logger("heartfly.demo")
 
 DAYS = 30
 PER_DAY = 1_000
@@ -167,33 +163,10 @@ def _status(endpoint: Endpoint, customer: str, chance: Random, *, fails: bool) -
     return chance.choices(usual, (940, 20, 10, 25, 3, 2))[0]
 
 
-class RequestsGoOn:
+def requests_go_on(project: NewProject, ingest: EventIngest, clock: Clock, *, seed: int) -> GoesOn:
     """Beside the server: the API goes on being called, some times a minute."""
-
-    def __init__(self, project: NewProject, ingest: EventIngest, clock: Clock, *, seed: int) -> None:
-        self._pid, self._ingest, self._clock = project.pid, ingest, clock
-        self._chance = Random(seed)  # noqa: S311 - nothing secret
-        self._n = 0
-
-    async def run(self, stop: asyncio.Event) -> None:
-        stopping = asyncio.ensure_future(stop.wait())
-        try:
-            while not stop.is_set():
-                await self.some()
-                await asyncio.wait([stopping], timeout=_OFTEN_S)
-        finally:
-            stopping.cancel()
-
-    async def some(self) -> None:
-        """What came since the last time."""
-        now = self._clock.now()
-        found = []
-        for _ in range(self._chance.randrange(3)):
-            self._n += 1
-            at = now - timedelta(seconds=self._chance.random() * _OFTEN_S)
-            found.append(request(f"live-{now:%Y%m%d%H%M%S}-{self._n}", at, self._chance)[1])
-        try:
-            if found:
-                await self._ingest.take(self._pid, read(json.dumps(found)), wire="native")
-        except HeartflyError as error:
-            log.warning("demo", error=str(error))
+    chance = Random(seed)  # noqa: S311 - nothing secret
+    return GoesOn(
+        project.pid, ingest, clock,
+        often_s=_OFTEN_S, chance=chance, make=lambda name, at, chance: request(name, at, chance)[1],
+    )  # fmt: skip

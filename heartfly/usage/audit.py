@@ -8,17 +8,16 @@ carried.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
 
-from heartfly.audit.record import Action, Actor, Entry, Facts, bring, values
+from heartfly.audit.record import Entry, bring, record
 from heartfly.db import tenant
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
-from heartfly.db.ids import IdSource
 from heartfly.db.models import usage_audit
 from heartfly.errors import HeartflyError, NotFoundError
 from heartfly.logs import logger
@@ -28,21 +27,8 @@ log = logger("heartfly.audit")
 _AT_ONCE = 500
 
 
-def note(
-    tx: Tx,
-    pid: int,
-    *,
-    actor: Actor,
-    action: Action,
-    of: str,
-    before: Facts | None,
-    after: Facts | None,
-    at: datetime,
-    ids: IdSource,
-) -> None:
-    """As audit.record.record, inside a transaction of the usage part."""
-    entry = values(pid, actor=actor, action=action, of=of, before=before, after=after, at=at, ids=ids)
-    tx.conn.execute(sa.insert(usage_audit).values(entry))
+note = partial(record, into=usage_audit)
+"""As audit.record.record, inside a transaction of the usage part."""
 
 
 async def carry(usage: Database, main: Database) -> int:

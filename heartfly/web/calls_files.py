@@ -5,8 +5,6 @@ Money is written to its last digit, a column for each currency; what outside has
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,19 +12,17 @@ from typing import Any
 from litestar import Response, get
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.api.v1.figures import plain
 from heartfly.core.amounts import Amount, text_of
 from heartfly.core.calls import CallFigures, Dimension
 from heartfly.core.money import money_text
-from heartfly.errors import InvalidValueError
 from heartfly.web import calls_panels
 from heartfly.web.calls_panels import Course, Ranked
 from heartfly.web.calls_view import USUAL_RANGE, CallsView, calls_view_from
+from heartfly.web.csv_file import Table, csv_file, demand_table
 from heartfly.web.request import PageRequest
 from heartfly.web.traffic_view import iso
 from heartfly.web.traffic_words import measured
 
-Table = tuple[Sequence[str], Iterable[Sequence[Any]]]
 _FIGURES = ("calls", "failed", "without_price", "p50_ms", "p95_ms", "p99_ms")
 
 
@@ -35,19 +31,10 @@ async def as_csv(request: PageRequest) -> Response[bytes]:
     """In the query as on the page, and `table`: which of it."""
     asked = await calls_view_from(request, "/calls.csv", usual=USUAL_RANGE, by=Dimension.PROVIDER)
     name = request.query_params.get("table", "by")
-    if asked.view.errors:
-        field, message = next(iter(asked.view.errors.items()))
-        raise InvalidValueError(field, message)
-    if name not in _TABLES:
-        raise InvalidValueError("table", f"must be one of {', '.join(_TABLES)}")
+    demand_table(name, _TABLES, asked.view.errors)
     async with request.api.usage.read() as read:
-        head, rows = await _TABLES[name](read, request.project.pid, asked, request.api.clock.now())
-    written = io.StringIO()
-    lines = csv.writer(written)
-    lines.writerow(head)
-    lines.writerows([plain(one) if isinstance(one, str) else one for one in row] for row in rows)
-    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-    return Response(written.getvalue().encode(errors="replace"), media_type="text/csv", headers=headers)
+        table = await _TABLES[name](read, request.project.pid, asked, request.api.clock.now())
+    return csv_file(name, table)
 
 
 def _figures(one: CallFigures, currencies: Sequence[str], kinds: Sequence[str]) -> list[Any]:

@@ -5,20 +5,17 @@ A percentile is written as it is known; what outside has named never begins as a
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from litestar import Response, get
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.api.v1.figures import plain
 from heartfly.core.amounts import Amount, text_of
-from heartfly.errors import InvalidValueError
 from heartfly.traffic import heat, ranked, search, series, slow
 from heartfly.traffic.asked import ByStatus, Heat, Order, Ranked
+from heartfly.web.csv_file import Table, csv_file, demand_table
 from heartfly.web.request import PageRequest
 from heartfly.web.traffic_heat import figure
 from heartfly.web.traffic_panels import view_from
@@ -27,7 +24,6 @@ from heartfly.web.traffic_words import CLASSES, measured, summed
 
 MOST_ROWS = 10_000
 _AT_ONCE = 1_000
-Table = tuple[Sequence[str], Iterable[Sequence[Any]]]
 _FIGURES = ("requests", *CLASSES, "p50_ms", "p95_ms", "p99_ms", "longest_ms", "bytes_in", "bytes_out")
 
 
@@ -36,19 +32,10 @@ async def as_csv(request: PageRequest) -> Response[bytes]:
     """In the query as on the page, and `table`: which of it."""
     view = await view_from(request, "/traffic.csv")
     name = request.query_params.get("table", "series")
-    if view.errors:
-        field, message = next(iter(view.errors.items()))
-        raise InvalidValueError(field, message)
-    if name not in _TABLES:
-        raise InvalidValueError("table", f"must be one of {', '.join(_TABLES)}")
+    demand_table(name, _TABLES, view.errors)
     async with request.api.usage.read() as read:
-        head, rows = await _TABLES[name](read, request.project.pid, view, request.api.clock.now())
-    written = io.StringIO()
-    lines = csv.writer(written)
-    lines.writerow(head)
-    lines.writerows([plain(one) if isinstance(one, str) else one for one in row] for row in rows)
-    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-    return Response(written.getvalue().encode(errors="replace"), media_type="text/csv", headers=headers)
+        table = await _TABLES[name](read, request.project.pid, view, request.api.clock.now())
+    return csv_file(name, table)
 
 
 def _figures(by_status: ByStatus) -> list[Any]:

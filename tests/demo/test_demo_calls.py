@@ -13,7 +13,7 @@ from heartfly.db import models as tables
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.demo import calls as demo_calls
-from heartfly.demo.calls import PRODUCTS, CallsGoOn, fill_calls
+from heartfly.demo.calls import PRODUCTS, calls_go_on, fill_calls
 from heartfly.demo.fill import SLUG
 from heartfly.usage.apply import EventApplier
 from heartfly.usage.ingest import EventIngest
@@ -54,7 +54,7 @@ async def test_calls_are_the_same_each_time_and_one_product_has_no_price(
 async def test_calls_go_on_while_the_demo_serves(db: Database, usage_db: Database, ids: IdSource) -> None:
     world = await make_world(db, ids, NOW, slug=SLUG)
     ingest = EventIngest(usage_db, EventApplier(ids), SimClock(NOW), keep=timedelta(days=35))
-    going_on = CallsGoOn(world.project, ingest, SimClock(NOW), seed=1)
+    going_on = calls_go_on(world.project, ingest, SimClock(NOW), seed=1)
     for _ in range(5):
         await going_on.some()
     rows: list[Any] = await all_of(usage_db, sa.select(tables.events.c.at))

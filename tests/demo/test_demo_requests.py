@@ -17,7 +17,7 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.demo import requests as demo_requests
 from heartfly.demo.fill import SLUG
-from heartfly.demo.requests import ENDPOINTS, SENT_AS, RequestsGoOn, fill_requests, request
+from heartfly.demo.requests import ENDPOINTS, SENT_AS, fill_requests, request, requests_go_on
 from heartfly.usage.apply import EventApplier
 from heartfly.usage.ingest import EventIngest
 from tests.demo.test_demo_usage import told
@@ -58,7 +58,7 @@ async def test_they_go_on_while_the_demo_serves(db: Database, usage_db: Database
     world = await make_world(db, ids, NOW, slug=SLUG)
     clock = SimClock(NOW)
     ingest = EventIngest(usage_db, EventApplier(ids), clock, keep=timedelta(days=35))
-    going_on = RequestsGoOn(world.project, ingest, clock, seed=1)
+    going_on = requests_go_on(world.project, ingest, clock, seed=1)
     for _ in range(5):
         await going_on.some()
     rows: list[Any] = await all_of(usage_db, sa.select(tables.events.c.at))
