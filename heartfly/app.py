@@ -21,7 +21,7 @@ from heartfly.api.ping import PingDoor
 from heartfly.api.state import ApiState
 from heartfly.checks.erase_project import finish_all
 from heartfly.checks.history import remove_leftovers
-from heartfly.config import Settings
+from heartfly.core.node_roles import NodeRole
 from heartfly.db.afar import Afar
 from heartfly.db.room import room
 from heartfly.doctor.examine import examine
@@ -43,10 +43,11 @@ from heartfly.net.http import OutgoingHttp
 from heartfly.net.rules import Rules
 from heartfly.net.urls import own_hosts
 from heartfly.notify.channels import CHANNELS
-from heartfly.notify.channels.base import Channel, ChannelContext, MailSettings, Reach
+from heartfly.notify.channels.base import Channel, ChannelContext, Reach
 from heartfly.notify.courier import Courier
-from heartfly.notify.dispatch import Dispatcher
+from heartfly.notify.dispatch import POLL, POLL_OF_OTHERS, Dispatcher
 from heartfly.notify.letters import Letters
+from heartfly.notify.mail_settings import mail_settings
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.ingest import Ingest
 from heartfly.pings.rate import RateLimiter
@@ -157,6 +158,7 @@ class App:
             ids=ids,
             hearing=hearing,
             version=__version__,
+            roles=settings.server.roles,
             under_way=self.ingest.under_way,
             refusals=self.ingest.refusals,
             count=count.blind,
@@ -165,7 +167,7 @@ class App:
             database,
             beat=beat,
             judge=Judge(ids=ids),
-            leader=Leader(node_id=ground.node_id, clock=clock),
+            leader=Leader(node_id=ground.node_id, clock=clock, may_lead=NodeRole.JUDGE in settings.server.roles),
             clock=clock,
             hearing=hearing,
         )
@@ -175,8 +177,9 @@ class App:
             database, every=every, ingest=self.ingest, sealer=ground.sealer, clock=clock, ids=ids, leads=self._leads
         )
         self.heartbeat = self._heartbeat() if settings.heartbeat.url else None
-        self.syslog = self._syslog() if settings.syslog.listen else None
-        self.smtp = mail_listener(settings, self.ingest, count=count.pings.add)
+        self._serves = NodeRole.SERVE in settings.server.roles
+        self.syslog = self._syslog() if settings.syslog.listen and self._serves else None
+        self.smtp = mail_listener(settings, self.ingest, count=count.pings.add) if self._serves else None
         trusted = settings.server.proxy_networks
         self.last_use = LastUse(database, clock)
         self.state = ApiState(
@@ -226,6 +229,7 @@ class App:
             ),
             pages=self._pages,
             page_paths=FIRST_SEGMENTS,
+            serves=self._serves,
         )
 
     def _pages(self) -> Any:
@@ -267,6 +271,7 @@ class App:
             count=ground.instruments.delivery,
             kinds=self._kinds,
             gives_way=lambda: self.watcher.hurries,
+            poll=POLL if NodeRole.JUDGE in settings.server.roles else POLL_OF_OTHERS,
         )
 
     def _outgoing(self) -> OutgoingHttp:
@@ -361,13 +366,17 @@ class App:
 
     def background(self) -> Sequence[Awaitable[Any]]:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""
+        roles = self.ground.settings.server.roles
         heartbeat = [] if self.heartbeat is None else [self.heartbeat.run(self.ended)]
-        services = (self.watcher, self.courier, self.last_use, self.surroundings, self.jobs, self.feeds, self.canary)
+        services = (self.watcher, self.last_use, self.surroundings, self.feeds, self.canary)
+        sending = [self.courier.run(self.ended)] if NodeRole.SEND in roles else []
+        jobs = [self.jobs.run(self.ended)] if NodeRole.JUDGE in roles else []
         of_usage = (self.folder, self.held_days, self.limit_upkeep)
         beside = [run(self.ended) for run in self.beside]
         syslog = [] if self.syslog is None else [self.syslog.run(self.ended)]
         smtp = [] if self.smtp is None else [self.smtp.run(self.ended)]
-        return [*(service.run(self.ended) for service in (*services, *of_usage)), *heartbeat, *beside, *syslog, *smtp]
+        running = [service.run(self.ended) for service in (*services, *of_usage)]
+        return [*running, *sending, *jobs, *heartbeat, *beside, *syslog, *smtp]
 
     async def finish(self) -> None:
         """Leave: the last beat, what is queued, and every connection."""
@@ -379,19 +388,3 @@ class App:
         await self.letters.settle(limit_s=LETTERS_LIMIT_S)
         await self.ground.usage.stop()
         await self.ground.database.stop()
-
-
-def mail_settings(settings: Settings) -> MailSettings | None:
-    mail = settings.mail
-    if not mail.host:
-        return None
-    return MailSettings(
-        host=mail.host,
-        port=mail.port,
-        username=mail.username,
-        password=mail.password,
-        security=mail.security,
-        from_address=mail.from_address,
-        from_name=mail.from_name,
-        timeout_s=mail.timeout_s,
-    )

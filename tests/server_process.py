@@ -58,10 +58,13 @@ class Server:
     """For a command, where a process runs it."""
     program: Sequence[str] = HEARTFLY
     """What Python runs."""
+    before: Sequence[str] = ()
+    """What runs Python, such as `ip netns exec NAME`."""
+    address: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -107,7 +110,7 @@ class Server:
         log = (self.folder / "server.log").open("ab")
         begun = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, *self.program, "serve", "--port", str(self.port), *options],
+            [*self.before, sys.executable, *self.program, "serve", "--port", str(self.port), *options],
             cwd=self.folder,
             env=self.environment,
             stdout=log,
@@ -165,10 +168,10 @@ class Server:
         return json.loads(said) if said else None
 
 
-async def get(port: int, path: str) -> int:
+async def get(port: int, path: str, *, host: str = "127.0.0.1") -> int:
     """One request on a connection of its own, as cron with curl makes it. 0: no answer came."""
     try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection(host, port)
     except OSError:
         return 0
     try:

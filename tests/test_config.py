@@ -69,6 +69,12 @@ def test_variables_of_another_form_are_none_of_our_business(name: str) -> None:
         ("[server]\nprot = 1", "server.prot: There is no such setting; did you mean port?"),
         ("[sever]\nport = 1", "sever: There is no such setting; did you mean server?"),
         ("[zzz]\nport = 1", "zzz: There is no such setting"),
+        ("[server]\nroles = []", "server.roles: Expected at least one of serve, judge, send"),
+        ('[server]\nroles = ["serve", "cook"]', "server.roles[1]: Invalid enum value 'cook'"),
+        (
+            '[server]\nroles = ["serve"]',
+            "server.roles: Expected all on SQLite, which has one node; missing: judge, send",
+        ),
         ("server = 1", "server: Expected a table, got int"),
         (
             '[server]\ntrusted_proxies = ["::1", "10.0.0.1/8"]',

@@ -22,6 +22,9 @@ from heartfly.api.state import ApiState
 if TYPE_CHECKING:
     from heartfly.api.compat.telemetry.door import TelemetryDoor
 
+_PROBES = frozenset({"/healthz", "/readyz"})
+_OF_EACH_NODE = _PROBES | {"/metrics"}
+_NOT_HERE = b"this node serves no requests: its server.roles leave that to others"
 _ENDS = ("/run", "/complete", "/alertmanager", "/")
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 _Slow = tuple[Application, Application, "TelemetryDoor"]
@@ -37,14 +40,19 @@ class Front:
         metrics: MetricsDoor,
         pages: Callable[[], Application],
         page_paths: frozenset[str],
+        serves: bool = True,
     ) -> None:
-        """`pages`: makes that application. `page_paths`: the first segments of the paths that are its alone."""
+        """`pages`: makes that application. `page_paths`: the first segments of the paths that are its alone.
+
+        `serves` False: a node with other roles, which answers for its health and with its metrics only.
+        """
         self._state = state
         self._ping = ping
         self._health = health
         self._metrics = metrics
         self._pages = pages
         self._page_paths = page_paths
+        self._serves = serves
         self._loading: asyncio.Task[_Slow] | None = None
 
     def load(self) -> asyncio.Task[_Slow]:
@@ -63,6 +71,9 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, query = scope["path"], scope["query_string"]
+        if not self._serves and path not in _OF_EACH_NODE:
+            await _refuse(send)
+            return
         of_ping = is_ping(path)
         # A ping is asked for what makes it another service's before it is asked for more.
         room = None if of_ping and not _may_be_elses(path, query) else room_of(path, query)
@@ -71,7 +82,7 @@ class Front:
             await telemetry(room, scope, receive, send)
         elif of_ping:
             await self._ping(scope, receive, send)
-        elif path in {"/healthz", "/readyz"}:
+        elif path in _PROBES:
             await self._health(scope, receive, send)
         elif path == "/metrics":
             await self._metrics(scope, receive, send)
@@ -92,3 +103,16 @@ class Front:
 
 def _may_be_elses(path: str, query: bytes) -> bool:
     return b"state=" in query or path.endswith(_ENDS)
+
+
+async def _refuse(send: Send) -> None:
+    """503 and no 404: a proxy then tries another node, and a client comes again."""
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(_NOT_HERE)).encode()),
+        (b"retry-after", b"30"),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": _NOT_HERE})

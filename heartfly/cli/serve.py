@@ -50,12 +50,20 @@ _THIS_MACHINE = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 @click.option("--port", type=int, help="The port to listen on; 0 for any that is free. [8000]")
 @DATA
 @click.option("--fd", type=int, help="Listen on this inherited socket instead.")
+@click.option("--roles", help="What this node does, with commas. [serve,judge,send]")
 @click.option("--demo", is_flag=True, help="Fill an empty database with 90 days of made-up checks, and send nothing.")
 def serve(
-    *, config: Path | None, host: str | None, port: int | None, data: Path | None, fd: int | None, demo: bool
+    *,
+    config: Path | None,
+    host: str | None,
+    port: int | None,
+    data: Path | None,
+    fd: int | None,
+    roles: str | None,
+    demo: bool,
 ) -> None:
     """Run Heartfly. Without a config everything lives in ./heartfly-data (database, secret key)."""
-    settings = settings_from(config, SERVER__HOST=host, SERVER__PORT=port, DATA__DIR=data)
+    settings = settings_from(config, SERVER__HOST=host, SERVER__PORT=port, SERVER__ROLES=roles, DATA__DIR=data)
     configure(settings.log, sys.stderr, now=SystemClock().now, secrets=settings.secrets)
     _raise_file_limit()
     sockets = open_sockets(settings.server.host, settings.server.port, fd=fd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heartfly.config.load import load, sections
-from heartfly.config.settings import Alerts, Archive, Backup, Data, Database, Log, Mail, Server, Settings
+from heartfly.config.server import Server
+from heartfly.config.settings import Alerts, Archive, Backup, Data, Database, Log, Mail, Settings
 
 __all__ = ["Alerts", "Archive", "Backup", "Data", "Database", "Log", "Mail", "Server", "Settings", "load", "sections"]

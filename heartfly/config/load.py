@@ -98,7 +98,7 @@ def _explained(
     )
     path = at + where if at else where.removeprefix(".")
     unknown = re.fullmatch(r"Object contains unknown field (.+)", message)
-    nested = re.fullmatch(r"([a-z_]+(?:\[\d+\])?): (.+)", message)
+    nested = re.fullmatch(r"([a-z_.]+(?:\[\d+\])?): (.+)", message)
     if unknown:
         key = unknown[1]
         here = {s: [f.name for f in table] for s, table in sections()}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 from typing_extensions import override
 
 Network = IPv4Network | IPv6Network
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]  # the upper bound also refuses inf and nan
 _MASK = "***"
 
 

@@ -10,20 +10,21 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 from msgspec.structs import force_setattr
 from typing_extensions import override
 
-from heartfly.config.section import Network, Section, networks_in
+from heartfly.config.section import Network, Seconds, Section, networks_in
+from heartfly.config.server import Server
 from heartfly.config.smtp import Smtp
 from heartfly.config.syslog import Syslog
+from heartfly.core.node_roles import missing
 from heartfly.errors import InvalidValueError
 from heartfly.net.addresses import parse_allow_private
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]  # the upper bound also refuses inf and nan
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 SQLITE_FILE = "heartfly.db"
@@ -32,54 +33,7 @@ _SHORTEST_DAYS = 34
 _FOR_EVER_DAYS = 36_500
 """A hundred years: no event is older."""
 
-_ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII)  # small: RFC 6454, 6.2
-_CONTACT = re.compile(r"(?:mailto:[^@\s]+@[^@\s]+|tel:\+?[0-9().-]+|https://\S+)", re.ASCII)  # RFC 9116
 _MASK = "***"
-
-
-class Server(Section, frozen=True):
-    """The listening socket, and what the outside calls it."""
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
-    base_url: str = ""
-    """Without a slash at the end. Empty: made of host and port; read it through `public_url`."""
-    trusted_proxies: tuple[str, ...] = ()
-    receive_deadline_s: Seconds = 10.0
-    max_connections: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """0: 80 % of the file descriptors that this process may open."""
-    drain_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 5.0
-    finish_s: Seconds = 15.0
-    cors_origins: tuple[str, ...] = ()
-    security_contact: str = ""  # empty: there is no /.well-known/security.txt here
-
-    def __post_init__(self) -> None:
-        list(networks_in("trusted_proxies", self.trusted_proxies))
-        for i, origin in enumerate(self.cors_origins):
-            if origin != "*" and not _ORIGIN.fullmatch(origin):
-                raise ValueError(f"cors_origins[{i}]: Expected http(s)://host[:port], as a browser spells it, or *")
-        if self.security_contact and not _CONTACT.fullmatch(self.security_contact):
-            raise ValueError("security_contact: Expected mailto:…, tel:… or https://… without spaces")
-        if not self.base_url:
-            return
-        url = urlsplit(self.base_url)
-        extra = url.query or url.fragment or url.username
-        if url.scheme not in {"http", "https"} or not url.hostname or extra:
-            raise ValueError("base_url: Expected http(s)://host[:port][/path] and nothing more")
-        force_setattr(self, "base_url", self.base_url.rstrip("/"))
-
-    @property
-    def proxy_networks(self) -> tuple[Network, ...]:
-        return tuple(networks_in("trusted_proxies", self.trusted_proxies))
-
-    @property
-    def public_url(self) -> str:
-        """What every link and ping address begins with."""
-        if self.base_url:
-            return self.base_url
-        # An address that means "all interfaces" is none that a browser or curl could be sent to.
-        host = "localhost" if self.host in {"", "0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not bound
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 class Database(Section, frozen=True):
@@ -368,6 +322,11 @@ class Settings(Section, frozen=True):
     reports: Reports = Reports()
     syslog: Syslog = Syslog()
     smtp: Smtp = Smtp()
+
+    def __post_init__(self) -> None:
+        lacks = missing(self.server.roles)
+        if lacks and not self.database_url.startswith("postgresql"):
+            raise ValueError(f"server.roles: Expected all on SQLite, which has one node; missing: {', '.join(lacks)}")
 
     @property
     def database_url(self) -> str:

@@ -25,10 +25,12 @@ from heartfly.errors import OverloadedError, StoreError
 
 Result = TypeVar("Result")
 
-_OPTIONS = (
-    "-c timezone=UTC -c lock_timeout=2000 -c statement_timeout=15000"
-    " -c idle_in_transaction_session_timeout=30000 -c tcp_user_timeout=5000"
-)
+# Who waits for a lock waits twice, and longer in all than a transaction may stand still: a node that is paused or cut
+# off in the middle of one holds no other up for longer, and what waits for it is stored and not refused.
+_OPTIONS = "-c timezone=UTC -c lock_timeout=2500 -c statement_timeout=15000 -c tcp_user_timeout=5000"
+_IDLE = " -c idle_in_transaction_session_timeout="
+_WRITER_IDLE = f"{_IDLE}4000"
+"""Between two statements of a writer there is nothing but computing."""
 _TRY_AGAIN = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock not available
 
 
@@ -39,7 +41,7 @@ def writing_engine(url: str, part: Part = MAIN) -> Engine:
         json_serializer=to_json,
         hide_parameters=True,  # a parameter may be a secret, and an error may be logged
         isolation_level="READ COMMITTED",
-        connect_args={"options": _options(part), "connect_timeout": 3, "prepare_threshold": 2},
+        connect_args={"options": _options(part) + _WRITER_IDLE, "connect_timeout": 3, "prepare_threshold": 2},
     )
 
 
@@ -52,7 +54,7 @@ def reading_engine(url: str, part: Part = MAIN) -> AsyncEngine:
         pool_pre_ping=True,
         hide_parameters=True,
         connect_args={
-            "options": _options(part) + " -c default_transaction_read_only=on -c statement_timeout=5000",
+            "options": f"{_options(part)} -c default_transaction_read_only=on -c statement_timeout=5000{_IDLE}30000",
             "connect_timeout": 3,
         },
     )
@@ -73,7 +75,7 @@ def snapshot_engine(url: str, part: Part) -> Engine:
         hide_parameters=True,
         isolation_level="REPEATABLE READ",
         connect_args={
-            "options": _options(part) + options + " -c idle_in_transaction_session_timeout=600000",
+            "options": f"{_options(part)}{options}{_IDLE}600000",
             "connect_timeout": 3,
         },
     )

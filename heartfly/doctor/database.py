@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from heartfly.clock import Clock
 from heartfly.config import Settings
+from heartfly.core.node_roles import missing
 from heartfly.core.spans import span
 from heartfly.db import postgres, sqlite
 from heartfly.db.database import end_reading
@@ -132,7 +133,15 @@ async def _instance(conn: AsyncConnection) -> Finding:
 
 async def _served(conn: AsyncConnection, now: datetime) -> Finding:
     living = sa.and_(nodes.c.left_at.is_(None), nodes.c.fenced_at.is_(None), nodes.c.beat_at > now - _ALIVE)
-    n = (await conn.execute(sa.select(sa.func.count()).where(living))).scalar_one()
+    roles = [row.roles for row in await conn.execute(sa.select(nodes.c.roles).where(living))]
+    n = len(roles)
     if not n:
         return warning("server", "no Heartfly serves this database", "Start it: heartfly serve")
-    return ok("server", f"a Heartfly serves this database, with {n} node{'' if n == 1 else 's'}")
+    if lacks := missing({role for some in roles for role in some}):
+        told = f"{_counted(n)}, and none of them has the role {' or '.join(lacks)}"
+        return error("server", told, "Start a node with it, or give it to one: server.roles.")
+    return ok("server", f"a Heartfly serves this database, with {_counted(n)}")
+
+
+def _counted(n: int) -> str:
+    return f"{n} node{'' if n == 1 else 's'}"

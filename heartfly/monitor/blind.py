@@ -8,12 +8,13 @@ is written before anything past it may be judged: both happen in the writer's or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from heartfly.core.node_roles import ALL
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.instance import identify
@@ -70,6 +71,7 @@ class Beat:
         ids: IdSource,
         hearing: Hearing,
         version: str,
+        roles: Sequence[str] = ALL,
         under_way: Callable[[], Mapping[Target, datetime]] = dict,
         refusals: Refusals | None = None,
         count: Callable[[int, float], None] = lambda _n, _seconds: None,
@@ -79,6 +81,7 @@ class Beat:
         self._ids = ids
         self._hearing = hearing
         self._version = version
+        self._roles = list(roles)
         self._under_way = under_way
         self._refusals = refusals or Refusals()
         self._count = count
@@ -101,7 +104,7 @@ class Beat:
                 started_at=now,
                 beat_at=now,
                 heard_through=now,
-                roles=["serve", "judge", "send"],
+                roles=self._roles,
                 version=self._version,
             )
         )

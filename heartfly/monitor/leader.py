@@ -26,9 +26,11 @@ NAME = "monitor"
 class Leader:
     """`epoch` is set while we lead."""
 
-    def __init__(self, *, node_id: int, clock: Clock) -> None:
+    def __init__(self, *, node_id: int, clock: Clock, may_lead: bool = True) -> None:
+        """`may_lead` False: the node has other roles, and leaves it to others. It never resigns what it never had."""
         self._node_id = node_id
         self._clock = clock
+        self._may_lead = may_lead
         self._trusted_until = 0.0
         self.epoch: int | None = None
 
@@ -37,6 +39,8 @@ class Leader:
         if not tx.on_postgres:
             self.epoch = 1
             return True
+        if not self._may_lead:
+            return False
         asked = self._clock.monotonic()
         now = sa.func.clock_timestamp()
         statement = insert(leases).values(name=NAME, node_id=self._node_id, epoch=1, expires_at=now + LEASE)

@@ -33,6 +33,8 @@ from heartfly.sealing import Sealer
 
 POLL = timedelta(seconds=5)
 """How long the loop sleeps at most: another node may have left something behind."""
+POLL_OF_OTHERS = timedelta(seconds=0.25)
+"""Where nobody but other nodes judges, which is how an alert is heard of."""
 AGAIN_SOON = timedelta(milliseconds=100)
 CHANNELS_AT_ONCE = 50
 """Channels in one claim, so that its transaction stays short."""
@@ -75,6 +77,7 @@ class Dispatcher:
         landing_s: float = 15.0,
         count: Callable[[str, str, float], None] = lambda _kind, _outcome, _took_s: None,
         gives_way: Callable[[], bool] = lambda: False,
+        poll: timedelta = POLL,
     ) -> None:
         """`count` is told of each try: the kind of channel, how it ended, and how long it took.
 
@@ -95,6 +98,7 @@ class Dispatcher:
         self._flights: set[asyncio.Task[None]] = set()
         self._n_flying = 0
         self._wake = asyncio.Event()
+        self._poll = poll
         self._last_asked = 0
         self._repeats_through: int | None = None
         """Alerts up to this id may have been told before a restore; None: not looked yet."""
@@ -131,7 +135,7 @@ class Dispatcher:
 
     async def _sleep_until(self, next_at: datetime | None) -> None:
         now = self._clock.now()
-        wait = POLL if next_at is None else min(POLL, max(timedelta(), next_at - now))
+        wait = self._poll if next_at is None else min(self._poll, max(timedelta(), next_at - now))
         try:
             async with asyncio.timeout(wait.total_seconds()):
                 await self._wake.wait()

@@ -30,7 +30,7 @@ _WORDS = {"synchronous": ("OFF", "NORMAL", "FULL", "EXTRA"), "auto_vacuum": ("no
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A process that serves this database. `leads`: it judges."""
+    """A process that serves this database. `leads`: it judges. `roles`: as its settings give it some."""
 
     id: int
     version: str
@@ -38,6 +38,7 @@ class Node:
     beat_at: datetime
     heard_through: datetime
     leads: bool
+    roles: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +99,7 @@ async def _nodes(read: AsyncConnection, *, now: datetime, on_postgres: bool) -> 
             beat_at=row.beat_at,
             heard_through=row.heard_through,
             leads=row.id == leader if on_postgres else True,
+            roles=row.roles,
         )
         for row in await read.execute(query)
     ]

@@ -14,7 +14,6 @@ from heartfly.accounts.last_use import LastUse
 from heartfly.api.native import NativeApi
 from heartfly.api.ping import WHOLE
 from heartfly.api.state import ApiState
-from heartfly.app import mail_settings
 from heartfly.clock import Clock
 from heartfly.config import Settings
 from heartfly.db.database import Database
@@ -24,6 +23,7 @@ from heartfly.limits.book import Book
 from heartfly.limits.checker import Checker
 from heartfly.limits.tracked import TrackedCalls
 from heartfly.notify.letters import Letters
+from heartfly.notify.mail_settings import mail_settings
 from heartfly.server.forwarded import client_address
 from heartfly.usage.apply import EventApplier
 from heartfly.usage.close_day import Closer

@@ -32,6 +32,8 @@ class Load:
     ping_urls: list[str]
     kinds: list[str] = field(default_factory=lambda: ["", "", "", "/start", "/fail", "/7"])
     acknowledged: list[str] = field(default_factory=list)
+    refused: Counter[int] = field(default_factory=Counter)
+    """By status what was not 200; 0: no answer came."""
     stopping: bool = False
 
     async def client(self, rng: random.Random, *, port: int = 0) -> None:
@@ -42,7 +44,9 @@ class Load:
             status = await get(port or self.port, f"{rng.choice(self.ping_urls)}{kind}?rid={rid}")
             if status == 200:
                 self.acknowledged.append(rid)
-            elif status == 0:
+                continue
+            self.refused[status] += 1
+            if status == 0:
                 # Nobody listens between a kill and the next start.
                 await asyncio.sleep(0.01)  # noqa: TID251 - a client's own pause; no assertion waits on it
 

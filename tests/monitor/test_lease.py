@@ -58,6 +58,16 @@ async def test_a_lease_ends_by_the_databases_clock_whatever_the_leaders_own_show
     assert LEASE - 5 * SECOND < await db.write(left) <= LEASE
 
 
+async def test_a_node_without_that_role_takes_no_lease_not_even_one_that_nobody_holds(
+    db: Database, leader: Leader
+) -> None:
+    bystander = Leader(node_id=2, clock=SimClock(T0), may_lead=False)
+
+    assert not await db.write(bystander.campaign)
+    assert not await db.write(bystander.leads)
+    assert await db.write(leader.campaign)
+
+
 async def test_a_lease_that_ran_out_is_taken_and_its_former_leader_changes_nothing(
     db: Database, leader: Leader
 ) -> None:

@@ -35,13 +35,14 @@ class Request:
 class HttpReceiver:
     """Answers 200, or what was scripted, and keeps each request."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, host: str = "127.0.0.1") -> None:
+        self._host = host
         self.requests: list[Request] = []
         self._answers: deque[bytes | None] = deque()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await asyncio.start_server(self._serve, self._host, 0)
+        self.url = f"http://{self._host}:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from heartfly.accounts.first_owner import SetupToken
-from heartfly.config import Settings, load
-from heartfly.config.settings import Server
+from heartfly.config import Server, Settings, load
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.errors import SettingsError
