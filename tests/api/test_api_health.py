@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from heartfly.api.front import Front
 from heartfly.api.health import Health
 from heartfly.db.migrate import HEAD
 from heartfly.db.room import Room
@@ -124,3 +125,30 @@ async def test_who_watches_from_elsewhere_is_told_what_waits_and_what_the_canary
 
     assert 3.0 == told["undelivered_s"]
     assert {"at": "2026-03-02T09:55:00Z", "age_s": 300.0, "latency_s": 0.18} == told["canary"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/healthz", 200), ("/readyz", 200), ("/ping/k/backup", 503), ("/v1/checks", 503), ("/p/main/checks", 503)],
+)
+async def test_a_node_that_does_not_serve_answers_for_its_health_only(path: str, status: int) -> None:
+    answered: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        answered.append(message)
+
+    async def nobody(*_: object) -> None:
+        raise AssertionError(path)
+
+    front = Front(
+        cast("Any", None), ping=cast("Any", nobody), health=Health(lambda: SOUND, pulse=lambda: SILENT),
+        metrics=cast("Any", nobody), pages=nobody, page_paths=frozenset({"p"}), serves=False,
+    )  # fmt: skip
+    await front({"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}, receive, send)
+
+    assert status == answered[0]["status"]
+    assert (b"retry-after" in dict(answered[0]["headers"])) == (status == 503)

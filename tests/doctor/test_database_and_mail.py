@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -71,10 +71,18 @@ async def test_it_is_told_when_it_was_restored(db: Database, settings: Settings,
     )
 
 
-async def node(db: Database, clock: SimClock, *, ahead: timedelta = timedelta(), left: bool = False) -> None:
+async def node(
+    db: Database,
+    clock: SimClock,
+    *,
+    ahead: timedelta = timedelta(),
+    left: bool = False,
+    n: int = 1,
+    roles: Sequence[str] = ("serve", "judge", "send"),
+) -> None:
     at = clock.now() + ahead
-    values: dict[str, Any] = {"id": 1, "started_at": at, "beat_at": at, "heard_through": at, "roles": [], "version": ""}
-    values["left_at"] = at if left else None
+    values: dict[str, Any] = {"id": n, "started_at": at, "beat_at": at, "heard_through": at, "version": ""}
+    values |= {"left_at": at if left else None, "roles": list(roles)}
     await db.write(lambda tx: tx.conn.execute(sa.insert(nodes).values(values)) and None)
 
 
@@ -85,6 +93,16 @@ async def test_whether_somebody_serves(
     await node(db, clock, ahead=-ago * SECOND)
 
     assert level is (await findings(settings, clock))["server"].level
+
+
+async def test_a_role_that_nobody_has_is_named(db: Database, settings: Settings, clock: SimClock) -> None:
+    await node(db, clock, roles=["serve"])
+    await node(db, clock, n=2, roles=["judge", "send"], left=True)
+    lacking = (await findings(settings, clock))["server"]
+    await node(db, clock, n=3, roles=["judge", "send"])
+
+    assert (ERROR, "1 node, and none of them has the role judge or send") == (lacking.level, lacking.found)
+    assert OK is (await findings(settings, clock))["server"].level
 
 
 async def test_who_left_serves_no_more(db: Database, settings: Settings, clock: SimClock) -> None:
