@@ -146,7 +146,7 @@ async def test_a_node_that_does_not_serve_answers_for_its_health_only(path: str,
 
     front = Front(
         cast("Any", None), ping=cast("Any", nobody), health=Health(lambda: SOUND, pulse=lambda: SILENT),
-        metrics=cast("Any", nobody), pages=nobody, page_paths=frozenset({"p"}), serves=False,
+        metrics=cast("Any", nobody), pages=cast("Any", nobody), page_paths=frozenset({"p"}), serves=False,
     )  # fmt: skip
     await front({"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}, receive, send)
 
