@@ -166,7 +166,7 @@ frontend pings
 backend nodes
   balance roundrobin
   option httpchk GET /readyz
-  default-server check inter 500ms fall 2 rise 2 on-marked-down shutdown-sessions
+  default-server check inter 500ms fall 2 rise 2
 {nodes}
 # When none is ready, as while the database is away, whoever lives says so himself, or takes pings into his spool.
 backend alive
