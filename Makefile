@@ -3,7 +3,7 @@
 BIN := $(if $(wildcard .venv/bin/python),.venv/bin/,)
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint types contracts test test-all serve migration bench bench-pages screenshots simulate mutants faults lock audit sbom docs
+.PHONY: help check lint types contracts test test-all serve migration bench bench-pages screenshots simulate mutants fuzz faults lock audit sbom docs
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-11s %s\n", $$1, $$2 }'
@@ -48,6 +48,10 @@ simulate: ## replay seeded months of checks, outages and clock steps: make simul
 
 mutants: ## put in bugs on purpose, one at a time: at least two tests must catch each
 	$(BIN)python -m tests.mutants.run
+
+fuzz: ## feed what comes from outside with made-up bytes, each of eight doors for a while: make fuzz [seconds=600] (needs atheris)
+	for target in cron oncalendar ping_path events quantity template mails imports; do \
+	  $(BIN)python -m tests.fuzz $$target -max_total_time=$(or $(seconds),600) || exit 1; done
 
 faults: ## kill, stop and starve the real server, then audit what it promised
 	HEARTFLY_KILLS=200 HEARTFLY_CUTS=10000 HEARTFLY_REQUIRE_ALL=1 $(BIN)pytest -s -m "slow or not slow" tests/faults
