@@ -23,6 +23,8 @@ from heartfly.checks.erase_project import finish_all
 from heartfly.checks.history import remove_leftovers
 from heartfly.config import Settings
 from heartfly.db.afar import Afar
+from heartfly.db.group_commit import Priority
+from heartfly.db.instance import identify
 from heartfly.db.room import room
 from heartfly.doctor.examine import examine
 from heartfly.errors import HeartflyError
@@ -50,6 +52,8 @@ from heartfly.notify.letters import Letters
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.ingest import Ingest
 from heartfly.pings.rate import RateLimiter
+from heartfly.pings.replay import Replay
+from heartfly.pings.spool import Spool
 from heartfly.server.by_mail import mail_listener
 from heartfly.server.forwarded import client_address
 from heartfly.server.syslog import SyslogListener
@@ -109,6 +113,9 @@ class App:
             creating=RateLimiter(per_minute=settings.limits.new_checks_per_minute),
         )
         self.ingest = Ingest(database, applier, clock, timed=count.ping_seconds.observe)
+        self.spool = self._spool()
+        self.ingest.spool = self.spool
+        self.replay = None if self.spool is None else Replay(self.spool, database, applier, clock)
         book = Book()
         of_limits = LimitApplier(book, ids)
         self.checker = Checker(ground.usage, book, of_limits, clock, count=count.limit_checks.add)
@@ -151,6 +158,7 @@ class App:
             beat=timedelta(seconds=settings.monitor.beat_s / (4 if database.on_postgres else 1)),
             blind_after=timedelta(seconds=settings.monitor.blind_after_s),
             hold=timedelta(seconds=settings.monitor.hold_s),
+            spool_wait=timedelta(seconds=settings.spool.wait_s),
         )
         beat = Beat(
             node_id=ground.node_id,
@@ -159,6 +167,7 @@ class App:
             version=__version__,
             under_way=self.ingest.under_way,
             refusals=self.ingest.refusals,
+            spooled=self.ingest.backlog,
             count=count.blind,
         )
         self.watcher = Watcher(
@@ -227,6 +236,14 @@ class App:
             pages=self._pages,
             page_paths=FIRST_SEGMENTS,
         )
+
+    def _spool(self) -> Spool | None:
+        """With SQLite the file is the database: where that cannot be written, neither could a spool."""
+        ground, max_bytes = self.ground, self.ground.settings.spool.max_bytes
+        if not ground.database.on_postgres or not max_bytes:
+            return None
+        count = ground.instruments.spooled.add
+        return Spool(ground.settings.data.dir, node_id=ground.node_id, max_bytes=max_bytes, count=count)
 
     def _pages(self) -> Any:
         from heartfly.web.pages import pages  # noqa: PLC0415 - they need the framework, as the API does
@@ -336,6 +353,7 @@ class App:
             is_below_floor=self.surroundings.is_below_floor,
             schema=self.surroundings.schema,
             skew=self.surroundings.skew,
+            spool=self.ingest.backlog(),
         )
 
     async def start(self) -> None:
@@ -345,6 +363,9 @@ class App:
         self.ground.database.listen(self.watcher.heard)
         await self.surroundings.look()
         self.ground.database.listen(self.jobs.heard)
+        if self.spool is not None:
+            identity = await self.ground.database.write(identify, priority=Priority.JUDGING)
+            await self.spool.open(instance=identity.uuid)
         await self.watcher.join()
         if self.syslog is not None:
             await self.syslog.open()
@@ -367,7 +388,14 @@ class App:
         beside = [run(self.ended) for run in self.beside]
         syslog = [] if self.syslog is None else [self.syslog.run(self.ended)]
         smtp = [] if self.smtp is None else [self.smtp.run(self.ended)]
-        return [*(service.run(self.ended) for service in (*services, *of_usage)), *heartbeat, *beside, *syslog, *smtp]
+        running = [service.run(self.ended) for service in (*services, *of_usage)]
+        return [*running, *self._of_spool(), *heartbeat, *beside, *syslog, *smtp]
+
+    def _of_spool(self) -> Sequence[Awaitable[Any]]:
+        if self.replay is None:
+            return ()
+        ground = self.ground
+        return [self.replay.run(self.ended), self.ingest.known.run(self.ended, ground.database, ground.clock)]
 
     async def finish(self) -> None:
         """Leave: the last beat, what is queued, and every connection."""
@@ -376,6 +404,8 @@ class App:
         except HeartflyError as error:
             # A database that is away cannot be told; our silence since the last beat will be blind time.
             log.warning("leave", error=str(error))
+        if self.spool is not None:
+            await self.spool.close()
         await self.letters.settle(limit_s=LETTERS_LIMIT_S)
         await self.ground.usage.stop()
         await self.ground.database.stop()

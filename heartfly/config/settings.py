@@ -200,6 +200,15 @@ class Pings(Section, frozen=True):
     keep_bodies_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 30
 
 
+class Spool(Section, frozen=True):
+    """Where a node keeps pings while PostgreSQL is away. With SQLite there is none: the file is the database."""
+
+    max_bytes: Annotated[int, msgspec.Meta(ge=0, le=1 << 40)] = 512_000_000
+    """Of its file in the data directory. 0: no spool, such pings hear 503."""
+    wait_s: Annotated[float, msgspec.Meta(ge=0, le=3_600)] = 300.0
+    """So long, at most, deadlines wait for its replay once PostgreSQL is back."""
+
+
 class Runs(Section, frozen=True):
     keep_days: Annotated[int, msgspec.Meta(ge=7, le=36_500)] = 90
     """At least a week: signals that come late ask for what was up to four days before them."""
@@ -356,6 +365,7 @@ class Settings(Section, frozen=True):
     apprise: Apprise = Apprise()
     log: Log = Log()
     pings: Pings = Pings()
+    spool: Spool = Spool()
     runs: Runs = Runs()
     limits: Limits = Limits()
     alerts: Alerts = Alerts()

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from heartfly.db.migrate import HEAD
 from heartfly.db.room import Room
 from heartfly.errors import StoreError
+from heartfly.pings.spool import Backlog
 
 BEAT_WITHIN = timedelta(seconds=5)
 LAG_WITHIN = timedelta(seconds=10)
@@ -25,7 +26,7 @@ class Facts:
 
     `refused_s`: how long ago a write was refused, None: none was; `stuck_s`: how long the writer has been at one batch;
     `schema`: None, not looked yet; `skew`: how far this machine's clock is from the database's, which may be negative;
-    None: not looked yet, or it is the same machine's.
+    None: not looked yet, or it is the same machine's; `spool`: pings on this node's disk that are not in the database.
     """
 
     now: datetime
@@ -39,6 +40,7 @@ class Facts:
     is_below_floor: bool = False
     schema: str | None = None
     skew: timedelta | None = None
+    spool: Backlog | None = None
 
 
 @dataclass(frozen=True, slots=True)
