@@ -366,6 +366,8 @@ class App:
         if self.spool is not None:
             identity = await self.ground.database.write(identify, priority=Priority.JUDGING)
             await self.spool.open(instance=identity.uuid)
+            if self.spool.in_use:  # so that who comes now goes behind what an earlier life has left
+                await self.ingest.known.read(self.ground.database)
         await self.watcher.join()
         if self.syslog is not None:
             await self.syslog.open()

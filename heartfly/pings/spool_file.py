@@ -19,7 +19,10 @@ from typing import Self
 import msgspec
 
 from heartfly.core import frames
+from heartfly.logs import logger
 from heartfly.pings.request import PingRequest
+
+log = logger("heartfly.spool")
 
 FOLDER = "spool"
 ENDING = ".spool"
@@ -71,47 +74,79 @@ class SpoolFile:
 
     @classmethod
     def create(cls, folder: Path, *, node_id: int, instance: str, ending: str = ENDING) -> Self:
+        """It has its name when it is whole and locked: nobody takes it for one that was left."""
         folder.mkdir(mode=0o700, exist_ok=True)
         path = folder / f"{node_id:016x}{ending}"
-        file = os.open(path, _OWN | os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        key, heading = secrets.token_bytes(frames.KEY_BYTES), _Heading(node_id, instance)
-        head = frames.opening(key) + frames.framed(msgspec.msgpack.encode(heading), key)
-        _write(file, head, 0)
-        os.fsync(file)
-        _sync_names(folder)
+        beside = path.with_name(path.name + ".new")
+        file = os.open(beside, _OWN | os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            key, heading = secrets.token_bytes(frames.KEY_BYTES), _Heading(node_id, instance)
+            head = frames.opening(key) + frames.framed(msgspec.msgpack.encode(heading), key)
+            _write(file, head, 0)
+            os.fsync(file)
+            beside.rename(path)
+            _sync_names(folder)
+        except BaseException:
+            os.close(file)
+            raise
         return cls(path, file, key=key, heading=heading, begin=len(head), size=len(head))
 
     @classmethod
     def take(cls, path: Path) -> Self | None:
-        """Open one that was left. None: its process lives, or it ended before the file could hold anything.
+        """Open one that was left. None: its process lives. OSError, DecodeError: it cannot be read.
 
         A torn end is cut off: nobody was told that it is there.
         """
         file = os.open(path, _OWN | os.O_RDWR)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found = cls._opened(path, file)
+            whole = found.begin
+            for piece in found.pieces():
+                whole = piece.end
+            if whole < found.size:
+                log.warning("spool_torn", file=path.name, n_bytes=found.size - whole)
+                os.ftruncate(file, whole)
+                os.fsync(file)
+                found.size = whole
         except BlockingIOError:
             os.close(file)
             return None
+        except BaseException:
+            os.close(file)
+            raise
+        return found
+
+    @classmethod
+    def look(cls, path: Path) -> Self:
+        """Open it to read, whoever holds it. OSError, DecodeError: it cannot be read."""
+        file = os.open(path, _OWN | os.O_RDONLY)
+        try:
+            return cls._opened(path, file)
+        except BaseException:
+            os.close(file)
+            raise
+
+    @classmethod
+    def _opened(cls, path: Path, file: int) -> Self:
         head = os.pread(file, _SLICE, 0)
         key = frames.key_in(head)
         first = () if key is None else frames.frames_in(head[frames.OPENING_BYTES :], key, at=0, most=1)
         if key is None or not first:
-            path.unlink()
-            os.close(file)
-            return None
+            raise msgspec.DecodeError("it does not begin as a spool does")
         heading = msgspec.msgpack.decode(first[0].payload, type=_Heading)
         begin = frames.OPENING_BYTES + first[0].end
-        found = cls(path, file, key=key, heading=heading, begin=begin, size=os.fstat(file).st_size)
-        whole = begin
-        for piece in found.pieces():
-            whole = piece.end
-        if whole < found.size:
-            os.ftruncate(file, whole)
-            os.fsync(file)
-            found.size = whole
-        return found
+        return cls(path, file, key=key, heading=heading, begin=begin, size=os.fstat(file).st_size)
+
+    def is_held(self) -> bool:
+        """Of one that was opened to read: whether a process has it for its own."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        return False
 
     def append(self, records: Sequence[bytes]) -> None:
         """They are on the disk when this returns. OSError: none of them is."""
