@@ -182,6 +182,8 @@ class SpoolFile:
 
     def clear(self) -> None:
         """All records are in the database."""
+        if self.size == self.begin:
+            return
         os.ftruncate(self._file, self.begin)
         os.fsync(self._file)
         self.size = self.begin
