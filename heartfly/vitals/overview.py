@@ -30,7 +30,7 @@ _WORDS = {"synchronous": ("OFF", "NORMAL", "FULL", "EXTRA"), "auto_vacuum": ("no
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A process that serves this database. `leads`: it judges."""
+    """A process that serves this database. `leads`: it judges. `spooled`: pings in its spool, as of its last beat."""
 
     id: int
     version: str
@@ -38,6 +38,8 @@ class Node:
     beat_at: datetime
     heard_through: datetime
     leads: bool
+    spooled: int
+    spooled_from: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,8 @@ async def _nodes(read: AsyncConnection, *, now: datetime, on_postgres: bool) -> 
             beat_at=row.beat_at,
             heard_through=row.heard_through,
             leads=row.id == leader if on_postgres else True,
+            spooled=row.spooled or 0,
+            spooled_from=row.spooled_from,
         )
         for row in await read.execute(query)
     ]

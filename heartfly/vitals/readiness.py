@@ -57,7 +57,8 @@ def reasons(facts: Facts) -> list[Reason]:
     if facts.broken is not None:
         found.append(Reason("database_broken", "the database cannot be written any more"))
     if facts.refused_s is not None and facts.refused_s < REFUSED_WITHIN_S:
-        found.append(Reason("writes_refused", f"a write was refused {facts.refused_s:.1f} s ago: pings may hear 503"))
+        then = "pings may hear 503" if facts.spool is None else "pings go to this node's spool"
+        found.append(Reason("writes_refused", f"a write was refused {facts.refused_s:.1f} s ago: {then}"))
     if facts.stuck_s > STUCK_AFTER_S:
         found.append(Reason("writer_stuck", f"the writer has been at one batch for {facts.stuck_s:.0f} s"))
     if facts.is_below_floor and facts.room is not None:

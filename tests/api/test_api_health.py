@@ -14,11 +14,13 @@ from heartfly.db.migrate import HEAD
 from heartfly.db.room import Room
 from heartfly.errors import StoreError
 from heartfly.notify.age import Undelivered
+from heartfly.pings.spool import Backlog
 from heartfly.vitals.canary import Pulse, Told
 from heartfly.vitals.readiness import Facts, Reason, reasons
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
-NOT_YET: dict[str, Any] = {"undelivered_s": None, "canary": None}
+NOT_YET: dict[str, Any] = {"undelivered_s": None, "canary": None, "spool": None}
+LYING = Backlog(1_234, NOW - timedelta(seconds=12), 56_000)
 SOUND = Facts(now=NOW, last_beat_at=NOW, watermark=NOW, broken=None)
 TICK = timedelta(microseconds=1)
 SILENT = Pulse()
@@ -69,6 +71,11 @@ async def ask(
             replace(SOUND, refused_s=4.9),
             Reason("writes_refused", "a write was refused 4.9 s ago: pings may hear 503"),
         ),
+        (
+            replace(SOUND, refused_s=4.9, spool=LYING),
+            Reason("writes_refused", "a write was refused 4.9 s ago: pings go to this node's spool"),
+        ),
+        (replace(SOUND, spool=LYING), None),
         (replace(SOUND, stuck_s=5.0), None),
         (replace(SOUND, stuck_s=5.1), Reason("writer_stuck", "the writer has been at one batch for 5 s")),
         (replace(SOUND, room=LITTLE), None),
@@ -124,3 +131,10 @@ async def test_who_watches_from_elsewhere_is_told_what_waits_and_what_the_canary
 
     assert 3.0 == told["undelivered_s"]
     assert {"at": "2026-03-02T09:55:00Z", "age_s": 300.0, "latency_s": 0.18} == told["canary"]
+
+
+@pytest.mark.anyio
+async def test_what_lies_in_the_spool_is_told_however_the_node_does() -> None:
+    status, _, said = await ask(replace(SOUND, spool=LYING), "/readyz")
+
+    assert (200, {"pings": 1_234, "oldest_s": 12.0, "bytes": 56_000}) == (status, said["spool"])

@@ -235,8 +235,9 @@ async def test_a_full_spool_refuses_and_has_room_again_when_it_was_replayed(node
 async def test_a_disk_that_takes_nothing_refuses(node: Node) -> None:
     _, target = await made(node)
     await node.goes_away()
-    with Path("/dev/full").open("r+b", buffering=0) as full:
-        os.dup2(full.fileno(), node.spool.own.file._file)
+    full = os.open("/dev/full", os.O_RDWR)
+    os.dup2(full, node.spool.own.file._file)
+    os.close(full)
 
     with pytest.raises(OverloadedError, match="cannot be written"):
         await node.ping(target)
