@@ -21,10 +21,7 @@ from heartfly.api.ping import PingDoor
 from heartfly.api.state import ApiState
 from heartfly.checks.erase_project import finish_all
 from heartfly.checks.history import remove_leftovers
-from heartfly.config import Settings
 from heartfly.db.afar import Afar
-from heartfly.db.group_commit import Priority
-from heartfly.db.instance import identify
 from heartfly.db.room import room
 from heartfly.doctor.examine import examine
 from heartfly.errors import HeartflyError
@@ -45,10 +42,11 @@ from heartfly.net.http import OutgoingHttp
 from heartfly.net.rules import Rules
 from heartfly.net.urls import own_hosts
 from heartfly.notify.channels import CHANNELS
-from heartfly.notify.channels.base import Channel, ChannelContext, MailSettings, Reach
+from heartfly.notify.channels.base import Channel, ChannelContext, Reach
 from heartfly.notify.courier import Courier
 from heartfly.notify.dispatch import Dispatcher
 from heartfly.notify.letters import Letters
+from heartfly.notify.mail_server import mail_settings
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.ingest import Ingest
 from heartfly.pings.rate import RateLimiter
@@ -112,10 +110,9 @@ class App:
             most_checks=settings.limits.checks,
             creating=RateLimiter(per_minute=settings.limits.new_checks_per_minute),
         )
-        self.ingest = Ingest(database, applier, clock, timed=count.ping_seconds.observe)
-        self.spool = self._spool()
-        self.ingest.spool = self.spool
-        self.replay = None if self.spool is None else Replay(self.spool, database, applier, clock)
+        spool = Spool.of(settings, database, count=count.spooled.add)
+        self.ingest = Ingest(database, applier, clock, timed=count.ping_seconds.observe, spool=spool)
+        self.replay = Replay(spool, database, applier, clock)
         book = Book()
         of_limits = LimitApplier(book, ids)
         self.checker = Checker(ground.usage, book, of_limits, clock, count=count.limit_checks.add)
@@ -237,14 +234,6 @@ class App:
             page_paths=FIRST_SEGMENTS,
         )
 
-    def _spool(self) -> Spool | None:
-        """With SQLite the file is the database: where that cannot be written, neither could a spool."""
-        ground, max_bytes = self.ground, self.ground.settings.spool.max_bytes
-        if not ground.database.on_postgres or not max_bytes:
-            return None
-        count = ground.instruments.spooled.add
-        return Spool(ground.settings.data.dir, node_id=ground.node_id, max_bytes=max_bytes, count=count)
-
     def _pages(self) -> Any:
         from heartfly.web.pages import pages  # noqa: PLC0415 - they need the framework, as the API does
         from heartfly.web.state import web_state  # noqa: PLC0415 - the same
@@ -363,11 +352,7 @@ class App:
         self.ground.database.listen(self.watcher.heard)
         await self.surroundings.look()
         self.ground.database.listen(self.jobs.heard)
-        if self.spool is not None:
-            identity = await self.ground.database.write(identify, priority=Priority.JUDGING)
-            await self.spool.open(instance=identity.uuid)
-            if self.spool.in_use:  # so that who comes now goes behind what an earlier life has left
-                await self.ingest.known.read(self.ground.database)
+        await self.replay.open()
         await self.watcher.join()
         if self.syslog is not None:
             await self.syslog.open()
@@ -386,18 +371,11 @@ class App:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""
         heartbeat = [] if self.heartbeat is None else [self.heartbeat.run(self.ended)]
         services = (self.watcher, self.courier, self.last_use, self.surroundings, self.jobs, self.feeds, self.canary)
-        of_usage = (self.folder, self.held_days, self.limit_upkeep)
+        others = (self.folder, self.held_days, self.limit_upkeep, self.replay)
         beside = [run(self.ended) for run in self.beside]
         syslog = [] if self.syslog is None else [self.syslog.run(self.ended)]
         smtp = [] if self.smtp is None else [self.smtp.run(self.ended)]
-        running = [service.run(self.ended) for service in (*services, *of_usage)]
-        return [*running, *self._of_spool(), *heartbeat, *beside, *syslog, *smtp]
-
-    def _of_spool(self) -> Sequence[Awaitable[Any]]:
-        if self.replay is None:
-            return ()
-        ground = self.ground
-        return [self.replay.run(self.ended), self.ingest.known.run(self.ended, ground.database, ground.clock)]
+        return [*(service.run(self.ended) for service in (*services, *others)), *heartbeat, *beside, *syslog, *smtp]
 
     async def finish(self) -> None:
         """Leave: the last beat, what is queued, and every connection."""
@@ -406,24 +384,7 @@ class App:
         except HeartflyError as error:
             # A database that is away cannot be told; our silence since the last beat will be blind time.
             log.warning("leave", error=str(error))
-        if self.spool is not None:
-            await self.spool.close()
+        await self.replay.close()
         await self.letters.settle(limit_s=LETTERS_LIMIT_S)
         await self.ground.usage.stop()
         await self.ground.database.stop()
-
-
-def mail_settings(settings: Settings) -> MailSettings | None:
-    mail = settings.mail
-    if not mail.host:
-        return None
-    return MailSettings(
-        host=mail.host,
-        port=mail.port,
-        username=mail.username,
-        password=mail.password,
-        security=mail.security,
-        from_address=mail.from_address,
-        from_name=mail.from_name,
-        timeout_s=mail.timeout_s,
-    )

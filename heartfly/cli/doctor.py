@@ -9,12 +9,12 @@ import rich_click as click
 from click.exceptions import Exit
 from rich.text import Text
 
-from heartfly.app import mail_settings
 from heartfly.cli.options import CONFIG, DATA, settings_from
 from heartfly.cli.output import print_json, print_table
 from heartfly.clock import SystemClock
 from heartfly.doctor.examine import examine
 from heartfly.doctor.finding import Level, worst
+from heartfly.notify.mail_server import mail_settings
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "bold red"}
 

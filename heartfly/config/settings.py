@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import force_setattr
 from typing_extensions import override
 
+from heartfly.config.disk import Disk, Spool
 from heartfly.config.section import Network, Section, networks_in
 from heartfly.config.smtp import Smtp
 from heartfly.config.syslog import Syslog
@@ -114,17 +115,6 @@ class Data(Section, frozen=True):
     dir: Path = Path("heartfly-data")
 
 
-class Disk(Section, frozen=True):
-    """What happens when the disk of a SQLite database has little room; in MB (10^6 bytes). 0: nothing."""
-
-    low_mb: Annotated[int, msgspec.Meta(ge=0)] = 500
-    floor_mb: Annotated[int, msgspec.Meta(ge=0)] = 100
-
-    def __post_init__(self) -> None:
-        if self.low_mb < self.floor_mb:
-            raise ValueError("low_mb: Expected at least disk.floor_mb, for bodies go first")
-
-
 class Mail(Section, frozen=True):
     masked = frozenset({"password"})
 
@@ -198,15 +188,6 @@ class Pings(Section, frozen=True):
     queue: Count = 10_000
     keep_per_check: Count = 1000
     keep_bodies_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 30
-
-
-class Spool(Section, frozen=True):
-    """Where a node keeps pings while PostgreSQL is away. With SQLite there is none: the file is the database."""
-
-    max_bytes: Annotated[int, msgspec.Meta(ge=0, le=1 << 40)] = 512_000_000
-    """Of its file in the data directory. 0: no spool, such pings hear 503."""
-    wait_s: Annotated[float, msgspec.Meta(ge=0, le=3_600)] = 300.0
-    """So long, at most, deadlines wait for its replay once PostgreSQL is back."""
 
 
 class Runs(Section, frozen=True):

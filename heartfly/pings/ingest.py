@@ -16,9 +16,8 @@ from heartfly.db.group_commit import Priority
 from heartfly.errors import AwayError
 from heartfly.logs import line
 from heartfly.pings.apply import PingApplier
-from heartfly.pings.known import KnownAddresses
 from heartfly.pings.refusals import Refusals
-from heartfly.pings.request import BySlug, PingOutcome, PingRequest, PingResult, Target
+from heartfly.pings.request import PingOutcome, PingRequest, PingResult, Target
 from heartfly.pings.spool import Backlog, Spool, SpoolFullError
 
 
@@ -32,8 +31,12 @@ class Ingest:
         clock: Clock,
         *,
         timed: Callable[[float], None] = lambda _: None,
+        spool: Spool | None = None,
     ) -> None:
-        """`timed` is told of each ping that was stored how many seconds passed since its receipt."""
+        """`timed` is told of each ping that was stored how many seconds passed since its receipt.
+
+        `spool`: None, there is none, and what cannot be stored is refused.
+        """
         self._database = database
         self._timed = timed
         self._applier = applier
@@ -41,9 +44,7 @@ class Ingest:
         self._seq = itertools.count(1)
         self._under_way: dict[int, tuple[Target, datetime]] = {}
         self.refusals = Refusals()
-        self.known = KnownAddresses()
-        self.spool: Spool | None = None
-        """None: there is none, and a ping that cannot be stored is refused."""
+        self.spool = spool
 
     def backlog(self) -> Backlog | None:
         """What was acknowledged and is not in the database yet. For any thread."""
@@ -83,7 +84,7 @@ class Ingest:
         return result
 
     async def _stored_or_kept(self, request: PingRequest, spool: Spool) -> PingResult:
-        if await spool.turn() and self._may_be_kept(request.target):
+        if await spool.turn() and spool.may_keep(request.target):
             try:
                 return await _kept(request, spool, None)
             except SpoolFullError:
@@ -91,18 +92,14 @@ class Ingest:
         try:
             result = await self._stored(request)
         except AwayError as away:
-            if not self._may_be_kept(request.target):
+            if not spool.may_keep(request.target):
                 raise
             return await _kept(request, spool, away.maybe)
         if result.check_uuid:
-            self.known.learn(request.target)
+            spool.known.learn(request.target)
         else:
-            self.known.forget(request.target)
+            spool.known.forget(request.target)
         return result
-
-    def _may_be_kept(self, target: Target) -> bool:
-        """Whether it can be told without the database that it will be taken."""
-        return target in self.known and not (isinstance(target, BySlug) and target.create)
 
     async def submit_if(self, request: PingRequest, holds: Callable[[Tx], bool]) -> bool:
         """The ping together with a mark that it was made, in one transaction; whether `holds` let it.

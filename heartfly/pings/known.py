@@ -22,15 +22,13 @@ from heartfly.pings.request import BySlug, ByUuid, Target
 
 log = logger("heartfly.spool")
 
-MOST = 300_000
-"""About 40 MB. A check that is called by its UUID and by its slug counts twice."""
 _EVERY = timedelta(minutes=10)
 _AGAIN = timedelta(seconds=5)
 _PART = 2_000
 
 
 class KnownAddresses:
-    def __init__(self, *, most: int = MOST) -> None:
+    def __init__(self, *, most: int) -> None:
         self._most = most
         self._names: dict[bytes, None] = {}
         """In the order in which they were called last."""

@@ -22,6 +22,7 @@ from heartfly.clock import Clock
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
+from heartfly.db.instance import identify
 from heartfly.db.models import node_batches
 from heartfly.db.postgres import last_batch
 from heartfly.errors import HeartflyError, OverloadedError, StoreError
@@ -52,14 +53,41 @@ class Lot:
 
 
 class Replay:
-    def __init__(self, spool: Spool, database: Database, applier: PingApplier, clock: Clock) -> None:
-        self._spool = spool
+    """`spool`: None, there is nothing to replay."""
+
+    def __init__(self, spool: Spool | None, database: Database, applier: PingApplier, clock: Clock) -> None:
+        self._of = spool
         self._database = database
         self._applier = applier
         self._clock = clock
 
+    @property
+    def _spool(self) -> Spool:
+        assert self._of is not None
+        return self._of
+
+    async def open(self) -> None:
+        """Call before anything listens."""
+        if self._of is None:
+            return
+        identity = await self._database.write(identify, priority=Priority.JUDGING)
+        await self._of.open(instance=identity.uuid)
+        if self._of.in_use:  # so that who comes now goes behind what an earlier life has left
+            await self._of.known.read(self._database)
+
+    async def close(self) -> None:
+        """What is left stays for the next life."""
+        if self._of is not None:
+            await self._of.close()
+
     async def run(self, stop: asyncio.Event) -> None:
         """Bring back whatever lies in the spool, as soon as the database takes it, until stopped."""
+        if self._of is None:
+            await stop.wait()
+        else:
+            await asyncio.gather(self._bring_back(stop), self._of.known.run(stop, self._database, self._clock))
+
+    async def _bring_back(self, stop: asyncio.Event) -> None:
         stopped = asyncio.ensure_future(stop.wait())
         try:
             while not stop.is_set():

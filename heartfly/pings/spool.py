@@ -3,7 +3,7 @@
 A ping is kept when this returns: its record is flushed, together with whatever came during the last flush. While
 anything lies here, new ones go behind it, so that the order of receipt stays; at the end of a replay (replay.py) the
 door is shut for the moment in which the last of them are handed to the database. The spool is bounded. Which pings may
-be kept is ingest.py's to say.
+be kept is known.py's to say.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import msgspec
 
+from heartfly.config import Settings
+from heartfly.db.database import Database
 from heartfly.errors import OverloadedError
 from heartfly.logs import logger
-from heartfly.pings.request import PingRequest
+from heartfly.pings.known import KnownAddresses
+from heartfly.pings.request import BySlug, PingRequest, Target
 from heartfly.pings.spool_file import ENDING, FOLDER, REFUSED, Piece, Spooled, SpoolFile, record_bytes
 
 log = logger("heartfly.spool")
@@ -80,14 +83,16 @@ class Spool:
         *,
         node_id: int,
         max_bytes: int,
+        known: KnownAddresses,
         count: Callable[..., None] = lambda *_, **__: None,
     ) -> None:
-        """`count` is told what became of pings here, and of how many."""
+        """`known`: the addresses to which pings are kept. `count` is told what became of pings, and of how many."""
         self._folder = data_dir / FOLDER
         self._node_id = node_id
         self._instance = ""
         self._max_bytes = max_bytes
         self.count = count
+        self.known = known
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="heartfly-spool")
         self._own: Left | None = None
         self.left: list[Left] = []
@@ -104,6 +109,15 @@ class Spool:
         """New pings go behind those that lie here."""
         self.filled = asyncio.Event()
         """Something lies here."""
+
+    @classmethod
+    def of(cls, settings: Settings, database: Database, *, count: Callable[..., None]) -> Self | None:
+        """None: there is none. With SQLite the file is the database: where that is not written, no spool would be."""
+        wanted = settings.spool
+        if not database.on_postgres or not wanted.max_bytes:
+            return None
+        known = KnownAddresses(most=wanted.addresses)
+        return cls(settings.data.dir, node_id=database.node_id, max_bytes=wanted.max_bytes, known=known, count=count)
 
     # --- files
 
@@ -159,6 +173,10 @@ class Spool:
         return Backlog(sum(n for n, _, _ in found), min(oldest), sum(file.size - file.begin for _, _, file in found))
 
     # --- pings come
+
+    def may_keep(self, target: Target) -> bool:
+        """Whether it can be told without the database that a ping to it will be taken."""
+        return target in self.known and not (isinstance(target, BySlug) and target.create)
 
     async def turn(self) -> bool:
         """Whether a ping that comes now goes behind others here; waits out the moment in which that is undecided."""

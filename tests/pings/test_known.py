@@ -31,7 +31,7 @@ def test_what_was_only_read_takes_nobodys_place() -> None:
 
 
 def test_what_is_gone_is_forgotten() -> None:
-    known = KnownAddresses()
+    known = KnownAddresses(most=2)
     known.learn(A)
     known.forget(A)
     known.forget(B)
@@ -41,7 +41,7 @@ def test_what_is_gone_is_forgotten() -> None:
 
 @pytest.mark.parametrize("other", [BySlug("key", "other"), BySlug("another", "job"), A])
 def test_a_slug_is_of_its_key_and_whether_it_makes_a_check_is_no_part_of_it(other: BySlug | ByUuid) -> None:
-    known = KnownAddresses()
+    known = KnownAddresses(most=2)
     known.learn(BySlug("key", "job", create=True))
 
     assert BySlug("key", "job") in known

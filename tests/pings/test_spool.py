@@ -21,6 +21,7 @@ from heartfly.db.ids import IdSource
 from heartfly.errors import AwayError, OverloadedError
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.ingest import Ingest
+from heartfly.pings.known import KnownAddresses
 from heartfly.pings.rate import RateLimiter
 from heartfly.pings.replay import Replay
 from heartfly.pings.request import BySlug, ByUuid, PingOutcome, PingRequest, Target
@@ -52,11 +53,10 @@ class Node:
         """A life."""
         applier = PingApplier(ids=IdSource(1), node_id=node_id, rate=RateLimiter(per_minute=10**6), keep=KEEP)
         self.spool = Spool(
-            self.folder, node_id=node_id, max_bytes=self.max_bytes,
+            self.folder, node_id=node_id, max_bytes=self.max_bytes, known=KnownAddresses(most=100),
             count=lambda what, n: self.counted.append((what, n)),
         )  # fmt: skip
-        self.ingest = Ingest(self.world.db, applier, CLOCK)
-        self.ingest.spool = self.spool
+        self.ingest = Ingest(self.world.db, applier, CLOCK, spool=self.spool)
         self.replay = Replay(self.spool, self.world.db, applier, CLOCK)
 
     async def another_life(self) -> None:
@@ -255,7 +255,7 @@ async def test_what_an_earlier_life_left_is_taken_over_and_goes_first(node: Node
     left = [await node.ping(target) for _ in range(3)]
     await node.comes_back()
     await node.another_life()
-    await node.ingest.known.read(node.world.db)
+    await node.spool.known.read(node.world.db)
 
     new = await node.ping(target)
     assert PingOutcome.SPOOLED is node.last.outcome
@@ -406,7 +406,7 @@ async def test_a_node_knows_what_the_database_holds_and_what_was_called(node: No
     check, target = await made(node)
     await node.world.check(CLOCK.now(), name="twice", slug="twice")
     other = await node.world.check(CLOCK.now(), name="other", slug="other")
-    known = node.ingest.known
+    known = node.spool.known
     assert (True, False) == (target in known, node.world.by_slug("other") in known)
 
     await known.read(node.world.db)
