@@ -61,7 +61,7 @@ def stored_by(url: str) -> tuple[list[Any], list[tuple[str, str]]]:
         rows = list(connection.execute(query.order_by(pings.c.check_id, pings.c.n)).all())
         found = list(connection.execute(sa.select(flips.c.to_status, flips.c.reason)).tuples())
     engine.dispose()
-    return rows, [tuple(flip) for flip in found]  # type: ignore[misc]
+    return rows, [tuple(flip) for flip in found]
 
 
 def audit(jobs: Jobs, rows: list[Any]) -> None:
