@@ -8,6 +8,7 @@ to it is kept while the database is away.
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from datetime import timedelta
 from hashlib import blake2b
 
@@ -30,7 +31,7 @@ _PART = 2_000
 class KnownAddresses:
     def __init__(self, *, most: int) -> None:
         self._most = most
-        self._names: dict[bytes, None] = {}
+        self._names: OrderedDict[bytes, None] = OrderedDict()
         """In the order in which they were called last."""
 
     def __len__(self) -> int:
@@ -42,10 +43,10 @@ class KnownAddresses:
     def learn(self, target: Target) -> None:
         """A ping to it was stored."""
         name = _name(target)
-        self._names.pop(name, None)
         self._names[name] = None
+        self._names.move_to_end(name)
         if len(self._names) > self._most:
-            del self._names[next(iter(self._names))]
+            self._names.popitem(last=False)
 
     def forget(self, target: Target) -> None:
         """No check is there, or not any more."""
@@ -59,16 +60,20 @@ class KnownAddresses:
     async def run(self, stop: asyncio.Event, database: Database, clock: Clock) -> None:
         """Read what there is, now and each ten minutes, until stopped."""
         while not stop.is_set():
-            pause = _EVERY
-            try:
-                await self.read(database)
-            except (HeartflyError, sa.exc.SQLAlchemyError, OSError) as error:
-                log.info("addresses", error=repr(error))
-                pause = _AGAIN
+            pause = _EVERY if await self.could_read(database) else _AGAIN
             waits = [asyncio.ensure_future(wait) for wait in (stop.wait(), clock.sleep(pause.total_seconds()))]
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             for wait in waits:
                 wait.cancel()
+
+    async def could_read(self, database: Database) -> bool:
+        """As `read`; False: not now. What was learned stays."""
+        try:
+            await self.read(database)
+        except (HeartflyError, sa.exc.SQLAlchemyError, OSError) as error:
+            log.info("addresses", error=type(error).__name__)
+            return False
+        return True
 
     async def read(self, database: Database) -> None:
         async with database.read() as read:

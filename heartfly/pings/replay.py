@@ -73,7 +73,7 @@ class Replay:
         identity = await self._database.write(identify, priority=Priority.JUDGING)
         await self._of.open(instance=identity.uuid)
         if self._of.in_use:  # so that who comes now goes behind what an earlier life has left
-            await self._of.known.read(self._database)
+            await self._of.known.could_read(self._database)
 
     async def close(self) -> None:
         """What is left stays for the next life."""

@@ -104,7 +104,7 @@ async def test_every_200_is_in_the_database_afterwards_also_when_the_node_was_ki
 
     await asyncio.to_thread(stop, postgres)
     gone = time.perf_counter()
-    await until(lambda: time.perf_counter() > gone + 4)
+    await until(lambda: time.perf_counter() > gone + 2)
     assert 50 < await lying(server)
     refused = [f"{server.url}{path}" for path in (NOBODYS, f"/ping/{ping_key}/new?create=1")]
     for url in refused:

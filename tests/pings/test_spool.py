@@ -415,3 +415,14 @@ async def test_a_node_knows_what_the_database_holds_and_what_was_called(node: No
     assert ByUuid(other.ping_uuid) in known
     assert BySlug("another key", "other") not in known
     assert (True, False) == (ByUuid(check.ping_uuid) in known, NOBODYS in known)
+
+
+async def test_while_the_database_is_away_what_was_learned_stays(node: Node) -> None:
+    _, target = await made(node)
+    await node.goes_away()
+
+    assert not await node.spool.known.could_read(node.world.db)
+
+    assert target in node.spool.known
+    await node.comes_back()
+    assert await node.spool.known.could_read(node.world.db)
