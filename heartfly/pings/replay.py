@@ -161,12 +161,14 @@ class Replay:
     async def _last(self) -> Counter[str]:
         """What there is of our own. The door is shut until it stands in the queue, for who comes next is behind it."""
         spool, own = self._spool, self._spool.own
-        await spool.shut()
-        n_there, more = own.n, True
+        more = True
         try:
+            await spool.shut()
+            n_there = own.n
             records, end = await spool.rest()
             lot = Lot(own.file.node_id, records)
             stored = self._database.enter(self.apply, lot, priority=Priority.PINGS)
+            n_there = max(n_there, len(records))  # who was on his way to the database may come in by the window
             more = own.n > n_there
         finally:
             spool.reopen(in_use=more)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from heartfly.clock import SystemClock
+from heartfly.config import load
 from heartfly.core.words import PingKind
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
@@ -426,3 +427,41 @@ async def test_while_the_database_is_away_what_was_learned_stays(node: Node) -> 
     assert target in node.spool.known
     await node.comes_back()
     assert await node.spool.known.could_read(node.world.db)
+
+
+@pytest.mark.parametrize(("sqlite", "max_bytes"), [(True, 1_000), (False, 0)])
+async def test_with_sqlite_or_without_room_there_is_none(
+    tmp_path: Path, postgres_url: str, max_bytes: int, *, sqlite: bool
+) -> None:
+    settings = load(None, {"HEARTFLY_DATA__DIR": str(tmp_path), "HEARTFLY_SPOOL__MAX_BYTES": str(max_bytes)})
+    database = Database(url="" if sqlite else postgres_url, data_dir=tmp_path, clock=CLOCK)
+    spool = Spool.of(settings, database, count=lambda *_, **__: None)
+    applier = PingApplier(ids=IdSource(1), node_id=1, rate=RateLimiter(per_minute=1), keep=KEEP)
+    replay, stop = Replay(spool, database, applier, CLOCK), asyncio.Event()
+
+    await replay.open()
+    running = asyncio.ensure_future(replay.run(stop))
+    stop.set()
+    await running
+    await replay.close()
+
+    assert spool is None
+    assert not (tmp_path / "spool").exists()
+    database.close()
+
+
+async def test_a_service_that_is_stopped_ends_also_while_the_database_is_away(node: Node) -> None:
+    _, target = await made(node)
+    running = asyncio.ensure_future(node.replay.run(node.stop))
+    await node.goes_away()
+    await node.ping(target)
+
+    node.stop.set()
+    await running
+
+    await node.replay.close()
+    assert 1 == len(node.files())
+    await node.comes_back()
+    node.begin(node_id=6)
+    await node.spool.open(instance=INSTANCE)
+    assert node.ingest.backlog() is not None
