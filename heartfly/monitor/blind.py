@@ -29,6 +29,7 @@ from heartfly.pings.spool import Backlog
 log = logger("heartfly.monitor")
 
 KEPT = timedelta(days=400)
+_GAPS = 100
 REFUSALS_APART = timedelta(seconds=10)
 STALLED = "Heartfly was stalled, or the clock was put forward"
 AWAY = "the database was away"
@@ -88,8 +89,8 @@ class Beat:
         self._under_way = under_way
         self._refusals = refusals or Refusals()
         self._spooled = spooled
-        self._back_at: datetime | None = None
-        """When we could write again, after the last time that we could not."""
+        self._gaps: dict[datetime, datetime] = {}
+        """When we could not write ourselves, of the last _GAPS times: from when, until when."""
         self._waits_since: datetime | None = None
         """Since when deadlines wait for our spool."""
         self._count = count
@@ -160,7 +161,9 @@ class Beat:
         mine = tx.conn.execute(sa.select(nodes).where(nodes.c.id == self.node_id)).one()
         if now - mine.beat_at > self._hearing.blind_after:
             self._record(tx, mine.beat_at, now, AWAY if self._missed else STALLED)
-            self._back_at = now
+            self._gaps[mine.beat_at] = now
+            if len(self._gaps) > _GAPS:
+                del self._gaps[min(self._gaps)]
         refused = self._refusals.span()
         if refused is not None:
             self._refused(tx, refused)
@@ -237,6 +240,11 @@ class Beat:
             return now
         return min(now, backlog.oldest_at - timedelta(microseconds=1))
 
+    def _silent(self, since: datetime, now: datetime) -> timedelta:
+        """How long somebody has been silent. While we could not write ourselves, his silence says nothing of him."""
+        gaps = (to_at - max(from_at, since) for from_at, to_at in self._gaps.items() if to_at > since)
+        return now - since - sum(gaps, timedelta())
+
     def _others(self, tx: Tx, now: datetime) -> tuple[datetime, dict[int, datetime]]:
         """Up to when the other nodes that serve have heard all but what they wait for, and that.
 
@@ -249,9 +257,7 @@ class Beat:
             nodes.c.id != self.node_id, nodes.c.left_at.is_(None), nodes.c.fenced_at.is_(None)
         )
         for row in tx.conn.execute(query).all():
-            # As long as we could not write ourselves, its silence said nothing of it.
-            silent_since = row.beat_at if self._back_at is None else max(row.beat_at, self._back_at)
-            if now - silent_since > self._hearing.fence_after:
+            if self._silent(row.beat_at, now) > self._hearing.fence_after:
                 self._record(tx, row.heard_through, now, "A node of Heartfly died", node_id=row.id)
                 tx.conn.execute(sa.update(nodes).where(nodes.c.id == row.id).values(fenced_at=now))
                 continue

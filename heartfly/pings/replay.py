@@ -155,7 +155,7 @@ class Replay:
             # Its checksum is wrong: whatever it was, it cannot be told any more.
             log.error("spool_damaged", n_bytes=piece.lost)
         if not piece.records:
-            left.n = 0
+            left.done(left.n, piece.end)
         return n
 
     async def _last(self) -> Counter[str]:

@@ -9,6 +9,7 @@ be kept is known.py's to say.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,8 @@ log = logger("heartfly.spool")
 Result = TypeVar("Result")
 
 _LATER_S = 30
+_TOGETHER = 100
+"""Of so many pings in a row it is only remembered when the oldest was received."""
 
 
 class SpoolFullError(OverloadedError):
@@ -40,7 +43,7 @@ class SpoolFullError(OverloadedError):
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What lies in a spool. `oldest_at`: nothing in it was received before."""
+    """What lies in a spool. `oldest_at`: nothing in it was received before. `n_bytes`: of its whole file."""
 
     n: int
     oldest_at: datetime
@@ -56,7 +59,12 @@ class Left:
         """Up to there all is in the database."""
         self.n = 0
         """How many lie on the disk that are not in the database."""
-        self.oldest_at: datetime | None = None
+        self._some: deque[tuple[int, datetime]] = deque()
+        """Those, and those on their way to the disk: of so many in a row the oldest was received then."""
+
+    @property
+    def oldest_at(self) -> datetime | None:
+        return min((at for _, at in tuple(self._some)), default=None)
 
     def count(self) -> None:
         """What an earlier life has left in it."""
@@ -66,12 +74,32 @@ class Left:
                 self.add(record.request)
 
     def add(self, request: PingRequest) -> None:
-        at = request.received_at
-        self.oldest_at = at if self.oldest_at is None else min(at, self.oldest_at)
+        """It is on its way to the disk, or there."""
+        n, at = self._some[-1] if self._some else (_TOGETHER, request.received_at)
+        if n < _TOGETHER:
+            self._some[-1] = n + 1, min(at, request.received_at)
+        else:
+            self._some.append((1, request.received_at))
+
+    def forget(self, n: int, *, newest: bool = False) -> None:
+        """So many do not lie here any more: the first of them, or the last."""
+        at_end = -1 if newest else 0
+        while n:
+            there, at = self._some[at_end]
+            taken = min(n, there)
+            n -= taken
+            if taken < there:
+                self._some[at_end] = there - taken, at
+            elif newest:
+                self._some.pop()
+            else:
+                self._some.popleft()
 
     def done(self, n: int, end: int) -> None:
+        """So many are in the database, up to there."""
         self.at = end
         self.n -= n
+        self.forget(n)
 
 
 class Spool:
@@ -217,6 +245,7 @@ class Spool:
                 log.exception("spool", error=repr(error))
                 failed = SpoolFullError("the spool cannot be written", retry_after=_LATER_S)
                 self._bytes -= sum(map(record_bytes, records))
+                own.forget(len(batch), newest=True)
             else:
                 own.n += len(batch)
                 self.count("spooled", n=len(batch))
@@ -282,7 +311,7 @@ class Spool:
             self.left.remove(left)
             await self._away(left.file.remove)
         elif not left.n and not self._n_coming:
-            left.oldest_at, left.at, self._bytes = None, left.file.begin, 0
+            left.at, self._bytes = left.file.begin, 0
             await self._away(left.file.clear)
         if self.backlog is None:
             self.filled.clear()

@@ -6,7 +6,8 @@ import asyncio
 import time
 import uuid
 import warnings
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -55,6 +56,16 @@ class Jobs:
     pause_s: float = 0.02
     answered: dict[str, Said] = field(default_factory=dict)
     stopping: bool = False
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """However a test ends, they end with it."""
+        running = [asyncio.ensure_future(self.run(path)) for path in self.paths]
+        try:
+            yield
+        finally:
+            self.stopping = True
+            await asyncio.gather(*running)
 
     async def run(self, path: str) -> None:
         while not self.stopping:

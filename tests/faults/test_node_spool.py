@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -79,82 +80,80 @@ def audit(jobs: Jobs, rows: list[Any]) -> None:
     ]
 
 
-async def served(tmp_path: Path, postgres: Any, *, n: int) -> tuple[Server, str, list[dict[str, Any]]]:
-    server = Server(tmp_path, SETTINGS | {"DATABASE__URL": postgres.get_uri()})
+@pytest.fixture
+def server(tmp_path: Path, postgres: Any) -> Iterator[Server]:
+    found = Server(tmp_path, SETTINGS | {"DATABASE__URL": postgres.get_uri()})
+    yield found
+    found.leave()
+
+
+async def served(server: Server, *, n: int) -> tuple[str, list[str]]:
+    """Start it, with so many checks; the ping key, and where each is called."""
     keys = await asyncio.to_thread(server.init)
     await asyncio.to_thread(server.start)
     rules = {"schedule": {"kind": "period", "period": 5}, "grace": 1}
-    made = [server.api("POST", "/v1/checks", keys["api_key"], {"name": f"job {i}", "slug": f"job-{i}", **rules})
-            for i in range(n)]  # fmt: skip
-    return server, keys["ping_key"], made
-
-
-def paths(server: Server, made: list[dict[str, Any]]) -> list[str]:
-    return [check["ping_url"].removeprefix(server.url) for check in made]
+    made = [
+        server.api("POST", "/v1/checks", keys["api_key"], {"name": f"job {i}", "slug": f"job-{i}", **rules})
+        for i in range(n)
+    ]
+    return keys["ping_key"], [check["ping_url"].removeprefix(server.url) for check in made]
 
 
 async def test_every_200_is_in_the_database_afterwards_also_when_the_node_was_killed(
-    tmp_path: Path, postgres: Any
+    server: Server, postgres: Any
 ) -> None:
-    server, ping_key, made = await served(tmp_path, postgres, n=3)
-    # One of them is called by its slug.
-    jobs = Jobs(server.port, [*paths(server, made[:2]), f"/ping/{ping_key}/job-2"])
-    running = [asyncio.ensure_future(jobs.run(path)) for path in jobs.paths]
-    await until(lambda: len(jobs.answered) > 60)
+    ping_key, paths = await served(server, n=3)
+    jobs = Jobs(server.port, [*paths[:2], f"/ping/{ping_key}/job-2"])  # one of them is called by its slug
+    async with jobs.at_work():
+        await until(lambda: len(jobs.answered) > 60)
+        await asyncio.to_thread(stop, postgres)
+        gone = time.perf_counter()
+        await until(lambda: time.perf_counter() > gone + 2 and len(jobs.since(gone, 200)) > 50)
+        assert await lying(server) > 0
+        for path in (NOBODYS, f"/ping/{ping_key}/new?create=1"):
+            status, headers, _ = await asyncio.to_thread(asked, f"{server.url}{path}")
+            assert (503, True) == (status, headers["retry-after"].isdigit())
+        await asyncio.to_thread(start, postgres)
+        await until_empty(server)
+        back = time.perf_counter()
+        await until(lambda: len(jobs.since(back, 200)) > 30)
 
-    await asyncio.to_thread(stop, postgres)
-    gone = time.perf_counter()
-    await until(lambda: time.perf_counter() > gone + 2)
-    assert 50 < await lying(server)
-    refused = [f"{server.url}{path}" for path in (NOBODYS, f"/ping/{ping_key}/new?create=1")]
-    for url in refused:
-        status, headers, _ = await asyncio.to_thread(asked, url)
-        assert (503, True) == (status, headers["retry-after"].isdigit())
-    await asyncio.to_thread(start, postgres)
-    await until_empty(server)
-    back = time.perf_counter()
-    await until(lambda: len(jobs.since(back, 200)) > 30)
-
-    await asyncio.to_thread(stop, postgres)
-    gone = time.perf_counter()
-    await until(lambda: len(jobs.since(gone, 200)) > 60)
-    await asyncio.to_thread(server.kill)
-    await asyncio.to_thread(start, postgres)
-    await asyncio.to_thread(server.start)
-    back = time.perf_counter()
-    await until(lambda: len(jobs.since(back, 200)) > 30)
-    await until_empty(server)
-    jobs.stopping = True
-    await asyncio.gather(*running)
+        await asyncio.to_thread(stop, postgres)
+        gone = time.perf_counter()
+        await until(lambda: len(jobs.since(gone, 200)) > 60)
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(start, postgres)
+        await asyncio.to_thread(server.start)
+        back = time.perf_counter()
+        await until(lambda: len(jobs.since(back, 200)) > 30)
+        await until_empty(server)
     assert 0 == await asyncio.to_thread(server.stop)
 
     rows, flipped = await asyncio.to_thread(stored_by, postgres.get_uri())
     audit(jobs, rows)
     assert {200} == {said.code for said in jobs.answered.values()}
     assert [("up", "success")] * 3 == flipped
-    assert [] == list((tmp_path / "heartfly-data" / "spool").iterdir())
+    assert [] == list((server.folder / "heartfly-data" / "spool").iterdir())
 
 
 @pytest.mark.slow
-async def test_ten_minutes_without_a_database_at_300_pings_a_second(tmp_path: Path, postgres: Any) -> None:
+async def test_ten_minutes_without_a_database_at_300_pings_a_second(server: Server, postgres: Any) -> None:
     """`HEARTFLY_AWAY_S`: how long, where ten minutes are too many."""
     away_s = float(os.environ.get("HEARTFLY_AWAY_S", "600"))
-    server, _, made = await served(tmp_path, postgres, n=30)
-    jobs = Jobs(server.port, paths(server, made), pause_s=0.09)
-    running = [asyncio.ensure_future(jobs.run(path)) for path in jobs.paths]
-    await until(lambda: len(jobs.answered) > 600)
-    await asyncio.to_thread(stop, postgres)
-    gone = time.perf_counter()
-    await until(lambda: time.perf_counter() > gone + away_s, limit_s=away_s + 60)
-    n_away = len(jobs.since(gone, 200))
-    lay = await lying(server)
-    back = await asyncio.to_thread(start, postgres)
-    await until_empty(server, limit_s=120)
-    took_s = time.perf_counter() - back
-    # Long enough for the slots of the outage to be judged.
-    await until(lambda: time.perf_counter() > back + took_s + 15)
-    jobs.stopping = True
-    await asyncio.gather(*running)
+    _, paths = await served(server, n=30)
+    jobs = Jobs(server.port, paths, pause_s=0.09)
+    async with jobs.at_work():
+        await until(lambda: len(jobs.answered) > 600)
+        await asyncio.to_thread(stop, postgres)
+        gone = time.perf_counter()
+        await until(lambda: time.perf_counter() > gone + away_s, limit_s=away_s + 60)
+        n_away = len(jobs.since(gone, 200))
+        lay = await lying(server)
+        back = await asyncio.to_thread(start, postgres)
+        await until_empty(server, limit_s=away_s + 600)
+        took_s = time.perf_counter() - back
+        # Long enough for the slots of the outage to be judged.
+        await until(lambda: time.perf_counter() > back + took_s + 15)
     assert 0 == await asyncio.to_thread(server.stop)
 
     rows, flipped = await asyncio.to_thread(stored_by, postgres.get_uri())

@@ -156,6 +156,23 @@ async def test_after_we_were_away_ourselves_the_others_have_time_to_come_back(wo
 
 
 @ON_POSTGRES
+async def test_who_stumbles_again_and_again_takes_a_dead_node_for_dead_all_the_same(world: World, tower: Tower) -> None:
+    """Each time in which he could not write is taken off its silence, and no more than that."""
+    other = Tower(world, SimClock(T0), node_id=2)
+    await other.watcher.join()
+    await tower.watcher.round()
+    for n in range(105):
+        tower.beat._gaps[T0 - (n + 2) * MINUTE] = T0 - (n + 1) * MINUTE
+    await tower.sleep_through(T0 + 20 * MINUTE)
+    await tower.go(T0 + 20 * MINUTE + 8 * SECOND)
+    await tower.sleep_through(T0 + 40 * MINUTE)
+
+    assert (await node(world, 2)).fenced_at is None
+    await tower.go(T0 + 40 * MINUTE + 3 * SECOND)
+    assert (await node(world, 2)).fenced_at is not None
+
+
+@ON_POSTGRES
 async def test_a_node_that_somebody_took_for_gone_is_heard_again(world: World, tower: Tower) -> None:
     await tower.watcher.round()
     other = Tower(world, SimClock(T0 + MINUTE), node_id=2)

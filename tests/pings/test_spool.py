@@ -206,6 +206,27 @@ async def test_more_than_a_piece_comes_back_in_order(node: Node) -> None:
     assert ("replayed", 1_201) == ("replayed", sum(n for what, n in node.counted if what == "replayed"))
 
 
+async def test_what_is_oldest_moves_on_with_the_replay(node: Node) -> None:
+    """Deadlines wait for what is not in the database, and for nothing else."""
+    _, target = await made(node)
+    await node.goes_away()
+    first = await node.ping(target)
+    sent = [node.request(target) for _ in range(700)]
+    await asyncio.gather(*(node.ingest.submit(request) for request in sent))
+    await node.comes_back()
+    before = node.ingest.backlog()
+
+    await node.replay._piece(node.spool.own)
+
+    after = node.ingest.backlog()
+    assert before is not None
+    assert after is not None
+    assert (701, first.received_at) == (before.n, before.oldest_at)
+    n = before.n - after.n
+    assert 100 < n < 600
+    assert sent[n - 1 - 100].received_at < after.oldest_at <= sent[n - 1].received_at
+
+
 async def test_a_full_spool_refuses_and_has_room_again_when_it_was_replayed(node: Node) -> None:
     check, target = await made(node)
     node.spool._max_bytes = 1_000
@@ -244,6 +265,7 @@ async def test_a_disk_that_takes_nothing_refuses(node: Node) -> None:
         await node.ping(target)
 
     assert node.ingest.backlog() is None
+    assert node.spool.own.oldest_at is None
     await node.comes_back()
     await node.replay.drain(node.stop)  # nothing lies there: the door is open again
     await node.ping(target)
