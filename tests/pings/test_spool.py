@@ -76,6 +76,10 @@ class Node:
         self.last = await self.ingest.submit(request)
         return request
 
+    def outcome(self) -> PingOutcome:
+        """Of the last ping."""
+        return self.last.outcome
+
     async def goes_away(self) -> None:
         self.wire.close()
         await self.wire.cut()
@@ -107,7 +111,7 @@ async def made(node: Node, **config: Any) -> tuple[Any, ByUuid]:
     check = await node.world.check(CLOCK.now(), **config)
     target = ByUuid(check.ping_uuid)
     await node.ping(target)
-    assert PingOutcome.OK is node.last.outcome
+    assert PingOutcome.OK is node.outcome()
     return check, target
 
 
@@ -124,7 +128,7 @@ async def test_a_known_check_is_heard_without_the_database_and_replayed_as_it_wa
     await node.goes_away()
     start = await node.ping(target, PingKind.START, body=b"hello", body_size=5)
     fail = await node.ping(target, PingKind.FAIL)
-    assert PingOutcome.SPOOLED is node.last.outcome
+    assert PingOutcome.SPOOLED is node.outcome()
     backlog = node.ingest.backlog()
     assert backlog is not None
     assert (2, start.received_at) == (backlog.n, backlog.oldest_at)
@@ -139,7 +143,7 @@ async def test_a_known_check_is_heard_without_the_database_and_replayed_as_it_wa
     assert node.ingest.backlog() is None
     assert [("spooled", 1), ("spooled", 1), ("replayed", 2)] == node.counted
     after = await node.ping(target)
-    assert PingOutcome.OK is node.last.outcome
+    assert PingOutcome.OK is node.outcome()
     assert told(after) == (await heard(node, check))[3:]
 
 
@@ -154,7 +158,7 @@ async def test_whom_the_node_does_not_know_or_who_would_make_a_check_it_refuses(
             await node.ping(target)
         assert node.ingest.backlog() is None
     await node.ping(slug)
-    assert PingOutcome.SPOOLED is node.last.outcome
+    assert PingOutcome.SPOOLED is node.outcome()
     with pytest.raises(AwayError):
         await node.ping(NOBODYS)
 
@@ -166,13 +170,13 @@ async def test_while_others_lie_there_a_new_ping_goes_behind_them(node: Node) ->
     await node.comes_back()
 
     second = await node.ping(target)
-    assert PingOutcome.SPOOLED is node.last.outcome
+    assert PingOutcome.SPOOLED is node.outcome()
     _, other = await made(node)  # unknown as yet: it waits for nobody
     await node.replay.drain(node.stop)
 
     assert told(first, second) == (await heard(node, check))[1:]
     await node.ping(other)
-    assert PingOutcome.OK is node.last.outcome
+    assert PingOutcome.OK is node.outcome()
 
 
 async def test_who_comes_while_the_last_are_handed_over_stands_behind_them(node: Node) -> None:
@@ -245,12 +249,12 @@ async def test_a_full_spool_refuses_and_has_room_again_when_it_was_replayed(node
     await node.comes_back()
 
     straight = await node.ping(target)  # there is no room, but a database
-    assert PingOutcome.OK is node.last.outcome
+    assert PingOutcome.OK is node.outcome()
     await node.replay.drain(node.stop)
     assert sorted(told(*sent, straight)) == sorted((await heard(node, check))[1:])
     await node.goes_away()
     await node.ping(target)
-    assert PingOutcome.SPOOLED is node.last.outcome
+    assert PingOutcome.SPOOLED is node.outcome()
     await node.comes_back()
 
 
@@ -269,7 +273,7 @@ async def test_a_disk_that_takes_nothing_refuses(node: Node) -> None:
     await node.comes_back()
     await node.replay.drain(node.stop)  # nothing lies there: the door is open again
     await node.ping(target)
-    assert PingOutcome.OK is node.last.outcome
+    assert PingOutcome.OK is node.outcome()
 
 
 async def test_what_an_earlier_life_left_is_taken_over_and_goes_first(node: Node) -> None:
@@ -281,7 +285,7 @@ async def test_what_an_earlier_life_left_is_taken_over_and_goes_first(node: Node
     await node.spool.known.read(node.world.db)
 
     new = await node.ping(target)
-    assert PingOutcome.SPOOLED is node.last.outcome
+    assert PingOutcome.SPOOLED is node.outcome()
     backlog = node.ingest.backlog()
     assert backlog is not None
     assert (4, left[0].received_at) == (backlog.n, backlog.oldest_at)
@@ -319,7 +323,7 @@ async def test_a_ping_whose_commit_was_not_answered_is_there_once(node: Node, lo
     node.wire.close()
 
     request = await node.ping(target)
-    assert PingOutcome.SPOOLED is node.last.outcome
+    assert PingOutcome.SPOOLED is node.outcome()
     await node.comes_back()
     await drained(node)
 
