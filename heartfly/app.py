@@ -47,10 +47,12 @@ from heartfly.notify.channels.base import Channel, ChannelContext, Reach
 from heartfly.notify.courier import Courier
 from heartfly.notify.dispatch import POLL, POLL_OF_OTHERS, Dispatcher
 from heartfly.notify.letters import Letters
-from heartfly.notify.mail_settings import mail_settings
+from heartfly.notify.mail_server import mail_settings
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.ingest import Ingest
 from heartfly.pings.rate import RateLimiter
+from heartfly.pings.replay import Replay
+from heartfly.pings.spool import Spool
 from heartfly.server.by_mail import mail_listener
 from heartfly.server.forwarded import client_address
 from heartfly.server.syslog import SyslogListener
@@ -109,7 +111,9 @@ class App:
             most_checks=settings.limits.checks,
             creating=RateLimiter(per_minute=settings.limits.new_checks_per_minute),
         )
-        self.ingest = Ingest(database, applier, clock, timed=count.ping_seconds.observe)
+        spool = Spool.of(settings, database, count=count.spooled.add)
+        self.ingest = Ingest(database, applier, clock, timed=count.ping_seconds.observe, spool=spool)
+        self.replay = Replay(spool, database, applier, clock)
         book = Book()
         of_limits = LimitApplier(book, ids)
         self.checker = Checker(ground.usage, book, of_limits, clock, count=count.limit_checks.add)
@@ -152,6 +156,7 @@ class App:
             beat=timedelta(seconds=settings.monitor.beat_s / (4 if database.on_postgres else 1)),
             blind_after=timedelta(seconds=settings.monitor.blind_after_s),
             hold=timedelta(seconds=settings.monitor.hold_s),
+            spool_wait=timedelta(seconds=settings.spool.wait_s),
         )
         beat = Beat(
             node_id=ground.node_id,
@@ -161,6 +166,7 @@ class App:
             roles=settings.server.roles,
             under_way=self.ingest.under_way,
             refusals=self.ingest.refusals,
+            spooled=self.ingest.backlog,
             count=count.blind,
         )
         self.watcher = Watcher(
@@ -341,6 +347,7 @@ class App:
             is_below_floor=self.surroundings.is_below_floor,
             schema=self.surroundings.schema,
             skew=self.surroundings.skew,
+            spool=self.ingest.backlog(),
         )
 
     async def start(self) -> None:
@@ -350,6 +357,7 @@ class App:
         self.ground.database.listen(self.watcher.heard)
         await self.surroundings.look()
         self.ground.database.listen(self.jobs.heard)
+        await self.replay.open()
         await self.watcher.join()
         if self.syslog is not None:
             await self.syslog.open()
@@ -371,11 +379,11 @@ class App:
         services = (self.watcher, self.last_use, self.surroundings, self.feeds, self.canary)
         sending = [self.courier.run(self.ended)] if NodeRole.SEND in roles else []
         jobs = [self.jobs.run(self.ended)] if NodeRole.JUDGE in roles else []
-        of_usage = (self.folder, self.held_days, self.limit_upkeep)
+        others = (self.folder, self.held_days, self.limit_upkeep, self.replay)
         beside = [run(self.ended) for run in self.beside]
         syslog = [] if self.syslog is None else [self.syslog.run(self.ended)]
         smtp = [] if self.smtp is None else [self.smtp.run(self.ended)]
-        running = [service.run(self.ended) for service in (*services, *of_usage)]
+        running = [service.run(self.ended) for service in (*services, *others)]
         return [*running, *sending, *jobs, *heartbeat, *beside, *syslog, *smtp]
 
     async def finish(self) -> None:
@@ -385,6 +393,7 @@ class App:
         except HeartflyError as error:
             # A database that is away cannot be told; our silence since the last beat will be blind time.
             log.warning("leave", error=str(error))
+        await self.replay.close()
         await self.letters.settle(limit_s=LETTERS_LIMIT_S)
         await self.ground.usage.stop()
         await self.ground.database.stop()

@@ -74,6 +74,16 @@ class OverloadedError(HeartflyError):
         self.retry_after = retry_after
 
 
+class AwayError(OverloadedError):
+    """The database cannot be reached. `maybe`: the lane and number of the batch in which it was stored all the same, if
+    that was committed; None: it was not.
+    """
+
+    def __init__(self, message: str, *, maybe: tuple[int, int] | None = None) -> None:
+        super().__init__(message)
+        self.maybe = maybe
+
+
 class TooManyRequestsError(OverloadedError):
     """Whoever asks does so too often; others are served."""
 

@@ -118,6 +118,11 @@ class Instruments:
         self.ping_seconds = Histogram(
             "heartfly_ping_seconds", "From the receipt of a ping to the commit that holds it."
         )
+        self.spooled = Counter(
+            "heartfly_spooled_pings_total",
+            "Pings that went to this node's spool, and what became of them then.",
+            "what",
+        )
         self.bodies_dropped = Counter(
             "heartfly_ping_bodies_dropped_total", "Bodies that were not kept, as the disk had little room."
         )

@@ -40,9 +40,18 @@ class Health:
             "status": "not ready" if why_not else "ready",
             "reasons": why_not,
             "watermark_lag_s": lag,
+            "spool": _lying(facts),
             **_vital(self._pulse(), facts.now),
         }
         await _answer(send, 503 if why_not else 200, told, with_body=with_body)
+
+
+def _lying(facts: Facts) -> dict[str, Any] | None:
+    """Pings that were answered and wait for the database."""
+    if facts.spool is None:
+        return None
+    age = max(0.0, (facts.now - facts.spool.oldest_at).total_seconds())
+    return {"pings": facts.spool.n, "oldest_s": age, "bytes": facts.spool.n_bytes}
 
 
 def _vital(pulse: Pulse, now: datetime) -> dict[str, Any]:

@@ -117,6 +117,7 @@ class PingDoor:
         )
         self._answers = {
             PingOutcome.OK: _Answer(200, b"OK", kept),
+            PingOutcome.SPOOLED: _Answer(200, b"OK", kept),
             PingOutcome.LIMITED: _Answer(200, b"OK (rate-limited)", kept),
             PingOutcome.CREATED: _Answer(201, b"Created", kept),
             PingOutcome.NOT_FOUND: _Answer(404, b"not found"),

@@ -14,7 +14,7 @@ from heartfly.cli.output import print_json, print_table
 from heartfly.clock import SystemClock
 from heartfly.doctor.examine import examine
 from heartfly.doctor.finding import Level, worst
-from heartfly.notify.mail_settings import mail_settings
+from heartfly.notify.mail_server import mail_settings
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "bold red"}
 

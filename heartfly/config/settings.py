@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import force_setattr
 from typing_extensions import override
 
+from heartfly.config.disk import Disk, Spool
 from heartfly.config.section import Network, Seconds, Section, networks_in
 from heartfly.config.server import Server
 from heartfly.config.smtp import Smtp
@@ -66,17 +67,6 @@ class Database(Section, frozen=True):
 
 class Data(Section, frozen=True):
     dir: Path = Path("heartfly-data")
-
-
-class Disk(Section, frozen=True):
-    """What happens when the disk of a SQLite database has little room; in MB (10^6 bytes). 0: nothing."""
-
-    low_mb: Annotated[int, msgspec.Meta(ge=0)] = 500
-    floor_mb: Annotated[int, msgspec.Meta(ge=0)] = 100
-
-    def __post_init__(self) -> None:
-        if self.low_mb < self.floor_mb:
-            raise ValueError("low_mb: Expected at least disk.floor_mb, for bodies go first")
 
 
 class Mail(Section, frozen=True):
@@ -310,6 +300,7 @@ class Settings(Section, frozen=True):
     apprise: Apprise = Apprise()
     log: Log = Log()
     pings: Pings = Pings()
+    spool: Spool = Spool()
     runs: Runs = Runs()
     limits: Limits = Limits()
     alerts: Alerts = Alerts()

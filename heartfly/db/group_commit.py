@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 
 from heartfly.clock import Clock
 from heartfly.db.changes import Changes, Tx
-from heartfly.errors import HeartflyError, OverloadedError, StoreError
+from heartfly.errors import AwayError, HeartflyError, OverloadedError, StoreError
 from heartfly.logs import logger
 
 log = logger("heartfly.writer")
@@ -73,6 +73,8 @@ class _Entry:
     item: Any
     future: asyncio.Future[Any]
     expires: float  # monotonic seconds
+    taken: bool = False
+    """It is in the writer's hands, or was: what became of it, only the writer knows."""
 
 
 class GroupCommitter:
@@ -186,13 +188,18 @@ class GroupCommitter:
         """Fail the waits that took too long. All limits are equal, so the oldest stands first."""
         now = self._clock.monotonic()
         while self._waiting and (self._waiting[0].future.done() or self._waiting[0].expires <= now):
-            future = self._waiting.popleft().future
-            if not future.done():
+            entry = self._waiting.popleft()
+            if not entry.future.done():
                 self._refused_at = now
-                future.set_exception(OverloadedError("the database did not answer in time"))
+                entry.future.set_exception(self._late(entry))
         self._sweeper = (
             self._loop.call_later(max(0.0, self._waiting[0].expires - now), self._sweep) if self._waiting else None
         )
+
+    def _late(self, entry: _Entry) -> OverloadedError:
+        with self._ready:  # while we look, the writer takes nothing
+            taken = entry.taken
+        return OverloadedError("the database did not answer in time") if taken else AwayError("its turn did not come")
 
     def _resolve(self, entries: Sequence[_Entry], results: Sequence[Any], changes: Changes) -> None:
         if changes:
@@ -263,6 +270,7 @@ class GroupCommitter:
                     self._n_queued -= 1
                     # Its caller has been told "not stored" (or went away): it must not be stored now.
                     if entry.expires > now and not entry.future.done():
+                        entry.taken = True
                         batch.append(entry)
             return batch
 

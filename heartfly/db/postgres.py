@@ -1,14 +1,16 @@
 """PostgreSQL through psycopg 3: the same commands, with row locks and bounded waits.
 
 Refuses a server that would lose acknowledged rows. A commit whose answer was lost is settled by the
-batch number that each batch writes with its work.
+batch number that each batch writes with its work; where it cannot be, as the server is away, whoever keeps the work
+for later settles it by the same number (`was_committed`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.dialects.postgresql import insert
@@ -21,7 +23,7 @@ from heartfly.db.models import node_batches
 from heartfly.db.parts import MAIN, Part
 from heartfly.db.prepared import Prepared
 from heartfly.db.types import to_json
-from heartfly.errors import OverloadedError, StoreError
+from heartfly.errors import AwayError, OverloadedError, StoreError
 
 Result = TypeVar("Result")
 
@@ -32,6 +34,17 @@ _IDLE = " -c idle_in_transaction_session_timeout="
 _WRITER_IDLE = f"{_IDLE}4000"
 """Between two statements of a writer there is nothing but computing."""
 _TRY_AGAIN = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock not available
+_CANCELED = "57014"  # a statement that took too long: somebody is there
+_LIFELINES: dict[str, Any] = {
+    "connect_timeout": 3,
+    # Of our end of the line; _OPTIONS are the server's. A machine that is gone sends no farewell.
+    "tcp_user_timeout": 5000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+_LANES_APART = 100
+"""A lane whose last commit is unknown is left as it is, and the next one is so far from it."""
 
 
 def writing_engine(url: str, part: Part = MAIN) -> Engine:
@@ -41,7 +54,7 @@ def writing_engine(url: str, part: Part = MAIN) -> Engine:
         json_serializer=to_json,
         hide_parameters=True,  # a parameter may be a secret, and an error may be logged
         isolation_level="READ COMMITTED",
-        connect_args={"options": _options(part) + _WRITER_IDLE, "connect_timeout": 3, "prepare_threshold": 2},
+        connect_args={"options": _options(part) + _WRITER_IDLE, "prepare_threshold": 2, **_LIFELINES},
     )
 
 
@@ -103,6 +116,22 @@ _NUMBER = Prepared(
 )
 
 
+class UnsettledError(Exception):
+    """A commit was sent, no answer came, and nobody can be asked now: it may be in the database or not."""
+
+    def __init__(self, lane: int, batch: int) -> None:
+        super().__init__(f"lane {lane}, batch {batch}")
+        self.lane = lane
+        self.batch = batch
+
+
+def last_batch(tx: Tx, node_id: int, lane: int) -> int:
+    """The number of the last batch that came through; waits for one that is being committed. 0: none ever."""
+    query = sa.select(node_batches.c.last_batch).where(node_batches.c.node_id == node_id, node_batches.c.lane == lane)
+    number: int | None = tx.conn.execute(query.with_for_update()).scalar_one_or_none()
+    return number or 0
+
+
 class PostgresSession:
     """`lane` numbers this process's writing connections; (node, lane) owns a row of batch numbers."""
 
@@ -149,17 +178,16 @@ class PostgresSession:
 
     def _committed(self) -> bool:
         """Whether the batch whose commit went unanswered is in the database."""
-        connection = self._open(keep_number=True)
-        last = self._last(connection)
-        connection.rollback()
+        try:
+            connection = self._open(keep_number=True)
+            last = last_batch(Tx(connection), self._node_id, self._lane)
+            connection.rollback()
+        except (DBAPIError, StoreError) as error:
+            unsettled = UnsettledError(self._lane, self._batch)
+            self.close()
+            self._lane += _LANES_APART
+            raise unsettled from error
         return last == self._batch
-
-    def _last(self, connection: Connection) -> int:
-        query = sa.select(node_batches.c.last_batch).where(
-            node_batches.c.node_id == self._node_id, node_batches.c.lane == self._lane
-        )
-        number: int = connection.execute(query).scalar_one()
-        return number
 
     def _open(self, *, keep_number: bool = False) -> Connection:
         if self._connection is None:
@@ -172,7 +200,7 @@ class PostgresSession:
                         .values(node_id=self._node_id, lane=self._lane, last_batch=0)
                         .on_conflict_do_nothing()
                     )
-                    last = self._last(connection)
+                    last = last_batch(Tx(connection), self._node_id, self._lane)
             except BaseException:
                 connection.close()
                 raise
@@ -182,11 +210,15 @@ class PostgresSession:
         return self._connection
 
     def explain(self, error: Exception) -> StoreError | OverloadedError | None:
+        if isinstance(error, UnsettledError):
+            return AwayError("the database is away", maybe=(error.lane, error.batch))
         if isinstance(error, DBAPIError):
             state = _sqlstate(error)
-            if error.connection_invalidated or state is None or state[:2] in {"08", "57"} or state in _TRY_AGAIN:
-                return OverloadedError("the database is away; nothing was stored")
-            if state[:2] == "53":
+            if state in _TRY_AGAIN or state == _CANCELED:
+                return OverloadedError("the database is busy; nothing was stored")
+            if error.connection_invalidated or _is_away(error, state):
+                return AwayError("the database is away; nothing was stored")
+            if state is not None and state[:2] == "53":
                 return OverloadedError("the database has no room; nothing was stored", retry_after=30)
         return None
 
@@ -195,6 +227,13 @@ class PostgresSession:
             connection, self._connection = self._connection, None
             connection.invalidate()
             connection.close()
+
+
+def _is_away(error: DBAPIError, state: str | None) -> bool:
+    """Without a state it is the driver's own: a server that it cannot reach, or a value that it cannot send."""
+    if state is None:
+        return isinstance(error.orig, psycopg.OperationalError | psycopg.InterfaceError)
+    return state[:2] in {"08", "57"}
 
 
 def _sqlstate(error: DBAPIError) -> str | None:

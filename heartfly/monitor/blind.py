@@ -3,7 +3,8 @@
 A slot that fell into time in which Heartfly could not hear is not the job's fault. A gap counts from
 the last beat to this one, by the wall clock, which shows alike that the process was dead, stalled or
 asleep with its machine, or that the clock was put forward. Signals that we refused are a gap, too. Each
-is written before anything past it may be judged: both happen in the writer's order.
+is written before anything past it may be judged: both happen in the writer's order. What lies in a spool was heard and
+cannot be seen yet: deadlines wait for it, each node's word standing in its row.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -23,10 +25,12 @@ from heartfly.logs import logger
 from heartfly.pings.awaited import awaited
 from heartfly.pings.refusals import Refusals, Refused
 from heartfly.pings.request import Target
+from heartfly.pings.spool import Backlog
 
 log = logger("heartfly.monitor")
 
 KEPT = timedelta(days=400)
+_GAPS = 100
 REFUSALS_APART = timedelta(seconds=10)
 STALLED = "Heartfly was stalled, or the clock was put forward"
 AWAY = "the database was away"
@@ -43,6 +47,8 @@ class Hearing:
     """A signal under way holds back the judging of its check for so long at most; later it is a late signal."""
     fence_after: timedelta = timedelta(seconds=10)
     """A node silent for so long is taken for dead; what it heard since its last beat is unknown."""
+    spool_wait: timedelta = timedelta(minutes=5)
+    """So long after the database is back deadlines wait for what lies in a spool; then it comes as late signals."""
     most_told: int = 500
     """For how many checks at most it tells other nodes that it waits. One that waits for more holds every check."""
 
@@ -74,6 +80,7 @@ class Beat:
         roles: Sequence[str] = ALL,
         under_way: Callable[[], Mapping[Target, datetime]] = dict,
         refusals: Refusals | None = None,
+        spooled: Callable[[], Backlog | None] = lambda: None,
         count: Callable[[int, float], None] = lambda _n, _seconds: None,
     ) -> None:
         """`count` is told of blind intervals when they are committed: how many new ones, and how long they are."""
@@ -84,6 +91,11 @@ class Beat:
         self._roles = list(roles)
         self._under_way = under_way
         self._refusals = refusals or Refusals()
+        self._spooled = spooled
+        self._gaps: dict[datetime, datetime] = {}
+        """When we could not write ourselves, of the last _GAPS times: from when, until when."""
+        self._waits_since: datetime | None = None
+        """Since when deadlines wait for our spool."""
         self._count = count
         self._missed = False
         self._n_recorded = 0
@@ -98,12 +110,16 @@ class Beat:
         self._n_recorded, self._recorded = 0, timedelta()
         if not self._living(tx, now):
             self._nobody_heard(tx, now)
+        backlog = self._spooled()
+        through = self._seen(backlog, now)
         tx.conn.execute(
             sa.insert(nodes).values(
                 id=self.node_id,
                 started_at=now,
                 beat_at=now,
-                heard_through=now,
+                heard_through=through,
+                heard_apart=through,
+                **_lying(backlog),
                 roles=self._roles,
                 version=self._version,
             )
@@ -148,14 +164,19 @@ class Beat:
         mine = tx.conn.execute(sa.select(nodes).where(nodes.c.id == self.node_id)).one()
         if now - mine.beat_at > self._hearing.blind_after:
             self._record(tx, mine.beat_at, now, AWAY if self._missed else STALLED)
+            self._gaps[mine.beat_at] = now
+            if len(self._gaps) > _GAPS:
+                del self._gaps[min(self._gaps)]
         refused = self._refusals.span()
         if refused is not None:
             self._refused(tx, refused)
         # Of each signal under way it is known for which check it is, so that nobody puts off the alarms of others.
         through, held = self._others(tx, now)
         expected = awaited(tx, self._under_way())
+        backlog = self._spooled()  # after what is under way, which may just have become a part of it
+        seen = self._seen(backlog, now)
         limits = {check_id: self._limit(signal.since, now) for check_id, signal in expected.items()}
-        heard_through = min([now, *limits.values()])
+        heard_through = min([seen, *limits.values()])
         apart = len(limits) <= self._hearing.most_told
         tx.conn.execute(
             sa.update(nodes)
@@ -163,17 +184,19 @@ class Beat:
             .values(
                 beat_at=now,
                 heard_through=heard_through,
-                heard_apart=now if apart else heard_through,
+                heard_apart=seen if apart else heard_through,
                 held=[[check_id, until.isoformat()] for check_id, until in limits.items()]
                 if apart and limits
                 else None,
                 fenced_at=None,
+                left_at=None,  # somebody who started as the database came back may have taken us for gone
+                **_lying(backlog),
             )
         )
         for check_id, one in expected.items():
             if one.wake_at is not None and one.wake_at <= now:
                 held[check_id] = min(limits[check_id], held.get(check_id, now))
-        return Heard(through, held, refused)
+        return Heard(min(through, seen), held, refused)
 
     def joined(self) -> None:
         """Call when the transaction of `join` has been committed."""
@@ -182,6 +205,7 @@ class Beat:
     def missed(self) -> None:
         """Call when the database did not take a beat."""
         self._missed = True
+        self._waits_since = None
 
     def committed(self, heard: Heard) -> None:
         """Call when the beat's transaction has been committed."""
@@ -207,6 +231,23 @@ class Beat:
         """Just before the oldest signal under way: it may be the one that the deadline waits for."""
         return min(now, max(since - timedelta(microseconds=1), now - self._hearing.hold))
 
+    def _seen(self, backlog: Backlog | None, now: datetime) -> datetime:
+        """Up to when all that we heard can be judged: just before the oldest in our spool, while that is waited for."""
+        if backlog is None:
+            self._waits_since = None
+            return now
+        if self._waits_since is None:
+            self._waits_since = now
+            log.warning("spool_awaited", n=backlog.n, oldest_at=backlog.oldest_at)
+        if now - self._waits_since >= self._hearing.spool_wait:
+            return now
+        return min(now, backlog.oldest_at - timedelta(microseconds=1))
+
+    def _silent(self, since: datetime, now: datetime) -> timedelta:
+        """How long somebody has been silent. While we could not write ourselves, his silence says nothing of him."""
+        gaps = (to_at - max(from_at, since) for from_at, to_at in self._gaps.items() if to_at > since)
+        return now - since - sum(gaps, timedelta())
+
     def _others(self, tx: Tx, now: datetime) -> tuple[datetime, dict[int, datetime]]:
         """Up to when the other nodes that serve have heard all but what they wait for, and that.
 
@@ -219,7 +260,7 @@ class Beat:
             nodes.c.id != self.node_id, nodes.c.left_at.is_(None), nodes.c.fenced_at.is_(None)
         )
         for row in tx.conn.execute(query).all():
-            if now - row.beat_at > self._hearing.fence_after:
+            if self._silent(row.beat_at, now) > self._hearing.fence_after:
                 self._record(tx, row.heard_through, now, "A node of Heartfly died", node_id=row.id)
                 tx.conn.execute(sa.update(nodes).where(nodes.c.id == row.id).values(fenced_at=now))
                 continue
@@ -232,10 +273,15 @@ class Beat:
         """A clean end. With other nodes serving it leaves no gap; alone, the gap begins at this last beat."""
         if (refused := self._refusals.span()) is not None:
             self._refused(tx, refused)
+        backlog = self._spooled()
+        # What is left in a spool is nobody's to wait for any more: it comes as late signals, with our next life.
+        heard_through = now if backlog is None else min(now, backlog.oldest_at - timedelta(microseconds=1))
         tx.conn.execute(
             sa.update(nodes)
             .where(nodes.c.id == self.node_id)
-            .values(left_at=now, beat_at=now, heard_through=now, heard_apart=now, held=None)
+            .values(
+                left_at=now, beat_at=now, heard_through=heard_through, heard_apart=now, held=None, **_lying(backlog)
+            )
         )
 
     def _record(self, tx: Tx, from_at: datetime, to_at: datetime, cause: str, *, node_id: int | None = None) -> int:
@@ -250,3 +296,10 @@ class Beat:
         self._recorded += to_at - from_at
         log.warning("blind", from_at=from_at, to_at=to_at, cause=cause)
         return blind_id
+
+
+def _lying(backlog: Backlog | None) -> dict[str, Any]:
+    """For people, who look at the system's page: how much lies in a node's spool."""
+    return {"spooled": None, "spooled_from": None} if backlog is None else {
+        "spooled": backlog.n, "spooled_from": backlog.oldest_at,
+    }  # fmt: skip

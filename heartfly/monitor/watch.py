@@ -178,11 +178,16 @@ class Watcher:
                 self._next_wake_at = None
             await self._sleep(stop)
 
+    def _is_held_back(self, now: datetime) -> bool:
+        """All checks are, by another node or a spool, for longer than a signal under way ever does it."""
+        looked = self.last_beat
+        return looked is not None and now - looked.watermark > self._hearing.hold + self._hearing.beat
+
     async def _sleep(self, stop: asyncio.Event) -> None:
         """Until the next beat or the next deadline, whichever is nearer; a nearer write or the end cuts it short."""
         now = self._clock.now()
         until = now + self._hearing.beat
-        if self._next_wake_at is not None:
+        if self._next_wake_at is not None and not self._is_held_back(now):
             # Due but held back (a signal under way): look again soon, not in a tight loop.
             until = min(until, max(self._next_wake_at, now + timedelta(milliseconds=20)))
         waits = [asyncio.ensure_future(wait) for wait in (stop.wait(), self._nearer.wait())]

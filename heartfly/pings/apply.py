@@ -92,7 +92,7 @@ class PingApplier:
             its = sa.update(checks).where(checks.c.pid == pid, checks.c.id == check_id)
             tx.conn.execute(its.values(heard_host=host))
         if taken:
-            record(tx, taken, ids=self._ids, now=max(item.received_at for item in items))
+            record(tx, taken, ids=self._ids, now=max(item.stored_at or item.received_at for item in items))
         _write(tx, written)
         if written.prune:
             prune(tx, written.prune, self._keep)
@@ -146,7 +146,7 @@ class PingApplier:
     def _order(self, request: PingRequest) -> Order:
         """One that was kept elsewhere meanwhile has no place among those that came here: its time alone says where."""
         if request.happened_at is None:
-            return request.received_at, self._node_id, request.seq
+            return request.received_at, self._node_id if request.node_id is None else request.node_id, request.seq
         return request.happened_at, ELSEWHERE, request.seq
 
     def _keep_rows(self, check: Stored, request: PingRequest, step: Step, signal: Signal, written: _Written) -> None:

@@ -1,4 +1,7 @@
-"""From a door to the group commit: each ping gets its place in the order, waits for the commit, leaves a log line."""
+"""From a door to the group commit: each ping gets its place in the order, waits for the commit, leaves a log line.
+
+While PostgreSQL is away, a ping that would be taken goes to this node's spool instead.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,12 @@ from heartfly.clock import Clock
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
+from heartfly.errors import AwayError
 from heartfly.logs import line
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.refusals import Refusals
-from heartfly.pings.request import PingRequest, PingResult, Target
+from heartfly.pings.request import PingOutcome, PingRequest, PingResult, Target
+from heartfly.pings.spool import Backlog, Spool, SpoolFullError
 
 
 class Ingest:
@@ -26,8 +31,12 @@ class Ingest:
         clock: Clock,
         *,
         timed: Callable[[float], None] = lambda _: None,
+        spool: Spool | None = None,
     ) -> None:
-        """`timed` is told of each ping that was stored how many seconds passed since its receipt."""
+        """`timed` is told of each ping that was stored how many seconds passed since its receipt.
+
+        `spool`: None, there is none, and what cannot be stored is refused.
+        """
         self._database = database
         self._timed = timed
         self._applier = applier
@@ -35,6 +44,11 @@ class Ingest:
         self._seq = itertools.count(1)
         self._under_way: dict[int, tuple[Target, datetime]] = {}
         self.refusals = Refusals()
+        self.spool = spool
+
+    def backlog(self) -> Backlog | None:
+        """What was acknowledged and is not in the database yet. For any thread."""
+        return None if self.spool is None else self.spool.backlog
 
     def arrived(self, target: Target) -> tuple[int, datetime]:
         """A signal is at the door: its sequence number and its time of receipt. Pair with `gone`."""
@@ -58,9 +72,33 @@ class Ingest:
         return found
 
     async def submit(self, request: PingRequest) -> PingResult:
-        """Return after the commit that holds the ping. OverloadedError or StoreError: it was not stored."""
-        result: PingResult = await self._database.submit(self._applier.apply, request, priority=Priority.PINGS)
+        """Return after the commit that holds the ping, or when it is on this node's disk. OverloadedError or
+        StoreError: it was not stored.
+        """
+        result = await (self._stored(request) if self.spool is None else self._stored_or_kept(request, self.spool))
         self._tell(request, result)
+        return result
+
+    async def _stored(self, request: PingRequest) -> PingResult:
+        result: PingResult = await self._database.submit(self._applier.apply, request, priority=Priority.PINGS)
+        return result
+
+    async def _stored_or_kept(self, request: PingRequest, spool: Spool) -> PingResult:
+        if await spool.turn() and spool.may_keep(request.target):
+            try:
+                return await _kept(request, spool, None)
+            except SpoolFullError:
+                pass  # it may be full of what is being replayed just now, by a database that is back
+        try:
+            result = await self._stored(request)
+        except AwayError as away:
+            if not spool.may_keep(request.target):
+                raise
+            return await _kept(request, spool, away.maybe)
+        if result.check_uuid:
+            spool.known.learn(request.target)
+        else:
+            spool.known.forget(request.target)
         return result
 
     async def submit_if(self, request: PingRequest, holds: Callable[[Tx], bool]) -> bool:
@@ -80,7 +118,8 @@ class Ingest:
     def _tell(self, request: PingRequest, result: PingResult) -> None:
         known = bool(result.check_uuid)
         took_s = (self._clock.now() - request.received_at).total_seconds()
-        self._timed(took_s)
+        if result.outcome is not PingOutcome.SPOOLED:
+            self._timed(took_s)
         line(
             "ping",
             outcome=result.outcome.value,
@@ -91,3 +130,8 @@ class Ingest:
             body=request.body_size,
             took_ms=round(took_s * 1000, 1),
         )
+
+
+async def _kept(request: PingRequest, spool: Spool, maybe: tuple[int, int] | None) -> PingResult:
+    await spool.add(request, maybe)
+    return PingResult(PingOutcome.SPOOLED)

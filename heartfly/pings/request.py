@@ -13,13 +13,13 @@ from heartfly.core.coverage import Span
 from heartfly.core.words import PingKind
 
 
-class ByUuid(msgspec.Struct, frozen=True):
+class ByUuid(msgspec.Struct, frozen=True, tag="uuid"):
     """The secret of a ping URL, lower-case with dashes."""
 
     ping_uuid: str
 
 
-class BySlug(msgspec.Struct, frozen=True):
+class BySlug(msgspec.Struct, frozen=True, tag="slug"):
     """A project's ping key, hashed at the door, and a check's slug in it. `create`: make it if there is none."""
 
     ping_key_hash: str
@@ -42,7 +42,7 @@ class FromMail(msgspec.Struct, frozen=True):
     text: str
 
 
-class PingRequest(msgspec.Struct, frozen=True, kw_only=True):
+class PingRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`received_at` is stamped at the door, before the body was read; `seq` counts within this process.
 
     Structs, as dataclasses that cannot be changed take ten times as long to make, and each ping makes three.
@@ -74,12 +74,17 @@ class PingRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Of one that could not be sent in time: when that was, and by when it is judged. Within OLDEST of its receipt."""
     took: timedelta | None = None
     """How long the run took that it ends, for which no start may have come. At most OLDEST."""
+    node_id: int | None = None
+    """The life of a process in which it was received and `seq` counts, if it lay in a spool; None: the present one."""
+    stored_at: datetime | None = None
+    """When it came out of the spool; None: it never lay in one, and is stored as it comes."""
 
 
 class PingOutcome(StrEnum):
     OK = "ok"
     CREATED = "created"
     LIMITED = "limited"  # over the rate: applied, but an unchanged status left no row
+    SPOOLED = "spooled"  # the database is away: on this node's disk, and applied later
     NOT_FOUND = "not_found"
     AMBIGUOUS = "ambiguous"
     FULL = "full"  # `create=1`, but the project has as many checks as it may

@@ -37,7 +37,7 @@ LONGEST_S = 600.0
 MOST_COMMANDS = 200
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _SLUG = re.compile(r"(?P<key>[A-Za-z0-9_-]{22})\+(?P<slug>[a-z0-9_-]{1,100})", re.ASCII)
-_GOOD = {PingOutcome.OK, PingOutcome.CREATED, PingOutcome.LIMITED}
+_GOOD = {PingOutcome.OK, PingOutcome.CREATED, PingOutcome.LIMITED, PingOutcome.SPOOLED}
 _LIMIT_S = 30.0
 
 

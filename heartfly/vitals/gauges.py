@@ -83,6 +83,7 @@ class Gauges:
             "Projects with calls of names that are not told apart, as there are more than usage.call_names.",
             self._n_over_call_names(),
         )
+        yield from _spool(facts)
         if facts.watermark is not None and facts.last_beat_at is not None:
             yield gauge(
                 "heartfly_watermark_lag_seconds",
@@ -131,6 +132,19 @@ class Gauges:
             yield gauge("process_open_fds", "Files that are open.", sum(1 for _ in (_PROC / "fd").iterdir()))
             pages = int((_PROC / "statm").read_text(encoding="ascii").split()[1])
             yield gauge("process_resident_memory_bytes", "Memory in use.", pages * resource.getpagesize())
+
+
+def _spool(facts: Facts) -> Iterator[Family]:
+    n, n_bytes, oldest_at = 0, 0, facts.now
+    if facts.spool is not None:
+        n, n_bytes, oldest_at = facts.spool.n, facts.spool.n_bytes, facts.spool.oldest_at
+    yield gauge("heartfly_spool_pings", "Pings on this node's disk that are not in the database yet.", n)
+    yield gauge("heartfly_spool_bytes", "What its spool takes on the disk.", n_bytes)
+    yield gauge(
+        "heartfly_spool_oldest_seconds",
+        "How long ago the oldest of them was received.",
+        max(0.0, (facts.now - oldest_at).total_seconds()),
+    )
 
 
 def _readable(value: int) -> Family:

@@ -30,7 +30,10 @@ _WORDS = {"synchronous": ("OFF", "NORMAL", "FULL", "EXTRA"), "auto_vacuum": ("no
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A process that serves this database. `leads`: it judges. `roles`: as its settings give it some."""
+    """A process that serves this database. `leads`: it judges. `roles`: as its settings give it some.
+
+    `spooled`: pings in its spool, as of its last beat.
+    """
 
     id: int
     version: str
@@ -39,6 +42,8 @@ class Node:
     heard_through: datetime
     leads: bool
     roles: Sequence[str]
+    spooled: int
+    spooled_from: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +105,8 @@ async def _nodes(read: AsyncConnection, *, now: datetime, on_postgres: bool) -> 
             heard_through=row.heard_through,
             leads=row.id == leader if on_postgres else True,
             roles=row.roles,
+            spooled=row.spooled or 0,
+            spooled_from=row.spooled_from,
         )
         for row in await read.execute(query)
     ]

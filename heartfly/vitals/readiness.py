@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from heartfly.db.migrate import HEAD
 from heartfly.db.room import Room
 from heartfly.errors import StoreError
+from heartfly.pings.spool import Backlog
 
 BEAT_WITHIN = timedelta(seconds=5)
 LAG_WITHIN = timedelta(seconds=10)
@@ -25,7 +26,7 @@ class Facts:
 
     `refused_s`: how long ago a write was refused, None: none was; `stuck_s`: how long the writer has been at one batch;
     `schema`: None, not looked yet; `skew`: how far this machine's clock is from the database's, which may be negative;
-    None: not looked yet, or it is the same machine's.
+    None: not looked yet, or it is the same machine's; `spool`: pings on this node's disk that are not in the database.
     """
 
     now: datetime
@@ -39,6 +40,7 @@ class Facts:
     is_below_floor: bool = False
     schema: str | None = None
     skew: timedelta | None = None
+    spool: Backlog | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ def reasons(facts: Facts) -> list[Reason]:
     if facts.broken is not None:
         found.append(Reason("database_broken", "the database cannot be written any more"))
     if facts.refused_s is not None and facts.refused_s < REFUSED_WITHIN_S:
-        found.append(Reason("writes_refused", f"a write was refused {facts.refused_s:.1f} s ago: pings may hear 503"))
+        then = "pings may hear 503" if facts.spool is None else "pings go to this node's spool"
+        found.append(Reason("writes_refused", f"a write was refused {facts.refused_s:.1f} s ago: {then}"))
     if facts.stuck_s > STUCK_AFTER_S:
         found.append(Reason("writer_stuck", f"the writer has been at one batch for {facts.stuck_s:.0f} s"))
     if facts.is_below_floor and facts.room is not None:

@@ -23,7 +23,7 @@ from heartfly.limits.book import Book
 from heartfly.limits.checker import Checker
 from heartfly.limits.tracked import TrackedCalls
 from heartfly.notify.letters import Letters
-from heartfly.notify.mail_settings import mail_settings
+from heartfly.notify.mail_server import mail_settings
 from heartfly.server.forwarded import client_address
 from heartfly.usage.apply import EventApplier
 from heartfly.usage.close_day import Closer

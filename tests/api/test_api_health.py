@@ -15,11 +15,13 @@ from heartfly.db.migrate import HEAD
 from heartfly.db.room import Room
 from heartfly.errors import StoreError
 from heartfly.notify.age import Undelivered
+from heartfly.pings.spool import Backlog
 from heartfly.vitals.canary import Pulse, Told
 from heartfly.vitals.readiness import Facts, Reason, reasons
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
-NOT_YET: dict[str, Any] = {"undelivered_s": None, "canary": None}
+NOT_YET: dict[str, Any] = {"undelivered_s": None, "canary": None, "spool": None}
+LYING = Backlog(1_234, NOW - timedelta(seconds=12), 56_000)
 SOUND = Facts(now=NOW, last_beat_at=NOW, watermark=NOW, broken=None)
 TICK = timedelta(microseconds=1)
 SILENT = Pulse()
@@ -70,6 +72,11 @@ async def ask(
             replace(SOUND, refused_s=4.9),
             Reason("writes_refused", "a write was refused 4.9 s ago: pings may hear 503"),
         ),
+        (
+            replace(SOUND, refused_s=4.9, spool=LYING),
+            Reason("writes_refused", "a write was refused 4.9 s ago: pings go to this node's spool"),
+        ),
+        (replace(SOUND, spool=LYING), None),
         (replace(SOUND, stuck_s=5.0), None),
         (replace(SOUND, stuck_s=5.1), Reason("writer_stuck", "the writer has been at one batch for 5 s")),
         (replace(SOUND, room=LITTLE), None),
@@ -152,3 +159,10 @@ async def test_a_node_that_does_not_serve_answers_for_its_health_only(path: str,
 
     assert status == answered[0]["status"]
     assert (b"retry-after" in dict(answered[0]["headers"])) == (status == 503)
+
+
+@pytest.mark.anyio
+async def test_what_lies_in_the_spool_is_told_however_the_node_does() -> None:
+    status, _, said = await ask(replace(SOUND, spool=LYING), "/readyz")
+
+    assert (200, {"pings": 1_234, "oldest_s": 12.0, "bytes": 56_000}) == (status, said["spool"])

@@ -18,7 +18,7 @@ from heartfly.db.database import Database
 from heartfly.db.group_commit import FatalStoreError, GroupCommitter, Priority, WriteSession, each_alone
 from heartfly.db.migrate import upgrade
 from heartfly.db.models import instance
-from heartfly.errors import ConflictError, OverloadedError, StoreError
+from heartfly.errors import AwayError, ConflictError, OverloadedError, StoreError
 
 pytestmark = pytest.mark.anyio
 
@@ -232,7 +232,8 @@ async def test_a_wait_ends_at_its_limit_and_what_still_queued_is_not_stored(
     gate.open.set()
     later = committer.submit(note, 2, priority=Priority.PINGS)
 
-    assert [OverloadedError, OverloadedError] == [type(result) for result in results]
+    # Of the first nobody knows what becomes of it; the other one is not stored, and may be kept elsewhere.
+    assert [OverloadedError, AwayError] == [type(result) for result in results]
     assert 2 == await later
     assert [2] == ran
 

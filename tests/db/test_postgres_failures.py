@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Self
 
 import pytest
 import sqlalchemy as sa
@@ -17,7 +15,9 @@ from heartfly.clock import SystemClock
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.models import instance, node_batches
-from heartfly.errors import OverloadedError, StoreError
+from heartfly.db.postgres import last_batch
+from heartfly.errors import AwayError, OverloadedError, StoreError
+from tests.wire import Wire
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -28,78 +28,6 @@ def store(number: int) -> object:
         return number
 
     return command
-
-
-class Wire:
-    """A relay to the server's socket that can lose the answer to a commit, or be cut."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        address = make_url(url)
-        host = str(address.query["host"])
-        self._server = next(Path(host).glob(".s.PGSQL.*[0-9]"))
-        self._path = folder / self._server.name
-        self.url = address.update_query_dict({"host": str(folder)}).render_as_string(hide_password=False)
-        self.lose_answer = False
-        self.lose_request = False
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._writers: set[asyncio.StreamWriter] = set()
-
-    async def __aenter__(self) -> Self:
-        self._listener = await asyncio.start_unix_server(self._accept, self._path)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._listener.close()
-        await self.cut()
-
-    async def cut(self) -> None:
-        for writer in self._writers:
-            writer.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._writers.clear()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up_reader, up_writer = await asyncio.open_unix_connection(str(self._server))
-        self._writers |= {writer, up_writer}
-        silent = asyncio.Event()
-        for task in (
-            asyncio.ensure_future(self._requests(reader, up_writer, writer, silent)),
-            asyncio.ensure_future(self._answers(up_reader, writer, silent)),
-        ):
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _requests(
-        self,
-        source: asyncio.StreamReader,
-        target: asyncio.StreamWriter,
-        back: asyncio.StreamWriter,
-        silent: asyncio.Event,
-    ) -> None:
-        with contextlib.suppress(ConnectionError):
-            while data := await source.read(65536):
-                if b"COMMIT" in data and self.lose_request:
-                    self.lose_request = False
-                    back.close()
-                    return
-                if b"COMMIT" in data and self.lose_answer:
-                    self.lose_answer = False
-                    silent.set()
-                target.write(data)
-                await target.drain()
-            target.close()
-
-    async def _answers(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, silent: asyncio.Event) -> None:
-        with contextlib.suppress(ConnectionError):
-            while data := await source.read(65536):
-                if silent.is_set():
-                    target.close()
-                    return
-                target.write(data)
-                await target.drain()
-            target.close()
 
 
 @pytest.fixture
@@ -156,11 +84,11 @@ async def test_a_connection_that_was_cut_is_opened_again(db: Database, wire: Wir
 async def test_a_database_that_is_away_refuses_and_is_used_again_when_it_is_back(
     db: Database, wire: Wire, postgres_url: str
 ) -> None:
-    wire._listener.close()
-    with pytest.raises(OverloadedError, match="away"):
+    wire.close()
+    with pytest.raises(AwayError, match="away") as refused:
         await db.write(store(1))  # type: ignore[arg-type]
-    wire._path.unlink(missing_ok=True)
-    await wire.__aenter__()
+    assert refused.value.maybe is None
+    await wire.reopen()
 
     assert 2 == await db.write(store(2))  # type: ignore[arg-type]
     assert [2] == await stored(postgres_url)
@@ -200,3 +128,46 @@ async def test_each_connection_keeps_its_own_batch_numbers(db: Database, postgre
         rows = (await read.execute(sa.select(node_batches.c.lane, node_batches.c.last_batch))).all()
 
     assert [(1, 3)] == [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize(("lost", "committed"), [("lose_answer", True), ("lose_request", False)])
+async def test_a_commit_that_nobody_can_be_asked_about_is_settled_later_by_its_number(
+    db: Database, wire: Wire, lost: str, *, committed: bool
+) -> None:
+    assert 1 == await db.write(store(1))  # type: ignore[arg-type]
+    setattr(wire, lost, True)
+    wire.close()
+
+    with pytest.raises(AwayError) as refused:
+        await db.write(store(2))  # type: ignore[arg-type]
+
+    await wire.reopen()
+    assert refused.value.maybe is not None
+    lane, batch = refused.value.maybe
+    assert 3 == await db.write(store(3))  # type: ignore[arg-type]
+    last = await db.write(lambda tx: last_batch(tx, db.node_id, lane))
+    assert committed == (last >= batch)
+    assert committed == (2 in await stored_ids(db))
+
+
+async def stored_ids(db: Database) -> list[int]:
+    async with db.read() as read:
+        return list((await read.execute(sa.select(instance.c.id))).scalars())
+
+
+async def test_a_value_that_cannot_be_sent_is_no_database_that_is_away(db: Database) -> None:
+    def command(tx: Tx) -> None:
+        tx.conn.execute(sa.insert(instance).values(id=1, uuid="a\0b", epoch=0))
+
+    with pytest.raises(sa.exc.DataError):
+        await db.write(command)
+
+
+async def test_a_statement_that_takes_too_long_is_no_database_that_is_away(db: Database) -> None:
+    def command(tx: Tx) -> None:
+        tx.conn.exec_driver_sql("SET LOCAL statement_timeout = 50")
+        tx.conn.exec_driver_sql("SELECT pg_sleep(5)")
+
+    with pytest.raises(OverloadedError, match="busy") as refused:
+        await db.write(command)
+    assert not isinstance(refused.value, AwayError)

@@ -161,7 +161,7 @@ defaults
   retry-on conn-failure
 frontend pings
   bind 127.0.0.1:{port}
-  use_backend alive if {{ nbsrv(nodes) eq 0 }}
+  use_backend any_that_lives if {{ nbsrv(nodes) eq 0 }}
   default_backend nodes
 backend nodes
   balance roundrobin
@@ -169,7 +169,7 @@ backend nodes
   default-server check inter 500ms fall 2 rise 2
 {nodes}
 # When none is ready, as while the database is away, whoever lives says so himself, or takes pings into his spool.
-backend alive
+backend any_that_lives
   balance roundrobin
   option httpchk GET /healthz
   default-server check inter 500ms fall 2 rise 2

@@ -10,6 +10,7 @@ from heartfly.monitor.leader import Leader
 from heartfly.monitor.watch import Watcher
 from heartfly.pings.refusals import Refusals
 from heartfly.pings.request import Target
+from heartfly.pings.spool import Backlog
 from tests.sim_clock import SimClock
 from tests.world import World
 
@@ -18,7 +19,9 @@ SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hou
 
 
 class Tower:
-    """It beats often enough not to be deaf. `under_way`: what is at the door and not committed yet."""
+    """It beats often enough not to be deaf. `under_way`: what is at the door and not committed yet; `spooled`: what
+    lies in the node's spool.
+    """
 
     def __init__(
         self, world: World, clock: SimClock, *, node_id: int = 1, batch: int = 500, hearing: Hearing | None = None
@@ -27,6 +30,7 @@ class Tower:
         self.clock = clock
         self.under_way: dict[Target, datetime] = {}
         self.refusals = Refusals()
+        self.spooled: Backlog | None = None
         hearing = hearing or Hearing(beat=10 * MINUTE, blind_after=15 * MINUTE)
         self.beat = Beat(
             node_id=node_id,
@@ -35,6 +39,7 @@ class Tower:
             version="test",
             under_way=lambda: self.under_way,
             refusals=self.refusals,
+            spooled=lambda: self.spooled,
         )
         self.leader = Leader(node_id=node_id, clock=clock)
         self.watcher = Watcher(

@@ -16,6 +16,7 @@ from heartfly.db.models import alert_rules
 from heartfly.db.room import Room
 from heartfly.errors import OverloadedError
 from heartfly.instruments import Family
+from heartfly.pings.spool import Backlog
 from heartfly.rules.commands import Wanted, create
 from heartfly.vitals.gauges import Gauges
 from heartfly.vitals.readiness import Facts
@@ -62,6 +63,15 @@ async def test_state_lags_and_sizes_are_told(tower: Tower) -> None:
     assert T0.timestamp() == told["process_start_time_seconds"]
     assert told["process_resident_memory_bytes"] > 1_000_000
     assert told["process_open_fds"] > 3
+
+
+@pytest.mark.parametrize(
+    ("spool", "told"), [(None, (0, 0, 0)), (Backlog(12, T0 - MINUTE, 3_456), (12, 3_456, 60))], ids=["empty", "in use"]
+)
+async def test_what_lies_in_the_spool_is_told(tower: Tower, spool: Backlog | None, told: tuple[int, int, int]) -> None:
+    found = values(await gauges(tower, spool=spool).families())
+
+    assert told == tuple(found[f"heartfly_spool_{what}"] for what in ("pings", "bytes", "oldest_seconds"))
 
 
 async def test_before_the_first_beat_there_is_no_lag_to_tell_of(tower: Tower) -> None:

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from heartfly.db.models import blind_intervals, job_runs, jobs, nodes
+from heartfly.pings.spool import Backlog
 from heartfly.vitals.readiness import Facts
 from heartfly.web import system
 from heartfly.web.pages import pages
@@ -50,7 +51,8 @@ async def furnish(town: Town) -> None:
         tx.conn.execute(sa.insert(jobs).values(job | of))
         tx.conn.execute(sa.insert(job_runs).values(run))
         tx.conn.execute(sa.insert(blind_intervals).values(gap | {"cause": "the database was away"}))
-        tx.conn.execute(sa.insert(nodes).values(alive | {"id": 0xBEEF << 32, "beat_at": START}))
+        lying = {"spooled": 1_234, "spooled_from": START - 3 * minute}
+        tx.conn.execute(sa.insert(nodes).values(alive | lying | {"id": 0xBEEF << 32, "beat_at": START}))
         tx.conn.execute(sa.insert(nodes).values(alive | {"id": 0xDEAD << 32, "beat_at": START - minute}))
 
     await town.world.db.write(work)
@@ -67,6 +69,7 @@ async def test_it_tells_what_runs_what_waits_and_when_nobody_heard(town: Town) -
         "5 min the database was away", "0000beef", "9.8.7", "base_url", "40.0 GB free of 100.0 GB (40 %)",
     ):  # fmt: skip
         assert expected in said, (expected, said)
+    assert town.world.db.on_postgres == ("1,234 pings, from 3 min ago on" in said)
     assert "0000dead" not in said  # it has not beaten for a minute
 
 
@@ -86,6 +89,14 @@ async def test_what_speaks_against_traffic_stands_first(town: Town, web: WebStat
     assert "Not ready" in said
     assert "beat_late" not in said  # of a server that has not judged yet nothing more is said
     assert "not_started : nothing has been written since the start" in said
+
+
+async def test_what_lies_in_this_nodes_spool_is_told_also_while_the_database_is_away(town: Town, web: WebState) -> None:
+    lying = Backlog(1_234, START - timedelta(seconds=90), 5_600_000)
+    facts = Facts(now=START, last_beat_at=START, watermark=START, broken=None, spool=lying)
+    said = await told(town, replace(web, facts=lambda: facts))
+
+    assert "Spool In use 1,234 pings wait on this node for the database, 5.6 MB, the oldest from" in said
 
 
 async def test_a_doctor_who_waits_for_somebody_holds_up_nothing_else(

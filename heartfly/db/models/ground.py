@@ -33,6 +33,9 @@ nodes = Table(
     Column("fenced_at", UtcInstant),
     Column("roles", Json, nullable=False),
     Column("version", Text, nullable=False),
+    # What lies in its spool, as of its last beat; null: nothing.
+    Column("spooled", BigInteger),
+    Column("spooled_from", UtcInstant),
 )
 
 node_batches = Table(

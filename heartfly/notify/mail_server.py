@@ -1,4 +1,4 @@
-"""The mail server of the settings, as channels and letters know it."""
+"""The server that mails go through, as the settings name it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from heartfly.notify.channels.base import MailSettings
 
 
 def mail_settings(settings: Settings) -> MailSettings | None:
+    """None: there is none."""
     mail = settings.mail
     if not mail.host:
         return None
