@@ -264,7 +264,7 @@ class _Exchange:
             given += [(name, value) for name, value in self._headers.items() if name not in names]
             message = {**message, "headers": given}
         elif message["type"] == WHOLE:
-            self._status = message["status"]
+            self.status = message["status"]
             message = {**message, "fields": message["fields"] + written(self._headers.items())}
         elif self._is_head and message["type"] == "http.response.body":
             message = {**message, "body": b""}
