@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _PROBES = frozenset({"/healthz", "/readyz"})
 _OF_EACH_NODE = _PROBES | {"/metrics"}
 _NOT_HERE = b"this node serves no requests: its server.roles leave that to others"
+_OURS = "/v1/"
 _ENDS = ("/run", "/complete", "/alertmanager", "/")
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 _Slow = tuple[Application, Application, "TelemetryDoor"]
@@ -61,6 +62,10 @@ class Front:
             self._loading = asyncio.ensure_future(asyncio.to_thread(self._both))
         return self._loading
 
+    async def _slow(self) -> _Slow:
+        loading = self.load()
+        return loading.result() if loading.done() else await asyncio.shield(loading)
+
     def _both(self) -> _Slow:
         # Half a second that no ping shall wait for.
         from heartfly.api.compat.telemetry.door import TelemetryDoor  # noqa: PLC0415
@@ -74,11 +79,15 @@ class Front:
         if not self._serves and path not in _OF_EACH_NODE:
             await _refuse(send)
             return
+        if path.startswith(_OURS):  # nobody else's: a check of limits, or events, pass here as often as pings do
+            native, _, _ = await self._slow()
+            await native(scope, receive, send)
+            return
         of_ping = is_ping(path)
         # A ping is asked for what makes it another service's before it is asked for more.
         room = None if of_ping and not _may_be_elses(path, query) else room_of(path, query)
         if room is not None:
-            _, _, telemetry = await asyncio.shield(self.load())
+            _, _, telemetry = await self._slow()
             await telemetry(room, scope, receive, send)
         elif of_ping:
             await self._ping(scope, receive, send)
@@ -87,7 +96,7 @@ class Front:
         elif path == "/metrics":
             await self._metrics(scope, receive, send)
         else:
-            native, pages, _ = await asyncio.shield(self.load())
+            native, pages, _ = await self._slow()
             await (pages if self._is_page(scope) else native)(scope, receive, send)
 
     def _is_page(self, scope: Scope) -> bool:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.budgets.metering import is_metered, keys_of, metered
+from heartfly.budgets.metering import is_metered, keys_of, metered, metered_by_day, metered_forecast
 from heartfly.budgets.rows import Stored
 from heartfly.calls.asked import Line
 from heartfly.calls.figures import figures, lines_of
@@ -125,23 +125,28 @@ async def standing(
         days=[(first + n * ONE, money) for n, money in enumerate([*seen.before, seen.today])],
         burnt=None if burnt is None else round(burnt),
         gone_on=None if gone is None or (period.last is not None and gone > period.last) else gone,
-        foreseen=await _foreseen(read, stored, period, now=now) if foresee else None,
+        foreseen=await _foreseen(read, stored, period, cost, now=now) if foresee else None,
     )
 
 
 async def _foreseen(
-    read: AsyncConnection, stored: Stored, period: Period, *, now: datetime
+    read: AsyncConnection, stored: Stored, period: Period, cost: Cost, *, now: datetime
 ) -> tuple[Money, Money, Money] | None:
-    """None: it has no end, there are not enough days yet, or it is of meters."""
+    """None: it has no end, or there are not enough days yet."""
     to_at = period.to_at(stored.zone)
-    filters = None if is_metered(stored) else await _filters(read, stored)
-    if to_at is None or filters is None:
+    if to_at is None:
         return None
     window = Window(period.from_at(stored.zone), to_at)
     if window.from_at >= now:
         return None
-    found = await cost_forecast(read, stored.row.pid, period=window, filters=filters, zone=stored.zone, now=now)
-    mine = next((one.forecast for one in found.items if one.currency == stored.agreed.currency), None)
+    if is_metered(stored):
+        mine = await metered_forecast(read, stored, window, so_far=cost.spent, now=now)
+    else:
+        filters = await _filters(read, stored)
+        if filters is None:
+            return None
+        found = await cost_forecast(read, stored.row.pid, period=window, filters=filters, zone=stored.zone, now=now)
+        mine = next((one.forecast for one in found.items if one.currency == stored.agreed.currency), None)
     return None if mine is None else (mine.low, mine.expected, mine.high)
 
 
@@ -206,18 +211,15 @@ async def _seen(
 async def _spent_by_day(
     read: AsyncConnection, stored: Stored, days: Sequence[date], *, now: datetime
 ) -> Sequence[Money]:
-    """In one question. A day that the zone skipped cost nothing."""
-    spans = {day: day_in(stored.zone, day) for day in days}
-    lasting = [day for day in days if spans[day].from_at < spans[day].to_at]
+    """`days`: one after the other. In one question. A day that the zone skipped cost nothing."""
     if is_metered(stored):
-        cost: dict[date, Money] = {}
-        for day in lasting:
-            costs = await metered(read, stored, spans[day].from_at, spans[day].to_at, now=now)
-            cost[day] = _together(costs.values(), stored.agreed.currency).spent
-        return [cost.get(day, 0) for day in days]
+        by_day = await metered_by_day(read, stored, days[0], days[-1], now=now)
+        return [by_day.costs.get(day, 0) for day in days]
     filters = await _filters(read, stored)
     if filters is None:
         return [0 for _ in days]
+    spans = {day: day_in(stored.zone, day) for day in days}
+    lasting = [day for day in days if spans[day].from_at < spans[day].to_at]
     windows = [Window(spans[day].from_at, spans[day].to_at) for day in lasting]
     found = await gathered(read, stored.row.pid, windows, by=(), filters=filters, now=now, times=False)
     cost = {lasting[n]: one.cost.get(stored.agreed.currency, 0) for (n, _), one in found.figures.items()}

@@ -72,7 +72,7 @@ async def cost_forecast(
     whole = CallFigures() if not spent.lines else spent.lines[0].figures
     began = min((day for day, figures in of_day.items() if figures.n), default=today)
     known = [day for day in sorted(of_day) if began <= day < today]
-    ahead = _days(today + ONE, period, zone)
+    ahead = days_from(today + ONE, period, zone)
     currencies = sorted({*whole.cost, *(one for day in known for one in of_day[day].cost)})
     return CostForecast(
         period=period,
@@ -99,7 +99,7 @@ def _cost(of_day: Mapping[date, CallFigures], day: date, currency: str) -> Money
     return of_day[day].cost.get(currency, 0) if day in of_day else 0
 
 
-def _days(first: date, period: Window, zone: ZoneInfo) -> Sequence[date]:
+def days_from(first: date, period: Window, zone: ZoneInfo) -> Sequence[date]:
     """Of the period, from that one on."""
     found, day = [], first
     while day_in(zone, day).from_at < period.to_at:

@@ -20,6 +20,10 @@ BURN_DAYS = 30
 """A burn rate compares with the mean day of so many, the present one among them."""
 LEAST_KNOWN = Fraction(1, 2)
 """Of a baseline so much must have been heard, or nothing is compared with it."""
+MOST_BRIDGED = Fraction(1, 10)
+"""So much of a window may be unheard: it is taken to have been like the rest. One restart would leave a window of a day
+in doubt for a day otherwise, and an alert of it open.
+"""
 ABSENCE_WINDOWS = 24
 """Of what is absent something must have come within so many windows before: nobody misses what never was."""
 
@@ -186,15 +190,25 @@ Scope = tuple[str, ...]
 class Seen:
     """What a look saw of a condition in a scope. `value` None: not known. `n`: how much there was to judge by.
 
-    `base`: the mean that it is compared with, or of ABSENCE how much came before. `is_partial`: not all of the window
-    was heard, or not all of it has a price. `adds`: what was not seen would have added to the value.
+    `base`: the mean that it is compared with, or of ABSENCE how much came before. `is_partial`: not all of it has a
+    price. `unheard`: the share of the window that was not heard. `adds`: what was not seen would have added to it.
     """
 
     value: Fraction | None
     n: int = 0
     base: Fraction | None = None
     is_partial: bool = False
+    unheard: Fraction = Fraction()
     adds: bool = True
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Too little of it is known to say how much there was: this much at least."""
+        return self.is_partial or self.unheard > MOST_BRIDGED
+
+    def whole(self, heard: Fraction | int) -> Fraction:
+        """What would have come of the window, had all of it been heard and been alike."""
+        return heard / (1 - self.unheard)
 
 
 NOTHING_KNOWN = Seen(value=None)
@@ -219,16 +233,24 @@ def holds(condition: Condition, seen: Seen, *, firing: bool) -> bool | None:
         return _is_absent(seen)
     if seen.value is None:
         # Too little to judge by is no reason to go on, and nothing at all is too little where a least is set.
-        return False if condition.least and not seen.is_partial and seen.n < condition.least else None
+        return False if condition.least and _is_too_little(condition, seen) else None
     if seen.n < condition.least:
-        return None if seen.is_partial else False
+        return False if _is_too_little(condition, seen) else None
     limit = limit_of(condition, seen, firing=firing)
     if limit is None:
         return None
     found = condition.op.holds(seen.value, limit)
-    if seen.is_partial and seen.adds and found is not condition.op.is_upward:
-        return None  # what was not heard would have added to it
+    if not seen.adds or found is condition.op.is_upward:
+        return found
+    # What was not heard would have added to it.
+    if seen.is_doubtful or condition.op.holds(seen.whole(seen.value), limit) is not found:
+        return None
     return found
+
+
+def _is_too_little(condition: Condition, seen: Seen) -> bool:
+    """Surely less than tells anything."""
+    return not seen.is_doubtful and seen.whole(seen.n) < condition.least
 
 
 def limit_of(condition: Condition, seen: Seen, *, firing: bool = False) -> Fraction | None:
@@ -249,7 +271,7 @@ def _exact(number: Amount) -> Fraction:
 def _is_absent(seen: Seen) -> bool | None:
     if seen.n:
         return False
-    return None if seen.is_partial or not seen.base else True
+    return None if seen.is_doubtful or not seen.base else True
 
 
 def _all(each: Iterable[bool | None]) -> bool | None:

@@ -209,6 +209,9 @@ class PostgresSession:
                 self._batch = last
         return self._connection
 
+    def tidy(self) -> None:
+        """The server does it by itself."""
+
     def explain(self, error: Exception) -> StoreError | OverloadedError | None:
         if isinstance(error, UnsettledError):
             return AwayError("the database is away", maybe=(error.lane, error.batch))

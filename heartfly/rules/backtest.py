@@ -19,7 +19,7 @@ from heartfly.core.rule_states import Counted, Fired, replay
 from heartfly.core.windows import HOUR, Window
 from heartfly.db.types import EPOCH
 from heartfly.rules.figures import Row, Table, figure, projected
-from heartfly.rules.seeing import Sight, deaf_in
+from heartfly.rules.seeing import Sight, deaf_in, unheard_in
 from heartfly.rules.sources import SOURCES
 from heartfly.rules.sources.base import Reads
 
@@ -151,7 +151,7 @@ class _Past:
             value=value,
             n=n,
             base=self._base(scope, at, end - size, end, adds=adds),
-            is_partial=deaf_in(self.deaf, window) > timedelta(),
+            unheard=unheard_in(self.deaf, window),
             adds=adds,
         )
 

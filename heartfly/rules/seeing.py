@@ -1,7 +1,7 @@
 """What a look sees of many rules: each reading that some of them need, once, and of that what each condition is about.
 
-A reading that fails is told to the rules that need it, and to no other. Time in which Heartfly did not hear makes a
-window partial. Nothing is judged here.
+A reading that fails is told to the rules that need it, and to no other. Of a window it is told how much Heartfly did
+not hear. Nothing is judged here.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Sight:
             None if past is None else Past(
                 past.from_at, past.to_at, self.first_at[condition.of], deaf_in(self.deaf, past)
             ),
-            is_partial=deaf_in(self.deaf, window) > timedelta(),
+            unheard=unheard_in(self.deaf, window),
         )  # fmt: skip
 
     def _projected_of(self, rule: Rule, condition: Condition, window: Window) -> Table:
@@ -156,7 +156,7 @@ class _View:
     now: Table
     before: Table | None
     past: Past | None
-    is_partial: bool
+    unheard: Fraction
     scopes: frozenset[Scope] = frozenset()
     _seen: dict[Scope, Seen] = field(default_factory=dict)
 
@@ -192,7 +192,8 @@ class _View:
             value=told.value,
             n=told.n,
             base=base,
-            is_partial=(self.is_partial and not is_share) or told.is_partial,
+            is_partial=told.is_partial,
+            unheard=Fraction() if is_share else self.unheard,
             adds=told.adds,
         )
 
@@ -214,6 +215,14 @@ async def _reading(opened: Opened, what: What, window: Window) -> Table | str:
 def deaf_in(deaf: Sequence[Window], window: Window) -> timedelta:
     spans = (min(one.to_at, window.to_at) - max(one.from_at, window.from_at) for one in deaf)
     return sum((span for span in spans if span > timedelta()), timedelta())
+
+
+def unheard_in(deaf: Sequence[Window], window: Window) -> Fraction:
+    """As a share of the window."""
+    return Fraction(deaf_in(deaf, window) // _MICROSECOND, (window.to_at - window.from_at) // _MICROSECOND)
+
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 async def deaf_times(main: AsyncConnection, *, now: datetime) -> Sequence[Window]:

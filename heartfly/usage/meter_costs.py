@@ -18,7 +18,7 @@ from heartfly.core.meter_prices import ADDITIVE, MeterPrice, pieces, price_for
 from heartfly.core.money import Money
 from heartfly.core.tiles import State
 from heartfly.core.versions import spans
-from heartfly.core.windows import Window
+from heartfly.core.windows import Size, Window
 from heartfly.errors import InvalidValueError
 from heartfly.usage.answers import Edge, Item, answer
 from heartfly.usage.meter_prices import prices_of_meters
@@ -86,10 +86,12 @@ async def costs_of(
     now: datetime,
     customer: str | None = None,
     meter: str | None = None,
+    size: Size | None = None,
 ) -> MeterCosts:
     """Of all meters that have a price, in the order in which they were made; or of one, by its slug or id.
 
-    `customer`: by his public id; None: of all together. InvalidValueError; NotFoundError: there is no such meter.
+    `customer`: by his public id; None: of all together. `size`: lines are of such windows of the zone; None: of all of
+    the time. InvalidValueError; NotFoundError: there is no such meter.
     """
     demand_bounds(Question(from_at=from_at, to_at=to_at, size=None, zone=zone))
     if customer is not None:
@@ -104,7 +106,7 @@ async def costs_of(
         prices = [kept.price for kept in priced[stored.row.id]]
         if prices:
             lines += await _lines(
-                read, pid, stored, prices, Window(from_at, to_at), zone=zone, now=now, customer=customer
+                read, pid, stored, prices, Window(from_at, to_at), zone=zone, now=now, customer=customer, size=size
             )
     totals: dict[str, Money] = {}
     for line in lines:
@@ -123,6 +125,7 @@ async def _lines(
     zone: ZoneInfo,
     now: datetime,
     customer: str | None,
+    size: Size | None,
 ) -> Sequence[CostLine]:
     """One for each part and price, and one for what has none; without those that nothing was used of."""
     keys = list(dict.fromkeys(key for version in stored.versions for key in version.meter.group_keys))
@@ -133,21 +136,22 @@ async def _lines(
             _demand_additive(stored, part)
             items = await _items(
                 read, pid, stored, part, by=[key for key in keys if key in named], zone=zone, now=now,
-                customer=customer,
+                customer=customer, size=size,
             )  # fmt: skip
         except InvalidValueError as error:  # too many events one by one, or they are not kept any more
             found.append(_line(stored, part, None, untold=error.message))
             continue
-        sums: dict[int, tuple[MeterPrice | None, list[Item]]] = {}
+        sums: dict[tuple[datetime, int], tuple[MeterPrice | None, list[Item]]] = {}
         for item in items:
             price = price_for(prices, keys, item.group, part.from_at)
-            sums.setdefault(0 if price is None else price.id, (price, []))[1].append(item)
-        for price, some in (sums[number] for number in sorted(sums)):
+            place = item.window.from_at, 0 if price is None else price.id
+            sums.setdefault(place, (price, []))[1].append(item)
+        for price, some in (sums[place] for place in sorted(sums)):
             n = sum(item.n for item in some)
             if n:
                 quantity = sum(item.value or 0 for item in some)
                 state = min((item.state for item in some), key=_DOUBT.index)
-                found.append(_line(stored, part, price, n=n, quantity=quantity, state=state))
+                found.append(_line(stored, some[0].window, price, n=n, quantity=quantity, state=state))
     return found
 
 
@@ -161,11 +165,12 @@ async def _items(
     zone: ZoneInfo,
     now: datetime,
     customer: str | None,
+    size: Size | None,
 ) -> Sequence[Item]:
     question = Question(
         from_at=part.from_at,
         to_at=part.to_at,
-        size=None,
+        size=size,
         zone=zone,
         group_by=by,
         customers=() if customer is None else (customer,),

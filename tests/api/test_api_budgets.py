@@ -493,3 +493,64 @@ async def test_a_budget_of_meters_counts_what_their_use_costs(
     assert [("threshold", "50"), ("allocation", "meter:bytes")] == told(found)
     assert "56.15" == found["days"][-1]["spent"]
     assert ["8", "0"] == [(await status(house, budget))["spent"] for budget in (one, nobody)]
+
+
+async def of_bytes(
+    house: House, days: int, *, usage_db: Database, clock: SimClock, ids: IdSource, regions: int = 1
+) -> None:
+    """A meter of ten bytes a day, and twelve on each second one, for a dollar each, in so many regions alike."""
+    meter = {"slug": "bytes", "event_types": ["bytes"], "aggregation": "sum", "value": "size", "group_keys": ["region"]}
+    assert 201 == (await house.full("POST", "/v1/meters", meter)).status
+    for price in ({"amount": "1"}, {"amount": "1", "only": {"region": "r-0"}}):
+        asked = price | {"currency": "USD"}
+        assert 201 == (reply := await house.full("POST", "/v1/meters/bytes/prices", asked)).status, reply.body
+    events = [
+        {
+            "transaction_id": f"use-{day}-{region}", "customer_id": "acme", "timestamp": f"2026-03-{day:02}T12:00:00Z",
+            "event_type": "bytes",
+            "properties": {"size": f"{(10 if day % 2 else 12) / regions:g}", "region": f"r-{region}"},
+        }
+        for day in range(1, days + 1)
+        for region in range(regions)
+    ]  # fmt: skip
+    assert 200 == (await house.full("POST", "/v1/events", events)).status
+    folder = Folder(usage_db, clock, ids, hands=Hands(beside=False))
+    while await folder.round():
+        pass
+
+
+async def test_of_a_budget_of_meters_is_foreseen_what_it_will_come_to_and_told_that_it_runs_out(
+    house: House, clock: SimClock, usage_db: Database, ids: IdSource
+) -> None:
+    clock.move_to(datetime.fromisoformat("2026-03-21T00:00:00+00:00"))
+    scope = {"meter": ["*"]}
+    enough = await made(house, name="enough", amount="1000", scope=scope, low_days=5)
+    little = await made(house, name="little", amount="250", scope=scope, low_days=5, thresholds=[])
+    none = await status(house, enough)
+    await of_bytes(house, 20, usage_db=usage_db, clock=clock, ids=ids)
+
+    found, short = await look(house, enough), await look(house, little)
+
+    assert none["foreseen"] is None
+    low, likely, high = (float(found["foreseen"][name]) for name in ("low", "likely", "high"))
+    assert 220 < low < likely < high
+    assert abs(likely - 341) < 5  # eleven days of eleven
+    assert ("220", None, []) == (found["spent"], found["gone_on"], told(found))
+    # 30 are left, of which a day takes eleven.
+    assert ("30", "2026-03-23", [("low", "")]) == (short["left"], short["gone_on"], told(short))
+    assert found["foreseen"] == short["foreseen"]
+    assert 11 < float(short["burn_per_day"]) < 11.3
+
+
+async def test_what_is_too_much_for_one_question_is_asked_by_the_day(
+    house: House, clock: SimClock, usage_db: Database, ids: IdSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.move_to(datetime.fromisoformat("2026-03-21T00:00:00+00:00"))
+    await of_bytes(house, 20, usage_db=usage_db, clock=clock, ids=ids, regions=2)
+    budget = await made(house, amount="1000", scope={"meter": ["bytes"]})
+    whole = await status(house, budget)
+    monkeypatch.setattr("heartfly.usage.meter_costs._AT_ONCE", 2)
+    monkeypatch.setattr("heartfly.usage.meter_costs.MOST_FIGURES", 2)
+
+    assert whole["foreseen"] is not None
+    assert whole == await status(house, budget)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -191,15 +192,20 @@ async def test_what_is_denied_is_answered_429_where_that_is_asked_for(house: Hou
 
 
 @pytest.mark.parametrize("query", ["", "?status=429"])
-async def test_an_answer_in_one_message_is_that_in_two(house: House, query: str) -> None:
+async def test_an_answer_in_one_message_is_that_in_two(
+    house: House, query: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     await make(house, amount=1)
     await check(house)
+    capsys.readouterr()
 
     one = await house.full("POST", f"/v1/limits/check{query}", CALL, whole=True)
     two = await check(house, query=query)
 
     assert not two.json["allowed"]
     assert (two.status, two.headers, two.body) == (one.status, one.headers, one.body)
+    lines = map(json.loads, capsys.readouterr().err.splitlines())
+    assert [two.status] * 2 == [line["status"] for line in lines if line["event"] == "request"]
 
 
 async def test_the_door_and_the_route_answer_alike(house: House) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartfly.core.alert_rules import (
+    MOST_BRIDGED,
     NOTHING_KNOWN,
     Against,
     Condition,
@@ -84,7 +85,7 @@ def test_what_fires_goes_on_until_it_is_past_the_figure_that_ends_it() -> None:
     assert holds(one, seen(8), firing=True) is False
 
 
-def test_a_window_that_was_heard_in_part_can_exceed_but_not_fall_short() -> None:
+def test_of_what_has_no_price_in_part_the_rest_can_exceed_but_not_fall_short() -> None:
     above, below = condition(), condition(op=Op.BELOW)
     assert holds(above, seen(11, is_partial=True), firing=False) is True
     assert holds(above, seen(9, is_partial=True), firing=True) is None
@@ -92,6 +93,40 @@ def test_a_window_that_was_heard_in_part_can_exceed_but_not_fall_short() -> None
     assert holds(below, seen(11, is_partial=True), firing=False) is False
     assert holds(condition(least=5), seen(11, n=4, is_partial=True), firing=False) is None
     assert holds(condition(least=5), seen(None, n=4, is_partial=True), firing=False) is None
+
+
+HAIR = Fraction(1, 1_000_000)
+A_LOT = MOST_BRIDGED + HAIR
+
+
+@pytest.mark.parametrize(
+    ("value", "unheard", "above", "below"),
+    [
+        (11, HAIR, True, False),
+        (11, A_LOT, True, False),
+        (9, HAIR, False, True),
+        (Fraction(89, 10), MOST_BRIDGED, False, True),
+        (Fraction(91, 10), MOST_BRIDGED, None, None),
+        (0, MOST_BRIDGED, False, True),
+        (0, A_LOT, None, None),
+        (0, Fraction(1), None, None),
+    ],
+)
+def test_a_short_gap_is_taken_to_have_been_like_the_rest_of_its_window(
+    value: Fraction | int, unheard: Fraction, *, above: bool | None, below: bool | None
+) -> None:
+    for firing in (False, True):
+        told = [holds(condition(op=op), seen(value, unheard=unheard), firing=firing) for op in (Op.ABOVE, Op.BELOW)]
+        assert [above, below] == told
+
+
+def test_a_short_gap_keeps_up_no_alert_of_too_little_and_hides_no_absence() -> None:
+    few, absent = condition(Metric.ERROR_RATE, least=20), condition(against=Against.ABSENCE)
+    for n, unheard, told in ((17, MOST_BRIDGED, False), (18, MOST_BRIDGED, None), (17, A_LOT, None)):
+        assert told is holds(few, seen(50, n=n, unheard=unheard, adds=False), firing=True)
+        assert told is holds(few, seen(None, n=n, unheard=unheard), firing=True)
+    for unheard, told in ((MOST_BRIDGED, True), (A_LOT, None)):
+        assert told is holds(absent, seen(0, base=Fraction(7), unheard=unheard), firing=False)
 
 
 def test_a_share_of_what_was_heard_is_a_share_all_the_same() -> None:

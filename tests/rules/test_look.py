@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -98,15 +98,28 @@ async def test_errors_in_a_row_end_with_a_success_between(there: Neighbourhood) 
 async def test_an_absence_is_told_but_not_of_time_in_which_nobody_could_hear(there: Neighbourhood) -> None:
     await there.rule(CALLS | {"against": "absence", "threshold": None}, name="silent", by=["provider"])
     await there.calls(TEN, 5)
-    row = {"id": 1, "node_id": 1, "from_at": TEN + 30 * MINUTE, "to_at": TEN + 40 * MINUTE}
-    columns = blind_intervals.c.keys()
-    full = {name: row.get(name, "" if name in {"cause", "reason", "kind"} else None) for name in columns}
-    await there.story.world.db.write(lambda tx: tx.conn.execute(sa.insert(blind_intervals).values(full)) and None)
+    await _deaf(there, TEN + 30 * MINUTE, TEN + 40 * MINUTE)
 
     assert [] == await there.look(TEN + 61 * MINUTE)
     assert ["rule.firing silent (provider openai)"] == await there.look(TEN + 101 * MINUTE)
     await there.calls(TEN + 102 * MINUTE)
     assert ["rule.resolved silent (provider openai)"] == await there.look(TEN + 103 * MINUTE)
+
+
+async def test_a_restart_of_some_seconds_keeps_no_alert_open_for_as_long_as_its_window(there: Neighbourhood) -> None:
+    await there.rule(CALLS, name="busy")
+    await there.calls(TEN, 11)
+    assert ["rule.firing busy"] == await there.look(TEN + MINUTE)
+    await _deaf(there, TEN + 50 * MINUTE, TEN + 50 * MINUTE + timedelta(seconds=4))
+
+    assert ["rule.resolved busy"] == await there.look(TEN + 62 * MINUTE)
+
+
+async def _deaf(there: Neighbourhood, from_at: datetime, to_at: datetime) -> None:
+    row = {"id": 1, "node_id": 1, "from_at": from_at, "to_at": to_at}
+    columns = blind_intervals.c.keys()
+    full = {name: row.get(name, "" if name in {"cause", "reason", "kind"} else None) for name in columns}
+    await there.story.world.db.write(lambda tx: tx.conn.execute(sa.insert(blind_intervals).values(full)) and None)
 
 
 async def test_a_spike_is_measured_against_the_day_before_it(there: Neighbourhood) -> None:
