@@ -24,6 +24,8 @@ class Cube(IntEnum):
     PAIR = 3  # customer and endpoint
 
 
+SHEETED = (Cube.TOTAL, Cube.ENDPOINT, Cube.CUSTOMER)
+"""Of which each hour and day has a sheet besides its rows (core/sheets.py)."""
 OTHER = 0
 """In place of an endpoint's number: the project has more endpoints than it may."""
 UNKNOWN_STATUS = 0

@@ -71,9 +71,12 @@ class Trust:
 
 @dataclass(slots=True)
 class ByStatus:
-    """Figures by exact status code; 0: unknown."""
+    """Figures by exact status code; 0: unknown. `together`: times and bytes that are known of all statuses only, of
+    requests that are counted in `of`; it counts none itself.
+    """
 
     of: dict[int, Figures] = field(default_factory=dict)
+    together: Figures | None = None
 
     def at(self, status: int) -> Figures:
         """Those of a status, to add to."""
@@ -82,17 +85,33 @@ class ByStatus:
             found = self.of[status] = Figures()
         return found
 
+    def at_all(self) -> Figures:
+        """What is not told apart, to add to."""
+        if self.together is None:
+            self.together = Figures()
+        return self.together
+
     def merge(self, other: ByStatus) -> None:
         """No request may be in both."""
         for status, figures in other.of.items():
             self.at(status).merge(figures)
+        if other.together is not None:
+            self.at_all().merge(other.together)
 
     def total(self) -> Figures:
         """Of all statuses, as figures of their own."""
         found = Figures()
         for figures in self.of.values():
             found.merge(figures)
+        if self.together is not None:
+            found.merge(self.together)
         return found
+
+    def counted(self) -> ByStatus:
+        """The same, but that of statuses only counts are left."""
+        whole = self.total()
+        whole.n = 0
+        return ByStatus({status: Figures(n=figures.n) for status, figures in self.of.items()}, whole)
 
     @property
     def n(self) -> int:

@@ -12,7 +12,8 @@ from heartfly.core.windows import Size, Window, windows
 from heartfly.errors import InvalidValueError
 from heartfly.traffic.asked import Asked, Bin, ByStatus, Trust
 from heartfly.traffic.filters import wanted_by
-from heartfly.traffic.gather import By, gathered
+from heartfly.traffic.gather import gathered
+from heartfly.traffic.rows import By
 from heartfly.traffic.span import asked_window
 
 _MOST = {

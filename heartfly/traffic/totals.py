@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.traffic.asked import Asked, ByStatus, Trust
 from heartfly.traffic.filters import wanted_by
-from heartfly.traffic.gather import By, gathered
+from heartfly.traffic.gather import gathered
 from heartfly.traffic.named import customers_of
+from heartfly.traffic.rows import By
 from heartfly.traffic.span import asked_window
 
 
