@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,8 +19,8 @@ from heartfly.core.traffic import Figures
 from heartfly.core.windows import Window
 from heartfly.traffic.asked import ByStatus, Trust
 from heartfly.traffic.filters import Wanted
-from heartfly.traffic.plan import Grain, Plan, plan_of
-from heartfly.traffic.rows import SUMMED, By, Rows, Sums
+from heartfly.traffic.plan import Grain, Plan, plan_of, runs_of
+from heartfly.traffic.rows import SUMMED, By, Rows, Sums, number_of
 from heartfly.traffic.sheets import Sheets, sheets_for
 from heartfly.traffic.single import Single, count_in, singles
 from heartfly.usage.seal import has_sealed
@@ -30,6 +30,7 @@ MOST_SINGLE = 50_000
 """Events that an answer looks at one by one, the newest first; half a second of computing."""
 Key = int | str
 """The number of an endpoint or subject; 0 where it is by nothing; of a key, or an endpoint without number, its text."""
+_INSTANT = timedelta(microseconds=1)
 _P95 = 95
 _MOST_WRONG = 102 * ONE // (100 * 1_000)
 """A microsecond in milliseconds, and more by what a histogram may be wrong by."""
@@ -37,7 +38,9 @@ _MOST_WRONG = 102 * ONE // (100 * 1_000)
 
 @dataclass(slots=True)
 class Gathered:
-    """One question over some windows. `single`: what was counted event by event, by window and key."""
+    """One question over some windows. `single`: what was counted event by event, by window and key. `looked_from`: of
+    what is counted only so, all that came before was too much to be looked at; None: it was not.
+    """
 
     read: AsyncConnection
     pid: int
@@ -46,6 +49,7 @@ class Gathered:
     plan: Plan
     trust: Trust
     single: dict[tuple[int, Key], ByStatus] = field(default_factory=dict)
+    looked_from: datetime | None = None
 
     async def sums(self, names: Collection[str] = SUMMED) -> dict[Key, Sums]:
         """By key, of all windows together; of these sums, the others stay nothing: each takes its time."""
@@ -186,22 +190,27 @@ async def gathered(
 
 async def _take_singles(found: Gathered) -> None:
     left, is_partial = MOST_SINGLE, False
-    for piece in reversed(found.plan.raw):
+    earliest: datetime | None = None
+    for run in reversed(list(runs_of(found.plan.raw))):  # one walk for all windows that follow one another
         if left <= 0:
             is_partial = True
             break
+        begins = [piece.from_at for piece in run]
+        earliest = run[0].from_at
         # Of a time that is sealed the events are gone: what it came to stays, but not by the minute.
-        is_partial = is_partial or await has_sealed(found.read, found.pid, piece.from_at, piece.to_at)
-        async for some in singles(found.read, found.pid, found.wanted, piece.from_at, piece.to_at):
+        is_partial = is_partial or await has_sealed(found.read, found.pid, earliest, run[-1].to_at)
+        async for some in singles(found.read, found.pid, found.wanted, earliest, run[-1].to_at):
             for one in some.singles:
-                key = _key_of(found, one)
-                count_in(found.single.setdefault((piece.n, key), ByStatus()), one.told)
+                place = number_of(one.at, run, begins), _key_of(found, one)
+                count_in(found.single.setdefault(place, ByStatus()), one.told)
             left -= some.n
             if left <= 0 and some.last is not None:
-                is_partial = True
+                is_partial, earliest = True, some.last[0] + _INSTANT
                 break
     if is_partial:
         found.trust = replace(found.trust, partial=True)
+        if found.trust.of_events:
+            found.looked_from = earliest
 
 
 def _key_of(found: Gathered, one: Single) -> Key:

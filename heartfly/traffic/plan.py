@@ -100,7 +100,7 @@ async def plan_of(
                 for piece, is_kept in _by_minutes(Piece(tile.from_at, tile.to_at, n), kept):
                     (found[Grain.MINUTE] if is_kept else plan.raw).append(piece)
     plan.raw = _joined(plan.raw)
-    plan.summed = [(grain, run) for grain in Grain for run in _runs(found[grain])]
+    plan.summed = [(grain, run) for grain in Grain for run in runs_of(found[grain])]
     left = [hour for hour in settled.dirty if hour not in kept.fresh]
     plan.complete_up_to = min([up_to, *left[:1]])
     return plan
@@ -259,7 +259,7 @@ def _ceil(at: datetime, step: timedelta) -> datetime:
     return at + -(at - EPOCH) % step
 
 
-def _runs(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
+def runs_of(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
     """Those that follow one another, together: one query for each."""
     run: list[Piece] = []
     for piece in pieces:

@@ -37,7 +37,7 @@ MOST_VALUES = 20
 _MOST = 300
 _MINUTE = timedelta(minutes=1)
 _INSTANT = timedelta(microseconds=1)
-_BY_MINUTES, _BY_HOURS, _BY_DAYS = timedelta(hours=6), timedelta(days=8), timedelta(days=120)
+_BY_SECONDS, _BY_MINUTES, _BY_HOURS, _BY_DAYS = 10 * _MINUTE, timedelta(hours=6), timedelta(days=8), timedelta(days=120)
 _LONGEST = timedelta(days=3_700)
 _STATUS = re.compile(r"[1-5]xx|[1-9][0-9]{2}|unknown", re.ASCII)
 _METHOD = re.compile(r"[A-Z][A-Z_-]{0,31}")
@@ -126,7 +126,8 @@ class View:
 
     def local(self, at: datetime) -> str:
         """As a browser's own field for a time wants it, in the zone of the days."""
-        return f"{at.astimezone(self.zone):%Y-%m-%dT%H:%M}"
+        local = at.astimezone(self.zone)
+        return f"{local:%Y-%m-%dT%H:%M:%S}" if local.second else f"{local:%Y-%m-%dT%H:%M}"
 
 
 def view_of(
@@ -308,6 +309,8 @@ def _within(at: datetime, name: str) -> datetime:
 
 
 def _size(length: timedelta) -> Size:
+    if length <= _BY_SECONDS:
+        return Size.SECOND
     if length <= _BY_MINUTES:
         return Size.MINUTE
     if length <= _BY_HOURS:
