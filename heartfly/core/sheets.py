@@ -13,9 +13,9 @@ from itertools import accumulate, groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-from heartfly.core.amounts import Amount
-from heartfly.core.packed import merged, packed
-from heartfly.core.sketches import Histogram, middle_of
+from heartfly.core.amounts import ONE, Amount
+from heartfly.core.packed import added, packed
+from heartfly.core.sketches import middle_of
 
 Row = tuple[int, int, int, int, int, int, bytes | None]
 """n, n_timed, latency_us, latency_max_us, bytes_in, bytes_out, and their times (core/packed.py)."""
@@ -29,7 +29,7 @@ _LARGEST = frozenset({"latency_max_us", "p95_place"})
 """Do not add up."""
 _LOWEST = 1 << 15
 """No time is so short that its bucket would be so far below nothing."""
-_P95 = 95
+_P95 = 95 * ONE
 _WIDTHS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _MOST = (1 << 64) - 1
 
@@ -54,21 +54,15 @@ def sheet_of(cells: Iterable[tuple[int, int, Row]]) -> Sheet | None:
         ended += [(len(lines), status, row[0]) for status, row in some]
         n, n_timed, us, largest, came, went, told = zip(*(row for _, row in some), strict=True)
         n_400, n_500 = (sum(row[0] for status, row in some if status // 100 == first) for first in (4, 5))
-        times = merged(blob for blob in told if blob is not None)
+        lanes = added(blob for blob in told if blob is not None)
+        times = lanes.histogram()
         blobs.append(packed(times.zero, times.above))
+        (p95,) = lanes.buckets([_P95])
         sums = (sum(n), n_400, n_500, sum(n_timed), sum(us), max(largest), sum(came), sum(went))
-        lines.append((key, *sums, _p95_place(times)))
+        lines.append((key, *sums, 0 if p95 is None else p95 + _LOWEST))
     if not lines or max(map(max, lines)) > _MOST:
         return None
     return Sheet(_written(lines), _written(ended), _written([[len(blob)] for blob in blobs]) + b"".join(blobs))
-
-
-def _p95_place(times: Histogram) -> int:
-    """Of the bucket that `Histogram.percentile` takes the middle of."""
-    buckets = sorted(times.above)
-    up_to = list(accumulate(map(times.above.__getitem__, buckets), initial=times.zero))
-    place = bisect_left(up_to, -(-_P95 * times.n // 100))
-    return buckets[place - 1] + _LOWEST if place else 0
 
 
 def most_p95(p95_place: int) -> Amount:

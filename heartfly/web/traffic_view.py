@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 from zoneinfo import ZoneInfo
 
 from heartfly.core import text
@@ -98,7 +98,9 @@ class View:
             query[name.removesuffix("_at")] = [value] if value else []
         pairs = [(name, value) for name, values in query.items() for value in values]
         where = self.path if path is None else self.root + path
-        return f"{where}?{urlencode(pairs)}" if pairs else where
+        if not pairs:
+            return where
+        return f"{where}?{'&'.join([f'{_quoted(name)}={_quoted(value)}' for name, value in pairs])}"
 
     def of_window(self, window: Window, path: str | None = "/requests", **filters: str) -> str:
         """The single requests of it."""
@@ -128,6 +130,10 @@ class View:
         """As a browser's own field for a time wants it, in the zone of the days."""
         local = at.astimezone(self.zone)
         return f"{local:%Y-%m-%dT%H:%M:%S}" if local.second else f"{local:%Y-%m-%dT%H:%M}"
+
+
+_quoted = lru_cache(4_096)(quote_plus)
+"""A page has hundreds of links, of a few words."""
 
 
 def view_of(

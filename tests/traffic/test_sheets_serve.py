@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from heartfly.core.amounts import ONE
+from heartfly.core.traffic import SHEETED
 from heartfly.core.windows import Size
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
@@ -31,7 +32,7 @@ WHOLE_HOURS = {"from_at": DAY - timedelta(hours=2), "to_at": DAY + timedelta(hou
 
 @pytest.fixture
 async def city(usage_db: Database, ids: IdSource, monkeypatch: pytest.MonkeyPatch) -> City:
-    monkeypatch.setattr(sheets, "_FEW", 0)
+    monkeypatch.setattr(sheets, "_FEW", dict.fromkeys(SHEETED, 0))
     monkeypatch.setattr(sheets, "_AT_ONCE", 3)
     made = make_city(usage_db, ids)
     await made.sent(hits_of(300, seed=14, from_at=WHOLE_HOURS["from_at"], to_at=WHOLE_HOURS["to_at"]))
