@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from heartfly.core.tiles import State
 from heartfly.core.traffic import Figures
 from heartfly.core.windows import Window
+from heartfly.traffic.plan import Steady
 from heartfly.usage.settled import Settled
 
 OTHER_ENDPOINTS = "(other)"
@@ -31,6 +32,15 @@ class Order(StrEnum):
     LATENCY = "latency"
     BYTES = "bytes"
     TIME = "time"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What many questions about a time have in common. `names`: all endpoints of the project by number."""
+
+    settled: Settled
+    steady: Steady
+    names: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +62,7 @@ class Asked:
     statuses: Sequence[str] = ()
     keys: Sequence[str] = ()
     sources: Sequence[str] = ()
-    settled: Mapping[Window, Settled] = field(default_factory=dict, compare=False, repr=False)
+    known: Mapping[Window, Known] = field(default_factory=dict, compare=False, repr=False)
     """Of windows of time what was looked up already (span.py); the others are looked up when asked."""
 
 

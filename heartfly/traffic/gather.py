@@ -165,9 +165,11 @@ async def gathered(
 ) -> Gathered:
     """`parts`: in order, without overlap, at least one. What is counted event by event is counted here."""
     span = Window(parts[0].from_at, parts[-1].to_at)
-    settled = wanted.asked.settled.get(span)
-    if settled is None:
+    known = wanted.asked.known.get(span)
+    if known is None:
         settled = await settled_in(read, pid, span.from_at, span.to_at, now=now, meter_id=None)
+    else:
+        settled = known.settled
     plan = await plan_of(
         read,
         pid,
@@ -176,6 +178,7 @@ async def gathered(
         up_to=min(wanted.asked.to_at, now),
         total=by is By.NOTHING and wanted.endpoints is None and wanted.subjects is None,
         of_events=wanted.of_events or by is By.KEY,
+        steady=None if known is None else known.steady,
     )
     state = state_of(span, now, settled.days, settled.unsettled)
     trust = Trust(state=state, complete_up_to=plan.complete_up_to, of_events=wanted.of_events or by is By.KEY)

@@ -115,7 +115,9 @@ async def test_windows_of_a_series_follow_one_another(served: House) -> None:
 async def test_a_series_by_the_second_has_each_of_them(served: House) -> None:
     span = {"from": "2026-03-02T09:50:50Z", "to": "2026-03-02T09:51:10Z"}
     told = (await ask(served, "series", window="second", **span)).json
-    rows = list(csv.DictReader(io.StringIO((await ask(served, "series", window="second", format="csv", **span)).text)))
+    rows = list(
+        csv.DictReader(io.StringIO((await ask(served, "series", window="second", format="csv", **span)).body.decode()))
+    )
 
     assert (20, True, False) == (len(told["items"]), told["of_events"], told["partial"])
     assert [1] == [one["requests"] for one in told["items"] if one["requests"]]
