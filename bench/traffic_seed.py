@@ -28,7 +28,7 @@ from heartfly.core.columns import Amounts, Page
 from heartfly.core.routing import Router
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import request_rollups, slow_requests, usage_days, windows
+from heartfly.db.models import request_rollups, request_sheets, slow_requests, usage_days, windows
 from heartfly.db.prepared import Prepared
 from heartfly.db.types import UtcInstant, micros
 from heartfly.ground import Ground, open_ground
@@ -85,7 +85,7 @@ def seed_traffic(
 def _copied(tx: Tx, pid: int, midnight: datetime, back: timedelta, *, minutes: bool) -> int:
     """The day from `midnight` on once more, so long before. A generation is one of its window: the same will do."""
     n_rows = 0
-    for table in (request_rollups, slow_requests, windows):
+    for table in (request_rollups, request_sheets, slow_requests, windows):
         values = [earlier(tx, one, back) if isinstance(one.type, UtcInstant) else one for one in table.columns]
         start_at = table.c.start_at
         query = sa.select(*values).where(table.c.pid == pid, start_at >= midnight, start_at < midnight + _DAY)

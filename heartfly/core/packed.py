@@ -8,13 +8,18 @@ nothing, and the first bucket. Numbers are varints of 7 bits, the lowest first.
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, islice
+from functools import lru_cache
+from itertools import accumulate
+from operator import add
+from typing import NamedTuple
 
-from heartfly.core.sketches import Histogram
+from heartfly.core.amounts import ONE, Amount
+from heartfly.core.sketches import Histogram, middle_of
 
-_MOST_AT_ONCE = 1 << 15
-"""Lanes of one or two bytes that are added up in four cannot run over."""
+_ROOM = {1: 1 << 8, 2: 1 << 16}
+"""So many lanes of one byte, or of two, cannot run over twice as many bytes."""
 
 
 def packed(zero: int, above: Mapping[int, int]) -> bytes:
@@ -45,15 +50,45 @@ def packed(zero: int, above: Mapping[int, int]) -> bytes:
     return bytes([width, *head]) + lanes
 
 
+class Lanes(NamedTuple):
+    """Added up. `counts`: how many in bucket `low` and in those that follow, of which the last ones may be empty."""
+
+    zero: int
+    low: int
+    counts: Sequence[int]
+
+    def histogram(self) -> Histogram:
+        return Histogram(self.zero, {bucket: n for bucket, n in enumerate(self.counts, self.low) if n})
+
+    def buckets(self, percents: Iterable[Amount]) -> list[int | None]:
+        """As `Histogram.percentiles`, in which bucket each lies. None: it is nothing."""
+        up_to = list(accumulate(self.counts, initial=self.zero))
+        places = [bisect_left(up_to, -(-percent * up_to[-1] // (100 * ONE))) for percent in percents]
+        return [self.low + place - 1 if place else None for place in places]
+
+    def percentiles(self, percents: Sequence[Amount]) -> list[Amount | None]:
+        """As those of a Histogram."""
+        if not self.zero and not any(self.counts):
+            return [None for _ in percents]
+        return [0 if bucket is None else middle_of(bucket) for bucket in self.buckets(percents)]
+
+
 def unpacked(blob: bytes) -> Histogram:
     return merged([blob])
 
 
 def merged(blobs: Iterable[bytes]) -> Histogram:
     """All of them together."""
-    zero, counts = 0, dict[int, int]()
-    dense: list[tuple[int, int, bytes]] = []
-    """The bytes of a lane, the first bucket, and the lanes."""
+    return added(blobs).histogram()
+
+
+def added(blobs: Iterable[bytes]) -> Lanes:
+    """The same, for who asks for percentiles only."""
+    zero = 0
+    sparse: list[tuple[Sequence[int], Sequence[int]]] = []
+    """Buckets, and how many."""
+    dense: dict[int, list[tuple[int, bytes]]] = {}
+    """By the bytes of a lane the first bucket, and the lanes."""
     for blob in blobs:
         n_zero, place = (blob[1], 2) if blob[1] < 0x80 else _read(blob, 1)
         zero += n_zero
@@ -61,17 +96,23 @@ def merged(blobs: Iterable[bytes]) -> Histogram:
             continue
         code, place = _read(blob, place)
         first = -(code >> 1) if code & 1 else code >> 1
-        if (width := blob[0]) == 1 and place + 1 == len(blob):  # of what is rare: all in one bucket
-            counts[first] = counts.get(first, 0) + blob[place]
-        elif width:
-            dense.append((width, first, blob[place:]))
+        if width := blob[0]:
+            dense.setdefault(width, []).append((first, blob[place:]))
         else:
-            for bucket, count in _pairs(blob[place:], first):
-                counts[bucket] = counts.get(bucket, 0) + count
-    for start in range(0, len(dense), _MOST_AT_ONCE):
-        for bucket, count in _lanes(dense[start : start + _MOST_AT_ONCE]):
-            counts[bucket] = counts.get(bucket, 0) + count
-    return Histogram(zero, counts)
+            sparse.append(_pairs(blob[place:], first))
+    parts = [part for width, some in dense.items() for part in _of_width(width, some)]
+    if len(parts) == 1 and not sparse:
+        return Lanes(zero, *parts[0])
+    low = min([*(first for first, _ in parts), *(buckets[0] for buckets, _ in sparse)], default=0)
+    ends = [*(first + len(counts) for first, counts in parts), *(buckets[-1] + 1 for buckets, _ in sparse)]
+    total = [0] * (max(ends, default=low) - low)
+    for first, counts in parts:
+        place, end = first - low, first - low + len(counts)
+        total[place:end] = map(add, total[place:end], counts)
+    for buckets, counts in sparse:
+        for bucket, count in zip(buckets, counts, strict=True):
+            total[bucket - low] += count
+    return Lanes(zero, low, total)
 
 
 def apart(text: str) -> Iterator[bytes]:
@@ -79,47 +120,51 @@ def apart(text: str) -> Iterator[bytes]:
     return map(bytes.fromhex, text.split(","))
 
 
-def _lanes(some: Sequence[tuple[int, int, bytes]]) -> Iterator[tuple[int, int]]:
-    """Added up as whole numbers: a blob takes one addition, each of its lanes spread to four bytes."""
-    low = min(first for _, first, _ in some)
-    total = end = 0
-    for width, first, lanes in some:
-        n = len(lanes) // width
-        end = max(end, first + n)
-        wide = bytearray(4 * n)
-        if width == 1:
-            wide[::4] = lanes
-        elif width == 2:
-            wide[::4], wide[1::4] = lanes[::2], lanes[1::2]
-        else:  # of a row that counts more than 65,535 in a bucket: there are few
-            yield from _wide(width, first, lanes)
-            continue
-        total += int.from_bytes(wide, "little") << 32 * (first - low)
-    told = total.to_bytes(4 * (end - low), "little")
-    for place, (count,) in enumerate(struct.iter_unpack("<I", told)):
-        if count:
-            yield low + place, count
+def _of_width(width: int, some: Sequence[tuple[int, bytes]]) -> Iterator[tuple[int, Sequence[int]]]:
+    """First buckets and counts, of as many blobs together as do not run over."""
+    if width not in _ROOM:  # of rows that count more than 65,535 in a bucket: there are few
+        for first, lanes in some:
+            yield first, struct.unpack(f"<{len(lanes) // width}{'I' if width == 4 else 'Q'}", lanes)
+    elif len(some) == 1 and width == 1:
+        yield some[0]
+    else:
+        for start in range(0, len(some), _ROOM[width]):
+            yield _summed(width, some[start : start + _ROOM[width]])
 
 
-def _wide(width: int, first: int, lanes: bytes) -> Iterator[tuple[int, int]]:
-    for place in range(0, len(lanes), width):
-        if count := int.from_bytes(lanes[place : place + width], "little"):
-            yield first + place // width, count
+def _summed(width: int, some: Sequence[tuple[int, bytes]]) -> tuple[int, Sequence[int]]:
+    """Added up as whole numbers, every second lane apart from those between, so that each has room to grow twice as
+    wide: a blob takes a few steps, however many lanes it has.
+    """
+    bits, low = 8 * width, min(first for first, _ in some)
+    n = (max(first + len(lanes) // width for first, lanes in some) - low + 1) // 2
+    mask = _every_second(width, n)
+    even = odd = 0
+    for first, lanes in some:
+        value = int.from_bytes(lanes, "little") << bits * (first - low)
+        even += value & mask
+        odd += value >> bits & mask
+    counts = [0] * (2 * n)
+    form = f"<{n}{'H' if width == 1 else 'I'}"
+    for beside, total in enumerate((even, odd)):
+        counts[beside::2] = struct.unpack(form, total.to_bytes(2 * width * n, "little"))
+    return low, counts
 
 
-def _pairs(pairs: bytes, first: int) -> Iterator[tuple[int, int]]:
+@lru_cache(256)
+def _every_second(width: int, n: int) -> int:
+    return int.from_bytes((b"\xff" * width + bytes(width)) * n, "little")
+
+
+def _pairs(pairs: bytes, first: int) -> tuple[Sequence[int], Sequence[int]]:
+    """Buckets, and how many in each."""
     if pairs.isascii():  # each number is one byte
-        return zip(islice(accumulate(pairs[::2], initial=first), 1, None), pairs[1::2], strict=True)
-    return _long_pairs(pairs, first)
-
-
-def _long_pairs(pairs: bytes, first: int) -> Iterator[tuple[int, int]]:
-    bucket, place = first, 0
+        return list(accumulate(pairs[::2], initial=first))[1:], pairs[1::2]
+    numbers, place = list[int](), 0
     while place < len(pairs):
-        step, place = _read(pairs, place)
-        count, place = _read(pairs, place)
-        bucket += step
-        yield bucket, count
+        number, place = _read(pairs, place)
+        numbers.append(number)
+    return list(accumulate(numbers[::2], initial=first))[1:], numbers[1::2]
 
 
 def _varint(value: int) -> list[int]:

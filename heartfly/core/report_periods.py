@@ -50,9 +50,11 @@ class Period:
 
     @property
     def words(self) -> str:
-        """`November 2026`, `1–15 Nov 2026`, or with both ends in full."""
+        """`November 2026`, `1 Nov 2026`, `1–15 Nov 2026`, or with both ends in full."""
         if self.first.day == 1 and self.last == _month_end(self.first):
             return f"{self.first:%B %Y}"
+        if self.first == self.last:
+            return f"{self.first.day} {self.first:%b %Y}"
         if (self.first.year, self.first.month) == (self.last.year, self.last.month):
             return f"{self.first.day}–{self.last.day} {self.last:%b %Y}"
         year = "" if self.first.year == self.last.year else f" {self.first.year}"

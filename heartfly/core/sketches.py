@@ -59,6 +59,7 @@ def end_of(bucket: int) -> tuple[int, int]:
     return _bound(bucket + 1)
 
 
+@lru_cache(4_096)
 def middle_of(bucket: int) -> Amount:
     """The value from which both ends of the bucket are equally far, in proportion: 2ab / (a + b)."""
     (low, low_of), (high, high_of) = _bound(bucket), _bound(bucket + 1)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from heartfly.core.amounts import Amount
-from heartfly.core.packed import apart, merged
+from heartfly.core.packed import Lanes, added, apart, merged
 from heartfly.core.sketches import Histogram
 
 
@@ -24,6 +24,8 @@ class Cube(IntEnum):
     PAIR = 3  # customer and endpoint
 
 
+SHEETED = (Cube.TOTAL, Cube.ENDPOINT, Cube.CUSTOMER)
+"""Of which each hour and day has a sheet besides its rows (core/sheets.py)."""
 OTHER = 0
 """In place of an endpoint's number: the project has more endpoints than it may."""
 UNKNOWN_STATUS = 0
@@ -46,6 +48,8 @@ class Figures:
     _told: Histogram | None = None
     _packed: list[bytes | str] | None = None
     """To be added. A text: many of them (core/packed.py)."""
+    _lanes: Lanes | None = None
+    """What is packed, added up for percentiles."""
     _of: tuple[Figures, Figures] | None = None
     """What is in the first and not in the second, to be added."""
 
@@ -57,7 +61,7 @@ class Figures:
             found = self._told = Histogram()
         if self._packed:
             found.merge(merged(_each(self._packed)))
-            self._packed = None
+            self._packed = self._lanes = None
         if self._of is not None:
             found.merge(_difference(*(one.latencies for one in self._of)))
             self._of = None
@@ -69,6 +73,7 @@ class Figures:
             self._packed = [latencies]
         else:
             self._packed.append(latencies)
+        self._lanes = None
 
     def merge(self, other: Figures) -> None:
         """No request may be in both."""
@@ -84,6 +89,7 @@ class Figures:
             if self._packed is None:
                 self._packed = []
             self._packed += other._packed
+            self._lanes = None
 
     def without(self, some: Figures) -> Figures:
         """All of `some` must be in it. The longest is not known of what is left."""
@@ -98,11 +104,15 @@ class Figures:
 
     def percentile_ms(self, percent: Amount) -> Amount | None:
         """Of those that told their time, wrong by 1.1 % at most; None: none did. `percent`: as in core/sketches.py."""
-        return self.latencies.percentile(percent)
+        return self.percentiles_ms([percent])[0]
 
     def percentiles_ms(self, percents: Sequence[Amount]) -> Sequence[Amount | None]:
         """Each of them, for little more than one."""
-        return self.latencies.percentiles(percents)
+        if self._packed is None or self._told is not None or self._of is not None:
+            return self.latencies.percentiles(percents)
+        if self._lanes is None:  # without a look at each bucket
+            self._lanes = added(_each(self._packed))
+        return self._lanes.percentiles(percents)
 
 
 def _each(found: Iterable[bytes | str]) -> Iterator[bytes]:

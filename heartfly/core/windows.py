@@ -1,4 +1,4 @@
-"""Windows of time, half-open: minutes, hours, days, weeks from Monday on, and months, as a time zone has them.
+"""Windows of time, half-open: seconds, minutes, hours, days, weeks from Monday on, and months, as a time zone has them.
 
 A day of a clock change has 23 or 25 hours, and its hours are counted as they pass: none is told twice, none is left
 out. Zones whose offset is no whole hour have hours of their own.
@@ -16,6 +16,7 @@ from heartfly.core.days import day_in, day_of
 
 
 class Size(StrEnum):
+    SECOND = "second"
     MINUTE = "minute"
     HOUR = "hour"
     DAY = "day"
@@ -32,7 +33,7 @@ class Window:
 
 
 HOUR = timedelta(hours=1)
-_STEPS = {Size.MINUTE: timedelta(minutes=1), Size.HOUR: HOUR}
+_STEPS = {Size.SECOND: timedelta(seconds=1), Size.MINUTE: timedelta(minutes=1), Size.HOUR: HOUR}
 
 
 def window_at(size: Size, zone: ZoneInfo, at: datetime) -> Window:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HEAD = "0031"
 """The newest version. Known here so that a start with a current schema need not import alembic (1 s)."""
-USAGE_HEAD = "0017"
+USAGE_HEAD = "0018"
 """The same of the part that is usage."""
 _HEADS = {MAIN.name: HEAD, USAGE.name: USAGE_HEAD}
 

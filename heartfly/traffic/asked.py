@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from heartfly.core.tiles import State
 from heartfly.core.traffic import Figures
 from heartfly.core.windows import Window
+from heartfly.traffic.plan import Steady
 from heartfly.usage.settled import Settled
 
 OTHER_ENDPOINTS = "(other)"
@@ -31,6 +32,15 @@ class Order(StrEnum):
     LATENCY = "latency"
     BYTES = "bytes"
     TIME = "time"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What many questions about a time have in common. `names`: all endpoints of the project by number."""
+
+    settled: Settled
+    steady: Steady
+    names: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +62,7 @@ class Asked:
     statuses: Sequence[str] = ()
     keys: Sequence[str] = ()
     sources: Sequence[str] = ()
-    settled: Mapping[Window, Settled] = field(default_factory=dict, compare=False, repr=False)
+    known: Mapping[Window, Known] = field(default_factory=dict, compare=False, repr=False)
     """Of windows of time what was looked up already (span.py); the others are looked up when asked."""
 
 
@@ -71,9 +81,12 @@ class Trust:
 
 @dataclass(slots=True)
 class ByStatus:
-    """Figures by exact status code; 0: unknown."""
+    """Figures by exact status code; 0: unknown. `together`: times and bytes that are known of all statuses only, of
+    requests that are counted in `of`; it counts none itself.
+    """
 
     of: dict[int, Figures] = field(default_factory=dict)
+    together: Figures | None = None
 
     def at(self, status: int) -> Figures:
         """Those of a status, to add to."""
@@ -82,17 +95,33 @@ class ByStatus:
             found = self.of[status] = Figures()
         return found
 
+    def at_all(self) -> Figures:
+        """What is not told apart, to add to."""
+        if self.together is None:
+            self.together = Figures()
+        return self.together
+
     def merge(self, other: ByStatus) -> None:
         """No request may be in both."""
         for status, figures in other.of.items():
             self.at(status).merge(figures)
+        if other.together is not None:
+            self.at_all().merge(other.together)
 
     def total(self) -> Figures:
         """Of all statuses, as figures of their own."""
         found = Figures()
         for figures in self.of.values():
             found.merge(figures)
+        if self.together is not None:
+            found.merge(self.together)
         return found
+
+    def counted(self) -> ByStatus:
+        """The same, but that of statuses only counts are left."""
+        whole = self.total()
+        whole.n = 0
+        return ByStatus({status: Figures(n=figures.n) for status, figures in self.of.items()}, whole)
 
     @property
     def n(self) -> int:

@@ -10,12 +10,19 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from heartfly.db.models import windows
+from heartfly.core.traffic import Cube
+from heartfly.db.models import request_sheets, windows
 
 
-def counting(pid: int, tier: str, from_at: datetime, to_at: datetime) -> sa.CTE:
-    """Windows of a tier that begin in [from_at, to_at): `start_at`, `end_at`, `gen`."""
-    query = sa.select(windows.c.start_at, windows.c.end_at, windows.c.gen).where(
-        windows.c.pid == pid, windows.c.tier == tier, windows.c.start_at >= from_at, windows.c.start_at < to_at
+def counting(pid: int, tier: str, from_at: datetime, to_at: datetime, *, without: Cube | None = None) -> sa.CTE:
+    """Windows of a tier that begin in [from_at, to_at): `start_at`, `end_at`, `gen`. `without`: only those that have no
+    sheet of it.
+    """
+    w, h = windows.c, request_sheets.c
+    query = sa.select(w.start_at, w.end_at, w.gen).where(
+        w.pid == pid, w.tier == tier, w.start_at >= from_at, w.start_at < to_at, w.gen.is_not(None)
     )
-    return query.where(windows.c.gen.is_not(None)).cte("counting").prefix_with("MATERIALIZED")
+    if without is not None:
+        of_window = (h.pid == pid, h.cube == int(without), h.tier == tier, h.start_at == w.start_at, h.gen == w.gen)
+        query = query.where(~sa.exists().where(*of_window).correlate(windows))
+    return query.cte("counting").prefix_with("MATERIALIZED")

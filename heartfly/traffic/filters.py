@@ -59,7 +59,7 @@ async def wanted_by(read: AsyncConnection, pid: int, asked: Asked) -> Wanted:
     demand_bounds(asked)
     statuses = ranges_of(asked.statuses)
     subjects = await subjects_called(read, pid, asked.customers) if asked.customers else None
-    names = await endpoints_of(read, pid)
+    names = next((known.names for known in asked.known.values()), None) or await endpoints_of(read, pid)
     numbers = {text: number for number, text in names.items()}
     endpoints, unheld = _endpoints(asked, numbers)
     return Wanted(

@@ -11,9 +11,10 @@ from heartfly.core.windows import Size
 from heartfly.errors import InvalidValueError
 from heartfly.traffic.asked import Asked, Heat
 from heartfly.traffic.filters import wanted_by
-from heartfly.traffic.gather import By, gathered
+from heartfly.traffic.gather import gathered
 from heartfly.traffic.named import endpoints_called
 from heartfly.traffic.plan import hours_in
+from heartfly.traffic.rows import By
 from heartfly.traffic.series import bins_of
 from heartfly.traffic.span import asked_window
 

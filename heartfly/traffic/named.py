@@ -5,7 +5,7 @@ Whoever is known by several names is one customer; a name of which nobody is kno
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.core.traffic import OTHER
 from heartfly.traffic.asked import OTHER_ENDPOINTS
 from heartfly.traffic.filters import Wanted, endpoints_of
-from heartfly.usage.whose import subjects_of
+from heartfly.usage.whose import owners_of, subjects_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,14 @@ async def customers_of(read: AsyncConnection, pid: int, subjects: Iterable[int])
         for number, one in found.items()
     }
     return dict.fromkeys(wanted, ERASED) | named
+
+
+async def n_customers_of(read: AsyncConnection, pid: int, subjects: Collection[int]) -> int:
+    """How many they are; of those whose names are gone nobody can tell, and they are one."""
+    owners = await owners_of(read, pid, subjects)
+    gone = len(subjects) - len(owners)
+    strangers = sum(1 for customer_id in owners.values() if customer_id is None)
+    return strangers + len(set(owners.values()) - {None}) + min(gone, 1)
 
 
 async def endpoints_called(

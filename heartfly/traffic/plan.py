@@ -58,6 +58,32 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Steady:
+    """What holds for all questions about a time. `days`: that are summed up, and not to be made anew. `fresh`: hours
+    that are looked at event by event.
+    """
+
+    days: Sequence[Window]
+    fresh: frozenset[datetime]
+
+
+async def steady_in(read: AsyncConnection, pid: int, span: Window, settled: Settled) -> Steady:
+    fresh = await _fresh(read, pid, settled.dirty)
+    query = (
+        sa.select(stored_windows.c.start_at, stored_windows.c.end_at)
+        .where(
+            *of_tier(pid, Tier.DAY, span.from_at, span.to_at),
+            stored_windows.c.stale.is_(False),
+            stored_windows.c.gen.is_not(None),
+        )
+        .order_by(stored_windows.c.start_at)
+    )
+    days = [Window(row.start_at, row.end_at) for row in await read.execute(query)]
+    apart = sorted(fresh)
+    return Steady([day for day in days if not _has_any(apart, day)], fresh)
+
+
+@dataclass(frozen=True, slots=True)
 class _Kept:
     """What is there. `thinned`: hours of which only days are kept. `without_minutes`: hours that are cut, and whose
     minutes went, however late they were folded; None: minutes do not serve.
@@ -79,15 +105,23 @@ async def plan_of(
     total: bool,
     of_events: bool,
     rollups: sa.Table = request_rollups,
+    steady: Steady | None = None,
 ) -> Plan:
     """`parts`: in order, without overlap. `up_to`: more than that cannot be complete. `total`: minutes serve.
-    `of_events`: nothing does that is summed up. `rollups`: where that is.
+    `of_events`: nothing does that is summed up. `rollups`: where that is. `steady`: of their time, if it is known.
     """
     plan = Plan(complete_up_to=up_to)
     if of_events:
         plan.raw = [Piece(part.from_at, part.to_at, n) for n, part in enumerate(parts)]
         return plan
-    kept = await _kept(read, pid, parts, settled, minutes_of=rollups if total else None)
+    span = Window(parts[0].from_at, parts[-1].to_at)
+    held = steady or await steady_in(read, pid, span, settled)
+    kept = _Kept(
+        days=held.days,
+        thinned=await _thinned(read, pid, span),
+        without_minutes=await _without_minutes(read, pid, parts, rollups) if total else None,
+        fresh=held.fresh,
+    )
     found: dict[Grain, list[Piece]] = {grain: [] for grain in Grain}
     for n, part in enumerate(parts):
         for tile in tiles(part, _within(kept.days, part)):
@@ -100,34 +134,10 @@ async def plan_of(
                 for piece, is_kept in _by_minutes(Piece(tile.from_at, tile.to_at, n), kept):
                     (found[Grain.MINUTE] if is_kept else plan.raw).append(piece)
     plan.raw = _joined(plan.raw)
-    plan.summed = [(grain, run) for grain in Grain for run in _runs(found[grain])]
+    plan.summed = [(grain, run) for grain in Grain for run in runs_of(found[grain])]
     left = [hour for hour in settled.dirty if hour not in kept.fresh]
     plan.complete_up_to = min([up_to, *left[:1]])
     return plan
-
-
-async def _kept(
-    read: AsyncConnection, pid: int, parts: Sequence[Window], settled: Settled, *, minutes_of: sa.Table | None
-) -> _Kept:
-    span = Window(parts[0].from_at, parts[-1].to_at)
-    fresh = await _fresh(read, pid, settled.dirty)
-    query = (
-        sa.select(stored_windows.c.start_at, stored_windows.c.end_at)
-        .where(
-            *of_tier(pid, Tier.DAY, span.from_at, span.to_at),
-            stored_windows.c.stale.is_(False),
-            stored_windows.c.gen.is_not(None),
-        )
-        .order_by(stored_windows.c.start_at)
-    )
-    days = [Window(row.start_at, row.end_at) for row in await read.execute(query)]
-    apart = sorted(fresh)
-    return _Kept(
-        days=[day for day in days if not _has_any(apart, day)],
-        thinned=await _thinned(read, pid, span),
-        without_minutes=None if minutes_of is None else await _without_minutes(read, pid, parts, minutes_of),
-        fresh=fresh,
-    )
 
 
 async def _without_minutes(
@@ -259,7 +269,7 @@ def _ceil(at: datetime, step: timedelta) -> datetime:
     return at + -(at - EPOCH) % step
 
 
-def _runs(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
+def runs_of(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
     """Those that follow one another, together: one query for each."""
     run: list[Piece] = []
     for piece in pieces:

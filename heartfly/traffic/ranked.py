@@ -16,15 +16,16 @@ from heartfly.core.amounts import ONE
 from heartfly.core.traffic import UNKNOWN_STATUS, Figures
 from heartfly.traffic.asked import OTHER_ENDPOINTS, Asked, ByStatus, Order, Ranked, Row
 from heartfly.traffic.filters import endpoints_of, wanted_by
-from heartfly.traffic.gather import By, Gathered, Key, Sums, gathered
+from heartfly.traffic.gather import Gathered, Key, gathered
 from heartfly.traffic.named import Named, customers_of, endpoints_called
+from heartfly.traffic.rows import By, Sums
 from heartfly.traffic.span import asked_window
 
 OTHERS = "(others)"
 """The name of the row of all that are not shown."""
 P95 = 95
-_AT_ONCE = 250
-"""Histograms of so many rows are read and added up in one go."""
+_AT_FIRST = 50
+"""Rows whose histograms are added up in one go; then four times as many, and so on: each time all sheets are read."""
 
 
 @dataclass(slots=True)
@@ -86,7 +87,7 @@ async def keys(
 async def statuses(read: AsyncConnection, pid: int, asked: Asked, *, now: datetime) -> Ranked:
     """All of them, by code. InvalidValueError."""
     found = await _begun(read, pid, asked, By.NOTHING, now)
-    whole = await found.all()
+    whole = await found.all(apart=True)
     rows = [
         Row(
             key="unknown" if status == UNKNOWN_STATUS else str(status),
@@ -137,7 +138,7 @@ _VALUES: Mapping[Order, str] = {
 
 def _needed(by: Order) -> Sequence[str]:
     """The sums that an order, and the row of all others, are made by."""
-    of_order = ("n_timed", "latency_us") if by is Order.P95 else (_VALUES[by],)
+    of_order = ("n_timed", "latency_us", "p95_most") if by is Order.P95 else (_VALUES[by],)
     return ("n", "latency_max_us", *of_order)
 
 
@@ -174,35 +175,24 @@ async def _times(found: Gathered, groups: Iterable[_Group]) -> dict[str, Figures
 
 
 async def _by_p95(found: Gathered, groups: Sequence[_Group], n: int) -> Sequence[_Group]:
-    """The first `n` in order, and then those that cannot be among them, in any.
-
-    A twentieth of all times are no less than p95, so it is at most their sum by so many, and at most the greatest.
-    """
-    bounded = sorted(groups, key=lambda one: (-_bound_us(one.sums), one.named.key))
+    """The first `n` in order, and then those that cannot be among them, in any."""
+    bounded = sorted(groups, key=lambda one: (-one.sums.p95_most, one.named.key))
     p95: dict[str, int] = {}
 
     def place(one: _Group) -> tuple[int, int, str]:
         return -p95[one.named.key], -one.sums.n, one.named.key
 
     done: list[_Group] = []
-    for start in range(0, len(bounded), _AT_ONCE):
-        some = bounded[start : start + _AT_ONCE]
-        if len(done) >= n and p95[done[n - 1].named.key] * 100 > _bound_us(some[0].sums) * _PER_MS * 102:
+    start, end = 0, max(_AT_FIRST, n)
+    while start < len(bounded):
+        some = bounded[start:end]
+        if len(done) >= n and p95[done[n - 1].named.key] > some[0].sums.p95_most:
             break
         told = await _times(found, some)
         p95 |= {name: one.percentile_ms(P95 * ONE) or 0 for name, one in told.items()}
         done = sorted([*done, *some], key=place)
+        start, end = end, 4 * end
     return [*done, *bounded[len(done) :]]
-
-
-_PER_MS = ONE // 1_000
-"""A microsecond, in milliseconds."""
-
-
-def _bound_us(sums: Sums) -> int:
-    """p95 is not more, but for what the histogram is wrong by."""
-    rank = max(1, -(-P95 * sums.n_timed // 100))
-    return min(sums.latency_max_us, sums.latency_us // max(1, sums.n_timed - rank + 1) + 1)
 
 
 def _row(named: Named, by_status: ByStatus, n: int) -> Row:
@@ -213,16 +203,25 @@ def _share(n: int, of: int) -> int:
     return n * 1000 // of if of else 0
 
 
-def _others(whole: ByStatus, rows: Iterable[Row], left: Iterable[_Group]) -> ByStatus:
+def _others(whole: ByStatus, rows: Sequence[Row], left: Iterable[_Group]) -> ByStatus:
     """What is left of all without the rows. The greatest time is that of all others, whatever status it had."""
     shown = ByStatus()
     for row in rows:
         shown.merge(row.by_status)
-    found = ByStatus()
+    if shown.together is not None or whole.together is not None:
+        whole, shown = whole.counted(), shown.counted()
     largest = max((one.sums.latency_max_us for one in left), default=0)
+
+    def rest_of(figures: Figures, some: Figures) -> Figures:
+        rest = figures.without(some)
+        rest.latency_max_us = min(largest, figures.latency_max_us) if rest.n_timed else 0
+        return rest
+
+    found = ByStatus()
     for status, figures in whole.of.items():
-        rest = figures.without(shown.of.get(status, Figures()))
+        rest = rest_of(figures, shown.of.get(status, Figures()))
         if rest.n:
-            rest.latency_max_us = min(largest, figures.latency_max_us) if rest.n_timed else 0
             found.of[status] = rest
+    if whole.together is not None:
+        found.together = rest_of(whole.together, shown.together or Figures())
     return found

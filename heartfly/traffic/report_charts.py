@@ -16,6 +16,8 @@ WIDTH, HEIGHT = 600, 120
 _STEPS: tuple[int, ...] = (1, 2, 4, 5, 10)
 """Of a scale's top, times a power of ten: half of each is a short number, too."""
 _GAP = 0.2
+_WIDEST = 10
+"""So many bars of the widest would fill a picture: of one day it is no wall."""
 """Of a day's width, between its bar and the next."""
 
 
@@ -61,6 +63,7 @@ def requests_by_day(report: Report) -> Chart | None:
         return None
     top = _top(most)
     step = WIDTH / len(report.days)
+    wide = min(step * (1 - _GAP), WIDTH / _WIDEST)
     pieces = []
     for place, day in enumerate(report.days):
         y = float(HEIGHT)
@@ -68,8 +71,8 @@ def requests_by_day(report: Report) -> Chart | None:
             if n:
                 height = HEIGHT * n / top
                 y -= height
-                x = step * (place + _GAP / 2)
-                pieces.append(Piece(what, _near(x), _near(y), _near(step * (1 - _GAP)), _near(height)))
+                x = step * (place + 0.5) - wide / 2
+                pieces.append(Piece(what, _near(x), _near(y), _near(wide), _near(height)))
     return Chart(pieces, (), [f"{top:,}", f"{Decimal(top) / 2:,}", "0"], _marks(report.days))
 
 

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.windows import HOUR, Window
 from heartfly.db.types import EPOCH
-from heartfly.traffic.asked import Asked
-from heartfly.traffic.filters import Wanted
+from heartfly.traffic.asked import Asked, Known
+from heartfly.traffic.filters import Wanted, endpoints_of
+from heartfly.traffic.plan import steady_in
 from heartfly.usage.settled import settled_in
 
 
@@ -28,11 +29,13 @@ def _window(asked: Asked, now: datetime) -> Window:
 
 
 async def settled_first(read: AsyncConnection, pid: int, asked: Asked, *, now: datetime) -> Asked:
-    """The same question, for who asks many of them: how sure figures of its time are is looked up here, once.
+    """The same question, for who asks many of them: what they have in common is looked up here, once, above all how
+    sure figures of its time are.
 
     To be read before them: who reads later finds no less than is said here. What was folded in between is counted
     event by event all the same.
     """
     span = _window(asked, now)
     settled = await settled_in(read, pid, span.from_at, span.to_at, now=now, meter_id=None)
-    return replace(asked, settled={span: settled})
+    steady = await steady_in(read, pid, span, settled)
+    return replace(asked, known={span: Known(settled, steady, await endpoints_of(read, pid))})

@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.traffic.asked import Asked, ByStatus, Trust
 from heartfly.traffic.filters import wanted_by
-from heartfly.traffic.gather import By, gathered
-from heartfly.traffic.named import customers_of
+from heartfly.traffic.gather import gathered
+from heartfly.traffic.named import n_customers_of
+from heartfly.traffic.rows import By
 from heartfly.traffic.span import asked_window
 
 
@@ -24,4 +25,4 @@ async def n_customers(read: AsyncConnection, pid: int, asked: Asked, *, now: dat
     """Of whom there were requests; whoever is known by several names is one. InvalidValueError."""
     wanted = await wanted_by(read, pid, asked)
     found = await gathered(read, pid, wanted, [asked_window(wanted, now)], by=By.SUBJECT, now=now)
-    return len(set((await customers_of(read, pid, await found.present())).values()))
+    return await n_customers_of(read, pid, await found.present())

@@ -33,8 +33,9 @@ from heartfly.db.prepared import among
 from heartfly.traffic.asked import Asked, ByStatus
 from heartfly.traffic.counting import counting
 from heartfly.traffic.filters import wanted_by
-from heartfly.traffic.gather import By, gathered
+from heartfly.traffic.gather import gathered
 from heartfly.traffic.named import ERASED, customers_of, endpoints_called
+from heartfly.traffic.rows import By
 from heartfly.traffic.watches import ALL
 
 MOST_SILENT = 500

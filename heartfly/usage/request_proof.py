@@ -16,7 +16,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from heartfly.core.packed import unpacked
-from heartfly.db.models import request_rollups, windows
+from heartfly.core.sheets import Line, Sheet, lines_of
+from heartfly.db.models import request_rollups, request_sheets, windows
 from heartfly.usage.asked import WIDE
 from heartfly.usage.named import Named
 
@@ -127,6 +128,7 @@ def differences(day: Day, counted: RequestCount) -> Iterator[str]:
                 a, b, ("its events", "the rollup")
             )
     yield from _histograms(day)
+    yield from _sheets(day)
     if day.whole_hours:
         yield from _hours(day)
 
@@ -195,6 +197,32 @@ def _histograms(day: Day) -> Iterator[str]:
                     f"requests {_CUBES[cube]}, status {_code(row.status)}, the day: "
                     f"expected {row.n_timed} times, seen {n} in the histogram"
                 )
+
+
+def _sheets(day: Day) -> Iterator[str]:
+    """Where there is one it tells what the rows tell, by key and by status."""
+    h, r = request_sheets.c, request_rollups.c
+    of_day = (h.pid == day.pid, h.tier == "day", h.start_at == day.from_at, h.gen == day.gen)
+    query = sa.select(h.cube, h.sums, h.statuses, h.times).where(*of_day).order_by(h.cube)
+    for cube, *blobs in day.connection.execute(query):
+        of_cube = (r.pid == day.pid, r.cube == cube, r.tier == "day", r.start_at == day.from_at, r.gen == day.gen)
+        rows = {row[0]: _counted(row[1:]) for row in day.connection.execute(_sums((r.key1,), of_cube))}
+        ended = day.connection.execute(sa.select(r.key1, r.status, r.n).where(*of_cube)).all()
+        lines = list(lines_of(Sheet(*map(bytes, blobs))))
+        seen = {line.key: _of_line(line) for line in lines}
+        if wrong := [key for key in sorted(rows.keys() | seen.keys()) if rows.get(key) != seen.get(key)]:
+            a, b = (found.get(wrong[0], Counted()) for found in (rows, seen))
+            told = _words(a, b, ("its rows", "the sheet"))
+            some = f"{len(wrong)} of {len(lines)} lines of the sheet, the first"
+            yield f"requests {_CUBES[cube]}, the day, {some}: {told}"
+        elif set(map(tuple, ended)) != {(one.key, *some) for one in lines for some in one.ended}:
+            yield f"requests {_CUBES[cube]}, the day: the sheet has other status codes than the rows"
+
+
+def _of_line(line: Line) -> Counted:
+    n = sum(n for _, n in line.ended)
+    times = unpacked(line.times).n
+    return Counted(n, times, line.latency_us, line.latency_max_us, line.bytes_in, line.bytes_out)
 
 
 def _differing(what: str, expected: ByStatus, seen: ByStatus, names: tuple[str, str]) -> Iterator[str]:

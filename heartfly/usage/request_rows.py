@@ -13,10 +13,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from heartfly.core.traffic import OTHER, Cube
+from heartfly.core.traffic import OTHER, SHEETED, Cube
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import request_rollups, slow_requests, usage_names, windows
+from heartfly.db.models import request_rollups, request_sheets, slow_requests, usage_names, windows
 from heartfly.db.prepared import Prepared
 from heartfly.usage.names import known_names, new_numbers
 from heartfly.usage.request_reading import IS_ENDPOINT
@@ -104,6 +104,9 @@ def request_rows(
                 "latencies": row.latencies,
             },
         )
+    for cube, sheet in found.sheets():
+        place = {"cube": int(cube), "tier": tier, "start_at": start_at}
+        yield _INSERT_SHEET, of_window | place | sheet._asdict()
     if tier == _TIER_HOUR:
         for one in sorted(found.slow, key=lambda slow: slow.event_id):
             yield (
@@ -116,7 +119,9 @@ def request_rows(
 
 
 def sweep_requests(tx: Tx, pid: int, tier: str, start_at: datetime) -> int:
-    """Remove some rows of requests of any other generation than those that `generations.sweep` keeps; how many."""
+    """Remove some of what requests come to, of any other generation than those that `generations.sweep` keeps; how
+    much.
+    """
     w, r, s = windows.c, request_rollups.c, slow_requests.c
     is_it = (w.pid == pid, w.tier == tier, w.start_at == start_at)
     counts = sa.select(w.gen, w.next_gen, w.proved_gen).where(*is_it)
@@ -127,6 +132,10 @@ def sweep_requests(tx: Tx, pid: int, tier: str, start_at: datetime) -> int:
         of_cube = (r.pid == pid, r.cube == int(cube), r.tier == tier, r.start_at == start_at)
         if n := remove_some(tx, request_rollups, (*of_cube, r.gen.not_in(kept)), ("gen", "key1", "key2", "status")):
             return n
+    h = request_sheets.c
+    of_window = (h.pid == pid, h.cube.in_(list(map(int, SHEETED))), h.tier == tier, h.start_at == start_at)
+    if n := tx.conn.execute(sa.delete(request_sheets).where(*of_window, h.gen.not_in(kept))).rowcount:
+        return n
     if tier != _TIER_HOUR:
         return 0
     in_hour = (r.start_at >= start_at, r.start_at < start_at + _HOUR)
@@ -150,4 +159,5 @@ def remove_some(tx: Tx, table: sa.Table, where: Sequence[sa.ColumnElement[bool]]
 
 
 _INSERT_ROLLUPS = Prepared(lambda _: sa.insert(request_rollups))
+_INSERT_SHEET = Prepared(lambda _: sa.insert(request_sheets))
 _INSERT_SLOW = Prepared(lambda _: sa.insert(slow_requests))

@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from heartfly.core.calls import Cube as CallCube
-from heartfly.core.traffic import Cube
+from heartfly.core.traffic import SHEETED, Cube
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
-from heartfly.db.models import call_rollups, request_rollups, slow_requests, usage_days, windows
+from heartfly.db.models import call_rollups, request_rollups, request_sheets, slow_requests, usage_days, windows
 from heartfly.db.types import EPOCH
 from heartfly.usage.request_rows import TIER_MINUTE, remove_some
 
@@ -81,7 +81,8 @@ _CUBES: Mapping[sa.Table, Sequence[int]] = {
 
 
 async def _hour(usage: Database, pid: int, at: datetime, removed: Removed) -> None:
-    """All that is kept of an hour that was thinned."""
+    """All that is kept of an hour that was thinned: its sheets first, as it is found by its rows."""
+    await usage.write(lambda tx: _sheets(tx, pid, at), priority=Priority.BULK)
     for table, cubes in _CUBES.items():
         for cube in cubes:
             removed.hours += await _all(usage, lambda tx, t=table, one=cube: _rows(tx, pid, at, t, one))  # type: ignore[misc]
@@ -126,6 +127,13 @@ def _rows(tx: Tx, pid: int, hour: datetime, table: sa.Table, cube: int) -> int:
     r = table.c
     of_hour = (r.pid == pid, r.cube == cube, r.tier == _TIER_HOUR, r.start_at == hour)
     return remove_some(tx, table, of_hour, ("gen", "key1", "key2", "status"))
+
+
+def _sheets(tx: Tx, pid: int, hour: datetime) -> None:
+    if _is_thinned(tx, pid, hour):
+        h = request_sheets.c
+        of_hour = (h.cube.in_(list(map(int, SHEETED))), h.tier == _TIER_HOUR, h.start_at == hour)
+        tx.conn.execute(sa.delete(request_sheets).where(h.pid == pid, *of_hour))
 
 
 def _slow(tx: Tx, pid: int, hour: datetime) -> int:

@@ -6,7 +6,7 @@ stand by one of their own here, below zero; which of them get one is decided whe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from heartfly.core.packed import merged as merged_latencies
 from heartfly.core.packed import packed
-from heartfly.core.traffic import Cube
+from heartfly.core.sheets import Sheet, sheet_of
+from heartfly.core.traffic import SHEETED, Cube
 
 MOST = (1 << 63) - 1
 """What a column holds: a sum that would be more stays there."""
@@ -144,8 +145,19 @@ class Requests:
     elsewhere: frozenset[int] | None = None
 
     def n_rows(self, tier: str) -> int:
-        """Of a tier. By the minute, and what is slow, hours only have rows."""
-        return len(self.cells) + (len(self.minutes) + len(self.slow) if tier == "hour" else 0)
+        """Of a tier, with its sheets. By the minute, and what is slow, hours only have rows."""
+        n_sheets = len(SHEETED) if self.cells else 0
+        return n_sheets + len(self.cells) + (len(self.minutes) + len(self.slow) if tier == "hour" else 0)
+
+    def sheets(self) -> Iterator[tuple[Cube, Sheet]]:
+        """Those that there are, of what `cells` hold."""
+        of_cube: dict[int, list[tuple[int, int, Row]]] = {cube: [] for cube in SHEETED}
+        for (cube, key1, _, status), row in self.cells.items():
+            if cube in of_cube:
+                of_cube[cube].append((key1, status, row))
+        for cube in SHEETED:
+            if sheet := sheet_of(sorted(of_cube[cube], key=itemgetter(0, 1))):
+                yield cube, sheet
 
     def merge(self, other: Requests) -> None:
         """Another time comes to this one; no request may be in both. Its minutes, and which are slow, stay behind."""

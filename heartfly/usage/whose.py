@@ -42,6 +42,20 @@ async def subjects_of(read: AsyncConnection, pid: int, ids: Iterable[int]) -> Ma
     return {id_: Subject(text, known.get(text)) for id_, text in texts.items()}
 
 
+async def owners_of(read: AsyncConnection, pid: int, ids: Iterable[int]) -> Mapping[int, int | None]:
+    """Of these numbers (`usage_names`), as far as they are names, whose they are: the number of a customer, or None."""
+    by_id, by_alias, names = customers.alias(), aliases, usage_names
+    query = (
+        # An id is nobody else's, whatever an alias says.
+        sa.select(names.c.id, sa.func.coalesce(by_id.c.id, by_alias.c.customer_id))
+        .outerjoin(by_id, sa.and_(by_id.c.pid == pid, by_id.c.uuid == names.c.text))
+        .outerjoin(by_alias, sa.and_(by_alias.c.pid == pid, by_alias.c.text == names.c.text))
+        .where(names.c.pid == pid, among(read, names.c.id, "ids"))
+    )
+    found = await read.execute(query, {"ids": sorted(ids)})
+    return {number: owner for number, owner in found}  # noqa: C416 - rows are no pairs to a checker of types
+
+
 async def _meant_by(read: AsyncConnection, pid: int, texts: Sequence[str]) -> Mapping[str, Customer]:
     by_id = sa.select(customers.c.uuid.label("text"), customers.c.uuid, customers.c.name).where(
         customers.c.pid == pid, among(read, customers.c.uuid, "texts")

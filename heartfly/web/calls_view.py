@@ -89,8 +89,9 @@ async def calls_view_from(request: PageRequest, path: str, *, usual: str, by: Di
     query |= {} if chosen == by else {"by": (chosen,)}
     query |= {} if period == Period.MONTH else {"period": (period,)}
     query |= {} if step == "day" else {"step": (step,)}
+    size = Size.MINUTE if time.size is Size.SECOND else time.size  # calls are not told apart by the second
     return CallsView(
-        view=replace(time, query=query, errors=errors, names=FILTERS, scope=scope),
+        view=replace(time, size=size, query=query, errors=errors, names=FILTERS, scope=scope),
         filters=filters | {Dimension(name): (value,) for name, value in scope.items()},
         by=Dimension(chosen),
         step=STEPS[step],

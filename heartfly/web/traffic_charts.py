@@ -235,6 +235,8 @@ def marks(found: Sequence[Point], zone: ZoneInfo, size: Size) -> list[tuple[floa
 def _mark(at: datetime, size: Size, *, of_one_day: bool) -> str:
     if size is Size.MONTH:
         return f"{at:%b %Y}"
+    if size is Size.SECOND:
+        return f"{at:%H:%M:%S}"
     return f"{at:%H:%M}" if size is Size.MINUTE or of_one_day else f"{at.day} {at:%b}"
 
 

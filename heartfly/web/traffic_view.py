@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 from zoneinfo import ZoneInfo
 
 from heartfly.core import text
@@ -37,7 +37,7 @@ MOST_VALUES = 20
 _MOST = 300
 _MINUTE = timedelta(minutes=1)
 _INSTANT = timedelta(microseconds=1)
-_BY_MINUTES, _BY_HOURS, _BY_DAYS = timedelta(hours=6), timedelta(days=8), timedelta(days=120)
+_BY_SECONDS, _BY_MINUTES, _BY_HOURS, _BY_DAYS = 10 * _MINUTE, timedelta(hours=6), timedelta(days=8), timedelta(days=120)
 _LONGEST = timedelta(days=3_700)
 _STATUS = re.compile(r"[1-5]xx|[1-9][0-9]{2}|unknown", re.ASCII)
 _METHOD = re.compile(r"[A-Z][A-Z_-]{0,31}")
@@ -98,7 +98,9 @@ class View:
             query[name.removesuffix("_at")] = [value] if value else []
         pairs = [(name, value) for name, values in query.items() for value in values]
         where = self.path if path is None else self.root + path
-        return f"{where}?{urlencode(pairs)}" if pairs else where
+        if not pairs:
+            return where
+        return f"{where}?{'&'.join([f'{_quoted(name)}={_quoted(value)}' for name, value in pairs])}"
 
     def of_window(self, window: Window, path: str | None = "/requests", **filters: str) -> str:
         """The single requests of it."""
@@ -126,7 +128,12 @@ class View:
 
     def local(self, at: datetime) -> str:
         """As a browser's own field for a time wants it, in the zone of the days."""
-        return f"{at.astimezone(self.zone):%Y-%m-%dT%H:%M}"
+        local = at.astimezone(self.zone)
+        return f"{local:%Y-%m-%dT%H:%M:%S}" if local.second else f"{local:%Y-%m-%dT%H:%M}"
+
+
+_quoted = lru_cache(4_096)(quote_plus)
+"""A page has hundreds of links, of a few words."""
 
 
 def view_of(
@@ -308,6 +315,8 @@ def _within(at: datetime, name: str) -> datetime:
 
 
 def _size(length: timedelta) -> Size:
+    if length <= _BY_SECONDS:
+        return Size.SECOND
     if length <= _BY_MINUTES:
         return Size.MINUTE
     if length <= _BY_HOURS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 
 from heartfly.core.amounts import ONE, Amount, decimal_of
 from heartfly.core.sketches import rounded, spelled
@@ -89,6 +90,7 @@ def near(value: Amount | None) -> str:
     return NONE if value is None else spelled(value)
 
 
+@lru_cache(4_096)
 def short_ms(value: Amount | None) -> str:
     """Where there is no room for that: to as many digits as are sure."""
     return NONE if value is None else f"{decimal_of(rounded(value)[0]).normalize():,f}"

@@ -82,7 +82,8 @@ def context(request: PageRequest, view: View, panels: Mapping[str, Panel[Any]]) 
 
 def clock(view: View) -> Callable[[datetime], str]:
     """As labels tell a window's beginning, in the zone of the days."""
-    pattern = {Size.DAY: "%a %d %b", Size.MONTH: "%b %Y"}.get(view.size, "%a %d %b %H:%M")
+    words = {Size.SECOND: "%a %d %b %H:%M:%S", Size.DAY: "%a %d %b", Size.MONTH: "%b %Y"}
+    pattern = words.get(view.size, "%a %d %b %H:%M")
     return lambda at: at.astimezone(view.zone).strftime(pattern)
 
 

@@ -112,6 +112,18 @@ async def test_windows_of_a_series_follow_one_another(served: House) -> None:
     assert told["items"][10]["open"]
 
 
+async def test_a_series_by_the_second_has_each_of_them(served: House) -> None:
+    span = {"from": "2026-03-02T09:50:50Z", "to": "2026-03-02T09:51:10Z"}
+    told = (await ask(served, "series", window="second", **span)).json
+    rows = list(
+        csv.DictReader(io.StringIO((await ask(served, "series", window="second", format="csv", **span)).body.decode()))
+    )
+
+    assert (20, True, False) == (len(told["items"]), told["of_events"], told["partial"])
+    assert [1] == [one["requests"] for one in told["items"] if one["requests"]]
+    assert [str(one["requests"]) for one in told["items"]] == [row["requests"] for row in rows]
+
+
 async def test_heatmaps_name_their_rows_and_columns(served: House) -> None:
     told = (await ask(served, "heatmap", **{"from": "2026-03-02T08:00:00Z"})).json
     week = (await ask(served, "heatmap", by="weekday")).json
@@ -168,7 +180,8 @@ async def test_no_text_from_outside_is_run_by_a_spreadsheet(served: House) -> No
         ("", {"format": "csv"}, "format"),
         ("endpoints", {"order": "luck"}, "order"),
         ("endpoints", {"limit": 0}, "limit"),
-        ("series", {"window": "second"}, "window"),
+        ("series", {"window": "week"}, "window"),
+        ("series", {"window": "second"}, "to"),
         ("series", {"window": "minute", "from": "2026-01-01"}, "to"),
         ("heatmap", {"from": "2020-01-01"}, "to"),
         ("slow", {"key": "k"}, "key"),

@@ -66,6 +66,7 @@ def test_what_is_no_period_names_the_field(given_: dict[str, str], field: str) -
     [
         (date(2026, 11, 1), date(2026, 11, 30), "November 2026"),
         (date(2026, 11, 2), date(2026, 11, 30), "2–30 Nov 2026"),
+        (date(2026, 11, 2), date(2026, 11, 2), "2 Nov 2026"),
         (date(2026, 10, 15), date(2026, 11, 13), "15 Oct – 13 Nov 2026"),
         (date(2026, 12, 15), date(2027, 1, 13), "15 Dec 2026 – 13 Jan 2027"),
     ],

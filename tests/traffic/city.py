@@ -17,7 +17,7 @@ from heartfly.db.ids import IdSource
 from heartfly.traffic.asked import Asked, ByStatus
 from heartfly.usage.customers import create_customer
 from tests.sim_clock import SimClock
-from tests.traffic.oracle import Hit, Told
+from tests.traffic.oracle import Ended, Hit, Told
 from tests.usage.factory import NOW, PID, Plant
 
 ZONE = ZoneInfo("UTC")
@@ -60,8 +60,8 @@ def of(figures: Figures) -> Told:
     )
 
 
-def statuses(found: ByStatus) -> dict[int, Told]:
-    return {status: of(one) for status, one in found.of.items()}
+def statuses(found: ByStatus) -> Ended:
+    return {status: one.n for status, one in found.of.items()}, of(found.total())
 
 
 def ms(found: ByStatus, percent: int) -> Decimal:

@@ -12,6 +12,8 @@ from typing import Any
 
 Told = tuple[int, int, int, int, int, int]
 """n, n_timed, microseconds, the most of them, bytes in and out."""
+Ended = tuple[dict[int, int], Told]
+"""How many of each status, and what all of them come to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +77,9 @@ def told(hits: Iterable[Hit]) -> Told:
     )
 
 
-def by_status(hits: Iterable[Hit]) -> dict[int, Told]:
-    return {status: told(some) for status, some in grouped(hits, lambda one: one.status or 0).items()}
+def by_status(hits: Iterable[Hit]) -> Ended:
+    some = list(hits)
+    return {status: len(of) for status, of in grouped(some, lambda one: one.status or 0).items()}, told(some)
 
 
 def grouped(hits: Iterable[Hit], by: Callable[[Hit], Any]) -> dict[Any, list[Hit]]:

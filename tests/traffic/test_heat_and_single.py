@@ -15,6 +15,7 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.errors import InvalidValueError
 from heartfly.traffic import heat, search
+from heartfly.traffic.asked import ByStatus
 from heartfly.traffic.live import live
 from heartfly.traffic.slow import slow
 from tests.traffic.city import FROM, TO, City, make_city, statuses
@@ -47,7 +48,7 @@ async def test_endpoints_by_the_hour_are_a_heatmap(city: City, sent: list[Hit]) 
         for column, window in enumerate(found.columns):
             meant = [one for one in within(sent, window.from_at, window.to_at) if one.endpoint == endpoint]
             cell = found.cells.get((row, column))
-            assert by_status(meant) == ({} if cell is None else statuses(cell))
+            assert by_status(meant) == statuses(cell or ByStatus())
 
 
 async def test_a_longer_time_is_shown_by_the_day(city: City, sent: list[Hit]) -> None:

@@ -53,7 +53,7 @@ async def test_an_answer_is_the_same_whether_it_was_looked_up_before_or_not(city
     first = await known(city, plain, now)
 
     assert plain == first
-    assert 1 == len(first.settled)
+    assert 1 == len(first.known)
     assert await answers(city, plain, now) == await answers(city, first, now)
 
 

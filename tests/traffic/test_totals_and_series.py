@@ -29,6 +29,7 @@ from tests.usage.factory import HOUR, NOW, PID, events_of
 pytestmark = pytest.mark.anyio
 
 DAY = datetime(2026, 11, 27, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
 FILTERS: dict[str, tuple[dict[str, Any], Any]] = {
     "nothing": ({}, lambda _: True),
     "an endpoint": ({"endpoints": ["GET /b/{id}"]}, lambda one: one.endpoint == "GET /b/{id}"),
@@ -119,7 +120,8 @@ async def test_where_it_is_much_the_answer_says_up_to_when_it_is_complete(
 
 
 async def test_a_series_has_each_window_of_its_zone(city: City, sent: list[Hit]) -> None:
-    for size, zone in product(Size, ("UTC", "Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu", "America/St_Johns")):
+    zones = ("UTC", "Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu", "America/St_Johns")
+    for size, zone in product(set(Size) - {Size.SECOND}, zones):
         place = ZoneInfo(zone)
 
         found, trust = await city.ask(series, size=size, zone=place)
@@ -130,6 +132,51 @@ async def test_a_series_has_each_window_of_its_zone(city: City, sent: list[Hit])
             assert by_status(within(sent, window.from_at, window.to_at)) == statuses(one.by_status), (size, zone)
             assert (window.from_at < FROM or window.to_at > TO) == one.open, (size, zone)
         assert not trust.partial, (size, zone)
+
+
+async def test_seconds_are_counted_out_of_the_events(city: City) -> None:
+    begins = DAY + timedelta(hours=5, minutes=59, milliseconds=300)
+    hits = hits_of(200, seed=8, from_at=begins, to_at=begins + timedelta(seconds=90))
+    await city.sent(hits)
+    await city.fold()
+
+    filters: tuple[dict[str, Any], ...] = ({}, {"statuses": ["2xx"]})
+    for more in filters:
+        found, trust = await city.ask(series, size=Size.SECOND, from_at=begins, to_at=begins + HOUR, **more)
+
+        meant = [one for one in hits if not more or one.status in {200, 201, 204}]
+        assert [begins.replace(microsecond=0) + n * _SECOND for n in range(1, 3601)] == [
+            one.window.from_at for one in found[1:]
+        ]
+        seconds = grouped(meant, lambda one: one.at.replace(microsecond=0))
+        told = {one.window.from_at.replace(microsecond=0): statuses(one.by_status) for one in found if one.by_status.n}
+        assert {at: by_status(some) for at, some in seconds.items()} == told
+        assert (begins, [True, True]) == (found[0].window.from_at, [found[0].open, found[-1].open])
+        assert (True, False) == (trust.of_events, trust.partial)
+
+
+async def test_seconds_of_more_than_an_hour_are_refused(city: City) -> None:
+    with pytest.raises(InvalidValueError, match="more than an hour after `from`, which is the most for window=second"):
+        await city.ask(series, size=Size.SECOND, from_at=DAY, to_at=DAY + HOUR + _SECOND)
+
+
+@pytest.mark.parametrize("size", [Size.SECOND, Size.MINUTE])
+async def test_windows_whose_events_were_too_many_to_look_at_are_left_out(
+    city: City, monkeypatch: pytest.MonkeyPatch, size: Size
+) -> None:
+    """And not told as if nothing had been there."""
+    monkeypatch.setattr(gather, "MOST_SINGLE", 1)
+    hits = hits_of(700, seed=9, from_at=DAY, to_at=DAY + HOUR)
+    await city.sent(hits)
+
+    found, trust = await city.ask(series, size=size, from_at=DAY, to_at=DAY + HOUR, sources=["nginx-1"])
+
+    looked_at = sorted(one.at for one in hits)[-500]  # a slice
+    first = found[0].window.from_at
+    assert timedelta(0) <= first - looked_at < (_SECOND if size is Size.SECOND else timedelta(minutes=1))
+    meant = [one for one in hits if one.source == "nginx-1" and one.at >= first]
+    assert len(meant) == sum(one.by_status.n for one in found)
+    assert trust.partial
 
 
 async def test_a_series_of_a_customer_at_an_endpoint_is_his_alone(city: City, sent: list[Hit]) -> None:

@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
+from heartfly.core.sheets import sheet_of
 from heartfly.core.traffic import Cube
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import request_rollups
+from heartfly.db.models import request_rollups, request_sheets
 from heartfly.usage import request_fold, request_proof, requests
 from heartfly.usage.close_day import Closed, Closer
 from heartfly.usage.compare import compare
@@ -151,6 +152,36 @@ async def test_a_histogram_that_lost_a_time_is_found(plant: Plant, monkeypatch: 
 
     told = (await as_it_is(plant, monkeypatch)).mismatch
     assert re.search(r"requests in all, status 200, the day: expected \d+ times, seen 0 in the histogram", told)
+
+
+@pytest.mark.parametrize(
+    ("cube", "changed"),
+    [(Cube.TOTAL, {"latency_us": 1}), (Cube.ENDPOINT, {"latencies": None}), (Cube.CUSTOMER, {"status": 99})],
+)
+async def test_a_sheet_that_tells_something_else_than_its_rows_is_found(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, cube: Cube, changed: dict[str, Any]
+) -> None:
+    await close(plant)
+
+    def change(tx: Any) -> None:
+        """As if its first row had been another one."""
+        r, h = request_rollups.c, request_sheets.c
+        figures = (r.n, r.n_timed, r.latency_us, r.latency_max_us, r.bytes_in, r.bytes_out, r.latencies)
+        of_cube = sa.select(r.key1, r.status, *figures).where(r.tier == "day", r.cube == int(cube))
+        rows = [row._asdict() for row in tx.conn.execute(of_cube.order_by(r.key1, r.status))]
+        rows[0] |= changed
+        sheet = sheet_of([(key1, status, tuple(rest)) for key1, status, *rest in map(dict.values, rows)])
+        assert sheet is not None
+        of_day = sa.update(request_sheets).where(h.tier == "day", h.cube == int(cube))
+        assert 1 == tx.conn.execute(of_day.values(sheet._asdict())).rowcount
+
+    await plant.usage.write(change)
+    told = (await as_it_is(plant, monkeypatch)).mismatch
+
+    by = {0: "in all", 1: "by endpoint", 2: "by customer"}[cube]
+    codes = f"requests {by}, the day: the sheet has other status codes than the rows"
+    figures = rf"requests {by}, the day, 1 of \d lines of the sheet, the first: expected .*, seen .* \(in the sheet\)"
+    assert re.search(codes if "status" in changed else figures, told)
 
 
 async def test_a_day_that_was_changed_after_it_was_proved_is_named_by_a_later_look(plant: Plant) -> None:

@@ -16,7 +16,7 @@ from heartfly.core.traffic import OTHER, Cube
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import dirty_hours, events, request_rollups, slow_requests, usage_names, windows
+from heartfly.db.models import dirty_hours, events, request_rollups, request_sheets, slow_requests, usage_names, windows
 from heartfly.usage import request_fold
 from heartfly.usage.corrections import Amended, amend, undo, void
 from heartfly.usage.customers import create_customer
@@ -186,7 +186,7 @@ async def test_folding_again_makes_the_same_rows_and_leaves_no_others(plant: Pla
     assert before == await rows(plant)
     async with plant.usage.read() as read:
         counts = set((await read.execute(sa.select(windows.c.gen))).scalars())
-        for table in (request_rollups, slow_requests):
+        for table in (request_rollups, request_sheets, slow_requests):
             assert set((await read.execute(sa.select(table.c.gen))).scalars()) <= counts
         assert [] == (await read.execute(sa.select(dirty_hours))).all()
 

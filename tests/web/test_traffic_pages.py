@@ -98,6 +98,17 @@ async def test_figures_files_and_events_agree(owner: Browser, web: WebState) -> 
     assert len(told) == len(await table(owner, "requests"))
 
 
+async def test_a_few_minutes_are_told_by_the_second(owner: Browser) -> None:
+    span = "from=2026-03-01T10:00:15&to=2026-03-01T10:01"
+    shown, series = await page(owner, f"?{span}"), await table(owner, "series", f"&{span}")
+
+    assert [1] * 25 + [0] * 20 == [int(row["requests"]) for row in series]
+    assert ("2026-03-01T10:00:15Z", "2026-03-01T10:00:16Z") == (series[0]["from_at"], series[0]["to_at"])
+    assert "Sun 01 Mar 10:00:15" in said(shown.encode())
+    assert 'step="1" value="2026-03-01T10:00:15"' in shown
+    assert 11 * 60 == len(await table(owner, "series", "&from=2026-03-01T10:00&to=2026-03-01T10:11")) * 60
+
+
 async def test_keys_are_counted_request_by_request_once_somebody_asks_for_it(
     owner: Browser, town: Town, web: WebState
 ) -> None:

@@ -121,11 +121,15 @@ async def traffic_series(
     request: ApiRequest,
     asked: NamedDependency[Asked],
     window: Annotated[
-        Literal["minute", "hour", "day", "month"], QueryParameter(description="How long each item's time is.")
+        Literal["second", "minute", "hour", "day", "month"],
+        QueryParameter(description="How long each item's time is; `second` of up to an hour, event by event."),
     ] = "hour",
     form: Form = None,
 ) -> Response[TrafficSeries]:
-    """Each window that has begun, also without requests."""
+    """Each window that has begun, also without requests.
+
+    Of what is counted event by event and is too much, the newest: `partial`, and nothing before it.
+    """
     async with request.api.usage.read() as read:
         bins, trust = await series(read, request.caller.pid, asked, size=Size(window), now=request.api.clock.now())
     items = [bin_out(one.by_status, from_at=one.window.from_at, to_at=one.window.to_at, open=one.open) for one in bins]

@@ -50,7 +50,7 @@ from heartfly.db.models.pings import ping_bodies, pings
 from heartfly.db.models.prices import meter_prices, price_books, prices
 from heartfly.db.models.public import badge_addresses, status_pages
 from heartfly.db.models.reports import report_mails, report_sendings, report_shares
-from heartfly.db.models.requests import path_rules, request_rollups, slow_requests
+from heartfly.db.models.requests import path_rules, request_rollups, request_sheets, slow_requests
 from heartfly.db.models.rollups import (
     intake,
     meter_versions,
@@ -159,6 +159,7 @@ __all__ = [
     "report_sendings",
     "report_shares",
     "request_rollups",
+    "request_sheets",
     "resets",
     "rollups",
     "rule_alerts",

@@ -40,6 +40,23 @@ request_rollups = Table(
     sqlite_with_rowid=False,
 )
 
+request_sheets = Table(
+    "request_sheets",
+    usage_metadata,
+    pid(),
+    Column("cube", Integer, primary_key=True, autoincrement=False),  # any but pairs
+    Column("tier", Text, primary_key=True),  # hour, day
+    Column("start_at", UtcInstant, primary_key=True),
+    Column("gen", BigInteger, primary_key=True, autoincrement=False),
+    Column("sums", Bytes, nullable=False),
+    Column("statuses", Bytes, nullable=False),
+    Column("times", Bytes, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The rows of a cube once more, in one piece (core/sheets.py): many of them are not read one by one. What was folded
+before there were any has none, and neither has what is more than a sheet holds: then the rows are read.
+"""
+
 slow_requests = Table(
     "slow_requests",
     usage_metadata,

@@ -18,8 +18,9 @@ from heartfly.rules.sources.base import Reads, Source, What, largest
 from heartfly.rules.sources.first_event import first_event
 from heartfly.traffic.asked import Asked, ByStatus
 from heartfly.traffic.filters import Wanted, wanted_by
-from heartfly.traffic.gather import By, Key, gathered
+from heartfly.traffic.gather import Key, gathered
 from heartfly.traffic.named import customers_of, endpoints_called
+from heartfly.traffic.rows import By
 from heartfly.traffic.single import singles
 
 _BY = {"endpoint": By.ENDPOINT, "customer": By.SUBJECT}
