@@ -26,7 +26,7 @@ from heartfly.db.types import UtcInstant
 from heartfly.incidents.spans import OF_CHECK, FlipKey, Incident, Turn, are_members
 from heartfly.notify.later import tell_as_one
 from heartfly.notify.together import take_ended, told_before
-from heartfly.notify.upstream import needed_by, wake_waiting
+from heartfly.notify.upstream import settled_needs, wake_waiting
 
 _REASONS = {Explains.HOST: Reason.HOST, Explains.UPSTREAM: Reason.UPSTREAM}
 _WENT_WELL = (RunOutcome.OK.value, RunOutcome.DEGRADED.value)
@@ -92,7 +92,7 @@ def _lock(tx: Tx, pids: Collection[int], causes: Collection[int]) -> None:
 
 def _waits(tx: Tx, pid: int, fresh: Iterable[Turn], now: datetime) -> dict[FlipKey, Hold]:
     linked = {turn.check_id: turn for turn in fresh if turn.facts is not None and turn.facts.linked}
-    needed = needed_by(tx, {pid}, linked)
+    needed = settled_needs(tx, {pid}, linked)
     found: dict[FlipKey, Hold] = {}
     for check_id, those in needed.items():
         turn = linked[check_id]

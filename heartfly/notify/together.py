@@ -7,16 +7,17 @@ each. What is told as one is an alert of its own for each channel, so that it is
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from heartfly.core.alerts import Alert, CauseFacts, MemberFacts, TogetherFacts, cause_key, cause_words, flip_key
-from heartfly.core.causes import AsOne, Explains, Telling, on_channel
+from heartfly.core.causes import BACK, AsOne, Explains, Telling, on_channel
 from heartfly.core.escalation import Leave, Tell, part_of, severity_of
 from heartfly.core.silence import rank
+from heartfly.core.spans import span
 from heartfly.core.values import replace
 from heartfly.core.words import AlertKind
 from heartfly.db.changes import Tx
@@ -87,13 +88,11 @@ def tellings(tx: Tx, pids: Collection[int], cause_ids: Collection[int], channel_
 
 
 def _telling(row: Any) -> Telling:
-    return Telling(since=row.since, n_left=row.n_left, due_at=row.due_at, told_at=row.told_at)
+    return Telling(**{one.name: getattr(row, one.name) for one in fields(Telling)})
 
 
 def _write(tx: Tx, pid: int, cause_id: int, channel_id: int, telling: Telling) -> None:
-    values = {
-        "since": telling.since, "n_left": telling.n_left, "due_at": telling.due_at, "told_at": telling.told_at,
-    }  # fmt: skip
+    values = asdict(telling)
     row = {"pid": pid, "incident_id": cause_id, "channel_id": channel_id}
     keys = ["pid", "incident_id", "channel_id"]
     tx.conn.execute(
@@ -157,12 +156,17 @@ def causes_of(tx: Tx, pids: Collection[int], members: Collection[Any]) -> Mappin
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What a channel shall hear of a cause. `is_end`: that it is over."""
+    """What a channel shall hear of a cause. `is_end`: that it is over; `is_back`: who is up again while others are not.
+
+    `n_before`: so many messages have told of it as a whole.
+    """
 
     pid: int
     cause: int
     channel_id: int
     is_end: bool = False
+    is_back: bool = False
+    n_before: int = 0
 
 
 def next_together(tx: Tx) -> datetime | None:
@@ -174,21 +178,37 @@ def take_due(tx: Tx, *, now: datetime) -> list[Due]:
     """Those whose turn it is. Of a cause that is over by now its end tells, in the transaction that ended it."""
     t = cause_tellings.c
     due = (
-        sa.select(t.pid, t.incident_id, t.channel_id)
+        sa.select(cause_tellings)
         .join(incidents, sa.and_(incidents.c.pid == t.pid, incidents.c.id == t.incident_id))
         .where(t.due_at <= sa.literal(now, UtcInstant))
     )
     # Whoever joins or ends the cause holds it: what he changes of this is seen.
     rows = tx.conn.execute(due.order_by(t.due_at).limit(MOST).with_for_update(key_share=True)).all()
+    found: list[Due] = []
     for row in rows:
-        its = (t.pid == row.pid, t.incident_id == row.incident_id, t.channel_id == row.channel_id)
-        tx.conn.execute(sa.update(cause_tellings).where(*its).values(due_at=None, told_at=now))
-        # From now on it is reminded of the cause, and no more of its members.
-        r = reminders.c
-        of_members = r.incident_id.in_(_members(row.pid, row.incident_id))
-        mine = (r.pid == row.pid, r.channel_id == row.channel_id, of_members)
-        tx.conn.execute(sa.update(reminders).where(*mine).values(next_at=None))
-    return [Due(row.pid, row.incident_id, row.channel_id) for row in rows]
+        known, some_are_up = _telling(row), _some_are_up(tx, row.pid, row.incident_id)
+        its = Due(row.pid, row.incident_id, row.channel_id, is_back=known.tells_who_is_back, n_before=known.n_told)
+        if its.is_back and not some_are_up:  # they are down again, as people believe all along
+            _write(tx, its.pid, its.cause, its.channel_id, known.not_due())
+            continue
+        _write(tx, its.pid, its.cause, its.channel_id, known.told(now, some_are_up=some_are_up))
+        if not its.is_back:
+            _remind_of_the_whole(tx, its)
+        found.append(its)
+    return found
+
+
+def _some_are_up(tx: Tx, pid: int, cause_id: int) -> bool:
+    i = incidents.c
+    query = sa.select(i.id).where(i.pid == pid, i.id.in_(_members(pid, cause_id)), i.closed_at.is_not(None))
+    return tx.conn.execute(query.limit(1)).first() is not None
+
+
+def _remind_of_the_whole(tx: Tx, its: Due) -> None:
+    """From now on, and no more of its members."""
+    r = reminders.c
+    mine = (r.pid == its.pid, r.channel_id == its.channel_id, r.incident_id.in_(_members(its.pid, its.cause)))
+    tx.conn.execute(sa.update(reminders).where(*mine).values(next_at=None))
 
 
 def _members(pid: int, cause_id: int) -> sa.Select[tuple[int]]:
@@ -227,15 +247,16 @@ def take_ended(tx: Tx, pid: int, cause_id: int) -> list[Due]:
 def as_one(tx: Tx, due: Sequence[Due], *, now: datetime) -> list[tuple[Due, Alert]]:
     """The alert of each."""
     found: list[tuple[Due, Alert]] = []
-    facts: dict[int, tuple[Any, TogetherFacts]] = {}
+    facts: dict[tuple[int, bool], tuple[Any, TogetherFacts]] = {}
     for one in due:
-        if one.cause not in facts:
-            facts[one.cause] = _together(tx, one.pid, one.cause)
-        found.append((one, _alert(one, *facts[one.cause], now=now)))
+        what = (one.cause, one.is_back)
+        if what not in facts:
+            facts[what] = _together(tx, one.pid, one.cause, up_first=one.is_back)
+        found.append((one, _alert(one, *facts[what], now=now)))
     return found
 
 
-def _together(tx: Tx, pid: int, cause_id: int) -> tuple[Any, TogetherFacts]:
+def _together(tx: Tx, pid: int, cause_id: int, *, up_first: bool) -> tuple[Any, TogetherFacts]:
     i, p = incidents.c, projects.c
     query = sa.select(incidents, p.slug.label("project_slug"), p.name.label("project_name")).join(
         projects, p.id == i.pid
@@ -250,7 +271,11 @@ def _together(tx: Tx, pid: int, cause_id: int) -> tuple[Any, TogetherFacts]:
     rows = sorted(rows, key=lambda row: (row.opened_at, row.id))  # in order SQLite would read all of the project
     newest = {row.source_id: row for row in rows}  # a check that was down twice meanwhile is one member
     severities = [severity_of(AlertKind.DOWN, tags=row.tags or ()) for row in newest.values()]
-    members = sorted(newest.values(), key=lambda row: (row.closed_at is not None, row.opened_at, row.source_id))
+
+    def place(row: Any) -> tuple[bool, datetime, int]:
+        return (row.closed_at is None) is up_first, row.opened_at, row.source_id
+
+    members = sorted(newest.values(), key=place)
     return cause, TogetherFacts(
         what=cause.source_kind,
         name=cause.source_name,
@@ -269,7 +294,7 @@ def _together(tx: Tx, pid: int, cause_id: int) -> tuple[Any, TogetherFacts]:
 def _alert(one: Due, cause: Any, facts: TogetherFacts, *, now: datetime) -> Alert:
     key = cause_key(one.cause, one.channel_id)
     common = Alert(
-        key=key,
+        key=cause_key(one.cause, one.channel_id, one.n_before),
         kind=AlertKind.DOWN,
         project_slug=cause.project_slug,
         project_name=cause.project_name,
@@ -279,6 +304,9 @@ def _alert(one: Due, cause: Any, facts: TogetherFacts, *, now: datetime) -> Aler
         explain=cause.explain,
         together=facts,
     )
+    if one.is_back:
+        explain = f"While others are down it is told at most every {span(BACK)} who is up again."
+        return replace(common, kind=AlertKind.UP, at=now, explain=explain)
     if not one.is_end:
         return common
     return replace(
