@@ -19,7 +19,7 @@ from heartfly.core.escalation import Leave, Tell, part_of, severity_of
 from heartfly.core.silence import rank
 from heartfly.core.spans import span
 from heartfly.core.values import replace
-from heartfly.core.words import AlertKind
+from heartfly.core.words import AlertKind, Status
 from heartfly.db.changes import Tx
 from heartfly.db.models import (
     alerts,
@@ -151,6 +151,11 @@ def causes_of(tx: Tx, pids: Collection[int], members: Collection[Any]) -> Mappin
     }  # fmt: skip
 
 
+_OF_CHECK = sa.and_(checks.c.pid == incidents.c.pid, checks.c.id == incidents.c.source_id)
+_IS_DOWN = sa.or_(incidents.c.closed_at.is_(None), sa.func.coalesce(checks.c.status, "") == Status.DOWN.value)
+"""Of a member: that it is, or that it is down again, by itself: people must not read that it is up."""
+
+
 # --- what is told as one -----------------------------------------------------------------------------
 
 
@@ -200,8 +205,8 @@ def take_due(tx: Tx, *, now: datetime) -> list[Due]:
 
 def _some_are_up(tx: Tx, pid: int, cause_id: int) -> bool:
     i = incidents.c
-    query = sa.select(i.id).where(i.pid == pid, i.id.in_(_members(pid, cause_id)), i.closed_at.is_not(None))
-    return tx.conn.execute(query.limit(1)).first() is not None
+    query = sa.select(i.id).outerjoin(checks, _OF_CHECK).where(i.pid == pid, i.id.in_(_members(pid, cause_id)))
+    return tx.conn.execute(query.where(sa.not_(_IS_DOWN)).limit(1)).first() is not None
 
 
 def _remind_of_the_whole(tx: Tx, its: Due) -> None:
@@ -262,10 +267,19 @@ def _together(tx: Tx, pid: int, cause_id: int, *, up_first: bool) -> tuple[Any, 
         projects, p.id == i.pid
     )
     cause = tx.conn.execute(query.where(i.pid == pid, i.id == cause_id)).one()
-    of_check = sa.and_(checks.c.pid == i.pid, checks.c.id == i.source_id)
+    down_at = sa.case((i.closed_at.is_(None), i.opened_at), else_=checks.c.status_since)
     rows = tx.conn.execute(
-        sa.select(i.id, i.source_id, i.source_uuid, i.source_name, i.opened_at, i.closed_at, checks.c.tags)
-        .outerjoin(checks, of_check)
+        sa.select(
+            i.id,
+            i.source_id,
+            i.source_uuid,
+            i.source_name,
+            i.opened_at,
+            i.closed_at,
+            checks.c.tags,
+            sa.case((_IS_DOWN, down_at)).label("down_at"),
+        )
+        .outerjoin(checks, _OF_CHECK)
         .where(i.pid == pid, i.id.in_(_members(pid, cause_id)))
     ).all()
     rows = sorted(rows, key=lambda row: (row.opened_at, row.id))  # in order SQLite would read all of the project
@@ -273,18 +287,21 @@ def _together(tx: Tx, pid: int, cause_id: int, *, up_first: bool) -> tuple[Any, 
     severities = [severity_of(AlertKind.DOWN, tags=row.tags or ()) for row in newest.values()]
 
     def place(row: Any) -> tuple[bool, datetime, int]:
-        return (row.closed_at is None) is up_first, row.opened_at, row.source_id
+        return (row.down_at is not None) is up_first, row.opened_at, row.source_id
 
     members = sorted(newest.values(), key=place)
     return cause, TogetherFacts(
         what=cause.source_kind,
         name=cause.source_name,
         n=len(members),
-        n_down=sum(row.closed_at is None for row in members),
+        n_down=sum(row.down_at is not None for row in members),
         severity=max(severities, key=rank),
         members=tuple(
             MemberFacts(
-                check_uuid=row.source_uuid, check_name=row.source_name, down_at=row.opened_at, up_at=row.closed_at
+                check_uuid=row.source_uuid,
+                check_name=row.source_name,
+                down_at=row.down_at or row.opened_at,
+                up_at=row.closed_at if row.down_at is None else None,
             )
             for row in members[:MOST_NAMED]
         ),

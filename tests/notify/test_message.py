@@ -464,7 +464,7 @@ def test_alerts_about_no_check_can_be_part_of_a_storm() -> None:
     assert [(line.label, line.name, line.text) for line in message.lines] == snapshot(
         [
             ("DOWN", "nightly-backup", "did not report: expected at 02:30 UTC, its grace of 40 min ended at 03:10 UTC"),
-            ("CHANNEL FAILING", "#ops on Slack", "do not arrive: the receiver answered 404: no_service"),
+            ("CHANNEL FAILING", "#ops on Slack", "its messages do not arrive: the receiver answered 404: no_service"),
             ("UNVERIFIED", "Acme billing", "has 3 unverified runs"),
             ("TEST", "Acme billing", "sends a test"),
         ]
