@@ -144,14 +144,15 @@ async def test_who_is_up_again_is_told_though_another_stays_down_for_days(story:
     assert "UP: host db-1: 2 of 4 jobs (2 still down)" in text
     assert "host db-1 has 2 of 4 jobs up again; 2 are still down." in text
     assert text.index("job-0") < text.index("job-2")  # who is up is named first
-    # One that people take for up by now is told at once, by itself.
+    # One that fails after the host came back is told by itself, and so is its end.
     await story.ping("05:10", jobs[1], PingKind.FAIL)
     ((_, text),) = await heard(story, "05:10:01")
     assert "DOWN: job-1" in text
     await story.ping("06:01", jobs[1])
     await story.ping("06:02", jobs[2])
-    ((at, text),) = await heard(story, "09:00")
-    assert "06:16:00" == at
+    (_, by_itself), (at, text) = await heard(story, "09:00")
+    assert "UP: job-1" in by_itself
+    assert "06:17:00" == at
     assert "UP: host db-1: 3 of 4 jobs (1 still down)" in text
     await story.ping("2d 09:00", jobs[3])
     (end,) = await heard(story, "2d 09:02")
@@ -170,6 +171,7 @@ async def test_who_is_down_again_by_itself_is_not_told_as_up(story: Story) -> No
     for job in jobs:
         await story.ping("00:01", job)
     assert 2 == len(await heard(story, "00:20"))
+    await slow_down(story, *jobs)
     await story.ping("00:21", jobs[0])
     await story.ping("00:25", jobs[0], PingKind.FAIL)
     ((_, text),) = await heard(story, "00:25:01")
