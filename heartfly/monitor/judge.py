@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from heartfly.checks.deaf import blind_since
 from heartfly.checks.flips import Taken, record
-from heartfly.checks.missed import Missed, judged_as_one, record_missed, sort_out
+from heartfly.checks.missed import Missed, hold_causes, judged_as_one, record_missed, sort_out
 from heartfly.checks.rows import Stored, select_locked, stored
 from heartfly.core.check import SCHEDULE_RETRY, after_silence
 from heartfly.core.silence import Silence
@@ -78,6 +78,7 @@ class Judge:
         ready = _not_held(found, held)
         due = ready[:batch]
         groups, rows = sort_out(found, due)
+        hold_causes(tx, found, due)
         apart = stored(tx, found.told(rows))
         oldest = _oldest(found, due, apart) if due else through
         blind = blind_since(tx, oldest) if due else []

@@ -124,7 +124,10 @@ def decisions(tx: Tx, offers: Sequence[Offer], *, now: datetime) -> list[Decided
         one = offers[n]
         hearer, silences = known.get(one.channel_id), silent.get(one.pid, ())
         waits = waiting.get((one.channel_id, one.source))
-        bound_by_facts = any(fact is not None for fact in (one.alert.cause, one.upstream, one.gathered))
+        people = (
+            hearer is not None and hearer.is_for_people and (one.alert.cause is not None or one.gathered is not None)
+        )
+        bound_by_facts = people or one.upstream is not None
         if hearer is None or (not bound_by_facts and not silences and waits is None and hearer.policy == Policy()):
             continue
         mine, part = (one.channel_id, one.source), part_of(one.alert.kind)

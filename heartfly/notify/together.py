@@ -218,8 +218,10 @@ def _remind_of_the_whole(tx: Tx, its: Due) -> None:
 
 def _members(pid: int, cause_id: int) -> sa.Select[tuple[int]]:
     """By themselves: of more columns SQLite would read all incidents of the project."""
-    member = incidents.alias()
-    return sa.select(member.c.id).where(member.c.pid == pid, member.c.part_of == cause_id)
+    return sa.select(_MEMBER.c.id).where(_MEMBER.c.pid == pid, _MEMBER.c.part_of == cause_id)
+
+
+_MEMBER = incidents.alias()
 
 
 def take_ended(tx: Tx, pid: int, cause_id: int) -> list[Due]:

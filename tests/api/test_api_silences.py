@@ -267,7 +267,7 @@ async def test_an_explanation_names_what_silences_the_check_and_its_channels(hou
 
 async def test_a_new_check_s_first_ping_is_wanted_after_what_is_left_unjudged(house: House, clock: SimClock) -> None:
     by = START + timedelta(hours=1)
-    made = (await house.write("POST", "/v1/checks", json={"name": "new", "first_ping_by": by.isoformat()})).json
+    made = (await house.full("POST", "/v1/checks", {"name": "new", "first_ping_by": by.isoformat()})).json
     assert "2026-03-02T11:00:00Z" == made["first_ping_by"]
     await make(house, kind="maintenance", scope="project", effect="ignore", lasts=3 * 3600)
     clock.move_to(START + timedelta(hours=2))
