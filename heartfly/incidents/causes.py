@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import lru_cache
-from hashlib import blake2b
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +23,7 @@ from heartfly.db.ids import IdSource, public_ids
 from heartfly.db.models import check_needs, checks, incidents, runs
 from heartfly.db.prepared import Prepared, among
 from heartfly.db.types import UtcInstant
+from heartfly.incidents.hosts import host_number, on_hosts, open_of_hosts
 from heartfly.incidents.spans import OF_CHECK, FlipKey, Incident, Turn, are_members
 from heartfly.notify.later import tell_as_one
 from heartfly.notify.together import take_ended, told_before
@@ -282,13 +281,7 @@ class _Project:
             "cause": _REASONS[what.what].value,
             "disproved": False,
         }
-        insert = self._tx.insert(incidents).values(row)
-        there_is = insert.on_conflict_do_update(
-            index_elements=["pid", "source_kind", "source_id"],
-            index_where=sa.text("closed_at IS NULL"),
-            set_={"source_name": insert.excluded.source_name},
-        )
-        cause: int = self._tx.conn.execute(there_is.returning(incidents.c.id)).scalar_one()
+        cause: int = self._tx.conn.execute(_beginning(self._tx), row).scalar_one()
         known = {check for check in what.members if check not in self._fresh and check != what.root}
         if known:
             told_before(self._tx, self._pid, cause, {self._rows[check].id for check in known}, now=self._now)
@@ -299,16 +292,14 @@ class _Project:
     def _join(self, joining: Mapping[int, Sequence[int]]) -> None:
         """`joining`: by cause the checks that are its members from now on."""
         i = incidents.c
-        acked = self._taken_care_of(joining)
-        for cause, members in joining.items():
-            mine = (i.pid == self._pid, i.id.in_([self._rows[check].id for check in members]))
-            update = sa.update(incidents)
-            self._tx.conn.execute(update.where(*mine, i.part_of.is_(None)).values(part_of=cause, joined_at=self._now))
-            if cause in acked:
-                now = sa.literal(self._now, UtcInstant)
-                at = sa.case((i.opened_at > now, i.opened_at), else_=now)
-                acking = update.where(*mine, i.acked_at.is_(None))
-                self._tx.conn.execute(acking.values(acked_at=at, acked_by=acked[cause]))
+        of = {cause: [self._rows[check].id for check in members] for cause, members in joining.items()}
+        common = {"b_pid": self._pid, "b_at": self._now}
+        _JOIN.run(self._tx, [common | {"ids": ids, "b_cause": cause} for cause, ids in of.items()])
+        for cause, by in self._taken_care_of(joining).items():
+            now = sa.literal(self._now, UtcInstant)
+            at = sa.case((i.opened_at > now, i.opened_at), else_=now)
+            mine = (i.pid == self._pid, i.id.in_(of[cause]), i.acked_at.is_(None))
+            self._tx.conn.execute(sa.update(incidents).where(*mine).values(acked_at=at, acked_by=by))
 
     def _taken_care_of(self, causes: Collection[int]) -> Mapping[int, str]:
         """By whom: whoever takes care of a cause takes care of who joins it later."""
@@ -317,46 +308,31 @@ class _Project:
         return {row.id: row.acked_by for row in self._tx.conn.execute(query)} if causes else {}
 
 
-def on_hosts(pid: int, hosts: Sequence[str]) -> list[sa.ColumnElement[bool]]:
-    """Two conditions, an index each; their checks are apart. By their ids, or SQLite would read all of the project.
-
-    The empty text is spelled out, as in the indexes.
-    """
-    nothing: sa.ColumnElement[str] = sa.literal_column("''")
-    one, other = _SET.c, _HEARD.c
-    are_set = sa.select(one.id).where(one.pid == pid, one.host.in_(hosts), one.host != nothing)
-    are_heard = sa.select(other.id).where(other.pid == pid, other.heard_host.in_(hosts), other.heard_host != nothing)
-    return [checks.c.id.in_(are_set), sa.and_(checks.c.id.in_(are_heard), checks.c.host == nothing)]
-
-
-_SET, _HEARD = checks.alias(), checks.alias()
-"""Made once: to make one takes longer than to ask."""
+_JOIN = Prepared(
+    lambda tx: (
+        sa.update(incidents)
+        .where(
+            incidents.c.pid == sa.bindparam("b_pid"), among(tx, incidents.c.id, "ids"), incidents.c.part_of.is_(None)
+        )
+        .values(part_of=sa.bindparam("b_cause"), joined_at=sa.bindparam("b_at"))
+    )
+)
 
 
-def open_of_hosts(tx: Tx, pids: Collection[int], hosts: Collection[str], *, held: bool) -> Sequence[Any]:
-    """The open causes that these hosts are. `held`: nobody ends them until this transaction does."""
-    numbers = [host_number(host) for host in hosts]
-    statement = _HELD_CAUSES if held and tx.on_postgres else _OPEN_CAUSES
-    return statement.rows(tx, pids=list(pids), numbers=numbers) if numbers else ()
+def _beginning(tx: Tx) -> Any:
+    """Made once for each kind of database: of a storm, one runs for each host."""
+    if tx.dialect.name not in _BEGINNING:
+        insert = tx.insert(incidents)
+        there_is = insert.on_conflict_do_update(
+            index_elements=["pid", "source_kind", "source_id"],
+            index_where=sa.text("closed_at IS NULL"),
+            set_={"source_name": insert.excluded.source_name},
+        )
+        _BEGINNING[tx.dialect.name] = there_is.returning(incidents.c.id)
+    return _BEGINNING[tx.dialect.name]
 
 
-def _open_causes(tx: Tx) -> sa.Select[Any]:
-    i = incidents.c
-    columns = (i.pid, i.id, i.uuid, i.source_name, i.opened_at, i.acked_at, i.acked_by)
-    return sa.select(*columns).where(
-        among(tx, i.pid, "pids"), i.source_kind == sa.literal_column("'host'"), among(tx, i.source_id, "numbers"),
-        i.closed_at.is_(None),
-    )  # fmt: skip
-
-
-_OPEN_CAUSES = Prepared(_open_causes)
-_HELD_CAUSES = Prepared(lambda tx: _open_causes(tx).order_by(incidents.c.id).with_for_update(key_share=True))
-
-
-@lru_cache(maxsize=4_096)
-def host_number(host: str) -> int:
-    """Of what an incident is, is told by a number; a host has none but its name's."""
-    return int.from_bytes(blake2b(host.encode(), digest_size=8).digest()) >> 1
+_BEGINNING: dict[str, Any] = {}
 
 
 def _why(what: Begin, root: Any) -> str:

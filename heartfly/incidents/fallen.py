@@ -14,7 +14,7 @@ from typing import Any
 from heartfly.core.alerts import CauseFacts
 from heartfly.core.causes import Explains
 from heartfly.db.changes import Tx
-from heartfly.incidents.causes import open_of_hosts
+from heartfly.incidents.hosts import open_of_hosts
 
 Host = tuple[int, str]
 """Project and name."""

@@ -33,13 +33,17 @@ from heartfly.db.models import (
     projects,
     reminders,
 )
+from heartfly.db.prepared import Prepared, among
 from heartfly.db.types import UtcInstant
 from heartfly.notify.channels import CHANNELS
 
 MOST = 100
 """That are told in one transaction."""
 MOST_NAMED = 100
-_TOLD = ("pending", "merged", "sent", "failed")
+_TOLD: tuple[sa.ColumnElement[str], ...] = tuple(
+    sa.literal_column(f"'{state}'") for state in ("pending", "merged", "sent", "failed")
+)
+_DOWN: sa.ColumnElement[str] = sa.literal_column(f"'{AlertKind.DOWN.value}'")
 
 
 def is_for_people(kind: str) -> bool:
@@ -108,24 +112,35 @@ def told_before(tx: Tx, pid: int, cause_id: int, members: Collection[int], *, no
     `members`: incidents, without that of the check that the others need. Of a cause that was there before a channel
     may know more: what it is to be told of that stays.
     """
-    f, a, n, c = flips.c, alerts.c, notifications.c, channels.c
-    # Their numbers alone are in an index; asked for more SQLite would read all flips of the project.
-    of_flips = sa.select(f.check_id, f.flip_no).where(
-        f.pid == pid, f.incident_id.in_(members), f.incident_id.is_not(None)
-    )
-    keys = [flip_key(row.check_id, row.flip_no) for row in tx.conn.execute(of_flips)]
-    query = (
+    of_flips = _OF_FLIPS.rows(tx, pids=[pid], members=list(members))
+    keys = [flip_key(row.check_id, row.flip_no) for row in of_flips]
+    told = _WERE_TOLD.rows(tx, pids=[pid], keys=keys) if keys else ()
+    of_people = [row.channel_id for row in told if is_for_people(row.kind)]
+    rows = [{"pid": pid, "incident_id": cause_id, "channel_id": one, "since": now, "n_left": 0} for one in of_people]
+    if rows:
+        tx.conn.execute(tx.insert(cause_tellings).on_conflict_do_nothing(), rows)
+
+
+def _of_flips(tx: Tx) -> sa.Select[Any]:
+    """Their numbers alone are in an index; asked for more SQLite would read all flips of the project."""
+    f = flips.c
+    mine = (among(tx, f.pid, "pids"), among(tx, f.incident_id, "members"), f.incident_id.is_not(None))
+    return sa.select(f.check_id, f.flip_no).where(*mine)
+
+
+def _were_told(tx: Tx) -> sa.Select[Any]:
+    a, n, c = alerts.c, notifications.c, channels.c
+    return (
         sa.select(n.channel_id, c.kind)
         .distinct()
         .select_from(alerts)
         .join(notifications, sa.and_(n.pid == a.pid, n.alert_id == a.id))
         .join(channels, sa.and_(c.pid == n.pid, c.id == n.channel_id))
-        .where(a.pid == pid, a.key.in_(keys), a.kind == AlertKind.DOWN.value, n.state.in_(_TOLD))
+        .where(among(tx, a.pid, "pids"), among(tx, a.key, "keys"), a.kind == _DOWN, n.state.in_(_TOLD))
     )
-    of_people = [row.channel_id for row in tx.conn.execute(query) if is_for_people(row.kind)]
-    rows = [{"pid": pid, "incident_id": cause_id, "channel_id": one, "since": now, "n_left": 0} for one in of_people]
-    if rows:
-        tx.conn.execute(tx.insert(cause_tellings).on_conflict_do_nothing(), rows)
+
+
+_OF_FLIPS, _WERE_TOLD = Prepared(_of_flips), Prepared(_were_told)
 
 
 def causes_of(tx: Tx, pids: Collection[int], members: Collection[Any]) -> Mapping[str, CauseFacts]:
