@@ -32,7 +32,7 @@ from heartfly.db.models import checks, flips, runs
 from heartfly.db.prepared import Found, Prepared
 from heartfly.db.types import micros
 from heartfly.incidents.causes import group
-from heartfly.incidents.fallen import Host, OpenCause, columns, open_causes
+from heartfly.incidents.fallen import Host, OpenCause, columns, hold, open_causes
 from heartfly.incidents.spans import Facts, Incident, Turn, open_many, which_are_open
 from heartfly.notify.outbox import Entry, enqueue, who_listens
 
@@ -91,7 +91,10 @@ def hold_causes(tx: Tx, found: Found, due: Rows) -> None:
     causes, which two nodes would else take in different orders.
     """
     if tx.on_postgres and due:
-        open_causes(tx, {host for host in _hosts(found, due) if host[1]})
+        of_link = found.pick("id", "linked")
+        linked = [check_id for check_id, is_linked in map(of_link, due) if is_linked]
+        hosts = _hosts(found, due)
+        hold(tx, {pid for pid, _ in hosts}, {host for host in hosts if host[1]}, linked=linked)
 
 
 def _hosts(found: Found, rows: Rows) -> list[Host]:

@@ -255,7 +255,11 @@ def _settle(  # noqa: PLR0917 - what a verdict depends on
 ) -> None:
     parts = [part_of(alert.kind) for alert in group.alerts]
     turns = [n for n, part in enumerate(parts) if part is not Part.FACT]
-    told_before = bool(turns) and begin_was_told(tx, group.pid, group.channel_id, group.alerts[turns[0]].key)
+    # Of what is told as one the first member was told, by an alert of its own.
+    told_before = bool(turns) and (
+        group.alerts[turns[0]].together is not None
+        or begin_was_told(tx, group.pid, group.channel_id, group.alerts[turns[0]].key)
+    )
     verdicts = settled(
         [Waiting(part, world.is_true(alert)) for part, alert in zip(parts, group.alerts, strict=True)],
         begin_was_told=told_before,

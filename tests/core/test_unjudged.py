@@ -70,6 +70,13 @@ def test_what_is_not_judged_is_not_late_and_is_expected_after_it(
     assert expected == expected_after(check, [window])
 
 
+def test_what_is_not_judged_is_not_said_to_be_late() -> None:
+    check, now = make_check(), at(hours=1, minutes=1)
+    assert of(check, now).is_late
+    assert of(check, now, kept(Effect.HOLD)).is_late
+    assert not of(check, now, kept()).is_late
+
+
 def test_without_windows_nothing_is_excused() -> None:
     check = make_check()
     assert not is_excused(at(hours=1), check.goes_down_at, [])

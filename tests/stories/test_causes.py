@@ -185,6 +185,26 @@ async def test_who_is_down_again_by_itself_is_not_told_as_up(story: Story) -> No
     assert "UP: host db-1: 2 of 3 jobs (1 still down)" in text
 
 
+async def test_that_all_are_up_is_told_after_a_mute_to_who_heard_of_the_first_alone(story: Story) -> None:
+    jobs = [await story.check(f"job-{n}", every="5m", grace="1m", host="db-1") for n in range(3)]
+    await story.channel("people", kind="slack")
+    for job in jobs:
+        await story.ping("00:01", job)
+    assert 1 == len(await heard(story, "00:07:30"))
+    mute = Asked(kind="mute", scope="project", to_at=story.at("05:00"))
+    await story.world.db.write(
+        lambda tx: peace_commands.make(
+            tx, story.world.project.pid, mute, at=story.clock.now(), actor=TEST, ids=story.world.ids
+        )
+    )
+    await slow_down(story, *jobs)
+    for job in jobs:
+        await story.ping("00:08", job)
+    assert [] == await heard(story, "04:59")
+    ((_, text),) = await heard(story, "05:01")
+    assert "none of its 3 jobs is down any more" in text
+
+
 async def test_machines_hear_of_each(story: Story) -> None:
     jobs = [await story.check(f"job-{n}", every="5m", grace="1m", host="db-1") for n in range(3)]
     await story.channel("hook")
