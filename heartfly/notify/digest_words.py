@@ -50,15 +50,15 @@ def sentence(alert: Alert, digest: DigestFacts) -> str:
     if not digest.n_watched:
         now = f", but {_are(digest.n_down_now)} down now" if digest.n_down_now else ""
         return f"{_headline(digest)}{now}."
-    when = _WHEN[digest.cadence].format(days=_days(alert, digest))
+    days = _days(alert, digest)
+    when = f"on {days}" if digest.first_day == digest.last_day else f"in {_SPAN[digest.cadence]}{days}"
     if not digest.n_down_now:
         return f"{_headline(digest)} {when}."
     joint = "and" if digest.n_down else "but"
     return f"{_headline(digest)} {when}, {joint} {_are(digest.n_down_now)} down now."
 
 
-_WHEN = {Cadence.DAILY: "on {days}", Cadence.WEEKLY: "in the week of {days}", Cadence.MONTHLY: "in {days}"}
-_CALLED = {Cadence.DAILY: "Day", Cadence.WEEKLY: "Days", Cadence.MONTHLY: "Month"}
+_SPAN = {Cadence.DAILY: "the day of ", Cadence.WEEKLY: "the week of ", Cadence.MONTHLY: ""}
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
     "December",
@@ -70,7 +70,9 @@ def why(digest: DigestFacts) -> tuple[str, ...]:
 
 
 def facts(alert: Alert, digest: DigestFacts) -> tuple[tuple[str, str], ...]:
-    rows = [(_CALLED[digest.cadence], f"{_days(alert, digest)} ({digest.zone})")]
+    days = "Day" if digest.first_day == digest.last_day else "Days"
+    called = "Month" if digest.cadence is Cadence.MONTHLY else days
+    rows = [(called, f"{_days(alert, digest)} ({digest.zone})")]
     n_new = digest.n_checks - digest.n_watched - digest.n_paused
     checks = [(digest.n_watched, "watched"), (digest.n_paused, "paused"), (n_new, "not watched yet")]
     rows.append(("Checks", _counts(checks, none="none")))
