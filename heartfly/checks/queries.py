@@ -174,7 +174,7 @@ def is_late(now: datetime, excused: Collection[int] = ()) -> sa.ColumnElement[bo
     if not excused:
         return late
     # Written out: there may be more of them than a statement takes parameters.
-    those = sa.bindparam("excused", sorted(excused), expanding=True, literal_execute=True)
+    those: sa.BindParameter[Any] = sa.bindparam("excused", sorted(excused), expanding=True, literal_execute=True)
     return sa.and_(late, checks.c.id.not_in(those))
 
 

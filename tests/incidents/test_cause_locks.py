@@ -84,9 +84,7 @@ async def a_child(world: World) -> tuple[Any, Any]:
     dump = await world.check(T0, name="dump", slug="dump")
     upload = await world.check(T0, name="upload", slug="upload", host="aux-1")
     asked = CheckIn(needs=["dump"])
-    await world.db.write(
-        lambda tx: commands.edit(tx, upload.pid, upload.uuid, asked, at=T0, ids=world.ids, actor=CLI) and None
-    )
+    await world.db.write(lambda tx: commands.edit(tx, upload.pid, upload.uuid, asked, at=T0, ids=world.ids, actor=CLI))
     await world.db.write(
         lambda tx: create_channel(
             tx, world.project.pid, kind="webhook", name="hook", config={"url": "https://example.com/hook"}, at=T0,
