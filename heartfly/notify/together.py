@@ -78,8 +78,7 @@ class Tellings:
         return Leave(verdict.why) if isinstance(verdict, AsOne) else Tell()
 
     def keep(self, tx: Tx) -> None:
-        for (cause_id, channel_id), (pid, telling) in sorted(self.changed.items()):
-            _write(tx, pid, cause_id, channel_id, telling)
+        _write(tx, [(pid, *its, telling) for its, (pid, telling) in sorted(self.changed.items())])
         self.changed.clear()
 
 
@@ -95,15 +94,24 @@ def _telling(row: Any) -> Telling:
     return Telling(**{one.name: getattr(row, one.name) for one in fields(Telling)})
 
 
-def _write(tx: Tx, pid: int, cause_id: int, channel_id: int, telling: Telling) -> None:
-    values = asdict(telling)
-    row = {"pid": pid, "incident_id": cause_id, "channel_id": channel_id}
-    keys = ["pid", "incident_id", "channel_id"]
-    tx.conn.execute(
-        tx.insert(cause_tellings).values(row | values).on_conflict_do_update(index_elements=keys, set_=values)
-    )
-    if telling.due_at is not None:
+def _write(tx: Tx, tellings: Sequence[tuple[int, int, int, Telling]]) -> None:
+    """Each with its project, cause and channel, in this order."""
+    rows = [
+        {"pid": pid, "incident_id": cause_id, "channel_id": channel_id} | asdict(telling)
+        for pid, cause_id, channel_id, telling in tellings
+    ]
+    _PUT.run(tx, rows)
+    for _, _, _, telling in tellings:
         tx.changes.wake(telling.due_at)
+
+
+def _put(tx: Tx) -> Any:
+    insert = tx.insert(cause_tellings)
+    changed = {one.name: insert.excluded[one.name] for one in fields(Telling)}
+    return insert.on_conflict_do_update(index_elements=["pid", "incident_id", "channel_id"], set_=changed)
+
+
+_PUT = Prepared(_put, apart=True)
 
 
 def told_before(tx: Tx, pid: int, cause_id: int, members: Collection[int], *, now: datetime) -> None:
@@ -209,9 +217,9 @@ def take_due(tx: Tx, *, now: datetime) -> list[Due]:
         known, some_are_up = _telling(row), _some_are_up(tx, row.pid, row.incident_id)
         its = Due(row.pid, row.incident_id, row.channel_id, is_back=known.tells_who_is_back, n_before=known.n_told)
         if its.is_back and not some_are_up:  # they are down again, as people believe all along
-            _write(tx, its.pid, its.cause, its.channel_id, known.not_due())
+            _write(tx, [(its.pid, its.cause, its.channel_id, known.not_due())])
             continue
-        _write(tx, its.pid, its.cause, its.channel_id, known.told(now, some_are_up=some_are_up))
+        _write(tx, [(its.pid, its.cause, its.channel_id, known.told(now, some_are_up=some_are_up))])
         if not its.is_back:
             _remind_of_the_whole(tx, its)
         found.append(its)
