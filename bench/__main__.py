@@ -50,6 +50,7 @@ async def _alerts(made: Stores, given: argparse.Namespace) -> list[Figure]:
 async def _storm(made: Stores, given: argparse.Namespace) -> list[Figure]:
     tries = min(given.rounds, 2)
     found = await alerts.storm(made, n_checks=given.checks, tries=tries, with_hook=False)
+    found += await alerts.storm(made, n_checks=given.checks, tries=tries, with_hook=False, n_hosts=160)
     return found + await alerts.storm(made, n_checks=given.checks, tries=1, with_hook=True)
 
 

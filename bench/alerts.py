@@ -127,10 +127,10 @@ async def _told(
 # --- the storm
 
 
-async def storm(made: Stores, *, n_checks: int, tries: int, with_hook: bool) -> list[Figure]:
-    found = [await _storm(made, n_checks, with_hook=with_hook) for _ in range(tries)]
+async def storm(made: Stores, *, n_checks: int, tries: int, with_hook: bool, n_hosts: int = 0) -> list[Figure]:
+    found = [await _storm(made, n_checks, with_hook=with_hook, n_hosts=n_hosts) for _ in range(tries)]
     took_s, used, deaf = min(found, key=lambda one: one[1].others)
-    what = "each with a webhook" if with_hook else "no channels"
+    what = ("each with a webhook" if with_hook else "no channels") + (f", on {n_hosts} hosts" if n_hosts else "")
     note = f"{1e6 * (used.cpu_s + used.extra_cpu_s) / n_checks:.0f} us CPU each"
     return [
         Figure(
@@ -145,11 +145,11 @@ async def storm(made: Stores, *, n_checks: int, tries: int, with_hook: bool) -> 
     ]
 
 
-async def _storm(made: Stores, n_checks: int, *, with_hook: bool) -> tuple[float, Used, int]:
+async def _storm(made: Stores, n_checks: int, *, with_hook: bool, n_hosts: int) -> tuple[float, Used, int]:
     for start_s in _STARTS_S:
         store = made.fresh()
         with sink() as receiver:
-            seeded = seed(store, n_checks + 1, hooks=[receiver.url] if with_hook else ())
+            seeded = seed(store, n_checks + 1, hooks=[receiver.url] if with_hook else (), n_hosts=n_hosts)
             due_at = _soon(start_s + n_checks / 10_000)
             make_due(store, seeded, _spread(n_checks, due_at))
             async with heartfly(store, seeded.paths[-1]) as served:

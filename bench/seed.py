@@ -38,11 +38,13 @@ class Seeded:
     api_key: str
 
 
-def seed(store: Store, n: int, *, hooks: Sequence[str] = ()) -> Seeded:
-    """`n` checks that were pinged an hour ago, a day before the next ping is due. `hooks`: URLs, shared out evenly."""
+def seed(store: Store, n: int, *, hooks: Sequence[str] = (), n_hosts: int = 0) -> Seeded:
+    """`n` checks that were pinged an hour ago, a day before the next ping is due. `hooks`: URLs, shared out evenly, as
+    are hosts.
+    """
     ground = _open(store)
     try:
-        return ground.database.transaction(lambda tx: _seed(tx, ground, n, hooks))
+        return ground.database.transaction(lambda tx: _seed(tx, ground, n, hooks, n_hosts))
     finally:
         ground.close()
 
@@ -63,13 +65,13 @@ def _open(store: Store) -> Ground:
     return open_ground(config.load(None, store.environment), clock=CLOCK)
 
 
-def _seed(tx: Tx, ground: Ground, n: int, hooks: Sequence[str]) -> Seeded:
+def _seed(tx: Tx, ground: Ground, n: int, hooks: Sequence[str], n_hosts: int) -> Seeded:
     now, ids = CLOCK.now(), ground.ids
     project = create_project(tx, slug="bench", name="Bench", zone="UTC", sealer=ground.sealer, at=now, ids=ids)
     made = insert_check(tx, project.pid, CheckConfig(name="job"), actor="bench", at=now, ids=ids, slug_key=None)
     query = sa.select(checks).where(checks.c.pid == made.pid, checks.c.id == made.id)
     template = dict(tx.conn.execute(query).mappings().one()) | _heard(now - timedelta(hours=1), ground.node_id)
-    rows = [_row(template, ids.next(now), number) for number in range(n)]
+    rows = [_row(template, ids.next(now), number, n_hosts) for number in range(n)]
     places = [
         {"key": row["ping_uuid"], "kind": "uuid", "pid": project.pid, "check_id": row["id"], "until": None}
         for row in rows
@@ -114,10 +116,10 @@ def _heard(at: datetime, node_id: int) -> dict[str, Any]:
     }
 
 
-def _row(template: dict[str, Any], check_id: int, number: int) -> dict[str, Any]:
+def _row(template: dict[str, Any], check_id: int, number: int, n_hosts: int) -> dict[str, Any]:
     slug = f"job-{number}"
     own = {"id": check_id, "uuid": str(uuid.uuid4()), "ping_uuid": str(uuid.uuid4()), "slug": slug, "slug_key": slug}
-    return template | own | {"name": f"Job {number}"}
+    return template | own | {"name": f"Job {number}", "host": f"host-{number % n_hosts}" if n_hosts else ""}
 
 
 def _insert(tx: Tx, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:

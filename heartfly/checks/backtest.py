@@ -73,6 +73,8 @@ async def history_of(
     known = await _whole_since(read, row, newest, since=since)
     found = [ping for ping in newest if known <= _happened_at(ping) <= through]
     ended = {ping.run_id for ping in found if ping.kind in _ENDS and ping.run_id} if gated else set()
+    begun = {ping.run_id for ping in found if ping.kind == PingKind.START.value}
+    took = await _took(read, row, {ping.run_id for ping in found if ping.kind in _ENDS and ping.run_id} - begun)
     figures = await _figures(read, row, ended)
     spans = await _spans(read, row, ended)
     from_at = min((_happened_at(ping) for ping in found), default=since)
@@ -99,7 +101,7 @@ async def history_of(
     found = sorted((ping for ping in found if _happened_at(ping) >= from_at), key=lambda ping: _order(ping, ping.seq))
     windows = await planned_since(read, row, since=from_at, through=through)
     return History(
-        signals=[_signal(ping, nth, figures, spans) for nth, ping in enumerate(found)],
+        signals=[_signal(ping, nth, figures, spans, took) for nth, ping in enumerate(found)],
         commands=[
             Command(at=turn.at, pauses=turn.reason == Reason.PAUSED.value) for turn in turns if turn.reason in _COMMANDS
         ],
@@ -180,6 +182,16 @@ async def _spans(read: AsyncConnection, row: Row[Any], run_ids: set[int]) -> dic
     return {one.id: Span(one.covers_from, one.covers_to) for one in await read.execute(query)}
 
 
+async def _took(read: AsyncConnection, row: Row[Any], run_ids: set[int]) -> dict[int, timedelta]:
+    """How long runs took of which no start was heard, as their ends said it."""
+    if not run_ids:
+        return {}
+    query = sa.select(runs.c.id, runs.c.duration_us).where(
+        runs.c.pid == row.pid, runs.c.check_id == row.id, runs.c.duration_us.is_not(None), runs.c.id >= min(run_ids)
+    )
+    return {one.id: timedelta(microseconds=one.duration_us) for one in await read.execute(query) if one.id in run_ids}
+
+
 async def _whole_since(
     read: AsyncConnection, row: Row[Any], newest: Sequence[Row[Any]], *, since: datetime
 ) -> datetime:
@@ -193,7 +205,9 @@ async def _whole_since(
 
 
 def _happened_at(ping: Row[Any]) -> datetime:
-    at: datetime = ping.client_at if ping.node_id == ELSEWHERE else ping.received_at
+    # A demo of an older version wrote what is of nobody so, and without that time.
+    is_late = ping.node_id == ELSEWHERE and ping.client_at is not None
+    at: datetime = ping.client_at if is_late else ping.received_at
     return at
 
 
@@ -201,7 +215,13 @@ def _order(ping: Row[Any], seq: int) -> Order:
     return _happened_at(ping), ping.node_id, seq
 
 
-def _signal(ping: Row[Any], nth: int, figures: Mapping[int, Mapping[str, Any]], spans: Mapping[int, Span]) -> Signal:
+def _signal(
+    ping: Row[Any],
+    nth: int,
+    figures: Mapping[int, Mapping[str, Any]],
+    spans: Mapping[int, Span],
+    took: Mapping[int, timedelta],
+) -> Signal:
     ends = ping.kind in _ENDS
     return Signal(
         id=ping.n,
@@ -212,5 +232,6 @@ def _signal(ping: Row[Any], nth: int, figures: Mapping[int, Mapping[str, Any]], 
         exit_status=ping.exit_status if ends else None,
         metrics=figures.get(ping.run_id, {}) if ends else {},
         covers=spans.get(ping.run_id) if ends else None,
+        took=took.get(ping.run_id) if ends else None,
         source=ping.remote,
     )

@@ -35,6 +35,8 @@ from heartfly.errors import InvalidValueError
 
 MOST_RUNS = 1_000
 """The newest, which is half a second of work; a job of every minute is learned in most of a day."""
+FEW = 60
+"""Of a job that ran less often in DAYS so many are looked at, however old they are: of one by the month five years."""
 _WELL = (RunOutcome.OK.value, RunOutcome.DEGRADED.value)
 _NEAR = 5
 """A limit that differs by less than this part of itself is as good as the other."""
@@ -67,8 +69,11 @@ async def learned(database: Database, row: Row[Any], *, now: datetime, project_z
     """`row`: of the check. Whoever asks bounds how many do so at once: it takes up to a second."""
     since, config = now - timedelta(days=DAYS), of_row(row._asdict())
     async with database.read() as read:
-        history = await history_of(read, row, since=since, through=now, gated=bool(config.gates))
         found = await _runs(read, row, since)
+        if len(found) < FEW:
+            found = await _runs(read, row, row.created_at, most=FEW)
+            since = min([since, *(run.began_at for run in found[:1])])
+        history = await history_of(read, row, since=since, through=now, gated=bool(config.gates))
         past = await _figures(read, row, now)
     seen = _Seen(row, config, history, found, past, project_zone)
     return await asyncio.to_thread(_learned, seen)

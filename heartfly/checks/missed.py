@@ -20,17 +20,20 @@ from heartfly.checks.facts import NAMED, facts_of
 from heartfly.checks.flips import Flipped, Taken, Telling, names_of, source_of
 from heartfly.checks.rows import Stored, check_of, run_values
 from heartfly.checks.wording import words_of
-from heartfly.core.alerts import Alert, flip_key
+from heartfly.core.alerts import Alert, CauseFacts, flip_key
 from heartfly.core.alike import judged_for_all
 from heartfly.core.explain import last_heard, missed
 from heartfly.core.slots import WATCHED
 from heartfly.core.values import Blind, Check, Step, replace
-from heartfly.core.words import PingKind
+from heartfly.core.words import PingKind, Reason
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import checks, flips, runs
 from heartfly.db.prepared import Found, Prepared
-from heartfly.incidents.spans import Incident, open_many, which_are_open
+from heartfly.db.types import micros
+from heartfly.incidents.causes import group
+from heartfly.incidents.fallen import Host, OpenCause, columns, hold, open_causes
+from heartfly.incidents.spans import Facts, Incident, Turn, open_many, which_are_open
 from heartfly.notify.outbox import Entry, enqueue, who_listens
 
 FEW = 16
@@ -41,7 +44,7 @@ _OWN = frozenset(
         *("pid", "id", "uuid", "ping_uuid", "name", "slug", "slug_key", "tags", "description", "job"),
         *("kind", "expression", "period_s", "zone", "dialect"),
         *("methods", "filters", "filters_as_sent", "created_at", "updated_at", "old_ping_until"),
-        *("client_fields", "wants_success"),
+        *("client_fields", "wants_success", "host", "heard_host"),
         *("rev", "flip_no", "n_pings", "last_ping_at", "last_kind", "last_duration_us"),
         *("last_end_at", "last_end_node", "last_end_seq", "last_end_kind", "anchor_at", "late_told_at"),
         *("status_since", "expected_at", "goes_down_at", "wake_at"),
@@ -52,7 +55,7 @@ _OWN = frozenset(
 _SAME = tuple(column.key for column in checks.columns if column.key not in _OWN)
 _TIMES = (
     *("status_since", "expected_at", "goes_down_at", "wake_at", "status", "n_open_runs"),
-    *("host", "heard_host", "linked"),
+    "linked",
 )
 _WATCHED = frozenset(status.value for status in WATCHED)
 _WRITTEN = ("pid", "id", "uuid", "name", "rev", "flip_no", "expected_at", "goes_down_at")
@@ -69,18 +72,33 @@ def sort_out(found: Found, due: Rows) -> tuple[list[Rows], list[tuple[Any, ...]]
     groups: dict[Any, list[tuple[Any, ...]]] = {}
     others: list[tuple[Any, ...]] = []
     for row in due:
-        since, opened, closes, wakes, status, n_open_runs, host, heard_host, linked = times(row)
+        since, opened, closes, wakes, status, n_open_runs, linked = times(row)
         # What a new check or a run under way needs to be judged by is read for those alone that are judged apart.
-        # So is what may belong to a cause.
-        is_plain = status in _WATCHED and not n_open_runs and not (host or heard_host or linked)
+        # So is what one needs, or is needed by.
+        is_plain = status in _WATCHED and not n_open_runs and not linked
         if not is_plain or opened is None or closes is None or wakes != closes or since > opened:
             others.append(row)
         else:
             groups.setdefault((closes - opened, same(row)), []).append(row)
-    for group in groups.values():
-        if len(group) < FEW:
-            others += group
-    return [group for group in groups.values() if len(group) >= FEW], others
+    for alike in groups.values():
+        if len(alike) < FEW:
+            others += alike
+    return [alike for alike in groups.values() if len(alike) >= FEW], others
+
+
+def hold_causes(tx: Tx, found: Found, due: Rows) -> None:
+    """Of all that are due, before any of them is written: those judged apart and those by columns may join the same
+    causes, which two nodes would else take in different orders.
+    """
+    if tx.on_postgres and due:
+        of_link = found.pick("id", "linked")
+        linked = [check_id for check_id, is_linked in map(of_link, due) if is_linked]
+        hosts = _hosts(found, due)
+        hold(tx, {pid for pid, _ in hosts}, {host for host in hosts if host[1]}, linked=linked)
+
+
+def _hosts(found: Found, rows: Rows) -> list[Host]:
+    return [(pid, host or heard) for pid, host, heard in map(found.pick("pid", "host", "heard_host"), rows)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +152,80 @@ def record_missed(tx: Tx, found: Found, one: Missed, *, ids: IdSource, now: date
     each = {**whose, "id": run_ids, "slot_at": opened, "at": opened}
     _INSERT_RUNS.fill(tx, n, each=each, same=run_values(one.first, run))
 
-    why = _explained(found, one)
+    why, causes = _explained(found, one), _causes(tx, found, one)
+    told_now = now if tx.on_postgres else micros(now)
     incidents = open_many(
         tx, pids=pids, check_ids=check_ids, uuids=uuids, names=names, opened=closes, explain=why,
-        cause=flip.reason, ids=ids, now=now,
+        causes=columns(causes, closes, told_now) if any(causes) else {}, cause=flip.reason, ids=ids, now=now,
     )  # fmt: skip
     each = {**whose, "flip_no": counted["flip_no"], "at": closes, "run_id": run_ids}
     each["incident_id"] = [incident.id for incident in incidents]
     same = {"decided_at": now, "from_status": before.status.value, "to_status": status, "reason": reason}
     _INSERT_FLIPS.fill(tx, n, each=each, same=same | {"retracts_flip_no": None})
+    belongs = [None if cause is None else cause.facts for cause in causes]
+    if n > sum(cause is not None for cause in causes):
+        belongs = _apart(tx, found, one, belongs, incidents, ids=ids, now=now)
     if flip.tell is not None:
-        _tell(tx, found, one, why=why, incidents=incidents, ids=ids, now=now)
+        _tell(tx, found, one, why=why, incidents=incidents, causes=belongs, ids=ids, now=now)
+
+
+def _causes(tx: Tx, found: Found, one: Missed) -> list[OpenCause | None]:
+    """Of each what explains it, where that is known already."""
+    hosts = _hosts(found, one.rows)
+    known = open_causes(tx, {host for host in hosts if host[1]})
+    if not known:
+        return [None] * len(hosts)
+    began = _began(found, one)
+    causes = map(known.get, hosts)
+    return [
+        cause if cause is not None and cause.explains(at) else None for cause, at in zip(causes, began, strict=True)
+    ]
+
+
+def _began(found: Found, one: Missed) -> list[datetime]:
+    """As `Facts.began_at` has it."""
+    name = "expected_at" if one.step.flips[0].reason is Reason.MISSED else "goes_down_at"
+    place, convert = found.names.index(name), lru_cache(lambda at: found.value(name, at))
+    return [convert(row[place]) for row in one.rows]
+
+
+def _apart(
+    tx: Tx,
+    found: Found,
+    one: Missed,
+    causes: list[CauseFacts | None],
+    incidents: Sequence[Incident],
+    *,
+    ids: IdSource,
+    now: datetime,
+) -> list[CauseFacts | None]:
+    """Of those that have a host and no cause yet, each is asked for by itself, as if it had gone down alone."""
+    (flip,), of_host = one.step.flips, found.pick("host", "heard_host")
+    places = [n for n, row in enumerate(one.rows) if causes[n] is None and any(of_host(row))]
+    if not places:
+        return causes
+    began = _began(found, one)
+    rows = found.parts((one.rows[n] for n in places), *_TURNED)
+    turns = [
+        Turn(
+            pid=row.pid,
+            check_id=row.id,
+            check_uuid=row.uuid,
+            check_name=row.name,
+            flip=replace(flip, flip_no=row.flip_no + 1, at=row.goes_down_at),
+            explain="",
+            facts=Facts(host=row.host or row.heard_host, linked=False, began_at=began[n], grace=one.before.rules.grace),
+        )
+        for n, row in zip(places, rows, strict=True)
+    ]
+    opened = {(turn.check_id, turn.flip.flip_no): incidents[n] for n, turn in zip(places, turns, strict=True)}
+    grouped = group(tx, turns, opened, ids=ids, now=now).causes
+    for n, turn in zip(places, turns, strict=True):
+        causes[n] = grouped.get((turn.check_id, turn.flip.flip_no))
+    return causes
+
+
+_TURNED = ("pid", "id", "uuid", "name", "flip_no", "goes_down_at", "host", "heard_host")
 
 
 def _raised(numbers: Iterable[int], by: int) -> list[int]:
@@ -193,6 +274,7 @@ def _tell(
     *,
     why: Sequence[str],
     incidents: Sequence[Incident],
+    causes: Sequence[CauseFacts | None],
     ids: IdSource,
     now: datetime,
 ) -> None:
@@ -205,7 +287,8 @@ def _tell(
     projects = names_of(tx, {row.pid for row in rows})
     common = _told_of_first(one, now)
     entries: list[Entry] = []
-    for row, words, incident in zip(rows, compress(why, heard), compress(incidents, heard), strict=True):
+    those = (compress(each, heard) for each in (why, incidents, causes))
+    for row, words, incident, cause in zip(rows, *those, strict=True):
         slug, name = projects.get(row.pid, ("", ""))
         facts = facts_of(
             row,
@@ -214,6 +297,7 @@ def _tell(
             last_kind=None if row.last_kind is None else PingKind(row.last_kind),
             last_duration=None if row.last_duration_us is None else timedelta(microseconds=row.last_duration_us),
             expected_at=row.expected_at,
+            host=row.host or row.heard_host,
         )
         alert = replace(
             common,
@@ -224,6 +308,7 @@ def _tell(
             check=facts,
             incident=incident.uuid,
             explain=words,
+            cause=cause,
         )
         entries.append(Entry(pid=row.pid, source=source_of(row.id), alert=alert, check_ids=(row.id,)))
     enqueue(tx, entries, ids=ids, now=now, listening=listening)
@@ -231,7 +316,7 @@ def _tell(
 
 _TOLD = (
     *("pid", "id", "flip_no", "goes_down_at", "expected_at"),
-    *("n_pings", "last_ping_at", "last_kind", "last_duration_us"),
+    *("n_pings", "last_ping_at", "last_kind", "last_duration_us", "host", "heard_host"),
     *NAMED,
 )
 

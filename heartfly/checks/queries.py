@@ -41,7 +41,8 @@ class Wanted:
 
     Each of `words` stands in name, slug, tags or description, each of `channels` in the name of a channel of theirs, or
     is its kind. `shown`: of each set, the status as it is shown at `at` (one that is late is `late`) is one.
-    `late_for`: it is late then, and has been for longer. `is_failing`: within what is tolerated.
+    `late_for`: it is late then, and has been for longer. `excused`: these are not late, as maintenance leaves them
+    unjudged. `is_failing`: within what is tolerated.
     """
 
     statuses: Collection[Status] = ()
@@ -55,6 +56,7 @@ class Wanted:
     is_failing: bool = False
     late_for: timedelta | None = None
     at: datetime | None = None
+    excused: Collection[int] = ()
 
 
 def uuid_of(text: str) -> str:
@@ -114,10 +116,11 @@ def wanted_of(
     if wanted.is_failing:
         query = query.where(_is_failing())
     if wanted.at is not None and wanted.late_for is not None:
-        query = query.where(_is_late(wanted.at), checks.c.expected_at < wanted.at - wanted.late_for)
+        has_been = checks.c.expected_at < wanted.at - wanted.late_for
+        query = query.where(is_late(wanted.at, wanted.excused), has_been)
     if wanted.at is not None:
         for words in wanted.shown:
-            query = query.where(_shown(wanted.at).in_(words))
+            query = query.where(_shown(wanted.at, wanted.excused).in_(words))
     return query
 
 
@@ -131,9 +134,11 @@ async def find_these(read: AsyncConnection, pid: int, uuids: Collection[str]) ->
     return sorted(found, key=lambda row: row.id)
 
 
-async def count_shown(read: AsyncConnection, pid: int, *, now: datetime) -> dict[str, int]:
-    """How many checks have each status as it is shown: one that is late counts as `late`."""
-    shown = _shown(now).label("shown")
+async def count_shown(
+    read: AsyncConnection, pid: int, *, now: datetime, excused: Collection[int] = ()
+) -> dict[str, int]:
+    """How many checks have each status as it is shown: one that is late counts as `late`. `excused`: as in `Wanted`."""
+    shown = _shown(now, excused).label("shown")
     query = sa.select(shown, sa.func.count().label("n")).where(checks.c.pid == pid).group_by(shown)
     return {row.shown: row.n for row in await read.execute(query)}
 
@@ -159,13 +164,18 @@ async def find_addressed(read: AsyncConnection, pid: int, text: str) -> Row[Any]
     return found[0]
 
 
-def _is_late(now: datetime) -> sa.ColumnElement[bool]:
-    """The rule of core/check.py: a run under way is not lateness."""
-    return sa.and_(
+def is_late(now: datetime, excused: Collection[int] = ()) -> sa.ColumnElement[bool]:
+    """The rule of core/check.py: a run under way is not lateness. `excused`: as in `Wanted`."""
+    late = sa.and_(
         checks.c.status.in_([Status.UP.value, Status.DEGRADED.value]),
         checks.c.n_open_runs == 0,
         checks.c.expected_at <= now,
     )
+    if not excused:
+        return late
+    # Written out: there may be more of them than a statement takes parameters.
+    those: sa.BindParameter[Any] = sa.bindparam("excused", sorted(excused), expanding=True, literal_execute=True)
+    return sa.and_(late, checks.c.id.not_in(those))
 
 
 def _is_failing() -> sa.ColumnElement[bool]:
@@ -174,8 +184,8 @@ def _is_failing() -> sa.ColumnElement[bool]:
     return sa.and_(watched, checks.c.tolerance != "", checks.c.memory.contains('"bad":'))
 
 
-def _shown(now: datetime) -> sa.ColumnElement[str]:
-    return sa.case((_is_late(now), "late"), else_=checks.c.status)
+def _shown(now: datetime, excused: Collection[int]) -> sa.ColumnElement[str]:
+    return sa.case((is_late(now, excused), "late"), else_=checks.c.status)
 
 
 def _heard_on(name: str) -> sa.ColumnElement[bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import datetime
 from typing import Any
 
@@ -14,10 +15,12 @@ from heartfly.core.words import Status
 WATCHED = frozenset({Status.UP.value, Status.DEGRADED.value})
 
 
-def shown_status(row: Any, now: datetime) -> str:
-    """A run under way is no lateness: the rule of core/check.py."""
+def shown_status(row: Any, now: datetime, excused: Container[int] = ()) -> str:
+    """A run under way is no lateness: the rule of core/check.py. `excused`: ids of checks that are not late, as
+    maintenance leaves them unjudged.
+    """
     late = row.status in WATCHED and not row.n_open_runs and row.expected_at is not None and row.expected_at <= now
-    return "late" if late else str(row.status)
+    return "late" if late and row.id not in excused else str(row.status)
 
 
 def tolerated_of(row: Any) -> str:

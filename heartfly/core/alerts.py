@@ -254,9 +254,11 @@ class TogetherFacts:
     members: tuple[MemberFacts, ...] = ()
 
 
-def cause_key(incident_id: int, channel_id: int) -> str:
-    """The key of the alert by which that channel hears of a cause; that of its end has `:end` behind it."""
-    return f"cause:{incident_id}:{channel_id}"
+def cause_key(incident_id: int, channel_id: int, n_before: int = 0) -> str:
+    """The key of the alert by which that channel hears of a cause, after `n_before` others that told of it as a whole;
+    that of its end has `:end` behind the first one's.
+    """
+    return f"cause:{incident_id}:{channel_id}{f':{n_before}' if n_before else ''}"
 
 
 def flip_key(check_id: int, flip_no: int) -> str:

@@ -18,8 +18,12 @@ QUIET = timedelta(minutes=2)
 """When no further member has come for so long, those that were not told are told as one message."""
 MOST_GATHERED = timedelta(minutes=10)
 """After the first alert, at the latest."""
+BACK = timedelta(minutes=15)
+"""So long after one of them is up again, at the latest, it is told who is, also if others stay down."""
 LOOK = timedelta(hours=1)
 """So often it is looked whether the check that an alert waits for is still down, should nothing have told it."""
+IN_HAND = timedelta(seconds=1)
+"""So soon, if somebody else had that check in hand just then: it may be up by now, and nobody is told of it."""
 MOST_NEEDS = 20
 LONGEST_HOST = 200
 
@@ -138,12 +142,16 @@ def a_cycle(check: int, needs: Sequence[int], known: Mapping[int, Sequence[int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needed:
-    """A check that another needs, as it is now. `back_at`: when it was up again the last time that it was down."""
+    """A check that another needs, as it is now. `back_at`: when it was up again the last time that it was down.
+
+    `is_in_hand`: another transaction may be changing it, and knows nothing of who waits for it.
+    """
 
     id: int
     name: str
     is_down: bool
     back_at: datetime | None = None
+    is_in_hand: bool = False
 
 
 def waits_for(needed: Sequence[Needed], grace: timedelta, *, at: datetime) -> Hold | None:
@@ -153,7 +161,8 @@ def waits_for(needed: Sequence[Needed], grace: timedelta, *, at: datetime) -> Ho
     """
     down = [one for one in needed if one.is_down]
     if down:
-        return Hold(at + LOOK, f"waits for {_named(down)}, which {'is' if len(down) == 1 else 'are'} down", down[0].id)
+        look = IN_HAND if down[0].is_in_hand else LOOK
+        return Hold(at + look, f"waits for {_named(down)}, which {'is' if len(down) == 1 else 'are'} down", down[0].id)
     back = [(one.back_at + grace, one) for one in needed if one.back_at is not None and at < one.back_at + grace]
     if not back:
         return None
@@ -216,12 +225,34 @@ def _named(needed: Sequence[Needed]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Telling:
-    """What a channel knows of a cause since its first member was told there. `n_left`: members told as one."""
+    """What a channel knows of a cause since its first member was told there.
+
+    `n_left`: members told as one, and `n_new` those of them that no message has told of yet. `told_at`: when one told
+    who is down, and `back_at` when one told that some are up again, as the last thing. `n_told`: messages about it as
+    a whole.
+    """
 
     since: datetime
     n_left: int = 0
     due_at: datetime | None = None
     told_at: datetime | None = None
+    n_new: int = 0
+    back_at: datetime | None = None
+    n_told: int = 0
+
+    @property
+    def tells_who_is_back(self) -> bool:
+        """What is due tells of nobody new that is down."""
+        return not self.n_new
+
+    def not_due(self) -> Telling:
+        return replace(self, due_at=None)
+
+    def told(self, at: datetime, *, some_are_up: bool) -> Telling:
+        """After the message that was due."""
+        told_at = self.told_at if self.tells_who_is_back else at
+        back_at = at if some_are_up else None
+        return replace(self, due_at=None, n_new=0, n_told=self.n_told + 1, told_at=told_at, back_at=back_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,22 +281,26 @@ def on_channel(
 ) -> Alone | AsOne:
     """What becomes of the alert of a member that would be told there now. `cause`: in words, such as `host db-1`.
 
-    The first is told at once, as is each of the check that others need. The others are told as one message soon after,
-    and again as one when the last of them is up. `waited_since`: from when on it waited for what it needs, which is up
-    by now: if that was after their message, it has failed by itself, and no message has named it.
+    The first is told at once, as is each of the check that others need. The others are told as one message soon after.
+    Those that are up again are told as one message when the last of them is, or after a while if others stay down; who
+    goes down after that is the first anew, as people take it for up. `waited_since`: from when on it waited for what it
+    needs, which is up by now: if that was after their message, it has failed by itself, and no message has named it.
     """
     if is_root or part is Part.FACT:
         return Alone(known)
     if part is Part.END:
         if known is None or not known.n_left:
             return Alone()
-        return AsOne(f"told when all of {cause} are up again", known)
+        return AsOne(f"told with others of {cause} that are up again", replace(known, due_at=known.due_at or at + BACK))
     if known is None:
         return Alone(Telling(since=at))
+    if known.back_at is not None:
+        return Alone(replace(known, since=at, told_at=None, back_at=None))
     if known.told_at is not None:
         if waited_since is not None and waited_since > known.told_at:
             return Alone(known)
         told = replace(known, n_left=known.n_left + 1)
         return AsOne(f"{cause} was told of as one before; its incident names all that belong to it", told)
     due_at = max(min(known.since + MOST_GATHERED, at + QUIET), at)
-    return AsOne(f"told with the others of {cause}", replace(known, n_left=known.n_left + 1, due_at=due_at))
+    left = replace(known, n_left=known.n_left + 1, n_new=known.n_new + 1, due_at=due_at)
+    return AsOne(f"told with the others of {cause}", left)

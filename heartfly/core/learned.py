@@ -43,6 +43,9 @@ _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=
 _MINUTES = (60, 30, 20, 15, 12, 10, 6, 5, 4, 3, 2, 1)
 _HOURS = (12, 8, 6, 4, 3, 2)
 _EVERY_DAY = frozenset(range(7))
+_MONTH = timedelta(days=365.2425) / 12
+_MOST_DAYS = 4
+"""Of a month, on which a job that runs by the month may run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +174,13 @@ def _expressions(walls: Sequence[datetime]) -> Iterator[str]:
     of_day = [wall - wall.replace(hour=0, minute=0, second=0, microsecond=0) for wall in walls]
     if (start := _start(of_day, _DAY)) is not None:
         days = Counter((wall - start).weekday() for wall in walls)
-        often = frozenset(day for day, n in days.items() if 2 * n >= max(days.values()))
+        often = _often(days)
         if _is_about(walls, _DAY * 7 / len(often)):
             yield f"{_clock(start)} * * {_weekdays(often)}"
+        of_month = _often(Counter((wall - start).day for wall in walls))
+        months = _often(Counter((wall - start).month for wall in walls))
+        if len(of_month) <= _MOST_DAYS and _is_about(walls, _MONTH * 12 / len(months) / len(of_month)):
+            yield f"{_clock(start)} {_listed(of_month)} {'*' if len(months) == 12 else _listed(months)} *"
     for n in _HOURS:
         if _is_about(walls, n * _HOUR) and (start := _start(of_day, n * _HOUR)) is not None:
             hour = start // _HOUR
@@ -183,6 +190,15 @@ def _expressions(walls: Sequence[datetime]) -> Iterator[str]:
             minute = start // _MINUTE
             steps = f"{f'{minute}-59' if minute else '*'}/{n}" if n > 1 else "*"
             yield f"{minute if n == _MINUTES[0] else steps} * * * *"
+
+
+def _often(counted: Counter[int]) -> frozenset[int]:
+    """Those that have at least half as many as the one that has most."""
+    return frozenset(one for one, n in counted.items() if 2 * n >= max(counted.values()))
+
+
+def _listed(numbers: frozenset[int]) -> str:
+    return ",".join(map(str, sorted(numbers)))
 
 
 def _is_about(walls: Sequence[datetime], cycle: timedelta) -> bool:

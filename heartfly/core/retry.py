@@ -6,6 +6,7 @@ in about 28 hours. Who tries, and what a failure is, is decided in notify/.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 DELAYS_S = (0, 5, 30, 120, 600, 1_800, 7_200, 18_000, 36_000, 36_000)
@@ -18,6 +19,13 @@ RETRY_AFTER_CAP_S = 3_600.0
 PATIENCE_S = 120.0
 """A channel that delivers nothing for so long is news. By then the fourth try of a message has failed and the next is
 ten minutes away; a receiver that only restarted is back, and to tell of each restart would be noise."""
+
+GATHER = timedelta(minutes=2)
+"""So long news of a channel that fails waits for that of others, if others are in trouble as well. By then the fourth
+tries of all that were cut off together have failed, whatever spread them.
+"""
+_ONE_TROUBLE = timedelta(minutes=10)
+"""A channel of which people heard longer ago is in another trouble."""
 
 
 def retry_at(
@@ -44,3 +52,8 @@ def outlasts_patience(*, since: datetime, failed_at: datetime, retry_after_s: fl
     """
     asked_s = max(0.0, min(retry_after_s or 0.0, RETRY_AFTER_CAP_S))
     return (failed_at - since).total_seconds() + asked_s >= PATIENCE_S
+
+
+def is_one_of_many(told_at: Iterable[datetime | None], *, at: datetime) -> bool:
+    """Whether a channel fails with others. `told_at`: of each other in trouble, when it was told of; None: not yet."""
+    return any(one is None or at - one < _ONE_TROUBLE for one in told_at)

@@ -27,6 +27,23 @@ def left_until(check: Check, windows: Sequence[Span]) -> datetime | None:
     return until if begins <= due <= until else None
 
 
+def is_excused(expected_at: datetime, goes_down_at: datetime | None, windows: Sequence[Span]) -> bool:
+    """Of what has not come at its time: it is not late, as it fell into the windows, or is not judged in them."""
+    if not windows:
+        return False
+    begins, until = min(one.from_at for one in windows), max(one.to_at for one in windows)
+    return begins <= expected_at < until or (goes_down_at is not None and begins <= goes_down_at <= until)
+
+
+def expected_after(check: Check, windows: Sequence[Span]) -> datetime | None:
+    """When its next run is expected: while the windows last none is."""
+    at = after_windows(check, windows).expected_at
+    if at is None or not windows:
+        return at
+    begins, until = min(one.from_at for one in windows), max(one.to_at for one in windows)
+    return until if begins <= at < until else at
+
+
 def after_windows(check: Check, windows: Sequence[Span]) -> Check:
     """As the end of the windows leaves it, if nothing comes until then; as it is, if they change nothing."""
     until = left_until(check, windows)

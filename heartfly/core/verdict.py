@@ -24,7 +24,7 @@ from heartfly.core.silenced import sentences as silenced_words
 from heartfly.core.slots import current_slot, ends_by
 from heartfly.core.spans import span, utc
 from heartfly.core.tolerance import MOST_FAILURES, MOST_LAST, NO_TOLERANCE
-from heartfly.core.unjudged import after_windows, left_until
+from heartfly.core.unjudged import after_windows, is_excused, left_until
 from heartfly.core.values import Blind, Check, Flip, Run, Slot, replace
 from heartfly.core.verdict_facts import Again, LastFlip, Newest, Touch, Touches, UnderWay, Verdict
 from heartfly.core.words import PingKind, Reason, Status
@@ -110,7 +110,11 @@ def verdict(
         *ties_words(ties),
     )
     return Verdict(
-        is_late=check.status is not Status.NEW and slot is not None and slot.expected_at <= now and not runs,
+        is_late=check.status is not Status.NEW
+        and slot is not None
+        and slot.expected_at <= now
+        and not runs
+        and not is_excused(slot.expected_at, check.goes_down_at, windows),
         slot=slot,
         runs=runs,
         blind=touches,

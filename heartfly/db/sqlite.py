@@ -79,6 +79,7 @@ def writing_engine(path: Path | None, part: Part = MAIN) -> Engine:
         hide_parameters=True,  # a parameter may be a secret, and an error may be logged
         connect_args={"check_same_thread": False, "cached_statements": 256},
     )
+    engine.dialect.statement_compiler = _Compiler
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _: object) -> None:

@@ -27,8 +27,8 @@ from heartfly.db.ids import IdSource
 from heartfly.demo.cast import Part
 from heartfly.demo.habits import Beat, beats
 
-NODE = 0
-"""Of no process that ever runs: what comes later from any other came after."""
+NODE = 1
+"""Of no process that ever runs: what comes later from any other came after. Not 0, as that is of what came late."""
 JUDGED_AFTER = timedelta(milliseconds=400)
 BACK_AGAIN = timedelta(seconds=5)
 """From the end of an outage of our own to when we judge again."""

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,11 +21,13 @@ from heartfly.core.words import IncidentEnd, PingKind, Reason, RunOutcome, Statu
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource, public_ids
 from heartfly.db.models import check_needs, checks, incidents, runs
+from heartfly.db.prepared import Prepared, among
 from heartfly.db.types import UtcInstant
+from heartfly.incidents.hosts import host_number, on_hosts, open_of_hosts
 from heartfly.incidents.spans import OF_CHECK, FlipKey, Incident, Turn, are_members
 from heartfly.notify.later import tell_as_one
 from heartfly.notify.together import take_ended, told_before
-from heartfly.notify.upstream import needed_by, wake_waiting
+from heartfly.notify.upstream import settled_needs, wake_waiting
 
 _REASONS = {Explains.HOST: Reason.HOST, Explains.UPSTREAM: Reason.UPSTREAM}
 _WENT_WELL = (RunOutcome.OK.value, RunOutcome.DEGRADED.value)
@@ -92,7 +93,7 @@ def _lock(tx: Tx, pids: Collection[int], causes: Collection[int]) -> None:
 
 def _waits(tx: Tx, pid: int, fresh: Iterable[Turn], now: datetime) -> dict[FlipKey, Hold]:
     linked = {turn.check_id: turn for turn in fresh if turn.facts is not None and turn.facts.linked}
-    needed = needed_by(tx, {pid}, linked)
+    needed = settled_needs(tx, {pid}, linked)
     found: dict[FlipKey, Hold] = {}
     for check_id, those in needed.items():
         turn = linked[check_id]
@@ -141,8 +142,11 @@ class _Project:
         self._rows = self._down(related, [host for host in hosts if host not in causes])
         # Of a host of which one check is down nothing is asked: a net that fails may be a thousand of those.
         n_down = Counter(row.host or row.heard_host for row in self._rows.values())
-        self._lives = {host: HostLife(well_at=self._well_at(host)) for host in hosts if n_down[host] > 1}
+        several = [host for host in hosts if n_down[host] > 1]
+        well = self._well_at(several)
+        self._lives = {host: HostLife(well_at=well.get(host)) for host in several}
         self._lives |= {host: HostLife(cause=row.id, back_at=self._back_at(host, row)) for host, row in causes.items()}
+        self._are_open: dict[int, bool] = {}
 
     def causes(self) -> set[int]:
         """Those that one of its checks may join."""
@@ -152,15 +156,19 @@ class _Project:
     def join(self) -> dict[int, int]:
         """Check id → the incident of its cause, of all that belong to one by now."""
         down = {check: self._as_down(row) for check, row in self._rows.items()}
+        joining: dict[int, list[int]] = {}
         for check in sorted(self._fresh, key=lambda check: (down[check].host, check)):  # as on other nodes
             one = down[check]
             if one.cause is not None:
                 continue
             found = explained(one, down, self._lives)
-            if isinstance(found, Join) and self._is_open(found.cause):
-                self._join(found.cause, found.members, down)
-            elif isinstance(found, Begin):
-                self._join(self._begin(found), found.members, down)
+            if found is None or (isinstance(found, Join) and not self._is_open(found.cause)):
+                continue
+            cause = found.cause if isinstance(found, Join) else self._begin(found)
+            joining.setdefault(cause, []).extend(found.members)
+            for member in found.members:
+                down[member] = replace(down[member], cause=cause)
+        self._join(joining)
         return {check: one.cause for check, one in down.items() if one.cause is not None}
 
     def _links(self, check_ids: Collection[int]) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
@@ -201,24 +209,26 @@ class _Project:
         )
 
     def _open_causes(self, hosts: Sequence[str]) -> dict[str, Any]:
-        i = incidents.c
-        query = sa.select(i.id, i.source_name, i.opened_at).where(
-            i.pid == self._pid, i.source_kind == Explains.HOST.value, i.source_id.in_(map(host_number, hosts)),
-            i.closed_at.is_(None),
-        )  # fmt: skip
-        return {row.source_name: row for row in self._tx.conn.execute(query)} if hosts else {}
+        return {row.source_name: row for row in open_of_hosts(self._tx, [self._pid], hosts, held=False)}
 
-    def _well(self, host: str) -> list[sa.ColumnElement[bool]]:
-        """Its checks of which the last run went well: two conditions, as in `on_hosts`."""
+    def _well(self, hosts: Sequence[str]) -> list[sa.ColumnElement[bool]]:
+        """Their checks of which the last run went well: two conditions, as in `on_hosts`."""
         c = checks.c
         well = (c.pid == self._pid, c.last_end_kind == PingKind.SUCCESS.value)
-        return [sa.and_(*well, one) for one in on_hosts(self._pid, [host])]
+        return [sa.and_(*well, one) for one in on_hosts(self._pid, hosts)]
 
-    def _well_at(self, host: str) -> datetime | None:
-        return self._of(max, [sa.select(sa.func.max(checks.c.last_end_at)).where(one) for one in self._well(host)])
+    def _well_at(self, hosts: Sequence[str]) -> dict[str, datetime]:
+        """When something went well last on each of them."""
+        found: dict[str, datetime] = {}
+        host = sa.case((checks.c.host != "", checks.c.host), else_=checks.c.heard_host).label("host")
+        for one in self._well(hosts) if hosts else ():
+            query = sa.select(host, sa.func.max(checks.c.last_end_at).label("at")).where(one).group_by(host)
+            for row in self._tx.conn.execute(query):
+                found[row.host] = max(row.at, found.get(row.host, row.at))
+        return found
 
     def _back_at(self, host: str, cause: Any) -> datetime | None:
-        back = [self._first_well(one, cause.opened_at) for one in self._well(host)]
+        back = [self._first_well(one, cause.opened_at) for one in self._well([host])]
         ends = sa.select(sa.func.min(incidents.c.closed_at)).where(are_members(self._pid, [cause.id]))
         return self._of(min, [*back, ends])
 
@@ -246,9 +256,12 @@ class _Project:
 
     def _is_open(self, cause: int) -> bool:
         """Nobody ends it until this transaction does."""
-        i = incidents.c
-        query = sa.select(i.id).where(i.pid == self._pid, i.id == cause, i.closed_at.is_(None))
-        return self._tx.conn.execute(query.with_for_update(key_share=True)).first() is not None
+        if cause not in self._are_open:
+            i = incidents.c
+            query = sa.select(i.id).where(i.pid == self._pid, i.id == cause, i.closed_at.is_(None))
+            is_open = self._tx.conn.execute(query.with_for_update(key_share=True)).first() is not None
+            self._are_open[cause] = is_open
+        return self._are_open[cause]
 
     def _begin(self, what: Begin) -> int:
         """On another node somebody may begin the same at this very moment: then it is that one."""
@@ -268,13 +281,7 @@ class _Project:
             "cause": _REASONS[what.what].value,
             "disproved": False,
         }
-        insert = self._tx.insert(incidents).values(row)
-        there_is = insert.on_conflict_do_update(
-            index_elements=["pid", "source_kind", "source_id"],
-            index_where=sa.text("closed_at IS NULL"),
-            set_={"source_name": insert.excluded.source_name},
-        )
-        cause: int = self._tx.conn.execute(there_is.returning(incidents.c.id)).scalar_one()
+        cause: int = self._tx.conn.execute(_beginning(self._tx), row).scalar_one()
         known = {check for check in what.members if check not in self._fresh and check != what.root}
         if known:
             told_before(self._tx, self._pid, cause, {self._rows[check].id for check in known}, now=self._now)
@@ -282,44 +289,50 @@ class _Project:
             self._lives[what.host] = HostLife(cause=cause)
         return cause
 
-    def _join(self, cause: int, members: Sequence[int], down: dict[int, Down]) -> None:
+    def _join(self, joining: Mapping[int, Sequence[int]]) -> None:
+        """`joining`: by cause the checks that are its members from now on."""
         i = incidents.c
-        mine = (i.pid == self._pid, i.id.in_([self._rows[check].id for check in members]))
-        joining = sa.update(incidents).where(*mine, i.part_of.is_(None))
-        self._tx.conn.execute(joining.values(part_of=cause, joined_at=self._now))
-        self._taken_care_of(cause, mine)
-        for check in members:
-            down[check] = replace(down[check], cause=cause)
-
-    def _taken_care_of(self, cause: int, mine: Sequence[sa.ColumnElement[bool]]) -> None:
-        """Whoever takes care of the cause takes care of who joins it later."""
-        i = incidents.c
-        query = sa.select(i.acked_by).where(i.pid == self._pid, i.id == cause, i.acked_at.is_not(None))
-        by = self._tx.conn.execute(query).scalar()
-        if by is not None:
+        of = {cause: [self._rows[check].id for check in members] for cause, members in joining.items()}
+        common = {"b_pid": self._pid, "b_at": self._now}
+        _JOIN.run(self._tx, [common | {"ids": ids, "b_cause": cause} for cause, ids in of.items()])
+        for cause, by in self._taken_care_of(joining).items():
             now = sa.literal(self._now, UtcInstant)
             at = sa.case((i.opened_at > now, i.opened_at), else_=now)
-            acking = sa.update(incidents).where(*mine, i.acked_at.is_(None))
-            self._tx.conn.execute(acking.values(acked_at=at, acked_by=by))
+            mine = (i.pid == self._pid, i.id.in_(of[cause]), i.acked_at.is_(None))
+            self._tx.conn.execute(sa.update(incidents).where(*mine).values(acked_at=at, acked_by=by))
+
+    def _taken_care_of(self, causes: Collection[int]) -> Mapping[int, str]:
+        """By whom: whoever takes care of a cause takes care of who joins it later."""
+        i = incidents.c
+        query = sa.select(i.id, i.acked_by).where(i.pid == self._pid, i.id.in_(causes), i.acked_at.is_not(None))
+        return {row.id: row.acked_by for row in self._tx.conn.execute(query)} if causes else {}
 
 
-def on_hosts(pid: int, hosts: Sequence[str]) -> list[sa.ColumnElement[bool]]:
-    """Two conditions, an index each; their checks are apart. By their ids, or SQLite would read all of the project.
-
-    The empty text is spelled out, as in the indexes.
-    """
-    nothing: sa.ColumnElement[str] = sa.literal_column("''")
-    one, other = checks.alias(), checks.alias()
-    are_set = sa.select(one.c.id).where(one.c.pid == pid, one.c.host.in_(hosts), one.c.host != nothing)
-    are_heard = sa.select(other.c.id).where(
-        other.c.pid == pid, other.c.heard_host.in_(hosts), other.c.heard_host != nothing
+_JOIN = Prepared(
+    lambda tx: (
+        sa.update(incidents)
+        .where(
+            incidents.c.pid == sa.bindparam("b_pid"), among(tx, incidents.c.id, "ids"), incidents.c.part_of.is_(None)
+        )
+        .values(part_of=sa.bindparam("b_cause"), joined_at=sa.bindparam("b_at"))
     )
-    return [checks.c.id.in_(are_set), sa.and_(checks.c.id.in_(are_heard), checks.c.host == nothing)]
+)
 
 
-def host_number(host: str) -> int:
-    """Of what an incident is, is told by a number; a host has none but its name's."""
-    return int.from_bytes(blake2b(host.encode(), digest_size=8).digest()) >> 1
+def _beginning(tx: Tx) -> Any:
+    """Made once for each kind of database: of a storm, one runs for each host."""
+    if tx.dialect.name not in _BEGINNING:
+        insert = tx.insert(incidents)
+        there_is = insert.on_conflict_do_update(
+            index_elements=["pid", "source_kind", "source_id"],
+            index_where=sa.text("closed_at IS NULL"),
+            set_={"source_name": insert.excluded.source_name},
+        )
+        _BEGINNING[tx.dialect.name] = there_is.returning(incidents.c.id)
+    return _BEGINNING[tx.dialect.name]
+
+
+_BEGINNING: dict[str, Any] = {}
 
 
 def _why(what: Begin, root: Any) -> str:

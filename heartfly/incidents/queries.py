@@ -26,6 +26,8 @@ from heartfly.notify.queries import NotificationView
 from heartfly.notify.reminders import keys_of_incident
 
 _MOST_NOTIFICATIONS = 500
+_MOST_OF_CHANNEL = 50
+"""Of what was told of a cause as a whole, the newest few beside the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,9 +164,11 @@ async def told_of_incident(
     keys = await keys_of_incident(read, incident.pid, incident.id, incident.uuid)
     if incident.source_kind in KINDS:
         t = cause_tellings.c
-        told = sa.select(t.channel_id).where(t.pid == incident.pid, t.incident_id == incident.id)
-        first = [cause_key(incident.id, channel_id) for channel_id in (await read.execute(told)).scalars()]
-        keys += [key for one in first for key in keys_of(one)]
+        told = sa.select(t.channel_id, t.n_told).where(t.pid == incident.pid, t.incident_id == incident.id)
+        for row in await read.execute(told):
+            keys += keys_of(cause_key(incident.id, row.channel_id))
+            later = range(max(1, row.n_told - _MOST_OF_CHANNEL), row.n_told)
+            keys += [cause_key(incident.id, row.channel_id, n) for n in later]
     elif incident.alert_key is None:
         keys += [flip_key(flip.check_id, flip.flip_no) for flip in of_flips]
     else:

@@ -113,13 +113,15 @@ def open_many(
     names: Sequence[str],
     opened: Sequence[Any],
     explain: Sequence[str],
+    causes: Mapping[str, Sequence[Any]],
     cause: Reason,
     ids: IdSource,
     now: datetime,
 ) -> list[Incident]:
     """As `follow`, for many checks that go down for the same reason and have no open incident: each opens one.
 
-    All are columns, a value for each check. `opened`: instants as the driver has them.
+    All are columns, a value for each check. `opened`: instants as the driver has them. `causes`: what fallen.py says of
+    them; empty: nothing explains any.
     """
     n = len(check_ids)
     begun = list(map(Incident, ids.several(now, n), public_ids(now, n)))
@@ -132,6 +134,7 @@ def open_many(
         "source_name": names,
         "explain": explain,
         "opened_at": opened,
+        **causes,
     }
     _INSERT.fill(tx, n, each=each, same=_AS_IT_OPENS | {"cause": cause.value})
     return begun
@@ -152,9 +155,11 @@ _AS_IT_OPENS: dict[str, Any] = {
 
 def are_members(pid: int, causes: Collection[int]) -> sa.ColumnElement[bool]:
     """Of incidents: that one of these causes explains them. By their ids, or SQLite would read all of the project."""
-    member = incidents.alias()
-    ids = sa.select(member.c.id).where(member.c.pid == pid, member.c.part_of.in_(causes))
+    ids = sa.select(_MEMBER.c.id).where(_MEMBER.c.pid == pid, _MEMBER.c.part_of.in_(causes))
     return sa.and_(incidents.c.pid == pid, incidents.c.id.in_(ids))
+
+
+_MEMBER = incidents.alias()
 
 
 @dataclass(slots=True)

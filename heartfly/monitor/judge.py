@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from heartfly.checks.deaf import blind_since
 from heartfly.checks.flips import Taken, record
-from heartfly.checks.missed import Missed, judged_as_one, record_missed, sort_out
+from heartfly.checks.missed import Missed, hold_causes, judged_as_one, record_missed, sort_out
 from heartfly.checks.rows import Stored, select_locked, stored
 from heartfly.core.check import SCHEDULE_RETRY, after_silence
 from heartfly.core.silence import Silence
@@ -78,6 +78,7 @@ class Judge:
         ready = _not_held(found, held)
         due = ready[:batch]
         groups, rows = sort_out(found, due)
+        hold_causes(tx, found, due)
         apart = stored(tx, found.told(rows))
         oldest = _oldest(found, due, apart) if due else through
         blind = blind_since(tx, oldest) if due else []
@@ -95,8 +96,8 @@ class Judge:
         taken, windows = [], Windows(silences, since=oldest)
         for one in apart:
             until = min(through, held.get(one.id, through))
-            plan = planned(one, windows, through=until)
-            taken.append(self._one(one, blind, plan, now))
+            plan, unjudged = planned(one, windows, through=until), windows.before(one)
+            taken.append(self._one(one, blind, plan, now, unjudged=unjudged))
         record(tx, taken, ids=self._ids, now=now)
         for missed in at_once:
             record_missed(tx, found, missed, ids=self._ids, now=now)
@@ -107,7 +108,9 @@ class Judge:
         """Tell what was held until now, and remind whom it is time to. True: there may be more."""
         return tell_later(tx, now=now, ids=self._ids)
 
-    def _one(self, stored: Stored, blind: Sequence[Blind], plan: Planned, now: datetime) -> Taken:
+    def _one(
+        self, stored: Stored, blind: Sequence[Blind], plan: Planned, now: datetime, *, unjudged: Blind | None
+    ) -> Taken:
         before, deaf = stored.check, [*blind, *plan.blind] if plan.blind else blind
         try:
             step = after_silence(before, through=plan.through, blind=deaf, new_id=lambda: self._ids.next(now), now=now)
@@ -116,9 +119,7 @@ class Judge:
             log.exception("check", check=stored.row.uuid, error=repr(error))
             step = _raised(before, error, now)
         stored.check = step.check
-        return Taken(
-            stored, before, step, unjudged=next((one for one in plan.blind if one.to_at == before.anchor_at), None)
-        )
+        return Taken(stored, before, step, unjudged=unjudged)
 
 
 def _not_held(found: Found, held: Mapping[int, datetime]) -> list[tuple[Any, ...]]:

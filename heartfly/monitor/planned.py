@@ -43,13 +43,24 @@ class Windows:
 
     def of(self, one: Stored, through: datetime) -> list[Span]:
         """Those that cover the check, as far as they can matter to it."""
-        row = one.row
-        mine = [silence for silence in self._silences.get(one.pid, ()) if silence.covers_check(row.uuid, row.tags)]
+        mine = self._mine(one)
         if not mine:
             return []
         near = through - _NEAR
         since = near if _matters_since(one.check) > near else max(self._since, through - _LOOKS_BACK)
         return [span for silence in mine for span in self._spans(silence, since, through)]
+
+    def _mine(self, one: Stored) -> list[Silence]:
+        row = one.row
+        return [silence for silence in self._silences.get(one.pid, ()) if silence.covers_check(row.uuid, row.tags)]
+
+    def before(self, one: Stored) -> Blind | None:
+        """The one from whose end the check counts its slots, however long ago that was."""
+        anchor = one.check.anchor_at
+        if anchor is None:
+            return None
+        spans = (silence.span_at(anchor - _JUST_BEFORE) for silence in self._mine(one))
+        return next((_blind(span) for span in spans if span is not None and span.to_at == anchor), None)
 
     def _spans(self, silence: Silence, since: datetime, through: datetime) -> Sequence[Span]:
         key = (silence.id, since, through)

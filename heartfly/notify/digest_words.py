@@ -51,14 +51,18 @@ def sentence(alert: Alert, digest: DigestFacts) -> str:
         now = f", but {_are(digest.n_down_now)} down now" if digest.n_down_now else ""
         return f"{_headline(digest)}{now}."
     days = _days(alert, digest)
-    when = f"on {days}" if digest.first_day == digest.last_day else f"in the {_SPAN[digest.cadence]} of {days}"
+    when = f"on {days}" if digest.first_day == digest.last_day else f"in {_SPAN[digest.cadence]}{days}"
     if not digest.n_down_now:
         return f"{_headline(digest)} {when}."
     joint = "and" if digest.n_down else "but"
     return f"{_headline(digest)} {when}, {joint} {_are(digest.n_down_now)} down now."
 
 
-_SPAN = {Cadence.DAILY: "day", Cadence.WEEKLY: "week", Cadence.MONTHLY: "month"}
+_SPAN = {Cadence.DAILY: "the day of ", Cadence.WEEKLY: "the week of ", Cadence.MONTHLY: ""}
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
 
 
 def why(digest: DigestFacts) -> tuple[str, ...]:
@@ -66,7 +70,9 @@ def why(digest: DigestFacts) -> tuple[str, ...]:
 
 
 def facts(alert: Alert, digest: DigestFacts) -> tuple[tuple[str, str], ...]:
-    rows = [("Day" if digest.first_day == digest.last_day else "Days", f"{_days(alert, digest)} ({digest.zone})")]
+    days = "Day" if digest.first_day == digest.last_day else "Days"
+    called = "Month" if digest.cadence is Cadence.MONTHLY else days
+    rows = [(called, f"{_days(alert, digest)} ({digest.zone})")]
     n_new = digest.n_checks - digest.n_watched - digest.n_paused
     checks = [(digest.n_watched, "watched"), (digest.n_paused, "paused"), (n_new, "not watched yet")]
     rows.append(("Checks", _counts(checks, none="none")))
@@ -153,25 +159,18 @@ def _unheard(digest: DigestFacts) -> str:
 
 
 def _items(alert: Alert, digest: DigestFacts) -> Iterator[Item]:
+    # What is down now may wait for its reader; all else is past.
+    yield from (_down(alert, one) for one in digest.down if one.since is not None)
     for level in digest.levels:
         yield Item(
             label=_KEPT[level.is_met],
             name=shown(level.check_name) or level.check_uuid,
-            text=_level_text(level),
+            text=_level_text(level, deaf_s=digest.blind_s),
             page="checks",
             uuid=level.check_uuid,
             tone=Tone.DOWN if level.is_met is False else Tone.NOTICE,
         )
-    for one in digest.down:
-        is_down = one.since is not None
-        yield Item(
-            label="DOWN" if is_down else "WAS DOWN",
-            name=shown(one.check_name) or one.check_uuid,
-            text=_is_down(alert, one.since, one) if one.since is not None else _was_down(one),
-            page="checks",
-            uuid=one.check_uuid,
-            tone=Tone.DOWN if is_down else Tone.NOTICE,
-        )
+    yield from (_down(alert, one) for one in digest.down if one.since is None)
     for channel in digest.channels:
         error = one_line(channel.error, limit=300).rstrip(".")
         yield Item(
@@ -201,9 +200,22 @@ def _items(alert: Alert, digest: DigestFacts) -> Iterator[Item]:
 _KEPT = {True: "TARGET KEPT", False: "TARGET NOT KEPT", None: "RUNS"}
 
 
-def _level_text(level: LevelInDigest) -> str:
+def _down(alert: Alert, one: DownInDigest) -> Item:
+    is_down = one.since is not None
+    return Item(
+        label="DOWN" if is_down else "WAS DOWN",
+        name=shown(one.check_name) or one.check_uuid,
+        text=_is_down(alert, one.since, one) if one.since is not None else _was_down(one),
+        page="checks",
+        uuid=one.check_uuid,
+        tone=Tone.DOWN if is_down else Tone.NOTICE,
+    )
+
+
+def _level_text(level: LevelInDigest, *, deaf_s: int) -> str:
+    """`deaf_s`: so long Heartfly could not hear in all, which is said once and not of each check."""
     parts = [f"in time {level.on_time}" if level.on_time else "", f"went well {level.success}" if level.success else ""]
-    if level.blind_s:
+    if level.blind_s and level.blind_s != deaf_s:
         parts.append(f"not heard for {words.rough_duration(timedelta(seconds=level.blind_s))}")
     return "; ".join(part for part in parts if part) or "nothing was due"
 
@@ -220,6 +232,8 @@ def _was_down(one: DownInDigest) -> str:
 
 
 def _days(alert: Alert, digest: DigestFacts) -> str:
+    if digest.cadence is Cadence.MONTHLY:
+        return f"{_MONTHS[digest.first_day.month - 1]} {digest.first_day.year}"
     first = words.day(_noon(digest.first_day), seen_at=alert.decided_at)
     if digest.first_day == digest.last_day:
         return first

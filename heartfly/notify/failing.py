@@ -2,7 +2,9 @@
 
 Retrying from its first failed try on, failing once a message is given up, in order again from its first
 success on. Others are told once in all that: when it lasts (core/retry.py), or at once when a message is
-given up. Only channels that work are told, so two dead ones never tell each other in turns.
+given up. Only channels that work are told, so two dead ones never tell each other in turns. Where several fail at a
+time, as the net is gone, people hear of all as one message; and what was told to a channel that fails itself since is
+told again.
 """
 
 from __future__ import annotations
@@ -15,15 +17,20 @@ from typing import Any
 import sqlalchemy as sa
 
 from heartfly.core.alerts import Alert, ChannelFacts
-from heartfly.core.retry import outlasts_patience
+from heartfly.core.retry import GATHER, is_one_of_many, outlasts_patience
+from heartfly.core.silence import Hold
+from heartfly.core.values import replace
 from heartfly.core.words import AlertKind
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import channels, deliveries, notifications, projects
+from heartfly.db.models import alerts, channels, deliveries, notifications, projects
 from heartfly.db.prepared import Prepared, among
 from heartfly.logs import logger
+from heartfly.notify.contents import decoded
 from heartfly.notify.outbox import PENDING, Entry, enqueue
+from heartfly.notify.peace import HELD
 
+WITH_OTHERS = "told with other channels that fail"
 log = logger("heartfly.notify")
 
 
@@ -69,6 +76,13 @@ def stumble(tx: Tx, tried: Sequence[FailedTry], *, ids: IdSource) -> None:
             _tell(tx, one, row, n_lost=0, ids=ids)
 
 
+def failing_of(tx: Tx, pids: Collection[int], uuids: Collection[str]) -> Collection[str]:
+    """Those of these channels, by public id, of which others were told and which do not work yet."""
+    c = channels.c
+    query = sa.select(c.uuid).where(c.pid.in_(pids), c.uuid.in_(uuids), c.told_at.is_not(None))
+    return {*tx.conn.execute(query).scalars()} if uuids else ()
+
+
 def works_again(tx: Tx, arrived: Collection[tuple[int, int]]) -> None:
     """A message arrived on these channels, each given as project and id."""
     pids, ids = {pid for pid, _ in arrived}, {channel_id for _, channel_id in arrived}
@@ -107,10 +121,8 @@ def _tell(tx: Tx, one: FailedTry, row: Any, *, n_lost: int, ids: IdSource) -> No
         log.warning("channel_failing", channel=row.uuid, told="nobody: no other channel of the project works")
         return
     project = tx.conn.execute(sa.select(projects.c.slug, projects.c.name).where(projects.c.id == one.pid)).one()
-    n = notifications.c
-    waiting = sa.select(sa.func.count()).where(n.pid == one.pid, n.channel_id == one.channel_id, n.state == PENDING)
     alert = Alert(
-        key=f"channel_failing:{one.channel_id}:{one.at.isoformat()}",
+        key=_key(one.channel_id, one.at),
         kind=AlertKind.CHANNEL_FAILING,
         project_slug=project.slug,
         project_name=project.name,
@@ -122,13 +134,76 @@ def _tell(tx: Tx, one: FailedTry, row: Any, *, n_lost: int, ids: IdSource) -> No
             kind=row.kind,
             error=one.error,
             n_failed=n_lost,
-            n_waiting=tx.conn.execute(waiting).scalar_one(),
+            n_waiting=_n_waiting(tx, one.pid, one.channel_id),
         ),
     )
-    entry = Entry(pid=one.pid, source=f"channel:{one.channel_id}", alert=alert, channel_ids=hearing)
-    enqueue(tx, [entry], ids=ids, now=one.at)
-    this = sa.and_(channels.c.pid == one.pid, channels.c.id == one.channel_id)
-    tx.conn.execute(sa.update(channels).where(this).values(told_at=one.at))
+    others = _others_in_trouble(tx, one)
+    news = {one.channel_id: alert} | _unheard_of(tx, one, others)
+    gathered = None
+    if len(news) > 1 or is_one_of_many((other.told_at for other in others), at=one.at):
+        gathered = Hold(_gathered_until(tx, one, hearing), WITH_OTHERS)
+    entries = [
+        Entry(pid=one.pid, source=f"channel:{channel_id}", alert=its, channel_ids=hearing, gathered=gathered)
+        for channel_id, its in news.items()
+    ]
+    enqueue(tx, entries, ids=ids, now=one.at)
+    these = sa.and_(channels.c.pid == one.pid, channels.c.id.in_(news))
+    tx.conn.execute(sa.update(channels).where(these).values(told_at=one.at))
+
+
+def _key(channel_id: int, told_at: datetime) -> str:
+    return f"channel_failing:{channel_id}:{told_at.isoformat()}"
+
+
+def _n_waiting(tx: Tx, pid: int, channel_id: int) -> int:
+    n = notifications.c
+    waiting = sa.select(sa.func.count()).where(n.pid == pid, n.channel_id == channel_id, n.state == PENDING)
+    return tx.conn.execute(waiting).scalar_one()
+
+
+def _others_in_trouble(tx: Tx, one: FailedTry) -> Sequence[Any]:
+    c = channels.c
+    query = sa.select(c.id, c.told_at).where(c.pid == one.pid, c.retrying_since.is_not(None), c.id != one.channel_id)
+    return tx.conn.execute(query.order_by(c.id)).all()
+
+
+def _unheard_of(tx: Tx, one: FailedTry, others: Sequence[Any]) -> dict[int, Alert]:
+    """What was told of others, by their ids, to channels none of which has brought it to anybody, or still may."""
+    keys = {_key(other.id, other.told_at): other.id for other in others if other.told_at is not None}
+    if not keys:
+        return {}
+    a, n, c = alerts.c, notifications.c, channels.c
+    query = sa.select(a.id, a.key, sa.cast(a.payload, sa.Text).label("payload"))
+    told = tx.conn.execute(query.where(a.pid == one.pid, a.key.in_(keys))).all()
+    may_reach = sa.and_(n.state.in_(("pending", "held", "merged")), c.retrying_since.is_(None))
+    to_somebody = (
+        sa.select(n.alert_id)
+        .join(channels, sa.and_(c.pid == n.pid, c.id == n.channel_id))
+        .where(n.pid == one.pid, n.alert_id.in_([row.id for row in told]), sa.or_(n.state == "sent", may_reach))
+    )
+    heard = {*tx.conn.execute(to_somebody).scalars()}
+    return {
+        keys[row.key]: _told_again(tx, one, keys[row.key], decoded([row.payload])[0])
+        for row in told
+        if row.id not in heard
+    }
+
+
+def _told_again(tx: Tx, one: FailedTry, channel_id: int, alert: Alert) -> Alert:
+    assert alert.channel is not None
+    facts = replace(alert.channel, n_waiting=_n_waiting(tx, one.pid, channel_id))
+    return replace(alert, key=_key(channel_id, one.at), decided_at=one.at, channel=facts)
+
+
+def _gathered_until(tx: Tx, one: FailedTry, hearing: Sequence[int]) -> datetime:
+    """All that fail at a time are told at one instant: that of the first of them that waits."""
+    n = notifications.c
+    waiting = sa.select(sa.func.min(n.held_until)).where(
+        n.pid == one.pid, n.channel_id.in_(hearing), n.state == HELD, n.why == WITH_OTHERS,
+        n.held_until > sa.literal(one.at, _INSTANT),
+    )  # fmt: skip
+    first: datetime | None = tx.conn.execute(waiting).scalar()
+    return one.at + GATHER if first is None else first
 
 
 def _who_can_hear(tx: Tx, one: FailedTry, *, lost: bool) -> list[int]:

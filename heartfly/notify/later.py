@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import groupby, islice
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,22 +18,22 @@ import sqlalchemy as sa
 from heartfly.core.alerts import Alert, CauseFacts
 from heartfly.core.causes import Needed, waits_for
 from heartfly.core.escalation import Leave, part_of, routed, step
-from heartfly.core.silence import Hold, Part, Silence, SilenceKind, Subject, Verdict, Waiting, held, settled
+from heartfly.core.silence import Hold, Part, Silence, Subject, Verdict, Waiting, held, settled
 from heartfly.core.words import AlertKind, Status
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import alerts, channels, check_channels, checks, deliveries, incidents, notifications, silences
+from heartfly.db.models import alerts, channels, check_channels, checks, incidents, notifications
 from heartfly.db.types import UtcInstant
-from heartfly.notify.channels import CHANNELS
 from heartfly.notify.contents import decoded
+from heartfly.notify.failing import WITH_OTHERS, failing_of
+from heartfly.notify.held_together import as_digests
 from heartfly.notify.outbox import Entry, enqueue
-from heartfly.notify.pack import delivery_id
 from heartfly.notify.peace import HELD, Hearer, Offer, begin_was_told, flapping_since, hearers, subject
 from heartfly.notify.reminders import Begun, begin
 from heartfly.notify.reminding import next_reminder, remind
 from heartfly.notify.silences import living
 from heartfly.notify.together import Due, Tellings, as_one, causes_of, next_together, source_of, take_due, tellings
-from heartfly.notify.upstream import needed_by
+from heartfly.notify.upstream import settled_needs
 
 MOST = 200
 """Sources on channels that are looked at in one transaction."""
@@ -131,7 +131,8 @@ _TURNS = [kind.value for kind in AlertKind if part_of(kind) is not Part.FACT]
 @dataclass(frozen=True, slots=True)
 class _World:
     """How things are now. `checks`: by public id, `incidents` as well, and their `causes`. `needed`: by check.
-    `listening`: by channel and check's public id, which kinds of alert it hears of that.
+    `listening`: by channel and check's public id, which kinds of alert it hears of that. `failing`: channels, by public
+    id, of which it was told and which do not work yet.
     """
 
     checks: Mapping[str, Any]
@@ -140,6 +141,7 @@ class _World:
     needed: Mapping[int, Sequence[Needed]]
     tellings: Tellings
     listening: Mapping[tuple[int, str], frozenset[str]]
+    failing: Collection[str]
 
     def not_heard(self, alert: Alert, about: Subject, hearer: Hearer) -> str | None:
         """Why it is nothing for this channel any more, which has been edited since; None: it is."""
@@ -162,6 +164,8 @@ class _World:
             return check is None or (alert.to_status is not None and check.status == alert.to_status.value)
         if alert.kind is AlertKind.LATE:
             return check is not None and check.status in _WATCHED and check.expected_at == alert.at
+        if alert.channel is not None:  # what it lost is news for ever
+            return alert.channel.n_failed > 0 or alert.channel.uuid in self.failing
         return True
 
     def upstream(self, alert: Alert, now: datetime) -> Hold | None:
@@ -187,14 +191,15 @@ def _world(tx: Tx, pids: Collection[int], told: Iterable[Alert], channel_ids: Co
     query = sa.select(c.uuid, c.id, c.status, c.expected_at, c.grace_s, c.linked)
     query = query.where(c.pid.in_(pids), c.id.in_(_ids(checks, of_checks)))
     known = {row.uuid: row for row in tx.conn.execute(query)} if of_checks else {}
-    needed = needed_by(tx, pids, {row.id for row in known.values() if row.linked})
+    needed = settled_needs(tx, pids, {row.id for row in known.values() if row.linked})
     of_incidents = sa.select(i.uuid, i.closed_at, i.acked_at, i.acked_by, i.part_of, i.source_id)
     of_incidents = of_incidents.where(i.pid.in_(pids), i.id.in_(_ids(incidents, named)))
     opened = {row.uuid: row for row in tx.conn.execute(of_incidents)} if named else {}
     causes = causes_of(tx, pids, [row for row in opened.values() if row.part_of is not None])
     known_tellings = tellings(tx, pids, {one.id for one in causes.values()}, channel_ids) if causes else Tellings()
     uuids = {row.id: row.uuid for row in known.values()}
-    return _World(known, opened, causes, needed, known_tellings, _listening(tx, pids, uuids))
+    failing = failing_of(tx, pids, {alert.channel.uuid for alert in told if alert.channel is not None})
+    return _World(known, opened, causes, needed, known_tellings, _listening(tx, pids, uuids), failing)
 
 
 def _ids(table: sa.Table, uuids: Collection[str]) -> sa.Select[tuple[int]]:
@@ -250,7 +255,11 @@ def _settle(  # noqa: PLR0917 - what a verdict depends on
 ) -> None:
     parts = [part_of(alert.kind) for alert in group.alerts]
     turns = [n for n, part in enumerate(parts) if part is not Part.FACT]
-    told_before = bool(turns) and begin_was_told(tx, group.pid, group.channel_id, group.alerts[turns[0]].key)
+    # Of what is told as one the first member was told, by an alert of its own.
+    told_before = bool(turns) and (
+        group.alerts[turns[0]].together is not None
+        or begin_was_told(tx, group.pid, group.channel_id, group.alerts[turns[0]].key)
+    )
     verdicts = settled(
         [Waiting(part, world.is_true(alert)) for part, alert in zip(parts, group.alerts, strict=True)],
         begin_was_told=told_before,
@@ -331,9 +340,10 @@ def _write(tx: Tx, written: _Written, now: datetime) -> None:
     for row, why in written.left:
         _change(tx, row, state="untold", why=why, done_at=now, held_until=None)
     for row in written.told:
-        _change(tx, row, state="pending", held_until=None)
+        # That some are told together is no reason that people should read.
+        _change(tx, row, state="pending", held_until=None, why=None if row.why == WITH_OTHERS else row.why)
     if written.told:
-        _as_digests(tx, written.told, now)
+        as_digests(tx, written.told, now)
         begin(tx, written.begun)
         tx.changes.outbox = True
 
@@ -342,45 +352,3 @@ def _change(tx: Tx, row: Any, **values: Any) -> None:
     n = notifications.c
     its = (n.pid == row.pid, n.alert_id == row.alert_id, n.channel_id == row.channel_id)
     tx.conn.execute(sa.update(notifications).where(*its).values(values))
-
-
-# --- the digest of quiet hours -----------------------------------------------------------------------
-
-
-def _as_digests(tx: Tx, told: Sequence[Any], now: datetime) -> None:
-    """What quiet hours held for people comes as one message: a delivery that carries all of it."""
-    by = {row.held_by for row in told if row.held_by is not None}
-    s = silences.c
-    query = sa.select(s.id).where(s.pid.in_({row.pid for row in told}), s.id.in_(by), s.kind == SilenceKind.QUIET.value)
-    quiet = {*tx.conn.execute(query).scalars()} if by else set()
-    mine = sorted((row for row in told if row.held_by in quiet), key=lambda row: (row.channel_id, row.alert_id))
-    for channel_id, grouped in groupby(mine, key=lambda row: row.channel_id):
-        rows = list(grouped)
-        if len({row.source for row in rows}) > 1 and _folds(tx, rows[0].pid, channel_id):
-            _carry(tx, rows, now)
-
-
-def _folds(tx: Tx, pid: int, channel_id: int) -> bool:
-    query = sa.select(channels.c.kind).where(channels.c.pid == pid, channels.c.id == channel_id)
-    channel = CHANNELS.get(tx.conn.execute(query).scalar_one())
-    return channel is not None and channel.folds_storms
-
-
-def _carry(tx: Tx, rows: Sequence[Any], now: datetime) -> None:
-    first = rows[0]
-    carrier = delivery_id(first.channel_id, first.alert_id)
-    new = {
-        "id": carrier,
-        "pid": first.pid,
-        "channel_id": first.channel_id,
-        "state": "pending",
-        "next_at": now,
-        "attempt": 0,
-        "lease_until": None,
-        "node_id": None,
-        "possible_duplicate": False,
-        "created_at": now,
-    }
-    tx.conn.execute(sa.insert(deliveries).values(new))
-    for row in rows:
-        _change(tx, row, delivery_id=carrier)

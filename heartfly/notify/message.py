@@ -221,20 +221,33 @@ def _storm(groups: list[list[Alert]], base_url: str) -> Message:
     # Ten thousand alerts may come as one message: only those that it names are worth the work.
     named = [[presentable(alert, base_url=base_url) for alert in group] for group in groups[:MOST_NAMED]]
     worst = named[0][-1]
-    of_checks = all(alert.concern is None and alert.together is None for alert in alerts)
-    noun = "check" if of_checks else "alert"
+    noun, page = _of_what(alerts)
     return Message(
         title=_storm_title(labels, noun, project=sentences.project(worst)),
         label=sentences.label(worst) if len(labels) == 1 else "CHANGES",
         sentence=_storm_sentence(labels, noun, alerts),
         tone=sentences.tone(worst),
-        link=f"{project_link(worst, base_url)}/{'checks' if of_checks else 'incidents'}",
-        link_text="Open the checks" if of_checks else "Open the incidents",
+        link=f"{project_link(worst, base_url)}/{page}",
+        link_text=f"Open the {page}",
         project=sentences.project(worst),
-        why=(("They may have one cause.",) if labels["DOWN"] > 1 else ()) + _why_late(groups),
+        why=_why_together(labels, noun) + _why_late(groups),
         lines=tuple(_line(group, base_url) for group in named),
         n_more=len(groups) - len(named),
     )
+
+
+def _of_what(alerts: Sequence[Alert]) -> tuple[str, str]:
+    """What they are called, and the page that lists them."""
+    if all(alert.channel is not None for alert in alerts):
+        return "channel", "channels"
+    of_checks = all(alert.concern is None and alert.together is None for alert in alerts)
+    return ("check", "checks") if of_checks else ("alert", "incidents")
+
+
+def _why_together(labels: Counter[str], noun: str) -> tuple[str, ...]:
+    if noun == "channel":
+        return (sentences.OTHERS_FAIL,)
+    return ("They may have one cause.",) if labels["DOWN"] > 1 else ()
 
 
 _WORST_FIRST = (Tone.DOWN, Tone.DEGRADED, Tone.NOTICE, Tone.UP)
@@ -252,6 +265,8 @@ def _storm_sentence(labels: Counter[str], noun: str, alerts: list[Alert]) -> str
     first, last = min(alert.at for alert in alerts), max(alert.at for alert in alerts)
     instant = words.instant(first, seen_at=seen_at)
     when = f"at {instant}" if first == last else f"within {words.span(first, last, seen_at=seen_at)}"
+    if noun == "channel":
+        return f"Messages to {words.count(labels.total(), noun)} do not arrive: it was noticed {when}."
     verb = _STORM_VERBS.get(next(iter(labels)), "changed") if len(labels) == 1 else "changed"
     return f"{words.count(labels.total(), noun)} {verb} {when}."
 
@@ -261,14 +276,16 @@ def _line(group: list[Alert], base_url: str) -> Line:
     return Line(
         label=sentences.label(last),
         name=sentences.subject(last),
-        text=sentences.clause(last) if len(group) == 1 else _grouped(group),
+        text=f"{'its messages ' if last.channel is not None else ''}{_grouped(group)}",
         link=link_to(last, base_url),
         tone=sentences.tone(last),
     )
 
 
 def _grouped(alerts: list[Alert]) -> str:
-    """Return the clause for several changes of one check."""
+    """Return the clause for one or several changes of one check."""
+    if len(alerts) == 1:
+        return sentences.clause(alerts[0])
     if _is_down_then_up(alerts):
         return f"was down for {words.rough_duration(alerts[-1].at - alerts[0].at)} (now up)"
     if _is_begun_and_ended(alerts):

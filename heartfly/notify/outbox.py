@@ -70,6 +70,8 @@ class Entry:
     channel_ids: Collection[int] = ()
     upstream: Hold | None = None
     """What the check needs is down, which holds it."""
+    gathered: Hold | None = None
+    """On people's channels it waits for others of its kind, to be told with them."""
 
 
 def enqueue(
@@ -118,7 +120,7 @@ def enqueue(
 def _decided(tx: Tx, heard: Sequence[_Heard], now: datetime) -> Iterator[Decided]:
     """Of each entry and channel, in their order. What a channel does not listen to it does not hear."""
     offers = [
-        Offer(entry.pid, entry.source, entry.alert, channel_id, entry.upstream)
+        Offer(entry.pid, entry.source, entry.alert, channel_id, entry.upstream, entry.gathered)
         for entry, hearing in heard
         for channel_id, listens in sorted(hearing.items())
         if listens

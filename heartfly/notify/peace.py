@@ -84,13 +84,16 @@ def _of_itself(alert: Alert) -> Severity | None:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An alert for a channel. `upstream`: what its check needs is down, which holds it."""
+    """An alert for a channel. `upstream`: what its check needs is down, which holds it. `gathered`: people hear of it
+    with others of its kind.
+    """
 
     pid: int
     source: str
     alert: Alert
     channel_id: int
     upstream: Hold | None = None
+    gathered: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +124,18 @@ def decisions(tx: Tx, offers: Sequence[Offer], *, now: datetime) -> list[Decided
         one = offers[n]
         hearer, silences = known.get(one.channel_id), silent.get(one.pid, ())
         waits = waiting.get((one.channel_id, one.source))
-        bound_by_facts = one.alert.cause is not None or one.upstream is not None
+        people = (
+            hearer is not None and hearer.is_for_people and (one.alert.cause is not None or one.gathered is not None)
+        )
+        bound_by_facts = people or one.upstream is not None
         if hearer is None or (not bound_by_facts and not silences and waits is None and hearer.policy == Policy()):
             continue
         mine, part = (one.channel_id, one.source), part_of(one.alert.kind)
         decision = _decided(tx, one, hearer, silences, waits, told.get(mine), now)
         if one.alert.cause is not None and hearer.is_for_people and isinstance(decision, Tell):
             decision = as_one.offered(one.pid, hearer.id, one.alert.cause, one.alert, now=now)
+        if one.gathered is not None and hearer.is_for_people and isinstance(decision, Tell):
+            decision = one.gathered
         is_begin = part is Part.BEGIN
         if part is not Part.FACT and isinstance(decision, Tell):
             told[mine] = is_begin

@@ -17,6 +17,7 @@ from heartfly.notify import words
 from heartfly.notify.text import isolated, one_line
 
 NAME_LIMIT = 100
+OTHERS_FAIL = "You get this on another channel. Whoever reads those that fail does not hear of alarms."
 
 
 class Tone(StrEnum):
@@ -96,6 +97,8 @@ def title(alert: Alert) -> str:
     match alert.kind:
         case AlertKind.DOWN if alert.together is not None:
             return f"DOWN: {subject(alert)}: {words.count(alert.together.n, 'job')}"
+        case AlertKind.UP if alert.together is not None and alert.together.n_down:
+            return f"UP: {subject(alert)}: {_some_up(alert.together)} ({alert.together.n_down} still down)"
         case AlertKind.UP:
             return f"UP: {subject(alert)}{_how_long(alert)}"
         case AlertKind.UNVERIFIED:
@@ -239,7 +242,14 @@ def _all_down(facts: TogetherFacts, alert: Alert) -> str:
     return f"has {words.count(facts.n, 'job')} that went down, the first {since}; {still}"
 
 
+def _some_up(facts: TogetherFacts) -> str:
+    return f"{facts.n - facts.n_down} of {words.count(facts.n, 'job')}"
+
+
 def _all_up(facts: TogetherFacts, alert: Alert) -> str:
+    if facts.n_down:
+        still = f"{facts.n_down} {'is' if facts.n_down == 1 else 'are'} still down"
+        return f"{'have' if _is_several(facts) else 'has'} {_some_up(facts)} up again; {still}"
     since = alert.down_since or alert.at
     lasts = words.rough_duration(alert.at - since)
     if _is_several(facts):

@@ -7,18 +7,19 @@ each. What is told as one is an alert of its own for each channel, so that it is
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from heartfly.core.alerts import Alert, CauseFacts, MemberFacts, TogetherFacts, cause_key, cause_words, flip_key
-from heartfly.core.causes import AsOne, Explains, Telling, on_channel
+from heartfly.core.causes import BACK, AsOne, Explains, Telling, on_channel
 from heartfly.core.escalation import Leave, Tell, part_of, severity_of
 from heartfly.core.silence import rank
+from heartfly.core.spans import span
 from heartfly.core.values import replace
-from heartfly.core.words import AlertKind
+from heartfly.core.words import AlertKind, Status
 from heartfly.db.changes import Tx
 from heartfly.db.models import (
     alerts,
@@ -32,13 +33,17 @@ from heartfly.db.models import (
     projects,
     reminders,
 )
+from heartfly.db.prepared import Prepared, among
 from heartfly.db.types import UtcInstant
 from heartfly.notify.channels import CHANNELS
 
 MOST = 100
 """That are told in one transaction."""
 MOST_NAMED = 100
-_TOLD = ("pending", "merged", "sent", "failed")
+_TOLD: tuple[sa.ColumnElement[str], ...] = tuple(
+    sa.literal_column(f"'{state}'") for state in ("pending", "merged", "sent", "failed")
+)
+_DOWN: sa.ColumnElement[str] = sa.literal_column(f"'{AlertKind.DOWN.value}'")
 
 
 def is_for_people(kind: str) -> bool:
@@ -73,8 +78,7 @@ class Tellings:
         return Leave(verdict.why) if isinstance(verdict, AsOne) else Tell()
 
     def keep(self, tx: Tx) -> None:
-        for (cause_id, channel_id), (pid, telling) in sorted(self.changed.items()):
-            _write(tx, pid, cause_id, channel_id, telling)
+        _write(tx, [(pid, *its, telling) for its, (pid, telling) in sorted(self.changed.items())])
         self.changed.clear()
 
 
@@ -87,20 +91,27 @@ def tellings(tx: Tx, pids: Collection[int], cause_ids: Collection[int], channel_
 
 
 def _telling(row: Any) -> Telling:
-    return Telling(since=row.since, n_left=row.n_left, due_at=row.due_at, told_at=row.told_at)
+    return Telling(**{one.name: getattr(row, one.name) for one in fields(Telling)})
 
 
-def _write(tx: Tx, pid: int, cause_id: int, channel_id: int, telling: Telling) -> None:
-    values = {
-        "since": telling.since, "n_left": telling.n_left, "due_at": telling.due_at, "told_at": telling.told_at,
-    }  # fmt: skip
-    row = {"pid": pid, "incident_id": cause_id, "channel_id": channel_id}
-    keys = ["pid", "incident_id", "channel_id"]
-    tx.conn.execute(
-        tx.insert(cause_tellings).values(row | values).on_conflict_do_update(index_elements=keys, set_=values)
-    )
-    if telling.due_at is not None:
+def _write(tx: Tx, tellings: Sequence[tuple[int, int, int, Telling]]) -> None:
+    """Each with its project, cause and channel, in this order."""
+    rows = [
+        {"pid": pid, "incident_id": cause_id, "channel_id": channel_id} | asdict(telling)
+        for pid, cause_id, channel_id, telling in tellings
+    ]
+    _PUT.run(tx, rows)
+    for _, _, _, telling in tellings:
         tx.changes.wake(telling.due_at)
+
+
+def _put(tx: Tx) -> Any:
+    insert = tx.insert(cause_tellings)
+    changed = {one.name: insert.excluded[one.name] for one in fields(Telling)}
+    return insert.on_conflict_do_update(index_elements=["pid", "incident_id", "channel_id"], set_=changed)
+
+
+_PUT = Prepared(_put, apart=True)
 
 
 def told_before(tx: Tx, pid: int, cause_id: int, members: Collection[int], *, now: datetime) -> None:
@@ -109,24 +120,35 @@ def told_before(tx: Tx, pid: int, cause_id: int, members: Collection[int], *, no
     `members`: incidents, without that of the check that the others need. Of a cause that was there before a channel
     may know more: what it is to be told of that stays.
     """
-    f, a, n, c = flips.c, alerts.c, notifications.c, channels.c
-    # Their numbers alone are in an index; asked for more SQLite would read all flips of the project.
-    of_flips = sa.select(f.check_id, f.flip_no).where(
-        f.pid == pid, f.incident_id.in_(members), f.incident_id.is_not(None)
-    )
-    keys = [flip_key(row.check_id, row.flip_no) for row in tx.conn.execute(of_flips)]
-    query = (
+    of_flips = _OF_FLIPS.rows(tx, pids=[pid], members=list(members))
+    keys = [flip_key(row.check_id, row.flip_no) for row in of_flips]
+    told = _WERE_TOLD.rows(tx, pids=[pid], keys=keys) if keys else ()
+    of_people = [row.channel_id for row in told if is_for_people(row.kind)]
+    rows = [{"pid": pid, "incident_id": cause_id, "channel_id": one, "since": now, "n_left": 0} for one in of_people]
+    if rows:
+        tx.conn.execute(tx.insert(cause_tellings).on_conflict_do_nothing(), rows)
+
+
+def _of_flips(tx: Tx) -> sa.Select[Any]:
+    """Their numbers alone are in an index; asked for more SQLite would read all flips of the project."""
+    f = flips.c
+    mine = (among(tx, f.pid, "pids"), among(tx, f.incident_id, "members"), f.incident_id.is_not(None))
+    return sa.select(f.check_id, f.flip_no).where(*mine)
+
+
+def _were_told(tx: Tx) -> sa.Select[Any]:
+    a, n, c = alerts.c, notifications.c, channels.c
+    return (
         sa.select(n.channel_id, c.kind)
         .distinct()
         .select_from(alerts)
         .join(notifications, sa.and_(n.pid == a.pid, n.alert_id == a.id))
         .join(channels, sa.and_(c.pid == n.pid, c.id == n.channel_id))
-        .where(a.pid == pid, a.key.in_(keys), a.kind == AlertKind.DOWN.value, n.state.in_(_TOLD))
+        .where(among(tx, a.pid, "pids"), among(tx, a.key, "keys"), a.kind == _DOWN, n.state.in_(_TOLD))
     )
-    of_people = [row.channel_id for row in tx.conn.execute(query) if is_for_people(row.kind)]
-    rows = [{"pid": pid, "incident_id": cause_id, "channel_id": one, "since": now, "n_left": 0} for one in of_people]
-    if rows:
-        tx.conn.execute(tx.insert(cause_tellings).on_conflict_do_nothing(), rows)
+
+
+_OF_FLIPS, _WERE_TOLD = Prepared(_of_flips), Prepared(_were_told)
 
 
 def causes_of(tx: Tx, pids: Collection[int], members: Collection[Any]) -> Mapping[str, CauseFacts]:
@@ -152,17 +174,27 @@ def causes_of(tx: Tx, pids: Collection[int], members: Collection[Any]) -> Mappin
     }  # fmt: skip
 
 
+_OF_CHECK = sa.and_(checks.c.pid == incidents.c.pid, checks.c.id == incidents.c.source_id)
+_IS_DOWN = sa.or_(incidents.c.closed_at.is_(None), sa.func.coalesce(checks.c.status, "") == Status.DOWN.value)
+"""Of a member: that it is, or that it is down again, by itself: people must not read that it is up."""
+
+
 # --- what is told as one -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What a channel shall hear of a cause. `is_end`: that it is over."""
+    """What a channel shall hear of a cause. `is_end`: that it is over; `is_back`: who is up again while others are not.
+
+    `n_before`: so many messages have told of it as a whole.
+    """
 
     pid: int
     cause: int
     channel_id: int
     is_end: bool = False
+    is_back: bool = False
+    n_before: int = 0
 
 
 def next_together(tx: Tx) -> datetime | None:
@@ -174,27 +206,45 @@ def take_due(tx: Tx, *, now: datetime) -> list[Due]:
     """Those whose turn it is. Of a cause that is over by now its end tells, in the transaction that ended it."""
     t = cause_tellings.c
     due = (
-        sa.select(t.pid, t.incident_id, t.channel_id)
+        sa.select(cause_tellings)
         .join(incidents, sa.and_(incidents.c.pid == t.pid, incidents.c.id == t.incident_id))
         .where(t.due_at <= sa.literal(now, UtcInstant))
     )
     # Whoever joins or ends the cause holds it: what he changes of this is seen.
     rows = tx.conn.execute(due.order_by(t.due_at).limit(MOST).with_for_update(key_share=True)).all()
+    found: list[Due] = []
     for row in rows:
-        its = (t.pid == row.pid, t.incident_id == row.incident_id, t.channel_id == row.channel_id)
-        tx.conn.execute(sa.update(cause_tellings).where(*its).values(due_at=None, told_at=now))
-        # From now on it is reminded of the cause, and no more of its members.
-        r = reminders.c
-        of_members = r.incident_id.in_(_members(row.pid, row.incident_id))
-        mine = (r.pid == row.pid, r.channel_id == row.channel_id, of_members)
-        tx.conn.execute(sa.update(reminders).where(*mine).values(next_at=None))
-    return [Due(row.pid, row.incident_id, row.channel_id) for row in rows]
+        known, some_are_up = _telling(row), _some_are_up(tx, row.pid, row.incident_id)
+        its = Due(row.pid, row.incident_id, row.channel_id, is_back=known.tells_who_is_back, n_before=known.n_told)
+        if its.is_back and not some_are_up:  # they are down again, as people believe all along
+            _write(tx, [(its.pid, its.cause, its.channel_id, known.not_due())])
+            continue
+        _write(tx, [(its.pid, its.cause, its.channel_id, known.told(now, some_are_up=some_are_up))])
+        if not its.is_back:
+            _remind_of_the_whole(tx, its)
+        found.append(its)
+    return found
+
+
+def _some_are_up(tx: Tx, pid: int, cause_id: int) -> bool:
+    i = incidents.c
+    query = sa.select(i.id).outerjoin(checks, _OF_CHECK).where(i.pid == pid, i.id.in_(_members(pid, cause_id)))
+    return tx.conn.execute(query.where(sa.not_(_IS_DOWN)).limit(1)).first() is not None
+
+
+def _remind_of_the_whole(tx: Tx, its: Due) -> None:
+    """From now on, and no more of its members."""
+    r = reminders.c
+    mine = (r.pid == its.pid, r.channel_id == its.channel_id, r.incident_id.in_(_members(its.pid, its.cause)))
+    tx.conn.execute(sa.update(reminders).where(*mine).values(next_at=None))
 
 
 def _members(pid: int, cause_id: int) -> sa.Select[tuple[int]]:
     """By themselves: of more columns SQLite would read all incidents of the project."""
-    member = incidents.alias()
-    return sa.select(member.c.id).where(member.c.pid == pid, member.c.part_of == cause_id)
+    return sa.select(_MEMBER.c.id).where(_MEMBER.c.pid == pid, _MEMBER.c.part_of == cause_id)
+
+
+_MEMBER = incidents.alias()
 
 
 def take_ended(tx: Tx, pid: int, cause_id: int) -> list[Due]:
@@ -227,39 +277,56 @@ def take_ended(tx: Tx, pid: int, cause_id: int) -> list[Due]:
 def as_one(tx: Tx, due: Sequence[Due], *, now: datetime) -> list[tuple[Due, Alert]]:
     """The alert of each."""
     found: list[tuple[Due, Alert]] = []
-    facts: dict[int, tuple[Any, TogetherFacts]] = {}
+    facts: dict[tuple[int, bool], tuple[Any, TogetherFacts]] = {}
     for one in due:
-        if one.cause not in facts:
-            facts[one.cause] = _together(tx, one.pid, one.cause)
-        found.append((one, _alert(one, *facts[one.cause], now=now)))
+        what = (one.cause, one.is_back)
+        if what not in facts:
+            facts[what] = _together(tx, one.pid, one.cause, up_first=one.is_back)
+        found.append((one, _alert(one, *facts[what], now=now)))
     return found
 
 
-def _together(tx: Tx, pid: int, cause_id: int) -> tuple[Any, TogetherFacts]:
+def _together(tx: Tx, pid: int, cause_id: int, *, up_first: bool) -> tuple[Any, TogetherFacts]:
     i, p = incidents.c, projects.c
     query = sa.select(incidents, p.slug.label("project_slug"), p.name.label("project_name")).join(
         projects, p.id == i.pid
     )
     cause = tx.conn.execute(query.where(i.pid == pid, i.id == cause_id)).one()
-    of_check = sa.and_(checks.c.pid == i.pid, checks.c.id == i.source_id)
+    down_at = sa.case((i.closed_at.is_(None), i.opened_at), else_=checks.c.status_since)
     rows = tx.conn.execute(
-        sa.select(i.id, i.source_id, i.source_uuid, i.source_name, i.opened_at, i.closed_at, checks.c.tags)
-        .outerjoin(checks, of_check)
+        sa.select(
+            i.id,
+            i.source_id,
+            i.source_uuid,
+            i.source_name,
+            i.opened_at,
+            i.closed_at,
+            checks.c.tags,
+            sa.case((_IS_DOWN, down_at)).label("down_at"),
+        )
+        .outerjoin(checks, _OF_CHECK)
         .where(i.pid == pid, i.id.in_(_members(pid, cause_id)))
     ).all()
     rows = sorted(rows, key=lambda row: (row.opened_at, row.id))  # in order SQLite would read all of the project
     newest = {row.source_id: row for row in rows}  # a check that was down twice meanwhile is one member
     severities = [severity_of(AlertKind.DOWN, tags=row.tags or ()) for row in newest.values()]
-    members = sorted(newest.values(), key=lambda row: (row.closed_at is not None, row.opened_at, row.source_id))
+
+    def place(row: Any) -> tuple[bool, datetime, int]:
+        return (row.down_at is not None) is up_first, row.opened_at, row.source_id
+
+    members = sorted(newest.values(), key=place)
     return cause, TogetherFacts(
         what=cause.source_kind,
         name=cause.source_name,
         n=len(members),
-        n_down=sum(row.closed_at is None for row in members),
+        n_down=sum(row.down_at is not None for row in members),
         severity=max(severities, key=rank),
         members=tuple(
             MemberFacts(
-                check_uuid=row.source_uuid, check_name=row.source_name, down_at=row.opened_at, up_at=row.closed_at
+                check_uuid=row.source_uuid,
+                check_name=row.source_name,
+                down_at=row.down_at or row.opened_at,
+                up_at=row.closed_at if row.down_at is None else None,
             )
             for row in members[:MOST_NAMED]
         ),
@@ -269,7 +336,7 @@ def _together(tx: Tx, pid: int, cause_id: int) -> tuple[Any, TogetherFacts]:
 def _alert(one: Due, cause: Any, facts: TogetherFacts, *, now: datetime) -> Alert:
     key = cause_key(one.cause, one.channel_id)
     common = Alert(
-        key=key,
+        key=cause_key(one.cause, one.channel_id, one.n_before),
         kind=AlertKind.DOWN,
         project_slug=cause.project_slug,
         project_name=cause.project_name,
@@ -279,6 +346,9 @@ def _alert(one: Due, cause: Any, facts: TogetherFacts, *, now: datetime) -> Aler
         explain=cause.explain,
         together=facts,
     )
+    if one.is_back:
+        explain = f"While others are down it is told at most every {span(BACK)} who is up again."
+        return replace(common, kind=AlertKind.UP, at=now, explain=explain)
     if not one.is_end:
         return common
     return replace(

@@ -6,6 +6,7 @@ When that holds an alert, and until when, is decided in core/causes.py. A check 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -43,6 +44,28 @@ def needed_by(tx: Tx, pids: Collection[int], check_ids: Collection[int]) -> Mapp
         needed = Needed(id=row.id, name=row.name, is_down=is_down, back_at=None if is_down else row.back_at)
         found.setdefault(row.check_id, []).append(needed)
     return found
+
+
+def settled_needs(tx: Tx, pids: Collection[int], check_ids: Collection[int]) -> Mapping[int, Sequence[Needed]]:
+    """As `needed_by`, for who writes down that he waits: what is down stays so until he has, or is marked as in hand.
+
+    Where there are other nodes one of them may be turning such a check up at this very moment. It wakes who waits, and
+    of who is not written yet it sees nothing. So we hold what is down: then it comes up after us, and finds us. To wait
+    for what another holds might be to wait in a circle, so that is passed by, and looked at again soon.
+    """
+    needed = needed_by(tx, pids, check_ids)
+    down = {one.id for those in needed.values() for one in those if one.is_down}
+    if not tx.on_postgres or not down:
+        return needed
+    c = checks.c
+    query = sa.select(c.id).where(c.pid.in_(pids), c.id.in_(down)).order_by(c.id)
+    held = {*tx.conn.execute(query.with_for_update(read=True, skip_locked=True)).scalars()}
+    # It may have come up between the first look and the lock.
+    found = needed_by(tx, pids, check_ids)
+    return {
+        check: [replace(one, is_in_hand=one.is_down and one.id not in held) for one in those]
+        for check, those in found.items()
+    }
 
 
 def wake_waiting(tx: Tx, check_ids: Collection[int], *, now: datetime) -> None:

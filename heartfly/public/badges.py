@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.checks.shown import shown_status
+from heartfly.checks.unjudged import excused
 from heartfly.clock import Clock
 from heartfly.db.database import Database
 from heartfly.db.models import badge_addresses, checks, projects
@@ -143,10 +144,11 @@ class Badges:
             if stored.of == CHECK:
                 its = its.where(checks.c.id == stored.check_id)
             rows = (await read.execute(its)).all()
+            late_not = (await excused(read, stored.pid, now=now)).ids
         if stored.of == TAG:
             rows = [row for row in rows if stored.tag in row.tags]
         label = {ALL: project, TAG: stored.tag}.get(stored.of) or next((row.name for row in rows), "")
-        return _badge(stored.of, label, [shown_status(row, now) for row in rows])
+        return _badge(stored.of, label, [shown_status(row, now, late_not) for row in rows])
 
     async def _read(self, half: str, now: datetime) -> dict[str, Badge]:
         async with self._database.read() as read:
@@ -154,12 +156,13 @@ class Badges:
             key = None if project is None else key_of(project, self._sealer)
             if project is None or key is None:
                 raise NotFoundError("there is no such badge")
-            rows = (await read.execute(sa.select(*_COLUMNS).where(checks.c.pid == project.id))).all()
-        return {key.code(of, name): badge for of, name, badge in _badges(project.name, rows, now)}
+            rows = (await read.execute(sa.select(*_COLUMNS, checks.c.id).where(checks.c.pid == project.id))).all()
+            late_not = (await excused(read, project.id, now=now)).ids
+        shown = [shown_status(row, now, late_not) for row in rows]
+        return {key.code(of, name): badge for of, name, badge in _badges(project.name, rows, shown)}
 
 
-def _badges(project: str, rows: Sequence[Any], now: datetime) -> Iterator[tuple[str, str, Badge]]:
-    shown = [shown_status(row, now) for row in rows]
+def _badges(project: str, rows: Sequence[Any], shown: Sequence[str]) -> Iterator[tuple[str, str, Badge]]:
     yield ALL, "", _badge(ALL, project, shown)
     by_tag: dict[str, list[str]] = {}
     for row, status in zip(rows, shown, strict=True):

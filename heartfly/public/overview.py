@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.checks.shown import shown_status
+from heartfly.checks.unjudged import excused
 from heartfly.core.days import last_whole
 from heartfly.core.zones import zone as find_zone
 from heartfly.db.models import check_days, checks, incidents, projects, status_pages
@@ -114,7 +115,9 @@ async def overview(read: AsyncConnection, page: Any, *, now: datetime) -> Overvi
     zone = await _zone(read, page.pid)
     shown = await _checks(read, page.pid, groups)
     days = await _days(read, page.pid, [row.id for row in shown], last_whole(zone, now))
-    lines = [(group.name, [_line(item, shown, days, now) for item in group.items]) for group in groups]
+    late_not = (await excused(read, page.pid, now=now)).ids
+    states = {row.id: shown_status(row, now, late_not) for row in shown}
+    lines = [(group.name, [_line(item, shown, days, states) for item in group.items]) for group in groups]
     troubles = await _troubles(read, page.pid, _names(groups, shown), now)
     return Overview(
         page.title, page.slug, page.noindex, zone.key, now, lines, troubles,
@@ -170,7 +173,8 @@ async def _days(read: AsyncConnection, pid: int, check_ids: Sequence[int], last:
     return found
 
 
-def _line(item: Item, shown: Sequence[Any], days: _Days, now: datetime) -> Line:
+def _line(item: Item, shown: Sequence[Any], days: _Days, states: Mapping[int, str]) -> Line:
+    """`states`: by the id of the check, as they are shown."""
     mine = [row for row in shown if _is_of(row, item)]
     ids = [row.id for row in mine]
     up_s = down_s = 0
@@ -181,7 +185,7 @@ def _line(item: Item, shown: Sequence[Any], days: _Days, now: datetime) -> Line:
         up_s, down_s = up_s + sum(up for up, _ in watched), down_s + sum(down for _, down in watched)
         bars.append(Bar(day, max(down for _, down in watched) if watched else None))
     uptime = up_s / (up_s + down_s) if up_s + down_s else None
-    return Line(item.name, _worst([shown_status(row, now) for row in mine]), bars, uptime)
+    return Line(item.name, _worst([states[row.id] for row in mine]), bars, uptime)
 
 
 def _worst(states: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -40,24 +40,29 @@ class Row:
     """What the picture shows, in a few words."""
 
 
-async def seen(read: AsyncConnection, request: PageRequest, rows: Sequence[Any], *, range_s: int) -> dict[str, Any]:
+async def seen(
+    read: AsyncConnection, request: PageRequest, rows: Sequence[Any], *, range_s: int, excused: Container[int]
+) -> dict[str, Any]:
     """What the template shows of these checks."""
     now = request.api.clock.now()
     found = await lanes(read, request.project.pid, rows, from_at=now - timedelta(seconds=range_s), to_at=now)
     # In a thread: of a thousand checks the paths take tens of milliseconds.
-    return await asyncio.to_thread(_drawn, found, rows, now, range_s, request.zones().shown)
+    shown = [shown_status(row, now, excused) for row in rows]
+    return await asyncio.to_thread(_drawn, found, rows, shown, now, range_s, request.zones().shown)
 
 
-def _drawn(found: Lanes, rows: Sequence[Any], now: datetime, range_s: int, zone: str) -> dict[str, Any]:
+def _drawn(  # noqa: PLR0917 - what is drawn
+    found: Lanes, rows: Sequence[Any], shown: Sequence[str], now: datetime, range_s: int, zone: str
+) -> dict[str, Any]:
     scale = Scale(now - timedelta(seconds=range_s), now)
     blind = lane_paths.blind_parts(found.blind, scale)
     axis = axis_of(scale, zone, range_s)
     made: list[Row] = []
     told: list[tuple[Any, Span, tuple[int, int]]] = []
     n_told = n_quiet = 0
-    for row in rows:
+    for row, status in zip(rows, shown, strict=True):
         lane = found.by_check[row.id]
-        made.append(Row(row.uuid, row.name, shown_status(row, now), lane_paths.paths(lane, scale, blind), _said(lane)))
+        made.append(Row(row.uuid, row.name, status, lane_paths.paths(lane, scale, blind), _said(lane)))
         spans = [span for span in lane.spans if span.status is not Status.UP]
         n_told += len(spans)
         told += [(row, span, _n_bad(lane, span)) for span in spans[: MOST_TOLD - len(told)]]

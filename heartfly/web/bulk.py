@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -22,6 +23,7 @@ from heartfly.checks.config import CheckIn
 from heartfly.checks.filters import wanted_of
 from heartfly.checks.owned import heard_by
 from heartfly.checks.turn import in_turn
+from heartfly.checks.unjudged import excused
 from heartfly.db.changes import Tx
 from heartfly.errors import ChangedMeanwhileError, ConflictError, HeartflyError, InvalidValueError
 from heartfly.notify import peace_commands
@@ -78,6 +80,7 @@ async def _chosen(request: PageRequest, form: Form) -> Sequence[Any]:
     ticked = {uuid.lower() for uuid in form.many("check")}
     async with request.api.database.read() as read:
         if "all" in form:
+            wanted = replace(wanted, excused=(await excused(read, pid, now=now)).ids)
             rows = await queries.find_many(read, pid, wanted, after=None, limit=WHOLE + 1)
             if len(rows) > WHOLE:
                 raise InvalidValueError("all", f"the filter shows more than {WHOLE} checks; make it narrower")

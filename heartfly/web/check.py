@@ -21,6 +21,7 @@ from heartfly.checks.needs import read_needed_by, read_needs
 from heartfly.checks.ninety import ninety_of
 from heartfly.checks.service_levels import of_rows
 from heartfly.checks.turn import in_turn
+from heartfly.checks.unjudged import as_left, unjudged_in
 from heartfly.core.bound_text import lines_of
 from heartfly.core.slo import left_words, percent
 from heartfly.core.words import PingKind
@@ -78,6 +79,7 @@ async def show(request: PageRequest) -> Response[bytes]:
         }
         said_by, said = await _said(read, row, history_of["pings"]) if row.status == "down" else (0, [])
         silent = running(await silences.in_force(read, pid, now=now), row, now=now)
+        left = (await as_left(read, pid, [row], {row.id: unjudged_in(silent)})).get(row.id)
         zone = await zone_of(read, pid)
         incident = await incidents.find(read, pid, told.incident) if told.incident else None
         receipts = await _receipts(read, incident) if incident is not None else []
@@ -91,7 +93,8 @@ async def show(request: PageRequest) -> Response[bytes]:
         check_zone=row.zone,
         live=live,
         check=row,
-        shown=shown_status(row, now),
+        shown=shown_status(row, now, {row.id} if left is not None and _is_ahead(left.expected_at, now) else ()),
+        expected_at=row.expected_at if left is None else left.expected_at,
         first=next(firsts, None),
         waits_s=max(0, int((now - row.created_at).total_seconds())),
         base_url=api.base_url,
@@ -126,6 +129,10 @@ async def show(request: PageRequest) -> Response[bytes]:
         **history_of,
         **time,
     )
+
+
+def _is_ahead(at: datetime | None, now: datetime) -> bool:
+    return at is None or at > now
 
 
 async def _said(read: AsyncConnection, row: Row[Any], newest: Sequence[Row[Any]]) -> tuple[int, list[str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -24,9 +24,9 @@ from heartfly.checks import queries, views
 from heartfly.checks.filters import SHOWN, demand_known, filtered_by, group_of, kept_in, range_of, wanted_of
 from heartfly.checks.queries import Wanted
 from heartfly.checks.recent import Known, Recent
-from heartfly.core.silence import Silence
+from heartfly.checks.unjudged import Left, as_left, excused, unjudged_in
 from heartfly.errors import InvalidValueError
-from heartfly.notify.silences import in_force, running
+from heartfly.notify.silences import Running, in_force, running
 from heartfly.web import across, ahead
 from heartfly.web.check_form import UNITS
 from heartfly.web.grouped import grouped
@@ -140,17 +140,21 @@ async def listed(
         blank = _NOTHING | bar | {"wrong": error.message, "q": q[:200], "tag": tag[:50], "view": ""}
         return await request.page("checks.html", status=422, **blank)
     async with request.api.database.read() as read:
-        counts = await queries.count_shown(read, pid, now=now)
+        late_not = (await excused(read, pid, now=now)).ids
+        counts = await queries.count_shown(read, pid, now=now, excused=late_not)
+        wanted = replace(wanted, excused=late_not)
         rows, following = await _rows(read, pid, wanted, after[0] if after else None)
         ping_key = await _first_ping(request, read) if not counts else ""
         saved = await views.list_views(read, pid)
         hearing = await queries.named_channels(read, pid) if request.project.may_write and not view else []
         if following is None and after is None:
-            rows = sorted(rows, key=lambda row: (_ORDER[shown_status(row, now)], row.name.casefold(), row.uuid))
+            rows = sorted(
+                rows, key=lambda row: (_ORDER[shown_status(row, now, late_not)], row.name.casefold(), row.uuid)
+            )
         more: dict[str, Any] = {}
         lines = [] if view else await lines_of(read, request.web.recent, pid, rows, now=now)
         if view == "timeline":
-            more = await across.seen(read, request, rows, range_s=range_s)
+            more = await across.seen(read, request, rows, range_s=range_s, excused=late_not)
     if view == "next":
         more = await ahead.seen(request, rows)
     filtered = filtered_by(q, tag, word)
@@ -222,24 +226,33 @@ async def _first_ping(request: PageRequest, read: AsyncConnection) -> str:
 async def lines_of(read: AsyncConnection, known: Known, pid: int, rows: Sequence[Any], *, now: datetime) -> list[Line]:
     recent, unheard = await known.of(read, pid, rows), await queries.unheard(read, pid)
     silent = await in_force(read, pid, now=now)
-    return [_line(row, now, recent[row.id], silent, is_unheard=row.id in unheard) for row in rows]
+    over = {row.id: running(silent, row, now=now) for row in rows} if silent else {}
+    windows = {check_id: spans for check_id, its in over.items() if (spans := unjudged_in(its))}
+    left = await as_left(read, pid, rows, windows) if windows else {}
+    return [
+        _line(row, now, recent[row.id], over.get(row.id, ()), left.get(row.id), is_unheard=row.id in unheard)
+        for row in rows
+    ]
 
 
-def _line(row: Any, now: datetime, recent: Recent, silent: Sequence[Silence], *, is_unheard: bool) -> Line:
-    """`silent`: the project's silences that have not ended."""
-    over = running(silent, row, now=now)
+def _line(
+    row: Any, now: datetime, recent: Recent, over: Sequence[Running], left: Left | None, *, is_unheard: bool
+) -> Line:
+    """`over`: the silences that cover it now. `left`: what those leave of it in which it is not judged."""
+    expected_at = row.expected_at if left is None else left.expected_at
+    is_excused = left is not None and (expected_at is None or expected_at > now)
     return Line(
         uuid=row.uuid,
         rev=row.rev,
         name=row.name,
-        shown=shown_status(row, now),
+        shown=shown_status(row, now, {row.id} if is_excused else ()),
         tolerated=tolerated_of(row),
         is_running=row.n_open_runs > 0,
         since=row.status_since,
         tags=row.tags,
         schedule=schedule_text(row),
         last_ping_at=row.last_ping_at,
-        expected_at=row.expected_at,
+        expected_at=expected_at,
         schedule_error=row.schedule_error,
         silenced_until=over[0].span.to_at if over else None,
         recent=recent,

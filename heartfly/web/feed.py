@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.audit.queries import newest_entry
+from heartfly.checks.unjudged import excused
 from heartfly.clock import Clock
 from heartfly.db.database import Database
 from heartfly.db.models import channels, checks, deliveries
@@ -140,7 +141,8 @@ class Feed:
             light = [
                 _Light._make(row) for row in await read.execute(sa.select(*_LIGHT).where(checks.c.pid == self.pid))
             ]
-            known = {row.id: (row.rev, shown_status(row, now), row.uuid) for row in light}
+            late_not = await excused(read, self.pid, now=now)
+            known = {row.id: (row.rev, shown_status(row, now, late_not.ids), row.uuid) for row in light}
             changed = [check_id for check_id, seen in known.items() if self._known.get(check_id) != seen]
             gone = [seen[2] for check_id, seen in self._known.items() if check_id not in known]
             is_first, is_much = self.as_of is None, len(changed) + len(gone) > MOST_ROWS
@@ -165,7 +167,8 @@ class Feed:
         self._traces, self._marks = traces, marks
         self._known, self.pulse, self.as_of = known, beat, now
         expected = (row.expected_at for row in light if row.status in WATCHED and not row.n_open_runs)
-        self._next_at = min((at for at in expected if at is not None and at > now), default=None)
+        turns = (at for at in (*expected, late_not.until) if at is not None and at > now)
+        self._next_at = min(turns, default=None)
         ended = self._clock.monotonic()
         self._taken.append(ended - began)
         self._rest_until = ended + REST * min(self._taken)

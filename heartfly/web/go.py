@@ -6,6 +6,7 @@ from litestar import Response, get
 
 from heartfly.checks import queries
 from heartfly.checks.queries import Wanted
+from heartfly.checks.unjudged import excused
 from heartfly.core import text
 from heartfly.errors import InvalidValueError
 from heartfly.web.request import PageRequest
@@ -45,11 +46,12 @@ async def show(request: PageRequest) -> Response[bytes]:
         return await request.page("go.html", status=422, q="", wrong=error.message, checks=[], pages=[], more=False)
     async with api.database.read() as read:
         rows = await queries.find_many(read, project.pid, Wanted(words=words), after=None, limit=MOST + 1)
+        late_not = (await excused(read, project.pid, now=now)).ids
     return await request.page(
         "go.html",
         q=" ".join(words),
         wrong="",
-        checks=[(row.uuid, row.name, shown_status(row, now)) for row in rows[:MOST]],
+        checks=[(row.uuid, row.name, shown_status(row, now, late_not)) for row in rows[:MOST]],
         more=len(rows) > MOST,
         pages=_pages(request, words),
     )

@@ -22,6 +22,7 @@ from tests.sim_clock import SimClock
 pytestmark = pytest.mark.anyio
 
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 
 
 async def test_alarms_are_kept_lost_and_new_and_nothing_is_saved(house: House, clock: SimClock) -> None:
@@ -76,6 +77,24 @@ async def test_what_happened_before_the_pings_that_are_kept_is_not_judged(house:
     told = (await house.full("POST", f"/v1/checks/{check.uuid}/backtest")).json
 
     assert ("2026-03-02T16:00:00Z", 1, 0) == (told["from_at"], told["n_pings"], told["n_old"])
+
+
+async def test_a_run_that_only_said_how_long_it_took_is_tried_by_that(house: House, clock: SimClock) -> None:
+    """No start was heard of any of these; one that was is judged by its start, whatever its end says."""
+    check = await house.world.check(START)
+    lasted = [50, 5, 55]
+    for hour, minutes in enumerate(lasted):
+        await house.world.ping(check, START + hour * HOUR, took=minutes * MINUTE)
+    await house.world.ping(check, START + 2.9 * HOUR, PingKind.START)
+    await house.world.ping(check, START + 3 * HOUR, took=50 * MINUTE)
+    clock.move_to(START + 3.1 * HOUR)
+    path = f"/v1/checks/{check.uuid}/backtest"
+
+    told = (await house.full("POST", path, {"bounds": ["run >= 10m"]})).json
+
+    assert (4, 0, 2) == (told["n_pings"] - 1, told["n_old"], told["n_new"])
+    assert ["too_fast"] * 2 == [one["reason"] for one in told["added"]]
+    assert ["2026-03-02T11:00:00Z", "2026-03-02T13:00:00Z"] == [one["at"] for one in told["added"]]
 
 
 async def test_without_gates_the_present_rule_is_tried_with_the_figures_that_it_had(

@@ -265,6 +265,16 @@ async def test_an_explanation_names_what_silences_the_check_and_its_channels(hou
     assert "It is silenced on Ops until 2026-03-02 12:00:00 UTC, by key:" in told["explain"]
 
 
+async def test_a_new_check_s_first_ping_is_wanted_after_what_is_left_unjudged(house: House, clock: SimClock) -> None:
+    by = START + timedelta(hours=1)
+    made = (await house.full("POST", "/v1/checks", {"name": "new", "first_ping_by": by.isoformat()})).json
+    assert "2026-03-02T11:00:00Z" == made["first_ping_by"]
+    await make(house, kind="maintenance", scope="project", effect="ignore", lasts=3 * 3600)
+    clock.move_to(START + timedelta(hours=2))
+    (listed,) = (await house.read("GET", "/v1/checks")).json["items"]
+    assert listed["first_ping_by"] == listed["next_expected_at"] > "2026-03-02T13:00:00Z"
+
+
 async def test_what_is_left_unjudged_goes_down_after_the_window_and_an_alarm_then_names_it(
     house: House, clock: SimClock
 ) -> None:
@@ -288,6 +298,9 @@ async def test_what_is_left_unjudged_goes_down_after_the_window_and_an_alarm_the
     due = "2026-03-02T14:10:00Z"
     assert [(due, "2026-03-02T13:00:00Z")] * 2 == [(it["goes_down_at"], it["silenced_until"]) for it in listed]
     assert [due] * 3 == [one["goes_down_at"], told["goes_down_at"], told["alarm_at"]]
+    expected = "2026-03-02T14:00:00Z"
+    assert [(expected, False)] * 2 == [(it["next_expected_at"], it["late"]) for it in listed]
+    assert (expected, False) == (one["next_expected_at"], one["late"])
 
     for now in (end, START + 5 * hour):
         clock.move_to(now)

@@ -70,6 +70,19 @@ async def test_a_schedule_a_grace_and_a_longest_run_are_suggested_and_tried_on_w
     assert "What it has suits its past." == again["why"]
 
 
+async def test_a_job_that_runs_by_the_month_is_learned_from_runs_of_years(house: House, clock: SimClock) -> None:
+    check = await house.world.check(START, every=40 * DAY, grace=DAY)
+    firsts = [START.replace(year=2026 + month // 12, month=month % 12 + 1, day=1, hour=3) for month in range(3, 30)]
+    await house.world.pings([house.world.request(check, at + n % 4 * S) for n, at in enumerate(firsts)])
+    clock.move_to(firsts[-1] + DAY)
+
+    told = (await house.read("GET", f"/v1/checks/{check.uuid}/suggestions")).json
+
+    assert "0 3 1 * *" == told["schedule"]["expression"]
+    assert (27, 6, 0, 0) == (told["n_runs"], told["n_tried"], told["n_old"], told["n_new"])
+    assert "2026-04-01T03:00:00Z" == told["from_at"]
+
+
 async def test_few_runs_suggest_nothing_and_a_check_without_any_says_so(house: House, clock: SimClock) -> None:
     check = await house.world.check(MIDNIGHT, every=DAY)
     none = (await house.read("GET", f"/v1/checks/{check.uuid}/suggestions")).json

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from heartfly.core.causes import (
+    BACK,
+    IN_HAND,
     LOOK,
     MOST_GATHERED,
     NO_TIES,
@@ -129,6 +132,16 @@ def test_it_waits_for_what_is_down_and_is_looked_at_again() -> None:
     assert Hold(NOW + LOOK, "waits for “job-1” and 2 more, which are down", 1) == more
 
 
+def test_what_somebody_else_has_in_hand_is_looked_at_again_at_once() -> None:
+    changing = replace(needed(1, "dump", is_down=True), is_in_hand=True)
+    hold = waits_for([changing], 10 * MINUTE, at=NOW)
+    assert Hold(NOW + IN_HAND, "waits for “dump”, which is down", 1) == hold
+    # The first of them wakes who waits: of the others it is asked when that one is up.
+    hold = waits_for([needed(1, "a", is_down=True), changing], 10 * MINUTE, at=NOW)
+    assert hold is not None
+    assert NOW + LOOK == hold.until
+
+
 def test_what_came_back_gives_it_its_own_grace() -> None:
     grace = 10 * MINUTE
     those = [needed(1, "dump", back=-9), needed(2, "copy", back=-3), needed(3, "old", back=-600)]
@@ -195,9 +208,9 @@ def heard(part: Part, known: Telling | None, minute: float = 0, *, is_root: bool
 def test_the_first_is_told_at_once_and_the_others_as_one() -> None:
     first = Telling(since=NOW)
     assert Alone(first) == heard(BEGIN, None)
-    second = Telling(since=NOW, n_left=1, due_at=NOW + QUIET)
+    second = Telling(since=NOW, n_left=1, n_new=1, due_at=NOW + QUIET)
     assert AsOne("told with the others of host db-1", second) == heard(BEGIN, first)
-    third = Telling(since=NOW, n_left=2, due_at=NOW + MINUTE + QUIET)
+    third = Telling(since=NOW, n_left=2, n_new=2, due_at=NOW + MINUTE + QUIET)
     assert AsOne("told with the others of host db-1", third) == heard(BEGIN, second, 1)
 
 
@@ -230,11 +243,44 @@ def test_who_waited_for_another_check_is_told_unless_that_message_may_have_named
     assert is_alone == (Alone(known) == verdict)
 
 
-def test_that_one_is_up_is_told_with_the_last_of_those_that_were_told_as_one() -> None:
+def test_that_one_is_up_is_told_with_others_within_a_quarter_of_an_hour() -> None:
     assert Alone() == heard(END, None)
     assert Alone() == heard(END, Telling(since=NOW))
-    known = Telling(since=NOW, n_left=1, told_at=NOW)
-    assert AsOne("told when all of host db-1 are up again", known) == heard(END, known)
+    known = Telling(since=NOW, n_left=2, told_at=NOW)
+    first = replace(known, due_at=NOW + MINUTE + BACK)
+    assert AsOne("told with others of host db-1 that are up again", first) == heard(END, known, 1)
+    # The next ones wait no longer for that.
+    assert AsOne("told with others of host db-1 that are up again", first) == heard(END, first, 9)
+    assert first.tells_who_is_back
+    assert Telling(since=NOW, n_left=2, told_at=NOW, back_at=NOW + 16 * MINUTE, n_told=1) == first.told(
+        NOW + 16 * MINUTE, some_are_up=True
+    )
+
+
+def test_who_is_up_before_the_others_were_told_is_named_by_their_message() -> None:
+    gathered = Telling(since=NOW, n_left=2, n_new=2, due_at=NOW + QUIET)
+    assert AsOne("told with others of host db-1 that are up again", gathered) == heard(END, gathered, 1)
+    assert not gathered.tells_who_is_back
+    at = NOW + QUIET
+    assert Telling(since=NOW, n_left=2, told_at=at, n_told=1) == gathered.told(at, some_are_up=False)
+    assert Telling(since=NOW, n_left=2, told_at=at, back_at=at, n_told=1) == gathered.told(at, some_are_up=True)
+
+
+def test_who_goes_down_after_people_heard_that_some_are_up_is_the_first_anew() -> None:
+    """They take it for up."""
+    known = Telling(since=NOW, n_left=3, told_at=NOW, back_at=NOW + 16 * MINUTE, n_told=2)
+    anew = Telling(since=NOW + 20 * MINUTE, n_left=3, n_told=2)
+    assert Alone(anew) == heard(BEGIN, known, 20)
+    more = replace(anew, n_left=4, n_new=1, due_at=NOW + 21 * MINUTE + QUIET)
+    assert AsOne("told with the others of host db-1", more) == heard(BEGIN, anew, 21)
+
+
+def test_who_is_up_is_told_though_another_has_gone_down_alone_since() -> None:
+    known = Telling(since=NOW, n_left=3, told_at=NOW, back_at=NOW + 16 * MINUTE, due_at=NOW + 35 * MINUTE, n_told=2)
+    verdict = heard(BEGIN, known, 22)
+    assert verdict.telling is not None
+    assert (NOW + 35 * MINUTE, True) == (verdict.telling.due_at, verdict.telling.tells_who_is_back)
+    assert replace(verdict.telling, due_at=None) == verdict.telling.not_due()
 
 
 def test_what_the_others_need_is_told_as_ever_and_so_is_what_begins_and_ends_nothing() -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heartfly.core.causes import (
+    BACK,
     AsOne,
     Begin,
     Down,
@@ -62,7 +64,10 @@ class Cause:
     members: set[int] = field(default_factory=set)
     open_members: set[int] = field(default_factory=set)
     telling: Telling | None = None
-    messages: list[str] = field(default_factory=list)
+    messages: list[tuple[str, datetime]] = field(default_factory=list)
+    jobs: set[int] = field(default_factory=set)
+    named_up: set[int] = field(default_factory=set)
+    """By the last message that told of it as a whole."""
     is_over: bool = False
 
 
@@ -119,7 +124,7 @@ class House:
             if not cause.open_members:
                 cause.is_over = True
                 if cause.telling is not None and cause.telling.n_left:
-                    cause.messages.append("end")
+                    cause.messages.append(("end", at))
 
     def _explain(self, job: int) -> None:
         host = HOSTS[job]
@@ -140,6 +145,7 @@ class House:
         for one in members:
             self.causes[number].members.add(self.spans[one])
             self.causes[number].open_members.add(one)
+            self.causes[number].jobs.add(one)
             was = self.down[one]
             self.down[one] = Down(
                 check=one, at=was.at, began_at=was.began_at, host=was.host, needs=was.needs, needed_by=was.needed_by,
@@ -195,6 +201,8 @@ class House:
                 is_root = cause.root == row.job
                 verdict = on_channel(row.part, "it", cause.telling, is_root=is_root, at=at)
                 cause.telling = verdict.telling or cause.telling
+                if row.part is Part.BEGIN and "told of as one before" in row.why + getattr(verdict, "why", ""):
+                    assert row.job not in cause.named_up, "people take it for up"
                 row.state = "untold" if isinstance(verdict, AsOne) else "told"
                 row.why = verdict.why if isinstance(verdict, AsOne) else row.why
 
@@ -210,8 +218,15 @@ class House:
             self._release(job, at)
         for cause in self.causes:
             if cause.telling is not None and cause.telling.due_at is not None and cause.telling.due_at <= at:
-                cause.telling = Telling(since=cause.telling.since, n_left=cause.telling.n_left, told_at=at)
-                cause.messages.append("all")
+                self._tell_as_one(cause, cause.telling, at)
+
+    def _tell_as_one(self, cause: Cause, telling: Telling, at: datetime) -> None:
+        up, is_back = cause.jobs - cause.open_members, telling.tells_who_is_back
+        if is_back and not up:
+            cause.telling = telling.not_due()
+            return
+        cause.telling, cause.named_up = telling.told(at, some_are_up=bool(up)), up
+        cause.messages.append(("back" if is_back else "all", at))
 
     def _release(self, job: int, at: datetime) -> None:
         waiting = [row for row in self.rows if row.job == job and row.state == "held"]
@@ -268,6 +283,11 @@ policies = st.builds(
 tolerances = st.sampled_from([1, 1, 2, 3])
 
 
+def is_left(row: Row) -> bool:
+    """To be told with others."""
+    return "that are up again" in row.why
+
+
 @settings(max_examples=250)
 @given(events=events, silences=silences, policy=policies, tolerated=tolerances)
 def test_no_first_alert_of_a_failure_is_lost_without_a_reason_on_record(
@@ -300,7 +320,16 @@ def test_no_first_alert_of_a_failure_is_lost_without_a_reason_on_record(
         if as_one:
             assert cause.messages, mine
             assert any(row.state == "told" for row in mine), mine
-            assert len(cause.messages) <= 2
+        # Of who is up again there is a message in each quarter of an hour at most.
+        backs = [at for what, at in cause.messages if what == "back"]
+        assert all(later - at >= BACK for at, later in pairwise(backs)), cause.messages
+        # Who is up is told within that time, unless it is down again, or all is over.
+        if not cause.is_over and cause.telling is not None and cause.telling.n_left and cause.telling.due_at is None:
+            told_alone = {row.job for row in house.rows if row.part is Part.END and row.state == "told"}
+            silent = {
+                row.job for row in house.rows if row.part is Part.END and row.state != "told" and not is_left(row)
+            }
+            assert cause.jobs - cause.open_members <= cause.named_up | told_alone | silent
     # Nothing is held up for being told as one: with no silence and no step the first of all is told in its instant.
     if not silences and policy == Policy() and begun:
         assert "told" == begun[0].state, begun[0]

@@ -53,6 +53,11 @@ def told(runs: Sequence[Ran], present: Schedule = DAILY, *zones: str) -> Suggest
         ("* * * * *", 1),
         ("15 */6 * * *", 20),
         ("15 1-23/4 * * *", 20),
+        ("30 4 1 * *", 500),
+        ("0 3 1,15 * *", 400),
+        ("0 23 28 * *", 500),
+        ("10 6 2 1,4,7,10 *", 1300),
+        ("0 5 1 3,9 *", 2400),
     ],
 )
 def test_the_expression_by_which_a_job_runs_is_found_again(text: str, days: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartfly.core.retry import DELAYS_S, JITTER, MAX_ATTEMPTS, PATIENCE_S, outlasts_patience, retry_at
+from heartfly.core.retry import DELAYS_S, JITTER, MAX_ATTEMPTS, PATIENCE_S, is_one_of_many, outlasts_patience, retry_at
 
 FAILED_AT = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
 MIDDLE = 0.5
@@ -97,3 +97,14 @@ def test_two_minutes_without_a_message_are_news_and_a_wait_that_is_asked_for_cou
 def test_it_is_the_fourth_try_of_one_message_that_outlasts_our_patience() -> None:
     after_s = [sum(DELAYS_S[1:n]) for n in range(1, 5)]
     assert after_s[2] * (1 + JITTER) < PATIENCE_S <= after_s[3] * (1 - JITTER)
+
+
+@pytest.mark.parametrize(
+    ("told_minutes_ago", "is_one"),
+    [([], False), ([None], True), ([9.9], True), ([10], False), ([600, 600], False), ([600, 1], True)],
+)
+def test_a_channel_fails_with_others_that_nobody_was_told_of_long_ago(
+    told_minutes_ago: list[float | None], *, is_one: bool
+) -> None:
+    told = [None if ago is None else FAILED_AT - timedelta(minutes=ago) for ago in told_minutes_ago]
+    assert is_one == is_one_of_many(told, at=FAILED_AT)

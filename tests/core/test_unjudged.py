@@ -11,7 +11,7 @@ from heartfly.core.explain import explain
 from heartfly.core.silence import Effect, Scope, Silence, SilenceKind, Span
 from heartfly.core.silenced import Silenced
 from heartfly.core.tolerance import Tolerance
-from heartfly.core.unjudged import after_windows, left_until
+from heartfly.core.unjudged import after_windows, expected_after, is_excused, left_until
 from heartfly.core.values import Blind, Check, replace
 from heartfly.core.verdict import verdict
 from heartfly.core.verdict_facts import Verdict
@@ -49,6 +49,40 @@ def of(check: Check, now: datetime, *silenced: Silenced) -> Verdict:
 def test_what_falls_due_in_a_window_is_looked_at_at_its_end(windows: list[Span], until: datetime | None) -> None:
     assert until == left_until(make_check(), windows)
     assert None is left_until(make_check(Status.DOWN), windows)
+
+
+@pytest.mark.parametrize(
+    ("window", "excused", "expected"),
+    [
+        (Span(at(minutes=30), at(hours=3)), True, at(hours=4)),  # it falls due in it, and counts from its end
+        (Span(at(minutes=30), DUE - TICK), True, DUE - TICK),  # its time falls into it, and its deadline does not
+        (Span(at(hours=1), at(hours=1) + TICK), True, at(hours=1) + TICK),
+        (Span(at(hours=1) + TICK, DUE - TICK), False, at(hours=1)),  # it was late before
+        (Span(at(hours=1) + TICK, DUE), True, DUE + HOUR),
+        (Span(at(minutes=10), at(hours=1)), False, at(hours=1)),
+    ],
+)
+def test_what_is_not_judged_is_not_late_and_is_expected_after_it(
+    window: Span, expected: datetime, *, excused: bool
+) -> None:
+    check = make_check()
+    assert excused == is_excused(at(hours=1), check.goes_down_at, [window])
+    assert expected == expected_after(check, [window])
+
+
+def test_what_is_not_judged_is_not_said_to_be_late() -> None:
+    check, now = make_check(), at(hours=1, minutes=1)
+    assert of(check, now).is_late
+    assert of(check, now, kept(Effect.HOLD)).is_late
+    assert not of(check, now, kept()).is_late
+
+
+def test_without_windows_nothing_is_excused() -> None:
+    check = make_check()
+    assert not is_excused(at(hours=1), check.goes_down_at, [])
+    assert check.expected_at == expected_after(check, [])
+    assert None is expected_after(make_check(Status.PAUSED), [WINDOW])
+    assert not is_excused(at(hours=1), None, [Span(at(hours=2), at(hours=3))])
 
 
 def test_after_a_window_the_next_run_is_expected_from_its_end_on() -> None:

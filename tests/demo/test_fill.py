@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.accounts.commands import create_project
+from heartfly.checks.learned import learned
 from heartfly.db import models as tables
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
@@ -23,6 +24,7 @@ from heartfly.errors import ConflictError
 from heartfly.jobs.daily_sums import sum_days
 from heartfly.monitor.judge import Judge
 from heartfly.web.shown import shown_status
+from tests.demo_data import DEMO_NOW
 from tests.world import SEALER
 
 pytestmark = pytest.mark.anyio
@@ -217,3 +219,10 @@ async def test_the_big_one_has_a_thousand_checks(big: Database) -> None:
     checks = await all_of(big, sa.select(tables.checks))
 
     assert BIG.n_checks == len(checks) == len({row.name for row in checks})
+
+
+async def test_the_past_of_its_checks_can_be_learned_from(demo: Database) -> None:
+    """What of its pings came when is known, as of any."""
+    (row, *_) = await all_of(demo, sa.select(tables.checks).where(tables.checks.c.n_pings > 30).limit(1))
+    found = await learned(demo, row, now=DEMO_NOW, project_zone="UTC")
+    assert found.history.signals

@@ -11,13 +11,19 @@ import pytest
 import sqlalchemy as sa
 from anyio.lowlevel import checkpoint
 
+from heartfly.audit.record import CLI
+from heartfly.checks import commands
+from heartfly.checks.config import CheckIn
+from heartfly.core.causes import IN_HAND
 from heartfly.core.words import PingKind
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import cause_tellings, incidents
+from heartfly.db.models import cause_tellings, incidents, notifications
+from heartfly.notify.commands import create_channel
+from heartfly.notify.later import tell_later
 from heartfly.notify.together import take_due
-from tests.world import World, make_world
+from tests.world import SEALER, World, make_world
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -71,6 +77,60 @@ async def test_causes_are_taken_in_the_order_of_their_ids(world: World) -> None:
         told = await acting
     assert is_free, "it holds a cause with a greater id while it waits for another"
     assert ["down"] * 2 == [result.flipped_to for result in told]
+
+
+async def a_child(world: World) -> tuple[Any, Any]:
+    """A check that is down, and one that needs it, whose host explains that it is: the two share no cause."""
+    dump = await world.check(T0, name="dump", slug="dump")
+    upload = await world.check(T0, name="upload", slug="upload", host="aux-1")
+    asked = CheckIn(needs=["dump"])
+    await world.db.write(lambda tx: commands.edit(tx, upload.pid, upload.uuid, asked, at=T0, ids=world.ids, actor=CLI))
+    await world.db.write(
+        lambda tx: create_channel(
+            tx, world.project.pid, kind="webhook", name="hook", config={"url": "https://example.com/hook"}, at=T0,
+            ids=world.ids, sealer=SEALER, assign="all",
+        ) and None
+    )  # fmt: skip
+    await world.ping(dump, T0, PingKind.FAIL)
+    return dump, upload
+
+
+async def held_of(world: World) -> list[tuple[str, datetime]]:
+    n = notifications.c
+    async with world.db.read() as read:
+        rows = await read.execute(sa.select(n.why, n.held_until).where(n.state == "held"))
+        return [(row.why, row.held_until) for row in rows]
+
+
+async def test_a_child_that_goes_down_while_another_node_brings_its_parent_up_waits_for_no_hour(world: World) -> None:
+    await a_cause(world, "aux-1", T0)
+    dump, upload = await a_child(world)
+    up, down = world.request(dump, T0 + MINUTE), world.request(upload, T0 + MINUTE, PingKind.FAIL)
+    with world.db.engine.connect() as parent, parent.begin():
+        # One node has brought the parent up, woken who waits for it, and not committed yet ...
+        world.applier.apply(Tx(parent), [up])
+        async with asyncio.timeout(20):
+            await in_thread(world.db, lambda tx: world.applier.apply(tx, [down]))
+    # ... so the other one, which sees it down, looks again at once.
+    assert [("waits for “dump”, which is down", T0 + MINUTE + IN_HAND)] == await held_of(world)
+    await world.db.write(lambda tx: tell_later(tx, now=T0 + MINUTE + IN_HAND, ids=world.ids) and None)
+    grace = timedelta(seconds=upload.grace_s)
+    assert [("it had its own grace since “dump”, which it needs, came back", T0 + MINUTE + grace)] == await held_of(
+        world
+    )
+
+
+async def test_a_parent_that_comes_up_while_a_child_begins_to_wait_finds_it(world: World) -> None:
+    await a_cause(world, "aux-1", T0)
+    dump, upload = await a_child(world)
+    up, down = world.request(dump, T0 + MINUTE), world.request(upload, T0 + MINUTE, PingKind.FAIL)
+    with world.db.engine.connect() as child, child.begin():
+        world.applier.apply(Tx(child), [down])
+        acting = asyncio.ensure_future(in_thread(world.db, lambda tx: world.applier.apply(tx, [up])))
+        await waits(child, acting)
+    async with asyncio.timeout(20):
+        await acting
+    assert [("waits for “dump”, which is down", T0 + MINUTE)] == await held_of(world)
 
 
 async def test_what_another_node_ends_just_now_is_told_as_one_no_more(world: World) -> None:

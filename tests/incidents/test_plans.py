@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from heartfly.db.models import checks, incidents
 from heartfly.incidents import queries
-from heartfly.incidents.causes import on_hosts
+from heartfly.incidents.hosts import on_hosts
 from heartfly.incidents.spans import are_members
 from tests.plans import Ask, plan
 

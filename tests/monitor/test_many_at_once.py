@@ -216,3 +216,66 @@ async def test_of_many_those_in_unjudged_time_are_left_alone_and_all_others_are_
     assert 0 == await world.db.write(lambda tx: judge(tx, T0 + 3 * HOUR))
     assert {"up"} == {(await world.row(check)).status for check in mine}
     assert MANY == await world.db.write(lambda tx: judge(tx, T0 + 5 * HOUR))
+
+
+async def of_hosts(world: World) -> None:
+    """Two hosts die. On a third one something goes well later. Half of the jobs go down two hours after the rest."""
+    for n in range(N):
+        host = {0: "db-1", 1: "db-2", 2: "alive"}.get(n % 4, "")
+        grace = 10 * MINUTE if n < N // 2 else 2 * HOUR
+        check = await world.check(T0, host=host if n % 8 else "", grace=grace, name=f"job-{n}")
+        await world.ping(check, T0 + n * SECOND, host=host if n % 8 == 0 else "")
+    well = await world.check(T0, host="alive", every=24 * HOUR)
+    await world.ping(well, T0 + 2 * HOUR)
+
+
+def _of_hosts(tx: Tx, world: World, batch: int) -> list[set[Any]]:
+    undone, judge = tx.conn.begin_nested(), Judge(ids=world.ids, batch=batch)
+    cause = incidents.alias()
+    for through in (T0 + 2 * HOUR, NOW):
+        while judge.judge(tx, through=through, now=through).full:
+            pass
+        # Somebody takes care of one host, before the second half of its jobs goes down.
+        taken = sa.update(incidents).where(incidents.c.source_name == "db-2")
+        tx.conn.execute(taken.values(acked_at=through, acked_by="user:ada"))
+    of_it = sa.and_(cause.c.pid == incidents.c.pid, cause.c.id == incidents.c.part_of)
+    names = ("source_kind", "source_name", "opened_at", "joined_at", "acked_at", "acked_by", "explain")
+    columns = [incidents.c[name] for name in names]
+    members = {
+        tuple(row)
+        for row in tx.conn.execute(sa.select(*columns, cause.c.source_name, cause.c.opened_at).outerjoin(cause, of_it))
+    }
+    told = set()
+    for row in tx.conn.execute(sa.select(alerts.c.payload)):
+        about, by = row.payload["check"], row.payload["cause"]
+        told.add((about["name"], about["host"], None if by is None else (by["what"], by["name"], by["is_root"])))
+    undone.rollback()
+    return [members, told]
+
+
+async def test_those_of_hosts_belong_to_the_causes_that_each_would_by_itself(world: World) -> None:
+    await of_hosts(world)
+
+    def work(tx: Tx) -> list[list[set[Any]]]:
+        tx.conn.execute(
+            sa.insert(channels).values(
+                pid=world.project.pid, id=1, uuid="c", kind="webhook", name="c", config_enc=b"", events=["check.down"],
+                created_at=T0, rev=1,
+            )
+        )  # fmt: skip
+        heard = [{"check_id": row.id} for row in tx.conn.execute(sa.select(checks.c.id))]
+        tx.conn.execute(sa.insert(check_channels).values(pid=world.project.pid, channel_id=1, events=None), heard)
+        return [_of_hosts(tx, world, batch) for batch in (ALONE, 500)]
+
+    alone, together = await world.db.write(work)
+
+    assert alone == together
+    members, told = together
+    by_cause = [row[-2] for row in members]
+    # On the third host all goes well until later; what is silent since then is its cause.
+    assert (15, 15, 8, 15 + 7 + 3) == tuple(by_cause.count(name) for name in ("db-1", "db-2", "alive", None))
+    acked = [row for row in members if row[5] is not None]
+    assert N // 8 < len(acked) <= N // 4 + 1
+    assert N == len(told)
+    hosts = {("host", name, False) for name in ("db-1", "db-2", "alive")}
+    assert hosts | {None} == {cause for _, _, cause in told}

@@ -159,3 +159,16 @@ def test_nobody_is_told_of_what_went_unjudged_as_planned() -> None:
     step = replace(start(make_check(), START), unverified=(theirs, ours))
 
     assert (ours,) == left_alone(step, None).unverified
+
+
+def test_the_window_from_whose_end_slots_count_is_found_however_long_ago_it_was() -> None:
+    known = windows(window(at(hours=1), at(hours=3)), window(at(hours=5), at(hours=6)))
+    long_ago = replace(make_check(), anchor_at=at(hours=3))
+
+    assert Blind(id=0, from_at=at(hours=1), to_at=at(hours=3), planned=True) == known.before(a_check(long_ago))
+    assert None is known.before(a_check(replace(long_ago, anchor_at=None)))
+    assert None is known.before(a_check(replace(long_ago, anchor_at=at(hours=3) - TICK)))
+    assert None is known.before(a_check(replace(long_ago, anchor_at=at(hours=5))))
+    assert None is windows(window(at(hours=1), at(hours=3), Scope.TAG, targets=frozenset({"x"}))).before(
+        a_check(long_ago)
+    )

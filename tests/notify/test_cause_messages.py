@@ -58,6 +58,16 @@ def told(*alerts: Alert) -> Message:
             "host db-1 has 1 job that is down, the first since 03:00 UTC.",
         ),
         (
+            whole(AlertKind.UP, n=30, n_down=2),
+            "UP: host db-1: 28 of 30 jobs (2 still down)",
+            "host db-1 has 28 of 30 jobs up again; 2 are still down.",
+        ),
+        (
+            whole(AlertKind.UP, what="upstream", n_down=1),
+            "UP: “db-1” and what needs it: 1 of 2 jobs (1 still down)",
+            "“db-1” and what needs it have 1 of 2 jobs up again; 1 is still down.",
+        ),
+        (
             whole(what="upstream"),
             "DOWN: “db-1” and what needs it: 2 jobs",
             "“db-1” and what needs it went down, 2 jobs in all, the first since 03:00 UTC; 1 of them still is.",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
 
-from heartfly.core.alerts import ChannelFacts, DigestFacts, DownInDigest
+from heartfly.core.alerts import ChannelFacts, DigestFacts, DownInDigest, LevelInDigest
 from heartfly.core.values import replace
+from heartfly.core.words import Cadence
 from heartfly.notify.digest_words import n_items
 from heartfly.notify.message import MOST_NAMED, Message, word
 from heartfly.notify.sentences import Tone
@@ -115,3 +117,25 @@ def test_no_name_in_it_carries_a_ping_address() -> None:
 
     assert 5 == len(message.lines)
     assert "0c6a7d6f1a99" not in repr(message)
+
+
+def test_a_month_has_its_name_and_what_is_down_now_stands_above_what_the_runs_were() -> None:
+    down = DownInDigest(check_uuid="u-1", check_name="dump", down_s=60, n_incidents=1, since=examples.at("03:00"))
+    past = DownInDigest(check_uuid="u-2", check_name="copy", down_s=60, n_incidents=1)
+    whole, part = (
+        LevelInDigest(check_uuid=f"u-{n}", check_name=f"job-{n}", is_met=None, on_time="99 %", success="", blind_s=deaf)
+        for n, deaf in ((3, 600), (4, 60))
+    )
+    message = told(
+        cadence=Cadence.MONTHLY, first_day=date(2026, 1, 1), last_day=date(2026, 1, 31), down=(past, down), n_down=2,
+        n_down_now=1, n_down_ever=2, levels=(whole, part), n_levels=2, blind_s=600,
+    )  # fmt: skip
+
+    assert "MONTHLY REPORT: Acme billing, January 2026: 2 of 42 checks were down" == message.title
+    assert "2 of 42 checks were down in January 2026, and 1 is down now." == message.sentence
+    assert [("DOWN", "dump"), ("RUNS", "job-3"), ("RUNS", "job-4"), ("WAS DOWN", "copy")] == [
+        (line.label, line.name) for line in message.lines
+    ]
+    # What was so for all is said once.
+    assert ["in time 99 %", "in time 99 %; not heard for 1 min"] == [line.text for line in message.lines[1:3]]
+    assert "Month" == message.facts[0][0]

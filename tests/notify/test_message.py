@@ -464,7 +464,7 @@ def test_alerts_about_no_check_can_be_part_of_a_storm() -> None:
     assert [(line.label, line.name, line.text) for line in message.lines] == snapshot(
         [
             ("DOWN", "nightly-backup", "did not report: expected at 02:30 UTC, its grace of 40 min ended at 03:10 UTC"),
-            ("CHANNEL FAILING", "#ops on Slack", "do not arrive: the receiver answered 404: no_service"),
+            ("CHANNEL FAILING", "#ops on Slack", "its messages do not arrive: the receiver answered 404: no_service"),
             ("UNVERIFIED", "Acme billing", "has 3 unverified runs"),
             ("TEST", "Acme billing", "sends a test"),
         ]
@@ -511,3 +511,17 @@ def test_each_reason_for_down_has_words_of_its_own() -> None:
     sentences = {told(replace(examples.EXIT_STATUS, reason=reason)).sentence for reason in reasons}
     assert len(sentences) == len(reasons)
     assert not any("is down since" in sentence for sentence in sentences)
+
+
+def test_channels_that_fail_together_are_called_so() -> None:
+    assert examples.CHANNEL_FAILING.channel is not None
+    other = replace(examples.CHANNEL_FAILING.channel, uuid="u-2", name="Pager", kind="webhook")
+    alerts = [examples.CHANNEL_FAILING, replace(examples.CHANNEL_FAILING, key="channel_failing:2", channel=other)]
+    message = told(*alerts)
+
+    assert "CHANNEL FAILING: 2 channels in Acme billing" == message.title
+    assert message.sentence.startswith("Messages to 2 channels do not arrive: it was noticed at ")
+    assert ("Open the channels", True) == (message.link_text, message.link.endswith("/channels"))
+    assert ("You get this on another channel. Whoever reads those that fail does not hear of alarms.",) == message.why
+    assert ["#ops on Slack", "Pager"] == [line.name for line in message.lines]
+    assert message.lines[0].text.startswith("its messages do not arrive: ")

@@ -10,12 +10,13 @@ import pytest
 import sqlalchemy as sa
 
 from heartfly.checks import commands as check_commands
-from heartfly.checks.config import CheckIn
+from heartfly.checks.config import CheckIn, ScheduleIn
 from heartfly.core.words import PingKind
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import alerts, cause_tellings, incidents, notifications
 from heartfly.incidents import commands as incident_commands
+from heartfly.incidents.queries import told_of_incident
 from heartfly.notify import peace_commands
 from heartfly.notify.commands import delete_channel, edit_channel
 from heartfly.notify.peace_commands import Asked
@@ -73,6 +74,16 @@ async def needs(story: Story, check: Any, *slugs: str) -> None:
     )
 
 
+async def slow_down(story: Story, *jobs: Any) -> None:
+    now, asked = story.clock.now(), CheckIn(schedule=ScheduleIn(kind="period", period=7 * 86_400))
+    for job in jobs:
+        await story.world.db.write(
+            lambda tx, job=job: check_commands.edit(  # type: ignore[misc]
+                tx, job.pid, job.uuid, asked, at=now, ids=story.world.ids, actor=TEST
+            )
+        )
+
+
 # --- a host ------------------------------------------------------------------------------------------
 
 
@@ -118,6 +129,82 @@ async def test_it_ends_as_one_when_the_last_is_up(story: Story) -> None:
     assert [story.at(f"00:2{n}") for n in (0, 1, 2, 4)] == sorted(recovered)
 
 
+async def test_who_is_up_again_is_told_though_another_stays_down_for_days(story: Story) -> None:
+    jobs = [await story.check(f"job-{n}", every="5m", grace="1m", host="db-1") for n in range(4)]
+    await story.channel("people", kind="slack")
+    for job in jobs:
+        await story.ping("00:01", job)
+    assert 2 == len(await heard(story, "00:20"))
+    # From here on three wait for long, so that their silence is no news.
+    await slow_down(story, *jobs[:3])
+    await story.ping("00:21", jobs[0])
+    await story.ping("00:25", jobs[1])
+    ((at, text),) = await heard(story, "05:00")
+    assert "00:36:00" == at
+    assert "UP: host db-1: 2 of 4 jobs (2 still down)" in text
+    assert "host db-1 has 2 of 4 jobs up again; 2 are still down." in text
+    assert text.index("job-0") < text.index("job-2")  # who is up is named first
+    # One that fails after the host came back is told by itself, and so is its end.
+    await story.ping("05:10", jobs[1], PingKind.FAIL)
+    ((_, text),) = await heard(story, "05:10:01")
+    assert "DOWN: job-1" in text
+    await story.ping("06:01", jobs[1])
+    await story.ping("06:02", jobs[2])
+    (_, by_itself), (at, text) = await heard(story, "09:00")
+    assert "UP: job-1" in by_itself
+    assert "06:17:00" == at
+    assert "UP: host db-1: 3 of 4 jobs (1 still down)" in text
+    await story.ping("2d 09:00", jobs[3])
+    (end,) = await heard(story, "2d 09:02")
+    assert "host db-1" in end[1]
+    assert "none of its 4 jobs is down any more" in end[1]
+    (cause,) = await rows(story, "host")
+    async with story.world.db.read() as read:
+        told = await told_of_incident(read, cause, ())
+    # The first alert of a member is its own. Of the whole: once that it is down, twice who is up, and its end.
+    assert ["check.up"] * 3 + ["check.down"] == [one.alert.kind for one in told]
+
+
+async def test_who_is_down_again_by_itself_is_not_told_as_up(story: Story) -> None:
+    jobs = [await story.check(f"job-{n}", every="5m", grace="1m", host="db-1") for n in range(3)]
+    await story.channel("people", kind="slack")
+    for job in jobs:
+        await story.ping("00:01", job)
+    assert 2 == len(await heard(story, "00:20"))
+    await slow_down(story, *jobs)
+    await story.ping("00:21", jobs[0])
+    await story.ping("00:25", jobs[0], PingKind.FAIL)
+    ((_, text),) = await heard(story, "00:25:01")
+    assert "DOWN: job-0" in text
+    assert [] == await heard(story, "03:00")
+    await story.ping("03:01", jobs[1])
+    ((_, text),) = await heard(story, "03:20")
+    assert "UP: host db-1: 1 of 3 jobs (2 still down)" in text
+    await story.ping("03:30", jobs[2])
+    ((_, text),) = await heard(story, "03:31")
+    assert "UP: host db-1: 2 of 3 jobs (1 still down)" in text
+
+
+async def test_that_all_are_up_is_told_after_a_mute_to_who_heard_of_the_first_alone(story: Story) -> None:
+    jobs = [await story.check(f"job-{n}", every="5m", grace="1m", host="db-1") for n in range(3)]
+    await story.channel("people", kind="slack")
+    for job in jobs:
+        await story.ping("00:01", job)
+    assert 1 == len(await heard(story, "00:07:30"))
+    mute = Asked(kind="mute", scope="project", to_at=story.at("05:00"))
+    await story.world.db.write(
+        lambda tx: peace_commands.make(
+            tx, story.world.project.pid, mute, at=story.clock.now(), actor=TEST, ids=story.world.ids
+        )
+    )
+    await slow_down(story, *jobs)
+    for job in jobs:
+        await story.ping("00:08", job)
+    assert [] == await heard(story, "04:59")
+    ((_, text),) = await heard(story, "05:01")
+    assert "none of its 3 jobs is down any more" in text
+
+
 async def test_machines_hear_of_each(story: Story) -> None:
     jobs = [await story.check(f"job-{n}", every="5m", grace="1m", host="db-1") for n in range(3)]
     await story.channel("hook")
@@ -161,9 +248,9 @@ async def test_what_goes_down_of_its_own_after_the_host_is_back_is_told_by_itsel
         await story.ping(f"{hour:02}:{minute:02}", jobs[1])
     await story.ping("02:00", jobs[0])
     await story.ping("02:00", jobs[1])
-    told = await heard(story, "02:02:30")
-    assert 1 == len(told), told
-    assert "late" in told[0][1]
+    back, late_one = await heard(story, "02:02:30")
+    assert "UP: host db-1: 2 of 3 jobs (1 still down)" in back[1]
+    assert "late" in late_one[1]
     (cause,) = await rows(story, "host")
     assert {job.uuid for job in jobs} == {r.source_uuid for r in await rows(story, "check") if r.part_of == cause.id}
 

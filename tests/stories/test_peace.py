@@ -120,6 +120,18 @@ async def test_what_maintenance_does_not_judge_expects_its_next_run_from_the_end
     assert ["unverified", "missed"] == [run.outcome for run in await story.world.runs(backup)][1:]
 
 
+async def test_the_alert_of_a_weekly_job_says_from_which_maintenance_its_slot_was_counted(story: Story) -> None:
+    weekly = await story.check("weekly", every="7d", grace="10m")
+    await story.channel("hook")
+    await story.ping("00:30", weekly)
+    await silence(story, kind="maintenance", scope="project", effect="ignore", from_="7d 00:00", to="7d 04:00")
+    await story.want("14d 04:09")
+    await story.want("14d 04:11", "check.down weekly (missed)")
+    said = json.loads(story.receiver.requests[-1].body)["explain"]
+    maintenance = "Maintenance from 2026-03-09 00:00:00 UTC to 2026-03-09 04:00:00 UTC was not judged"
+    assert maintenance in said
+
+
 async def test_a_run_that_hangs_in_unjudged_time_raises_no_alarm(story: Story) -> None:
     backup = await story.check("backup", every="12h", grace="10m", max_run="30m")
     await story.channel("hook")

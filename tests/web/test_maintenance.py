@@ -67,6 +67,34 @@ async def test_a_window_for_a_tag_is_planned_shown_on_its_checks_and_ended(town:
     assert "ended by" in await text(owner, f"{HERE}?state=ended")
 
 
+async def test_what_is_not_judged_is_not_late_and_is_expected_after_it(town: Town, clock: SimClock) -> None:
+    hour = timedelta(hours=1)
+    backup = await town.world.check(START, name="backup", tags=("db",))
+    other = await town.world.check(START, name="other")
+    for check in (backup, other):
+        await town.world.ping(check, START)
+    asked = Asked(kind="maintenance", scope="tag", targets=["db"], effect="ignore", to_at=START + 3 * hour)
+    pid, ids = town.world.project.pid, town.world.ids
+    await town.world.db.write(lambda tx: make(tx, pid, asked, at=START, actor=CLI, ids=ids))
+    clock.move_to(START + hour + timedelta(minutes=5))
+    owner = await town.owner()
+
+    assert "Late 1" in await text(owner, "/p/main/checks")
+    for path in ("/p/main/checks?q=is:late", "/p/main/checks?status=late", "/p/main/checks?q=late>1m"):
+        late = await text(owner, path)
+        assert (False, True) == ("backup" in late, "other" in late), path
+    page = await text(owner, f"/p/main/checks/{backup.uuid}")
+    assert "Next expected" in page
+    assert "14:00" in page.split("Next expected")[1][:60]
+    assert "late" not in page.split("Next expected")[0].lower()
+    assert "late" in (await text(owner, f"/p/main/checks/{other.uuid}")).split("Next expected")[0].lower()
+    found = await text(owner, "/p/main/go?q=b")
+    assert "backup" in found
+    # Once it is over it counts from there on.
+    clock.move_to(START + 3 * hour)
+    assert "Late 2" in await text(owner, "/p/main/checks")
+
+
 async def test_a_window_that_comes_again_and_quiet_hours_are_planned_by_fields(town: Town) -> None:
     owner = await town.owner()
     again = {"kind": "maintenance", "scope": "project", "when": "again", "cron": "0 2 * * 0", "lasts": "2"}

@@ -14,12 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.api.paging import cursor_of, cut
 from heartfly.api.state import ApiState
-from heartfly.api.v1.wire import check_out
+from heartfly.api.v1.wire import check_out, left_so
 from heartfly.checks.listed import AT_ONCE, Mark, mark_of, marks, named_with_tags, rows_of, uuids_of
 from heartfly.checks.needs import read_needs
 from heartfly.checks.queries import Wanted
 from heartfly.checks.shown import WATCHED
-from heartfly.checks.unjudged import deadlines, unjudged_in
+from heartfly.checks.unjudged import as_left, unjudged_in
 from heartfly.notify.silences import Running, in_force, running
 
 _encode = msgspec.json.Encoder().encode
@@ -45,7 +45,7 @@ async def page_of(
             uuids = await uuids_of(read, pid, rows)
             linked = [row.id for row in rows if row.linked]
             needs = await read_needs(read, pid, linked) if linked else {}
-            due = await deadlines(read, pid, rows, windows) if windows else {}
+            left = await as_left(read, pid, rows, windows) if windows else {}
         for row in rows:
             heard = [uuids[one] for one in (row.heard or "").split(",") if one in uuids]
             out = check_out(
@@ -56,7 +56,7 @@ async def page_of(
                 with_secret=with_secret,
                 needs=[one.uuid for one in needs.get(row.id, ())],
             )
-            out.goes_down_at = due.get(row.id, out.goes_down_at)
+            left_so(out, left.get(row.id), now=now)
             mark, rendered = mark_of(row), _encode(out)
             if row.id not in windows:
                 kept.put(_of(pid, mark, with_secret), mark, rendered, now=now, turns=_turns(row))

@@ -14,7 +14,7 @@ from heartfly.api.paging import DEFAULT_LIMIT, Cursor, LongLimit, number
 from heartfly.api.problems import told_as
 from heartfly.api.request import ApiRequest, IfMatch, etag, rev_of
 from heartfly.api.v1.check_list import page_of
-from heartfly.api.v1.wire import CheckOut, CheckPage, NextOut, TransferIn, check_out
+from heartfly.api.v1.wire import CheckOut, CheckPage, NextOut, TransferIn, check_out, left_so
 from heartfly.api.v1.wire_accounts import RotateIn
 from heartfly.api.v1.wire_explain import ExplainOut, explain_out
 from heartfly.audit.record import Actor
@@ -27,7 +27,7 @@ from heartfly.checks.queries import Wanted
 from heartfly.checks.rows import schedule_of
 from heartfly.checks.transfer import transfer
 from heartfly.checks.turn import in_turn
-from heartfly.checks.unjudged import deadlines, unjudged_in
+from heartfly.checks.unjudged import as_left, unjudged_in
 from heartfly.core import schedule as schedules
 from heartfly.core import text
 from heartfly.core.describe import describe, notices
@@ -298,7 +298,7 @@ async def _told(request: ApiRequest, check_id: str, *, status: int = 200, pid: i
         now = api.clock.now()
         silenced = running(await in_force(read, pid, now=now), row, now=now)
         needs = (await read_needs(read, pid, [row.id])).get(row.id, ()) if row.linked else ()
-        due = await deadlines(read, pid, [row], {row.id: unjudged_in(silenced)})
+        left = await as_left(read, pid, [row], {row.id: unjudged_in(silenced)})
     body = check_out(
         row,
         channels[row.id],
@@ -308,5 +308,5 @@ async def _told(request: ApiRequest, check_id: str, *, status: int = 200, pid: i
         with_secret=request.may_write,
         silenced_until=silenced[0].span.to_at if silenced else None,
     )
-    body.goes_down_at = due.get(row.id, body.goes_down_at)
+    left_so(body, left.get(row.id), now=now)
     return Response(body, status_code=status, headers={"ETag": etag(row.rev)})

@@ -29,6 +29,7 @@ from heartfly.checks.config import (
 from heartfly.checks.rows import Timing, schedule_of
 from heartfly.checks.shown import tolerated_of
 from heartfly.checks.slo_config import SloIn, slo_in
+from heartfly.checks.unjudged import Left
 from heartfly.checks.wording import schedule_words
 from heartfly.core.bound_text import lines_of
 from heartfly.core.describe import describe
@@ -164,6 +165,16 @@ def check_out(
         updated_at=row.updated_at,
         silenced_until=silenced_until,
     )
+
+
+def left_so(out: CheckOut, left: Left | None, *, now: datetime) -> None:
+    """While maintenance leaves it unjudged what is stored of its next slot is not so. `left` None: none does."""
+    if left is None:
+        return
+    out.goes_down_at, out.next_expected_at = left.goes_down_at, left.expected_at
+    out.late = out.late and left.expected_at is not None and left.expected_at <= now
+    if out.status is Status.NEW:
+        out.first_ping_by = left.expected_at
 
 
 def schedule_out(row: Row[Any]) -> ScheduleIn:

@@ -106,7 +106,10 @@ cause_tellings = Table(
     key("channel_id"),
     Column("since", UtcInstant, nullable=False),
     Column("n_left", Integer, nullable=False),  # members that are told as one with the others
-    Column("due_at", UtcInstant),  # when that is to be told
-    Column("told_at", UtcInstant),  # and when it was
+    Column("n_new", Integer, nullable=False, server_default="0"),  # those of them that no message has told of yet
+    Column("n_told", Integer, nullable=False, server_default="0"),  # messages that told of it as a whole
+    Column("due_at", UtcInstant),  # when the next is to be told
+    Column("told_at", UtcInstant),  # when one told who is down
+    Column("back_at", UtcInstant),  # when one told that some are up again, if nothing else was told since
     Index(None, "due_at"),
 )
