@@ -146,6 +146,25 @@ async def test_codes_cannot_be_guessed_from_many_places(town: Town, clock: SimCl
     assert (429, True) == (right.status, int(right.headers["retry-after"]) > 0)
 
 
+async def test_codes_cannot_be_guessed_all_day(town: Town, clock: SimClock) -> None:
+    """Whoever has the password alone and goes on for months would be right once."""
+    _, codes = await set_up(await town.owner(), clock)
+    heard = []
+    for quarter in range(6):
+        clock.move_to(START + quarter * timedelta(minutes=16))
+        proof = await first_step(town.nobody)
+        places = [Browser(town.served, place=f"192.0.2.{20 * quarter + n}") for n in range(20)]
+        heard += [(await prove(browser, proof, "123456")).status for browser in places]
+    assert [422] * 100 + [429] * 20 == heard
+
+    clock.move_to(START + timedelta(hours=2))
+    refused = await prove(town.nobody, await first_step(town.nobody), codes[0])
+    assert (429, str(22 * 3600 + 1)) == (refused.status, refused.headers["retry-after"])
+    assert "Too many tries. Wait 22 h" in refused.body.decode()
+    clock.move_to(START + timedelta(days=1, minutes=1))
+    assert 303 == (await prove(town.nobody, await first_step(town.nobody), codes[0])).status
+
+
 async def test_a_wrong_first_code_switches_nothing_on(town: Town, clock: SimClock) -> None:
     owner = await town.owner()
     shown = await owner.get(PAGE)
