@@ -118,8 +118,8 @@ class SignIn:
         self.hashing = Turnstile(
             at_once=AT_ONCE, waiting=WAITING, again_s=3, busy="too many people sign in at this moment; try again"
         )
-        # Codes have six digits, and three of them count at a time: of 20 tries in a quarter of an hour one would be right
-        # within half a year; of 100 a day it takes nine years.
+        # Codes have six digits, and three of them count at a time: of 20 tries in a quarter of an hour one would be
+        # right within half a year; of 100 a day it takes nine years.
         self.codes = Tries(per_address=20)
         self.codes_of_day = Tries(per_pair=100, per_address=100, per_place=2_000, window_s=DAY_S)
         self.passkeys = Tries(per_pair=20)

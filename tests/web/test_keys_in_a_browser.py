@@ -82,6 +82,10 @@ def test_lists_are_walked_checks_found_and_paused_by_keys_alone(server: Server, 
     press("Enter")
     page.wait_for_url(f"**/checks/{made['Stripe reconciliation']['id']}")
 
+    press("]")
+    page.wait_for_url("**/checks/*?range=7d")
+    press("[")
+    page.wait_for_url("**/checks/*?range=24h")
     press("s")
     page.locator("details.snooze[open] >> text=2 hours").wait_for(timeout=LIMIT_MS)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -230,7 +230,7 @@ async def test_a_customer_page_has_his_requests(owner: Browser) -> None:
     path = made.headers["location"].removeprefix(ROOT)
     shown = await text(owner, path)
 
-    assert "His requests" in shown
+    assert "Requests 1 h 24 h" in shown
     assert "Requests 16" in shown
     assert f"{ROOT}/requests?customer={path.rpartition('/')[2]}" in await page(owner, path)
 
