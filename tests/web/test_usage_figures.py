@@ -9,6 +9,7 @@ import pytest
 
 from heartfly.core.events import read as parsed
 from heartfly.web.state import WebState
+from heartfly.web.traffic_words import grouped
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
 from tests.web.test_usage_pages import customer, text
@@ -109,3 +110,14 @@ async def test_a_customer_is_told_with_his_usage_of_each_meter(owner: Browser) -
     asked = f"customer={public_id}&amp;from=2026-02-01&amp;to=2026-03-02&amp;zone=UTC"
     assert f'href="{ROOT}/meters/spent?{asked}"' in page
     assert "Total, ms 2,012" in (await text(owner, f"/meters/spent?{asked.replace('amp;', '')}")).replace(" , ", ", ")
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("0", "0"), ("999.125", "999.125"), ("26482052", "26,482,052"), ("-1234.50001", "-1,234.50001"),
+        ("0.069312", "0.069312"), ("1010 ± 20", "1,010 ± 20"), ("12345.6 ± 1000.5", "12,345.6 ± 1,000.5"), ("–", "–"),
+    ],
+)  # fmt: skip
+def test_thousands_stand_apart_and_what_follows_the_point_does_not(told: str, said: str) -> None:
+    assert said == grouped(told)
