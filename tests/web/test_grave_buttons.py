@@ -50,4 +50,6 @@ async def test_a_channel_that_reaches_nobody_says_so_on_its_page_and_what_it_hea
 
     for page in (await text_of(owner, found[1]), await text_of(owner, "/p/main/channels")):
         assert ("Reaches nobody" in page, "State OK" in page, "config.url" in page) == (True, False, False)
-    assert f"Hears {EVENTS[AlertKind.DOWN]}; {EVENTS[AlertKind.RULE_RESOLVED]} Of checks" in await text_of(owner, found[1])
+    assert f"Hears {EVENTS[AlertKind.DOWN]}; {EVENTS[AlertKind.RULE_RESOLVED]} Of checks" in await text_of(
+        owner, found[1]
+    )
