@@ -37,7 +37,8 @@ async def prove(request: PageRequest) -> Response[bytes]:
     first = second_step.open_passed(api.sealer, proof, now=now)
     if first is None:
         return await _asked(request, proof="", wanted=wanted, wrong="That took too long. Sign in again.", status=403)
-    who, place, had = str(first.user_id), request.place, request.token
+    # Of this password: whoever has the one of before does not keep its owner out, once there is another.
+    who, place, had = f"{first.user_id} {first.password}", request.place, request.token
     agent = one_line(request.headers.get("user-agent", ""))
     try:
         for tries in (web.sign_in.codes, web.sign_in.codes_of_day):
