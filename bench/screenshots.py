@@ -39,7 +39,7 @@ TALLER = {"usage": 830}
 """Of those of the README: what is of interest goes on farther down."""
 MOST_BYTES = 150_000
 _LIMIT_S = 240.0
-_PATIENCE_S = 30.0
+_PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,13 @@ DEMO = (
     Shot("checks-timeline", "/p/demo/checks?view=timeline", has="a[href*='view=timeline'][aria-current]"),
     Shot("checks-next", "/p/demo/checks?view=next", has="a[href*='view=next'][aria-current]"),
     Shot("check-down", "/p/demo/checks?status=down", (".row:not(.first) .name > a",)),
-    Shot("schedule-backtest", "/p/demo/checks?q=is:up", (".row:not(.first) .sched a", "text=Preview"), whole=True),
+    Shot(
+        "schedule-backtest",
+        "/p/demo/checks?q=is:up",
+        (".row:not(.first) .sched a", "text=Preview"),
+        whole=True,
+        has="#backtest h3",
+    ),
     Shot("ping-body", "/p/demo/checks?status=down", (".row:not(.first) .name > a", "text=All that it said")),
     Shot("incident", "/p/demo/incidents?state=open", ("td > a",), whole=True),
     Shot("channels", "/p/demo/channels"),
@@ -254,6 +260,7 @@ def _taken(chromium: Any, url: str, state: Any, shots: Sequence[Shot], given: ar
 
 def _take(context: Any, url: str, shot: Shot, into: Path) -> bool:
     page = context.new_page()
+    page.set_default_timeout(_LIMIT_S * 1_000)  # a busy machine takes its time, and many pictures are taken already
     page.goto(url + shot.path)
     for step in shot.follow:
         if step.startswith("#"):
@@ -268,6 +275,8 @@ def _take(context: Any, url: str, shot: Shot, into: Path) -> bool:
     while not is_there and time.perf_counter() < until:
         is_there = bool(page.locator(shot.has).count()) and not page.get_by_text("Still counting").count()
         page.wait_for_timeout(0 if is_there else 250)
+    if page.locator("[aria-label='Request id']").count():
+        raise RuntimeError(f"{into.name} would show an error: {page.inner_text('main')}")
     if is_there:
         is_whole = shot.whole and not into.stem.endswith("-readme")
         if is_whole:  # what is fixed to the window's foot stands at the page's then, and not across its middle

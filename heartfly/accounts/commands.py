@@ -17,7 +17,7 @@ from heartfly.core import text
 from heartfly.core.zones import zone as known_zone
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import members, projects, resets, sessions, users
+from heartfly.db.models import email_changes, members, projects, resets, sessions, users
 from heartfly.errors import ConflictError, InvalidValueError, LimitError, NotFoundError
 from heartfly.sealing import Sealer, digest, new_ping_key
 
@@ -253,6 +253,8 @@ def set_password(
     # Whoever came in with the old password is out, and so is whoever holds a link from before.
     tx.conn.execute(sa.delete(sessions).where(sessions.c.user_id == user.id))
     tx.conn.execute(sa.delete(resets).where(resets.c.user_id == user.id))
+    # Also one to another address: whoever knew the old password would have the new one mailed there.
+    tx.conn.execute(sa.delete(email_changes).where(email_changes.c.user_id == user.id))
     for pid in tx.conn.execute(sa.select(members.c.pid).where(members.c.user_id == user.id)).scalars().all():
         record(
             tx, pid, actor=actor, action=action, of=f"user:{user.id}",

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.accounts import open_invites
 from heartfly.accounts.commands import email_of
 from heartfly.accounts.letters import until
 from heartfly.audit.record import Action, Actor, record
@@ -85,6 +86,7 @@ def use(tx: Tx, token: str, *, ip: str, at: datetime, ids: IdSource) -> Changed:
             tx, pid, actor=actor, action=Action.MEMBER_CHANGE_EMAIL, of=f"user:{row.user_id}",
             before={"email": was}, after={"email": row.email}, at=at, ids=ids,
         )  # fmt: skip
+        open_invites.renamed(tx, pid, actor.name, becomes=f"user:{row.email}")
     return Changed(was, row.email)
 
 

@@ -124,6 +124,8 @@ def rotate_key(
         tx, pid, actor=actor, action=Action.KEY_ROTATE, of=f"key:{row.id}", before={"prefix": row.prefix},
         after={"prefix": secret[:PREFIX], "old_until": until}, at=at, ids=ids,
     )  # fmt: skip
+    for prefix in filter(None, (row.prefix, row.old_prefix)):
+        open_invites.renamed(tx, pid, f"key:{prefix}", becomes=f"key:{secret[:PREFIX]}")
     return secret
 
 

@@ -1,4 +1,7 @@
-"""Invites that nobody has used yet end with the right of who made them: who may invite nobody has invited nobody."""
+"""Invites that nobody has used yet end with the right of who made them: who may invite nobody has invited nobody.
+
+They know him by the name that he has in the audit, so when he gets another one, they are told.
+"""
 
 from __future__ import annotations
 
@@ -25,3 +28,9 @@ def end_of(
             tx, pid, actor=actor, action=Action.INVITE_REVOKE, of=f"invite:{row.id}",
             before={"email": row.email, "role": row.role}, after=None, at=at, ids=ids,
         )  # fmt: skip
+
+
+def renamed(tx: Tx, pid: int, inviter: str, *, becomes: str) -> None:
+    """Who invited is called otherwise from now on; what he invited to still ends with him."""
+    his = (invites.c.pid == pid, invites.c.invited_by == inviter)
+    tx.conn.execute(sa.update(invites).where(*his).values(invited_by=becomes))

@@ -20,7 +20,7 @@ from heartfly.audit.record import Action, Actor, Facts, record
 from heartfly.core import totp
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import backup_codes, members, users
+from heartfly.db.models import backup_codes, email_changes, members, users
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError, StoreError
 from heartfly.sealing import Sealer, digest
 
@@ -141,6 +141,8 @@ def switch_on(
         raise _wrong()
     values = {"totp_enc": sealer.seal(secret), "totp_step": step, "totp_since": at}
     tx.conn.execute(sa.update(users).where(users.c.id == user_id).values(values))
+    # Whoever asked for another address may have had the password alone.
+    tx.conn.execute(sa.delete(email_changes).where(email_changes.c.user_id == user_id))
     tell_projects(tx, user_id, Action.MEMBER_SECOND_STEP_ON, actor=actor, at=at, ids=ids)
     return _new_codes(tx, user_id)
 

@@ -23,6 +23,7 @@ from heartfly.db.models import users
 from heartfly.errors import OverloadedError, UnauthenticatedError
 
 WINDOW_S = 15 * 60
+DAY_S = 24 * 60 * 60
 PER_PLACE_AND_ADDRESS = 10
 PER_ADDRESS = 100
 PER_PLACE = 100
@@ -49,7 +50,7 @@ class Known:
 
 
 class Tries:
-    """The tries of the last 15 minutes that failed or have not ended, in this process's memory."""
+    """The tries of the last 15 minutes, or of `window_s`, that failed or have not ended, in this process's memory."""
 
     def __init__(
         self,
@@ -58,7 +59,9 @@ class Tries:
         per_address: int = PER_ADDRESS,
         per_place: int = PER_PLACE,
         remembered: int = _REMEMBERED,
+        window_s: int = WINDOW_S,
     ) -> None:
+        self._window_s = window_s
         self._most = (per_pair, per_address, per_place)
         self._remembered = remembered
         self._tries: OrderedDict[tuple[str, ...], deque[float]] = OrderedDict()
@@ -93,9 +96,9 @@ class Tries:
         tries = self._tries.get(key)
         if tries is None:
             return 0.0
-        while tries and tries[0] <= now - WINDOW_S:
+        while tries and tries[0] <= now - self._window_s:
             tries.popleft()
-        return tries[0] + WINDOW_S - now if len(tries) >= most else 0.0
+        return tries[0] + self._window_s - now if len(tries) >= most else 0.0
 
     def _bounds(self, email: str, place: str) -> tuple[tuple[tuple[str, ...], int], ...]:
         per_pair, per_address, per_place = self._most
@@ -115,8 +118,10 @@ class SignIn:
         self.hashing = Turnstile(
             at_once=AT_ONCE, waiting=WAITING, again_s=3, busy="too many people sign in at this moment; try again"
         )
-        # Codes have six digits: of 20 tries in a quarter of an hour one is right once in years.
+        # Codes have six digits, and three of them count at a time: of 20 tries in a quarter of an hour one would be
+        # right within half a year; of 100 a day it takes nine years.
         self.codes = Tries(per_address=20)
+        self.codes_of_day = Tries(per_pair=100, per_address=100, per_place=2_000, window_s=DAY_S)
         self.passkeys = Tries(per_pair=20)
         self.resets = Tries(per_pair=3, per_address=5, per_place=20)
 

@@ -64,11 +64,13 @@ async def change_key(request: PageRequest) -> Response[bytes]:
     api, pid, actor, at = request.api, request.project.pid, request.actor, request.api.clock.now()
     match (await request.sent())["do"]:
         case "make":
-            await api.database.write(
-                lambda tx: badge_keys.make_badge_key(tx, pid, actor=actor, at=at, ids=api.ids, sealer=api.sealer)
+            await request.administer(
+                lambda tx, _: badge_keys.make_badge_key(tx, pid, actor=actor, at=at, ids=api.ids, sealer=api.sealer)
             )
         case "remove":
-            await api.database.write(lambda tx: badge_keys.remove_badge_key(tx, pid, actor=actor, at=at, ids=api.ids))
+            await request.administer(
+                lambda tx, _: badge_keys.remove_badge_key(tx, pid, actor=actor, at=at, ids=api.ids)
+            )
         case _:
             raise InvalidValueError("do", "must be make or remove")
     return to(request, f"/p/{request.project.slug}/badges")

@@ -109,14 +109,17 @@ def _marked(pieces: Sequence[Piece], find: str) -> Line:
     spans = [match.span() for match in re.finditer(re.escape(find), whole, re.IGNORECASE)]
     if not spans:
         return Line(pieces, has_found=False)
-    edges = sorted({edge for span in spans for edge in span})
     made: list[Piece] = []
-    at = 0
+    at = nth = 0
+    # Each place is looked at once, and each span: somebody may look for one letter in a line that has no other.
     for piece in pieces:
-        ends = [edge - at for edge in edges if at < edge < at + len(piece.text)] + [len(piece.text)]
         begun = 0
-        for end in ends:
-            is_found = any(low <= at + begun < high for low, high in spans)
+        while begun < len(piece.text):
+            while nth < len(spans) and spans[nth][1] <= at + begun:
+                nth += 1
+            low, high = spans[nth] if nth < len(spans) else (len(whole), len(whole))
+            is_found = low <= at + begun
+            end = min(len(piece.text), (high if is_found else low) - at)
             made.append(Piece(piece.classes, piece.text[begun:end], is_found))
             begun = end
         at += len(piece.text)

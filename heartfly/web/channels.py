@@ -181,6 +181,7 @@ async def told(
         title_of_kind=TITLES[view.kind],
         settings=settings_of(view.kind),
         warning=_warning(request, view),
+        heard=[EVENTS[AlertKind(event)] for event in view.events],
         carried=carried,
         tested=tested,
         test=test,

@@ -17,23 +17,56 @@ _PAGES = (
     ("checks", "Checks"),
     ("checks?view=timeline", "Checks: timeline"),
     ("checks?view=next", "Checks: next 24 hours"),
+    ("service-levels", "Checks: service levels"),
     ("incidents", "Incidents"),
     ("channels", "Channels"),
-    ("usage/events", "Usage: events"),
-    ("usage/dead-letters", "Usage: dead letter"),
-    ("usage/customers", "Usage: customers"),
+    ("maintenance", "Maintenance"),
+    ("status-pages", "Status pages"),
+    ("usage", "Usage: overview of requests"),
+    ("usage/endpoints", "Usage: endpoints"),
+    ("usage/requests", "Usage: single requests"),
+    ("usage/paths", "Usage: path rules"),
     ("usage/meters", "Usage: meters"),
-    ("usage/backfills", "Usage: backfills"),
+    ("usage/customers", "Usage: customers"),
     ("usage/jobs", "Usage: aggregation runs"),
+    ("usage/backfills", "Usage: backfills"),
+    ("usage/apis", "Usage: calls of external APIs"),
+    ("usage/costs", "Usage: costs"),
+    ("usage/limits", "Usage: limits"),
+    ("usage/prices", "Usage: prices"),
+    ("usage/budgets", "Usage: budgets"),
+    ("usage/alerts", "Usage: alert rules"),
+    ("usage/events", "Usage: events"),
+    ("usage/dead-letters", "Usage: dead letters"),
+    ("usage/sources", "Usage: sources"),
+    ("usage/watches", "Usage: watches"),
+    ("usage/archive", "Usage: archive"),
     ("settings/team", "Settings: team"),
+    ("badges", "Settings: badges"),
 )
-_OF_WRITERS = (("checks/new", "New check"), ("usage/meters/new", "New meter"), ("usage/backfills/new", "New backfill"))
+_OF_WRITERS = (
+    ("checks/new", "New check"),
+    ("maintenance/new", "New maintenance"),
+    ("usage/meters/new", "New meter"),
+    ("usage/backfills/new", "New backfill"),
+    ("usage/prices/new", "New price"),
+    ("usage/budgets/new", "New budget"),
+    ("usage/alerts/new", "New alert rule"),
+    ("usage/watches/new", "New watch"),
+)
 _OF_ADMINS = (
+    ("status-pages/new", "New status page"),
     ("settings/general", "Settings: general"),
     ("settings/keys", "Settings: API keys"),
-    ("audit", "Audit"),
+    ("audit", "Settings: audit"),
 )
-_OF_ONESELF = (("account/security", "Your account"), ("account/keyboard", "Keyboard"))
+_OF_ONESELF = (
+    ("account/profile", "Your account: profile"),
+    ("account/security", "Your account: security"),
+    ("account/keyboard", "Keyboard"),
+    ("docs", "Documentation"),
+    ("docs/reference", "Documentation: API reference"),
+)
 
 
 @get("/p/{project:str}/go")

@@ -30,6 +30,8 @@ KEYS = (
     ("s", "Snooze the check, or that of the incident"),
     ("c", "Copy the ping address of a check"),
     ("t", "Times in your zone, or in UTC"),
+    ("[", "The shorter time of those offered, the month before, or the ping before"),
+    ("]", "The longer time, the month after, or the ping after"),
     ("?", "This list"),
 )
 

@@ -110,9 +110,6 @@ const DOES = {
   e: () => { const row = here(), at = row && $(".name > a", row); if (at) location = at.href + "/schedule"; else $('.tabs a[href$="/schedule"]')?.click(); },
   p: pause,
   a: () => { const form = $('form[action$="/acknowledge"]'); if (form) form.requestSubmit(); else $('#why a[href*="/incidents/"]')?.click(); },
-  s: () => $(".snooze summary")?.click(),
-  c: () => $('[aria-label="Ping address"] + .copy')?.click(),
-  t: () => $("#tz")?.click(),
 };
 let goesUntil = 0;
 
@@ -127,7 +124,9 @@ addEventListener("keydown", (event) => {
   }
   if (keys === "off" || $("dialog[open]") || event.target.closest?.(FIELDS)) return;
   goesUntil = !isGoing && key === "g" ? event.timeStamp + 1_500 : 0;
-  const of = isGoing ? GOES : DOES, does = Object.hasOwn(of, key) && of[key];
+  // What is only to be clicked says itself by which key.
+  const of = isGoing ? GOES : DOES, marked = !isGoing && $(`[data-key="${CSS.escape(key)}"]`);
+  const does = Object.hasOwn(of, key) ? of[key] : marked && (() => marked.click());
   if (!does || (event.repeat && !"jk".includes(key))) return;
   event.preventDefault();
   does();

@@ -14,6 +14,7 @@ from heartfly.accounts import passkeys, relying_party
 from heartfly.accounts.relying_party import Party
 from heartfly.accounts.sign_in import TooManyTriesError
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
+from heartfly.sealing import digest
 from heartfly.web.origin import local_path
 from heartfly.web.request import FOR_ALL, OF_ONESELF, PageRequest
 from heartfly.web.second_step import wrong_password
@@ -35,8 +36,9 @@ async def sign_in(request: PageRequest) -> Response[bytes]:
     web, api, form, now = request.web, request.api, await request.sent(), request.api.clock.now()
     wanted, answer, place, had = local_path(form["next"]) or "", form["credential"], request.place, request.token
     party, credential = web.party, relying_party.credential_in(form["credential"])
+    which = digest(credential)  # what is remembered of a try is as short as any, however long a name somebody makes up
     try:
-        web.sign_in.passkeys.begin(credential, place, api.clock.monotonic())
+        web.sign_in.passkeys.begin(which, place, api.clock.monotonic())
     except TooManyTriesError as error:
         return await later(request, "", wanted, error)
     asked = relying_party.open_challenge(api.sealer, form["proof"], user_id=0, now=now)
@@ -58,7 +60,7 @@ async def sign_in(request: PageRequest) -> Response[bytes]:
     )
     if token is None:
         return await _no(request, wanted)
-    web.sign_in.passkeys.forgive(credential, place)
+    web.sign_in.passkeys.forgive(which, place)
     return begun(request, token, wanted)
 
 

@@ -19,6 +19,7 @@ from heartfly.errors import ConflictError, InvalidValueError, UnauthenticatedErr
 from heartfly.web.origin import local_path
 from heartfly.web.request import FOR_ALL, OF_ONESELF, PageRequest
 from heartfly.web.sign_in import begun, one_line, to
+from heartfly.web.times import lasted
 
 HERE = "/account/security/2fa"
 
@@ -36,10 +37,12 @@ async def prove(request: PageRequest) -> Response[bytes]:
     first = second_step.open_passed(api.sealer, proof, now=now)
     if first is None:
         return await _asked(request, proof="", wanted=wanted, wrong="That took too long. Sign in again.", status=403)
-    who, place, had = str(first.user_id), request.place, request.token
+    # Of this password: whoever has the one of before does not keep its owner out, once there is another.
+    who, place, had = f"{first.user_id} {first.password}", request.place, request.token
     agent = one_line(request.headers.get("user-agent", ""))
     try:
-        web.sign_in.codes.begin(who, place, api.clock.monotonic())
+        for tries in (web.sign_in.codes, web.sign_in.codes_of_day):
+            tries.begin(who, place, api.clock.monotonic())
         token = await api.database.write(
             lambda tx: second_step.begin_by_code(
                 tx, first, form["code"], sealer=api.sealer, ip=place, agent=agent, replaces=had, at=now, ids=api.ids
@@ -49,13 +52,14 @@ async def prove(request: PageRequest) -> Response[bytes]:
         wrong = f"The code {error.message}."
         return await _asked(request, proof=proof, wanted=wanted, wrong=wrong, status=422)
     except TooManyTriesError as error:
-        wrong = f"Too many tries. Wait {error.retry_after} seconds, then try again."
+        wrong = f"Too many tries. Wait {lasted(error.retry_after * 1_000_000)}, then try again."
         answer = await _asked(request, proof=proof, wanted=wanted, wrong=wrong, status=429)
         answer.headers["Retry-After"] = str(error.retry_after)
         return answer
     if token is None:
         return await _asked(request, proof="", wanted=wanted, wrong="Sign in again.", status=403)
-    web.sign_in.codes.forgive(who, place)
+    for tries in (web.sign_in.codes, web.sign_in.codes_of_day):
+        tries.forgive(who, place)
     return begun(request, token, wanted)
 
 

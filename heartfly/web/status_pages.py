@@ -45,7 +45,9 @@ async def create(request: PageRequest) -> Response[bytes]:
     values = _Values.sent(await request.sent())
     try:
         wanted = await _wanted(request, values)
-        await api.database.write(lambda tx: status_pages.create_page(tx, pid, wanted, actor=actor, at=at, ids=api.ids))
+        await request.administer(
+            lambda tx, _: status_pages.create_page(tx, pid, wanted, actor=actor, at=at, ids=api.ids)
+        )
     except InvalidValueError as error:
         return await _form(request, values, status=422, errors=_beside(error))
     except ConflictError as error:
@@ -71,8 +73,8 @@ async def save(request: PageRequest) -> Response[bytes]:
         if not values.rev.isascii() or not values.rev.isdigit() or len(values.rev) > 18:
             raise ChangedMeanwhileError("what you saw of it is not known; open it again")
         wanted = await _wanted(request, values)
-        await api.database.write(
-            lambda tx: status_pages.edit_page(
+        await request.administer(
+            lambda tx, _: status_pages.edit_page(
                 tx, pid, which, wanted, actor=actor, at=at, ids=api.ids, rev=int(values.rev)
             )
         )
@@ -88,7 +90,7 @@ async def save(request: PageRequest) -> Response[bytes]:
 async def delete(request: PageRequest) -> Response[bytes]:
     api, pid, actor, at = request.api, request.project.pid, request.actor, request.api.clock.now()
     which = request.path_value("page")
-    await api.database.write(lambda tx: status_pages.delete_page(tx, pid, which, actor=actor, at=at, ids=api.ids))
+    await request.administer(lambda tx, _: status_pages.delete_page(tx, pid, which, actor=actor, at=at, ids=api.ids))
     return to(request, f"/p/{request.project.slug}/status-pages")
 
 
@@ -109,8 +111,8 @@ async def change_logo(request: PageRequest) -> Response[bytes]:
         if not file and form["do"] != "remove":
             raise InvalidValueError("logo", "must be chosen")  # noqa: TRY301 - it goes where the file's own faults go
         wanted = Wanted(logo=logo_of(file))
-        await api.database.write(
-            lambda tx: status_pages.edit_page(tx, pid, which, wanted, actor=actor, at=at, ids=api.ids, rev=None)
+        await request.administer(
+            lambda tx, _: status_pages.edit_page(tx, pid, which, wanted, actor=actor, at=at, ids=api.ids, rev=None)
         )
     except InvalidValueError as error:
         return await _form(request, await _now(request, row), its=row, status=422, errors=_beside(error))

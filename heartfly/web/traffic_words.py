@@ -6,6 +6,7 @@ Sums are exact and told exactly where there is room; a percentile is told with h
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
@@ -18,6 +19,8 @@ from heartfly.traffic.asked import ByStatus
 NONE = "–"
 CLASSES = ("2xx", "3xx", "4xx", "5xx", "none")
 """As bars are stacked, from below; 1xx are with 3xx, and none are those whose status nobody told."""
+_WHOLE = re.compile(r"(?<![\d.])\d+")
+"""What stands before a decimal point."""
 P50, P95, P99 = 50 * ONE, 95 * ONE, 99 * ONE
 THROTTLED = 429
 _UNITS = (("G", 10**9), ("M", 10**6), ("k", 10**3))
@@ -63,6 +66,11 @@ def exact(n: int) -> str:
     return f"{n:,}"
 
 
+def grouped(text: str) -> str:
+    """The same numbers, thousands apart: `26,482,052.5`, `1,010 ± 20`."""
+    return _WHOLE.sub(lambda whole: f"{int(whole[0]):,}", text)
+
+
 def count(n: int) -> str:
     """To three digits where it is long."""
     if n < _EXACT_BELOW:
@@ -87,7 +95,7 @@ def percent(n: int, of: int) -> str:
 
 def near(value: Amount | None) -> str:
     """With how far the true one may be."""
-    return NONE if value is None else spelled(value)
+    return NONE if value is None else grouped(spelled(value))
 
 
 @lru_cache(4_096)

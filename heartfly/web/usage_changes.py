@@ -10,6 +10,7 @@ from heartfly.core.amounts import stored as exact
 from heartfly.core.meters import Aggregation
 from heartfly.core.sketches import spelled
 from heartfly.usage.meter_queries import Stored, list_meters
+from heartfly.web.traffic_words import grouped
 
 _AT_ONCE = 500
 
@@ -32,4 +33,4 @@ def _is_near(stored: Stored) -> bool:
 def told(value: str | None, *, is_near: bool) -> str:
     if value is None:
         return "–"
-    return spelled(exact(value)) if is_near else value
+    return grouped(spelled(exact(value)) if is_near else value)

@@ -19,6 +19,7 @@ from heartfly.core.versions import spans
 from heartfly.core.windows import Window
 from heartfly.usage.answers import Answer, Item
 from heartfly.usage.meter_queries import Stored
+from heartfly.web.traffic_words import grouped
 
 _MARKS = 6
 """Labels below the picture, at most: more do not fit on a phone."""
@@ -62,9 +63,10 @@ class Total:
 
 
 def told(value: Amount | None, aggregation: Aggregation) -> str:
+    """To the last digit, thousands apart; an estimate with how far the true one may be."""
     if value is None:
         return "–"
-    return spelled(value) if aggregation is Aggregation.PERCENTILE else text_of(value)
+    return grouped(spelled(value) if aggregation is Aggregation.PERCENTILE else text_of(value))
 
 
 def aggregation_in(stored: Stored, window: Window) -> Aggregation:
@@ -102,7 +104,9 @@ def total_of(items: Sequence[Item], aggregation: Aggregation) -> Total | None:
     if aggregation not in _ADDITIVE or not items:
         return None
     worst = min((one.state for one in items), key=_DOUBT.index)
-    return Total(text_of(sum(one.value or 0 for one in items)), sum(one.n for one in items), worst, adds_up=True)
+    return Total(
+        grouped(text_of(sum(one.value or 0 for one in items))), sum(one.n for one in items), worst, adds_up=True
+    )
 
 
 def alone(found: Answer, stored: Stored) -> Total | None:

@@ -43,6 +43,7 @@ async def test_nothing_is_done_for_a_key_that_was_revoked_meanwhile(house: House
     world = house.world
     invite = (await house.full("POST", "/v1/invites", {"email": "grace@example.com", "role": "member"})).json["id"]
     spare = (await house.full("POST", "/v1/keys", {"name": "spare", "scopes": ["read"]})).json["id"]
+    page = (await house.full("POST", "/v1/status-pages", {"slug": "acme", "title": "Acme"})).json["id"]
     for method, path, body in (
         ("PATCH", "/v1/project", {"name": "Mine"}),
         ("POST", "/v1/project/rotate-ping-key", {}),
@@ -54,13 +55,20 @@ async def test_nothing_is_done_for_a_key_that_was_revoked_meanwhile(house: House
         ("POST", "/v1/invites", {"email": "joan@example.com", "role": "owner"}),
         ("POST", f"/v1/invites/{invite}/resend", None),
         ("DELETE", f"/v1/invites/{invite}", None),
+        ("POST", "/v1/badges/key", None),
+        ("DELETE", "/v1/badges/key", None),
+        ("POST", "/v1/status-pages", {"slug": "mine", "title": "Mine"}),
+        ("PATCH", f"/v1/status-pages/{page}", {"published": True}),
+        ("DELETE", f"/v1/status-pages/{page}", None),
     ):
         door, key_id = await another(house)
         told = await overtaken(world.db, revoked(house, key_id), door(method, path, body))
 
         assert 401 == told.status, path
     entries = (await house.full("GET", "/v1/audit")).json["items"]
-    assert {"key.create", "key.revoke", "invite.create", "project.create"} == {one["action"] for one in entries}
+    assert {"key.create", "key.revoke", "invite.create", "project.create", "status_page.create"} == {
+        one["action"] for one in entries
+    }
     assert ["Main"] == [one["name"] for one in (await house.full("GET", "/v1/projects")).json["items"]]
 
 

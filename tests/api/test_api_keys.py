@@ -318,3 +318,19 @@ async def test_both_secrets_of_a_key_share_its_pace(house: House, clock: SimCloc
     other = (await Door(house.full.api, rotated["secret"])("GET", "/v1/checks")).status
 
     assert ([200] * 600 + [429], 429) == (heard, other)
+
+
+@pytest.mark.parametrize("overlap", [0, 3600])
+async def test_what_a_key_invited_to_ends_with_it_however_often_it_was_rotated(house: House, overlap: int) -> None:
+    """Or whoever had it would let himself in by a link of before."""
+    key = (await house.full("POST", "/v1/keys", {"name": "ci", "scopes": ["read", "write", "admin"]})).json
+    secret = key["secret"]
+    for n in range(3):
+        door = Door(house.full.api, secret)
+        assert 201 == (await door("POST", "/v1/invites", {"email": f"joan{n}@example.com", "role": "admin"})).status
+        secret = (await door("POST", f"/v1/keys/{key['id']}/rotate", {"overlap": overlap})).json["secret"]
+    assert 3 == len((await house.full("GET", "/v1/invites")).json["items"])
+
+    assert 204 == (await house.full("DELETE", f"/v1/keys/{key['id']}")).status
+
+    assert [] == (await house.full("GET", "/v1/invites")).json["items"]

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.accounts.commands import create_project
+from heartfly.checks.backtest import history_of
 from heartfly.checks.learned import learned
 from heartfly.db import models as tables
 from heartfly.db.changes import Tx
@@ -114,6 +115,18 @@ async def test_runs_and_pings_are_those_that_their_check_counts(db: Database) ->
     ends = {(row.check_id, row.n) for row in pings if row.kind in {"success", "fail"}}
     assert ends <= ended
     assert {"ok", "failed", "missed", "unverified", "degraded", None} <= {row.outcome for row in runs}
+
+
+async def test_rules_can_be_tried_on_what_has_happened_to_each_check(db: Database) -> None:
+    await db.write(filling())
+    checks, n_tried = await all_of(db, sa.select(tables.checks)), 0
+    for row in checks:
+        async with db.read() as read:
+            history = await history_of(read, row, since=NOW - timedelta(days=SMALL.n_days), through=NOW, gated=True)
+        n_tried += bool(history.signals)
+        assert all(signal.at <= NOW for signal in history.signals)
+
+    assert n_tried == sum(1 for row in checks if row.n_pings) > 10
 
 
 class _Work:

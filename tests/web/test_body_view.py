@@ -84,9 +84,13 @@ def test_what_is_looked_for_is_marked_across_colours_and_in_any_case() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["\x1b[" * 50_000, "\x1b]" * 50_000, "\x1b[1;" * 25_000, "\x1b[" + "1;" * 50_000, "\x1b[31m" * 20_000]
-)
-def test_no_output_takes_long_to_read(text: str) -> None:
+    "text",
+    [
+        "\x1b[" * 50_000, "\x1b]" * 50_000, "\x1b[1;" * 25_000, "\x1b[" + "1;" * 50_000, "\x1b[31m" * 20_000,
+        "x" * 100_000, "\x1b[31mx" * 15_000, "ax" * 50_000,
+    ],
+)  # fmt: skip
+def test_no_output_takes_long_to_read_or_to_be_looked_through(text: str) -> None:
     began = thread_time()
     lines_of(text, colours=True, find="x")
     assert thread_time() - began < 3

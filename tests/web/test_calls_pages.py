@@ -203,7 +203,7 @@ async def test_a_customers_page_and_the_overview_tell_what_calls_cost(town: Town
     page = (await owner.get(known)).body.decode()
     his = await table(owner, "by", f"&customer={uuid}")
 
-    assert "Calls to external APIs for him" in said(page.encode())
+    assert "Calls to external APIs on this customer’s behalf" in said(page.encode())
     assert f'href="{ROOT}/costs?customer={uuid}&amp;provider=openai&amp;by=model"' in page
     assert 6 == total(his, "calls")
     assert re.search(r"openai 4 USD 0\.0\d+ –", said(page.encode())), said(page.encode())

@@ -13,7 +13,7 @@ from heartfly.audit.record import CLI
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import api_keys, invites, projects
+from heartfly.db.models import api_keys, invites, projects, status_pages
 from heartfly.db.models import members as members_table
 from tests.under_way import overtaken
 from tests.web.conftest import START, Town
@@ -30,7 +30,10 @@ def becomes(town: Town, ids: IdSource, user_id: str, role: str) -> Callable[[Tx]
 
 async def stored(db: Database, town: Town) -> Any:
     """All that administrators decide about."""
-    tables = [(projects, projects.c.id), *((table, table.c.pid) for table in (api_keys, invites, members_table))]
+    tables = [
+        (projects, projects.c.id),
+        *((table, table.c.pid) for table in (api_keys, invites, members_table, status_pages)),
+    ]
     found = []
     async with db.read() as read:
         for table, column in tables:
@@ -71,6 +74,33 @@ async def test_nothing_of_an_administrator_is_done_once_he_is_none(
         assert 403 == told.status, path
         assert before[:3] == after[:3], path
         assert b"hf_" not in told.body, path
+        assert before == await stored(db, town), path
+
+
+async def test_who_is_no_administrator_any_more_shows_the_world_nothing(
+    town: Town, db: Database, ids: IdSource
+) -> None:
+    admin, mine = await town.admin(), await town.user_id("admin@example.com")
+    page = {"title": "Acme", "slug": "acme", "items": "Backup = tag:db", "published": "1"}
+    await town.world.check(START, name="Backup", tags=("db",))
+    assert 303 == (await admin.post("/p/main/status-pages/new", page)).status
+    async with db.read() as read:
+        row = (await read.execute(sa.select(status_pages))).one()
+    its = f"/p/main/status-pages/{row.uuid}"
+
+    for path, sent in (
+        ("/p/main/badges/key", {"do": "make"}),
+        ("/p/main/badges/key", {"do": "remove"}),
+        ("/p/main/status-pages/new", page | {"slug": "mine"}),
+        (its, page | {"title": "Mine", "rev": str(row.rev)}),
+        (f"{its}/logo", {"do": "remove"}),
+        (f"{its}/delete", {}),
+    ):
+        token, before = await admin.form_token(), await stored(db, town)
+        told = await overtaken(db, becomes(town, ids, mine, "member"), admin.post(path, sent, token=token))
+        await db.write(becomes(town, ids, mine, "admin"))
+
+        assert 403 == told.status, path
         assert before == await stored(db, town), path
 
 

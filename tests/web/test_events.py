@@ -181,7 +181,7 @@ async def test_runs_show_how_they_went_in_pages(town: Town, clock: SimClock, mon
     browser = await town.owner()
     path = await lived(town, clock, browser)
     page = await text_of(browser, f"{path}/runs")
-    for said in ("Ok 10:01:00 10:02:00 1 min", "Failed", "#3", "#4"):
+    for said in ("OK 10:01:00 10:02:00 1 min", "Failed", "#3", "#4"):
         assert said in page
     monkeypatch.setattr("heartfly.web.events.PAGE", 2)
     first = (await browser.get(f"{path}/runs")).body.decode()

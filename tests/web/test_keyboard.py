@@ -66,6 +66,47 @@ async def test_a_few_letters_lead_to_checks_by_name_and_to_pages(town: Town) -> 
             assert may == (f'<li><a href="{path}">' in await page_of(browser, "/p/main/go")), (path, name)
 
 
+async def test_whatever_the_navigation_leads_to_is_found_by_letters_too(town: Town) -> None:
+    owner = await town.owner()
+    offered = set(re.findall(r'<li><a href="([^"]*)">', await page_of(owner, "/p/main/go")))
+    in_project = ("checks", "usage", "usage/meters", "usage/apis", "usage/alerts", "usage/events", "settings/general")
+    led_to: set[str] = set()
+    for path in (*(f"/p/main/{one}" for one in in_project), "/account/profile"):
+        for words, inner in re.findall(
+            r'<nav[^>]*aria-label="([^"]*)"[^>]*>(.*?)</nav>', await page_of(owner, path), re.DOTALL
+        ):
+            if words not in {"Time", "Times", "Saved views", "Errors", "Largest first"}:
+                led_to |= {href for href in re.findall(r'href="([^"]*)"', inner) if "archived=" not in href}
+
+    assert {"/p/main/usage/prices", "/p/main/audit", "/p/main/maintenance", "/account/profile"} <= led_to
+    assert set() == led_to - offered
+    assert 200 == max([(await owner.get(path)).status for path in sorted(offered)])
+
+
+async def test_which_link_goes_to_the_time_before_and_after_is_marked_for_its_key(town: Town) -> None:
+    check = await town.world.check(START, name="one")
+    for _ in range(3):
+        await town.world.ping(check, START)
+    browser = await town.owner()
+
+    async def marked(path: str) -> dict[str, str]:
+        links = re.findall(r'<a href="([^"]*)"[^>]* data-key="([][])"', await page_of(browser, f"/p/main/{path}"))
+        return {key: href.removeprefix("/p/main/").replace(check.uuid, "one") for href, key in links}
+
+    assert {"]": "checks/one?range=7d"} == await marked("checks/one")
+    assert {"[": "checks/one?range=24h", "]": "checks/one?range=30d"} == await marked("checks/one?range=7d")
+    assert {"[": "checks/one?range=7d"} == await marked("checks/one?range=30d")
+    assert {"]": "checks?view=timeline&amp;range=7d"} == await marked("checks?view=timeline")
+    assert {"[": "usage/jobs?month=2026-02"} == await marked("usage/jobs")
+    assert {"[": "usage/jobs?month=2026-01", "]": "usage/jobs?month=2026-03"} == await marked(
+        "usage/jobs?month=2026-02"
+    )
+    assert {"[": "service-levels?month=2026-03"} == await marked("service-levels")
+    assert {"[": "service-levels?month=2026-02", "]": "service-levels"} == await marked("service-levels?month=2026-03")
+    assert {} == await marked("service-levels?month=2025-03")
+    assert {key: f"checks/one/events/{n}" for key, n in (("[", 1), ("]", 3))} == await marked("checks/one/events/2")
+
+
 async def test_of_many_that_match_some_are_named_and_the_list_has_all(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,7 +134,7 @@ async def test_times_are_told_in_ones_own_zone_or_by_a_switch_in_utc(town: Town)
     assert (True, False) == (when.format("12:00:00") in own, when.format("10:00:00") in own)
     assert (False, True) == (when.format("12:00:00") in utc, when.format("10:00:00") in utc)
     assert '<a href="/p/main/checks/one?range=7d&amp;tz=utc">UTC</a>' in own
-    assert '<a href="/p/main/checks/one?range=7d&amp;tz=mine" id="tz">mine (Europe/Riga)</a>' in utc
+    assert '<a href="/p/main/checks/one?range=7d&amp;tz=mine" data-key="t">mine (Europe/Riga)</a>' in utc
     assert 'class="zone-switch"' not in await page_of(await town.viewer(), "/p/main/checks/one")
     # What the script looks for by its id is there once on each page.
     for path in (

@@ -92,6 +92,11 @@ def test_lists_are_walked_checks_found_and_paused_by_keys_alone(server: Server, 
     page.locator("#why.s-down").wait_for(timeout=LIMIT_MS)
     press("a")
     page.locator("#why", has_text="takes care of it").wait_for(timeout=LIMIT_MS)
+    page.reload()  # with its time, which a new check has none of
+    press("]")
+    page.wait_for_url("**range=7d")
+    press("[")
+    page.wait_for_url("**range=24h")
     assert [] == troubles
     server.kill()
 

@@ -291,6 +291,16 @@ async def test_answers_are_bounded_by_the_place_they_come_from(town: Town) -> No
     assert 303 == (await enter(other, mine)).status
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_name_that_somebody_makes_up_is_not_remembered_in_all_its_length(town: Town, web: WebState) -> None:
+    """Or who comes from many places would fill the memory with a few thousand tries."""
+    sent = {"proof": "", "credential": json.dumps({"id": "x" * 30_000})}
+    assert 422 == (await town.nobody.post("/sign-in/passkey", sent, origin=ORIGIN)).status
+
+    remembered = [part for key in web.sign_in.passkeys._tries for part in key]
+    assert 0 < max(map(len, remembered)) <= 64
+
+
 def test_browsers_know_passkeys_at_a_site_with_a_name_over_https() -> None:
     for base_url, origin in (
         ("https://beat.example.org/heartfly", "https://beat.example.org"),

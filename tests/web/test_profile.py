@@ -292,6 +292,29 @@ async def test_a_link_ends_with_its_hour_with_a_newer_one_and_with_a_restore(
         assert [] == (await read.execute(sa.select(email_changes.c.user_id))).all()
 
 
+async def test_a_link_to_another_address_ends_with_the_password_that_asked_for_it(mailed: Mailed) -> None:
+    """Or who had the old one would take the account over once its owner has a new one."""
+    owner, nobody = await mailed.town.owner(), mailed.town.nobody
+    link = await ask(mailed, owner, "mallory@example.net")
+    assert 303 == (await owner.post(f"{PAGE}/password", {"old": PASSWORD, "password": NEW, "again": NEW})).status
+
+    heard = ((await nobody.get(link)).status, await confirm(nobody, link))
+    await mailed.settled()
+    assert (404, 404) == heard
+    assert "mallory@example.net" not in (await owner.get(PAGE)).body.decode()
+    assert 303 == (await nobody.sign_in(OWNER, NEW)).status
+
+
+async def test_a_link_to_another_address_ends_with_the_second_step(mailed: Mailed, clock: SimClock) -> None:
+    owner = await mailed.town.owner()
+    link = await ask(mailed, owner, "mallory@example.net")
+    await set_up(owner, clock)
+
+    heard = await confirm(mailed.town.nobody, link)
+    await mailed.settled()
+    assert 404 == heard
+
+
 async def test_too_many_letters_are_not_sent(mailed: Mailed) -> None:
     owner = await mailed.town.owner()
     for n in range(3):

@@ -62,6 +62,7 @@ async def test_a_forgotten_password_is_replaced_and_all_sessions_end(mailed: Mai
     done = await choose(town.nobody, link)
 
     assert (200, True) == (done.status, "Your password is changed" in done.body.decode())
+    assert "whether each passkey is yours" in done.body.decode()
     assert 303 == (await owner.get("/account/security")).status
     assert 422 == (await town.nobody.sign_in(OWNER, PASSWORD)).status
     assert 303 == (await town.nobody.sign_in(OWNER, NEW)).status

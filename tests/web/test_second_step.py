@@ -11,16 +11,18 @@ import pytest
 import sqlalchemy as sa
 
 from heartfly.accounts import sessions
+from heartfly.accounts.commands import reset_password
 from heartfly.accounts.second_step import BETWEEN, switch_off_by_email
 from heartfly.audit.record import CLI
 from heartfly.core import totp
+from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import audit, backup_codes, users
 from tests.api.door import Reply
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
-from tests.web.conftest import PASSWORD, START, Town
+from tests.web.conftest import PASSWORD, START, Town, hash_of
 
 pytestmark = pytest.mark.anyio
 
@@ -144,6 +146,43 @@ async def test_codes_cannot_be_guessed_from_many_places(town: Town, clock: SimCl
     assert [422] * 20 + [429] == tried
     right = await prove(town.nobody, proof, codes[0])
     assert (429, True) == (right.status, int(right.headers["retry-after"]) > 0)
+
+
+async def test_codes_cannot_be_guessed_all_day(town: Town, clock: SimClock) -> None:
+    """Whoever has the password alone and goes on for months would be right once."""
+    _, codes = await set_up(await town.owner(), clock)
+    heard = []
+    for quarter in range(6):
+        clock.move_to(START + quarter * timedelta(minutes=16))
+        proof = await first_step(town.nobody)
+        places = [Browser(town.served, place=f"192.0.2.{20 * quarter + n}") for n in range(20)]
+        heard += [(await prove(browser, proof, "123456")).status for browser in places]
+    assert [422] * 100 + [429] * 20 == heard
+
+    clock.move_to(START + timedelta(hours=2))
+    refused = await prove(town.nobody, await first_step(town.nobody), codes[0])
+    assert (429, str(22 * 3600 + 1)) == (refused.status, refused.headers["retry-after"])
+    assert "Too many tries. Wait 22 h" in refused.body.decode()
+    clock.move_to(START + timedelta(days=1, minutes=1))
+    assert 303 == (await prove(town.nobody, await first_step(town.nobody), codes[0])).status
+
+
+async def test_with_another_password_the_tries_of_who_had_the_old_one_keep_nobody_out(
+    town: Town, clock: SimClock, db: Database, ids: IdSource
+) -> None:
+    _, codes = await set_up(await town.owner(), clock)
+    proof = await first_step(town.nobody)
+    for n in range(21):
+        last = await prove(Browser(town.served, place=f"192.0.2.{n}"), proof, "123456")
+    assert 429 == last.status
+
+    def other(tx: Tx) -> None:
+        new = hash_of("another password")
+        reset_password(tx, email=OWNER, password_hash=new, actor=CLI, at=START, ids=ids)
+
+    await db.write(other)
+    signing_in = await town.nobody.sign_in(OWNER, "another password")
+    assert 303 == (await prove(town.nobody, hidden(signing_in, "proof"), codes[0])).status
 
 
 async def test_a_wrong_first_code_switches_nothing_on(town: Town, clock: SimClock) -> None:

@@ -117,7 +117,7 @@ async def test_the_bars_are_the_days_that_were_summed_up(town: Town, clock: SimC
     page = (await town.nobody.get("/status/acme")).body.decode()
     said = text_of(page)
 
-    assert "97.91 % up in 90 days, down on 1 day." in said
+    assert "97.91 % up in the 2 days that are known, down on 1 day." in said
     assert "2026-03-04 : 1 h" in said
     assert 'class="d-down" d="M356 0h3V20h-3z"' in page
     assert 'class="d-up" d="M352 8h3V20h-3z"' in page

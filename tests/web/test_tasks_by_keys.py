@@ -230,6 +230,29 @@ def test_a_missed_run_is_a_row_and_stands_in_the_timeline(place: Place, *, scrip
 
 
 @both
+def test_a_longer_time_and_the_ping_before_are_looked_at(place: Place, *, script: bool) -> None:
+    made = place.house.api("POST", "/checks", {"name": f"Looked at {script}"})
+    ping(made["ping_url"])
+    ping(made["ping_url"] + "/fail", "the second")
+    ada = hands(place, script=script)
+    ada.at(f"/p/main/checks/{made['id']}")
+    if script:
+        ada.press("]")
+        ada.page.wait_for_url("**range=7d")
+    else:
+        ada.go_by('nav[aria-label="Range"] a:has-text("7 d")')
+    assert "The last 7 days" in ada.text
+    ada.at(f"/p/main/checks/{made['id']}/events/2")
+    if script:
+        ada.press("[")
+        ada.page.wait_for_url("**/events/1")
+    else:
+        ada.go_by("[rel=prev]")
+
+    assert "Ping #1" in ada.text
+
+
+@both
 def test_a_webhook_is_added_and_tested_and_its_reply_is_shown(place: Place, *, script: bool) -> None:
     ada = hands(place, script=script)
     for status, reply in ((200, b"thank you"), (503, b"closed for lunch")):

@@ -66,6 +66,17 @@ async def take(town: Town, web: WebState, found: Sequence[dict[str, Any]]) -> No
     await Folder(api.usage, api.clock, api.ids, hands=Hands(beside=False)).round()
 
 
+async def test_which_link_goes_to_the_shorter_and_the_longer_time_is_marked_for_its_key(owner: Browser) -> None:
+    async def marked(query: str) -> dict[str, str]:
+        links = re.findall(r'<a href="([^"]*)" data-key="([][])"', await page(owner, query))
+        return {key: href.removeprefix(ROOT) for href, key in links}
+
+    assert {"[": "?range=24h", "]": "?range=30d"} == await marked("")
+    assert {"]": "?range=24h"} == await marked("?range=1h")
+    assert {"[": "?range=7d", "]": "?range=90d"} == await marked("?range=30d")
+    assert {} == await marked("?from=2026-03-01T00:00&to=2026-03-02T00:00")
+
+
 async def page(browser: Browser, path: str = "", status: int = 200) -> str:
     reply = await browser.get(ROOT + path)
     assert status == reply.status, reply.body.decode()[-800:]
@@ -230,7 +241,7 @@ async def test_a_customer_page_has_his_requests(owner: Browser) -> None:
     path = made.headers["location"].removeprefix(ROOT)
     shown = await text(owner, path)
 
-    assert "His requests" in shown
+    assert "Requests 1 h 24 h" in shown
     assert "Requests 16" in shown
     assert f"{ROOT}/requests?customer={path.rpartition('/')[2]}" in await page(owner, path)
 

@@ -114,9 +114,9 @@ async def test_a_set_is_opened_filled_looked_at_closed_and_reverted(owner: Brows
 
     assert "2 accepted." in said(filled.body)
     assert "1 added : new 1 changed : take the place of their former selves 1 replaced : count no more" in preview
-    assert f"{DAY} traffic c-0 unknown 21 1100 2 2" in preview
+    assert f"{DAY} traffic c-0 unknown 21 1,100 2 2" in preview
     assert "2 events count from then on, and what counts now in its time goes" in said(asked.body)
-    assert ("21", 303, "1100") == (before, closed.status, after)
+    assert ("21", 303, "1,100") == (before, closed.status, after)
     assert "Sunday, second export Closed" in listed
     assert "is replaced (1) 2 now by user:owner@example.com" in listed
     assert "Its events count since" in shown

@@ -9,6 +9,7 @@ import pytest
 
 from heartfly.core.events import read as parsed
 from heartfly.web.state import WebState
+from heartfly.web.traffic_words import grouped
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
 from tests.web.test_usage_pages import customer, text
@@ -51,7 +52,7 @@ async def test_the_picture_has_a_scale_and_the_page_a_total(owner: Browser) -> N
     page = (await owner.get(f"{ROOT}/meters/spent")).body.decode()
     shown = await text(owner, "/meters/spent")
 
-    assert "Total, ms 6036 Open Events 6 Complete up to" in shown.replace(" , ", ", ")
+    assert "Total, ms 6,036 Open Events 6 Complete up to" in shown.replace(" , ", ", ")
     assert "<span>10,000</span><span>5,000</span><span>0</span>" in page
     assert ">28 Feb</text>" in page
     assert 'height="60.0"' in page
@@ -63,7 +64,7 @@ async def test_what_does_not_add_up_is_asked_for_as_a_whole(owner: Browser) -> N
     await closed(owner)
     both = "from=2026-02-28&to=2026-03-01"
 
-    assert "All together 3000 Final Events 6" in await text(owner, f"/meters/longest?{both}")
+    assert "All together 3,000 Final Events 6" in await text(owner, f"/meters/longest?{both}")
     assert "All together 6 Final Events 6" in await text(owner, f"/meters/callers?{both}")
 
 
@@ -77,7 +78,7 @@ async def test_a_meter_that_added_up_in_two_ways_has_no_total(owner: Browser) ->
 
     assert "adds up in more than one way, so there is no total" in shown
     assert "36 3 Final" in shown
-    assert "3000 3 Final" in shown
+    assert "3,000 3 Final" in shown
 
 
 async def test_a_percentile_is_told_as_near_as_it_is_known(owner: Browser) -> None:
@@ -88,8 +89,8 @@ async def test_a_percentile_is_told_as_near_as_it_is_known(owner: Browser) -> No
     shown = await text(owner, "/meters/p50")
 
     assert "11.9 ± 0.2" in shown
-    assert "1980 ± 30" in shown
-    assert "2000 ± 30" in previewed
+    assert "1,980 ± 30" in shown
+    assert "2,000 ± 30" in previewed
     assert "± how far the true one may be" in shown
 
 
@@ -104,8 +105,19 @@ async def test_a_customer_is_told_with_his_usage_of_each_meter(owner: Browser) -
 
     assert "There are no meters yet" in before
     assert "2026-02-01 to 2026-03-02, days of UTC; complete up to" in shown
-    assert "spent 2012 ms 2 Open" in shown
-    assert "longest 2000 – 2 Open" in shown
+    assert "spent 2,012 ms 2 Open" in shown
+    assert "longest 2,000 – 2 Open" in shown
     asked = f"customer={public_id}&amp;from=2026-02-01&amp;to=2026-03-02&amp;zone=UTC"
     assert f'href="{ROOT}/meters/spent?{asked}"' in page
-    assert "Total, ms 2012" in (await text(owner, f"/meters/spent?{asked.replace('amp;', '')}")).replace(" , ", ", ")
+    assert "Total, ms 2,012" in (await text(owner, f"/meters/spent?{asked.replace('amp;', '')}")).replace(" , ", ", ")
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("0", "0"), ("999.125", "999.125"), ("26482052", "26,482,052"), ("-1234.50001", "-1,234.50001"),
+        ("0.069312", "0.069312"), ("1010 ± 20", "1,010 ± 20"), ("12345.6 ± 1000.5", "12,345.6 ± 1,000.5"), ("–", "–"),
+    ],
+)  # fmt: skip
+def test_thousands_stand_apart_and_what_follows_the_point_does_not(told: str, said: str) -> None:
+    assert said == grouped(told)

@@ -495,7 +495,7 @@ async def test_what_senders_call_a_customer_is_edited_and_moves(town: Town) -> N
     assert "One name was another customer’s" in said((await owner.get(f"{acme}?moved=1")).body)
     assert "another customer’s: the usage" not in said((await owner.get(f"{acme}?moved=x")).body)
     assert "Acme Ltd a , o" in listed
-    assert "Other nothing but his id" in listed
+    assert "Other nothing but the id" in listed
     assert 303 == (await owner.post(other, {"archived": "1", "rev": await owner.hidden(other, "rev")})).status
     assert "Other" not in await text(owner, "/customers")
 

@@ -69,7 +69,7 @@ async def list_badges(request: ApiRequest, limit: Limit = DEFAULT_LIMIT, cursor:
 async def make_badge_key(request: ApiRequest) -> BadgeKeyOut:
     """A new one: badges at addresses with the key before it, if there was one, are gone at once."""
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
-    half = await api.database.write(
+    half = await request.administer(
         lambda tx: badge_keys.make_badge_key(tx, pid, actor=request.actor, at=at, ids=api.ids, sealer=api.sealer)
     )
     return BadgeKeyOut(half)
@@ -79,7 +79,7 @@ async def make_badge_key(request: ApiRequest) -> BadgeKeyOut:
 async def remove_badge_key(request: ApiRequest) -> None:
     """The project has no badges any more."""
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
-    await api.database.write(lambda tx: badge_keys.remove_badge_key(tx, pid, actor=request.actor, at=at, ids=api.ids))
+    await request.administer(lambda tx: badge_keys.remove_badge_key(tx, pid, actor=request.actor, at=at, ids=api.ids))
 
 
 def _out(base_url: str, half: str, one: Subject) -> BadgeOut:

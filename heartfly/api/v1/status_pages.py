@@ -100,7 +100,7 @@ async def create_status_page(request: ApiRequest, data: JSONBody[StatusPageIn]) 
         accent_dark=data.accent_dark,
         logo=logo_of_base64(data.logo or ""),
     )
-    made = await api.database.write(
+    made = await request.administer(
         lambda tx: status_pages.create_page(tx, pid, wanted, actor=request.actor, at=at, ids=api.ids)
     )
     answer = await _told(request, made, status=201)
@@ -140,7 +140,7 @@ async def edit_status_page(
         accent_dark=_given(data.accent_dark),
         logo=None if data.logo is msgspec.UNSET else logo_of_base64(data.logo or ""),
     )
-    await api.database.write(
+    await request.administer(
         lambda tx: status_pages.edit_page(tx, pid, page_id, wanted, actor=request.actor, at=at, ids=api.ids, rev=rev)
     )
     return await _told(request, page_id)
@@ -156,7 +156,7 @@ async def edit_status_page(
 )
 async def delete_status_page(request: ApiRequest, page_id: FromPath[str]) -> None:
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
-    await api.database.write(
+    await request.administer(
         lambda tx: status_pages.delete_page(tx, pid, page_id, actor=request.actor, at=at, ids=api.ids)
     )
 

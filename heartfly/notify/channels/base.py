@@ -165,7 +165,7 @@ def closed_to(config: Mapping[str, Any], reach: Reach) -> str | None:
     try:
         check_url(str(config["url"]), field="config.url", rules=reach.rules)
     except InvalidValueError as error:
-        return f"nothing is delivered: {error}"
+        return f"nothing is delivered: {error.message}"
     return None
 
 

@@ -119,7 +119,7 @@ class ToldBySettings(Channel):
                 try:
                     check_url(self.value(config, one.name), field=f"config.{one.name}", rules=reach.rules)
                 except InvalidValueError as error:
-                    return f"nothing is delivered: {error}"
+                    return f"nothing is delivered: {error.message}"
         return None
 
     def is_one_server(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
