@@ -118,7 +118,7 @@ class Watcher:
 
     def _look(self, tx: Tx) -> tuple[Looked, Heard]:
         now = self._clock.now()
-        heard = self._beat.beat(tx, now=now)
+        heard = self._beat.beat(tx, now=now, boottime=self._clock.boottime())
         leads = self._leader.campaign(tx)
         due = [at for at in (tx.conn.execute(NEXT_WAKE).scalar(), next_later(tx)) if at is not None]
         next_wake_at = min(due, default=None)

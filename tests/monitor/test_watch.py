@@ -294,6 +294,31 @@ async def test_a_run_that_ends_after_the_clock_was_put_back_does_not_hang(
     assert ["ok", "ok"] == [run.outcome for run in await world.runs(check)]
 
 
+async def test_a_clock_put_back_while_nobody_could_hear_hides_no_deafness(world: World, tower: Tower) -> None:
+    check = await world.check(T0, every=24 * HOUR, max_run=20 * MINUTE)
+    await world.ping(check, T0)
+    await tower.go(T0 + HOUR)
+    await world.ping(check, T0 + HOUR, PingKind.START)
+
+    tower.clock.move_to(T0 + HOUR + 30 * MINUTE)  # its end came, and nobody heard it
+    tower.clock.step_wall(-HOUR)
+    await tower.watcher.round()
+    await tower.go(T0 + 2 * HOUR)
+
+    assert [(T0, T0 + HOUR)] == await blind(world)
+    assert "up" == (await world.row(check)).status
+    assert ["ok", "unverified"] == [run.outcome for run in await world.runs(check)]
+
+
+async def test_a_clock_put_back_while_all_was_heard_is_no_deafness(world: World, tower: Tower) -> None:
+    await tower.go(T0 + HOUR)
+
+    tower.clock.step_wall(-HOUR)
+    await tower.go(T0 + HOUR)
+
+    assert [] == await blind(world)
+
+
 async def test_more_checks_than_a_batch_are_all_judged(world: World) -> None:
     tower = Tower(world, SimClock(T0), batch=2)
     await tower.watcher.join()
