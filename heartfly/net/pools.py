@@ -16,7 +16,7 @@ from typing import Generic, Protocol, TypeVar
 from heartfly.net.seats import HostSeats
 
 POOL_SIZE = 5
-PATIENCE_S = 2.0
+PATIENCE_S = 0.5
 """Whoever has a connection for so long without an answer makes room for others at the same host."""
 
 
