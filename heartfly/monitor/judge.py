@@ -30,6 +30,7 @@ from heartfly.db.prepared import Found, Prepared
 from heartfly.db.types import UtcInstant
 from heartfly.logs import logger
 from heartfly.monitor.planned import Planned, Windows, left_alone, planned
+from heartfly.monitor.put_off import put_off
 from heartfly.notify.later import tell_later
 from heartfly.notify.silences import unjudging
 
@@ -66,13 +67,15 @@ class Judge:
         now: datetime,
         held: Mapping[int, datetime] = MappingProxyType({}),
         n_before: int = 0,
+        at_most: int | None = None,
     ) -> Judged:
         """Judge the checks that are due at `through`, the most overdue first; none past it.
 
         `held`: check id → the earlier instant past which that one may not be judged. `n_before`: so many were judged
-        without a rest before these.
+        without a rest before these. `at_most`: no more than so many; None: a batch.
         """
         batch = self._batch if n_before < STORM else self._batch * _STORM_TIMES
+        batch = batch if at_most is None else min(batch, at_most)
         most = batch + len(held)  # whoever is held must not keep others from their turn
         found = _DUE.found(tx, through=through, most=most)
         ready = _not_held(found, held)
@@ -102,6 +105,16 @@ class Judge:
             record_missed(tx, found, missed, ids=self._ids, now=now)
         n_flips = sum(len(one.step.flips) for one in taken) + sum(len(one.rows) for one in at_once)
         return Judged(len(due), n_flips, full=len(found.rows) >= most or len(ready) > len(due))
+
+    def put_off(
+        self, tx: Tx, *, through: datetime, now: datetime, held: Mapping[int, datetime], error: Exception
+    ) -> Judged:
+        """The one that is judged first, and cannot be: leave it alone for an hour. See put_off.py."""
+        found = _DUE.found(tx, through=through, most=1 + len(held))
+        ready = _not_held(found, held)
+        for pid, check_id in map(found.pick("pid", "id"), ready[:1]):
+            put_off(tx, pid, check_id, error=str(error) or type(error).__name__, ids=self._ids, now=now)
+        return Judged(len(ready[:1]), 0, full=bool(ready))
 
     def later(self, tx: Tx, *, now: datetime) -> bool:
         """Tell what was held until now, and remind whom it is time to. True: there may be more."""

@@ -15,7 +15,7 @@ from heartfly.db.changes import Changes
 from heartfly.db.models import alerts, blind_intervals, channels, check_channels, checks, nodes, notifications
 from heartfly.errors import OverloadedError
 from heartfly.monitor.blind import Hearing
-from heartfly.monitor.watch import HURRY_S
+from heartfly.monitor.watch import HURRY_S, Looked
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.rate import RateLimiter
 from heartfly.pings.request import ByUuid
@@ -427,6 +427,77 @@ async def test_one_check_whose_judging_raises_does_not_stop_the_others(
     assert ["check.schedule_error"] == [kind for kind, _ in await told(world)]
 
 
+async def spoilt(world: World, check: Any, gates: str) -> None:
+    await world.db.write(
+        lambda tx: tx.conn.execute(sa.update(checks).where(checks.c.id == check.id).values(gates=gates))
+    )
+
+
+async def test_one_check_whose_row_cannot_be_read_stops_no_other_and_is_told_of_once(
+    world: World, tower: Tower
+) -> None:
+    before, bad, after = [await world.check(T0) for _ in range(6)], await world.check(T0), await world.check(T0)
+    await channel(world, bad)
+    for n, check in enumerate((*before, bad, after)):
+        await world.ping(check, T0 + n * timedelta(milliseconds=1))
+    await spoilt(world, bad, "of a later version")
+
+    await tower.go(T0 + 2 * HOUR)
+
+    assert ["down"] * 7 == [(await world.row(check)).status for check in (*before, after)]
+    ((kind, alert),) = await told(world)
+    assert ("check.schedule_error", bad.uuid) == (kind, alert["check"]["uuid"])
+    assert "It cannot be judged" in alert["explain"]
+    async with world.db.read() as read:
+        found = await read.execute(sa.select(checks.c.status, checks.c.schedule_error).where(checks.c.id == bad.id))
+        assert [("up", True)] == [(row.status, bool(row.schedule_error)) for row in found]
+
+    await tower.go(T0 + 4 * HOUR)
+    assert ["check.schedule_error"] == [kind for kind, _ in await told(world)]
+
+
+async def test_a_check_that_can_be_read_again_is_judged_again_and_what_was_missed_meanwhile_is_nobodys_fault(
+    world: World, tower: Tower
+) -> None:
+    check = await world.check(T0)
+    await world.ping(check, T0)
+    await spoilt(world, check, "of a later version")
+    await tower.go(T0 + 2 * HOUR)
+    await spoilt(world, check, "")
+
+    await tower.go(T0 + 3 * HOUR)
+    row = await world.row(check)
+    assert ("up", None) == (row.status, row.schedule_error)
+    await tower.go(T0 + 5 * HOUR)
+
+    assert "down" == (await world.row(check)).status
+
+
+async def test_a_new_leader_judges_what_the_former_one_could_not_and_puts_nothing_off(
+    world: World, tower: Tower
+) -> None:
+    check = await world.check(T0)
+    await world.ping(check, T0)
+    tower.leader.epoch = None
+    looked = Looked(T0 + 2 * HOUR, {}, leads=True, next_wake_at=None)
+
+    judged = await world.db.write(lambda tx: tower.watcher._put_off(tx, looked, ValueError("no")))
+
+    assert (0, False) == (judged.n, judged.full)
+
+
+async def test_where_nothing_is_due_any_more_nothing_is_put_off(world: World, tower: Tower) -> None:
+    check = await world.check(T0)
+    await world.ping(check, T0)
+    looked = Looked(T0 + MINUTE, {}, leads=True, next_wake_at=None)
+    await tower.watcher.round()
+
+    judged = await world.db.write(lambda tx: tower.watcher._put_off(tx, looked, ValueError("no")))
+
+    assert (0, False) == (judged.n, judged.full)
+    assert None is (await world.row(check)).schedule_error
+
+
 async def test_nobody_listening_means_no_notification(world: World, tower: Tower) -> None:
     check = await world.check(T0)
     await world.ping(check, T0)
@@ -527,7 +598,7 @@ async def test_a_leader_who_lost_the_lease_unnoticed_is_fenced_by_its_epoch(worl
     await world.db.write(lambda tx: tx.conn.exec_driver_sql("UPDATE leases SET epoch = epoch + 1, node_id = 99"))
 
     assert not await world.db.write(tower.leader.leads)
-    assert 0 == (await world.db.write(lambda tx: tower.watcher._judge_batch(tx, looked, 0))).n
+    assert 0 == (await world.db.write(lambda tx: tower.watcher._judge_batch(tx, looked, 0, None))).n
 
 
 async def test_the_slowest_node_holds_the_watermark_until_it_is_fenced(world: World, tower: Tower) -> None:
