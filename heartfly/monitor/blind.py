@@ -182,10 +182,11 @@ class Beat:
 
         A clock that was set back hides how long that was, and shows some instants twice: all that it showed counts.
         """
-        if now - beat_at > self._hearing.blind_after:
-            return beat_at, now
+        least, shown = self._hearing.blind_after, now - beat_at
         passed = timedelta(seconds=0.0 if self._boottime is None else boottime - self._boottime)
-        return (now - passed, max(now, beat_at)) if passed > self._hearing.blind_after else None
+        if passed > least and (shown <= least or passed - shown > least):
+            return now - passed, max(now, beat_at)
+        return (beat_at, now) if shown > least else None
 
     def joined(self) -> None:
         """Call when the transaction of `join` has been committed."""

@@ -294,6 +294,27 @@ async def test_a_run_that_ends_after_the_clock_was_put_back_does_not_hang(
     assert ["ok", "ok"] == [run.outcome for run in await world.runs(check)]
 
 
+@pytest.mark.parametrize(
+    ("back", "expected"),
+    [
+        (timedelta(), (T0 + HOUR, T0 + 2 * HOUR)),
+        (10 * MINUTE, (T0 + HOUR, T0 + HOUR + 50 * MINUTE)),  # so little, of so much, may be how clocks drift
+        (20 * MINUTE, (T0 + 40 * MINUTE, T0 + HOUR + 40 * MINUTE)),
+        (3 * HOUR, (T0 - 2 * HOUR, T0 + HOUR)),
+    ],
+)
+async def test_all_that_the_clock_showed_while_nobody_could_hear_is_blind(
+    world: World, tower: Tower, back: timedelta, expected: tuple[datetime, datetime]
+) -> None:
+    await tower.go(T0 + HOUR)
+
+    tower.clock.move_to(T0 + 2 * HOUR)
+    tower.clock.step_wall(-back)
+    await tower.watcher.round()
+
+    assert [expected] == await blind(world)
+
+
 async def test_a_clock_put_back_while_nobody_could_hear_hides_no_deafness(world: World, tower: Tower) -> None:
     check = await world.check(T0, every=24 * HOUR, max_run=20 * MINUTE)
     await world.ping(check, T0)
