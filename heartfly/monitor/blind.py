@@ -10,7 +10,7 @@ judged: both happen in the writer's order.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -59,7 +59,7 @@ class Heard:
     held: Mapping[int, datetime]
     refused: Refused | None = None
     """What of our own refusals this beat has written down."""
-    boottime: float | None = None
+    boottime: float | None = field(default=None, compare=False)
     """When this was, by the boot-time clock."""
 
 
