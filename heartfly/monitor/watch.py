@@ -35,6 +35,8 @@ NEXT_WAKE = sa.select(sa.func.min(checks.c.wake_at)).where(checks.c.wake_at.is_n
 """The condition is the index's own: without it SQLite read every check, each second."""
 
 
+_NOBODYS = (HeartflyError, sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, MemoryError)
+"""What is wrong with the database or the machine, and with no check."""
 WHOLE = 32
 """Where a batch failed, the next ones are of one check, two, four and so on; from so many on, of as many as ever."""
 HURRY_S = 30.0
@@ -155,7 +157,7 @@ class Watcher:
         """
         try:
             judged = await self._write(lambda tx: self._judge_batch(tx, looked, n_before, at_most))
-        except HeartflyError:
+        except _NOBODYS:
             raise
         except Exception as error:
             log.exception("judge", error=repr(error), at_most=at_most)

@@ -507,6 +507,29 @@ async def test_a_new_leader_judges_what_the_former_one_could_not_and_puts_nothin
     assert (0, False) == (judged.n, judged.full)
 
 
+@pytest.mark.parametrize(
+    "error", [OverloadedError("away"), sa.exc.OperationalError("x", None, Exception("read-only")), MemoryError()]
+)
+async def test_what_is_wrong_with_the_database_puts_no_check_off(world: World, tower: Tower, error: Exception) -> None:
+    check = await world.check(T0)
+    await world.ping(check, T0)
+    tower.clock.move_to(T0 + 10 * MINUTE)
+    looked = replace(await tower.watcher.round(), watermark=T0 + 2 * HOUR)
+    write = world.db.write
+
+    async def refuse(*_: Any, **__: Any) -> Any:
+        raise error
+
+    world.db.write = refuse  # type: ignore[method-assign]
+    with pytest.raises(type(error)):
+        await tower.watcher._judged(looked, 0, 1)
+    world.db.write = write  # type: ignore[method-assign]
+
+    assert None is (await world.row(check)).schedule_error
+    await tower.watcher._judged(looked, 0, 1)
+    assert "down" == (await world.row(check)).status
+
+
 async def test_where_nothing_is_due_any_more_nothing_is_put_off(world: World, tower: Tower) -> None:
     check = await world.check(T0)
     await world.ping(check, T0)
