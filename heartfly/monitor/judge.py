@@ -58,6 +58,8 @@ class Judge:
     def __init__(self, *, ids: IdSource, batch: int = BATCH) -> None:
         self._ids = ids
         self._batch = batch
+        self._alone: tuple[int, int] | None = None
+        """Project and id of the check that is judged by itself, if one is."""
 
     def judge(
         self,
@@ -74,12 +76,14 @@ class Judge:
         `held`: check id → the earlier instant past which that one may not be judged. `n_before`: so many were judged
         without a rest before these. `at_most`: no more than so many; None: a batch.
         """
+        self._alone = None
         batch = self._batch if n_before < STORM else self._batch * _STORM_TIMES
         batch = batch if at_most is None else min(batch, at_most)
         most = batch + len(held)  # whoever is held must not keep others from their turn
         found = _DUE.found(tx, through=through, most=most)
         ready = _not_held(found, held)
         due = ready[:batch]
+        self._alone = found.pick("pid", "id")(due[0]) if batch == 1 and due else None
         groups, rows = sort_out(found, due)
         apart = stored(tx, found.told(rows))
         oldest = _oldest(found, due, apart) if due else through
@@ -106,15 +110,12 @@ class Judge:
         n_flips = sum(len(one.step.flips) for one in taken) + sum(len(one.rows) for one in at_once)
         return Judged(len(due), n_flips, full=len(found.rows) >= most or len(ready) > len(due))
 
-    def put_off(
-        self, tx: Tx, *, through: datetime, now: datetime, held: Mapping[int, datetime], error: Exception
-    ) -> Judged:
-        """The one that is judged first, and cannot be: leave it alone for an hour. See put_off.py."""
-        found = _DUE.found(tx, through=through, most=1 + len(held))
-        ready = _not_held(found, held)
-        for pid, check_id in map(found.pick("pid", "id"), ready[:1]):
-            put_off(tx, pid, check_id, error=str(error) or type(error).__name__, ids=self._ids, now=now)
-        return Judged(len(ready[:1]), 0, full=bool(ready))
+    def put_off(self, tx: Tx, *, now: datetime, error: Exception) -> Judged:
+        """The one that was judged alone, and could not be: leave it for an hour. See put_off.py."""
+        if self._alone is None:
+            return Judged(0, 0, full=False)
+        why = str(error) or type(error).__name__
+        return Judged(int(put_off(tx, *self._alone, error=why, ids=self._ids, now=now)), 0, full=True)
 
     def later(self, tx: Tx, *, now: datetime) -> bool:
         """Tell what was held until now, and remind whom it is time to. True: there may be more."""

@@ -26,10 +26,12 @@ log = logger("heartfly.monitor")
 _NAMED = [checks.c[name] for name in ("uuid", "name", "slug", "grace_s", "schedule_error_at")]
 
 
-def put_off(tx: Tx, pid: int, check_id: int, *, error: str, ids: IdSource, now: datetime) -> None:
-    """Its owner is told once, until it could be judged again."""
+def put_off(tx: Tx, pid: int, check_id: int, *, error: str, ids: IdSource, now: datetime) -> bool:
+    """Its owner is told once, until it could be judged again. False: it is gone."""
     this = (checks.c.pid == pid, checks.c.id == check_id)
-    row = tx.conn.execute(sa.select(*_NAMED).where(*this)).one()
+    row = tx.conn.execute(sa.select(*_NAMED).where(*this)).first()
+    if row is None:
+        return False
     since = row.schedule_error_at or now
     values = {"schedule_error": error, "schedule_error_at": since, "wake_at": now + SCHEDULE_RETRY}
     tx.conn.execute(sa.update(checks).where(*this).values(values | {"rev": checks.c.rev + 1}))
@@ -37,6 +39,7 @@ def put_off(tx: Tx, pid: int, check_id: int, *, error: str, ids: IdSource, now: 
     log.error("check", check=row.uuid, error=error, next="looked at again in an hour")
     if row.schedule_error_at is None:
         _tell(tx, pid, check_id, row, error=error, ids=ids, now=now)
+    return True
 
 
 def _tell(tx: Tx, pid: int, check_id: int, row: Any, *, error: str, ids: IdSource, now: datetime) -> None:

@@ -166,7 +166,7 @@ class Watcher:
             why = error
         else:
             return judged, None if at_most is None or at_most >= WHOLE else 2 * at_most
-        return await self._write(lambda tx: self._put_off(tx, looked, why)), 1
+        return await self._write(lambda tx: self._put_off(tx, why)), 1
 
     async def _write(self, command: Callable[[Tx], Judged]) -> Judged:
         return await self._database.write(command, priority=Priority.JUDGING)
@@ -177,11 +177,10 @@ class Watcher:
         now, through, held = self._clock.now(), looked.watermark, looked.held
         return self._judge.judge(tx, through=through, held=held, now=now, n_before=n_before, at_most=at_most)
 
-    def _put_off(self, tx: Tx, looked: Looked, error: Exception) -> Judged:
+    def _put_off(self, tx: Tx, error: Exception) -> Judged:
         if not self._leader.leads(tx):
             return Judged(0, 0, full=False)
-        now, through, held = self._clock.now(), looked.watermark, looked.held
-        return self._judge.put_off(tx, through=through, held=held, now=now, error=error)
+        return self._judge.put_off(tx, now=self._clock.now(), error=error)
 
     async def _tell_later(self) -> None:
         """Behind what was judged: what ended meanwhile is not told as if it were still so."""

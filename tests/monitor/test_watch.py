@@ -15,7 +15,8 @@ from heartfly.db.changes import Changes
 from heartfly.db.models import alerts, blind_intervals, channels, check_channels, checks, nodes, notifications
 from heartfly.errors import OverloadedError
 from heartfly.monitor.blind import Hearing
-from heartfly.monitor.watch import HURRY_S, Looked
+from heartfly.monitor.put_off import put_off
+from heartfly.monitor.watch import HURRY_S
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.rate import RateLimiter
 from heartfly.pings.request import ByUuid
@@ -494,17 +495,16 @@ async def test_a_check_that_can_be_read_again_is_judged_again_and_what_was_misse
     assert "down" == (await world.row(check)).status
 
 
-async def test_a_new_leader_judges_what_the_former_one_could_not_and_puts_nothing_off(
-    world: World, tower: Tower
-) -> None:
+async def test_who_does_not_lead_any_more_puts_nothing_off(world: World, tower: Tower) -> None:
     check = await world.check(T0)
     await world.ping(check, T0)
+    looked = replace(await tower.watcher.round(), watermark=T0 + 2 * HOUR)
+    await spoilt(world, check, "of a later version")
+    with pytest.raises(ValueError, match="malformed"):
+        await world.db.write(lambda tx: tower.watcher._judge_batch(tx, looked, 0, 1))
     tower.leader.epoch = None
-    looked = Looked(T0 + 2 * HOUR, {}, leads=True, next_wake_at=None)
 
-    judged = await world.db.write(lambda tx: tower.watcher._put_off(tx, looked, ValueError("no")))
-
-    assert (0, False) == (judged.n, judged.full)
+    assert 0 == (await world.db.write(lambda tx: tower.watcher._put_off(tx, ValueError("no")))).n
 
 
 @pytest.mark.parametrize(
@@ -530,16 +530,14 @@ async def test_what_is_wrong_with_the_database_puts_no_check_off(world: World, t
     assert "down" == (await world.row(check)).status
 
 
-async def test_where_nothing_is_due_any_more_nothing_is_put_off(world: World, tower: Tower) -> None:
-    check = await world.check(T0)
-    await world.ping(check, T0)
-    looked = Looked(T0 + MINUTE, {}, leads=True, next_wake_at=None)
-    await tower.watcher.round()
-
-    judged = await world.db.write(lambda tx: tower.watcher._put_off(tx, looked, ValueError("no")))
+async def test_what_failed_before_a_check_was_looked_at_puts_none_off(world: World, tower: Tower) -> None:
+    judged = await world.db.write(lambda tx: tower.watcher._put_off(tx, ValueError("no")))
 
     assert (0, False) == (judged.n, judged.full)
-    assert None is (await world.row(check)).schedule_error
+
+
+async def test_a_check_that_was_deleted_meanwhile_is_not_put_off(world: World, tower: Tower) -> None:
+    assert not await world.db.write(lambda tx: put_off(tx, 1, 2, error="no", ids=world.ids, now=T0))
 
 
 async def test_nobody_listening_means_no_notification(world: World, tower: Tower) -> None:
