@@ -27,8 +27,10 @@ from heartfly.db.ids import IdSource
 from heartfly.demo.cast import Part
 from heartfly.demo.habits import Beat, beats
 
-NODE = 1
-"""Of no process that ever runs: what comes later from any other came after. Not 0, as that is of what came late."""
+NODE = 0
+"""Of ids, and of no process that ever runs: what comes later from any other came after."""
+HEARD_BY = 1
+"""The process that is said to have heard the pings: 0 stands for those that were told of later (core/values.py)."""
 JUDGED_AFTER = timedelta(milliseconds=400)
 BACK_AGAIN = timedelta(seconds=5)
 """From the end of an outage of our own to when we judge again."""
@@ -138,7 +140,7 @@ class _Fold:
         signal = Signal(
             id=self._ids.next(beat.at),
             kind=beat.kind,
-            order=(beat.at, NODE, self._seq),
+            order=(beat.at, HEARD_BY, self._seq),
             exit_status=beat.exit_status,
             metrics=figures,
         )
@@ -164,7 +166,7 @@ class _Fold:
                 "n": n,
                 "received_at": beat.at,
                 "client_at": None,
-                "node_id": NODE,
+                "node_id": HEARD_BY,
                 "seq": self._seq,
                 "kind": (step.kind or beat.kind).value,
                 "exit_status": beat.exit_status,

@@ -2,15 +2,16 @@
 
 A slot that fell into time in which Heartfly could not hear is not the job's fault. A gap counts from
 the last beat to this one, by the wall clock, which shows alike that the process was dead, stalled or
-asleep with its machine, or that the clock was put forward. Signals that we refused are a gap, too. Each
-is written before anything past it may be judged: both happen in the writer's order. What lies in a spool was heard and
-cannot be seen yet: deadlines wait for it, each node's word standing in its row.
+asleep with its machine, or that the clock was put forward; where that was set back meanwhile, by the
+boot-time clock. Signals that we refused are a gap, too. Each is written before anything past it may be
+judged: both happen in the writer's order. What lies in a spool was heard and cannot be seen yet: deadlines
+wait for it, each node's word standing in its row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -65,6 +66,8 @@ class Heard:
     held: Mapping[int, datetime]
     refused: Refused | None = None
     """What of our own refusals this beat has written down."""
+    boottime: float | None = field(default=None, compare=False)
+    """When this was, by the boot-time clock."""
 
 
 class Beat:
@@ -98,6 +101,8 @@ class Beat:
         """Since when deadlines wait for our spool."""
         self._count = count
         self._missed = False
+        self._boottime: float | None = None
+        """Of the last beat that was committed."""
         self._n_recorded = 0
         self._recorded = timedelta()
         """Of the transaction under way."""
@@ -154,17 +159,17 @@ class Beat:
         # Whatever an earlier life heard came before anything that this one will, also if the clock was set back.
         tx.conn.execute(sa.update(checks).where(checks.c.last_end_at > now).values(last_end_at=now))
 
-    def beat(self, tx: Tx, *, now: datetime) -> Heard:
-        """Say that we hear, and learn what may be judged.
+    def beat(self, tx: Tx, *, now: datetime, boottime: float) -> Heard:
+        """Say that we hear, and learn what may be judged. `boottime`: seconds, by the clock of that name.
 
         Gaps of this node and the fencing of silent ones are written in the same transaction, so that nothing can be
         judged between a gap and its record.
         """
         self._n_recorded, self._recorded = 0, timedelta()
         mine = tx.conn.execute(sa.select(nodes).where(nodes.c.id == self.node_id)).one()
-        if now - mine.beat_at > self._hearing.blind_after:
-            self._record(tx, mine.beat_at, now, AWAY if self._missed else STALLED)
-            self._gaps[mine.beat_at] = now
+        if (deaf := self._deaf(mine.beat_at, now, boottime)) is not None:
+            self._record(tx, *deaf, AWAY if self._missed else STALLED)
+            self._gaps[deaf[0]] = deaf[1]
             if len(self._gaps) > _GAPS:
                 del self._gaps[min(self._gaps)]
         refused = self._refusals.span()
@@ -196,7 +201,18 @@ class Beat:
         for check_id, one in expected.items():
             if one.wake_at is not None and one.wake_at <= now:
                 held[check_id] = min(limits[check_id], held.get(check_id, now))
-        return Heard(min(through, seen), held, refused)
+        return Heard(min(through, seen), held, refused, boottime)
+
+    def _deaf(self, beat_at: datetime, now: datetime, boottime: float) -> tuple[datetime, datetime] | None:
+        """From when to when this node could not hear, since its last beat.
+
+        A clock that was set back hides how long that was, and shows some instants twice: all that it showed counts.
+        """
+        least, shown = self._hearing.blind_after, now - beat_at
+        passed = timedelta(seconds=0.0 if self._boottime is None else boottime - self._boottime)
+        if passed > least and (shown <= least or passed - shown > least):
+            return now - passed, max(now, beat_at)
+        return (beat_at, now) if shown > least else None
 
     def joined(self) -> None:
         """Call when the transaction of `join` has been committed."""
@@ -210,6 +226,7 @@ class Beat:
     def committed(self, heard: Heard) -> None:
         """Call when the beat's transaction has been committed."""
         self._missed = False
+        self._boottime = heard.boottime
         self._refusals.settled(heard.refused)
         if heard.refused is not None:
             self._refusing = self._written

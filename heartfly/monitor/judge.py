@@ -30,6 +30,7 @@ from heartfly.db.prepared import Found, Prepared
 from heartfly.db.types import UtcInstant
 from heartfly.logs import logger
 from heartfly.monitor.planned import Planned, Windows, left_alone, planned
+from heartfly.monitor.put_off import put_off
 from heartfly.notify.later import tell_later
 from heartfly.notify.silences import unjudging
 
@@ -57,6 +58,8 @@ class Judge:
     def __init__(self, *, ids: IdSource, batch: int = BATCH) -> None:
         self._ids = ids
         self._batch = batch
+        self._alone: tuple[int, int] | None = None
+        """Project and id of the check that is judged by itself, if one is."""
 
     def judge(
         self,
@@ -66,17 +69,21 @@ class Judge:
         now: datetime,
         held: Mapping[int, datetime] = MappingProxyType({}),
         n_before: int = 0,
+        at_most: int | None = None,
     ) -> Judged:
         """Judge the checks that are due at `through`, the most overdue first; none past it.
 
         `held`: check id → the earlier instant past which that one may not be judged. `n_before`: so many were judged
-        without a rest before these.
+        without a rest before these. `at_most`: no more than so many; None: a batch.
         """
+        self._alone = None
         batch = self._batch if n_before < STORM else self._batch * _STORM_TIMES
+        batch = batch if at_most is None else min(batch, at_most)
         most = batch + len(held)  # whoever is held must not keep others from their turn
         found = _DUE.found(tx, through=through, most=most)
         ready = _not_held(found, held)
         due = ready[:batch]
+        self._alone = found.pick("pid", "id")(due[0]) if batch == 1 and due else None
         groups, rows = sort_out(found, due)
         hold_causes(tx, found, due)
         apart = stored(tx, found.told(rows))
@@ -103,6 +110,13 @@ class Judge:
             record_missed(tx, found, missed, ids=self._ids, now=now)
         n_flips = sum(len(one.step.flips) for one in taken) + sum(len(one.rows) for one in at_once)
         return Judged(len(due), n_flips, full=len(found.rows) >= most or len(ready) > len(due))
+
+    def put_off(self, tx: Tx, *, now: datetime, error: Exception) -> Judged:
+        """The one that was judged alone, and could not be: leave it for an hour. See put_off.py."""
+        if self._alone is None:
+            return Judged(0, 0, full=False)
+        why = str(error) or type(error).__name__
+        return Judged(int(put_off(tx, *self._alone, error=why, ids=self._ids, now=now)), 0, full=True)
 
     def later(self, tx: Tx, *, now: datetime) -> bool:
         """Tell what was held until now, and remind whom it is time to. True: there may be more."""

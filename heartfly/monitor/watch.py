@@ -11,7 +11,7 @@ then is always seen.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -35,6 +35,10 @@ NEXT_WAKE = sa.select(sa.func.min(checks.c.wake_at)).where(checks.c.wake_at.is_n
 """The condition is the index's own: without it SQLite read every check, each second."""
 
 
+_NOBODYS = (HeartflyError, sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, MemoryError)
+"""What is wrong with the database or the machine, and with no check."""
+WHOLE = 32
+"""Where a batch failed, the next ones are of one check, two, four and so on; from so many on, of as many as ever."""
 HURRY_S = 30.0
 """So long, at most, others make room for flips: checks that fall due without end must not hold up alerts for ever."""
 
@@ -118,7 +122,7 @@ class Watcher:
 
     def _look(self, tx: Tx) -> tuple[Looked, Heard]:
         now = self._clock.now()
-        heard = self._beat.beat(tx, now=now)
+        heard = self._beat.beat(tx, now=now, boottime=self._clock.boottime())
         leads = self._leader.campaign(tx)
         due = [at for at in (tx.conn.execute(NEXT_WAKE).scalar(), next_later(tx)) if at is not None]
         next_wake_at = min(due, default=None)
@@ -133,11 +137,9 @@ class Watcher:
 
     async def _judge_batches(self, looked: Looked) -> None:
         full, n, beat_at = True, 0, self._clock.now()
+        at_most: int | None = None
         while full:
-            judged = await self._database.write(
-                lambda tx, looked=looked, n=n: self._judge_batch(tx, looked, n),  # type: ignore[misc]
-                priority=Priority.JUDGING,
-            )
+            judged, at_most = await self._judged(looked, n, at_most)
             full = judged.full
             n += judged.n
             if full and self._hurries_since is None:
@@ -147,11 +149,38 @@ class Watcher:
             if full and self._clock.now() - beat_at >= self._hearing.beat:
                 looked, beat_at = await self._beat_once(), self._clock.now()
 
-    def _judge_batch(self, tx: Tx, looked: Looked, n_before: int) -> Judged:
+    async def _judged(self, looked: Looked, n_before: int, at_most: int | None) -> tuple[Judged, int | None]:
+        """A batch, and how many the next one may have at most.
+
+        Where one of them raises, all that came of the others is undone with it. Smaller and smaller batches find it,
+        and alone it is put off.
+        """
+        try:
+            judged = await self._write(lambda tx: self._judge_batch(tx, looked, n_before, at_most))
+        except _NOBODYS:
+            raise
+        except Exception as error:
+            log.exception("judge", error=repr(error), at_most=at_most)
+            if at_most != 1:
+                return Judged(0, 0, full=True), 1 if at_most is None else at_most // 2
+            why = error
+        else:
+            return judged, None if at_most is None or at_most >= WHOLE else 2 * at_most
+        return await self._write(lambda tx: self._put_off(tx, why)), 1
+
+    async def _write(self, command: Callable[[Tx], Judged]) -> Judged:
+        return await self._database.write(command, priority=Priority.JUDGING)
+
+    def _judge_batch(self, tx: Tx, looked: Looked, n_before: int, at_most: int | None) -> Judged:
         if not self._leader.leads(tx):
             return Judged(0, 0, full=False)
-        now = self._clock.now()
-        return self._judge.judge(tx, through=looked.watermark, held=looked.held, now=now, n_before=n_before)
+        now, through, held = self._clock.now(), looked.watermark, looked.held
+        return self._judge.judge(tx, through=through, held=held, now=now, n_before=n_before, at_most=at_most)
+
+    def _put_off(self, tx: Tx, error: Exception) -> Judged:
+        if not self._leader.leads(tx):
+            return Judged(0, 0, full=False)
+        return self._judge.put_off(tx, now=self._clock.now(), error=error)
 
     async def _tell_later(self) -> None:
         """Behind what was judged: what ended meanwhile is not told as if it were still so."""

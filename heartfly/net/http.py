@@ -18,7 +18,7 @@ from heartfly.net.connect import Connector
 from heartfly.net.failures import RequestFailed
 from heartfly.net.headers import check_headers, outgoing_headers
 from heartfly.net.kept import Kept
-from heartfly.net.pools import HostPools
+from heartfly.net.pools import PATIENCE_S, HostPools
 from heartfly.net.reply import MAX_BODY_BYTES, Incoming, Reply
 from heartfly.net.resolver import Resolve, SystemResolver
 from heartfly.net.rules import DEFAULT_PORTS, Rules
@@ -27,6 +27,8 @@ from heartfly.net.urls import Target, check_url, parse_target
 __all__ = ["MAX_BODY_BYTES", "OutgoingHttp", "Reply", "RequestFailed", "check_headers", "check_url"]
 
 _IDLE_S = 30.0
+_SILENT_KEPT = 10_000
+"""Of so many receivers it is remembered that they left their last request unanswered."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
@@ -35,7 +37,8 @@ class OutgoingHttp:
     """One for the whole process, made and used on its event loop.
 
     `own_hosts`: `host` or `host:port` of our base URL, which no request may go to. At most
-    `connections_per_host` requests to one host run at once; more wait, within their own time limit.
+    `connections_per_host` requests to one host run at once, and as many that have waited for an answer for more than
+    `patience_s`, or did so the last time; more wait, within their own time limit.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class OutgoingHttp:
         allowed_ports: Container[int] = DEFAULT_PORTS,
         total_deadline_s: float = 15.0,
         connections_per_host: int = 30,
+        patience_s: float = PATIENCE_S,
         resolver: Resolve | None = None,
         lookup_limit_s: float = 3.0,
         connect_limit_s: float = 4.0,
@@ -64,7 +68,8 @@ class OutgoingHttp:
         # One for all pools: to load the certificates takes longer than a hundred requests.
         self._tls = tls or httpx.create_ssl_context(trust_env=False)
         self._tls.set_alpn_protocols(["http/1.1"])
-        self._pools = HostPools(self._pool, per_host=connections_per_host, idle_s=_IDLE_S)
+        self._pools = HostPools(self._pool, per_host=connections_per_host, idle_s=_IDLE_S, patience_s=patience_s)
+        self._silent: dict[tuple[str, int, bytes], None] = {}
 
     def check_url(self, url: str, *, field: str) -> str:
         """As the function, and with the operator's settings: ports, networks opened, our own hosts."""
@@ -77,10 +82,14 @@ class OutgoingHttp:
         the request may have been read, so nothing here sends it twice.
         """
         target, request = self._prepare(method, url, headers, body)
+        receiver = (target.host, target.port, target.path)
         incoming = Incoming(to_head=method == "HEAD")
         late = False
         try:
-            async with asyncio.timeout(self._deadline_s), self._pools.lease(target.host) as kept:
+            async with (
+                asyncio.timeout(self._deadline_s),
+                self._pools.lease(target.host, slow=receiver in self._silent) as kept,
+            ):
                 await kept.exchange(target, request, incoming)
         except ForbiddenAddressError as error:
             raise RequestFailed(str(error), permanent=True) from error
@@ -88,8 +97,16 @@ class OutgoingHttp:
             late = True
         reply = incoming.reply
         if reply is None:
+            if late and incoming.sent:
+                self._remember_silent(receiver)
             raise self._failure(target.host, incoming, late=late)
+        self._silent.pop(receiver, None)
         return reply
+
+    def _remember_silent(self, receiver: tuple[str, int, bytes]) -> None:
+        self._silent[receiver] = None
+        if len(self._silent) > _SILENT_KEPT:
+            del self._silent[next(iter(self._silent))]
 
     async def aclose(self) -> None:
         await self._pools.aclose()

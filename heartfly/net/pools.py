@@ -1,7 +1,8 @@
 """Hands out connection pools: a few small ones for each host, closed when idle.
 
 No pool ever has more requests than connections, so nothing queues inside one, and a host that was asked for
-much at once and now for little lets go of the pools that it does not need. How requests are made is http.py's.
+much at once and now for little lets go of the pools that it does not need. How requests are made is http.py's,
+whose turn it is seats.py's.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+from heartfly.net.seats import HostSeats
+
 POOL_SIZE = 5
+PATIENCE_S = 0.5
+"""Whoever has a connection for so long without an answer makes room for others at the same host."""
 
 
 class Closable(Protocol):
@@ -31,26 +36,31 @@ class _Pool(Generic[T]):
 
 @dataclass(slots=True, eq=False)
 class _Host(Generic[T]):
-    slots: asyncio.Semaphore
+    seats: HostSeats
     pools: list[_Pool[T]] = field(default_factory=list)
-    users: int = 0  # holding a slot or waiting for one
+    users: int = 0  # holding a seat or waiting for one
 
 
 class HostPools(Generic[T]):
-    def __init__(self, make: Callable[[], T], *, per_host: int, idle_s: float) -> None:
+    def __init__(self, make: Callable[[], T], *, per_host: int, idle_s: float, patience_s: float = PATIENCE_S) -> None:
+        """`per_host`: so many at a time that are answered soon, and as many that are not."""
         self._make = make
         self._per_host = per_host
+        self._patience_s = patience_s
         self._idle_s = idle_s
         self._hosts: dict[str, _Host[T]] = {}
         self._closings: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def lease(self, name: str) -> AsyncIterator[T]:
-        """Lend a pool that has a connection free for one request; wait, in order, while the host has none."""
-        host = self._hosts.setdefault(name, _Host(asyncio.Semaphore(self._per_host)))
+    async def lease(self, name: str, *, slow: bool = False) -> AsyncIterator[T]:
+        """Lend a pool that has a connection free for one request; wait, in order, while the host has none.
+
+        `slow`: whoever is asked left the last request unanswered.
+        """
+        host = self._hosts.setdefault(name, _Host(HostSeats(self._per_host, patience_s=self._patience_s)))
         host.users += 1
         try:
-            async with host.slots:
+            async with host.seats.seat(slow=slow):
                 pool = self._take(host)
                 try:
                     yield pool.item

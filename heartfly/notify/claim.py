@@ -23,6 +23,7 @@ from heartfly.notify.contents import small
 from heartfly.notify.outbox import PENDING
 from heartfly.notify.pack import Packed, pack, store
 from heartfly.notify.peace import HELD
+from heartfly.notify.set_back import bring_forward
 from heartfly.notify.work import Ask, ChannelRow, Claimed
 
 
@@ -90,6 +91,7 @@ def claim(
 
 def take_over(tx: Tx, *, now: datetime, node_id: int) -> int:
     """Where there can be no other process, on SQLite: end the leases of all others. Return what may be a repeat."""
+    bring_forward(tx, now=now)
     if not tx.on_postgres:
         _end_leases(tx, now, node_id)
     return identify(tx).repeats_through

@@ -27,6 +27,7 @@ from heartfly.notify.lanes import MAX_IN_FLIGHT, Lane
 from heartfly.notify.record import Outcome
 from heartfly.notify.recorder import Recorder
 from heartfly.notify.sending import SEND_LIMIT_S, Sender
+from heartfly.notify.set_back import NOTICED, bring_forward
 from heartfly.notify.waiting import Waiting, waiting
 from heartfly.notify.work import Ask, Claimed
 from heartfly.sealing import Sealer
@@ -100,6 +101,8 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._poll = poll
         self._last_asked = 0
+        self._looked: tuple[datetime, float] | None = None
+        """When it last did: by the wall clock, and by the boot-time clock."""
         self._repeats_through: int | None = None
         """Alerts up to this id may have been told before a restore; None: not looked yet."""
 
@@ -162,6 +165,7 @@ class Dispatcher:
         if self._repeats_through is None:
             self._repeats_through = await self._write(lambda tx: take_over(tx, now=now(), node_id=self._node_id))
         repeats_through = self._repeats_through
+        await self._notice_set_back(now())
         async with self._database.read() as conn:
             found = await waiting(conn)
         at = now()
@@ -185,6 +189,18 @@ class Dispatcher:
             self._wake.set()
         next_at = at + AGAIN_SOON if claims.passed_by else self._next_at(found, at)
         return _Pass(started=more or bool(claims.work), next_at=next_at)
+
+    async def _notice_set_back(self, at: datetime) -> None:
+        """Of the wall clock. Else a pace, or a try that is due in seconds, would wait for so much longer."""
+        boottime, before = self._clock.boottime(), self._looked
+        self._looked = (at, boottime)
+        if before is None:
+            return
+        by = before[0] + timedelta(seconds=boottime - before[1]) - at
+        if by > NOTICED:
+            for lane in self._lanes.values():
+                lane.set_back(by)
+            await self._write(lambda tx: bring_forward(tx, now=at))
 
     async def _write(self, command: Callable[[Tx], T]) -> T:
         return await self._database.write(command, priority=Priority.EDITS)

@@ -99,6 +99,11 @@ class Lane:
     def hold(self, until: datetime) -> None:
         self.ready_at = until if self.ready_at is None else max(self.ready_at, until)
 
+    def set_back(self, by: timedelta) -> None:
+        """The wall clock was: what was to be waited for is as far away as it was."""
+        if self.ready_at is not None:
+            self.ready_at -= by
+
     async def turn(self) -> None:
         """Wait until a send may begin."""
         while self.n_sending >= self.width:

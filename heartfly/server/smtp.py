@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP, Envelope, Session, TLSSetupException
@@ -39,6 +41,15 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.A
 _SLUG = re.compile(r"(?P<key>[A-Za-z0-9_-]{22})\+(?P<slug>[a-z0-9_-]{1,100})", re.ASCII)
 _GOOD = {PingOutcome.OK, PingOutcome.CREATED, PingOutcome.LIMITED, PingOutcome.SPOOLED}
 _LIMIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Signal:
+    """Of one recipient of a mail. It was received when the mail was, however long that takes to read."""
+
+    target: Target
+    seq: int
+    received_at: datetime
 
 
 def target_of(address: str, domain: str) -> Target | None:
@@ -137,24 +148,30 @@ class SmtpListener:
         if envelope.mail_from in {None, "", "<>"}:
             self._refused(554, "a bounce")
             return "554 5.7.1 what comes back is no signal"
+        named = dict.fromkeys(target_of(one, self._settings.domain) for one in envelope.rcpt_tos)
+        signals = [_Signal(one, *self._ingest.arrived(one)) for one in named if one is not None]
+        try:
+            return await self._taken(signals, session, envelope)
+        finally:
+            for signal in signals:
+                self._ingest.gone(signal.seq)
+
+    async def _taken(self, signals: Sequence[_Signal], session: Session, envelope: Envelope) -> str:
         content = envelope.original_content or b""
         found = await asyncio.to_thread(mail.read, content, most=self._max_body)
         if found.why_not:
             self._refused(554, found.why_not)
             return f"554 5.7.1 not taken: {found.why_not}"
-        targets = list(dict.fromkeys(target_of(one, self._settings.domain) for one in envelope.rcpt_tos))
-        peer = str(session.peer[0]) if session.peer else ""
+        peer, sender = str(session.peer[0]) if session.peer else "", str(envelope.mail_from)
         try:
             async with asyncio.timeout(_LIMIT_S):
                 outcomes = [
-                    await self._ping(one, found, peer=peer, sender=str(envelope.mail_from), size=len(content))
-                    for one in targets
-                    if one is not None
+                    await self._ping(one, found, peer=peer, sender=sender, size=len(content)) for one in signals
                 ]
         except (OverloadedError, StoreError, TimeoutError) as error:
-            # It is we who could not store it, so its silence is not the job's.
+            # It is we who could not store it, so its silence since it came is not the job's.
             self._count("refused")
-            self._ingest.refused()
+            self._ingest.refused(min(signal.received_at for signal in signals))
             line("ping", outcome="refused", code=451, reason=str(error), method="SMTP")
             return "451 4.3.0 try again later"
         return _said(outcomes)
@@ -170,27 +187,23 @@ class SmtpListener:
 
     # ---
 
-    async def _ping(self, target: Target, found: mail.Mail, *, peer: str, sender: str, size: int) -> PingOutcome:
-        seq, received_at = self._ingest.arrived(target)
-        try:
-            body = found.body.encode("utf-8", "replace")[: self._max_body]
-            result = await self._ingest.submit(
-                PingRequest(
-                    target=target,
-                    kind=PingKind.SUCCESS,
-                    received_at=received_at,
-                    seq=seq,
-                    method="",
-                    scheme="email",
-                    remote=peer,
-                    agent=f"Email from {sender}".replace("\0", "")[:200],
-                    body=body,
-                    body_size=size,
-                    mail=FromMail(found.subject, found.text),
-                )
+    async def _ping(self, signal: _Signal, found: mail.Mail, *, peer: str, sender: str, size: int) -> PingOutcome:
+        body = found.body.encode("utf-8", "replace")[: self._max_body]
+        result = await self._ingest.submit(
+            PingRequest(
+                target=signal.target,
+                kind=PingKind.SUCCESS,
+                received_at=signal.received_at,
+                seq=signal.seq,
+                method="",
+                scheme="email",
+                remote=peer,
+                agent=f"Email from {sender}".replace("\0", "")[:200],
+                body=body,
+                body_size=size,
+                mail=FromMail(found.subject, found.text),
             )
-        finally:
-            self._ingest.gone(seq)
+        )
         self._count(result.outcome.value)
         return result.outcome
 

@@ -151,7 +151,7 @@ async def test_what_was_due_and_not_judged_yet_is_not_told_a_second_time(
     await tower.go(deadline - MINUTE)
     clock.move_to(deadline + SECOND)
     # The beat is in the backup, the judging is not.
-    await world.db.write(lambda tx: tower.beat.beat(tx, now=clock.now()))
+    await world.db.write(lambda tx: tower.beat.beat(tx, now=clock.now(), boottime=clock.boottime()))
 
     await restored(world, clock, T0 + 2 * HOUR)
 

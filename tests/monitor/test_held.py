@@ -175,7 +175,7 @@ async def test_a_check_that_is_not_due_is_not_held_but_what_it_waits_for_is_not_
     check = await due(world)
     tower.under_way = {ByUuid(check.ping_uuid): T0 + SECOND}
 
-    heard = await world.db.write(lambda tx: tower.beat.beat(tx, now=T0 + 2 * SECOND))
+    heard = await world.db.write(lambda tx: tower.beat.beat(tx, now=T0 + 2 * SECOND, boottime=2.0))
 
     assert Heard(T0 + 2 * SECOND, {}) == heard
     assert T0 + SECOND - TICK == await heard_through(world)

@@ -15,6 +15,7 @@ from heartfly.db.changes import Changes
 from heartfly.db.models import alerts, blind_intervals, channels, check_channels, checks, nodes, notifications
 from heartfly.errors import OverloadedError
 from heartfly.monitor.blind import Hearing
+from heartfly.monitor.put_off import put_off
 from heartfly.monitor.watch import HURRY_S
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.rate import RateLimiter
@@ -294,6 +295,52 @@ async def test_a_run_that_ends_after_the_clock_was_put_back_does_not_hang(
     assert ["ok", "ok"] == [run.outcome for run in await world.runs(check)]
 
 
+@pytest.mark.parametrize(
+    ("back", "expected"),
+    [
+        (timedelta(), (T0 + HOUR, T0 + 2 * HOUR)),
+        (10 * MINUTE, (T0 + HOUR, T0 + HOUR + 50 * MINUTE)),  # so little, of so much, may be how clocks drift
+        (20 * MINUTE, (T0 + 40 * MINUTE, T0 + HOUR + 40 * MINUTE)),
+        (3 * HOUR, (T0 - 2 * HOUR, T0 + HOUR)),
+    ],
+)
+async def test_all_that_the_clock_showed_while_nobody_could_hear_is_blind(
+    world: World, tower: Tower, back: timedelta, expected: tuple[datetime, datetime]
+) -> None:
+    await tower.go(T0 + HOUR)
+
+    tower.clock.move_to(T0 + 2 * HOUR)
+    tower.clock.step_wall(-back)
+    await tower.watcher.round()
+
+    assert [expected] == await blind(world)
+
+
+async def test_a_clock_put_back_while_nobody_could_hear_hides_no_deafness(world: World, tower: Tower) -> None:
+    check = await world.check(T0, every=24 * HOUR, max_run=20 * MINUTE)
+    await world.ping(check, T0)
+    await tower.go(T0 + HOUR)
+    await world.ping(check, T0 + HOUR, PingKind.START)
+
+    tower.clock.move_to(T0 + HOUR + 30 * MINUTE)  # its end came, and nobody heard it
+    tower.clock.step_wall(-HOUR)
+    await tower.watcher.round()
+    await tower.go(T0 + 2 * HOUR)
+
+    assert [(T0, T0 + HOUR)] == await blind(world)
+    assert "up" == (await world.row(check)).status
+    assert ["ok", "unverified"] == [run.outcome for run in await world.runs(check)]
+
+
+async def test_a_clock_put_back_while_all_was_heard_is_no_deafness(world: World, tower: Tower) -> None:
+    await tower.go(T0 + HOUR)
+
+    tower.clock.step_wall(-HOUR)
+    await tower.go(T0 + HOUR)
+
+    assert [] == await blind(world)
+
+
 async def test_more_checks_than_a_batch_are_all_judged(world: World) -> None:
     tower = Tower(world, SimClock(T0), batch=2)
     await tower.watcher.join()
@@ -402,6 +449,97 @@ async def test_one_check_whose_judging_raises_does_not_stop_the_others(
     assert ["check.schedule_error"] == [kind for kind, _ in await told(world)]
 
 
+async def spoilt(world: World, check: Any, gates: str) -> None:
+    await world.db.write(
+        lambda tx: tx.conn.execute(sa.update(checks).where(checks.c.id == check.id).values(gates=gates))
+    )
+
+
+async def test_one_check_whose_row_cannot_be_read_stops_no_other_and_is_told_of_once(
+    world: World, tower: Tower
+) -> None:
+    before, bad, after = [await world.check(T0) for _ in range(6)], await world.check(T0), await world.check(T0)
+    await channel(world, bad)
+    for n, check in enumerate((*before, bad, after)):
+        await world.ping(check, T0 + n * timedelta(milliseconds=1))
+    await spoilt(world, bad, "of a later version")
+
+    await tower.go(T0 + 2 * HOUR)
+
+    assert ["down"] * 7 == [(await world.row(check)).status for check in (*before, after)]
+    ((kind, alert),) = await told(world)
+    assert ("check.schedule_error", bad.uuid) == (kind, alert["check"]["uuid"])
+    assert "It cannot be judged" in alert["explain"]
+    async with world.db.read() as read:
+        found = await read.execute(sa.select(checks.c.status, checks.c.schedule_error).where(checks.c.id == bad.id))
+        assert [("up", True)] == [(row.status, bool(row.schedule_error)) for row in found]
+
+    await tower.go(T0 + 4 * HOUR)
+    assert ["check.schedule_error"] == [kind for kind, _ in await told(world)]
+
+
+async def test_a_check_that_can_be_read_again_is_judged_again_and_what_was_missed_meanwhile_is_nobodys_fault(
+    world: World, tower: Tower
+) -> None:
+    check = await world.check(T0)
+    await world.ping(check, T0)
+    await spoilt(world, check, "of a later version")
+    await tower.go(T0 + 2 * HOUR)
+    await spoilt(world, check, "")
+
+    await tower.go(T0 + 3 * HOUR)
+    row = await world.row(check)
+    assert ("up", None) == (row.status, row.schedule_error)
+    await tower.go(T0 + 5 * HOUR)
+
+    assert "down" == (await world.row(check)).status
+
+
+async def test_who_does_not_lead_any_more_puts_nothing_off(world: World, tower: Tower) -> None:
+    check = await world.check(T0)
+    await world.ping(check, T0)
+    looked = replace(await tower.watcher.round(), watermark=T0 + 2 * HOUR)
+    await spoilt(world, check, "of a later version")
+    with pytest.raises(ValueError, match="malformed"):
+        await world.db.write(lambda tx: tower.watcher._judge_batch(tx, looked, 0, 1))
+    tower.leader.epoch = None
+
+    assert 0 == (await world.db.write(lambda tx: tower.watcher._put_off(tx, ValueError("no")))).n
+
+
+@pytest.mark.parametrize(
+    "error", [OverloadedError("away"), sa.exc.OperationalError("x", None, Exception("read-only")), MemoryError()]
+)
+async def test_what_is_wrong_with_the_database_puts_no_check_off(world: World, tower: Tower, error: Exception) -> None:
+    check = await world.check(T0)
+    await world.ping(check, T0)
+    tower.clock.move_to(T0 + 10 * MINUTE)
+    looked = replace(await tower.watcher.round(), watermark=T0 + 2 * HOUR)
+    write = world.db.write
+
+    async def refuse(*_: Any, **__: Any) -> Any:
+        raise error
+
+    world.db.write = refuse  # type: ignore[method-assign]
+    with pytest.raises(type(error)):
+        await tower.watcher._judged(looked, 0, 1)
+    world.db.write = write  # type: ignore[method-assign]
+
+    assert None is (await world.row(check)).schedule_error
+    await tower.watcher._judged(looked, 0, 1)
+    assert "down" == (await world.row(check)).status
+
+
+async def test_what_failed_before_a_check_was_looked_at_puts_none_off(world: World, tower: Tower) -> None:
+    judged = await world.db.write(lambda tx: tower.watcher._put_off(tx, ValueError("no")))
+
+    assert (0, False) == (judged.n, judged.full)
+
+
+async def test_a_check_that_was_deleted_meanwhile_is_not_put_off(world: World, tower: Tower) -> None:
+    assert not await world.db.write(lambda tx: put_off(tx, 1, 2, error="no", ids=world.ids, now=T0))
+
+
 async def test_nobody_listening_means_no_notification(world: World, tower: Tower) -> None:
     check = await world.check(T0)
     await world.ping(check, T0)
@@ -502,7 +640,7 @@ async def test_a_leader_who_lost_the_lease_unnoticed_is_fenced_by_its_epoch(worl
     await world.db.write(lambda tx: tx.conn.exec_driver_sql("UPDATE leases SET epoch = epoch + 1, node_id = 99"))
 
     assert not await world.db.write(tower.leader.leads)
-    assert 0 == (await world.db.write(lambda tx: tower.watcher._judge_batch(tx, looked, 0))).n
+    assert 0 == (await world.db.write(lambda tx: tower.watcher._judge_batch(tx, looked, 0, None))).n
 
 
 async def test_the_slowest_node_holds_the_watermark_until_it_is_fenced(world: World, tower: Tower) -> None:

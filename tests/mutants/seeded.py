@@ -121,9 +121,9 @@ MUTANTS = (
         file="heartfly/net/http.py",
         edits=(
             (
-                "            raise self._failure(target.host, incoming, late=late)\n        return reply\n",
+                "        self._silent.pop(receiver, None)\n        return reply\n",
                 (
-                    "            raise self._failure(target.host, incoming, late=late)\n"
+                    "        self._silent.pop(receiver, None)\n"
                     '        if 300 <= reply.status < 400 and "location" in reply.headers:\n'
                     '            return await self.request(method, reply.headers["location"], headers={})\n'
                     "        return reply\n"

@@ -20,6 +20,7 @@ LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1"))
 @asynccontextmanager
 async def outgoing(**settings: Any) -> AsyncIterator[OutgoingHttp]:
     usual: dict[str, Any] = {"allow": LOOPBACK, "own_hosts": (), "user_agent": "Heartfly/1", "tls": NO_AUTHORITIES}
+    usual["patience_s"] = 60.0  # a crowded machine takes more time than a receiver may
     http = OutgoingHttp(**usual | settings)
     try:
         yield http

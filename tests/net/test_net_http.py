@@ -11,7 +11,7 @@ import pytest
 
 from heartfly.net.http import MAX_BODY_BYTES, Reply
 from tests.net.sender import Names, failure, get, outgoing
-from tests.net.toxic_server import ToxicServer, in_turn, raw, reply, when_released
+from tests.net.toxic_server import Exchange, Script, ToxicServer, in_turn, raw, reply, when_released
 
 pytestmark = pytest.mark.anyio
 
@@ -228,6 +228,58 @@ async def test_a_stuck_host_does_not_delay_another() -> None:
         assert 5 == len(stuck.requests)
         stuck.released.set()
         await asyncio.gather(*waiting)
+
+
+def nothing_at(path: str) -> Script:
+    """There it answers nothing, and anywhere else at once."""
+
+    async def script(exchange: Exchange) -> bool:
+        return await (when_released(reply()) if exchange.request.target == path else reply())(exchange)
+
+    return script
+
+
+async def test_receivers_that_answer_nothing_make_room_for_others_at_the_same_host() -> None:
+    async with ToxicServer(nothing_at("/dead")) as server, outgoing(connections_per_host=3, patience_s=0.01) as http:
+        dead = [asyncio.create_task(get(http, server.url("/dead"))) for _ in range(3)]
+        assert 200 == (await get(http, server.url("/alive"))).status
+        assert not any(one.done() for one in dead)
+        server.released.set()
+
+        assert [200] * 3 == [one.status for one in await asyncio.gather(*dead)]
+
+
+async def test_there_are_so_many_that_wait_long_and_no_more() -> None:
+    async with ToxicServer(nothing_at("/dead")) as server, outgoing(connections_per_host=2, patience_s=0.01) as http:
+        dead = [asyncio.create_task(get(http, server.url("/dead"))) for _ in range(9)]
+        await server.wait_until(lambda server: len(server.requests) == 4)
+        server.released.set()
+        await asyncio.gather(*dead)
+
+    assert 4 == server.most_open
+
+
+async def test_who_left_the_last_request_unanswered_keeps_none_of_the_others_waiting() -> None:
+    settings = {"connections_per_host": 1, "total_deadline_s": 0.3}
+    async with ToxicServer(nothing_at("/dead")) as server, outgoing(**settings) as http:
+        assert (await failure(http, server.url("/dead"))).ambiguous
+        http._deadline_s = 30.0  # an answer that comes may take its time
+        again = asyncio.create_task(get(http, server.url("/dead")))
+        await server.wait_until(lambda server: len(server.requests) == 2)
+
+        assert 200 == (await get(http, server.url("/alive"))).status
+        server.released.set()
+        assert 200 == (await again).status
+        assert {} == http._silent
+
+
+async def test_of_very_many_silent_receivers_the_latest_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heartfly.net.http._SILENT_KEPT", 2)
+    async with ToxicServer(when_released(reply())) as server, outgoing(total_deadline_s=0.3) as http:
+        for path in ("/a", "/b", "/c"):
+            await failure(http, server.url(path))
+
+        assert [b"/b", b"/c"] == [path for _, _, path in http._silent]
 
 
 async def test_waiting_for_a_connection_counts_towards_the_deadline() -> None:

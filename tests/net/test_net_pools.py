@@ -71,6 +71,29 @@ async def test_those_who_wait_for_a_host_are_served_in_order() -> None:
     await them.aclose()
 
 
+@pytest.mark.parametrize("called", [False, True])
+async def test_who_gives_up_waiting_takes_no_place_from_those_behind(*, called: bool) -> None:
+    them, served = pools(per_host=1), list[int]()
+
+    async def use(number: int) -> None:
+        async with them.lease("a"):
+            served.append(number)
+
+    async with them.lease("a"):
+        waiting = [asyncio.create_task(use(number)) for number in range(3)]
+        await asyncio.sleep(0)  # noqa: TID251 - they begin to wait
+        if not called:
+            waiting[0].cancel()
+    if called:  # it is its turn, and it has not heard so yet
+        waiting[0].cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [1, 2] == served
+    async with them.lease("a"):
+        assert {"a": 1} == them.open_pools()
+    await them.aclose()
+
+
 async def test_an_idle_pool_is_closed_and_its_host_forgotten() -> None:
     them = pools(idle_s=0.01)
     async with them.lease("a") as pool:

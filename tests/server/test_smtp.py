@@ -26,6 +26,7 @@ from heartfly.doctor import smtp as doctor
 from heartfly.doctor.finding import Level
 from heartfly.errors import StoreError
 from heartfly.pings.ingest import Ingest
+from heartfly.pings.refusals import Refusals
 from heartfly.server.smtp import LONGEST_S, SmtpListener
 from tests.server.identity import Identity
 from tests.server_process import Server, free_port
@@ -58,6 +59,7 @@ class Post:
         self.world = world
         self.listener = listener
         self.outcomes: list[str] = []
+        self.refusals = Refusals()
 
     async def client(self, work: Callable[[smtplib.SMTP], Result]) -> Result:
         def talk() -> Result:
@@ -118,7 +120,7 @@ async def listening(world: World, *, longest_s: float = LONGEST_S, **settings: A
     ingest = Ingest(world.db, world.applier, SystemClock())
     listener = SmtpListener(told, ingest, max_body=10_000, count=outcomes.append, longest_s=longest_s)
     post = Post(world, listener)
-    post.outcomes = outcomes
+    post.outcomes, post.refusals = outcomes, ingest.refusals
     await listener.open()
     stop = asyncio.Event()
     running = asyncio.ensure_future(listener.run(stop))
@@ -300,12 +302,20 @@ async def test_above_the_cap_of_connections_senders_are_told_to_come_again(world
 
 
 async def test_no_250_before_the_commit(post: Post, check: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried_at = []
+
     async def away(*_: Any, **__: Any) -> Any:
+        tried_at.append(SystemClock().now())
         raise StoreError("the disk is full")
 
     with monkeypatch.context() as broken:
         broken.setattr(world.db, "submit", away)
         assert (await post.send(f"{check}@{DOMAIN}")).startswith("451 4.3.0")
+
+    span = post.refusals.span()
+    assert span is not None
+    # Nobody could hear it since it came, so a deadline that passed while it was tried is no alarm.
+    assert span.from_at < tried_at[0] < span.to_at
 
     assert [] == await post.kinds(check)
     assert ["refused"] == post.outcomes

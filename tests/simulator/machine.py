@@ -237,6 +237,7 @@ class Machine:
                     "UPDATE nodes SET beat_at = ?, heard_through = ? WHERE id = ?", values
                 )
             )
+            self.life.watcher._beat._boottime = self._beat_real / SECOND
             self._beat_dirty = False
 
     def _deaf_since(self, from_at: int, *, always: bool = False) -> None:
