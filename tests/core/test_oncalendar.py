@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from heartfly.core import schedule
+from heartfly.core.oncalendar import read
 from heartfly.core.schedule import Kind, Schedule, next_after, parse, upcoming
 from heartfly.errors import InvalidValueError
 from tests.core.cron_oracle import ONCE, Spec, Walk, jumps
@@ -135,3 +137,16 @@ def test_garbage_is_refused_by_name_and_fast(text: str) -> None:
             assert error.field == "schedule.expression"  # noqa: PT017 - good text is fine too
         took.append(time.process_time() - began)
     assert min(took) < 0.005
+
+
+def test_a_line_takes_little_memory_whatever_years_and_minutes_it_goes_through() -> None:
+    read("*-*-* 00:00", "UTC")
+    tracemalloc.start()
+    try:
+        kept = [read(f"*-*-{1 + n % 28} {n % 24}:{n % 60}", "UTC") for n in range(300)]
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert 300 == len(kept)
+    assert used / len(kept) < 4_000
