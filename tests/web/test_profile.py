@@ -10,14 +10,16 @@ import sqlalchemy as sa
 
 from heartfly.accounts import email_changes as changes
 from heartfly.backup.marks import mark
+from heartfly.db.changes import Tx
 from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
 from heartfly.db.models import audit, email_changes, users
 from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.web.conftest import PASSWORD, START, Town
 from tests.web.test_second_step import set_up
-from tests.web.test_team import Mailed, mailed, part_of
+from tests.web.test_team import JOAN, TEAM, Mailed, accept, link_in, mailed, n_invites, part_of
 
 pytestmark = pytest.mark.anyio
 __all__ = ["mailed"]
@@ -313,6 +315,25 @@ async def test_a_link_to_another_address_ends_with_the_second_step(mailed: Maile
     heard = await confirm(mailed.town.nobody, link)
     await mailed.settled()
     assert 404 == heard
+
+
+async def test_another_address_does_not_part_somebody_from_what_he_invited_to(
+    town: Town, db: Database, ids: IdSource
+) -> None:
+    """Or he would be removed, and let himself in again by a link of before."""
+    owner, admin, which = await town.owner(), await town.admin(), await town.user_id("admin@example.com")
+    link = link_in(await admin.post(f"{TEAM}/invites", JOAN))
+
+    def moved(tx: Tx) -> None:
+        token = changes.ask(tx, int(which), "admin@example.net", at=START)
+        changes.use(tx, token, ip="", at=START, ids=ids)
+
+    await db.write(moved)
+    assert "<bdi>admin@example.net</bdi> invites" in (await town.nobody.get(link)).body.decode()
+    assert 303 == (await owner.post(f"{TEAM}/members/{which}/remove")).status
+
+    assert 404 == (await accept(town.nobody, link)).status
+    assert 0 == await n_invites(db)
 
 
 async def test_too_many_letters_are_not_sent(mailed: Mailed) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from heartfly.accounts import email_changes
 from heartfly.accounts.invites import LASTS, join_as_new_user
 from heartfly.api.state import ApiState
 from heartfly.config import Mail, Settings
@@ -354,25 +353,6 @@ async def test_what_somebody_invited_to_ends_when_he_is_removed(town: Town, db: 
     async with db.read() as read:
         query = sa.select(audit.c.actor, audit.c.before).where(audit.c.action == "invite.revoke")
         assert [("user:owner@example.com", JOAN)] == [tuple(row) for row in await read.execute(query)]
-
-
-async def test_another_address_does_not_part_somebody_from_what_he_invited_to(
-    town: Town, db: Database, ids: IdSource
-) -> None:
-    """Or he would be removed, and let himself in again by a link of before."""
-    owner, admin, which = await town.owner(), await town.admin(), await town.user_id("admin@example.com")
-    link = link_in(await admin.post(TEAM + "/invites", JOAN))
-
-    def moved(tx: Tx) -> None:
-        token = email_changes.ask(tx, int(which), "admin@example.net", at=START)
-        email_changes.use(tx, token, ip="", at=START, ids=ids)
-
-    await db.write(moved)
-    assert "<bdi>admin@example.net</bdi> invites" in (await town.nobody.get(link)).body.decode()
-    assert 303 == (await owner.post(f"{TEAM}/members/{which}/remove")).status
-
-    assert 404 == (await accept(town.nobody, link)).status
-    assert 0 == await n_invites(db)
 
 
 @pytest.mark.parametrize(("role", "left"), [("admin", {"member"}), ("member", set()), ("viewer", set())])
