@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartfly.core.packed import merged, packed, unpacked
+from heartfly.core.amounts import ONE
+from heartfly.core.packed import added, merged, packed, unpacked
 from heartfly.core.sketches import Histogram
 
 BUCKETS = st.integers(-2_200, 2_200)
@@ -41,6 +42,13 @@ def test_they_add_up_in_any_order_and_by_any_parts(some: list[Histogram], draw: 
 
     assert expected == merged(blobs) == together
     assert packed(expected.zero, expected.above) == packed(together.zero, dict(reversed(together.above.items())))
+
+
+@given(st.lists(HISTOGRAMS, max_size=4))
+def test_percentiles_are_read_without_a_histogram(some: list[Histogram]) -> None:
+    blobs, percents = [packed(one.zero, one.above) for one in some], [ONE // 100, 50 * ONE, 95 * ONE, 100 * ONE]
+
+    assert merged(blobs).percentiles(percents) == added(blobs).percentiles(percents)
 
 
 def test_thousands_of_full_lanes_run_over_nowhere() -> None:

@@ -34,6 +34,24 @@ def test_packed_times_add_up_with_those_that_are_not() -> None:
     assert written(0, 1, 5, 5, 7, 9) == found.latencies.written()
 
 
+def test_percentiles_follow_whatever_is_added_since() -> None:
+    """They are read off what is packed, as long as nothing else is there."""
+    found, half = of(1, 2, 3), 50 * ONE
+    seen = [found.percentile_ms(half)]
+    seen.append(found.percentile_ms(half))
+    found.merge(of(100, 200, 300))
+    seen.append(found.percentile_ms(half))
+    found.add_packed(packed(4, {}))
+    seen.append(found.percentile_ms(half))
+    single = Figures()
+    single.latencies.add(7 * ONE)
+    found.merge(single)
+
+    one, two, three = (of(ms).latencies.percentile(half) for ms in (1, 2, 3))
+    assert [two, two, three, one] == seen
+    assert found.latencies.percentile(half) == found.percentile_ms(half)
+
+
 def test_what_was_merged_stays_what_it_was() -> None:
     whole, part = Figures(), of(1, 2)
     whole.merge(part)
