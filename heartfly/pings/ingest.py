@@ -56,7 +56,9 @@ class Ingest:
         # It is among those under way before its time is read: the beat, in the writer's thread, reads the time first
         # and then who is under way. Else it could judge past a signal that it has not seen.
         self._under_way[seq] = (target, self._clock.now())
-        return seq, self._clock.now()
+        now = self._clock.now()
+        self._under_way[seq] = (target, now)
+        return seq, now
 
     def gone(self, seq: int) -> None:
         self._under_way.pop(seq, None)
