@@ -91,9 +91,9 @@ class Bearer:
     ) -> bytes:
         """The same of a request that brings events; its body. Leaves `scope[PACE]` as well."""
         secret = _secret(header, basic=basic)
-        await self._keys.demand(secret)
+        hashed = await self._keys.demand(secret)
         raw = await body()
-        caller, now = await self._keys.caller(secret)
+        caller, now = await self._keys.caller(secret, hashed)
         scope["auth"] = caller
         self._last_use.note(caller, now)
         counted = 1 + len(raw) // _BYTES_OF_AN_EVENT

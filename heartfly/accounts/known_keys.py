@@ -35,19 +35,24 @@ class KnownKeys:
         self._following: dict[str, asyncio.Task[Caller]] = {}
         """By the hash of the secret: what is asked at this moment, and what is asked next."""
 
-    async def demand(self, secret: str) -> None:
-        """That a body may be read, after which `caller` is asked: one that was good a minute ago is good enough."""
-        seen = self._seen.get(digest(secret))
-        if seen is None or self._clock.monotonic() - seen > _LATELY_S:
-            await self.caller(secret)
+    async def demand(self, secret: str) -> str:
+        """That a body may be read, after which `caller` is asked: one that was good a minute ago is good enough.
 
-    async def caller(self, secret: str) -> tuple[Caller, datetime]:
-        """And the instant at which it was so. UnauthenticatedError, as `caller_of`."""
+        Its hash.
+        """
+        hashed = digest(secret)
+        seen = self._seen.get(hashed)
+        if seen is None or self._clock.monotonic() - seen > _LATELY_S:
+            await self.caller(secret, hashed)
+        return hashed
+
+    async def caller(self, secret: str, hashed: str | None = None) -> tuple[Caller, datetime]:
+        """And the instant at which it was so. `hashed`: as `demand` told it. UnauthenticatedError, as `caller_of`."""
         now, as_of = self._clock.now(), self._database.n_batches
         if as_of != self._as_of or len(self._known) >= _REMEMBERED:
             self._known.clear()
             self._as_of = as_of
-        hashed = digest(secret)
+        hashed = hashed or digest(secret)
         known = self._known.get(hashed)
         if known is not None and (known.until is None or now < known.until):
             return known, now

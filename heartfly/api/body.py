@@ -28,7 +28,7 @@ class NotJsonError(InvalidValueError):
 
 def decode(raw: bytes, kind: Any) -> Any:
     """The body as `kind`, strictly. NotJsonError: no JSON at all; InvalidValueError: a field is wrong."""
-    if too_deep(raw):
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and too_deep(raw):
         raise NotJsonError(f"the body must be JSON, nested at most {MAX_DEPTH} deep")
     try:
         return msgspec.json.decode(raw, type=kind)

@@ -22,6 +22,7 @@ from heartfly.api.state import ApiState
 if TYPE_CHECKING:
     from heartfly.api.compat.telemetry.door import TelemetryDoor
 
+_OURS = "/v1/"
 _ENDS = ("/run", "/complete", "/alertmanager", "/")
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 _Slow = tuple[Application, Application, "TelemetryDoor"]
@@ -53,6 +54,10 @@ class Front:
             self._loading = asyncio.ensure_future(asyncio.to_thread(self._both))
         return self._loading
 
+    async def _slow(self) -> _Slow:
+        loading = self.load()
+        return loading.result() if loading.done() else await asyncio.shield(loading)
+
     def _both(self) -> _Slow:
         # Half a second that no ping shall wait for.
         from heartfly.api.compat.telemetry.door import TelemetryDoor  # noqa: PLC0415
@@ -63,11 +68,15 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, query = scope["path"], scope["query_string"]
+        if path.startswith(_OURS):  # nobody else's: a check of limits, or events, pass here as often as pings do
+            native, _, _ = await self._slow()
+            await native(scope, receive, send)
+            return
         of_ping = is_ping(path)
         # A ping is asked for what makes it another service's before it is asked for more.
         room = None if of_ping and not _may_be_elses(path, query) else room_of(path, query)
         if room is not None:
-            _, _, telemetry = await asyncio.shield(self.load())
+            _, _, telemetry = await self._slow()
             await telemetry(room, scope, receive, send)
         elif of_ping:
             await self._ping(scope, receive, send)
@@ -76,7 +85,7 @@ class Front:
         elif path == "/metrics":
             await self._metrics(scope, receive, send)
         else:
-            native, pages, _ = await asyncio.shield(self.load())
+            native, pages, _ = await self._slow()
             await (pages if self._is_page(scope) else native)(scope, receive, send)
 
     def _is_page(self, scope: Scope) -> bool:

@@ -6,7 +6,6 @@ What has a query that is not `status` goes to the route (v1/limit_checks.py), wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -23,6 +22,8 @@ _CHECK, _RESERVATIONS = "/v1/limits/check", "/v1/limits/reservations/"
 _TEMPLATE = _RESERVATIONS + "{reservation:str}/"
 _QUERIES: Mapping[bytes, str] = {b"": "", b"status=200": "200", b"status=429": "429"}
 _JSON = "application/json"
+_FIELDS = b"content-type: application/json\r\ncontent-length: %d\r\n"
+_AUTHORIZATION, _LENGTH = b"authorization", b"content-length"
 
 
 class LimitDoor:
@@ -55,8 +56,8 @@ class LimitDoor:
         body = msgspec.json.encode(content)
         if WHOLE in scope.get("extensions", ()):
             # Nothing in it is anybody's word: a number at most. Each field checked anew is a tenth of such an answer.
-            own = {b"content-type": _JSON.encode(), b"content-length": b"%d" % len(body)} | _as_bytes(more)
-            await send({"type": WHOLE, "status": status, "fields": written(own.items()), "body": body})
+            fields = _FIELDS % len(body) + (written(_as_bytes(more).items()) if more else b"")
+            await send({"type": WHOLE, "status": status, "fields": fields, "body": body})
         else:
             await _answer(send, status, _JSON, more, body)
 
@@ -78,8 +79,11 @@ class LimitDoor:
         return await commit(self._state, scope["auth"].pid, reservation, decode(raw, EndIn))
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        given: dict[bytes, Any] = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
-        return await self._guard.ingests(scope, given.get(b"authorization", ""), lambda: body_of(given, receive))
+        given: dict[bytes, str] = {}
+        for name, value in scope["headers"]:
+            if name in {_AUTHORIZATION, _LENGTH} and name not in given:  # the first one counts
+                given[name] = value.decode("latin-1")
+        return await self._guard.ingests(scope, given.get(_AUTHORIZATION, ""), lambda: body_of(given, receive))
 
 
 async def _answer(send: Send, status: int, media_type: str, more: Mapping[str, str], body: bytes) -> None:

@@ -215,10 +215,10 @@ class NativeApi:
         self._always = _HEADERS | (_HSTS if state.base_url.startswith("https:") else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = dict(scope["headers"])
+        given = dict(scope["headers"]) if self._origins else {}
         of_healthchecks = is_healthchecks(scope["path"])
         for_browsers = {} if of_healthchecks else cors.allowed(self._origins, scope["method"], given)
-        headers = self._always | dict(for_browsers)
+        headers = self._always | for_browsers if for_browsers else self._always
         exchange = _Exchange(scope | self._given, send, started=self._clock.monotonic(), headers=headers)
         # The framework spells the same ASGI shapes as typed dictionaries.
         application = cast("Application", self.framework)

@@ -60,6 +60,10 @@ class WriteSession(Protocol):
         """What a caller should hear if the database itself failed; None if the item is to blame."""
         ...
 
+    def tidy(self) -> None:
+        """A batch is committed, and its callers are being told: what nobody shall wait for is done now."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -238,10 +242,19 @@ class GroupCommitter:
             self._on_batch(len(entries), self._clock.monotonic() - began)
         self._told.clear()
         self._loop.call_soon_threadsafe(self._resolve, entries, results, changes)
+        self._tidy()
         # Without this the writer takes the few items that came during the commit, and both threads fight over the
         # interpreter; whoever is told makes room for the next: a quarter more pings come through.
         self._told.wait(_TELL_LIMIT_S)
         return True
+
+    def _tidy(self) -> None:
+        if self._session is not None:
+            self._busy_since = self._clock.monotonic()  # a disk that hangs hangs here, too
+            try:
+                self._session.tidy()
+            finally:
+                self._busy_since = None
 
     def _take(self) -> list[_Entry] | None:
         """The next batch, highest priority first; None when stopped and empty."""

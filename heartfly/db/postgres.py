@@ -179,6 +179,9 @@ class PostgresSession:
                 self._batch = last
         return self._connection
 
+    def tidy(self) -> None:
+        """The server does it by itself."""
+
     def explain(self, error: Exception) -> StoreError | OverloadedError | None:
         if isinstance(error, DBAPIError):
             state = _sqlstate(error)

@@ -26,11 +26,21 @@ from heartfly.db.changes import Tx
 from heartfly.db.group_commit import FatalStoreError
 from heartfly.db.parts import MAIN, Part
 from heartfly.errors import OverloadedError, StoreError
+from heartfly.logs import logger
+
+log = logger("heartfly.writer")
 
 Result = TypeVar("Result")
 
 UNFINISHED = "restore-unfinished"
 """A file beside the database while a restore changes files there: what lies there may not belong together."""
+
+_MOST_LOG = 12_000
+"""Pages of the log with which a commit carries it over by itself, and its callers wait for that."""
+_CARRIED_AFTER = 4_000
+"""Rows that were written, each to a page or less: then it is carried over while nobody waits. A file that is carried
+over more often is flushed more often, and one that is seldom takes longer each time.
+"""
 
 _BUSY, _LOCKED, _IOERR, _CORRUPT, _FULL, _NOTADB = 5, 6, 10, 11, 13, 26
 
@@ -81,7 +91,7 @@ def writing_engine(path: Path | None, part: Part = MAIN) -> Engine:
             "busy_timeout=5000",
             "temp_store=MEMORY",
             f"cache_size=-{part.cache_kib}",
-            "wal_autocheckpoint=4000",
+            f"wal_autocheckpoint={_MOST_LOG}",
         ):
             connection.execute(f"PRAGMA {pragma}")
 
@@ -147,6 +157,10 @@ _BEGUN = "heartfly_begun"
 """Of a connection whose transactions begin and end at the driver's, not at SQLAlchemy's."""
 
 
+_WRAPS = 1 << 32
+"""SQLite counts rows in 32 bits."""
+
+
 class SqliteSession:
     """To SQLAlchemy all of it is one transaction, without an end: to open and close one costs it as much as a ping's
     three statements. It is dropped after a failure, with whatever state that left.
@@ -155,6 +169,8 @@ class SqliteSession:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._connection: Connection | None = None
+        self._carried = 0
+        """The rows that its connection had written when the log was last carried over."""
 
     def attempt(self, work: Callable[[Tx], Result]) -> Result:
         if self._connection is None:
@@ -171,6 +187,19 @@ class SqliteSession:
             self.close()
             raise
         return result
+
+    def tidy(self) -> None:
+        """Carry the log over into the file. What cannot be carried over now stays in the log, where it is safe."""
+        if self._connection is None:
+            return
+        driver = driver_of(self._connection)
+        if (driver.total_changes - self._carried) % _WRAPS < _CARRIED_AFTER:
+            return
+        self._carried = driver.total_changes
+        try:
+            driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:
+            log.warning("checkpoint", error=repr(error))
 
     def explain(self, error: Exception) -> StoreError | OverloadedError | None:
         cause: BaseException | None = error

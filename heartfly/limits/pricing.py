@@ -40,9 +40,14 @@ class Pricing:
         tier: str = STANDARD,
     ) -> Mapping[str, Amount]:
         """The same units, and what they cost; the same if that is said, or no limit asks for it."""
-        if not any(one.limit.unit.startswith(COST) for one in applied):
-            return units
-        if any(name.startswith(COST) for name in units):
+        # Two plain loops: this is asked at each check, and nearly always it is said, or there is no such limit.
+        for name in units:
+            if name.startswith(COST):
+                return units
+        for one in applied:
+            if one.limit.unit.startswith(COST):
+                break
+        else:
             return units
         return with_cost(self._book(tx, pid), call, units, at=at, tier=tier)
 

@@ -512,6 +512,10 @@ class Away(WriteSession):
         return OverloadedError("the database is away; nothing was stored")
 
     @override
+    def tidy(self) -> None:
+        """There is nothing to do."""
+
+    @override
     def close(self) -> None:
         """There is nothing to close."""
 
@@ -541,6 +545,8 @@ async def apart(tmp_path: Path) -> AsyncIterator[tuple[GroupCommitter, list[int]
 
         def explain(self, _error: Exception) -> None:
             return None
+
+        def tidy(self) -> None: ...
 
         def close(self) -> None: ...
 

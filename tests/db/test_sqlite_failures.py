@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,59 @@ async def test_the_file_is_written_with_full_durability(tmp_path: Path) -> None:
         assert full == connection.exec_driver_sql("PRAGMA synchronous").scalar()
         assert wal == connection.exec_driver_sql("PRAGMA journal_mode").scalar()
     database.close()
+
+
+def rows(tx: Tx, n: int) -> None:
+    tx.conn.exec_driver_sql("CREATE TABLE IF NOT EXISTS filler (x)")
+    counted = "WITH RECURSIVE few(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM few WHERE n < ?)"
+    tx.conn.exec_driver_sql(f"{counted} INSERT INTO filler SELECT n FROM few", (n,))
+
+
+def in_the_file(path: Path) -> int:
+    """Rows that are there without the log."""
+    with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection:
+        known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'filler'").fetchone()
+        found: int = connection.execute("SELECT count(*) FROM filler").fetchone()[0] if known else 0
+        return found
+
+
+async def test_the_log_is_carried_over_when_much_was_written_and_its_callers_know(tmp_path: Path) -> None:
+    database = Database(url="", data_dir=tmp_path, clock=SystemClock())
+    upgrade(database.engine)
+    database.start()
+    path, few = tmp_path / "heartfly.db", 10
+    await database.write(partial(rows, n=few))
+    await database.write(partial(rows, n=few))  # the writer is done with the first, its tidying included
+    before = in_the_file(path)
+    await database.write(partial(rows, n=5_000))
+    await database.write(partial(rows, n=few))
+
+    assert (0, 5_000 + 2 * few) == (before, in_the_file(path))
+    await database.stop()
+
+
+def test_a_log_that_cannot_be_carried_over_now_is_told_and_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "heartfly.db"
+    engine = sqlite.writing_engine(path)
+    session = sqlite.SqliteSession(engine)
+    session.tidy()  # nothing is open yet
+    session.attempt(partial(rows, n=5_000))
+    with engine.connect() as connection:
+        driver = sqlite.driver_of(connection)
+        driver.execute("BEGIN IMMEDIATE")
+        driver.execute("DELETE FROM filler WHERE x = 1")
+        session.tidy()
+        driver.execute("ROLLBACK")
+
+    assert "checkpoint" in capsys.readouterr().err
+    assert 0 == in_the_file(path)
+    session.attempt(partial(rows, n=5_000))
+    session.tidy()
+    assert 10_000 == in_the_file(path)
+    session.close()
+    engine.dispose()
 
 
 async def test_reading_before_the_start_is_an_error(tmp_path: Path) -> None:

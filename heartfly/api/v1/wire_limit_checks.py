@@ -12,7 +12,7 @@ from functools import lru_cache
 import msgspec
 
 from heartfly.api.v1.wire import Instant
-from heartfly.core.amounts import Amount, amount, text_of
+from heartfly.core.amounts import MOST_DIGITS, PLACES, Amount, amount, text_of
 from heartfly.core.limits.ledger import Standing
 from heartfly.core.limits.rules import COST, Limit
 from heartfly.core.limits.scope import MAX_VALUE, MOST_TAGS, Call, tags_of
@@ -24,6 +24,7 @@ from heartfly.limits.names import name_of
 AmountIn = str | int
 _MOST_UNITS = 50
 _MOST_CURRENCIES = 10
+_MOST_REMEMBERED = 5_000
 
 
 class CallScope(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -112,7 +113,13 @@ SHAPES = (LimitCheckIn, LimitCheckOut, EndIn, EndOut)
 
 def call_of(scope: CallScope) -> Call:
     """InvalidValueError."""
-    call = Call(scope.provider.strip().lower(), scope.model, scope.key, scope.customer, scope.user, tags_of(scope.tags))
+    return _call(Call(scope.provider, scope.model, scope.key, scope.customer, scope.user, tuple(scope.tags)))
+
+
+@lru_cache(_MOST_REMEMBERED)
+def _call(said: Call) -> Call:
+    """The same calls come again and again."""
+    call = said._replace(provider=said.provider.strip().lower(), tags=tags_of(said.tags))
     for name, value in zip(("provider", "model", "key", "customer", "user"), call[:5], strict=True):
         _demand_value(f"scope.{name}", value)
     if len(call.tags) > MOST_TAGS:
@@ -133,35 +140,42 @@ def units_of(units: Mapping[str, AmountIn], cost: Mapping[str, AmountIn]) -> dic
         raise InvalidValueError("units", f"must be at most {_MOST_UNITS}")
     if len(cost) > _MOST_CURRENCIES:
         raise InvalidValueError("cost", f"must be at most {_MOST_CURRENCIES} currencies")
-    found = {name: _amount(value, f"units.{name[:100]}") for name, value in units.items()}
+    found = {name: _amount(value, "units", name) for name, value in units.items()}
     for currency, value in cost.items():
-        found[COST + currency] = _amount(value, f"cost.{currency[:100]}")
+        found[COST + currency] = _amount(value, "cost", currency)
     return found
 
 
-def _amount(value: AmountIn, field: str) -> Amount:
-    found = amount(value if isinstance(value, str) else str(value))
+def _amount(value: AmountIn, of: str, name: str) -> Amount:
+    text = value if isinstance(value, str) else str(value)
+    found = _known_amount(text) if len(text) <= _LONGEST_AMOUNT else None
     if found is None or found < 0:
+        field = f"{of}.{name[:100]}"
         raise InvalidValueError(field, "must be a decimal of up to 20 digits and 18 places, as text, not negative")
     return found
+
+
+_LONGEST_AMOUNT = MOST_DIGITS + PLACES + len("-.")
+_known_amount = lru_cache(_MOST_REMEMBERED)(amount)
 
 
 def checked_out(told: Checked) -> LimitCheckOut:
     denied = told.denied_by
     wait = None if denied is None or denied.wait_us is None else denied.wait_us
-    least: dict[str, Amount] = {}
-    for one in told.standings:
-        unit, remaining = one.applied.limit.unit, one.remaining
-        if unit not in least or remaining < least[unit]:
-            least[unit] = remaining
+    limits = _holding(told.rules, told.standings)
+    least: dict[str, tuple[Amount, str]] = {}
+    for one, out in zip(told.standings, limits, strict=True):
+        remaining = one.remaining
+        if out.unit not in least or remaining < least[out.unit][0]:
+            least[out.unit] = remaining, out.remaining
     return LimitCheckOut(
         allowed=denied is None,
         reservation=None if told.reservation is None else name_of(told.reservation),
         expires_at=told.expires_at,
         limit=None if denied is None else _reached(told.rules, denied.applied.limit),
         retry_after=None if wait is None else -(-wait // 1_000) / 1_000,
-        remaining={unit: text_of(value) for unit, value in least.items()},
-        limits=_holding(told.rules, told.standings),
+        remaining={unit: text for unit, (_, text) in least.items()},
+        limits=limits,
         repeated=told.repeated,
         unseen=told.opened,
     )
@@ -182,7 +196,7 @@ def _holding(rules: Rules | None, standings: Sequence[Standing]) -> list[Holding
         return []
     found = []
     for one in standings:
-        applied, used = one.applied, one.used
+        applied = one.applied
         limit = applied.limit
         row = rules.rows[limit.id]
         found.append(
@@ -192,7 +206,7 @@ def _holding(rules: Rules | None, standings: Sequence[Standing]) -> list[Holding
                 unit=limit.unit,
                 values=values_in(limit, applied.values),
                 limit=_text_of_limit(limit.most),
-                used=text_of(used),
+                used=text_of(one.used),
                 remaining=text_of(one.remaining),
                 approaching=one.approaching,
             )

@@ -87,9 +87,9 @@ class Ledger:
     _frames: dict[int, Frame] = field(default_factory=dict)
 
     def ask(self, applied: Sequence[Applied], units: Mapping[str, Amount], *, reserve: bool) -> Answer:
-        found = [(one, self._counter(one.limit, one.values), wanted(one.limit, units)) for one in applied]
+        found = [(one, self._counter(one.limit, one.key), wanted(one.limit, units)) for one in applied]
         waits = [0 if amount is None else counter.waits_us(amount) for _, counter, amount in found]
-        if any(wait != 0 for wait in waits):
+        if waits != [0] * len(waits):
             standings = [
                 Standing(one, counter.used, counter.held, wait)
                 for (one, counter, _), wait in zip(found, waits, strict=True)
@@ -145,16 +145,16 @@ class Ledger:
         self._counters.pop(key, None)
 
     def _standing(self, one: Applied) -> Standing:
-        counter = self._counter(one.limit, one.values)
+        counter = self._counter(one.limit, one.key)
         return Standing(one, counter.used, counter.held)
 
     def _touched(self, limit: Limit, values: tuple[str, ...]) -> Counter:
-        counter = self._counter(limit, values)
-        self.changed[limit.id, values] = (limit, counter)
+        key = (limit.id, values)
+        counter = self._counter(limit, key)
+        self.changed[key] = (limit, counter)
         return counter
 
-    def _counter(self, limit: Limit, values: tuple[str, ...]) -> Counter:
-        key = (limit.id, values)
+    def _counter(self, limit: Limit, key: Key) -> Counter:
         known = self._counters.get(key)
         if known is not None and known[0] == self.now_us:
             return known[1]

@@ -66,21 +66,20 @@ class Limit:
     always: bool = False
     opens: bool = True
     approaching: int = APPROACHING
+    most: Amount = field(init=False, compare=False)
+    """What is used at most at one time."""
+    bucket_us: int = field(init=False, compare=False)
+    """Of a rolling window."""
+
+    def __post_init__(self) -> None:
+        # Each check asks for them several times.
+        object.__setattr__(self, "most", self.burst if self.kind is Kind.RATE else self.amount)
+        object.__setattr__(self, "bucket_us", -(-self.period_us // BUCKETS))
 
     @property
     def family(self) -> tuple[object, ...]:
         """What two limits have in common of which one may replace the other."""
         return self.unit, self.kind, self.period_us, self.span, self.zone, self.from_at, self.to_at
-
-    @property
-    def most(self) -> Amount:
-        """What is used at most at one time."""
-        return self.burst if self.kind is Kind.RATE else self.amount
-
-    @property
-    def bucket_us(self) -> int:
-        """Of a rolling window."""
-        return -(-self.period_us // BUCKETS)
 
 
 def usable(limit: Limit) -> Limit:
