@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -528,6 +528,28 @@ async def test_a_batch_that_the_database_refused_is_remembered() -> None:
         await committer.submit(each_alone, store(1), priority=Priority.EDITS)
 
     assert 20 > (committer.refused_s or 99)
+    await committer.stop()
+
+
+async def test_a_database_that_could_not_be_opened_is_opened_for_the_next_batch() -> None:
+    tries: Iterator[WriteSession | Exception] = iter([OverloadedError("the database is away"), Away()])
+
+    def opened() -> WriteSession:
+        found = next(tries)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    committer = GroupCommitter(opened, clock=SystemClock())
+    committer.start()
+    results = [
+        await asyncio.gather(committer.submit(each_alone, store(1), priority=Priority.EDITS), return_exceptions=True)
+        for _ in range(2)
+    ]
+
+    assert [["the database is away"], ["the database is away; nothing was stored"]] == [
+        [str(one) for one in some] for some in results
+    ]
     await committer.stop()
 
 
