@@ -1,10 +1,10 @@
 """Many callers, one transaction. Nobody is told "saved" before the commit has returned.
 
-One thread owns the one writing connection. It takes whatever arrived while the last commit was on
-the disk and its callers were told, in order of priority, and commits it together; an idle server
-commits at once, for there is no fixed delay, with whatever else the event loop had in its hands. A handler's failure rolls the batch back and each item
-is tried again alone, so that a poisoned one fails by itself. The queue is bounded: full means "not
-now", never a silent loss. What the items mean is not decided here.
+One thread owns the one writing connection. It takes whatever arrived while the last commit was on the disk and its
+callers were told, in order of priority, and commits it together; an idle server commits at once, with whatever else the
+event loop had in its hands: there is no fixed delay. A handler's failure rolls the batch back and each item is tried
+again alone, so that a poisoned one fails by itself. The queue is bounded: full means "not now", never a silent loss.
+What the items mean is not decided here.
 """
 
 from __future__ import annotations
