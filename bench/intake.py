@@ -18,6 +18,7 @@ from itertools import cycle
 from typing import Any
 
 from bench.load import CLOCK
+from bench.procstat import cpu_s
 from bench.report import Figure
 from bench.seed import seed
 from bench.served import Store, Stores
@@ -48,9 +49,11 @@ async def measure(made: Stores, *, n_events: int) -> list[Figure]:
                 await app.front.load()
                 await _send(app, keys, warm)
                 size = 0 if store.url else _size(store)
-                cpu, begun = time.process_time(), time.perf_counter()
+                server = [] if store.pid is None else [store.pid]
+                theirs, cpu, begun = cpu_s(server), time.process_time(), time.perf_counter()
                 await _send(app, keys, sent)
                 cpu, took = time.process_time() - cpu, time.perf_counter() - begun
+                theirs = cpu_s(server) - theirs
                 n_batches = ground.usage.n_batches
             finally:
                 await app.finish()
@@ -62,7 +65,10 @@ async def measure(made: Stores, *, n_events: int) -> list[Figure]:
         Figure(name="CPU of an event, no network", value=1e6 * cpu / n_events, unit="us", at_most=45, note=note),
         Figure(name="events, no network", value=n_events / took, unit="/s", note="by the clock"),
     ]
-    return figures if store.url else figures + _bytes(store, n_events, size)
+    if store.url:
+        name = "CPU of an event in the database server"
+        return [*figures, Figure(name=name, value=1e6 * theirs / n_events, unit="us")]
+    return figures + _bytes(store, n_events, size)
 
 
 async def _send(app: App, keys: Sequence[str], sent: Sequence[bytes]) -> None:

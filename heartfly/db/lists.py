@@ -78,8 +78,51 @@ def listed(rows: Sequence[Mapping[str, Any]], names: Iterable[str], *, of: int |
 
 def list_text(values: Iterable[Any]) -> str:
     """As PostgreSQL reads an array of whatever type they are."""
+    some = values if isinstance(values, Sequence) else list(values)
+    kinds = set(map(type, some))
+    alike = _ALIKE.get(kinds.pop()) if len(kinds) == 1 else None
+    if alike is not None and (told := alike(some)) is not None:
+        return told
     texts = _texts()
-    return "{" + ",".join([texts.get(value.__class__, _other)(value) for value in values]) + "}"
+    return "{" + ",".join([texts.get(value.__class__, _other)(value) for value in some]) + "}"
+
+
+# --- of values that are all of one kind, as whole columns mostly are: in a third of the time
+
+_BETWEEN = "\x1f"
+"""Stands in hardly any text."""
+_FEW = 4
+
+
+def _of_texts(values: Sequence[str]) -> str | None:
+    joined = _BETWEEN.join(values)
+    if joined.count(_BETWEEN) != len(values) - 1:
+        return None
+    escaped = joined.replace("\\", "\\\\").replace('"', '\\"').replace(_BETWEEN, '","')
+    return f'{{"{escaped}"}}'
+
+
+def _of_bytes(values: Sequence[bytes]) -> str:
+    between = '","\\\\x'.join(map(bytes.hex, values))
+    return f'{{"\\\\x{between}"}}'
+
+
+def _of_instants(values: Sequence[datetime]) -> str:
+    distinct = set(values)
+    if len(distinct) * _FEW > len(values):
+        told = map(datetime.isoformat, values)
+    else:  # when they came: one instant for each request
+        known = {at: at.isoformat() for at in distinct}
+        told = map(known.__getitem__, values)
+    return '{"' + '","'.join(told) + '"}'
+
+
+_ALIKE: Mapping[type, Callable[[Sequence[Any]], str | None]] = {
+    int: lambda values: "{" + ",".join(map(str, values)) + "}",
+    str: _of_texts,
+    bytes: _of_bytes,
+    datetime: _of_instants,
+}
 
 
 def _quoted(text: str) -> str:

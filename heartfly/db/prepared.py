@@ -102,7 +102,12 @@ class Prepared:
     def add(self, tx: Tx, columns: Mapping[str, Sequence[Any]]) -> int:
         """As `run`, of an insert whose rows are told column by column, all of one length: in a third of the time."""
         plan = self._plan(tx)
-        rows: list[Any] = list(zip(*plan.in_order(columns), strict=True))
+        ordered = plan.in_order(columns)
+        lengths = {len(column) for column in ordered}
+        if plan.listed and not plan.positional and len(lengths) == 1 and lengths.pop() > 1:
+            given = {name: list_text(column) for name, column in zip(plan.names, ordered, strict=True)}
+            return tx.conn.exec_driver_sql(plan.listed, given).rowcount
+        rows: list[Any] = list(zip(*ordered, strict=True))
         if not rows:
             return 0
         return self._run(
