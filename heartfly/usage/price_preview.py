@@ -2,7 +2,8 @@
 
 Works on the calls themselves, the newest first, up to a number of events; they are read by what folds them
 (call_columns.py), once by the prices as they are and once as they would be. Runs in the process beside (hands.py), and
-only reads. Calls that tell their own cost are counted, and stay as they are.
+only reads. Calls that tell their own cost are counted, and stay as they are; those of sealed hours, which no price
+changes any more, are left out.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from heartfly.usage.call_reading import call_type
 from heartfly.usage.call_values import name_of, provider_of
 from heartfly.usage.price_imports import Imported, PriceFile, demand_file, lay_file, read_file
 from heartfly.usage.prices import Source, demand_times, held_of
+from heartfly.usage.seal import sealed_with_events
 
+_HOUR_US = 3_600_000_000
 MOST_EVENTS = 200_000
 """Of any type: the newest of the span."""
 
@@ -111,10 +114,13 @@ def _foreseen(connection: sa.Connection, pid: int, plan: Plan, held: Sequence[He
         where.append(events.c.at < plan.to_at)
     newest = sa.select(events.c.type_id, events.c.at, events.c.properties).where(*where)
     instant, n, last = as_read(connection, events.c.at), 0, None
+    sealed = {micros(at) for at in sealed_with_events(connection, pid)}
     for page in pages(connection, newest.order_by(events.c.at.desc()).limit(MOST_EVENTS)):
         n += len(page)
         last = page[-1][1]
         calls = [(micros(instant(at)), properties) for of_type, at, properties in page if of_type == type_id]
+        if sealed:
+            calls = [call for call in calls if call[0] - call[0] % _HOUR_US not in sealed]
         if calls:
             looked.take(calls)
     if n == MOST_EVENTS:

@@ -105,6 +105,15 @@ async def _next_hour(usage: Database, pid: int, after: datetime) -> datetime | N
     return None if at is None else _down(at)
 
 
+def sealed_with_events(connection: sa.Connection, pid: int) -> Sequence[datetime]:
+    """Hours that are sealed, and whose events are still there, or some of an earlier hour: their removal goes on."""
+    first = sa.select(events.c.at).where(events.c.pid == pid).order_by(events.c.at).limit(1)
+    at = connection.execute(first).scalar()
+    w = windows.c
+    sealed = sa.select(w.start_at).where(w.pid == pid, w.tier == TIER_HOUR, w.sealed_at.is_not(None))
+    return [] if at is None else connection.execute(sealed.where(w.start_at >= _down(at))).scalars().all()
+
+
 def seal(tx: Tx, pid: int, span: Day, *, now: datetime) -> int | None:
     """The hours that end within a day, and all days that they have a part in. How many windows; None: it is held back.
 

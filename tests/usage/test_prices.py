@@ -18,7 +18,8 @@ from heartfly.core.price_shelf import Add, Change, End, Remove, Reprice
 from heartfly.core.prices import ALWAYS, Price
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import dirty_hours, prices, usage_audit
+from heartfly.db.models import dirty_hours, prices, usage_audit, windows
+from heartfly.db.types import EPOCH
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
 from heartfly.usage import price_imports
 from heartfly.usage.price_imports import Imported, import_prices, read_file
@@ -230,6 +231,19 @@ async def test_what_is_foreseen_is_what_the_fold_comes_to_however_odd_a_call_is(
     assert (by_the_fold, by_the_fold) == sums(foreseen)
     assert (len(odd), 1, 0) == (foreseen.n_calls, foreseen.n_given, foreseen.n_changed)
     assert line.n_unpriced == foreseen.n_unknown
+
+
+async def test_what_is_sealed_is_not_foreseen_to_change(plant: Plant) -> None:
+    at = NOW - 5 * HOUR
+    for number in range(2):
+        await call(plant, number, at + number * HOUR, units_input_tokens="1000")
+    await plant.fold()
+    of_first = (windows.c.pid == PID, windows.c.tier == "hour", windows.c.start_at == at - (at - EPOCH) % HOUR)
+    await plant.usage.write(lambda tx: tx.conn.execute(sa.update(windows).where(*of_first).values(sealed_at=NOW)))
+
+    foreseen = foresee_change(plant.usage.place, PID, Add(a_price("0.000002")), NOW)
+
+    assert (1, 1, {"USD": "0.002"}) == (foreseen.n_calls, foreseen.n_changed, sums(foreseen)[1])
 
 
 async def test_the_hours_of_its_span_are_folded_anew_and_no_others(plant: Plant) -> None:
