@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import psycopg
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -235,7 +234,7 @@ class PostgresSession:
 def _is_away(error: DBAPIError, state: str | None) -> bool:
     """Without a state it is the driver's own: a server that it cannot reach, or a value that it cannot send."""
     if state is None:
-        return isinstance(error.orig, psycopg.OperationalError | psycopg.InterfaceError)
+        return isinstance(error, OperationalError | InterfaceError)
     return state[:2] in {"08", "57"}
 
 
