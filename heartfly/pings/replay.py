@@ -229,10 +229,14 @@ class Replay:
             lasts = {lane: last_batch(tx, lot.node_id, lane) for lane, _ in {one.maybe for one in fresh if one.maybe}}
             new = [one for one in fresh if one.maybe is None or lasts[one.maybe[0]] < one.maybe[1]]
             now = self._clock.now()
+            # Nothing here was received later than now, whatever a clock said that was set back since: else what comes
+            # to the same checks until then would be taken for older.
             requests = [
-                msgspec.structs.replace(one.request, node_id=lot.node_id, stored_at=now)
+                msgspec.structs.replace(
+                    one.request, node_id=lot.node_id, received_at=min(one.request.received_at, now), stored_at=now
+                )
                 for one in new
-            ]  # fmt: skip
+            ]
             results = self._applier.apply(tx, requests)
             n.update("replayed" if result.check_uuid else "unknown" for result in results)
             n["stored"] = len(fresh) - len(new)

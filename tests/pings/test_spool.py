@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from heartfly.clock import SystemClock
@@ -371,6 +372,22 @@ async def test_pings_of_a_check_that_was_deleted_meanwhile_come_to_nothing(node:
 
     assert told(request) == (await heard(node, check))[1:]
     assert ("unknown", 1) in node.counted
+
+
+async def test_a_clock_that_was_set_back_since_makes_nothing_of_what_comes_now_older_than_that(node: Node) -> None:
+    check, target = await made(node)
+    await node.goes_away()
+    ahead = node.request(target)
+    await node.ingest.submit(msgspec.structs.replace(ahead, received_at=ahead.received_at + timedelta(hours=1)))
+    await node.comes_back()
+    await node.another_life()
+    await node.replay.drain(node.stop)
+
+    await node.ping(target, PingKind.FAIL)
+
+    row = await node.world.row(check)
+    assert ("down", 3) == (row.status, row.n_pings)
+    assert row.last_end_at <= CLOCK.now()
 
 
 async def test_a_spool_of_another_database_is_left_alone(node: Node) -> None:
