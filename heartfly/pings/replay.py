@@ -148,6 +148,7 @@ class Replay:
         return n
 
     async def _piece(self, left: Left) -> Counter[str]:
+        n_there = left.n  # what comes to our own meanwhile is not among it
         piece = await self._spool.read(left, left.at)
         n = await self._stored(Lot(left.file.node_id, piece.records))
         left.done(len(piece.records), piece.end)
@@ -155,7 +156,7 @@ class Replay:
             # Its checksum is wrong: whatever it was, it cannot be told any more.
             log.error("spool_damaged", n_bytes=piece.lost)
         if not piece.records:
-            left.done(left.n, piece.end)
+            left.done(n_there, piece.end)
         return n
 
     async def _last(self) -> Counter[str]:
