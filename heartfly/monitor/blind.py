@@ -35,6 +35,7 @@ _GAPS = 100
 REFUSALS_APART = timedelta(seconds=10)
 STALLED = "Heartfly was stalled, or the clock was put forward"
 AWAY = "the database was away"
+LEFT = "A node of Heartfly left before all that it had heard was in the database"
 RESTORED = "Heartfly was restored from a backup: what came after it is unknown"
 
 
@@ -256,6 +257,7 @@ class Beat:
         if self._waits_since is None:
             self._waits_since = now
             log.warning("spool_awaited", n=backlog.n, oldest_at=backlog.oldest_at)
+        self._waits_since = min(self._waits_since, now)  # the clock may have been set back
         if now - self._waits_since >= self._hearing.spool_wait:
             return now
         return min(now, backlog.oldest_at - timedelta(microseconds=1))
@@ -291,8 +293,13 @@ class Beat:
         if (refused := self._refusals.span()) is not None:
             self._refused(tx, refused)
         backlog = self._spooled()
-        # What is left in a spool is nobody's to wait for any more: it comes as late signals, with our next life.
-        heard_through = now if backlog is None else min(now, backlog.oldest_at - timedelta(microseconds=1))
+        heard_through = now
+        if backlog is not None:
+            # What is left in a spool is nobody's to wait for any more: it comes as late signals, with our next life.
+            # Who goes on judging must not take the jobs for silent whose signals lie there.
+            heard_through = min(now, backlog.oldest_at - timedelta(microseconds=1))
+            if set(self._living(tx, now)) - {self.node_id}:
+                self._record(tx, heard_through, now, LEFT)
         tx.conn.execute(
             sa.update(nodes)
             .where(nodes.c.id == self.node_id)

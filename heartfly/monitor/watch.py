@@ -22,7 +22,7 @@ from heartfly.db.changes import Changes, Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.db.models import checks
-from heartfly.errors import HeartflyError
+from heartfly.errors import HeartflyError, OverloadedError, StoreError
 from heartfly.logs import line, logger
 from heartfly.monitor.blind import Beat, Heard, Hearing
 from heartfly.monitor.judge import Judge, Judged
@@ -35,7 +35,14 @@ NEXT_WAKE = sa.select(sa.func.min(checks.c.wake_at)).where(checks.c.wake_at.is_n
 """The condition is the index's own: without it SQLite read every check, each second."""
 
 
-_NOBODYS = (HeartflyError, sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, MemoryError)
+_NOBODYS = (
+    OverloadedError,
+    StoreError,
+    sa.exc.OperationalError,
+    sa.exc.InterfaceError,
+    sa.exc.InternalError,
+    MemoryError,
+)
 """What is wrong with the database or the machine, and with no check."""
 WHOLE = 32
 """Where a batch failed, the next ones are of one check, two, four and so on; from so many on, of as many as ever."""

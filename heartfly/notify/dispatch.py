@@ -103,6 +103,8 @@ class Dispatcher:
         self._last_asked = 0
         self._looked: tuple[datetime, float] | None = None
         """When it last did: by the wall clock, and by the boot-time clock."""
+        self._to_bring_forward = False
+        """The wall clock was set back, and the database has not taken what follows of it."""
         self._repeats_through: int | None = None
         """Alerts up to this id may have been told before a restore; None: not looked yet."""
 
@@ -194,13 +196,14 @@ class Dispatcher:
         """Of the wall clock. Else a pace, or a try that is due in seconds, would wait for so much longer."""
         boottime, before = self._clock.boottime(), self._looked
         self._looked = (at, boottime)
-        if before is None:
-            return
-        by = before[0] + timedelta(seconds=boottime - before[1]) - at
+        by = timedelta() if before is None else before[0] + timedelta(seconds=boottime - before[1]) - at
         if by > NOTICED:
             for lane in self._lanes.values():
                 lane.set_back(by)
+            self._to_bring_forward = True
+        if self._to_bring_forward:
             await self._write(lambda tx: bring_forward(tx, now=at))
+            self._to_bring_forward = False
 
     async def _write(self, command: Callable[[Tx], T]) -> T:
         return await self._database.write(command, priority=Priority.EDITS)

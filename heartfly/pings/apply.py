@@ -6,11 +6,11 @@ who is told, in checks/flips.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -227,8 +227,8 @@ class PingApplier:
         found: dict[ByUuid | BySlug, _Target | PingResult],
         by_id: dict[int, Stored],
     ) -> None:
-        pids = _projects(tx, targets.items())
-        wanted = {(pids[target.ping_key_hash], target.slug) for target in targets if target.ping_key_hash in pids}
+        meant = _projects(tx, targets)
+        wanted = {(meant[target.ping_key_hash].pid, target.slug) for target in targets if target.ping_key_hash in meant}
         if not wanted:
             return
         query = select_locked().where(
@@ -238,22 +238,23 @@ class PingApplier:
         for one in stored(tx, tx.conn.execute(query).all()):
             named.setdefault((one.pid, one.row.slug), []).append(one)
         for target, request in targets.items():
-            pid = pids.get(target.ping_key_hash)
-            if pid is None:
+            project = meant.get(target.ping_key_hash)
+            if project is None:
                 continue
+            pid, until = project
             matches = named.get((pid, target.slug), [])
             if len(matches) > 1:
                 found[target] = PingResult(PingOutcome.AMBIGUOUS)
             elif matches:
-                found[target] = _Target(by_id.setdefault(matches[0].id, matches[0]))
-            elif target.create:
+                found[target] = _Target(by_id.setdefault(matches[0].id, matches[0]), until=until)
+            elif target.create and (until is None or request.received_at < until):
                 made = self._made(tx, pid, target.slug, request)
                 if isinstance(made, PingResult):
                     found[target] = made
                     continue
                 # The same slug without create=1 in this batch finds it from now on.
                 named[pid, target.slug] = [made]
-                found[target] = _Target(by_id.setdefault(made.id, made), created=True)
+                found[target] = _Target(by_id.setdefault(made.id, made), created=True, until=until)
 
     def _made(self, tx: Tx, pid: int, slug: str, request: PingRequest) -> Stored | PingResult:
         """The check that a ping makes, or why it makes none."""
@@ -283,30 +284,36 @@ class _Target:
     until: datetime | None = None
 
 
-def _lock_all(tx: Tx, uuids: Iterable[ByUuid], slugs: Mapping[BySlug, PingRequest]) -> None:
+def _lock_all(tx: Tx, uuids: Iterable[ByUuid], slugs: Collection[BySlug]) -> None:
     """In id order, as every writer does: found by address and then by slug, two batches could wait for each other."""
     if not tx.on_postgres:
         return
     at = sa.select(addresses.c.check_id).where(addresses.c.key.in_([target.ping_uuid for target in uuids]))
-    pids = set(_projects(tx, slugs.items()).values())
+    pids = {project.pid for project in _projects(tx, slugs).values()}
     named = sa.and_(checks.c.pid.in_(pids), checks.c.slug.in_({target.slug for target in slugs}))
     query = sa.select(checks.c.id).where(sa.or_(checks.c.id.in_(at), named)).order_by(checks.c.id)
     tx.conn.execute(query.with_for_update(key_share=True)).all()
 
 
-def _projects(tx: Tx, targets: Iterable[tuple[BySlug, PingRequest]]) -> dict[str, int]:
+class _Meant(NamedTuple):
+    """`until`: of an old key, whose overlap ends then. What comes out of a spool may lie on both sides of that."""
+
+    pid: int
+    until: datetime | None = None
+
+
+def _projects(tx: Tx, targets: Iterable[BySlug]) -> dict[str, _Meant]:
     """Ping key hash → project. An old key counts until its overlap ends."""
-    received = {target.ping_key_hash: request.received_at for target, request in targets}
+    asked = {target.ping_key_hash for target in targets}
     query = sa.select(
         projects.c.id, projects.c.ping_key_hash, projects.c.old_ping_key_hash, projects.c.old_until
-    ).where(sa.or_(projects.c.ping_key_hash.in_(received), projects.c.old_ping_key_hash.in_(received)))
-    found: dict[str, int] = {}
+    ).where(sa.or_(projects.c.ping_key_hash.in_(asked), projects.c.old_ping_key_hash.in_(asked)))
+    found: dict[str, _Meant] = {}
     for row in tx.conn.execute(query):
-        if row.ping_key_hash in received:
-            found[row.ping_key_hash] = row.id
-        old = row.old_ping_key_hash
-        if old in received and row.old_until is not None and received[old] < row.old_until:
-            found.setdefault(old, row.id)
+        if row.ping_key_hash in asked:
+            found[row.ping_key_hash] = _Meant(row.id)
+        if row.old_ping_key_hash in asked and row.old_until is not None:
+            found.setdefault(row.old_ping_key_hash, _Meant(row.id, row.old_until))
     return found
 
 

@@ -148,6 +148,7 @@ class Replay:
         return n
 
     async def _piece(self, left: Left) -> Counter[str]:
+        n_there = left.n  # what comes to our own meanwhile is not among it
         piece = await self._spool.read(left, left.at)
         n = await self._stored(Lot(left.file.node_id, piece.records))
         left.done(len(piece.records), piece.end)
@@ -155,7 +156,7 @@ class Replay:
             # Its checksum is wrong: whatever it was, it cannot be told any more.
             log.error("spool_damaged", n_bytes=piece.lost)
         if not piece.records:
-            left.done(left.n, piece.end)
+            left.done(n_there, piece.end)
         return n
 
     async def _last(self) -> Counter[str]:
@@ -229,10 +230,14 @@ class Replay:
             lasts = {lane: last_batch(tx, lot.node_id, lane) for lane, _ in {one.maybe for one in fresh if one.maybe}}
             new = [one for one in fresh if one.maybe is None or lasts[one.maybe[0]] < one.maybe[1]]
             now = self._clock.now()
+            # Nothing here was received later than now, whatever a clock said that was set back since: else what comes
+            # to the same checks until then would be taken for older.
             requests = [
-                msgspec.structs.replace(one.request, node_id=lot.node_id, stored_at=now)
+                msgspec.structs.replace(
+                    one.request, node_id=lot.node_id, received_at=min(one.request.received_at, now), stored_at=now
+                )
                 for one in new
-            ]  # fmt: skip
+            ]
             results = self._applier.apply(tx, requests)
             n.update("replayed" if result.check_uuid else "unknown" for result in results)
             n["stored"] = len(fresh) - len(new)

@@ -279,8 +279,11 @@ class Spool:
 
     def _set_aside(self, node_id: int, records: Sequence[Spooled]) -> None:
         path = self._folder / f"{node_id:016x}{REFUSED}"
-        file = SpoolFile.take(path) if path.exists() else None
-        if file is None:
+        if path.exists():
+            file = SpoolFile.take(path)
+            if file is None:  # somebody looks into it: with a new one in its place, what it holds would be gone
+                raise BlockingIOError(f"{path.name} is in use")
+        else:
             file = SpoolFile.create(self._folder, node_id=node_id, instance=self._instance, ending=REFUSED)
         try:
             file.append([msgspec.msgpack.encode(record) for record in records])

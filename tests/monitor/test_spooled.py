@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from heartfly.db.models import blind_intervals, nodes
 from heartfly.pings.spool import Backlog
-from tests.monitor.tower import MINUTE, SECOND, T0, Tower
+from tests.monitor.tower import HOUR, MINUTE, SECOND, T0, Tower
 from tests.sim_clock import SimClock
 from tests.world import World
 
@@ -87,6 +87,21 @@ async def test_it_is_waited_for_so_long_and_no_longer(world: World, tower: Tower
     assert "up" == await status(world, check)
     await tower.go(T0 + WAIT)
     assert "down" == await status(world, check)
+
+
+async def test_a_clock_that_is_set_back_makes_nobody_wait_for_longer(world: World, tower: Tower) -> None:
+    check = await due(world)
+    tower.spooled = lying(T0 - 2 * HOUR)
+    await tower.watcher.round()  # since then
+    tower.clock.step_wall(-HOUR)
+    await tower.watcher.round()
+
+    waited_long = T0 - HOUR + WAIT
+    await tower.go(waited_long - TICK)
+    assert waited_long - TICK > (await node(world)).heard_through
+    await tower.go(waited_long)
+    assert waited_long == (await node(world)).heard_through
+    assert "up" == await status(world, check)
 
 
 async def test_a_database_that_goes_away_again_is_waited_for_anew(world: World, tower: Tower) -> None:
@@ -193,3 +208,41 @@ async def test_who_leaves_says_what_he_has_not_brought_back(world: World, tower:
 
     row = await node(world)
     assert (7, T0 + SECOND - TICK, T0 + MINUTE) == (row.spooled, row.heard_through, row.left_at)
+
+
+@ON_POSTGRES
+@pytest.mark.parametrize("oldest_at", [DEADLINE - SECOND, None])
+async def test_a_node_that_leaves_with_something_in_its_spool_was_deaf_to_those_who_go_on(
+    world: World, tower: Tower, oldest_at: datetime | None
+) -> None:
+    check = await due(world)
+    other = Tower(world, SimClock(T0), node_id=2)
+    await other.watcher.join()
+    await tower.watcher.round()  # leads
+    left_at = DEADLINE - SECOND / 2
+    other.spooled = None if oldest_at is None else lying(oldest_at)
+    for at in (T0 + 5 * SECOND, left_at):
+        for one in (other, tower):
+            one.clock.move_to(at)
+            await one.watcher.round()
+    await other.watcher.leave()
+
+    await tower.go(DEADLINE + SECOND)
+
+    if oldest_at is None:
+        assert ("down", []) == (await status(world, check), await blind(world))
+    else:
+        assert ("up", [(oldest_at - TICK, left_at)]) == (await status(world, check), await blind(world))
+
+
+async def test_who_leaves_alone_leaves_it_to_the_next_life_to_say_since_when_nobody_heard(
+    world: World, tower: Tower
+) -> None:
+    tower.spooled = lying(T0 + SECOND)
+    tower.clock.move_to(T0 + MINUTE)
+    await tower.watcher.leave()
+    assert [] == await blind(world)
+
+    await Tower(world, SimClock(T0 + 2 * MINUTE), node_id=2).watcher.join()
+
+    assert [(T0 + SECOND - TICK, T0 + 2 * MINUTE)] == await blind(world)

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from heartfly.core.words import PingKind
 from heartfly.db.changes import Changes
 from heartfly.db.models import alerts, blind_intervals, channels, check_channels, checks, nodes, notifications
-from heartfly.errors import OverloadedError
+from heartfly.errors import InvalidValueError, OverloadedError
 from heartfly.monitor.blind import Hearing
+from heartfly.monitor.judge import Judged
 from heartfly.monitor.put_off import put_off
 from heartfly.monitor.watch import HURRY_S
 from heartfly.pings.apply import PingApplier
@@ -528,6 +529,21 @@ async def test_what_is_wrong_with_the_database_puts_no_check_off(world: World, t
     assert None is (await world.row(check)).schedule_error
     await tower.watcher._judged(looked, 0, 1)
     assert "down" == (await world.row(check)).status
+
+
+async def test_a_value_that_some_check_has_and_must_not_is_looked_for(world: World, tower: Tower) -> None:
+    """Such as a zone that has left the tz database: it is an error of ours like those of a database that is away."""
+    looked = replace(await tower.watcher.round(), watermark=T0 + 2 * HOUR)
+    write = world.db.write
+
+    async def refuse(*_: Any, **__: Any) -> Any:
+        raise InvalidValueError("zone", "there is none of that name")
+
+    world.db.write = refuse  # type: ignore[method-assign]
+    found = await tower.watcher._judged(looked, 0, None)
+    world.db.write = write  # type: ignore[method-assign]
+
+    assert (Judged(0, 0, full=True), 1) == found
 
 
 async def test_what_failed_before_a_check_was_looked_at_puts_none_off(world: World, tower: Tower) -> None:

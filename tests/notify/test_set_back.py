@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from heartfly.errors import DeliveryError
+from heartfly.db.database import Database
+from heartfly.errors import AwayError, DeliveryError
 from heartfly.notify.claim import claim
 from heartfly.notify.message import Delivery
 from heartfly.notify.set_back import bring_forward
@@ -47,6 +49,41 @@ async def test_the_next_try_comes_when_it_was_to_come(post: PostOffice, back: ti
     assert abs(due - back - again) < SECOND
     assert await dispatcher.round(again) is None
     assert [2] == [delivery.attempt for delivery in scripted.sent]
+
+
+class TakesNothing:
+    """A database whose next write is refused."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self.refuses = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+    async def write(self, command: Any, **rest: Any) -> Any:
+        if self.refuses:
+            self.refuses = False
+            raise AwayError("the database is away")
+        return await self._db.write(command, **rest)
+
+
+async def test_a_clock_that_was_set_back_while_the_database_was_away_holds_nothing_back_either(
+    post: PostOffice,
+) -> None:
+    scripted, channel, db = ScriptedChannel(refuse_first), await post.scripted(), TakesNothing(post.db)
+    await post.alert([channel.channel_id])
+    dispatcher = post.dispatcher(scripted, db=db)
+    due = await dispatcher.round(NOW)
+    assert due is not None
+    db.refuses = True
+    with pytest.raises(AwayError):
+        await dispatcher.round(NOW - HOUR)
+
+    again = await dispatcher.round(NOW - HOUR)
+
+    assert again is not None
+    assert abs(due - HOUR - again) < SECOND
 
 
 async def test_a_pace_holds_back_for_its_own_time_and_no_longer(post: PostOffice) -> None:

@@ -148,6 +148,30 @@ async def test_an_old_ping_key_works_until_its_overlap_ends(world: World, db: Da
     assert PingOutcome.NOT_FOUND == (await world.ping(check, T0 + HOUR, target=target)).outcome
 
 
+async def test_of_one_batch_an_old_ping_key_takes_what_came_before_its_overlap_ended_and_no_more(
+    world: World, db: Database
+) -> None:
+    """What lay in a spool is stored together, however far apart it was received."""
+    check = await world.check(T0, name="backup")
+    target = world.by_slug("backup")
+    await db.write(
+        lambda tx: tx.conn.execute(
+            sa.update(projects).values(
+                ping_key_hash=digest("new"), old_ping_key_hash=target.ping_key_hash, old_until=T0 + HOUR
+            )
+        )
+    )
+    before, after = (world.request(check, T0 + HOUR + n * MINUTE, target=target, seq=n + 2) for n in (-1, 0))
+    made = world.by_slug("made-too-late", create=True)
+    too_late = world.request(check, T0 + HOUR, target=made, seq=3)
+
+    for batch in ([before, after, too_late], [after, too_late, before]):
+        told = dict(zip([one.received_at for one in batch], await world.pings(batch), strict=True))
+        assert PingOutcome.OK is told[before.received_at].outcome
+        assert PingOutcome.NOT_FOUND is told[after.received_at].outcome
+    assert [T0 + HOUR - MINUTE] * 2 == [ping.received_at for ping in await world.pings_of(check)]
+
+
 async def test_above_the_rate_a_ping_counts_but_an_unchanged_status_leaves_no_row(db: Database, ids: IdSource) -> None:
     world = await make_world(db, ids, T0, per_minute=2)
     check = await world.check(T0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import secrets
 import shutil
@@ -12,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from heartfly.clock import SystemClock
@@ -358,6 +360,52 @@ async def test_what_the_database_does_not_take_is_set_aside_and_holds_up_nobody(
     file.close()
 
 
+async def test_what_was_set_aside_stays_while_somebody_looks_into_it(node: Node) -> None:
+    _, target = await made(node)
+    await node.goes_away()
+    await node.ping(target, agent="first: \0")
+    await node.comes_back()
+    await node.replay.drain(node.stop)
+    (aside,) = [path for path in node.files() if path.suffix == ".refused"]
+    await node.goes_away()
+    await node.ping(target, agent="second: \0")
+    await node.comes_back()
+
+    with aside.open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        with pytest.raises(BlockingIOError):
+            await node.replay.drain(node.stop)
+    await node.replay.drain(node.stop)
+
+    file = SpoolFile.look(aside)
+    assert ["first: \0", "second: \0"] == [one.request.agent for piece in file.pieces() for one in piece.records]
+    file.close()
+
+
+async def test_of_a_file_that_is_damaged_what_came_meanwhile_is_not_given_up(node: Node) -> None:
+    check, target = await made(node)
+    await node.goes_away()
+    await node.ping(target)
+    await asyncio.gather(*(node.ingest.submit(node.request(target)) for _ in range(600)))
+    own = node.spool.own
+    with own.file.path.open("r+b") as file:
+        file.seek(own.file.begin)
+        file.write(bytes(own.file.size - own.file.begin))
+    await node.comes_back()
+
+    piece, sent = asyncio.ensure_future(node.replay._piece(own)), []
+    while not piece.done():
+        sent.append(await node.ping(target))
+    await piece
+    backlog = node.ingest.backlog()
+    await node.replay.drain(node.stop)
+
+    assert backlog is not None
+    assert len(sent) == backlog.n
+    assert told(*sent) == (await heard(node, check))[1:]
+    assert node.ingest.backlog() is None
+
+
 async def test_pings_of_a_check_that_was_deleted_meanwhile_come_to_nothing(node: Node) -> None:
     check, target = await made(node)
     await node.goes_away()
@@ -371,6 +419,22 @@ async def test_pings_of_a_check_that_was_deleted_meanwhile_come_to_nothing(node:
 
     assert told(request) == (await heard(node, check))[1:]
     assert ("unknown", 1) in node.counted
+
+
+async def test_a_clock_that_was_set_back_since_makes_nothing_of_what_comes_now_older_than_that(node: Node) -> None:
+    check, target = await made(node)
+    await node.goes_away()
+    ahead = node.request(target)
+    await node.ingest.submit(msgspec.structs.replace(ahead, received_at=ahead.received_at + timedelta(hours=1)))
+    await node.comes_back()
+    await node.another_life()
+    await node.replay.drain(node.stop)
+
+    await node.ping(target, PingKind.FAIL)
+
+    row = await node.world.row(check)
+    assert ("down", 3) == (row.status, row.n_pings)
+    assert row.last_end_at <= CLOCK.now()
 
 
 async def test_a_spool_of_another_database_is_left_alone(node: Node) -> None:
