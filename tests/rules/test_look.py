@@ -159,6 +159,19 @@ async def test_requests_by_customer_and_of_an_endpoint_are_seen(there: Neighbour
     assert told[0].startswith("rule.firing by customer (customer ")
 
 
+async def test_an_end_names_its_scope_as_its_beginning_did_though_nothing_is_seen_of_it_any_more(
+    there: Neighbourhood,
+) -> None:
+    requests = {"of": "requests", "metric": "errors", "window": 3600, "threshold": "2"}
+    await there.rule(requests, name="errors", by=["customer"])
+    await there.requests(TEN, 3, status="503")
+    (begun,) = await there.look(TEN + MINUTE)
+
+    ended = await there.look(TEN + timedelta(hours=3))
+
+    assert [begun.replace("firing", "resolved")] == ended
+
+
 async def test_dead_letters_are_seen(there: Neighbourhood) -> None:
     await there.rule({"of": "dead_letters", "metric": "count", "window": 3600, "threshold": "0"}, name="dead")
     there.move(TEN)
