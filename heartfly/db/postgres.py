@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import psycopg
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.dialects.postgresql import insert
@@ -235,6 +234,8 @@ class PostgresSession:
 def _is_away(error: DBAPIError, state: str | None) -> bool:
     """Without a state it is the driver's own: a server that it cannot reach, or a value that it cannot send."""
     if state is None:
+        import psycopg  # noqa: PLC0415 - an extra; whoever gets here has it
+
         return isinstance(error.orig, psycopg.OperationalError | psycopg.InterfaceError)
     return state[:2] in {"08", "57"}
 
