@@ -28,8 +28,7 @@ from heartfly.core.rule_words import (
 from heartfly.core.windows import Window
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import alert_rules, incidents, rule_alerts
-from heartfly.db.prepared import among
+from heartfly.db.models import alert_rules, rule_alerts
 from heartfly.errors import HeartflyError
 from heartfly.incidents.raised import OF_RULE, Ended, Raised, end_alerts, raise_alerts
 from heartfly.logs import logger
@@ -199,14 +198,13 @@ def write(
     put_standings(tx, rows)
     _raise(tx, pid, [move for move in kept if move.step.happened is Happened.FIRED], numbers, now=now, ids=ids)
     ended = [move for move in kept if move.step.happened is Happened.RESOLVED]
-    words = _told_as(tx, pid, [numbers[move.of.id, move.scope] for move in ended if move.names == move.scope])
     end_alerts(
         tx,
         [
             Ended(
                 pid=pid,
                 source_id=numbers[move.of.id, move.scope],
-                concern=_as_told(concern_of(move), words.get(numbers[move.of.id, move.scope])),
+                concern=concern_of(move),
                 at=move.step.standing.since,
                 explain="",
                 channel_ids=move.of.channels,
@@ -263,24 +261,6 @@ def _raise(
         )
     if rows:
         tx.conn.execute(tx.insert(rule_alerts).on_conflict_do_nothing(index_elements=["pid", "incident_id"]), rows)
-
-
-def _told_as(tx: Tx, pid: int, numbers: Sequence[int]) -> Mapping[int, str]:
-    """How people know the scope of what ends: where nothing is seen of it any more, only its ids are at hand."""
-    if not numbers:
-        return {}
-    i, r = incidents.c, rule_alerts.c
-    begun = incidents.join(rule_alerts, sa.and_(r.pid == i.pid, r.incident_id == i.id))
-    query = (
-        sa.select(i.source_id, r.scope_words)
-        .select_from(begun)
-        .where(i.pid == pid, i.source_kind == OF_RULE, i.closed_at.is_(None), among(tx, i.source_id, "numbers"))
-    )
-    return {row.source_id: row.scope_words for row in tx.conn.execute(query, {"numbers": list(numbers)})}
-
-
-def _as_told(concern: ConcernFacts, words: str | None) -> ConcernFacts:
-    return concern if words is None else replace(concern, scope=words)
 
 
 def _keep_trouble(tx: Tx, pid: int, looked: Looked, *, now: datetime) -> None:
