@@ -183,9 +183,9 @@ class App:
             database, every=every, ingest=self.ingest, sealer=ground.sealer, clock=clock, ids=ids, leads=self._leads
         )
         self.heartbeat = self._heartbeat() if settings.heartbeat.url else None
-        self._serves = NodeRole.SERVE in settings.server.roles
-        self.syslog = self._syslog() if settings.syslog.listen and self._serves else None
-        self.smtp = mail_listener(settings, self.ingest, count=count.pings.add) if self._serves else None
+        self.serves = NodeRole.SERVE in settings.server.roles
+        self.syslog = self._syslog() if settings.syslog.listen and self.serves else None
+        self.smtp = mail_listener(settings, self.ingest, count=count.pings.add) if self.serves else None
         trusted = settings.server.proxy_networks
         self.last_use = LastUse(database, clock)
         self.state = ApiState(
@@ -235,7 +235,7 @@ class App:
             ),
             pages=self._pages,
             page_paths=FIRST_SEGMENTS,
-            serves=self._serves,
+            serves=self.serves,
         )
 
     def _pages(self) -> Any:

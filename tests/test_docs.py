@@ -85,6 +85,14 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert [] == dead
 
 
+def test_every_page_can_be_found_from_the_readme() -> None:
+    linked = {target.partition("#")[0] for target in told_in(ROOT / "README.md")}
+
+    assert [] == sorted(
+        f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md") if f"docs/{page.name}" not in linked
+    )
+
+
 def test_the_files_that_the_architecture_names_exist() -> None:
     named = set(re.findall(r"`([a-z_]+/[a-z_/]+\.py)`", text_of("ARCHITECTURE.md")))
     built = {

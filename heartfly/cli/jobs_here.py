@@ -38,6 +38,7 @@ _MOST_BYTES = 4_000_000
 _LIMIT_S = 20.0
 _SHOWN = "Id,FragmentPath,TimersCalendar,TimersMonotonic,RandomizedDelayUSec,AccuracyUSec,Persistent,Unit,ActiveState"
 _NOT_A_TEXT = "it is longer than 4 MB, or no file"
+_NO_FILE = "there is no such file"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +145,8 @@ def crontab_files(files: Sequence[str], *, system: bool | None, zone: str, now: 
 def _crontab(where: str, path: Path, *, zone: str, now: datetime, system: bool, user: str = "") -> Here:
     text = _text(path)
     if text is None:
-        return Here(found=Found([], [Left(where=where, text=path.name, why=_NOT_A_TEXT)]), files=[where])
+        why = _NOT_A_TEXT if path.exists() else _NO_FILE
+        return Here(found=Found([], [Left(where=where, text=path.name, why=why)]), files=[where])
     found = crontab_text.read(text, where=where, zone=zone, now=now, system=system, user=user)
     return Here(found=found, files=[where], paths={where: path}, texts={where: text})
 
@@ -285,7 +287,7 @@ def _yaml_files(files: Sequence[str]) -> Iterator[tuple[str, str]]:
 def _demanded(path: Path) -> str:
     """ClickException, but for what the system itself says of it."""
     if not path.exists():
-        raise click.ClickException(f"{path}: there is no such file.")
+        raise click.ClickException(f"{path}: {_NO_FILE}.")
     text = _text(path)
     if text is None:
         raise click.ClickException(f"{path}: {_NOT_A_TEXT}.")

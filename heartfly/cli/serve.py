@@ -26,6 +26,7 @@ from heartfly.cli.demo import Shown, fill_demo
 from heartfly.cli.options import CONFIG, DATA, settings_from
 from heartfly.clock import SystemClock
 from heartfly.config import Settings
+from heartfly.core.node_roles import NodeRole
 from heartfly.demo.pretend import muted
 from heartfly.errors import StoreError
 from heartfly.ground import Ground, greet, open_ground
@@ -108,7 +109,7 @@ async def _serve(
     loop.add_signal_handler(signal.SIGTERM, app.stop.set)
     loop.add_signal_handler(signal.SIGINT, _interrupted, app)
     await app.start()
-    setup = f"{app.base_url}/setup?token={app.setup.secret}" if await app.is_new() else ""
+    setup = f"{app.base_url}/setup?token={app.setup.secret}" if app.serves and await app.is_new() else ""
     limits = ServerLimits(
         receive_deadline_s=settings.receive_deadline_s,
         max_connections=settings.max_connections or None,
@@ -178,6 +179,9 @@ def _listening(app: App, new: NewProject | None, setup: str, shown: Shown | None
 def _say_hello(app: App, new: NewProject | None, setup: str) -> None:
     base = app.base_url
     click.echo(f"Heartfly {__version__} listens on {base}  (data in {app.ground.settings.data.dir})")
+    if not app.serves:
+        _say_what_is_elsewhere(app.ground.settings, new)
+        return
     if setup:
         click.echo(f"\nNobody can sign in yet. Open this once, to become the first administrator:\n\n    {setup}\n")
     if new is not None:
@@ -193,6 +197,14 @@ def _say_hello(app: App, new: NewProject | None, setup: str) -> None:
             f"The API key is in {app.ground.settings.data.dir / 'cli-key'}; the commands above find it there.\n"
             "Stop with Ctrl-C.\n"
         )
+
+
+def _say_what_is_elsewhere(settings: Settings, new: NewProject | None) -> None:
+    """Addresses of a node that serves nobody lead nowhere: none is shown. The key that it made is the only one."""
+    key = f" The API key is in {settings.data.dir / 'cli-key'}." if new is not None else ""
+    click.echo(f"Pings, the API and pages are for others to serve: its roles leave them out.{key}")
+    if NodeRole.SEND in settings.server.roles and not settings.server.base_url:
+        click.echo("Links in what it sends lead to this node, which answers 503: set server.base_url.")
 
 
 def _where(settings: Settings) -> str:

@@ -51,7 +51,7 @@ def documents(text: str, *, field: str = "file") -> list[Document]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}: " if mark else ""
-        raise InvalidValueError(field, f"{where}{error.problem or error.context or 'is no YAML'}") from None
+        raise InvalidValueError(field, f"{where}is no YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise InvalidValueError(field, f"is no YAML: {' '.join(str(error).split())[:200]}") from None
     except (RecursionError, ValueError):

@@ -7,6 +7,7 @@ for later settles it by the same number (`was_committed`).
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -47,6 +48,10 @@ _LANES_APART = 100
 
 
 def writing_engine(url: str, part: Part = MAIN) -> Engine:
+    """StoreError where the driver is missing, as nobody has asked for the extra."""
+    if importlib.util.find_spec("psycopg") is None:
+        needed = "the extra `postgres` of Heartfly (pip install 'heartfly[postgres]')"
+        raise StoreError(f"database.url: PostgreSQL needs {needed}")
     return create_engine(
         url,
         poolclass=NullPool,

@@ -252,6 +252,7 @@ def test_standard_input_and_single_files_are_read(run: Run, tmp_path: Path) -> N
         (("import", "crontab", "--edit"), 2, "--edit goes with --apply"),
         (("import", "crontab", "-", "--apply", "--edit"), 2, "standard input is none"),
         (("import", "systemd", "none.timer"), 1, "there is no such file"),
+        (("import", "crontab", "none", "--of-user"), 0, "none: there is no such file"),
         (("import", "k8s"), 2, "Missing argument"),
         (("import", "github-actions"), 2, "no .github/workflows here"),
         (("import", "crontab", "-", "--channel", "none", "--apply"), 1, "There is no channel none"),

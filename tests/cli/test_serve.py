@@ -95,6 +95,20 @@ def test_what_it_prints_to_do_next_works_in_another_terminal(tmp_path: Path) -> 
     assert f"export HEARTFLY_URL=http://127.0.0.1:{server.port}\nexport HEARTFLY_DATA__DIR='our data'\n" in script
 
 
+def test_a_node_that_serves_nobody_shows_no_address_that_would_lead_nowhere(tmp_path: Path, postgres_url: str) -> None:
+    server = Server(tmp_path, {"DATABASE__URL": postgres_url})
+    server.start("--roles", "judge,send")
+    try:
+        said = (tmp_path / "server.log").read_text()
+    finally:
+        server.kill()
+
+    assert [] == [address for address in ("/setup", "/ping/") if address in said]
+    assert "its roles leave them out. The API key is in heartfly-data/cli-key." in said
+    assert "set server.base_url" in said
+    assert (tmp_path / "heartfly-data" / "cli-key").is_file()
+
+
 def test_what_init_made_is_what_serve_serves(server: Server) -> None:
     keys = server.init()
     server.start()

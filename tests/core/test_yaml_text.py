@@ -48,9 +48,10 @@ _MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [{','.join([f'*a{n - 
         ("a: [1", "line 1"), ("a: 1\na: 2", "line 2: 'a' stands here twice"), ("? [a]\n: 1", "a key must be a word"),
         (_LAUGHS, "grows without end"), (_MERGES, "grows without end"), ("a: &a [*a]", "grows without end"),
         ("[" * 5_000, ""), ("x" * (MOST_CHARACTERS + 1), "is longer"), ("a: {<<: 3}", "takes a mapping"),
-        ("a: *none", "undefined alias"), ("a: \x00", ""), ("a: \ud800", ""), ("\t- a", "line 1"),
+        ("[a]\nb = 1", "line 2: is no YAML: "), ("a: *none", "undefined alias"),
+        ("a: \x00", ""), ("a: \ud800", ""), ("\t- a", "line 1"),
     ],
-    ids=range(13),
+    ids=range(14),
 )  # fmt: skip
 def test_what_is_none_is_said_with_its_line(text: str, said: str) -> None:
     with pytest.raises(InvalidValueError) as caught:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from heartfly.clock import SystemClock
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.models import instance, node_batches
-from heartfly.db.postgres import last_batch
+from heartfly.db.postgres import last_batch, writing_engine
 from heartfly.errors import AwayError, OverloadedError, StoreError
 from tests.wire import Wire
 
@@ -28,6 +29,13 @@ def store(number: int) -> object:
         return number
 
     return command
+
+
+async def test_who_has_not_got_the_driver_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+
+    with pytest.raises(StoreError, match=r"heartfly\[postgres\]"):
+        writing_engine("postgresql+psycopg://heartfly@db.example.org/heartfly")
 
 
 @pytest.fixture
