@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sqlite3
@@ -38,13 +39,18 @@ def nothing(_done: int, _of: int) -> None:
     """Nobody looks at the progress."""
 
 
+_later = itertools.count()
+
+
 def ground_in(folder: Path) -> Ground:
     return open_ground(Settings(data=Data(dir=folder)), clock=SimClock(NOW))
 
 
 def add_project(ground: Ground, slug: str) -> None:
+    """Each a little later: of two processes in the same millisecond one in a thousand has the numbers of the other."""
+    at = NOW + timedelta(milliseconds=next(_later))
     ground.database.transaction(
-        lambda tx: create_project(tx, slug=slug, name=slug, zone="UTC", sealer=ground.sealer, at=NOW, ids=ground.ids)
+        lambda tx: create_project(tx, slug=slug, name=slug, zone="UTC", sealer=ground.sealer, at=at, ids=ground.ids)
     )
 
 
