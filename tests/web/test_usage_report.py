@@ -114,7 +114,7 @@ async def test_the_page_the_files_and_the_meters_say_the_same(town: Town, path: 
     assert 40 == in_json["total"]["requests"] == sum(day["requests"]["requests"] for day in in_json["days"])
     assert 40 == sum(row["requests"] for row in in_lines if row["kind"] == "day")
     total = sum(2_000 + n for n in range(40))
-    assert str(total) in meter
+    assert f"{total:,}" in meter
     assert f"{total:,}" in page
     assert total == sum(int(row["value"]) for row in lines(in_csv, "meter_day") if row["name"] == "bytes")
     assert {"calls": "40", "bytes": str(total)} == {row["name"]: row["value"] for row in lines(in_csv, "meter")}
