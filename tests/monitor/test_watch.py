@@ -15,7 +15,7 @@ from heartfly.db.changes import Changes
 from heartfly.db.models import alerts, blind_intervals, channels, check_channels, checks, nodes, notifications
 from heartfly.errors import InvalidValueError, OverloadedError
 from heartfly.monitor.blind import Hearing
-from heartfly.monitor.judge import Judged
+from heartfly.monitor.judge import Judge, Judged
 from heartfly.monitor.put_off import put_off
 from heartfly.monitor.watch import HURRY_S
 from heartfly.pings.apply import PingApplier
@@ -780,3 +780,11 @@ async def test_checks_that_fall_due_without_end_keep_others_waiting_for_a_while(
     await tower.go(T0 + HOUR + 10 * MINUTE)
 
     assert [True, False] == seen[seen.index(True) :][:2]
+
+
+async def test_who_judged_nobody_alone_puts_nobody_off(world: World) -> None:
+    judge = Judge(ids=world.ids)
+
+    judged = await world.db.write(lambda tx: judge.put_off(tx, now=T0, error=ValueError("no")))
+
+    assert (0, False) == (judged.n, judged.full)
