@@ -7,11 +7,12 @@ counts only: sums and times are of all statuses together. Where sheets lie, and 
 from __future__ import annotations
 
 import struct
+import sys
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, groupby
-from operator import itemgetter
-from typing import NamedTuple
+from operator import add, eq, itemgetter
+from typing import Literal, NamedTuple
 
 from heartfly.core.amounts import ONE, Amount
 from heartfly.core.packed import added, packed
@@ -30,7 +31,7 @@ _LARGEST = frozenset({"latency_max_us", "p95_place"})
 _LOWEST = 1 << 15
 """No time is so short that its bucket would be so far below nothing."""
 _P95 = 95 * ONE
-_WIDTHS = {1: "B", 2: "H", 4: "I", 8: "Q"}
+_WIDTHS: Mapping[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _MOST = (1 << 64) - 1
 
 
@@ -43,8 +44,8 @@ class Sheet(NamedTuple):
 
 
 def sheet_of(cells: Iterable[tuple[int, int, Row]]) -> Sheet | None:
-    """`cells`: key, status, and what they come to, in their order. None: there are none, or a sum is more than a sheet
-    holds.
+    """`cells`: key, status, and what they come to; in the order of keys, and of statuses within each. None: there are
+    none, or a sum is more than a sheet holds.
     """
     lines: list[Sequence[int]] = []
     ended: list[Sequence[int]] = []
@@ -84,9 +85,13 @@ class Sums:
     def add(self, sums: bytes) -> None:
         keys, *columns = _read(sums, ["key", *self.names])
         places = self._places
+        if len(keys) == len(places) and all(map(eq, keys, places)):  # most often those of the sheet before
+            for name, into, values in zip(self.names, self._columns, columns, strict=True):
+                into[:] = map(max if name in _LARGEST else add, into, values)
+            return
         for key in sorted(set(keys).difference(places)):
             places[key] = len(places)
-        at = list(map(places.__getitem__, keys))
+        at = [places[key] for key in keys] if columns else ()
         for name, into, values in zip(self.names, self._columns, columns, strict=True):
             into.extend([0] * (len(places) - len(into)))
             if name in _LARGEST:
@@ -100,9 +105,9 @@ class Sums:
     def keys(self) -> Collection[int]:
         return self._places.keys()
 
-    def lines(self) -> Iterator[tuple[int, ...]]:
-        """Key, and the sums in the order of `names`."""
-        return zip(self._places, *self._columns, strict=True)
+    def columns(self) -> Mapping[str, Sequence[int]]:
+        """By name; each in the order of the keys."""
+        return dict(zip(self.names, self._columns, strict=True))
 
 
 class Line(NamedTuple):
@@ -141,8 +146,8 @@ def times_of(sums: bytes, times: bytes, only: Iterable[int] | None = None) -> It
 def _places(keys: Sequence[int], only: Iterable[int] | None) -> Iterable[int]:
     if only is None:
         return range(len(keys))
-    known = {key: place for place, key in enumerate(keys)}
-    return [known[key] for key in only if key in known]
+    found = ((key, bisect_left(keys, key)) for key in only)
+    return [place for key, place in found if place < len(keys) and keys[place] == key]
 
 
 class _Times:
@@ -182,6 +187,19 @@ def _columns(told: bytes, n: int, wanted: Sequence[bool] | None = None) -> tuple
     for number in range(n):
         width = told[place]
         if wanted is None or wanted[number]:
-            found.append(struct.unpack_from(f"<{n_lines}{_WIDTHS[width]}", told, place + 1))
+            found.append(column(told, place + 1, n_lines, width))
         place += 1 + n_lines * width
     return found, place
+
+
+def copied(told: bytes, start: int, n: int, width: int) -> Sequence[int]:
+    """`n` numbers of `width` bytes, the lowest byte first."""
+    return struct.unpack_from(f"<{n}{_WIDTHS[width]}", told, start)
+
+
+def _seen(told: bytes, start: int, n: int, width: int) -> Sequence[int]:
+    return memoryview(told)[start : start + n * width].cast(_WIDTHS[width])
+
+
+column = _seen if sys.byteorder == "little" else copied
+"""The same, as they lie there: who asks for a few of many numbers copies none of the others."""

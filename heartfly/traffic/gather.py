@@ -5,9 +5,11 @@ Windows have their figures in rows, and once more in sheets; which of both are r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import repeat
+from operator import add
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -269,15 +271,16 @@ def _on_sheets(names: Collection[str]) -> Collection[str]:
 
 
 def _told(found: sheets.Sums, only: Collection[int] | None) -> Iterator[tuple[int, Sums]]:
-    wanted = None if only is None else set(only)
-    for key, *values in found.lines():
+    wanted, of = None if only is None else set(only), found.columns()
+    columns: dict[str, Iterable[int]] = dict.fromkeys(Sums._fields, repeat(0)) | dict(of)
+    if "bytes_in" in of:
+        columns["n_bytes"] = map(add, of["bytes_in"], of["bytes_out"])
+    if "p95_place" in of:
+        columns["p95_most"] = map(sheets.most_p95, of["p95_place"])
+    lines = zip(*(columns[name] for name in Sums._fields), strict=False)  # what is nothing has no end
+    for key, sums in zip(found.keys(), map(Sums._make, lines), strict=False):
         if wanted is None or key in wanted:
-            told = dict(zip(found.names, values, strict=True))
-            if "bytes_in" in told:
-                told["n_bytes"] = told.pop("bytes_in") + told.pop("bytes_out")
-            if "p95_place" in told:
-                told["p95_most"] = sheets.most_p95(told.pop("p95_place"))
-            yield key, Sums(**told)
+            yield key, sums
 
 
 def _most_p95(sums: Sums) -> Amount:

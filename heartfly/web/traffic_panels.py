@@ -37,11 +37,13 @@ HEAT_ROWS = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:
-    """`before`: of the period before; None: nobody compares. `customers`: how many sent any."""
+    """`before`: of the period before; None: nobody compares. `customers`: how many sent any; None: the page has a panel
+    of them that tells it.
+    """
 
     now: Summed
     before: Summed | None
-    customers: int
+    customers: int | None
     customers_before: int | None
     trust: Trust
 
@@ -61,15 +63,18 @@ Work = Callable[[AsyncConnection, int, View, datetime], Awaitable[Any]]
 
 
 async def sums(read: AsyncConnection, pid: int, view: View, now: datetime) -> Sums:
+    told = await sums_of_all(read, pid, view, now)
+    return replace(told, customers=await totals.n_customers(read, pid, view.asked, now=now))
+
+
+async def sums_of_all(read: AsyncConnection, pid: int, view: View, now: datetime) -> Sums:
+    """Without how many customers there were now: to count them takes as long as to list them."""
     by_status, trust = await totals.totals(read, pid, view.asked, now=now)
     before, customers_before = None, None
     if view.before is not None:
         earlier, _ = await totals.totals(read, pid, view.before, now=now)
         before, customers_before = summed(earlier), await totals.n_customers(read, pid, view.before, now=now)
-    customers = await totals.n_customers(read, pid, view.asked, now=now)
-    return Sums(
-        now=summed(by_status), before=before, customers=customers, customers_before=customers_before, trust=trust
-    )
+    return Sums(now=summed(by_status), before=before, customers=None, customers_before=customers_before, trust=trust)
 
 
 async def course(read: AsyncConnection, pid: int, view: View, now: datetime) -> Course:
@@ -174,6 +179,12 @@ async def _settled(request: PageRequest, view: View) -> View:
     return replace(view, asked=asked, before=before)
 
 
+def _ask(name: str, names: Sequence[str]) -> tuple[str, Hashable, Work]:
+    if name == "sums" and "customers" in names:
+        return name, "of all", sums_of_all
+    return name, None, PANELS[name]
+
+
 async def shown(
     request: PageRequest, view: View, names: Sequence[str], *, own: Mapping[str, tuple[Hashable, Work]] | None = None
 ) -> dict[str, Panel[Any]]:
@@ -205,6 +216,6 @@ async def shown(
         names = [name for name in names if name not in OF_EVENTS]
     if request.is_by_itself:  # and what it could not show before
         names = [name for name in names if name in LIVE or panels.goes_on(key(name, None))]
-    asks = [(name, None, PANELS[name]) for name in names] + [(name, *one) for name, one in (own or {}).items()]
+    asks = [_ask(name, names) for name in names] + [(name, *one) for name, one in (own or {}).items()]
     found = await asyncio.gather(*(one(*ask) for ask in asks))
     return {name: panel for (name, _, _), panel in zip(asks, found, strict=True)}

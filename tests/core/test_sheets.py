@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from heartfly.core.amounts import ONE
 from heartfly.core.packed import merged, packed, unpacked
-from heartfly.core.sheets import COLUMNS, Row, Sheet, Sums, lines_of, most_p95, sheet_of, times_of
+from heartfly.core.sheets import COLUMNS, Row, Sheet, Sums, column, copied, lines_of, most_p95, sheet_of, times_of
 from heartfly.core.sketches import Histogram
 
 BUCKETS = st.integers(-320, 1_300)
@@ -76,8 +76,9 @@ def test_many_add_up_by_key(some: list[Cells]) -> None:
 
     rows = [row for cells in some for row in rows_of(cells)]
     assert {key for key, _, _ in rows} == set(found.keys())
-    for key, *values in found.lines():
-        told = dict(zip(found.names, values, strict=True))
+    columns = found.columns()
+    for place, key in enumerate(found.keys()):
+        told = {name: values[place] for name, values in columns.items()}
         mine = [(status, row) for whose, status, row in rows if whose == key]
         assert sum(row[0] for _, row in mine) == told["n"]
         assert [sum(row[0] for status, row in mine if status // 100 == of) for of in (4, 5)] == [
@@ -97,7 +98,7 @@ def test_p95_of_all_is_no_more_than_the_greatest_of_each(some: list[Cells]) -> N
     for cells in some:
         found.add(made(rows_of(cells)).sums)
 
-    for key, place in found.lines():
+    for key, place in zip(found.keys(), found.columns()["p95_place"], strict=True):
         p95 = together(some, key).percentile(95 * ONE) or 0
         assert p95 <= most_p95(place)
         if len(some) == 1:
@@ -118,8 +119,33 @@ def test_what_is_not_asked_for_is_not_added_up() -> None:
 
     found.add(made([(3, 200, (2, 0, 0, 0, 5, 9, None))]).sums)
 
-    assert ["n", "bytes_out"] == found.names
-    assert [(3, 2, 9)] == list(found.lines())
+    assert [3] == list(found.keys())
+    assert {"n": [2], "bytes_out": [9]} == found.columns()
+
+
+def test_of_keys_alone_nothing_is_added_up() -> None:
+    found = Sums(())
+
+    for key in (3, 5, 5):
+        found.add(made([(key, 200, (2, 0, 0, 0, 5, 9, None))]).sums)
+
+    assert [3, 5] == list(found.keys())
+    assert {} == found.columns()
+
+
+@given(st.lists(CELLS, min_size=1, max_size=3))
+def test_the_same_keys_once_more_add_up_as_others_do(some: list[Cells]) -> None:
+    twice, apart = Sums(COLUMNS), Sums(COLUMNS)
+    apart.add(made(rows_of({(2, 200): (1, Histogram())})).sums)  # so that no sheet has the keys of all before
+    for cells in some:
+        for _ in range(2):
+            twice.add(made(rows_of(cells)).sums)
+            apart.add(made(rows_of(cells)).sums)
+
+    def by_key(found: Sums) -> dict[int, tuple[int, ...]]:
+        return dict(zip(found.keys(), zip(*found.columns().values(), strict=True), strict=True))
+
+    assert by_key(twice) == {key: values for key, values in by_key(apart).items() if key != 2}
 
 
 @pytest.mark.parametrize(
@@ -138,3 +164,10 @@ def test_many_keys_take_few_bytes() -> None:
     assert 26_000 > len(sheet.sums)
     assert 12_000 > len(sheet.statuses)
     assert unpacked(times).n * 2 == merged([blob for _, blob in times_of(sheet.sums, sheet.times, [1_999])]).n
+
+
+@given(st.binary(min_size=64, max_size=64), st.sampled_from([1, 2, 4, 8]), st.integers(0, 7), st.integers(0, 6))
+def test_numbers_are_the_same_where_they_lie_and_copied(told: bytes, width: int, start: int, n: int) -> None:
+    there = [int.from_bytes(told[at : at + width], "little") for at in range(start, start + n * width, width)]
+
+    assert there == list(copied(told, start, n, width)) == list(column(told, start, n, width))
