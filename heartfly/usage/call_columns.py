@@ -8,7 +8,7 @@ amount loses no call: it is left out, and counted as odd.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from operator import lshift, mul
 from typing import Any, NamedTuple
@@ -200,10 +200,15 @@ class CallReader:
         worth: list[int],
         unpriced: list[int],
     ) -> None:
-        columns = self._columns(form, [rows[place] for place in places])
+        mine = [rows[place] for place in places]
+        columns = self._columns(form, mine)
         known, shifts = self._priced, form.shifts
         if columns is None or shifts is None or form.gives_cost:
-            for place in places:
+            given = repeat(None) if columns is None or shifts is None else self._given(form, mine, columns, shifts)
+            for place, told in zip(places, given, strict=False):
+                if told is not None:
+                    worth[place] += told
+                    continue
                 value, has_no_cost = self._alone(form, rows[place], products[place], ats[place], failed[place])
                 worth[place] += value
                 if has_no_cost:
@@ -234,6 +239,23 @@ class CallReader:
                 if rates.unpriced:
                     unpriced.append(place)
             worth[place] += value + sum(map(lshift, units, shifts))
+
+    def _given(
+        self,
+        form: _Form,
+        rows: Sequence[Mapping[str, Any]],
+        columns: Iterable[Iterable[Amount]],
+        shifts: Sequence[int],
+    ) -> Iterator[int | None]:
+        """What calls add that tell their cost. None: of one that does not, or not so that all of it is clear."""
+        costs = self._costs
+        for row, units in zip(rows, zip(*columns, strict=False), strict=False):
+            told, currency = row["cost"], row.get("currency")
+            money = costs[told] if isinstance(told, str) else None
+            if money is None or not isinstance(currency, str) or currency not in CURRENCIES:
+                yield None
+            else:
+                yield form.adds + sum(map(lshift, units, shifts)) + self._money(GIVEN, currency, money)
 
     def _columns(self, form: _Form, rows: Sequence[Mapping[str, Any]]) -> list[Iterable[Amount]] | None:
         """A column of amounts a kind. None: something in them is none."""
