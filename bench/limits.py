@@ -2,7 +2,8 @@
 
 Each call is of one of 500 customers, and three limits hold for it: an hour of requests for each customer, a rate of the
 provider, and a month of cost. Nothing is denied, so that each check is a reservation on the disk. What is measured is
-one process of Heartfly; wrk, which makes the calls, has a thread of its own.
+one process of Heartfly; wrk, which makes the calls, has a thread of its own. Callers who never rest wait for each
+other: where 2,000 are answered a second, each of 64 waits for 32 ms. So they call once more, and rest in between.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ LIMITS: Sequence[Mapping[str, Any]] = (
     {"kind": "calendar", "amount": "1000000", "window": "month", "unit": "cost:USD"},
 )
 _LEAST: Mapping[str, int] = {"sqlite": 3_000, "postgres": 2_000}
+_REST_MS = 55
+"""Between an answer and the next call of a caller, on average: some thousand calls a second of all of them."""
 
 _WRK = r"""
 local bodies, n = {}, 0
@@ -40,6 +43,10 @@ function init(arguments)
   wrk.method = "POST"
   wrk.headers["Authorization"] = "Bearer " .. arguments[2]
   wrk.headers["Content-Type"] = "application/json"
+  local rest_ms = tonumber(arguments[3])
+  if rest_ms > 0 then
+    function delay() return math.random(0, 2 * rest_ms) end
+  end
   for line in io.lines(arguments[1]) do
     n = n + 1
     bodies[n] = wrk.format(nil, "/v1/limits/check", nil, line)
@@ -65,24 +72,34 @@ async def measure(made: Stores, *, rounds: int, seconds: float) -> list[Figure]:
             await asyncio.to_thread(_post, served, seeded.api_key, "/v1/limits", limit)
         await _checks(served, seeded.api_key, min(seconds, 2))
         ours: list[Round] = []
+        rested: list[Round] = []
         pinged: list[Answers] = []
         for _ in range(rounds):
             meter = Meter(served.pid, served.extra)
             ours.append(Round(await _checks(served, seeded.api_key, seconds), meter.read()))
+            meter = Meter(served.pid, served.extra)
+            rested.append(Round(await _checks(served, seeded.api_key, seconds, rest_ms=_REST_MS), meter.read()))
             pinged.append(await load.closed_loop(served.port, seeded.paths, connections=CONNECTIONS, seconds=seconds))
             await CLOCK.sleep(0.2)
         used_mb = megabytes([served.pid])
         stored = await asyncio.to_thread(_reserved, served, seeded.api_key)
-    return _figures(made.database, ours, pinged, used_mb=used_mb, stored=stored)
+    return _figures(made.database, ours, rested, pinged, used_mb=used_mb, stored=stored)
 
 
 def _figures(
-    database: str, ours: Sequence[Round], pinged: Sequence[Answers], *, used_mb: float, stored: int
+    database: str,
+    ours: Sequence[Round],
+    rested: Sequence[Round],
+    pinged: Sequence[Answers],
+    *,
+    used_mb: float,
+    stored: int,
 ) -> list[Figure]:
+    calm = min(rested, key=lambda one: one.used.others)
     quiet = min(ours, key=lambda one: one.used.others)
     others = quiet.used.others
     to_pings = statistics.median(a.answers.per_s / b.per_s for a, b in zip(ours, pinged, strict=True))
-    n = sum(one.answers.n for one in ours)
+    n = sum(one.answers.n for one in (*ours, *rested))
     return [
         Figure(
             name="checks with reservation",
@@ -100,9 +117,19 @@ def _figures(
             others=others,
             note=f"p50 {quiet.answers.p50_ms:.1f}, max {quiet.answers.max_ms:.1f}",
         ),
+        Figure(
+            name=f"checks: p99, of {CONNECTIONS} callers who rest between two calls",
+            value=calm.answers.p99_ms,
+            unit="ms",
+            at_most=20,
+            others=calm.used.others,
+            note=f"{calm.answers.per_s:,.0f}/s; p50 {calm.answers.p50_ms:.1f}, max {calm.answers.max_ms:.1f}",
+        ),
         Figure(name="checks: throughput, ratio to pings on new connections", value=to_pings, others=others),
         Figure(name="checks: CPU each, all in all", value=quiet.cpu_ms, unit="ms", others=others),
-        Figure(name="checks: answers that were none", value=sum(one.answers.errors for one in ours), at_most=0),
+        Figure(
+            name="checks: answers that were none", value=sum(one.answers.errors for one in (*ours, *rested)), at_most=0
+        ),
         Figure(
             name="checks: reserved beyond what was answered",
             value=stored - n,
@@ -113,13 +140,21 @@ def _figures(
     ]
 
 
-async def _checks(served: Served, key: str, seconds: float) -> Answers:
+async def _checks(served: Served, key: str, seconds: float, *, rest_ms: int = 0) -> Answers:
     with tempfile.TemporaryDirectory() as folder:
         lines = [json.dumps(_body(i)) for i in range(CUSTOMERS)]
         await asyncio.to_thread(Path(folder, "bodies").write_text, "\n".join(lines) + "\n")
         await asyncio.to_thread(Path(folder, "checks.lua").write_text, _WRK)
         command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--timeout", "15s"]
-        command += ["-s", f"{folder}/checks.lua", f"http://127.0.0.1:{served.port}", "--", f"{folder}/bodies", key]
+        command += [
+            "-s",
+            f"{folder}/checks.lua",
+            f"http://127.0.0.1:{served.port}",
+            "--",
+            f"{folder}/bodies",
+            key,
+            str(rest_ms),
+        ]
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
         said, _ = await process.communicate()
     line = next(line for line in said.decode().splitlines() if line.startswith("JSON "))
