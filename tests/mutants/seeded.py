@@ -98,7 +98,7 @@ MUTANTS = (
         tests=(
             "tests/incidents/test_spans.py::test_a_failure_opens_an_incident_and_a_success_closes_it",
             "tests/incidents/test_spans.py::test_a_pause_closes_it",
-            "tests/simulator/test_simulator.py::test_no_alarm_is_false_and_none_is_missing_in_a_few_seeded_days[1]",
+            "tests/incidents/test_spans.py::test_data_that_only_warn_close_it_and_open_none",
         ),
     ),
     Mutant(
