@@ -142,4 +142,4 @@ async def test_what_another_node_ends_just_now_is_told_as_one_no_more(world: Wor
         acting = asyncio.ensure_future(in_thread(world.db, lambda tx: take_due(tx, now=T0 + 2 * MINUTE)))
         await waits(held, acting)
     async with asyncio.timeout(20):
-        assert [] == await acting
+        assert ([], False) == await acting
