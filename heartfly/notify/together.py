@@ -219,8 +219,15 @@ def take_due(tx: Tx, *, now: datetime, most: int = MOST) -> tuple[list[Due], boo
     Of a cause that is over by now its end tells, in the transaction that ended it.
     """
     most = min(most, MOST)
-    # Whoever joins or ends the cause holds it: what he changes of this is seen.
-    rows = tx.conn.execute(first_due(now, most).with_for_update(key_share=True)).all()
+    due = first_due(now, most)
+    rows = tx.conn.execute(due).all()
+    if tx.on_postgres and rows:
+        # Whoever joins or ends the cause holds it, in the order of their ids: what he changes of this is seen.
+        i, its = incidents.c, {row.incident_id for row in rows}
+        causes = sa.select(i.id).where(i.pid.in_({row.pid for row in rows}), i.id.in_(its)).order_by(i.id)
+        tx.conn.execute(causes.with_for_update(key_share=True)).all()
+        held = due.where(cause_tellings.c.incident_id.in_(its))
+        rows = tx.conn.execute(held.with_for_update(key_share=True)).all()
     found: list[Due] = []
     for row in rows:
         known, some_are_up = _telling(row), _some_are_up(tx, row.pid, row.incident_id)

@@ -182,3 +182,21 @@ async def test_what_another_node_ends_just_now_is_told_as_one_no_more(world: Wor
         await waits(held, acting)
     async with asyncio.timeout(20):
         assert ([], False) == await acting
+
+
+async def test_causes_that_are_told_as_one_are_taken_in_the_order_of_their_ids(world: World) -> None:
+    older, newer = await a_cause(world, "db-1", T0), await a_cause(world, "aux-1", T0 + MINUTE)
+    row = {"pid": world.project.pid, "channel_id": 5, "since": T0, "n_left": 1, "n_new": 1}
+    due = [row | {"incident_id": newer, "due_at": T0}, row | {"incident_id": older, "due_at": T0 + MINUTE}]
+    await world.db.write(lambda tx: tx.conn.execute(sa.insert(cause_tellings), due) and None)
+    with world.db.engine.connect() as held, held.begin():
+        held.execute(sa.select(incidents.c.id).where(incidents.c.id == older).with_for_update())
+        acting = asyncio.ensure_future(in_thread(world.db, lambda tx: take_due(tx, now=T0 + 2 * MINUTE)))
+        await waits(held, acting)
+        with world.db.engine.connect() as probe, probe.begin():
+            free = sa.select(incidents.c.id).where(incidents.c.id == newer).with_for_update(skip_locked=True)
+            is_free = probe.execute(free).first() is not None
+    async with asyncio.timeout(20):
+        taken, more = await acting
+    assert is_free, "it holds a cause with a greater id while it waits for another"
+    assert ([newer, older], False) == ([one.cause for one in taken], more)
