@@ -223,10 +223,10 @@ def take_due(tx: Tx, *, now: datetime, most: int = MOST) -> tuple[list[Due], boo
     rows = tx.conn.execute(due).all()
     if tx.on_postgres and rows:
         # Whoever joins or ends the cause holds it, in the order of their ids: what he changes of this is seen.
-        i, its = incidents.c, {row.incident_id for row in rows}
-        causes = sa.select(i.id).where(i.pid.in_({row.pid for row in rows}), i.id.in_(its)).order_by(i.id)
+        i, ids = incidents.c, {row.incident_id for row in rows}
+        causes = sa.select(i.id).where(i.pid.in_({row.pid for row in rows}), i.id.in_(ids)).order_by(i.id)
         tx.conn.execute(causes.with_for_update(key_share=True)).all()
-        held = due.where(cause_tellings.c.incident_id.in_(its))
+        held = due.where(cause_tellings.c.incident_id.in_(ids))
         rows = tx.conn.execute(held.with_for_update(key_share=True)).all()
     found: list[Due] = []
     for row in rows:
