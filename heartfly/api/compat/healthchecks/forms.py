@@ -30,8 +30,8 @@ class Around:
     """What the form of a check takes from elsewhere.
 
     By the check's own number: `channels`, by public id, `started`, when its newest open run began, and `badges`, the
-    addresses that its badge had elsewhere. `key`: of badges that are made here. `left`: of those that maintenance leaves
-    unjudged.
+    addresses that its badge had elsewhere. `key`: of badges that are made here. `left`: of those that maintenance
+    leaves unjudged.
     """
 
     base_url: str
