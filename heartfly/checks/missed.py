@@ -91,10 +91,10 @@ def hold_causes(tx: Tx, found: Found, due: Rows) -> None:
     causes, which two nodes would else take in different orders.
     """
     if tx.on_postgres and due:
-        of_link = found.pick("id", "linked")
-        linked = [check_id for check_id, is_linked in map(of_link, due) if is_linked]
-        hosts = _hosts(found, due)
-        hold(tx, {pid for pid, _ in hosts}, {host for host in hosts if host[1]}, linked=linked)
+        linked = [(pid, check_id) for pid, check_id, yes in map(found.pick("pid", "id", "linked"), due) if yes]
+        hosts = {host for host in _hosts(found, due) if host[1]}
+        pids = {pid for pid, _ in [*hosts, *linked]}
+        hold(tx, pids, hosts, linked=[check_id for _, check_id in linked])
 
 
 def _hosts(found: Found, rows: Rows) -> list[Host]:

@@ -23,7 +23,7 @@ from heartfly.accounts.commands import NewProject
 from heartfly.app import App
 from heartfly.cli.called import as_called
 from heartfly.cli.demo import Shown, fill_demo
-from heartfly.cli.options import CONFIG, DATA, settings_from
+from heartfly.cli.options import CONFIG, DATA, settings_from, told_by_option
 from heartfly.clock import SystemClock
 from heartfly.config import Settings
 from heartfly.core.node_roles import NodeRole
@@ -67,7 +67,8 @@ def serve(
     settings = settings_from(config, SERVER__HOST=host, SERVER__PORT=port, SERVER__ROLES=roles, DATA__DIR=data)
     configure(settings.log, sys.stderr, now=SystemClock().now, secrets=settings.secrets)
     _raise_file_limit()
-    sockets = open_sockets(settings.server.host, settings.server.port, fd=fd)
+    with told_by_option(SERVER__HOST=host, SERVER__PORT=port, SERVER__FD=fd):
+        sockets = open_sockets(settings.server.host, settings.server.port, fd=fd)
     settings = _with_port(settings, sockets)
     sys.exit(_run(muted(settings) if demo else settings, sockets, demo=demo))
 

@@ -23,6 +23,7 @@ from heartfly.db.ids import IdSource, public_ids
 from heartfly.db.models import check_needs, checks, incidents, runs
 from heartfly.db.prepared import Prepared, among
 from heartfly.db.types import UtcInstant
+from heartfly.incidents.alone import alone
 from heartfly.incidents.hosts import host_number, on_hosts, open_of_hosts
 from heartfly.incidents.spans import OF_CHECK, FlipKey, Incident, Turn, are_members
 from heartfly.notify.later import tell_as_one
@@ -55,6 +56,7 @@ def group(tx: Tx, turns: Sequence[Turn], found: Mapping[FlipKey, Incident], *, i
     if not fresh and not left:
         return grouped
     members: dict[FlipKey, tuple[int, int, int]] = {}
+    alone(tx, {turn.pid for turn in fresh})
     of_projects = {
         pid: _Project(tx, pid, [turn for turn in fresh if turn.pid == pid], ids, now)
         for pid in sorted({turn.pid for turn in fresh})

@@ -18,6 +18,7 @@ from heartfly.core.causes import Explains
 from heartfly.db.changes import Tx
 from heartfly.db.models import check_needs, incidents
 from heartfly.db.prepared import Prepared, among
+from heartfly.incidents.alone import alone
 from heartfly.incidents.hosts import open_of_hosts
 
 Host = tuple[int, str]
@@ -39,6 +40,7 @@ class OpenCause:
 
 def hold(tx: Tx, pids: Collection[int], hosts: Collection[Host], *, linked: Collection[int]) -> None:
     """All that these hosts, and what checks with links need or are needed by, belong to, in the order of their ids."""
+    alone(tx, pids)
     causes = {row.id for row in open_of_hosts(tx, pids, {name for _, name in hosts}, held=False)}
     if linked:
         causes |= {row.part_of for row in _OF_LINKED.rows(tx, linked=list(linked))}

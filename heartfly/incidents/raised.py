@@ -7,6 +7,7 @@ under a key that is known changes nothing, and neither does the end of what is n
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,10 +16,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from heartfly.core.alerts import Alert, ConcernFacts
+from heartfly.core.values import replace
 from heartfly.core.words import AlertKind, IncidentEnd, Reason
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource, public_ids
-from heartfly.db.models import alerts, channels, incidents, projects
+from heartfly.db.models import alerts, channels, incidents, projects, rule_alerts
 from heartfly.db.prepared import among
 from heartfly.incidents.spans import Incident
 from heartfly.notify.outbox import Entry, enqueue
@@ -117,8 +119,9 @@ def end_alerts(
         )
         if one.is_told:
             kind, key, project = _ENDS[one.concern.source], f"{was.key}{_END}", names[one.pid]
-            alert = _alert(one, kind, key, project=project, incident=was.incident, now=now, since=was.at)
-            entries.append((one, alert))
+            told = was.as_told(one)
+            alert = _alert(told, kind, key, project=project, incident=was.incident, now=now, since=was.at)
+            entries.append((told, alert))
     _tell(tx, entries, ids=ids, now=now)
     return found
 
@@ -130,9 +133,18 @@ def keys_of(alert_key: str | None) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Open:
+    """`scope`: in the words in which people were told of its beginning; None: of no rule."""
+
     incident: Incident
     at: datetime
     key: str
+    scope: str | None = None
+
+    def as_told(self, ended: Ended) -> Ended:
+        """With the scope as its beginning said it: of what is not seen any more only ids are at hand."""
+        if self.scope is None:
+            return ended
+        return dataclasses.replace(ended, concern=replace(ended.concern, scope=self.scope))
 
 
 def _told_before(tx: Tx, raised: Sequence[Raised]) -> dict[tuple[int, str], Incident]:
@@ -162,17 +174,21 @@ def _told_before(tx: Tx, raised: Sequence[Raised]) -> dict[tuple[int, str], Inci
 def _open(tx: Tx, of: Sequence[Raised | Ended]) -> dict[tuple[int, str, int], _Open]:
     if not of:
         return {}
-    i = incidents.c
-    query = sa.select(i.pid, i.id, i.uuid, i.source_kind, i.source_id, i.opened_at, i.alert_key).where(
-        among(tx, i.pid, "pids"),
-        i.source_kind.in_(sorted({one.concern.source for one in of})),
-        among(tx, i.source_id, "ids"),
-        i.closed_at.is_(None),
+    i, r = incidents.c, rule_alerts.c
+    query = (
+        sa.select(i.pid, i.id, i.uuid, i.source_kind, i.source_id, i.opened_at, i.alert_key, r.scope_words)
+        .outerjoin(rule_alerts, sa.and_(r.pid == i.pid, r.incident_id == i.id))
+        .where(
+            among(tx, i.pid, "pids"),
+            i.source_kind.in_(sorted({one.concern.source for one in of})),
+            among(tx, i.source_id, "ids"),
+            i.closed_at.is_(None),
+        )
     )
     given = {"pids": list({one.pid for one in of}), "ids": list({one.source_id for one in of})}
     return {
         (row.pid, row.source_kind, row.source_id): _Open(
-            Incident(row.id, row.uuid), row.opened_at, row.alert_key or row.uuid
+            Incident(row.id, row.uuid), row.opened_at, row.alert_key or row.uuid, row.scope_words
         )
         for row in tx.conn.execute(query, given)
     }

@@ -57,6 +57,10 @@ CHECKS = 5
 PIECE = 500
 """Rows of other tables in one transaction."""
 NODES_KEPT = timedelta(days=30)
+SPOOLS_KEPT = timedelta(days=400)
+"""Of a life that did not leave with all that it had heard in the database: its spool may come back, and the numbers of
+its batches say what of that is stored. Longer than what may be replayed (pings/replay.py), by an outage.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,9 +240,14 @@ def _of_ourselves(tx: Tx, work: Work, kept: Kept) -> int:
     n += remove_ended(tx, at=work.now, most=PIECE)
     n += shares.remove_ended(tx, at=work.now, most=PIECE)
     n += report_shares.remove_ended(tx, at=work.now, most=PIECE)
+    left_nothing = sa.and_(nodes.c.left_at == nodes.c.beat_at, nodes.c.spooled.is_(None))  # monitor/blind.py
     lives = (
         sa.select(nodes.c.id)
-        .where(nodes.c.fenced_at.is_not(None), nodes.c.beat_at < work.now - NODES_KEPT)
+        .where(
+            nodes.c.fenced_at.is_not(None),
+            nodes.c.beat_at < work.now - NODES_KEPT,
+            sa.or_(left_nothing, nodes.c.beat_at < work.now - SPOOLS_KEPT),
+        )
         .limit(PIECE)
     )
     dead = tx.conn.execute(lives).scalars().all()

@@ -31,7 +31,7 @@ from heartfly.db.types import UtcInstant
 from heartfly.logs import logger
 from heartfly.monitor.planned import Planned, Windows, left_alone, planned
 from heartfly.monitor.put_off import put_off
-from heartfly.notify.later import tell_later
+from heartfly.notify.later import MOST, Later, tell_later
 from heartfly.notify.silences import unjudging
 
 BATCH = 40
@@ -118,9 +118,9 @@ class Judge:
         why = str(error) or type(error).__name__
         return Judged(int(put_off(tx, *self._alone, error=why, ids=self._ids, now=now)), 0, full=True)
 
-    def later(self, tx: Tx, *, now: datetime) -> bool:
+    def later(self, tx: Tx, *, now: datetime, only: Later | None = None, most: int = MOST) -> bool:
         """Tell what was held until now, and remind whom it is time to. True: there may be more."""
-        return tell_later(tx, now=now, ids=self._ids)
+        return tell_later(tx, now=now, ids=self._ids, only=only, most=most)
 
     def _one(
         self, stored: Stored, blind: Sequence[Blind], plan: Planned, now: datetime, *, unjudged: Blind | None

@@ -27,7 +27,8 @@ from heartfly.logs import line, logger
 from heartfly.monitor.blind import Beat, Heard, Hearing
 from heartfly.monitor.judge import Judge, Judged
 from heartfly.monitor.leader import Leader
-from heartfly.notify.later import next_later
+from heartfly.notify.later import Later, next_later
+from heartfly.notify.not_now import leave
 
 log = logger("heartfly.monitor")
 
@@ -190,13 +191,52 @@ class Watcher:
         return self._judge.put_off(tx, now=self._clock.now(), error=error)
 
     async def _tell_later(self) -> None:
-        """Behind what was judged: what ended meanwhile is not told as if it were still so."""
+        """Behind what was judged: what ended meanwhile is not told as if it were still so.
+
+        Where one of them raises, all that came of the others is undone with it. It is looked for in its kind, and
+        alone it is left for an hour.
+        """
         more = True
-        while more:
-            more = await self._database.write(self._later_batch, priority=Priority.JUDGING)
+        try:
+            while more:
+                more = await self._database.write(self._later_batch, priority=Priority.JUDGING)
+        except _NOBODYS:
+            raise
+        except Exception as error:
+            log.exception("later", error=repr(error))
+            for what in Later:
+                await self._tell_apart(what)
 
     def _later_batch(self, tx: Tx) -> bool:
         return self._leader.leads(tx) and self._judge.later(tx, now=self._clock.now())
+
+    async def _tell_apart(self, what: Later) -> None:
+        more, most = True, WHOLE
+        while more:
+            more, most = await self._told_apart(what, most)
+
+    async def _told_apart(self, what: Later, most: int) -> tuple[bool, int]:
+        """Whether there may be more, and of how many the next transaction is."""
+
+        def some(tx: Tx) -> bool:
+            return self._leader.leads(tx) and self._judge.later(tx, now=self._clock.now(), only=what, most=most)
+
+        try:
+            more = await self._database.write(some, priority=Priority.JUDGING)
+        except _NOBODYS:
+            raise
+        except Exception as error:
+            log.exception("later", what=what.value, most=most, error=repr(error))
+            if most > 1:
+                return True, most // 2
+            why = repr(error)
+        else:
+            return more, min(WHOLE, 2 * most)
+
+        def left(tx: Tx) -> bool:
+            return self._leader.leads(tx) and leave(tx, what, now=self._clock.now(), error=why)
+
+        return await self._database.write(left, priority=Priority.JUDGING), 1
 
     async def run(self, stop: asyncio.Event) -> None:
         """Beat and judge until stopped. A failure is logged and the next beat tries again."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum
 from itertools import islice
 from typing import Any
 
@@ -50,14 +51,28 @@ def next_later(tx: Tx) -> datetime | None:
     return min(found, default=None)
 
 
-def tell_later(tx: Tx, *, now: datetime, ids: IdSource) -> bool:
-    """Tell what is due. True: there may be more."""
-    groups, more = _due(tx, now)
-    if groups:
-        _release(tx, groups, now)
-    gathered = take_due(tx, now=now)
-    tell_as_one(tx, gathered, now=now, ids=ids)
-    return remind(tx, now=now, ids=ids) or more or bool(gathered)
+class Later(Enum):
+    """What is told later, in this order."""
+
+    HELD = "held"
+    TOGETHER = "together"
+    REMINDERS = "reminders"
+
+
+def tell_later(tx: Tx, *, now: datetime, ids: IdSource, only: Later | None = None, most: int = MOST) -> bool:
+    """Tell what is due. True: there may be more. `most`: of each, the first that are due."""
+    more = False
+    if only in {None, Later.HELD}:
+        groups, more = _due(tx, now, most)
+        if groups:
+            _release(tx, groups, now)
+    if only in {None, Later.TOGETHER}:
+        gathered, full = take_due(tx, now=now, most=most)
+        tell_as_one(tx, gathered, now=now, ids=ids)
+        more = more or full or bool(gathered)
+    if only in {None, Later.REMINDERS}:
+        more = remind(tx, now=now, ids=ids, most=most) or more
+    return more
 
 
 def tell_as_one(tx: Tx, due: Sequence[Due], *, now: datetime, ids: IdSource) -> None:
@@ -89,16 +104,22 @@ class _Group:
         self.alerts += decoded([row.payload])
 
 
-def _due(tx: Tx, now: datetime) -> tuple[list[_Group], bool]:
-    """And whether there is more."""
+def first_held(now: datetime, most: int) -> sa.Select[tuple[int, int, str]]:
+    """Of which sources on channels something that was held is due."""
     n = notifications.c
-    head = (
+    return (
         sa.select(n.pid, n.channel_id, n.source)
         .where(n.state == HELD, n.held_until <= sa.literal(now, UtcInstant))
         .group_by(n.pid, n.channel_id, n.source)
-        .order_by(sa.func.min(n.held_until))
-        .limit(MOST)
+        .order_by(sa.func.min(n.held_until), n.pid, n.channel_id, n.source)
+        .limit(most)
     )
+
+
+def _due(tx: Tx, now: datetime, most: int) -> tuple[list[_Group], bool]:
+    """And whether there is more."""
+    n = notifications.c
+    head = first_held(now, most)
     found = {(row.channel_id, row.source): _Group(row.pid, row.channel_id, row.source) for row in tx.conn.execute(head)}
     if not found:
         return [], False
@@ -122,7 +143,7 @@ def _due(tx: Tx, now: datetime) -> tuple[list[_Group], bool]:
             if (last := tx.conn.execute(later).first()) is not None:
                 group.add(last)
                 group.last_waits = True
-    return [group for group in found.values() if group.rows], len(found) >= MOST or len(rows) == MOST_ROWS
+    return [group for group in found.values() if group.rows], len(found) >= most or len(rows) == MOST_ROWS
 
 
 _TURNS = [kind.value for kind in AlertKind if part_of(kind) is not Part.FACT]

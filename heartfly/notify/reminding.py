@@ -6,7 +6,6 @@ falls into a silence waits for its end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -37,9 +36,9 @@ def next_reminder(tx: Tx) -> datetime | None:
     return found
 
 
-def remind(tx: Tx, *, now: datetime, ids: IdSource) -> bool:
+def remind(tx: Tx, *, now: datetime, ids: IdSource, most: int = MOST) -> bool:
     """Tell the reminders that are due. True: there may be more."""
-    due = _due(tx, now)
+    due = tx.conn.execute(first_due(now, most)).all()
     if not due:
         return False
     known = hearers(tx, {row.pid for row in due}, {row.channel_id for row in due})
@@ -58,19 +57,18 @@ def remind(tx: Tx, *, now: datetime, ids: IdSource) -> bool:
         entries.append(_entry(row, alert, now))
         _move(tx, row, now + every, n=row.n + 1)
     enqueue(tx, entries, ids=ids, now=now)
-    return len(due) >= MOST
+    return len(due) >= most
 
 
-def _due(tx: Tx, now: datetime) -> Sequence[Any]:
-    i = incidents.c
-    query = (
+def first_due(now: datetime, most: int) -> sa.Select[Any]:
+    i, r = incidents.c, reminders.c
+    return (
         sa.select(reminders, i.uuid, i.source_kind, i.source_id, i.opened_at, i.closed_at, i.acked_at, i.alert_key)
         .outerjoin(incidents, sa.and_(i.pid == reminders.c.pid, i.id == reminders.c.incident_id))
         .where(reminders.c.next_at <= sa.literal(now, UtcInstant))
-        .order_by(reminders.c.next_at)
-        .limit(MOST)
+        .order_by(r.next_at, r.incident_id, r.channel_id)
+        .limit(most)
     )
-    return tx.conn.execute(query).all()
 
 
 def _is_seen_to(row: Any) -> bool:

@@ -202,16 +202,32 @@ def next_together(tx: Tx) -> datetime | None:
     return found
 
 
-def take_due(tx: Tx, *, now: datetime) -> list[Due]:
-    """Those whose turn it is. Of a cause that is over by now its end tells, in the transaction that ended it."""
+def first_due(now: datetime, most: int) -> sa.Select[Any]:
     t = cause_tellings.c
-    due = (
+    return (
         sa.select(cause_tellings)
         .join(incidents, sa.and_(incidents.c.pid == t.pid, incidents.c.id == t.incident_id))
         .where(t.due_at <= sa.literal(now, UtcInstant))
+        .order_by(t.due_at, t.incident_id, t.channel_id)
+        .limit(most)
     )
-    # Whoever joins or ends the cause holds it: what he changes of this is seen.
-    rows = tx.conn.execute(due.order_by(t.due_at).limit(MOST).with_for_update(key_share=True)).all()
+
+
+def take_due(tx: Tx, *, now: datetime, most: int = MOST) -> tuple[list[Due], bool]:
+    """Those whose turn it is, and whether there may be more.
+
+    Of a cause that is over by now its end tells, in the transaction that ended it.
+    """
+    most = min(most, MOST)
+    due = first_due(now, most)
+    rows = tx.conn.execute(due).all()
+    if tx.on_postgres and rows:
+        # Whoever joins or ends the cause holds it, in the order of their ids: what he changes of this is seen.
+        i, ids = incidents.c, {row.incident_id for row in rows}
+        causes = sa.select(i.id).where(i.pid.in_({row.pid for row in rows}), i.id.in_(ids)).order_by(i.id)
+        tx.conn.execute(causes.with_for_update(key_share=True)).all()
+        held = due.where(cause_tellings.c.incident_id.in_(ids))
+        rows = tx.conn.execute(held.with_for_update(key_share=True)).all()
     found: list[Due] = []
     for row in rows:
         known, some_are_up = _telling(row), _some_are_up(tx, row.pid, row.incident_id)
@@ -223,7 +239,7 @@ def take_due(tx: Tx, *, now: datetime) -> list[Due]:
         if not its.is_back:
             _remind_of_the_whole(tx, its)
         found.append(its)
-    return found
+    return found, len(rows) >= most
 
 
 def _some_are_up(tx: Tx, pid: int, cause_id: int) -> bool:

@@ -39,6 +39,10 @@ _FEW = 500
 """So many records are handed over at once while the door is shut."""
 _AGAIN_S = 0.25
 _TROUBLE_S = 5.0
+TOO_OLD = timedelta(days=365)
+"""What was received before that may be stored already, and nobody knows: the numbers of a life are not kept for ever
+(jobs/retention.py).
+"""
 _LOOK = timedelta(minutes=1)
 """How often files are looked for that other processes on this directory have left."""
 
@@ -50,6 +54,14 @@ class Lot:
     node_id: int
     records: Sequence[Spooled]
     refused: bool = False
+
+
+class TooOldError(Exception):
+    """Nobody knows any more whether it is stored already. `all_are`: no record of the lot is younger."""
+
+    def __init__(self, *, all_are: bool) -> None:
+        super().__init__("it was received so long ago that it may be stored already")
+        self.all_are = all_are
 
 
 class Replay:
@@ -196,8 +208,9 @@ class Replay:
         except Exception as error:  # noqa: BLE001 - one of them is to blame, and the others shall not wait for it
             log.warning("spool", error=repr(error), n=len(lot.records), next="one by one")
             n = Counter()
-            for record in lot.records:
-                n += await self._alone(Lot(lot.node_id, [record]))
+            together = isinstance(error, TooOldError) and error.all_are
+            for one in [lot] if together else [Lot(lot.node_id, [record]) for record in lot.records]:
+                n += await self._alone(one)
         for what, how_many in n.items():
             self._spool.count(what, n=how_many)
         return n
@@ -211,7 +224,7 @@ class Replay:
             log.exception("spool_refused", error=repr(error))
             await self._spool.set_aside(lot.node_id, lot.records)
             await self._database.submit(self.apply, replace(lot, refused=True), priority=Priority.PINGS)
-            return Counter(refused=1)
+            return Counter(refused=len(lot.records))
         return n
 
     # --- in the writer's thread
@@ -230,6 +243,8 @@ class Replay:
             lasts = {lane: last_batch(tx, lot.node_id, lane) for lane, _ in {one.maybe for one in fresh if one.maybe}}
             new = [one for one in fresh if one.maybe is None or lasts[one.maybe[0]] < one.maybe[1]]
             now = self._clock.now()
+            if n_old := sum(one.request.received_at < now - TOO_OLD for one in new):
+                raise TooOldError(all_are=n_old == len(lot.records))
             # Nothing here was received later than now, whatever a clock said that was set back since: else what comes
             # to the same checks until then would be taken for older.
             requests = [

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import count as count_from
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -278,17 +279,28 @@ class Spool:
         await self._away(partial(self._set_aside, node_id, records))
 
     def _set_aside(self, node_id: int, records: Sequence[Spooled]) -> None:
-        path = self._folder / f"{node_id:016x}{REFUSED}"
-        if path.exists():
-            file = SpoolFile.take(path)
-            if file is None:  # somebody looks into it: with a new one in its place, what it holds would be gone
-                raise BlockingIOError(f"{path.name} is in use")
-        else:
-            file = SpoolFile.create(self._folder, node_id=node_id, instance=self._instance, ending=REFUSED)
+        file = self._aside(node_id)
         try:
             file.append([msgspec.msgpack.encode(record) for record in records])
         finally:
             file.close()
+
+    def _aside(self, node_id: int) -> SpoolFile:
+        """The file that takes what is set aside of that life. One that cannot be read stays, and the next takes it."""
+        for n in count_from(1):
+            ending = REFUSED if n == 1 else f"-{n}{REFUSED}"
+            path = self._folder / f"{node_id:016x}{ending}"
+            if not path.exists():
+                break
+            try:
+                file = SpoolFile.take(path)
+            except (OSError, msgspec.DecodeError) as error:  # nobody's pings shall wait for it; the doctor tells
+                log.exception("spool_unreadable", file=path.name, error=repr(error))
+                continue
+            if file is None:  # somebody looks into it: with a new one in its place, what it holds would be gone
+                raise BlockingIOError(f"{path.name} is in use")
+            return file
+        return SpoolFile.create(self._folder, node_id=node_id, instance=self._instance, ending=ending)
 
     async def shut(self) -> None:
         """Let whoever comes wait, and those be written who came before. Pair with `reopen`, soon."""

@@ -76,7 +76,7 @@ class Lifetime(asyncio.Protocol):
     # --- limits ---
 
     def sweep(self, now: float) -> None:
-        """Called some twenty times within the shortest limit."""
+        """Called soon after it has come due, and some twenty times within the time for a stalled answer."""
         if self.transport.is_closing() or self.flow.write_paused:
             if self.stuck_since is None:
                 self.stuck_since = now

@@ -48,6 +48,9 @@ class ServerLimits:
     quiet_s: float = 1.0
     """But no longer than until nobody was connected, and nobody came, for so long."""
 
+    handshake_s: float = 0.2
+    """After that: for who has begun to connect as nobody may any more, and is not in our queue yet."""
+
     last_request_s: float = 1.0
     """After that: for a client accepted at the last moment, whose request is on its way."""
 
@@ -79,3 +82,8 @@ class ServerLimits:
         """How often deadlines are looked at: fine enough that one is at most 5 % late."""
         shortest = min(self.receive_deadline_s, self.keep_alive_s, self.send_stall_s, self.linger_s)
         return min(0.5, max(0.005, shortest / 20))
+
+    @property
+    def stall_sweep_s(self) -> float:
+        """How often it is looked who leaves our answers unread; that takes longer for each connection."""
+        return min(1.0, self.send_stall_s / 20)

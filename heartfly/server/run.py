@@ -3,7 +3,8 @@
 Stop has three steps, so that nobody who connects meanwhile is hurt:
 1. for `drain_s` still accept, but every answer says `Connection: close`: clients move on, and the next
    process (on an inherited socket) or the load balancer takes over; nobody waits for a server that nobody talks to;
-2. close the listeners and let what is under way finish, at most `finish_s`;
+2. begin no new connection, see in who has begun one, close the listeners, and let what is under way finish, at most
+   `finish_s`;
 3. cancel the rest; who has heard nothing yet gets a 503.
 Signals and the application's own life are the caller's.
 """
@@ -20,13 +21,15 @@ from uvicorn._types import ASGI3Application
 
 from heartfly.clock import Clock, SystemClock
 from heartfly.logs import logger
-from heartfly.server.lifetime import Shared
+from heartfly.server.lifetime import Lifetime, Shared
 from heartfly.server.limits import ServerLimits
 from heartfly.server.protocol import Connection
-from heartfly.server.sockets import BACKLOG
+from heartfly.server.sockets import BACKLOG, let_no_more_begin
 
 _log = logger(__name__)
 _CLOSED = -1
+_SWEEP_TURN_S = 0.001
+"""So long at a time are deadlines looked at, and nothing else: to answer five thousand that are late takes 0.15 s."""
 _QUIET_TURNS = 5
 _ARRIVE_S = 0.25
 """The longest wait for a quiet moment: on a listener shared with a successor there may never be one."""
@@ -64,6 +67,7 @@ async def serve(
             on_listening()
         await stop.wait()
         await _drain(shared, clock)
+        await _see_in(sockets, shared, clock)
         await _close(listeners, sockets, shared)
         await _finish(shared)
     finally:
@@ -73,13 +77,18 @@ async def serve(
 
 
 class _Sweeper:
-    """Looks at every connection's deadline, and renews what all answers have in common: the date."""
+    """Looks at every connection's deadline, and renews what all answers have in common: the date.
+
+    Thousands that come due together are gone through some at a time: requests are answered in between.
+    """
 
     def __init__(self, shared: Shared, clock: Clock) -> None:
         self._shared = shared
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._second: datetime | None = None
+        self._left: list[Lifetime] = []
+        self._looks_closer_at = 0.0
         self.sweep()
 
     def sweep(self) -> None:
@@ -91,9 +100,25 @@ class _Sweeper:
             shared.date = format_datetime(second, usegmt=True).encode()
             shared.default_headers = [(b"date", shared.date)]
             self._tell_of_turned_away()
+        if self._left:
+            return  # we are behind: those come first
         now = self._loop.time()
-        for connection in (*shared.connections, *shared.turned_away):
-            connection.sweep(now)
+        if now >= self._looks_closer_at:  # also for who does not take what we send
+            self._looks_closer_at = now + shared.limits.stall_sweep_s
+            self._left = [*shared.connections, *shared.turned_away]
+        else:
+            due = [one for one in shared.connections if one.due_at <= now]
+            self._left = due + [one for one in shared.turned_away if one.due_at <= now]
+        self._go_on()
+
+    def _go_on(self) -> None:
+        left, until = self._left, self._clock.monotonic() + _SWEEP_TURN_S
+        now = self._loop.time()
+        while left:
+            left.pop().sweep(now)
+            if self._clock.monotonic() >= until:
+                self._loop.call_soon(self._go_on)
+                return
 
     def _tell_of_turned_away(self) -> None:
         """Once a second at most: whoever floods us shall not flood the log."""
@@ -104,6 +129,7 @@ class _Sweeper:
 
     def stop(self) -> None:
         self._next.cancel()
+        self._left.clear()
 
 
 async def _listen(each: socket.socket, shared: Shared) -> asyncio.Server:
@@ -165,6 +191,16 @@ async def _wait_for_all(shared: Shared) -> None:
         await shared.emptied.wait()
     while shared.tasks:
         await asyncio.wait(shared.tasks)
+
+
+async def _see_in(sockets: Sequence[socket.socket], shared: Shared, clock: Clock) -> None:
+    """Of listeners that are ours alone: begin no connection any more, and wait for those that have begun.
+
+    Else somebody may get into the kernel's queue between our last look into it and its end, and is cut off.
+    """
+    begins_no_more = [let_no_more_begin(each) for each in sockets]
+    if any(begins_no_more):
+        await clock.sleep(shared.limits.handshake_s)
 
 
 async def _close(listeners: Sequence[asyncio.Server], sockets: Sequence[socket.socket], shared: Shared) -> None:

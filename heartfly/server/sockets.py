@@ -1,14 +1,18 @@
 """Where we listen: an inherited socket (`--fd`, or systemd's socket activation), or one opened here.
 
 An inherited socket outlives the process, so that a restart refuses nobody: the next process takes
-over the queue of connections. Opened sockets listen already when they are handed back.
+over the queue of connections. Opened sockets listen already when they are handed back, and are ours alone: where they
+close, whoever stands in their queue is cut off, so that first nobody new may get into it (`let_no_more_begin`).
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import socket
+import struct
+import sys
 from collections.abc import MutableMapping
 
 from heartfly.errors import SettingsError
@@ -20,8 +24,40 @@ _FIRST_PASSED_FD = 3  # sd_listen_fds(3)
 _TRIES = 20
 
 
+_SO_ATTACH_FILTER = 26
+_NO_SYN = (
+    (0x30, 0, 0, 13),  # the byte with the flags of a TCP segment
+    (0x45, 0, 1, 0x02),  # SYN?
+    (0x06, 0, 0, 0),  # thrown away
+    (0x06, 0, 0, 0xFFFF_FFFF),  # let through
+)
+"""For the kernel's packet filter: each a code, where to go on if true and if not, and an operand."""
+
+
+class Opened(socket.socket):
+    """A listener that was opened here: no other process holds it."""
+
+
 class _TakenError(SettingsError):
     """Another program listens there."""
+
+
+def let_no_more_begin(listener: socket.socket) -> bool:
+    """Throw away what would begin a connection; those that have begun go on. False: it cannot be, or must not.
+
+    Who wants in asks again after a second, as after any packet that was lost, and is refused then, or heard by the
+    next process. Of a socket that others hold, too, they shall get what comes.
+    """
+    if not isinstance(listener, Opened) or sys.platform != "linux":
+        return False
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in _NO_SYN))
+    try:
+        listener.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_NO_SYN), ctypes.addressof(program))
+        )
+    except OSError:  # a kernel without it, or a sandbox that forbids it: some may be cut off, as anywhere
+        return False
+    return True
 
 
 def open_sockets(
@@ -100,7 +136,7 @@ def _bind_once(host: str, port: int) -> list[socket.socket]:
 def _listen(
     family: socket.AddressFamily, kind: socket.SocketKind, protocol: int, address: tuple[object, ...]
 ) -> socket.socket:
-    listener = socket.socket(family, kind, protocol)
+    listener = Opened(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

@@ -64,6 +64,27 @@ async def test_prometheus_reads_a_project_with_a_reader_s_key(house: House, cloc
     assert f'name="up",tags="a b",unique_key="{seen["unique_key"]}"' in told.body.decode()
 
 
+async def test_what_maintenance_leaves_unjudged_is_in_no_grace_and_expected_after_it(house: House) -> None:
+    """One that maintenance only silences is late as ever."""
+    hour = timedelta(hours=1)
+    for name in ("left", "held", "late"):
+        check = await house.world.check(START, name=name, tags=(name,))
+        await house.world.ping(check, START - timedelta(minutes=65))
+    for tag, effect in (("left", "ignore"), ("held", "hold")):
+        silence = {"kind": "maintenance", "scope": "tag", "targets": [tag], "effect": effect, "lasts": 3600}
+        assert 201 == (await house.full("POST", "/v1/silences", silence)).status
+
+    checks = {one["name"]: one for one in (await reader(house)("GET", "checks/")).json["checks"]}
+    alone = (await reader(house)("GET", f"checks/{checks['left']['unique_key']}")).json
+    told = samples(await nobody(house)("GET", f"{PROJECT}/{house.world.project.read_key}"))
+
+    assert {"left": "up", "held": "grace", "late": "grace"} == {name: one["status"] for name, one in checks.items()}
+    assert checks["left"] == alone
+    assert (START + 2 * hour).isoformat() == alone["next_ping"]  # the slot after it
+    assert (START - hour / 12).isoformat() == checks["held"]["next_ping"] == checks["late"]["next_ping"]
+    assert {"left": 0, "held": 1, "late": 1} == told["hc_check_grace"]
+
+
 async def test_prometheus_needs_a_key_that_may_only_read(house: House, neighbour: House) -> None:
     await house.world.check(START)
     writes = house.world.project.api_key

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import rich_click as click
+from click.testing import CliRunner
 
 from heartfly.cli.channels import policy
 from heartfly.cli.client import Refused
+from heartfly.cli.serve import serve
+from heartfly.errors import SettingsError
 
 
 def _said(field: str) -> str:
@@ -31,3 +36,36 @@ def test_a_field_that_is_an_option_of_the_command_is_called_so(field: str, said:
 
 def test_without_a_command_a_field_keeps_its_name() -> None:
     assert "policy.after: must be less" == _said("policy.after")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--roles", "serve"], "missing: judge, send (given by --roles)"),
+        (["--roles", "serve,dance"], "server.roles[1]: Invalid enum value 'dance' (given by --roles)"),
+        (["--port", "70000"], "server.port: Expected int <= 65535 (given by --port)"),
+        (["--host", "no host"], "server.host: 'no host' is not an address of this machine"),
+        (["--host", "no host"], "(given by --host)"),
+        (["--fd", "999999"], "(given by --fd)"),
+    ],
+)
+def test_a_setting_that_an_option_gave_is_told_with_the_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    done = CliRunner().invoke(serve, [*asked, *([] if "--port" in asked else ["--port", "0"])])
+
+    assert isinstance(done.exception, SettingsError)
+    assert said in str(done.exception)
+
+
+def test_a_setting_that_a_variable_gave_is_told_with_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HEARTFLY_SERVER__PORT", "70000")
+
+    done = CliRunner().invoke(serve, ["--host", "127.0.0.1"])
+
+    assert "(set by HEARTFLY_SERVER__PORT)" in str(done.exception)

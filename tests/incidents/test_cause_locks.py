@@ -23,7 +23,9 @@ from heartfly.db.models import cause_tellings, incidents, notifications
 from heartfly.notify.commands import create_channel
 from heartfly.notify.later import tell_later
 from heartfly.notify.together import take_due
-from tests.world import SEALER, World, make_world
+from heartfly.pings.apply import PingApplier
+from heartfly.pings.rate import RateLimiter
+from tests.world import KEEP, SEALER, World, make_world
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -77,6 +79,43 @@ async def test_causes_are_taken_in_the_order_of_their_ids(world: World) -> None:
         told = await acting
     assert is_free, "it holds a cause with a greater id while it waits for another"
     assert ["down"] * 2 == [result.flipped_to for result in told]
+
+
+async def n_waiting(held: sa.Connection, n: int, *acting: asyncio.Future[Any]) -> None:
+    """Until so many of these wait for a lock, or are done."""
+    waiting = sa.text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    async with asyncio.timeout(60):
+        while held.execute(waiting).scalar_one() + sum(one.done() for one in acting) < n:
+            held.execute(sa.text("SELECT pg_stat_clear_snapshot()"))
+            await checkpoint()
+
+
+async def test_nodes_that_begin_and_join_one_cause_at_once_wait_for_nobody_in_a_circle(world: World) -> None:
+    """One has looked at what there is as another begins a cause, which a third joins as well as one that was there."""
+
+    def failing(checks: list[Any], node_id: int) -> asyncio.Future[Any]:
+        applier = PingApplier(ids=IdSource(node_id), node_id=node_id, rate=RateLimiter(per_minute=10**6), keep=KEEP)
+        requests = [world.request(one, T0, PingKind.FAIL) for one in checks]
+        return asyncio.ensure_future(in_thread(world.db, lambda tx: applier.apply(tx, requests)))
+
+    there = await a_cause(world, "aux-1", T0 + MINUTE)
+    on_db = [await world.check(T0, name=f"db-{n}", host="db-1") for n in range(5)]
+    on_aux = [await world.check(T0, name=f"aux-{n}", host="aux-1") for n in range(2, 4)]
+    with world.db.engine.connect() as held, held.begin():
+        held.execute(sa.select(incidents.c.id).where(incidents.c.id == there).with_for_update())
+        one = failing([*on_db[:2], on_aux[0]], 11)
+        await n_waiting(held, 1, one)
+        other = failing(on_db[2:4], 12)
+        await n_waiting(held, 2, one, other)
+        third = failing([on_db[4], on_aux[1]], 13)
+        await n_waiting(held, 3, one, other, third)
+    async with asyncio.timeout(60):
+        told = await asyncio.gather(one, other, third)
+
+    assert ["down"] * 7 == [result.flipped_to for results in told for result in results]
+    async with world.db.read() as read:
+        open_ones = await read.execute(sa.select(incidents.c.source_name).where(incidents.c.source_kind == "host"))
+        assert ["aux-1", "db-1"] == sorted(open_ones.scalars())
 
 
 async def a_child(world: World) -> tuple[Any, Any]:
@@ -142,4 +181,22 @@ async def test_what_another_node_ends_just_now_is_told_as_one_no_more(world: Wor
         acting = asyncio.ensure_future(in_thread(world.db, lambda tx: take_due(tx, now=T0 + 2 * MINUTE)))
         await waits(held, acting)
     async with asyncio.timeout(20):
-        assert [] == await acting
+        assert ([], False) == await acting
+
+
+async def test_causes_that_are_told_as_one_are_taken_in_the_order_of_their_ids(world: World) -> None:
+    older, newer = await a_cause(world, "db-1", T0), await a_cause(world, "aux-1", T0 + MINUTE)
+    row = {"pid": world.project.pid, "channel_id": 5, "since": T0, "n_left": 1, "n_new": 1}
+    due = [row | {"incident_id": newer, "due_at": T0}, row | {"incident_id": older, "due_at": T0 + MINUTE}]
+    await world.db.write(lambda tx: tx.conn.execute(sa.insert(cause_tellings), due) and None)
+    with world.db.engine.connect() as held, held.begin():
+        held.execute(sa.select(incidents.c.id).where(incidents.c.id == older).with_for_update())
+        acting = asyncio.ensure_future(in_thread(world.db, lambda tx: take_due(tx, now=T0 + 2 * MINUTE)))
+        await waits(held, acting)
+        with world.db.engine.connect() as probe, probe.begin():
+            free = sa.select(incidents.c.id).where(incidents.c.id == newer).with_for_update(skip_locked=True)
+            is_free = probe.execute(free).first() is not None
+    async with asyncio.timeout(20):
+        taken, more = await acting
+    assert is_free, "it holds a cause with a greater id while it waits for another"
+    assert ([newer, older], False) == ([one.cause for one in taken], more)

@@ -23,6 +23,7 @@ from heartfly.db.models import (
     deliveries,
     flips,
     job_runs,
+    node_batches,
     nodes,
     notifications,
     ping_bodies,
@@ -30,8 +31,9 @@ from heartfly.db.models import (
     runs,
     sessions,
 )
-from heartfly.jobs.retention import Kept, sweeping
+from heartfly.jobs.retention import SPOOLS_KEPT, Kept, sweeping
 from heartfly.pings.prune import Keep
+from heartfly.pings.replay import LANE, TOO_OLD
 from heartfly.usage.close_day import Closer
 from heartfly.usage.request_tiers import Kept as RowsKept
 from tests.jobs.workshop import DAY, HOUR, MINUTE, T0, Workshop, kind_of
@@ -185,6 +187,34 @@ async def test_of_ourselves_go_old_lives_gaps_and_runs_of_jobs(world: World, sho
     assert 3 == (await swept(shop, T0 + 402 * DAY))["others"]
     assert [2] == [row.id for row in await world._all(sa.select(nodes.c.id))]
     assert 1 == await n_rows(world, job_runs)
+
+
+async def test_the_numbers_of_a_life_stay_for_as_long_as_its_spool_may_come_back(world: World, shop: Workshop) -> None:
+    life = {"roles": [], "version": "x", "started_at": T0, "beat_at": T0, "heard_through": T0, "fenced_at": T0 + HOUR}
+    lives: dict[int, dict[str, Any]] = {
+        1: {"left_at": T0, "spooled": None},  # by itself, and all was brought in
+        2: {"left_at": T0, "spooled": 7},
+        3: {"left_at": T0 + HOUR, "spooled": None},  # it died, as another found
+        4: {"left_at": None, "spooled": None},
+    }
+
+    def past(tx: Tx) -> None:
+        for node_id, ended in lives.items():
+            tx.conn.execute(sa.insert(nodes).values(life | ended | {"id": node_id}))
+            tx.conn.execute(sa.insert(node_batches).values(node_id=node_id, lane=LANE, last_batch=5))
+
+    async def known() -> list[int]:
+        rows = await world._all(sa.select(node_batches.c.node_id).where(node_batches.c.lane == LANE))
+        return sorted(row.node_id for row in rows)
+
+    await world.db.write(past)
+
+    await swept(shop, T0 + 31 * DAY)
+    assert [2, 3, 4] == await known()
+    await swept(shop, T0 + TOO_OLD + 35 * DAY)
+    assert [2, 3, 4] == await known()
+    await swept(shop, T0 + SPOOLS_KEPT + DAY)
+    assert [] == await known()
 
 
 async def test_sessions_that_are_over_go_and_one_that_is_used_stays(world: World, shop: Workshop) -> None:

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from heartfly.db.database import Database
+from heartfly.db.models import attempts, deliveries
 from heartfly.errors import AwayError, DeliveryError
 from heartfly.notify.claim import claim
 from heartfly.notify.message import Delivery
@@ -127,3 +129,47 @@ async def test_what_waits_by_a_clock_that_is_right_waits_on(post: PostOffice) ->
     due = await post.dispatcher(scripted).round(NOW)
 
     assert {(due, None)} == await put_right(post, NOW + SECOND)
+
+
+@pytest.mark.parametrize("back", [10 * SECOND, HOUR])
+async def test_what_several_nodes_put_right_one_after_another_is_put_right_once(
+    post: PostOffice, back: timedelta
+) -> None:
+    scripted, channel = ScriptedChannel(refuse_first), await post.scripted()
+    people = ScriptedChannel(folds_storms=True, fold_limit=30, min_interval_s=1.0)
+    other = await post.scripted()
+    await post.alert([channel.channel_id])
+    due = await post.dispatcher(scripted).round(NOW)
+    await post.alerts([other.channel_id], [f"check:{n}" for n in range(60)])
+    await post.dispatcher(people).round(NOW)
+    assert due is not None
+
+    first = await put_right(post, NOW - back)
+
+    assert first == await put_right(post, NOW - back)
+    assert first == await put_right(post, NOW - back + SECOND)
+    assert due - back in {at for at, _ in first}
+
+
+async def test_a_clock_that_is_set_back_again_holds_nothing_back_either(post: PostOffice) -> None:
+    scripted, channel = ScriptedChannel(refuse_first), await post.scripted()
+    await post.alert([channel.channel_id])
+    due = await post.dispatcher(scripted).round(NOW)
+    assert due is not None
+    await put_right(post, NOW - HOUR)
+
+    assert {(due - 2 * HOUR, None)} == await put_right(post, NOW - 2 * HOUR)
+
+
+async def test_what_somebody_has_sent_again_is_sent_at_once(post: PostOffice) -> None:
+    channel = await post.scripted()
+    scripted = ScriptedChannel(refuse_first)
+    await post.alert([channel.channel_id])
+    await post.dispatcher(scripted).round(NOW)
+    await post.db.write(
+        lambda tx: tx.conn.execute(sa.update(attempts).values(retry_at=None)) and tx.conn.execute(
+            sa.update(deliveries).values(next_at=NOW)
+        ) and None
+    )  # fmt: skip
+
+    assert {(NOW - HOUR, None)} == await put_right(post, NOW - HOUR)

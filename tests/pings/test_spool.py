@@ -26,7 +26,7 @@ from heartfly.pings.apply import PingApplier
 from heartfly.pings.ingest import Ingest
 from heartfly.pings.known import KnownAddresses
 from heartfly.pings.rate import RateLimiter
-from heartfly.pings.replay import Replay
+from heartfly.pings.replay import TOO_OLD, Replay
 from heartfly.pings.request import BySlug, ByUuid, PingOutcome, PingRequest, Target
 from heartfly.pings.spool import Spool
 from heartfly.pings.spool_file import SpoolFile
@@ -380,6 +380,58 @@ async def test_what_was_set_aside_stays_while_somebody_looks_into_it(node: Node)
     file = SpoolFile.look(aside)
     assert ["first: \0", "second: \0"] == [one.request.agent for piece in file.pieces() for one in piece.records]
     file.close()
+
+
+async def test_what_was_set_aside_and_cannot_be_read_holds_up_nobody_and_stays_as_it_is(node: Node) -> None:
+    check, target = await made(node)
+    await node.goes_away()
+    _, after = [await node.ping(target, agent=agent) for agent in ("no text: \0", "b")]
+    broken = node.spool.own.file.path.with_suffix(".refused")
+    broken.write_bytes(b"nothing of the kind")
+    await node.comes_back()
+
+    await node.replay.drain(node.stop)
+
+    assert told(after) == (await heard(node, check))[1:]
+    assert b"nothing of the kind" == broken.read_bytes()
+    file = SpoolFile.look(broken.with_name(f"{broken.stem}-2.refused"))
+    assert ["no text: \0"] == [one.request.agent for piece in file.pieces() for one in piece.records]
+    file.close()
+
+
+async def test_what_comes_back_after_its_numbers_were_forgotten_is_set_aside_and_not_doubled(node: Node) -> None:
+    check, target = await made(node)
+    await node.goes_away()
+    for n in range(3):
+        request = node.request(target)
+        await node.ingest.submit(
+            msgspec.structs.replace(request, received_at=request.received_at - TOO_OLD - (1 - n) * SECOND)
+        )
+    own = node.spool.own.file.path
+    await node.comes_back()
+
+    await node.replay.drain(node.stop)
+
+    assert 2 == len(await heard(node, check))
+    assert [("refused", 2), ("replayed", 1)] == sorted(node.counted[-2:])
+    file = SpoolFile.look(own.with_suffix(".refused"))
+    assert 2 == sum(len(piece.records) for piece in file.pieces())
+    file.close()
+
+
+async def test_of_a_life_that_nobody_knows_any_more_all_is_set_aside_at_once(node: Node) -> None:
+    check, target = await made(node)
+    await node.goes_away()
+    for _ in range(3):
+        request = node.request(target)
+        await node.ingest.submit(msgspec.structs.replace(request, received_at=request.received_at - 2 * TOO_OLD))
+    await node.comes_back()
+
+    await node.replay.drain(node.stop)
+
+    assert 1 == len(await heard(node, check))
+    assert ("refused", 3) == node.counted[-1]
+    assert node.ingest.backlog() is None
 
 
 async def test_of_a_file_that_is_damaged_what_came_meanwhile_is_not_given_up(node: Node) -> None:

@@ -13,6 +13,7 @@ from heartfly.db.models import alert_rules, blind_intervals
 from heartfly.rules.commands import OWN, delete, edit, resolve
 from heartfly.rules.defaults import DEFAULTS
 from heartfly.rules.rows import demand_unchanged
+from heartfly.usage.customers import create_customer
 from tests.jobs.workshop import HOUR, MINUTE
 from tests.rules.neighbourhood import CALLS, TEN, Neighbourhood
 from tests.world import TEST
@@ -157,6 +158,19 @@ async def test_requests_by_customer_and_of_an_endpoint_are_seen(there: Neighbour
 
     assert 1 == len(told)
     assert told[0].startswith("rule.firing by customer (customer ")
+
+
+async def test_an_end_names_its_scope_as_its_beginning_did_though_nothing_is_seen_of_it_any_more(
+    there: Neighbourhood,
+) -> None:
+    await there.usage.write(
+        lambda tx: create_customer(tx, there.pid, name="Acme", wanted=["acme"], actor=TEST, at=TEN, ids=there.ids)
+    )
+    await there.rule(CALLS, name="busy", by=["customer"])
+    await there.calls(TEN, 11, customer="acme")
+
+    assert ["rule.firing busy (customer Acme)"] == await there.look(TEN + MINUTE)
+    assert ["rule.resolved busy (customer Acme)"] == await there.look(TEN + timedelta(hours=3))
 
 
 async def test_dead_letters_are_seen(there: Neighbourhood) -> None:

@@ -172,7 +172,15 @@ async def running_site(app: App | None = None, **limits: Any) -> AsyncIterator[S
     [listener] = open_sockets("127.0.0.1", 0, fd=None)
     port = listener.getsockname()[1]
     chosen = ServerLimits(
-        **{"drain_s": 0.0, "finish_s": 0.2, "linger_s": 0.3, "leave_s": 0.1, "last_request_s": 0.2, **limits}
+        **{
+            "drain_s": 0.0,
+            "finish_s": 0.2,
+            "linger_s": 0.3,
+            "leave_s": 0.1,
+            "last_request_s": 0.2,
+            "handshake_s": 0.01,
+            **limits,
+        }
     )
     task = asyncio.create_task(
         serve(app or make_app(seen), sockets=[listener], limits=chosen, stop=stop, on_listening=listening.set)

@@ -8,13 +8,18 @@ import socket
 from collections import Counter
 from contextlib import suppress
 from ipaddress import ip_network
+from math import inf
 from time import perf_counter
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
+from typing_extensions import override
 
+from heartfly.clock import SystemClock
 from heartfly.server import ServerLimits
-from tests.server.site import LIMIT_S, Client, Site, running_site
+from heartfly.server.lifetime import Lifetime, Shared
+from heartfly.server.run import _SWEEP_TURN_S, _Sweeper
+from tests.server.site import LIMIT_S, Client, Seen, Site, make_app, running_site
 
 pytestmark = pytest.mark.anyio
 
@@ -416,3 +421,50 @@ async def test_a_fault_of_ours_is_not_taken_for_a_fault_of_the_client(monkeypatc
         assert b"" == await site.ask(GET % b"/")
 
     assert isinstance(reported[0].__context__, ZeroDivisionError)
+
+
+class Late(Lifetime):
+    """A connection that has come due, and says in which turn of the loop that was seen."""
+
+    due_at = 0.0
+    turns: ClassVar[list[int]] = []
+    turn: ClassVar[int] = 0
+
+    @override
+    def sweep(self, now: float) -> None:
+        assert now >= self.due_at
+        self.due_at = inf
+        self.turns.append(Late.turn)
+
+
+class Hurried(SystemClock):
+    """Each look at it takes a third of a turn's time."""
+
+    seconds = 0.0
+
+    @override
+    def monotonic(self) -> float:
+        self.seconds += _SWEEP_TURN_S / 3
+        return self.seconds
+
+
+@pytest.mark.parametrize("looks_closer", [True, False])
+async def test_of_many_that_come_due_together_some_are_told_at_a_time(*, looks_closer: bool) -> None:
+    Late.turns, Late.turn = [], 0
+    shared = Shared(make_app(Seen()), ServerLimits())
+    sweeper = _Sweeper(shared, Hurried())  # nobody is there
+    shared.connections, shared.turned_away = {Late(shared) for _ in range(20)}, {Late(shared) for _ in range(5)}
+    if looks_closer:
+        sweeper._looks_closer_at = 0.0
+
+    sweeper.sweep()
+    sweeper.sweep()  # what was begun is ended first, once
+    async with asyncio.timeout(LIMIT_S):
+        while len(Late.turns) < 25:
+            Late.turn += 1
+            await asyncio.sleep(0)  # noqa: TID251 - a turn of the loop; no time passes
+    sweeper.stop()
+
+    assert 25 == len(Late.turns)
+    assert max(Counter(Late.turns).values()) <= 6  # two may fall into one of ours
+    assert Late.turn >= 4

@@ -15,11 +15,13 @@ from typing import Any, cast
 import pytest
 
 from heartfly.server import ServerLimits, open_sockets, serve
+from heartfly.server.sockets import let_no_more_begin
 from tests.server.site import LIMIT_S, Client, Seen, body_of, make_app, reply, running_site
 
 pytestmark = pytest.mark.anyio
 
 GET = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"
+ROUNDS = 8
 CLOSING = b"GET /%d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 
@@ -144,6 +146,98 @@ async def test_under_load_no_new_connection_fails_within_the_drain_window() -> N
 
     assert ["answered"] == list(outcomes)
     assert outcomes["answered"] > 100
+
+
+HAMMER = """
+import socket, sys
+from collections import Counter
+
+n = Counter()
+request = b"GET / HTTP/1.1\\r\\nHost: a\\r\\nConnection: close\\r\\n\\r\\n"
+print("on", flush=True)
+while True:
+    client, answer = socket.socket(), b""
+    client.settimeout(0.2)
+    try:
+        client.connect(("127.0.0.1", int(sys.argv[1])))
+    except OSError:  # refused, or still asking: a client does so again
+        n["outside"] += 1
+        client.close()
+        continue
+    client.settimeout(20)
+    try:
+        client.sendall(request)
+        while part := client.recv(4096):
+            answer += part
+    except OSError:
+        pass
+    client.close()
+    n["answered" if answer.endswith(b"over") or answer.endswith(b"ok") else "cut"] += 1
+    if answer.endswith(b"over"):
+        print(n["outside"], n["answered"], n["cut"])
+        break
+"""
+
+
+async def test_who_connects_as_fast_as_he_can_is_never_let_in_and_cut_off() -> None:
+    [first] = open_sockets("127.0.0.1", 0, fd=None)
+    port = first.getsockname()[1]
+    first.close()
+    n, over = 0, False
+
+    async def app(_: Any, receive: Any, send: Any) -> None:
+        nonlocal n
+        n += 1
+        await reply(send, 200, b"over" if over else b"ok")
+
+    async def serve_so_many(more: int) -> None:
+        stop, wanted = asyncio.Event(), n + more
+        limits = ServerLimits(drain_s=0.0, finish_s=10.0, handshake_s=0.02)
+        server = asyncio.create_task(
+            serve(app, sockets=open_sockets("127.0.0.1", port, fd=None), limits=limits, stop=stop)
+        )
+        async with asyncio.timeout(60):
+            while n < wanted:  # noqa: ASYNC110 - what comes is counted by the application
+                await asyncio.sleep(0.005)  # noqa: TID251 - bounded above
+        stop.set()
+        await server
+
+    clients = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", HAMMER, str(port), stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    for client in clients:
+        assert client.stdout is not None
+        assert b"on\n" == await client.stdout.readline()
+    for _ in range(ROUNDS):
+        await serve_so_many(40)
+    over = True
+    await serve_so_many(len(clients))
+    told = [(await client.communicate())[0].split() for client in clients]
+
+    outside, answered, cut = (sum(int(one[place]) for one in told) for place in range(3))
+    assert (0, True, True) == (cut, answered >= 40 * ROUNDS, outside > 0)
+
+
+async def test_who_would_begin_to_connect_as_the_listener_closes_is_refused() -> None:
+    async with running_site(handshake_s=0.4) as site:
+        before = await site.connect()
+        await before.send(GET % b"/hold")
+        async with asyncio.timeout(LIMIT_S):
+            await site.seen.entered.wait()
+        site.stop.set()
+        await site.still_serves_after(0.1)
+        with pytest.raises(ConnectionRefusedError):
+            await site.connect()
+        site.seen.release.set()
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+async def test_of_a_socket_that_others_hold_as_well_connections_begin_as_ever(family: int) -> None:
+    listener = socket.socket(family)
+
+    assert not let_no_more_begin(listener)
+    listener.close()
 
 
 async def test_who_was_accepted_at_the_last_moment_may_still_ask() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import rich_click as click
 
+from heartfly.cli.as_code.near import unknown
 from heartfly.cli.as_code.settings import FIELDS, KINDS, READERS, Entry, channel
 from heartfly.core import text as texts
 from heartfly.core.managed import MARK
@@ -18,7 +19,7 @@ from heartfly.errors import InvalidValueError
 
 VERSION = 1
 """Begins the tag of a check that a file manages."""
-_KNOWN = frozenset({"version", "managed_by", *KINDS})
+_KNOWN = ("version", "managed_by", *KINDS)
 _MOST_SAID = 20
 _MOST_MARK = 40
 _NO_NAME = "must be a mapping of names to what they are"
@@ -65,7 +66,7 @@ def read(text: str, *, name: str, now: datetime, env: Mapping[str, str]) -> Want
         raise WrongFile(name, [("", 1, "must be one mapping: version, project, channels, checks, …")])
     document = found[0]
     whole: dict[str, Any] = document.value
-    wrong: list[tuple[Path, str]] = [((key,), "is not known here") for key in whole if key not in _KNOWN]
+    wrong: list[tuple[Path, str]] = [((key,), unknown(key, _KNOWN)) for key in whole if key not in _KNOWN]
     if whole.get("version") != VERSION:
         wrong.append((("version",), f"must be {VERSION}"))
     managed_by = whole.get("managed_by") or ""
@@ -105,9 +106,8 @@ def _entry(  # noqa: PLR0917 - one call, within this file
     if not isinstance(raw, dict):
         wrong.append((path, "must be a mapping"))
         return None
-    unknown = [name for name in raw if name not in FIELDS[kind]]
-    wrong += [((*path, name), f"is not known here; known are {', '.join(FIELDS[kind])}") for name in unknown]
-    known = {name: value for name, value in raw.items() if name not in unknown}
+    wrong += [((*path, name), unknown(name, FIELDS[kind])) for name in raw if name not in FIELDS[kind]]
+    known = {name: value for name, value in raw.items() if name in FIELDS[kind]}
     try:
         return channel(key, known, env) if kind == "channels" else READERS[kind](key, known, now)
     except InvalidValueError as error:

@@ -15,6 +15,7 @@ import msgspec
 
 from heartfly.budgets.config import BudgetIn, agreed
 from heartfly.checks.config import CheckConfig, CheckIn, as_asked, merged
+from heartfly.cli.as_code.near import named, unknown
 from heartfly.core import text
 from heartfly.core.causes import MOST_NEEDS
 from heartfly.core.definitions import definition_of as meter_definition
@@ -53,6 +54,7 @@ FIELDS: Mapping[str, Sequence[str]] = {
     "alert_rules": _RULE,
     "budgets": _BUDGET,
 }
+_TIMING = ("cron", "oncalendar", "period", "zone", "dialect", "kind", "expression")
 _TIMED_BY: Mapping[str, Sequence[str]] = {
     "period": ("kind", "period"),
     "cron": ("kind", "expression", "zone", "dialect"),
@@ -224,6 +226,10 @@ def _schedule(raw: Any) -> Any:
     """`cron: "30 2 * * *"`, `period: 1h` or `oncalendar: daily`, beside the words of the API."""
     if not isinstance(raw, dict):
         raise InvalidValueError("schedule", 'must be a mapping, such as {cron: "30 2 * * *", zone: Europe/Berlin}')
+    wrong = [InvalidValueError(f"schedule.{name}", unknown(name, _TIMING)) for name in raw if name not in _TIMING]
+    if wrong:
+        first, *others = wrong
+        raise InvalidValueError(first.field, first.message, others=others)
     given = dict(raw)
     short = [name for name in ("cron", "oncalendar", "period") if name in given] if "kind" not in given else []
     if len(short) > 1:
@@ -272,7 +278,7 @@ def _converted(raw: Mapping[str, Any], shape: Any) -> Any:
     except msgspec.ValidationError as error:
         parts = _AT.fullmatch(str(error))
         said, path = (parts[1], parts[2] or "") if parts else (str(error), "")
-        raise InvalidValueError(path, said[:1].lower() + said[1:]) from None
+        raise InvalidValueError(*named(said, path, shape)) from None
 
 
 def _seconds(value: Any, name: str) -> int:
@@ -314,7 +320,7 @@ def _policy(raw: Any) -> dict[str, Any]:
         raise InvalidValueError("policy", "must be a mapping, such as {tags: [db], after: 15m, every: 1h}")
     for name in given:
         if name not in POLICY:
-            raise InvalidValueError(f"policy.{name}", f"is none of {', '.join(POLICY)}")
+            raise InvalidValueError(f"policy.{name}", unknown(name, POLICY))
     given = {name: value for name, value in given.items() if value is not None}
     for name in ("after", "every"):
         if name in given:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from heartfly.api.compat.healthchecks.spec import sent_of
+from heartfly.checks.unjudged import Left
 from heartfly.core.schedule import Kind
 from heartfly.core.words import PingKind, Status
 from heartfly.public.badge_keys import BadgeKey
@@ -29,7 +30,8 @@ class Around:
     """What the form of a check takes from elsewhere.
 
     By the check's own number: `channels`, by public id, `started`, when its newest open run began, and `badges`, the
-    addresses that its badge had elsewhere. `key`: of badges that are made here.
+    addresses that its badge had elsewhere. `key`: of badges that are made here. `left`: of those that maintenance
+    leaves unjudged.
     """
 
     base_url: str
@@ -40,6 +42,7 @@ class Around:
     started: Mapping[int, datetime] = field(default_factory=dict)
     badges: Mapping[int, str] = field(default_factory=dict)
     key: BadgeKey | None = None
+    left: Mapping[int, Left] = field(default_factory=dict)
 
 
 def unique_key(ping_uuid: str) -> str:
@@ -47,15 +50,21 @@ def unique_key(ping_uuid: str) -> str:
     return hashlib.sha1(ping_uuid.replace("-", "")[:16].encode(), usedforsecurity=False).hexdigest()
 
 
-def status_of(row: Any, now: datetime) -> str:
-    """Without `started`, which only version 1 has among these."""
+def status_of(row: Any, now: datetime, left: Left | None) -> str:
+    """Without `started`, which only version 1 has among these. `left`: by maintenance, None: it is judged."""
     if row.status not in GOOD:
         return str(row.status)
-    return "grace" if row.expected_at is not None and row.expected_at <= now else "up"
+    expected = _expected(row, left)
+    return "grace" if expected is not None and expected <= now else "up"
+
+
+def _expected(row: Any, left: Left | None) -> datetime | None:
+    at: datetime | None = row.expected_at if left is None else left.expected_at
+    return at
 
 
 def check_form(row: Any, around: Around) -> dict[str, Any]:
-    started = row.n_open_runs > 0
+    started, left = row.n_open_runs > 0, around.left.get(row.id)
     form: dict[str, Any] = {
         "name": row.name,
         "slug": row.slug,
@@ -63,10 +72,10 @@ def check_form(row: Any, around: Around) -> dict[str, Any]:
         "desc": row.description,
         "grace": row.grace_s,
         "n_pings": row.n_pings,
-        "status": "started" if started and around.version == 1 else status_of(row, around.now),
+        "status": "started" if started and around.version == 1 else status_of(row, around.now, left),
         "started": started,
         "last_ping": _instant(None if row.status == Status.NEW else row.last_end_at),
-        "next_ping": _instant(_next_ping(row, around.started.get(row.id))),
+        "next_ping": _instant(_next_ping(row, around.started.get(row.id), left)),
         "manual_resume": row.sticky,
         "methods": row.methods,
         **_filters(row),
@@ -103,9 +112,9 @@ def _filters(row: Any) -> dict[str, Any]:
     }
 
 
-def _next_ping(row: Any, started_at: datetime | None) -> datetime | None:
+def _next_ping(row: Any, started_at: datetime | None, left: Left | None) -> datetime | None:
     """When its grace begins: the expected time, or the start of a run under way if that is earlier."""
-    expected: datetime | None = row.expected_at if row.status in GOOD else None
+    expected = _expected(row, left) if row.status in GOOD else None
     if started_at is None or row.status == Status.DOWN:
         return expected
     return started_at if expected is None else min(expected, started_at)

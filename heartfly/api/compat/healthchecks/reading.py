@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.api.compat.healthchecks.asked import Asked, not_found
 from heartfly.api.compat.healthchecks.forms import Around, check_form, unique_key
 from heartfly.checks.queries import UUID, channels_of
+from heartfly.checks.unjudged import Left, as_left, unjudged_in
 from heartfly.db.models import addresses, badge_addresses, checks, projects, runs
+from heartfly.notify.silences import in_force, running
 from heartfly.public.badge_keys import key_of
 from heartfly.public.badges import CHECK
 
@@ -76,8 +78,16 @@ async def forms(
     """`rows`: at most a page of them."""
     around = await around_of(read, asked) if around is None else around
     channels = await channels_of(read, asked.caller.pid, [row.id for row in rows]) if around.with_secret else {}
-    around = replace(around, channels=channels)
+    left = await left_of(read, asked.caller.pid, rows, now=around.now)
+    around = replace(around, channels=channels, left=left)
     return [check_form(row, around) for row in rows]
+
+
+async def left_of(read: AsyncConnection, pid: int, rows: Sequence[Any], *, now: datetime) -> Mapping[int, Left]:
+    """By the number of the check, of those that maintenance leaves unjudged now."""
+    silences = await in_force(read, pid, now=now)
+    windows = {row.id: unjudged_in(running(silences, row, now=now)) for row in rows} if silences else {}
+    return await as_left(read, pid, rows, windows)
 
 
 async def form_of(asked: Asked, uuid: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from heartfly.accounts.keys import Caller, Scope
 from heartfly.api.compat.healthchecks.asked import Answer, Asked, SaidNoError, no, told
 from heartfly.api.compat.healthchecks.forms import status_of, unique_key
-from heartfly.api.compat.healthchecks.reading import pages
+from heartfly.api.compat.healthchecks.reading import left_of, pages
 from heartfly.core.words import Status
 from heartfly.db.models import alerts, checks, deliveries
 from heartfly.errors import UnauthenticatedError
@@ -55,7 +55,8 @@ async def show_project(asked: Asked) -> Answer:
     shown: list[tuple[Any, str]] = []
     async with asked.api.database.read() as read:
         async for page in pages(read, caller.pid):
-            shown += [(row, status_of(row, now)) for row in page]
+            left = await left_of(read, caller.pid, page, now=now)
+            shown += [(row, status_of(row, now, left.get(row.id))) for row in page]
     return Answer(body=exposed(_families(shown)), media_type=_PROMETHEUS)
 
 
