@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from heartfly.core.access.as_event import Ips, Shape, event_text
 from heartfly.core.access.customers import Customers, rule_of
 from heartfly.core.access.request import Request
-from heartfly.core.access.spelled import spelled_events
+from heartfly.core.access.spelled import spelled_columns, spelled_events
+from heartfly.core.columns import Amounts, Page
 from heartfly.core.events import Event, event_of, read
 from heartfly.core.paths import rules_of
 
@@ -38,20 +40,24 @@ def by_the_rules(content: str) -> list[Any]:
 
 
 texts = st.text(st.sampled_from('ab1 /"\\,:{}[]\x00\n\x7f\u00e9') | st.characters(codec="utf-8"), max_size=6)
-numbers = st.sampled_from(["0", "0.0", "12.5", "1.50", "9" * 18, "0.123456789012", "-0", "1e3", "007", "1."])
+of_json = ["0", "0.0", "12.5", "1.50", "9" * 18, "0.123456789012", "-0", "1e3"]
 sizes = st.integers(min_value=0, max_value=1 << 65)
-requests = st.builds(
-    Request,
-    st.sampled_from([AT, NOW + timedelta(days=1), NOW + timedelta(days=2), OLDEST, OLDEST - timedelta(seconds=1)]),
-    st.none() | st.just("GET") | texts, st.none() | st.just("/users/17") | texts,
-    st.none() | st.integers(0, 1_200), st.none() | texts, st.just(None), st.none() | texts, st.none() | texts,
-    st.none() | numbers, st.none() | numbers, st.none() | sizes, st.none() | sizes, st.none() | texts,
-    st.just({}) | st.builds(lambda key: {"k": key}, texts),
-)  # fmt: skip
 
 
-@settings(max_examples=200)
-@given(st.lists(requests | st.sampled_from([PLAIN, FULL]), max_size=3), st.sampled_from([Shape(), SHAPE]))
+def requests(numbers: Sequence[str]) -> st.SearchStrategy[Request]:
+    times = [AT, NOW + timedelta(days=1), NOW + timedelta(days=2), OLDEST, OLDEST - timedelta(seconds=1)]
+    return st.sampled_from([PLAIN, FULL]) | st.builds(
+        Request, st.sampled_from(times),
+        st.none() | st.just("GET") | texts, st.none() | st.just("/users/17") | texts,
+        st.none() | st.integers(0, 1_200), st.none() | texts, st.just(None), st.none() | texts, st.none() | texts,
+        st.none() | st.sampled_from(numbers), st.none() | st.sampled_from(numbers),
+        st.none() | sizes, st.none() | sizes, st.none() | texts,
+        st.just({}) | st.builds(lambda key: {"k": key}, texts),
+    )  # fmt: skip
+
+
+@settings(max_examples=100)
+@given(st.lists(requests([*of_json, "007", "1."]), max_size=3), st.sampled_from([Shape(), SHAPE]))
 def test_whatever_is_read_fast_is_what_the_rules_read(some: list[Request], shape: Shape) -> None:
     content = body(*some, shape=shape)
     told = fast(content)
@@ -111,3 +117,39 @@ def test_what_is_spelled_otherwise_is_left_to_the_rules(content: str) -> None:
 
 def test_bytes_that_are_no_text_are_left_to_the_rules() -> None:
     assert fast(body(PLAIN).encode().replace(b"curl", b"cu\xff\xfe")) is None
+
+
+# --- pages of properties
+
+
+def properties_of(*found: Request, shape: Shape = SHAPE) -> list[str]:
+    made = by_the_rules(body(*found, shape=shape))
+    return [one.properties for one in made if isinstance(one, Event)]
+
+
+@settings(max_examples=100)
+@given(st.lists(requests(of_json), max_size=3), st.sampled_from([Shape(), SHAPE]))
+def test_columns_that_are_told_are_those_that_json_tells(some: list[Request], shape: Shape) -> None:
+    properties = properties_of(*some, shape=shape)
+    page = Page(properties, Amounts())
+
+    for name, column in spelled_columns(properties).items():
+        assert list(page.texts(name)) == list(column)
+
+
+def test_of_what_logs_tell_all_columns_are_told_and_others_are_looked_up() -> None:
+    properties = properties_of(PLAIN, FULL, FULL)
+    told = spelled_columns(properties)
+    page = Page(properties, Amounts(), told)
+
+    assert [None, "12.5", "12.5"] == page.texts("latency_ms")
+    assert ("200", "200", "200") == page.texts("status")
+    assert [None, "example.com", "example.com"] == page.texts("host")
+    assert "rows" in vars(page)
+
+
+@pytest.mark.parametrize("other", ["{}", '{"a":"b"}', '{"method":"GET","path":"/","route":"/"}', '{"method":"\\n"}'])
+def test_a_page_with_something_else_in_it_is_not_told(other: str) -> None:
+    assert {} == spelled_columns([*properties_of(PLAIN), other])
+    assert {} == spelled_columns([other, *properties_of(PLAIN)])
+    assert {} == spelled_columns([])

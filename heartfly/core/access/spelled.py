@@ -1,13 +1,14 @@
-"""Bodies of requests in the spelling of as_event.py, read in half the time that core/plain_events.py takes.
+"""Requests in the spelling of as_event.py: bodies, read in half the time that core/plain_events.py takes, and pages.
 
 One expression knows the names and their order, so that nothing is taken apart and written again. What is spelled
-otherwise in any way is not judged here: None, and it is read as any body of events. What is read here is the same to
+otherwise in any way is not judged here: None, and it is read as any event. What is read here is the same to
 the last byte of its fingerprint; a property test compares both.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import repeat
 from typing import Any
@@ -111,3 +112,30 @@ _PARTS = (
     None, ('"', '"'), None, (',"upstream_ms":"', '"'), None,
 )  # fmt: skip
 """What stands before and after the number that is in a part; None: it holds none."""
+
+
+_COLUMNS = re.compile(
+    rf'^\{{{_WHO}(?:"latency_ms":({_NUMBER}),)?+"method":"({_LETTER}++)","path":"({_LETTER}++)",'
+    rf'(?:"request_bytes":({_WHOLE}),)?+(?:"request_id":"({_LETTER}++)",)?+(?:"response_bytes":({_WHOLE}),)?+'
+    rf'"route":"({_LETTER}++)",(?:"rules":"({_LETTER}++)",)?+(?:"source":{_TEXT},)?+"status":([1-9][0-9][0-9]){_CLASS}'
+    rf'(?:,"upstream_ms":{_NUMBER})?+{_AGENT}$',
+    re.MULTILINE,
+)
+_NAMES = ("latency_ms", "method", "path", "request_bytes", "request_id", "response_bytes", "route", "rules", "status")
+
+
+def spelled_columns(properties: Sequence[str]) -> Mapping[str, Sequence[str | None]]:
+    """What requests tell by these names, numbers as texts, for `core.columns.Page`. Empty: one is spelled otherwise.
+
+    `properties`: as `core.events.written` wrote them, which has no line feed.
+    """
+    text = "\n".join(properties)
+    found = _COLUMNS.findall(text) if _COLUMNS.match(text) else ()
+    if len(found) != len(properties) or not found:
+        return {}
+    return {name: _told_or_not(column) for name, column in zip(_NAMES, zip(*found, strict=True), strict=True)}
+
+
+def _told_or_not(column: Sequence[str]) -> Sequence[str | None]:
+    n = column.count("")
+    return column if n == 0 else [None] * len(column) if n == len(column) else [one or None for one in column]
