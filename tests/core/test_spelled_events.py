@@ -89,6 +89,12 @@ def test_what_logs_tell_is_read_fast(one: Request, shape: Shape, n: int) -> None
     assert by_the_rules(content) == fast(content)
 
 
+def test_of_several_some_may_have_numbers_that_others_have_not() -> None:
+    content = body(FULL, FULL._replace(upstream_ms=None, request_bytes=None), PLAIN)
+
+    assert by_the_rules(content) == fast(content)
+
+
 def test_an_event_is_the_same_whether_its_numbers_are_texts_or_its_names_are_mixed() -> None:
     content = body(FULL)
     (told,) = fast(content) or []

@@ -43,7 +43,7 @@ _ALL = re.compile(
     rf'((?:"request_id":{_TEXT},)?+)(?:"response_bytes":({_WHOLE}),)?+({_WHERE})([1-9][0-9][0-9])({_CLASS})'
     rf'(?:,"upstream_ms":({_NUMBER}))?+({_AGENT})){_END}'
 )
-"""A number is in each event, or in none of them."""
+"""Of those that tell times, too; each number may be missing."""
 
 
 def spelled_events(content: bytes, *, now: datetime, oldest: datetime, most: int) -> list[Event] | None:
@@ -68,8 +68,6 @@ def spelled_events(content: bytes, *, now: datetime, oldest: datetime, most: int
     if not all(at is not None and oldest <= at <= now + FUTURE for at in ats.values()):
         return None
     loose = _loose(parts) if has_few else _loose_of_all(parts)
-    if loose is None:
-        return None
     heads = {
         (who, time): f"{who}\0{_told(ats[time])}\0{TYPE}\0" for who, time in set(zip(subjects, times, strict=True))
     }
@@ -92,18 +90,17 @@ def _loose(parts: list[Any]) -> list[str]:
     ]
 
 
-def _loose_of_all(parts: list[Any]) -> list[str] | None:
-    """The same; None: some events have a number that others have not."""
-    n = len(parts[0])
+def _loose_of_all(parts: list[Any]) -> list[str]:
+    """The same, where some events may have a number that others have not."""
     columns: list[Any] = []
     for column, name in zip(parts, _PARTS, strict=True):
-        n_told = n - column.count("")
+        n_untold = column.count("")
         if name is None:
             columns.append(column)
-        elif n_told == n:
+        elif n_untold == 0:
             columns += [repeat(name[0]), column, repeat(name[1])]
-        elif n_told:
-            return None
+        elif n_untold < len(column):
+            columns.append([f"{name[0]}{one}{name[1]}" if one else "" for one in column])
     return list(map("".join, zip(*columns)))  # noqa: B905 - `repeat` has no end
 
 
