@@ -9,8 +9,8 @@ from heartfly.cli.event_import import Batches, Seen
 from heartfly.cli.log_sending import Ready
 from heartfly.core.access.as_event import Ids, Shape, event_text, with_id
 from heartfly.core.access.formats import reader, takes_usual
-from heartfly.core.access.request import Parser, Unread
-from heartfly.core.access.usual import UsualLines
+from heartfly.core.access.request import Parser, Request, Unread
+from heartfly.core.access.usual import Usual, UsualLines
 
 
 class Import:
@@ -50,33 +50,54 @@ class Import:
 
     def take(self, lines: Sequence[bytes], read: Parser, ids: Ids, place: Callable[[int], str]) -> None:
         """`place`: how the n-th of these lines is called, from 0."""
-        if self._usual is None:
-            for n, raw in enumerate(lines):
-                self._one(raw, read, ids, place, n)
-            return
-        id_of, ats, texts = ids.of, [], []
-        for n, usual in enumerate(self._usual.read(lines)):
-            if usual is None:
-                self._one(lines[n], read, ids, place, n)
-            else:
-                at, rest = usual
-                ats.append(at)
-                texts.append(with_id(id_of(lines[n], at), rest))
-        self._batches.take(ats, texts)
+        told = [None] * len(lines) if self._usual is None else self._usual.read(lines)
+        usual = [one for one in told if one is not None]
+        if len(usual) == len(lines):
+            self._put(usual, ids.of_all(lines, [at for at, _ in usual]))
+        else:
+            self._take_mixed(lines, told, read, ids, place)
 
-    def _one(self, raw: bytes, read: Parser, ids: Ids, place: Callable[[int], str], n: int) -> None:
-        line = raw.decode("utf-8", "replace")
-        found, batches = read(line), self._batches
-        if found is None:
-            return
-        if isinstance(found, Unread):
-            batches.unread(place(n), found, line)
-            return
-        # Before anything is passed over: the id of what follows must not depend on it.
-        id_ = ids.of(raw, found.at)
+    def _take_mixed(
+        self,
+        lines: Sequence[bytes],
+        told: Sequence[Usual | None],
+        read: Parser,
+        ids: Ids,
+        place: Callable[[int], str],
+    ) -> None:
+        """Some of them are read line by line."""
+        found: list[tuple[bytes, Usual | Request]] = []
+        for n, (raw, one) in enumerate(zip(lines, told, strict=True)):
+            if one is not None:
+                found.append((raw, one))
+                continue
+            line = raw.decode("utf-8", "replace")
+            other = read(line)
+            if isinstance(other, Unread):
+                self._batches.unread(place(n), other, line)
+            elif other is not None:
+                found.append((raw, other))
+        # Of all in their order, before anything is passed over: the id of what follows must not depend on it.
+        names = ids.of_all([raw for raw, _ in found], [one[0] for _, one in found])
+        usual: list[Usual] = []
+        of_usual: list[str] = []
+        for name, (_, made) in zip(names, found, strict=True):
+            if isinstance(made, Request):
+                self._add(made, name)
+            else:
+                usual.append(made)
+                of_usual.append(name)
+        self._put(usual, of_usual)
+
+    def _put(self, usual: Sequence[Usual], names: Sequence[str]) -> None:
+        told = zip(names, usual, strict=True)
+        self._batches.take([at for at, _ in usual], [with_id(name, rest) for name, (_, rest) in told])
+
+    def _add(self, found: Request, name: str) -> None:
+        batches = self._batches
         if not batches.is_wanted(found.at):
             return
-        text, customer, route = event_text(found, id_, self._shape)
+        text, customer, route = event_text(found, name, self._shape)
         if self._counts_names:
             batches.count("routes", f"{found.method or '-'} {route or '-'}")
             batches.count("customers", customer)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cached_property
 from itertools import compress
 from operator import and_
 from typing import Any, NamedTuple, TypeVar
@@ -60,13 +61,20 @@ class Told(NamedTuple):
 
 
 class Page:
-    """Events of one type. `properties`: as `core.events.written` wrote them."""
+    """Events of one type. `properties`: as `core.events.written` wrote them. `told`: columns that are known already."""
 
-    def __init__(self, properties: Sequence[str], known: Amounts) -> None:
-        self.rows: Sequence[dict[str, Any]] = _scan(f"[{','.join(properties)}]")[0]
-        """What each holds; numbers as texts."""
+    def __init__(
+        self, properties: Sequence[str], known: Amounts, told: Mapping[str, Sequence[str | None]] | None = None
+    ) -> None:
+        self._properties = properties
         self._known = known
-        self._columns: dict[str, Sequence[str | None]] = {}
+        self._columns: dict[str, Sequence[str | None]] = dict(told or {})
+
+    @cached_property
+    def rows(self) -> Sequence[dict[str, Any]]:
+        """What each holds; numbers as texts."""
+        found: Sequence[dict[str, Any]] = _scan(f"[{','.join(self._properties)}]")[0]
+        return found
 
     def texts(self, path: str) -> Sequence[str | None]:
         """As `text_at`."""

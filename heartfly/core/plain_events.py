@@ -58,10 +58,10 @@ def plain_events(content: bytes, *, now: datetime, oldest: datetime, most: int) 
     has_zero = False
     for one in found:
         id_, subject, type_, properties = one.transaction_id, one.customer_id, one.event_type, one.properties
-        at = _at(one.timestamp)
+        at = instant(one.timestamp)
         if at is None or at > latest or at < oldest:
             return None
-        if not (_is_plain(id_, MAX_ID) and _is_known_plain(subject, MAX_SUBJECT) and _is_known_plain(type_, MAX_TYPE)):
+        if not (_is_plain(id_, MAX_ID) and is_known_plain(subject, MAX_SUBJECT) and is_known_plain(type_, MAX_TYPE)):
             return None
         if not properties.keys() <= names:
             if not all(_is_name(name) for name in properties):
@@ -76,7 +76,7 @@ def plain_events(content: bytes, *, now: datetime, oldest: datetime, most: int) 
         if loose is None:
             return None
         has_zero = has_zero or 0 in properties.values()
-        content_ = f"{subject}\0{_iso(at)}\0{type_}\0".encode() + loose
+        content_ = f"{subject}\0{iso(at)}\0{type_}\0".encode() + loose
         events.append(Event(id_, subject, at, type_, exact.decode(), fingerprint_of(content_)))
     return None if has_zero and _has_minus_zero(content) else events
 
@@ -95,7 +95,7 @@ def _is_plain(text: str, most: int) -> bool:
     return 0 < len(text) <= most and text.isprintable() and not text.isspace()
 
 
-_is_known_plain = lru_cache(4_096)(_is_plain)
+is_known_plain = lru_cache(4_096)(_is_plain)
 """Of what comes again and again."""
 
 
@@ -128,5 +128,5 @@ def _loose(properties: dict[str, Any], exact: bytes) -> bytes | None:
     return _WRITE.encode(loose)
 
 
-_at = lru_cache(4_096)(instant_of)
-_iso = lru_cache(4_096)(datetime.isoformat)
+instant = lru_cache(4_096)(instant_of)
+iso = lru_cache(4_096)(datetime.isoformat)

@@ -178,8 +178,12 @@ class EventApplier:
     ) -> dict[bytes, tuple[int, bytes]]:
         """Of each transaction id the first event of the batch, with the number that it gets if it is new."""
         firsts: dict[bytes, bytes] = {}
-        for event in found:
-            firsts.setdefault(hashes[event.transaction_id], event.fingerprint)
+        if len(hashes) == len(found):
+            firsts = dict(zip(hashes.values(), [event.fingerprint for event in found], strict=True))
+        if len(firsts) < len(found):
+            firsts.clear()
+            for event in found:
+                firsts.setdefault(hashes[event.transaction_id], event.fingerprint)
         return dict(zip(firsts, zip(self._ids.several(now, len(firsts)), firsts.values(), strict=True), strict=True))
 
     def _name_ids(
@@ -254,12 +258,14 @@ def _settle(
 ) -> tuple[dict[bytes, tuple[int, bytes]], set[bytes]]:
     """Who counts under each transaction id, and which of the candidates are new, and kept as such from now on.
 
-    They are written without a look first: most of what comes was never seen before, and to write has to look anyway.
+    They are written without a look first: most of what comes was never seen before, and to write has to look anyway. In
+    their order: in which a page is filled after the other, and two nodes that write the same ones wait for each other.
     """
-    numbers, fingerprints = zip(*candidates.values(), strict=True) if candidates else ((), ())
+    hashes, told = zip(*sorted(candidates.items()), strict=True) if candidates else ((), ())
+    numbers, fingerprints = zip(*told, strict=True) if told else ((), ())
     made: dict[str, Sequence[Any]] = {
         "pid": [pid] * len(candidates),
-        "id_hash": [*candidates],
+        "id_hash": hashes,
         "event_id": numbers,
         "fingerprint": fingerprints,
     }

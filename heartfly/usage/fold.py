@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from heartfly.core.access.spelled import spelled_columns
 from heartfly.core.aggregate import Partial
 from heartfly.core.columns import Amounts, Page, add
 from heartfly.core.meters import Aggregation
@@ -188,9 +190,9 @@ class _Tally:
     def take(self, page: Sequence[Any], names: Sequence[str]) -> None:
         """Rows of `events`: at, number, type, subject, id, properties. `names`: transaction ids as they were sent."""
         self._found.n_events += len(page)
-        self._found.ids_sum += sum(
-            [int.from_bytes(_blake2b(one.encode(), digest_size=16).digest(), "big") for one in names]
-        )
+        digests = b"".join([_blake2b(one.encode(), digest_size=16).digest() for one in names])
+        halves = struct.unpack(f">{2 * len(names)}Q", digests)
+        self._found.ids_sum += (sum(halves[::2]) << 64) + sum(halves[1::2])
         of_type: dict[int, list[Any]] = {}
         for row in page:
             of_type.setdefault(row[2], []).append(row)
@@ -203,7 +205,8 @@ class _Tally:
 
     def _take(self, lookers: Sequence[Span], also: RequestTally | CallTally | None, rows: Sequence[Any]) -> None:
         ats, numbers, _, subjects, _, properties = zip(*rows, strict=True)
-        page = Page(properties, self._known)
+        is_request = isinstance(also, RequestTally)
+        page = Page(properties, self._known, spelled_columns(properties) if is_request else None)
         if also is not None:
             also.take(page, rows)
         places = list(zip(ats, numbers, strict=True)) if self.asks_when else ()

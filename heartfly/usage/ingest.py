@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any
 
 from heartfly.clock import Clock
+from heartfly.core.access.spelled import spelled_events
 from heartfly.core.events import Event, Rejected, event_of, written
 from heartfly.core.plain_events import plain_events
 from heartfly.db.database import Database
@@ -84,7 +85,9 @@ class EventIngest:
     def plain(self, content: bytes) -> list[Event] | None:
         """As core/plain_events.py, by now."""
         now = self._clock.now()
-        return plain_events(content, now=now, oldest=now - self._keep, most=MAX_EVENTS)
+        oldest = now - self._keep
+        found = spelled_events(content, now=now, oldest=oldest, most=MAX_EVENTS)
+        return plain_events(content, now=now, oldest=oldest, most=MAX_EVENTS) if found is None else found
 
     def item(self, one: Any) -> Event | Refused:
         """What it would be taken for now: for who makes events of readings, in their transaction."""
@@ -99,7 +102,7 @@ class EventIngest:
 
     async def _committed(self, batch: Batch) -> list[Told]:
         """The queue counts batches; what they hold is bounded here, for a few large ones would fill the memory."""
-        weight = sum(map(_weight, batch.items))
+        weight = _OVERHEAD * len(batch.items) + sum([_size(one) for one in batch.items])
         if self._waiting and self._waiting + weight > MAX_WAITING:
             raise OverloadedError("too many events wait for the disk; send them again")
         self._waiting += weight
@@ -110,7 +113,7 @@ class EventIngest:
         return told
 
     def _items(self, found: Sequence[Any], now: datetime) -> list[Event | Refused]:
-        return [self._item(one, now) for one in found]
+        return [one if isinstance(one, Event) else self._item(one, now) for one in found]
 
     def _item(self, one: Any, now: datetime) -> Event | Refused:
         if isinstance(one, Event):
@@ -128,8 +131,8 @@ class EventIngest:
         return [_foretell(item, known) for item in items]
 
 
-def _weight(item: Event | Refused) -> int:
-    return _OVERHEAD + len(item.properties if isinstance(item, Event) else item.raw)
+def _size(item: Event | Refused) -> int:
+    return len(item.properties if isinstance(item, Event) else item.raw)
 
 
 def _foretell(item: Event | Refused, known: dict[bytes, bytes]) -> Told:

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from heartfly.core.access.as_event import TYPE
+from heartfly.core.access.spelled import spelled_columns
 from heartfly.core.columns import Amounts, Page
 from heartfly.core.paths import Rules, rules_of
 from heartfly.core.routing import Router
@@ -110,7 +111,8 @@ def fold_requests(connection: sa.Connection, pid: int, from_at: datetime, to_at:
         names = ("at", "id", "type_id", "subject_id", "transaction_id", "properties")
         for page in read_events(connection, pid, from_at, to_at, *names):
             for rows in by_size([row for row in page if row[2] == type_id], 5):
-                tally.take(Page([row[5] for row in rows], known), rows)
+                properties = [row[5] for row in rows]
+                tally.take(Page(properties, known, spelled_columns(properties)), rows)
     return tally.found()
 
 

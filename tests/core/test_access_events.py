@@ -147,6 +147,24 @@ def ids_of(lines: list[tuple[str, int]], source: str = "") -> list[str]:
     return [ids.of(text.encode(), AT + timedelta(seconds=second)) for text, second in lines]
 
 
+timed_lines = st.tuples(st.text(alphabet="abc", min_size=1, max_size=2), st.sampled_from([0, 0, 1, 60, 7_200, -7_200]))
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(timed_lines, max_size=6), max_size=5), st.sampled_from([2, 5, 1_000]))
+def test_many_lines_at_once_have_the_ids_that_they_have_one_by_one(
+    pieces: list[list[tuple[str, int]]], remembered: int
+) -> None:
+    ids, alone = Ids(), Ids()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("heartfly.core.access.as_event._REMEMBERED", remembered)
+        for piece in pieces:
+            lines = [text.encode() for text, _ in piece]
+            ats = [AT + timedelta(seconds=second) for _, second in piece]
+
+            assert list(map(alone.of, lines, ats)) == ids.of_all(lines, ats)
+
+
 def test_equal_lines_are_told_apart_by_their_number() -> None:
     one, other, again, third = ids_of([("a", 0), ("b", 0), ("a", 0), ("a", 1)])
 

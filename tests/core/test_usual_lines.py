@@ -37,7 +37,7 @@ lines = st.one_of(
         st.sampled_from(["-", "ada"]) | words,
         st.sampled_from(["17/May/2015:10:05:03 +0200", "31/Feb/2015:10:05:03 +0200", "17/May/2015:10:05:03"]),
         st.sampled_from(["GET", "POST", "get", "A"]),
-        st.sampled_from(["", "users/17", "users/17?a=b", "a1#b", "a b"]) | words,
+        st.sampled_from(["", "17", "/17", "a//17", "users/17", "users/17?a=b", "17/users", "a1#b", "a b"]) | words,
         st.sampled_from(["1.1", "2", "x"]),
         st.sampled_from(["200", "404", "999", "000", "-"]),
         st.sampled_from(["0", "-", "0017", "1234", "1" * 19]),
@@ -102,13 +102,24 @@ def test_of_a_client_without_an_address_nothing_is_told(ips: Ips) -> None:
     assert "203.0.113" not in told[1]
 
 
-def test_however_many_times_lines_have_each_is_read_as_it_is() -> None:
-    """More seconds than are remembered."""
-    raw = [
-        PLAIN.replace("10:05:03", f"{n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}").encode() for n in (*range(10_001), 0)
-    ]
+def test_lines_that_all_have_something_behind_the_agent_are_usual() -> None:
+    raw = [(PLAIN + " rt=0.012").encode()] * 2
+
+    assert one_by_one(raw, Shape()) == UsualLines(Shape()).read(raw)
+
+
+def test_however_many_times_networks_routes_and_agents_lines_have_each_is_read_as_it_is() -> None:
+    """More than are remembered of any of them."""
+
+    def line(n: int) -> bytes:
+        time = f"{n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}"
+        other = PLAIN.replace("10:05:03", time).replace("203.0.113", f"9.{n >> 8}.{n & 255}")
+        return other.replace("/users/", f"/p-{n}x/").replace("curl", f"curl-{n}").encode()
+
+    raw = [line(n) for n in (*range(10_001), 0)]
 
     told = UsualLines(Shape()).read(raw)
 
     assert told[0] == told[-1]
     assert 10_001 == len({one[0] for one in told if one is not None})
+    assert one_by_one(raw[-2:], Shape()) == told[-2:]

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
+from itertools import islice
 from json.encoder import encode_basestring
+from operator import le
 
 from heartfly.core.access.customers import Customers
 from heartfly.core.access.request import Request
@@ -66,7 +68,30 @@ class Ids:
         back by more than an hour another file begins, as in `cat access.log access.log.1`, and counting with it; and
         where it goes back to the first line, as in `cat access.log access.log`.
         """
-        digest = hashlib.blake2b(self._source + line, digest_size=12).digest()
+        return self._named(_digest(self._source + line), at)
+
+    def of_all(self, lines: Sequence[bytes], ats: Sequence[datetime]) -> list[str]:
+        """As `of`, of one after the other. Where time goes on and no line is like another, in half the time."""
+        source = self._source
+        digests = [_digest(source + line) for line in lines]
+        if not self._are_others(digests, ats):
+            return list(map(self._named, digests, ats))
+        self._first = self._first or digests[0]
+        self._at = ats[-1]
+        self._new.update(dict.fromkeys(digests, 1))
+        return [one.hex() for one in digests]
+
+    def _are_others(self, digests: Sequence[bytes], ats: Sequence[datetime]) -> bool:
+        if not digests or len(self._new) + len(digests) > _REMEMBERED:
+            return False
+        goes_on = self._at <= ats[0] and all(map(le, ats, islice(ats, 1, None)))
+        return (
+            goes_on
+            and len(set(digests)) == len(digests)
+            and all(known.keys().isdisjoint(digests) for known in (self._new, self._old))
+        )
+
+    def _named(self, digest: bytes, at: datetime) -> str:
         if at < self._at and (at < self._at - _BACK or digest == self._first):
             self._new, self._old, self._first = {}, {}, None
         self._first = self._first or digest
@@ -78,6 +103,10 @@ class Ids:
             self._old, self._new = self._new, {}
         self._new[digest] = n + 1
         return f"{digest.hex()}-{n}" if n else digest.hex()
+
+
+def _digest(line: bytes) -> bytes:
+    return hashlib.blake2b(line, digest_size=12).digest()
 
 
 def event_text(request: Request, transaction_id: str, shape: Shape) -> tuple[str, str, str | None]:
@@ -95,31 +124,37 @@ def behind_id(request: Request, shape: Shape) -> tuple[str, str, str | None]:
     at, method, path, status, ip, _, host, agent, latency, upstream, n_in, n_out, request_id, _ = request
     customer, key = shape.customers.whose(request)
     route = shape.rules.normal(path) if path is not None else None
-    # Written out, as this is most of what a line costs: a loop over names and values takes twice as long.
+    # Written out, as this is most of what a line costs: a loop over names and values takes twice as long. Names are in
+    # order, so that the server need not put them so (spelled.py).
     text = ""
+    if host:
+        text += f',"host":{_quoted(host)}'
+    if ip is not None:
+        text += ip_told(ip, shape.ips, shape.secret)
+    if key:
+        text += f',"key":{_quoted(key)}'
+    if latency is not None:
+        text += f',"latency_ms":{latency}'
     if method is not None:
         text += f',"method":{_quoted(method)}'
     if route is not None and path is not None:
-        text += f',"route":{_quoted(route)},"path":{_quoted(path)}{rules_told(shape.rules)}'
-    if status is not None:
-        text += f',"status":{status},"status_class":"{status // 100}xx"'
-    if latency is not None:
-        text += f',"latency_ms":{latency}'
-    if upstream is not None:
-        text += f',"upstream_ms":{upstream}'
+        text += f',"path":{_quoted(path)}'
     if n_in is not None:
         text += f',"request_bytes":{n_in}'
+    if request_id:
+        text += f',"request_id":{_quoted(request_id)}'
     if n_out is not None:
         text += f',"response_bytes":{n_out}'
-    if ip is not None:
-        text += ip_told(ip, shape.ips, shape.secret)
-    if host:
-        text += f',"host":{_quoted(host)}'
+    if route is not None and path is not None:
+        text += f',"route":{_quoted(route)}{rules_told(shape.rules)}'
+    if shape.source:
+        text += f',"source":{_quoted(shape.source)}'
+    if status is not None:
+        text += f',"status":{status},"status_class":"{status // 100}xx"'
+    if upstream is not None:
+        text += f',"upstream_ms":{upstream}'
     if agent:
         text += agent_told(agent)
-    for name, value in (("key", key), ("request_id", request_id), ("source", shape.source)):
-        if value:
-            text += f',"{name}":{_quoted(value)}'
     return f'{head_of(customer, at)}"properties":{{{text[1:]}}}}}', customer, route
 
 
@@ -136,16 +171,16 @@ def ip_told(ip: str, ips: Ips, secret: str) -> str:
     if ips is Ips.TRUNCATE:
         # There are far fewer networks than addresses, so these are remembered.
         network, _, last = ip.rpartition(".")
-        if last in _LAST_BYTES and (told := _network_told(network)):
+        if last in LAST_BYTES and (told := network_told(network)):
             return told
     return _ip_told(ip, ips, secret)
 
 
-_LAST_BYTES = frozenset(map(str, range(256)))
+LAST_BYTES = frozenset(map(str, range(256)))
 
 
 @lru_cache(16_384)
-def _network_told(three: str) -> str:
+def network_told(three: str) -> str:
     """Empty: these are not the first three bytes of an address."""
     found = _FOUR.fullmatch(f"{three}.0")
     return "" if found is None else f',"ip":"{found[1]}.0"'
