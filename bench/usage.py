@@ -12,6 +12,8 @@ import http.client
 import json
 import multiprocessing
 import random
+import re
+import socket
 import sqlite3
 import time
 import uuid
@@ -277,10 +279,6 @@ def make_keys(store: Store, seeded: Seeded, n: int) -> list[str]:
         ground.close()
 
 
-_Request = tuple[str, bytes]
-"""The key that it is sent with, and its body."""
-
-
 class _Sender:
     """A process of its own: what it computes takes no time from those who measure."""
 
@@ -300,8 +298,8 @@ class _Sender:
 
 
 def send_all(port: int, keys: Sequence[str], n: int, day: datetime) -> float:
-    """Bodies are made before the clock runs."""
-    requests = [(keys[i // _PER_KEY], body) for i, body in enumerate(bodies(n, day))]
+    """Requests are made before the clock runs, to the last byte."""
+    requests = [_request(keys[i // _PER_KEY], body) for i, body in enumerate(bodies(n, day))]
     by_sender = [requests[start::SENDERS] for start in range(min(SENDERS, len(requests)))]
     begun = time.perf_counter()
     with ThreadPoolExecutor(SENDERS) as pool:
@@ -334,18 +332,48 @@ def _event(draw: random.Random, day: datetime) -> dict[str, Any]:
     }
 
 
-def _send(port: int, requests: Sequence[_Request]) -> int:
-    """How many were accepted."""
-    connection, accepted = http.client.HTTPConnection("127.0.0.1", port, timeout=60), 0
-    try:
-        for key, body in requests:
-            headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-            connection.request("POST", "/v1/events", body, headers)
-            answer = connection.getresponse()
-            said = answer.read()
-            if answer.status != 200:
-                raise RuntimeError(f"{answer.status}: {said[:300]!r}")
-            accepted += json.loads(said)["accepted"]
-    finally:
-        connection.close()
+def _request(key: str, body: bytes) -> bytes:
+    head = (
+        "POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _send(port: int, requests: Sequence[bytes]) -> int:
+    """How many were accepted. Answers are looked at as bytes: what the sender computes, the server has not."""
+    accepted = 0
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        for request in requests:
+            connection.sendall(request)
+            accepted += _accepted(_answer(connection))
     return accepted
+
+
+def _answer(connection: socket.socket) -> bytes:
+    """Head and body of the one answer that comes."""
+    said = bytearray()
+    whole = None
+    while whole is None or len(said) < whole:
+        part = connection.recv(_MOST_READ)
+        if not part:
+            raise RuntimeError(f"the server closed after {bytes(said[:300])!r}")
+        said += part
+        if whole is None and (head := said.find(b"\r\n\r\n")) >= 0:
+            told = _LENGTH.search(said, 0, head + 2)
+            if told is None:
+                raise RuntimeError(f"an answer without its length: {bytes(said[:300])!r}")
+            whole = head + 4 + int(told[1])
+    return bytes(said)
+
+
+def _accepted(answer: bytes) -> int:
+    told = _ACCEPTED.search(answer)
+    if told is None or not answer.startswith(b"HTTP/1.1 200 "):
+        raise RuntimeError(f"{answer[:600]!r}")
+    return int(told[1])
+
+
+_MOST_READ = 65_536
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+_ACCEPTED = re.compile(rb'"accepted": *(\d+)')
