@@ -58,9 +58,11 @@ def plain_events(content: bytes, *, now: datetime, oldest: datetime, most: int) 
         return []
     ids, subjects = [one.transaction_id for one in found], [one.customer_id for one in found]
     types, properties = [one.event_type for one in found], [one.properties for one in found]
-    times = [one.timestamp for one in found]
-    ats = _instants(times)
-    if ats is None or max(ats) > now + FUTURE or min(ats) < oldest:
+    instants = _instants([one.timestamp for one in found])
+    if instants is None:
+        return None
+    ats, isos = instants
+    if max(ats) > now + FUTURE or min(ats) < oldest:
         return None
     if not (_are_plain(ids, MAX_ID) and _are_plain(set(subjects), MAX_SUBJECT) and _are_plain(set(types), MAX_TYPE)):
         return None
@@ -80,33 +82,28 @@ def plain_events(content: bytes, *, now: datetime, oldest: datetime, most: int) 
         return None
     prints = [
         fingerprint_of(f"{subject}\0{at}\0{type_}\0".encode() + told)
-        for subject, at, type_, told in zip(subjects, _isos(times, ats), types, loose, strict=True)
+        for subject, at, type_, told in zip(subjects, isos, types, loose, strict=True)
     ]
     return [*map(Event._make, zip(ids, subjects, ats, types, map(bytes.decode, exact), prints, strict=True))]
 
 
-def _instants(texts: Sequence[str]) -> Sequence[datetime] | None:
-    """None: one of them is none."""
+def _instants(texts: Sequence[str]) -> tuple[Sequence[datetime], Iterable[str]] | None:
+    """And as Python spells them. None: one of them is none."""
     joined = "\n".join(texts)
     # A text may have lines of its own.
-    if joined.count("\n") == len(texts) - 1 and _COMMON_LINES.fullmatch(joined):
-        try:
-            found = [*map(datetime.fromisoformat, texts)]
-            return [at if at.tzinfo is UTC else at.astimezone(UTC) for at in found]
-        except (ValueError, OverflowError):
-            return None
-    several = [*map(instant_of, texts)]
-    return None if None in several else several  # type: ignore[return-value]
-
-
-def _isos(texts: Sequence[str], ats: Sequence[datetime]) -> Iterable[str]:
-    """The instants as Python spells them. Many senders spell them so, or nearly; to do it takes a microsecond each."""
-    joined = "\n".join(texts)
+    if joined.count("\n") != len(texts) - 1 or not _COMMON_LINES.fullmatch(joined):
+        ats = [at for at in map(instant_of, texts) if at is not None]
+        return (ats, map(datetime.isoformat, ats)) if len(ats) == len(texts) else None
+    try:
+        ats = [at if at.tzinfo is UTC else at.astimezone(UTC) for at in map(datetime.fromisoformat, texts)]
+    except (ValueError, OverflowError):
+        return None
+    # Many spell them so, or nearly, and to do it again takes a microsecond each.
     if joined.count("Z") == len(texts):
         joined = joined.replace("Z", "+00:00")
     spelled = joined.split("\n")
     as_ours = joined.count("+00:00") == len(texts) and {*map(len, spelled)} <= _LENGTHS and ".000000" not in joined
-    return spelled if as_ours and len(spelled) == len(texts) else map(datetime.isoformat, ats)
+    return ats, spelled if as_ours else map(datetime.isoformat, ats)
 
 
 _LENGTHS = {len("2026-11-28T10:15:00+00:00"), len("2026-11-28T10:15:00.123456+00:00")}
