@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, starmap
 from typing import Any
 
 import msgspec
@@ -64,7 +64,8 @@ def plain_events(content: bytes, *, now: datetime, oldest: datetime, most: int) 
     ats, isos = instants
     if max(ats) > now + FUTURE or min(ats) < oldest:
         return None
-    if not (_are_plain(ids, MAX_ID) and _are_plain(set(subjects), MAX_SUBJECT) and _are_plain(set(types), MAX_TYPE)):
+    named = [(one, MAX_SUBJECT) for one in set(subjects)] + [(one, MAX_TYPE) for one in set(types)]
+    if not (_are_plain(ids, MAX_ID) and all(starmap(is_known_plain, named))):
         return None
     if not all(map(_is_name, set().union(*properties))) or max(map(len, properties)) > MAX_PROPERTIES:
         return None
@@ -92,8 +93,8 @@ def _instants(texts: Sequence[str]) -> tuple[Sequence[datetime], Iterable[str]] 
     joined = "\n".join(texts)
     # A text may have lines of its own.
     if joined.count("\n") != len(texts) - 1 or not _COMMON_LINES.fullmatch(joined):
-        ats = [at for at in map(instant_of, texts) if at is not None]
-        return (ats, map(datetime.isoformat, ats)) if len(ats) == len(texts) else None
+        ats = [at for at in map(instant, texts) if at is not None]
+        return (ats, map(iso, ats)) if len(ats) == len(texts) else None
     try:
         ats = [at if at.tzinfo is UTC else at.astimezone(UTC) for at in map(datetime.fromisoformat, texts)]
     except (ValueError, OverflowError):
@@ -103,7 +104,7 @@ def _instants(texts: Sequence[str]) -> tuple[Sequence[datetime], Iterable[str]] 
         joined = joined.replace("Z", "+00:00")
     spelled = joined.split("\n")
     as_ours = joined.count("+00:00") == len(texts) and {*map(len, spelled)} <= _LENGTHS and ".000000" not in joined
-    return ats, spelled if as_ours else map(datetime.isoformat, ats)
+    return ats, spelled if as_ours else map(iso, ats)
 
 
 _LENGTHS = {len("2026-11-28T10:15:00+00:00"), len("2026-11-28T10:15:00.123456+00:00")}
@@ -120,10 +121,19 @@ def _has_minus_zero(content: bytes) -> bool:
 
 
 def _are_plain(texts: Collection[str], most: int) -> bool:
+    """All of them, as `_is_plain`."""
     lengths = [*map(len, texts)]
     if min(lengths) == 0 or max(lengths) > most or not (joined := "".join(texts)).isprintable():
         return False
     return " " not in joined or not any(map(str.isspace, texts))  # no other space can be printed
+
+
+def _is_plain(text: str, most: int) -> bool:
+    return 0 < len(text) <= most and text.isprintable() and not text.isspace()
+
+
+is_known_plain = lru_cache(4_096)(_is_plain)
+"""Of what comes again and again."""
 
 
 @lru_cache(8_192)
@@ -184,4 +194,6 @@ _UNLIKE = (b"\\", b'{":', b',":', b':":')
 _WHOLE = 1 << 63
 """Whole numbers below are read as such, whatever reads them."""
 _LONG = len(str(_WHOLE))
+instant = lru_cache(4_096)(instant_of)
+iso = lru_cache(4_096)(datetime.isoformat)
 _COMMON_LINES = re.compile(rf"(?:{COMMON}\n)*{COMMON}", re.ASCII)

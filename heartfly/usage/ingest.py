@@ -110,7 +110,7 @@ class EventIngest:
         return told
 
     def _items(self, found: Sequence[Any], now: datetime) -> list[Event | Refused]:
-        return [one if one.__class__ is Event else self._item(one, now) for one in found]
+        return [self._item(one, now) for one in found]
 
     def _item(self, one: Any, now: datetime) -> Event | Refused:
         if isinstance(one, Event):

@@ -74,9 +74,8 @@ def heard_of(found: Iterable[object], source: str, at: datetime) -> Mapping[str,
         name = source
         if not name:
             # To look for the name first spares nearly all from being read.
-            if made.type != TYPE or '"source"' not in made.properties:
-                continue
-            name = _own_name(made.properties)
+            says = made.type == TYPE and '"source"' in made.properties
+            name = _own_name(made.properties) if says else ""
             if not is_name(name):
                 continue
         if (known := newest.get(name)) is None or made.at > known:
