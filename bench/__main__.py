@@ -75,11 +75,11 @@ async def _pages(made: Stores, given: argparse.Namespace) -> list[Figure]:
 
 
 async def _usage(made: Stores, given: argparse.Namespace) -> list[Figure]:
-    return await usage.measure(made, n_events=given.events)
+    return await usage.measure(made, n_events=given.events, in_order=given.in_order, senders=given.senders)
 
 
 async def _intake(made: Stores, given: argparse.Namespace) -> list[Figure]:
-    return await intake.measure(made, n_events=given.events)
+    return await intake.measure(made, n_events=given.events, in_order=given.in_order)
 
 
 async def _logs(made: Stores, given: argparse.Namespace) -> list[Figure]:
@@ -143,6 +143,9 @@ def main() -> None:
     parser.add_argument("--idle-seconds", type=float, default=30)
     parser.add_argument("--checks", type=int, default=100_000, help="checks for all but the pings")
     parser.add_argument("--events", type=int, default=100_000, help="events of usage, and lines of a log")
+    as_they_happen = "events of usage and intake come in the order of their times"
+    parser.add_argument("--in-order", action="store_true", help=as_they_happen)
+    parser.add_argument("--senders", type=int, default=usage.SENDERS, help="connections that events of usage come over")
     installed = "Python of an environment that holds what people install, and nothing that tests need"
     parser.add_argument("--python", default=sys.executable, metavar="PATH", help=installed)
     given = parser.parse_args()

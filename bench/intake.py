@@ -33,12 +33,14 @@ _WARM = 20
 _DAY = timedelta(days=1)
 
 
-async def measure(made: Stores, *, n_events: int) -> list[Figure]:
+async def measure(made: Stores, *, n_events: int, in_order: bool = False) -> list[Figure]:
+    """`in_order`: as usage's."""
     store = made.fresh()
     seeded = seed(store, 10)
     keys = make_keys(store, seeded, n_events // (BATCH * _PER_KEY) + 2)
     today = CLOCK.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    warm, sent = list(bodies(_WARM * BATCH, today - 2 * _DAY)), list(bodies(n_events, today - _DAY))
+    warm = list(bodies(_WARM * BATCH, today - 2 * _DAY))
+    sent = list(bodies(n_events, today - _DAY, in_order=in_order))
     ground = open_ground(config.load(None, store.environment), clock=CLOCK)
     try:
         with (store.folder / "intake.log").open("w") as log:

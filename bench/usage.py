@@ -1,7 +1,8 @@
 """Usage: events in over HTTP, five meters over all of them, the daily aggregation, and a month of figures.
 
 Events are sent by a process of its own over connections that stay open, in batches of 100 with random ids and four
-properties, by as many keys as the pace of one asks for. They happened yesterday: the job `daily-usage` closes that day.
+properties, by as many keys as the pace of one asks for. They happened yesterday, in no order unless `in_order` is
+asked for: the job `daily-usage` closes that day.
 While something takes long, pings go on, and what they waited is told with it.
 """
 
@@ -12,6 +13,8 @@ import http.client
 import json
 import multiprocessing
 import random
+import re
+import socket
 import sqlite3
 import time
 import uuid
@@ -59,7 +62,8 @@ METERS: Sequence[dict[str, Any]] = (
 )
 
 
-async def measure(made: Stores, *, n_events: int) -> list[Figure]:
+async def measure(made: Stores, *, n_events: int, in_order: bool = False, senders: int = SENDERS) -> list[Figure]:
+    """`in_order`: they come as they happen, as from senders that do not lag; else each at any time of the day."""
     store = made.fresh()
     seeded = seed(store, 100)
     history = max(BATCH, n_events // 1_000 * 10) // BATCH * BATCH
@@ -68,12 +72,12 @@ async def measure(made: Stores, *, n_events: int) -> list[Figure]:
     today = CLOCK.now().replace(hour=0, minute=0, second=0, microsecond=0)
     found: list[Figure] = []
     async with heartfly(store, seeded.paths[0]) as served:
-        api, sender = _Api(served.port, seeded.api_key), _Sender(served, keys)
+        api, sender = _Api(served.port, seeded.api_key), _Sender(served, keys, senders)
         it = _Running(store, served, seeded.paths, api, sender, today)
         try:
             # The first request waits until the framework is imported, and each connection is new.
-            await sender.send(BATCH * SENDERS, today - (_DAYS + 1) * _DAY)
-            found += await _ingest(it, n_events)
+            await sender.send(BATCH * senders, today - (_DAYS + 1) * _DAY)
+            found += await _ingest(it, n_events, in_order=in_order)
             found += await _fold(it, n_events)
             found += await _close(it, n_events)
             for days in range(2, _DAYS + 1):
@@ -99,12 +103,13 @@ class _Running:
         return Meter(self.served.pid, self.served.extra)
 
 
-async def _ingest(it: _Running, n: int) -> list[Figure]:
+async def _ingest(it: _Running, n: int, *, in_order: bool) -> list[Figure]:
     meter, size = it.meter(), 0 if it.store.url else _size(it.store)
-    took, pinged, _ = await _while(it, _in_parts(it, n))
+    took, pinged, _ = await _while(it, _in_parts(it, n, in_order=in_order))
     seconds = sum(took)
     used = meter.read()
-    note = f"{n:,} events in batches of {BATCH}, {SENDERS} connections"
+    times = "as they happen" if in_order else "of any time of the day"
+    note = f"{n:,} events in batches of {BATCH}, {it.sender.senders} connections, {times}"
     figures = [
         Figure(name="events", value=n / seconds, unit="/s", at_least=20_000, others=used.others, note=note),
         Figure(name="CPU of an event", value=1e6 * (used.cpu_s + used.extra_cpu_s) / n, unit="us", others=used.others),
@@ -120,11 +125,11 @@ async def _ingest(it: _Running, n: int) -> list[Figure]:
     return figures
 
 
-async def _in_parts(it: _Running, n: int) -> list[float]:
+async def _in_parts(it: _Running, n: int, *, in_order: bool) -> list[float]:
     """Seconds that each part took. Many go in tenths, for bodies are made before they are sent."""
-    if n < _MANY:
-        return [await it.sender.send(n, it.today - _DAY)]
-    return [await it.sender.send(n // _PARTS, it.today - _DAY) for _ in range(_PARTS)]
+    parts, day = 1 if n < _MANY else _PARTS, it.today - _DAY
+    spans = [(day + part * _DAY / parts, _DAY / parts) if in_order else (day, _DAY) for part in range(parts)]
+    return [await it.sender.send(n // parts, at, over=over, in_order=in_order) for at, over in spans]
 
 
 async def _fold(it: _Running, n: int) -> list[Figure]:
@@ -277,34 +282,35 @@ def make_keys(store: Store, seeded: Seeded, n: int) -> list[str]:
         ground.close()
 
 
-_Request = tuple[str, bytes]
-"""The key that it is sent with, and its body."""
-
-
 class _Sender:
     """A process of its own: what it computes takes no time from those who measure."""
 
-    def __init__(self, served: Served, keys: Sequence[str]) -> None:
+    def __init__(self, served: Served, keys: Sequence[str], senders: int = SENDERS) -> None:
+        self.senders = senders
         self._port = served.port
         self._keys = cycle(keys)
         self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
-    async def send(self, n: int, day: datetime) -> float:
+    async def send(self, n: int, at: datetime, *, over: timedelta = _DAY, in_order: bool = False) -> float:
         """Seconds, from the first request to the last answer."""
         n_keys = -(-n // (BATCH * _PER_KEY))
         keys = [next(self._keys) for _ in range(n_keys)]
-        return await asyncio.get_running_loop().run_in_executor(self._pool, send_all, self._port, keys, n, day)
+        work = partial(send_all, self._port, keys, n, at, over=over, in_order=in_order, senders=self.senders)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def close(self) -> None:
         self._pool.shutdown()
 
 
-def send_all(port: int, keys: Sequence[str], n: int, day: datetime) -> float:
-    """Bodies are made before the clock runs."""
-    requests = [(keys[i // _PER_KEY], body) for i, body in enumerate(bodies(n, day))]
-    by_sender = [requests[start::SENDERS] for start in range(min(SENDERS, len(requests)))]
+def send_all(
+    port: int, keys: Sequence[str], n: int, at: datetime, *, over: timedelta, in_order: bool, senders: int
+) -> float:
+    """Requests are made before the clock runs, to the last byte."""
+    made = enumerate(bodies(n, at, over=over, in_order=in_order))
+    requests = [_request(keys[i // _PER_KEY], body) for i, body in made]
+    by_sender = [requests[start::senders] for start in range(min(senders, len(requests)))]
     begun = time.perf_counter()
-    with ThreadPoolExecutor(SENDERS) as pool:
+    with ThreadPoolExecutor(senders) as pool:
         accepted = sum(pool.map(partial(_send, port), by_sender))
     seconds = time.perf_counter() - begun
     if accepted != n:
@@ -312,14 +318,18 @@ def send_all(port: int, keys: Sequence[str], n: int, day: datetime) -> float:
     return seconds
 
 
-def bodies(n: int, day: datetime) -> Iterator[bytes]:
-    draw = random.Random(n)
+def bodies(n: int, at: datetime, *, over: timedelta = _DAY, in_order: bool = False) -> Iterator[bytes]:
+    """`over`: how long it took until all had happened, from `at` on."""
+    draw, span = random.Random(n), over // timedelta(milliseconds=1)
+    offsets = [draw.randrange(span) for _ in range(n)]
+    if in_order:
+        offsets.sort()
     for start in range(0, n, BATCH):
-        yield json.dumps([_event(draw, day) for _ in range(min(BATCH, n - start))]).encode()
+        some = offsets[start : start + BATCH]
+        yield json.dumps([_event(draw, at + timedelta(milliseconds=offset)) for offset in some]).encode()
 
 
-def _event(draw: random.Random, day: datetime) -> dict[str, Any]:
-    at = day + timedelta(milliseconds=draw.randrange(86_400_000))
+def _event(draw: random.Random, at: datetime) -> dict[str, Any]:
     return {
         "transaction_id": str(uuid.uuid4()),
         "customer_id": f"customer-{draw.randrange(CUSTOMERS)}",
@@ -334,18 +344,48 @@ def _event(draw: random.Random, day: datetime) -> dict[str, Any]:
     }
 
 
-def _send(port: int, requests: Sequence[_Request]) -> int:
-    """How many were accepted."""
-    connection, accepted = http.client.HTTPConnection("127.0.0.1", port, timeout=60), 0
-    try:
-        for key, body in requests:
-            headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-            connection.request("POST", "/v1/events", body, headers)
-            answer = connection.getresponse()
-            said = answer.read()
-            if answer.status != 200:
-                raise RuntimeError(f"{answer.status}: {said[:300]!r}")
-            accepted += json.loads(said)["accepted"]
-    finally:
-        connection.close()
+def _request(key: str, body: bytes) -> bytes:
+    head = (
+        "POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _send(port: int, requests: Sequence[bytes]) -> int:
+    """How many were accepted. Answers are looked at as bytes: what the sender computes, the server has not."""
+    accepted = 0
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        for request in requests:
+            connection.sendall(request)
+            accepted += _accepted(_answer(connection))
     return accepted
+
+
+def _answer(connection: socket.socket) -> bytes:
+    """Head and body of the one answer that comes."""
+    said = bytearray()
+    whole = None
+    while whole is None or len(said) < whole:
+        part = connection.recv(_MOST_READ)
+        if not part:
+            raise RuntimeError(f"the server closed after {bytes(said[:300])!r}")
+        said += part
+        if whole is None and (head := said.find(b"\r\n\r\n")) >= 0:
+            told = _LENGTH.search(said, 0, head + 2)
+            if told is None:
+                raise RuntimeError(f"an answer without its length: {bytes(said[:300])!r}")
+            whole = head + 4 + int(told[1])
+    return bytes(said)
+
+
+def _accepted(answer: bytes) -> int:
+    told = _ACCEPTED.search(answer)
+    if told is None or not answer.startswith(b"HTTP/1.1 200 "):
+        raise RuntimeError(f"{answer[:600]!r}")
+    return int(told[1])
+
+
+_MOST_READ = 65_536
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+_ACCEPTED = re.compile(rb'"accepted": *(\d+)')

@@ -164,10 +164,9 @@ _INSTANT = re.compile(
 )
 
 
-_COMMON = re.compile(
-    r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
-)
+COMMON = r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
 """What Python's own parser reads as RFC 3339 means it, four times as fast."""
+_COMMON = re.compile(COMMON, re.ASCII)
 
 
 def instant_of(text: str) -> datetime | None:

@@ -166,7 +166,7 @@ class Database:
     def _session(self, lane: int) -> WriteSession:
         if self.on_postgres:
             return postgres.PostgresSession(self.engine, node_id=self.node_id, lane=lane)
-        return sqlite.SqliteSession(self.engine)
+        return sqlite.SqliteSession(self.engine, self.part)
 
     def _batch(self, n: int, took_s: float) -> None:
         """In a writer's thread. Two that count at once may count one, which is still another number than before."""

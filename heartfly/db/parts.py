@@ -13,8 +13,9 @@ from dataclasses import dataclass
 class Part:
     """`schema`: where its tables are on PostgreSQL. `lanes`: the numbers of its writing connections there.
 
-    `migrations`: their folder in alembic/; `version_table` says how far they have gone. `cache_kib`: of pages that its
-    writer on SQLite keeps.
+    `migrations`: their folder in alembic/; `version_table` says how far they have gone. On SQLite
+    `cache_kib` is of pages that its writer keeps. It carries its log over after `carried_after` rows, and a commit does
+    that by itself at `most_log` pages, while its callers wait.
     """
 
     name: str
@@ -24,6 +25,8 @@ class Part:
     version_table: str
     lanes: tuple[int, ...]
     cache_kib: int
+    carried_after: int
+    most_log: int
 
 
 MAIN = Part(
@@ -34,6 +37,8 @@ MAIN = Part(
     version_table="alembic_version",
     lanes=(0, 1),  # the second one, so that a slow edit never holds up a ping
     cache_kib=8_192,  # a storm fills it for good, and takes no longer than with twice this
+    carried_after=4_000,
+    most_log=12_000,
 )
 USAGE = Part(
     name="usage",
@@ -43,5 +48,7 @@ USAGE = Part(
     version_table="usage_version",
     lanes=(2, 3),  # the first one for checks of limits, whose callers wait with their calls
     cache_kib=32_768,  # each event goes to three places at random
+    carried_after=20_000,  # by then it has written a page several times, and each is carried over once
+    most_log=48_000,
 )
 PARTS = (MAIN, USAGE)

@@ -35,12 +35,8 @@ Result = TypeVar("Result")
 UNFINISHED = "restore-unfinished"
 """A file beside the database while a restore changes files there: what lies there may not belong together."""
 
-_MOST_LOG = 12_000
-"""Pages of the log with which a commit carries it over by itself, and its callers wait for that."""
-_CARRIED_AFTER = 4_000
-"""Rows that were written, each to a page or less: then it is carried over while nobody waits. A file that is carried
-over more often is flushed more often, and one that is seldom takes longer each time.
-"""
+_MOST_COMMITS = 1_000
+"""After so many the log is carried over, however few rows they wrote: each is some pages of the log."""
 
 _BUSY, _LOCKED, _IOERR, _CORRUPT, _FULL, _NOTADB = 5, 6, 10, 11, 13, 26
 
@@ -92,7 +88,7 @@ def writing_engine(path: Path | None, part: Part = MAIN) -> Engine:
             "busy_timeout=5000",
             "temp_store=MEMORY",
             f"cache_size=-{part.cache_kib}",
-            f"wal_autocheckpoint={_MOST_LOG}",
+            f"wal_autocheckpoint={part.most_log}",
         ):
             connection.execute(f"PRAGMA {pragma}")
 
@@ -167,11 +163,12 @@ class SqliteSession:
     three statements. It is dropped after a failure, with whatever state that left.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, part: Part = MAIN) -> None:
         self._engine = engine
+        self._carried_after = part.carried_after
         self._connection: Connection | None = None
-        self._carried = 0
-        """The rows that its connection had written when the log was last carried over."""
+        self._carried = self._commits = 0
+        """The rows that its connection had written when the log was last carried over, and the commits since."""
 
     def attempt(self, work: Callable[[Tx], Result]) -> Result:
         if self._connection is None:
@@ -190,13 +187,18 @@ class SqliteSession:
         return result
 
     def tidy(self) -> None:
-        """Carry the log over into the file. What cannot be carried over now stays in the log, where it is safe."""
+        """Carry the log over into the file, if it has grown: each page once, however often it was written meanwhile.
+
+        What cannot be carried over now stays in the log, where it is safe.
+        """
         if self._connection is None:
             return
         driver = driver_of(self._connection)
-        if (driver.total_changes - self._carried) % _WRAPS < _CARRIED_AFTER:
+        self._commits += 1
+        few = (driver.total_changes - self._carried) % _WRAPS < self._carried_after
+        if few and self._commits < _MOST_COMMITS:
             return
-        self._carried = driver.total_changes
+        self._carried, self._commits = driver.total_changes, 0
         try:
             driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:

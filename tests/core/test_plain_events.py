@@ -89,6 +89,47 @@ def test_a_zero_is_plain_beside_a_time_that_holds_the_same_signs(number: str) ->
     assert fast(f"[{event},{EVENT % '-0'}]".encode()) is None
 
 
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["2026-11-28T10:15:00+00:00", "2026-11-28T10:15:00.123456+00:00"], ["2026-11-28T10:15:00Z"] * 2,
+        ["2026-11-28T10:15:00.123456Z", "2026-11-28T10:15:00.000000Z"], ["2026-11-28T10:15:00.123Z"],
+        ["2026-11-28T10:15:00Z", "2026-11-28T10:15:00+00:00"], ["2026-11-28 10:15:00+00:00"], ["2026-11-28t10:15:00z"],
+        ["2026-11-28T10:15:60+00:00"], ["2026-11-28T10:15:00.123456789Z"], ["2026-11-28T10:15:00-00:00"],
+        ["2026-11-28T10:15:00+00:00", "2026-11-28T12:15:00+02:00"], ["2026-11-28T12:15:00.123456+02:00"],
+    ],
+)  # fmt: skip
+def test_however_times_are_spelled_an_event_is_known_by_the_instant(times: list[str]) -> None:
+    content = json.dumps([json.loads(EVENT % 1) | {"timestamp": at} for at in times]).encode()
+
+    assert by_the_rules(content) == fast(content)
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"a": ':5,"b":6', "n": 7}, {"a": ":5", "n": 7}, {":5": 8, "n": 7}, {"a:": 5, "b,": 6, "c{": 7},
+        {"a": 'x":5', "n": 1}, {"a": "5", "b": "-0", "n": 1}, {"a": ",1}", "n": 1}, {"a\\": 1, "n": 2.5},
+        {"a": 2.50, "b": True, "c": "ü:1"}, {}, {"n": 2**63 - 1, "a": ":"}, {"n": -(2**63) + 1},
+        {"n": 0.30000000000000004}, {"n": 123456789012345678901.5},
+    ],
+)  # fmt: skip
+def test_numbers_are_told_from_texts_that_look_like_them(properties: dict[str, Any]) -> None:
+    content = json.dumps([json.loads(EVENT % 1) | {"properties": one} for one in ({"n": 1}, properties)]).encode()
+    content_of_letters = json.dumps([json.loads(EVENT % 1) | {"properties": properties}], ensure_ascii=False).encode()
+
+    assert by_the_rules(content) == fast(content)
+    assert by_the_rules(content_of_letters) == fast(content_of_letters)
+
+
+@pytest.mark.parametrize("beside", ["x", ":1", '"'])
+@pytest.mark.parametrize("number", [str(2**63), str(-(2**63)), "1" + "0" * 5_000])
+def test_whole_numbers_that_not_all_read_alike_are_left_to_the_rules(beside: str, number: str) -> None:
+    properties = f'{{"a":{json.dumps(beside)},"n":{number}}}'
+
+    assert fast(f"[{EVENT % 1}]".replace('{"n":1}', properties).encode()) is None
+
+
 def test_more_than_come_in_one_request_are_left_to_the_rules() -> None:
     content = f"[{','.join([EVENT % 1] * 101)}]".encode()
 
@@ -109,6 +150,6 @@ def test_ids_and_names_that_are_not_plain_are_left_to_the_rules(field: str, valu
     assert fast(json.dumps([event]).encode()) is None
 
 
-@pytest.mark.parametrize("at", ["today", "2020-01-01T00:00:00Z", "2026-11-29T13:00:01Z"])
+@pytest.mark.parametrize("at", ["today", "2020-01-01T00:00:00Z", "2026-11-29T13:00:01Z", "2026-02-30T10:15:00Z"])
 def test_times_that_are_none_or_out_of_bounds_are_left_to_the_rules(at: str) -> None:
     assert fast(json.dumps([json.loads(EVENT % 1) | {"timestamp": at}]).encode()) is None

@@ -18,6 +18,7 @@ from heartfly.db.database import Database
 from heartfly.db.group_commit import FatalStoreError
 from heartfly.db.migrate import upgrade
 from heartfly.db.models import pings
+from heartfly.db.parts import USAGE
 from heartfly.errors import OverloadedError, StoreError
 
 pytestmark = pytest.mark.anyio
@@ -142,6 +143,23 @@ async def test_the_log_is_carried_over_when_much_was_written_and_its_callers_kno
 
     assert (0, 5_000 + 2 * few) == (before, in_the_file(path))
     await database.stop()
+
+
+def test_the_log_of_usage_is_carried_over_after_more_rows_or_after_many_commits(tmp_path: Path) -> None:
+    path, n = tmp_path / USAGE.file, 5_000
+    engine = sqlite.writing_engine(path, USAGE)
+    session = sqlite.SqliteSession(engine, USAGE)
+
+    def written(n: int) -> int:
+        session.attempt(partial(rows, n=n))
+        session.tidy()
+        return in_the_file(path)
+
+    assert (0, 5 * n) == (written(n), written(4 * n))
+    assert [5 * n] * 999 == [written(1) for _ in range(999)]
+    assert 5 * n + 1_000 == written(1)
+    session.close()
+    engine.dispose()
 
 
 def test_a_log_that_cannot_be_carried_over_now_is_told_and_stays(
