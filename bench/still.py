@@ -51,6 +51,7 @@ from heartfly.server.limits import ServerLimits
 from heartfly.server.run import serve
 from heartfly.server.sockets import open_sockets
 from heartfly.usage.hands import Hands
+from heartfly.web.panels import Panels
 
 TOLD = "still.json"
 _RESTED = "rested"
@@ -171,7 +172,9 @@ def main() -> None:
     (given.data / TOLD).unlink(missing_ok=True)
     rested = given.data / _RESTED
     # A second start is another node, and its id must be, too; what it makes is shown nowhere.
-    with nullcontext() if rested.exists() else foreseeable(_SEED):
+    by_seed = nullcontext() if rested.exists() else foreseeable(_SEED)
+    with by_seed, mock.patch.dict(Panels.__init__.__kwdefaults__, wait_s=_PATIENCE_S, short_s=_PATIENCE_S):
+        # Each page waits for all of its parts: which of them come later would hang on what else the machine does.
         settings = muted(config.load(None, {"HEARTFLY_DATA__DIR": str(given.data), "HEARTFLY_SERVER__PORT": str(PORT)}))
         ground = open_ground(settings, clock=StillClock(given.at))
         if rested.exists():
