@@ -3,7 +3,7 @@
 BIN := $(if $(wildcard .venv/bin/python),.venv/bin/,)
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint types contracts test test-all serve migration bench bench-pages screenshots simulate mutants fuzz faults lock audit sbom docs
+.PHONY: help check lint types contracts test test-all serve migration bench bench-pages screenshots pictures simulate mutants fuzz faults lock audit sbom docs
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-11s %s\n", $$1, $$2 }'
@@ -42,6 +42,9 @@ bench-pages: ## measure the pages in Chromium: paints, tasks, ping to visible, 2
 
 screenshots: ## pictures of the pages, for a release and the README, into build/screenshots
 	$(BIN)python -m bench.screenshots
+
+pictures: ## do the pages look as they did? compared with bench/kept: make pictures [only=usage], or keep=1 to keep them anew
+	$(BIN)python -m bench.pictures $(if $(keep),--keep) $(if $(only),--only $(only))
 
 simulate: ## replay seeded months of checks, outages and clock steps: make simulate [seeds=10]
 	$(BIN)python -m bench.simulate --seeds $(or $(seeds),10)

@@ -260,6 +260,22 @@ def _taken(chromium: Any, url: str, state: Any, shots: Sequence[Shot], given: ar
 
 def _take(context: Any, url: str, shot: Shot, into: Path) -> bool:
     page = context.new_page()
+    is_there = reached(page, url, shot)
+    if is_there:
+        is_whole = shot.whole and not into.stem.endswith("-readme")
+        if is_whole:
+            to_its_end(page)
+        page.screenshot(path=into, full_page=is_whole)
+        if shot.paper and into.name.endswith("-1440-light.png"):
+            on_paper(page)
+            page.screenshot(path=into.with_name(f"{shot.name}-print.png"), full_page=True)
+    print(into.name if is_there else f"left out: {into.name}", flush=True)
+    page.close()
+    return is_there
+
+
+def reached(page: Any, url: str, shot: Shot) -> bool:
+    """Go there. False: what must be on it is not, and has not come. RuntimeError: it is an error's page."""
     page.set_default_timeout(_LIMIT_S * 1_000)  # a busy machine takes its time, and many pictures are taken already
     page.goto(url + shot.path)
     for step in shot.follow:
@@ -276,20 +292,19 @@ def _take(context: Any, url: str, shot: Shot, into: Path) -> bool:
         is_there = bool(page.locator(shot.has).count()) and not page.get_by_text("Still counting").count()
         page.wait_for_timeout(0 if is_there else 250)
     if page.locator("[aria-label='Request id']").count():
-        raise RuntimeError(f"{into.name} would show an error: {page.inner_text('main')}")
-    if is_there:
-        is_whole = shot.whole and not into.stem.endswith("-readme")
-        if is_whole:  # what is fixed to the window's foot stands at the page's then, and not across its middle
-            size = page.viewport_size
-            page.set_viewport_size(size | {"height": page.evaluate("document.documentElement.scrollHeight")})
-        page.screenshot(path=into, full_page=is_whole)
-        if shot.paper and into.name.endswith("-1440-light.png"):
-            page.emulate_media(media="print")
-            page.set_viewport_size(PAPER)
-            page.screenshot(path=into.with_name(f"{shot.name}-print.png"), full_page=True)
-    print(into.name if is_there else f"left out: {into.name}", flush=True)
-    page.close()
+        raise RuntimeError(f"{shot.name} would show an error: {page.inner_text('main')}")
     return is_there
+
+
+def to_its_end(page: Any) -> None:
+    """A window as high as the page: what is fixed to its foot stands there, and not across the middle."""
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size(page.viewport_size | {"height": height})
+
+
+def on_paper(page: Any) -> None:
+    page.emulate_media(media="print")
+    page.set_viewport_size(PAPER)
 
 
 def smaller(png: bytes) -> bytes:

@@ -53,7 +53,7 @@ def _summary(report: Report) -> str:
     total = report.total
     if not total.n:
         return f"No request of this customer was {'counted' if report.partial else 'recorded'} in these days."
-    said = [f"{total.n:,} request{'s' if total.n != 1 else ''}", f"{part(total.ok, total.n)} ok"]
+    said = [f"{total.n:,} request{'s' if total.n != 1 else ''}", f"{part(total.ok, total.n)} succeeded"]
     if total.p95 is not None:
         said.append(f"p95 {spelled(total.p95)} ms")
     if total.bytes:

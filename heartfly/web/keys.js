@@ -12,8 +12,10 @@ const link = (row) => $(".name > a, a", row);
 const here = () => document.activeElement?.closest(ROWS);
 
 function move(by) {
-  const all = [...document.querySelectorAll(ROWS)].filter((row) => link(row) && row.offsetParent);
-  const at = all.indexOf(here()), to = all[at < 0 ? 0 : at + by];
+  const all = [...document.querySelectorAll(ROWS)].filter(link), from = here();
+  if (by < 0 && from) all.reverse();
+  // Whether a row is shown is worked out when that is asked: of a thousand, most of them out of sight, for none but the next.
+  const to = all.slice(all.indexOf(from) + 1).find((row) => row.offsetParent);
   if (to) link(to).focus();
 }
 

@@ -6,6 +6,8 @@ const { live: url, after, version } = document.body.dataset;
 const SILENT_MS = 20_000, LOST_MS = 3_000, OLD_MS = 9_000, MOST_WAIT_MS = 30_000, POLL_MS = 15_000, KEPT = 200;
 const $ = (id) => document.getElementById(id);
 const now = () => Date.now();
+// On a check's page: its row's id. Found by an id, as a page of 1,000 checks is long to look through for each row.
+const check = () => $("head")?.dataset.check;
 const self = Math.random().toString(36).slice(2);
 
 // By how much this machine's clock is before the server's. A few seconds are rather how long the page took to come.
@@ -54,9 +56,8 @@ function tick(told) {
 function row(html) {
   const holder = document.createElement("template");
   holder.innerHTML = html;
-  const fresh = holder.content.firstElementChild, old = $(fresh.id);
-  const check = document.querySelector("[data-check]");
-  if (check) { if (check.dataset.check === fresh.id) fetchAnew(); return; }
+  const fresh = holder.content.firstElementChild, old = $(fresh.id), its = check();
+  if (its) { if (its === fresh.id) fetchAnew(); return; }
   // A row comes with times in one's own zone.
   if (/tz=[cu]/.test(location.search)) { fetchAnew(); return; }
   if (!old) { added(fresh); return; }
@@ -83,8 +84,8 @@ function showMoved() {
 }
 
 function gone(id) {
-  const check = document.querySelector("[data-check]");
-  if (check) { if (check.dataset.check === id) say("live-note", "This check has been deleted, or is in another project now.", "", null); return; }
+  const its = check();
+  if (its) { if (its === id) say("live-note", "This check has been deleted, or is in another project now.", "", null); return; }
   $(id)?.remove();
 }
 
@@ -94,8 +95,7 @@ function news() {
 }
 
 function counts(told) {
-  if (!document.querySelector("#checks, [data-check]")) fetchAnew();
-  if (!$("checks")) return;
+  if (!$("checks")) { if (!check()) fetchAnew(); return; }
   const by = Object.fromEntries(told.split(" ").filter(Boolean).map((one) => one.split("=")));
   by.all = Object.values(by).reduce((sum, n) => sum + +n, 0);
   for (const one of document.querySelectorAll("[data-n]")) {

@@ -19,7 +19,7 @@ from heartfly.core.spans import span
 from heartfly.core.text import shown
 from heartfly.errors import NotFoundError
 from heartfly.public.logos import MEDIA_TYPES
-from heartfly.public.overview import Overview, Trouble, overview, published, published_logo
+from heartfly.public.overview import DAYS, Overview, Trouble, overview, published, published_logo
 from heartfly.web.request import FOR_ALL, HTML, PageRequest
 from heartfly.web.times import Times
 
@@ -28,6 +28,8 @@ _LOOK_KEPT = "public, max-age=3600"
 """The page asks for another address when it becomes another."""
 OWN_COLOURS = ("#4a48d4", "#a5abff")
 """In light and in dark, as css/tokens.css has them."""
+SPANS = (("wide", DAYS), ("slim", 30))
+"""How many days have a bar, by the class of what is there on wide or on slim windows only: on a phone 90 are hairs."""
 SAID = {
     "up": "Everything is up",
     "late": "Something is late",
@@ -43,8 +45,10 @@ async def show(request: PageRequest) -> Response[bytes]:
     made = await asyncio.to_thread(
         request.web.renderer.now,
         "status.html",
-        {"its": its, "said": SAID, "t": Times(its.at, its.zone), "heights": heights, "span": span},
-    )
+        {
+            "its": its, "said": SAID, "t": Times(its.at, its.zone), "heights": heights, "span": span, "spans": SPANS,
+        },
+    )  # fmt: skip
     headers = _headers(its) | {"Vary": "Accept-Encoding"}
     if request.accepts_gzip:
         return Response(

@@ -99,7 +99,8 @@ async def show_preview(request: PageRequest) -> Response[bytes]:
         zone = (await zone_of(main, pid)).key
     asked, wrong = (await _asked(request, row.uuid, n, zone, anew=not first)) if row.state == "open" else None, ""
     found: Foreseen | None = None
-    if asked is not None and not asked.goes_on:
+    goes_on = asked is not None and asked.goes_on  # read once: it may end while the page is being written
+    if asked is not None and not goes_on:
         asked.told = True
         try:
             found = asked.task.result()
@@ -121,9 +122,10 @@ async def show_preview(request: PageRequest) -> Response[bytes]:
         zone=zone,
         wrong=wrong,
         asked=asked,
+        goes_on=goes_on,
         again_s=AGAIN_S,
     )
-    if asked is not None and asked.goes_on:
+    if goes_on:
         page.headers["Refresh"] = str(AGAIN_S)
     return page
 

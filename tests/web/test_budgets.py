@@ -66,6 +66,14 @@ async def test_a_list_is_light(town: Town, n: int) -> None:
     assert await weight(await town.owner(), "/p/main/checks") <= LISTS[n]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_rows_stand_in_groups_of_which_each_is_laid_out_alone(town: Town) -> None:
+    await many(town, 60)
+    page = (await (await town.owner()).get("/p/main/checks")).body.decode()
+
+    assert (60, 3, 2) == tuple(page.count(sign) for sign in ('role="row" id="c-', 'role="rowgroup"', 'class="some"'))
+
+
 async def many(town: Town, n: int) -> None:
     """Checks as people have them: names, tags, schedules, times and runs that differ, one in twenty down."""
     check = await town.world.check(START, name="Backup", slug="backup")

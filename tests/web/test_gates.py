@@ -393,6 +393,7 @@ def pages(walk: Walk, house: House, part: str) -> None:
             walk.at(house.path(route) + query, name=route + query)
     if part == PARTS[0]:
         statuses_are_told_by_shapes(walk, house)
+        bars_are_fewer_on_a_phone(walk, house)
         titles_are_told_apart(walk, house)
 
 
@@ -450,6 +451,18 @@ def statuses_are_told_by_shapes(walk: Walk, house: House) -> None:
         shapes[row.locator("use").get_attribute("href")] = row.text_content().strip().lower()
     if len(shapes) != len(STATUSES) or set(shapes.values()) != set(STATUSES):
         walk.wrong.append(f"statuses: {shapes}")
+
+
+def bars_are_fewer_on_a_phone(walk: Walk, house: House) -> None:
+    """Of its status page: 90 days, each 4 units wide, or 30."""
+    page, shown = walk.gates.page, {}
+    page.goto(f"{walk.gates.origin}{house.path('/status/{slug}')}")
+    for width in (DESKTOP, PHONE):
+        walk.gates.see(width, "light")
+        bars = page.locator(".days:visible")
+        shown[width] = bars.evaluate_all("(all) => all.map((one) => one.viewBox.baseVal.width)")
+    if shown != {DESKTOP: [359], PHONE: [119]}:
+        walk.wrong.append(f"bars of the status page: {shown}")
 
 
 def others(walk: Walk, house: House) -> None:

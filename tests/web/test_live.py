@@ -414,6 +414,10 @@ async def test_a_new_check_waits_for_its_first_ping_with_what_helps_and_says_tha
     await town.world.ping(check, START + MINUTE, remote="203.0.113.7", agent="curl/8")
     came = await page_of(owner, path)
     assert ("Waiting" in came, "The first ping came" in came, "203.0.113.7" in came) == (False, True, True)
+    await town.world.ping(check, START + MINUTE, PingKind.FAIL)
+    assert "The first ping came" not in await page_of(owner, path)  # all is well, it would say beside what is not
+    await town.world.ping(check, START + MINUTE)
+    assert "The first ping came" in await page_of(owner, path)
     clock.move_to(START + 12 * MINUTE)
     assert "The first ping came" not in await page_of(owner, path)
 

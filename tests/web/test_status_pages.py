@@ -123,6 +123,17 @@ async def test_the_bars_are_the_days_that_were_summed_up(town: Town, clock: SimC
     assert 'class="d-up" d="M352 8h3V20h-3z"' in page
 
 
+async def test_bars_are_of_ninety_days_or_on_a_phone_of_thirty_and_say_which(town: Town, clock: SimClock) -> None:
+    await furnished(town)
+    clock.move_to(START + 3 * DAY)
+    page = (await town.nobody.get("/status/acme")).body.decode()
+    told = re.findall(r'class="days (\w+)" viewBox="0 0 (\d+) 20"[^>]* role="img" aria-label="([^"]+)"', page)
+
+    assert ("wide", "359", "2025-12-05 to 2026-03-04: down on 0 of 90 days, nothing is known of 90") == told[0]
+    assert ("slim", "119", "2026-02-03 to 2026-03-04: down on 0 of 30 days, nothing is known of 30") == told[1]
+    assert "Bars are the last 90 30 whole days" in text_of(page)  # a style sheet shows one of both
+
+
 async def test_incidents_that_are_over_are_told_with_their_length_also_by_the_feed(town: Town, clock: SimClock) -> None:
     await furnished(town)
     w = town.world
@@ -233,5 +244,5 @@ async def test_a_page_over_all_of_a_demo_is_small(demo: Database) -> None:
     assert 10_000 > len(reply.body)
     page = gzip.decompress(reply.body).decode()
     assert "Our prod" in page
-    assert page.count('class="days"') == len(tags)
+    assert page.count('class="days wide"') == page.count('class="days slim"') == len(tags)
     assert "down since" in text_of(page)

@@ -276,5 +276,5 @@ def test_statuses_are_told_apart_by_who_sees_no_colours(place: Place) -> None:
             nearest = min(apart, key=apart.__getitem__)
             print(f"{sight}, {theme}: the nearest are {nearest}, {apart[nearest]} pixels apart")
             assert min(apart.values()) > 20, apart
-            words = [ada.page.locator(f".row.s-{word} .st.{word}").first.inner_text().strip() for word in STATUSES]
+            words = [ada.page.locator(f".row.s-{word} .st.{word}").first.text_content().strip() for word in STATUSES]
             assert list(STATUSES) == [word.lower() for word in words]

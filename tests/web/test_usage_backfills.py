@@ -7,22 +7,26 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from typing_extensions import override
 
 from heartfly.core.events import read as parsed
 from heartfly.db.models import audit
 from heartfly.web import usage_backfill, usage_backfills
+from heartfly.web.pages import pages
+from heartfly.web.render import Renderer
 from heartfly.web.state import WebState
 from tests.api.door import Reply
 from tests.one_database import on_sqlite
 from tests.web.browser import HOST, Browser
-from tests.web.conftest import START, Town
+from tests.web.conftest import PASSWORD, START, Town
 from tests.web.hostile import HOSTILE
 from tests.web.test_usage_pages import ROOT, TRAFFIC, said, text
 
@@ -345,3 +349,31 @@ async def test_a_preview_that_takes_long_goes_on_and_is_told_once_it_is_there(ow
     assert ("2", True) == (waits.headers["refresh"], "is being worked out" in said(waits.body))
     assert ("refresh" in told.headers, "1 added : new" in said(told.body)) == (False, True)
     assert (same, "2 added : new" in said(anew.body)) == (True, True)
+
+
+class WrittenLate(Renderer):
+    """Writes a page when no preview goes on any more."""
+
+    def __init__(self, web: WebState) -> None:
+        super().__init__(web.files, web.root)
+        self._previews = web.previews
+
+    @override
+    async def page(
+        self, template: str, context: Mapping[str, Any], *, pack: bool, zone: str = ""
+    ) -> tuple[bytes, bool]:
+        await asyncio.gather(*(one.task for one in self._previews._known.values()))
+        return await super().page(template, context, pack=pack, zone=zone)
+
+
+@on_sqlite
+async def test_a_preview_that_ends_while_its_page_is_written_is_looked_at_again(owner: Browser, web: WebState) -> None:
+    path = await opened(owner)
+    await put(owner, path, lines(event(7)))
+    late = Browser(pages(replace(web, renderer=WrittenLate(web))))
+    assert 303 == (await late.sign_in("owner@example.com", PASSWORD)).status
+    web.previews.wait_s = 0
+    waits, told = await late.get(f"{path}/preview"), await late.get(f"{path}/preview")
+
+    assert ("2", True) == (waits.headers.get("refresh"), "is being worked out" in said(waits.body))
+    assert (None, True) == (told.headers.get("refresh"), "1 added : new" in said(told.body))

@@ -106,7 +106,7 @@ async def test_the_page_the_files_and_the_meters_say_the_same(town: Town, path: 
     uuid = path.split("/")[-2]
     meter = await text(owner, f"/p/main/usage/meters/bytes?{DAYS}&customer={uuid}")
 
-    assert "40 requests, 95.00 % ok" in page
+    assert "40 requests, 95.00 % succeeded" in page
     assert 40 == sum(int(row["requests"]) for row in lines(in_csv, "day"))
     assert 40 == sum(int(row["requests"]) for row in lines(in_csv, "endpoint"))
     assert 40 == sum(int(row["requests"]) for row in lines(in_csv, "status"))
@@ -245,7 +245,7 @@ async def test_whoever_has_the_link_reads_the_report_and_nothing_else(town: Town
 
     page = unescape(seen.body.decode())
     assert 200 == seen.status
-    assert "40 requests, 95.00 % ok" in said(seen.body)
+    assert "40 requests, 95.00 % succeeded" in said(seen.body)
     assert "Acme & Sons" in page
     for secret in ("secret", "example.com", "/p/main", "<script", "<form"):
         assert secret not in page
