@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, create_engine, event, type_coerce
+from sqlalchemy import Column, Connection, Engine, Select, create_engine, event, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import NullType
@@ -32,19 +33,23 @@ class Place:
 @contextmanager
 def snapshot(place: Place) -> Iterator[Connection]:
     """Everything that is read through it is of one instant, that of its first query."""
+    with _engine(place).connect() as connection:
+        yield connection
+
+
+@lru_cache(maxsize=8)
+def _engine(place: Place) -> Engine:
+    """Kept, though its connections are not: a day is closed by a hundred short looks, and the first of an engine asks
+    PostgreSQL five questions about itself, and makes the SQL of each statement anew.
+    """
     if place.path is None:
-        engine = postgres.snapshot_engine(place.url, place.part)
-    else:
-        # The path is percent-encoded: a `?` in a directory's name would begin the parameters.
-        address = f"{place.path.absolute().as_uri()}?mode=ro&uri=true"
-        engine = create_engine(f"sqlite+pysqlite:///{address}", poolclass=NullPool, hide_parameters=True)
-        event.listen(engine, "connect", _configure)
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
-    try:
-        with engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()
+        return postgres.snapshot_engine(place.url, place.part)
+    # The path is percent-encoded: a `?` in a directory's name would begin the parameters.
+    address = f"{place.path.absolute().as_uri()}?mode=ro&uri=true"
+    engine = create_engine(f"sqlite+pysqlite:///{address}", poolclass=NullPool, hide_parameters=True)
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    return engine
 
 
 def _configure(connection: Any, _: object) -> None:
