@@ -116,7 +116,7 @@ def _emptied(connection: psycopg.Connection) -> bool:
     connection.execute("SET LOCAL session_replication_role = replica")  # in any order, whatever refers to what
     connection.execute("SET LOCAL lock_timeout = '2s'")
     kept = {part.version_table for part in PARTS}
-    statements = [
+    statements: list[sql.Composable] = [
         sql.SQL("SELECT setval({}, 1, false)").format(sql.Literal(f"{schema}.{name}"))
         if kind == "S"
         else sql.SQL("DELETE FROM {}").format(sql.Identifier(schema, name))

@@ -79,11 +79,15 @@ def reading_engine(url: str, part: Part = MAIN) -> AsyncEngine:
 
 
 def snapshot_engine(url: str, part: Part) -> Engine:
-    """For long reads: a query may take minutes, and all that a connection reads is of one instant."""
+    """For long reads: a query may take minutes, and all that a connection reads is of one instant. One waits for the
+    next; of those that look at one time, each gets one.
+    """
     options = " -c default_transaction_read_only=on -c statement_timeout=600000"
     return create_engine(
         url,
-        poolclass=NullPool,
+        pool_size=1,
+        max_overflow=-1,
+        pool_pre_ping=True,
         hide_parameters=True,
         isolation_level="REPEATABLE READ",
         connect_args={

@@ -5,6 +5,8 @@ The connection can neither write nor checkpoint. Whoever opens one in another pr
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,15 +35,56 @@ class Place:
 @contextmanager
 def snapshot(place: Place) -> Iterator[Connection]:
     """Everything that is read through it is of one instant, that of its first query."""
-    with _engine(place).connect() as connection:
+    connection = _engine(place).connect()
+    try:
         yield connection
+    finally:
+        _give_back(connection, place)
 
 
-@lru_cache(maxsize=8)
+# A day is closed by some sixty short looks. To open a connection to PostgreSQL for each, where a process begins that
+# has to learn of all tables, takes as long as to look; so one waits for the next, as long as somebody asks for that.
+_LOCK = threading.Lock()
+_kept: Counter[Place] = Counter()
+_waiting: set[Place] = set()
+_keeps_all = False
+
+
+def _give_back(connection: Connection, place: Place) -> None:
+    with _LOCK:  # whoever lets go of the place at this moment finds that the connection waits, or it waits for nobody
+        if place.path is None and not connection.invalidated:
+            if _keeps_all or _kept[place]:
+                _waiting.add(place)
+            else:
+                connection.detach()
+        connection.close()
+
+
+def keep(place: Place) -> None:
+    """Until `let_go` was called as often."""
+    with _LOCK:
+        _kept[place] += 1
+
+
+def let_go(place: Place) -> None:
+    with _LOCK:
+        _kept[place] -= 1
+        if not _kept[place]:
+            del _kept[place]
+            if place in _waiting:
+                _waiting.discard(place)
+                _engine(place).dispose()
+
+
+def keep_all() -> None:
+    """In a process that does nothing but look, and ends when there is nothing to look at."""
+    global _keeps_all  # noqa: PLW0603 - what a process is for
+    _keeps_all = True
+
+
+@lru_cache(maxsize=32)
 def _engine(place: Place) -> Engine:
-    """Kept, though its connections are not: a day is closed by a hundred short looks, and the first of an engine asks
-    PostgreSQL five questions about itself, and makes the SQL of each statement anew.
-    """
+    """Kept: a new one asks PostgreSQL five questions about itself first, and makes the SQL of each statement anew."""
     if place.path is None:
         return postgres.snapshot_engine(place.url, place.part)
     # The path is percent-encoded: a `?` in a directory's name would begin the parameters.
