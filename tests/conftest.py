@@ -56,7 +56,6 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 compiled.keep()
-
 REQUIRE_ALL = os.environ.get("HEARTFLY_REQUIRE_ALL") == "1"
 _ADDRESS = "HEARTFLY_TEST_POSTGRES"
 _numbers = itertools.count()
@@ -64,11 +63,14 @@ _measuring = Measuring()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    is_of_workers = bool(getattr(config.option, "numprocesses", None)) and not hasattr(config, "workerinput")
+    if not is_of_workers:
+        gc.disable()  # a tenth of collecting: what is imported stays; `pytest_collection_finish` has it looked at once
     if hasattr(config, "workerinput") or _ADDRESS in os.environ:
         return
     # Tests may be collected only, or hold none for PostgreSQL: start it when the first one asks, unless there
     # are workers, which could not start the same server side by side.
-    if getattr(config.option, "numprocesses", None):
+    if is_of_workers:
         _start_postgres(config)
 
 
@@ -76,6 +78,7 @@ def pytest_collection_finish() -> None:
     # Thousands of tests and all that they import stay until the end: no collection need look at them again and again.
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 20, 50)  # a test is over before much is garbage: a thirtieth less computing
 
 
