@@ -17,6 +17,7 @@ import tempfile
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -31,7 +32,7 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.migrate import upgrade
 from heartfly.db.parts import PARTS, USAGE
-from tests import canaries, compiled
+from tests import canaries, compiled, dealing
 from tests.measured import Measuring
 from tests.postgres_spares import Spares
 
@@ -55,7 +56,6 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 compiled.keep()
-
 REQUIRE_ALL = os.environ.get("HEARTFLY_REQUIRE_ALL") == "1"
 _ADDRESS = "HEARTFLY_TEST_POSTGRES"
 _numbers = itertools.count()
@@ -63,11 +63,14 @@ _measuring = Measuring()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    is_of_workers = bool(getattr(config.option, "numprocesses", None)) and not hasattr(config, "workerinput")
+    if not is_of_workers:
+        gc.disable()  # a tenth of collecting: what is imported stays; `pytest_collection_finish` has it looked at once
     if hasattr(config, "workerinput") or _ADDRESS in os.environ:
         return
     # Tests may be collected only, or hold none for PostgreSQL: start it when the first one asks, unless there
     # are workers, which could not start the same server side by side.
-    if getattr(config.option, "numprocesses", None):
+    if is_of_workers:
         _start_postgres(config)
 
 
@@ -75,6 +78,7 @@ def pytest_collection_finish() -> None:
     # Thousands of tests and all that they import stay until the end: no collection need look at them again and again.
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 20, 50)  # a test is over before much is garbage: a thirtieth less computing
 
 
@@ -99,9 +103,17 @@ def _start_postgres(config: pytest.Config | None) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where it is measured, what is comes first: a statement that a process makes once is made by one of these."""
-    if _measuring.is_on:
-        items.sort(key=lambda item: (not _measuring.is_for(item.path), "test_gates" not in item.path.name))
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        is_measured = _measuring.is_on and _measuring.is_for(item.path)
+        return dealing.place(dealing.file_of(item.nodeid), is_measured=is_measured)
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Unless another way of dealing was asked for (`--dist`)."""
+    return dealing.Dealing(config, log) if config.getvalue("dist") == "load" else None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -132,20 +144,28 @@ def postgres_server(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_server: str, worker_id: str) -> str:
-    """A migrated, empty database to copy."""
-    name = f"template_{worker_id}"
-    _execute(postgres_server, f'DROP DATABASE IF EXISTS "{name}"', f'CREATE DATABASE "{name}"')
-    database = Database(
-        url=_sqlalchemy(postgres_server, name), data_dir=Path(tempfile.gettempdir()), clock=SystemClock()
-    )
-    upgrade(database.engine)
-    usage = Database(
-        url=_sqlalchemy(postgres_server, name), data_dir=Path(tempfile.gettempdir()), clock=SystemClock(), part=USAGE
-    )
-    upgrade(usage.engine, USAGE)
-    usage.close()
-    database.close()
+def of_all_workers(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A directory of this run, for what is made once and copied."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "main" else own.parent
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str, of_all_workers: Path, worker_id: str) -> str:
+    """A migrated, empty database to copy: its own of each worker, as nobody may look into one that is being copied."""
+    migrated, name = "template_of_all", f"template_{worker_id}"
+
+    def migrate(folder: Path) -> None:
+        _execute(postgres_server, f'DROP DATABASE IF EXISTS "{migrated}"', f'CREATE DATABASE "{migrated}"')
+        for part in PARTS:
+            url = _sqlalchemy(postgres_server, migrated)
+            database = Database(url=url, data_dir=folder, clock=SystemClock(), part=part)
+            upgrade(database.engine, part)
+            database.close()
+
+    dealing.made_once(of_all_workers / "postgres", migrate)
+    made = f'CREATE DATABASE "{name}" TEMPLATE "{migrated}"'
+    _execute(postgres_server, f'DROP DATABASE IF EXISTS "{name}"', made)
     return name
 
 
@@ -221,14 +241,16 @@ def ids() -> IdSource:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sqlite_template(of_all_workers: Path) -> Path:
     """A migrated, empty file to copy: to run each migration anew takes ten times as long."""
-    folder = tmp_path_factory.mktemp("template")
-    for part in PARTS:
-        database = Database(url="", data_dir=folder, clock=SystemClock(), part=part)
-        upgrade(database.engine, part)
-        database.close()
-    return folder / SQLITE_FILE
+
+    def migrate(folder: Path) -> None:
+        for part in PARTS:
+            database = Database(url="", data_dir=folder, clock=SystemClock(), part=part)
+            upgrade(database.engine, part)
+            database.close()
+
+    return dealing.made_once(of_all_workers / "sqlite", migrate) / SQLITE_FILE
 
 
 @pytest.fixture

@@ -17,20 +17,20 @@ from heartfly.clock import SystemClock
 from heartfly.config.settings import SQLITE_FILE
 from heartfly.db.database import Database
 from heartfly.demo.fill import BIG, DEMO, EMPTY, Size, fill
+from tests.dealing import made_once
 from tests.world import SEALER
 
 DEMO_NOW = datetime(2026, 11, 20, 3, 11, 4, tzinfo=UTC)
 DEMO_PASSWORD = "correct horse battery"
+NAMES = {DEMO: "demo", BIG: "big", EMPTY: "empty"}
 
 
 @pytest.fixture(scope="session")
-def demo_file(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Callable[[Size], Path]:
+def demo_file(of_all_workers: Path, sqlite_template: Path) -> Callable[[Size], Path]:
     """A file with data of that size."""
-    made: dict[Size, Path] = {}
 
     def of(size: Size) -> Path:
-        if size not in made:
-            folder = tmp_path_factory.mktemp("demo")
+        def make(folder: Path) -> None:
             shutil.copy(sqlite_template, folder / SQLITE_FILE)
             database = Database(url="", data_dir=folder, clock=SystemClock())
             database.transaction(
@@ -39,8 +39,8 @@ def demo_file(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -
                 )
             )
             database.close()
-            made[size] = folder / SQLITE_FILE
-        return made[size]
+
+        return made_once(of_all_workers / f"demo-{NAMES[size]}", make) / SQLITE_FILE
 
     return of
 

@@ -49,14 +49,18 @@ SELECT nspname, relname, relkind FROM pg_class c JOIN pg_namespace n ON n.oid = 
                     WHEN 'S' THEN pg_sequence_last_value(c.oid) IS NOT NULL ELSE false END
 """
 """Those that were used since they were made: to look at the others costs as much as to empty them."""
+APPLICATION = "spares"
 _MOST_BYTES = 16_000_000
 """What has grown beyond it is full of dead rows."""
 
 
 class Spares:
+    """A connection to each is kept beside its test, as PostgreSQL's takes longer to get going than to empty it."""
+
     def __init__(self, server: str) -> None:
         self._server = server
         self._names: list[str] = []
+        self._connections: dict[str, psycopg.Connection] = {}
         self._untouched: dict[str, str] = {}
 
     def take(self) -> str | None:
@@ -68,15 +72,31 @@ class Spares:
             if like not in self._untouched:
                 with psycopg.connect(self._server, dbname=like, autocommit=True) as template:
                     self._untouched[like] = _traces(template)
-            with psycopg.connect(self._server, dbname=name) as connection:
-                kept = _traces(connection) == self._untouched[like] and _emptied(connection)
+            kept = self._is_emptied(name, like)
         except psycopg.Error:
-            return False
+            kept = False
         if kept:
             self._names.append(name)
+        else:
+            self._let_go(name)
         return kept
 
+    def _is_emptied(self, name: str, like: str) -> bool:
+        connection = self._connections.get(name)
+        if connection is None:
+            connection = self._connections[name] = psycopg.connect(
+                self._server, dbname=name, autocommit=True, application_name=APPLICATION
+            )
+        with connection.transaction():
+            return _traces(connection) == self._untouched[like] and _emptied(connection)
+
+    def _let_go(self, name: str) -> None:
+        if (connection := self._connections.pop(name, None)) is not None:
+            connection.close()
+
     def close(self) -> None:
+        for name in list(self._connections):
+            self._let_go(name)
         with psycopg.connect(self._server, autocommit=True) as connection:
             for name in self._names:
                 connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -96,12 +116,14 @@ def _emptied(connection: psycopg.Connection) -> bool:
     connection.execute("SET LOCAL session_replication_role = replica")  # in any order, whatever refers to what
     connection.execute("SET LOCAL lock_timeout = '2s'")
     kept = {part.version_table for part in PARTS}
-    statements = [
+    statements: list[sql.Composable] = [
         sql.SQL("SELECT setval({}, 1, false)").format(sql.Literal(f"{schema}.{name}"))
         if kind == "S"
         else sql.SQL("DELETE FROM {}").format(sql.Identifier(schema, name))
         for schema, name, kind in connection.execute(_ROWS_AND_NUMBERS).fetchall()
         if name not in kept
     ]
+    # What it has read is counted now, and not while the next test counts.
+    statements.append(sql.SQL("SELECT pg_stat_force_next_flush()"))
     connection.execute(sql.SQL("; ").join(statements))  # in one go: on a busy machine each answer is waited for
     return True

@@ -21,7 +21,7 @@ from heartfly.db import postgres, sqlite
 from heartfly.db.changes import Changes, Tx
 from heartfly.db.group_commit import GroupCommitter, Handler, Priority, WriteSession, each_alone
 from heartfly.db.parts import MAIN, Part
-from heartfly.db.snapshots import Place
+from heartfly.db.snapshots import Place, keep, let_go
 from heartfly.errors import OverloadedError, StoreError
 
 Result = TypeVar("Result")
@@ -144,6 +144,7 @@ class Database:
     def start(self) -> None:
         """Call in the event loop. The schema must be there."""
         self._reading = self.reading_engine()
+        keep(self.place)
         for lane in self.part.lanes if self.on_postgres else self.part.lanes[:1]:
             committer = GroupCommitter(
                 lambda lane=lane: self._session(lane),  # type: ignore[misc]
@@ -184,6 +185,7 @@ class Database:
         self._lanes.clear()
         engine, self._reading = self._reading, None
         if engine is not None:
+            let_go(self.place)
             await end_reading(engine)
         self.close()
 

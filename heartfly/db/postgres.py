@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -63,32 +63,31 @@ def writing_engine(url: str, part: Part = MAIN) -> Engine:
 
 
 def reading_engine(url: str, part: Part = MAIN) -> AsyncEngine:
-    engine = create_async_engine(
+    return create_async_engine(
         url,
         pool_size=4,
         max_overflow=4,
         pool_timeout=5,
         pool_pre_ping=True,
         hide_parameters=True,
+        isolation_level="REPEATABLE READ",  # said with BEGIN: a question of its own would be one more of four
         connect_args={
             "options": f"{_options(part)} -c default_transaction_read_only=on -c statement_timeout=5000{_IDLE}30000",
             "connect_timeout": 3,
         },
     )
 
-    @event.listens_for(engine.sync_engine, "begin")
-    def one_state(connection: Connection) -> None:
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-
-    return engine
-
 
 def snapshot_engine(url: str, part: Part) -> Engine:
-    """For long reads: a query may take minutes, and all that a connection reads is of one instant."""
+    """For long reads: a query may take minutes, and all that a connection reads is of one instant. One waits for the
+    next; of those that look at one time, each gets one.
+    """
     options = " -c default_transaction_read_only=on -c statement_timeout=600000"
     return create_engine(
         url,
-        poolclass=NullPool,
+        pool_size=1,
+        max_overflow=-1,
+        pool_pre_ping=True,
         hide_parameters=True,
         isolation_level="REPEATABLE READ",
         connect_args={

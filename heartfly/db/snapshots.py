@@ -5,13 +5,16 @@ The connection can neither write nor checkpoint. Whoever opens one in another pr
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, create_engine, event, type_coerce
+from sqlalchemy import Column, Connection, Engine, Select, create_engine, event, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import NullType
@@ -32,19 +35,64 @@ class Place:
 @contextmanager
 def snapshot(place: Place) -> Iterator[Connection]:
     """Everything that is read through it is of one instant, that of its first query."""
-    if place.path is None:
-        engine = postgres.snapshot_engine(place.url, place.part)
-    else:
-        # The path is percent-encoded: a `?` in a directory's name would begin the parameters.
-        address = f"{place.path.absolute().as_uri()}?mode=ro&uri=true"
-        engine = create_engine(f"sqlite+pysqlite:///{address}", poolclass=NullPool, hide_parameters=True)
-        event.listen(engine, "connect", _configure)
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    connection = _engine(place).connect()
     try:
-        with engine.connect() as connection:
-            yield connection
+        yield connection
     finally:
-        engine.dispose()
+        _give_back(connection, place)
+
+
+# A day is closed by some sixty short looks. To open a connection to PostgreSQL for each, where a process begins that
+# has to learn of all tables, takes as long as to look; so one waits for the next, as long as somebody asks for that.
+_LOCK = threading.Lock()
+_kept: Counter[Place] = Counter()
+_waiting: set[Place] = set()
+_keeps_all = False
+
+
+def _give_back(connection: Connection, place: Place) -> None:
+    with _LOCK:  # whoever lets go of the place at this moment finds that the connection waits, or it waits for nobody
+        if place.path is None and not connection.invalidated:
+            if _keeps_all or _kept[place]:
+                _waiting.add(place)
+            else:
+                connection.detach()
+        connection.close()
+
+
+def keep(place: Place) -> None:
+    """Until `let_go` was called as often."""
+    with _LOCK:
+        _kept[place] += 1
+
+
+def let_go(place: Place) -> None:
+    with _LOCK:
+        _kept[place] -= 1
+        if not _kept[place]:
+            del _kept[place]
+            if place in _waiting:
+                _waiting.discard(place)
+                _engine(place).dispose()
+
+
+def keep_all() -> None:
+    """In a process that does nothing but look, and ends when there is nothing to look at."""
+    global _keeps_all  # noqa: PLW0603 - what a process is for
+    _keeps_all = True
+
+
+@lru_cache(maxsize=32)
+def _engine(place: Place) -> Engine:
+    """Kept: a new one asks PostgreSQL five questions about itself first, and makes the SQL of each statement anew."""
+    if place.path is None:
+        return postgres.snapshot_engine(place.url, place.part)
+    # The path is percent-encoded: a `?` in a directory's name would begin the parameters.
+    address = f"{place.path.absolute().as_uri()}?mode=ro&uri=true"
+    engine = create_engine(f"sqlite+pysqlite:///{address}", poolclass=NullPool, hide_parameters=True)
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    return engine
 
 
 def _configure(connection: Any, _: object) -> None:

@@ -27,7 +27,7 @@ from heartfly.logs import line, logger
 from heartfly.monitor.blind import Beat, Heard, Hearing
 from heartfly.monitor.judge import Judge, Judged
 from heartfly.monitor.leader import Leader
-from heartfly.notify.later import Later, next_later
+from heartfly.notify.later import NEXT_LATER, Later, soonest
 from heartfly.notify.not_now import leave
 
 log = logger("heartfly.monitor")
@@ -132,9 +132,7 @@ class Watcher:
         now = self._clock.now()
         heard = self._beat.beat(tx, now=now, boottime=self._clock.boottime())
         leads = self._leader.campaign(tx)
-        due = [at for at in (tx.conn.execute(NEXT_WAKE).scalar(), next_later(tx)) if at is not None]
-        next_wake_at = min(due, default=None)
-        return Looked(heard.through, heard.held, leads, next_wake_at), heard
+        return Looked(heard.through, heard.held, leads, soonest(tx, NEXT_WAKE, *NEXT_LATER)), heard
 
     async def _judge_through(self, looked: Looked) -> None:
         """Beats go on meanwhile: to judge a storm may take longer than the gap that counts as deafness."""

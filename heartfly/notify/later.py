@@ -31,9 +31,18 @@ from heartfly.notify.held_together import as_digests
 from heartfly.notify.outbox import Entry, enqueue
 from heartfly.notify.peace import HELD, Hearer, Offer, begin_was_told, flapping_since, hearers, subject
 from heartfly.notify.reminders import Begun, begin
-from heartfly.notify.reminding import next_reminder, remind
+from heartfly.notify.reminding import NEXT_REMINDER, remind
 from heartfly.notify.silences import living
-from heartfly.notify.together import Due, Tellings, as_one, causes_of, next_together, source_of, take_due, tellings
+from heartfly.notify.together import (
+    NEXT_TOGETHER,
+    Due,
+    Tellings,
+    as_one,
+    causes_of,
+    source_of,
+    take_due,
+    tellings,
+)
 from heartfly.notify.upstream import settled_needs
 
 MOST = 200
@@ -44,11 +53,22 @@ MOST_ROWS = 200
 _WATCHED = (Status.UP.value, Status.DEGRADED.value)
 
 
+NEXT_LATER = (
+    sa.select(sa.func.min(notifications.c.held_until)).where(notifications.c.state == HELD),
+    NEXT_REMINDER,
+    NEXT_TOGETHER,
+)
+"""When the next that is held, the next reminder and the next telling of a cause are due."""
+
+
 def next_later(tx: Tx) -> datetime | None:
-    """When the next that is held, or the next reminder, is due."""
-    until = tx.conn.execute(sa.select(sa.func.min(notifications.c.held_until)).where(notifications.c.state == HELD))
-    found = [at for at in (until.scalar(), next_reminder(tx), next_together(tx)) if at is not None]
-    return min(found, default=None)
+    return soonest(tx, *NEXT_LATER)
+
+
+def soonest(tx: Tx, *asked: sa.Select[Any]) -> datetime | None:
+    """Of instants, whose questions are asked in one go, as this is done each second. None: there are none."""
+    found = tx.conn.execute(sa.select(*(one.scalar_subquery() for one in asked))).one()
+    return min((at for at in found if at is not None), default=None)
 
 
 class Later(Enum):

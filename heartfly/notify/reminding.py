@@ -31,9 +31,7 @@ MOST = 200
 """That are told in one transaction."""
 
 
-def next_reminder(tx: Tx) -> datetime | None:
-    found: datetime | None = tx.conn.execute(sa.select(sa.func.min(reminders.c.next_at))).scalar()
-    return found
+NEXT_REMINDER = sa.select(sa.func.min(reminders.c.next_at))
 
 
 def remind(tx: Tx, *, now: datetime, ids: IdSource, most: int = MOST) -> bool:

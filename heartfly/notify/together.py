@@ -197,9 +197,7 @@ class Due:
     n_before: int = 0
 
 
-def next_together(tx: Tx) -> datetime | None:
-    found: datetime | None = tx.conn.execute(sa.select(sa.func.min(cause_tellings.c.due_at))).scalar()
-    return found
+NEXT_TOGETHER = sa.select(sa.func.min(cause_tellings.c.due_at))
 
 
 def first_due(now: datetime, most: int) -> sa.Select[Any]:

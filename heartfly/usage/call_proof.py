@@ -24,7 +24,7 @@ from heartfly.db.models import call_names, call_rollups, windows
 from heartfly.usage.asked import WIDE
 from heartfly.usage.call_books import Books
 from heartfly.usage.named import Named
-from heartfly.usage.request_proof import Day
+from heartfly.usage.request_proof import Day, has_any
 
 CALL = "api.call"
 _AMOUNT = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,18})?", re.ASCII)
@@ -221,7 +221,7 @@ def _hours(day: Day, names: Mapping[int, Sequence[str]], n_kinds: int) -> Iterat
     within = (w.pid == day.pid, w.tier == "hour", w.start_at >= day.from_at, w.start_at < day.to_at)
     hours = day.connection.execute(sa.select(w.start_at, w.gen, w.thinned).where(*within).order_by(w.start_at)).all()
     together = Counted()
-    for hour in hours:
+    for hour in hours if has_any(day, call_rollups, cubes=[0]) else ():
         if hour.thinned:
             continue
         of_hour = _added(_rows(day, 0, "hour", hour.start_at, hour.gen, names)).get(None, Counted())

@@ -20,7 +20,7 @@ from heartfly.db.models import call_names, call_rollups, windows
 from heartfly.db.prepared import Prepared, among
 from heartfly.usage.call_reading import MEASURES
 from heartfly.usage.calls import Calls, Measures, Row, has_others
-from heartfly.usage.request_rows import TIER_MINUTE, remove_some
+from heartfly.usage.request_rows import PIECE, TIER_MINUTE, cubes_left, remove_some
 
 _TIER_HOUR = "hour"
 _HOUR = timedelta(hours=1)
@@ -153,22 +153,24 @@ def _values(  # noqa: PLR0917 - one for each row, of which an hour may have tens
     }
 
 
-def sweep_calls(tx: Tx, pid: int, tier: str, start_at: datetime) -> int:
-    """Remove some rows of calls of any other generation than those that `generations.sweep` keeps; how many."""
+def sweep_calls(tx: Tx, pid: int, tier: str, start_at: datetime) -> bool:
+    """As `request_rows.sweep_requests`, of the rows of calls."""
     w, r = windows.c, call_rollups.c
     counts = sa.select(w.gen, w.next_gen, w.proved_gen).where(w.pid == pid, w.tier == tier, w.start_at == start_at)
     if tx.on_postgres:
         counts = counts.with_for_update(read=True)  # until this ends nobody begins another one
     kept = [gen for gen in tx.conn.execute(counts).one() if gen is not None]
-    for cube in Cube:
-        of_cube = (r.pid == pid, r.cube == int(cube), r.tier == tier, r.start_at == start_at)
-        if n := remove_some(tx, call_rollups, (*of_cube, r.gen.not_in(kept)), ("gen", "key1", "key2", "status")):
-            return n
+    of_window = (r.pid == pid, r.tier == tier, r.start_at == start_at, r.gen.not_in(kept))
+    n = 0
+    for cube in cubes_left(tx, call_rollups, of_window, Cube):
+        n += remove_some(tx, call_rollups, (*of_window, r.cube == cube), ("gen", "key1", "key2", "status"))
+        if n >= PIECE:
+            return True
     if tier != _TIER_HOUR:
-        return 0
+        return False
     in_hour = (r.start_at >= start_at, r.start_at < start_at + _HOUR)
     minutes = (r.pid == pid, r.cube == int(Cube.TOTAL), r.tier == TIER_MINUTE, *in_hour, r.gen.not_in(kept))
-    return remove_some(tx, call_rollups, minutes, ("start_at", "gen", "status"))
+    return remove_some(tx, call_rollups, minutes, ("start_at", "gen", "status")) == PIECE
 
 
 _INSERT = Prepared(lambda _: sa.insert(call_rollups))

@@ -273,22 +273,26 @@ class Folder:
                 await self._usage.write(lambda tx, some=some: put(tx, it, some), priority=Priority.BULK)  # type: ignore[misc]
             await self._usage.write(lambda tx: switch(tx, it), priority=Priority.BULK)
         if had:
-            await self.sweep(it, it.folded.versions)
+            await self.sweep(it, it.folded.versions, few=it.is_small)
         return it.n_rows
 
-    async def sweep(self, it: Generation, versions: Sequence[int]) -> None:
-        """Remove what other generations than those that count left of a window."""
+    async def sweep(self, it: Generation, versions: Sequence[int], *, few: bool = False) -> None:
+        """Remove what other generations than those that count left of a window. `few`: of few rows, so that one
+        transaction is short, and each is a flush; unless there turn out to be many.
+        """
+        if few and await self._usage.write(lambda tx: _sweep_few(tx, it, versions), priority=Priority.BULK):
+            return
         for version_id in versions:
             await self._usage.write(
-                lambda tx, version_id=version_id: sweep(tx, it, version_id),  # type: ignore[misc]
+                lambda tx, version_id=version_id: sweep(tx, it, [version_id]),  # type: ignore[misc]
                 priority=Priority.BULK,
             )
-        while await self._usage.write(
-            lambda tx: sweep_requests(tx, it.pid, it.tier, it.start_at), priority=Priority.BULK
-        ):
-            pass
-        while await self._usage.write(lambda tx: sweep_calls(tx, it.pid, it.tier, it.start_at), priority=Priority.BULK):
-            pass
+        for some in (sweep_requests, sweep_calls):
+            while await self._usage.write(
+                lambda tx, some=some: some(tx, it.pid, it.tier, it.start_at),  # type: ignore[misc]
+                priority=Priority.BULK,
+            ):
+                pass
         await self._usage.write(lambda tx: swept(tx, it), priority=Priority.BULK)
 
     async def _sweep_left(self) -> int:
@@ -321,6 +325,16 @@ class Folder:
 def _forget(tx: Tx, pid: int, hour: datetime, seq: int | None) -> None:
     mine = (dirty_hours.c.pid == pid, dirty_hours.c.hour == hour, dirty_hours.c.seq == seq)
     tx.conn.execute(sa.delete(dirty_hours).where(*mine))
+
+
+def _sweep_few(tx: Tx, it: Generation, versions: Sequence[int]) -> bool:
+    """Whether that was all."""
+    sweep(tx, it, versions)
+    of = (it.pid, it.tier, it.start_at)
+    if sweep_requests(tx, *of) or sweep_calls(tx, *of):
+        return False
+    swept(tx, it)
+    return True
 
 
 def _ms(seconds: float) -> float:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain, islice
@@ -29,12 +29,13 @@ from heartfly.db.prepared import Prepared
 from heartfly.errors import HeartflyError
 from heartfly.usage.call_rows import Numbers, call_rows, name_calls
 from heartfly.usage.calls import Calls
-from heartfly.usage.fold import BY_GROUP, NO_GROUP, TIER_DAY, TIER_HOUR, Folded, Key
+from heartfly.usage.fold import BY_GROUP, BY_SUBJECT, NO_GROUP, TIER_DAY, TIER_HOUR, Folded, Key
 from heartfly.usage.request_rows import name_endpoints, request_rows
 from heartfly.usage.requests import Requests
 
 SLICE = 500
 """Rows that are written in one transaction: some milliseconds, so that events do not wait."""
+_CUBES = (BY_SUBJECT, BY_GROUP)
 _LONGEST_DAY = timedelta(hours=50)
 """No day of any zone is longer (a zone that moved across the date line had one of 48 hours)."""
 
@@ -259,19 +260,18 @@ def _touch_days(tx: Tx, it: Generation) -> None:
     tx.conn.execute(doubted.values(moved=True))
 
 
-def sweep(tx: Tx, it: Generation, version_id: int) -> None:
+def sweep(tx: Tx, it: Generation, versions: Collection[int]) -> None:
     """Remove what any other generation left of this window, but the one that is being written, and what was proved."""
     counts = sa.select(windows.c.gen, windows.c.next_gen, windows.c.proved_gen).where(*_is(it))
     if tx.on_postgres:
         counts = counts.with_for_update(read=True)  # until this ends nobody begins another one
     kept = [gen for gen in tx.conn.execute(counts).one() if gen is not None]
-    for cube in (0, 1):
-        of_cube = (rollups.c.pid == it.pid, rollups.c.version_id == version_id, rollups.c.cube == cube)
-        at = (rollups.c.tier == it.tier, rollups.c.start_at == it.start_at)
-        tx.conn.execute(sa.delete(rollups).where(*of_cube, *at, rollups.c.gen.not_in(kept)))
+    of_versions = (rollups.c.pid == it.pid, rollups.c.version_id.in_(versions), rollups.c.cube.in_(_CUBES))
+    at = (rollups.c.tier == it.tier, rollups.c.start_at == it.start_at)
+    tx.conn.execute(sa.delete(rollups).where(*of_versions, *at, rollups.c.gen.not_in(kept)))
     if it.tier == TIER_HOUR:
         for table in (unique_values, uncounted):
-            of_window = (table.c.pid == it.pid, table.c.version_id == version_id, table.c.start_at == it.start_at)
+            of_window = (table.c.pid == it.pid, table.c.version_id.in_(versions), table.c.start_at == it.start_at)
             tx.conn.execute(sa.delete(table).where(*of_window, table.c.gen.not_in(kept)))
 
 

@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, ParamSpec, TypeVar
 
+from heartfly.db.snapshots import keep_all
 from heartfly.errors import OverloadedError, StoreError
 
 P = ParamSpec("P")
@@ -80,6 +81,7 @@ def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
 def _begin() -> None:
     """In the new process."""
     os.nice(_NICE)
+    keep_all()
     # As in the server: pages of events are many values that hold no cycles; to look for some took a tenth of the time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)

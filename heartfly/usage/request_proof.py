@@ -7,7 +7,7 @@ customer and status, and the database adds up its rows. Of histograms it is told
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -139,7 +139,7 @@ def _hours(day: Day) -> Iterator[str]:
     within = (w.pid == day.pid, w.tier == "hour", w.start_at >= day.from_at, w.start_at < day.to_at)
     hours = day.connection.execute(sa.select(w.start_at, w.gen, w.thinned).where(*within).order_by(w.start_at)).all()
     together: dict[int, ByStatus] = {0: {}, 1: {}}
-    for hour in hours:
+    for hour in hours if has_any(day, request_rollups, cubes=together.keys()) else ():
         if hour.thinned:
             continue
         for cube, found in together.items():
@@ -153,6 +153,14 @@ def _hours(day: Day) -> Iterator[str]:
         for cube, found in together.items():
             of_day = _rows(day, cube, "day", day.from_at, day.gen)
             yield from _differing(f"requests {_CUBES[cube]}, the day", found, of_day, ("its hours", "the rollup"))
+
+
+def has_any(day: Day, table: sa.Table, *, cubes: Iterable[int]) -> bool:
+    """Whether there are rows of its hours or minutes, of whatever generation; else to ask for those of each is idle."""
+    t = table.c
+    within = (t.pid == day.pid, t.cube.in_(list(cubes)), t.start_at >= day.from_at, t.start_at < day.to_at)
+    found = (sa.exists().where(*within, t.tier == tier) for tier in ("hour", "minute"))
+    return bool(day.connection.execute(sa.select(sa.or_(*found))).scalar())
 
 
 def _rows(day: Day, cube: int, tier: str, start_at: datetime, gen: int | None) -> ByStatus:

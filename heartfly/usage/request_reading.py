@@ -125,7 +125,10 @@ def stored_requests(
     """What the windows of a tier that begin in [from_at, to_at) hold, put together; not those that were thinned."""
     w, r = windows.c, request_rollups.c
     query = sa.select(w.start_at, w.gen).where(w.pid == pid, w.tier == tier, ~w.thinned, w.gen.is_not(None))
-    counting = connection.execute(query.where(w.start_at >= from_at, w.start_at < to_at).order_by(w.start_at)).all()
+    # Whatever was asked for stands in the total: where that has no row, no other sum has one.
+    total = (r.pid == pid, r.cube == int(Cube.TOTAL), r.tier == tier, r.start_at == w.start_at, r.gen == w.gen)
+    query = query.where(w.start_at >= from_at, w.start_at < to_at, sa.exists().where(*total))
+    counting = connection.execute(query.order_by(w.start_at)).all()
 
     def rows() -> Iterator[tuple[Cell, Row]]:
         for cube in Cube:

@@ -7,7 +7,7 @@ alphabet says.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -118,9 +118,9 @@ def request_rows(
             )
 
 
-def sweep_requests(tx: Tx, pid: int, tier: str, start_at: datetime) -> int:
-    """Remove some of what requests come to, of any other generation than those that `generations.sweep` keeps; how
-    much.
+def sweep_requests(tx: Tx, pid: int, tier: str, start_at: datetime) -> bool:
+    """Remove what requests come to, of any other generation than those that `generations.sweep` keeps, but no more than
+    some thousands of rows at a time; whether there may be more.
     """
     w, r, s = windows.c, request_rollups.c, slow_requests.c
     is_it = (w.pid == pid, w.tier == tier, w.start_at == start_at)
@@ -128,23 +128,34 @@ def sweep_requests(tx: Tx, pid: int, tier: str, start_at: datetime) -> int:
     if tx.on_postgres:
         counts = counts.with_for_update(read=True)  # until this ends nobody begins another one
     kept = [gen for gen in tx.conn.execute(counts).one() if gen is not None]
-    for cube in Cube:
-        of_cube = (r.pid == pid, r.cube == int(cube), r.tier == tier, r.start_at == start_at)
-        if n := remove_some(tx, request_rollups, (*of_cube, r.gen.not_in(kept)), ("gen", "key1", "key2", "status")):
-            return n
+    of_window = (r.pid == pid, r.tier == tier, r.start_at == start_at, r.gen.not_in(kept))
+    n = 0
+    for cube in cubes_left(tx, request_rollups, of_window, Cube):
+        n += remove_some(tx, request_rollups, (*of_window, r.cube == cube), ("gen", "key1", "key2", "status"))
+        if n >= PIECE:
+            return True
     h = request_sheets.c
-    of_window = (h.pid == pid, h.cube.in_(list(map(int, SHEETED))), h.tier == tier, h.start_at == start_at)
-    if n := tx.conn.execute(sa.delete(request_sheets).where(*of_window, h.gen.not_in(kept))).rowcount:
-        return n
+    of_sheets = (h.pid == pid, h.cube.in_(list(map(int, SHEETED))), h.tier == tier, h.start_at == start_at)
+    tx.conn.execute(sa.delete(request_sheets).where(*of_sheets, h.gen.not_in(kept)))
     if tier != _TIER_HOUR:
-        return 0
+        return False
     in_hour = (r.start_at >= start_at, r.start_at < start_at + _HOUR)
     minutes = (r.pid == pid, r.cube == int(Cube.TOTAL), r.tier == TIER_MINUTE, *in_hour, r.gen.not_in(kept))
-    if n := remove_some(tx, request_rollups, minutes, ("start_at", "gen", "status")):
-        return n
-    return tx.conn.execute(
-        sa.delete(slow_requests).where(s.pid == pid, s.start_at == start_at, s.gen.not_in(kept))
-    ).rowcount
+    if remove_some(tx, request_rollups, minutes, ("start_at", "gen", "status")) == PIECE:
+        return True
+    tx.conn.execute(sa.delete(slow_requests).where(s.pid == pid, s.start_at == start_at, s.gen.not_in(kept)))
+    return False
+
+
+def cubes_left(
+    tx: Tx, table: sa.Table, of_window: Sequence[sa.ColumnElement[bool]], cubes: Iterable[int]
+) -> Sequence[int]:
+    """Those of which there are such rows: mostly there are none. Each has a place of its own in the key."""
+    asked = [
+        sa.select(sa.literal(int(cube)).label("cube")).where(sa.exists().where(*of_window, table.c.cube == int(cube)))
+        for cube in cubes
+    ]
+    return sorted(tx.conn.execute(sa.union_all(*asked)).scalars())
 
 
 def remove_some(tx: Tx, table: sa.Table, where: Sequence[sa.ColumnElement[bool]], names: Sequence[str]) -> int:

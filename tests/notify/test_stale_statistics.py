@@ -18,6 +18,7 @@ from heartfly.notify.message import Delivery
 from heartfly.notify.waiting import waiting
 from tests.notify.examples import at
 from tests.notify.post_office import PostOffice, ScriptedChannel
+from tests.postgres_spares import APPLICATION
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -71,7 +72,7 @@ def rows_read(database: Database) -> int:
     """As the database counts them, whatever else runs. It must be stopped: a connection tells at its end."""
     others = sa.text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        " AND backend_type = 'client backend'"
+        f" AND backend_type = 'client backend' AND application_name <> '{APPLICATION}'"
     )
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         while connection.execute(others).scalar_one():  # they end a moment after we let go of them

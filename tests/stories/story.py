@@ -53,6 +53,7 @@ class Story:
     dispatcher: Dispatcher
     told: int = 0
     node: int = 1
+    beat: timedelta = BEAT
     day: datetime = DAY
     due: list[datetime] = field(default_factory=list)
 
@@ -117,7 +118,7 @@ class Story:
     async def pass_to(self, to: datetime) -> None:
         while self.clock.now() < to:
             looked = self.watcher.last_beat
-            nearest = [to, self.clock.now() + BEAT, *(at for at in self.due if at > self.clock.now())]
+            nearest = [to, self.clock.now() + self.beat, *(at for at in self.due if at > self.clock.now())]
             if looked is not None and looked.next_wake_at is not None and looked.next_wake_at > self.clock.now():
                 nearest.append(looked.next_wake_at)
             self.clock.move_to(min(nearest))
@@ -128,24 +129,33 @@ class Story:
         next_at = await self.dispatcher.round(self.clock.now())
         self.due = [next_at] if next_at is not None else []
 
+    async def stride(self, beat: timedelta) -> None:
+        """From now on Heartfly beats so seldom: for stories of weeks, of which not each five minutes tell anything."""
+        await self.watcher.leave()
+        self.beat = beat
+        await self._next_life()
+
     async def crash(self, time: str, *, until: str) -> None:
         """The process dies at one time and another starts later: nobody hears or sends in between."""
         await self.pass_to(self.at(time))
         self.clock.move_to(self.at(until))
-        self.node += 1
         # Leases end by the database's clock, for which no time has passed.
         await self.world.db.write(lambda tx: tx.conn.execute(sa.delete(leases)))
-        self.watcher = _watcher(self.world, self.clock, self.node)
+        await self._next_life()
+        await self.look()
+
+    async def _next_life(self) -> None:
+        self.node += 1
+        self.watcher = _watcher(self.world, self.clock, self.node, self.beat)
         self.dispatcher = _dispatcher(self.world, self.http, self.clock, self.node)
         await self.watcher.join()
-        await self.look()
 
     async def status(self, check: Any) -> str:
         return str((await self.world.row(check)).status)
 
 
-def _watcher(world: World, clock: SimClock, node: int) -> Watcher:
-    hearing = Hearing(beat=BEAT, blind_after=2 * BEAT)
+def _watcher(world: World, clock: SimClock, node: int, beat: timedelta = BEAT) -> Watcher:
+    hearing = Hearing(beat=beat, blind_after=2 * beat)
     return Watcher(
         world.db,
         beat=Beat(node_id=node, ids=world.ids, hearing=hearing, version="story"),

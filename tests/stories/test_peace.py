@@ -121,6 +121,7 @@ async def test_what_maintenance_does_not_judge_expects_its_next_run_from_the_end
 
 
 async def test_the_alert_of_a_weekly_job_says_from_which_maintenance_its_slot_was_counted(story: Story) -> None:
+    await story.stride(timedelta(hours=1))
     weekly = await story.check("weekly", every="7d", grace="10m")
     await story.channel("hook")
     await story.ping("00:30", weekly)
@@ -153,6 +154,7 @@ async def test_a_failure_that_a_job_reports_in_unjudged_time_is_told_after_it(st
 
 
 async def test_maintenance_that_comes_again_and_again_holds_each_time(story: Story) -> None:
+    await story.stride(timedelta(hours=1))
     backup = await story.check("backup", kind="cron", expression="30 0,2,6,12,18 * * *", grace="10m")
     await story.channel("hook")
     await silence(

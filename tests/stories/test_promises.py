@@ -214,6 +214,7 @@ async def test_an_edit_at_the_very_deadline_excuses_nothing(story: Story) -> Non
 async def test_on_the_autumn_night_a_job_at_half_past_two_is_expected_once(db: Database, ids: IdSource) -> None:
     async with HttpReceiver() as receiver:
         story = await begin(db, ids, receiver, day=datetime(2026, 10, 24, tzinfo=UTC))
+        await story.stride(timedelta(hours=1))
         night = await story.check("night", grace="10m", kind="cron", expression="30 2 * * *", zone="Europe/Berlin")
         await story.channel("ops")
         await story.ping("00:30", night)  # 02:30 summer time

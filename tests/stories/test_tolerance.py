@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
@@ -298,6 +299,7 @@ async def test_a_run_that_says_it_is_at_work_may_take_longer(story: Story) -> No
 
 
 async def test_a_run_by_hand_in_the_afternoon_is_not_the_one_of_the_night(story: Story) -> None:
+    await story.stride(timedelta(hours=1))
     backup = await story.check("backup", every="1d", grace="1h", **bound("early 10%"))
     await story.channel("ops")
     await story.ping("03:00", backup)

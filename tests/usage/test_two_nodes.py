@@ -144,7 +144,7 @@ async def test_rows_that_another_node_has_just_written_are_not_swept_away(plant:
 
     it = Generation(PID, TIER_HOUR, Folded(BEGIN, BEGIN + HOUR), 0)
     with between(plant.usage.engine, (r"SELECT windows\.gen, windows\.next_gen", fold_or_wait)) as done:
-        await plant.usage.write(lambda tx: sweep(tx, it, version))
+        await plant.usage.write(lambda tx: sweep(tx, it, [version]))
     folding.join()
     other.engine.dispose()
 

@@ -7,7 +7,6 @@ what broke out; then it complains, which is told here as a finding.
 from __future__ import annotations
 
 import re
-import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from html import unescape
@@ -18,7 +17,7 @@ import sqlalchemy as sa
 
 from heartfly.db.database import Database
 from tests.web.browser import Browser
-from tests.web.conftest import Town
+from tests.web.conftest import NO_WINDOW, Town, chromium_of
 from tests.web.hostile import CORPUS
 from tests.web.test_pages import _OURS, _SCRIPT, _TAGS
 
@@ -65,8 +64,7 @@ def line(text: str) -> str:
 async def looked_through(owner: Browser, pages: Mapping[str, bool]) -> list[str]:
     """What is wrong with these pages, of which each is said to show all texts, or some."""
     playwright = pytest.importorskip("playwright.async_api")
-    if (path := shutil.which("chromium")) is None:
-        pytest.skip("no chromium here")
+    path = chromium_of(*NO_WINDOW)
     troubles: list[str] = []
     async with playwright.async_playwright() as running:
         chromium = await running.chromium.launch(executable_path=path)

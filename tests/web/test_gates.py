@@ -21,13 +21,11 @@ from heartfly.core import totp
 from heartfly.web.routes import HANDLERS
 from heartfly.web.usage_report import FORMS as FORMS_OF_REPORTS
 from tests.server_process import Server
-from tests.web.conftest import browser
 from tests.web.full_house import EMAIL, PASSWORD, STATUSES, House
 from tests.web.gates import DESKTOP, LONG_MS, NARROWEST, PHONE, Gates
 from tests.web.hook import listening
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
-__all__ = ["browser"]
 
 MOST_REQUESTS = 6
 """Of a page with all that it needs: itself, style, script, its stream, and once more itself if that was late."""
@@ -362,14 +360,14 @@ def of_part(part: str, route: str) -> bool:
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("all_looks", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["sample", "all"])
 def test_every_page_holds_what_all_pages_hold(
-    browser: Any, tmp_path_factory: pytest.TempPathFactory, part: str, *, all_looks: bool
+    engine: Any, tmp_path_factory: pytest.TempPathFactory, part: str, *, all_looks: bool
 ) -> None:
     with listening() as hook:
         server = Server(tmp_path_factory.mktemp("house"), {"OUTGOING__ALLOWED_PORTS": str(hook.port)})
         server.start()
         try:
             house = House(server)
-            page = browser.new_context(viewport={"width": DESKTOP, "height": 900}, locale="en").new_page()
+            page = engine.new_context(viewport={"width": DESKTOP, "height": 900}, locale="en").new_page()
             page.set_default_timeout(LONG_MS)  # a machine with much else to do is no fault of a page
             walk = Walk(Gates(page, server.url), all_looks)
             if part == PARTS[0]:
@@ -530,8 +528,8 @@ def signed_out(walk: Walk, house: House) -> None:
     walk.at("/invite?token=x", status=404, name="/invite, gone")
 
 
-def test_a_part_that_is_like_another_is_judged_once_and_one_that_lacks_something_is_not_like_it(browser: Any) -> None:
-    page = browser.new_page()
+def test_a_part_that_is_like_another_is_judged_once_and_one_that_lacks_something_is_not_like_it(engine: Any) -> None:
+    page = engine.new_page()
     gates = Gates(page, "data:")
 
     def wrong_in(*links: str) -> list[str]:
