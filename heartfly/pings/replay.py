@@ -1,9 +1,9 @@
 """Pings out of a spool into the database: in their order, with their times, once.
 
 Each piece is a transaction of the ordinary handler, in which the number of its last record is written as well, so a
-crash between the commit and the end of the file doubles nothing. The next one is read meanwhile. A record that may have been committed before its
-connection was lost is settled by the number of its batch. What the database itself does not take is set aside, so that
-it holds up nobody.
+crash between the commit and the end of the file doubles nothing; the next one is read meanwhile. A record that may have
+been committed before its connection was lost is settled by the number of its batch. What the database itself does not
+take is set aside, so that it holds up nobody.
 """
 
 from __future__ import annotations

@@ -176,10 +176,10 @@ class Spool:
         """What is left stays for the next life; an empty file goes."""
         if self._flushing is not None:
             await asyncio.wait([self._flushing])
+        self._reading.shutdown()
         for one in [*self.left, *([] if self._own is None else [self._own])]:
             await self._away(one.file.close if one.n else one.file.remove)
         self._threads.shutdown()
-        self._reading.shutdown()
 
     async def _away(self, work: Callable[[], Result]) -> Result:
         """In the one thread that changes files."""

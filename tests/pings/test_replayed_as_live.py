@@ -87,7 +87,7 @@ def stream(chance: random.Random, n: int) -> Iterator[tuple[int, PingRequest]]:
                 kind=kind,
                 received_at=at,
                 seq=seq,
-                rid=chance.choice((None, *RIDS, str(secrets_like(chance)))),
+                rid=chance.choice((None, *RIDS, _any_rid(chance))),
                 exit_status=chance.choice((None, None, None, 0, 3)),
                 method=chance.choice(("GET", "POST", "POST")),
                 body=body,
@@ -101,7 +101,7 @@ def stream(chance: random.Random, n: int) -> Iterator[tuple[int, PingRequest]]:
         )
 
 
-def secrets_like(chance: random.Random) -> str:
+def _any_rid(chance: random.Random) -> str:
     digits = f"{chance.getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
@@ -222,10 +222,10 @@ async def twins(postgres_url: str, tmp_path: Path) -> AsyncIterator[Twins]:
     await database.stop()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 async def test_what_lay_in_a_spool_leaves_what_it_would_have_left_in_time(twins: Twins, seed: int) -> None:
-    sent = list(stream(random.Random(seed), 450))  # noqa: S311 - a seed that gives the same again
-    before, meanwhile, after = sent[:80], sent[80:400], sent[400:]
+    sent = list(stream(random.Random(seed), 300))
+    before, meanwhile, after = sent[:60], sent[60:260], sent[260:]
     for place, request in before:
         await twins.hear(twins.live[place], request)
         await twins.hear(twins.kept[place], request)
