@@ -101,15 +101,25 @@ def _status_at(tx: Tx, check: Stored, signal: Signal, mine: Sequence[Taken]) -> 
         for flip in reversed(one.step.flips):
             if flip.at <= signal.at:
                 return flip.to_status
-    query = (
+    found = _STATUS_AT.rows(tx, pid=check.pid, check_id=check.id, at=signal.at)
+    return Status(found[0].to_status) if found else Status.NEW
+
+
+def _select_status(_: Tx) -> sa.Select[Any]:
+    return (
         sa.select(flips.c.to_status)
-        .where(flips.c.pid == check.pid, flips.c.check_id == check.id, flips.c.at <= signal.at)
+        .where(
+            flips.c.pid == sa.bindparam("pid"),
+            flips.c.check_id == sa.bindparam("check_id"),
+            flips.c.at <= sa.bindparam("at", type_=flips.c.at.type),
+        )
         .order_by(flips.c.flip_no.desc())
         .limit(1)
     )
-    found = tx.conn.execute(query).scalar_one_or_none()
-    return Status(found) if found is not None else Status.NEW
 
+
+_STATUS_AT = Prepared(_select_status)
+"""Of two nodes that bring back what came to the same checks meanwhile, half of it asks this."""
 
 _BAD = frozenset({RunOutcome.FAILED, RunOutcome.HUNG, RunOutcome.MISSED})
 _COUNTED = _BAD | {RunOutcome.OK, RunOutcome.DEGRADED}
