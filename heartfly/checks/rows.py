@@ -281,8 +281,8 @@ def save(tx: Tx, changed: Iterable[Stored]) -> None:
 
 
 def save_runs(tx: Tx, found: Iterable[tuple[Stored, Run]]) -> None:
-    """Insert or replace runs, as they are after the last of their changes. What is over comes first: a superseded run
-    is closed before the next one opens.
+    """Insert or replace runs, each once, as it is after the last of its changes. In order, by their first: a superseded
+    run is closed before the next one opens.
     """
     last: dict[tuple[int, int], dict[str, Any]] = {}
     for one_check, run in found:
@@ -290,7 +290,7 @@ def save_runs(tx: Tx, found: Iterable[tuple[Stored, Run]]) -> None:
         if (first := last.get((one_check.id, run.id))) is not None:
             values["at"] = first["at"]  # where it is listed stays, whatever is learned of it
         last[one_check.id, run.id] = values
-    _SAVE_RUNS.run(tx, sorted(last.values(), key=lambda values: values["outcome"] is None))
+    _SAVE_RUNS.run(tx, list(last.values()))
 
 
 def run_values(one_check: Stored, run: Run) -> dict[str, Any]:

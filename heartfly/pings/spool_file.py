@@ -29,10 +29,11 @@ ENDING = ".spool"
 REFUSED = ".refused"
 """Beside it: what the database itself did not take."""
 _HEAD = 64 * 1024
-_SLICE = 256 * 1024
-_MOST = 1_000
-"""So many are replayed in one transaction. Each costs ten round trips, which on a busy machine take longer than the
-work; but while it lasts, other nodes' pings to the same checks wait for it. Of those without a body a slice holds more.
+_SLICE = 128 * 1024
+_MOST = 500
+"""So many are replayed in one transaction. With more it would take fewer round trips; but while it lasts, other nodes'
+pings to the same checks wait for it, and where the machine is crowded, it must not stand still for as long as
+PostgreSQL lets it (db/postgres.py). Of those without a body a slice holds more.
 """
 _OWN = os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -165,7 +166,7 @@ class SpoolFile:
         self.size += len(content)
 
     def read(self, at: int) -> Piece:
-        """The records from there on, up to a thousand of them; none: there is nothing more."""
+        """The records from there on, some hundreds of them; none: there is nothing more."""
         length = _SLICE
         while True:
             there = self.size - at
