@@ -40,7 +40,8 @@ def start(postgres: Any) -> float:
             except psycopg.OperationalError:
                 if time.perf_counter() > ends:
                     raise
-                wait([starting], timeout=0.02)
+                if wait([starting], timeout=0.02).done:
+                    starting.result()
             else:
                 answered = time.perf_counter()
                 starting.result()

@@ -217,7 +217,7 @@ async def test_what_is_oldest_moves_on_with_the_replay(node: Node) -> None:
     _, target = await made(node)
     await node.goes_away()
     first = await node.ping(target)
-    sent = [node.request(target, body=bytes(1_000)) for _ in range(700)]  # of which a piece holds some hundreds
+    sent = [node.request(target, body=bytes(300)) for _ in range(700)]  # of which a piece holds some hundreds
     await asyncio.gather(*(node.ingest.submit(request) for request in sent))
     await node.comes_back()
     before = node.ingest.backlog()
