@@ -218,8 +218,10 @@ async def test_without_a_database_at_300_pings_a_second(server: Server, postgres
     audit(steady.answered, rows)
     assert {200} == {said.code for said in steady.answered.values()}
     assert [("up", "success")] * 30 == flipped
-    # Where others compute beside it the time says nothing: then one processor must have been enough for it.
-    assert min(took_s, used_s) <= 60
+    # Where others compute beside it the time says nothing. Then one processor must have been enough for it: of what
+    # was computed, the part that falls to what lay there, and not to what came and went behind it meanwhile.
+    came_meanwhile = len(steady.between(back, empty))
+    assert min(took_s, used_s * lay / (lay + came_meanwhile)) <= 60
 
 
 def worked_s(server: Server, postgres: Any) -> float:
