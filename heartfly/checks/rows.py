@@ -259,7 +259,7 @@ def _upsert_runs(tx: Tx) -> Insert:
     return insert.on_conflict_do_update(index_elements=["pid", "check_id", "id"], set_=changed)
 
 
-_SAVE_RUNS = Prepared(_upsert_runs)
+_SAVE_RUNS = Prepared(_upsert_runs, apart=True)
 
 
 def save(tx: Tx, changed: Iterable[Stored]) -> None:
@@ -280,9 +280,17 @@ def save(tx: Tx, changed: Iterable[Stored]) -> None:
     _UPDATE_SILENT.run(tx, silent)
 
 
-def save_runs(tx: Tx, found: Sequence[tuple[Stored, Run]]) -> None:
-    """Insert or replace runs, in order: a superseded one is closed before the next one opens."""
-    _SAVE_RUNS.run(tx, [run_values(one_check, run) for one_check, run in found])
+def save_runs(tx: Tx, found: Iterable[tuple[Stored, Run]]) -> None:
+    """Insert or replace runs, each once, as it is after the last of its changes. In order, by their first: a superseded
+    run is closed before the next one opens.
+    """
+    last: dict[tuple[int, int], dict[str, Any]] = {}
+    for one_check, run in found:
+        values = run_values(one_check, run)
+        if (first := last.get((one_check.id, run.id))) is not None:
+            values["at"] = first["at"]  # where it is listed stays, whatever is learned of it
+        last[one_check.id, run.id] = values
+    _SAVE_RUNS.run(tx, list(last.values()))
 
 
 def run_values(one_check: Stored, run: Run) -> dict[str, Any]:

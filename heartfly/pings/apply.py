@@ -6,7 +6,7 @@ who is told, in checks/flips.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -33,7 +33,7 @@ from heartfly.db.models import addresses, checks, ping_bodies, pings, projects, 
 from heartfly.db.prepared import Prepared, among
 from heartfly.errors import LimitError, NotFoundError
 from heartfly.pings.by_mail import kind_of
-from heartfly.pings.past import past_of
+from heartfly.pings.past import Ended, past_of
 from heartfly.pings.prune import EVERY, Due, Keep, prune
 from heartfly.pings.rate import RateLimiter
 from heartfly.pings.request import BySlug, ByUuid, PingOutcome, PingRequest, PingResult
@@ -49,6 +49,17 @@ class _Written:
     prune: list[Due] = field(default_factory=list)
     hosts: dict[tuple[int, int], str] = field(default_factory=dict)
     """Of checks that ran on another machine than before."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is folded together. `taken`: in order; `of_check`: the same, of each check, by its id."""
+
+    tx: Tx
+    ended: Ended
+    taken: list[Taken] = field(default_factory=list)
+    of_check: dict[int, list[Taken]] = field(default_factory=dict)
+    written: _Written = field(default_factory=_Written)
 
 
 class PingApplier:
@@ -79,20 +90,20 @@ class PingApplier:
         """One result for each ping, in order. They are folded in the order in which they were received."""
         found = self._find(tx, items)
         results: list[PingResult | None] = [None] * len(items)
-        taken: list[Taken] = []
-        written = _Written()
+        batch = _Batch(tx, Ended(tx, _named(items, found)))
         for index in sorted(range(len(items)), key=lambda i: (items[i].received_at, items[i].seq)):
             request = items[index]
             check = found.get(request.target)
             if isinstance(check, PingResult):
                 results[index] = check
             else:
-                results[index] = self._fold(tx, check, request, taken, written)
+                results[index] = self._fold(batch, check, request)
+        written = batch.written
         for (pid, check_id), host in sorted(written.hosts.items()):  # first: a cause may be found by it
             its = sa.update(checks).where(checks.c.pid == pid, checks.c.id == check_id)
             tx.conn.execute(its.values(heard_host=host))
-        if taken:
-            record(tx, taken, ids=self._ids, now=max(item.stored_at or item.received_at for item in items))
+        if batch.taken:
+            record(tx, batch.taken, ids=self._ids, now=max(item.stored_at or item.received_at for item in items))
         _write(tx, written)
         if written.prune:
             prune(tx, written.prune, self._keep)
@@ -100,9 +111,7 @@ class PingApplier:
 
     # --- one ping
 
-    def _fold(
-        self, tx: Tx, check: _Target | None, request: PingRequest, taken: list[Taken], written: _Written
-    ) -> PingResult:
+    def _fold(self, batch: _Batch, check: _Target | None, request: PingRequest) -> PingResult:
         if check is None or (check.until is not None and request.received_at >= check.until):
             return PingResult(PingOutcome.NOT_FOUND)
         row = check.stored.row
@@ -121,20 +130,19 @@ class PingApplier:
             took=request.took if ends else None,
         )
         if request.host and request.host != (check.stored.heard_host or row.heard_host):
-            written.hosts[check.stored.pid, check.stored.id] = check.stored.heard_host = request.host
-        before = check.stored.check
-        past = past_of(tx, check.stored, signal, taken) if needs_past(before, signal) else None
-        known = _known(tx, check.stored, signal, taken) if needs_known(before, signal) else NOTHING
+            batch.written.hosts[check.stored.pid, check.stored.id] = check.stored.heard_host = request.host
+        before, tx = check.stored.check, batch.tx
+        mine = batch.of_check.setdefault(check.stored.id, [])
+        past = past_of(tx, check.stored, signal, mine, batch.ended) if needs_past(before, signal) else None
+        known = _known(tx, check.stored, signal, mine) if needs_known(before, signal) else NOTHING
         step = after_ping(before, signal, past=past, known=known)
         check.stored.check = step.check
-        taken.append(
-            Taken(
-                check.stored, before, step, Said(request.body_end or request.body, metrics, cut=bool(request.body_end))
-            )
-        )
+        said = Said(request.body_end or request.body, metrics, cut=bool(request.body_end))
+        mine.append(Taken(check.stored, before, step, said))
+        batch.taken.append(mine[-1])
         allowed = self._rate.allows(check.stored.id, request.received_at)
         if allowed or step.flips:
-            self._keep_rows(check.stored, request, step, signal, written)
+            self._keep_rows(check.stored, request, step, signal, batch.written)
         created, check.created = check.created, False
         return PingResult(
             PingOutcome.CREATED if created else PingOutcome.OK if allowed else PingOutcome.LIMITED,
@@ -271,10 +279,20 @@ class PingApplier:
             return PingResult(PingOutcome.NOT_FOUND)
 
 
-def _known(tx: Tx, check: Stored, signal: Signal, taken: Iterable[Taken]) -> Known:
+def _named(
+    items: Iterable[PingRequest], found: Mapping[ByUuid | BySlug, _Target | PingResult]
+) -> Iterator[tuple[Stored, str, datetime]]:
+    """The runs that these name: each one's check, its id, and when that came."""
+    for item in items:
+        check = found.get(item.target)
+        if item.rid is not None and isinstance(check, _Target):
+            yield check.stored, item.rid, item.happened_at or item.received_at
+
+
+def _known(tx: Tx, check: Stored, signal: Signal, mine: Iterable[Taken]) -> Known:
     """What history says to its gates, with what came of this batch already."""
-    mine = [(one.step.run, one.said.metrics) for one in taken if one.stored is check and one.step.run and one.said]
-    return known_in(tx, check.pid, check.id, check.check.rules.gates, at=signal.at, fresh=mine)
+    fresh = [(one.step.run, one.said.metrics) for one in mine if one.step.run and one.said]
+    return known_in(tx, check.pid, check.id, check.check.rules.gates, at=signal.at, fresh=fresh)
 
 
 @dataclass(slots=True)

@@ -1,9 +1,9 @@
 """Pings out of a spool into the database: in their order, with their times, once.
 
 Each piece is a transaction of the ordinary handler, in which the number of its last record is written as well, so a
-crash between the commit and the end of the file doubles nothing. A record that may have been committed before its
-connection was lost is settled by the number of its batch. What the database itself does not take is set aside, so that
-it holds up nobody.
+crash between the commit and the end of the file doubles nothing; the next one is read meanwhile. A record that may have
+been committed before its connection was lost is settled by the number of its batch. What the database itself does not
+take is set aside, so that it holds up nobody.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ from heartfly.errors import HeartflyError, OverloadedError, StoreError
 from heartfly.logs import line, logger
 from heartfly.pings.apply import PingApplier
 from heartfly.pings.spool import Left, Spool
-from heartfly.pings.spool_file import Spooled
+from heartfly.pings.spool_file import Piece, Spooled
 
 log = logger("heartfly.spool")
 
 LANE = 99
 """Of the numbers of records, among those of batches (db/postgres.py)."""
 _FEW = 500
-"""So many records are handed over at once while the door is shut."""
+_FEW_BYTES = 1_000_000
+"""So many records are handed over at once while the door is shut, and so many bytes, at most."""
 _AGAIN_S = 0.25
 _TROUBLE_S = 5.0
 TOO_OLD = timedelta(days=365)
@@ -62,6 +63,10 @@ class TooOldError(Exception):
     def __init__(self, *, all_are: bool) -> None:
         super().__init__("it was received so long ago that it may be stored already")
         self.all_are = all_are
+
+
+def _are_many(own: Left) -> bool:
+    return own.n > _FEW or (own.n > 0 and own.file.size - own.at > _FEW_BYTES)
 
 
 class Replay:
@@ -137,8 +142,10 @@ class Replay:
         try:
             for left in list(spool.left):
                 n += await self._earlier(left, stop)
-            while spool.own.n > _FEW and not stop.is_set():
-                n += await self._piece(spool.own)
+            ahead: Piece | None = None
+            while _are_many(spool.own) and not stop.is_set():
+                some, ahead = await self._piece(spool.own, ahead)
+                n += some
             if spool.filled.is_set() and not stop.is_set():
                 n += await self._last()
         finally:
@@ -147,10 +154,11 @@ class Replay:
                 line("spool", **dict[str, Any](n), left=left_n, took_ms=round((self._clock.monotonic() - began) * 1000))
 
     async def _earlier(self, left: Left, stop: asyncio.Event) -> Counter[str]:
-        n = Counter[str]()
+        n, ahead = Counter[str](), None
         try:
             while left.n and not stop.is_set():
-                n += await self._piece(left)
+                some, ahead = await self._piece(left, ahead)
+                n += some
         except OSError as error:  # of the disk; what came after must not wait for it
             log.exception("spool_unreadable", file=left.file.path.name, error=repr(error))
             await self._spool.leave(left)
@@ -159,17 +167,28 @@ class Replay:
                 await self._spool.emptied(left)
         return n
 
-    async def _piece(self, left: Left) -> Counter[str]:
+    async def _piece(self, left: Left, piece: Piece | None = None) -> tuple[Counter[str], Piece | None]:
+        """Store one, and say what was read of the next one meanwhile; `piece`: what was read of this one.
+
+        None: nothing was, or nothing stood there then.
+        """
         n_there = left.n  # what comes to our own meanwhile is not among it
-        piece = await self._spool.read(left, left.at)
-        n = await self._stored(Lot(left.file.node_id, piece.records))
+        if piece is None:
+            piece = await self._spool.read(left, left.at)
+        lot = Lot(left.file.node_id, piece.records)
+        n, ahead = await asyncio.gather(
+            self._stored(lot), self._spool.read(left, piece.end), return_exceptions=True
+        )  # both end here: nobody reads in a file that is emptied
+        if isinstance(n, BaseException):
+            raise n
         left.done(len(piece.records), piece.end)
         if piece.lost or not piece.records:
             # Its checksum is wrong: whatever it was, it cannot be told any more.
             log.error("spool_damaged", n_bytes=piece.lost)
         if not piece.records:
             left.done(n_there, piece.end)
-        return n
+        # An error of reading is told by whoever reads there again.
+        return n, None if isinstance(ahead, BaseException) or not ahead.records else ahead
 
     async def _last(self) -> Counter[str]:
         """What there is of our own. The door is shut until it stands in the queue, for who comes next is behind it."""

@@ -123,6 +123,8 @@ class Spool:
         self.count = count
         self.known = known
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="heartfly-spool")
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="heartfly-spool-read")
+        """Apart: who pings meanwhile shall not wait until a piece is read, nor the replay for each flush."""
         self._own: Left | None = None
         self.left: list[Left] = []
         """Of earlier lives, the one that received first at the front."""
@@ -175,12 +177,13 @@ class Spool:
         """What is left stays for the next life; an empty file goes."""
         if self._flushing is not None:
             await asyncio.wait([self._flushing])
+        self._reading.shutdown()
         for one in [*self.left, *([] if self._own is None else [self._own])]:
             await self._away(one.file.close if one.n else one.file.remove)
         self._threads.shutdown()
 
     async def _away(self, work: Callable[[], Result]) -> Result:
-        """In the one thread that touches files."""
+        """In the one thread that changes files."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     @property
@@ -264,7 +267,8 @@ class Spool:
     # --- and are replayed
 
     async def read(self, left: Left, at: int) -> Piece:
-        return await self._away(partial(left.file.read, at))
+        """What is on the disk from there on, as far as it is a piece. Nobody may empty the file meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self._reading, left.file.read, at)
 
     async def rest(self) -> tuple[list[Spooled], int]:
         """All that is on the disk of our own and not in the database, and where it ends."""

@@ -306,6 +306,35 @@ async def test_an_id_that_a_job_uses_each_day_times_each_of_its_runs(world: Worl
     assert [60_000_000, 60_000_000] == [run.duration_us for run in await world.runs(check)]
 
 
+async def test_also_when_many_of_its_runs_come_in_one_batch(world: World) -> None:
+    """As out of a spool. A start again within two minutes of an end is a retry, and opens none."""
+    check, other = await world.check(T0), await world.check(T0)
+    starts = [T0 + 5 * minute * MINUTE for minute in range(3)]
+    await world.pings(
+        [
+            *(world.request(one, at, PingKind.START, rid=RID) for at in starts for one in (check, other)),
+            *(world.request(one, at + MINUTE, rid=RID) for at in starts for one in (check, other)),
+            world.request(check, starts[-1] + 2 * MINUTE, PingKind.START, rid=RID),
+        ]
+    )
+
+    for one in (check, other):
+        assert [60_000_000] * 3 == [run.duration_us for run in await world.runs(one)]
+        assert 0 == (await world.row(one)).n_open_runs
+
+
+async def test_of_several_starts_in_a_batch_each_asks_for_its_own_run(world: World) -> None:
+    check = await world.check(T0)
+    rids = [RID.replace("0001", f"000{n}") for n in range(3)]
+    await world.pings([world.request(check, T0 + n * MINUTE, rid=rid) for n, rid in enumerate(rids[:2])])
+
+    await world.pings([world.request(check, T0 + 2 * MINUTE + n, PingKind.START, rid=rid)
+                       for rid, n in zip(rids, (MINUTE, timedelta(0), timedelta(0)), strict=True)])  # fmt: skip
+
+    # The first ended three minutes ago, so it is another run; the second a minute ago; the third never did.
+    assert {rids[0], rids[2]} == {run.rid for run in await world.runs(check) if run.outcome is None}
+
+
 async def test_pings_make_no_more_checks_than_a_project_may_have(world: World, ids: IdSource) -> None:
     world.applier = PingApplier(ids=ids, node_id=1, rate=RateLimiter(per_minute=60), keep=KEEP, most_checks=2)
     outcomes = [

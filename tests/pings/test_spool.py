@@ -212,12 +212,28 @@ async def test_more_than_a_piece_comes_back_in_order(node: Node) -> None:
     assert ("replayed", 1_201) == ("replayed", sum(n for what, n in node.counted if what == "replayed"))
 
 
+async def test_a_few_large_ones_come_back_in_pieces_too(node: Node) -> None:
+    """What is in memory at a time is bounded in bytes as well, also when the door is shut for the last of them."""
+    check, target = await made(node)
+    node.spool._max_bytes = 10_000_000
+    await node.goes_away()
+    sent = [node.request(target, body=bytes(100_000)) for _ in range(25)]
+    for request in sent:
+        await node.ingest.submit(request)
+    await node.comes_back()
+
+    await node.replay.drain(node.stop)
+
+    assert told(*sent) == (await heard(node, check))[1:]
+    assert max(n for what, n in node.counted if what == "replayed") <= 10
+
+
 async def test_what_is_oldest_moves_on_with_the_replay(node: Node) -> None:
     """Deadlines wait for what is not in the database, and for nothing else."""
     _, target = await made(node)
     await node.goes_away()
     first = await node.ping(target)
-    sent = [node.request(target) for _ in range(700)]
+    sent = [node.request(target, body=bytes(300)) for _ in range(700)]  # of which a piece holds some hundreds
     await asyncio.gather(*(node.ingest.submit(request) for request in sent))
     await node.comes_back()
     before = node.ingest.backlog()
