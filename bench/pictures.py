@@ -3,7 +3,7 @@
 Which pages those are is the release's list of sixteen; each on a desktop in light and in dark and on a phone, a report
 also on paper. They are taken of a Heartfly that stands still (still.py), so that nothing but a change of ours differs;
 and as fonts do between machines, the kept ones say what drew them, and are compared with no others. What is kept, how
-and why: docs/decisions/0048.
+and why: docs/decisions/0047.
 """
 
 from __future__ import annotations
