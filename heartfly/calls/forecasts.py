@@ -81,7 +81,7 @@ async def cost_forecast(
                 currency=currency,
                 so_far=whole.cost.get(currency, 0),
                 forecast=forecast(
-                    {day: of_day[day].cost.get(currency, 0) for day in known},
+                    _known(of_day, known, currency),
                     so_far=whole.cost.get(currency, 0),
                     today=(today, _cost(of_day, today, currency)),
                     ahead=ahead,
@@ -93,6 +93,12 @@ async def cost_forecast(
         n_unpriced=whole.n_unpriced,
         trust=spent.trust,
     )
+
+
+def _known(of_day: Mapping[date, CallFigures], days: Sequence[date], currency: str) -> Mapping[date, Money]:
+    """From the first day on that cost something in it: before, nobody could have said what a day of it costs."""
+    began = next((place for place, day in enumerate(days) if currency in of_day[day].cost), len(days))
+    return {day: of_day[day].cost.get(currency, 0) for day in days[began:]}
 
 
 def _cost(of_day: Mapping[date, CallFigures], day: date, currency: str) -> Money:

@@ -262,7 +262,7 @@ def _find(api: Client, name: str) -> Any:
 
 @click.group("alerts")
 def alerts_group() -> None:
-    """Alerts that rules raised: list them, say that you take care of one, or end it."""
+    """Alerts that rules raised: list them, sum them up, say that you take care of one, or end it."""
 
 
 @alerts_group.command("list")
@@ -312,6 +312,37 @@ def list_alerts(
             for one in found
         ],
     )
+
+
+@alerts_group.command("statistics")
+@click.option("--severity", type=click.Choice(_SEVERITIES), help="Only of this severity.")
+@click.option("--rule", help="Only of this rule, by id or name.")
+@click.option("--since", help="Fired then or later: 7d, or an instant.")
+@AS_JSON
+@connected()
+def statistics(*, severity: str | None, rule: str | None, since: str | None, as_json: bool, api: Client) -> None:
+    """How many alerts there were and are, by type and severity, and how long they took to end."""
+    asked: dict[str, Any] = {
+        "severity": severity,
+        "rule": None if rule is None else _find(api, rule)["id"],
+        "since": None if since is None else since_instant(since),
+    }
+    told = api.call("GET", "/v1/alert-rules/statistics", **asked)
+    if as_json:
+        print_json(told)
+        return
+    if not told["total"]:
+        click.echo("There are no alerts." if not any(asked.values()) else "No alert is like that.")
+        return
+    print_table(
+        ("OF", "ALERTS", "STILL"),
+        [
+            (plain(name), f"{one['total']:,}", f"{one['active']:,}")
+            for name, one in [*told["by_severity"].items(), *told["by_type"].items(), ("all", told)]
+        ],
+    )
+    if told["mean_time_to_resolve"] is not None:
+        click.echo(f"\nOn average they ended after {seconds(told['mean_time_to_resolve'])}.")
 
 
 @alerts_group.command("ack")

@@ -69,7 +69,7 @@ def costs(
         ("CALLS", lambda one: f"{one['calls']:,}"),
         ("ERRORS", lambda one: _percent(one["errors"], one["calls"])),
         ("COST", lambda one: _money(one["cost"])),
-        ("SHARE", lambda one: "-" if one.get("share") is None else f"{one['share'] / 10:.1f} %"),
+        (_share_of(found), lambda one: "-" if one.get("share") is None else f"{one['share'] / 10:.1f} %"),
         ("UNPRICED", lambda one: f"{one['unpriced']:,}" if one["unpriced"] else "-"),
         ("UNITS", lambda one: _units(one["units"])),
     ]
@@ -81,6 +81,12 @@ def costs(
         list(zip(names, *(column[1:] for column in cells), strict=True)),
     )
     _foot(found)
+
+
+def _share_of(found: Mapping[str, Any]) -> str:
+    """Shares of money are of one currency; where there are several, which one is said."""
+    is_one = found["order"] != "cost" or len(found["all"]["cost"]) <= 1
+    return "SHARE" if is_one else f"SHARE OF {found['currency']}"
 
 
 def _over_time(api: Client, per: str, by: str, asked: Mapping[str, Any]) -> None:
@@ -126,6 +132,9 @@ def forecast(*, period: str, api: Client, **asked: Any) -> None:
         click.echo(f"\nNot enough data: {counted(found['days'], 'whole day')}, and it takes {found['least_days']}.")
     else:
         click.echo(f"\nOf {found['days']} days; {found['level'] / 10:.0f} % of such periods end within the range.")
+        if young := [one["currency"] for one in found["items"] if one["expected"] is None]:
+            since = f"{found['least_days']} whole days since the first call that cost something in it"
+            click.echo(f"Not enough data of {', '.join(young)}: it takes {since}.")
     if found["unpriced"]:
         click.echo(
             f"The cost of {counted(found['unpriced'], 'call', grouped=True)} of the period is not known, and not in it."

@@ -81,14 +81,14 @@ async def backtest(reads: Reads, rule: Rule, deaf: Sequence[Window], *, now: dat
 async def _at_present(
     reads: Reads, rule: Rule, deaf: Sequence[Window], told: Backtest, *, now: datetime
 ) -> Mapping[Scope, Sequence[Seen]]:
-    """UnseenError, as of a look."""
+    """What a reading raises is raised: the read it is part of says what was wrong, such as that it took too long."""
     sight = Sight(now, deaf)
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Reads]:
         yield reads
 
-    await sight.read(opened, [rule])
+    await sight.read(opened, [rule], apart=False)
     seen = sight.of(rule, told.names)
     told.names |= {scope: sight.names(rule, scope) for scope in seen if scope not in told.names}
     told.n_scopes = max(told.n_scopes, len(seen))

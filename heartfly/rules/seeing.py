@@ -71,8 +71,12 @@ class Sight:
     _views: dict[tuple[Scope, tuple[object, ...]], _View] = field(default_factory=dict)
     """By groups, and what of a condition is seen: rules that differ in their thresholds share what they see."""
 
-    async def read(self, opened: Opened, rules: Iterable[Rule]) -> None:
-        """Each reading has a snapshot of its own: no reader may keep one for long."""
+    async def read(self, opened: Opened, rules: Iterable[Rule], *, apart: bool = True) -> None:
+        """Each reading has a snapshot of its own: no reader may keep one for long.
+
+        `apart`: one that fails is told to the rules that need it; else it is raised, to who asks about one rule.
+        """
+        reading = _reading if apart else _table
         for rule in rules:
             for condition in rule.conditions:
                 source = SOURCES.get(condition.of)
@@ -81,7 +85,7 @@ class Sight:
                 what = source.what(condition, rule.by)
                 for window in (window_of(condition, self.now), past_of(condition, self.now)):
                     if window is not None and (what, window) not in self.tables:
-                        self.tables[what, window] = await _reading(opened, what, window)
+                        self.tables[what, window] = await reading(opened, what, window)
                 if condition.of not in self.first_at:
                     async with opened() as reads:
                         self.first_at[condition.of] = await source.first_at(reads)
@@ -198,11 +202,15 @@ class _View:
         )
 
 
+async def _table(opened: Opened, what: What, window: Window) -> Table:
+    async with opened() as reads:
+        return await SOURCES[what.of].read(reads, what, window)
+
+
 async def _reading(opened: Opened, what: What, window: Window) -> Table | str:
     """Or why there is none."""
     try:
-        async with opened() as reads:
-            return await SOURCES[what.of].read(reads, what, window)
+        return await _table(opened, what, window)
     except NotFoundError:
         return f"what it looks at is gone: {what.of.value} {what.detail}".strip()
     except HeartflyError as error:

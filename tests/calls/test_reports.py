@@ -141,6 +141,22 @@ async def test_the_month_is_foreseen_or_there_is_not_enough(bill: Bill) -> None:
     assert 49 + 3 <= float(expected) <= 49 + 6
 
 
+async def test_a_currency_is_foreseen_once_two_weeks_of_it_are_known(bill: Bill) -> None:
+    """Before its first day nobody paid in it: that is no knowledge of what a day of it costs."""
+    await bill.call(*(call(n, "a", NOW - n * DAY) for n in range(1, 21)))
+    await bill.call(*(call(100 + n, "c", NOW - n * DAY) for n in range(14)))
+    await bill.fold()
+    asked = {"period": period_at(Period.MONTH, ZONE, NOW), "filters": {}, "zone": ZONE}
+
+    young = await bill.ask(cost_forecast, **asked, now=NOW)
+    await bill.call(call(200, "c", NOW - 14 * DAY))
+    await bill.fold()
+    older = await bill.ask(cost_forecast, **asked, now=NOW)
+
+    assert [("EUR", False), ("USD", True)] == [(one.currency, one.forecast is not None) for one in young.items]
+    assert [("EUR", 14), ("USD", 20)] == [(one.currency, one.forecast and one.forecast.n_days) for one in older.items]
+
+
 def test_periods_are_those_of_the_zone() -> None:
     berlin, now = ZoneInfo("Europe/Berlin"), datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
     starts = {period: period_at(period, berlin, now) for period in Period}

@@ -148,6 +148,9 @@ def test_alert_rules_are_made_listed_shown_tried_and_deleted(run: Run) -> None:
 
 def test_alerts_that_are_none_are_listed_and_can_neither_be_acknowledged_nor_resolved(run: Run) -> None:
     assert [] == json.loads(ok(run("alerts", "list", "--json")))
+    assert 0 == json.loads(ok(run("alerts", "statistics", "--json")))["total"]
+    assert "There are no alerts." in ok(run("alerts", "statistics"))
+    assert "No alert is like that." in ok(run("alerts", "statistics", "--severity", "high", "--since", "7d"))
     assert "There are no alerts." in ok(run("alerts", "list"))
     assert "No alert is like that." in ok(run("alerts", "list", "--state", "firing", "--since", "7d"))
     none = "00000000-0000-4000-8000-000000000000"

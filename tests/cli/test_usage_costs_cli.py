@@ -58,6 +58,11 @@ def test_what_calls_cost_is_told_in_the_terminal(run: Run, server: Server) -> No
     shown = ok(run("usage", "calls", "--provider", "deepl"))
     assert re.search(r"deepl +gpt +200 +- +unknown +acme +cost-5", shown), shown
 
+    server.api("POST", "/v1/events", key, [call(6, provider="maps", cost="0.10", currency="EUR")])
+    mixed = ok(run("usage", "costs", "--currency", "EUR"))
+    assert re.search(r"^PROVIDER +CALLS +ERRORS +COST +SHARE OF EUR", mixed, re.MULTILINE), mixed
+    assert re.search(r"^openai +.*1\.25 USD +0\.0 %", mixed, re.MULTILINE), mixed
+
 
 def test_what_is_wrong_is_said_in_words(run: Run) -> None:
     for arguments, said in (

@@ -6,11 +6,20 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
+from typing_extensions import override
 
+from heartfly.core.alert_rules import Family
 from heartfly.core.rule_definitions import rule_from
-from heartfly.errors import NotFoundError
+from heartfly.core.windows import Window
+from heartfly.errors import NotFoundError, OverloadedError
+from heartfly.rules import seeing
 from heartfly.rules.backtest import Backtest, backtest
+from heartfly.rules.figures import Table
 from heartfly.rules.seeing import deaf_times, reads_of
+from heartfly.rules.sources import SOURCES
+from heartfly.rules.sources.base import Reads, What
+from heartfly.rules.sources.calls import Calls
 from tests.jobs.workshop import HOUR, MINUTE
 from tests.rules.neighbourhood import CALLS, TEN, Neighbourhood
 
@@ -70,6 +79,25 @@ async def test_rates_costs_spikes_and_times_are_worked_out_of_hours(there: Neigh
         assert told.conditions[0].held == 1, condition
     summed = await tried(there, CALLS | {"window": 6 * 3600, "threshold": "400"})
     assert [end] == [one.from_at for one in summed.fired]
+
+
+class Endless(Calls):
+    """Its present is read for longer than a read may last."""
+
+    @override
+    async def read(self, reads: Reads, what: What, window: Window) -> Table:
+        raise OperationalError("SELECT", {}, Exception("interrupted"))
+
+
+async def test_a_present_that_takes_too_long_to_read_is_no_fault_of_ours(
+    there: Neighbourhood, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await there.calls(TEN + MINUTE, 3)
+    there.move(TEN + 1.5 * HOUR)
+    monkeypatch.setattr(seeing, "SOURCES", {**SOURCES, Family.CALLS: Endless()})
+
+    with pytest.raises(OverloadedError, match="takes too long"):
+        await tried(there, CALLS)
 
 
 async def test_short_windows_are_looked_at_for_a_day_in_steps_of_their_own(there: Neighbourhood) -> None:
