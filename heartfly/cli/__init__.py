@@ -21,7 +21,7 @@ _COMMANDS: Mapping[str, str] = {
     "incidents": "heartfly.cli.incidents:incidents_group",
     "silences": "heartfly.cli.silences:silences_group",
     "alert-rules": "heartfly.cli.alert_rules:alert_rules_group",
-    "alerts": "heartfly.cli.alert_rules:alerts_group",
+    "alerts": "heartfly.cli.alerts:alerts_group",
     "notifications": "heartfly.cli.notifications:notifications_group",
     "audit": "heartfly.cli.audit:audit_group",
     "keys": "heartfly.cli.keys:keys_group",

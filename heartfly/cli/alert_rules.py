@@ -1,4 +1,4 @@
-"""`heartfly alert-rules …` and `heartfly alerts …`: rules over numbers, and what they raised."""
+"""`heartfly alert-rules …`: rules over numbers. What they raised: cli/alerts.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from heartfly.cli.client import Client, connected, part
 from heartfly.cli.output import (
     AS_JSON,
     DURATION,
-    MOST,
     counted,
     plain,
     print_facts,
@@ -18,12 +17,12 @@ from heartfly.cli.output import (
     print_table,
     say,
     seconds,
-    since_instant,
     when,
 )
 
 _UUID_CHARS = 36
-_SEVERITIES = ("low", "medium", "high", "critical")
+_OF_A_CONDITION = ("threshold", "window", "least", "clear")
+SEVERITIES = ("low", "medium", "high", "critical")
 
 
 @click.group("alert-rules")
@@ -136,7 +135,7 @@ def _of_a_rule(command: Any) -> Any:
 @alert_rules_group.command("create")
 @click.argument("name")
 @_of_a_rule
-@click.option("--severity", type=click.Choice(_SEVERITIES), default="medium", show_default=True)
+@click.option("--severity", type=click.Choice(SEVERITIES), default="medium", show_default=True)
 @click.option("--channel", "channels", multiple=True, help="Only to this channel, by id; may be said again.  [all]")
 @AS_JSON
 @connected()
@@ -150,6 +149,42 @@ def create(*, name: str, severity: str, channels: tuple[str, ...], as_json: bool
         print_json(told)
     else:
         click.echo(plain(f"{told['id']}: {told['name']} fires when {_conditions(told)}."))
+
+
+@alert_rules_group.command("edit")
+@click.argument("rule")
+@click.option("--name")
+@click.option("--severity", type=click.Choice(SEVERITIES))
+@click.option("--channel", "channels", multiple=True, help="Only to this channel, by id; all of them anew.")
+@click.option("--disable/--enable", "disables", default=None, help="A disabled one is not looked at.")
+@click.option("--by", multiple=True, metavar="GROUP", help="All of them anew.")
+@click.option("--for", "for", type=DURATION, help="So long it must hold.")
+@click.option("--cooldown", type=DURATION, help="So long it does not fire again in a scope.")
+@click.option("--threshold", help="A number, or a factor of a baseline; of a rule of one condition.")
+@click.option("--window", type=DURATION, help="The same.")
+@click.option("--least", type=int, help="The same.")
+@click.option("--clear", help="The same.")
+@AS_JSON
+@connected()
+def edit(*, rule: str, disables: bool | None, as_json: bool, api: Client, **given: Any) -> None:
+    """Change one, by its id or name; what is not said stays. Of several conditions the API changes each."""
+    found = find(api, rule)
+    asked = {name: value for name, value in given.items() if value not in {None, ()}}
+    if disables is not None:
+        asked["enabled"] = not disables
+    changed = {name: asked.pop(name) for name in _OF_A_CONDITION if name in asked}
+    if changed:
+        if len(found["conditions"]) > 1:
+            raise click.UsageError(
+                f"{rule} has {len(found['conditions'])} conditions; the API and the pages change those"
+            )
+        (told,) = found["conditions"]
+        asked["conditions"] = [{k: v for k, v in told.items() if v is not None and k != "words"} | changed]
+    if not asked:
+        raise click.UsageError("nothing is to be changed; `heartfly alert-rules edit --help` shows what can be")
+    asked = {name: list(value) if isinstance(value, tuple) else value for name, value in asked.items()}
+    now = api.call("PATCH", f"/v1/alert-rules/{part(found['id'])}", asked)
+    say(plain(f"{now['id']}: {now['name']} fires when {_conditions(now)}."), now, as_json=as_json)
 
 
 @alert_rules_group.command("defaults")
@@ -170,7 +205,7 @@ def defaults(*, as_json: bool, api: Client) -> None:
 @connected()
 def show(*, rule: str, as_json: bool, api: Client) -> None:
     """Show one, by its id or name, and how it stands in each scope that matters."""
-    found = _find(api, rule)
+    found = find(api, rule)
     scopes = api.call("GET", f"/v1/alert-rules/{part(found['id'])}/scopes")["items"]
     if as_json:
         print_json({**found, "scopes": scopes})
@@ -211,7 +246,7 @@ def show(*, rule: str, as_json: bool, api: Client) -> None:
 @connected()
 def test(*, rule: str, as_json: bool, api: Client) -> None:
     """Tell where one would have fired in the last seven days, by its id or name."""
-    found = _find(api, rule)
+    found = find(api, rule)
     told = api.call("GET", f"/v1/alert-rules/{part(found['id'])}/backtest")
     if as_json:
         print_json(told)
@@ -238,12 +273,12 @@ def test(*, rule: str, as_json: bool, api: Client) -> None:
 @connected()
 def delete(*, rule: str, as_json: bool, api: Client) -> None:
     """Delete one, by its id or name. Its alerts stay; those that are open end without a word."""
-    found = _find(api, rule)
+    found = find(api, rule)
     api.call("DELETE", f"/v1/alert-rules/{part(found['id'])}")
     say(plain(f"{found['name']} is deleted."), {"id": found["id"], "deleted": True}, as_json=as_json)
 
 
-def _find(api: Client, name: str) -> Any:
+def find(api: Client, name: str) -> Any:
     """By its id, or by its name if only one has it."""
     if len(name) == _UUID_CHARS:
         found = api.read(f"/v1/alert-rules/{part(name)}")
@@ -255,112 +290,3 @@ def _find(api: Client, name: str) -> Any:
     if named:
         raise click.ClickException(f"{len(named)} alert rules are called {name}: say which by its id.")
     raise click.ClickException(f"There is no alert rule {name}; `heartfly alert-rules list` shows them.")
-
-
-# --- alerts
-
-
-@click.group("alerts")
-def alerts_group() -> None:
-    """Alerts that rules raised: list them, sum them up, say that you take care of one, or end it."""
-
-
-@alerts_group.command("list")
-@click.option("--state", type=click.Choice(["firing", "acknowledged", "resolved"]), help="Only those.  [all]")
-@click.option("--severity", type=click.Choice(_SEVERITIES), help="Only of this severity.")
-@click.option("--rule", help="Only of this rule, by id or name.")
-@click.option("--since", help="Fired then or later: 7d, or an instant.")
-@MOST
-@AS_JSON
-@connected()
-def list_alerts(
-    *,
-    state: str | None,
-    severity: str | None,
-    rule: str | None,
-    since: str | None,
-    most: int,
-    as_json: bool,
-    api: Client,
-) -> None:
-    """List alerts, the newest first."""
-    asked = {
-        "state": state,
-        "severity": severity,
-        "rule": None if rule is None else _find(api, rule)["id"],
-        "since": None if since is None else since_instant(since),
-    }
-    found = api.first("/v1/alert-rules/alerts", most, **asked)
-    if as_json:
-        print_json(found)
-        return
-    if not found:
-        click.echo("There are no alerts." if not any(asked.values()) else "No alert is like that.")
-        return
-    print_table(
-        ("STATE", "SEVERITY", "RULE", "SCOPE", "FIRED", "EXPLAIN", "ID"),
-        [
-            (
-                one["state"],
-                one["severity"],
-                one["rule_name"],
-                one["scope_words"] or "-",
-                when(one["fired_at"]),
-                one["explain"],
-                one["id"],
-            )
-            for one in found
-        ],
-    )
-
-
-@alerts_group.command("statistics")
-@click.option("--severity", type=click.Choice(_SEVERITIES), help="Only of this severity.")
-@click.option("--rule", help="Only of this rule, by id or name.")
-@click.option("--since", help="Fired then or later: 7d, or an instant.")
-@AS_JSON
-@connected()
-def statistics(*, severity: str | None, rule: str | None, since: str | None, as_json: bool, api: Client) -> None:
-    """How many alerts there were and are, by type and severity, and how long they took to end."""
-    asked: dict[str, Any] = {
-        "severity": severity,
-        "rule": None if rule is None else _find(api, rule)["id"],
-        "since": None if since is None else since_instant(since),
-    }
-    told = api.call("GET", "/v1/alert-rules/statistics", **asked)
-    if as_json:
-        print_json(told)
-        return
-    if not told["total"]:
-        click.echo("There are no alerts." if not any(asked.values()) else "No alert is like that.")
-        return
-    print_table(
-        ("OF", "ALERTS", "STILL"),
-        [
-            (plain(name), f"{one['total']:,}", f"{one['active']:,}")
-            for name, one in [*told["by_severity"].items(), *told["by_type"].items(), ("all", told)]
-        ],
-    )
-    if told["mean_time_to_resolve"] is not None:
-        click.echo(f"\nOn average they ended after {seconds(told['mean_time_to_resolve'])}.")
-
-
-@alerts_group.command("ack")
-@click.argument("alert")
-@AS_JSON
-@connected()
-def ack(*, alert: str, as_json: bool, api: Client) -> None:
-    """Say that you take care of one, by its id."""
-    told = api.call("POST", f"/v1/alert-rules/alerts/{part(alert)}/ack")
-    say(plain(f"The alert of {told['rule_name']} is acknowledged."), told, as_json=as_json)
-
-
-@alerts_group.command("resolve")
-@click.argument("alert")
-@click.option("--note", default="", help="What it was, for whoever looks later.")
-@AS_JSON
-@connected()
-def resolve(*, alert: str, note: str, as_json: bool, api: Client) -> None:
-    """End one, by its id. It is told again when its conditions have let go in between, or a cooldown is over."""
-    told = api.call("POST", f"/v1/alert-rules/alerts/{part(alert)}/resolve", {"note": note})
-    say(plain(f"The alert of {told['rule_name']} is resolved."), told, as_json=as_json)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import rich_click as click
 
 from heartfly.cli.client import Client, connected, part
-from heartfly.cli.output import AS_JSON, counted, print_facts, print_json, print_table
+from heartfly.cli.output import AS_JSON, counted, print_facts, print_json, print_table, say
 
 DENIED = 3
 """The exit code of a check that is denied; 1 is an error."""
@@ -205,6 +205,42 @@ def _say(told: Any) -> None:
         click.echo(f"Denied by {told['limit']['name']}; room {after}.")
     for one in told["limits"]:
         click.echo(f"  {one['name']}: {one['used']} of {one['limit']} used, {one['remaining']} left")
+
+
+@limits_group.command("edit")
+@click.argument("limit_id", metavar="ID")
+@click.option("--name")
+@click.option("--amount", help="How much, such as 1000 or 2.50.")
+@click.option("--rate", help="Of a rate: its period, such as 60s.")
+@click.option("--burst", help="Of a rate: how much at once.")
+@click.option("--always/--not-always", default=None, help="Whether it holds beside more special ones, too.")
+@click.option("--deny-on-failure/--allow-on-failure", "denies", default=None, help="While nothing can be looked up.")
+@click.option("--approaching", type=int, help="From so many per cent on it says that it is near.")
+@click.option("--pause/--resume", "pauses", default=None, help="A paused one denies nobody.")
+@AS_JSON
+@connected()
+def edit(
+    *,
+    limit_id: str,
+    rate: str | None,
+    denies: bool | None,
+    pauses: bool | None,
+    as_json: bool,
+    api: Client,
+    **given: Any,
+) -> None:
+    """Change one; what is not said stays, and so does what was used."""
+    asked = {name: value for name, value in given.items() if value is not None}
+    if rate is not None:
+        asked["period_s"] = _seconds(rate)
+    if denies is not None:
+        asked["on_failure"] = "deny" if denies else "allow"
+    if pauses is not None:
+        asked["active"] = not pauses
+    if not asked:
+        raise click.UsageError("nothing is to be changed; `heartfly limits edit --help` shows what can be")
+    told = api.call("PATCH", f"/v1/limits/{part(limit_id)}", asked)
+    say(f"{told['id']}: {told['name']}, {'active' if told['active'] else 'paused'}.", told, as_json=as_json)
 
 
 @limits_group.command("delete")

@@ -119,7 +119,7 @@ def test_watches_of_data_are_made_listed_edited_and_deleted(run: Run) -> None:
     assert "is deleted, with its check" in ok(run("usage", "watches", "delete", other["id"]))
 
 
-def test_alert_rules_are_made_listed_shown_tried_and_deleted(run: Run) -> None:
+def test_alert_rules_are_made_listed_shown_changed_tried_and_deleted(run: Run) -> None:
     assert [] == json.loads(ok(run("alert-rules", "list", "--json")))
     assert "There are no alert rules" in ok(run("alert-rules", "list"))
     asked = ("--metric", "error_rate", "--threshold", "10", "--least", "20", "--by", "provider", "--where", "tag=prod")
@@ -135,6 +135,15 @@ def test_alert_rules_are_made_listed_shown_tried_and_deleted(run: Run) -> None:
     assert "error rate of calls in 1 h more than 10 %" in ok(run("alert-rules", "list"))
     assert made["id"] == json.loads(ok(run("alert-rules", "show", "Errors", "--json")))["id"]
     assert "for each" in ok(run("alert-rules", "show", made["id"]))
+    changes = ("--threshold", "20", "--window", "30m", "--severity", "high", "--disable", "--by", "model")
+    changed = json.loads(ok(run("alert-rules", "edit", "Errors", *changes, "--json")))
+    assert ("high", False, ["model"], 7200) == tuple(changed[k] for k in ("severity", "enabled", "by", "cooldown"))
+    assert ("20", 1800, 20, {"tag": ["prod"]}) == tuple(
+        changed["conditions"][0][name] for name in ("threshold", "window", "least", "where")
+    )
+    assert "more than 10 %" in ok(run("alert-rules", "edit", "Errors", "--enable", "--threshold", "10", "--by", "tag"))
+    assert 2 == run("alert-rules", "edit", "Errors").exit_code
+    assert 1 == run("alert-rules", "edit", "Errors", "--by", "weather").exit_code
     assert [] == json.loads(ok(run("alert-rules", "test", "Errors", "--json")))["fired"]
     assert "It would not have fired." in ok(run("alert-rules", "test", "Errors"))
     assert 5 == len(json.loads(ok(run("alert-rules", "defaults", "--json"))))

@@ -1,4 +1,4 @@
-"""`heartfly limits`: made, listed, shown, checked, tried on the last week, and deleted; for people and for machines."""
+"""`heartfly limits`: made, shown, changed, checked, tried on the last week, deleted; for people and for machines."""
 
 from __future__ import annotations
 
@@ -83,3 +83,18 @@ def test_a_limit_is_tried_and_deleted(run: Run) -> None:
     assert "is deleted." in ok(run("limits", "delete", one["id"]))
     assert {"id": other["id"], "deleted": True} == json.loads(ok(run("limits", "delete", other["id"], "--json")))
     assert 1 == run("limits", "show", one["id"]).exit_code
+
+
+def test_a_limit_is_changed_and_what_is_not_said_stays(run: Run) -> None:
+    rate = made(run, "--amount", "60", "--rate", "1m", "--burst", "5", "--for", "provider=mistral", "--always")
+    options = ("--amount", "90", "--rate", "2m", "--not-always", "--deny-on-failure", "--name", "Slow")
+
+    now = json.loads(ok(run("limits", "edit", rate["id"], *options, "--json")))
+
+    told = ("amount", "period_s", "burst", "always", "on_failure", "name", "scope")
+    assert ("90", 120, "5", False, "deny", "Slow", {"provider": "mistral"}) == tuple(now[name] for name in told)
+    assert "Slow, paused." in ok(run("limits", "edit", rate["id"], "--pause"))
+    assert "Slow, active." in ok(run("limits", "edit", rate["id"], "--resume", "--allow-on-failure"))
+    assert 2 == run("limits", "edit", rate["id"]).exit_code
+    assert 1 == run("limits", "edit", rate["id"], "--amount", "some").exit_code
+    assert 1 == run("limits", "edit", "none", "--name", "x").exit_code
