@@ -180,7 +180,6 @@ async def test_a_node_that_is_killed_in_the_middle_of_a_replay_brings_back_each_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("server", [{"SPOOL__WAIT_S": "3600"}], ids=["waited for"], indirect=True)  # a crowded machine
 @pytest.mark.parametrize("away_s", [pytest.param(30, id="half a minute"), pytest.param(600, id="ten minutes")])
 async def test_without_a_database_at_300_pings_a_second(server: Server, postgres: Any, away_s: int) -> None:
     """The goal is ten minutes, and a minute to bring it in; half a minute shows the same in less time."""
@@ -218,10 +217,7 @@ async def test_without_a_database_at_300_pings_a_second(server: Server, postgres
     audit(steady.answered, rows)
     assert {200} == {said.code for said in steady.answered.values()}
     assert [("up", "success")] * 30 == flipped
-    # Where others compute beside it the time says nothing. Then one processor must have been enough for it: of what
-    # was computed, the part that falls to what lay there, and not to what came and went behind it meanwhile.
-    came_meanwhile = len(steady.between(back, empty))
-    assert min(took_s, used_s * lay / (lay + came_meanwhile)) <= 60
+    assert took_s <= 60  # on a machine with nothing else to do
 
 
 def worked_s(server: Server, postgres: Any) -> float:
