@@ -85,9 +85,8 @@ def audit(answered: Mapping[str, Said], rows: list[Any]) -> None:
 
 
 @pytest.fixture
-def server(tmp_path: Path, postgres: Any, request: pytest.FixtureRequest) -> Iterator[Server]:
-    """Its parameter: settings of the test's own."""
-    found = Server(tmp_path, SETTINGS | {"DATABASE__URL": postgres.get_uri()} | getattr(request, "param", {}))
+def server(tmp_path: Path, postgres: Any) -> Iterator[Server]:
+    found = Server(tmp_path, SETTINGS | {"DATABASE__URL": postgres.get_uri()})
     yield found
     found.leave()
 
