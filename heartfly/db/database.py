@@ -162,7 +162,7 @@ class Database:
         """Connections that cannot write, for the event loop that uses them first; its owner ends them."""
         if self.on_postgres:
             return postgres.reading_engine(self._url, self.part)
-        return sqlite.reading_engine(self._path, self._clock)
+        return sqlite.reading_engine(self._path, self._clock, self.part)
 
     def _session(self, lane: int) -> WriteSession:
         if self.on_postgres:

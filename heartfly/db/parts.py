@@ -15,7 +15,8 @@ class Part:
 
     `migrations`: their folder in alembic/; `version_table` says how far they have gone. On SQLite
     `cache_kib` is of pages that its writer keeps. It carries its log over after `carried_after` rows, and a commit does
-    that by itself at `most_log` pages, while its callers wait.
+    that by itself at `most_log` pages, while its callers wait. `reads_one_state`: whatever one read asks is of one
+    instant there, as it always is on PostgreSQL.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Part:
     cache_kib: int
     carried_after: int
     most_log: int
+    reads_one_state: bool
 
 
 MAIN = Part(
@@ -39,6 +41,7 @@ MAIN = Part(
     cache_kib=8_192,  # a storm fills it for good, and takes no longer than with twice this
     carried_after=4_000,
     most_log=12_000,
+    reads_one_state=False,  # what one row says of a check is enough, and a read that lasts holds up the log
 )
 USAGE = Part(
     name="usage",
@@ -50,5 +53,6 @@ USAGE = Part(
     cache_kib=32_768,  # each event goes to three places at random
     carried_after=20_000,  # by then it has written a page several times, and each is carried over once
     most_log=48_000,
+    reads_one_state=True,  # a figure is put together by many questions, while hours are folded anew
 )
 PARTS = (MAIN, USAGE)

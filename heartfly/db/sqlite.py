@@ -110,8 +110,9 @@ class _Compiler(SQLiteCompiler):
         return text
 
 
-def reading_engine(path: Path, clock: Clock, *, limit_s: float = 5.0) -> AsyncEngine:
-    """Read-only connections, a few at a time; each query sees one consistent state.
+def reading_engine(path: Path, clock: Clock, part: Part = MAIN, *, limit_s: float = 5.0) -> AsyncEngine:
+    """Read-only connections, a few at a time; each query sees one consistent state, and of a part that says so all
+    queries the same.
 
     A connection that was handed out longer than `limit_s` ago has its query interrupted: no reader may keep the WAL
     from being checkpointed, or a page from the next one.
@@ -132,6 +133,8 @@ def reading_engine(path: Path, clock: Clock, *, limit_s: float = 5.0) -> AsyncEn
         connection.run_async(
             lambda real: real.set_progress_handler(lambda: clock.monotonic() - started[0] > limit_s, 10_000)
         )
+        if part.reads_one_state:
+            connection.isolation_level = None  # else Python's driver begins a transaction before writes only
         record.info["started"] = started
         for pragma in (
             "query_only=1",
@@ -146,6 +149,12 @@ def reading_engine(path: Path, clock: Clock, *, limit_s: float = 5.0) -> AsyncEn
     @event.listens_for(engine.sync_engine, "checkout")
     def handed_out(_connection: Any, record: Any, _proxy: Any) -> None:
         record.info["started"][0] = clock.monotonic()
+
+    if part.reads_one_state:
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def one_state(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN")
 
     return engine
 

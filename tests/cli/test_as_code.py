@@ -321,7 +321,7 @@ def test_a_meter_that_counts_differently_gets_a_version(run: Run, project: Proje
         ("period: 90s", "perod: 90s", 28, "checks.beat.schedule.perod: is not known here; did you mean period?"),
         ('cron: "@hourly"', "crn: daily", 29, "checks.pods.schedule.crn: is not known here; did you mean cron?"),
         ("zone: Europe/Berlin}\n    grace", "tz: UTC}\n    grace", 18,
-         "checks.nightly.schedule.tz: is not known here; known are cron, oncalendar, period, zone, dialect, kind"),
+         "checks.nightly.schedule.tz: is not known here; known are cron"),
         ("on_time: 99.50", "ontime: 99.50", 29, "checks.pods.slo.ontime: is not known here; did you mean on_time?"),
         ("period: 90s", "period: 90s, cron: '* * * * *'", 28, "beat.schedule.period: must not stand beside cron"),
         ("channels: [ops]\n  timers", "channels: [nobody]\n  timers", 26, "channels: there is no channel nobody"),

@@ -295,3 +295,19 @@ async def test_on_postgresql_each_writer_has_a_number_of_its_own(db: Database, u
     async with db.read() as read:
         lanes = (await read.execute(sa.select(node_batches.c.lane).order_by(node_batches.c.lane))).scalars().all()
     assert [1, 3] == [lane for lane in lanes if lane]
+
+
+async def test_whatever_one_read_of_usage_asks_is_of_one_instant_and_the_next_read_sees_what_came(
+    usage_db: Database,
+) -> None:
+    asked = sa.select(sa.func.count()).select_from(usage_names)
+    row = {"pid": 1, "id": 1, "kind": "type", "text": "api.call"}
+
+    async with usage_db.read() as read:
+        before = (await read.execute(asked)).scalar_one()
+        await usage_db.write(lambda tx: tx.conn.execute(sa.insert(usage_names).values(row)))
+        meanwhile = (await read.execute(asked)).scalar_one()
+    async with usage_db.read() as read:
+        after = (await read.execute(asked)).scalar_one()
+
+    assert (0, 0, 1) == (before, meanwhile, after)
