@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.nginx import Nginx, documented, load
-from tests.web.test_gates import browser
+from tests.web.conftest import browser
 from tests.web.test_tasks import Place, place
 from tests.web.test_traffic_in_a_browser import settled
 

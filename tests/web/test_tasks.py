@@ -19,9 +19,9 @@ import pytest
 
 from heartfly.clock import SystemClock
 from tests.server_process import Server
+from tests.web.conftest import browser
 from tests.web.full_house import EMAIL, OUTPUT, PASSWORD, House, ping
 from tests.web.hook import Hook, listening
-from tests.web.test_gates import browser
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 __all__ = ["browser"]

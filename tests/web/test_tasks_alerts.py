@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from heartfly.clock import SystemClock
+from tests.web.conftest import browser
 from tests.web.full_house import ping
 from tests.web.gates import NARROWEST, Gates
-from tests.web.test_gates import browser
 from tests.web.test_tasks import PHONE, Place, place
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]

@@ -20,9 +20,9 @@ import pytest
 from heartfly.clock import SystemClock
 from heartfly.core import totp
 from tests.server_process import Server
+from tests.web.conftest import browser
 from tests.web.full_house import EMAIL, OUTPUT, PASSWORD, House, ping
 from tests.web.hook import listening
-from tests.web.test_gates import browser
 from tests.web.test_tasks import PHONE, Place, instant
 from tests.web.test_tasks_live import bash, joined
 

@@ -15,8 +15,8 @@ import pytest
 
 from heartfly.clock import SystemClock
 from heartfly.core import totp
+from tests.web.conftest import browser
 from tests.web.full_house import STATUSES, ping
-from tests.web.test_gates import browser
 from tests.web.test_tasks import PHONE, Person, Place, at_rest, place
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]

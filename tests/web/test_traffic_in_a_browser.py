@@ -13,7 +13,7 @@ import pytest
 
 from heartfly.clock import SystemClock
 from heartfly.core.access.as_event import TYPE
-from tests.web.test_gates import browser
+from tests.web.conftest import browser
 from tests.web.test_tasks import LIMIT_MS, PHONE, Person, Place, place
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
