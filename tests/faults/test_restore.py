@@ -23,7 +23,7 @@ from tests.server_process import Server
 
 CLIENTS = 4
 LIMIT_S = 60
-SLOT_S = 10
+SLOT_S = 20
 
 
 @pytest.mark.e2e
