@@ -61,10 +61,6 @@ NEXT_LATER = (
 """When the next that is held, the next reminder and the next telling of a cause are due."""
 
 
-def next_later(tx: Tx) -> datetime | None:
-    return soonest(tx, *NEXT_LATER)
-
-
 def soonest(tx: Tx, *asked: sa.Select[Any]) -> datetime | None:
     """Of instants, whose questions are asked in one go, as this is done each second. None: there are none."""
     found = tx.conn.execute(sa.select(*(one.scalar_subquery() for one in asked))).one()

@@ -13,7 +13,7 @@ from heartfly.audit.record import Actor
 from heartfly.core.words import AlertKind
 from heartfly.db.models import notifications, silences
 from heartfly.notify import peace_commands
-from heartfly.notify.later import next_later, tell_later
+from heartfly.notify.later import NEXT_LATER, soonest, tell_later
 from heartfly.notify.outbox import Entry, enqueue
 from heartfly.notify.peace_commands import Asked
 from heartfly.notify.policies import AskedPolicy
@@ -38,7 +38,7 @@ async def rows(post: PostOffice) -> list[Any]:
 
 async def pass_all(post: PostOffice) -> None:
     """Look at each instant at which something is due, to the last."""
-    while (due := await post.db.write(next_later)) is not None:
+    while (due := await post.db.write(lambda tx: soonest(tx, *NEXT_LATER))) is not None:
         while await post.db.write(lambda tx, due=due: tell_later(tx, now=due, ids=post.ids)):  # type: ignore[misc]
             pass
 
@@ -119,13 +119,13 @@ async def test_what_an_edited_silence_held_is_looked_at_anew_at_once(post: PostO
     hour = timedelta(hours=1)
     row = await silence(post, kind="mute", scope="channel", targets=[muted.uuid], lasts=hour)
     await post.alert([muted.channel_id])
-    before = await post.db.write(next_later)
+    before = await post.db.write(lambda tx: soonest(tx, *NEXT_LATER))
     wanted = replace(peace_commands.asked_as(row), targets=[other.uuid])
 
     await post.db.write(
         lambda tx: peace_commands.edit(tx, post.pid, row.uuid, wanted, at=post.at, actor=Actor("test"), ids=post.ids)
     )
 
-    assert (post.at + hour, post.at) == (before, await post.db.write(next_later))
+    assert (post.at + hour, post.at) == (before, await post.db.write(lambda tx: soonest(tx, *NEXT_LATER)))
     await pass_all(post)
     assert "held" not in {one.state for one in await rows(post)}

@@ -22,7 +22,7 @@ from heartfly.notify import peace_commands
 from heartfly.notify.channels.base import ChannelContext
 from heartfly.notify.commands import create_channel
 from heartfly.notify.dispatch import Dispatcher
-from heartfly.notify.later import next_later, tell_later
+from heartfly.notify.later import NEXT_LATER, soonest, tell_later
 from heartfly.notify.peace_commands import Asked
 from heartfly.notify.policies import AskedPolicy
 from tests.notify.post_office import ScriptedChannel
@@ -122,7 +122,7 @@ async def _silence(world: World, what: str, lasts: timedelta, jobs: list[Any]) -
 
 async def _look(world: World, through: datetime) -> None:
     """At each instant at which something that was held is due, up to this one."""
-    while (due := await world.db.write(next_later)) is not None and due <= through:
+    while (due := await world.db.write(lambda tx: soonest(tx, *NEXT_LATER))) is not None and due <= through:
         while await world.db.write(lambda tx, due=due: tell_later(tx, now=due, ids=world.ids)):  # type: ignore[misc]
             pass
 
