@@ -84,6 +84,12 @@ class ServerLimits:
         return min(0.5, max(0.005, shortest / 20))
 
     @property
+    def idle_sweep_s(self) -> float:
+        """The same while nobody is connected: whoever connects meanwhile is not late before that has passed."""
+        shortest = min(self.receive_deadline_s, self.keep_alive_s, self.send_stall_s, self.linger_s)
+        return max(self.sweep_s, min(0.5, shortest - self.sweep_s))
+
+    @property
     def stall_sweep_s(self) -> float:
         """How often it is looked who leaves our answers unread; that takes longer for each connection."""
         return min(1.0, self.send_stall_s / 20)

@@ -86,6 +86,7 @@ class _Sweeper:
         self._shared = shared
         self._clock = clock
         self._loop = asyncio.get_running_loop()
+        self._sweep_s, self._idle_sweep_s = shared.limits.sweep_s, shared.limits.idle_sweep_s
         self._second: datetime | None = None
         self._left: list[Lifetime] = []
         self._looks_closer_at = 0.0
@@ -93,8 +94,9 @@ class _Sweeper:
 
     def sweep(self) -> None:
         shared = self._shared
-        self._next = self._loop.call_later(shared.limits.sweep_s, self.sweep)
-        second = self._clock.now().replace(microsecond=0)
+        now = self._clock.now()
+        self._next = self._loop.call_later(self._pause_s(now), self.sweep)
+        second = now.replace(microsecond=0)
         if second != self._second:
             self._second = second
             shared.date = format_datetime(second, usegmt=True).encode()
@@ -102,14 +104,21 @@ class _Sweeper:
             self._tell_of_turned_away()
         if self._left:
             return  # we are behind: those come first
-        now = self._loop.time()
-        if now >= self._looks_closer_at:  # also for who does not take what we send
-            self._looks_closer_at = now + shared.limits.stall_sweep_s
+        loop_now = self._loop.time()
+        if loop_now >= self._looks_closer_at:  # also for who does not take what we send
+            self._looks_closer_at = loop_now + shared.limits.stall_sweep_s
             self._left = [*shared.connections, *shared.turned_away]
         else:
-            due = [one for one in shared.connections if one.due_at <= now]
-            self._left = due + [one for one in shared.turned_away if one.due_at <= now]
+            due = [one for one in shared.connections if one.due_at <= loop_now]
+            self._left = due + [one for one in shared.turned_away if one.due_at <= loop_now]
         self._go_on()
+
+    def _pause_s(self, now: datetime) -> float:
+        """Nobody is connected, nearly always: then until the date is another, at most."""
+        shared = self._shared
+        if shared.connections or shared.turned_away or shared.draining:
+            return self._sweep_s
+        return min(self._idle_sweep_s, 1.001 - now.microsecond / 1e6)
 
     def _go_on(self) -> None:
         left, until = self._left, self._clock.monotonic() + _SWEEP_TURN_S
