@@ -91,7 +91,7 @@ def _record_flips(tx: Tx, taken: Sequence[Taken], *, ids: IdSource, now: datetim
         if touches_down(flip)
     ]
     incidents = follow(tx, turns, ids=ids, now=now)
-    _INSERT_FLIPS.run(
+    _INSERT_FLIPS.follow(
         tx, [flip_row(one.stored, flip, incidents.get((one.stored.id, flip.flip_no)), now) for one, flip in found]
     )
     return Flipped(why, incidents, group(tx, turns, incidents, ids=ids, now=now))

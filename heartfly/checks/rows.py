@@ -275,9 +275,9 @@ def save(tx: Tx, changed: Iterable[Stored]) -> None:
         else:
             (silent if _heard_after(life) == _heard_before(row) else whole).append(life)
         tx.changes.wake(one_check.check.wake_at)
-    _UPDATE.run(tx, whole)
-    _UPDATE_STEADY.run(tx, steady)
-    _UPDATE_SILENT.run(tx, silent)
+    _UPDATE.follow(tx, whole)
+    _UPDATE_STEADY.follow(tx, steady)
+    _UPDATE_SILENT.follow(tx, silent)
 
 
 def save_runs(tx: Tx, found: Iterable[tuple[Stored, Run]]) -> None:
@@ -290,7 +290,7 @@ def save_runs(tx: Tx, found: Iterable[tuple[Stored, Run]]) -> None:
         if (first := last.get((one_check.id, run.id))) is not None:
             values["at"] = first["at"]  # where it is listed stays, whatever is learned of it
         last[one_check.id, run.id] = values
-    _SAVE_RUNS.run(tx, list(last.values()))
+    _SAVE_RUNS.follow(tx, list(last.values()))
 
 
 def run_values(one_check: Stored, run: Run) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from datetime import datetime
 from sqlalchemy import Connection, Dialect, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
+from heartfly.db.rounds import Behind
+
 
 @dataclass(slots=True)
 class Changes:
@@ -44,6 +46,8 @@ class Tx:
     changes: Changes = field(default_factory=Changes)
     after: list[Callable[[], None]] = field(default_factory=list)
     """Called by the writer, in its thread, once this has committed: what may be remembered only then."""
+    behind: Behind | None = None
+    """Where writes wait whose answer nobody needs. None: they are sent at once."""
 
     @property
     def dialect(self) -> Dialect:

@@ -22,6 +22,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.models import node_batches
 from heartfly.db.parts import MAIN, Part
 from heartfly.db.prepared import Prepared
+from heartfly.db.rounds import Behind
 from heartfly.db.types import to_json
 from heartfly.errors import AwayError, OverloadedError, StoreError
 
@@ -143,6 +144,7 @@ class PostgresSession:
         self._node_id = node_id
         self._lane = lane
         self._connection: Connection | None = None
+        self._behind: Behind | None = None
         self._batch = 0
 
     def attempt(self, work: Callable[[Tx], Result]) -> Result:
@@ -155,18 +157,19 @@ class PostgresSession:
         return self._once(work)
 
     def _once(self, work: Callable[[Tx], Result]) -> Result:
-        connection = self._open()
+        connection, behind = self._open()
         self._batch += 1
         committing = False
         try:
             transaction = connection.begin()
             try:
-                tx = Tx(connection)
+                tx = Tx(connection, behind=behind)
                 result = work(tx)
-                _NUMBER.run(tx, [{"b_node": self._node_id, "b_lane": self._lane, "last_batch": self._batch}])
                 committing = True
-                transaction.commit()
+                behind.commit(*_NUMBER.one(tx, b_node=self._node_id, b_lane=self._lane, last_batch=self._batch))
+                transaction.commit()  # the driver has done so; SQLAlchemy has yet to hear of it
             except BaseException:
+                behind.forget()
                 if transaction.is_active:
                     transaction.rollback()
                 raise
@@ -182,7 +185,7 @@ class PostgresSession:
     def _committed(self) -> bool:
         """Whether the batch whose commit went unanswered is in the database."""
         try:
-            connection = self._open(keep_number=True)
+            connection, _ = self._open(keep_number=True)
             last = last_batch(Tx(connection), self._node_id, self._lane)
             connection.rollback()
         except (DBAPIError, StoreError) as error:
@@ -192,8 +195,8 @@ class PostgresSession:
             raise unsettled from error
         return last == self._batch
 
-    def _open(self, *, keep_number: bool = False) -> Connection:
-        if self._connection is None:
+    def _open(self, *, keep_number: bool = False) -> tuple[Connection, Behind]:
+        if self._connection is None or self._behind is None:
             connection = self._engine.connect()
             try:
                 with connection.begin():
@@ -207,10 +210,10 @@ class PostgresSession:
             except BaseException:
                 connection.close()
                 raise
-            self._connection = connection
+            self._connection, self._behind = connection, Behind(connection)
             if not keep_number:
                 self._batch = last
-        return self._connection
+        return self._connection, self._behind
 
     def tidy(self) -> None:
         """The server does it by itself."""

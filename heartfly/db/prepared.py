@@ -28,6 +28,7 @@ from sqlalchemy.types import TypeEngine
 
 from heartfly.db.changes import Tx
 from heartfly.db.lists import as_one, by_lists, list_text, listed
+from heartfly.db.rounds import send
 from heartfly.db.types import Json
 
 Convert = Callable[[Any], Any]
@@ -61,6 +62,14 @@ class Prepared:
         plan = self._plan(tx)
         return self._run(tx, plan, plan.parameters(rows))
 
+    def follow(self, tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
+        """As `run`, where nobody asks how many: PostgreSQL gets it with what comes next. If it fails, that fails."""
+        if tx.behind is None or not rows:
+            self.run(tx, rows)
+            return
+        plan = self._plan(tx)
+        tx.behind.put(*plan.given(plan.parameters(rows)))
+
     def fill(
         self,
         tx: Tx,
@@ -82,10 +91,7 @@ class Prepared:
 
     def _run(self, tx: Tx, plan: _Plan, values: list[Any]) -> int:
         if not plan.positional:
-            if plan.listed and len(values) > 1:
-                return tx.conn.exec_driver_sql(plan.listed, listed(values, plan.names)).rowcount
-            # One row alone needs no pipeline, which takes another round to the server.
-            return tx.conn.exec_driver_sql(plan.sql, values if len(values) > 1 else values[0]).rowcount
+            return tx.conn.exec_driver_sql(*plan.given(values)).rowcount
         driver = _sqlite(tx)
         with _told_as_ever(tx, plan):
             if plan.many is None or len(values) == 1:
@@ -114,6 +120,11 @@ class Prepared:
             tx, plan, rows if plan.positional else [dict(zip(plan.names, row, strict=True)) for row in rows]
         )
 
+    def one(self, tx: Tx, **values: Any) -> tuple[str, Any]:
+        """To PostgreSQL: the text, and one row of parameters, for who sends them himself."""
+        plan = self._plan(tx)
+        return plan.given(plan.parameters([values]))
+
     def rows(self, tx: Tx, **values: Any) -> list[Any]:
         """What a select finds, as named tuples."""
         found = self.found(tx, **values)
@@ -121,7 +132,9 @@ class Prepared:
 
     def found(self, tx: Tx, **values: Any) -> Found:
         """What a select finds, as the driver hands it out: for who needs few values of many rows."""
-        plan = self._plan(tx)
+        return self._found(tx, self._plan(tx), values)
+
+    def _found(self, tx: Tx, plan: _Plan, values: Mapping[str, Any]) -> Found:
         if plan.positional:
             with _told_as_ever(tx, plan):
                 return Found(plan, _sqlite(tx).execute(plan.sql, plan.parameters([values])[0]).fetchall())
@@ -136,6 +149,20 @@ class Prepared:
         return plan
 
 
+def asked(tx: Tx, *questions: tuple[Prepared, Mapping[str, Any]]) -> list[Found]:
+    """What each of several selects finds, one after the other; PostgreSQL is asked in one round.
+
+    Each sees what was committed when its own turn came: behind one that waits for a lock, what the lock stood for.
+    """
+    plans = [prepared._plan(tx) for prepared, _ in questions]  # noqa: SLF001 - of this module
+    if not tx.on_postgres:
+        return [one._found(tx, plan, values) for plan, (one, values) in zip(plans, questions, strict=True)]  # noqa: SLF001
+    first = tx.behind.taken() if tx.behind is not None else []
+    texts = [(plan.sql, plan.parameters([values])[0]) for plan, (_, values) in zip(plans, questions, strict=True)]
+    found = send(tx.conn, [*first, *texts])[len(first) :]
+    return [Found(plan, rows) for plan, rows in zip(plans, found, strict=True)]
+
+
 class Together:
     """Several that write into different tables, one after the other; to PostgreSQL they are one statement."""
 
@@ -143,12 +170,12 @@ class Together:
         self._parts = parts
         self._texts: dict[tuple[int, ...], str] = {}
 
-    def run(self, tx: Tx, *rows: Sequence[Mapping[str, Any]]) -> None:
-        """Those of each part, in the order of the parts."""
+    def follow(self, tx: Tx, *rows: Sequence[Mapping[str, Any]]) -> None:
+        """Those of each part, in the order of the parts; to PostgreSQL with what comes next, as of Prepared."""
         told = [place for place, some in enumerate(rows) if some]
         if not tx.on_postgres or len(told) < 2:
             for part, some in zip(self._parts, rows, strict=True):
-                part.run(tx, some)
+                part.follow(tx, some)
             return
         plans = {place: self._parts[place]._plan(tx) for place in told}  # noqa: SLF001 - of this module
         text = self._texts.get(tuple(told))
@@ -157,7 +184,10 @@ class Together:
         given: dict[str, str] = {}
         for place, plan in plans.items():
             given |= listed(plan.parameters(rows[place]), plan.names, of=place)
-        tx.conn.exec_driver_sql(text, given)
+        if tx.behind is None:
+            tx.conn.exec_driver_sql(text, given)
+        else:
+            tx.behind.put(text, given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +292,13 @@ class _Plan:
                     values[place] = convert(value)
             found.append(values if self.positional else dict(zip(names, values, strict=True)))
         return found
+
+    def given(self, values: list[Any]) -> tuple[str, Any]:
+        """To PostgreSQL: the text for these rows, and what goes with it."""
+        if self.listed and len(values) > 1:
+            return self.listed, listed(values, self.names)
+        # One row alone needs no pipeline, which takes another round to the server.
+        return self.sql, values if len(values) > 1 else values[0]
 
     def filled(
         self, n: int, each: Mapping[str, Sequence[Any]], same: Mapping[str, Any], convert: frozenset[str]

@@ -93,8 +93,8 @@ def follow(tx: Tx, turns: Sequence[Turn], *, ids: IdSource, now: datetime) -> Ma
             current[turn.check_id] = span
             begun.append(span)
             found[key] = span.incident
-    _CLOSE.run(tx, [span.closing_row() for span in ended])  # first: of a check only one may be open
-    _INSERT.run(tx, [span.whole_row(span.turn) for span in begun if span.turn is not None])
+    _CLOSE.follow(tx, [span.closing_row() for span in ended])  # first: of a check only one may be open
+    _INSERT.follow(tx, [span.whole_row(span.turn) for span in begun if span.turn is not None])
     return found
 
 

@@ -1,16 +1,17 @@
 """Checks, commits and releases that came together, in one transaction: the handler that the group commit calls.
 
-All that a batch needs is read with a statement each, and what has expired is given back before anybody is answered.
+All that a batch needs is read at once, and what has expired is given back before anybody is answered.
 What becomes of each is decided in batch.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from heartfly.core.limits.ledger import Ledger
+from heartfly.core.limits.rules import Key
 from heartfly.core.limits.scope import Call
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
@@ -18,7 +19,7 @@ from heartfly.db.types import micros
 from heartfly.errors import HeartflyError, NotFoundError
 from heartfly.limits import rows
 from heartfly.limits.batch import EXPIRED, Ask, Batch, Checked, End, Ended, Known, Units
-from heartfly.limits.book import Book
+from heartfly.limits.book import Book, Rules
 from heartfly.limits.pricing import Pricing
 
 MOST_EXPIRED = 500
@@ -84,21 +85,22 @@ class LimitApplier:
 
         `numbers`: of reservations; `calls`: what is counted without one. Whoever opens a batch writes it.
         """
-        rows.hold_limits(tx, pid)
-        opened = rows.OPENED.rows(tx, pid=pid, now=now, most=MOST_EXPIRED)
-        if not opened:
-            return None
-        rules = self._book.current(tx, pid, opened[0].rev)
-        overdue = [_known(row) for row in opened if row.id is not None]
-        found = {one.number: one for one in overdue}
         wanted_numbers = {item.number for item in items if isinstance(item, End)} | set(numbers)
         keys = {item.key_hash for item in items if isinstance(item, Ask) and item.key_hash is not None}
-        _add(found, lambda: rows.BY_ID.rows(tx, pid=pid, numbers=sorted(wanted_numbers)), wanted_numbers)
-        _add(found, lambda: rows.BY_KEY.rows(tx, pid=pid, keys=sorted(keys)), keys)
-        asked = [item.call for item in items if isinstance(item, Ask)]
-        needed = {one.key for call in (*asked, *calls) for one in rules.holding(call)}
-        needed |= {hold.key for one in found.values() for hold in one.holds}
-        ledger = Ledger(rules.bounds, micros(now), rows.texts_of(tx, pid, needed))
+        asked_for = [*(item.call for item in items if isinstance(item, Ask)), *calls]
+        # Nearly always the limits are still those, and nothing but what is asked for has to be known.
+        likely = _keys(self._book.remembered(pid), asked_for)
+        known = rows.read(tx, pid, now, most=MOST_EXPIRED, numbers=wanted_numbers, keys=keys, likely=likely)
+        if known is None:
+            return None
+        rules = self._book.current(tx, pid, known.rev)
+        overdue = [_known(row) for row in known.overdue]
+        found = {one.number: one for one in overdue}
+        for row in known.wanted:
+            found.setdefault(row.id, _known(row))
+        needed = _keys(rules, asked_for) | {hold.key for one in found.values() for hold in one.holds}
+        texts = known.texts | rows.texts_of(tx, pid, needed - likely)
+        ledger = Ledger(rules.bounds, micros(now), texts)
         by_key = {one.key_hash: one for one in found.values() if one.key_hash is not None}
         batch = Batch(pid, now, rules, self._ids, ledger, found, by_key)
         for one in overdue:
@@ -106,10 +108,9 @@ class LimitApplier:
         return batch
 
 
-def _add(found: dict[int, Known], read: Callable[[], Iterable[Any]], needed: Collection[object]) -> None:
-    if needed:
-        for row in read():
-            found.setdefault(row.id, _known(row))
+def _keys(rules: Rules | None, calls: Iterable[Call]) -> set[Key]:
+    """Of the counters that these calls touch."""
+    return set() if rules is None else {one.key for call in calls for one in rules.holding(call)}
 
 
 def _known(row: Any) -> Known:

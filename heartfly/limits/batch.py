@@ -207,8 +207,8 @@ class Batch:
     def write(self, tx: Tx) -> None:
         fresh = {one.number for one in self.made}
         # Before what is new: it may have the name that one of these had.
-        rows.END.run(tx, [one.ending(self.pid) for one in self.ended.values() if one.number not in fresh])
-        rows.FOLLOWS.run(
+        rows.END.follow(tx, [one.ending(self.pid) for one in self.ended.values() if one.number not in fresh])
+        rows.FOLLOWS.follow(
             tx,
             rows.counter_rows(self.pid, self.ledger),
             [one.row(self.pid) for one in self.made],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -19,10 +20,9 @@ from heartfly.core.limits.ledger import Hold, Ledger
 from heartfly.core.limits.rules import Key
 from heartfly.db.changes import Tx
 from heartfly.db.models import limit_books, limit_counters, limit_denials, limit_hours, limit_reservations
-from heartfly.db.prepared import Prepared, Together, among
+from heartfly.db.prepared import Found, Prepared, Together, among, asked
 from heartfly.db.types import instant, micros
 
-_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('limits', :key))")
 MOST_LEVEL = 1_000_000_000
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 """Of a counter that ends later: every zone of a clock still has a date for it."""
@@ -37,17 +37,73 @@ def hold_limits(tx: Tx, pid: int) -> None:
     (usage.apply.hold_events) holds those first, and projects come in the order of their numbers.
     """
     if tx.on_postgres:
-        tx.conn.execute(_LOCK, {"key": pid})
+        HOLD.found(tx, pid=pid)
 
 
 def texts_of(tx: Tx, pid: int, keys: Collection[Key]) -> dict[Key, str]:
     """Of these counters those that were ever written. Of those of other limits with the same values some more."""
-    if not keys:
-        return {}
-    rows = _COUNTERS.rows(
-        tx, pid=pid, of_limits=sorted({key[0] for key in keys}), scopes=sorted({scope_text(key[1]) for key in keys})
+    return texts_in(COUNTERS.found(tx, **counters_of(pid, keys))) if keys else {}
+
+
+def counters_of(pid: int, keys: Collection[Key]) -> dict[str, Any]:
+    """What COUNTERS is asked with."""
+    return {
+        "pid": pid,
+        "of_limits": sorted({key[0] for key in keys}),
+        "scopes": sorted({scope_text(key[1]) for key in keys}),
+    }
+
+
+def texts_in(found: Found) -> dict[Key, str]:
+    """What COUNTERS found."""
+    return {(row.limit_id, values_of(row.scope)): row.state for row in found.told(found.rows)}
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """`rev`: the number of the project's limits; `overdue`: reservations that have expired; `wanted`: those asked for;
+    `texts`: counters, as texts_of.
+    """
+
+    rev: int
+    overdue: Sequence[Any]
+    wanted: Sequence[Any]
+    texts: dict[Key, str]
+
+
+def read(
+    tx: Tx,
+    pid: int,
+    now: datetime,
+    *,
+    most: int,
+    numbers: Collection[int],
+    keys: Collection[str],
+    likely: Collection[Key],
+) -> Read | None:
+    """Hold the project's limits, and read what a batch needs, in one round to PostgreSQL. None: there are no limits.
+
+    `likely`: counters; it may turn out that others are needed.
+    """
+    questions: list[tuple[Prepared, Mapping[str, Any]]] = [(OPENED, {"pid": pid, "now": now, "most": most})]
+    if likely:
+        questions.append((COUNTERS, counters_of(pid, likely)))
+    n_before = len(questions)
+    if numbers:
+        questions.append((BY_ID, {"pid": pid, "numbers": sorted(numbers)}))
+    if keys:
+        questions.append((BY_KEY, {"pid": pid, "keys": sorted(keys)}))
+    hold = [(HOLD, {"pid": pid})] if tx.on_postgres else []  # as hold_limits, before all else
+    found = asked(tx, *hold, *questions)[len(hold) :]
+    opened = found[0].told(found[0].rows)
+    if not opened:
+        return None
+    return Read(
+        rev=opened[0].rev,
+        overdue=[row for row in opened if row.id is not None],
+        wanted=[row for some in found[n_before:] for row in some.told(some.rows)],
+        texts=texts_in(found[1]) if likely else {},
     )
-    return {(row.limit_id, values_of(row.scope)): row.state for row in rows}
 
 
 def put_counters(tx: Tx, pid: int, ledger: Ledger) -> None:
@@ -129,7 +185,15 @@ def _add_hours(tx: Tx) -> Any:
     return insert.on_conflict_do_update(index_elements=["pid", "limit_id", "hour"], set_=added)
 
 
-_COUNTERS = Prepared(
+HOLD = Prepared(
+    lambda _: sa.select(
+        sa.func.pg_advisory_xact_lock(sa.func.hashtextextended("limits", sa.bindparam("pid", type_=_C.pid.type))).label(
+            "held"
+        )
+    )
+)
+"""On PostgreSQL, as hold_limits."""
+COUNTERS = Prepared(
     lambda tx: sa.select(_C.limit_id, _C.scope, _C.state).where(
         _C.pid == sa.bindparam("pid"), among(tx, _C.limit_id, "of_limits"), among(tx, _C.scope, "scopes")
     )

@@ -110,8 +110,8 @@ def enqueue(
                 tx.changes.wake(one.decision.until)
             elif one.every is not None and entry.alert.incident is not None:
                 begun.append(Begun(entry.pid, entry.alert.incident, channel_id, now + one.every))
-    _INSERT_ALERTS.run(tx, alert_rows)
-    _INSERT_NOTIFICATIONS.run(tx, notification_rows)
+    _INSERT_ALERTS.follow(tx, alert_rows)
+    _INSERT_NOTIFICATIONS.follow(tx, notification_rows)
     begin(tx, begun)
     tx.changes.outbox = True
     return len(heard)

@@ -64,7 +64,7 @@ def record(tx: Tx, outcomes: Sequence[Outcome], *, node_id: int, ids: IdSource) 
     held = _held(tx, outcomes, node_id)
     counting = [one for one in outcomes if held.get(one.claimed.id) == one.claimed.attempt]
     if counting:
-        _TRIED.run(tx, [_attempt_row(one) for one in counting])
+        _TRIED.follow(tx, [_attempt_row(one) for one in counting])
         _arrived(tx, [one for one in counting if one.failure is None])
         failed = [(one, _failed_try(one, one.failure)) for one in counting if one.failure is not None]
         _try_again(tx, [one for one, _ in failed if one.retry_at is not None])
@@ -113,8 +113,8 @@ def _arrived(tx: Tx, arrived: Sequence[Outcome]) -> None:
     if not arrived:
         return
     values = [{"of": one.claimed.id, "at": one.ended_at} for one in arrived]
-    _SENT.run(tx, values)
-    _CARRIED.run(tx, values)
+    _SENT.follow(tx, values)
+    _CARRIED.follow(tx, values)
     works_again(tx, {(one.claimed.pid, one.claimed.channel.id) for one in arrived})
 
 

@@ -366,8 +366,8 @@ _INSERT_BODIES = Prepared(lambda _: sa.insert(ping_bodies))
 
 
 def _write(tx: Tx, written: _Written) -> None:
-    _INSERT_PINGS.run(tx, written.pings)
-    _INSERT_BODIES.run(tx, written.bodies)
+    _INSERT_PINGS.follow(tx, written.pings)
+    _INSERT_BODIES.follow(tx, written.bodies)
     if written.metrics:
         insert = tx.insert(run_metrics)
         statement = insert.on_conflict_do_update(

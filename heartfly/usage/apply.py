@@ -164,13 +164,13 @@ class EventApplier:
         else:
             told = {place: [project.tell(batch, item) for item in batch.items] for place, batch in batches.items()}
             newest = _write(tx, project)
-        _MARK.run(tx, [{"pid": pid, "hour": EPOCH + hour * HOUR, "seq": newest[hour]} for hour in sorted(newest)])
+        _MARK.follow(tx, [{"pid": pid, "hour": EPOCH + hour * HOUR, "seq": newest[hour]} for hour in sorted(newest)])
         heard = [one for batch in batches.values() for one in batch.sources.items()]
         if heard:
             hear(tx, pid, heard)
         if project.calls and self._calls is not None:
             self._calls(tx, pid, project.calls, now=now)
-        _INTAKE.run(tx, list(_intake(pid, ((batch.received_at, told[place]) for place, batch in batches.items()))))
+        _INTAKE.follow(tx, list(_intake(pid, ((batch.received_at, told[place]) for place, batch in batches.items()))))
         return told
 
     def _candidates(
@@ -294,9 +294,9 @@ def of_hashes(pid: int, hashes: Sequence[bytes]) -> sa.Select[Any]:
 
 def _write(tx: Tx, written: _Project) -> Mapping[int, int]:
     """The newest number in each hour since EPOCH."""
-    INSERT_EVENTS.run(tx, written.events)
-    _INSERT_CONFLICTS.run(tx, written.conflicts)
-    _INSERT_LETTERS.run(tx, written.letters)
+    INSERT_EVENTS.follow(tx, written.events)
+    _INSERT_CONFLICTS.follow(tx, written.conflicts)
+    _INSERT_LETTERS.follow(tx, written.letters)
     return newest_of_hours((row["at"], row["id"]) for row in written.events)
 
 

@@ -1,0 +1,88 @@
+"""Several statements in one round to PostgreSQL, and writes that go with what is sent next, at the latest the commit.
+
+A round waits for the server, for the wire, and then for the interpreter, which the event loop has meanwhile: most of a
+millisecond, of which the server works for a tenth. So what needs no answer waits here until somebody does, in order:
+whoever asks through the same connection finds it written. What is asked and written is not decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import DBAPIError
+
+Values = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+"""One row of parameters, or several: then it is run once for each."""
+
+
+class Behind:
+    """What one connection has yet to write. Any other statement of it comes after."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._waiting: list[tuple[str, Values]] = []
+        event.listen(connection, "before_cursor_execute", self._first)
+
+    def put(self, text: str, values: Values) -> None:
+        self._waiting.append((text, values))
+
+    def taken(self) -> list[tuple[str, Values]]:
+        """What waits; whoever takes it sends it."""
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def forget(self) -> None:
+        """Its transaction is undone, or has ended."""
+        self._waiting.clear()
+
+    def commit(self, text: str, values: Values) -> None:
+        """Send what waits, this, and the end of the transaction."""
+        send(self._connection, [*self.taken(), (text, values)], commits=True)
+
+    def _first(self, *_: object) -> None:
+        if self._waiting:
+            send(self._connection, self.taken())
+
+
+def send(
+    connection: Connection, statements: Sequence[tuple[str, Values]], *, commits: bool = False
+) -> list[list[tuple[Any, ...]]]:
+    """The rows that each found, as the driver hands them out; none of what finds none. Each sees what those before it
+    wrote, and what others had committed when its own turn came. DBAPIError as SQLAlchemy raises it: of the first that
+    failed; none behind it was run.
+    """
+    driver: Any = connection.connection.driver_connection
+    dbapi: Any = connection.dialect.dbapi
+    cursors = [driver.cursor() for _ in statements]
+    try:
+        with driver.pipeline() if dbapi.Pipeline.is_supported() else nullcontext():
+            _run(connection, cursors, statements)
+            if commits:
+                driver.commit()
+        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+    except dbapi.Error as error:
+        gone = bool(connection.dialect.is_disconnect(error, driver, None))
+        if gone:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            "; ".join(text for text, _ in statements),
+            None,
+            error,
+            dbapi.Error,
+            hide_parameters=True,
+            connection_invalidated=gone,
+            dialect=connection.dialect,
+        ) from error
+
+
+def _run(connection: Connection, cursors: Sequence[Any], statements: Sequence[tuple[str, Values]]) -> None:
+    for cursor, (text, values) in zip(cursors, statements, strict=True):
+        for tell in connection.dispatch.before_cursor_execute:  # whoever listens hears of these as of all others
+            tell(connection, cursor, text, values, None, not isinstance(values, Mapping))
+        if isinstance(values, Mapping):
+            cursor.execute(text, values)
+        else:
+            cursor.executemany(text, values)
