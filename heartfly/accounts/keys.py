@@ -12,12 +12,13 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.db.changes import Tx
+from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import api_keys, projects
+from heartfly.db.prepared import Prepared
 from heartfly.errors import InvalidValueError, UnauthenticatedError
 from heartfly.sealing import digest, new_api_key
 
@@ -95,6 +96,12 @@ async def caller_of(read: AsyncConnection, secret: str, *, now: datetime) -> Cal
     return _caller((await read.execute(_OF_SECRET, {"hashed": hashed, "now": now})).first(), hashed)
 
 
+async def caller_now(database: Database, secret_hash: str, *, now: datetime) -> Caller:
+    """The same, for who asks at each request. UnauthenticatedError."""
+    found = await database.look_up(_ASKED, hashed=secret_hash, now=now)
+    return _caller(found[0] if found else None, secret_hash)
+
+
 def caller_in(tx: Tx, secret_hash: str, *, now: datetime) -> Caller:
     """The same, inside a transaction. UnauthenticatedError."""
     return _caller(tx.conn.execute(_OF_SECRET, {"hashed": secret_hash, "now": now}).first(), secret_hash)
@@ -126,12 +133,15 @@ _OF_SECRET: sa.Select[Any] = (
 )
 
 
+_ASKED = Prepared(lambda _: _OF_SECRET)
+
+
 def _bare(scopes: frozenset[Scope]) -> frozenset[Scope]:
     """Without what is meant anyway."""
     return scopes - {Scope.INGEST} if Scope.WRITE in scopes else scopes
 
 
-def _caller(row: Row[Any] | None, hashed: str) -> Caller:
+def _caller(row: Any, hashed: str) -> Caller:
     if row is None:
         raise UnauthenticatedError("the API key is not known")
     is_new = row.hash == hashed

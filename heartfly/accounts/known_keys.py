@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
-from heartfly.accounts.keys import Caller, caller_of
+from heartfly.accounts.keys import Caller, caller_now
 from heartfly.clock import Clock
 from heartfly.db.database import Database
 from heartfly.sealing import digest
@@ -47,7 +47,7 @@ class KnownKeys:
         return hashed
 
     async def caller(self, secret: str, hashed: str | None = None) -> tuple[Caller, datetime]:
-        """And the instant at which it was so. `hashed`: as `demand` told it. UnauthenticatedError, as `caller_of`."""
+        """And the instant at which it was so. `hashed`: as `demand` told it. UnauthenticatedError, as `caller_now`."""
         now, as_of = self._clock.now(), self._database.n_batches
         if as_of != self._as_of or len(self._known) >= _REMEMBERED:
             self._known.clear()
@@ -56,7 +56,7 @@ class KnownKeys:
         known = self._known.get(hashed)
         if known is not None and (known.until is None or now < known.until):
             return known, now
-        caller = await self._shared(hashed, secret)
+        caller = await self._shared(hashed)
         if len(self._seen) >= _REMEMBERED:
             self._seen.clear()
         self._seen[hashed] = self._clock.monotonic()
@@ -65,28 +65,27 @@ class KnownKeys:
             self._known[hashed] = caller
         return caller, now
 
-    async def _read(self, secret: str) -> Caller:
-        async with self._database.read() as read:
-            return await caller_of(read, secret, now=self._clock.now())
+    async def _read(self, hashed: str) -> Caller:
+        return await caller_now(self._database, hashed, now=self._clock.now())
 
-    async def _shared(self, hashed: str, secret: str) -> Caller:
+    async def _shared(self, hashed: str) -> Caller:
         """By a question that begins now, or by the one that follows what is under way."""
         under_way = self._under_way.get(hashed)
         if under_way is None:
-            return await asyncio.shield(self._begin(hashed, secret))
+            return await asyncio.shield(self._begin(hashed))
         following = self._following.get(hashed)
         if following is None:
-            following = self._following[hashed] = asyncio.ensure_future(self._after(under_way, hashed, secret))
+            following = self._following[hashed] = asyncio.ensure_future(self._after(under_way, hashed))
             following.add_done_callback(_seen_to)
         return await asyncio.shield(following)
 
-    async def _after(self, under_way: asyncio.Task[Caller], hashed: str, secret: str) -> Caller:
+    async def _after(self, under_way: asyncio.Task[Caller], hashed: str) -> Caller:
         await asyncio.wait([under_way])
         del self._following[hashed]  # who comes from now on came after it began
-        return await self._begin(hashed, secret)
+        return await self._begin(hashed)
 
-    def _begin(self, hashed: str, secret: str) -> asyncio.Task[Caller]:
-        task = asyncio.ensure_future(self._read(secret))
+    def _begin(self, hashed: str) -> asyncio.Task[Caller]:
+        task = asyncio.ensure_future(self._read(hashed))
         self._under_way[hashed] = task
 
         def ended(_: asyncio.Task[Caller]) -> None:

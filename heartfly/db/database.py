@@ -6,7 +6,7 @@ Writes are queued to the group commit by priority; reads go to connections that 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
@@ -20,7 +20,9 @@ from heartfly.clock import Clock, SystemClock
 from heartfly.db import postgres, sqlite
 from heartfly.db.changes import Changes, Tx
 from heartfly.db.group_commit import GroupCommitter, Handler, Priority, WriteSession, each_alone
+from heartfly.db.lookup import Lookup
 from heartfly.db.parts import MAIN, Part
+from heartfly.db.prepared import Prepared
 from heartfly.db.snapshots import Place, keep, let_go
 from heartfly.errors import OverloadedError, StoreError
 
@@ -108,6 +110,7 @@ class Database:
         self._lock: IO[str] | None = None
         self._lanes: list[GroupCommitter] = []
         self._reading: AsyncEngine | None = None
+        self._lookup: Lookup | None = None
         self.engine: Engine = self._writing_engine()
 
     def _writing_engine(self) -> Engine:
@@ -144,6 +147,7 @@ class Database:
     def start(self) -> None:
         """Call in the event loop. The schema must be there."""
         self._reading = self.reading_engine()
+        self._lookup = postgres.lookup(self._url, self.part) if self.on_postgres else None
         keep(self.place)
         for lane in self.part.lanes if self.on_postgres else self.part.lanes[:1]:
             committer = GroupCommitter(
@@ -184,6 +188,9 @@ class Database:
             await lane.stop()
         self._lanes.clear()
         engine, self._reading = self._reading, None
+        if self._lookup is not None:
+            await self._lookup.close()
+            self._lookup = None
         if engine is not None:
             let_go(self.place)
             await end_reading(engine)
@@ -200,6 +207,13 @@ class Database:
             raise StoreError("the database is not open")
         async with reading(self._reading) as connection:
             yield connection
+
+    async def look_up(self, question: Prepared, **values: Any) -> Sequence[Any]:
+        """The rows of one small question that each request asks, by columns' names; OperationalError: it is away."""
+        if self._lookup is not None:
+            return await self._lookup.rows(question, **values)
+        async with self.read() as read:
+            return (await read.execute(question.plan(read.dialect).statement, values)).all()
 
     async def write(self, command: Callable[[Tx], Result], *, priority: Priority = Priority.EDITS) -> Result:
         """Run the command in a transaction shared with whatever else waits; return after the commit."""

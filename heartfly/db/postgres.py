@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from heartfly.db.changes import Tx
+from heartfly.db.lookup import Lookup
 from heartfly.db.models import node_batches
 from heartfly.db.parts import MAIN, Part
 from heartfly.db.prepared import Prepared
@@ -77,6 +78,11 @@ def reading_engine(url: str, part: Part = MAIN) -> AsyncEngine:
             "connect_timeout": 3,
         },
     )
+
+
+def lookup(url: str, part: Part = MAIN) -> Lookup:
+    options = f"{_options(part)} -c default_transaction_read_only=on -c statement_timeout=5000"
+    return Lookup(url, options=options, **_LIFELINES)
 
 
 def snapshot_engine(url: str, part: Part) -> Engine:

@@ -142,7 +142,10 @@ class Prepared:
             return Found(plan, list(result.cursor.fetchall()))  # SQLAlchemy's own rows would be made for nothing
 
     def _plan(self, tx: Tx) -> _Plan:
-        dialect = tx.conn.dialect
+        return self._plans.get(tx.dialect.name) or self.plan(tx.dialect, tx)
+
+    def plan(self, dialect: Dialect, tx: Any = None) -> _Plan:
+        """For who runs it himself; `make` is asked with `tx`."""
         plan = self._plans.get(dialect.name)
         if plan is None:
             plan = self._plans[dialect.name] = _plan(self._make(tx), dialect, apart=self._apart, locked=self._locked)
@@ -159,7 +162,7 @@ def asked(tx: Tx, *questions: tuple[Prepared, Mapping[str, Any]]) -> list[Found]
         return [one._found(tx, plan, values) for plan, (one, values) in zip(plans, questions, strict=True)]  # noqa: SLF001
     first = tx.behind.taken() if tx.behind is not None else []
     texts = [(plan.sql, plan.parameters([values])[0]) for plan, (_, values) in zip(plans, questions, strict=True)]
-    found = send(tx.conn, [*first, *texts])[len(first) :]
+    found = send(tx.conn, first, texts)
     return [Found(plan, rows) for plan, rows in zip(plans, found, strict=True)]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, event
@@ -48,27 +49,32 @@ class Behind:
 
 
 def send(
-    connection: Connection, statements: Sequence[tuple[str, Values]], *, commits: bool = False
+    connection: Connection,
+    writes: Sequence[tuple[str, Values]],
+    questions: Sequence[tuple[str, Values]] = (),
+    *,
+    commits: bool = False,
 ) -> list[list[tuple[Any, ...]]]:
-    """The rows that each found, as the driver hands them out; none of what finds none. Each sees what those before it
-    wrote, and what others had committed when its own turn came. DBAPIError as SQLAlchemy raises it: of the first that
-    failed; none behind it was run.
+    """The rows that each question found, as the driver hands them out. Each statement sees what those before it wrote,
+    and what others had committed when its own turn came. DBAPIError as SQLAlchemy raises it: of the first that failed;
+    none behind it was run.
     """
     driver: Any = connection.connection.driver_connection
     dbapi: Any = connection.dialect.dbapi
-    cursors = [driver.cursor() for _ in statements]
+    cursors: list[Any] = []
     try:
         with driver.pipeline() if dbapi.Pipeline.is_supported() else nullcontext():
-            _run(connection, cursors, statements)
+            for text, values in chain(writes, questions):
+                cursors.append(_run(connection, driver.cursor(), text, values))
             if commits:
                 driver.commit()
-        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+        return [cursor.fetchall() for cursor in cursors[len(writes) :]]
     except dbapi.Error as error:
         gone = bool(connection.dialect.is_disconnect(error, driver, None))
         if gone:
             connection.invalidate(error)
         raise DBAPIError.instance(
-            "; ".join(text for text, _ in statements),
+            "; ".join(text for text, _ in chain(writes, questions)),
             None,
             error,
             dbapi.Error,
@@ -78,11 +84,12 @@ def send(
         ) from error
 
 
-def _run(connection: Connection, cursors: Sequence[Any], statements: Sequence[tuple[str, Values]]) -> None:
-    for cursor, (text, values) in zip(cursors, statements, strict=True):
-        for tell in connection.dispatch.before_cursor_execute:  # whoever listens hears of these as of all others
-            tell(connection, cursor, text, values, None, not isinstance(values, Mapping))
-        if isinstance(values, Mapping):
-            cursor.execute(text, values)
-        else:
-            cursor.executemany(text, values)
+def _run(connection: Connection, cursor: Any, text: str, values: Values) -> Any:
+    is_one = isinstance(values, Mapping)
+    for tell in connection.dispatch.before_cursor_execute:  # whoever listens hears of these as of all others
+        tell(connection, cursor, text, values, None, not is_one)
+    if is_one:
+        cursor.execute(text, values)
+    else:
+        cursor.executemany(text, values)
+    return cursor
