@@ -13,32 +13,21 @@ list a column.
 from __future__ import annotations
 
 import sqlite3
-from collections import namedtuple
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import chain, repeat
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ARRAY, Dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import TypeEngine
 
 from heartfly.db.changes import Tx
-from heartfly.db.lists import as_one, by_lists, list_text, listed
+from heartfly.db.lists import as_one, list_text, listed
+from heartfly.db.plans import Plan, Statement, converted, named, plan_of
 from heartfly.db.rounds import send
 from heartfly.db.types import Json
-
-Convert = Callable[[Any], Any]
-Statement = sa.Select[Any] | sa.Insert | sa.Update | sa.Delete
-
-
-_MOSTLY = 4
-_MOST_AT_ONCE = 128
-_MOST_VALUES = 16_000
-"""Half of what SQLite allows in a statement, since 3.32."""
 
 
 class Prepared:
@@ -53,7 +42,7 @@ class Prepared:
         self._make = make
         self._apart = apart
         self._locked = locked
-        self._plans: dict[str, _Plan] = {}
+        self._plans: dict[str, Plan] = {}
 
     def run(self, tx: Tx, rows: Sequence[Mapping[str, Any]]) -> int:
         """Run it as if once for each row of parameters, in order. Returns how many rows it wrote."""
@@ -89,7 +78,7 @@ class Prepared:
         plan = self._plan(tx)
         return self._run(tx, plan, plan.filled(n, each, same, frozenset(convert)))
 
-    def _run(self, tx: Tx, plan: _Plan, values: list[Any]) -> int:
+    def _run(self, tx: Tx, plan: Plan, values: list[Any]) -> int:
         if not plan.positional:
             return tx.conn.exec_driver_sql(*plan.given(values)).rowcount
         driver = _sqlite(tx)
@@ -134,21 +123,21 @@ class Prepared:
         """What a select finds, as the driver hands it out: for who needs few values of many rows."""
         return self._found(tx, self._plan(tx), values)
 
-    def _found(self, tx: Tx, plan: _Plan, values: Mapping[str, Any]) -> Found:
+    def _found(self, tx: Tx, plan: Plan, values: Mapping[str, Any]) -> Found:
         if plan.positional:
             with _told_as_ever(tx, plan):
                 return Found(plan, _sqlite(tx).execute(plan.sql, plan.parameters([values])[0]).fetchall())
         with tx.conn.exec_driver_sql(plan.sql, plan.parameters([values])[0]) as result:
             return Found(plan, list(result.cursor.fetchall()))  # SQLAlchemy's own rows would be made for nothing
 
-    def _plan(self, tx: Tx) -> _Plan:
+    def _plan(self, tx: Tx) -> Plan:
         return self._plans.get(tx.dialect.name) or self.plan(tx.dialect, tx)
 
-    def plan(self, dialect: Dialect, tx: Any = None) -> _Plan:
+    def plan(self, dialect: Dialect, tx: Any = None) -> Plan:
         """For who runs it himself; `make` is asked with `tx`."""
         plan = self._plans.get(dialect.name)
         if plan is None:
-            plan = self._plans[dialect.name] = _plan(self._make(tx), dialect, apart=self._apart, locked=self._locked)
+            plan = self._plans[dialect.name] = plan_of(self._make(tx), dialect, apart=self._apart, locked=self._locked)
         return plan
 
 
@@ -197,7 +186,7 @@ class Together:
 class Found:
     """Rows as the driver has them: on SQLite an instant is a number. They compare as what they mean does."""
 
-    plan: _Plan
+    plan: Plan
     rows: list[tuple[Any, ...]]
 
     @property
@@ -214,10 +203,10 @@ class Found:
 
     def parts(self, rows: Iterable[Sequence[Any]], *names: str) -> list[Any]:
         """As `told`, of these columns only, two or more: nothing else is converted."""
-        make = _named("Part", names)
+        make = named("Part", names)
         converts = dict(self.plan.results)
         places = [(place, converts.get(self.names.index(name))) for place, name in enumerate(names)]
-        return _converted(map(self.pick(*names), rows), make, [(at, how) for at, how in places if how is not None])
+        return converted(map(self.pick(*names), rows), make, [(at, how) for at, how in places if how is not None])
 
     def value(self, name: str, stored: Any) -> Any:
         """One value of this column as Python has it."""
@@ -236,7 +225,7 @@ class _told_as_ever:  # noqa: N801 - reads as a verb
 
     __slots__ = ("_plan", "_tx")
 
-    def __init__(self, tx: Tx, plan: _Plan) -> None:
+    def __init__(self, tx: Tx, plan: Plan) -> None:
         self._tx = tx
         self._plan = plan
 
@@ -258,164 +247,3 @@ def among(
         return column == sa.any_(sa.bindparam(name, type_=ARRAY(column.type)))
     listed = sa.func.json_each(sa.bindparam(name, type_=Json())).table_valued("value")
     return column.in_(sa.select(listed.c.value))
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """`positional`: the driver wants tuples, else dictionaries. `own`: values that the statement itself holds.
-
-    Conversions stand with their places; most have none. `many`: the text for so many rows at once, at most `most`.
-    `listed`: the text for any number of rows, given as a list of values a name; empty: there is none.
-    """
-
-    statement: Any
-    sql: str
-    names: tuple[str, ...]
-    pick: Callable[[Mapping[str, Any]], tuple[Any, ...]]
-    positional: bool
-    own: Mapping[str, Any]
-    binds: tuple[tuple[int, Convert], ...]
-    columns: tuple[str, ...]
-    row: Callable[[Sequence[Any]], Any]
-    results: tuple[tuple[int, Convert], ...]
-    many: Callable[[int], str] | None
-    most: int
-    listed: str
-
-    def parameters(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-        names, pick, binds = self.names, self.pick, self.binds
-        if self.positional and not binds and not self.own:
-            return list(map(pick, rows))
-        found: list[Any] = []
-        for row in [{**self.own, **row} for row in rows] if self.own else rows:
-            values = list(pick(row))
-            for place, convert in binds:
-                # Most instants of most rows are unknown: asking here costs a tenth of calling.
-                if (value := values[place]) is not None:
-                    values[place] = convert(value)
-            found.append(values if self.positional else dict(zip(names, values, strict=True)))
-        return found
-
-    def given(self, values: list[Any]) -> tuple[str, Any]:
-        """To PostgreSQL: the text for these rows, and what goes with it."""
-        if self.listed and len(values) > 1:
-            return self.listed, listed(values, self.names)
-        # One row alone needs no pipeline, which takes another round to the server.
-        return self.sql, values if len(values) > 1 else values[0]
-
-    def filled(
-        self, n: int, each: Mapping[str, Sequence[Any]], same: Mapping[str, Any], convert: frozenset[str]
-    ) -> list[Any]:
-        names, binds, own = self.names, dict(self.binds), self.own
-        columns: list[Iterable[Any]] = []
-        for place, name in enumerate(names):
-            how, column = binds.get(place), each.get(name)
-            if column is None:
-                value = same[name] if name in same else own[name]
-                columns.append(repeat(how(value) if how is not None and value is not None else value, n))
-            else:
-                columns.append(map(how, column) if how is not None and name in convert else column)
-        rows = list(zip(*columns, strict=True))
-        return rows if self.positional else [dict(zip(names, row, strict=True)) for row in rows]
-
-    def in_order(self, columns: Mapping[str, Sequence[Any]]) -> list[Sequence[Any]]:
-        """In the order of the statement."""
-        found = [columns[name] for name in self.names]
-        for place, convert in self.binds:
-            found[place] = _all_by(convert, found[place])
-        return found
-
-    def converted(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
-        return _converted(rows, self.row, self.results)
-
-
-def _converted(
-    rows: Iterable[Sequence[Any]], make: Callable[[Sequence[Any]], Any], converts: Sequence[tuple[int, Convert]]
-) -> list[Any]:
-    found = []
-    for row in rows:
-        values = list(row)
-        for place, convert in converts:
-            if (value := values[place]) is not None:
-                values[place] = convert(value)
-        found.append(make(values))
-    return found
-
-
-@lru_cache
-def _named(name: str, columns: tuple[str, ...]) -> Callable[[Sequence[Any]], Any]:
-    """Makes named tuples of a query's columns."""
-    made: Any = namedtuple(name, columns)  # type: ignore[misc]  # noqa: PYI024
-    make: Callable[[Sequence[Any]], Any] = made._make
-    return make
-
-
-def _all_by(convert: Convert, column: Sequence[Any]) -> Sequence[Any]:
-    """Equal values mostly come again: an instant of a second's events, and that of their receipt."""
-    distinct = set(column)
-    if len(distinct) * _MOSTLY > len(column):
-        return [None if value is None else convert(value) for value in column]
-    known = {value: None if value is None else convert(value) for value in distinct}
-    return [known[value] for value in column]
-
-
-def _plan(statement: Statement, dialect: Dialect, *, apart: bool, locked: bool) -> _Plan:
-    columns = [column.key for column in statement.table.columns] if isinstance(statement, sa.Insert) else None
-    compiled = statement.compile(dialect=dialect, column_keys=columns)
-    order = getattr(compiled, "positiontup", None)
-    names = tuple(compiled.params if order is None else order)
-    selected = list(statement.selected_columns) if isinstance(statement, sa.Select) else []
-    found = tuple(str(column.key) for column in selected)
-    types = {name: _own(compiled.binds[name].type, dialect) for name in names}
-    return _Plan(
-        statement=statement,
-        sql=str(compiled),
-        names=names,
-        pick=itemgetter(*names) if len(names) > 1 else lambda row: tuple(row[name] for name in names),
-        positional=order is not None,
-        own={name: compiled.params[name] for name in names if not compiled.binds[name].required},
-        binds=_places(_bind(types[name], dialect) for name in names),
-        columns=found,
-        row=_named("Row", found),
-        results=_places(_own(column.type, dialect).result_processor(dialect, None) for column in selected),
-        many=None if order is None else _for_many(statement, str(compiled), len(names), apart=apart),
-        most=min(_MOST_AT_ONCE, 1 << (_MOST_VALUES // max(1, len(names))).bit_length() - 1),
-        listed=by_lists(statement, compiled, types, dialect, apart=apart, locked=locked)
-        if order is None and isinstance(statement, sa.Insert | sa.Update)
-        else "",
-    )
-
-
-def _for_many(statement: Statement, sql: str, n_values: int, *, apart: bool) -> Callable[[int], str] | None:
-    """The text that does at once, with the rows' values one after another, what `sql` does for each row."""
-    marks = f"({', '.join('?' * n_values)})"
-    if isinstance(statement, sa.Insert) and f" VALUES {marks}" in sql:
-        return lru_cache(lambda n: sql.replace(f" VALUES {marks}", " VALUES " + ", ".join([marks] * n)))
-    if isinstance(statement, sa.Update) and apart:
-        changes, _, where = sql.partition(" WHERE ")
-        n_changed = changes.count("?")
-        for place in range(n_values):
-            at_place = f"given.column{place + 1}"
-            if place < n_changed:
-                changes = changes.replace("?", at_place, 1)
-            else:
-                where = where.replace("?", at_place, 1)
-        return lru_cache(lambda n: f"{changes} FROM (VALUES {', '.join([marks] * n)}) AS given WHERE {where}")
-    return None
-
-
-def _bind(type_: TypeEngine[Any], dialect: Dialect) -> Convert | None:
-    """A list is one text."""
-    if not isinstance(type_, ARRAY):
-        return type_.bind_processor(dialect)
-    convert = _own(type_.item_type, dialect).bind_processor(dialect)
-    return list_text if convert is None else lambda values: list_text(map(convert, values))
-
-
-def _own(type_: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:
-    """The type as this database has it."""
-    return type_.dialect_impl(dialect)
-
-
-def _places(converts: Iterable[Convert | None]) -> tuple[tuple[int, Convert], ...]:
-    return tuple((place, convert) for place, convert in enumerate(converts) if convert is not None)

@@ -38,6 +38,8 @@ UNFINISHED = "restore-unfinished"
 _MOST_COMMITS = 1_000
 """After so many the log is carried over, however few rows they wrote: each is some pages of the log."""
 
+_PAGE = 4_096
+
 _BUSY, _LOCKED, _IOERR, _CORRUPT, _FULL, _NOTADB = 5, 6, 10, 11, 13, 26
 
 
@@ -89,6 +91,7 @@ def writing_engine(path: Path | None, part: Part = MAIN) -> Engine:
             "temp_store=MEMORY",
             f"cache_size=-{part.cache_kib}",
             f"wal_autocheckpoint={part.most_log}",
+            f"journal_size_limit={part.most_log * _PAGE}",  # what a reader made of it is given back
         ):
             connection.execute(f"PRAGMA {pragma}")
 
@@ -174,7 +177,8 @@ class SqliteSession:
 
     def __init__(self, engine: Engine, part: Part = MAIN) -> None:
         self._engine = engine
-        self._carried_after = part.carried_after
+        self._carried_after, self._most_log = part.carried_after, part.most_log
+        self._is_long = False
         self._connection: Connection | None = None
         self._carried = self._commits = 0
         """The rows that its connection had written when the log was last carried over, and the commits since."""
@@ -198,18 +202,20 @@ class SqliteSession:
     def tidy(self) -> None:
         """Carry the log over into the file, if it has grown: each page once, however often it was written meanwhile.
 
-        What cannot be carried over now stays in the log, where it is safe.
+        What cannot be carried over now stays in the log, where it is safe. It begins anew only where all of it was
+        carried over and nobody reads it just then: where readers have made it long, each commit looks for that moment.
         """
         if self._connection is None:
             return
         driver = driver_of(self._connection)
         self._commits += 1
         few = (driver.total_changes - self._carried) % _WRAPS < self._carried_after
-        if few and self._commits < _MOST_COMMITS:
+        if few and self._commits < _MOST_COMMITS and not self._is_long:
             return
         self._carried, self._commits = driver.total_changes, 0
         try:
-            driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            _, pages, _ = driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self._is_long = pages > self._most_log
         except sqlite3.Error as error:
             log.warning("checkpoint", error=repr(error))
 

@@ -18,12 +18,9 @@ from heartfly.db.group_commit import Priority
 from heartfly.db.models import blind_intervals, node_batches
 from heartfly.db.prepared import Prepared, Together, asked
 from heartfly.errors import InvalidValueError
+from tests.one_database import on_postgres
 
 pytestmark = pytest.mark.anyio
-
-on_postgres = pytest.mark.parametrize(
-    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
-)
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 INSERT = Prepared(lambda _: sa.insert(blind_intervals))

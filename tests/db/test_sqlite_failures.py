@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -158,6 +160,32 @@ def test_the_log_of_usage_is_carried_over_after_more_rows_or_after_many_commits(
     assert (0, 5 * n) == (written(n), written(4 * n))
     assert [5 * n] * 999 == [written(1) for _ in range(999)]
     assert 5 * n + 1_000 == written(1)
+    session.close()
+    engine.dispose()
+
+
+def test_a_log_that_a_reader_made_long_begins_anew_at_the_first_moment_without_one(tmp_path: Path) -> None:
+    part = replace(USAGE, most_log=100)
+    path = tmp_path / part.file
+    engine = sqlite.writing_engine(path, part)
+    session = sqlite.SqliteSession(engine, part)
+
+    def length_after(work: Callable[[Tx], None]) -> int:
+        session.attempt(work)
+        session.tidy()
+        return path.with_name(path.name + "-wal").stat().st_size
+
+    length_after(partial(rows, n=1))
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as reader:
+        reader.execute("BEGIN")
+        assert 1 == reader.execute("SELECT count(*) FROM filler").fetchone()[0]
+        long = [length_after(fill) for _ in range(10)][-1]
+        one_more = length_after(partial(rows, n=1))  # few rows: it is not for their number that it is looked
+        assert 1 == reader.execute("SELECT count(*) FROM filler").fetchone()[0]
+
+    assert 100 * 4_096 < long <= one_more
+    assert one_more <= length_after(partial(rows, n=1))  # all of it is in the file now
+    assert 100 * 4_096 >= length_after(partial(rows, n=1))
     session.close()
     engine.dispose()
 
