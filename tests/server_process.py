@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -27,12 +28,20 @@ from tests import canaries
 START_LIMIT_S = 180.0
 """A busy machine takes a minute and more; a server that ends instead is noticed at once."""
 HEARTFLY = ("-m", "heartfly")
+_PORTS, _PORTS_EACH = range(11_000, 31_000), 1_000
+_FIRST_OF_PROCESS = os.getpid()
+_ports = itertools.count()
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One that nobody else is given until it is used: the kernel gives those above to whoever connects or listens."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = _PORTS.start + worker * _PORTS_EACH % len(_PORTS)
+    while True:
+        port = first + (_FIRST_OF_PROCESS + next(_ports)) % _PORTS_EACH
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def typed(
