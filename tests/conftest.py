@@ -16,6 +16,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.migrate import upgrade
 from heartfly.db.parts import PARTS, USAGE
-from tests import canaries, compiled, dealing
+from tests import canaries, compiled, dealing, server_process
 from tests.measured import Measuring
 from tests.postgres_spares import Spares
 
@@ -240,17 +241,25 @@ def ids() -> IdSource:
     return IdSource(1)
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(of_all_workers: Path) -> Path:
-    """A migrated, empty file to copy: to run each migration anew takes ten times as long."""
-
+def _migrated(of_all_workers: Path) -> Path:
     def migrate(folder: Path) -> None:
         for part in PARTS:
             database = Database(url="", data_dir=folder, clock=SystemClock(), part=part)
             upgrade(database.engine, part)
             database.close()
 
-    return dealing.made_once(of_all_workers / "sqlite", migrate) / SQLITE_FILE
+    return dealing.made_once(of_all_workers / "sqlite", migrate)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(of_all_workers: Path) -> Path:
+    """A migrated, empty file to copy: to run each migration anew takes ten times as long."""
+    return _migrated(of_all_workers) / SQLITE_FILE
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _servers_begin_with_tables(of_all_workers: Path) -> None:
+    server_process.migrated = partial(_migrated, of_all_workers)
 
 
 @pytest.fixture

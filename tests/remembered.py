@@ -35,7 +35,10 @@ _kept: dict[tuple[Hashable, ...], _Kept] = {}
 
 
 async def once(database: Database, ids: IdSource, key: Hashable, make: Callable[[], Awaitable[Made]]) -> Made:
-    """What `make` returns, which nobody changes, with all that it writes into this part. The part must be empty."""
+    """What `make` returns, which nobody changes, with all that it writes into this part.
+
+    Whatever the part holds by now, it must hold each time: those rows are replaced by the ones that were remembered.
+    """
     of = (database.on_postgres, database.part.name, key)
     if (kept := _kept.get(of)) is None:
         made = await make()
@@ -64,6 +67,7 @@ def _sqlite_rows(database: Database) -> dict[str, list[Any]]:
 def _into_sqlite(database: Database, tables: Mapping[str, list[Any]]) -> None:
     with closing(_file(database)) as file, file:
         for name, rows in tables.items():
+            file.execute(f'DELETE FROM "{name}"')
             file.executemany(f'INSERT INTO "{name}" VALUES ({", ".join("?" * len(rows[0]))})', rows)
 
 
@@ -88,5 +92,6 @@ def _into_postgres(database: Database, tables: Mapping[str, bytes]) -> None:
         server.execute("SET LOCAL session_replication_role = replica")  # in any order, whatever refers to what
         for name, rows in tables.items():
             table = sql.Identifier(database.part.schema, name)
+            server.execute(sql.SQL("DELETE FROM {}").format(table))
             with server.cursor().copy(sql.SQL("COPY {} FROM STDIN (FORMAT BINARY)").format(table)) as into:
                 into.write(rows)
