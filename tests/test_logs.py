@@ -377,9 +377,9 @@ def test_lines_of_two_threads_never_mix() -> None:
     other = threading.Thread(target=logs.line, args=("ping",), kwargs={"n": 1})
 
     other.start()
-    assert stream.half_way.wait(10)
+    assert stream.half_way.wait(60)
     logs.line("ping", n=2)
-    other.join(10)
+    other.join(60)
 
     assert [1, 2] == [json.loads(text)["n"] for text in stream.getvalue().splitlines()]
 

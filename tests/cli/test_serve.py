@@ -285,7 +285,7 @@ def test_a_second_ctrl_c_ends_it_at_once_and_loses_nothing(tmp_path: Path) -> No
             assert server.process.poll() is None
         server.process.send_signal(signal.SIGINT)
 
-        assert 130 == server.process.wait(5)
+        assert 130 == server.process.wait(50)
     (stop,) = [json.loads(line) for line in said.read_text().splitlines() if '"event":"stop"' in line]
     assert stop["at_once"]
     server.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date
 from fractions import Fraction
 from typing import Any
@@ -340,8 +341,9 @@ class Telling(RuleBasedStateMachine):
         assert self.n_expected == self.n_told
 
 
+N_LIVES = 1_000 if os.environ.get("HEARTFLY_SEARCH") else 100
 TestTelling = Telling.TestCase
-TestTelling.settings = settings(max_examples=250, stateful_step_count=30, deadline=None)
+TestTelling.settings = settings(max_examples=N_LIVES, stateful_step_count=30, deadline=None)
 
 
 @given(spent=st.integers(0, 10**25), whole=st.integers(1, 10**24), percent=st.integers(1, 1000))

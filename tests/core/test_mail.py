@@ -87,12 +87,12 @@ def test_parts_in_parts_without_end_take_no_time_and_their_text_is_kept_as_it_is
     nested = b"Subject: deep\r\n"
     for n in range(10_000):
         nested += b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n)
-    began = time.perf_counter()
+    began = time.process_time()
 
     found = read(nested, most=MOST)
 
     assert ("deep", MOST) == (found.subject, len(found.text))
-    assert 5 > time.perf_counter() - began
+    assert 5 > time.process_time() - began
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ def test_parts_in_parts_without_end_take_no_time_and_their_text_is_kept_as_it_is
 def test_html_that_would_take_for_ever_does_not(text: str) -> None:
     packed = base64.encodebytes(text.encode())
     raw = b"Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n" + packed
-    began = time.perf_counter()
+    began = time.process_time()
 
     found = read(raw, most=MOST)
 
     assert MOST >= len(found.text)
-    assert 5 > time.perf_counter() - began
+    assert 5 > time.process_time() - began
 
 
 def test_a_text_is_kept_up_to_its_bound() -> None:

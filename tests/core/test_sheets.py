@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heartfly.core.amounts import ONE
@@ -13,6 +14,8 @@ from heartfly.core.packed import merged, packed, unpacked
 from heartfly.core.sheets import COLUMNS, Row, Sheet, Sums, column, copied, lines_of, most_p95, sheet_of, times_of
 from heartfly.core.sketches import Histogram
 
+SOME = settings(max_examples=1_000 if os.environ.get("HEARTFLY_SEARCH") else 30)
+"""Each makes some dozen rows, which takes long."""
 BUCKETS = st.integers(-320, 1_300)
 TIMES = st.builds(
     Histogram, st.integers(0, 40), st.dictionaries(BUCKETS, st.sampled_from([1, 2, 19, 20, 300, 70_000]), max_size=8)
@@ -52,6 +55,7 @@ def together(cells: Iterable[Cells], key: int) -> Histogram:
     return found
 
 
+@SOME
 @given(CELLS)
 def test_its_lines_are_what_the_rows_came_to(cells: Cells) -> None:
     rows = rows_of(cells)
@@ -68,6 +72,7 @@ def test_its_lines_are_what_the_rows_came_to(cells: Cells) -> None:
         assert together([cells], key) == unpacked(line.times)
 
 
+@SOME
 @given(st.lists(CELLS, min_size=1, max_size=4))
 def test_many_add_up_by_key(some: list[Cells]) -> None:
     found = Sums(COLUMNS)
@@ -91,6 +96,7 @@ def test_many_add_up_by_key(some: list[Cells]) -> None:
         ]
 
 
+@SOME
 @given(st.lists(CELLS, min_size=1, max_size=4))
 def test_p95_of_all_is_no_more_than_the_greatest_of_each(some: list[Cells]) -> None:
     """And where there is but one, it is that."""
@@ -105,6 +111,7 @@ def test_p95_of_all_is_no_more_than_the_greatest_of_each(some: list[Cells]) -> N
             assert p95 == most_p95(place)
 
 
+@SOME
 @given(CELLS, st.sets(st.sampled_from([0, 1, 2, 7, 1 << 60])))
 def test_some_lines_are_found_without_the_others(cells: Cells, only: set[int]) -> None:
     sheet = made(rows_of(cells))
@@ -133,6 +140,7 @@ def test_of_keys_alone_nothing_is_added_up() -> None:
     assert {} == found.columns()
 
 
+@SOME
 @given(st.lists(CELLS, min_size=1, max_size=3))
 def test_the_same_keys_once_more_add_up_as_others_do(some: list[Cells]) -> None:
     twice, apart = Sums(COLUMNS), Sums(COLUMNS)

@@ -60,7 +60,7 @@ async def test_the_jobs_stop_when_the_server_does(db: Database, ids: IdSource) -
     going = asyncio.ensure_future(Traffic(filled.lives, Ingest(db, applier, clock), clock).run(stop))
     stop.set()
 
-    await asyncio.wait_for(going, timeout=5)
+    await asyncio.wait_for(going, timeout=60)
 
 
 async def test_a_demo_sends_nothing_also_not_through_a_channel_that_somebody_adds(db: Database, ids: IdSource) -> None:

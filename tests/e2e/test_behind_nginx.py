@@ -24,6 +24,7 @@ from urllib.parse import urlencode
 import pytest
 import trustme
 
+from tests.fair_time import Stopwatch
 from tests.server_process import Server, free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -166,10 +167,10 @@ def test_behind_it_all_works_and_its_log_has_no_ping_address(proxied: Proxied) -
     with proxied.asked("GET", "/p/acme/live", headers={"Cookie": cookie}) as stream:
         assert "text/event-stream" == str(stream.headers["Content-Type"]).partition(";")[0]
         until(stream, b"event: tick")
-        sent_at = time.perf_counter()
+        watch = Stopwatch()
         assert 200 == proxied.ask("GET", of_uuid).status
         until(stream, made["id"].encode())
-        assert time.perf_counter() - sent_at < SOON_S
+        assert watch.fair_s() < SOON_S
 
     # Who asks is known by what nginx says, whatever he says himself.
     proxied.ask("POST", "/sign-in", b"email=a&password=b", headers={"X-Forwarded-For": "203.0.113.9"})

@@ -32,6 +32,11 @@ MIDNIGHT = datetime(2026, 11, 27, tzinfo=UTC)
 FROM = MIDNIGHT + 8 * HOUR
 METERS = {"count": COUNT, "users": USERS}
 MOST = 40
+POSTGRES = [
+    pytest.param("postgres", 3, marks=pytest.mark.postgres),
+    pytest.param("postgres", 1, marks=[pytest.mark.postgres, pytest.mark.slow]),
+]
+"""At each third write; `make faults`: at each."""
 
 
 @pytest.fixture
@@ -82,15 +87,16 @@ async def assert_swept(plant: Plant) -> None:
         assert rows | {("hour", *row) for row in values} <= kept
 
 
+@pytest.mark.parametrize(("database_url", "step"), [("sqlite", 1), *POSTGRES], indirect=["database_url"])
 async def test_killed_at_any_write_the_figures_stay_whole_and_the_next_run_repairs(
-    plant: Plant, closing: Closing
+    plant: Plant, closing: Closing, step: int
 ) -> None:
     sent = events_of(60, seed=51, from_at=FROM, to_at=FROM + 2 * HOUR)
     late = events_of(60 + MOST, seed=52, from_at=FROM + HOUR, to_at=FROM + 2 * HOUR)[60:]
     await plant.send(*sent)
     assert "final" == await close(plant)
 
-    for n, one in enumerate(late, 1):
+    for n, one in zip(range(1, step * MOST, step), late, strict=False):
         before, after = counts(sent), counts([*sent, one])
         hours_before = counts(within(sent, FROM + HOUR, FROM + 2 * HOUR))
         hours_after = counts(within([*sent, one], FROM + HOUR, FROM + 2 * HOUR))
@@ -124,15 +130,15 @@ async def test_killed_at_any_write_the_figures_stay_whole_and_the_next_run_repai
     assert counts(sent) == plant.told(FROM, FROM + 2 * HOUR)
 
 
-@pytest.mark.parametrize("database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
-async def test_of_two_processes_that_close_a_day_one_commits(plant: Plant, closing: Closing) -> None:
+@pytest.mark.parametrize(("database_url", "step"), POSTGRES, indirect=["database_url"])
+async def test_of_two_processes_that_close_a_day_one_commits(plant: Plant, closing: Closing, step: int) -> None:
     """A SQLite file has one."""
     sent = events_of(60, seed=53, from_at=FROM, to_at=FROM + 2 * HOUR)
     late = events_of(60 + MOST, seed=54, from_at=FROM + HOUR, to_at=FROM + 2 * HOUR)[60:]
     await plant.send(*sent)
     assert "final" == await close(plant)
 
-    for n, one in enumerate(late, 1):
+    for n, one in zip(range(1, step * MOST, step), late, strict=False):
         sent.append(one)
         await plant.send(one)
         if await closing.ask(f"STOP {n}") != "stopped":

@@ -87,9 +87,9 @@ def _until_judged(server: Server) -> None:
     give_up_at = time.perf_counter() + LIMIT_S
     while time.perf_counter() < give_up_at:
         try:
-            with urllib.request.urlopen(f"{server.url}/readyz", timeout=5):
+            with urllib.request.urlopen(f"{server.url}/readyz", timeout=30):
                 return
-        except urllib.error.HTTPError:
+        except (urllib.error.HTTPError, TimeoutError):
             continue
     raise AssertionError("the restored server is never ready")
 

@@ -162,8 +162,8 @@ async def test_pings_are_stored_while_it_looks(tmp_path: Path) -> None:
         return False
 
     looking = asyncio.ensure_future(asyncio.to_thread(damaged_tables, tmp_path / "heartfly.db", stop=stop))
-    await asyncio.wait_for(inside.wait(), 10)
-    await asyncio.wait_for(world.ping(check, T0 + HOUR), 10)
+    await asyncio.wait_for(inside.wait(), 60)
+    await asyncio.wait_for(world.ping(check, T0 + HOUR), 60)
     assert not looking.done()
     go_on.set()
 

@@ -251,9 +251,9 @@ async def test_what_stopping_interrupts_the_next_start_runs_at_once(world: World
     await shop.look()
     clock.move_to(NIGHT)
     running = asyncio.ensure_future(shop.jobs.run(stop))
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), 60)
     stop.set()
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 60)
 
     await Workshop(world, clock, kind_of(), node_id=2).look()
     assert ["ok"] == [run.outcome for run in await shop.runs()]
@@ -352,7 +352,7 @@ async def test_work_that_another_node_took_over_is_given_up(world: World, clock:
     await world.db.write(lambda tx: tx.conn.execute(sa.update(job_runs).values(epoch=2, node_id=2)).rowcount)
 
     clock.move_to(NIGHT + claims.LEASE / 4)
-    await asyncio.wait_for(shop.jobs.idle(), 10)
+    await asyncio.wait_for(shop.jobs.idle(), 60)
 
     assert [(None, 2)] == [(run.outcome, run.epoch) for run in await shop.runs()]
 
@@ -376,7 +376,7 @@ async def test_a_lease_is_renewed_while_the_work_goes_on(world: World, clock: Si
     await begun.wait()
     clock.move_to(NIGHT + claims.LEASE / 4)
 
-    await asyncio.wait_for(renewed(NIGHT + claims.LEASE), 10)
+    await asyncio.wait_for(renewed(NIGHT + claims.LEASE), 60)
 
     go_on.set()
     await shop.jobs.idle()
@@ -544,10 +544,10 @@ async def test_the_bell_rings_when_a_slot_has_come(world: World) -> None:
     await world.db.write(lambda tx: tx.conn.execute(sa.update(jobs).values(next_at=soon)).rowcount)
     running = asyncio.ensure_future(jobs_.run(stop))
 
-    await asyncio.wait_for(ran.wait(), 10)
+    await asyncio.wait_for(ran.wait(), 60)
 
     stop.set()
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 60)
     assert clock.now() < soon + timedelta(seconds=10)
 
 
@@ -566,10 +566,10 @@ async def test_a_run_that_somebody_asks_for_begins_at_once(world: World) -> None
     uuid, at = (await shop.job()).uuid, shop.clock.now()
 
     await world.db.write(lambda tx: ask_for_run(tx, world.project.pid, uuid, at=at, ids=world.ids, actor=TEST))
-    await asyncio.wait_for(ran.wait(), 10)
+    await asyncio.wait_for(ran.wait(), 60)
 
     stop.set()
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 60)
 
 
 async def test_a_piece_for_which_the_database_has_no_time_is_tried_again(world: World, clock: SimClock) -> None:
@@ -626,5 +626,5 @@ async def test_a_look_that_fails_is_followed_by_another(world: World, clock: Sim
         continue
 
     stop.set()
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 60)
     assert NIGHT == (await shop.job()).next_at

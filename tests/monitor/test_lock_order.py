@@ -24,6 +24,7 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import checks
 from heartfly.monitor.judge import Judge
+from tests.postgres_waits import N_WAITING
 from tests.world import SEALER, World, make_world
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
@@ -49,14 +50,13 @@ async def waits_first_for_the_first(db: Database, made: list[Any], actor: Awaita
     with db.engine.connect() as held, held.begin():
         held.execute(sa.select(checks.c.id).where(checks.c.id == first.id).with_for_update())
         acting = asyncio.ensure_future(actor)
-        waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        while not held.execute(waiting).scalar_one():
+        while not held.execute(N_WAITING).scalar_one():
             assert not acting.done(), acting.result()
             await checkpoint()
         with db.engine.connect() as probe, probe.begin():
             free = sa.select(checks.c.id).where(checks.c.id.in_([one.id for one in others]))
             n_free = len(probe.execute(free.with_for_update(skip_locked=True)).all())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         said = await acting
     assert len(others) == n_free, "it holds a check with a greater id while it waits for the first one"
     return said

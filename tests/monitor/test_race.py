@@ -14,6 +14,7 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import checks
 from heartfly.monitor.judge import Judge, Judged
+from tests.postgres_waits import N_WAITING
 from tests.world import World, make_world
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
@@ -48,9 +49,8 @@ class JudgeInThread:
     def start_and_wait_for_its_lock(self, held: sa.Connection) -> None:
         self._thread.start()
         waiting = 0
-        query = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
         while not waiting and self._thread.is_alive():
-            waiting = held.execute(query).scalar_one()
+            waiting = held.execute(N_WAITING).scalar_one()
         assert waiting, "the judge did not wait for the lock that the ping holds"
 
     def join(self) -> Judged:

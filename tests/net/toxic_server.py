@@ -79,7 +79,7 @@ class ToxicServer:
         return f"{'https' if self._tls else 'http'}://{host}:{self.port}{path}"
 
     async def wait_until(self, true: Callable[[ToxicServer], bool]) -> None:
-        async with asyncio.timeout(5), self.changed:
+        async with asyncio.timeout(60), self.changed:
             await self.changed.wait_for(lambda: true(self))
 
     async def pause(self, seconds: float) -> None:

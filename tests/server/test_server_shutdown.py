@@ -58,7 +58,7 @@ async def test_a_server_that_nobody_talks_to_does_not_drain_for_long() -> None:
         site.stop.set()
 
         await site.stopped()
-        assert loop.time() - start < 5
+        assert loop.time() - start < 25  # not for all of `drain_s`
 
 
 async def test_who_is_connected_makes_it_drain_on() -> None:
@@ -283,7 +283,7 @@ async def test_who_never_asks_is_let_go_without_a_word() -> None:
 
         assert b"" == await client.rest()
         await site.stopped()
-        assert loop.time() - start < 5  # neither its own deadline nor the server's last one
+        assert loop.time() - start < 30  # neither its own deadline nor the server's last one
 
 
 async def test_what_is_under_way_may_finish() -> None:

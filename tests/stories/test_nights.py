@@ -185,7 +185,7 @@ async def killed(nights: Nights, midnight: datetime) -> None:
     await asyncio.to_thread(nights.server.kill)
     os.kill(child, signal.SIGCONT)
     await until(lambda: not Path(f"/proc/{child}/cmdline").exists() or not Path(f"/proc/{child}/cmdline").read_bytes())
-    assert 0 == len(nights.mailbox.envelopes)
+    assert [] == nights.left()
 
     await nights.serve(midnight + SHORTLY_BEFORE + timedelta(minutes=2))
     os.kill(await until(nights.folding), signal.SIGKILL)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -22,8 +22,11 @@ from heartfly.usage.fold import BY_GROUP, Folded, stored
 from heartfly.usage.folder import Folder
 from heartfly.usage.hands import Hands
 from heartfly.usage.ingest import EventIngest
+from tests.remembered import once
 from tests.sim_clock import SimClock
 from tests.usage.oracle import DEFINITIONS, Answer, Sent
+
+Made = TypeVar("Made")
 
 PID = 7
 NOW = datetime(2026, 11, 28, 13, 30, tzinfo=UTC)
@@ -66,6 +69,17 @@ class Plant:
     async def all_meters(self) -> None:
         for name, definition in DEFINITIONS.items():
             await self.meter(name, definition)
+
+    async def once(self, key: Hashable, make: Callable[[], Awaitable[Made]]) -> Made:
+        """What `make` does and returns; in tests to come its rows are put in. Nothing may have been done before."""
+
+        async def with_meters() -> tuple[Made, dict[str, int], dict[str, int]]:
+            made = await make()
+            return made, dict(self.meters), dict(self.meter_ids)
+
+        made, meters, meter_ids = await once(self.usage, self.ids, key, with_meters)
+        self.meters, self.meter_ids = dict(meters), dict(meter_ids)
+        return made
 
     async def send(self, *found: Sent) -> None:
         for start in range(0, len(found), 100):

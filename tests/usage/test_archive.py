@@ -69,16 +69,20 @@ def rules(tmp_path: Path) -> Rules:
 
 async def filled(plant: Plant, *, close: tuple[date, ...] = (DAY, NEXT)) -> list[Sent]:
     """Two days of events, some of which are contradicted."""
-    await plant.all_meters()
-    from_at, to_at = day_in(BERLIN, DAY).from_at, day_in(BERLIN, NEXT).to_at
-    sent = events_of(N, seed=61, from_at=from_at, to_at=to_at)
-    await plant.send(*sent)
-    old = [one for one in sent if one.at < day_in(BERLIN, DAY).to_at]
-    await plant.send(*(replace(one, subject="somebody else") for one in old[:3]))
-    for day in close:
-        closer = Closer(plant.usage, plant.folder, plant.clock, plant.ids)
-        assert "final" == (await closer.close(PID, day, BERLIN)).state
-    return old
+
+    async def make() -> list[Sent]:
+        await plant.all_meters()
+        from_at, to_at = day_in(BERLIN, DAY).from_at, day_in(BERLIN, NEXT).to_at
+        sent = events_of(N, seed=61, from_at=from_at, to_at=to_at)
+        await plant.send(*sent)
+        old = [one for one in sent if one.at < day_in(BERLIN, DAY).to_at]
+        await plant.send(*(replace(one, subject="somebody else") for one in old[:3]))
+        for day in close:
+            closer = Closer(plant.usage, plant.folder, plant.clock, plant.ids)
+            assert "final" == (await closer.close(PID, day, BERLIN)).state
+        return old
+
+    return await plant.once((__name__, close), make)
 
 
 async def ours() -> None:

@@ -60,6 +60,17 @@ async def filled(plant: Plant, n: int = 200) -> list[Sent]:
     return sent
 
 
+async def closed_day(plant: Plant, n: int = 200) -> list[Sent]:
+    """As `filled`, and closed."""
+
+    async def make() -> list[Sent]:
+        sent = await filled(plant, n)
+        await close(plant)
+        return sent
+
+    return await plant.once((__name__, n), make)
+
+
 async def test_a_day_that_agrees_is_final_with_its_figures(plant: Plant) -> None:
     sent = await filled(plant)
     await plant.send(sent[0])
@@ -97,8 +108,7 @@ async def test_a_day_closed_again_is_the_same(plant: Plant) -> None:
 
 
 async def test_an_event_that_comes_after_makes_the_day_provisional_and_then_amended(plant: Plant) -> None:
-    sent = await filled(plant)
-    await close(plant)
+    sent = await closed_day(plant)
     late = Sent(999, FROM + HOUR, "c-1", "api", None, "12.5", "u-1")
     await plant.send(late)
     await plant.fold()
@@ -113,8 +123,7 @@ async def test_an_event_that_comes_after_makes_the_day_provisional_and_then_amen
 
 @pytest.mark.parametrize("tier", ["hour", "day"])
 async def test_a_sum_that_was_changed_is_found(plant: Plant, tier: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    await filled(plant)
-    await close(plant)
+    await closed_day(plant)
     of_sum = (rollups.c.version_id == plant.meters["sum"], rollups.c.tier == tier, rollups.c.cube == 0)
     changed = sa.update(rollups).where(*of_sum).values(sum=123)
     await plant.usage.write(lambda tx: tx.conn.execute(changed))
@@ -129,8 +138,7 @@ async def test_a_sum_that_was_changed_is_found(plant: Plant, tier: str, monkeypa
 
 
 async def test_an_event_that_is_gone_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    await filled(plant)
-    await close(plant)
+    await closed_day(plant)
     await plant.usage.write(lambda tx: tx.conn.execute(sa.delete(events).where(events.c.transaction_id == "t-8")))
     closed = await _as_it_is(plant, monkeypatch)
 
@@ -140,8 +148,7 @@ async def test_an_event_that_is_gone_is_found(plant: Plant, monkeypatch: pytest.
 
 
 async def test_another_event_in_the_place_of_one_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    sent = await filled(plant)
-    await close(plant)
+    sent = await closed_day(plant)
     other = next(one for one in sent if one.type == "other")
     swapped = sa.update(events).where(events.c.transaction_id == other.name).values(transaction_id="x")
     await plant.usage.write(lambda tx: tx.conn.execute(swapped))
@@ -150,8 +157,7 @@ async def test_another_event_in_the_place_of_one_is_found(plant: Plant, monkeypa
 
 
 async def test_a_value_of_a_unique_meter_that_is_gone_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    await filled(plant)
-    await close(plant)
+    await closed_day(plant)
     async with plant.usage.read() as read:
         value = (await read.execute(sa.select(unique_values.c.value).limit(1))).scalar_one()
         subject = (await read.execute(sa.select(unique_values.c.subject_id).limit(1))).scalar_one()
@@ -172,8 +178,7 @@ async def _as_it_is(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> Closed:
 
 
 async def test_a_customer_is_told_by_name(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    await filled(plant, 20)
-    await close(plant)
+    await closed_day(plant, 20)
     known = {"pid": PID, "id": 5, "uuid": "u5", "name": "Acme", "rev": 1, "created_at": NOW}
     await plant.usage.write(lambda tx: tx.conn.execute(sa.insert(customers).values(known)))
     alias = sa.insert(aliases).values(pid=PID, text="c-0", customer_id=5)
@@ -186,8 +191,7 @@ async def test_a_customer_is_told_by_name(plant: Plant, monkeypatch: pytest.Monk
 
 
 async def test_what_was_wrong_is_put_right_by_closing_again(plant: Plant) -> None:
-    sent = await filled(plant)
-    await close(plant)
+    sent = await closed_day(plant)
     await plant.usage.write(lambda tx: tx.conn.execute(sa.update(rollups).where(rollups.c.tier == "day").values(sum=1)))
     closed = await close(plant)
 
@@ -229,8 +233,7 @@ async def test_an_event_of_an_hour_that_a_day_cuts_in_two_waits_and_is_no_fault_
 async def test_cut_off_while_it_is_closed_in_another_zone_a_day_is_not_sure_any_more(
     plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await filled(plant)
-    await close(plant)
+    await closed_day(plant)
 
     async def dies(*_: Any) -> None:
         raise StoreError("the process that folds usage died")
@@ -317,8 +320,7 @@ async def make(plant: Plant, name: str, definition: dict[str, Any]) -> None:
 
 
 async def test_a_meter_that_is_new_leaves_the_others_proved(plant: Plant) -> None:
-    await filled(plant)
-    await close(plant)
+    await closed_day(plant)
     proved = dict.fromkeys(plant.meters, "final")
     await make(plant, "new", UPTIME)
     await plant.fold()
@@ -331,8 +333,7 @@ async def test_a_meter_that_is_new_leaves_the_others_proved(plant: Plant) -> Non
 
 
 async def test_a_version_that_counts_otherwise_amends_its_meter_only(plant: Plant) -> None:
-    await filled(plant)
-    await close(plant)
+    await closed_day(plant)
     others = dict.fromkeys(plant.meters.keys() - {"count"}, "final")
     await make(plant, "count", {"event_types": ["other"], "aggregation": "count"})
     await plant.fold()
@@ -346,8 +347,7 @@ async def test_a_version_that_counts_otherwise_amends_its_meter_only(plant: Plan
 
 
 async def test_a_version_that_comes_to_the_same_changes_nothing(plant: Plant) -> None:
-    await filled(plant)
-    await close(plant)
+    await closed_day(plant)
     await make(plant, "users", DEFINITIONS["users"])
     await plant.fold()
 
@@ -370,8 +370,7 @@ async def test_an_event_that_comes_late_puts_those_meters_in_doubt_that_count_it
 
 
 async def test_a_day_that_does_not_add_up_is_sure_for_no_meter(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    await filled(plant)
-    await close(plant)
+    await closed_day(plant)
     await plant.usage.write(lambda tx: tx.conn.execute(sa.update(rollups).where(rollups.c.tier == "day").values(n=1)))
     await _as_it_is(plant, monkeypatch)
 
@@ -393,8 +392,7 @@ async def test_what_was_proved_is_kept_until_the_day_is_proved_anew(plant: Plant
             of_days = sa.select(sa.func.count(rollups.c.gen.distinct())).where(rollups.c.tier == "day")
             return int((await read.execute(of_days)).scalar_one())
 
-    await filled(plant)
-    await close(plant)
+    await closed_day(plant)
     assert 1 == await generations()
     for number in (997, 998):
         await plant.send(Sent(number, FROM + HOUR, "c-1", "api", None, "12.5", "u-1"))

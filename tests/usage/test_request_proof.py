@@ -40,13 +40,26 @@ def clock() -> SimClock:
 
 
 @pytest.fixture
-async def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
-    """With a day of requests that is closed, of more endpoints than have a name."""
+def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
     made = Plant(usage_db, clock, ids)
     made.folder = Folder(usage_db, clock, ids, hands=Hands(beside=False), limits=Limits(endpoints=7))
-    found = requests_of(100, seed=31, from_at=FROM, to_at=TO)
-    await made.ingest.take(PID, [one.wire() for one in found], wire="native")
     return made
+
+
+async def filled(plant: Plant) -> None:
+    """With a day of requests, of more endpoints than have a name."""
+    found = requests_of(100, seed=31, from_at=FROM, to_at=TO)
+    await plant.ingest.take(PID, [one.wire() for one in found], wire="native")
+
+
+async def closed_day(plant: Plant) -> None:
+    """That day, closed."""
+
+    async def make() -> None:
+        await filled(plant)
+        await close(plant)
+
+    await plant.once(__name__, make)
 
 
 async def close(plant: Plant, zone: ZoneInfo = BERLIN) -> Closed:
@@ -65,6 +78,7 @@ async def as_it_is(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> Closed:
 
 @pytest.mark.parametrize("zone", [BERLIN, KOLKATA])
 async def test_a_day_that_agrees_is_final_and_stays_as_it_was_proved(plant: Plant, zone: ZoneInfo) -> None:
+    await filled(plant)
     await plant.fold()
     closed = await close(plant, zone)
 
@@ -83,7 +97,7 @@ async def test_a_day_that_agrees_is_final_and_stays_as_it_was_proved(plant: Plan
 async def test_a_figure_of_the_day_that_was_changed_is_found(
     plant: Plant, monkeypatch: pytest.MonkeyPatch, cube: Cube, column: str
 ) -> None:
-    await close(plant)
+    await closed_day(plant)
     r = request_rollups.c
     of_cube = (r.tier == "day", r.cube == int(cube), r.status == 200)
     changed = sa.update(request_rollups).where(*of_cube).values({column: r[column] + 1})
@@ -106,6 +120,7 @@ async def test_sums_that_are_more_than_a_row_holds_are_proved_as_they_are_held(
     for module, name in ((request_fold, "MOST"), (requests, "MOST"), (request_proof, "_MOST")):
         monkeypatch.setattr(module, name, 100_000)
 
+    await filled(plant)
     closed = await close(plant)
 
     r = request_rollups.c
@@ -116,7 +131,7 @@ async def test_sums_that_are_more_than_a_row_holds_are_proved_as_they_are_held(
 
 
 async def test_a_customer_whose_requests_are_anothers_is_told(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    await close(plant)
+    await closed_day(plant)
     r = request_rollups.c
 
     def swap(tx: Any) -> None:
@@ -134,7 +149,7 @@ async def test_a_customer_whose_requests_are_anothers_is_told(plant: Plant, monk
 async def test_an_hour_or_a_minute_that_was_changed_is_found(
     plant: Plant, monkeypatch: pytest.MonkeyPatch, tier: str
 ) -> None:
-    await close(plant)
+    await closed_day(plant)
     r = request_rollups.c
     of_total = (r.tier == tier, r.cube == int(Cube.TOTAL))
     changed = sa.update(request_rollups).where(*of_total).values(bytes_out=r.bytes_out + 1)
@@ -145,7 +160,7 @@ async def test_an_hour_or_a_minute_that_was_changed_is_found(
 
 
 async def test_a_histogram_that_lost_a_time_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    await close(plant)
+    await closed_day(plant)
     r = request_rollups.c
     emptied = sa.update(request_rollups).where(r.tier == "day", r.cube == 0, r.status == 200).values(latencies=None)
     await plant.usage.write(lambda tx: tx.conn.execute(emptied))
@@ -161,7 +176,7 @@ async def test_a_histogram_that_lost_a_time_is_found(plant: Plant, monkeypatch: 
 async def test_a_sheet_that_tells_something_else_than_its_rows_is_found(
     plant: Plant, monkeypatch: pytest.MonkeyPatch, cube: Cube, changed: dict[str, Any]
 ) -> None:
-    await close(plant)
+    await closed_day(plant)
 
     def change(tx: Any) -> None:
         """As if its first row had been another one."""
@@ -185,6 +200,7 @@ async def test_a_sheet_that_tells_something_else_than_its_rows_is_found(
 
 
 async def test_a_day_that_was_changed_after_it_was_proved_is_named_by_a_later_look(plant: Plant) -> None:
+    await filled(plant)
     await plant.fold()
     await close(plant)
     r = request_rollups.c

@@ -66,13 +66,17 @@ def closer(plant: Plant) -> Closer:
 
 async def filled(plant: Plant, zone: ZoneInfo = BERLIN, *, close: tuple[date, ...] = (OLD, KEPT)) -> list[Sent]:
     """Two days of events."""
-    await plant.all_meters()
-    from_at, to_at = day_in(zone, OLD).from_at, day_in(zone, KEPT).to_at
-    sent = events_of(80, seed=61, from_at=from_at, to_at=to_at)
-    await plant.send(*sent)
-    for day in close:
-        assert "final" == (await closer(plant).close(PID, day, zone)).state
-    return sent
+
+    async def make() -> list[Sent]:
+        await plant.all_meters()
+        from_at, to_at = day_in(zone, OLD).from_at, day_in(zone, KEPT).to_at
+        sent = events_of(80, seed=61, from_at=from_at, to_at=to_at)
+        await plant.send(*sent)
+        for day in close:
+            assert "final" == (await closer(plant).close(PID, day, zone)).state
+        return sent
+
+    return await plant.once((__name__, zone.key, close), make)
 
 
 async def removed(plant: Plant, zone: ZoneInfo = BERLIN, now: datetime = LATER) -> Gone:

@@ -19,7 +19,7 @@ async def test_a_server_in_order_calls_soon_after_its_start(server: Server) -> N
         server.settings |= {"HEARTBEAT__URL": receiver.url + secret, "HEARTBEAT__PERIOD_S": "5"}
         await asyncio.to_thread(server.init)
         await asyncio.to_thread(server.start)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not receiver.requests:  # noqa: ASYNC110 - a real process has no event to wait on
                 await asyncio.sleep(0.05)  # noqa: TID251 - bounded above
         status = await asyncio.to_thread(server.stop)

@@ -149,7 +149,7 @@ async def test_it_looks_by_itself_until_it_is_told_to_stop(db: Database) -> None
     stop = asyncio.Event()
     surroundings = around(db, Disk(7))
     running = asyncio.create_task(surroundings.run(stop))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while surroundings.schema is None:  # noqa: ASYNC110 - looks are made in threads
             await asyncio.sleep(0.01)  # noqa: TID251 - bounded above
         stop.set()

@@ -26,15 +26,16 @@ _GATES = Path(__file__).with_name("gates.js").read_text(encoding="utf-8")
 _AXE = """async ([tags, known, judged, whole]) => {
   const gates = GATES, rules = {"color-contrast": {enabled: false}}, resultTypes = ["violations"];
   // This takes longest: once for each part of a page in each look, and each time what holds for the page as a whole.
-  const {alike, fresh: parts} = gates.parts(new Set(judged)), about = {include: [document], exclude: alike};
+  const {alike, fresh: parts} = gates.parts(new Set(judged.split("|"))), about = {include: [document], exclude: alike};
   const asked = whole ? {runOnly: {type: "tag", values: tags}, rules} : {runOnly: ["link-in-text-block"]};
   const found = await axe.run(about, {...asked, resultTypes, preload: false});
   // Contrast takes three times as long as all other rules: once for each sort of text in each look.
-  const fresh = gates.sorts(new Set(known)), include = [...fresh.values()].flat(), all = [...found.violations];
+  const fresh = gates.sorts(new Set(known.split("|"))), include = [...fresh.values()].flat();
+  const all = [...found.violations];
   if (include.length) all.push(...(await axe.run({include}, {runOnly: ["color-contrast"], resultTypes})).violations);
   return [all.flatMap((one) => one.nodes.slice(0, 3).map((node) =>
     `axe ${one.id}: ${node.target.join(" ")}: ${node.any.concat(node.all, node.none).map((why) => why.message)[0]}`)),
-    [...fresh.keys()], parts];
+    [...fresh.keys()].join("|"), parts.join("|")];
 }""".replace("GATES", f"({_GATES})")
 
 
@@ -124,9 +125,10 @@ class Gates:
     def axe(self, *, whole: bool = True) -> Iterable[str]:
         """`whole` False: of a page that was judged in this width, what its colours may change in another theme."""
         known, judged = self.seen.setdefault(self.look, set()), self.judged.setdefault(self.look, set())
-        found, fresh, parts = self.page.evaluate(_AXE, [AXE_TAGS, list(known), list(judged), whole])
-        known.update(fresh)
-        judged.update(parts)
+        # Each as one text: thousands of them, one by one, take longer on their way than all that is done with them.
+        found, fresh, parts = self.page.evaluate(_AXE, [AXE_TAGS, "|".join(known), "|".join(judged), whole])
+        known.update(filter(None, fresh.split("|")))
+        judged.update(filter(None, parts.split("|")))
         return list(found)
 
     def rules(self) -> Iterable[str]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from heartfly.server.limits import ServerLimits
 from tests.server_process import Server
 from tests.web.test_in_a_browser import chromium, server, set_up, watched
 
@@ -20,6 +19,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 __all__ = ["chromium", "server"]
 
 LIMIT_MS = 60_000
+FINISH_S = 100
+"""How long a server that stops waits for what is under way: far longer than a busy machine takes to stop."""
 
 
 def ping(url: str) -> None:
@@ -140,7 +141,7 @@ def test_who_is_signed_out_elsewhere_is_told_and_hears_no_more(server: Server, c
 
 @pytest.fixture
 def polite(tmp_path: Path) -> Iterator[Server]:
-    made = Server(tmp_path, {"SERVER__DRAIN_S": "5"})
+    made = Server(tmp_path, {"SERVER__DRAIN_S": "5", "SERVER__FINISH_S": str(FINISH_S)})
     yield made
     if made.process is not None and made.process.poll() is None:
         made.kill()
@@ -151,16 +152,12 @@ def stopped_after(server: Server) -> float:
     assert server.process is not None
     begun = time.perf_counter()
     server.process.send_signal(signal.SIGTERM)
-    assert 0 == server.process.wait(60)
+    assert 0 == server.process.wait(2 * FINISH_S)
     return time.perf_counter() - begun
 
 
 def test_open_streams_do_not_hold_up_a_server_that_stops(polite: Server, chromium: Any) -> None:
-    """They would for as long as requests under way may take: 15 seconds. A page that asks again is answered."""
-    polite.start()
-    without = stopped_after(polite)
-    (polite.folder / "server.log").unlink()  # another start, another token
-
+    """They would for as long as requests under way may take. A page that asks again is answered."""
     polite.start()
     polite.api("POST", "/v1/checks", key_of(polite), {"name": "Backup"})
     context = chromium.new_context()
@@ -173,4 +170,4 @@ def test_open_streams_do_not_hold_up_a_server_that_stops(polite: Server, chromiu
         other.goto(f"{polite.url}/p/main/checks")
         other.locator("#as-of", has_text="live").wait_for(timeout=LIMIT_MS)
 
-    assert stopped_after(polite) < without + ServerLimits().drain_s + 1
+    assert stopped_after(polite) < FINISH_S
