@@ -3,7 +3,7 @@
 BIN := $(if $(wildcard .venv/bin/python),.venv/bin/,)
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint types contracts test test-all serve migration bench bench-pages screenshots pictures simulate mutants fuzz faults lock audit sbom docs
+.PHONY: help check lint types contracts test test-all serve migration bench bench-pages screenshots pictures simulate mutants mutation fuzz faults lock audit sbom docs
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-11s %s\n", $$1, $$2 }'
@@ -51,6 +51,9 @@ simulate: ## replay seeded months of checks, outages and clock steps: make simul
 
 mutants: ## put in bugs on purpose, one at a time: at least two tests must catch each
 	$(BIN)python -m tests.mutants.run
+
+mutation: ## what share of small changes is noticed? make mutation [rooms="core ssrf"] [sample=200] (needs mutmut)
+	$(BIN)python -m tests.mutants.score $(rooms) $(if $(sample),--sample $(sample))
 
 fuzz: ## feed what comes from outside with made-up bytes, each of eight doors for a while: make fuzz [seconds=600] (needs atheris)
 	for target in cron oncalendar ping_path events quantity template mails imports; do \

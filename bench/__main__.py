@@ -11,6 +11,7 @@ import uvloop
 
 from bench import (
     alerts,
+    backups,
     calls,
     idle,
     intake,
@@ -19,6 +20,7 @@ from bench import (
     logs,
     pages,
     pings,
+    receivers,
     report,
     requests,
     rules,
@@ -52,6 +54,15 @@ async def _storm(made: Stores, given: argparse.Namespace) -> list[Figure]:
     found = await alerts.storm(made, n_checks=given.checks, tries=tries, with_hook=False)
     found += await alerts.storm(made, n_checks=given.checks, tries=tries, with_hook=False, n_hosts=160)
     return found + await alerts.storm(made, n_checks=given.checks, tries=1, with_hook=True)
+
+
+async def _receivers(made: Stores, given: argparse.Namespace) -> list[Figure]:
+    found = await receivers.many(made)
+    return found + await receivers.one_dead(made, tries=min(given.rounds, 2))
+
+
+async def _backups(made: Stores, given: argparse.Namespace) -> list[Figure]:
+    return await backups.measure(made, n_checks=given.checks, rounds=given.rounds, seconds=given.seconds)
 
 
 async def _startup(made: Stores, given: argparse.Namespace) -> list[Figure]:
@@ -106,6 +117,8 @@ MEASURES: dict[str, Measure] = {
     "pings": _pings,
     "alerts": _alerts,
     "storm": _storm,
+    "receivers": _receivers,
+    "backups": _backups,
     "startup": _startup,
     "idle": _idle,
     "limits": _limits,

@@ -26,7 +26,7 @@ from heartfly.db.sqlite import reading_engine as reading_sqlite
 
 PINGS_PER_S = 60
 _LIMIT_S = 60.0
-_STARTS_S = (12.0, 60.0)
+STARTS_S = (12.0, 60.0)
 """From the writing of deadlines to the first of them: the server starts meanwhile, and then rests a little. On a busy
 machine the first may be too short.
 """
@@ -48,15 +48,15 @@ class Told:
 async def measure(
     made: Stores, *, n_checks: int, n_due: int, groups: int, delay_s: float = 0.0, n_hooks: int = 1
 ) -> list[Figure]:
-    for start_s in _STARTS_S:
+    for start_s in STARTS_S:
         store = made.fresh()
         with sink(delay_s=delay_s) as receiver:
             seeded = seed(store, n_checks, hooks=[f"{receiver.url}/{i}" for i in range(n_hooks)])
-            first = _soon(start_s)
+            first = soon(start_s)
             instants = [first + timedelta(seconds=_APART_S * i) for i in range(groups)]
             make_due(store, seeded, [(n_due, at) for at in instants])
             async with heartfly(store, seeded.paths[-1]) as served:
-                if _too_late(first):
+                if too_late(first):
                     continue
                 told = [
                     await _told(served, receiver, seeded.paths[groups * n_due :], at, n_due=n_due, before=i * n_due)
@@ -71,17 +71,15 @@ async def measure(
             Figure(name="alerts: times we thought ourselves deaf", value=deaf, at_most=0),
             Figure(name="memory after the alerts", value=used_mb, unit="MB", at_most=150),
         ]
-    raise RuntimeError(_TOO_LATE)
+    raise RuntimeError(TOO_LATE)
 
 
-def _too_late(first: datetime) -> bool:
+def too_late(first: datetime) -> bool:
     """A server that starts when slots are open has not heard all of them, and excuses each: nobody would be alerted."""
     return CLOCK.now() >= first - GRACE
 
 
-_TOO_LATE = (
-    f"the server did not start within {_STARTS_S[-1] - GRACE.seconds:.0f} s: others take too much of this machine"
-)
+TOO_LATE = f"the server did not start within {STARTS_S[-1] - GRACE.seconds:.0f} s: others take too much of this machine"
 
 
 def _figures(told: Sequence[Told], *, n_due: int, delay_s: float, n_hooks: int) -> list[Figure]:
@@ -146,18 +144,18 @@ async def storm(made: Stores, *, n_checks: int, tries: int, with_hook: bool, n_h
 
 
 async def _storm(made: Stores, n_checks: int, *, with_hook: bool, n_hosts: int) -> tuple[float, Used, int]:
-    for start_s in _STARTS_S:
+    for start_s in STARTS_S:
         store = made.fresh()
         with sink() as receiver:
             seeded = seed(store, n_checks + 1, hooks=[receiver.url] if with_hook else (), n_hosts=n_hosts)
-            due_at = _soon(start_s + n_checks / 10_000)
+            due_at = soon(start_s + n_checks / 10_000)
             make_due(store, seeded, _spread(n_checks, due_at))
             async with heartfly(store, seeded.paths[-1]) as served:
-                if _too_late(due_at):
+                if too_late(due_at):
                     continue
                 took_s, used = await _flipped(store, served, seeded, due_at)
             return took_s, used, await _deaf(store)
-    raise RuntimeError(_TOO_LATE)
+    raise RuntimeError(TOO_LATE)
 
 
 def _spread(n_checks: int, due_at: datetime) -> list[tuple[int, datetime]]:
@@ -204,7 +202,7 @@ def _reading(store: Store) -> AsyncEngine:
     return reading_postgres(store.url) if store.url else reading_sqlite(store.folder / "heartfly.db", CLOCK)
 
 
-def _soon(after_s: float) -> datetime:
+def soon(after_s: float) -> datetime:
     return (CLOCK.now() + timedelta(seconds=after_s)).replace(microsecond=0)
 
 

@@ -1,6 +1,7 @@
 """A receiver of webhooks on loopback, a process of its own: notes when each came, answers at once or after a while.
 
-GET /arrivals tells all of it: [[seconds since 1970, webhook-id], …].
+It may have many addresses, as many hosts have. GET /arrivals tells all of it: [[seconds since 1970, webhook-id, when
+the check was expected], …].
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from bench.load import CLOCK
 
 _LENGTH = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
 _ID = re.compile(rb"webhook-id:\s*(\S+)", re.IGNORECASE)
+_EXPECTED = re.compile(rb'"expected_at":\s*"([^"]+)"')
 _OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok"
 
 
@@ -30,24 +32,36 @@ _OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\n
 class Arrivals:
     at: list[float]
     ids: set[str]
+    expected: list[str]
+    """As the alert says it, beside `at`; empty if it says none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sink:
     port: int
+    n_hosts: int = 1
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook"
+        return self.urls[0]
+
+    @property
+    def urls(self) -> list[str]:
+        """One for each address."""
+        return [f"http://{host}:{self.port}/hook" for host in _hosts(self.n_hosts)]
 
     def arrivals(self) -> Arrivals:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/arrivals", timeout=5) as answer:
             found = json.loads(answer.read())
-        return Arrivals([at for at, _ in found], {name for _, name in found})
+        return Arrivals([at for at, _, _ in found], {name for _, name, _ in found}, [due for _, _, due in found])
+
+
+def _hosts(n: int) -> list[str]:
+    return [f"127.0.0.{1 + i}" for i in range(n)]
 
 
 class _Receiver(asyncio.Protocol):
-    arrivals: list[tuple[float, str]]
+    arrivals: list[tuple[float, str, str]]
     delay_s: float
 
     @override
@@ -69,7 +83,9 @@ class _Receiver(asyncio.Protocol):
             self._transport.close()
             return
         name = _ID.search(head)
-        self.arrivals.append((CLOCK.now().timestamp(), name[1].decode() if name else ""))
+        expected = _EXPECTED.search(body)
+        said_of = name[1].decode() if name else "", expected[1].decode() if expected else ""
+        self.arrivals.append((CLOCK.now().timestamp(), *said_of))
         asyncio.get_running_loop().call_later(self.delay_s, self._answer)
 
     def _answer(self) -> None:
@@ -77,28 +93,32 @@ class _Receiver(asyncio.Protocol):
             self._transport.write(_OK)
 
 
-def _serve(pipe: Connection, delay_s: float) -> None:
+def _serve(pipe: Connection, delay_s: float, n_hosts: int) -> None:
     class Receiver(_Receiver):
-        arrivals: list[tuple[float, str]] = []  # noqa: RUF012 - one list for all connections
+        arrivals: list[tuple[float, str, str]] = []  # noqa: RUF012 - one list for all connections
 
     Receiver.delay_s = delay_s
 
     async def receive() -> None:
-        server = await asyncio.get_running_loop().create_server(Receiver, "127.0.0.1", 0, backlog=1024)
-        pipe.send(server.sockets[0].getsockname()[1])
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Receiver, "127.0.0.1", 0, backlog=1024)
+        port = server.sockets[0].getsockname()[1]
+        if others := _hosts(n_hosts)[1:]:
+            await loop.create_server(Receiver, others, port, backlog=1024)
+        pipe.send(port)
         await asyncio.Event().wait()
 
     uvloop.run(receive())
 
 
 @contextmanager
-def sink(*, delay_s: float = 0.0) -> Iterator[Sink]:
+def sink(*, delay_s: float = 0.0, n_hosts: int = 1) -> Iterator[Sink]:
     mine, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, delay_s), daemon=True)
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, delay_s, n_hosts), daemon=True)
     process.start()
     theirs.close()  # so that a receiver that dies is noticed
     try:
-        yield Sink(mine.recv())
+        yield Sink(mine.recv(), n_hosts)
     finally:
         process.terminate()
         process.join()

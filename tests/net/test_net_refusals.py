@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,6 +13,7 @@ from ipaddress import ip_network
 import pytest
 
 from heartfly.errors import ForbiddenAddressError, InvalidValueError
+from heartfly.net.connect import _connect_words
 from tests.net.sender import Names, failure, get, outgoing
 from tests.net.toxic_server import ToxicServer, reply
 
@@ -160,8 +163,12 @@ async def test_an_address_without_a_route_may_be_tried_again() -> None:
     async with outgoing(allow=[ip_network("255.255.255.255/32")]) as http:
         failed = await failure(http, "http://255.255.255.255/")
 
-    assert str(failed).startswith("255.255.255.255: no connection (")
+    assert f"255.255.255.255: no connection ({os.strerror(errno.ENETUNREACH)})" == str(failed)
     assert (False, False) == (failed.ambiguous, failed.permanent)
+
+
+def test_a_connection_that_fails_without_a_reason_says_so() -> None:
+    assert "no connection (no reason given)" == _connect_words(OSError())
 
 
 async def test_an_address_that_swallows_packets_is_given_up_in_time() -> None:

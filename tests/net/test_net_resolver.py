@@ -40,6 +40,14 @@ async def test_a_name_that_cannot_exist_is_an_os_error() -> None:
             await SystemResolver()(name, 80)
 
 
+async def test_why_a_name_was_refused_before_it_was_asked_for_is_told() -> None:
+    def refuse(host: str, _port: int) -> Sequence[str]:
+        raise ValueError(f"{host} is odd")
+
+    with pytest.raises(OSError, match=r"^a\.example is odd$"):
+        await SystemResolver(refuse)("a.example", 80)
+
+
 async def test_callers_that_ask_for_the_same_name_share_one_lookup() -> None:
     names = SlowNames()
     resolver = SystemResolver(names)
@@ -124,6 +132,7 @@ def test_an_answer_after_the_end_of_the_loop_is_dropped() -> None:
 
     asyncio.run(ask_and_give_up())
     (thread,) = (one for one in threading.enumerate() if one.name == "resolve late.example")
+    assert thread.daemon  # a silent name server must not hold up the end of the process
     names.let.set()
     thread.join(60)
 

@@ -9,7 +9,7 @@ import pytest
 from heartfly.errors import InvalidValueError
 from heartfly.net.http import OutgoingHttp, check_url
 from heartfly.net.rules import Rules
-from heartfly.net.urls import parse_target
+from heartfly.net.urls import own_hosts, parse_target
 
 SECRET = "T0/B0/s3cr3t"
 
@@ -182,3 +182,18 @@ def test_an_address_opened_by_the_operator_is_opened_in_its_other_spellings_too(
 
     assert None is rules.refusal("::ffff:10.0.0.1", 9000)
     assert "that is Heartfly itself" == rules.refusal("::ffff:10.0.0.7", 9000)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "public"),
+    [
+        ("https://Heartfly.example/under/a/path", "heartfly.example:443"),
+        ("http://heartfly.example", "heartfly.example:80"),
+        ("https://heartfly.example:8443", "heartfly.example:8443"),
+        ("", ":80"),
+    ],
+)
+def test_we_are_known_by_our_public_name_by_where_we_listen_and_on_loopback(base_url: str, public: str) -> None:
+    known = own_hosts(base_url, "Pings.internal", 8000)
+
+    assert {public, "pings.internal:8000", "127.0.0.1:8000", "[::1]:8000"} == known

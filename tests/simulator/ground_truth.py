@@ -140,11 +140,18 @@ class Job:
     version: int = 0
     n_runs: int = 0
     history: list[Sent | Edict] = field(default_factory=list)
+    _following: tuple[Timing, int, int] | None = None
+
+    def _next_fire(self) -> int:
+        """After the last one. Each is asked for several times, and is half of what a job costs."""
+        if self._following is None or self._following[:2] != (self.timing, self.last_fire):
+            self._following = self.timing, self.last_fire, self.timing.next_after(self.last_fire, self.last_fire)
+        return self._following[2]
 
     def next_run(self, real: int, wall: int) -> int:
         """Real time of its next run."""
         if self.rhythm == "calendar":
-            fire = self.timing.next_after(self.last_fire, self.last_fire)
+            fire = self._next_fire()
             return max(real, real + fire - wall) if fire != NEVER else NEVER
         return max(real, self.last_fire + self.every)
 
@@ -152,7 +159,7 @@ class Job:
         """What it sends for the run that is due now. `deadline`: real time at which Heartfly would alarm."""
         if self.rhythm == "calendar":
             # All that was skipped while the clock jumped is one run.
-            while (following := self.timing.next_after(self.last_fire, self.last_fire)) <= wall:
+            while (following := self._next_fire()) <= wall:
                 self.last_fire = following
         elif self.rhythm == "steady":
             self.last_fire += self.every * max(1, (real - self.last_fire) // self.every)

@@ -171,7 +171,8 @@ class Replay:
     def _judge(self, step: int, judged: int) -> None:
         """Silence up to here: as far as judging had come when this was committed, and at each turn."""
         deaf = self.deaf.known(step)
-        for turn in self.turns[bisect_left(self.turns, (self.last_commit, 0)) :]:
+        for at in range(bisect_left(self.turns, (self.last_commit, 0)), len(self.turns)):
+            turn = self.turns[at]
             if turn[0] >= step:
                 break
             self.life.judge(turn[1], self.deaf.known(turn[0]))

@@ -1,0 +1,42 @@
+"""The rooms in which every change should be noticed, and the tests that are asked: those beside the code, and cheap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GOAL = 0.85
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    name: str
+    code: tuple[str, ...]
+    """Patterns of files."""
+    tests: tuple[str, ...]
+
+
+ROOMS = (
+    Room("core", ("heartfly/core/*.py",), ("tests/core",)),
+    Room(
+        "outbox",
+        ("heartfly/notify/outbox.py",),
+        ("tests/notify/test_outbox.py", "tests/notify/test_dispatch.py", "tests/notify/test_peace.py"),
+    ),
+    Room("group_commit", ("heartfly/db/group_commit.py",), ("tests/db/test_group_commit.py",)),
+    Room(
+        "rollups",
+        ("heartfly/usage/fold.py", "heartfly/usage/rollup_rows.py", "heartfly/usage/reconcile.py"),
+        ("tests/usage/test_fold.py", "tests/usage/test_close_day.py", "tests/usage/test_corrections.py"),
+    ),
+    Room(
+        "ssrf",
+        tuple(f"heartfly/net/{name}.py" for name in ("addresses", "connect", "resolver", "rules", "urls")),
+        (
+            "tests/net/test_net_addresses.py",
+            "tests/net/test_net_refusals.py",
+            "tests/net/test_net_resolver.py",
+            "tests/net/test_net_ssrf.py",
+            "tests/net/test_net_urls.py",
+        ),
+    ),
+)
