@@ -12,7 +12,7 @@ import msgspec
 from heartfly.accounts.guards import Bearer
 from heartfly.api import problems
 from heartfly.api.body import decode
-from heartfly.api.event_door import body_of
+from heartfly.api.event_door import JSON_FIELDS, answer, as_bytes, body_of
 from heartfly.api.ping import WHOLE, Receive, Scope, Send, written
 from heartfly.api.state import ApiState
 from heartfly.api.v1.limit_checks import check, commit, demand_status, release, status_of
@@ -22,7 +22,6 @@ _CHECK, _RESERVATIONS = "/v1/limits/check", "/v1/limits/reservations/"
 _TEMPLATE = _RESERVATIONS + "{reservation:str}/"
 _QUERIES: Mapping[bytes, str] = {b"": "", b"status=200": "200", b"status=429": "429"}
 _JSON = "application/json"
-_FIELDS = b"content-type: application/json\r\ncontent-length: %d\r\n"
 _AUTHORIZATION, _LENGTH = b"authorization", b"content-length"
 
 
@@ -51,15 +50,15 @@ class LimitDoor:
                 content = await self._end(scope, receive)
         except Exception as error:  # noqa: BLE001 - answered, and logged if nobody expected it, as the framework does
             content, more = problems.of_error(error)
-            await _answer(send, content.status, problems.MEDIA_TYPE, more, msgspec.json.encode(content))
+            await answer(send, content.status, problems.MEDIA_TYPE, more, msgspec.json.encode(content))
             return
         body = msgspec.json.encode(content)
         if WHOLE in scope.get("extensions", ()):
             # Nothing in it is anybody's word: a number at most. Each field checked anew is a tenth of such an answer.
-            fields = _FIELDS % len(body) + (written(_as_bytes(more).items()) if more else b"")
+            fields = JSON_FIELDS % len(body) + (written(as_bytes(more).items()) if more else b"")
             await send({"type": WHOLE, "status": status, "fields": fields, "body": body})
         else:
-            await _answer(send, status, _JSON, more, body)
+            await answer(send, status, _JSON, more, body)
 
     async def _check(self, scope: Scope, receive: Receive) -> tuple[LimitCheckOut, int, Mapping[str, str]]:
         asked = _QUERIES[scope["query_string"]]
@@ -84,16 +83,6 @@ class LimitDoor:
             if name in {_AUTHORIZATION, _LENGTH} and name not in given:  # the first one counts
                 given[name] = value.decode("latin-1")
         return await self._guard.ingests(scope, given.get(_AUTHORIZATION, ""), lambda: body_of(given, receive))
-
-
-async def _answer(send: Send, status: int, media_type: str, more: Mapping[str, str], body: bytes) -> None:
-    own = {b"content-type": media_type.encode(), b"content-length": b"%d" % len(body)} | _as_bytes(more)
-    await send({"type": "http.response.start", "status": status, "headers": list(own.items())})
-    await send({"type": "http.response.body", "body": body})
-
-
-def _as_bytes(headers: Mapping[str, str]) -> dict[bytes, bytes]:
-    return {name.lower().encode("latin-1"): value.encode("latin-1") for name, value in headers.items()}
 
 
 def _ending(path: str) -> tuple[str, str] | None:

@@ -80,7 +80,7 @@ class Prepared:
 
     def _run(self, tx: Tx, plan: Plan, values: list[Any]) -> int:
         if not plan.positional:
-            return tx.conn.exec_driver_sql(*plan.given(values)).rowcount
+            return self._sent(tx, *plan.given(values))
         driver = _sqlite(tx)
         with _told_as_ever(tx, plan):
             if plan.many is None or len(values) == 1:
@@ -97,17 +97,27 @@ class Prepared:
     def add(self, tx: Tx, columns: Mapping[str, Sequence[Any]]) -> int:
         """As `run`, of an insert whose rows are told column by column, all of one length: in a third of the time."""
         plan = self._plan(tx)
-        ordered = plan.in_order(columns)
-        lengths = {len(column) for column in ordered}
-        if plan.listed and not plan.positional and len(lengths) == 1 and lengths.pop() > 1:
-            given = {name: list_text(column) for name, column in zip(plan.names, ordered, strict=True)}
-            return tx.conn.exec_driver_sql(plan.listed, given).rowcount
-        rows: list[Any] = list(zip(*ordered, strict=True))
-        if not rows:
-            return 0
-        return self._run(
-            tx, plan, rows if plan.positional else [dict(zip(plan.names, row, strict=True)) for row in rows]
-        )
+        at_once, values = _by_columns(plan, columns)
+        if at_once:
+            return self._sent(tx, *at_once)
+        return self._run(tx, plan, values) if values else 0
+
+    def follow_by_columns(self, tx: Tx, columns: Mapping[str, Sequence[Any]]) -> None:
+        """As `follow`, told as to `add`."""
+        if tx.behind is None:
+            self.add(tx, columns)
+            return
+        plan = self._plan(tx)
+        at_once, values = _by_columns(plan, columns)
+        if at_once or values:
+            tx.behind.put(*(at_once or plan.given(values)))
+
+    @staticmethod
+    def _sent(tx: Tx, text: str, values: Any) -> int:
+        """To PostgreSQL, in one round with what waits."""
+        if tx.behind is not None and tx.behind.waits:
+            return tx.behind.run(text, values)
+        return tx.conn.exec_driver_sql(text, values).rowcount
 
     def one(self, tx: Tx, **values: Any) -> tuple[str, Any]:
         """To PostgreSQL: the text, and one row of parameters, for who sends them himself."""
@@ -139,6 +149,16 @@ class Prepared:
         if plan is None:
             plan = self._plans[dialect.name] = plan_of(self._make(tx), dialect, apart=self._apart, locked=self._locked)
         return plan
+
+
+def _by_columns(plan: Plan, columns: Mapping[str, Sequence[Any]]) -> tuple[tuple[str, Any] | None, list[Any]]:
+    """The text for all of them with what goes with it, or their rows."""
+    ordered = plan.in_order(columns)
+    lengths = {len(column) for column in ordered}
+    if plan.listed and not plan.positional and len(lengths) == 1 and lengths.pop() > 1:
+        return (plan.listed, {name: list_text(one) for name, one in zip(plan.names, ordered, strict=True)}), []
+    rows: list[Any] = list(zip(*ordered, strict=True))
+    return None, rows if plan.positional else [dict(zip(plan.names, row, strict=True)) for row in rows]
 
 
 def asked(tx: Tx, *questions: tuple[Prepared, Mapping[str, Any]]) -> list[Found]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, event
@@ -30,6 +29,10 @@ class Behind:
     def put(self, text: str, values: Values) -> None:
         self._waiting.append((text, values))
 
+    @property
+    def waits(self) -> bool:
+        return bool(self._waiting)
+
     def taken(self) -> list[tuple[str, Values]]:
         """What waits; whoever takes it sends it."""
         waiting, self._waiting = self._waiting, []
@@ -38,6 +41,12 @@ class Behind:
     def forget(self) -> None:
         """Its transaction is undone, or has ended."""
         self._waiting.clear()
+
+    def run(self, text: str, values: Values) -> int:
+        """Send what waits, and this behind it; how many rows this wrote."""
+        waiting = self.taken()
+        written: int = _sent(self._connection, [*waiting, (text, values)], commits=False)[-1].rowcount
+        return written
 
     def commit(self, text: str, values: Values) -> None:
         """Send what waits, this, and the end of the transaction."""
@@ -59,22 +68,26 @@ def send(
     and what others had committed when its own turn came. DBAPIError as SQLAlchemy raises it: of the first that failed;
     none behind it was run.
     """
+    cursors = _sent(connection, [*writes, *questions], commits=commits)
+    return [cursor.fetchall() for cursor in cursors[len(writes) :]]
+
+
+def _sent(connection: Connection, statements: Sequence[tuple[str, Values]], *, commits: bool) -> list[Any]:
     driver: Any = connection.connection.driver_connection
     dbapi: Any = connection.dialect.dbapi
     cursors: list[Any] = []
     try:
         with driver.pipeline() if dbapi.Pipeline.is_supported() else nullcontext():
-            for text, values in chain(writes, questions):
+            for text, values in statements:
                 cursors.append(_run(connection, driver.cursor(), text, values))
             if commits:
                 driver.commit()
-        return [cursor.fetchall() for cursor in cursors[len(writes) :]]
     except dbapi.Error as error:
         gone = bool(connection.dialect.is_disconnect(error, driver, None))
         if gone:
             connection.invalidate(error)
         raise DBAPIError.instance(
-            "; ".join(text for text, _ in chain(writes, questions)),
+            "; ".join(text for text, _ in statements),
             None,
             error,
             dbapi.Error,
@@ -82,6 +95,7 @@ def send(
             connection_invalidated=gone,
             dialect=connection.dialect,
         ) from error
+    return cursors
 
 
 def _run(connection: Connection, cursor: Any, text: str, values: Values) -> Any:

@@ -7,7 +7,7 @@ one is a bug and is refused. Decimals never pass through a float.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -181,9 +181,30 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 
 
 def packed(text: str | None) -> str | bytes | None:
-    if text is not None and len(text) == 36 and _UUID.fullmatch(text):
+    return None if text is None else packed_text(text)
+
+
+def packed_text(text: str) -> str | bytes:
+    if len(text) == 36 and _UUID.fullmatch(text):
         return bytes.fromhex(text.replace("-", ""))
     return text
+
+
+def all_packed(texts: Sequence[str]) -> list[str | bytes]:
+    """As `packed` of each, in half the time where all are UUIDs."""
+    n, joined = len(texts), "\n".join(texts)
+    if len(joined) == 37 * n - 1 and {*map(len, texts)} == {36} and joined == joined.lower():
+        dashes = joined[8::37] + joined[13::37] + joined[18::37] + joined[23::37]
+        digits = joined.replace("-", "")
+        # Four dashes each, and all else digits but the ends of lines: what else `fromhex` passes over is missing then.
+        if dashes == "-" * (4 * n) and len(digits) == 33 * n - 1:
+            try:
+                found = bytes.fromhex(digits)
+            except ValueError:
+                found = b""
+            if len(found) == 16 * n:
+                return [found[start : start + 16] for start in range(0, 16 * n, 16)]
+    return [*map(packed_text, texts)]
 
 
 def unpacked(value: str | bytes | None) -> str | None:

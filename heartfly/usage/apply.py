@@ -5,7 +5,7 @@ The handler that the group commit calls. What an event is, and when two are the 
 
 from __future__ import annotations
 
-import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,8 +22,9 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import dead_letters, dirty_hours, event_conflicts, event_ids, intake, usage_names
 from heartfly.db.prepared import Prepared, among
 from heartfly.db.types import EPOCH
-from heartfly.usage.all_new import INSERT_EVENTS, newest_of_hours, write_new
+from heartfly.usage.all_new import INSERT_EVENTS, claim, newest_of_hours, write_new
 from heartfly.usage.names import new_numbers
+from heartfly.usage.ready import Ready, hashes_of, ready_of, together
 from heartfly.usage.sources import Heard, hear
 
 
@@ -43,6 +44,10 @@ class Told:
     reason: str = ""
 
 
+ACCEPTED = Told(Outcome.ACCEPTED)
+"""What nearly all are told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """Something that came as an event and is none. `raw`: as much of it as is kept, as text."""
@@ -53,13 +58,17 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one request brought. `wire`: the format that it came in. `sources`: what each told."""
+    """What one request brought. `wire`: the format that it came in. `sources`: what each told.
+
+    `ready`: `ready_of` the items, if somebody has worked it out already, for the database that they go into.
+    """
 
     pid: int
     wire: str
     received_at: datetime
     items: Sequence[Event | Refused]
     sources: Mapping[str, Heard] = field(default_factory=dict)
+    ready: Ready | None = None
 
 
 @dataclass(slots=True)
@@ -103,7 +112,7 @@ class _Project:
                     "properties": item.properties,
                 }
             )
-            return _ACCEPTED
+            return ACCEPTED
         if fingerprint == item.fingerprint:
             return _DUPLICATE
         self.conflicts.append(
@@ -147,44 +156,34 @@ class EventApplier:
 
     def _of_project(self, tx: Tx, pid: int, batches: Mapping[int, Batch]) -> dict[int, list[Told]]:
         found = [item for batch in batches.values() for item in batch.items if isinstance(item, Event)]
-        hashes = {event.transaction_id: hash_of(event.transaction_id) for event in found}
         now = max(batch.received_at for batch in batches.values())
-        candidates = self._candidates(found, hashes, now)
-        firsts, fresh = _settle(tx, pid, candidates)
-        types, subjects = self._name_ids(tx, pid, found, now)
-        project = _Project(self._ids, hashes, firsts, fresh, types, subjects)
+        ready = together([_ready(tx, batch) for batch in batches.values()])
+        of_each = hashes_of([event.transaction_id for event in found]) if ready is None else ready.hashes
+        hashes, fingerprints = _first(found, of_each) if ready is None else (of_each, ready.fingerprints)
+        numbers = self._ids.several(now, len(hashes))
         newest: Mapping[int, int]
-        if found and firsts is candidates and len(firsts) == sum(len(batch.items) for batch in batches.values()):
-            # Not one of them was known, or came twice.
-            project.calls = [event for event in found if event.type == CALL] if CALL in types else []
+        n_new = claim(tx, pid, hashes, numbers, fingerprints)
+        types, subjects = self._name_ids(tx, pid, found, now)
+        if ready is not None and n_new == len(hashes):
+            calls = [event for event in found if event.type == CALL] if CALL in types else []
             received = [(batch.received_at, len(batch.items)) for batch in batches.values()]
-            numbers = [number for number, _ in firsts.values()]
-            newest = write_new(tx, pid, found, numbers, received=received, types=types, subjects=subjects)
-            told = {place: [_ACCEPTED] * len(batch.items) for place, batch in batches.items()}
+            newest = write_new(tx, pid, ready, numbers, received=received, types=types, subjects=subjects)
+            told = {place: [ACCEPTED] * len(batch.items) for place, batch in batches.items()}
         else:
+            candidates = dict(zip(hashes, zip(numbers, fingerprints, strict=True), strict=True))
+            firsts, fresh = _settled(tx, pid, candidates, n_new)
+            by_id = dict(zip([event.transaction_id for event in found], of_each, strict=True))
+            project = _Project(self._ids, by_id, firsts, fresh, types, subjects)
             told = {place: [project.tell(batch, item) for item in batch.items] for place, batch in batches.items()}
-            newest = _write(tx, project)
+            newest, calls = _write(tx, project), project.calls
         _MARK.follow(tx, [{"pid": pid, "hour": EPOCH + hour * HOUR, "seq": newest[hour]} for hour in sorted(newest)])
         heard = [one for batch in batches.values() for one in batch.sources.items()]
         if heard:
             hear(tx, pid, heard)
-        if project.calls and self._calls is not None:
-            self._calls(tx, pid, project.calls, now=now)
+        if calls and self._calls is not None:
+            self._calls(tx, pid, calls, now=now)
         _INTAKE.follow(tx, list(_intake(pid, ((batch.received_at, told[place]) for place, batch in batches.items()))))
         return told
-
-    def _candidates(
-        self, found: Sequence[Event], hashes: Mapping[str, bytes], now: datetime
-    ) -> dict[bytes, tuple[int, bytes]]:
-        """Of each transaction id the first event of the batch, with the number that it gets if it is new."""
-        firsts: dict[bytes, bytes] = {}
-        if len(hashes) == len(found):
-            firsts = dict(zip(hashes.values(), [event.fingerprint for event in found], strict=True))
-        if len(firsts) < len(found):
-            firsts.clear()
-            for event in found:
-                firsts.setdefault(hashes[event.transaction_id], event.fingerprint)
-        return dict(zip(firsts, zip(self._ids.several(now, len(firsts)), firsts.values(), strict=True), strict=True))
 
     def _name_ids(
         self, tx: Tx, pid: int, found: Sequence[Event], now: datetime
@@ -216,16 +215,29 @@ class EventApplier:
 
 _TYPE, _SUBJECT = "type", "subject"
 _MOST_NAMES = 200_000
-_ACCEPTED, _DUPLICATE, _CONFLICT = Told(Outcome.ACCEPTED), Told(Outcome.DUPLICATE), Told(Outcome.CONFLICT)
+_DUPLICATE, _CONFLICT = Told(Outcome.DUPLICATE), Told(Outcome.CONFLICT)
 
 
 def hash_of(transaction_id: str) -> bytes:
-    """11 bytes that stand for a transaction id.
+    """What stands for it in `event_ids` (ready.py)."""
+    return hashes_of((transaction_id,))[0]
 
-    Of a billion events of one project two have the same by a chance of one to 600 million, and each byte is one of each
-    event's. The second would be told as a conflict, and kept aside.
-    """
-    return hashlib.blake2b(transaction_id.encode(), digest_size=16).digest()[:11]
+
+def are_all_accepted(told: Sequence[Told]) -> bool:
+    """False also of some that are, where they are not told by ACCEPTED: then each is to be looked at."""
+    return all(one is ACCEPTED for one in told)
+
+
+def _ready(tx: Tx, batch: Batch) -> Ready | None:
+    return batch.ready if batch.ready is not None else ready_of(batch.items, on_postgres=tx.on_postgres)
+
+
+def _first(found: Sequence[Event], hashes: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
+    """Each hash once, and the fingerprint of the first event that has it."""
+    first: dict[bytes, bytes] = {}
+    for event, one in zip(found, hashes, strict=True):
+        first.setdefault(one, event.fingerprint)
+    return [*first], [*first.values()]
 
 
 def _letter(batch: Batch, item: Refused, number: int) -> dict[str, Any]:
@@ -247,32 +259,25 @@ def hold_events(tx: Tx, pid: int) -> None:
     Two nodes that take the same event at one time: the second waits, and finds what the first has written.
     """
     if tx.on_postgres:
-        tx.conn.execute(_LOCK, {"key": pid})
+        _HOLD.follow(tx, [{"pid": pid}])
 
 
-_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('events', :key))")
+_HOLD = Prepared(
+    lambda _: sa.select(
+        sa.func.pg_advisory_xact_lock(
+            sa.func.hashtextextended("events", sa.bindparam("pid", type_=event_ids.c.pid.type))
+        ).label("held")
+    )
+)
+"""On PostgreSQL: before whatever is asked or written next."""
 
 
-def _settle(
-    tx: Tx, pid: int, candidates: dict[bytes, tuple[int, bytes]]
+def _settled(
+    tx: Tx, pid: int, candidates: dict[bytes, tuple[int, bytes]], n_new: int
 ) -> tuple[dict[bytes, tuple[int, bytes]], set[bytes]]:
-    """Who counts under each transaction id, and which of the candidates are new, and kept as such from now on.
-
-    They are written without a look first: most of what comes was never seen before, and to write has to look anyway. In
-    their order: in which a page is filled after the other, and two nodes that write the same ones wait for each other.
-    """
-    hashes, told = zip(*sorted(candidates.items()), strict=True) if candidates else ((), ())
-    numbers, fingerprints = zip(*told, strict=True) if told else ((), ())
-    made: dict[str, Sequence[Any]] = {
-        "pid": [pid] * len(candidates),
-        "id_hash": hashes,
-        "event_id": numbers,
-        "fingerprint": fingerprints,
-    }
-    if _CLAIM_IDS.add(tx, made) == len(candidates):
-        return candidates, set(candidates)
+    """Who counts under each transaction id, and which of the candidates are new, of whom there are so many."""
     firsts, fresh = dict(candidates), set(candidates)
-    some = sorted(candidates)
+    some = sorted(candidates) if n_new < len(candidates) else []
     for start in range(0, len(some), _MOST_HASHES):
         for row in tx.conn.execute(of_hashes(pid, some[start : start + _MOST_HASHES])):
             id_hash = bytes(row.id_hash)
@@ -302,13 +307,18 @@ def _write(tx: Tx, written: _Project) -> Mapping[int, int]:
 
 def _intake(pid: int, told: Iterable[tuple[datetime, Sequence[Told]]]) -> Iterable[Mapping[str, Any]]:
     """For each hour in which they came, how many of each outcome."""
-    counts: dict[datetime, dict[Outcome, int]] = {}
+    counts: dict[datetime, Counter[Outcome]] = {}
     for received_at, outcomes in told:
-        of_hour = counts.setdefault(received_at - (received_at - EPOCH) % HOUR, dict.fromkeys(Outcome, 0))
-        for one in outcomes:
-            of_hour[one.outcome] += 1
+        counts.setdefault(received_at - (received_at - EPOCH) % HOUR, Counter()).update(counted(outcomes))
     for hour in sorted(counts):
         yield {"pid": pid, "hour": hour} | {name: counts[hour][outcome] for outcome, name in _COUNTERS.items()}
+
+
+def counted(told: Sequence[Told]) -> Counter[Outcome]:
+    """How many of each."""
+    if told and are_all_accepted(told):
+        return Counter({Outcome.ACCEPTED: len(told)})
+    return Counter([one.outcome for one in told])
 
 
 _COUNTERS = {
@@ -331,7 +341,6 @@ def _mark(tx: Tx) -> Any:
 
 
 _MARK = Prepared(_mark)
-_CLAIM_IDS = Prepared(lambda tx: tx.insert(event_ids).on_conflict_do_nothing())
 _INTAKE = Prepared(_add)
 _INSERT_CONFLICTS = Prepared(lambda _: sa.insert(event_conflicts))
 _INSERT_LETTERS = Prepared(lambda _: sa.insert(dead_letters))

@@ -42,13 +42,12 @@ from heartfly.usage.hands import Hands
 from heartfly.usage.proofs import printed, settle
 from heartfly.usage.request_rows import sweep_requests
 from heartfly.usage.requests import Limits
+from heartfly.usage.resting import Resting
 
 log = logger("heartfly.usage")
 
 PAUSE_S = 2.0
 """Between two looks: events that come in the meantime are folded in one go."""
-REST_S = 10.0
-"""An hour that was just folded rests so long, and ten times as long as that took: each time it is read whole."""
 FAILED_REST_S, LONGEST_REST_S = 60.0, 900.0
 """One that could not be folded: twice as long after each time, and then so long."""
 MOST = 200
@@ -98,7 +97,7 @@ class Folder:
         self._leads = leads
         self._limits = limits or Limits()
         self._writing = asyncio.Lock()
-        self._not_before: dict[tuple[int, datetime], float] = {}
+        self._resting = Resting()
         self._failing: dict[_Window, _Failing] = {}
         self._over: set[int] = set()
         self._calls_over: set[int] = set()
@@ -126,26 +125,23 @@ class Folder:
     async def round(self) -> int:
         """Fold what is dirty and has rested, the newest hours first; return how many windows that were."""
         n = 0
-        now = self._clock.monotonic()
-        self._not_before = {key: at for key, at in self._not_before.items() if at > now}
         if not await self._has_work():
             self._forget_others((), ())
             return n
         hours, days = await self._dirty(), await self._stale_days()
         self._forget_others(hours, days)
-        for pid, hour in hours:
+        for pid, hour in self._resting.ready(hours, self._clock.monotonic()):
             if self._stop.is_set():
                 return n
-            if (pid, hour) not in self._not_before:
-                n += await self._alone(partial(self.fold_hour, pid, hour), (pid, TIER_HOUR, hour))
+            n += await self._alone(partial(self.fold_hour, pid, hour), (pid, TIER_HOUR, hour))
         for row in await self._stale_days():
             n += await self._alone(partial(self._again, row), (row.pid, TIER_DAY, row.start_at))
         return n + await self._sweep_left()
 
-    def _forget_others(self, hours: Sequence[tuple[int, datetime]], days: Sequence[Any]) -> None:
+    def _forget_others(self, hours: Sequence[tuple[int, datetime, int]], days: Sequence[Any]) -> None:
         """Windows that somebody else has folded, or that went with their project. Lists that are cut tell of none."""
         if len(hours) < MOST and len(days) < MOST:
-            waiting = {(pid, TIER_HOUR, hour) for pid, hour in hours}
+            waiting = {(pid, TIER_HOUR, hour) for pid, hour, _ in hours}
             waiting |= {(row.pid, TIER_DAY, row.start_at) for row in days}
             for window in self._failing.keys() - waiting:
                 del self._failing[window]
@@ -202,11 +198,12 @@ class Folder:
         async with self._usage.read() as read:
             return bool((await read.execute(_WORK)).scalar_one())
 
-    async def _dirty(self) -> Sequence[tuple[int, datetime]]:
-        resting = len(self._not_before) + len(self._failing)
-        query = sa.select(dirty_hours.c.pid, dirty_hours.c.hour).order_by(dirty_hours.c.hour.desc())
+    async def _dirty(self) -> Sequence[tuple[int, datetime, int]]:
+        """And the newest event of each."""
+        resting = len(self._resting) + len(self._failing)
+        query = sa.select(dirty_hours.c.pid, dirty_hours.c.hour, dirty_hours.c.seq).order_by(dirty_hours.c.hour.desc())
         async with self._usage.read() as read:
-            return [(row.pid, row.hour) for row in await read.execute(query.limit(MOST + resting))]
+            return [(row.pid, row.hour, row.seq) for row in await read.execute(query.limit(MOST + resting))]
 
     async def _stale_days(self) -> Sequence[Any]:
         query = sa.select(windows.c.pid, windows.c.start_at, windows.c.end_at)
@@ -241,7 +238,7 @@ class Folder:
                 return None
             self._note_over(pid, folded)
             took_s = self._clock.monotonic() - began
-            self._not_before[pid, hour] = self._clock.monotonic() + max(REST_S, 10 * took_s)
+            self._resting.folded((pid, hour), self._clock.monotonic(), took_s)
         line("fold", pid=pid, tier=TIER_HOUR, start_at=hour, n=folded.n_events, rows=n_rows, took_ms=_ms(took_s))
         return folded
 

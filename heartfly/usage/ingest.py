@@ -6,11 +6,9 @@ How bytes become JSON is the doors' (and decides what a whole request is worth);
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from operator import attrgetter
 from typing import Any
 
 from heartfly.clock import Clock
@@ -21,7 +19,8 @@ from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.errors import OverloadedError
 from heartfly.logs import line
-from heartfly.usage.apply import Batch, EventApplier, Outcome, Refused, Told, hash_of, of_hashes
+from heartfly.usage.apply import Batch, EventApplier, Outcome, Refused, Told, counted, hash_of, of_hashes
+from heartfly.usage.ready import Ready, ready_of
 from heartfly.usage.series import Read, Readings, SeriesApplier
 from heartfly.usage.sources import demand_name, heard_of
 
@@ -74,12 +73,13 @@ class EventIngest:
         nothing is stored. `beside`: they may be so large that to look at them is a thread's work.
         """
         source, now = demand_name(source), self._clock.now()
-        items = await asyncio.to_thread(self._items, found, now) if beside else self._items(found, now)
+        work = self._looked_at
+        items, ready = await asyncio.to_thread(work, found, now) if beside else work(found, now)
         if dry_run:
             return await self._foretold(pid, items)
-        batch = Batch(pid, wire, now, items, heard_of(items, source, now))
+        batch = Batch(pid, wire, now, items, heard_of(items, source, now), ready)
         told = await self._committed(batch)
-        line("events", pid=pid, wire=wire, n=len(told), outcomes=_counted(told))
+        line("events", pid=pid, wire=wire, n=len(told), outcomes=_outcomes(told))
         return told
 
     def plain(self, content: bytes) -> list[Event] | None:
@@ -97,12 +97,13 @@ class EventIngest:
         """What became of each, in order, after the commit; None of what tells nothing new. As `take`."""
         item = Readings(pid, wire, self._clock.now(), reads)
         told: list[Told | None] = await self._database.submit(self._series.apply, item, priority=Priority.BULK)
-        line("readings", pid=pid, wire=wire, n=len(told), outcomes=_counted([one for one in told if one is not None]))
+        line("readings", pid=pid, wire=wire, n=len(told), outcomes=_outcomes([one for one in told if one is not None]))
         return told
 
     async def _committed(self, batch: Batch) -> list[Told]:
         """The queue counts batches; what they hold is bounded here, for a few large ones would fill the memory."""
-        weight = _OVERHEAD * len(batch.items) + sum([_size(one) for one in batch.items])
+        sizes = map(_size, batch.items) if batch.ready is None else map(len, batch.ready.properties)
+        weight = _OVERHEAD * len(batch.items) + sum(sizes)
         if self._waiting and self._waiting + weight > MAX_WAITING:
             raise OverloadedError("too many events wait for the disk; send them again")
         self._waiting += weight
@@ -111,6 +112,10 @@ class EventIngest:
         finally:
             self._waiting -= weight
         return told
+
+    def _looked_at(self, found: Sequence[Any], now: datetime) -> tuple[Sequence[Event | Refused], Ready | None]:
+        items = self._items(found, now)
+        return items, ready_of(items, on_postgres=self._database.on_postgres)
 
     def _items(self, found: Sequence[Any], now: datetime) -> list[Event | Refused]:
         return [one if isinstance(one, Event) else self._item(one, now) for one in found]
@@ -145,9 +150,8 @@ def _foretell(item: Event | Refused, known: dict[bytes, bytes]) -> Told:
     return Told(Outcome.DUPLICATE if first == item.fingerprint else Outcome.CONFLICT)
 
 
-def _counted(told: Sequence[Told]) -> Mapping[str, int]:
-    counts = Counter(map(attrgetter("outcome"), told))
-    return {outcome.value: n for outcome, n in counts.items()}
+def _outcomes(told: Sequence[Told]) -> Mapping[str, int]:
+    return {outcome.value: n for outcome, n in counted(told).items()}
 
 
 def _storable(text: str) -> str:

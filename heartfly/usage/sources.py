@@ -74,7 +74,7 @@ def heard_of(found: Iterable[object], source: str, at: datetime) -> Mapping[str,
         name = source
         if not name:
             # To look for the name first spares nearly all from being read.
-            if '"source"' not in made.properties or made.type != TYPE:
+            if made.type != TYPE or '"source"' not in made.properties:
                 continue
             name = _own_name(made.properties)
             if not is_name(name):

@@ -44,7 +44,7 @@ async def folder(usage_db: Database, clock: SimClock, ids: IdSource) -> Folder:
 
 
 async def fold(folder: Folder) -> None:
-    folder._not_before.clear()  # hours that were folded just now need not rest
+    folder._resting.clear()  # hours that were folded just now need not rest
     while await folder.round():
         pass
 

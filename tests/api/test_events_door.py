@@ -7,13 +7,17 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
+from heartfly.api.v1.wire_events import encoded_out, ingest_out
 from heartfly.db.database import Database
 from heartfly.db.models import dead_letters, events
 from heartfly.errors import OverloadedError
 from heartfly.usage import ingest
+from heartfly.usage.apply import ACCEPTED, Outcome, Told
+from heartfly.usage.ingest import MAX_EVENTS
 from tests.api.conftest import START
 from tests.api.door import Door, House, Reply
 from tests.api.test_api_bad_input import is_problem
@@ -85,6 +89,32 @@ async def test_who_prefers_a_brief_answer_is_told_only_of_what_is_not_stored(hou
     assert [2, 1, 1, 1] == [brief.json[name] for name in ("accepted", "duplicate", "conflict", "rejected")]
     assert [(2, "conflict"), (3, "rejected")] == [(one["index"], one["outcome"]) for one in brief.json["results"]]
     assert [] == good.json["results"]
+
+
+@on_sqlite
+@pytest.mark.parametrize("whole", [False, True])  # to a server that takes an answer in one message, and to others
+async def test_an_answer_is_the_same_by_every_way(house: House, whole: bool) -> None:  # noqa: FBT001 - a parameter
+    sent = [event(1), event(2)]
+    route = await house.full("POST", "/v1/events?dry_run=true", sent)
+
+    new = await house.full("POST", "/v1/events", sent, whole=whole)
+    again = await house.full("POST", "/v1/events", [*sent, event(3)], whole=whole)
+    refused = await house.full("POST", "/v1/events", body=b"[", whole=whole)
+
+    assert route.json | {"dry_run": False} == new.json
+    assert ["duplicate", "duplicate", "accepted"] == outcomes(again)
+    assert ("application/json", "no-store") == (new.headers["content-type"], new.headers["cache-control"])
+    assert [str(len(one.body)) for one in (new, again)] == [one.headers["content-length"] for one in (new, again)]
+    assert (400, True) == (refused.status, is_problem(refused))
+
+
+@pytest.mark.parametrize("brief", [False, True])
+def test_what_is_told_of_accepted_events_is_what_would_be_written_anew(brief: bool) -> None:  # noqa: FBT001 - a parameter
+    known = Told(Outcome.DUPLICATE)
+    for told in [[ACCEPTED] * n for n in (0, 1, 2, 10, 11, 101, 1_001, MAX_EVENTS)] + [[ACCEPTED, known], [known]]:
+        written = msgspec.json.encode(ingest_out(told, dry_run=False, brief=brief))
+
+        assert written == encoded_out(told, brief=brief)
 
 
 async def test_one_event_lines_and_packed_bodies_are_read(house: House) -> None:

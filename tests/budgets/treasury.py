@@ -102,7 +102,7 @@ class Treasury:
 
     async def fold(self) -> None:
         """Until nothing is dirty."""
-        self.folder._not_before.clear()
+        self.folder._resting.clear()
         while await self.folder.round():
             pass
 

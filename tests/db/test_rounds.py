@@ -104,6 +104,21 @@ MOVE = Prepared(
 )
 
 
+async def test_how_many_rows_are_written_is_told_whatever_waits_before_them(db: Database) -> None:
+    def work(tx: Tx) -> list[int]:
+        INSERT.follow(tx, [interval(1), interval(2)])
+        moved = MOVE.run(tx, [{"of": 1, "cause": "a"}, {"of": 2, "cause": "b"}, {"of": 3, "cause": "c"}])
+        INSERT.follow(tx, [interval(3)])
+        written = NUMBER.add(tx, {"node_id": [99, 99], "lane": [1, 2], "last_batch": [0, 0]})
+        INSERT.follow_by_columns(tx, {name: [value, value] for name, value in interval(4).items()} | {"id": [4, 5]})
+        INSERT.follow_by_columns(tx, {name: [value] for name, value in interval(6).items()})
+        INSERT.follow_by_columns(tx, {name: [] for name in interval(7)})
+        return [moved, written]
+
+    assert [2, 2] == await db.write(work)
+    assert [1, 2, 3, 4, 5, 6] == await db.write(ids)
+
+
 async def test_several_that_follow_together_are_all_there(db: Database) -> None:
     def work(tx: Tx) -> None:
         BOTH.follow(tx, [interval(1), interval(2)], [number(7)])

@@ -87,7 +87,7 @@ class Plant:
 
     async def fold(self) -> None:
         """Until nothing is dirty."""
-        self.folder._not_before.clear()
+        self.folder._resting.clear()
         while await self.folder.round():
             pass
 

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from heartfly.clock import SystemClock
 from heartfly.core.amounts import Number
+from heartfly.core.events import Event
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
@@ -125,6 +126,42 @@ async def test_within_a_batch_the_first_one_counts(ingest: EventIngest, usage_db
 
     assert ["accepted", "duplicate", "accepted", "conflict"] == told
     assert ["t-1", "t-2"] == [row.transaction_id for row in await rows(usage_db, events)]
+
+
+async def test_of_two_requests_in_one_commit_the_first_one_counts(
+    ingest: EventIngest, usage_db: Database, ids: IdSource
+) -> None:
+    def batch(*found: dict[str, Any]) -> Batch:
+        made = [one for one in map(ingest.item, found) if isinstance(one, Event)]
+        return Batch(PID, "native", NOW, made)
+
+    first, second = batch(event(1), event(2)), batch(event(3), event(2), event(1, customer_id="c-9"))
+
+    told = await usage_db.write(lambda tx: EventApplier(ids).apply(tx, [first, second]))
+
+    assert [["accepted"] * 2, ["accepted", "duplicate", "conflict"]] == [[one.outcome.value for one in b] for b in told]
+    assert ["t-1", "t-2", "t-3"] == [row.transaction_id for row in await rows(usage_db, events)]
+    assert ["c-9"] == [row.subject for row in await rows(usage_db, event_conflicts)]
+
+
+async def test_events_are_kept_alike_whether_all_are_new_or_one_was_known(
+    ingest: EventIngest, usage_db: Database
+) -> None:
+    uuid = "0f8fad5b-d9cb-469f-a165-70867728950{:02}"
+    new = [event(number, transaction_id=uuid.format(number)) for number in range(40)]
+    again = [event(100 + number, transaction_id=uuid.format(40 + number)) for number in range(40)]
+    await take(ingest, *new)
+
+    await take(ingest, new[0], *again)
+
+    stored = await rows(usage_db, events)
+    assert [one["transaction_id"] for one in [*new, *again]] == [row.transaction_id for row in stored]
+    assert [one["timestamp"] for one in [*new, *again]] == [row.at.isoformat() for row in stored]
+    assert [(PID, NOW, stored[0].type_id)] * 80 == [(row.pid, row.received_at, row.type_id) for row in stored]
+    assert len({row.subject_id for row in stored}) == len({one["customer_id"] for one in new})
+    newest = {row.at.replace(minute=0): row.id for row in sorted(stored, key=lambda row: row.id)}
+    assert newest == {mark.hour: mark.seq for mark in await rows(usage_db, dirty_hours)}
+    assert [row.id for row in stored] == sorted(row.event_id for row in await rows(usage_db, event_ids))
 
 
 async def test_projects_know_nothing_of_one_another(ingest: EventIngest, usage_db: Database) -> None:

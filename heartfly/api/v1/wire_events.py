@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from litestar.openapi.spec import OpenAPIMediaType, Operation, Reference, Reques
 from litestar.openapi.spec import Schema as OpenApiSchema
 from litestar.openapi.spec.enums import OpenAPIType
 
-from heartfly.usage.apply import Outcome, Told
+from heartfly.usage.apply import Outcome, Told, are_all_accepted
 from heartfly.usage.ingest import MAX_EVENTS
 
 _EXAMPLE = {
@@ -108,6 +109,15 @@ def ingest_out(told: Sequence[Told], *, dry_run: bool, brief: bool = False) -> I
     return IngestOut(dry_run=dry_run, results=results, **counts)
 
 
+def encoded_out(told: Sequence[Told], *, brief: bool) -> bytes:
+    """`ingest_out` of what was stored, as JSON. Where all are accepted it is cut from a text that is there already."""
+    if brief or not are_all_accepted(told):
+        return msgspec.json.encode(ingest_out(told, dry_run=False, brief=brief))
+    n = len(told)
+    around = msgspec.json.encode(IngestOut(dry_run=False, accepted=n, duplicate=0, conflict=0, rejected=0, results=[]))
+    return b"%b%b%b" % (around[:-2], _ALL_ACCEPTED[: _ENDS[n]].removesuffix(b","), around[-2:])
+
+
 def _result(index: int, told: Told) -> EventResult:
     field, reason = (told.field, told.reason) if told.outcome is Outcome.REJECTED else (None, None)
     return EventResult(index=index, outcome=told.outcome, field=field, reason=reason)
@@ -116,3 +126,6 @@ def _result(index: int, told: Told) -> EventResult:
 _APART = {Outcome.REJECTED, Outcome.CONFLICT}
 _NAMES = {outcome: outcome.value for outcome in Outcome}
 _ACCEPTED = [_result(index, Told(Outcome.ACCEPTED)) for index in range(MAX_EVENTS)]
+_ALL_ACCEPTED = msgspec.json.encode(_ACCEPTED)[1:-1]
+_ENDS = [0, *accumulate(len(msgspec.json.encode(one)) + 1 for one in _ACCEPTED)]
+"""Of the first so many results in that text, the comma behind them included."""

@@ -1,0 +1,77 @@
+"""What of a batch can be worked out before its turn: beside the writer, for whom the others wait.
+
+By columns, as the database's driver takes them. Only of batches that nothing is wrong with; the others are looked at
+event by event in apply.py, which decides what is new, and both write the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
+from itertools import chain
+from typing import Any, NamedTuple
+
+from heartfly.core.events import Event
+from heartfly.db.types import all_packed, micros
+
+_HOUR = 3_600_000_000
+
+
+class Ready(NamedTuple):
+    """Events of which each has another transaction id, column by column. `hashes`: of those.
+
+    `last_of_hours`: the place of the last event in each hour since EPOCH.
+    """
+
+    hashes: Sequence[bytes]
+    fingerprints: Sequence[bytes]
+    ids: Sequence[Any]
+    subjects: Sequence[str]
+    ats: Sequence[Any]
+    types: Sequence[str]
+    properties: Sequence[str]
+    last_of_hours: Mapping[int, int]
+
+
+def hashes_of(transaction_ids: Iterable[str]) -> list[bytes]:
+    """11 bytes that stand for each.
+
+    Of a billion events of one project two have the same by a chance of one to 600 million, and each byte is one of each
+    event's. The second would be told as a conflict, and kept aside.
+    """
+    return [blake2b(one.encode(), digest_size=16).digest()[:11] for one in transaction_ids]
+
+
+def ready_of(items: Sequence[object], *, on_postgres: bool) -> Ready | None:
+    """None: there is none, or something that is no event, or two have one transaction id."""
+    if {*map(type, items)} != {Event}:
+        return None
+    events: Any = items
+    ids, subjects, ats, types, properties, fingerprints = zip(*events, strict=True)
+    hashes = hashes_of(ids)
+    if len({*hashes}) < len(hashes):
+        return None
+    instants = [*map(micros, ats)]
+    hours = dict(zip([at // _HOUR for at in instants], range(len(instants)), strict=True))
+    if on_postgres:
+        return Ready(hashes, fingerprints, ids, subjects, ats, types, properties, hours)
+    return Ready(hashes, fingerprints, all_packed(ids), subjects, instants, types, properties, hours)
+
+
+def together(parts: Sequence[Ready | None]) -> Ready | None:
+    """None: one is none, or they have a transaction id in common."""
+    some = [one for one in parts if one is not None]
+    if len(some) < len(parts):
+        return None
+    if len(some) == 1:
+        return some[0]
+    *parts_of_columns, _ = zip(*some, strict=True)
+    columns = [[*chain.from_iterable(one)] for one in parts_of_columns]
+    if len({*columns[0]}) < len(columns[0]):
+        return None
+    hours: dict[int, int] = {}
+    start = 0
+    for one in some:
+        hours |= {hour: start + place for hour, place in one.last_of_hours.items()}
+        start += len(one.hashes)
+    return Ready._make([*columns, hours])
