@@ -42,8 +42,8 @@ async def once(database: Database, ids: IdSource, key: Hashable, make: Callable[
     of = (database.on_postgres, database.part.name, key)
     if (kept := _kept.get(of)) is None:
         made = await make()
-        rows = await asyncio.to_thread(_postgres_rows if database.on_postgres else _sqlite_rows, database)
-        _kept[of] = _Kept(made, ids._last, rows)
+        rows_of: Callable[[Database], Mapping[str, Any]] = _postgres_rows if database.on_postgres else _sqlite_rows
+        _kept[of] = _Kept(made, ids._last, await asyncio.to_thread(rows_of, database))
         return made
     await asyncio.to_thread(_into_postgres if database.on_postgres else _into_sqlite, database, kept.rows)
     ids._last = max(ids._last, kept.last_id)

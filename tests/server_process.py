@@ -156,7 +156,7 @@ class Server:
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
-        self.process.wait(20)
+        self.process.wait(60)
 
     def leave(self) -> None:
         """However a test ended, nothing of it goes on."""

@@ -171,7 +171,7 @@ def test_of_two_owners_that_two_nodes_let_go_at_once_one_stays(postgres_url: str
     together = threading.Barrier(2)
 
     def let_go(node: Database, user_id: int, own: IdSource) -> None:
-        together.wait(10)
+        together.wait(60)
         try:
             node.transaction(lambda tx: members.remove(tx, made.pid, str(user_id), actor=TEST, at=at, ids=own))
             outcomes.append("gone")
@@ -185,7 +185,7 @@ def test_of_two_owners_that_two_nodes_let_go_at_once_one_stays(postgres_url: str
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     left = nodes[0].transaction(lambda tx: list(tx.conn.execute(sa.select(members_table.c.role)).scalars()))
     for node in nodes:
         node.close()

@@ -108,7 +108,7 @@ async def test_when_too_many_writes_wait_the_next_is_told_when_to_try_again(tmp_
 
     def slow(_: Tx) -> None:
         loop.call_soon_threadsafe(busy.set)
-        enough.wait(10)
+        enough.wait(60)
 
     under_way = asyncio.create_task(db.write(slow))
     await busy.wait()

@@ -54,7 +54,7 @@ class Tunnel:
         self._ended.set()
         with socket.create_connection(self._listening.getsockname()):
             pass  # wakes it
-        self._thread.join(5)
+        self._thread.join(60)
         self._listening.close()
 
     def _listen(self) -> None:

@@ -73,7 +73,7 @@ def front(server: Server) -> Iterator[str]:
     yield f"http://127.0.0.1:{made.server_port}"
     made.shutdown()
     made.server_close()
-    thread.join(5)
+    thread.join(60)
 
 
 def ours(id_: str, at: datetime = AT, **properties: str) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def at_once(nodes: tuple[Database, Database], command: Callable[[Tx, IdSource], 
 
     with ThreadPoolExecutor(2) as threads:
         one = threads.submit(run, nodes[0], first)
-        assert worked.wait(10)
+        assert worked.wait(60)
         two = threads.submit(run, nodes[1], lambda tx: command(tx, IdSource(2)))
         return [one.result(20), two.result(20)]
 

@@ -290,7 +290,7 @@ def test_gates_that_somebody_else_adds_meanwhile_stay(run: Run, server: Server, 
         url = f"http://127.0.0.1:{front.server_port}"
         result = run("checks", "edit", made["slug"], "--gate", "mine > 0", env={"HEARTFLY_URL": url})
         front.shutdown()
-        thread.join(5)
+        thread.join(60)
 
     names = [gate["metric"] for gate in server.api("GET", path, key)["gates"]]
     if changes == 1:

@@ -68,7 +68,7 @@ def theirs() -> Iterator[ThreadingHTTPServer]:
     yield made
     made.shutdown()
     made.server_close()
-    thread.join(5)
+    thread.join(60)
 
 
 def of(theirs: ThreadingHTTPServer, *more: str) -> tuple[str, ...]:

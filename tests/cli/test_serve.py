@@ -205,7 +205,7 @@ def test_sigterm_ends_it_cleanly_and_the_next_start_is_not_blind(server: Server)
     assert server.process is not None
     server.process.send_signal(signal.SIGTERM)
 
-    assert 0 == server.process.wait(30)
+    assert 0 == server.process.wait(120)
     assert 0.0 < server.start()
     assert [] == server.api("GET", "/v1/checks", keys["api_key"])["items"]
 
@@ -218,8 +218,8 @@ def test_an_idle_server_stops_at_once_and_says_when_it_came_and_went(server: Ser
     begun = time.perf_counter()
     server.process.send_signal(signal.SIGTERM)
 
-    assert 0 == server.process.wait(30)
-    assert time.perf_counter() - begun < 30, "it does not wait out the minute of draining"
+    assert 0 == server.process.wait(120)
+    assert time.perf_counter() - begun < 50, "it does not wait out the minute of draining"
     told = [json.loads(row) for row in (server.folder / "server.log").read_text().splitlines() if row.startswith("{")]
     start, stop = (next(each for each in told if each["event"] == name) for name in ("start", "stop"))
     assert (__version__, "sqlite", server.url) == (start["version"], start["database"], start["address"])
@@ -279,7 +279,7 @@ def test_a_second_ctrl_c_ends_it_at_once_and_loses_nothing(tmp_path: Path) -> No
         slow.sendall(b"GET /healthz HTTP/1.1\r\n")  # its end is on the way, so the first one waits
         server.process.send_signal(signal.SIGINT)
         said = server.folder / "server.log"
-        give_up_at = time.perf_counter() + 30
+        give_up_at = time.perf_counter() + 120
         while "Press Ctrl-C again" not in said.read_text():
             assert time.perf_counter() < give_up_at
             assert server.process.poll() is None

@@ -46,7 +46,7 @@ class Gate:
 
     def __call__(self, _tx: Tx, items: Sequence[Any]) -> list[Any]:
         self.entered.set()
-        assert self.open.wait(20)
+        assert self.open.wait(60)
         return list(items)
 
     async def hold(self, db: Database, item: object = None) -> asyncio.Task[Any]:
@@ -81,7 +81,7 @@ async def test_an_event_loop_that_is_held_up_does_not_hold_up_the_writer(db: Dat
     await asyncio.sleep(0)  # noqa: TID251 - lets the task reach the queue; no time passes
     first.open.set()
 
-    assert second.entered.wait(20)  # blocks the loop: nobody of the first batch can have been told
+    assert second.entered.wait(60)  # blocks the loop: nobody of the first batch can have been told
 
     assert not held.done()
     await asyncio.gather(held, after)

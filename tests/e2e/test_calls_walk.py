@@ -149,7 +149,7 @@ def heard() -> Iterator[tuple[Heard, int, int]]:
     yield found, mail_port, httpd.server_port
     httpd.shutdown()
     httpd.server_close()
-    thread.join(5)
+    thread.join(60)
     controller.stop()
 
 
@@ -169,7 +169,7 @@ def machine(database_url: str, heard: tuple[Heard, int, int], tmp_path: Path) ->
         yield made
     finally:
         provider.kill()
-        provider.wait(20)
+        provider.wait(60)
         server.leave()
 
 

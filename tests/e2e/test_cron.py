@@ -91,7 +91,7 @@ def cron() -> Iterator[Path]:
     finally:
         entry.unlink(missing_ok=True)
         daemon.terminate()
-        daemon.wait(10)
+        daemon.wait(60)
 
 
 @pytest.fixture
@@ -176,8 +176,8 @@ async def test_a_real_cron_job_is_watched_end_to_end(
         cron.write_text(runs if each_minute else "")
         await until("its return was told", lambda: len(heard()) == 4, seconds=135)
         await _look_at_daily_jobs(server, key, {what: check for what, (check, _) in daily.items()})
-        await until("the mails arrived", lambda: len(box.messages) == 4, seconds=20)
-        await until("the chat was told", lambda: len(chat.requests) == 4, seconds=20)
+        await until("the mails arrived", lambda: len(box.messages) == 4, seconds=75)
+        await until("the chat was told", lambda: len(chat.requests) == 4, seconds=75)
         assert 0 == await asyncio.to_thread(server.stop)
 
     _look_at_webhooks(hook.requests, secret, missed_at)

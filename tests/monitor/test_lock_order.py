@@ -108,7 +108,7 @@ async def test_edits_that_come_together(world: World) -> None:
 
     def busy(_: Tx) -> None:
         begun.set()
-        assert may_go_on.wait(20)
+        assert may_go_on.wait(60)
 
     def edited(one: Any) -> Awaitable[None]:
         asked = CheckIn(grace=120)

@@ -54,7 +54,7 @@ class JudgeInThread:
         assert waiting, "the judge did not wait for the lock that the ping holds"
 
     def join(self) -> Judged:
-        self._thread.join(20)
+        self._thread.join(60)
         assert self.result is not None
         return self.result
 

@@ -79,7 +79,7 @@ def server() -> Iterator[Server]:
     state.over.set()
     httpd.shutdown()
     httpd.server_close()
-    thread.join(5)
+    thread.join(60)
 
 
 def calls_to(server: Server, folder: Path, **more: Any) -> Calls:

@@ -172,7 +172,7 @@ def test_killed_at_any_moment_what_was_promised_is_there(tmp_path: Path) -> None
         promised = int(child.stdout.readline())
     os.kill(child.pid, signal.SIGKILL)
     rest = child.stdout.read().split()
-    child.wait(20)
+    child.wait(60)
     child.stdout.close()
     promised = int(rest[-1]) if rest else promised
 

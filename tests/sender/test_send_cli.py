@@ -124,7 +124,7 @@ def test_killed_while_the_server_fails_nothing_is_lost(receiver: Receiver, tmp_p
     child.stderr.readline()
     second = child.stderr.readline()
     os.kill(child.pid, signal.SIGKILL)
-    child.wait(20)
+    child.wait(60)
     child.stderr.close()
     assert "answered 500; next try in" in second
     (tmp_path / "events").unlink()

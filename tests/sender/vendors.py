@@ -164,4 +164,4 @@ def vendor() -> Iterator[Vendor]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(60)

@@ -52,4 +52,4 @@ def listening() -> Iterator[Hook]:
     finally:
         hook.server.shutdown()
         hook.server.server_close()
-        thread.join(5)
+        thread.join(60)

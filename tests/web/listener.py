@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from tests.web.browser import HOST, Browser
 
-LIMIT_S = 30.0
+LIMIT_S = 120.0
 
 
 @dataclass(frozen=True)
