@@ -260,11 +260,9 @@ class GroupCommitter:
         self._told.clear()
         self._loop.call_soon_threadsafe(self._resolve, entries, results, changes)
         self._tidy()
-        if not self._queues[Priority.BULK]:
-            # Without this the writer takes the few items that came during the commit, and both threads fight over the
-            # interpreter; whoever is told makes room for the next: a quarter more pings come through. Of bulk each
-            # item is much to write, for which the interpreter is hardly needed: it is begun meanwhile.
-            self._told.wait(_TELL_LIMIT_S)
+        # Without this the writer takes the few items that came during the commit, and both threads fight over the
+        # interpreter; whoever is told makes room for the next: a quarter more pings come through.
+        self._told.wait(_TELL_LIMIT_S)
         return True
 
     def _tidy(self) -> None:

@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from typing_extensions import override
 
 from heartfly.clock import SystemClock
-from heartfly.db import group_commit
 from heartfly.db.changes import Changes, Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import FatalStoreError, GroupCommitter, Priority, WriteSession, each_alone
@@ -82,23 +81,6 @@ async def test_an_event_loop_that_is_held_up_does_not_hold_up_the_writer(db: Dat
     first.open.set()
 
     assert second.entered.wait(60)  # blocks the loop: nobody of the first batch can have been told
-
-    assert not held.done()
-    await asyncio.gather(held, after)
-
-
-async def test_bulk_is_begun_before_the_callers_of_the_batch_before_it_are_told(
-    db: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(group_commit, "_TELL_LIMIT_S", 60.0)
-    first, second = Gate(), Gate()
-    second.open.set()
-    held = await first.hold(db)
-    after = asyncio.ensure_future(db.submit(second, None, priority=Priority.BULK))
-    await asyncio.sleep(0)  # noqa: TID251 - lets the task reach the queue; no time passes
-    first.open.set()
-
-    assert second.entered.wait(20)  # blocks the loop: nobody of the first batch can have been told
 
     assert not held.done()
     await asyncio.gather(held, after)
