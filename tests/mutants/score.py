@@ -78,12 +78,7 @@ def settings(room: Room) -> str:
         "source_paths": ["heartfly"],
         "only_mutate": list(room.code),
         "also_copy": ["alembic", "bench", "clients", "docs", "config.example.toml"],
-        "pytest_add_cli_args": [
-            "-p",
-            "no:cacheprovider",
-            "-m",
-            "not slow and not postgres and not browser and not e2e",
-        ],
+        "pytest_add_cli_args": [*ALONE, "-m", CHEAP],
         "pytest_add_cli_args_test_selection": list(room.tests),
     }
     lines = [f"{name} = {json.dumps(value)}" for name, value in wanted.items()]
