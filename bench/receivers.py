@@ -7,8 +7,8 @@ first whole request.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,6 +19,9 @@ from bench.report import Figure
 from bench.seed import GRACE, make_due, seed
 from bench.served import Stores, heartfly
 from bench.sink import Arrivals, Sink, sink
+
+Receiving = tuple[list[str], Sink]
+"""Where alerts go, and which of the receivers is looked at."""
 
 N_ALERTS, N_RECEIVERS, DELAY_S = 10_000, 100, 0.05
 N_BESIDE = 10
@@ -40,8 +43,7 @@ class Drained:
 
 
 async def many(made: Stores, *, n_alerts: int = N_ALERTS) -> list[Figure]:
-    with sink(delay_s=DELAY_S, n_hosts=N_RECEIVERS) as receiver:
-        found = await _drained(made, receiver.urls, [receiver], [n_alerts], n_heard=n_alerts)
+    found = await _drained(made, _a_hundred, [n_alerts], n_heard=n_alerts)
     name = f"receivers: {n_alerts:,} alerts to {N_RECEIVERS} of {1000 * DELAY_S:.0f} ms"
     spent = 1000 * (found.used.cpu_s + found.used.extra_cpu_s) / n_alerts
     note = f"first {found.late_s[0]:.2f}, median {found.quantile_s(0.5):.2f}, {spent:.2f} ms CPU each"
@@ -71,46 +73,54 @@ async def one_dead(made: Stores, *, n_alerts: int = 1000, tries: int = 1) -> lis
     ]
 
 
+@contextmanager
+def _a_hundred() -> Iterator[Receiving]:
+    with sink(delay_s=DELAY_S, n_hosts=N_RECEIVERS) as receiver:
+        yield receiver.urls, receiver
+
+
 async def _beside(made: Stores, n_alerts: int, *, dead: bool) -> Drained:
     """What the living ones heard. The dead one takes the last place; alive, it is not looked at either."""
-    with ExitStack() as stack:
-        living = stack.enter_context(sink(n_hosts=N_BESIDE - 1))
-        last = stack.enter_context(sink(delay_s=_NEVER_S if dead else 0.0))
-        each = 2 * N_BESIDE
-        groups = [each] * (n_alerts // each)
-        n_heard = sum(groups) * (N_BESIDE - 1) // N_BESIDE
-        return await _drained(made, [*living.urls, last.url], [living], groups, n_heard=n_heard)
+
+    @contextmanager
+    def ten() -> Iterator[Receiving]:
+        with sink(n_hosts=N_BESIDE - 1) as living, sink(delay_s=_NEVER_S if dead else 0.0) as last:
+            yield [*living.urls, last.url], living
+
+    each = 2 * N_BESIDE
+    groups = [each] * (n_alerts // each)
+    return await _drained(made, ten, groups, n_heard=sum(groups) * (N_BESIDE - 1) // N_BESIDE)
 
 
 async def _drained(
-    made: Stores, urls: Sequence[str], looked_at: Sequence[Sink], groups: Sequence[int], *, n_heard: int
+    made: Stores, receivers: Callable[[], AbstractContextManager[Receiving]], groups: Sequence[int], *, n_heard: int
 ) -> Drained:
-    """`groups`: how many fall due at each instant, some apart. `n_heard`: of how many `looked_at` will hear."""
+    """`groups`: how many fall due at each instant, some apart. `n_heard`: of how many will be heard where is looked."""
     for start_s in STARTS_S:
         store = made.fresh()
-        seeded = seed(store, sum(groups) + 1, hooks=urls)
-        first = soon(start_s)
-        make_due(store, seeded, [(n, first + timedelta(seconds=_APART_S * i)) for i, n in enumerate(groups)])
-        async with heartfly(store, seeded.paths[-1]) as served:
-            if too_late(first):
-                continue
-            await CLOCK.sleep((first - CLOCK.now()).total_seconds() - 0.5)
-            meter = Meter(served.pid, served.extra)
-            arrivals = await _heard(looked_at, n_heard)
-            used = meter.read()
-        doubled = sum(len(one.at) - len(one.ids) for one in arrivals)
-        return Drained(sorted(late_s for one in arrivals for late_s in lateness_s(one)), doubled, used)
+        with receivers() as (urls, looked_at):  # anew, as a server that started too late may have told of some
+            seeded = seed(store, sum(groups) + 1, hooks=urls)
+            first = soon(start_s)
+            make_due(store, seeded, [(n, first + timedelta(seconds=_APART_S * i)) for i, n in enumerate(groups)])
+            async with heartfly(store, seeded.paths[-1]) as served:
+                if too_late(first):
+                    continue
+                await CLOCK.sleep((first - CLOCK.now()).total_seconds() - 0.5)
+                meter = Meter(served.pid, served.extra)
+                arrivals = await _heard(looked_at, n_heard)
+                used = meter.read()
+        return Drained(sorted(lateness_s(arrivals)), len(arrivals.at) - len(arrivals.ids), used)
     raise RuntimeError(TOO_LATE)
 
 
-async def _heard(looked_at: Sequence[Sink], n: int) -> list[Arrivals]:
+async def _heard(receiver: Sink, n: int) -> Arrivals:
     until = CLOCK.monotonic() + _LIMIT_S
     while CLOCK.monotonic() < until:
-        found = [await asyncio.to_thread(one.arrivals) for one in looked_at]
-        if sum(len(one.ids) for one in found) >= n:
+        found = await asyncio.to_thread(receiver.arrivals)
+        if len(found.ids) >= n:
             return found
         await CLOCK.sleep(0.2)
-    raise RuntimeError(f"{sum(len(one.ids) for one in found)} of {n} were told after {_LIMIT_S:.0f} s")
+    raise RuntimeError(f"{len(found.ids)} of {n} were told after {_LIMIT_S:.0f} s")
 
 
 def lateness_s(arrivals: Arrivals) -> list[float]:

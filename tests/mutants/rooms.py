@@ -18,6 +18,28 @@ class Room:
 ROOMS = (
     Room("core", ("heartfly/core/*.py",), ("tests/core",)),
     Room(
+        "life",  # the middle of core: when a check changes its status
+        tuple(f"heartfly/core/{name}.py" for name in ("alike", "bounds", "check", "slots", "tolerance")),
+        (
+            "tests/core/test_alike.py",
+            *(
+                f"tests/core/test_check_{name}.py"
+                for name in (
+                    "bounds",
+                    "commands",
+                    "first_ping",
+                    "late_rules",
+                    "machine",
+                    "runs",
+                    "silence",
+                    "table",
+                    "tolerance",
+                    "unverified",
+                )
+            ),
+        ),
+    ),
+    Room(
         "outbox",
         ("heartfly/notify/outbox.py",),
         ("tests/notify/test_outbox.py", "tests/notify/test_dispatch.py", "tests/notify/test_peace.py"),

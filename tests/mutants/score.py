@@ -29,6 +29,9 @@ Diff = Callable[[str], str]
 NOBODY = "no mutant has this name"
 TESTED = frozenset({1, 3, 36, 24, -24, 152, 255, -9, -11})
 """What mutmut writes of a change that was noticed: red, or without an end, or dead."""
+CHEAP = "not slow and not postgres and not browser and not e2e"
+ALONE = ("-p", "no:cacheprovider", "-p", "no:unraisableexception", "-p", "no:threadexception")
+"""Many runs share a process, and what one leaves open another one would be red for."""
 UNTESTED = {0: "survives", 5: "no test comes by", 33: "no test comes by"}
 
 
@@ -75,12 +78,7 @@ def settings(room: Room) -> str:
         "source_paths": ["heartfly"],
         "only_mutate": list(room.code),
         "also_copy": ["alembic", "bench", "clients", "docs", "config.example.toml"],
-        "pytest_add_cli_args": [
-            "-p",
-            "no:cacheprovider",
-            "-m",
-            "not slow and not postgres and not browser and not e2e",
-        ],
+        "pytest_add_cli_args": [*ALONE, "-m", CHEAP],
         "pytest_add_cli_args_test_selection": list(room.tests),
     }
     lines = [f"{name} = {json.dumps(value)}" for name, value in wanted.items()]

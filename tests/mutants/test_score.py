@@ -82,6 +82,7 @@ def test_the_settings_are_such_as_mutmut_reads() -> None:
         read["only_mutate"],
         read["pytest_add_cli_args_test_selection"],
     )
+    assert "no:unraisableexception" in read["pytest_add_cli_args"]
     assert not read["track_dependencies"]
 
 

@@ -70,6 +70,34 @@ async def test_an_alert_that_nobody_hears_leaves_no_row(post: PostOffice) -> Non
     assert [] == await post.alert_rows(AlertKind.DOWN)
 
 
+async def test_whoever_sends_is_woken_when_there_is_something_to_send_and_else_is_left_alone(post: PostOffice) -> None:
+    await assign(post, 7, await post.webhook(HOOK))
+
+    async def wakes(entry: Entry) -> bool:
+        return await post.db.write(
+            lambda tx: (enqueue(tx, [entry], ids=post.ids, now=post.at), tx.changes.outbox)[1]  # as it is left
+        )
+
+    assert await wakes(about(post, 7, AlertKind.DOWN, "flip:7:1")) is True
+    assert await wakes(about(post, 8, AlertKind.DOWN, "flip:8:1")) is False
+
+
+async def test_who_was_told_that_it_began_is_told_of_its_end_though_he_does_not_listen_any_more(
+    post: PostOffice,
+) -> None:
+    before, since = await post.webhook(HOOK), await post.webhook(HOOK)
+    await assign(post, 7, before)
+    await put(post, about(post, 7, AlertKind.DOWN, "flip:7:1"))
+    mine = check_channels.c.channel_id == before.channel_id
+    await post.db.write(lambda tx: tx.conn.execute(sa.delete(check_channels).where(mine)) and None)
+    await assign(post, 7, since)
+
+    await put(post, about(post, 7, AlertKind.UP, "flip:7:2"))
+
+    ended = [(row.channel_id, row.state) for row in (await post.notifications())[1:]]
+    assert [(before.channel_id, "pending"), (since.channel_id, "pending")] == ended
+
+
 async def test_what_begins_and_none_of_its_channels_hears_keeps_why(post: PostOffice) -> None:
     await assign(post, 7, await post.webhook(HOOK, events=["check.up"]))
 
