@@ -206,6 +206,8 @@ class ConcernFacts:
     window: str = ""
     values: tuple[tuple[str, str], ...] = ()
     """The last few values, oldest first: when, and how much."""
+    says: str = ""
+    """What a budget did, such as `has reached 80 %`; empty: it has reached a threshold."""
 
 
 @value(frozen=True, kw_only=True)
