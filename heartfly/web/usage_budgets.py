@@ -19,7 +19,7 @@ from heartfly.budgets.summary import summary
 from heartfly.core.budget_periods import is_over
 from heartfly.core.budgets import WHOLE, Turn, allocation_key, holds
 from heartfly.core.money import Money
-from heartfly.core.rounded import money_words
+from heartfly.core.rounded import money_words, share_words
 from heartfly.errors import ConflictError, InvalidValueError
 from heartfly.usage.rerun import zone_of
 from heartfly.web.budget_changes import changer
@@ -114,7 +114,7 @@ async def _page(request: PageRequest, *, status: int = 200, wrong: str = "") -> 
         money_of=money_words,
         title_of=lambda one: words.title(one.mark),
         scope=words.scope_words(stored),
-        percent=words.percent_of,
+        percent=share_words,
         past=past,
         following=urlencode({"before": following}) if following else "",
         is_first=before is None,
