@@ -11,8 +11,8 @@ from heartfly.core.money import MONEY_ONE, MONEY_PLACES, Money, money_text
 
 _PLACES = 4
 """At most, of what is no money."""
-_SMALL_PLACES, _LEAST_DIGITS = 6, 3
-"""Of money below one: so many places, or so many digits where that is more."""
+_DIGITS = 3
+"""Of money below one."""
 
 
 def number_words(value: Fraction) -> str:
@@ -31,11 +31,11 @@ def percent_words(value: Fraction) -> str:
 
 
 def money_words(money: Money, currency: str) -> str:
-    """`1,234.50 USD`; less than one to six places, or to three digits. Halves go to the even neighbour."""
+    """`1,234.50 USD`; less than one to three digits, `0.0102 USD`. Halves go to the even neighbour."""
     size = abs(money)
     places = 2
     if size and size < MONEY_ONE:
-        places = min(MONEY_PLACES, max(_SMALL_PLACES, MONEY_PLACES - len(str(size)) + _LEAST_DIGITS))
+        places = min(MONEY_PLACES, MONEY_PLACES - len(str(size)) + _DIGITS)
     unit = 10 ** (MONEY_PLACES - places)
     whole, rest = divmod(size, unit)
     whole += 2 * rest > unit or (2 * rest == unit and whole % 2 == 1)

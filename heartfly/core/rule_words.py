@@ -70,6 +70,11 @@ def seen_words(one: Condition, value: Fraction | None, n: int) -> str:
     return told if one.metric in _NO_PART else f"{told}, of {_counted(n, _FAMILY_WORDS[one.of])}"
 
 
+def too_few_words(one: Condition, n: int) -> str:
+    """Why nothing follows from a figure that is past its threshold."""
+    return f"of {_counted(n, _FAMILY_WORDS.get(one.of, 'events'))}, too few to judge by"
+
+
 def figure_words(one: Condition, value: Fraction | None) -> str:
     """With its unit: `12.4 %`, `401.20 USD`, `187 ms`. None: `not known`."""
     if value is None:

@@ -328,9 +328,11 @@ def _figure(alert: Alert) -> str:
     if concern is None or not concern.figure:
         return ""
     what, window = shown(concern.what) or "figure", shown(concern.window)
-    again = "no longer " if alert.kind is AlertKind.RULE_RESOLVED else ""
-    against = f" ({again}{shown(concern.threshold)})" if concern.threshold else ""
-    return f". {what[:1].upper()}{what[1:]}{f' in {window}' if window else ''}: {shown(concern.figure)}{against}"
+    against = shown(concern.threshold)
+    if alert.kind is AlertKind.RULE_RESOLVED:
+        against = shown(concern.says) or (against and f"no longer {against}")
+    seen = f"{what[:1].upper()}{what[1:]}{f' in {window}' if window else ''}: {shown(concern.figure)}"
+    return f". {seen} ({against})" if against else f". {seen}"
 
 
 def _severely(alert: Alert) -> str:

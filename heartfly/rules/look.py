@@ -23,6 +23,7 @@ from heartfly.core.rule_words import (
     scope_words,
     seen_words,
     threshold_words,
+    too_few_words,
     what_words,
     window_words,
 )
@@ -87,8 +88,9 @@ class Move:
 
     @property
     def told(self) -> tuple[Condition, Seen]:
-        """The condition that people are told of: the first that holds, or else the first."""
-        places = [place for place, one in enumerate(self.verdict.each) if one]
+        """The condition that people are told of: the first that holds, or at an end does not, or else the first."""
+        ended = self.step.happened is Happened.RESOLVED
+        places = [place for place, one in enumerate(self.verdict.each) if (one is False if ended else one)]
         place = places[0] if places else 0
         return self.of.rule.conditions[place], self.seen[place]
 
@@ -291,6 +293,7 @@ def concern_of(move: Move) -> ConcernFacts:
         threshold="" if ended and condition.against is Against.ABSENCE else _threshold(condition, seen, firing=ended),
         window=window_words(condition),
         values=move.last,
+        says=too_few_words(condition, seen.n) if ended and seen.n < condition.least else "",
     )
 
 

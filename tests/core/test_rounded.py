@@ -46,10 +46,12 @@ def test_other_numbers_have_four_places_at_most(value: str, said: str) -> None:
         ("2.005", "2.00 EUR"),
         ("2.015", "2.02 EUR"),
         ("0.5", "0.50 EUR"),
-        ("0.0123456789", "0.012346 EUR"),
+        ("0.0123456789", "0.0123 EUR"),
         ("0.0000000375", "0.0000000375 EUR"),
         ("0.00000001234", "0.0000000123 EUR"),
         ("-0.25", "-0.25 EUR"),
+        ("0.9999", "1.00 EUR"),
+        ("0.999", "0.999 EUR"),
     ],
 )
 def test_money_has_its_currency_and_is_never_rounded_to_nothing(money: str, said: str) -> None:

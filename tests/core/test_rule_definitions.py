@@ -198,7 +198,7 @@ def condition(**changes: Any) -> Condition:
 
 def test_figures_have_their_units_and_are_rounded_while_thresholds_are_not() -> None:
     cost = condition(metric="cost", name="USD", threshold="12345.5")
-    assert ["0.333333 USD", "401.20 USD", "1,234.57 USD", "not known"] == [
+    assert ["0.333 USD", "401.20 USD", "1,234.57 USD", "not known"] == [
         figure_words(cost, value) for value in (Fraction(1, 3), Fraction(4012, 10), Fraction(1234567, 1000), None)
     ]
     assert "more than 12,345.50 USD" == threshold_words(cost)
