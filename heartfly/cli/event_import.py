@@ -315,7 +315,7 @@ def _foretell(seen: Seen, fate: Fate | None) -> None:
     click.echo(f"{counted(n, 'event')} would be sent{span}, such as")
     click.echo(f"  {plain(seen.example)}")
     for what, counts in seen.names.items():
-        click.echo(f"{len(counts)} {what}, the most frequent:")
+        click.echo(f"{counted(len(counts), what.removesuffix('s'))}, the most frequent:")
         for name, times in counts.most_common(_TOP):
             click.echo(f"  {times:>10,}  {plain(name)}")
 

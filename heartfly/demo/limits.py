@@ -1,5 +1,5 @@
-"""Limits of the demo: a day's requests to one provider, of which 82 % are used; a month's cost at another; a rate for
-each customer; and one for load tests, which has denied some calls.
+"""Limits of the demo: requests of 30 days to one provider, of which 82 % are used; a month's cost at another; a rate
+for each customer; and one for load tests, which has denied some calls.
 
 They are made before the calls come, and count them as in earnest; how much each lets through is fitted to that
 afterwards.
@@ -52,11 +52,11 @@ def _limits() -> Sequence[_Made]:
     def limit(unit: str, kind: Kind, amount: Amount, scope: dict[str, str], **more: Any) -> Limit:
         return Limit(id=0, scope=scope_of(scope), unit=unit, kind=kind, amount=amount, **more)
 
-    day = 24 * _MICROS_OF_HOUR
+    days = 30 * 24 * _MICROS_OF_HOUR  # a day would be full soon: while the demo serves, calls are more than before
     return (
         _Made(
-            "OpenAI, a day",
-            limit("requests", Kind.ROLLING, _MANY, {"provider": "openai"}, period_us=day),
+            "OpenAI, 30 days",
+            limit("requests", Kind.ROLLING, _MANY, {"provider": "openai"}, period_us=days),
             used=82,
         ),
         _Made(

@@ -34,7 +34,7 @@ async def test_limits_are_used_as_far_as_calls_used_them(filled: Filled, usage_d
     async with usage_db.read() as read:
         found = {one.row.name: one for one in await list_limits(read, filled.project.pid, now=NOW, limit=10)}
     used = {name: one.fullest.percent for name, one in found.items() if one.fullest is not None}
-    assert (82, 61) == (used["OpenAI, a day"], used["Anthropic, a month"])
+    assert (82, 61) == (used["OpenAI, 30 days"], used["Anthropic, a month"])
     assert (14, 4) == (found["Load tests"].checked, found["Load tests"].denied)
 
 
