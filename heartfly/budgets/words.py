@@ -35,7 +35,7 @@ def concern(stored: Stored, period: Period, mark: Mark, terms: Terms, seen: Seen
         what=what,
         figure=figure,
         threshold=threshold,
-        window="" if mark.kind is Kind.SPIKE else period.words,
+        window="" if mark.kind is Kind.SPIKE else period.within,
         says=_says(mark),
     )
 
@@ -52,7 +52,7 @@ def in_order(stored: Stored, period: Period | None, spent: Money | None) -> Conc
         what="spent" if spent is not None else "",
         figure="" if spent is None else money_words(spent, currency),
         threshold="" if whole is None else f"of {money_words(whole, currency)}",
-        window="" if period is None else period.words,
+        window="" if period is None else period.within,
     )
 
 

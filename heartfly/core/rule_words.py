@@ -23,6 +23,8 @@ _METRIC_WORDS = {
 }
 _OP_WORDS = {Op.ABOVE: "more than", Op.AT_LEAST: "at least", Op.BELOW: "less than", Op.AT_MOST: "at most"}
 _FAMILY_WORDS = {Family.CALLS: "calls", Family.REQUESTS: "requests"}
+_WHOLE_MS = 100
+"""From here on nobody reads a tenth of a millisecond."""
 _NO_PART = frozenset({Metric.REQUESTS, Metric.COUNT, Metric.VALUE, Metric.USE, Metric.CONSECUTIVE_ERRORS})
 """Of nothing else: of how many it was seen says nothing more."""
 
@@ -71,7 +73,9 @@ def seen_words(one: Condition, value: Fraction | None, n: int) -> str:
 
 
 def too_few_words(one: Condition, n: int) -> str:
-    """Why nothing follows from a figure that is past its threshold."""
+    """Why nothing follows from a figure that is past its threshold, or not known."""
+    if not n:
+        return f"no {_FAMILY_WORDS.get(one.of, 'events')}"
     return f"of {_counted(n, _FAMILY_WORDS.get(one.of, 'events'))}, too few to judge by"
 
 
@@ -81,7 +85,9 @@ def figure_words(one: Condition, value: Fraction | None) -> str:
         return "not known"
     if one.metric is Metric.COST:
         return money_words(round(value * MONEY_ONE), one.name)
-    return percent_words(value) if one.metric in IN_PERCENT else _with_unit(one, number_words(value))
+    if one.metric is Metric.LATENCY:  # it is wrong by up to a hundredth of itself
+        return _with_unit(one, number_words(Fraction(round(value)) if value >= _WHOLE_MS else round(value, 1)))
+    return percent_words(value) if one.metric in IN_PERCENT else number_words(value)
 
 
 def asked_words(one: Condition, number: Amount) -> str:

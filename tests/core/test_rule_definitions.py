@@ -17,6 +17,7 @@ from heartfly.core.rule_words import (
     scope_words,
     seen_words,
     threshold_words,
+    too_few_words,
     what_words,
 )
 from heartfly.errors import InvalidValueError
@@ -205,7 +206,10 @@ def test_figures_have_their_units_and_are_rounded_while_thresholds_are_not() -> 
     assert "cost of calls" == what_words(cost)
     assert Against.NUMBER is cost.against
     slow = condition(metric="latency", percentile="95", threshold="1200")
-    assert ["more than 1,200 ms", "1,234.5 ms"] == [threshold_words(slow), figure_words(slow, Fraction(12345, 10))]
+    assert ["more than 1,200 ms", "1,235 ms", "12.3 ms", "0 ms"] == [
+        threshold_words(slow),
+        *(figure_words(slow, value) for value in (Fraction(123_459, 100), Fraction(1234, 100), Fraction(1, 1_000))),
+    ]
     assert ["more than 10.04 %", "33.3 %"] == [
         threshold_words(condition(threshold="10.04")),
         figure_words(condition(), Fraction(100, 3)),
@@ -218,6 +222,15 @@ def test_what_is_compared_with_the_past_says_what_that_comes_to() -> None:
     burn = condition(metric="cost", name="USD", against="burn", window=86400, threshold="1.5")
     assert "more than 15.00 USD, 1.5 × the mean day of the last 30" == threshold_words(burn, Fraction(15))
     assert "something came before" == threshold_words(condition(of="requests", metric="requests", against="absence"))
+
+
+def test_an_end_for_want_of_anything_to_judge_by_says_so() -> None:
+    of_calls, of_events = condition(metric="error_rate"), condition(of="meter", metric="value", name="m")
+    assert ["no calls", "of 1 call, too few to judge by", "of 3 events, too few to judge by"] == [
+        too_few_words(of_calls, 0),
+        too_few_words(of_calls, 1),
+        too_few_words(of_events, 3),
+    ]
 
 
 def test_what_was_seen_in_a_line() -> None:
