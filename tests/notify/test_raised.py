@@ -193,7 +193,8 @@ async def test_slack_reads_a_sentence_the_figures_and_a_link_to_the_rule(
     link = f"<{BASE_URL}/p/acme-1/usage/alerts/{CONCERN.uuid}|Open the rule>"
     assert said["text"].splitlines() == [
         "*ALERT: Errors of providers (provider openai) [high]*",
-        "Errors of providers (provider openai) has been firing since 03:00 UTC. Error rate in 1 h: 12.4 % (more than 10 %).",
+        "Errors of providers (provider openai) has been firing since 03:00 UTC. "
+        "Error rate in 1 h: 12.4 % (more than 10 %).",
         link,
     ]
     shown = json.dumps(said["attachments"])
