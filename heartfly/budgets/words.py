@@ -118,7 +118,9 @@ def _figures(stored: Stored, mark: Mark, terms: Terms, seen: Seen) -> tuple[str,
     currency = stored.agreed.currency
     whole = terms.amount or 0
     if mark.kind is Kind.THRESHOLD:
-        return "spent", money_words(seen.spent, currency), f"{mark.what} % of {money_words(whole, currency)}"
+        # The threshold may be passed by far: several are, where much is spent at once.
+        spent = f"{money_words(seen.spent, currency)}, {share_words(seen.spent, whole)}"
+        return "spent", spent, f"{mark.what} % of {money_words(whole, currency)}"
     if mark.kind is Kind.ALLOCATION:
         used = seen.by_allocation.get(mark.what, 0)
         return "spent", money_words(used, currency), f"of {money_words(terms.allocations[mark.what], currency)}"

@@ -123,7 +123,8 @@ async def test_a_month_of_a_budget_is_told_by_mail_chat_and_webhook_each_thing_o
     assert "BUDGET: Models [medium]" == office.subjects[0]
     assert "BUDGET IN ORDER: Models" in office.subjects[-1]
     assert f"/usage/budgets/{budget}" in office.chat[0]
-    assert "50.00 USD" in office.chat[0]
+    assert "Models has reached 50 % at " in office.chat[0]
+    assert "Spent in March 2026: 50.00 USD, 50 % (50 % of 100.00 USD)." in office.chat[0]
     told = [key for key, _, _ in await _told_once(treasury, budget)]
     assert sorted(set(told)) == sorted(told)
 
