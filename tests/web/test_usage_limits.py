@@ -159,7 +159,7 @@ async def test_a_policy_of_one_line_and_windows_of_the_calendar_are_taken(town: 
     assert "2.50 USD in any day for each user" in await text(owner, page.removeprefix("/p/main/usage"))
     page = await made(owner, kind="calendar", window="month", unit="cost:EUR", amount="5.5", on_failure="deny")
     shown = await text(owner, page.removeprefix("/p/main/usage"))
-    assert "5.5 EUR each month" in shown
+    assert "5.50 EUR each month" in shown
 
 
 async def test_limits_and_counters_come_page_by_page(
