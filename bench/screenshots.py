@@ -57,6 +57,8 @@ class Shot:
     """Once more, as it is printed on A4."""
 
 
+_OF_A_CHECK = "tr:not(:has(td[data-label='Cause']:text-matches('^(rule|budget)$'))) td > a"
+"""Of those incidents the newest that is of no alert rule or budget."""
 DEMO = (
     Shot("checks-list", "/p/demo/checks"),
     Shot("checks-timeline", "/p/demo/checks?view=timeline", has="a[href*='view=timeline'][aria-current]"),
@@ -70,7 +72,7 @@ DEMO = (
         has="#backtest h3",
     ),
     Shot("ping-body", "/p/demo/checks?status=down", (".row:not(.first) .name > a", "text=All that it said")),
-    Shot("incident", "/p/demo/incidents?state=open", ("td > a",), whole=True),
+    Shot("incident", "/p/demo/incidents?state=open", (_OF_A_CHECK,), whole=True),
     Shot("channels", "/p/demo/channels"),
     Shot("channel-log", "/p/demo/channels", ("td > a:has-text('#alerts')",)),
     Shot("status-page", "/status/acme", whole=True, has=".line .days"),

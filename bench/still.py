@@ -39,11 +39,12 @@ from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import users
 from heartfly.demo.calls import fill_calls
-from heartfly.demo.fill import BIG, DEMO, EMAIL, Size, fill
+from heartfly.demo.fill import BIG, DEMO, EMAIL, Filled, Size, fill
 from heartfly.demo.lives import NODE
 from heartfly.demo.pretend import muted
 from heartfly.demo.red_day import RedDay
 from heartfly.demo.requests import fill_requests
+from heartfly.demo.spending import fill_spending
 from heartfly.demo.usage import UsageGoesOn, fill_usage
 from heartfly.ground import Ground, greet, open_ground
 from heartfly.public.status_pages import Group, Item, Wanted, create_page
@@ -103,6 +104,7 @@ class House:
 
     project: NewProject
     user_id: int
+    filled: Filled | None = None
     has_usage: bool = False
 
 
@@ -115,13 +117,16 @@ def _filled(ground: Ground, size: Size) -> House:
     def of(tx: Tx) -> int:
         return int(tx.conn.execute(sa.select(users.c.id).where(users.c.email == EMAIL)).scalar_one())
 
-    return House(filled.project, ground.database.transaction(of))
+    return House(filled.project, ground.database.transaction(of), filled)
 
 
 def demo(ground: Ground) -> House:
     made, now, ids = _filled(ground, DEMO), ground.clock.now(), IdSource(NODE)
     for work in (fill_usage, fill_requests, fill_calls):
         ground.usage.transaction(lambda tx, work=work: work(tx, made.project, seed=_SEED, now=now, ids=ids))  # type: ignore[misc]
+    filled = made.filled
+    if filled is not None:
+        ground.database.transaction(lambda tx: fill_spending(tx, filled, seed=_SEED, now=now, ids=ids))
     page = Wanted(slug="acme", title="Acme", groups=GROUPS, published=True)
     ground.database.transaction(lambda tx: create_page(tx, made.project.pid, page, actor=CLI, at=now, ids=ids))
     return House(made.project, made.user_id, has_usage=True)

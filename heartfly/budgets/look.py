@@ -27,7 +27,7 @@ from heartfly.budgets.spending import see
 from heartfly.core.budget_periods import Period, is_over, newest
 from heartfly.core.budgets import MILLIONTH, BudgetState, Mark, Seen, Terms, Turn, due, holds, is_reached, turned
 from heartfly.core.money import Money, money_text
-from heartfly.core.words import IncidentEnd
+from heartfly.core.words import IncidentEnd, Severity
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
@@ -41,6 +41,7 @@ LATE = timedelta(days=35)
 LATE_PERIODS = 2
 """So many of them, where periods are short."""
 _TRIES = 5
+_WEIGHTS = {severity: weight for weight, severity in enumerate(Severity)}
 _JUDGED = frozenset({BudgetState.ACTIVE, BudgetState.EXCEEDED, BudgetState.EXPIRED})
 
 
@@ -199,7 +200,8 @@ def _keep(tx: Tx, stored: Stored, judged: Sequence[Judged], now: datetime, ids: 
         of_period = [mark for mark in marks if mark.period == one.period.key]
         standing = {mark.mark for mark in of_period if mark.rearmed_at is None}
         news = due(one.terms, one.seen, standing)
-        for mark in news:
+        # What weighs most comes last: of several that are folded into one message the last is shown.
+        for mark in sorted(news, key=lambda mark: _WEIGHTS[words.severity(mark)]):
             nth = 1 + sum(known.mark == mark for known in of_period)
             tx.conn.execute(sa.insert(budget_marks).values(_mark_row(stored, one, mark, nth, now)))
             raised.append(_raised(stored, one, mark, nth, now=now, hearing=hearing))

@@ -1,6 +1,6 @@
-"""A budget in words: what an alert says of each thing that is told, and money as people read it.
+"""A budget in words: what an alert says of each thing that is told.
 
-Money is rounded here for eyes only; what machines read is exact.
+Money is rounded for eyes only (core/rounded.py); what machines read is exact.
 """
 
 from __future__ import annotations
@@ -10,21 +10,12 @@ from heartfly.core.alerts import ConcernFacts
 from heartfly.core.budget_burn import burn, lasts_days, since_first
 from heartfly.core.budget_periods import Period
 from heartfly.core.budgets import SPIKE_DAYS, WHOLE, Kind, Mark, Seen, Terms
-from heartfly.core.money import MONEY_ONE, Money, money_text
+from heartfly.core.money import Money
+from heartfly.core.rounded import money_words, share_words
 from heartfly.core.words import Severity
 
-_CENTS, _PLACES = MONEY_ONE // 100, MONEY_ONE // 10**6
 _NEAR = 90
 """From this percent on it is worse than it was before."""
-
-
-def shown(money: Money, currency: str) -> str:
-    """`1,234.50 USD`; less than one to six places. Halves go to the even neighbour."""
-    unit, least = (_CENTS, 2) if abs(money) >= MONEY_ONE or not money else (_PLACES, 2)
-    whole, rest = divmod(abs(money), unit)
-    whole += 2 * rest > unit or (2 * rest == unit and whole % 2 == 1)
-    before, _, after = money_text(whole * unit).partition(".")
-    return f"{'-' if money < 0 and whole else ''}{int(before):,}.{after.ljust(least, '0')} {currency}"
 
 
 def percent_of(spent: Money, whole: Money) -> int:
@@ -44,7 +35,8 @@ def concern(stored: Stored, period: Period, mark: Mark, terms: Terms, seen: Seen
         what=what,
         figure=figure,
         threshold=threshold,
-        window=mark.what if mark.kind is Kind.SPIKE else period.words,
+        window="" if mark.kind is Kind.SPIKE else period.within,
+        says=_says(mark),
     )
 
 
@@ -58,9 +50,9 @@ def in_order(stored: Stored, period: Period | None, spent: Money | None) -> Conc
         severity=Severity.LOW,
         scope=scope_words(stored),
         what="spent" if spent is not None else "",
-        figure="" if spent is None else shown(spent, currency),
-        threshold="" if whole is None else f"of {shown(whole, currency)}",
-        window="" if period is None else period.words,
+        figure="" if spent is None else money_words(spent, currency),
+        threshold="" if whole is None else f"of {money_words(whole, currency)}",
+        window="" if period is None else period.within,
     )
 
 
@@ -83,18 +75,29 @@ def title(mark: Mark) -> str:
     }[mark.kind]
 
 
+def _says(mark: Mark) -> str:
+    return {
+        Kind.THRESHOLD: f"has reached {mark.what} %",
+        Kind.ALLOCATION: "has used up its part",
+        Kind.LOW: "is running low",
+        Kind.SPIKE: "has a spike",
+    }[mark.kind]
+
+
 def why(stored: Stored, mark: Mark, terms: Terms, seen: Seen) -> str:
     """In a sentence or two."""
     currency = stored.agreed.currency
     if mark.kind is Kind.SPIKE:
         usual = since_first(seen.before[-SPIKE_DAYS:])
-        mean = shown(sum(usual) // len(usual), currency)
-        return f"{mark.what} has cost {shown(seen.today, currency)}; the {len(usual)} days before cost {mean} each."
+        mean, n = money_words(sum(usual) // len(usual), currency), len(usual)
+        before = f"the day before cost {mean}" if n == 1 else f"the {n} days before cost {mean} a day"
+        return f"{mark.what} has cost {money_words(seen.today, currency)}; {before}."
     if mark.kind is Kind.ALLOCATION:
         part, used = terms.allocations[mark.what], seen.by_allocation.get(mark.what, 0)
-        return f"{part_words(mark.what)} has used {shown(used, currency)} of {shown(part, currency)}."
+        return f"{part_words(mark.what)} has used {money_words(used, currency)} of {money_words(part, currency)}."
     whole = terms.amount or 0
-    said = f"{shown(seen.spent, currency)} of {shown(whole, currency)} are spent ({percent_of(seen.spent, whole)} %)."
+    spent, share = money_words(seen.spent, currency), share_words(seen.spent, whole)
+    said = f"{spent} of {money_words(whole, currency)} are spent ({share})."
     lasts = lasts_days(whole - seen.spent, burn(seen.before))
     if lasts is not None and seen.spent < whole:
         said += f" At the pace of the last days what is left lasts {_days(int(lasts))}."
@@ -115,14 +118,17 @@ def _figures(stored: Stored, mark: Mark, terms: Terms, seen: Seen) -> tuple[str,
     currency = stored.agreed.currency
     whole = terms.amount or 0
     if mark.kind is Kind.THRESHOLD:
-        return "spent", shown(seen.spent, currency), f"{mark.what} % of {shown(whole, currency)}"
+        # The threshold may be passed by far: several are, where much is spent at once.
+        spent = f"{money_words(seen.spent, currency)}, {share_words(seen.spent, whole)}"
+        return "spent", spent, f"{mark.what} % of {money_words(whole, currency)}"
     if mark.kind is Kind.ALLOCATION:
         used = seen.by_allocation.get(mark.what, 0)
-        return "spent", shown(used, currency), f"all of {shown(terms.allocations[mark.what], currency)}"
+        return "spent", money_words(used, currency), f"of {money_words(terms.allocations[mark.what], currency)}"
     if mark.kind is Kind.LOW:
-        return "left", shown(whole - seen.spent, currency), f"lasts {_days(terms.low_days or 0)} or less"
+        return "left", money_words(whole - seen.spent, currency), f"lasts {_days(terms.low_days or 0)} or less"
     percent = 0 if terms.spike is None else terms.spike.percent
-    return "spent on a day", shown(seen.today, currency), f"more than {percent} % of the mean of the days before"
+    usual = f"more than {percent} % of the mean of the days before"
+    return f"spent on {mark.what}", money_words(seen.today, currency), usual
 
 
 def _days(n: int) -> str:

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.calls.asked import OTHERS, UNKNOWN_STATUS, Filters
 from heartfly.calls.single import Singles, Slice, value_of
 from heartfly.calls.wanted import Wanted, names_of, wanted_by
-from heartfly.core.calls import KEYS, CallFigures, Cube, Dimension, Named
+from heartfly.core.calls import KEYS, WITH_STATUS, CallFigures, Cube, Dimension, Named
 from heartfly.core.tiles import state_of
 from heartfly.core.windows import HOUR, Window
 from heartfly.db.models import call_rollups
@@ -123,7 +123,7 @@ async def _take_rows(question: _Question, cube: Cube, grain: Grain, run: Sequenc
     keys = _columns(cube, question.by)
     several = grain is Grain.MINUTE or run[0].n != run[-1].n
     groups: list[sa.ColumnElement[Any]] = [*([r.start_at] if several else []), *keys.values(), r.measures]
-    query, given = _rows(question, cube, grain, run, *groups, *sums_of(read, times=question.times))
+    query, given = _rows(question, cube, grain, run, *groups, *_sums(question, cube))
     rows = (await read.execute(query.group_by(*groups), given)).all()
     at_measures = several + len(keys)
     called = await read.run_sync(measures_called, pid, {row[at_measures] for row in rows})
@@ -134,6 +134,10 @@ async def _take_rows(question: _Question, cube: Cube, grain: Grain, run: Sequenc
         if n is not None:
             key = values(row[several:at_measures])
             _take(question.at(n, key), row[at_measures + 1 :], called[row[at_measures]])
+
+
+def _sums(question: _Question, cube: Cube) -> list[sa.ColumnElement[Any]]:
+    return sums_of(question.read, times=question.times, ends=cube in WITH_STATUS)
 
 
 def _columns(cube: Cube, by: Sequence[Dimension]) -> dict[Named | str, sa.ColumnElement[Any]]:

@@ -84,10 +84,13 @@ async def costs(
     """`zone`: whose days and months the time before is counted in. InvalidValueError."""
     demand_by(by)
     found = await _answer(read, pid, asked, by, now)
-    whole = await _all(read, pid, asked, by, found.lines, now)
     of = currency or _main_currency(found.lines)
     ranked = sorted(found.lines, key=lambda line: (-_rank(line.figures, order, of), -line.n, *line.key.values()))
     shown = ranked[offset : offset + limit]
+    others = _sum([*ranked[:offset], *ranked[offset + limit :]])
+    whole = await _all(read, pid, asked, by, shown, now)
+    if Dimension.TAG not in by:
+        whole.merge(others)
     before = preceding(Window(asked.from_at, asked.to_at), zone, now) if compare else None
     former: Mapping[tuple[str, ...], CallFigures] = {}
     whole_before: CallFigures | None = None
@@ -108,7 +111,7 @@ async def costs(
             )
             for line in shown
         ],
-        others=None if len(shown) == len(ranked) else _sum([*ranked[:offset], *ranked[offset + limit :]]),
+        others=None if len(shown) == len(ranked) else others,
         n=len(ranked),
         all=whole,
         all_before=whole_before,

@@ -216,12 +216,13 @@ def part(text: str) -> str:
 
 
 def connected(
-    *names: str, offline: str = "", key: str = "--key"
+    *names: str, offline: str = "", keyless: str = "", key: str = "--key"
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options that say which server, and as whom; it gets `api`, a Client.
 
     `names` of the first option and `key`, of the other, for a command whose own --url and --key mean something else.
-    `offline`: a flag of the command with which it asks no server, and needs no key.
+    `offline`: a flag of the command with which it asks no server, and needs no key; with `keyless` it asks if there is
+    one, which may be none.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -230,7 +231,10 @@ def connected(
             *, server: str | None, own_key: str | None, config: Path | None, data: Path | None, **rest: Any
         ) -> None:
             settings = settings_from(config, DATA__DIR=data)
-            known = own_key or ("" if rest.get(offline) else _key_of(settings))
+            if rest.get(offline) or (rest.get(keyless) and not (settings.data.dir / KEY_FILE).exists()):
+                known = own_key or ""
+            else:
+                known = own_key or _key_of(settings)
             api = Client(_checked(server or settings.server.public_url), known)
             command(api=api, **rest)
 

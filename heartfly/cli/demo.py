@@ -14,6 +14,7 @@ from heartfly.demo.lives import NODE
 from heartfly.demo.pretend import pretending
 from heartfly.demo.red_day import RedDay
 from heartfly.demo.requests import fill_requests, requests_go_on
+from heartfly.demo.spending import fill_spending
 from heartfly.demo.traffic import Traffic
 from heartfly.demo.usage import UsageGoesOn, fill_usage
 from heartfly.errors import ConflictError
@@ -68,5 +69,6 @@ def fill_demo(ground: Ground) -> Shown:
     ground.usage.transaction(lambda tx: fill_usage(tx, filled.project, seed=_SEED, now=now, ids=ids))
     ground.usage.transaction(lambda tx: fill_requests(tx, filled.project, seed=_SEED, now=now, ids=ids))
     ground.usage.transaction(lambda tx: fill_calls(tx, filled.project, seed=_SEED, now=now, ids=ids))
+    ground.database.transaction(lambda tx: fill_spending(tx, filled, seed=_SEED, now=now, ids=ids))
     leave_key(ground, filled.project)
     return Shown(filled, password)

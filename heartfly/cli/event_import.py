@@ -32,18 +32,21 @@ _MOST_NAMES = 100_000
 _MOST_OF_SOURCE = 100
 _SHOW_EACH_S = 0.5
 _TOP = 10
-_SENDING = (
-    click.option("--give-up-after", type=DURATION, help="Try a batch no longer than this, such as 10m.  [for ever]"),
-    click.option("--dry-run", is_flag=True, help="Say what would be sent; ask no server."),
-    click.option("--progress/--no-progress", default=None, help="Show how far it is.  [on a terminal]"),
-    AS_JSON,
-    connected(offline="dry_run"),
-)
 
 
-def sending(command: Callable[..., Any]) -> Callable[..., Any]:
-    """With the options of each import, and `api`, which is there unless it is a dry run."""
-    return reduce(lambda made, option: option(made), reversed(_SENDING), command)
+def sending(*, asks: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options of each import, and `api`. `asks`: a dry run asks the server, too, if there is a key for it."""
+    what = "ask what would become of it; nothing is stored." if asks else "ask no server."
+    options = (
+        click.option(
+            "--give-up-after", type=DURATION, help="Try a batch no longer than this, such as 10m.  [for ever]"
+        ),
+        click.option("--dry-run", is_flag=True, help=f"Say what would be sent; {what}"),
+        click.option("--progress/--no-progress", default=None, help="Show how far it is.  [on a terminal]"),
+        AS_JSON,
+        connected(keyless="dry_run") if asks else connected(offline="dry_run"),
+    )
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,11 +254,12 @@ def ended(
     *,
     as_json: bool,
 ) -> None:
-    """Tells it, and leaves the program unless all went well. `out` None: a dry run. `failed`: files, with why."""
+    """Tells it, and leaves the program unless all went well. `out` None: nobody was asked. `failed`: files, and why."""
     fate = None if out is None else out.fate
-    _report(seen, fate, failed, words, as_json=as_json)
+    _report(seen, fate, failed, words, as_json=as_json, trial=out is None or out.trial)
     if trouble is not None:
-        tell(f"{trouble}. Run it again: what was accepted is known, and counts once.")
+        again = "" if out is not None and out.trial else " Run it again: what was accepted is known, and counts once."
+        tell(f"{trouble}.{again}")
         _leave(TURNED_AWAY if isinstance(trouble, TurnedAwayError) else GAVE_UP)
     if fate is not None and fate.rejected:
         _leave(REJECTED)
@@ -267,9 +271,9 @@ def _leave(code: int) -> NoReturn:
     raise SystemExit(code)
 
 
-def _report(seen: Seen, fate: Fate | None, failed: Sequence[str], words: Words, *, as_json: bool) -> None:
+def _report(seen: Seen, fate: Fate | None, failed: Sequence[str], words: Words, *, as_json: bool, trial: bool) -> None:
     if as_json:
-        print_json(_facts(seen, fate, failed, words))
+        print_json(_facts(seen, fate, failed, words, trial=trial))
         return
     passed = [f"{counted(n, words.understood)} {why}" for n, why in (
         (seen.n_before, "before --since"), (seen.n_ahead, "more than a day ahead"),
@@ -279,10 +283,10 @@ def _report(seen: Seen, fate: Fate | None, failed: Sequence[str], words: Words, 
         f"{counted(seen.n_read, words.read)}: {counted(seen.n_understood, words.understood)},"
         f" {seen.n_unread} that cannot be read" + (f"; passed over: {', '.join(passed)}." if passed else ".")
     )
+    if trial:
+        _foretell(seen, fate)
     if fate is not None:
-        _tell_fate(fate)
-    else:
-        _foretell(seen)
+        _tell_fate(fate, would="would be " if trial else "")
     for why, n in seen.unread.most_common(_TOP):
         click.echo(f"  {counted(n, words.read)}: {plain(why)}")
     for sample in seen.samples:
@@ -291,32 +295,33 @@ def _report(seen: Seen, fate: Fate | None, failed: Sequence[str], words: Words, 
         tell(plain(one))
 
 
-def _tell_fate(fate: Fate) -> None:
+def _tell_fate(fate: Fate, *, would: str) -> None:
     click.echo(
-        f"{counted(fate.accepted, 'event')} accepted, {fate.duplicate} known already"
+        f"{counted(fate.accepted, 'event')} {would}accepted, {fate.duplicate} known already"
         + (f", {fate.conflict} known with other content" if fate.conflict else "")
-        + (f", {fate.rejected} rejected" if fate.rejected else "") + "."
+        + (f", {fate.rejected} {would}rejected" if fate.rejected else "") + "."
     )  # fmt: skip
     for why, n in fate.reasons.items():
         click.echo(f"  {n} rejected: {plain(why)}")
 
 
-def _foretell(seen: Seen) -> None:
-    n = seen.n_understood - seen.n_before - seen.n_ahead
-    if seen.first_at is None or seen.last_at is None:
+def _foretell(seen: Seen, fate: Fate | None) -> None:
+    n = seen.n_understood - seen.n_before - seen.n_ahead - (fate.too_old if fate is not None else 0)
+    if not n or seen.first_at is None or seen.last_at is None:
         click.echo("Nothing would be sent.")
         return
-    click.echo(
-        f"{counted(n, 'event')} would be sent, from {_told_at(seen.first_at)} to {_told_at(seen.last_at)}, such as"
-    )
+    # Which of them are too old only the server knows.
+    span = "" if fate is not None and fate.too_old else f", from {_told_at(seen.first_at)} to {_told_at(seen.last_at)}"
+    click.echo(f"{counted(n, 'event')} would be sent{span}, such as")
     click.echo(f"  {plain(seen.example)}")
     for what, counts in seen.names.items():
-        click.echo(f"{len(counts)} {what}, the most frequent:")
+        click.echo(f"{counted(len(counts), what.removesuffix('s'))}, the most frequent:")
         for name, times in counts.most_common(_TOP):
             click.echo(f"  {times:>10,}  {plain(name)}")
 
 
-def _facts(seen: Seen, fate: Fate | None, failed: Sequence[str], words: Words) -> dict[str, Any]:
+def _facts(seen: Seen, fate: Fate | None, failed: Sequence[str], words: Words, *, trial: bool) -> dict[str, Any]:
+    became = None if fate is None else asdict(fate)
     return {
         f"{words.read}s": seen.n_read,
         f"{words.understood}s": seen.n_understood,
@@ -328,7 +333,8 @@ def _facts(seen: Seen, fate: Fate | None, failed: Sequence[str], words: Words) -
         "first_at": _told_at(seen.first_at),
         "last_at": _told_at(seen.last_at),
         "failed": list(failed),
-        "sent": None if fate is None else asdict(fate),
+        "sent": None if trial else became,
+        "foretold": became if trial else None,
     } | {what: dict(counts.most_common()) for what, counts in seen.names.items()}
 
 

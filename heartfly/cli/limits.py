@@ -94,8 +94,8 @@ def list_limits(*, as_json: bool, api: Client) -> None:
             (
                 one["id"],
                 one["name"] + ("" if one["active"] else " (paused)"),
-                f"{one['fullest']['used']} ({one['fullest']['percent']} %)" if one["fullest"] else "0",
-                one["fullest"]["remaining"] if one["fullest"] else "all",
+                f"{_much(one, 'used')} ({one['fullest']['percent']} %)" if one["fullest"] else "0",
+                _much(one, "remaining") if one["fullest"] else "all",
                 _whom(one["fullest"]),
                 f"{one['checked_24h']:,}",
                 f"{one['denied_24h']:,}",
@@ -103,6 +103,12 @@ def list_limits(*, as_json: bool, api: Client) -> None:
             for one in found
         ],
     )
+
+
+def _much(one: Any, name: str) -> str:
+    """Of money with its currency."""
+    _, _, currency = one["unit"].partition(":")
+    return f"{one['fullest'][name]} {currency}".strip()
 
 
 def _whom(counter: Any) -> str:

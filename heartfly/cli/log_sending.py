@@ -1,7 +1,7 @@
 """Batches of events to a server, in a thread of their own: tried again until they are answered.
 
 Nothing is kept on disk: the logs are there, and what is sent again counts once. What happened before events are kept is
-found out by a dry run, and not sent, so that an old log does not fill the dead letter.
+found out by a dry run, and not sent, so that an old log does not fill the dead letter. A trial is dry runs only.
 """
 
 from __future__ import annotations
@@ -85,8 +85,13 @@ class Outgoing:
         patience_s: float | None = None,
         time: Time | None = None,
         stop: threading.Event | None = None,
+        trial: bool = False,
     ) -> None:
-        """`patience_s`: how long one batch is tried; None: for ever, or until `stop`."""
+        """`patience_s`: how long one batch is tried; None: for ever, or until `stop`.
+
+        `trial`: the server only says what would become of all this, and stores nothing.
+        """
+        self.trial = trial
         self._target = target
         # To pack takes a fifth of what a line takes in all, and on this machine there is nothing to be saved by it.
         self._wire = replace(NATIVE, packed=not _is_this_machine(target.url), results=_brief)
@@ -146,7 +151,7 @@ class Outgoing:
         while parts:
             if not (part := parts.pop()):
                 continue
-            match self._until_answered(part):
+            match self._until_answered(part, dry_run=self.trial):
                 case Settled(results):
                     self._count(results)
                 case Bad(why) if len(part) == 1:

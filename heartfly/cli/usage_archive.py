@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import rich_click as click
@@ -54,7 +54,7 @@ def list_archives(*, from_day: str | None, to_day: str | None, as_json: bool, ap
 
 def _note(one: Any) -> str:
     if one["restored_until"] is not None:
-        return f"is back until {one['restored_until']}"
+        return f"is back until {datetime.fromisoformat(one['restored_until']):%Y-%m-%d %H:%M} UTC"
     return "" if one["let_go_at"] is not None else "its events are in the database, too"
 
 

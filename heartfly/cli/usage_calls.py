@@ -26,6 +26,8 @@ from heartfly.sender import SenderError, Target
 from heartfly.sender.times import RealTime
 
 _LOOK_AFTER = 256
+_FORETOLD_WITHIN_S = 10
+"""A dry run does not wait for a server to come back."""
 _DELIMITERS = {"auto": "", "tab": "\t"}
 
 
@@ -40,7 +42,7 @@ _DELIMITERS = {"auto": "", "tab": "\t"}
 @click.option("--delimiter", default="auto", show_default=True, help="One character, or `tab`.")
 @click.option("--source", default="", help="Whose file it is, such as gateway-1: equal rows of two sources are two.")
 @click.option("--since", help="Pass over what is older: 30d, or an instant.")
-@sending
+@sending(asks=True)
 def import_calls(
     *,
     api: Client,
@@ -63,7 +65,8 @@ def import_calls(
         raise click.UsageError("--delimiter must be one character, `tab` or `auto`.")
     stop, time = threading.Event(), RealTime()
     target = Target(api.url, api.key)
-    out = None if dry_run else Outgoing(target, tell=tell, patience_s=give_up_after, stop=stop)
+    patience_s = _FORETOLD_WITHIN_S if dry_run and give_up_after is None else give_up_after
+    out = Outgoing(target, tell=tell, patience_s=patience_s, stop=stop, trial=dry_run) if api.key else None
     whole = Import(
         (lambda _: None) if out is None else out.put,
         mapped=_pairs(mapped, "--map", "COLUMN=PROPERTY"), fixed=_pairs(fixed, "--set", "PROPERTY=TEXT"),
@@ -84,6 +87,8 @@ def import_calls(
         raise click.UsageError(f"--{error.field}: {error.message}.") from error
     finally:
         shown.clear()
+    if out is None:
+        tell("No server was asked, for want of a key: what it would refuse is not known.")
     ended(whole.seen, out, run.failed, trouble, Words("row", "call"), as_json=as_json)
 
 

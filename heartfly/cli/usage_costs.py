@@ -208,8 +208,9 @@ def _told(api: Client, of: str, query: Mapping[str, Any], asked: Mapping[str, An
 def _foot(found: Any) -> None:
     whole = found["all"]
     from_at, to_at, up_to = (datetime.fromisoformat(found[name]) for name in ("from_at", "to_at", "complete_up_to"))
+    errors = f"{_percent(whole['errors'], whole['calls'])} errors" if whole["errors"] else "no errors"
     click.echo(
-        f"\n{counted(whole['calls'], 'call', grouped=True)}, {_percent(whole['errors'], whole['calls'])} errors, "
+        f"\n{counted(whole['calls'], 'call', grouped=True)}, {errors}, "
         f"{_money(whole['cost'])}, from {from_at:%Y-%m-%d %H:%M} to {to_at:%Y-%m-%d %H:%M} UTC"
         + ("." if up_to >= to_at else f"; complete up to {up_to:%Y-%m-%d %H:%M} UTC.")
     )

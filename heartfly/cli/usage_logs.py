@@ -63,7 +63,7 @@ _LOOK_EACH_S = 0.5
 @click.option("--source", default="", help="Who wrote the logs, such as web-1: equal lines of two sources are two.")
 @click.option("--since", help="Pass over what is older: 30d, or an instant.")
 @click.option("--follow", is_flag=True, help="Go on with what is added, through rotation, until it is stopped.")
-@sending
+@sending()
 def import_logs(
     *,
     api: Client,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import inspect
 from msgspec.structs import FieldInfo, fields
 
 from heartfly.config.settings import Settings
@@ -99,6 +100,7 @@ def _explained(
     path = at + where if at else where.removeprefix(".")
     unknown = re.fullmatch(r"Object contains unknown field (.+)", message)
     nested = re.fullmatch(r"([a-z_.]+(?:\[\d+\])?): (.+)", message)
+    other = re.fullmatch(r"Invalid enum value (.+)", message)
     if unknown:
         key = unknown[1]
         here = {s: [f.name for f in table] for s, table in sections()}
@@ -106,8 +108,22 @@ def _explained(
         path = f"{path}.{key}" if path else key
     elif nested:
         path, message = f"{path}.{nested[1]}" if path else nested[1], nested[2]
+    elif other and (choices := _choices(path)):
+        message = f"Expected one of {', '.join(choices)}, got {other[1]}"
     name = name or set_by.get(path.partition("[")[0], "")
     return SettingsError(f"{path}: {message}" + (f" (set by {name})" if name else ""))
+
+
+def _choices(path: str) -> list[str]:
+    """What the setting at `server.roles[1]` can be, where that is one of few words."""
+    section, _, key = path.partition("[")[0].partition(".")
+    of_key = (field for name, table in sections() if name == section for field in table if field.name == key)
+    kind = next((inspect.type_info(field.type) for field in of_key), None)
+    if isinstance(kind, inspect.CollectionType):
+        kind = kind.item_type
+    if isinstance(kind, inspect.EnumType):
+        return [str(word.value) for word in kind.cls]
+    return list(map(str, kind.values)) if isinstance(kind, inspect.LiteralType) else []
 
 
 def _near(name: str, known: Iterable[str]) -> str:

@@ -206,6 +206,10 @@ class ConcernFacts:
     window: str = ""
     values: tuple[tuple[str, str], ...] = ()
     """The last few values, oldest first: when, and how much."""
+    says: str = ""
+    """Of a budget what it did, such as `has reached 80 %`; empty: it has reached a threshold. Of a rule that resolved,
+    why that is, where its figure does not tell.
+    """
 
 
 @value(frozen=True, kw_only=True)

@@ -65,6 +65,19 @@ class Period:
             return f"since {self.first}"
         return str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
 
+    @property
+    def within(self) -> str:
+        """As it is said behind `in`."""
+        first, last = self.first, self.last
+        if last is None:
+            return f"all {self.words}"
+        after = last + ONE
+        if first.day == after.day == 1 and first.month == last.month and first.year == last.year:
+            return f"{first:%B %Y}"
+        if first == date(first.year, 1, 1) and after == date(first.year + 1, 1, 1):
+            return str(first.year)
+        return str(first) if first == last else f"the days {self.words}"
+
     def from_at(self, zone: ZoneInfo) -> datetime:
         return day_in(zone, self.first).from_at
 

@@ -173,6 +173,9 @@ class Book:
             self._tiers.setdefault(place, set()).add(price.tier)
         self._sheets: dict[tuple[str, str, str], tuple[list[datetime], list[Sheet | None]]] = {}
 
+    def foresee(self, products: Iterable[tuple[str, str]]) -> None:
+        """Whoever reads prices as they are asked for reads these at once; here all are at hand."""
+
     def cost(
         self,
         provider: str,

@@ -1,5 +1,6 @@
 """Calls of the demo to other people's APIs: 30 days of four providers, with prices in two currencies, one of which goes
-up half-way, and a product that nobody has set a price for. And a few more each minute while the demo serves.
+up half-way, and a product that nobody has set a price for. One provider failed for a while yesterday, and was asked
+again and again. And a few more come each minute while the demo serves.
 
 The same seed and the same `now` make the same calls. What they cost is worked out by the fold, as in earnest.
 """
@@ -10,7 +11,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,14 +24,19 @@ from heartfly.core.calls import TYPE
 from heartfly.core.days import ONE, day_in, day_of
 from heartfly.core.events import Event, event_of, read, written
 from heartfly.core.money import rate
-from heartfly.core.prices import ALWAYS, EVERY
+from heartfly.core.prices import ALWAYS, EVERY, Price
+from heartfly.core.prices import Book as PriceBook
 from heartfly.core.windows import HOUR
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import price_books, prices
 from heartfly.demo.fill import ZONE
 from heartfly.demo.goes_on import GoesOn
+from heartfly.demo.limits import be_denied, fit_limits, make_limits
 from heartfly.demo.requests import SENT_AS
+from heartfly.limits.apply import LimitApplier
+from heartfly.limits.book import Book
+from heartfly.limits.tracked import TrackedCalls
 from heartfly.usage.apply import Batch, EventApplier, Refused
 from heartfly.usage.ingest import EventIngest
 
@@ -41,6 +47,10 @@ _DEARER_SINCE = 12
 """So many days ago a price went up."""
 _OFTEN_S = 20.0
 _BATCHES = 48
+FAILED = "openai"
+_FAILED_HOUR = 14
+_FAILED_FROM, _FAILED_FOR = timedelta(minutes=5), timedelta(minutes=35)
+_TRIED_AGAIN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +99,37 @@ def fill_calls(tx: Tx, project: NewProject, *, seed: int, now: datetime, ids: Id
     today = day_of(zone, now)
     since = day_in(zone, today - DAYS * ONE).from_at
     _fill_prices(tx, pid, since=since, dearer_at=day_in(zone, today - _DEARER_SINCE * ONE).from_at, ids=ids)
-    applier = EventApplier(ids)
+    limits = LimitApplier(Book(), ids)
+    make_limits(tx, pid, at=since, ids=ids)
+    be_denied(tx, limits, pid, now=now)
+    applier = EventApplier(ids, calls=TrackedCalls(limits))
     batches = [
         _batch(pid, found, min(from_at + HOUR, now), since)
-        for back in range(DAYS - 1, -1, -1)
-        for from_at, found in _hours(today - back * ONE, zone, seed=seed, now=now)
+        for from_at, found in made(DAYS, seed=seed, now=now)
         if found
     ]
     for start in range(0, len(batches), _BATCHES):
         applier.apply(tx, batches[start : start + _BATCHES])
+    fit_limits(tx, pid, now=now, ids=ids)
+
+
+def made(days: int, *, seed: int, now: datetime) -> Iterator[tuple[datetime, list[dict[str, Any]]]]:
+    """Hour by hour, up to now: when it began, and the events."""
+    zone = ZoneInfo(ZONE)
+    today = day_of(zone, now)
+    for back in range(days - 1, -1, -1):
+        yield from _hours(today - back * ONE, zone, seed=seed, failed=back == 1, now=now)
+
+
+def usual_book() -> PriceBook:
+    """What calls cost in dollars, all the time."""
+    return PriceBook(
+        [
+            Price(provider=provider, product=product, unit=unit, amount=rate(amount) or 0, currency=currency)
+            for provider, product, unit, amount, currency in _PRICES
+            if currency == "USD"
+        ]
+    )
 
 
 def _fill_prices(tx: Tx, pid: int, *, since: datetime, dearer_at: datetime, ids: IdSource) -> None:
@@ -121,7 +153,9 @@ def _batch(pid: int, found: Sequence[dict[str, Any]], at: datetime, oldest: date
     return Batch(pid, "native", at, [one if isinstance(one, Event) else Refused(one, written(one)) for one in made])
 
 
-def _hours(day: date, zone: ZoneInfo, *, seed: int, now: datetime) -> Iterator[tuple[datetime, list[dict[str, Any]]]]:
+def _hours(
+    day: date, zone: ZoneInfo, *, seed: int, failed: bool, now: datetime
+) -> Iterator[tuple[datetime, list[dict[str, Any]]]]:
     chance = Random(f"{seed} calls {day}")  # noqa: S311 - it shall be foreseeable
     span = day_in(zone, day)
     n_day = PER_DAY * (1 if day.weekday() < 5 else 1 / 3) * chance.uniform(0.85, 1.15)
@@ -130,14 +164,34 @@ def _hours(day: date, zone: ZoneInfo, *, seed: int, now: datetime) -> Iterator[t
         hour = from_at.astimezone(zone).hour
         n = round(n_day / 24 * (1 + 0.85 * math.sin(math.pi * (hour - 8) / 12)) * chance.uniform(0.8, 1.2))
         found = [call(f"{day}-{hour}-{place}", from_at + chance.random() * HOUR, chance) for place in range(n)]
+        if failed and hour == _FAILED_HOUR:
+            found += _failed(f"{day}-again", from_at + _FAILED_FROM, chance)
         yield from_at, [one for at, one in found if at <= now]
         from_at += HOUR
 
 
-def call(name: str, at: datetime, chance: Random) -> tuple[datetime, dict[str, Any]]:
-    """When, and the event."""
-    product = chance.choices(PRODUCTS, [one.weight for one in PRODUCTS])[0]
-    status = chance.choices((200, 429, 500, 503), (970, 18, 8, 4))[0]
+def _failed(name: str, from_at: datetime, chance: Random) -> Iterator[tuple[datetime, dict[str, Any]]]:
+    """Tries at a provider that does not answer."""
+    mine = [one for one in PRODUCTS if one.provider == FAILED]
+    for place in range(_TRIED_AGAIN):
+        at = from_at + chance.random() * _FAILED_FOR
+        yield call(f"{name}-{place}", at, chance, products=mine, statuses={503: 85, 200: 15})
+
+
+_STATUSES: Mapping[int, int] = {200: 970, 429: 18, 500: 8, 503: 4}
+
+
+def call(
+    name: str,
+    at: datetime,
+    chance: Random,
+    *,
+    products: Sequence[Product] = PRODUCTS,
+    statuses: Mapping[int, int] = _STATUSES,
+) -> tuple[datetime, dict[str, Any]]:
+    """When, and the event. `statuses`: how often each of them comes."""
+    product = chance.choices(products, [one.weight for one in products])[0]
+    status = chance.choices(list(statuses), list(statuses.values()))[0]
     units = {
         f"units.{kind}": str(max(1, round(chance.lognormvariate(math.log(middle), 0.6))))
         for kind, middle in product.units.items()

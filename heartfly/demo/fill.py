@@ -57,6 +57,7 @@ DEMO, BIG, EMPTY = Size(200, 90), Size(1_000, 7), Size(0, 90)
 class Filled:
     project: NewProject
     lives: Sequence[Life]
+    receivers: Sequence[Receiver] = ()
 
 
 def fill(
@@ -87,12 +88,12 @@ def fill(
     teller = Teller(pid=project.pid, project=(SLUG, NAME), receivers=receivers, now=now, chance=chance)
     told = teller.tell([turn for life in lives for turn in life.turns])
     entries = [*_made(lives, receivers, since), *_cared_for(project.pid, told, now, chance)]
-    _write(tx, _of_checks(lives))
-    _write(tx, _of_channels(project.pid, receivers, told, sealer=sealer, since=since))
+    write(tx, _of_checks(lives))
+    write(tx, _of_channels(project.pid, receivers, told, sealer=sealer, since=since))
     deaf = [_deaf_row(gap, one) for gap, one in zip(blind, DEAF[-len(blind) :], strict=True)]
     sums, audited = list(_days(project.pid, lives, blind, now)), _audit(project.pid, entries)
-    _write(tx, iter([(tables.blind_intervals, deaf), (tables.check_days, sums), (tables.audit, audited)]))
-    return Filled(project, lives)
+    write(tx, iter([(tables.blind_intervals, deaf), (tables.check_days, sums), (tables.audit, audited)]))
+    return Filled(project, lives, receivers)
 
 
 def _deafness(now: datetime, since: datetime, ids: IdSource) -> list[Blind]:
@@ -143,7 +144,7 @@ class _Entry:
     after: Mapping[str, Any] | None
 
 
-_WHO = Actor(f"user:{EMAIL}", "192.0.2.7")
+WHO = Actor(f"user:{EMAIL}", "192.0.2.7")
 
 
 def _made(lives: Sequence[Life], receivers: Sequence[Receiver], since: datetime) -> Iterator[_Entry]:
@@ -175,12 +176,12 @@ def _cared_for(pid: int, told: Told, now: datetime, chance: Random) -> list[_Ent
         at = row["opened_at"] + timedelta(seconds=chance.randrange(120, 1_500))
         if row["closed_at"] is None or at >= row["closed_at"] or at >= now or chance.random() < 0.5:
             continue
-        row["acked_at"], row["acked_by"] = at, _WHO.name
+        row["acked_at"], row["acked_by"] = at, WHO.name
         of = f"incident:{row['uuid']}"
-        acked = {"acknowledged_by": _WHO.name}
+        acked = {"acknowledged_by": WHO.name}
         entries.append(_Entry(at, Action.INCIDENT_ACKNOWLEDGE, of, {"acknowledged_by": None}, acked))
         if chance.random() < 0.6:
-            note = {"id": ids.next(at), "at": at, "actor": _WHO.name, "text": chance.choice(_SAID)}
+            note = {"id": ids.next(at), "at": at, "actor": WHO.name, "text": chance.choice(_SAID)}
             told.notes.append({"pid": pid, "incident_id": row["id"]} | note)
             after = {"comment": str(note["id"]), "text": note["text"]}
             entries.append(_Entry(at, Action.INCIDENT_COMMENT, of, None, after))
@@ -190,10 +191,10 @@ def _cared_for(pid: int, told: Told, now: datetime, chance: Random) -> list[_Ent
 # --- rows
 
 
-_Rows = Iterator[tuple[sa.Table, list[dict[str, Any]]]]
+Rows = Iterator[tuple[sa.Table, list[dict[str, Any]]]]
 
 
-def _of_checks(lives: Sequence[Life]) -> _Rows:
+def _of_checks(lives: Sequence[Life]) -> Rows:
     yield tables.checks, [life.check_row() for life in lives]
     at = [life.key | {"key": life.stored.row.ping_uuid, "kind": "uuid", "until": None} for life in lives]
     yield tables.addresses, at
@@ -204,7 +205,7 @@ def _of_checks(lives: Sequence[Life]) -> _Rows:
     yield tables.run_metrics, [row for life in lives for row in life.figures]
 
 
-def _of_channels(pid: int, receivers: Sequence[Receiver], told: Told, *, sealer: Sealer, since: datetime) -> _Rows:
+def _of_channels(pid: int, receivers: Sequence[Receiver], told: Told, *, sealer: Sealer, since: datetime) -> Rows:
     yield tables.channels, [_channel(pid, one, sealer, since) for one in receivers]
     heard = [(check_id, one.id) for one in receivers for check_id in sorted(one.check_ids)]
     yield (
@@ -232,7 +233,7 @@ def _version(life: Life) -> dict[str, Any]:
     return {
         "from_at": life.born_at,
         "config": asdict(config) | {"tags": list(config.tags)},
-        "actor": _WHO.name,
+        "actor": WHO.name,
     }
 
 
@@ -279,14 +280,14 @@ def _audit(pid: int, entries: Sequence[_Entry]) -> list[dict[str, Any]]:
     ids = IdSource(1)
     return [
         {
-            "pid": pid, "id": ids.next(one.at), "at": one.at, "actor": _WHO.name, "action": one.action.value,
-            "object": one.of, "before": one.before, "after": one.after, "ip": _WHO.ip,
+            "pid": pid, "id": ids.next(one.at), "at": one.at, "actor": WHO.name, "action": one.action.value,
+            "object": one.of, "before": one.before, "after": one.after, "ip": WHO.ip,
         }
         for one in sorted(entries, key=lambda one: one.at)
     ]  # fmt: skip
 
 
-def _write(tx: Tx, all_rows: _Rows) -> None:
+def write(tx: Tx, all_rows: Rows) -> None:
     for table, rows in all_rows:
         insert = Prepared(lambda _, table=table: sa.insert(table))  # type: ignore[misc]
         for start in range(0, len(rows), _SLICE):

@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
+from sqlalchemy import Row
+
 from heartfly.checks.digests import digest_of, slot_of
 from heartfly.checks.flips import Flipped, Taken, Telling, flip_row
 from heartfly.checks.wording import schedule_words
@@ -155,12 +157,19 @@ class Teller:
             return
         alert_id = self._alert_ids.next(at)
         self.told.alerts.append(alert_row(entry, alert_id))
-        news = [self._deliver(one, alert_id, entry, at) for one in hearing]
+        news = [self._deliver(one, alert_id, entry.source, at) for one in hearing]
         for failing in news:
             if failing is not None:
                 self._send(failing, failing.alert.at)
 
-    def _deliver(self, to: Receiver, alert_id: int, entry: Entry, at: datetime) -> Entry | None:
+    def deliver(self, waiting: Sequence[Row[Any]]) -> Told:
+        """`waiting`: notifications that were written in the past, and are not sent yet."""
+        by_id = {one.id: one for one in self._receivers}
+        for row in waiting:
+            self._deliver(by_id[row.channel_id], row.alert_id, row.source, row.created_at)
+        return self.told
+
+    def _deliver(self, to: Receiver, alert_id: int, source: str, at: datetime) -> Entry | None:
         """Try until it arrived, is given up, or the present is reached. Returns the news of a channel that fails."""
         named = delivery_id(to.id, alert_id)
         attempt, begins, state, news = 0, at + _SOON, "pending", None
@@ -197,7 +206,7 @@ class Teller:
         )  # fmt: skip
         self.told.notifications.append(
             {
-                "pid": self._pid, "alert_id": alert_id, "channel_id": to.id, "source": entry.source, "state": state,
+                "pid": self._pid, "alert_id": alert_id, "channel_id": to.id, "source": source, "state": state,
                 "delivery_id": named, "created_at": at, "done_at": done_at, "why": None, "held_by": None,
                 "held_until": None,
             }

@@ -112,6 +112,7 @@ def presentable(alert: Alert, *, base_url: str) -> Alert:
             figure=safe(concern.figure),
             threshold=safe(concern.threshold),
             window=safe(concern.window),
+            says=safe(concern.says),
             values=tuple((safe(when), safe(much)) for when, much in concern.values[:MAX_ITEMS]),
         )
 

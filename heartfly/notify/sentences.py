@@ -142,11 +142,11 @@ def clause(alert: Alert) -> str:
         case AlertKind.CHANNEL_FAILING:
             return _failing(alert)
         case AlertKind.RULE_FIRING:
-            return f"fires since {_instant(alert.at, alert)}{_figure(alert)}"
+            return f"has been firing since {_instant(alert.at, alert)}{_figure(alert)}"
         case AlertKind.RULE_RESOLVED:
             return f"is in order again{_at(alert.at, alert)}{_figure(alert)}"
         case AlertKind.BUDGET_REACHED:
-            return f"has reached a threshold{_at(alert.at, alert)}{_figure(alert)}"
+            return f"{_says(alert)}{_at(alert.at, alert)}{_figure(alert)}"
         case AlertKind.BUDGET_CLEARED:
             return f"is in order again{_at(alert.at, alert)}{_figure(alert)}"
         case AlertKind.UNVERIFIED:
@@ -318,16 +318,21 @@ def _late(alert: Alert) -> str:
     )
 
 
+def _says(alert: Alert) -> str:
+    return (shown(alert.concern.says) if alert.concern is not None else "") or "has reached a threshold"
+
+
 def _figure(alert: Alert) -> str:
-    """What was seen, against what: as the alert was decided, and to be read without a page."""
+    """What was seen, against what: as the alert was decided, and to be read without a page. A sentence of its own."""
     concern = alert.concern
     if concern is None or not concern.figure:
         return ""
-    what = f"{shown(concern.what)} is " if concern.what else ""
-    again = "no longer " if alert.kind is AlertKind.RULE_RESOLVED else ""
-    against = f" ({again}{shown(concern.threshold)})" if concern.threshold else ""
-    window = f" in {shown(concern.window)}" if concern.window else ""
-    return f": {what}{shown(concern.figure)}{window}{against}"
+    what, window = shown(concern.what) or "figure", shown(concern.window)
+    against = shown(concern.threshold)
+    if alert.kind is AlertKind.RULE_RESOLVED:
+        against = shown(concern.says) or (against and f"no longer {against}")
+    seen = f"{what[:1].upper()}{what[1:]}{f' in {window}' if window else ''}: {shown(concern.figure)}"
+    return f". {seen} ({against})" if against else f". {seen}"
 
 
 def _severely(alert: Alert) -> str:

@@ -14,14 +14,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from heartfly.core.alert_rules import Condition, Scope, Seen, Verdict, limit_of, verdict
+from heartfly.core.alert_rules import Against, Condition, Scope, Seen, Verdict, limit_of, verdict
 from heartfly.core.alerts import ConcernFacts
 from heartfly.core.rule_states import Happened, State, Step, step
 from heartfly.core.rule_words import (
     condition_words,
     figure_words,
     scope_words,
+    seen_words,
     threshold_words,
+    too_few_words,
     what_words,
     window_words,
 )
@@ -86,8 +88,9 @@ class Move:
 
     @property
     def told(self) -> tuple[Condition, Seen]:
-        """The condition that people are told of: the first that holds, or else the first."""
-        places = [place for place, one in enumerate(self.verdict.each) if one]
+        """The condition that people are told of: the first that holds, or at an end does not, or else the first."""
+        ended = self.step.happened is Happened.RESOLVED
+        places = [place for place, one in enumerate(self.verdict.each) if (one is False if ended else one)]
         place = places[0] if places else 0
         return self.of.rule.conditions[place], self.seen[place]
 
@@ -277,6 +280,7 @@ def _keep_trouble(tx: Tx, pid: int, looked: Looked, *, now: datetime) -> None:
 
 def concern_of(move: Move) -> ConcernFacts:
     condition, seen = move.told
+    ended = move.step.happened is Happened.RESOLVED
     return ConcernFacts(
         source=OF_RULE,
         uuid=move.of.row.uuid,
@@ -285,22 +289,28 @@ def concern_of(move: Move) -> ConcernFacts:
         scope=scope_words(move.of.rule.by, move.names),
         what=what_words(condition),
         figure=figure_words(condition, seen.value),
-        threshold=threshold_words(condition),
+        # That something came before explains an absence, and not its end.
+        threshold="" if ended and condition.against is Against.ABSENCE else _threshold(condition, seen, firing=ended),
         window=window_words(condition),
         values=move.last,
+        says=too_few_words(condition, seen.n) if ended and seen.n < condition.least else "",
     )
 
 
+def _threshold(condition: Condition, seen: Seen, *, firing: bool) -> str:
+    limit = None if condition.against is Against.NUMBER else limit_of(condition, seen, firing=firing)
+    return threshold_words(condition, limit)
+
+
 def explain(move: Move) -> str:
-    """Why it fired, in a sentence."""
+    """Why it fired: what was seen, and the rule."""
     holding = [
         condition_words(condition)
         for condition, one in zip(move.of.rule.conditions, move.verdict.each, strict=True)
         if one
     ]
     condition, seen = move.told
-    told = f"{what_words(condition)} was {figure_words(condition, seen.value)} in {window_words(condition)}"
-    return f"{told[:1].upper()}{told[1:]}, of {seen.n:,}. The rule: {' and '.join(holding)}."
+    return f"{seen_words(condition, seen.value, seen.n)}. The rule: {' and '.join(holding)}."
 
 
 def context(move: Move, *, at: datetime) -> dict[str, Any]:

@@ -8,7 +8,7 @@ amount loses no call: it is left out, and counted as odd.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from operator import lshift, mul
 from typing import Any, NamedTuple
@@ -145,6 +145,7 @@ class CallReader:
             for took, bad in zip(us, failed, strict=True)
         ]
         products = list(zip(providers, models, tiers, strict=True))
+        self._foresee(set(products) - self._priced.keys())
         unpriced: list[int] = []
         for form, places in self._by_form(page.rows):
             self._add(form, places, page.rows, products, ats, failed, worth, unpriced)
@@ -273,6 +274,10 @@ class CallReader:
                 return None
             found.append(amounts)  # type: ignore[arg-type]
         return found
+
+    def _foresee(self, products: Collection[_Place]) -> None:
+        if products:
+            self._sheets.foresee({(provider_of(provider), name_of(model)) for provider, model, _ in products})
 
     def _price(self, product: _Place, at: int) -> _Priced:
         provider, model, tier = product

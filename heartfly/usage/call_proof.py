@@ -101,6 +101,7 @@ class CallCount:
 
     def take(self, subjects: Sequence[int], ats: Sequence[datetime], values: Sequence[Mapping[str, Any]]) -> None:
         """`values`: the properties of one event each, numbers as texts."""
+        self.books.foresee({_product(told) for told in values})
         for subject_id, at, told in zip(subjects, ats, values, strict=True):
             one = self._counted(at, told)
             if subject_id not in self.by_customer:
@@ -132,8 +133,7 @@ class CallCount:
         if given is not None:
             found.plus(f"g:{given[0]}", given[1])
             return found
-        provider = _name(told.get("provider")).lower() or "unknown"
-        sheet = self.books.sheet(provider, _name(told.get("model")), _name(told.get("tier")), at)
+        sheet = self.books.sheet(*_product(told), _name(told.get("tier")), at)
         cost = sheet.cost({kind: int(amount.scaleb(_UNIT, WIDE)) for kind, amount in units.items()}, failed=failed)
         found.n_unpriced = int(not cost.known)
         for kind in cost.unpriced:
@@ -153,6 +153,10 @@ def _text(value: Any) -> str:
 
 def _name(value: Any) -> str:
     return _text(value)[:_LONGEST_NAME].strip()
+
+
+def _product(told: Mapping[str, Any]) -> tuple[str, str]:
+    return _name(told.get("provider")).lower() or "unknown", _name(told.get("model"))
 
 
 def _units(told: Mapping[str, Any]) -> dict[str, Decimal]:

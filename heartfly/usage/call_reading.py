@@ -11,10 +11,11 @@ from decimal import Context, Decimal, Inexact
 from functools import reduce
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.core.amounts import ONE, PLACES
+from heartfly.core.amounts import PLACES
 from heartfly.core.calls import TYPE, UNITS, UNPRICED, Cube, Named
 from heartfly.core.columns import Amounts, Page
 from heartfly.core.money import MONEY_PLACES
@@ -81,10 +82,10 @@ COUNTS = ("n", "n_errors", "n_timed", "n_unpriced", "n_odd")
 
 
 def sums_of(
-    connection: sa.Connection | AsyncConnection, *, times: bool, counts: Sequence[str] = COUNTS
+    connection: sa.Connection | AsyncConnection, *, times: bool, ends: bool = True, counts: Sequence[str] = COUNTS
 ) -> list[sa.ColumnElement[Any]]:
     """Columns of many rows of one kind of measures as one row (`row_of`). In halves: what rows hold may be more than a
-    database adds up.
+    database adds up. `ends`: with `first_at` and `last_at`, which only cubes with a status have.
     """
     r = call_rollups.c
     sums = [sa.func.sum(r[name]) if name in counts else sa.literal(0) for name in COUNTS]
@@ -94,8 +95,8 @@ def sums_of(
         sa.func.max(r.latency_max_us),
         _blobs(connection, r.latencies) if times else sa.null(),
         sa.func.aggregate_strings(r.amounts, " "),
-        sa.func.min(r.first_at),
-        sa.func.max(r.last_at),
+        sa.func.min(r.first_at) if ends else sa.null(),
+        sa.func.max(r.last_at) if ends else sa.null(),
     ]
 
 
@@ -126,19 +127,23 @@ def _packed(latencies: str) -> bytes:
 
 def added_up(amounts: str, measures: Measures) -> tuple[int, ...]:
     """`amounts`: those of many rows, one behind the other."""
-    told, n = amounts.split(), len(measures)
+    # As JSON they are read in half the time that Python takes for each text; a number with places becomes a Decimal.
+    told, n = _NUMBERS.decode(f"[{amounts.replace(' ', ',')}]"), len(measures)
     return tuple([_sum(told[place::n], measure[0]) for place, measure in enumerate(measures)])
 
 
-def _sum(texts: Sequence[str], of: str) -> int:
-    if of == UNPRICED:
-        return sum(map(int, texts))
-    if of == UNITS:
-        try:
-            return sum(map(int, texts)) * ONE  # most are whole
-        except ValueError:
-            return int(_EXACT.scaleb(reduce(_EXACT.add, map(Decimal, texts)), PLACES))
-    return int(_EXACT.scaleb(reduce(_EXACT.add, map(Decimal, texts)), MONEY_PLACES))
+_NUMBERS = msgspec.json.Decoder(list[Any], float_hook=Decimal)
+
+
+def _sum(numbers: Sequence[int | Decimal], of: str) -> int:
+    if of in _WHOLE:
+        total = sum(numbers)
+        if isinstance(total, int):  # most units are whole; of others this sum is not exact
+            return total * 10**PLACES if of == UNITS else total
+    return int(_EXACT.scaleb(reduce(_EXACT.add, numbers), PLACES if of == UNITS else MONEY_PLACES))
+
+
+_WHOLE = frozenset({UNITS, UNPRICED})
 
 
 def stored_calls(

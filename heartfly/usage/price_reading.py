@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.prices import Book, Price
 from heartfly.db.models import price_books, prices
+from heartfly.db.types import Json
 
 NO_CHANGES = "0"
 """The version of a book of a project whose prices nobody has ever written."""
@@ -33,12 +35,29 @@ def book_version(connection: sa.Connection, pid: int) -> str:
     return str(connection.execute(_version(pid)).scalar() or NO_CHANGES)
 
 
+def prices_of(connection: sa.Connection, pid: int, products: Sequence[tuple[str, str]]) -> list[Price]:
+    """Of these providers' products, however many, in one query."""
+    p, given = prices.c, sa.bindparam("products", type_=Json())
+    if connection.dialect.name == "postgresql":
+        each = sa.func.jsonb_array_elements(given).table_valued(sa.column("value", JSONB))
+        places = sa.select(each.c.value[0].astext, each.c.value[1].astext)
+    else:
+        each = sa.func.json_each(given).table_valued("value")
+        places = sa.select(*(sa.func.json_extract(each.c.value, f"$[{place}]") for place in (0, 1)))
+    query = _all(pid).where(sa.tuple_(p.provider, p.product).in_(places))
+    return _told(connection.execute(query, {"products": [list(one) for one in products]}))
+
+
 def price_of(row: Any) -> Price:
     return Price(**{name: getattr(row, name) for name in _COLUMNS})
 
 
 def _book(rows: Iterable[Any], version: int | None) -> Book:
-    return Book([Price(**dict(zip(_COLUMNS, row, strict=True))) for row in rows], str(version or NO_CHANGES))
+    return Book(_told(rows), str(version or NO_CHANGES))
+
+
+def _told(rows: Iterable[Any]) -> list[Price]:
+    return [Price(**dict(zip(_COLUMNS, row, strict=True))) for row in rows]
 
 
 def _version(pid: int) -> sa.Select[Any]:

@@ -11,6 +11,7 @@ from datetime import date
 
 from heartfly.core.budgets import WHOLE
 from heartfly.core.money import Money
+from heartfly.core.rounded import share_words
 
 WIDTH, HEIGHT = 600, 12
 _DAYS_HEIGHT = 60
@@ -22,13 +23,13 @@ _GAP = 0.2
 @dataclass(frozen=True, slots=True)
 class Bar:
     """`spent` and `over`: how wide in the picture's measure, up to the whole and beyond it. `marks`: x of thresholds,
-    and whether each is reached. `words`: `64 % spent`. `mood`: ok, wait or bad.
+    and whether each is reached. `used`: `64 %`. `mood`: ok, wait or bad.
     """
 
     spent: float
     over: float
     marks: Sequence[tuple[float, int, bool]]
-    percent: int
+    used: str
     mood: str
 
 
@@ -52,7 +53,7 @@ def bar_of(spent: Money, whole: Money, thresholds: Sequence[int]) -> Bar:
         spent=round(min(shown, WHOLE) * unit, 2),
         over=round(max(0.0, shown - WHOLE) * unit, 2),
         marks=[(round(min(one, top) * unit, 2), one, one in reached) for one in thresholds],
-        percent=percent,
+        used=share_words(spent, whole),
         mood=mood,
     )
 

@@ -15,11 +15,11 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.budgets import words
 from heartfly.budgets.history import Begun, Past, begun, with_costs
 from heartfly.budgets.rows import Stored
 from heartfly.budgets.spending import Standing, standing
 from heartfly.core.money import Money
+from heartfly.core.rounded import money_words
 from heartfly.web.budget_pictures import Bar, bar_of
 from heartfly.web.panels import Panel
 from heartfly.web.request import PageRequest
@@ -42,7 +42,7 @@ class Shown:
     wrong: str = ""
 
     def money(self, amount: Money) -> str:
-        return words.shown(amount, self.stored.agreed.currency)
+        return money_words(amount, self.stored.agreed.currency)
 
     @property
     def spent(self) -> Money | None:

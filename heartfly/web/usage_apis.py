@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.api.paging import cursor_of, place_in_time
 from heartfly.calls.recent import Page, recent_calls
-from heartfly.core.amounts import text_of
 from heartfly.core.calls import Dimension
+from heartfly.core.limits.words import amount_words, counted_words
 from heartfly.core.windows import Size
 from heartfly.db.types import micros
 from heartfly.web import calls_charts, calls_panels, money_words, traffic_words
@@ -87,7 +87,8 @@ def context(request: PageRequest, asked: CallsView, panels: Mapping[str, Panel[A
         "noun": "call",
         "w": traffic_words,
         "m": money_words,
-        "amount_text": text_of,
+        "much": amount_words,
+        "units_of": counted_words,
         "iso": iso,
         "in_address": in_address,
         "again": _COUNTING if counts else _OFTEN if view.size is not Size.DAY else _SELDOM,

@@ -19,6 +19,7 @@ from heartfly.budgets.summary import summary
 from heartfly.core.budget_periods import is_over
 from heartfly.core.budgets import WHOLE, Turn, allocation_key, holds
 from heartfly.core.money import Money
+from heartfly.core.rounded import money_words, share_words
 from heartfly.errors import ConflictError, InvalidValueError
 from heartfly.usage.rerun import zone_of
 from heartfly.web.budget_changes import changer
@@ -56,7 +57,7 @@ async def list_page(request: PageRequest) -> Response[bytes]:
         "usage_budgets.html",
         budgets=shown,
         sums=sums if len(rows) > 1 else (),
-        money=words.shown,
+        money=money_words,
         following=urlencode({"after": following}) if following else "",
         is_first=after is None,
         example=such_as,
@@ -110,10 +111,10 @@ async def _page(request: PageRequest, *, status: int = 200, wrong: str = "") -> 
         parts_of=_parts(shown),
         days=None if shown.standing is None else days_of(shown.standing.days),
         known=[(one, _holds(shown.standing, one)) for one in known],
-        money_of=words.shown,
+        money_of=money_words,
         title_of=lambda one: words.title(one.mark),
         scope=words.scope_words(stored),
-        percent=words.percent_of,
+        percent=share_words,
         past=past,
         following=urlencode({"before": following}) if following else "",
         is_first=before is None,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -16,7 +18,8 @@ from heartfly.api.paging import cursor_at, cursor_of, cut, number, text_at
 from heartfly.core.amounts import text_of
 from heartfly.core.limits.rules import Kind, Span
 from heartfly.core.limits.scope import DIMENSIONS, scope_of, written
-from heartfly.core.limits.words import described
+from heartfly.core.limits.words import amount_words, described
+from heartfly.core.spans import span
 from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError
 from heartfly.limits import commands, queries
 from heartfly.limits.asked import FAILURES, Asked, amount_of, opens_of, period_us_of, wanted_of
@@ -178,7 +181,7 @@ async def _list(
         "usage_limits.html",
         status=status,
         limits=[(one, described(limit_of(one.row)), _values(one)) for one in page],
-        denied=[(row, values_of(row.scope), text_of(row.wanted), text_of(row.used)) for row in denied],
+        denied=[_denial(row) for row in denied],
         told=told,
         example=example,
         typed=_prefilled(example.asked) if example is not None else typed,
@@ -192,8 +195,15 @@ async def _list(
         dimensions=DIMENSIONS,
         is_first=not after,
         following=urlencode({"after": following}) if following else "",
-        text_of=text_of,
+        much=amount_words,
     )  # fmt: skip
+
+
+def _denial(row: Any) -> tuple[Any, tuple[str, ...], str, str, str]:
+    """With whom it was, how much was wanted and used, and when there was room again."""
+    wanted, used = (amount_words(amount, row.unit) for amount in (row.wanted, row.used))
+    room = "never" if row.wait_us is None else span(timedelta(microseconds=row.wait_us))
+    return row, values_of(row.scope), wanted, used, room
 
 
 def _hardest(found: Simulated) -> list[tuple[str, int, str]]:
@@ -238,13 +248,13 @@ async def _one(
         limit=row,
         says=described(limit_of(row)),
         counters=[(one, ", ".join(one.applied.values)) for one, _, _ in page],
-        denied=[(each, values_of(each.scope), text_of(each.wanted), text_of(each.used)) for each in denied],
+        denied=[_denial(each) for each in denied],
         typed=typed or stored,
         errors=errors or {},
         failures=list(FAILURES),
         is_first=after is None,
         following=urlencode({"after": following}) if following else "",
-        text_of=text_of,
+        much=amount_words,
     )
 
 

@@ -100,7 +100,7 @@ async def test_what_is_crossed_at_once_is_told_one_by_one_and_belongs_to_one_inc
     ]
     assert [f"{MARCH}:{percent}" for percent in (50, 80, 90)] == [one["key"].split(":", 2)[2] for one in alerts]
     assert ["medium", "medium", "high"] == [one["concern"]["severity"] for one in alerts]
-    assert {("spent", "96.50 USD", "2026-03-01 to 2026-03-31")} == {
+    assert {("spent", "96.50 USD, 96 %", "March 2026")} == {
         (one["concern"]["what"], one["concern"]["figure"], one["concern"]["window"]) for one in alerts
     }
     (incident,) = await treasury.incidents()

@@ -42,7 +42,15 @@ def test_without_a_command_a_field_keeps_its_name() -> None:
     ("asked", "said"),
     [
         (["--roles", "serve"], "missing: judge, send (given by --roles)"),
-        (["--roles", "serve,dance"], "server.roles[1]: Invalid enum value 'dance' (given by --roles)"),
+        (
+            ["--roles", "serve,dance"],
+            "server.roles[1]: Expected one of serve, judge, send, got 'dance' (given by --roles)",
+        ),
+        (
+            ["--roles", "nothing"],
+            "server.roles[0]: Expected one of serve, judge, send, got 'nothing' (given by --roles)",
+        ),
+        (["--roles", ""], "server.roles: Expected at least one of serve, judge, send (given by --roles)"),
         (["--port", "70000"], "server.port: Expected int <= 65535 (given by --port)"),
         (["--host", "no host"], "server.host: 'no host' is not an address of this machine"),
         (["--host", "no host"], "(given by --host)"),

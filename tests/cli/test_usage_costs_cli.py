@@ -7,6 +7,7 @@ import io
 import json
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,3 +74,20 @@ def test_what_is_wrong_is_said_in_words(run: Run) -> None:
     ):
         refused = run("usage", *arguments)
         assert (True, True) == (refused.exit_code > 0, said in refused.output), refused.output
+
+
+def test_a_dry_run_of_an_import_foretells_what_the_import_does(run: Run, tmp_path: Path) -> None:
+    now = SystemClock().now()
+    rows = [(now, "import-1"), (now - timedelta(days=800), "import-2"), (now - timedelta(days=399), "import-3")]
+    table = tmp_path / "calls.csv"
+    table.write_text("time,provider,id\n" + "".join(f"{at.isoformat()},openai,{name}\n" for at, name in rows))
+
+    foretold = run("usage", "import-calls", str(table), "--dry-run")
+    done = run("usage", "import-calls", str(table))
+    again = run("usage", "import-calls", str(table), "--dry-run")
+
+    for said in (foretold, done, again):
+        assert "passed over: 1 call from before events are kept." in ok(said)
+    assert "2 events would be accepted, 0 known already." in foretold.output
+    assert "2 events accepted, 0 known already." in done.output
+    assert "0 events would be accepted, 2 known already." in again.output

@@ -152,3 +152,26 @@ def test_periods_follow_one_another_without_a_gap_and_each_day_knows_its_own(
         assert later.first == earlier.last + DAY
         assert earlier == period_on(one, earlier.first) == period_on(one, earlier.last)
     assert set(Rhythm) >= {one.rhythm}
+
+
+def test_a_period_in_a_sentence() -> None:
+    assert [
+        "all since 2026-02-10",
+        "February 2026",
+        "2026",
+        "the days 2026-01-01 to 2026-03-31",
+        "the days 2025-02-01 to 2026-02-28",
+        "the days 2026-02-10 to 2026-02-28",
+        "2026-02-10",
+    ] == [
+        Period(date(*first), None if last is None else date(*last)).within
+        for first, last in (
+            ((2026, 2, 10), None),
+            ((2026, 2, 1), (2026, 2, 28)),
+            ((2026, 1, 1), (2026, 12, 31)),
+            ((2026, 1, 1), (2026, 3, 31)),
+            ((2025, 2, 1), (2026, 2, 28)),
+            ((2026, 2, 10), (2026, 2, 28)),
+            ((2026, 2, 10), (2026, 2, 10)),
+        )
+    ]

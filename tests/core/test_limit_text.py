@@ -10,7 +10,7 @@ from heartfly.core.amounts import ONE
 from heartfly.core.limits.rules import Kind, Limit, Span
 from heartfly.core.limits.scope import scope_of
 from heartfly.core.limits.text import Policy, policy
-from heartfly.core.limits.words import described
+from heartfly.core.limits.words import amount_words, described
 from heartfly.errors import InvalidValueError
 
 
@@ -66,7 +66,7 @@ def test_what_is_no_policy_is_refused_by_its_field(text: str) -> None:
         ),
         (
             Limit(id=1, scope=(), unit="cost:USD", kind=Kind.CALENDAR, amount=5 * ONE // 2, span=Span.MONTH),
-            "2.5 USD each month",
+            "2.50 USD each month",
         ),
         (
             Limit(
@@ -77,14 +77,21 @@ def test_what_is_no_policy_is_refused_by_its_field(text: str) -> None:
         ),
         (
             Limit(id=1, scope=(), unit="tokens", kind=Kind.RATE, amount=ONE, period_us=86_400_000_000, burst=ONE),
-            "1 tokens per day",
+            "1 token per day",
         ),
         (
             Limit(
                 id=1, scope=(), unit="requests", kind=Kind.BETWEEN, amount=ONE,
                 from_at=datetime(2026, 1, 1, tzinfo=UTC), to_at=datetime(2026, 2, 1, tzinfo=UTC),
             ),
-            "1 requests from 2026-01-01 to 2026-02-01",
+            "1 request from 2026-01-01 to 2026-02-01",
+        ),
+        (
+            Limit(
+                id=1, scope=(), unit="cost:EUR", kind=Kind.BETWEEN, amount=10 * ONE,
+                from_at=datetime(2025, 12, 31, 23, tzinfo=UTC), to_at=datetime(2026, 12, 31, 23, tzinfo=UTC),
+            ),
+            "10.00 EUR from 2025-12-31 23:00 to 2026-12-31 23:00 UTC",
         ),
     ],
 )  # fmt: skip
@@ -95,4 +102,12 @@ def test_a_limit_says_what_it_is(limit: Limit, expected: str) -> None:
 def test_an_odd_period_is_told_in_seconds() -> None:
     limit = Limit(id=1, scope=(), unit="requests", kind=Kind.ROLLING, amount=ONE, period_us=1_500_000)
 
-    assert "1 requests in any second" == described(limit)
+    assert "1 request in any second" == described(limit)
+
+
+def test_how_much_of_a_limit_is_used_is_told_with_its_currency() -> None:
+    assert ["12.55 USD", "0.277 EUR", "1,234.5"] == [
+        amount_words(12_545_103 * ONE // 10**6, "cost:USD"),
+        amount_words(2773 * ONE // 10**4, "cost:EUR"),
+        amount_words(12345 * ONE // 10, "requests"),
+    ]

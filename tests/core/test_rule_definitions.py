@@ -11,7 +11,15 @@ import pytest
 from heartfly.core.alert_rules import Against, Condition, Family, Match, Metric, Op, Rule
 from heartfly.core.amounts import ONE
 from heartfly.core.rule_definitions import definition_of, rule_from
-from heartfly.core.rule_words import condition_words, figure_words, scope_words, threshold_words, what_words
+from heartfly.core.rule_words import (
+    condition_words,
+    figure_words,
+    scope_words,
+    seen_words,
+    threshold_words,
+    too_few_words,
+    what_words,
+)
 from heartfly.errors import InvalidValueError
 
 BASE: dict[str, Any] = {"of": "calls", "metric": "error_rate", "window": 3600, "threshold": "10"}
@@ -155,12 +163,12 @@ def words(**changes: Any) -> str:
 
 def test_conditions_in_words() -> None:
     assert [
-        "error rate of calls in 1 h more than 10 %, with at least 20",
-        "calls in 1 h more than 2 × the mean of the 23 windows before, with at least 101",
+        "error rate of calls in 1 h more than 10 %, with at least 20 calls",
+        "calls in 1 h more than 2 × the mean of the 23 windows before, with at least 101 calls",
         "calls in 1 h more than 2 × the mean of the window before",
         "cost of calls in 1 d more than 1.5 × the mean day of the last 30",
         "input tokens of calls in 1 h less than 10, provider azure or openai",
-        "requests in 1 h nothing comes, where something came before",
+        "no requests in 1 h, where some came before",
         "p99 latency of requests in 1 h more than 10 ms, until 8 ms",
         "rate limit use more than 10 %",
         "budget use more than 10 %",
@@ -185,14 +193,63 @@ def test_conditions_in_words() -> None:
     ]
 
 
-def test_figures_have_their_units_and_four_places_at_most() -> None:
-    cost = rule_from(one(metric="cost", name="USD")).conditions[0]
-    assert ["0.3333 USD", "401.2 USD", "not known"] == [
-        figure_words(cost, value) for value in (Fraction(1, 3), Fraction(4012, 10), None)
+def condition(**changes: Any) -> Condition:
+    return rule_from(one(**changes)).conditions[0]
+
+
+def test_figures_have_their_units_and_are_rounded_while_thresholds_are_not() -> None:
+    cost = condition(metric="cost", name="USD", threshold="12345.5")
+    assert ["0.333 USD", "401.20 USD", "1,234.57 USD", "not known"] == [
+        figure_words(cost, value) for value in (Fraction(1, 3), Fraction(4012, 10), Fraction(1234567, 1000), None)
     ]
-    assert "more than 10 USD" == threshold_words(cost)
+    assert "more than 12,345.50 USD" == threshold_words(cost)
     assert "cost of calls" == what_words(cost)
     assert Against.NUMBER is cost.against
+    slow = condition(metric="latency", percentile="95", threshold="1200")
+    assert ["more than 1,200 ms", "1,235 ms", "12.3 ms", "0 ms"] == [
+        threshold_words(slow),
+        *(figure_words(slow, value) for value in (Fraction(123_459, 100), Fraction(1234, 100), Fraction(1, 1_000))),
+    ]
+    assert ["more than 10.04 %", "33.3 %"] == [
+        threshold_words(condition(threshold="10.04")),
+        figure_words(condition(), Fraction(100, 3)),
+    ]
+
+
+def test_what_is_compared_with_the_past_says_what_that_comes_to() -> None:
+    more = condition(metric="requests", against="before", windows_before=23, threshold=2)
+    assert "more than 46, 2 × the mean of the 23 windows before" == threshold_words(more, Fraction(46))
+    burn = condition(metric="cost", name="USD", against="burn", window=86400, threshold="1.5")
+    assert "more than 15.00 USD, 1.5 × the mean day of the last 30" == threshold_words(burn, Fraction(15))
+    assert "something came before" == threshold_words(condition(of="requests", metric="requests", against="absence"))
+
+
+def test_an_end_for_want_of_anything_to_judge_by_says_so() -> None:
+    of_calls, of_events = condition(metric="error_rate"), condition(of="meter", metric="value", name="m")
+    assert ["no calls", "of 1 call, too few to judge by", "of 3 events, too few to judge by"] == [
+        too_few_words(of_calls, 0),
+        too_few_words(of_calls, 1),
+        too_few_words(of_events, 3),
+    ]
+
+
+def test_what_was_seen_in_a_line() -> None:
+    rate = condition(metric="error_rate")
+    assert [
+        "Error rate of calls in 1 h: 20 %, of 50 calls",
+        "Error rate of calls in 1 h: 100 %, of 1 call",
+        "P99 latency of requests in 1 h: 12 ms, of 1,210 requests",
+        "Calls without a price in 1 h: 5, of 30 calls",
+        "Calls in 1 h: 180",
+        "Rate limit use: 100 %",
+    ] == [
+        seen_words(rate, Fraction(20), 50),
+        seen_words(rate, Fraction(100), 1),
+        seen_words(condition(of="requests", metric="latency", percentile="99"), Fraction(12), 1210),
+        seen_words(condition(metric="unpriced"), Fraction(5), 30),
+        seen_words(condition(metric="requests"), Fraction(180), 180),
+        seen_words(condition(of="limits", metric="use", name="rate"), Fraction(100), 1),
+    ]
 
 
 def test_scopes_in_words() -> None:

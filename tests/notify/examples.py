@@ -324,7 +324,7 @@ RULE_FIRING = Alert(
     at=at("03:05"),
     decided_at=at("03:05:01"),
     incident=INCIDENT,
-    explain="The error rate was 12.4 % in 1 h, with 1,210 requests.",
+    explain="Error rate of calls in 1 h: 12.4 %, of 1,210 calls.",
     concern=ConcernFacts(
         source="rule",
         uuid="7a1d1f39-4e6e-4b8e-9f0d-0c6a7d6f1a77",
@@ -360,8 +360,9 @@ BUDGET_REACHED = replace(
         severity=Severity.MEDIUM,
         what="spent",
         figure="401.20 USD",
-        threshold="80 % of 500 USD",
+        threshold="80 % of 500.00 USD",
         window="March 2026",
+        says="has reached 80 %",
     ),
 )
 BUDGET_CLEARED = replace(
@@ -372,6 +373,7 @@ BUDGET_CLEARED = replace(
     decided_at=at("09:00"),
     down_since=BUDGET_REACHED.at,
     explain="The budget was raised to 900 USD.",
+    concern=replace(BUDGET_REACHED.concern, threshold="of 900.00 USD", says="") if BUDGET_REACHED.concern else None,
 )
 
 ALL = {

@@ -104,21 +104,21 @@ def test_each_kind_has_its_title_and_its_sentence() -> None:
             ),
             "rule_firing": (
                 "ALERT: Errors of providers (provider openai) [high]",
-                "Errors of providers (provider openai) fires since 03:05 UTC: error rate is 12.4 % in 1 h (more than 10 %).",
-                "The error rate was 12.4 % in 1 h, with 1,210 requests.",
+                "Errors of providers (provider openai) has been firing since 03:05 UTC. Error rate in 1 h: 12.4 % (more than 10 %).",
+                "Error rate of calls in 1 h: 12.4 %, of 1,210 calls.",
             ),
             "rule_resolved": (
                 "RESOLVED: Errors of providers (provider openai) (lasted 42 min)",
-                "Errors of providers (provider openai) is in order again at 03:47 UTC: error rate is 4.1 % in 1 h (no longer more than 10 %).",
+                "Errors of providers (provider openai) is in order again at 03:47 UTC. Error rate in 1 h: 4.1 % (no longer more than 10 %).",
             ),
             "budget_reached": (
                 "BUDGET: APIs in March [medium]",
-                "APIs in March has reached a threshold at 03:05 UTC: spent is 401.20 USD in March 2026 (80 % of 500 USD).",
+                "APIs in March has reached 80 % at 03:05 UTC. Spent in March 2026: 401.20 USD (80 % of 500.00 USD).",
                 "At this pace it is used up on Fri 20 Mar.",
             ),
             "budget_cleared": (
                 "BUDGET IN ORDER: APIs in March (lasted 5 h 55 min)",
-                "APIs in March is in order again at 09:00 UTC: spent is 401.20 USD in March 2026 (80 % of 500 USD).",
+                "APIs in March is in order again at 09:00 UTC. Spent in March 2026: 401.20 USD (of 900.00 USD).",
                 "The budget was raised to 900 USD.",
             ),
             "test": (

@@ -191,9 +191,10 @@ async def test_slack_reads_a_sentence_the_figures_and_a_link_to_the_rule(
     said = json.loads(receiver.requests[0].body)
     assert said["blocks"][0]["text"]["text"] == "ALERT: Errors of providers (provider openai) [high]"
     link = f"<{BASE_URL}/p/acme-1/usage/alerts/{CONCERN.uuid}|Open the rule>"
+    seen = "Errors of providers (provider openai) has been firing since 03:00 UTC. Error rate in 1 h: 12.4 %"
     assert said["text"].splitlines() == [
         "*ALERT: Errors of providers (provider openai) [high]*",
-        "Errors of providers (provider openai) fires since 03:00 UTC: error rate is 12.4 % in 1 h (more than 10 %).",
+        f"{seen} (more than 10 %).",
         link,
     ]
     shown = json.dumps(said["attachments"])

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from heartfly.db.changes import Tx
-from heartfly.db.models import alert_rules, blind_intervals
+from heartfly.db.models import alert_rules, blind_intervals, incidents
 from heartfly.rules.commands import OWN, delete, edit, resolve
 from heartfly.rules.defaults import DEFAULTS
 from heartfly.rules.rows import demand_unchanged
@@ -37,6 +37,44 @@ async def test_a_rule_fires_for_each_provider_by_itself_and_ends_by_itself(there
     assert ("requests", "medium", "provider openai", "resolved") == (
         alert.type, alert.severity, alert.scope_words, alert.ended_by,
     )  # fmt: skip
+
+
+async def said(there: Neighbourhood, at: datetime, of: str) -> list[str]:
+    """The sentences of what a look told of a rule."""
+    there.move(at)
+    await there.plant.fold()
+    await there.shop.go(at)
+    await there.story.dispatcher.round(at)
+    return [event["summary"] for event in there.heard() if (event.get("concern") or {}).get("name") == of]
+
+
+async def test_what_is_told_says_what_was_seen_and_why_it_ended(there: Neighbourhood) -> None:
+    rate = {"of": "calls", "metric": "error_rate", "window": 3600, "threshold": "10", "least": 20}
+    await there.rule(rate, name="errors")
+    await there.calls(TEN, 16)
+    await there.calls(TEN, 4, status="500")
+    begun = await said(there, TEN + MINUTE, "errors")
+    await there.calls(TEN + 40 * MINUTE, 3, status="500")
+    ended = await said(there, TEN + HOUR + MINUTE, "errors")
+
+    assert ["errors has been firing since 10:01 UTC. Error rate of calls in 1 h: 20 % (more than 10 %)."] == begun
+    few = "of 3 calls, too few to judge by"
+    assert [f"errors is in order again at 11:01 UTC. Error rate of calls in 1 h: 100 % ({few})."] == ended
+    query = sa.select(incidents.c.explain).where(incidents.c.source_name == "errors")
+    (row,) = await there.story.world._all(query)
+    expected = "Error rate of calls in 1 h: 20 %, of 20 calls. The rule: error rate of calls in 1 h more than 10 %"
+    assert f"{expected}, with at least 20 calls." == row.explain
+
+
+async def test_of_two_conditions_an_end_tells_of_the_one_that_let_go(there: Neighbourhood) -> None:
+    errors = {"of": "calls", "metric": "errors", "window": 3600, "threshold": "2"}
+    await there.rule(errors, CALLS | {"window": 120}, name="both")
+    await there.calls(TEN, 11, status="500")
+    await said(there, TEN + MINUTE, "both")
+
+    ended = await said(there, TEN + 5 * MINUTE, "both")
+
+    assert ["both is in order again at 10:05 UTC. Calls in 2 min: 0 (no longer more than 10)."] == ended
 
 
 async def test_errors_and_rates_and_times_and_units_and_costs_are_seen(there: Neighbourhood) -> None:

@@ -107,14 +107,50 @@ def test_bad_rows_are_counted_and_shown_and_stop_nothing(run: Run, receiver: Rec
     assert "4 that cannot be read" in run(table).output
 
 
-def test_a_dry_run_says_what_would_be_sent_and_asks_nobody(run: Run, receiver: Receiver, table: Path) -> None:
+def test_a_dry_run_says_what_would_become_of_it_and_stores_nothing(run: Run, receiver: Receiver, table: Path) -> None:
+    table.write_text(HEAD + line(1))
+    run(table)
+    table.write_text(HEAD + line(1) + line(2))
+    before = dict(receiver.known)
+
     said = run("--dry-run", table).output
 
     assert "2 events would be sent" in said
     assert "openai:r-1" in said
-    assert [] == receiver.headers
+    assert "1 event would be accepted, 1 known already." in said
+    assert before == receiver.known
     facts = summary(run("--dry-run", "--json", table))
     assert ({"openai": 2}, {"anonymous": 2}, None) == (facts["providers"], facts["customers"], facts["sent"])
+    assert (1, 1) == (facts["foretold"]["accepted"], facts["foretold"]["duplicate"])
+
+
+def test_a_dry_run_tells_the_refusals_of_the_real_one(run: Run, receiver: Receiver, table: Path) -> None:
+    old = {"outcome": "rejected", "field": "timestamp", "reason": "is from before events are kept"}
+    bad = {"outcome": "rejected", "field": "x", "reason": "is bad"}
+    one, other = ([json.dumps({"results": found}).encode() for found in ([old, bad], [bad])] for _ in range(2))
+    receiver.answers = [(200, {}, body) for body in (*one, *other)]
+
+    foretold, done = run("--dry-run", table), run(table)
+
+    assert (3, 3) == (foretold.exit_code, done.exit_code)
+    for said in (foretold.output, done.output):
+        assert "passed over: 1 call from before events are kept." in said
+        assert "1 rejected: x is bad" in said
+    assert "0 events would be accepted, 0 known already, 1 would be rejected." in foretold.output
+
+
+def test_without_a_key_a_dry_run_asks_nobody_and_says_so(
+    receiver: Receiver, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(table.parent)
+    words = ["--map", "created=time", "--set", "currency=USD", "--zone", "UTC", "--dry-run"]
+
+    done = CliRunner().invoke(main, ["usage", "import-calls", str(table), *words], env={"HEARTFLY_URL": receiver.url})
+
+    assert 0 == done.exit_code, done.output
+    assert "2 events would be sent, from " in done.stdout
+    assert "No server was asked, for want of a key" in done.stderr
+    assert [] == receiver.headers
 
 
 def test_what_is_older_is_passed_over_when_that_is_said(run: Run, table: Path) -> None:

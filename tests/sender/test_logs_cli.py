@@ -217,7 +217,7 @@ def test_a_dry_run_says_what_would_be_sent_and_needs_no_server(log: Path, tmp_pa
 
     done = dry(str(log))
     assert (0, True) == (done.exit_code, "3 events would be sent, from " in done.output), done.output
-    assert re.search(r"1 routes, the most frequent:\n +3  GET /users/\{id\}\n1 customers", done.output)
+    assert re.search(r"1 route, the most frequent:\n +3  GET /users/\{id\}\n1 customer,", done.output)
     assert '"event_type":"http.request"' in done.output
     assert {"GET /users/{id}": 3} == summary(dry(str(log), "--json"))["routes"]
     assert "Nothing would be sent." in dry("-").output

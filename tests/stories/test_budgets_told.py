@@ -116,14 +116,15 @@ async def test_a_month_of_a_budget_is_told_by_mail_chat_and_webhook_each_thing_o
 
     assert ["budget.reached 50 % of 100.00 USD"] == half
     assert [] == nothing
-    assert ["budget.reached all of 20.00 USD"] == part
+    assert ["budget.reached of 20.00 USD"] == part
     assert [f"budget.reached {percent} % of 100.00 USD" for percent in (80, 90, 100)] == spent
     assert [] == raised  # its part is still spent, and so it is still told of
     assert ["budget.cleared of 500.00 USD"] == april
     assert "BUDGET: Models [medium]" == office.subjects[0]
     assert "BUDGET IN ORDER: Models" in office.subjects[-1]
     assert f"/usage/budgets/{budget}" in office.chat[0]
-    assert "50.00 USD" in office.chat[0]
+    assert "Models has reached 50 % at " in office.chat[0]
+    assert "Spent in March 2026: 50.00 USD, 50 % (50 % of 100.00 USD)." in office.chat[0]
     told = [key for key, _, _ in await _told_once(treasury, budget)]
     assert sorted(set(told)) == sorted(told)
 

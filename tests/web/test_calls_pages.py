@@ -255,7 +255,7 @@ async def test_single_calls_are_told_a_page_at_a_time_with_what_each_used_and_co
 
     assert [[f"call-{n}" for n in (10, 9, 8, 7, 6)], [f"call-{n}" for n in (5, 4, 3, 2, 1)]] == ids
     assert "EUR 0.0007" in said(first.encode())
-    assert "1006 input tokens, 7 output tokens, 1 requests USD 0.00133" in said(second.encode())
+    assert "1,006 input tokens, 7 output tokens, 1 request USD 0.00133" in said(second.encode())
     assert "429 slow down" in said(first.encode())
     assert "Older calls" in said(second.encode())
     by_itself = await owner.get(f"{ROOT}/apis?range=7d", headers=[("X-Heartfly-Live", "1")])
