@@ -11,7 +11,7 @@ from itertools import chain
 
 import sqlalchemy as sa
 
-from heartfly.core.events import Event
+from heartfly.core.by_column import EventColumns
 from heartfly.db.changes import Tx
 from heartfly.db.models import events
 from heartfly.db.prepared import Prepared
@@ -23,7 +23,7 @@ INSERT_EVENTS = Prepared(lambda _: sa.insert(events))
 def write_new(
     tx: Tx,
     pid: int,
-    found: Sequence[Event],
+    found: EventColumns,
     numbers: Sequence[int],
     *,
     received: Iterable[tuple[datetime, int]],
@@ -31,21 +31,20 @@ def write_new(
     subjects: Mapping[str, int],
 ) -> dict[int, int]:
     """The newest number in each hour since EPOCH. `numbers` ascend. `received`: when, and how many came then."""
-    ids, whose, ats, of_types, properties, _ = zip(*found, strict=True)
     INSERT_EVENTS.add(
         tx,
         {
             "pid": [pid] * len(found),
             "id": numbers,
             "received_at": list(chain.from_iterable([at] * n for at, n in received)),
-            "at": ats,
-            "type_id": [types[one] for one in of_types],
-            "subject_id": [subjects[one] for one in whose],
-            "transaction_id": ids,
-            "properties": properties,
+            "at": found.ats,
+            "type_id": [types[one] for one in found.types],
+            "subject_id": [subjects[one] for one in found.subjects],
+            "transaction_id": found.ids,
+            "properties": found.properties,
         },
     )
-    return newest_of_hours(zip(ats, numbers, strict=True))
+    return newest_of_hours(zip(found.ats, numbers, strict=True))
 
 
 def newest_of_hours(found: Iterable[tuple[datetime, int]]) -> dict[int, int]:

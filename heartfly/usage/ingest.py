@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -15,6 +15,7 @@ from typing import Any
 
 from heartfly.clock import Clock
 from heartfly.core.access.spelled import spelled_events
+from heartfly.core.by_column import EventColumns
 from heartfly.core.events import Event, Rejected, event_of, written
 from heartfly.core.plain_events import plain_events
 from heartfly.db.database import Database
@@ -52,6 +53,9 @@ class EventIngest:
         self._keep = keep
         self._waiting = 0
 
+    def now(self) -> datetime:
+        return self._clock.now()
+
     def oldest(self) -> datetime:
         """What happened before is refused by now."""
         return self._clock.now() - self._keep
@@ -59,7 +63,7 @@ class EventIngest:
     async def take(
         self,
         pid: int,
-        found: Sequence[Any],
+        found: Sequence[Any] | EventColumns,
         *,
         wire: str,
         source: str = "",
@@ -67,14 +71,18 @@ class EventIngest:
         beside: bool = False,
     ) -> list[Told]:
         """What became of each, in order, after the commit. `found`: what JSON held (core.events.read), or Unreadable,
-        or an event that was made already (`plain`).
+        or an event that was made already (`plain`); or events by column.
 
         OverloadedError: nothing was stored. What is sent again is told as a duplicate. `source`: who
         sends them, if he says so (InvalidValueError: he cannot be called so). `dry_run`: what would become of them;
         nothing is stored. `beside`: they may be so large that to look at them is a thread's work.
         """
         source, now = demand_name(source), self._clock.now()
-        items = await asyncio.to_thread(self._items, found, now) if beside else self._items(found, now)
+        items: Sequence[Event | Refused] | EventColumns
+        if isinstance(found, EventColumns):
+            items = found
+        else:
+            items = await asyncio.to_thread(self._items, found, now) if beside else self._items(found, now)
         if dry_run:
             return await self._foretold(pid, items)
         batch = Batch(pid, wire, now, items, heard_of(items, source, now))
@@ -102,7 +110,9 @@ class EventIngest:
 
     async def _committed(self, batch: Batch) -> list[Told]:
         """The queue counts batches; what they hold is bounded here, for a few large ones would fill the memory."""
-        weight = _OVERHEAD * len(batch.items) + sum([_size(one) for one in batch.items])
+        items = batch.items
+        sizes = map(len, items.properties) if isinstance(items, EventColumns) else map(_size, items)
+        weight = _OVERHEAD * len(items) + sum(sizes)
         if self._waiting and self._waiting + weight > MAX_WAITING:
             raise OverloadedError("too many events wait for the disk; send them again")
         self._waiting += weight
@@ -123,7 +133,7 @@ class EventIngest:
         event = event_of(one, now=now, oldest=now - self._keep)
         return event if isinstance(event, Event) else Refused(event, _storable(written(one)))
 
-    async def _foretold(self, pid: int, items: Sequence[Event | Refused]) -> list[Told]:
+    async def _foretold(self, pid: int, items: Iterable[Event | Refused]) -> list[Told]:
         hashes = {hash_of(item.transaction_id) for item in items if isinstance(item, Event)}
         async with self._database.read() as read:
             rows = (await read.execute(of_hashes(pid, sorted(hashes)))).all() if hashes else []
