@@ -29,6 +29,7 @@ _WAITING = 2
 _TOLD = 5
 _COLUMNS = "/columns"
 """Behind the address of events."""
+_DRY_RUN = "?dry_run=true"
 _UNKNOWN = frozenset({404, 405})
 """What a server answers that takes no columns."""
 MOST_OF_EVENTS = 2_000
@@ -140,29 +141,33 @@ class Outgoing:
         """By column. False: what of them is taken, and why others are not, they are told one by one."""
         if not self._takes_columns or not self._is_young(batch):
             return False
-        body, headers = batch.body().encode(), {"Content-Type": "application/json", "Accept": "application/json"}
-        if self._wire.packed:
-            body, headers["Content-Encoding"] = gzip.compress(body, compresslevel=6, mtime=0), "gzip"
-        meaning = self._answered(self._target.address + _COLUMNS, body, headers, len(batch), unknown=_UNKNOWN)
-        if isinstance(meaning, TurnedAway):
-            raise TurnedAwayError(f"{self._target.address}{_COLUMNS} {meaning.why}")
+        meaning = self._columns_answered(batch)
         if isinstance(meaning, Settled):
             self._count(meaning.results)
-        self._takes_columns = meaning is not None
         return isinstance(meaning, Settled)
 
     def _is_young(self, batch: RequestColumns) -> bool:
-        """As `_young_enough`, of the oldest: whether all are."""
+        """As `_young_enough`, of the oldest: whether all are. False as well where no columns are taken."""
         oldest = min(batch.ats)
         if self._reached is not None and oldest >= self._reached:
             return True
-        meaning = self._until_answered(batch.only(batch.ats.index(oldest)).events(), dry_run=True)
-        if isinstance(meaning, Settled):
-            (result,) = meaning.results
-            if _is_too_old(result, oldest, self._time.now()):
-                return False
-            self._reached = oldest
+        meaning = self._columns_answered(batch.only(batch.ats.index(oldest)), dry_run=True)
+        if not isinstance(meaning, Settled) or _is_too_old(meaning.results[0], oldest, self._time.now()):
+            return False
+        self._reached = oldest
         return True
+
+    def _columns_answered(self, batch: RequestColumns, *, dry_run: bool = False) -> Settled | Bad | None:
+        """None: the server takes no columns. TurnedAwayError."""
+        body, headers = batch.body().encode(), {"Content-Type": "application/json", "Accept": "application/json"}
+        if self._wire.packed:
+            body, headers["Content-Encoding"] = gzip.compress(body, compresslevel=6, mtime=0), "gzip"
+        address = self._target.address + _COLUMNS + (_DRY_RUN if dry_run else "")
+        meaning = self._answered(address, body, headers, len(batch), unknown=_UNKNOWN)
+        if isinstance(meaning, TurnedAway):
+            raise TurnedAwayError(f"{self._target.address}{_COLUMNS} {meaning.why}")
+        self._takes_columns = meaning is not None
+        return meaning
 
     def _young_enough(self, batch: Sequence[Ready]) -> Sequence[Ready]:
         """Asked for only where a log goes further back than anything that the server has said yes to."""
@@ -210,7 +215,7 @@ class Outgoing:
 
     def _until_answered(self, texts: Sequence[str], *, dry_run: bool = False) -> Settled | Bad | TurnedAway:
         body, headers = self._wire.request([text.encode() for text in texts])
-        address = self._target.address + ("?dry_run=true" if dry_run else "")
+        address = self._target.address + (_DRY_RUN if dry_run else "")
         meaning = self._answered(address, body, headers, len(texts))
         assert meaning is not None
         return meaning

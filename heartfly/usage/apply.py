@@ -6,6 +6,7 @@ The handler that the group commit calls. What an event is, and when two are the 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -150,40 +151,33 @@ class EventApplier:
         found = _columns_of([batch.items for batch in batches.values()])
         hashes = hashes_of(found.ids)
         now = max(batch.received_at for batch in batches.values())
-        candidates = self._candidates(found, hashes, now)
-        firsts, fresh = _settle(tx, pid, candidates)
+        prints = _first_of_each(hashes, found.prints)
+        numbers = self._ids.several(now, len(prints))
+        known = _settle(tx, pid, prints, numbers)
         types, subjects = self._name_ids(tx, pid, found, now)
-        project = _Project(self._ids, dict(zip(found.ids, hashes, strict=True)), firsts, fresh, types, subjects)
+        calls: list[Event] = []
         newest: Mapping[int, int]
-        if len(found) and firsts is candidates and len(firsts) == sum(len(batch.items) for batch in batches.values()):
+        if prints and not known and len(prints) == sum(len(batch.items) for batch in batches.values()):
             # Not one of them was known, or came twice.
-            project.calls = [event for event in found if event.type == CALL] if CALL in types else []
+            calls = [event for event in found if event.type == CALL] if CALL in types else []
             received = [(batch.received_at, len(batch.items)) for batch in batches.values()]
-            numbers = [number for number, _ in firsts.values()]
             newest = write_new(tx, pid, found, numbers, received=received, types=types, subjects=subjects)
             told = {place: [_ACCEPTED] * len(batch.items) for place, batch in batches.items()}
         else:
+            firsts = dict(zip(prints, zip(numbers, prints.values(), strict=True), strict=True)) | known
+            fresh = prints.keys() - known.keys()
+            by_name = dict(zip(found.ids, hashes, strict=True))
+            project = _Project(self._ids, by_name, firsts, fresh, types, subjects, calls=calls)
             told = {place: [project.tell(batch, item) for item in batch.items] for place, batch in batches.items()}
             newest = _write(tx, project)
         _MARK.run(tx, [{"pid": pid, "hour": EPOCH + hour * HOUR, "seq": newest[hour]} for hour in sorted(newest)])
         heard = [one for batch in batches.values() for one in batch.sources.items()]
         if heard:
             hear(tx, pid, heard)
-        if project.calls and self._calls is not None:
-            self._calls(tx, pid, project.calls, now=now)
+        if calls and self._calls is not None:
+            self._calls(tx, pid, calls, now=now)
         _INTAKE.run(tx, list(_intake(pid, ((batch.received_at, told[place]) for place, batch in batches.items()))))
         return told
-
-    def _candidates(
-        self, found: EventColumns, hashes: Sequence[bytes], now: datetime
-    ) -> dict[bytes, tuple[int, bytes]]:
-        """Of each transaction id the first event of the batch, with the number that it gets if it is new."""
-        firsts = dict(zip(hashes, found.prints, strict=True))
-        if len(firsts) < len(found):
-            firsts.clear()
-            for id_hash, fingerprint in zip(hashes, found.prints, strict=True):
-                firsts.setdefault(id_hash, fingerprint)
-        return dict(zip(firsts, zip(self._ids.several(now, len(firsts)), firsts.values(), strict=True), strict=True))
 
     def _name_ids(
         self, tx: Tx, pid: int, found: EventColumns, now: datetime
@@ -216,6 +210,13 @@ class EventApplier:
 _TYPE, _SUBJECT = "type", "subject"
 _MOST_NAMES = 200_000
 _ACCEPTED, _DUPLICATE, _CONFLICT = Told(Outcome.ACCEPTED), Told(Outcome.DUPLICATE), Told(Outcome.CONFLICT)
+
+
+def counted(told: Sequence[Told]) -> Counter[Outcome]:
+    """How many of each. Nearly always all were accepted."""
+    if told and all(one is _ACCEPTED for one in told):
+        return Counter({Outcome.ACCEPTED: len(told)})
+    return Counter(one.outcome for one in told)
 
 
 def hash_of(transaction_id: str) -> bytes:
@@ -266,33 +267,40 @@ def hold_events(tx: Tx, pid: int) -> None:
 _LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('events', :key))")
 
 
-def _settle(
-    tx: Tx, pid: int, candidates: dict[bytes, tuple[int, bytes]]
-) -> tuple[dict[bytes, tuple[int, bytes]], set[bytes]]:
-    """Who counts under each transaction id, and which of the candidates are new, and kept as such from now on.
+def _first_of_each(hashes: Sequence[bytes], prints: Sequence[bytes]) -> dict[bytes, bytes]:
+    """By the hashes of their transaction ids, the fingerprints of those events of a batch that may count."""
+    firsts = dict(zip(hashes, prints, strict=True))
+    if len(firsts) < len(hashes):
+        firsts.clear()
+        for id_hash, fingerprint in zip(hashes, prints, strict=True):
+            firsts.setdefault(id_hash, fingerprint)
+    return firsts
+
+
+def _settle(tx: Tx, pid: int, prints: Mapping[bytes, bytes], numbers: Sequence[int]) -> dict[bytes, tuple[int, bytes]]:
+    """Of the transaction ids that were known already, number and fingerprint of the event that counts. The others are
+    kept from now on, with these numbers.
 
     They are written without a look first: most of what comes was never seen before, and to write has to look anyway. In
     their order: in which a page is filled after the other, and two nodes that write the same ones wait for each other.
     """
-    hashes, told = zip(*sorted(candidates.items()), strict=True) if candidates else ((), ())
-    numbers, fingerprints = zip(*told, strict=True) if told else ((), ())
+    hashes = sorted(prints)
+    mine = dict(zip(prints, numbers, strict=True))
     made: dict[str, Sequence[Any]] = {
-        "pid": [pid] * len(candidates),
+        "pid": [pid] * len(hashes),
         "id_hash": hashes,
-        "event_id": numbers,
-        "fingerprint": fingerprints,
+        "event_id": [mine[one] for one in hashes],
+        "fingerprint": [prints[one] for one in hashes],
     }
-    if _CLAIM_IDS.add(tx, made) == len(candidates):
-        return candidates, set(candidates)
-    firsts, fresh = dict(candidates), set(candidates)
-    some = sorted(candidates)
-    for start in range(0, len(some), _MOST_HASHES):
-        for row in tx.conn.execute(of_hashes(pid, some[start : start + _MOST_HASHES])):
+    known: dict[bytes, tuple[int, bytes]] = {}
+    if _CLAIM_IDS.add(tx, made) == len(hashes):
+        return known
+    for start in range(0, len(hashes), _MOST_HASHES):
+        for row in tx.conn.execute(of_hashes(pid, hashes[start : start + _MOST_HASHES])):
             id_hash = bytes(row.id_hash)
-            if row.event_id != candidates[id_hash][0]:
-                firsts[id_hash] = (row.event_id, bytes(row.fingerprint))
-                fresh.discard(id_hash)
-    return firsts, fresh
+            if row.event_id != mine[id_hash]:
+                known[id_hash] = (row.event_id, bytes(row.fingerprint))
+    return known
 
 
 _MOST_HASHES = 1_000
@@ -315,11 +323,9 @@ def _write(tx: Tx, written: _Project) -> Mapping[int, int]:
 
 def _intake(pid: int, told: Iterable[tuple[datetime, Sequence[Told]]]) -> Iterable[Mapping[str, Any]]:
     """For each hour in which they came, how many of each outcome."""
-    counts: dict[datetime, dict[Outcome, int]] = {}
+    counts: dict[datetime, Counter[Outcome]] = {}
     for received_at, outcomes in told:
-        of_hour = counts.setdefault(received_at - (received_at - EPOCH) % HOUR, dict.fromkeys(Outcome, 0))
-        for one in outcomes:
-            of_hour[one.outcome] += 1
+        counts.setdefault(received_at - (received_at - EPOCH) % HOUR, Counter()).update(counted(outcomes))
     for hour in sorted(counts):
         yield {"pid": pid, "hour": hour} | {name: counts[hour][outcome] for outcome, name in _COUNTERS.items()}
 

@@ -6,11 +6,9 @@ How bytes become JSON is the doors' (and decides what a whole request is worth);
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from operator import attrgetter
 from typing import Any
 
 from heartfly.clock import Clock
@@ -22,7 +20,7 @@ from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.errors import OverloadedError
 from heartfly.logs import line
-from heartfly.usage.apply import Batch, EventApplier, Outcome, Refused, Told, hash_of, of_hashes
+from heartfly.usage.apply import Batch, EventApplier, Outcome, Refused, Told, counted, hash_of, of_hashes
 from heartfly.usage.series import Read, Readings, SeriesApplier
 from heartfly.usage.sources import demand_name, heard_of
 
@@ -156,8 +154,7 @@ def _foretell(item: Event | Refused, known: dict[bytes, bytes]) -> Told:
 
 
 def _counted(told: Sequence[Told]) -> Mapping[str, int]:
-    counts = Counter(map(attrgetter("outcome"), told))
-    return {outcome.value: n for outcome, n in counts.items()}
+    return {outcome.value: n for outcome, n in counted(told).items()}
 
 
 def _storable(text: str) -> str:

@@ -80,7 +80,7 @@ async def test_by_column_each_hears_what_it_hears_alone(house: House, neighbour:
     assert ["duplicate", "rejected", "conflict"] == outcomes(again)
     letters = (await house.read("GET", "/v1/dead-letters")).json["items"]
     assert 2 == len({one["id"] for one in letters})
-    assert 1 == len({json.dumps(one["event"], sort_keys=True) for one in letters})
+    assert 1 == len({one["raw"] for one in letters})
 
 
 async def test_by_column_nothing_is_stored_if_nobody_wants_that(house: House) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from litestar.openapi.spec import Schema as OpenApiSchema
 from litestar.openapi.spec.enums import OpenAPIType
 
 from heartfly.core.by_column import MAX_EVENTS as MAX_BY_COLUMN
-from heartfly.usage.apply import Outcome, Told
+from heartfly.usage.apply import Outcome, Told, counted
 from heartfly.usage.ingest import MAX_EVENTS
 
 _EXAMPLE = {
@@ -145,7 +144,7 @@ def is_brief(prefer: str) -> bool:
 def ingest_out(told: Sequence[Told], *, dry_run: bool, brief: bool = False) -> IngestOut:
     """`brief`: with results of those only that are rejected, or in conflict."""
     if brief:
-        of = Counter(one.outcome for one in told)
+        of = counted(told)
         apart = [(index, one) for index, one in enumerate(told) if one.outcome in _APART] if of.keys() & _APART else []
         results = [_result(index, one) for index, one in apart]
         return IngestOut(dry_run=dry_run, results=results, **{name: of[outcome] for outcome, name in _NAMES.items()})

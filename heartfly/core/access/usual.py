@@ -37,6 +37,8 @@ _LINES = re.compile(
 """One match for each line; one that is not usual has no groups."""
 _LONGEST = 16_384
 _MOST_KNOWN = 10_000
+_CONTROLS = bytes({*range(32), 127} - {10})
+"""Of ASCII; lines end with the one that is left out."""
 _NONE = ("",) * _LINES.groups
 
 Usual = tuple[datetime, str]
@@ -120,14 +122,17 @@ class UsualLines:
 
 def _found(lines: Sequence[bytes]) -> Sequence[tuple[str, ...]]:
     """What _LINES finds in each; in one that cannot be usual nothing. Empty: none is."""
+    whole = b"\n".join(lines)
     try:
-        text = b"\n".join(lines).decode()
+        text = whole.decode()
     except UnicodeDecodeError:
         return ()
     found = _LINES.findall(text)
     if len(found) != len(lines) or max(map(len, lines), default=0) > _LONGEST:
         return ()
-    if not text.replace("\n", "").isprintable():
+    # Of ASCII it is found out in half the time.
+    plain = text.isascii() and len(whole.translate(None, _CONTROLS)) == len(whole)
+    if not plain and not text.replace("\n", "").isprintable():
         return [one if line.isprintable() else _NONE for one, line in zip(found, text.split("\n"), strict=True)]
     return found
 
