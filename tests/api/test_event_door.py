@@ -51,7 +51,8 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "none": {"body": columns([])},
     "large": {"body": columns([event(number, properties={"a": "x" * 300}) for number in range(1_000)])},
     "an array": {"body": GOOD},
-} | {name: SENT[name] for name in ("nothing", "no JSON", "packed otherwise", "too large")}
+    **{name: SENT[name] for name in ("nothing", "no JSON", "packed otherwise", "too large")},
+}
 
 
 @pytest.mark.parametrize("name", COLUMNS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +14,10 @@ from heartfly.core.access.customers import Customers, rule_of
 from heartfly.core.access.formats import FORMATS, reader, takes_usual
 from heartfly.core.access.request import Request
 from heartfly.core.access.usual import UsualLines
+from heartfly.core.by_column import Given, given_in
+from heartfly.core.events import event_of, read
 from heartfly.core.paths import rules_of
+from heartfly.core.plain_columns import columns_read, plain_columns
 
 PLAIN = '203.0.113.9 - - [17/May/2015:10:05:03 +0200] "GET /users/17?a=b HTTP/1.1" 200 1234 "-" "curl/8.5"'
 SHAPES = [
@@ -132,3 +135,36 @@ def test_however_many_times_networks_routes_and_agents_lines_have_each_is_read_a
     assert told[0] == told[-1]
     assert 10_001 == len({one[0] for one in told if one is not None})
     assert one_by_one(raw[-2:], Shape()) == told[-2:]
+
+
+AT = datetime(2015, 5, 17, 12, tzinfo=UTC)
+WHOLE = {"now": AT, "oldest": AT - timedelta(days=400)}
+
+
+@settings(max_examples=100)
+@given(st.lists(lines, max_size=4), st.sampled_from(SHAPES[:2]))
+def test_sent_by_column_they_are_the_events_that_they_are_one_by_one(some: list[str], shape: Shape) -> None:
+    columns = UsualLines(shape).read([line.replace("\n", "").encode() for line in [*some, PLAIN]]).columns
+    columns.ids = [f"id-{n}" for n in range(len(columns))]
+    content = columns.body().encode()
+
+    told = given_in(columns_read(content))
+
+    assert isinstance(told, Given)
+    assert [event_of(read(one), **WHOLE) for one in columns.events()] == list(
+        plain_columns(told, content, **WHOLE) or ()
+    )
+
+
+def test_columns_are_put_together_and_taken_apart() -> None:
+    usual = UsualLines(Shape())
+    first, second = (usual.read([PLAIN.replace("17?", f"{n}?").encode()] * 2).columns for n in (1, 2))
+    first.ids, second.ids = ["a", "b"], ["c", "d"]
+
+    first.add(second)
+    taken = first.first(3)
+
+    assert (["a", "b", "c"], ["d"]) == (taken.ids, first.ids)
+    assert taken.events()[2] == taken.only(2).events()[0]
+    assert ["/users/1", "/users/1", "/users/2"] == taken.paths
+    assert (3, 1) == (len(taken), len(first))

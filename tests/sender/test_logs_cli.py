@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 from heartfly.cli import main
 from heartfly.cli.event_import import how_far
 from heartfly.cli.log_files import Lines, Tail
-from tests.sender.receiving import Receiver
+from tests.sender.receiving import Receiver, Told
 
 Run = Callable[..., Result]
 NOW = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - lines of a log that is written just now
@@ -309,7 +309,7 @@ def test_columns_that_are_too_old_or_refused_are_told_one_by_one(run: Run, recei
     receiver.takes_columns = True
     rejected = {"outcome": "rejected", "field": "timestamp", "reason": "is before"}
     good = {"outcome": "accepted", "field": None, "reason": None}
-    old = (200, {}, json.dumps({"results": [rejected]}).encode())
+    old: Told = (200, {}, json.dumps({"results": [rejected]}).encode())
     receiver.answers = [old, (200, {}, json.dumps({"results": [rejected, good]}).encode())]
 
     aged = run("-", given=line(1, at=NOW - timedelta(days=500)) + line(2))
