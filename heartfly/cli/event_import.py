@@ -89,7 +89,7 @@ class Batches:
         now: datetime,
         since: datetime | None,
         names: Sequence[str] = (),
-        put_columns: Callable[[RequestColumns], None] | None = None,
+        put_columns: Callable[[RequestColumns], object] | None = None,
     ) -> None:
         """`since`: what happened before is passed over. `names`: which kinds of names are counted."""
         self._put = put

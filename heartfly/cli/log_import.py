@@ -25,7 +25,7 @@ class Import:
         fields: Mapping[str, str],
         since: datetime | None = None,
         counts_names: bool = False,
-        put_columns: Callable[[RequestColumns], None] | None = None,
+        put_columns: Callable[[RequestColumns], object] | None = None,
     ) -> None:
         """`put` takes a batch, and `put_columns` one of usual requests by column; None: they go to `put` as well.
 

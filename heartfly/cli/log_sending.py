@@ -205,9 +205,10 @@ class Outgoing:
                     raise TurnedAwayError(f"{self._target.address} {why}")
 
     def _count(self, results: Sequence[Result]) -> None:
-        for status, n in Counter([result.status for result in results]).items():
+        statuses = Counter([result.status for result in results])
+        for status, n in statuses.items():
             setattr(self.fate, status, getattr(self.fate, status) + n)
-        for result in results:
+        for result in results if statuses["rejected"] else ():
             if result.status == "rejected":
                 why = f"{result.field} {result.reason}".strip()
                 if why in self.fate.reasons or len(self.fate.reasons) < _TOLD:

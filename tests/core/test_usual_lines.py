@@ -168,3 +168,23 @@ def test_columns_are_put_together_and_taken_apart() -> None:
     assert taken.events()[2] == taken.only(2).events()[0]
     assert ["/users/1", "/users/1", "/users/2"] == taken.paths
     assert (3, 1) == (len(taken), len(first))
+
+
+@pytest.mark.parametrize("ips", [["203.0.113.9", "-"], ["-", "-"], ["203.0.113.9", "203.0.113.10"]])
+@pytest.mark.parametrize("agents", [["-", "-"], ["-", "curl/8.5"], ["a", "a"]])
+def test_what_nobody_knows_of_some_or_all_is_not_told_by_column(ips: list[str], agents: list[str]) -> None:
+    made = [
+        PLAIN.replace("203.0.113.9", ip).replace("curl/8.5", agent).encode()
+        for ip, agent in zip(ips, agents, strict=True)
+    ]
+    columns = UsualLines(Shape()).read(made).columns
+    columns.ids = ["id-0", "id-1"]
+
+    told = given_in(read(columns.body()))
+
+    assert isinstance(told, Given)
+    assert [event_of(read(one), **WHOLE) for one in columns.events()] == [
+        event_of(one, **WHOLE) for one in told.events()
+    ]
+    assert (set(ips) == {"-"}) is ("ip" not in told.named)
+    assert (set(agents) == {"-"}) is ("user_agent" not in told.named)
