@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +22,13 @@ from click.testing import CliRunner, Result
 from heartfly.cli import main
 from heartfly.cli.event_import import how_far
 from heartfly.cli.log_files import Lines, Tail
-from tests.sender.receiving import Receiver, Told
-
-Run = Callable[..., Result]
-NOW = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - lines of a log that is written just now
-
-
-def line(n: int, *, at: datetime = NOW, path: str = "/users/17", status: int = 200) -> bytes:
-    return (
-        f'203.0.113.{n % 250} - ada [{at:%d/%b/%Y:%H:%M:%S +0000}] "GET {path} HTTP/1.1" {status} {n} "-" "curl"\n'
-    ).encode()
+from tests.sender.logs import NOW, Run, importing, line, sent
+from tests.sender.receiving import Receiver
 
 
 @pytest.fixture
 def run(receiver: Receiver) -> Run:
-    def run(*words: str | Path, given: bytes = b"") -> Result:
-        env = {"HEARTFLY_URL": receiver.url, "HEARTFLY_API_KEY": "hf_key"}
-        return CliRunner().invoke(
-            main, ["usage", "import-logs", *map(str, words)], env=env, input=given, prog_name="heartfly"
-        )
-
-    return run
+    return importing(receiver)
 
 
 @pytest.fixture
@@ -54,10 +40,6 @@ def log(tmp_path: Path) -> Path:
 
 def summary(result: Result) -> Any:
     return json.loads(result.stdout)
-
-
-def sent(receiver: Receiver) -> list[dict[str, Any]]:
-    return [json.loads(one) for one in receiver.known.values()]
 
 
 def test_each_line_is_an_event_and_imported_again_none_is_new(run: Run, receiver: Receiver, log: Path) -> None:
@@ -283,67 +265,6 @@ def test_batches_hold_two_thousand_events(run: Run, receiver: Receiver) -> None:
     # The first of them is asked about before it is sent.
     assert [2000, 2000, 2000, 500] == [len(json.loads(body)) for body in receiver.bodies]
     assert 4_500 == len(receiver.known)
-
-
-def test_usual_lines_go_out_by_column_to_who_takes_that_and_are_the_same_events(run: Run, receiver: Receiver) -> None:
-    lines = [line(n, status=200 + n % 2) for n in range(6_000)] + [
-        line(7).replace(b'"curl"', b'"a" rt=0.5'),
-        b"what?\n",
-    ]
-    assert "6001 events accepted, 0 known already." in run("-", "--source", "web-1", given=b"".join(lines)).output
-    receiver.bodies.clear()
-    receiver.takes_columns = True
-
-    done = run("-", "--source", "web-1", given=b"".join(lines))
-
-    assert "0 events accepted, 6001 known already." in done.output
-    assert [1, 5_000, 1_000] == [len(body["transaction_id"]) for body in by_column(receiver)]
-    assert [1] == [len(json.loads(body)) for body in receiver.bodies if body.startswith(b"[")]
-
-
-def by_column(receiver: Receiver) -> list[dict[str, Any]]:
-    return [json.loads(body) for body in receiver.bodies if body.startswith(b"{")]
-
-
-def test_columns_that_are_too_old_or_refused_are_told_one_by_one(run: Run, receiver: Receiver) -> None:
-    receiver.takes_columns = True
-    rejected = {"outcome": "rejected", "field": "timestamp", "reason": "is before"}
-    good = {"outcome": "accepted", "field": None, "reason": None}
-    old: Told = (200, {}, json.dumps({"results": [rejected]}).encode())
-    receiver.answers = [old, (200, {}, json.dumps({"results": [rejected, good]}).encode())]
-
-    aged = run("-", given=line(1, at=NOW - timedelta(days=500)) + line(2))
-    receiver.answers = [(200, {}, json.dumps({"results": [good]}).encode()), (413, {}, b'{"detail":"too large"}')]
-    refused = run("-", given=line(3) + line(4))
-    receiver.answers = [(401, {}, b"")]
-    away = run("-", given=line(5))
-
-    assert "1 request from before events are kept." in aged.output
-    assert "1 event accepted, 0 known already." in aged.output
-    assert "2 events accepted, 0 known already." in refused.output
-    assert (4, {2, 3, 4}) == (away.exit_code, {one["properties"]["response_bytes"] for one in sent(receiver)})
-
-
-def test_what_is_out_of_the_span_that_was_asked_for_is_passed_over_by_column_too(run: Run, receiver: Receiver) -> None:
-    receiver.takes_columns = True
-    days = [line(n, at=NOW - timedelta(days=n)) for n in (30, 0, -3)]
-
-    done = run("-", "--since", "15d", given=b"".join(days))
-
-    assert "1 request before --since, 1 request more than a day ahead." in done.output
-    assert {0} == {one["properties"]["response_bytes"] for one in sent(receiver)}
-
-
-def test_without_an_address_or_an_agent_nothing_is_told_of_them_by_column_either(run: Run, receiver: Receiver) -> None:
-    nobody = [line(n)[line(n).index(b" ") :].replace(b'"curl"', b'"-"') for n in range(2)]
-    for given in ([b"-" + one for one in nobody], [b"-" + nobody[0], line(1)]):
-        receiver.takes_columns = False
-        one_by_one = run("-", given=b"".join(given))
-        receiver.takes_columns = True
-
-        assert "2 events accepted" in one_by_one.output
-        assert "2 known already" in run("-", given=b"".join(given)).output
-        receiver.known.clear()
 
 
 def test_a_line_is_the_same_wherever_pieces_of_its_file_end() -> None:
