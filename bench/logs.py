@@ -24,6 +24,7 @@ from heartfly.cli.log_files import Lines
 from heartfly.cli.log_import import Import
 from heartfly.core.access.as_event import Shape
 from heartfly.core.access.formats import reader
+from heartfly.core.access.request_columns import RequestColumns
 
 _BARE = re.compile(r'(\S+) \S+ (\S+) \[([^\]]+)\] "(\S+) (\S+) ([^"]*)" (\d+) (\d+) "([^"]*)" "([^"]*)"')
 _CLIENT = Path(__file__).resolve().parents[1] / "clients" / "python"
@@ -59,7 +60,15 @@ def _lines(n: int) -> list[str]:
 
 
 def _imported(log: bytes) -> None:
-    whole = Import(Shape(), lambda _: None, now=CLOCK.now(), format_="auto", fields={})
+    """As it is sent, without sending."""
+    whole = Import(
+        Shape(),
+        lambda _: None,
+        now=CLOCK.now(),
+        format_="auto",
+        fields={},
+        put_columns=RequestColumns.body,
+    )
     whole.file("access.log").take(Lines().of(log))
     whole.flush()
 

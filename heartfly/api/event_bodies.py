@@ -55,7 +55,7 @@ def events_in(
         lines = [line for line in content.split(b"\n") if line.strip()]
         demand_few(lines)  # before they are read: of two million that takes half a minute
         return [_line(line, reader) for line in lines]
-    found = _document(content, reader)
+    found = _events(document(content, reader))
     demand_few(found)
     return found
 
@@ -66,13 +66,17 @@ def demand_few(found: Sized) -> None:
         raise InvalidValueError("", f"the body holds {len(found)} events; at most {MAX_EVENTS} come in one request")
 
 
-def _document(content: bytes, reader: Callable[[str], Any]) -> list[Any]:
+def document(content: bytes, reader: Callable[[str], Any]) -> Any:
+    """What it holds, whatever that is. NotJsonError."""
     if too_deep(content):
         raise NotJsonError(f"the body must be JSON, nested at most {MAX_DEPTH} deep")
     try:
-        found = reader(_text(content))
+        return reader(_text(content))
     except (ValueError, RecursionError) as error:
         raise NotJsonError(f"the body must be JSON: {str(error)[:200]}") from error
+
+
+def _events(found: Any) -> list[Any]:
     if isinstance(found, list):
         return found
     if isinstance(found, dict):

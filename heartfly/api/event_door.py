@@ -1,6 +1,7 @@
-"""`POST /v1/events` past the framework, whose part is a tenth of what an event costs. It does what the route does.
+"""`POST /v1/events` past the framework, whose part is a tenth of what an event costs, and `/v1/events/columns`. They do
+what the routes do.
 
-What has a query goes to the route (v1/events.py), which the schema is made from.
+What has a query goes to the routes (v1/events.py), which the schema is made from.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from heartfly.accounts.guards import PACE, Bearer
 from heartfly.api import problems
+from heartfly.api.column_bodies import Found, columns_of
 from heartfly.api.event_bodies import MAX_BYTES, events_of, is_large, unpacked
 from heartfly.api.ping import WHOLE, Receive, Scope, Send
 from heartfly.api.state import ApiState
@@ -22,7 +24,8 @@ from heartfly.api.v1.events import WIRE
 from heartfly.api.v1.wire_events import PREFER, encoded_out, is_brief
 from heartfly.usage.sources import HEADER
 
-_PATH = "/v1/events"
+_PATH, _COLUMNS = "/v1/events", "/v1/events/columns"
+_PATHS = frozenset((_PATH, _COLUMNS))
 _JSON = "application/json"
 _SOURCE, _PREFER = HEADER.lower().encode(), PREFER.lower().encode()
 JSON_FIELDS = b"content-type: application/json\r\ncontent-length: %d\r\n"
@@ -34,11 +37,11 @@ class EventDoor:
         self._guard = guard
 
     def takes(self, scope: Scope) -> bool:
-        return scope["path"] == _PATH and scope["method"] == "POST" and not scope["query_string"]
+        return scope["path"] in _PATHS and scope["method"] == "POST" and not scope["query_string"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["path_template"] = _PATH
         try:
+            scope["path_template"] = scope["path"]
             body = await self._take(scope, receive)
         except Exception as error:  # noqa: BLE001 - answered, and logged if nobody expected it, as the framework does
             problem, more = problems.of_error(error)
@@ -53,22 +56,28 @@ class EventDoor:
     async def _take(self, scope: Scope, receive: Receive) -> bytes:
         given = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}  # the first one counts
         raw = await self._guard.ingests(scope, given.get(b"authorization", ""), lambda: body_of(given, receive))
-        encoding = given.get(b"content-encoding", "")
-        large, media_type = is_large(raw, encoding), given.get(b"content-type", "")
-        found: Sequence[Any] | None = None
-        if media_type == _JSON:
-            found = await asyncio.to_thread(self._plain, raw, encoding) if large else self._plain(raw, encoding)
-        if found is None:
-            found = await events_of(raw, media_type=media_type, encoding=encoding)
+        encoding, media_type = given.get(b"content-encoding", ""), given.get(b"content-type", "")
+        events = self._state.events
+        if scope["path"] == _COLUMNS:
+            found = await columns_of(raw, encoding=encoding, now=events.now(), oldest=events.oldest())
+        else:
+            found = await self._found(raw, encoding, media_type)
         scope[PACE](len(found))
-        told = await self._state.events.take(
+        told = await events.take(
             scope["auth"].pid,
             found,
             wire=WIRE,
             source=given.get(_SOURCE, ""),
-            beside=large,
+            beside=is_large(raw, encoding),
         )
         return encoded_out(told, brief=is_brief(given.get(_PREFER, "")))
+
+    async def _found(self, raw: bytes, encoding: str, media_type: str) -> Found:
+        plain: Sequence[Any] | None = None
+        if media_type == _JSON:
+            large = is_large(raw, encoding)
+            plain = await asyncio.to_thread(self._plain, raw, encoding) if large else self._plain(raw, encoding)
+        return await events_of(raw, media_type=media_type, encoding=encoding) if plain is None else plain
 
     def _plain(self, raw: bytes, encoding: str) -> Sequence[Any] | None:
         return self._state.events.plain(unpacked(raw, encoding))

@@ -15,14 +15,15 @@ from typing import Any, NoReturn
 import rich_click as click
 
 from heartfly.cli.client import connected
-from heartfly.cli.log_sending import Fate, Outgoing, Ready
+from heartfly.cli.log_sending import MOST_OF_EVENTS, Fate, Outgoing, Ready
 from heartfly.cli.output import AS_JSON, DURATION, counted, plain, print_json, since_instant
+from heartfly.core.access.request_columns import RequestColumns
+from heartfly.core.by_column import MAX_EVENTS as MOST_OF_COLUMNS
 from heartfly.core.events import FUTURE, instant_of
 from heartfly.sender import SenderError, TurnedAwayError
 from heartfly.sender.times import RealTime
 
 REJECTED, TURNED_AWAY, GAVE_UP = 3, 4, 75
-MOST_OF_BATCH = 2_000
 MOST_BYTES = 2 * 1024 * 1024
 """Characters, nearly all of one byte: what is too large after all is sent by halves."""
 _MOST_SAMPLES = 5
@@ -91,9 +92,12 @@ class Batches:
         now: datetime,
         since: datetime | None,
         names: Sequence[str] = (),
+        put_columns: Callable[[RequestColumns], object] | None = None,
     ) -> None:
         """`since`: what happened before is passed over. `names`: which kinds of names are counted."""
         self._put = put
+        self._put_columns = put_columns
+        self._columns = RequestColumns()
         self._ahead = now + FUTURE
         self._since = since
         self._batch: list[Ready] = []
@@ -140,12 +144,30 @@ class Batches:
         self._saw(last, texts[0])
         self._batch += map(Ready._make, zip(ats, texts, strict=True))
         self._n_bytes += sum(map(len, texts))
-        while len(self._batch) >= MOST_OF_BATCH:
-            full, self._batch = self._batch[:MOST_OF_BATCH], self._batch[MOST_OF_BATCH:]
+        while len(self._batch) >= MOST_OF_EVENTS:
+            full, self._batch = self._batch[:MOST_OF_EVENTS], self._batch[MOST_OF_EVENTS:]
             self._n_bytes -= sum(len(one.text) for one in full)
             self._put(full)
         if self._n_bytes >= MOST_BYTES:
             self.flush()
+
+    def take_columns(self, found: RequestColumns) -> None:
+        """As `take`; by column, if these are to be handed on so and all of them are wanted."""
+        if not len(found):
+            return
+        first, last = min(found.ats), max(found.ats)
+        unwanted = last > self._ahead or (self._since is not None and first < self._since)
+        if self._put_columns is None or unwanted:
+            self.take(found.ats, found.events())
+            return
+        seen, waiting = self.seen, self._columns
+        seen.n_read += len(found)
+        seen.n_understood += len(found)
+        self._saw(first, "")
+        self._saw(last, "")
+        waiting.add(found)
+        while len(waiting) >= MOST_OF_COLUMNS:
+            self._put_columns(waiting.first(MOST_OF_COLUMNS))
 
     def _saw(self, at: datetime, text: str) -> None:
         seen = self.seen
@@ -159,7 +181,7 @@ class Batches:
         self._saw(at, text)
         self._batch.append(Ready(at, text))
         self._n_bytes += len(text)
-        if len(self._batch) >= MOST_OF_BATCH or self._n_bytes >= MOST_BYTES:
+        if len(self._batch) >= MOST_OF_EVENTS or self._n_bytes >= MOST_BYTES:
             self.flush()
 
     def count(self, kind: str, name: str) -> None:
@@ -168,9 +190,15 @@ class Batches:
             counts[name] += 1
 
     def flush(self) -> None:
+        self._flush_columns()
         if self._batch:
             batch, self._batch, self._n_bytes = self._batch, [], 0
             self._put(batch)
+
+    def _flush_columns(self) -> None:
+        if self._put_columns is not None and len(self._columns):
+            columns, self._columns = self._columns, RequestColumns()
+            self._put_columns(columns)
 
 
 # --- what was asked for

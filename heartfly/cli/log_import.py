@@ -10,7 +10,8 @@ from heartfly.cli.log_sending import Ready
 from heartfly.core.access.as_event import Ids, Shape, event_text, with_id
 from heartfly.core.access.formats import reader, takes_usual
 from heartfly.core.access.request import Parser, Request, Unread
-from heartfly.core.access.usual import Usual, UsualLines
+from heartfly.core.access.request_columns import RequestColumns
+from heartfly.core.access.usual import Parted, Usual, UsualLines, none_usual
 
 
 class Import:
@@ -24,14 +25,16 @@ class Import:
         fields: Mapping[str, str],
         since: datetime | None = None,
         counts_names: bool = False,
+        put_columns: Callable[[RequestColumns], object] | None = None,
     ) -> None:
-        """`put` takes a batch. `since`: what happened before is passed over. LogFormatError, FieldMapError.
+        """`put` takes a batch, and `put_columns` one of usual requests by column; None: they go to `put` as well.
 
-        `counts_names`: of customers and routes.
+        `since`: what happened before is passed over. `counts_names`: of customers and routes. LogFormatError,
+        FieldMapError.
         """
         self._shape = shape
         names = ("routes", "customers") if counts_names else ()
-        self._batches = Batches(put, now=now, since=since, names=names)
+        self._batches = Batches(put, now=now, since=since, names=names, put_columns=put_columns)
         self._format = format_
         self._fields = fields
         self._counts_names = counts_names
@@ -50,48 +53,50 @@ class Import:
 
     def take(self, lines: Sequence[bytes], read: Parser, ids: Ids, place: Callable[[int], str]) -> None:
         """`place`: how the n-th of these lines is called, from 0."""
-        told = [None] * len(lines) if self._usual is None else self._usual.read(lines)
-        usual = [one for one in told if one is not None]
-        if len(usual) == len(lines):
-            self._put(usual, ids.of_all(lines, [at for at, _ in usual]))
+        parted = none_usual(len(lines)) if self._usual is None else self._usual.read(lines)
+        if parted.plain is None:
+            parted.columns.ids = ids.of_all(lines, parted.columns.ats)
+            self._batches.take_columns(parted.columns)
         else:
-            self._take_mixed(lines, told, read, ids, place)
+            self._take_mixed(lines, parted, parted.plain, read=read, ids=ids, place=place)
 
     def _take_mixed(
         self,
         lines: Sequence[bytes],
-        told: Sequence[Usual | None],
+        parted: Parted,
+        is_plain: Sequence[bool],
+        *,
         read: Parser,
         ids: Ids,
         place: Callable[[int], str],
     ) -> None:
         """Some of them are read line by line."""
-        found: list[tuple[bytes, Usual | Request]] = []
-        for n, (raw, one) in enumerate(zip(lines, told, strict=True)):
-            if one is not None:
-                found.append((raw, one))
-                continue
-            line = raw.decode("utf-8", "replace")
-            other = read(line)
-            if isinstance(other, Unread):
-                self._batches.unread(place(n), other, line)
-            elif other is not None:
-                found.append((raw, other))
+        columns = parted.columns
+        plain, others = iter(columns.ats), iter(parted.others)
+        found: list[tuple[bytes, datetime, Usual | Request | None]] = []
+        for n, (raw, of_columns) in enumerate(zip(lines, is_plain, strict=True)):
+            if of_columns:
+                found.append((raw, next(plain), None))
+            elif (made := next(others) or self._read(raw, read, place, n)) is not None:
+                found.append((raw, made[0], made))
         # Of all in their order, before anything is passed over: the id of what follows must not depend on it.
-        names = ids.of_all([raw for raw, _ in found], [one[0] for _, one in found])
-        usual: list[Usual] = []
-        of_usual: list[str] = []
-        for name, (_, made) in zip(names, found, strict=True):
+        names = ids.of_all([raw for raw, _, _ in found], [at for _, at, _ in found])
+        told = list(zip(names, found, strict=True))
+        columns.ids = [name for name, (_, _, made) in told if made is None]
+        self._batches.take_columns(columns)
+        usual = [(name, made) for name, (_, _, made) in told if made is not None and not isinstance(made, Request)]
+        self._batches.take([at for _, (at, _) in usual], [with_id(name, rest) for name, (_, rest) in usual])
+        for name, (_, _, made) in told:
             if isinstance(made, Request):
                 self._add(made, name)
-            else:
-                usual.append(made)
-                of_usual.append(name)
-        self._put(usual, of_usual)
 
-    def _put(self, usual: Sequence[Usual], names: Sequence[str]) -> None:
-        told = zip(names, usual, strict=True)
-        self._batches.take([at for at, _ in usual], [with_id(name, rest) for name, (_, rest) in told])
+    def _read(self, raw: bytes, read: Parser, place: Callable[[int], str], n: int) -> Request | None:
+        line = raw.decode("utf-8", "replace")
+        told = read(line)
+        if isinstance(told, Unread):
+            self._batches.unread(place(n), told, line)
+            return None
+        return told
 
     def _add(self, found: Request, name: str) -> None:
         batches = self._batches

@@ -2,20 +2,23 @@
 
 Nothing is kept on disk: the logs are there, and what is sent again counts once. What happened before events are kept is
 found out by a dry run, and not sent, so that an old log does not fill the dead letter. A trial is dry runs only.
+Requests that come by column go out so where the server takes that, and one by one where it does not.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from heartfly.core.access.request_columns import RequestColumns
 from heartfly.sender import NATIVE, GaveUpError, Target, TurnedAwayError
 from heartfly.sender.exchange import FAILURES, Answer, post
 from heartfly.sender.pace import asked_for, wait_s
@@ -24,6 +27,13 @@ from heartfly.sender.wires import Again, Bad, Meaning, Result, Settled, TurnedAw
 
 _WAITING = 2
 _TOLD = 5
+_COLUMNS = "/columns"
+"""Behind the address of events."""
+_DRY_RUN = "?dry_run=true"
+_UNKNOWN = frozenset({404, 405})
+"""What a server answers that takes no columns."""
+MOST_OF_EVENTS = 2_000
+"""Of one request, one by one."""
 
 
 def _brief(answer: Answer, n: int) -> Sequence[Result] | None:
@@ -99,14 +109,15 @@ class Outgoing:
         self._patience = patience_s
         self._time = time or RealTime()
         self._stop = stop or threading.Event()
-        self._waiting: queue.Queue[Sequence[Ready] | None] = queue.Queue(_WAITING)
+        self._takes_columns = True
+        self._waiting: queue.Queue[Sequence[Ready] | RequestColumns | None] = queue.Queue(_WAITING)
         self._trouble: Exception | None = None
         self._reached: datetime | None = None
         self.fate = Fate()
         self._thread = threading.Thread(target=self._run, name="log-sending", daemon=True)
         self._thread.start()
 
-    def put(self, batch: Sequence[Ready]) -> None:
+    def put(self, batch: Sequence[Ready] | RequestColumns) -> None:
         """Waits while others wait before it. TurnedAwayError, GaveUpError of an earlier one."""
         self._waiting.put(batch)
         if self._trouble is not None:
@@ -123,9 +134,45 @@ class Outgoing:
         while (batch := self._waiting.get()) is not None:
             if self._trouble is None:
                 try:
-                    self._deliver(self._young_enough(batch))
+                    if not isinstance(batch, RequestColumns):
+                        self._deliver(self._young_enough(batch))
+                    elif not self._delivered(batch):
+                        for some in _one_by_one(batch):
+                            self._deliver(self._young_enough(some))
                 except Exception as error:  # noqa: BLE001 - raised again by the thread that has the terminal
                     self._trouble = error
+
+    def _delivered(self, batch: RequestColumns) -> bool:
+        """By column. False: what of them is taken, and why others are not, they are told one by one."""
+        if not self._takes_columns or not self._is_young(batch):
+            return False
+        meaning = self._columns_answered(batch)
+        if isinstance(meaning, Settled):
+            self._count(meaning.results)
+        return isinstance(meaning, Settled)
+
+    def _is_young(self, batch: RequestColumns) -> bool:
+        """As `_young_enough`, of the oldest: whether all are. False as well where no columns are taken."""
+        oldest = min(batch.ats)
+        if self._reached is not None and oldest >= self._reached:
+            return True
+        meaning = self._columns_answered(batch.only(batch.ats.index(oldest)), dry_run=True)
+        if not isinstance(meaning, Settled) or _is_too_old(meaning.results[0], oldest, self._time.now()):
+            return False
+        self._reached = oldest
+        return True
+
+    def _columns_answered(self, batch: RequestColumns, *, dry_run: bool = False) -> Settled | Bad | None:
+        """None: the server takes no columns. TurnedAwayError."""
+        body, headers = batch.body().encode(), {"Content-Type": "application/json", "Accept": "application/json"}
+        if self._wire.packed:
+            body, headers["Content-Encoding"] = gzip.compress(body, compresslevel=6, mtime=0), "gzip"
+        address = self._target.address + _COLUMNS + (_DRY_RUN if dry_run else "")
+        meaning = self._answered(address, body, headers, len(batch), unknown=_UNKNOWN)
+        if isinstance(meaning, TurnedAway):
+            raise TurnedAwayError(f"{self._target.address}{_COLUMNS} {meaning.why}")
+        self._takes_columns = meaning is not None
+        return meaning
 
     def _young_enough(self, batch: Sequence[Ready]) -> Sequence[Ready]:
         """Asked for only where a log goes further back than anything that the server has said yes to."""
@@ -136,10 +183,10 @@ class Outgoing:
         if not isinstance(meaning, Settled):
             return batch  # sending it says the same, and sees to it
         told = list(zip(batch, meaning.results, strict=True))
-        now = self._time.now()  # what is rejected as ahead of it is sent, and told of with its reason
+        now = self._time.now()
         young = [
             one for one, result in told
-            if not (result.status == "rejected" and result.field == "timestamp" and one.at < now)
+            if not _is_too_old(result, one.at, now)
         ]  # fmt: skip
         self.fate.too_old += len(batch) - len(young)
         if young:
@@ -163,9 +210,10 @@ class Outgoing:
                     raise TurnedAwayError(f"{self._target.address} {why}")
 
     def _count(self, results: Sequence[Result]) -> None:
-        for status, n in Counter([result.status for result in results]).items():
+        statuses = Counter([result.status for result in results])
+        for status, n in statuses.items():
             setattr(self.fate, status, getattr(self.fate, status) + n)
-        for result in results:
+        for result in results if statuses["rejected"] else ():
             if result.status == "rejected":
                 why = f"{result.field} {result.reason}".strip()
                 if why in self.fate.reasons or len(self.fate.reasons) < _TOLD:
@@ -173,8 +221,16 @@ class Outgoing:
 
     def _until_answered(self, texts: Sequence[str], *, dry_run: bool = False) -> Settled | Bad | TurnedAway:
         body, headers = self._wire.request([text.encode() for text in texts])
+        address = self._target.address + (_DRY_RUN if dry_run else "")
+        meaning = self._answered(address, body, headers, len(texts))
+        assert meaning is not None
+        return meaning
+
+    def _answered(
+        self, address: str, body: bytes, headers: Mapping[str, str], n: int, *, unknown: Collection[int] = ()
+    ) -> Settled | Bad | TurnedAway | None:
+        """`unknown`: statuses of which it is None."""
         headers = {**headers, "Authorization": f"Bearer {self._target.key}", "Prefer": "return=minimal"}
-        address = self._target.address + ("?dry_run=true" if dry_run else "")
         ends = None if self._patience is None else self._time.monotonic() + self._patience
         n_failed = 0
         while True:
@@ -182,7 +238,9 @@ class Outgoing:
             meaning: Meaning
             try:
                 answer = post(address, body, headers)
-                meaning = self._wire.meaning(answer, len(texts))
+                if answer.status in unknown:
+                    return None
+                meaning = self._wire.meaning(answer, n)
                 asked = asked_for(answer.retry_after, self._time.now())
             except FAILURES as error:
                 meaning = Again(f"cannot be reached: {error}")
@@ -194,3 +252,15 @@ class Outgoing:
                 raise GaveUpError(f"{self._target.address} {meaning.why}")
             self._tell(f"{self._target.address} {meaning.why}; next try in {pause:.1f} s")
             self._time.wait(pause, self._stop)
+
+
+def _is_too_old(result: Result, at: datetime, now: datetime) -> bool:
+    """What is rejected as ahead of us is sent, and told of with its reason."""
+    return result.status == "rejected" and result.field == "timestamp" and at < now
+
+
+def _one_by_one(batch: RequestColumns) -> Iterator[Sequence[Ready]]:
+    """No more at a time than are taken so."""
+    while len(batch):
+        some = batch.first(MOST_OF_EVENTS)
+        yield list(map(Ready._make, zip(some.ats, some.events(), strict=True)))

@@ -89,7 +89,7 @@ def import_logs(
         whole = Import(
             _shape(**shaping), out.put if out is not None else _nowhere,
             now=time.now(), format_=_format(format_), fields=dict(_pair(one) for one in fields),
-            since=since_at(since), counts_names=dry_run,
+            since=since_at(since), counts_names=dry_run, put_columns=None if out is None else out.put,
         )  # fmt: skip
     except (LogFormatError, FieldMapError) as error:
         raise click.UsageError(f"{'--format' if isinstance(error, LogFormatError) else '--field'} {error}.") from error

@@ -92,6 +92,15 @@ def fingerprint_of(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=8).digest()[:6]
 
 
+def fingerprints_of(heads: Iterable[str], properties: Iterable[str]) -> list[bytes]:
+    """The same of each: to call for each takes a fifth longer. `heads`: all but the properties."""
+    made = hashlib.blake2b
+    return [
+        made(f"{head}{loose}".encode(), digest_size=8).digest()[:6]
+        for head, loose in zip(heads, properties, strict=True)
+    ]
+
+
 _TEXTS = (("transaction_id", MAX_ID), ("customer_id", MAX_SUBJECT), ("event_type", MAX_TYPE))
 
 

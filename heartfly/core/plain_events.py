@@ -65,9 +65,9 @@ def plain_events(content: bytes, *, now: datetime, oldest: datetime, most: int) 
     if max(ats) > now + FUTURE or min(ats) < oldest:
         return None
     named = [(one, MAX_SUBJECT) for one in set(subjects)] + [(one, MAX_TYPE) for one in set(types)]
-    if not (_are_plain(ids, MAX_ID) and all(starmap(is_known_plain, named))):
+    if not (are_plain(ids, MAX_ID) and all(starmap(is_known_plain, named))):
         return None
-    if not all(map(_is_name, set().union(*properties))) or max(map(len, properties)) > MAX_PROPERTIES:
+    if not all(map(is_name, set().union(*properties))) or max(map(len, properties)) > MAX_PROPERTIES:
         return None
     # JSON has no control character but as an escape, nor has what is left then any that cannot be printed.
     printable = content.isascii() and b"\\" not in content and b"\x7f" not in content
@@ -79,7 +79,7 @@ def plain_events(content: bytes, *, now: datetime, oldest: datetime, most: int) 
     kinds = set(map(type, chain.from_iterable(map(dict.values, properties))))
     loose = _loose(properties, exact, kinds)
     has_zero = int in kinds and any(b'":0' in one for one in exact)
-    if loose is None or (has_zero and _has_minus_zero(content)):
+    if loose is None or (has_zero and has_minus_zero(content)):
         return None
     prints = [
         fingerprint_of(f"{subject}\0{at}\0{type_}\0".encode() + told)
@@ -110,7 +110,7 @@ def _instants(texts: Sequence[str]) -> tuple[Sequence[datetime], Iterable[str]] 
 _LENGTHS = {len("2026-11-28T10:15:00+00:00"), len("2026-11-28T10:15:00.123456+00:00")}
 
 
-def _has_minus_zero(content: bytes) -> bool:
+def has_minus_zero(content: bytes) -> bool:
     """As a whole number it would have lost its sign. Times have such pairs, too."""
     place = content.find(b"-0")
     while place >= 0:
@@ -120,7 +120,7 @@ def _has_minus_zero(content: bytes) -> bool:
     return False
 
 
-def _are_plain(texts: Collection[str], most: int) -> bool:
+def are_plain(texts: Collection[str], most: int) -> bool:
     """All of them, as `_is_plain`."""
     lengths = [*map(len, texts)]
     if min(lengths) == 0 or max(lengths) > most or not (joined := "".join(texts)).isprintable():
@@ -137,7 +137,7 @@ is_known_plain = lru_cache(4_096)(_is_plain)
 
 
 @lru_cache(8_192)
-def _is_name(name: str) -> bool:
+def is_name(name: str) -> bool:
     return 0 < len(name) <= MAX_NAME and name.isprintable()
 
 
@@ -176,7 +176,7 @@ def _one_by_one(properties: Sequence[Mapping[str, Any]]) -> Sequence[bytes] | No
 
 
 def _is_beyond(number: bytes) -> bool:
-    return number.removeprefix(b"-").isdigit() and (len(number) > _LONG + 1 or abs(int(number)) >= _WHOLE)
+    return number.removeprefix(b"-").isdigit() and (len(number) > _LONG + 1 or abs(int(number)) >= WHOLE)
 
 
 def _text_of(value: Any) -> Any:
@@ -191,9 +191,9 @@ _NUMBER = re.compile(rb'":(-?[0-9][^,}]*)')
 """Behind the name of a property, in JSON without white space."""
 _UNLIKE = (b"\\", b'{":', b',":', b':":')
 """Without these no text holds a quotation mark, and none begins with a colon: `":` is the end of a name."""
-_WHOLE = 1 << 63
+WHOLE = 1 << 63
 """Whole numbers below are read as such, whatever reads them."""
-_LONG = len(str(_WHOLE))
+_LONG = len(str(WHOLE))
 instant = lru_cache(4_096)(instant_of)
 iso = lru_cache(4_096)(datetime.isoformat)
 _COMMON_LINES = re.compile(rf"(?:{COMMON}\n)*{COMMON}", re.ASCII)

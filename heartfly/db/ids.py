@@ -58,13 +58,12 @@ class IdSource:
         first = self._first(now)
         found: list[int] = []
         with self._lock:
-            start = self._after(self._last, first)
-            if n and start & 0xFFF <= 0x1000 - n:  # within one millisecond's sequence, as nearly always
-                self._last = start + n - 1
-                return list(range(start, start + n))
-            for _ in range(n):
-                self._last = self._after(self._last, first)
-                found.append(self._last)
+            while len(found) < n:
+                start = self._after(self._last, first)
+                # As many as one millisecond's sequence has left.
+                some = range(start, start + min(n - len(found), 0x1000 - (start & 0xFFF)))
+                found += some
+                self._last = some[-1]
         return found
 
     def _first(self, now: datetime) -> int:

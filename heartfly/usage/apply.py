@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from heartfly.core.by_column import EventColumns
 from heartfly.core.events import Event, Rejected
 from heartfly.core.limits.tracked import CALL
 from heartfly.core.windows import HOUR
@@ -66,7 +67,7 @@ class Batch:
     pid: int
     wire: str
     received_at: datetime
-    items: Sequence[Event | Refused]
+    items: Sequence[Event | Refused] | EventColumns
     sources: Mapping[str, Heard] = field(default_factory=dict)
     ready: Ready | None = None
 
@@ -155,24 +156,33 @@ class EventApplier:
         return [told[place] for place in range(len(batches))]
 
     def _of_project(self, tx: Tx, pid: int, batches: Mapping[int, Batch]) -> dict[int, list[Told]]:
-        found = [item for batch in batches.values() for item in batch.items if isinstance(item, Event)]
-        now = max(batch.received_at for batch in batches.values())
         ready = together([_ready(tx, batch) for batch in batches.values()])
-        of_each = hashes_of([event.transaction_id for event in found]) if ready is None else ready.hashes
-        hashes, fingerprints = _first(found, of_each) if ready is None else (of_each, ready.fingerprints)
+        now = max(batch.received_at for batch in batches.values())
+        found = _events_in([batch.items for batch in batches.values()]) if ready is None else None
+        of_each: Sequence[bytes]
+        if found is None:
+            assert ready is not None
+            of_each = hashes = ready.hashes
+            fingerprints, names = ready.fingerprints, (ready.types, ready.subjects)
+        else:
+            of_each = hashes_of(found.ids)
+            hashes, fingerprints = _first_of_each(of_each, found.prints)
+            names = (found.types, found.subjects)
         numbers = self._ids.several(now, len(hashes))
-        newest: Mapping[int, int]
         n_new = claim(tx, pid, hashes, numbers, fingerprints)
-        types, subjects = self._name_ids(tx, pid, found, now)
+        types, subjects = self._name_ids(tx, pid, *map(set, names), now=now)
+        newest: Mapping[int, int]
         if ready is not None and n_new == len(hashes):
-            calls = [event for event in found if event.type == CALL] if CALL in types else []
+            # Not one of them was known, or came twice.
+            calls = _calls_in(batches.values()) if CALL in types else []
             received = [(batch.received_at, len(batch.items)) for batch in batches.values()]
             newest = write_new(tx, pid, ready, numbers, received=received, types=types, subjects=subjects)
             told = {place: [ACCEPTED] * len(batch.items) for place, batch in batches.items()}
         else:
+            found = found or _events_in([batch.items for batch in batches.values()])
             candidates = dict(zip(hashes, zip(numbers, fingerprints, strict=True), strict=True))
             firsts, fresh = _settled(tx, pid, candidates, n_new)
-            by_id = dict(zip([event.transaction_id for event in found], of_each, strict=True))
+            by_id = dict(zip(found.ids, of_each, strict=True))
             project = _Project(self._ids, by_id, firsts, fresh, types, subjects)
             told = {place: [project.tell(batch, item) for item in batch.items] for place, batch in batches.items()}
             newest, calls = _write(tx, project), project.calls
@@ -186,10 +196,9 @@ class EventApplier:
         return told
 
     def _name_ids(
-        self, tx: Tx, pid: int, found: Sequence[Event], now: datetime
+        self, tx: Tx, pid: int, types: set[str], subjects: set[str], *, now: datetime
     ) -> tuple[Mapping[str, int], Mapping[str, int]]:
         """The numbers of types and of subjects, those that nobody has used before included."""
-        types, subjects = {event.type for event in found}, {event.subject for event in found}
         wanted = {(_TYPE, text) for text in types} | {(_SUBJECT, text) for text in subjects}
         ids = {name: self._names[pid, *name] for name in wanted if (pid, *name) in self._names}
         if missing := wanted - ids.keys():
@@ -232,12 +241,24 @@ def _ready(tx: Tx, batch: Batch) -> Ready | None:
     return batch.ready if batch.ready is not None else ready_of(batch.items, on_postgres=tx.on_postgres)
 
 
-def _first(found: Sequence[Event], hashes: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
+def _first_of_each(hashes: Sequence[bytes], prints: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
     """Each hash once, and the fingerprint of the first event that has it."""
     first: dict[bytes, bytes] = {}
-    for event, one in zip(found, hashes, strict=True):
-        first.setdefault(one, event.fingerprint)
+    for one, fingerprint in zip(hashes, prints, strict=True):
+        first.setdefault(one, fingerprint)
     return [*first], [*first.values()]
+
+
+def _events_in(items: Sequence[Sequence[Event | Refused] | EventColumns]) -> EventColumns:
+    """Those that are events, in order."""
+    if len(items) == 1 and isinstance(items[0], EventColumns):
+        return items[0]
+    found = [one for some in items for one in some if isinstance(one, Event)]
+    return EventColumns(*(zip(*found, strict=True) if found else [()] * len(Event._fields)))
+
+
+def _calls_in(batches: Iterable[Batch]) -> list[Event]:
+    return [one for batch in batches for one in batch.items if isinstance(one, Event) and one.type == CALL]
 
 
 def _letter(batch: Batch, item: Refused, number: int) -> dict[str, Any]:

@@ -6,13 +6,14 @@ How bytes become JSON is the doors' (and decides what a whole request is worth);
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from heartfly.clock import Clock
 from heartfly.core.access.spelled import spelled_events
+from heartfly.core.by_column import EventColumns
 from heartfly.core.events import Event, Rejected, event_of, written
 from heartfly.core.plain_events import plain_events
 from heartfly.db.database import Database
@@ -51,6 +52,9 @@ class EventIngest:
         self._keep = keep
         self._waiting = 0
 
+    def now(self) -> datetime:
+        return self._clock.now()
+
     def oldest(self) -> datetime:
         """What happened before is refused by now."""
         return self._clock.now() - self._keep
@@ -58,7 +62,7 @@ class EventIngest:
     async def take(
         self,
         pid: int,
-        found: Sequence[Any],
+        found: Sequence[Any] | EventColumns,
         *,
         wire: str,
         source: str = "",
@@ -66,7 +70,7 @@ class EventIngest:
         beside: bool = False,
     ) -> list[Told]:
         """What became of each, in order, after the commit. `found`: what JSON held (core.events.read), or Unreadable,
-        or an event that was made already (`plain`).
+        or an event that was made already (`plain`); or events by column.
 
         OverloadedError: nothing was stored. What is sent again is told as a duplicate. `source`: who
         sends them, if he says so (InvalidValueError: he cannot be called so). `dry_run`: what would become of them;
@@ -113,8 +117,10 @@ class EventIngest:
             self._waiting -= weight
         return told
 
-    def _looked_at(self, found: Sequence[Any], now: datetime) -> tuple[Sequence[Event | Refused], Ready | None]:
-        items = self._items(found, now)
+    def _looked_at(
+        self, found: Sequence[Any] | EventColumns, now: datetime
+    ) -> tuple[Sequence[Event | Refused] | EventColumns, Ready | None]:
+        items = found if isinstance(found, EventColumns) else self._items(found, now)
         return items, ready_of(items, on_postgres=self._database.on_postgres)
 
     def _items(self, found: Sequence[Any], now: datetime) -> list[Event | Refused]:
@@ -128,7 +134,7 @@ class EventIngest:
         event = event_of(one, now=now, oldest=now - self._keep)
         return event if isinstance(event, Event) else Refused(event, _storable(written(one)))
 
-    async def _foretold(self, pid: int, items: Sequence[Event | Refused]) -> list[Told]:
+    async def _foretold(self, pid: int, items: Iterable[Event | Refused]) -> list[Told]:
         hashes = {hash_of(item.transaction_id) for item in items if isinstance(item, Event)}
         async with self._database.read() as read:
             rows = (await read.execute(of_hashes(pid, sorted(hashes)))).all() if hashes else []

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from itertools import chain
 from typing import Any, NamedTuple
 
+from heartfly.core.by_column import EventColumns
 from heartfly.core.events import Event
 from heartfly.db.types import all_packed, micros
 
@@ -42,12 +43,16 @@ def hashes_of(transaction_ids: Iterable[str]) -> list[bytes]:
     return [blake2b(one.encode(), digest_size=16).digest()[:11] for one in transaction_ids]
 
 
-def ready_of(items: Sequence[object], *, on_postgres: bool) -> Ready | None:
+def ready_of(items: Sequence[object] | EventColumns, *, on_postgres: bool) -> Ready | None:
     """None: there is none, or something that is no event, or two have one transaction id."""
-    if {*map(type, items)} != {Event}:
-        return None
     events: Any = items
-    ids, subjects, ats, types, properties, fingerprints = zip(*events, strict=True)
+    if isinstance(items, EventColumns):
+        ids, subjects, ats, types = items.ids, items.subjects, items.ats, items.types
+        properties, fingerprints = items.properties, items.prints
+    elif {*map(type, items)} == {Event}:
+        ids, subjects, ats, types, properties, fingerprints = zip(*events, strict=True)
+    else:
+        return None
     hashes = hashes_of(ids)
     if len({*hashes}) < len(hashes):
         return None

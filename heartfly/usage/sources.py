@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.audit.record import Action, Actor
 from heartfly.core.access.as_event import TYPE
+from heartfly.core.by_column import EventColumns
 from heartfly.core.data_silence import floor
 from heartfly.core.events import Event
 from heartfly.core.watermarks import Source, Standing, is_live, is_name, standing
@@ -66,6 +67,8 @@ def heard_of(found: Iterable[object], source: str, at: datetime) -> Mapping[str,
 
     `source`: of all; empty: it is what requests say themselves.
     """
+    if isinstance(found, EventColumns):
+        return _heard_of_columns(found, source, at)
     newest: dict[str, datetime] = {}
     count: dict[str, int] = {}
     for made in found:
@@ -83,6 +86,17 @@ def heard_of(found: Iterable[object], source: str, at: datetime) -> Mapping[str,
             newest[name] = made.at
         count[name] = count.get(name, 0) + 1
     return {name: Heard(min(newest_at, at), at, count[name]) for name, newest_at in newest.items()}
+
+
+def _heard_of_columns(found: EventColumns, source: str, at: datetime) -> Mapping[str, Heard]:
+    if source:
+        return {source: Heard(min(max(found.ats), at), at, len(found))} if len(found) else {}
+    told: dict[str, list[datetime]] = {}
+    if found.sources is not None:
+        for name, type_, when in zip(found.sources, found.types, found.ats, strict=True):
+            if type_ == TYPE:
+                told.setdefault(name, []).append(when)
+    return {name: Heard(min(max(ats), at), at, len(ats)) for name, ats in told.items() if is_name(name)}
 
 
 def _own_name(properties: str) -> str:

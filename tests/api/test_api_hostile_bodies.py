@@ -21,6 +21,7 @@ GIANT = "9" * 5_000
 CONDITION = '{"of": "calls", "metric": "requests", "window": 3600, "threshold": "10"}'
 COUNT = '"event_types": ["a"], "aggregation": "count"'
 WINDOW = '"replaces": true, "from": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z"'
+IN_COMMON = '"customer_id": "a", "timestamp": "2026-03-02T09:00:00Z", "event_type": "b"'
 HOOK = '{"url": "https://hooks.example.com/x"}'
 PATHS = [
     (r'{"lines": ["/a", "\u0000"]}', "lines[1]"),
@@ -349,6 +350,23 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("POST", "/v1/dead-letters/{letter_id}/replay"): [
         ('{"event": 1}', "event"),
         (r'{"event": {"transaction_id": "\u0000"}}', "event.transaction_id"),
+    ],
+    ("POST", "/v1/events/columns"): [
+        (f'{{"transaction_id": {GIANT}, {IN_COMMON}}}', "transaction_id"),
+        (
+            f'{{"transaction_id": ["t"], {IN_COMMON}, "properties": {{"a": {{"values": [1], "places": [{GIANT}]}}}}}}',
+            "properties.a",
+        ),
+        (f'{{"transaction_id": ["t"], {IN_COMMON}, "properties": {{"a": [1, {GIANT}]}}}}', "properties.a"),
+        (
+            f'{{"transaction_id": ["t"], {IN_COMMON}, "alike": [{{"values": [{{}}], "places": [-{GIANT}]}}]}}',
+            "alike[0]",
+        ),
+        (
+            f'{{"transaction_id": ["t"], {IN_COMMON}, "alike": [{{"values": [{GIANT}], "places": [0]}}]}}',
+            "alike[0].values",
+        ),
+        ('{"transaction_id": [' + ", ".join(['"t"'] * 5_001) + f"], {IN_COMMON}}}", "transaction_id"),
     ],
     ("POST", "/v1/events/void"): [
         (r'{"transaction_id": "t-1", "reason": "\u0000"}', "reason"),

@@ -164,6 +164,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, int]] = {
     ("PATCH", "/v1/status-pages/{page_id}"): ({"title": "changed"}, 200),
     ("DELETE", "/v1/status-pages/{page_id}"): (None, 204),
     ("POST", "/v1/events"): ([EVENT], 200),
+    ("POST", "/v1/events/columns"): (EVENT | {"transaction_id": ["t-1"]}, 200),
     ("GET", "/v1/meters"): (None, 200),
     ("POST", "/v1/meters"): (METER | {"slug": "new"}, 201),
     ("POST", "/v1/meters/preview"): (METER, 200),

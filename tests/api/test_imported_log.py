@@ -1,4 +1,6 @@
-"""A real access log, imported: figures of meters over it equal what Python makes of its lines, and twice is once."""
+"""A real access log, imported: figures of meters over it equal what Python makes of its lines, and twice is once, also
+if it came by column first and then line by line.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from heartfly.cli.log_files import Lines
 from heartfly.cli.log_import import Import
 from heartfly.cli.log_sending import Ready
 from heartfly.core.access.as_event import Shape
+from heartfly.core.access.request_columns import RequestColumns
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.usage.folder import Folder
@@ -59,19 +62,28 @@ async def clock() -> SimClock:
     return SimClock(NOW)
 
 
-def batches(log: bytes) -> list[Sequence[Ready]]:
-    made: list[Sequence[Ready]] = []
-    whole = Import(Shape(), made.append, now=NOW, format_="auto", fields={})
+def sent(log: bytes, *, by_column: bool) -> list[tuple[str, bytes]]:
+    """Where it goes, and the body."""
+    made: list[tuple[str, bytes]] = []
+
+    def put(batch: Sequence[Ready]) -> None:
+        made.append(("/v1/events", b"[" + b",".join(one.text.encode() for one in batch) + b"]"))
+
+    def put_columns(found: RequestColumns) -> None:
+        made.append(("/v1/events/columns", found.body().encode()))
+
+    whole = Import(
+        Shape(), put, now=NOW, format_="auto", fields={}, put_columns=put_columns if by_column else None
+    )  # fmt: skip
     whole.file("access.log").take(Lines().of(log))
     whole.flush()
     return made
 
 
-async def imported(house: House, log: bytes) -> Counter[str]:
+async def imported(house: House, log: bytes, *, by_column: bool) -> Counter[str]:
     outcomes: Counter[str] = Counter()
-    for batch in batches(log):
-        body = b"[" + b",".join(one.text.encode() for one in batch) + b"]"
-        told = (await house.full("POST", "/v1/events", body=body)).json
+    for path, body in sent(log, by_column=by_column):
+        told = (await house.full("POST", path, body=body)).json
         outcomes += Counter(one["outcome"] for one in told["results"])
     return outcomes
 
@@ -93,8 +105,8 @@ async def test_a_real_log_comes_in_once_and_its_figures_are_those_of_its_lines(
     assert 201 == (await house.full("POST", "/v1/meters", METER)).status
     truth = Truth(log.decode())
 
-    first = await imported(house, log)
-    again = await imported(house, log)
+    first = await imported(house, log, by_column=True)
+    again = await imported(house, log, by_column=False)
     folder = Folder(usage_db, clock, ids, hands=Hands(beside=False))
     while await folder.round():
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,10 @@ from heartfly.core.access.customers import Customers, rule_of
 from heartfly.core.access.formats import FORMATS, reader, takes_usual
 from heartfly.core.access.request import Request
 from heartfly.core.access.usual import UsualLines
+from heartfly.core.by_column import Given, given_in
+from heartfly.core.events import event_of, read
 from heartfly.core.paths import rules_of
+from heartfly.core.plain_columns import columns_read, plain_columns
 
 PLAIN = '203.0.113.9 - - [17/May/2015:10:05:03 +0200] "GET /users/17?a=b HTTP/1.1" 200 1234 "-" "curl/8.5"'
 SHAPES = [
@@ -27,6 +31,14 @@ def one_by_one(lines: Sequence[bytes], shape: Shape) -> list[tuple[object, str] 
     read = reader("combined")
     found = [read(line.decode("utf-8", "replace")) for line in lines]
     return [(one.at, behind_id(one, shape)[0]) if isinstance(one, Request) else None for one in found]
+
+
+def read_by(usual: UsualLines, raw: Sequence[bytes]) -> list[tuple[datetime, str] | None]:
+    parted = usual.read(raw)
+    columns, others = parted.columns, iter(parted.others)
+    plain = iter(zip(columns.ats, columns.behind_ids(), strict=True))
+    is_plain = [True] * len(raw) if parted.plain is None else parted.plain
+    return [next(plain) if one else next(others) for one in is_plain]
 
 
 words = st.text(st.sampled_from("ab1-é \\\"'\x00\x7f\r?#/{}[],:=.%") | st.characters(codec="utf-8"), max_size=6)
@@ -55,7 +67,7 @@ lines = st.one_of(
 def test_what_is_usual_is_the_event_that_its_line_alone_makes(some: list[str], shape: Shape) -> None:
     raw = [line.replace("\n", "").encode() for line in [*some, PLAIN]]
 
-    told = UsualLines(shape).read(raw)
+    told = read_by(UsualLines(shape), raw)
 
     assert len(raw) == len(told)
     assert [None] == [
@@ -68,7 +80,7 @@ def test_what_is_usual_is_the_event_that_its_line_alone_makes(some: list[str], s
 def test_what_servers_write_is_usual(extra: str, shape: Shape) -> None:
     raw = [(PLAIN + extra).encode(), b"", PLAIN.encode()]
 
-    told = UsualLines(shape).read(raw)
+    told = read_by(UsualLines(shape), raw)
 
     assert one_by_one(raw, shape) == told
     assert [True, False, True] == [one is not None for one in told]
@@ -76,7 +88,7 @@ def test_what_servers_write_is_usual(extra: str, shape: Shape) -> None:
 
 @pytest.mark.parametrize("other", [b"\xff", b"a\x7fb", b"{}", b"#Fields: date", b"\\x16\\x03", b'- - - [-] "-" 400 0'])
 def test_a_line_that_is_not_usual_is_left_to_who_reads_line_by_line(other: bytes) -> None:
-    assert None is UsualLines(Shape()).read([PLAIN.encode(), other])[1]
+    assert None is read_by(UsualLines(Shape()), [PLAIN.encode(), other])[1]
 
 
 @pytest.mark.parametrize("format_", [*FORMATS, "$remote_addr $status"])
@@ -87,7 +99,7 @@ def test_only_formats_that_are_read_as_combined_are_read_so(format_: str) -> Non
 
 @pytest.mark.parametrize("other", [f"a\n{PLAIN}".encode(), PLAIN.encode() + b" " * 16_384])
 def test_with_a_line_that_is_two_or_too_long_all_are_left_to_who_reads_line_by_line(other: bytes) -> None:
-    assert [None, None] == UsualLines(Shape()).read([PLAIN.encode(), other])
+    assert [None, None] == read_by(UsualLines(Shape()), [PLAIN.encode(), other])
 
 
 @pytest.mark.parametrize("ips", list(Ips))
@@ -95,7 +107,7 @@ def test_of_a_client_without_an_address_nothing_is_told(ips: Ips) -> None:
     shape = Shape(ips=ips)
     raw = [("-" + PLAIN[PLAIN.index(" ") :]).encode()]
 
-    (told,) = UsualLines(shape).read(raw)
+    (told,) = read_by(UsualLines(shape), raw)
 
     assert told is not None
     assert one_by_one(raw, shape) == [told]
@@ -105,7 +117,7 @@ def test_of_a_client_without_an_address_nothing_is_told(ips: Ips) -> None:
 def test_lines_that_all_have_something_behind_the_agent_are_usual() -> None:
     raw = [(PLAIN + " rt=0.012").encode()] * 2
 
-    assert one_by_one(raw, Shape()) == UsualLines(Shape()).read(raw)
+    assert one_by_one(raw, Shape()) == read_by(UsualLines(Shape()), raw)
 
 
 def test_however_many_times_networks_routes_and_agents_lines_have_each_is_read_as_it_is() -> None:
@@ -118,8 +130,61 @@ def test_however_many_times_networks_routes_and_agents_lines_have_each_is_read_a
 
     raw = [line(n) for n in (*range(10_001), 0)]
 
-    told = UsualLines(Shape()).read(raw)
+    told = read_by(UsualLines(Shape()), raw)
 
     assert told[0] == told[-1]
     assert 10_001 == len({one[0] for one in told if one is not None})
     assert one_by_one(raw[-2:], Shape()) == told[-2:]
+
+
+AT = datetime(2015, 5, 17, 12, tzinfo=UTC)
+WHOLE = {"now": AT, "oldest": AT - timedelta(days=400)}
+
+
+@settings(max_examples=100)
+@given(st.lists(lines, max_size=4), st.sampled_from(SHAPES[:2]))
+def test_sent_by_column_they_are_the_events_that_they_are_one_by_one(some: list[str], shape: Shape) -> None:
+    columns = UsualLines(shape).read([line.replace("\n", "").encode() for line in [*some, PLAIN]]).columns
+    columns.ids = [f"id-{n}" for n in range(len(columns))]
+    content = columns.body().encode()
+
+    told = given_in(columns_read(content))
+
+    assert isinstance(told, Given)
+    assert [event_of(read(one), **WHOLE) for one in columns.events()] == list(
+        plain_columns(told, content, **WHOLE) or ()
+    )
+
+
+def test_columns_are_put_together_and_taken_apart() -> None:
+    usual = UsualLines(Shape())
+    first, second = (usual.read([PLAIN.replace("17?", f"{n}?").encode()] * 2).columns for n in (1, 2))
+    first.ids, second.ids = ["a", "b"], ["c", "d"]
+
+    first.add(second)
+    taken = first.first(3)
+
+    assert (["a", "b", "c"], ["d"]) == (taken.ids, first.ids)
+    assert taken.events()[2] == taken.only(2).events()[0]
+    assert ["/users/1", "/users/1", "/users/2"] == taken.paths
+    assert (3, 1) == (len(taken), len(first))
+
+
+@pytest.mark.parametrize("ips", [["203.0.113.9", "-"], ["-", "-"], ["203.0.113.9", "203.0.113.10"]])
+@pytest.mark.parametrize("agents", [["-", "-"], ["-", "curl/8.5"], ["a", "a"]])
+def test_what_nobody_knows_of_some_or_all_is_not_told_by_column(ips: list[str], agents: list[str]) -> None:
+    made = [
+        PLAIN.replace("203.0.113.9", ip).replace("curl/8.5", agent).encode()
+        for ip, agent in zip(ips, agents, strict=True)
+    ]
+    columns = UsualLines(Shape()).read(made).columns
+    columns.ids = ["id-0", "id-1"]
+
+    told = given_in(read(columns.body()))
+
+    assert isinstance(told, Given)
+    assert [event_of(read(one), **WHOLE) for one in columns.events()] == [
+        event_of(one, **WHOLE) for one in told.events()
+    ]
+    assert (set(ips) == {"-"}) is ("ip" not in told.named)
+    assert (set(agents) == {"-"}) is ("user_agent" not in told.named)

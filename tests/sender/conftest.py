@@ -26,6 +26,8 @@ def receiver() -> Iterator[Receiver]:
             if self.path.startswith("/ping/"):
                 state.pings.append((self.path, body.decode()))
                 told: Told = state.ping_status, {}, b"OK"
+            elif state.is_unknown(self.path):
+                told = 405, {}, b""
             else:
                 state.headers.append({"path": self.path, **{k.lower(): v for k, v in self.headers.items()}})
                 packed = self.headers.get("content-encoding") == "gzip"

@@ -23,8 +23,13 @@ class Receiver:
     pings: list[tuple[str, str]] = field(default_factory=list)
     known: dict[str, str] = field(default_factory=dict)
     ping_status: int = 200
+    takes_columns: bool = False
     heard: threading.Condition = field(default_factory=threading.Condition)
     """Told with every body of events."""
+
+    def is_unknown(self, path: str) -> bool:
+        """As of a Heartfly that takes events one by one only."""
+        return path.startswith("/v1/events/") and not self.takes_columns
 
     def events(self, body: bytes) -> Told:
         with self.heard:
@@ -43,7 +48,7 @@ class Receiver:
         self.bodies.append(body)
         if self.answers:
             return self.answers.pop(0)
-        return 200, {}, json.dumps({"results": [self._one(event) for event in json.loads(body)]}).encode()
+        return 200, {}, json.dumps({"results": [self._one(event) for event in _events(json.loads(body))]}).encode()
 
     def _one(self, event: dict[str, Any]) -> dict[str, Any]:
         id_, content = event.get("transaction_id"), json.dumps(event)
@@ -53,6 +58,29 @@ class Receiver:
             self.known[id_] = content
             return {"outcome": "accepted", "field": None, "reason": None}
         return {"outcome": "duplicate" if self.known[id_] == content else "conflict", "field": None, "reason": None}
+
+
+def _events(body: Any) -> list[dict[str, Any]]:
+    """Of columns: what they would be one by one."""
+    if isinstance(body, list):
+        return body
+    n = len(body["transaction_id"])
+
+    def each(column: Any) -> list[Any]:
+        if isinstance(column, dict):
+            return [column["values"][place] for place in column["places"]]
+        return column if isinstance(column, list) else [column] * n
+
+    heads = [dict(zip(_HEAD, one, strict=True)) for one in zip(*(each(body[name]) for name in _HEAD), strict=True)]
+    for place, head in enumerate(heads):
+        properties = {name: each(column)[place] for name, column in body["properties"].items()}
+        for column in body["alike"]:
+            properties |= each(column)[place]
+        head["properties"] = {name: properties[name] for name in sorted(properties) if properties[name] is not None}
+    return heads
+
+
+_HEAD = ("transaction_id", "customer_id", "timestamp", "event_type")
 
 
 @dataclass

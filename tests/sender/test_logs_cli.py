@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +22,13 @@ from click.testing import CliRunner, Result
 from heartfly.cli import main
 from heartfly.cli.event_import import how_far
 from heartfly.cli.log_files import Lines, Tail
+from tests.sender.logs import NOW, Run, importing, line, sent
 from tests.sender.receiving import Receiver
-
-Run = Callable[..., Result]
-NOW = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - lines of a log that is written just now
-
-
-def line(n: int, *, at: datetime = NOW, path: str = "/users/17", status: int = 200) -> bytes:
-    return (
-        f'203.0.113.{n % 250} - ada [{at:%d/%b/%Y:%H:%M:%S +0000}] "GET {path} HTTP/1.1" {status} {n} "-" "curl"\n'
-    ).encode()
 
 
 @pytest.fixture
 def run(receiver: Receiver) -> Run:
-    def run(*words: str | Path, given: bytes = b"") -> Result:
-        env = {"HEARTFLY_URL": receiver.url, "HEARTFLY_API_KEY": "hf_key"}
-        return CliRunner().invoke(
-            main, ["usage", "import-logs", *map(str, words)], env=env, input=given, prog_name="heartfly"
-        )
-
-    return run
+    return importing(receiver)
 
 
 @pytest.fixture
@@ -54,10 +40,6 @@ def log(tmp_path: Path) -> Path:
 
 def summary(result: Result) -> Any:
     return json.loads(result.stdout)
-
-
-def sent(receiver: Receiver) -> list[dict[str, Any]]:
-    return [json.loads(one) for one in receiver.known.values()]
 
 
 def test_each_line_is_an_event_and_imported_again_none_is_new(run: Run, receiver: Receiver, log: Path) -> None:

@@ -53,6 +53,7 @@ from heartfly.api.v1 import (
 
 HANDLERS = (
     events.take_events,
+    events.take_columns,
     usage_days.list_usage_days,
     usage_days.run_usage_day,
     archives.list_archives,

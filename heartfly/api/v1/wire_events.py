@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -13,7 +12,8 @@ from litestar.openapi.spec import OpenAPIMediaType, Operation, Reference, Reques
 from litestar.openapi.spec import Schema as OpenApiSchema
 from litestar.openapi.spec.enums import OpenAPIType
 
-from heartfly.usage.apply import Outcome, Told, are_all_accepted
+from heartfly.core.by_column import MAX_EVENTS as MAX_BY_COLUMN
+from heartfly.usage.apply import Outcome, Told, are_all_accepted, counted
 from heartfly.usage.ingest import MAX_EVENTS
 
 _EXAMPLE = {
@@ -40,6 +40,29 @@ class EventIn(msgspec.Struct):
     """Whatever meters may ask for, undeclared: at most 100 names. Numbers are kept exactly as they are written."""
 
 
+class CodedIn(msgspec.Struct, forbid_unknown_fields=True):
+    """A column in which the same values come again and again."""
+
+    values: list[Any]
+    """Each once."""
+    places: list[int]
+    """Of each event, where its value is among `values`, from 0."""
+
+
+class EventColumnsIn(msgspec.Struct, forbid_unknown_fields=True):
+    """Events by column. A column is a list with a value for each event, one value that all have, or coded."""
+
+    transaction_id: list[str]
+    """One for each event: a list always."""
+    customer_id: list[str] | CodedIn | str
+    timestamp: list[str] | CodedIn | str
+    event_type: list[str] | CodedIn | str
+    properties: dict[str, Any] = {}
+    """A column for each name. `null` where an event has no such property."""
+    alike: list[CodedIn] = []
+    """Properties of which several come together again and again: their `values` are objects of properties."""
+
+
 class EventResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one event. `index`: its place in the body. `field` and `reason`: why it is none."""
 
@@ -60,7 +83,7 @@ class IngestOut(msgspec.Struct, frozen=True, kw_only=True):
     results: list[EventResult]
 
 
-SHAPES = (EventIn, IngestOut)
+SHAPES = (EventIn, CodedIn, EventColumnsIn, IngestOut)
 
 
 @dataclass
@@ -84,6 +107,32 @@ class TakesEvents(Operation):
         )
 
 
+_COLUMNS_EXAMPLE = {
+    "transaction_id": ["2026-11-28T10:15:00Z-req-42", "2026-11-28T10:15:00Z-req-43"],
+    "customer_id": "acme",
+    "timestamp": "2026-11-28T10:15:00Z",
+    "event_type": "api.request",
+    "properties": {"bytes": ["1024", "2048"], "region": {"values": ["eu"], "places": [0, 0]}},
+}
+
+
+@dataclass
+class TakesColumns(Operation):
+    """As TakesEvents."""
+
+    def __post_init__(self) -> None:
+        self.request_body = RequestBody(
+            required=True,
+            description=f"At most {MAX_BY_COLUMN} events, up to 4 MiB, and 16 MiB once each is told for itself; packed "
+            "with `Content-Encoding: gzip`.",
+            content={
+                "application/json": OpenAPIMediaType(
+                    schema=Reference(ref="#/components/schemas/EventColumnsIn"), example=_COLUMNS_EXAMPLE
+                )
+            },
+        )
+
+
 PREFER = "Prefer"
 _BRIEFLY = "return=minimal"
 
@@ -96,7 +145,7 @@ def is_brief(prefer: str) -> bool:
 def ingest_out(told: Sequence[Told], *, dry_run: bool, brief: bool = False) -> IngestOut:
     """`brief`: with results of those only that are rejected, or in conflict."""
     if brief:
-        of = Counter(one.outcome for one in told)
+        of = counted(told)
         apart = [(index, one) for index, one in enumerate(told) if one.outcome in _APART] if of.keys() & _APART else []
         results = [_result(index, one) for index, one in apart]
         return IngestOut(dry_run=dry_run, results=results, **{name: of[outcome] for outcome, name in _NAMES.items()})
@@ -125,7 +174,7 @@ def _result(index: int, told: Told) -> EventResult:
 
 _APART = {Outcome.REJECTED, Outcome.CONFLICT}
 _NAMES = {outcome: outcome.value for outcome in Outcome}
-_ACCEPTED = [_result(index, Told(Outcome.ACCEPTED)) for index in range(MAX_EVENTS)]
+_ACCEPTED = [_result(index, Told(Outcome.ACCEPTED)) for index in range(max(MAX_EVENTS, MAX_BY_COLUMN))]
 _ALL_ACCEPTED = msgspec.json.encode(_ACCEPTED)[1:-1]
 _ENDS = [0, *accumulate(len(msgspec.json.encode(one)) + 1 for one in _ACCEPTED)]
 """Of the first so many results in that text, the comma behind them included."""

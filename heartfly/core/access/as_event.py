@@ -160,7 +160,7 @@ def behind_id(request: Request, shape: Shape) -> tuple[str, str, str | None]:
 
 def head_of(customer: str, at: datetime) -> str:
     """What stands between the transaction id and the properties."""
-    return f',"customer_id":{_quoted(customer)},"timestamp":"{_rfc3339(at)}","event_type":"{TYPE}",'
+    return f',"customer_id":{_quoted(customer)},"timestamp":"{rfc3339(at)}","event_type":"{TYPE}",'
 
 
 def rules_told(rules: Rules) -> str:
@@ -198,7 +198,7 @@ def agent_told(agent: str) -> str:
 
 
 @lru_cache(4_096)
-def _rfc3339(at: datetime) -> str:
+def rfc3339(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
 
 

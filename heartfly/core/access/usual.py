@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import compress
 from json.encoder import encode_basestring
 
 from heartfly.core.access.as_event import (
     LAST_BYTES,
     Ips,
     Shape,
-    agent_told,
     behind_id,
-    head_of,
     ip_told,
     network_told,
     rules_told,
 )
 from heartfly.core.access.combined import extras
-from heartfly.core.access.customers import ANONYMOUS
 from heartfly.core.access.request import Request, at_clf, status_of
+from heartfly.core.access.request_columns import RequestColumns
 from heartfly.core.paths import Rules
 
 _LINES = re.compile(
@@ -37,9 +37,27 @@ _LINES = re.compile(
 """One match for each line; one that is not usual has no groups."""
 _LONGEST = 16_384
 _MOST_KNOWN = 10_000
+_CONTROLS = bytes({*range(32), 127} - {10})
+"""Of ASCII; lines end with the one that is left out."""
+_NONE = ("",) * _LINES.groups
 
 Usual = tuple[datetime, str]
 """When it was, and its event behind the transaction id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """What lines were read as. `plain`: which have all that is usual and nothing else; None: all. Of these the requests
+    stand in `columns`, without ids. `others`: of each other line, in order. None: it is not usual.
+    """
+
+    columns: RequestColumns
+    plain: Sequence[bool] | None
+    others: Sequence[Usual | None]
+
+
+def none_usual(n: int) -> Parted:
+    return Parted(RequestColumns(), [False] * n, [None] * n)
 
 
 class UsualLines:
@@ -47,67 +65,48 @@ class UsualLines:
         self._shape = shape
         rules = rules_told(shape.rules)
         source = f',"source":{encode_basestring(shape.source)}' if shape.source else ""
-        self._heads = _Heads()
-        self._ends = _Ends(lambda route: f',"route":{encode_basestring(route)}{rules}{source}')
+        self._instants = _Instants()
+        self._kinds = _Kinds(lambda route: f',"route":{encode_basestring(route)}{rules}{source}')
         self._ips = _Ips(shape)
         self._routes = _Routes(shape.rules)
 
-    def read(self, lines: Sequence[bytes]) -> list[Usual | None]:
-        """Of each line, in order. None: it is not usual."""
-        try:
-            text = b"\n".join(lines).decode()
-        except UnicodeDecodeError:
-            return [None] * len(lines)
-        found = _LINES.findall(text)
-        if len(found) != len(lines) or max(map(len, lines), default=0) > _LONGEST:
-            return [None] * len(lines)
-        told = self._told(found)
-        if not text.replace("\n", "").isprintable():
-            one_by_one = zip(told, text.split("\n"), strict=True)
-            told = [one if line.isprintable() else None for one, line in one_by_one]
-        return told
-
-    def _told(self, found: Sequence[tuple[str, ...]]) -> list[Usual | None]:
-        """Those that have all that is usual and nothing else, which are most, at once."""
-        if self._shape.customers.rules:
-            return [self._one(one) if one[0] else None for one in found]
-        plain = [one for one in found if one[0] and not one[8] and not one[9]]
-        if len(plain) == len(found):
-            return self._plain(plain)
-        at_once = iter(self._plain(plain))
-        return [
-            None if not one[0] else self._one(one) if one[8] or one[9] else next(at_once) for one in found
-        ]  # fmt: skip
-
-    def _plain(self, found: Sequence[tuple[str, ...]]) -> list[Usual | None]:
-        """The same as behind_id of these requests, with what comes again made once."""
+    def read(self, lines: Sequence[bytes]) -> Parted:
+        found = _found(lines)
         if not found:
-            return []
-        ips, _, times, methods, paths, statuses, told_sizes, agents, _, _ = zip(*found, strict=True)
-        heads, ends = self._heads, self._ends
-        sizes = ["0" if one == "-" else str(int(one)) if one[0] == "0" else one for one in told_sizes]
-        columns = zip(
-            times,
-            self._ips.of_all(ips),
-            methods,
-            paths,
-            sizes,
-            self._routes.of_all(paths),
-            statuses,
-            agents,
-            strict=True,
+            return none_usual(len(lines))
+        columns, plain = self._plain(found)
+        if plain is None:
+            return Parted(columns, None, [])
+        others = [one for one, is_plain in zip(found, plain, strict=True) if not is_plain]
+        return Parted(columns, plain, [self._one(one) if one[0] else None for one in others])
+
+    def _plain(self, found: Sequence[tuple[str, ...]]) -> tuple[RequestColumns, Sequence[bool] | None]:
+        """The same as behind_id of these requests, with what comes again made once; and which they are, unless all."""
+        if self._shape.customers.rules:
+            return RequestColumns(), [False] * len(found)
+        instants = self._instants
+        plain: Sequence[bool] | None = None
+        columns = list(zip(*found, strict=True))
+        if not all(columns[0]) or any(columns[8]) or any(columns[9]) or None in map(instants.__getitem__, columns[2]):
+            plain = [bool(one[0]) and not one[8] and not one[9] and instants[one[2]] is not None for one in found]
+            columns = list(zip(*compress(found, plain), strict=True))
+            if not columns:
+                return RequestColumns(), plain
+        ips, _, times, methods, paths, statuses, sizes, agents, _, _ = columns
+        keys = zip(methods, self._routes.of_all(paths), statuses, strict=True)
+        made = RequestColumns(
+            ats=[at for time in times if (at := instants[time]) is not None],
+            ips=list(self._ips.of_all(ips)),
+            paths=list(paths),
+            sizes=["0" if one == "-" else str(int(one)) if one[0] == "0" else one for one in sizes],
+            kinds=list(map(self._kinds.__getitem__, keys)),
+            agents=list(agents),
         )
-        return [
-            None if (head := heads[time]) is None else (
-                head[0],
-                f'{head[1]}{ip}"method":"{method}","path":"{path}","response_bytes":{size}{ends[route, status, agent]}',
-            )
-            for time, ip, method, path, size, route, status, agent in columns
-        ]  # fmt: skip
+        return made, plain
 
     def _one(self, found: tuple[str, ...]) -> Usual | None:
-        head = self._heads[found[2]]
-        return None if head is None else self._whole(head[0], found)
+        at = self._instants[found[2]]
+        return None if at is None else self._whole(at, found)
 
     def _whole(self, at: datetime, found: tuple[str, ...]) -> Usual:
         ip, user, _, method, path, status, size, agent, extra, others = found
@@ -121,14 +120,30 @@ class UsualLines:
         return at, behind_id(request, self._shape)[0]
 
 
-class _Heads(dict[str, tuple[datetime, str] | None]):
-    """Of times as lines write them: the instant, and how an event of nobody at that time begins."""
+def _found(lines: Sequence[bytes]) -> Sequence[tuple[str, ...]]:
+    """What _LINES finds in each; in one that cannot be usual nothing. Empty: none is."""
+    whole = b"\n".join(lines)
+    try:
+        text = whole.decode()
+    except UnicodeDecodeError:
+        return ()
+    found = _LINES.findall(text)
+    if len(found) != len(lines) or max(map(len, lines), default=0) > _LONGEST:
+        return ()
+    # Of ASCII it is found out in half the time.
+    plain = text.isascii() and len(whole.translate(None, _CONTROLS)) == len(whole)
+    if not plain and not text.replace("\n", "").isprintable():
+        return [one if line.isprintable() else _NONE for one, line in zip(found, text.split("\n"), strict=True)]
+    return found
 
-    def __missing__(self, time: str) -> tuple[datetime, str] | None:
+
+class _Instants(dict[str, datetime | None]):
+    """Of times as lines write them."""
+
+    def __missing__(self, time: str) -> datetime | None:
         if len(self) >= _MOST_KNOWN:
             self.clear()
-        at = at_clf(time)
-        found = self[time] = None if at is None else (at, f'{head_of(ANONYMOUS, at)}"properties":{{')
+        found = self[time] = at_clf(time)
         return found
 
 
@@ -185,19 +200,18 @@ class _Routes(dict[str, str]):
         return found
 
 
-class _Ends(dict[tuple[str, str, str], str]):
-    """What stands behind the size, by route, status and agent: there are few of all three."""
+class _Kinds(dict[tuple[str, str, str], str]):
+    """What requests of a method, route and status have in common, as JSON: there are few of all three."""
 
     def __init__(self, of_route: Callable[[str], str]) -> None:
         super().__init__()
         self._of_route = of_route
 
     def __missing__(self, told: tuple[str, str, str]) -> str:
-        route, status_text, agent = told
+        method, route, status_text = told
         status = status_of(status_text)
         text = "" if status is None else f',"status":{status},"status_class":"{status // 100}xx"'
-        text = f"{self._of_route(route)}{text}{agent_told(agent) if agent and agent != '-' else ''}}}}}"
         if len(self) >= _MOST_KNOWN:
             self.clear()
-        self[told] = text
-        return text
+        found = self[told] = f'{{"method":"{method}"{self._of_route(route)}{text}}}'
+        return found
