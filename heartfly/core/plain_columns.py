@@ -179,9 +179,16 @@ def _of_one(column: Sequence[Any], name: str, opening: str, closing: str, *, pri
         else:
             raise _NotPlainError
         return _Told(texts, texts)
-    if kinds == {int} and min(column) > -WHOLE and max(column) < WHOLE:
-        exact = [f"{before}{value}{closing}" for value in column]
-        return _Told(exact, [f'{before}"{value}"{closing}' for value in column])
+    if kinds == {int}:
+        numbers, are_plain_ones = column, min(column) > -WHOLE and max(column) < WHOLE
+    elif kinds <= _NUMBERS:
+        numbers = [*map(_number, column)]
+        are_plain_ones = max(map(len, numbers)) < _MANY
+    else:
+        numbers, are_plain_ones = (), False
+    if are_plain_ones:
+        exact = [f"{before}{number}{closing}" for number in numbers]
+        return _Told(exact, [f'{before}"{number}"{closing}' for number in numbers])
     return _two(_piece(before, value, closing) for value in column)
 
 
@@ -222,6 +229,8 @@ def _piece(before: str, value: Any, closing: str = "") -> tuple[str, str]:
 
 
 _NUMBERS = frozenset((int, msgspec.Raw))
+_MANY = len(str(WHOLE))
+"""Characters: a number of fewer is below."""
 
 
 def _number(value: Any) -> str:

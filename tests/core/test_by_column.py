@@ -105,6 +105,7 @@ def test_what_is_plain_is_read_at_once() -> None:
 @pytest.mark.parametrize(
     "properties",
     [
+        {"a": [0.5, 2, 1e5]}, {"a": [0.12345678901234568, 1.5, 2]},
         {}, {"a": [1, 2, 3]}, {"a": ["x", "y", "z"]}, {"a": [None, None, None]}, {"a": [None, 1, "x"]},
         {"a": [None, "x", None], "b": [None, "y", 1]}, {"a": "\u00e9"}, {"a": ["\u00e9", '"', "\\"]},
         {"a": True, "b": 0},

@@ -188,3 +188,18 @@ def test_what_nobody_knows_of_some_or_all_is_not_told_by_column(ips: list[str], 
     ]
     assert (set(ips) == {"-"}) is ("ip" not in told.named)
     assert (set(agents) == {"-"}) is ("user_agent" not in told.named)
+
+
+@pytest.mark.parametrize("extra", [" rt=0.012", ' rt=0.012 urt="0.010, 0.002"', " 12ms", " urt=1.5 id=8f14"])
+@pytest.mark.parametrize("n", [1, 2])
+def test_times_are_told_by_column_of_those_that_have_them(extra: str, n: int) -> None:
+    columns = UsualLines(Shape()).read([(PLAIN + extra).encode()] * n + [PLAIN.encode()] * (2 - n)).columns
+    columns.ids = ["id-0", "id-1"]
+    content = columns.body().encode()
+
+    told = given_in(columns_read(content))
+
+    assert isinstance(told, Given)
+    alone = [event_of(read(one), **WHOLE) for one in columns.events()]
+    assert alone == list(plain_columns(told, content, **WHOLE) or ())
+    assert {"latency_ms", "upstream_ms"} & told.named.keys()

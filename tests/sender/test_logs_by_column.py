@@ -18,18 +18,16 @@ def run(receiver: Receiver) -> Run:
 
 
 def test_usual_lines_go_out_by_column_to_who_takes_that_and_are_the_same_events(run: Run, receiver: Receiver) -> None:
-    lines = [line(n, status=200 + n % 2) for n in range(6_000)] + [
-        line(7).replace(b'"curl"', b'"a" rt=0.5'),
-        b"what?\n",
-    ]
-    assert "6001 events accepted, 0 known already." in run("-", "--source", "web-1", given=b"".join(lines)).output
+    others = [line(7).replace(b'"curl"', b'"a" rt=0.5'), line(8).replace(b'"curl"', rb'"\x41"'), b"what?\n"]
+    lines = [line(n, status=200 + n % 2) for n in range(6_000)] + others
+    assert "6002 events accepted, 0 known already." in run("-", "--source", "web-1", given=b"".join(lines)).output
     receiver.bodies.clear()
     receiver.takes_columns = True
 
     done = run("-", "--source", "web-1", given=b"".join(lines))
 
-    assert "0 events accepted, 6001 known already." in done.output
-    assert [1, 5_000, 1_000] == [len(body["transaction_id"]) for body in by_column(receiver)]
+    assert "0 events accepted, 6002 known already." in done.output
+    assert [1, 5_000, 1_001] == [len(body["transaction_id"]) for body in by_column(receiver)]
     assert [1] == [len(json.loads(body)) for body in receiver.bodies if body.startswith(b"[")]
 
 

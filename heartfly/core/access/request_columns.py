@@ -25,8 +25,8 @@ class RequestColumns:
     """Of nobody in particular. Texts hold neither quotation marks nor backslashes, and can be printed.
 
     `ips`: what is told of an address, as the first property and with the comma behind it, or nothing. `kinds`: as JSON,
-    the properties that many have together, the method first. `sizes`: of answers, in bytes. An agent that nobody knows
-    is empty, or a hyphen.
+    the properties that many have together, the method first. `sizes`: of answers, in bytes. `latencies`, and
+    `upstreams` of servers behind: exact, in milliseconds. What nobody knows is empty, or a hyphen of an agent.
     """
 
     ids: list[str] = field(default_factory=list)
@@ -36,6 +36,8 @@ class RequestColumns:
     sizes: list[str] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     agents: list[str] = field(default_factory=list)
+    latencies: list[str] = field(default_factory=list)
+    upstreams: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.ats)
@@ -55,7 +57,8 @@ class RequestColumns:
         return RequestColumns(*([column[place]] for column in self._columns()))
 
     def _columns(self) -> tuple[list[Any], ...]:
-        return self.ids, self.ats, self.ips, self.paths, self.sizes, self.kinds, self.agents
+        heads = self.ids, self.ats, self.ips, self.paths
+        return *heads, self.sizes, self.kinds, self.agents, self.latencies, self.upstreams
 
     def behind_ids(self) -> list[str]:
         """Of each, its event behind the transaction id, as as_event.py spells it."""
@@ -69,11 +72,13 @@ class RequestColumns:
             self.paths,
             self.sizes,
             map(agents.__getitem__, self.agents),
+            [f'"latency_ms":{one},' if one else "" for one in self.latencies],
+            [f',"upstream_ms":{one}' if one else "" for one in self.upstreams],
             strict=True,
         )
         return [
-            f'{head}{ip}{method},"path":"{path}","response_bytes":{size},{rest}{agent}}}}}'
-            for head, ip, (method, rest), path, size, agent in columns
+            f'{head}{ip}{latency}{method},"path":"{path}","response_bytes":{size},{rest}{upstream}{agent}}}}}'
+            for head, ip, (method, rest), path, size, agent, latency, upstream in columns
         ]
 
     def events(self) -> list[str]:
@@ -87,6 +92,9 @@ class RequestColumns:
         if not agents.keys() <= _NOBODY:
             values = ",".join(["null" if one in _NOBODY else f'"{one}"' for one in agents])
             properties += f',"user_agent":{{"values":[{values}],"places":[{_told(self.agents, agents)}]}}'
+        for name, column in (("latency_ms", self.latencies), ("upstream_ms", self.upstreams)):
+            if any(column):
+                properties += f',"{name}":[{",".join([one or "null" for one in column])}]'
         if any(self.ips):
             properties = f'"ip":[{self._told_ips()}],{properties}'
         return (

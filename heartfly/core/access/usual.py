@@ -47,7 +47,7 @@ Usual = tuple[datetime, str]
 
 @dataclass(frozen=True, slots=True)
 class Parted:
-    """What lines were read as. `plain`: which have all that is usual and nothing else; None: all. Of these the requests
+    """What lines were read as. `plain`: which are usual, of nobody in particular; None: all. Of these the requests
     stand in `columns`, without ids. `others`: of each other line, in order. None: it is not usual.
     """
 
@@ -87,12 +87,16 @@ class UsualLines:
         instants = self._instants
         plain: Sequence[bool] | None = None
         columns = list(zip(*found, strict=True))
-        if not all(columns[0]) or any(columns[8]) or any(columns[9]) or None in map(instants.__getitem__, columns[2]):
-            plain = [bool(one[0]) and not one[8] and not one[9] and instants[one[2]] is not None for one in found]
+        if not all(columns[0]) or None in map(instants.__getitem__, columns[2]):
+            plain = [bool(one[0]) and instants[one[2]] is not None for one in found]
             columns = list(zip(*compress(found, plain), strict=True))
             if not columns:
                 return RequestColumns(), plain
-        ips, _, times, methods, paths, statuses, sizes, agents, _, _ = columns
+        ips, _, times, methods, paths, statuses, sizes, agents, behind_agents, behind_sizes = columns
+        latencies = upstreams = [""] * len(ips)
+        if any(behind_agents) or any(behind_sizes):
+            timed = [extras(one or other)[:2] for one, other in zip(behind_agents, behind_sizes, strict=True)]
+            latencies, upstreams = [one or "" for one, _ in timed], [one or "" for _, one in timed]
         keys = zip(methods, self._routes.of_all(paths), statuses, strict=True)
         made = RequestColumns(
             ats=[at for time in times if (at := instants[time]) is not None],
@@ -101,6 +105,8 @@ class UsualLines:
             sizes=["0" if one == "-" else str(int(one)) if one[0] == "0" else one for one in sizes],
             kinds=list(map(self._kinds.__getitem__, keys)),
             agents=list(agents),
+            latencies=list(latencies),
+            upstreams=list(upstreams),
         )
         return made, plain
 
