@@ -8,3 +8,8 @@ from __future__ import annotations
 import pytest
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+postgres_if_slow = pytest.mark.parametrize(
+    "database_url", ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.slow])], indirect=True
+)
+"""For a story of weeks each of whose steps other tests take on both: on PostgreSQL with `make test-all`."""
