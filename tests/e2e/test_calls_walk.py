@@ -26,6 +26,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from typing_extensions import override
 
+from tests.one_database import postgres_if_slow
 from tests.server_process import Server, free_port
 
 pytestmark = pytest.mark.e2e
@@ -188,6 +189,7 @@ def worked_out(notes: Path, prices: Sequence[tuple[int, str, str, str]]) -> Deci
     return total
 
 
+@postgres_if_slow
 def test_an_application_meets_a_limit_a_budget_and_other_prices_and_all_is_told_and_billed_right(
     machine: Machine,
 ) -> None:

@@ -33,7 +33,7 @@ from heartfly.usage.hands import Hands
 from tests.jobs.workshop import DAY, HOUR, MINUTE, SETTINGS, T0, Workshop, kind_of
 from tests.notify.conftest import mail_settings
 from tests.notify.test_email_delivery import Mailbox, server
-from tests.one_database import on_sqlite
+from tests.one_database import on_sqlite, postgres_if_slow
 from tests.sim_clock import SimClock
 from tests.usage.factory import Plant
 from tests.world import SEALER, World
@@ -299,6 +299,7 @@ async def test_an_address_that_takes_nothing_holds_up_no_other(office: Office, m
     assert [False, False, True] == [wrong for _, _, wrong in await office.marks()]
 
 
+@postgres_if_slow
 async def test_what_cannot_be_sent_for_days_is_given_up_and_leaves_no_link(office: Office, mailbox: Picky) -> None:
     mailbox.refused = {"busy@example.com": "451 4.2.1 later"}
     await office.mail_to("busy@example.com")
@@ -314,6 +315,7 @@ async def test_what_cannot_be_sent_for_days_is_given_up_and_leaves_no_link(offic
     assert [("2026-02-01", "busy@example.com", True)] == await office.marks()
 
 
+@postgres_if_slow
 async def test_it_is_given_up_so_long_after_it_first_failed(office: Office, mailbox: Picky) -> None:
     """And not after it could have gone, which is long ago when Heartfly was down."""
     mailbox.refused = {"busy@example.com": "451 4.2.1 later"}
@@ -326,6 +328,7 @@ async def test_it_is_given_up_so_long_after_it_first_failed(office: Office, mail
     assert [("2026-02-01", "busy@example.com", True)] == await office.marks()
 
 
+@postgres_if_slow
 @pytest.mark.parametrize("answer", ["550 5.7.1 sender refused", "553 5.1.8 no such domain", "530 5.7.0 log in first"])
 async def test_when_our_own_server_takes_nothing_nothing_is_given_up_and_the_run_ends(
     office: Office, mailbox: Picky, answer: str

@@ -18,12 +18,14 @@ from heartfly.rules.commands import resolve
 from tests.jobs.workshop import HOUR, MINUTE
 from tests.notify.conftest import mail_settings
 from tests.notify.test_email_delivery import Mailbox, server
+from tests.one_database import postgres_if_slow
 from tests.rules.neighbourhood import TEN, neighbourhood
 from tests.world import SEALER, TEST
 
 pytestmark = [pytest.mark.anyio, pytest.mark.story]
 
 
+@postgres_if_slow
 async def test_a_provider_fails_for_an_hour(
     db: Database, usage_db: Database, ids: IdSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:

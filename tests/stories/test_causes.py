@@ -22,6 +22,7 @@ from heartfly.notify.commands import delete_channel, edit_channel
 from heartfly.notify.peace_commands import Asked
 from heartfly.notify.policies import AskedPolicy
 from tests.notify.receivers import HttpReceiver
+from tests.one_database import postgres_if_slow
 from tests.stories.story import Story, begin
 from tests.world import SEALER, TEST
 
@@ -129,6 +130,7 @@ async def test_it_ends_as_one_when_the_last_is_up(story: Story) -> None:
     assert [story.at(f"00:2{n}") for n in (0, 1, 2, 4)] == sorted(recovered)
 
 
+@postgres_if_slow
 async def test_who_is_up_again_is_told_though_another_stays_down_for_days(story: Story) -> None:
     jobs = [await story.check(f"job-{n}", every="5m", grace="1m", host="db-1") for n in range(4)]
     await story.channel("people", kind="slack")

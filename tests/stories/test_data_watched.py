@@ -19,6 +19,7 @@ from heartfly.traffic.watches import ALL, Kind, create, limits_of
 from heartfly.usage.customers import create_customer
 from tests.jobs.workshop import HOUR, MINUTE, Workshop
 from tests.notify.receivers import HttpReceiver
+from tests.one_database import postgres_if_slow
 from tests.stories.story import DAY, Story, begin
 from tests.traffic.oracle import Hit
 from tests.usage import factory
@@ -121,6 +122,7 @@ async def test_a_source_that_falls_silent_is_told_once_and_when_it_comes_back(si
     assert [""] == await site.found()
 
 
+@postgres_if_slow
 async def test_nights_in_which_nothing_is_usual_do_not_alarm_and_a_morning_without_anything_does(site: Site) -> None:
     for day in (0, 1):
         await site.each_minute(TEN - HOUR + day * A_DAY, TEN + 2 * HOUR + day * A_DAY, source="web-1")

@@ -20,6 +20,7 @@ from heartfly.notify.commands import edit_channel
 from heartfly.notify.peace_commands import Asked
 from heartfly.notify.policies import AskedPolicy, OwnWords
 from tests.notify.receivers import HttpReceiver
+from tests.one_database import postgres_if_slow
 from tests.stories.story import Story, begin
 from tests.world import SEALER, TEST
 
@@ -120,6 +121,7 @@ async def test_what_maintenance_does_not_judge_expects_its_next_run_from_the_end
     assert ["unverified", "missed"] == [run.outcome for run in await story.world.runs(backup)][1:]
 
 
+@postgres_if_slow
 async def test_the_alert_of_a_weekly_job_says_from_which_maintenance_its_slot_was_counted(story: Story) -> None:
     await story.stride(timedelta(hours=1))
     weekly = await story.check("weekly", every="7d", grace="10m")

@@ -16,6 +16,7 @@ from heartfly.jobs.catalogue import daily_usage
 from heartfly.usage.close_day import Closer
 from tests.jobs.workshop import Workshop
 from tests.notify.receivers import HttpReceiver
+from tests.one_database import postgres_if_slow
 from tests.stories.story import DAY, Story, begin
 from tests.usage import factory
 from tests.usage.factory import Plant, events_of
@@ -35,6 +36,7 @@ async def story(db: Database, ids: IdSource) -> AsyncIterator[Story]:
         await told.http.aclose()
 
 
+@postgres_if_slow
 async def test_a_day_of_far_fewer_events_than_usual_is_told_with_what_is_usual(
     story: Story, usage_db: Database, ids: IdSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:

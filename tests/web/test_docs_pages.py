@@ -13,6 +13,7 @@ from heartfly.api.native import openapi
 from heartfly.web.bookshelf import Bookshelf
 from heartfly.web.markdown import document
 from heartfly.web.reference import book
+from tests.one_database import on_sqlite
 from tests.web.browser import Browser
 from tests.web.conftest import Town
 
@@ -40,6 +41,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@on_sqlite
 @pytest.mark.anyio
 async def test_every_document_is_shown_and_no_link_of_them_is_dead(town: Town) -> None:
     """Anybody may read them: none of it is about anyone."""
